@@ -1,6 +1,7 @@
 """Every error that this package raises on purpose.
 
-A message says the rule, the value that broke it, where, and what to do.
+A message says the rule, the value that broke it, where, and what to do. The plugin turns each of them into pytest's own
+kind of failure, so a user never meets a traceback for something that a user did.
 """
 
 
@@ -8,5 +9,21 @@ class DiffoptError(Exception):
     """Something a user asked for cannot be done; the message says why and what to do."""
 
 
+class RecipeError(DiffoptError):
+    """A recipe is misspelt, contradicts itself, or cannot be applied to this pipeline."""
+
+
+class PipelineError(DiffoptError):
+    """A pipeline is unknown, cannot be built, or failed while it was watched."""
+
+
+class BaselineError(DiffoptError):
+    """A baseline cannot be read, trusted or written."""
+
+
 class SimulationError(DiffoptError):
     """The simulated GPU cannot do what was asked of it."""
+
+
+class ProbeError(DiffoptError):
+    """A probe cannot see what it was asked to watch."""

@@ -1,0 +1,1 @@
+"""Judge a record against a rule or a baseline; pure, and without torch."""

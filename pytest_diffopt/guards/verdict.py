@@ -1,0 +1,45 @@
+"""What a guard says of a record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pytest_diffopt.records import Concern, Subject
+
+
+class Outcome(StrEnum):
+    """How a record compares with what is allowed or was accepted."""
+
+    PASSED = "passed"
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    MISSING = "missing"
+    INCOMPARABLE = "incomparable"
+    INCONCLUSIVE = "inconclusive"
+
+
+#: A test with one of these verdicts is red: a regression, or a baseline that nobody has accepted yet.
+RED = frozenset({Outcome.REGRESSED, Outcome.MISSING})
+#: A test with one of these verdicts is skipped with its reason: nothing was proven, and that must not look green.
+UNPROVEN = frozenset({Outcome.INCOMPARABLE, Outcome.INCONCLUSIVE})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What a guard says of one record.
+
+    Attributes:
+        concern: what was judged.
+        outcome: the judgement.
+        subject: what was watched.
+        summary: the figure that matters, in one line for tables.
+        explanation: the lines that a person needs when it is not `PASSED`, the headline first; empty otherwise.
+        figures: numbers for machines, units in their names.
+    """
+
+    concern: Concern
+    outcome: Outcome
+    subject: Subject
+    summary: str
+    explanation: tuple[str, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
