@@ -1,0 +1,40 @@
+"""Documents and keys that the tests of this folder share."""
+
+from pytest_diffopt.baselines import BaselineKey, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.documents import AcceptedEnvironment, AcceptedSubject, LatencySession
+from pytest_diffopt.records import Device, Weights
+
+KEY = BaselineKey(device_slug="nvidia-h200", suite="test_sdxl", case="test_latency[sdxl-bf16+sdpa]", scale="tiny")
+SUBJECT = AcceptedSubject(
+    pipeline="sdxl", scale="tiny", recipe="bf16 + sdpa", weights=Weights.RANDOM, device=Device.CUDA
+)
+ENVIRONMENT = AcceptedEnvironment(device_name="NVIDIA H200", versions={"torch": "2.13.0", "diffusers": "0.36.0"})
+
+
+def latency(*samples_ns: int, case: str = KEY.case) -> LatencyBaseline:
+    """Accept one session with these samples."""
+    return LatencyBaseline(
+        case=case,
+        subject=SUBJECT,
+        environment=ENVIRONMENT,
+        reason="first accepted",
+        num_steps=4,
+        sessions=(LatencySession(samples_ns=samples_ns or (1200, 1100, 1150)),),
+        margin=0.05,
+        floor_ns=100,
+    )
+
+
+def memory() -> MemoryBaseline:
+    """Accept two peaks."""
+    return MemoryBaseline(
+        case=KEY.case,
+        subject=SUBJECT,
+        environment=ENVIRONMENT,
+        reason="first accepted",
+        peak_allocated_bytes=1 << 20,
+        peak_reserved_bytes=None,
+        seen_by="the simulated GPU",
+        margin=0.01,
+        floor_bytes=1024,
+    )

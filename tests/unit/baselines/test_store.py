@@ -1,0 +1,342 @@
+"""The store gives back what was accepted, writes with permission only, and never by halves."""
+
+import errno
+import os
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline, MemoryBaseline, WritePermission
+from pytest_diffopt.errors import BaselineError
+from pytest_diffopt.records import Concern
+from tests.unit.baselines.baseline_examples import KEY, latency, memory
+
+NODEID = "suites/test_sdxl.py::test_latency[sdxl-bf16+sdpa]"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BaselineStore:
+    """Make a store that may write everything, in a folder that does not exist yet."""
+    return BaselineStore(tmp_path / "baselines", WritePermission.ALL)
+
+
+def with_permission(store: BaselineStore, permission: WritePermission) -> BaselineStore:
+    """Open the folder of a store anew, as a later session does."""
+    return BaselineStore(store.root, permission)
+
+
+def lines(error: pytest.ExceptionInfo[BaselineError]) -> list[str]:
+    """Return the lines of a message."""
+    return str(error.value).splitlines()
+
+
+def files(root: Path) -> list[str]:
+    """List every file below a folder."""
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def test_what_was_accepted_is_read_again(store: BaselineStore) -> None:
+    """A document comes back as it was accepted, and its file is the only one in the tree."""
+    path = store.accept(KEY, latency(), nodeid=NODEID)
+
+    assert latency() == store.read(KEY, LatencyBaseline)
+    assert path == store.path(KEY)
+    assert [str(KEY.relative_path)] == files(store.root)
+
+
+def test_there_is_no_baseline_where_there_is_no_folder(store: BaselineStore) -> None:
+    """A missing folder means that nothing was accepted, and reading makes none."""
+    assert store.read(KEY, LatencyBaseline) is None
+    assert not store.root.exists()
+
+
+def test_nothing_is_written_without_permission(store: BaselineStore) -> None:
+    """Without `--diffopt-update` the folder stays as it is."""
+    closed = with_permission(store, WritePermission.NEVER)
+
+    with pytest.raises(BaselineError) as error:
+        closed.accept(KEY, latency(), nodeid=NODEID)
+
+    assert not closed.may_accept(KEY)
+    assert not closed.root.exists()
+    assert [
+        f"the baseline {store.path(KEY)} may not be written",
+        "  allow it with --diffopt-update missing or all",
+    ] == lines(error)
+
+
+def test_missing_permits_the_first_and_not_the_second(store: BaselineStore) -> None:
+    """`--diffopt-update missing` accepts what is new and replaces nothing."""
+    careful = with_permission(store, WritePermission.MISSING)
+    careful.accept(KEY, latency(100), nodeid=NODEID)
+
+    with pytest.raises(BaselineError) as error:
+        careful.accept(KEY, latency(200), nodeid=NODEID)
+
+    assert not careful.may_accept(KEY)
+    assert latency(100) == careful.read(KEY, LatencyBaseline)
+    assert [f"the baseline {store.path(KEY)} exists already", "  replace it with --diffopt-update all"] == lines(error)
+
+
+def test_all_permits_to_replace(store: BaselineStore) -> None:
+    """`--diffopt-update all` replaces what was accepted."""
+    store.accept(KEY, latency(100), nodeid=NODEID)
+    store.accept(KEY, latency(200), nodeid=NODEID)
+
+    assert latency(200) == store.read(KEY, LatencyBaseline)
+
+
+def test_accepting_the_same_again_changes_no_byte(store: BaselineStore) -> None:
+    """A file holds nothing that changes by itself, so a commit shows only what changed."""
+    first = store.accept(KEY, latency(), nodeid=NODEID).read_bytes()
+
+    assert first == store.accept(KEY, latency(), nodeid=NODEID).read_bytes()
+
+
+def test_two_tests_may_not_accept_one_case(store: BaselineStore) -> None:
+    """The second test that claims a file is told of the first."""
+    store.accept(KEY, latency(), nodeid="a/test_sdxl.py::test_x")
+
+    with pytest.raises(BaselineError) as error:
+        store.accept(KEY, latency(), nodeid="b/test_sdxl.py::test_x")
+
+    assert [
+        f"two tests own the baseline {store.path(KEY)}:",
+        "  a/test_sdxl.py::test_x",
+        "  b/test_sdxl.py::test_x",
+        "  rename one of them: a baseline belongs to one test",
+    ] == lines(error)
+
+
+def test_cases_that_differ_in_capitals_only_may_not_share_a_session(store: BaselineStore) -> None:
+    """Where a file system folds capitals they would be one file; that is said on every file system."""
+    store.claim(KEY, nodeid="test_a", concern=Concern.LATENCY)
+
+    with pytest.raises(BaselineError, match="two tests own the baseline"):
+        store.claim(replace(KEY, case=KEY.case.upper()), nodeid="test_A", concern=Concern.LATENCY)
+
+
+def test_one_test_may_not_accept_two_concerns(store: BaselineStore) -> None:
+    """A case has one baseline; the second would silently replace the first."""
+    store.accept(KEY, latency(), nodeid=NODEID)
+
+    with pytest.raises(BaselineError) as error:
+        store.accept(KEY, memory(), nodeid=NODEID)
+
+    assert [
+        f"{NODEID} owns the baseline {store.path(KEY)} for latency already, and wants it for memory",
+        "  check each concern in a test of its own: a case has one baseline",
+    ] == lines(error)
+
+
+def test_a_file_that_was_renamed_by_hand_is_refused(store: BaselineStore) -> None:
+    """A baseline guards the case that it was accepted for and no other."""
+    other = replace(KEY, case="test_other")
+    store.accept(KEY, latency(), nodeid=NODEID).rename(store.path(other))
+
+    with pytest.raises(BaselineError) as error:
+        store.read(other, LatencyBaseline)
+
+    assert [
+        f"the baseline {store.path(other)} cannot be trusted: case: must be test_other, got: {KEY.case}",
+        "  it was renamed by hand, or two tests share it: accept it again with --diffopt-update all",
+    ] == lines(error)
+
+
+def test_a_broken_file_is_named(store: BaselineStore) -> None:
+    """What cannot be trusted is an error with the file's name, never a missing baseline."""
+    store.accept(KEY, latency(), nodeid=NODEID).write_bytes(b"{")
+
+    with pytest.raises(BaselineError, match="cannot be trusted: it is not whole JSON"):
+        store.read(KEY, LatencyBaseline)
+
+
+def test_a_file_where_the_folder_belongs(tmp_path: Path) -> None:
+    """Reading and writing both say what is in the way."""
+    root = tmp_path / "baselines"
+    root.write_text("not a folder")
+    store = BaselineStore(root, WritePermission.ALL)
+    remedy = "  a file stands where a folder is needed: move it away, or name another folder with --diffopt-baselines"
+
+    with pytest.raises(BaselineError) as reading:
+        store.read(KEY, LatencyBaseline)
+    with pytest.raises(BaselineError) as writing:
+        store.accept(KEY, latency(), nodeid=NODEID)
+
+    path = store.path(KEY)
+    assert [f"cannot read the baseline {path}: Not a directory ({path})", remedy] == lines(reading)
+    assert [f"cannot write the baseline {path}: Not a directory ({path.parent})", remedy] == lines(writing)
+
+
+def test_a_folder_where_the_file_belongs(store: BaselineStore) -> None:
+    """A folder with the name of a baseline is said to be one."""
+    path = store.path(KEY)
+    path.mkdir(parents=True)
+
+    with pytest.raises(BaselineError) as error:
+        store.read(KEY, LatencyBaseline)
+
+    assert [
+        f"cannot read the baseline {path}: Is a directory ({path})",
+        "  a folder stands where the file belongs: move it away, or name another folder with --diffopt-baselines",
+    ] == lines(error)
+
+
+def test_a_read_only_file_system(store: BaselineStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the file system refuses is told with what to do, and the old file stays."""
+    path = store.accept(KEY, latency(100), nodeid=NODEID)
+
+    def refuse(self: Path, target: Path) -> None:
+        del target
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(BaselineError) as error:
+        store.accept(KEY, latency(200), nodeid=NODEID)
+
+    assert latency(100) == store.read(KEY, LatencyBaseline)
+    assert [
+        f"cannot write the baseline {path}: Read-only file system ({path.with_name(f'.{path.name}.unfinished')})",
+        "  give this user the right to it and room on its disk, or name another folder with --diffopt-baselines",
+    ] == lines(error)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_read_only_folder(store: BaselineStore) -> None:
+    """A folder without the right to write is an error with its name."""
+    store.root.mkdir()
+    store.root.chmod(0o500)
+
+    with pytest.raises(BaselineError, match=r"cannot write the baseline .*: Permission denied"):
+        store.accept(KEY, latency(), nodeid=NODEID)
+
+
+def test_locks_of_a_stranger_are_not_trusted(
+    store: BaselineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of locks that is a link could point at anything, so nothing is written."""
+    locks = tmp_path / f"pytest-diffopt-locks-{os.getuid()}"
+    locks.symlink_to(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    with pytest.raises(BaselineError) as error:
+        store.accept(KEY, latency(), nodeid=NODEID)
+
+    assert [
+        f"{locks} belongs to somebody else",
+        "  remove it, or set TMPDIR to a folder of your own",
+    ] == lines(error)
+
+
+def test_a_writer_that_never_ends_is_reported(store: BaselineStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is held too long is an error, not a session that hangs."""
+    from pytest_diffopt.baselines import store as module  # noqa: PLC0415 - the limit to shorten lives there
+
+    monkeypatch.setattr(module, "_LOCK_TIMEOUT_S", 0.01)
+    path = store.path(KEY)
+
+    with module._locked(path), pytest.raises(BaselineError) as error:
+        store.accept(KEY, latency(), nodeid=NODEID)
+
+    assert [
+        f"another process has been writing the baseline {path} for 0 s",
+        "  end it, then retry",
+    ] == lines(error)
+
+
+def test_prune_removes_what_no_case_owns(store: BaselineStore) -> None:
+    """Of the collected suites only the files of collected cases stay, on every device and at every scale."""
+    gone = replace(KEY, case="test_gone")
+    kept = [KEY, replace(KEY, scale="full"), replace(KEY, device_slug="cpu"), replace(KEY, suite="test_other")]
+    for key in [*kept, gone, replace(gone, device_slug="cpu", scale="")]:
+        store.accept(key, latency(case=key.case), nodeid=str(key))
+    folder = store.path(KEY).parent
+    picture = store.path(KEY).with_suffix(".png")
+    for path in [picture, folder / "README.md", folder / "test_gone.tiny.png", folder / ".a.json.unfinished"]:
+        path.write_bytes(b"")
+
+    removed = store.prune([KEY], ["test_sdxl", "test_never_accepted"])
+
+    assert {
+        store.path(gone),
+        store.path(replace(gone, device_slug="cpu", scale="")),
+        folder / "test_gone.tiny.png",
+        folder / ".a.json.unfinished",
+    } == set(removed)
+    assert all(store.path(key).exists() for key in kept)
+    assert picture.exists()
+    assert (folder / "README.md").exists()
+
+
+def test_prune_of_a_missing_folder_removes_nothing(store: BaselineStore) -> None:
+    """Where nothing was accepted there is nothing to prune."""
+    assert store.prune([], ["test_sdxl"]) == ()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.unit.baselines.baseline_examples import KEY, latency
+from dataclasses import replace
+from pytest_diffopt.baselines import BaselineStore, WritePermission
+store = BaselineStore(Path(sys.argv[2]), WritePermission.ALL)
+print("ready", flush=True)
+rounds, cases = int(sys.argv[3]), sys.argv[4:]
+for turn in range(rounds):
+    for case in cases:
+        key = replace(KEY, case=case)
+        store.accept(key, latency(*[1 + turn % 2] * 20_000, case=case), nodeid=case)
+"""
+
+
+def start_writer(root: Path, rounds: int, cases: list[str]) -> subprocess.Popen[bytes]:
+    """Start a process that accepts baselines again and again."""
+    command = [sys.executable, "-c", WRITER, str(Path(__file__).parents[3]), str(root), str(rounds), *cases]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - this very interpreter
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_baseline(store: BaselineStore) -> None:
+    """Whenever the writer dies, the old baseline or the new one is there, and the next writer is not in its way."""
+    accepted = [latency(*[figure] * 20_000) for figure in (1, 2)]
+    store.accept(KEY, accepted[0], nodeid=NODEID)
+    dice = random.Random(0)  # noqa: S311 - no secret
+
+    for _ in range(20):
+        with start_writer(store.root, 1_000_000, [KEY.case]) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            time.sleep(dice.uniform(0, 0.05))
+            writer.kill()
+        assert store.read(KEY, LatencyBaseline) in accepted
+
+    store.accept(KEY, latency(3), nodeid=NODEID)
+    assert [str(KEY.relative_path)] == files(store.root)
+
+
+def test_two_processes_lose_none_of_each_others_baselines(store: BaselineStore) -> None:
+    """Two writers of different cases, and of one case that both write, leave every baseline whole."""
+    cases = [[f"test_{name}[{index}]" for index in range(8)] + ["test_shared"] for name in ("a", "b")]
+    writers = [start_writer(store.root, 3, own) for own in cases]
+    codes = [writer.wait(timeout=60) for writer in writers]
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.close()
+
+    assert codes == [0, 0]
+    for case in {*cases[0], *cases[1]}:
+        assert store.read(replace(KEY, case=case), LatencyBaseline) is not None
+    assert len(files(store.root)) == 17
+
+
+def test_another_device_has_its_own_baseline(store: BaselineStore) -> None:
+    """What one card may take says nothing of another."""
+    store.accept(KEY, latency(), nodeid=NODEID)
+
+    other = BaselineKey(device_slug="nvidia-l4", suite=KEY.suite, case=KEY.case, scale=KEY.scale)
+    assert store.read(other, MemoryBaseline) is None
