@@ -1,5 +1,6 @@
 """Attention: diffusers' vanilla processors, or scaled_dot_product_attention with a chosen backend."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -44,7 +45,7 @@ class VanillaAttention(Optimization):
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        return _state(self, pipeline, expected="vanilla", is_expected=lambda name: name in _VANILLA)
+        return _state(self, pipeline, uses="vanilla attention", is_expected=lambda name: name in _VANILLA)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Sdpa(Optimization):
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        state = _state(self, pipeline, expected="SDPA", is_expected=lambda name: name not in _VANILLA)
+        state = _state(self, pipeline, uses="SDPA", is_expected=lambda name: name not in _VANILLA)
         if self.backend is None:
             return state
         enabled = [name for name, is_enabled in _enabled_backends().items() if is_enabled]
@@ -109,14 +110,16 @@ def _processor_names(module: Any) -> list[str]:
     return [type(processor).__name__ for processor in module.attn_processors.values()]
 
 
-def _state(optimization: Optimization, pipeline: Any, *, expected: str, is_expected: Any) -> OptimizationState:
-    total, missing = 0, []
+def _state(
+    optimization: Optimization, pipeline: Any, *, uses: str, is_expected: Callable[[str], bool]
+) -> OptimizationState:
+    total, right, missing = 0, 0, []
     for name, module in _with_processors(pipeline, optimization).items():
         names = _processor_names(module)
-        total += len(names)
         others = [processor for processor in names if not is_expected(processor)]
+        total += len(names)
+        right += len(names) - len(others)
         if others:
-            missing.append(
-                f"{len(others)} of {len(names)} attention layers of {name} use {', '.join(sorted(set(others)))}"
-            )
-    return optimization.state(f"{total} attention layers looked at for {expected}", missing)
+            kinds = ", ".join(sorted(set(others)))
+            missing.append(f"{len(others)} of {len(names)} attention layers of {name} use {kinds}")
+    return optimization.state(f"{right} of {total} attention layers use {uses}", missing)

@@ -28,15 +28,20 @@ class _Precision(Optimization):
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        total, missing = 0, []
+        total, right, missing = 0, 0, []
         for name, module in modules_of(pipeline).items():
-            floating = [parameter for parameter in module.parameters() if parameter.is_floating_point()]
+            floating = [parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()]
+            others = [dtype for dtype in floating if dtype != self.dtype]
             total += len(floating)
-            others = [parameter.dtype for parameter in floating if parameter.dtype != self.dtype]
+            right += len(floating) - len(others)
             if others:
-                kinds = ", ".join(sorted({str(dtype).removeprefix("torch.") for dtype in others}))
+                kinds = ", ".join(sorted({_plain(dtype) for dtype in others}))
                 missing.append(f"{len(others)} of {len(floating)} parameters of {name} are {kinds}")
-        return self.state(f"{total} parameters looked at for {str(self.dtype).removeprefix('torch.')}", missing)
+        return self.state(f"{right} of {total} parameters are {_plain(self.dtype)}", missing)
+
+
+def _plain(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 @dataclass(frozen=True, kw_only=True)

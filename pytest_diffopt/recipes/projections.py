@@ -20,7 +20,8 @@ class FuseQkv(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        modules = [module for module in spatial_modules(pipeline).values() if hasattr(module, "fuse_qkv_projections")]
+        parts = spatial_modules(pipeline).values()
+        modules: list[Any] = [module for module in parts if hasattr(module, "fuse_qkv_projections")]
         if not modules:
             msg = f"fuse_qkv needs a module with fuse_qkv_projections(), and {type(pipeline).__name__} has none"
             raise RecipeError(msg)
