@@ -1,0 +1,1 @@
+"""Watch one thing while a pipeline runs, and yield a record of it."""
