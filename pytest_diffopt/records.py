@@ -239,12 +239,14 @@ class LatencyRecord:
         warmup_ns: the calls before the counted ones, the first of them (compilation and all) first.
         samples_ns: the counted calls.
         num_steps: denoise steps in one call; 0 when it has no denoise loop.
+        is_warm: False when the time for it ended while the calls were still getting faster.
     """
 
     subject: Subject
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
     num_steps: int = 0
+    is_warm: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,7 @@ def judge_graph_breaks(record: CompilationRecord, *, max_breaks: int = 0) -> Ver
     explanation = explain(
         f"{counted(count, 'graph break')} {allowed(max_breaks)}",
         [line for found in record.breaks for line in _break_lines(found)],
-        seen=f"seen while compiling {record.subject}, {counted(graphs, 'frame')} compiled",
+        seen=f"while compiling {record.subject}, {counted(graphs, 'frame')} compiled",
         remedy=f"if this is wanted: max_graph_breaks={count}",
     )
     return Verdict(
@@ -51,7 +51,7 @@ def judge_recompiles(record: RecompileRecord, *, max_recompiles: int = 0) -> Ver
             for frame in variation.frames
             for line in _recompile_lines(frame, variation.variation)
         ],
-        seen=f"seen in {calls} of {record.subject}",
+        seen=f"in {calls} of {record.subject}",
         remedy=f"mark what varies as dynamic, pass it as a tensor, or if this is wanted: max_recompiles={count}",
     )
     return Verdict(
@@ -70,7 +70,7 @@ def _nothing_compiled(concern: Concern, record: CompilationRecord | RecompileRec
         outcome=Outcome.REGRESSED,
         subject=record.subject,
         summary="nothing compiled",
-        explanation=explain(_NOTHING_COMPILED, seen=f"seen in {record.subject}", remedy=_COMPILE_FIRST),
+        explanation=explain(_NOTHING_COMPILED, seen=f"in {record.subject}", remedy=_COMPILE_FIRST),
     )
 
 

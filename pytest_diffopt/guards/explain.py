@@ -1,28 +1,93 @@
-"""The layout of every failure: headline, facts, where it was seen, what to do."""
+"""How a failure reads: one layout and one way to write a figure, for every guard.
+
+diffopt: <headline>
+  <fact>
+seen <where>
+differs from the baseline's environment:
+  <difference>
+<remedy>
+"""
 
 from collections.abc import Iterable
 
-PREFIX = "diffopt: "
+_INDENT = "  "
+_TIME_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"))
+_BYTE_UNITS = ((1024.0**4, "TiB"), (1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB"))
 
 
-def explain(headline: str, facts: Iterable[str] = (), *, seen: str = "", remedy: str = "") -> tuple[str, ...]:
-    """Compose the lines that a person reads at two in the morning.
+def explain(
+    headline: str, facts: Iterable[str] = (), *, seen: str = "", differences: Iterable[str] = (), remedy: str = ""
+) -> tuple[str, ...]:
+    """Lay out a failure.
 
     Args:
-        headline: one sentence, with "(up to X allowed)" beside its figure.
-        facts: a line each, already in the order of their weight.
-        seen: where and on what it was seen.
-        remedy: what to change, or the exact command that accepts it.
+        headline: what is wrong, with the figure and what is allowed.
+        facts: what a person needs to understand it.
+        seen: on what and of what it was seen ("on the simulated GPU, ..."); left out when empty.
+        differences: what differs from the environment in which the baseline was accepted.
+        remedy: what to do when it is wanted, best a command that can be copied; left out when empty.
+
+    Returns:
+        The lines, without line ends.
     """
-    last = [line for line in (seen, remedy) if line]
-    return (PREFIX + headline, *(f"  {fact}" for fact in facts), *last)
+    differences = tuple(differences)
+    return (
+        f"diffopt: {headline}",
+        *(_INDENT + fact for fact in facts),
+        *((f"seen {seen}",) if seen else ()),
+        *(("differs from the baseline's environment:",) if differences else ()),
+        *(_INDENT + difference for difference in differences),
+        *((remedy,) if remedy else ()),
+    )
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Write `1 graph break` or `2 graph breaks`."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+def in_columns(rows: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Write rows of a name and a text, the texts one below the other."""
+    rows = tuple(rows)
+    width = max((len(name) for name, _ in rows), default=0)
+    return tuple(f"{name:<{width}}  {text}" for name, text in rows)
+
+
+def time(nanoseconds: float) -> str:
+    """Write a time as a person reads it: `2.41 s`, `12.3 ms`."""
+    return _in_unit(nanoseconds, _TIME_UNITS) or f"{nanoseconds:.0f} ns"
+
+
+def size(num_bytes: float) -> str:
+    """Write an amount of memory as a person reads it: `1.23 GiB`."""
+    return _in_unit(num_bytes, _BYTE_UNITS) or f"{num_bytes:.0f} B"
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction as percent: `5.0 %`."""
+    return f"{100 * fraction:.1f} %"
+
+
+def change(fraction: float) -> str:
+    """Write a relative change with its sign: `+5.0 %`."""
+    return f"{100 * fraction:+.1f} %"
+
+
+def factor(value: float) -> str:
+    """Write a factor: `1.05x`."""
+    return f"{value:.2f}x"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: `1 call`, `2 calls`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def allowed(limit: str | float) -> str:
-    """Write the limit that stands beside a figure."""
+    """Write the limit that stands beside a figure: `(up to 0 allowed)`."""
     return f"(up to {limit} allowed)"
+
+
+def _in_unit(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    """Write a value in the largest unit of which it holds one, with three digits; empty when it holds none."""
+    return next((f"{_three_digits(value / unit)} {name}" for unit, name in units if abs(value) >= unit), "")
+
+
+def _three_digits(value: float) -> str:
+    decimals = sum(abs(value) < limit for limit in (99.95, 9.995))
+    return f"{value:.{decimals}f}"

@@ -76,6 +76,6 @@ def _explanation(record: ImageRecord, failing: dict[int, list[str]]) -> tuple[st
     return explain(
         f"{len(failing)} of {total} {'differs' if len(failing) == 1 else 'differ'} from the reference",
         [f"picture {number}: {line}" for number, lines in failing.items() for line in lines],
-        seen=f"seen in {record.subject}; pixel values are in [0, 1]",
+        seen=f"in {record.subject}; pixel values are in [0, 1]",
         remedy="if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it",
     )

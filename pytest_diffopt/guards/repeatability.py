@@ -31,7 +31,7 @@ def _explanation(record: RepeatabilityRecord, max_error: float) -> tuple[str, ..
             f"{record.differing_values} of {record.values} values differ ({share:.1%})",
             f"largest difference {record.max_error:.3g} {allowed(f'{max_error:g}')}",
         ],
-        seen=f"seen in {record.subject}",
+        seen=f"in {record.subject}",
         remedy="look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
         "a generator that is not seeded; or state a bound: max_error=...",
     )

@@ -120,7 +120,7 @@ def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Seq
     return explain(
         f"the CPU waits for the GPU in the denoise loop: {often} {allowed(limits)}",
         [*_place_lines(excess), *unmodelled],
-        seen=f"seen on {record.seen_by}, {_steps(excess)} of {record.num_steps}, {record.subject}",
+        seen=f"on {record.seen_by}, {_steps(excess)} of {record.num_steps}, {record.subject}",
         remedy=_remedy(excess),
     )
 
@@ -180,6 +180,6 @@ def _stale_lines(record: SyncRecord, stale: Sequence[AllowedSyncs], shrunk: Sequ
     return explain(
         f"{counted(len(stale) + len(shrunk), 'allowance')} for waits no longer needed",
         [*gone, *fewer],
-        seen=f"seen on {record.seen_by}, {record.subject}",
+        seen=f"on {record.seen_by}, {record.subject}",
         remedy="take it out of allow_syncs, or lower it, so that the wait cannot come back unseen",
     )

@@ -1,0 +1,139 @@
+"""A call may not become slower than it was accepted to be, on the same card."""
+
+from dataclasses import dataclass
+
+from pytest_diffopt.baselines.documents import LatencyBaseline
+from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
+from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Concern, Environment, LatencyRecord
+from pytest_diffopt.statistics import median, relative_spread
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Comparison:
+    """The figures of a record beside those of a baseline, all in nanoseconds."""
+
+    now: float
+    accepted: float
+    tolerance: float
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.now > self.accepted + self.tolerance:
+            return Outcome.REGRESSED
+        return Outcome.IMPROVED if self.now < self.accepted - self.tolerance else Outcome.PASSED
+
+    @property
+    def relative_change(self) -> float:
+        return self.now / self.accepted - 1
+
+
+def judge_latency(
+    record: LatencyRecord, baseline: LatencyBaseline | None, *, environment: Environment, rerun: str
+) -> Verdict:
+    """Compare the median of the samples with the median of the accepted sessions' medians.
+
+    A difference counts only past the margin and past the absolute floor: a percent of a very short call is noise, and
+    so is a millisecond of a very long one.
+
+    Args:
+        record: what was measured now.
+        baseline: what was accepted; None when nothing was.
+        environment: the machine and versions now.
+        rerun: the command that runs this test again, without `--diffopt-update`.
+    """
+    now = median(record.samples_ns)
+    if baseline is None:
+        figure = _figure(now, record.num_steps)
+        return missing(Concern.LATENCY, record.subject, figure=figure, environment=environment, rerun=rerun)
+    if rows := _rows_that_differ(record, baseline, environment):
+        return incomparable(Concern.LATENCY, record.subject, rows=rows, rerun=rerun)
+    accepted = median([median(session.samples_ns) for session in baseline.sessions])
+    tolerance = max(accepted * baseline.margin, baseline.floor_ns)
+    compared = _Comparison(now=now, accepted=accepted, tolerance=tolerance)
+    outcome = compared.outcome if record.is_warm else Outcome.INCONCLUSIVE
+    return Verdict(
+        concern=Concern.LATENCY,
+        outcome=outcome,
+        subject=record.subject,
+        summary=f"{_figure(now, record.num_steps)} ({change(compared.relative_change)})",
+        explanation=_explanation(outcome, compared, record, baseline, environment, rerun),
+        figures={"median_ns": now, "accepted_median_ns": accepted, "relative_change": compared.relative_change},
+    )
+
+
+def _rows_that_differ(
+    record: LatencyRecord, baseline: LatencyBaseline, environment: Environment
+) -> tuple[tuple[str, str], ...]:
+    steps = changes({"number of steps": str(record.num_steps)}, {"number of steps": str(baseline.num_steps)})
+    return (*what_differs(record.subject, environment, baseline), *steps)
+
+
+def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgement
+    outcome: Outcome,
+    compared: _Comparison,
+    record: LatencyRecord,
+    baseline: LatencyBaseline,
+    environment: Environment,
+    rerun: str,
+) -> tuple[str, ...]:
+    """Say all that a person needs; nothing when there is nothing to say."""
+    if outcome is Outcome.PASSED:
+        return ()
+    return explain(
+        _headline(outcome, compared, record),
+        facts=in_columns(_facts(compared, record, baseline)),
+        seen=f"on {environment.device_name}, {record.subject}",
+        differences=version_differences(environment, baseline),
+        remedy=_remedy(outcome, rerun),
+    )
+
+
+def _headline(outcome: Outcome, compared: _Comparison, record: LatencyRecord) -> str:
+    allowed = f"(up to {time(compared.accepted + compared.tolerance)} allowed)"
+    match outcome:
+        case Outcome.REGRESSED:
+            return f"the call became {percent(compared.relative_change)} slower: {time(compared.now)} {allowed}"
+        case Outcome.IMPROVED:
+            return f"the call became {percent(-compared.relative_change)} faster: {time(compared.now)} {allowed}"
+        case _:
+            calls = counted(len(record.warmup_ns), "warm-up call")
+            return f"the call was still getting faster after {calls}: {time(compared.now)} {allowed}"
+
+
+def _facts(compared: _Comparison, record: LatencyRecord, baseline: LatencyBaseline) -> tuple[tuple[str, str], ...]:
+    medians = [median(session.samples_ns) for session in baseline.sessions]
+    spread = percent(relative_spread(record.samples_ns))
+    facts = (
+        ("now", f"{time(compared.now)}, median of {counted(len(record.samples_ns), 'call')}, spread {spread}"),
+        ("accepted", f"{time(compared.accepted)}, {_sessions(medians)}"),
+        ("change", f"{time(abs(compared.now - compared.accepted))} ({_allowance(baseline)})"),
+    )
+    if not record.num_steps:
+        return facts
+    now, accepted = compared.now / record.num_steps, compared.accepted / record.num_steps
+    return (*facts, ("a step", f"{time(now)}, accepted {time(accepted)} ({record.num_steps} steps)"))
+
+
+def _allowance(baseline: LatencyBaseline) -> str:
+    return f"up to {percent(baseline.margin)} or {time(baseline.floor_ns)} allowed, whichever is more"
+
+
+def _sessions(medians: list[float]) -> str:
+    span = f" from {time(min(medians))} to {time(max(medians))}" if len(medians) > 1 else ""
+    return f"median of {counted(len(medians), 'session')}{span}"
+
+
+def _remedy(outcome: Outcome, rerun: str) -> str:
+    match outcome:
+        case Outcome.IMPROVED:
+            return f"to keep the gain: {rerun} --diffopt-update all"
+        case Outcome.REGRESSED:
+            return f"if this is wanted: {rerun} --diffopt-update all"
+        case _:
+            return "give it more time: --diffopt-max-seconds"
+
+
+def _figure(now: float, num_steps: int) -> str:
+    return f"{time(now)}, {1e9 * num_steps / now:.1f} steps/s" if num_steps else time(now)

@@ -1,0 +1,198 @@
+"""How long a call takes once it is warm, the device waited for before and after each."""
+
+import functools
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.out_of_memory import call_within_memory
+from pytest_diffopt.records import LatencyRecord, RatioRecord, Subject
+from pytest_diffopt.statistics import median
+
+Call = Callable[[], object]
+Clock = Callable[[], int]
+
+#: Warm-up looks at so many of the newest calls,
+_NEWEST = 3
+#: and takes them for equal within this fraction: compilation, autotuning and caches make steps far larger than this.
+_EQUAL_WITHIN = 0.05
+#: The share of the budget that warm-up may use after the first call.
+_WARMUP_SHARE = 0.5
+_NS_PER_SECOND = 1_000_000_000
+
+
+def device_synchronizer(device: torch.device | str) -> Callable[[], None]:
+    """Return a function that waits until a device has done all that was asked of it; on a CPU nothing is pending.
+
+    Raises:
+        ProbeError: torch cannot wait for this device.
+    """
+    device = torch.device(device)
+    if device.type == "cpu":
+        return _nothing_is_pending
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is None or accelerator.type != device.type:
+        found = accelerator.type if accelerator else "none"
+        message = f"cannot wait for the device {device}: the accelerator that torch finds here is {found}"
+        raise ProbeError(message)
+    return functools.partial(torch.accelerator.synchronize, device)
+
+
+def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test brings its own clock
+    call: Call,
+    *,
+    synchronize: Callable[[], None],
+    subject: Subject,
+    max_seconds: float,
+    min_samples: int = 5,
+    max_samples: int = 30,
+    num_steps: int = 0,
+    clock: Clock = time.perf_counter_ns,
+) -> LatencyRecord:
+    """Time a call again and again.
+
+    Warm-up goes on until the calls have settled: the newest three are equal within 5 %, or none of them was more than
+    5 % faster than the fastest before (so a noisy machine settles too). A fixed count would time the second compilation
+    of one pipeline and waste a minute on another. The first call, which compiles, is not charged to the budget; the
+    rest of warm-up ends at half of it. Whether the calls were warm at last is said in the record.
+
+    Args:
+        call: what is timed.
+        synchronize: waits for the device.
+        subject: what the call runs.
+        max_seconds: the time for all calls but the first; `min_samples` are taken whatever they need.
+        min_samples: so many calls are counted at least.
+        max_samples: and so many at most: their file is read by people.
+        num_steps: denoise steps in one call; 0 when it has no denoise loop.
+        clock: returns nanoseconds and never runs backwards.
+
+    Raises:
+        ProbeError: The clock ran backwards or stood still, or the device ran out of memory.
+    """
+    stopwatch = _Stopwatch(call=call, synchronize=synchronize, subject=subject, clock=clock)
+    budget_ns = max_seconds * _NS_PER_SECOND
+    warmup_ns = stopwatch.warm_up(budget_ns * _WARMUP_SHARE)
+    left_ns = budget_ns - sum(warmup_ns[1:])
+    samples_ns: list[int] = []
+    while len(samples_ns) < min_samples or (len(samples_ns) < max_samples and sum(samples_ns) < left_ns):
+        samples_ns.append(stopwatch.time_ns())
+    return LatencyRecord(
+        subject=subject,
+        warmup_ns=tuple(warmup_ns),
+        samples_ns=tuple(samples_ns),
+        num_steps=num_steps,
+        is_warm=_has_settled(warmup_ns) or _is_steady(samples_ns),
+    )
+
+
+def measure_ratio(  # noqa: PLR0913 - two calls, two subjects, a budget with three ends
+    call: Call,
+    reference_call: Call,
+    *,
+    synchronize: Callable[[], None],
+    subject: Subject,
+    reference: Subject,
+    max_seconds: float,
+    min_rounds: int = 10,
+    max_rounds: int = 200,
+    seed: int = 0,
+    clock: Clock = time.perf_counter_ns,
+) -> RatioRecord:
+    """Time two calls in turn, so that whatever drifts hits both alike.
+
+    Rounds come in blocks of two, subject-reference-reference-subject or the other way round as a die with a fixed seed
+    says: within a block neither is always first, and over blocks no rhythm of the machine is met. How many rounds there
+    are depends on the time that they take and never on how they look, so an interval made of them means what it says.
+
+    Args:
+        call: what is timed.
+        reference_call: what it is compared with.
+        synchronize: waits for the device.
+        subject: what `call` runs.
+        reference: what `reference_call` runs.
+        max_seconds: the time for all calls but the first of each; `min_rounds` are made whatever they need.
+        min_rounds: so many rounds at least, rounded up to whole blocks.
+        max_rounds: so many rounds at most, rounded up likewise.
+        seed: of the die.
+        clock: returns nanoseconds and never runs backwards.
+
+    Raises:
+        ProbeError: The clock ran backwards or stood still, or the device ran out of memory.
+    """
+    ours = _Stopwatch(call=call, synchronize=synchronize, subject=subject, clock=clock)
+    theirs = _Stopwatch(call=reference_call, synchronize=synchronize, subject=reference, clock=clock)
+    budget_ns = max_seconds * _NS_PER_SECOND
+    warmup_ns = [time for one in (ours, theirs) for time in one.warm_up(budget_ns * _WARMUP_SHARE / 2)[1:]]
+    left_ns = budget_ns - sum(warmup_ns)
+    die = random.Random(seed)  # noqa: S311 - it decides an order, and no secret
+    samples: dict[_Stopwatch, list[int]] = {ours: [], theirs: []}
+    while len(samples[ours]) < min_rounds or (
+        len(samples[ours]) < max_rounds and sum(map(sum, samples.values())) < left_ns
+    ):
+        first, second = die.sample((ours, theirs), k=2)
+        for one in (first, second, second, first):
+            samples[one].append(one.time_ns())
+    return RatioRecord(
+        subject=subject, reference=reference, subject_ns=tuple(samples[ours]), reference_ns=tuple(samples[theirs])
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Stopwatch:
+    """Times one call."""
+
+    call: Call
+    synchronize: Callable[[], None]
+    subject: Subject
+    clock: Clock
+
+    def warm_up(self, budget_ns: float) -> list[int]:
+        """Call until the calls have settled, or until all but the first have used the budget."""
+        durations_ns = [self.time_ns("during warm-up")]
+        while not _has_settled(durations_ns) and sum(durations_ns[1:]) < budget_ns:
+            durations_ns.append(self.time_ns("during warm-up"))
+        return durations_ns
+
+    def time_ns(self, when: str = "after warm-up") -> int:
+        """Make the call once; what the device still had to do before is not counted, what it was asked for is."""
+        self.synchronize()
+        start = self.clock()
+        call_within_memory(self._whole_call, subject=self.subject, when=when)
+        return _checked(start, self.clock())
+
+    def _whole_call(self) -> None:
+        self.call()
+        self.synchronize()
+
+
+def _has_settled(durations_ns: Sequence[int]) -> bool:
+    newest, earlier = durations_ns[-_NEWEST:], durations_ns[:-_NEWEST]
+    if len(newest) < _NEWEST:
+        return False
+    if max(newest) <= min(newest) * (1 + _EQUAL_WITHIN):
+        return True
+    return min(newest) >= min(earlier, default=math.inf) * (1 - _EQUAL_WITHIN)
+
+
+def _is_steady(samples_ns: Sequence[int]) -> bool:
+    """Tell whether the counted calls got no faster among themselves, when warm-up was too short to tell."""
+    half = (len(samples_ns) + 1) // 2
+    return median(samples_ns[:half]) <= median(samples_ns[-half:]) * (1 + _EQUAL_WITHIN)
+
+
+def _checked(start: int, end: int) -> int:
+    """Return how long it took; a time that cannot be one is an error and never a sample."""
+    if end > start:
+        return end - start
+    what = "stood still during a call" if end == start else f"ran backwards by {start - end} ns during a call"
+    message = f"a call must take at least 1 ns, but the clock {what}: its times cannot be trusted"
+    raise ProbeError(message)
+
+
+def _nothing_is_pending() -> None:
+    """Wait for nothing: a CPU has done its work when the call returns."""

@@ -1,0 +1,48 @@
+"""The most memory that one warm call holds on a real device."""
+
+import gc
+
+import torch
+
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.latency import Call, device_synchronizer
+from pytest_diffopt.probes.out_of_memory import call_within_memory
+from pytest_diffopt.records import MemoryRecord, Subject
+
+_NO_ALLOCATOR = "peak memory can only be measured on a device with torch's caching allocator"
+
+
+def measure_peak_memory_cuda(call: Call, subject: Subject, *, device: torch.device | str = "cuda") -> MemoryRecord:
+    """Make a call twice, and return what the second one held at its peak: what compiling and autotuning held is gone.
+
+    What the warm-up call left in the allocator's cache is released between the two: it would count as reserved though
+    no warm call needs it. The weights count, as they must be there.
+
+    It was never run on a card: the order of its steps, and what it says when memory runs out, are tested with the
+    functions of `torch.accelerator` replaced. That the figures agree with the card's own is not tested.
+
+    Args:
+        call: what is watched.
+        subject: what the call runs.
+        device: the device on which it runs.
+
+    Raises:
+        ProbeError: There is no such device, it counts no memory, or it ran out of it.
+    """
+    synchronize = device_synchronizer(device)
+    if torch.device(device).type == "cpu":
+        message = f"{_NO_ALLOCATOR}, got: {device}"
+        raise ProbeError(message)
+    call_within_memory(call, subject=subject, when="during warm-up")
+    synchronize()
+    gc.collect()
+    torch.accelerator.empty_cache()
+    torch.accelerator.reset_peak_memory_stats(device)
+    call_within_memory(call, subject=subject, when="after warm-up")
+    synchronize()
+    return MemoryRecord(
+        subject=subject,
+        peak_allocated_bytes=torch.accelerator.max_memory_allocated(device),
+        peak_reserved_bytes=torch.accelerator.max_memory_reserved(device),
+        seen_by="torch's caching allocator",
+    )

@@ -1,0 +1,12 @@
+"""Records, an environment and a command that the tests of this folder share."""
+
+from pytest_diffopt.records import Device, Environment, Subject, Weights
+
+SUBJECT = Subject(pipeline="sdxl", scale="full", recipe="bf16 + sdpa", weights=Weights.PRETRAINED, device=Device.CUDA)
+ENVIRONMENT = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.13.0"})
+NEWER = Environment(
+    device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.14.0", "torchao": "1.0"}
+)
+OTHER_CARD = Environment(device_slug="nvidia-l4", device_name="NVIDIA L4", versions={"torch": "2.13.0"})
+RERUN = "pytest 'suites/test_sdxl.py::test_latency[sdxl]' --gpu"
+SEEN = "pipeline sdxl (full, weights: pretrained), recipe bf16 + sdpa"

@@ -1,0 +1,151 @@
+"""A call that became slower than the margin and the floor allow is red; anything less is not."""
+
+from dataclasses import replace
+
+import pytest
+from msgspec.structs import replace as with_changes
+
+from pytest_diffopt.baselines import LatencyBaseline
+from pytest_diffopt.guards.latency import judge_latency
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Environment, LatencyRecord
+from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_CARD, RERUN, SEEN, SUBJECT
+
+MS = 1_000_000
+
+
+def record(*milliseconds: int, num_steps: int = 30) -> LatencyRecord:
+    """Pretend that calls took this long."""
+    samples = tuple(one * MS for one in milliseconds)
+    return LatencyRecord(subject=SUBJECT, warmup_ns=(9000 * MS, 2200 * MS), samples_ns=samples, num_steps=num_steps)
+
+
+def accepted(*milliseconds: int, margin: float = 0.05, floor_ms: int = 5, num_steps: int = 30) -> LatencyBaseline:
+    """Accept sessions with one sample each."""
+    first, *others = (record(one, num_steps=num_steps) for one in milliseconds)
+    baseline = LatencyBaseline.from_record(
+        first, case="test_latency[sdxl]", environment=ENVIRONMENT, margin=margin, floor_ns=floor_ms * MS, reason="new"
+    )
+    for other in others:
+        baseline = baseline.with_session(other, environment=ENVIRONMENT)
+    return baseline
+
+
+def judge(now: LatencyRecord, baseline: LatencyBaseline | None, *, environment: Environment = ENVIRONMENT) -> Verdict:
+    """Judge on the card of the examples."""
+    return judge_latency(now, baseline, environment=environment, rerun=RERUN)
+
+
+def test_a_planted_regression_is_red() -> None:
+    """9.5 % slower than the median session: every figure, what is allowed, and the command that accepts it."""
+    verdict = judge(record(2400, 2410, 2420), accepted(2200, 2190, 2210))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.summary == "2.41 s, 12.4 steps/s (+9.5 %)"
+    assert verdict.explanation == (
+        "diffopt: the call became 9.5 % slower: 2.41 s (up to 2.31 s allowed)",
+        "  now       2.41 s, median of 3 calls, spread 0.6 %",
+        "  accepted  2.20 s, median of 3 sessions from 2.19 s to 2.21 s",
+        "  change    210 ms (up to 5.0 % or 5.00 ms allowed, whichever is more)",
+        "  a step    80.3 ms, accepted 73.3 ms (30 steps)",
+        f"seen on NVIDIA H200, {SEEN}",
+        f"if this is wanted: {RERUN} --diffopt-update all",
+    )
+    assert verdict.figures == pytest.approx(
+        {"median_ns": 2410 * MS, "accepted_median_ns": 2200 * MS, "relative_change": 0.0954545}
+    )
+
+
+def test_its_clean_twin_is_green() -> None:
+    """The same call at the accepted speed passes and explains nothing."""
+    verdict = judge(record(2200, 2210, 2190), accepted(2200, 2190, 2210))
+
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.summary == "2.20 s, 13.6 steps/s (+0.0 %)"
+    assert verdict.explanation == ()
+
+
+def test_one_slow_call_is_no_regression() -> None:
+    """The median counts: a machine that hiccups once stays green."""
+    assert judge(record(2200, 2210, 9000), accepted(2200)).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("now", "outcome"),
+    [
+        (104, Outcome.PASSED),  # past the margin of 1 %, within the floor of 5 ms
+        (105, Outcome.PASSED),  # just at the floor
+        (106, Outcome.REGRESSED),
+        (96, Outcome.PASSED),
+        (94, Outcome.IMPROVED),
+    ],
+)
+def test_a_short_call_is_guarded_by_the_floor(now: int, outcome: Outcome) -> None:
+    """Past the margin alone nothing counts, in either direction."""
+    assert judge(record(now), accepted(100, margin=0.01, floor_ms=5)).outcome is outcome
+
+
+def test_a_long_call_is_guarded_by_the_margin() -> None:
+    """Past the floor alone nothing counts."""
+    assert judge(record(10_400), accepted(10_000)).outcome is Outcome.PASSED
+    assert judge(record(10_501), accepted(10_000)).outcome is Outcome.REGRESSED
+
+
+def test_an_improvement_asks_to_be_kept() -> None:
+    """A faster call is told, with the versions that differ and the command that keeps the gain."""
+    verdict = judge(record(1500, num_steps=0), accepted(2000, num_steps=0), environment=NEWER)
+
+    assert verdict.outcome is Outcome.IMPROVED
+    assert verdict.summary == "1.50 s (-25.0 %)"
+    assert verdict.explanation == (
+        "diffopt: the call became 25.0 % faster: 1.50 s (up to 2.10 s allowed)",
+        "  now       1.50 s, median of 1 call, spread 0.0 %",
+        "  accepted  2.00 s, median of 1 session",
+        "  change    500 ms (up to 5.0 % or 5.00 ms allowed, whichever is more)",
+        f"seen on NVIDIA H200, {SEEN}",
+        "differs from the baseline's environment:",
+        "  torch    2.14.0, accepted with 2.13.0",
+        "  torchao  1.0, accepted with none",
+        f"to keep the gain: {RERUN} --diffopt-update all",
+    )
+
+
+def test_a_missing_baseline_is_red_with_the_command_that_makes_one() -> None:
+    """What nobody accepted guards nothing."""
+    verdict = judge(record(2410), None)
+
+    assert verdict.outcome is Outcome.MISSING
+    assert verdict.summary == "2.41 s, 12.4 steps/s, no baseline"
+    assert verdict.explanation == (
+        "diffopt: no latency baseline has been accepted: 2.41 s, 12.4 steps/s",
+        f"seen on NVIDIA H200, {SEEN}",
+        f"to accept it: {RERUN} --diffopt-update missing",
+    )
+
+
+def test_a_baseline_of_something_else_is_not_compared() -> None:
+    """Another card, recipe or number of steps is named, with both texts."""
+    baseline = accepted(2000, num_steps=20)
+    subject = with_changes(baseline.subject, recipe="fp32")
+    verdict = judge(record(2410), with_changes(baseline, subject=subject), environment=OTHER_CARD)
+
+    assert verdict.outcome is Outcome.INCOMPARABLE
+    assert verdict.summary == "baseline of another recipe, device name, number of steps"
+    assert verdict.explanation == (
+        "diffopt: the latency baseline is of another recipe, device name, number of steps: nothing was compared",
+        "  recipe           bf16 + sdpa, accepted with fp32",
+        "  device name      NVIDIA L4, accepted with NVIDIA H200",
+        "  number of steps  30, accepted with 20",
+        f"to replace it: {RERUN} --diffopt-update all",
+    )
+
+
+def test_a_call_that_never_warmed_up_decides_nothing() -> None:
+    """While calls still get faster their median is no figure of the pipeline; that is said and is not green."""
+    verdict = judge(replace(record(2200), is_warm=False), accepted(2200))
+
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.explanation[0] == (
+        "diffopt: the call was still getting faster after 2 warm-up calls: 2.20 s (up to 2.31 s allowed)"
+    )
+    assert verdict.explanation[-1] == "give it more time: --diffopt-max-seconds"

@@ -1,0 +1,138 @@
+"""A call that holds more memory at its peak than the margin and the floor allow is red; anything less is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_diffopt.baselines import MemoryBaseline
+from pytest_diffopt.guards.memory import judge_memory
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Environment, MemoryRecord
+from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_CARD, RERUN, SEEN, SUBJECT
+
+MIB = 1 << 20
+
+
+def record(allocated_mib: int, reserved_mib: int = 2048, *, seen_by: str = "the CUDA allocator") -> MemoryRecord:
+    """Pretend that a call peaked at this."""
+    return MemoryRecord(
+        subject=SUBJECT,
+        peak_allocated_bytes=allocated_mib * MIB,
+        peak_reserved_bytes=reserved_mib * MIB,
+        seen_by=seen_by,
+    )
+
+
+def accepted(seen: MemoryRecord, *, margin: float = 0.02, floor_mib: int = 8) -> MemoryBaseline:
+    """Accept a record."""
+    return MemoryBaseline.from_record(
+        seen,
+        case="test_memory[sdxl]",
+        environment=ENVIRONMENT,
+        margin=margin,
+        floor_bytes=floor_mib * MIB,
+        reason="new",
+    )
+
+
+def judge(now: MemoryRecord, baseline: MemoryBaseline | None, *, environment: Environment = ENVIRONMENT) -> Verdict:
+    """Judge on the card of the examples."""
+    return judge_memory(now, baseline, environment=environment, rerun=RERUN)
+
+
+def test_a_planted_regression_is_red() -> None:
+    """25 % more at the peak: both peaks, what is allowed, what differs, and the command that accepts it."""
+    verdict = judge(record(1280, 2048), accepted(record(1024, 2048)), environment=NEWER)
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.summary == "1.25 GiB (+25.0 %)"
+    assert verdict.explanation == (
+        "diffopt: the memory peak grew by 25.0 %: 1.25 GiB allocated by tensors (up to 1.02 GiB allowed)",
+        "  allocated by tensors       1.25 GiB, accepted 1.00 GiB, +25.0 % (up to 1.02 GiB allowed)",
+        "  reserved by the allocator  2.00 GiB, accepted 2.00 GiB, +0.0 % (up to 2.04 GiB allowed)",
+        "  up to 2.0 % or 8.00 MiB allowed, whichever is more",
+        f"seen on NVIDIA H200 by the CUDA allocator, {SEEN}",
+        "differs from the baseline's environment:",
+        "  torch    2.14.0, accepted with 2.13.0",
+        "  torchao  1.0, accepted with none",
+        f"if this is wanted: {RERUN} --diffopt-update all",
+    )
+    assert verdict.figures == {
+        "peak_allocated_bytes": 1280 * MIB,
+        "peak_reserved_bytes": 2048 * MIB,
+        "accepted_peak_allocated_bytes": 1024 * MIB,
+        "accepted_peak_reserved_bytes": 2048 * MIB,
+    }
+
+
+def test_its_clean_twin_is_green() -> None:
+    """The same peaks pass and explain nothing."""
+    verdict = judge(record(1024), accepted(record(1024)))
+
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.explanation == ()
+
+
+def test_what_the_allocator_reserves_is_guarded_too() -> None:
+    """Memory that fragmentation wastes is lost for everybody else, though no tensor holds it."""
+    verdict = judge(record(900, 3072), accepted(record(1024, 2048)))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation[0] == (
+        "diffopt: the memory peak grew by 50.0 %: 3.00 GiB reserved by the allocator (up to 2.04 GiB allowed)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "outcome"),
+    [(108, Outcome.PASSED), (109, Outcome.REGRESSED), (92, Outcome.PASSED), (91, Outcome.IMPROVED)],
+)
+def test_a_small_peak_is_guarded_by_the_floor(now: int, outcome: Outcome) -> None:
+    """Past the margin of 2 % alone nothing counts, in either direction: the floor is 8 MiB."""
+    assert judge(record(now), accepted(record(100))).outcome is outcome
+
+
+def test_an_improvement_asks_to_be_kept() -> None:
+    """A smaller peak is told, with the command that keeps the gain."""
+    verdict = judge(record(768), accepted(record(1024)))
+
+    assert verdict.outcome is Outcome.IMPROVED
+    assert verdict.explanation[0] == (
+        "diffopt: the memory peak fell by 25.0 %: 768 MiB allocated by tensors (up to 1.02 GiB allowed)"
+    )
+    assert verdict.explanation[-1] == f"to keep the gain: {RERUN} --diffopt-update all"
+
+
+def test_without_an_allocator_only_tensors_are_compared() -> None:
+    """The simulated GPU has no caching allocator; its zero is no figure."""
+    seen = record(1024, 0, seen_by="the simulated GPU")
+    verdict = judge(replace(seen, peak_allocated_bytes=2048 * MIB), accepted(seen))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.figures.keys() == {"peak_allocated_bytes", "accepted_peak_allocated_bytes"}
+
+
+def test_a_missing_baseline_is_red_with_the_command_that_makes_one() -> None:
+    """What nobody accepted guards nothing."""
+    verdict = judge(record(1280), None)
+
+    assert verdict.outcome is Outcome.MISSING
+    assert verdict.explanation == (
+        "diffopt: no memory baseline has been accepted: 1.25 GiB at the peak",
+        f"seen on NVIDIA H200, {SEEN}",
+        f"to accept it: {RERUN} --diffopt-update missing",
+    )
+
+
+def test_a_baseline_of_another_instrument_is_not_compared() -> None:
+    """What the simulated GPU counts is never held against what a card reports."""
+    verdict = judge(record(1024, 0, seen_by="the simulated GPU"), accepted(record(1024)), environment=OTHER_CARD)
+
+    assert verdict.outcome is Outcome.INCOMPARABLE
+    assert verdict.explanation == (
+        "diffopt: the memory baseline is of another device name, instrument, caching allocator: nothing was compared",
+        "  device name        NVIDIA L4, accepted with NVIDIA H200",
+        "  instrument         the simulated GPU, accepted with the CUDA allocator",
+        "  caching allocator  none, accepted with one",
+        f"to replace it: {RERUN} --diffopt-update all",
+    )
