@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline, MemoryBaseline, WritePermission
+from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.errors import BaselineError
+from pytest_diffopt.options import WritePermission
 from pytest_diffopt.records import Concern
 from tests.unit.baselines.baseline_examples import KEY, latency, memory
 
@@ -284,7 +285,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.unit.baselines.baseline_examples import KEY, latency
 from dataclasses import replace
-from pytest_diffopt.baselines import BaselineStore, WritePermission
+from pytest_diffopt.baselines import BaselineStore
+from pytest_diffopt.options import WritePermission
 store = BaselineStore(Path(sys.argv[2]), WritePermission.ALL)
 print("ready", flush=True)
 rounds, cases = int(sys.argv[3]), sys.argv[4:]
