@@ -1,0 +1,209 @@
+"""The one file that touches what torch keeps to itself.
+
+PyTorch has one spare backend (`PrivateUse1`) for devices that it does not know. Since torch 2.10 it can be set up from
+Python. Claiming it is once per process and cannot be undone: the name `simgpu` stays known to torch afterwards, and
+nothing else does.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode, UnsupportedOperatorException
+from torch.utils import backend_registration
+from torch.utils.flop_counter import flop_registry
+
+from pytest_diffopt.errors import SimulationError
+
+DEVICE_TYPE = "simgpu"
+FAKE_CUDA = torch.device("cuda", 0)
+NO_SHAPE_RULE = (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError)
+_FIRST_VERSION_WITH_PYTHON_BACKENDS = "2.10"
+_kernels: list[torch.library.Library] = []  # a library's kernels live as long as it does
+
+
+class BackendModule:
+    """What torch and its users ask of `torch.simgpu`; the memory questions are answered by the running simulation."""
+
+    def __init__(self) -> None:
+        self.figures: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self.wait: Callable[[str], None] = lambda _: None
+
+    def is_initialized(self) -> bool:
+        """Tell torch that there is nothing to set up."""
+        return True
+
+    def is_available(self) -> bool:
+        """Tell torch that the device is there."""
+        return True
+
+    def current_device(self) -> int:
+        """Return the only device."""
+        return 0
+
+    def set_device(self, device: Any) -> None:
+        """Accept the only device."""
+
+    def device_count(self) -> int:
+        """Return that there is one device."""
+        return 1
+
+    def _is_in_bad_fork(self) -> bool:
+        return False
+
+    def manual_seed_all(self, seed: int) -> None:
+        """Do nothing: the host's generator, which was seeded already, makes this device's numbers."""
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        """Return what autocast may be asked for, as on CUDA."""
+        return [torch.float16, torch.bfloat16, torch.float32]
+
+    def get_rng_state(self, _device: Any = None) -> torch.Tensor:
+        """Return the host generator's state, which makes this device's numbers."""
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state: torch.Tensor, _device: Any = None) -> None:
+        """Set the host generator's state."""
+        torch.set_rng_state(state)
+
+    def synchronize(self, _device: Any = None) -> None:
+        """Wait for the device."""
+        self.wait("torch.simgpu.synchronize")
+
+    def empty_cache(self) -> None:
+        """Do nothing: no freed memory is kept."""
+
+    def memory_allocated(self, _device: Any = None) -> int:
+        """Return the bytes that are allocated now."""
+        return self.figures()[0]
+
+    def max_memory_allocated(self, _device: Any = None) -> int:
+        """Return the most bytes that were allocated at one moment."""
+        return self.figures()[1]
+
+
+BACKEND = BackendModule()
+
+
+@functools.lru_cache(maxsize=1)
+def claim_backend() -> torch.device:
+    """Make torch's spare backend ours, once per process.
+
+    Raises:
+        SimulationError: torch is too old, or another package has taken the backend.
+    """
+    set_up = getattr(backend_registration, "_setup_privateuseone_for_python_backend", None)
+    if set_up is None:
+        message = (
+            f"the simulated GPU needs torch >= {_FIRST_VERSION_WITH_PYTHON_BACKENDS}, the first that lets Python set up "
+            f"a device; this is torch {torch.__version__}"
+        )
+        raise SimulationError(message)
+    taken_by = torch._C._get_privateuse1_backend_name()
+    if taken_by != "privateuseone":
+        message = (
+            f"the simulated GPU needs PyTorch's spare backend (PrivateUse1), and {_who_took(taken_by)} has taken it in "
+            f"this process; run the simulation in a process that does not import it"
+        )
+        raise SimulationError(message)
+    set_up(rename=DEVICE_TYPE, backend_module=BACKEND)
+    # Without kernels of its own, an operation under autocast is carried out as it was asked for.
+    autocast = torch.library.Library("_", "IMPL")
+    autocast.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+    _kernels.append(autocast)
+    return torch.device(DEVICE_TYPE, 0)
+
+
+def _who_took(backend: str) -> str:
+    module = getattr(torch, backend, None)
+    file = getattr(module, "__file__", None) or type(module).__module__
+    return f"{backend!r} ({file})"
+
+
+def register_kernels(kernels: dict[str, Callable[..., Any]], key: str) -> None:
+    """Make Python functions carry out aten operations on the spare backend, for as long as this process lives."""
+    library = torch.library.Library("aten", "IMPL")
+    for name, kernel in kernels.items():
+        library.impl(name, kernel, key)
+    _kernels.append(library)
+
+
+def make_wrapper(cls: type[Any], shape: torch.Size, stride: tuple[int, ...], offset: int, dtype: torch.dtype) -> Any:
+    """Make a tensor without memory that says it lives on the simulated GPU."""
+    return torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        cls, shape, strides=stride, storage_offset=offset, dtype=dtype, device=_device()
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _device() -> torch.device:
+    return torch.device(DEVICE_TYPE, 0)
+
+
+def set_wrapper(wrapper: torch.Tensor, like: torch.Tensor) -> None:
+    """Give a wrapper the shape, stride and dtype of another."""
+    torch.Tensor.data.__set__(wrapper, like)  # type: ignore[attr-defined]
+
+
+def without_saying_so(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that keeps torch's warnings to itself."""
+
+    @functools.wraps(function)
+    def quiet(*args: Any, **kwargs: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*args, **kwargs)
+
+    return quiet
+
+
+@functools.lru_cache(maxsize=1)
+def shape_rules() -> FakeTensorMode:
+    """Return the mode that knows which shapes, strides and dtypes CUDA's operations yield, without a CUDA."""
+    return FakeTensorMode()
+
+
+def flops_of(operation: OpOverload, args: Any, kwargs: Any, result: Any) -> int:
+    """Count the floating-point operations with torch's own formulas; none is known for most operations."""
+    formula = flop_registry.get(operation.overloadpacket)
+    return int(formula(*args, **kwargs, out_val=result)) if formula else 0
+
+
+def generator_identity(generator: torch.Generator) -> int:
+    """Return what stays the same when torch hands a generator through C++."""
+    return int(generator._cdata)  # type: ignore[attr-defined]
+
+
+def run_composite(operation: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Carry an operation out as torch composes it from others."""
+    return operation._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
+
+
+def is_composite(operation: OpOverload) -> bool:
+    """Tell whether torch composes an operation from others on every device."""
+    return bool(
+        torch._C._dispatch_has_kernel_for_dispatch_key(operation.name(), torch._C.DispatchKey.CompositeImplicitAutograd)
+    )
+
+
+@contextmanager
+def patched(*patches: tuple[Any, str, Any]) -> Iterator[None]:
+    """Set attributes (owner, name, value) for a while."""
+    kept = [(owner, name, owner.__dict__.get(name, _ABSENT)) for owner, name, _ in patches]
+    for owner, name, value in patches:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in reversed(kept):
+            if value is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
+
+
+_ABSENT = object()

@@ -1,0 +1,78 @@
+"""Tensors that are created on the simulated GPU: what torch runs below every Python subclass."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+
+from . import _torch_private as private
+from .dispatch import Dispatcher
+from .tensor import Metadata, SimulatedTensor
+
+_aten = torch.ops.aten
+
+# torch builds these by growing an empty tensor; here they are made at once. All others start from the two `empty`s.
+_WHOLE = (
+    _aten.arange.default, _aten.arange.start, _aten.arange.start_step, _aten.linspace.default, _aten.logspace.default,
+    _aten.eye.default, _aten.eye.m, _aten.range.default, _aten.range.step, _aten.randperm.default,
+    _aten.randperm.generator, _aten.tril_indices.default, _aten.triu_indices.default,
+)  # fmt: skip
+
+
+def _create(operation: OpOverload) -> Callable[..., SimulatedTensor]:
+    def kernel(*args: Any, **kwargs: Any) -> SimulatedTensor:
+        dispatcher = _dispatcher(operation)
+        kwargs |= {"device": torch.device("cpu"), "pin_memory": False}
+        created = dispatcher.new(None, operation(*args, **kwargs))
+        dispatcher.ledger.cell().operations += 1
+        return created
+
+    return kernel
+
+
+def _empty(size: Any, **kwargs: Any) -> SimulatedTensor:
+    shape_only = _aten.empty.memory_format(size, **kwargs | {"device": torch.device("meta"), "pin_memory": False})
+    return _blank(_aten.empty.memory_format, Metadata.of_tensor(shape_only))
+
+
+def _empty_strided(size: Any, stride: Any, *, dtype: torch.dtype | None = None, **_: Any) -> SimulatedTensor:
+    return _blank(_aten.empty_strided.default, Metadata.of(size, stride, 0, dtype or torch.get_default_dtype()))
+
+
+def _blank(operation: OpOverload, metadata: Metadata) -> SimulatedTensor:
+    dispatcher = _dispatcher(operation)
+    if metadata.can_lose_data and metadata.numel > dispatcher.real_up_to:
+        return dispatcher.new(metadata, None)
+    # Zeros, not what lay in memory: the same call must count the same twice.
+    return dispatcher.new(metadata, torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype).zero_())
+
+
+def _dispatcher(operation: OpOverload) -> Dispatcher:
+    executor = SimulatedTensor.executor
+    if not isinstance(executor, Dispatcher):
+        executor.run(operation, (), {})  # raises: no block is entered
+        raise AssertionError
+    return executor
+
+
+def _pass_on(operation: OpOverload) -> Callable[..., Any]:
+    return lambda *args, **kwargs: SimulatedTensor.executor.run(operation, args, kwargs)
+
+
+def _attention(*args: Any, **kwargs: Any) -> Any:
+    return _dispatcher(_aten.scaled_dot_product_attention.default).attention(*args, **kwargs)
+
+
+def register() -> None:
+    """Let torch create tensors on the device, and read and fill them from C++, where no subclass is asked."""
+    kernels: dict[str, Callable[..., Any]] = {str(one).removeprefix("aten."): _create(one) for one in _WHOLE}
+    kernels = {name.removesuffix(".default"): kernel for name, kernel in kernels.items()}
+    kernels |= {"empty.memory_format": _empty, "empty_strided": _empty_strided}
+    kernels |= {
+        "_local_scalar_dense": _pass_on(_aten._local_scalar_dense.default),
+        "copy_": _pass_on(_aten.copy_.default),
+    }
+    private.register_kernels(kernels, "PrivateUse1")
+    # Above the composition that torch would choose: attention is one operation.
+    private.register_kernels({"scaled_dot_product_attention": _attention}, "AutogradPrivateUse1")

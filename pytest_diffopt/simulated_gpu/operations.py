@@ -1,0 +1,113 @@
+"""What torch's schemas say about an operation: what it reads, writes and shares; found once for each operation."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+
+from . import _torch_private as private
+from . import cuda_semantics
+
+_KNOWN_NAMESPACES = ("aten", "prim", "prims")
+# They yield memory or look at it, and launch nothing; the schema does not say so.
+_LAUNCHES_NOTHING = frozenset(
+    {
+        "aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty", "aten.new_empty_strided", "aten.set_",
+        "aten.resize_", "aten.lift", "aten.lift_fresh", "aten.alias", "aten.detach", "aten.record_stream",
+        "aten._unsafe_view", "aten.requires_grad_", "aten.resize_as_",
+    }
+)  # fmt: skip
+# Only the shape of their operand matters.
+_READS_NO_VALUES = frozenset(
+    {
+        "aten.empty_like", "aten.zeros_like", "aten.ones_like", "aten.full_like", "aten.rand_like", "aten.randn_like",
+        "aten.randint_like", "aten.new_empty", "aten.new_empty_strided", "aten.new_zeros", "aten.new_ones",
+        "aten.new_full",
+    }
+)  # fmt: skip
+# Results that share memory with an operand although the schema calls them new.
+_HIDDEN_VIEWS = {"aten._unsafe_view": 0}
+_TAKES_HOST_TENSORS = frozenset(
+    {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_", "aten._unsafe_index", "aten.set_"}
+)
+
+NEW, VIEW, WRITTEN = range(3)
+
+
+class Operation:
+    """One aten overload, as the dispatcher needs to know it.
+
+    Attributes:
+        overload: the operation itself.
+        name: `aten.add_`, without the overload.
+        full_name: `aten.add_.Tensor`.
+        returns: for each result whether it is new, a view or an operand written to, and the operand's position.
+        writes: the positions of the operands that are written to.
+        launches: whether it makes the device work.
+        may_reshape: whether it may change the shape of an operand in place.
+        is_composite: whether torch composes it from others everywhere.
+        is_factory: whether only the shape of its operands matters.
+        takes_host_tensors: whether host tensors of one dimension or more are welcome.
+        is_foreign: whether it is not torch's own, so nothing is known of its cost.
+        rules: the rows of the table of waits that speak of it.
+    """
+
+    def __init__(self, overload: OpOverload) -> None:
+        schema = overload._schema  # noqa: SLF001 - how torch hands out an operation's schema
+        self.overload = overload
+        self.name = str(overload.overloadpacket)
+        self.full_name = str(overload)
+        self.positions = {argument.name: position for position, argument in enumerate(schema.arguments)}
+        self.names = tuple(self.positions)
+        self.defaults = {argument.name: argument.default_value for argument in schema.arguments}
+        self.writes = tuple(
+            position
+            for position, argument in enumerate(schema.arguments)
+            if argument.alias_info is not None and argument.alias_info.is_write
+        )
+        self.returns = tuple(self._return(result) for result in schema.returns)
+        is_view = bool(self.returns) and not self.writes and all(kind == VIEW for kind, _ in self.returns)
+        reshapes = torch.Tag.inplace_view in overload.tags
+        self.launches = not (is_view or reshapes or self.name in _LAUNCHES_NOTHING) and (
+            bool(self.writes) or any("Tensor" in str(result.type) for result in schema.returns)
+        )
+        self.may_reshape = reshapes or "out" in overload._overloadname or self.name in ("aten.resize_", "aten.set_")  # noqa: SLF001
+        self.is_composite = private.is_composite(overload)
+        self.is_factory = self.name in _READS_NO_VALUES
+        self.takes_host_tensors = self.name in _TAKES_HOST_TENSORS
+        self.is_foreign = overload.namespace not in _KNOWN_NAMESPACES
+        self.rules = cuda_semantics.rules_for(self.full_name)
+
+    def _return(self, result: Any) -> tuple[int, int]:
+        if self.name in _HIDDEN_VIEWS:
+            return VIEW, _HIDDEN_VIEWS[self.name]
+        arguments = self.overload._schema.arguments  # noqa: SLF001
+        if result.alias_info is None:
+            return NEW, -1
+        shared = [
+            position
+            for position, argument in enumerate(arguments)
+            if argument.alias_info is not None and _may_share(argument.alias_info, result.alias_info)
+        ]
+        return (WRITTEN if shared[0] in self.writes else VIEW), shared[0]
+
+    def argument(self, position: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return an operand by its position, however it was given."""
+        return args[position] if position < len(args) else kwargs.get(self.names[position])
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all operands by name, defaults included."""
+        return {**self.defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
+
+
+def _may_share(argument: Any, result: Any) -> bool:
+    # Views that yield lists say `(a -> *)`: the result may share with anything.
+    return bool(argument.before_set & result.before_set) or "*" in argument.after_set
+
+
+@functools.cache
+def operation(overload: OpOverload) -> Operation:
+    """Return what is known of an operation."""
+    return Operation(overload)

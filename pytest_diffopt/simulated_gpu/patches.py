@@ -1,0 +1,107 @@
+"""What of torch behaves otherwise while a GPU is simulated, and only then."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import flex_attention
+
+from . import _torch_private as private
+from . import copies
+from .dispatch import Dispatcher
+from .records import SyncKind
+from .restoring import Wardrobe, keeping_apply
+from .tensor import SimulatedTensor
+
+
+@contextmanager
+def applied(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -> Iterator[None]:
+    """Patch what cannot be reached otherwise, and restore it."""
+    patches = (
+        (nn.Module, "_apply", keeping_apply(wardrobe)),
+        (nn.Module, "__call__", _named_call(dispatcher, names)),
+        (torch.Tensor, "data", _data(wardrobe)),
+        (torch.Tensor, "pin_memory", lambda tensor, *_: copies.pin(tensor)),
+        (torch.Tensor, "is_pinned", lambda tensor, *_: copies.is_pinned(tensor)),
+        (torch, "Generator", _generators(dispatcher)),
+        (torch.cuda, "synchronize", _waiting(dispatcher, "torch.cuda.synchronize")),
+        (torch.accelerator, "synchronize", _waiting(dispatcher, "torch.accelerator.synchronize")),
+        (flex_attention, "_validate_device", _accepting(flex_attention._validate_device)),  # noqa: SLF001
+    )
+    with private.patched(*patches):
+        yield
+
+
+def _named_call(dispatcher: Dispatcher, names: dict[int, str]) -> Callable[..., Any]:
+    """Return what stands for `nn.Module.__call__`: it says which module runs."""
+    original = nn.Module.__call__
+    thread = dispatcher.ledger.thread
+
+    def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        outer = thread.module
+        thread.module = names.get(id(module)) or type(module).__name__
+        try:
+            return original(module, *args, **kwargs)
+        finally:
+            thread.module = outer
+
+    return call
+
+
+def _data(wardrobe: Wardrobe) -> property:
+    """Return what stands for `Tensor.data`: a host tensor may be given data on the device, as on a real card."""
+    original = torch.Tensor.data
+
+    def get(tensor: torch.Tensor) -> torch.Tensor:
+        return original.__get__(tensor)  # type: ignore[attr-defined,no-any-return]
+
+    def set_(tensor: torch.Tensor, other: torch.Tensor) -> None:
+        if isinstance(other, SimulatedTensor) and not isinstance(tensor, SimulatedTensor):
+            wardrobe.set_data(tensor, other)
+        else:
+            original.__set__(tensor, other)  # type: ignore[attr-defined]
+
+    return property(get, set_)
+
+
+def _generators(dispatcher: Dispatcher) -> type:
+    """Return what stands for `torch.Generator`: it also makes generators of the simulated GPU."""
+    original = torch.Generator
+
+    class DeviceGenerator(original):  # type: ignore[misc,valid-type]
+        """Draws on the host and says that it lives on the device."""
+
+        device = private.claim_backend()
+
+    class Meta(type):
+        def __instancecheck__(cls, thing: Any) -> bool:
+            return isinstance(thing, original)
+
+        def __call__(cls, device: Any = "cpu") -> torch.Generator:
+            if torch.device(device).type != private.DEVICE_TYPE:
+                return original(device=device)
+            generator: torch.Generator = DeviceGenerator()
+            dispatcher.generators[private.generator_identity(generator)] = generator
+            return generator
+
+    class Generator(metaclass=Meta):
+        """Makes generators."""
+
+    return Generator
+
+
+def _waiting(dispatcher: Dispatcher, name: str) -> Callable[..., None]:
+    def wait(*_: Any, **__: Any) -> None:
+        dispatcher.ledger.note_sync(SyncKind.WAIT, name, is_reported=False)
+
+    return wait
+
+
+def _accepting(validate: Callable[..., None]) -> Callable[..., None]:
+    def check(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
+        if not isinstance(query, SimulatedTensor):
+            validate(query, key, value)
+
+    return check

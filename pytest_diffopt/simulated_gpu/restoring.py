@@ -1,0 +1,88 @@
+"""Everything that is moved to the simulated GPU comes back as it was: the very same tensors, not copies."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from .tensor import SimulatedTensor, make
+
+_REGISTRIES = ("_parameters", "_buffers")
+
+
+class Wardrobe:
+    """Keeps what objects held before they were moved."""
+
+    def __init__(self) -> None:
+        self._modules: dict[int, tuple[nn.Module, dict[str, Any], dict[str, dict[str, Any]]]] = {}
+        self._objects: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._swapped: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def keep_modules(self, module: nn.Module) -> None:
+        """Keep what a module and those inside it hold, unless it is kept already."""
+        for one in module.modules():
+            if id(one) not in self._modules:
+                registries = {name: dict(one.__dict__[name]) for name in _REGISTRIES}
+                plain = {name: value for name, value in one.__dict__.items() if name not in _REGISTRIES}
+                self._modules[id(one)] = (one, plain, registries)
+
+    def keep_object(self, thing: Any) -> None:
+        """Keep the attributes of any object, as they are now."""
+        if isinstance(thing, nn.Module):
+            self.keep_modules(thing)
+        elif id(thing) not in self._objects:
+            self._objects[id(thing)] = (thing, dict(vars(thing)))
+
+    def set_data(self, tensor: torch.Tensor, other: SimulatedTensor) -> None:
+        """Let a host tensor become one on the device, as `parameter.data = other` does on a real card."""
+        stand_in = make(other.metadata, other.allocation, other.host_data)
+        if isinstance(tensor, nn.Parameter):
+            stand_in._is_param = True  # type: ignore[attr-defined] # noqa: SLF001 - how torch marks parameters of other classes
+        stand_in.requires_grad_(tensor.requires_grad)
+        torch.utils.swap_tensors(tensor, stand_in)
+        self._swapped.append((tensor, stand_in))
+
+    def restore(self) -> None:
+        """Give everything back what it held."""
+        for tensor, original in reversed(self._swapped):
+            torch.utils.swap_tensors(tensor, original)
+        for module, plain, registries in self._modules.values():
+            for name, kept in registries.items():
+                registry = module.__dict__[name]
+                registry.clear()
+                registry.update(kept)
+            _restore_simulated(module.__dict__, plain)
+        for thing, kept in self._objects.values():
+            _restore_simulated(vars(thing), kept)
+        self._swapped, self._modules, self._objects = [], {}, {}
+
+
+def _restore_simulated(attributes: dict[str, Any], kept: dict[str, Any]) -> None:
+    """Undo the attributes that hold simulated tensors now, or were tensors before; leave every other change alone."""
+    for name, value in list(attributes.items()):
+        was = kept.get(name)
+        if value is not was and (_holds_simulated(value) or isinstance(was, torch.Tensor)):
+            if name in kept:
+                attributes[name] = was
+            else:
+                del attributes[name]
+
+
+def _holds_simulated(value: Any) -> bool:
+    if isinstance(value, SimulatedTensor):
+        return True
+    if isinstance(value, list | tuple | set):
+        return any(_holds_simulated(one) for one in value)
+    return isinstance(value, dict) and any(_holds_simulated(one) for one in value.values())
+
+
+def keeping_apply(wardrobe: Wardrobe) -> Callable[..., nn.Module]:
+    """Return what stands for `nn.Module._apply` while a GPU is simulated: it keeps before it moves."""
+    original = nn.Module._apply  # noqa: SLF001 - what every way of moving a module ends in
+
+    def apply(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
+        wardrobe.keep_modules(module)
+        return original(module, *args, **kwargs)
+
+    return apply

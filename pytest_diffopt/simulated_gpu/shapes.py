@@ -1,0 +1,144 @@
+"""Which shapes, strides and dtypes an operation yields on CUDA: asked of torch once, then remembered."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from . import _torch_private as private
+from .operations import NEW, WRITTEN, Operation
+from .tensor import Metadata, SimulatedTensor
+
+_MOST_REMEMBERED = 200_000
+_remembered: dict[tuple[Any, ...], "Inference | None"] = {}
+_PLAIN = (int, str, type(None), torch.dtype, torch.layout, torch.memory_format)
+
+
+class Inference:
+    """What an operation yields.
+
+    Attributes:
+        results: for each result its metadata; a list of them for a list; the value itself for what is no tensor.
+        is_single: whether the operation returns one thing, not a tuple of them.
+        written: the metadata, after the operation, of each operand that it writes to.
+        flops: floating-point operations.
+        smallest_loss: elements of the smallest new result if all are of a kind that may lose its data, else -1.
+    """
+
+    __slots__ = ("flops", "is_single", "results", "smallest_loss", "written")
+
+    def __init__(self, results: tuple[Any, ...], written: tuple[Metadata, ...], flops: int, *, is_single: bool) -> None:
+        self.results = results
+        self.is_single = is_single
+        self.written = written
+        self.flops = flops
+        self.smallest_loss = -1
+
+    def weigh(self, operation: Operation) -> "Inference":
+        """Find out whether a large result makes the values not worth computing."""
+        new = [
+            result
+            for (kind, _), result in zip(operation.returns, self.results, strict=True)
+            if kind == NEW and result is not None
+        ]
+        if new and not operation.writes and all(isinstance(one, Metadata) and one.can_lose_data for one in new):
+            self.smallest_loss = min(one.numel for one in new)
+        return self
+
+
+def describe(values: Sequence[Any], key: list[Any], tensors: list[torch.Tensor]) -> None:
+    """Append what identifies the shapes of some operands to a key, and the tensors among them to a list."""
+    for value in values:
+        kind = type(value)
+        if kind is SimulatedTensor:
+            key.append(value.metadata)
+            tensors.append(value)
+        elif kind is float:
+            key.append(float)  # no shape hangs on a real number: a step's sigma must not make every step new
+        elif kind is bool:
+            key.append("true" if value else "false")  # True and 1 are equal as keys
+        elif kind is list or kind is tuple:
+            key.append("[")
+            describe(value, key, tensors)
+            key.append("]")
+        elif kind in _PLAIN:
+            key.append(value)
+        elif isinstance(value, torch.Tensor):
+            key.append("host")
+            key.append(Metadata.of_tensor(value))
+            tensors.append(value)
+        else:
+            key.append(value if kind is torch.device else tuple(value) if isinstance(value, torch.Size) else kind)
+
+
+def infer(
+    operation: Operation, key: tuple[Any, ...], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Inference | None:
+    """Return what an operation yields; None where torch has no rule for it."""
+    try:
+        return _remembered[key]
+    except KeyError:
+        pass
+    if len(_remembered) > _MOST_REMEMBERED:
+        _remembered.clear()
+    try:
+        found = _ask_torch(operation, args, kwargs)
+    except private.NO_SHAPE_RULE:
+        found = None
+    _remembered[key] = found
+    return found
+
+
+def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference:
+    fakes: dict[int, torch.Tensor] = {}
+    with private.shape_rules():
+        fake_args = [_fake(value, fakes) for value in args]
+        fake_kwargs = {name: _fake(value, fakes) for name, value in kwargs.items()}
+        out = operation.overload(*fake_args, **fake_kwargs)
+        flops = private.flops_of(operation.overload, fake_args, fake_kwargs, out)
+        written = tuple(
+            Metadata.of_tensor(one)
+            for position in operation.writes
+            for one in _tensors_in(operation.argument(position, fake_args, fake_kwargs))
+        )
+    is_single = len(operation.returns) <= 1
+    results = (out,) if len(operation.returns) == 1 else tuple(out or ())
+    return Inference(tuple(_metadata(result) for result in results), written, flops, is_single=is_single).weigh(
+        operation
+    )
+
+
+def _tensors_in(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [one for one in value if isinstance(one, torch.Tensor)] if isinstance(value, list | tuple) else []
+
+
+def _fake(value: Any, fakes: dict[int, torch.Tensor]) -> Any:
+    if isinstance(value, torch.Tensor):
+        if id(value) not in fakes:
+            metadata = value.metadata if isinstance(value, SimulatedTensor) else Metadata.of_tensor(value)
+            fakes[id(value)] = fake_tensor(metadata)
+        return fakes[id(value)]
+    if isinstance(value, list | tuple):
+        return [_fake(one, fakes) for one in value]
+    if isinstance(value, torch.device):
+        return private.FAKE_CUDA
+    return None if isinstance(value, torch.Generator) else value
+
+
+def fake_tensor(metadata: Metadata) -> torch.Tensor:
+    """Make a tensor that torch's shape rules take for one on CUDA."""
+    if not metadata.offset:
+        return torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype, device=private.FAKE_CUDA)
+    memory = torch.empty(metadata.nbytes // metadata.dtype.itemsize, dtype=metadata.dtype, device=private.FAKE_CUDA)
+    return memory.as_strided(metadata.shape, metadata.stride, metadata.offset)
+
+
+def _metadata(result: Any) -> Any:
+    if isinstance(result, torch.Tensor):
+        return Metadata.of_tensor(result)
+    return [_metadata(one) for one in result] if isinstance(result, list | tuple) else result
+
+
+__all__ = ["NEW", "WRITTEN", "Inference", "describe", "fake_tensor", "infer"]

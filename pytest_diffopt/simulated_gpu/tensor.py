@@ -1,0 +1,172 @@
+"""A tensor on the simulated GPU: its shape, its piece of memory, and its values where they are kept."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NoReturn, Protocol
+
+import torch
+
+from pytest_diffopt.errors import SimulationError
+
+from . import _torch_private as private
+from .accounting import Allocation
+
+
+class Metadata:
+    """Shape, stride, offset and dtype of a tensor; there is one object for equal ones, so identity means equality."""
+
+    __slots__ = ("dtype", "nbytes", "numel", "offset", "shape", "stride")
+    _known: ClassVar[dict[tuple[Any, ...], "Metadata"]] = {}
+
+    def __init__(self, shape: torch.Size, stride: tuple[int, ...], offset: int, dtype: torch.dtype) -> None:
+        self.shape = shape
+        self.stride = stride
+        self.offset = offset
+        self.dtype = dtype
+        self.numel = shape.numel()
+        reach = offset + 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+        self.nbytes = reach * dtype.itemsize if self.numel else 0
+
+    @classmethod
+    def of(cls, shape: Sequence[int], stride: Sequence[int], offset: int, dtype: torch.dtype) -> "Metadata":
+        """Return the one object that describes such tensors."""
+        key = (tuple(shape), tuple(stride), offset, dtype)
+        found = cls._known.get(key)
+        if found is None:
+            found = cls._known[key] = cls(torch.Size(shape), tuple(stride), offset, dtype)
+        return found
+
+    @classmethod
+    def of_tensor(cls, tensor: torch.Tensor) -> "Metadata":
+        """Return the one object that describes tensors like this."""
+        return cls.of(tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.dtype)
+
+    @property
+    def can_lose_data(self) -> bool:
+        """Whether only the shape matters when it is large: whole numbers and masks steer a program, so they are kept."""
+        return self.dtype.is_floating_point or self.dtype.is_complex
+
+
+class Executor(Protocol):
+    """What carries the operations of simulated tensors out."""
+
+    def run(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Carry one operation out."""
+
+    def read_all(self, tensor: "SimulatedTensor", operation: str) -> torch.Tensor:
+        """Hand all values of a tensor to the host."""
+
+
+class _NoSimulation:
+    """Stands in for the executor outside every block."""
+
+    def run(self, operation: Any, _args: Sequence[Any], _kwargs: Mapping[str, Any]) -> NoReturn:
+        message = (
+            f"{operation} was called on a tensor of a simulated GPU whose block has ended; use it inside the block"
+        )
+        raise SimulationError(message)
+
+    def read_all(self, _tensor: "SimulatedTensor", operation: str) -> NoReturn:
+        self.run(operation, (), {})
+
+
+NO_SIMULATION = _NoSimulation()
+
+
+class SimulatedTensor(torch.Tensor):
+    """Looks like a tensor on a device of type `simgpu`; every operation on it passes through `executor`.
+
+    Attributes:
+        metadata: what describes it.
+        allocation: the memory that it looks at, shared with its views.
+        host_data: a CPU tensor with its values; None when only the shape is known. `has_data` tells whether to trust it.
+    """
+
+    executor: ClassVar[Executor] = NO_SIMULATION
+    metadata: Metadata
+    allocation: Allocation
+    host_data: torch.Tensor | None
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # noqa: SLF001 - documented for tensor subclasses
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if len(types) > 1 and any(not issubclass(one, SimulatedTensor) for one in types):
+            return NotImplemented  # another tensor subclass holds ours inside and must take itself apart first
+        return cls.executor.run(func, args, kwargs or {})
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the values are known."""
+        return self.host_data is not None and self.allocation.has_data
+
+    @property
+    def data(self) -> torch.Tensor:  # type: ignore[override]
+        """The same tensor, cut off from autograd."""
+        return self.detach()
+
+    @data.setter
+    def data(self, other: torch.Tensor) -> None:
+        if not isinstance(other, SimulatedTensor):
+            message = f"a tensor on {self.device} cannot be given data that lives on {other.device}"
+            raise RuntimeError(message)
+        become(self, other)
+
+    def tolist(self) -> Any:
+        """Return the values as Python numbers: one copy to the host."""
+        return self.executor.read_all(self, "Tensor.tolist").tolist()
+
+    def __format__(self, spec: str) -> str:
+        return self.item().__format__(spec) if self.dim() == 0 else super().__format__(spec)
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        if not self.has_data:
+            # What a real card does depends on the values (about 80 reads for a large matrix): at least one.
+            self.executor.read_all(self, "Tensor.__repr__")
+            return f"tensor(<no values kept>, device='{self.device}', size={tuple(self.shape)}, dtype={self.dtype})"
+        return torch.Tensor.__repr__(self, tensor_contents=tensor_contents)  # type: ignore[no-untyped-call,no-any-return]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        # For CUDA torch builds a number on the CPU, for every other device on the device itself: do as for CUDA.
+        if isinstance(value, bool | int | float | complex):
+            value = torch.tensor(value, dtype=self.dtype)
+        torch.Tensor.__setitem__(self, index, value)
+
+    def numpy(self, **_: Any) -> NoReturn:  # type: ignore[override]
+        """Refuse, as for every tensor that is not on the host.
+
+        Raises:
+            TypeError: always.
+        """
+        message = (
+            f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "
+            f"memory first."
+        )
+        raise TypeError(message)
+
+    def __array__(self, dtype: Any = None, **_: Any) -> NoReturn:  # type: ignore[override]
+        self.numpy()
+
+    def __dlpack__(self, **_: Any) -> NoReturn:  # type: ignore[override]
+        message = "a tensor on a simulated GPU has no memory that another library could look at through DLPack"
+        raise SimulationError(message)
+
+
+def make(metadata: Metadata, allocation: Allocation, host_data: torch.Tensor | None) -> SimulatedTensor:
+    """Make a tensor on the simulated GPU."""
+    wrapper: SimulatedTensor = private.make_wrapper(
+        SimulatedTensor, metadata.shape, metadata.stride, metadata.offset, metadata.dtype
+    )
+    wrapper.metadata = metadata
+    wrapper.allocation = allocation
+    wrapper.host_data = host_data
+    return wrapper
+
+
+def become(tensor: SimulatedTensor, other: SimulatedTensor) -> None:
+    """Make a tensor look at what another looks at: what `tensor.data = other` and changes of shape in place do."""
+    private.set_wrapper(tensor, other)
+    tensor.metadata = other.metadata
+    tensor.allocation = other.allocation
+    tensor.host_data = other.host_data

@@ -1,0 +1,127 @@
+"""Values on the host: which operations cannot go on without them, and what stands for them where they are invented."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+
+from . import _torch_private as private
+from .cuda_semantics import Call, is_mask
+from .operations import Operation
+from .shapes import Inference
+from .tensor import Metadata, SimulatedTensor
+
+_aten = torch.ops.aten
+
+ANSWERED_WITH_FALSE = frozenset({"aten.equal", "aten.allclose"})
+
+
+def _operands(*names: str) -> Callable[[Call], list[torch.Tensor]]:
+    return lambda call: [call[name] for name in names if call[name] is not None]
+
+
+def _masks(call: Call) -> list[torch.Tensor]:
+    return [index for index in call["indices"] if index is not None and is_mask(index)]
+
+
+def _repeats(call: Call) -> list[torch.Tensor]:
+    return [] if call["output_size"] is not None else [call["repeats"]]
+
+
+# The result of these, or its size, hangs on the values of some operands.
+NEEDED: dict[str, Callable[[Call], list[torch.Tensor]]] = {
+    "aten._local_scalar_dense": _operands("self"),
+    "aten.equal": _operands("self", "other"),
+    "aten.allclose": _operands("self", "other"),
+    "aten.nonzero": _operands("self"),
+    "aten.masked_select": _operands("mask"),
+    "aten.unique_dim": _operands("self"),
+    "aten._unique": _operands("self"),
+    "aten._unique2": _operands("self"),
+    "aten.unique_consecutive": _operands("self"),
+    "aten.unique_dim_consecutive": _operands("self"),
+    "aten.bincount": _operands("self"),
+    "aten.repeat_interleave": _repeats,
+    "aten.index": _masks,
+    "aten._unsafe_index": _masks,
+    "aten.index_put": _masks,
+    "aten.index_put_": _masks,
+    "aten._index_put_impl_": _masks,
+}
+
+
+def tensors_in(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+    """Return the tensors among operands, those in lists included."""
+    found: list[torch.Tensor] = []
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += tensors_in(value, {})
+    return found
+
+
+def stand_in(tensor: torch.Tensor) -> torch.Tensor:
+    """Make what stands for values that do not exist: zeros, and a mask that selects everything."""
+    make = torch.ones if tensor.dtype == torch.bool else torch.zeros
+    return make(tensor.shape, dtype=tensor.dtype)
+
+
+def on_host(value: Any, stand_ins: Mapping[int, torch.Tensor] | None = None) -> Any:
+    """Return an operand as the CPU can compute with it."""
+    if isinstance(value, SimulatedTensor):
+        if stand_ins and id(value) in stand_ins:
+            return stand_ins[id(value)]
+        if value.has_data:
+            return value.host_data
+        return torch.empty_strided(value.metadata.shape, value.metadata.stride, dtype=value.metadata.dtype)
+    if isinstance(value, torch.device):
+        return torch.device("cpu") if value.type == private.DEVICE_TYPE else value
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        return [on_host(one, stand_ins) for one in value]
+    return value
+
+
+def without_masks(
+    facts: Operation, args: Sequence[Any], stand_ins: Mapping[int, torch.Tensor]
+) -> tuple[OpOverload, list[Any]]:
+    """Say the same with whole-number indices: how many elements a mask selects is known, their values are not."""
+    if facts.name == "aten.masked_select":
+        shape = torch.broadcast_shapes(args[0].shape, args[1].shape)
+        expanded = _aten.expand.default(args[0], shape)
+        mask = on_host(args[1], stand_ins).expand(shape)
+        return _aten.index.Tensor, [expanded, list(mask.nonzero(as_tuple=True))]
+    indices: list[torch.Tensor | None] = []
+    for index in args[1]:
+        if index is not None and is_mask(index):
+            indices += on_host(index, stand_ins).nonzero(as_tuple=True)
+        else:
+            indices.append(index)
+    return facts.overload, [args[0], indices, *args[2:]]
+
+
+def infer_from_zeros(facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference:
+    """Find out what an operation yields by running it on zeros on the CPU."""
+
+    def zeros(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return torch.zeros(value.shape, dtype=value.dtype)
+        return [zeros(one) for one in value] if isinstance(value, list | tuple) else on_host(value)
+
+    host_args, host_kwargs = [zeros(one) for one in args], {name: zeros(one) for name, one in kwargs.items()}
+    out = facts.overload(*host_args, **host_kwargs)
+    outs = (out,) if len(facts.returns) == 1 else tuple(out or ())
+    written = tensors_in([facts.argument(position, host_args, host_kwargs) for position in facts.writes], {})
+    return Inference(
+        tuple(_metadata(one) for one in outs),
+        tuple(Metadata.of_tensor(one) for one in written),
+        0,
+        is_single=len(facts.returns) <= 1,
+    )
+
+
+def _metadata(result: Any) -> Any:
+    if isinstance(result, torch.Tensor):
+        return Metadata.of_tensor(result)
+    return [_metadata(one) for one in result] if isinstance(result, list | tuple) else result
