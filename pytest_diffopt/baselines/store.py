@@ -78,7 +78,7 @@ class BaselineStore:
                 return True
 
     def claim(self, key: BaselineKey, *, nodeid: str, concern: Concern) -> None:
-        """Give the file of a key to one test for this session.
+        """Give the file of a key to one test for this session; claim all at collection, which every worker makes whole.
 
         Raises:
             BaselineError: Another test has it, or this test has it for another concern.

@@ -321,7 +321,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_baseline(store: BaselineStore) -> N
 
 def test_two_processes_lose_none_of_each_others_baselines(store: BaselineStore) -> None:
     """Two writers of different cases, and of one case that both write, leave every baseline whole."""
-    cases = [[f"test_{name}[{index}]" for index in range(8)] + ["test_shared"] for name in ("a", "b")]
+    cases = [[f"test_{name}[{index}]" for index in range(8)] + ["test_shared"] * 12 for name in ("a", "b")]
     writers = [start_writer(store.root, 3, own) for own in cases]
     codes = [writer.wait(timeout=60) for writer in writers]
     for writer in writers:
