@@ -287,17 +287,26 @@ from dataclasses import replace
 from pytest_diffopt.baselines import BaselineStore, WritePermission
 store = BaselineStore(Path(sys.argv[2]), WritePermission.ALL)
 print("ready", flush=True)
-rounds, cases = int(sys.argv[3]), sys.argv[4:]
+rounds, samples, cases = int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
 for turn in range(rounds):
     for case in cases:
         key = replace(KEY, case=case)
-        store.accept(key, latency(*[1 + turn % 2] * 20_000, case=case), nodeid=case)
+        store.accept(key, latency(*[1 + turn % 2] * samples, case=case), nodeid=case)
 """
 
 
-def start_writer(root: Path, rounds: int, cases: list[str]) -> subprocess.Popen[bytes]:
+def start_writer(root: Path, cases: list[str], *, rounds: int, samples: int) -> subprocess.Popen[bytes]:
     """Start a process that accepts baselines again and again."""
-    command = [sys.executable, "-c", WRITER, str(Path(__file__).parents[3]), str(root), str(rounds), *cases]
+    command = [
+        sys.executable,
+        "-c",
+        WRITER,
+        str(Path(__file__).parents[3]),
+        str(root),
+        str(rounds),
+        str(samples),
+        *cases,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - this very interpreter
 
 
@@ -308,7 +317,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_baseline(store: BaselineStore) -> N
     dice = random.Random(0)  # noqa: S311 - no secret
 
     for _ in range(20):
-        with start_writer(store.root, 1_000_000, [KEY.case]) as writer:
+        with start_writer(store.root, [KEY.case], rounds=1_000_000, samples=20_000) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
             time.sleep(dice.uniform(0, 0.05))
@@ -321,8 +330,8 @@ def test_a_kill_at_any_moment_leaves_a_whole_baseline(store: BaselineStore) -> N
 
 def test_two_processes_lose_none_of_each_others_baselines(store: BaselineStore) -> None:
     """Two writers of different cases, and of one case that both write, leave every baseline whole."""
-    cases = [[f"test_{name}[{index}]" for index in range(8)] + ["test_shared"] * 12 for name in ("a", "b")]
-    writers = [start_writer(store.root, 3, own) for own in cases]
+    cases = [[f"test_{name}[{index}]" for index in range(8)] + ["test_shared"] for name in ("a", "b")]
+    writers = [start_writer(store.root, own, rounds=20, samples=10) for own in cases]
     codes = [writer.wait(timeout=60) for writer in writers]
     for writer in writers:
         assert writer.stdout is not None
