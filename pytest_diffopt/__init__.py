@@ -1,5 +1,66 @@
-"""Guard the optimizations of diffusion pipelines with pytest."""
+"""Guard the optimizations of diffusion pipelines with pytest.
+
+The names below are imported when they are first used: pytest imports this package at every start, and torch is slow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from pytest_diffopt.assertions import (
+        assert_images_similar,
+        assert_no_graph_breaks,
+        assert_no_recompiles,
+        assert_no_syncs,
+        assert_optimizations_applied,
+        assert_repeatable,
+        no_syncs,
+    )
+    from pytest_diffopt.guards.images import ImageThresholds
+    from pytest_diffopt.guards.syncs import AllowedSyncs
+    from pytest_diffopt.pipelines.inputs import PipelineInputs
+    from pytest_diffopt.recipes.grammar import parse_recipe
+
+_HOMES = {
+    "AllowedSyncs": "guards.syncs",
+    "ImageThresholds": "guards.images",
+    "PipelineInputs": "pipelines.inputs",
+    "assert_images_similar": "assertions",
+    "assert_no_graph_breaks": "assertions",
+    "assert_no_recompiles": "assertions",
+    "assert_no_syncs": "assertions",
+    "assert_optimizations_applied": "assertions",
+    "assert_repeatable": "assertions",
+    "no_syncs": "assertions",
+    "parse_recipe": "recipes.grammar",
+}
+
+__all__ = [
+    "AllowedSyncs",
+    "ImageThresholds",
+    "PipelineInputs",
+    "__version__",
+    "assert_images_similar",
+    "assert_no_graph_breaks",
+    "assert_no_recompiles",
+    "assert_no_syncs",
+    "assert_optimizations_applied",
+    "assert_repeatable",
+    "no_syncs",
+    "parse_recipe",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home when it is first used."""
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -9,6 +9,10 @@ class DiffoptError(Exception):
     """Something a user asked for cannot be done; the message says why and what to do."""
 
 
+class MarkerError(DiffoptError):
+    """A marker cannot be read."""
+
+
 class RecipeError(DiffoptError):
     """A recipe is misspelt, contradicts itself, or cannot be applied to this pipeline."""
 

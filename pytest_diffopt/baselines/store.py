@@ -5,7 +5,6 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,6 +13,7 @@ from pytest_diffopt.baselines.codec import Document, decode, encode
 from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.key import BaselineKey, slug, suite_folder
 from pytest_diffopt.errors import BaselineError
+from pytest_diffopt.options import WritePermission
 from pytest_diffopt.records import Concern
 
 _LOCK_TIMEOUT_S = 30.0
@@ -21,14 +21,6 @@ _LOCK_TIMEOUT_S = 30.0
 _OWNED_ENDINGS = frozenset({".json", ".png", ".safetensors"})
 _UNFINISHED = ".unfinished"
 _OTHER_FOLDER = "or name another folder with --diffopt-baselines"
-
-
-class WritePermission(StrEnum):
-    """Which baselines this session may write (`--diffopt-update`)."""
-
-    NEVER = "never"
-    MISSING = "missing"
-    ALL = "all"
 
 
 class BaselineStore:

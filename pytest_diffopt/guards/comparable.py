@@ -25,7 +25,7 @@ def missing(concern: Concern, subject: Subject, *, figure: str, environment: Env
         summary=f"{figure}, no baseline",
         explanation=explain(
             f"no {concern} baseline has been accepted: {figure}",
-            seen=f"{environment.device_name}, {subject}",
+            seen=f"on {environment.device_name}, {subject}",
             remedy=f"to accept it: {rerun} --diffopt-update missing",
         ),
     )

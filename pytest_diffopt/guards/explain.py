@@ -2,7 +2,7 @@
 
 diffopt: <headline>
   <fact>
-seen on <where>
+seen <where>
 differs from the baseline's environment:
   <difference>
 <remedy>
@@ -16,16 +16,16 @@ _BYTE_UNITS = ((1024.0**4, "TiB"), (1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024
 
 
 def explain(
-    headline: str, *, facts: Iterable[str] = (), seen: str = "", differences: Iterable[str] = (), remedy: str
+    headline: str, facts: Iterable[str] = (), *, seen: str = "", differences: Iterable[str] = (), remedy: str = ""
 ) -> tuple[str, ...]:
     """Lay out a failure.
 
     Args:
         headline: what is wrong, with the figure and what is allowed.
         facts: what a person needs to understand it.
-        seen: on what, and of what it was seen; left out when empty.
+        seen: on what and of what it was seen ("on the simulated GPU, ..."); left out when empty.
         differences: what differs from the environment in which the baseline was accepted.
-        remedy: what to do when it is wanted, best a command that can be copied.
+        remedy: what to do when it is wanted, best a command that can be copied; left out when empty.
 
     Returns:
         The lines, without line ends.
@@ -34,10 +34,10 @@ def explain(
     return (
         f"diffopt: {headline}",
         *(_INDENT + fact for fact in facts),
-        *((f"seen on {seen}",) if seen else ()),
+        *((f"seen {seen}",) if seen else ()),
         *(("differs from the baseline's environment:",) if differences else ()),
         *(_INDENT + difference for difference in differences),
-        remedy,
+        *((remedy,) if remedy else ()),
     )
 
 
@@ -76,6 +76,11 @@ def factor(value: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Write a number of things: `1 call`, `2 calls`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def allowed(limit: str | float) -> str:
+    """Write the limit that stands beside a figure: `(up to 0 allowed)`."""
+    return f"(up to {limit} allowed)"
 
 
 def _in_unit(value: float, units: tuple[tuple[float, str], ...]) -> str:

@@ -84,7 +84,7 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
     return explain(
         _headline(outcome, compared, record),
         facts=in_columns(_facts(compared, record, baseline)),
-        seen=f"{environment.device_name}, {record.subject}",
+        seen=f"on {environment.device_name}, {record.subject}",
         differences=version_differences(environment, baseline),
         remedy=_remedy(outcome, rerun),
     )

@@ -111,7 +111,7 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
     return explain(
         _headline(outcome, peaks),
         facts=(*in_columns((peak.name, str(peak)) for peak in peaks), tolerance),
-        seen=f"{environment.device_name} by {record.seen_by}, {record.subject}",
+        seen=f"on {environment.device_name} by {record.seen_by}, {record.subject}",
         differences=version_differences(environment, baseline),
         remedy=f"{wish}: {rerun} --diffopt-update all",
     )

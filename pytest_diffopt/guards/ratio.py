@@ -70,7 +70,7 @@ def _explanation(outcome: Outcome, interval: RatioInterval, record: RatioRecord,
     return explain(
         f"{_speed(outcome, interval)} as fast as the reference (at least {factor(demanded)} demanded)",
         facts=in_columns(facts),
-        seen=f"{record.subject.device}, both timed in turn in this session",
+        seen=f"on {record.subject.device}, both timed in turn in this session",
         remedy=remedy,
     )
 

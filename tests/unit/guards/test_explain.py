@@ -13,7 +13,7 @@ def test_a_failure_has_one_layout() -> None:
         "diffopt: it broke (up to 0 allowed)",
         "  a",
         "  b",
-        "seen on x",
+        "seen x",
         "differs from the baseline's environment:",
         "  c",
         "mend it",

@@ -1,0 +1,51 @@
+"""The one file that touches private names of torch; everything here is checked by `tests/unit/test_torch_private.py`.
+
+Read in torch 2.11.0 and 2.13.0.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any
+
+import torch._dynamo.eval_frame as _eval_frame
+import torch._dynamo.utils as _dynamo_utils
+
+# Dynamo keeps the metrics of the last 64 frames; a pipeline in regional compilation has more.
+_METRICS_KEPT = 100_000
+
+
+def compiled_code_count(code: CodeType) -> int:
+    """Return how many compiled versions of a function Dynamo holds; each was made because the function ran."""
+    return len(_eval_frame._debug_get_cache_entry_list(code))
+
+
+def original_callable(compiled: Any) -> Any | None:
+    """Return what `torch.compile` wrapped; None for something that it did not make."""
+    return getattr(compiled, "_torchdynamo_orig_callable", None)
+
+
+def is_compiled_module(module: Any) -> bool:
+    """Tell whether `module.compile()` was called."""
+    return getattr(module, "_compiled_call_impl", None) is not None
+
+
+def compilation_metrics() -> Sequence[Any]:
+    """Return Dynamo's own account of each frame that it compiled or gave up, oldest first."""
+    return _dynamo_utils.get_compilation_metrics()
+
+
+def graph_break_reasons() -> Sequence[Any]:
+    """Return the reason of each place where a graph ended early, oldest first; emptied by `torch._dynamo.reset()`."""
+    return _dynamo_utils.graph_break_reasons
+
+
+@contextmanager
+def every_compilation_kept() -> Iterator[None]:
+    """Let Dynamo keep the metrics of more frames than the last 64."""
+    before = _dynamo_utils._compilation_metrics.maxlen
+    _dynamo_utils.set_compilation_metrics_limit(_METRICS_KEPT)
+    try:
+        yield
+    finally:
+        _dynamo_utils.set_compilation_metrics_limit(before or _dynamo_utils.DEFAULT_COMPILATION_METRICS_LIMIT)

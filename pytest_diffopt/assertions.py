@@ -1,0 +1,207 @@
+"""The assertions: a probe watches, a guard judges, the ledger keeps the verdict, and the test goes red or stays green.
+
+Each takes any diffusers pipeline, also one that nobody registered here, and where it makes sense a bare callable or
+module. Keywords that an assertion does not know are the call's own.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_diffopt.active_test import active_test
+from pytest_diffopt.errors import ProbeError, RecipeError
+from pytest_diffopt.guards.applied import judge_applied
+from pytest_diffopt.guards.compilation import judge_graph_breaks, judge_recompiles
+from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.repeatability import judge_repeatability
+from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
+from pytest_diffopt.guards.verdict import RED, UNPROVEN, Verdict
+from pytest_diffopt.ledger import entry_of
+from pytest_diffopt.records import AppliedRecord, Device, Record, Subject
+
+if TYPE_CHECKING:
+    from pytest_diffopt.probes.syncs import SyncWatch
+    from pytest_diffopt.recipes.recipe import Recipe
+
+
+def assert_optimizations_applied(
+    pipeline: Any, /, *args: Any, recipe: "str | Recipe | None" = None, **inputs: Any
+) -> None:
+    """Assert that every optimization of the pipeline's recipe is really there.
+
+    Args:
+        pipeline: the living pipeline; what was asked of it counts for nothing.
+        *args: with `inputs`, a call to make first, so that compiled code has had its chance to run.
+        recipe: what must be there; by default what was applied to the pipeline, or what the test's marker names.
+        **inputs: keywords of that call.
+
+    Raises:
+        RecipeError: nobody says what the recipe is.
+    """
+    if args or inputs:
+        _calling(pipeline, args, inputs)()
+    subject = active_test().pipelines.life_of(pipeline, recipe=active_test().recipe_text).subject
+    states = _recipe_for(pipeline, recipe).verify(pipeline)
+    record = AppliedRecord(subject=subject, optimizations=states)
+    conclude(record, judge_applied(record))
+
+
+def assert_no_graph_breaks(target: Any, /, *args: Any, max_graph_breaks: int = 0, **inputs: Any) -> None:
+    """Assert that compiling left the graph nowhere, since the pipeline was built and in one call more.
+
+    Args:
+        target: a pipeline, module or function with something compiled in it.
+        *args: with `inputs`, the call.
+        max_graph_breaks: how many different lines may break the graph.
+        **inputs: keywords of the call.
+    """
+    from pytest_diffopt.probes.compilation import watch_warmup  # noqa: PLC0415 - imports torch
+
+    pipelines = active_test().pipelines
+    life = pipelines.life_of(target)
+    call = _calling(target, args, inputs)
+    record = watch_warmup(pipelines.log, life.start, call, life.subject)
+    conclude(record, judge_graph_breaks(record, max_breaks=max_graph_breaks))
+
+
+def assert_no_recompiles(target: Any, variations: Sequence[Mapping[str, Any]], /, *, max_recompiles: int = 0) -> None:
+    """Assert that calls which differ as calls do in production compile nothing after warm-up.
+
+    Args:
+        target: a pipeline, module or function with something compiled in it.
+        variations: the calls' keywords; the first one also serves as warm-up.
+        max_recompiles: how many compilations after warm-up are accepted.
+
+    Raises:
+        ProbeError: there are no variations.
+    """
+    from pytest_diffopt.probes.compilation import watch_recompiles  # noqa: PLC0415 - imports torch
+
+    if not variations:
+        msg = "assert_no_recompiles needs at least one call to make, got: no variations"
+        raise ProbeError(msg)
+    pipelines = active_test().pipelines
+    life = pipelines.life_of(target)
+    record = watch_recompiles(
+        pipelines.log,
+        lambda inputs: _calling(target, (), inputs)(),
+        variations,
+        start=life.start,
+        subject=life.subject,
+    )
+    conclude(record, judge_recompiles(record, max_recompiles=max_recompiles))
+
+
+def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyncs] = (), **inputs: Any) -> None:
+    """Assert that the CPU never waits for the GPU inside the denoise loop.
+
+    With `--gpu` torch's sync debug mode watches the real one; without it the pipeline runs on a simulated GPU.
+
+    Args:
+        target: a pipeline; of a bare callable or module the whole call is watched, as if it were one step.
+        *args: with `inputs`, the call; tensors among them are moved to the simulated GPU with the pipeline.
+        allow_syncs: waits that are accepted, each with its place, count and reason.
+        **inputs: keywords of the call.
+    """
+    with no_syncs(target, allow_syncs=allow_syncs) as watch:
+        _calling(target, watch.moved(args), watch.moved(inputs))()
+
+
+@contextmanager
+def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> "Iterator[SyncWatch]":
+    """Assert the same of every call in a block; without `--gpu` the target is on the simulated GPU inside it.
+
+    Args:
+        target: the pipeline, callable or module that the block calls.
+        allow_syncs: waits that are accepted, each with its place, count and reason.
+
+    Yields:
+        The watch; its `record` is complete after the block.
+    """
+    from pytest_diffopt.probes.syncs import watch_syncs  # noqa: PLC0415 - imports torch
+
+    with watch_syncs(target, _on_watching_device(active_test().pipelines.life_of(target).subject)) as watch:
+        yield watch
+    conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
+
+
+def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageThresholds | None = None) -> None:
+    """Assert that pictures are close to their references, and that neither is black, constant or holds NaN.
+
+    Args:
+        images: what the optimized pipeline drew: its output, tensors, arrays or PIL images.
+        reference: what the plain pipeline drew of the same inputs.
+        thresholds: how far they may be apart.
+    """
+    from pytest_diffopt.probes.images import compare_images  # noqa: PLC0415 - imports torch
+
+    record = compare_images(images, reference, _subject_of_test())
+    conclude(record, judge_images(record, thresholds or ImageThresholds()))
+
+
+def assert_repeatable(target: Any, /, *args: Any, max_error: float = 0.0, **inputs: Any) -> None:
+    """Assert that the same call gives the same picture twice.
+
+    Args:
+        target: a pipeline, module or function.
+        *args: with `inputs`, the call; generators are set back before the second one.
+        max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
+        **inputs: keywords of the call.
+    """
+    from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
+
+    record = compare_repeats(_calling(target, args, inputs), active_test().pipelines.life_of(target).subject)
+    conclude(record, judge_repeatability(record, max_error=max_error))
+
+
+def conclude(record: Record, verdict: Verdict) -> None:
+    """Write a verdict into the ledger, and end the test when it is not a good one."""
+    test = active_test()
+    test.entries.append(entry_of(test.nodeid, verdict, record))
+    text = "\n".join(verdict.explanation)
+    if verdict.outcome in RED:
+        pytest.fail(text, pytrace=False)
+    if verdict.outcome in UNPROVEN:
+        pytest.skip(text)
+
+
+def _calling(target: Any, args: Sequence[Any], inputs: Mapping[str, Any]) -> Any:
+    from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
+
+    return repeatable_call(target, args, inputs)
+
+
+def _recipe_for(pipeline: Any, recipe: "str | Recipe | None") -> "Recipe":
+    from pytest_diffopt.recipes.grammar import parse_recipe  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.recipes.recipe import recipe_of  # noqa: PLC0415 - imports torch
+
+    if isinstance(recipe, str):
+        return parse_recipe(recipe)
+    known = recipe or recipe_of(pipeline)
+    if known is not None:
+        return known
+    if not active_test().recipe_text:
+        msg = (
+            f"nobody says which optimizations this {type(pipeline).__name__} must have: mark the test with "
+            '@pytest.mark.diffopt(recipe="...") or pass recipe="..."'
+        )
+        raise RecipeError(msg)
+    return parse_recipe(active_test().recipe_text)
+
+
+def _on_watching_device(subject: Subject) -> Subject:
+    device = Device.CUDA if active_test().settings.use_gpu else Device.SIMULATED
+    return Subject(
+        pipeline=subject.pipeline, scale=subject.scale, recipe=subject.recipe, weights=subject.weights, device=device
+    )
+
+
+def _subject_of_test() -> Subject:
+    """Return the subject of pictures, which do not say who drew them: the test's optimized pipeline."""
+    test = active_test()
+    pipeline = test.fixtures().get("optimized_pipeline")
+    return (
+        test.pipelines.life_of(pipeline, recipe=test.recipe_text).subject if pipeline else Subject(pipeline="pictures")
+    )

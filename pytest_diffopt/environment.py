@@ -1,0 +1,80 @@
+"""What machine and which versions this is; read once, without importing torch unless a GPU was asked for."""
+
+import platform
+import re
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.records import Device, Environment
+
+_DISTRIBUTIONS = ("torch", "diffusers", "transformers", "torchao", "accelerate", "triton")
+
+
+class NoGPUError(DiffoptError):
+    """A GPU was asked for, and there is none that torch can use."""
+
+
+@cache
+def capture_environment(device: Device) -> Environment:
+    """Describe the machine that this device is on.
+
+    Raises:
+        NoGPUError: the device is a real GPU, and torch finds none.
+    """
+    name = {Device.CUDA: gpu_name, Device.SIMULATED: lambda: "simulated GPU", Device.CPU: _cpu_name}[device]()
+    prefix = "cpu-" if device is Device.CPU else ""
+    return Environment(device_slug=prefix + slug(name), device_name=name, versions=_versions())
+
+
+def gpu_name() -> str:
+    """Return what the first GPU calls itself.
+
+    Raises:
+        NoGPUError: torch finds no GPU; the message says what it does find.
+    """
+    import torch  # noqa: PLC0415 - only a run on a GPU pays for it here
+
+    if not torch.accelerator.is_available():
+        build = torch.version.cuda or torch.version.hip
+        reason = (
+            f"torch {torch.__version__} is built for {build}, but sees no GPU"
+            if build
+            else (f"torch {torch.__version__} is a build for the CPU only")
+        )
+        msg = f"--gpu needs a GPU that torch can use, and there is none: {reason}"
+        raise NoGPUError(msg)
+    accelerator = torch.accelerator.current_accelerator()
+    kind = accelerator.type if accelerator else "cuda"
+    return str(torch.get_device_module(kind).get_device_name(0))
+
+
+def slug(name: str) -> str:
+    """Turn a device's name into a folder's: lower case, digits and single hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def distribution_version(name: str) -> str:
+    """Return the version of an installed distribution, or `not installed`."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _versions() -> dict[str, str]:
+    found = {name: distribution_version(name) for name in _DISTRIBUTIONS}
+    return {"python": platform.python_version()} | {
+        name: text for name, text in found.items() if text != "not installed"
+    }
+
+
+def _cpu_name() -> str:
+    """Return the processor's model; Linux tells it in /proc, other systems through `platform`."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

@@ -1,0 +1,79 @@
+"""The fixtures: what a marker names, built once and handed to the tests."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_diffopt.errors import PipelineError
+from pytest_diffopt.markers import NamedPipeline
+from pytest_diffopt.records import Device
+from pytest_diffopt.stash import settings_of, watched_pipelines_of
+
+if TYPE_CHECKING:
+    from pytest_diffopt.pipelines.inputs import PipelineInputs
+    from pytest_diffopt.recipes.recipe import Recipe
+
+_PLAIN_RECIPE = "fp32"
+
+
+@pytest.fixture(scope="session")
+def diffopt_pipeline(request: pytest.FixtureRequest) -> NamedPipeline:
+    """The pipeline that the marker names, and its scale."""
+    named: NamedPipeline = _parameter(request, "pipeline")
+    return named
+
+
+@pytest.fixture(scope="session")
+def diffopt_recipe(request: pytest.FixtureRequest) -> "Recipe":
+    """The recipe that the marker names; its `apply` works on any pipeline."""
+    recipe: Recipe = _parameter(request, "recipe")
+    return recipe
+
+
+@pytest.fixture(scope="session")
+def optimized_pipeline(
+    request: pytest.FixtureRequest, diffopt_pipeline: NamedPipeline, diffopt_recipe: "Recipe"
+) -> Iterator[Any]:
+    """The marker's pipeline with its recipe, warmed up when that compiles. Override it with your own."""
+    yield from _build(request, diffopt_pipeline, diffopt_recipe)
+
+
+@pytest.fixture(scope="session")
+def reference_pipeline(request: pytest.FixtureRequest, diffopt_pipeline: NamedPipeline) -> Iterator[Any]:
+    """The same pipeline, weights and all, with the plain recipe."""
+    from pytest_diffopt.recipes.grammar import parse_recipe  # noqa: PLC0415 - imports torch
+
+    yield from _build(request, diffopt_pipeline, parse_recipe(_PLAIN_RECIPE))
+
+
+@pytest.fixture
+def pipeline_inputs(diffopt_pipeline: NamedPipeline) -> "PipelineInputs":
+    """Keywords for one call of the pipeline, the same at every call. Override it for a pipeline of your own."""
+    return diffopt_pipeline.family.inputs(diffopt_pipeline.scale)
+
+
+@pytest.fixture
+def pipeline_variations(diffopt_pipeline: NamedPipeline) -> "Sequence[PipelineInputs]":
+    """Calls that differ as calls do in production: prompt, guidance, steps, seed. Override it for your own."""
+    return diffopt_pipeline.family.variations(diffopt_pipeline.scale)
+
+
+def _parameter(request: pytest.FixtureRequest, keyword: str) -> Any:
+    if not hasattr(request, "param"):
+        msg = (
+            f"the marker must say which {keyword}: @pytest.mark.diffopt({keyword}=...); "
+            "or override optimized_pipeline, pipeline_inputs and pipeline_variations with your own"
+        )
+        raise PipelineError(msg)
+    return request.param
+
+
+def _build(request: pytest.FixtureRequest, named: NamedPipeline, recipe: "Recipe") -> Iterator[Any]:
+    """Build, apply, warm up, hand over; then free the memory and Dynamo's caches before the next one is built."""
+    from pytest_diffopt.lifetime import built_pipeline  # noqa: PLC0415 - imports torch
+
+    settings = settings_of(request.config)
+    device = Device.CUDA if settings.use_gpu else Device.CPU
+    with built_pipeline(named, recipe, device, settings, watched_pipelines_of(request.config)) as pipeline:
+        yield pipeline

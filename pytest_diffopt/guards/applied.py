@@ -1,0 +1,39 @@
+"""Judge whether every optimization of a recipe is really there."""
+
+from pytest_diffopt.guards.explain import counted, explain
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import AppliedRecord, Concern, OptimizationState
+
+
+def judge_applied(record: AppliedRecord) -> Verdict:
+    """An optimization of which anything is missing is a regression."""
+    unapplied = [state for state in record.optimizations if state.missing]
+    total = counted(len(record.optimizations), "optimization")
+    return Verdict(
+        concern=Concern.APPLIED,
+        outcome=Outcome.REGRESSED if unapplied else Outcome.PASSED,
+        subject=record.subject,
+        summary=_summary(record, unapplied),
+        explanation=_explanation(record, unapplied, total) if unapplied else (),
+        figures={"optimizations": len(record.optimizations), "unapplied": len(unapplied)},
+    )
+
+
+def _summary(record: AppliedRecord, unapplied: list[OptimizationState]) -> str:
+    if unapplied:
+        return "not applied: " + ", ".join(state.name for state in unapplied)
+    return "; ".join(f"{state.name}: {state.found}" for state in record.optimizations)
+
+
+def _explanation(record: AppliedRecord, unapplied: list[OptimizationState], total: str) -> tuple[str, ...]:
+    facts = [line for state in unapplied for line in _lines(state)]
+    return explain(
+        f"{len(unapplied)} of {total} {'is' if len(unapplied) == 1 else 'are'} not applied",
+        facts,
+        seen=f"in {record.subject}",
+        remedy="mend how it is applied, or take it out of the recipe",
+    )
+
+
+def _lines(state: OptimizationState) -> list[str]:
+    return [f"{state.name}: {state.found}", *(f"  missing: {line}" for line in state.missing)]

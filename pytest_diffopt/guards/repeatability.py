@@ -1,0 +1,37 @@
+"""Judge whether the same call gives the same picture twice."""
+
+from pytest_diffopt.guards.explain import allowed, explain
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Concern, RepeatabilityRecord
+
+
+def judge_repeatability(record: RepeatabilityRecord, *, max_error: float = 0.0) -> Verdict:
+    """A second call that differs by more than `max_error` anywhere is a regression; 0 asks for equal bits.
+
+    Args:
+        record: the two calls compared.
+        max_error: the largest absolute difference of any value that is accepted.
+    """
+    is_equal = record.differing_values == 0 or (max_error > 0 and record.max_error <= max_error)
+    return Verdict(
+        concern=Concern.REPEATABILITY,
+        outcome=Outcome.PASSED if is_equal else Outcome.REGRESSED,
+        subject=record.subject,
+        summary="equal bits" if not record.differing_values else f"largest difference {record.max_error:.3g}",
+        explanation=() if is_equal else _explanation(record, max_error),
+        figures={"differing_values": record.differing_values, "max_error": record.max_error},
+    )
+
+
+def _explanation(record: RepeatabilityRecord, max_error: float) -> tuple[str, ...]:
+    share = record.differing_values / record.values
+    return explain(
+        "the same call gave another picture the second time",
+        [
+            f"{record.differing_values} of {record.values} values differ ({share:.1%})",
+            f"largest difference {record.max_error:.3g} {allowed(f'{max_error:g}')}",
+        ],
+        seen=f"in {record.subject}",
+        remedy="look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
+        "a generator that is not seeded; or state a bound: max_error=...",
+    )

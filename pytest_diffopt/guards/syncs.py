@@ -1,0 +1,185 @@
+"""Judge how often the CPU waits for the GPU inside the denoise loop."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from pytest_diffopt.guards.explain import allowed, counted, explain
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AllowedSyncs:
+    """Waits that somebody has accepted, with the reason.
+
+    Attributes:
+        where: the file's name and the function, as a failure prints them: `scheduling_ddim.py:step`.
+        per_step: the most waits in any step after the first.
+        first_step: the most waits in the first step; None means the same as `per_step`.
+        reason: why they are accepted; it is shown when they change.
+    """
+
+    where: str
+    per_step: int
+    reason: str
+    first_step: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an allowance that names no function, allows nothing, or gives no reason."""
+        if self.where.count(":") != 1 or not all(self.where.split(":")):
+            msg = f"AllowedSyncs(where=...) must be 'file.py:function', got: {self.where!r}"
+            raise ValueError(msg)
+        if not self.reason.strip():
+            msg = f"AllowedSyncs(reason=...) must say why {self.where} may wait, got: {self.reason!r}"
+            raise ValueError(msg)
+        if self.per_step < 0 or self.limit(0) < 0 or self.per_step + self.limit(0) == 0:
+            msg = f"AllowedSyncs(per_step=..., first_step=...) must allow a positive number of waits, got: {self}"
+            raise ValueError(msg)
+
+    def limit(self, step: int) -> int:
+        """Return how many waits this step may have."""
+        return self.per_step if step or self.first_step is None else self.first_step
+
+    def covers(self, sync: ObservedSync) -> bool:
+        """Tell whether a wait happened in the named function of the named file."""
+        return self.where == f"{PurePath(sync.where.file).name}:{sync.where.function}"
+
+
+def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Verdict:
+    """A wait that no allowance covers, or an allowance that nothing uses, is a regression."""
+    excess = _excess(record.syncs, allow)
+    stale = [allowance for allowance in allow if not any(allowance.covers(sync) for sync in record.syncs)]
+    shrunk = (
+        [] if excess else [allowance for allowance in allow if allowance not in stale and _shrunk(allowance, record)]
+    )
+    explanation = _excess_lines(record, excess, allow) if excess else _stale_lines(record, stale, shrunk)
+    return Verdict(
+        concern=Concern.SYNCS,
+        outcome=Outcome.REGRESSED if excess or stale or shrunk else Outcome.PASSED,
+        subject=record.subject,
+        summary=_summary(record),
+        explanation=explanation,
+        figures={
+            "syncs": len(record.syncs),
+            "steps": record.num_steps,
+            "first_step": len(_in_first_step(record.syncs)),
+        },
+    )
+
+
+def _excess(syncs: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> list[ObservedSync]:
+    """Return the waits beyond what is allowed; when one step of a place is over its limit, all of that step's."""
+    per_place = Counter((sync.step, _allowance(sync, allow)) for sync in syncs)
+    limits = {allowance.where: allowance for allowance in allow}
+    over = {
+        (step, where)
+        for (step, where), count in per_place.items()
+        if where is None or count > limits[where].limit(step)
+    }
+    return [sync for sync in syncs if (sync.step, _allowance(sync, allow)) in over]
+
+
+def _allowance(sync: ObservedSync, allow: Sequence[AllowedSyncs]) -> str | None:
+    return next((allowance.where for allowance in allow if allowance.covers(sync)), None)
+
+
+def _shrunk(allowance: AllowedSyncs, record: SyncRecord) -> bool:
+    """Tell whether the waits have become fewer than the allowance grants, in the first step or in the later ones."""
+    mine = [sync for sync in record.syncs if allowance.covers(sync)]
+    first, later = len(_in_first_step(mine)), _per_later_step(mine)
+    if allowance.first_step is None:
+        return max(first, later) < allowance.per_step
+    return first < allowance.first_step or (record.num_steps > 1 and later < allowance.per_step)
+
+
+def _in_first_step(syncs: Sequence[ObservedSync]) -> list[ObservedSync]:
+    return [sync for sync in syncs if sync.step == 0]
+
+
+def _per_later_step(syncs: Sequence[ObservedSync]) -> int:
+    """Return the most waits that any step after the first has."""
+    return max(Counter(sync.step for sync in syncs if sync.step > 0).values(), default=0)
+
+
+def _summary(record: SyncRecord) -> str:
+    steps = counted(record.num_steps, "step")
+    if not record.syncs:
+        return f"0 syncs in {steps}"
+    first = len(_in_first_step(record.syncs))
+    return f"{counted(first, 'sync')} in the first step, up to {_per_later_step(record.syncs)} in each later one"
+
+
+def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> tuple[str, ...]:
+    later = _per_later_step(excess)
+    first = len(_in_first_step(excess))
+    often = f"up to {counted(later, 'time')} a step" if later else f"{counted(first, 'time')} in the first step"
+    limits = sum(allowance.limit(1 if later else 0) for allowance in allow)
+    unmodelled = [f"not modelled, so not counted: {', '.join(record.unmodelled)}"] if record.unmodelled else []
+    return explain(
+        f"the CPU waits for the GPU in the denoise loop: {often} {allowed(limits)}",
+        [*_place_lines(excess), *unmodelled],
+        seen=f"on {record.seen_by}, {_steps(excess)} of {record.num_steps}, {record.subject}",
+        remedy=_remedy(excess),
+    )
+
+
+def _place_lines(syncs: Sequence[ObservedSync]) -> list[str]:
+    """Return two lines a place, the busiest first: how often, what, where; and the source."""
+    places: dict[tuple[object, str, str], list[ObservedSync]] = {}
+    for sync in syncs:
+        places.setdefault((sync.where, sync.operation, sync.kind), []).append(sync)
+    rows = sorted(places.values(), key=len, reverse=True)
+    frequencies = [_frequency(row) for row in rows]
+    operations = [row[0].operation for row in rows]
+    first = max(len(text) for text in frequencies)
+    second = max(len(text) for text in operations)
+    lines = []
+    for row, frequency, operation in zip(rows, frequencies, operations, strict=True):
+        where = row[0].where
+        lines.append(f"{frequency:<{first}}  {operation:<{second}}  {where}  in {where.function}  ({row[0].kind})")
+        if where.source:
+            lines.append(f"{'':<{first}}  {'':<{second}}  {where.source}")
+    return lines
+
+
+def _frequency(syncs: Sequence[ObservedSync]) -> str:
+    later = _per_later_step(syncs)
+    return f"{later}/step" if later else f"{len(syncs)} in step 0"
+
+
+def _steps(syncs: Sequence[ObservedSync]) -> str:
+    numbers = sorted({sync.step for sync in syncs})
+    return f"step {numbers[0]}" if len(numbers) == 1 else f"steps {numbers[0]}-{numbers[-1]}"
+
+
+def _remedy(syncs: Sequence[ObservedSync]) -> str:
+    groups: dict[str, list[ObservedSync]] = {}
+    for sync in syncs:
+        groups.setdefault(f"{PurePath(sync.where.file).name}:{sync.where.function}", []).append(sync)
+    texts = [_allowance_text(where, group) for where, group in groups.items()]
+    return f"if this is wanted: allow_syncs=[{', '.join(texts)}]"
+
+
+def _allowance_text(where: str, syncs: Sequence[ObservedSync]) -> str:
+    first, later = len(_in_first_step(syncs)), _per_later_step(syncs)
+    counts = f"per_step={later}" if first == later else f"per_step={later}, first_step={first}"
+    return f'AllowedSyncs(where="{where}", {counts}, reason="...")'
+
+
+def _stale_lines(record: SyncRecord, stale: Sequence[AllowedSyncs], shrunk: Sequence[AllowedSyncs]) -> tuple[str, ...]:
+    if not stale and not shrunk:
+        return ()
+    gone = [f"{allowance.where} waits no more; it was allowed because: {allowance.reason}" for allowance in stale]
+    fewer = [
+        f"{allowance.where} waits less often now: {_frequency([s for s in record.syncs if allowance.covers(s)])} "
+        f"{allowed(allowance.per_step)}"
+        for allowance in shrunk
+    ]
+    return explain(
+        f"{counted(len(stale) + len(shrunk), 'allowance')} for waits no longer needed",
+        [*gone, *fewer],
+        seen=f"on {record.seen_by}, {record.subject}",
+        remedy="take it out of allow_syncs, or lower it, so that the wait cannot come back unseen",
+    )

@@ -1,0 +1,64 @@
+"""One built pipeline's life: built, optimized, warmed up, used, freed."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from pytest_diffopt.markers import NamedPipeline
+from pytest_diffopt.options import Settings
+from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.recipes.recipe import Recipe
+from pytest_diffopt.records import Device, Subject
+from pytest_diffopt.watched import WatchedPipelines
+
+
+@contextmanager
+def built_pipeline(
+    named: NamedPipeline, recipe: Recipe, device: Device, settings: Settings, pipelines: WatchedPipelines
+) -> Iterator[Any]:
+    """Build a pipeline with its recipe, and free its memory and Dynamo's caches at the end.
+
+    A recipe that compiles is warmed up with one plain call, so that every test after it sees compiled code, and the
+    compile log has seen it being compiled.
+    """
+    start = pipelines.log.mark()
+    built = build_pipeline(
+        named.family, named.scale, device=torch_device(device), weights_folder=settings.weights_folder
+    )
+    subject = Subject(
+        pipeline=named.family.name,
+        scale=named.scale,
+        recipe=str(recipe),
+        weights=built.weights,
+        device=device,
+    )
+    pipeline = recipe.apply(built.pipeline)
+    pipelines.register(pipeline, subject, start)
+    if recipe.compiles:
+        pipeline(**named.family.inputs(named.scale))
+    try:
+        yield pipeline
+    finally:
+        del pipeline, built
+        _free(was_compiled=recipe.compiles)
+
+
+def torch_device(device: Device) -> str:
+    """Return torch's name of where a pipeline is built."""
+    if device is not Device.CUDA:
+        return "cpu"
+    accelerator = torch.accelerator.current_accelerator()
+    return accelerator.type if accelerator else "cuda"
+
+
+def _free(*, was_compiled: bool) -> None:
+    if was_compiled:
+        # Compiled code belongs to functions, not to pipelines: the next pipeline of the same classes would inherit it,
+        # and Dynamo gives a function up after eight versions.
+        torch.compiler.reset()
+    gc.collect()
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()

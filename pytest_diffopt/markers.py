@@ -1,0 +1,166 @@
+"""The markers: `diffopt` names pipelines and recipes and parametrizes a test by them, `gpu` asks for a card."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pytest
+
+from pytest_diffopt.errors import DiffoptError, MarkerError
+from pytest_diffopt.options import Settings
+from pytest_diffopt.pipelines.family import PipelineFamily
+from pytest_diffopt.pipelines.scale import Scale
+
+#: Fixtures of this plugin; a test that uses one belongs to it.
+OUR_FIXTURES = frozenset(
+    {
+        "diffopt_pipeline",
+        "diffopt_recipe",
+        "latency_baseline",
+        "memory_baseline",
+        "optimized_pipeline",
+        "pipeline_inputs",
+        "pipeline_variations",
+        "reference_pipeline",
+    }
+)
+DIFFOPT_HELP = "diffopt(pipeline, recipe, scale): what this test runs with, each a name or a list of names"
+GPU_HELP = "gpu(memory_gib, capability, count): this diffopt test needs --gpu, and a card with at least that"
+_DIFFOPT_KEYWORDS = ("pipeline", "recipe", "scale")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NamedPipeline:
+    """A pipeline that a marker names, at one scale."""
+
+    family: PipelineFamily
+    scale: Scale
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuNeeds:
+    """What a test asks of the card.
+
+    Attributes:
+        memory_gib: memory of the card, in GiB.
+        capability: CUDA compute capability, (major, minor).
+        count: how many cards.
+    """
+
+    memory_gib: float = 0.0
+    capability: tuple[int, int] = (0, 0)
+    count: int = 1
+
+
+def belongs_to_diffopt(item: pytest.Item) -> bool:
+    """Tell whether a test is this plugin's business: it has the marker or uses one of the fixtures."""
+    names = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("diffopt") is not None or not OUR_FIXTURES.isdisjoint(names)
+
+
+def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
+    """Parametrize a test by the pipelines and recipes of its marker.
+
+    Raises:
+        pytest.Collector.CollectError: the marker cannot be read, or names something unknown.
+    """
+    node = metafunc.definition
+    try:
+        arguments = _diffopt_arguments(node)
+        if "pipeline" in arguments and "diffopt_pipeline" in metafunc.fixturenames:
+            pipelines = _named_pipelines(arguments, settings)
+            ids = [_pipeline_id(named, settings) for named in pipelines]
+            metafunc.parametrize("diffopt_pipeline", pipelines, indirect=True, ids=ids, scope="session")
+        if "recipe" in arguments:
+            recipes = _recipes(arguments)
+            if "diffopt_recipe" in metafunc.fixturenames:
+                ids = [recipe.test_id for recipe in recipes]
+                metafunc.parametrize("diffopt_recipe", recipes, indirect=True, ids=ids, scope="session")
+    except DiffoptError as error:
+        msg = f"diffopt: {node.nodeid}: {error}"
+        raise pytest.Collector.CollectError(msg) from error
+
+
+def gpu_needs(item: pytest.Item) -> GpuNeeds | None:
+    """Return what the test's `gpu` marker asks for; None without one.
+
+    Raises:
+        MarkerError: the marker has an unknown keyword or a value of the wrong kind.
+    """
+    marker = item.get_closest_marker("gpu")
+    if marker is None:
+        return None
+    _refuse_unknown("gpu", marker, [field.name for field in fields(GpuNeeds)])
+    needs = GpuNeeds(**marker.kwargs)
+    capability = needs.capability
+    is_version = isinstance(capability, tuple) and [type(part) for part in capability] == [int, int]
+    if not (isinstance(needs.memory_gib, (int, float)) and isinstance(needs.count, int) and is_version):
+        msg = f"@pytest.mark.gpu takes memory_gib=24, capability=(8, 0), count=1, got: {marker.kwargs}"
+        raise MarkerError(msg)
+    return needs
+
+
+def recipe_text(item: pytest.Item) -> str:
+    """Return the recipe that a test runs with, as its marker or parameter writes it; empty without one."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is not None and "diffopt_recipe" in callspec.params:
+        return str(callspec.params["diffopt_recipe"])
+    named = _diffopt_arguments(item).get("recipe", "")
+    return named if isinstance(named, str) else ""
+
+
+def _diffopt_arguments(node: pytest.Item) -> dict[str, Any]:
+    """Join the keywords of every `diffopt` marker; the one nearest to the function wins."""
+    arguments: dict[str, Any] = {}
+    for marker in node.iter_markers("diffopt"):
+        _refuse_unknown("diffopt", marker, _DIFFOPT_KEYWORDS)
+        arguments = dict(marker.kwargs) | arguments
+    return arguments
+
+
+def _refuse_unknown(name: str, marker: pytest.Mark, known: Sequence[str]) -> None:
+    takes = f"it takes the keywords {', '.join(known)}"
+    if marker.args:
+        msg = f"@pytest.mark.{name} takes no positional arguments, got: {marker.args!r}; {takes}"
+        raise MarkerError(msg)
+    for keyword in marker.kwargs:
+        if keyword not in known:
+            nearest = difflib.get_close_matches(keyword, known, n=1)
+            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+            msg = f"unknown keyword of @pytest.mark.{name}: {keyword!r}{hint}; {takes}"
+            raise MarkerError(msg)
+
+
+def _texts(arguments: dict[str, Any], keyword: str) -> list[str]:
+    given = arguments[keyword]
+    texts = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        msg = f"@pytest.mark.diffopt({keyword}=...) takes a text or a list of texts, got: {given!r}"
+        raise MarkerError(msg)
+    return texts
+
+
+def _named_pipelines(arguments: dict[str, Any], settings: Settings) -> list[NamedPipeline]:
+    from pytest_diffopt.pipelines.registry import find_pipeline  # noqa: PLC0415 - only diffopt's tests pay for it
+
+    scales = [_scale(text) for text in _texts(arguments, "scale")] if "scale" in arguments else [settings.scale]
+    names = _texts(arguments, "pipeline")
+    return [NamedPipeline(family=find_pipeline(name), scale=scale) for name in names for scale in scales]
+
+
+def _scale(text: str) -> Scale:
+    if text not in list(Scale):
+        msg = f"@pytest.mark.diffopt(scale=...) must be one of {', '.join(Scale)}, got: {text!r}"
+        raise MarkerError(msg)
+    return Scale(text)
+
+
+def _pipeline_id(named: NamedPipeline, settings: Settings) -> str:
+    return named.family.name if named.scale is settings.scale else f"{named.family.name}@{named.scale}"
+
+
+def _recipes(arguments: dict[str, Any]) -> list[Any]:
+    from pytest_diffopt.recipes.grammar import parse_recipe  # noqa: PLC0415 - imports torch
+
+    return [parse_recipe(text) for text in _texts(arguments, "recipe")]

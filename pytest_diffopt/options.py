@@ -1,0 +1,147 @@
+"""The command line and the ini file, read once into one frozen `Settings`."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from pytest_diffopt.pipelines.scale import Scale
+
+
+class WritePermission(StrEnum):
+    """Which baselines this run may write; nothing else ever writes one."""
+
+    NEVER = "never"
+    MISSING = "missing"
+    ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What the user asked for.
+
+    Attributes:
+        use_gpu: run on the real GPU.
+        scale: how large named pipelines are built where a marker does not say.
+        baselines_folder: where baselines are.
+        weights_folder: where saved pipelines are, each under its name; None for the hub alone.
+        update: which baselines may be written.
+        prune: remove baselines that no test owns any more.
+        report_folder: where `report.json` goes; None for no report.
+        max_seconds: how long one case may sample latencies.
+        margin: the slowdown, as a fraction, that is worth failing for.
+    """
+
+    use_gpu: bool = False
+    scale: Scale = Scale.TINY
+    baselines_folder: Path = Path("baselines")
+    weights_folder: Path | None = None
+    update: WritePermission = WritePermission.NEVER
+    prune: bool = False
+    report_folder: Path | None = None
+    max_seconds: float = 10.0
+    margin: float = 0.05
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Define every option but `--gpu`, and the ini twin of each that may hold for more than one run."""
+    group = parser.getgroup("diffopt", "guards for the optimizations of diffusion pipelines")
+    add = group.addoption
+    scales = [scale.value for scale in Scale]
+    verbs = [verb.value for verb in WritePermission if verb is not WritePermission.NEVER]
+    add("--diffopt-scale", choices=scales, help="how large named pipelines are built (default: tiny)")
+    add("--diffopt-baselines", metavar="DIR", help="the folder of baselines (default: baselines/ under the root)")
+    add("--diffopt-weights", metavar="DIR", help="a folder of saved pipelines, each under its name, used at full scale")
+    add("--diffopt-update", choices=verbs, help="write the baselines that are missing, or all that this run measures")
+    add("--diffopt-prune", action="store_true", help="remove baselines of the collected test files that no test owns")
+    add("--diffopt-allow-ci-update", action="store_true", help="let --diffopt-update and --diffopt-prune write in CI")
+    add("--diffopt-report", metavar="DIR", help="write report.json there")
+    add("--diffopt-max-seconds", metavar="S", type=float, help="sampling budget of a latency case (default: 10)")
+    add("--diffopt-margin", metavar="X", type=float, help="slowdown worth failing for, as a fraction (default: 0.05)")
+    parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
+    parser.addini("diffopt_scale", "tiny or full (--diffopt-scale)", default="tiny")
+    parser.addini("diffopt_baselines", "the folder of baselines (--diffopt-baselines)", default="baselines")
+    parser.addini("diffopt_weights", "a folder of saved pipelines (--diffopt-weights)", default="")
+    parser.addini("diffopt_report", "where report.json goes (--diffopt-report)", default="")
+    parser.addini("diffopt_max_seconds", "sampling budget of a latency case (--diffopt-max-seconds)", default="10")
+    parser.addini("diffopt_margin", "slowdown worth failing for (--diffopt-margin)", default="0.05")
+
+
+def add_gpu_option(parser: pytest.Parser) -> None:
+    """Define `--gpu`, unless another plugin or a conftest has defined it already; then theirs is used."""
+    _known, unknown = parser.parse_known_and_unknown_args(["--gpu"])
+    if "--gpu" in unknown:
+        group = parser.getgroup("diffopt")
+        group.addoption("--gpu", action="store_true", default=False, help="use the real GPU(s)")
+
+
+def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; the command line beats the ini file.
+
+    Raises:
+        pytest.UsageError: a value is not of its kind, or a baseline would be written in CI.
+    """
+    update = WritePermission(config.getoption("--diffopt-update") or WritePermission.NEVER)
+    prune = bool(config.getoption("--diffopt-prune"))
+    _refuse_writes_in_ci(config, environment, update, prune=prune)
+    baselines = _text(config, "baselines")
+    return Settings(
+        use_gpu=bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu")),
+        scale=_scale(_text(config, "scale")),
+        baselines_folder=config.rootpath / baselines,
+        weights_folder=_folder(config, "weights"),
+        update=update,
+        prune=prune,
+        report_folder=_folder(config, "report"),
+        max_seconds=_positive(config, "max_seconds"),
+        margin=_positive(config, "margin"),
+    )
+
+
+def _refuse_writes_in_ci(
+    config: pytest.Config, environment: Mapping[str, str], update: WritePermission, *, prune: bool
+) -> None:
+    in_ci = environment.get("CI", "").lower() not in {"", "0", "false", "no"}
+    if not in_ci or config.getoption("--diffopt-allow-ci-update"):
+        return
+    asked = "--diffopt-update" if update is not WritePermission.NEVER else "--diffopt-prune" if prune else ""
+    if asked:
+        msg = (
+            f"{asked} would write baselines in CI, got: CI={environment['CI']}; "
+            "run it on your machine and commit the result, or add --diffopt-allow-ci-update"
+        )
+        raise pytest.UsageError(msg)
+
+
+def _text(config: pytest.Config, name: str) -> str:
+    given = config.getoption("--diffopt-" + name.replace("_", "-"))
+    return str(config.getini(f"diffopt_{name}") if given is None else given)
+
+
+def _folder(config: pytest.Config, name: str) -> Path | None:
+    text = _text(config, name)
+    return config.rootpath / text if text else None
+
+
+def _scale(text: str) -> Scale:
+    try:
+        return Scale(text)
+    except ValueError as error:
+        msg = f"diffopt_scale must be one of {', '.join(Scale)}, got: {text!r}"
+        raise pytest.UsageError(msg) from error
+
+
+def _positive(config: pytest.Config, name: str) -> float:
+    text = _text(config, name)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        msg = f"diffopt_{name} must be a positive number, got: {text!r}"
+        raise pytest.UsageError(msg)
+    return value

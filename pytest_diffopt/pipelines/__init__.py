@@ -1,0 +1,1 @@
+"""Named pipelines at both scales, and what holds for every diffusers pipeline."""

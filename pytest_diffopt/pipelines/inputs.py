@@ -1,0 +1,44 @@
+"""What a pipeline is called with: keyword arguments that give the same picture every time they are used."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class PipelineInputs(Mapping[str, Any]):
+    """Keyword arguments for a pipeline, with a seed in place of a generator.
+
+    A `torch.Generator` changes while it is used, so a dictionary that holds one gives another picture at the second
+    call. Here `generator` is made anew, on the CPU and from the same seed, each time the mapping is unpacked:
+    `pipeline(**inputs)`.
+
+    Args:
+        arguments: every keyword but `generator`.
+        seed: what the generator starts from.
+        label: how this call differs from the plain one; empty for the plain one.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any], *, seed: int = 0, label: str = "") -> None:
+        self._arguments = dict(arguments)
+        self.seed = seed
+        self.label = label
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "generator":
+            import torch  # noqa: PLC0415 - collecting tests must not wait for torch
+
+            return torch.Generator("cpu").manual_seed(self.seed)
+        return self._arguments[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._arguments
+        yield "generator"
+
+    def __len__(self) -> int:
+        return len(self._arguments) + 1
+
+    def __repr__(self) -> str:
+        return f"PipelineInputs({self._arguments}, seed={self.seed})"
+
+    def varied(self, label: str, *, seed: int | None = None, **changes: Any) -> "PipelineInputs":
+        """Return the same call with some keywords changed, named so that a failure can say which call it was."""
+        return PipelineInputs(self._arguments | changes, seed=self.seed if seed is None else seed, label=label)

@@ -1,0 +1,125 @@
+"""pytest's hooks; each hands on in a few lines.
+
+pytest imports this module at every start, also of a project that has no diffopt test: whatever is slow to import is
+imported by the hook that needs it.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_diffopt import options, stash
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Define the options."""
+    options.add_options(parser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, object, object]:
+    """Define `--gpu` once every initial conftest has had its chance to."""
+    result = yield
+    options.add_gpu_option(parser)
+    return result
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings, and register markers and fixtures."""
+    from pytest_diffopt import fixtures, markers, session_reports  # noqa: PLC0415
+
+    stash.keep_settings(config, options.read_settings(config))
+    config.addinivalue_line("markers", markers.DIFFOPT_HELP)
+    config.addinivalue_line("markers", markers.GPU_HELP)
+    config.pluginmanager.register(fixtures, "diffopt-fixtures")
+    if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to people
+        config.pluginmanager.register(session_reports.SessionReports(config), "diffopt-reports")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give torch back what the session changed."""
+    stash.watched_pipelines_of(config).close()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say on what the session runs."""
+    from pytest_diffopt.reports.header import header_line  # noqa: PLC0415
+
+    return header_line(stash.settings_of(config), config.rootpath)
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
+    """Say where the weights of each named pipeline come from."""
+    from pytest_diffopt.collection import weights_lines  # noqa: PLC0415
+
+    return weights_lines(items, stash.settings_of(config))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize a test by the pipelines and recipes of its marker."""
+    from pytest_diffopt import markers  # noqa: PLC0415
+
+    markers.parametrize(metafunc, stash.settings_of(metafunc.config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where none was asked for, and refuse a run that cannot do what was asked."""
+    from pytest_diffopt.collection import check_collected  # noqa: PLC0415
+
+    check_collected(items, stash.settings_of(config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let assertions know which test they run in."""
+    from pytest_diffopt import running_test  # noqa: PLC0415
+
+    with running_test.entered(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip a test that this card cannot run; turn our errors in fixtures into failures without a traceback."""
+    from pytest_diffopt import running_test  # noqa: PLC0415
+
+    with running_test.errors_explained():
+        running_test.skip_unless_gpu_suffices(item, stash.settings_of(item.config))
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Turn our errors in a test into failures without a traceback."""
+    from pytest_diffopt import running_test  # noqa: PLC0415
+
+    with running_test.errors_explained():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Watch a pipeline from before it is built, also one that the user's own fixture builds."""
+    if fixturedef.argname != "optimized_pipeline":
+        return (yield)
+    pipelines = stash.watched_pipelines_of(request.config)
+    start = pipelines.log.mark()
+    pipeline = yield
+    from pytest_diffopt.markers import recipe_text  # noqa: PLC0415
+
+    pipelines.adopt(pipeline, start, recipe=recipe_text(request.node))
+    return pipeline
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the verdicts of a test into its report, which xdist carries to the controller."""
+    from pytest_diffopt import running_test  # noqa: PLC0415
+
+    report = yield
+    running_test.attach_verdicts(report)
+    return report

@@ -1,0 +1,78 @@
+"""How far pictures are from their references."""
+
+import math
+from typing import Any
+
+import numpy as np
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.pictures import Pixels, pictures_of
+from pytest_diffopt.records import ImageDifference, ImageRecord, Subject
+
+# The window of the published SSIM: a Gaussian of sigma 1.5, cut off at 11 x 11 (Wang et al. 2004, section III-B).
+_SSIM_SIGMA = 1.5
+_SSIM_WINDOW = 11
+_BLACK_BELOW = 1 / 255
+
+
+def compare_images(images: Any, reference: Any, subject: Subject) -> ImageRecord:
+    """Compare pictures with their references, one by one.
+
+    Args:
+        images: what the optimized pipeline drew, in any form that `pictures_of` takes.
+        reference: what the plain pipeline drew, as many and as large.
+        subject: the pipeline.
+
+    Raises:
+        ProbeError: their number, size or channels differ, or they are too small for SSIM's window.
+    """
+    ours, theirs = pictures_of(images), pictures_of(reference)
+    if ours.shape != theirs.shape:
+        shapes = f"{ours.shape} and {theirs.shape}"
+        msg = f"pictures and references must have the same number, size and channels, got: {shapes}"
+        raise ProbeError(msg)
+    if min(ours.shape[1:3]) < _SSIM_WINDOW:
+        msg = f"pictures must be at least {_SSIM_WINDOW} x {_SSIM_WINDOW} pixels for SSIM, got: {ours.shape[1:3]}"
+        raise ProbeError(msg)
+    pairs = zip(ours, theirs, strict=True)
+    return ImageRecord(subject=subject, differences=tuple(_difference(one, other) for one, other in pairs))
+
+
+def _difference(image: Pixels, reference: Pixels) -> ImageDifference:
+    error = np.abs(image - reference)
+    return ImageDifference(
+        ssim=float(
+            structural_similarity(
+                reference,
+                image,
+                data_range=1.0,
+                channel_axis=-1,
+                gaussian_weights=True,
+                sigma=_SSIM_SIGMA,
+                use_sample_covariance=False,
+            )
+        ),
+        psnr_db=_psnr_db(image, reference),
+        max_error=float(error.max()),
+        mean_error=float(error.mean()),
+        defects=_defects(image, "the picture") + _defects(reference, "the reference"),
+    )
+
+
+def _psnr_db(image: Pixels, reference: Pixels) -> float:
+    if np.array_equal(image, reference):
+        return math.inf  # scikit-image divides by zero, with a warning
+    return float(peak_signal_noise_ratio(reference, image, data_range=1.0))
+
+
+def _defects(image: Pixels, name: str) -> tuple[str, ...]:
+    """Name what is wrong with a picture whatever it is compared with; two black pictures are very similar."""
+    not_finite = int(np.count_nonzero(~np.isfinite(image)))
+    if not_finite:
+        return (f"{name} holds {not_finite} values that are NaN or infinite",)
+    if image.max() < _BLACK_BELOW:
+        return (f"{name} is black",)
+    if np.ptp(image) == 0:
+        return (f"{name} is constant: every value is {image.flat[0]:.3f}",)
+    return ()

@@ -1,0 +1,1 @@
+"""Recipes: ordered stacks of optimizations, applied to a pipeline and verified in it."""

@@ -1,0 +1,125 @@
+"""Attention: diffusers' vanilla processors, or scaled_dot_product_attention with a chosen backend."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from typing_extensions import override
+
+from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.pipelines.components import spatial_modules
+from pytest_diffopt.recipes.optimization import Optimization, Stage
+from pytest_diffopt.records import OptimizationState
+
+# Processors that multiply, take the softmax and multiply again, in operations of their own.
+_VANILLA = frozenset({"AttnProcessor", "AttnAddedKVProcessor", "SlicedAttnProcessor", "SlicedAttnAddedKVProcessor"})
+_BACKENDS = {
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+    "math": SDPBackend.MATH,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VanillaAttention(Optimization):
+    """Attention written out, as before PyTorch 2: the first rung of the ladder, for comparison."""
+
+    name: ClassVar[str] = "vanilla_attention"
+    stage: ClassVar[Stage] = Stage.ATTENTION
+    conflicts: ClassVar[dict[str, str]] = {
+        "sdpa": "a layer has one attention processor",
+        "fuse_qkv": "fused projections bring a processor that calls SDPA",
+    }
+
+    @override
+    def apply(self, pipeline: Any) -> None:
+        for name, module in _with_processors(pipeline, self).items():
+            if not hasattr(module, "set_default_attn_processor"):
+                msg = f"vanilla_attention needs set_default_attn_processor(), which {name} lacks"
+                raise RecipeError(msg)
+            module.set_default_attn_processor()
+
+    @override
+    def verify(self, pipeline: Any) -> OptimizationState:
+        return _state(self, pipeline, uses="vanilla attention", is_expected=lambda name: name in _VANILLA)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sdpa(Optimization):
+    """`scaled_dot_product_attention`, the default of diffusers on PyTorch 2.
+
+    Attributes:
+        backend: the only kernel that may answer; None leaves the choice to torch.
+    """
+
+    name: ClassVar[str] = "sdpa"
+    stage: ClassVar[Stage] = Stage.ATTENTION
+
+    backend: Literal["flash", "efficient", "cudnn", "math"] | None = None
+
+    @override
+    def apply(self, pipeline: Any) -> None:
+        from diffusers.models.attention_processor import AttnProcessor2_0  # noqa: PLC0415 - diffusers is slow to import
+
+        for module in _with_processors(pipeline, self).values():
+            if any(name in _VANILLA for name in _processor_names(module)):
+                module.set_attn_processor(AttnProcessor2_0())
+
+    @override
+    def verify(self, pipeline: Any) -> OptimizationState:
+        state = _state(self, pipeline, uses="SDPA", is_expected=lambda name: name not in _VANILLA)
+        if self.backend is None:
+            return state
+        enabled = [name for name, is_enabled in _enabled_backends().items() if is_enabled]
+        missing = [*state.missing] if enabled == [self.backend] else [*state.missing, f"backends allowed: {enabled}"]
+        return self.state(f"{state.found}, backend {', '.join(enabled)}", missing)
+
+    @override
+    def call_context(self) -> AbstractContextManager[object]:
+        return sdpa_kernel(_BACKENDS[self.backend]) if self.backend else nullcontext()
+
+    @property
+    @override
+    def needs_call_context(self) -> bool:
+        return self.backend is not None
+
+
+def _enabled_backends() -> dict[str, bool]:
+    cuda: Any = torch.backends.cuda  # these functions of torch are not typed
+    return {
+        "flash": cuda.flash_sdp_enabled(),
+        "efficient": cuda.mem_efficient_sdp_enabled(),
+        "cudnn": cuda.cudnn_sdp_enabled(),
+        "math": cuda.math_sdp_enabled(),
+    }
+
+
+def _with_processors(pipeline: Any, optimization: Optimization) -> dict[str, Any]:
+    found = {name: module for name, module in spatial_modules(pipeline).items() if hasattr(module, "attn_processors")}
+    if not found:
+        msg = f"{optimization.name} needs a module with attention processors, and {type(pipeline).__name__} has none"
+        raise RecipeError(msg)
+    return found
+
+
+def _processor_names(module: Any) -> list[str]:
+    return [type(processor).__name__ for processor in module.attn_processors.values()]
+
+
+def _state(
+    optimization: Optimization, pipeline: Any, *, uses: str, is_expected: Callable[[str], bool]
+) -> OptimizationState:
+    total, right, missing = 0, 0, []
+    for name, module in _with_processors(pipeline, optimization).items():
+        names = _processor_names(module)
+        others = [processor for processor in names if not is_expected(processor)]
+        total += len(names)
+        right += len(names) - len(others)
+        if others:
+            kinds = ", ".join(sorted(set(others)))
+            missing.append(f"{len(others)} of {len(names)} attention layers of {name} use {kinds}")
+    return optimization.state(f"{right} of {total} attention layers use {uses}", missing)

@@ -1,0 +1,115 @@
+"""torch.compile of the denoiser, the VAE's decoder, or any other part."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from typing_extensions import override
+
+from pytest_diffopt._torch_private import compiled_code_count, is_compiled_module, original_callable
+from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.pipelines.components import denoiser_name
+from pytest_diffopt.recipes.optimization import Optimization, Stage
+from pytest_diffopt.records import OptimizationState
+
+# What stands in for Inductor where there is no GPU: Dynamo and AOTAutograd trace as they do for Inductor, in seconds.
+# Plain `aot_eager` is no choice: torch 2.13 fails in the group norm of AutoencoderKL's decoder with it.
+STAND_IN_BACKEND = "aot_eager_decomp_partition"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compile(Optimization):
+    """`torch.compile`, in place, so that the pipeline keeps its modules.
+
+    Attributes:
+        target: what is compiled: `denoiser` (the UNet or transformer), a component's name, or `component.method`.
+        mode: Inductor's mode.
+        fullgraph: refuse graph breaks while compiling, instead of counting them.
+        dynamic: compile for any shape (True), for one shape each (False), or let torch find out (None).
+        regional: compile the denoiser's repeated blocks once each kind, instead of the whole of it.
+        backend: the compiler; None takes Inductor on a GPU, and elsewhere a stand-in that only traces.
+    """
+
+    name: ClassVar[str] = "compile"
+    stage: ClassVar[Stage] = Stage.COMPILATION
+
+    target: tuple[str, ...] = ("denoiser", "vae.decode")
+    mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] | None = None
+    fullgraph: bool = False
+    dynamic: bool | None = None
+    regional: bool = False
+    backend: str | None = None
+
+    @override
+    def apply(self, pipeline: Any) -> None:
+        for target in self.target:
+            component, method = _resolve(pipeline, target)
+            owner = getattr(pipeline, component)
+            if method:
+                setattr(owner, method, torch.compile(getattr(owner, method), **self._options(pipeline)))
+            elif self.regional and target == "denoiser":
+                _compile_blocks(owner, self._options(pipeline))
+            else:
+                owner.compile(**self._options(pipeline))
+
+    @override
+    def verify(self, pipeline: Any) -> OptimizationState:
+        missing = [line for target in self.target for line in self._missing(pipeline, target)]
+        compiled = [target for target in self.target if not list(self._missing(pipeline, target))]
+        stand_in = "" if self._is_on_gpu(pipeline) or self.backend else f" (traced with {STAND_IN_BACKEND}: no GPU)"
+        return self.state(f"compiled code ran for {', '.join(compiled) or 'nothing'}{stand_in}", missing)
+
+    def _missing(self, pipeline: Any, target: str) -> list[str]:
+        component, method = _resolve(pipeline, target)
+        owner = getattr(pipeline, component)
+        if method:
+            original = original_callable(getattr(owner, method))
+            parts = [] if original is None else [original]
+        elif self.regional and target == "denoiser":
+            blocks = _repeated_blocks(owner)
+            parts = [type(block).forward for block in blocks] if all(map(is_compiled_module, blocks)) else []
+        else:
+            parts = [type(owner).forward] if is_compiled_module(owner) else []
+        name = f"{component}.{method}" if method else component
+        if not parts:
+            return [f"{name} is not compiled"]
+        if not all(compiled_code_count(part.__code__) for part in parts):
+            return [f"{name} is compiled, but its compiled code has not run"]
+        return []
+
+    def _options(self, pipeline: Any) -> dict[str, Any]:
+        options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": self.dynamic}
+        if self.backend or not self._is_on_gpu(pipeline):
+            return options | {"backend": self.backend or STAND_IN_BACKEND}
+        return options | ({"mode": self.mode} if self.mode else {})
+
+    @staticmethod
+    def _is_on_gpu(pipeline: Any) -> bool:
+        return bool(pipeline.device.type not in {"cpu", "meta"})
+
+
+def _resolve(pipeline: Any, target: str) -> tuple[str, str]:
+    """Split a target into the component's name and the method's, empty for the module itself.
+
+    Raises:
+        RecipeError: the pipeline has no such component, or the component no such method.
+    """
+    component, _, method = target.partition(".")
+    component = denoiser_name(pipeline) if component == "denoiser" else component
+    owner = getattr(pipeline, component, None)
+    if not isinstance(owner, torch.nn.Module) or (method and not callable(getattr(owner, method, None))):
+        msg = f"compile(target=...) must name a module of the pipeline or its method, got: {target!r}"
+        raise RecipeError(msg)
+    return component, method
+
+
+def _repeated_blocks(denoiser: Any) -> list[torch.nn.Module]:
+    names = getattr(denoiser, "_repeated_blocks", None) or ()
+    return [block for block in denoiser.modules() if type(block).__name__ in names]
+
+
+def _compile_blocks(denoiser: Any, options: dict[str, Any]) -> None:
+    if not _repeated_blocks(denoiser):
+        msg = f"compile(regional=True) needs repeated blocks, and {type(denoiser).__name__} names none"
+        raise RecipeError(msg)
+    denoiser.compile_repeated_blocks(**options)

@@ -1,0 +1,94 @@
+"""The text of a recipe, `bf16 + sdpa + compile(mode="max-autotune")`, to a recipe and back.
+
+The text is a Python expression, so Python's own parser reads it; nothing of it is ever evaluated.
+"""
+
+import ast
+import difflib
+from collections.abc import Iterator
+from dataclasses import fields
+
+import msgspec
+
+from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.recipes.attention import Sdpa, VanillaAttention
+from pytest_diffopt.recipes.compilation import Compile
+from pytest_diffopt.recipes.layout import ChannelsLast
+from pytest_diffopt.recipes.optimization import Optimization
+from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
+from pytest_diffopt.recipes.projections import FuseQkv
+from pytest_diffopt.recipes.recipe import Recipe
+
+_OPTIMIZATIONS: dict[str, type[Optimization]] = {
+    kind.name: kind for kind in (Fp32, Tf32, Bf16, Fp16, VanillaAttention, Sdpa, ChannelsLast, FuseQkv, Compile)
+}
+
+
+def known_optimizations() -> tuple[str, ...]:
+    """Return the names that a recipe may use, in the order in which they are applied."""
+    return tuple(_OPTIMIZATIONS)
+
+
+def parse_recipe(text: str) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        text: optimizations joined by `+`, each a name or a call with keywords that are literals.
+
+    Raises:
+        RecipeError: the text cannot be read, names something unknown, or breaks a rule of recipes.
+    """
+    try:
+        expression = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        msg = f"a recipe reads like `bf16 + sdpa + compile`, got: {text!r} ({error.msg})"
+        raise RecipeError(msg) from error
+    return Recipe(optimizations=tuple(_optimization(term, text) for term in _terms(expression)))
+
+
+def _terms(expression: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Add):
+        yield from _terms(expression.left)
+        yield from _terms(expression.right)
+    else:
+        yield expression
+
+
+def _optimization(term: ast.expr, text: str) -> Optimization:
+    if isinstance(term, ast.Name):
+        return _build(term.id, {})
+    if isinstance(term, ast.Call) and isinstance(term.func, ast.Name) and not term.args:
+        return _build(term.func.id, dict(_keyword(keyword, text) for keyword in term.keywords))
+    msg = f"each part of a recipe is a name or name(keyword=value), got: {ast.unparse(term)!r} in {text!r}"
+    raise RecipeError(msg)
+
+
+def _keyword(keyword: ast.keyword, text: str) -> tuple[str, object]:
+    try:
+        return keyword.arg or "**", ast.literal_eval(keyword.value)
+    except ValueError as error:
+        msg = f"a keyword of a recipe takes a literal, got: {ast.unparse(keyword)!r} in {text!r}"
+        raise RecipeError(msg) from error
+
+
+def _build(name: str, keywords: dict[str, object]) -> Optimization:
+    kind = _OPTIMIZATIONS.get(name)
+    if kind is None:
+        msg = f"unknown optimization: {name!r}{_nearest(name, _OPTIMIZATIONS)}; known: {', '.join(_OPTIMIZATIONS)}"
+        raise RecipeError(msg)
+    known = {field.name for field in fields(kind)}
+    for keyword in keywords:
+        if keyword not in known:
+            takes = f"it takes: {', '.join(sorted(known))}" if known else "it takes none"
+            msg = f"unknown keyword of {name}: {keyword!r}{_nearest(keyword, known)}; {takes}"
+            raise RecipeError(msg)
+    try:
+        return msgspec.convert(keywords, kind, strict=True)
+    except msgspec.ValidationError as error:
+        msg = f"{name} was given a value that it cannot take: {error}"
+        raise RecipeError(msg) from error
+
+
+def _nearest(name: str, known: "dict[str, type[Optimization]] | set[str]") -> str:
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -1,0 +1,51 @@
+"""Memory layout: channels_last."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from typing_extensions import override
+
+from pytest_diffopt.pipelines.components import spatial_modules
+from pytest_diffopt.recipes.optimization import Optimization, Stage
+from pytest_diffopt.records import OptimizationState
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelsLast(Optimization):
+    """The weights of every 2-d convolution of the denoiser, VAE and ControlNet in NHWC order."""
+
+    name: ClassVar[str] = "channels_last"
+    stage: ClassVar[Stage] = Stage.LAYOUT
+
+    @override
+    def apply(self, pipeline: Any) -> None:
+        for module in spatial_modules(pipeline).values():
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this one
+
+    @override
+    def verify(self, pipeline: Any) -> OptimizationState:
+        total, missing = 0, []
+        for name, module in spatial_modules(pipeline).items():
+            weights = _telling_weights(module)
+            laid_out = sum(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+            total += laid_out
+            if laid_out < len(weights):
+                missing.append(f"{len(weights) - laid_out} of {len(weights)} convolution weights of {name} are NCHW")
+        if not total and not missing:
+            missing.append("there is no convolution whose layout could change")
+        return self.state(f"{total} convolution weights are channels_last", missing)
+
+
+def _telling_weights(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Return the convolution weights whose strides tell; a 1 x 1 kernel or a single channel fits both layouts."""
+    convolutions = [part for part in module.modules() if isinstance(part, torch.nn.Conv2d)]
+    return [part.weight for part in convolutions if not (_is_nchw(part.weight) and _is_nhwc(part.weight))]
+
+
+def _is_nchw(weight: torch.Tensor) -> bool:
+    return weight.is_contiguous()
+
+
+def _is_nhwc(weight: torch.Tensor) -> bool:
+    return weight.is_contiguous(memory_format=torch.channels_last)

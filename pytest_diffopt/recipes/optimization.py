@@ -1,0 +1,71 @@
+"""What every optimization is able to do, and how it writes itself down."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, ClassVar
+
+from pytest_diffopt.records import OptimizationState
+
+
+class Stage(IntEnum):
+    """The order in which kinds of optimizations must be applied; each stage sees what the earlier ones left."""
+
+    PRECISION = 1
+    ATTENTION = 2
+    LAYOUT = 3
+    PROJECTIONS = 4
+    COMPILATION = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization:
+    """One thing done to a pipeline.
+
+    A subclass is a frozen dataclass whose fields are its keywords in a recipe. It sets `name` and `stage`, and defines
+    `apply` and `verify`; where it needs torch's global state, it returns that from `call_context`.
+    """
+
+    name: ClassVar[str]
+    stage: ClassVar[Stage]
+    #: Names of optimizations that contradict this one, each with the reason.
+    conflicts: ClassVar[dict[str, str]] = {}
+
+    def apply(self, pipeline: Any) -> None:
+        """Change the pipeline in place.
+
+        Raises:
+            RecipeError: this pipeline has nothing that the optimization could change.
+        """
+        raise NotImplementedError(type(self).__name__ + ".apply")  # a subclass that forgets it is a bug, said at once
+
+    def verify(self, pipeline: Any) -> OptimizationState:
+        """Look at the living pipeline, never at what was asked, and say what is there."""
+        raise NotImplementedError(type(self).__name__ + ".verify")  # as above
+
+    def call_context(self) -> AbstractContextManager[object]:
+        """Return the state of torch that must hold while the pipeline runs; restored after every call."""
+        return nullcontext()
+
+    @property
+    def needs_call_context(self) -> bool:
+        """Tell whether `call_context` does anything."""
+        return type(self).call_context is not Optimization.call_context
+
+    def __str__(self) -> str:
+        """Write it as a recipe does: its name, and the keywords that are not at their defaults."""
+        changed = [f"{field.name}={_literal(getattr(self, field.name))}" for field in self._changed_fields()]
+        return f"{self.name}({', '.join(changed)})" if changed else self.name
+
+    def _changed_fields(self) -> list[Any]:
+        return [field for field in fields(self) if getattr(self, field.name) != field.default]
+
+    def state(self, found: str, missing: list[str] | None = None) -> OptimizationState:
+        """Compose what `verify` returns."""
+        return OptimizationState(name=str(self), found=found, missing=tuple(missing or ()))
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_literal(item) for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else repr(value)

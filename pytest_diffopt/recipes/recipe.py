@@ -1,0 +1,127 @@
+"""A recipe: its rules, how it is applied to a pipeline, and how it is verified there."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.recipes.optimization import Optimization
+from pytest_diffopt.records import OptimizationState
+
+_applied: "WeakKeyDictionary[Any, Recipe]" = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """An ordered stack of optimizations.
+
+    Raises:
+        RecipeError: it is empty, names an optimization twice, in the wrong order, or beside one that contradicts it.
+    """
+
+    optimizations: tuple[Optimization, ...]
+
+    def __post_init__(self) -> None:
+        """Judge the stack before anybody builds a pipeline for it."""
+        if not self.optimizations:
+            msg = "a recipe must name at least one optimization; the plain one is fp32"
+            raise RecipeError(msg)
+        self._refuse_repetition()
+        self._refuse_conflicts()
+        self._refuse_wrong_order()
+
+    def __str__(self) -> str:
+        """Write the recipe so that it can be read back."""
+        return " + ".join(str(optimization) for optimization in self.optimizations)
+
+    @property
+    def test_id(self) -> str:
+        """The recipe without blanks and quotes, as test ids show it."""
+        return str(self).replace(" ", "").replace('"', "")
+
+    @property
+    def compiles(self) -> bool:
+        """Tell whether any optimization compiles."""
+        return any(optimization.name == "compile" for optimization in self.optimizations)
+
+    def apply(self, pipeline: Any) -> Any:
+        """Apply every optimization in order and return the same pipeline.
+
+        Raises:
+            RecipeError: the pipeline already carries a recipe, or one of the optimizations does not fit it.
+        """
+        if pipeline in _applied:
+            msg = f"a pipeline takes one recipe: this {type(pipeline).__name__} already carries {_applied[pipeline]}"
+            raise RecipeError(msg)
+        for optimization in self.optimizations:
+            optimization.apply(pipeline)
+        _applied[pipeline] = self
+        if any(optimization.needs_call_context for optimization in self.optimizations):
+            _run_in_context(pipeline)
+        return pipeline
+
+    def verify(self, pipeline: Any) -> tuple[OptimizationState, ...]:
+        """Look for every optimization in the living pipeline, in its own call context."""
+        with call_context(pipeline):
+            return tuple(optimization.verify(pipeline) for optimization in self.optimizations)
+
+    def _refuse_repetition(self) -> None:
+        names = [optimization.name for optimization in self.optimizations]
+        for name in names:
+            if names.count(name) > 1:
+                msg = f"a recipe names each optimization once, got {name} {names.count(name)} times: {self}"
+                raise RecipeError(msg)
+
+    def _refuse_conflicts(self) -> None:
+        names = {optimization.name for optimization in self.optimizations}
+        for optimization in self.optimizations:
+            for other, reason in optimization.conflicts.items():
+                if other in names:
+                    msg = f"{optimization.name} and {other} contradict each other ({reason}), got: {self}"
+                    raise RecipeError(msg)
+
+    def _refuse_wrong_order(self) -> None:
+        for earlier, later in pairwise(self.optimizations):
+            if earlier.stage > later.stage:
+                right = " + ".join(str(one) for one in sorted(self.optimizations, key=lambda one: one.stage))
+                msg = f"{later.name} must stand before {earlier.name}, got: {self}; the right order is: {right}"
+                raise RecipeError(msg)
+
+
+def recipe_of(pipeline: Any) -> Recipe | None:
+    """Return the recipe that was applied to a pipeline by `Recipe.apply`."""
+    try:
+        return _applied.get(pipeline)
+    except TypeError:  # a callable that cannot be weakly referenced never took a recipe
+        return None
+
+
+@contextmanager
+def call_context(pipeline: Any) -> Iterator[None]:
+    """Hold the state of torch that this pipeline's calls run in, as `__call__` does."""
+    contexts = getattr(type(pipeline), "_diffopt_call_contexts", ())
+    with ExitStack() as stack:
+        for context in contexts:
+            stack.enter_context(context())
+        yield
+
+
+def _run_in_context(pipeline: Any) -> None:
+    """Give this one pipeline a class of its own whose calls run in its recipe's context.
+
+    Python looks `__call__` up on the class, so an attribute of the instance would not be seen. The new class has the
+    old one's name, and `isinstance` and `save_pretrained` work as before.
+    """
+    original = type(pipeline)
+    recipe = _applied[pipeline]
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with call_context(self):
+            return original.__call__(self, *args, **kwargs)
+
+    contexts = tuple(one.call_context for one in recipe.optimizations if one.needs_call_context)
+    body = {"__call__": call, "__module__": original.__module__, "_diffopt_call_contexts": contexts}
+    pipeline.__class__ = type(original.__name__, (original,), body)

@@ -1,0 +1,29 @@
+"""The line at the top of a session."""
+
+from pathlib import Path
+
+from pytest_diffopt.environment import NoGPUError, distribution_version, gpu_name
+from pytest_diffopt.options import Settings
+
+
+def header_line(settings: Settings, root: Path) -> str:
+    """Say on what the session runs, without importing torch unless a GPU was asked for."""
+    folder = settings.baselines_folder
+    baselines = folder.relative_to(root) if folder.is_relative_to(root) else folder
+    parts = [
+        f"device {_device(settings)}",
+        f"torch {distribution_version('torch')}",
+        f"diffusers {distribution_version('diffusers')}",
+        f"scale {settings.scale}",
+        f"baselines {baselines}",
+    ]
+    return "diffopt: " + ", ".join(parts)
+
+
+def _device(settings: Settings) -> str:
+    if not settings.use_gpu:
+        return "cpu (syncs: simulated GPU)"
+    try:
+        return gpu_name()
+    except NoGPUError:
+        return "none"  # the collection ends in an error that says why

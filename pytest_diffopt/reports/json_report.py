@@ -1,0 +1,56 @@
+"""`report.json`: the whole ledger, for machines."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from pytest_diffopt.environment import capture_environment
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.ledger import Ledger, to_plain
+from pytest_diffopt.options import Settings
+from pytest_diffopt.records import Device
+
+SCHEMA_VERSION = 1
+
+
+def write_json_report(folder: Path, ledger: Ledger, settings: Settings) -> Path:
+    """Write the ledger and the environment into `report.json`, making the folder where it is missing.
+
+    Numbers that JSON cannot hold are written as the texts `inf`, `-inf` and `nan`.
+
+    Raises:
+        DiffoptError: the folder cannot be written.
+    """
+    path = folder / "report.json"
+    text = json.dumps(_document(ledger, settings), indent=2, sort_keys=True, allow_nan=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        msg = f"--diffopt-report must name a folder that can be written, got: {folder} ({error.strerror})"
+        raise DiffoptError(msg) from error
+    return path
+
+
+def _document(ledger: Ledger, settings: Settings) -> dict[str, Any]:
+    environment = capture_environment(Device.CUDA if settings.use_gpu else Device.CPU)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "environment": {
+            "device": environment.device_name,
+            "device_slug": environment.device_slug,
+            "versions": dict(environment.versions),
+        },
+        "scale": settings.scale,
+        "counts": {str(outcome): count for outcome, count in ledger.counts().items()},
+        "verdicts": _finite(to_plain(ledger.entries)),
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,48 @@
+"""The terminal's section: quiet when all is well, a table with `-v`."""
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from pytest_diffopt.guards.explain import counted
+from pytest_diffopt.guards.verdict import Outcome
+from pytest_diffopt.ledger import Ledger, LedgerEntry
+
+_COLOURS = {Outcome.PASSED: "green", Outcome.IMPROVED: "cyan", Outcome.REGRESSED: "red", Outcome.MISSING: "red"}
+_OTHER_COLOUR = "yellow"
+
+
+def write_summary(terminal: pytest.TerminalReporter, ledger: Ledger, *, is_verbose: bool) -> None:
+    """Write the section; only the bad verdicts, or all of them."""
+    shown = [entry for entry in ledger.entries if is_verbose or entry.verdict.outcome is not Outcome.PASSED]
+    terminal.section("diffopt", sep="=")
+    for entry, line in zip(shown, table_lines(shown), strict=True):
+        terminal.write_line(line, **{_COLOURS.get(entry.verdict.outcome, _OTHER_COLOUR): True})
+    terminal.write_line(total_line(ledger))
+
+
+def table_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:
+    """Yield one line a verdict, its columns aligned: outcome, concern, pipeline, recipe, figure."""
+    rows = [_row(entry) for entry in entries]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
+    for row in rows:
+        yield "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+
+
+def total_line(ledger: Ledger) -> str:
+    """Write `24 verdicts: 23 passed, 1 regressed`."""
+    counts = ledger.counts()
+    parts = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+    return f"{counted(len(ledger.entries), 'verdict')}: {parts}"
+
+
+def _row(entry: LedgerEntry) -> tuple[str, ...]:
+    verdict = entry.verdict
+    scale = f" ({verdict.subject.scale})" if verdict.subject.scale else ""
+    return (
+        verdict.outcome,
+        verdict.concern,
+        verdict.subject.pipeline + scale,
+        verdict.subject.recipe,
+        verdict.summary,
+    )

@@ -1,0 +1,73 @@
+"""How pytest runs one test of ours: who it is, what it may not do here, and how its errors read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pytest_diffopt import stash
+from pytest_diffopt.active_test import ActiveTest, active_test, running
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.ledger import to_plain
+from pytest_diffopt.markers import GpuNeeds, belongs_to_diffopt, gpu_needs, recipe_text
+from pytest_diffopt.options import Settings
+
+#: The attribute of a test report that carries verdicts; xdist sends a report's attributes to the controller.
+CARRIED = "diffopt_entries"
+
+
+@contextmanager
+def entered(item: pytest.Item) -> Iterator[None]:
+    """Make this the active test."""
+    test = ActiveTest(
+        nodeid=item.nodeid,
+        settings=stash.settings_of(item.config),
+        pipelines=stash.watched_pipelines_of(item.config),
+        recipe_text=recipe_text(item),
+        fixtures=lambda: getattr(item, "funcargs", {}),
+    )
+    with running(test):
+        yield
+
+
+@contextmanager
+def errors_explained() -> Iterator[None]:
+    """Show our own errors as their message alone: their traceback ends in this package and helps nobody."""
+    try:
+        yield
+    except DiffoptError as error:
+        pytest.fail(f"diffopt: {error}", pytrace=False)
+
+
+def attach_verdicts(report: pytest.TestReport) -> None:
+    """Move the active test's verdicts into its report; the attribute travels through xdist with the report."""
+    entries = active_test().take_entries()
+    if entries:
+        vars(report)[CARRIED] = to_plain(entries)
+
+
+def skip_unless_gpu_suffices(item: pytest.Item, settings: Settings) -> None:
+    """Skip a test whose `gpu` marker asks for more than this machine's card has, with the reason."""
+    needs = gpu_needs(item) if settings.use_gpu and belongs_to_diffopt(item) else None
+    reason = _shortfall(needs) if needs else ""
+    if reason:
+        pytest.skip(reason)
+
+
+def _shortfall(needs: GpuNeeds) -> str:
+    """Return what the card lacks, or an empty string. Never run on a card so far."""
+    import torch  # noqa: PLC0415 - only a run on a GPU pays for it here
+
+    count = torch.accelerator.device_count()
+    if count < needs.count:
+        return f"needs {needs.count} GPUs, got: {count}"
+    if not torch.cuda.is_available():
+        wants_more = needs.memory_gib > 0 or needs.capability > (0, 0)
+        return "needs a CUDA card: only CUDA tells its memory and compute capability" if wants_more else ""
+    memory_gib = torch.cuda.get_device_properties(0).total_memory / 2**30
+    if memory_gib < needs.memory_gib:
+        return f"needs a card with {needs.memory_gib:g} GiB, got: {memory_gib:.1f} GiB"
+    capability = torch.cuda.get_device_capability(0)
+    if capability < needs.capability:
+        return f"needs compute capability {needs.capability}, got: {capability}"
+    return ""

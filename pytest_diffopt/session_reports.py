@@ -1,0 +1,38 @@
+"""What happens when tests report: the ledger is filled, then shown, then written."""
+
+import pytest
+
+from pytest_diffopt import stash
+from pytest_diffopt.running_test import CARRIED
+
+
+class SessionReports:
+    """A plugin of its own, because pytest's reporting hooks are not told the config."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Enter the verdicts that a test report carries, from this process or from an xdist worker."""
+        carried = vars(report).get(CARRIED)
+        if carried:
+            from pytest_diffopt.ledger import from_plain  # noqa: PLC0415 - a session without verdicts is spared it
+
+            stash.ledger_of(self._config).entries.extend(from_plain(carried))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show the verdicts: every bad one, and with `-v` all of them."""
+        ledger = stash.ledger_of(self._config)
+        if ledger.entries:
+            from pytest_diffopt.reports.terminal import write_summary  # noqa: PLC0415 - as above
+
+            write_summary(terminalreporter, ledger, is_verbose=self._config.get_verbosity() > 0)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the report where one was asked for."""
+        folder = stash.settings_of(self._config).report_folder
+        if folder is not None:
+            from pytest_diffopt.reports.json_report import write_json_report  # noqa: PLC0415 - as above
+
+            write_json_report(folder, stash.ledger_of(self._config), stash.settings_of(self._config))

@@ -1,0 +1,39 @@
+"""What the plugin keeps on pytest's config, each with its type."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_diffopt.options import Settings
+
+if TYPE_CHECKING:  # at run time these are imported when a session begins, not when pytest looks at its plugins
+    from pytest_diffopt.ledger import Ledger
+    from pytest_diffopt.watched import WatchedPipelines
+
+_SETTINGS = pytest.StashKey[Settings]()
+_LEDGER = pytest.StashKey["Ledger"]()
+_PIPELINES = pytest.StashKey["WatchedPipelines"]()
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """Return what the user asked for."""
+    return config.stash[_SETTINGS]
+
+
+def keep_settings(config: pytest.Config, settings: Settings) -> None:
+    """Keep what the user asked for."""
+    config.stash[_SETTINGS] = settings
+
+
+def ledger_of(config: pytest.Config) -> "Ledger":
+    """Return this session's verdicts."""
+    from pytest_diffopt.ledger import Ledger  # noqa: PLC0415 - see above
+
+    return config.stash.setdefault(_LEDGER, Ledger())
+
+
+def watched_pipelines_of(config: pytest.Config) -> "WatchedPipelines":
+    """Return what is known of this session's pipelines."""
+    from pytest_diffopt.watched import WatchedPipelines  # noqa: PLC0415 - see above
+
+    return config.stash.setdefault(_PIPELINES, WatchedPipelines())

@@ -1,0 +1,78 @@
+"""What is known of each pipeline of this session: what it is, and when its life began."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from pytest_diffopt.records import Device, Subject
+
+if TYPE_CHECKING:
+    from pytest_diffopt.probes.compilation import CompileLog, LogPosition
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Life:
+    """One pipeline's life.
+
+    Attributes:
+        subject: what it is.
+        start: where the compile log stood before it was built: what is compiled while it is built counts as its own.
+    """
+
+    subject: Subject
+    start: "LogPosition"
+
+
+class WatchedPipelines:
+    """The pipelines of a session and the compile log that they share, opened when the first one is built."""
+
+    def __init__(self) -> None:
+        self._lives: WeakKeyDictionary[Any, Life] = WeakKeyDictionary()
+        self._log: CompileLog | None = None
+
+    @property
+    def log(self) -> "CompileLog":
+        """The session's compile log."""
+        if self._log is None:
+            from pytest_diffopt.probes.compilation import CompileLog  # noqa: PLC0415 - imports torch
+
+            self._log = CompileLog().__enter__()
+        return self._log
+
+    def close(self) -> None:
+        """Let Dynamo's own limits hold again."""
+        if self._log is not None:
+            self._log.__exit__()
+            self._log = None
+
+    def register(self, target: Any, subject: Subject, start: "LogPosition") -> None:
+        """Write down what a pipeline is and when its life began."""
+        self._lives[target] = Life(subject=subject, start=start)
+
+    def adopt(self, target: Any, start: "LogPosition", *, recipe: str) -> None:
+        """Register what somebody else built, unless it is known or cannot be weakly referenced."""
+        try:
+            if target not in self._lives:
+                self.register(target, _own_subject(target, recipe), start)
+        except TypeError:
+            return  # `life_of` describes it each time that it is asked
+
+    def life_of(self, target: Any, *, recipe: str = "") -> Life:
+        """Return what is known of a pipeline; one that nobody registered begins to live now, as the user's own."""
+        try:
+            known = self._lives.get(target)
+        except TypeError:  # a callable that cannot be weakly referenced
+            known = None
+        if known is None:
+            known = Life(subject=_own_subject(target, recipe), start=self.log.mark())
+        return known
+
+
+def _own_subject(target: Any, recipe: str) -> Subject:
+    name = getattr(target, "__name__", None) or type(target).__name__
+    return Subject(pipeline=name, recipe=recipe, device=_device(target))
+
+
+def _device(target: Any) -> Device:
+    device = getattr(target, "device", None)
+    return Device.CPU if device is None or getattr(device, "type", "cpu") in {"cpu", "meta"} else Device.CUDA

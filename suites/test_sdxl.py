@@ -1,0 +1,63 @@
+"""Stable Diffusion XL through every guard."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pytest_diffopt import (
+    PipelineInputs,
+    assert_images_similar,
+    assert_no_graph_breaks,
+    assert_no_recompiles,
+    assert_no_syncs,
+    assert_optimizations_applied,
+    assert_repeatable,
+)
+
+COMPILED = "bf16 + sdpa + channels_last + fuse_qkv + compile"
+RECIPES = ["fp32", "bf16 + sdpa", COMPILED]
+
+every_recipe = pytest.mark.diffopt(pipeline="sdxl", recipe=RECIPES)
+compiled_recipe = pytest.mark.diffopt(pipeline="sdxl", recipe=COMPILED)
+
+
+@every_recipe
+def test_every_optimization_is_applied(optimized_pipeline: Any) -> None:
+    """Each optimization of the recipe is found in the living pipeline."""
+    assert_optimizations_applied(optimized_pipeline)
+
+
+@compiled_recipe
+def test_compiles_without_graph_breaks(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """UNet and VAE decoder compile to one graph each."""
+    assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
+
+
+@compiled_recipe
+def test_never_recompiles(optimized_pipeline: Any, pipeline_variations: Sequence[PipelineInputs]) -> None:
+    """Other prompts, guidance, step counts and seeds compile nothing anew."""
+    assert_no_recompiles(optimized_pipeline, pipeline_variations)
+
+
+@every_recipe
+def test_denoise_loop_never_waits(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """The CPU queues every step without waiting for the GPU."""
+    assert_no_syncs(optimized_pipeline, **pipeline_inputs)
+
+
+@every_recipe
+def test_picture_is_the_reference(
+    optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
+) -> None:
+    """The optimized pipeline draws what the plain one draws."""
+    assert_images_similar(
+        optimized_pipeline(**pipeline_inputs).images,
+        reference_pipeline(**pipeline_inputs).images,
+    )
+
+
+@every_recipe
+def test_same_call_gives_the_same_picture(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """Nothing of one call leaks into the next."""
+    assert_repeatable(optimized_pipeline, **pipeline_inputs)
