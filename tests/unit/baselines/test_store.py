@@ -140,7 +140,7 @@ def test_a_file_that_was_renamed_by_hand_is_refused(store: BaselineStore) -> Non
     store.accept(KEY, latency(), nodeid=NODEID).rename(store.path(other))
 
     with pytest.raises(BaselineError) as error:
-        store.read(other, LatencyBaseline)
+        with_permission(store, WritePermission.NEVER).read(other, LatencyBaseline)
 
     assert [
         f"the baseline {store.path(other)} cannot be trusted: case: must be test_other, got: {KEY.case}",
@@ -148,11 +148,30 @@ def test_a_file_that_was_renamed_by_hand_is_refused(store: BaselineStore) -> Non
     ] == lines(error)
 
 
-def test_a_broken_file_is_named(store: BaselineStore) -> None:
+@pytest.mark.parametrize("permission", [WritePermission.NEVER, WritePermission.MISSING])
+def test_a_broken_file_is_named(store: BaselineStore, permission: WritePermission) -> None:
     """What cannot be trusted is an error with the file's name, never a missing baseline."""
     store.accept(KEY, latency(), nodeid=NODEID).write_bytes(b"{")
 
     with pytest.raises(BaselineError, match="cannot be trusted: it is not whole JSON"):
+        with_permission(store, permission).read(KEY, LatencyBaseline)
+
+
+def test_a_broken_file_can_be_replaced_as_its_message_says(store: BaselineStore) -> None:
+    """With `--diffopt-update all` it counts as none, is replaced, and can be read again."""
+    store.accept(KEY, latency(), nodeid=NODEID).write_bytes(b"{")
+
+    assert store.read(KEY, LatencyBaseline) is None
+    store.accept(KEY, latency(), nodeid=NODEID)
+    assert store.read(KEY, LatencyBaseline) == latency()
+
+
+def test_a_newer_file_is_never_taken_for_none(store: BaselineStore) -> None:
+    """An older plugin does not replace what a newer one wrote, even when everything may be replaced."""
+    path = store.accept(KEY, latency(), nodeid=NODEID)
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+
+    with pytest.raises(BaselineError, match="a newer pytest-diffopt wrote it"):
         store.read(KEY, LatencyBaseline)
 
 
