@@ -10,6 +10,7 @@ from pytest_diffopt._version import __version__
 
 if TYPE_CHECKING:
     from pytest_diffopt.assertions import (
+        assert_faster,
         assert_images_similar,
         assert_no_graph_breaks,
         assert_no_recompiles,
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.syncs import AllowedSyncs
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.recipes.grammar import parse_recipe
+    from pytest_diffopt.stored_gates import LatencyGate, MemoryGate
 
 _HOMES = {
     "AllowedSyncs": "guards.syncs",
     "ImageThresholds": "guards.images",
+    "LatencyGate": "stored_gates",
+    "MemoryGate": "stored_gates",
     "PipelineInputs": "pipelines.inputs",
+    "assert_faster": "assertions",
     "assert_images_similar": "assertions",
     "assert_no_graph_breaks": "assertions",
     "assert_no_recompiles": "assertions",
@@ -40,8 +45,11 @@ _HOMES = {
 __all__ = [
     "AllowedSyncs",
     "ImageThresholds",
+    "LatencyGate",
+    "MemoryGate",
     "PipelineInputs",
     "__version__",
+    "assert_faster",
     "assert_images_similar",
     "assert_no_graph_breaks",
     "assert_no_recompiles",

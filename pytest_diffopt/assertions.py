@@ -4,6 +4,7 @@ Each takes any diffusers pipeline, also one that nobody registered here, and whe
 module. Keywords that an assertion does not know are the call's own.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_diffopt.active_test import active_test
+from pytest_diffopt.environment import torch_device
 from pytest_diffopt.errors import ProbeError, RecipeError
 from pytest_diffopt.guards.applied import judge_applied
 from pytest_diffopt.guards.compilation import judge_graph_breaks, judge_recompiles
 from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.ratio import judge_ratio
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
 from pytest_diffopt.guards.verdict import RED, UNPROVEN, Verdict
@@ -154,6 +157,37 @@ def assert_repeatable(target: Any, /, *args: Any, max_error: float = 0.0, **inpu
 
     record = compare_repeats(_calling(target, args, inputs), active_test().pipelines.life_of(target).subject)
     conclude(record, judge_repeatability(record, max_error=max_error))
+
+
+def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, **inputs: Any) -> None:
+    """Assert that one pipeline is faster than another, both timed in turn in this very run.
+
+    Args:
+        target: a pipeline, module or function.
+        reference: what it is compared with.
+        *args: with `inputs`, the call that both make.
+        by: how many times as fast it must be; 1.2 is 20 % more calls in the same time.
+        **inputs: keywords of the call.
+
+    Raises:
+        ProbeError: `by` is no positive number, the clock cannot be trusted, or memory ran out.
+    """
+    from pytest_diffopt.probes.latency import device_synchronizer, measure_ratio  # noqa: PLC0415 - imports torch
+
+    if not (math.isfinite(by) and by > 0):
+        msg = f"assert_faster(by=...) must be a positive number, got: {by}"
+        raise ProbeError(msg)
+    test = active_test()
+    subject, other = test.pipelines.life_of(target).subject, test.pipelines.life_of(reference).subject
+    record = measure_ratio(
+        _calling(target, args, inputs),
+        _calling(reference, args, inputs),
+        synchronize=device_synchronizer(torch_device(subject.device)),
+        subject=subject,
+        reference=other,
+        max_seconds=test.settings.max_seconds,
+    )
+    conclude(record, judge_ratio(record, demanded=by))
 
 
 def conclude(record: Record, verdict: Verdict) -> None:

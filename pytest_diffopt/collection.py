@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from pytest_diffopt.environment import NoGPUError, gpu_name
 from pytest_diffopt.errors import MarkerError
 from pytest_diffopt.markers import NamedPipeline, belongs_to_diffopt, gpu_needs
 from pytest_diffopt.options import Settings
@@ -58,6 +57,8 @@ def _needs_gpu(item: pytest.Item) -> bool:
 
 
 def _require_gpu() -> None:
+    from pytest_diffopt.environment import NoGPUError, gpu_name  # noqa: PLC0415 - only a run on a GPU pays for it
+
     try:
         gpu_name()
     except NoGPUError as error:

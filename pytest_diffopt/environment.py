@@ -38,16 +38,18 @@ def gpu_name() -> str:
 
     if not torch.accelerator.is_available():
         build = torch.version.cuda or torch.version.hip
-        reason = (
-            f"torch {torch.__version__} is built for {build}, but sees no GPU"
-            if build
-            else (f"torch {torch.__version__} is a build for the CPU only")
-        )
-        msg = f"--gpu needs a GPU that torch can use, and there is none: {reason}"
+        kind = f"is built for {build}, but sees no GPU" if build else "is a build for the CPU only"
+        msg = f"--gpu needs a GPU that torch can use, and there is none: torch {torch.__version__} {kind}"
         raise NoGPUError(msg)
-    accelerator = torch.accelerator.current_accelerator()
-    kind = accelerator.type if accelerator else "cuda"
-    return str(torch.get_device_module(kind).get_device_name(0))
+    return str(torch.get_device_module(torch_device(Device.CUDA)).get_device_name(0))
+
+
+def torch_device(device: Device) -> str:
+    """Return torch's name of the device that a pipeline is built on: `cpu`, or the accelerator that torch finds."""
+    import torch  # noqa: PLC0415 - who asks has torch
+
+    accelerator = torch.accelerator.current_accelerator() if device is Device.CUDA else None
+    return accelerator.type if accelerator else "cpu"
 
 
 def slug(name: str) -> str:

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_diffopt.cases import case_of
 from pytest_diffopt.errors import PipelineError
 from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.records import Device
-from pytest_diffopt.stash import settings_of, watched_pipelines_of
+from pytest_diffopt.stash import settings_of, store_of, watched_pipelines_of
 
 if TYPE_CHECKING:
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.recipes.recipe import Recipe
+    from pytest_diffopt.stored_gates import LatencyGate, MemoryGate
 
 _PLAIN_RECIPE = "fp32"
 
@@ -57,6 +59,28 @@ def pipeline_inputs(diffopt_pipeline: NamedPipeline) -> "PipelineInputs":
 def pipeline_variations(diffopt_pipeline: NamedPipeline) -> "Sequence[PipelineInputs]":
     """Calls that differ as calls do in production: prompt, guidance, steps, seed. Override it for your own."""
     return diffopt_pipeline.family.variations(diffopt_pipeline.scale)
+
+
+@pytest.fixture
+def latency_baseline(request: pytest.FixtureRequest) -> "LatencyGate":
+    """The accepted latency of this test on this machine: `latency_baseline.check(pipeline, **inputs)`."""
+    from pytest_diffopt.stored_gates import LatencyGate  # noqa: PLC0415 - imports msgspec
+
+    has_benchmark = request.config.pluginmanager.hasplugin("benchmark")
+    return LatencyGate(
+        case=case_of(request.node),
+        store=store_of(request.config),
+        settings=settings_of(request.config),
+        benchmark=request.getfixturevalue("benchmark") if has_benchmark else None,
+    )
+
+
+@pytest.fixture
+def memory_baseline(request: pytest.FixtureRequest) -> "MemoryGate":
+    """The accepted peak memory of this test on this machine: `memory_baseline.check(pipeline, **inputs)`."""
+    from pytest_diffopt.stored_gates import MemoryGate  # noqa: PLC0415 - imports msgspec
+
+    return MemoryGate(case=case_of(request.node), store=store_of(request.config), settings=settings_of(request.config))
 
 
 def _parameter(request: pytest.FixtureRequest, keyword: str) -> Any:

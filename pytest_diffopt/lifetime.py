@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt.environment import torch_device
 from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.options import Settings
 from pytest_diffopt.pipelines.loading import build_pipeline
@@ -44,14 +45,6 @@ def built_pipeline(
     finally:
         del pipeline, built
         _free(was_compiled=recipe.compiles)
-
-
-def torch_device(device: Device) -> str:
-    """Return torch's name of where a pipeline is built."""
-    if device is not Device.CUDA:
-        return "cpu"
-    accelerator = torch.accelerator.current_accelerator()
-    return accelerator.type if accelerator else "cuda"
 
 
 def _free(*, was_compiled: bool) -> None:

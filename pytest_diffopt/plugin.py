@@ -35,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "diffopt-fixtures")
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to people
         config.pluginmanager.register(session_reports.SessionReports(config), "diffopt-reports")
+    if stash.settings_of(config).prune:
+        from pytest_diffopt.pruning import Pruning  # noqa: PLC0415
+
+        config.pluginmanager.register(Pruning(config), "diffopt-pruning")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

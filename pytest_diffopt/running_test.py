@@ -12,9 +12,6 @@ from pytest_diffopt.ledger import to_plain
 from pytest_diffopt.markers import GpuNeeds, belongs_to_diffopt, gpu_needs, recipe_text
 from pytest_diffopt.options import Settings
 
-#: The attribute of a test report that carries verdicts; xdist sends a report's attributes to the controller.
-CARRIED = "diffopt_entries"
-
 
 @contextmanager
 def entered(item: pytest.Item) -> Iterator[None]:
@@ -43,7 +40,7 @@ def attach_verdicts(report: pytest.TestReport) -> None:
     """Move the active test's verdicts into its report; the attribute travels through xdist with the report."""
     entries = active_test().take_entries()
     if entries:
-        vars(report)[CARRIED] = to_plain(entries)
+        vars(report)[stash.CARRIED] = to_plain(entries)
 
 
 def skip_unless_gpu_suffices(item: pytest.Item, settings: Settings) -> None:

@@ -3,7 +3,6 @@
 import pytest
 
 from pytest_diffopt import stash
-from pytest_diffopt.running_test import CARRIED
 
 
 class SessionReports:
@@ -14,7 +13,7 @@ class SessionReports:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Enter the verdicts that a test report carries, from this process or from an xdist worker."""
-        carried = vars(report).get(CARRIED)
+        carried = vars(report).get(stash.CARRIED)
         if carried:
             from pytest_diffopt.ledger import from_plain  # noqa: PLC0415 - a session without verdicts is spared it
 

@@ -1,4 +1,4 @@
-"""What the plugin keeps on pytest's config, each with its type."""
+"""What the plugin keeps on pytest's own objects, each with its type."""
 
 from typing import TYPE_CHECKING
 
@@ -7,10 +7,15 @@ import pytest
 from pytest_diffopt.options import Settings
 
 if TYPE_CHECKING:  # at run time these are imported when a session begins, not when pytest looks at its plugins
+    from pytest_diffopt.baselines import BaselineStore
     from pytest_diffopt.ledger import Ledger
     from pytest_diffopt.watched import WatchedPipelines
 
+#: The attribute of a test report that carries verdicts; xdist sends a report's attributes to the controller.
+CARRIED = "diffopt_entries"
+
 _SETTINGS = pytest.StashKey[Settings]()
+_STORE = pytest.StashKey["BaselineStore"]()
 _LEDGER = pytest.StashKey["Ledger"]()
 _PIPELINES = pytest.StashKey["WatchedPipelines"]()
 
@@ -37,3 +42,11 @@ def watched_pipelines_of(config: pytest.Config) -> "WatchedPipelines":
     from pytest_diffopt.watched import WatchedPipelines  # noqa: PLC0415 - see above
 
     return config.stash.setdefault(_PIPELINES, WatchedPipelines())
+
+
+def store_of(config: pytest.Config) -> "BaselineStore":
+    """Return this session's baselines."""
+    from pytest_diffopt.baselines import BaselineStore  # noqa: PLC0415 - see above
+
+    settings = settings_of(config)
+    return config.stash.setdefault(_STORE, BaselineStore(settings.baselines_folder, settings.update))

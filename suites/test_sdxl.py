@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from pytest_diffopt import (
+    LatencyGate,
+    MemoryGate,
     PipelineInputs,
+    assert_faster,
     assert_images_similar,
     assert_no_graph_breaks,
     assert_no_recompiles,
@@ -61,3 +64,24 @@ def test_picture_is_the_reference(
 def test_same_call_gives_the_same_picture(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
     """Nothing of one call leaks into the next."""
     assert_repeatable(optimized_pipeline, **pipeline_inputs)
+
+
+@pytest.mark.gpu
+@every_recipe
+def test_latency(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate) -> None:
+    """A call takes no longer than it was accepted to take on this card."""
+    latency_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+
+@pytest.mark.gpu
+@every_recipe
+def test_peak_memory(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, memory_baseline: MemoryGate) -> None:
+    """A call holds no more memory at its peak than it was accepted to hold on this card."""
+    memory_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+
+@pytest.mark.gpu
+@compiled_recipe
+def test_faster_than_plain(optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """All optimizations together are faster than none, in this very run."""
+    assert_faster(optimized_pipeline, reference_pipeline, **pipeline_inputs)

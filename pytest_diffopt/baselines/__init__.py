@@ -3,6 +3,5 @@
 from pytest_diffopt.baselines.documents import Baseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.baselines.key import BaselineKey
 from pytest_diffopt.baselines.store import BaselineStore
-from pytest_diffopt.options import WritePermission
 
-__all__ = ["Baseline", "BaselineKey", "BaselineStore", "LatencyBaseline", "MemoryBaseline", "WritePermission"]
+__all__ = ["Baseline", "BaselineKey", "BaselineStore", "LatencyBaseline", "MemoryBaseline"]

@@ -1,11 +1,15 @@
-"""The most memory that one warm call holds on a real device."""
+"""The most memory that one warm call holds: on a real device, or on the simulated GPU."""
 
 import gc
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.latency import Call, device_synchronizer
+from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.probes.out_of_memory import call_within_memory
 from pytest_diffopt.records import MemoryRecord, Subject
 
@@ -45,4 +49,25 @@ def measure_peak_memory_cuda(call: Call, subject: Subject, *, device: torch.devi
         peak_allocated_bytes=torch.accelerator.max_memory_allocated(device),
         peak_reserved_bytes=torch.accelerator.max_memory_reserved(device),
         seen_by="torch's caching allocator",
+    )
+
+
+def measure_peak_memory_simulated(
+    target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject
+) -> MemoryRecord:
+    """Count what a call would hold at its peak on a GPU, the weights included; exact, and the same on every machine.
+
+    Args:
+        target: a pipeline, module or callable.
+        args: with `inputs`, the call.
+        inputs: keywords of the call.
+        subject: what the call runs.
+    """
+    with on_simulated_gpu(target) as gpu:
+        repeatable_call(target, moved(tuple(args), gpu.device), moved(dict(inputs), gpu.device))()
+    return MemoryRecord(
+        subject=subject,
+        peak_allocated_bytes=gpu.peak_memory_bytes,
+        peak_reserved_bytes=0,
+        seen_by="the simulated GPU",
     )

@@ -8,14 +8,12 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map_only
 
 from pytest_diffopt.code_location import users_line
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
-from pytest_diffopt.simulated_gpu import SimulatedGPU
 
 # What torch says under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
 _TORCH_SAYS = "called a synchronizing CUDA operation"
@@ -34,9 +32,7 @@ class SyncWatch:
 
     def moved(self, values: Any) -> Any:
         """Return the same arguments with every tensor on the device that watches."""
-        if self._device is None:
-            return values
-        return tree_map_only(torch.Tensor, lambda tensor: tensor.to(self._device), values)
+        return values if self._device is None else moved(values, self._device)
 
     @property
     def record(self) -> SyncRecord:
@@ -70,8 +66,7 @@ def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWat
 
 @contextmanager
 def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
-    with SimulatedGPU() as gpu, _steps_of(target, gpu.enter_phase) as loop:
-        _move(target, gpu)
+    with on_simulated_gpu(target) as gpu, _steps_of(target, gpu.enter_phase) as loop:
         watch = SyncWatch(gpu.device)
         yield watch
     _require_steps(loop, target)
@@ -95,14 +90,6 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             unmodelled=tuple(gpu.unmodelled),
         )
     )
-
-
-def _move(target: Any, gpu: SimulatedGPU) -> None:
-    for part in getattr(target, "components", {}).values():
-        if part is not None and not isinstance(part, torch.nn.Module):
-            gpu.keep(part)  # a scheduler keeps tensors of the device that it was last used on
-    if modules_of(target):
-        target.to(gpu.device)
 
 
 @contextmanager

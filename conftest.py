@@ -1,0 +1,1 @@
+"""Nothing is configured here for the suites; `tests/` has its own conftest."""
