@@ -25,6 +25,10 @@ class BaselineError(DiffoptError):
     """A baseline cannot be read, trusted or written."""
 
 
+class BrokenBaselineError(BaselineError):
+    """A baseline's content cannot be trusted; accepting a new one mends that."""
+
+
 class SimulationError(DiffoptError):
     """The simulated GPU cannot do what was asked of it."""
 

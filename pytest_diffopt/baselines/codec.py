@@ -14,12 +14,13 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from pytest_diffopt.baselines.documents import Baseline
-from pytest_diffopt.errors import BaselineError
+from pytest_diffopt.errors import BaselineError, BrokenBaselineError
 
 Document = TypeVar("Document", bound=Baseline)
 
-_RESTORE = "restore the file from version control, or accept new figures with --diffopt-update all"
-_UPGRADE = "upgrade pytest-diffopt"
+_REPLACE = "restore the file from version control, or accept new figures with --diffopt-update all"
+_UPGRADE = "upgrade pytest-diffopt: what it wrote must not be replaced by less"
+_LOOK = "it would guard nothing: look at what was measured"
 _ONE_CASE_ONE_CONCERN = "a case has one baseline: check each concern in a test of its own, then --diffopt-update all"
 # A line break cannot stand inside a JSON string, so this finds lists of figures and never part of a text.
 _LIST_OF_FIGURES = re.compile(r"\[\n([-+.\deE,\s]+)\n\s*\]")
@@ -28,6 +29,15 @@ _FIELD = re.compile(r"Object (?P<problem>missing required|contains unknown) fiel
 _EXPECTED = re.compile(r"Expected (?P<what>.*?)(?:, got .*)?$", re.DOTALL)
 _PATH_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _LONGEST_VALUE = 60
+
+
+class _Problem(Exception):  # noqa: N818 - it is always caught here and told as a `BaselineError`
+    """Why a text is no document, and what to do about it; `is_final` when replacing the file would lose something."""
+
+    def __init__(self, problem: str, remedy: str, *, is_final: bool) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
+        self.is_final = is_final
 
 
 def encode(document: Baseline, *, file: Path) -> bytes:
@@ -47,7 +57,11 @@ def encode(document: Baseline, *, file: Path) -> bytes:
     envelope = {"concern": document.concern, "schema_version": document.schema_version}
     text = json.dumps(content | envelope, indent=2, sort_keys=True, ensure_ascii=False)
     raw = (_LIST_OF_FIGURES.sub(_on_one_line, text) + "\n").encode("utf-8", errors="backslashreplace")
-    decode(raw, type(document), file=file)
+    try:
+        _document(raw, type(document))
+    except _Problem as problem:
+        message = f"the baseline {file} cannot be accepted: {problem}\n  {_LOOK}"
+        raise BaselineError(message) from problem
     return raw
 
 
@@ -60,37 +74,50 @@ def decode(raw: bytes, document_type: type[Document], *, file: Path) -> Document
         file: where they stand; only named in messages.
 
     Raises:
-        BaselineError: The bytes are no JSON, of another kind or schema version, or a key is missing, unknown, of the
-            wrong type or out of its range. The message names the file, the key, the value and what to do.
+        BrokenBaselineError: The bytes are no JSON, of another kind or an older schema version, or a key is missing,
+            unknown, of the wrong type or out of its range. The message names the file, the key, the value and what to
+            do.
+        BaselineError: The schema version is a newer one.
     """
-    content = _parse(raw, file)
-    for key, leaf in _leaves(content):
-        _check_leaf(key, leaf, file)
+    try:
+        return _document(raw, document_type)
+    except _Problem as problem:
+        message = f"the baseline {file} cannot be trusted: {problem}\n  {problem.remedy}"
+        raise (BaselineError if problem.is_final else BrokenBaselineError)(message) from problem
+
+
+def _document(raw: bytes, document_type: type[Document]) -> Document:
+    content = _parse(raw)
     if not isinstance(content, dict):
-        _refuse(file, f"it must be a JSON object, got: {_shown(content)}")
-    _check_envelope(content, document_type, file)
+        _refuse(f"it must be a JSON object, got: {_shown(content)}")
+    _check_envelope(content, document_type)
     figures = {key: value for key, value in content.items() if key not in {"concern", "schema_version"}}
     try:
         return msgspec.convert(figures, document_type, strict=True)
     except msgspec.ValidationError as error:
-        _refuse(file, _in_words(str(error), content))
+        _refuse(_in_words(str(error), content))
 
 
 def _on_one_line(figures: re.Match[str]) -> str:
     return f"[{' '.join(figures[1].split())}]"
 
 
-def _parse(raw: bytes, file: Path) -> Any:
+def _parse(raw: bytes) -> Any:
+    """Parse what is JSON to the letter; Python's reader alone would let NaN, broken text and double keys through."""
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        content = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        for key, leaf in _leaves(content):
+            _check_leaf(key, leaf)
     except UnicodeDecodeError as error:
-        _refuse(file, f"it is not UTF-8 text (byte {error.start})")
+        _refuse(f"it is not UTF-8 text (byte {error.start})")
     except json.JSONDecodeError as error:
-        _refuse(file, f"it is not whole JSON: {error.msg} (line {error.lineno}, column {error.colno})")
+        where = f"line {error.lineno}, column {error.colno}"
+        _refuse(f"it is not whole JSON: {error.msg} ({where})")
     except RecursionError:
-        _refuse(file, "it is nested too deeply to be a baseline")
-    except ValueError as error:  # a number of thousands of digits, or a key that stands twice
-        _refuse(file, str(error))
+        _refuse("it is nested too deeply to be a baseline")
+    except ValueError as error:  # a number of thousands of digits
+        _refuse(str(error))
+    return content
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -98,8 +125,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        message = f"{_printable(twice)}: the key stands twice"
-        raise ValueError(message)
+        _refuse(f"{_printable(twice)}: the key stands twice")
     return content
 
 
@@ -117,32 +143,32 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def _check_leaf(key: str, leaf: Any, file: Path) -> None:
-    """Refuse what Python's JSON reader lets through although it is no JSON: NaN, infinities and broken text."""
+def _check_leaf(key: str, leaf: Any) -> None:
     if isinstance(leaf, float) and not math.isfinite(leaf):
-        _refuse(file, f"{_printable(key)}: must be a finite number, got: {_shown(leaf)}")
+        _refuse(f"{_printable(key)}: must be a finite number, got: {_shown(leaf)}")
     if isinstance(leaf, str) and not _is_unicode(leaf):
-        _refuse(file, f"{_printable(key)}: must be Unicode text, got: {_shown(leaf)}")
+        _refuse(f"{_printable(key)}: must be Unicode text, got: {_shown(leaf)}")
 
 
-def _check_envelope(content: dict[str, Any], document_type: type[Baseline], file: Path) -> None:
+def _check_envelope(content: dict[str, Any], document_type: type[Baseline]) -> None:
     """Make sure that this is the kind and the version of document that can be read."""
     known = document_type.schema_version
-    version = _required(content, "schema_version", file)
+    version = _required(content, "schema_version")
     if type(version) is not int:
-        _refuse(file, f"schema_version: must be a whole number, got: {_shown(version)}")
+        _refuse(f"schema_version: must be a whole number, got: {_shown(version)}")
+    versions = f"({version}; this one reads {known})"
     if version > known:
-        _refuse(file, f"schema_version: a newer pytest-diffopt wrote it ({version}; this one reads {known})", _UPGRADE)
+        _refuse(f"schema_version: a newer pytest-diffopt wrote it {versions}", _UPGRADE, is_final=True)
     if version < known:
-        _refuse(file, f"schema_version: an older pytest-diffopt wrote it ({version}; this one reads {known})")
-    concern = _required(content, "concern", file)
+        _refuse(f"schema_version: an older pytest-diffopt wrote it {versions}")
+    concern = _required(content, "concern")
     if concern != document_type.concern:
-        _refuse(file, f"concern: must be {document_type.concern!s}, got: {_shown(concern)}", _ONE_CASE_ONE_CONCERN)
+        _refuse(f"concern: must be {document_type.concern}, got: {_shown(concern)}", _ONE_CASE_ONE_CONCERN)
 
 
-def _required(content: dict[str, Any], key: str, file: Path) -> Any:
+def _required(content: dict[str, Any], key: str) -> Any:
     if key not in content:
-        _refuse(file, f"{key}: missing")
+        _refuse(f"{key}: missing")
     return content[key]
 
 
@@ -181,6 +207,5 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
 
 
-def _refuse(file: Path, problem: str, remedy: str = _RESTORE) -> NoReturn:
-    message = f"the baseline {file} cannot be trusted: {problem}\n  {remedy}"
-    raise BaselineError(message)
+def _refuse(problem: str, remedy: str = _REPLACE, *, is_final: bool = False) -> NoReturn:
+    raise _Problem(problem, remedy, is_final=is_final)

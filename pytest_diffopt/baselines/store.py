@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from pytest_diffopt.baselines.codec import Document, decode, encode
 from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.key import BaselineKey, slug, suite_folder
-from pytest_diffopt.errors import BaselineError
+from pytest_diffopt.errors import BaselineError, BrokenBaselineError
 from pytest_diffopt.options import WritePermission
 from pytest_diffopt.records import Concern
 
@@ -40,6 +40,9 @@ class BaselineStore:
     def read(self, key: BaselineKey, document_type: type[Document]) -> Document | None:
         """Return the accepted document, or None when there is none.
 
+        Where everything may be replaced, a file that cannot be trusted counts as none: replacing it is what the message
+        would advise.
+
         Raises:
             BaselineError: The file cannot be read, cannot be trusted, or belongs to another case.
         """
@@ -49,14 +52,12 @@ class BaselineStore:
                 raw = path.read_bytes()
             except FileNotFoundError:
                 return None
-        document = decode(raw, document_type, file=path)
-        if document.case != key.case:
-            message = (
-                f"the baseline {path} cannot be trusted: case: must be {key.case}, got: {document.case}\n"
-                "  it was renamed by hand, or two tests share it: accept it again with --diffopt-update all"
-            )
-            raise BaselineError(message)
-        return document
+        try:
+            return _of_case(key.case, decode(raw, document_type, file=path), path)
+        except BrokenBaselineError:
+            if self.permission is WritePermission.ALL:
+                return None
+            raise
 
     def may_accept(self, key: BaselineKey) -> bool:
         """Tell whether this session may write the baseline of a key."""
@@ -70,7 +71,7 @@ class BaselineStore:
                 return True
 
     def claim(self, key: BaselineKey, *, nodeid: str, concern: Concern) -> None:
-        """Give the file of a key to one test for this session.
+        """Give the file of a key to one test for this session; claim all at collection, which every worker makes whole.
 
         Raises:
             BaselineError: Another test has it, or this test has it for another concern.
@@ -153,6 +154,17 @@ class BaselineStore:
         if self.permission is WritePermission.MISSING:
             return f"the baseline {path} exists already\n  replace it with --diffopt-update all"
         return f"the baseline {path} may not be written\n  allow it with --diffopt-update missing or all"
+
+
+def _of_case(case: str, document: Document, path: Path) -> Document:
+    """Return the document when it was accepted for this case."""
+    if document.case == case:
+        return document
+    message = (
+        f"the baseline {path} cannot be trusted: case: must be {case}, got: {document.case}\n"
+        "  it was renamed by hand, or two tests share it: accept it again with --diffopt-update all"
+    )
+    raise BrokenBaselineError(message)
 
 
 def _possible_owners(path: Path) -> tuple[str, ...]:

@@ -58,26 +58,28 @@ def _outcome(interval: RatioInterval, demanded: float) -> Outcome:
 
 
 def _explanation(outcome: Outcome, interval: RatioInterval, record: RatioRecord, demanded: float) -> tuple[str, ...]:
-    more = more_pairs_needed(record, demanded=demanded, confidence=interval.confidence)
-    is_known = outcome is Outcome.REGRESSED
-    verb = "is" if is_known else "may be"
-    return explain(
-        f"{verb} only {factor(interval.ratio if is_known else interval.low)} as fast as the reference"
-        f" (at least {factor(demanded)} demanded)",
-        facts=in_columns(
-            (
-                ("speed-up", _in_words(interval)),
-                ("subject", f"{time(median(record.subject_ns))}, {record.subject}"),
-                ("reference", f"{time(median(record.reference_ns))}, {record.reference}"),
-            )
-        ),
-        seen=f"on {record.subject.device}, both timed in turn in this session",
-        remedy=(
-            "if this is fast enough: demand less of it in the test"
-            if is_known
-            else f"give it more time: about {counted(more, 'more pair')} would decide it, --diffopt-max-seconds"
-        ),
+    facts = (
+        ("speed-up", _in_words(interval)),
+        ("subject", f"{time(median(record.subject_ns))}, {record.subject}"),
+        ("reference", f"{time(median(record.reference_ns))}, {record.reference}"),
     )
+    remedy = "if this is fast enough: demand less of it in the test"
+    if outcome is Outcome.INCONCLUSIVE:
+        more = more_pairs_needed(record, demanded=demanded, confidence=interval.confidence)
+        remedy = f"give it more time: about {counted(more, 'more pair')} would decide it, --diffopt-max-seconds"
+    return explain(
+        f"{_speed(outcome, interval)} as fast as the reference (at least {factor(demanded)} demanded)",
+        facts=in_columns(facts),
+        seen=f"on {record.subject.device}, both timed in turn in this session",
+        remedy=remedy,
+    )
+
+
+def _speed(outcome: Outcome, interval: RatioInterval) -> str:
+    if outcome is Outcome.REGRESSED:
+        return f"only {factor(interval.ratio)}"
+    why = "too few pairs" if interval.pairs < MIN_PAIRS else "too noisy"
+    return f"{why} to say: {factor(interval.low)} to {factor(interval.high)}"
 
 
 def _in_words(interval: RatioInterval) -> str:

@@ -135,7 +135,7 @@ def test_a_newer_file_asks_for_a_newer_plugin() -> None:
     """A file of a later version is not guessed at, whatever else it holds."""
     assert refusal(changed(schema_version=2, unheard_of=True)) == [
         f"the baseline {FILE} cannot be trusted: schema_version: a newer pytest-diffopt wrote it (2; this one reads 1)",
-        "  upgrade pytest-diffopt",
+        "  upgrade pytest-diffopt: what it wrote must not be replaced by less",
     ]
 
 
@@ -149,8 +149,13 @@ def test_a_file_of_another_concern_is_refused() -> None:
 
 def test_what_could_not_be_read_is_not_written() -> None:
     """A zero figure is refused before it reaches the disk."""
-    with pytest.raises(BaselineError, match=r"samples_ns\[0\]: must be int >= 1, got: 0"):
+    with pytest.raises(BaselineError) as error:
         encode(latency(0), file=FILE)
+
+    assert str(error.value).splitlines() == [
+        f"the baseline {FILE} cannot be accepted: sessions[0].samples_ns[0]: must be int >= 1, got: 0",
+        "  it would guard nothing: look at what was measured",
+    ]
 
 
 def test_a_record_becomes_a_document() -> None:
@@ -186,6 +191,13 @@ def read_or_refuse(raw: bytes) -> None:
         decode(raw, LatencyBaseline, file=FILE)
     except BaselineError as error:
         str(error).encode()
+
+
+@pytest.mark.parametrize("depth", [100, 900, 2000, 20_000])
+def test_deep_nesting_is_refused_and_never_crashes(depth: int) -> None:
+    """However deep a file is nested, and whichever reader gives up first, only a `BaselineError` comes out."""
+    with pytest.raises(BaselineError):
+        decode(b'{"a":' * depth + b"1" + b"}" * depth, LatencyBaseline, file=FILE)
 
 
 @settings(max_examples=200, deadline=None, database=None)

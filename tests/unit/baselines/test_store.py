@@ -141,7 +141,7 @@ def test_a_file_that_was_renamed_by_hand_is_refused(store: BaselineStore) -> Non
     store.accept(KEY, latency(), nodeid=NODEID).rename(store.path(other))
 
     with pytest.raises(BaselineError) as error:
-        store.read(other, LatencyBaseline)
+        with_permission(store, WritePermission.NEVER).read(other, LatencyBaseline)
 
     assert [
         f"the baseline {store.path(other)} cannot be trusted: case: must be test_other, got: {KEY.case}",
@@ -149,11 +149,30 @@ def test_a_file_that_was_renamed_by_hand_is_refused(store: BaselineStore) -> Non
     ] == lines(error)
 
 
-def test_a_broken_file_is_named(store: BaselineStore) -> None:
+@pytest.mark.parametrize("permission", [WritePermission.NEVER, WritePermission.MISSING])
+def test_a_broken_file_is_named(store: BaselineStore, permission: WritePermission) -> None:
     """What cannot be trusted is an error with the file's name, never a missing baseline."""
     store.accept(KEY, latency(), nodeid=NODEID).write_bytes(b"{")
 
     with pytest.raises(BaselineError, match="cannot be trusted: it is not whole JSON"):
+        with_permission(store, permission).read(KEY, LatencyBaseline)
+
+
+def test_a_broken_file_can_be_replaced_as_its_message_says(store: BaselineStore) -> None:
+    """With `--diffopt-update all` it counts as none, is replaced, and can be read again."""
+    store.accept(KEY, latency(), nodeid=NODEID).write_bytes(b"{")
+
+    assert store.read(KEY, LatencyBaseline) is None
+    store.accept(KEY, latency(), nodeid=NODEID)
+    assert store.read(KEY, LatencyBaseline) == latency()
+
+
+def test_a_newer_file_is_never_taken_for_none(store: BaselineStore) -> None:
+    """An older plugin does not replace what a newer one wrote, even when everything may be replaced."""
+    path = store.accept(KEY, latency(), nodeid=NODEID)
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+
+    with pytest.raises(BaselineError, match="a newer pytest-diffopt wrote it"):
         store.read(KEY, LatencyBaseline)
 
 
@@ -289,17 +308,26 @@ from pytest_diffopt.baselines import BaselineStore
 from pytest_diffopt.options import WritePermission
 store = BaselineStore(Path(sys.argv[2]), WritePermission.ALL)
 print("ready", flush=True)
-rounds, cases = int(sys.argv[3]), sys.argv[4:]
+rounds, samples, cases = int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
 for turn in range(rounds):
     for case in cases:
         key = replace(KEY, case=case)
-        store.accept(key, latency(*[1 + turn % 2] * 20_000, case=case), nodeid=case)
+        store.accept(key, latency(*[1 + turn % 2] * samples, case=case), nodeid=case)
 """
 
 
-def start_writer(root: Path, rounds: int, cases: list[str]) -> subprocess.Popen[bytes]:
+def start_writer(root: Path, cases: list[str], *, rounds: int, samples: int) -> subprocess.Popen[bytes]:
     """Start a process that accepts baselines again and again."""
-    command = [sys.executable, "-c", WRITER, str(Path(__file__).parents[3]), str(root), str(rounds), *cases]
+    command = [
+        sys.executable,
+        "-c",
+        WRITER,
+        str(Path(__file__).parents[3]),
+        str(root),
+        str(rounds),
+        str(samples),
+        *cases,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - this very interpreter
 
 
@@ -310,7 +338,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_baseline(store: BaselineStore) -> N
     dice = random.Random(0)  # noqa: S311 - no secret
 
     for _ in range(20):
-        with start_writer(store.root, 1_000_000, [KEY.case]) as writer:
+        with start_writer(store.root, [KEY.case], rounds=1_000_000, samples=20_000) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
             time.sleep(dice.uniform(0, 0.05))
@@ -324,7 +352,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_baseline(store: BaselineStore) -> N
 def test_two_processes_lose_none_of_each_others_baselines(store: BaselineStore) -> None:
     """Two writers of different cases, and of one case that both write, leave every baseline whole."""
     cases = [[f"test_{name}[{index}]" for index in range(8)] + ["test_shared"] for name in ("a", "b")]
-    writers = [start_writer(store.root, 3, own) for own in cases]
+    writers = [start_writer(store.root, own, rounds=20, samples=10) for own in cases]
     codes = [writer.wait(timeout=60) for writer in writers]
     for writer in writers:
         assert writer.stdout is not None

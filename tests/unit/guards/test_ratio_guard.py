@@ -32,7 +32,7 @@ def test_a_planted_loss_is_red() -> None:
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "1.05x as fast as the reference (at least 1.20x demanded)"
     assert verdict.explanation == (
-        "diffopt: is only 1.05x as fast as the reference (at least 1.20x demanded)",
+        "diffopt: only 1.05x as fast as the reference (at least 1.20x demanded)",
         "  speed-up   1.05x, 99.0 % confidence interval 1.04x to 1.06x, from 20 pairs",
         f"  subject    948 ms, {SEEN}",
         f"  reference  999 ms, {SEEN.replace('bf16 + sdpa', 'fp32')}",
@@ -58,7 +58,9 @@ def test_what_noise_hides_is_neither() -> None:
     more = more_pairs_needed(noisy, demanded=1.2)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.explanation[0].startswith("diffopt: may be only 1.1")
+    assert verdict.explanation[0] == (
+        "diffopt: too noisy to say: 1.15x to 1.28x as fast as the reference (at least 1.20x demanded)"
+    )
     assert verdict.explanation[-1] == (
         f"give it more time: about {more} more pairs would decide it, --diffopt-max-seconds"
     )
@@ -70,7 +72,11 @@ def test_few_pairs_decide_nothing(speed_up: float) -> None:
     """However clear they look, fewer than six pairs are no measurement."""
     few = record(speed_up, pairs=MIN_PAIRS - 1)
 
-    assert judge_ratio(few, demanded=1.2).outcome is Outcome.INCONCLUSIVE
+    verdict = judge_ratio(few, demanded=1.2)
+
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.explanation[0].startswith("diffopt: too few pairs to say: ")
+    assert verdict.explanation[-1] == "give it more time: about 1 more pair would decide it, --diffopt-max-seconds"
     assert more_pairs_needed(few, demanded=1.2) == 1
 
 
