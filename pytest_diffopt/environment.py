@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.records import Device, Environment
 
+_ACCELERATORS = ("cuda", "xpu", "mps")
 _DISTRIBUTIONS = ("torch", "diffusers", "transformers", "torchao", "accelerate", "triton")
 
 
@@ -36,20 +37,29 @@ def gpu_name() -> str:
     """
     import torch  # noqa: PLC0415 - only a run on a GPU pays for it here
 
-    if not torch.accelerator.is_available():
+    kind = accelerator_kind()
+    if not kind:
         build = torch.version.cuda or torch.version.hip
-        kind = f"is built for {build}, but sees no GPU" if build else "is a build for the CPU only"
-        msg = f"--gpu needs a GPU that torch can use, and there is none: torch {torch.__version__} {kind}"
+        reason = f"is built for {build}, but sees no GPU" if build else "is a build for the CPU only"
+        msg = f"--gpu needs a GPU that torch can use, and there is none: torch {torch.__version__} {reason}"
         raise NoGPUError(msg)
-    return str(torch.get_device_module(torch_device(Device.CUDA)).get_device_name(0))
+    module = torch.get_device_module(kind)
+    return str(module.get_device_name(0)) if hasattr(module, "get_device_name") else kind
+
+
+def accelerator_kind() -> str:
+    """Return torch's name of the real accelerator of this machine (`cuda` also means ROCm), or an empty string.
+
+    `torch.accelerator` is not asked: once the simulated GPU was set up in a process, that is the accelerator it names.
+    """
+    import torch  # noqa: PLC0415 - who asks has torch
+
+    return next((kind for kind in _ACCELERATORS if torch.get_device_module(kind).is_available()), "")
 
 
 def torch_device(device: Device) -> str:
-    """Return torch's name of the device that a pipeline is built on: `cpu`, or the accelerator that torch finds."""
-    import torch  # noqa: PLC0415 - who asks has torch
-
-    accelerator = torch.accelerator.current_accelerator() if device is Device.CUDA else None
-    return accelerator.type if accelerator else "cpu"
+    """Return torch's name of the device that a pipeline is built on: `cpu`, or the real accelerator."""
+    return (accelerator_kind() if device is Device.CUDA else "") or "cpu"
 
 
 def slug(name: str) -> str:

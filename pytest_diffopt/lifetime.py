@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt.environment import torch_device
+from pytest_diffopt.environment import accelerator_kind, torch_device
 from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.options import Settings
 from pytest_diffopt.pipelines.loading import build_pipeline
@@ -53,5 +53,6 @@ def _free(*, was_compiled: bool) -> None:
         # and Dynamo gives a function up after eight versions.
         torch.compiler.reset()
     gc.collect()
-    if torch.accelerator.is_available():
-        torch.accelerator.empty_cache()
+    kind = accelerator_kind()
+    if kind:
+        torch.get_device_module(kind).empty_cache()

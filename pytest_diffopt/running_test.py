@@ -7,6 +7,7 @@ import pytest
 
 from pytest_diffopt import stash
 from pytest_diffopt.active_test import ActiveTest, active_test, running
+from pytest_diffopt.environment import accelerator_kind
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.ledger import to_plain
 from pytest_diffopt.markers import GpuNeeds, belongs_to_diffopt, gpu_needs, recipe_text
@@ -55,7 +56,7 @@ def _shortfall(needs: GpuNeeds) -> str:
     """Return what the card lacks, or an empty string. Never run on a card so far."""
     import torch  # noqa: PLC0415 - only a run on a GPU pays for it here
 
-    count = torch.accelerator.device_count()
+    count = torch.get_device_module(accelerator_kind()).device_count()
     if count < needs.count:
         return f"needs {needs.count} GPUs, got: {count}"
     if not torch.cuda.is_available():

@@ -60,7 +60,7 @@ class LatencyGate:
         self.store.claim(key, nodeid=self.case.nodeid, concern=Concern.LATENCY)
         accepted = self.store.read(key, LatencyBaseline)
         verdict = self._judge(record, accepted, environment)
-        if self.store.may_accept(key):
+        if self.store.may_accept(key) and record.is_warm:  # what was still getting faster would be no tripwire
             document = self._document(record, accepted, verdict, environment, margin, reason)
             self.store.accept(key, document, nodeid=self.case.nodeid)
             verdict = self._judge(record, document, environment)

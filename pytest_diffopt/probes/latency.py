@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pytest_diffopt.environment import accelerator_kind
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.out_of_memory import call_within_memory
 from pytest_diffopt.records import LatencyRecord, RatioRecord, Subject
@@ -35,12 +36,13 @@ def device_synchronizer(device: torch.device | str) -> Callable[[], None]:
     device = torch.device(device)
     if device.type == "cpu":
         return _nothing_is_pending
-    accelerator = torch.accelerator.current_accelerator()
-    if accelerator is None or accelerator.type != device.type:
-        found = accelerator.type if accelerator else "none"
-        message = f"cannot wait for the device {device}: the accelerator that torch finds here is {found}"
+    found = accelerator_kind()
+    if found != device.type:
+        message = f"cannot wait for the device {device}: the accelerator that torch finds here is {found or 'none'}"
         raise ProbeError(message)
-    return functools.partial(torch.accelerator.synchronize, device)
+    module = torch.get_device_module(device.type)
+    # MPS is one device, and its wait takes no argument.
+    return module.synchronize if device.type == "mps" else functools.partial(module.synchronize, device)
 
 
 def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test brings its own clock

@@ -23,7 +23,7 @@ def measure_peak_memory_cuda(call: Call, subject: Subject, *, device: torch.devi
     no warm call needs it. The weights count, as they must be there.
 
     It was never run on a card: the order of its steps, and what it says when memory runs out, are tested with the
-    functions of `torch.accelerator` replaced. That the figures agree with the card's own is not tested.
+    functions of `torch.cuda` replaced. That the figures agree with the card's own is not tested.
 
     Args:
         call: what is watched.
@@ -34,20 +34,21 @@ def measure_peak_memory_cuda(call: Call, subject: Subject, *, device: torch.devi
         ProbeError: There is no such device, it counts no memory, or it ran out of it.
     """
     synchronize = device_synchronizer(device)
-    if torch.device(device).type == "cpu":
+    allocator = torch.get_device_module(torch.device(device).type)
+    if not hasattr(allocator, "max_memory_allocated"):
         message = f"{_NO_ALLOCATOR}, got: {device}"
         raise ProbeError(message)
     call_within_memory(call, subject=subject, when="during warm-up")
     synchronize()
     gc.collect()
-    torch.accelerator.empty_cache()
-    torch.accelerator.reset_peak_memory_stats(device)
+    allocator.empty_cache()
+    allocator.reset_peak_memory_stats(device)
     call_within_memory(call, subject=subject, when="after warm-up")
     synchronize()
     return MemoryRecord(
         subject=subject,
-        peak_allocated_bytes=torch.accelerator.max_memory_allocated(device),
-        peak_reserved_bytes=torch.accelerator.max_memory_reserved(device),
+        peak_allocated_bytes=allocator.max_memory_allocated(device),
+        peak_reserved_bytes=allocator.max_memory_reserved(device),
         seen_by="torch's caching allocator",
     )
 

@@ -224,7 +224,7 @@ def test_a_real_call_is_timed_by_the_real_clock() -> None:
 
 def test_a_device_that_is_not_there_cannot_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Timing without waiting would measure how fast work is handed out: it is refused."""
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     with pytest.raises(ProbeError) as error:
         device_synchronizer("cuda:0")
@@ -235,8 +235,8 @@ def test_a_device_that_is_not_there_cannot_be_waited_for(monkeypatch: pytest.Mon
 def test_an_accelerator_is_waited_for_through_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the vendor, torch's own wait for that very device is used."""
     waited: list[torch.device] = []
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
-    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
 
     device_synchronizer("cuda:1")()
 

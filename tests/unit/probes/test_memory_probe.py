@@ -20,13 +20,13 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             done.append(name)
             return result
 
-        monkeypatch.setattr(torch.accelerator, name, write_down)
+        monkeypatch.setattr(torch.cuda, name, write_down)
 
     for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
         step(name)
     step("max_memory_allocated", 1000)
     step("max_memory_reserved", 2000)
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     return done
 
 
