@@ -3,6 +3,7 @@
 Read in torch 2.11.0 and 2.13.0.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import CodeType
@@ -49,3 +50,22 @@ def every_compilation_kept() -> Iterator[None]:
         yield
     finally:
         _dynamo_utils.set_compilation_metrics_limit(before or _dynamo_utils.DEFAULT_COMPILATION_METRICS_LIMIT)
+
+
+@contextmanager
+def trace_not_captured() -> Iterator[None]:
+    """Keep torch's structured trace out of pytest's captured logs.
+
+    pytest hangs its handlers on every logger that does not propagate, this one too. It writes thousands of empty DEBUG
+    lines a compilation, printed under each failure, and torch prepares their payloads whenever it has any handler.
+    Handlers of torch's own (`TORCH_TRACE`) stay.
+    """
+    trace = logging.getLogger("torch.__trace")
+    strangers = [handler for handler in trace.handlers if not type(handler).__module__.startswith("torch.")]
+    for handler in strangers:
+        trace.removeHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in strangers:
+            trace.addHandler(handler)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt._torch_private import trace_not_captured
 from pytest_diffopt.environment import accelerator_kind, torch_device
 from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.options import Settings
@@ -39,7 +40,8 @@ def built_pipeline(
     pipeline = recipe.apply(built.pipeline)
     pipelines.register(pipeline, subject, start)
     if recipe.compiles:
-        pipeline(**named.family.inputs(named.scale))
+        with trace_not_captured():
+            pipeline(**named.family.inputs(named.scale))
     try:
         yield pipeline
     finally:

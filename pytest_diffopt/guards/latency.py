@@ -44,6 +44,8 @@ def judge_latency(
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
     now = median(record.samples_ns)
+    if baseline is None and not record.is_warm:
+        return _cold(record, now, environment)
     if baseline is None:
         figure = _figure(now, record.num_steps)
         return missing(Concern.LATENCY, record.subject, figure=figure, environment=environment, rerun=rerun)
@@ -60,6 +62,22 @@ def judge_latency(
         summary=f"{_figure(now, record.num_steps)} ({change(compared.relative_change)})",
         explanation=_explanation(outcome, compared, record, baseline, environment, rerun),
         figures={"median_ns": now, "accepted_median_ns": accepted, "relative_change": compared.relative_change},
+    )
+
+
+def _cold(record: LatencyRecord, now: float, environment: Environment) -> Verdict:
+    """Refuse to offer for a baseline what was still getting faster."""
+    calls = counted(len(record.warmup_ns), "warm-up call")
+    return Verdict(
+        concern=Concern.LATENCY,
+        outcome=Outcome.INCONCLUSIVE,
+        subject=record.subject,
+        summary=f"{_figure(now, record.num_steps)}, still getting faster",
+        explanation=explain(
+            f"the call was still getting faster after {calls}: {time(now)}, too early for a baseline",
+            seen=f"on {environment.device_name}, {record.subject}",
+            remedy=_remedy(Outcome.INCONCLUSIVE, ""),
+        ),
     )
 
 

@@ -114,15 +114,23 @@ def _summary(record: SyncRecord) -> str:
 def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> tuple[str, ...]:
     later = _per_later_step(excess)
     first = len(_in_first_step(excess))
-    often = f"up to {counted(later, 'time')} a step" if later else f"{counted(first, 'time')} in the first step"
+    often = f"{counted(later, 'time')} a step" if later else f"{counted(first, 'time')} in the first step"
     limits = sum(allowance.limit(1 if later else 0) for allowance in allow)
-    unmodelled = [f"not modelled, so not counted: {', '.join(record.unmodelled)}"] if record.unmodelled else []
     return explain(
         f"the CPU waits for the GPU in the denoise loop: {often} {allowed(limits)}",
-        [*_place_lines(excess), *unmodelled],
+        [*_place_lines(excess), *_caveats(record)],
         seen=f"on {record.seen_by}, {_steps(excess)} of {record.num_steps}, {record.subject}",
         remedy=_remedy(excess),
     )
+
+
+def _caveats(record: SyncRecord) -> list[str]:
+    """Say what the instrument did not know."""
+    unmodelled = f"not modelled, so not counted: {', '.join(record.unmodelled)}"
+    invented = (
+        f"values that were not there were read, so what follows may differ: {', '.join(map(str, record.invented))}"
+    )
+    return [line for line, known in ((unmodelled, record.unmodelled), (invented, record.invented)) if known]
 
 
 def _place_lines(syncs: Sequence[ObservedSync]) -> list[str]:

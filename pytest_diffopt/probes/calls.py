@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt._torch_private import trace_not_captured
+
 
 def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Mapping[str, Any]) -> Callable[[], Any]:
     """Return a function that makes one and the same call each time.
@@ -17,7 +19,8 @@ def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Map
     def call() -> Any:
         for generator, state in states:
             generator.set_state(state)
-        return target(*positional, **keywords)
+        with trace_not_captured():
+            return target(*positional, **keywords)
 
     return call
 

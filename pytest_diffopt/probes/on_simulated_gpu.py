@@ -1,5 +1,6 @@
 """A pipeline on the simulated GPU for the length of a block, and back where it was after it."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,11 +11,22 @@ from torch.utils._pytree import tree_map_only
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
+# Up to so many parameters everything is really computed, so control flow that looks at pictures is exact too.
+_COMPUTED_UP_TO_PARAMETERS = 30_000_000
+_VALUES_KEPT_OF_LARGER = 4096
+
 
 @contextmanager
 def on_simulated_gpu(target: Any) -> Iterator[SimulatedGPU]:
-    """Move a pipeline or module to a simulated GPU; a bare callable has nothing to move."""
-    with SimulatedGPU() as gpu:
+    """Move a pipeline or module to a simulated GPU; a bare callable has nothing to move.
+
+    A small pipeline is really computed. Of a large one only small tensors have values; where the host reads another
+    one, that wait is what a guard is after, so the value is invented, and the GPU's `invented` says where.
+    """
+    modules = modules_of(target).values()
+    num_parameters = sum(parameter.numel() for module in modules for parameter in module.parameters())
+    real_up_to = math.inf if num_parameters <= _COMPUTED_UP_TO_PARAMETERS else _VALUES_KEPT_OF_LARGER
+    with SimulatedGPU(real_up_to=real_up_to, invent_values=True) as gpu:
         for part in getattr(target, "components", {}).values():
             if part is not None and not isinstance(part, torch.nn.Module):
                 gpu.keep(part)  # a scheduler keeps tensors of the device that it was last used on

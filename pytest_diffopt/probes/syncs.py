@@ -73,7 +73,7 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     num_steps = loop.num_steps if loop else 1
     syncs = tuple(
         ObservedSync(
-            kind=str(sync.kind),
+            kind=sync.kind.value,
             operation=sync.shown_as,
             where=sync.where,
             step=_last_step(sync.phase, num_steps),
@@ -88,6 +88,7 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             syncs=syncs,
             seen_by="the simulated GPU",
             unmodelled=tuple(gpu.unmodelled),
+            invented=tuple(dict.fromkeys(where for _operation, where in gpu.invented)),
         )
     )
 

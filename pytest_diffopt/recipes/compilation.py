@@ -73,7 +73,7 @@ class Compile(Optimization):
         name = f"{component}.{method}" if method else component
         if not parts:
             return [f"{name} is not compiled"]
-        if not all(compiled_code_count(part.__code__) for part in parts):
+        if not all(map(_has_compiled_code, parts)):
             return [f"{name} is compiled, but its compiled code has not run"]
         return []
 
@@ -101,6 +101,17 @@ def _resolve(pipeline: Any, target: str) -> tuple[str, str]:
         msg = f"compile(target=...) must name a module of the pipeline or its method, got: {target!r}"
         raise RecipeError(msg)
     return component, method
+
+
+def _has_compiled_code(function: Any) -> bool:
+    """Tell whether Dynamo holds compiled code of a function, or of one that it wraps.
+
+    A decorated `forward` is compiled from its wrapper on; when that breaks, the function within is compiled alone.
+    """
+    layers = [function]
+    while hasattr(layers[-1], "__wrapped__"):
+        layers.append(layers[-1].__wrapped__)
+    return any(compiled_code_count(layer.__code__) for layer in layers)
 
 
 def _repeated_blocks(denoiser: Any) -> list[torch.nn.Module]:
