@@ -10,7 +10,7 @@ from pytest_diffopt.cases import case_of
 from pytest_diffopt.errors import BaselineError
 from pytest_diffopt.guards.explain import counted
 
-_OWNING_FIXTURES = frozenset({"latency_baseline", "memory_baseline"})
+_OWNING_FIXTURES = frozenset({"count_baseline", "latency_baseline", "memory_baseline"})
 _WHOLE_FILES = "--diffopt-prune takes what is not collected for gone, so it needs whole test files"
 
 

@@ -1,14 +1,17 @@
-"""Latency and memory against what was accepted earlier: measure, judge, and accept where the user allowed it."""
+"""Latency, memory and counts against what was accepted: measure, judge, and accept where the user allowed it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
+
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.assertions import conclude
-from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines import BaselineKey, BaselineStore, CountBaseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.cases import Case
 from pytest_diffopt.environment import capture_environment, torch_device
+from pytest_diffopt.guards.counts import judge_counts
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.verdict import Outcome, Verdict
@@ -170,6 +173,50 @@ class MemoryGate:
         if self.settings.use_gpu:
             return measure_peak_memory_cuda(repeatable_call(target, args, inputs), subject)
         return measure_peak_memory_simulated(target, args, inputs, replace(subject, device=Device.SIMULATED))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountGate:
+    """What the `count_baseline` fixture hands to a test.
+
+    Attributes:
+        case: the test.
+        store: where baselines are.
+        settings: what the user asked for.
+    """
+
+    case: Case
+    store: BaselineStore
+    settings: Settings
+
+    def check(self, target: Any, /, *args: Any, reason: str = _DEFAULT_REASON, **inputs: Any) -> None:
+        """Count what a call does on the simulated GPU, and compare it exactly with what was accepted.
+
+        Args:
+            target: a pipeline, module or function, on the CPU or on torch's meta device.
+            *args: with `inputs`, the call.
+            reason: why a baseline that this run accepts is right.
+            **inputs: keywords of the call.
+
+        Raises:
+            BaselineError: the baseline cannot be trusted, or may not be written.
+            ProbeError: the pipeline never entered its denoise loop.
+        """
+        from pytest_diffopt.probes.counts import count_call  # noqa: PLC0415 - imports torch
+
+        if self.settings.use_gpu:
+            pytest.skip("counts are taken on the simulated GPU, by a run without --gpu")
+        subject = replace(active_test().pipelines.life_of(target).subject, device=Device.SIMULATED)
+        record = count_call(target, args, inputs, subject)
+        environment = capture_environment(Device.SIMULATED)
+        key = _key(self.case, subject, environment)
+        self.store.claim(key, nodeid=self.case.nodeid, concern=Concern.COUNTS)
+        accepted = self.store.read(key, CountBaseline)
+        if self.store.may_accept(key):
+            accepted = CountBaseline.from_record(record, case=self.case.name, environment=environment, reason=reason)
+            self.store.accept(key, accepted, nodeid=self.case.nodeid)
+        rerun = self.case.rerun_command(self.settings)
+        conclude(record, judge_counts(record, accepted, environment=environment, rerun=rerun))
 
 
 def _key(case: Case, subject: Subject, environment: Environment) -> BaselineKey:

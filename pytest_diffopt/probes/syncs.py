@@ -101,7 +101,7 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     stack at that moment names the line. Never run on a card so far: tests drive it with the warnings that torch's
     source promises.
     """
-    watch = SyncWatch()
+    watch = SyncWatch(torch.device("cuda"))
     syncs: list[ObservedSync] = []
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
