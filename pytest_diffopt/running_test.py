@@ -31,13 +31,12 @@ def entered(item: pytest.Item) -> Iterator[None]:
 @contextmanager
 def errors_explained() -> Iterator[None]:
     """Show our own errors as their message alone: their traceback ends in this package and helps nobody."""
-    message = ""
     try:
         yield
     except DiffoptError as error:
+        # Not pytest.fail(): pytest would print the error, which says the same, above the failure once more.
         message = f"diffopt: {error}"
-    if message:  # outside of the except block: pytest would print the error above the failure once more
-        pytest.fail(message, pytrace=False)
+        raise pytest.fail.Exception(message, pytrace=False) from None
 
 
 def attach_verdicts(report: pytest.TestReport) -> None:

@@ -32,13 +32,13 @@ class LatencyGate:
         case: the test.
         store: where baselines are.
         settings: what the user asked for.
-        benchmark: pytest-benchmark's fixture, or None where that plugin is switched off.
+        benchmark: returns pytest-benchmark's fixture, or None where that plugin is switched off.
     """
 
     case: Case
     store: BaselineStore
     settings: Settings
-    benchmark: Any
+    benchmark: Callable[[], Any]
 
     def check(
         self, target: Any, /, *args: Any, margin: float | None = None, reason: str = _DEFAULT_REASON, **inputs: Any
@@ -81,8 +81,9 @@ class LatencyGate:
             subject=subject,
             max_seconds=self.settings.max_seconds,
         )
-        if self.benchmark is not None:
-            hand_over(self.benchmark, record.samples_ns)
+        benchmark = self.benchmark()
+        if benchmark is not None:
+            hand_over(benchmark, record.samples_ns)
         return replace(record, num_steps=steps())
 
     def _judge(self, record: LatencyRecord, accepted: LatencyBaseline | None, environment: Environment) -> Verdict:
