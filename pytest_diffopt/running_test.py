@@ -31,13 +31,11 @@ def entered(item: pytest.Item) -> Iterator[None]:
 @contextmanager
 def errors_explained() -> Iterator[None]:
     """Show our own errors as their message alone: their traceback ends in this package and helps nobody."""
-    message = ""
     try:
         yield
     except DiffoptError as error:
-        message = f"diffopt: {error}"
-    if message:  # outside of the except block: pytest would print the error above the failure once more
-        pytest.fail(message, pytrace=False)
+        # from None: pytest would print the error above the failure once more
+        raise pytest.fail.Exception(f"diffopt: {error}", pytrace=False) from None
 
 
 def attach_verdicts(report: pytest.TestReport) -> None:
