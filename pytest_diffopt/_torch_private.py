@@ -10,7 +10,11 @@ from types import CodeType
 from typing import Any
 
 import torch._dynamo.eval_frame as _eval_frame
+import torch._dynamo.exc as _exc
 import torch._dynamo.utils as _dynamo_utils
+
+#: What a graph break raises under `fullgraph=True`.
+FullGraphError = _exc.Unsupported
 
 # Dynamo keeps the metrics of the last 64 frames; a pipeline in regional compilation has more.
 _METRICS_KEPT = 100_000

@@ -5,7 +5,7 @@ module. Keywords that an assertion does not know are the call's own.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
 from pytest_diffopt.guards.verdict import UNPROVEN, Verdict
 from pytest_diffopt.ledger import entry_of
-from pytest_diffopt.records import AppliedRecord, Device, Record, Subject
+from pytest_diffopt.records import AppliedRecord, Concern, Device, Record, Subject
 
 if TYPE_CHECKING:
     from pytest_diffopt.probes.syncs import SyncWatch
@@ -43,9 +43,9 @@ def assert_optimizations_applied(
     Raises:
         RecipeError: nobody says what the recipe is.
     """
-    if args or inputs:
-        _calling(pipeline, args, inputs)()
     subject = active_test().pipelines.life_of(pipeline, recipe=active_test().recipe_text).subject
+    if args or inputs:
+        _watched_call(pipeline, args, inputs, Concern.APPLIED, subject)()
     states = _recipe_for(pipeline, recipe).verify(pipeline)
     record = AppliedRecord(subject=subject, optimizations=states)
     conclude(record, judge_applied(record))
@@ -64,7 +64,7 @@ def assert_no_graph_breaks(target: Any, /, *args: Any, max_graph_breaks: int = 0
 
     pipelines = active_test().pipelines
     life = pipelines.life_of(target)
-    call = _calling(target, args, inputs)
+    call = _watched_call(target, args, inputs, Concern.GRAPH_BREAKS, life.subject)
     record = watch_warmup(pipelines.log, life.start, call, life.subject)
     conclude(record, judge_graph_breaks(record, max_breaks=max_graph_breaks))
 
@@ -89,7 +89,7 @@ def assert_no_recompiles(target: Any, variations: Sequence[Mapping[str, Any]], /
     life = pipelines.life_of(target)
     record = watch_recompiles(
         pipelines.log,
-        lambda inputs: _calling(target, (), inputs)(),
+        lambda inputs: _watched_call(target, (), inputs, Concern.RECOMPILES, life.subject)(),
         variations,
         start=life.start,
         subject=life.subject,
@@ -123,9 +123,11 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> "It
     Yields:
         The watch; its `record` is complete after the block.
     """
+    from pytest_diffopt.probes.calls import failures_noted  # noqa: PLC0415 - imports torch
     from pytest_diffopt.probes.syncs import watch_syncs  # noqa: PLC0415 - imports torch
 
-    with watch_syncs(target, _on_watching_device(active_test().pipelines.life_of(target).subject)) as watch:
+    subject = _on_watching_device(active_test().pipelines.life_of(target).subject)
+    with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject):
         yield watch
     conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
 
@@ -155,7 +157,8 @@ def assert_repeatable(target: Any, /, *args: Any, max_error: float = 0.0, **inpu
     """
     from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
 
-    record = compare_repeats(_calling(target, args, inputs), active_test().pipelines.life_of(target).subject)
+    subject = active_test().pipelines.life_of(target).subject
+    record = compare_repeats(_watched_call(target, args, inputs, Concern.REPEATABILITY, subject), subject)
     conclude(record, judge_repeatability(record, max_error=max_error))
 
 
@@ -199,6 +202,20 @@ def conclude(record: Record, verdict: Verdict) -> None:
         pytest.fail(text, pytrace=False)
     if verdict.outcome in UNPROVEN:
         pytest.skip(text)
+
+
+def _watched_call(
+    target: Any, args: Sequence[Any], inputs: Mapping[str, Any], concern: Concern, subject: Subject
+) -> Callable[[], Any]:
+    from pytest_diffopt.probes.calls import failures_noted  # noqa: PLC0415 - imports torch
+
+    call = _calling(target, args, inputs)
+
+    def watched() -> Any:
+        with failures_noted(target, concern, subject):
+            return call()
+
+    return watched
 
 
 def _calling(target: Any, args: Sequence[Any], inputs: Mapping[str, Any]) -> Any:

@@ -9,9 +9,12 @@ import torch
 
 from pytest_diffopt._torch_private import trace_not_captured
 from pytest_diffopt.environment import accelerator_kind, torch_device
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.options import Settings
 from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.probes.compilation import watch_warmup
 from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.records import Device, Subject
 from pytest_diffopt.watched import WatchedPipelines
@@ -26,6 +29,20 @@ def built_pipeline(
     A recipe that compiles is warmed up with one plain call, so that every test after it sees compiled code, and the
     compile log has seen it being compiled.
     """
+    _release_memory()  # while a fixture is torn down pytest still holds its value: only now is the last one's free
+    try:
+        yield _build(named, recipe, device, settings, pipelines)
+    finally:
+        if recipe.compiles:
+            # Compiled code belongs to functions, not to pipelines: the next pipeline of the same classes would inherit
+            # it, and Dynamo gives a function up after eight versions.
+            torch.compiler.reset()
+        _release_memory()
+
+
+def _build(
+    named: NamedPipeline, recipe: Recipe, device: Device, settings: Settings, pipelines: WatchedPipelines
+) -> Any:
     start = pipelines.log.mark()
     built = build_pipeline(
         named.family, named.scale, device=torch_device(device), weights_folder=settings.weights_folder
@@ -40,20 +57,16 @@ def built_pipeline(
     pipeline = recipe.apply(built.pipeline)
     pipelines.register(pipeline, subject, start)
     if recipe.compiles:
+        inputs = named.family.inputs(named.scale)
         with trace_not_captured():
-            pipeline(**named.family.inputs(named.scale))
-    try:
-        yield pipeline
-    finally:
-        del pipeline, built
-        _free(was_compiled=recipe.compiles)
+            warmup = watch_warmup(pipelines.log, start, lambda: pipeline(**inputs), subject)
+        if warmup.ended_by_fullgraph:
+            # whoever shows an error says whose it is
+            raise ProbeError("\n".join(judge_graph_breaks(warmup).explanation).removeprefix("diffopt: "))
+    return pipeline
 
 
-def _free(*, was_compiled: bool) -> None:
-    if was_compiled:
-        # Compiled code belongs to functions, not to pipelines: the next pipeline of the same classes would inherit it,
-        # and Dynamo gives a function up after eight versions.
-        torch.compiler.reset()
+def _release_memory() -> None:
     gc.collect()
     kind = accelerator_kind()
     if kind:

@@ -125,11 +125,18 @@ class GraphBreak:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompilationRecord:
-    """What was compiled between two moments of a pipeline's life."""
+    """What was compiled between two moments of a pipeline's life.
+
+    Attributes:
+        frames: every frame that was compiled or given up.
+        breaks: each place where Dynamo left the graph.
+        ended_by_fullgraph: `fullgraph=True` turned the last break into an error, so the call ended there.
+    """
 
     subject: Subject
     frames: tuple[CompiledFrame, ...]
     breaks: tuple[GraphBreak, ...]
+    ended_by_fullgraph: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CompilationRecord, CompiledFrame, Concern, GraphBreak, RecompileRecord
 
 _NOTHING_COMPILED = "nothing was compiled, so nothing was checked"
+_WITHOUT_FULLGRAPH = "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks"
 _COMPILE_FIRST = "add compile to the recipe, or take this assertion out of the test"
 
 
@@ -20,19 +21,20 @@ def judge_graph_breaks(record: CompilationRecord, *, max_breaks: int = 0) -> Ver
     if not record.frames and not record.breaks:
         return _nothing_compiled(Concern.GRAPH_BREAKS, record)
     count = len(record.breaks)
+    is_red = count > max_breaks or record.ended_by_fullgraph
     graphs = sum(1 for frame in record.frames if frame.is_compiled)
     explanation = explain(
-        f"{counted(count, 'graph break')} {allowed(max_breaks)}",
+        f"{counted(count, 'graph break')} {allowed(0 if record.ended_by_fullgraph else max_breaks)}",
         [line for found in record.breaks for line in _break_lines(found)],
         seen=f"while compiling {record.subject}, {counted(graphs, 'frame')} compiled",
-        remedy=f"if this is wanted: max_graph_breaks={count}",
+        remedy=_WITHOUT_FULLGRAPH if record.ended_by_fullgraph else f"if this is wanted: max_graph_breaks={count}",
     )
     return Verdict(
         concern=Concern.GRAPH_BREAKS,
-        outcome=Outcome.REGRESSED if count > max_breaks else Outcome.PASSED,
+        outcome=Outcome.REGRESSED if is_red else Outcome.PASSED,
         subject=record.subject,
         summary=f"{counted(count, 'graph break')} in {counted(graphs, 'compiled frame')}",
-        explanation=explanation if count > max_breaks else (),
+        explanation=explanation if is_red else (),
         figures={"graph_breaks": count, "compiled_frames": graphs},
     )
 

@@ -1,11 +1,15 @@
 """Calling a pipeline so that the same inputs give the same call every time."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
 from pytest_diffopt._torch_private import trace_not_captured
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.records import Concern, Subject
 
 
 def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Mapping[str, Any]) -> Callable[[], Any]:
@@ -23,6 +27,21 @@ def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Map
             return target(*positional, **keywords)
 
     return call
+
+
+@contextmanager
+def failures_noted(target: Any, concern: Concern, subject: Subject) -> Iterator[None]:
+    """Let whatever the watched pipeline raises pass as it is, with a note of how far it came and who was watching."""
+    watch = watch_denoise_loop(target) if has_denoise_loop(target) else nullcontext()
+    with watch as loop:
+        try:
+            yield
+        except DiffoptError:
+            raise  # says all of that itself
+        except Exception as error:
+            progress = f" {loop.progress()}" if loop else ""
+            error.add_note(f"diffopt: raised{progress} while watching {concern}, {subject}")
+            raise
 
 
 def _generators(values: Iterable[Any]) -> Iterator[torch.Generator]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from typing import Any, Self
 
 from pytest_diffopt import _torch_private
@@ -16,6 +17,8 @@ from pytest_diffopt.records import (
 )
 
 _NS_PER_US = 1000
+# Dynamo's words for an `if` or `while` that asks for a tensor's value, in torch 2.13.
+_JUMP = "generic_jump TensorVariable()"
 
 
 class CompileLog(AbstractContextManager["CompileLog"]):
@@ -78,8 +81,17 @@ class LogPosition:
 def watch_warmup(
     log: CompileLog, start: LogPosition, call: Callable[[], object], subject: Subject
 ) -> CompilationRecord:
-    """Call once, and return what was compiled since `start`, be it by this call or by an earlier one."""
-    call()
+    """Call once, and return what was compiled since `start`, be it by this call or by an earlier one.
+
+    A break that `fullgraph=True` turns into an error ends the call, and is in the record as any other.
+    """
+    try:
+        call()
+    except _torch_private.FullGraphError:
+        record = log.since(start, subject)
+        if not record.breaks:  # then the record could not say why the call failed
+            raise
+        return replace(record, ended_by_fullgraph=True)
     return log.since(start, subject)
 
 
@@ -124,7 +136,8 @@ def _frame(metric: Any) -> CompiledFrame:
         operations=metric.graph_op_count or 0,
         guards=metric.guard_count or 0,
         is_compiled=bool(metric.has_guarded_code),
-        recompile_reason=metric.recompile_reason or "",
+        # the guard that failed stands first; torch's stacks of where it was made follow
+        recompile_reason=(metric.recompile_reason or "").strip().partition("\n")[0],
         compile_ns=(metric.duration_us or 0) * _NS_PER_US,
     )
 
@@ -144,6 +157,8 @@ def _break_of_reason(reason: Any) -> GraphBreak:
 
 def _graph_break(text: str, path: str, line: int, function: str) -> GraphBreak:
     lines = [one.strip() for one in text.strip().splitlines()]
+    if lines and lines[0].startswith(_JUMP):
+        lines[0] = "the code branches on a tensor's value"
     hints = tuple(one.removeprefix("Hint: ") for one in lines if one.startswith("Hint: "))
     return GraphBreak(where=locate(path, line, function), reason=lines[0] if lines else "no reason given", hints=hints)
 

@@ -17,11 +17,13 @@ class DenoiseLoop:
     Attributes:
         step: the step that runs now, from 0; None outside the loop.
         num_steps: steps finished so far, over all loops of the call.
+        failed_step: the step in which an exception left the loop; None while none has.
     """
 
     def __init__(self, on_step: Callable[[int | None], None]) -> None:
         self.step: int | None = None
         self.num_steps = 0
+        self.failed_step: int | None = None
         self._on_step = on_step
         self._entered = False
 
@@ -56,6 +58,16 @@ class DenoiseLoop:
         """End the loop."""
         self._go_to(None)
 
+    def fail(self) -> None:
+        """Remember the step that an exception ends."""
+        self.failed_step = self.step
+
+    def progress(self) -> str:
+        """Say how far the call came."""
+        if self.failed_step is not None:
+            return f"in denoise step {self.failed_step}"
+        return f"after {self.num_steps} finished denoise steps" if self._entered else "before the denoise loop"
+
     def _go_to(self, step: int | None) -> None:
         self.step = step
         self._on_step(step)
@@ -73,9 +85,11 @@ class _WatchedBar:
         self._loop.enter()
         return self
 
-    def __exit__(self, *exception: object) -> Any:
+    def __exit__(self, kind: object, *exception: object) -> Any:
+        if kind is not None:
+            self._loop.fail()
         self._loop.leave()
-        return self._bar.__exit__(*exception)
+        return self._bar.__exit__(kind, *exception)
 
     def __iter__(self) -> Iterator[Any]:
         self._loop.enter()
@@ -114,11 +128,15 @@ def watch_denoise_loop(pipeline: Any, on_step: Callable[[int | None], None] | No
     def progress_bar(iterable: Iterable[Any] | None = None, total: int | None = None) -> _WatchedBar:
         return _WatchedBar(original(iterable=iterable, total=total), loop)
 
+    before = vars(pipeline).get("progress_bar")
     pipeline.progress_bar = progress_bar  # on the instance, which hides the class's
     try:
         yield loop
     finally:
-        del pipeline.progress_bar
+        if before is None:
+            del pipeline.progress_bar
+        else:  # the user's own, or that of a watch around this one
+            pipeline.progress_bar = before
 
 
 def has_denoise_loop(target: Any) -> bool:

@@ -1,5 +1,6 @@
 """torch.compile of the denoiser, the VAE's decoder, or any other part."""
 
+import difflib
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -39,6 +40,15 @@ class Compile(Optimization):
     dynamic: bool | None = None
     regional: bool = False
     backend: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a backend that torch does not know, before anybody builds a pipeline for it."""
+        known = torch.compiler.list_backends(exclude_tags=()) if self.backend else []
+        if self.backend and self.backend not in known:
+            nearest = difflib.get_close_matches(self.backend, known, n=1)
+            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+            msg = f"unknown backend of compile: {self.backend!r}{hint}; known: {', '.join(known)}"
+            raise RecipeError(msg)
 
     @override
     def apply(self, pipeline: Any) -> None:

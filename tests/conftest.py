@@ -1,0 +1,16 @@
+"""What every test of the plugin shares: pytester, no network, and no trace of the machine that runs them."""
+
+import os
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, when it is imported
+os.environ["OMP_NUM_THREADS"] = "1"  # for the subprocesses that tests start
+
+
+@pytest.fixture(autouse=True)
+def outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the tests say themselves when they are in CI."""
+    monkeypatch.delenv("CI", raising=False)

@@ -1,0 +1,80 @@
+"""A pipeline as a user has one: diffusers' own base class, a few thousand parameters, milliseconds a call.
+
+Tests copy this file beside the tests that pytester runs.
+"""
+
+from typing import Any
+
+import torch
+from diffusers import ConfigMixin, DiffusionPipeline, ImagePipelineOutput, ModelMixin
+from diffusers.configuration_utils import register_to_config
+
+
+class SmallUNet(ModelMixin, ConfigMixin):
+    """Two convolutions, told the time."""
+
+    @register_to_config
+    def __init__(self, channels: int = 16) -> None:
+        super().__init__()
+        self.conv_in = torch.nn.Conv2d(4, channels, 3, padding=1)
+        self.time = torch.nn.Linear(1, channels)
+        self.conv_out = torch.nn.Conv2d(channels, 4, 3, padding=1)
+
+    def forward(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        hidden = self.conv_in(latents) + self.time(timestep.reshape(1, 1))[:, :, None, None]
+        return self.conv_out(torch.nn.functional.silu(hidden))
+
+
+class SmallVAE(ModelMixin, ConfigMixin):
+    """One convolution from latents to colours."""
+
+    @register_to_config
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(4, 3, 1)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.conv(latents))
+
+
+class SmallPipeline(DiffusionPipeline):
+    """The loop that every diffusers pipeline has."""
+
+    def __init__(self, unet: ModelMixin, vae: ModelMixin) -> None:
+        super().__init__()
+        self.register_modules(unet=unet, vae=vae)
+        self.set_progress_bar_config(disable=True)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str = "",
+        num_inference_steps: int = 3,
+        generator: torch.Generator | None = None,
+        output_type: str = "np",
+        size: int = 16,
+    ) -> ImagePipelineOutput:
+        latents = torch.randn(1, 4, size, size, generator=generator).to(self.device, self.dtype)
+        latents = latents + len(prompt) / 100
+        timesteps = torch.linspace(1, 0, num_inference_steps, device=self.device, dtype=self.dtype)
+        with self.progress_bar(total=num_inference_steps) as bar:
+            for timestep in timesteps:
+                latents = self.step(latents, timestep, num_inference_steps)
+                bar.update()
+        images = self.vae.decode(latents)
+        return ImagePipelineOutput(images.float().cpu().permute(0, 2, 3, 1).numpy() if output_type == "np" else images)
+
+    def step(self, latents: torch.Tensor, timestep: torch.Tensor, num_inference_steps: int) -> torch.Tensor:
+        return latents - self.unet(latents, timestep) / num_inference_steps
+
+
+def build(unet: type[ModelMixin] = SmallUNet, pipeline: type[SmallPipeline] = SmallPipeline) -> Any:
+    """Build the pipeline, the same weights each time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return pipeline(unet=unet(), vae=SmallVAE())
+
+
+def inputs() -> dict[str, Any]:
+    """Return the plain call."""
+    return {"prompt": "a red circle", "generator": torch.Generator().manual_seed(0)}

@@ -1,0 +1,87 @@
+"""`--gpu`: the only way to a real GPU, and never a green row of skips."""
+
+import pytest
+import torch
+
+GPU_TEST = """
+import pytest
+
+@pytest.mark.gpu
+@pytest.mark.diffopt(pipeline="sdxl", recipe="fp32")
+def test_on_the_card(diffopt_pipeline):
+    pass
+"""
+
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no GPU")
+
+
+def test_without_it_gpu_tests_are_skipped_with_the_way_to_run_them(project: pytest.Pytester) -> None:
+    """A test that needs a GPU says so instead of failing."""
+    project.makepyfile(test_it=GPU_TEST)
+    result = project.runpytest_inprocess("-rs")
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED * needs a GPU: run with --gpu"])
+
+
+@without_gpu
+def test_without_a_usable_gpu_the_run_is_an_error(project: pytest.Pytester) -> None:
+    """Asked for a GPU where there is none, the run ends at once, with a usage error that says what torch sees."""
+    project.makepyfile(test_it=GPU_TEST)
+    result = project.runpytest_inprocess("--gpu")
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    result.stderr.fnmatch_lines(
+        [
+            "ERROR: diffopt: --gpu needs a GPU that torch can use, and there is none: "
+            f"torch {torch.__version__} is a build for the CPU only"
+        ]
+    )
+
+
+@without_gpu
+def test_the_ini_twin_asks_for_the_gpu_too(project: pytest.Pytester) -> None:
+    """`diffopt_gpu = true` is `--gpu` for every run."""
+    project.makeini("[pytest]\ndiffopt_gpu = true")
+    project.makepyfile(test_it=GPU_TEST)
+    result = project.runpytest_inprocess()
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+
+
+@without_gpu
+def test_a_project_without_diffopt_tests_needs_no_gpu(project: pytest.Pytester) -> None:
+    """`--gpu` may mean something else to other tests; only ours insist on a card."""
+    project.makepyfile(test_it="def test_other(): pass")
+    result = project.runpytest_inprocess("--gpu")
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("arguments", "wanted"), [([], "False"), (["--gpu"], "True")])
+def test_a_conftest_that_defines_it_already_is_respected(
+    project: pytest.Pytester, arguments: list[str], wanted: str
+) -> None:
+    """Two definitions would end pytest with a ValueError; the user's stands and its value is used."""
+    project.makeconftest(
+        """
+def pytest_addoption(parser):
+    parser.addoption("--gpu", action="store_true", help="the user's own")
+"""
+    )
+    project.makepyfile(
+        test_it=f"""
+def test_value(pytestconfig):
+    assert pytestconfig.getoption("--gpu") is {wanted}
+"""
+    )
+    result = project.runpytest_inprocess(*arguments)
+
+    result.assert_outcomes(passed=1)
+
+
+def test_it_is_in_the_help(project: pytest.Pytester) -> None:
+    """`--help` lists it, though it is defined after every initial conftest."""
+    result = project.runpytest_inprocess("--help")
+
+    result.stdout.fnmatch_lines(["*--gpu *use the real GPU(s)*"])
