@@ -8,7 +8,7 @@ nothing else does.
 # ruff: noqa: SLF001 - reaching inside torch is what this file is for
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -135,6 +135,11 @@ def register_kernels(kernels: dict[str, Callable[..., Any]], key: str) -> None:
     _kernels.append(library)
 
 
+def kernel_name(overload: OpOverload) -> str:
+    """Return the name under which torch registers kernels of an overload: `arange.start`, `group_norm`."""
+    return str(overload).split(".", 1)[1].removesuffix(".default")
+
+
 def make_wrapper(cls: type[Any], shape: torch.Size, stride: tuple[int, ...], offset: int, dtype: torch.dtype) -> Any:
     """Make a tensor without memory that says it lives on the simulated GPU."""
     return torch.Tensor._make_wrapper_subclass(
@@ -156,6 +161,11 @@ def set_wrapper(wrapper: torch.Tensor, like: torch.Tensor) -> None:
 def shape_rules() -> FakeTensorMode:
     """Return the mode that knows which shapes, strides and dtypes CUDA's operations yield, without a CUDA."""
     return FakeTensorMode()
+
+
+def memory_format(tensor: torch.Tensor) -> torch.memory_format:
+    """Return the memory format that a tensor's strides suggest."""
+    return torch._prims_common.suggest_memory_format(tensor)
 
 
 def asks_for_cuda(error: Exception) -> bool:
@@ -217,6 +227,20 @@ def attention_operation(kernel: str) -> OpOverload:
         return torch.ops.aten._scaled_dot_product_attention_math.default
     found: OpOverload = getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}").default
     return found
+
+
+def fused_softmax(name: str) -> OpOverload:
+    """Return the kernel behind `aten.softmax` or `aten.log_softmax`."""
+    found: OpOverload = getattr(torch.ops.aten, "_" + name.removeprefix("aten.")).default
+    return found
+
+
+def routed_operations(names: Iterable[str]) -> tuple[OpOverload, ...]:
+    """Return the overloads of operations, given as `aten.group_norm`, that torch composes from others."""
+    packets = [getattr(torch.ops.aten, name.removeprefix("aten.")) for name in names]
+    return tuple(
+        getattr(packet, name) for packet in packets for name in packet.overloads() if name in ("default", "int")
+    )
 
 
 def is_attention_enabled(kernel: str) -> bool:

@@ -1,6 +1,5 @@
 """Attention as CUDA runs it: one fused kernel where one fits, and the plain arithmetic only where none does."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,8 +8,6 @@ from torch.nn import functional
 from . import _torch_private as private
 from .attention_choice import ALIGNMENT, Attention, choose
 from .cards import Card
-from .dispatch import Dispatcher
-from .operations import Operation
 from .records import AttentionChoice, AttentionKernel
 
 
@@ -119,14 +116,6 @@ def _expanded(bias: torch.Tensor | None, call: Attention) -> torch.Tensor | None
     return bias.expand(batch, heads, queries, call.key.shape[-2])
 
 
-def _in_inference_mode(
-    dispatcher: Dispatcher, _: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> torch.Tensor:
-    """Carry out attention where torch does not ask the kernel of the device first."""
-    out: torch.Tensor = dispatcher.ways.attention(*args, **kwargs)
-    return out
-
-
 def _on_host(operands: dict[str, Any]) -> tuple[torch.Tensor | None, ...]:
     """Compute what the CPU can in place of a fused kernel: the output; the other results only CUDA knows."""
     query, key = operands["query"], operands["key"]
@@ -144,5 +133,4 @@ def _on_host(operands: dict[str, Any]) -> tuple[torch.Tensor | None, ...]:
 
 
 _MOST_RESULTS = 9  # the flash kernel's
-HANDLERS = {"aten.scaled_dot_product_attention": _in_inference_mode}
 ON_HOST = {f"aten._scaled_dot_product_{kernel}_attention": _on_host for kernel in ("flash", "efficient", "cudnn")}

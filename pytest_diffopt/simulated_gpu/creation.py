@@ -9,6 +9,7 @@ from torch._ops import OpOverload
 from pytest_diffopt.errors import SimulationError
 
 from . import _torch_private as private
+from . import routes
 from .dispatch import Dispatcher
 from .operations import operation
 from .tensor import Metadata, SimulatedTensor
@@ -65,26 +66,21 @@ def _pass_on(overload: OpOverload) -> Callable[..., Any]:
     return lambda *args, **kwargs: SimulatedTensor.executor.run(overload, args, kwargs)
 
 
-def _attention(*args: Any, **kwargs: Any) -> Any:
-    return _dispatcher(_aten.scaled_dot_product_attention.default).ways.attention(*args, **kwargs)
-
-
-def _cross_entropy(*args: Any, **kwargs: Any) -> Any:
-    loss = operation(_aten.cross_entropy_loss.default)
-    _dispatcher(loss.overload).wait(loss.full_name, loss.bind(args, kwargs))
-    return private.run_composite(loss.overload, args, kwargs)
+def _routed(overload: OpOverload) -> Callable[..., Any]:
+    facts = operation(overload)
+    route = routes.HANDLERS[facts.name]
+    return lambda *args, **kwargs: route(_dispatcher(overload), facts, args, kwargs)
 
 
 def register() -> None:
     """Let torch create tensors on the device, and read and fill them from C++, where no subclass is asked."""
-    kernels: dict[str, Callable[..., Any]] = {str(one).removeprefix("aten."): _create(one) for one in _WHOLE}
-    kernels = {name.removesuffix(".default"): kernel for name, kernel in kernels.items()}
+    kernels: dict[str, Callable[..., Any]] = {private.kernel_name(one): _create(one) for one in _WHOLE}
     kernels |= {"empty.memory_format": _empty, "empty_strided": _empty_strided}
     kernels |= {
         "_local_scalar_dense": _pass_on(_aten._local_scalar_dense.default),  # noqa: SLF001
         "copy_": _pass_on(_aten.copy_.default),
     }
     private.register_kernels(kernels, "PrivateUse1")
-    # Above the composition that torch would choose: attention is one operation, and this loss waits inside.
-    above = {"scaled_dot_product_attention": _attention, "cross_entropy_loss": _cross_entropy}
+    # Above the compositions that torch chooses for a device that it does not know.
+    above = {private.kernel_name(one): _routed(one) for one in private.routed_operations(routes.HANDLERS)}
     private.register_kernels(above, "AutogradPrivateUse1")

@@ -13,7 +13,7 @@ from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.errors import SimulationError
 
 from . import _torch_private as private
-from . import attention, cards, copies, creation, patches
+from . import attention, cards, copies, creation, patches, routes
 from .accounting import Ledger
 from .dispatch import Dispatcher, Ways
 from .records import AttentionChoice, Counts, Sync
@@ -64,8 +64,8 @@ class SimulatedGPU:
                 raise SimulationError(message)
             _claim()
             self._start()
-            handlers = {**copies.HANDLERS, **attention.HANDLERS}
-            ways = Ways(handlers=handlers, on_host=attention.ON_HOST, attention=self._attention)
+            handlers = {**copies.HANDLERS, **routes.HANDLERS}
+            ways = Ways(handlers=handlers, on_host={**attention.ON_HOST, **routes.ON_HOST}, attention=self._attention)
             dispatcher = Dispatcher(self._ledger, ways, real_up_to=self.real_up_to, invent_values=self.invent_values)
             with ExitStack() as exits:
                 exits.callback(self._ledger.close)

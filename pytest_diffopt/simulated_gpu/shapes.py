@@ -97,6 +97,8 @@ def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, A
         fake_args = [_fake(value, fakes) for value in args]
         fake_kwargs = {name: _fake(value, fakes) for name, value in kwargs.items()}
         out = operation.overload(*fake_args, **fake_kwargs)
+        if operation.name == "aten.convolution":
+            out = _as_cudnn_lays_out(fake_args[0], fake_args[1], out)
         flops = private.flops_of(operation.overload, fake_args, fake_kwargs, out)
         written = tuple(
             Metadata.of_tensor(one)
@@ -105,6 +107,14 @@ def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, A
         )
     results = (out,) if len(operation.returns) == 1 else tuple(out or ())
     return Inference(tuple(described(result) for result in results), written, flops).weigh(operation)
+
+
+def _as_cudnn_lays_out(x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """Lay a convolution out as cuDNN does, which this torch may lack: `cudnn_conv_suggest_memory_format`."""
+    formats = {private.memory_format(x), private.memory_format(weight)} - {torch.contiguous_format}
+    chosen = formats.pop() if formats and x.dtype != torch.float64 else torch.contiguous_format
+    stride = torch.empty(out.shape, device="meta", memory_format=chosen).stride()
+    return fake_tensor(Metadata.of(out.shape, stride, 0, out.dtype))
 
 
 def _tensors_in(value: Any) -> list[torch.Tensor]:
