@@ -52,14 +52,14 @@ def judge_counts(
     changed = [*_phase_changes(record, baseline)]
     kernels = [*_kernel_changes(record.attention, baseline.attention)]
     is_same = not changed and not kernels and record.unmodelled == baseline.unmodelled
-    outcome = Outcome.PASSED if is_same else _outcome(changed)
+    outcome = Outcome.PASSED if is_same else _outcome(changed, hides_more=_hides_more(record, baseline))
     return Verdict(
         concern=Concern.COUNTS,
         outcome=outcome,
         subject=record.subject,
         summary=_summary(record),
         explanation=() if is_same else _explanation(outcome, changed, kernels, record, baseline, environment, rerun),
-        figures={"flops": sum(phase.flops for phase in record.phases), "operations": _total_operations(record)},
+        figures={"flops": _total_flops(record), "operations": _total_operations(record)},
     )
 
 
@@ -73,10 +73,15 @@ def _rows_that_differ(
     return (*what_differs(record.subject, environment, baseline), *call)
 
 
-def _outcome(changed: list[_Change]) -> Outcome:
-    """Only fewer of everything is an improvement; another kernel or another blind spot alone is not."""
-    is_better = bool(changed) and not any(one.is_worse for one in changed)
+def _outcome(changed: list[_Change], *, hides_more: bool) -> Outcome:
+    """Only fewer of everything is an improvement; another kernel alone is not, nor what is only counted no more."""
+    is_better = bool(changed) and not hides_more and not any(one.is_worse for one in changed)
     return Outcome.IMPROVED if is_better else Outcome.REGRESSED
+
+
+def _hides_more(record: CountRecord, baseline: CountBaseline) -> bool:
+    """Tell whether there are operations that are not counted now and were then."""
+    return not set(record.unmodelled) <= set(baseline.unmodelled)
 
 
 def _phase_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[_Change]:
@@ -151,9 +156,12 @@ def _unmodelled(record: CountRecord, baseline: CountBaseline) -> list[str]:
 
 
 def _summary(record: CountRecord) -> str:
-    flops = sum(phase.flops * _times(phase.phase) for phase in record.phases)
     peak = max(phase.peak_memory_bytes for phase in record.phases)
-    return f"{flops / _TERA:.3g} TFLOP, {_total_operations(record)} operations, peak {size(peak)}"
+    return f"{_total_flops(record) / _TERA:.3g} TFLOP, {_total_operations(record)} operations, peak {size(peak)}"
+
+
+def _total_flops(record: CountRecord) -> int:
+    return sum(phase.flops * _times(phase.phase) for phase in record.phases)
 
 
 def _total_operations(record: CountRecord) -> int:
