@@ -30,7 +30,7 @@ def test_without_a_usable_gpu_the_run_is_an_error(project: pytest.Pytester) -> N
     project.makepyfile(test_it=GPU_TEST)
     result = project.runpytest_inprocess("--gpu")
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
             "ERROR: diffopt: --gpu needs a GPU that torch can use, and there is none: "
@@ -46,7 +46,7 @@ def test_the_ini_twin_asks_for_the_gpu_too(project: pytest.Pytester) -> None:
     project.makepyfile(test_it=GPU_TEST)
     result = project.runpytest_inprocess()
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 @without_gpu

@@ -12,7 +12,7 @@ def test_writing_in_ci_is_refused(
     monkeypatch.setenv("CI", value)
     result = project.runpytest_inprocess(option)
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
             f"ERROR: {option.partition('=')[0]} would write baselines in CI, got: CI={value}; "
@@ -43,8 +43,8 @@ def test_anything_else_runs(
 
 
 def test_an_unknown_verb_is_refused(project: pytest.Pytester) -> None:
-    """argparse names the choices."""
+    """Argparse names the choices."""
     result = project.runpytest_inprocess("--diffopt-update=some")
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*argument --diffopt-update: invalid choice: 'some' (choose from *missing*all*)"])
