@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._higher_order_ops.flex_attention import flex_attention, sdpa_dense
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode, UnsupportedOperatorException
 from torch.utils import backend_registration
@@ -161,6 +162,11 @@ def set_wrapper(wrapper: torch.Tensor, like: torch.Tensor) -> None:
 def shape_rules() -> FakeTensorMode:
     """Return the mode that knows which shapes, strides and dtypes CUDA's operations yield, without a CUDA."""
     return FakeTensorMode()
+
+
+def let_flex_attention_in(cls: type[torch.Tensor]) -> None:
+    """Let FlexAttention run on a tensor subclass: uncompiled it materializes the scores, on CUDA as everywhere."""
+    flex_attention.py_impl(cls)(sdpa_dense)
 
 
 def memory_format(tensor: torch.Tensor) -> torch.memory_format:

@@ -84,3 +84,4 @@ def register() -> None:
     # Above the compositions that torch chooses for a device that it does not know.
     above = {private.kernel_name(one): _routed(one) for one in private.routed_operations(routes.HANDLERS)}
     private.register_kernels(above, "AutogradPrivateUse1")
+    private.let_flex_attention_in(SimulatedTensor)
