@@ -421,3 +421,24 @@ def test_modules_can_be_copied() -> None:
         assert isinstance(twin.weight, nn.Parameter)
         assert twin.weight.tolist() == layer.weight.tolist()
         assert twin.weight.allocation is not layer.weight.allocation  # type: ignore[attr-defined]
+
+
+def test_modules_that_move_themselves_come_back() -> None:
+    """A module whose own `to` assigns new parameters is restored as well."""
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean = nn.Parameter(torch.zeros(3))
+
+        def move(self, device: torch.device) -> None:
+            self.mean = nn.Parameter(self.mean.to(device))
+
+    own = Own()
+    mean = own.mean
+    with SimulatedGPU() as gpu:
+        own.move(gpu.device)
+
+        assert own.mean.device == gpu.device
+
+    assert own.mean is mean
