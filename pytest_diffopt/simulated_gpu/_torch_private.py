@@ -8,7 +8,7 @@ nothing else does.
 # ruff: noqa: SLF001 - reaching inside torch is what this file is for
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -115,7 +115,7 @@ def claim_backend() -> torch.device:
         )
         raise SimulationError(message)
     set_up(rename=DEVICE_TYPE, backend_module=BACKEND)
-    # Without kernels of its own, an operation under autocast is carried out as it was asked for.
+    # Without a kernel of its own, an operation under autocast is carried out as it was asked for.
     autocast = _library("_", "IMPL")
     autocast.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     _kernels.append(autocast)
@@ -259,3 +259,27 @@ def swap(one: torch.Tensor, other: torch.Tensor) -> None:
     """Let two tensors change places, with everything that refers to them."""
     swap_tensors: Any = torch.utils.swap_tensors
     swap_tensors(one, other)
+
+
+def overload(name: str) -> OpOverload:
+    """Return an aten overload by the name that kernels are registered under: `softmax.int`, `linear`."""
+    packet, _, variant = name.partition(".")
+    found: OpOverload = getattr(getattr(torch.ops.aten, packet), variant or "default")
+    return found
+
+
+def arguments(operation: OpOverload) -> Sequence[Any]:
+    """Return what an operation takes, from its schema."""
+    found: Sequence[Any] = operation._schema.arguments
+    return found
+
+
+def autocast_dtype() -> torch.dtype:
+    """Return the dtype that autocast on the device was asked for."""
+    return torch.get_autocast_dtype(DEVICE_TYPE)
+
+
+def without_autocast() -> Any:
+    """Return a context in which operations on the device run in the dtypes that they are given."""
+    keys: Any = torch._C.DispatchKey
+    return torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(keys.AutocastPrivateUse1))

@@ -134,7 +134,7 @@ class SimulatedTensor(torch.Tensor):
             return found
         copy: SimulatedTensor = self.detach().clone()  # type: ignore[assignment] # of our own class
         if getattr(self, "_is_param", False):
-            copy._is_param = True  # type: ignore[attr-defined] # how torch marks parameters of other classes
+            copy._is_param = True  # how torch marks parameters of other classes
         memo[id(self)] = copy.requires_grad_(self.requires_grad)
         return copy
 
