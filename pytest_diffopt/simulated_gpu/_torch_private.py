@@ -8,11 +8,12 @@ nothing else does.
 # ruff: noqa: SLF001 - reaching inside torch is what this file is for
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._higher_order_ops.flex_attention import flex_attention, sdpa_dense
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode, UnsupportedOperatorException
 from torch.utils import backend_registration
@@ -114,7 +115,7 @@ def claim_backend() -> torch.device:
         )
         raise SimulationError(message)
     set_up(rename=DEVICE_TYPE, backend_module=BACKEND)
-    # Without kernels of its own, an operation under autocast is carried out as it was asked for.
+    # Without a kernel of its own, an operation under autocast is carried out as it was asked for.
     autocast = _library("_", "IMPL")
     autocast.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     _kernels.append(autocast)
@@ -161,6 +162,11 @@ def set_wrapper(wrapper: torch.Tensor, like: torch.Tensor) -> None:
 def shape_rules() -> FakeTensorMode:
     """Return the mode that knows which shapes, strides and dtypes CUDA's operations yield, without a CUDA."""
     return FakeTensorMode()
+
+
+def let_flex_attention_in(cls: type[torch.Tensor]) -> None:
+    """Let FlexAttention run on a tensor subclass: uncompiled it materializes the scores, on CUDA as everywhere."""
+    flex_attention.py_impl(cls)(sdpa_dense)
 
 
 def memory_format(tensor: torch.Tensor) -> torch.memory_format:
@@ -253,3 +259,27 @@ def swap(one: torch.Tensor, other: torch.Tensor) -> None:
     """Let two tensors change places, with everything that refers to them."""
     swap_tensors: Any = torch.utils.swap_tensors
     swap_tensors(one, other)
+
+
+def overload(name: str) -> OpOverload:
+    """Return an aten overload by the name that kernels are registered under: `softmax.int`, `linear`."""
+    packet, _, variant = name.partition(".")
+    found: OpOverload = getattr(getattr(torch.ops.aten, packet), variant or "default")
+    return found
+
+
+def arguments(operation: OpOverload) -> Sequence[Any]:
+    """Return what an operation takes, from its schema."""
+    found: Sequence[Any] = operation._schema.arguments
+    return found
+
+
+def autocast_dtype() -> torch.dtype:
+    """Return the dtype that autocast on the device was asked for."""
+    return torch.get_autocast_dtype(DEVICE_TYPE)
+
+
+def without_autocast() -> Any:
+    """Return a context in which operations on the device run in the dtypes that they are given."""
+    keys: Any = torch._C.DispatchKey
+    return torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(keys.AutocastPrivateUse1))

@@ -9,7 +9,7 @@ from torch._ops import OpOverload
 from pytest_diffopt.errors import SimulationError
 
 from . import _torch_private as private
-from . import routes
+from . import autocast, routes
 from .dispatch import Dispatcher
 from .operations import operation
 from .tensor import Metadata, SimulatedTensor
@@ -84,3 +84,5 @@ def register() -> None:
     # Above the compositions that torch chooses for a device that it does not know.
     above = {private.kernel_name(one): _routed(one) for one in private.routed_operations(routes.HANDLERS)}
     private.register_kernels(above, "AutogradPrivateUse1")
+    autocast.register()
+    private.let_flex_attention_in(SimulatedTensor)

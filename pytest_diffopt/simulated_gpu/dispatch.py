@@ -79,15 +79,17 @@ class Dispatcher:
 
     def carry_out(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out an operation that runs on the device."""
+        if facts.is_laid_out_alike and self._is_small_and_known(args):
+            tensors = values.tensors_in(args, kwargs)
+            if self.check(facts, tensors, args, kwargs):
+                return self._compute_and_wrap(facts, None, args, kwargs)
         key: list[Any] = [facts.overload]
-        tensors: list[torch.Tensor] = []
+        tensors = []
         describe(args, key, tensors)
         for name, value in kwargs.items():
             key.append(name)
             describe((value,), key, tensors)
-        has_data = self.check(facts, tensors, kwargs)
-        if facts.rules:
-            self.wait(facts.full_name, facts.bind(args, kwargs))
+        has_data = self.check(facts, tensors, args, kwargs)
         inference = infer(facts, tuple(key), args, kwargs)
         if inference is None and not has_data:
             # No shape rule: the CPU's own, found with zeros.
@@ -95,14 +97,29 @@ class Dispatcher:
             inference = values.infer_from_zeros(facts, args, kwargs)
         if inference is not None and inference.smallest_loss > self.real_up_to:
             has_data = False
+        if has_data or inference is None:
+            return self._compute_and_wrap(facts, inference, args, kwargs)
         self._count(facts, inference)
-        if not has_data and inference is not None:
-            return self.results.without_values(facts, inference, args, kwargs)
+        return self.results.without_values(facts, inference, args, kwargs)
+
+    def _is_small_and_known(self, args: Sequence[Any]) -> bool:
+        """Tell whether the first operand alone speaks for letting the CPU compute at once."""
+        first = args[0] if args else None
+        if type(first) is not SimulatedTensor:
+            return False
+        return first.allocation.has_data and first.metadata.numel <= self.real_up_to
+
+    def _compute_and_wrap(
+        self, facts: Operation, inference: Inference | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        self._count(facts, inference)
         host = self._compute(facts, args, kwargs, {})
         return self.results.with_values(facts, inference, host, args, kwargs)
 
-    def check(self, facts: Operation, tensors: Sequence[torch.Tensor], kwargs: Mapping[str, Any]) -> bool:
-        """Refuse what CUDA refuses, and tell whether all values that the operation reads are known."""
+    def check(
+        self, facts: Operation, tensors: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> bool:
+        """Refuse what CUDA refuses, note the waits, and tell whether all values that the operation reads are known."""
         has_data = True
         ledger = self.ledger
         for tensor in tensors:
@@ -122,6 +139,8 @@ class Dispatcher:
             device = generator.device.type
             message = f"Expected a '{private.DEVICE_TYPE}' device type for generator but found '{device}'"
             raise RuntimeError(message)
+        if facts.rules:
+            self.wait(facts.full_name, facts.bind(args, kwargs))
         return has_data or facts.is_factory
 
     def _count(self, facts: Operation, inference: Inference | None) -> None:
@@ -160,8 +179,7 @@ class Dispatcher:
     ) -> Any:
         """Carry out an operation whose result, or its size, hangs on the values of some operands."""
         tensors = values.tensors_in(args, kwargs)
-        self.check(facts, tensors, kwargs)
-        self.wait(facts.full_name, facts.bind(args, kwargs))
+        self.check(facts, tensors, args, kwargs)
         lost = [tensor for tensor in needed if not values.has_data(tensor)]
         if lost:
             self.refuse_or_note(facts.name)

@@ -23,10 +23,14 @@ class Wardrobe:
     def keep_modules(self, module: nn.Module) -> None:
         """Keep what a module and those inside it hold, unless it is kept already."""
         for one in module.modules():
-            if id(one) not in self._modules:
-                registries = {name: dict(one.__dict__[name]) for name in _REGISTRIES}
-                plain = {name: value for name, value in one.__dict__.items() if name not in _REGISTRIES}
-                self._modules[id(one)] = (one, plain, registries)
+            self.keep_module(one)
+
+    def keep_module(self, module: nn.Module) -> None:
+        """Keep what one module holds, unless it is kept already."""
+        if id(module) not in self._modules:
+            registries = {name: dict(module.__dict__[name]) for name in _REGISTRIES}
+            plain = {name: value for name, value in module.__dict__.items() if name not in _REGISTRIES}
+            self._modules[id(module)] = (module, plain, registries)
 
     def keep_object(self, thing: Any) -> None:
         """Keep the attributes of any object, as they are now."""
@@ -87,3 +91,15 @@ def keeping_apply(wardrobe: Wardrobe) -> Callable[..., nn.Module]:
         return original(module, *args, **kwargs)
 
     return apply
+
+
+def keeping_setattr(wardrobe: Wardrobe) -> Callable[[nn.Module, str, Any], None]:
+    """Return what stands for `nn.Module.__setattr__`: some modules move themselves, tensor by tensor."""
+    original: Callable[[nn.Module, str, Any], None] = nn.Module.__setattr__
+
+    def set_attribute(module: nn.Module, name: str, value: Any) -> None:
+        if type(value) is SimulatedTensor and "_parameters" in module.__dict__:
+            wardrobe.keep_module(module)
+        original(module, name, value)
+
+    return set_attribute

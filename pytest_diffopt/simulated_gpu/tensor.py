@@ -128,6 +128,16 @@ class SimulatedTensor(torch.Tensor):
         show: Any = torch.Tensor.__repr__
         return str(show(self, tensor_contents=tensor_contents))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SimulatedTensor":
+        if id(self) in memo:
+            found: SimulatedTensor = memo[id(self)]
+            return found
+        copy: SimulatedTensor = self.detach().clone()  # type: ignore[assignment] # of our own class
+        if getattr(self, "_is_param", False):
+            copy._is_param = True  # how torch marks parameters of other classes
+        memo[id(self)] = copy.requires_grad_(self.requires_grad)
+        return copy
+
     def __setitem__(self, index: Any, value: Any) -> None:
         # For CUDA torch builds a number on the CPU, for every other device on the device itself: do as for CUDA.
         if isinstance(value, bool | int | float | complex):

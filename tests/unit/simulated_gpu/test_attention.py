@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.flex_attention import flex_attention
 
 from pytest_diffopt.simulated_gpu import AttentionKernel, SimulatedGPU
 
@@ -153,3 +154,16 @@ def test_attention_has_a_backward_pass() -> None:
 
         assert q.grad is not None
     assert gpu.phases["backward"].flops > 2 * 2 * 2 * 4 * 32 * 32 * 64
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_runs() -> None:
+    """FlexAttention, which is not compiled inside the block, materializes its scores as it does on CUDA."""
+    torch.manual_seed(0)
+    host = torch.randn(1, 2, 16, 8)
+    expected = functional.scaled_dot_product_attention(host, host, host)
+    with SimulatedGPU() as gpu, torch.no_grad():
+        q = host.to(gpu.device)
+        actual = flex_attention(q, q, q).cpu()
+
+    torch.testing.assert_close(actual, expected)

@@ -1,5 +1,6 @@
 """Entering and leaving: what is restored, what is refused, and what can be read afterwards."""
 
+import copy
 import math
 import threading
 import types
@@ -407,3 +408,37 @@ def test_inference_mode_counts_the_same() -> None:
         counts.append((gpu.counts, len(gpu.syncs)))
 
     assert counts[0] == counts[1]
+
+
+def test_modules_can_be_copied() -> None:
+    """A deep copy of a module on the device has memory of its own and stays a module with parameters."""
+    layer = nn.Linear(4, 4)
+    with SimulatedGPU() as gpu:
+        layer.to(gpu.device)
+        twin = copy.deepcopy(layer)
+
+        assert twin.weight is not layer.weight
+        assert isinstance(twin.weight, nn.Parameter)
+        assert twin.weight.tolist() == layer.weight.tolist()
+        assert twin.weight.allocation is not layer.weight.allocation  # type: ignore[attr-defined]
+
+
+def test_modules_that_move_themselves_come_back() -> None:
+    """A module whose own `to` assigns new parameters is restored as well."""
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean = nn.Parameter(torch.zeros(3))
+
+        def move(self, device: torch.device) -> None:
+            self.mean = nn.Parameter(self.mean.to(device))
+
+    own = Own()
+    mean = own.mean
+    with SimulatedGPU() as gpu:
+        own.move(gpu.device)
+
+        assert own.mean.device == gpu.device
+
+    assert own.mean is mean
