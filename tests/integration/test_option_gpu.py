@@ -30,11 +30,13 @@ def test_without_a_usable_gpu_the_run_is_an_error(project: pytest.Pytester) -> N
     project.makepyfile(test_it=GPU_TEST)
     result = project.runpytest_inprocess("--gpu")
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            "ERROR: diffopt: --gpu needs a GPU that torch can use, and there is none: "
-            f"torch {torch.__version__} is a build for the CPU only"
+            (
+                "ERROR: diffopt: --gpu needs a GPU that torch can use, and there is none: "
+                f"torch {torch.__version__} is a build for the CPU only"
+            )
         ]
     )
 
@@ -46,7 +48,7 @@ def test_the_ini_twin_asks_for_the_gpu_too(project: pytest.Pytester) -> None:
     project.makepyfile(test_it=GPU_TEST)
     result = project.runpytest_inprocess()
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 @without_gpu

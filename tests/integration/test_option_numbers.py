@@ -11,17 +11,17 @@ def test_a_number_that_is_not_positive_is_refused(project: pytest.Pytester, name
     """The message says the rule and the value, before any test runs."""
     result = project.runpytest_inprocess(f"--diffopt-{name.replace('_', '-')}={value}")
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: diffopt_{name} must be a positive number, got: '{float(value)}'"])
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_text_on_the_command_line_is_refused(project: pytest.Pytester, name: str) -> None:
-    """argparse names the option."""
+    """The message names the option."""
     option = f"--diffopt-{name.replace('_', '-')}"
     result = project.runpytest_inprocess(f"{option}=much")
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*argument {option}: invalid float value: 'much'"])
 
 
@@ -32,5 +32,5 @@ def test_a_bad_number_in_the_ini_file_is_refused(project: pytest.Pytester, name:
     project.makeini(f"[pytest]\ndiffopt_{name} = {value}")
     result = project.runpytest_inprocess()
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: diffopt_{name} must be a positive number, got: '{value}'"])

@@ -44,10 +44,10 @@ def test_another_scale_than_the_runs_own_is_in_the_id(project: pytest.Pytester) 
 
 
 def test_an_unknown_scale_on_the_command_line_is_refused(project: pytest.Pytester) -> None:
-    """argparse names the choices."""
+    """The message names the choices."""
     result = project.runpytest_inprocess("--diffopt-scale=huge")
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*argument --diffopt-scale: invalid choice: 'huge' (choose from *tiny*full*)"])
 
 
@@ -56,5 +56,5 @@ def test_an_unknown_scale_in_the_ini_file_is_refused(project: pytest.Pytester) -
     project.makeini("[pytest]\ndiffopt_scale = huge")
     result = project.runpytest_inprocess()
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: diffopt_scale must be one of tiny, full, got: 'huge'"])
