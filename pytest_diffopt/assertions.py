@@ -27,6 +27,7 @@ from pytest_diffopt.records import AppliedRecord, Concern, Device, Record, Subje
 if TYPE_CHECKING:
     from pytest_diffopt.probes.syncs import SyncWatch
     from pytest_diffopt.recipes.recipe import Recipe
+    from pytest_diffopt.watched import Life
 
 
 def assert_optimizations_applied(
@@ -43,9 +44,9 @@ def assert_optimizations_applied(
     Raises:
         RecipeError: nobody says what the recipe is.
     """
-    subject = active_test().pipelines.life_of(pipeline, recipe=active_test().recipe_text).subject
+    subject = _life_of(pipeline).subject
     if args or inputs:
-        _watched_call(pipeline, args, inputs, Concern.APPLIED, subject)()
+        _calling(pipeline, args, inputs)()
     states = _recipe_for(pipeline, recipe).verify(pipeline)
     record = AppliedRecord(subject=subject, optimizations=states)
     conclude(record, judge_applied(record))
@@ -62,10 +63,9 @@ def assert_no_graph_breaks(target: Any, /, *args: Any, max_graph_breaks: int = 0
     """
     from pytest_diffopt.probes.compilation import watch_warmup  # noqa: PLC0415 - imports torch
 
-    pipelines = active_test().pipelines
-    life = pipelines.life_of(target)
+    life = _life_of(target)
     call = _watched_call(target, args, inputs, Concern.GRAPH_BREAKS, life.subject)
-    record = watch_warmup(pipelines.log, life.start, call, life.subject)
+    record = watch_warmup(active_test().pipelines.log, life.start, call, life.subject)
     conclude(record, judge_graph_breaks(record, max_breaks=max_graph_breaks))
 
 
@@ -85,10 +85,9 @@ def assert_no_recompiles(target: Any, variations: Sequence[Mapping[str, Any]], /
     if not variations:
         msg = "assert_no_recompiles needs at least one call to make, got: no variations"
         raise ProbeError(msg)
-    pipelines = active_test().pipelines
-    life = pipelines.life_of(target)
+    life = _life_of(target)
     record = watch_recompiles(
-        pipelines.log,
+        active_test().pipelines.log,
         lambda inputs: _watched_call(target, (), inputs, Concern.RECOMPILES, life.subject)(),
         variations,
         start=life.start,
@@ -126,7 +125,7 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> "It
     from pytest_diffopt.probes.calls import failures_noted  # noqa: PLC0415 - imports torch
     from pytest_diffopt.probes.syncs import watch_syncs  # noqa: PLC0415 - imports torch
 
-    subject = _on_watching_device(active_test().pipelines.life_of(target).subject)
+    subject = _on_watching_device(_life_of(target).subject)
     with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject):
         yield watch
     conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
@@ -157,7 +156,7 @@ def assert_repeatable(target: Any, /, *args: Any, max_error: float = 0.0, **inpu
     """
     from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
 
-    subject = active_test().pipelines.life_of(target).subject
+    subject = _life_of(target).subject
     record = compare_repeats(_watched_call(target, args, inputs, Concern.REPEATABILITY, subject), subject)
     conclude(record, judge_repeatability(record, max_error=max_error))
 
@@ -181,7 +180,7 @@ def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, *
         msg = f"assert_faster(by=...) must be a positive number, got: {by}"
         raise ProbeError(msg)
     test = active_test()
-    subject, other = test.pipelines.life_of(target).subject, test.pipelines.life_of(reference).subject
+    subject, other = _life_of(target).subject, test.pipelines.life_of(reference).subject
     record = measure_ratio(
         _calling(target, args, inputs),
         _calling(reference, args, inputs),
@@ -202,6 +201,12 @@ def conclude(record: Record, verdict: Verdict) -> None:
         pytest.fail(text, pytrace=False)
     if verdict.outcome in UNPROVEN:
         pytest.skip(text)
+
+
+def _life_of(target: Any) -> "Life":
+    """Return what is known of the pipeline that this test is about, its recipe as the marker names it."""
+    test = active_test()
+    return test.pipelines.life_of(target, recipe=test.recipe_text)
 
 
 def _watched_call(
@@ -251,8 +256,5 @@ def _on_watching_device(subject: Subject) -> Subject:
 
 def _subject_of_test() -> Subject:
     """Return the subject of pictures, which do not say who drew them: the test's optimized pipeline."""
-    test = active_test()
-    pipeline = test.fixtures().get("optimized_pipeline")
-    return (
-        test.pipelines.life_of(pipeline, recipe=test.recipe_text).subject if pipeline else Subject(pipeline="pictures")
-    )
+    pipeline = active_test().fixtures().get("optimized_pipeline")
+    return Subject(pipeline="pictures") if pipeline is None else _life_of(pipeline).subject

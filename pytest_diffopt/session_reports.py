@@ -3,6 +3,7 @@
 import pytest
 
 from pytest_diffopt import stash
+from pytest_diffopt.errors import DiffoptError
 
 
 class SessionReports:
@@ -10,6 +11,18 @@ class SessionReports:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+
+    def pytest_sessionstart(self) -> None:
+        """Refuse a report that could not be written, before the tests have run for it."""
+        folder = stash.settings_of(self._config).report_folder
+        if folder is not None:
+            from pytest_diffopt.reports.json_report import prepare_folder  # noqa: PLC0415 - as below
+
+            try:
+                prepare_folder(folder)
+            except DiffoptError as error:
+                msg = f"diffopt: {error}"
+                raise pytest.UsageError(msg) from error
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Enter the verdicts that a test report carries, from this process or from an xdist worker."""

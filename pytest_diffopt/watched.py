@@ -1,6 +1,6 @@
 """What is known of each pipeline of this session: what it is, and when its life began."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -58,13 +58,19 @@ class WatchedPipelines:
             return  # `life_of` describes it each time that it is asked
 
     def life_of(self, target: Any, *, recipe: str = "") -> Life:
-        """Return what is known of a pipeline; one that nobody registered begins to live now, as the user's own."""
+        """Return what is known of a pipeline; one that nobody registered begins to live now, as the user's own.
+
+        Args:
+            target: the pipeline.
+            recipe: what the asking test calls its recipe; it counts where nobody applied one through this package.
+        """
+        self.adopt(target, self.log.mark(), recipe=recipe)
         try:
-            known = self._lives.get(target)
+            known = self._lives[target]
         except TypeError:  # a callable that cannot be weakly referenced
-            known = None
-        if known is None:
-            known = Life(subject=_own_subject(target, recipe), start=self.log.mark())
+            return Life(subject=_own_subject(target, recipe), start=self.log.mark())
+        if recipe and not known.subject.recipe:  # a fixture of a wider scope than the test's marker was adopted
+            return replace(known, subject=replace(known.subject, recipe=recipe))
         return known
 
 

@@ -21,7 +21,7 @@ class PipelineFamily:
         class_name: the diffusers class that loads them.
         build_tiny: builds it small, seeded, in milliseconds.
         build_random: builds the published architecture with random weights, on torch's default device.
-        load_options: keywords for `from_pretrained`, made when it is called.
+        load_options: keywords for `from_pretrained` from the hub, made when it is called.
         inputs: the plain call at a scale.
         variations: calls that must not compile anything anew, at a scale.
     """

@@ -104,7 +104,8 @@ def _load(family: PipelineFamily, source: WeightSource) -> Any:
     import diffusers  # noqa: PLC0415 - slow to import
 
     try:
-        return getattr(diffusers, family.class_name).from_pretrained(source.path, **family.load_options())
+        options = {} if Path(source.path).is_dir() else family.load_options()  # a saved pipeline is complete
+        return getattr(diffusers, family.class_name).from_pretrained(source.path, **options)
     except Exception as error:
         msg = f"{family.name} could not be loaded {source.origin}: {type(error).__name__}: {error}"
         raise PipelineError(msg) from error

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from pytest_diffopt.environment import capture_environment
@@ -14,22 +15,29 @@ from pytest_diffopt.records import Device
 SCHEMA_VERSION = 1
 
 
-def write_json_report(folder: Path, ledger: Ledger, settings: Settings) -> Path:
-    """Write the ledger and the environment into `report.json`, making the folder where it is missing.
-
-    Numbers that JSON cannot hold are written as the texts `inf`, `-inf` and `nan`.
+def prepare_folder(folder: Path) -> None:
+    """Make the report's folder, before a run that would end without its report.
 
     Raises:
         DiffoptError: the folder cannot be written.
     """
-    path = folder / "report.json"
-    text = json.dumps(_document(ledger, settings), indent=2, sort_keys=True, allow_nan=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         msg = f"--diffopt-report must name a folder that can be written, got: {folder} ({error.strerror})"
         raise DiffoptError(msg) from error
+
+
+def write_json_report(folder: Path, ledger: Ledger, settings: Settings) -> Path:
+    """Write the ledger and the environment into `report.json`, in a folder that `prepare_folder` made.
+
+    Numbers that JSON cannot hold are written as the texts `inf`, `-inf` and `nan`.
+    """
+    path = folder / "report.json"
+    text = json.dumps(_document(ledger, settings), indent=2, sort_keys=True, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
     return path
 
 
@@ -51,6 +59,6 @@ def _document(ledger: Ledger, settings: Settings) -> dict[str, Any]:
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

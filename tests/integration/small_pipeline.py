@@ -3,6 +3,8 @@
 Tests copy this file beside the tests that pytester runs.
 """
 
+# mypy: disable-error-code="misc, no-any-return, untyped-decorator"
+# diffusers ships no types: its classes are Any to mypy.
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ class SmallUNet(ModelMixin, ConfigMixin):
         self.conv_out = torch.nn.Conv2d(channels, 4, 3, padding=1)
 
     def forward(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """Predict the noise."""
         hidden = self.conv_in(latents) + self.time(timestep.reshape(1, 1))[:, :, None, None]
         return self.conv_out(torch.nn.functional.silu(hidden))
 
@@ -34,6 +37,7 @@ class SmallVAE(ModelMixin, ConfigMixin):
         self.conv = torch.nn.Conv2d(4, 3, 1)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Draw the latents."""
         return torch.sigmoid(self.conv(latents))
 
 
@@ -54,6 +58,7 @@ class SmallPipeline(DiffusionPipeline):
         output_type: str = "np",
         size: int = 16,
     ) -> ImagePipelineOutput:
+        """Draw one picture."""
         latents = torch.randn(1, 4, size, size, generator=generator).to(self.device, self.dtype)
         latents = latents + len(prompt) / 100
         timesteps = torch.linspace(1, 0, num_inference_steps, device=self.device, dtype=self.dtype)
@@ -65,6 +70,7 @@ class SmallPipeline(DiffusionPipeline):
         return ImagePipelineOutput(images.float().cpu().permute(0, 2, 3, 1).numpy() if output_type == "np" else images)
 
     def step(self, latents: torch.Tensor, timestep: torch.Tensor, num_inference_steps: int) -> torch.Tensor:
+        """Make one denoise step; tests override it to do something wrong in the loop."""
         return latents - self.unet(latents, timestep) / num_inference_steps
 
 

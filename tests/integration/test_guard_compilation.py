@@ -153,8 +153,10 @@ def test_applied(optimized_pipeline):
             "    hint: *",
             "    hint: *",
             "    hint: *",
-            "seen while compiling pipeline sdxl (tiny, weights: random), "
-            'recipe compile(target=[[]"denoiser"[]], fullgraph=True, backend="eager"), 0 frames compiled',
+            (
+                "seen while compiling pipeline sdxl (tiny, weights: random), "
+                'recipe compile(target=[[]"denoiser"[]], fullgraph=True, backend="eager"), 0 frames compiled'
+            ),
             "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks",
         ],
         consecutive=True,

@@ -17,7 +17,7 @@ def test_a_number_that_is_not_positive_is_refused(project: pytest.Pytester, name
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_text_on_the_command_line_is_refused(project: pytest.Pytester, name: str) -> None:
-    """Argparse names the option."""
+    """The message names the option."""
     option = f"--diffopt-{name.replace('_', '-')}"
     result = project.runpytest_inprocess(f"{option}=much")
 

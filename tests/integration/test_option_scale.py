@@ -44,7 +44,7 @@ def test_another_scale_than_the_runs_own_is_in_the_id(project: pytest.Pytester) 
 
 
 def test_an_unknown_scale_on_the_command_line_is_refused(project: pytest.Pytester) -> None:
-    """Argparse names the choices."""
+    """The message names the choices."""
     result = project.runpytest_inprocess("--diffopt-scale=huge")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR

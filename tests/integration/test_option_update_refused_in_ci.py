@@ -15,8 +15,10 @@ def test_writing_in_ci_is_refused(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            f"ERROR: {option.partition('=')[0]} would write baselines in CI, got: CI={value}; "
-            "run it on your machine and commit the result, or add --diffopt-allow-ci-update"
+            (
+                f"ERROR: {option.partition('=')[0]} would write baselines in CI, got: CI={value}; "
+                "run it on your machine and commit the result, or add --diffopt-allow-ci-update"
+            )
         ]
     )
 
@@ -43,7 +45,7 @@ def test_anything_else_runs(
 
 
 def test_an_unknown_verb_is_refused(project: pytest.Pytester) -> None:
-    """Argparse names the choices."""
+    """The message names the choices."""
     result = project.runpytest_inprocess("--diffopt-update=some")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR

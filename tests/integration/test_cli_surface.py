@@ -1,0 +1,97 @@
+"""What users write in commands, ini files and tests; a change belongs in the changelog."""
+
+import pytest
+
+import pytest_diffopt
+
+OPTIONS = [
+    "--diffopt-allow-ci-update",
+    "--diffopt-baselines",
+    "--diffopt-margin",
+    "--diffopt-max-seconds",
+    "--diffopt-prune",
+    "--diffopt-report",
+    "--diffopt-scale",
+    "--diffopt-update",
+    "--diffopt-weights",
+    "--gpu",
+]
+INI_NAMES = [
+    "diffopt_baselines",
+    "diffopt_gpu",
+    "diffopt_margin",
+    "diffopt_max_seconds",
+    "diffopt_report",
+    "diffopt_scale",
+    "diffopt_weights",
+]
+MARKERS = ["diffopt", "gpu"]
+FIXTURES = [
+    "diffopt_pipeline",
+    "diffopt_recipe",
+    "latency_baseline",
+    "memory_baseline",
+    "optimized_pipeline",
+    "pipeline_inputs",
+    "pipeline_variations",
+    "reference_pipeline",
+]
+PUBLIC_NAMES = [
+    "AllowedSyncs",
+    "ImageThresholds",
+    "LatencyGate",
+    "MemoryGate",
+    "PipelineInputs",
+    "__version__",
+    "assert_faster",
+    "assert_images_similar",
+    "assert_no_graph_breaks",
+    "assert_no_recompiles",
+    "assert_no_syncs",
+    "assert_optimizations_applied",
+    "assert_repeatable",
+    "no_syncs",
+    "parse_recipe",
+]
+SHOW = """
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    groups = config._parser._groups
+    ours = next(group for group in groups if group.name == "diffopt")
+    print("options", sorted(name for option in ours.options for name in option.names()))
+    print("ini", sorted(name for name in config._parser._inidict if name.startswith("diffopt")))
+    markers = [line.partition("(")[0] for line in config.getini("markers")]
+    print("markers", sorted({name for name in markers if name in {"diffopt", "gpu"}}))
+"""
+
+
+def test_options_ini_names_and_markers_are_what_they_were(project: pytest.Pytester) -> None:
+    """As pytest itself knows them."""
+    project.makeconftest(SHOW)
+    result = project.runpytest_inprocess("-s")
+
+    for kind, names in {"options": OPTIONS, "ini": INI_NAMES, "markers": MARKERS}.items():
+        assert f"{kind} {names}" in result.outlines
+
+
+def test_the_fixtures_are_what_they_were(project: pytest.Pytester) -> None:
+    """Each is shown by `pytest --fixtures`, with its docstring."""
+    result = project.runpytest_inprocess("--fixtures", "-v")
+    ours = [line.split()[0] for line in result.outlines if "pytest_diffopt/fixtures.py:" in line]
+
+    assert sorted(ours) == FIXTURES
+    result.stdout.no_fnmatch_line("*pytest_diffopt/fixtures.py*: no docstring*")
+
+
+def test_every_option_that_lasts_has_an_ini_twin() -> None:
+    """Only what holds for one run, writing baselines, has none."""
+    twins = {"diffopt_" + option.removeprefix("--").removeprefix("diffopt-").replace("-", "_") for option in OPTIONS}
+
+    assert sorted(twins - set(INI_NAMES)) == ["diffopt_allow_ci_update", "diffopt_prune", "diffopt_update"]
+
+
+def test_the_public_names_are_what_they_were() -> None:
+    """`__all__` is sorted, and complete."""
+    assert pytest_diffopt.__all__ == PUBLIC_NAMES

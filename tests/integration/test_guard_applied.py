@@ -1,0 +1,132 @@
+"""An optimization that was asked for and did nothing turns its test red."""
+
+import pytest
+
+APPLIED = """
+import pytest
+import small_pipeline
+import torch
+from pytest_diffopt import assert_optimizations_applied
+
+pytestmark = pytest.mark.diffopt(recipe="{recipe}")
+
+@pytest.fixture
+def optimized_pipeline(diffopt_recipe):
+    pipeline = small_pipeline.build()
+    diffopt_recipe.apply(pipeline)
+    {spoilt}
+    return pipeline
+
+def test_applied(optimized_pipeline, pipeline_inputs):
+    assert_optimizations_applied(optimized_pipeline{call})
+"""
+CALLED = ", **pipeline_inputs"
+
+
+def run(project: pytest.Pytester, recipe: str, *, spoilt: str = "pass", call: str = "") -> pytest.RunResult:
+    """Run the test on a pipeline that is spoilt after its recipe was applied."""
+    project.makepyfile(test_it=APPLIED.format(recipe=recipe, spoilt=spoilt, call=call))
+    return project.runpytest_inprocess()
+
+
+def test_one_of_two_that_is_not_there_is_red(own_pipeline: pytest.Pytester) -> None:
+    """The failure names the optimization, what was found, and what is missing where."""
+    result = run(own_pipeline, "bf16 + channels_last", spoilt="pipeline.vae.to(torch.float32)")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 of 2 optimizations is not applied",
+            "  bf16: 6 of 8 parameters are bfloat16",
+            "    missing: 2 of 2 parameters of vae are float32",
+            "seen in pipeline SmallPipeline (weights: the user's own), recipe bf16 + channels_last",
+            "mend how it is applied, or take it out of the recipe",
+        ],
+        consecutive=True,
+    )
+
+
+@pytest.mark.parametrize("recipe", ["bf16 + channels_last", "compile(target=['denoiser'], backend='eager')"])
+def test_a_recipe_that_is_all_there_is_green(own_pipeline: pytest.Pytester, recipe: str) -> None:
+    """What the living pipeline shows is what counts, and here it shows all of it."""
+    result = run(own_pipeline, recipe, call=CALLED)
+
+    result.assert_outcomes(passed=1)
+
+
+def test_two_that_are_not_there_are_counted(own_pipeline: pytest.Pytester) -> None:
+    """Each is told on its own lines."""
+    result = run(
+        own_pipeline,
+        "bf16 + channels_last",
+        spoilt="pipeline.unet.to(torch.float32, memory_format=torch.contiguous_format)",
+    )
+
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 2 of 2 optimizations are not applied",
+            "  bf16: 2 of 8 parameters are bfloat16",
+            "    missing: 6 of 6 parameters of unet are float32",
+            "  channels_last: * convolution weights are channels_last",
+            "    missing: 2 of 2 convolution weights of unet are NCHW",
+        ],
+        consecutive=True,
+    )
+
+
+def test_compiled_code_that_never_ran_is_red(own_pipeline: pytest.Pytester) -> None:
+    """A pipeline that goes around its compiled module has compiled for nothing."""
+    result = run(
+        own_pipeline,
+        "compile(target=['denoiser'], backend='eager')",
+        spoilt="pipeline.step = lambda latents, timestep, steps: latents - pipeline.unet.forward(latents, timestep)",
+        call=CALLED,
+    )
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 of 1 optimization is not applied",
+            '  compile(target=[[]"denoiser"[]], backend="eager"): compiled code ran for nothing',
+            "    missing: unet is compiled, but its compiled code has not run",
+        ],
+        consecutive=True,
+    )
+
+
+def test_nobody_says_what_must_be_there(own_pipeline: pytest.Pytester) -> None:
+    """Without a recipe in the marker, the call or the pipeline there is nothing to verify, and that is an error."""
+    own_pipeline.makepyfile(
+        test_it="""
+from pytest_diffopt import assert_optimizations_applied
+
+def test_applied(optimized_pipeline):
+    assert_optimizations_applied(optimized_pipeline)
+"""
+    )
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    assert (
+        "diffopt: nobody says which optimizations this SmallPipeline must have: mark the test with "
+        '@pytest.mark.diffopt(recipe="...") or pass recipe="..."' in result.outlines
+    )
+
+
+def test_the_call_may_say_what_must_be_there(own_pipeline: pytest.Pytester) -> None:
+    """A recipe as an argument serves a pipeline that somebody else optimized."""
+    own_pipeline.makepyfile(
+        test_it="""
+from pytest_diffopt import assert_optimizations_applied
+
+def test_applied(optimized_pipeline):
+    assert_optimizations_applied(optimized_pipeline, recipe="fp32")
+
+def test_not_applied(optimized_pipeline):
+    assert_optimizations_applied(optimized_pipeline, recipe="fp16")
+"""
+    )
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["  fp16: 0 of 8 parameters are float16"])

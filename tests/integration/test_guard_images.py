@@ -1,0 +1,142 @@
+"""A picture that is not the picture any more turns its test red; so does one that is no picture at all."""
+
+import pytest
+
+SIMILAR = """
+import numpy as np
+from pytest_diffopt import ImageThresholds, assert_images_similar
+
+GRADIENT = np.linspace(0.1, 0.9, 16 * 16 * 3).reshape(1, 16, 16, 3)
+SWAPPED = GRADIENT[:, ::-1]
+DOTTED = GRADIENT.copy()
+DOTTED[0, 5, 5] = 0.9
+HOLED = GRADIENT.copy()
+HOLED[0, 0, 0, :2] = np.nan
+
+def test_picture(optimized_pipeline):
+    assert_images_similar({call})
+"""
+SEEN = "seen in pipeline SmallPipeline (weights: the user's own); pixel values are in [[]0, 1[]]"
+REMEDY = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+
+
+def run(project: pytest.Pytester, call: str) -> pytest.RunResult:
+    """Run one assertion."""
+    project.makepyfile(test_it=SIMILAR.format(call=call))
+    return project.runpytest_inprocess()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "GRADIENT, GRADIENT",
+        "GRADIENT + 0.001, GRADIENT",
+        "DOTTED, GRADIENT, thresholds=ImageThresholds(max_error=1.0, min_ssim=0.5, min_psnr_db=20)",
+    ],
+    ids=["equal", "close", "within thresholds"],
+)
+def test_a_picture_close_to_its_reference_is_green(own_pipeline: pytest.Pytester, call: str) -> None:
+    """Rounding is no regression, and a test may widen the thresholds."""
+    run(own_pipeline, call).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "facts"),
+    [
+        (
+            "SWAPPED, GRADIENT",
+            [
+                "picture 0: SSIM * (at least 0.95 wanted)",
+                "picture 0: PSNR * dB (at least 30 dB wanted)",
+                "picture 0: largest error of a pixel 0.7* (up to 0.35 allowed)",
+                "picture 0: mean error 0.* (up to 0.02 allowed)",
+            ],
+        ),
+        (
+            "DOTTED, GRADIENT",
+            ["picture 0: SSIM *", "picture 0: PSNR *", "picture 0: largest error of a pixel * (up to 0.35 allowed)"],
+        ),
+        ("GRADIENT * 0, GRADIENT * 0", ["picture 0: the picture is black", "picture 0: the reference is black"]),
+        (
+            "GRADIENT * 0 + 0.5, GRADIENT * 0 + 0.5",
+            [
+                "picture 0: the picture is constant: every value is 0.500",
+                "picture 0: the reference is constant: every value is 0.500",
+            ],
+        ),
+    ],
+    ids=["another picture", "one dot", "black", "constant"],
+)
+def test_a_picture_that_is_not_the_reference_is_red(own_pipeline: pytest.Pytester, call: str, facts: list[str]) -> None:
+    """Each figure stands beside its limit; two equal black pictures are no success."""
+    result = run(own_pipeline, call)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 of 1 picture differs from the reference",
+            *(f"  {fact}" for fact in facts),
+            SEEN,
+            REMEDY,
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_picture_with_nan_is_red(own_pipeline: pytest.Pytester) -> None:
+    """NaN compares false with every threshold, and must not slip through for that."""
+    result = run(own_pipeline, "HOLED, GRADIENT")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 of 1 picture differs from the reference",
+            "  picture 0: the picture holds 2 values that are NaN or infinite",
+        ],
+        consecutive=True,
+    )
+
+
+def test_only_the_pictures_that_differ_are_named(own_pipeline: pytest.Pytester) -> None:
+    """A batch is judged picture by picture."""
+    result = run(own_pipeline, "[GRADIENT[0], SWAPPED[0]], [GRADIENT[0], GRADIENT[0]]")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["diffopt: 1 of 2 pictures differs from the reference", "  picture 1: *"])
+    result.stdout.no_fnmatch_line("  picture 0: *")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            "GRADIENT[:, :12], GRADIENT",
+            (
+                "pictures and references must have the same number, size and channels, "
+                "got: (1, 12, 16, 3) and (1, 16, 16, 3)"
+            ),
+        ),
+        (
+            "[GRADIENT[0], GRADIENT[0, :12]], GRADIENT",
+            "all pictures of a batch must have the same size, got: (12, 16, 3), (16, 16, 3)",
+        ),
+        (
+            "GRADIENT[:, :8], GRADIENT[:, :8]",
+            "pictures must be at least 11 x 11 pixels for SSIM, got: (8, 16)",
+        ),
+        ('"picture.png", GRADIENT', "pictures must come as tensors, arrays or PIL images, got: str"),
+        ("[], GRADIENT", "pictures must come as tensors, arrays or PIL images, got: list"),
+        (
+            "GRADIENT[:, :, :, 0], GRADIENT",
+            "pictures must have the shape (number, height, width, channels), got: (1, 1, 16, 16)",
+        ),
+    ],
+    ids=["sizes", "sizes in a batch", "too small", "no picture", "empty", "no channels"],
+)
+def test_what_cannot_be_compared_is_an_error(own_pipeline: pytest.Pytester, call: str, message: str) -> None:
+    """The message says the rule and the shapes; no traceback."""
+    result = run(own_pipeline, call)
+
+    result.assert_outcomes(failed=1)
+    assert f"diffopt: {message}" in result.outlines
+    result.stdout.no_fnmatch_line("*pytest_diffopt/*")

@@ -1,0 +1,96 @@
+"""State that leaks from one call into the next turns its test red."""
+
+import pytest
+
+REPEATABLE = """
+import pytest
+import small_pipeline
+from pytest_diffopt import assert_repeatable
+
+class Pipeline(small_pipeline.SmallPipeline):
+    calls = 0
+
+    def __call__(self, **inputs):
+        self.calls += 1
+        output = super().__call__(**inputs)
+        {leak}
+        return output
+
+@pytest.fixture
+def optimized_pipeline():
+    return small_pipeline.build(pipeline=Pipeline)
+
+def test_repeatable(optimized_pipeline, pipeline_inputs):
+    assert_repeatable(optimized_pipeline, {bound}**pipeline_inputs)
+"""
+
+
+def run(project: pytest.Pytester, leak: str, bound: str = "") -> pytest.RunResult:
+    """Run the test on a pipeline that leaks in this way."""
+    project.makepyfile(test_it=REPEATABLE.format(leak=leak, bound=bound))
+    return project.runpytest_inprocess()
+
+
+@pytest.mark.parametrize(
+    ("leak", "bound"),
+    [
+        ("pass", ""),
+        ("output.images[0, 0, 0, 0] = float('nan')", ""),
+        ("output.images[0, 0, 0, 0] += self.calls / 1000", "max_error=0.01, "),
+    ],
+    ids=["clean", "NaN both times", "within the bound"],
+)
+def test_the_same_picture_twice_is_green(own_pipeline: pytest.Pytester, leak: str, bound: str) -> None:
+    """Equal bits pass, though the inputs hold one generator; a stated bound passes what is below it."""
+    run(own_pipeline, leak, bound).assert_outcomes(passed=1)
+
+
+def test_a_counter_that_leaks_is_red(own_pipeline: pytest.Pytester) -> None:
+    """How many values differ, by how much, and where to look."""
+    result = run(own_pipeline, "output.images[0, 0, 0, 0] += self.calls")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the same call gave another picture the second time",
+            "  1 of 768 values differ (0.1%)",
+            "  largest difference 1 (up to 0 allowed)",
+            "seen in pipeline Pipeline (weights: the user's own)",
+            (
+                "look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
+                "a generator that is not seeded; or state a bound: max_error=..."
+            ),
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_buffer_that_is_reused_is_seen(own_pipeline: pytest.Pytester) -> None:
+    """The first output is compared as it was, not as the second call leaves it."""
+    leak = (
+        "self.buffer = getattr(self, 'buffer', output.images); "
+        "self.buffer[:] = self.calls / 10; output.images = self.buffer"
+    )
+    result = run(own_pipeline, leak)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  768 of 768 values differ (100.0%)", "  largest difference 0.1 (up to 0 allowed)"])
+
+
+def test_a_bound_is_printed_beside_the_figure(own_pipeline: pytest.Pytester) -> None:
+    """Past the bound the test is red."""
+    result = run(own_pipeline, "output.images[0, 0, 0, 0] += self.calls", bound="max_error=0.5, ")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  largest difference 1 (up to 0.5 allowed)"])
+
+
+def test_outputs_of_two_shapes_are_an_error(own_pipeline: pytest.Pytester) -> None:
+    """They cannot be compared, and the message says so without a traceback."""
+    result = run(own_pipeline, "output.images = output.images[:, self.calls:]")
+
+    result.assert_outcomes(failed=1)
+    assert (
+        "diffopt: the same call must give outputs of one shape, got: (1, 15, 16, 3) and (1, 14, 16, 3)"
+        in result.outlines
+    )

@@ -1,0 +1,61 @@
+"""The head of a session says on what it runs, and where weights come from."""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERSIONS = f"torch {version('torch')}, diffusers {version('diffusers')}"
+NAMED = """
+import pytest
+
+@pytest.mark.diffopt(pipeline="sdxl", scale={scale!r})
+def test_it(diffopt_pipeline):
+    pass
+"""
+
+
+def test_the_header_names_device_versions_scale_and_baselines(project: pytest.Pytester) -> None:
+    """One line, at every start."""
+    result = project.runpytest_inprocess()
+
+    assert f"diffopt: device cpu (syncs: simulated GPU), {VERSIONS}, scale tiny, baselines baselines" in result.outlines
+
+
+def test_the_header_follows_the_options(project: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A baselines folder outside of the root is shown in full."""
+    folder: Path = tmp_path_factory.mktemp("elsewhere")
+    result = project.runpytest_inprocess("--diffopt-scale=full", f"--diffopt-baselines={folder}")
+
+    assert f"diffopt: device cpu (syncs: simulated GPU), {VERSIONS}, scale full, baselines {folder}" in result.outlines
+
+
+@pytest.mark.parametrize(
+    ("scale", "line"),
+    [
+        ("tiny", "diffopt: sdxl (tiny): weights random, seeded (tiny)"),
+        (
+            "full",
+            "diffopt: sdxl (full): weights stabilityai/stable-diffusion-xl-base-1.0 if the hub answers, else random",
+        ),
+    ],
+)
+def test_each_collected_pipeline_says_where_its_weights_come_from(
+    project: pytest.Pytester, scale: str, line: str
+) -> None:
+    """After collection, before the first test, and without asking the network."""
+    project.makepyfile(test_it=NAMED.format(scale=scale))
+    result = project.runpytest_inprocess("--collect-only")
+
+    assert line in result.outlines
+
+
+def test_a_project_without_named_pipelines_has_no_line_of_weights(project: pytest.Pytester) -> None:
+    """Nothing is said where nothing is built."""
+    project.makepyfile(test_it="def test_other(): pass")
+    result = project.runpytest_inprocess()
+
+    result.stdout.no_fnmatch_line("diffopt: *weights*")

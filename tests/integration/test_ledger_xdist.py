@@ -1,0 +1,59 @@
+"""Spread over workers a run comes to the same verdicts."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("xdist")
+
+# Without diffusers, which the workers would have to import.
+MANY = """
+import numpy as np
+import pytest
+from pytest_diffopt import assert_images_similar, assert_repeatable
+
+PICTURE = np.linspace(0, 1, 16 * 16 * 3).reshape(1, 16, 16, 3)
+
+def draw():
+    return PICTURE
+
+def test_good():
+    assert_repeatable(draw)
+    assert_images_similar(draw(), PICTURE)
+
+def test_bad():
+    assert_images_similar(1 - draw(), PICTURE)
+
+@pytest.mark.diffopt(pipeline="sdxl", recipe=["fp32", "bf16"])
+def test_named(diffopt_pipeline, diffopt_recipe):
+    pass
+"""
+
+
+def verdicts(report: Path) -> Sequence[dict[str, Any]]:
+    """Return the verdicts of a report, in an order that no scheduling changes."""
+    found = json.loads(report.read_text(encoding="utf-8"))["verdicts"]
+    return sorted(found, key=lambda entry: (entry["nodeid"], entry["verdict"]["concern"]))
+
+
+def test_two_workers_give_the_same_verdicts(project: pytest.Pytester) -> None:
+    """The controller's report and table are those of one process; workers write none."""
+    project.makepyfile(test_it=MANY)
+    alone = project.runpytest_inprocess("--diffopt-report=alone")
+    spread = project.runpytest_subprocess(
+        "-p", "xdist", "-n", "2", "-p", "no:benchmark", "--diffopt-report=spread", timeout=120
+    )
+
+    alone.assert_outcomes(passed=3, failed=1)
+    spread.assert_outcomes(passed=3, failed=1)
+    assert verdicts(project.path / "alone/report.json") == verdicts(project.path / "spread/report.json")
+    spread.stdout.fnmatch_lines(
+        [
+            "regressed  images  pictures    SSIM -0.*, PSNR * dB",
+            "3 verdicts: 2 passed, 1 regressed",
+        ],
+        consecutive=True,
+    )

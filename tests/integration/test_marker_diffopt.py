@@ -1,0 +1,182 @@
+"""`@pytest.mark.diffopt` names what a test runs with; what it cannot read is an error at collection."""
+
+import pytest
+
+MARKED = """
+import pytest
+
+@pytest.mark.diffopt({arguments})
+def test_it(diffopt_pipeline, diffopt_recipe):
+    pass
+"""
+
+
+def collect(project: pytest.Pytester, text: str) -> pytest.RunResult:
+    """Collect one test file."""
+    project.makepyfile(test_it=text)
+    return project.runpytest_inprocess("--collect-only", "-q")
+
+
+def test_lists_parametrize(project: pytest.Pytester) -> None:
+    """Each pipeline with each recipe is a test, and its id reads as the marker does, without blanks and quotes."""
+    result = collect(
+        project,
+        MARKED.format(arguments='pipeline="sdxl", recipe=["fp32", "bf16 + sdpa", "compile(mode=\'max-autotune\')"]'),
+    )
+
+    result.stdout.fnmatch_lines(
+        [
+            "test_it.py::test_it[[]sdxl-fp32[]]",
+            "test_it.py::test_it[[]sdxl-bf16+sdpa[]]",
+            "test_it.py::test_it[[]sdxl-compile(mode=max-autotune)[]]",
+        ],
+        consecutive=True,
+    )
+
+
+def test_the_nearest_marker_wins_keyword_by_keyword(project: pytest.Pytester) -> None:
+    """A function's marker replaces what the module's says, and keeps what it leaves out."""
+    result = collect(
+        project,
+        """
+import pytest
+
+pytestmark = pytest.mark.diffopt(pipeline="sdxl", recipe="fp32")
+
+class TestClass:
+    pytestmark = pytest.mark.diffopt(recipe="bf16")
+
+    def test_class(self, diffopt_pipeline, diffopt_recipe):
+        pass
+
+    @pytest.mark.diffopt(recipe="fp16")
+    def test_function(self, diffopt_pipeline, diffopt_recipe):
+        pass
+
+def test_module(diffopt_pipeline, diffopt_recipe):
+    pass
+""",
+    )
+
+    result.stdout.fnmatch_lines(
+        [
+            "test_it.py::TestClass::test_class[[]sdxl-bf16[]]",
+            "test_it.py::TestClass::test_function[[]sdxl-fp16[]]",
+            "test_it.py::test_module[[]sdxl-fp32[]]",
+        ]
+    )
+
+
+def test_tests_are_ordered_so_that_each_pipeline_is_built_once(project: pytest.Pytester) -> None:
+    """Two tests with two recipes each: pytest runs both tests of one recipe before it builds the next."""
+    result = collect(
+        project,
+        """
+import pytest
+
+pytestmark = pytest.mark.diffopt(pipeline="sdxl", recipe=["fp32", "bf16"])
+
+def test_a(optimized_pipeline):
+    pass
+
+def test_b(optimized_pipeline):
+    pass
+""",
+    )
+
+    result.stdout.fnmatch_lines(
+        [f"test_it.py::test_{name}[[]sdxl-{recipe}[]]" for recipe in ("fp32", "bf16") for name in "ab"],
+        consecutive=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ('pipeline="sdlx"', "unknown pipeline: 'sdlx' (did you mean 'sdxl'?); known: sdxl"),
+        ('pipeline="flux"', "unknown pipeline: 'flux'; known: sdxl"),
+        (
+            'recipe="bf61"',
+            (
+                "unknown optimization: 'bf61' (did you mean 'bf16'?); known: fp32, tf32, bf16, fp16, "
+                "vanilla_attention, sdpa, channels_last, fuse_qkv, compile"
+            ),
+        ),
+        (
+            'recipes="bf16"',
+            (
+                "unknown keyword of @pytest.mark.diffopt: 'recipes' (did you mean 'recipe'?); "
+                "it takes the keywords pipeline, recipe, scale"
+            ),
+        ),
+        (
+            '"sdxl"',
+            (
+                "@pytest.mark.diffopt takes no positional arguments, got: ('sdxl',); "
+                "it takes the keywords pipeline, recipe, scale"
+            ),
+        ),
+        ('pipeline="sdxl", scale="huge"', "@pytest.mark.diffopt(scale=...) must be one of tiny, full, got: 'huge'"),
+        ("pipeline=[]", "@pytest.mark.diffopt(pipeline=...) takes a text or a list of texts, got: []"),
+        ("recipe=7", "@pytest.mark.diffopt(recipe=...) takes a text or a list of texts, got: 7"),
+        (
+            'recipe="compile(mod=1)"',
+            (
+                "unknown keyword of compile: 'mod' (did you mean 'mode'?); "
+                "it takes: backend, dynamic, fullgraph, mode, regional, target"
+            ),
+        ),
+        (
+            "recipe=\"sdpa(backend='flesh')\"",
+            "sdpa was given a value that it cannot take: Invalid enum value 'flesh' - at `$.backend`",
+        ),
+        (
+            'recipe="fp16 + bf16"',
+            "bf16 and fp16 contradict each other (a pipeline has one precision), got: fp16 + bf16",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_at_collection(project: pytest.Pytester, arguments: str, message: str) -> None:
+    """One line names the test, the value and the nearest known one; no traceback, and nothing has run."""
+    result = collect(project, MARKED.format(arguments=arguments))
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert f"diffopt: test_it.py::test_it: {message}" in result.outlines
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*pytest_diffopt/*")
+
+
+def test_a_marker_that_names_no_pipeline_is_an_error_of_the_fixture(project: pytest.Pytester) -> None:
+    """Who uses our pipeline must name one or bring their own, and is told both."""
+    project.makepyfile(
+        test_it="""
+import pytest
+
+@pytest.mark.diffopt(recipe="fp32")
+def test_it(optimized_pipeline):
+    pass
+"""
+    )
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(errors=1)
+    assert (
+        "diffopt: the marker must say which pipeline: @pytest.mark.diffopt(pipeline=...); "
+        "or override optimized_pipeline, pipeline_inputs and pipeline_variations with your own" in result.outlines
+    )
+    result.stdout.no_fnmatch_line("*pytest_diffopt/*")
+
+
+def test_strict_markers_know_ours(project: pytest.Pytester) -> None:
+    """Both markers are registered, with a help text."""
+    result = project.runpytest_inprocess("--markers")
+
+    result.stdout.fnmatch_lines(
+        [
+            "@pytest.mark.diffopt(pipeline, recipe, scale): what this test runs with, each a name or a list of names",
+            (
+                "@pytest.mark.gpu(memory_gib, capability, count): "
+                "this diffopt test needs --gpu, and a card with at least that"
+            ),
+        ]
+    )

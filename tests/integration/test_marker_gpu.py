@@ -1,0 +1,110 @@
+"""`@pytest.mark.gpu` asks for a card, of diffopt's tests only."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+MARKED = """
+import pytest
+
+@pytest.mark.gpu({arguments})
+@pytest.mark.diffopt(pipeline="sdxl")
+def test_it(diffopt_pipeline):
+    pass
+"""
+
+
+def test_a_gpu_marker_on_somebody_elses_test_is_left_alone(project: pytest.Pytester) -> None:
+    """A project may have a `gpu` marker of its own, with arguments of its own."""
+    project.makepyfile(
+        test_it="""
+import pytest
+
+@pytest.mark.gpu("a100", vendor="nvidia")
+def test_other():
+    pass
+"""
+    )
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "memory=24",
+            (
+                "unknown keyword of @pytest.mark.gpu: 'memory' (did you mean 'memory_gib'?); "
+                "it takes the keywords memory_gib, capability, count"
+            ),
+        ),
+        (
+            "24",
+            (
+                "@pytest.mark.gpu takes no positional arguments, got: (24,); "
+                "it takes the keywords memory_gib, capability, count"
+            ),
+        ),
+        (
+            "capability=8.0",
+            "@pytest.mark.gpu takes memory_gib=24, capability=(8, 0), count=1, got: {'capability': 8.0}",
+        ),
+        (
+            'memory_gib="24"',
+            "@pytest.mark.gpu takes memory_gib=24, capability=(8, 0), count=1, got: {'memory_gib': '24'}",
+        ),
+    ],
+)
+def test_what_cannot_be_read_ends_the_run(project: pytest.Pytester, arguments: str, message: str) -> None:
+    """One line names the test and the value; a test that would never run is not skipped in silence."""
+    project.makepyfile(test_it=MARKED.format(arguments=arguments))
+    result = project.runpytest_inprocess()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: diffopt: test_it.py::test_it[sdxl]: {message}" in result.errlines
+
+
+@pytest.fixture
+def small_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for one card of 16 GiB and compute capability 7.5."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Small Card")
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=16 * 2**30, name="Small Card")
+    )
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 5))
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda *_, **__: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *_, **__: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+
+
+@pytest.mark.usefixtures("small_card")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("memory_gib=24", "needs a card with 24 GiB, got: 16.0 GiB"),
+        ("capability=(8, 0)", "needs compute capability (8, 0), got: (7, 5)"),
+        ("count=2", "needs 2 GPUs, got: 1"),
+    ],
+)
+def test_a_card_that_is_too_small_skips_with_the_reason(project: pytest.Pytester, arguments: str, reason: str) -> None:
+    """What the test asks for, and what the card has."""
+    project.makepyfile(test_it=MARKED.format(arguments=arguments))
+    result = project.runpytest_inprocess("--gpu", "-rs")
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines([f"SKIPPED * {reason}"])
+
+
+@pytest.mark.usefixtures("small_card")
+def test_a_card_that_suffices_runs_the_test(project: pytest.Pytester) -> None:
+    """Exactly what was asked for is enough."""
+    project.makepyfile(test_it=MARKED.format(arguments="memory_gib=16, capability=(7, 5), count=1"))
+    result = project.runpytest_inprocess("--gpu")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["diffopt: device Small Card, *"])

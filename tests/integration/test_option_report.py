@@ -1,0 +1,120 @@
+"""`--diffopt-report DIR` writes the whole ledger for machines."""
+
+import json
+
+import pytest
+
+TWO_VERDICTS = """
+import numpy as np
+import pytest
+from pytest_diffopt import assert_images_similar, assert_repeatable
+
+PICTURE = np.linspace(0, 1, 16 * 16 * 3).reshape(1, 16, 16, 3)
+
+@pytest.mark.diffopt(recipe="fp32")
+def test_good(optimized_pipeline, pipeline_inputs):
+    assert_repeatable(optimized_pipeline, **pipeline_inputs)
+
+def test_bad(optimized_pipeline):
+    assert_images_similar(1 - PICTURE, PICTURE)
+
+def test_equal(optimized_pipeline):
+    assert_images_similar(PICTURE, PICTURE)
+"""
+KEYS_OF_REPORT = ["counts", "environment", "scale", "schema_version", "verdicts"]
+
+
+def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pytester) -> None:
+    """Verdicts in the order of the tests, each with the record that was judged, and the environment once."""
+    own_pipeline.makepyfile(test_it=TWO_VERDICTS)
+    result = own_pipeline.runpytest_inprocess("--diffopt-report=out/report")
+    text = (own_pipeline.path / "out/report/report.json").read_text(encoding="utf-8")
+    report = json.loads(text)
+
+    result.assert_outcomes(passed=2, failed=1)
+    assert sorted(report) == KEYS_OF_REPORT
+    assert report["schema_version"] == 1
+    assert report["scale"] == "tiny"
+    assert report["counts"] == {"passed": 2, "regressed": 1}
+    assert sorted(report["environment"]) == ["device", "device_slug", "versions"]
+    assert {"python", "torch", "diffusers"} <= set(report["environment"]["versions"])
+    good, bad, _equal = report["verdicts"]
+    assert good == {
+        "nodeid": "test_it.py::test_good",
+        "verdict": {
+            "concern": "repeatability",
+            "outcome": "passed",
+            "subject": {
+                "pipeline": "SmallPipeline",
+                "scale": "",
+                "recipe": "fp32",
+                "weights": "the user's own",
+                "device": "cpu",
+            },
+            "summary": "equal bits",
+            "explanation": [],
+            "figures": {"differing_values": 0, "max_error": 0.0},
+        },
+        "record": {
+            "subject": good["verdict"]["subject"],
+            "differing_values": 0,
+            "values": 768,
+            "max_error": 0.0,
+        },
+    }
+    assert bad["verdict"]["outcome"] == "regressed"
+    assert bad["verdict"]["explanation"][0] == "diffopt: 1 of 1 picture differs from the reference"
+
+
+def test_numbers_that_json_lacks_are_texts(own_pipeline: pytest.Pytester) -> None:
+    """Equal pictures have an infinite PSNR, and strict readers refuse `Infinity`."""
+    own_pipeline.makepyfile(test_it=TWO_VERDICTS)
+    own_pipeline.runpytest_inprocess("--diffopt-report=report")
+    report = json.loads((own_pipeline.path / "report/report.json").read_text(encoding="utf-8"))
+
+    assert report["verdicts"][2]["verdict"]["figures"]["psnr_db"] == "inf"
+
+
+def test_the_ini_twin_asks_for_it_too(own_pipeline: pytest.Pytester) -> None:
+    """`diffopt_report = DIR` is relative to the root."""
+    own_pipeline.makeini("[pytest]\ndiffopt_report = report")
+    own_pipeline.makepyfile(test_it=TWO_VERDICTS)
+    own_pipeline.runpytest_inprocess()
+
+    assert (own_pipeline.path / "report/report.json").is_file()
+
+
+def test_a_run_without_verdicts_is_reported_as_such(project: pytest.Pytester) -> None:
+    """An empty report is a report: a missing file would look like a run that never was."""
+    project.makepyfile(test_it="def test_other(): pass")
+    project.runpytest_inprocess("--diffopt-report=report")
+    report = json.loads((project.path / "report/report.json").read_text(encoding="utf-8"))
+
+    assert report["verdicts"] == []
+
+
+def test_a_folder_that_is_a_file_is_an_error(project: pytest.Pytester) -> None:
+    """The run ends red, with the option, the value and the reason, and no traceback."""
+    (project.path / "report").write_text("", encoding="utf-8")
+    project.makepyfile(test_it="def test_other(): pass")
+    result = project.runpytest_inprocess("--diffopt-report=report")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        f"ERROR: diffopt: --diffopt-report must name a folder that can be written, got: {project.path / 'report'} "
+        "(File exists)" in result.errlines
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(project: pytest.Pytester) -> None:
+    """A path below a file fails for everybody, also for root."""
+    (project.path / "file").write_text("", encoding="utf-8")
+    project.makepyfile(test_it="def test_other(): pass")
+    result = project.runpytest_inprocess("--diffopt-report=file/report")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        "ERROR: diffopt: --diffopt-report must name a folder that can be written, "
+        f"got: {project.path / 'file/report'} (Not a directory)" in result.errlines
+    )

@@ -1,0 +1,45 @@
+"""A project without diffopt tests pays nothing for the plugin being installed."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "numpy", "diffusers", "transformers", "skimage", "scipy")
+SHOW_HEAVY = f"import sys; print([name for name in {HEAVY} if name in sys.modules])"
+
+
+def test_importing_the_plugin_imports_nothing_heavy() -> None:
+    """pytest imports it at every start, of any project."""  # noqa: D403 - pytest writes itself small
+    code = f"import pytest_diffopt.plugin; {SHOW_HEAVY}"
+    shown = subprocess.run(  # noqa: S603 - the interpreter that runs this
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+
+    assert shown.stdout == "[]\n"
+
+
+def test_a_session_without_diffopt_tests_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
+    """From the header to the summary, a whole session stays light."""
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:benchmark")
+    pytester.makeconftest(f"def pytest_unconfigure(config): {SHOW_HEAVY}")
+    pytester.makepyfile(test_it="def test_other(): pass")
+    result = pytester.runpytest_subprocess("-v", timeout=60)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["diffopt: device cpu *", "[[][]]"])
+
+
+def test_the_public_names_are_there_when_asked_for() -> None:
+    """The package imports its names when they are first used, and has each that it promises."""
+    code = "import pytest_diffopt as p; assert all(hasattr(p, name) for name in p.__all__); assert dir(p) == p.__all__"
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)  # noqa: S603 - the interpreter that runs this
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """Lazy names must not change how a typing error reads."""
+    import pytest_diffopt  # noqa: PLC0415 - the other tests import it in processes of their own
+
+    with pytest.raises(AttributeError, match=r"^module 'pytest_diffopt' has no attribute 'assert_fast'$"):
+        pytest_diffopt.assert_fast  # noqa: B018 - asking is the test

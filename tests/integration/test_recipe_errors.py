@@ -1,0 +1,102 @@
+"""A recipe that cannot be is refused at collection, whatever is wrong with it, in one line."""
+
+import pytest
+
+MARKED = """
+import pytest
+
+@pytest.mark.diffopt(recipe={recipe!r})
+def test_it(diffopt_recipe):
+    pass
+"""
+APPLIED = """
+import small_pipeline
+
+def test_it(diffopt_recipe):
+    pipeline = small_pipeline.build()
+    diffopt_recipe.apply(pipeline)
+    diffopt_recipe.apply(pipeline)
+"""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (
+            "sdpa + bf16",
+            "bf16 must stand before sdpa, got: sdpa + bf16; the right order is: bf16 + sdpa",
+        ),
+        (
+            "compile + fuse_qkv",
+            "fuse_qkv must stand before compile, got: compile + fuse_qkv; the right order is: fuse_qkv + compile",
+        ),
+        (
+            "tf32 + bf16",
+            "bf16 and tf32 contradict each other (tf32 speeds up float32 matmuls, and none is left), got: tf32 + bf16",
+        ),
+        (
+            "vanilla_attention + sdpa",
+            "vanilla_attention and sdpa contradict each other (a layer has one attention processor), "
+            "got: vanilla_attention + sdpa",
+        ),
+        ("bf16 + bf16", "a recipe names each optimization once, got bf16 2 times: bf16 + bf16"),
+        (
+            "compile(True)",
+            "each part of a recipe is a name or name(keyword=value), got: 'compile(True)' in 'compile(True)'",
+        ),
+        ("bf16 - sdpa", "each part of a recipe is a name or name(keyword=value), got: 'bf16 - sdpa' in 'bf16 - sdpa'"),
+        ("bf16 +", "a recipe reads like `bf16 + sdpa + compile`, got: 'bf16 +' (invalid syntax)"),
+        ("", "a recipe reads like `bf16 + sdpa + compile`, got: '' (invalid syntax)"),
+        (
+            "compile(mode=fast)",
+            "a keyword of a recipe takes a literal, got: 'mode=fast' in 'compile(mode=fast)'",
+        ),
+        ("bf16(fast=1)", "unknown keyword of bf16: 'fast'; it takes none"),
+        (
+            "compile(fullgraph=1)",
+            "compile was given a value that it cannot take: Expected `bool`, got `int` - at `$.fullgraph`",
+        ),
+        (
+            "compile(backend='indutcor')",
+            "unknown backend of compile: 'indutcor' (did you mean 'inductor'?); known: aot_eager, *",
+        ),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_an_error_at_collection(project: pytest.Pytester, recipe: str, message: str) -> None:
+    """The rule, the recipe, and the right one where there is one; no traceback."""
+    project.makepyfile(test_it=MARKED.format(recipe=recipe))
+    result = project.runpytest_inprocess("--collect-only", "-q")
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"diffopt: test_it.py::test_it: {message}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("fp32", "a pipeline takes one recipe: this SmallPipeline already carries fp32"),
+        ("sdpa", "sdpa needs a module with attention processors, and SmallPipeline has none"),
+        ("fuse_qkv", "fuse_qkv needs a module with fuse_qkv_projections(), and SmallPipeline has none"),
+        ("compile(regional=True)", "compile(regional=True) needs repeated blocks, and SmallUNet names none"),
+        (
+            "compile(target=['transformer'])",
+            "compile(target=...) must name a module of the pipeline or its method, got: 'transformer'",
+        ),
+        (
+            "compile(target=['vae.draw'])",
+            "compile(target=...) must name a module of the pipeline or its method, got: 'vae.draw'",
+        ),
+    ],
+)
+def test_a_recipe_that_does_not_fit_the_pipeline_is_an_error(
+    own_pipeline: pytest.Pytester, recipe: str, message: str
+) -> None:
+    """What the optimization needs and the pipeline lacks, without a traceback."""
+    marker = f'import pytest\n\npytestmark = pytest.mark.diffopt(recipe="{recipe}")\n'
+    own_pipeline.makepyfile(test_it=marker + APPLIED)
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    assert f"diffopt: {message}" in result.outlines
+    result.stdout.no_fnmatch_line("*pytest_diffopt/*")
