@@ -40,6 +40,12 @@ class Compile(Optimization):
     regional: bool = False
     backend: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse to compile nothing: it would do nothing, and nothing of it could be missing."""
+        if not self.target:
+            msg = "compile(target=...) must name at least one module or method, got: []"
+            raise RecipeError(msg)
+
     @override
     def apply(self, pipeline: Any) -> None:
         for target in self.target:
