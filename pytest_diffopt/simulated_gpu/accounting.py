@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TypeVar
 
 from pytest_diffopt.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
@@ -22,7 +22,7 @@ _is_machinery: dict[CodeType, bool] = {}
 
 def _users_place() -> _Place | None:
     """Return the innermost line of user code; the instruction's offset, as asking for the line number is slow."""
-    frame = sys._getframe(2)  # noqa: SLF001 - CPython's own way to a frame without a traceback
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - CPython's own way to a frame without a traceback
     known = _is_machinery
     while frame is not None:
         code = frame.f_code
@@ -31,7 +31,7 @@ def _users_place() -> _Place | None:
             skip = known[code] = is_machinery(code.co_filename)
         if not skip:
             return code, frame.f_lasti
-        frame = frame.f_back  # type: ignore[assignment] # None ends the walk
+        frame = frame.f_back
     return None
 
 
@@ -136,7 +136,7 @@ class Ledger:
     def release(self, place: _Place | None, nbytes: int) -> None:
         """Count memory that was given back."""
         with self._lock:
-            if not self._is_open:
+            if not (self._is_open and nbytes):
                 return
             if self._is_at_peak:
                 self._remember_peak()

@@ -30,7 +30,16 @@ _READS_NO_VALUES = frozenset(
 # Results that share memory with an operand although the schema calls them new.
 _HIDDEN_VIEWS = {"aten._unsafe_view": 0}
 _TAKES_HOST_TENSORS = frozenset(
-    {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_", "aten._unsafe_index", "aten.set_"}
+    {
+        "aten.index",
+        "aten.index_put",
+        "aten.index_put_",
+        "aten._index_put_impl_",
+        "aten._unsafe_index",
+        "aten.set_",
+        "aten.fill_",
+        "aten._foreach_copy_",
+    }
 )
 
 NEW, VIEW, WRITTEN = range(3)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from . import _torch_private as private
 from .tensor import SimulatedTensor, make
 
 _REGISTRIES = ("_parameters", "_buffers")
@@ -38,15 +39,15 @@ class Wardrobe:
         """Let a host tensor become one on the device, as `parameter.data = other` does on a real card."""
         stand_in = make(other.metadata, other.allocation, other.host_data)
         if isinstance(tensor, nn.Parameter):
-            stand_in._is_param = True  # type: ignore[attr-defined] # noqa: SLF001 - how torch marks parameters of other classes
+            stand_in._is_param = True  # noqa: SLF001 - how torch marks parameters of other classes
         stand_in.requires_grad_(tensor.requires_grad)
-        torch.utils.swap_tensors(tensor, stand_in)
+        private.swap(tensor, stand_in)
         self._swapped.append((tensor, stand_in))
 
     def restore(self) -> None:
         """Give everything back what it held."""
         for tensor, original in reversed(self._swapped):
-            torch.utils.swap_tensors(tensor, original)
+            private.swap(tensor, original)
         for module, plain, registries in self._modules.values():
             for name, kept in registries.items():
                 registry = module.__dict__[name]
@@ -79,7 +80,7 @@ def _holds_simulated(value: Any) -> bool:
 
 def keeping_apply(wardrobe: Wardrobe) -> Callable[..., nn.Module]:
     """Return what stands for `nn.Module._apply` while a GPU is simulated: it keeps before it moves."""
-    original = nn.Module._apply  # noqa: SLF001 - what every way of moving a module ends in
+    original: Callable[..., nn.Module] = nn.Module._apply  # noqa: SLF001 - what every way of moving a module ends in
 
     def apply(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
         wardrobe.keep_modules(module)
