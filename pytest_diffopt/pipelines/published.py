@@ -5,7 +5,11 @@ from importlib.resources import files
 from typing import Any
 
 _CONFIGS = files("pytest_diffopt.pipelines") / "configs"
-_TEXT_CONFIGS = {"CLIPTextModel": "CLIPTextConfig", "CLIPTextModelWithProjection": "CLIPTextConfig"}
+_TEXT_CONFIGS = {
+    "CLIPTextModel": "CLIPTextConfig",
+    "CLIPTextModelWithProjection": "CLIPTextConfig",
+    "T5EncoderModel": "T5Config",
+}
 
 
 def published_config(repository: str, component: str) -> dict[str, Any]:
@@ -16,13 +20,21 @@ def published_config(repository: str, component: str) -> dict[str, Any]:
 
 
 def build_published(repository: str, component: str) -> Any:
-    """Build a component with its published architecture and random parameters, on torch's default device."""
+    """Build a component with its published architecture and random parameters, on torch's default device.
+
+    A scheduler is built on the CPU, as `from_pretrained` does: it computes with the values of its tables.
+    """
     import diffusers  # noqa: PLC0415 - slow to import
-    import transformers  # noqa: PLC0415 - slow to import
+    import torch  # noqa: PLC0415 - as above
+    import transformers  # noqa: PLC0415 - as above
 
     config = published_config(repository, component)
     class_name = config.pop("_class_name")
     if class_name in _TEXT_CONFIGS:
         text_config = getattr(transformers, _TEXT_CONFIGS[class_name])(**config)
         return getattr(transformers, class_name)(text_config)
-    return getattr(diffusers, class_name)(**config)
+    component_class = getattr(diffusers, class_name)
+    if issubclass(component_class, diffusers.SchedulerMixin):
+        with torch.device("cpu"):
+            return component_class(**config)
+    return component_class(**config)
