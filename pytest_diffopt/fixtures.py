@@ -49,6 +49,18 @@ def optimized_pipeline(
 
 
 @pytest.fixture(scope="session")
+def simulated_pipeline(
+    request: pytest.FixtureRequest, diffopt_pipeline: NamedPipeline, diffopt_recipe: "Recipe"
+) -> Any:
+    """The same for the simulated GPU alone: at full scale it has no weights, and is there in seconds on any machine."""
+    from pytest_diffopt.lifetime import pipeline_without_weights  # noqa: PLC0415 - imports torch
+
+    if settings_of(request.config).use_gpu:
+        pytest.skip("this pipeline has no weights: it runs on the simulated GPU, by a run without --gpu")
+    return pipeline_without_weights(diffopt_pipeline, diffopt_recipe, watched_pipelines_of(request.config))
+
+
+@pytest.fixture(scope="session")
 def reference_pipeline(request: pytest.FixtureRequest, diffopt_pipeline: NamedPipeline) -> Iterator[Any]:
     """The same pipeline, weights and all, with the plain recipe."""
     from pytest_diffopt.recipes.grammar import parse_recipe  # noqa: PLC0415 - imports torch

@@ -13,10 +13,10 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.options import Settings
-from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weights
 from pytest_diffopt.probes.compilation import watch_warmup
 from pytest_diffopt.recipes.recipe import Recipe
-from pytest_diffopt.records import Device, Subject
+from pytest_diffopt.records import Device, Subject, Weights
 from pytest_diffopt.watched import WatchedPipelines
 
 
@@ -47,14 +47,8 @@ def _build(
     built = build_pipeline(
         named.family, named.scale, device=torch_device(device), weights_folder=settings.weights_folder
     )
-    subject = Subject(
-        pipeline=named.family.name,
-        scale=named.scale,
-        recipe=str(recipe),
-        weights=built.weights,
-        device=device,
-    )
     pipeline = recipe.apply(built.pipeline)
+    subject = _subject(named, recipe, built.weights, device)
     pipelines.register(pipeline, subject, start)
     if recipe.compiles:
         inputs = named.family.inputs(named.scale)
@@ -64,6 +58,20 @@ def _build(
             # whoever shows an error says whose it is
             raise ProbeError("\n".join(judge_graph_breaks(warmup).explanation).removeprefix("diffopt: "))
     return pipeline
+
+
+def pipeline_without_weights(named: NamedPipeline, recipe: Recipe, pipelines: WatchedPipelines) -> Any:
+    """Build a pipeline for the simulated GPU alone: at full scale its parameters have shapes and no values."""
+    start = pipelines.log.mark()
+    built = build_without_weights(named.family, named.scale)
+    built.pipeline.set_progress_bar_config(disable=True)
+    pipeline = recipe.apply(built.pipeline)
+    pipelines.register(pipeline, _subject(named, recipe, built.weights, Device.SIMULATED), start)
+    return pipeline
+
+
+def _subject(named: NamedPipeline, recipe: Recipe, weights: Weights, device: Device) -> Subject:
+    return Subject(pipeline=named.family.name, scale=named.scale, recipe=str(recipe), weights=weights, device=device)
 
 
 def _release_memory() -> None:

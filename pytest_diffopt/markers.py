@@ -25,6 +25,7 @@ OUR_FIXTURES = frozenset(
         "pipeline_inputs",
         "pipeline_variations",
         "reference_pipeline",
+        "simulated_pipeline",
     }
 )
 DIFFOPT_HELP = "diffopt(pipeline, recipe, scale): what this test runs with, each a name or a list of names"

@@ -24,6 +24,9 @@ RECIPES = ["fp32", "bf16 + sdpa", COMPILED]
 
 every_recipe = pytest.mark.diffopt(pipeline="sdxl", recipe=RECIPES)
 compiled_recipe = pytest.mark.diffopt(pipeline="sdxl", recipe=COMPILED)
+full_size = pytest.mark.diffopt(
+    pipeline="sdxl", recipe=["bf16 + sdpa", "bf16 + sdpa + channels_last + fuse_qkv"], scale="full"
+)
 
 
 @every_recipe
@@ -71,6 +74,18 @@ def test_same_call_gives_the_same_picture(optimized_pipeline: Any, pipeline_inpu
 def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
     """A call does on a GPU exactly what it was accepted to do: operations, FLOPs, bytes, memory, kernels."""
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+
+@full_size
+def test_full_size_counts(simulated_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
+    """The published architecture does on a GPU exactly what it was accepted to do, in seconds and without weights."""
+    count_baseline.check(simulated_pipeline, **pipeline_inputs)
+
+
+@full_size
+def test_full_size_denoise_loop_never_waits(simulated_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """Nothing in the published architecture waits, whatever its size decides."""
+    assert_no_syncs(simulated_pipeline, **pipeline_inputs.varied("fewer steps", num_inference_steps=4))
 
 
 @pytest.mark.gpu

@@ -37,6 +37,7 @@ FIXTURES = [
     "pipeline_inputs",
     "pipeline_variations",
     "reference_pipeline",
+    "simulated_pipeline",
 ]
 PUBLIC_NAMES = [
     "AllowedSyncs",
