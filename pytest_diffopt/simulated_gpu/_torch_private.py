@@ -1,6 +1,6 @@
 """The one file that touches what torch keeps to itself.
 
-PyTorch has one spare backend (`PrivateUse1`) for devices that it does not know. Since torch 2.10 it can be set up from
+PyTorch has one spare backend (`PrivateUse1`) for devices that it does not know. In torch 2.11 it can be set up from
 Python. Claiming it is once per process and cannot be undone: the name `simgpu` stays known to torch afterwards, and
 nothing else does.
 """
@@ -26,7 +26,7 @@ DEVICE_TYPE = "simgpu"
 NO_TORCH_FUNCTION: Any = torch._C._disabled_torch_function_impl  # documented for subclasses that need none
 FAKE_CUDA = torch.device("cuda", 0)
 NO_SHAPE_RULE = (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError)
-_FIRST_VERSION_WITH_PYTHON_BACKENDS = "2.10"
+_VERSION_WITH_PYTHON_BACKENDS = "2.11"
 _library: Any = torch.library.Library
 _kernels: list[Any] = []  # a library's kernels live as long as it does
 
@@ -104,8 +104,8 @@ def claim_backend() -> torch.device:
     set_up = getattr(backend_registration, "_setup_privateuseone_for_python_backend", None)
     if set_up is None:
         message = (
-            f"the simulated GPU needs torch >= {_FIRST_VERSION_WITH_PYTHON_BACKENDS}, the first that lets Python set "
-            f"up a device; this is torch {torch.__version__}"
+            f"the simulated GPU needs torch >= {_VERSION_WITH_PYTHON_BACKENDS}, which lets Python set up a "
+            f"device; this is torch {torch.__version__}"
         )
         raise SimulationError(message)
     if getattr(torch, DEVICE_TYPE, None) is BACKEND:

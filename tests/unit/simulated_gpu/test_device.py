@@ -442,3 +442,21 @@ def test_modules_that_move_themselves_come_back() -> None:
         assert own.mean.device == gpu.device
 
     assert own.mean is mean
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int8, torch.bool])
+def test_printing_reads_values_one_by_one(dtype: torch.dtype) -> None:
+    """Printing is what it is on a real card: many reads; and as many where the values are not known."""
+    waits = []
+    for real_up_to in (0, math.inf):
+        host = torch.rand(100, 100).to(dtype) if dtype.is_floating_point else torch.ones(100, 100, dtype=dtype)
+        with SimulatedGPU(real_up_to=real_up_to) as gpu:
+            x = host.to(gpu.device)
+            x.allocation.has_data = math.isinf(real_up_to)  # type: ignore[attr-defined]
+            gpu.enter_phase("print")
+            text = str(x)
+            gpu.enter_phase(None)
+        waits.append(sum(sync.phase == "print" for sync in gpu.syncs))
+
+        assert ("<no values kept>" in text) == (real_up_to == 0)
+    assert waits[0] == waits[1] > 36
