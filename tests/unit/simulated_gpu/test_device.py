@@ -460,3 +460,18 @@ def test_printing_reads_values_one_by_one(dtype: torch.dtype) -> None:
 
         assert ("<no values kept>" in text) == (real_up_to == 0)
     assert waits[0] == waits[1] > 36
+
+
+def test_layers_made_on_the_device_are_left_behind() -> None:
+    """A layer that was added or replaced on the device is undone; the one that it replaced is back."""
+    layer = Layer(size=4)
+    linear = layer.linear
+    with SimulatedGPU() as gpu:
+        layer.to(gpu.device)
+        layer.linear = nn.Linear(4, 4, device=gpu.device)
+        layer.fused = nn.Linear(4, 12, device=gpu.device)
+        layer.act = nn.SiLU()
+
+    assert layer.linear is linear
+    assert not hasattr(layer, "fused")
+    assert isinstance(layer.act, nn.SiLU)
