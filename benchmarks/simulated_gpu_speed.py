@@ -20,7 +20,7 @@ from pytest_diffopt.simulated_gpu import SimulatedGPU
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    import diffusers
+    from diffusers import AutoencoderKL, EulerDiscreteScheduler, FluxTransformer2DModel, UNet2DConditionModel
 
 # The published architectures, as far as they differ from diffusers' defaults.
 SDXL_UNET: dict[str, Any] = {
@@ -140,9 +140,9 @@ def compare(model: Model, steps: int) -> None:
 def whole_sdxl(steps: int) -> None:
     """Run the denoise loop and the VAE decode at full size, and print time and memory (15 s and 3 GiB allowed)."""
     start = time.perf_counter()
-    unet = build(diffusers.UNet2DConditionModel, SDXL_UNET, torch.float16)
-    vae = build(diffusers.AutoencoderKL, SDXL_VAE, torch.float16)
-    scheduler = diffusers.EulerDiscreteScheduler()
+    unet = build(UNet2DConditionModel, SDXL_UNET, torch.float16)
+    vae = build(AutoencoderKL, SDXL_VAE, torch.float16)
+    scheduler = EulerDiscreteScheduler()
     with SimulatedGPU() as gpu:
         unet.to(gpu.device)
         vae.to(gpu.device)
@@ -175,7 +175,7 @@ def main() -> None:
     compare(
         Model(
             name="SDXL UNet",
-            kind=diffusers.UNet2DConditionModel,
+            kind=UNet2DConditionModel,
             config=SDXL_UNET,
             dtype=torch.float16,
             inputs=sdxl_inputs,
@@ -185,7 +185,7 @@ def main() -> None:
     compare(
         Model(
             name="FLUX.1-dev transformer",
-            kind=diffusers.FluxTransformer2DModel,
+            kind=FluxTransformer2DModel,
             config=FLUX_TRANSFORMER,
             dtype=torch.bfloat16,
             inputs=flux_inputs,

@@ -1,6 +1,6 @@
 """The one file that touches what torch keeps to itself.
 
-PyTorch has one spare backend (`PrivateUse1`) for devices that it does not know. Since torch 2.10 it can be set up from
+PyTorch has one spare backend (`PrivateUse1`) for devices that it does not know. In torch 2.11 it can be set up from
 Python. Claiming it is once per process and cannot be undone: the name `simgpu` stays known to torch afterwards, and
 nothing else does.
 """
@@ -8,6 +8,7 @@ nothing else does.
 # ruff: noqa: SLF001 - reaching inside torch is what this file is for
 
 import functools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,7 @@ DEVICE_TYPE = "simgpu"
 NO_TORCH_FUNCTION: Any = torch._C._disabled_torch_function_impl  # documented for subclasses that need none
 FAKE_CUDA = torch.device("cuda", 0)
 NO_SHAPE_RULE = (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError)
-_FIRST_VERSION_WITH_PYTHON_BACKENDS = "2.10"
+_VERSION_WITH_PYTHON_BACKENDS = "2.11"
 _library: Any = torch.library.Library
 _kernels: list[Any] = []  # a library's kernels live as long as it does
 
@@ -103,11 +104,13 @@ def claim_backend() -> torch.device:
     set_up = getattr(backend_registration, "_setup_privateuseone_for_python_backend", None)
     if set_up is None:
         message = (
-            f"the simulated GPU needs torch >= {_FIRST_VERSION_WITH_PYTHON_BACKENDS}, the first that lets Python set "
-            f"up a device; this is torch {torch.__version__}"
+            f"the simulated GPU needs torch >= {_VERSION_WITH_PYTHON_BACKENDS}, which lets Python set up a "
+            f"device; this is torch {torch.__version__}"
         )
         raise SimulationError(message)
-    taken_by = torch._C._get_privateuse1_backend_name()
+    if getattr(torch, DEVICE_TYPE, None) is BACKEND:
+        return torch.device(DEVICE_TYPE, 0)
+    taken_by = backend_name()
     if taken_by != "privateuseone":
         message = (
             f"the simulated GPU needs PyTorch's spare backend (PrivateUse1), and {_who_took(taken_by)} has taken it in "
@@ -120,6 +123,11 @@ def claim_backend() -> torch.device:
     autocast.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     _kernels.append(autocast)
     return torch.device(DEVICE_TYPE, 0)
+
+
+def backend_name() -> str:
+    """Return what torch's spare backend is called; `privateuseone` while nobody has claimed it."""
+    return str(torch._C._get_privateuse1_backend_name())
 
 
 def _who_took(backend: str) -> str:
@@ -159,9 +167,23 @@ def set_wrapper(wrapper: torch.Tensor, like: torch.Tensor) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def shape_rules() -> FakeTensorMode:
-    """Return the mode that knows which shapes, strides and dtypes CUDA's operations yield, without a CUDA."""
+def _shape_rules() -> FakeTensorMode:
     return FakeTensorMode()
+
+
+@contextmanager
+def shape_rules() -> Iterator[None]:
+    """Enter the mode that knows which shapes, strides and dtypes CUDA's operations yield, without a CUDA.
+
+    An operation that is called wrongly raises; the mode would also write the traceback into the log.
+    """
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    was_disabled, log.disabled = log.disabled, True
+    try:
+        with _shape_rules():
+            yield
+    finally:
+        log.disabled = was_disabled
 
 
 def let_flex_attention_in(cls: type[torch.Tensor]) -> None:

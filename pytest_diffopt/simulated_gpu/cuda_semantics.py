@@ -78,13 +78,6 @@ _READS = (
         source="torch/csrc/utils/tensor_list.cpp",
         confidence=Confidence.SOURCE,
     ),
-    Rule(
-        name="print",
-        operations=("Tensor.__repr__",),
-        waits=on.once_unless_empty,
-        source="torch/_tensor_str.py; at least once: how often hangs on the values, which are not kept",
-        confidence=Confidence.INFERRED,
-    ),
     Rule(name="equal", operations=("aten.equal",), waits=on.equal, source="native/cuda/Equal.cpp"),
     Rule(name="allclose", operations=("aten.allclose",), waits=on.once, source="native/TensorCompare.cpp"),
     Rule(

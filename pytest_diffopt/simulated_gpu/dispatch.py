@@ -1,5 +1,6 @@
 """How one operation on simulated tensors is carried out: what it waits for, what it costs, what it yields."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,13 @@ from pytest_diffopt.errors import SimulationError
 
 from . import _torch_private as private
 from . import values
-from .accounting import Ledger
+from .accounting import Allocation, Ledger
 from .conditions import Call
 from .cuda_semantics import rules_for
 from .operations import Operation, operation
 from .results import Results
 from .shapes import Inference, describe, infer
-from .tensor import SimulatedTensor
+from .tensor import Metadata, SimulatedTensor, make
 
 Handler = Callable[["Dispatcher", Operation, Sequence[Any], Mapping[str, Any]], Any]
 
@@ -225,9 +226,17 @@ class Dispatcher:
         self.ledger.cell().bytes_to_host += tensor.metadata.numel * tensor.metadata.dtype.itemsize
         if tensor.has_data and tensor.host_data is not None:
             return tensor.host_data
-        if name != "Tensor.__repr__":
-            self.refuse_or_note(name)
+        self.refuse_or_note(name)
         return values.stand_in(tensor)
+
+    def print_made_up(self, tensor: SimulatedTensor, show: Callable[[torch.Tensor], object]) -> None:
+        """Do what printing a tensor does although its values are not known: the same with any values, then lost."""
+        host = values.anything(tensor)
+        kept, self.real_up_to, self.results.real_up_to = self.real_up_to, math.inf, math.inf
+        try:
+            show(make(Metadata.of_tensor(host), Allocation(self.ledger, 0, None, has_data=True), host))
+        finally:
+            self.real_up_to = self.results.real_up_to = kept
 
 
 def _compose(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

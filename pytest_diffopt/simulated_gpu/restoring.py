@@ -17,6 +17,7 @@ class Wardrobe:
 
     def __init__(self) -> None:
         self._modules: dict[int, tuple[nn.Module, dict[str, Any], dict[str, dict[str, Any]]]] = {}
+        self._children: dict[int, dict[str, nn.Module | None]] = {}
         self._objects: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._swapped: list[tuple[torch.Tensor, torch.Tensor]] = []
 
@@ -31,6 +32,7 @@ class Wardrobe:
             registries = {name: dict(module.__dict__[name]) for name in _REGISTRIES}
             plain = {name: value for name, value in module.__dict__.items() if name not in _REGISTRIES}
             self._modules[id(module)] = (module, plain, registries)
+            self._children[id(module)] = dict(module.__dict__["_modules"])
 
     def keep_object(self, thing: Any) -> None:
         """Keep the attributes of any object, as they are now."""
@@ -52,6 +54,8 @@ class Wardrobe:
         """Give everything back what it held."""
         for tensor, original in reversed(self._swapped):
             private.swap(tensor, original)
+        for module, _, _ in self._modules.values():  # first of all, while layers made on the device still show it
+            _restore_simulated(module.__dict__["_modules"], self._children[id(module)])
         for module, plain, registries in self._modules.values():
             for name, kept in registries.items():
                 registry = module.__dict__[name]
@@ -60,7 +64,7 @@ class Wardrobe:
             _restore_simulated(module.__dict__, plain)
         for thing, kept in self._objects.values():
             _restore_simulated(vars(thing), kept)
-        self._swapped, self._modules, self._objects = [], {}, {}
+        self._swapped, self._modules, self._children, self._objects = [], {}, {}, {}
 
 
 def _restore_simulated(attributes: dict[str, Any], kept: dict[str, Any]) -> None:
@@ -77,6 +81,8 @@ def _restore_simulated(attributes: dict[str, Any], kept: dict[str, Any]) -> None
 def _holds_simulated(value: Any) -> bool:
     if isinstance(value, SimulatedTensor):
         return True
+    if isinstance(value, nn.Module):  # a layer that was made on the device, such as a fused projection
+        return any(isinstance(one, SimulatedTensor) for one in (*value.parameters(), *value.buffers()))
     if isinstance(value, list | tuple | set):
         return any(_holds_simulated(one) for one in value)
     return isinstance(value, dict) and any(_holds_simulated(one) for one in value.values())

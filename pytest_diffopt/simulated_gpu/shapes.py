@@ -1,5 +1,6 @@
 """Which shapes, strides and dtypes an operation yields on CUDA: asked of torch once, then remembered."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from .operations import NEW, Operation
 from .tensor import Metadata, SimulatedTensor
 
 _MOST_REMEMBERED = 200_000
+_asking = threading.Lock()  # torch's mode serves one thread at a time
 _remembered: dict[tuple[Any, ...], "Inference | None"] = {}
 _PLAIN = (int, str, type(None), torch.dtype, torch.layout, torch.memory_format)
 
@@ -77,18 +79,22 @@ def infer(
         return _remembered[key]
     except KeyError:
         pass
-    if len(_remembered) > _MOST_REMEMBERED:
-        _remembered.clear()
+    with _asking:
+        if len(_remembered) > _MOST_REMEMBERED:
+            _remembered.clear()
+        found = _remembered[key] = _answer(operation, args, kwargs)
+    return found
+
+
+def _answer(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference | None:
     try:
-        found = _ask_torch(operation, args, kwargs)
+        return _ask_torch(operation, args, kwargs)
     except private.NO_SHAPE_RULE:
-        found = None
+        return None
     except (RuntimeError, AssertionError) as error:
         if not private.asks_for_cuda(error):
             raise
-        found = None
-    _remembered[key] = found
-    return found
+        return None
 
 
 def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference:

@@ -1,6 +1,6 @@
 """A tensor on the simulated GPU: its shape, its piece of memory, and its values where they are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import torch
@@ -32,7 +32,8 @@ class Metadata:
         key = (tuple(shape), tuple(stride), offset, dtype)
         found = cls._known.get(key)
         if found is None:
-            found = cls._known[key] = cls(torch.Size(shape), tuple(stride), offset, dtype)
+            # One step, so that threads that ask at once get the same object.
+            found = cls._known.setdefault(key, cls(torch.Size(shape), tuple(stride), offset, dtype))
         return found
 
     @classmethod
@@ -55,6 +56,9 @@ class Executor(Protocol):
     def read_all(self, tensor: "SimulatedTensor", operation: str, /) -> torch.Tensor:
         """Hand all values of a tensor to the host."""
 
+    def print_made_up(self, tensor: "SimulatedTensor", show: Callable[[torch.Tensor], object], /) -> None:
+        """Do what printing a tensor does although its values are not known."""
+
 
 class _NoSimulation:
     """Stands in for the executor outside every block."""
@@ -67,6 +71,9 @@ class _NoSimulation:
 
     def read_all(self, _tensor: "SimulatedTensor", operation: str) -> NoReturn:
         self.run(operation, (), {})
+
+    def print_made_up(self, _tensor: "SimulatedTensor", _show: Callable[[torch.Tensor], object]) -> NoReturn:
+        self.run("Tensor.__repr__", (), {})
 
 
 NO_SIMULATION = _NoSimulation()
@@ -121,12 +128,11 @@ class SimulatedTensor(torch.Tensor):
         return format(self.item(), spec) if self.dim() == 0 else object.__format__(self, spec)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
-        if not self.has_data:
-            # What a real card does depends on the values (about 80 reads for a large matrix): at least one.
-            self.executor.read_all(self, "Tensor.__repr__")
-            return f"tensor(<no values kept>, device='{self.device}', size={tuple(self.shape)}, dtype={self.dtype})"
         show: Any = torch.Tensor.__repr__
-        return str(show(self, tensor_contents=tensor_contents))
+        if self.has_data:
+            return str(show(self, tensor_contents=tensor_contents))
+        self.executor.print_made_up(self, show)  # torch reads about a hundred values of a large tensor, one by one
+        return f"tensor(<no values kept>, device='{self.device}', size={tuple(self.shape)}, dtype={self.dtype})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SimulatedTensor":
         if id(self) in memo:

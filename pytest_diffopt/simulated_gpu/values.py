@@ -78,6 +78,13 @@ def stand_in(tensor: torch.Tensor) -> torch.Tensor:
     return make(tensor.shape, dtype=tensor.dtype)
 
 
+def anything(tensor: torch.Tensor) -> torch.Tensor:
+    """Make values that are like those of any program: fractions where there can be, else ones."""
+    if tensor.dtype.is_floating_point:
+        return torch.rand(tensor.shape, generator=torch.Generator().manual_seed(0)).to(tensor.dtype)
+    return torch.ones(tensor.shape, dtype=tensor.dtype)
+
+
 def on_host(value: Any, stand_ins: Mapping[int, torch.Tensor]) -> Any:
     """Return an operand as the CPU can compute with it."""
     if isinstance(value, SimulatedTensor):

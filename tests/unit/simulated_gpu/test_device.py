@@ -429,3 +429,36 @@ def test_modules_that_move_themselves_come_back() -> None:
         assert own.mean.device == gpu.device
 
     assert own.mean is mean
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int8, torch.bool])
+def test_printing_reads_values_one_by_one(dtype: torch.dtype) -> None:
+    """Printing is what it is on a real card: many reads; and as many where the values are not known."""
+    waits = []
+    for real_up_to in (0, math.inf):
+        host = torch.rand(100, 100).to(dtype) if dtype.is_floating_point else torch.ones(100, 100, dtype=dtype)
+        with SimulatedGPU(real_up_to=real_up_to) as gpu:
+            x = host.to(gpu.device)
+            x.allocation.has_data = math.isinf(real_up_to)  # type: ignore[attr-defined]
+            gpu.enter_phase("print")
+            text = str(x)
+            gpu.enter_phase(None)
+        waits.append(sum(sync.phase == "print" for sync in gpu.syncs))
+
+        assert ("<no values kept>" in text) == (real_up_to == 0)
+    assert waits[0] == waits[1] > 36
+
+
+def test_layers_made_on_the_device_are_left_behind() -> None:
+    """A layer that was added or replaced on the device is undone; the one that it replaced is back."""
+    layer = Layer(size=4)
+    linear = layer.linear
+    with SimulatedGPU() as gpu:
+        layer.to(gpu.device)
+        layer.linear = nn.Linear(4, 4, device=gpu.device)
+        layer.fused = nn.Linear(4, 12, device=gpu.device)
+        layer.act = nn.SiLU()
+
+    assert layer.linear is linear
+    assert not hasattr(layer, "fused")
+    assert isinstance(layer.act, nn.SiLU)
