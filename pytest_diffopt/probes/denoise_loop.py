@@ -110,6 +110,7 @@ def watch_denoise_loop(pipeline: Any, on_step: Callable[[int | None], None] | No
         msg = f"the denoise loop is found through pipeline.progress_bar(...), which {type(pipeline).__name__} lacks"
         raise ProbeError(msg)
     loop = DenoiseLoop(on_step or (lambda _step: None))
+    own = vars(pipeline).get("progress_bar")  # the user's, or that of a watch around this one
 
     def progress_bar(iterable: Iterable[Any] | None = None, total: int | None = None) -> _WatchedBar:
         return _WatchedBar(original(iterable=iterable, total=total), loop)
@@ -118,7 +119,10 @@ def watch_denoise_loop(pipeline: Any, on_step: Callable[[int | None], None] | No
     try:
         yield loop
     finally:
-        del pipeline.progress_bar
+        if own is None:
+            del pipeline.progress_bar
+        else:
+            pipeline.progress_bar = own
 
 
 def has_denoise_loop(target: Any) -> bool:
