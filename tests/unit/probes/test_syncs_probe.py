@@ -191,6 +191,15 @@ def test_without_a_loop_the_whole_call_is_one_step(modes: list[str]) -> None:
     assert (record.num_steps, [sync.step for sync in record.syncs]) == (1, [0])
 
 
+def test_moving_arguments_to_the_card_is_no_part_of_the_call(modes: list[str]) -> None:
+    """The debug mode is off while they are moved, and on again for the call."""
+    with watch_syncs(lambda: None, CUDA) as watch:
+        moved = watch.moved({"steps": 3})
+
+    assert moved == {"steps": 3}
+    assert modes == ["warn", "default", "warn", "default", "default"]
+
+
 def test_a_pipeline_that_never_loops_is_refused(modes: list[str]) -> None:
     """A green verdict about a loop that did not run would be a lie."""
     with pytest.raises(ProbeError) as error, watch_syncs(Pipeline(), CUDA):
