@@ -1,5 +1,6 @@
 """Judge what `torch.compile` did: graph breaks at warm-up, recompiles after it."""
 
+import re
 from collections.abc import Sequence
 
 from pytest_diffopt.guards.explain import allowed, counted, explain
@@ -84,4 +85,6 @@ def _break_lines(found: GraphBreak) -> Sequence[str]:
 
 def _recompile_lines(frame: CompiledFrame, variation: str) -> Sequence[str]:
     reason = frame.recompile_reason or "compiled for the first time, after warm-up"
-    return [f"{variation}: {frame.where.function}  {frame.where}", f"  {reason}"]
+    # Dynamo pads the guard to a column, and lets the stack of the line that needed it follow.
+    lines = [re.sub(r"(?<=\S) {2,}", "  ", line.rstrip()) for line in reason.splitlines()]
+    return [f"{variation}: {frame.where.function}  {frame.where}", *(f"  {line}" for line in lines)]

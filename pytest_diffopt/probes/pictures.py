@@ -42,7 +42,8 @@ def values_of(output: Any) -> Pixels:
     """
     output = getattr(output, "images", output)
     if isinstance(output, torch.Tensor):
-        array = output.detach().cpu().to(torch.float64).numpy()
+        # numpy has no bfloat16, so torch converts.
+        array = output.detach().cpu().to(torch.float64).numpy() / (255.0 if output.dtype == torch.uint8 else 1.0)
         return np.moveaxis(array, -3, -1) if _is_channels_first(array) else array
     if isinstance(output, (np.ndarray, Image)):
         return _scaled(np.asarray(output))

@@ -27,7 +27,7 @@ def compare_repeats(call: Callable[[], Any], subject: Subject) -> RepeatabilityR
         raise ProbeError(msg)
     # NaN equals NaN here: a picture of NaN is the picture guard's business.
     differs = ~np.isclose(first, second, rtol=0, atol=0, equal_nan=True)
-    errors = np.abs(first - second)[differs]
+    errors = np.abs(first[differs] - second[differs])
     return RepeatabilityRecord(
         subject=subject,
         differing_values=int(differs.sum()),

@@ -24,7 +24,7 @@ class SyncWatch:
 
     Args:
         device: where the tensors of a watched call must be.
-        unwatched: a context in which nothing is counted.
+        unwatched: what happens in its block belongs to no step.
     """
 
     def __init__(self, device: torch.device, unwatched: Callable[[], AbstractContextManager[None]]) -> None:
@@ -33,7 +33,7 @@ class SyncWatch:
         self._record: SyncRecord | None = None
 
     def moved(self, values: Any) -> Any:
-        """Return the same arguments with every tensor on the device that watches; the move itself is not watched."""
+        """Return the same arguments with every tensor on the device that watches; that is no part of the call."""
         with self._unwatched():
             return moved(values, self._device)
 
@@ -70,7 +70,7 @@ def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWat
 @contextmanager
 def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     with on_simulated_gpu(target) as gpu, _steps_of(target, gpu.enter_phase) as loop:
-        watch = SyncWatch(gpu.device, lambda: _paused(gpu.enter_phase, loop))
+        watch = SyncWatch(gpu.device, lambda: _unwatched(loop, gpu.enter_phase))
         yield watch
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
@@ -104,13 +104,14 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     stack at that moment names the line. Never run on a card so far: tests drive it with the warnings that torch's
     source promises.
     """
+    loop: DenoiseLoop | None = None
     syncs: list[ObservedSync] = []
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        loop = stack.enter_context(_steps_of(target, _arm))
-        stack.callback(_arm, None)
         _count_warnings(lambda frame: syncs.append(_real_sync(frame, _step_now(loop))))
-        watch = SyncWatch(torch.device("cuda"), lambda: _paused(_arm, loop))
+        stack.callback(_arm_in, None)
+        loop = stack.enter_context(_steps_of(target, _arm_in))
+        watch = SyncWatch(torch.device("cuda"), lambda: _unwatched(loop, _arm_in))
         yield watch
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
@@ -118,11 +119,8 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     watch.finish(SyncRecord(subject=subject, num_steps=num_steps, syncs=clipped, seen_by="the GPU (sync debug mode)"))
 
 
-def _arm(step: int | None) -> None:
-    """Switch torch's sync debug mode on inside a step, and off outside.
-
-    Inside CUDA graph capture it would wedge the context, so it is never armed around a whole call.
-    """
+def _arm_in(step: int | None) -> None:
+    """Arm torch's sync debug mode in a step, and only there: inside CUDA graph capture it would wedge the context."""
     torch.cuda.set_sync_debug_mode("default" if step is None else "warn")
 
 
@@ -180,8 +178,8 @@ def _steps_of(target: Any, on_step: Callable[[int | None], None]) -> Iterator[De
 
 
 @contextmanager
-def _paused(on_step: Callable[[int | None], None], loop: DenoiseLoop | None) -> Iterator[None]:
-    """Count nothing inside the block: without a loop the whole watch is step 0, preparations included."""
+def _unwatched(loop: DenoiseLoop | None, on_step: Callable[[int | None], None]) -> Iterator[None]:
+    """Let what happens in the block belong to no step."""
     on_step(None)
     try:
         yield

@@ -144,6 +144,19 @@ def test_a_recompile_is_red_with_the_call_and_the_guard_that_failed() -> None:
     )
 
 
+def test_a_reason_of_several_lines_stays_under_its_call() -> None:
+    """Dynamo adds the stack of the line that needed the guard; every line is indented, and no column is padded."""
+    reason = '0/0: n == 2.0                  # return x * n\nUser stack trace:\n  File "own.py", line 3, in size\n'
+    verdict = recompiles(VariationRecompiles(variation="call 1", frames=(frame(reason=reason),)))
+
+    assert verdict.explanation[1:5] == (
+        "  call 1: forward  diffusers/unet.py:40",
+        "    0/0: n == 2.0  # return x * n",
+        "    User stack trace:",
+        '      File "own.py", line 3, in size',
+    )
+
+
 @pytest.mark.parametrize(("limit", "outcome"), [(0, Outcome.REGRESSED), (1, Outcome.PASSED)])
 def test_accepted_recompiles_stay_green_up_to_their_number(limit: int, outcome: Outcome) -> None:
     """A new resolution may compile once when somebody says so."""

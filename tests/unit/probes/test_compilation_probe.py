@@ -1,0 +1,290 @@
+"""What Dynamo compiled, where it left the graph and why it compiled again, seen while it happens."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+import torch
+import torch._dynamo.utils
+from torch import nn
+
+from pytest_diffopt.pipelines.inputs import PipelineInputs
+from pytest_diffopt.probes.compilation import CompileLog, watch_recompiles, watch_warmup
+from pytest_diffopt.records import CompilationRecord, CompiledFrame, GraphBreak, Subject
+
+SUBJECT = Subject(pipeline="sdxl")
+FILE = "tests/unit/probes/test_compilation_probe.py"
+X = torch.ones(3)
+
+
+def clean(x: torch.Tensor) -> torch.Tensor:
+    """Compile to one graph of two operations."""
+    return torch.relu(x) + 1
+
+
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    """Compile to one graph of one operation."""
+    return x * 2
+
+
+def prints(x: torch.Tensor) -> torch.Tensor:
+    """Break the graph at a print."""
+    y = x * 2
+    print("noise left")  # noqa: T201 - the break that is planted
+    return y + 1
+
+
+def reads(x: torch.Tensor) -> torch.Tensor:
+    """Break the graph at a read."""
+    return x * x.sum().item()
+
+
+def branches(x: torch.Tensor) -> torch.Tensor:
+    """Break the graph at a branch on data."""
+    if x.sum() > 0:
+        return x + 1
+    return x - 1
+
+
+def calls_prints(x: torch.Tensor) -> torch.Tensor:
+    """Break the graph inside a nested call."""
+    return prints(x) * 3
+
+
+def scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
+    """Compile once for each factor."""
+    return x * factor
+
+
+class Module(nn.Module):
+    """A module that reads."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Read."""
+        return reads(x)
+
+
+def line_of(function: Callable[..., object], source: str) -> int:
+    """Return the number of the line of a function that holds this text."""
+    lines, first = inspect.getsourcelines(function)
+    return first + next(number for number, line in enumerate(lines) if source in line)
+
+
+@pytest.fixture(autouse=True)
+def _forget_compiled_code() -> Iterator[None]:
+    """Compiled code belongs to functions: let no test find another one's."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def log() -> Iterator[CompileLog]:
+    """Open a log for the length of a test."""
+    with CompileLog() as opened:
+        yield opened
+
+
+def compiling(log: CompileLog, function: Callable[..., Any], *args: Any, backend: str = "eager") -> CompilationRecord:
+    """Compile and call a function; return what was seen."""
+    start = log.mark()
+    torch.compile(function, backend=backend)(*args)
+    return log.since(start, SUBJECT)
+
+
+def the_break(record: CompilationRecord) -> GraphBreak:
+    """Return the only break."""
+    (found,) = record.breaks
+    return found
+
+
+def the_frame(record: CompilationRecord) -> CompiledFrame:
+    """Return the only frame."""
+    (frame,) = record.frames
+    return frame
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_function_that_compiles_to_one_graph(log: CompileLog, backend: str) -> None:
+    """One frame with its place and size, no break, no reason."""
+    record = compiling(log, clean, X, backend=backend)
+    frame = the_frame(record)
+
+    assert record.subject is SUBJECT
+    assert record.breaks == ()
+    assert (str(frame.where), frame.where.function) == (f"{FILE}:{line_of(clean, 'def clean')}", "clean")
+    assert frame.where.source == "def clean(x: torch.Tensor) -> torch.Tensor:"
+    assert (frame.compile_id, frame.operations, frame.is_compiled, frame.recompile_reason) == ("0/0", 2, True, "")
+    assert frame.guards > 0
+    assert frame.compile_ns > 0
+
+
+@pytest.mark.parametrize(
+    ("function", "source", "reason"),
+    [
+        (prints, "print(", "Failed to trace builtin operator"),
+        (reads, "return x * x.sum().item()", "Unsupported Tensor.item() call with capture_scalar_outputs=False"),
+        (branches, "if x.sum() > 0:", "generic_jump TensorVariable()"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_graph_break_is_seen_with_its_line_and_reason(
+    log: CompileLog, function: Callable[..., Any], source: str, reason: str, backend: str
+) -> None:
+    """The line of the user's code, once, with Dynamo's reason in one line."""
+    found = the_break(compiling(log, function, X, backend=backend))
+
+    assert str(found.where) == f"{FILE}:{line_of(function, source)}"
+    assert found.where.function == function.__name__
+    assert found.where.source.startswith(source)
+    assert found.reason == reason
+
+
+def test_dynamos_hints_come_along(log: CompileLog) -> None:
+    """Each on a line of its own, without the word that introduces it."""
+    hints = the_break(compiling(log, reads, X)).hints
+
+    assert len(hints) == 1
+    assert hints[0].startswith("Set `torch._dynamo.config.capture_scalar_outputs = True`")
+
+
+def test_a_break_inside_a_nested_call_points_at_the_inner_line(log: CompileLog) -> None:
+    """A person mends the line that breaks, not the one that calls it; the call is no second break."""
+    found = the_break(compiling(log, calls_prints, X))
+
+    assert str(found.where) == f"{FILE}:{line_of(prints, 'print(')}"
+    assert found.where.function == "prints"
+
+
+def test_a_break_inside_a_module_points_at_the_inner_line(log: CompileLog) -> None:
+    """Modules are traced through like functions."""
+    found = the_break(compiling(log, Module(), X))
+
+    assert str(found.where) == f"{FILE}:{line_of(reads, '.item()')}"
+
+
+def test_the_parts_of_a_broken_function_are_frames(log: CompileLog) -> None:
+    """What runs before the break, and what resumes after it."""
+    record = compiling(log, prints, X)
+
+    assert [frame.is_compiled for frame in record.frames] == [True, True]
+    assert record.frames[0].where.function == "prints"
+    assert record.frames[1].where.function.startswith("torch_dynamo_resume_in_prints_at_")
+
+
+def test_a_recompile_has_the_guard_that_failed(log: CompileLog) -> None:
+    """The second value of a float compiles anew; the third does not, because Dynamo made it dynamic."""
+    compiled = torch.compile(scaled, backend="eager")
+    compiled(X, 2.0)
+    start = log.mark()
+    compiled(X, 3.0)
+    frame = the_frame(log.since(start, SUBJECT))
+    start = log.mark()
+    compiled(X, 4.0)
+
+    assert frame.compile_id == "0/1"
+    assert frame.recompile_reason.startswith("0/0: factor == 2.0")
+    assert log.since(start, SUBJECT).frames == ()
+
+
+def test_another_rank_is_the_reason_of_a_recompile(log: CompileLog) -> None:
+    """Dynamo's own words, with old and new."""
+    compiled = torch.compile(doubled, backend="eager")
+    compiled(X)
+    start = log.mark()
+    compiled(torch.ones(3, 2))
+
+    assert the_frame(log.since(start, SUBJECT)).recompile_reason == (
+        "0/0: tensor 'x' rank mismatch. expected 1, actual 2"
+    )
+
+
+def test_a_position_separates_before_from_after(log: CompileLog) -> None:
+    """Nothing has to be compiled twice to be seen: an earlier position still shows all that came after it."""
+    start = log.mark()
+    compiling(log, clean, X)
+    middle = log.mark()
+    compiling(log, prints, X)
+    end = log.mark()
+
+    assert [frame.where.function for frame in log.since(start, SUBJECT).frames][:2] == ["clean", "prints"]
+    assert log.since(middle, SUBJECT).frames[0].where.function == "prints"
+    assert len(log.since(start, SUBJECT).breaks) == len(log.since(middle, SUBJECT).breaks) == 1
+    assert log.since(end, SUBJECT) == CompilationRecord(subject=SUBJECT, frames=(), breaks=())
+
+
+def test_the_log_outlives_a_reset_of_dynamo(log: CompileLog) -> None:
+    """Dynamo empties its own lists between two pipelines; what was seen stays, and nothing is seen twice."""
+    start = log.mark()
+    for _ in range(2):
+        compiling(log, reads, X)
+        torch._dynamo.reset()
+    record = log.since(start, SUBJECT)
+
+    assert [frame.where.function for frame in record.frames].count("reads") == 2
+    assert len(record.breaks) == 1  # a place is named once, however often it broke
+
+
+def test_what_was_compiled_before_the_log_was_opened_is_not_its_own() -> None:
+    """A log begins where it is opened."""
+    torch.compile(clean, backend="eager")(X)
+    with CompileLog() as log:
+        record = log.since(log.mark(), SUBJECT)
+        everything = compiling(log, doubled, X)
+
+    assert record.frames == ()
+    assert [frame.where.function for frame in everything.frames] == ["doubled"]
+
+
+def test_dynamos_own_limit_holds_again_when_the_log_is_closed() -> None:
+    """The log raises how many frames Dynamo remembers, and only while it is open."""
+    before = torch._dynamo.utils._compilation_metrics.maxlen
+    with CompileLog():
+        during = torch._dynamo.utils._compilation_metrics.maxlen
+
+    assert before is not None
+    assert during is not None
+    assert during > before
+    assert torch._dynamo.utils._compilation_metrics.maxlen == before
+
+
+def test_warming_up_shows_what_an_earlier_call_compiled_too(log: CompileLog) -> None:
+    """A pipeline that was warmed up when it was built is not compiled again, and is seen all the same."""
+    compiled = torch.compile(clean, backend="eager")
+    start = log.mark()
+    compiled(X)
+    record = watch_warmup(log, start, lambda: compiled(X), SUBJECT)
+
+    assert the_frame(record).where.function == "clean"
+
+
+def varied(log: CompileLog, function: Callable[..., Any], *calls: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Make these calls, and return what each compiled after warm-up."""
+    compiled = torch.compile(function, backend="eager")
+    record = watch_recompiles(log, lambda inputs: compiled(**inputs), calls, start=log.mark(), subject=SUBJECT)
+    assert len(record.warmup_frames) == 1
+    return [(one.variation, [frame.where.function for frame in one.frames]) for one in record.variations]
+
+
+def test_each_varied_call_shows_what_it_compiled(log: CompileLog) -> None:
+    """The first one is the warm-up and is made again; a call without a label is called by its number."""
+    assert varied(log, scaled, {"x": X, "factor": 2.0}, {"x": X, "factor": 3.0}, {"x": X, "factor": 4.0}) == [
+        ("call 1", []),
+        ("call 2", ["scaled"]),
+        ("call 3", []),
+    ]
+
+
+def test_a_varied_call_is_called_by_its_label(log: CompileLog) -> None:
+    """A failure says which call it was."""
+
+    class Inputs(PipelineInputs):
+        """Inputs for a function that takes no generator."""
+
+        def __iter__(self) -> Iterator[str]:
+            return (name for name in super().__iter__() if name != "generator")
+
+    calls = [Inputs({"x": X}, label="plain"), Inputs({"x": torch.ones(3, 3)}, label="3 x 3")]
+
+    assert varied(log, doubled, *calls) == [("plain", []), ("3 x 3", ["doubled"])]

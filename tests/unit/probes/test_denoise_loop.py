@@ -1,0 +1,227 @@
+"""The denoise loop is found through the progress bar, in both of its forms, and left as it was."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
+
+import pytest
+
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop
+from tests.unit.tiny_pipelines import INPUTS, tiny_sdxl
+
+
+class Bar:
+    """A progress bar as tqdm makes it: a block, an iterable, with things of its own."""
+
+    def __init__(self, iterable: Iterable[Any] | None, total: int | None) -> None:
+        self.iterable = iterable
+        self.total = total
+        self.done: list[str] = []
+
+    def __enter__(self) -> Self:
+        self.done.append("enter")
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.done.append("exit")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.iterable or ())
+
+    def update(self, n: int = 1) -> str:
+        """Take steps."""
+        self.done.append(f"update {n}")
+        return "displayed"
+
+    def set_postfix(self, text: str) -> None:
+        """Show something, as only the pipeline's own bar can."""
+        self.done.append(text)
+
+
+class Pipeline:
+    """What diffusers' pipelines have."""
+
+    def __init__(self) -> None:
+        self.bars: list[Bar] = []
+
+    def progress_bar(self, iterable: Iterable[Any] | None = None, total: int | None = None) -> Bar:
+        """Open a bar."""
+        self.bars.append(Bar(iterable, total))
+        return self.bars[-1]
+
+
+def block(pipeline: Any, steps: int = 3) -> None:
+    """Run a loop in the form of Stable Diffusion."""
+    with pipeline.progress_bar(total=steps) as bar:
+        for _ in range(steps):
+            bar.update()
+
+
+def iterable(pipeline: Any, steps: int = 3) -> None:
+    """Run a loop in the form of the older pipelines."""
+    for _ in pipeline.progress_bar(range(steps)):
+        pass
+
+
+FORMS = pytest.mark.parametrize("run", [block, iterable])
+
+
+@FORMS
+def test_each_step_is_told_as_it_starts(run: Callable[[Any], None]) -> None:
+    """What comes after the last update belongs to one more step, until the loop ends."""
+    seen: list[int | None] = []
+    pipeline = Pipeline()
+    with watch_denoise_loop(pipeline, seen.append) as loop:
+        run(pipeline)
+
+    assert seen == [0, 1, 2, 3, None]
+    assert (loop.num_steps, loop.step) == (3, None)
+    loop.require_entered(pipeline)
+
+
+@FORMS
+def test_a_second_loop_of_the_same_call_counts_on(run: Callable[[Any], None]) -> None:
+    """A refiner's or an upscaler's loop does not start at step 0 again."""
+    seen: list[int | None] = []
+    pipeline = Pipeline()
+    with watch_denoise_loop(pipeline, seen.append) as loop:
+        run(pipeline)
+        run(pipeline)
+
+    assert seen == [0, 1, 2, 3, None, 3, 4, 5, 6, None]
+    assert loop.num_steps == 6
+
+
+def test_several_steps_at_once_are_as_many() -> None:
+    """`update(2)` finishes two."""
+    pipeline = Pipeline()
+    with watch_denoise_loop(pipeline) as loop, pipeline.progress_bar(total=4) as bar:
+        bar.update(2)
+        step = loop.step
+        bar.update(n=2)
+
+    assert (step, loop.num_steps) == (2, 4)
+
+
+def test_the_bar_is_otherwise_the_pipelines_own() -> None:
+    """It is entered, updated and left, gives back what it gives back, and has its own methods."""
+    pipeline = Pipeline()
+    with watch_denoise_loop(pipeline), pipeline.progress_bar(total=1) as bar:
+        shown = bar.update()
+        bar.set_postfix("noise left")
+
+    assert shown == "displayed"
+    assert pipeline.bars[0].total == 1
+    assert pipeline.bars[0].done == ["enter", "update 1", "noise left", "exit"]
+
+
+def test_leaving_an_iterated_loop_early_ends_it() -> None:
+    """A `break` is no reason to count on into what follows."""
+    seen: list[int | None] = []
+    pipeline = Pipeline()
+    with watch_denoise_loop(pipeline, seen.append):
+        for step in pipeline.progress_bar(range(5)):
+            if step == 1:
+                break
+
+    assert seen == [0, 1, None]
+
+
+def test_the_steps_of_a_real_pipeline_are_seen() -> None:
+    """SDXL's loop, from the outside."""
+    pipeline = tiny_sdxl()
+    with watch_denoise_loop(pipeline) as loop:
+        pipeline(**INPUTS)
+
+    assert loop.num_steps == 2
+    assert "progress_bar" not in vars(pipeline)
+
+
+@FORMS
+def test_a_loop_that_fails_is_over_and_nothing_stays_behind(run: Callable[[Any], None]) -> None:
+    """The class's own progress bar is there again, and the next watch begins anew."""
+
+    def fail_at_one(step: int | None) -> None:
+        if step == 1:
+            message = "planted"
+            raise RuntimeError(message)
+
+    pipeline = Pipeline()
+    with pytest.raises(RuntimeError, match="planted"), watch_denoise_loop(pipeline, fail_at_one) as loop:
+        run(pipeline)
+
+    assert loop.step is None
+    assert "progress_bar" not in vars(pipeline)
+    with watch_denoise_loop(pipeline) as again:
+        run(pipeline)
+    assert again.num_steps == 3
+
+
+def test_watches_can_stand_in_each_other_and_each_sees_every_step() -> None:
+    """The outer one still watches when the inner one has ended, also when it failed."""
+
+    def fail_at_two(step: int | None) -> None:
+        if step == 2:
+            message = "planted"
+            raise RuntimeError(message)
+
+    pipeline = Pipeline()
+    with watch_denoise_loop(pipeline) as outer:
+        with pytest.raises(RuntimeError, match="planted"), watch_denoise_loop(pipeline, fail_at_two) as inner:
+            block(pipeline)
+        block(pipeline)
+
+    # The inner watch failed as it went to step 2, before the outer one was told of it.
+    assert (outer.num_steps, inner.num_steps) == (1 + 3, 2)
+    assert "progress_bar" not in vars(pipeline)
+
+
+def test_a_progress_bar_of_the_users_own_stays() -> None:
+    """Somebody who silenced one pipeline by hand finds it silent afterwards."""
+    pipeline: Any = Pipeline()
+    silent = pipeline.progress_bar
+    pipeline.progress_bar = silent
+    with watch_denoise_loop(pipeline) as loop:
+        block(pipeline)
+
+    assert loop.num_steps == 3
+    assert vars(pipeline)["progress_bar"] is silent
+
+
+def test_an_object_without_a_progress_bar_is_refused() -> None:
+    """What a loop is found through, and what lacks it."""
+    with pytest.raises(ProbeError) as error, watch_denoise_loop(object()):
+        pass
+
+    assert str(error.value) == "the denoise loop is found through pipeline.progress_bar(...), which object lacks"
+    assert not has_denoise_loop(object())
+    assert has_denoise_loop(Pipeline())
+
+
+def test_a_call_without_a_loop_is_refused() -> None:
+    """Nothing was watched, so nothing may be said."""
+    pipeline = Pipeline()
+    with watch_denoise_loop(pipeline) as loop:
+        pass
+
+    with pytest.raises(ProbeError) as error:
+        loop.require_entered(pipeline)
+
+    assert str(error.value) == (
+        "the denoise loop is found through pipeline.progress_bar(...), which Pipeline never opened: "
+        "open it around the loop, or pass a callable that is one step"
+    )
+
+
+def test_a_loop_without_steps_is_refused() -> None:
+    """A bar that is opened and never updated marks no step."""
+    pipeline = Pipeline()
+    with watch_denoise_loop(pipeline) as loop, pipeline.progress_bar(total=4):
+        pass
+
+    with pytest.raises(ProbeError) as error:
+        loop.require_entered(pipeline)
+
+    assert str(error.value) == (
+        "Pipeline opened its progress bar, but never called update() on it: no denoise step was finished"
+    )

@@ -1,0 +1,175 @@
+"""The machine is described as it is, and a GPU that is not there is an error that says what is."""
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_diffopt import environment
+from pytest_diffopt.environment import (
+    NoGPUError,
+    accelerator_kind,
+    capture_environment,
+    distribution_version,
+    gpu_name,
+    slug,
+    torch_device,
+)
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.records import Device
+
+
+@pytest.fixture(autouse=True)
+def _captured_anew() -> Iterator[None]:
+    """An environment is captured once; a test that replaces the machine must not leave its own behind."""
+    capture_environment.cache_clear()
+    yield
+    capture_environment.cache_clear()
+
+
+def with_accelerators(monkeypatch: pytest.MonkeyPatch, **names: str | None) -> None:
+    """Replace torch's modules of accelerators: each is available, with this name where it has one."""
+
+    def module_of(kind: str) -> Any:
+        module = SimpleNamespace(is_available=lambda: kind in names)
+        if names.get(kind):
+            module.get_device_name = lambda number: f"{names[kind]} {number}"
+        return module
+
+    monkeypatch.setattr(torch, "get_device_module", module_of)
+
+
+@pytest.mark.parametrize(
+    ("available", "kind"),
+    [
+        ({}, ""),
+        ({"cuda": "NVIDIA H200"}, "cuda"),
+        ({"xpu": "Arc"}, "xpu"),
+        ({"mps": None}, "mps"),
+        ({"mps": None, "cuda": "NVIDIA H200"}, "cuda"),
+    ],
+)
+def test_the_accelerator_is_the_one_that_is_available(
+    monkeypatch: pytest.MonkeyPatch, available: dict[str, str | None], kind: str
+) -> None:
+    """Its kind, or an empty text; pipelines are built there, or on the CPU."""
+    with_accelerators(monkeypatch, **available)
+
+    assert accelerator_kind() == kind
+    assert torch_device(Device.CUDA) == (kind or "cpu")
+    assert torch_device(Device.SIMULATED) == torch_device(Device.CPU) == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "hip", "reason"),
+    [
+        (None, None, "is a build for the CPU only"),
+        ("13.0", None, "is built for 13.0, but sees no GPU"),
+        (None, "7.1", "is built for 7.1, but sees no GPU"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, cuda: str | None, hip: str | None, reason: str
+) -> None:
+    """It says whether torch was built for one, so that a user knows what to install or to plug in."""
+    with_accelerators(monkeypatch)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", hip)
+
+    with pytest.raises(NoGPUError) as error:
+        capture_environment(Device.CUDA)
+
+    assert str(error.value) == (
+        f"--gpu needs a GPU that torch can use, and there is none: torch {torch.__version__} {reason}"
+    )
+    assert isinstance(error.value, DiffoptError)
+
+
+def test_a_gpu_is_called_what_it_calls_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one; its folder is the slug of that."""
+    with_accelerators(monkeypatch, cuda="NVIDIA H200")
+    captured = capture_environment(Device.CUDA)
+
+    assert gpu_name() == captured.device_name == "NVIDIA H200 0"
+    assert captured.device_slug == "nvidia-h200-0"
+
+
+def test_a_gpu_without_a_name_is_called_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's has none."""
+    with_accelerators(monkeypatch, mps=None)
+
+    assert gpu_name() == "mps"
+
+
+def test_the_simulated_gpu_is_the_same_on_every_machine() -> None:
+    """Its baselines hold everywhere, so its name tells of no machine."""
+    captured = capture_environment(Device.SIMULATED)
+
+    assert (captured.device_slug, captured.device_name) == ("simulated", "the simulated GPU")
+
+
+def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed is left out."""
+    monkeypatch.setattr(environment, "_DISTRIBUTIONS", ("torch", "no-such-distribution"))
+
+    assert capture_environment(Device.SIMULATED).versions == {
+        "python": platform.python_version(),
+        "torch": version("torch"),
+    }
+
+
+def test_a_distribution_that_is_not_installed_says_so() -> None:
+    """In words, where a version would stand."""
+    assert distribution_version("no-such-distribution") == "not installed"
+    assert distribution_version("torch") == version("torch")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "processor", "name"),
+    [
+        ("vendor_id\t: x\nmodel name\t: AMD EPYC 9V74\nmodel name\t: AMD EPYC 9V74\n", "x86", "AMD EPYC 9V74"),
+        ("Hardware\t: x\n", "aarch64", "aarch64"),
+        (None, "arm", "arm"),
+        (None, "", platform.machine()),
+    ],
+)
+def test_a_cpu_is_called_by_its_model(
+    monkeypatch: pytest.MonkeyPatch, cpuinfo: str | None, processor: str, name: str
+) -> None:
+    """Linux tells it, other systems tell what they tell; its folder says that it is a CPU's."""
+
+    def read(_path: Path, *, encoding: str) -> str:
+        assert encoding == "utf-8"
+        if cpuinfo is None:
+            raise FileNotFoundError
+        return cpuinfo
+
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(platform, "processor", lambda: processor)
+    captured = capture_environment(Device.CPU)
+
+    assert (captured.device_name, captured.device_slug) == (name, "cpu-" + slug(name))
+
+
+def test_an_environment_is_captured_once() -> None:
+    """It does not change while tests run."""
+    assert capture_environment(Device.CPU) is capture_environment(Device.CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("NVIDIA H200", "nvidia-h200"),
+        ("NVIDIA GeForce RTX 4090 (24 GB)", "nvidia-geforce-rtx-4090-24-gb"),
+        ("  Apple__M4 Max! ", "apple-m4-max"),
+        ("Intel(R) Arc(TM)", "intel-r-arc-tm"),
+    ],
+)
+def test_a_name_becomes_a_folder(name: str, folder: str) -> None:
+    """Lower case, digits and single hyphens."""
+    assert slug(name) == folder
