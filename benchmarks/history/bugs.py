@@ -45,6 +45,7 @@ class Bug:
 
 
 _RED_TODAY = {"0.42.1": Colour.RED}
+_GREEN_TODAY = {"0.42.1": Colour.GREEN}
 # #11696 set the scheduler's first index in Flux; the same search is still in these.
 _LIKE_FLUX = {
     "sd3": "StableDiffusion3Pipeline",
@@ -100,6 +101,31 @@ BUGS: tuple[Bug, ...] = (
         case="cogvideox_memory",
         expected={"0.30.3": Colour.GREEN, "0.31.0": Colour.RED},
         accepted_on="0.30.3",
+    ),
+    Bug(
+        name="hunyuan-graph-break",
+        title="HunyuanVideo: a mask filled up to a tensor's value breaks the graph",
+        number=11457,
+        case="graph_breaks",
+        arguments=("HunyuanVideoTransformer3DModel",),
+        expected={"0.33.1": Colour.RED, "0.34.0": Colour.GREEN},
+    ),
+    # It broke the graphs of lazy tensors, not Dynamo's: so as it was it is green, and what it came to there is planted.
+    Bug(
+        name="vae-dtype-planted",
+        title="VAE: a weight's value is asked for (planted)",
+        number=12512,
+        case="graph_breaks",
+        arguments=("vae-planted",),
+        expected=_RED_TODAY,
+    ),
+    Bug(
+        name="vae-dtype",
+        title="VAE: a weight's dtype is asked for (as it was)",
+        number=12512,
+        case="graph_breaks",
+        arguments=("vae-as-it-was",),
+        expected=_GREEN_TODAY,
     ),
     *(
         Bug(

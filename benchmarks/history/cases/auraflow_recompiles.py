@@ -45,7 +45,7 @@ def watch() -> Verdict:
         joint_attention_dim=32,
         pos_embed_max_size=_GRID**2,
     ).eval()
-    compiled = torch.compile(transformer, backend="aot_eager", dynamic=True)
+    compiled: Any = torch.compile(transformer, backend="aot_eager", dynamic=True)
 
     def call(inputs: Mapping[str, Any]) -> object:
         with torch.no_grad():
