@@ -1,7 +1,7 @@
 """Replay real regressions of diffusers: `make history`, or `python -m benchmarks.history.replay --only flux-syncs`.
 
 Each bug runs on the releases before and after its mend, each release in an environment of its own, and one of our
-guards judges it. The table says which colour was expected and which was seen; the exit code is 1 when any of them differs.
+guards judges it. The table says which colour was expected and which was seen; the exit code is 1 when any differs.
 """
 
 import argparse
