@@ -10,7 +10,7 @@ gate test: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
 
-.PHONY: install gate gpu test lint format benchmarks clean
+.PHONY: install gate gpu test lint format benchmarks history clean
 
 install: $(INSTALLED)
 
@@ -47,5 +47,11 @@ format: $(INSTALLED)
 benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/start_up.py
 
+# Real regressions of diffusers, each on the releases before and after its mend; needs the network the first time.
+# More options, as in: make history HISTORY_ARGS="--only flux-syncs --json history.json"
+HISTORY_ARGS ?=
+history: $(INSTALLED)
+	$(BIN)/python -m benchmarks.history.replay $(HISTORY_ARGS)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .history .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

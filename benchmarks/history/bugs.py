@@ -23,7 +23,7 @@ class Bug:
     Attributes:
         name: what `--only` takes.
         title: what was wrong, in a few words.
-        number: of the issue or pull request of huggingface/diffusers.
+        number: of the issue or pull request of huggingface/diffusers; 0 where there is none.
         case: the module in `cases/` that makes the smallest trigger and lets a guard judge it.
         arguments: what the case's `watch` takes.
         expected: the colour that each release must show.
@@ -32,7 +32,7 @@ class Bug:
 
     name: str
     title: str
-    number: int
+    number: int = 0
     case: str
     arguments: tuple[str, ...] = ()
     expected: Mapping[str, Colour]
@@ -40,11 +40,12 @@ class Bug:
 
     @property
     def link(self) -> str:
-        """Where it was reported or mended."""
-        return f"https://github.com/huggingface/diffusers/pull/{self.number}"
+        """Where it was reported or mended; empty where nobody did."""
+        return f"https://github.com/huggingface/diffusers/pull/{self.number}" if self.number else ""
 
 
 _RED_TODAY = {"0.42.1": Colour.RED}
+_GREEN_TODAY = {"0.42.1": Colour.GREEN}
 # #11696 set the scheduler's first index in Flux; the same search is still in these.
 _LIKE_FLUX = {
     "sd3": "StableDiffusion3Pipeline",
@@ -101,6 +102,31 @@ BUGS: tuple[Bug, ...] = (
         expected={"0.30.3": Colour.GREEN, "0.31.0": Colour.RED},
         accepted_on="0.30.3",
     ),
+    Bug(
+        name="hunyuan-graph-break",
+        title="HunyuanVideo: a mask filled up to a tensor's value breaks the graph",
+        number=11457,
+        case="graph_breaks",
+        arguments=("HunyuanVideoTransformer3DModel",),
+        expected={"0.33.1": Colour.RED, "0.34.0": Colour.GREEN},
+    ),
+    # It broke the graphs of lazy tensors, not Dynamo's: so as it was it is green, and what it came to there is planted.
+    Bug(
+        name="vae-dtype-planted",
+        title="VAE: a weight's value is asked for (planted)",
+        number=12512,
+        case="graph_breaks",
+        arguments=("vae-planted",),
+        expected=_RED_TODAY,
+    ),
+    Bug(
+        name="vae-dtype",
+        title="VAE: a weight's dtype is asked for (as it was)",
+        number=12512,
+        case="graph_breaks",
+        arguments=("vae-as-it-was",),
+        expected=_GREEN_TODAY,
+    ),
     *(
         Bug(
             name=f"{name}-syncs",
@@ -116,7 +142,6 @@ BUGS: tuple[Bug, ...] = (
         Bug(
             name=f"{name}-syncs",
             title=f"{scheduler}: syncs in step(), still there",
-            number=11696,
             case="scheduler_syncs",
             arguments=(scheduler,),
             expected=_RED_TODAY,

@@ -14,7 +14,7 @@ from pathlib import Path
 # The last releases that old diffusers can be imported with: it knows neither transformers 5 nor huggingface_hub 2.
 _OLD_COMPANIONS = ("transformers==4.57.6", "huggingface_hub==0.36.0", "tokenizers==0.22.1")
 # diffusers 0.37 to 0.40 ask the hub through httpx themselves.
-_WITH_HTTPX = (*_OLD_COMPANIONS, "httpx==0.28.1", "httpcore==1.0.9")
+_HTTPX = ("httpx==0.28.1", "httpcore==1.0.9")
 
 #: What each release of diffusers is run with; what is not named comes from the project's environment, torch above all.
 PINS = {
@@ -22,10 +22,10 @@ PINS = {
     "0.31.0": ("diffusers==0.31.0", *_OLD_COMPANIONS),
     "0.33.1": ("diffusers==0.33.1", *_OLD_COMPANIONS),
     "0.34.0": ("diffusers==0.34.0", *_OLD_COMPANIONS),
-    "0.37.1": ("diffusers==0.37.1", *_WITH_HTTPX),
-    "0.38.0": ("diffusers==0.38.0", *_WITH_HTTPX),
-    "0.39.0": ("diffusers==0.39.0", *_WITH_HTTPX),
-    "0.40.0": ("diffusers==0.40.0", *_WITH_HTTPX),
+    "0.37.1": ("diffusers==0.37.1", *_OLD_COMPANIONS, *_HTTPX),
+    "0.38.0": ("diffusers==0.38.0", *_OLD_COMPANIONS, *_HTTPX),
+    "0.39.0": ("diffusers==0.39.0", *_OLD_COMPANIONS, *_HTTPX),
+    "0.40.0": ("diffusers==0.40.0", "huggingface_hub==1.33.0", *_HTTPX),
     "0.42.1": ("diffusers==0.42.1",),
 }
 #: Told to every release that it is not there: each diffusers knows the torchao of its own days only.

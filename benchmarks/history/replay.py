@@ -1,7 +1,7 @@
 """Replay real regressions of diffusers: `make history`, or `python -m benchmarks.history.replay --only flux-syncs`.
 
-Each bug runs on the releases before and after its mend, each release in an environment of its own, and one of our guards
-judges it. The table says which colour was expected and which was seen; the exit code is 1 when any of them differs.
+Each bug runs on the releases before and after its mend, each release in an environment of its own, and one of our
+guards judges it. The table says which colour was expected and which was seen; the exit code is 1 when any differs.
 """
 
 import argparse
@@ -175,25 +175,24 @@ def table(rows: Sequence[Row]) -> list[str]:
     """Return the lines of a Markdown table, its columns aligned."""
     texts = [_COLUMNS, *(row.cells() for row in rows)]
     widths = [max(len(text[column]) for text in texts) for column in range(len(_COLUMNS))]
-    lines = [
-        "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(text, widths, strict=True)) + " |" for text in texts
-    ]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+    header, *lines = (_line(text, widths) for text in texts)
+    return [header, _line(["-" * width for width in widths], widths), *lines]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)) + " |"
 
 
 def problems(rows: Sequence[Row]) -> list[str]:
     """Return lines about each colour that is not the expected one, and one that counts."""
-    lines = []
-    for row in rows:
-        if not row.is_right:
-            lines += [
-                "",
-                f"{row.bug.name} on {row.release}: {row.expected} expected, {row.seen.colour} seen",
-                row.seen.said,
-            ]
-            lines += row.seen.explanation or row.seen.output.splitlines()
-    right = sum(row.is_right for row in rows)
-    return [*lines, "", f"{right} of {len(rows)} as expected"]
+    wrong = [row for row in rows if not row.is_right]
+    lines = [line for row in wrong for line in _problem(row)]
+    return [*lines, "", f"{len(rows) - len(wrong)} of {len(rows)} as expected"]
+
+
+def _problem(row: Row) -> list[str]:
+    headline = f"{row.bug.name} on {row.release}: {row.expected} expected, {row.seen.colour} seen"
+    return ["", headline, row.seen.said, *(row.seen.explanation or row.seen.output.splitlines())]
 
 
 def as_json(rows: Sequence[Row]) -> str:

@@ -11,6 +11,9 @@ from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.probes.compilation import CompileLog, watch_recompiles
 from pytest_diffopt.records import Device, Subject
 
+# Latents are cut into patches of 2 x 2, so latents of twice the grid's side fill it.
+_GRID = 16
+
 
 class _Inputs(dict[str, Any]):
     """The keywords of a call, with the name that a failure gives it."""
@@ -25,7 +28,10 @@ class _Inputs(dict[str, Any]):
 
 
 def watch() -> Verdict:
-    """Compile once, and call with two sizes."""
+    """Compile once, and call with two sizes, the second as large as the model's grid of positions.
+
+    Slicing that grid made Dynamo assume "not the whole of it", a guard that fails only there.
+    """
     torch.manual_seed(0)
     transformer = diffusers.AuraFlowTransformer2DModel(
         sample_size=32,
@@ -37,9 +43,9 @@ def watch() -> Verdict:
         num_attention_heads=4,
         caption_projection_dim=32,
         joint_attention_dim=32,
-        pos_embed_max_size=256,
+        pos_embed_max_size=_GRID**2,
     ).eval()
-    compiled = torch.compile(transformer, backend="aot_eager", dynamic=True)
+    compiled: Any = torch.compile(transformer, backend="aot_eager", dynamic=True)
 
     def call(inputs: Mapping[str, Any]) -> object:
         with torch.no_grad():
@@ -49,7 +55,7 @@ def watch() -> Verdict:
         record = watch_recompiles(
             log,
             call,
-            [_Inputs(16), _Inputs(24)],
+            [_Inputs(_GRID), _Inputs(2 * _GRID)],
             start=log.mark(),
             subject=Subject(
                 pipeline="AuraFlowTransformer2DModel", scale="tiny", recipe="compile(dynamic=True)", device=Device.CPU

@@ -13,7 +13,7 @@ _SUBJECT = Subject(pipeline="AuraFlowPipeline", scale="tiny", recipe="fp16", dev
 
 
 def watch() -> Verdict:
-    """Call once, which must work, and then twice to compare: an error in these turns a test red as a difference does."""
+    """Call once, which must work, and then twice to compare: an error there is as red as a difference."""
     pipeline = _pipeline()
     embeds = {prefix + "prompt_embeds": torch.randn(1, 7, 32).half() for prefix in ("", "negative_")}
     masks = {prefix + "prompt_attention_mask": torch.ones(1, 7) for prefix in ("", "negative_")}

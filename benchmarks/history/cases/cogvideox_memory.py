@@ -1,6 +1,7 @@
 """CogVideoX: how much memory the VAE holds while it decodes, against what an earlier release held."""
 
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import torch
@@ -22,7 +23,7 @@ _FLOOR_BYTES = 1_048_576
 class _Decode(nn.Module):
     """What is called is the module that is watched; of a VAE only the decoder is wanted."""
 
-    def __init__(self, vae: nn.Module) -> None:
+    def __init__(self, vae: Any) -> None:
         super().__init__()
         self.vae = vae
 
