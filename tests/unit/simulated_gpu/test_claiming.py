@@ -12,7 +12,7 @@ from pytest_diffopt.simulated_gpu import SimulatedGPU, _torch_private
 
 def run(code: str) -> str:
     """Run Python code in a process of its own; return what it printed."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
