@@ -46,6 +46,7 @@ format: $(INSTALLED)
 # What we claim about ourselves, measured.
 benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/start_up.py
+	$(BIN)/python benchmarks/full_size.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -41,7 +41,7 @@ class OwnPipeline:
     def __call__(self, prompt: str, num_inference_steps: int = 3) -> Any:
         """Make a picture of four numbers."""
         denoiser, vae = self.components.values()
-        latents = torch.full((1, 8), float(len(prompt)), device=denoiser.weight.device)  # type: ignore[arg-type]
+        latents = torch.full((1, 8), float(len(prompt)), device=denoiser.weight.device)
         with self.progress_bar(total=num_inference_steps) as bar:
             for _ in range(num_inference_steps):
                 latents = denoiser(latents)

@@ -179,3 +179,24 @@ def test_help_needs_no_torch() -> None:
     code = "import sys, pytest_diffopt.__main__; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603 - our own code
+
+
+def test_full_size_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
+    """The published architecture is counted without its weights: 2.57 billion UNet parameters, 6.76 TFLOPs a picture."""
+    assert profile("sdxl", "--scale", "full", "--steps", "1", "--json") == 0
+
+    written = json.loads(capsys.readouterr().out)
+    (step,) = written["steps"]
+    assert step["flops"] == 13_522_472_796_160  # two pictures: with the prompt and without
+    assert step["waits"] == []
+    assert 6.9e9 < written["weights_bytes"] < 7e9
+    assert written["weights_bytes"] < written["peak_memory_bytes"] < 10e9
+
+
+def test_full_size_flux(capsys: pytest.CaptureFixture[str]) -> None:
+    """A function that builds FLUX.1-dev's published architecture on the meta device is profiled as it is."""
+    assert profile("tests.examples.flux_without_weights:build", "--steps", "1", "--json") == 0
+
+    written = json.loads(capsys.readouterr().out)
+    assert (written["pipeline"], len(written["steps"])) == ("FluxPipeline", 1)
+    assert 33e9 < written["weights_bytes"] < 35e9

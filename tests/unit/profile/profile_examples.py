@@ -42,7 +42,7 @@ def a_phase(name: str, *, flops: int = 2 * 10**12, syncs: int = 0, peak_bytes: i
 
 def a_profile(*steps: Phase, **changes: Any) -> PipelineProfile:
     """Describe a call with these steps."""
-    fields = {
+    fields: dict[str, Any] = {
         "card": card("nvidia-h200"),
         "dtypes": frozenset({torch.bfloat16}),
         "weights_bytes": 5 * 10**9,
