@@ -182,7 +182,7 @@ def test_help_needs_no_torch() -> None:
 
 
 def test_full_size_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
-    """The published architecture is counted without its weights: 2.57 billion UNet parameters, 6.76 TFLOPs a picture."""
+    """The published architecture is counted without its weights, at the FLOPs of its 2.57 billion UNet parameters."""
     assert profile("sdxl", "--scale", "full", "--steps", "1", "--json") == 0
 
     written = json.loads(capsys.readouterr().out)
