@@ -46,6 +46,7 @@ format: $(INSTALLED)
 # What we claim about ourselves, measured.
 benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/start_up.py
+	$(BIN)/python benchmarks/full_size.py
 
 # Real regressions of diffusers, each on the releases before and after its mend; needs the network the first time.
 # More options, as in: make history HISTORY_ARGS="--only flux-syncs --json history.json"

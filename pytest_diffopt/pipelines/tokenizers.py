@@ -24,3 +24,16 @@ def byte_level_clip_tokenizer(*, vocab_size: int = 514, max_length: int = 77, pa
         model_max_length=max_length,
         pad_token="<|endoftext|>" if pad_with_end else "!",
     )
+
+
+def character_level_t5_tokenizer(*, max_length: int = 512) -> Any:
+    """Build a `T5Tokenizer` whose vocabulary is the printable ASCII characters and the start of a word.
+
+    Args:
+        max_length: tokens of a prompt, the end included.
+    """
+    from transformers import T5Tokenizer  # noqa: PLC0415 - transformers is slow to import
+
+    letters = (chr(code) for code in range(ord("!"), ord("~") + 1))
+    tokens = ["<pad>", "</s>", "<unk>", "▁", *letters]
+    return T5Tokenizer(vocab=[(token, 0.0) for token in tokens], extra_ids=0, model_max_length=max_length)

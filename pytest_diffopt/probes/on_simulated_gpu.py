@@ -17,7 +17,7 @@ _VALUES_KEPT_OF_LARGER = 4096
 
 
 @contextmanager
-def on_simulated_gpu(target: Any, *, card: str = "nvidia-h200") -> Iterator[SimulatedGPU]:
+def on_simulated_gpu(target: Any, *, card: str = "nvidia-h200", computes_small: bool = True) -> Iterator[SimulatedGPU]:
     """Move a pipeline or module to a simulated GPU; a bare callable has nothing to move.
 
     A small pipeline is really computed. Of a large one only small tensors have values; where the host reads another
@@ -26,10 +26,12 @@ def on_simulated_gpu(target: Any, *, card: str = "nvidia-h200") -> Iterator[Simu
     Args:
         target: what is moved.
         card: the name of the card that is simulated.
+        computes_small: really compute a small pipeline; counting needs no values.
     """
     modules = modules_of(target).values()
     num_parameters = sum(parameter.numel() for module in modules for parameter in module.parameters())
-    real_up_to = math.inf if num_parameters <= _COMPUTED_UP_TO_PARAMETERS else _VALUES_KEPT_OF_LARGER
+    is_computed = computes_small and num_parameters <= _COMPUTED_UP_TO_PARAMETERS
+    real_up_to = math.inf if is_computed else _VALUES_KEPT_OF_LARGER
     with SimulatedGPU(card, real_up_to=real_up_to, invent_values=True) as gpu:
         for part in getattr(target, "components", {}).values():
             if part is not None and not isinstance(part, torch.nn.Module):

@@ -29,7 +29,7 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
         " pipeline, or a pipeline and its inputs",
     )
     parser.add_argument(
-        "--scale", type=Scale, choices=list(Scale), default=Scale.TINY, help="how large (default: tiny)"
+        "--scale", choices=[*map(str, Scale)], default=str(Scale.TINY), help="how large (default: tiny)"
     )
     parser.add_argument("--card", default=DEFAULT_CARD, help="the card to simulate (default: %(default)s)")
     parser.add_argument(
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     """
     request = ProfileRequest(
         target=options.target,
-        scale=options.scale,
+        scale=Scale(options.scale),
         card=options.card,
         recipe=options.recipe,
         num_steps=options.steps,
@@ -102,8 +102,7 @@ def _say(line: str, *, shows_progress: bool) -> None:
 
 
 def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        msg = f"must be at least 1, got: {text}"
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"must be a whole number of at least 1, got: {text}"
         raise argparse.ArgumentTypeError(msg)
-    return number
+    return int(text)

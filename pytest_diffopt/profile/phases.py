@@ -106,7 +106,7 @@ def profile_call(pipeline: Any, inputs: Mapping[str, Any], *, card: str) -> Pipe
         ProbeError: the pipeline has no denoise loop.
         PipelineError: the call failed.
     """
-    with on_simulated_gpu(pipeline, card=card) as gpu:
+    with on_simulated_gpu(pipeline, card=card, computes_small=False) as gpu:
         clock = _PhaseClock(gpu)
         arguments = moved(dict(inputs), gpu.device)
         with watch_denoise_loop(pipeline, clock.follow) as loop:

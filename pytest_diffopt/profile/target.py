@@ -51,6 +51,9 @@ def find_target(request: ProfileRequest) -> Target:
         found = _from_folder(request)
     elif ":" in request.target:
         found = _from_function(request)
+    elif "/" in request.target or "\\" in request.target:
+        msg = f"{request.target}: there is no such folder"
+        raise PipelineError(msg)
     else:
         found = _registered(request)
         recipe = recipe or parse_recipe(_RECIPE_OF_REGISTERED)

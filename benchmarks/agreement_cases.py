@@ -1,0 +1,99 @@
+"""The cases that run on the simulated GPU and on a real one: small, and the same on both."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import diffusers
+import torch
+
+from pytest_diffopt.pipelines.registry import find_pipeline
+from pytest_diffopt.pipelines.scale import Scale
+
+_SCHEDULERS = (
+    "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler", "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler", "PNDMScheduler", "UniPCMultistepScheduler",
+)  # fmt: skip
+_STEPS = 4
+_SHAPE = (1, 4, 16, 16)
+# Enough to see that the simulated side works where there is no card.
+_WITHOUT_CARD = ("EulerDiscreteScheduler", "DDIMScheduler")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """Something to run on both.
+
+    Attributes:
+        name: readable and unique.
+        prepare: makes everything on a device, and returns the call that is watched.
+    """
+
+    name: str
+    prepare: Callable[[torch.device], Callable[[], object]]
+
+
+def cases(*, with_card: bool) -> Iterator[Case]:
+    """Return every case, or a tiny subset where nothing can be compared."""
+    for name in _SCHEDULERS if with_card else _WITHOUT_CARD:
+        yield Case(name=name, prepare=_scheduler(name))
+    if with_card:
+        yield Case(name="sdxl (tiny)", prepare=_sdxl)
+        yield from _rows()
+
+
+def _scheduler(name: str) -> Callable[[torch.device], Callable[[], object]]:
+    def prepare(device: torch.device) -> Callable[[], object]:
+        scheduler = getattr(diffusers, name)(num_train_timesteps=1000)
+        scheduler.set_timesteps(_STEPS, device=device)
+        unet = _unet().to(device)
+        latents = torch.randn(_SHAPE, generator=torch.Generator().manual_seed(0)).to(device)
+        return lambda: _denoise(scheduler, unet, latents)
+
+    return prepare
+
+
+@torch.no_grad()
+def _denoise(scheduler: Any, unet: Any, latents: torch.Tensor) -> torch.Tensor:
+    scale = getattr(scheduler, "scale_model_input", lambda sample, _: sample)
+    for timestep in scheduler.timesteps:
+        noise = unet(scale(latents, timestep), timestep).sample
+        latents = scheduler.step(noise, timestep, latents).prev_sample
+    return latents
+
+
+def _unet() -> Any:
+    torch.manual_seed(0)
+    return diffusers.UNet2DModel(
+        sample_size=_SHAPE[-1],
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        norm_num_groups=8,
+    ).eval()
+
+
+def _sdxl(device: torch.device) -> Callable[[], object]:
+    family = find_pipeline("sdxl")
+    pipeline = family.build_tiny()
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.to(device)
+    return lambda: pipeline(**family.inputs(Scale.TINY))
+
+
+def _rows() -> Iterator[Case]:
+    """Return the calls that prove the rows of the table of waits."""
+    from tests.unit.simulated_gpu.test_cuda_semantics import CASES, Things  # noqa: PLC0415 - only where pytest is
+
+    for row in CASES:
+
+        def prepare(device: torch.device, call: Callable[[Any], object] = row.call) -> Callable[[], object]:
+            things = Things(device)
+            return lambda: call(things)
+
+        yield Case(name=f"row: {row.name}", prepare=prepare)

@@ -1,0 +1,90 @@
+"""What counting a full-size pipeline costs on this machine: `python benchmarks/full_size.py`.
+
+Each pipeline is profiled in a process of its own, from starting Python to the finished report: the published
+architecture in bfloat16, 1024 x 1024 pixels, all steps and the VAE's decoder.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+_MOST_SECONDS = 15.0
+_MOST_BYTES = 3 * 2**30
+_CASES = {
+    "sdxl, 30 steps": ["sdxl", "--scale", "full", "--steps", "30"],
+    "FLUX.1-dev, 28 steps": ["tests.examples.flux_without_weights:build"],
+}
+_RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What one profile cost.
+
+    Attributes:
+        case: what was profiled.
+        seconds: from start to end.
+        cpu_seconds: of them, the time that a core worked for it; on a busy machine the truer figure.
+        peak_rss_bytes: most memory that the process held.
+        flops: the FLOPs that were counted: figures can be compared only where these are equal.
+    """
+
+    case: str
+    seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+    flops: int
+
+
+def main() -> int:
+    """Print the costs; the exit code is 1 when a promise is broken."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    as_json = parser.parse_args().json
+    costs = [_measure(case, arguments) for case, arguments in _CASES.items()]
+    print(json.dumps([asdict(cost) for cost in costs], indent=2) if as_json else _table(costs))
+    return int(any(cost.seconds > _MOST_SECONDS or cost.peak_rss_bytes > _MOST_BYTES for cost in costs))
+
+
+def _measure(case: str, arguments: Sequence[str]) -> Cost:
+    command = [sys.executable, "-m", "pytest_diffopt", "profile", *arguments, "--json"]
+    with tempfile.TemporaryFile("w+") as report:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=_ROOT, stdout=report)
+        _, status, usage = os.wait4(process.pid, 0)  # the one call that tells what this child alone used
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        report.seek(0)
+        flops = json.load(report)["total"]["flops"]
+    return Cost(
+        case=case,
+        seconds=seconds,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        peak_rss_bytes=usage.ru_maxrss * _RSS_UNIT_BYTES,
+        flops=flops,
+    )
+
+
+def _table(costs: Sequence[Cost]) -> str:
+    rows = [
+        f"{cost.case:<22}{cost.seconds:>9.1f} s{cost.cpu_seconds:>9.1f} s{cost.peak_rss_bytes / 2**30:>9.2f} GiB"
+        f"{cost.flops / 1e12:>10.1f} TFLOPs"
+        for cost in costs
+    ]
+    heading = f"{'':<22}{'wall':>11}{'CPU':>11}{'peak RSS':>13}{'counted':>17}"
+    promise = f"promised: at most {_MOST_SECONDS:g} s and {_MOST_BYTES / 2**30:g} GiB each"
+    return "\n".join([heading, *rows, promise])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""How the readings of the simulated and a real GPU are joined and shown; the readings are made up."""
+
+from benchmarks.agreement import Agreement, Reading, report, summary
+
+
+def reading(syncs: dict[str, int], *, flops: int = 10, peak_bytes: int = 1000) -> Reading:
+    """Describe what one side saw."""
+    return Reading(syncs=syncs, waits=sum(syncs.values()), flops=flops, operations=5, peak_bytes=peak_bytes)
+
+
+SAME = Agreement(case="same", simulated=reading({"a.py:1": 2}), real=reading({"a.py:1": 2}))
+OTHER = Agreement(
+    case="other",
+    simulated=reading({"a.py:1": 3, "b.py:2": 1}),
+    real=reading({"a.py:1": 1, "c.py:3": 4}, flops=12, peak_bytes=2000),
+)
+
+
+def test_syncs_are_joined_by_line() -> None:
+    """Each sync is seen by both or by one side, counted a line."""
+    assert OTHER.seen_by_both == {"a.py:1": 1}
+    assert OTHER.only_simulated == {"a.py:1": 2, "b.py:2": 1}
+    assert OTHER.only_real == {"c.py:3": 4}
+
+
+def test_agreement() -> None:
+    """A case agrees on syncs, FLOPs and peak memory each by itself."""
+    assert SAME.agrees_on_syncs
+    assert SAME.agrees_on_flops
+    assert SAME.agrees_on_peak
+    assert not OTHER.agrees_on_syncs
+    assert not OTHER.agrees_on_flops
+    assert not OTHER.agrees_on_peak
+
+
+def test_peaks_of_nothing() -> None:
+    """Two that allocate nothing agree; one that does and one that does not cannot be divided."""
+    nothing, something = reading({}, peak_bytes=0), reading({}, peak_bytes=512)
+
+    assert Agreement(case="", simulated=nothing, real=nothing).peak_ratio == 1.0
+    assert Agreement(case="", simulated=something, real=nothing).peak_ratio is None
+
+
+def test_report_names_each_disagreement() -> None:
+    """The table is followed by every line that only one side saw, by the failures and by the sums."""
+    assert list(report([SAME, OTHER], {"third": "RuntimeError: no"})) == [
+        "case   syncs both  only simulated  only real  waits / traced    FLOPs  ops / launches   peak",
+        "same            2               0          0           2 / 2    equal           5 / 5  1.000",
+        "other           1               3          4           4 / 5  10 / 12           5 / 5  0.500",
+        "only simulated: 2 x a.py:1 (other)",
+        "only simulated: 1 x b.py:2 (other)",
+        "only real: 4 x c.py:3 (other)",
+        "",
+        "not compared, because the case failed:",
+        "  third: RuntimeError: no",
+        "",
+        "of 2 cases: the same syncs in 1, equal FLOPs in 1, peak memory within 3% in 1",
+    ]
+
+
+def test_summary_of_nothing() -> None:
+    """No case is no agreement."""
+    assert summary([]) == "of 0 cases: the same syncs in 0, equal FLOPs in 0, peak memory within 3% in 0"
