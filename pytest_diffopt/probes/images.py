@@ -36,7 +36,8 @@ def compare_images(images: Any, reference: Any, subject: Subject) -> ImageRecord
         msg = f"pictures must be at least {_SSIM_WINDOW} x {_SSIM_WINDOW} pixels for SSIM, got: {ours.shape[1:3]}"
         raise ProbeError(msg)
     pairs = zip(ours, theirs, strict=True)
-    return ImageRecord(subject=subject, differences=tuple(_difference(one, other) for one, other in pairs))
+    with np.errstate(invalid="ignore"):  # infinities are told as a defect, not as numpy's warning
+        return ImageRecord(subject=subject, differences=tuple(_difference(one, other) for one, other in pairs))
 
 
 def _difference(image: Pixels, reference: Pixels) -> ImageDifference:
