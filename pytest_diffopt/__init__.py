@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.syncs import AllowedSyncs
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.recipes.grammar import parse_recipe
-    from pytest_diffopt.stored_gates import LatencyGate, MemoryGate
+    from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
 
 _HOMES = {
     "AllowedSyncs": "guards.syncs",
+    "CountGate": "stored_gates",
     "ImageThresholds": "guards.images",
     "LatencyGate": "stored_gates",
     "MemoryGate": "stored_gates",
@@ -44,6 +45,7 @@ _HOMES = {
 
 __all__ = [
     "AllowedSyncs",
+    "CountGate",
     "ImageThresholds",
     "LatencyGate",
     "MemoryGate",

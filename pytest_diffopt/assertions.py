@@ -20,7 +20,7 @@ from pytest_diffopt.guards.images import ImageThresholds, judge_images
 from pytest_diffopt.guards.ratio import judge_ratio
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
-from pytest_diffopt.guards.verdict import RED, UNPROVEN, Verdict
+from pytest_diffopt.guards.verdict import UNPROVEN, Verdict
 from pytest_diffopt.ledger import entry_of
 from pytest_diffopt.records import AppliedRecord, Concern, Device, Record, Subject
 
@@ -197,7 +197,7 @@ def conclude(record: Record, verdict: Verdict) -> None:
     test = active_test()
     test.entries.append(entry_of(test.nodeid, verdict, record))
     text = "\n".join(verdict.explanation)
-    if verdict.outcome in RED:
+    if verdict.is_red:
         pytest.fail(text, pytrace=False)
     if verdict.outcome in UNPROVEN:
         pytest.skip(text)

@@ -7,6 +7,9 @@ import pytest
 
 from pytest_diffopt.options import Settings
 
+#: A test that uses one of these has a baseline file of its own.
+OWNING_FIXTURES = frozenset({"count_baseline", "latency_baseline", "memory_baseline"})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:

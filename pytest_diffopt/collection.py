@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
+from pytest_diffopt.cases import OWNING_FIXTURES, case_of
 from pytest_diffopt.errors import MarkerError
 from pytest_diffopt.markers import NamedPipeline, belongs_to_diffopt, gpu_needs
 from pytest_diffopt.options import Settings
@@ -16,6 +17,7 @@ def check_collected(items: Sequence[pytest.Item], settings: Settings) -> None:
         pytest.UsageError: `--gpu` was given and torch can use no GPU, or a `gpu` marker cannot be read.
     """
     ours = [item for item in items if belongs_to_diffopt(item)]
+    refuse_shared_baselines(ours)
     needing = [item for item in ours if _needs_gpu(item)]
     if settings.use_gpu and ours:
         _require_gpu()
@@ -46,6 +48,29 @@ def _named_pipeline(item: pytest.Item) -> NamedPipeline | None:
     callspec = getattr(item, "callspec", None)
     named = callspec.params.get("diffopt_pipeline") if callspec else None
     return named if isinstance(named, NamedPipeline) else None
+
+
+def refuse_shared_baselines(items: Iterable[pytest.Item]) -> None:
+    """Refuse two tests whose baselines would be one file; on some machines names differ only by more than their case.
+
+    Raises:
+        pytest.UsageError: two tests own one file.
+    """
+    owners: dict[str, str] = {}
+    for item in items:
+        if OWNING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+            continue
+        other = owners.setdefault(_file_of(item), item.nodeid)
+        if other != item.nodeid:
+            msg = f"diffopt: two tests own one baseline: {other} and {item.nodeid}; rename one of them"
+            raise pytest.UsageError(msg)
+
+
+def _file_of(item: pytest.Item) -> str:
+    from pytest_diffopt.baselines.key import BaselineKey  # noqa: PLC0415 - only tests with baselines pay for it
+
+    case = case_of(item)
+    return BaselineKey(device_slug="any", suite=case.suite, case=case.name).relative_path.as_posix().casefold()
 
 
 def _needs_gpu(item: pytest.Item) -> bool:

@@ -24,8 +24,10 @@ def capture_environment(device: Device) -> Environment:
     Raises:
         NoGPUError: the device is a real GPU, and torch finds none.
     """
-    name = {Device.CUDA: gpu_name, Device.SIMULATED: lambda: "simulated GPU", Device.CPU: _cpu_name}[device]()
-    prefix = "cpu-" if device is Device.CPU else ""
+    if device is Device.SIMULATED:
+        return Environment(device_slug="simulated", device_name="the simulated GPU", versions=_versions())
+    name = gpu_name() if device is Device.CUDA else _cpu_name()
+    prefix = "" if device is Device.CUDA else "cpu-"
     return Environment(device_slug=prefix + slug(name), device_name=name, versions=_versions())
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_diffopt.cases import case_of
+from pytest_diffopt.environment import torch_device
 from pytest_diffopt.errors import PipelineError
 from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.records import Device
@@ -14,7 +15,7 @@ from pytest_diffopt.stash import settings_of, store_of, watched_pipelines_of
 if TYPE_CHECKING:
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.recipes.recipe import Recipe
-    from pytest_diffopt.stored_gates import LatencyGate, MemoryGate
+    from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
 
 _PLAIN_RECIPE = "fp32"
 
@@ -31,6 +32,12 @@ def diffopt_recipe(request: pytest.FixtureRequest) -> "Recipe":
     """The recipe that the marker names; its `apply` works on any pipeline."""
     recipe: Recipe = _parameter(request, "recipe")
     return recipe
+
+
+@pytest.fixture(scope="session")
+def diffopt_device(request: pytest.FixtureRequest) -> str:
+    """Torch's name of the device that pipelines of this session are on: `cpu`, or with `--gpu` the accelerator's."""
+    return torch_device(_device(request))
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +78,8 @@ def latency_baseline(request: pytest.FixtureRequest) -> "LatencyGate":
         case=case_of(request.node),
         store=store_of(request.config),
         settings=settings_of(request.config),
-        benchmark=request.getfixturevalue("benchmark") if has_benchmark else None,
+        # Asked for only when there are samples: pytest-benchmark complains of a fixture that is not used.
+        benchmark=lambda: request.getfixturevalue("benchmark") if has_benchmark else None,
     )
 
 
@@ -81,6 +89,14 @@ def memory_baseline(request: pytest.FixtureRequest) -> "MemoryGate":
     from pytest_diffopt.stored_gates import MemoryGate  # noqa: PLC0415 - imports msgspec
 
     return MemoryGate(case=case_of(request.node), store=store_of(request.config), settings=settings_of(request.config))
+
+
+@pytest.fixture
+def count_baseline(request: pytest.FixtureRequest) -> "CountGate":
+    """The accepted counts of this test on the simulated GPU: `count_baseline.check(pipeline, **inputs)`."""
+    from pytest_diffopt.stored_gates import CountGate  # noqa: PLC0415 - imports msgspec
+
+    return CountGate(case=case_of(request.node), store=store_of(request.config), settings=settings_of(request.config))
 
 
 def _parameter(request: pytest.FixtureRequest, keyword: str) -> Any:
@@ -98,6 +114,9 @@ def _build(request: pytest.FixtureRequest, named: NamedPipeline, recipe: "Recipe
     from pytest_diffopt.lifetime import built_pipeline  # noqa: PLC0415 - imports torch
 
     settings = settings_of(request.config)
-    device = Device.CUDA if settings.use_gpu else Device.CPU
-    with built_pipeline(named, recipe, device, settings, watched_pipelines_of(request.config)) as pipeline:
+    with built_pipeline(named, recipe, _device(request), settings, watched_pipelines_of(request.config)) as pipeline:
         yield pipeline
+
+
+def _device(request: pytest.FixtureRequest) -> Device:
+    return Device.CUDA if settings_of(request.config).use_gpu else Device.CPU

@@ -15,6 +15,8 @@ from pytest_diffopt.pipelines.scale import Scale
 #: Fixtures of this plugin; a test that uses one belongs to it.
 OUR_FIXTURES = frozenset(
     {
+        "count_baseline",
+        "diffopt_device",
         "diffopt_pipeline",
         "diffopt_recipe",
         "latency_baseline",

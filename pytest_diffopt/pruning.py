@@ -6,11 +6,10 @@ import pytest
 
 from pytest_diffopt import stash
 from pytest_diffopt.baselines import BaselineKey
-from pytest_diffopt.cases import case_of
+from pytest_diffopt.cases import OWNING_FIXTURES, case_of
 from pytest_diffopt.errors import BaselineError
 from pytest_diffopt.guards.explain import counted
 
-_OWNING_FIXTURES = frozenset({"latency_baseline", "memory_baseline"})
 _WHOLE_FILES = "--diffopt-prune takes what is not collected for gone, so it needs whole test files"
 
 
@@ -66,4 +65,4 @@ class Pruning:
 
 
 def _owns_baseline(item: pytest.Item) -> bool:
-    return not _OWNING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    return not OWNING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))

@@ -34,8 +34,9 @@ def errors_explained() -> Iterator[None]:
     try:
         yield
     except DiffoptError as error:
-        # from None: pytest would print the error above the failure once more
-        raise pytest.fail.Exception(f"diffopt: {error}", pytrace=False) from None
+        # Not pytest.fail(): pytest would print the error, which says the same, above the failure once more.
+        message = f"diffopt: {error}"
+        raise pytest.fail.Exception(message, pytrace=False) from None
 
 
 def attach_verdicts(report: pytest.TestReport) -> None:

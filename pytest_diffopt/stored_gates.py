@@ -1,41 +1,95 @@
-"""Latency and memory against what was accepted earlier: measure, judge, and accept where the user allowed it."""
+"""Latency, memory and counts against what was accepted: measure, judge, and accept where the user allowed it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
+
+import pytest
 
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.assertions import conclude
-from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines import (
+    Baseline,
+    BaselineKey,
+    BaselineStore,
+    CountBaseline,
+    LatencyBaseline,
+    MemoryBaseline,
+)
 from pytest_diffopt.cases import Case
 from pytest_diffopt.environment import capture_environment, torch_device
+from pytest_diffopt.guards.counts import judge_counts
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.options import Settings
-from pytest_diffopt.records import Concern, Device, Environment, LatencyRecord, MemoryRecord, Subject
+from pytest_diffopt.records import CountRecord, Device, Environment, LatencyRecord, MemoryRecord, Subject
 
 # A difference below these is the machine's noise, however large a share of a tiny call it is.
 _LATENCY_FLOOR_NS = 1_000_000
 _MEMORY_FLOOR_BYTES = 1_048_576
 _DEFAULT_REASON = "accepted with --diffopt-update"
 
+_Document = TypeVar("_Document", bound=Baseline)
+
 
 @dataclass(frozen=True, kw_only=True)
-class LatencyGate:
-    """What the `latency_baseline` fixture hands to a test.
+class _StoredGate:
+    """What every gate with a stored baseline has.
 
     Attributes:
         case: the test.
         store: where baselines are.
         settings: what the user asked for.
-        benchmark: pytest-benchmark's fixture, or None where that plugin is switched off.
     """
 
     case: Case
     store: BaselineStore
     settings: Settings
-    benchmark: Any
+
+    def _settle(
+        self,
+        record: LatencyRecord | MemoryRecord | CountRecord,
+        document_type: type[_Document],
+        judge: Callable[..., Verdict],
+        renew: Callable[[_Document | None, Environment], _Document | None],
+    ) -> None:
+        """Judge a record, after accepting it where this run may.
+
+        Args:
+            record: what was seen.
+            document_type: the kind of document that its baseline is.
+            judge: the guard.
+            renew: makes the document to accept from the one that was accepted; None when the record is not fit for one.
+        """
+        environment = capture_environment(record.subject.device)
+        key = BaselineKey(
+            device_slug=environment.device_slug,
+            suite=self.case.suite,
+            case=self.case.name,
+            scale=record.subject.scale,
+        )
+        self.store.claim(key, nodeid=self.case.nodeid, concern=document_type.concern)
+        accepted = self.store.read(key, document_type)
+        renewed = renew(accepted, environment) if self.store.may_accept(key) else None
+        if renewed is not None:
+            self.store.accept(key, renewed, nodeid=self.case.nodeid)
+        rerun = self.case.rerun_command(self.settings)
+        conclude(record, judge(record, renewed or accepted, environment=environment, rerun=rerun))
+
+    def _margin(self, margin: float | None) -> float:
+        return self.settings.margin if margin is None else margin
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyGate(_StoredGate):
+    """What the `latency_baseline` fixture hands to a test.
+
+    Attributes:
+        benchmark: returns pytest-benchmark's fixture, or None where that plugin is switched off.
+    """
+
+    benchmark: Callable[[], Any]
 
     def check(
         self, target: Any, /, *args: Any, margin: float | None = None, reason: str = _DEFAULT_REASON, **inputs: Any
@@ -55,16 +109,27 @@ class LatencyGate:
             ProbeError: the clock cannot be trusted, or memory ran out.
         """
         record = self._measure(target, args, inputs)
-        environment = capture_environment(record.subject.device)
-        key = _key(self.case, record.subject, environment)
-        self.store.claim(key, nodeid=self.case.nodeid, concern=Concern.LATENCY)
-        accepted = self.store.read(key, LatencyBaseline)
-        verdict = self._judge(record, accepted, environment)
-        if self.store.may_accept(key) and record.is_warm:  # what was still getting faster would be no tripwire
-            document = self._document(record, accepted, verdict, environment, margin, reason)
-            self.store.accept(key, document, nodeid=self.case.nodeid)
-            verdict = self._judge(record, document, environment)
-        conclude(record, verdict)
+
+        def renew(accepted: LatencyBaseline | None, environment: Environment) -> LatencyBaseline | None:
+            if not record.is_warm:  # what was still getting faster would be no tripwire
+                return None
+            if accepted is not None and self._still_holds(record, accepted, environment):
+                return accepted.with_session(record, environment=environment)
+            return LatencyBaseline.from_record(
+                record,
+                case=self.case.name,
+                environment=environment,
+                margin=self._margin(margin),
+                floor_ns=_LATENCY_FLOOR_NS,
+                reason=reason,
+            )
+
+        self._settle(record, LatencyBaseline, judge_latency, renew)
+
+    @staticmethod
+    def _still_holds(record: LatencyRecord, accepted: LatencyBaseline, environment: Environment) -> bool:
+        """Tell whether the record is one more session of what was accepted, and not something new."""
+        return judge_latency(record, accepted, environment=environment, rerun="").outcome is Outcome.PASSED
 
     def _measure(self, target: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> LatencyRecord:
         from pytest_diffopt.probes.latency import device_synchronizer, measure_latency  # noqa: PLC0415 - imports torch
@@ -78,49 +143,15 @@ class LatencyGate:
             subject=subject,
             max_seconds=self.settings.max_seconds,
         )
-        if self.benchmark is not None:
-            hand_over(self.benchmark, record.samples_ns)
+        benchmark = self.benchmark()
+        if benchmark is not None:
+            hand_over(benchmark, record.samples_ns)
         return replace(record, num_steps=steps())
-
-    def _judge(self, record: LatencyRecord, accepted: LatencyBaseline | None, environment: Environment) -> Verdict:
-        rerun = self.case.rerun_command(self.settings)
-        return judge_latency(record, accepted, environment=environment, rerun=rerun)
-
-    def _document(  # noqa: PLR0913, PLR0917 - a document is made of all of them
-        self,
-        record: LatencyRecord,
-        accepted: LatencyBaseline | None,
-        verdict: Verdict,
-        environment: Environment,
-        margin: float | None,
-        reason: str,
-    ) -> LatencyBaseline:
-        """Add a session to a baseline that still holds; begin anew where there is none or it was left behind."""
-        if accepted is not None and verdict.outcome is Outcome.PASSED:
-            return accepted.with_session(record, environment=environment)
-        return LatencyBaseline.from_record(
-            record,
-            case=self.case.name,
-            environment=environment,
-            margin=self.settings.margin if margin is None else margin,
-            floor_ns=_LATENCY_FLOOR_NS,
-            reason=reason,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryGate:
-    """What the `memory_baseline` fixture hands to a test.
-
-    Attributes:
-        case: the test.
-        store: where baselines are.
-        settings: what the user asked for.
-    """
-
-    case: Case
-    store: BaselineStore
-    settings: Settings
+class MemoryGate(_StoredGate):
+    """What the `memory_baseline` fixture hands to a test."""
 
     def check(
         self, target: Any, /, *args: Any, margin: float | None = None, reason: str = _DEFAULT_REASON, **inputs: Any
@@ -142,39 +173,60 @@ class MemoryGate:
             ProbeError: memory ran out.
         """
         record = self._measure(target, args, inputs)
-        environment = capture_environment(record.subject.device)
-        key = _key(self.case, record.subject, environment)
-        self.store.claim(key, nodeid=self.case.nodeid, concern=Concern.MEMORY)
-        accepted = self.store.read(key, MemoryBaseline)
-        if self.store.may_accept(key):
-            accepted = MemoryBaseline.from_record(
+
+        def renew(_accepted: MemoryBaseline | None, environment: Environment) -> MemoryBaseline:
+            return MemoryBaseline.from_record(
                 record,
                 case=self.case.name,
                 environment=environment,
-                margin=self.settings.margin if margin is None else margin,
+                margin=self._margin(margin),
                 floor_bytes=_MEMORY_FLOOR_BYTES,
                 reason=reason,
             )
-            self.store.accept(key, accepted, nodeid=self.case.nodeid)
-        rerun = self.case.rerun_command(self.settings)
-        conclude(record, judge_memory(record, accepted, environment=environment, rerun=rerun))
+
+        self._settle(record, MemoryBaseline, judge_memory, renew)
 
     def _measure(self, target: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> MemoryRecord:
+        from pytest_diffopt.probes import memory  # noqa: PLC0415 - imports torch
         from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
-        from pytest_diffopt.probes.memory import (  # noqa: PLC0415 - imports torch
-            measure_peak_memory_cuda,
-            measure_peak_memory_simulated,
-        )
 
         subject = active_test().pipelines.life_of(target).subject
         if self.settings.use_gpu:
-            return measure_peak_memory_cuda(repeatable_call(target, args, inputs), subject)
-        return measure_peak_memory_simulated(target, args, inputs, replace(subject, device=Device.SIMULATED))
+            return memory.measure_peak_memory_cuda(repeatable_call(target, args, inputs), subject)
+        return memory.measure_peak_memory_simulated(target, args, inputs, _simulated(subject))
 
 
-def _key(case: Case, subject: Subject, environment: Environment) -> BaselineKey:
-    """Return where a test's baseline is on this machine."""
-    return BaselineKey(device_slug=environment.device_slug, suite=case.suite, case=case.name, scale=subject.scale)
+@dataclass(frozen=True, kw_only=True)
+class CountGate(_StoredGate):
+    """What the `count_baseline` fixture hands to a test."""
+
+    def check(self, target: Any, /, *args: Any, reason: str = _DEFAULT_REASON, **inputs: Any) -> None:
+        """Count what a call does on the simulated GPU, and compare it exactly with what was accepted.
+
+        Args:
+            target: a pipeline, module or function, on the CPU or on torch's meta device.
+            *args: with `inputs`, the call.
+            reason: why a baseline that this run accepts is right.
+            **inputs: keywords of the call.
+
+        Raises:
+            BaselineError: the baseline cannot be trusted, or may not be written.
+            ProbeError: the pipeline never entered its denoise loop.
+        """
+        from pytest_diffopt.probes.counts import count_call  # noqa: PLC0415 - imports torch
+
+        if self.settings.use_gpu:
+            pytest.skip("counts are taken on the simulated GPU, by a run without --gpu")
+        record = count_call(target, args, inputs, _simulated(active_test().pipelines.life_of(target).subject))
+
+        def renew(_accepted: CountBaseline | None, environment: Environment) -> CountBaseline:
+            return CountBaseline.from_record(record, case=self.case.name, environment=environment, reason=reason)
+
+        self._settle(record, CountBaseline, judge_counts, renew)
+
+
+def _simulated(subject: Subject) -> Subject:
+    return replace(subject, device=Device.SIMULATED)
 
 
 def _counting_steps(

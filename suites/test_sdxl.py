@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_diffopt import (
+    CountGate,
     LatencyGate,
     MemoryGate,
     PipelineInputs,
@@ -64,6 +65,12 @@ def test_picture_is_the_reference(
 def test_same_call_gives_the_same_picture(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
     """Nothing of one call leaks into the next."""
     assert_repeatable(optimized_pipeline, **pipeline_inputs)
+
+
+@every_recipe
+def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
+    """A call does on a GPU exactly what it was accepted to do: operations, FLOPs, bytes, memory, kernels."""
+    count_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu

@@ -6,10 +6,21 @@ codec and the store then know it. Every field is required in the file: a figure 
 
 from typing import Annotated, ClassVar, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, convert, to_builtins
 from msgspec.structs import replace
 
-from pytest_diffopt.records import Concern, Device, Environment, LatencyRecord, MemoryRecord, Subject, Weights
+from pytest_diffopt.records import (
+    Concern,
+    CountRecord,
+    Device,
+    Environment,
+    LatencyRecord,
+    MemoryRecord,
+    ModuleCounts,
+    PhaseCounts,
+    Subject,
+    Weights,
+)
 
 #: So many sessions are kept; the oldest leaves when one more is accepted, so that a file stays readable in a diff.
 MAX_SESSIONS = 5
@@ -159,3 +170,65 @@ class MemoryBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=
             margin=margin,
             floor_bytes=floor_bytes,
         )
+
+
+class PhaseFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The counts of one phase, as `records.PhaseCounts` describes them."""
+
+    flops: Floor
+    operations: Floor
+    bytes_to_device: Floor
+    bytes_to_host: Floor
+    allocated_bytes: Floor
+    peak_memory_bytes: Figure
+
+
+class ModuleFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The counts of one part of the pipeline."""
+
+    flops: Floor
+    operations: Floor
+
+
+class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a call does on the simulated GPU, to the last operation.
+
+    Attributes:
+        card: the simulated card.
+        num_steps: denoise steps in one call.
+        phases: the figures of each phase.
+        modules: the figures of each part, to say which one changed.
+        attention: how often each attention kernel would run.
+        unmodelled: operations that were not counted.
+    """
+
+    concern: ClassVar[Concern] = Concern.COUNTS
+    schema_version: ClassVar[int] = 1
+
+    card: Text
+    num_steps: Annotated[int, Meta(ge=0)]
+    phases: Annotated[dict[str, PhaseFigures], Meta(min_length=1)]
+    modules: dict[str, ModuleFigures]
+    attention: dict[str, Figure]
+    unmodelled: tuple[str, ...]
+
+    @classmethod
+    def from_record(cls, record: CountRecord, *, case: str, environment: Environment, reason: str) -> Self:
+        """Accept a record."""
+        return cls(
+            case=case,
+            subject=AcceptedSubject.of(record.subject),
+            environment=AcceptedEnvironment.of(environment),
+            reason=reason,
+            card=record.card,
+            num_steps=record.num_steps,
+            phases={counts.phase: convert(_figures(counts), PhaseFigures) for counts in record.phases},
+            modules={counts.module: convert(_figures(counts), ModuleFigures) for counts in record.modules},
+            attention=dict(record.attention),
+            unmodelled=record.unmodelled,
+        )
+
+
+def _figures(counts: PhaseCounts | ModuleCounts) -> dict[str, int]:
+    """Return the figures of a record without its name."""
+    return {name: value for name, value in to_builtins(counts).items() if isinstance(value, int)}

@@ -1,5 +1,7 @@
 """Judge whether the picture is still the picture."""
 
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pytest_diffopt.guards.explain import counted, explain
@@ -31,8 +33,8 @@ def judge_images(record: ImageRecord, thresholds: ImageThresholds) -> Verdict:
         for number, difference in enumerate(record.differences)
         if (lines := [*difference.defects, *_violations(difference, thresholds)])
     }
-    worst_ssim = min(difference.ssim for difference in record.differences)
-    worst_psnr_db = min(difference.psnr_db for difference in record.differences)
+    worst_ssim = _worst(min, (difference.ssim for difference in record.differences))
+    worst_psnr_db = _worst(min, (difference.psnr_db for difference in record.differences))
     return Verdict(
         concern=Concern.IMAGES,
         outcome=Outcome.REGRESSED if failing else Outcome.PASSED,
@@ -42,10 +44,16 @@ def judge_images(record: ImageRecord, thresholds: ImageThresholds) -> Verdict:
         figures={
             "ssim": worst_ssim,
             "psnr_db": worst_psnr_db,
-            "max_error": max(difference.max_error for difference in record.differences),
-            "mean_error": max(difference.mean_error for difference in record.differences),
+            "max_error": _worst(max, (difference.max_error for difference in record.differences)),
+            "mean_error": _worst(max, (difference.mean_error for difference in record.differences)),
         },
     )
+
+
+def _worst(choose: Callable[[Iterable[float]], float], figures: Iterable[float]) -> float:
+    """Return the worst figure of a batch; NaN is worse than any, and `min` keeps it only where it stands first."""
+    figures = tuple(figures)
+    return math.nan if any(map(math.isnan, figures)) else choose(figures)
 
 
 def _violations(difference: ImageDifference, thresholds: ImageThresholds) -> list[str]:

@@ -115,7 +115,8 @@ def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Seq
     later = _per_later_step(excess)
     first = len(_in_first_step(excess))
     often = f"{counted(later, 'time')} a step" if later else f"{counted(first, 'time')} in the first step"
-    limits = sum(allowance.limit(1 if later else 0) for allowance in allow)
+    broken = [allowance for allowance in allow if any(allowance.covers(sync) for sync in excess)]
+    limits = sum(allowance.limit(1 if later else 0) for allowance in broken)
     return explain(
         f"the CPU waits for the GPU in the denoise loop: {often} {allowed(limits)}",
         [*_place_lines(excess), *_caveats(record)],

@@ -18,8 +18,9 @@ class Outcome(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-#: A test with one of these verdicts is red: a regression, or a baseline that nobody has accepted yet.
-RED = frozenset({Outcome.REGRESSED, Outcome.MISSING})
+_RED = frozenset({Outcome.REGRESSED, Outcome.MISSING})
+# Nothing is noisy about them: a gain that nobody accepts can be lost again unseen.
+_EXACT = frozenset({Concern.COUNTS})
 #: A test with one of these verdicts is skipped with its reason: nothing was proven, and that must not look green.
 UNPROVEN = frozenset({Outcome.INCOMPARABLE, Outcome.INCONCLUSIVE})
 
@@ -43,3 +44,8 @@ class Verdict:
     summary: str
     explanation: tuple[str, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_red(self) -> bool:
+        """Whether the test fails: a regression, no accepted baseline, or a gain in exact figures not yet accepted."""
+        return self.outcome in _RED or (self.outcome is Outcome.IMPROVED and self.concern in _EXACT)

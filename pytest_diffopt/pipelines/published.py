@@ -1,6 +1,7 @@
 """The published architectures, shipped as JSON: one file a component, its class and its constructor's arguments."""
 
 import json
+from contextlib import nullcontext
 from importlib.resources import files
 from typing import Any
 
@@ -16,8 +17,12 @@ def published_config(repository: str, component: str) -> dict[str, Any]:
 
 
 def build_published(repository: str, component: str) -> Any:
-    """Build a component with its published architecture and random parameters, on torch's default device."""
+    """Build a component with its published architecture and random parameters, on torch's default device.
+
+    A scheduler is built on the CPU, where `from_pretrained` leaves it: diffusers turns its tables into numpy's.
+    """
     import diffusers  # noqa: PLC0415 - slow to import
+    import torch  # noqa: PLC0415 - slow to import
     import transformers  # noqa: PLC0415 - slow to import
 
     config = published_config(repository, component)
@@ -25,4 +30,6 @@ def build_published(repository: str, component: str) -> Any:
     if class_name in _TEXT_CONFIGS:
         text_config = getattr(transformers, _TEXT_CONFIGS[class_name])(**config)
         return getattr(transformers, class_name)(text_config)
-    return getattr(diffusers, class_name)(**config)
+    kind = getattr(diffusers, class_name)
+    with torch.device("cpu") if issubclass(kind, diffusers.SchedulerMixin) else nullcontext():
+        return kind(**config)

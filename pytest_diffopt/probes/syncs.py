@@ -23,16 +23,19 @@ class SyncWatch:
     """A running watch; `record` is there once the block has ended.
 
     Args:
-        device: where the tensors of a watched call must be; None leaves them where they are.
+        device: where the tensors of a watched call must be.
+        unwatched: a context in which nothing is counted.
     """
 
-    def __init__(self, device: torch.device | None = None) -> None:
+    def __init__(self, device: torch.device, unwatched: Callable[[], AbstractContextManager[None]]) -> None:
         self._device = device
+        self._unwatched = unwatched
         self._record: SyncRecord | None = None
 
     def moved(self, values: Any) -> Any:
-        """Return the same arguments with every tensor on the device that watches."""
-        return values if self._device is None else moved(values, self._device)
+        """Return the same arguments with every tensor on the device that watches; the move itself is not watched."""
+        with self._unwatched():
+            return moved(values, self._device)
 
     @property
     def record(self) -> SyncRecord:
@@ -67,7 +70,7 @@ def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWat
 @contextmanager
 def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     with on_simulated_gpu(target) as gpu, _steps_of(target, gpu.enter_phase) as loop:
-        watch = SyncWatch(gpu.device)
+        watch = SyncWatch(gpu.device, lambda: _paused(gpu.enter_phase, loop))
         yield watch
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
@@ -101,13 +104,13 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     stack at that moment names the line. Never run on a card so far: tests drive it with the warnings that torch's
     source promises.
     """
-    watch = SyncWatch()
     syncs: list[ObservedSync] = []
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        loop = stack.enter_context(_steps_of(target, lambda step: _arm(armed=step is not None)))
-        stack.callback(_arm, armed=False)
+        loop = stack.enter_context(_steps_of(target, _arm))
+        stack.callback(_arm, None)
         _count_warnings(lambda frame: syncs.append(_real_sync(frame, _step_now(loop))))
+        watch = SyncWatch(torch.device("cuda"), lambda: _paused(_arm, loop))
         yield watch
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
@@ -115,9 +118,12 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     watch.finish(SyncRecord(subject=subject, num_steps=num_steps, syncs=clipped, seen_by="the GPU (sync debug mode)"))
 
 
-def _arm(*, armed: bool) -> None:
-    """Switch torch's sync debug mode; inside CUDA graph capture it would wedge the context, so never around a call."""
-    torch.cuda.set_sync_debug_mode("warn" if armed else "default")
+def _arm(step: int | None) -> None:
+    """Switch torch's sync debug mode on inside a step, and off outside.
+
+    Inside CUDA graph capture it would wedge the context, so it is never armed around a whole call.
+    """
+    torch.cuda.set_sync_debug_mode("default" if step is None else "warn")
 
 
 def _count_warnings(note: Callable[[FrameType], None]) -> None:
@@ -171,6 +177,16 @@ def _steps_of(target: Any, on_step: Callable[[int | None], None]) -> Iterator[De
         yield None
     finally:
         on_step(None)
+
+
+@contextmanager
+def _paused(on_step: Callable[[int | None], None], loop: DenoiseLoop | None) -> Iterator[None]:
+    """Count nothing inside the block: without a loop the whole watch is step 0, preparations included."""
+    on_step(None)
+    try:
+        yield
+    finally:
+        on_step(loop.step if loop else 0)
 
 
 def _require_steps(loop: DenoiseLoop | None, target: Any) -> None:

@@ -42,7 +42,10 @@ class Compile(Optimization):
     backend: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a backend that torch does not know, before anybody builds a pipeline for it."""
+        """Refuse what cannot be compiled, before anybody builds a pipeline for it."""
+        if not self.target:
+            msg = "compile(target=...) must name at least one module or method, got: []"
+            raise RecipeError(msg)
         known = torch.compiler.list_backends(exclude_tags=()) if self.backend else []
         if self.backend and self.backend not in known:
             nearest = difflib.get_close_matches(self.backend, known, n=1)

@@ -58,15 +58,25 @@ def _optimization(term: ast.expr, text: str) -> Optimization:
     if isinstance(term, ast.Name):
         return _build(term.id, {})
     if isinstance(term, ast.Call) and isinstance(term.func, ast.Name) and not term.args:
-        return _build(term.func.id, dict(_keyword(keyword, text) for keyword in term.keywords))
+        return _build(term.func.id, _keywords(term.keywords, text))
     msg = f"each part of a recipe is a name or name(keyword=value), got: {ast.unparse(term)!r} in {text!r}"
     raise RecipeError(msg)
+
+
+def _keywords(given: list[ast.keyword], text: str) -> dict[str, object]:
+    keywords = [_keyword(keyword, text) for keyword in given]
+    names = [name for name, _ in keywords]
+    for name in names:
+        if names.count(name) > 1:  # Python refuses that when it compiles, not when it parses
+            msg = f"a recipe gives each keyword once, got {name} {names.count(name)} times in {text!r}"
+            raise RecipeError(msg)
+    return dict(keywords)
 
 
 def _keyword(keyword: ast.keyword, text: str) -> tuple[str, object]:
     try:
         return keyword.arg or "**", ast.literal_eval(keyword.value)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         msg = f"a keyword of a recipe takes a literal, got: {ast.unparse(keyword)!r} in {text!r}"
         raise RecipeError(msg) from error
 

@@ -1,5 +1,6 @@
 """What every optimization is able to do, and how it writes itself down."""
 
+import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -68,4 +69,5 @@ class Optimization:
 def _literal(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_literal(item) for item in value) + "]"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    # Every text of JSON is one of Python too, and its quotes are the ones that recipes are written with.
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

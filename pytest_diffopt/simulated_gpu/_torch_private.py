@@ -5,13 +5,15 @@ Python. Claiming it is once per process and cannot be undone: the name `simgpu` 
 nothing else does.
 """
 
+# ruff: noqa: SLF001 - reaching inside torch is what this file is for
+
 import functools
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._higher_order_ops.flex_attention import flex_attention, sdpa_dense
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode, UnsupportedOperatorException
 from torch.utils import backend_registration
@@ -20,10 +22,12 @@ from torch.utils.flop_counter import flop_registry
 from pytest_diffopt.errors import SimulationError
 
 DEVICE_TYPE = "simgpu"
+NO_TORCH_FUNCTION: Any = torch._C._disabled_torch_function_impl  # documented for subclasses that need none
 FAKE_CUDA = torch.device("cuda", 0)
 NO_SHAPE_RULE = (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError)
 _FIRST_VERSION_WITH_PYTHON_BACKENDS = "2.10"
-_kernels: list[torch.library.Library] = []  # a library's kernels live as long as it does
+_library: Any = torch.library.Library
+_kernels: list[Any] = []  # a library's kernels live as long as it does
 
 
 class BackendModule:
@@ -99,8 +103,8 @@ def claim_backend() -> torch.device:
     set_up = getattr(backend_registration, "_setup_privateuseone_for_python_backend", None)
     if set_up is None:
         message = (
-            f"the simulated GPU needs torch >= {_FIRST_VERSION_WITH_PYTHON_BACKENDS}, the first that lets Python set up "
-            f"a device; this is torch {torch.__version__}"
+            f"the simulated GPU needs torch >= {_FIRST_VERSION_WITH_PYTHON_BACKENDS}, the first that lets Python set "
+            f"up a device; this is torch {torch.__version__}"
         )
         raise SimulationError(message)
     taken_by = torch._C._get_privateuse1_backend_name()
@@ -111,8 +115,8 @@ def claim_backend() -> torch.device:
         )
         raise SimulationError(message)
     set_up(rename=DEVICE_TYPE, backend_module=BACKEND)
-    # Without kernels of its own, an operation under autocast is carried out as it was asked for.
-    autocast = torch.library.Library("_", "IMPL")
+    # Without a kernel of its own, an operation under autocast is carried out as it was asked for.
+    autocast = _library("_", "IMPL")
     autocast.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
     _kernels.append(autocast)
     return torch.device(DEVICE_TYPE, 0)
@@ -126,15 +130,20 @@ def _who_took(backend: str) -> str:
 
 def register_kernels(kernels: dict[str, Callable[..., Any]], key: str) -> None:
     """Make Python functions carry out aten operations on the spare backend, for as long as this process lives."""
-    library = torch.library.Library("aten", "IMPL")
+    library = _library("aten", "IMPL")
     for name, kernel in kernels.items():
         library.impl(name, kernel, key)
     _kernels.append(library)
 
 
+def kernel_name(overload: OpOverload) -> str:
+    """Return the name under which torch registers kernels of an overload: `arange.start`, `group_norm`."""
+    return str(overload).split(".", 1)[1].removesuffix(".default")
+
+
 def make_wrapper(cls: type[Any], shape: torch.Size, stride: tuple[int, ...], offset: int, dtype: torch.dtype) -> Any:
     """Make a tensor without memory that says it lives on the simulated GPU."""
-    return torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+    return torch.Tensor._make_wrapper_subclass(
         cls, shape, strides=stride, storage_offset=offset, dtype=dtype, device=_device()
     )
 
@@ -149,22 +158,25 @@ def set_wrapper(wrapper: torch.Tensor, like: torch.Tensor) -> None:
     torch.Tensor.data.__set__(wrapper, like)  # type: ignore[attr-defined]
 
 
-def without_saying_so(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that keeps torch's warnings to itself."""
-
-    @functools.wraps(function)
-    def quiet(*args: Any, **kwargs: Any) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return function(*args, **kwargs)
-
-    return quiet
-
-
 @functools.lru_cache(maxsize=1)
 def shape_rules() -> FakeTensorMode:
     """Return the mode that knows which shapes, strides and dtypes CUDA's operations yield, without a CUDA."""
     return FakeTensorMode()
+
+
+def let_flex_attention_in(cls: type[torch.Tensor]) -> None:
+    """Let FlexAttention run on a tensor subclass: uncompiled it materializes the scores, on CUDA as everywhere."""
+    flex_attention.py_impl(cls)(sdpa_dense)
+
+
+def memory_format(tensor: torch.Tensor) -> torch.memory_format:
+    """Return the memory format that a tensor's strides suggest."""
+    return torch._prims_common.suggest_memory_format(tensor)
+
+
+def asks_for_cuda(error: Exception) -> bool:
+    """Tell whether a shape rule failed because it touches the CUDA that this build of torch does not have."""
+    return "not linked with support for cuda" in str(error) or "not compiled with CUDA" in str(error)
 
 
 def flops_of(operation: OpOverload, args: Any, kwargs: Any, result: Any) -> int:
@@ -185,9 +197,10 @@ def run_composite(operation: OpOverload, args: Any, kwargs: Any) -> Any:
 
 def is_composite(operation: OpOverload) -> bool:
     """Tell whether torch composes an operation from others on every device."""
-    return bool(
-        torch._C._dispatch_has_kernel_for_dispatch_key(operation.name(), torch._C.DispatchKey.CompositeImplicitAutograd)
+    name = str(operation._schema.name) + (
+        f".{operation._schema.overload_name}" if operation._schema.overload_name else ""
     )
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, torch._C.DispatchKey.CompositeImplicitAutograd))
 
 
 @contextmanager
@@ -207,3 +220,66 @@ def patched(*patches: tuple[Any, str, Any]) -> Iterator[None]:
 
 
 _ABSENT = object()
+
+
+def attention_order() -> tuple[int, ...]:
+    """Return the numbers of attention kernels in the order in which torch asks them."""
+    return tuple(torch._C._get_sdp_priority_order())
+
+
+def attention_operation(kernel: str) -> OpOverload:
+    """Return the operation behind one attention kernel."""
+    if kernel == "math":
+        return torch.ops.aten._scaled_dot_product_attention_math.default
+    found: OpOverload = getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}").default
+    return found
+
+
+def fused_softmax(name: str) -> OpOverload:
+    """Return the kernel behind `aten.softmax` or `aten.log_softmax`."""
+    found: OpOverload = getattr(torch.ops.aten, "_" + name.removeprefix("aten.")).default
+    return found
+
+
+def routed_operations(names: Iterable[str]) -> tuple[OpOverload, ...]:
+    """Return the overloads of operations, given as `aten.group_norm`, that torch composes from others."""
+    packets = [getattr(torch.ops.aten, name.removeprefix("aten.")) for name in names]
+    return tuple(
+        getattr(packet, name) for packet in packets for name in packet.overloads() if name in ("default", "int")
+    )
+
+
+def is_attention_enabled(kernel: str) -> bool:
+    """Tell whether a program left an attention kernel (`flash`, `mem_efficient`, `cudnn`, `math`) switched on."""
+    switches: Any = torch.backends.cuda
+    return bool(getattr(switches, f"{kernel}_sdp_enabled")())
+
+
+def swap(one: torch.Tensor, other: torch.Tensor) -> None:
+    """Let two tensors change places, with everything that refers to them."""
+    swap_tensors: Any = torch.utils.swap_tensors
+    swap_tensors(one, other)
+
+
+def overload(name: str) -> OpOverload:
+    """Return an aten overload by the name that kernels are registered under: `softmax.int`, `linear`."""
+    packet, _, variant = name.partition(".")
+    found: OpOverload = getattr(getattr(torch.ops.aten, packet), variant or "default")
+    return found
+
+
+def arguments(operation: OpOverload) -> Sequence[Any]:
+    """Return what an operation takes, from its schema."""
+    found: Sequence[Any] = operation._schema.arguments
+    return found
+
+
+def autocast_dtype() -> torch.dtype:
+    """Return the dtype that autocast on the device was asked for."""
+    return torch.get_autocast_dtype(DEVICE_TYPE)
+
+
+def without_autocast() -> Any:
+    """Return a context in which operations on the device run in the dtypes that they are given."""
+    keys: Any = torch._C.DispatchKey
+    return torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(keys.AutocastPrivateUse1))

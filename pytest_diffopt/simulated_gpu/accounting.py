@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TypeVar
 
 from pytest_diffopt.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
@@ -15,30 +15,37 @@ _BLOCK_BYTES = 512
 
 _Key = TypeVar("_Key", bound=Hashable)
 
-# A line of code while it runs: cheap to take, turned into a CodeLocation only when somebody asks.
-_Place = tuple[CodeType, int]
-_is_machinery: dict[CodeType, bool] = {}
+# A line of code while it runs: the identity of its code object and the offset of its instruction. Cheap to take (code
+# objects are slow to hash, line numbers slow to look up), turned into a CodeLocation only when somebody asks.
+_Place = tuple[int, int]
+_codes: dict[int, CodeType] = {}  # kept alive, so that an identity stays the code's own
+_machinery: dict[str, bool] = {}
 
 
 def _users_place() -> _Place | None:
-    """Return the innermost line of user code; the instruction's offset, as asking for the line number is slow."""
-    frame = sys._getframe(2)  # noqa: SLF001 - CPython's own way to a frame without a traceback
-    known = _is_machinery
+    """Return the innermost line of user code that runs now."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - CPython's own way to a frame without a traceback
+    known = _machinery
     while frame is not None:
         code = frame.f_code
-        skip = known.get(code)
+        file = code.co_filename
+        skip = known.get(file)
         if skip is None:
-            skip = known[code] = is_machinery(code.co_filename)
+            skip = known[file] = is_machinery(file)
         if not skip:
-            return code, frame.f_lasti
-        frame = frame.f_back  # type: ignore[assignment] # None ends the walk
+            identity = id(code)
+            if identity not in _codes:
+                _codes[identity] = code
+            return identity, frame.f_lasti
+        frame = frame.f_back
     return None
 
 
 def _location(place: _Place | None) -> CodeLocation:
     if place is None:
         return UNKNOWN_LOCATION
-    code, offset = place
+    identity, offset = place
+    code = _codes[identity]
     lines = (line for start, end, line in code.co_lines() if start <= offset < end and line is not None)
     return locate(code.co_filename, next(lines, code.co_firstlineno), code.co_name)
 
@@ -136,7 +143,7 @@ class Ledger:
     def release(self, place: _Place | None, nbytes: int) -> None:
         """Count memory that was given back."""
         with self._lock:
-            if not self._is_open:
+            if not (self._is_open and nbytes):
                 return
             if self._is_at_peak:
                 self._remember_peak()

@@ -1,32 +1,41 @@
-"""The cards that can be simulated: what of a card decides which kernels run and what fits."""
+"""The cards that can be simulated: what of a card decides which kernels run, what fits, and how fast it may be."""
 
 from dataclasses import dataclass
 
 from pytest_diffopt.errors import SimulationError
 
 _GIB = 2**30
+_GB = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """A GPU's facts.
+    """A GPU's facts; peaks are dense (without sparsity), in 10^12 operations a second, accumulating in float32.
 
     Attributes:
         name: as baselines and the command line call it.
         capability: CUDA compute capability (major, minor).
         memory_bytes: the memory that the card is sold with.
-        dense_tflops: peak of 16-bit matrix products without sparsity, in 10^12 operations a second.
+        float16_tflops: peak of float16 matrix products on tensor cores.
+        bfloat16_tflops: the same in bfloat16; the float32 peak where the tensor cores do not know it.
+        tf32_tflops: the same in TensorFloat-32; the float32 peak where the tensor cores do not know it.
+        float32_tflops: peak of float32 without tensor cores.
         gigabytes_per_s: peak memory bandwidth, in 10^9 bytes a second.
+        source: where the maker says so.
     """
 
     name: str
     capability: tuple[int, int]
     memory_bytes: int
-    dense_tflops: float
+    float16_tflops: float
+    bfloat16_tflops: float
+    tf32_tflops: float
+    float32_tflops: float
     gigabytes_per_s: float
+    source: str
 
 
-# Makers' data sheets; 16-bit tensor cores, dense.
+# A data sheet that only gives the peak with sparsity gives twice the dense one.
 _CARDS = {
     card.name: card
     for card in (
@@ -34,47 +43,133 @@ _CARDS = {
             name="nvidia-v100",
             capability=(7, 0),
             memory_bytes=32 * _GIB,
-            dense_tflops=125.0,
+            float16_tflops=125.0,
+            bfloat16_tflops=15.7,
+            tf32_tflops=15.7,
+            float32_tflops=15.7,
             gigabytes_per_s=900.0,
+            source="NVIDIA V100 Tensor Core GPU data sheet (SXM2, 32 GB)",
         ),
-        Card(name="nvidia-t4", capability=(7, 5), memory_bytes=16 * _GIB, dense_tflops=65.0, gigabytes_per_s=320.0),
+        Card(
+            name="nvidia-t4",
+            capability=(7, 5),
+            memory_bytes=16 * _GIB,
+            float16_tflops=65.0,
+            bfloat16_tflops=8.1,
+            tf32_tflops=8.1,
+            float32_tflops=8.1,
+            gigabytes_per_s=320.0,
+            source="NVIDIA T4 product brief PB-09256",
+        ),
         Card(
             name="nvidia-a100",
             capability=(8, 0),
             memory_bytes=80 * _GIB,
-            dense_tflops=312.0,
+            float16_tflops=312.0,
+            bfloat16_tflops=312.0,
+            tf32_tflops=156.0,
+            float32_tflops=19.5,
             gigabytes_per_s=2039.0,
+            source="NVIDIA A100 Tensor Core GPU data sheet (SXM, 80 GB)",
         ),
-        Card(name="nvidia-a10", capability=(8, 6), memory_bytes=24 * _GIB, dense_tflops=125.0, gigabytes_per_s=600.0),
+        Card(
+            name="nvidia-a10",
+            capability=(8, 6),
+            memory_bytes=24 * _GIB,
+            float16_tflops=125.0,
+            bfloat16_tflops=125.0,
+            tf32_tflops=62.5,
+            float32_tflops=31.2,
+            gigabytes_per_s=600.0,
+            source="NVIDIA A10 Tensor Core GPU data sheet",
+        ),
+        Card(
+            name="nvidia-rtx-3090",
+            capability=(8, 6),
+            memory_bytes=24 * _GIB,
+            float16_tflops=71.0,
+            bfloat16_tflops=71.0,
+            tf32_tflops=35.6,
+            float32_tflops=35.6,
+            gigabytes_per_s=936.0,
+            source="NVIDIA Ampere GA102 GPU Architecture whitepaper, appendix A",
+        ),
         Card(
             name="nvidia-rtx-4090",
             capability=(8, 9),
             memory_bytes=24 * _GIB,
-            dense_tflops=165.2,
+            float16_tflops=165.2,
+            bfloat16_tflops=165.2,
+            tf32_tflops=82.6,
+            float32_tflops=82.6,
             gigabytes_per_s=1008.0,
+            source="NVIDIA Ada GPU Architecture whitepaper, appendix A",
         ),
-        Card(name="nvidia-l4", capability=(8, 9), memory_bytes=24 * _GIB, dense_tflops=121.0, gigabytes_per_s=300.0),
-        Card(name="nvidia-l40s", capability=(8, 9), memory_bytes=48 * _GIB, dense_tflops=362.0, gigabytes_per_s=864.0),
+        Card(
+            name="nvidia-rtx-5090",
+            capability=(12, 0),
+            memory_bytes=32 * _GIB,
+            float16_tflops=209.5,
+            bfloat16_tflops=209.5,
+            tf32_tflops=104.8,
+            float32_tflops=104.8,
+            gigabytes_per_s=1792.0,
+            source="NVIDIA RTX Blackwell GPU Architecture whitepaper, appendix A",
+        ),
+        Card(
+            name="nvidia-l4",
+            capability=(8, 9),
+            memory_bytes=24 * _GIB,
+            float16_tflops=121.0,
+            bfloat16_tflops=121.0,
+            tf32_tflops=60.0,
+            float32_tflops=30.3,
+            gigabytes_per_s=300.0,
+            source="NVIDIA L4 Tensor Core GPU data sheet",
+        ),
+        Card(
+            name="nvidia-l40s",
+            capability=(8, 9),
+            memory_bytes=48 * _GIB,
+            float16_tflops=362.0,
+            bfloat16_tflops=362.0,
+            tf32_tflops=183.0,
+            float32_tflops=91.6,
+            gigabytes_per_s=864.0,
+            source="NVIDIA L40S data sheet",
+        ),
         Card(
             name="nvidia-h100",
             capability=(9, 0),
             memory_bytes=80 * _GIB,
-            dense_tflops=989.4,
+            float16_tflops=989.4,
+            bfloat16_tflops=989.4,
+            tf32_tflops=494.7,
+            float32_tflops=66.9,
             gigabytes_per_s=3350.0,
+            source="NVIDIA H100 Tensor Core GPU Architecture whitepaper, table 2, and data sheet (SXM5, 80 GB)",
         ),
         Card(
             name="nvidia-h200",
             capability=(9, 0),
-            memory_bytes=141 * 10**9,
-            dense_tflops=989.4,
+            memory_bytes=141 * _GB,
+            float16_tflops=989.4,
+            bfloat16_tflops=989.4,
+            tf32_tflops=494.7,
+            float32_tflops=66.9,
             gigabytes_per_s=4800.0,
+            source="NVIDIA H200 Tensor Core GPU data sheet (SXM); its peaks are those of the H100 with more digits",
         ),
         Card(
             name="nvidia-b200",
             capability=(10, 0),
-            memory_bytes=180 * 10**9,
-            dense_tflops=2250.0,
+            memory_bytes=180 * _GB,
+            float16_tflops=2250.0,
+            bfloat16_tflops=2250.0,
+            tf32_tflops=1100.0,
+            float32_tflops=80.0,
             gigabytes_per_s=8000.0,
+            source="NVIDIA Blackwell Architecture Technical Brief, HGX B200 (1000 W); memory from the DGX B200 data sheet",
         ),
     )
 }

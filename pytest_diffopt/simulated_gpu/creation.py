@@ -6,8 +6,12 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
+from pytest_diffopt.errors import SimulationError
+
 from . import _torch_private as private
+from . import autocast, routes
 from .dispatch import Dispatcher
+from .operations import operation
 from .tensor import Metadata, SimulatedTensor
 
 _aten = torch.ops.aten
@@ -20,11 +24,11 @@ _WHOLE = (
 )  # fmt: skip
 
 
-def _create(operation: OpOverload) -> Callable[..., SimulatedTensor]:
+def _create(overload: OpOverload) -> Callable[..., SimulatedTensor]:
     def kernel(*args: Any, **kwargs: Any) -> SimulatedTensor:
-        dispatcher = _dispatcher(operation)
+        dispatcher = _dispatcher(overload)
         kwargs |= {"device": torch.device("cpu"), "pin_memory": False}
-        created = dispatcher.new(None, operation(*args, **kwargs))
+        created = dispatcher.results.new(None, overload(*args, **kwargs))
         dispatcher.ledger.cell().operations += 1
         return created
 
@@ -40,39 +44,45 @@ def _empty_strided(size: Any, stride: Any, *, dtype: torch.dtype | None = None, 
     return _blank(_aten.empty_strided.default, Metadata.of(size, stride, 0, dtype or torch.get_default_dtype()))
 
 
-def _blank(operation: OpOverload, metadata: Metadata) -> SimulatedTensor:
-    dispatcher = _dispatcher(operation)
+def _blank(overload: OpOverload, metadata: Metadata) -> SimulatedTensor:
+    dispatcher = _dispatcher(overload)
     if metadata.can_lose_data and metadata.numel > dispatcher.real_up_to:
-        return dispatcher.new(metadata, None)
+        return dispatcher.results.new(metadata, None)
     # Zeros, not what lay in memory: the same call must count the same twice.
-    return dispatcher.new(metadata, torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype).zero_())
+    return dispatcher.results.new(
+        metadata, torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype).zero_()
+    )
 
 
-def _dispatcher(operation: OpOverload) -> Dispatcher:
+def _dispatcher(overload: OpOverload) -> Dispatcher:
     executor = SimulatedTensor.executor
     if not isinstance(executor, Dispatcher):
-        executor.run(operation, (), {})  # raises: no block is entered
-        raise AssertionError
+        message = f"{overload} was called for the simulated GPU outside its block, where it does not exist"
+        raise SimulationError(message)
     return executor
 
 
-def _pass_on(operation: OpOverload) -> Callable[..., Any]:
-    return lambda *args, **kwargs: SimulatedTensor.executor.run(operation, args, kwargs)
+def _pass_on(overload: OpOverload) -> Callable[..., Any]:
+    return lambda *args, **kwargs: SimulatedTensor.executor.run(overload, args, kwargs)
 
 
-def _attention(*args: Any, **kwargs: Any) -> Any:
-    return _dispatcher(_aten.scaled_dot_product_attention.default).attention(*args, **kwargs)
+def _routed(overload: OpOverload) -> Callable[..., Any]:
+    facts = operation(overload)
+    route = routes.HANDLERS[facts.name]
+    return lambda *args, **kwargs: route(_dispatcher(overload), facts, args, kwargs)
 
 
 def register() -> None:
     """Let torch create tensors on the device, and read and fill them from C++, where no subclass is asked."""
-    kernels: dict[str, Callable[..., Any]] = {str(one).removeprefix("aten."): _create(one) for one in _WHOLE}
-    kernels = {name.removesuffix(".default"): kernel for name, kernel in kernels.items()}
+    kernels: dict[str, Callable[..., Any]] = {private.kernel_name(one): _create(one) for one in _WHOLE}
     kernels |= {"empty.memory_format": _empty, "empty_strided": _empty_strided}
     kernels |= {
-        "_local_scalar_dense": _pass_on(_aten._local_scalar_dense.default),
+        "_local_scalar_dense": _pass_on(_aten._local_scalar_dense.default),  # noqa: SLF001
         "copy_": _pass_on(_aten.copy_.default),
     }
     private.register_kernels(kernels, "PrivateUse1")
-    # Above the composition that torch would choose: attention is one operation.
-    private.register_kernels({"scaled_dot_product_attention": _attention}, "AutogradPrivateUse1")
+    # Above the compositions that torch chooses for a device that it does not know.
+    above = {private.kernel_name(one): _routed(one) for one in private.routed_operations(routes.HANDLERS)}
+    private.register_kernels(above, "AutogradPrivateUse1")
+    autocast.register()
+    private.let_flex_attention_in(SimulatedTensor)

@@ -13,10 +13,10 @@ from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.errors import SimulationError
 
 from . import _torch_private as private
-from . import attention, cards, copies, creation, patches
+from . import attention, cards, copies, creation, patches, routes
 from .accounting import Ledger
-from .dispatch import Dispatcher
-from .records import AttentionChoice, Counts, Sync, SyncKind
+from .dispatch import Dispatcher, Ways
+from .records import AttentionChoice, Counts, Sync
 from .restoring import Wardrobe
 from .tensor import NO_SIMULATION, SimulatedTensor
 
@@ -26,9 +26,9 @@ _entering = threading.Lock()
 class SimulatedGPU:
     """A CUDA card that any machine can run pipelines on, to count what they do and where they wait.
 
-    Small tensors hold real numbers, so a program takes its true path; large floating ones hold only their shape, so full-size
-    models run in seconds without weights. What it has seen can be read inside the block and after it; entering again
-    starts anew. Claiming torch's spare backend, at the first entry, is the one thing that outlives the block.
+    Small tensors hold real numbers, so a program takes its true path; large floating ones hold only their shape, so
+    full-size models run in seconds without weights. What it has seen can be read inside the block and after it;
+    entering again starts anew. The one thing that outlives the block is that torch's spare backend has been claimed.
 
     Attributes:
         card: the card's facts.
@@ -64,16 +64,16 @@ class SimulatedGPU:
                 raise SimulationError(message)
             _claim()
             self._start()
-            dispatcher = Dispatcher(
-                self._ledger, self._attention, real_up_to=self.real_up_to, invent_values=self.invent_values
-            )
+            handlers = {**copies.HANDLERS, **routes.HANDLERS}
+            ways = Ways(handlers=handlers, on_host={**attention.ON_HOST, **routes.ON_HOST}, attention=self._attention)
+            dispatcher = Dispatcher(self._ledger, ways, real_up_to=self.real_up_to, invent_values=self.invent_values)
             with ExitStack() as exits:
                 exits.callback(self._ledger.close)
                 exits.callback(_set_executor, NO_SIMULATION)
                 exits.callback(self._wardrobe.restore)
                 exits.enter_context(torch.compiler.set_stance("force_eager"))
                 exits.enter_context(patches.applied(dispatcher, self._wardrobe, self._names))
-                private.BACKEND.wait = self._wait
+                private.BACKEND.wait = lambda name: dispatcher.wait(name, {})
                 private.BACKEND.figures = lambda: (self._ledger.live_bytes, self._ledger.peak_bytes)
                 _set_executor(dispatcher)
                 self._exits = exits.pop_all()
@@ -105,10 +105,6 @@ class SimulatedGPU:
         Modules that are moved inside the block are kept without asking; this is for the rest, such as schedulers.
         """
         self._wardrobe.keep_object(thing)
-
-    def _wait(self, name: str) -> None:
-        # `synchronize` waits and the debug mode does not see it; a stream's own wait it does.
-        self._ledger.note_sync(SyncKind.WAIT, name, is_reported="Stream" in name)
 
     @property
     def syncs(self) -> tuple[Sync, ...]:
@@ -199,6 +195,3 @@ def _claim() -> None:
     if not _is_registered:
         creation.register()
         _is_registered = True
-
-
-__all__ = ["SimulatedGPU", "copies"]

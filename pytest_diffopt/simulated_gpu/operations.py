@@ -30,7 +30,16 @@ _READS_NO_VALUES = frozenset(
 # Results that share memory with an operand although the schema calls them new.
 _HIDDEN_VIEWS = {"aten._unsafe_view": 0}
 _TAKES_HOST_TENSORS = frozenset(
-    {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_", "aten._unsafe_index", "aten.set_"}
+    {
+        "aten.index",
+        "aten.index_put",
+        "aten.index_put_",
+        "aten._index_put_impl_",
+        "aten._unsafe_index",
+        "aten.set_",
+        "aten.fill_",
+        "aten._foreach_copy_",
+    }
 )
 
 NEW, VIEW, WRITTEN = range(3)
@@ -51,6 +60,7 @@ class Operation:
         is_factory: whether only the shape of its operands matters.
         takes_host_tensors: whether host tensors of one dimension or more are welcome.
         is_foreign: whether it is not torch's own, so nothing is known of its cost.
+        is_laid_out_alike: whether the CPU's result has CUDA's shape, strides and dtype beyond doubt.
         rules: the rows of the table of waits that speak of it.
     """
 
@@ -78,6 +88,13 @@ class Operation:
         self.is_factory = self.name in _READS_NO_VALUES
         self.takes_host_tensors = self.name in _TAKES_HOST_TENSORS
         self.is_foreign = overload.namespace not in _KNOWN_NAMESPACES
+        # Views and elementwise operations run the same C++ on every device; nothing of them is counted in FLOPs.
+        self.is_laid_out_alike = (is_view or torch.Tag.pointwise in overload.tags) and not (
+            self.may_reshape
+            or self.is_foreign
+            or self.name in _HIDDEN_VIEWS
+            or cuda_semantics.rules_for(self.full_name)
+        )
         self.rules = cuda_semantics.rules_for(self.full_name)
 
     def _return(self, result: Any) -> tuple[int, int]:

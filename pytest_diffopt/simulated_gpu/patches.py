@@ -9,10 +9,9 @@ from torch import nn
 from torch.nn.attention import flex_attention
 
 from . import _torch_private as private
-from . import copies
+from . import pinned
 from .dispatch import Dispatcher
-from .records import SyncKind
-from .restoring import Wardrobe, keeping_apply
+from .restoring import Wardrobe, keeping_apply, keeping_setattr
 from .tensor import SimulatedTensor
 
 
@@ -21,10 +20,11 @@ def applied(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -
     """Patch what cannot be reached otherwise, and restore it."""
     patches = (
         (nn.Module, "_apply", keeping_apply(wardrobe)),
+        (nn.Module, "__setattr__", keeping_setattr(wardrobe)),
         (nn.Module, "__call__", _named_call(dispatcher, names)),
         (torch.Tensor, "data", _data(wardrobe)),
-        (torch.Tensor, "pin_memory", lambda tensor, *_: copies.pin(tensor)),
-        (torch.Tensor, "is_pinned", lambda tensor, *_: copies.is_pinned(tensor)),
+        (torch.Tensor, "pin_memory", lambda tensor, *_: pinned.pin(tensor)),
+        (torch.Tensor, "is_pinned", lambda tensor, *_: pinned.is_pinned(tensor)),
         (torch, "Generator", _generators(dispatcher)),
         (torch.cuda, "synchronize", _waiting(dispatcher, "torch.cuda.synchronize")),
         (torch.accelerator, "synchronize", _waiting(dispatcher, "torch.accelerator.synchronize")),
@@ -94,7 +94,7 @@ def _generators(dispatcher: Dispatcher) -> type:
 
 def _waiting(dispatcher: Dispatcher, name: str) -> Callable[..., None]:
     def wait(*_: Any, **__: Any) -> None:
-        dispatcher.ledger.note_sync(SyncKind.WAIT, name, is_reported=False)
+        dispatcher.wait(name, {})
 
     return wait
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from . import _torch_private as private
 from .tensor import SimulatedTensor, make
 
 _REGISTRIES = ("_parameters", "_buffers")
@@ -22,10 +23,14 @@ class Wardrobe:
     def keep_modules(self, module: nn.Module) -> None:
         """Keep what a module and those inside it hold, unless it is kept already."""
         for one in module.modules():
-            if id(one) not in self._modules:
-                registries = {name: dict(one.__dict__[name]) for name in _REGISTRIES}
-                plain = {name: value for name, value in one.__dict__.items() if name not in _REGISTRIES}
-                self._modules[id(one)] = (one, plain, registries)
+            self.keep_module(one)
+
+    def keep_module(self, module: nn.Module) -> None:
+        """Keep what one module holds, unless it is kept already."""
+        if id(module) not in self._modules:
+            registries = {name: dict(module.__dict__[name]) for name in _REGISTRIES}
+            plain = {name: value for name, value in module.__dict__.items() if name not in _REGISTRIES}
+            self._modules[id(module)] = (module, plain, registries)
 
     def keep_object(self, thing: Any) -> None:
         """Keep the attributes of any object, as they are now."""
@@ -38,15 +43,15 @@ class Wardrobe:
         """Let a host tensor become one on the device, as `parameter.data = other` does on a real card."""
         stand_in = make(other.metadata, other.allocation, other.host_data)
         if isinstance(tensor, nn.Parameter):
-            stand_in._is_param = True  # type: ignore[attr-defined] # noqa: SLF001 - how torch marks parameters of other classes
+            stand_in._is_param = True  # noqa: SLF001 - how torch marks parameters of other classes
         stand_in.requires_grad_(tensor.requires_grad)
-        torch.utils.swap_tensors(tensor, stand_in)
+        private.swap(tensor, stand_in)
         self._swapped.append((tensor, stand_in))
 
     def restore(self) -> None:
         """Give everything back what it held."""
         for tensor, original in reversed(self._swapped):
-            torch.utils.swap_tensors(tensor, original)
+            private.swap(tensor, original)
         for module, plain, registries in self._modules.values():
             for name, kept in registries.items():
                 registry = module.__dict__[name]
@@ -79,10 +84,22 @@ def _holds_simulated(value: Any) -> bool:
 
 def keeping_apply(wardrobe: Wardrobe) -> Callable[..., nn.Module]:
     """Return what stands for `nn.Module._apply` while a GPU is simulated: it keeps before it moves."""
-    original = nn.Module._apply  # noqa: SLF001 - what every way of moving a module ends in
+    original: Callable[..., nn.Module] = nn.Module._apply  # noqa: SLF001 - what every way of moving a module ends in
 
     def apply(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
         wardrobe.keep_modules(module)
         return original(module, *args, **kwargs)
 
     return apply
+
+
+def keeping_setattr(wardrobe: Wardrobe) -> Callable[[nn.Module, str, Any], None]:
+    """Return what stands for `nn.Module.__setattr__`: some modules move themselves, tensor by tensor."""
+    original: Callable[[nn.Module, str, Any], None] = nn.Module.__setattr__
+
+    def set_attribute(module: nn.Module, name: str, value: Any) -> None:
+        if type(value) is SimulatedTensor and "_parameters" in module.__dict__:
+            wardrobe.keep_module(module)
+        original(module, name, value)
+
+    return set_attribute

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from . import _torch_private as private
-from .operations import NEW, WRITTEN, Operation
+from .operations import NEW, Operation
 from .tensor import Metadata, SimulatedTensor
 
 _MOST_REMEMBERED = 200_000
@@ -19,17 +19,15 @@ class Inference:
 
     Attributes:
         results: for each result its metadata; a list of them for a list; the value itself for what is no tensor.
-        is_single: whether the operation returns one thing, not a tuple of them.
         written: the metadata, after the operation, of each operand that it writes to.
         flops: floating-point operations.
         smallest_loss: elements of the smallest new result if all are of a kind that may lose its data, else -1.
     """
 
-    __slots__ = ("flops", "is_single", "results", "smallest_loss", "written")
+    __slots__ = ("flops", "results", "smallest_loss", "written")
 
-    def __init__(self, results: tuple[Any, ...], written: tuple[Metadata, ...], flops: int, *, is_single: bool) -> None:
+    def __init__(self, results: tuple[Any, ...], written: tuple[Metadata, ...], flops: int) -> None:
         self.results = results
-        self.is_single = is_single
         self.written = written
         self.flops = flops
         self.smallest_loss = -1
@@ -85,6 +83,10 @@ def infer(
         found = _ask_torch(operation, args, kwargs)
     except private.NO_SHAPE_RULE:
         found = None
+    except (RuntimeError, AssertionError) as error:
+        if not private.asks_for_cuda(error):
+            raise
+        found = None
     _remembered[key] = found
     return found
 
@@ -95,17 +97,24 @@ def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, A
         fake_args = [_fake(value, fakes) for value in args]
         fake_kwargs = {name: _fake(value, fakes) for name, value in kwargs.items()}
         out = operation.overload(*fake_args, **fake_kwargs)
+        if operation.name == "aten.convolution":
+            out = _as_cudnn_lays_out(fake_args[0], fake_args[1], out)
         flops = private.flops_of(operation.overload, fake_args, fake_kwargs, out)
         written = tuple(
             Metadata.of_tensor(one)
             for position in operation.writes
             for one in _tensors_in(operation.argument(position, fake_args, fake_kwargs))
         )
-    is_single = len(operation.returns) <= 1
     results = (out,) if len(operation.returns) == 1 else tuple(out or ())
-    return Inference(tuple(_metadata(result) for result in results), written, flops, is_single=is_single).weigh(
-        operation
-    )
+    return Inference(tuple(described(result) for result in results), written, flops).weigh(operation)
+
+
+def _as_cudnn_lays_out(x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """Lay a convolution out as cuDNN does, which this torch may lack: `cudnn_conv_suggest_memory_format`."""
+    formats = {private.memory_format(x), private.memory_format(weight)} - {torch.contiguous_format}
+    chosen = formats.pop() if formats and x.dtype != torch.float64 else torch.contiguous_format
+    stride = torch.empty(out.shape, device="meta", memory_format=chosen).stride()
+    return fake_tensor(Metadata.of(out.shape, stride, 0, out.dtype))
 
 
 def _tensors_in(value: Any) -> list[torch.Tensor]:
@@ -135,10 +144,8 @@ def fake_tensor(metadata: Metadata) -> torch.Tensor:
     return memory.as_strided(metadata.shape, metadata.stride, metadata.offset)
 
 
-def _metadata(result: Any) -> Any:
+def described(result: Any) -> Any:
+    """Put metadata in place of each tensor in a result."""
     if isinstance(result, torch.Tensor):
         return Metadata.of_tensor(result)
-    return [_metadata(one) for one in result] if isinstance(result, list | tuple) else result
-
-
-__all__ = ["NEW", "WRITTEN", "Inference", "describe", "fake_tensor", "infer"]
+    return [described(one) for one in result] if isinstance(result, list | tuple) else result

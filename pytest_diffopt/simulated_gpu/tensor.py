@@ -38,21 +38,21 @@ class Metadata:
     @classmethod
     def of_tensor(cls, tensor: torch.Tensor) -> "Metadata":
         """Return the one object that describes tensors like this."""
-        return cls.of(tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.dtype)
+        return cls.of(tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype)
 
     @property
     def can_lose_data(self) -> bool:
-        """Whether only the shape matters when it is large: whole numbers and masks steer a program, so they are kept."""
+        """Whether only the shape is kept when it is large; whole numbers and masks steer a program."""
         return self.dtype.is_floating_point or self.dtype.is_complex
 
 
 class Executor(Protocol):
     """What carries the operations of simulated tensors out."""
 
-    def run(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def run(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any], /) -> Any:
         """Carry one operation out."""
 
-    def read_all(self, tensor: "SimulatedTensor", operation: str) -> torch.Tensor:
+    def read_all(self, tensor: "SimulatedTensor", operation: str, /) -> torch.Tensor:
         """Hand all values of a tensor to the host."""
 
 
@@ -78,7 +78,7 @@ class SimulatedTensor(torch.Tensor):
     Attributes:
         metadata: what describes it.
         allocation: the memory that it looks at, shared with its views.
-        host_data: a CPU tensor with its values; None when only the shape is known. `has_data` tells whether to trust it.
+        host_data: a CPU tensor with its values, None when only the shape is known; `has_data` tells if they still hold.
     """
 
     executor: ClassVar[Executor] = NO_SIMULATION
@@ -86,10 +86,10 @@ class SimulatedTensor(torch.Tensor):
     allocation: Allocation
     host_data: torch.Tensor | None
 
-    __torch_function__ = torch._C._disabled_torch_function_impl  # noqa: SLF001 - documented for tensor subclasses
+    __torch_function__ = private.NO_TORCH_FUNCTION
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override] # torch's stub forgets that it is a class method
         cls, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if len(types) > 1 and any(not issubclass(one, SimulatedTensor) for one in types):
@@ -102,7 +102,7 @@ class SimulatedTensor(torch.Tensor):
         return self.host_data is not None and self.allocation.has_data
 
     @property
-    def data(self) -> torch.Tensor:  # type: ignore[override]
+    def data(self) -> torch.Tensor:
         """The same tensor, cut off from autograd."""
         return self.detach()
 
@@ -110,7 +110,7 @@ class SimulatedTensor(torch.Tensor):
     def data(self, other: torch.Tensor) -> None:
         if not isinstance(other, SimulatedTensor):
             message = f"a tensor on {self.device} cannot be given data that lives on {other.device}"
-            raise RuntimeError(message)
+            raise RuntimeError(message)  # noqa: TRY004 - torch raises RuntimeError
         become(self, other)
 
     def tolist(self) -> Any:
@@ -118,14 +118,25 @@ class SimulatedTensor(torch.Tensor):
         return self.executor.read_all(self, "Tensor.tolist").tolist()
 
     def __format__(self, spec: str) -> str:
-        return self.item().__format__(spec) if self.dim() == 0 else super().__format__(spec)
+        return format(self.item(), spec) if self.dim() == 0 else object.__format__(self, spec)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         if not self.has_data:
             # What a real card does depends on the values (about 80 reads for a large matrix): at least one.
             self.executor.read_all(self, "Tensor.__repr__")
             return f"tensor(<no values kept>, device='{self.device}', size={tuple(self.shape)}, dtype={self.dtype})"
-        return torch.Tensor.__repr__(self, tensor_contents=tensor_contents)  # type: ignore[no-untyped-call,no-any-return]
+        show: Any = torch.Tensor.__repr__
+        return str(show(self, tensor_contents=tensor_contents))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SimulatedTensor":
+        if id(self) in memo:
+            found: SimulatedTensor = memo[id(self)]
+            return found
+        copy: SimulatedTensor = self.detach().clone()  # type: ignore[assignment] # of our own class
+        if getattr(self, "_is_param", False):
+            copy._is_param = True  # how torch marks parameters of other classes
+        memo[id(self)] = copy.requires_grad_(self.requires_grad)
+        return copy
 
     def __setitem__(self, index: Any, value: Any) -> None:
         # For CUDA torch builds a number on the CPU, for every other device on the device itself: do as for CUDA.
@@ -133,7 +144,7 @@ class SimulatedTensor(torch.Tensor):
             value = torch.tensor(value, dtype=self.dtype)
         torch.Tensor.__setitem__(self, index, value)
 
-    def numpy(self, **_: Any) -> NoReturn:  # type: ignore[override]
+    def numpy(self, **_: Any) -> NoReturn:
         """Refuse, as for every tensor that is not on the host.
 
         Raises:
@@ -145,10 +156,10 @@ class SimulatedTensor(torch.Tensor):
         )
         raise TypeError(message)
 
-    def __array__(self, dtype: Any = None, **_: Any) -> NoReturn:  # type: ignore[override]
+    def __array__(self, dtype: Any = None, **_: Any) -> NoReturn:
         self.numpy()
 
-    def __dlpack__(self, **_: Any) -> NoReturn:  # type: ignore[override]
+    def __dlpack__(self, **_: Any) -> NoReturn:
         message = "a tensor on a simulated GPU has no memory that another library could look at through DLPack"
         raise SimulationError(message)
 

@@ -7,9 +7,9 @@ import torch
 from torch._ops import OpOverload
 
 from . import _torch_private as private
-from .cuda_semantics import Call, is_mask
+from .conditions import Call, is_mask, is_off_device
 from .operations import Operation
-from .shapes import Inference
+from .shapes import Inference, described
 from .tensor import Metadata, SimulatedTensor
 
 _aten = torch.ops.aten
@@ -29,6 +29,10 @@ def _repeats(call: Call) -> list[torch.Tensor]:
     return [] if call["output_size"] is not None else [call["repeats"]]
 
 
+def _filling(call: Call) -> list[torch.Tensor]:
+    return [call["value"]] if is_off_device(call["self"]) and isinstance(call["value"], torch.Tensor) else []
+
+
 # The result of these, or its size, hangs on the values of some operands.
 NEEDED: dict[str, Callable[[Call], list[torch.Tensor]]] = {
     "aten._local_scalar_dense": _operands("self"),
@@ -43,6 +47,7 @@ NEEDED: dict[str, Callable[[Call], list[torch.Tensor]]] = {
     "aten.unique_dim_consecutive": _operands("self"),
     "aten.bincount": _operands("self"),
     "aten.repeat_interleave": _repeats,
+    "aten.fill_": _filling,
     "aten.index": _masks,
     "aten._unsafe_index": _masks,
     "aten.index_put": _masks,
@@ -62,16 +67,21 @@ def tensors_in(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Ten
     return found
 
 
+def has_data(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor's values are known, wherever it lives."""
+    return tensor.has_data if isinstance(tensor, SimulatedTensor) else not tensor.is_meta
+
+
 def stand_in(tensor: torch.Tensor) -> torch.Tensor:
     """Make what stands for values that do not exist: zeros, and a mask that selects everything."""
     make = torch.ones if tensor.dtype == torch.bool else torch.zeros
     return make(tensor.shape, dtype=tensor.dtype)
 
 
-def on_host(value: Any, stand_ins: Mapping[int, torch.Tensor] | None = None) -> Any:
+def on_host(value: Any, stand_ins: Mapping[int, torch.Tensor]) -> Any:
     """Return an operand as the CPU can compute with it."""
     if isinstance(value, SimulatedTensor):
-        if stand_ins and id(value) in stand_ins:
+        if id(value) in stand_ins:
             return stand_ins[id(value)]
         if value.has_data:
             return value.host_data
@@ -88,9 +98,9 @@ def without_masks(
 ) -> tuple[OpOverload, list[Any]]:
     """Say the same with whole-number indices: how many elements a mask selects is known, their values are not."""
     if facts.name == "aten.masked_select":
-        shape = torch.broadcast_shapes(args[0].shape, args[1].shape)
-        expanded = _aten.expand.default(args[0], shape)
-        mask = on_host(args[1], stand_ins).expand(shape)
+        mask = on_host(args[1], stand_ins)
+        either = torch.empty(args[0].shape, device="meta").logical_or(torch.empty(mask.shape, device="meta"))
+        expanded, mask = _aten.expand.default(args[0], either.shape), mask.expand(either.shape)
         return _aten.index.Tensor, [expanded, list(mask.nonzero(as_tuple=True))]
     indices: list[torch.Tensor | None] = []
     for index in args[1]:
@@ -107,21 +117,10 @@ def infer_from_zeros(facts: Operation, args: Sequence[Any], kwargs: Mapping[str,
     def zeros(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             return torch.zeros(value.shape, dtype=value.dtype)
-        return [zeros(one) for one in value] if isinstance(value, list | tuple) else on_host(value)
+        return [zeros(one) for one in value] if isinstance(value, list | tuple) else on_host(value, {})
 
     host_args, host_kwargs = [zeros(one) for one in args], {name: zeros(one) for name, one in kwargs.items()}
     out = facts.overload(*host_args, **host_kwargs)
     outs = (out,) if len(facts.returns) == 1 else tuple(out or ())
     written = tensors_in([facts.argument(position, host_args, host_kwargs) for position in facts.writes], {})
-    return Inference(
-        tuple(_metadata(one) for one in outs),
-        tuple(Metadata.of_tensor(one) for one in written),
-        0,
-        is_single=len(facts.returns) <= 1,
-    )
-
-
-def _metadata(result: Any) -> Any:
-    if isinstance(result, torch.Tensor):
-        return Metadata.of_tensor(result)
-    return [_metadata(one) for one in result] if isinstance(result, list | tuple) else result
+    return Inference(tuple(described(one) for one in outs), tuple(Metadata.of_tensor(one) for one in written), 0)

@@ -1,12 +1,11 @@
-"""A wait inside the denoise loop is seen without a GPU, and told with its line."""
+"""A wait in the denoise loop is red on a machine without a GPU, with its file, line, step and how often."""
 
 import pytest
 
-NO_SYNCS = """
+SYNCS = """
 import pytest
 import small_pipeline
-import torch
-from pytest_diffopt import AllowedSyncs, assert_no_syncs
+from pytest_diffopt import AllowedSyncs, assert_no_syncs, no_syncs
 
 class Pipeline(small_pipeline.SmallPipeline):
     def step(self, latents, timestep, num_inference_steps):
@@ -18,64 +17,86 @@ def optimized_pipeline():
     return small_pipeline.build(pipeline=Pipeline)
 
 def test_never_waits(optimized_pipeline, pipeline_inputs):
-    assert_no_syncs(optimized_pipeline, {allow}**pipeline_inputs)
-    assert optimized_pipeline.device.type == "cpu"
+    assert_no_syncs(optimized_pipeline, allow_syncs=[{allowance}], **pipeline_inputs)
 """
-ALLOWED = 'allow_syncs=[AllowedSyncs(where="test_it.py:step", per_step={}, reason="reads the noise")], '
+READS = "largest = latents.abs().max().item()"
+ALLOWED = 'AllowedSyncs(where="test_it.py:step", per_step={count}, reason="the loop stops early")'
 
 
-def run(project: pytest.Pytester, line: str, allow: str = "") -> pytest.RunResult:
-    """Run the test on a pipeline with this line in its loop."""
-    project.makepyfile(test_it=NO_SYNCS.format(line=line, allow=allow))
-    return project.runpytest_inprocess()
+def run(project: pytest.Pytester, line: str, allowance: str = "") -> pytest.RunResult:
+    """Run one test of a pipeline whose step begins with a line."""
+    project.makepyfile(test_it=SYNCS.format(line=line, allowance=allowance))
+    return project.runpytest_inprocess("--tb=short")
 
 
-@pytest.mark.parametrize(
-    ("line", "operation", "kind"),
-    [
-        ("latents = latents * latents.mean().item()", ".item()", "read by the host"),
-        ("latents = latents + torch.tensor(1.0).to(latents.device)", "*", "copy from the host"),
-    ],
-)
-def test_a_wait_in_every_step_is_red(own_pipeline: pytest.Pytester, line: str, operation: str, kind: str) -> None:
-    """How often a step, what waits, where, on what it was seen, and what to write when it is wanted."""
-    result = run(own_pipeline, line)
+def test_a_loop_that_never_waits_is_green(own_pipeline: pytest.Pytester) -> None:
+    """Arithmetic on the GPU is queued, and nothing of it waits."""
+    result = run(own_pipeline, "latents = latents * 1.0")
+
+    result.assert_outcomes(passed=1)
+
+
+def test_a_read_in_each_step_is_red(own_pipeline: pytest.Pytester) -> None:
+    """The user's own line, how often a step, and the allowance to paste when it is wanted."""
+    result = run(own_pipeline, READS)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
             "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (up to 0 allowed)",
-            f"  1/step  {operation}  test_it.py:8  in step  ({kind})",
-            f"  *{line}",
+            "  1/step  .item()  test_it.py:7  in step  (read by the host)",
+            "                   largest = latents.abs().max().item()",
             "seen on the simulated GPU, steps 0-2 of 3, pipeline Pipeline (weights: the user's own)",
-            'if this is wanted: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=1, reason="...")[]]',
+            'if this is wanted: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=1, reason="...")]',
         ],
         consecutive=True,
     )
 
 
-@pytest.mark.parametrize(
-    ("line", "allow"),
-    [
-        ("latents = latents * latents.mean()", ""),
-        ("latents = latents * latents.mean().item()", ALLOWED.format(1)),
-    ],
-    ids=["nothing waits", "accepted"],
-)
-def test_a_loop_that_waits_no_more_than_accepted_is_green(own_pipeline: pytest.Pytester, line: str, allow: str) -> None:
-    """And after it the pipeline is back on the CPU."""
-    run(own_pipeline, line, allow).assert_outcomes(passed=1)
+def test_a_wait_in_the_first_step_alone_says_so(own_pipeline: pytest.Pytester) -> None:
+    """What happens once is told apart from what happens in every step."""
+    result = run(own_pipeline, "first = timestep.item() if not hasattr(self, 'seen') else 0; self.seen = True")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the CPU waits for the GPU in the denoise loop: 1 time in the first step (up to 0 allowed)",
+            "  1 in step 0  .item()  test_it.py:7  in step  (read by the host)",
+            "                        first = timestep.item() *",
+            "seen on the simulated GPU, step 0 of 3, pipeline Pipeline (weights: the user's own)",
+            'if this is wanted: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=0, first_step=1, '
+            'reason="...")]',
+        ],
+        consecutive=True,
+    )
 
 
-def test_an_allowance_that_nothing_uses_is_red(own_pipeline: pytest.Pytester) -> None:
-    """Otherwise the wait could come back unseen; the reason that was given is shown."""
-    result = run(own_pipeline, "pass", ALLOWED.format(1))
+def test_an_allowed_wait_is_green(own_pipeline: pytest.Pytester) -> None:
+    """An allowance covers what it names, as often as it says."""
+    result = run(own_pipeline, READS, ALLOWED.format(count=1))
+
+    result.assert_outcomes(passed=1)
+
+
+def test_one_wait_more_than_allowed_is_red(own_pipeline: pytest.Pytester) -> None:
+    """An allowance is a count: one more in the same function is red."""
+    result = run(own_pipeline, "largest = latents.max().item() + latents.min().item()", ALLOWED.format(count=1))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (up to 1 allowed)"]
+    )
+
+
+def test_an_allowance_that_nothing_uses_asks_to_be_removed(own_pipeline: pytest.Pytester) -> None:
+    """A mended wait could come back unseen behind an allowance that stayed."""
+    result = run(own_pipeline, "latents = latents * 1.0", ALLOWED.format(count=1))
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
             "diffopt: 1 allowance for waits no longer needed",
-            "  test_it.py:step waits no more; it was allowed because: reads the noise",
+            "  test_it.py:step waits no more; it was allowed because: the loop stops early",
             "seen on the simulated GPU, pipeline Pipeline (weights: the user's own)",
             "take it out of allow_syncs, or lower it, so that the wait cannot come back unseen",
         ],
@@ -83,16 +104,74 @@ def test_an_allowance_that_nothing_uses_is_red(own_pipeline: pytest.Pytester) ->
     )
 
 
-def test_an_allowance_larger_than_needed_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_an_allowance_larger_than_needed_asks_to_be_lowered(own_pipeline: pytest.Pytester) -> None:
     """Fewer waits are an improvement that must be kept."""
-    result = run(own_pipeline, "latents = latents * latents.mean().item()", ALLOWED.format(2))
+    result = run(own_pipeline, READS, ALLOWED.format(count=2))
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["  test_it.py:step waits less often now: 1/step (up to 2 allowed)"])
 
 
-def test_a_wait_outside_of_the_loop_is_none(own_pipeline: pytest.Pytester) -> None:
-    """Reading the finished picture must wait; only the loop must not."""
-    result = run(own_pipeline, "pass")
+def test_a_wait_outside_of_the_loop_is_not_its_business(own_pipeline: pytest.Pytester) -> None:
+    """The picture is copied to the host after the last step, as it must be."""
+    own_pipeline.makepyfile(
+        test_it="""
+        from pytest_diffopt import no_syncs
+
+        def test_block(optimized_pipeline, pipeline_inputs):
+            with no_syncs(optimized_pipeline) as seen:
+                largest = optimized_pipeline(**pipeline_inputs).images.max().item()
+            assert seen.record.num_steps == 3
+        """
+    )
+    result = own_pipeline.runpytest_inprocess()
 
     result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("body", "outcome"), [("x * 2", "passed"), ("x * float(x.sum())", "failed")])
+def test_a_bare_callable_is_watched_as_one_step(project: pytest.Pytester, body: str, outcome: str) -> None:
+    """A function or module has no loop: the whole call counts, and its tensors are moved."""
+    project.makepyfile(
+        test_it=f"""
+        import torch
+        from pytest_diffopt import assert_no_syncs
+
+        def scale(x):
+            return {body}
+
+        def test_callable():
+            assert_no_syncs(scale, torch.ones(4))
+
+        def test_module():
+            class Scale(torch.nn.Linear):
+                def forward(self, x):
+                    return scale(super().forward(x))
+            assert_no_syncs(Scale(4, 4), torch.ones(1, 4))
+        """
+    )
+    result = project.runpytest_inprocess("--tb=short")
+
+    result.assert_outcomes(**{outcome: 2})
+
+
+def test_a_pipeline_without_a_loop_is_an_error(own_pipeline: pytest.Pytester) -> None:
+    """Where no step is found nothing was checked, and that is said."""
+    own_pipeline.makepyfile(
+        test_it="""
+        from pytest_diffopt import assert_no_syncs
+
+        def test_it(optimized_pipeline, pipeline_inputs, monkeypatch):
+            monkeypatch.setattr(type(optimized_pipeline), "__call__", lambda self, **inputs: None)
+            assert_no_syncs(optimized_pipeline, **pipeline_inputs)
+        """
+    )
+    result = own_pipeline.runpytest_inprocess("--tb=short")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the denoise loop is found through pipeline.progress_bar(...), which SmallPipeline never opened: "
+            "open it around the loop, or pass a callable that is one step"
+        ]
+    )

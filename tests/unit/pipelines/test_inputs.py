@@ -1,38 +1,72 @@
-"""The same inputs give the same call, as often as they are unpacked."""
+"""Inputs give the same call every time that they are unpacked."""
 
+import pytest
 import torch
 
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 
-
-def test_the_generator_is_new_each_time() -> None:
-    """A used generator would draw another picture at the second call."""
-    inputs = PipelineInputs({"prompt": "a red circle"}, seed=3)
-    first, second = inputs["generator"], inputs["generator"]
-    torch.rand(4, generator=first)
-
-    assert first is not second
-    assert second.initial_seed() == 3
-    assert torch.equal(second.get_state(), inputs["generator"].get_state())
+INPUTS = PipelineInputs({"prompt": "a red circle", "height": 64}, seed=3)
 
 
-def test_they_unpack_as_keywords() -> None:
-    """`pipeline(**inputs)` sees every argument and the generator."""
-    inputs = PipelineInputs({"prompt": "a red circle"})
-
-    assert sorted(dict(**inputs)) == ["generator", "prompt"]
-    assert len(inputs) == 2
-    assert repr(inputs) == "PipelineInputs({'prompt': 'a red circle'}, seed=0)"
+def draw(**inputs: object) -> float:
+    """Use a generator up, as a pipeline does."""
+    generator = inputs["generator"]
+    assert isinstance(generator, torch.Generator)
+    return torch.rand(1, generator=generator).item()
 
 
-def test_a_variation_changes_what_it_names_and_leaves_the_plain_call() -> None:
-    """The label says how it differs, for the failure that it may cause."""
-    plain = PipelineInputs({"prompt": "a red circle", "guidance_scale": 5.0}, seed=1)
-    varied = plain.varied("guidance_scale=7.5", guidance_scale=7.5)
+def test_each_unpacking_makes_a_fresh_generator() -> None:
+    """A generator that was used would give another picture at the second call."""
+    assert INPUTS["generator"] is not INPUTS["generator"]
+    assert draw(**INPUTS) == draw(**INPUTS) == torch.rand(1, generator=torch.Generator().manual_seed(3)).item()
 
-    assert varied["guidance_scale"] == 7.5
-    assert varied["prompt"] == "a red circle"
-    assert varied.seed == 1
-    assert varied.label == "guidance_scale=7.5"
-    assert plain["guidance_scale"] == 5.0
-    assert plain.varied("another seed", seed=2).seed == 2
+
+def test_the_generator_is_on_the_cpu() -> None:
+    """The same noise is drawn on every device."""
+    assert INPUTS["generator"].device == torch.device("cpu")
+
+
+def test_it_is_a_mapping_of_keywords() -> None:
+    """The generator stands among them, and an unknown keyword is a KeyError as in any mapping."""
+    with pytest.raises(KeyError):
+        INPUTS["width"]
+
+    assert list(INPUTS) == ["prompt", "height", "generator"]
+    assert len(INPUTS) == 3
+    assert (INPUTS["prompt"], INPUTS["height"]) == ("a red circle", 64)
+
+
+def test_a_variation_changes_what_it_says_and_nothing_else() -> None:
+    """The original stays, and the variation has a label for failures."""
+    varied = INPUTS.varied("height=128", height=128, guidance_scale=7.5)
+
+    assert {name: varied[name] for name in varied if name != "generator"} == {
+        "prompt": "a red circle",
+        "height": 128,
+        "guidance_scale": 7.5,
+    }
+    assert (varied.label, varied.seed) == ("height=128", 3)
+    assert (INPUTS["height"], INPUTS.label) == (64, "")
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_variation_may_have_another_seed(seed: int) -> None:
+    """Zero is a seed too."""
+    varied = INPUTS.varied("another seed", seed=seed)
+
+    assert varied.seed == seed
+    assert draw(**varied) == torch.rand(1, generator=torch.Generator().manual_seed(seed)).item()
+
+
+def test_what_was_given_can_change_afterwards() -> None:
+    """The arguments are copied."""
+    given = {"height": 64}
+    inputs = PipelineInputs(given)
+    given["height"] = 128
+
+    assert inputs["height"] == 64
+
+
+def test_it_shows_its_arguments_and_its_seed() -> None:
+    """A failure that prints it says which call it was."""
+    assert repr(INPUTS) == "PipelineInputs({'prompt': 'a red circle', 'height': 64}, seed=3)"

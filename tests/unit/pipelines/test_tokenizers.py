@@ -1,40 +1,42 @@
-"""Tokenizers without a download: bytes are tokens, between CLIP's start and end."""
-
-from typing import Any
-
-import pytest
+"""The tokenizer takes any prompt, as CLIP's does, without a download."""
 
 from pytest_diffopt.pipelines.tokenizers import byte_level_clip_tokenizer
 
 
-def ids(tokenizer: Any, prompt: str) -> list[int]:
-    """Encode a prompt as pipelines do, padded to the full length."""
-    encoded: list[int] = tokenizer(prompt, padding="max_length", max_length=77, truncation=True).input_ids
-    return encoded
-
-
-@pytest.mark.parametrize("vocab_size", [514, 49408])
-def test_start_and_end_are_the_last_two_ids(vocab_size: int) -> None:
-    """CLIP's text encoder finds the end of a prompt as the highest id."""
-    encoded = ids(byte_level_clip_tokenizer(vocab_size=vocab_size), "red")
-
-    assert len(encoded) == 77
-    assert encoded[0] == vocab_size - 2
-    assert encoded[4:] == [vocab_size - 1] * 73
-    assert max(encoded) == vocab_size - 1
-
-
-def test_the_second_tokenizer_pads_with_another_token() -> None:
-    """As OpenCLIP's does."""
-    encoded = ids(byte_level_clip_tokenizer(pad_with_end=False), "red")
-
-    assert encoded.count(513) == 1
-    assert set(encoded[5:]) == {0}
-
-
-def test_different_prompts_have_different_tokens() -> None:
-    """A prompt that changes must reach the text encoder."""
+def test_every_byte_is_a_token_and_the_last_of_a_word_another() -> None:
+    """Start and end are the last two of the vocabulary: CLIP finds the end of the prompt as the highest id."""
     tokenizer = byte_level_clip_tokenizer()
+    ids = tokenizer("a red")["input_ids"]
 
-    assert ids(tokenizer, "a red circle") != ids(tokenizer, "a blue square")
-    assert len(ids(tokenizer, "word " * 100)) == 77
+    assert ids == [512, 320, 81, 68, 323, 513]
+    assert tokenizer.convert_ids_to_tokens(ids) == ["<|startoftext|>", "a</w>", "r", "e", "d</w>", "<|endoftext|>"]
+
+
+def test_bytes_that_are_no_ascii_are_tokens_too() -> None:
+    """There is no prompt with an unknown token."""
+    assert byte_level_clip_tokenizer()("é!")["input_ids"] == [512, 127, 358, 256, 513]
+
+
+def test_a_prompt_is_padded_with_the_end_or_with_the_first_token() -> None:
+    """CLIP's first tokenizer pads with the end token, OpenCLIP's with `!`, which is token 0."""
+    first = byte_level_clip_tokenizer(max_length=8)
+    second = byte_level_clip_tokenizer(max_length=8, pad_with_end=False)
+
+    assert first("ab", padding="max_length")["input_ids"] == [512, 64, 321, 513, 513, 513, 513, 513]
+    assert second("ab", padding="max_length")["input_ids"] == [512, 64, 321, 513, 0, 0, 0, 0]
+
+
+def test_a_long_prompt_is_cut_and_still_ends() -> None:
+    """Start and end are counted in its length."""
+    tokenizer = byte_level_clip_tokenizer()
+    ids = tokenizer("x" * 100, truncation=True)["input_ids"]
+
+    assert (len(ids), ids[0], ids[-1]) == (77, 512, 513)
+
+
+def test_the_ids_fit_the_published_vocabulary() -> None:
+    """Start and end move with its size, the bytes stay."""
+    tokenizer = byte_level_clip_tokenizer(vocab_size=49408)
+
+    assert tokenizer("ab")["input_ids"] == [49406, 64, 321, 49407]
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (49406, 49407, 49407)

@@ -1,0 +1,123 @@
+"""What a call does, counted on the simulated GPU: exact, and the same on every machine."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.probes.calls import repeatable_call
+from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
+from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, Subject
+from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, SimulatedGPU
+
+_BEFORE = "before the loop"
+_AFTER = "after the loop"
+_WHOLE_CALL = "the call"
+_OUTSIDE = "outside modules"
+_PATH_DEPTH = 2
+
+
+def count_call(target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject) -> CountRecord:
+    """Make one call on the simulated GPU and count what it does.
+
+    Args:
+        target: a pipeline, module or callable.
+        args: with `inputs`, the call.
+        inputs: keywords of the call.
+        subject: what is called; its device is `SIMULATED`.
+
+    Raises:
+        ProbeError: the pipeline never entered its denoise loop.
+    """
+    with on_simulated_gpu(target) as gpu:
+        gpu.name_modules(modules_of(target))
+        call = repeatable_call(target, moved(tuple(args), gpu.device), moved(dict(inputs), gpu.device))
+        loop = _make(call, target, gpu)
+    return CountRecord(
+        subject=subject,
+        card=gpu.card.name,
+        num_steps=loop.num_steps if loop else 0,
+        phases=_phases(gpu.phases),
+        modules=_modules(gpu.modules),
+        attention=dict(sorted(_attention(gpu.attention).items())),
+        unmodelled=gpu.unmodelled,
+    )
+
+
+def _make(call: Any, target: Any, gpu: SimulatedGPU) -> DenoiseLoop | None:
+    with ExitStack() as stack:
+        loop = None
+        if has_denoise_loop(target):
+            loop = stack.enter_context(watch_denoise_loop(target, lambda step: _enter(gpu, step)))
+        gpu.enter_phase(_BEFORE if loop else _WHOLE_CALL)
+        call()
+    if loop:
+        loop.require_entered(target)
+    return loop
+
+
+def _enter(gpu: SimulatedGPU, step: int | None) -> None:
+    gpu.enter_phase(_AFTER if step is None else step)
+
+
+def _phases(counted: Mapping[Hashable, Counts]) -> tuple[PhaseCounts, ...]:
+    """Name the phases, and let neighbouring steps that are alike stand together; moving the weights is no phase."""
+    rows: list[tuple[list[Hashable], Counts]] = []
+    for phase, counts in counted.items():
+        if phase is None:
+            continue
+        both_are_later_steps = rows and _is_later_step(phase) and _is_later_step(rows[-1][0][0])
+        if both_are_later_steps and rows[-1][1] == counts:
+            rows[-1][0].append(phase)
+        else:
+            rows.append(([phase], counts))
+    return tuple(_phase(names, counts) for names, counts in rows)
+
+
+def _is_later_step(phase: Hashable) -> bool:
+    return isinstance(phase, int) and phase > 0
+
+
+def _phase(names: Sequence[Hashable], counts: Counts) -> PhaseCounts:
+    first, last = names[0], names[-1]
+    step = f"step {first}" if first == last else f"steps {first}-{last}"
+    return PhaseCounts(
+        phase=step if isinstance(first, int) else str(first),
+        flops=counts.flops,
+        operations=counts.operations,
+        bytes_to_device=counts.bytes_to_device,
+        bytes_to_host=counts.bytes_to_host,
+        allocated_bytes=counts.allocated_bytes,
+        peak_memory_bytes=counts.peak_memory_bytes,
+    )
+
+
+def _modules(counted: Mapping[str, Counts]) -> tuple[ModuleCounts, ...]:
+    """Add up what each part does with everything inside it."""
+    parts: defaultdict[str, ModuleCounts] = defaultdict(lambda: ModuleCounts(module="", flops=0, operations=0))
+    for path, counts in counted.items():
+        name = _part_of(path) or _OUTSIDE
+        part = parts[name]
+        parts[name] = replace(
+            part, module=name, flops=part.flops + counts.flops, operations=part.operations + counts.operations
+        )
+    return tuple(part for _name, part in sorted(parts.items()) if part.flops or part.operations)
+
+
+def _part_of(path: str) -> str:
+    """Cut a module's path to the part that a person names: `unet.mid_block`, or `unet.down_blocks.1` in a list."""
+    names = path.split(".")
+    is_in_list = len(names) > _PATH_DEPTH and names[_PATH_DEPTH].isdigit()
+    return ".".join(names[: _PATH_DEPTH + is_in_list])
+
+
+def _attention(choices: Sequence[AttentionChoice]) -> Counter[str]:
+    kernels: Counter[str] = Counter()
+    for choice in choices:
+        shape = "x".join(map(str, choice.query_shape))
+        mask = " masked" if choice.has_mask else ""
+        kernels[f"{choice.kernel.value} {shape} {choice.dtype}{mask}"] += choice.count
+    return kernels

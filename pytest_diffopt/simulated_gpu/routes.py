@@ -1,0 +1,70 @@
+"""Compositions that torch carries out otherwise on CUDA than on a backend that it does not know.
+
+Torch takes these apart in C++ before a device is asked, and asks there which device it is: `group_norm` makes its input
+contiguous on CUDA, a softmax of halves in floats is one kernel, `rms_norm` is fused. Each is sent CUDA's way.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from . import _torch_private as private
+from .dispatch import Dispatcher, Handler
+from .operations import Operation
+
+
+def attention(dispatcher: Dispatcher, _: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Carry out attention with the kernel that CUDA would choose, as one operation."""
+    return dispatcher.ways.attention(*args, **kwargs)
+
+
+def cross_entropy(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Carry out a loss that waits inside; a tensor subclass like ours is sent where it would not."""
+    dispatcher.wait(facts.full_name, facts.bind(args, kwargs))
+    return private.run_composite(facts.overload, args, kwargs)
+
+
+def group_norm(_: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Carry out `group_norm`, for which CUDA gives up channels_last: `native/group_norm.cpp`."""
+    x, *others = args
+    return private.run_composite(facts.overload, (x.contiguous(), *others), kwargs)
+
+
+def softmax(_: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Carry out a softmax, which CUDA computes in floats from halves in one kernel: `native/SoftMax.cpp`."""
+    operands = facts.bind(args, kwargs)
+    x, dtype = operands["self"], operands["dtype"]
+    if x.dtype != torch.float16 or dtype != torch.float32:
+        return private.run_composite(facts.overload, args, kwargs)
+    return private.fused_softmax(facts.name)(x, operands["dim"], True)  # noqa: FBT003 - half to float
+
+
+def fused_rms_norm(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Carry out `rms_norm` as one kernel, unless gradients are wanted, which only its composition knows here."""
+    tensors = [one for one in args if isinstance(one, torch.Tensor)]
+    if torch.is_grad_enabled() and any(one.requires_grad for one in tensors):
+        return private.run_composite(facts.overload, args, kwargs)
+    return dispatcher.carry_out(facts, args, kwargs)
+
+
+def _softmax_on_host(operands: dict[str, Any], name: str) -> torch.Tensor:
+    """Compute on the CPU, which has no kernel that goes from halves to floats."""
+    x = operands["self"].float() if operands["half_to_float"] else operands["self"]
+    out: torch.Tensor = private.fused_softmax(name)(x, operands["dim"], False)  # noqa: FBT003
+    return out
+
+
+ON_HOST: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "aten._softmax": functools.partial(_softmax_on_host, name="aten.softmax"),
+    "aten._log_softmax": functools.partial(_softmax_on_host, name="aten.log_softmax"),
+}
+HANDLERS: dict[str, Handler] = {
+    "aten.scaled_dot_product_attention": attention,
+    "aten.cross_entropy_loss": cross_entropy,
+    "aten.group_norm": group_norm,
+    "aten.softmax": softmax,
+    "aten.log_softmax": softmax,
+    "aten._fused_rms_norm": fused_rms_norm,
+}

@@ -1,0 +1,201 @@
+"""Every scheduler in a denoise loop on the simulated GPU: which of them let the CPU wait, where, and how often.
+
+What waits in today's diffusers stands here as an allowance, with its file, function and count: a new wait is red, and a
+wait that was mended asks to be taken out. Nothing is measured, so these run on any machine.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_diffopt import AllowedSyncs, PipelineInputs, assert_no_syncs
+
+NUM_STEPS = 6
+NOISE = "a generator on the CPU draws the noise of each step, so that a seed means the same on every card"
+TIMESTEP_INDEX = "alphas_cumprod is on the CPU and indexed with a timestep of the card, as published"
+SIGMA_COPY = "sigmas are on the CPU and copied up one by one"
+FIND_STEP = "the first step looks its own timestep up; the pipeline sets no begin index"
+
+noise = AllowedSyncs(where="torch_utils.py:randn_tensor", per_step=1, reason=NOISE)
+
+
+def reads(file: str, function: str, per_step: int, *, first_step: int | None = None) -> AllowedSyncs:
+    """Allow a scheduler to read the timestep."""
+    where = f"scheduling_{file}.py:{function}"
+    return AllowedSyncs(where=where, per_step=per_step, first_step=first_step, reason=TIMESTEP_INDEX)
+
+
+def finds_step(file: str, function: str = "index_for_timestep") -> AllowedSyncs:
+    """Allow a scheduler to look its first timestep up among all."""
+    return AllowedSyncs(where=f"scheduling_{file}.py:{function}", per_step=0, first_step=2, reason=FIND_STEP)
+
+
+def ddim(file: str) -> list[AllowedSyncs]:
+    """Return the waits of DDIM and of its parallel twin."""
+    return [reads(file, "step", 3), reads(file, "_get_variance", 3)]
+
+
+def ddpm(file: str) -> list[AllowedSyncs]:
+    """Return the waits of DDPM and of its parallel twin."""
+    waits = {"previous_timestep": 6, "step": 4, "_get_variance": 3}
+    return [*(reads(file, function, count) for function, count in waits.items()), noise]
+
+
+UNIPC = [
+    AllowedSyncs(
+        where="scheduling_unipc_multistep.py:multistep_uni_p_bh_update", per_step=3, first_step=2, reason=SIGMA_COPY
+    ),
+    AllowedSyncs(
+        where="scheduling_unipc_multistep.py:multistep_uni_c_bh_update", per_step=4, first_step=0, reason=SIGMA_COPY
+    ),
+]
+WAITS: dict[str, list[AllowedSyncs]] = {
+    "DDIMInverseScheduler": [reads("ddim_inverse", "step", 4, first_step=3)],
+    "DDIMParallelScheduler": ddim("ddim_parallel"),
+    "DDIMScheduler": ddim("ddim"),
+    "DDPMParallelScheduler": ddpm("ddpm_parallel"),
+    "DDPMScheduler": ddpm("ddpm"),
+    "DEISMultistepScheduler": [],
+    "DPMSolverMultistepInverseScheduler": [finds_step("dpmsolver_multistep_inverse", "_init_step_index")],
+    "DPMSolverMultistepScheduler": [],
+    "DPMSolverSinglestepScheduler": [],
+    "EDMDPMSolverMultistepScheduler": [],
+    "EDMEulerScheduler": [],
+    "EulerAncestralDiscreteScheduler": [noise],
+    "EulerDiscreteScheduler": [],
+    "HeunDiscreteScheduler": [],
+    "IPNDMScheduler": [],
+    "KDPM2AncestralDiscreteScheduler": [noise],
+    "KDPM2DiscreteScheduler": [],
+    "LCMScheduler": [reads("lcm", "step", 3), noise],
+    "LMSDiscreteScheduler": [],
+    "PNDMScheduler": [reads("pndm", "_get_prev_sample", 3, first_step=6)],
+    "SASolverScheduler": [
+        AllowedSyncs(
+            where="scheduling_sasolver.py:<lambda>",
+            per_step=4,
+            first_step=2,
+            reason="the default tau_func compares the timestep in Python",
+        ),
+        noise,
+    ],
+    "TCDScheduler": [reads("tcd", "step", 4)],
+    "UniPCMultistepScheduler": UNIPC,
+}
+OPTIONS = {"PNDMScheduler": {"skip_prk_steps": True}}
+FLOW_OPTIONS = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+
+
+# diffusers' SD3 pipeline sets no begin index (its Flux pipeline does since 0.34).
+FLOW_WAITS: dict[str, list[AllowedSyncs]] = {
+    "DPMSolverMultistepScheduler": [finds_step("dpmsolver_multistep")],
+    "FlowMatchEulerDiscreteScheduler": [finds_step("flow_match_euler_discrete")],
+    "FlowMatchHeunDiscreteScheduler": [
+        finds_step("flow_match_heun_discrete"),
+        AllowedSyncs(
+            where="scheduling_flow_match_heun_discrete.py:step",
+            per_step=4,
+            reason="sigmas are on the card and compared in Python",
+        ),
+    ],
+    "FlowMatchLCMScheduler": [finds_step("flow_match_lcm")],
+    "UniPCMultistepScheduler": [finds_step("unipc_multistep"), *UNIPC],
+}
+
+
+@contextmanager
+def scheduler_of(pipeline: Any, name: str, options: dict[str, Any]) -> Iterator[None]:
+    """Give the pipeline another scheduler, made from its own one's configuration, for the length of a block."""
+    import diffusers  # noqa: PLC0415 - collecting must not wait for it
+
+    before = pipeline.scheduler
+    pipeline.scheduler = getattr(diffusers, name).from_config(before.config, **options)
+    try:
+        yield
+    finally:
+        pipeline.scheduler = before
+
+
+@pytest.mark.diffopt(pipeline="sdxl", recipe="fp32")
+@pytest.mark.parametrize("scheduler", sorted(WAITS))
+def test_scheduler_waits_no_more_than_is_known(
+    optimized_pipeline: Any, pipeline_inputs: PipelineInputs, scheduler: str
+) -> None:
+    """A scheduler of the SD and SDXL kind waits in the known places only, and in all of them."""
+    inputs = pipeline_inputs.varied(scheduler, num_inference_steps=NUM_STEPS)
+    with scheduler_of(optimized_pipeline, scheduler, OPTIONS.get(scheduler, {})):
+        assert_no_syncs(optimized_pipeline, allow_syncs=WAITS[scheduler], **inputs)
+
+
+@pytest.mark.parametrize("scheduler", sorted(FLOW_WAITS))
+def test_flow_matching_scheduler_waits_no_more_than_is_known(sd3: Any, scheduler: str) -> None:
+    """A scheduler of the flow-matching kind waits in the known places only, and in all of them."""
+    options = {} if scheduler.startswith("FlowMatch") else FLOW_OPTIONS
+    with scheduler_of(sd3, scheduler, options):
+        assert_no_syncs(sd3, allow_syncs=FLOW_WAITS[scheduler], **sd3_inputs())
+
+
+@pytest.fixture(scope="module")
+def sd3(diffopt_device: str) -> Any:
+    """A Stable Diffusion 3 of a few thousand parameters; its text encoders' output is given with each call."""
+    from diffusers import (  # noqa: PLC0415 - collecting must not wait for it
+        AutoencoderKL,
+        FlowMatchEulerDiscreteScheduler,
+        SD3Transformer2DModel,
+        StableDiffusion3Pipeline,
+    )
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformer = SD3Transformer2DModel(
+            sample_size=16,
+            patch_size=2,
+            in_channels=4,
+            out_channels=4,
+            num_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=4,
+            joint_attention_dim=32,
+            caption_projection_dim=32,
+            pooled_projection_dim=64,
+            pos_embed_max_size=16,
+        )
+        vae = AutoencoderKL(
+            block_out_channels=(8, 16),
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            latent_channels=4,
+            norm_num_groups=4,
+            shift_factor=0.06,
+            scaling_factor=1.5,
+            use_quant_conv=False,
+            use_post_quant_conv=False,
+        )
+    encoders = dict.fromkeys(
+        ["text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer", "tokenizer_2", "tokenizer_3"]
+    )
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    pipeline = StableDiffusion3Pipeline(transformer=transformer, vae=vae, scheduler=scheduler, **encoders)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(diffopt_device)
+
+
+def sd3_inputs() -> PipelineInputs:
+    """Return a call whose text is random numbers."""
+    generator = torch.Generator().manual_seed(0)
+    text, pooled = torch.randn(2, 1, 8, 32, generator=generator), torch.randn(2, 1, 64, generator=generator)
+    return PipelineInputs(
+        {
+            "prompt_embeds": text[0],
+            "negative_prompt_embeds": text[1],
+            "pooled_prompt_embeds": pooled[0],
+            "negative_pooled_prompt_embeds": pooled[1],
+            "height": 32,
+            "width": 32,
+            "num_inference_steps": NUM_STEPS,
+            "output_type": "np",
+        }
+    )

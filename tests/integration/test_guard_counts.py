@@ -1,0 +1,106 @@
+"""One operation more than was accepted is red, on a GPU that is not there."""
+
+import pytest
+
+COUNTS = """
+import pytest
+import small_pipeline
+
+class Pipeline(small_pipeline.SmallPipeline):
+    def step(self, latents, timestep, num_inference_steps):
+        latents = super().step(latents, timestep, num_inference_steps)
+        {line}
+        return latents
+
+@pytest.fixture
+def optimized_pipeline():
+    return small_pipeline.build(pipeline=Pipeline)
+
+def test_counts(optimized_pipeline, pipeline_inputs, count_baseline):
+    count_baseline.check(optimized_pipeline, **pipeline_inputs)
+"""
+PLAIN = "latents = latents + 1"
+
+
+def run(project: pytest.Pytester, line: str, *options: str) -> pytest.RunResult:
+    """Run one test that counts a pipeline whose step ends in a line."""
+    project.makepyfile(test_it=COUNTS.format(line=line))
+    return project.runpytest_inprocess("--tb=short", *options)
+
+
+def test_without_a_baseline_it_is_red(own_pipeline: pytest.Pytester) -> None:
+    """Counts that nobody accepted guard nothing."""
+    result = run(own_pipeline, PLAIN)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: no counts baseline has been accepted: * TFLOP, * operations, peak *",
+            "seen on the simulated GPU, pipeline Pipeline (weights: the user's own)",
+            "to accept it: pytest test_it.py::test_counts --diffopt-update missing",
+        ],
+        consecutive=True,
+    )
+
+
+def test_the_same_call_counts_the_same(own_pipeline: pytest.Pytester) -> None:
+    """What was accepted passes again, exactly."""
+    run(own_pipeline, PLAIN, "--diffopt-update=missing")
+    result = run(own_pipeline, PLAIN)
+
+    result.assert_outcomes(passed=1)
+
+
+def test_one_operation_more_is_red(own_pipeline: pytest.Pytester) -> None:
+    """An operation more in each step is told as old and new, for the steps in which it is."""
+    run(own_pipeline, PLAIN, "--diffopt-update=missing")
+    result = run(own_pipeline, "latents = (latents + 1) * 2")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the counts are not what was accepted",
+            "  step 0     operations 8 -> 9 (+12.5 %)",
+            "  step 0     allocated_bytes 66,048 -> 70,144 (+6.2 %)",
+            "  steps 1-2  operations 8 -> 9 (+12.5 %)",
+            "  steps 1-2  allocated_bytes 66,048 -> 70,144 (+6.2 %)",
+            "  in outside modules  operations 12 -> 15 (+25.0 %)",
+            "seen on the simulated nvidia-h200, pipeline Pipeline (weights: the user's own)",
+            "if this is wanted: pytest test_it.py::test_counts --diffopt-update all",
+        ],
+        consecutive=True,
+    )
+
+
+def test_one_operation_fewer_asks_to_be_accepted(own_pipeline: pytest.Pytester) -> None:
+    """A gain that nobody accepts could be lost again unseen, so it is red too and says what it is."""
+    run(own_pipeline, "latents = (latents + 1) * 2", "--diffopt-update=missing")
+    result = run(own_pipeline, PLAIN)
+    accepting = run(own_pipeline, PLAIN, "--diffopt-update=all")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the counts became better",
+            "to keep the gain: pytest test_it.py::test_counts --diffopt-update all",
+        ]
+    )
+    accepting.assert_outcomes(passed=1)
+
+
+def test_the_pipeline_is_back_where_it_was(own_pipeline: pytest.Pytester) -> None:
+    """Counting leaves the pipeline on the CPU, with the very same weights."""
+    own_pipeline.makepyfile(
+        test_it="""
+        def test_counts(optimized_pipeline, pipeline_inputs, count_baseline):
+            before = [weight.data_ptr() for weight in optimized_pipeline.unet.parameters()]
+
+            count_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+            assert before == [weight.data_ptr() for weight in optimized_pipeline.unet.parameters()]
+            assert optimized_pipeline.device.type == "cpu"
+        """
+    )
+    result = own_pipeline.runpytest_inprocess("--diffopt-update=missing")
+
+    result.assert_outcomes(passed=1)

@@ -1,0 +1,149 @@
+"""A call that became slower than it was accepted to be is red. The clock is the test's own: nothing is timed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+LATENCY = """
+import itertools
+import pytest
+from pytest_diffopt import LatencyGate
+from pytest_diffopt.probes import latency
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    readings = itertools.count(step={call_ns})
+    monkeypatch.setattr(latency.measure_latency, "__kwdefaults__", {{
+        **latency.measure_latency.__kwdefaults__, "clock": lambda: next(readings)}})
+
+def test_latency(optimized_pipeline, pipeline_inputs, latency_baseline):
+    latency_baseline.check(optimized_pipeline, **pipeline_inputs)
+"""
+MS = 1_000_000
+
+
+def run(project: pytest.Pytester, call_ns: int, *options: str) -> pytest.RunResult:
+    """Run one latency test in which every call takes exactly so long."""
+    project.makepyfile(test_it=LATENCY.format(call_ns=call_ns))
+    return project.runpytest_inprocess("--tb=short", "--diffopt-max-seconds=1", *options)
+
+
+def baseline(project: pytest.Pytester) -> Path:
+    """Return the one baseline that the project has."""
+    (path,) = (project.path / "baselines").rglob("*.json")
+    return path
+
+
+def test_without_a_baseline_it_is_red_and_says_how_to_accept_it(own_pipeline: pytest.Pytester) -> None:
+    """A latency that nobody accepted guards nothing, so it is not green, and nothing is written."""
+    result = run(own_pipeline, 20 * MS)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: no latency baseline has been accepted: 20.0 ms, 150.0 steps/s",
+            "seen on *, pipeline SmallPipeline (weights: the user's own)",
+            "to accept it: pytest test_it.py::test_latency --diffopt-update missing",
+        ],
+        consecutive=True,
+    )
+    assert not (own_pipeline.path / "baselines").exists()
+
+
+def test_an_accepted_latency_stays_green(own_pipeline: pytest.Pytester) -> None:
+    """What was accepted passes in the run that accepts it and in the next one, which writes nothing."""
+    accepting = run(own_pipeline, 20 * MS, "--diffopt-update=missing")
+    written = baseline(own_pipeline).read_bytes()
+    later = run(own_pipeline, 20 * MS)
+
+    accepting.assert_outcomes(passed=1)
+    later.assert_outcomes(passed=1)
+    assert baseline(own_pipeline).read_bytes() == written
+
+
+def test_a_slower_call_is_red(own_pipeline: pytest.Pytester) -> None:
+    """A call past margin and floor fails with both figures and the command that would accept it."""
+    run(own_pipeline, 20 * MS, "--diffopt-update=missing")
+    result = run(own_pipeline, 23 * MS)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the call became 15.0 % slower: 23.0 ms (up to 21.0 ms allowed)",
+            "  now       23.0 ms, median of * calls, spread 0.0 %",
+            "  accepted  20.0 ms, median of 1 session",
+            "  change    3.00 ms (up to 5.0 % or 1.00 ms allowed, whichever is more)",
+            "  a step    7.67 ms, accepted 6.67 ms (3 steps)",
+            "seen on *, pipeline SmallPipeline (weights: the user's own)",
+            "if this is wanted: pytest test_it.py::test_latency --diffopt-update all",
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_faster_call_passes_and_is_shown(own_pipeline: pytest.Pytester) -> None:
+    """An improvement is no failure, but it stands in the summary with the command that keeps it."""
+    run(own_pipeline, 20 * MS, "--diffopt-update=missing")
+    result = run(own_pipeline, 10 * MS)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["improved  latency  SmallPipeline*10.0 ms, 300.0 steps/s (-50.0 %)"])
+
+
+def test_updating_all_adds_a_session_while_the_baseline_holds(own_pipeline: pytest.Pytester) -> None:
+    """One session does not know how much sessions differ: an update of what still holds keeps both."""
+    run(own_pipeline, 20 * MS, "--diffopt-update=missing")
+    run(own_pipeline, 20 * MS, "--diffopt-update=all")
+
+    assert len(json.loads(baseline(own_pipeline).read_text())["sessions"]) == 2
+
+
+def test_updating_all_begins_anew_after_a_change(own_pipeline: pytest.Pytester) -> None:
+    """What was left behind is not mixed with what is accepted now."""
+    run(own_pipeline, 20 * MS, "--diffopt-update=missing")
+    result = run(own_pipeline, 40 * MS, "--diffopt-update=all")
+
+    result.assert_outcomes(passed=1)
+    assert [max(session["samples_ns"]) for session in json.loads(baseline(own_pipeline).read_text())["sessions"]] == [
+        40 * MS
+    ]
+
+
+def test_the_samples_stand_in_pytest_benchmarks_own_table(own_pipeline: pytest.Pytester) -> None:
+    """pytest-benchmark's table, JSON and comparison keep working, with exactly our samples."""
+    result = run(own_pipeline, 20 * MS, "--diffopt-update=missing")
+
+    result.stdout.fnmatch_lines(["*benchmark: 1 tests*", "test_latency*20.0000*"])
+
+
+def test_a_clock_that_stands_still_is_refused(own_pipeline: pytest.Pytester) -> None:
+    """A time that cannot be one is an error, and never a sample."""
+    result = run(own_pipeline, 0)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: a call must take at least 1 ns, but the clock stood still during a call: "
+            "its times cannot be trusted"
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("", "diffopt: the baseline * cannot be trusted: it is not whole JSON: *"),
+        ("{", "diffopt: the baseline * cannot be trusted: it is not whole JSON: *"),
+        ('{"schema_version": 99}', "diffopt: the baseline *schema_version*99*"),
+    ],
+    ids=["empty", "truncated", "newer"],
+)
+def test_a_baseline_that_cannot_be_trusted_is_an_error(own_pipeline: pytest.Pytester, broken: str, told: str) -> None:
+    """A broken file is named, and never taken for a missing one."""
+    run(own_pipeline, 20 * MS, "--diffopt-update=missing")
+    baseline(own_pipeline).write_text(broken)
+    result = run(own_pipeline, 20 * MS)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([told])

@@ -1,0 +1,68 @@
+"""`--diffopt-prune` removes what no test owns any more, and refuses to guess."""
+
+import pytest
+
+COUNTS = """
+import pytest
+
+@pytest.mark.parametrize("size", [{sizes}])
+def test_counts(optimized_pipeline, pipeline_inputs, count_baseline, size):
+    count_baseline.check(optimized_pipeline, size=size, **pipeline_inputs)
+"""
+
+
+@pytest.fixture
+def two_baselines(own_pipeline: pytest.Pytester) -> pytest.Pytester:
+    """Make a project with two accepted cases, of which one test is gone by now."""
+    own_pipeline.makepyfile(test_it=COUNTS.format(sizes="16, 32"), test_other=COUNTS.format(sizes="16"))
+    own_pipeline.runpytest_inprocess("--diffopt-update=missing").assert_outcomes(passed=3)
+    own_pipeline.makepyfile(test_it=COUNTS.format(sizes="16"))
+    return own_pipeline
+
+
+def names(project: pytest.Pytester) -> list[str]:
+    """Return the names of the baselines that are there."""
+    return sorted(f"{path.parent.name}/{path.name}" for path in (project.path / "baselines").rglob("*.json"))
+
+
+def test_what_no_test_owns_is_removed_and_named(two_baselines: pytest.Pytester) -> None:
+    """The case that is gone goes, the others stay, and the summary says which."""
+    result = two_baselines.runpytest_inprocess("--diffopt-prune")
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        ["removed baselines/simulated/test_it/test_counts[[]32].json", "1 baseline removed"], consecutive=True
+    )
+    assert names(two_baselines) == ["test_it/test_counts[16].json", "test_other/test_counts[16].json"]
+
+
+def test_files_that_were_not_collected_keep_theirs(two_baselines: pytest.Pytester) -> None:
+    """Only the collected test files are pruned."""
+    two_baselines.runpytest_inprocess("--diffopt-prune", "test_other.py").assert_outcomes(passed=1)
+
+    assert len(names(two_baselines)) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["-k", "counts"], ""),
+        (["-k", "not 16"], "2 tests deselected (-k, -m, --deselect, --lf)"),
+        (["test_it.py::test_counts"], "single tests named on the command line"),
+    ],
+)
+def test_a_partial_collection_is_refused(two_baselines: pytest.Pytester, arguments: list[str], reason: str) -> None:
+    """What was left out would be taken for gone."""
+    result = two_baselines.runpytest_inprocess("--diffopt-prune", *arguments)
+
+    if not reason:
+        result.assert_outcomes(passed=2)
+        return
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "ERROR: diffopt: --diffopt-prune takes what is not collected for gone, so it needs whole test files, "
+            f"got: {reason}"
+        ]
+    )
+    assert len(names(two_baselines)) == 3

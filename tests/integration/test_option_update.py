@@ -1,0 +1,68 @@
+"""`--diffopt-update` is the only way in which a baseline is written, and never in CI unless told so."""
+
+import pytest
+
+COUNTS = """
+def test_counts(optimized_pipeline, pipeline_inputs, count_baseline):
+    count_baseline.check(optimized_pipeline, **pipeline_inputs)
+"""
+
+
+def test_missing_writes_what_is_missing_and_nothing_else(own_pipeline: pytest.Pytester) -> None:
+    """A baseline that is there stays as it is, to the byte."""
+    own_pipeline.makepyfile(test_it=COUNTS)
+    own_pipeline.runpytest_inprocess("--diffopt-update=missing")
+    (path,) = (own_pipeline.path / "baselines").rglob("*.json")
+    path.write_text(path.read_text().replace('"reason": "', '"reason": "by hand, '))
+    before = path.read_bytes()
+    result = own_pipeline.runpytest_inprocess("--diffopt-update=missing")
+
+    result.assert_outcomes(passed=1)
+    assert path.read_bytes() == before
+
+
+def test_an_unknown_verb_is_refused(own_pipeline: pytest.Pytester) -> None:
+    """The verbs are named."""
+    result = own_pipeline.runpytest_inprocess("--diffopt-update=some")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*argument --diffopt-update: invalid choice: 'some'*missing*all*"])
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(own_pipeline: pytest.Pytester) -> None:
+    """A file stands where the folder of baselines should be."""
+    own_pipeline.makepyfile(test_it=COUNTS)
+    (own_pipeline.path / "baselines").write_text("")
+    result = own_pipeline.runpytest_inprocess("--diffopt-update=missing", "--tb=short")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["diffopt: cannot * the baseline *: Not a directory *"])
+
+
+def test_two_tests_that_own_one_file_are_refused(own_pipeline: pytest.Pytester) -> None:
+    """Names that differ only in case would share a file on some machines: it is said before any test runs."""
+    own_pipeline.makepyfile(test_it=COUNTS + COUNTS.replace("test_counts", "test_COUNTS"))
+    result = own_pipeline.runpytest_inprocess()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "ERROR: diffopt: two tests own one baseline: test_it.py::test_counts and test_it.py::test_COUNTS; "
+            "rename one of them"
+        ]
+    )
+
+
+def test_one_baseline_a_test(own_pipeline: pytest.Pytester) -> None:
+    """A second check in the same test would overwrite the first one's baseline."""
+    own_pipeline.makepyfile(
+        test_it="""
+        def test_both(optimized_pipeline, pipeline_inputs, count_baseline, memory_baseline):
+            count_baseline.check(optimized_pipeline, **pipeline_inputs)
+            memory_baseline.check(optimized_pipeline, **pipeline_inputs)
+        """
+    )
+    result = own_pipeline.runpytest_inprocess("--diffopt-update=missing", "--tb=short")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["diffopt: test_it.py::test_both owns the baseline * for counts already*"])

@@ -1,0 +1,83 @@
+"""The suites that people run turn red where diffusers is broken, and only there."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+SUITES = Path(__file__).parents[2] / "suites"
+SCHEDULER_READS = """
+import pytest
+from diffusers import DPMSolverMultistepScheduler
+
+@pytest.fixture(autouse=True)
+def one_wait_more(monkeypatch):
+    step = DPMSolverMultistepScheduler.step
+
+    def waiting_step(self, model_output, timestep, sample, **rest):
+        largest = model_output.abs().max().item()
+        return step(self, model_output, timestep, sample, **rest)
+
+    monkeypatch.setattr(DPMSolverMultistepScheduler, "step", waiting_step)
+"""
+
+
+def test_a_scheduler_that_reads_turns_exactly_its_own_cases_red(project: pytest.Pytester) -> None:
+    """One planted `.item()` in one scheduler's step: its cases are red with file and line, the others stay green."""
+    shutil.copy(SUITES / "test_schedulers.py", project.path)
+    project.makeconftest(SCHEDULER_READS)
+    result = project.runpytest_inprocess("--tb=short", "-k", "DPMSolverMultistep or EulerDiscrete", "-W", "ignore")
+
+    red = sorted(line for line in result.outlines if line.startswith("FAILED"))
+    assert [line.split("[")[1].split("]")[0] for line in red] == [
+        "DPMSolverMultistepScheduler",
+        "sdxl-fp32-DPMSolverMultistepScheduler",
+    ]
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (up to 0 allowed)",
+            "  1/step  .item()  conftest.py:9  in waiting_step  (read by the host)",
+            "                   largest = model_output.abs().max().item()",
+            "seen on the simulated GPU, steps 0-5 of 6, pipeline sdxl (tiny, weights: random), recipe fp32",
+        ]
+    )
+
+
+def test_a_print_in_the_unet_turns_the_compiled_cases_red(project: pytest.Pytester) -> None:
+    """One planted print in the UNet's mid block breaks the graph, and the message names the line."""
+    project.makepyfile(
+        test_it="""
+        import pytest
+        from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2DCrossAttn
+        from pytest_diffopt import assert_no_graph_breaks
+
+        pytestmark = pytest.mark.diffopt(pipeline="sdxl", recipe="fp32 + compile(target=['denoiser'])")
+
+        @pytest.fixture(autouse=True, scope="session")
+        def chatty():
+            forward = UNetMidBlock2DCrossAttn.forward
+
+            def chatty_forward(self, *args, **kwargs):
+                print("in the middle")
+                return forward(self, *args, **kwargs)
+
+            UNetMidBlock2DCrossAttn.forward = chatty_forward
+            yield
+            UNetMidBlock2DCrossAttn.forward = forward
+
+        def test_one_graph(optimized_pipeline, pipeline_inputs):
+            assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
+        """
+    )
+    result = project.runpytest_inprocess("--tb=short", "-W", "ignore")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 graph break (up to 0 allowed)",
+            "  test_it.py:12  in chatty_forward",
+            '    print("in the middle")',
+            "    Failed to trace builtin operator",
+        ],
+        consecutive=True,
+    )

@@ -1,0 +1,229 @@
+"""Counts are exact: equal passes, worse is red, better asks to be accepted and is red until it is."""
+
+from dataclasses import replace
+
+from msgspec.structs import replace as with_changes
+
+from pytest_diffopt.baselines.documents import CountBaseline
+from pytest_diffopt.guards.counts import judge_counts
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Concern, CountRecord, Environment, ModuleCounts, PhaseCounts
+from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_CARD, SEEN, SUBJECT
+
+RERUN = "pytest 'suites/test_sdxl.py::test_counts[sdxl]'"
+REMEDY = f"if this is wanted: {RERUN} --diffopt-update all"
+SEEN_ON = f"seen on the simulated nvidia-h200, {SEEN}"
+
+
+def phase(name: str, *, flops: int = 1_000_000, operations: int = 100) -> PhaseCounts:
+    """Pretend that a phase does this much."""
+    return PhaseCounts(
+        phase=name,
+        flops=flops,
+        operations=operations,
+        bytes_to_device=64,
+        bytes_to_host=0,
+        allocated_bytes=4096,
+        peak_memory_bytes=2 << 20,
+    )
+
+
+BEFORE, FIRST, LATER = phase("before the loop"), phase("step 0"), phase("steps 1-3")
+UNET = ModuleCounts(module="unet", flops=3_000_000, operations=300)
+VAE = ModuleCounts(module="vae", flops=1_000_000, operations=100)
+RECORD = CountRecord(
+    subject=SUBJECT,
+    card="nvidia-h200",
+    num_steps=4,
+    phases=(BEFORE, FIRST, LATER),
+    modules=(UNET, VAE),
+    attention={"flash 2x10x4096x64 bfloat16": 8},
+)
+BASELINE = CountBaseline.from_record(RECORD, case="test_counts[sdxl]", environment=ENVIRONMENT, reason="new")
+
+
+def judge(
+    now: CountRecord, baseline: CountBaseline | None = BASELINE, *, environment: Environment = ENVIRONMENT
+) -> Verdict:
+    """Judge beside what was accepted."""
+    return judge_counts(now, baseline, environment=environment, rerun=RERUN)
+
+
+def test_equal_counts_are_green() -> None:
+    """The summary counts every step of a row that stands for several."""
+    verdict = judge(RECORD)
+
+    assert verdict.outcome is Outcome.PASSED
+    assert not verdict.is_red
+    assert verdict.concern is Concern.COUNTS
+    assert verdict.summary == "5e-06 TFLOP, 500 operations, peak 2.00 MiB"
+    assert verdict.explanation == ()
+
+
+def test_the_figures_for_machines_count_what_the_summary_counts() -> None:
+    """Both are of the whole call: a row of several steps counts as often as it has steps."""
+    assert judge(RECORD).figures == {"flops": 5_000_000, "operations": 500}
+
+
+def test_more_is_red_with_old_and_new_and_the_module() -> None:
+    """Each figure of each phase that changed, and in which part of the pipeline."""
+    now = replace(
+        RECORD,
+        phases=(BEFORE, FIRST, phase("steps 1-3", flops=1_100_000, operations=139)),
+        modules=(replace(UNET, flops=3_300_000, operations=417), VAE),
+    )
+    verdict = judge(now)
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.is_red
+    assert verdict.summary == "5.3e-06 TFLOP, 617 operations, peak 2.00 MiB"
+    assert verdict.explanation == (
+        "diffopt: the counts are not what was accepted",
+        "  steps 1-3  flops 1,000,000 -> 1,100,000 (+10.0 %)",
+        "  steps 1-3  operations 100 -> 139 (+39.0 %)",
+        "  in unet  operations 300 -> 417 (+39.0 %)",
+        "  in unet  flops 3,000,000 -> 3,300,000 (+10.0 %)",
+        SEEN_ON,
+        REMEDY,
+    )
+
+
+def test_one_operation_more_is_red() -> None:
+    """There is no tolerance: what is counted is not noisy."""
+    assert judge(replace(RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", operations=101)))).is_red
+
+
+def test_a_figure_that_was_zero_has_no_percentage() -> None:
+    """Nothing can be divided by what was not there."""
+    now = replace(RECORD, phases=(BEFORE, replace(FIRST, bytes_to_host=8), LATER))
+
+    assert judge(now).explanation[1] == "  step 0  bytes_to_host 0 -> 8"
+
+
+def test_fewer_of_everything_is_an_improvement_that_asks_to_be_kept() -> None:
+    """It is red all the same: a gain that nobody accepts can be lost again unseen."""
+    verdict = judge(replace(RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", operations=80))), environment=NEWER)
+
+    assert verdict.outcome is Outcome.IMPROVED
+    assert verdict.is_red
+    assert verdict.explanation == (
+        "diffopt: the counts became better",
+        "  steps 1-3  operations 100 -> 80 (-20.0 %)",
+        SEEN_ON,
+        "differs from the baseline's environment:",
+        "  torch    2.14.0, accepted with 2.13.0",
+        "  torchao  1.0, accepted with none",
+        f"to keep the gain: {RERUN} --diffopt-update all",
+    )
+
+
+def test_less_of_one_and_more_of_another_is_no_improvement() -> None:
+    """Somebody has to look at the exchange."""
+    verdict = judge(replace(RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", flops=900_000, operations=101))))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation[1:3] == (
+        "  steps 1-3  flops 1,000,000 -> 900,000 (-10.0 %)",
+        "  steps 1-3  operations 100 -> 101 (+1.0 %)",
+    )
+
+
+def test_another_attention_kernel_is_red() -> None:
+    """The same figures with another kernel are not the same work on a card."""
+    verdict = judge(replace(RECORD, attention={"math 2x10x4096x64 bfloat16": 8}))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: the counts are not what was accepted",
+        "  attention flash 2x10x4096x64 bfloat16: 8 -> 0 calls",
+        "  attention math 2x10x4096x64 bfloat16: 0 -> 8 calls",
+        SEEN_ON,
+        REMEDY,
+    )
+
+
+def test_another_blind_spot_is_red() -> None:
+    """An operation that is not counted any more makes figures smaller without any gain."""
+    verdict = judge(replace(RECORD, unmodelled=("torchao::dequantize",)))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: the counts are not what was accepted",
+        "  operations that are not counted: none -> torchao::dequantize",
+        SEEN_ON,
+        REMEDY,
+    )
+
+
+def test_fewer_figures_beside_a_new_blind_spot_are_no_improvement() -> None:
+    """What is not counted any more is not saved."""
+    now = replace(
+        RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", operations=80)), unmodelled=("torchao::dequantize",)
+    )
+
+    assert judge(now).outcome is Outcome.REGRESSED
+
+
+def test_a_phase_that_split_shows_both_sides() -> None:
+    """Steps that are not alike any more stand in rows of their own; what is gone goes to zero."""
+    now = replace(RECORD, phases=(BEFORE, FIRST, phase("step 1", operations=120), phase("steps 2-3")))
+    explanation = judge(now).explanation
+
+    assert explanation[1:3] == (
+        "  step 1     flops 0 -> 1,000,000",
+        "  step 1     operations 0 -> 120",
+    )
+    assert "  steps 1-3  operations 100 -> 0 (-100.0 %)" in explanation
+
+
+def test_many_modules_are_cut_to_the_five_that_changed_most() -> None:
+    """The rest is counted, not listed."""
+    modules = [ModuleCounts(module=f"m{number}", flops=100, operations=100) for number in range(8)]
+    baseline = CountBaseline.from_record(
+        replace(RECORD, modules=tuple(modules)), case="case", environment=ENVIRONMENT, reason="new"
+    )
+    now = replace(
+        RECORD,
+        phases=(BEFORE, FIRST, phase("steps 1-3", operations=139)),
+        modules=tuple(replace(module, operations=100 + number) for number, module in enumerate(modules)),
+    )
+
+    assert judge(now, baseline).explanation[2:8] == (
+        "  in m7  operations 100 -> 107 (+7.0 %)",
+        "  in m6  operations 100 -> 106 (+6.0 %)",
+        "  in m5  operations 100 -> 105 (+5.0 %)",
+        "  in m4  operations 100 -> 104 (+4.0 %)",
+        "  in m3  operations 100 -> 103 (+3.0 %)",
+        "  and 2 changes in other modules",
+    )
+
+
+def test_a_missing_baseline_is_red_with_the_command_that_makes_one() -> None:
+    """What nobody accepted guards nothing."""
+    verdict = judge(RECORD, None)
+
+    assert verdict.outcome is Outcome.MISSING
+    assert verdict.is_red
+    assert verdict.explanation == (
+        "diffopt: no counts baseline has been accepted: 5e-06 TFLOP, 500 operations, peak 2.00 MiB",
+        f"seen on NVIDIA H200, {SEEN}",
+        f"to accept it: {RERUN} --diffopt-update missing",
+    )
+
+
+def test_counts_of_something_else_are_not_compared() -> None:
+    """Another recipe, machine, card or number of steps is named, with both texts."""
+    other = with_changes(BASELINE, subject=with_changes(BASELINE.subject, recipe="fp32"), card="nvidia-l4", num_steps=8)
+    verdict = judge(RECORD, other, environment=OTHER_CARD)
+
+    assert verdict.outcome is Outcome.INCOMPARABLE
+    assert not verdict.is_red
+    assert verdict.summary == "baseline of another recipe, device name, card, number of steps"
+    assert verdict.explanation == (
+        "diffopt: the counts baseline is of another recipe, device name, card, number of steps: nothing was compared",
+        "  recipe           bf16 + sdpa, accepted with fp32",
+        "  device name      NVIDIA L4, accepted with NVIDIA H200",
+        "  card             nvidia-h200, accepted with nvidia-l4",
+        "  number of steps  4, accepted with 8",
+        f"to replace it: {RERUN} --diffopt-update all",
+    )

@@ -1,0 +1,307 @@
+"""A wait that nobody allowed is red, and so is an allowance that nothing needs any more."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from pytest_diffopt.code_location import CodeLocation
+from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
+from tests.unit.guards.guard_examples import SEEN, SUBJECT
+
+STEP = CodeLocation(
+    file="diffusers/schedulers/scheduling_ddim.py",
+    line=449,
+    function="step",
+    source="alpha_prod_t = self.alphas_cumprod[timestep]",
+)
+GATE = CodeLocation(file="models/own.py", line=7, function="gate", source="if x.max() > 1:")
+BARE = CodeLocation(file="models/own.py", line=9, function="bare")
+STALE_REMEDY = "take it out of allow_syncs, or lower it, so that the wait cannot come back unseen"
+
+
+def waits(where: CodeLocation, per_step: Mapping[int, int], operation: str = ".item()") -> list[ObservedSync]:
+    """Pretend that a line waited so many times in these steps."""
+    return [
+        ObservedSync(kind="read by the host", operation=operation, where=where, step=step)
+        for step, count in per_step.items()
+        for _ in range(count)
+    ]
+
+
+def record(
+    *syncs: ObservedSync,
+    num_steps: int = 4,
+    unmodelled: tuple[str, ...] = (),
+    invented: tuple[CodeLocation, ...] = (),
+) -> SyncRecord:
+    """Pretend that a loop of four steps waited like this."""
+    return SyncRecord(
+        subject=SUBJECT,
+        num_steps=num_steps,
+        syncs=syncs,
+        seen_by="the simulated GPU",
+        unmodelled=unmodelled,
+        invented=invented,
+    )
+
+
+def allowance(
+    where: str = "scheduling_ddim.py:step", *, per_step: int = 2, first_step: int | None = None
+) -> AllowedSyncs:
+    """Accept what DDIM reads."""
+    return AllowedSyncs(where=where, per_step=per_step, first_step=first_step, reason="DDIM reads its alphas")
+
+
+def judge(*syncs: ObservedSync, allow: tuple[AllowedSyncs, ...] = (), num_steps: int = 4) -> Verdict:
+    """Judge a loop that waited like this."""
+    return judge_syncs(record(*syncs, num_steps=num_steps), allow=allow)
+
+
+ALWAYS_TWICE = waits(STEP, {0: 2, 1: 2, 2: 2, 3: 2})
+
+
+def test_a_loop_that_never_waits_is_green() -> None:
+    """Nothing seen, nothing explained."""
+    verdict = judge()
+
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.concern is Concern.SYNCS
+    assert verdict.summary == "0 syncs in 4 steps"
+    assert verdict.explanation == ()
+    assert verdict.figures == {"syncs": 0, "steps": 4, "first_step": 0}
+
+
+def test_a_loop_of_one_step_is_written_in_the_singular() -> None:
+    """One step is no steps."""
+    assert judge(num_steps=1).summary == "0 syncs in 1 step"
+
+
+def test_a_wait_is_red_with_place_source_and_a_remedy_to_paste() -> None:
+    """How often, what, where, its source line, on what, and the allowance as code."""
+    verdict = judge(*ALWAYS_TWICE)
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.summary == "2 syncs in the first step, up to 2 in each later one"
+    assert verdict.explanation == (
+        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (up to 0 allowed)",
+        "  2/step  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
+        "                   alpha_prod_t = self.alphas_cumprod[timestep]",
+        f"seen on the simulated GPU, steps 0-3 of 4, {SEEN}",
+        'if this is wanted: allow_syncs=[AllowedSyncs(where="scheduling_ddim.py:step", per_step=2, reason="...")]',
+    )
+    assert verdict.figures == {"syncs": 8, "steps": 4, "first_step": 2}
+
+
+def test_the_remedy_can_be_pasted_and_makes_the_guard_green() -> None:
+    """What the failure advises is Python, and once it is done the same loop passes."""
+    syncs = [*waits(STEP, {0: 5, 1: 2, 2: 2, 3: 2}), *waits(GATE, {0: 1})]
+    remedy = judge(*syncs).explanation[-1]
+    code = remedy.removeprefix("if this is wanted: allow_syncs=")
+    allow = eval(code, {"AllowedSyncs": AllowedSyncs})  # noqa: S307 - that it can be evaluated is what is promised
+
+    assert code == (
+        '[AllowedSyncs(where="scheduling_ddim.py:step", per_step=2, first_step=5, reason="..."), '
+        'AllowedSyncs(where="own.py:gate", per_step=0, first_step=1, reason="...")]'
+    )
+    assert judge(*syncs, allow=tuple(allow)).outcome is Outcome.PASSED
+
+
+def test_places_stand_in_columns_the_busiest_first() -> None:
+    """Frequencies and operations are as wide as the widest; a source that is unknown leaves no line."""
+    verdict = judge(*waits(BARE, {0: 1}, ".nonzero()"), *ALWAYS_TWICE, *waits(GATE, {2: 1}, "bool()"))
+
+    assert verdict.explanation[1:-2] == (
+        "  2/step       .item()     diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
+        "                           alpha_prod_t = self.alphas_cumprod[timestep]",
+        "  1 in step 0  .nonzero()  models/own.py:9  in bare  (read by the host)",
+        "  1/step       bool()      models/own.py:7  in gate  (read by the host)",
+        "                           if x.max() > 1:",
+    )
+
+
+def test_waits_of_the_first_step_alone_say_so() -> None:
+    """A scheduler that only prepares itself does not wait in every step."""
+    verdict = judge(*waits(STEP, {0: 1}))
+
+    assert verdict.summary == "1 sync in the first step, up to 0 in each later one"
+    assert verdict.explanation == (
+        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time in the first step (up to 0 allowed)",
+        "  1 in step 0  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
+        "                        alpha_prod_t = self.alphas_cumprod[timestep]",
+        f"seen on the simulated GPU, step 0 of 4, {SEEN}",
+        (
+            "if this is wanted: allow_syncs=[AllowedSyncs("
+            'where="scheduling_ddim.py:step", per_step=0, first_step=1, reason="...")]'
+        ),
+    )
+
+
+def test_an_allowance_covers_its_function() -> None:
+    """What was accepted is green, and the summary still counts it."""
+    verdict = judge(*ALWAYS_TWICE, allow=(allowance(),))
+
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.summary == "2 syncs in the first step, up to 2 in each later one"
+    assert verdict.explanation == ()
+
+
+@pytest.mark.parametrize("where", ["scheduling_ddim.py:set_timesteps", "other.py:step"])
+def test_an_allowance_covers_nothing_else(where: str) -> None:
+    """Neither another function of the file nor the function's name in another file."""
+    assert judge(*ALWAYS_TWICE, allow=(allowance(where),)).explanation[0] == (
+        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (up to 0 allowed)"
+    )
+
+
+def test_more_than_the_allowance_is_red_with_the_limit() -> None:
+    """The step that went past it is named, with all its waits; the steps that are within it are not."""
+    verdict = judge(*waits(STEP, {0: 2, 1: 2, 2: 3, 3: 2}), allow=(allowance(),))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: the CPU waits for the GPU in the denoise loop: 3 times a step (up to 2 allowed)",
+        "  3/step  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
+        "                   alpha_prod_t = self.alphas_cumprod[timestep]",
+        f"seen on the simulated GPU, step 2 of 4, {SEEN}",
+        (
+            "if this is wanted: allow_syncs=[AllowedSyncs("
+            'where="scheduling_ddim.py:step", per_step=3, first_step=0, reason="...")]'
+        ),
+    )
+
+
+def test_the_first_step_has_a_limit_of_its_own() -> None:
+    """It may wait more often than the others; past its own limit the message says that one."""
+    allow = (allowance(per_step=2, first_step=3),)
+
+    assert judge(*waits(STEP, {0: 3, 1: 2, 2: 2, 3: 2}), allow=allow).outcome is Outcome.PASSED
+    assert judge(*waits(STEP, {0: 4, 1: 2, 2: 2, 3: 2}), allow=allow).explanation[0] == (
+        "diffopt: the CPU waits for the GPU in the denoise loop: 4 times in the first step (up to 3 allowed)"
+    )
+
+
+def test_what_is_covered_is_left_out_of_a_failure() -> None:
+    """Only the wait that nobody accepted is shown and advised about."""
+    verdict = judge(*ALWAYS_TWICE, *waits(GATE, {1: 1}), allow=(allowance(),))
+
+    assert verdict.explanation == (
+        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (up to 0 allowed)",
+        "  1/step  .item()  models/own.py:7  in gate  (read by the host)",
+        "                   if x.max() > 1:",
+        f"seen on the simulated GPU, step 1 of 4, {SEEN}",
+        'if this is wanted: allow_syncs=[AllowedSyncs(where="own.py:gate", per_step=1, first_step=0, reason="...")]',
+    )
+
+
+def test_an_allowance_that_nothing_uses_is_red() -> None:
+    """A wait that was mended must not be able to come back; the reason is told to whoever takes it out."""
+    verdict = judge(allow=(allowance(),))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: 1 allowance for waits no longer needed",
+        "  scheduling_ddim.py:step waits no more; it was allowed because: DDIM reads its alphas",
+        f"seen on the simulated GPU, {SEEN}",
+        STALE_REMEDY,
+    )
+
+
+def test_an_allowance_that_grants_too_much_is_red() -> None:
+    """Fewer waits than granted: how many there are, and how many were granted."""
+    verdict = judge(*waits(STEP, {0: 1, 1: 1, 2: 1, 3: 1}), allow=(allowance(), allowance("own.py:gate")))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: 2 allowances for waits no longer needed",
+        "  own.py:gate waits no more; it was allowed because: DDIM reads its alphas",
+        "  scheduling_ddim.py:step waits less often now: 1/step (up to 2 allowed)",
+        f"seen on the simulated GPU, {SEEN}",
+        STALE_REMEDY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("per_step", "outcome"),
+    [
+        ({0: 2, 1: 2, 2: 2, 3: 2}, Outcome.PASSED),
+        ({0: 2, 1: 0, 2: 0, 3: 0}, Outcome.PASSED),  # without a limit of its own, the first step counts as any
+        ({0: 0, 1: 2, 2: 0, 3: 0}, Outcome.PASSED),  # some later step needs it all
+        ({0: 1, 1: 1, 2: 1, 3: 1}, Outcome.REGRESSED),
+    ],
+)
+def test_an_allowance_for_every_step_is_used_where_any_step_uses_it(per_step: dict[int, int], outcome: Outcome) -> None:
+    """Steps need not be alike; only an allowance that no step needs in full is too wide."""
+    assert judge(*waits(STEP, per_step), allow=(allowance(per_step=2),)).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("per_step", "outcome"),
+    [
+        ({0: 3, 1: 2, 2: 1}, Outcome.PASSED),
+        ({0: 2, 1: 2, 2: 2}, Outcome.REGRESSED),
+        ({0: 3, 1: 1, 2: 1}, Outcome.REGRESSED),
+    ],
+)
+def test_an_allowance_for_the_first_step_must_be_used_in_full(per_step: dict[int, int], outcome: Outcome) -> None:
+    """Both its limits can become too wide, each for itself."""
+    assert judge(*waits(STEP, per_step), allow=(allowance(per_step=2, first_step=3),)).outcome is outcome
+
+
+def test_in_a_loop_of_one_step_only_the_first_limit_can_be_too_wide() -> None:
+    """There is no later step that could use the other one."""
+    verdict = judge(*waits(STEP, {0: 3}), allow=(allowance(per_step=2, first_step=3),), num_steps=1)
+
+    assert verdict.outcome is Outcome.PASSED
+
+
+def test_what_the_instrument_did_not_know_stands_in_the_failure() -> None:
+    """Operations without a model and values that were made up are told beside the waits."""
+    syncs = waits(GATE, {0: 1, 1: 1})
+    seen = record(*syncs, unmodelled=("own::sort", "torchao::dequantize"), invented=(GATE, STEP))
+
+    assert judge_syncs(seen).explanation[3:5] == (
+        "  not modelled, so not counted: own::sort, torchao::dequantize",
+        (
+            "  values that were not there were read, so what follows may differ: "
+            "models/own.py:7, diffusers/schedulers/scheduling_ddim.py:449"
+        ),
+    )
+
+
+@pytest.mark.parametrize("where", ["", "step", "scheduling_ddim.py:", ":step", "a.py:b:c"])
+def test_an_allowance_must_name_a_function_of_a_file(where: str) -> None:
+    """The form and what was given stand in the message."""
+    with pytest.raises(ValueError, match="where") as error:
+        AllowedSyncs(where=where, per_step=1, reason="why")
+
+    assert str(error.value) == f"AllowedSyncs(where=...) must be 'file.py:function', got: {where!r}"
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_an_allowance_must_have_a_reason(reason: str) -> None:
+    """Nobody accepts a wait without saying why."""
+    with pytest.raises(ValueError, match="reason") as error:
+        AllowedSyncs(where="a.py:step", per_step=1, reason=reason)
+
+    assert str(error.value) == f"AllowedSyncs(reason=...) must say why a.py:step may wait, got: {reason!r}"
+
+
+@pytest.mark.parametrize(("per_step", "first_step"), [(0, None), (-1, None), (0, 0), (-1, 2), (2, -1)])
+def test_an_allowance_must_allow_something(per_step: int, first_step: int | None) -> None:
+    """Zero everywhere would be no allowance, and a negative number none that could be."""
+    with pytest.raises(ValueError, match="positive") as error:
+        AllowedSyncs(where="a.py:step", per_step=per_step, first_step=first_step, reason="why")
+
+    assert str(error.value) == (
+        "AllowedSyncs(per_step=..., first_step=...) must allow a positive number of waits, got: "
+        f"AllowedSyncs(where='a.py:step', per_step={per_step}, reason='why', first_step={first_step})"
+    )
+
+
+def test_an_allowance_for_the_first_step_alone_is_one() -> None:
+    """Nothing per step is fine where the first step may wait."""
+    only_first = AllowedSyncs(where="a.py:step", per_step=0, first_step=1, reason="why")
+
+    assert [only_first.limit(step) for step in range(3)] == [1, 0, 0]

@@ -1,0 +1,57 @@
+"""The parts of a pipeline are found whoever built it."""
+
+from typing import Any
+
+import pytest
+from torch import nn
+
+from pytest_diffopt.errors import PipelineError
+from pytest_diffopt.pipelines.components import denoiser_name, modules_of, spatial_modules
+
+UNET, TRANSFORMER, VAE, CONTROLNET, ENCODER = (nn.Linear(1, 1) for _ in range(5))
+
+
+class Pipeline:
+    """A pipeline of these parts."""
+
+    def __init__(self, **components: Any) -> None:
+        self.components = components
+
+
+def test_the_modules_are_the_parts_that_have_parameters() -> None:
+    """A tokenizer, a scheduler and a part that is not there are none."""
+    pipeline = Pipeline(vae=VAE, tokenizer=object(), image_encoder=None, unet=UNET)
+
+    assert modules_of(pipeline) == {"vae": VAE, "unet": UNET}
+
+
+def test_a_bare_module_is_its_own_only_one() -> None:
+    """It is called by its class."""
+    assert modules_of(UNET) == {"Linear": UNET}
+
+
+def test_a_function_has_no_modules() -> None:
+    """Nothing is made up for a bare callable."""
+    assert modules_of(len) == {}
+
+
+@pytest.mark.parametrize(("name", "module"), [("unet", UNET), ("transformer", TRANSFORMER)])
+def test_the_denoiser_is_the_unet_or_the_transformer(name: str, module: nn.Module) -> None:
+    """What runs in every step."""
+    assert denoiser_name(Pipeline(vae=VAE, **{name: module})) == name
+
+
+def test_a_pipeline_without_a_denoiser_is_an_error() -> None:
+    """What it has instead is listed."""
+    with pytest.raises(PipelineError) as error:
+        denoiser_name(Pipeline(vae=VAE, text_encoder=ENCODER))
+
+    assert str(error.value) == "a pipeline needs a unet or a transformer, got Pipeline with: vae, text_encoder"
+
+
+def test_what_works_on_pictures_comes_in_one_order() -> None:
+    """The denoiser first, then the VAE and the ControlNet where there are any; no text encoder."""
+    full = Pipeline(controlnet=CONTROLNET, text_encoder=ENCODER, vae=VAE, unet=UNET)
+
+    assert list(spatial_modules(full).items()) == [("unet", UNET), ("vae", VAE), ("controlnet", CONTROLNET)]
+    assert spatial_modules(Pipeline(transformer=TRANSFORMER)) == {"transformer": TRANSFORMER}

@@ -1,0 +1,261 @@
+"""Compiled code really ran for everything that was to be compiled, or it is missed.
+
+Small modules stand in for a pipeline's: what is asked of torch and how it is found again does not depend on their size.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from diffusers import ModelMixin
+from torch import nn
+
+from pytest_diffopt.errors import PipelineError, RecipeError
+from pytest_diffopt.recipes.compilation import STAND_IN_BACKEND, Compile
+from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.recipes.optimization import Optimization
+from pytest_diffopt.records import OptimizationState
+from tests.unit.tiny_pipelines import tiny_sdxl
+
+TRACED = f" (traced with {STAND_IN_BACKEND}: no GPU)"
+X = torch.ones(2, 4)
+
+
+class Block(nn.Module):
+    """The part of a denoiser that it repeats."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute something."""
+        return torch.relu(self.layer(x))
+
+
+class Denoiser(ModelMixin):  # type: ignore[misc]  # diffusers is not typed
+    """A denoiser of two blocks."""
+
+    _repeated_blocks = ("Block",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(Block(), Block())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run the blocks."""
+        result: torch.Tensor = self.blocks(x) + 1
+        return result
+
+
+class Vae(nn.Module):
+    """A decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def decode(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute something."""
+        return torch.sigmoid(self.layer(x))
+
+
+class Pipeline:
+    """What the optimization asks of a diffusers pipeline."""
+
+    def __init__(self) -> None:
+        self.unet = Denoiser()
+        self.vae = Vae()
+        self.device = torch.device("cpu")
+
+    @property
+    def components(self) -> dict[str, nn.Module]:
+        """The modules by name."""
+        return {"unet": self.unet, "vae": self.vae}
+
+    def run(self) -> None:
+        """Call what a recipe compiles by default."""
+        with torch.no_grad():
+            self.unet(X)
+            self.vae.decode(X)
+
+
+@pytest.fixture(autouse=True)
+def _forget_compiled_code() -> Iterator[None]:
+    """Compiled code belongs to functions, not to objects: let no test find another one's."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def state_of(text: str, pipeline: Any) -> OptimizationState:
+    """Verify a recipe of one optimization."""
+    (state,) = parse_recipe(text).verify(pipeline)
+    return state
+
+
+def test_compiled_code_that_ran_is_found() -> None:
+    """By default the denoiser and the VAE's decoder are compiled, traced by the stand-in where there is no GPU."""
+    pipeline = Pipeline()
+    parse_recipe("compile").apply(pipeline)
+    pipeline.run()
+
+    assert state_of("compile", pipeline) == OptimizationState(
+        name="compile", found=f"compiled code ran for denoiser, vae.decode{TRACED}"
+    )
+
+
+def test_a_compilation_that_was_not_applied_is_missed(does_nothing: Callable[[type[Optimization]], None]) -> None:
+    """Each target is named, and a call of the pipeline changes nothing of it."""
+    does_nothing(Compile)
+    pipeline = Pipeline()
+    parse_recipe("compile").apply(pipeline)
+    pipeline.run()
+
+    assert state_of("compile", pipeline) == OptimizationState(
+        name="compile",
+        found=f"compiled code ran for nothing{TRACED}",
+        missing=("unet is not compiled", "vae.decode is not compiled"),
+    )
+
+
+def test_compiled_code_that_never_ran_is_missed() -> None:
+    """Torch compiles at the first call; until then nothing is proven."""
+    pipeline = Pipeline()
+    parse_recipe("compile").apply(pipeline)
+
+    assert state_of("compile", pipeline).missing == (
+        "unet is compiled, but its compiled code has not run",
+        "vae.decode is compiled, but its compiled code has not run",
+    )
+
+
+def test_a_module_that_is_called_past_its_compiled_code_is_missed() -> None:
+    """`module.forward(x)` is the classic: the compiled code hangs on the module's call."""
+    pipeline = Pipeline()
+    parse_recipe("compile").apply(pipeline)
+    with torch.no_grad():
+        pipeline.unet.forward(X)
+        pipeline.vae.decode(X)
+
+    assert state_of("compile", pipeline) == OptimizationState(
+        name="compile",
+        found=f"compiled code ran for vae.decode{TRACED}",
+        missing=("unet is compiled, but its compiled code has not run",),
+    )
+
+
+def test_a_module_of_a_real_pipeline_can_be_a_target() -> None:
+    """A component's name compiles the module, in place: the pipeline keeps it, and its class."""
+    pipeline = tiny_sdxl()
+    encoder = pipeline.text_encoder
+    recipe = 'compile(target=["text_encoder"])'
+    parse_recipe(recipe).apply(pipeline)
+    before = state_of(recipe, pipeline)
+    with torch.no_grad():
+        pipeline.text_encoder(torch.zeros(1, 77, dtype=torch.long))
+
+    assert pipeline.text_encoder is encoder
+    assert before.missing == ("text_encoder is compiled, but its compiled code has not run",)
+    assert state_of(recipe, pipeline) == OptimizationState(
+        name=recipe, found=f"compiled code ran for text_encoder{TRACED}"
+    )
+
+
+def test_regional_compilation_compiles_every_repeated_block() -> None:
+    """The blocks run compiled code, the denoiser around them does not."""
+    recipe = "compile(target=['denoiser'], regional=True, backend='eager')"
+    pipeline = Pipeline()
+    parse_recipe(recipe).apply(pipeline)
+    before = state_of(recipe, pipeline)
+    pipeline.run()
+
+    assert before.missing == ("unet is compiled, but its compiled code has not run",)
+    assert state_of(recipe, pipeline).found == "compiled code ran for denoiser"
+    assert state_of(recipe, pipeline).missing == ()
+    assert state_of("compile(target=['unet'])", pipeline).missing == ("unet is not compiled",)
+
+
+def test_one_block_without_compiled_code_is_missed() -> None:
+    """Regional means all of them."""
+    recipe = "compile(target=['denoiser'], regional=True)"
+    pipeline = Pipeline()
+    parse_recipe(recipe).apply(pipeline)
+    pipeline.unet.blocks.append(Block())
+    pipeline.run()
+
+    assert state_of(recipe, pipeline).missing == ("unet is not compiled",)
+
+
+def test_regional_compilation_needs_a_denoiser_that_names_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise there is nothing that it could compile."""
+    monkeypatch.setattr(Denoiser, "_repeated_blocks", None)
+
+    with pytest.raises(RecipeError) as error:
+        parse_recipe("compile(regional=True)").apply(Pipeline())
+
+    assert str(error.value) == "compile(regional=True) needs repeated blocks, and Denoiser names none"
+
+
+@pytest.mark.parametrize("target", ["unit", "vae.encode", "device", "vae.layer.forward"])
+def test_a_target_that_is_no_module_and_no_method_is_refused(target: str) -> None:
+    """The target is named as it was written."""
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(f"compile(target=[{target!r}])").apply(Pipeline())
+
+    assert str(error.value) == f"compile(target=...) must name a module of the pipeline or its method, got: {target!r}"
+
+
+def test_a_pipeline_without_a_denoiser_is_refused() -> None:
+    """`denoiser` is the UNet or the transformer."""
+
+    class Encoder:
+        def __init__(self) -> None:
+            self.components = {"vae": Vae()}
+
+    with pytest.raises(PipelineError) as error:
+        parse_recipe("compile").apply(Encoder())
+
+    assert str(error.value) == "a pipeline needs a unet or a transformer, got Encoder with: vae"
+
+
+@pytest.mark.parametrize(
+    ("text", "device", "options"),
+    [
+        ("compile", "cpu", {"fullgraph": False, "dynamic": None, "backend": STAND_IN_BACKEND}),
+        ("compile(mode='max-autotune')", "cpu", {"fullgraph": False, "dynamic": None, "backend": STAND_IN_BACKEND}),
+        ("compile(backend='eager')", "cpu", {"fullgraph": False, "dynamic": None, "backend": "eager"}),
+        ("compile", "cuda", {"fullgraph": False, "dynamic": None}),
+        (
+            "compile(mode='max-autotune', fullgraph=True, dynamic=True)",
+            "cuda",
+            {"fullgraph": True, "dynamic": True, "mode": "max-autotune"},
+        ),
+    ],
+)
+def test_what_torch_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, text: str, device: str, options: dict[str, object]
+) -> None:
+    """Inductor and its mode on a GPU; elsewhere the stand-in that traces, unless a backend is named."""
+    asked: list[dict[str, object]] = []
+    pipeline = Pipeline()
+    pipeline.device = torch.device(device)
+
+    def compile_nothing(function: Any, **given: object) -> Any:
+        asked.append(given)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    monkeypatch.setattr(pipeline.unet, "compile", lambda **given: asked.append(given))
+    parse_recipe(text).apply(pipeline)
+
+    assert asked == [options, options]
+
+
+def test_on_a_gpu_no_stand_in_is_mentioned() -> None:
+    """What runs there is the recipe's own compiler."""
+    pipeline = Pipeline()
+    pipeline.device = torch.device("cuda")
+
+    assert state_of("compile", pipeline).found == "compiled code ran for nothing"

@@ -1,0 +1,108 @@
+"""Each precision is there when it was applied, and is missed with its counts when it was not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.recipes.optimization import Optimization
+from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
+from pytest_diffopt.records import OptimizationState
+
+DTYPES = [(Fp32(), torch.float32), (Bf16(), torch.bfloat16), (Fp16(), torch.float16)]
+
+
+@pytest.mark.parametrize(("precision", "dtype"), DTYPES)
+def test_a_precision_is_that_of_every_parameter(pipeline: Any, precision: Optimization, dtype: torch.dtype) -> None:
+    """All modules of the pipeline are cast, and verified so."""
+    recipe = parse_recipe(precision.name)
+    recipe.apply(pipeline)
+    plain = str(dtype).removeprefix("torch.")
+
+    assert {parameter.dtype for parameter in pipeline.unet.parameters()} == {dtype}
+    assert recipe.verify(pipeline) == (
+        OptimizationState(name=precision.name, found=f"607 of 607 parameters are {plain}"),
+    )
+
+
+@pytest.mark.parametrize(("precision", "dtype"), DTYPES[1:])
+def test_a_precision_that_was_not_applied_is_missed(
+    pipeline: Any, does_nothing: Callable[[type[Optimization]], None], precision: Optimization, dtype: torch.dtype
+) -> None:
+    """The parameters of each module that are something else are counted."""
+    does_nothing(type(precision))
+    recipe = parse_recipe(precision.name)
+    recipe.apply(pipeline)
+
+    assert recipe.verify(pipeline) == (
+        OptimizationState(
+            name=precision.name,
+            found=f"0 of 607 parameters are {str(dtype).removeprefix('torch.')}",
+            missing=(
+                "124 of 124 parameters of vae are float32",
+                "36 of 36 parameters of text_encoder are float32",
+                "37 of 37 parameters of text_encoder_2 are float32",
+                "410 of 410 parameters of unet are float32",
+            ),
+        ),
+    )
+
+
+def test_one_module_left_behind_is_missed(pipeline: Any) -> None:
+    """Every other dtype of it is named, and the modules that are fine are not."""
+    recipe = parse_recipe("bf16")
+    recipe.apply(pipeline)
+    pipeline.vae.to(torch.float32)
+    pipeline.vae.encoder.conv_in.to(torch.float16)
+
+    assert recipe.verify(pipeline) == (
+        OptimizationState(
+            name="bf16",
+            found="483 of 607 parameters are bfloat16",
+            missing=("124 of 124 parameters of vae are float16, float32",),
+        ),
+    )
+
+
+def test_the_plain_recipe_is_missed_in_a_cast_pipeline(
+    pipeline: Any, does_nothing: Callable[[type[Optimization]], None]
+) -> None:
+    """A reference that is not in single precision is no reference."""
+    pipeline.to(torch.bfloat16)
+    does_nothing(Fp32)
+    recipe = parse_recipe("fp32")
+    recipe.apply(pipeline)
+
+    (state,) = recipe.verify(pipeline)
+
+    assert state.found == "0 of 607 parameters are float32"
+    assert state.missing[0] == "124 of 124 parameters of vae are bfloat16"
+
+
+def test_tf32_holds_while_the_pipeline_runs(pipeline: Any) -> None:
+    """The state that its calls run in is what is verified, and it is gone after each."""
+    before = torch.get_float32_matmul_precision()
+    recipe = parse_recipe("fp32 + tf32")
+    recipe.apply(pipeline)
+
+    assert recipe.verify(pipeline)[1] == OptimizationState(
+        name="tf32", found="float32 matmul precision is 'high' while the pipeline runs"
+    )
+    assert torch.get_float32_matmul_precision() == before == "highest"
+
+
+def test_tf32_that_was_not_applied_is_missed(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that run as before are told apart from calls that run in TensorFloat-32."""
+    monkeypatch.setattr(Tf32, "call_context", Optimization.call_context)
+    recipe = parse_recipe("tf32")
+    recipe.apply(pipeline)
+
+    assert recipe.verify(pipeline) == (
+        OptimizationState(
+            name="tf32",
+            found="float32 matmul precision is 'highest' while the pipeline runs",
+            missing=("float32 matmuls run in full precision while the pipeline runs",),
+        ),
+    )

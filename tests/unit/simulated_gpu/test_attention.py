@@ -1,0 +1,169 @@
+"""Attention is one operation, of the kernel that CUDA would choose."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.flex_attention import flex_attention
+
+from pytest_diffopt.simulated_gpu import AttentionKernel, SimulatedGPU
+
+FLASH, EFFICIENT, CUDNN, MATH = (
+    AttentionKernel.FLASH,
+    AttentionKernel.EFFICIENT,
+    AttentionKernel.CUDNN,
+    AttentionKernel.MATH,
+)
+
+
+def attend(card: str, width: int, dtype: torch.dtype, *, masked: bool = False) -> SimulatedGPU:
+    """Run attention of (2, 4, 32, width) on a card."""
+    gpu = SimulatedGPU(card)
+    with gpu, torch.no_grad():
+        q, k, v = (torch.ones(2, 4, 32, width, device=gpu.device, dtype=dtype) for _ in range(3))
+        mask = torch.zeros(2, 1, 32, 32, device=gpu.device, dtype=dtype) if masked else None
+        gpu.enter_phase("attention")
+        out = functional.scaled_dot_product_attention(q, k, v, mask)
+
+        assert out.shape == (2, 4, 32, width)
+    return gpu
+
+
+@pytest.mark.parametrize(
+    ("card", "width", "dtype", "masked", "kernel", "reason"),
+    [
+        ("nvidia-a100", 64, torch.float16, False, FLASH, ""),
+        ("nvidia-a100", 64, torch.bfloat16, False, FLASH, ""),
+        ("nvidia-a100", 40, torch.float16, False, FLASH, ""),
+        ("nvidia-a100", 64, torch.float16, True, EFFICIENT, "flash: it takes no mask"),
+        ("nvidia-a100", 64, torch.float32, False, EFFICIENT, "flash: it takes float16 and bfloat16, not float32"),
+        ("nvidia-a100", 512, torch.float16, False, EFFICIENT, "flash: it takes one head dimension up to 256"),
+        (
+            "nvidia-a100",
+            6,
+            torch.float32,
+            False,
+            MATH,
+            (
+                "flash: it takes float16 and bfloat16, not float32; "
+                "efficient: it takes head dimensions that are multiples of 4"
+            ),
+        ),
+        (
+            "nvidia-t4",
+            64,
+            torch.float16,
+            False,
+            EFFICIENT,
+            "flash: it needs compute capability 8.0, this card has 7.5",
+        ),
+        (
+            "nvidia-t4",
+            64,
+            torch.bfloat16,
+            False,
+            MATH,
+            (
+                "flash: it needs compute capability 8.0, this card has 7.5; "
+                "efficient: it does not take bfloat16 on this card"
+            ),
+        ),
+        ("nvidia-h200", 64, torch.float16, False, CUDNN, ""),
+        ("nvidia-h200", 64, torch.float16, True, CUDNN, ""),
+        (
+            "nvidia-h200",
+            12,
+            torch.float16,
+            False,
+            FLASH,
+            "cudnn: it takes head dimensions that are multiples of 8, up to 256",
+        ),
+        (
+            "nvidia-b200",
+            192,
+            torch.float16,
+            False,
+            FLASH,
+            "cudnn: it takes head dimensions that are multiples of 8, up to 128",
+        ),
+    ],
+)
+def test_kernel(  # noqa: PLR0913, PLR0917 - one argument for each column of the table
+    card: str,
+    width: int,
+    dtype: torch.dtype,
+    masked: bool,  # noqa: FBT001
+    kernel: AttentionKernel,
+    reason: str,
+) -> None:
+    """The kernel is chosen as torch 2.13 does, and the record says why no faster one."""
+    (choice,) = attend(card, width, dtype, masked=masked).attention
+
+    assert (choice.kernel, choice.reason) == (kernel, reason)
+    assert (choice.query_shape, choice.count, choice.has_mask) == ((2, 4, 32, width), 1, masked)
+
+
+def test_fused_kernels_are_one_operation() -> None:
+    """A fused kernel launches once and never holds the scores; the plain arithmetic does both."""
+    fused = attend("nvidia-a100", 64, torch.float16).phases["attention"]
+    with sdpa_kernel(SDPBackend.MATH):
+        plain = attend("nvidia-a100", 64, torch.float16).phases["attention"]
+
+    assert fused.operations == 1
+    assert plain.operations > 5
+    assert fused.flops == plain.flops == 2 * 2 * 2 * 4 * 32 * 32 * 64
+    assert fused.allocated_bytes < 2 * 4 * 32 * 64 * 2 + 4096
+    assert plain.allocated_bytes > 2 * fused.allocated_bytes
+
+
+def test_programs_choose() -> None:
+    """`sdpa_kernel` holds, also its order; with nothing left the error is torch's."""
+    with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+        assert attend("nvidia-a100", 64, torch.float16).attention[0].kernel is EFFICIENT
+    with sdpa_kernel([SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION], set_priority=True):
+        assert attend("nvidia-a100", 64, torch.float16).attention[0].kernel is CUDNN
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION), pytest.raises(RuntimeError, match="No available kernel"):
+        attend("nvidia-a100", 64, torch.float32)
+
+
+@pytest.mark.parametrize("card", ["nvidia-a100", "nvidia-h200", "nvidia-t4"])
+@pytest.mark.parametrize("kind", ["plain", "mask", "causal", "groups"])
+def test_values_are_the_cpus(card: str, kind: str) -> None:
+    """With the values kept, attention gives what the CPU gives, whichever kernel stands for it."""
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 4, 12, 8), torch.randn(2, 2 if kind == "groups" else 4, 12, 8)
+    mask = torch.rand(2, 1, 12, 12) > 0.2 if kind == "mask" else None
+    options = {"is_causal": kind == "causal", "enable_gqa": kind == "groups"}
+    expected = functional.scaled_dot_product_attention(query, key, key, mask, **options)
+    with SimulatedGPU(card, real_up_to=math.inf) as gpu:
+        tensors = [one.to(gpu.device) if one is not None else None for one in (query, key, key, mask)]
+        actual = functional.scaled_dot_product_attention(*tensors, **options).cpu()  # type: ignore[arg-type]
+
+    torch.testing.assert_close(actual, expected)
+
+
+def test_attention_has_a_backward_pass() -> None:
+    """Training counts the backward kernel too."""
+    with SimulatedGPU("nvidia-a100", real_up_to=0) as gpu:
+        q = torch.ones(2, 4, 32, 64, device=gpu.device, dtype=torch.float16, requires_grad=True)
+        out = functional.scaled_dot_product_attention(q, q, q)
+        gpu.enter_phase("backward")
+        torch.autograd.backward(out.sum())
+
+        assert q.grad is not None
+    assert gpu.phases["backward"].flops > 2 * 2 * 2 * 4 * 32 * 32 * 64
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_runs() -> None:
+    """FlexAttention, which is not compiled inside the block, materializes its scores as it does on CUDA."""
+    torch.manual_seed(0)
+    host = torch.randn(1, 2, 16, 8)
+    expected = functional.scaled_dot_product_attention(host, host, host)
+    with SimulatedGPU() as gpu, torch.no_grad():
+        q = host.to(gpu.device)
+        actual = flex_attention(q, q, q).cpu()
+
+    torch.testing.assert_close(actual, expected)

@@ -1,0 +1,444 @@
+"""Entering and leaving: what is restored, what is refused, and what can be read afterwards."""
+
+import copy
+import math
+import threading
+import types
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pytest_diffopt.errors import SimulationError
+from pytest_diffopt.simulated_gpu import SimulatedGPU, SyncKind
+
+
+class Layer(nn.Module):
+    """A module with a parameter, a buffer, a plain tensor attribute and a cache that it fills when it runs."""
+
+    table: torch.Tensor
+
+    def __init__(self, size: int = 100) -> None:
+        super().__init__()
+        self.linear = nn.Linear(size, size)
+        self.register_buffer("table", torch.arange(float(size)))
+        self.plain = torch.ones(size)
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run, and remember the input."""
+        self.calls += 1
+        self.cache = [x]
+        self.plain = x
+        out: torch.Tensor = self.linear(x) + self.table
+        return out
+
+
+def everything(layer: Layer) -> list[tuple[int, int]]:
+    """Return the identity and the storage of everything that a layer holds."""
+    tensors = [*layer.parameters(), *layer.buffers(), layer.plain]
+    return [(id(one), one.data_ptr()) for one in tensors]
+
+
+def test_modules_come_back_untouched() -> None:
+    """On leaving, a module holds the very same parameters, buffers and tensors; other changes stay."""
+    layer = Layer()
+    before = everything(layer)
+    with SimulatedGPU() as gpu:
+        layer.to(gpu.device)
+        layer(torch.ones(100, device=gpu.device))
+
+        assert layer.linear.weight.device == gpu.device
+
+    assert everything(layer) == before
+    assert not hasattr(layer, "cache")
+    assert layer.calls == 1
+    torch.testing.assert_close(layer(torch.zeros(100)), layer.linear.bias + torch.arange(100.0))
+
+
+def test_modules_come_back_after_an_exception() -> None:
+    """A failure in the middle restores as well, and is not swallowed."""
+    layer = Layer()
+    before = everything(layer)
+
+    def fail() -> None:
+        with SimulatedGPU() as gpu:
+            layer.to(gpu.device)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert everything(layer) == before
+
+
+def test_modules_that_change_dtype_on_the_device_come_back() -> None:
+    """A second move, which writes into the moved parameters, does not reach the host's."""
+    layer = Layer()
+    before = everything(layer)
+    with SimulatedGPU() as gpu:
+        layer.to(gpu.device)
+        layer.half()
+
+        assert layer.linear.weight.dtype == torch.float16
+        assert layer(torch.ones(100, device=gpu.device, dtype=torch.float16)).dtype == torch.float16
+
+    assert everything(layer) == before
+    assert layer.linear.weight.dtype == torch.float32
+
+
+def test_large_weights_are_not_copied() -> None:
+    """Weights that keep only their shape cost no memory on the host."""
+    layer = nn.Linear(1000, 1000)
+    with SimulatedGPU() as gpu:
+        layer.to(gpu.device)
+
+        assert not layer.weight.has_data  # type: ignore[attr-defined]
+        assert layer.weight.host_data is None  # type: ignore[attr-defined]
+        assert layer.bias.has_data  # type: ignore[attr-defined]
+
+    assert gpu.bytes_to_device == 4 * 1000 * 1001
+
+
+def test_parameter_data_can_be_set() -> None:
+    """`parameter.data = tensor_on_the_device` works as on a real card, and is undone."""
+    layer = nn.Linear(4, 4)
+    weight, pointer = layer.weight, layer.weight.data_ptr()
+    with SimulatedGPU() as gpu:
+        layer.weight.data = torch.zeros(2, 4, device=gpu.device)
+
+        assert layer.weight is weight
+        assert layer.weight.device == gpu.device
+        assert isinstance(layer.weight, nn.Parameter)
+        assert layer.weight.shape == (2, 4)
+
+    assert layer.weight is weight
+    assert (weight.device.type, weight.data_ptr(), weight.shape) == ("cpu", pointer, (4, 4))
+
+
+def test_kept_objects_come_back() -> None:
+    """`keep` restores the tensors of any object; its other attributes may change."""
+    scheduler = types.SimpleNamespace(sigmas=torch.ones(3), order=1)
+    sigmas = scheduler.sigmas
+    with SimulatedGPU() as gpu:
+        gpu.keep(scheduler)
+        scheduler.sigmas = scheduler.sigmas.to(gpu.device)
+        scheduler.timesteps = torch.zeros(3, device=gpu.device)
+        scheduler.order = 2
+
+    assert scheduler.sigmas is sigmas
+    assert not hasattr(scheduler, "timesteps")
+    assert scheduler.order == 2
+
+
+def test_meta_modules_move() -> None:
+    """A model that was built without weights moves with a plain `.to`, and is without weights again afterwards."""
+    with torch.device("meta"):
+        layer = Layer()
+    with SimulatedGPU() as gpu:
+        layer.to(gpu.device)
+
+        assert layer(torch.ones(100, device=gpu.device)).shape == (100,)
+
+    assert layer.linear.weight.is_meta
+
+
+def test_compiled_modules_run_their_original_code() -> None:
+    """Nothing is compiled inside the block."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    layer = Layer()
+    compiled: Any = torch.compile(layer, backend=refuse)
+    with SimulatedGPU() as gpu:
+        compiled.to(gpu.device)
+
+        assert compiled(torch.ones(100, device=gpu.device)).shape == (100,)
+
+
+def test_torch_is_left_as_it_was_found() -> None:
+    """Nothing of torch stays patched."""
+    before = (nn.Module._apply, nn.Module.__call__, torch.Generator, torch.cuda.synchronize, torch.Tensor.data)
+    with SimulatedGPU():
+        assert nn.Module._apply is not before[0]
+
+    assert before == (nn.Module._apply, nn.Module.__call__, torch.Generator, torch.cuda.synchronize, torch.Tensor.data)
+    assert "data" not in torch.Tensor.__dict__
+
+
+def test_entering_again_starts_anew() -> None:
+    """The same object counts from zero when it is entered again."""
+    gpu = SimulatedGPU()
+    with gpu:
+        torch.ones(3, device=gpu.device).sum().item()
+    first = gpu.counts
+    with gpu:
+        pass
+
+    assert (first.operations, gpu.operations) == (2, 0)
+    assert gpu.syncs == ()
+
+
+def test_nesting_is_refused() -> None:
+    """A block inside a block raises, and the outer one goes on."""
+    with SimulatedGPU() as outer:
+        with pytest.raises(SimulationError, match="entered already"), SimulatedGPU():
+            pass
+        torch.ones(3, device=outer.device)
+
+    assert outer.operations == 1
+
+
+def test_figures_stay_after_the_block() -> None:
+    """What was seen can be read, and no longer grows when tensors die."""
+    with SimulatedGPU() as gpu:
+        x = torch.ones(1000, device=gpu.device)
+        x.sum().item()
+    before = gpu.counts, gpu.peak_memory_bytes, gpu.live_memory_bytes, gpu.peak_holders
+    del x
+
+    assert (gpu.counts, gpu.peak_memory_bytes, gpu.live_memory_bytes, gpu.peak_holders) == before
+    assert gpu.live_memory_bytes == 4096
+
+
+@pytest.mark.parametrize("enter_another", [False, True])
+def test_tensors_do_not_outlive_the_block(enter_another: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """A tensor that is used after its block says what is wrong, also inside another block."""
+    with SimulatedGPU() as gpu:
+        x = torch.ones(3, device=gpu.device)
+    if enter_another:
+        with SimulatedGPU(), pytest.raises(SimulationError, match=r"aten\.add\.Tensor.*block"):
+            x + 1
+    else:
+        with pytest.raises(SimulationError, match=r"aten\.add\.Tensor.*block"):
+            x + 1
+    with pytest.raises(SimulationError, match="block"):
+        torch.ones(3, device=gpu.device)
+
+
+def test_a_second_thread_is_counted() -> None:
+    """Work of another thread is counted and attributed to its own modules."""
+    layer = Layer()
+    with SimulatedGPU() as gpu, torch.no_grad():
+        layer.to(gpu.device)
+        gpu.enter_phase("both")
+
+        def work() -> None:
+            with torch.no_grad():
+                for _ in range(50):
+                    layer(torch.ones(100, device=gpu.device)).sum()
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert gpu.phases["both"].operations == 4 * 50 * 4
+    assert gpu.modules["Linear"].operations == 4 * 50
+
+
+def test_other_devices_are_untouched() -> None:
+    """Work on the host is neither counted nor changed."""
+    with SimulatedGPU() as gpu:
+        (torch.ones(100, 100) @ torch.ones(100, 100)).sum().item()
+        nn.Linear(3, 3)(torch.ones(3)).half()
+
+    assert (gpu.operations, gpu.syncs, gpu.allocated_bytes) == (0, (), 0)
+
+
+def test_unknown_cards_are_refused() -> None:
+    """A card that is not known is an error that lists those that are."""
+    with pytest.raises(SimulationError, match=r"one of nvidia-v100.*got: 'gtx'"):
+        SimulatedGPU(name="gtx")
+
+
+def test_generators_live_on_their_device() -> None:
+    """A generator of the device draws there; one of the host is refused, as CUDA does."""
+    with SimulatedGPU() as gpu:
+        generator = torch.Generator(gpu.device).manual_seed(3)
+
+        assert generator.device == gpu.device
+        assert isinstance(generator, torch.Generator)
+        assert isinstance(torch.Generator(), torch.Generator)
+        first = torch.randn(3, device=gpu.device, generator=generator).tolist()
+        assert torch.randn(3, device=gpu.device, generator=generator.manual_seed(3)).tolist() == first
+        with pytest.raises(RuntimeError, match="Expected a 'simgpu' device type for generator but found 'cpu'"):
+            torch.randn(3, device=gpu.device, generator=torch.Generator())
+
+
+def test_host_tensors_among_device_tensors_are_refused() -> None:
+    """Mixing devices is an error, in torch's own words; single numbers are welcome."""
+    with SimulatedGPU() as gpu:
+        x = torch.ones(3, device=gpu.device)
+
+        assert (x + torch.tensor(1.0)).tolist() == [2, 2, 2]
+        with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+            x + torch.ones(3)
+
+
+def test_numpy_is_refused() -> None:
+    """A tensor on the device is no array, in torch's own words."""
+    with SimulatedGPU() as gpu:
+        x = torch.ones(3, device=gpu.device)
+        with pytest.raises(TypeError, match=r"Use Tensor\.cpu\(\)"):
+            x.numpy()
+
+
+def test_values_that_do_not_exist_are_not_made_up() -> None:
+    """Reading one says which operation asked, on which line, and what to do."""
+    with SimulatedGPU(real_up_to=10) as gpu:
+        x = torch.ones(11, device=gpu.device)
+        with pytest.raises(SimulationError) as caught:
+            x.sum().item()
+
+    assert "aten._local_scalar_dense at tests/unit/simulated_gpu/test_device.py:" in str(caught.value)
+    assert "(x.sum().item())" in str(caught.value)
+    assert "real_up_to=..., now 10 elements" not in str(caught.value)
+    assert "SimulatedGPU(real_up_to=...), now 10 elements" in str(caught.value)
+
+
+def test_values_are_invented_on_demand() -> None:
+    """With leave to invent, reads answer zero, False or everything, and each is listed with its line."""
+    with SimulatedGPU(real_up_to=10, invent_values=True) as gpu:
+        x = torch.ones(11, device=gpu.device)
+
+        assert x.sum().item() == 0
+        assert not torch.equal(x, x + 1)
+        assert x[x > 0].shape == (11,)
+        assert (x > 0).nonzero().shape == (11, 1)
+        assert x.tolist() == [0.0] * 11
+
+    assert [operation for operation, _ in gpu.invented] == [
+        "aten._local_scalar_dense",
+        "aten.equal",
+        "aten.index",
+        "aten.nonzero",
+        "Tensor.tolist",
+    ]
+    assert all(where.file.endswith("test_device.py") for _, where in gpu.invented)
+
+
+def test_pictures_come_back_as_zeros() -> None:
+    """A bulk copy of dropped values to the host works without leave, and is listed: otherwise no pipeline ends."""
+    with SimulatedGPU(real_up_to=10) as gpu:
+        picture = torch.ones(3, 11, device=gpu.device).cpu()
+
+    assert picture.device.type == "cpu"
+    assert picture.abs().sum() == 0
+    assert [operation for operation, _ in gpu.invented] == ["aten._to_copy"]
+    assert [sync.kind for sync in gpu.syncs] == [SyncKind.COPY_TO_HOST]
+
+
+def test_known_masks_select_unknown_values() -> None:
+    """Where only the mask is known, the shape of what it selects is right."""
+    with SimulatedGPU(real_up_to=10) as gpu:
+        x = torch.ones(6, 4, device=gpu.device)
+        mask = torch.tensor([True, False, True, True, False, False], device=gpu.device)
+
+        assert x[mask].shape == (3, 4)
+        assert x.masked_select(mask[:, None]).shape == (12,)
+        x[mask] = torch.zeros(3, 4, device=gpu.device)
+
+
+@pytest.mark.parametrize("real_up_to", [0, math.inf])
+def test_shapes_change_in_place(real_up_to: float) -> None:
+    """Operations that change a shape in place are seen by everything that follows."""
+    with SimulatedGPU(real_up_to=real_up_to) as gpu:
+        x = torch.ones(3, 1, 4, device=gpu.device)
+        x.squeeze_(1)
+        assert x.shape == (3, 4)
+        x.transpose_(0, 1)
+        assert (x.shape, x.stride()) == ((4, 3), (1, 4))
+        x.unsqueeze_(0)
+        assert (x + 1).shape == (1, 4, 3)
+        x.resize_(5, 5)
+        assert x.shape == (5, 5)
+        out = torch.empty(0, device=gpu.device)
+        torch.add(x, 1, out=out)
+        assert out.shape == (5, 5)
+        assert torch.ones(4, 4, device=gpu.device).quantile(0.5, dim=1).shape == (4,)
+
+
+def test_writing_unknown_values_drops_known_ones() -> None:
+    """A tensor and its views lose their values together when something unknown is written."""
+    with SimulatedGPU(real_up_to=10) as gpu:
+        known = torch.ones(4, device=gpu.device)
+        view = known[1:]
+        known += torch.ones(11, device=gpu.device).sum()
+        with pytest.raises(SimulationError, match="does not exist"):
+            view.tolist()
+
+
+def test_foreign_operations_are_named() -> None:
+    """An operation that is not torch's own runs, and is listed as not modelled."""
+    with torch.library._scoped_library("diffopt_test", "FRAGMENT") as library:
+        library.define("twice(Tensor x) -> Tensor")
+        library.impl("twice", lambda x: x * 2, "CompositeExplicitAutograd")
+        with SimulatedGPU(real_up_to=10) as gpu, torch.no_grad():
+            assert torch.ops.diffopt_test.twice(torch.ones(3, device=gpu.device)).tolist() == [2, 2, 2]
+            assert torch.ops.diffopt_test.twice(torch.ones(30, device=gpu.device)).shape == (30,)
+
+    assert gpu.unmodelled == ("diffopt_test.twice.default",)
+
+
+def test_gradients_flow() -> None:
+    """Autograd works: a backward pass is counted like any other work."""
+    layer = nn.Linear(4, 4)
+    with SimulatedGPU() as gpu:
+        layer.to(gpu.device)
+        layer(torch.ones(2, 4, device=gpu.device)).sum().backward()
+
+        assert layer.weight.grad is not None
+        assert layer.weight.grad.device == gpu.device
+
+    assert layer.weight.grad is None
+
+
+def test_inference_mode_counts_the_same() -> None:
+    """What torch composes reaches the device whole in inference mode, and counts the same."""
+    counts = []
+    for mode in (torch.no_grad, torch.inference_mode):
+        layer = Layer(size=10)
+        with SimulatedGPU() as gpu, mode():
+            layer.to(gpu.device)
+            layer(torch.ones(2, 10, device=gpu.device)).sum().item()
+        counts.append((gpu.counts, len(gpu.syncs)))
+
+    assert counts[0] == counts[1]
+
+
+def test_modules_can_be_copied() -> None:
+    """A deep copy of a module on the device has memory of its own and stays a module with parameters."""
+    layer = nn.Linear(4, 4)
+    with SimulatedGPU() as gpu:
+        layer.to(gpu.device)
+        twin = copy.deepcopy(layer)
+
+        assert twin.weight is not layer.weight
+        assert isinstance(twin.weight, nn.Parameter)
+        assert twin.weight.tolist() == layer.weight.tolist()
+        assert twin.weight.allocation is not layer.weight.allocation  # type: ignore[attr-defined]
+
+
+def test_modules_that_move_themselves_come_back() -> None:
+    """A module whose own `to` assigns new parameters is restored as well."""
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean = nn.Parameter(torch.zeros(3))
+
+        def move(self, device: torch.device) -> None:
+            self.mean = nn.Parameter(self.mean.to(device))
+
+    own = Own()
+    mean = own.mean
+    with SimulatedGPU() as gpu:
+        own.move(gpu.device)
+
+        assert own.mean.device == gpu.device
+
+    assert own.mean is mean
