@@ -115,9 +115,7 @@ def replay(bugs: Sequence[Bug], cache: Cache, *, limit_s: float) -> Iterator[Row
                 _run(bug, bug.accepted_on, ("accept", str(scratch / "accepted.json")), cache, scratch, limit_s=limit_s)
             judged = ("judge", str(scratch / "accepted.json")) if bug.accepted_on else ()
             for release in bug.expected:
-                yield Row(
-                    bug=bug, release=release, seen=_run(bug, release, judged, cache, scratch, limit_s=limit_s)
-                )
+                yield Row(bug=bug, release=release, seen=_run(bug, release, judged, cache, scratch, limit_s=limit_s))
 
 
 def _run(  # noqa: PLR0913 - the two paths and the limit are of the run, the rest says what runs
@@ -177,7 +175,9 @@ def table(rows: Sequence[Row]) -> list[str]:
     """Return the lines of a Markdown table, its columns aligned."""
     texts = [_COLUMNS, *(row.cells() for row in rows)]
     widths = [max(len(text[column]) for text in texts) for column in range(len(_COLUMNS))]
-    lines = ["| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(text, widths, strict=True)) + " |" for text in texts]
+    lines = [
+        "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(text, widths, strict=True)) + " |" for text in texts
+    ]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
@@ -186,7 +186,11 @@ def problems(rows: Sequence[Row]) -> list[str]:
     lines = []
     for row in rows:
         if not row.is_right:
-            lines += ["", f"{row.bug.name} on {row.release}: {row.expected} expected, {row.seen.colour} seen", row.seen.said]
+            lines += [
+                "",
+                f"{row.bug.name} on {row.release}: {row.expected} expected, {row.seen.colour} seen",
+                row.seen.said,
+            ]
             lines += row.seen.explanation or row.seen.output.splitlines()
     right = sum(row.is_right for row in rows)
     return [*lines, "", f"{right} of {len(rows)} as expected"]

@@ -51,6 +51,14 @@ def build_pipeline(
     return BuiltPipeline(pipeline=pipeline.to(device), weights=source.weights, origin=source.origin)
 
 
+def build_without_weights(family: PipelineFamily, scale: Scale) -> BuiltPipeline:
+    """Build a named pipeline to be counted: the published architecture has no parameters, only their shapes."""
+    pipeline = _random(family, scale, "meta")
+    is_tiny = scale is Scale.TINY
+    origin = "tiny, random weights" if is_tiny else "published architecture, no weights"
+    return BuiltPipeline(pipeline=pipeline, weights=Weights.RANDOM, origin=origin)
+
+
 def find_weights(
     family: PipelineFamily, scale: Scale, weights_folder: Path | None = None, *, may_ask_hub: bool = True
 ) -> WeightSource:

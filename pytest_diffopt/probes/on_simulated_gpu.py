@@ -17,16 +17,20 @@ _VALUES_KEPT_OF_LARGER = 4096
 
 
 @contextmanager
-def on_simulated_gpu(target: Any) -> Iterator[SimulatedGPU]:
+def on_simulated_gpu(target: Any, *, card: str = "nvidia-h200") -> Iterator[SimulatedGPU]:
     """Move a pipeline or module to a simulated GPU; a bare callable has nothing to move.
 
     A small pipeline is really computed. Of a large one only small tensors have values; where the host reads another
     one, that wait is what a guard is after, so the value is invented, and the GPU's `invented` says where.
+
+    Args:
+        target: what is moved.
+        card: the name of the card that is simulated.
     """
     modules = modules_of(target).values()
     num_parameters = sum(parameter.numel() for module in modules for parameter in module.parameters())
     real_up_to = math.inf if num_parameters <= _COMPUTED_UP_TO_PARAMETERS else _VALUES_KEPT_OF_LARGER
-    with SimulatedGPU(real_up_to=real_up_to, invent_values=True) as gpu:
+    with SimulatedGPU(card, real_up_to=real_up_to, invent_values=True) as gpu:
         for part in getattr(target, "components", {}).values():
             if part is not None and not isinstance(part, torch.nn.Module):
                 gpu.keep(part)  # a scheduler keeps tensors of the device that it was last used on

@@ -169,7 +169,7 @@ _CARDS = {
             tf32_tflops=1100.0,
             float32_tflops=80.0,
             gigabytes_per_s=8000.0,
-            source="NVIDIA Blackwell Architecture Technical Brief, HGX B200 (1000 W); memory from the DGX B200 data sheet",
+            source="NVIDIA Blackwell Architecture Technical Brief (HGX B200, 1000 W) and DGX B200 data sheet (memory)",
         ),
     )
 }

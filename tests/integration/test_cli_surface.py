@@ -27,6 +27,8 @@ INI_NAMES = [
 ]
 MARKERS = ["diffopt", "gpu"]
 FIXTURES = [
+    "count_baseline",
+    "diffopt_device",
     "diffopt_pipeline",
     "diffopt_recipe",
     "latency_baseline",
@@ -38,6 +40,7 @@ FIXTURES = [
 ]
 PUBLIC_NAMES = [
     "AllowedSyncs",
+    "CountGate",
     "ImageThresholds",
     "LatencyGate",
     "MemoryGate",

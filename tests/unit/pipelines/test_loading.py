@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pytest_diffopt.errors import PipelineError
+from pytest_diffopt.pipelines import loading
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.loading import WeightSource, build_pipeline, find_weights
@@ -194,7 +195,7 @@ def test_a_folder_that_is_no_pipeline_is_an_error(tmp_path: Path) -> None:
     assert str(folder) in str(error.value.__cause__)
 
 
-def test_a_family_may_name_options_for_loading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_family_may_name_options_for_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are made when they are needed, and given to `from_pretrained`."""
     given: dict[str, Any] = {}
 
@@ -205,7 +206,7 @@ def test_a_family_may_name_options_for_loading(monkeypatch: pytest.MonkeyPatch, 
             return Built()
 
     monkeypatch.setattr("diffusers.StableDiffusionXLPipeline", Loader)
-    (tmp_path / "sdxl").mkdir()
-    build_pipeline(FAMILY, Scale.FULL, weights_folder=tmp_path)
+    monkeypatch.setattr(loading, "_is_cached", lambda _hub_id: True)
+    build_pipeline(FAMILY, Scale.FULL)
 
-    assert given == {"path": str(tmp_path / "sdxl"), "add_watermarker": False}
+    assert given == {"path": FAMILY.hub_id, "add_watermarker": False}

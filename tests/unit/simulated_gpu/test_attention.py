@@ -144,18 +144,6 @@ def test_values_are_the_cpus(card: str, kind: str) -> None:
     torch.testing.assert_close(actual, expected)
 
 
-def test_attention_has_a_backward_pass() -> None:
-    """Training counts the backward kernel too."""
-    with SimulatedGPU("nvidia-a100", real_up_to=0) as gpu:
-        q = torch.ones(2, 4, 32, 64, device=gpu.device, dtype=torch.float16, requires_grad=True)
-        out = functional.scaled_dot_product_attention(q, q, q)
-        gpu.enter_phase("backward")
-        torch.autograd.backward(out.sum())
-
-        assert q.grad is not None
-    assert gpu.phases["backward"].flops > 2 * 2 * 2 * 4 * 32 * 32 * 64
-
-
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_flex_attention_runs() -> None:
     """FlexAttention, which is not compiled inside the block, materializes its scores as it does on CUDA."""

@@ -1,0 +1,27 @@
+"""`python -m pytest_diffopt`: what this package does without pytest."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.profile import command as profile
+
+_BAD_INPUT = 2  # as argparse's own
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; what a user did wrong is one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m pytest_diffopt", description=__doc__)
+    profile.add_to(parser.add_subparsers(metavar="COMMAND", required=True))
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except DiffoptError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return _BAD_INPUT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

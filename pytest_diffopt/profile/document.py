@@ -1,0 +1,84 @@
+"""A profile as JSON, for machines: raw numbers, their units in their names."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from pytest_diffopt.code_location import CodeLocation
+from pytest_diffopt.profile.phases import Phase, PipelineProfile
+from pytest_diffopt.profile.roofline import bound_of, fastest_dtype, peak_tflops, seconds_of
+from pytest_diffopt.profile.target import Target
+from pytest_diffopt.simulated_gpu import AttentionChoice
+
+_SCHEMA_VERSION = 1
+
+
+def as_json(profile: PipelineProfile, target: Target) -> str:
+    """Write a profile so that it can be compared: every step by itself, keys in order."""
+    return json.dumps(_document(profile, target), indent=2, sort_keys=True)
+
+
+def _document(profile: PipelineProfile, target: Target) -> dict[str, Any]:
+    total = profile.total
+    return {
+        "schema_version": _SCHEMA_VERSION,
+        "pipeline": target.name,
+        "origin": target.origin,
+        "recipe": target.recipe,
+        "inputs": {name: value for name, value in _without_generator(target) if isinstance(value, str | int | float)},
+        "card": _card(profile),
+        "weights_bytes": profile.weights_bytes,
+        "encode": _phase(profile.encode, profile),
+        "steps": [_phase(step, profile) for step in profile.steps],
+        "decode": _phase(profile.decode, profile),
+        "total": asdict(total.counts)
+        | {"waits": len(total.syncs), "bound_seconds": seconds_of(profile.phases, profile.card, _dtype(profile))},
+        "peak_memory_bytes": profile.peak_memory_bytes,
+        "peak_holders": [{"bytes": nbytes} | _place(where) for where, nbytes in profile.peak_holders],
+        "unmodelled": list(profile.unmodelled),
+        "invented": [_place(where) for where in profile.invented],
+    }
+
+
+def _without_generator(target: Target) -> Iterable[tuple[str, Any]]:
+    return ((name, target.inputs[name]) for name in target.inputs if name != "generator")
+
+
+def _dtype(profile: PipelineProfile) -> Any:
+    return fastest_dtype(profile.dtypes, profile.card)
+
+
+def _card(profile: PipelineProfile) -> dict[str, Any]:
+    dtype = _dtype(profile)
+    return asdict(profile.card) | {
+        "capability": list(profile.card.capability),
+        "bound_dtype": str(dtype).removeprefix("torch."),
+        "bound_tflops": peak_tflops(profile.card, dtype),
+    }
+
+
+def _phase(phase: Phase, profile: PipelineProfile) -> dict[str, Any]:
+    bound = bound_of(phase.counts, profile.card, _dtype(profile))
+    waits = Counter((sync.where, sync.shown_as, sync.kind.value, sync.is_reported) for sync in phase.syncs)
+    return {
+        "name": phase.name,
+        **asdict(phase.counts),
+        "waits": [_wait(*what, count=count) for what, count in waits.items()],
+        "attention": [_attention(choice) for choice in phase.attention],
+        "bound_seconds": bound.seconds,
+        "bound_by": bound.limit.name.lower(),
+    }
+
+
+def _wait(where: CodeLocation, operation: str, kind: str, is_reported: bool, *, count: int) -> dict[str, Any]:  # noqa: FBT001
+    return {"count": count, "operation": operation, "kind": kind, "is_reported": is_reported} | _place(where)
+
+
+def _place(where: CodeLocation) -> dict[str, Any]:
+    return asdict(where)
+
+
+def _attention(choice: AttentionChoice) -> dict[str, Any]:
+    return asdict(choice) | {"kernel": choice.kernel.value}

@@ -1,0 +1,193 @@
+"""Runs a pipeline once on a simulated GPU, and keeps what each phase of the call did."""
+
+import enum
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from pytest_diffopt.code_location import CodeLocation
+from pytest_diffopt.errors import DiffoptError, PipelineError
+from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.probes.denoise_loop import DenoiseLoop, watch_denoise_loop
+from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
+from pytest_diffopt.simulated_gpu import AttentionChoice, Card, Counts, SimulatedGPU, Sync
+
+
+class Stage(enum.Enum):
+    """What a pipeline does outside its denoise loop."""
+
+    ENCODE = "encode"
+    DECODE = "decode"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """What one stretch of a call did.
+
+    Attributes:
+        name: `encode`, `step 1`, `decode`.
+        counts: the figures; the peak is the highest of this stretch.
+        syncs: each time that the CPU would have waited, in order.
+        attention: the kernels that CUDA would have chosen, with how often in this stretch.
+    """
+
+    name: str
+    counts: Counts
+    syncs: tuple[Sync, ...] = ()
+    attention: tuple[AttentionChoice, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipelineProfile:
+    """What one call of a pipeline did on a simulated GPU.
+
+    Attributes:
+        card: the card that was simulated.
+        dtypes: the floating dtypes of the parameters.
+        weights_bytes: what was copied to the card before the call.
+        encode: everything before the denoise loop.
+        steps: each denoise step, from the first.
+        decode: everything after the loop has begun and outside it.
+        peak_memory_bytes: most bytes that were allocated at one moment.
+        peak_holders: the lines that held them, with their bytes, the greatest first.
+        unmodelled: operations of which the shapes or the cost are not known.
+        invented: lines that read values that do not exist, and were answered with zeros.
+    """
+
+    card: Card
+    dtypes: frozenset[torch.dtype]
+    weights_bytes: int
+    encode: Phase
+    steps: tuple[Phase, ...]
+    decode: Phase
+    peak_memory_bytes: int
+    peak_holders: tuple[tuple[CodeLocation, int], ...]
+    unmodelled: tuple[str, ...]
+    invented: tuple[CodeLocation, ...]
+
+    @property
+    def all_steps(self) -> Phase:
+        """The whole denoise loop."""
+        return merged(f"all {len(self.steps)} steps", self.steps)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Every phase of the call, in order; each is there once."""
+        return self.encode, *self.steps, self.decode
+
+    @property
+    def total(self) -> Phase:
+        """The whole call, without moving the pipeline to the card."""
+        return merged("total", self.phases)
+
+
+def merged(name: str, phases: Iterable[Phase]) -> Phase:
+    """Return several phases as one."""
+    phases = tuple(phases)
+    attention: Counter[AttentionChoice] = Counter()
+    for phase in phases:
+        attention += _by_choice(phase.attention)
+    return Phase(
+        name=name,
+        counts=sum((phase.counts for phase in phases), Counts()),
+        syncs=tuple(sync for phase in phases for sync in phase.syncs),
+        attention=_as_choices(attention),
+    )
+
+
+def profile_call(pipeline: Any, inputs: Mapping[str, Any], *, card: str) -> PipelineProfile:
+    """Call a pipeline once on a simulated card.
+
+    Raises:
+        SimulationError: the card is not known.
+        ProbeError: the pipeline has no denoise loop.
+        PipelineError: the call failed.
+    """
+    with on_simulated_gpu(pipeline, card=card) as gpu:
+        clock = _PhaseClock(gpu)
+        arguments = moved(dict(inputs), gpu.device)
+        with watch_denoise_loop(pipeline, clock.follow) as loop:
+            clock.enter(Stage.ENCODE)
+            _call(pipeline, arguments)
+            clock.enter(None)
+    loop.require_entered(pipeline)
+    return _profile(gpu, loop, clock, _dtypes(pipeline))
+
+
+def _call(pipeline: Any, arguments: Mapping[str, Any]) -> None:
+    try:
+        pipeline(**arguments)
+    except DiffoptError:
+        raise
+    except Exception as error:
+        given = ", ".join(arguments) or "nothing"
+        msg = f"{type(pipeline).__name__} failed when it was called with {given}: {type(error).__name__}: {error}"
+        raise PipelineError(msg) from error
+
+
+class _PhaseClock:
+    """Tells the simulated GPU which phase runs, and keeps which attention kernels each of them chose."""
+
+    def __init__(self, gpu: SimulatedGPU) -> None:
+        self.attention: dict[Hashable | None, Counter[AttentionChoice]] = {}
+        self._gpu = gpu
+        self._phase: Hashable | None = None
+        self._seen: Counter[AttentionChoice] = Counter()
+
+    def follow(self, step: int | None) -> None:
+        """Enter a denoise step, or leave the loop."""
+        self.enter(Stage.DECODE if step is None else step)
+
+    def enter(self, phase: Hashable | None) -> None:
+        """Let everything that follows belong to a phase."""
+        now = _by_choice(self._gpu.attention)
+        self.attention[self._phase] = self.attention.get(self._phase, Counter()) + (now - self._seen)
+        self._seen, self._phase = now, phase
+        self._gpu.enter_phase(phase)
+
+
+def _by_choice(choices: Iterable[AttentionChoice]) -> Counter[AttentionChoice]:
+    return Counter({replace(choice, count=0): choice.count for choice in choices})
+
+
+def _as_choices(counts: Counter[AttentionChoice]) -> tuple[AttentionChoice, ...]:
+    return tuple(replace(choice, count=count) for choice, count in counts.items())
+
+
+def _profile(
+    gpu: SimulatedGPU, loop: DenoiseLoop, clock: _PhaseClock, dtypes: frozenset[torch.dtype]
+) -> PipelineProfile:
+    counts, syncs = gpu.phases, gpu.syncs
+
+    def phase(name: str, *keys: Hashable) -> Phase:
+        return Phase(
+            name=name,
+            counts=sum((counts.get(key, Counts()) for key in keys), Counts()),
+            syncs=tuple(sync for sync in syncs if sync.phase in keys),
+            attention=_as_choices(sum((clock.attention.get(key, Counter()) for key in keys), Counter())),
+        )
+
+    last = loop.num_steps - 1
+    steps = [phase(f"step {number + 1}", number) for number in range(last)]
+    # What comes after the last update, and still inside the loop, belongs to the last step.
+    steps.append(phase(f"step {last + 1}", last, last + 1))
+    return PipelineProfile(
+        card=gpu.card,
+        dtypes=dtypes,
+        weights_bytes=counts.get(None, Counts()).bytes_to_device,
+        encode=phase("encode", Stage.ENCODE),
+        steps=tuple(steps),
+        decode=phase("decode", Stage.DECODE),
+        peak_memory_bytes=max(one.peak_memory_bytes for key, one in counts.items() if key is not None),
+        peak_holders=gpu.peak_holders,
+        unmodelled=gpu.unmodelled,
+        invented=tuple(dict.fromkeys(where for _, where in gpu.invented)),
+    )
+
+
+def _dtypes(pipeline: Any) -> frozenset[torch.dtype]:
+    parameters = (one for module in modules_of(pipeline).values() for one in module.parameters())
+    return frozenset(one.dtype for one in parameters if one.is_floating_point())

@@ -1,0 +1,157 @@
+"""A profile as text: the phases as a table, then who holds the memory, where the CPU waits, which attention runs."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from pytest_diffopt.code_location import CodeLocation
+from pytest_diffopt.profile.phases import Phase, PipelineProfile
+from pytest_diffopt.profile.roofline import Bound, bound_of, fastest_dtype, peak_tflops, seconds_of
+from pytest_diffopt.profile.target import Target
+from pytest_diffopt.profile.units import shown_bytes, shown_count, shown_seconds
+from pytest_diffopt.simulated_gpu import AttentionChoice, Sync
+
+_HEADINGS = ("", "FLOPs", "operations", "to the GPU", "to the host", "peak memory", "waits", "roofline")
+_BOUND_IS = (
+    "roofline: the longer of FLOPs at the card's peak and of writing every new tensor once at its bandwidth; reads,",
+    "launches and waits are left out, so a real run takes longer",
+)
+
+
+def lines(profile: PipelineProfile, target: Target, *, top: int) -> Iterator[str]:
+    """Compose the whole report; each list is cut after `top` lines, and says so."""
+    yield from _heading(profile, target)
+    yield ""
+    yield from _aligned([_HEADINGS, *_rows(profile)])
+    yield ""
+    yield from _BOUND_IS
+    yield from _section("memory at the peak is held by", _holders(profile), top)
+    yield from _section("the CPU waits", _waits(profile), top)
+    yield from _section("attention", _attention(profile), top)
+    yield from _section("not known to the simulation, so not fully counted", profile.unmodelled, top)
+    yield from _section("answered with zeros, as the values do not exist", map(_shown, profile.invented), top)
+
+
+def _heading(profile: PipelineProfile, target: Target) -> Iterator[str]:
+    card = profile.card
+    dtype = fastest_dtype(profile.dtypes, card)
+    recipe = f"recipe {target.recipe}" if target.recipe else "as it is"
+    yield f"{target.name} ({target.origin}), {recipe}, {_call(target)}"
+    yield (
+        f"on a simulated {card.name}: {peak_tflops(card, dtype):g} TFLOP/s for {_name(dtype)}, "
+        f"{shown_bytes(int(card.gigabytes_per_s * 1e9))}/s, {shown_bytes(card.memory_bytes)}; "
+        f"{shown_bytes(profile.weights_bytes)} copied there before"
+    )
+    if profile.peak_memory_bytes > card.memory_bytes:
+        yield f"out of memory on a real one: the peak is {shown_bytes(profile.peak_memory_bytes)}"
+
+
+def _call(target: Target) -> str:
+    shown = ("num_inference_steps", "height", "width", "num_images_per_prompt", "guidance_scale")
+    return ", ".join(f"{name}={target.inputs[name]}" for name in shown if name in target.inputs) or "its own defaults"
+
+
+def _name(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _rows(profile: PipelineProfile) -> Iterator[tuple[str, ...]]:
+    first, later = profile.steps[0], profile.steps[1:]
+    yield _row(profile.encode.name, [profile.encode], profile)
+    yield _row(first.name, [first], profile)
+    if later:
+        numbers = f"steps 2-{len(profile.steps)}, each" if len(later) > 1 else "step 2"
+        yield _row(numbers, later, profile)
+        yield _sum(profile.all_steps, profile.steps, profile)
+    yield _row(profile.decode.name, [profile.decode], profile)
+    yield _sum(profile.total, profile.phases, profile)
+
+
+def _row(name: str, phases: Sequence[Phase], profile: PipelineProfile) -> tuple[str, ...]:
+    """Write phases that are alike as one; where they differ, from the least to the most."""
+    dtype = fastest_dtype(profile.dtypes, profile.card)
+
+    def cell(shown: Callable[[int], str], figure: Callable[[Phase], int]) -> str:
+        return " - ".join(dict.fromkeys(shown(limit(map(figure, phases))) for limit in (min, max)))
+
+    bounds = sorted((bound_of(phase.counts, profile.card, dtype) for phase in phases), key=lambda bound: bound.seconds)
+    return (
+        name,
+        cell(shown_count, lambda phase: phase.counts.flops),
+        cell(str, lambda phase: phase.counts.operations),
+        cell(shown_bytes, lambda phase: phase.counts.bytes_to_device),
+        cell(shown_bytes, lambda phase: phase.counts.bytes_to_host),
+        cell(shown_bytes, lambda phase: phase.counts.peak_memory_bytes),
+        cell(str, lambda phase: len(phase.syncs)),
+        " - ".join(dict.fromkeys(map(_bound, (bounds[0], bounds[-1])))),
+    )
+
+
+def _bound(bound: Bound) -> str:
+    return f"{shown_seconds(bound.seconds)} ({bound.limit.value})"
+
+
+def _sum(whole: Phase, parts: Sequence[Phase], profile: PipelineProfile) -> tuple[str, ...]:
+    dtype = fastest_dtype(profile.dtypes, profile.card)
+    return (*_row(whole.name, [whole], profile)[:-1], shown_seconds(seconds_of(parts, profile.card, dtype)))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+        yield "  ".join(cells).rstrip()
+
+
+def _section(title: str, found: Iterable[str], top: int) -> Iterator[str]:
+    everything = list(found)
+    if not everything:
+        return
+    yield ""
+    yield f"{title}:"
+    yield from (f"  {line}" for line in everything[:top])
+    if len(everything) > top:
+        yield f"  ... and {len(everything) - top} more (--top {len(everything)} shows all)"
+
+
+def _holders(profile: PipelineProfile) -> Iterator[str]:
+    for where, nbytes in profile.peak_holders:
+        yield f"{shown_bytes(nbytes):>9}  {_shown(where)}"
+
+
+def _shown(where: CodeLocation) -> str:
+    return f"{where} in {where.function}  {where.source}".rstrip()
+
+
+def _waits(profile: PipelineProfile) -> Iterator[str]:
+    """Write each place once: how often in the whole call, and in which phases."""
+    places: dict[tuple[CodeLocation, str, str], Counter[str]] = {}
+    for phase in profile.phases:
+        for sync in phase.syncs:
+            places.setdefault(_place(sync), Counter())[phase.name] += 1
+    for (where, operation, kind), counts in places.items():
+        yield f"{counts.total():>4} x  {operation} ({kind}) {_in_phases(counts)}: {_shown(where)}"
+
+
+def _place(sync: Sync) -> tuple[CodeLocation, str, str]:
+    return sync.where, sync.shown_as, sync.kind.value
+
+
+def _in_phases(counts: Counter[str]) -> str:
+    """Name the phases, a long run of steps by its ends."""
+    names = list(counts)
+    if len(names) == 1:
+        return f"in {names[0]}"
+    each = f", {counts[names[0]]} each" if len(set(counts.values())) == 1 else ""
+    return f"in {names[0]} to {names[-1]} ({len(names)} phases{each})"
+
+
+def _attention(profile: PipelineProfile) -> Iterator[str]:
+    for phase in (profile.encode, profile.all_steps, profile.decode):
+        for choice in phase.attention:
+            yield f"{phase.name}: {choice.count} x {_choice(choice)}"
+
+
+def _choice(choice: AttentionChoice) -> str:
+    mask = ", masked" if choice.has_mask else ""
+    reason = f" ({choice.reason})" if choice.reason else ""
+    return f"{choice.kernel.value}: {choice.query_shape} by {choice.key_shape}, {choice.dtype}{mask}{reason}"

@@ -1,0 +1,172 @@
+"""From what a person wrote to a pipeline and what it is called with."""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_diffopt.errors import PipelineError
+from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.pipelines.inputs import PipelineInputs
+from pytest_diffopt.pipelines.loading import build_without_weights
+from pytest_diffopt.pipelines.registry import find_pipeline
+from pytest_diffopt.profile.request import ProfileRequest
+from pytest_diffopt.recipes.grammar import parse_recipe
+
+_RECIPE_OF_REGISTERED = "bf16"
+_PROMPT = "a red circle beside a blue square, on a white table"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """A pipeline that is ready to be called.
+
+    Attributes:
+        pipeline: the pipeline, its recipe applied.
+        inputs: what it is called with.
+        name: what the person called it.
+        origin: where it comes from, in words.
+        recipe: the optimizations in it that are known of; empty when nothing was applied here.
+    """
+
+    pipeline: Any
+    inputs: Mapping[str, Any]
+    name: str
+    origin: str
+    recipe: str
+
+
+def find_target(request: ProfileRequest) -> Target:
+    """Build or load the pipeline that was asked for, apply the recipe, and work out its inputs.
+
+    Raises:
+        PipelineError: there is no such pipeline, or it cannot be called like this.
+        RecipeError: the recipe cannot be read or does not fit.
+    """
+    recipe = parse_recipe(request.recipe) if request.recipe is not None else None
+    if Path(request.target).is_dir():
+        found = _from_folder(request)
+    elif ":" in request.target:
+        found = _from_function(request)
+    else:
+        found = _registered(request)
+        recipe = recipe or parse_recipe(_RECIPE_OF_REGISTERED)
+    inputs = _changed(found.inputs, found.pipeline, request)
+    if recipe is not None:
+        recipe.apply(found.pipeline)
+    return Target(
+        pipeline=found.pipeline, inputs=inputs, name=found.name, origin=found.origin, recipe=str(recipe or "")
+    )
+
+
+def _registered(request: ProfileRequest) -> Target:
+    family = find_pipeline(request.target)
+    built = build_without_weights(family, request.scale)
+    return Target(
+        pipeline=built.pipeline,
+        inputs=family.inputs(request.scale),
+        name=family.name,
+        origin=built.origin,
+        recipe="",
+    )
+
+
+def _from_folder(request: ProfileRequest) -> Target:
+    import diffusers  # noqa: PLC0415 - slow to import
+
+    folder = request.target
+    if not (Path(folder) / "model_index.json").is_file():
+        msg = f"{folder} is no pipeline: a folder that save_pretrained() wrote holds a model_index.json"
+        raise PipelineError(msg)
+    try:
+        pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        msg = f"{folder} could not be loaded: {type(error).__name__}: {error}"
+        raise PipelineError(msg) from error
+    return Target(
+        pipeline=pipeline,
+        inputs=_plain_inputs(pipeline),
+        name=type(pipeline).__name__,
+        origin=f"from {folder}",
+        recipe="",
+    )
+
+
+def _from_function(request: ProfileRequest) -> Target:
+    function = _function(request.target)
+    try:
+        returned = function()
+    except Exception as error:
+        msg = f"{request.target} raised {type(error).__name__}: {error}"
+        raise PipelineError(msg) from error
+    pipeline, inputs = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)  # noqa: PLR2004
+    if not callable(pipeline) or not modules_of(pipeline) or not isinstance(inputs, Mapping | None):
+        msg = f"{request.target} must return a pipeline, or a pipeline and its inputs, got: {_described(returned)}"
+        raise PipelineError(msg)
+    return Target(
+        pipeline=pipeline,
+        inputs=_plain_inputs(pipeline) if inputs is None else inputs,
+        name=type(pipeline).__name__,
+        origin=f"from {request.target}",
+        recipe="",
+    )
+
+
+def _function(target: str) -> Callable[[], Any]:
+    module_name, _, name = target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        msg = f"{target}: the module {module_name!r} cannot be imported: {type(error).__name__}: {error}"
+        raise PipelineError(msg) from error
+    function = getattr(module, name, None)
+    if callable(function):
+        return function  # type: ignore[no-any-return] # what a user wrote; called, it is looked at
+    nearest = difflib.get_close_matches(name, vars(module), n=1)
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    msg = f"{target}: the module {module_name!r} has no function {name!r}{hint}"
+    raise PipelineError(msg)
+
+
+def _described(thing: object) -> str:
+    if isinstance(thing, tuple):
+        return f"({', '.join(type(one).__name__ for one in thing)})"
+    return type(thing).__name__
+
+
+def _plain_inputs(pipeline: Any) -> Mapping[str, Any]:
+    """Return a plain call of a pipeline that nobody described, as far as its signature tells."""
+    plain = {"prompt": _PROMPT, "output_type": "np"}
+    takes = _keywords(pipeline)
+    known = {name: value for name, value in plain.items() if name in takes}
+    return PipelineInputs(known) if "generator" in takes else known
+
+
+def _keywords(pipeline: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(pipeline.__call__).parameters
+
+
+def _changed(inputs: Mapping[str, Any], pipeline: Any, request: ProfileRequest) -> Mapping[str, Any]:
+    takes = _keywords(pipeline)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
+    for option, (keyword, value) in request.changes().items():
+        if keyword not in takes and not takes_any:
+            msg = f"{option} needs a pipeline that takes {keyword}, which {type(pipeline).__name__} does not"
+            raise PipelineError(msg)
+        if keyword in ("height", "width"):
+            _require_multiple(option, value, pipeline)
+    changes = dict(request.changes().values())
+    return inputs.varied("", **changes) if isinstance(inputs, PipelineInputs) else {**inputs, **changes}
+
+
+def _require_multiple(option: str, size: int, pipeline: Any) -> None:
+    """Refuse a size that the VAE cannot make: it multiplies the size of the latents."""
+    factor = getattr(pipeline, "vae_scale_factor", 1)
+    if size % factor:
+        below = size - size % factor
+        nearest = f"{below} and {below + factor}" if below else str(factor)
+        msg = f"{option} must be a multiple of {factor}, the VAE's factor, got: {size} (nearest: {nearest})"
+        raise PipelineError(msg)
