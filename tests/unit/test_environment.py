@@ -32,7 +32,7 @@ def test_the_cpu_is_marked_as_one() -> None:
 
 def test_the_simulated_gpu_has_a_folder_of_its_own() -> None:
     """It is the same on every machine."""
-    assert capture_environment(Device.SIMULATED).device_slug == "simulated-gpu"
+    assert capture_environment(Device.SIMULATED).device_slug == "simulated"
 
 
 def test_a_distribution_that_is_missing_is_said_to_be() -> None:
