@@ -77,11 +77,12 @@ class _WatchedBar:
     """A progress bar that tells the loop about its steps and is otherwise the pipeline's own."""
 
     def __init__(self, bar: Any, loop: DenoiseLoop) -> None:
+        self._context = bar
         self._bar = bar
         self._loop = loop
 
     def __enter__(self) -> Self:
-        self._bar.__enter__()
+        self._bar = self._context.__enter__()  # tqdm's is itself, a user's own may be another object
         self._loop.enter()
         return self
 
@@ -89,7 +90,7 @@ class _WatchedBar:
         if kind is not None:
             self._loop.fail()
         self._loop.leave()
-        return self._bar.__exit__(kind, *exception)
+        return self._context.__exit__(kind, *exception)
 
     def __iter__(self) -> Iterator[Any]:
         self._loop.enter()

@@ -104,6 +104,14 @@ def test_an_allowance_that_nothing_uses_asks_to_be_removed(own_pipeline: pytest.
     )
 
 
+def test_an_allowance_larger_than_needed_asks_to_be_lowered(own_pipeline: pytest.Pytester) -> None:
+    """Fewer waits are an improvement that must be kept."""
+    result = run(own_pipeline, READS, ALLOWED.format(count=2))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  test_it.py:step waits less often now: 1/step (up to 2 allowed)"])
+
+
 def test_a_wait_outside_of_the_loop_is_not_its_business(own_pipeline: pytest.Pytester) -> None:
     """The picture is copied to the host after the last step, as it must be."""
     own_pipeline.makepyfile(

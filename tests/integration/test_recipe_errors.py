@@ -36,8 +36,10 @@ def test_it(diffopt_recipe):
         ),
         (
             "vanilla_attention + sdpa",
-            "vanilla_attention and sdpa contradict each other (a layer has one attention processor), "
-            "got: vanilla_attention + sdpa",
+            (
+                "vanilla_attention and sdpa contradict each other (a layer has one attention processor), "
+                "got: vanilla_attention + sdpa"
+            ),
         ),
         ("bf16 + bf16", "a recipe names each optimization once, got bf16 2 times: bf16 + bf16"),
         (

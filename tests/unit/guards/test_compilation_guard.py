@@ -89,6 +89,18 @@ def test_accepted_breaks_stay_green_up_to_their_number(max_breaks: int, outcome:
     assert breaks(PRINTS, max_breaks=max_breaks).outcome is outcome
 
 
+def test_a_break_that_ended_the_call_is_red_whatever_is_allowed() -> None:
+    """`fullgraph=True` made an error of it, so nothing after it was seen, and no allowance makes that green."""
+    record = CompilationRecord(subject=SUBJECT, frames=(), breaks=(PRINTS,), ended_by_fullgraph=True)
+    verdict = judge_graph_breaks(record, max_breaks=9)
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation[0] == "diffopt: 1 graph break (up to 0 allowed)"
+    assert verdict.explanation[-1] == (
+        "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks"
+    )
+
+
 def test_a_break_alone_proves_that_something_was_tried() -> None:
     """A warm-up in which Dynamo gave everything up is about breaks, not about nothing being compiled."""
     verdict = breaks(PRINTS, frames=())
