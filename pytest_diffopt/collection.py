@@ -9,6 +9,8 @@ from pytest_diffopt.errors import MarkerError
 from pytest_diffopt.markers import NamedPipeline, belongs_to_diffopt, gpu_needs
 from pytest_diffopt.options import Settings
 
+_WITHOUT_WEIGHTS = "simulated_pipeline"
+
 
 def check_collected(items: Sequence[pytest.Item], settings: Settings) -> None:
     """Skip what needs a GPU where none was asked for.
@@ -28,7 +30,8 @@ def check_collected(items: Sequence[pytest.Item], settings: Settings) -> None:
 
 def weights_lines(items: Iterable[pytest.Item], settings: Settings) -> list[str]:
     """Return a line for each pipeline that was collected: where its weights will come from."""
-    named = {_id_of(pipeline): pipeline for item in items if (pipeline := _named_pipeline(item)) is not None}
+    with_weights = [item for item in items if _WITHOUT_WEIGHTS not in getattr(item, "fixturenames", ())]
+    named = {_id_of(pipeline): pipeline for item in with_weights if (pipeline := _named_pipeline(item)) is not None}
     if not named:
         return []
     from pytest_diffopt.pipelines.loading import find_weights  # noqa: PLC0415 - only diffopt's tests pay for it

@@ -6,7 +6,11 @@ from importlib.resources import files
 from typing import Any
 
 _CONFIGS = files("pytest_diffopt.pipelines") / "configs"
-_TEXT_CONFIGS = {"CLIPTextModel": "CLIPTextConfig", "CLIPTextModelWithProjection": "CLIPTextConfig"}
+_TEXT_CONFIGS = {
+    "CLIPTextModel": "CLIPTextConfig",
+    "CLIPTextModelWithProjection": "CLIPTextConfig",
+    "T5EncoderModel": "T5Config",
+}
 
 
 def published_config(repository: str, component: str) -> dict[str, Any]:

@@ -106,22 +106,23 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     """
     loop: DenoiseLoop | None = None
     syncs: list[ObservedSync] = []
+    users_mode = torch.cuda.get_sync_debug_mode()
+
+    def arm_in(step: int | None) -> None:
+        # In a step and only there: inside CUDA graph capture the mode would wedge the context.
+        torch.cuda.set_sync_debug_mode(users_mode if step is None else "warn")
+
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         _count_warnings(lambda frame: syncs.append(_real_sync(frame, _step_now(loop))))
-        stack.callback(_arm_in, None)
-        loop = stack.enter_context(_steps_of(target, _arm_in))
-        watch = SyncWatch(torch.device("cuda"), lambda: _unwatched(loop, _arm_in))
+        stack.callback(arm_in, None)
+        loop = stack.enter_context(_steps_of(target, arm_in))
+        watch = SyncWatch(torch.device("cuda"), lambda: _unwatched(loop, arm_in))
         yield watch
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
     clipped = tuple(_clipped(sync, num_steps) for sync in syncs)
     watch.finish(SyncRecord(subject=subject, num_steps=num_steps, syncs=clipped, seen_by="the GPU (sync debug mode)"))
-
-
-def _arm_in(step: int | None) -> None:
-    """Arm torch's sync debug mode in a step, and only there: inside CUDA graph capture it would wedge the context."""
-    torch.cuda.set_sync_debug_mode("default" if step is None else "warn")
 
 
 def _count_warnings(note: Callable[[FrameType], None]) -> None:

@@ -120,10 +120,10 @@ def test_attention_kernels_are_counted(record: CountRecord) -> None:
 
 
 def test_another_precision_changes_the_kernel_and_the_memory(record: CountRecord) -> None:
-    """The same work in bfloat16 goes to the flash kernel, and holds less."""
+    """The same work in bfloat16 goes to cuDNN's kernel, and holds less."""
     half = count(parse_recipe("bf16").apply(tiny_sdxl()))
 
-    assert half.attention["flash 2x4x64x8 bfloat16"] == 64
+    assert half.attention["cudnn 2x4x64x8 bfloat16"] == 64
     assert half.phases[2].flops == record.phases[2].flops
     assert half.phases[2].peak_memory_bytes < record.phases[2].peak_memory_bytes
 

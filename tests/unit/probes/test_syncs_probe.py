@@ -7,7 +7,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import torch
@@ -44,8 +44,12 @@ class Value:
         return 0.0
 
 
-class Bar(nullcontext[None]):
+class Bar(nullcontext["Bar"]):
     """A progress bar that shows nothing."""
+
+    def __enter__(self) -> Self:
+        """Be used as it is, as tqdm's."""
+        return self
 
     def update(self, n: int = 1) -> None:
         """Finish steps."""
@@ -91,6 +95,7 @@ def modes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         done.append(mode)
 
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", set_mode)
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: Value.mode)
     yield done
     Value.mode = "default"
 
@@ -100,6 +105,14 @@ def watched(pipeline: Callable[[], object], subject: Subject = CUDA) -> SyncReco
     with watch_syncs(pipeline, subject) as watch:
         pipeline()
     return watch.record
+
+
+def test_the_users_own_mode_is_put_back(modes: list[str]) -> None:
+    """Somebody who debugs with the mode at "error" finds it there afterwards."""
+    Value.mode = "error"
+    watched(Pipeline())
+
+    assert modes[-1] == "error"
 
 
 def test_cuda_waits_are_seen_inside_the_loop_only(modes: list[str]) -> None:
