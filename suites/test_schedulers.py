@@ -53,6 +53,7 @@ UNIPC = [
     ),
 ]
 WAITS: dict[str, list[AllowedSyncs]] = {
+    "CosineDPMSolverMultistepScheduler": [],
     "DDIMInverseScheduler": [reads("ddim_inverse", "step", 4, first_step=3)],
     "DDIMParallelScheduler": ddim("ddim_parallel"),
     "DDIMScheduler": ddim("ddim"),
@@ -61,6 +62,7 @@ WAITS: dict[str, list[AllowedSyncs]] = {
     "DEISMultistepScheduler": [],
     "DPMSolverMultistepInverseScheduler": [finds_step("dpmsolver_multistep_inverse", "_init_step_index")],
     "DPMSolverMultistepScheduler": [],
+    "DPMSolverSDEScheduler": [],
     "DPMSolverSinglestepScheduler": [],
     "EDMDPMSolverMultistepScheduler": [],
     "EDMEulerScheduler": [],

@@ -16,6 +16,8 @@ _SHOWN_AS = {
     "Tensor.tolist": ".tolist()",
     "Tensor.__repr__": "print()",
 }
+_COPIES = frozenset({"aten.copy_", "aten._to_copy"})
+_CALLS_THAT_COPY = (".to", ".cuda", ".cpu", "torch.tensor", "torch.as_tensor")
 
 
 class SyncKind(enum.Enum):
@@ -49,7 +51,14 @@ class Sync:
 
     @property
     def shown_as(self) -> str:
-        """The operation as a person writes it: `.item()` for `aten._local_scalar_dense`."""
+        """The operation as a person writes it: `.item()` for `aten._local_scalar_dense`.
+
+        All copies are `copy_` in the end; the line of code says how its author asked for this one.
+        """
+        if self.operation in _COPIES:
+            written = next((call for call in _CALLS_THAT_COPY if call + "(" in self.where.source), "")
+            if written:
+                return written + "()"
         return _SHOWN_AS.get(self.operation, self.operation.removeprefix("aten."))
 
 
