@@ -46,7 +46,10 @@ format: $(INSTALLED)
 # What we claim about ourselves, measured.
 benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/start_up.py
+	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/full_size.py
+	$(BIN)/python benchmarks/simulated_gpu_speed.py
+	$(BIN)/python -m benchmarks.simulated_vs_cuda
 
 # Real regressions of diffusers, each on the releases before and after its mend; needs the network the first time.
 # More options, as in: make history HISTORY_ARGS="--only flux-syncs --json history.json"
