@@ -41,7 +41,8 @@ def gpu_name() -> str:
 
     kind = accelerator_kind()
     if not kind:
-        build = torch.version.cuda or torch.version.hip
+        toolkits = {"CUDA": torch.version.cuda, "ROCm": torch.version.hip}
+        build = " and ".join(f"{name} {version}" for name, version in toolkits.items() if version)
         reason = f"is built for {build}, but sees no GPU" if build else "is a build for the CPU only"
         msg = f"--gpu needs a GPU that torch can use, and there is none: torch {torch.__version__} {reason}"
         raise NoGPUError(msg)

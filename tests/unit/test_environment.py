@@ -69,8 +69,8 @@ def test_the_accelerator_is_the_one_that_is_available(
     ("cuda", "hip", "reason"),
     [
         (None, None, "is a build for the CPU only"),
-        ("13.0", None, "is built for 13.0, but sees no GPU"),
-        (None, "7.1", "is built for 7.1, but sees no GPU"),
+        ("13.0", None, "is built for CUDA 13.0, but sees no GPU"),
+        (None, "7.1", "is built for ROCm 7.1, but sees no GPU"),
     ],
 )
 def test_a_gpu_that_is_not_there_is_an_error(
@@ -143,8 +143,11 @@ def test_a_cpu_is_called_by_its_model(
 ) -> None:
     """Linux tells it, other systems tell what they tell; its folder says that it is a CPU's."""
 
-    def read(_path: Path, *, encoding: str) -> str:
-        assert encoding == "utf-8"
+    read_text = Path.read_text
+
+    def read(path: Path, *args: str, **kwargs: str) -> str:
+        if path != Path("/proc/cpuinfo"):
+            return read_text(path, *args, **kwargs)
         if cpuinfo is None:
             raise FileNotFoundError
         return cpuinfo
