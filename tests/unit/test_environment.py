@@ -142,7 +142,6 @@ def test_a_cpu_is_called_by_its_model(
     monkeypatch: pytest.MonkeyPatch, cpuinfo: str | None, processor: str, name: str
 ) -> None:
     """Linux tells it, other systems tell what they tell; its folder says that it is a CPU's."""
-
     read_text = Path.read_text
 
     def read(path: Path, *args: str, **kwargs: str) -> str:
