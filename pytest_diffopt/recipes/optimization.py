@@ -1,6 +1,7 @@
 """What every optimization is able to do, and how it writes itself down."""
 
 import json
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -20,7 +21,7 @@ class Stage(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimization:
+class Optimization(ABC):
     """One thing done to a pipeline.
 
     A subclass is a frozen dataclass whose fields are its keywords in a recipe. It sets `name` and `stage`, and defines
@@ -32,17 +33,17 @@ class Optimization:
     #: Names of optimizations that contradict this one, each with the reason.
     conflicts: ClassVar[dict[str, str]] = {}
 
+    @abstractmethod
     def apply(self, pipeline: Any) -> None:
         """Change the pipeline in place.
 
         Raises:
             RecipeError: this pipeline has nothing that the optimization could change.
         """
-        raise NotImplementedError(type(self).__name__ + ".apply")  # a subclass that forgets it is a bug, said at once
 
+    @abstractmethod
     def verify(self, pipeline: Any) -> OptimizationState:
         """Look at the living pipeline, never at what was asked, and say what is there."""
-        raise NotImplementedError(type(self).__name__ + ".verify")  # as above
 
     def call_context(self) -> AbstractContextManager[object]:
         """Return the state of torch that must hold while the pipeline runs; restored after every call."""
