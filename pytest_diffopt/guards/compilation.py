@@ -8,6 +8,7 @@ from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CompilationRecord, CompiledFrame, Concern, GraphBreak, RecompileRecord
 
 _NOTHING_COMPILED = "nothing was compiled, so nothing was checked"
+_WATCHED_SINCE = "watched since its first assertion, or since the optimized_pipeline fixture began to build it"
 _WITHOUT_FULLGRAPH = "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks"
 _COMPILE_FIRST = "add compile to the recipe, or take this assertion out of the test"
 
@@ -73,7 +74,7 @@ def _nothing_compiled(concern: Concern, record: CompilationRecord | RecompileRec
         outcome=Outcome.REGRESSED,
         subject=record.subject,
         summary="nothing compiled",
-        explanation=explain(_NOTHING_COMPILED, seen=f"in {record.subject}", remedy=_COMPILE_FIRST),
+        explanation=explain(_NOTHING_COMPILED, [_WATCHED_SINCE], seen=f"in {record.subject}", remedy=_COMPILE_FIRST),
     )
 
 

@@ -188,6 +188,7 @@ def test_it(optimized_pipeline, pipeline_inputs):
     result.stdout.fnmatch_lines(
         [
             "diffopt: nothing was compiled, so nothing was checked",
+            "  watched since its first assertion, or since the optimized_pipeline fixture began to build it",
             "seen in pipeline SmallPipeline (weights: the user's own)",
             "add compile to the recipe, or take this assertion out of the test",
         ],

@@ -118,6 +118,7 @@ def test_nothing_compiled_has_no_graph_break_and_is_red() -> None:
     assert verdict.summary == "nothing compiled"
     assert verdict.explanation == (
         "diffopt: nothing was compiled, so nothing was checked",
+        "  watched since its first assertion, or since the optimized_pipeline fixture began to build it",
         f"seen in {SEEN}",
         "add compile to the recipe, or take this assertion out of the test",
     )
@@ -185,6 +186,7 @@ def test_frames_that_were_only_given_up_count_as_nothing_compiled() -> None:
     assert verdict.concern is Concern.RECOMPILES
     assert verdict.explanation == (
         "diffopt: nothing was compiled, so nothing was checked",
+        "  watched since its first assertion, or since the optimized_pipeline fixture began to build it",
         f"seen in {SEEN}",
         "add compile to the recipe, or take this assertion out of the test",
     )
