@@ -44,6 +44,7 @@ def assert_optimizations_applied(
     Raises:
         RecipeError: nobody says what the recipe is.
     """
+    __tracebackhide__ = True
     subject = _life_of(pipeline).subject
     if args or inputs:
         _calling(pipeline, args, inputs)()
@@ -61,6 +62,7 @@ def assert_no_graph_breaks(target: Any, /, *args: Any, max_graph_breaks: int = 0
         max_graph_breaks: how many different lines may break the graph.
         **inputs: keywords of the call.
     """
+    __tracebackhide__ = True
     from pytest_diffopt.probes.compilation import watch_warmup  # noqa: PLC0415 - imports torch
 
     life = _life_of(target)
@@ -80,15 +82,21 @@ def assert_no_recompiles(target: Any, variations: Sequence[Mapping[str, Any]], /
     Raises:
         ProbeError: there are no variations.
     """
+    __tracebackhide__ = True
     from pytest_diffopt.probes.compilation import watch_recompiles  # noqa: PLC0415 - imports torch
 
     if not variations:
         msg = "assert_no_recompiles needs at least one call to make, got: no variations"
         raise ProbeError(msg)
     life = _life_of(target)
+
+    def call(inputs: Mapping[str, Any]) -> object:
+        __tracebackhide__ = True
+        return _watched_call(target, (), inputs, Concern.RECOMPILES, life.subject)()
+
     record = watch_recompiles(
         active_test().pipelines.log,
-        lambda inputs: _watched_call(target, (), inputs, Concern.RECOMPILES, life.subject)(),
+        call,
         variations,
         start=life.start,
         subject=life.subject,
@@ -107,6 +115,7 @@ def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyn
         allow_syncs: waits that are accepted, each with its place, count and reason.
         **inputs: keywords of the call.
     """
+    __tracebackhide__ = True
     with no_syncs(target, allow_syncs=allow_syncs) as watch:
         _calling(target, watch.moved(args), watch.moved(inputs))()
 
@@ -139,6 +148,7 @@ def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageTh
         reference: what the plain pipeline drew of the same inputs.
         thresholds: how far they may be apart.
     """
+    __tracebackhide__ = True
     from pytest_diffopt.probes.images import compare_images  # noqa: PLC0415 - imports torch
 
     record = compare_images(images, reference, _subject_of_test())
@@ -154,6 +164,7 @@ def assert_repeatable(target: Any, /, *args: Any, max_error: float = 0.0, **inpu
         max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
         **inputs: keywords of the call.
     """
+    __tracebackhide__ = True
     from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
 
     subject = _life_of(target).subject
@@ -174,6 +185,7 @@ def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, *
     Raises:
         ProbeError: `by` is no positive number, the clock cannot be trusted, or memory ran out.
     """
+    __tracebackhide__ = True
     from pytest_diffopt.probes.latency import device_synchronizer, measure_ratio  # noqa: PLC0415 - imports torch
 
     if not (math.isfinite(by) and by > 0):
@@ -217,6 +229,7 @@ def _watched_call(
     call = _calling(target, args, inputs)
 
     def watched() -> Any:
+        __tracebackhide__ = True
         with failures_noted(target, concern, subject):
             return call()
 

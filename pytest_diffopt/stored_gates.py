@@ -108,6 +108,7 @@ class LatencyGate(_StoredGate):
             BaselineError: the baseline cannot be trusted, or may not be written.
             ProbeError: the clock cannot be trusted, or memory ran out.
         """
+        __tracebackhide__ = True
         record = self._measure(target, args, inputs)
 
         def renew(accepted: LatencyBaseline | None, environment: Environment) -> LatencyBaseline | None:
@@ -132,6 +133,7 @@ class LatencyGate(_StoredGate):
         return judge_latency(record, accepted, environment=environment, rerun="").outcome is Outcome.PASSED
 
     def _measure(self, target: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> LatencyRecord:
+        __tracebackhide__ = True
         from pytest_diffopt.probes.latency import device_synchronizer, measure_latency  # noqa: PLC0415 - imports torch
         from pytest_diffopt.probes.pytest_benchmark_bridge import hand_over  # noqa: PLC0415 - as above
 
@@ -172,6 +174,7 @@ class MemoryGate(_StoredGate):
             BaselineError: the baseline cannot be trusted, or may not be written.
             ProbeError: memory ran out.
         """
+        __tracebackhide__ = True
         record = self._measure(target, args, inputs)
 
         def renew(_accepted: MemoryBaseline | None, environment: Environment) -> MemoryBaseline:
@@ -187,6 +190,7 @@ class MemoryGate(_StoredGate):
         self._settle(record, MemoryBaseline, judge_memory, renew)
 
     def _measure(self, target: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> MemoryRecord:
+        __tracebackhide__ = True
         from pytest_diffopt.probes import memory  # noqa: PLC0415 - imports torch
         from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
 
@@ -213,6 +217,7 @@ class CountGate(_StoredGate):
             BaselineError: the baseline cannot be trusted, or may not be written.
             ProbeError: the pipeline never entered its denoise loop.
         """
+        __tracebackhide__ = True
         from pytest_diffopt.probes.counts import count_call  # noqa: PLC0415 - imports torch
 
         if self.settings.use_gpu:
@@ -240,6 +245,7 @@ def _counting_steps(
     counted: list[int] = []
 
     def counting_call() -> Any:
+        __tracebackhide__ = True
         if counted or not has_denoise_loop(target):
             return call()
         with watch_denoise_loop(target) as loop:

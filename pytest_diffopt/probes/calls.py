@@ -21,6 +21,7 @@ def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Map
     states = [(generator, generator.get_state()) for generator in _generators([*positional, *keywords.values()])]
 
     def call() -> Any:
+        __tracebackhide__ = True
         for generator, state in states:
             generator.set_state(state)
         with trace_not_captured():

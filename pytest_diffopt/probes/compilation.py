@@ -85,6 +85,7 @@ def watch_warmup(
 
     A break that `fullgraph=True` turns into an error ends the call, and is in the record as any other.
     """
+    __tracebackhide__ = True
     try:
         call()
     except _torch_private.FullGraphError:
@@ -112,6 +113,7 @@ def watch_recompiles(
         start: where the pipeline's life began.
         subject: the pipeline.
     """
+    __tracebackhide__ = True
     calls = list(variations)
     call(calls[0])
     warmup = log.since(start, subject)

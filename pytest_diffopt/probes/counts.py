@@ -32,6 +32,7 @@ def count_call(target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subj
     Raises:
         ProbeError: the pipeline never entered its denoise loop.
     """
+    __tracebackhide__ = True
     with on_simulated_gpu(target) as gpu:
         gpu.name_modules(modules_of(target))
         call = repeatable_call(target, moved(tuple(args), gpu.device), moved(dict(inputs), gpu.device))
@@ -48,6 +49,7 @@ def count_call(target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subj
 
 
 def _make(call: Any, target: Any, gpu: SimulatedGPU) -> DenoiseLoop | None:
+    __tracebackhide__ = True
     with ExitStack() as stack:
         loop = None
         if has_denoise_loop(target):

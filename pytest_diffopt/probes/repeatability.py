@@ -20,6 +20,7 @@ def compare_repeats(call: Callable[[], Any], subject: Subject) -> RepeatabilityR
     Raises:
         ProbeError: the second output has another shape.
     """
+    __tracebackhide__ = True
     # The values are copied out before the second call, which may reuse the first one's buffers.
     first, second = values_of(call()).copy(), values_of(call())
     if first.shape != second.shape:

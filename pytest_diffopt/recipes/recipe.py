@@ -119,6 +119,7 @@ def _run_in_context(pipeline: Any) -> None:
     recipe = _applied[pipeline]
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
         with call_context(self):
             return original.__call__(self, *args, **kwargs)
 
