@@ -7,6 +7,7 @@ module. Keywords that an assertion does not know are the call's own.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -262,9 +263,7 @@ def _recipe_for(pipeline: Any, recipe: "str | Recipe | None") -> "Recipe":
 
 def _on_watching_device(subject: Subject) -> Subject:
     device = Device.CUDA if active_test().settings.use_gpu else Device.SIMULATED
-    return Subject(
-        pipeline=subject.pipeline, scale=subject.scale, recipe=subject.recipe, weights=subject.weights, device=device
-    )
+    return replace(subject, device=device)
 
 
 def _subject_of_test() -> Subject:

@@ -7,8 +7,8 @@ import pytest
 
 from pytest_diffopt.options import Settings
 
-#: A test that uses one of these has a baseline file of its own.
-OWNING_FIXTURES = frozenset({"count_baseline", "latency_baseline", "memory_baseline"})
+# A test that uses one of these has a baseline file of its own.
+_OWNING_FIXTURES = frozenset({"count_baseline", "latency_baseline", "memory_baseline"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,3 +35,8 @@ def case_of(item: pytest.Item) -> Case:
     """Split a test's name into its file and the rest."""
     file, _, name = item.nodeid.partition("::")
     return Case(nodeid=item.nodeid, suite=file.removesuffix(".py"), name=name)
+
+
+def owns_baseline(item: pytest.Item) -> bool:
+    """Tell whether a test has a baseline file of its own."""
+    return not _OWNING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from pytest_diffopt.cases import OWNING_FIXTURES, case_of
+from pytest_diffopt.cases import case_of, owns_baseline
 from pytest_diffopt.errors import MarkerError
 from pytest_diffopt.markers import NamedPipeline, belongs_to_diffopt, gpu_needs
 from pytest_diffopt.options import Settings
@@ -60,9 +60,7 @@ def refuse_shared_baselines(items: Iterable[pytest.Item]) -> None:
         pytest.UsageError: two tests own one file.
     """
     owners: dict[str, str] = {}
-    for item in items:
-        if OWNING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
-            continue
+    for item in filter(owns_baseline, items):
         other = owners.setdefault(_file_of(item), item.nodeid)
         if other != item.nodeid:
             msg = f"diffopt: two tests own one baseline: {other} and {item.nodeid}; rename one of them"

@@ -4,6 +4,15 @@ A message says the rule, the value that broke it, where, and what to do. The plu
 kind of failure, so a user never meets a traceback for something that a user did.
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Write ` (did you mean 'sdxl'?)` for an unknown name, or nothing where no known one is near."""
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+
 
 class DiffoptError(Exception):
     """Something a user asked for cannot be done; the message says why and what to do."""

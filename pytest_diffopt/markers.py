@@ -1,13 +1,12 @@
 """The markers: `diffopt` names pipelines and recipes and parametrizes a test by them, `gpu` asks for a card."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
 
-from pytest_diffopt.errors import DiffoptError, MarkerError
+from pytest_diffopt.errors import DiffoptError, MarkerError, did_you_mean
 from pytest_diffopt.options import Settings
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.scale import Scale
@@ -129,9 +128,7 @@ def _refuse_unknown(name: str, marker: pytest.Mark, known: Sequence[str]) -> Non
         raise MarkerError(msg)
     for keyword in marker.kwargs:
         if keyword not in known:
-            nearest = difflib.get_close_matches(keyword, known, n=1)
-            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-            msg = f"unknown keyword of @pytest.mark.{name}: {keyword!r}{hint}; {takes}"
+            msg = f"unknown keyword of @pytest.mark.{name}: {keyword!r}{did_you_mean(keyword, known)}; {takes}"
             raise MarkerError(msg)
 
 

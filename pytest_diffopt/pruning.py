@@ -6,7 +6,7 @@ import pytest
 
 from pytest_diffopt import stash
 from pytest_diffopt.baselines import BaselineKey
-from pytest_diffopt.cases import OWNING_FIXTURES, case_of
+from pytest_diffopt.cases import case_of, owns_baseline
 from pytest_diffopt.errors import BaselineError
 from pytest_diffopt.guards.explain import counted
 
@@ -33,7 +33,7 @@ class Pruning:
         """
         self._refuse_partial_collection(session)
         cases = [case_of(item) for item in session.items]
-        owners = [case_of(item) for item in session.items if _owns_baseline(item)]
+        owners = [case_of(item) for item in session.items if owns_baseline(item)]
         keys = [BaselineKey(device_slug="", suite=case.suite, case=case.name) for case in owners]
         try:
             removed = stash.store_of(self._config).prune(keys, {case.suite for case in cases})
@@ -62,7 +62,3 @@ class Pruning:
         if reason:
             msg = f"diffopt: {_WHOLE_FILES}, got: {reason}"
             raise pytest.UsageError(msg)
-
-
-def _owns_baseline(item: pytest.Item) -> bool:
-    return not OWNING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))

@@ -222,13 +222,13 @@ class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
             reason=reason,
             card=record.card,
             num_steps=record.num_steps,
-            phases={counts.phase: convert(_figures(counts), PhaseFigures) for counts in record.phases},
-            modules={counts.module: convert(_figures(counts), ModuleFigures) for counts in record.modules},
+            phases={counts.phase: convert(figures_of(counts), PhaseFigures) for counts in record.phases},
+            modules={counts.module: convert(figures_of(counts), ModuleFigures) for counts in record.modules},
             attention=dict(record.attention),
             unmodelled=record.unmodelled,
         )
 
 
-def _figures(counts: PhaseCounts | ModuleCounts) -> dict[str, int]:
-    """Return the figures of a record without its name."""
+def figures_of(counts: PhaseCounts | ModuleCounts | PhaseFigures | ModuleFigures) -> dict[str, int]:
+    """Return the counts of a phase or module by name, from a record or from a document."""
     return {name: value for name, value in to_builtins(counts).items() if isinstance(value, int)}

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from msgspec import to_builtins
-
-from pytest_diffopt.baselines.documents import CountBaseline
+from pytest_diffopt.baselines.documents import CountBaseline, figures_of
 from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, size
 from pytest_diffopt.guards.verdict import Outcome, Verdict
@@ -85,8 +83,8 @@ def _hides_more(record: CountRecord, baseline: CountBaseline) -> bool:
 
 
 def _phase_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[_Change]:
-    now = {phase.phase: _figures(phase) for phase in record.phases}
-    accepted = {phase: _figures(figures) for phase, figures in baseline.phases.items()}
+    now = {phase.phase: figures_of(phase) for phase in record.phases}
+    accepted = {phase: figures_of(figures) for phase, figures in baseline.phases.items()}
     for phase in [*now, *(phase for phase in accepted if phase not in now)]:
         yield from _figure_changes(phase, accepted.get(phase, {}), now.get(phase, {}))
 
@@ -106,18 +104,14 @@ def _kernel_changes(now: Mapping[str, int], accepted: Mapping[str, int]) -> Iter
 
 def _module_changes(record: CountRecord, baseline: CountBaseline) -> list[_Change]:
     """Return what changed in which part, the largest first."""
-    now = {module.module: _figures(module) for module in record.modules}
-    accepted = {module: _figures(figures) for module, figures in baseline.modules.items()}
+    now = {module.module: figures_of(module) for module in record.modules}
+    accepted = {module: figures_of(figures) for module, figures in baseline.modules.items()}
     found = [
         one
         for module in sorted({*now, *accepted})
         for one in _figure_changes(module, accepted.get(module, {}), now.get(module, {}))
     ]
     return sorted(found, key=lambda one: abs(one.after - one.before) / max(one.before, 1), reverse=True)
-
-
-def _figures(counts: object) -> dict[str, int]:
-    return {name: value for name, value in to_builtins(counts).items() if isinstance(value, int)}
 
 
 def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgement

@@ -1,8 +1,6 @@
 """The pipelines that a marker may name."""
 
-import difflib
-
-from pytest_diffopt.errors import PipelineError
+from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.sdxl import SDXL
 
@@ -22,7 +20,5 @@ def find_pipeline(name: str) -> PipelineFamily:
     """
     if name in _FAMILIES:
         return _FAMILIES[name]
-    nearest = difflib.get_close_matches(name, _FAMILIES, n=1)
-    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    msg = f"unknown pipeline: {name!r}{hint}; known: {', '.join(_FAMILIES)}"
+    msg = f"unknown pipeline: {name!r}{did_you_mean(name, _FAMILIES)}; known: {', '.join(_FAMILIES)}"
     raise PipelineError(msg)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from pytest_diffopt import _torch_private
-from pytest_diffopt.code_location import CodeLocation, is_machinery, locate
+from pytest_diffopt.code_location import is_machinery, locate
 from pytest_diffopt.records import (
     CompilationRecord,
     CompiledFrame,
@@ -171,10 +171,5 @@ def _one_a_place(breaks: Iterable[GraphBreak]) -> tuple[GraphBreak, ...]:
     for found in breaks:
         key = (found.where.file, found.where.line)
         known = places.get(key)
-        places[key] = found if known is None else _merged(known, found)
+        places[key] = replace(known, where=found.where, hints=known.hints or found.hints) if known else found
     return tuple(places.values())
-
-
-def _merged(first: GraphBreak, second: GraphBreak) -> GraphBreak:
-    where: CodeLocation = second.where
-    return GraphBreak(where=where, reason=first.reason, hints=first.hints or second.hints)

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -121,7 +122,7 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
         yield watch
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
-    clipped = tuple(_clipped(sync, num_steps) for sync in syncs)
+    clipped = tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs)
     watch.finish(SyncRecord(subject=subject, num_steps=num_steps, syncs=clipped, seen_by="the GPU (sync debug mode)"))
 
 
@@ -152,11 +153,6 @@ def _called(source: str) -> str:
 
 def _step_now(loop: DenoiseLoop | None) -> int:
     return loop.step or 0 if loop else 0
-
-
-def _clipped(sync: ObservedSync, num_steps: int) -> ObservedSync:
-    step = _last_step(sync.step, num_steps)
-    return ObservedSync(kind=sync.kind, operation=sync.operation, where=sync.where, step=step)
 
 
 def _last_step(step: int, num_steps: int) -> int:

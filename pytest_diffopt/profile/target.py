@@ -1,6 +1,5 @@
 """From what a person wrote to a pipeline and what it is called with."""
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_diffopt.errors import PipelineError
+from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.loading import build_without_weights
@@ -128,9 +127,7 @@ def _function(target: str) -> Callable[[], Any]:
     function = getattr(module, name, None)
     if callable(function):
         return function  # type: ignore[no-any-return] # what a user wrote; called, it is looked at
-    nearest = difflib.get_close_matches(name, vars(module), n=1)
-    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    msg = f"{target}: the module {module_name!r} has no function {name!r}{hint}"
+    msg = f"{target}: the module {module_name!r} has no function {name!r}{did_you_mean(name, vars(module))}"
     raise PipelineError(msg)
 
 

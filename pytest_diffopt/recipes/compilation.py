@@ -1,6 +1,5 @@
 """torch.compile of the denoiser, the VAE's decoder, or any other part."""
 
-import difflib
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -8,7 +7,7 @@ import torch
 from typing_extensions import override
 
 from pytest_diffopt._torch_private import compiled_code_count, is_compiled_module, original_callable
-from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.components import denoiser_name
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
@@ -48,8 +47,7 @@ class Compile(Optimization):
             raise RecipeError(msg)
         known = torch.compiler.list_backends(exclude_tags=()) if self.backend else []
         if self.backend and self.backend not in known:
-            nearest = difflib.get_close_matches(self.backend, known, n=1)
-            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+            hint = did_you_mean(self.backend, known)
             msg = f"unknown backend of compile: {self.backend!r}{hint}; known: {', '.join(known)}"
             raise RecipeError(msg)
 

@@ -4,13 +4,12 @@ The text is a Python expression, so Python's own parser reads it; nothing of it 
 """
 
 import ast
-import difflib
 from collections.abc import Iterator
 from dataclasses import fields
 
 import msgspec
 
-from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.recipes.attention import Sdpa, VanillaAttention
 from pytest_diffopt.recipes.compilation import Compile
 from pytest_diffopt.recipes.layout import ChannelsLast
@@ -84,21 +83,16 @@ def _keyword(keyword: ast.keyword, text: str) -> tuple[str, object]:
 def _build(name: str, keywords: dict[str, object]) -> Optimization:
     kind = _OPTIMIZATIONS.get(name)
     if kind is None:
-        msg = f"unknown optimization: {name!r}{_nearest(name, _OPTIMIZATIONS)}; known: {', '.join(_OPTIMIZATIONS)}"
+        msg = f"unknown optimization: {name!r}{did_you_mean(name, _OPTIMIZATIONS)}; known: {', '.join(_OPTIMIZATIONS)}"
         raise RecipeError(msg)
     known = {field.name for field in fields(kind)}
     for keyword in keywords:
         if keyword not in known:
             takes = f"it takes: {', '.join(sorted(known))}" if known else "it takes none"
-            msg = f"unknown keyword of {name}: {keyword!r}{_nearest(keyword, known)}; {takes}"
+            msg = f"unknown keyword of {name}: {keyword!r}{did_you_mean(keyword, known)}; {takes}"
             raise RecipeError(msg)
     try:
         return msgspec.convert(keywords, kind, strict=True)
     except msgspec.ValidationError as error:
         msg = f"{name} was given a value that it cannot take: {error}"
         raise RecipeError(msg) from error
-
-
-def _nearest(name: str, known: "dict[str, type[Optimization]] | set[str]") -> str:
-    matches = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
