@@ -9,6 +9,7 @@ from pytest_diffopt.baselines import BaselineKey
 from pytest_diffopt.cases import case_of, owns_baseline
 from pytest_diffopt.errors import BaselineError
 from pytest_diffopt.guards.explain import counted
+from pytest_diffopt.reports.header import shown_path
 
 _WHOLE_FILES = "--diffopt-prune takes what is not collected for gone, so it needs whole test files"
 
@@ -40,7 +41,7 @@ class Pruning:
         except BaselineError as error:
             msg = f"diffopt: {error}"
             raise pytest.UsageError(msg) from error
-        self._removed = [str(path.relative_to(self._config.rootpath)) for path in removed]
+        self._removed = [shown_path(path, self._config.rootpath) for path in removed]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name what was removed."""

@@ -8,16 +8,19 @@ from pytest_diffopt.options import Settings
 
 def header_line(settings: Settings, root: Path) -> str:
     """Say on what the session runs, without importing torch unless a GPU was asked for."""
-    folder = settings.baselines_folder
-    baselines = folder.relative_to(root) if folder.is_relative_to(root) else folder
     parts = [
         f"device {_device(settings)}",
         f"torch {distribution_version('torch')}",
         f"diffusers {distribution_version('diffusers')}",
         f"scale {settings.scale}",
-        f"baselines {baselines}",
+        f"baselines {shown_path(settings.baselines_folder, root)}",
     ]
     return "diffopt: " + ", ".join(parts)
+
+
+def shown_path(path: Path, root: Path) -> str:
+    """Write a path from the project's root, or whole where it is outside of it."""
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _device(settings: Settings) -> str:

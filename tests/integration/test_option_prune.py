@@ -1,5 +1,7 @@
 """`--diffopt-prune` removes what no test owns any more, and refuses to guess."""
 
+from pathlib import Path
+
 import pytest
 
 COUNTS = """
@@ -66,3 +68,15 @@ def test_a_partial_collection_is_refused(two_baselines: pytest.Pytester, argumen
         ]
     )
     assert len(names(two_baselines)) == 3
+
+
+def test_a_folder_outside_of_the_project_is_pruned_too(own_pipeline: pytest.Pytester, tmp_path: Path) -> None:
+    """Its files are named by their whole path."""
+    option = f"--diffopt-baselines={tmp_path / 'elsewhere'}"
+    own_pipeline.makepyfile(test_it=COUNTS.format(sizes="16, 32"))
+    own_pipeline.runpytest_inprocess(option, "--diffopt-update=missing").assert_outcomes(passed=2)
+    own_pipeline.makepyfile(test_it=COUNTS.format(sizes="16"))
+    result = own_pipeline.runpytest_inprocess(option, "--diffopt-prune")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"removed {tmp_path}/elsewhere/simulated/test_it/test_counts[[]32].json"])
