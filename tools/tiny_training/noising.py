@@ -40,7 +40,8 @@ def diffusion_loss(
     alphas: torch.Tensor = schedule.alphas_cumprod[timesteps]
     signal_to_noise = alphas / (1 - alphas)
     weight = signal_to_noise.clamp(max=_SNR_CEILING) / (signal_to_noise + is_velocity)
-    return (weight * (predicted - target).square().mean(dim=(1, 2, 3))).mean()
+    wrong: torch.Tensor = weight * (predicted - target).square().mean(dim=(1, 2, 3))
+    return wrong.mean()
 
 
 def flow_times(number: int, dice: torch.Generator) -> torch.Tensor:
