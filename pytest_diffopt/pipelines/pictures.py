@@ -7,6 +7,8 @@ from pytest_diffopt.pipelines.scale import Scale
 
 _TINY_PIXELS = 64
 _SKETCH_PIXELS = 512
+_TINY_STAGE_PIXELS = 32
+_STAGE_PIXELS = 64
 
 
 def sketch(scale: Scale) -> Any:
@@ -39,6 +41,12 @@ def outline(scale: Scale) -> Any:
     edges.paste(0, (0, _SKETCH_PIXELS - 2, _SKETCH_PIXELS, _SKETCH_PIXELS))
     edges.paste(0, (_SKETCH_PIXELS - 2, 0, _SKETCH_PIXELS, _SKETCH_PIXELS))
     return edges.point(lambda value: 255 * (value > 16)).convert("RGB")  # noqa: PLR2004 - fainter than a painted edge
+
+
+def small_picture(scale: Scale) -> Any:
+    """Return the sketch as a first stage would draw it, for those that enlarge it."""
+    pixels = _TINY_STAGE_PIXELS if scale is Scale.TINY else _STAGE_PIXELS
+    return sketch(scale).resize((pixels, pixels))
 
 
 @cache
