@@ -13,9 +13,7 @@ _HUB_ID = "nota-ai/bk-sdm-small"
 _TINY_AUTOENCODER_ID = "sayakpaul/taesd-diffusers"
 _PROMPT = "a golden vase with different flowers"
 _PARTS = {"unet": Part(full="bk-sdm-small/unet", tiny="bk-sdm-unet"), **SHARED_PARTS}
-_BLUEPRINT = Blueprint(
-    class_name="StableDiffusionPipeline", parts=_PARTS, tokenizers=TOKENIZERS, options=UNCHECKED
-)
+_BLUEPRINT = Blueprint(class_name="StableDiffusionPipeline", parts=_PARTS, tokenizers=TOKENIZERS, options=UNCHECKED)
 _BLUEPRINT_TAESD = Blueprint(
     class_name="StableDiffusionPipeline",
     parts={**_PARTS, "vae": Part(full="taesd/vae", tiny="taesd")},

@@ -1,4 +1,4 @@
-"""Which component stands for each part of a diffusers pipeline, at both scales, and how the pipeline is put together."""
+"""Which component stands for each part of a pipeline, at both scales, and how the pipeline is put together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -86,9 +86,8 @@ def _prompt_embeddings() -> tuple[Any, Any]:
 
     from pytest_diffopt.pipelines.tiny import build_tiny_component, tiny_t5_tokenizer  # noqa: PLC0415 - as above
 
-    texts = [_TINY_PROMPT, ""]
-    tokens = tiny_t5_tokenizer()(texts, padding="max_length", return_tensors="pt")
-    with torch.no_grad():
+    tokens = tiny_t5_tokenizer()([_TINY_PROMPT, ""], padding="max_length", return_tensors="pt")
+    with torch.no_grad(), torch.random.fork_rng():
         encoded = build_tiny_component("t5-text-encoder")(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
     return encoded[:1], encoded[1:]
 
@@ -105,9 +104,7 @@ def _second_inputs(scale: Scale) -> PipelineInputs:
 
 def _third_inputs(scale: Scale) -> PipelineInputs:
     call = {"num_inference_steps": _steps(scale)[2], "guidance_scale": _GUIDANCE[2], "output_type": "np"}
-    return PipelineInputs(
-        {"prompt": _prompt(scale), "image": small_picture(scale), "noise_level": _NOISE_LEVEL} | call
-    )
+    return PipelineInputs({"prompt": _prompt(scale), "image": small_picture(scale), "noise_level": _NOISE_LEVEL} | call)
 
 
 def _chained_inputs(scale: Scale) -> PipelineInputs:

@@ -26,7 +26,7 @@ class DeepFloydIFOutput:
 
 
 class DeepFloydIF(ChainedPipeline):
-    """`IFPipeline`, then `IFSuperResolutionPipeline` and `StableDiffusionUpscalePipeline` on the first one's picture."""
+    """`IFPipeline`; on its picture `IFSuperResolutionPipeline` and `StableDiffusionUpscalePipeline`."""
 
     def __call__(  # noqa: PLR0913 - a pipeline's call has many keywords
         self,

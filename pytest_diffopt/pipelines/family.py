@@ -46,6 +46,13 @@ class PipelineFamily:
     largest_batch: int | None = None
     ships_weights: bool = False
 
+    def batched_inputs(self, scale: Scale, batch: int | None) -> PipelineInputs:
+        """Return the plain call, asked for so many pictures; None leaves it as it is."""
+        plain = self.inputs(scale)
+        if batch is None or batch == plain.get("num_images_per_prompt", 1):
+            return plain
+        return plain.varied(f"batch {batch}", num_images_per_prompt=batch)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuiltPipeline:

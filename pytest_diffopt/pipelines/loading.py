@@ -79,7 +79,9 @@ def find_weights(
     if scale is Scale.TINY:
         return _tiny_weights(family)
     if family.stages:
-        return _of_stages([find_weights(stage, scale, weights_folder, may_ask_hub=may_ask_hub) for stage in family.stages])
+        return _of_stages(
+            [find_weights(stage, scale, weights_folder, may_ask_hub=may_ask_hub) for stage in family.stages]
+        )
     local = weights_folder / family.name if weights_folder else None
     if local is not None and local.is_dir():
         return WeightSource(weights=Weights.PRETRAINED, path=str(local), origin=f"from {local}")
@@ -149,7 +151,7 @@ def _load(family: PipelineFamily, source: WeightSource) -> Any:
         options = {} if is_local else family.load_options()  # a saved pipeline is complete
         return getattr(diffusers, family.class_name).from_pretrained(source.path, **options)
     except Exception as error:
-        raise PipelineError(explain_failed_load(family, source.origin, error)) from error
+        raise PipelineError(explain_failed_load(family, source.origin, error, is_local=is_local)) from error
 
 
 def _build(family: PipelineFamily, scale: Scale, device: str) -> Any:

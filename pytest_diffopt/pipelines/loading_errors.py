@@ -9,6 +9,8 @@ from pytest_diffopt.pipelines.family import PipelineFamily
 
 _INDEX = "model_index.json"
 _INCOMPLETE = {"EntryNotFoundError", "IncompleteSnapshotError", "LocalEntryNotFoundError", "OfflineModeIsEnabled"}
+# diffusers and transformers raise a plain OSError where a file of a snapshot is not there.
+_INCOMPLETE_IN_WORDS = ("no file named", "in the cached files")
 _ANY_CLASS = "DiffusionPipeline"
 
 
@@ -33,17 +35,18 @@ def refuse_foreign_folder(family: PipelineFamily, folder: Path) -> None:
         raise PipelineError(msg)
 
 
-def explain_failed_load(family: PipelineFamily, origin: str, error: Exception) -> str:
+def explain_failed_load(family: PipelineFamily, origin: str, error: Exception, *, is_local: bool) -> str:
     """Say what failed, and what to do where that is known.
 
     Args:
         family: what should have been loaded.
         origin: from where.
         error: what `from_pretrained` raised.
+        is_local: it was a folder of the user's, not the hub.
     """
     message = f"{family.name} could not be loaded {origin}: {_first_line(error)}"
     advice = _advice(family, error)
-    return f"{message}\n  {advice}" if advice else message
+    return f"{message}\n  {advice}" if advice and not is_local else message
 
 
 def _first_line(error: Exception) -> str:
@@ -58,7 +61,7 @@ def _advice(family: PipelineFamily, error: Exception) -> str:
             f"its authors ask to accept their terms: do so at https://huggingface.co/{family.hub_id}, then log in with "
             "`hf auth login` or set HF_TOKEN; for random weights set HF_HUB_OFFLINE=1"
         )
-    if names & _INCOMPLETE or "in the cached files" in str(error):
+    if names & _INCOMPLETE or any(words in str(error) for words in _INCOMPLETE_IN_WORDS):
         return (
             "the download in the hub's cache is not complete: finish it with "
             f"`hf download {family.hub_id}`, or remove it with `hf cache rm model/{family.hub_id}`"

@@ -1,4 +1,4 @@
-"""What a pipeline is given to start from: a sketch, a mask and an outline, made by code and the same on every machine."""
+"""What a pipeline is given to start from: a sketch, a mask and an outline, made by code and the same everywhere."""
 
 from functools import cache
 from typing import Any

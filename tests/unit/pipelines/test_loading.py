@@ -303,9 +303,7 @@ def test_a_scale_that_a_family_lacks_is_an_error(scale: Scale, keyword: str) -> 
     with pytest.raises(PipelineError) as error:
         build_pipeline(family, scale)
 
-    assert str(error.value) == (
-        f"pipeline 'sdxl' has no {scale} scale without weights: register it with {keyword}=..."
-    )
+    assert str(error.value) == (f"pipeline 'sdxl' has no {scale} scale without weights: register it with {keyword}=...")
 
 
 def test_a_family_may_name_options_for_loading(monkeypatch: pytest.MonkeyPatch) -> None:
