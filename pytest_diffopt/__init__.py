@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.images import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
     from pytest_diffopt.pipelines.inputs import PipelineInputs
+    from pytest_diffopt.pipelines.registry import register_pipeline
+    from pytest_diffopt.pipelines.scale import Scale
     from pytest_diffopt.recipes.grammar import parse_recipe
     from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
 
@@ -32,6 +34,7 @@ _HOMES = {
     "LatencyGate": "stored_gates",
     "MemoryGate": "stored_gates",
     "PipelineInputs": "pipelines.inputs",
+    "Scale": "pipelines.scale",
     "assert_faster": "assertions",
     "assert_images_similar": "assertions",
     "assert_no_graph_breaks": "assertions",
@@ -41,6 +44,7 @@ _HOMES = {
     "assert_repeatable": "assertions",
     "no_syncs": "assertions",
     "parse_recipe": "recipes.grammar",
+    "register_pipeline": "pipelines.registry",
 }
 
 __all__ = [
@@ -50,6 +54,7 @@ __all__ = [
     "LatencyGate",
     "MemoryGate",
     "PipelineInputs",
+    "Scale",
     "__version__",
     "assert_faster",
     "assert_images_similar",
@@ -60,6 +65,7 @@ __all__ = [
     "assert_repeatable",
     "no_syncs",
     "parse_recipe",
+    "register_pipeline",
 ]
 
 

@@ -42,3 +42,8 @@ class PipelineInputs(Mapping[str, Any]):
     def varied(self, label: str, *, seed: int | None = None, **changes: Any) -> "PipelineInputs":
         """Return the same call with some keywords changed, named so that a failure can say which call it was."""
         return PipelineInputs(self._arguments | changes, seed=self.seed if seed is None else seed, label=label)
+
+    def without(self, *names: str) -> "PipelineInputs":
+        """Return the same call with some keywords left out."""
+        left = {name: value for name, value in self._arguments.items() if name not in names}
+        return PipelineInputs(left, seed=self.seed, label=self.label)
