@@ -112,7 +112,10 @@ def pytest_fixture_setup(
         return (yield)
     pipelines = stash.watched_pipelines_of(request.config)
     start = pipelines.log.mark()
-    pipeline = yield
+    from pytest_diffopt.probes.compile_failures import failures_explained  # noqa: PLC0415 - imports torch
+
+    with failures_explained():
+        pipeline = yield
     from pytest_diffopt.markers import recipe_text  # noqa: PLC0415
 
     pipelines.adopt(pipeline, start, recipe=recipe_text(request.node))
