@@ -32,6 +32,11 @@ def random_timesteps(number: int, dice: torch.Generator, *, highest: int = 1000)
     )
 
 
+def noise_like(clean: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
+    """Return normal noise of the same shape."""
+    return torch.randn(clean.shape, generator=dice)
+
+
 def diffusion_loss(
     predicted: torch.Tensor, *, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, schedule: Any
 ) -> torch.Tensor:
