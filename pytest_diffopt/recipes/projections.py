@@ -20,18 +20,17 @@ class FuseQkv(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        parts = spatial_modules(pipeline).values()
-        modules: list[Any] = [module for module in parts if hasattr(module, "fuse_qkv_projections")]
+        modules = _modules_that_fuse(pipeline)
         if not modules:
             msg = f"fuse_qkv needs a module with fuse_qkv_projections(), and {type(pipeline).__name__} has none"
             raise RecipeError(msg)
-        for module in modules:
+        for module in modules.values():
             module.fuse_qkv_projections()
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
         fused, missing = 0, []
-        for name, module in spatial_modules(pipeline).items():
+        for name, module in _modules_that_fuse(pipeline).items():
             layers: list[Any] = [layer for layer in module.modules() if hasattr(layer, "fused_projections")]
             unfused = [layer for layer in layers if not _is_fused(layer)]
             unused = [layer for layer in layers if _is_fused(layer) and not _uses_fused(layer)]
@@ -47,6 +46,12 @@ class FuseQkv(Optimization):
         if not fused and not missing:
             missing.append("there is no attention layer that could be fused")
         return self.state(f"{fused} attention layers use fused projections", missing)
+
+
+def _modules_that_fuse(pipeline: Any) -> dict[str, Any]:
+    """Return the modules that can fuse; a ControlNet has such layers, and diffusers gives it no way to."""
+    parts = spatial_modules(pipeline).items()
+    return {name: module for name, module in parts if hasattr(module, "fuse_qkv_projections")}
 
 
 def _is_fused(layer: Any) -> bool:
