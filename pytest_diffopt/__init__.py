@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.syncs import AllowedSyncs
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.recipes.grammar import parse_recipe
+    from pytest_diffopt.recipes.ladders import ladder
+    from pytest_diffopt.recipes.optimization import Optimization
+    from pytest_diffopt.recipes.registry import register_optimization
     from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
 
 _HOMES = {
@@ -31,6 +34,7 @@ _HOMES = {
     "ImageThresholds": "guards.images",
     "LatencyGate": "stored_gates",
     "MemoryGate": "stored_gates",
+    "Optimization": "recipes.optimization",
     "PipelineInputs": "pipelines.inputs",
     "assert_faster": "assertions",
     "assert_images_similar": "assertions",
@@ -39,8 +43,10 @@ _HOMES = {
     "assert_no_syncs": "assertions",
     "assert_optimizations_applied": "assertions",
     "assert_repeatable": "assertions",
+    "ladder": "recipes.ladders",
     "no_syncs": "assertions",
     "parse_recipe": "recipes.grammar",
+    "register_optimization": "recipes.registry",
 }
 
 __all__ = [
@@ -49,6 +55,7 @@ __all__ = [
     "ImageThresholds",
     "LatencyGate",
     "MemoryGate",
+    "Optimization",
     "PipelineInputs",
     "__version__",
     "assert_faster",
@@ -58,8 +65,10 @@ __all__ = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
+    "ladder",
     "no_syncs",
     "parse_recipe",
+    "register_optimization",
 ]
 
 
