@@ -10,6 +10,7 @@ from pytest_diffopt._version import __version__
 
 if TYPE_CHECKING:
     from pytest_diffopt.assertions import (
+        assert_compiled_matches_eager,
         assert_faster,
         assert_images_similar,
         assert_no_graph_breaks,
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
         assert_repeatable,
         no_syncs,
     )
+    from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
     from pytest_diffopt.guards.images import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
+    from pytest_diffopt.pipelines.changes import another_scheduler, lora_scaled, lora_variations, shape_variations
     from pytest_diffopt.pipelines.inputs import PipelineInputs
+    from pytest_diffopt.pipelines.registry import register_pipeline
+    from pytest_diffopt.pipelines.scale import Scale
     from pytest_diffopt.recipes.grammar import parse_recipe
     from pytest_diffopt.recipes.ladders import ladder
     from pytest_diffopt.recipes.optimization import Optimization
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
 
 _HOMES = {
+    "AllowedGraphBreaks": "guards.compile_allowances",
+    "AllowedRecompiles": "guards.compile_allowances",
     "AllowedSyncs": "guards.syncs",
     "CountGate": "stored_gates",
     "ImageThresholds": "guards.images",
@@ -36,6 +43,9 @@ _HOMES = {
     "MemoryGate": "stored_gates",
     "Optimization": "recipes.optimization",
     "PipelineInputs": "pipelines.inputs",
+    "Scale": "pipelines.scale",
+    "another_scheduler": "pipelines.changes",
+    "assert_compiled_matches_eager": "assertions",
     "assert_faster": "assertions",
     "assert_images_similar": "assertions",
     "assert_no_graph_breaks": "assertions",
@@ -44,12 +54,18 @@ _HOMES = {
     "assert_optimizations_applied": "assertions",
     "assert_repeatable": "assertions",
     "ladder": "recipes.ladders",
+    "lora_scaled": "pipelines.changes",
+    "lora_variations": "pipelines.changes",
     "no_syncs": "assertions",
     "parse_recipe": "recipes.grammar",
     "register_optimization": "recipes.registry",
+    "register_pipeline": "pipelines.registry",
+    "shape_variations": "pipelines.changes",
 }
 
 __all__ = [
+    "AllowedGraphBreaks",
+    "AllowedRecompiles",
     "AllowedSyncs",
     "CountGate",
     "ImageThresholds",
@@ -57,7 +73,10 @@ __all__ = [
     "MemoryGate",
     "Optimization",
     "PipelineInputs",
+    "Scale",
     "__version__",
+    "another_scheduler",
+    "assert_compiled_matches_eager",
     "assert_faster",
     "assert_images_similar",
     "assert_no_graph_breaks",
@@ -66,9 +85,13 @@ __all__ = [
     "assert_optimizations_applied",
     "assert_repeatable",
     "ladder",
+    "lora_scaled",
+    "lora_variations",
     "no_syncs",
     "parse_recipe",
     "register_optimization",
+    "register_pipeline",
+    "shape_variations",
 ]
 
 

@@ -6,7 +6,7 @@ module. Keywords that an assertion does not know are the call's own.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,12 @@ from pytest_diffopt.active_test import active_test
 from pytest_diffopt.environment import torch_device
 from pytest_diffopt.errors import ProbeError, RecipeError
 from pytest_diffopt.guards.applied import judge_applied
-from pytest_diffopt.guards.compilation import judge_graph_breaks, judge_recompiles
+from pytest_diffopt.guards.compilation import judge_graph_breaks
+from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
 from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.numerics import judge_numerics
 from pytest_diffopt.guards.ratio import judge_ratio
+from pytest_diffopt.guards.recompiles import judge_recompiles
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
 from pytest_diffopt.guards.verdict import UNPROVEN, Verdict
@@ -54,55 +57,116 @@ def assert_optimizations_applied(
     conclude(record, judge_applied(record))
 
 
-def assert_no_graph_breaks(target: Any, /, *args: Any, max_graph_breaks: int = 0, **inputs: Any) -> None:
+def assert_no_graph_breaks(
+    target: Any, /, *args: Any, allow_graph_breaks: Sequence[AllowedGraphBreaks] = (), **inputs: Any
+) -> None:
     """Assert that compiling left the graph nowhere, since the pipeline was built and in one call more.
+
+    What is compiled and never called is no less a failure: its graph was never looked at.
 
     Args:
         target: a pipeline, module or function with something compiled in it.
         *args: with `inputs`, the call.
-        max_graph_breaks: how many different lines may break the graph.
+        allow_graph_breaks: breaks that are accepted, each with its function and reason.
         **inputs: keywords of the call.
+
+    Raises:
+        ProbeError: torch.compile is switched off, its backend is unknown, or it lacks a compiler.
     """
     __tracebackhide__ = True
     from pytest_diffopt.probes.compilation import watch_warmup  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.compile_failures import refuse_when_switched_off  # noqa: PLC0415 - as above
 
-    life = _life_of(target)
+    refuse_when_switched_off()
+    life, pipelines = _life_of(target), active_test().pipelines
     call = _watched_call(target, args, inputs, Concern.GRAPH_BREAKS, life.subject)
-    record = watch_warmup(active_test().pipelines.log, life.start, call, life.subject)
-    conclude(record, judge_graph_breaks(record, max_breaks=max_graph_breaks))
+    record = watch_warmup(pipelines.log, life.start, call, life.subject, target=target)
+    pipelines.note_warm(target)
+    conclude(record, judge_graph_breaks(record, allow=allow_graph_breaks))
 
 
-def assert_no_recompiles(target: Any, variations: Sequence[Mapping[str, Any]], /, *, max_recompiles: int = 0) -> None:
+def assert_no_recompiles(
+    target: Any,
+    variations: Sequence[Mapping[str, Any]],
+    /,
+    *,
+    allow_recompiles: Sequence[AllowedRecompiles] = (),
+    dynamic: bool | None = None,
+) -> None:
     """Assert that calls which differ as calls do in production compile nothing after warm-up.
+
+    A call that says of itself that it changes shapes may compile each function once more, unless it was compiled with
+    `dynamic=True`.
 
     Args:
         target: a pipeline, module or function with something compiled in it.
         variations: the calls' keywords; the first one also serves as warm-up.
-        max_recompiles: how many compilations after warm-up are accepted.
+        allow_recompiles: recompiles that are accepted, each with its function and guard.
+        dynamic: it was compiled for any shape; by default what the pipeline's recipe says.
 
     Raises:
-        ProbeError: there are no variations.
+        ProbeError: there are no variations, torch.compile is switched off, its backend is unknown, or it lacks a
+            compiler.
     """
     __tracebackhide__ = True
     from pytest_diffopt.probes.compilation import watch_recompiles  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.compile_failures import refuse_when_switched_off  # noqa: PLC0415 - as above
 
+    refuse_when_switched_off()
     if not variations:
         msg = "assert_no_recompiles needs at least one call to make, got: no variations"
         raise ProbeError(msg)
-    life = _life_of(target)
+    life, pipelines = _life_of(target), active_test().pipelines
 
     def call(inputs: Mapping[str, Any]) -> object:
         __tracebackhide__ = True
-        return _watched_call(target, (), inputs, Concern.RECOMPILES, life.subject)()
+        change = getattr(inputs, "change", None)
+        with change(target) if change else nullcontext():
+            return _watched_call(target, (), inputs, Concern.RECOMPILES, life.subject)()
 
     record = watch_recompiles(
-        active_test().pipelines.log,
+        pipelines.log,
         call,
         variations,
         start=life.start,
+        warm=life.warm,
         subject=life.subject,
+        target=target,
+        is_dynamic=_is_dynamic(target) if dynamic is None else dynamic,
     )
-    conclude(record, judge_recompiles(record, max_recompiles=max_recompiles))
+    pipelines.note_warm(target)
+    conclude(record, judge_recompiles(record, allow=allow_recompiles))
+
+
+def assert_compiled_matches_eager(
+    target: Any, /, *args: Any, rtol: float | None = None, atol: float | None = None, **inputs: Any
+) -> None:
+    """Assert that every compiled module gives what the same module gives uncompiled, output by output.
+
+    Args:
+        target: a pipeline or module with something compiled in it.
+        *args: with `inputs`, the call.
+        rtol: how much of the output's largest value a value may be off; without it and `atol`, torch.testing's figures
+            for the dtype.
+        atol: how much a value may be off besides.
+        **inputs: keywords of the call.
+
+    Raises:
+        ProbeError: nothing is compiled, torch.compile is switched off, or one tolerance is given without the other.
+    """
+    __tracebackhide__ = True
+    from pytest_diffopt.probes.compile_failures import refuse_when_switched_off  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.numerics import Tolerance, compare_with_eager  # noqa: PLC0415 - as above
+
+    refuse_when_switched_off()
+    if (rtol is None) != (atol is None):
+        msg = f"rtol and atol belong together: give both or none, got: rtol={rtol}, atol={atol}"
+        raise ProbeError(msg)
+    tolerance = None if rtol is None or atol is None else Tolerance(relative=rtol, absolute=atol)
+    subject = _life_of(target).subject
+    call = _watched_call(target, args, inputs, Concern.NUMERICS, subject)
+    record = compare_with_eager(target, call, subject, tolerance=tolerance)
+    conclude(record, judge_numerics(record))
 
 
 def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyncs] = (), **inputs: Any) -> None:
@@ -209,11 +273,25 @@ def conclude(record: Record, verdict: Verdict) -> None:
     """Write a verdict into the ledger, and end the test when it is not a good one."""
     test = active_test()
     test.entries.append(entry_of(test.nodeid, verdict, record))
-    text = "\n".join(verdict.explanation)
+    text = "\n".join([*verdict.explanation, *_torch_words(record)])
     if verdict.is_red:
         pytest.fail(text, pytrace=False)
     if verdict.outcome in UNPROVEN:
         pytest.skip(text)
+
+
+def _torch_words(record: Record) -> list[str]:
+    """Return torch's own traceback of a compilation that raised, for those who ask for more with `-v`."""
+    words: str = getattr(record, "torch_traceback", "")
+    return ["", "torch's own traceback:", words] if words and active_test().settings.is_verbose else []
+
+
+def _is_dynamic(target: Any) -> bool:
+    """Tell whether the recipe of a pipeline compiles for any shape."""
+    from pytest_diffopt.recipes.recipe import recipe_of  # noqa: PLC0415 - imports torch
+
+    recipe = recipe_of(target)
+    return recipe is not None and any(getattr(one, "dynamic", None) is True for one in recipe.optimizations)
 
 
 def _life_of(target: Any) -> "Life":
@@ -226,12 +304,13 @@ def _watched_call(
     target: Any, args: Sequence[Any], inputs: Mapping[str, Any], concern: Concern, subject: Subject
 ) -> Callable[[], Any]:
     from pytest_diffopt.probes.calls import failures_noted  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.compile_failures import failures_explained  # noqa: PLC0415 - as above
 
     call = _calling(target, args, inputs)
 
     def watched() -> Any:
         __tracebackhide__ = True
-        with failures_noted(target, concern, subject):
+        with failures_noted(target, concern, subject), failures_explained():
             return call()
 
     return watched

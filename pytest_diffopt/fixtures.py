@@ -69,15 +69,32 @@ def reference_pipeline(request: pytest.FixtureRequest, diffopt_pipeline: NamedPi
 
 
 @pytest.fixture
-def pipeline_inputs(diffopt_pipeline: NamedPipeline) -> "PipelineInputs":
+def diffopt_batch(request: pytest.FixtureRequest) -> int | None:
+    """How many pictures the marker asks of one call; None leaves it to the pipeline."""
+    batch: int | None = getattr(request, "param", None)
+    return batch
+
+
+@pytest.fixture
+def pipeline_inputs(diffopt_pipeline: NamedPipeline, diffopt_batch: int | None) -> "PipelineInputs":
     """Keywords for one call of the pipeline, the same at every call. Override it for a pipeline of your own."""
-    return diffopt_pipeline.family.inputs(diffopt_pipeline.scale)
+    return diffopt_pipeline.family.batched_inputs(diffopt_pipeline.scale, diffopt_batch)
 
 
 @pytest.fixture
 def pipeline_variations(diffopt_pipeline: NamedPipeline) -> "Sequence[PipelineInputs]":
-    """Calls that differ as calls do in production: prompt, guidance, steps, seed. Override it for your own."""
-    return diffopt_pipeline.family.variations(diffopt_pipeline.scale)
+    """Calls that differ as calls do in production: prompt, guidance, steps, seed, scheduler. Override it for yours."""
+    from pytest_diffopt.pipelines.changes import with_changes  # noqa: PLC0415 - only tests that ask for it
+
+    return with_changes(diffopt_pipeline.family.variations(diffopt_pipeline.scale))
+
+
+@pytest.fixture
+def pipeline_shape_variations(diffopt_pipeline: NamedPipeline) -> "Sequence[PipelineInputs]":
+    """Calls that give the models other shapes: guidance off, batch, resolution. Override it for your own."""
+    from pytest_diffopt.pipelines.changes import shape_variations  # noqa: PLC0415 - only tests that ask for it
+
+    return shape_variations(diffopt_pipeline.family.inputs(diffopt_pipeline.scale))
 
 
 @pytest.fixture

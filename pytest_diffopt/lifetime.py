@@ -16,6 +16,7 @@ from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.options import Settings
 from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weights
 from pytest_diffopt.probes.compilation import watch_warmup
+from pytest_diffopt.probes.compile_failures import failures_explained
 from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.records import Device, Subject, Weights
 from pytest_diffopt.watched import WatchedPipelines
@@ -56,8 +57,9 @@ def _build(
     pipelines.register(pipeline, subject, start)
     if recipe.compiles:
         inputs = named.family.inputs(named.scale)
-        with trace_not_captured():
+        with trace_not_captured(), failures_explained():
             warmup = watch_warmup(pipelines.log, start, lambda: pipeline(**inputs), subject)
+        pipelines.note_warm(pipeline)
         if warmup.ended_by_fullgraph:
             # whoever shows an error says whose it is
             raise ProbeError("\n".join(judge_graph_breaks(warmup).explanation).removeprefix("diffopt: "))

@@ -34,6 +34,7 @@ class Settings:
         report_folder: where `report.json` goes; None for no report.
         max_seconds: how long one case may sample latencies.
         margin: the slowdown, as a fraction, that is worth failing for.
+        is_verbose: `-v` was given: tell more.
     """
 
     use_gpu: bool = False
@@ -45,6 +46,7 @@ class Settings:
     report_folder: Path | None = None
     max_seconds: float = 10.0
     margin: float = 0.05
+    is_verbose: bool = False
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -99,6 +101,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         report_folder=_folder(config, "report"),
         max_seconds=_positive(config, "max_seconds"),
         margin=_positive(config, "margin"),
+        is_verbose=config.get_verbosity() > 0,
     )
 
 

@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip what needs a GPU where none was asked for, and refuse a run that cannot do what was asked."""
     from pytest_diffopt.collection import check_collected  # noqa: PLC0415
 
-    check_collected(items, stash.settings_of(config))
+    check_collected(items, stash.settings_of(config), runs=not config.option.collectonly)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,7 +112,10 @@ def pytest_fixture_setup(
         return (yield)
     pipelines = stash.watched_pipelines_of(request.config)
     start = pipelines.log.mark()
-    pipeline = yield
+    from pytest_diffopt.probes.compile_failures import failures_explained  # noqa: PLC0415 - imports torch
+
+    with failures_explained():
+        pipeline = yield
     from pytest_diffopt.markers import recipe_text  # noqa: PLC0415
 
     pipelines.adopt(pipeline, start, recipe=recipe_text(request.node))

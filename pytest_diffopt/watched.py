@@ -17,10 +17,12 @@ class Life:
     Attributes:
         subject: what it is.
         start: where the compile log stood before it was built: what is compiled while it is built counts as its own.
+        warm: where the compile log stood after its first whole call; None before that.
     """
 
     subject: Subject
     start: "LogPosition"
+    warm: "LogPosition | None" = None
 
 
 class WatchedPipelines:
@@ -56,6 +58,15 @@ class WatchedPipelines:
                 self.register(target, _own_subject(target, recipe), start)
         except TypeError:
             return  # `life_of` describes it each time that it is asked
+
+    def note_warm(self, target: Any) -> None:
+        """Write down that a registered pipeline made its first whole call; later ones change nothing."""
+        try:
+            known = self._lives.get(target)
+        except TypeError:  # a callable that cannot be weakly referenced has no life to remember
+            return
+        if known is not None and known.warm is None:
+            self._lives[target] = replace(known, warm=self.log.mark())
 
     def life_of(self, target: Any, *, recipe: str = "") -> Life:
         """Return what is known of a pipeline; one that nobody registered begins to live now, as the user's own.

@@ -1,74 +1,71 @@
-"""Judge what `torch.compile` did: graph breaks at warm-up, recompiles after it."""
+"""Judge what `torch.compile` made of a pipeline at warm-up: one graph everywhere, and all of it used."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, exceeded_limit, excess, place_of, unused
 from pytest_diffopt.guards.explain import allowed, counted, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import CompilationRecord, CompiledFrame, Concern, GraphBreak, RecompileRecord
+from pytest_diffopt.records import (
+    BreakKind,
+    CompilationRecord,
+    CompiledFrame,
+    CompiledModule,
+    Concern,
+    GraphBreak,
+    RecompileRecord,
+)
 
 _NOTHING_COMPILED = "nothing was compiled, so nothing was checked"
 _WATCHED_SINCE = "watched since its first assertion, or since the optimized_pipeline fixture began to build it"
 _WITHOUT_FULLGRAPH = "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks"
 _COMPILE_FIRST = "add compile to the recipe, or take this assertion out of the test"
+_CALL_OR_LEAVE = "let the call reach it, or compile it no more"
+_NO_LONGER_NEEDED = "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen"
+_WORDS = {
+    BreakKind.LEFT_THE_GRAPH: "",
+    BreakKind.GAVE_UP_THE_FUNCTION: "the whole function runs uncompiled: Dynamo cannot go on after this line",
+    BreakKind.READ_IN_THE_GRAPH: "fullgraph=True lets the graph hold it, and the CPU waits for the GPU all the same",
+}
 
 
-def judge_graph_breaks(record: CompilationRecord, *, max_breaks: int = 0) -> Verdict:
-    """More graph breaks than allowed, or no compilation at all, is a regression.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Finding:
+    """What is wrong, the facts, and what to do."""
+
+    headline: str
+    facts: tuple[str, ...]
+    remedy: str
+
+
+def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGraphBreaks] = ()) -> Verdict:
+    """A break that no allowance covers, compiled code that never runs, or no compilation at all, is a regression.
 
     Args:
         record: what was compiled at warm-up.
-        max_breaks: how many different places may leave the graph.
+        allow: breaks that are accepted; one that is gone asks to be taken out.
     """
-    if not record.frames and not record.breaks:
-        return _nothing_compiled(Concern.GRAPH_BREAKS, record)
-    count = len(record.breaks)
-    is_red = count > max_breaks or record.ended_by_fullgraph
-    graphs = sum(1 for frame in record.frames if frame.is_compiled)
-    explanation = explain(
-        f"{counted(count, 'graph break')} {allowed(0 if record.ended_by_fullgraph else max_breaks)}",
-        [line for found in record.breaks for line in _break_lines(found)],
-        seen=f"while compiling {record.subject}, {counted(graphs, 'frame')} compiled",
-        remedy=_WITHOUT_FULLGRAPH if record.ended_by_fullgraph else f"if this is wanted: max_graph_breaks={count}",
-    )
+    if not record.frames and not record.breaks and all(module.has_run for module in record.modules):
+        return nothing_compiled(Concern.GRAPH_BREAKS, record)
+    finding = _finding(record, allow)
+    graphs = sum(frame.is_compiled for frame in record.frames)
     return Verdict(
         concern=Concern.GRAPH_BREAKS,
-        outcome=Outcome.REGRESSED if is_red else Outcome.PASSED,
+        outcome=Outcome.REGRESSED if finding else Outcome.PASSED,
         subject=record.subject,
-        summary=f"{counted(count, 'graph break')} in {counted(graphs, 'compiled frame')}",
-        explanation=explanation if is_red else (),
-        figures={"graph_breaks": count, "compiled_frames": graphs},
+        summary=_summary(record, graphs),
+        explanation=_explained(record, finding, graphs) if finding else (),
+        figures={
+            "graph_breaks": len(record.breaks),
+            "compiled_frames": graphs,
+            "operations": sum(frame.operations for frame in record.frames),
+            "compile_ns": sum(frame.compile_ns for frame in record.frames),
+        },
     )
 
 
-def judge_recompiles(record: RecompileRecord, *, max_recompiles: int = 0) -> Verdict:
-    """More compilations after warm-up than allowed, or no compilation at all, is a regression."""
-    if not any(frame.is_compiled for frame in record.warmup_frames):
-        return _nothing_compiled(Concern.RECOMPILES, record)
-    count = sum(len(variation.frames) for variation in record.variations)
-    calls = counted(len(record.variations), "varied call")
-    explanation = explain(
-        f"{counted(count, 'recompile')} after warm-up {allowed(max_recompiles)}",
-        [
-            line
-            for variation in record.variations
-            for frame in variation.frames
-            for line in _recompile_lines(frame, variation.variation)
-        ],
-        seen=f"in {calls} of {record.subject}",
-        remedy=f"mark what varies as dynamic, pass it as a tensor, or if this is wanted: max_recompiles={count}",
-    )
-    return Verdict(
-        concern=Concern.RECOMPILES,
-        outcome=Outcome.REGRESSED if count > max_recompiles else Outcome.PASSED,
-        subject=record.subject,
-        summary=f"{counted(count, 'recompile')} in {calls}",
-        explanation=explanation if count > max_recompiles else (),
-        figures={"recompiles": count, "calls": len(record.variations)},
-    )
-
-
-def _nothing_compiled(concern: Concern, record: CompilationRecord | RecompileRecord) -> Verdict:
+def nothing_compiled(concern: Concern, record: CompilationRecord | RecompileRecord) -> Verdict:
+    """Say that there was nothing to judge, which is never green."""
     return Verdict(
         concern=concern,
         outcome=Outcome.REGRESSED,
@@ -78,14 +75,87 @@ def _nothing_compiled(concern: Concern, record: CompilationRecord | RecompileRec
     )
 
 
-def _break_lines(found: GraphBreak) -> Sequence[str]:
+def gave_up_lines(frames: Sequence[CompiledFrame]) -> list[str]:
+    """Return the functions that Dynamo compiles no more, because it did so too often."""
+    found = {frame.region: frame for frame in frames if frame.hit_limit}
+    return [
+        f"{frame.region}  {frame.where}: compiled so often that Dynamo gave it up; it runs uncompiled"
+        for frame in found.values()
+    ]
+
+
+def _finding(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) -> _Finding | None:
+    return next(filter(None, _findings(record, allow)), None)
+
+
+def _findings(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) -> Iterator[_Finding | None]:
+    """Look for one fault after another: who is told of a break first mends that."""
+    too_many = list(record.breaks) if record.ended_by_fullgraph else excess(record.breaks, allow)
+    if too_many:
+        limit = 0 if record.ended_by_fullgraph else exceeded_limit(too_many, allow)
+        yield _Finding(
+            headline=f"{counted(len(too_many), 'graph break')} {allowed(limit)}",
+            facts=tuple(line for found in too_many for line in _break_lines(found, is_error=record.ended_by_fullgraph)),
+            remedy=_WITHOUT_FULLGRAPH if record.ended_by_fullgraph else _remedy(too_many),
+        )
+    if given_up := gave_up_lines(record.frames):
+        yield _Finding(
+            headline=f"{counted(len(given_up), 'function')} compiled too often",
+            facts=tuple(given_up),
+            remedy="assert_no_recompiles names the guards that fail",
+        )
+    if silent := [module for module in record.modules if not module.has_run]:
+        yield _Finding(
+            headline=f"{counted(len(silent), 'module')} compiled and never called",
+            facts=tuple(f"{module.name}  ({module.region})" for module in silent),
+            remedy=_CALL_OR_LEAVE,
+        )
+    if stale := unused(record.breaks, allow):
+        yield _Finding(
+            headline=f"{counted(len(stale), 'allowance')} for graph breaks no longer needed",
+            facts=tuple(stale),
+            remedy=_NO_LONGER_NEEDED,
+        )
+
+
+def _explained(record: CompilationRecord, finding: _Finding, graphs: int) -> tuple[str, ...]:
+    return explain(
+        finding.headline,
+        finding.facts,
+        seen=f"while compiling {record.subject}, {counted(graphs, 'frame')} compiled",
+        remedy=finding.remedy,
+    )
+
+
+def _break_lines(found: GraphBreak, *, is_error: bool) -> Sequence[str]:
     source = [f"  {found.where.source}"] if found.where.source else []
+    code = f"  ({found.code})" if found.code else ""
+    words = [f"  {_WORDS[found.kind]}"] if _WORDS[found.kind] and not is_error else []
     hints = [f"  hint: {hint}" for hint in found.hints]
-    return [f"{found.where}  in {found.where.function}", *source, f"  {found.reason}", *hints]
+    return [f"{found.where}  in {found.where.function}", *source, f"  {found.reason}{code}", *words, *hints]
 
 
-def _recompile_lines(frame: CompiledFrame, variation: str) -> Sequence[str]:
-    reason = frame.recompile_reason or "compiled for the first time, after warm-up"
-    # Dynamo pads the guard to a column, and lets the stack of the line that needed it follow.
-    lines = [re.sub(r"(?<=\S) {2,}", "  ", line.rstrip()) for line in reason.splitlines()]
-    return [f"{variation}: {frame.where.function}  {frame.where}", *(f"  {line}" for line in lines)]
+def _remedy(breaks: Sequence[GraphBreak]) -> str:
+    groups: dict[tuple[str, str], int] = {}
+    for found in breaks:
+        key = place_of(found.where), found.reason
+        groups[key] = groups.get(key, 0) + 1
+    texts = [
+        f'AllowedGraphBreaks(where="{where}", break_reason="{reason}", {f"lines={lines}, " if lines > 1 else ""}'
+        'reason="...")'
+        for (where, reason), lines in groups.items()
+    ]
+    return f"if this is wanted: allow_graph_breaks=[{', '.join(texts)}]"
+
+
+def _summary(record: CompilationRecord, graphs: int) -> str:
+    regions = [_region(module, record.frames) for module in record.modules]
+    breaks = f"{counted(len(record.breaks), 'graph break')} in {counted(graphs, 'compiled frame')}"
+    return "; ".join([breaks, *regions])
+
+
+def _region(module: CompiledModule, frames: Sequence[CompiledFrame]) -> str:
+    """Say `unet BasicTransformerBlock: 4 blocks, 1 compile`."""
+    compiles = sum(frame.region == module.region and frame.is_compiled and not frame.is_resumed for frame in frames)
+    blocks = f"{counted(module.instances, 'block')}, " if module.instances > 1 else ""
+    return f"{module.name}: {blocks}{counted(compiles, 'compile')}"

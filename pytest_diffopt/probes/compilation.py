@@ -1,13 +1,19 @@
 """What `torch.compile` does, watched while it really happens."""
 
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 from pytest_diffopt import _torch_private
-from pytest_diffopt.code_location import is_machinery, locate
+from pytest_diffopt.code_location import locate
+from pytest_diffopt.probes.compiled_modules import compiled_modules, compiled_names
+from pytest_diffopt.probes.failed_guards import failed_guard
+from pytest_diffopt.probes.graph_breaks import graph_break, is_consequence, one_a_place, read_in_graph, written_name
 from pytest_diffopt.records import (
+    CacheAnswer,
     CompilationRecord,
     CompiledFrame,
     GraphBreak,
@@ -17,8 +23,15 @@ from pytest_diffopt.records import (
 )
 
 _NS_PER_US = 1000
-# Dynamo's words for an `if` or `while` that asks for a tensor's value, in torch 2.13.
-_JUMP = "generic_jump TensorVariable()"
+_NO_CUDA_GRAPHS = "torch gives no reason"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogPosition:
+    """A moment in a compile log."""
+
+    frames: int
+    breaks: int
 
 
 class CompileLog(AbstractContextManager["CompileLog"]):
@@ -31,145 +44,168 @@ class CompileLog(AbstractContextManager["CompileLog"]):
     def __init__(self) -> None:
         self._frames: list[CompiledFrame] = []
         self._breaks: list[GraphBreak] = []
-        self._seen_metrics: list[Any] = []
-        self._seen_reasons: list[Any] = []
+        self._traced: list[_torch_private.TracedBreak] = []
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
-        self._resources.enter_context(_torch_private.every_compilation_kept())
-        self._seen_metrics = list(_torch_private.compilation_metrics())
-        self._seen_reasons = list(_torch_private.graph_break_reasons())
+        self._resources.enter_context(_torch_private.compilations_watched(self._add))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._read()
         self._resources.close()
 
-    def mark(self) -> "LogPosition":
+    def mark(self) -> LogPosition:
         """Return the present end of the log."""
-        self._read()
         return LogPosition(frames=len(self._frames), breaks=len(self._breaks))
 
-    def since(self, position: "LogPosition", subject: Subject) -> CompilationRecord:
+    def since(self, start: LogPosition, subject: Subject, *, until: LogPosition | None = None) -> CompilationRecord:
         """Return what was compiled after a position; each place that broke the graph is named once."""
-        self._read()
-        breaks = _one_a_place(self._breaks[position.breaks :])
-        return CompilationRecord(subject=subject, frames=tuple(self._frames[position.frames :]), breaks=breaks)
+        end = until or self.mark()
+        return CompilationRecord(
+            subject=subject,
+            frames=tuple(self._frames[start.frames : end.frames]),
+            breaks=one_a_place(self._breaks[start.breaks : end.breaks]),
+        )
 
-    def _read(self) -> None:
-        """Take over what Dynamo wrote since the last time.
+    def tells_why(self, start: LogPosition) -> bool:
+        """Tell whether a call that ended in an error is explained by what was seen since."""
+        return len(self._breaks) > start.breaks or any(frame.hit_limit for frame in self._frames[start.frames :])
 
-        Dynamo empties its lists on `torch._dynamo.reset()`, so what is new is found by identity, not by position.
-        """
-        metrics, reasons = _torch_private.compilation_metrics(), _torch_private.graph_break_reasons()
-        new_metrics, new_reasons = _new(metrics, self._seen_metrics), _new(reasons, self._seen_reasons)
-        self._seen_metrics, self._seen_reasons = list(metrics), list(reasons)
-        self._frames += [_frame(metric) for metric in new_metrics if metric.co_filename]
-        # Dynamo tells some breaks to both lists; its account of a frame that it gave up has the better words.
-        self._breaks += [_break_of_frame(metric) for metric in new_metrics if metric.fail_user_frame_filename]
-        self._breaks += [_break_of_reason(reason) for reason in new_reasons if reason.user_stack]
-
-
-class LogPosition:
-    """A moment in a compile log."""
-
-    def __init__(self, *, frames: int, breaks: int) -> None:
-        self.frames = frames
-        self.breaks = breaks
+    def _add(self, found: _torch_private.Compilation) -> None:
+        for one in found.breaks:
+            if not is_consequence(one, self._traced):
+                self._breaks.append(graph_break(one))
+            self._traced.append(one)
+        self._breaks += [read_in_graph(one) for one in found.reads]
+        self._frames.append(_frame(found))
 
 
 def watch_warmup(
-    log: CompileLog, start: LogPosition, call: Callable[[], object], subject: Subject
+    log: CompileLog, start: LogPosition, call: Callable[[], object], subject: Subject, *, target: Any = None
 ) -> CompilationRecord:
     """Call once, and return what was compiled since `start`, be it by this call or by an earlier one.
 
     A break that `fullgraph=True` turns into an error ends the call, and is in the record as any other.
+
+    Args:
+        log: where compilations are seen.
+        start: where the pipeline's life began.
+        call: the call.
+        subject: the pipeline.
+        target: the pipeline itself, to tell which of its modules are compiled.
     """
     __tracebackhide__ = True
-    try:
-        call()
-    except _torch_private.FullGraphError:
-        record = log.since(start, subject)
-        if not record.breaks:  # then the record could not say why the call failed
-            raise
-        return replace(record, ended_by_fullgraph=True)
-    return log.since(start, subject)
+    ended = _call(log, start, call)
+    record = log.since(start, subject)
+    modules = compiled_modules(target, {frame.region for frame in record.frames})
+    return replace(record, modules=modules, ended_by_fullgraph=bool(ended), torch_traceback=ended)
 
 
-def watch_recompiles(
+def watch_recompiles(  # noqa: PLR0913 - what is called, of what, and since when
     log: CompileLog,
     call: Callable[[Mapping[str, Any]], object],
     variations: Iterable[Mapping[str, Any]],
     *,
     start: LogPosition,
     subject: Subject,
+    warm: LogPosition | None = None,
+    target: Any = None,
+    is_dynamic: bool = False,
 ) -> RecompileRecord:
-    """Make each varied call, and return what each compiled; the first one also serves as warm-up, and is made twice.
+    """Make each varied call, and return what each compiled; the first one is made once more before, as warm-up.
+
+    A break that `fullgraph=True` turns into an error ends the last call that is made.
 
     Args:
         log: where compilations are seen.
         call: calls the pipeline with the given keywords.
-        variations: the calls; a mapping's `label`, where it has one, names it.
+        variations: the calls; a mapping's `label`, where it has one, names it, and its `changes_shape` tells that it
+            gives the models inputs of another shape.
         start: where the pipeline's life began.
         subject: the pipeline.
+        warm: where its first whole call had ended; None when it was not called yet.
+        target: the pipeline itself, to tell whether what is compiled at warm-up still is afterwards.
+        is_dynamic: it was compiled for any shape.
     """
     __tracebackhide__ = True
     calls = list(variations)
-    call(calls[0])
-    warmup = log.since(start, subject)
-    recompiles = []
+    before = log.mark()
+    ended = _call(log, before, partial(call, calls[0]))
+    warmup = log.since(start, subject, until=warm)
+    # Dynamo may have been reset since, so that what the call compiles for the first time is no fault; the rest is.
+    again = [frame for frame in log.since(before, subject).frames if frame.failed_guard] if warm else []
+    seen = [_varied(0, calls[0], again)] if again else []
+    names = compiled_names(target)
     for number, inputs in enumerate(calls):
+        if ended:
+            break
         before = log.mark()
-        call(inputs)
-        label = getattr(inputs, "label", "") or f"call {number + 1}"
-        recompiles.append(VariationRecompiles(variation=label, frames=log.since(before, subject).frames))
-    return RecompileRecord(subject=subject, warmup_frames=warmup.frames, variations=tuple(recompiles))
-
-
-def _new(items: Iterable[Any], seen: Iterable[Any]) -> list[Any]:
-    known = {id(item) for item in seen}
-    return [item for item in items if id(item) not in known]
-
-
-def _frame(metric: Any) -> CompiledFrame:
-    return CompiledFrame(
-        where=locate(metric.co_filename, metric.co_firstlineno or 0, metric.co_name or "<unknown>"),
-        compile_id=str(metric.compile_id),
-        operations=metric.graph_op_count or 0,
-        guards=metric.guard_count or 0,
-        is_compiled=bool(metric.has_guarded_code),
-        # the guard that failed stands first; torch's stacks of where it was made follow
-        recompile_reason=(metric.recompile_reason or "").strip().partition("\n")[0],
-        compile_ns=(metric.duration_us or 0) * _NS_PER_US,
+        ended = _call(log, before, partial(call, inputs))
+        seen.append(_varied(number, inputs, log.since(before, subject).frames))
+    left = compiled_names(target)
+    return RecompileRecord(
+        subject=subject,
+        warmup_frames=warmup.frames,
+        variations=tuple(seen),
+        is_dynamic=is_dynamic,
+        lost=tuple(name for name in names if name not in left),
+        breaks=log.since(before, subject).breaks if ended else (),
+        torch_traceback=ended,
     )
 
 
-def _break_of_frame(metric: Any) -> GraphBreak:
-    function = metric.co_name or "<unknown>"
-    return _graph_break(
-        metric.fail_reason or "", metric.fail_user_frame_filename, metric.fail_user_frame_lineno, function
+def _call(log: CompileLog, before: LogPosition, call: Callable[[], object]) -> str:
+    """Call, and return torch's traceback when the log holds the reason why `fullgraph=True` ended it."""
+    __tracebackhide__ = True
+    try:
+        call()
+    except (_torch_private.FullGraphError, _torch_private.RecompileLimitError) as error:
+        if not log.tells_why(before):
+            raise
+        return "".join(traceback.format_exception(error))
+    return ""
+
+
+def _varied(number: int, inputs: Mapping[str, Any], frames: Iterable[CompiledFrame]) -> VariationRecompiles:
+    return VariationRecompiles(
+        variation=getattr(inputs, "label", "") or f"call {number + 1}",
+        frames=tuple(frames),
+        changes_shape=getattr(inputs, "changes_shape", False),
     )
 
 
-def _break_of_reason(reason: Any) -> GraphBreak:
-    """Point at the innermost line that a person would mend; Dynamo's own polyfills of builtins are none."""
-    lines = [frame for frame in reason.user_stack if not is_machinery(frame.filename)] or reason.user_stack
-    return _graph_break(reason.reason, lines[-1].filename, lines[-1].lineno, lines[-1].name)
+def _frame(found: _torch_private.Compilation) -> CompiledFrame:
+    code, metrics = found.code, found.metrics
+    name = written_name(code.co_name)
+    frame = CompiledFrame(
+        region=code.co_qualname.removesuffix(code.co_name).replace("<locals>.", "") + name,
+        where=locate(code.co_filename, code.co_firstlineno, name),
+        compile_id=found.compile_id,
+        operations=0,
+        guards=0,
+        is_compiled=False,
+        compile_ns=0,
+        is_resumed=name != code.co_name,
+        hit_limit=found.hit_limit,
+    )
+    if metrics is None:
+        return frame
+    return replace(
+        frame,
+        operations=metrics.graph_op_count or 0,
+        guards=metrics.guard_count or 0,
+        is_compiled=bool(metrics.has_guarded_code),
+        compile_ns=(metrics.duration_us or 0) * _NS_PER_US,
+        failed_guard=failed_guard(metrics.recompile_reason or "", code, found.value_of),
+        cache=_cache(metrics),
+        cuda_graphs_skipped=metrics.cudagraph_skip_reason or (_NO_CUDA_GRAPHS if found.skipped_cuda_graphs else ""),
+    )
 
 
-def _graph_break(text: str, path: str, line: int, function: str) -> GraphBreak:
-    lines = [one.strip() for one in text.strip().splitlines()]
-    if lines and lines[0].startswith(_JUMP):
-        lines[0] = "the code branches on a tensor's value"
-    hints = tuple(one.removeprefix("Hint: ") for one in lines if one.startswith("Hint: "))
-    return GraphBreak(where=locate(path, line, function), reason=lines[0] if lines else "no reason given", hints=hints)
-
-
-def _one_a_place(breaks: Iterable[GraphBreak]) -> tuple[GraphBreak, ...]:
-    """Keep one break a line: the function that broke is named by Dynamo's stack, the reason by its frame account."""
-    places: dict[tuple[str, int], GraphBreak] = {}
-    for found in breaks:
-        key = (found.where.file, found.where.line)
-        known = places.get(key)
-        places[key] = replace(known, where=found.where, hints=known.hints or found.hints) if known else found
-    return tuple(places.values())
+def _cache(metrics: Any) -> CacheAnswer:
+    """Return what the caches said to the whole compilation: one part that nobody knew is a miss."""
+    stores = ("inductor_fx_local_cache", "inductor_fx_remote_cache", "aotautograd_local_cache")
+    if any(getattr(metrics, f"{store}_miss_count") for store in stores):
+        return CacheAnswer.MISS
+    known = any(getattr(metrics, f"{store}_hit_count") for store in stores)
+    return CacheAnswer.HIT if known else CacheAnswer.NOT_ASKED

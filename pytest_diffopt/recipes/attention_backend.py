@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError, did_you_mean
-from pytest_diffopt.pipelines.components import denoiser_name, modules_of
+from pytest_diffopt.pipelines.components import denoiser_names, modules_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
 
@@ -41,13 +41,31 @@ class AttentionBackend(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        name, denoiser = _denoiser_of(pipeline)
-        if not _takers(denoiser):
-            msg = (
-                f"attention_backend would change nothing: no attention processor of {name} takes a backend; "
-                "for its layers there is sdpa(backend=...)"
-            )
-            raise RecipeError(msg)
+        for name, denoiser in _denoisers_of(pipeline).items():
+            if not _takers(denoiser):
+                msg = (
+                    f"attention_backend would change nothing: no attention processor of {name} takes a backend; "
+                    "for its layers there is sdpa(backend=...)"
+                )
+                raise RecipeError(msg)
+            self._set_in(denoiser)
+
+    @override
+    def verify(self, pipeline: Any) -> OptimizationState:
+        total, answered, missing = 0, 0, []
+        for name, denoiser in _denoisers_of(pipeline).items():
+            backends = [_backend_of(processor) for processor in _processors(denoiser)]
+            others = [backend for backend in backends if backend != self.backend]
+            total += len(backends)
+            answered += len(backends) - len(others)
+            if others:
+                kinds = ", ".join(sorted(set(others)))
+                missing.append(f"{len(others)} of {len(backends)} attention layers of {name} use another: {kinds}")
+        if not total:
+            missing.append("there is no attention layer")
+        return self.state(f"{answered} of {total} attention layers use {self.backend}", missing)
+
+    def _set_in(self, denoiser: Any) -> None:
         with _active_backend_kept():
             try:
                 denoiser.set_attention_backend(self.backend)
@@ -55,23 +73,10 @@ class AttentionBackend(Optimization):
                 msg = f"attention_backend(backend={self.backend!r}) cannot be used here: {error}"
                 raise RecipeError(msg) from error
 
-    @override
-    def verify(self, pipeline: Any) -> OptimizationState:
-        name, denoiser = _denoiser_of(pipeline)
-        processors = _processors(denoiser)
-        backends = [_backend_of(processor) for processor in processors]
-        answered = backends.count(self.backend)
-        others = [backend for backend in backends if backend != self.backend]
-        missing = []
-        if others or not backends:
-            kinds = ", ".join(sorted(set(others))) or "none"
-            missing.append(f"{len(others)} of {len(backends)} attention layers of {name} use another backend: {kinds}")
-        return self.state(f"{answered} of {len(backends)} attention layers of {name} use {self.backend}", missing)
 
-
-def _denoiser_of(pipeline: Any) -> tuple[str, Any]:
-    name = denoiser_name(pipeline)
-    return name, modules_of(pipeline)[name]
+def _denoisers_of(pipeline: Any) -> dict[str, Any]:
+    modules = modules_of(pipeline)
+    return {name: modules[name] for name in denoiser_names(pipeline)}
 
 
 def _processors(denoiser: Any) -> list[Any]:

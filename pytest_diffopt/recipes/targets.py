@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from pytest_diffopt.errors import RecipeError, did_you_mean
-from pytest_diffopt.pipelines.components import denoiser_name, modules_of
+from pytest_diffopt.pipelines.components import DENOISER, component_names, denoiser_names, modules_of
 
 
 def target_modules(pipeline: Any, target: Sequence[str], name: str) -> dict[str, torch.nn.Module]:
@@ -24,18 +24,15 @@ def target_modules(pipeline: Any, target: Sequence[str], name: str) -> dict[str,
         msg = f"{name}(target=...) must name at least one module, got: []"
         raise RecipeError(msg)
     modules = modules_of(pipeline)
-    return {one: _module(modules, one, name) for one in (_component(pipeline, part) for part in target)}
+    return {one: modules[one] for part in target for one in _names(pipeline, modules, part, name)}
 
 
-def _component(pipeline: Any, part: str) -> str:
-    return denoiser_name(pipeline) if part == "denoiser" else part
-
-
-def _module(modules: dict[str, torch.nn.Module], part: str, name: str) -> torch.nn.Module:
-    if part not in modules:
+def _names(pipeline: Any, modules: dict[str, torch.nn.Module], part: str, name: str) -> tuple[str, ...]:
+    names = denoiser_names(pipeline) if part == DENOISER else component_names(pipeline, part)
+    if not names:
         hint = did_you_mean(part, modules)
         msg = (
             f"{name}(target=...) must name a module of the pipeline, got: {part!r}{hint}; it has: {', '.join(modules)}"
         )
         raise RecipeError(msg)
-    return modules[part]
+    return names

@@ -2,32 +2,46 @@
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
+import torch._dynamo.config as dynamo_config
 import torch._dynamo.eval_frame as dynamo_eval_frame
+import torch._dynamo.exc as dynamo_exc
 import torch._dynamo.utils as dynamo_utils
 from torch import nn
+from torch._dynamo import convert_frame, output_graph, symbolic_convert
+from torch.testing import _comparison
 
 from pytest_diffopt import _torch_private as private
 
 MOVED = f"torch {torch.__version__} has no {{}} any more: mend pytest_diffopt/_torch_private.py"
 #: What the compile log reads of each account that Dynamo keeps of a frame.
 METRICS = {
+    "aotautograd_local_cache_hit_count",
+    "aotautograd_local_cache_miss_count",
     "co_filename",
-    "co_firstlineno",
-    "co_name",
-    "compile_id",
+    "cudagraph_skip_reason",
     "duration_us",
-    "fail_reason",
-    "fail_user_frame_filename",
-    "fail_user_frame_lineno",
     "graph_op_count",
     "guard_count",
     "has_guarded_code",
+    "inductor_fx_local_cache_hit_count",
+    "inductor_fx_local_cache_miss_count",
+    "inductor_fx_remote_cache_hit_count",
+    "inductor_fx_remote_cache_miss_count",
     "recompile_reason",
 }
+#: The arguments of torch's functions that are read by name or by place.
+ARGUMENTS = [
+    (convert_frame._compile, ["code", "globals", "locals", "builtins", "closure"]),
+    (convert_frame._compile, ["compile_id", "skip"]),
+    (symbolic_convert.InstructionTranslatorBase.log_graph_break, ["self", "code_options", "reason", "exc"]),
+    (output_graph.OutputGraph.call_user_compiler, ["self", "gm", "example_inputs"]),
+    (dynamo_exc.Unsupported.__init__, ["msg", "gb_type", "real_stack"]),
+]
 
 
 def plus_one(x: torch.Tensor) -> torch.Tensor:
@@ -38,6 +52,11 @@ def plus_one(x: torch.Tensor) -> torch.Tensor:
 def read(x: torch.Tensor) -> torch.Tensor:
     """Break the graph."""
     return x + x.sum().item()
+
+
+def times(x: torch.Tensor, factor: int) -> torch.Tensor:
+    """Compile to one graph."""
+    return x * factor
 
 
 @pytest.fixture(autouse=True)
@@ -52,11 +71,18 @@ def _forget_compiled_code() -> Iterator[None]:
     ("module", "name"),
     [
         (dynamo_eval_frame, "_debug_get_cache_entry_list"),
-        (dynamo_utils, "get_compilation_metrics"),
-        (dynamo_utils, "graph_break_reasons"),
+        (dynamo_eval_frame, "_stance"),
         (dynamo_utils, "_compilation_metrics"),
-        (dynamo_utils, "set_compilation_metrics_limit"),
-        (dynamo_utils, "DEFAULT_COMPILATION_METRICS_LIMIT"),
+        (dynamo_utils, "counters"),
+        (dynamo_config, "disable"),
+        (dynamo_exc, "Unsupported"),
+        (dynamo_exc, "FailOnRecompileLimitHit"),
+        (dynamo_exc, "InvalidBackend"),
+        (dynamo_exc, "BackendCompilerFailed"),
+        (convert_frame, "_compile"),
+        (symbolic_convert.InstructionTranslatorBase, "log_graph_break"),
+        (output_graph.OutputGraph, "call_user_compiler"),
+        (_comparison, "default_tolerances"),
     ],
 )
 def test_every_private_name_is_there(module: object, name: str) -> None:
@@ -71,13 +97,111 @@ def test_dynamos_account_of_a_frame_has_every_field_that_is_read() -> None:
     assert METRICS - fields == set(), MOVED.format(", ".join(sorted(METRICS - fields)))
 
 
-def test_dynamos_reason_of_a_break_has_every_field_that_is_read() -> None:
-    """Its text, and the user's stack at the break."""
-    torch.compile(read, backend="eager")(torch.ones(2))
-    reason = private.graph_break_reasons()[-1]
+@pytest.mark.parametrize(("function", "names"), ARGUMENTS)
+def test_functions_that_are_watched_take_the_arguments_that_are_read(
+    function: Callable[..., object], names: list[str]
+) -> None:
+    """In this order; one that was renamed would otherwise be met in the middle of somebody's test."""
+    parameters = list(inspect.signature(function).parameters)
 
-    assert isinstance(reason.reason, str)
-    assert [frame.name for frame in reason.user_stack] == ["read"]
+    assert [name for name in parameters if name in names] == names, MOVED.format(
+        f"argument of {function.__qualname__} among {', '.join(names)}"
+    )
+
+
+def test_the_first_five_arguments_of_a_compilation_are_passed_by_place() -> None:
+    """The watcher takes them so."""
+    first = list(inspect.signature(convert_frame._compile).parameters)[:5]
+
+    assert first == ["code", "globals", "locals", "builtins", "closure"], MOVED.format("_compile as it was")
+
+
+def watched(function: Callable[..., object], *args: object, **options: Any) -> list[private.Compilation]:
+    """Compile and call; return what was told."""
+    found: list[private.Compilation] = []
+    with private.compilations_watched(found.append):
+        torch.compile(function, backend="eager", **options)(*args)
+    return found
+
+
+def test_each_compilation_is_told_with_its_code_and_account() -> None:
+    """The account is torch's own of this very compilation."""
+    (found,) = watched(plus_one, torch.ones(2))
+
+    assert found.code is plus_one.__code__
+    assert found.compile_id == "0/0"
+    assert (found.metrics.co_name, found.metrics.graph_op_count) == ("plus_one", 1)
+    assert (found.breaks, found.reads, found.hit_limit) == ([], [], False)
+
+
+def test_a_break_is_told_with_its_text_and_the_users_stack() -> None:
+    """What a person would mend is its innermost line."""
+    (found,) = watched(read, torch.ones(2))[0].breaks
+
+    assert found.message.startswith("Unsupported Tensor.item() call")
+    assert [(line.path, line.function) for line in found.stack] == [(__file__, "read")]
+    assert not found.gave_up
+
+
+def test_a_read_that_is_captured_is_told() -> None:
+    """With the line, which the graph's nodes keep."""
+    (found,) = watched(read, torch.ones(2), fullgraph=True)[0].reads
+
+    assert found.message == "the graph holds .item()"
+    assert [(line.path, line.function) for line in found.stack] == [(__file__, "read")]
+
+
+def test_the_source_of_a_guard_can_be_asked_for_while_it_is_compiled() -> None:
+    """And only then; a source that is not there is an error."""
+    values: list[object] = []
+
+    def tell(found: private.Compilation) -> None:
+        values.append(found.value_of("factor"))
+        with pytest.raises(NameError):
+            found.value_of("nothing")
+
+    with private.compilations_watched(tell):
+        torch.compile(times, backend="eager")(torch.ones(2), 3)
+
+    assert values == [3]
+
+
+@pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
+def test_a_variable_that_switches_compilation_off_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Nothing does without it."""
+    before = private.compile_switched_off()
+    monkeypatch.setenv(name, "1")
+
+    assert (before, private.compile_switched_off()) == ("", f"{name}=1 is set")
+
+
+def test_a_setting_or_a_stance_that_switches_compilation_off_is_found() -> None:
+    """Whoever set it."""
+    with dynamo_config.patch(disable=True):
+        setting = private.compile_switched_off()
+    with torch.compiler.set_stance("force_eager"):
+        stance = private.compile_switched_off()
+
+    assert setting == "torch._dynamo.config.disable is True"
+    assert stance == "torch.compiler.set_stance('force_eager') is in force"
+
+
+def test_tolerances_are_those_of_torch_testing() -> None:
+    """Relative first; whole numbers must be equal."""
+    assert private.tolerances(torch.bfloat16) == (1.6e-2, 1e-5)
+    assert private.tolerances(torch.int64) == (0.0, 0.0)
+
+
+def test_something_else_answers_for_a_compiled_module_within_the_block() -> None:
+    """It is given both calls; afterwards the compiled one answers again."""
+    module = nn.Linear(1, 1)
+    module.compile(backend="eager")
+    compiled = module._compiled_call_impl
+    with private.call_replaced(module, lambda compiled, eager: lambda: (compiled, eager)):
+        answer = module()
+
+    assert answer == (compiled, module._call_impl)
+    assert module._compiled_call_impl is compiled
 
 
 def test_compiled_versions_of_a_function_are_counted() -> None:
@@ -106,23 +230,6 @@ def test_a_module_that_was_compiled_in_place_is_told_apart() -> None:
     module.compile(backend="eager")
 
     assert (before, private.is_compiled_module(module)) == (False, True)
-
-
-def test_each_compilation_is_accounted_for() -> None:
-    """The newest last."""
-    torch.compile(plus_one, backend="eager")(torch.ones(2))
-
-    assert private.compilation_metrics()[-1].co_name == "plus_one"
-
-
-def test_every_compilation_is_kept_and_then_the_limit_is_back() -> None:
-    """Also after a failure in the block."""
-    before = dynamo_utils._compilation_metrics.maxlen
-
-    with pytest.raises(RuntimeError, match="planted at 100000"), private.every_compilation_kept():
-        fail(f"planted at {dynamo_utils._compilation_metrics.maxlen}")
-
-    assert dynamo_utils._compilation_metrics.maxlen == before
 
 
 def test_handlers_of_strangers_are_off_the_trace_within_the_block() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import diffusers
 import torch
 
-from pytest_diffopt.guards.compilation import judge_recompiles
+from pytest_diffopt.guards.recompiles import judge_recompiles
 from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.probes.compilation import CompileLog, watch_recompiles
 from pytest_diffopt.records import Device, Subject

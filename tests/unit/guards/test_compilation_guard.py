@@ -1,54 +1,37 @@
-"""Graph breaks and recompiles beyond what is allowed are red; so is a compilation that never happened."""
+"""Graph breaks: what is red, what is green, and every word of it."""
+
+from dataclasses import replace
 
 import pytest
 
-from pytest_diffopt.code_location import CodeLocation
-from pytest_diffopt.guards.compilation import judge_graph_breaks, judge_recompiles
+from pytest_diffopt.guards.compilation import judge_graph_breaks
+from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
+    BreakKind,
     CompilationRecord,
     CompiledFrame,
+    CompiledModule,
     Concern,
     GraphBreak,
-    RecompileRecord,
-    VariationRecompiles,
 )
+from tests.unit.guards.compile_examples import PRINTS, READS, UNET, frame
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
-FORWARD = CodeLocation(file="diffusers/unet.py", line=40, function="forward", source="def forward(self, x):")
-PRINTS = GraphBreak(
-    where=CodeLocation(file="models/own.py", line=12, function="gate", source="print(x)"),
-    reason="Failed to trace builtin operator `print`",
-    hints=("Remove the print", "Or use fullgraph=False"),
-)
-READS = GraphBreak(where=CodeLocation(file="models/own.py", line=20, function="gate"), reason="Tensor.item()")
+ALLOW_PRINT = AllowedGraphBreaks(where="own.py:gate", break_reason="GB0059", reason="tells the progress")
+ALLOW_READ = AllowedGraphBreaks(where="own.py:gate", break_reason="Tensor.item()", reason="decides once")
+BLOCKS = CompiledModule(name="unet Block", region="Block.forward", instances=4, has_run=True)
 
 
-def frame(*, is_compiled: bool = True, reason: str = "") -> CompiledFrame:
-    """Pretend that `forward` was compiled, or given up."""
-    return CompiledFrame(
-        where=FORWARD,
-        compile_id="0/0",
-        operations=7,
-        guards=3,
-        is_compiled=is_compiled,
-        recompile_reason=reason,
-        compile_ns=1_000_000,
-    )
-
-
-def breaks(*found: GraphBreak, frames: tuple[CompiledFrame, ...] = (frame(),), max_breaks: int = 0) -> Verdict:
-    """Judge a warm-up with these breaks."""
-    record = CompilationRecord(subject=SUBJECT, frames=frames, breaks=found)
-    return judge_graph_breaks(record, max_breaks=max_breaks)
-
-
-def recompiles(
-    *variations: VariationRecompiles, warmup: tuple[CompiledFrame, ...] = (frame(),), max_recompiles: int = 0
+def breaks(
+    *found: GraphBreak,
+    frames: tuple[CompiledFrame, ...] = (frame(),),
+    modules: tuple[CompiledModule, ...] = (),
+    allow: tuple[AllowedGraphBreaks, ...] = (),
 ) -> Verdict:
-    """Judge these varied calls."""
-    record = RecompileRecord(subject=SUBJECT, warmup_frames=warmup, variations=variations)
-    return judge_recompiles(record, max_recompiles=max_recompiles)
+    """Judge a warm-up with these breaks."""
+    record = CompilationRecord(subject=SUBJECT, frames=frames, breaks=found, modules=modules)
+    return judge_graph_breaks(record, allow=allow)
 
 
 def test_one_graph_is_green() -> None:
@@ -59,11 +42,19 @@ def test_one_graph_is_green() -> None:
     assert verdict.concern is Concern.GRAPH_BREAKS
     assert verdict.summary == "0 graph breaks in 1 compiled frame"
     assert verdict.explanation == ()
-    assert verdict.figures == {"graph_breaks": 0, "compiled_frames": 1}
+    assert verdict.figures == {"graph_breaks": 0, "compiled_frames": 1, "operations": 7, "compile_ns": 1_000_000}
+
+
+def test_the_summary_tells_how_often_each_kind_of_module_was_compiled() -> None:
+    """Regional compilation reads as n blocks, 1 compile; what follows a break is no compile of its own."""
+    block = frame(region="Block.forward")
+    verdict = breaks(frames=(block, replace(block, is_resumed=True), frame()), modules=(UNET, BLOCKS))
+
+    assert verdict.summary == ("0 graph breaks in 3 compiled frames; unet: 1 compile; unet Block: 4 blocks, 1 compile")
 
 
 def test_graph_breaks_are_red_with_the_lines_that_broke() -> None:
-    """Each place has its line, its source, Dynamo's reason and hints; the remedy can be pasted."""
+    """Each place has its line, its source, Dynamo's reason, number and hints; the remedy can be pasted."""
     verdict = breaks(PRINTS, READS, frames=(frame(), frame(), frame(is_compiled=False)))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -72,27 +63,77 @@ def test_graph_breaks_are_red_with_the_lines_that_broke() -> None:
         "diffopt: 2 graph breaks (up to 0 allowed)",
         "  models/own.py:12  in gate",
         "    print(x)",
-        "    Failed to trace builtin operator `print`",
+        "    Failed to trace builtin operator  (GB0059)",
         "    hint: Remove the print",
         "    hint: Or use fullgraph=False",
         "  models/own.py:20  in gate",
         "    Tensor.item()",
         f"seen while compiling {SEEN}, 2 frames compiled",
-        "if this is wanted: max_graph_breaks=2",
+        'if this is wanted: allow_graph_breaks=[AllowedGraphBreaks(where="own.py:gate", '
+        'break_reason="Failed to trace builtin operator", reason="..."), '
+        'AllowedGraphBreaks(where="own.py:gate", break_reason="Tensor.item()", reason="...")]',
     )
-    assert verdict.figures == {"graph_breaks": 2, "compiled_frames": 2}
 
 
-@pytest.mark.parametrize(("max_breaks", "outcome"), [(0, Outcome.REGRESSED), (1, Outcome.PASSED), (2, Outcome.PASSED)])
-def test_accepted_breaks_stay_green_up_to_their_number(max_breaks: int, outcome: Outcome) -> None:
-    """Who accepts n breaks is told of n + 1."""
-    assert breaks(PRINTS, max_breaks=max_breaks).outcome is outcome
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (
+            BreakKind.GAVE_UP_THE_FUNCTION,
+            "    the whole function runs uncompiled: Dynamo cannot go on after this line",
+        ),
+        (
+            BreakKind.READ_IN_THE_GRAPH,
+            "    fullgraph=True lets the graph hold it, and the CPU waits for the GPU all the same",
+        ),
+    ],
+)
+def test_what_became_of_a_break_is_told(kind: BreakKind, words: str) -> None:
+    """A function that is lost as a whole, and a read that the graph holds, are told apart from a cut."""
+    assert words in breaks(replace(READS, kind=kind)).explanation
+
+
+def test_allowed_breaks_are_green_and_the_next_one_is_red() -> None:
+    """An allowance covers its function and its reason, and nothing else."""
+    assert breaks(PRINTS, allow=(ALLOW_PRINT,)).outcome is Outcome.PASSED
+    assert breaks(PRINTS, READS, allow=(ALLOW_PRINT, ALLOW_READ)).outcome is Outcome.PASSED
+
+    verdict = breaks(PRINTS, READS, allow=(ALLOW_PRINT,))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation[:3] == (
+        "diffopt: 1 graph break (up to 0 allowed)",
+        "  models/own.py:20  in gate",
+        "    Tensor.item()",
+    )
+
+
+def test_one_break_more_than_allowed_shows_all_of_its_kind() -> None:
+    """Which of them is the new one cannot be told."""
+    other = replace(PRINTS, where=replace(PRINTS.where, line=30))
+    verdict = breaks(PRINTS, other, allow=(ALLOW_PRINT,))
+
+    assert verdict.explanation[0] == "diffopt: 2 graph breaks (up to 1 allowed)"
+    assert verdict.explanation[-1].endswith('break_reason="Failed to trace builtin operator", lines=2, reason="...")]')
+
+
+def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
+    """With the reason that was given for it."""
+    verdict = breaks(allow=(ALLOW_PRINT,))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: 1 allowance for graph breaks no longer needed",
+        "  own.py:gate (GB0059): 0 times (up to 1 allowed), because: tells the progress",
+        f"seen while compiling {SEEN}, 1 frame compiled",
+        "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen",
+    )
 
 
 def test_a_break_that_ended_the_call_is_red_whatever_is_allowed() -> None:
     """`fullgraph=True` made an error of it, so nothing after it was seen, and no allowance makes that green."""
     record = CompilationRecord(subject=SUBJECT, frames=(), breaks=(PRINTS,), ended_by_fullgraph=True)
-    verdict = judge_graph_breaks(record, max_breaks=9)
+    verdict = judge_graph_breaks(record, allow=(ALLOW_PRINT,))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation[0] == "diffopt: 1 graph break (up to 0 allowed)"
@@ -109,6 +150,33 @@ def test_a_break_alone_proves_that_something_was_tried() -> None:
     assert verdict.explanation[-2] == f"seen while compiling {SEEN}, 0 frames compiled"
 
 
+def test_a_module_that_was_compiled_and_never_called_is_red() -> None:
+    """Its graph was never looked at, and nobody gets what compiling it was for."""
+    decode = CompiledModule(name="vae.decode", region="VAE.decode", instances=1, has_run=False)
+    verdict = breaks(modules=(UNET, decode))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: 1 module compiled and never called",
+        "  vae.decode  (VAE.decode)",
+        f"seen while compiling {SEEN}, 1 frame compiled",
+        "let the call reach it, or compile it no more",
+    )
+
+
+def test_a_function_that_was_compiled_too_often_is_red() -> None:
+    """Dynamo leaves it to Python from then on, which looks like one graph and is none."""
+    verdict = breaks(frames=(frame(), frame(is_compiled=False, hit_limit=True)))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: 1 function compiled too often",
+        "  UNet.forward  diffusers/unet.py:40: compiled so often that Dynamo gave it up; it runs uncompiled",
+        f"seen while compiling {SEEN}, 1 frame compiled",
+        "assert_no_recompiles names the guards that fail",
+    )
+
+
 def test_nothing_compiled_has_no_graph_break_and_is_red() -> None:
     """A pipeline that was never compiled must not look as if it compiled to one graph."""
     verdict = breaks(frames=())
@@ -116,74 +184,6 @@ def test_nothing_compiled_has_no_graph_break_and_is_red() -> None:
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.concern is Concern.GRAPH_BREAKS
     assert verdict.summary == "nothing compiled"
-    assert verdict.explanation == (
-        "diffopt: nothing was compiled, so nothing was checked",
-        "  watched since its first assertion, or since the optimized_pipeline fixture began to build it",
-        f"seen in {SEEN}",
-        "add compile to the recipe, or take this assertion out of the test",
-    )
-
-
-def test_varied_calls_that_compile_nothing_are_green() -> None:
-    """Compiled once, at warm-up, and never again."""
-    verdict = recompiles(
-        VariationRecompiles(variation="another seed", frames=()), VariationRecompiles(variation="call 2", frames=())
-    )
-
-    assert verdict.outcome is Outcome.PASSED
-    assert verdict.concern is Concern.RECOMPILES
-    assert verdict.summary == "0 recompiles in 2 varied calls"
-    assert verdict.explanation == ()
-    assert verdict.figures == {"recompiles": 0, "calls": 2}
-
-
-def test_a_recompile_is_red_with_the_call_and_the_guard_that_failed() -> None:
-    """Which variation, which function, which guard; a first compilation after warm-up says that it is one."""
-    verdict = recompiles(
-        VariationRecompiles(variation="guidance_scale=7.5", frames=(frame(reason="guidance == 5.0"),)),
-        VariationRecompiles(variation="another seed", frames=(frame(),)),
-    )
-
-    assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.summary == "2 recompiles in 2 varied calls"
-    assert verdict.explanation == (
-        "diffopt: 2 recompiles after warm-up (up to 0 allowed)",
-        "  guidance_scale=7.5: forward  diffusers/unet.py:40",
-        "    guidance == 5.0",
-        "  another seed: forward  diffusers/unet.py:40",
-        "    compiled for the first time, after warm-up",
-        f"seen in 2 varied calls of {SEEN}",
-        "mark what varies as dynamic, pass it as a tensor, or if this is wanted: max_recompiles=2",
-    )
-
-
-def test_a_reason_of_several_lines_stays_under_its_call() -> None:
-    """Dynamo adds the stack of the line that needed the guard; every line is indented, and no column is padded."""
-    reason = '0/0: n == 2.0                  # return x * n\nUser stack trace:\n  File "own.py", line 3, in size\n'
-    verdict = recompiles(VariationRecompiles(variation="call 1", frames=(frame(reason=reason),)))
-
-    assert verdict.explanation[1:5] == (
-        "  call 1: forward  diffusers/unet.py:40",
-        "    0/0: n == 2.0  # return x * n",
-        "    User stack trace:",
-        '      File "own.py", line 3, in size',
-    )
-
-
-@pytest.mark.parametrize(("limit", "outcome"), [(0, Outcome.REGRESSED), (1, Outcome.PASSED)])
-def test_accepted_recompiles_stay_green_up_to_their_number(limit: int, outcome: Outcome) -> None:
-    """A new resolution may compile once when somebody says so."""
-    verdict = recompiles(VariationRecompiles(variation="512 px", frames=(frame(),)), max_recompiles=limit)
-
-    assert verdict.outcome is outcome
-
-
-def test_frames_that_were_only_given_up_count_as_nothing_compiled() -> None:
-    """A warm-up that left no compiled code cannot recompile, which proves nothing."""
-    verdict = recompiles(VariationRecompiles(variation="call 1", frames=()), warmup=(frame(is_compiled=False),))
-
-    assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.concern is Concern.RECOMPILES
     assert verdict.explanation == (
         "diffopt: nothing was compiled, so nothing was checked",
         "  watched since its first assertion, or since the optimized_pipeline fixture began to build it",

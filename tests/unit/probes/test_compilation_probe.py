@@ -1,17 +1,26 @@
 """What Dynamo compiled, where it left the graph and why it compiled again, seen while it happens."""
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 import torch
-import torch._dynamo.utils
+import torch._dynamo.convert_frame
 from torch import nn
 
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.probes.compilation import CompileLog, watch_recompiles, watch_warmup
-from pytest_diffopt.records import CompilationRecord, CompiledFrame, GraphBreak, Subject
+from pytest_diffopt.records import (
+    BreakKind,
+    CacheAnswer,
+    CompilationRecord,
+    CompiledFrame,
+    GraphBreak,
+    GuardKind,
+    Subject,
+)
 
 SUBJECT = Subject(pipeline="sdxl")
 FILE = "tests/unit/probes/test_compilation_probe.py"
@@ -52,9 +61,56 @@ def calls_prints(x: torch.Tensor) -> torch.Tensor:
     return prints(x) * 3
 
 
+def reads_in_a_loop(x: torch.Tensor) -> torch.Tensor:
+    """Break the graph where Dynamo cannot go on."""
+    for _ in range(2):
+        x = x * x.sum().item()
+    return x
+
+
+def calls_reads(x: torch.Tensor) -> torch.dtype:
+    """Ask for a value on the way to something that is no tensor."""
+    return torch.tensor(x.sum().item()).dtype
+
+
+def converts(x: torch.Tensor) -> torch.Tensor:
+    """Hold a bound method of a tensor on the stack while a nested call breaks."""
+    return torch.relu(x).to(calls_reads(x)) + 1
+
+
+def loops_twice(x: torch.Tensor) -> torch.Tensor:
+    """Call a function that Dynamo gives up, twice."""
+    y = reads_in_a_loop(x + 1) * 2
+    return reads_in_a_loop(y + 1) * 2
+
+
+def branches_when_asked(x: torch.Tensor, *, flag: bool) -> torch.Tensor:
+    """Break the graph at a branch on data, for some calls."""
+    return branches(x) if flag else x
+
+
 def scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
     """Compile once for each factor."""
     return x * factor
+
+
+def through(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a method, as diffusers wraps many."""
+
+    @functools.wraps(method)
+    def wrapper(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        return method(self, *args, **kwargs)
+
+    return wrapper
+
+
+class Decorated(nn.Module):
+    """A module whose forward is wrapped."""
+
+    @through
+    def forward(self, x: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        """Scale."""
+        return x * scale
 
 
 class Module(nn.Module):
@@ -115,7 +171,13 @@ def test_a_function_that_compiles_to_one_graph(log: CompileLog, backend: str) ->
     assert record.breaks == ()
     assert (str(frame.where), frame.where.function) == (f"{FILE}:{line_of(clean, 'def clean')}", "clean")
     assert frame.where.source == "def clean(x: torch.Tensor) -> torch.Tensor:"
-    assert (frame.compile_id, frame.operations, frame.is_compiled, frame.recompile_reason) == ("0/0", 2, True, "")
+    assert (frame.region, frame.compile_id, frame.operations, frame.is_compiled) == ("clean", "0/0", 2, True)
+    assert (frame.failed_guard, frame.is_resumed, frame.hit_limit, frame.cache) == (
+        None,
+        False,
+        False,
+        CacheAnswer.NOT_ASKED,
+    )
     assert frame.guards > 0
     assert frame.compile_ns > 0
 
@@ -125,7 +187,8 @@ def test_a_function_that_compiles_to_one_graph(log: CompileLog, backend: str) ->
     [
         (prints, "print(", "Failed to trace builtin operator"),
         (reads, "return x * x.sum().item()", "Unsupported Tensor.item() call with capture_scalar_outputs=False"),
-        (branches, "if x.sum() > 0:", "the code branches on a tensor's value"),
+        (branches, "if x.sum() > 0:", "Data-dependent branching"),
+        (reads_in_a_loop, "x = x * x.sum().item()", "Unsupported Tensor.item() call with capture_scalar_outputs=False"),
     ],
 )
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
@@ -139,6 +202,7 @@ def test_a_graph_break_is_seen_with_its_line_and_reason(
     assert found.where.function == function.__name__
     assert found.where.source.startswith(source)
     assert found.reason == reason
+    assert found.code.startswith("GB0")
 
 
 def test_dynamos_hints_come_along(log: CompileLog) -> None:
@@ -164,13 +228,51 @@ def test_a_break_inside_a_module_points_at_the_inner_line(log: CompileLog) -> No
     assert str(found.where) == f"{FILE}:{line_of(reads, '.item()')}"
 
 
+def test_a_function_that_dynamo_gives_up_says_so(log: CompileLog) -> None:
+    """A break in a loop loses the whole function; a break elsewhere only cuts it."""
+    assert the_break(compiling(log, reads_in_a_loop, X)).kind is BreakKind.GAVE_UP_THE_FUNCTION
+    assert the_break(compiling(log, reads, X)).kind is BreakKind.LEFT_THE_GRAPH
+
+
+@pytest.mark.parametrize("function", [converts, loops_twice])
+def test_a_caller_that_only_suffers_from_a_break_is_no_second_one(
+    log: CompileLog, function: Callable[..., Any]
+) -> None:
+    """Dynamo tells the callers of a function that broke as breaks of their own."""
+    found = the_break(compiling(log, function, X))
+
+    assert found.where.function in {"calls_reads", "reads_in_a_loop"}
+    assert found.reason == "Unsupported Tensor.item() call with capture_scalar_outputs=False"
+
+
+def test_a_read_that_fullgraph_captures_is_seen_in_the_graph(log: CompileLog) -> None:
+    """Nothing leaves the graph, and the CPU waits all the same."""
+    start = log.mark()
+    torch.compile(reads, backend="eager", fullgraph=True)(X)
+    found = the_break(log.since(start, SUBJECT))
+
+    assert found.kind is BreakKind.READ_IN_THE_GRAPH
+    assert str(found.where) == f"{FILE}:{line_of(reads, '.item()')}"
+    assert found.reason == "the graph holds .item()"
+
+
+def test_a_wrapper_is_called_by_what_it_wraps(log: CompileLog) -> None:
+    """A person knows `Decorated.forward`, not the decorator's `wrapper`."""
+    start = log.mark()
+    torch.compile(Decorated(), backend="eager")(X)
+    frame = the_frame(log.since(start, SUBJECT))
+
+    assert frame.region == "Decorated.forward"
+    assert str(frame.where) == f"{FILE}:{line_of(Decorated, '@through')}"
+
+
 def test_the_parts_of_a_broken_function_are_frames(log: CompileLog) -> None:
     """What runs before the break, and what resumes after it."""
     record = compiling(log, prints, X)
 
     assert [frame.is_compiled for frame in record.frames] == [True, True]
-    assert record.frames[0].where.function == "prints"
-    assert record.frames[1].where.function.startswith("torch_dynamo_resume_in_prints_at_")
+    assert [frame.where.function for frame in record.frames] == ["prints", "prints"]
+    assert [frame.is_resumed for frame in record.frames] == [False, True]
 
 
 def test_a_recompile_has_the_guard_that_failed(log: CompileLog) -> None:
@@ -184,7 +286,13 @@ def test_a_recompile_has_the_guard_that_failed(log: CompileLog) -> None:
     compiled(X, 4.0)
 
     assert frame.compile_id == "0/1"
-    assert frame.recompile_reason.startswith("0/0: factor == 2.0")
+    assert frame.failed_guard is not None
+    assert (frame.failed_guard.source, frame.failed_guard.old, frame.failed_guard.new) == (
+        "factor",
+        "float 2.0",
+        "float 3.0",
+    )
+    assert str(frame.failed_guard.where) == f"{FILE}:{line_of(scaled, 'return x * factor')}"
     assert log.since(start, SUBJECT).frames == ()
 
 
@@ -195,9 +303,11 @@ def test_another_rank_is_the_reason_of_a_recompile(log: CompileLog) -> None:
     start = log.mark()
     compiled(torch.ones(3, 2))
 
-    assert the_frame(log.since(start, SUBJECT)).recompile_reason == (
-        "0/0: tensor 'x' rank mismatch. expected 1, actual 2"
-    )
+    failed = the_frame(log.since(start, SUBJECT)).failed_guard
+
+    assert failed is not None
+    assert failed.kind is GuardKind.SHAPE
+    assert failed.text == "tensor 'x' rank mismatch. expected 1, actual 2"
 
 
 def test_a_position_separates_before_from_after(log: CompileLog) -> None:
@@ -237,16 +347,35 @@ def test_what_was_compiled_before_the_log_was_opened_is_not_its_own() -> None:
     assert [frame.where.function for frame in everything.frames] == ["doubled"]
 
 
-def test_dynamos_own_limit_holds_again_when_the_log_is_closed() -> None:
-    """The log raises how many frames Dynamo remembers, and only while it is open."""
-    before = torch._dynamo.utils._compilation_metrics.maxlen
-    with CompileLog():
-        during = torch._dynamo.utils._compilation_metrics.maxlen
+def test_a_function_that_is_compiled_too_often_is_seen_being_given_up(log: CompileLog) -> None:
+    """Dynamo only warns; from then on the function runs uncompiled."""
+    compiled = torch.compile(scaled, backend="eager", dynamic=False)
+    start = log.mark()
+    with torch._dynamo.config.patch(recompile_limit=2):
+        for factor in range(4):
+            compiled(X, factor)
+    frames = log.since(start, SUBJECT).frames
 
-    assert before is not None
-    assert during is not None
-    assert during > before
-    assert torch._dynamo.utils._compilation_metrics.maxlen == before
+    assert [frame.is_compiled for frame in frames] == [True, True, False]
+    assert [frame.hit_limit for frame in frames] == [False, False, True]
+
+
+def test_two_logs_see_the_same_and_torch_is_as_it_was_afterwards() -> None:
+    """A session inside a session, as pytester runs them; the order in which they close does not matter."""
+    before = torch._dynamo.convert_frame._compile
+    first, second = CompileLog(), CompileLog()
+    first.__enter__()
+    second.__enter__()
+    starts = first.mark(), second.mark()
+    torch.compile(clean, backend="eager")(X)
+    first.__exit__()
+    torch.compile(doubled, backend="eager")(X)
+    second.__exit__()
+    torch.compile(prints, backend="eager")(X)
+
+    assert [frame.region for frame in first.since(starts[0], SUBJECT).frames] == ["clean"]
+    assert [frame.region for frame in second.since(starts[1], SUBJECT).frames] == ["clean", "doubled"]
+    assert torch._dynamo.convert_frame._compile is before
 
 
 def test_warming_up_shows_what_an_earlier_call_compiled_too(log: CompileLog) -> None:
@@ -288,3 +417,58 @@ def test_a_varied_call_is_called_by_its_label(log: CompileLog) -> None:
     calls = [Inputs({"x": X}, label="plain"), Inputs({"x": torch.ones(3, 3)}, label="3 x 3")]
 
     assert varied(log, doubled, *calls) == [("plain", []), ("3 x 3", ["doubled"])]
+
+
+def test_after_warm_up_another_first_compilation_is_no_recompile(log: CompileLog) -> None:
+    """Another pipeline's end resets Dynamo; what the next call compiles for the first time is no fault of it."""
+    compiled = torch.compile(scaled, backend="eager")
+    start = log.mark()
+    compiled(X, 2.0)
+    warm = log.mark()
+    torch._dynamo.reset()
+
+    def call(inputs: Mapping[str, Any]) -> object:
+        return compiled(**inputs)
+
+    record = watch_recompiles(log, call, [{"x": X, "factor": 2.0}], start=start, warm=warm, subject=SUBJECT)
+
+    assert [(one.variation, one.frames) for one in record.variations] == [("call 1", ())]
+    assert len(record.warmup_frames) == 1
+
+
+def test_what_was_compiled_and_is_not_any_more_is_lost(log: CompileLog) -> None:
+    """A module that takes another's place is eager unless somebody compiles it."""
+    target = nn.Sequential(Decorated(), Decorated())
+    target[0].compile(backend="eager")
+
+    def call(inputs: Mapping[str, Any]) -> object:
+        if inputs.get("swap"):
+            target[0] = Decorated()
+        return target(X)
+
+    record = watch_recompiles(log, call, [{}, {"swap": True}], start=log.mark(), subject=SUBJECT, target=target)
+
+    assert record.lost == ("Sequential.0",)
+
+
+def test_a_break_that_fullgraph_makes_an_error_is_a_record(log: CompileLog) -> None:
+    """With torch's own account for those who want it; any other error passes."""
+    compiled = torch.compile(branches, backend="eager", fullgraph=True)
+    record = watch_warmup(log, log.mark(), lambda: compiled(X), SUBJECT)
+
+    assert record.ended_by_fullgraph
+    assert the_break(record).reason == "Data-dependent branching"
+    assert record.torch_traceback.startswith("Traceback (most recent call last)")
+    with pytest.raises(ZeroDivisionError):
+        watch_warmup(log, log.mark(), lambda: 1 // 0, SUBJECT)
+
+
+def test_a_varied_call_that_fullgraph_ends_is_the_last(log: CompileLog) -> None:
+    """The calls after it are not made: what they do depends on a pipeline that failed."""
+    compiled = torch.compile(branches_when_asked, backend="eager", fullgraph=True)
+    calls = [{"x": X, "flag": False}, {"x": X, "flag": True}, {"x": X, "flag": False}]
+    record = watch_recompiles(log, lambda inputs: compiled(**inputs), calls, start=log.mark(), subject=SUBJECT)
+
+    assert [one.variation for one in record.variations] == ["call 1", "call 2"]
+    assert [found.reason for found in record.breaks] == ["Data-dependent branching"]
+    assert record.torch_traceback

@@ -1,0 +1,163 @@
+"""Graph breaks and recompiles that somebody has accepted: by function and by reason, never by number alone."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Protocol, TypeVar
+
+from pytest_diffopt.code_location import CodeLocation
+from pytest_diffopt.guards.explain import allowed, counted
+from pytest_diffopt.records import CompiledFrame, GraphBreak
+
+_Seen_contra = TypeVar("_Seen_contra", contravariant=True)
+_Seen = TypeVar("_Seen")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AllowedGraphBreaks:
+    """Graph breaks that somebody has accepted.
+
+    Attributes:
+        where: the file's name and the function, as a failure prints them: `unet.py:forward`.
+        break_reason: Dynamo's reason, or its number (`GB0059`), as a failure prints them; a part of it is enough.
+        reason: why they are accepted; it is shown when they are gone.
+        lines: in how many lines of the function.
+    """
+
+    where: str
+    break_reason: str
+    reason: str
+    lines: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse an allowance that names no function, no break, no number or no reason."""
+        _check(self, where=self.where, cause=self.break_reason, named="break_reason", reason=self.reason)
+        _check_number(self, "lines", self.lines)
+
+    @property
+    def limit(self) -> int:
+        """How many breaks are covered."""
+        return self.lines
+
+    @property
+    def cause(self) -> str:
+        """What is accepted."""
+        return self.break_reason
+
+    def covers(self, seen: GraphBreak) -> bool:
+        """Tell whether a break is in the named function, for the named reason."""
+        return self.where == place_of(seen.where) and (
+            self.break_reason == seen.code or self.break_reason in seen.reason
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AllowedRecompiles:
+    """Recompiles that somebody has accepted.
+
+    Attributes:
+        where: the file's name and the function that is compiled again, as a failure prints them: `unet.py:forward`.
+        guard: what the guard that failed is about (`timestep`), or torch's own words, as a failure prints them.
+        reason: why they are accepted; it is shown when they are gone.
+        times: how often, in all varied calls together.
+    """
+
+    where: str
+    guard: str
+    reason: str
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse an allowance that names no function, no guard, no number or no reason."""
+        _check(self, where=self.where, cause=self.guard, named="guard", reason=self.reason)
+        _check_number(self, "times", self.times)
+
+    @property
+    def limit(self) -> int:
+        """How many recompiles are covered."""
+        return self.times
+
+    @property
+    def cause(self) -> str:
+        """What is accepted."""
+        return self.guard
+
+    def covers(self, seen: CompiledFrame) -> bool:
+        """Tell whether the named function was compiled again because of the named guard."""
+        if self.where != place_of(seen.where) or seen.failed_guard is None:
+            return False
+        return self.guard == seen.failed_guard.source or self.guard in seen.failed_guard.text
+
+
+class Allowance(Protocol[_Seen_contra]):
+    """What both kinds have in common."""
+
+    @property
+    def where(self) -> str:
+        """The file's name and the function."""
+
+    @property
+    def cause(self) -> str:
+        """What is accepted."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+    @property
+    def limit(self) -> int:
+        """How many."""
+
+    def covers(self, seen: _Seen_contra, /) -> bool:
+        """Tell whether this was meant."""
+
+
+def place_of(where: CodeLocation) -> str:
+    """Write a place as allowances name it: `unet.py:forward`."""
+    return f"{PurePath(where.file).name}:{where.function}"
+
+
+def excess(seen: Sequence[_Seen], allow: Sequence[Allowance[_Seen]]) -> list[_Seen]:
+    """Return what no allowance covers; where there is more than one covers, all of it."""
+    owners = [_owner(one, allow) for one in seen]
+    counts = Counter(owner for owner in owners if owner is not None)
+    return [one for one, owner in zip(seen, owners, strict=True) if owner is None or counts[owner] > allow[owner].limit]
+
+
+def exceeded_limit(over: Sequence[_Seen], allow: Sequence[Allowance[_Seen]]) -> int:
+    """Return how many were allowed of what is too much."""
+    return sum(allow[owner].limit for owner in {_owner(one, allow) for one in over} if owner is not None)
+
+
+def unused(seen: Sequence[_Seen], allow: Sequence[Allowance[_Seen]]) -> list[str]:
+    """Tell which allowances cover nothing any more, or less than they grant."""
+    counts = Counter(_owner(one, allow) for one in seen)
+    return [
+        f"{one.where} ({one.cause}): {counted(counts[index], 'time')} {allowed(one.limit)}, because: {one.reason}"
+        for index, one in enumerate(allow)
+        if counts[index] < one.limit
+    ]
+
+
+def _owner(seen: _Seen, allow: Sequence[Allowance[_Seen]]) -> int | None:
+    return next((index for index, one in enumerate(allow) if one.covers(seen)), None)
+
+
+def _check(allowance: object, *, where: str, cause: str, named: str, reason: str) -> None:
+    kind = type(allowance).__name__
+    if where.count(":") != 1 or not all(where.split(":")):
+        msg = f"{kind}(where=...) must be 'file.py:function', got: {where!r}"
+        raise ValueError(msg)
+    if not cause.strip():
+        msg = f"{kind}({named}=...) must say what is accepted in {where}, got: {cause!r}"
+        raise ValueError(msg)
+    if not reason.strip():
+        msg = f"{kind}(reason=...) must say why it is accepted in {where}, got: {reason!r}"
+        raise ValueError(msg)
+
+
+def _check_number(allowance: object, name: str, number: int) -> None:
+    if number < 1:
+        msg = f"{type(allowance).__name__}({name}=...) must be a positive number, got: {number}"
+        raise ValueError(msg)

@@ -1,0 +1,56 @@
+"""Judge how far compiled modules are from their eager twins."""
+
+from pytest_diffopt.guards.explain import allowed, counted, explain, in_columns
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Concern, NumericsRecord, OutputDifference
+
+_SHOWN = 8
+
+
+def judge_numerics(record: NumericsRecord) -> Verdict:
+    """A value that is further from eager than its dtype allows, or a compiled module never called, is a regression."""
+    wrong = [one for one in record.differences if one.problem or one.differing_values]
+    modules = {one.module for one in record.differences}
+    return Verdict(
+        concern=Concern.NUMERICS,
+        outcome=Outcome.REGRESSED if wrong or record.silent else Outcome.PASSED,
+        subject=record.subject,
+        summary=f"{counted(len(modules), 'compiled module')}, {_summary(record)}",
+        explanation=_explanation(record, wrong) if wrong or record.silent else (),
+        figures={"max_error": max((one.max_error for one in record.differences), default=0.0)},
+    )
+
+
+def _explanation(record: NumericsRecord, wrong: list[OutputDifference]) -> tuple[str, ...]:
+    wrong = sorted(wrong, key=lambda one: (not one.problem, -one.max_relative_error))
+    silent = [f"{name} was never called, so nothing of it was compared" for name in record.silent]
+    left_out = len(wrong) - _SHOWN
+    more = [f"and {counted(left_out, 'output')} more"] if left_out > 0 else []
+    headline = (
+        f"{counted(len(wrong), 'output')} of compiled modules not what the same modules give uncompiled"
+        if wrong
+        else f"{counted(len(silent), 'compiled module')} not called"
+    )
+    return explain(
+        headline,
+        [*in_columns((one.module + one.output, _facts(one)) for one in wrong[:_SHOWN]), *more, *silent],
+        seen=f"beside eager on the same inputs, {record.subject}",
+        remedy="if this is wanted: rtol=..., atol=..." if wrong else "let the call reach it, or compile it no more",
+    )
+
+
+def _facts(one: OutputDifference) -> str:
+    if one.problem:
+        return one.problem
+    tolerance = f"{one.absolute_tolerance:.3g} + {one.relative_tolerance:.3g} x the largest value"
+    return (
+        f"{one.dtype}, {one.differing_values} of {counted(one.values, 'value')} too far off, largest error "
+        f"{one.max_error:.3g}, {one.max_relative_error:.3g} x the largest value {allowed(tolerance)}"
+    )
+
+
+def _summary(record: NumericsRecord) -> str:
+    worst = max(record.differences, key=lambda one: one.max_error, default=None)
+    if worst is None or not worst.max_error:
+        return "equal values"
+    return f"largest error {worst.max_error:.3g} ({worst.dtype}, {worst.module}{worst.output})"

@@ -1,0 +1,127 @@
+"""Variations of a call that keywords alone do not make: another scheduler, another LoRA scale, other shapes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_diffopt.errors import PipelineError, did_you_mean
+from pytest_diffopt.pipelines.inputs import PipelineChange, PipelineInputs
+
+_LORA_SCALES = (1.0, 0.5)
+
+
+def with_changes(variations: Sequence[PipelineInputs]) -> Sequence[PipelineInputs]:
+    """Return these calls and the plain one with another scheduler; none of them gives a model another shape.
+
+    Args:
+        variations: calls that differ in their keywords, the plain one first.
+    """
+    return (*variations, variations[0].within("another scheduler", another_scheduler()))
+
+
+def shape_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
+    """Return the calls that give a model inputs of another shape: guidance off, a larger batch, another resolution.
+
+    Args:
+        plain: the plain call; what it does not have is not varied.
+    """
+    shapes: dict[str, Mapping[str, Any]] = {}
+    guidance = plain.get("guidance_scale")
+    if isinstance(guidance, float) and guidance > 1:
+        shapes["without guidance"] = {"guidance_scale": 1.0}
+    if isinstance(plain.get("prompt"), str):
+        shapes["two pictures"] = {"num_images_per_prompt": 2}
+    if isinstance(plain.get("height"), int):
+        height = plain["height"] * 3 // 2
+        shapes[f"height={height}"] = {"height": height}
+    return (plain, *(plain.reshaped(label, **changes) for label, changes in shapes.items()))
+
+
+def lora_variations(plain: PipelineInputs, adapter: str = "default_0") -> Sequence[PipelineInputs]:
+    """Return calls that differ in the scale of a LoRA that is loaded.
+
+    Args:
+        plain: the plain call.
+        adapter: the LoRA's name.
+    """
+    return tuple(plain.within(f"LoRA scale {scale}", lora_scaled(scale, adapter=adapter)) for scale in _LORA_SCALES)
+
+
+def another_scheduler(class_name: str | None = None) -> PipelineChange:
+    """Make a change that gives the pipeline another scheduler.
+
+    Args:
+        class_name: which; by default the first compatible one whose timesteps are of the same dtype: a model compiled
+            for whole numbers is compiled again for fractions.
+    """
+
+    @contextmanager
+    def changed(pipeline: Any) -> Iterator[None]:
+        original = pipeline.scheduler
+        pipeline.scheduler = _named(original, class_name) if class_name else _like(original)
+        try:
+            yield
+        finally:
+            pipeline.scheduler = original
+
+    return changed
+
+
+def lora_scaled(scale: float, *, adapter: str = "default_0") -> PipelineChange:
+    """Make a change that sets the scale of a LoRA.
+
+    Args:
+        scale: how strong it is.
+        adapter: its name.
+    """
+
+    @contextmanager
+    def changed(pipeline: Any) -> Iterator[None]:
+        if not hasattr(pipeline, "set_adapters"):
+            msg = f"a LoRA's scale needs a pipeline that can load one, got: {type(pipeline).__name__}"
+            raise PipelineError(msg)
+        active = pipeline.get_active_adapters()
+        if adapter not in active:
+            known = ", ".join(active) or "none"
+            msg = f"no LoRA {adapter!r} is active{did_you_mean(adapter, active)}; active: {known}"
+            raise PipelineError(msg)
+        pipeline.set_adapters(adapter, scale)
+        try:
+            yield
+        finally:
+            pipeline.set_adapters(adapter, 1.0)
+
+    return changed
+
+
+def _named(scheduler: Any, class_name: str) -> Any:
+    import diffusers  # noqa: PLC0415 - slow to import
+
+    if not hasattr(diffusers, class_name):
+        names = [one.__name__ for one in scheduler.compatibles]
+        msg = f"diffusers has no scheduler {class_name!r}{did_you_mean(class_name, names)}"
+        raise PipelineError(msg)
+    return getattr(diffusers, class_name).from_config(scheduler.config)
+
+
+def _like(scheduler: Any) -> Any:
+    """Return another scheduler for the same model; the same one made anew where there is none."""
+    dtype = _timestep_dtype(scheduler)
+    for kind in sorted(scheduler.compatibles, key=lambda one: str(one.__name__)):
+        other = _made(kind, scheduler.config) if kind is not type(scheduler) else None
+        if other is not None and _timestep_dtype(other) == dtype:
+            return other
+    return type(scheduler).from_config(scheduler.config)
+
+
+def _made(kind: Any, config: Any) -> Any | None:
+    try:
+        return kind.from_config(config)
+    except (ImportError, ValueError, TypeError):  # it needs a library that is not here, or a setting that is not
+        return None
+
+
+def _timestep_dtype(scheduler: Any) -> Any:
+    trial = type(scheduler).from_config(scheduler.config)
+    trial.set_timesteps(2)
+    return trial.timesteps.dtype

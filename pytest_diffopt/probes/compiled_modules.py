@@ -1,0 +1,139 @@
+"""What of a pipeline is compiled, whoever compiled it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pytest_diffopt import _torch_private
+from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.records import CompiledModule
+
+_Call = Callable[..., Any]
+#: Makes, from a path, the compiled call and the eager one, what is called in their place.
+Replacement = Callable[[str, _Call, _Call], _Call]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledPart:
+    """One module, method or function that is compiled.
+
+    Attributes:
+        path: where it is in the pipeline (`unet.down_blocks.1`, `vae.decode`).
+        name: what all of its kind are called.
+        function: what a person wrote, decorators and all.
+        replaced: a context in which something else answers for it.
+    """
+
+    path: str
+    name: str
+    function: _Call
+    replaced: Callable[[Replacement], Any]
+
+
+def compiled_parts(target: Any) -> Iterator[CompiledPart]:
+    """Yield everything that is compiled in a pipeline or module; a bare compiled function is its own, only part."""
+    for component, part in modules_of(target).items():
+        for path, module in part.named_modules():
+            yield from _compiled_in_place(component, path, module)
+            yield from _compiled_methods(".".join(filter(None, [component, path])), module)
+    if not isinstance(target, torch.nn.Module) and (original := _torch_private.original_callable(target)):
+        name = getattr(original, "__name__", type(original).__name__)
+        yield CompiledPart(path=name, name=name, function=original, replaced=_nothing_replaced)
+
+
+def compiled_modules(target: Any, regions_seen: set[str]) -> tuple[CompiledModule, ...]:
+    """Return what is compiled, everything of one kind together.
+
+    Args:
+        target: the pipeline.
+        regions_seen: functions that were seen being compiled; only something that runs is.
+    """
+    kinds: dict[str, list[CompiledPart]] = {}
+    for part in compiled_parts(target):
+        kinds.setdefault(part.name, []).append(part)
+    return tuple(
+        CompiledModule(
+            name=name,
+            region=region_of(parts[0].function),
+            instances=len(parts),
+            has_run=any(_has_run(part.function, regions_seen) for part in parts),
+        )
+        for name, parts in kinds.items()
+    )
+
+
+def compiled_names(target: Any) -> tuple[str, ...]:
+    """Return the paths of everything that is compiled."""
+    return tuple(part.path for part in compiled_parts(target))
+
+
+def region_of(function: _Call) -> str:
+    """Return the name of the innermost function that decorators wrap, as the compile log names its region."""
+    name: str = getattr(_layers(function)[-1], "__qualname__", type(function).__name__)
+    return name.replace("<locals>.", "")
+
+
+def _has_run(function: _Call, regions_seen: set[str]) -> bool:
+    """Tell whether a function was compiled: one that nobody calls never is.
+
+    A decorated `forward` is compiled from its wrapper on; when that breaks, the function within is compiled alone.
+    """
+    codes = [layer.__code__ for layer in _layers(function) if hasattr(layer, "__code__")]
+    return region_of(function) in regions_seen or any(map(_torch_private.compiled_code_count, codes))
+
+
+def _layers(function: Any) -> list[Any]:
+    layers = [function]
+    while hasattr(layers[-1], "__wrapped__"):
+        layers.append(layers[-1].__wrapped__)
+    return layers
+
+
+def _compiled_in_place(component: str, path: str, module: torch.nn.Module) -> Iterator[CompiledPart]:
+    whole = ".".join(filter(None, [component, path]))
+    original = getattr(module, "_orig_mod", None)  # what `torch.compile(module)` gives is a module that holds it
+    if original is None and not _torch_private.is_compiled_module(module):
+        return
+    kind = type(original or module)
+
+    @contextmanager
+    def replaced(make: Replacement) -> Iterator[None]:
+        with _torch_private.call_replaced(module, lambda compiled, eager: make(whole, compiled, eager)):
+            yield
+
+    yield CompiledPart(
+        path=whole,
+        name=f"{component} {kind.__name__}" if path else component,
+        function=kind.forward,
+        replaced=replaced if original is None else _method_replacer(module, "forward", whole, original),
+    )
+
+
+def _compiled_methods(owner_path: str, owner: torch.nn.Module) -> Iterator[CompiledPart]:
+    for name, value in list(vars(owner).items()):
+        original = _torch_private.original_callable(value)
+        if original is not None and not name.startswith("_") and name != "forward":
+            path = f"{owner_path}.{name}"
+            yield CompiledPart(
+                path=path, name=path, function=original, replaced=_method_replacer(owner, name, path, original)
+            )
+
+
+def _method_replacer(owner: Any, name: str, path: str, original: _Call) -> Callable[[Replacement], Any]:
+    @contextmanager
+    def replaced(make: Replacement) -> Iterator[None]:
+        compiled = getattr(owner, name)
+        setattr(owner, name, make(path, compiled, original))
+        try:
+            yield
+        finally:
+            setattr(owner, name, compiled)
+
+    return replaced
+
+
+def _nothing_replaced(_make: Replacement) -> ExitStack:
+    return ExitStack()

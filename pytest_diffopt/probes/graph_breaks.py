@@ -1,0 +1,82 @@
+"""What Dynamo says of a place that keeps a model from being one graph, reduced to what a person would mend."""
+
+import re
+from collections.abc import Iterable
+
+from pytest_diffopt._torch_private import StackLine, TracedBreak
+from pytest_diffopt.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
+from pytest_diffopt.records import BreakKind, GraphBreak
+
+# Dynamo appends what happened while it handled a break; what broke first stands first.
+_CONSEQUENCE = "*** While handling this graph break"
+_CODE = re.compile(r"/gb/gb(?P<number>\d+)\.html")
+_HINT = "Hint: "
+_RESUMED = re.compile(r"^torch_dynamo_resume_in_(?P<name>.+)_at_(?P<line>\d+)$")
+# Dynamo skips a function that it gave up, and cannot call what waits on the stack of a call that broke. It tells both
+# as breaks of the caller.
+_SKIPPED = re.compile(r"Attempted to (?:inline|call) function marked as skipped")
+_SKIPPED_NAME = re.compile(r"name: (?P<name>[^,]+), filename: `(?P<path>[^`]+)`")
+
+
+def graph_break(found: TracedBreak) -> GraphBreak:
+    """Return a break with its line, its reason, its number and its hints."""
+    text = found.message.partition(_CONSEQUENCE)[0]
+    lines = [line.strip() for line in text.strip().splitlines()]
+    code = _CODE.search(text)
+    return GraphBreak(
+        where=_where(found.stack),
+        reason=lines[0] if lines else "no reason given",
+        kind=BreakKind.GAVE_UP_THE_FUNCTION if found.gave_up else BreakKind.LEFT_THE_GRAPH,
+        code=f"GB{code['number']}" if code else "",
+        hints=tuple(line.removeprefix(_HINT) for line in lines if line.startswith(_HINT)),
+    )
+
+
+def read_in_graph(found: TracedBreak) -> GraphBreak:
+    """Return a read that the graph holds: nothing left it, and the CPU waits all the same."""
+    return GraphBreak(where=_where(found.stack), reason=found.message, kind=BreakKind.READ_IN_THE_GRAPH)
+
+
+def one_a_place(breaks: Iterable[GraphBreak]) -> tuple[GraphBreak, ...]:
+    """Keep one break a line; a function that was given up says so, whichever account came first."""
+    places: dict[tuple[str, int], GraphBreak] = {}
+    for found in breaks:
+        key = (found.where.file, found.where.line)
+        known = places.get(key)
+        if known is None or (found.kind is BreakKind.GAVE_UP_THE_FUNCTION and known.kind is BreakKind.LEFT_THE_GRAPH):
+            places[key] = found
+    return tuple(places.values())
+
+
+def is_consequence(found: TracedBreak, known: Iterable[TracedBreak]) -> bool:
+    """Tell whether a break only says that a function is skipped, and why it is stands among the known ones already."""
+    if not _SKIPPED.match(found.message):
+        return False
+    skipped = _SKIPPED_NAME.search(found.message)
+    return any(
+        any(_same_line(caller, found.stack[-1:]) for caller in one.stack[:-1])
+        or (skipped is not None and any(_is_in(line, skipped["path"], skipped["name"]) for line in one.stack))
+        for one in known
+    )
+
+
+def _same_line(caller: StackLine, innermost: tuple[StackLine, ...]) -> bool:
+    return any((caller.path, caller.line) == (line.path, line.line) for line in innermost)
+
+
+def _is_in(line: StackLine, path: str, function: str) -> bool:
+    return line.path == path and written_name(line.function) == function
+
+
+def written_name(function: str) -> str:
+    """Return the name of the function that a person wrote; Dynamo makes one more for what follows a break."""
+    resumed = _RESUMED.match(function)
+    return resumed["name"] if resumed else function
+
+
+def _where(stack: tuple[StackLine, ...]) -> CodeLocation:
+    """Point at the innermost line that a person would mend; Dynamo's own polyfills of builtins are none."""
+    lines = [line for line in stack if not is_machinery(line.path)] or list(stack)
+    if not lines:
+        return UNKNOWN_LOCATION
+    return locate(lines[-1].path, lines[-1].line, written_name(lines[-1].function))

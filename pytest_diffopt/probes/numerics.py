@@ -1,0 +1,199 @@
+"""Every compiled module beside its eager twin, given the same inputs in the same call."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pytest_diffopt._torch_private import tolerances
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.compiled_modules import CompiledPart, compiled_parts
+from pytest_diffopt.records import NumericsRecord, OutputDifference, Subject
+
+_Call = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tolerance:
+    """How far a compiled value may be from the eager one: `absolute + relative x the output's largest eager value`.
+
+    torch.testing takes each value's own size. What a whole model rounds off has the size of its largest values, so that
+    in bfloat16 a quarter of the values near zero would be too far off.
+    """
+
+    relative: float
+    absolute: float
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a tolerance."""
+        if not (self.relative >= 0 and self.absolute >= 0):
+            msg = f"a tolerance must not be negative, got: rtol={self.relative}, atol={self.absolute}"
+            raise ProbeError(msg)
+
+
+def compare_with_eager(
+    target: Any, call: Callable[[], object], subject: Subject, *, tolerance: Tolerance | None = None
+) -> NumericsRecord:
+    """Call once, and let every compiled module also run uncompiled, on copies of the same inputs.
+
+    Args:
+        target: the pipeline or module.
+        call: the call.
+        subject: the pipeline.
+        tolerance: how far values may be apart; None takes torch.testing's figures for the output's dtype.
+
+    Raises:
+        ProbeError: nothing of the target is compiled.
+    """
+    __tracebackhide__ = True
+    parts = _outermost(compiled_parts(target))
+    if not parts:
+        msg = f"nothing of {subject} is compiled, so there is nothing to compare with eager"
+        raise ProbeError(msg)
+    comparison = _Comparison(tolerance)
+    with ExitStack() as stack:
+        for part in parts:
+            stack.enter_context(part.replaced(comparison.beside))
+        call()
+    differences = tuple(comparison.differences.values())
+    seen = {difference.module for difference in differences}
+    silent = tuple(part.path for part in parts if part.path not in seen)
+    return NumericsRecord(subject=subject, differences=differences, silent=silent)
+
+
+class _Comparison:
+    """What was compared so far, one entry for each output of each module."""
+
+    def __init__(self, tolerance: Tolerance | None) -> None:
+        self.differences: dict[tuple[str, str], OutputDifference] = {}
+        self._tolerance = tolerance
+
+    def beside(self, path: str, compiled: _Call, eager: _Call) -> _Call:
+        """Return a call that answers with the compiled result, after comparing it with the eager one."""
+
+        def both(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            copies = _copied([args, kwargs])
+            with _same_random_numbers(args, kwargs):
+                expected = eager(*copies[0], **copies[1])
+            actual = compiled(*args, **kwargs)
+            self._compare(path, dict(_tensors(actual)), dict(_tensors(expected)))
+            return actual
+
+        return both
+
+    def _compare(self, path: str, actual: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+        for name in {**expected, **actual}:
+            found = _difference(path, name, actual.get(name), expected.get(name), self._tolerance)
+            known = self.differences.get((path, name))
+            self.differences[path, name] = _together(known, found) if known else found
+
+
+def _difference(
+    path: str, name: str, actual: torch.Tensor | None, expected: torch.Tensor | None, tolerance: Tolerance | None
+) -> OutputDifference:
+    one = actual if expected is None else expected
+    assert one is not None, "unreachable because one of both holds the name"  # noqa: S101
+    accepted = tolerance or _default(one.dtype)
+    problem = _problem(actual, expected)
+    differing, max_error, relative = (0, 0.0, 0.0)
+    if actual is not None and expected is not None and not problem:
+        differing, max_error, relative = _errors(actual, expected, accepted)
+    return OutputDifference(
+        module=path,
+        output=name,
+        dtype=str(one.dtype).removeprefix("torch."),
+        calls=1,
+        values=one.numel(),
+        differing_values=differing,
+        max_error=max_error,
+        max_relative_error=relative,
+        relative_tolerance=accepted.relative,
+        absolute_tolerance=accepted.absolute,
+        problem=problem,
+    )
+
+
+def _default(dtype: torch.dtype) -> Tolerance:
+    relative, absolute = tolerances(dtype)
+    return Tolerance(relative=relative, absolute=absolute)
+
+
+def _problem(actual: torch.Tensor | None, expected: torch.Tensor | None) -> str:
+    if actual is None or expected is None:
+        return "only the eager module gives it" if actual is None else "only the compiled module gives it"
+    if actual.shape != expected.shape:
+        return f"shape {tuple(expected.shape)} became {tuple(actual.shape)}"
+    return f"{expected.dtype} became {actual.dtype}" if actual.dtype != expected.dtype else ""
+
+
+def _errors(actual: torch.Tensor, expected: torch.Tensor, accepted: Tolerance) -> tuple[int, float, float]:
+    """Return how many values are too far apart, the largest error, and that error by the largest eager value."""
+    if not actual.numel():
+        return 0, 0.0, 0.0
+    # two NaN are alike, as are two infinities; one beside a number is as wrong as can be
+    alike = torch.isclose(actual, expected, rtol=0.0, atol=0.0, equal_nan=True)
+    errors = (actual.double() - expected.double()).abs().nan_to_num(nan=math.inf, posinf=math.inf)
+    errors = torch.where(alike, 0.0, errors)
+    largest = float(expected.double().abs().nan_to_num(nan=0.0, posinf=0.0).max())
+    error = float(errors.max())
+    differing = int((errors > accepted.absolute + accepted.relative * largest).sum())
+    return differing, error, error / largest if largest else error
+
+
+def _together(known: OutputDifference, found: OutputDifference) -> OutputDifference:
+    return OutputDifference(
+        module=known.module,
+        output=known.output,
+        dtype=known.dtype,
+        calls=known.calls + 1,
+        values=known.values + found.values,
+        differing_values=known.differing_values + found.differing_values,
+        max_error=max(known.max_error, found.max_error),
+        max_relative_error=max(known.max_relative_error, found.max_relative_error),
+        relative_tolerance=known.relative_tolerance,
+        absolute_tolerance=known.absolute_tolerance,
+        problem=known.problem or found.problem,
+    )
+
+
+def _outermost(parts: Iterator[CompiledPart]) -> list[CompiledPart]:
+    """Leave out what is compiled inside of something compiled: the outer one runs it as part of itself."""
+    found = list(parts)
+    paths = [part.path + "." for part in found]
+    return [part for part in found if not any(part.path.startswith(path) for path in paths)]
+
+
+def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield every tensor of an output with its name: `[0]`, `.sample`; empty for an output that is one tensor."""
+    if isinstance(value, torch.Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from _tensors(child, f"{name}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, child in enumerate(value):
+            yield from _tensors(child, f"{name}[{index}]")
+
+
+def _copied(value: Any) -> Any:
+    """Copy the tensors of a call's arguments: a module may write into them."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: _copied(child) for key, child in value.items()}
+    if type(value) in {list, tuple}:
+        return type(value)(_copied(child) for child in value)
+    return value
+
+
+def _same_random_numbers(*arguments: Any) -> Any:
+    """Give the eager module the random numbers that the compiled one will draw too."""
+    devices = {tensor.device for _, tensor in _tensors(list(arguments)) if tensor.device.type not in {"cpu", "meta"}}
+    if len({device.type for device in devices}) > 1:
+        return nullcontext()
+    kind = next(iter(devices)).type if devices else "cuda"
+    return torch.random.fork_rng(devices=list(devices), device_type=kind)

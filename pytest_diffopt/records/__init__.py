@@ -1,0 +1,76 @@
+"""What the probes saw: frozen, raw figures with units in their names, no opinion."""
+
+from pytest_diffopt.records.compilation import (
+    BreakKind,
+    CacheAnswer,
+    CompilationRecord,
+    CompiledFrame,
+    CompiledModule,
+    FailedGuard,
+    GraphBreak,
+    GuardKind,
+    NumericsRecord,
+    OutputDifference,
+    RecompileRecord,
+    VariationRecompiles,
+)
+from pytest_diffopt.records.optimizations import AppliedRecord, OptimizationState
+from pytest_diffopt.records.performance import (
+    CountRecord,
+    LatencyRecord,
+    MemoryRecord,
+    ModuleCounts,
+    PhaseCounts,
+    RatioRecord,
+)
+from pytest_diffopt.records.pictures import ImageDifference, ImageRecord, RepeatabilityRecord
+from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
+from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
+
+Record = (
+    AppliedRecord
+    | CountRecord
+    | CompilationRecord
+    | RecompileRecord
+    | NumericsRecord
+    | SyncRecord
+    | ImageRecord
+    | RepeatabilityRecord
+    | LatencyRecord
+    | RatioRecord
+    | MemoryRecord
+)
+
+__all__ = [
+    "AppliedRecord",
+    "BreakKind",
+    "CacheAnswer",
+    "CompilationRecord",
+    "CompiledFrame",
+    "CompiledModule",
+    "Concern",
+    "CountRecord",
+    "Device",
+    "Environment",
+    "FailedGuard",
+    "GraphBreak",
+    "GuardKind",
+    "ImageDifference",
+    "ImageRecord",
+    "LatencyRecord",
+    "MemoryRecord",
+    "ModuleCounts",
+    "NumericsRecord",
+    "ObservedSync",
+    "OptimizationState",
+    "OutputDifference",
+    "PhaseCounts",
+    "RatioRecord",
+    "RecompileRecord",
+    "Record",
+    "RepeatabilityRecord",
+    "Subject",
+    "SyncRecord",
+    "VariationRecompiles",
+    "Weights",
+]

@@ -1,0 +1,116 @@
+"""Time, memory and exact counts of a call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pytest_diffopt.records.subject import Subject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LatencyRecord:
+    """How long a call took, again and again, the device waited for before and after each.
+
+    Attributes:
+        warmup_ns: the calls before the counted ones, the first of them (compilation and all) first.
+        samples_ns: the counted calls.
+        num_steps: denoise steps in one call; 0 when it has no denoise loop.
+        is_warm: False when the time for it ended while the calls were still getting faster.
+    """
+
+    subject: Subject
+    warmup_ns: tuple[int, ...]
+    samples_ns: tuple[int, ...]
+    num_steps: int = 0
+    is_warm: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RatioRecord:
+    """Two callables timed in turn in one process.
+
+    Attributes:
+        reference: what the subject is compared with.
+        subject_ns: samples of the subject, one a round.
+        reference_ns: samples of the reference, one a round, in the same order.
+    """
+
+    subject: Subject
+    reference: Subject
+    subject_ns: tuple[int, ...]
+    reference_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryRecord:
+    """The most memory that one warm call held on the device.
+
+    Attributes:
+        peak_allocated_bytes: by tensors.
+        peak_reserved_bytes: by the caching allocator; 0 where there is no such allocator (the simulated GPU).
+        seen_by: the instrument, as a person would name it.
+    """
+
+    subject: Subject
+    peak_allocated_bytes: int
+    peak_reserved_bytes: int
+    seen_by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhaseCounts:
+    """What one phase of a call does on a GPU; every figure is exact and repeatable.
+
+    Attributes:
+        phase: `before the loop`, `step 0`, `steps 1-29` (each of them alike), `after the loop`.
+        flops: floating-point operations of matrix products, convolutions and attention; a multiply-add is two.
+        operations: operations that launch work on the GPU.
+        bytes_to_device: bytes copied over the bus to the GPU.
+        bytes_to_host: bytes copied over the bus to the host.
+        allocated_bytes: sum of all allocations, each rounded as CUDA's caching allocator rounds it.
+        peak_memory_bytes: most bytes that were allocated at one moment, weights included.
+    """
+
+    phase: str
+    flops: int
+    operations: int
+    bytes_to_device: int
+    bytes_to_host: int
+    allocated_bytes: int
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleCounts:
+    """What one part of the pipeline does in a whole call, with everything inside it.
+
+    Attributes:
+        module: its path, as deep as people name it (`unet.down_blocks.1`); `outside modules` for what is in none.
+        flops: as in `PhaseCounts`.
+        operations: as in `PhaseCounts`.
+    """
+
+    module: str
+    flops: int
+    operations: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountRecord:
+    """Everything that can be counted of one call, on the simulated GPU.
+
+    Attributes:
+        card: the simulated card (`nvidia-h200`).
+        num_steps: denoise steps.
+        phases: the figures of each phase, in order; equal steps stand together.
+        modules: the figures of each part.
+        attention: how often each attention kernel would run, as `flash 2x10x4096x64 bfloat16`.
+        unmodelled: operations that the simulated GPU knows nothing about.
+    """
+
+    subject: Subject
+    card: str
+    num_steps: int
+    phases: tuple[PhaseCounts, ...]
+    modules: tuple[ModuleCounts, ...]
+    attention: Mapping[str, int]
+    unmodelled: tuple[str, ...] = ()

@@ -1,0 +1,59 @@
+"""Allowances for compilation name a function and a reason, never a number alone."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
+from tests.unit.guards.compile_examples import GUIDANCE, PRINTS, SIZE, frame
+
+
+@pytest.mark.parametrize("break_reason", ["GB0059", "Failed to trace builtin operator", "builtin operator"])
+def test_a_break_is_known_by_its_number_or_its_words(break_reason: str) -> None:
+    """As a failure prints them."""
+    assert AllowedGraphBreaks(where="own.py:gate", break_reason=break_reason, reason="wanted").covers(PRINTS)
+
+
+@pytest.mark.parametrize(("where", "break_reason"), [("own.py:other", "GB0059"), ("own.py:gate", "GB0170")])
+def test_another_function_or_another_reason_is_not_covered(where: str, break_reason: str) -> None:
+    """Both must fit."""
+    assert not AllowedGraphBreaks(where=where, break_reason=break_reason, reason="wanted").covers(PRINTS)
+
+
+@pytest.mark.parametrize("guard", ["guidance", "guidance == 5.0"])
+def test_a_recompile_is_known_by_the_source_of_its_guard_or_torchs_words(guard: str) -> None:
+    """A first compilation has no guard that failed, so no allowance covers it."""
+    allowed = AllowedRecompiles(where="unet.py:forward", guard=guard, reason="wanted")
+
+    assert allowed.covers(frame(GUIDANCE))
+    assert not allowed.covers(frame(SIZE))
+    assert not allowed.covers(frame())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: AllowedGraphBreaks(where="own.py", break_reason="GB0059", reason="wanted"),
+            "AllowedGraphBreaks(where=...) must be 'file.py:function', got: 'own.py'",
+        ),
+        (
+            lambda: AllowedGraphBreaks(where="own.py:gate", break_reason=" ", reason="wanted"),
+            "AllowedGraphBreaks(break_reason=...) must say what is accepted in own.py:gate, got: ' '",
+        ),
+        (
+            lambda: AllowedRecompiles(where="own.py:gate", guard="n", reason=""),
+            "AllowedRecompiles(reason=...) must say why it is accepted in own.py:gate, got: ''",
+        ),
+        (
+            lambda: AllowedRecompiles(where="own.py:gate", guard="n", reason="wanted", times=0),
+            "AllowedRecompiles(times=...) must be a positive number, got: 0",
+        ),
+    ],
+)
+def test_an_allowance_without_place_cause_reason_or_number_is_refused(make: Callable[[], object], message: str) -> None:
+    """With the rule and the value."""
+    with pytest.raises(ValueError, match="Allowed") as caught:
+        make()
+
+    assert str(caught.value) == message

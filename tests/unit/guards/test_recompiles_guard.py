@@ -1,0 +1,228 @@
+"""Recompiles: what is red, what is excused, and every word of it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_diffopt.code_location import UNKNOWN_LOCATION
+from pytest_diffopt.guards.compile_allowances import AllowedRecompiles
+from pytest_diffopt.guards.recompiles import in_words, judge_recompiles
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import CompiledFrame, Concern, FailedGuard, GuardKind, RecompileRecord, VariationRecompiles
+from tests.unit.guards.compile_examples import GUIDANCE, PRINTS, SIZE, frame
+from tests.unit.guards.guard_examples import SEEN, SUBJECT
+
+ALLOWED = AllowedRecompiles(where="unet.py:forward", guard="guidance", reason="two values, both warmed up")
+
+
+def call(name: str, *frames: CompiledFrame, changes_shape: bool = False) -> VariationRecompiles:
+    """Pretend that a call compiled these."""
+    return VariationRecompiles(variation=name, frames=frames, changes_shape=changes_shape)
+
+
+def recompiles(*variations: VariationRecompiles, allow: tuple[AllowedRecompiles, ...] = (), **facts: Any) -> Verdict:
+    """Judge these varied calls."""
+    record = RecompileRecord(**({"subject": SUBJECT, "warmup_frames": (frame(),), "variations": variations} | facts))
+    return judge_recompiles(record, allow=allow)
+
+
+def test_varied_calls_that_compile_nothing_are_green() -> None:
+    """Compiled once, at warm-up, and never again."""
+    verdict = recompiles(call("another seed"), call("call 2"))
+
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.concern is Concern.RECOMPILES
+    assert verdict.summary == "0 recompiles in 2 varied calls"
+    assert verdict.explanation == ()
+    assert verdict.figures == {"recompiles": 0, "calls": 2}
+
+
+def test_a_recompile_is_red_with_the_call_and_the_guard_that_failed() -> None:
+    """Which variation, which function, what was assumed and what it is; a first compilation says that it is one."""
+    verdict = recompiles(call("guidance_scale=7.5", frame(GUIDANCE)), call("another seed", frame()))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.summary == "2 recompiles in 2 varied calls"
+    assert verdict.explanation == (
+        "diffopt: 2 recompiles (up to 0 allowed)",
+        "  guidance_scale=7.5: UNet.forward  diffusers/unet.py:40",
+        "    `guidance` was float 5.0, is float 7.5: specialised on its value; pass a tensor",
+        "    diffusers/unet.py:40  in forward",
+        "      def forward(self, x):",
+        "    torch: guidance == 5.0",
+        "  another seed: UNet.forward  diffusers/unet.py:40",
+        "    compiled for the first time, after warm-up",
+        f"seen in 2 varied calls of {SEEN}",
+        'if this is wanted: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", '
+        'reason="...")]',
+    )
+
+
+def test_the_same_guard_is_told_once() -> None:
+    """The first time whole, of the others when they were."""
+    again = replace(GUIDANCE, old="float 7.5", new="float 9.0")
+    verdict = recompiles(call("7.5", frame(GUIDANCE)), call("9.0", frame(again), frame(again)))
+
+    assert verdict.explanation[0] == "diffopt: 3 recompiles (up to 0 allowed)"
+    assert verdict.explanation[6:] == (
+        "    and 2 times more: 9.0",
+        f"seen in 2 varied calls of {SEEN}",
+        'if this is wanted: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", times=3, '
+        'reason="...")]',
+    )
+
+
+def test_what_compiles_again_while_warming_up_is_red_unless_it_met_another_shape() -> None:
+    """Blocks of several sizes share a function; a value that changes each step is nobody's shape."""
+    by_value = recompiles(warmup_frames=(frame(), frame(GUIDANCE)))
+    by_shape = recompiles(warmup_frames=(frame(), frame(SIZE)))
+
+    assert by_value.outcome is Outcome.REGRESSED
+    assert by_value.explanation[1] == "  warm-up: UNet.forward  diffusers/unet.py:40"
+    assert by_shape.outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("frames", "outcome"),
+    [
+        ((frame(SIZE),), Outcome.PASSED),
+        ((frame(SIZE), frame(SIZE)), Outcome.REGRESSED),
+        ((frame(GUIDANCE),), Outcome.REGRESSED),
+        ((frame(),), Outcome.REGRESSED),
+    ],
+    ids=["once", "twice", "another guard", "first time"],
+)
+def test_another_resolution_may_compile_each_function_once(frames: tuple[CompiledFrame, ...], outcome: Outcome) -> None:
+    """Once for each shape that it met at warm-up, and only because of its shape."""
+    assert recompiles(call("1024 px", *frames, changes_shape=True)).outcome is outcome
+
+
+def test_another_resolution_may_compile_as_often_as_warm_up_did() -> None:
+    """Blocks of two sizes meet two new sizes."""
+    warmup = (frame(), frame(SIZE))
+    verdict = recompiles(call("1024 px", frame(SIZE), frame(SIZE), changes_shape=True), warmup_frames=warmup)
+
+    assert verdict.outcome is Outcome.PASSED
+
+
+def test_with_dynamic_true_another_resolution_compiles_nothing() -> None:
+    """That is what it was compiled for."""
+    verdict = recompiles(call("1024 px", frame(SIZE), changes_shape=True), is_dynamic=True)
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation[2] == (
+        "    `latents` was size 16 in dimension 2, is size 24 in dimension 2: specialised on its shape; "
+        "compile with dynamic=True"
+    )
+
+
+def test_allowed_recompiles_are_green_and_one_more_is_red() -> None:
+    """By function and guard."""
+    assert recompiles(call("7.5", frame(GUIDANCE)), allow=(ALLOWED,)).outcome is Outcome.PASSED
+
+    verdict = recompiles(call("7.5", frame(GUIDANCE)), call("9", frame(GUIDANCE)), allow=(ALLOWED,))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation[0] == "diffopt: 2 recompiles (up to 1 allowed)"
+
+
+def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
+    """With the reason that was given for it."""
+    verdict = recompiles(call("7.5"), allow=(ALLOWED,))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: 1 allowance for recompiles no longer needed",
+        "  unet.py:forward (guidance): 0 times (up to 1 allowed), because: two values, both warmed up",
+        f"seen in {SEEN}",
+        "take it out of allow_recompiles, or lower it, so that the recompile cannot come back unseen",
+    )
+
+
+def test_a_module_that_is_not_compiled_any_more_is_red() -> None:
+    """Swapped after warm-up, it runs as slowly as if nobody had compiled anything."""
+    verdict = recompiles(call("call 1"), lost=("unet",))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: 1 compiled module lost",
+        "  unet was compiled at warm-up, and what is there now is not",
+        f"seen in 1 varied call of {SEEN}",
+        "compile what takes its place, before the first call",
+    )
+
+
+def test_a_function_that_dynamo_gave_up_is_told_beside_the_guards_that_failed() -> None:
+    """The eighth version was the last."""
+    gave_up = frame(is_compiled=False, hit_limit=True)
+    verdict = recompiles(call("call 1", frame(GUIDANCE), gave_up))
+
+    assert verdict.explanation[0] == "diffopt: 1 recompile (up to 0 allowed)"
+    assert "  UNet.forward  diffusers/unet.py:40: compiled so often that Dynamo gave it up; it runs uncompiled" in (
+        verdict.explanation
+    )
+
+
+def test_a_break_that_ended_a_varied_call_is_told_as_the_break_it_is() -> None:
+    """`fullgraph=True` made an error of it."""
+    verdict = recompiles(breaks=(PRINTS,))
+
+    assert verdict.concern is Concern.RECOMPILES
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation[:3] == (
+        "diffopt: 1 graph break (up to 0 allowed)",
+        "  models/own.py:12  in gate",
+        "    print(x)",
+    )
+
+
+def test_frames_that_were_only_given_up_count_as_nothing_compiled() -> None:
+    """A warm-up that left no compiled code cannot recompile, which proves nothing."""
+    verdict = recompiles(call("call 1"), warmup_frames=(frame(is_compiled=False),))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.concern is Concern.RECOMPILES
+    assert verdict.explanation[0] == "diffopt: nothing was compiled, so nothing was checked"
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "words"),
+    [
+        (GuardKind.VALUE, "int 981", "int 961", "was int 981, is int 961: specialised on its value; pass a tensor"),
+        (GuardKind.VALUE, "int 981", "", "was int 981: specialised on its value; pass a tensor"),
+        (GuardKind.VALUE, "False", "True", "was False, is True: specialised on its value; always pass the same one"),
+        (GuardKind.TYPE, "P", "Q", "was P, is Q: specialised on its type; always pass the same one"),
+        (
+            GuardKind.DTYPE,
+            "dtype Float",
+            "dtype Long",
+            "was dtype Float, is dtype Long: one compilation a dtype; always pass the same one",
+        ),
+        (GuardKind.OTHER, "requires_grad=0", "", "was requires_grad=0"),
+        (
+            GuardKind.OBJECT,
+            "",
+            "AttnProcessor",
+            "is another AttnProcessor than before: specialised on the very object; share one, or ask forward for what "
+            "it does, not for what it is",
+        ),
+        (GuardKind.SHAPE, "", "", "has a shape that the compiled code excludes: forward asks for its shape"),
+    ],
+)
+def test_each_kind_of_guard_in_plain_words(kind: GuardKind, old: str, new: str, words: str) -> None:
+    """What it was, what it is, and what to do."""
+    failed = FailedGuard(kind=kind, source="x", old=old, new=new, text="", where=UNKNOWN_LOCATION)
+
+    assert in_words(failed) == f"`x` {words}"
+
+
+def test_state_and_unknown_guards_name_no_source() -> None:
+    """There is none that a person would look for."""
+    state = FailedGuard(kind=GuardKind.GLOBAL_STATE, source="grad_mode", old="", new="", text="")
+    other = FailedGuard(kind=GuardKind.OTHER, source="", old="", new="", text="something")
+
+    assert in_words(state) == (
+        "torch's global state changed (grad_mode): one compilation a state; make every call in the same one"
+    )
+    assert in_words(other) == "a guard failed"
