@@ -12,7 +12,9 @@ _ID = re.compile(r"^\d+(?:/\d+)+: ")
 _STACK_LINE = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)$', re.MULTILINE)
 _ARGUMENT = re.compile(r"\bargs\[(?P<index>\d+)\]")
 _KEYWORD = re.compile(r"\bkwargs\['(?P<name>\w+)'\]")
-_INNER_DICT = re.compile(r"\.(?:_modules|_parameters|_buffers|__dict__)\['(?P<name>\w+)'\]")
+_INNER_DICT = re.compile(
+    r"\.(?:__dict__\['_(?:modules|parameters|buffers)'\]|_modules|_parameters|_buffers|__dict__)\['(?P<name>\w+)'\]"
+)
 # What an object is known by to a guard is another number in every run.
 _ADDRESS = re.compile(r", \d{6,}(?=\))")
 

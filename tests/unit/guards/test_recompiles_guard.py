@@ -23,7 +23,8 @@ def call(name: str, *frames: CompiledFrame, changes_shape: bool = False) -> Vari
 
 def recompiles(*variations: VariationRecompiles, allow: tuple[AllowedRecompiles, ...] = (), **facts: Any) -> Verdict:
     """Judge these varied calls."""
-    record = RecompileRecord(**({"subject": SUBJECT, "warmup_frames": (frame(),), "variations": variations} | facts))
+    given: dict[str, Any] = {"subject": SUBJECT, "warmup_frames": (frame(),), "variations": variations}
+    record = RecompileRecord(**(given | facts))
     return judge_recompiles(record, allow=allow)
 
 
