@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.syncs import AllowedSyncs
     from pytest_diffopt.pipelines.changes import another_scheduler, lora_scaled, lora_variations, shape_variations
     from pytest_diffopt.pipelines.inputs import PipelineInputs
+    from pytest_diffopt.pipelines.registry import register_pipeline
+    from pytest_diffopt.pipelines.scale import Scale
     from pytest_diffopt.recipes.grammar import parse_recipe
     from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
 
@@ -37,6 +39,7 @@ _HOMES = {
     "LatencyGate": "stored_gates",
     "MemoryGate": "stored_gates",
     "PipelineInputs": "pipelines.inputs",
+    "Scale": "pipelines.scale",
     "another_scheduler": "pipelines.changes",
     "assert_compiled_matches_eager": "assertions",
     "assert_faster": "assertions",
@@ -50,6 +53,7 @@ _HOMES = {
     "lora_variations": "pipelines.changes",
     "no_syncs": "assertions",
     "parse_recipe": "recipes.grammar",
+    "register_pipeline": "pipelines.registry",
     "shape_variations": "pipelines.changes",
 }
 
@@ -62,6 +66,7 @@ __all__ = [
     "LatencyGate",
     "MemoryGate",
     "PipelineInputs",
+    "Scale",
     "__version__",
     "another_scheduler",
     "assert_compiled_matches_eager",
@@ -76,6 +81,7 @@ __all__ = [
     "lora_variations",
     "no_syncs",
     "parse_recipe",
+    "register_pipeline",
     "shape_variations",
 ]
 

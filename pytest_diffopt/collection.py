@@ -12,8 +12,13 @@ from pytest_diffopt.options import Settings
 _WITHOUT_WEIGHTS = "simulated_pipeline"
 
 
-def check_collected(items: Sequence[pytest.Item], settings: Settings) -> None:
+def check_collected(items: Sequence[pytest.Item], settings: Settings, *, runs: bool = True) -> None:
     """Skip what needs a GPU where none was asked for.
+
+    Args:
+        items: every test.
+        settings: of the session.
+        runs: the tests will run; a list of what would run on a GPU can be had without one.
 
     Raises:
         pytest.UsageError: `--gpu` was given and torch can use no GPU, or a `gpu` marker cannot be read.
@@ -21,7 +26,7 @@ def check_collected(items: Sequence[pytest.Item], settings: Settings) -> None:
     ours = [item for item in items if belongs_to_diffopt(item)]
     refuse_shared_baselines(ours)
     needing = [item for item in ours if _needs_gpu(item)]
-    if settings.use_gpu and ours:
+    if settings.use_gpu and ours and runs:
         _require_gpu()
     if not settings.use_gpu:
         for item in needing:

@@ -69,9 +69,16 @@ def reference_pipeline(request: pytest.FixtureRequest, diffopt_pipeline: NamedPi
 
 
 @pytest.fixture
-def pipeline_inputs(diffopt_pipeline: NamedPipeline) -> "PipelineInputs":
+def diffopt_batch(request: pytest.FixtureRequest) -> int | None:
+    """How many pictures the marker asks of one call; None leaves it to the pipeline."""
+    batch: int | None = getattr(request, "param", None)
+    return batch
+
+
+@pytest.fixture
+def pipeline_inputs(diffopt_pipeline: NamedPipeline, diffopt_batch: int | None) -> "PipelineInputs":
     """Keywords for one call of the pipeline, the same at every call. Override it for a pipeline of your own."""
-    return diffopt_pipeline.family.inputs(diffopt_pipeline.scale)
+    return diffopt_pipeline.family.batched_inputs(diffopt_pipeline.scale, diffopt_batch)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pytest_diffopt.pipelines.scale import Scale
 OUR_FIXTURES = frozenset(
     {
         "count_baseline",
+        "diffopt_batch",
         "diffopt_device",
         "diffopt_pipeline",
         "diffopt_recipe",
@@ -27,9 +28,9 @@ OUR_FIXTURES = frozenset(
         "simulated_pipeline",
     }
 )
-DIFFOPT_HELP = "diffopt(pipeline, recipe, scale): what this test runs with, each a name or a list of names"
+DIFFOPT_HELP = "diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list"
 GPU_HELP = "gpu(memory_gib, capability, count): this diffopt test needs --gpu, and a card with at least that"
-_DIFFOPT_KEYWORDS = ("pipeline", "recipe", "scale")
+_DIFFOPT_KEYWORDS = ("pipeline", "recipe", "scale", "batch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +80,10 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
             if "diffopt_recipe" in metafunc.fixturenames:
                 ids = [recipe.test_id for recipe in recipes]
                 metafunc.parametrize("diffopt_recipe", recipes, indirect=True, ids=ids, scope="session")
+        if "batch" in arguments and "diffopt_batch" in metafunc.fixturenames:
+            batches = _batches(arguments, settings)
+            ids = [f"batch{batch}" for batch in batches]
+            metafunc.parametrize("diffopt_batch", batches, indirect=True, ids=ids, scope="function")
     except DiffoptError as error:
         msg = f"diffopt: {node.nodeid}: {error}"
         raise pytest.Collector.CollectError(msg) from error
@@ -147,6 +152,20 @@ def _named_pipelines(arguments: dict[str, Any], settings: Settings) -> list[Name
     scales = [_scale(text) for text in _texts(arguments, "scale")] if "scale" in arguments else [settings.scale]
     names = _texts(arguments, "pipeline")
     return [NamedPipeline(family=find_pipeline(name), scale=scale) for name in names for scale in scales]
+
+
+def _batches(arguments: dict[str, Any], settings: Settings) -> list[int]:
+    given = arguments["batch"]
+    batches = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    if not batches or not all(type(batch) is int and batch > 0 for batch in batches):
+        msg = f"@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: {given!r}"
+        raise MarkerError(msg)
+    families = [named.family for named in _named_pipelines(arguments, settings)] if "pipeline" in arguments else []
+    for family in families:
+        if family.largest_batch is not None and max(batches) > family.largest_batch:
+            msg = f"pipeline {family.name!r} draws at most {family.largest_batch} at once, got: batch={given!r}"
+            raise MarkerError(msg)
+    return batches
 
 
 def _scale(text: str) -> Scale:

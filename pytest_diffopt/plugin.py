@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip what needs a GPU where none was asked for, and refuse a run that cannot do what was asked."""
     from pytest_diffopt.collection import check_collected  # noqa: PLC0415
 
-    check_collected(items, stash.settings_of(config))
+    check_collected(items, stash.settings_of(config), runs=not config.option.collectonly)
 
 
 @pytest.hookimpl(wrapper=True)

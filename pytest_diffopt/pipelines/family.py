@@ -17,23 +17,41 @@ class PipelineFamily:
 
     Attributes:
         name: what a marker writes.
-        hub_id: where its published weights are.
-        class_name: the diffusers class that loads them.
-        build_tiny: builds it small, seeded, in milliseconds.
-        build_random: builds the published architecture with random weights, on torch's default device.
-        load_options: keywords for `from_pretrained` from the hub, made when it is called.
         inputs: the plain call at a scale.
         variations: calls that must not compile anything anew, at a scale.
+        build_tiny: builds it small, in milliseconds and the same every time; None where there is no tiny scale.
+        build_random: builds the published architecture with random weights, on torch's default device; None where
+            there is no full scale without weights.
+        hub_id: where its published weights are; empty where they are nowhere.
+        more_hub_ids: where components of it are that come from elsewhere.
+        class_name: the diffusers class that loads them.
+        load_options: keywords for `from_pretrained` from the hub, made when it is called.
+        stages: the families that it calls one after another; it is loaded when each of them can be.
+        chain: makes it of its built stages.
+        largest_batch: how many pictures one call can be asked for; None where memory is the only limit.
+        ships_weights: the tiny scale's trained weights come with this package; else they are the user's own.
     """
 
     name: str
-    hub_id: str
-    class_name: str
-    build_tiny: Callable[[], Any]
-    build_random: Callable[[], Any]
     inputs: Callable[[Scale], PipelineInputs]
     variations: Callable[[Scale], Sequence[PipelineInputs]]
+    build_tiny: Callable[[], Any] | None = None
+    build_random: Callable[[], Any] | None = None
+    hub_id: str = ""
+    more_hub_ids: tuple[str, ...] = ()
+    class_name: str = "DiffusionPipeline"
     load_options: Callable[[], dict[str, Any]] = dict
+    stages: "tuple[PipelineFamily, ...]" = ()
+    chain: Callable[..., Any] | None = None
+    largest_batch: int | None = None
+    ships_weights: bool = False
+
+    def batched_inputs(self, scale: Scale, batch: int | None) -> PipelineInputs:
+        """Return the plain call, asked for so many pictures; None leaves it as it is."""
+        plain = self.inputs(scale)
+        if batch is None or batch == plain.get("num_images_per_prompt", 1):
+            return plain
+        return plain.varied(f"batch {batch}", num_images_per_prompt=batch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

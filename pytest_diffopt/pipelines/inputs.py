@@ -59,6 +59,11 @@ class PipelineInputs(Mapping[str, Any]):
         """Return the same call with some keywords changed, named so that a failure can say which call it was."""
         return PipelineInputs(self._arguments | changes, seed=self.seed if seed is None else seed, label=label)
 
+    def without(self, *names: str) -> "PipelineInputs":
+        """Return the same call with some keywords left out."""
+        left = {name: value for name, value in self._arguments.items() if name not in names}
+        return PipelineInputs(left, seed=self.seed, label=self.label)
+
     def reshaped(self, label: str, **changes: Any) -> "PipelineInputs":
         """Return the same call with keywords changed that give the models inputs of another shape."""
         return PipelineInputs(self._arguments | changes, seed=self.seed, label=label, changes_shape=True)

@@ -1,7 +1,7 @@
 """Where the weights of a named pipeline come from, and how it is built from them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,14 @@ from typing import Any
 
 from pytest_diffopt.errors import PipelineError
 from pytest_diffopt.pipelines.family import BuiltPipeline, PipelineFamily
+from pytest_diffopt.pipelines.loading_errors import explain_failed_load, refuse_foreign_folder
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Weights
 
 _SEED = 0
 _HUB_ANSWERS_WITHIN_S = 3.0
+# A repository on the hub holds a whole pipeline, or one component.
+_TELLING_FILES = ("model_index.json", "config.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,13 +25,15 @@ class WeightSource:
 
     Attributes:
         weights: the kind.
-        path: what `from_pretrained` is given; empty for random weights.
+        path: what `from_pretrained` is given; empty for weights that are not loaded.
         origin: the same in words, with the reason for random ones.
+        stages: the same of each stage, where the pipeline is a chain of them that will be loaded.
     """
 
     weights: Weights
-    path: str
+    path: str = ""
     origin: str
+    stages: "tuple[WeightSource, ...]" = ()
 
 
 def build_pipeline(
@@ -43,20 +48,21 @@ def build_pipeline(
         weights_folder: a folder that holds saved pipelines, each under its name; looked at first.
 
     Raises:
-        PipelineError: a local folder is there and cannot be loaded.
+        PipelineError: it has no such scale, or its weights are there and cannot be loaded.
     """
     source = find_weights(family, scale, weights_folder)
-    pipeline = _load(family, source) if source.path else _random(family, scale, device)
+    pipeline = _load(family, source) if source.path or source.stages else _build(family, scale, device)
     pipeline.set_progress_bar_config(disable=True)
     return BuiltPipeline(pipeline=pipeline.to(device), weights=source.weights, origin=source.origin)
 
 
 def build_without_weights(family: PipelineFamily, scale: Scale) -> BuiltPipeline:
     """Build a named pipeline to be counted: the published architecture has no parameters, only their shapes."""
-    pipeline = _random(family, scale, "meta")
-    is_tiny = scale is Scale.TINY
-    origin = "tiny, random weights" if is_tiny else "published architecture, no weights"
-    return BuiltPipeline(pipeline=pipeline, weights=Weights.RANDOM, origin=origin)
+    pipeline = _build(family, scale, "meta")
+    if scale is Scale.TINY:
+        source = _tiny_weights(family)
+        return BuiltPipeline(pipeline=pipeline, weights=source.weights, origin=source.origin)
+    return BuiltPipeline(pipeline=pipeline, weights=Weights.RANDOM, origin="published architecture, no weights")
 
 
 def find_weights(
@@ -71,28 +77,52 @@ def find_weights(
         may_ask_hub: ask over the network; otherwise what the hub would say stays open.
     """
     if scale is Scale.TINY:
-        return WeightSource(weights=Weights.RANDOM, path="", origin="random, seeded (tiny)")
+        return _tiny_weights(family)
+    if family.stages:
+        return _of_stages(
+            [find_weights(stage, scale, weights_folder, may_ask_hub=may_ask_hub) for stage in family.stages]
+        )
     local = weights_folder / family.name if weights_folder else None
     if local is not None and local.is_dir():
         return WeightSource(weights=Weights.PRETRAINED, path=str(local), origin=f"from {local}")
-    if _is_cached(family.hub_id):
-        return WeightSource(
-            weights=Weights.PRETRAINED, path=family.hub_id, origin=f"{family.hub_id} from the hub's cache"
-        )
+    if not family.hub_id:
+        return WeightSource(weights=Weights.RANDOM, origin="random: it names no repository on the hub")
+    return _on_hub(family, may_ask_hub=may_ask_hub)
+
+
+def _tiny_weights(family: PipelineFamily) -> WeightSource:
+    if family.ships_weights:
+        return WeightSource(weights=Weights.PRETRAINED, origin="trained, shipped with pytest-diffopt (tiny)")
+    return WeightSource(weights=Weights.OWN, origin="the user's own (tiny)")
+
+
+def _of_stages(sources: Sequence[WeightSource]) -> WeightSource:
+    """Join the stages' weights: half of a chain with random ones would be nobody's pipeline."""
+    missing = next((source for source in sources if source.weights is Weights.RANDOM), None)
+    if missing is not None:
+        return WeightSource(weights=Weights.RANDOM, origin=missing.origin)
+    origin = ", ".join(source.origin for source in sources)
+    return WeightSource(weights=Weights.PRETRAINED, origin=origin, stages=tuple(sources))
+
+
+def _on_hub(family: PipelineFamily, *, may_ask_hub: bool) -> WeightSource:
+    hub_id = family.hub_id
+    missing = [one for one in (hub_id, *family.more_hub_ids) if not _is_cached(one)]
+    if not missing:
+        return WeightSource(weights=Weights.PRETRAINED, path=hub_id, origin=f"{hub_id} from the hub's cache")
     if not may_ask_hub:
-        return WeightSource(weights=Weights.RANDOM, path="", origin=f"{family.hub_id} if the hub answers, else random")
-    reason = _why_hub_is_silent(family.hub_id)
-    if reason:
-        return WeightSource(
-            weights=Weights.RANDOM, path="", origin=f"random: {family.hub_id} is not cached and {reason}"
-        )
-    return WeightSource(weights=Weights.PRETRAINED, path=family.hub_id, origin=f"{family.hub_id} from the hub")
+        return WeightSource(weights=Weights.RANDOM, origin=f"{hub_id} if the hub answers, else random")
+    for one in missing:
+        reason = _why_hub_is_silent(one)
+        if reason:
+            return WeightSource(weights=Weights.RANDOM, origin=f"random: {one} is not cached and {reason}")
+    return WeightSource(weights=Weights.PRETRAINED, path=hub_id, origin=f"{hub_id} from the hub")
 
 
 def _is_cached(hub_id: str) -> bool:
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 - slow to import
 
-    return isinstance(try_to_load_from_cache(hub_id, "model_index.json"), str)
+    return any(isinstance(try_to_load_from_cache(hub_id, name), str) for name in _TELLING_FILES)
 
 
 def _why_hub_is_silent(hub_id: str) -> str:
@@ -109,20 +139,29 @@ def _why_hub_is_silent(hub_id: str) -> str:
 
 
 def _load(family: PipelineFamily, source: WeightSource) -> Any:
+    if family.chain is not None and source.stages:
+        stages = zip(family.stages, source.stages, strict=True)
+        return family.chain(*(_load(stage, its_source) for stage, its_source in stages))
     import diffusers  # noqa: PLC0415 - slow to import
 
+    is_local = Path(source.path).is_dir()
+    if is_local:
+        refuse_foreign_folder(family, Path(source.path))
     try:
-        options = {} if Path(source.path).is_dir() else family.load_options()  # a saved pipeline is complete
+        options = {} if is_local else family.load_options()  # a saved pipeline is complete
         return getattr(diffusers, family.class_name).from_pretrained(source.path, **options)
     except Exception as error:
-        msg = f"{family.name} could not be loaded {source.origin}: {type(error).__name__}: {error}"
-        raise PipelineError(msg) from error
+        raise PipelineError(explain_failed_load(family, source.origin, error, is_local=is_local)) from error
 
 
-def _random(family: PipelineFamily, scale: Scale, device: str) -> Any:
+def _build(family: PipelineFamily, scale: Scale, device: str) -> Any:
     import torch  # noqa: PLC0415 - slow to import
 
     build = family.build_tiny if scale is Scale.TINY else family.build_random
+    if build is None:
+        keyword = "build_tiny" if scale is Scale.TINY else "build_random"
+        msg = f"pipeline {family.name!r} has no {scale} scale without weights: register it with {keyword}=..."
+        raise PipelineError(msg)
     # A tiny pipeline is built on the CPU wherever it will run, so that its weights are the same everywhere.
     with _seeded(), torch.device("cpu" if scale is Scale.TINY else device):
         return build()

@@ -1,10 +1,38 @@
-"""The pipelines that a marker may name."""
+"""The pipelines that a marker may name: this package's, and those that a user registered."""
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pytest_diffopt.errors import PipelineError, did_you_mean
+from pytest_diffopt.pipelines.bk_sdm import BK_SDM, BK_SDM_TAESD
+from pytest_diffopt.pipelines.deepfloyd_if import DEEPFLOYD_IF, DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3
 from pytest_diffopt.pipelines.family import PipelineFamily
-from pytest_diffopt.pipelines.sdxl import SDXL
+from pytest_diffopt.pipelines.flux import FLUX, FLUX_SCHNELL
+from pytest_diffopt.pipelines.inputs import PipelineInputs
+from pytest_diffopt.pipelines.pixart_alpha import PIXART_ALPHA
+from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.sd3 import SD3
+from pytest_diffopt.pipelines.sd15 import SD15
+from pytest_diffopt.pipelines.sd15_controlnet import SD15_CONTROLNET
+from pytest_diffopt.pipelines.sd15_img2img import SD15_IMG2IMG
+from pytest_diffopt.pipelines.sd15_inpaint import SD15_INPAINT
+from pytest_diffopt.pipelines.sdxl import SDXL, SDXL_TAESD
+from pytest_diffopt.pipelines.ssd_1b import SSD_1B
+from pytest_diffopt.pipelines.variations import usual_variations
 
-_FAMILIES: dict[str, PipelineFamily] = {family.name: family for family in (SDXL,)}
+Inputs = Mapping[str, Any] | Callable[[Scale], Mapping[str, Any]]
+Variations = Sequence[PipelineInputs] | Callable[[Scale], Sequence[PipelineInputs]]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHIPPED = (
+    *(SD15, SD15_IMG2IMG, SD15_INPAINT, SD15_CONTROLNET),
+    *(DEEPFLOYD_IF, DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3),
+    *(SDXL, SDXL_TAESD, SSD_1B, PIXART_ALPHA, BK_SDM, BK_SDM_TAESD, SD3, FLUX, FLUX_SCHNELL),
+)
+_FAMILIES: dict[str, PipelineFamily] = {family.name: family for family in _SHIPPED}
+_REGISTERED_AT: dict[str, str] = {}
 
 
 def known_pipelines() -> tuple[str, ...]:
@@ -22,3 +50,117 @@ def find_pipeline(name: str) -> PipelineFamily:
         return _FAMILIES[name]
     msg = f"unknown pipeline: {name!r}{did_you_mean(name, _FAMILIES)}; known: {', '.join(_FAMILIES)}"
     raise PipelineError(msg)
+
+
+def register_pipeline(  # noqa: PLR0913 - a family says much about itself, most of it seldom
+    name: str,
+    *,
+    inputs: Inputs,
+    variations: Variations | None = None,
+    build_tiny: Callable[[], Any] | None = None,
+    build_random: Callable[[], Any] | None = None,
+    hub_id: str = "",
+    class_name: str = "DiffusionPipeline",
+    load_options: Callable[[], dict[str, Any]] = dict,
+    largest_batch: int | None = None,
+) -> PipelineFamily:
+    """Let markers name a pipeline of your own; call it in a conftest.
+
+    Args:
+        name: what a marker writes: letters, digits, dots, dashes and underscores.
+        inputs: keywords of the plain call, without a generator; or a function that returns them for a scale.
+        variations: calls that must compile nothing anew, or a function that returns them for a scale; by default the
+            plain call with another prompt, guidance, number of steps and seed.
+        build_tiny: builds it small, on the CPU and the same every time.
+        build_random: builds its full size with random weights, on torch's default device.
+        hub_id: where its weights are on the hub.
+        class_name: the diffusers class that loads them.
+        load_options: makes keywords for `from_pretrained`.
+        largest_batch: how many pictures one call can be asked for; 1 where it knows no `num_images_per_prompt`.
+
+    Returns:
+        The family, as markers find it.
+
+    Raises:
+        PipelineError: the name is taken or cannot stand in a test id, or nothing says how the pipeline is built.
+    """
+    place = _caller()
+    _refuse_name(name, place)
+    if build_tiny is None and build_random is None and not hub_id:
+        msg = f"register_pipeline({name!r}) needs build_tiny, build_random or hub_id: nothing says how it is built"
+        raise PipelineError(msg)
+    _refuse_uncallable(name, build_tiny=build_tiny, build_random=build_random, load_options=load_options)
+    call = _inputs_of(name, inputs)
+    family = PipelineFamily(
+        name=name,
+        inputs=call,
+        variations=_variations_of(name, variations, call),
+        build_tiny=build_tiny,
+        build_random=build_random,
+        hub_id=hub_id,
+        class_name=class_name,
+        load_options=load_options,
+        largest_batch=_batch_limit(name, largest_batch),
+    )
+    _FAMILIES[name], _REGISTERED_AT[name] = family, place
+    return family
+
+
+def _caller() -> str:
+    """Return the line that registers."""
+    frame = sys._getframe(2)  # noqa: SLF001 - CPython's own way to a frame without a traceback
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _refuse_name(name: str, place: str) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        msg = f"a pipeline's name stands in test ids: letters, digits, '.', '-' and '_' only, got: {name!r}"
+        raise PipelineError(msg)
+    # The same line may run again: pytest imports a conftest anew in each run within one process.
+    if name in _FAMILIES and _REGISTERED_AT.get(name) != place:
+        other = _REGISTERED_AT.get(name, "pytest-diffopt itself")
+        msg = f"two pipelines are called {name!r}: one of {other}, one of {place}; rename one of them"
+        raise PipelineError(msg)
+
+
+def _refuse_uncallable(name: str, **builders: object) -> None:
+    for keyword, builder in builders.items():
+        if builder is not None and not callable(builder):
+            msg = f"register_pipeline({name!r}, {keyword}=...) takes a function without arguments, got: {builder!r}"
+            raise PipelineError(msg)
+
+
+def _inputs_of(name: str, inputs: Inputs) -> Callable[[Scale], PipelineInputs]:
+    if not callable(inputs) and not isinstance(inputs, Mapping):
+        msg = f"register_pipeline({name!r}, inputs=...) takes keywords, or a function of a scale, got: {inputs!r}"
+        raise PipelineError(msg)
+
+    def call(scale: Scale) -> PipelineInputs:
+        given = inputs(scale) if callable(inputs) else inputs
+        if not isinstance(given, Mapping):
+            msg = f"the inputs of pipeline {name!r} must be keywords of its call, got: {given!r}"
+            raise PipelineError(msg)
+        return given if isinstance(given, PipelineInputs) else PipelineInputs(given)
+
+    return call
+
+
+def _variations_of(
+    name: str, variations: Variations | None, call: Callable[[Scale], PipelineInputs]
+) -> Callable[[Scale], Sequence[PipelineInputs]]:
+    if variations is None:
+        return lambda scale: usual_variations(call(scale))
+    if callable(variations):
+        return variations
+    if not isinstance(variations, Sequence) or not variations:
+        msg = f"register_pipeline({name!r}, variations=...) takes calls, or a function of a scale, got: {variations!r}"
+        raise PipelineError(msg)
+    fixed = tuple(variations)
+    return lambda _scale: fixed
+
+
+def _batch_limit(name: str, largest: int | None) -> int | None:
+    if largest is not None and (not isinstance(largest, int) or isinstance(largest, bool) or largest < 1):
+        msg = f"register_pipeline({name!r}, largest_batch=...) takes a number from 1, got: {largest!r}"
+        raise PipelineError(msg)
+    return largest

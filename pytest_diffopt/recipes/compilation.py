@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from pytest_diffopt._torch_private import compiled_code_count, is_compiled_module, original_callable
 from pytest_diffopt.errors import RecipeError, did_you_mean
-from pytest_diffopt.pipelines.components import denoiser_name
+from pytest_diffopt.pipelines.components import DENOISER, component_names, denoiser_names
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
 
@@ -53,30 +53,32 @@ class Compile(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        for target in self.target:
-            component, method = _resolve(pipeline, target)
+        for component, method in (part for target in self.target for part in _resolve(pipeline, target)):
             owner = getattr(pipeline, component)
             if method:
                 setattr(owner, method, torch.compile(getattr(owner, method), **self._options(pipeline)))
-            elif self.regional and target == "denoiser":
+            elif self.regional and component in denoiser_names(pipeline):
                 _compile_blocks(owner, self._options(pipeline))
             else:
                 owner.compile(**self._options(pipeline))
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        missing = [line for target in self.target for line in self._missing(pipeline, target)]
-        compiled = [target for target in self.target if not list(self._missing(pipeline, target))]
+        lines = {target: self._missing(pipeline, target) for target in self.target}
+        missing = [line for lines_of_target in lines.values() for line in lines_of_target]
+        compiled = [target for target in self.target if not lines[target]]
         stand_in = "" if self._is_on_gpu(pipeline) or self.backend else f" (traced with {STAND_IN_BACKEND}: no GPU)"
         return self.state(f"compiled code ran for {', '.join(compiled) or 'nothing'}{stand_in}", missing)
 
     def _missing(self, pipeline: Any, target: str) -> list[str]:
-        component, method = _resolve(pipeline, target)
+        return [line for part in _resolve(pipeline, target) for line in self._missing_part(pipeline, *part)]
+
+    def _missing_part(self, pipeline: Any, component: str, method: str) -> list[str]:
         owner = getattr(pipeline, component)
         if method:
             original = original_callable(getattr(owner, method))
             parts = [] if original is None else [original]
-        elif self.regional and target == "denoiser":
+        elif self.regional and component in denoiser_names(pipeline):
             blocks = _repeated_blocks(owner)
             parts = [type(block).forward for block in blocks] if all(map(is_compiled_module, blocks)) else []
         else:
@@ -99,19 +101,25 @@ class Compile(Optimization):
         return bool(pipeline.device.type not in {"cpu", "meta"})
 
 
-def _resolve(pipeline: Any, target: str) -> tuple[str, str]:
+def _resolve(pipeline: Any, target: str) -> list[tuple[str, str]]:
     """Split a target into the component's name and the method's, empty for the module itself.
+
+    A chain of pipelines has several denoisers, and each of them is meant.
 
     Raises:
         RecipeError: the pipeline has no such component, or the component no such method.
     """
-    component, _, method = target.partition(".")
-    component = denoiser_name(pipeline) if component == "denoiser" else component
-    owner = getattr(pipeline, component, None)
-    if not isinstance(owner, torch.nn.Module) or (method and not callable(getattr(owner, method, None))):
+    part, _, method = target.partition(".")
+    components = denoiser_names(pipeline) if part == DENOISER else component_names(pipeline, part)
+    owners = [getattr(pipeline, component, None) for component in components]
+    if not owners or not all(_can_compile(owner, method) for owner in owners):
         msg = f"compile(target=...) must name a module of the pipeline or its method, got: {target!r}"
         raise RecipeError(msg)
-    return component, method
+    return [(component, method) for component in components]
+
+
+def _can_compile(owner: Any, method: str) -> bool:
+    return isinstance(owner, torch.nn.Module) and (not method or callable(getattr(owner, method, None)))
 
 
 def _has_compiled_code(function: Any) -> bool:

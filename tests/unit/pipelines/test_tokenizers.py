@@ -1,6 +1,6 @@
 """The tokenizer takes any prompt, as CLIP's does, without a download."""
 
-from pytest_diffopt.pipelines.tokenizers import byte_level_clip_tokenizer
+from pytest_diffopt.pipelines.tokenizers import byte_level_clip_tokenizer, character_level_t5_tokenizer
 
 
 def test_every_byte_is_a_token_and_the_last_of_a_word_another() -> None:
@@ -40,3 +40,20 @@ def test_the_ids_fit_the_published_vocabulary() -> None:
 
     assert tokenizer("ab")["input_ids"] == [49406, 64, 321, 49407]
     assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (49406, 49407, 49407)
+
+
+def test_a_known_word_is_one_token() -> None:
+    """Its merges are tokens of the vocabulary; an unknown word is spelled in pieces of known ones and bytes."""
+    tokenizer = byte_level_clip_tokenizer(vocab_size=530, words=("red", "blue"))
+
+    assert tokenizer.tokenize("red blue") == ["red</w>", "blue</w>"]
+    assert tokenizer.tokenize("bread") == ["b", "r", "e", "a", "d</w>"]
+    assert max(tokenizer.get_vocab().values()) == 529
+
+
+def test_t5_takes_a_known_word_whole_and_spells_another() -> None:
+    """The likeliest cut of a prompt has the fewest pieces."""
+    tokenizer = character_level_t5_tokenizer(words=("red",))
+
+    assert tokenizer.tokenize("red") == ["▁red"]
+    assert tokenizer.tokenize("bed") == ["▁", "b", "e", "d"]

@@ -1,0 +1,188 @@
+"""DeepFloyd IF: pixels in place of latents, by three pipelines that the seed calls one after another.
+
+The first draws 64 x 64 pixels; the second and Stable Diffusion's upscaler each enlarge that picture by four. Nobody
+encodes a prompt for the first two: their embeddings are random numbers. Tiny, they are a real prompt's, so that there
+is something to be seen.
+"""
+
+import warnings
+from functools import cache
+from typing import Any
+
+from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
+from pytest_diffopt.pipelines.family import PipelineFamily
+from pytest_diffopt.pipelines.inputs import PipelineInputs
+from pytest_diffopt.pipelines.pictures import small_picture
+from pytest_diffopt.pipelines.published import published_config
+from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.variations import usual_variations
+
+_PROMPT = "the blue hulk"
+_TINY_PROMPT = "a red circle on a blue background"
+_STEPS = (100, 50, 75)  # what each pipeline takes when it is not told
+_TINY_STEPS = (3, 3, 3)
+_GUIDANCE = (7.0, 4.0, 9.0)  # likewise
+_NOISE_LEVEL = 100
+_UNCHECKED = {"safety_checker": None, "feature_extractor": None, "watermarker": None}
+
+_FIRST = Blueprint(
+    class_name="IFPipeline",
+    parts={
+        "unet": Part(full="IF-I-M-v1.0/unet", tiny="if-1-unet"),
+        "scheduler": Part(full="IF-I-M-v1.0/scheduler"),
+    },
+    tokenizers={"tokenizer": Tokenizer.T5},
+    options={"text_encoder": None, "requires_safety_checker": False, **_UNCHECKED},
+)
+_SECOND = Blueprint(
+    class_name="IFSuperResolutionPipeline",
+    parts={
+        "unet": Part(full="IF-II-M-v1.0/unet", tiny="if-2-unet"),
+        "scheduler": Part(full="IF-II-M-v1.0/scheduler"),
+        "image_noising_scheduler": Part(full="IF-II-M-v1.0/image_noising_scheduler"),
+    },
+    tokenizers={"tokenizer": Tokenizer.T5},
+    options={"text_encoder": None, "requires_safety_checker": False, **_UNCHECKED},
+)
+_THIRD = Blueprint(
+    class_name="StableDiffusionUpscalePipeline",
+    parts={
+        "unet": Part(full="stable-diffusion-x4-upscaler/unet", tiny="x4-upscaler-unet"),
+        "vae": Part(full="stable-diffusion-x4-upscaler/vae", tiny="sd-vae"),
+        "text_encoder": Part(full="stable-diffusion-x4-upscaler/text_encoder", tiny="sd-text-encoder"),
+        "scheduler": Part(full="stable-diffusion-x4-upscaler/scheduler"),
+        "low_res_scheduler": Part(full="stable-diffusion-x4-upscaler/low_res_scheduler"),
+    },
+    # The published one pads with another token, which the tiny encoder was never shown; what is computed is the same.
+    tokenizers={"tokenizer": Tokenizer.CLIP},
+    options=_UNCHECKED,
+)
+
+
+def _prompt(scale: Scale) -> str:
+    return _TINY_PROMPT if scale is Scale.TINY else _PROMPT
+
+
+def _steps(scale: Scale) -> tuple[int, ...]:
+    return _TINY_STEPS if scale is Scale.TINY else _STEPS
+
+
+def _embeddings(scale: Scale) -> dict[str, Any]:
+    positive, negative = _prompt_embeddings() if scale is Scale.TINY else _random_embeddings()
+    return {"prompt_embeds": positive, "negative_prompt_embeds": negative}
+
+
+@cache
+def _random_embeddings() -> tuple[Any, Any]:
+    import torch  # noqa: PLC0415 - collecting tests must not wait for torch
+
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(1, 2, 4096, generator=generator), torch.randn(1, 2, 4096, generator=generator)
+
+
+@cache
+def _prompt_embeddings() -> tuple[Any, Any]:
+    import torch  # noqa: PLC0415 - as above
+
+    from pytest_diffopt.pipelines.tiny import build_tiny_component, tiny_t5_tokenizer  # noqa: PLC0415 - as above
+
+    tokens = tiny_t5_tokenizer()([_TINY_PROMPT, ""], padding="max_length", return_tensors="pt")
+    with torch.no_grad(), torch.random.fork_rng():
+        encoded = build_tiny_component("t5-text-encoder")(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
+    return encoded[:1], encoded[1:]
+
+
+def _first_inputs(scale: Scale) -> PipelineInputs:
+    call = {"num_inference_steps": _steps(scale)[0], "guidance_scale": _GUIDANCE[0], "output_type": "np"}
+    return PipelineInputs(_embeddings(scale) | call)
+
+
+def _second_inputs(scale: Scale) -> PipelineInputs:
+    call = {"num_inference_steps": _steps(scale)[1], "guidance_scale": _GUIDANCE[1], "output_type": "np"}
+    return PipelineInputs({"image": small_picture(scale)} | _embeddings(scale) | call)
+
+
+def _third_inputs(scale: Scale) -> PipelineInputs:
+    call = {"num_inference_steps": _steps(scale)[2], "guidance_scale": _GUIDANCE[2], "output_type": "np"}
+    return PipelineInputs({"prompt": _prompt(scale), "image": small_picture(scale), "noise_level": _NOISE_LEVEL} | call)
+
+
+def _chained_inputs(scale: Scale) -> PipelineInputs:
+    call = {"num_inference_steps": _steps(scale), "noise_level": _NOISE_LEVEL, "output_type": "np"}
+    return PipelineInputs({"prompt": _prompt(scale)} | _embeddings(scale) | call)
+
+
+def _chain(*stages: Any) -> Any:
+    from pytest_diffopt.pipelines.deepfloyd_if_chain import DeepFloydIF  # noqa: PLC0415 - imports torch
+
+    return DeepFloydIF(*stages)
+
+
+def _build_tiny_third() -> Any:
+    """Build the tiny upscaler with the scaling factor that its VAE was trained with.
+
+    diffusers takes any other than the published one for a mistake, warns and overwrites it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        pipeline = _THIRD.build_tiny()
+    pipeline.vae.register_to_config(scaling_factor=published_config("tiny", "sd-vae")["scaling_factor"])
+    return pipeline
+
+
+def _build_tiny_chain() -> Any:
+    return _chain(_FIRST.build_tiny(), _SECOND.build_tiny(), _build_tiny_third())
+
+
+def _build_random_chain() -> Any:
+    return _chain(_FIRST.build_random(), _SECOND.build_random(), _THIRD.build_random())
+
+
+def _load_options() -> dict[str, Any]:
+    return {"text_encoder": None, "requires_safety_checker": False, **_UNCHECKED}
+
+
+DEEPFLOYD_IF_1 = PipelineFamily(
+    name="deepfloyd-if-1",
+    hub_id="DeepFloyd/IF-I-M-v1.0",
+    class_name=_FIRST.class_name,
+    load_options=_load_options,
+    build_tiny=_FIRST.build_tiny,
+    build_random=_FIRST.build_random,
+    inputs=_first_inputs,
+    variations=lambda scale: usual_variations(_first_inputs(scale)),
+    ships_weights=True,
+)
+DEEPFLOYD_IF_2 = PipelineFamily(
+    name="deepfloyd-if-2",
+    hub_id="DeepFloyd/IF-II-M-v1.0",
+    class_name=_SECOND.class_name,
+    load_options=_load_options,
+    build_tiny=_SECOND.build_tiny,
+    build_random=_SECOND.build_random,
+    inputs=_second_inputs,
+    variations=lambda scale: usual_variations(_second_inputs(scale)),
+    largest_batch=1,  # the seed enlarges one picture, however many were drawn
+    ships_weights=True,
+)
+DEEPFLOYD_IF_3 = PipelineFamily(
+    name="deepfloyd-if-3",
+    hub_id="stabilityai/stable-diffusion-x4-upscaler",
+    class_name=_THIRD.class_name,
+    build_tiny=_build_tiny_third,
+    build_random=_THIRD.build_random,
+    inputs=_third_inputs,
+    variations=lambda scale: usual_variations(_third_inputs(scale)),
+    largest_batch=1,
+    ships_weights=True,
+)
+DEEPFLOYD_IF = PipelineFamily(
+    name="deepfloyd-if",
+    stages=(DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3),
+    chain=_chain,
+    build_tiny=_build_tiny_chain,
+    build_random=_build_random_chain,
+    inputs=_chained_inputs,
+    variations=lambda scale: usual_variations(_chained_inputs(scale)),
+    ships_weights=True,
+)

@@ -1,0 +1,83 @@
+"""The three pipelines of DeepFloyd IF called one after another, as the seed calls them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_diffopt.errors import PipelineError
+from pytest_diffopt.pipelines.chained import ChainedPipeline
+
+_STAGES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeepFloydIFOutput:
+    """What the stages drew.
+
+    Attributes:
+        images: what the upscaler made of the first stage's picture; what diffusers' own outputs call so.
+        first: 64 x 64 pixels in [-1, 1], every picture of the batch.
+        second: the first of them at 256 x 256, likewise.
+    """
+
+    images: Any
+    first: Any
+    second: Any
+
+
+class DeepFloydIF(ChainedPipeline):
+    """`IFPipeline`; on its picture `IFSuperResolutionPipeline` and `StableDiffusionUpscalePipeline`."""
+
+    def __call__(  # noqa: PLR0913 - a pipeline's call has many keywords
+        self,
+        prompt: str,
+        *,
+        prompt_embeds: Any,
+        negative_prompt_embeds: Any,
+        num_inference_steps: int | Sequence[int] | None = None,
+        num_images_per_prompt: int = 1,
+        noise_level: int = 100,
+        generator: Any = None,
+        output_type: str = "np",
+    ) -> DeepFloydIFOutput:
+        """Draw.
+
+        Args:
+            prompt: what the upscaler is told, which has a text encoder of its own.
+            prompt_embeds: what the two IF stages are told.
+            negative_prompt_embeds: what their guidance leads away from.
+            num_inference_steps: of every stage, or of each; None leaves it to them.
+            num_images_per_prompt: how many pictures the first stage draws; the others enlarge the first of them.
+            noise_level: how much noise the upscaler adds to what it is given.
+            generator: draws the noise of all stages.
+            output_type: of the last picture.
+
+        Raises:
+            PipelineError: there are other than three numbers of steps.
+        """
+        steps = _steps_of_stages(num_inference_steps)
+        told = {"prompt_embeds": prompt_embeds, "negative_prompt_embeds": negative_prompt_embeds}
+        drawn = {"generator": generator, "output_type": "pt"} | told
+        draw, enlarge, upscale = self.stages
+        first = draw(num_images_per_prompt=num_images_per_prompt, **drawn, **steps[0]).images
+        second = enlarge(image=first[:1], **drawn, **steps[1]).images
+        # The seed gives the upscaler [-1, 1], which it still takes, with a warning.
+        third = upscale(
+            prompt,
+            image=(first[:1] / 2 + 0.5).clamp(0, 1),
+            noise_level=noise_level,
+            generator=generator,
+            output_type=output_type,
+            **steps[2],
+        ).images
+        return DeepFloydIFOutput(images=third, first=first, second=second)
+
+
+def _steps_of_stages(steps: int | Sequence[int] | None) -> list[dict[str, int]]:
+    if steps is None:
+        return [{}] * _STAGES
+    numbers = [steps] * _STAGES if isinstance(steps, int) else list(steps)
+    if len(numbers) != _STAGES:
+        msg = f"num_inference_steps must be one number, or one for each of the {_STAGES} stages, got: {steps}"
+        raise PipelineError(msg)
+    return [{"num_inference_steps": number} for number in numbers]

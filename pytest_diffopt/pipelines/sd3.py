@@ -1,0 +1,43 @@
+"""Stable Diffusion 3 medium: three text encoders, a transformer over picture and text at once, flow matching."""
+
+from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
+from pytest_diffopt.pipelines.family import PipelineFamily
+from pytest_diffopt.pipelines.inputs import PipelineInputs
+from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.variations import usual_variations
+
+_REPOSITORY = "stable-diffusion-3-medium"
+_BLUEPRINT = Blueprint(
+    class_name="StableDiffusion3Pipeline",
+    parts={
+        "transformer": Part(full=f"{_REPOSITORY}/transformer", tiny="sd3-transformer"),
+        "vae": Part(full=f"{_REPOSITORY}/vae", tiny="sd3-vae"),
+        "text_encoder": Part(full=f"{_REPOSITORY}/text_encoder", tiny="sdxl-text-encoder-2"),
+        "text_encoder_2": Part(full=f"{_REPOSITORY}/text_encoder_2", tiny="sdxl-text-encoder-2"),
+        "text_encoder_3": Part(full=f"{_REPOSITORY}/text_encoder_3", tiny="t5-text-encoder"),
+        "scheduler": Part(full=f"{_REPOSITORY}/scheduler"),
+    },
+    tokenizers={"tokenizer": Tokenizer.CLIP, "tokenizer_2": Tokenizer.OPEN_CLIP, "tokenizer_3": Tokenizer.T5},
+)
+
+
+def _inputs(scale: Scale) -> PipelineInputs:
+    common = {"output_type": "np", "guidance_scale": 7.0}
+    if scale is Scale.TINY:
+        call = {"prompt": "a red circle on a blue background", "num_inference_steps": 4, "height": 64, "width": 64}
+        return PipelineInputs(call | common | {"max_sequence_length": 32})
+    prompt = "Astronaut in a jungle, cold color palette, muted colors, detailed, 8k"
+    call = {"prompt": prompt, "num_inference_steps": 28, "height": 1024, "width": 1024}
+    return PipelineInputs(call | common | {"max_sequence_length": 256})
+
+
+SD3 = PipelineFamily(
+    name="sd3",
+    hub_id="stabilityai/stable-diffusion-3-medium-diffusers",
+    class_name=_BLUEPRINT.class_name,
+    build_tiny=_BLUEPRINT.build_tiny,
+    build_random=_BLUEPRINT.build_random,
+    inputs=_inputs,
+    variations=lambda scale: usual_variations(_inputs(scale)),
+    ships_weights=True,
+)

@@ -1,0 +1,93 @@
+"""The components of the tiny pipelines: their architectures and their trained weights, shipped with the package."""
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pytest_diffopt.errors import PipelineError, did_you_mean
+from pytest_diffopt.pipelines.published import build_published
+from pytest_diffopt.pipelines.shapes import caption_words
+from pytest_diffopt.pipelines.tokenizers import byte_level_clip_tokenizer, character_level_t5_tokenizer
+
+WEIGHTS = files("pytest_diffopt.pipelines") / "weights"
+PROVENANCE = "provenance.json"
+_PROMPT_TOKENS = 32
+_CLIP_VOCABULARY = 640
+_REINSTALL = "reinstall pytest-diffopt, or train them again with tools/train_tiny.py"
+
+
+def build_tiny_component(name: str) -> Any:
+    """Build a trained component in float32, on torch's default device, ready for inference.
+
+    Args:
+        name: a file of `configs/tiny`, such as `sd15-unet`.
+
+    Raises:
+        PipelineError: its weights are missing, or are not those that were trained.
+    """
+    from safetensors.torch import load_model  # noqa: PLC0415 - slow to import
+
+    _check_weights(name)
+    component = build_untrained(name)
+    load_model(component, str(WEIGHTS / f"{name}.safetensors"))
+    return component.eval()
+
+
+def build_untrained(name: str) -> Any:
+    """Build a component with random parameters."""
+    return build_published("tiny", name)
+
+
+def tiny_clip_tokenizer(*, pad_with_end: bool = True) -> Any:
+    """Build the tokenizer of the tiny CLIP text encoders: each word of the tiny pipelines' captions is one token."""
+    return byte_level_clip_tokenizer(
+        vocab_size=_CLIP_VOCABULARY, max_length=_PROMPT_TOKENS, pad_with_end=pad_with_end, words=caption_words()
+    )
+
+
+def tiny_t5_tokenizer() -> Any:
+    """Build the tokenizer of the tiny T5 text encoder: each word of the tiny pipelines' captions is one token."""
+    return character_level_t5_tokenizer(max_length=_PROMPT_TOKENS, words=caption_words())
+
+
+@cache
+def provenance() -> dict[str, dict[str, Any]]:
+    """Return where the weights of each component come from: script, seed, steps, loss, checksum.
+
+    Raises:
+        PipelineError: the file that says so is missing or no JSON.
+    """
+    path = WEIGHTS / PROVENANCE
+    try:
+        known: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        msg = f"the tiny pipelines' weights are of unknown origin: {path}: {error}; {_REINSTALL}"
+        raise PipelineError(msg) from error
+    return known
+
+
+def checksum(data: bytes) -> str:
+    """Return the SHA-256 of a file's content."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check_weights(name: str) -> None:
+    known = provenance()
+    if name not in known:
+        msg = f"no tiny component is called {name!r}{did_you_mean(name, known)}; known: {', '.join(sorted(known))}"
+        raise PipelineError(msg)
+    path = WEIGHTS / f"{name}.safetensors"
+    try:
+        found = checksum(path.read_bytes())
+    except OSError as error:
+        msg = f"the tiny pipelines' weights are missing: {path}: {error.strerror}; {_REINSTALL}"
+        raise PipelineError(msg) from error
+    if found != known[name]["sha256"]:
+        expected = known[name]["sha256"]
+        msg = (
+            f"the tiny pipelines' weights were altered: {path} has SHA-256 {found[:12]}, "
+            f"{PROVENANCE} says {expected[:12]}; {_REINSTALL}"
+        )
+        raise PipelineError(msg)

@@ -1,0 +1,222 @@
+"""Every pipeline that comes with the plugin: the published architecture to the last parameter, and its tiny twin."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+
+from pytest_diffopt.pipelines.components import denoiser_names, modules_of
+from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
+from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.records import Weights
+
+SD15_UNET, SD_VAE, CLIP = 859_520_964, 83_653_863, 123_060_480
+INPAINT_UNET, CONTROLNET, SMALL_UNET, TINY_VAE = 859_535_364, 361_279_120, 482_346_884, 2_445_063
+SDXL_UNET, OPEN_CLIP, SSD_UNET, T5 = 2_567_463_684, 694_659_840, 1_331_334_404, 4_762_310_656
+PIXART, FLOW_VAE = 611_349_152, 83_819_683
+SD15_ENCODERS = {"text_encoder": CLIP}
+SDXL_ENCODERS = {"text_encoder": CLIP, "text_encoder_2": OPEN_CLIP}
+FLUX_PARTS = {"vae": FLOW_VAE, "text_encoder": CLIP, "text_encoder_2": T5}
+UPSCALER = {"unet": 473_398_020, "vae": 55_325_927, "text_encoder": 340_387_840}
+PUBLISHED = {
+    "sd15": {"unet": SD15_UNET, "vae": SD_VAE} | SD15_ENCODERS,
+    "sd15-img2img": {"unet": SD15_UNET, "vae": SD_VAE} | SD15_ENCODERS,
+    "sd15-inpaint": {"unet": INPAINT_UNET, "vae": SD_VAE} | SD15_ENCODERS,
+    "sd15-controlnet": {"unet": SD15_UNET, "vae": SD_VAE, "controlnet": CONTROLNET} | SD15_ENCODERS,
+    "deepfloyd-if-1": {"unet": 371_605_830},
+    "deepfloyd-if-2": {"unet": 512_999_430},
+    "deepfloyd-if-3": UPSCALER,
+    "deepfloyd-if": {
+        "unet_1": 371_605_830,
+        "unet_2": 512_999_430,
+        **{f"{name}_3": count for name, count in UPSCALER.items()},
+    },
+    "sdxl": {"unet": SDXL_UNET, "vae": SD_VAE} | SDXL_ENCODERS,
+    "sdxl-taesd": {"unet": SDXL_UNET, "vae": TINY_VAE} | SDXL_ENCODERS,
+    "ssd-1b": {"unet": SSD_UNET, "vae": SD_VAE} | SDXL_ENCODERS,
+    "pixart-alpha": {"transformer": PIXART, "vae": SD_VAE, "text_encoder": T5},
+    "bk-sdm": {"unet": SMALL_UNET, "vae": SD_VAE} | SD15_ENCODERS,
+    "bk-sdm-taesd": {"unet": SMALL_UNET, "vae": TINY_VAE} | SD15_ENCODERS,
+    "sd3": {
+        "transformer": 2_028_328_000,
+        "vae": FLOW_VAE,
+        "text_encoder": 123_650_304,
+        "text_encoder_2": OPEN_CLIP,
+        "text_encoder_3": T5,
+    },
+    "flux": {"transformer": 11_901_408_320} | FLUX_PARTS,
+    "flux-schnell": {"transformer": 11_891_178_560} | FLUX_PARTS,
+}
+# Rows of the seeds' table of pipelines; what else is here is a stage, a variant, or what people run today.
+SEEDS = {
+    "sd15": ("StableDiffusionPipeline", "stable-diffusion-v1-5/stable-diffusion-v1-5", 512, 50),
+    "sd15-img2img": ("StableDiffusionImg2ImgPipeline", "stable-diffusion-v1-5/stable-diffusion-v1-5", None, 50),
+    "sd15-inpaint": (
+        "StableDiffusionInpaintPipeline",
+        "stable-diffusion-v1-5/stable-diffusion-inpainting",
+        512,
+        50,
+    ),
+    "sd15-controlnet": (
+        "StableDiffusionControlNetPipeline",
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        512,
+        50,
+    ),
+    "deepfloyd-if-1": ("IFPipeline", "DeepFloyd/IF-I-M-v1.0", None, 100),
+    "deepfloyd-if-2": ("IFSuperResolutionPipeline", "DeepFloyd/IF-II-M-v1.0", None, 50),
+    "deepfloyd-if-3": ("StableDiffusionUpscalePipeline", "stabilityai/stable-diffusion-x4-upscaler", None, 75),
+    "sdxl": ("StableDiffusionXLPipeline", "stabilityai/stable-diffusion-xl-base-1.0", 1024, 30),
+    "ssd-1b": ("StableDiffusionXLPipeline", "segmind/SSD-1B", 1024, 30),
+    "pixart-alpha": ("PixArtAlphaPipeline", "PixArt-alpha/PixArt-XL-2-1024-MS", 1024, 30),
+    "bk-sdm": ("StableDiffusionPipeline", "nota-ai/bk-sdm-small", 512, 25),
+}
+
+every_family = pytest.mark.parametrize("name", PUBLISHED)
+
+
+@cache
+def published(name: str) -> Any:
+    """Build the published architecture without memory for it."""
+    build = find_pipeline(name).build_random
+    assert build is not None
+    with torch.device("meta"):
+        return build()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget() -> Iterator[None]:
+    yield
+    published.cache_clear()
+
+
+def tiny(name: str) -> Any:
+    """Build the tiny twin."""
+    return build_pipeline(find_pipeline(name), Scale.TINY).pipeline
+
+
+def test_nothing_is_missing_here() -> None:
+    """A family that is added is counted here too."""
+    assert set(PUBLISHED) == set(known_pipelines())
+
+
+@every_family
+def test_the_full_scale_is_the_published_architecture(name: str) -> None:
+    """Each part has the parameters of the published weights, and there is no other part."""
+    counts = {
+        part: sum(parameter.numel() for parameter in module.parameters())
+        for part, module in modules_of(published(name)).items()
+    }
+
+    assert counts == PUBLISHED[name]
+
+
+@every_family
+def test_both_scales_have_the_same_classes(name: str) -> None:
+    """What is guarded in the small one is what runs in the large one, under the same names, ready for inference."""
+    small, full = tiny(name), published(name)
+
+    assert type(small) is type(full)
+    assert denoiser_names(small) == denoiser_names(full)
+    assert {part: type(one) for part, one in small.components.items()}.items() >= {
+        part: type(one) for part, one in full.components.items() if (name, part) != ("sd3", "text_encoder")
+    }.items()
+    assert not any(module.training for pipeline in (small, full) for module in modules_of(pipeline).values())
+
+
+@every_family
+def test_the_tiny_one_has_the_published_schedulers(name: str) -> None:
+    """The step that is guarded is the published one."""
+    small, full = (
+        {part: dict(one.config) for part, one in pipeline.components.items() if part.split("_")[-1].startswith("sched")}
+        for pipeline in (tiny(name), published(name))
+    )
+
+    assert small == full
+    assert small or name == "deepfloyd-if"
+
+
+@every_family
+def test_every_build_draws_the_same_picture(name: str) -> None:
+    """It is neither broken nor of one colour, and torch's own generator is left where it was."""
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    inputs = find_pipeline(name).inputs(Scale.TINY)
+    pipeline = tiny(name)
+    first, second, other = (one(**inputs).images for one in (pipeline, pipeline, tiny(name)))
+
+    assert np.array_equal(first, second)
+    assert np.array_equal(first, other)
+    assert np.isfinite(first).all()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@every_family
+def test_a_tiny_pipeline_has_trained_weights(name: str) -> None:
+    """It never looks for others."""
+    built = build_pipeline(find_pipeline(name), Scale.TINY)
+
+    assert (built.weights, built.origin) == (Weights.PRETRAINED, "trained, shipped with pytest-diffopt (tiny)")
+
+
+@every_family
+def test_a_tiny_pipeline_is_tiny(name: str) -> None:
+    """Under two million parameters, on the CPU, in single precision."""
+    tensors = [one for module in modules_of(tiny(name)).values() for one in module.parameters()]
+
+    assert sum(tensor.numel() for tensor in tensors) < 2_000_000
+    assert {(tensor.device.type, tensor.dtype) for tensor in tensors} == {("cpu", torch.float32)}
+
+
+@every_family
+def test_both_scales_are_called_with_the_same_keywords(name: str) -> None:
+    """A test that was written for one scale runs at the other."""
+    inputs = find_pipeline(name).inputs
+
+    assert set(inputs(Scale.TINY)) == set(inputs(Scale.FULL))
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_the_full_call_is_the_seeds(name: str) -> None:
+    """The class, the repository, the size and the steps of the table."""
+    family, (class_name, hub_id, height, steps) = find_pipeline(name), SEEDS[name]
+    call = family.inputs(Scale.FULL)
+
+    assert (family.class_name, family.hub_id) == (class_name, hub_id)
+    assert (call.get("height"), call.get("width"), call["num_inference_steps"]) == (height, height, steps)
+    assert hasattr(diffusers, class_name)
+
+
+@every_family
+def test_variations_change_one_thing_each(name: str) -> None:
+    """None of them may compile anything anew: the same shapes, another prompt, guidance, number of steps or seed."""
+    family = find_pipeline(name)
+    plain, variations = family.inputs(Scale.TINY), family.variations(Scale.TINY)
+    changed = [
+        {key for key in one if key != "generator" and one[key] is not plain[key] and one[key] != plain[key]}
+        for one in variations
+    ]
+
+    assert all(len(change) <= 1 for change in changed)
+    assert variations[0].label == "the same call again"
+    assert variations[-1].seed == 1
+    assert {"num_inference_steps"} in changed
+
+
+def test_the_scheduler_is_on_the_cpu_wherever_it_is_built() -> None:
+    """As `from_pretrained` leaves it: diffusers turns its tables into numpy's, which no other device allows."""
+    scheduler = published("sdxl").scheduler
+    scheduler.set_timesteps(30)
+
+    assert scheduler.alphas_cumprod.device.type == "cpu"
+    assert len(scheduler.timesteps) == 30
+
+
+def test_the_inpainting_unet_sees_mask_and_masked_picture() -> None:
+    """Nine channels: four of latents, one of the mask, four of what is left of the picture."""
+    assert tiny("sd15-inpaint").unet.config.in_channels == published("sd15-inpaint").unet.config.in_channels == 9

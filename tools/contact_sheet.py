@@ -1,0 +1,56 @@
+"""Draw what every tiny pipeline makes of the same prompts, on one sheet: `python -m tools.contact_sheet`."""
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_diffopt.pipelines.registry import known_pipelines
+from pytest_diffopt.pipelines.shapes import Scene
+from tools.tiny_training.drawing import STEPS, draw, scenes_to_draw
+
+_INCHES = 1.1
+_PAIRS = [
+    ("red", "blue"),
+    ("yellow", "purple"),
+    ("white", "green"),
+    ("black", "orange"),
+    ("blue", "yellow"),
+    ("green", "white"),
+    ("purple", "black"),
+    ("orange", "red"),
+]
+
+
+def main() -> None:
+    """Draw the sheet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("docs/tiny-pipelines.png"))
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("pipelines", nargs="*", default=known_pipelines(), metavar="PIPELINE")
+    asked = parser.parse_args()
+    scenes = scenes_to_draw(_PAIRS)
+    rows = {name: draw(name, scenes, steps=asked.steps) for name in asked.pipelines}
+    _save_sheet(rows, scenes, asked.output)
+
+
+def _save_sheet(rows: dict[str, list[NDArray[np.uint8]]], scenes: list[Scene], path: Path) -> None:
+    mpl.use("agg")
+    size = (_INCHES * (len(scenes) + 1.3), _INCHES * (len(rows) + 0.6))
+    figure, axes = plt.subplots(len(rows), len(scenes), figsize=size, squeeze=False, layout="constrained")
+    for row, (name, pictures) in zip(axes, rows.items(), strict=True):
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for place, picture in zip(row, pictures, strict=True):
+            place.imshow(picture)
+            place.set(xticks=[], yticks=[])
+    for place, scene in zip(axes[0], scenes, strict=True):
+        place.set_title(f"{scene.colour} {scene.shape}\non {scene.background}", fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+    main()

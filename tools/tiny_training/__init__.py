@@ -1,0 +1,1 @@
+"""How the tiny pipelines learn to draw."""

@@ -1,0 +1,53 @@
+"""Every lesson, in an order in which each finds what it needs."""
+
+from tools.tiny_training.autoencoders import KLAutoencoderLesson, TinyAutoencoderLesson
+from tools.tiny_training.denoisers import (
+    ControlNetLesson,
+    InpaintLesson,
+    LatentLesson,
+    LatentUpscalerLesson,
+    PixArtLesson,
+    PixelLesson,
+    PixelUpscalerLesson,
+    SDXLLesson,
+)
+from tools.tiny_training.flows import FlowLesson, FluxLesson
+from tools.tiny_training.lesson import Lesson
+
+_CLIP, _CLIP_2, _T5 = "sd-text-encoder", "sdxl-text-encoder-2", "t5-text-encoder"
+
+CURRICULUM: tuple[Lesson, ...] = (
+    KLAutoencoderLesson(name="sd-vae", steps=3000),
+    PixelLesson(name="if-1-unet", also_trains=(_T5,), width=32, steps=5000),
+    LatentLesson(name="sd15-unet", also_trains=(_CLIP,), uses=("sd-vae",), steps=6000),
+    SDXLLesson(
+        name="sdxl-unet",
+        also_trains=(_CLIP_2,),
+        uses=("sd-vae", _CLIP),
+        schedule="stable-diffusion-xl-base-1.0",
+        steps=7000,
+    ),
+    PixArtLesson(name="pixart-transformer", uses=("sd-vae", _T5), steps=10_000),
+    InpaintLesson(
+        name="sd15-inpaint-unet",
+        uses=("sd-vae", _CLIP),
+        schedule="stable-diffusion-inpainting",
+        starts_from="sd15-unet",
+        steps=2000,
+    ),
+    ControlNetLesson(name="sd15-controlnet", uses=("sd-vae", _CLIP, "sd15-unet"), starts_from="sd15-unet", steps=2000),
+    PixelUpscalerLesson(name="if-2-unet", uses=(_T5,), steps=1500),
+    LatentUpscalerLesson(name="x4-upscaler-unet", uses=("sd-vae", _CLIP), steps=3000),
+    KLAutoencoderLesson(name="sd3-vae", starts_from="sd-vae", steps=1500),
+    FlowLesson(name="sd3-transformer", uses=("sd3-vae", _CLIP_2, _T5), steps=10_000),
+    FluxLesson(name="flux-transformer", uses=("sd3-vae", _CLIP, _T5), steps=10_000),
+    LatentLesson(name="bk-sdm-unet", uses=("sd-vae", _CLIP), steps=5000),
+    SDXLLesson(
+        name="ssd-1b-unet",
+        uses=("sd-vae", _CLIP, _CLIP_2),
+        schedule="stable-diffusion-xl-base-1.0",
+        starts_from="sdxl-unet",
+        steps=4000,
+    ),
+    TinyAutoencoderLesson(name="taesd", uses=("sd-vae",), steps=2000),
+)

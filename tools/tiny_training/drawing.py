@@ -1,0 +1,89 @@
+"""Ask a tiny pipeline for the pictures of some scenes, each the way that pipeline is asked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from pytest_diffopt.pipelines.family import PipelineFamily
+from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.pipelines.registry import find_pipeline
+from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.shapes import COLOURS, Scene, Shape
+from pytest_diffopt.pipelines.tiny import build_tiny_component
+from tools.tiny_training.text import t5_hidden
+
+STEPS = 20
+_WIDTH = 64
+
+
+def scenes_to_draw(colours: Sequence[tuple[str, str]] | None = None) -> list[Scene]:
+    """Return each shape in turn, with each colour on another: as many scenes as there are pairs, 32 by default."""
+    names = list(COLOURS)
+    pairs = colours or [(names[i % 8], names[(i + 1 + i // 8) % 8]) for i in range(32)]
+    shapes = list(Shape)
+    return [
+        Scene(shape=shapes[(number + number // 8) % len(shapes)], colour=colour, background=background)
+        for number, (colour, background) in enumerate(pairs)
+    ]
+
+
+def draw(name: str, scenes: Sequence[Scene], *, steps: int = STEPS) -> list[NDArray[np.uint8]]:
+    """Draw scenes with a tiny pipeline.
+
+    Args:
+        name: the pipeline's.
+        scenes: what to draw.
+        steps: denoise steps, of every stage.
+
+    Returns:
+        A picture of each scene, (width, width, 3).
+    """
+    family = find_pipeline(name)
+    pipeline = build_pipeline(family, Scale.TINY).pipeline
+    calls = [call | {"num_inference_steps": steps} for call in _calls(family, scenes)]
+    return [np.rint(picture * 255).astype(np.uint8) for call in calls for picture in pipeline(**call).images]
+
+
+def _calls(family: PipelineFamily, scenes: Sequence[Scene]) -> list[dict[str, Any]]:
+    """Return the calls that draw all scenes: one for all, but for a chain, which enlarges one picture a call."""
+    plain = dict(family.inputs(Scale.TINY))
+    if "num_images_per_prompt" in plain:
+        plain["num_images_per_prompt"] = 1
+    if family.stages:
+        return [plain | {"prompt": scene.caption} | _embeddings([scene]) for scene in scenes]
+    told = _embeddings(scenes) if "prompt_embeds" in plain else {"prompt": [scene.caption for scene in scenes]}
+    return [plain | told | _pictures(family, scenes)]
+
+
+def _embeddings(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
+    encoder = build_tiny_component("t5-text-encoder")
+    with torch.no_grad():
+        told, _ = t5_hidden(encoder, [scene.caption for scene in scenes], masked=True)
+        empty, _ = t5_hidden(encoder, [""] * len(scenes), masked=True)
+    return {"prompt_embeds": told, "negative_prompt_embeds": empty}
+
+
+def _pictures(family: PipelineFamily, scenes: Sequence[Scene]) -> dict[str, Any]:
+    """Return what each call starts from, where it starts from a picture."""
+    if family.name == "sd15-controlnet":
+        return {"image": [Image.fromarray(scene.edges(_WIDTH)) for scene in scenes]}
+    if family.name == "sd15-img2img":
+        return {"image": [Image.fromarray(_other(scene).picture(_WIDTH)) for scene in scenes]}
+    if family.name == "sd15-inpaint":
+        masks = [Image.fromarray(np.pad(np.full((48, 48), 255, np.uint8), 8)) for _ in scenes]
+        return {"image": [Image.fromarray(_other(scene).picture(_WIDTH)) for scene in scenes], "mask_image": masks}
+    if family.class_name in {"IFSuperResolutionPipeline", "StableDiffusionUpscalePipeline"}:
+        width = _WIDTH // 2 if family.class_name.startswith("IF") else _WIDTH
+        return {"image": [Image.fromarray(scene.picture(width)) for scene in scenes]}
+    return {}
+
+
+def _other(scene: Scene) -> Scene:
+    """Return a scene that differs in shape and colour only."""
+    shapes, colours = list(Shape), [name for name in COLOURS if name not in {scene.colour, scene.background}]
+    shape = shapes[(shapes.index(scene.shape) + 1) % len(shapes)]
+    return Scene(shape=shape, colour=colours[0], background=scene.background)

@@ -1,0 +1,67 @@
+"""Lessons of the flow-matching transformers; they learn the velocity from picture to noise."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from tools.tiny_training.denoisers import LatentLesson
+from tools.tiny_training.lesson import Models
+from tools.tiny_training.noising import flow_times, noise_like, squared_error
+from tools.tiny_training.text import clip_output, t5_hidden
+
+
+@dataclass(kw_only=True)
+class FlowLesson(LatentLesson):
+    """Stable Diffusion 3: told by two CLIP encoders, by what they pool, and by T5."""
+
+    vae: str = "sd3-vae"
+
+    def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:  # noqa: D102
+        clean = self.latents[chosen]
+        noise, times = noise_like(clean, dice), flow_times(len(chosen), dice)
+        way = times[:, None, None, None]
+        predicted = self.predict(models, (1 - way) * clean + way * noise, times, chosen, dice)
+        return squared_error(predicted, noise - clean).mean()
+
+    def predict(  # noqa: D102
+        self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator
+    ) -> Any:
+        prompts = self.prompts(chosen, dice)
+        by_t5, _ = t5_hidden(models["t5-text-encoder"], prompts, masked=False)
+        clip = models["sdxl-text-encoder-2"]
+        both = [clip_output(clip, prompts), clip_output(clip, prompts, pad_with_end=False)]
+        by_clip = torch.cat([output.hidden_states[-2] for output in both], -1)
+        by_clip = functional.pad(by_clip, (0, by_t5.shape[-1] - by_clip.shape[-1]))
+        pooled = torch.cat([output.text_embeds for output in both], -1)
+        return models[self.name](noisy, torch.cat([by_clip, by_t5], 1), pooled, timesteps * 1000).sample
+
+
+@dataclass(kw_only=True)
+class FluxLesson(FlowLesson):
+    """FLUX: told by T5 and by what CLIP pools; guided by a number, not by an empty prompt."""
+
+    def prompts(self, chosen: torch.Tensor, dice: torch.Generator) -> list[str]:  # noqa: D102
+        return self.scenes.captions(chosen, dice)
+
+    def predict(  # noqa: D102
+        self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator
+    ) -> Any:
+        from diffusers import FluxPipeline  # noqa: PLC0415 - slow to import
+
+        prompts = self.prompts(chosen, dice)
+        told, _ = t5_hidden(models["t5-text-encoder"], prompts, masked=False)
+        pooled = clip_output(models["sd-text-encoder"], prompts).pooler_output
+        number, channels, height, width = noisy.shape
+        packing: Any = FluxPipeline
+        packed = models[self.name](
+            packing._pack_latents(noisy, number, channels, height, width),  # noqa: SLF001 - diffusers has no public one
+            encoder_hidden_states=told,
+            pooled_projections=pooled,
+            timestep=timesteps,
+            img_ids=packing._prepare_latent_image_ids(number, height // 2, width // 2, noisy.device, noisy.dtype),  # noqa: SLF001
+            txt_ids=torch.zeros(told.shape[1], 3),
+            guidance=1 + 4 * torch.rand(number, generator=dice),
+        ).sample
+        return packing._unpack_latents(packed, height, width, 1)  # noqa: SLF001 - sizes in latents

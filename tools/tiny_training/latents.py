@@ -1,0 +1,42 @@
+"""Pictures through an autoencoder, once, kept in the cache."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm import trange
+
+from pytest_diffopt.pipelines.tiny import provenance
+from tools.tiny_training.scenes import Scenes
+
+_PICTURES_AT_ONCE = 64
+
+
+def latents_of(name: str, vae: Any, scenes: Scenes, cache: Path, *, kind: str = "scenes") -> torch.Tensor:
+    """Return the scaled latents of every picture, (number, channels, height, width), as the denoisers see them.
+
+    Args:
+        name: the autoencoder's.
+        vae: the autoencoder.
+        scenes: the pictures.
+        cache: a folder.
+        kind: tells sets of pictures apart.
+    """
+    path = cache / f"latents-{name}-{provenance()[name]['sha256'][:12]}-{kind}-{len(scenes.scenes)}.safetensors"
+    if not path.exists():
+        save_file({"latents": _encode(name, vae, scenes)}, path)
+    return load_file(path)["latents"]
+
+
+def scaled(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Bring latents to a standard deviation of about one, as the pipelines do."""
+    factor: float = vae.config.scaling_factor
+    return (latents - (vae.config.shift_factor or 0.0)) * factor
+
+
+@torch.no_grad()
+def _encode(name: str, vae: Any, scenes: Scenes) -> torch.Tensor:
+    numbers = trange(0, len(scenes.scenes), _PICTURES_AT_ONCE, desc=f"{name}: encode the pictures", leave=False)
+    chosen = (torch.arange(first, min(first + _PICTURES_AT_ONCE, len(scenes.scenes))) for first in numbers)
+    return torch.cat([scaled(vae, vae.encode(scenes.picture(some)).latent_dist.mean) for some in chosen]).contiguous()

@@ -1,0 +1,77 @@
+"""How pictures are noised for training: discrete diffusion as DDPM has it, and flow matching."""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from pytest_diffopt.pipelines.published import published_config
+
+_SNR_CEILING = 5.0
+_SHIFT = 3.0  # what the published flow-matching schedulers sample with
+_NEARLY_NOISE = 0.85  # from here on, of all timesteps, a picture's colours drown: only the prompt can tell them
+_NEARLY_NOISE_PART = 0.3  # of the training pictures
+_FINEST_POOL, _COARSER = 1, 4
+
+
+@cache
+def noise_schedule(repository: str, component: str = "scheduler") -> Any:
+    """Return a DDPM scheduler with the betas and the prediction type of a published scheduler."""
+    from diffusers import DDPMScheduler  # noqa: PLC0415 - slow to import
+
+    return DDPMScheduler.from_config(published_config(repository, component))
+
+
+def random_timesteps(number: int, dice: torch.Generator, *, highest: int = 1000) -> torch.Tensor:
+    """Return timesteps, (number,), int64; the noisiest come up more often than by their number."""
+    noisiest = torch.rand(number, generator=dice) < _NEARLY_NOISE_PART
+    return torch.where(
+        noisiest,
+        torch.randint(int(_NEARLY_NOISE * highest), highest, (number,), generator=dice),
+        torch.randint(highest, (number,), generator=dice),
+    )
+
+
+def squared_error(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the squared error of each picture, as much for its coarse parts as for its pixels: (batch,).
+
+    An ordinary squared error hardly knows of the mean colour, one number among thousands; sampling starts without it.
+    The least of both is reached by the same prediction.
+    Source: Hoogeboom et al., simple diffusion, 2023, multiscale loss.
+    """
+    error = predicted - target
+    total, pool = error.square().mean(dim=(1, 2, 3)), _FINEST_POOL
+    while (pool := pool * _COARSER) <= error.shape[-1]:
+        total = total + pool**2 * functional.avg_pool2d(error, pool).square().mean(dim=(1, 2, 3))
+    return total
+
+
+def noise_like(clean: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
+    """Return normal noise of the same shape."""
+    return torch.randn(clean.shape, generator=dice)
+
+
+def diffusion_loss(
+    predicted: torch.Tensor, *, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, schedule: Any
+) -> torch.Tensor:
+    """Return the squared error of the predicted noise or velocity, weighted by min-SNR-5.
+
+    Source: Hang et al., Efficient Diffusion Training via Min-SNR Weighting Strategy, 2023.
+    """
+    is_velocity = schedule.config.prediction_type == "v_prediction"
+    target = schedule.get_velocity(clean, noise, timesteps) if is_velocity else noise
+    alphas: torch.Tensor = schedule.alphas_cumprod[timesteps]
+    signal_to_noise = alphas / (1 - alphas)
+    weight = signal_to_noise.clamp(max=_SNR_CEILING) / (signal_to_noise + is_velocity)
+    wrong: torch.Tensor = weight * squared_error(predicted, target)
+    return wrong.mean()
+
+
+def flow_times(number: int, dice: torch.Generator) -> torch.Tensor:
+    """Return how far along the way to noise each picture is, 0 to 1, most of them beyond the middle: (number,).
+
+    Source: Esser et al., Scaling Rectified Flow Transformers, 2024, logit-normal sampling, shifted by three.
+    """
+    times = torch.sigmoid(torch.randn(number, generator=dice))
+    return _SHIFT * times / (1 + (_SHIFT - 1) * times)

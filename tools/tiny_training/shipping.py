@@ -1,0 +1,57 @@
+"""Trained weights, in half precision, and where they come from."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors.torch import save_model
+
+from pytest_diffopt.pipelines.tiny import PROVENANCE, WEIGHTS, checksum, provenance
+from tools.tiny_training.lesson import Lesson
+
+_FOLDER = Path(str(WEIGHTS))
+
+
+def ship(name: str, model: Any, *, lesson: Lesson, loss: float, seed: int) -> None:
+    """Write a component's weights beside the package's code, and their provenance.
+
+    Args:
+        name: the component's.
+        model: with what was learned.
+        lesson: in which it was learned.
+        loss: at the end, averaged.
+        seed: of everything.
+    """
+    _FOLDER.mkdir(exist_ok=True)
+    path = _FOLDER / f"{name}.safetensors"
+    with FileLock(_FOLDER / ".lock"):  # several lessons may end at once
+        save_model(model.half(), str(path))
+        path.chmod(0o644)  # safetensors lets its owner alone read it
+        record = {
+            "sha256": checksum(path.read_bytes()),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "script": "tools/train_tiny.py",
+            "lesson": lesson.name,
+            "revision": _revision(),
+            "seed": seed,
+            "steps": lesson.steps,
+            "batch_size": lesson.batch_size,
+            "loss": round(loss, 5),
+            "torch": torch.__version__,
+        }
+        _add_provenance(name, record)
+
+
+def _add_provenance(name: str, record: dict[str, Any]) -> None:
+    path = _FOLDER / PROVENANCE
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(known | {name: record}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    provenance.cache_clear()
+
+
+def _revision() -> str:
+    command = ("git", "describe", "--always", "--dirty", "--abbrev=12")
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=_FOLDER).stdout.strip()  # noqa: S603 - fixed

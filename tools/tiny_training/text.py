@@ -1,0 +1,47 @@
+"""What the tiny denoisers are told: prompts through the text encoders, exactly as the pipelines do it."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+
+from pytest_diffopt.pipelines.tiny import tiny_clip_tokenizer, tiny_t5_tokenizer
+
+_UNCONDITIONAL = 0.1  # the part of prompts left out, so that guidance has something to lead away from
+
+
+def without_some(captions: Sequence[str], generator: torch.Generator) -> list[str]:
+    """Return the captions with every tenth left empty."""
+    dice = torch.rand(len(captions), generator=generator).tolist()
+    return ["" if roll < _UNCONDITIONAL else caption for caption, roll in zip(captions, dice, strict=True)]
+
+
+def clip_output(encoder: Any, captions: Sequence[str], *, pad_with_end: bool = True) -> Any:
+    """Run a CLIP text encoder: its last hidden state, its hidden states, and what it pools."""
+    return encoder(_tokens(_clip(pad_with_end=pad_with_end), captions).input_ids, output_hidden_states=True)
+
+
+def t5_hidden(encoder: Any, captions: Sequence[str], *, masked: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run the T5 encoder, with or without its attention mask.
+
+    Returns:
+        The hidden states (batch, tokens, width) and the mask (batch, tokens).
+    """
+    tokens = _tokens(_t5(), captions)
+    mask = tokens.attention_mask
+    return encoder(tokens.input_ids, attention_mask=mask if masked else None)[0], mask
+
+
+def _tokens(tokenizer: Any, captions: Sequence[str]) -> Any:
+    return tokenizer(list(captions), padding="max_length", truncation=True, return_tensors="pt")
+
+
+@cache
+def _clip(*, pad_with_end: bool) -> Any:
+    return tiny_clip_tokenizer(pad_with_end=pad_with_end)
+
+
+@cache
+def _t5() -> Any:
+    return tiny_t5_tokenizer()

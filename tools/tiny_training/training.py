@@ -1,0 +1,151 @@
+"""One lesson from its first step, or from where it was interrupted, to weights in the package."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from pytest_diffopt.pipelines.tiny import build_tiny_component, build_untrained
+from tools.tiny_training.lesson import Lesson
+from tools.tiny_training.shipping import ship
+
+SEED = 0
+_WARM_UP_STEPS = 200
+_HIGHEST_EMA = 0.999
+_GRADIENT_NORM = 1.0
+_LOWEST_RATE = 0.02
+_SMOOTHING = 0.99
+
+
+@dataclass(kw_only=True)
+class Course:
+    """A lesson that is being taught.
+
+    Attributes:
+        lesson: which.
+        models: every component by name; those of the lesson are trained.
+        averages: a moving average of each trained parameter; this is what is shipped.
+        optimizer: AdamW over the trained parameters.
+        step: steps taken.
+        loss: a moving average of it.
+    """
+
+    lesson: Lesson
+    models: Mapping[str, Any]
+    averages: dict[str, dict[str, torch.Tensor]]
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    loss: float = field(default=math.nan)
+
+
+def teach(lesson: Lesson, *, cache: Path, save_every: int = 250) -> None:
+    """Train a lesson's components to the end and put their weights into the package.
+
+    Args:
+        lesson: which.
+        cache: where pictures' latents and the state of interrupted lessons lie.
+        save_every: steps between two savings.
+    """
+    torch.manual_seed(SEED)
+    course = _begin(lesson)
+    saved = cache / f"{lesson.name}.pt"
+    if saved.exists():
+        _resume(course, saved)
+    lesson.begin(course.models, cache)
+    with tqdm(total=lesson.steps, initial=course.step, desc=lesson.name, mininterval=5) as bar:
+        while course.step < lesson.steps:
+            _take_step(course)
+            bar.update()
+            bar.set_postfix(loss=f"{course.loss:.4f}", refresh=False)
+            if course.step % save_every == 0:
+                _save(course, saved)
+    _finish(course)
+
+
+def _begin(lesson: Lesson) -> Course:
+    models = {name: build_untrained(name).train() for name in lesson.trains}
+    if lesson.starts_from:
+        _take_over(models[lesson.name], build_tiny_component(lesson.starts_from))
+    models |= {name: build_tiny_component(name).requires_grad_(False) for name in lesson.uses}  # noqa: FBT003 - torch's
+    parameters = [parameter for name in lesson.trains for parameter in models[name].parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=lesson.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
+    averages = {
+        name: {key: value.clone() for key, value in models[name].state_dict().items()} for name in lesson.trains
+    }
+    return Course(lesson=lesson, models=models, averages=averages, optimizer=optimizer)
+
+
+def _take_over(model: Any, other: Any) -> None:
+    """Copy every parameter whose name both have; of a wider one, the part that both have, the rest being zero."""
+    theirs = other.state_dict()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            given = theirs.get(name)
+            if given is None:
+                continue
+            parameter.zero_()
+            parameter[tuple(slice(size) for size in given.shape)] = given
+
+
+def _take_step(course: Course) -> None:
+    lesson = course.lesson
+    dice = torch.Generator().manual_seed(SEED + course.step)
+    chosen = torch.randint(len(lesson.scenes.scenes), (lesson.batch_size,), generator=dice)
+    for group in course.optimizer.param_groups:
+        group["lr"] = lesson.learning_rate * _rate(course.step, lesson.steps)
+    loss = lesson.loss(course.models, chosen, dice)
+    course.optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(course.optimizer.param_groups[0]["params"], _GRADIENT_NORM)
+    course.optimizer.step()
+    course.step += 1
+    course.loss = loss.item() if math.isnan(course.loss) else _SMOOTHING * course.loss + (1 - _SMOOTHING) * loss.item()
+    _average(course)
+
+
+def _rate(step: int, steps: int) -> float:
+    """Return the part of the highest learning rate: a linear warm-up, then half a cosine."""
+    warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
+    return warm_up * (_LOWEST_RATE + (1 - _LOWEST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+@torch.no_grad()
+def _average(course: Course) -> None:
+    keep = min(_HIGHEST_EMA, (1 + course.step) / (10 + course.step))
+    for name, averages in course.averages.items():
+        for key, value in course.models[name].state_dict().items():
+            averages[key].lerp_(value, 1 - keep) if value.is_floating_point() else averages[key].copy_(value)
+
+
+def _save(course: Course, path: Path) -> None:
+    state = {
+        "models": {name: course.models[name].state_dict() for name in course.lesson.trains},
+        "averages": course.averages,
+        "optimizer": course.optimizer.state_dict(),
+        "step": course.step,
+        "loss": course.loss,
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)  # noqa: PTH105 - atomic; a kill at any moment leaves the old one
+
+
+def _resume(course: Course, path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    for name, parameters in state["models"].items():
+        course.models[name].load_state_dict(parameters)
+    course.optimizer.load_state_dict(state["optimizer"])
+    course.averages, course.step, course.loss = state["averages"], state["step"], state["loss"]
+
+
+def _finish(course: Course) -> None:
+    for name, averages in course.averages.items():
+        course.models[name].load_state_dict(averages)
+    course.lesson.finish(course.models)
+    for name in course.lesson.trains:
+        ship(name, course.models[name], lesson=course.lesson, loss=course.loss, seed=SEED)
