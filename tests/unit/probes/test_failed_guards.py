@@ -62,6 +62,7 @@ def value_of(expression: str) -> object:
         ("0/0: GLOBAL_STATE changed: grad_mode ", (GuardKind.GLOBAL_STATE, "grad_mode", "", "")),
         ("0/0: x.size()[0] != 6  # x", (GuardKind.SHAPE, "x", "", "")),
         ("0/0: 16 != (hidden.size()[1] // 2)  # x", (GuardKind.SHAPE, "hidden", "", "")),
+        ("0/1: 'NoneType' object has no attribute 'size'", (GuardKind.SHAPE, "", "", "")),
         ("0/0: Cache line invalidated", (GuardKind.OTHER, "", "", "")),
     ],
 )
