@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from pytest_diffopt.pipelines.registry import register_pipeline
     from pytest_diffopt.pipelines.scale import Scale
     from pytest_diffopt.recipes.grammar import parse_recipe
+    from pytest_diffopt.recipes.ladders import ladder
+    from pytest_diffopt.recipes.optimization import Optimization
+    from pytest_diffopt.recipes.registry import register_optimization
     from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
 
 _HOMES = {
@@ -42,6 +45,7 @@ _HOMES = {
     "ImageThresholds": "guards.images",
     "LatencyGate": "stored_gates",
     "MemoryGate": "stored_gates",
+    "Optimization": "recipes.optimization",
     "PipelineInputs": "pipelines.inputs",
     "Scale": "pipelines.scale",
     "another_scheduler": "pipelines.changes",
@@ -53,10 +57,12 @@ _HOMES = {
     "assert_no_syncs": "assertions",
     "assert_optimizations_applied": "assertions",
     "assert_repeatable": "assertions",
+    "ladder": "recipes.ladders",
     "lora_scaled": "pipelines.changes",
     "lora_variations": "pipelines.changes",
     "no_syncs": "assertions",
     "parse_recipe": "recipes.grammar",
+    "register_optimization": "recipes.registry",
     "register_pipeline": "pipelines.registry",
     "shape_variations": "pipelines.changes",
 }
@@ -70,6 +76,7 @@ __all__ = [
     "ImageThresholds",
     "LatencyGate",
     "MemoryGate",
+    "Optimization",
     "PipelineInputs",
     "Scale",
     "__version__",
@@ -82,10 +89,12 @@ __all__ = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
+    "ladder",
     "lora_scaled",
     "lora_variations",
     "no_syncs",
     "parse_recipe",
+    "register_optimization",
     "register_pipeline",
     "shape_variations",
 ]

@@ -3,11 +3,12 @@
 Read in torch 2.11.0, 2.12.1 and 2.13.0.
 """
 
+import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import CellType, CodeType, FunctionType
@@ -21,6 +22,8 @@ import torch._dynamo.exc as _exc
 import torch._dynamo.output_graph as _output_graph
 import torch._dynamo.symbolic_convert as _symbolic_convert
 import torch._dynamo.utils as _dynamo_utils
+import torch._functorch.config as _functorch_config
+import torch._inductor.config as _inductor_config
 from torch.testing._comparison import default_tolerances
 
 #: What a graph break raises under `fullgraph=True`.
@@ -295,3 +298,53 @@ def trace_not_captured() -> Iterator[None]:
     finally:
         for handler in strangers:
             trace.addHandler(handler)
+
+
+def inductor_flags() -> dict[str, Any]:
+    """Return every flag of Inductor with its value of now."""
+    flags: dict[str, Any] = _inductor_config.get_config_copy()
+    return flags
+
+
+def inductor_flags_set(flags: Mapping[str, Any]) -> AbstractContextManager[object]:
+    """Return a context in which Inductor's flags have other values."""
+    context: AbstractContextManager[object] = _inductor_config.patch(dict(flags))
+    return context
+
+
+@contextmanager
+def inductor_caches_on() -> Iterator[None]:
+    """Let Inductor and AOTAutograd keep what they compile on disk and look there first."""
+    with _inductor_config.patch(fx_graph_cache=True), _functorch_config.patch(enable_autograd_cache=True):
+        yield
+
+
+def compilation_metrics() -> Sequence[Any]:
+    """Return Dynamo's own account of each of the last frames that it compiled or gave up, oldest first."""
+    return _dynamo_utils.get_compilation_metrics()
+
+
+def flags_while_compiling(since_us: int) -> list[Mapping[str, Any]]:
+    """Return Inductor's flags as Dynamo wrote them down at each compilation that started since a moment."""
+    metrics = [one for one in compilation_metrics() if one.has_guarded_code and (one.start_time_us or 0) >= since_us]
+    return [json.loads(one.inductor_config) for one in metrics if one.inductor_config]
+
+
+def inner_dtypes(tensor: torch.Tensor) -> set[torch.dtype]:
+    """Return the dtypes of the tensors that a wrapper subclass is made of; empty for a plain tensor."""
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    names = flatten()[0] if flatten else ()
+    return {getattr(tensor, name).dtype for name in names}
+
+
+def original_module(module: Any) -> Any | None:
+    """Return the module that `torch.compile(module)` wrapped; None for one that it did not wrap."""
+    return (
+        vars(module).get("_modules", {}).get("_orig_mod") if isinstance(module, _eval_frame.OptimizedModule) else None
+    )
+
+
+def as_if_compiling() -> AbstractContextManager[None]:
+    """Return a context in which `torch.compiler.is_compiling()` is true."""
+    context: AbstractContextManager[None] = torch.compiler._compile_session_context()
+    return context

@@ -26,6 +26,10 @@ class RecipeError(DiffoptError):
     """A recipe is misspelt, contradicts itself, or cannot be applied to this pipeline."""
 
 
+class RecipeWarning(UserWarning):
+    """A recipe can be applied, and is known to make no sense as it stands."""
+
+
 class PipelineError(DiffoptError):
     """A pipeline is unknown, cannot be built, or failed while it was watched."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 
 from pytest_diffopt._torch_private import trace_not_captured
@@ -30,6 +31,9 @@ def built_pipeline(
     A recipe that compiles is warmed up with one plain call, so that every test after it sees compiled code, and the
     compile log has seen it being compiled.
     """
+    reason = recipe.why_unavailable(torch.device(torch_device(device)))
+    if reason:
+        pytest.skip(reason)
     _release_memory()  # while a fixture is torn down pytest still holds its value: only now is the last one's free
     try:
         yield _build(named, recipe, device, settings, pipelines)

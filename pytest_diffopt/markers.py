@@ -30,9 +30,12 @@ OUR_FIXTURES = frozenset(
         "simulated_pipeline",
     }
 )
-DIFFOPT_HELP = "diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list"
+DIFFOPT_HELP = (
+    "diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list; "
+    "diffopt(pipeline, ladder): every rung of a ladder"
+)
 GPU_HELP = "gpu(memory_gib, capability, count): this diffopt test needs --gpu, and a card with at least that"
-_DIFFOPT_KEYWORDS = ("pipeline", "recipe", "scale", "batch")
+_DIFFOPT_KEYWORDS = ("pipeline", "recipe", "ladder", "scale", "batch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +76,9 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
     node = metafunc.definition
     try:
         arguments = _diffopt_arguments(node)
-        if "pipeline" in arguments and "diffopt_pipeline" in metafunc.fixturenames:
+        if "ladder" in arguments:
+            _parametrize_by_rungs(metafunc, arguments, settings)
+        elif "pipeline" in arguments and "diffopt_pipeline" in metafunc.fixturenames:
             pipelines = _named_pipelines(arguments, settings)
             ids = [_pipeline_id(named, settings) for named in pipelines]
             metafunc.parametrize("diffopt_pipeline", pipelines, indirect=True, ids=ids, scope="session")
@@ -89,6 +94,33 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
     except DiffoptError as error:
         msg = f"diffopt: {node.nodeid}: {error}"
         raise pytest.Collector.CollectError(msg) from error
+
+
+def _parametrize_by_rungs(metafunc: pytest.Metafunc, arguments: dict[str, Any], settings: Settings) -> None:
+    """Parametrize a test by each pipeline and each rung that its ladders have for it."""
+    from pytest_diffopt.recipes.grammar import parse_recipe  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.recipes.ladders import ladder  # noqa: PLC0415 - only diffopt's tests pay for it
+
+    if "recipe" in arguments or "pipeline" not in arguments:
+        msg = "@pytest.mark.diffopt(ladder=...) takes its recipes from the ladder: give it pipeline=... and no recipe"
+        raise MarkerError(msg)
+    missing = [name for name in ("diffopt_pipeline", "diffopt_recipe") if name not in metafunc.fixturenames]
+    if missing:
+        msg = f"@pytest.mark.diffopt(ladder=...) needs a test that uses optimized_pipeline, or {' and '.join(missing)}"
+        raise MarkerError(msg)
+    cases = [
+        (named, parse_recipe(rung.recipe), f"{_pipeline_id(named, settings)}-{rung.test_id}")
+        for named in _named_pipelines(arguments, settings)
+        for name in _texts(arguments, "ladder")
+        for rung in ladder(name, named.family.name, named.scale, on_gpu=settings.use_gpu)
+    ]
+    metafunc.parametrize(
+        ["diffopt_pipeline", "diffopt_recipe"],
+        [(named, recipe) for named, recipe, _ in cases],
+        indirect=True,
+        ids=[case_id for _, _, case_id in cases],
+        scope="session",
+    )
 
 
 def gpu_needs(item: pytest.Item) -> GpuNeeds | None:

@@ -9,6 +9,7 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.probes.compiled_branches import branches_of_compiled_code
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
 # Up to so many parameters everything is really computed, so control flow that looks at pictures is exact too.
@@ -38,7 +39,8 @@ def on_simulated_gpu(target: Any, *, card: str = "nvidia-h200", computes_small: 
                 gpu.keep(part)  # a scheduler keeps tensors of the device that it was last used on
         if modules_of(target):
             target.to(gpu.device)
-        yield gpu
+        with branches_of_compiled_code(target):
+            yield gpu
 
 
 def moved(values: Any, device: torch.device) -> Any:

@@ -1,4 +1,4 @@
-"""Attention: diffusers' vanilla processors, or scaled_dot_product_attention with a chosen backend."""
+"""Attention processors: diffusers' vanilla ones, or scaled_dot_product_attention with a chosen kernel."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +16,8 @@ from pytest_diffopt.records import OptimizationState
 
 # Processors that multiply, take the softmax and multiply again, in operations of their own.
 _VANILLA = frozenset({"AttnProcessor", "AttnAddedKVProcessor", "SlicedAttnProcessor", "SlicedAttnAddedKVProcessor"})
+# Fused projections put the second one in the first one's place; both call SDPA.
+_PROCESSOR_2_0 = frozenset({"AttnProcessor2_0", "FusedAttnProcessor2_0"})
 _BACKENDS = {
     "flash": SDPBackend.FLASH_ATTENTION,
     "efficient": SDPBackend.EFFICIENT_ATTENTION,
@@ -86,6 +88,37 @@ class Sdpa(Optimization):
     @override
     def needs_call_context(self) -> bool:
         return self.backend is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttnProcessor20(Optimization):
+    """`AttnProcessor2_0` in every layer, asked for by name as the seeds' older page does."""
+
+    name: ClassVar[str] = "attn_processor_2_0"
+    stage: ClassVar[Stage] = Stage.ATTENTION
+    conflicts: ClassVar[dict[str, str]] = {"vanilla_attention": "a layer has one attention processor"}
+
+    @override
+    def apply(self, pipeline: Any) -> None:
+        from diffusers.models.attention_processor import Attention, AttnProcessor2_0  # noqa: PLC0415 - slow to import
+
+        for name, module in _with_processors(pipeline, self).items():
+            others = [layer for layer in _layers_with_processor(module) if not isinstance(layer, Attention)]
+            if others:
+                msg = (
+                    f"attn_processor_2_0 fits diffusers' Attention, and {len(others)} attention layers of {name} are "
+                    f"{type(others[0]).__name__}: they call SDPA by a processor of their own"
+                )
+                raise RecipeError(msg)
+            module.set_attn_processor(AttnProcessor2_0())
+
+    @override
+    def verify(self, pipeline: Any) -> OptimizationState:
+        return _state(self, pipeline, uses="AttnProcessor2_0", is_expected=lambda name: name in _PROCESSOR_2_0)
+
+
+def _layers_with_processor(module: torch.nn.Module) -> list[torch.nn.Module]:
+    return [layer for layer in module.modules() if hasattr(layer, "set_processor")]
 
 
 def _enabled_backends() -> dict[str, bool]:

@@ -10,6 +10,7 @@ from pytest_diffopt._torch_private import compiled_code_count, is_compiled_modul
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.components import DENOISER, component_names, denoiser_names
 from pytest_diffopt.recipes.optimization import Optimization, Stage
+from pytest_diffopt.recipes.regions import compile_blocks, compiled_regions, forwards_of_blocks, forwards_of_regions
 from pytest_diffopt.records import OptimizationState
 
 # What stands in for Inductor where there is no GPU: Dynamo and AOTAutograd trace as they do for Inductor, in seconds.
@@ -26,7 +27,8 @@ class Compile(Optimization):
         mode: Inductor's mode.
         fullgraph: refuse graph breaks while compiling, instead of counting them.
         dynamic: compile for any shape (True), for one shape each (False), or let torch find out (None).
-        regional: compile the denoiser's repeated blocks once each kind, instead of the whole of it.
+        regional: compile the denoiser's repeated blocks once each kind, instead of the whole of it: True by diffusers'
+            `compile_repeated_blocks`, "accelerate" by accelerate's `compile_regions`, which takes every layer.
         backend: the compiler; None takes Inductor on a GPU, and elsewhere a stand-in that only traces.
     """
 
@@ -37,7 +39,7 @@ class Compile(Optimization):
     mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] | None = None
     fullgraph: bool = False
     dynamic: bool | None = None
-    regional: bool = False
+    regional: bool | Literal["accelerate"] = False
     backend: str | None = None
 
     def __post_init__(self) -> None:
@@ -57,8 +59,10 @@ class Compile(Optimization):
             owner = getattr(pipeline, component)
             if method:
                 setattr(owner, method, torch.compile(getattr(owner, method), **self._options(pipeline)))
+            elif self.regional == "accelerate" and component in denoiser_names(pipeline):
+                setattr(pipeline, component, compiled_regions(owner, self._options(pipeline)))
             elif self.regional and component in denoiser_names(pipeline):
-                _compile_blocks(owner, self._options(pipeline))
+                compile_blocks(owner, self._options(pipeline))
             else:
                 owner.compile(**self._options(pipeline))
 
@@ -78,9 +82,10 @@ class Compile(Optimization):
         if method:
             original = original_callable(getattr(owner, method))
             parts = [] if original is None else [original]
+        elif self.regional == "accelerate" and component in denoiser_names(pipeline):
+            parts = forwards_of_regions(owner)
         elif self.regional and component in denoiser_names(pipeline):
-            blocks = _repeated_blocks(owner)
-            parts = [type(block).forward for block in blocks] if all(map(is_compiled_module, blocks)) else []
+            parts = forwards_of_blocks(owner)
         else:
             parts = [type(owner).forward] if is_compiled_module(owner) else []
         name = f"{component}.{method}" if method else component
@@ -131,15 +136,3 @@ def _has_compiled_code(function: Any) -> bool:
     while hasattr(layers[-1], "__wrapped__"):
         layers.append(layers[-1].__wrapped__)
     return any(compiled_code_count(layer.__code__) for layer in layers)
-
-
-def _repeated_blocks(denoiser: Any) -> list[torch.nn.Module]:
-    names = getattr(denoiser, "_repeated_blocks", None) or ()
-    return [block for block in denoiser.modules() if type(block).__name__ in names]
-
-
-def _compile_blocks(denoiser: Any, options: dict[str, Any]) -> None:
-    if not _repeated_blocks(denoiser):
-        msg = f"compile(regional=True) needs repeated blocks, and {type(denoiser).__name__} names none"
-        raise RecipeError(msg)
-    denoiser.compile_repeated_blocks(**options)

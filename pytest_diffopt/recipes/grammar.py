@@ -10,22 +10,14 @@ from dataclasses import fields
 import msgspec
 
 from pytest_diffopt.errors import RecipeError, did_you_mean
-from pytest_diffopt.recipes.attention import Sdpa, VanillaAttention
-from pytest_diffopt.recipes.compilation import Compile
-from pytest_diffopt.recipes.layout import ChannelsLast
 from pytest_diffopt.recipes.optimization import Optimization
-from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
-from pytest_diffopt.recipes.projections import FuseQkv
 from pytest_diffopt.recipes.recipe import Recipe
-
-_OPTIMIZATIONS: dict[str, type[Optimization]] = {
-    kind.name: kind for kind in (Fp32, Tf32, Bf16, Fp16, VanillaAttention, Sdpa, ChannelsLast, FuseQkv, Compile)
-}
+from pytest_diffopt.recipes.registry import registered_optimizations
 
 
 def known_optimizations() -> tuple[str, ...]:
-    """Return the names that a recipe may use, in the order in which they are applied."""
-    return tuple(_OPTIMIZATIONS)
+    """Return the names that a recipe may use: this package's in the order in which they are applied, then users'."""
+    return tuple(registered_optimizations())
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -81,9 +73,10 @@ def _keyword(keyword: ast.keyword, text: str) -> tuple[str, object]:
 
 
 def _build(name: str, keywords: dict[str, object]) -> Optimization:
-    kind = _OPTIMIZATIONS.get(name)
+    kinds = registered_optimizations()
+    kind = kinds.get(name)
     if kind is None:
-        msg = f"unknown optimization: {name!r}{did_you_mean(name, _OPTIMIZATIONS)}; known: {', '.join(_OPTIMIZATIONS)}"
+        msg = f"unknown optimization: {name!r}{did_you_mean(name, kinds)}; known: {', '.join(kinds)}"
         raise RecipeError(msg)
     known = {field.name for field in fields(kind)}
     for keyword in keywords:

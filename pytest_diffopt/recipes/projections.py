@@ -1,14 +1,19 @@
 """Fused projections: Q, K and V of an attention layer in one matmul."""
 
+import inspect
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.pipelines.components import spatial_modules
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
+
+_FUSED_NAMES = frozenset({"to_qkv", "to_kv", "to_added_qkv"})
+_CALLS_FOLLOWED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,19 +25,22 @@ class FuseQkv(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        parts = spatial_modules(pipeline).values()
-        modules: list[Any] = [module for module in parts if hasattr(module, "fuse_qkv_projections")]
+        modules = _modules_that_fuse(pipeline)
         if not modules:
             msg = f"fuse_qkv needs a module with fuse_qkv_projections(), and {type(pipeline).__name__} has none"
             raise RecipeError(msg)
-        for module in modules:
+        for module in modules.values():
             module.fuse_qkv_projections()
+        if not any(_is_fused(layer) for module in modules.values() for layer in _attention_layers(module)):
+            kinds = ", ".join(type(module).__name__ for module in modules.values())
+            msg = f"fuse_qkv changed nothing: no attention layer of {kinds} can fuse its projections"
+            raise RecipeError(msg)
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
         fused, missing = 0, []
-        for name, module in spatial_modules(pipeline).items():
-            layers: list[Any] = [layer for layer in module.modules() if hasattr(layer, "fused_projections")]
+        for name, module in _modules_that_fuse(pipeline).items():
+            layers = _attention_layers(module)
             unfused = [layer for layer in layers if not _is_fused(layer)]
             unused = [layer for layer in layers if _is_fused(layer) and not _uses_fused(layer)]
             fused += len(layers) - len(unfused) - len(unused)
@@ -49,16 +57,40 @@ class FuseQkv(Optimization):
         return self.state(f"{fused} attention layers use fused projections", missing)
 
 
+def _modules_that_fuse(pipeline: Any) -> dict[str, Any]:
+    """Return the modules that can fuse; a ControlNet has such layers, and diffusers gives it no way to."""
+    parts = spatial_modules(pipeline).items()
+    return {name: module for name, module in parts if hasattr(module, "fuse_qkv_projections")}
+
+
+def _attention_layers(module: torch.nn.Module) -> list[Any]:
+    return [layer for layer in module.modules() if hasattr(layer, "fused_projections") and _can_fuse(layer)]
+
+
+def _can_fuse(layer: Any) -> bool:
+    """Tell whether a layer has projections to fuse; diffusers marks those whose single block is fused as published."""
+    return bool(getattr(layer, "_supports_qkv_fusion", True))
+
+
 def _is_fused(layer: Any) -> bool:
     return bool(layer.fused_projections) and (hasattr(layer, "to_qkv") or hasattr(layer, "to_kv"))
 
 
 def _uses_fused(layer: Any) -> bool:
-    """Tell whether the layer's processor reads the fused weights.
+    """Tell whether the code of the layer's processor reads the fused weights.
 
     diffusers' `Attention` has a processor of its own for that; the later attention modules (`AttentionModuleMixin`)
-    keep their processor, which asks for `fused_projections` at every call.
+    keep theirs, which ask for `fused_projections` at every call, themselves or in a function that they call.
     """
-    from diffusers.models.attention import AttentionModuleMixin  # noqa: PLC0415 - diffusers is slow to import
+    return _reads(type(layer.processor).__call__, depth=_CALLS_FOLLOWED)
 
-    return isinstance(layer, AttentionModuleMixin) or type(layer.processor).__name__.startswith("Fused")
+
+def _reads(function: Any, *, depth: int) -> bool:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return False
+    if not _FUSED_NAMES.isdisjoint(code.co_names):
+        return True
+    names = inspect.unwrap(function).__globals__
+    called = [names[name] for name in code.co_names if inspect.isfunction(names.get(name))]
+    return depth > 0 and any(_reads(one, depth=depth - 1) for one in called)

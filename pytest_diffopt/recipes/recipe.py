@@ -1,13 +1,18 @@
 """A recipe: its rules, how it is applied to a pipeline, and how it is verified there."""
 
+import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from itertools import pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pytest_diffopt.errors import RecipeError
+import torch
+
+from pytest_diffopt.errors import RecipeError, RecipeWarning
+from pytest_diffopt.recipes.moments import note_applied
 from pytest_diffopt.recipes.optimization import Optimization
 from pytest_diffopt.records import OptimizationState
 
@@ -56,17 +61,43 @@ class Recipe:
         if pipeline in _applied:
             msg = f"a pipeline takes one recipe: this {type(pipeline).__name__} already carries {_applied[pipeline]}"
             raise RecipeError(msg)
-        for optimization in self.optimizations:
-            optimization.apply(pipeline)
+        self._refuse_unavailable(pipeline)
+        for line in self.advice():
+            warnings.warn(line, RecipeWarning, stacklevel=2)
+        note_applied(pipeline)
+        with _random_state_kept(pipeline):
+            for optimization in self.optimizations:
+                optimization.apply(pipeline)
         _applied[pipeline] = self
         if any(optimization.needs_call_context for optimization in self.optimizations):
             _run_in_context(pipeline)
         return pipeline
 
+    def advice(self) -> tuple[str, ...]:
+        """Say what makes no sense in the recipe, a line each, with the published figures."""
+        names = {optimization.name for optimization in self.optimizations}
+        return tuple(
+            f"{optimization.name} without {partner} makes no sense: {known}"
+            for optimization in self.optimizations
+            for partner, known in optimization.partners.items()
+            if partner not in names
+        )
+
+    def why_unavailable(self, device: torch.device) -> str:
+        """Say why this machine cannot run the recipe; empty when it can."""
+        reasons = [(one.name, one.why_unavailable(device)) for one in self.optimizations]
+        return "; ".join(f"{name} {reason}" for name, reason in reasons if reason)
+
     def verify(self, pipeline: Any) -> tuple[OptimizationState, ...]:
         """Look for every optimization in the living pipeline, in its own call context."""
         with call_context(pipeline):
             return tuple(optimization.verify(pipeline) for optimization in self.optimizations)
+
+    def _refuse_unavailable(self, pipeline: Any) -> None:
+        device = getattr(pipeline, "device", None)
+        reason = self.why_unavailable(device) if isinstance(device, torch.device) else ""
+        if reason:
+            raise RecipeError(reason)
 
     def _refuse_repetition(self) -> None:
         names = [optimization.name for optimization in self.optimizations]
@@ -109,6 +140,13 @@ def call_context(pipeline: Any) -> Iterator[None]:
         yield
 
 
+def _random_state_kept(pipeline: Any) -> AbstractContextManager[None]:
+    """Let what draws random numbers, as every new layer does before it is filled, draw them for itself."""
+    device = getattr(pipeline, "device", None)
+    is_cuda = isinstance(device, torch.device) and device.type == "cuda"
+    return torch.random.fork_rng(devices=[device] if is_cuda else [])
+
+
 def _run_in_context(pipeline: Any) -> None:
     """Give this one pipeline a class of its own whose calls run in its recipe's context.
 
@@ -118,6 +156,7 @@ def _run_in_context(pipeline: Any) -> None:
     original = type(pipeline)
     recipe = _applied[pipeline]
 
+    @wraps(original.__call__)  # diffusers, and who verifies, ask what the pipeline's own call takes and reads
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         with call_context(self):

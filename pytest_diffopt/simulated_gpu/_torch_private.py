@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch._higher_order_ops.flex_attention import flex_attention, sdpa_dense
+from torch._higher_order_ops.out_dtype import out_dtype, out_dtype_dense
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode, UnsupportedOperatorException
 from torch.utils import backend_registration
@@ -191,6 +192,17 @@ def let_flex_attention_in(cls: type[torch.Tensor]) -> None:
     flex_attention.py_impl(cls)(sdpa_dense)
 
 
+def let_out_dtype_in(cls: type[torch.Tensor]) -> None:
+    """Let `out_dtype` run on a tensor subclass: uncompiled its int8 product is one call of `_int_mm`, as on CUDA."""
+    out_dtype.py_impl(cls)(_out_dtype)
+
+
+def _out_dtype(operation: OpOverload, output_dtype: torch.dtype, *args: Any) -> Any:
+    if operation is torch.ops.aten.mm.default and {one.dtype for one in args} == {torch.int8}:
+        return torch._int_mm(*args)
+    return out_dtype_dense(operation, output_dtype, *args)
+
+
 def memory_format(tensor: torch.Tensor) -> torch.memory_format:
     """Return the memory format that a tensor's strides suggest."""
     return torch._prims_common.suggest_memory_format(tensor)
@@ -203,7 +215,8 @@ def asks_for_cuda(error: Exception) -> bool:
 
 def flops_of(operation: OpOverload, args: Any, kwargs: Any, result: Any) -> int:
     """Count the floating-point operations with torch's own formulas; none is known for most operations."""
-    formula = flop_registry.get(operation.overloadpacket)
+    packet = operation.overloadpacket
+    formula = flop_registry.get(torch.ops.aten.mm if packet is torch.ops.aten._int_mm else packet)
     return int(formula(*args, **kwargs, out_val=result)) if formula else 0
 
 

@@ -86,3 +86,4 @@ def register() -> None:
     private.register_kernels(above, "AutogradPrivateUse1")
     autocast.register()
     private.let_flex_attention_in(SimulatedTensor)
+    private.let_out_dtype_in(SimulatedTensor)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from . import _torch_private as private
 from .tensor import SimulatedTensor, make
@@ -20,6 +21,7 @@ class Wardrobe:
         self._children: dict[int, dict[str, nn.Module | None]] = {}
         self._objects: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._swapped: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._wrappers: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def keep_modules(self, module: nn.Module) -> None:
         """Keep what a module and those inside it hold, unless it is kept already."""
@@ -33,6 +35,9 @@ class Wardrobe:
             plain = {name: value for name, value in module.__dict__.items() if name not in _REGISTRIES}
             self._modules[id(module)] = (module, plain, registries)
             self._children[id(module)] = dict(module.__dict__["_modules"])
+            parameters: list[torch.Tensor | None] = list(registries["_parameters"].values())
+            wrappers = [one for one in parameters if one is not None and _is_wrapper(one)]
+            self._wrappers += [(one, _twin(one)) for one in wrappers]
 
     def keep_object(self, thing: Any) -> None:
         """Keep the attributes of any object, as they are now."""
@@ -54,6 +59,9 @@ class Wardrobe:
         """Give everything back what it held."""
         for tensor, original in reversed(self._swapped):
             private.swap(tensor, original)
+        for wrapper, twin in self._wrappers:
+            if any(isinstance(inner, SimulatedTensor) for inner in _inner_tensors(wrapper)):
+                private.swap(wrapper, twin)
         for module, _, _ in self._modules.values():  # first of all, while layers made on the device still show it
             _restore_simulated(module.__dict__["_modules"], self._children[id(module)])
         for module, plain, registries in self._modules.values():
@@ -64,7 +72,22 @@ class Wardrobe:
             _restore_simulated(module.__dict__, plain)
         for thing, kept in self._objects.values():
             _restore_simulated(vars(thing), kept)
-        self._swapped, self._modules, self._children, self._objects = [], {}, {}, {}
+        self._swapped, self._wrappers, self._modules, self._children, self._objects = [], [], {}, {}, {}
+
+
+def _twin(wrapper: torch.Tensor) -> nn.Parameter:
+    """Return a parameter of the same inner tensors: torch moves a quantized weight by changing the object itself."""
+    with torch.no_grad():
+        return nn.Parameter(wrapper.detach(), requires_grad=wrapper.requires_grad)
+
+
+def _is_wrapper(tensor: torch.Tensor) -> bool:
+    return bool(is_traceable_wrapper_subclass(tensor))
+
+
+def _inner_tensors(wrapper: Any) -> list[torch.Tensor]:
+    names, _ = wrapper.__tensor_flatten__()
+    return [getattr(wrapper, name) for name in names]
 
 
 def _restore_simulated(attributes: dict[str, Any], kept: dict[str, Any]) -> None:

@@ -15,7 +15,11 @@ from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
 from pytest_diffopt.recipes.projections import FuseQkv
 from pytest_diffopt.recipes.recipe import Recipe
 
-KNOWN = "fp32, tf32, bf16, fp16, vanilla_attention, sdpa, channels_last, fuse_qkv, compile"
+KNOWN = (
+    "distilled, tiny_autoencoder, fp16_safe_vae, scheduler, begin_index, fp32, tf32, bf16, fp16, vae_upcast, "
+    "vanilla_attention, attn_processor_2_0, sdpa, attention_backend, channels_last, pointwise_linears, fuse_qkv, "
+    "int8_dynamic, int8_weight_only, int4_weight_only, fp8_dynamic, inductor, compile_cache, compile"
+)
 COMPILE_TAKES = "it takes: backend, dynamic, fullgraph, mode, regional, target"
 BACKENDS = [*get_args(get_args(get_type_hints(Sdpa)["backend"])[0]), None]
 MODES = [*get_args(get_args(get_type_hints(Compile)["mode"])[0]), None]

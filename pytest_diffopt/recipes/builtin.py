@@ -1,0 +1,42 @@
+"""This package's optimizations, in the order in which they are applied."""
+
+from pytest_diffopt.recipes.attention import AttnProcessor20, Sdpa, VanillaAttention
+from pytest_diffopt.recipes.attention_backend import AttentionBackend
+from pytest_diffopt.recipes.compilation import Compile
+from pytest_diffopt.recipes.compiler import CompileCache, InductorFlags
+from pytest_diffopt.recipes.convolutions import PointwiseLinears
+from pytest_diffopt.recipes.distillation import Distilled, TinyAutoencoder
+from pytest_diffopt.recipes.layout import ChannelsLast
+from pytest_diffopt.recipes.optimization import Optimization
+from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
+from pytest_diffopt.recipes.projections import FuseQkv
+from pytest_diffopt.recipes.quantization import Fp8Dynamic, Int4WeightOnly, Int8Dynamic, Int8WeightOnly
+from pytest_diffopt.recipes.scheduling import BeginIndex, Scheduler
+from pytest_diffopt.recipes.vae_precision import Fp16SafeVae, VaeUpcast
+
+BUILTIN: tuple[type[Optimization], ...] = (
+    Distilled,
+    TinyAutoencoder,
+    Fp16SafeVae,
+    Scheduler,
+    BeginIndex,
+    Fp32,
+    Tf32,
+    Bf16,
+    Fp16,
+    VaeUpcast,
+    VanillaAttention,
+    AttnProcessor20,
+    Sdpa,
+    AttentionBackend,
+    ChannelsLast,
+    PointwiseLinears,
+    FuseQkv,
+    Int8Dynamic,
+    Int8WeightOnly,
+    Int4WeightOnly,
+    Fp8Dynamic,
+    InductorFlags,
+    CompileCache,
+    Compile,
+)

@@ -1,0 +1,173 @@
+"""Smaller models in place of the pipeline's own: the tiny autoencoder, and a denoiser with fewer blocks."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from typing_extensions import override
+
+from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.pipelines.published import published_config
+from pytest_diffopt.recipes.optimization import Optimization, Stage
+from pytest_diffopt.records import OptimizationState
+
+_SEED = 0
+_SDXL_TRANSFORMER_BLOCKS = 70
+_SDXL_WIDTH = 320
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyAutoencoder(Optimization):
+    """AutoencoderTiny in place of the VAE.
+
+    Attributes:
+        weights: a hub id or folder, as `sayakpaul/taesdxl-diffusers`; without one it is random, for figures alone.
+    """
+
+    name: ClassVar[str] = "tiny_autoencoder"
+    stage: ClassVar[Stage] = Stage.MODEL
+
+    weights: str = ""
+
+    @override
+    def apply(self, pipeline: Any) -> None:
+        from diffusers import AutoencoderTiny  # noqa: PLC0415 - slow to import
+
+        own = _module(pipeline, "vae", self.name)
+        with _on_device_of(own):
+            made = _made(AutoencoderTiny, self.weights, _tiny_config(own.config), self.name)
+        _refuse_other_latents(own, made)
+        pipeline.register_modules(vae=made.to(own.dtype).eval())
+
+    @override
+    def verify(self, pipeline: Any) -> OptimizationState:
+        from diffusers import AutoencoderTiny  # noqa: PLC0415 - slow to import
+
+        vae = _module(pipeline, "vae", self.name)
+        missing = [] if isinstance(vae, AutoencoderTiny) else [f"vae is {type(vae).__name__}"]
+        return self.state(f"vae is {type(vae).__name__} with {_num_parameters(vae)} parameters", missing)
+
+
+def _tiny_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the published shape for a VAE of so many levels; half as wide as the VAE at its narrowest."""
+    levels = len(config["block_out_channels"])
+    channels = (min(config["block_out_channels"]) // 2,) * levels
+    return {
+        "latent_channels": config["latent_channels"],
+        "encoder_block_out_channels": channels,
+        "decoder_block_out_channels": channels,
+        "num_encoder_blocks": (1, *(3,) * (levels - 1)),
+        "num_decoder_blocks": (*(3,) * (levels - 1), 1),
+    }
+
+
+def _refuse_other_latents(own: Any, made: Any) -> None:
+    if made.config.latent_channels != own.config.latent_channels:
+        msg = (
+            f"tiny_autoencoder must take the VAE's {own.config.latent_channels} latent channels, "
+            f"got one that takes {made.config.latent_channels}"
+        )
+        raise RecipeError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distilled(Optimization):
+    """A UNet of fewer blocks: bk-sdm's shape for Stable Diffusion, SSD-1B's for SDXL.
+
+    Attributes:
+        weights: a hub id or folder, as `nota-ai/bk-sdm-small`; without one it keeps what fits of the UNet's own.
+    """
+
+    name: ClassVar[str] = "distilled"
+    stage: ClassVar[Stage] = Stage.MODEL
+
+    weights: str = ""
+
+    @override
+    def apply(self, pipeline: Any) -> None:
+        from diffusers import UNet2DConditionModel  # noqa: PLC0415 - slow to import
+
+        own = _module(pipeline, "unet", self.name)
+        if not isinstance(own, UNet2DConditionModel):
+            msg = f"distilled needs a UNet2DConditionModel, got: {type(own).__name__}"
+            raise RecipeError(msg)
+        with _on_device_of(own):
+            made = _made(UNet2DConditionModel, self.weights, _distilled_config(own.config), self.name, subfolder="unet")
+        if not self.weights:
+            _keep_what_fits(made, own)
+        pipeline.register_modules(unet=made.to(own.dtype).eval())
+
+    @override
+    def verify(self, pipeline: Any) -> OptimizationState:
+        unet = _module(pipeline, "unet", self.name)
+        blocks = _num_transformer_blocks(unet)
+        found = f"unet has {blocks} transformer blocks and {_num_parameters(unet)} parameters"
+        return self.state(found, list(_undistilled(unet, blocks)))
+
+
+def _undistilled(unet: Any, blocks: int) -> Iterator[str]:
+    if _is_published_sdxl(unet.config):
+        if blocks >= _SDXL_TRANSFORMER_BLOCKS:
+            yield f"unet has all {_SDXL_TRANSFORMER_BLOCKS} transformer blocks of SDXL"
+        return
+    if unet.mid_block is not None:
+        yield "unet has its middle block"
+    layers = max(len(block.resnets) for block in unet.down_blocks)
+    if layers > 1:
+        yield f"unet has {layers} layers in a block"
+
+
+def _distilled_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    if _is_published_sdxl(config):
+        published = published_config("SSD-1B", "unet")
+        return {name: value for name, value in published.items() if not name.startswith("_")}
+    own = {name: value for name, value in config.items() if not name.startswith("_")}
+    return own | {"layers_per_block": 1, "mid_block_type": None}
+
+
+def _is_published_sdxl(config: Mapping[str, Any]) -> bool:
+    return config.get("addition_embed_type") == "text_time" and config["block_out_channels"][0] == _SDXL_WIDTH
+
+
+def _num_transformer_blocks(unet: torch.nn.Module) -> int:
+    return sum(type(part).__name__ == "BasicTransformerBlock" for part in unet.modules())
+
+
+def _num_parameters(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _module(pipeline: Any, part: str, name: str) -> Any:
+    modules = modules_of(pipeline)
+    if part not in modules:
+        msg = f"{name} needs a pipeline with a {part}, and {type(pipeline).__name__} has: {', '.join(modules)}"
+        raise RecipeError(msg)
+    return modules[part]
+
+
+def _made(kind: Any, weights: str, config: Mapping[str, Any], name: str, *, subfolder: str | None = None) -> Any:
+    if not weights:
+        return kind(**config)
+    try:
+        return kind.from_pretrained(weights, subfolder=subfolder)
+    except Exception as error:
+        msg = f"{name}(weights=...) could not be loaded from {weights!r}: {type(error).__name__}: {error}"
+        raise RecipeError(msg) from error
+
+
+def _keep_what_fits(made: torch.nn.Module, own: torch.nn.Module) -> None:
+    new, old = made.state_dict(), own.state_dict()
+    fitting = {name: value for name, value in old.items() if name in new and new[name].shape == value.shape}
+    if not any(parameter.is_meta for parameter in made.parameters()):
+        made.load_state_dict(fitting, strict=False)
+
+
+@contextmanager
+def _on_device_of(module: Any) -> Iterator[None]:
+    """Build on the module's device, random parameters the same each time."""
+    with torch.random.fork_rng(devices=[]), module.device:
+        torch.manual_seed(_SEED)
+        yield

@@ -1,0 +1,138 @@
+"""Ladders: named rows of recipes, each on top of the last, as the article climbs them and as one would today.
+
+Texts only, so that markers and reports know a ladder without torch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_diffopt.errors import RecipeError, did_you_mean
+from pytest_diffopt.pipelines.scale import Scale
+
+_ARTICLES_FLAGS = (
+    '"conv_1x1_as_mm": True, "coordinate_descent_tuning": True, "epilogue_fusion": False, '
+    '"coordinate_descent_check_all_directions": True'
+)
+# The article's sixth flag, use_mixed_mm, does nothing any more.
+_INT8_FLAGS = f'{_ARTICLES_FLAGS}, "force_fuse_int_mm_with_mul": True'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rung:
+    """One row of a ladder.
+
+    Attributes:
+        ladder: the ladder's name.
+        number: its place, from 1.
+        label: what this rung adds, in a word that a test id can hold.
+        recipe: the whole stack, as a recipe writes itself.
+    """
+
+    ladder: str
+    number: int
+    label: str
+    recipe: str
+
+    @property
+    def test_id(self) -> str:
+        """How a test id names the rung: `diffusion-fast-4-compile`."""
+        return f"{self.ladder}-{self.number}-{self.label}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Traits:
+    """What a pipeline lets a ladder do.
+
+    Attributes:
+        has_vanilla_attention: its layers can write attention out.
+        tiny_channels: the width of its tiny VAE that stands for the article's 128; 0 where there is no 1 x 1
+            convolution of it.
+        target: what is compiled; empty for the recipe's default.
+    """
+
+    has_vanilla_attention: bool = True
+    tiny_channels: int = 16
+    target: tuple[str, ...] = ()
+
+
+_UNET = _Traits()
+_TRANSFORMER = _Traits(has_vanilla_attention=False)
+_TRAITS: dict[str, _Traits] = {
+    "sdxl": _UNET,
+}
+
+
+def known_ladders() -> tuple[str, ...]:
+    """Return the names of the ladders."""
+    return ("diffusion-fast", "modern")
+
+
+def ladder(name: str, pipeline: str, scale: str = Scale.TINY, *, on_gpu: bool = False) -> tuple[Rung, ...]:
+    """Return a ladder's rungs for a pipeline, what does not apply to it left out.
+
+    Without a GPU the article's rungs, which compile whole models, are traced by Dynamo alone: it finds graph breaks,
+    and four models are through in seconds.
+
+    Args:
+        name: `diffusion-fast` or `modern`.
+        pipeline: the pipeline's name.
+        scale: how large it is; the article's choice of layers goes by their width.
+        on_gpu: whether it runs on a GPU.
+
+    Raises:
+        RecipeError: there is no such ladder, or the pipeline has none.
+    """
+    if name not in known_ladders():
+        msg = f"unknown ladder: {name!r}{did_you_mean(name, known_ladders())}; known: {', '.join(known_ladders())}"
+        raise RecipeError(msg)
+    if pipeline not in _TRAITS:
+        msg = f"no ladder is written for {pipeline!r}{did_you_mean(pipeline, _TRAITS)}; known: {', '.join(_TRAITS)}"
+        raise RecipeError(msg)
+    traits = _TRAITS[pipeline]
+    rows = _diffusion_fast(traits, scale, on_gpu=on_gpu) if name == "diffusion-fast" else _modern(traits)
+    return tuple(
+        Rung(ladder=name, number=number, label=label, recipe=" + ".join(filter(None, parts)))
+        for number, (label, parts) in enumerate(rows, start=1)
+    )
+
+
+def _diffusion_fast(traits: _Traits, scale: str, *, on_gpu: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the article's six rows."""
+    if traits.has_vanilla_attention:
+        yield "fp32", ("fp32", "vanilla_attention")
+        yield "bf16", ("bf16", "vanilla_attention")
+    else:
+        yield "fp32", ("fp32",)
+    yield "sdpa", ("bf16", "sdpa")
+    traced = "" if on_gpu else ', backend="eager"'
+    compiled = _compiled(traits, f'mode="max-autotune", fullgraph=True{traced}')
+    yield "compile", ("bf16", "sdpa", "channels_last", f"inductor(flags={{{_ARTICLES_FLAGS}}})", compiled)
+    fused = ("bf16", "sdpa", "channels_last", "fuse_qkv")
+    yield "fuse_qkv", (*fused, f"inductor(flags={{{_ARTICLES_FLAGS}}})", compiled)
+    linears = _pointwise(traits, scale)
+    yield (
+        "int8",
+        (*fused[:3], linears, "fuse_qkv", "int8_dynamic", f"inductor(flags={{{_INT8_FLAGS}}})", compiled),
+    )
+
+
+def _modern(traits: _Traits) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what one would do today: no wait at the first step, blocks compiled once, smaller matmuls."""
+    base = ("begin_index", "bf16", "sdpa")
+    fused = (*base, "channels_last", "fuse_qkv")
+    regional = _compiled(traits, "fullgraph=True, regional=True")
+    yield "bf16", base
+    yield "regional", (*fused, regional)
+    yield "int8", (*fused, 'int8_dynamic(target=["denoiser"], filter="blocks")', regional)
+    yield "fp8", (*fused, 'fp8_dynamic(filter="blocks")', regional)
+
+
+def _compiled(traits: _Traits, options: str) -> str:
+    target = "".join(("target=[", ", ".join(f'"{one}"' for one in traits.target), "], ")) if traits.target else ""
+    return f"compile({target}{options})"
+
+
+def _pointwise(traits: _Traits, scale: str) -> str:
+    if not traits.tiny_channels:
+        return ""
+    return f"pointwise_linears(channels={traits.tiny_channels})" if scale == Scale.TINY else "pointwise_linears"

@@ -1,0 +1,141 @@
+"""A ladder as a table and a bar chart: what each rung proved, and what it costs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from pytest_diffopt.guards.explain import factor, size, time
+from pytest_diffopt.guards.verdict import Outcome
+from pytest_diffopt.ledger import LedgerEntry
+from pytest_diffopt.recipes.ladders import Rung, known_ladders, ladder
+from pytest_diffopt.records import Concern
+
+_BAR_WIDTH = 24
+_SHOWN = (Concern.APPLIED, Concern.GRAPH_BREAKS, Concern.SYNCS, Concern.IMAGES)
+_NOTHING = "-"
+#: Of two verdicts on one rung the worse one is shown.
+_BAD_FIRST = (Outcome.REGRESSED, Outcome.MISSING, Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE, Outcome.IMPROVED)
+
+
+@dataclass(kw_only=True)
+class LadderRow:
+    """What a session found of one rung.
+
+    Attributes:
+        rung: which one.
+        outcomes: the verdict of each concern.
+        latency_ns: the median call, where latency was measured.
+        peak_memory_bytes: the most that a call holds, where it was counted or measured.
+        operations: operations launched in a late denoise step, where they were counted.
+    """
+
+    rung: Rung
+    outcomes: dict[Concern, Outcome] = field(default_factory=dict)
+    latency_ns: float | None = None
+    peak_memory_bytes: int | None = None
+    operations: int | None = None
+
+
+def ladder_lines(entries: Sequence[LedgerEntry]) -> Iterator[str]:
+    """Yield the lines of every ladder of which at least two rungs were tested; nothing without one."""
+    for name in known_ladders():
+        for pipeline, scale in _climbed(entries, name):
+            rows = _rows(entries, name, pipeline, scale)
+            if len(rows) > 1:
+                yield f"ladder {name}: {pipeline} ({scale})"
+                yield from _table(rows)
+                yield from _chart(rows)
+
+
+def _climbed(entries: Iterable[LedgerEntry], name: str) -> list[tuple[str, str]]:
+    """Return the pipelines that this ladder's own tests ran with, in order."""
+    subjects = [entry.verdict.subject for entry in entries if f"-{name}-" in entry.nodeid]
+    return list(dict.fromkeys((subject.pipeline, subject.scale) for subject in subjects))
+
+
+def _rows(entries: Sequence[LedgerEntry], name: str, pipeline: str, scale: str) -> list[LadderRow]:
+    rows: list[LadderRow] = []
+    for on_gpu in (False, True):
+        for rung in ladder(name, pipeline, scale, on_gpu=on_gpu):
+            found = [entry for entry in entries if _is_of(entry, rung, pipeline, scale)]
+            if found and rung.number not in {row.rung.number for row in rows}:
+                rows.append(_row(rung, found))
+    return sorted(rows, key=lambda row: row.rung.number)
+
+
+def _is_of(entry: LedgerEntry, rung: Rung, pipeline: str, scale: str) -> bool:
+    subject = entry.verdict.subject
+    is_named = f"-{rung.test_id}]" in entry.nodeid
+    return is_named and (subject.pipeline, subject.scale, subject.recipe) == (pipeline, scale, rung.recipe)
+
+
+def _row(rung: Rung, entries: Iterable[LedgerEntry]) -> LadderRow:
+    row = LadderRow(rung=rung)
+    for entry in entries:
+        _take_outcome(row, entry.verdict.concern, entry.verdict.outcome)
+        _take_figures(row, entry)
+    return row
+
+
+def _take_outcome(row: LadderRow, concern: Concern, outcome: Outcome) -> None:
+    known = row.outcomes.get(concern)
+    if known is None or (outcome in _BAD_FIRST and (known not in _BAD_FIRST or _is_worse(outcome, known))):
+        row.outcomes[concern] = outcome
+
+
+def _is_worse(outcome: Outcome, known: Outcome) -> bool:
+    return _BAD_FIRST.index(outcome) < _BAD_FIRST.index(known)
+
+
+def _take_figures(row: LadderRow, entry: LedgerEntry) -> None:
+    record: dict[str, Any] = entry.record
+    if entry.verdict.concern is Concern.LATENCY and record.get("samples_ns"):
+        row.latency_ns = median(record["samples_ns"])
+    if entry.verdict.concern is Concern.COUNTS:
+        row.peak_memory_bytes = max(phase["peak_memory_bytes"] for phase in record["phases"])
+        steps = [phase for phase in record["phases"] if phase["phase"].startswith("step")]
+        row.operations = steps[-1]["operations"] if steps else None
+    if entry.verdict.concern is Concern.MEMORY:
+        row.peak_memory_bytes = record["peak_allocated_bytes"]
+
+
+def _table(rows: Sequence[LadderRow]) -> Iterator[str]:
+    head = ["", "rung", *_SHOWN, "operations a step", "peak memory", "latency", "times as fast"]
+    lines = [head, *(_cells(row, rows[0]) for row in rows)]
+    used = [column for column in range(len(head)) if any(line[column] != _NOTHING for line in lines[1:])]
+    widths = {column: max(len(line[column]) for line in lines) for column in used}
+    for line in lines:
+        yield "  " + "  ".join(f"{line[column]:<{widths[column]}}" for column in used).rstrip()
+
+
+def _cells(row: LadderRow, first: LadderRow) -> list[str]:
+    speed_up = first.latency_ns / row.latency_ns if first.latency_ns and row.latency_ns else None
+    return [
+        str(row.rung.number),
+        row.rung.label,
+        *(str(row.outcomes.get(concern, _NOTHING)) for concern in _SHOWN),
+        _NOTHING if row.operations is None else str(row.operations),
+        _NOTHING if row.peak_memory_bytes is None else size(row.peak_memory_bytes),
+        _NOTHING if row.latency_ns is None else time(row.latency_ns),
+        _NOTHING if speed_up is None else factor(speed_up),
+    ]
+
+
+def _chart(rows: Sequence[LadderRow]) -> Iterator[str]:
+    """Yield a bar a rung: of the latency where it was measured, else of the peak memory where it was counted."""
+    latencies = {row.rung.label: row.latency_ns for row in rows if row.latency_ns}
+    memories = {row.rung.label: float(row.peak_memory_bytes) for row in rows if row.peak_memory_bytes}
+    if latencies:
+        yield from _bars("latency", [(label, value, time(value)) for label, value in latencies.items()])
+    elif memories:
+        yield from _bars("peak memory", [(label, value, size(value)) for label, value in memories.items()])
+
+
+def _bars(title: str, values: Sequence[tuple[str, float, str]]) -> Iterator[str]:
+    longest = max(value for _, value, _ in values)
+    width = max(len(label) for label, _, _ in values)
+    yield f"  {title}"
+    for label, value, text in values:
+        bar = "#" * max(1, round(_BAR_WIDTH * value / longest))
+        yield f"  {label:<{width}}  {bar:<{_BAR_WIDTH}}  {text}"

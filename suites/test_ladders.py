@@ -1,0 +1,64 @@
+"""Every rung of the ladders: the article's six rows of SDXL, and what one would do today, through the same guards."""
+
+from typing import Any
+
+import pytest
+
+from pytest_diffopt import (
+    CountGate,
+    LatencyGate,
+    PipelineInputs,
+    assert_faster,
+    assert_images_similar,
+    assert_no_graph_breaks,
+    assert_no_syncs,
+    assert_optimizations_applied,
+)
+from pytest_diffopt.recipes.recipe import Recipe
+
+pytestmark = pytest.mark.diffopt(pipeline="sdxl", ladder=["diffusion-fast", "modern"])
+
+
+def test_every_optimization_is_applied(optimized_pipeline: Any) -> None:
+    """Each optimization of the rung is found in the living pipeline."""
+    assert_optimizations_applied(optimized_pipeline)
+
+
+def test_compiles_without_graph_breaks(
+    optimized_pipeline: Any, diffopt_recipe: Recipe, pipeline_inputs: PipelineInputs
+) -> None:
+    """What the rung compiles is one graph each."""
+    if not diffopt_recipe.compiles:
+        pytest.skip("this rung compiles nothing")
+    assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
+
+
+def test_denoise_loop_never_waits(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """The CPU queues every step without waiting for the GPU."""
+    assert_no_syncs(optimized_pipeline, **pipeline_inputs)
+
+
+def test_picture_is_the_reference(
+    optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
+) -> None:
+    """The rung draws what the plain pipeline draws."""
+    assert_images_similar(optimized_pipeline(**pipeline_inputs), reference_pipeline(**pipeline_inputs))
+
+
+def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
+    """The rung does on a GPU exactly what it was accepted to do."""
+    count_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+
+@pytest.mark.gpu
+def test_latency(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate) -> None:
+    """A call takes no longer than it was accepted to take on this card."""
+    latency_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+
+@pytest.mark.gpu
+def test_no_slower_than_plain(
+    optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
+) -> None:
+    """The rung is faster than no optimization at all, in this very run."""
+    assert_faster(optimized_pipeline, reference_pipeline, **pipeline_inputs)

@@ -1,0 +1,95 @@
+"""Each optimization is applied and found, is missed when it did nothing, and leaves nothing of torch changed."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_diffopt.errors import RecipeWarning
+from pytest_diffopt.recipes.builtin import BUILTIN
+from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.recipes.optimization import Optimization
+from pytest_diffopt.recipes.recipe import Recipe
+from pytest_diffopt.records import OptimizationState
+from tests.optimization_cases import CASES, ELSEWHERE, Case
+from tests.torch_state import torch_state
+from tests.unit.tiny_pipelines import INPUTS
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.recipe)
+
+
+@pytest.fixture(autouse=True)
+def _forget_compiled_code() -> Iterator[None]:
+    """Compiled code belongs to functions, not to objects: let no test find another one's."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def apply(recipe: Recipe, pipeline: Any) -> None:
+    """Apply it, without the advice that it makes no sense alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecipeWarning)
+        recipe.apply(pipeline)
+
+
+def state_of(case: Case, recipe: Recipe, pipeline: Any) -> OptimizationState:
+    """Verify the one optimization that the case is about."""
+    states = recipe.verify(pipeline)
+    return next(state for state in states if state.name.split("(")[0] == case.name)
+
+
+@every_case
+def test_what_was_applied_is_found(case: Case, pipeline: Any) -> None:
+    """The pipeline draws, and afterwards shows the optimization, all of it."""
+    recipe = parse_recipe(case.recipe)
+    case.before(pipeline)
+    apply(recipe, pipeline)
+    pictures = pipeline(**INPUTS).images
+    state = state_of(case, recipe, pipeline)
+
+    assert (state.found, state.missing) == (case.found, ())
+    assert pictures.shape == (1, 64, 64, 3)
+    assert all(not one.missing for one in recipe.verify(pipeline))
+
+
+@every_case
+def test_what_did_nothing_is_missed(case: Case, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked for counts for nothing; what the pipeline shows instead is said."""
+    recipe = parse_recipe(case.recipe)
+    (kind,) = (type(one) for one in recipe.optimizations if one.name == case.name)
+    monkeypatch.setattr(kind, "apply", lambda _optimization, _pipeline: None)
+    monkeypatch.setattr(kind, "call_context", Optimization.call_context)
+    case.before(pipeline)
+    apply(recipe, pipeline)
+    pipeline(**INPUTS)
+    state = state_of(case, recipe, pipeline)
+
+    assert (state.found, state.missing) == (case.found_of_nothing, case.missing)
+
+
+@every_case
+def test_torch_is_left_as_it_was(case: Case, pipeline: Any) -> None:
+    """Neither applying nor calling nor verifying leaves a flag, a backend, a random state or a variable behind."""
+    case.before(pipeline)
+    recipe = parse_recipe(case.recipe)
+    before = torch_state()
+    apply(recipe, pipeline)
+    after_apply = torch_state()
+    pipeline(**INPUTS)
+    recipe.verify(pipeline)
+
+    assert _changed(before, after_apply) == {}
+    assert _changed(before, torch_state()) == {}
+
+
+def test_no_optimization_is_left_out() -> None:
+    """A new one needs a case here, or a reason to be elsewhere."""
+    assert {case.name for case in CASES} | ELSEWHERE == {kind.name for kind in BUILTIN}
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[object, object]]:
+    names = before.keys() | after.keys()
+    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}

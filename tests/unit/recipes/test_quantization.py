@@ -1,0 +1,217 @@
+"""Quantization: which layers, what is refused and why, and what float8 asks of a card."""
+
+from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pytest_diffopt.errors import RecipeError, RecipeWarning
+from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.recipes.layer_filters import filter_named
+from pytest_diffopt.recipes.quantization import Fp8Dynamic
+from pytest_diffopt.recipes.recipe import Recipe
+from tests.unit.tiny_pipelines import tiny_sdxl
+
+NO_MATCH = "its filter (diffusion-fast: more than 16 inputs, and none of the article's 19 slow shapes)"
+
+
+class Pipeline:
+    """What quantization asks of a pipeline: modules by name, and a device."""
+
+    def __init__(self, *linears: nn.Linear, device: str = "cpu") -> None:
+        self.components = {"transformer": nn.Sequential(*linears)}
+        self.device = torch.device(device)
+
+
+def refusal(text: str, pipeline: Any) -> str:
+    """Apply what cannot be applied, and return the message."""
+    with pytest.raises(RecipeError) as caught, pytest.warns(RecipeWarning):
+        parse_recipe(text).apply(pipeline)
+    return str(caught.value)
+
+
+def quiet(text: str) -> Recipe:
+    """Read a recipe that compiles as well, so that nothing is advised."""
+    return parse_recipe(f"{text} + compile")
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_chosen"),
+    [((16, 64), False), ((17, 64), True), ((1280, 640), False), ((640, 1280), False), ((1280, 1280), True)],
+)
+def test_the_articles_filter(shape: tuple[int, int], *, is_chosen: bool) -> None:
+    """More than 16 inputs, and none of the shapes that int8 made no faster."""
+    layer = nn.Linear(*shape, device="meta")
+
+    assert filter_named("diffusion-fast").choose(nn.Sequential(layer)) == [layer] * is_chosen
+
+
+def test_the_blocks_filter_takes_the_repeated_blocks_alone(pipeline: Any) -> None:
+    """Regional compilation leaves the embeddings and projections outside, where int8 would run uncompiled."""
+    chosen = filter_named("blocks").choose(pipeline.unet)
+    block = pipeline.unet.mid_block.attentions[0].transformer_blocks[0]
+
+    assert block.attn1.to_q in chosen
+    assert pipeline.unet.time_embedding.linear_1 not in chosen
+    assert len(chosen) == 110
+
+
+def test_a_filter_that_leaves_no_layer_is_refused() -> None:
+    """Nothing would be quantized, and nothing is."""
+    pipeline = Pipeline(nn.Linear(16, 16), nn.Linear(640, 640))
+
+    assert refusal("int8_dynamic(target=['denoiser'])", pipeline) == (
+        f"int8_dynamic would quantize nothing: {NO_MATCH} lets none of the 2 linears of transformer through"
+    )
+
+
+def test_a_kernel_that_takes_no_layer_is_refused() -> None:
+    """What the format's kernel asks of a shape is a part of the rule."""
+    assert refusal("int4_weight_only(group_size=64)", Pipeline(nn.Linear(32, 32))) == (
+        "int4_weight_only would quantize nothing: its filter (all, in_features a multiple of group_size) "
+        "lets none of the 1 linears of transformer through"
+    )
+
+
+def test_an_unknown_target_is_refused(pipeline: Any) -> None:
+    """The nearest module is offered, and all are named."""
+    assert refusal("int8_dynamic(target=['unit'])", pipeline) == (
+        "int8_dynamic(target=...) must name a module of the pipeline, got: 'unit' (did you mean 'unet'?); "
+        "it has: vae, text_encoder, text_encoder_2, unet"
+    )
+
+
+def test_an_empty_target_is_refused(pipeline: Any) -> None:
+    """An optimization that is asked to do nothing could never be found missing."""
+    assert refusal("int8_dynamic(target=[])", pipeline) == (
+        "int8_dynamic(target=...) must name at least one module, got: []"
+    )
+
+
+def test_torchao_missing_is_told(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+
+    def missing(_name: str) -> str:
+        raise metadata.PackageNotFoundError
+
+    monkeypatch.setattr("pytest_diffopt.recipes.torchao_access.version", missing)
+
+    assert refusal("int8_weight_only", pipeline) == (
+        'int8_weight_only needs torchao, which is not installed: pip install "torchao>=0.18"'
+    )
+
+
+def test_torchao_too_old_is_told(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With both versions and the command."""
+    monkeypatch.setattr("pytest_diffopt.recipes.torchao_access.version", lambda _name: "0.9.0")
+
+    assert refusal("int8_dynamic", pipeline) == (
+        'int8_dynamic needs torchao 0.18 or newer, and 0.9.0 is installed: pip install "torchao>=0.18"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("int8_dynamic", "takes 130.5 s an image uncompiled and 3.41 s compiled (bfloat16: 6.57 s and 4.21 s)"),
+        ("int8_weight_only", "takes 8.55 s an image uncompiled and 4.62 s compiled (bfloat16: 6.57 s and 4.21 s)"),
+    ],
+)
+def test_quantization_without_compilation_is_warned_of(pipeline: Any, text: str, known: str) -> None:
+    """It can be done; the published figures say why nobody should."""
+    with pytest.warns(RecipeWarning) as caught:
+        parse_recipe(f"bf16 + {text}").apply(pipeline)
+
+    assert [str(one.message) for one in caught] == [
+        f"{text} without compile makes no sense: FLUX.1-dev, batch 1, as diffusers-torchao published it, {known}"
+    ]
+
+
+def test_one_layer_left_behind_is_missed(pipeline: Any) -> None:
+    """A layer that was replaced after the recipe was applied is the one that counts."""
+    recipe = quiet("bf16 + int8_dynamic")
+    recipe.apply(pipeline)
+    pipeline.unet.mid_block.attentions[0].proj_in = nn.Linear(32, 32)
+
+    assert recipe.verify(pipeline)[1].found == "145 of 147 linears, 1 left out by the filter"
+    assert recipe.verify(pipeline)[1].missing == (
+        "1 of 138 linears of unet do not hold int8 weights with dynamic activations",
+    )
+
+
+def test_one_kind_of_int8_is_not_the_other() -> None:
+    """Weights alone are no dynamic quantization, nor the other way round."""
+    dynamic, weight_only = tiny_sdxl(), tiny_sdxl()
+    quiet("int8_dynamic").apply(dynamic)
+    quiet("int8_weight_only").apply(weight_only)
+
+    assert parse_recipe("int8_dynamic").verify(weight_only)[0].found.startswith("0 of 147 linears")
+    assert parse_recipe("int8_weight_only").verify(dynamic)[0].found == "0 of 139 linears"
+
+
+def test_quantizing_twice_is_refused() -> None:
+    """A recipe names one quantization."""
+    with pytest.raises(RecipeError) as error:
+        parse_recipe("int8_dynamic + int8_weight_only")
+
+    assert str(error.value) == (
+        "int8_dynamic and int8_weight_only contradict each other (a layer's weight is quantized once), "
+        "got: int8_dynamic + int8_weight_only"
+    )
+
+
+@pytest.mark.parametrize(
+    ("capability", "reason"),
+    [
+        ((8, 9), ""),
+        ((9, 0), ""),
+        ((8, 6), "needs a GPU of compute capability 8.9 or newer, and this one has 8.6"),
+    ],
+)
+def test_float8_asks_for_a_card(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], reason: str) -> None:
+    """Older cards have no matmul in float8."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+
+    assert Fp8Dynamic().why_unavailable(torch.device("cuda")) == reason
+
+
+def test_float8_without_a_gpu_is_refused(pipeline: Any) -> None:
+    """Where it is applied by hand; a suite skips the test with the same reason."""
+    with pytest.raises(RecipeError) as error:
+        quiet("fp8_dynamic").apply(pipeline)
+
+    assert str(error.value) == (
+        "fp8_dynamic needs a GPU of compute capability 8.9 or newer, and this pipeline is on 'cpu'"
+    )
+
+
+def test_float8_weights_are_found(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU torchao makes the same weights, once it does not look for a card; only a call needs one."""
+    monkeypatch.setattr(Fp8Dynamic, "why_unavailable", lambda _self, _device: "")
+    monkeypatch.setattr("torchao.quantization.quant_api._check_hardware_support", lambda _granularity: None)
+    recipe = quiet("bf16 + fp8_dynamic")
+    recipe.apply(pipeline)
+    (state,) = (one for one in recipe.verify(pipeline) if one.name == "fp8_dynamic")
+
+    assert (state.found, state.missing) == ("100 of 139 linears, 39 left out by the filter", ())
+
+
+def test_float8_that_is_not_there_is_missed(pipeline: Any) -> None:
+    """Whoever quantized, or did not: the weights tell."""
+    (state,) = parse_recipe("fp8_dynamic").verify(pipeline)
+
+    assert state.found == "0 of 139 linears, 39 left out by the filter"
+    assert state.missing == ("100 of 100 linears of unet do not hold float8 weights with dynamic activations",)
+
+
+def test_on_a_gpu_int4_takes_the_packed_kernel() -> None:
+    """Two values a byte, laid out for tensor cores; elsewhere the values are the same, one a byte."""
+    asked: list[dict[str, object]] = []
+    quantization = SimpleNamespace(Int4WeightOnlyConfig=lambda **given: asked.append(given))
+    (optimization,) = parse_recipe("int4_weight_only").optimizations
+    optimization._config(quantization, Pipeline(device="cuda"))  # type: ignore[attr-defined]
+
+    assert asked == [{"group_size": 32, "int4_packing_format": "tile_packed_to_4d", "version": 2}]
