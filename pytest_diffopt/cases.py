@@ -18,7 +18,7 @@ class Case:
     Attributes:
         nodeid: pytest's name of it.
         suite: its file from the root folder, without the ending.
-        name: its name within the file.
+        name: its name within the file, `Class.test` in a class.
     """
 
     nodeid: str
@@ -34,7 +34,7 @@ class Case:
 def case_of(item: pytest.Item) -> Case:
     """Split a test's name into its file and the rest."""
     file, _, name = item.nodeid.partition("::")
-    return Case(nodeid=item.nodeid, suite=file.removesuffix(".py"), name=name)
+    return Case(nodeid=item.nodeid, suite=file.removesuffix(".py"), name=name.replace("::", "."))
 
 
 def owns_baseline(item: pytest.Item) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import partial
 from typing import Any
 
 from pytest_diffopt.pipelines.published import build_published
@@ -76,16 +75,9 @@ class Blueprint:
 def _tokenizer(kind: Tokenizer, scale: Scale) -> Any:
     from pytest_diffopt.pipelines import tiny, tokenizers  # noqa: PLC0415 - only a build needs them
 
-    published = {
-        Tokenizer.CLIP: partial(tokenizers.byte_level_clip_tokenizer, vocab_size=_CLIP_VOCABULARY),
-        Tokenizer.OPEN_CLIP: partial(
-            tokenizers.byte_level_clip_tokenizer, vocab_size=_CLIP_VOCABULARY, pad_with_end=False
-        ),
-        Tokenizer.T5: tokenizers.character_level_t5_tokenizer,
-    }
-    small = {
-        Tokenizer.CLIP: tiny.tiny_clip_tokenizer,
-        Tokenizer.OPEN_CLIP: partial(tiny.tiny_clip_tokenizer, pad_with_end=False),
-        Tokenizer.T5: tiny.tiny_t5_tokenizer,
-    }
-    return (published if scale is Scale.FULL else small)[kind]()
+    pads_with_end = kind is Tokenizer.CLIP
+    if kind is Tokenizer.T5:
+        return tiny.tiny_t5_tokenizer() if scale is Scale.TINY else tokenizers.character_level_t5_tokenizer()
+    if scale is Scale.TINY:
+        return tiny.tiny_clip_tokenizer(pad_with_end=pads_with_end)
+    return tokenizers.byte_level_clip_tokenizer(vocab_size=_CLIP_VOCABULARY, pad_with_end=pads_with_end)

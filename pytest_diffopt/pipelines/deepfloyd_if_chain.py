@@ -28,6 +28,11 @@ class DeepFloydIFOutput:
 class DeepFloydIF(ChainedPipeline):
     """`IFPipeline`; on its picture `IFSuperResolutionPipeline` and `StableDiffusionUpscalePipeline`."""
 
+    def __init__(self, *stages: Any) -> None:
+        super().__init__(*stages)
+        # IF draws in [-1, 1]; the upscaler would take that for a mistake, read the picture back to find out, and warn.
+        stages[-1].image_processor.register_to_config(do_normalize=False)
+
     def __call__(  # noqa: PLR0913 - a pipeline's call has many keywords
         self,
         prompt: str,
@@ -61,10 +66,9 @@ class DeepFloydIF(ChainedPipeline):
         draw, enlarge, upscale = self.stages
         first = draw(num_images_per_prompt=num_images_per_prompt, **drawn, **steps[0]).images
         second = enlarge(image=first[:1], **drawn, **steps[1]).images
-        # The seed gives the upscaler [-1, 1], which it still takes, with a warning.
         third = upscale(
             prompt,
-            image=(first[:1] / 2 + 0.5).clamp(0, 1),
+            image=first[:1],
             noise_level=noise_level,
             generator=generator,
             output_type=output_type,

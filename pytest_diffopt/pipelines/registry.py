@@ -130,7 +130,7 @@ def _refuse_uncallable(name: str, **builders: object) -> None:
             raise PipelineError(msg)
 
 
-def _inputs_of(name: str, inputs: Inputs) -> Callable[[Scale], PipelineInputs]:
+def _inputs_of(name: str, inputs: Any) -> Callable[[Scale], PipelineInputs]:
     if not callable(inputs) and not isinstance(inputs, Mapping):
         msg = f"register_pipeline({name!r}, inputs=...) takes keywords, or a function of a scale, got: {inputs!r}"
         raise PipelineError(msg)
@@ -146,12 +146,13 @@ def _inputs_of(name: str, inputs: Inputs) -> Callable[[Scale], PipelineInputs]:
 
 
 def _variations_of(
-    name: str, variations: Variations | None, call: Callable[[Scale], PipelineInputs]
+    name: str, variations: Any, call: Callable[[Scale], PipelineInputs]
 ) -> Callable[[Scale], Sequence[PipelineInputs]]:
     if variations is None:
         return lambda scale: usual_variations(call(scale))
     if callable(variations):
-        return variations
+        given: Callable[[Scale], Sequence[PipelineInputs]] = variations
+        return given
     if not isinstance(variations, Sequence) or not variations:
         msg = f"register_pipeline({name!r}, variations=...) takes calls, or a function of a scale, got: {variations!r}"
         raise PipelineError(msg)

@@ -106,14 +106,14 @@ def test_b(optimized_pipeline):
             'recipes="bf16"',
             (
                 "unknown keyword of @pytest.mark.diffopt: 'recipes' (did you mean 'recipe'?); "
-                "it takes the keywords pipeline, recipe, scale"
+                "it takes the keywords pipeline, recipe, scale, batch"
             ),
         ),
         (
             '"sdxl"',
             (
                 "@pytest.mark.diffopt takes no positional arguments, got: ('sdxl',); "
-                "it takes the keywords pipeline, recipe, scale"
+                "it takes the keywords pipeline, recipe, scale, batch"
             ),
         ),
         ('pipeline="sdxl", scale="huge"', "@pytest.mark.diffopt(scale=...) must be one of tiny, full, got: 'huge'"),
@@ -173,7 +173,7 @@ def test_strict_markers_know_ours(project: pytest.Pytester) -> None:
 
     result.stdout.fnmatch_lines(
         [
-            "@pytest.mark.diffopt(pipeline, recipe, scale): what this test runs with, each a name or a list of names",
+            "@pytest.mark.diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list",
             (
                 "@pytest.mark.gpu(memory_gib, capability, count): "
                 "this diffopt test needs --gpu, and a card with at least that"

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from tools.tiny_training.denoisers import LatentLesson
 from tools.tiny_training.lesson import Models
-from tools.tiny_training.noising import flow_times, noise_like, squared_error
+from tools.tiny_training.noising import flow_loss, flow_times, noise_like
 from tools.tiny_training.text import clip_output, t5_hidden
 
 
@@ -23,7 +23,7 @@ class FlowLesson(LatentLesson):
         noise, times = noise_like(clean, dice), flow_times(len(chosen), dice)
         way = times[:, None, None, None]
         predicted = self.predict(models, (1 - way) * clean + way * noise, times, chosen, dice)
-        return squared_error(predicted, noise - clean).mean()
+        return flow_loss(predicted, clean=clean, noise=noise)
 
     def predict(  # noqa: D102
         self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator

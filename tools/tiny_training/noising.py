@@ -12,7 +12,6 @@ _SNR_CEILING = 5.0
 _SHIFT = 3.0  # what the published flow-matching schedulers sample with
 _NEARLY_NOISE = 0.85  # from here on, of all timesteps, a picture's colours drown: only the prompt can tell them
 _NEARLY_NOISE_PART = 0.3  # of the training pictures
-_FINEST_POOL, _COARSER = 1, 4
 
 
 @cache
@@ -33,20 +32,6 @@ def random_timesteps(number: int, dice: torch.Generator, *, highest: int = 1000)
     )
 
 
-def squared_error(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return the squared error of each picture, as much for its coarse parts as for its pixels: (batch,).
-
-    An ordinary squared error hardly knows of the mean colour, one number among thousands; sampling starts without it.
-    The least of both is reached by the same prediction.
-    Source: Hoogeboom et al., simple diffusion, 2023, multiscale loss.
-    """
-    error = predicted - target
-    total, pool = error.square().mean(dim=(1, 2, 3)), _FINEST_POOL
-    while (pool := pool * _COARSER) <= error.shape[-1]:
-        total = total + pool**2 * functional.avg_pool2d(error, pool).square().mean(dim=(1, 2, 3))
-    return total
-
-
 def noise_like(clean: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
     """Return normal noise of the same shape."""
     return torch.randn(clean.shape, generator=dice)
@@ -55,17 +40,35 @@ def noise_like(clean: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
 def diffusion_loss(
     predicted: torch.Tensor, *, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, schedule: Any
 ) -> torch.Tensor:
-    """Return the squared error of the predicted noise or velocity, weighted by min-SNR-5.
+    """Return the error of the predicted noise or velocity, for its pixels and for its coarse parts.
 
-    Source: Hang et al., Efficient Diffusion Training via Min-SNR Weighting Strategy, 2023.
+    An ordinary squared error hardly knows of the mean colour, one number among thousands; but sampling starts without
+    it. The mean of k x k pixels has k^2 times the pixels' signal-to-noise ratio, and min-SNR-5 weighs it by that. The
+    least of each is reached by the same prediction.
+    Sources: Hoogeboom et al., simple diffusion, 2023, multiscale loss; Hang et al., Efficient Diffusion Training via
+    Min-SNR Weighting Strategy, 2023.
     """
     is_velocity = schedule.config.prediction_type == "v_prediction"
-    target = schedule.get_velocity(clean, noise, timesteps) if is_velocity else noise
+    error = predicted - (schedule.get_velocity(clean, noise, timesteps) if is_velocity else noise)
     alphas: torch.Tensor = schedule.alphas_cumprod[timesteps]
     signal_to_noise = alphas / (1 - alphas)
-    weight = signal_to_noise.clamp(max=_SNR_CEILING) / (signal_to_noise + is_velocity)
-    wrong: torch.Tensor = weight * squared_error(predicted, target)
-    return wrong.mean()
+    wrong = sum(
+        (pool**2 * signal_to_noise).clamp(max=_SNR_CEILING)
+        * functional.avg_pool2d(error, pool).square().mean((1, 2, 3))
+        for pool in _pools(error)
+    )
+    return (wrong / (signal_to_noise + is_velocity)).mean()
+
+
+def flow_loss(predicted: torch.Tensor, *, clean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """Return the squared error of the predicted velocity, for its pixels and for its coarse parts alike."""
+    error = predicted - (noise - clean)
+    return torch.stack([functional.avg_pool2d(error, pool).square().mean() for pool in _pools(error)]).sum()
+
+
+def _pools(pictures: torch.Tensor) -> list[int]:
+    """Return the widths of the coarse parts, from one pixel to nearly the whole."""
+    return [pool for pool in (1, 4, 16) if pool <= pictures.shape[-1]]
 
 
 def flow_times(number: int, dice: torch.Generator) -> torch.Tensor:

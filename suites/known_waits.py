@@ -1,0 +1,32 @@
+"""Where the published schedulers wait; `test_schedulers.py` asks all of diffusers' own."""
+
+from dataclasses import replace
+
+from pytest_diffopt import AllowedSyncs
+
+_TIMESTEP_INDEX = "alphas_cumprod is on the CPU and indexed with a timestep of the card, as published"
+
+_CPU_NOISE = "a generator on the CPU draws the noise of each step, so that a seed means the same on every card"
+_FIND_STEP = "the first step looks its own timestep up; the pipeline sets no begin index"
+
+PNDM = (AllowedSyncs(where="scheduling_pndm.py:_get_prev_sample", per_step=3, first_step=6, reason=_TIMESTEP_INDEX),)
+DDIM = (
+    AllowedSyncs(where="scheduling_ddim.py:step", per_step=3, reason=_TIMESTEP_INDEX),
+    AllowedSyncs(where="scheduling_ddim.py:_get_variance", per_step=3, reason=_TIMESTEP_INDEX),
+)
+DDPM = (
+    AllowedSyncs(where="scheduling_ddpm.py:previous_timestep", per_step=6, reason=_TIMESTEP_INDEX),
+    AllowedSyncs(where="scheduling_ddpm.py:step", per_step=4, reason=_TIMESTEP_INDEX),
+    AllowedSyncs(where="scheduling_ddpm.py:_get_variance", per_step=3, reason=_TIMESTEP_INDEX),
+    AllowedSyncs(where="torch_utils.py:randn_tensor", per_step=1, reason=_CPU_NOISE),
+)
+#: Two stages with DDPM, then the upscaler with DDIM, whose first step is a later one of the chain.
+DEEPFLOYD_IF = (*DDPM, *(replace(one, first_step=0) for one in DDIM))
+FLOW_MATCH_EULER = (
+    AllowedSyncs(
+        where="scheduling_flow_match_euler_discrete.py:index_for_timestep",
+        per_step=0,
+        first_step=2,
+        reason=_FIND_STEP,
+    ),
+)
