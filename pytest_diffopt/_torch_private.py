@@ -326,7 +326,8 @@ def compilation_metrics() -> Sequence[Any]:
 
 def flags_while_compiling(since_us: int) -> list[Mapping[str, Any]]:
     """Return Inductor's flags as Dynamo wrote them down at each compilation that started since a moment."""
-    metrics = [one for one in compilation_metrics() if one.has_guarded_code and (one.start_time_us or 0) >= since_us]
+    kept = _dynamo_utils.get_compilation_metrics()  # the last 64
+    metrics = [one for one in kept if one.has_guarded_code and (one.start_time_us or 0) >= since_us]
     return [json.loads(one.inductor_config) for one in metrics if one.inductor_config]
 
 
