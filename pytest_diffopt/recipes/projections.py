@@ -58,7 +58,7 @@ class FuseQkv(Optimization):
 
 
 def _modules_that_fuse(pipeline: Any) -> dict[str, Any]:
-    """Return the modules that can fuse; a ControlNet has such layers, and diffusers gives it no way to."""
+    """Return the modules that offer to fuse."""
     parts = spatial_modules(pipeline).items()
     return {name: module for name, module in parts if hasattr(module, "fuse_qkv_projections")}
 
