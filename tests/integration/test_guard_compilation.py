@@ -228,7 +228,7 @@ def test_applied(optimized_pipeline):
             "    hint: *",
             "    hint: *",
             (
-                "seen while compiling pipeline sdxl (tiny, weights: random), "
+                "seen while compiling pipeline sdxl (tiny, weights: pretrained), "
                 'recipe compile(target=[[]"denoiser"[]], fullgraph=True, backend="eager"), 0 frames compiled'
             ),
             "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks",
