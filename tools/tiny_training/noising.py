@@ -53,12 +53,14 @@ def diffusion_loss(
     error = predicted - (schedule.get_velocity(clean, noise, timesteps) if is_velocity else noise)
     alphas: torch.Tensor = schedule.alphas_cumprod[timesteps]
     signal_to_noise = alphas / (1 - alphas)
-    wrong = sum(
-        weight
-        * (pool**2 * signal_to_noise).clamp(max=_SNR_CEILING)
-        * functional.avg_pool2d(error, pool).square().mean((1, 2, 3))
-        for pool, weight in _pools(error)
-    )
+    wrong = torch.stack(
+        [
+            weight
+            * (pool**2 * signal_to_noise).clamp(max=_SNR_CEILING)
+            * functional.avg_pool2d(error, pool).square().mean((1, 2, 3))
+            for pool, weight in _pools(error)
+        ]
+    ).sum(0)
     return (wrong / (signal_to_noise + is_velocity)).mean()
 
 
