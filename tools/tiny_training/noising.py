@@ -49,7 +49,7 @@ def diffusion_loss(
     Sources: Hoogeboom et al., simple diffusion, 2023, multiscale loss; Hang et al., Efficient Diffusion Training via
     Min-SNR Weighting Strategy, 2023.
     """
-    is_velocity = schedule.config.prediction_type == "v_prediction"
+    is_velocity: bool = schedule.config.prediction_type == "v_prediction"
     error = predicted - (schedule.get_velocity(clean, noise, timesteps) if is_velocity else noise)
     alphas: torch.Tensor = schedule.alphas_cumprod[timesteps]
     signal_to_noise = alphas / (1 - alphas)
