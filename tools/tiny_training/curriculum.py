@@ -13,17 +13,20 @@ from tools.tiny_training.denoisers import (
 )
 from tools.tiny_training.flows import FlowLesson, FluxLesson
 from tools.tiny_training.lesson import Lesson
+from tools.tiny_training.reading import ReadingLesson, SecondReadingLesson, T5ReadingLesson
 
 _CLIP, _CLIP_2, _T5 = "sd-text-encoder", "sdxl-text-encoder-2", "t5-text-encoder"
 
 CURRICULUM: tuple[Lesson, ...] = (
+    ReadingLesson(name=_CLIP, steps=3000),
+    SecondReadingLesson(name=_CLIP_2, steps=2000),
+    T5ReadingLesson(name=_T5, steps=2000),
     KLAutoencoderLesson(name="sd-vae", steps=3000),
-    PixelLesson(name="if-1-unet", also_trains=(_T5,), width=32, steps=5000),
-    LatentLesson(name="sd15-unet", also_trains=(_CLIP,), uses=("sd-vae",), steps=6000),
+    PixelLesson(name="if-1-unet", uses=(_T5,), width=32, steps=5000),
+    LatentLesson(name="sd15-unet", uses=("sd-vae", _CLIP), steps=6000),
     SDXLLesson(
         name="sdxl-unet",
-        also_trains=(_CLIP_2,),
-        uses=("sd-vae", _CLIP),
+        uses=("sd-vae", _CLIP, _CLIP_2),
         schedule="stable-diffusion-xl-base-1.0",
         steps=7000,
     ),
