@@ -104,6 +104,6 @@ def _answers(scenes: Sequence[Scene], captions: Sequence[str]) -> torch.Tensor:
 def _wrong(said: torch.Tensor, right: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     """Return the cross entropy of what the chosen tokens say, over all questions."""
     rows = right[:, None].expand(-1, said.shape[1], -1)[where]
-    questions = said[where].split([len(known) for known in _ANSWERS.values()], dim=-1)
+    questions = torch.split(said[where], [len(known) for known in _ANSWERS.values()], dim=-1)
     wrong = [functional.cross_entropy(question, rows[:, i]) for i, question in enumerate(questions)]
     return torch.stack(wrong).mean()
