@@ -1,6 +1,5 @@
 """The page's own optimization, as it stands there: registered, applied, found, and missed when it does nothing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,9 +24,8 @@ def test_undone(optimized_pipeline):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays_registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_stays_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_KINDS", dict(registry._KINDS))
-    return
 
 
 def test_the_example_runs(project: pytest.Pytester) -> None:
