@@ -319,6 +319,11 @@ def inductor_caches_on() -> Iterator[None]:
         yield
 
 
+def compilation_metrics() -> Sequence[Any]:
+    """Return Dynamo's own account of each of the last frames that it compiled or gave up, oldest first."""
+    return _dynamo_utils.get_compilation_metrics()
+
+
 def flags_while_compiling(since_us: int) -> list[Mapping[str, Any]]:
     """Return Inductor's flags as Dynamo wrote them down at each compilation that started since a moment."""
     kept = _dynamo_utils.get_compilation_metrics()  # the last 64
