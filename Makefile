@@ -46,6 +46,7 @@ format: $(INSTALLED)
 # What we claim about ourselves, measured.
 benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/start_up.py
+	$(BIN)/python benchmarks/compile_watching.py
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/full_size.py
 	$(BIN)/python benchmarks/simulated_gpu_speed.py

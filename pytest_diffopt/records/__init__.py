@@ -4,6 +4,7 @@ from pytest_diffopt.records.compilation import (
     BreakKind,
     CacheAnswer,
     CompilationRecord,
+    CompileCountRecord,
     CompiledFrame,
     CompiledModule,
     FailedGuard,
@@ -12,6 +13,7 @@ from pytest_diffopt.records.compilation import (
     NumericsRecord,
     OutputDifference,
     RecompileRecord,
+    RegionCounts,
     VariationRecompiles,
 )
 from pytest_diffopt.records.optimizations import AppliedRecord, OptimizationState
@@ -31,6 +33,7 @@ Record = (
     AppliedRecord
     | CountRecord
     | CompilationRecord
+    | CompileCountRecord
     | RecompileRecord
     | NumericsRecord
     | SyncRecord
@@ -46,6 +49,7 @@ __all__ = [
     "BreakKind",
     "CacheAnswer",
     "CompilationRecord",
+    "CompileCountRecord",
     "CompiledFrame",
     "CompiledModule",
     "Concern",
@@ -68,6 +72,7 @@ __all__ = [
     "RatioRecord",
     "RecompileRecord",
     "Record",
+    "RegionCounts",
     "RepeatabilityRecord",
     "Subject",
     "SyncRecord",
