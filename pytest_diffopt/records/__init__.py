@@ -1,5 +1,6 @@
 """What the probes saw: frozen, raw figures with units in their names, no opinion."""
 
+from pytest_diffopt.records.card import CardProcess, CardReading, CardRecord, Slowdown
 from pytest_diffopt.records.compilation import (
     BreakKind,
     CacheAnswer,
@@ -45,6 +46,9 @@ __all__ = [
     "AppliedRecord",
     "BreakKind",
     "CacheAnswer",
+    "CardProcess",
+    "CardReading",
+    "CardRecord",
     "CompilationRecord",
     "CompiledFrame",
     "CompiledModule",
@@ -69,6 +73,7 @@ __all__ = [
     "RecompileRecord",
     "Record",
     "RepeatabilityRecord",
+    "Slowdown",
     "Subject",
     "SyncRecord",
     "VariationRecompiles",
