@@ -19,9 +19,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-# The regression suite, as far as it can be known without a GPU.
+# The regression suite, as far as it can be known without a GPU; a file's pipelines are built in one process.
 gate: $(INSTALLED)
-	$(BIN)/python -m pytest suites $(PYTEST_ARGS)
+	$(BIN)/python -m pytest suites -n 2 --dist loadfile $(PYTEST_ARGS)
 
 # The regression suite on this machine's GPU. torch comes from the runner's own index or image, so it is not pinned here.
 gpu:
@@ -46,6 +46,7 @@ format: $(INSTALLED)
 # What we claim about ourselves, measured.
 benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/start_up.py
+	$(BIN)/python benchmarks/compile_watching.py
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/full_size.py
 	$(BIN)/python benchmarks/simulated_gpu_speed.py

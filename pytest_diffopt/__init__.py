@@ -10,16 +10,19 @@ from pytest_diffopt._version import __version__
 
 if TYPE_CHECKING:
     from pytest_diffopt.assertions import (
-        assert_compiled_matches_eager,
         assert_faster,
         assert_images_similar,
-        assert_no_graph_breaks,
-        assert_no_recompiles,
         assert_no_syncs,
         assert_optimizations_applied,
         assert_repeatable,
         no_syncs,
     )
+    from pytest_diffopt.compile_assertions import (
+        assert_compiled_matches_eager,
+        assert_no_graph_breaks,
+        assert_no_recompiles,
+    )
+    from pytest_diffopt.compile_gate import CompileGate
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
     from pytest_diffopt.guards.images import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
@@ -37,6 +40,7 @@ _HOMES = {
     "AllowedGraphBreaks": "guards.compile_allowances",
     "AllowedRecompiles": "guards.compile_allowances",
     "AllowedSyncs": "guards.syncs",
+    "CompileGate": "compile_gate",
     "CountGate": "stored_gates",
     "ImageThresholds": "guards.images",
     "LatencyGate": "stored_gates",
@@ -45,11 +49,11 @@ _HOMES = {
     "PipelineInputs": "pipelines.inputs",
     "Scale": "pipelines.scale",
     "another_scheduler": "pipelines.changes",
-    "assert_compiled_matches_eager": "assertions",
+    "assert_compiled_matches_eager": "compile_assertions",
     "assert_faster": "assertions",
     "assert_images_similar": "assertions",
-    "assert_no_graph_breaks": "assertions",
-    "assert_no_recompiles": "assertions",
+    "assert_no_graph_breaks": "compile_assertions",
+    "assert_no_recompiles": "compile_assertions",
     "assert_no_syncs": "assertions",
     "assert_optimizations_applied": "assertions",
     "assert_repeatable": "assertions",
@@ -67,6 +71,7 @@ __all__ = [
     "AllowedGraphBreaks",
     "AllowedRecompiles",
     "AllowedSyncs",
+    "CompileGate",
     "CountGate",
     "ImageThresholds",
     "LatencyGate",

@@ -321,9 +321,15 @@ def inductor_caches_on() -> Iterator[None]:
         yield
 
 
+def compilation_metrics() -> Sequence[Any]:
+    """Return Dynamo's own account of each of the last frames that it compiled or gave up, oldest first."""
+    return _dynamo_utils.get_compilation_metrics()
+
+
 def flags_while_compiling(since_us: int) -> list[Mapping[str, Any]]:
     """Return Inductor's flags as Dynamo wrote them down at each compilation that started since a moment."""
-    metrics = [one for one in compilation_metrics() if one.has_guarded_code and (one.start_time_us or 0) >= since_us]
+    kept = _dynamo_utils.get_compilation_metrics()  # the last 64
+    metrics = [one for one in kept if one.has_guarded_code and (one.start_time_us or 0) >= since_us]
     return [json.loads(one.inductor_config) for one in metrics if one.inductor_config]
 
 

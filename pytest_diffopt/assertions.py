@@ -6,7 +6,7 @@ module. Keywords that an assertion does not know are the call's own.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,8 @@ from pytest_diffopt.active_test import active_test
 from pytest_diffopt.environment import torch_device
 from pytest_diffopt.errors import ProbeError, RecipeError
 from pytest_diffopt.guards.applied import judge_applied
-from pytest_diffopt.guards.compilation import judge_graph_breaks
-from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
 from pytest_diffopt.guards.images import ImageThresholds, judge_images
-from pytest_diffopt.guards.numerics import judge_numerics
 from pytest_diffopt.guards.ratio import judge_ratio
-from pytest_diffopt.guards.recompiles import judge_recompiles
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
 from pytest_diffopt.guards.verdict import UNPROVEN, Verdict
@@ -49,124 +45,12 @@ def assert_optimizations_applied(
         RecipeError: nobody says what the recipe is.
     """
     __tracebackhide__ = True
-    subject = _life_of(pipeline).subject
+    subject = life_of(pipeline).subject
     if args or inputs:
         _calling(pipeline, args, inputs)()
     states = _recipe_for(pipeline, recipe).verify(pipeline)
     record = AppliedRecord(subject=subject, optimizations=states)
     conclude(record, judge_applied(record))
-
-
-def assert_no_graph_breaks(
-    target: Any, /, *args: Any, allow_graph_breaks: Sequence[AllowedGraphBreaks] = (), **inputs: Any
-) -> None:
-    """Assert that compiling left the graph nowhere, since the pipeline was built and in one call more.
-
-    What is compiled and never called is no less a failure: its graph was never looked at.
-
-    Args:
-        target: a pipeline, module or function with something compiled in it.
-        *args: with `inputs`, the call.
-        allow_graph_breaks: breaks that are accepted, each with its function and reason.
-        **inputs: keywords of the call.
-
-    Raises:
-        ProbeError: torch.compile is switched off, its backend is unknown, or it lacks a compiler.
-    """
-    __tracebackhide__ = True
-    from pytest_diffopt.probes.compilation import watch_warmup  # noqa: PLC0415 - imports torch
-    from pytest_diffopt.probes.compile_failures import refuse_when_switched_off  # noqa: PLC0415 - as above
-
-    refuse_when_switched_off()
-    life, pipelines = _life_of(target), active_test().pipelines
-    call = _watched_call(target, args, inputs, Concern.GRAPH_BREAKS, life.subject)
-    record = watch_warmup(pipelines.log, life.start, call, life.subject, target=target)
-    pipelines.note_warm(target)
-    conclude(record, judge_graph_breaks(record, allow=allow_graph_breaks))
-
-
-def assert_no_recompiles(
-    target: Any,
-    variations: Sequence[Mapping[str, Any]],
-    /,
-    *,
-    allow_recompiles: Sequence[AllowedRecompiles] = (),
-    dynamic: bool | None = None,
-) -> None:
-    """Assert that calls which differ as calls do in production compile nothing after warm-up.
-
-    A call that says of itself that it changes shapes may compile each function once more, unless it was compiled with
-    `dynamic=True`.
-
-    Args:
-        target: a pipeline, module or function with something compiled in it.
-        variations: the calls' keywords; the first one also serves as warm-up.
-        allow_recompiles: recompiles that are accepted, each with its function and guard.
-        dynamic: it was compiled for any shape; by default what the pipeline's recipe says.
-
-    Raises:
-        ProbeError: there are no variations, torch.compile is switched off, its backend is unknown, or it lacks a
-            compiler.
-    """
-    __tracebackhide__ = True
-    from pytest_diffopt.probes.compilation import watch_recompiles  # noqa: PLC0415 - imports torch
-    from pytest_diffopt.probes.compile_failures import refuse_when_switched_off  # noqa: PLC0415 - as above
-
-    refuse_when_switched_off()
-    if not variations:
-        msg = "assert_no_recompiles needs at least one call to make, got: no variations"
-        raise ProbeError(msg)
-    life, pipelines = _life_of(target), active_test().pipelines
-
-    def call(inputs: Mapping[str, Any]) -> object:
-        __tracebackhide__ = True
-        change = getattr(inputs, "change", None)
-        with change(target) if change else nullcontext():
-            return _watched_call(target, (), inputs, Concern.RECOMPILES, life.subject)()
-
-    record = watch_recompiles(
-        pipelines.log,
-        call,
-        variations,
-        start=life.start,
-        warm=life.warm,
-        subject=life.subject,
-        target=target,
-        is_dynamic=_is_dynamic(target) if dynamic is None else dynamic,
-    )
-    pipelines.note_warm(target)
-    conclude(record, judge_recompiles(record, allow=allow_recompiles))
-
-
-def assert_compiled_matches_eager(
-    target: Any, /, *args: Any, rtol: float | None = None, atol: float | None = None, **inputs: Any
-) -> None:
-    """Assert that every compiled module gives what the same module gives uncompiled, output by output.
-
-    Args:
-        target: a pipeline or module with something compiled in it.
-        *args: with `inputs`, the call.
-        rtol: how much of the output's largest value a value may be off; without it and `atol`, torch.testing's figures
-            for the dtype.
-        atol: how much a value may be off besides.
-        **inputs: keywords of the call.
-
-    Raises:
-        ProbeError: nothing is compiled, torch.compile is switched off, or one tolerance is given without the other.
-    """
-    __tracebackhide__ = True
-    from pytest_diffopt.probes.compile_failures import refuse_when_switched_off  # noqa: PLC0415 - imports torch
-    from pytest_diffopt.probes.numerics import Tolerance, compare_with_eager  # noqa: PLC0415 - as above
-
-    refuse_when_switched_off()
-    if (rtol is None) != (atol is None):
-        msg = f"rtol and atol belong together: give both or none, got: rtol={rtol}, atol={atol}"
-        raise ProbeError(msg)
-    tolerance = None if rtol is None or atol is None else Tolerance(relative=rtol, absolute=atol)
-    subject = _life_of(target).subject
-    call = _watched_call(target, args, inputs, Concern.NUMERICS, subject)
-    record = compare_with_eager(target, call, subject, tolerance=tolerance)
-    conclude(record, judge_numerics(record))
 
 
 def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyncs] = (), **inputs: Any) -> None:
@@ -199,7 +83,7 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> "It
     from pytest_diffopt.probes.calls import failures_noted  # noqa: PLC0415 - imports torch
     from pytest_diffopt.probes.syncs import watch_syncs  # noqa: PLC0415 - imports torch
 
-    subject = _on_watching_device(_life_of(target).subject)
+    subject = _on_watching_device(life_of(target).subject)
     with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject):
         yield watch
     conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
@@ -232,8 +116,8 @@ def assert_repeatable(target: Any, /, *args: Any, max_error: float = 0.0, **inpu
     __tracebackhide__ = True
     from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
 
-    subject = _life_of(target).subject
-    record = compare_repeats(_watched_call(target, args, inputs, Concern.REPEATABILITY, subject), subject)
+    subject = life_of(target).subject
+    record = compare_repeats(watched_call(target, args, inputs, Concern.REPEATABILITY, subject), subject)
     conclude(record, judge_repeatability(record, max_error=max_error))
 
 
@@ -258,7 +142,7 @@ def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, *
         msg = f"assert_faster(by=...) must be a positive number, got: {by}"
         raise ProbeError(msg)
     test = active_test()
-    subject, other = _life_of(target).subject, test.pipelines.life_of(reference).subject
+    subject, other = life_of(target).subject, test.pipelines.life_of(reference).subject
     record = measure_ratio(
         _calling(target, args, inputs),
         _calling(reference, args, inputs),
@@ -287,23 +171,16 @@ def _torch_words(record: Record) -> list[str]:
     return ["", "torch's own traceback:", words] if words and active_test().settings.is_verbose else []
 
 
-def _is_dynamic(target: Any) -> bool:
-    """Tell whether the recipe of a pipeline compiles for any shape."""
-    from pytest_diffopt.recipes.recipe import recipe_of  # noqa: PLC0415 - imports torch
-
-    recipe = recipe_of(target)
-    return recipe is not None and any(getattr(one, "dynamic", None) is True for one in recipe.optimizations)
-
-
-def _life_of(target: Any) -> "Life":
+def life_of(target: Any) -> "Life":
     """Return what is known of the pipeline that this test is about, its recipe as the marker names it."""
     test = active_test()
     return test.pipelines.life_of(target, recipe=test.recipe_text)
 
 
-def _watched_call(
+def watched_call(
     target: Any, args: Sequence[Any], inputs: Mapping[str, Any], concern: Concern, subject: Subject
 ) -> Callable[[], Any]:
+    """Return the call, with a word on whatever it raises."""
     from pytest_diffopt.probes.calls import failures_noted  # noqa: PLC0415 - imports torch
     from pytest_diffopt.probes.compile_failures import failures_explained  # noqa: PLC0415 - as above
 
@@ -349,4 +226,4 @@ def _on_watching_device(subject: Subject) -> Subject:
 def _subject_of_test() -> Subject:
     """Return the subject of pictures, which do not say who drew them: the test's optimized pipeline."""
     pipeline = active_test().fixtures().get("optimized_pipeline")
-    return Subject(pipeline="pictures") if pipeline is None else _life_of(pipeline).subject
+    return Subject(pipeline="pictures") if pipeline is None else life_of(pipeline).subject

@@ -13,6 +13,7 @@ from pytest_diffopt.records import Device
 from pytest_diffopt.stash import settings_of, store_of, watched_pipelines_of
 
 if TYPE_CHECKING:
+    from pytest_diffopt.compile_gate import CompileGate
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.recipes.recipe import Recipe
     from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
@@ -86,7 +87,9 @@ def pipeline_variations(diffopt_pipeline: NamedPipeline) -> "Sequence[PipelineIn
     """Calls that differ as calls do in production: prompt, guidance, steps, seed, scheduler. Override it for yours."""
     from pytest_diffopt.pipelines.changes import with_changes  # noqa: PLC0415 - only tests that ask for it
 
-    return with_changes(diffopt_pipeline.family.variations(diffopt_pipeline.scale))
+    family, scale = diffopt_pipeline.family, diffopt_pipeline.scale
+    # a chain of pipelines has a scheduler for each, and none of its own
+    return family.variations(scale) if family.stages else with_changes(family.variations(scale))
 
 
 @pytest.fixture
@@ -126,6 +129,14 @@ def count_baseline(request: pytest.FixtureRequest) -> "CountGate":
     from pytest_diffopt.stored_gates import CountGate  # noqa: PLC0415 - imports msgspec
 
     return CountGate(case=case_of(request.node), store=store_of(request.config), settings=settings_of(request.config))
+
+
+@pytest.fixture
+def compile_baseline(request: pytest.FixtureRequest) -> "CompileGate":
+    """What compiling this test's pipeline was accepted to come to: `compile_baseline.check(pipeline, **inputs)`."""
+    from pytest_diffopt.compile_gate import CompileGate  # noqa: PLC0415 - imports msgspec
+
+    return CompileGate(case=case_of(request.node), store=store_of(request.config), settings=settings_of(request.config))
 
 
 def _parameter(request: pytest.FixtureRequest, keyword: str) -> Any:

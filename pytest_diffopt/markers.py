@@ -14,6 +14,7 @@ from pytest_diffopt.pipelines.scale import Scale
 #: Fixtures of this plugin; a test that uses one belongs to it.
 OUR_FIXTURES = frozenset(
     {
+        "compile_baseline",
         "count_baseline",
         "diffopt_batch",
         "diffopt_device",
@@ -23,6 +24,7 @@ OUR_FIXTURES = frozenset(
         "memory_baseline",
         "optimized_pipeline",
         "pipeline_inputs",
+        "pipeline_shape_variations",
         "pipeline_variations",
         "reference_pipeline",
         "simulated_pipeline",

@@ -23,18 +23,27 @@ from pytest_diffopt.guards.latency import is_fit_for_baseline, judge_latency
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.options import Settings
-from pytest_diffopt.records import CountRecord, Device, Environment, LatencyRecord, MemoryRecord, Subject
+from pytest_diffopt.records import (
+    CompileCountRecord,
+    CountRecord,
+    Device,
+    Environment,
+    LatencyRecord,
+    MemoryRecord,
+    Subject,
+)
 
 # A difference below these is the machine's noise, however large a share of a tiny call it is.
 _LATENCY_FLOOR_NS = 1_000_000
 _MEMORY_FLOOR_BYTES = 1_048_576
-_DEFAULT_REASON = "accepted with --diffopt-update"
+#: Why a baseline is right, when the test does not say.
+DEFAULT_REASON = "accepted with --diffopt-update"
 
 _Document = TypeVar("_Document", bound=Baseline)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _StoredGate:
+class StoredGate:
     """What every gate with a stored baseline has.
 
     Attributes:
@@ -49,7 +58,7 @@ class _StoredGate:
 
     def _settle(
         self,
-        record: LatencyRecord | MemoryRecord | CountRecord,
+        record: LatencyRecord | MemoryRecord | CountRecord | CompileCountRecord,
         document_type: type[_Document],
         judge: Callable[..., Verdict],
         renew: Callable[[_Document | None, Environment], _Document | None],
@@ -62,7 +71,7 @@ class _StoredGate:
             judge: the guard.
             renew: makes the document to accept from the one that was accepted; None when the record is not fit for one.
         """
-        environment = capture_environment(record.subject.device)
+        environment = self._environment(record.subject)
         key = BaselineKey(
             device_slug=environment.device_slug,
             suite=self.case.suite,
@@ -77,12 +86,15 @@ class _StoredGate:
         rerun = self.case.rerun_command(self.settings)
         conclude(record, judge(record, renewed or accepted, environment=environment, rerun=rerun))
 
+    def _environment(self, subject: Subject) -> Environment:
+        return capture_environment(subject.device)
+
     def _margin(self, margin: float | None) -> float:
         return self.settings.margin if margin is None else margin
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatencyGate(_StoredGate):
+class LatencyGate(StoredGate):
     """What the `latency_baseline` fixture hands to a test.
 
     Attributes:
@@ -92,7 +104,7 @@ class LatencyGate(_StoredGate):
     benchmark: Callable[[], Any]
 
     def check(
-        self, target: Any, /, *args: Any, margin: float | None = None, reason: str = _DEFAULT_REASON, **inputs: Any
+        self, target: Any, /, *args: Any, margin: float | None = None, reason: str = DEFAULT_REASON, **inputs: Any
     ) -> None:
         """Time the call, and compare it with the accepted baseline of this test on this machine.
 
@@ -168,11 +180,11 @@ class LatencyGate(_StoredGate):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryGate(_StoredGate):
+class MemoryGate(StoredGate):
     """What the `memory_baseline` fixture hands to a test."""
 
     def check(
-        self, target: Any, /, *args: Any, margin: float | None = None, reason: str = _DEFAULT_REASON, **inputs: Any
+        self, target: Any, /, *args: Any, margin: float | None = None, reason: str = DEFAULT_REASON, **inputs: Any
     ) -> None:
         """Measure the peak memory of a warm call, and compare it with the accepted baseline of this test.
 
@@ -217,10 +229,10 @@ class MemoryGate(_StoredGate):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountGate(_StoredGate):
+class CountGate(StoredGate):
     """What the `count_baseline` fixture hands to a test."""
 
-    def check(self, target: Any, /, *args: Any, reason: str = _DEFAULT_REASON, **inputs: Any) -> None:
+    def check(self, target: Any, /, *args: Any, reason: str = DEFAULT_REASON, **inputs: Any) -> None:
         """Count what a call does on the simulated GPU, and compare it exactly with what was accepted.
 
         Args:

@@ -9,9 +9,7 @@ _TIMESTEP_INDEX = "alphas_cumprod is on the CPU and indexed with a timestep of t
 _CPU_NOISE = "a generator on the CPU draws the noise of each step, so that a seed means the same on every card"
 _FIND_STEP = "the first step looks its own timestep up; the pipeline sets no begin index"
 
-PNDM = (
-    AllowedSyncs(where="scheduling_pndm.py:_get_prev_sample", per_step=3, first_step=6, reason=_TIMESTEP_INDEX),
-)
+PNDM = (AllowedSyncs(where="scheduling_pndm.py:_get_prev_sample", per_step=3, first_step=6, reason=_TIMESTEP_INDEX),)
 DDIM = (
     AllowedSyncs(where="scheduling_ddim.py:step", per_step=3, reason=_TIMESTEP_INDEX),
     AllowedSyncs(where="scheduling_ddim.py:_get_variance", per_step=3, reason=_TIMESTEP_INDEX),

@@ -1,10 +1,11 @@
-"""DeepFloyd IF"""
+"""DeepFloyd IF through every guard: the chain as the seed calls it, and each of its three pipelines alone."""
 
 import pytest
 
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
-from suites.known_waits import DEEPFLOYD_IF
+from suites.known_waits import DDIM, DDPM, DEEPFLOYD_IF
 
+# No fuse_qkv: diffusers refuses it for the attention of IF, which adds keys and values of the text.
 COMPILED = 'bf16 + sdpa + channels_last + compile(target=["denoiser"])'
 
 
@@ -27,6 +28,25 @@ class TestFullSize(FullSize):
     allow_syncs = DEEPFLOYD_IF
 
 
-@pytest.mark.diffopt(pipeline="deepfloyd-if", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)
+@pytest.mark.diffopt(pipeline=["deepfloyd-if", "deepfloyd-if-1"], recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)
 class TestOnGpu(OnGpu):
-    """Latency and memory."""
+    """Latency and memory; a batch is the first stage's, the others enlarge one picture."""
+
+
+@pytest.mark.diffopt(pipeline=["deepfloyd-if-2", "deepfloyd-if-3"], recipe=["bf16 + sdpa", COMPILED])
+class TestUpscalersOnGpu(OnGpu):
+    """Latency and memory of the two upscalers, one picture each."""
+
+
+@pytest.mark.diffopt(pipeline=["deepfloyd-if-1", "deepfloyd-if-2"], recipe="bf16 + sdpa")
+class TestPixelStages(EveryRecipe):
+    """The two stages of IF alone."""
+
+    allow_syncs = DDPM
+
+
+@pytest.mark.diffopt(pipeline="deepfloyd-if-3", recipe="bf16 + sdpa")
+class TestUpscaler(EveryRecipe):
+    """Stable Diffusion's upscaler alone."""
+
+    allow_syncs = DDIM

@@ -1,4 +1,4 @@
-"""FLUX.1-dev and schnell"""
+"""FLUX.1-dev through every guard, and schnell, whose transformer is told no guidance."""
 
 import pytest
 
@@ -17,11 +17,16 @@ class TestCompiled(Compiled):
     """One graph, compiled once."""
 
 
-@pytest.mark.diffopt(pipeline="flux", recipe="bf16 + sdpa", scale="full")
+@pytest.mark.diffopt(pipeline="flux-schnell", recipe="bf16 + sdpa")
+class TestSchnell(EveryRecipe):
+    """What differs is in the call; the tiny scale has dev's transformer."""
+
+
+@pytest.mark.diffopt(pipeline=["flux", "flux-schnell"], recipe="bf16 + sdpa", scale="full")
 class TestFullSize(FullSize):
     """The published architecture."""
 
 
-@pytest.mark.diffopt(pipeline="flux", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)
+@pytest.mark.diffopt(pipeline=["flux", "flux-schnell"], recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)
 class TestOnGpu(OnGpu):
     """Latency and memory."""

@@ -16,14 +16,21 @@ from pytest_diffopt import (
 )
 from pytest_diffopt.recipes.recipe import Recipe
 
-pytestmark = pytest.mark.diffopt(pipeline="sdxl", ladder=["diffusion-fast", "modern"])
+LADDERS = ["diffusion-fast", "modern"]
+# Without a GPU each rung of one pipeline takes seconds to trace; on a GPU every pipeline climbs.
+OTHERS = ["sd15", "sd15-controlnet", "deepfloyd-if", "ssd-1b", "pixart-alpha", "bk-sdm", "sd3", "flux-schnell"]
+
+every_rung = pytest.mark.diffopt(pipeline="sdxl", ladder=LADDERS)
+every_rung_of_others = pytest.mark.diffopt(pipeline=OTHERS, ladder=LADDERS)
 
 
+@every_rung
 def test_every_optimization_is_applied(optimized_pipeline: Any) -> None:
     """Each optimization of the rung is found in the living pipeline."""
     assert_optimizations_applied(optimized_pipeline)
 
 
+@every_rung
 def test_compiles_without_graph_breaks(
     optimized_pipeline: Any, diffopt_recipe: Recipe, pipeline_inputs: PipelineInputs
 ) -> None:
@@ -33,11 +40,13 @@ def test_compiles_without_graph_breaks(
     assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
 
 
+@every_rung
 def test_denoise_loop_never_waits(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
     """The CPU queues every step without waiting for the GPU."""
     assert_no_syncs(optimized_pipeline, **pipeline_inputs)
 
 
+@every_rung
 def test_picture_is_the_reference(
     optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
 ) -> None:
@@ -45,20 +54,39 @@ def test_picture_is_the_reference(
     assert_images_similar(optimized_pipeline(**pipeline_inputs), reference_pipeline(**pipeline_inputs))
 
 
+@every_rung
 def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
     """The rung does on a GPU exactly what it was accepted to do."""
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu
+@every_rung
 def test_latency(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate) -> None:
     """A call takes no longer than it was accepted to take on this card."""
     latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu
+@every_rung
 def test_no_slower_than_plain(
     optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
 ) -> None:
     """The rung is faster than no optimization at all, in this very run."""
     assert_faster(optimized_pipeline, reference_pipeline, **pipeline_inputs)
+
+
+@pytest.mark.gpu
+@every_rung_of_others
+def test_every_optimization_of_another_pipeline_is_applied(optimized_pipeline: Any) -> None:
+    """The rungs of every other pipeline are there in full, compiled by the recipe's own compiler."""
+    assert_optimizations_applied(optimized_pipeline)
+
+
+@pytest.mark.gpu
+@every_rung_of_others
+def test_latency_of_another_pipeline(
+    optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate
+) -> None:
+    """A call of every other pipeline takes no longer than it was accepted to take on this card."""
+    latency_baseline.check(optimized_pipeline, **pipeline_inputs)

@@ -5,7 +5,7 @@ import pytest
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
 from suites.known_waits import PNDM
 
-COMPILED = 'bf16 + sdpa + channels_last + fuse_qkv + compile'
+COMPILED = "bf16 + sdpa + channels_last + fuse_qkv + compile"
 
 
 @pytest.mark.diffopt(pipeline="sd15", recipe=["fp32", COMPILED])

@@ -5,7 +5,8 @@ import pytest
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
 from suites.known_waits import PNDM
 
-COMPILED = 'bf16 + sdpa + channels_last + fuse_qkv + compile(target=["denoiser", "controlnet"])'
+# No fuse_qkv: diffusers 0.42 fuses nothing in a ControlNet, and says nothing either.
+COMPILED = 'bf16 + sdpa + channels_last + compile(target=["denoiser", "controlnet"])'
 
 
 @pytest.mark.diffopt(pipeline="sd15-controlnet", recipe=["fp32", COMPILED])

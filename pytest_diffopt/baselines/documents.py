@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, convert, to_builtins
 from msgspec.structs import replace
 
 from pytest_diffopt.records import (
+    CompileCountRecord,
     Concern,
     CountRecord,
     Device,
@@ -18,6 +19,7 @@ from pytest_diffopt.records import (
     MemoryRecord,
     ModuleCounts,
     PhaseCounts,
+    RegionCounts,
     Subject,
     Weights,
 )
@@ -229,6 +231,43 @@ class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
         )
 
 
-def figures_of(counts: PhaseCounts | ModuleCounts | PhaseFigures | ModuleFigures) -> dict[str, int]:
-    """Return the counts of a phase or module by name, from a record or from a document."""
+class RegionFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What compiling one function came to, as `records.RegionCounts` describes it."""
+
+    graphs: Floor
+    breaks: Floor
+    recompiles: Floor
+    operations: Floor
+    guards: Floor
+
+
+class CompileBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What compiling a pipeline came to.
+
+    Attributes:
+        regions: the figures of each function that was compiled.
+    """
+
+    concern: ClassVar[Concern] = Concern.COMPILATION
+    schema_version: ClassVar[int] = 1
+
+    regions: Annotated[dict[str, RegionFigures], Meta(min_length=1)]
+
+    @classmethod
+    def from_record(cls, record: CompileCountRecord, *, case: str, environment: Environment, reason: str) -> Self:
+        """Accept a record."""
+        return cls(
+            case=case,
+            subject=AcceptedSubject.of(record.subject),
+            environment=AcceptedEnvironment.of(environment),
+            reason=reason,
+            regions={counts.region: convert(figures_of(counts), RegionFigures) for counts in record.regions},
+        )
+
+
+_Counts = PhaseCounts | ModuleCounts | RegionCounts | PhaseFigures | ModuleFigures | RegionFigures
+
+
+def figures_of(counts: _Counts) -> dict[str, int]:
+    """Return the counts of a phase, module or compiled function by name, from a record or from a document."""
     return {name: value for name, value in to_builtins(counts).items() if isinstance(value, int)}

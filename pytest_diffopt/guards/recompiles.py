@@ -159,6 +159,8 @@ def in_words(failed: FailedGuard) -> str:
         return f"torch's global state changed ({failed.source}): {_ADVICE[failed.kind]}"
     if failed.kind is GuardKind.OBJECT:
         return f"`{failed.source}` is another {failed.new or 'object'} than before: {_ADVICE[failed.kind]}"
+    if failed.kind is GuardKind.SHAPE and not failed.source:
+        return "a guard on a shape failed; torch does not tell of what"
     if failed.kind is GuardKind.SHAPE and not failed.old:
         return f"`{failed.source}` has a shape that the compiled code excludes: forward asks for its shape"
     if not failed.source:

@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 _RED = frozenset({Outcome.REGRESSED, Outcome.MISSING})
 # Nothing is noisy about them: a gain that nobody accepts can be lost again unseen.
-_EXACT = frozenset({Concern.COUNTS})
+_EXACT = frozenset({Concern.COUNTS, Concern.COMPILATION})
 #: A test with one of these verdicts is skipped with its reason: nothing was proven, and that must not look green.
 UNPROVEN = frozenset({Outcome.INCOMPARABLE, Outcome.INCONCLUSIVE})
 

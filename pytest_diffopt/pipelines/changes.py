@@ -8,6 +8,13 @@ from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.inputs import PipelineChange, PipelineInputs
 
 _LORA_SCALES = (1.0, 0.5)
+# What people change to most; the first takes a variance that the model learned, as DeepFloyd IF's does.
+_USUAL_SCHEDULERS = (
+    "DPMSolverMultistepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "DDIMScheduler",
+)
 
 
 def with_changes(variations: Sequence[PipelineInputs]) -> Sequence[PipelineInputs]:
@@ -51,8 +58,8 @@ def another_scheduler(class_name: str | None = None) -> PipelineChange:
     """Make a change that gives the pipeline another scheduler.
 
     Args:
-        class_name: which; by default the first compatible one whose timesteps are of the same dtype: a model compiled
-            for whole numbers is compiled again for fractions.
+        class_name: which; by default a usual one that fits, with timesteps of the same dtype (for another one a model
+            is compiled again), or the same one made anew where there is none.
     """
 
     @contextmanager
@@ -107,21 +114,21 @@ def _named(scheduler: Any, class_name: str) -> Any:
 def _like(scheduler: Any) -> Any:
     """Return another scheduler for the same model; the same one made anew where there is none."""
     dtype = _timestep_dtype(scheduler)
-    for kind in sorted(scheduler.compatibles, key=lambda one: str(one.__name__)):
-        other = _made(kind, scheduler.config) if kind is not type(scheduler) else None
+    if dtype is None:
+        return type(scheduler).from_config(scheduler.config)
+    kinds = {kind.__name__: kind for kind in scheduler.compatibles if kind is not type(scheduler)}
+    for name in _USUAL_SCHEDULERS:
+        other = kinds[name].from_config(scheduler.config) if name in kinds else None
         if other is not None and _timestep_dtype(other) == dtype:
             return other
     return type(scheduler).from_config(scheduler.config)
 
 
-def _made(kind: Any, config: Any) -> Any | None:
-    try:
-        return kind.from_config(config)
-    except (ImportError, ValueError, TypeError):  # it needs a library that is not here, or a setting that is not
-        return None
-
-
 def _timestep_dtype(scheduler: Any) -> Any:
+    """Return the dtype that a model is called with; None where the scheduler needs to be told more than a number."""
     trial = type(scheduler).from_config(scheduler.config)
-    trial.set_timesteps(2)
+    try:
+        trial.set_timesteps(2)
+    except (ValueError, TypeError):
+        return None
     return trial.timesteps.dtype

@@ -50,15 +50,6 @@ def denoiser_names(pipeline: Any) -> tuple[str, ...]:
     return found
 
 
-def denoiser_name(pipeline: Any) -> str:
-    """Return the name of the first denoiser.
-
-    Raises:
-        PipelineError: the pipeline has none.
-    """
-    return denoiser_names(pipeline)[0]
-
-
 def spatial_modules(pipeline: Any) -> dict[str, torch.nn.Module]:
     """Return what works on pictures or latents: the denoisers, and the VAE and ControlNet where there are any."""
     modules = modules_of(pipeline)

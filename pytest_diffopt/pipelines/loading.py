@@ -92,8 +92,8 @@ def find_weights(
 
 def _tiny_weights(family: PipelineFamily) -> WeightSource:
     if family.ships_weights:
-        return WeightSource(weights=Weights.PRETRAINED, origin="trained, shipped with pytest-diffopt (tiny)")
-    return WeightSource(weights=Weights.OWN, origin="the user's own (tiny)")
+        return WeightSource(weights=Weights.PRETRAINED, origin="trained, shipped with pytest-diffopt")
+    return WeightSource(weights=Weights.OWN, origin="the user's own")
 
 
 def _of_stages(sources: Sequence[WeightSource]) -> WeightSource:

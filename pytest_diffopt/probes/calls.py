@@ -8,6 +8,7 @@ import torch
 
 from pytest_diffopt._torch_private import trace_not_captured
 from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.pipelines.sizes import require_divisible_sizes
 from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.records import Concern, Subject
 
@@ -16,8 +17,12 @@ def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Map
     """Return a function that makes one and the same call each time.
 
     A generator among the inputs changes while it is used, so each is set back to its state of now before every call.
+
+    Raises:
+        PipelineError: the pipeline cannot draw the height or width that is asked for.
     """
     positional, keywords = tuple(args), dict(inputs)
+    require_divisible_sizes(target, keywords)
     states = [(generator, generator.get_state()) for generator in _generators([*positional, *keywords.values()])]
 
     def call() -> Any:

@@ -15,9 +15,11 @@ from pytest_diffopt.probes.graph_breaks import graph_break, is_consequence, one_
 from pytest_diffopt.records import (
     CacheAnswer,
     CompilationRecord,
+    CompileCountRecord,
     CompiledFrame,
     GraphBreak,
     RecompileRecord,
+    RegionCounts,
     Subject,
     VariationRecompiles,
 )
@@ -72,12 +74,13 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         return len(self._breaks) > start.breaks or any(frame.hit_limit for frame in self._frames[start.frames :])
 
     def _add(self, found: _torch_private.Compilation) -> None:
+        frame = _frame(found)
         for one in found.breaks:
             if not is_consequence(one, self._traced):
-                self._breaks.append(graph_break(one))
+                self._breaks.append(graph_break(one, frame.region))
             self._traced.append(one)
-        self._breaks += [read_in_graph(one) for one in found.reads]
-        self._frames.append(_frame(found))
+        self._breaks += [read_in_graph(one, frame.region) for one in found.reads]
+        self._frames.append(frame)
 
 
 def watch_warmup(
@@ -171,6 +174,24 @@ def _varied(number: int, inputs: Mapping[str, Any], frames: Iterable[CompiledFra
         variation=getattr(inputs, "label", "") or f"call {number + 1}",
         frames=tuple(frames),
         changes_shape=getattr(inputs, "changes_shape", False),
+    )
+
+
+def count_regions(record: CompilationRecord) -> CompileCountRecord:
+    """Add up what each function came to, in the order in which they were compiled."""
+    regions = dict.fromkeys([frame.region for frame in record.frames] + [one.region for one in record.breaks])
+    return CompileCountRecord(subject=record.subject, regions=tuple(_counts(name, record) for name in regions))
+
+
+def _counts(region: str, record: CompilationRecord) -> RegionCounts:
+    frames = [frame for frame in record.frames if frame.region == region]
+    return RegionCounts(
+        region=region,
+        graphs=sum(frame.is_compiled for frame in frames),
+        breaks=sum(one.region == region for one in record.breaks),
+        recompiles=sum(frame.failed_guard is not None for frame in frames),
+        operations=sum(frame.operations for frame in frames),
+        guards=sum(frame.guards for frame in frames),
     )
 
 

@@ -12,7 +12,9 @@ _ID = re.compile(r"^\d+(?:/\d+)+: ")
 _STACK_LINE = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)$', re.MULTILINE)
 _ARGUMENT = re.compile(r"\bargs\[(?P<index>\d+)\]")
 _KEYWORD = re.compile(r"\bkwargs\['(?P<name>\w+)'\]")
-_INNER_DICT = re.compile(r"\.(?:_modules|_parameters|_buffers|__dict__)\['(?P<name>\w+)'\]")
+_INNER_DICT = re.compile(
+    r"\.(?:__dict__\['_(?:modules|parameters|buffers)'\]|_modules|_parameters|_buffers|__dict__)\['(?P<name>\w+)'\]"
+)
 # What an object is known by to a guard is another number in every run.
 _ADDRESS = re.compile(r", \d{6,}(?=\))")
 
@@ -83,6 +85,10 @@ def _symbolic(found: re.Match[str], _value_of: _Values) -> _Reading:
     return GuardKind.SHAPE, found["source"], "", ""
 
 
+def _unevaluated(_found: re.Match[str], _value_of: _Values) -> _Reading:
+    return GuardKind.SHAPE, "", "", ""
+
+
 def _value(found: re.Match[str], value_of: _Values) -> _Reading:
     return GuardKind.VALUE, found["source"], _literal(found["old"]), _now(found["source"], value_of, _described)
 
@@ -107,6 +113,8 @@ _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Values], _Readi
     (re.compile(r"___check_obj_id\((?P<source>.+), \d+\)"), _object),
     (re.compile(r"GLOBAL_STATE changed: (?P<source>.+)"), _state),
     (re.compile(r"(?:.*[^\w.\]'\[])?(?P<source>[\w.\]'\[]+)\.(?:size|stride|storage_offset)\("), _symbolic),
+    # torch stumbles over a shape guard of an argument that is no tensor any more, and tells how instead of which
+    (re.compile(r"'\w+' object has no attribute '(?:size|stride|storage_offset)'"), _unevaluated),
     (re.compile(r"(?P<source>.+?) (?:==|is) (?P<old>.+)$"), _value),
 )
 

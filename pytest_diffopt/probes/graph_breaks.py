@@ -18,7 +18,7 @@ _SKIPPED = re.compile(r"Attempted to (?:inline|call) function marked as skipped"
 _SKIPPED_NAME = re.compile(r"name: (?P<name>[^,]+), filename: `(?P<path>[^`]+)`")
 
 
-def graph_break(found: TracedBreak) -> GraphBreak:
+def graph_break(found: TracedBreak, region: str) -> GraphBreak:
     """Return a break with its line, its reason, its number and its hints."""
     text = found.message.partition(_CONSEQUENCE)[0]
     lines = [line.strip() for line in text.strip().splitlines()]
@@ -26,15 +26,17 @@ def graph_break(found: TracedBreak) -> GraphBreak:
     return GraphBreak(
         where=_where(found.stack),
         reason=lines[0] if lines else "no reason given",
+        region=region,
         kind=BreakKind.GAVE_UP_THE_FUNCTION if found.gave_up else BreakKind.LEFT_THE_GRAPH,
         code=f"GB{code['number']}" if code else "",
         hints=tuple(line.removeprefix(_HINT) for line in lines if line.startswith(_HINT)),
     )
 
 
-def read_in_graph(found: TracedBreak) -> GraphBreak:
+def read_in_graph(found: TracedBreak, region: str) -> GraphBreak:
     """Return a read that the graph holds: nothing left it, and the CPU waits all the same."""
-    return GraphBreak(where=_where(found.stack), reason=found.message, kind=BreakKind.READ_IN_THE_GRAPH)
+    kind = BreakKind.READ_IN_THE_GRAPH
+    return GraphBreak(where=_where(found.stack), reason=found.message, region=region, kind=kind)
 
 
 def one_a_place(breaks: Iterable[GraphBreak]) -> tuple[GraphBreak, ...]:

@@ -65,11 +65,15 @@ class Sdpa(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        from diffusers.models.attention_processor import AttnProcessor2_0  # noqa: PLC0415 - diffusers is slow to import
+        from diffusers.models.attention_processor import (  # noqa: PLC0415 - diffusers is slow to import
+            AttnAddedKVProcessor2_0,
+            AttnProcessor2_0,
+        )
 
         for module in _with_processors(pipeline, self).values():
             if any(name in _VANILLA for name in _processor_names(module)):
-                module.set_attn_processor(AttnProcessor2_0())
+                added = _layers_with_added_projections(module)
+                module.set_attn_processor(AttnAddedKVProcessor2_0() if added else AttnProcessor2_0())
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
@@ -110,6 +114,13 @@ class AttnProcessor20(Optimization):
                     f"{type(others[0]).__name__}: they call SDPA by a processor of their own"
                 )
                 raise RecipeError(msg)
+            added = _layers_with_added_projections(module)
+            if added:
+                msg = (
+                    f"attn_processor_2_0 would leave out the added key and value projections of {len(added)} attention "
+                    f"layers of {name}: sdpa takes the processor that reads them"
+                )
+                raise RecipeError(msg)
             module.set_attn_processor(AttnProcessor2_0())
 
     @override
@@ -119,6 +130,11 @@ class AttnProcessor20(Optimization):
 
 def _layers_with_processor(module: torch.nn.Module) -> list[torch.nn.Module]:
     return [layer for layer in module.modules() if hasattr(layer, "set_processor")]
+
+
+def _layers_with_added_projections(module: torch.nn.Module) -> list[torch.nn.Module]:
+    """Return the layers that attend to the text by projections of their own, as DeepFloyd IF's do."""
+    return [layer for layer in module.modules() if getattr(layer, "added_kv_proj_dim", None) is not None]
 
 
 def _enabled_backends() -> dict[str, bool]:

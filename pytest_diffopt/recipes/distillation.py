@@ -15,6 +15,7 @@ from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
 
 _SEED = 0
+_READING_THE_VAE = frozenset({"StableDiffusionUpscalePipeline"})
 _SDXL_TRANSFORMER_BLOCKS = 70
 _SDXL_WIDTH = 320
 
@@ -37,6 +38,11 @@ class TinyAutoencoder(Optimization):
         from diffusers import AutoencoderTiny  # noqa: PLC0415 - slow to import
 
         own = _module(pipeline, "vae", self.name)
+        if type(pipeline).__name__ in _READING_THE_VAE:
+            msg = (
+                f"tiny_autoencoder cannot serve {type(pipeline).__name__}, which reads vae.post_quant_conv at each call"
+            )
+            raise RecipeError(msg)
         with _on_device_of(own):
             made = _made(AutoencoderTiny, self.weights, _tiny_config(own.config), self.name)
         _refuse_other_latents(own, made)

@@ -4,7 +4,8 @@ Texts only, so that markers and reports know a ladder without torch.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.scale import Scale
@@ -45,20 +46,49 @@ class _Traits:
 
     Attributes:
         has_vanilla_attention: its layers can write attention out.
+        fuses: diffusers can fuse its projections.
         tiny_channels: the width of its tiny VAE that stands for the article's 128; 0 where there is no 1 x 1
             convolution of it.
         target: what is compiled; empty for the recipe's default.
+        vae: its VAE, where it has linear layers to quantize.
+        scheduler: what spares its loop the waits: nothing, its first index, or another scheduler with one.
+        regional: how its blocks are compiled: by diffusers where it names them, else by accelerate, or not at all.
     """
 
     has_vanilla_attention: bool = True
+    fuses: bool = True
     tiny_channels: int = 16
     target: tuple[str, ...] = ()
+    vae: str = "vae"
+    scheduler: tuple[str, ...] = ("begin_index",)
+    regional: str = "True"
+
+    @property
+    def blocks(self) -> str:
+        """Which layers stay compiled under regional compilation."""
+        return "blocks" if self.regional == "True" else "all"
 
 
+_SYNC_FREE = ('scheduler(use="DPMSolverMultistepScheduler")', "begin_index")
+_ACCELERATE = '"accelerate"'
 _UNET = _Traits()
-_TRANSFORMER = _Traits(has_vanilla_attention=False)
+_SD15 = replace(_UNET, scheduler=_SYNC_FREE)
+_TINY_AUTOENCODER: dict[str, Any] = {"tiny_channels": 0, "vae": ""}
 _TRAITS: dict[str, _Traits] = {
+    "sd15": _SD15,
+    "sd15-img2img": _SD15,
+    "sd15-inpaint": _SD15,
+    "sd15-controlnet": replace(_SD15, target=("denoiser", "controlnet", "vae.decode")),
+    "deepfloyd-if": replace(_UNET, fuses=False, scheduler=(), regional=""),
     "sdxl": _UNET,
+    "sdxl-taesd": replace(_UNET, **_TINY_AUTOENCODER),
+    "ssd-1b": _UNET,
+    "pixart-alpha": replace(_UNET, regional=_ACCELERATE),
+    "bk-sdm": _SD15,
+    "bk-sdm-taesd": replace(_SD15, **_TINY_AUTOENCODER),
+    "sd3": replace(_UNET, has_vanilla_attention=False, regional=_ACCELERATE),
+    "flux": replace(_UNET, has_vanilla_attention=False),
+    "flux-schnell": replace(_UNET, has_vanilla_attention=False),
 }
 
 
@@ -107,24 +137,25 @@ def _diffusion_fast(traits: _Traits, scale: str, *, on_gpu: bool) -> Iterator[tu
     traced = "" if on_gpu else ', backend="eager"'
     compiled = _compiled(traits, f'mode="max-autotune", fullgraph=True{traced}')
     yield "compile", ("bf16", "sdpa", "channels_last", f"inductor(flags={{{_ARTICLES_FLAGS}}})", compiled)
-    fused = ("bf16", "sdpa", "channels_last", "fuse_qkv")
-    yield "fuse_qkv", (*fused, f"inductor(flags={{{_ARTICLES_FLAGS}}})", compiled)
+    plain, fused = ("bf16", "sdpa", "channels_last"), "fuse_qkv" if traits.fuses else ""
+    if fused:
+        yield "fuse_qkv", (*plain, fused, f"inductor(flags={{{_ARTICLES_FLAGS}}})", compiled)
+    int8 = "int8_dynamic" if traits.vae else 'int8_dynamic(target=["denoiser"])'
     linears = _pointwise(traits, scale)
-    yield (
-        "int8",
-        (*fused[:3], linears, "fuse_qkv", "int8_dynamic", f"inductor(flags={{{_INT8_FLAGS}}})", compiled),
-    )
+    yield "int8", (*plain, linears, fused, int8, f"inductor(flags={{{_INT8_FLAGS}}})", compiled)
 
 
 def _modern(traits: _Traits) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield what one would do today: no wait at the first step, blocks compiled once, smaller matmuls."""
-    base = ("begin_index", "bf16", "sdpa")
-    fused = (*base, "channels_last", "fuse_qkv")
-    regional = _compiled(traits, "fullgraph=True, regional=True")
+    base = (*traits.scheduler, "bf16", "sdpa")
+    fused = (*base, "channels_last", "fuse_qkv" if traits.fuses else "")
+    options = f"fullgraph=True, regional={traits.regional}" if traits.regional else "fullgraph=True"
+    compiled = _compiled(traits, options)
+    chosen = '"blocks"' if traits.blocks == "blocks" else '"all"'
     yield "bf16", base
-    yield "regional", (*fused, regional)
-    yield "int8", (*fused, 'int8_dynamic(target=["denoiser"], filter="blocks")', regional)
-    yield "fp8", (*fused, 'fp8_dynamic(filter="blocks")', regional)
+    yield "compile", (*fused, compiled)
+    yield "int8", (*fused, f'int8_dynamic(target=["denoiser"], filter={chosen})', compiled)
+    yield "fp8", (*fused, 'fp8_dynamic(filter="blocks")' if traits.blocks == "blocks" else "fp8_dynamic", compiled)
 
 
 def _compiled(traits: _Traits, options: str) -> str:

@@ -25,12 +25,16 @@ class FuseQkv(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        modules = _modules_that_fuse(pipeline)
+        modules = _fusing_modules(pipeline)
         if not modules:
             msg = f"fuse_qkv needs a module with fuse_qkv_projections(), and {type(pipeline).__name__} has none"
             raise RecipeError(msg)
-        for module in modules.values():
-            module.fuse_qkv_projections()
+        for name, module in modules.items():
+            try:
+                module.fuse_qkv_projections()
+            except ValueError as error:
+                msg = f"fuse_qkv cannot fuse {name}: {error}"
+                raise RecipeError(msg) from error
         if not any(_is_fused(layer) for module in modules.values() for layer in _attention_layers(module)):
             kinds = ", ".join(type(module).__name__ for module in modules.values())
             msg = f"fuse_qkv changed nothing: no attention layer of {kinds} can fuse its projections"
@@ -39,7 +43,7 @@ class FuseQkv(Optimization):
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
         fused, missing = 0, []
-        for name, module in _modules_that_fuse(pipeline).items():
+        for name, module in _fusing_modules(pipeline).items():
             layers = _attention_layers(module)
             unfused = [layer for layer in layers if not _is_fused(layer)]
             unused = [layer for layer in layers if _is_fused(layer) and not _uses_fused(layer)]
@@ -57,10 +61,21 @@ class FuseQkv(Optimization):
         return self.state(f"{fused} attention layers use fused projections", missing)
 
 
-def _modules_that_fuse(pipeline: Any) -> dict[str, Any]:
-    """Return the modules that can fuse; a ControlNet has such layers, and diffusers gives it no way to."""
-    parts = spatial_modules(pipeline).items()
-    return {name: module for name, module in parts if hasattr(module, "fuse_qkv_projections")}
+def _fusing_modules(pipeline: Any) -> dict[str, Any]:
+    return {name: module for name, module in spatial_modules(pipeline).items() if _fuses(module)}
+
+
+def _fuses(module: Any) -> bool:
+    """Tell whether a module's `fuse_qkv_projections()` does anything.
+
+    The one that models inherit fuses the later attention modules alone: a ControlNet has it, and no such module.
+    """
+    from diffusers.models.attention import AttentionMixin, AttentionModuleMixin  # noqa: PLC0415 - slow to import
+
+    method = getattr(type(module), "fuse_qkv_projections", None)
+    if method is not AttentionMixin.fuse_qkv_projections:
+        return method is not None
+    return any(isinstance(part, AttentionModuleMixin) for part in module.modules())
 
 
 def _attention_layers(module: torch.nn.Module) -> list[Any]:

@@ -143,7 +143,7 @@ def call_context(pipeline: Any) -> Iterator[None]:
 def _random_state_kept(pipeline: Any) -> AbstractContextManager[None]:
     """Let what draws random numbers, as every new layer does before it is filled, draw them for itself."""
     device = getattr(pipeline, "device", None)
-    is_cuda = isinstance(device, torch.device) and device.type == "cuda"
+    is_cuda = isinstance(device, torch.device) and device.type == "cuda" and torch.cuda.is_available()
     return torch.random.fork_rng(devices=[device] if is_cuda else [])
 
 

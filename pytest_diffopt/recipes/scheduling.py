@@ -90,7 +90,8 @@ class BeginIndex(Optimization):
     def verify(self, pipeline: Any) -> OptimizationState:
         scheduler = _scheduler_of(pipeline, self.name)
         tried = copy.deepcopy(scheduler)
-        tried.set_timesteps(_STEPS_TO_TRY)
+        shift = {"mu": 1.0} if tried.config.get("use_dynamic_shifting") else {}  # what a pipeline computes of its size
+        tried.set_timesteps(_STEPS_TO_TRY, **shift)
         index = getattr(tried, "begin_index", None)
         missing = [] if index == 0 else [f"{type(scheduler).__name__} begins at index {index} after set_timesteps()"]
         return self.state(f"{type(scheduler).__name__} begins at index {index}", missing)

@@ -5,6 +5,7 @@ from pytest_diffopt.records.compilation import (
     BreakKind,
     CacheAnswer,
     CompilationRecord,
+    CompileCountRecord,
     CompiledFrame,
     CompiledModule,
     FailedGuard,
@@ -13,6 +14,7 @@ from pytest_diffopt.records.compilation import (
     NumericsRecord,
     OutputDifference,
     RecompileRecord,
+    RegionCounts,
     VariationRecompiles,
 )
 from pytest_diffopt.records.optimizations import AppliedRecord, OptimizationState
@@ -32,6 +34,7 @@ Record = (
     AppliedRecord
     | CountRecord
     | CompilationRecord
+    | CompileCountRecord
     | RecompileRecord
     | NumericsRecord
     | SyncRecord
@@ -50,6 +53,7 @@ __all__ = [
     "CardReading",
     "CardRecord",
     "CompilationRecord",
+    "CompileCountRecord",
     "CompiledFrame",
     "CompiledModule",
     "Concern",
@@ -72,6 +76,7 @@ __all__ = [
     "RatioRecord",
     "RecompileRecord",
     "Record",
+    "RegionCounts",
     "RepeatabilityRecord",
     "Slowdown",
     "Subject",

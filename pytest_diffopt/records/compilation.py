@@ -96,6 +96,7 @@ class GraphBreak:
     Attributes:
         where: the innermost line of the user's code.
         reason: Dynamo's reason, its first line.
+        region: the function that was being compiled, as `CompiledFrame` names it.
         kind: what became of it.
         code: Dynamo's number of this kind of break (`GB0059`); empty where torch gives none.
         hints: what Dynamo advises, a line each.
@@ -103,6 +104,7 @@ class GraphBreak:
 
     where: CodeLocation
     reason: str
+    region: str = ""
     kind: BreakKind = BreakKind.LEFT_THE_GRAPH
     code: str = ""
     hints: tuple[str, ...] = ()
@@ -143,6 +145,35 @@ class CompilationRecord:
     modules: tuple[CompiledModule, ...] = ()
     ended_by_fullgraph: bool = False
     torch_traceback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegionCounts:
+    """What compiling one function came to, exactly.
+
+    Attributes:
+        region: the function, as `CompiledFrame` names it.
+        graphs: how many graphs it became.
+        breaks: in how many lines it left the graph.
+        recompiles: how often it was compiled again.
+        operations: how many operators its graphs hold.
+        guards: how many guards protect them.
+    """
+
+    region: str
+    graphs: int
+    breaks: int
+    recompiles: int
+    operations: int
+    guards: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompileCountRecord:
+    """What compiling a pipeline came to, from before it was built to the end of its first call."""
+
+    subject: Subject
+    regions: tuple[RegionCounts, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ import pytest
 from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.ledger import Ledger, LedgerEntry
+from pytest_diffopt.reports.cold_start import cold_start_lines
 from pytest_diffopt.reports.ladder_table import ladder_lines
 
 _COLOURS = {Outcome.PASSED: "green", Outcome.IMPROVED: "cyan", Outcome.REGRESSED: "red", Outcome.MISSING: "red"}
@@ -19,7 +20,7 @@ def write_summary(terminal: pytest.TerminalReporter, ledger: Ledger, *, is_verbo
     terminal.section("diffopt", sep="=")
     for entry, line in zip(shown, table_lines(shown), strict=True):
         terminal.write_line(line, **{_COLOURS.get(entry.verdict.outcome, _OTHER_COLOUR): True})
-    for line in ladder_lines(ledger.entries):
+    for line in (*cold_start_lines(ledger.entries), *ladder_lines(ledger.entries)):
         terminal.write_line(line)
     terminal.write_line(total_line(ledger))
 

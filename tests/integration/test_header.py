@@ -36,7 +36,7 @@ def test_the_header_follows_the_options(project: pytest.Pytester, tmp_path_facto
 @pytest.mark.parametrize(
     ("scale", "line"),
     [
-        ("tiny", "diffopt: sdxl (tiny): weights random, seeded (tiny)"),
+        ("tiny", "diffopt: sdxl (tiny): weights trained, shipped with pytest-diffopt"),
         (
             "full",
             "diffopt: sdxl (full): weights stabilityai/stable-diffusion-xl-base-1.0 if the hub answers, else random",

@@ -37,6 +37,16 @@ def test_without_a_usable_gpu_the_run_is_an_error(project: pytest.Pytester) -> N
 
 
 @without_gpu
+def test_what_a_gpu_would_run_can_be_listed_without_one(project: pytest.Pytester) -> None:
+    """Nothing is run, so nothing can be green that was not checked."""
+    project.makepyfile(test_it=GPU_TEST)
+    result = project.runpytest_inprocess("--gpu", "--collect-only", "-q", "--diffopt-scale", "full")
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["test_it.py::test_on_the_card[[]sdxl]", "1 test collected*"])
+
+
+@without_gpu
 def test_the_ini_twin_asks_for_the_gpu_too(project: pytest.Pytester) -> None:
     """`diffopt_gpu = true` is `--gpu` for every run."""
     project.makeini("[pytest]\ndiffopt_gpu = true")

@@ -74,6 +74,7 @@ def _forget_compiled_code() -> Iterator[None]:
         (dynamo_eval_frame, "_stance"),
         (dynamo_utils, "_compilation_metrics"),
         (dynamo_utils, "counters"),
+        (dynamo_utils, "get_compilation_metrics"),
         (dynamo_config, "disable"),
         (dynamo_exc, "Unsupported"),
         (dynamo_exc, "FailOnRecompileLimitHit"),

@@ -39,8 +39,8 @@ CURRICULUM: tuple[Lesson, ...] = (
     PixelUpscalerLesson(name="if-2-unet", uses=(_T5,), steps=1500),
     LatentUpscalerLesson(name="x4-upscaler-unet", uses=("sd-vae", _CLIP), steps=3000),
     KLAutoencoderLesson(name="sd3-vae", starts_from="sd-vae", steps=1500),
-    FlowLesson(name="sd3-transformer", uses=("sd3-vae", _CLIP_2, _T5), steps=10_000),
-    FluxLesson(name="flux-transformer", uses=("sd3-vae", _CLIP, _T5), steps=10_000),
+    FlowLesson(name="sd3-transformer", uses=("sd3-vae", _CLIP_2, _T5), steps=7000),
+    FluxLesson(name="flux-transformer", uses=("sd3-vae", _CLIP, _T5), steps=7000),
     LatentLesson(name="bk-sdm-unet", uses=("sd-vae", _CLIP), steps=5000),
     SDXLLesson(
         name="ssd-1b-unet",

@@ -23,7 +23,8 @@ def call(name: str, *frames: CompiledFrame, changes_shape: bool = False) -> Vari
 
 def recompiles(*variations: VariationRecompiles, allow: tuple[AllowedRecompiles, ...] = (), **facts: Any) -> Verdict:
     """Judge these varied calls."""
-    record = RecompileRecord(**({"subject": SUBJECT, "warmup_frames": (frame(),), "variations": variations} | facts))
+    given: dict[str, Any] = {"subject": SUBJECT, "warmup_frames": (frame(),), "variations": variations}
+    record = RecompileRecord(**(given | facts))
     return judge_recompiles(record, allow=allow)
 
 
@@ -220,9 +221,11 @@ def test_each_kind_of_guard_in_plain_words(kind: GuardKind, old: str, new: str, 
 def test_state_and_unknown_guards_name_no_source() -> None:
     """There is none that a person would look for."""
     state = FailedGuard(kind=GuardKind.GLOBAL_STATE, source="grad_mode", old="", new="", text="")
+    shape = FailedGuard(kind=GuardKind.SHAPE, source="", old="", new="", text="'NoneType' has no 'size'")
     other = FailedGuard(kind=GuardKind.OTHER, source="", old="", new="", text="something")
 
     assert in_words(state) == (
         "torch's global state changed (grad_mode): one compilation a state; make every call in the same one"
     )
+    assert in_words(shape) == "a guard on a shape failed; torch does not tell of what"
     assert in_words(other) == "a guard failed"

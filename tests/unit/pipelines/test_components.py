@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from pytest_diffopt.errors import PipelineError
-from pytest_diffopt.pipelines.components import denoiser_name, modules_of, spatial_modules
+from pytest_diffopt.pipelines.components import component_names, denoiser_names, modules_of, spatial_modules
 
 UNET, TRANSFORMER, VAE, CONTROLNET, ENCODER = (nn.Linear(1, 1) for _ in range(5))
 
@@ -38,13 +38,13 @@ def test_a_function_has_no_modules() -> None:
 @pytest.mark.parametrize(("name", "module"), [("unet", UNET), ("transformer", TRANSFORMER)])
 def test_the_denoiser_is_the_unet_or_the_transformer(name: str, module: nn.Module) -> None:
     """What runs in every step."""
-    assert denoiser_name(Pipeline(vae=VAE, **{name: module})) == name
+    assert denoiser_names(Pipeline(vae=VAE, **{name: module})) == (name,)
 
 
 def test_a_pipeline_without_a_denoiser_is_an_error() -> None:
     """What it has instead is listed."""
     with pytest.raises(PipelineError) as error:
-        denoiser_name(Pipeline(vae=VAE, text_encoder=ENCODER))
+        denoiser_names(Pipeline(vae=VAE, text_encoder=ENCODER))
 
     assert str(error.value) == "a pipeline needs a unet or a transformer, got Pipeline with: vae, text_encoder"
 
@@ -55,3 +55,26 @@ def test_what_works_on_pictures_comes_in_one_order() -> None:
 
     assert list(spatial_modules(full).items()) == [("unet", UNET), ("vae", VAE), ("controlnet", CONTROLNET)]
     assert spatial_modules(Pipeline(transformer=TRANSFORMER)) == {"transformer": TRANSFORMER}
+
+
+def test_a_chain_has_a_denoiser_in_each_stage() -> None:
+    """Its components are numbered; `vae` means the one that there is."""
+    chain = Pipeline(unet_1=UNET, tokenizer_1=object(), unet_2=TRANSFORMER, text_encoder_2=ENCODER, vae_2=VAE)
+
+    assert denoiser_names(chain) == component_names(chain, "denoiser") == ("unet_1", "unet_2")
+    assert component_names(chain, "vae") == ("vae_2",)
+    assert list(spatial_modules(chain)) == ["unet_1", "unet_2", "vae_2"]
+
+
+def test_a_name_that_is_there_is_itself() -> None:
+    """`text_encoder` is the first of two, `text_encoder_2` the second; what is not there has no name."""
+    pipeline = Pipeline(text_encoder=ENCODER, text_encoder_2=VAE, unet=UNET)
+
+    assert component_names(pipeline, "text_encoder") == ("text_encoder",)
+    assert component_names(pipeline, "text_encoder_2") == ("text_encoder_2",)
+    assert component_names(pipeline, "controlnet") == ()
+
+
+def test_a_second_transformer_is_a_denoiser_too() -> None:
+    """Some video pipelines call one for the noisy steps and another for the rest."""
+    assert denoiser_names(Pipeline(transformer=TRANSFORMER, transformer_2=UNET)) == ("transformer", "transformer_2")

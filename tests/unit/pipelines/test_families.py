@@ -161,7 +161,7 @@ def test_a_tiny_pipeline_has_trained_weights(name: str) -> None:
     """It never looks for others."""
     built = build_pipeline(find_pipeline(name), Scale.TINY)
 
-    assert (built.weights, built.origin) == (Weights.PRETRAINED, "trained, shipped with pytest-diffopt (tiny)")
+    assert (built.weights, built.origin) == (Weights.PRETRAINED, "trained, shipped with pytest-diffopt")
 
 
 @every_family

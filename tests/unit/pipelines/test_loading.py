@@ -80,10 +80,8 @@ def test_a_tiny_pipeline_needs_no_weights(hub: list[str], tmp_path: Path) -> Non
     """Not even a folder that has some is looked at."""
     (tmp_path / "sdxl").mkdir()
 
-    assert find_weights(FAMILY, Scale.TINY, tmp_path) == source(Weights.OWN, "", "the user's own (tiny)")
-    assert find_weights(SDXL, Scale.TINY, tmp_path) == source(
-        PRETRAINED, "", "trained, shipped with pytest-diffopt (tiny)"
-    )
+    assert find_weights(FAMILY, Scale.TINY, tmp_path) == source(Weights.OWN, "", "the user's own")
+    assert find_weights(SDXL, Scale.TINY, tmp_path) == source(PRETRAINED, "", "trained, shipped with pytest-diffopt")
     assert hub == []
 
 

@@ -234,6 +234,7 @@ def test_a_function_that_dynamo_gives_up_says_so(log: CompileLog) -> None:
     assert the_break(compiling(log, reads, X)).kind is BreakKind.LEFT_THE_GRAPH
 
 
+@pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace the builtin:UserWarning")
 @pytest.mark.parametrize("function", [converts, loops_twice])
 def test_a_caller_that_only_suffers_from_a_break_is_no_second_one(
     log: CompileLog, function: Callable[..., Any]
@@ -332,7 +333,7 @@ def test_the_log_outlives_a_reset_of_dynamo(log: CompileLog) -> None:
         torch._dynamo.reset()
     record = log.since(start, SUBJECT)
 
-    assert [frame.where.function for frame in record.frames].count("reads") == 2
+    assert [frame.where.function for frame in record.frames if not frame.is_resumed] == ["reads", "reads"]
     assert len(record.breaks) == 1  # a place is named once, however often it broke
 
 

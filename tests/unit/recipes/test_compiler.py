@@ -173,8 +173,8 @@ def test_inductor_keeps_its_graph_and_finds_it_again(tmp_path: Path, monkeypatch
         hits.append(_cache_hits() - before)
 
     assert [(state.found, state.missing) for state in states] == [(f"1 compiled graphs in {tmp_path}", ())] * 2
-    assert hits == [0, 1]
-    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+    assert hits[0] == 0 < hits[1]
+    assert os.environ.get("TORCHINDUCTOR_CACHE_DIR") != str(tmp_path)
 
 
 def _cache_hits() -> int:

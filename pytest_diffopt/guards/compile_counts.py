@@ -1,0 +1,95 @@
+"""Judge what compiling came to, function by function, exactly: worse is red, and better asks to be kept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_diffopt.baselines.documents import CompileBaseline, figures_of
+from pytest_diffopt.guards.comparable import incomparable, missing, version_differences, what_differs
+from pytest_diffopt.guards.explain import counted, explain, in_columns
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import CompileCountRecord, Concern, Environment
+
+# How many operators are captured says nothing by itself: fewer breaks capture more, and better code has fewer.
+_WITHOUT_DIRECTION = "operations"
+_FIGURES = ("graphs", "breaks", "recompiles", "operations", "guards")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Change:
+    """One figure that is not what was accepted."""
+
+    region: str
+    figure: str
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.figure} {self.before:,} -> {self.after:,}"
+
+
+def judge_compile_counts(
+    record: CompileCountRecord, baseline: CompileBaseline | None, *, environment: Environment, rerun: str
+) -> Verdict:
+    """Compare graphs, breaks, recompiles, operators and guards of each function with the accepted ones.
+
+    Args:
+        record: what was counted now.
+        baseline: what was accepted; None when nothing was.
+        environment: the versions now.
+        rerun: the command that runs this test again, without `--diffopt-update`.
+    """
+    concern, subject = Concern.COMPILATION, record.subject
+    if baseline is None:
+        return missing(concern, subject, figure=_summary(record), environment=environment, rerun=rerun)
+    if rows := what_differs(subject, environment, baseline):
+        return incomparable(concern, subject, rows=rows, rerun=rerun)
+    changed = [*_changes(record, baseline)]
+    gone = [name for name in baseline.regions if name not in {counts.region for counts in record.regions}]
+    outcome = _outcome(changed, gone)
+    better = outcome is Outcome.IMPROVED
+    explanation = explain(
+        "compiling became better" if better else "compiling did not come to what was accepted",
+        [
+            *in_columns((one.region, str(one)) for one in changed),
+            *(f"{name} is compiled no more" for name in gone),
+        ],
+        seen=f"while compiling {subject}",
+        differences=version_differences(environment, baseline),
+        remedy=f"{'to keep the gain' if better else 'if this is wanted'}: {rerun} --diffopt-update all",
+    )
+    return Verdict(
+        concern=concern,
+        outcome=outcome,
+        subject=subject,
+        summary=_summary(record),
+        explanation=() if outcome is Outcome.PASSED else explanation,
+        figures=_totals(record),
+    )
+
+
+def _changes(record: CompileCountRecord, baseline: CompileBaseline) -> Iterator[_Change]:
+    for counts in record.regions:
+        known = baseline.regions.get(counts.region)
+        before = figures_of(known) if known else {}
+        for figure, after in figures_of(counts).items():
+            if after != before.get(figure, 0):
+                yield _Change(region=counts.region, figure=figure, before=before.get(figure, 0), after=after)
+
+
+def _outcome(changed: list[_Change], gone: list[str]) -> Outcome:
+    """Less of everything that costs is better; a function that is compiled no more never is."""
+    if not changed and not gone:
+        return Outcome.PASSED
+    costs = [one for one in changed if one.figure != _WITHOUT_DIRECTION]
+    is_better = bool(costs) and not gone and all(one.after < one.before for one in costs)
+    return Outcome.IMPROVED if is_better else Outcome.REGRESSED
+
+
+def _totals(record: CompileCountRecord) -> dict[str, float]:
+    return {name: sum(figures_of(counts)[name] for counts in record.regions) for name in _FIGURES}
+
+
+def _summary(record: CompileCountRecord) -> str:
+    totals = _totals(record)
+    figures = ", ".join(counted(int(totals[name]), name.removesuffix("s")) for name in _FIGURES)
+    return f"{counted(len(record.regions), 'function')}: {figures}"

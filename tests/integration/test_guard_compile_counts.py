@@ -1,0 +1,136 @@
+"""What compiling comes to is compared exactly: one graph more is red, and one less asks to be kept."""
+
+import pytest
+
+COMPILED = """
+import pytest
+import small_pipeline
+
+class UNet(small_pipeline.SmallUNet):
+    def forward(self, latents, timestep):
+        {line}
+        return super().forward(latents, timestep)
+
+@pytest.fixture
+def optimized_pipeline():
+    pipeline = small_pipeline.build(UNet)
+    pipeline.unet.compile(backend="eager", dynamic=False)
+    return pipeline
+
+def test_before(optimized_pipeline, pipeline_inputs):
+    {before}
+
+def test_compilation(optimized_pipeline, pipeline_inputs, compile_baseline):
+    compile_baseline.check(optimized_pipeline, **pipeline_inputs)
+"""
+
+
+def run(project: pytest.Pytester, line: str, *options: str, before: str = "pass") -> pytest.RunResult:
+    """Run the test with a line in the compiled forward."""
+    project.makepyfile(test_it=COMPILED.format(line=line, before=before))
+    return project.runpytest_inprocess("--tb=short", *options)
+
+
+def test_without_a_baseline_it_is_red(own_pipeline: pytest.Pytester) -> None:
+    """The command that accepts it is there to be copied."""
+    result = run(own_pipeline, "pass")
+
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: no compilation baseline has been accepted: 1 function: 1 graph, 0 breaks, 0 recompiles, "
+            "* operations, * guards",
+            "seen on any machine, traced without a GPU, pipeline SmallPipeline (weights: the user's own)",
+            "to accept it: pytest test_it.py::test_compilation --diffopt-update missing",
+        ],
+        consecutive=True,
+    )
+
+
+def test_the_same_code_compiles_to_the_same(own_pipeline: pytest.Pytester) -> None:
+    """To the last operator and guard."""
+    run(own_pipeline, "pass", "--diffopt-update=missing")
+    result = run(own_pipeline, "pass")
+
+    result.assert_outcomes(passed=2)
+
+
+def test_a_break_more_is_red_with_old_and_new(own_pipeline: pytest.Pytester) -> None:
+    """Each figure of the function that changed."""
+    run(own_pipeline, "latents = latents + 1", "--diffopt-update=missing")
+    result = run(own_pipeline, "latents = latents + 1; print('drawing')")
+
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: compiling did not come to what was accepted",
+            "  UNet.forward  graphs 1 -> 2",
+            "  UNet.forward  breaks 0 -> 1",
+            "  UNet.forward  guards * -> *",
+            "seen while compiling pipeline SmallPipeline (weights: the user's own)",
+            "if this is wanted: pytest test_it.py::test_compilation --diffopt-update all",
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_break_less_asks_to_be_kept(own_pipeline: pytest.Pytester) -> None:
+    """A gain that nobody accepts can be lost again unseen."""
+    run(own_pipeline, "latents = latents + 1; print('drawing')", "--diffopt-update=missing")
+    result = run(own_pipeline, "latents = latents + 1")
+
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: compiling became better",
+            "  UNet.forward  graphs 2 -> 1",
+            "  UNet.forward  breaks 1 -> 0",
+            "  UNet.forward  guards * -> *",
+            "seen while compiling *",
+            "to keep the gain: pytest test_it.py::test_compilation --diffopt-update all",
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_function_that_is_compiled_no_more_is_red(own_pipeline: pytest.Pytester) -> None:
+    """Fewer graphs are no gain then."""
+    run(own_pipeline, "pass", "--diffopt-update=missing")
+    text = (
+        COMPILED.format(line="pass", before="pass")
+        .replace("class UNet", "class Renamed")
+        .replace("(UNet)", "(Renamed)")
+    )
+    own_pipeline.makepyfile(test_it=text)
+    result = own_pipeline.runpytest_inprocess("--tb=short")
+
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        ["diffopt: compiling did not come to what was accepted", "  UNet.forward is compiled no more"]
+    )
+
+
+def test_what_another_test_compiled_later_does_not_count(own_pipeline: pytest.Pytester) -> None:
+    """Only what was compiled up to the end of the first call does, whatever ran in between."""
+    own_pipeline.makeconftest("")
+    text = COMPILED.replace("@pytest.fixture\n", "@pytest.fixture(scope='module')\n")
+    text = text.replace("import small_pipeline\n", "import small_pipeline\nfrom pytest_diffopt import *\n", 1)
+    text += "\n@pytest.fixture\ndef pipeline_inputs():\n    return small_pipeline.inputs()\n"
+    before = "assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)"
+    own_pipeline.makepyfile(test_it=text.format(line="pass", before=before))
+    own_pipeline.runpytest_inprocess("--diffopt-update=missing")
+    more = before + "; optimized_pipeline(**pipeline_inputs | {'size': 24})"
+    own_pipeline.makepyfile(test_it=text.format(line="pass", before=more))
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(passed=2)
+
+
+def test_a_call_that_fullgraph_ends_is_told_as_the_break_it_is(own_pipeline: pytest.Pytester) -> None:
+    """There is nothing to count."""
+    text = COMPILED.format(line="print('drawing')", before="pass").replace("dynamic=False", "fullgraph=True")
+    own_pipeline.makepyfile(test_it=text)
+    result = own_pipeline.runpytest_inprocess("--tb=short")
+
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["diffopt: 1 graph break (up to 0 allowed)", "  test_it.py:6  in forward"])

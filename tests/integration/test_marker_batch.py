@@ -1,0 +1,79 @@
+"""`diffopt(batch=...)`: how many pictures one call is asked for."""
+
+import pytest
+
+from pytest_diffopt.pipelines import registry
+
+REGISTERED = """
+import small_pipeline
+from pytest_diffopt import register_pipeline
+
+register_pipeline("mine", inputs={"prompt": "p"}, build_tiny=small_pipeline.build, largest_batch=4)
+"""
+SHOWS_BATCH = """
+import pytest
+
+@pytest.mark.diffopt(pipeline="mine", recipe="fp32", batch=BATCH)
+def test_it(pipeline_inputs):
+    print("asked for", pipeline_inputs.get("num_images_per_prompt"), repr(pipeline_inputs.label))
+"""
+
+
+@pytest.fixture
+def batch_project(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Make a project with a registered pipeline, which is forgotten afterwards."""
+    monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
+    monkeypatch.setattr(registry, "_REGISTERED_AT", {})
+    project.makeconftest(REGISTERED)
+    return project
+
+
+def test_each_batch_is_a_case(batch_project: pytest.Pytester) -> None:
+    """Ids say it, and the call is asked for so many; one picture is what the plain call draws."""
+    batch_project.makepyfile(test_it=SHOWS_BATCH.replace("BATCH", "[1, 4]"))
+    result = batch_project.runpytest_inprocess("-v", "-s")
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        ["*::test_it[[]mine-batch1] asked for None ''", "*::test_it[[]mine-batch4] asked for 4 'batch 4'"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ("0", "@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: 0"),
+        ("'4'", "@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: '4'"),
+        ("[]", "@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: []"),
+        ("True", "@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: True"),
+        ("16", "pipeline 'mine' draws at most 4 at once, got: batch=16"),
+    ],
+)
+def test_a_batch_that_cannot_be_is_an_error(batch_project: pytest.Pytester, batch: str, message: str) -> None:
+    """At collection, with the test's name and no traceback."""
+    batch_project.makepyfile(test_it=SHOWS_BATCH.replace("BATCH", batch))
+    result = batch_project.runpytest_inprocess()
+
+    result.assert_outcomes(errors=1)
+    assert f"diffopt: test_it.py::test_it: {message}" in result.outlines
+
+
+def test_a_size_that_cannot_be_drawn_is_an_error(project: pytest.Pytester) -> None:
+    """Before the pipeline runs, with the nearest that can."""
+    project.makepyfile(
+        test_it="""
+        import pytest
+        from pytest_diffopt import assert_repeatable
+
+        @pytest.mark.diffopt(pipeline="sd15", recipe="fp32")
+        def test_it(optimized_pipeline, pipeline_inputs):
+            assert_repeatable(optimized_pipeline, **pipeline_inputs.varied("odd", height=65))
+        """
+    )
+    result = project.runpytest_inprocess("-W", "ignore")
+
+    result.assert_outcomes(failed=1)
+    assert (
+        "diffopt: height must be a multiple of 8 pixels for StableDiffusionPipeline "
+        "(its VAE makes one latent of 4), got: 65; the nearest is 64"
+    ) in result.outlines

@@ -1,0 +1,90 @@
+"""What compiling came to, against what was accepted: which change is worse, which is better."""
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_diffopt.baselines import CompileBaseline
+from pytest_diffopt.guards.compile_counts import judge_compile_counts
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import CompileCountRecord, Concern, Environment, RegionCounts
+from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, RERUN, SEEN, SUBJECT
+
+UNET = RegionCounts(region="UNet.forward", graphs=2, breaks=1, recompiles=1, operations=90, guards=400)
+VAE = RegionCounts(region="VAE.decode", graphs=1, breaks=0, recompiles=0, operations=20, guards=50)
+
+
+def judged(
+    *regions: RegionCounts, accepted: tuple[RegionCounts, ...] = (UNET, VAE), environment: Environment = ENVIRONMENT
+) -> Verdict:
+    """Judge these counts against the accepted ones."""
+    before = CompileCountRecord(subject=SUBJECT, regions=accepted)
+    baseline = CompileBaseline.from_record(before, case="test_it", environment=ENVIRONMENT, reason="first")
+    record = CompileCountRecord(subject=SUBJECT, regions=regions)
+    return judge_compile_counts(record, baseline, environment=environment, rerun=RERUN)
+
+
+def test_the_same_counts_are_green() -> None:
+    """The summary adds them up."""
+    verdict = judged(UNET, VAE)
+
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.concern is Concern.COMPILATION
+    assert verdict.summary == "2 functions: 3 graphs, 1 break, 1 recompile, 110 operations, 450 guards"
+    assert verdict.explanation == ()
+
+
+def test_a_change_is_told_function_by_function_with_the_versions_that_differ() -> None:
+    """Old and new."""
+    verdict = judged(replace(UNET, breaks=2, graphs=3), VAE, environment=NEWER)
+
+    assert verdict.explanation == (
+        "diffopt: compiling did not come to what was accepted",
+        "  UNet.forward  graphs 2 -> 3",
+        "  UNet.forward  breaks 1 -> 2",
+        f"seen while compiling {SEEN}",
+        "differs from the baseline's environment:",
+        "  torch    2.14.0, accepted with 2.13.0",
+        "  torchao  1.0, accepted with none",
+        f"if this is wanted: {RERUN} --diffopt-update all",
+    )
+
+
+@pytest.mark.parametrize(
+    ("regions", "outcome"),
+    [
+        ((replace(UNET, breaks=0, graphs=1, operations=91), VAE), Outcome.IMPROVED),
+        ((replace(UNET, guards=399), VAE), Outcome.IMPROVED),
+        ((replace(UNET, guards=401), VAE), Outcome.REGRESSED),
+        ((replace(UNET, breaks=0, guards=401), VAE), Outcome.REGRESSED),
+        ((replace(UNET, operations=89), VAE), Outcome.REGRESSED),
+        ((UNET,), Outcome.REGRESSED),
+        ((UNET, VAE, replace(VAE, region="VAE.encode")), Outcome.REGRESSED),
+    ],
+    ids=["break mended", "guard less", "guard more", "both ways", "operators alone", "gone", "new"],
+)
+def test_only_less_of_all_that_costs_is_better(regions: tuple[RegionCounts, ...], outcome: Outcome) -> None:
+    """Either is red until it is accepted."""
+    verdict = judged(*regions)
+
+    assert verdict.outcome is outcome
+    assert verdict.is_red
+
+
+def test_nothing_accepted_yet_is_red() -> None:
+    """With the command that accepts it."""
+    record = CompileCountRecord(subject=SUBJECT, regions=(UNET,))
+    verdict = judge_compile_counts(record, None, environment=ENVIRONMENT, rerun=RERUN)
+
+    assert verdict.outcome is Outcome.MISSING
+    assert verdict.explanation[-1] == f"to accept it: {RERUN} --diffopt-update missing"
+
+
+def test_a_baseline_of_another_recipe_is_not_compared() -> None:
+    """Nothing would follow from it."""
+    before = CompileCountRecord(subject=replace(SUBJECT, recipe="fp32"), regions=(UNET,))
+    baseline = CompileBaseline.from_record(before, case="test_it", environment=ENVIRONMENT, reason="first")
+    record = CompileCountRecord(subject=SUBJECT, regions=(UNET,))
+    verdict = judge_compile_counts(record, baseline, environment=ENVIRONMENT, rerun=RERUN)
+
+    assert verdict.outcome is Outcome.INCOMPARABLE
