@@ -39,8 +39,6 @@ _LIMIT_BREAK = "Dynamo recompile limit exceeded"
 # What asks for a tensor's value and stays in the graph, where Dynamo was told to capture it.
 _READS = frozenset({"item", "tolist", "nonzero", "_local_scalar_dense"})
 _STACK_LINE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
-# Dynamo's names of what holds all else that it times: compiling a frame, and its backward pass.
-_COMPILE_PHASES = ("entire_frame_compile", "entire_backward_compile")
 _SWITCHES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
 
@@ -351,8 +349,3 @@ def as_if_compiling() -> AbstractContextManager[None]:
     """Return a context in which `torch.compiler.is_compiling()` is true."""
     context: AbstractContextManager[None] = torch.compiler._compile_session_context()
     return context
-
-
-def compile_ns() -> int:
-    """Return how long this process has spent compiling so far, backends and all; differences of it are durations."""
-    return int(sum(_dynamo_utils.cumulative_time_spent_ns.get(phase, 0) for phase in _COMPILE_PHASES))

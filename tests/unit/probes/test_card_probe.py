@@ -93,13 +93,9 @@ def test_a_throttled_card_is_told_from_an_idle_one(
 def test_others_on_the_card_are_named(use: Any, utilization_percent: int | None, is_busy: bool) -> None:
     """A process that holds memory and does nothing is idle; one of which nothing is known may disturb."""
     processes = [SimpleNamespace(pid=OWN, usedGpuMemory=1), SimpleNamespace(pid=OTHER, usedGpuMemory=2**30)]
-    (other,) = (
-        meter(nvmlDeviceGetComputeRunningProcesses=processes, nvmlDeviceGetProcessUtilization=use).read().others
-    )
+    (other,) = meter(nvmlDeviceGetComputeRunningProcesses=processes, nvmlDeviceGetProcessUtilization=use).read().others
 
-    assert other == CardProcess(
-        pid=OTHER, name="python3", memory_bytes=2**30, utilization_percent=utilization_percent
-    )
+    assert other == CardProcess(pid=OTHER, name="python3", memory_bytes=2**30, utilization_percent=utilization_percent)
     assert other.is_busy is is_busy
 
 
