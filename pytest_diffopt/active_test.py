@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.options import Settings
+from pytest_diffopt.progress import Tell, silence
 from pytest_diffopt.watched import WatchedPipelines
 
 
@@ -22,6 +23,7 @@ class ActiveTest:
         recipe_text: the recipe that its marker names; empty without one.
         fixtures: returns the values of its fixtures, by name, as far as they are set up.
         entries: its verdicts that no report carries yet.
+        tell: shows a line while something takes long.
     """
 
     nodeid: str = ""
@@ -30,6 +32,7 @@ class ActiveTest:
     recipe_text: str = ""
     fixtures: Callable[[], Mapping[str, Any]] = dict
     entries: list[LedgerEntry] = field(default_factory=list)
+    tell: Tell = silence
 
     def take_entries(self) -> list[LedgerEntry]:
         """Return the verdicts that no report carries yet, and forget them."""

@@ -135,7 +135,8 @@ def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, *
         ProbeError: `by` is no positive number, the clock cannot be trusted, or memory ran out.
     """
     __tracebackhide__ = True
-    from pytest_diffopt.probes.latency import device_synchronizer, measure_ratio  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.latency import measure_ratio  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.timed_device import device_synchronizer  # noqa: PLC0415 - as above
 
     if not (math.isfinite(by) and by > 0):
         msg = f"assert_faster(by=...) must be a positive number, got: {by}"

@@ -1,6 +1,7 @@
 """One built pipeline's life: built, optimized, warmed up, used, freed."""
 
 import gc
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from pytest_diffopt._torch_private import trace_not_captured
+from pytest_diffopt.active_test import active_test
 from pytest_diffopt.environment import accelerator_kind, torch_device
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.compilation import judge_graph_breaks
@@ -49,6 +51,8 @@ def _build(
     named: NamedPipeline, recipe: Recipe, device: Device, settings: Settings, pipelines: WatchedPipelines
 ) -> Any:
     start = pipelines.log.mark()
+    tell = active_test().tell
+    tell(f"building {named.family.name} ({named.scale})")
     built = build_pipeline(
         named.family, named.scale, device=torch_device(device), weights_folder=settings.weights_folder
     )
@@ -57,9 +61,15 @@ def _build(
     pipelines.register(pipeline, subject, start)
     if recipe.compiles:
         inputs = named.family.inputs(named.scale)
+        tell(f"compiling {named.family.name} ({named.scale}), recipe {recipe}")
+        start_ns = time.perf_counter_ns()
         with trace_not_captured(), failures_explained():
             warmup = watch_warmup(pipelines.log, start, lambda: pipeline(**inputs), subject)
-        pipelines.note_warm(pipeline)
+        pipelines.note_warm(
+            pipeline,
+            first_call_ns=time.perf_counter_ns() - start_ns,
+            compile_ns=sum(frame.compile_ns for frame in warmup.frames),
+        )
         if warmup.ended_by_fullgraph:
             # whoever shows an error says whose it is
             raise ProbeError("\n".join(judge_graph_breaks(warmup).explanation).removeprefix("diffopt: "))

@@ -34,6 +34,7 @@ class Settings:
         report_folder: where `report.json` goes; None for no report.
         max_seconds: how long one case may sample latencies.
         margin: the slowdown, as a fraction, that is worth failing for.
+        time_steps: time each denoise step too.
         is_verbose: `-v` was given: tell more.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     report_folder: Path | None = None
     max_seconds: float = 10.0
     margin: float = 0.05
+    time_steps: bool = False
     is_verbose: bool = False
 
 
@@ -64,6 +66,8 @@ def add_options(parser: pytest.Parser) -> None:
     add("--diffopt-report", metavar="DIR", help="write report.json there")
     add("--diffopt-max-seconds", metavar="S", type=float, help="sampling budget of a latency case (default: 10)")
     add("--diffopt-margin", metavar="X", type=float, help="slowdown worth failing for, as a fraction (default: 0.05)")
+    add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in calls of their own")
+    parser.addini("diffopt_time_steps", "time each step (--diffopt-time-steps)", type="bool", default=False)
     parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
     parser.addini("diffopt_scale", "tiny or full (--diffopt-scale)", default="tiny")
     parser.addini("diffopt_baselines", "the folder of baselines (--diffopt-baselines)", default="baselines")
@@ -101,6 +105,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         report_folder=_folder(config, "report"),
         max_seconds=_positive(config, "max_seconds"),
         margin=_positive(config, "margin"),
+        time_steps=bool(config.getoption("--diffopt-time-steps")) or bool(config.getini("diffopt_time_steps")),
         is_verbose=config.get_verbosity() > 0,
     )
 

@@ -1,5 +1,6 @@
 """How pytest runs one test of ours: who it is, what it may not do here, and how its errors read."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,20 +13,42 @@ from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.ledger import to_plain
 from pytest_diffopt.markers import GpuNeeds, belongs_to_diffopt, gpu_needs, recipe_text
 from pytest_diffopt.options import Settings
+from pytest_diffopt.progress import ProgressLine, Tell, erased_at_end
 
 
 @contextmanager
 def entered(item: pytest.Item) -> Iterator[None]:
     """Make this the active test."""
-    test = ActiveTest(
+    with erased_at_end(_progress_line(item.config)) as tell, running(_active(item, tell)):
+        yield
+
+
+def _active(item: pytest.Item, tell: Tell) -> ActiveTest:
+    return ActiveTest(
         nodeid=item.nodeid,
         settings=stash.settings_of(item.config),
         pipelines=stash.watched_pipelines_of(item.config),
         recipe_text=recipe_text(item),
         fixtures=lambda: getattr(item, "funcargs", {}),
+        tell=tell,
     )
-    with running(test):
-        yield
+
+
+def _progress_line(config: pytest.Config) -> ProgressLine | None:
+    """Return a line on the terminal; None where there is none, where it is not to be written to, or in a worker."""
+    terminal: pytest.TerminalReporter | None = config.pluginmanager.getplugin("terminalreporter")
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if terminal is None or capture is None or not terminal.isatty or config.get_verbosity() < 0:
+        return None
+    if config.getoption("capture") == "no" or config.getini("log_cli") or config.getoption("log_cli_level"):
+        return None  # somebody else writes to the terminal while tests run
+    writer = config.get_terminal_writer()
+    return ProgressLine(
+        sys.stdout,
+        width=writer.fullwidth,
+        column=lambda: writer.width_of_current_line,
+        uncaptured=capture.global_and_fixture_disabled,
+    )
 
 
 @contextmanager

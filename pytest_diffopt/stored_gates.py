@@ -17,9 +17,9 @@ from pytest_diffopt.baselines import (
     MemoryBaseline,
 )
 from pytest_diffopt.cases import Case
-from pytest_diffopt.environment import capture_environment, torch_device
+from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.guards.counts import judge_counts
-from pytest_diffopt.guards.latency import judge_latency
+from pytest_diffopt.guards.latency import is_fit_for_baseline, judge_latency
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.options import Settings
@@ -124,7 +124,7 @@ class LatencyGate(StoredGate):
         record = self._measure(target, args, inputs)
 
         def renew(accepted: LatencyBaseline | None, environment: Environment) -> LatencyBaseline | None:
-            if not record.is_warm:  # what was still getting faster would be no tripwire
+            if not is_fit_for_baseline(record):
                 return None
             if accepted is not None and self._still_holds(record, accepted, environment):
                 return accepted.with_session(record, environment=environment)
@@ -146,21 +146,37 @@ class LatencyGate(StoredGate):
 
     def _measure(self, target: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> LatencyRecord:
         __tracebackhide__ = True
-        from pytest_diffopt.probes.latency import device_synchronizer, measure_latency  # noqa: PLC0415 - imports torch
+        from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
+        from pytest_diffopt.probes.latency import measure_latency  # noqa: PLC0415 - as above
+        from pytest_diffopt.probes.loop_times import time_loops  # noqa: PLC0415 - as above
         from pytest_diffopt.probes.pytest_benchmark_bridge import hand_over  # noqa: PLC0415 - as above
+        from pytest_diffopt.probes.timed_device import timed_device  # noqa: PLC0415 - as above
 
-        subject = active_test().pipelines.life_of(target).subject
-        call, steps = _counting_steps(target, args, inputs)
+        test = active_test()
+        life = test.pipelines.life_of(target)
+        device = timed_device(life.subject.device)
+        call = repeatable_call(target, args, inputs)
         record = measure_latency(
             call,
-            synchronize=device_synchronizer(torch_device(subject.device)),
-            subject=subject,
+            synchronize=device.synchronize,
+            subject=life.subject,
             max_seconds=self.settings.max_seconds,
+            meter=device.meter,
+            tell=test.tell,
         )
         benchmark = self.benchmark()
-        if benchmark is not None:
+        if benchmark is not None and record.samples_ns:
             hand_over(benchmark, record.samples_ns)
-        return replace(record, num_steps=steps())
+        test.tell("timing the denoise loop")
+        loops = time_loops(target, call, device=device, each_step=self.settings.time_steps)
+        return replace(
+            record,
+            num_steps=loops[0].num_steps if loops else 0,
+            first_call_ns=life.first_call_ns,
+            compile_ns=life.compile_ns,
+            loops_ns=tuple(loop.loop_ns for loop in loops),
+            steps_ns=tuple(loop.steps_ns for loop in loops if loop.steps_ns),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,25 +260,3 @@ class CountGate(StoredGate):
 
 def _simulated(subject: Subject) -> Subject:
     return replace(subject, device=Device.SIMULATED)
-
-
-def _counting_steps(
-    target: Any, args: tuple[Any, ...], inputs: dict[str, Any]
-) -> tuple[Callable[[], Any], Callable[[], int]]:
-    """Return the call, and how many denoise steps it has; they are counted in the first call, which warms up."""
-    from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
-    from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop  # noqa: PLC0415 - as above
-
-    call = repeatable_call(target, args, inputs)
-    counted: list[int] = []
-
-    def counting_call() -> Any:
-        __tracebackhide__ = True
-        if counted or not has_denoise_loop(target):
-            return call()
-        with watch_denoise_loop(target) as loop:
-            output = call()
-        counted.append(loop.num_steps)
-        return output
-
-    return counting_call, lambda: counted[0] if counted else 0

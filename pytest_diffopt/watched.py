@@ -18,11 +18,15 @@ class Life:
         subject: what it is.
         start: where the compile log stood before it was built: what is compiled while it is built counts as its own.
         warm: where the compile log stood after its first whole call; None before that.
+        first_call_ns: how long that call took; 0 where nobody timed it.
+        compile_ns: what of it was compiling.
     """
 
     subject: Subject
     start: "LogPosition"
     warm: "LogPosition | None" = None
+    first_call_ns: int = 0
+    compile_ns: int = 0
 
 
 class WatchedPipelines:
@@ -59,14 +63,22 @@ class WatchedPipelines:
         except TypeError:
             return  # `life_of` describes it each time that it is asked
 
-    def note_warm(self, target: Any) -> None:
-        """Write down that a registered pipeline made its first whole call; later ones change nothing."""
+    def note_warm(self, target: Any, *, first_call_ns: int = 0, compile_ns: int = 0) -> None:
+        """Write down that a registered pipeline made its first whole call; later ones change nothing.
+
+        Args:
+            target: the pipeline.
+            first_call_ns: how long the call took, where it was timed.
+            compile_ns: what of it was compiling.
+        """
         try:
             known = self._lives.get(target)
         except TypeError:  # a callable that cannot be weakly referenced has no life to remember
             return
         if known is not None and known.warm is None:
-            self._lives[target] = replace(known, warm=self.log.mark())
+            self._lives[target] = replace(
+                known, warm=self.log.mark(), first_call_ns=first_call_ns, compile_ns=compile_ns
+            )
 
     def life_of(self, target: Any, *, recipe: str = "") -> Life:
         """Return what is known of a pipeline; one that nobody registered begins to live now, as the user's own.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pytest_diffopt.baselines.documents import LatencyBaseline
+from pytest_diffopt.guards.card import card_rows, why_card_unfit
 from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
 from pytest_diffopt.guards.verdict import Outcome, Verdict
@@ -43,6 +44,8 @@ def judge_latency(
         environment: the machine and versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
+    if unfit := _why_unfit(record):
+        return _undecided(record, unfit, environment)
     now = median(record.samples_ns)
     if baseline is None and not record.is_warm:
         return _cold(record, now, environment)
@@ -62,6 +65,31 @@ def judge_latency(
         summary=f"{_figure(now, record.num_steps)} ({change(compared.relative_change)})",
         explanation=_explanation(outcome, compared, record, baseline, environment, rerun),
         figures={"median_ns": now, "accepted_median_ns": accepted, "relative_change": compared.relative_change},
+    )
+
+
+def is_fit_for_baseline(record: LatencyRecord) -> bool:
+    """Tell whether a record may be accepted: what was still getting faster, or on a busy card, would be no tripwire."""
+    return record.is_warm and not _why_unfit(record)
+
+
+def _why_unfit(record: LatencyRecord) -> str:
+    return why_card_unfit(record.card, num_counted=len(record.samples_ns), num_throttled=len(record.throttled_ns))
+
+
+def _undecided(record: LatencyRecord, headline: str, environment: Environment) -> Verdict:
+    """Say that the card was in no state to be timed on."""
+    return Verdict(
+        concern=Concern.LATENCY,
+        outcome=Outcome.INCONCLUSIVE,
+        subject=record.subject,
+        summary=headline,
+        explanation=explain(
+            headline,
+            facts=in_columns(_card_rows(record)),
+            seen=f"on {environment.device_name}, {record.subject}",
+            remedy="run it again on a card that nobody else uses, once it is cool",
+        ),
     )
 
 
@@ -128,10 +156,33 @@ def _facts(compared: _Comparison, record: LatencyRecord, baseline: LatencyBaseli
         ("accepted", f"{time(compared.accepted)}, {_sessions(medians)}"),
         ("change", f"{time(abs(compared.now - compared.accepted))} ({_allowance(baseline)})"),
     )
-    if not record.num_steps:
-        return facts
-    now, accepted = compared.now / record.num_steps, compared.accepted / record.num_steps
-    return (*facts, ("a step", f"{time(now)}, accepted {time(accepted)} ({record.num_steps} steps)"))
+    return (*facts, *_step_row(compared, record.num_steps), *_detail_rows(record), *_card_rows(record))
+
+
+def _step_row(compared: _Comparison, num_steps: int) -> tuple[tuple[str, str], ...]:
+    if not num_steps:
+        return ()
+    now, accepted = compared.now / num_steps, compared.accepted / num_steps
+    return (("a step", f"{time(now)}, accepted {time(accepted)} ({num_steps} steps)"),)
+
+
+def _detail_rows(record: LatencyRecord) -> tuple[tuple[str, str], ...]:
+    """Return what was timed apart: the loop, the first step and the others, the first call."""
+    rows = []
+    if record.loops_ns:
+        rows.append(("denoise loop", f"{time(median(record.loops_ns))} of it"))
+    if record.steps_ns and len(record.steps_ns[0]) > 1:
+        first = median([steps[0] for steps in record.steps_ns])
+        others = median([step for steps in record.steps_ns for step in steps[1:]])
+        rows.append(("steps", f"the first {time(first)}, each of the others {time(others)}"))
+    if record.first_call_ns:
+        compiling = f", {time(record.compile_ns)} of it compiling" if record.compile_ns else ""
+        rows.append(("first call", f"{time(record.first_call_ns)}{compiling}"))
+    return tuple(rows)
+
+
+def _card_rows(record: LatencyRecord) -> tuple[tuple[str, str], ...]:
+    return card_rows(record.card, num_counted=len(record.samples_ns), num_throttled=len(record.throttled_ns))
 
 
 def _allowance(baseline: LatencyBaseline) -> str:

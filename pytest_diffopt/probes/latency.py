@@ -1,18 +1,16 @@
 """How long a call takes once it is warm, the device waited for before and after each."""
 
-import functools
 import math
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-
-from pytest_diffopt.environment import accelerator_kind
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.card import CardMeter
 from pytest_diffopt.probes.out_of_memory import call_within_memory
-from pytest_diffopt.records import LatencyRecord, RatioRecord, Subject
+from pytest_diffopt.progress import Tell, silence
+from pytest_diffopt.records import CardRecord, LatencyRecord, RatioRecord, Subject
 from pytest_diffopt.statistics import median
 
 Call = Callable[[], object]
@@ -27,24 +25,6 @@ _WARMUP_SHARE = 0.5
 _NS_PER_SECOND = 1_000_000_000
 
 
-def device_synchronizer(device: torch.device | str) -> Callable[[], None]:
-    """Return a function that waits until a device has done all that was asked of it; on a CPU nothing is pending.
-
-    Raises:
-        ProbeError: torch cannot wait for this device.
-    """
-    device = torch.device(device)
-    if device.type == "cpu":
-        return _nothing_is_pending
-    found = accelerator_kind()
-    if found != device.type:
-        message = f"cannot wait for the device {device}: the accelerator that torch finds here is {found or 'none'}"
-        raise ProbeError(message)
-    module = torch.get_device_module(device.type)
-    # MPS is one device, and its wait takes no argument.
-    return module.synchronize if device.type == "mps" else functools.partial(module.synchronize, device)
-
-
 def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test brings its own clock
     call: Call,
     *,
@@ -54,7 +34,9 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
     min_samples: int = 5,
     max_samples: int = 30,
     num_steps: int = 0,
+    meter: CardMeter | None = None,
     clock: Clock = time.perf_counter_ns,
+    tell: Tell = silence,
 ) -> LatencyRecord:
     """Time a call again and again.
 
@@ -62,6 +44,9 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
     5 % faster than the fastest before (so a noisy machine settles too). A fixed count would time the second compilation
     of one pipeline and waste a minute on another. The first call, which compiles, is not charged to the budget; the
     rest of warm-up ends at half of it. Whether the calls were warm at last is said in the record.
+
+    Where a card can be read it is read before the first counted call and after each. A call before or after which it
+    was throttled is kept apart and does not count; twice as many calls are made in all at most.
 
     Args:
         call: what is timed.
@@ -71,24 +56,29 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
         min_samples: so many calls are counted at least.
         max_samples: and so many at most: their file is read by people.
         num_steps: denoise steps in one call; 0 when it has no denoise loop.
+        meter: reads the card; None where there is none.
         clock: returns nanoseconds and never runs backwards.
+        tell: shows a line while this takes long.
 
     Raises:
         ProbeError: The clock ran backwards or stood still, or the device ran out of memory.
     """
-    stopwatch = _Stopwatch(call=call, synchronize=synchronize, subject=subject, clock=clock)
+    stopwatch = Stopwatch(call=call, synchronize=synchronize, subject=subject, clock=clock)
     budget_ns = max_seconds * _NS_PER_SECOND
-    warmup_ns = stopwatch.warm_up(budget_ns * _WARMUP_SHARE)
+    warmup_ns = stopwatch.warm_up(budget_ns * _WARMUP_SHARE, tell)
     left_ns = budget_ns - sum(warmup_ns[1:])
-    samples_ns: list[int] = []
-    while len(samples_ns) < min_samples or (len(samples_ns) < max_samples and sum(samples_ns) < left_ns):
-        samples_ns.append(stopwatch.time_ns())
+    samples = _Samples(meter)
+    while samples.wants_more(min_samples, max_samples, left_ns):
+        tell(samples.progress(left_ns))
+        samples.add(stopwatch.time_ns())
     return LatencyRecord(
         subject=subject,
         warmup_ns=tuple(warmup_ns),
-        samples_ns=tuple(samples_ns),
+        samples_ns=tuple(samples.counted_ns),
         num_steps=num_steps,
-        is_warm=_has_settled(warmup_ns) or _is_steady(samples_ns),
+        is_warm=has_settled(warmup_ns) or _is_steady(samples.counted_ns),
+        throttled_ns=tuple(samples.throttled_ns),
+        card=samples.card(),
     )
 
 
@@ -126,13 +116,13 @@ def measure_ratio(  # noqa: PLR0913 - two calls, two subjects, a budget with thr
     Raises:
         ProbeError: The clock ran backwards or stood still, or the device ran out of memory.
     """
-    ours = _Stopwatch(call=call, synchronize=synchronize, subject=subject, clock=clock)
-    theirs = _Stopwatch(call=reference_call, synchronize=synchronize, subject=reference, clock=clock)
+    ours = Stopwatch(call=call, synchronize=synchronize, subject=subject, clock=clock)
+    theirs = Stopwatch(call=reference_call, synchronize=synchronize, subject=reference, clock=clock)
     budget_ns = max_seconds * _NS_PER_SECOND
     warmup_ns = [time for one in (ours, theirs) for time in one.warm_up(budget_ns * _WARMUP_SHARE / 2)[1:]]
     left_ns = budget_ns - sum(warmup_ns)
     die = random.Random(seed)  # noqa: S311 - it decides an order, and no secret
-    samples: dict[_Stopwatch, list[int]] = {ours: [], theirs: []}
+    samples: dict[Stopwatch, list[int]] = {ours: [], theirs: []}
     while len(samples[ours]) < min_rounds or (
         len(samples[ours]) < max_rounds and sum(map(sum, samples.values())) < left_ns
     ):
@@ -144,8 +134,45 @@ def measure_ratio(  # noqa: PLR0913 - two calls, two subjects, a budget with thr
     )
 
 
+class _Samples:
+    """Calls that count, and calls that do not because the card was throttled."""
+
+    def __init__(self, meter: CardMeter | None) -> None:
+        self.counted_ns: list[int] = []
+        self.throttled_ns: list[int] = []
+        self._meter = meter
+        self._readings = [meter.read()] if meter else []
+
+    def add(self, sample_ns: int) -> None:
+        """Put a call where it belongs."""
+        if self._meter:
+            self._readings.append(self._meter.read())
+        is_throttled = any(reading.is_throttled for reading in self._readings[-2:])
+        (self.throttled_ns if is_throttled else self.counted_ns).append(sample_ns)
+
+    def wants_more(self, least: int, most: int, budget_ns: float) -> bool:
+        """Tell whether there are too few calls, or the time for more."""
+        if len(self.counted_ns) < least:
+            return len(self.throttled_ns) < most
+        return len(self.counted_ns) < most and self._spent_ns < budget_ns
+
+    def progress(self, budget_ns: float) -> str:
+        """Say how far it is."""
+        left_s = max(0.0, budget_ns - self._spent_ns) / _NS_PER_SECOND
+        throttled = f", {len(self.throttled_ns)} throttled" if self.throttled_ns else ""
+        return f"measuring: {len(self.counted_ns)} calls{throttled}, at most {left_s:.0f} s left"
+
+    def card(self) -> CardRecord | None:
+        """Return what the card said."""
+        return CardRecord(readings=tuple(self._readings), unreadable=self._meter.unreadable) if self._meter else None
+
+    @property
+    def _spent_ns(self) -> int:
+        return sum(self.counted_ns) + sum(self.throttled_ns)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Stopwatch:
+class Stopwatch:
     """Times one call."""
 
     call: Call
@@ -153,10 +180,12 @@ class _Stopwatch:
     subject: Subject
     clock: Clock
 
-    def warm_up(self, budget_ns: float) -> list[int]:
+    def warm_up(self, budget_ns: float, tell: Tell = silence) -> list[int]:
         """Call until the calls have settled, or until all but the first have used the budget."""
+        tell("warming up: the first call")
         durations_ns = [self.time_ns("during warm-up")]
-        while not _has_settled(durations_ns) and sum(durations_ns[1:]) < budget_ns:
+        while not has_settled(durations_ns) and sum(durations_ns[1:]) < budget_ns:
+            tell(f"warming up: {len(durations_ns)} calls, the last took {durations_ns[-1] / _NS_PER_SECOND:.3g} s")
             durations_ns.append(self.time_ns("during warm-up"))
         return durations_ns
 
@@ -172,7 +201,8 @@ class _Stopwatch:
         self.synchronize()
 
 
-def _has_settled(durations_ns: Sequence[int]) -> bool:
+def has_settled(durations_ns: Sequence[int]) -> bool:
+    """Tell whether the newest calls are equal, or no faster than those before."""
     newest, earlier = durations_ns[-_NEWEST:], durations_ns[:-_NEWEST]
     if len(newest) < _NEWEST:
         return False
@@ -183,6 +213,8 @@ def _has_settled(durations_ns: Sequence[int]) -> bool:
 
 def _is_steady(samples_ns: Sequence[int]) -> bool:
     """Tell whether the counted calls got no faster among themselves, when warm-up was too short to tell."""
+    if not samples_ns:
+        return False
     half = (len(samples_ns) + 1) // 2
     return median(samples_ns[:half]) <= median(samples_ns[-half:]) * (1 + _EQUAL_WITHIN)
 
@@ -194,7 +226,3 @@ def _checked(start: int, end: int) -> int:
     what = "stood still during a call" if end == start else f"ran backwards by {start - end} ns during a call"
     message = f"a call must take at least 1 ns, but the clock {what}: its times cannot be trusted"
     raise ProbeError(message)
-
-
-def _nothing_is_pending() -> None:
-    """Wait for nothing: a CPU has done its work when the call returns."""

@@ -8,9 +8,10 @@ import torch
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.calls import repeatable_call
-from pytest_diffopt.probes.latency import Call, device_synchronizer
+from pytest_diffopt.probes.latency import Call
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.probes.out_of_memory import call_within_memory
+from pytest_diffopt.probes.timed_device import device_synchronizer
 from pytest_diffopt.records import MemoryRecord, Subject
 
 _NO_ALLOCATOR = "peak memory can only be measured on a device with torch's caching allocator"

@@ -1,5 +1,6 @@
 """What the probes saw: frozen, raw figures with units in their names, no opinion."""
 
+from pytest_diffopt.records.card import CardProcess, CardReading, CardRecord, Slowdown
 from pytest_diffopt.records.compilation import (
     BreakKind,
     CacheAnswer,
@@ -48,6 +49,9 @@ __all__ = [
     "AppliedRecord",
     "BreakKind",
     "CacheAnswer",
+    "CardProcess",
+    "CardReading",
+    "CardRecord",
     "CompilationRecord",
     "CompileCountRecord",
     "CompiledFrame",
@@ -74,6 +78,7 @@ __all__ = [
     "Record",
     "RegionCounts",
     "RepeatabilityRecord",
+    "Slowdown",
     "Subject",
     "SyncRecord",
     "VariationRecompiles",

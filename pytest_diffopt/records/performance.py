@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_diffopt.records.card import CardRecord
 from pytest_diffopt.records.subject import Subject
 
 
@@ -11,10 +12,16 @@ class LatencyRecord:
     """How long a call took, again and again, the device waited for before and after each.
 
     Attributes:
-        warmup_ns: the calls before the counted ones, the first of them (compilation and all) first.
+        warmup_ns: the calls before the counted ones, the first of them first.
         samples_ns: the counted calls.
         num_steps: denoise steps in one call; 0 when it has no denoise loop.
         is_warm: False when the time for it ended while the calls were still getting faster.
+        first_call_ns: the first call of the pipeline's life, compiling and all; 0 when somebody else made it unseen.
+        compile_ns: what of that Dynamo spent on compiling, backend and all.
+        loops_ns: the denoise loop alone, in calls of their own after the counted ones.
+        steps_ns: each step of those calls; empty unless asked for.
+        throttled_ns: calls that do not count because the card was throttled.
+        card: what the card said meanwhile; None where there is none.
     """
 
     subject: Subject
@@ -22,6 +29,12 @@ class LatencyRecord:
     samples_ns: tuple[int, ...]
     num_steps: int = 0
     is_warm: bool = True
+    first_call_ns: int = 0
+    compile_ns: int = 0
+    loops_ns: tuple[int, ...] = ()
+    steps_ns: tuple[tuple[int, ...], ...] = ()
+    throttled_ns: tuple[int, ...] = ()
+    card: CardRecord | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ OPTIONS = [
     "--diffopt-prune",
     "--diffopt-report",
     "--diffopt-scale",
+    "--diffopt-time-steps",
     "--diffopt-update",
     "--diffopt-weights",
     "--gpu",
@@ -23,6 +24,7 @@ INI_NAMES = [
     "diffopt_max_seconds",
     "diffopt_report",
     "diffopt_scale",
+    "diffopt_time_steps",
     "diffopt_weights",
 ]
 MARKERS = ["diffopt", "gpu"]

@@ -65,16 +65,18 @@ def test_an_accepted_latency_stays_green(own_pipeline: pytest.Pytester) -> None:
 def test_a_slower_call_is_red(own_pipeline: pytest.Pytester) -> None:
     """A call past margin and floor fails with both figures and the command that would accept it."""
     run(own_pipeline, 20 * MS, "--diffopt-update=missing")
-    result = run(own_pipeline, 23 * MS)
+    result = run(own_pipeline, 23 * MS, "--diffopt-time-steps")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
             "diffopt: the call became 15.0 % slower: 23.0 ms (up to 21.0 ms allowed)",
-            "  now       23.0 ms, median of * calls, spread 0.0 %",
-            "  accepted  20.0 ms, median of 1 session",
-            "  change    3.00 ms (up to 5.0 % or 1.00 ms allowed, whichever is more)",
-            "  a step    7.67 ms, accepted 6.67 ms (3 steps)",
+            "  now           23.0 ms, median of * calls, spread 0.0 %",
+            "  accepted      20.0 ms, median of 1 session",
+            "  change        3.00 ms (up to 5.0 % or 1.00 ms allowed, whichever is more)",
+            "  a step        7.67 ms, accepted 6.67 ms (3 steps)",
+            "  denoise loop  * of it",
+            "  steps         the first *, each of the others *",
             "seen on *, pipeline SmallPipeline (weights: the user's own)",
             "if this is wanted: pytest test_it.py::test_latency --diffopt-update all",
         ],

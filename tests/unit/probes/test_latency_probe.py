@@ -10,8 +10,9 @@ import torch
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.ratio import judge_ratio
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.probes.latency import device_synchronizer, measure_latency, measure_ratio
-from pytest_diffopt.records import LatencyRecord, RatioRecord, Subject
+from pytest_diffopt.probes.latency import measure_latency, measure_ratio
+from pytest_diffopt.probes.timed_device import device_synchronizer
+from pytest_diffopt.records import CardReading, LatencyRecord, RatioRecord, Slowdown, Subject
 
 SUBJECT = Subject(pipeline="sdxl", scale="tiny", recipe="bf16")
 REFERENCE = replace(SUBJECT, recipe="fp32")
@@ -130,6 +131,56 @@ def test_the_least_number_of_samples_is_taken_whatever_it_costs() -> None:
 def test_calls_that_still_get_faster_are_not_called_warm() -> None:
     """When the budget ends first, the record says that its median is no figure of a warm call."""
     assert not measure((1000 * 0.8**index for index in count()), max_seconds=0.1).is_warm
+
+
+class Meter:
+    """A card that is read as the readings say, the last one again and again."""
+
+    unreadable = ("power: No Permission",)
+
+    def __init__(self, *readings: CardReading) -> None:
+        """Keep the readings."""
+        self._readings = chain(readings, repeat(readings[-1]))
+
+    def read(self) -> CardReading:
+        """Return the next one."""
+        return next(self._readings)
+
+
+def test_calls_of_a_throttled_card_are_kept_apart() -> None:
+    """A call counts only if the card was well before and after it; each reading is kept."""
+    cool, hot = CardReading(), CardReading(slowdowns=(Slowdown.HARDWARE_THERMAL,))
+    machine = Machine()
+    record = measure_latency(
+        machine.calls(chain([10, 10, 10, 20, 30, 40, 50], repeat(60))),
+        synchronize=machine.synchronize,
+        subject=SUBJECT,
+        max_seconds=0,
+        meter=Meter(cool, cool, hot, cool, cool),
+        clock=machine.clock,
+    )
+
+    assert milliseconds(record.throttled_ns) == [30, 40]
+    assert milliseconds(record.samples_ns) == [20, 50, 60, 60, 60]
+    assert record.card is not None
+    assert record.card.readings[:4] == (cool, cool, hot, cool)
+    assert record.card.unreadable == ("power: No Permission",)
+
+
+def test_a_card_that_stays_throttled_does_not_keep_us_forever() -> None:
+    """After as many calls as would have counted there are no more, and none counts."""
+    machine = Machine()
+    record = measure_latency(
+        machine.calls(repeat(10)),
+        synchronize=machine.synchronize,
+        subject=SUBJECT,
+        max_seconds=100,
+        max_samples=12,
+        meter=Meter(CardReading(slowdowns=(Slowdown.POWER_BRAKE,))),
+        clock=machine.clock,
+    )
+
+    assert (len(record.samples_ns), len(record.throttled_ns)) == (0, 12)
 
 
 def test_no_more_samples_are_taken_than_people_can_read() -> None:
