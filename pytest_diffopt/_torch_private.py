@@ -164,7 +164,8 @@ def _watching_breaks(original: Callable[..., Any]) -> Callable[..., Any]:
 def _watching_graphs(original: Callable[..., Any]) -> Callable[..., Any]:
     def call_user_compiler(self: Any, gm: Any, *args: Any) -> Any:
         if _running:
-            _running[-1].reads += [_read(node) for node in gm.graph.nodes if _operator(node) in _READS]
+            reads = (node for node in gm.graph.nodes if _operator(node) in _READS)
+            _running[-1].reads += [_read(node) for node in reads if not _is_of_a_number(node)]
         return original(self, gm, *args)
 
     return call_user_compiler
@@ -187,6 +188,12 @@ def _operator(node: Any) -> str:
     if node.op == "call_method":
         return str(node.target)
     return getattr(node.target, "__name__", "").partition(".")[0] if node.op == "call_function" else ""
+
+
+def _is_of_a_number(node: Any) -> bool:
+    """Tell whether a read is of a Python number: Dynamo gives one that varies to the graph in a tensor of the host's."""
+    given = getattr(node.args[0], "meta", {}).get("grapharg") if node.args else None
+    return given is not None and not given.is_tensor
 
 
 def _read(node: Any) -> TracedBreak:

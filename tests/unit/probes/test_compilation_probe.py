@@ -94,6 +94,11 @@ def scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
     return x * factor
 
 
+def halved_by(x: torch.Tensor, factor: float) -> torch.Tensor:
+    """Divide by a number of the caller's."""
+    return x / factor
+
+
 def through(method: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a method, as diffusers wraps many."""
 
@@ -255,6 +260,16 @@ def test_a_read_that_fullgraph_captures_is_seen_in_the_graph(log: CompileLog) ->
     assert found.kind is BreakKind.READ_IN_THE_GRAPH
     assert str(found.where) == f"{FILE}:{line_of(reads, '.item()')}"
     assert found.reason == "the graph holds .item()"
+
+
+def test_a_number_that_varies_is_no_read(log: CompileLog) -> None:
+    """Dynamo hands it to the graph in a tensor of the host's and takes it out again: no GPU is asked."""
+    start = log.mark()
+    compiled = torch.compile(halved_by, backend="eager")
+    for factor in (1.0, 2.0, 3.0):
+        compiled(X, factor)
+
+    assert log.since(start, SUBJECT).breaks == ()
 
 
 def test_a_wrapper_is_called_by_what_it_wraps(log: CompileLog) -> None:
