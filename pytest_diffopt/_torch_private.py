@@ -191,7 +191,7 @@ def _operator(node: Any) -> str:
 
 
 def _is_of_a_number(node: Any) -> bool:
-    """Tell whether a read is of a Python number: Dynamo gives one that varies to the graph in a tensor of the host's."""
+    """Tell whether a read is of a Python number: Dynamo hands one that varies to the graph in a tensor of the host."""
     given = getattr(node.args[0], "meta", {}).get("grapharg") if node.args else None
     return given is not None and not given.is_tensor
 
