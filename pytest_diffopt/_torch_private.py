@@ -72,6 +72,7 @@ class Compilation:
 
     Attributes:
         code: the function that a person wrote; where a decorator wraps it, not the wrapper.
+        wrapper: what Dynamo compiles: the decorator's wrapper, which other functions may share, or the function itself.
         compile_id: Dynamo's own id.
         metrics: Dynamo's account; None where it ended before it had one.
         breaks: what it could not capture.
@@ -82,6 +83,7 @@ class Compilation:
     """
 
     code: CodeType
+    wrapper: CodeType
     compile_id: str
     value_of: Callable[[str], object]
     metrics: Any = None
@@ -130,6 +132,7 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         found = Compilation(
             code=written_code(code, closure or ()),
+            wrapper=code,
             compile_id=str(kwargs["compile_id"]),
             value_of=lambda expression: _evaluated(expression, f_locals, f_globals),
         )

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pytest_diffopt import AllowedRecompiles
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
 from suites.known_waits import PNDM
 
@@ -20,14 +19,6 @@ class TestEveryRecipe(EveryRecipe):
 @pytest.mark.diffopt(pipeline="sd15-controlnet", recipe=COMPILED)
 class TestCompiled(Compiled):
     """One graph, compiled once."""
-
-    allow_recompiles = (
-        AllowedRecompiles(
-            where="unet_2d_condition.py:forward",
-            guard="len(kwargs)",
-            reason="one wrapper of diffusers goes around both networks' forward, and they take other keywords",
-        ),
-    )
 
 
 @pytest.mark.diffopt(pipeline="sd15-controlnet", recipe="bf16 + sdpa", scale="full")

@@ -282,6 +282,27 @@ def test_a_wrapper_is_called_by_what_it_wraps(log: CompileLog) -> None:
     assert str(frame.where) == f"{FILE}:{line_of(Decorated, '@through')}"
 
 
+def test_two_functions_in_one_decorator_are_no_recompile(log: CompileLog) -> None:
+    """Dynamo keeps what it compiled with the wrapper, which they share: the second fails the first one's guards."""
+
+    class Other(nn.Module):
+        """A module of another class, whose forward takes something else."""
+
+        @through
+        def forward(self, x: torch.Tensor, factor: torch.Tensor) -> Any:
+            """Multiply."""
+            return x * factor
+
+    start = log.mark()
+    torch.compile(Decorated(), backend="eager")(X)
+    other = torch.compile(Other(), backend="eager")
+    other(X, factor=X)
+    other(X.double(), factor=X)
+    frames = log.since(start, SUBJECT).frames
+
+    assert [frame.failed_guard is not None for frame in frames] == [False, False, True]
+
+
 def test_the_parts_of_a_broken_function_are_frames(log: CompileLog) -> None:
     """What runs before the break, and what resumes after it."""
     record = compiling(log, prints, X)
