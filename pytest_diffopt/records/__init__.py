@@ -23,6 +23,8 @@ from pytest_diffopt.records.performance import (
     LatencyRecord,
     MemoryRecord,
     ModuleCounts,
+    PairedBlock,
+    PairedRecord,
     PhaseCounts,
     RatioRecord,
 )
@@ -42,6 +44,7 @@ Record = (
     | RepeatabilityRecord
     | LatencyRecord
     | RatioRecord
+    | PairedRecord
     | MemoryRecord
 )
 
@@ -72,6 +75,8 @@ __all__ = [
     "ObservedSync",
     "OptimizationState",
     "OutputDifference",
+    "PairedBlock",
+    "PairedRecord",
     "PhaseCounts",
     "RatioRecord",
     "RecompileRecord",
