@@ -139,9 +139,9 @@ def _remove(repository: Path, folder: Path) -> None:
 
 
 def _import_paths(tree: Path) -> tuple[Path, ...]:
-    """Return what of this process's import path is in a tree: the package under test, installed in place or found there.
+    """Return what of this import path is in a tree: the package under test, installed in place or found there.
 
-    Its `src`, or else its root, belongs to it even where no path says so: an installation may map names instead.
+    Its `src`, or else its root, belongs to it where no path says so too: an installation may map names.
     """
     environment = Path(sysconfig.get_paths()["purelib"])
     found = [Path(entry).resolve() for entry in sys.path if entry]

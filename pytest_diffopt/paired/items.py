@@ -27,6 +27,12 @@ class PairedItem(pytest.Item):
         self._stands_for = stands_for
         self.own_markers = list(stands_for.own_markers)
 
+    @classmethod
+    def standing_for(cls, item: pytest.Item) -> "PairedItem":
+        """Return the item that takes the place of another, under its name."""
+        assert item.parent is not None, "unreachable because every test has a file"  # noqa: S101
+        return cls.from_parent(item.parent, name=item.name, stands_for=item)
+
     def runtest(self) -> None:
         """Let both workers time the test's call, and conclude."""
         __tracebackhide__ = True
@@ -65,7 +71,7 @@ def stand_for_latency_tests(config: pytest.Config, items: list[pytest.Item]) -> 
     """Put an item of ours in the place of every test that times a call, and leave out all others."""
     timing = [item for item in items if _TIMING_FIXTURE in getattr(item, "fixturenames", ())]
     others = [item for item in items if item not in timing]
-    items[:] = [PairedItem.from_parent(item.parent, name=item.name, stands_for=item) for item in timing]
+    items[:] = [PairedItem.standing_for(item) for item in timing]
     if others:
         config.hook.pytest_deselected(items=others)
     session = config.stash[_SESSION]
@@ -113,7 +119,11 @@ def _interrupted_by_sigterm() -> Callable[[], None]:
         before = signal.signal(signal.SIGTERM, interrupt)
     except ValueError:  # not the main thread: somebody else has the process in hand
         return lambda: None
-    return lambda: signal.signal(signal.SIGTERM, before) and None
+
+    def undo() -> None:
+        signal.signal(signal.SIGTERM, before)
+
+    return undo
 
 
 _SESSION = pytest.StashKey[PairedSession]()
