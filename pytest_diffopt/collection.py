@@ -40,8 +40,9 @@ def _is_paired_on_cpu(item: pytest.Item, settings: Settings) -> bool:
 
     A test that asks for a certain card is left alone.
     """
-    is_paired = bool(settings.against) or settings.is_paired_worker
-    return is_paired and "latency_baseline" in getattr(item, "fixturenames", ()) and gpu_needs(item) == GpuNeeds()
+    return (
+        settings.is_paired and "latency_baseline" in getattr(item, "fixturenames", ()) and gpu_needs(item) == GpuNeeds()
+    )
 
 
 def weights_lines(items: Iterable[pytest.Item], settings: Settings) -> list[str]:

@@ -38,6 +38,7 @@ class Settings:
         max_seconds: how long one case may sample latencies.
         margin: the slowdown, as a fraction, that is worth failing for.
         against: the git revision that latencies are compared with, in pairs; empty for the stored baselines.
+        calibrate: compare the same code with itself, to learn what the paired gate can see on this machine.
         editable: the folder of the package of which `against` is a revision; None for the project itself.
         paired_max_seconds: how long one case may sample in pairs.
         paired_margin: the slowdown that is worth failing for, where it is measured in pairs.
@@ -58,12 +59,18 @@ class Settings:
     margin: float = 0.05
     time_steps: bool = False
     against: str = ""
+    calibrate: bool = False
     editable: Path | None = None
     paired_max_seconds: float = 60.0
     paired_margin: float = 0.01
     worker_timeout_seconds: float = 1800.0
     is_paired_worker: bool = False
     is_verbose: bool = False
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether this process or one that it starts times tests in pairs."""
+        return bool(self.against) or self.calibrate or self.is_paired_worker
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -91,6 +98,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--diffopt-editable", metavar="PATH", help="REF is a revision of the package in this folder, not of the project"
     )
     add("--diffopt-worker-timeout", metavar="S", type=float, help="seconds for one answer of a worker (default: 1800)")
+    add("--diffopt-calibrate", action="store_true", help="learn what --diffopt-against can see on this machine")
     add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in calls of their own")
     parser.addini("diffopt_time_steps", "time each step (--diffopt-time-steps)", type="bool", default=False)
     parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
@@ -133,6 +141,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
         margin=_positive(config, "margin", default=defaults.margin),
         against=str(config.getoption("--diffopt-against") or ""),
+        calibrate=bool(config.getoption("--diffopt-calibrate")),
         editable=_editable(config),
         paired_max_seconds=_positive(config, "max_seconds", default=defaults.paired_max_seconds),
         paired_margin=_positive(config, "margin", default=defaults.paired_margin),

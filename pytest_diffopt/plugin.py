@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "diffopt-fixtures")
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to people
         config.pluginmanager.register(session_reports.SessionReports(config), "diffopt-reports")
-    if stash.settings_of(config).against:
+    if stash.settings_of(config).against or stash.settings_of(config).calibrate:
         from pytest_diffopt.paired.items import prepare_session  # noqa: PLC0415
 
         prepare_session(config, stash.settings_of(config))
@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     settings = stash.settings_of(config)
     check_collected(items, settings, runs=not config.option.collectonly)
-    if settings.against:
+    if settings.against or settings.calibrate:
         from pytest_diffopt.paired.items import stand_for_latency_tests  # noqa: PLC0415
 
         stand_for_latency_tests(config, items)

@@ -98,6 +98,18 @@ def both_sides(revision: Revision, *, root: Path, is_project: bool) -> Iterator[
 
 
 @contextmanager
+def same_code_twice(root: Path) -> Iterator[tuple[Side, Side]]:
+    """Put the code of a folder beside itself.
+
+    Yields:
+        Two sides that differ in nothing but their names.
+    """
+    names = ("one process", "another process of the same code")
+    one, other = (Side(label=name, tree=root, folder=root, import_paths=_import_paths(root)) for name in names)
+    yield one, other
+
+
+@contextmanager
 def work_tree(revision: Revision) -> Iterator[Path]:
     """Check a revision out into a temporary folder, and take that away at the end.
 

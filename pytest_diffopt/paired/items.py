@@ -11,9 +11,9 @@ from pytest_diffopt.active_test import active_test
 from pytest_diffopt.assertions import conclude
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.options import Settings
-from pytest_diffopt.paired.checkout import both_sides, find_revision
+from pytest_diffopt.paired.checkout import both_sides, find_revision, same_code_twice
 from pytest_diffopt.paired.process import WorkerStart
-from pytest_diffopt.paired.session import PairedSession
+from pytest_diffopt.paired.session import OpenSides, PairedSession
 
 _TIMING_FIXTURE = "latency_baseline"
 
@@ -36,8 +36,11 @@ class PairedItem(pytest.Item):
     def runtest(self) -> None:
         """Let both workers time the test's call, and conclude."""
         __tracebackhide__ = True
-        record, verdict = self.config.stash[_SESSION].compare(self.nodeid, active_test().tell)
-        conclude(record, verdict)
+        test, session = active_test(), self.config.stash[_SESSION]
+        if test.settings.calibrate:
+            conclude(*session.calibrate(self.nodeid, test.tell))
+        else:
+            conclude(*session.compare(self.nodeid, test.tell))
 
     def reportinfo(self) -> Any:
         """Say where the test is."""
@@ -51,20 +54,27 @@ def prepare_session(config: pytest.Config, settings: Settings) -> None:
         pytest.UsageError: the revision cannot be found, or this run cannot compare.
     """
     _refuse(config, settings)
+    open_sides = _sides(config, settings)
+    start = WorkerStart(
+        files=(), options=_worker_options(config, settings), timeout_seconds=settings.worker_timeout_seconds
+    )
+    session = PairedSession(settings, open_sides, start)
+    config.stash[_SESSION] = session
+    config.add_cleanup(session.close)
+    config.add_cleanup(_interrupted_by_sigterm())
+
+
+def _sides(config: pytest.Config, settings: Settings) -> OpenSides:
     root = config.rootpath
+    if settings.calibrate:
+        return lambda: same_code_twice(root)
     try:
         revision = find_revision(settings.editable or root, settings.against)
     except DiffoptError as error:
         msg = f"diffopt: {error}"
         raise pytest.UsageError(msg) from error
     is_project = root.is_relative_to(revision.repository)
-    start = WorkerStart(
-        files=(), options=_worker_options(config, settings), timeout_seconds=settings.worker_timeout_seconds
-    )
-    session = PairedSession(settings, lambda: both_sides(revision, root=root, is_project=is_project), start)
-    config.stash[_SESSION] = session
-    config.add_cleanup(session.close)
-    config.add_cleanup(_interrupted_by_sigterm())
+    return lambda: both_sides(revision, root=root, is_project=is_project)
 
 
 def stand_for_latency_tests(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -80,6 +90,10 @@ def stand_for_latency_tests(config: pytest.Config, items: list[pytest.Item]) -> 
 
 
 def _refuse(config: pytest.Config, settings: Settings) -> None:
+    mode = "--diffopt-calibrate" if settings.calibrate else "--diffopt-against"
+    if settings.calibrate and settings.against:
+        msg = "--diffopt-calibrate compares the same code with itself, so it takes no --diffopt-against"
+        raise pytest.UsageError(msg)
     asked = [
         name for name, given in (("--diffopt-update", settings.update != "never"), ("-n", _is_spread(config))) if given
     ]
@@ -88,7 +102,7 @@ def _refuse(config: pytest.Config, settings: Settings) -> None:
             "--diffopt-update": "it writes no baseline",
             "-n": "tests that run beside each other disturb each other's times",
         }[asked[0]]
-        msg = f"--diffopt-against and {asked[0]} do not go together: {why}"
+        msg = f"{mode} and {asked[0]} do not go together: {why}"
         raise pytest.UsageError(msg)
 
 
@@ -98,7 +112,8 @@ def _is_spread(config: pytest.Config) -> bool:
 
 def _worker_options(config: pytest.Config, settings: Settings) -> tuple[str, ...]:
     """Return the options that decide what a test builds; what a project's ini file says each side reads itself."""
-    options = ["-p", "no:cacheprovider", f"--diffopt-scale={settings.scale}"]
+    # Nothing is captured: what a worker wrote before it died would be lost with its buffer.
+    options = ["-s", "-p", "no:cacheprovider", f"--diffopt-scale={settings.scale}"]
     options.append(f"--diffopt-max-seconds={settings.paired_max_seconds}")
     if settings.use_gpu:
         options.append("--gpu")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.guards.calibration import judge_calibration
 from pytest_diffopt.guards.paired import PairedRule, judge_paired
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.options import Settings
@@ -16,9 +17,14 @@ from pytest_diffopt.paired.process import Worker, WorkerStart
 from pytest_diffopt.paired.sampling import PairedSamples, repeats_for, sample_in_turn
 from pytest_diffopt.probes.card import open_meter
 from pytest_diffopt.progress import Tell
-from pytest_diffopt.records import PairedRecord, Subject
+from pytest_diffopt.records import CalibrationRecord, PairedBlock, PairedRecord, Subject
 
+IsDecided = Callable[[Sequence[PairedBlock]], bool]
 OpenSides = Callable[[], AbstractContextManager[tuple[Side, Side]]]
+
+
+#: Two processes of the same code differ a little: a calibration starts so many pairs of them.
+_PAIRS_OF_PROCESSES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +88,33 @@ class PairedSession:
             self._end_workers()
             raise
 
+    def calibrate(self, nodeid: str, tell: Tell) -> tuple[CalibrationRecord, Verdict]:
+        """Time a test's call in turn by pairs of processes of the same code, and say what could be seen with them.
+
+        Raises:
+            ProbeError: a worker failed, died or was silent.
+        """
+        seconds = self._settings.paired_max_seconds / _PAIRS_OF_PROCESSES
+        timed: list[PairedSamples] = []
+        for _ in range(_PAIRS_OF_PROCESSES):
+            workers = self._running(tell)
+            try:
+                with _at_their_call(workers, nodeid, tell) as ready:
+                    assert not isinstance(ready, str), "unreachable because both have the same tests"  # noqa: S101
+                    timed.append(_sampled(workers, ready, lambda _blocks: False, seconds, tell))
+                    head = ready.head
+            finally:
+                self._end_workers()
+        record = CalibrationRecord(
+            subject=head.subject,
+            repeats=timed[0].repeats,
+            pairs=tuple(tuple(samples.blocks) for samples in timed),
+            spent_seconds=sum(samples.spent_seconds for samples in timed),
+        )
+        margin, budget = self._settings.paired_margin, self._settings.paired_max_seconds
+        tell("drawing sessions from what was timed")
+        return record, judge_calibration(record, margin=margin, max_seconds=budget, environment=head.environment)
+
     def close(self) -> None:
         """End both workers and take the temporary work tree away."""
         self._end_workers()
@@ -90,7 +123,7 @@ class PairedSession:
 
     def _compared(self, workers: _Workers, ready: "_BothReady", tell: Tell) -> tuple[PairedRecord, Verdict]:
         rule = self._rule()
-        samples = _sampled(workers, ready, rule, self._settings.paired_max_seconds, tell)
+        samples = _sampled(workers, ready, rule.is_decided, self._settings.paired_max_seconds, tell)
         record = PairedRecord(
             subject=ready.head.subject,
             base=workers.base.side.label,
@@ -217,7 +250,9 @@ def _refuse_mixed_code(workers: _Workers, ready: _BothReady) -> None:
             raise ProbeError(msg)
 
 
-def _sampled(workers: _Workers, ready: _BothReady, rule: PairedRule, max_seconds: float, tell: Tell) -> PairedSamples:
+def _sampled(
+    workers: _Workers, ready: _BothReady, is_decided: IsDecided, max_seconds: float, tell: Tell
+) -> PairedSamples:
     def timing(worker: Worker) -> Callable[[int], int]:
         def time_calls(repeats: int) -> int:
             answer: Timed = worker.ask(TimeCalls(repeats=repeats), Timed, doing="timing a call")
@@ -233,7 +268,7 @@ def _sampled(workers: _Workers, ready: _BothReady, rule: PairedRule, max_seconds
     if ready.head.card_uuid:
         meter = open_meter(ready.head.card_uuid, own_pids=lambda: {worker.pid for worker in workers.both})
     return sample_in_turn(
-        base, head, repeats=repeats, max_seconds=max_seconds, is_decided=rule.is_decided, meter=meter, tell=tell
+        base, head, repeats=repeats, max_seconds=max_seconds, is_decided=is_decided, meter=meter, tell=tell
     )
 
 

@@ -19,6 +19,7 @@ from pytest_diffopt.records.compilation import (
 )
 from pytest_diffopt.records.optimizations import AppliedRecord, OptimizationState
 from pytest_diffopt.records.performance import (
+    CalibrationRecord,
     CountRecord,
     LatencyRecord,
     MemoryRecord,
@@ -45,6 +46,7 @@ Record = (
     | LatencyRecord
     | RatioRecord
     | PairedRecord
+    | CalibrationRecord
     | MemoryRecord
 )
 
@@ -52,6 +54,7 @@ __all__ = [
     "AppliedRecord",
     "BreakKind",
     "CacheAnswer",
+    "CalibrationRecord",
     "CardProcess",
     "CardReading",
     "CardRecord",

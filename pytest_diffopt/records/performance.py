@@ -101,6 +101,22 @@ class PairedRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationRecord:
+    """The same code against itself.
+
+    Attributes:
+        repeats: how many calls each time of a block holds.
+        pairs: the blocks of each pair of processes; every pair was started anew.
+        spent_seconds: how long all blocks took.
+    """
+
+    subject: Subject
+    repeats: int
+    pairs: tuple[tuple[PairedBlock, ...], ...]
+    spent_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MemoryRecord:
     """The most memory that one warm call held on the device.
 
