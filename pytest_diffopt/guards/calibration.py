@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from pytest_diffopt.guards.explain import counted, explain, percent
+from pytest_diffopt.guards.explain import counted, explain
 from pytest_diffopt.guards.paired import FALSE_ALARMS, log_ratio
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, Concern, Environment
@@ -35,15 +35,15 @@ def judge_calibration(
     alarms = _share_above(measured, 0.0, margin, count)
     smallest = _smallest_slowdown(measured, margin, count)
     recommended = _recommended_margin(measured, count)
-    seen = "nothing below 50 %" if smallest is None else percent(smallest)
-    take = "none up to 50 %" if recommended is None else percent(recommended)
+    seen = "nothing below 50 %" if smallest is None else _percent(smallest)
+    take = "none up to 50 %" if recommended is None else _percent(recommended)
     return Verdict(
         concern=Concern.LATENCY,
         outcome=Outcome.PASSED,
         subject=record.subject,
         summary=(
-            f"calibrated: false alarms {percent(alarms)}, sees {seen} in {max_seconds:g} s at a margin of "
-            f"{percent(margin)}; recommended margin {take}"
+            f"calibrated: false alarms {_percent(alarms)}, sees {seen} in {max_seconds:g} s at a margin of "
+            f"{_percent(margin)}; recommended margin {take}"
         ),
         figures={
             "false_alarm_rate": alarms,
@@ -54,6 +54,11 @@ def judge_calibration(
             "blocks": total,
         },
     )
+
+
+def _percent(fraction: float) -> str:
+    """Write a fraction as percent, to the hundredth: `1.25 %`."""
+    return f"{100 * fraction:.4g} %"
 
 
 def _too_few(record: CalibrationRecord, total: int, environment: Environment) -> Verdict:

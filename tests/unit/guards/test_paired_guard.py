@@ -152,7 +152,7 @@ def test_a_drift_within_a_block_cancels() -> None:
 
 
 def test_holms_level_rises_with_each_regression() -> None:
-    """The first of four is judged at a quarter of the session's level, the last after three regressions at all of it."""
+    """The first of four is judged at a quarter of the session's level, the last after three regressions at it all."""
     levels = [1 - PairedRule.for_case(margin=0.01, num_cases=4, num_regressed=n).confidence for n in range(4)]
 
     assert levels == pytest.approx([0.00025, 0.001 / 3, 0.0005, 0.001])
