@@ -31,7 +31,7 @@ gpu:
 
 # The plugin's own tests.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests -n 2 $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -7,6 +7,7 @@ from typing import Any
 import diffusers
 import torch
 
+from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.pipelines.scale import Scale
 
@@ -80,9 +81,7 @@ def _unet() -> Any:
 
 def _sdxl(device: torch.device) -> Callable[[], object]:
     family = find_pipeline("sdxl")
-    pipeline = family.build_tiny()
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.to(device)
+    pipeline = build_pipeline(family, Scale.TINY, device=str(device)).pipeline
     return lambda: pipeline(**family.inputs(Scale.TINY))
 
 

@@ -72,6 +72,7 @@ class Compilation:
 
     Attributes:
         code: the function that a person wrote; where a decorator wraps it, not the wrapper.
+        wrapper: what Dynamo compiles: the decorator's wrapper, which other functions may share, or the function itself.
         compile_id: Dynamo's own id.
         metrics: Dynamo's account; None where it ended before it had one.
         breaks: what it could not capture.
@@ -82,6 +83,7 @@ class Compilation:
     """
 
     code: CodeType
+    wrapper: CodeType
     compile_id: str
     value_of: Callable[[str], object]
     metrics: Any = None
@@ -130,6 +132,7 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         found = Compilation(
             code=written_code(code, closure or ()),
+            wrapper=code,
             compile_id=str(kwargs["compile_id"]),
             value_of=lambda expression: _evaluated(expression, f_locals, f_globals),
         )
@@ -164,7 +167,8 @@ def _watching_breaks(original: Callable[..., Any]) -> Callable[..., Any]:
 def _watching_graphs(original: Callable[..., Any]) -> Callable[..., Any]:
     def call_user_compiler(self: Any, gm: Any, *args: Any) -> Any:
         if _running:
-            _running[-1].reads += [_read(node) for node in gm.graph.nodes if _operator(node) in _READS]
+            reads = (node for node in gm.graph.nodes if _operator(node) in _READS)
+            _running[-1].reads += [_read(node) for node in reads if not _is_of_a_number(node)]
         return original(self, gm, *args)
 
     return call_user_compiler
@@ -187,6 +191,12 @@ def _operator(node: Any) -> str:
     if node.op == "call_method":
         return str(node.target)
     return getattr(node.target, "__name__", "").partition(".")[0] if node.op == "call_function" else ""
+
+
+def _is_of_a_number(node: Any) -> bool:
+    """Tell whether a read is of a Python number: Dynamo hands one that varies to the graph in a tensor of the host."""
+    given = getattr(node.args[0], "meta", {}).get("grapharg") if node.args else None
+    return given is not None and not given.is_tensor
 
 
 def _read(node: Any) -> TracedBreak:

@@ -14,3 +14,10 @@ os.environ["OMP_NUM_THREADS"] = "1"  # for the subprocesses that tests start
 def outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the tests say themselves when they are in CI."""
     monkeypatch.delenv("CI", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def outside_xdist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the sessions that tests start not take themselves for a worker of this one."""
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
+        monkeypatch.delenv(name)

@@ -14,7 +14,7 @@ from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.pictures import small_picture
 from pytest_diffopt.pipelines.published import published_config
-from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.scale import Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
 _PROMPT = "the blue hulk"
@@ -93,22 +93,36 @@ def _prompt_embeddings() -> tuple[Any, Any]:
 
 
 def _first_inputs(scale: Scale) -> PipelineInputs:
-    call = {"num_inference_steps": _steps(scale)[0], "guidance_scale": _GUIDANCE[0], "output_type": "np"}
+    call = {
+        "num_inference_steps": _steps(scale)[0],
+        "guidance_scale": guidance_at(scale, _GUIDANCE[0]),
+        "output_type": "np",
+    }
     return PipelineInputs(_embeddings(scale) | call)
 
 
 def _second_inputs(scale: Scale) -> PipelineInputs:
-    call = {"num_inference_steps": _steps(scale)[1], "guidance_scale": _GUIDANCE[1], "output_type": "np"}
+    call = {
+        "num_inference_steps": _steps(scale)[1],
+        "guidance_scale": guidance_at(scale, _GUIDANCE[1]),
+        "output_type": "np",
+    }
     return PipelineInputs({"image": small_picture(scale)} | _embeddings(scale) | call)
 
 
 def _third_inputs(scale: Scale) -> PipelineInputs:
-    call = {"num_inference_steps": _steps(scale)[2], "guidance_scale": _GUIDANCE[2], "output_type": "np"}
+    call = {
+        "num_inference_steps": _steps(scale)[2],
+        "guidance_scale": guidance_at(scale, _GUIDANCE[2]),
+        "output_type": "np",
+    }
     return PipelineInputs({"prompt": _prompt(scale), "image": small_picture(scale), "noise_level": _NOISE_LEVEL} | call)
 
 
 def _chained_inputs(scale: Scale) -> PipelineInputs:
-    call = {"num_inference_steps": _steps(scale), "noise_level": _NOISE_LEVEL, "output_type": "np"}
+    guidance = tuple(guidance_at(scale, published) for published in _GUIDANCE)
+    call: dict[str, Any] = {"num_inference_steps": _steps(scale), "guidance_scale": guidance}
+    call |= {"noise_level": _NOISE_LEVEL, "output_type": "np"}
     return PipelineInputs({"prompt": _prompt(scale)} | _embeddings(scale) | call)
 
 

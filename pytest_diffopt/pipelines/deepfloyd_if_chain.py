@@ -40,6 +40,7 @@ class DeepFloydIF(ChainedPipeline):
         prompt_embeds: Any,
         negative_prompt_embeds: Any,
         num_inference_steps: int | Sequence[int] | None = None,
+        guidance_scale: float | Sequence[float] | None = None,
         num_images_per_prompt: int = 1,
         noise_level: int = 100,
         generator: Any = None,
@@ -52,36 +53,39 @@ class DeepFloydIF(ChainedPipeline):
             prompt_embeds: what the two IF stages are told.
             negative_prompt_embeds: what their guidance leads away from.
             num_inference_steps: of every stage, or of each; None leaves it to them.
+            guidance_scale: of every stage, or of each; None leaves it to them.
             num_images_per_prompt: how many pictures the first stage draws; the others enlarge the first of them.
             noise_level: how much noise the upscaler adds to what it is given.
             generator: draws the noise of all stages.
             output_type: of the last picture.
 
         Raises:
-            PipelineError: there are other than three numbers of steps.
+            PipelineError: there are other than three numbers of steps or guidance scales.
         """
-        steps = _steps_of_stages(num_inference_steps)
+        steps = _of_stages("num_inference_steps", num_inference_steps)
+        guidance = _of_stages("guidance_scale", guidance_scale)
+        asked = [taken | led for taken, led in zip(steps, guidance, strict=True)]
         told = {"prompt_embeds": prompt_embeds, "negative_prompt_embeds": negative_prompt_embeds}
         drawn = {"generator": generator, "output_type": "pt"} | told
         draw, enlarge, upscale = self.stages
-        first = draw(num_images_per_prompt=num_images_per_prompt, **drawn, **steps[0]).images
-        second = enlarge(image=first[:1], **drawn, **steps[1]).images
+        first = draw(num_images_per_prompt=num_images_per_prompt, **drawn, **asked[0]).images
+        second = enlarge(image=first[:1], **drawn, **asked[1]).images
         third = upscale(
             prompt,
             image=first[:1],
             noise_level=noise_level,
             generator=generator,
             output_type=output_type,
-            **steps[2],
+            **asked[2],
         ).images
         return DeepFloydIFOutput(images=third, first=first, second=second)
 
 
-def _steps_of_stages(steps: int | Sequence[int] | None) -> list[dict[str, int]]:
-    if steps is None:
+def _of_stages(keyword: str, given: float | Sequence[float] | None) -> list[dict[str, float]]:
+    if given is None:
         return [{}] * _STAGES
-    numbers = [steps] * _STAGES if isinstance(steps, int) else list(steps)
+    numbers = [given] * _STAGES if isinstance(given, int | float) else list(given)
     if len(numbers) != _STAGES:
-        msg = f"num_inference_steps must be one number, or one for each of the {_STAGES} stages, got: {steps}"
+        msg = f"{keyword} must be one number, or one for each of the {_STAGES} stages, got: {given}"
         raise PipelineError(msg)
-    return [{"num_inference_steps": number} for number in numbers]
+    return [{keyword: number} for number in numbers]

@@ -61,7 +61,7 @@ def build_without_weights(family: PipelineFamily, scale: Scale) -> BuiltPipeline
     pipeline = _build(family, scale, "meta")
     if scale is Scale.TINY:
         source = _tiny_weights(family)
-        return BuiltPipeline(pipeline=pipeline, weights=source.weights, origin=source.origin)
+        return BuiltPipeline(pipeline=pipeline, weights=source.weights, origin=f"tiny, {source.origin}")
     return BuiltPipeline(pipeline=pipeline, weights=Weights.RANDOM, origin="published architecture, no weights")
 
 

@@ -3,7 +3,7 @@
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.scale import Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
 _REPOSITORY = "PixArt-XL-2-1024-MS"
@@ -21,7 +21,7 @@ _BLUEPRINT = Blueprint(
 
 def _inputs(scale: Scale) -> PipelineInputs:
     """Return the call; a caption is not cleaned, which would take packages that nothing else here needs."""
-    common = {"output_type": "np", "guidance_scale": 4.5, "clean_caption": False}
+    common = {"output_type": "np", "guidance_scale": guidance_at(scale, 4.5), "clean_caption": False}
     if scale is Scale.TINY:
         prompt = "a red circle on a blue background"
         call = {"prompt": prompt, "num_inference_steps": 4, "height": 64, "width": 64}

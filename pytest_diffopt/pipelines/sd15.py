@@ -3,7 +3,7 @@
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.scale import Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
 HUB_ID = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -29,7 +29,7 @@ def sd15_call(scale: Scale, *, steps: int = 50) -> PipelineInputs:
         scale: how large the pipeline is; a tiny one draws 64 x 64 pixels in four steps.
         steps: denoise steps at full scale.
     """
-    common = {"guidance_scale": 7.5, "output_type": "np"}
+    common = {"guidance_scale": guidance_at(scale, 7.5), "output_type": "np"}
     if scale is Scale.TINY:
         return PipelineInputs({"prompt": TINY_PROMPT, "num_inference_steps": 4, "height": 64, "width": 64} | common)
     return PipelineInputs({"prompt": PROMPT, "num_inference_steps": steps, "height": 512, "width": 512} | common)

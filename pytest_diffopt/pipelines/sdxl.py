@@ -8,7 +8,7 @@ from typing import Any
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.scale import Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
 _HUB_ID = "stabilityai/stable-diffusion-xl-base-1.0"
@@ -42,7 +42,7 @@ _BLUEPRINT_TAESD = Blueprint(
 
 def sdxl_call(scale: Scale) -> PipelineInputs:
     """Return the article's call: 1024 x 1024 pixels in 30 steps."""
-    common = {"output_type": "np", "guidance_scale": 5.0}
+    common = {"output_type": "np", "guidance_scale": guidance_at(scale, 5.0)}
     if scale is Scale.TINY:
         prompt = "a red circle on a blue background"
         return PipelineInputs({"prompt": prompt, "num_inference_steps": 4, "height": 64, "width": 64} | common)

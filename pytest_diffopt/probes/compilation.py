@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pytest_diffopt import _torch_private
 from pytest_diffopt.code_location import locate
@@ -23,6 +23,9 @@ from pytest_diffopt.records import (
     Subject,
     VariationRecompiles,
 )
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 _NS_PER_US = 1000
 _NO_CUDA_GRAPHS = "torch gives no reason"
@@ -47,6 +50,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._frames: list[CompiledFrame] = []
         self._breaks: list[GraphBreak] = []
         self._traced: list[_torch_private.TracedBreak] = []
+        self._wrapped: dict[CodeType, set[CodeType]] = {}
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
@@ -75,12 +79,21 @@ class CompileLog(AbstractContextManager["CompileLog"]):
 
     def _add(self, found: _torch_private.Compilation) -> None:
         frame = _frame(found)
+        if self._is_another_in_a_known_wrapper(found):  # whose guards fail for what they do not guard
+            frame = replace(frame, failed_guard=None)
         for one in found.breaks:
             if not is_consequence(one, self._traced):
                 self._breaks.append(graph_break(one, frame.region))
             self._traced.append(one)
         self._breaks += [read_in_graph(one, frame.region) for one in found.reads]
         self._frames.append(frame)
+
+    def _is_another_in_a_known_wrapper(self, found: _torch_private.Compilation) -> bool:
+        """Tell whether a decorator's wrapper is compiled for a function that is new, and was before for another."""
+        wrapped = self._wrapped.setdefault(found.wrapper, set())
+        is_another = bool(wrapped) and found.code not in wrapped
+        wrapped.add(found.code)
+        return is_another
 
 
 def watch_warmup(

@@ -100,8 +100,8 @@ def known_ladders() -> tuple[str, ...]:
 def ladder(name: str, pipeline: str, scale: str = Scale.TINY, *, on_gpu: bool = False) -> tuple[Rung, ...]:
     """Return a ladder's rungs for a pipeline, what does not apply to it left out.
 
-    Without a GPU the article's rungs, which compile whole models, are traced by Dynamo alone: it finds graph breaks,
-    and four models are through in seconds.
+    Without a GPU whatever is compiled is traced by Dynamo alone: it finds graph breaks, and a ladder is through in
+    seconds.
 
     Args:
         name: `diffusion-fast` or `modern`.
@@ -119,14 +119,15 @@ def ladder(name: str, pipeline: str, scale: str = Scale.TINY, *, on_gpu: bool = 
         msg = f"no ladder is written for {pipeline!r}{did_you_mean(pipeline, _TRAITS)}; known: {', '.join(_TRAITS)}"
         raise RecipeError(msg)
     traits = _TRAITS[pipeline]
-    rows = _diffusion_fast(traits, scale, on_gpu=on_gpu) if name == "diffusion-fast" else _modern(traits)
+    traced = "" if on_gpu else ', backend="eager"'
+    rows = _diffusion_fast(traits, scale, traced) if name == "diffusion-fast" else _modern(traits, traced)
     return tuple(
         Rung(ladder=name, number=number, label=label, recipe=" + ".join(filter(None, parts)))
         for number, (label, parts) in enumerate(rows, start=1)
     )
 
 
-def _diffusion_fast(traits: _Traits, scale: str, *, on_gpu: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _diffusion_fast(traits: _Traits, scale: str, traced: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the article's six rows."""
     if traits.has_vanilla_attention:
         yield "fp32", ("fp32", "vanilla_attention")
@@ -134,7 +135,6 @@ def _diffusion_fast(traits: _Traits, scale: str, *, on_gpu: bool) -> Iterator[tu
     else:
         yield "fp32", ("fp32",)
     yield "sdpa", ("bf16", "sdpa")
-    traced = "" if on_gpu else ', backend="eager"'
     compiled = _compiled(traits, f'mode="max-autotune", fullgraph=True{traced}')
     yield "compile", ("bf16", "sdpa", "channels_last", f"inductor(flags={{{_ARTICLES_FLAGS}}})", compiled)
     plain, fused = ("bf16", "sdpa", "channels_last"), "fuse_qkv" if traits.fuses else ""
@@ -145,12 +145,12 @@ def _diffusion_fast(traits: _Traits, scale: str, *, on_gpu: bool) -> Iterator[tu
     yield "int8", (*plain, linears, fused, int8, f"inductor(flags={{{_INT8_FLAGS}}})", compiled)
 
 
-def _modern(traits: _Traits) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _modern(traits: _Traits, traced: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield what one would do today: no wait at the first step, blocks compiled once, smaller matmuls."""
     base = (*traits.scheduler, "bf16", "sdpa")
     fused = (*base, "channels_last", "fuse_qkv" if traits.fuses else "")
-    options = f"fullgraph=True, regional={traits.regional}" if traits.regional else "fullgraph=True"
-    compiled = _compiled(traits, options)
+    regional = f", regional={traits.regional}" if traits.regional else ""
+    compiled = _compiled(traits, f"fullgraph=True{regional}{traced}")
     chosen = '"blocks"' if traits.blocks == "blocks" else '"all"'
     yield "bf16", base
     yield "compile", (*fused, compiled)

@@ -34,7 +34,9 @@ INI_NAMES = [
 ]
 MARKERS = ["diffopt", "gpu"]
 FIXTURES = [
+    "compile_baseline",
     "count_baseline",
+    "diffopt_batch",
     "diffopt_device",
     "diffopt_pipeline",
     "diffopt_recipe",
@@ -42,18 +44,26 @@ FIXTURES = [
     "memory_baseline",
     "optimized_pipeline",
     "pipeline_inputs",
+    "pipeline_shape_variations",
     "pipeline_variations",
     "reference_pipeline",
     "simulated_pipeline",
 ]
 PUBLIC_NAMES = [
+    "AllowedGraphBreaks",
+    "AllowedRecompiles",
     "AllowedSyncs",
+    "CompileGate",
     "CountGate",
     "ImageThresholds",
     "LatencyGate",
     "MemoryGate",
+    "Optimization",
     "PipelineInputs",
+    "Scale",
     "__version__",
+    "another_scheduler",
+    "assert_compiled_matches_eager",
     "assert_faster",
     "assert_images_similar",
     "assert_no_graph_breaks",
@@ -61,8 +71,14 @@ PUBLIC_NAMES = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
+    "ladder",
+    "lora_scaled",
+    "lora_variations",
     "no_syncs",
     "parse_recipe",
+    "register_optimization",
+    "register_pipeline",
+    "shape_variations",
 ]
 SHOW = """
 import pytest

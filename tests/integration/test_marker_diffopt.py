@@ -1,5 +1,7 @@
 """`@pytest.mark.diffopt` names what a test runs with; what it cannot read is an error at collection."""
 
+import re
+
 import pytest
 
 MARKED = """
@@ -93,27 +95,24 @@ def test_b(optimized_pipeline):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ('pipeline="sdlx"', "unknown pipeline: 'sdlx' (did you mean 'sdxl'?); known: sdxl"),
-        ('pipeline="flux"', "unknown pipeline: 'flux'; known: sdxl"),
+        ('pipeline="sdlx"', "unknown pipeline: 'sdlx' (did you mean 'sdxl'?); known: *"),
+        ('pipeline="kandinsky"', "unknown pipeline: 'kandinsky'; known: *"),
         (
             'recipe="bf61"',
-            (
-                "unknown optimization: 'bf61' (did you mean 'bf16'?); known: fp32, tf32, bf16, fp16, "
-                "vanilla_attention, sdpa, channels_last, fuse_qkv, compile"
-            ),
+            ("unknown optimization: 'bf61' (did you mean 'bf16'?); known: *"),
         ),
         (
             'recipes="bf16"',
             (
                 "unknown keyword of @pytest.mark.diffopt: 'recipes' (did you mean 'recipe'?); "
-                "it takes the keywords pipeline, recipe, scale, batch"
+                "it takes the keywords pipeline, recipe, ladder, scale, batch"
             ),
         ),
         (
             '"sdxl"',
             (
                 "@pytest.mark.diffopt takes no positional arguments, got: ('sdxl',); "
-                "it takes the keywords pipeline, recipe, scale, batch"
+                "it takes the keywords pipeline, recipe, ladder, scale, batch"
             ),
         ),
         ('pipeline="sdxl", scale="huge"', "@pytest.mark.diffopt(scale=...) must be one of tiny, full, got: 'huge'"),
@@ -141,7 +140,7 @@ def test_what_cannot_be_read_is_an_error_at_collection(project: pytest.Pytester,
     result = collect(project, MARKED.format(arguments=arguments))
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert f"diffopt: test_it.py::test_it: {message}" in result.outlines
+    result.stdout.re_match_lines([re.escape(f"diffopt: test_it.py::test_it: {message}").replace(r"\*", ".*") + "$"])
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*pytest_diffopt/*")
 
@@ -173,7 +172,10 @@ def test_strict_markers_know_ours(project: pytest.Pytester) -> None:
 
     result.stdout.fnmatch_lines(
         [
-            "@pytest.mark.diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list",
+            (
+                "@pytest.mark.diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list; "
+                "diffopt(pipeline, ladder): every rung of a ladder"
+            ),
             (
                 "@pytest.mark.gpu(memory_gib, capability, count): "
                 "this diffopt test needs --gpu, and a card with at least that"

@@ -1,8 +1,6 @@
 """The pages that show how to bring a pipeline of one's own are run as they stand."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,11 +17,10 @@ def build_my_pipeline():
 
 
 @pytest.fixture(autouse=True)
-def _own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget afterwards what a conftest registered."""
     monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
     monkeypatch.setattr(registry, "_REGISTERED_AT", {})
-    yield
 
 
 def example(project: pytest.Pytester, heading: str) -> None:

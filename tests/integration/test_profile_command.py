@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_diffopt.__main__ import main
+from pytest_diffopt.pipelines.registry import known_pipelines
 
 # diffusers imports torchao, whose docstrings hold invalid escapes; numpy 2 and torch disagree about `__array__`.
 pytestmark = [
@@ -37,7 +38,8 @@ def test_tiny_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
     assert lines[0] == (
-        "sdxl (tiny, random weights), recipe bf16, num_inference_steps=2, height=64, width=64, guidance_scale=5.0"
+        "sdxl (tiny, trained, shipped with pytest-diffopt), recipe bf16, "
+        "num_inference_steps=2, height=64, width=64, guidance_scale=2.5"
     )
     assert lines[1].startswith("on a simulated nvidia-t4: 8.1 TFLOP/s for bfloat16, 320 GB/s, 17.2 GB; ")
     assert [line.split("  ")[0] for line in lines[4:10]] == [
@@ -112,7 +114,7 @@ def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["sdlx"], "error: unknown pipeline: 'sdlx' (did you mean 'sdxl'?); known: sdxl"),
+        (["sdlx"], "error: unknown pipeline: 'sdlx' (did you mean 'sdxl'?); known: " + ", ".join(known_pipelines())),
         (["./nowhere"], "error: ./nowhere: there is no such folder"),
         (
             ["tests"],
@@ -152,7 +154,7 @@ def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ),
         (
             ["sdxl", "--width", "65"],
-            "error: --width must be a multiple of 2, the VAE's factor, got: 65 (nearest: 64 and 66)",
+            "error: --width must be a multiple of 4, the VAE's factor, got: 65 (nearest: 64 and 68)",
         ),
         (
             ["sdxl", "--recipe", "bf16 + fp16"],

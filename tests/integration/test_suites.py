@@ -77,7 +77,7 @@ def test_a_print_in_the_unet_turns_the_compiled_cases_red(project: pytest.Pytest
             "diffopt: 1 graph break (up to 0 allowed)",
             "  test_it.py:12  in chatty_forward",
             '    print("in the middle")',
-            "    Failed to trace builtin operator",
+            "    Failed to trace builtin operator  (GB0059)",
         ],
         consecutive=True,
     )

@@ -259,3 +259,33 @@ def test_handlers_of_strangers_are_off_the_trace_within_the_block() -> None:
 def fail(message: str) -> None:
     """Fail in the middle of a block."""
     raise RuntimeError(message)
+
+
+def test_inductors_flags_are_read_set_and_put_back() -> None:
+    """By the names that recipes use."""
+    before = private.inductor_flags()["conv_1x1_as_mm"]
+    with private.inductor_flags_set({"conv_1x1_as_mm": not before}):
+        during = private.inductor_flags()["conv_1x1_as_mm"]
+
+    assert (during, private.inductor_flags()["conv_1x1_as_mm"]) == (not before, before)
+
+
+def test_a_plain_tensor_has_nothing_inside() -> None:
+    """Only wrappers are made of other tensors."""
+    assert private.inner_dtypes(torch.ones(2)) == set()
+
+
+def test_code_can_see_itself_as_being_compiled() -> None:
+    """For the length of a block."""
+    with private.as_if_compiling():
+        during = torch.compiler.is_compiling()
+
+    assert (during, torch.compiler.is_compiling()) == (True, False)
+
+
+def test_a_wrapped_module_is_found_again() -> None:
+    """What `torch.compile(module)` wraps is in the wrapper."""
+    module = torch.nn.Linear(2, 2)
+
+    assert private.original_module(torch.compile(module, backend="eager")) is module
+    assert private.original_module(module) is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch._dynamo.utils
+import torch._dynamo.convert_frame
 from torch import nn
 
 from pytest_diffopt.records import Device, Subject, Weights
@@ -98,16 +98,33 @@ def test_a_pipeline_is_not_kept_alive(pipelines: WatchedPipelines) -> None:
     assert len(pipelines._lives) == 0
 
 
+def test_the_first_whole_call_is_noted_once() -> None:
+    """Later calls change nothing; a callable that cannot be remembered has no life to note it in."""
+    pipelines = WatchedPipelines()
+    target = type("Pipeline", (), {})()
+    before = pipelines.life_of(target).warm
+    pipelines.note_warm(target)
+    first = pipelines.life_of(target).warm
+    pipelines.note_warm(target)
+    pipelines.note_warm(1)
+    second = pipelines.life_of(target).warm
+    pipelines.close()
+
+    assert before is None
+    assert first is not None
+    assert second is first
+
+
 def test_the_session_has_one_log_until_it_is_closed(pipelines: WatchedPipelines) -> None:
     """Dynamo's own limit holds again afterwards; closing twice is none too many."""
-    before = torch._dynamo.utils._compilation_metrics.maxlen
+    before = torch._dynamo.convert_frame._compile
     log = pipelines.log
     same = pipelines.log
-    during = torch._dynamo.utils._compilation_metrics.maxlen
+    during = torch._dynamo.convert_frame._compile
     pipelines.close()
     pipelines.close()
 
     assert same is log
-    assert during != before
-    assert torch._dynamo.utils._compilation_metrics.maxlen == before
+    assert during is not before
+    assert torch._dynamo.convert_frame._compile is before
     assert pipelines.log is not log

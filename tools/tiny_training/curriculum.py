@@ -13,41 +13,44 @@ from tools.tiny_training.denoisers import (
 )
 from tools.tiny_training.flows import FlowLesson, FluxLesson
 from tools.tiny_training.lesson import Lesson
+from tools.tiny_training.reading import ReadingLesson, SecondReadingLesson, T5ReadingLesson
 
 _CLIP, _CLIP_2, _T5 = "sd-text-encoder", "sdxl-text-encoder-2", "t5-text-encoder"
 
 CURRICULUM: tuple[Lesson, ...] = (
+    ReadingLesson(name=_CLIP, steps=3000),
+    SecondReadingLesson(name=_CLIP_2, steps=2000),
+    T5ReadingLesson(name=_T5, steps=2000),
     KLAutoencoderLesson(name="sd-vae", steps=3000),
-    PixelLesson(name="if-1-unet", also_trains=(_T5,), width=32, steps=5000),
-    LatentLesson(name="sd15-unet", also_trains=(_CLIP,), uses=("sd-vae",), steps=6000),
+    PixelLesson(name="if-1-unet", uses=(_T5,), width=32, steps=3500),
+    LatentLesson(name="sd15-unet", uses=("sd-vae", _CLIP), steps=5000),
     SDXLLesson(
         name="sdxl-unet",
-        also_trains=(_CLIP_2,),
-        uses=("sd-vae", _CLIP),
+        uses=("sd-vae", _CLIP, _CLIP_2),
         schedule="stable-diffusion-xl-base-1.0",
-        steps=7000,
+        steps=4500,
     ),
-    PixArtLesson(name="pixart-transformer", uses=("sd-vae", _T5), steps=10_000),
+    PixArtLesson(name="pixart-transformer", uses=("sd-vae", _T5), steps=6000),
     InpaintLesson(
         name="sd15-inpaint-unet",
         uses=("sd-vae", _CLIP),
         schedule="stable-diffusion-inpainting",
         starts_from="sd15-unet",
-        steps=2000,
+        steps=1000,
     ),
-    ControlNetLesson(name="sd15-controlnet", uses=("sd-vae", _CLIP, "sd15-unet"), starts_from="sd15-unet", steps=2000),
-    PixelUpscalerLesson(name="if-2-unet", uses=(_T5,), steps=1500),
-    LatentUpscalerLesson(name="x4-upscaler-unet", uses=("sd-vae", _CLIP), steps=3000),
-    KLAutoencoderLesson(name="sd3-vae", starts_from="sd-vae", steps=1500),
-    FlowLesson(name="sd3-transformer", uses=("sd3-vae", _CLIP_2, _T5), steps=7000),
-    FluxLesson(name="flux-transformer", uses=("sd3-vae", _CLIP, _T5), steps=7000),
-    LatentLesson(name="bk-sdm-unet", uses=("sd-vae", _CLIP), steps=5000),
+    ControlNetLesson(name="sd15-controlnet", uses=("sd-vae", _CLIP, "sd15-unet"), starts_from="sd15-unet", steps=1200),
+    PixelUpscalerLesson(name="if-2-unet", uses=(_T5,), steps=1000),
+    LatentUpscalerLesson(name="x4-upscaler-unet", uses=("sd-vae", _CLIP), steps=2000),
+    KLAutoencoderLesson(name="sd3-vae", starts_from="sd-vae", steps=1000),
+    FlowLesson(name="sd3-transformer", uses=("sd3-vae", _CLIP_2, _T5), steps=4000),
+    FluxLesson(name="flux-transformer", uses=("sd3-vae", _CLIP, _T5), steps=4000),
+    LatentLesson(name="bk-sdm-unet", uses=("sd-vae", _CLIP), steps=3500),
     SDXLLesson(
         name="ssd-1b-unet",
         uses=("sd-vae", _CLIP, _CLIP_2),
         schedule="stable-diffusion-xl-base-1.0",
         starts_from="sdxl-unet",
-        steps=4000,
+        steps=2500,
     ),
-    TinyAutoencoderLesson(name="taesd", uses=("sd-vae",), steps=2000),
+    TinyAutoencoderLesson(name="taesd", uses=("sd-vae",), steps=1500),
 )

@@ -48,6 +48,10 @@ class Lesson(ABC):
         """Draw the pictures; what else is worth computing once goes into the cache."""
         self.scenes: Scenes = draw_scenes(_SCENES, width=self.width, seed=_SEED)
 
+    def helpers(self, models: Models) -> dict[str, torch.nn.Module]:  # noqa: ARG002 - what some lessons need
+        """Return what is trained along and thrown away."""
+        return {}
+
     @abstractmethod
     def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
         """Return how wrong the models are about the chosen pictures, a scalar; all chance comes from `dice`."""

@@ -54,10 +54,15 @@ class Scenes:
 
 def draw_scenes(number: int, *, width: int, seed: int) -> Scenes:
     """Draw scenes of random shape, colour, place and size."""
-    dice = random.Random(seed)  # noqa: S311 - pictures are no secrets
-    scenes = [_random_scene(dice) for _ in range(number)]
+    scenes = imagine_scenes(number, seed=seed)
     pictures = np.stack([scene.picture(width) for scene in scenes])
     return Scenes(scenes=scenes, pictures=torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous())
+
+
+def imagine_scenes(number: int, *, seed: int) -> list[Scene]:
+    """Return scenes of random shape, colour, place and size."""
+    dice = random.Random(seed)  # noqa: S311 - pictures are no secrets
+    return [_random_scene(dice) for _ in range(number)]
 
 
 def _random_scene(dice: random.Random) -> Scene:

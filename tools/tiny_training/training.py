@@ -71,8 +71,10 @@ def _begin(lesson: Lesson) -> Course:
     models = {name: build_untrained(name).train() for name in lesson.trains}
     if lesson.starts_from:
         _take_over(models[lesson.name], build_tiny_component(lesson.starts_from))
+    helpers = lesson.helpers(models)
+    parameters = [parameter for model in (models | helpers).values() for parameter in model.parameters()]
+    models |= helpers
     models |= {name: build_tiny_component(name).requires_grad_(False) for name in lesson.uses}  # noqa: FBT003 - torch's
-    parameters = [parameter for name in lesson.trains for parameter in models[name].parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=lesson.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     averages = {
         name: {key: value.clone() for key, value in models[name].state_dict().items()} for name in lesson.trains
@@ -124,7 +126,7 @@ def _average(course: Course) -> None:
 
 def _save(course: Course, path: Path) -> None:
     state = {
-        "models": {name: course.models[name].state_dict() for name in course.lesson.trains},
+        "models": {name: model.state_dict() for name, model in course.models.items() if name not in course.lesson.uses},
         "averages": course.averages,
         "optimizer": course.optimizer.state_dict(),
         "step": course.step,

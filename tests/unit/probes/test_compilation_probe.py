@@ -94,6 +94,11 @@ def scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
     return x * factor
 
 
+def halved_by(x: torch.Tensor, factor: float) -> torch.Tensor:
+    """Divide by a number of the caller's."""
+    return x / factor
+
+
 def through(method: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a method, as diffusers wraps many."""
 
@@ -257,6 +262,16 @@ def test_a_read_that_fullgraph_captures_is_seen_in_the_graph(log: CompileLog) ->
     assert found.reason == "the graph holds .item()"
 
 
+def test_a_number_that_varies_is_no_read(log: CompileLog) -> None:
+    """Dynamo hands it to the graph in a tensor of the host's and takes it out again: no GPU is asked."""
+    start = log.mark()
+    compiled = torch.compile(halved_by, backend="eager")
+    for factor in (1.0, 2.0, 3.0):
+        compiled(X, factor)
+
+    assert log.since(start, SUBJECT).breaks == ()
+
+
 def test_a_wrapper_is_called_by_what_it_wraps(log: CompileLog) -> None:
     """A person knows `Decorated.forward`, not the decorator's `wrapper`."""
     start = log.mark()
@@ -265,6 +280,27 @@ def test_a_wrapper_is_called_by_what_it_wraps(log: CompileLog) -> None:
 
     assert frame.region == "Decorated.forward"
     assert str(frame.where) == f"{FILE}:{line_of(Decorated, '@through')}"
+
+
+def test_two_functions_in_one_decorator_are_no_recompile(log: CompileLog) -> None:
+    """Dynamo keeps what it compiled with the wrapper, which they share: the second fails the first one's guards."""
+
+    class Other(nn.Module):
+        """A module of another class, whose forward takes something else."""
+
+        @through
+        def forward(self, x: torch.Tensor, factor: torch.Tensor) -> Any:
+            """Multiply."""
+            return x * factor
+
+    start = log.mark()
+    torch.compile(Decorated(), backend="eager")(X)
+    other = torch.compile(Other(), backend="eager")
+    other(X, factor=X)
+    other(X.double(), factor=X)
+    frames = log.since(start, SUBJECT).frames
+
+    assert [frame.failed_guard is not None for frame in frames] == [False, False, True]
 
 
 def test_the_parts_of_a_broken_function_are_frames(log: CompileLog) -> None:

@@ -1,0 +1,77 @@
+"""`ladder` in the marker: a test for each rung, named for it, or an error that says what the marker needs."""
+
+import pytest
+
+CLIMBING = """
+import pytest
+
+@pytest.mark.diffopt(pipeline=["sdxl", "flux"], ladder="modern")
+def test_it(optimized_pipeline):
+    pass
+"""
+MARKED = """
+import pytest
+
+@pytest.mark.diffopt({arguments})
+def test_it({fixtures}):
+    pass
+"""
+
+
+def test_each_rung_is_a_test(project: pytest.Pytester) -> None:
+    """The id names pipeline, ladder, place and what the rung adds; a recipe would be too long for a file's name."""
+    project.makepyfile(test_it=CLIMBING)
+    result = project.runpytest_inprocess("--collect-only", "-q")
+
+    rungs = ["1-bf16", "2-compile", "3-int8", "4-fp8"]
+    ids = {f"test_it.py::test_it[{pipeline}-modern-{rung}]" for pipeline in ["sdxl", "flux"] for rung in rungs}
+
+    assert {line for line in result.outlines if line.startswith("test_it.py::")} == ids
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fixtures", "message"),
+    [
+        (
+            'ladder="modern"',
+            "optimized_pipeline",
+            "@pytest.mark.diffopt(ladder=...) takes its recipes from the ladder: give it pipeline=... and no recipe",
+        ),
+        (
+            'pipeline="sdxl", recipe="bf16", ladder="modern"',
+            "optimized_pipeline",
+            "@pytest.mark.diffopt(ladder=...) takes its recipes from the ladder: give it pipeline=... and no recipe",
+        ),
+        (
+            'pipeline="sdxl", ladder="modren"',
+            "optimized_pipeline",
+            "unknown ladder: 'modren' (did you mean 'modern'?); known: diffusion-fast, modern",
+        ),
+        (
+            'pipeline="sdxl", ladder="modern"',
+            "",
+            (
+                "@pytest.mark.diffopt(ladder=...) needs a test that uses optimized_pipeline, "
+                "or diffopt_pipeline and diffopt_recipe"
+            ),
+        ),
+    ],
+)
+def test_what_the_marker_needs_is_said(project: pytest.Pytester, arguments: str, fixtures: str, message: str) -> None:
+    """At collection, without a traceback."""
+    project.makepyfile(test_it=MARKED.format(arguments=arguments, fixtures=fixtures))
+    result = project.runpytest_inprocess("--collect-only", "-q")
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"diffopt: test_it.py::test_it: {message}"])
+
+
+def test_a_rung_that_this_machine_cannot_run_is_skipped_with_the_reason(project: pytest.Pytester) -> None:
+    """float8 needs a card that has it."""
+    project.makepyfile(test_it=CLIMBING)
+    result = project.runpytest_inprocess("-k", "sdxl and fp8", "-rs")
+
+    result.assert_outcomes(skipped=1, deselected=7)
+    result.stdout.fnmatch_lines(
+        ["SKIPPED * fp8_dynamic needs a GPU of compute capability 8.9 or newer, and this pipeline is on 'cpu'"]
+    )

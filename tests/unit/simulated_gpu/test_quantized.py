@@ -1,0 +1,81 @@
+"""Quantized weights on the simulated GPU: they come back, their products are counted, and printing them waits."""
+
+import pytest
+import torch
+from torch import nn
+from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+from pytest_diffopt.probes.compiled_branches import branches_of_compiled_code
+from pytest_diffopt.simulated_gpu import SimulatedGPU
+
+INPUTS, OUTPUTS, ROWS = 64, 32, 24
+
+
+class Block(nn.Module):
+    """One linear layer in a module that can be compiled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(INPUTS, OUTPUTS)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute something."""
+        result: torch.Tensor = self.layer(x)
+        return result
+
+
+@pytest.fixture
+def block() -> Block:
+    """Build a block in int8."""
+    made = Block().to(torch.bfloat16)
+    quantize_(made, Int8DynamicActivationInt8WeightConfig(version=2))
+    return made
+
+
+def on_gpu(block: Block) -> SimulatedGPU:
+    """Call the block once on a simulated GPU."""
+    with SimulatedGPU() as gpu, torch.no_grad():
+        block.to(gpu.device)
+        x = torch.ones(ROWS, INPUTS, dtype=torch.bfloat16, device=gpu.device)
+        gpu.enter_phase("the call")
+        with branches_of_compiled_code(block):
+            block(x)
+    return gpu
+
+
+def waits(gpu: SimulatedGPU) -> int:
+    """Count what waited during the call."""
+    return sum(sync.phase == "the call" for sync in gpu.syncs)
+
+
+def test_weights_in_wrappers_come_back(block: Block) -> None:
+    """A quantized weight is moved by changing the object itself; afterwards it is as it was, and computes."""
+    x = torch.ones(ROWS, INPUTS, dtype=torch.bfloat16)
+    weight, before = block.layer.weight, block(x)
+    on_gpu(block)
+
+    assert block.layer.weight is weight
+    assert torch.equal(block(x), before)
+
+
+def test_uncompiled_the_product_waits(block: Block) -> None:
+    """To see whether it is traced torchao prints the activation, and a print reads it."""
+    assert waits(on_gpu(block)) > 0
+
+
+def test_compiled_the_product_does_not_wait_and_is_counted(block: Block) -> None:
+    """The compiled code was told that it is traced; a multiply-add is two operations."""
+    block.compile(backend="eager")
+    gpu = on_gpu(block)
+
+    assert waits(gpu) == 0
+    assert gpu.phases["the call"].flops == 2 * ROWS * INPUTS * OUTPUTS
+
+
+def test_a_compiled_method_takes_the_same_branches(block: Block) -> None:
+    """As a VAE's `decode`, compiled by itself."""
+    block.forward = torch.compile(block.forward, backend="eager")  # type: ignore[method-assign]
+    compiled = block.forward
+
+    assert waits(on_gpu(block)) == 0
+    assert block.forward is compiled
