@@ -14,6 +14,7 @@ from pytest_diffopt.stash import settings_of, store_of, watched_pipelines_of
 
 if TYPE_CHECKING:
     from pytest_diffopt.compile_gate import CompileGate
+    from pytest_diffopt.paired.gate import PairedGate
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.recipes.recipe import Recipe
     from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
@@ -101,10 +102,12 @@ def pipeline_shape_variations(diffopt_pipeline: NamedPipeline) -> "Sequence[Pipe
 
 
 @pytest.fixture
-def latency_baseline(request: pytest.FixtureRequest) -> "LatencyGate":
+def latency_baseline(request: pytest.FixtureRequest) -> "LatencyGate | PairedGate":
     """The accepted latency of this test on this machine: `latency_baseline.check(pipeline, **inputs)`."""
     from pytest_diffopt.stored_gates import LatencyGate  # noqa: PLC0415 - imports msgspec
 
+    if settings_of(request.config).is_paired_worker:
+        return _paired_gate(request)
     has_benchmark = request.config.pluginmanager.hasplugin("benchmark")
     return LatencyGate(
         case=case_of(request.node),
@@ -113,6 +116,13 @@ def latency_baseline(request: pytest.FixtureRequest) -> "LatencyGate":
         # Asked for only when there are samples: pytest-benchmark complains of a fixture that is not used.
         benchmark=lambda: request.getfixturevalue("benchmark") if has_benchmark else None,
     )
+
+
+def _paired_gate(request: pytest.FixtureRequest) -> "PairedGate":
+    from pytest_diffopt.paired.gate import PairedGate  # noqa: PLC0415 - only a worker of the paired gate needs it
+    from pytest_diffopt.paired.worker import CONTROLLER  # noqa: PLC0415 - as above
+
+    return PairedGate(controller=request.config.stash[CONTROLLER], settings=settings_of(request.config))
 
 
 @pytest.fixture

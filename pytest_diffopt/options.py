@@ -11,6 +11,9 @@ import pytest
 
 from pytest_diffopt.pipelines.scale import Scale
 
+#: The plugin that a process of the paired gate loads.
+PAIRED_WORKER = "pytest_diffopt.paired.worker"
+
 
 class WritePermission(StrEnum):
     """Which baselines this run may write; nothing else ever writes one."""
@@ -34,6 +37,13 @@ class Settings:
         report_folder: where `report.json` goes; None for no report.
         max_seconds: how long one case may sample latencies.
         margin: the slowdown, as a fraction, that is worth failing for.
+        against: the git revision that latencies are compared with, in pairs; empty for the stored baselines.
+        calibrate: compare the same code with itself, to learn what the paired gate can see on this machine.
+        editable: the folder of the package of which `against` is a revision; None for the project itself.
+        paired_max_seconds: how long one case may sample in pairs.
+        paired_margin: the slowdown that is worth failing for, where it is measured in pairs.
+        worker_timeout_seconds: how long a process of the paired gate may take for one answer.
+        is_paired_worker: this process is one of the two that the paired gate started.
         time_steps: time each denoise step too.
         is_verbose: `-v` was given: tell more.
     """
@@ -48,7 +58,19 @@ class Settings:
     max_seconds: float = 10.0
     margin: float = 0.05
     time_steps: bool = False
+    against: str = ""
+    calibrate: bool = False
+    editable: Path | None = None
+    paired_max_seconds: float = 60.0
+    paired_margin: float = 0.01
+    worker_timeout_seconds: float = 1800.0
+    is_paired_worker: bool = False
     is_verbose: bool = False
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether this process or one that it starts times tests in pairs."""
+        return bool(self.against) or self.calibrate or self.is_paired_worker
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -64,8 +86,19 @@ def add_options(parser: pytest.Parser) -> None:
     add("--diffopt-prune", action="store_true", help="remove baselines of the collected test files that no test owns")
     add("--diffopt-allow-ci-update", action="store_true", help="let --diffopt-update and --diffopt-prune write in CI")
     add("--diffopt-report", metavar="DIR", help="write report.json there")
-    add("--diffopt-max-seconds", metavar="S", type=float, help="sampling budget of a latency case (default: 10)")
-    add("--diffopt-margin", metavar="X", type=float, help="slowdown worth failing for, as a fraction (default: 0.05)")
+    add(
+        "--diffopt-max-seconds",
+        metavar="S",
+        type=float,
+        help="sampling budget of a latency case (default: 10, in pairs 60)",
+    )
+    add("--diffopt-margin", metavar="X", type=float, help="slowdown worth failing for (default: 0.05, in pairs 0.01)")
+    add("--diffopt-against", metavar="REF", help="time each latency test in turn with the same test at a git revision")
+    add(
+        "--diffopt-editable", metavar="PATH", help="REF is a revision of the package in this folder, not of the project"
+    )
+    add("--diffopt-worker-timeout", metavar="S", type=float, help="seconds for one answer of a worker (default: 1800)")
+    add("--diffopt-calibrate", action="store_true", help="learn what --diffopt-against can see on this machine")
     add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in calls of their own")
     parser.addini("diffopt_time_steps", "time each step (--diffopt-time-steps)", type="bool", default=False)
     parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
@@ -73,8 +106,9 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("diffopt_baselines", "the folder of baselines (--diffopt-baselines)", default="baselines")
     parser.addini("diffopt_weights", "a folder of saved pipelines (--diffopt-weights)", default="")
     parser.addini("diffopt_report", "where report.json goes (--diffopt-report)", default="")
-    parser.addini("diffopt_max_seconds", "sampling budget of a latency case (--diffopt-max-seconds)", default="10")
-    parser.addini("diffopt_margin", "slowdown worth failing for (--diffopt-margin)", default="0.05")
+    parser.addini("diffopt_max_seconds", "sampling budget of a latency case (--diffopt-max-seconds)", default="")
+    parser.addini("diffopt_margin", "slowdown worth failing for (--diffopt-margin)", default="")
+    parser.addini("diffopt_worker_timeout", "seconds for one answer of a worker (--diffopt-worker-timeout)", default="")
 
 
 def add_gpu_option(parser: pytest.Parser) -> None:
@@ -95,6 +129,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
     prune = bool(config.getoption("--diffopt-prune"))
     _refuse_writes_in_ci(config, environment, update, prune=prune)
     baselines = _text(config, "baselines")
+    defaults = Settings()
     return Settings(
         use_gpu=bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu")),
         scale=_scale(_text(config, "scale")),
@@ -103,8 +138,15 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         update=update,
         prune=prune,
         report_folder=_folder(config, "report"),
-        max_seconds=_positive(config, "max_seconds"),
-        margin=_positive(config, "margin"),
+        max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
+        margin=_positive(config, "margin", default=defaults.margin),
+        against=str(config.getoption("--diffopt-against") or ""),
+        calibrate=bool(config.getoption("--diffopt-calibrate")),
+        editable=_editable(config),
+        paired_max_seconds=_positive(config, "max_seconds", default=defaults.paired_max_seconds),
+        paired_margin=_positive(config, "margin", default=defaults.paired_margin),
+        worker_timeout_seconds=_positive(config, "worker_timeout", default=defaults.worker_timeout_seconds),
+        is_paired_worker=config.pluginmanager.hasplugin(PAIRED_WORKER),
         time_steps=bool(config.getoption("--diffopt-time-steps")) or bool(config.getini("diffopt_time_steps")),
         is_verbose=config.get_verbosity() > 0,
     )
@@ -143,8 +185,18 @@ def _scale(text: str) -> Scale:
         raise pytest.UsageError(msg) from error
 
 
-def _positive(config: pytest.Config, name: str) -> float:
+def _editable(config: pytest.Config) -> Path | None:
+    given = config.getoption("--diffopt-editable")
+    if given and not config.getoption("--diffopt-against"):
+        msg = "--diffopt-editable needs --diffopt-against: it says of which package REF is a revision"
+        raise pytest.UsageError(msg)
+    return (config.invocation_params.dir / given).resolve() if given else None
+
+
+def _positive(config: pytest.Config, name: str, *, default: float) -> float:
     text = _text(config, name)
+    if not text:
+        return default
     try:
         value = float(text)
     except ValueError:

@@ -35,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "diffopt-fixtures")
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to people
         config.pluginmanager.register(session_reports.SessionReports(config), "diffopt-reports")
+    if stash.settings_of(config).against or stash.settings_of(config).calibrate:
+        from pytest_diffopt.paired.items import prepare_session  # noqa: PLC0415
+
+        prepare_session(config, stash.settings_of(config))
     if stash.settings_of(config).prune:
         from pytest_diffopt.pruning import Pruning  # noqa: PLC0415
 
@@ -72,7 +76,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip what needs a GPU where none was asked for, and refuse a run that cannot do what was asked."""
     from pytest_diffopt.collection import check_collected  # noqa: PLC0415
 
-    check_collected(items, stash.settings_of(config), runs=not config.option.collectonly)
+    settings = stash.settings_of(config)
+    check_collected(items, settings, runs=not config.option.collectonly)
+    if settings.against or settings.calibrate:
+        from pytest_diffopt.paired.items import stand_for_latency_tests  # noqa: PLC0415
+
+        stand_for_latency_tests(config, items)
 
 
 @pytest.hookimpl(wrapper=True)

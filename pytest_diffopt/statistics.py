@@ -6,6 +6,10 @@ Sources:
     Ratio of two times: the mean of paired log-ratios with Student's t interval, turned back into a ratio of geometric
     means; Fleming and Wallace, "How not to lie with statistics", CACM 29 (1986), for the geometric mean; Kalibera and
     Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, for intervals of ratios instead of points.
+    A bound that stays valid while values are added: Wang and Ramdas, "Anytime-valid t-tests and confidence sequences
+    for Gaussian means with unknown variance", Sequential Analysis 2025 (arXiv:2310.03722), the normal mixture over the
+    standardised effect with the right Haar measure over the spread. scipy has no confidence sequences; the package
+    `confseq` has, none of them for a spread that is not known, and it must be compiled.
     Pairs beside each other in time cancel what drifts slowly; Bulej et al., "Duet Benchmarking", ICPE 2020.
 """
 
@@ -16,6 +20,9 @@ from dataclasses import dataclass
 
 #: The median absolute deviation of a normal distribution times this is its standard deviation.
 _NORMAL_CONSISTENCY = 1.4826
+#: The variance of the mixture, in squared standard deviations: chosen once, and never by looking at values. A larger
+#: one gives an interval after fewer values, a smaller one a narrower interval after many.
+_MIXTURE_VARIANCE = 0.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,3 +111,82 @@ def pairs_needed(interval: RatioInterval, *, demanded: float) -> int:
         return interval.pairs
     most = 1_000_000
     return most if distance == 0 else min(most, math.ceil(interval.pairs * (spread / distance) ** 2) + 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeanBound:
+    """Between what a mean lies, after so many values; valid at every moment, however often somebody looks.
+
+    Attributes:
+        mean: of the values so far.
+        half_width: the mean's true value is no further away; infinite while there are too few values.
+        confidence: the probability that this holds at all moments together.
+        count: how many values.
+        deviation: the standard deviation of one value.
+    """
+
+    mean: float
+    half_width: float
+    confidence: float
+    count: int
+    deviation: float
+
+    @property
+    def low(self) -> float:
+        """The lower end."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+        return self.mean + self.half_width
+
+
+def anytime_bound(values: Sequence[float], *, confidence: float) -> MeanBound:
+    """Bound the mean of values that come one by one, so that looking after each of them costs nothing.
+
+    It is the t-test confidence sequence of a normal mixture: exact for independent normal values of unknown spread.
+
+    Args:
+        values: at least one.
+        confidence: how sure to be at all moments together, as a fraction.
+    """
+    count, middle = len(values), statistics.fmean(values)
+    squares = math.fsum((value - middle) ** 2 for value in values)
+    deviation = math.sqrt(squares / (count - 1)) if count > 1 else math.inf
+    return MeanBound(
+        mean=middle,
+        half_width=anytime_half_width(deviation, count=count, confidence=confidence),
+        confidence=confidence,
+        count=count,
+        deviation=deviation,
+    )
+
+
+def anytime_half_width(deviation: float, *, count: int, confidence: float) -> float:
+    """Return half the width of the anytime-valid interval for the mean of `count` values with this deviation."""
+    if count < 2:  # noqa: PLR2004 - one value has no spread
+        return math.inf
+    spread = 1 + count * _MIXTURE_VARIANCE
+    ratio = math.exp((math.log(spread) - 2 * math.log(1 - confidence)) / count)
+    if ratio >= spread:
+        return math.inf
+    return deviation * math.sqrt((count - 1) / count * (ratio - 1) / (1 - ratio / spread))
+
+
+def values_needed(bound: MeanBound, *, distance: float) -> int:
+    """Foretell how many values in all would make the interval narrower than a distance; at most a million.
+
+    Args:
+        bound: what the values so far say.
+        distance: from the mean to what the interval must not hold.
+    """
+    most = 1_000_000
+    low, high = 2, most
+    while low < high:
+        middle = (low + high) // 2
+        if anytime_half_width(bound.deviation, count=middle, confidence=bound.confidence) < distance:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -9,35 +9,39 @@ from pytest_diffopt.records import CardProcess, CardReading, CardRecord, Slowdow
 MIN_UNTHROTTLED = 3
 
 
-def why_card_unfit(card: CardRecord | None, *, num_counted: int, num_throttled: int) -> str:
+def why_card_unfit(card: CardRecord | None, *, num_counted: int, num_throttled: int, noun: str = "call") -> str:
     """Return a headline that says why nothing can be told from a measurement; empty where the card was fit.
 
     Args:
         card: what the card said; None where there is none.
         num_counted: calls that count.
         num_throttled: calls that were dropped because the card was throttled.
+        noun: what is counted.
     """
     if card and card.busy_others:
         return f"the card is busy with {', '.join(map(_named, card.busy_others))}: nothing was compared"
     if num_throttled and num_counted < MIN_UNTHROTTLED:
-        total = counted(num_counted + num_throttled, "call")
+        total = counted(num_counted + num_throttled, noun)
         return f"the card was throttled in {num_throttled} of {total}: nothing was compared"
     return ""
 
 
-def card_rows(card: CardRecord | None, *, num_counted: int, num_throttled: int) -> tuple[tuple[str, str], ...]:
+def card_rows(
+    card: CardRecord | None, *, num_counted: int, num_throttled: int, noun: str = "call"
+) -> tuple[tuple[str, str], ...]:
     """Return what a person should know of the card: rows of a name and a text.
 
     Args:
         card: what the card said; None where there is none.
         num_counted: calls that count.
         num_throttled: calls that were dropped because the card was throttled.
+        noun: what is counted.
     """
     if card is None:
         return ()
     rows = [("card", text)] if (text := _state(card.readings)) else []
     if num_throttled:
-        total = counted(num_counted + num_throttled, "call")
+        total = counted(num_counted + num_throttled, noun)
         reasons = ", ".join(_slowdowns(card.readings))
         rows.append(("throttled", f"{num_throttled} of {total} dropped: {reasons}"))
     if card.unreadable:

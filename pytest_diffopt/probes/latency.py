@@ -4,7 +4,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.card import CardMeter
@@ -188,6 +188,15 @@ class Stopwatch:
             tell(f"warming up: {len(durations_ns)} calls, the last took {durations_ns[-1] / _NS_PER_SECOND:.3g} s")
             durations_ns.append(self.time_ns("during warm-up"))
         return durations_ns
+
+    def many(self, repeats: int) -> "Stopwatch":
+        """Return a stopwatch of so many calls in a row: the device is waited for after the last."""
+
+        def calls() -> None:
+            for _ in range(repeats):
+                self.call()
+
+        return replace(self, call=calls)
 
     def time_ns(self, when: str = "after warm-up") -> int:
         """Make the call once; what the device still had to do before is not counted, what it was asked for is."""

@@ -19,10 +19,13 @@ from pytest_diffopt.records.compilation import (
 )
 from pytest_diffopt.records.optimizations import AppliedRecord, OptimizationState
 from pytest_diffopt.records.performance import (
+    CalibrationRecord,
     CountRecord,
     LatencyRecord,
     MemoryRecord,
     ModuleCounts,
+    PairedBlock,
+    PairedRecord,
     PhaseCounts,
     RatioRecord,
 )
@@ -42,6 +45,8 @@ Record = (
     | RepeatabilityRecord
     | LatencyRecord
     | RatioRecord
+    | PairedRecord
+    | CalibrationRecord
     | MemoryRecord
 )
 
@@ -49,6 +54,7 @@ __all__ = [
     "AppliedRecord",
     "BreakKind",
     "CacheAnswer",
+    "CalibrationRecord",
     "CardProcess",
     "CardReading",
     "CardRecord",
@@ -72,6 +78,8 @@ __all__ = [
     "ObservedSync",
     "OptimizationState",
     "OutputDifference",
+    "PairedBlock",
+    "PairedRecord",
     "PhaseCounts",
     "RatioRecord",
     "RecompileRecord",

@@ -54,6 +54,69 @@ class RatioRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PairedBlock:
+    """Base and head timed in turn, base-head-head-base or the other way round; each time is that of several calls.
+
+    Attributes:
+        base_ns: the base's two times.
+        head_ns: the head's two.
+    """
+
+    base_ns: tuple[int, int]
+    head_ns: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedRecord:
+    """The same call of two versions of the code, timed in turn by two processes on one machine.
+
+    Attributes:
+        base: what the code is compared with, as a person names it.
+        head: the code.
+        repeats: how many calls each time of a block holds.
+        blocks: what was timed, in order.
+        throttled_blocks: blocks that do not count because the card was throttled.
+        spent_seconds: how long all blocks took, waiting for the processes and all.
+        num_steps: denoise steps in one call; 0 when it has no denoise loop.
+        card: what the card said meanwhile; None where there is none.
+        lacking: `base` or `head` where that version has no such test; empty where both have it.
+        base_counts: what a call of the base does on the simulated GPU; None where nobody counted.
+        head_counts: what a call of the head does there.
+        why_not_counted: the reason, where counting was tried in vain.
+    """
+
+    subject: Subject
+    base: str
+    head: str
+    repeats: int = 1
+    blocks: tuple[PairedBlock, ...] = ()
+    throttled_blocks: tuple[PairedBlock, ...] = ()
+    spent_seconds: float = 0.0
+    num_steps: int = 0
+    card: CardRecord | None = None
+    lacking: str = ""
+    base_counts: "CountRecord | None" = None
+    head_counts: "CountRecord | None" = None
+    why_not_counted: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationRecord:
+    """The same code against itself.
+
+    Attributes:
+        repeats: how many calls each time of a block holds.
+        pairs: the blocks of each pair of processes; every pair was started anew.
+        spent_seconds: how long all blocks took.
+    """
+
+    subject: Subject
+    repeats: int
+    pairs: tuple[tuple[PairedBlock, ...], ...]
+    spent_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MemoryRecord:
     """The most memory that one warm call held on the device.
 

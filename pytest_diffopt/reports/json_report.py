@@ -11,6 +11,7 @@ from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.ledger import Ledger, to_plain
 from pytest_diffopt.options import Settings
 from pytest_diffopt.records import Device
+from pytest_diffopt.reports.calibration import calibrations
 
 SCHEMA_VERSION = 1
 
@@ -49,6 +50,9 @@ def _document(ledger: Ledger, settings: Settings) -> dict[str, Any]:
             "device": environment.device_name,
             "device_slug": environment.device_slug,
             "versions": dict(environment.versions),
+            "calibration": {
+                entry.nodeid: _finite(dict(entry.verdict.figures)) for entry in calibrations(ledger.entries)
+            },
         },
         "scale": settings.scale,
         "counts": {str(outcome): count for outcome, count in ledger.counts().items()},

@@ -7,6 +7,7 @@ import pytest
 from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.ledger import Ledger, LedgerEntry
+from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_start_lines
 from pytest_diffopt.reports.ladder_table import ladder_lines
 
@@ -20,7 +21,8 @@ def write_summary(terminal: pytest.TerminalReporter, ledger: Ledger, *, is_verbo
     terminal.section("diffopt", sep="=")
     for entry, line in zip(shown, table_lines(shown), strict=True):
         terminal.write_line(line, **{_COLOURS.get(entry.verdict.outcome, _OTHER_COLOUR): True})
-    for line in (*cold_start_lines(ledger.entries), *ladder_lines(ledger.entries)):
+    entries = ledger.entries
+    for line in (*calibration_lines(entries), *cold_start_lines(entries), *ladder_lines(entries)):
         terminal.write_line(line)
     terminal.write_line(total_line(ledger))
 

@@ -5,8 +5,11 @@ import pytest
 import pytest_diffopt
 
 OPTIONS = [
+    "--diffopt-against",
     "--diffopt-allow-ci-update",
     "--diffopt-baselines",
+    "--diffopt-calibrate",
+    "--diffopt-editable",
     "--diffopt-margin",
     "--diffopt-max-seconds",
     "--diffopt-prune",
@@ -15,6 +18,7 @@ OPTIONS = [
     "--diffopt-time-steps",
     "--diffopt-update",
     "--diffopt-weights",
+    "--diffopt-worker-timeout",
     "--gpu",
 ]
 INI_NAMES = [
@@ -26,6 +30,7 @@ INI_NAMES = [
     "diffopt_scale",
     "diffopt_time_steps",
     "diffopt_weights",
+    "diffopt_worker_timeout",
 ]
 MARKERS = ["diffopt", "gpu"]
 FIXTURES = [

@@ -66,3 +66,24 @@ def test_one_baseline_a_test(own_pipeline: pytest.Pytester) -> None:
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["diffopt: test_it.py::test_both owns the baseline * for counts already*"])
+
+
+def test_two_workers_that_update_different_cases_lose_none(project: pytest.Pytester) -> None:
+    """Whatever xdist spreads over workers is written whole, and holds in the next run."""
+    project.makepyfile(
+        test_it="""
+        import time
+        import pytest
+
+        @pytest.mark.parametrize("case", range(8))
+        def test_latency(case, latency_baseline):
+            latency_baseline.check(time.sleep, 0.01)
+        """
+    )
+    options = ("-n2", "--diffopt-margin=1", "--diffopt-max-seconds=0.1")
+    accepting = project.runpytest_subprocess("--diffopt-update=missing", *options, timeout=200)
+    later = project.runpytest_subprocess(*options, timeout=200)
+
+    accepting.assert_outcomes(passed=8)
+    later.assert_outcomes(passed=8)
+    assert len(list((project.path / "baselines").rglob("*.json"))) == 8

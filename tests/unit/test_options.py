@@ -63,6 +63,8 @@ def test_the_command_line_says_everything(settings_of: Configure, pytester: pyte
         report_folder=pytester.path / "out",
         max_seconds=2.5,
         margin=0.1,
+        paired_max_seconds=2.5,
+        paired_margin=0.1,
     )
 
 
@@ -87,6 +89,8 @@ def test_the_ini_file_says_what_may_hold_for_every_run(settings_of: Configure, p
         report_folder=pytester.path / "out",
         max_seconds=2.5,
         margin=0.1,
+        paired_max_seconds=2.5,
+        paired_margin=0.1,
     )
 
 
@@ -157,3 +161,19 @@ def test_a_gpu_option_of_somebody_elses_is_used(settings_of: Configure, pytester
     )
 
     assert settings_of("--gpu").use_gpu
+
+
+def test_what_the_paired_gate_is_asked_for(settings_of: Configure, pytester: pytest.Pytester) -> None:
+    """A revision, the folder of its package from where pytest was started, and how long to wait for an answer."""
+    settings = settings_of(
+        "--diffopt-against=main",
+        "--diffopt-editable=engine",
+        ini="diffopt_worker_timeout = 30\ndiffopt_time_steps = true",
+    )
+
+    assert (settings.against, settings.editable) == ("main", pytester.path / "engine")
+    assert (settings.worker_timeout_seconds, settings.time_steps) == (30.0, True)
+    assert (settings.paired_max_seconds, settings.paired_margin) == (60.0, 0.01)
+    assert settings.is_paired
+    assert not settings_of().is_paired
+    assert settings_of("--diffopt-calibrate").is_paired

@@ -71,7 +71,7 @@ def test_a_card_is_read() -> None:
     ],
 )
 def test_a_throttled_card_is_told_from_an_idle_one(
-    bits: int, clock_mhz: int, slowdowns: tuple[Slowdown, ...], is_throttled: bool
+    bits: int, clock_mhz: int, slowdowns: tuple[Slowdown, ...], *, is_throttled: bool
 ) -> None:
     """A low clock alone says nothing; a reason for it does."""
     reading = meter(nvmlDeviceGetCurrentClocksEventReasons=bits, nvmlDeviceGetClockInfo=clock_mhz).read()
@@ -90,7 +90,7 @@ def test_a_throttled_card_is_told_from_an_idle_one(
     ],
     ids=["computes", "idle", "nobody computes", "nobody knows"],
 )
-def test_others_on_the_card_are_named(use: Any, utilization_percent: int | None, is_busy: bool) -> None:
+def test_others_on_the_card_are_named(use: Any, utilization_percent: int | None, *, is_busy: bool) -> None:
     """A process that holds memory and does nothing is idle; one of which nothing is known may disturb."""
     processes = [SimpleNamespace(pid=OWN, usedGpuMemory=1), SimpleNamespace(pid=OTHER, usedGpuMemory=2**30)]
     (other,) = meter(nvmlDeviceGetComputeRunningProcesses=processes, nvmlDeviceGetProcessUtilization=use).read().others

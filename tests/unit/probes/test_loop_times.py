@@ -1,6 +1,6 @@
 """The denoise loop and its steps are timed in calls of their own, the device waited for at the loop's ends alone."""
 
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from pytest_diffopt.probes.timed_device import TimedDevice
 class Bar:
     """A progress bar that does nothing."""
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -1,0 +1,124 @@
+"""Timing rules, each given the same samples: does it call head slower than base?
+
+Every session is drawn from one real pair of processes, in runs of blocks that followed each other. What a rule compares
+with a stored figure gets that figure from a base that was timed by another pair, as in another session.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.false_alarms.measuring import Pair
+from pytest_diffopt.guards.paired import FALSE_ALARMS
+from pytest_diffopt.resampling import sequential_shares
+
+_RUN = 8
+_STORED_SAMPLES = 30
+_STORED_SESSIONS = 3
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """The times of one call in one session, in nanoseconds.
+
+    Attributes:
+        base: of the base, timed in turn with head.
+        head: of the head.
+        stored: of the base, in each of some earlier sessions.
+    """
+
+    base: Array
+    head: Array
+    stored: tuple[Array, ...]
+
+
+Rule = Callable[[Session], bool]
+
+
+def stored_gate(session: Session) -> bool:
+    """Our stored gate: median against the median of sessions' medians, past 5 % and 1 ms."""
+    accepted = float(np.median([np.median(one[:_STORED_SAMPLES]) for one in session.stored]))
+    return float(np.median(session.head[:_STORED_SAMPLES])) > accepted + max(0.05 * accepted, 1e6)
+
+
+def pytest_benchmark(threshold: float) -> Rule:
+    """pytest-benchmark's `--benchmark-compare-fail=median:N%`: one stored median."""
+
+    def is_slower(session: Session) -> bool:
+        return float(np.median(session.head)) > float(np.median(session.stored[0])) * (1 + threshold)
+
+    return is_slower
+
+
+def asv(session: Session) -> bool:
+    """asv's rule: Mann-Whitney p < 0.002 and a factor of 1.1, on samples taken in turn."""  # noqa: D403 - as above
+    differs = stats.mannwhitneyu(session.base, session.head).pvalue < 0.002  # noqa: PLR2004 - asv's own figure
+    return bool(differs and np.median(session.head) > 1.1 * np.median(session.base))
+
+
+def t_test(session: Session) -> bool:
+    """A plain Welch t-test at 5 %, on samples taken in turn."""
+    return bool(stats.ttest_ind(session.head, session.base, equal_var=False, alternative="greater").pvalue < 0.05)  # noqa: PLR2004 - the usual figure
+
+
+def sessions_of(
+    pairs: Sequence[Pair], bases: Sequence[Pair], *, seconds: float, number: int, seed: int
+) -> list[Session]:
+    """Draw sessions of so many seconds.
+
+    Args:
+        pairs: of one slowdown.
+        bases: pairs whose base may have been stored.
+        seconds: the length of a session.
+        number: how many.
+        seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(number):
+        pair = pairs[int(generator.integers(len(pairs)))]
+        others = [one for one in bases if one is not pair] or list(bases)
+        blocks = _drawn(generator, pair, seconds)
+        stored = tuple(
+            _times(_drawn(generator, others[int(generator.integers(len(others)))], seconds), head=False)
+            for _ in range(_STORED_SESSIONS)
+        )
+        drawn.append(Session(base=_times(blocks, head=False), head=_times(blocks, head=True), stored=stored))
+    return drawn
+
+
+def paired_gate_share(pairs: Sequence[Pair], *, seconds: float, margin: float, number: int) -> float:
+    """Return how often our paired gate calls head slower; it looks after every block."""
+    count = min(round(seconds * len(pair.blocks) / pair.seconds) for pair in pairs)
+    return sequential_shares(
+        [pair.logs for pair in pairs],
+        shift=0.0,
+        limit=math.log1p(margin),
+        count=count,
+        confidence=1 - FALSE_ALARMS,
+        sessions=number,
+    ).above
+
+
+def share(rule: Rule, sessions: Sequence[Session]) -> float:
+    """Return how often a rule calls head slower."""
+    return sum(map(rule, sessions)) / len(sessions)
+
+
+def _drawn(generator: np.random.Generator, pair: Pair, seconds: float) -> Array:
+    """Return the times of blocks that were drawn in runs: block, base or head, first or second; one call each."""
+    times = np.array([(block.base_ns, block.head_ns) for block in pair.blocks], dtype=float) / pair.repeats
+    count = round(seconds * len(pair.blocks) / pair.seconds)
+    starts = generator.integers(len(times), size=-(-count // _RUN))
+    places = (starts[:, None] + np.arange(_RUN)).ravel()[:count] % len(times)
+    drawn: Array = times[places]
+    return drawn
+
+
+def _times(blocks: Array, *, head: bool) -> Array:
+    times: Array = blocks[:, int(head), :].ravel()
+    return times

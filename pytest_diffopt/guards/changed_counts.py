@@ -1,0 +1,53 @@
+"""What changed of everything that can be counted of a call: the likely cause of another time."""
+
+from pytest_diffopt.guards.explain import counted, size
+from pytest_diffopt.records import CountRecord, PhaseCounts
+
+
+def changed_count_rows(base: CountRecord, head: CountRecord) -> tuple[tuple[str, str], ...]:
+    """Return a row for each count that is not what it was: `operations in step 1-29` and `1204 -> 1390`.
+
+    Args:
+        base: what a call did.
+        head: what it does.
+    """
+    then = {phase.phase: phase for phase in base.phases}
+    now = {phase.phase: phase for phase in head.phases}
+    rows = [
+        (f"{name} {_where(phase)}", f"{_shown(name, before)} -> {_shown(name, after)}")
+        for phase in now
+        if phase in then
+        for name, before, after in _differences(then[phase], now[phase])
+    ]
+    if then.keys() != now.keys():
+        rows.append(("phases", f"{', '.join(then)} -> {', '.join(now)}"))
+    return (*rows, *_attention_rows(base, head))
+
+
+def _differences(then: PhaseCounts, now: PhaseCounts) -> list[tuple[str, int, int]]:
+    figures = (
+        ("operations", then.operations, now.operations),
+        ("FLOPs", then.flops, now.flops),
+        ("bytes to the GPU", then.bytes_to_device, now.bytes_to_device),
+        ("bytes to the host", then.bytes_to_host, now.bytes_to_host),
+        ("bytes allocated", then.allocated_bytes, now.allocated_bytes),
+        ("peak memory", then.peak_memory_bytes, now.peak_memory_bytes),
+    )
+    return [(name, before, after) for name, before, after in figures if before != after]
+
+
+def _attention_rows(base: CountRecord, head: CountRecord) -> tuple[tuple[str, str], ...]:
+    kernels = sorted(base.attention.keys() | head.attention.keys())
+    return tuple(
+        (f"attention {kernel}", f"{counted(before, 'time')} -> {counted(after, 'time')}")
+        for kernel in kernels
+        if (before := base.attention.get(kernel, 0)) != (after := head.attention.get(kernel, 0))
+    )
+
+
+def _where(phase: str) -> str:
+    return f"in {phase}" if phase.startswith("step") else phase
+
+
+def _shown(name: str, figure: int) -> str:
+    return size(figure) if "bytes" in name or "memory" in name else f"{figure:,}".replace(",", " ")

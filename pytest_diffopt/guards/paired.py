@@ -1,0 +1,224 @@
+"""Head may not be slower than base, both timed in turn by two processes on one machine."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_diffopt.guards.card import card_rows, why_card_unfit
+from pytest_diffopt.guards.changed_counts import changed_count_rows
+from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Concern, Environment, PairedBlock, PairedRecord
+from pytest_diffopt.statistics import MeanBound, anytime_bound, median, values_needed
+
+#: The probability that any test of a session is called slower though none is slower than the margin.
+FALSE_ALARMS = 0.001
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedRule:
+    """What a difference between base and head must be to count.
+
+    Attributes:
+        margin: the slowdown that is allowed, as a fraction.
+        confidence: how sure to be of one test, at all moments together.
+    """
+
+    margin: float
+    confidence: float
+
+    @classmethod
+    def for_case(cls, *, margin: float, num_cases: int, num_regressed: int) -> "PairedRule":
+        """Return the rule for the next test of a session, by Holm's method in the order of the tests.
+
+        Holm lets each rejection raise the level of the next. Taken in the order of the tests instead of that of their
+        p-values it rejects no more, and errs no more often: before the first false alarm all rejections were right, so
+        at least as many tests as it divides by could still raise one.
+
+        Args:
+            margin: the slowdown that is allowed, as a fraction.
+            num_cases: how many tests this session compares.
+            num_regressed: how many of them it has called slower so far.
+        """
+        return cls(margin=margin, confidence=1 - FALSE_ALARMS / max(1, num_cases - num_regressed))
+
+    def bound(self, blocks: Sequence[PairedBlock]) -> MeanBound:
+        """Bound the logarithm of how many times as long head takes as base."""
+        return anytime_bound([log_ratio(block) for block in blocks], confidence=self.confidence)
+
+    def outcome(self, bound: MeanBound) -> Outcome:
+        """Say what a bound proves: slower than the margin, not slower, faster, or nothing yet."""
+        limit = math.log1p(self.margin)
+        if bound.low > limit:
+            return Outcome.REGRESSED
+        if bound.high < -limit:
+            return Outcome.IMPROVED
+        return Outcome.PASSED if bound.high < limit else Outcome.INCONCLUSIVE
+
+    def is_decided(self, blocks: Sequence[PairedBlock]) -> bool:
+        """Tell whether more blocks would change nothing."""
+        return bool(blocks) and self.outcome(self.bound(blocks)) is not Outcome.INCONCLUSIVE
+
+
+def log_ratio(block: PairedBlock) -> float:
+    """Return the logarithm of head's time over base's; what drifts steadily within the block cancels."""
+    return (math.log(block.head_ns[0] / block.base_ns[0]) + math.log(block.head_ns[1] / block.base_ns[1])) / 2
+
+
+def judge_paired(record: PairedRecord, rule: PairedRule, *, environment: Environment) -> Verdict:
+    """Say whether head is slower than base, as soon as the whole interval is on one side of the margin.
+
+    Args:
+        record: what was timed.
+        rule: what counts.
+        environment: the machine and versions of head.
+    """
+    if record.lacking:
+        return _lacking(record)
+    if unfit := _why_unfit(record):
+        return _undecided(record, environment, headline=unfit, remedy="run it again on a card that nobody else uses")
+    if not record.blocks:
+        headline = "no block was timed within the budget: nothing was compared"
+        return _undecided(record, environment, headline=headline, remedy=_more_seconds(record, rule, None))
+    bound = rule.bound(record.blocks)
+    outcome = rule.outcome(bound)
+    return Verdict(
+        concern=Concern.LATENCY,
+        outcome=outcome,
+        subject=record.subject,
+        summary=f"{_figure(record)} ({_interval(bound)} against {record.base})",
+        explanation=() if outcome is Outcome.PASSED else _explanation(outcome, bound, record, rule, environment),
+        figures={
+            "relative_change": math.expm1(bound.mean),
+            "relative_change_low": math.expm1(bound.low),
+            "relative_change_high": math.expm1(bound.high),
+            "margin": rule.margin,
+            "confidence": rule.confidence,
+            "blocks": bound.count,
+        },
+    )
+
+
+def _why_unfit(record: PairedRecord) -> str:
+    return why_card_unfit(
+        record.card, num_counted=len(record.blocks), num_throttled=len(record.throttled_blocks), noun="block"
+    )
+
+
+def _lacking(record: PairedRecord) -> Verdict:
+    version = record.base if record.lacking == "base" else record.head
+    return Verdict(
+        concern=Concern.LATENCY,
+        outcome=Outcome.INCOMPARABLE,
+        subject=record.subject,
+        summary=f"{version} has no such test",
+        explanation=explain(
+            f"{version} has no such test: nothing was compared",
+            remedy="a new test is compared from the next change on",
+        ),
+    )
+
+
+def _undecided(record: PairedRecord, environment: Environment, *, headline: str, remedy: str) -> Verdict:
+    return Verdict(
+        concern=Concern.LATENCY,
+        outcome=Outcome.INCONCLUSIVE,
+        subject=record.subject,
+        summary=headline,
+        explanation=explain(
+            headline, facts=in_columns(_card_rows(record)), seen=_seen(record, environment), remedy=remedy
+        ),
+    )
+
+
+def _explanation(
+    outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule, environment: Environment
+) -> tuple[str, ...]:
+    facts = (
+        ("change", f"{_interval(bound)} at {100 * rule.confidence:.6g} % confidence, {_blocks(record)}"),
+        ("head", f"{time(_call_ns(record, head=True))} a call, {record.head}"),
+        ("base", f"{time(_call_ns(record, head=False))} a call, {record.base}"),
+        *_card_rows(record),
+    )
+    return explain(
+        _headline(outcome, bound, record, rule),
+        facts=(*in_columns(facts), *_cause(outcome, record)),
+        seen=_seen(record, environment),
+        remedy=_remedy(outcome, bound, record, rule),
+    )
+
+
+def _headline(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:
+    allowed = f"(up to {percent(rule.margin)} allowed)"
+    match outcome:
+        case Outcome.REGRESSED:
+            return f"the call became {percent(math.expm1(bound.mean))} slower than at {record.base} {allowed}"
+        case Outcome.IMPROVED:
+            return f"the call became {percent(-math.expm1(bound.mean))} faster than at {record.base} {allowed}"
+        case _:
+            return f"too noisy to say against {record.base}: {_interval(bound)} {allowed}"
+
+
+def _cause(outcome: Outcome, record: PairedRecord) -> tuple[str, ...]:
+    """Say what changed of what can be counted, where that was tried."""
+    if outcome not in {Outcome.REGRESSED, Outcome.IMPROVED}:
+        return ()
+    if record.base_counts is None or record.head_counts is None:
+        return (f"not counted: {record.why_not_counted}",) if record.why_not_counted else ()
+    rows = changed_count_rows(record.base_counts, record.head_counts)
+    if not rows:
+        return ("nothing that is counted changed: the same operations take another time, or the time goes elsewhere",)
+    return ("what changed, counted on the simulated GPU:", *("  " + line for line in in_columns(rows)))
+
+
+def _remedy(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:
+    match outcome:
+        case Outcome.REGRESSED:
+            return "if this is wanted: allow it with --diffopt-margin, or merge it and compare from there"
+        case Outcome.IMPROVED:
+            return ""
+        case _:
+            return _more_seconds(record, rule, bound)
+
+
+def _more_seconds(record: PairedRecord, rule: PairedRule, bound: MeanBound | None) -> str:
+    if bound is None or not math.isfinite(bound.deviation):
+        return "give it more time: --diffopt-max-seconds"
+    distance = abs(bound.mean - math.log1p(rule.margin))
+    needed = values_needed(bound, distance=distance) if distance else math.inf
+    seconds = record.spent_seconds / len(record.blocks) * needed
+    if needed >= 1_000_000:  # noqa: PLR2004 - where the forecast ends
+        return "it lies at the margin itself: more time will hardly decide it, another --diffopt-margin may"
+    return f"give it more time: about {seconds:.0f} s would decide it, --diffopt-max-seconds {math.ceil(seconds * 1.2)}"
+
+
+def _interval(bound: MeanBound) -> str:
+    if not math.isfinite(bound.half_width):
+        return f"{change(math.expm1(bound.mean))}, too few blocks to bound it"
+    low, high = change(math.expm1(bound.low)), change(math.expm1(bound.high))
+    return f"{change(math.expm1(bound.mean))}, between {low} and {high}"
+
+
+def _blocks(record: PairedRecord) -> str:
+    each = f" of {counted(4 * record.repeats, 'call')}" if record.blocks else ""
+    return f"{counted(len(record.blocks), 'block')}{each}"
+
+
+def _call_ns(record: PairedRecord, *, head: bool) -> float:
+    times = [one for block in record.blocks for one in (block.head_ns if head else block.base_ns)]
+    return median(times) / record.repeats
+
+
+def _figure(record: PairedRecord) -> str:
+    call_ns = _call_ns(record, head=True)
+    return f"{time(call_ns)}, {1e9 * record.num_steps / call_ns:.1f} steps/s" if record.num_steps else time(call_ns)
+
+
+def _seen(record: PairedRecord, environment: Environment) -> str:
+    return f"on {environment.device_name}, both timed in turn by two processes, {record.subject}"
+
+
+def _card_rows(record: PairedRecord) -> tuple[tuple[str, str], ...]:
+    return card_rows(
+        record.card, num_counted=len(record.blocks), num_throttled=len(record.throttled_blocks), noun="block"
+    )

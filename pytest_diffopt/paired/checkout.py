@@ -1,0 +1,189 @@
+"""Two versions of the code beside each other: the working tree as it is, and a revision in a temporary work tree."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_diffopt.errors import ProbeError, did_you_mean
+
+_TEMPORARY_PREFIX = "diffopt-base-"
+_SHORT_REVISION = 9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One version of the code, and how a process comes to import it.
+
+    Attributes:
+        label: as a person names it: `HEAD~1 (1a2b3c4d5)`.
+        tree: the root of its files.
+        folder: where its pytest runs.
+        import_paths: what stands first on its path.
+    """
+
+    label: str
+    tree: Path
+    folder: Path
+    import_paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """A commit.
+
+    Attributes:
+        repository: the root of the repository that has it.
+        name: as the user wrote it.
+        commit: its full hash.
+    """
+
+    repository: Path
+    name: str
+    commit: str
+
+    @property
+    def label(self) -> str:
+        """Read as `origin/main (1a2b3c4d5)`."""
+        return f"{self.name} ({self.commit[:_SHORT_REVISION]})"
+
+
+def find_revision(folder: Path, name: str) -> Revision:
+    """Find a revision in the repository that a folder is part of.
+
+    Raises:
+        ProbeError: git is missing, the folder is in no repository, or that has no such revision.
+    """
+    if not folder.is_dir():
+        msg = f"--diffopt-editable must name a folder, got: {folder}"
+        raise ProbeError(msg)
+    repository = Path(_git(folder, "rev-parse", "--show-toplevel", why="--diffopt-against needs a git repository"))
+    try:
+        commit = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except ProbeError:
+        known = _git(repository, "for-each-ref", "--format=%(refname:short)").splitlines()
+        msg = f"--diffopt-against names no revision of {repository}: {name!r}{did_you_mean(name, known)}"
+        raise ProbeError(msg) from None
+    return Revision(repository=repository, name=name, commit=commit)
+
+
+@contextmanager
+def both_sides(revision: Revision, *, root: Path, is_project: bool) -> Iterator[tuple[Side, Side]]:
+    """Put base beside head for as long as the block runs.
+
+    Head is the working tree as it is, with what nobody committed. Base is the revision in a temporary work tree.
+
+    Args:
+        revision: what base is.
+        root: pytest's root folder.
+        is_project: the revision is one of the project that has the tests, so base runs its own tests; else both run the
+            tests of `root`, with two versions of another package.
+
+    Yields:
+        Base and head.
+    """
+    head_tree = revision.repository
+    with work_tree(revision) as base_tree:
+        head_paths = _import_paths(head_tree)
+        base_paths = tuple(base_tree / path.relative_to(head_tree) for path in head_paths)
+        base_folder = base_tree / root.relative_to(head_tree) if is_project else root
+        base = Side(label=revision.label, tree=base_tree, folder=base_folder, import_paths=base_paths)
+        yield base, Side(label=_head_label(head_tree), tree=head_tree, folder=root, import_paths=head_paths)
+
+
+@contextmanager
+def same_code_twice(root: Path) -> Iterator[tuple[Side, Side]]:
+    """Put the code of a folder beside itself.
+
+    Yields:
+        Two sides that differ in nothing but their names.
+    """
+    names = ("one process", "another process of the same code")
+    one, other = (Side(label=name, tree=root, folder=root, import_paths=_import_paths(root)) for name in names)
+    yield one, other
+
+
+@contextmanager
+def work_tree(revision: Revision) -> Iterator[Path]:
+    """Check a revision out into a temporary folder, and take that away at the end.
+
+    Raises:
+        ProbeError: git cannot check it out.
+    """
+    remove_abandoned(revision.repository)
+    # The name says whose it is: one that a killed process left behind is found by the next.
+    folder = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-")).resolve()
+    try:
+        _git(revision.repository, "worktree", "add", "--detach", "--force", str(folder), revision.commit)
+        yield folder
+    finally:
+        _remove(revision.repository, folder)
+
+
+def remove_abandoned(repository: Path) -> None:
+    """Take away the work trees of processes that are gone."""
+    lines = _git(repository, "worktree", "list", "--porcelain").splitlines()
+    for folder in (Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")):
+        owner = folder.name.removeprefix(_TEMPORARY_PREFIX).partition("-")[0]
+        if folder.name.startswith(_TEMPORARY_PREFIX) and owner.isdigit() and not _is_alive(int(owner)):
+            _remove(repository, folder)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove(repository: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _git(repository, "worktree", "prune")
+
+
+def _import_paths(tree: Path) -> tuple[Path, ...]:
+    """Return what of this import path is in a tree: the package under test, installed in place or found there.
+
+    Its `src`, or else its root, belongs to it where no path says so too: an installation may map names.
+    """
+    environment = Path(sysconfig.get_paths()["purelib"])
+    found = [Path(entry).resolve() for entry in sys.path if entry]
+    inside = [path for path in found if path.is_relative_to(tree) and not _is_installed(path, environment)]
+    source = tree / "src"
+    return tuple(dict.fromkeys([*inside, source if source.is_dir() else tree]))
+
+
+def _is_installed(path: Path, environment: Path) -> bool:
+    """Tell whether a path belongs to an environment that only lies inside of the tree, as `.venv` does."""
+    return path.is_relative_to(environment) or path.is_relative_to(Path(sys.prefix))
+
+
+def _head_label(tree: Path) -> str:
+    commit = _git(tree, "rev-parse", "HEAD")[:_SHORT_REVISION]
+    changed = len(_git(tree, "status", "--porcelain").splitlines())
+    dirty = f" with {changed} uncommitted changes" if changed > 1 else " with an uncommitted change" if changed else ""
+    return f"the working tree ({commit}{dirty})"
+
+
+def _git(folder: Path, *arguments: str, why: str = "") -> str:
+    command: Sequence[str] = ("git", "-C", str(folder), *arguments)
+    # git itself sets these for its hooks; they would name another repository than the folder.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)  # noqa: S603
+    except FileNotFoundError as error:
+        msg = "--diffopt-against needs git, which is not on the path"
+        raise ProbeError(msg) from error
+    except subprocess.CalledProcessError as error:
+        msg = f"{why or 'git failed'}: {' '.join(command)}: {error.stderr.strip() or error.returncode}"
+        raise ProbeError(msg) from error
+    return done.stdout.strip()

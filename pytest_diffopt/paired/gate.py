@@ -1,0 +1,106 @@
+"""What the `latency_baseline` fixture is in a worker: it warms the call up, and times it for the controller."""
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_diffopt.active_test import active_test
+from pytest_diffopt.environment import capture_environment
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.options import Settings
+from pytest_diffopt.paired.messages import Counted, Ready
+from pytest_diffopt.paired.worker import Controller, modules_of_trees
+from pytest_diffopt.records import Subject
+
+_NS_PER_SECOND = 1_000_000_000
+#: The share of the sampling budget that warm-up may use beside it.
+_WARMUP_SHARE = 0.25
+#: From so many calls in a row on, one more before them costs little and brings the caches back.
+_REFRESH_FROM = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedGate:
+    """Times a call for the controller.
+
+    Attributes:
+        controller: who asks.
+        settings: what the user asked for.
+    """
+
+    controller: Controller
+    settings: Settings
+
+    def check(self, target: Any, /, *args: Any, margin: float | None = None, reason: str = "", **inputs: Any) -> None:
+        """Warm the call up, and time it for as long as the controller wants.
+
+        Args:
+            target: a pipeline, module or function.
+            *args: with `inputs`, the call.
+            margin: of the stored gate; the paired one has its own.
+            reason: of the stored gate.
+            **inputs: keywords of the call.
+        """
+        del margin, reason
+        from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
+        from pytest_diffopt.probes.card import card_uuid  # noqa: PLC0415 - as above
+        from pytest_diffopt.probes.latency import Stopwatch  # noqa: PLC0415 - as above
+        from pytest_diffopt.probes.timed_device import timed_device  # noqa: PLC0415 - as above
+
+        subject = active_test().pipelines.life_of(target, recipe=active_test().recipe_text).subject
+        device = timed_device(subject.device)
+        call = repeatable_call(target, args, inputs)
+        num_steps = _steps_of_first_call(target, call)
+        stopwatch = Stopwatch(call=call, synchronize=device.synchronize, subject=subject, clock=time.perf_counter_ns)
+        warmup_ns = stopwatch.warm_up(self.settings.paired_max_seconds * _WARMUP_SHARE * _NS_PER_SECOND)
+        own, foreign = modules_of_trees()
+        ready = Ready(
+            subject=subject,
+            environment=capture_environment(subject.device),
+            warmup_ns=tuple(warmup_ns),
+            num_steps=num_steps,
+            card_uuid="" if device.meter is None else card_uuid(device.torch_device),
+            own_modules=own,
+            foreign_modules=foreign,
+        )
+        # What was made so far lives on: the collector need not look at it in the middle of a timed call.
+        gc.collect()
+        gc.freeze()
+        try:
+            self.controller.serve(
+                ready,
+                time_calls=lambda repeats: _time(stopwatch.many(repeats), call, repeats),
+                count=lambda: _counted(target, args, inputs, subject),
+            )
+        finally:
+            gc.unfreeze()
+
+
+def _time(stopwatch: Any, call: Callable[[], object], repeats: int) -> int:
+    if repeats >= _REFRESH_FROM:
+        call()
+    duration: int = stopwatch.time_ns()
+    return duration
+
+
+def _steps_of_first_call(target: Any, call: Callable[[], object]) -> int:
+    from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop  # noqa: PLC0415 - for torch
+
+    if not has_denoise_loop(target):
+        call()
+        return 0
+    with watch_denoise_loop(target) as loop:
+        call()
+    return loop.num_steps
+
+
+def _counted(target: Any, args: tuple[Any, ...], inputs: dict[str, Any], subject: Subject) -> Counted:
+    """Count what the call does; that it cannot be counted is an answer too, and never the end of the worker."""
+    from pytest_diffopt.probes.counts import count_call  # noqa: PLC0415 - imports torch
+
+    try:
+        return Counted(record=count_call(target, args, inputs, subject))
+    except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        return Counted(record=None, why_not=(str(error).splitlines() or [type(error).__name__])[0])

@@ -1,0 +1,18 @@
+"""What the paired gate can see on this machine, one line a calibrated case."""
+
+from collections.abc import Iterable, Iterator
+
+from pytest_diffopt.ledger import LedgerEntry
+
+_FIGURE = "false_alarm_rate"
+
+
+def calibrations(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+    """Return the entries that are calibrations."""
+    return [entry for entry in entries if _FIGURE in entry.verdict.figures]
+
+
+def calibration_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:
+    """Yield one line for each calibrated case."""
+    for entry in calibrations(entries):
+        yield f"{entry.nodeid}: {entry.verdict.summary}"

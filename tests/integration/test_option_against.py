@@ -1,0 +1,190 @@
+"""`--diffopt-against`: base and head in turn, in two processes, each with its own code."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.paired.repositories import commit, git
+
+# What is timed sleeps: it takes as long on every machine, and the margin is far from what scheduling adds.
+PRODUCT = """
+import os
+import time
+
+def call(seconds):
+    time.sleep(seconds)
+
+def changed():
+    call({changed_seconds})
+
+def unchanged():
+    call(0.02)
+
+def dying():
+    {dying}
+"""
+TESTS = """
+import product
+
+def test_changed(latency_baseline):
+    latency_baseline.check(product.changed)
+
+def test_unchanged(latency_baseline):
+    latency_baseline.check(product.unchanged)
+
+def test_dying(latency_baseline):
+    latency_baseline.check(product.dying)
+
+def test_without_a_time():
+    raise AssertionError("not of this run")
+"""
+NEW_TEST = """
+def test_new(latency_baseline):
+    latency_baseline.check(product.unchanged)
+"""
+OPTIONS = ("--diffopt-margin=0.5", "--diffopt-max-seconds=30", "--tb=short")
+
+
+@pytest.fixture
+def repository(project: pytest.Pytester) -> pytest.Pytester:
+    """A project in git whose head is slower in one place, dies in another, and has one test more."""
+    base = PRODUCT.format(changed_seconds=0.02, dying="time.sleep(0.02)")
+    commit(project.path, {"product.py": base, "test_it.py": TESTS})
+    head = PRODUCT.format(changed_seconds=0.06, dying="os.write(2, b'the driver crashed'); os._exit(7)")
+    commit(project.path, {"product.py": head, "test_it.py": TESTS + NEW_TEST})
+    return project
+
+
+def left_over(project: pytest.Pytester) -> int:
+    """Count the work trees besides the project's own."""
+    return len(git(project.path, "worktree", "list").splitlines()) - 1
+
+
+def test_a_planted_slowdown_is_red_and_the_same_code_green(repository: pytest.Pytester) -> None:
+    """Red says by how much and against what; a worker that dies and a test that base lacks end no other comparison."""
+    result = repository.runpytest_inprocess("--diffopt-against=HEAD~1", "-v", *OPTIONS)
+
+    result.assert_outcomes(passed=1, failed=2, skipped=1, deselected=1)
+    result.stdout.fnmatch_lines(["test_it.py::test_unchanged PASSED*"])
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the call became 1*.* % slower than at HEAD~1 (?????????) (up to 50.0 % allowed)",
+            "  change  +*, between +* and +* at 99.9* % confidence, * blocks of 4 calls",
+            "  head    6*.* ms a call, the working tree (?????????)",
+            "  base    2*.* ms a call, HEAD~1 (?????????)",
+            "  nothing that is counted changed: *",
+            "seen on *, both timed in turn by two processes, pipeline changed (weights: the user's own)",
+            "if this is wanted: allow it with --diffopt-margin, or merge it and compare from there",
+        ],
+        consecutive=True,
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the head worker, the working tree (?????????), ended while building what "
+            "test_it.py::test_dying times (exit status 7)",
+            "  its last output:",
+            "*the driver crashed*",
+        ]
+    )
+    result.stdout.fnmatch_lines(["*incomparable  latency  *HEAD~1 (?????????) has no such test"])
+    assert left_over(repository) == 0
+
+
+def test_the_same_commit_against_itself_is_green_with_what_nobody_committed(repository: pytest.Pytester) -> None:
+    """The working tree is compared as it is, a test's own package can be another repository, and both are said."""
+    other = repository.mkdir("other")
+    commit(other, {"engine.py": "SECONDS = 0.02\n"})
+    (other / "engine.py").write_text("SECONDS = 0.06\n")
+    repository.makepyfile(
+        test_it="""
+import time
+import engine
+
+def test_engine(latency_baseline):
+    latency_baseline.check(time.sleep, engine.SECONDS)
+"""
+    )
+    repository.syspathinsert(other)
+    result = repository.runpytest_inprocess("--diffopt-against=HEAD", "--diffopt-editable=other", *OPTIONS)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  head    6*.* ms a call, the working tree (????????? with an uncommitted change)"])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--diffopt-against=maim"], "*--diffopt-against names no revision of *: 'maim' (did you mean 'main'?)*"),
+        (
+            ["--diffopt-against=HEAD", "--diffopt-update=all"],
+            "*--diffopt-against and --diffopt-update do not go together: it writes no baseline*",
+        ),
+        (["--diffopt-against=HEAD", "-n2"], "*--diffopt-against and -n do not go together: tests that run beside*"),
+        (["--diffopt-editable=."], "*--diffopt-editable needs --diffopt-against*"),
+    ],
+    ids=["no such revision", "update", "xdist", "editable alone"],
+)
+def test_what_cannot_be_compared_is_refused_at_once(repository: pytest.Pytester, options: list[str], told: str) -> None:
+    """A usage error, before anything is built."""
+    result = repository.runpytest_inprocess(*options)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([told])
+
+
+def test_a_project_without_git_is_refused(project: pytest.Pytester) -> None:
+    """With git's own words."""
+    result = project.runpytest_inprocess("--diffopt-against=HEAD")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--diffopt-against needs a git repository*"])
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_process_and_no_work_tree(
+    repository: pytest.Pytester, ending: signal.Signals
+) -> None:
+    """Whether Ctrl-C or a runner's end of time: both workers and the work tree go."""
+    pids = repository.path / "pids"
+    repository.makepyfile(
+        test_it=f"""
+import os, time
+from pathlib import Path
+
+def call():
+    time.sleep(0.02)
+
+def test_long(latency_baseline):
+    with Path({str(pids)!r}).open("a") as file:
+        print(os.getpid(), file=file)
+    latency_baseline.check(call)
+"""
+    )
+    commit(repository.path, {}, "a long test")
+    command = [sys.executable, "-m", "pytest", "--diffopt-against=HEAD", "--diffopt-max-seconds=600", "-q"]
+    command.append("--diffopt-margin=0.00001")
+    run = subprocess.Popen(command, cwd=repository.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    workers = _wait_for_two(pids, run)
+    run.send_signal(ending)
+
+    assert run.wait(timeout=120) == pytest.ExitCode.INTERRUPTED
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert left_over(repository) == 0
+
+
+def _wait_for_two(pids: Path, run: subprocess.Popen[bytes]) -> list[int]:
+    """Wait until both workers have written their numbers."""
+    for _ in range(1200):
+        written = [int(line) for line in pids.read_text().split()] if pids.exists() else []
+        if len(written) == 2:
+            return written
+        assert run.poll() is None
+        time.sleep(0.1)
+    os.kill(run.pid, signal.SIGKILL)
+    message = "the workers never came to their call"
+    raise AssertionError(message)

@@ -1,0 +1,35 @@
+"""`--diffopt-calibrate`: the same code against itself, what the paired gate would see of it, and a report of both."""
+
+import json
+
+import pytest
+
+PROJECT = """
+import time
+
+def test_latency(latency_baseline):
+    latency_baseline.check(time.sleep, 0.01)
+"""
+
+
+def test_a_machine_is_calibrated_without_git(project: pytest.Pytester) -> None:
+    """Three pairs of processes; the figures stand below the tests and in the environment of the report."""
+    project.makepyfile(test_it=PROJECT)
+    result = project.runpytest_inprocess("--diffopt-calibrate", "--diffopt-max-seconds=12", "--diffopt-report=out")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["test_it.py::test_latency: calibrated: false alarms *, sees * in 12 s at a margin of 1 %*"]
+    )
+    report = json.loads((project.path / "out" / "report.json").read_text())
+    figures = report["environment"]["calibration"]["test_it.py::test_latency"]
+    assert figures["margin"] == 0.01
+    assert figures["blocks"] >= 24
+
+
+def test_it_goes_with_no_revision(project: pytest.Pytester) -> None:
+    """There is nothing to compare with but itself."""
+    result = project.runpytest_inprocess("--diffopt-calibrate", "--diffopt-against=HEAD")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--diffopt-calibrate compares the same code with itself, so it takes no*"])

@@ -1,0 +1,25 @@
+"""Small git repositories for the tests of this folder."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git as somebody, without the settings of the machine."""
+    identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false")
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(folder: Path, files: Mapping[str, str], message: str = "change") -> str:
+    """Write files and commit everything, in a new repository where there is none; return the commit."""
+    if not (folder / ".git").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        git(folder, "init", "--quiet", "--initial-branch=main")
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
