@@ -113,10 +113,17 @@ def test_the_fixtures_are_what_they_were(project: pytest.Pytester) -> None:
 
 
 def test_every_option_that_lasts_has_an_ini_twin() -> None:
-    """Only what holds for one run, writing baselines, has none."""
+    """Only what holds for one run has none: writing baselines, and what to compare with."""
     twins = {"diffopt_" + option.removeprefix("--").removeprefix("diffopt-").replace("-", "_") for option in OPTIONS}
 
-    assert sorted(twins - set(INI_NAMES)) == ["diffopt_allow_ci_update", "diffopt_prune", "diffopt_update"]
+    assert sorted(twins - set(INI_NAMES)) == [
+        "diffopt_against",
+        "diffopt_allow_ci_update",
+        "diffopt_calibrate",
+        "diffopt_editable",
+        "diffopt_prune",
+        "diffopt_update",
+    ]
 
 
 def test_the_public_names_are_what_they_were() -> None:
