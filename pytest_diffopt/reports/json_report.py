@@ -50,14 +50,18 @@ def _document(ledger: Ledger, settings: Settings) -> dict[str, Any]:
             "device": environment.device_name,
             "device_slug": environment.device_slug,
             "versions": dict(environment.versions),
-            "calibration": {
-                entry.nodeid: _finite(dict(entry.verdict.figures)) for entry in calibrations(ledger.entries)
-            },
-        },
+        }
+        | _calibration(ledger),
         "scale": settings.scale,
         "counts": {str(outcome): count for outcome, count in ledger.counts().items()},
         "verdicts": _finite(to_plain(ledger.entries)),
     }
+
+
+def _calibration(ledger: Ledger) -> dict[str, Any]:
+    """Return what the paired gate can see on this machine, where this run found that out."""
+    found = {entry.nodeid: _finite(dict(entry.verdict.figures)) for entry in calibrations(ledger.entries)}
+    return {"calibration": found} if found else {}
 
 
 def _finite(value: Any) -> Any:
