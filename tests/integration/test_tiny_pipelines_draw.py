@@ -26,7 +26,7 @@ def parts_right(pictures: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) 
     return sum(colours) / len(scenes), sum(shapes) / len(scenes)
 
 
-@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+@pytest.mark.parametrize("name", ["sd15", "sd15-img2img", "sd15-inpaint", "sd15-controlnet", "sdxl"])
 def test_the_picture_follows_the_prompt(name: str) -> None:
     """Both colours and the shape, over each shape and every colour on another."""
     colours, shapes = parts_right(draw(name, SCENES), SCENES)
