@@ -90,10 +90,17 @@ class CompileLog(AbstractContextManager["CompileLog"]):
 
     def _is_another_in_a_known_wrapper(self, found: _torch_private.Compilation) -> bool:
         """Tell whether a decorator's wrapper is compiled for a function that is new, and was before for another."""
+        if _is_first(found):
+            self._wrapped.pop(found.wrapper, None)
         wrapped = self._wrapped.setdefault(found.wrapper, set())
         is_another = bool(wrapped) and found.code not in wrapped
         wrapped.add(found.code)
         return is_another
+
+
+def _is_first(found: _torch_private.Compilation) -> bool:
+    """Tell whether Dynamo knew nothing of a wrapper yet, or forgot it: it numbers the compilations of each as `3/0`."""
+    return found.compile_id.partition("/")[2].partition("_")[0] == "0"
 
 
 def watch_warmup(
