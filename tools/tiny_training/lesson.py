@@ -21,7 +21,6 @@ class Lesson(ABC):
 
     Attributes:
         name: the component that it is about.
-        also_trains: components trained together with it.
         uses: trained components that stay as they are.
         starts_from: a trained component whose parameters it begins with, where they fit.
         steps: optimizer steps.
@@ -31,18 +30,12 @@ class Lesson(ABC):
     """
 
     name: str
-    also_trains: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     starts_from: str = ""
     steps: int = 8000
     batch_size: int = 16
     learning_rate: float = 1e-3
     width: int = 64
-
-    @property
-    def trains(self) -> tuple[str, ...]:
-        """Return every component whose parameters change."""
-        return (self.name, *self.also_trains)
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: ARG002 - what some lessons need
         """Draw the pictures; what else is worth computing once goes into the cache."""

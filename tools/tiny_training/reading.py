@@ -49,9 +49,13 @@ class ReadingLesson(Lesson):
         states = self.states(models[self.name], captions, dice)
         return torch.stack([_wrong(models[kind](state), right, where) for kind, state, where in states]).sum()
 
-    def states(self, encoder: Any, captions: Sequence[str], dice: torch.Generator) -> list[Any]:  # noqa: ARG002
+    def pads_with_end(self, dice: torch.Generator) -> bool:  # noqa: ARG002 - the second encoder knows both ways
+        """Tell whether prompts are padded with the token that ends them."""
+        return True
+
+    def states(self, encoder: Any, captions: Sequence[str], dice: torch.Generator) -> list[Any]:
         """Return kinds of hidden states (batch, tokens, width), and which tokens have read the whole prompt."""
-        output = clip_output(encoder, captions)
+        output = clip_output(encoder, captions, pad_with_end=self.pads_with_end(dice))
         end = torch.tensor([len(caption.replace(",", " ,").split()) + 1 for caption in captions])
         read = torch.arange(output.last_hidden_state.shape[1]) >= end[:, None]
         pooled = output.text_embeds if hasattr(output, "text_embeds") else output.pooler_output
@@ -64,19 +68,10 @@ class ReadingLesson(Lesson):
 
 @dataclass(kw_only=True)
 class SecondReadingLesson(ReadingLesson):
-    """The second CLIP encoder, whose prompts are padded with another token than the end."""
+    """The second CLIP encoder, whose prompts SDXL pads with another token than the end; SD3 has both ways."""
 
-    def states(self, encoder: Any, captions: Sequence[str], dice: torch.Generator) -> list[Any]:  # noqa: D102
-        pad_with_end = bool(torch.rand((), generator=dice) < 0.5)  # noqa: PLR2004 - SD3 has both
-        output = clip_output(encoder, captions, pad_with_end=pad_with_end)
-        end = torch.tensor([len(caption.replace(",", " ,").split()) + 1 for caption in captions])
-        read = torch.arange(output.last_hidden_state.shape[1]) >= end[:, None]
-        everything = torch.ones(len(captions), 1, dtype=torch.bool)
-        return [
-            ("last", output.last_hidden_state, read),
-            ("before", output.hidden_states[-2], read),
-            ("pooled", output.text_embeds[:, None], everything),
-        ]
+    def pads_with_end(self, dice: torch.Generator) -> bool:  # noqa: D102
+        return bool(torch.rand((), generator=dice) < 0.5)  # noqa: PLR2004 - both alike
 
 
 @dataclass(kw_only=True)

@@ -29,12 +29,6 @@ class Scenes:
         """Return pictures as a model takes them: (batch, 3, width, width), float32 from -1 to 1."""
         return self.pictures[chosen].float() / 127.5 - 1
 
-    def mask(self, chosen: torch.Tensor) -> torch.Tensor:
-        """Return what the shapes cover: (batch, 1, width, width), float32 from 0 to 1."""
-        width = self.pictures.shape[-1]
-        masks = np.stack([self.scenes[number].mask(width) for number in chosen.tolist()])
-        return torch.from_numpy(masks)[:, None].float() / 255
-
     def edges(self, chosen: torch.Tensor) -> torch.Tensor:
         """Return the shapes' outlines: (batch, 3, width, width), float32 from 0 to 1."""
         width = self.pictures.shape[-1]

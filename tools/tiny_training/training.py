@@ -68,7 +68,7 @@ def teach(lesson: Lesson, *, cache: Path, save_every: int = 250) -> None:
 
 
 def _begin(lesson: Lesson) -> Course:
-    models = {name: build_untrained(name).train() for name in lesson.trains}
+    models = {lesson.name: build_untrained(lesson.name).train()}
     if lesson.starts_from:
         _take_over(models[lesson.name], build_tiny_component(lesson.starts_from))
     helpers = lesson.helpers(models)
@@ -77,7 +77,7 @@ def _begin(lesson: Lesson) -> Course:
     models |= {name: build_tiny_component(name).requires_grad_(False) for name in lesson.uses}  # noqa: FBT003 - torch's
     optimizer = torch.optim.AdamW(parameters, lr=lesson.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     averages = {
-        name: {key: value.clone() for key, value in models[name].state_dict().items()} for name in lesson.trains
+        lesson.name: {key: value.clone() for key, value in models[lesson.name].state_dict().items()},
     }
     return Course(lesson=lesson, models=models, averages=averages, optimizer=optimizer)
 
@@ -149,5 +149,5 @@ def _finish(course: Course) -> None:
     for name, averages in course.averages.items():
         course.models[name].load_state_dict(averages)
     course.lesson.finish(course.models)
-    for name in course.lesson.trains:
-        ship(name, course.models[name], lesson=course.lesson, loss=course.loss, seed=SEED)
+    name = course.lesson.name
+    ship(name, course.models[name], lesson=course.lesson, loss=course.loss, seed=SEED)
