@@ -14,11 +14,10 @@ from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.pictures import small_picture
 from pytest_diffopt.pipelines.published import published_config
-from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.scale import TINY_PROMPT, Scale
 from pytest_diffopt.pipelines.variations import usual_variations
 
 _PROMPT = "the blue hulk"
-_TINY_PROMPT = "a red circle on a blue background"
 _STEPS = (100, 50, 75)  # what each pipeline takes when it is not told
 _TINY_STEPS = (3, 3, 3)
 _GUIDANCE = (7.0, 4.0, 9.0)  # likewise
@@ -61,7 +60,7 @@ _THIRD = Blueprint(
 
 
 def _prompt(scale: Scale) -> str:
-    return _TINY_PROMPT if scale is Scale.TINY else _PROMPT
+    return TINY_PROMPT if scale is Scale.TINY else _PROMPT
 
 
 def _steps(scale: Scale) -> tuple[int, ...]:
@@ -91,7 +90,7 @@ def _prompt_embeddings() -> tuple[Any, Any]:
 
     from pytest_diffopt.pipelines.tiny import build_tiny_component, tiny_t5_tokenizer  # noqa: PLC0415 - as above
 
-    tokens = tiny_t5_tokenizer()([_TINY_PROMPT, ""], padding="max_length", return_tensors="pt")
+    tokens = tiny_t5_tokenizer()([TINY_PROMPT, ""], padding="max_length", return_tensors="pt")
     with torch.no_grad(), torch.random.fork_rng():
         encoded = build_tiny_component("t5-text-encoder")(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
     return encoded[:1], encoded[1:]

@@ -5,7 +5,7 @@ from typing import Any
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.scale import TINY_CALL, Scale
 from pytest_diffopt.pipelines.variations import usual_variations
 
 _CLASS_NAME = "FluxPipeline"
@@ -27,8 +27,7 @@ def _blueprint(repository: str) -> Blueprint:
 
 def _call(scale: Scale, **published: Any) -> PipelineInputs:
     if scale is Scale.TINY:
-        call = {"prompt": "a red circle on a blue background", "num_inference_steps": 4, "height": 64, "width": 64}
-        return PipelineInputs(call | {"guidance_scale": 3.5, "max_sequence_length": 32, "output_type": "np"})
+        return PipelineInputs(TINY_CALL | {"guidance_scale": 3.5, "max_sequence_length": 32, "output_type": "np"})
     prompt = "Astronaut in a jungle, cold color palette, muted colors, detailed, 8k"
     return PipelineInputs({"prompt": prompt, "height": 1024, "width": 1024, **published, "output_type": "np"})
 

@@ -3,7 +3,7 @@
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.scale import Scale, guidance_at
+from pytest_diffopt.pipelines.scale import TINY_CALL, Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
 _REPOSITORY = "PixArt-XL-2-1024-MS"
@@ -23,10 +23,8 @@ def _inputs(scale: Scale) -> PipelineInputs:
     """Return the call; a caption is not cleaned, which would take packages that nothing else here needs."""
     common = {"output_type": "np", "guidance_scale": guidance_at(scale, 4.5), "clean_caption": False}
     if scale is Scale.TINY:
-        prompt = "a red circle on a blue background"
-        call = {"prompt": prompt, "num_inference_steps": 4, "height": 64, "width": 64}
         # Binning would take the tiny picture for one of the large published sizes.
-        return PipelineInputs(call | common | {"max_sequence_length": 32, "use_resolution_binning": False})
+        return PipelineInputs(TINY_CALL | common | {"max_sequence_length": 32, "use_resolution_binning": False})
     prompt = "Astronaut in a jungle, cold color palette, muted colors, detailed, 8k"
     call = {"prompt": prompt, "num_inference_steps": 30, "height": 1024, "width": 1024}
     return PipelineInputs(call | common | {"max_sequence_length": 120, "use_resolution_binning": True})

@@ -1,6 +1,8 @@
 """How large a named pipeline is built."""
 
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 
 class Scale(StrEnum):
@@ -9,6 +11,12 @@ class Scale(StrEnum):
     TINY = "tiny"
     FULL = "full"
 
+
+TINY_PROMPT = "a red circle on a blue background"
+#: What the plain call of every tiny pipeline that takes a prompt and a size has in common.
+TINY_CALL: MappingProxyType[str, Any] = MappingProxyType(
+    {"prompt": TINY_PROMPT, "num_inference_steps": 4, "height": 64, "width": 64}
+)
 
 #: What the tiny pipelines draw best with; the published guidance overshoots their plain colours.
 TINY_GUIDANCE = 2.5

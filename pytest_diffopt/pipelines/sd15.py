@@ -3,12 +3,11 @@
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.scale import Scale, guidance_at
+from pytest_diffopt.pipelines.scale import TINY_CALL, Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
 HUB_ID = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 PROMPT = "ghibli style, a fantasy landscape with castles"
-TINY_PROMPT = "a red circle on a blue background"
 
 #: What the pipelines made of Stable Diffusion 1.5 share: all but what each calls its denoiser.
 SHARED_PARTS = {
@@ -31,7 +30,7 @@ def sd15_call(scale: Scale, *, steps: int = 50) -> PipelineInputs:
     """
     common = {"guidance_scale": guidance_at(scale, 7.5), "output_type": "np"}
     if scale is Scale.TINY:
-        return PipelineInputs({"prompt": TINY_PROMPT, "num_inference_steps": 4, "height": 64, "width": 64} | common)
+        return PipelineInputs(TINY_CALL | common)
     return PipelineInputs({"prompt": PROMPT, "num_inference_steps": steps, "height": 512, "width": 512} | common)
 
 

@@ -3,7 +3,7 @@
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.scale import Scale, guidance_at
+from pytest_diffopt.pipelines.scale import TINY_CALL, Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
 _REPOSITORY = "stable-diffusion-3-medium"
@@ -24,8 +24,7 @@ _BLUEPRINT = Blueprint(
 def _inputs(scale: Scale) -> PipelineInputs:
     common = {"output_type": "np", "guidance_scale": guidance_at(scale, 7.0)}
     if scale is Scale.TINY:
-        call = {"prompt": "a red circle on a blue background", "num_inference_steps": 4, "height": 64, "width": 64}
-        return PipelineInputs(call | common | {"max_sequence_length": 32})
+        return PipelineInputs(TINY_CALL | common | {"max_sequence_length": 32})
     prompt = "Astronaut in a jungle, cold color palette, muted colors, detailed, 8k"
     call = {"prompt": prompt, "num_inference_steps": 28, "height": 1024, "width": 1024}
     return PipelineInputs(call | common | {"max_sequence_length": 256})

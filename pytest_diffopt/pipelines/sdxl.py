@@ -8,7 +8,7 @@ from typing import Any
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.scale import Scale, guidance_at
+from pytest_diffopt.pipelines.scale import TINY_CALL, Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
 _HUB_ID = "stabilityai/stable-diffusion-xl-base-1.0"
@@ -44,8 +44,7 @@ def sdxl_call(scale: Scale) -> PipelineInputs:
     """Return the article's call: 1024 x 1024 pixels in 30 steps."""
     common = {"output_type": "np", "guidance_scale": guidance_at(scale, 5.0)}
     if scale is Scale.TINY:
-        prompt = "a red circle on a blue background"
-        return PipelineInputs({"prompt": prompt, "num_inference_steps": 4, "height": 64, "width": 64} | common)
+        return PipelineInputs(TINY_CALL | common)
     prompt = "Astronaut in a jungle, cold color palette, muted colors, detailed, 8k"
     return PipelineInputs({"prompt": prompt, "num_inference_steps": 30, "height": 1024, "width": 1024} | common)
 
