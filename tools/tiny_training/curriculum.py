@@ -22,7 +22,7 @@ CURRICULUM: tuple[Lesson, ...] = (
     SecondReadingLesson(name=_CLIP_2, steps=2000),
     T5ReadingLesson(name=_T5, steps=2000),
     KLAutoencoderLesson(name="sd-vae", steps=3000),
-    PixelLesson(name="if-1-unet", uses=(_T5,), width=32, steps=3500),
+    PixelLesson(name="if-1-unet", uses=(_T5,), width=32, steps=5000),
     LatentLesson(name="sd15-unet", uses=("sd-vae", _CLIP), steps=5000),
     SDXLLesson(
         name="sdxl-unet",
@@ -30,7 +30,7 @@ CURRICULUM: tuple[Lesson, ...] = (
         schedule="stable-diffusion-xl-base-1.0",
         steps=4500,
     ),
-    PixArtLesson(name="pixart-transformer", uses=("sd-vae", _T5), steps=6000),
+    PixArtLesson(name="pixart-transformer", uses=("sd-vae", _T5), steps=18000),
     InpaintLesson(
         name="sd15-inpaint-unet",
         uses=("sd-vae", _CLIP),
