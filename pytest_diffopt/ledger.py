@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from pytest_diffopt.guards.verdict import Outcome, Verdict
@@ -45,11 +46,36 @@ def from_plain(entries: Sequence[dict[str, Any]]) -> list[LedgerEntry]:
     return msgspec.convert(list(entries), list[LedgerEntry])
 
 
+class Ending(StrEnum):
+    """How a test ended without a verdict that says so."""
+
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnjudgedTest:
+    """A test that was skipped, or failed for another reason than a verdict: nothing was proven by it.
+
+    Attributes:
+        nodeid: the test.
+        ending: how it ended.
+        reason: why, in one line.
+        details: what pytest printed of it; empty for a skipped one.
+    """
+
+    nodeid: str
+    ending: Ending
+    reason: str
+    details: str = ""
+
+
 @dataclass(kw_only=True)
 class Ledger:
-    """The verdicts of a session, in the order in which tests reported them."""
+    """The verdicts of a session, in the order in which tests reported them, and the tests that ended without one."""
 
     entries: list[LedgerEntry] = field(default_factory=list)
+    unjudged: list[UnjudgedTest] = field(default_factory=list)
 
     def counts(self) -> Counter[Outcome]:
         """Return how many verdicts there are of each outcome."""

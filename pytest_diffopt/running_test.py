@@ -62,8 +62,10 @@ def errors_explained() -> Iterator[None]:
         raise pytest.fail.Exception(message, pytrace=False) from None
 
 
-def attach_verdicts(report: pytest.TestReport) -> None:
-    """Move the active test's verdicts into its report; the attribute travels through xdist with the report."""
+def attach_verdicts(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Move the active test's verdicts into its report; the attributes travel through xdist with the report."""
+    if belongs_to_diffopt(item):
+        vars(report)[stash.OURS] = True
     entries = active_test().take_entries()
     if entries:
         vars(report)[stash.CARRIED] = to_plain(entries)

@@ -26,11 +26,24 @@ class SessionReports:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Enter the verdicts that a test report carries, from this process or from an xdist worker."""
-        carried = vars(report).get(stash.CARRIED)
-        if carried:
-            from pytest_diffopt.ledger import from_plain  # noqa: PLC0415 - a session without verdicts is spared it
+        carried = vars(report).get(stash.CARRIED, ())
+        if not carried and report.passed:
+            return
+        from pytest_diffopt.ledger import from_plain  # noqa: PLC0415 - a session without verdicts is spared it
+        from pytest_diffopt.unjudged import unjudged  # noqa: PLC0415 - as above
 
-            stash.ledger_of(self._config).entries.extend(from_plain(carried))
+        entries = from_plain(carried)
+        ledger = stash.ledger_of(self._config)
+        ledger.entries.extend(entries)
+        if ended := unjudged(report, entries, belongs_to_diffopt=vars(report).get(stash.OURS, False)):
+            ledger.unjudged.append(ended)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Enter a file whose tests could not be collected."""
+        if report.failed:
+            from pytest_diffopt.unjudged import uncollected  # noqa: PLC0415 - as above
+
+            stash.ledger_of(self._config).unjudged.append(uncollected(report))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the verdicts: every bad one, and with `-v` all of them."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -55,6 +56,7 @@ def _document(ledger: Ledger, settings: Settings) -> dict[str, Any]:
         "scale": settings.scale,
         "counts": {str(outcome): count for outcome, count in ledger.counts().items()},
         "verdicts": _finite(to_plain(ledger.entries)),
+        "unjudged": [asdict(test) for test in ledger.unjudged],
     }
 
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace as with_changes
 
 from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.guards.counts import judge_counts
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, CountRecord, Environment, ModuleCounts, PhaseCounts
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_CARD, SEEN, SUBJECT
 
@@ -226,4 +226,26 @@ def test_counts_of_something_else_are_not_compared() -> None:
         "  card             nvidia-h200, accepted with nvidia-l4",
         "  number of steps  4, accepted with 8",
         f"to replace it: {RERUN} --diffopt-update all",
+    )
+
+
+def test_changes_are_handed_on_figure_by_figure() -> None:
+    """Phases, kernels and modules, and the versions that differ even where the counts do not."""
+    now = replace(
+        RECORD,
+        phases=(BEFORE, FIRST, phase("steps 1-3", operations=139)),
+        modules=(replace(UNET, operations=417), VAE),
+        attention={"math 2x10x4096x64 bfloat16": 8},
+    )
+    flash, math = "flash 2x10x4096x64 bfloat16", "math 2x10x4096x64 bfloat16"
+
+    assert judge(now).changes == (
+        FigureChange(where="steps 1-3", figure="operations", before=100, after=139),
+        FigureChange(where="attention", figure=flash, before=8, after=0),
+        FigureChange(where="attention", figure=math, before=0, after=8),
+        FigureChange(where="unet", figure="operations", before=300, after=417),
+    )
+    assert judge(RECORD, environment=NEWER).environment_changes == (
+        "torch    2.14.0, accepted with 2.13.0",
+        "torchao  1.0, accepted with none",
     )
