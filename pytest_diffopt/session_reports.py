@@ -58,6 +58,7 @@ class SessionReports:
         """Write the report where one was asked for."""
         folder = stash.settings_of(self._config).report_folder
         if folder is not None:
+            from pytest_diffopt.reports.document import report_of  # noqa: PLC0415 - as above
             from pytest_diffopt.reports.json_report import write_json_report  # noqa: PLC0415 - as above
 
-            write_json_report(folder, stash.ledger_of(self._config), stash.settings_of(self._config))
+            write_json_report(folder, report_of(stash.ledger_of(self._config), stash.settings_of(self._config)))
