@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
-from pytest_diffopt.guards.explain import change, factor, time
+from pytest_diffopt.guards.explain import change, factor, percent, time
 from pytest_diffopt.guards.paired import log_ratio
 from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.records import (
@@ -20,7 +20,7 @@ from pytest_diffopt.records import (
     Record,
     SyncRecord,
 )
-from pytest_diffopt.reports.page.charts import Band, Chart, Series, chart
+from pytest_diffopt.reports.page.charts import Band, Chart, Series, Write, chart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,4 +149,19 @@ def _(record: ImageRecord, verdict: Verdict) -> dict[str, Any]:
 
 def drift_charts(record: ImageRecord) -> list[Chart]:
     """Draw how the latents leave their reference, step by step; nothing where only pictures were at hand."""
-    return []  # drawn below
+    if not record.drift:
+        return []
+    errors = [(float(drift.step), drift.relative_error) for drift in record.drift]
+    cosines = [(float(drift.step), drift.cosine) for drift in record.drift]
+    return [
+        _drift_chart("Latents: relative error", errors, percent, ideal=0.0),
+        _drift_chart("Latents: cosine", cosines, "{:.5f}".format, ideal=1.0),
+    ]
+
+
+def _drift_chart(title: str, points: Sequence[tuple[float, float]], write: Write, *, ideal: float) -> Chart:
+    finite = [point for point in points if math.isfinite(point[1])]
+    series = [Series(name="after the step", kind="drift", points=finite, is_line=True)]
+    if not finite:
+        series = [Series(name="not a number", kind="drift", points=[(place, ideal) for place, _ in points])]
+    return chart(title, series, write=write, x_label="denoise step", includes=(ideal,))
