@@ -63,5 +63,5 @@ def _fitted_fields(value: dict[str, Any], info: inspect.StructType | inspect.Dat
 
 def _fitted_to_one(value: Any, info: inspect.UnionType, key: str) -> Any:
     """Fit to the one type that has a shape; an optional record has one, and so has an optional number."""
-    shaped = [one for one in info.types if not isinstance(one, inspect.NoneType | inspect.UnsetType | inspect.IntType)]
+    shaped = [one for one in info.types if not isinstance(one, inspect.NoneType | inspect.IntType)]
     return _fitted(value, shaped[0], key) if len(shaped) == 1 else value

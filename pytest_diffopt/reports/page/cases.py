@@ -68,6 +68,11 @@ class Case:
         return self.verdict.explanation[1:]
 
     @property
+    def first_fact(self) -> str:
+        """The fact that matters most; empty where there is none."""
+        return next((" ".join(line.split()) for line in self.facts[:1] if line.startswith(" ")), "")
+
+    @property
     def changes(self) -> tuple[FigureChange, ...]:
         """The figures that are not what was accepted."""
         return self.verdict.changes

@@ -1,5 +1,6 @@
 """Where the dots, lines and bands of a chart stand; the templates draw them as SVG."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -173,6 +174,14 @@ def _x_ticks(places: Sequence[float], x: _Scale) -> tuple[Tick, ...]:
 
 
 def _y_ticks(y: _Scale, write: Write) -> tuple[Tick, ...]:
-    step = (y.high - y.low) / (_TICKS + 1)
-    values = [y.low + step * number for number in range(1, _TICKS + 1)]
+    """Return round numbers."""
+    step = _round_step((y.high - y.low) / _TICKS)
+    first = math.ceil(y.low / step)
+    values = [step * number for number in range(first, math.floor(y.high / step) + 1)]
     return tuple(Tick(at=y(value), text=write(value)) for value in values)
+
+
+def _round_step(step: float) -> float:
+    """Return the nearest of 1, 2 and 5 times a power of ten that is not smaller."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(power * times for times in (1, 2, 5, 10) if power * times >= step)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from pytest_diffopt._version import __version__
 from pytest_diffopt.guards.explain import change, counted, factor, percent, size, time
@@ -62,8 +63,8 @@ def render(report: Report, folder: Path) -> str:
             cold_starts=list(cold_starts(report.verdicts)),
             calibrations=list(calibration_lines(report.verdicts)),
             pictures=PictureBook(folder=folder),
-            style=style,
-            script=script,
+            style=Markup(style),  # noqa: S704 - our own file, and so is the next
+            script=Markup(script),  # noqa: S704 - as above
             policy=_policy(style, script),
             version=__version__,
         )
