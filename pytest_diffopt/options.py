@@ -34,7 +34,7 @@ class Settings:
         weights_folder: where saved pipelines are, each under its name; None for the hub alone.
         update: which baselines may be written.
         prune: remove baselines that no test owns any more.
-        report_folder: where `report.json` goes; None for no report.
+        report_folder: where the report goes; None for no report.
         max_seconds: how long one case may sample latencies.
         margin: the slowdown, as a fraction, that is worth failing for.
         against: the git revision that latencies are compared with, in pairs; empty for the stored baselines.
@@ -85,7 +85,7 @@ def add_options(parser: pytest.Parser) -> None:
     add("--diffopt-update", choices=verbs, help="write the baselines that are missing, or all that this run measures")
     add("--diffopt-prune", action="store_true", help="remove baselines of the collected test files that no test owns")
     add("--diffopt-allow-ci-update", action="store_true", help="let --diffopt-update and --diffopt-prune write in CI")
-    add("--diffopt-report", metavar="DIR", help="write report.json there")
+    add("--diffopt-report", metavar="DIR", help="write index.html, report.json and pictures there")
     add(
         "--diffopt-max-seconds",
         metavar="S",
@@ -105,7 +105,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("diffopt_scale", "tiny or full (--diffopt-scale)", default="tiny")
     parser.addini("diffopt_baselines", "the folder of baselines (--diffopt-baselines)", default="baselines")
     parser.addini("diffopt_weights", "a folder of saved pipelines (--diffopt-weights)", default="")
-    parser.addini("diffopt_report", "where report.json goes (--diffopt-report)", default="")
+    parser.addini("diffopt_report", "where the report goes (--diffopt-report)", default="")
     parser.addini("diffopt_max_seconds", "sampling budget of a latency case (--diffopt-max-seconds)", default="")
     parser.addini("diffopt_margin", "slowdown worth failing for (--diffopt-margin)", default="")
     parser.addini("diffopt_worker_timeout", "seconds for one answer of a worker (--diffopt-worker-timeout)", default="")

@@ -59,6 +59,10 @@ class SessionReports:
         folder = stash.settings_of(self._config).report_folder
         if folder is not None:
             from pytest_diffopt.reports.document import report_of  # noqa: PLC0415 - as above
-            from pytest_diffopt.reports.json_report import write_json_report  # noqa: PLC0415 - as above
+            from pytest_diffopt.reports.writing import write_report  # noqa: PLC0415 - as above
 
-            write_json_report(folder, report_of(stash.ledger_of(self._config), stash.settings_of(self._config)))
+            try:
+                write_report(folder, report_of(stash.ledger_of(self._config), stash.settings_of(self._config)))
+            except DiffoptError as error:
+                msg = f"diffopt: {error}"
+                raise pytest.exit.Exception(msg, returncode=pytest.ExitCode.TESTS_FAILED) from error

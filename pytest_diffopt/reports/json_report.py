@@ -43,10 +43,17 @@ def write_json_report(folder: Path, report: Report) -> Path:
     """Write a report into `report.json`, in a folder that `prepare_folder` made.
 
     Numbers that JSON cannot hold are written as the texts `inf`, `-inf` and `nan`.
+
+    Raises:
+        ReportError: the file cannot be written.
     """
     path = folder / FILE_NAME
     text = json.dumps(_finite(msgspec.to_builtins(report)), indent=2, sort_keys=True, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        msg = f"the report {path} cannot be written: {error.strerror}"
+        raise ReportError(msg) from error
     return path
 
 
