@@ -9,6 +9,7 @@ import pytest
 
 from pytest_diffopt import stash
 from pytest_diffopt.active_test import ActiveTest, active_test, running
+from pytest_diffopt.artifacts import Artifacts
 from pytest_diffopt.environment import accelerator_kind
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.ledger import CaseResult, LedgerEntry, to_plain
@@ -31,8 +32,16 @@ def _active(item: pytest.Item, tell: Tell) -> ActiveTest:
         pipelines=stash.watched_pipelines_of(item.config),
         recipe_text=recipe_text(item),
         fixtures=lambda: getattr(item, "funcargs", {}),
+        artifacts=_artifacts(item),
         tell=tell,
     )
+
+
+def _artifacts(item: pytest.Item) -> Artifacts:
+    report_folder, cache = stash.settings_of(item.config).report_folder, getattr(item.config, "cache", None)
+    if cache is None:  # switched off: a temporary folder is the place for what nobody looks for later
+        return Artifacts(nodeid=item.nodeid, report_folder=report_folder)
+    return Artifacts(nodeid=item.nodeid, report_folder=report_folder, other_folder=lambda: cache.mkdir("diffopt"))
 
 
 def _progress_line(config: pytest.Config) -> ProgressLine | None:

@@ -21,7 +21,9 @@ def difference(
     defects: tuple[str, ...] = (),
 ) -> ImageDifference:
     """Pretend that a picture is this far from its reference; by default close enough."""
-    return ImageDifference(ssim=ssim, psnr_db=psnr_db, max_error=max_error, mean_error=mean_error, defects=defects)
+    return ImageDifference(
+        ssim=ssim, psnr_db=psnr_db, max_error=max_error, mean_error=mean_error, flip=0.0, defects=defects
+    )
 
 
 def judge(*differences: ImageDifference, thresholds: ImageThresholds | None = None) -> Verdict:
