@@ -1,12 +1,12 @@
 """Judge what compiling came to, function by function, exactly: worse is red, and better asks to be kept."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from pytest_diffopt.baselines.documents import CompileBaseline, figures_of
+from pytest_diffopt.baselines.documents import CompileBaseline, RegionFigures, figures_of
 from pytest_diffopt.guards.comparable import incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import counted, explain, in_columns
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
-from pytest_diffopt.records import CompileCountRecord, Concern, Environment
+from pytest_diffopt.records import CompileCountRecord, Concern, Environment, RegionCounts
 
 # How many operators are captured says nothing by itself: fewer breaks capture more, and better code has fewer.
 _WITHOUT_DIRECTION = "operations"
@@ -49,7 +49,8 @@ def judge_compile_counts(
         subject=subject,
         summary=_summary(record),
         explanation=() if outcome is Outcome.PASSED else explanation,
-        figures=_totals(record),
+        figures=_totals(record.regions)
+        | {f"accepted_{name}": total for name, total in _totals(baseline.regions.values()).items()},
         changes=tuple(changed),
         environment_changes=version_differences(environment, baseline),
     )
@@ -73,11 +74,11 @@ def _outcome(changed: list[FigureChange], gone: list[str]) -> Outcome:
     return Outcome.IMPROVED if is_better else Outcome.REGRESSED
 
 
-def _totals(record: CompileCountRecord) -> dict[str, float]:
-    return {name: sum(figures_of(counts)[name] for counts in record.regions) for name in _FIGURES}
+def _totals(regions: Collection[RegionCounts] | Collection[RegionFigures]) -> dict[str, float]:
+    return {name: sum(figures_of(counts)[name] for counts in regions) for name in _FIGURES}
 
 
 def _summary(record: CompileCountRecord) -> str:
-    totals = _totals(record)
+    totals = _totals(record.regions)
     figures = ", ".join(counted(int(totals[name]), name.removesuffix("s")) for name in _FIGURES)
     return f"{counted(len(record.regions), 'function')}: {figures}"

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from pytest_diffopt.baselines.documents import CountBaseline, figures_of
+from pytest_diffopt.baselines.documents import CountBaseline, PhaseFigures, figures_of
 from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, size
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
-from pytest_diffopt.records import Concern, CountRecord, Environment
+from pytest_diffopt.records import Concern, CountRecord, Environment, PhaseCounts
 
 _SHOWN_MODULES = 5
 _TERA = 1e12
@@ -28,6 +28,7 @@ def judge_counts(
         return missing(Concern.COUNTS, record.subject, figure=figure, environment=environment, rerun=rerun)
     if rows := _rows_that_differ(record, baseline, environment):
         return incomparable(Concern.COUNTS, record.subject, rows=rows, rerun=rerun)
+    now = {phase.phase: phase for phase in record.phases}
     changed = [*_phase_changes(record, baseline)]
     kernels = [*_kernel_changes(record.attention, baseline.attention)]
     is_same = not changed and not kernels and record.unmodelled == baseline.unmodelled
@@ -38,7 +39,7 @@ def judge_counts(
         subject=record.subject,
         summary=_summary(record),
         explanation=() if is_same else _explanation(outcome, changed, kernels, record, baseline, environment, rerun),
-        figures={"flops": _total_flops(record), "operations": _total_operations(record)},
+        figures=_totals(now) | {f"accepted_{name}": total for name, total in _totals(baseline.phases).items()},
         changes=(*changed, *kernels, *_module_changes(record, baseline)),
         environment_changes=version_differences(environment, baseline),
     )
@@ -139,16 +140,18 @@ def _unmodelled(record: CountRecord, baseline: CountBaseline) -> list[str]:
 
 
 def _summary(record: CountRecord) -> str:
-    peak = max(phase.peak_memory_bytes for phase in record.phases)
-    return f"{_total_flops(record) / _TERA:.3g} TFLOP, {_total_operations(record)} operations, peak {size(peak)}"
+    totals = _totals({phase.phase: phase for phase in record.phases})
+    peak = size(totals["peak_memory_bytes"])
+    return f"{totals['flops'] / _TERA:.3g} TFLOP, {totals['operations']} operations, peak {peak}"
 
 
-def _total_flops(record: CountRecord) -> int:
-    return sum(phase.flops * _times(phase.phase) for phase in record.phases)
-
-
-def _total_operations(record: CountRecord) -> int:
-    return sum(phase.operations * _times(phase.phase) for phase in record.phases)
+def _totals(phases: Mapping[str, PhaseCounts] | Mapping[str, PhaseFigures]) -> dict[str, int]:
+    """Sum a call up over its phases."""
+    return {
+        "flops": sum(counts.flops * _times(phase) for phase, counts in phases.items()),
+        "operations": sum(counts.operations * _times(phase) for phase, counts in phases.items()),
+        "peak_memory_bytes": max(counts.peak_memory_bytes for counts in phases.values()),
+    }
 
 
 def _times(phase: str) -> int:

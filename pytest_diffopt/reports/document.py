@@ -1,12 +1,14 @@
 """The document that a report is: what `report.json` holds, and all that the page is made from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.environment import capture_environment
-from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import Ledger, LedgerEntry, UnjudgedTest
+from pytest_diffopt.guards.verdict import UNPROVEN, Outcome
+from pytest_diffopt.ledger import BrokenTest, CaseResult, Ledger, LedgerEntry
 from pytest_diffopt.options import Settings
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device
@@ -40,7 +42,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         scale: how large named pipelines were built where a marker did not say.
         counts: how many verdicts there are of each outcome.
         verdicts: every verdict with its test and its record, in the order in which tests reported them.
-        unjudged: the tests that ended without a verdict that says so.
+        shortfalls: what the run did not prove although it may look green.
+        broken: the tests that failed without a verdict that says why.
+        skipped: the tests that proved nothing, and have no verdict that says why.
     """
 
     schema_version: int
@@ -48,11 +52,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     scale: Scale
     counts: dict[Outcome, int]
     verdicts: list[LedgerEntry]
-    unjudged: list[UnjudgedTest]
+    shortfalls: list[Shortfall]
+    broken: list[BrokenTest]
+    skipped: list[CaseResult]
 
 
-def report_of(ledger: Ledger, settings: Settings) -> Report:
-    """Put a session's findings together."""
+def report_of(ledger: Ledger, settings: Settings, shortfalls: Sequence[Shortfall] = ()) -> Report:
+    """Put a session's findings together.
+
+    Args:
+        ledger: what was found.
+        settings: what the user asked for.
+        shortfalls: what was not proven.
+    """
     environment = capture_environment(Device.CUDA if settings.use_gpu else Device.CPU)
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -65,8 +77,15 @@ def report_of(ledger: Ledger, settings: Settings) -> Report:
         scale=settings.scale,
         counts=dict(ledger.counts()),
         verdicts=ledger.entries,
-        unjudged=ledger.unjudged,
+        shortfalls=list(shortfalls),
+        broken=ledger.broken,
+        skipped=_skipped(ledger),
     )
+
+
+def _skipped(ledger: Ledger) -> list[CaseResult]:
+    explained = {entry.nodeid for entry in ledger.entries if entry.verdict.outcome in UNPROVEN}
+    return [case for case in ledger.skipped() if case.nodeid not in explained]
 
 
 def _calibration(ledger: Ledger) -> Any:

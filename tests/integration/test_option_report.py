@@ -21,7 +21,7 @@ def test_bad(optimized_pipeline):
 def test_equal(optimized_pipeline):
     assert_images_similar(PICTURE, PICTURE)
 """
-KEYS_OF_REPORT = ["counts", "environment", "scale", "schema_version", "unjudged", "verdicts"]
+KEYS_OF_REPORT = ["broken", "counts", "environment", "scale", "schema_version", "shortfalls", "skipped", "verdicts"]
 WITHOUT_VERDICTS = """
 import pytest
 from pytest_diffopt import assert_repeatable
@@ -119,18 +119,15 @@ def test_what_ended_without_a_verdict_is_told_with_its_reason(own_pipeline: pyte
     own_pipeline.makepyfile(test_it=WITHOUT_VERDICTS, test_more="import nowhere_to_be_found")
     own_pipeline.runpytest_inprocess("--diffopt-report=report", "--continue-on-collection-errors")
     report = json.loads((own_pipeline.path / "report/report.json").read_text(encoding="utf-8"))
-    uncollected, skipped, failed = report["unjudged"]
+    (skipped,), (uncollected, failed) = report["skipped"], report["broken"]
 
-    assert skipped == {
-        "nodeid": "test_it.py::test_on_a_card",
-        "ending": "skipped",
-        "reason": "needs a GPU: run with --gpu",
-        "details": "",
-    }
-    assert (uncollected["nodeid"], uncollected["ending"]) == ("test_more.py", "failed")
+    assert (skipped["nodeid"], skipped["skip_reason"]) == ("test_it.py::test_on_a_card", "needs a GPU: run with --gpu")
+    assert uncollected["nodeid"] == "test_more.py"
     assert "No module named 'nowhere_to_be_found'" in uncollected["details"]
-    assert (failed["nodeid"], failed["ending"]) == ("test_it.py::test_that_cannot_begin", "failed")
-    assert failed["reason"] == "OSError: no weights here"
+    assert (failed["nodeid"], failed["reason"]) == (
+        "test_it.py::test_that_cannot_begin",
+        "OSError: no weights here",
+    )
     assert "def broken():" in failed["details"]
 
 

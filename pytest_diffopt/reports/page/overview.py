@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.guards.verdict import UNPROVEN, Outcome
-from pytest_diffopt.ledger import Ending, UnjudgedTest
 from pytest_diffopt.records import Concern
+from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.page.cases import Case
 
 
@@ -56,8 +56,6 @@ class Overview:
         troubles: what is wrong, the worst first.
         concerns: the columns of the table.
         rows: each pipeline with a cell for each column, None where nothing was judged.
-        failed: the tests that failed without a verdict that says why.
-        skipped: the tests that were skipped.
         environment_changes: the versions that are not those of baselines, each with how many cases have them.
     """
 
@@ -67,62 +65,63 @@ class Overview:
     troubles: tuple[Trouble, ...]
     concerns: tuple[Concern, ...]
     rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
-    failed: tuple[UnjudgedTest, ...]
-    skipped: tuple[UnjudgedTest, ...]
     environment_changes: tuple[tuple[str, int], ...]
 
 
-def overview(cases: Sequence[Case], unjudged: Sequence[UnjudgedTest]) -> Overview:
+def overview(cases: Sequence[Case], report: Report) -> Overview:
     """Sum a report up.
 
     Args:
-        cases: the worst first.
-        unjudged: what ended without a verdict.
+        cases: its verdicts, the worst first.
+        report: what else was found.
     """
-    failed = tuple(test for test in unjudged if test.ending is Ending.FAILED)
-    skipped = tuple(test for test in unjudged if test.ending is Ending.SKIPPED)
     concerns = tuple(concern for concern in Concern if any(case.verdict.concern is concern for case in cases))
     return Overview(
-        state=_state(cases, failed, skipped),
-        headline=_headline(cases, failed),
-        details=_details(cases, skipped),
+        state=_state(cases, report),
+        headline=_headline(cases, report),
+        details=_details(cases, report),
         troubles=_troubles(cases),
         concerns=concerns,
         rows=_rows(cases, concerns),
-        failed=failed,
-        skipped=skipped,
         environment_changes=_environment_changes(cases),
     )
 
 
-def _state(cases: Sequence[Case], failed: Sequence[UnjudgedTest], skipped: Sequence[UnjudgedTest]) -> str:
-    if failed or any(case.verdict.is_red for case in cases):
+def _state(cases: Sequence[Case], report: Report) -> str:
+    is_bad = report.broken or any(case.verdict.is_red for case in cases)
+    if is_bad or any(shortfall.is_red for shortfall in report.shortfalls):
         return "bad"
-    is_unsure = not cases or skipped or any(case.verdict.outcome in UNPROVEN for case in cases)
+    is_unsure = not cases or any(case.verdict.outcome in UNPROVEN for case in cases)
     return "unsure" if is_unsure else "good"
 
 
-def _headline(cases: Sequence[Case], failed: Sequence[UnjudgedTest]) -> str:
+def _headline(cases: Sequence[Case], report: Report) -> str:
     red = sum(case.verdict.is_red for case in cases)
-    broken = f"{counted(len(failed), 'test')} failed without a verdict" if failed else ""
-    if red:
-        return " and ".join(filter(None, [f"{red} of {counted(len(cases), 'check')} failed", broken]))
-    if broken:
-        return broken
+    checks = counted(len(cases), "check")
+    bad = [
+        f"{red} of {checks} failed" if red else "",
+        f"{counted(len(report.broken), 'test')} failed without a verdict" if report.broken else "",
+        "less was proven than had to be" if any(shortfall.is_red for shortfall in report.shortfalls) else "",
+    ]
+    if any(bad):
+        text = " and ".join(filter(None, bad))
+        return text[0].upper() + text[1:]
     unproven = sum(case.verdict.outcome in UNPROVEN for case in cases)
     if unproven:
-        return f"Nothing failed, and {unproven} of {counted(len(cases), 'check')} proved nothing"
-    return f"{_all(len(cases))} passed" if cases else "Nothing was checked"
+        return f"Nothing failed, and {unproven} of {checks} proved nothing"
+    skipped = f", {counted(len(report.skipped), 'test')} skipped" if report.skipped else ""
+    return f"{_all(len(cases))} passed{skipped}" if cases else "Nothing was checked"
 
 
 def _all(number: int) -> str:
     return "The only check" if number == 1 else f"All {number} checks"
 
 
-def _details(cases: Sequence[Case], skipped: Sequence[UnjudgedTest]) -> str:
+def _details(cases: Sequence[Case], report: Report) -> str:
     found = Counter(case.verdict.outcome for case in cases)
     parts = [f"{found[outcome]} {outcome}" for outcome in Outcome if found[outcome]]
-    return ", ".join([*parts, *([f"{counted(len(skipped), 'test')} skipped"] if skipped else [])])
+    skipped = [f"{counted(len(report.skipped), 'test')} skipped"] if report.skipped else []
+    return ", ".join([*parts, *skipped])
 
 
 def _troubles(cases: Sequence[Case]) -> tuple[Trouble, ...]:

@@ -56,7 +56,7 @@ def render(report: Report, folder: Path) -> str:
         .get_template("page.html")
         .render(
             report=report,
-            overview=overview(cases, report.unjudged),
+            overview=overview(cases, report),
             red=[case for case in cases if case.verdict.is_red],
             others=by_pipeline([case for case in cases if not case.verdict.is_red]),
             ladders=list(ladders(report.verdicts)),

@@ -62,7 +62,9 @@ def test_equal_counts_are_green() -> None:
 
 def test_the_figures_for_machines_count_what_the_summary_counts() -> None:
     """Both are of the whole call: a row of several steps counts as often as it has steps."""
-    assert judge(RECORD).figures == {"flops": 5_000_000, "operations": 500}
+    totals = {"flops": 5_000_000, "operations": 500, "peak_memory_bytes": 2 * 1024 * 1024}
+
+    assert judge(RECORD).figures == totals | {f"accepted_{name}": total for name, total in totals.items()}
 
 
 def test_more_is_red_with_old_and_new_and_the_module() -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pytest_diffopt.baselines import CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.code_location import CodeLocation
+from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.guards.applied import judge_applied
 from pytest_diffopt.guards.calibration import judge_calibration
 from pytest_diffopt.guards.compilation import judge_graph_breaks
@@ -25,7 +26,7 @@ from pytest_diffopt.guards.recompiles import judge_recompiles
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.syncs import judge_syncs
 from pytest_diffopt.guards.verdict import Verdict
-from pytest_diffopt.ledger import Ending, LedgerEntry, UnjudgedTest, entry_of
+from pytest_diffopt.ledger import BrokenTest, CaseResult, LedgerEntry, entry_of
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import (
     AppliedRecord,
@@ -380,25 +381,36 @@ def clean(subject: Subject, on_card: Subject) -> list[LedgerEntry]:
     return [*found, latency(on_card, milliseconds=2195), memory(on_card, mebibytes=1024)]
 
 
-UNJUDGED = [
-    UnjudgedTest(
-        nodeid="suites/test_flux.py::test_picture[flux-bf16]",
-        ending=Ending.FAILED,
-        reason="OSError: no weights here",
-        details="def broken():\n>   raise OSError('no weights here')\nE   OSError: no weights here",
-    ),
-    *(
-        UnjudgedTest(
-            nodeid=f"suites/test_{name}.py::test_latency[{name}-bf16]",
-            ending=Ending.SKIPPED,
-            reason="needs a GPU: run with --gpu",
-        )
-        for name in ("sd15", "sdxl", "flux")
-    ),
-]
+BROKEN = BrokenTest(
+    nodeid="suites/test_flux.py::test_picture[flux-bf16]",
+    reason="OSError: no weights here",
+    details="def broken():\n>   raise OSError('no weights here')\nE   OSError: no weights here",
+)
+SKIPPED = tuple(
+    CaseResult(
+        nodeid=f"suites/test_{name}.py::test_latency[{name}-bf16]",
+        file=f"suites/test_{name}.py",
+        line=7,
+        skip_reason="needs a GPU: run with --gpu",
+    )
+    for name in ("sd15", "sdxl", "flux")
+)
+UNDECIDED = Shortfall(text="1 verdict decided nothing: 1 inconclusive", is_red=False)
+UNMET = Shortfall(text="--diffopt-require asks for gpu>=20, got: 3 verdicts", is_red=True)
 
 
-def report(entries: Sequence[LedgerEntry], unjudged: Sequence[UnjudgedTest] = ()) -> Report:
+def full_report(files: Sequence[PictureFiles | None] = (None,)) -> Report:
+    """Find something of every kind."""
+    return report(one_of_each(files), broken=[BROKEN], skipped=SKIPPED, shortfalls=[UNDECIDED])
+
+
+def report(
+    entries: Sequence[LedgerEntry],
+    *,
+    broken: Sequence[BrokenTest] = (),
+    skipped: Sequence[CaseResult] = (),
+    shortfalls: Sequence[Shortfall] = (),
+) -> Report:
     """Put findings together as a session does."""
     counted: dict[str, int] = {}
     for one in entries:
@@ -413,7 +425,9 @@ def report(entries: Sequence[LedgerEntry], unjudged: Sequence[UnjudgedTest] = ()
         scale=Scale.TINY,
         counts=counted,  # type: ignore[arg-type] # outcomes are texts
         verdicts=list(entries),
-        unjudged=list(unjudged),
+        shortfalls=list(shortfalls),
+        broken=list(broken),
+        skipped=list(skipped),
     )
 
 

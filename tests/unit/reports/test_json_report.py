@@ -14,9 +14,9 @@ from pytest_diffopt.ledger import to_plain
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.json_report import ReportError, read_json_report, write_json_report
 from pytest_diffopt.reports.schema import FILE_NAME, report_schema
-from tests.unit.reports.report_examples import UNJUDGED, one_of_each, report
+from tests.unit.reports.report_examples import full_report
 
-EVERYTHING = report(one_of_each(), UNJUDGED)
+EVERYTHING = full_report()
 AGAIN = "  write it again with --diffopt-report"
 
 
@@ -64,7 +64,8 @@ def test_what_is_written_is_read(tmp_path: Path, written: dict[str, Any]) -> Non
 
     assert [entry.verdict for entry in back.verdicts] == [entry.verdict for entry in EVERYTHING.verdicts]
     assert as_json(to_plain(back.verdicts)) == as_json(to_plain(EVERYTHING.verdicts))
-    assert back.unjudged == EVERYTHING.unjudged
+    assert (back.broken, back.skipped) == (EVERYTHING.broken, EVERYTHING.skipped)
+    assert back.shortfalls == EVERYTHING.shortfalls
     assert equal.record["differences"][0]["psnr_db"] == math.inf
 
 
@@ -91,7 +92,7 @@ def test_a_report_is_what_its_schema_says(written: dict[str, Any]) -> None:
         ("verdicts.0.verdict.outcome", "fine"),
         ("verdicts.0.record.colour", "red"),
         ("verdicts.1.record.num_steps", "6"),
-        ("unjudged.0.ending", "vanished"),
+        ("skipped.0.line", "seven"),
         ("schema_version", 2),
     ],
 )

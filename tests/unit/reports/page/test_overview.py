@@ -1,33 +1,37 @@
 """The head of the page says at once what is wrong, and never calls green what proved nothing."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from pytest_diffopt.ledger import LedgerEntry, UnjudgedTest
+from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.records import Concern
 from pytest_diffopt.reports.page.cases import cases_of
 from pytest_diffopt.reports.page.overview import Overview, overview
 from tests.unit.reports.report_examples import (
+    BROKEN,
     ON_CARD,
     SDXL,
-    UNJUDGED,
+    SKIPPED,
+    UNDECIDED,
+    UNMET,
     clean,
     counts,
     images,
     latency,
     one_of_each,
     paired,
+    report,
     syncs,
 )
 
-FAILED, SKIPPED = UNJUDGED[0], UNJUDGED[1]
 SD15 = replace(SDXL, pipeline="sd15")
 
 
-def head(*entries: LedgerEntry, unjudged: tuple[UnjudgedTest, ...] = ()) -> Overview:
+def head(*entries: LedgerEntry, **others: Any) -> Overview:
     """Sum up these findings."""
-    return overview(cases_of(entries), unjudged)
+    return overview(cases_of(entries), report(entries, **others))
 
 
 @pytest.mark.parametrize(
@@ -37,9 +41,13 @@ def head(*entries: LedgerEntry, unjudged: tuple[UnjudgedTest, ...] = ()) -> Over
         (head(syncs(per_step=0)), "good", "The only check passed"),
         (head(*clean(SDXL, ON_CARD)), "good", "All 11 checks passed"),
         (head(syncs(), syncs(per_step=0)), "bad", "1 of 2 checks failed"),
-        (head(syncs(), unjudged=(FAILED,)), "bad", "1 of 1 check failed and 1 test failed without a verdict"),
-        (head(syncs(per_step=0), unjudged=(FAILED,)), "bad", "1 test failed without a verdict"),
-        (head(syncs(per_step=0), unjudged=(SKIPPED,)), "unsure", "The only check passed"),
+        (head(syncs(), broken=[BROKEN]), "bad", "1 of 1 check failed and 1 test failed without a verdict"),
+        (head(syncs(per_step=0), broken=[BROKEN]), "bad", "1 test failed without a verdict"),
+        (head(syncs(per_step=0), skipped=SKIPPED), "good", "The only check passed, 3 tests skipped"),
+        (head(skipped=SKIPPED), "unsure", "Nothing was checked"),
+        (head(syncs(per_step=0), shortfalls=[UNMET]), "bad", "Less was proven than had to be"),
+        (head(syncs(), shortfalls=[UNMET]), "bad", "1 of 1 check failed and less was proven than had to be"),
+        (head(syncs(per_step=0), shortfalls=[UNDECIDED]), "good", "The only check passed"),
         (head(paired(count=2), syncs(per_step=0)), "unsure", "Nothing failed, and 1 of 2 checks proved nothing"),
         (head(counts(operations=1100)), "bad", "1 of 1 check failed"),
     ],

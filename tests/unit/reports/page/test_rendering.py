@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from pytest_diffopt.ledger import Ending, UnjudgedTest
+from pytest_diffopt.completeness.shortfalls import Shortfall
+from pytest_diffopt.ledger import BrokenTest, CaseResult
 from pytest_diffopt.records import PictureFiles
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.json_report import ReportError, read_json_report, write_json_report
 from pytest_diffopt.reports.page.rendering import render, write_page
 from tests.unit.reports.report_examples import (
     SDXL,
-    UNJUDGED,
     applied,
     draw_pictures,
+    full_report,
     graph_breaks,
     images,
-    one_of_each,
     report,
     syncs,
 )
@@ -83,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def everything(folder: Path) -> Report:
     """Find something of every kind."""
-    return report(one_of_each([draw_pictures(folder)]), UNJUDGED)
+    return full_report([draw_pictures(folder)])
 
 
 def test_every_verdict_and_every_unjudged_test_is_there(folder: Path, everything: Report) -> None:
@@ -170,12 +170,18 @@ def test_whatever_a_name_holds_is_text(folder: Path, text: str) -> None:
     files = PictureFiles(picture=text, reference=text, heat_map=text)
     entries = [applied(subject, is_good=False), syncs(subject), graph_breaks(subject, is_good=False)]
     entries.append(images(subject, files=(files,)))
-    unjudged = [UnjudgedTest(nodeid=text, ending=ending, reason=text, details=text) for ending in Ending]
-    kinds = [applied(is_good=False), syncs(), graph_breaks(is_good=False), images(files=(None,))]
-    hostile, harmless = (
-        Elements(render(report(found, tests), folder))
-        for found, tests in ((entries, unjudged), (kinds, [replace(one, nodeid="x") for one in UNJUDGED[:2]]))
+    hostile = Elements(
+        render(
+            report(
+                entries,
+                broken=[BrokenTest(nodeid=text, reason=text, details=text)],
+                skipped=[CaseResult(nodeid=text, file=text, line=1, skip_reason=text)],
+                shortfalls=[Shortfall(text=text, is_red=True)],
+            ),
+            folder,
+        )
     )
+    harmless = Elements(render(full_report(), folder))
 
     assert {name for name, _ in hostile.found} <= {name for name, _ in harmless.found} | {"img"}
     assert len(hostile.all("script")) == 1
