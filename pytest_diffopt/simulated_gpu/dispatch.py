@@ -198,7 +198,8 @@ class Dispatcher:
         call = Call(name, operands)
         shown = ".".join(name.split(".")[:2]) if name.startswith("aten.") else name
         for rule in rules_for(name):
-            self.ledger.note_sync(rule.kind, shown, is_reported=rule.is_reported, count=rule.waits(call))
+            if count := rule.waits(call):
+                self.ledger.note_sync(rule.kind, shown, is_reported=rule.is_reported, count=count)
 
     def compute_with_values(
         self, facts: Operation, needed: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]

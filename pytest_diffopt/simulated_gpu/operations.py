@@ -46,14 +46,14 @@ _TAKES_HOST_TENSORS = frozenset(
 # are laid out alike themselves. Views and elementwise operations are known by their schema.
 _ONE_LAYOUT = frozenset(
     {
-        "aten._log_softmax", "aten._softmax", "aten._to_copy", "aten._unsafe_view", "aten.addmm", "aten.amax",
-        "aten.amin", "aten.argmax", "aten.argmin", "aten.baddbmm", "aten.bmm", "aten.cat", "aten.clone",
+        "aten._log_softmax", "aten._safe_softmax", "aten._softmax", "aten._to_copy", "aten._unsafe_view", "aten.addmm",
+        "aten.amax", "aten.amin", "aten.argmax", "aten.argmin", "aten.baddbmm", "aten.bmm", "aten.cat", "aten.clone",
         "aten.constant_pad_nd", "aten.copy_", "aten.cumsum", "aten.embedding", "aten.empty_like", "aten.full_like",
         "aten.gather", "aten.mean", "aten.mm", "aten.new_zeros", "aten.ones_like", "aten.sum", "aten.tril",
         "aten.triu", "aten.upsample_nearest2d", "aten.zeros_like",
     }
 )  # fmt: skip
-# Their statistics are floats on CUDA, and on the CPU of the operand's own dtype.
+# Of halves, their statistics may be of another dtype on CUDA.
 _ONE_LAYOUT_IN_FLOATS = frozenset({"aten.native_group_norm", "aten.native_layer_norm"})
 
 NEW, VIEW, WRITTEN = range(3)
