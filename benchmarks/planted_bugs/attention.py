@@ -5,24 +5,18 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from diffusers.models.attention_processor import AttnProcessor, FusedAttnProcessor2_0
-from torch.nn import functional
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0, FusedAttnProcessor2_0
 
-from benchmarks.planted_bugs.declaring import Plant, PlantedBug, wrapped
+from benchmarks.planted_bugs.declaring import Plant, PlantedBug, attending, wrapped
 
 _UNWRITTEN_ROWS = 16
-_SDPA = "scaled_dot_product_attention"
 
 
 def _in_fused_attention(change: Callable[..., Any]) -> Plant:
     """Let `change(attend, query, key, value, **keywords)` answer wherever the fused processor attends."""
 
-    def around(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        with wrapped(functional, _SDPA, change):
-            return call(*args, **kwargs)
-
     def plant(_pipeline: Any) -> AbstractContextManager[Any]:
-        return wrapped(FusedAttnProcessor2_0, "__call__", around)
+        return wrapped(FusedAttnProcessor2_0, "__call__", attending(change))
 
     return plant
 
@@ -75,23 +69,13 @@ def _without_mask(forward: Any, *args: Any, **keywords: Any) -> Any:
 
 
 @contextmanager
-def _vae_by_another_processor(pipeline: Any) -> Iterator[None]:
-    before = pipeline.vae.attn_processors
-    pipeline.vae.set_attn_processor(AttnProcessor())
+def _processed_by(module: Any, processor: Any) -> Iterator[None]:
+    before = dict(module.attn_processors)
+    module.set_attn_processor(processor)
     try:
         yield
     finally:
-        pipeline.vae.set_attn_processor(before)
-
-
-@contextmanager
-def _unfused_again(pipeline: Any) -> Iterator[None]:
-    before = pipeline.unet.attn_processors
-    pipeline.unet.unfuse_qkv_projections()
-    try:
-        yield
-    finally:
-        pipeline.unet.set_attn_processor(before)
+        module.set_attn_processor(before)
 
 
 def _in_float16(attend: Any, query: Any, key: Any, value: Any, **keywords: Any) -> Any:
@@ -165,11 +149,11 @@ BUGS: tuple[PlantedBug, ...] = (
     PlantedBug(
         name="vae-with-another-processor",
         imitates="the VAE runs vanilla attention although the recipe says SDPA",
-        plant=_vae_by_another_processor,
+        plant=lambda pipeline: _processed_by(pipeline.vae, AttnProcessor()),
     ),
     PlantedBug(
         name="fused-projections-unused",
         imitates="processors are set again after fusing, and the fused weights lie idle",
-        plant=_unfused_again,
+        plant=lambda pipeline: _processed_by(pipeline.unet, AttnProcessor2_0()),
     ),
 )

@@ -26,8 +26,8 @@ def _one_noise_for_all(prepare_latents: Any, *args: Any, **keywords: Any) -> Any
     return latents[:1].expand(latents.shape).clone()
 
 
-def _mask_inverted(prepare: Any, self: Any, mask: Any, *args: Any, **keywords: Any) -> Any:
-    return prepare(self, 1 - mask, *args, **keywords)
+def _mask_inverted(preprocess: Any, *args: Any, **keywords: Any) -> Any:
+    return 1 - preprocess(*args, **keywords)
 
 
 def _nothing_masked(prepare: Any, *args: Any, **keywords: Any) -> Any:
@@ -99,7 +99,7 @@ BUGS: tuple[PlantedBug, ...] = (
         name="inpainting-mask-inverted",
         imitates="what should be kept is painted anew, and the rest kept",
         pipeline="sd15-inpaint",
-        plant=lambda _pipeline: wrapped(StableDiffusionInpaintPipeline, "prepare_mask_latents", _mask_inverted),
+        plant=lambda pipeline: wrapped(pipeline.mask_processor, "preprocess", _mask_inverted),
     ),
     PlantedBug(
         name="masked-picture-dropped",
@@ -162,7 +162,6 @@ BUGS: tuple[PlantedBug, ...] = (
         name="strength-ignored",
         imitates="image-to-image starts from pure noise whatever its strength",
         pipeline="sd15-img2img",
-        inputs={"strength": 0.5},
         plant=lambda _pipeline: wrapped(StableDiffusionImg2ImgPipeline, "get_timesteps", _every_step),
     ),
     PlantedBug(

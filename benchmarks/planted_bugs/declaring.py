@@ -1,6 +1,7 @@
 """What a planted bug is, and the few ways in which one is planted."""
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from torch.nn import functional
 
 #: Plants a bug into a pipeline, or into the classes that it is made of, until the block ends.
 Plant = Callable[[Any], AbstractContextManager[Any]]
@@ -54,7 +56,24 @@ def wrapped(owner: Any, name: str, around: Callable[..., Any]) -> AbstractContex
     def answer(*args: Any, **kwargs: Any) -> Any:
         return around(original, *args, **kwargs)
 
-    return mock.patch.object(owner, name, answer)
+    is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
+    return mock.patch.object(owner, name, staticmethod(answer) if is_static else answer)
+
+
+def attending(change: Callable[..., Any]) -> Callable[..., Any]:
+    """Make what `wrapped` takes: while the original runs, `change(attend, query, key, value, **keywords)` attends."""
+    name = "scaled_dot_product_attention"
+    attend = functional.scaled_dot_product_attention
+
+    def once(_patched: Any, *args: Any, **kwargs: Any) -> Any:
+        with replaced(functional, name, attend):  # what answers for a simulated GPU attends once more, on the CPU
+            return change(attend, *args, **kwargs)
+
+    def around(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with wrapped(functional, name, once):
+            return original(*args, **kwargs)
+
+    return around
 
 
 @contextmanager

@@ -27,11 +27,11 @@ def _skips_of_one_side(forward: Any, *args: Any, **keywords: Any) -> Any:
 
 
 def _kept_from_the_first_step() -> Any:
-    first: dict[tuple[int, ...], Any] = {}
+    first: dict[tuple[Any, ...], Any] = {}
 
     def embed(get_time_embed: Any, *args: Any, **keywords: Any) -> Any:
         embedding = get_time_embed(*args, **keywords)
-        return first.setdefault(tuple(embedding.shape), embedding)
+        return first.setdefault((embedding.dtype, *embedding.shape), embedding)
 
     return embed
 
@@ -100,7 +100,7 @@ BUGS: tuple[PlantedBug, ...] = (
     ),
     PlantedBug(
         name="time-embedding-stale",
-        imitates="the time embedding is cached by its shape: every step sees the first one's",
+        imitates="the time embedding is cached by its shape and dtype: every step sees the first one's",
         plant=lambda _pipeline: wrapped(UNet2DConditionModel, "get_time_embed", _kept_from_the_first_step()),
     ),
     PlantedBug(

@@ -121,8 +121,13 @@ def ask(guard: Guard, question: Callable[[], None]) -> Answer:
     except pytest.skip.Exception as skipped:
         return Answer(guard=guard, colour=Colour.UNPROVEN, said=_headline(str(skipped)))
     except Exception as error:  # noqa: BLE001 - whatever a broken pipeline raises turns its test red
-        return Answer(guard=guard, colour=Colour.RAISED, said=f"{type(error).__name__}: {_headline(str(error))}")
+        return Answer(guard=guard, colour=Colour.RAISED, said=said_of(error))
     return Answer(guard=guard, colour=Colour.GREEN)
+
+
+def said_of(error: Exception) -> str:
+    """Write an error in one line."""
+    return f"{type(error).__name__}: {_headline(str(error))}"
 
 
 def _headline(text: str) -> str:

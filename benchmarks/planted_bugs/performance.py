@@ -10,9 +10,8 @@ import torch
 from diffusers.models.attention_processor import FusedAttnProcessor2_0
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.schedulers import EulerDiscreteScheduler
-from torch.nn import functional
 
-from benchmarks.planted_bugs.declaring import FUSED, PlantedBug, wrapped
+from benchmarks.planted_bugs.declaring import FUSED, PlantedBug, attending, wrapped
 
 _WAIT_NS = 40_000_000
 _COLLECTIONS = 3
@@ -55,13 +54,9 @@ def _never_freed() -> Any:
     return around
 
 
-def _masked_with_nothing(call: Any, *args: Any, **keywords: Any) -> Any:
-    def attend(sdpa: Any, query: Any, key: Any, value: Any, **inner: Any) -> Any:
-        mask = torch.zeros(query.shape[-2], key.shape[-2], dtype=query.dtype, device=query.device)
-        return sdpa(query, key, value, **inner | {"attn_mask": mask})
-
-    with wrapped(functional, "scaled_dot_product_attention", attend):
-        return call(*args, **keywords)
+def _with_empty_mask(attend: Any, query: Any, key: Any, value: Any, **keywords: Any) -> Any:
+    mask = torch.zeros(query.shape[-2], key.shape[-2], dtype=query.dtype, device=query.device)
+    return attend(query, key, value, **keywords | {"attn_mask": mask})
 
 
 def _key_and_value_projected_twice(call: Any, self: Any, attention: Any, *args: Any, **keywords: Any) -> Any:
@@ -144,7 +139,7 @@ BUGS: tuple[PlantedBug, ...] = (
     PlantedBug(
         name="attention-mask-of-zeros",
         imitates="a mask that masks nothing keeps attention off its fastest kernel",
-        plant=lambda _pipeline: wrapped(FusedAttnProcessor2_0, "__call__", _masked_with_nothing),
+        plant=lambda _pipeline: wrapped(FusedAttnProcessor2_0, "__call__", attending(_with_empty_mask)),
     ),
     PlantedBug(
         name="not-applied-vae-in-float32",

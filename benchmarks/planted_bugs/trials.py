@@ -2,9 +2,9 @@
 
 import gc
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,10 +12,10 @@ from typing import Any, Self
 import numpy as np
 
 from benchmarks.planted_bugs.declaring import PlantedBug
-from benchmarks.planted_bugs.guarding import Answer, Colour, Guard, Subject, ask, compiled_anew
+from benchmarks.planted_bugs.guarding import Answer, Colour, Guard, Subject, ask, compiled_anew, said_of
 from benchmarks.planted_bugs.slices import RAISED, SliceCheck, check_slice
 from pytest_diffopt import CountGate, LatencyGate, PipelineInputs, Scale, assert_images_similar
-from pytest_diffopt.active_test import ActiveTest, running
+from pytest_diffopt.active_test import ActiveTest, active_test, running
 from pytest_diffopt.baselines import BaselineStore
 from pytest_diffopt.cases import Case
 from pytest_diffopt.errors import DiffoptError, RecipeWarning
@@ -43,18 +43,33 @@ class NotCleanError(DiffoptError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PictureSeen:
+    """The picture that was drawn with a bug.
+
+    Attributes:
+        is_changed: any value differs from what was drawn without the bug.
+        usual_check: what diffusers' own checks say of it.
+        figures: how far it is from the stored picture of the plain pipeline; empty where there is none.
+    """
+
+    is_changed: bool
+    usual_check: SliceCheck
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """What came of one bug.
 
     Attributes:
         bug: the bug.
         answers: what each guard said.
-        usual_check: what diffusers' own checks say of the picture.
+        picture: the picture with the bug.
     """
 
     bug: PlantedBug
     answers: tuple[Answer, ...]
-    usual_check: SliceCheck
+    picture: PictureSeen
 
     @property
     def caught_by(self) -> tuple[Guard, ...]:
@@ -114,9 +129,9 @@ class Workshop:
             NotCleanError: a guard is red without the bug.
         """
         bench = self._bench_of(bug)
-        answers, usual_check = _judge_pictures(bug, bench)
+        answers, picture = _judge_pictures(bug, bench)
         others = [self._ask_planted(bug, bench.subject, guard) for guard, _question in bench.subject.asked_in_turn()]
-        return Trial(bug=bug, answers=(*answers, *others), usual_check=usual_check)
+        return Trial(bug=bug, answers=(*answers, *others), picture=picture)
 
     def _ask_planted(self, bug: PlantedBug, subject: Subject, guard: Guard) -> Answer:
         with compiled_anew(subject), self._a_new_life(bug, subject.pipeline), bug.plant(subject.pipeline):
@@ -173,7 +188,7 @@ class Workshop:
                 raise NotCleanError(msg)
 
 
-def _judge_pictures(bug: PlantedBug, bench: Bench) -> tuple[tuple[Answer, ...], SliceCheck]:
+def _judge_pictures(bug: PlantedBug, bench: Bench) -> tuple[tuple[Answer, ...], PictureSeen]:
     """Compare what is drawn with the bug with the plain pipeline beside it, and with what was drawn before."""
     subject = bench.subject
     try:
@@ -181,13 +196,17 @@ def _judge_pictures(bug: PlantedBug, bench: Bench) -> tuple[tuple[Answer, ...], 
             drawn = _draw(subject.pipeline, subject.inputs)
             beside = _draw(bench.reference, subject.inputs)
     except Exception as error:  # noqa: BLE001 - whatever a broken pipeline raises turns its test red
-        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        return (Answer(guard=Guard.PICTURE, colour=Colour.RAISED, said=said),), RAISED
+        answer = Answer(guard=Guard.PICTURE, colour=Colour.RAISED, said=said_of(error))
+        return (answer,), PictureSeen(is_changed=True, usual_check=RAISED)
     answers = (
         ask(Guard.PICTURE, lambda: assert_images_similar(drawn, beside)),
         ask(Guard.STORED_PICTURE, lambda: assert_images_similar(drawn, bench.plain)),
     )
-    return answers, check_slice(drawn, bench.drawn)
+    figures = active_test().take_entries()[-1].verdict.figures
+    is_changed = not np.array_equal(drawn, bench.drawn)
+    return answers, PictureSeen(
+        is_changed=is_changed, usual_check=check_slice(drawn, bench.drawn), figures=dict(figures)
+    )
 
 
 def _draw(pipeline: Any, inputs: PipelineInputs) -> Any:
