@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # torch spreads each small operation over every core, which slows tiny pipelines down and two at once even more.
 export OMP_NUM_THREADS ?= 1
 # Nothing here needs the hub; without this every tokenizer asks it first.
-gate test: export HF_HUB_OFFLINE ?= 1
+gate test planted-bugs: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
 # Another torch than that of constraints.txt, in an environment of its own: make test TORCH=2.11.0
@@ -18,7 +18,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install gate gpu test lint fuzz format benchmarks history clean
+.PHONY: install gate gpu test lint fuzz format benchmarks history planted-bugs clean
 .PHONY: dist test-wheel release-check baselines comment status gpu-request propose-baselines
 
 install: $(INSTALLED)
@@ -77,6 +77,12 @@ benchmarks: $(INSTALLED)
 HISTORY_ARGS ?=
 history: $(INSTALLED)
 	$(BIN)/python -m benchmarks.history.replay $(HISTORY_ARGS)
+
+# Which guard sees each planted bug; with --false-alarms, whether any is red over right pictures. More options, as in:
+# make planted-bugs PLANTED_BUGS_ARGS="--only attention-scale-lost --markdown docs/planted-bugs.md"
+PLANTED_BUGS_ARGS ?=
+planted-bugs: $(INSTALLED)
+	$(BIN)/python -m benchmarks.planted_bugs $(PLANTED_BUGS_ARGS)
 
 # The wheel and the source of a release.
 dist: $(INSTALLED)

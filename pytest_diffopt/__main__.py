@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pytest_diffopt.comment import command as comment
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.profile import command as profile
+from pytest_diffopt.reports.page import command as report
 
 _BAD_INPUT = 2  # as argparse's own
 
@@ -17,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     profile.add_to(commands)
     comment.add_to(commands)
+    report.add_to(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)

@@ -62,6 +62,21 @@ class CaseResult:
     skip_reason: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokenTest:
+    """A test that failed for another reason than a verdict, or a file whose tests could not be collected.
+
+    Attributes:
+        nodeid: pytest's name of it.
+        reason: what went wrong, in one line.
+        details: what pytest printed of it.
+    """
+
+    nodeid: str
+    reason: str
+    details: str = ""
+
+
 @dataclass(kw_only=True)
 class Ledger:
     """The verdicts of a session, in the order in which tests reported them.
@@ -69,11 +84,13 @@ class Ledger:
     Attributes:
         entries: the verdicts.
         cases: what became of each test of this plugin, by its name.
+        broken: the tests that failed without a verdict that says why.
         lost_workers: the xdist workers that ended before their work did, each with why.
     """
 
     entries: list[LedgerEntry] = field(default_factory=list)
     cases: dict[str, CaseResult] = field(default_factory=dict)
+    broken: list[BrokenTest] = field(default_factory=list)
     lost_workers: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter[Outcome]:

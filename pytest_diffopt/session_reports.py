@@ -2,6 +2,7 @@
 
 import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,15 +48,33 @@ class SessionReports:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Enter what a test report carries, from this process or from an xdist worker."""
+        ledger = stash.ledger_of(self._config)
         carried, case = vars(report).get(stash.CARRIED), vars(report).get(stash.CARRIED_CASE)
         if carried:
             from pytest_diffopt.ledger import from_plain  # noqa: PLC0415 - a session without verdicts is spared it
 
-            stash.ledger_of(self._config).entries.extend(from_plain(carried))
+            ledger.entries.extend(from_plain(carried))
         if case:
             from pytest_diffopt.ledger import CaseResult  # noqa: PLC0415 - as above
 
-            stash.ledger_of(self._config).cases[case["nodeid"]] = CaseResult(**case)
+            ledger.cases[case["nodeid"]] = CaseResult(**case)
+        if report.failed:
+            self._note_failure(report, num_entries=len(carried or ()))
+
+    def _note_failure(self, report: pytest.TestReport, *, num_entries: int) -> None:
+        """Enter a test that failed, unless one of the verdicts that just came with its report says why."""
+        from pytest_diffopt.broken_tests import broken_test  # noqa: PLC0415 - as above
+
+        ledger = stash.ledger_of(self._config)
+        if not any(entry.verdict.is_red for entry in ledger.entries[len(ledger.entries) - num_entries :]):
+            ledger.broken.append(broken_test(report))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Enter a file whose tests could not be collected."""
+        if report.failed:
+            from pytest_diffopt.broken_tests import broken_test  # noqa: PLC0415 - as above
+
+            stash.ledger_of(self._config).broken.append(broken_test(report))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
@@ -81,11 +100,19 @@ class SessionReports:
         """Write what was asked for, and end a run red that proved less than it had to."""
         settings = self._settings
         if settings.report_folder is not None:
-            from pytest_diffopt.reports.json_report import write_json_report  # noqa: PLC0415 - as above
-
-            write_json_report(settings.report_folder, stash.ledger_of(self._config), settings)
+            self._write_report(settings.report_folder, session)
         self._write_summaries(session)
         if session.exitstatus == pytest.ExitCode.OK and any(shortfall.is_red for shortfall in self._shortfalls):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write_report(self, folder: Path, session: pytest.Session) -> None:
+        from pytest_diffopt.reports.document import report_of  # noqa: PLC0415 - as above
+        from pytest_diffopt.reports.writing import write_report  # noqa: PLC0415 - as above
+
+        try:
+            write_report(folder, report_of(stash.ledger_of(self._config), self._settings, self._shortfalls))
+        except DiffoptError as error:
+            self._unwritten.append(str(error))
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write_summaries(self, session: pytest.Session) -> None:

@@ -11,6 +11,7 @@ OPTIONS = [
     "--diffopt-baselines",
     "--diffopt-calibrate",
     "--diffopt-editable",
+    "--diffopt-explain",
     "--diffopt-margin",
     "--diffopt-max-seconds",
     "--diffopt-prune",
@@ -77,6 +78,7 @@ PUBLIC_NAMES = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
+    "assert_same_pictures",
     "ladder",
     "lora_scaled",
     "lora_variations",
@@ -119,7 +121,7 @@ def test_the_fixtures_are_what_they_were(project: pytest.Pytester) -> None:
 
 
 def test_every_option_that_lasts_has_an_ini_twin() -> None:
-    """Only what holds for one run has none: writing baselines, comparing revisions, calibrating."""
+    """Only what holds for one run has none: writing baselines, comparing revisions, calibrating, explaining."""
     twins = {"diffopt_" + option.removeprefix("--").removeprefix("diffopt-").replace("-", "_") for option in OPTIONS}
 
     assert sorted(twins - set(INI_NAMES)) == [
@@ -127,6 +129,7 @@ def test_every_option_that_lasts_has_an_ini_twin() -> None:
         "diffopt_allow_ci_update",
         "diffopt_calibrate",
         "diffopt_editable",
+        "diffopt_explain",
         "diffopt_prune",
         "diffopt_update",
     ]
