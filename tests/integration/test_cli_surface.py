@@ -7,6 +7,7 @@ import pytest_diffopt
 OPTIONS = [
     "--diffopt-against",
     "--diffopt-allow-ci-update",
+    "--diffopt-base",
     "--diffopt-baselines",
     "--diffopt-calibrate",
     "--diffopt-editable",
@@ -15,7 +16,9 @@ OPTIONS = [
     "--diffopt-max-seconds",
     "--diffopt-prune",
     "--diffopt-report",
+    "--diffopt-require",
     "--diffopt-scale",
+    "--diffopt-summary",
     "--diffopt-time-steps",
     "--diffopt-update",
     "--diffopt-weights",
@@ -23,12 +26,15 @@ OPTIONS = [
     "--gpu",
 ]
 INI_NAMES = [
+    "diffopt_base",
     "diffopt_baselines",
     "diffopt_gpu",
     "diffopt_margin",
     "diffopt_max_seconds",
     "diffopt_report",
+    "diffopt_require",
     "diffopt_scale",
+    "diffopt_summary",
     "diffopt_time_steps",
     "diffopt_weights",
     "diffopt_worker_timeout",
