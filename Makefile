@@ -6,11 +6,11 @@ INSTALLED := $(VENV)/.installed
 # torch spreads each small operation over every core, which slows tiny pipelines down and two at once even more.
 export OMP_NUM_THREADS ?= 1
 # Nothing here needs the hub; without this every tokenizer asks it first.
-gate test: export HF_HUB_OFFLINE ?= 1
+gate test planted-bugs: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
 
-.PHONY: install gate gpu test lint format benchmarks history clean
+.PHONY: install gate gpu test lint format benchmarks history planted-bugs clean
 
 install: $(INSTALLED)
 
@@ -59,6 +59,12 @@ benchmarks: $(INSTALLED)
 HISTORY_ARGS ?=
 history: $(INSTALLED)
 	$(BIN)/python -m benchmarks.history.replay $(HISTORY_ARGS)
+
+# Which guard sees each planted bug; with --false-alarms, whether any is red over right pictures. More options, as in:
+# make planted-bugs PLANTED_BUGS_ARGS="--only attention-scale-lost --markdown docs/planted-bugs.md"
+PLANTED_BUGS_ARGS ?=
+planted-bugs: $(INSTALLED)
+	$(BIN)/python -m benchmarks.planted_bugs $(PLANTED_BUGS_ARGS)
 
 clean:
 	rm -rf $(VENV) .history .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

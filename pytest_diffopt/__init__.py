@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
     from pytest_diffopt.guards.images import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
-    from pytest_diffopt.picture_assertions import assert_images_similar, assert_repeatable
+    from pytest_diffopt.picture_assertions import assert_images_similar, assert_repeatable, assert_same_pictures
     from pytest_diffopt.pipelines.changes import another_scheduler, lora_scaled, lora_variations, shape_variations
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.pipelines.registry import register_pipeline
@@ -56,6 +56,7 @@ _HOMES = {
     "assert_no_syncs": "assertions",
     "assert_optimizations_applied": "assertions",
     "assert_repeatable": "picture_assertions",
+    "assert_same_pictures": "picture_assertions",
     "ladder": "recipes.ladders",
     "lora_scaled": "pipelines.changes",
     "lora_variations": "pipelines.changes",
@@ -88,6 +89,7 @@ __all__ = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
+    "assert_same_pictures",
     "ladder",
     "lora_scaled",
     "lora_variations",

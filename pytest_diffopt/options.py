@@ -49,6 +49,7 @@ class Settings:
         worker_timeout_seconds: how long a process of the paired gate may take for one answer.
         is_paired_worker: this process is one of the two that the paired gate started.
         time_steps: time each denoise step too.
+        explain: look for the module where pictures part.
         is_verbose: `-v` was given: tell more.
     """
 
@@ -65,6 +66,7 @@ class Settings:
     max_seconds: float = 10.0
     margin: float = 0.05
     time_steps: bool = False
+    explain: bool = False
     against: str = ""
     calibrate: bool = False
     editable: Path | None = None
@@ -110,6 +112,9 @@ def add_options(parser: pytest.Parser) -> None:
     add("--diffopt-worker-timeout", metavar="S", type=float, help="seconds for one answer of a worker (default: 1800)")
     add("--diffopt-calibrate", action="store_true", help="learn what --diffopt-against can see on this machine")
     add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in calls of their own")
+    add(
+        "--diffopt-explain", action="store_true", help="find the module where a picture that fails leaves its reference"
+    )
     parser.addini("diffopt_time_steps", "time each step (--diffopt-time-steps)", type="bool", default=False)
     parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
     parser.addini("diffopt_scale", "tiny or full (--diffopt-scale)", default="tiny")
@@ -164,6 +169,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         worker_timeout_seconds=_positive(config, "worker_timeout", default=defaults.worker_timeout_seconds),
         is_paired_worker=config.pluginmanager.hasplugin(PAIRED_WORKER),
         time_steps=bool(config.getoption("--diffopt-time-steps")) or bool(config.getini("diffopt_time_steps")),
+        explain=bool(config.getoption("--diffopt-explain")),
         is_verbose=config.get_verbosity() > 0,
     )
 

@@ -29,10 +29,10 @@ def judge_counts(
     if rows := _rows_that_differ(record, baseline, environment):
         return incomparable(Concern.COUNTS, record.subject, rows=rows, rerun=rerun)
     now = {phase.phase: phase for phase in record.phases}
-    changed = [*_phase_changes(record, baseline)]
+    changed = [*_step_changes(record, baseline), *_phase_changes(record, baseline)]
     kernels = [*_kernel_changes(record.attention, baseline.attention)]
     is_same = not changed and not kernels and record.unmodelled == baseline.unmodelled
-    outcome = Outcome.PASSED if is_same else _outcome(changed, hides_more=_hides_more(record, baseline))
+    outcome = Outcome.PASSED if is_same else _outcome(changed, may_be_better=_may_be_better(record, baseline))
     return Verdict(
         concern=Concern.COUNTS,
         outcome=outcome,
@@ -48,29 +48,35 @@ def judge_counts(
 def _rows_that_differ(
     record: CountRecord, baseline: CountBaseline, environment: Environment
 ) -> tuple[tuple[str, str], ...]:
-    call = changes(
-        {"card": record.card, "number of steps": str(record.num_steps)},
-        {"card": baseline.card, "number of steps": str(baseline.num_steps)},
-    )
-    return (*what_differs(record.subject, environment, baseline), *call)
+    card = changes({"card": record.card}, {"card": baseline.card})
+    return (*what_differs(record.subject, environment, baseline), *card)
 
 
-def _outcome(changed: list[FigureChange], *, hides_more: bool) -> Outcome:
-    """Only fewer of everything is an improvement; another kernel alone is not, nor what is only counted no more."""
-    is_better = bool(changed) and not hides_more and not any(one.after > one.before for one in changed)
+def _outcome(changed: list[FigureChange], *, may_be_better: bool) -> Outcome:
+    """Only fewer of everything is an improvement; another kernel alone is not."""
+    is_better = bool(changed) and may_be_better and not any(one.after > one.before for one in changed)
     return Outcome.IMPROVED if is_better else Outcome.REGRESSED
 
 
-def _hides_more(record: CountRecord, baseline: CountBaseline) -> bool:
-    """Tell whether there are operations that are not counted now and were then."""
-    return not set(record.unmodelled) <= set(baseline.unmodelled)
+def _may_be_better(record: CountRecord, baseline: CountBaseline) -> bool:
+    """Tell whether less is a gain: a step that is left out is none, nor operations that are only counted no more."""
+    return record.num_steps == baseline.num_steps and set(record.unmodelled) <= set(baseline.unmodelled)
+
+
+def _step_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[FigureChange]:
+    """Yield a loop that is longer or shorter: the same call took as many steps as were accepted."""
+    if record.num_steps != baseline.num_steps:
+        yield FigureChange(where="the loop", figure="steps", before=baseline.num_steps, after=record.num_steps)
 
 
 def _phase_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[FigureChange]:
+    """Yield what changed in each phase; where loops are of another length, in the phases that both have."""
     now = {phase.phase: figures_of(phase) for phase in record.phases}
     accepted = {phase: figures_of(figures) for phase, figures in baseline.phases.items()}
+    same_steps = record.num_steps == baseline.num_steps
     for phase in [*now, *(phase for phase in accepted if phase not in now)]:
-        yield from _figure_changes(phase, accepted.get(phase, {}), now.get(phase, {}))
+        if same_steps or (phase in now and phase in accepted):
+            yield from _figure_changes(phase, accepted.get(phase, {}), now.get(phase, {}))
 
 
 def _figure_changes(where: str, before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[FigureChange]:
