@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pytest_diffopt.baselines.documents import CompileBaseline, figures_of
+from pytest_diffopt.baselines.documents import CompileBaseline
+from pytest_diffopt.baselines.figures import figures_of
 from pytest_diffopt.guards.comparable import incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import counted, explain, in_columns
 from pytest_diffopt.guards.verdict import Outcome, Verdict

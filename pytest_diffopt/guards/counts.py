@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pytest_diffopt.baselines.documents import CountBaseline, figures_of
+from pytest_diffopt.baselines.documents import CountBaseline
+from pytest_diffopt.baselines.figures import figures_of
 from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, size
 from pytest_diffopt.guards.verdict import Outcome, Verdict
