@@ -28,6 +28,7 @@ def latency(*samples_ns: int, case: str = KEY.case) -> LatencyBaseline:
         sessions=(LatencySession(samples_ns=samples_ns or (1200, 1100, 1150)),),
         margin=0.05,
         floor_ns=100,
+        counts=None,
     )
 
 
