@@ -38,6 +38,8 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_diffopt._torch_private import trace_not_captured
+from pytest_diffopt._torch_private.structured_trace import trace_not_captured
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.environment import accelerator_kind, torch_device
 from pytest_diffopt.errors import ProbeError

@@ -7,6 +7,7 @@ import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.flip import mean_flip
 from pytest_diffopt.probes.pictures import Pixels, pictures_of
 from pytest_diffopt.records import ImageDifference, ImageRecord, Subject
 
@@ -57,6 +58,7 @@ def _difference(image: Pixels, reference: Pixels) -> ImageDifference:
         psnr_db=_psnr_db(image, reference),
         max_error=float(error.max()),
         mean_error=float(error.mean()),
+        flip=mean_flip(image, reference),
         defects=_defects(image, "the picture") + _defects(reference, "the reference"),
     )
 

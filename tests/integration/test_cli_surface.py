@@ -10,6 +10,7 @@ OPTIONS = [
     "--diffopt-baselines",
     "--diffopt-calibrate",
     "--diffopt-editable",
+    "--diffopt-explain",
     "--diffopt-margin",
     "--diffopt-max-seconds",
     "--diffopt-prune",
@@ -71,6 +72,7 @@ PUBLIC_NAMES = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
+    "assert_same_pictures",
     "ladder",
     "lora_scaled",
     "lora_variations",
@@ -113,7 +115,7 @@ def test_the_fixtures_are_what_they_were(project: pytest.Pytester) -> None:
 
 
 def test_every_option_that_lasts_has_an_ini_twin() -> None:
-    """Only what holds for one run has none: writing baselines, comparing revisions, calibrating."""
+    """Only what holds for one run has none: writing baselines, comparing revisions, calibrating, explaining."""
     twins = {"diffopt_" + option.removeprefix("--").removeprefix("diffopt-").replace("-", "_") for option in OPTIONS}
 
     assert sorted(twins - set(INI_NAMES)) == [
@@ -121,6 +123,7 @@ def test_every_option_that_lasts_has_an_ini_twin() -> None:
         "diffopt_allow_ci_update",
         "diffopt_calibrate",
         "diffopt_editable",
+        "diffopt_explain",
         "diffopt_prune",
         "diffopt_update",
     ]

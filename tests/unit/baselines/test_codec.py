@@ -89,7 +89,7 @@ BROKEN = {
     "it is not whole JSON: Unterminated string starting at (line 3, column 14)": TEXT[:60].encode(),
     "it is not UTF-8 text (byte 0)": b"\xff\xfe",
     "it must be a JSON object, got: [1]": b"[1]",
-    "it is nested too deeply to be a baseline": b"[" * 100_000,
+    "it is nested too deeply": b"[" * 100_000,
     "a: the key stands twice": b'{"a": 1, "a": 2}',
     "schema_version: missing": b"{}",
     "concern: missing": b'{"schema_version": 1}',

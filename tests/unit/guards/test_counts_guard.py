@@ -7,7 +7,7 @@ from msgspec.structs import replace as with_changes
 
 from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.guards.counts import judge_counts
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, CountRecord, Environment, ModuleCounts, PhaseCounts
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_CARD, SEEN, SUBJECT
 
@@ -63,7 +63,9 @@ def test_equal_counts_are_green() -> None:
 
 def test_the_figures_for_machines_count_what_the_summary_counts() -> None:
     """Both are of the whole call: a row of several steps counts as often as it has steps."""
-    assert judge(RECORD).figures == {"flops": 5_000_000, "operations": 500}
+    totals = {"flops": 5_000_000, "operations": 500, "peak_memory_bytes": 2 * 1024 * 1024}
+
+    assert judge(RECORD).figures == totals | {f"accepted_{name}": total for name, total in totals.items()}
 
 
 def test_more_is_red_with_old_and_new_and_the_module() -> None:
@@ -226,6 +228,28 @@ def test_counts_of_something_else_are_not_compared() -> None:
         "  device name  NVIDIA L4, accepted with NVIDIA H200",
         "  card         nvidia-h200, accepted with nvidia-l4",
         f"to replace it: {RERUN} --diffopt-update all",
+    )
+
+
+def test_changes_are_handed_on_figure_by_figure() -> None:
+    """Phases, kernels and modules, and the versions that differ even where the counts do not."""
+    now = replace(
+        RECORD,
+        phases=(BEFORE, FIRST, phase("steps 1-3", operations=139)),
+        modules=(replace(UNET, operations=417), VAE),
+        attention={"math 2x10x4096x64 bfloat16": 8},
+    )
+    flash, math = "flash 2x10x4096x64 bfloat16", "math 2x10x4096x64 bfloat16"
+
+    assert judge(now).changes == (
+        FigureChange(where="steps 1-3", figure="operations", before=100, after=139),
+        FigureChange(where="attention", figure=flash, before=8, after=0),
+        FigureChange(where="attention", figure=math, before=0, after=8),
+        FigureChange(where="unet", figure="operations", before=300, after=417),
+    )
+    assert judge(RECORD, environment=NEWER).environment_changes == (
+        "torch    2.14.0, accepted with 2.13.0",
+        "torchao  1.0, accepted with none",
     )
 
 
