@@ -5,9 +5,8 @@ from pytest_diffopt.baselines.documents import (
     AcceptedEnvironment,
     AcceptedSubject,
     LatencySession,
-    PhaseFigures,
-    RegionFigures,
 )
+from pytest_diffopt.baselines.figures import PhaseFigures, RegionFigures
 from pytest_diffopt.records import Device, Weights
 
 KEY = BaselineKey(device_slug="nvidia-h200", suite="test_sdxl", case="test_latency[sdxl-bf16+sdpa]", scale="tiny")
