@@ -116,7 +116,8 @@ def first_module(
 
     active_test().tell("looking for the module where the pictures part")
     is_sharp = thresholds.max_latent_error <= EXACT_ARITHMETIC.max_latent_error
-    corridor = thresholds.max_latent_error if is_sharp else CORRIDOR
+    # guidance widens what a denoiser's output is off, so that a tenth of the latents' error is looked for in modules
+    corridor = thresholds.max_latent_error / 10 if is_sharp else CORRIDOR
     return first_module_apart(pipeline, reference, lambda which: calls[which is reference](), corridor=corridor)
 
 

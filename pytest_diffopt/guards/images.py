@@ -117,7 +117,7 @@ def worst_figures(record: ImageRecord) -> dict[str, float]:
             "mean_error": _worst(max, (one.mean_error for one in record.differences)),
             "flip": _worst(max, (one.flip for one in record.differences)),
         }
-    latent_errors = [one.relative_error for one in (*record.latents, *record.drift)]
+    latent_errors = [*(one.relative_error for one in record.latents), *(one.relative_error for one in record.drift)]
     return figures | ({"latent_error": _worst(max, latent_errors)} if latent_errors else {})
 
 
