@@ -17,7 +17,6 @@ _FAILING = '''
 
 import pytest
 from pytest_diffopt import (
-    assert_no_graph_breaks,
     assert_no_syncs,
     assert_optimizations_applied,
     assert_repeatable,
@@ -44,17 +43,11 @@ def test_every_optimization_is_applied(optimized_pipeline):
     assert_optimizations_applied(optimized_pipeline)
 
 
-@pytest.mark.diffopt(pipeline="sd15", recipe="bf16 + compile")
-def test_compiles_to_one_graph(optimized_pipeline, pipeline_inputs):
-    """Nothing is wrong here either."""
-    assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
-
-
 def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypatch):
     """The prediction is a little too strong."""
     unet = optimized_pipeline.unet
     forward = unet.forward
-    monkeypatch.setattr(unet, "forward", lambda *args, **inputs: (1.25 * forward(*args, **inputs)[0],))
+    monkeypatch.setattr(unet, "forward", lambda *args, **inputs: (1.1 * forward(*args, **inputs)[0],))
     assert_same_pictures(optimized_pipeline, reference_pipeline, **pipeline_inputs)
 
 
