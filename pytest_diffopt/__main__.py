@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pytest_diffopt.comment import command as comment
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.profile import command as profile
 from pytest_diffopt.reports.page import command as report
@@ -16,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pytest_diffopt", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     profile.add_to(commands)
+    comment.add_to(commands)
     report.add_to(commands)
     options = parser.parse_args(arguments)
     try:

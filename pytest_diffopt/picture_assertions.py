@@ -1,13 +1,13 @@
 """The assertions about pictures: compare, judge, keep what a person must see, and write the verdict down."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.assertions import conclude, life_of, watched_call
 from pytest_diffopt.errors import DiffoptError
-from pytest_diffopt.guards.images import ImageThresholds, default_thresholds, judge_images
+from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.records import Concern, ImageRecord, ModuleDrift, PictureFiles, Subject
@@ -63,7 +63,7 @@ def assert_same_pictures(
     record = compare_drawings(ours, theirs, subject)
     verdict = judge_images(record, accepted)
     if verdict.is_red and active_test().settings.explain:
-        record = replace(record, first_module=_first_module(pipeline, reference, calls))
+        record = replace(record, first_module=first_module(pipeline, reference, calls, accepted))
         verdict = judge_images(record, accepted)
     elif verdict.is_red:
         verdict = replace(verdict, explanation=(*verdict.explanation, EXPLAIN_HINT))
@@ -101,11 +101,23 @@ def conclude_pictures(record: ImageRecord, verdict: Verdict, ours: "Drawing", th
     conclude(record, verdict)
 
 
-def _first_module(pipeline: Any, reference: Any, calls: list[Callable[[], Any]]) -> ModuleDrift | None:
-    from pytest_diffopt.probes.first_module import first_module_apart  # noqa: PLC0415 - imports torch
+def first_module(
+    pipeline: Any, reference: Any, calls: Sequence[Callable[[], Any]], thresholds: ImageThresholds
+) -> ModuleDrift | None:
+    """Find the module where the pictures of two pipelines part.
+
+    Args:
+        pipeline: the optimized pipeline.
+        reference: the plain one.
+        calls: the call of the one and of the other.
+        thresholds: how far pictures may be; where latents may hardly differ, neither may a module's output.
+    """
+    from pytest_diffopt.probes.first_module import CORRIDOR, first_module_apart  # noqa: PLC0415 - imports torch
 
     active_test().tell("looking for the module where the pictures part")
-    return first_module_apart(pipeline, reference, lambda which: calls[which is reference]())
+    is_sharp = thresholds.max_latent_error <= EXACT_ARITHMETIC.max_latent_error
+    corridor = thresholds.max_latent_error if is_sharp else CORRIDOR
+    return first_module_apart(pipeline, reference, lambda which: calls[which is reference](), corridor=corridor)
 
 
 def _with_files(record: ImageRecord, ours: "Pixels | None", theirs: "Pixels | None") -> ImageRecord:

@@ -86,9 +86,9 @@ def _add_properties(report: pytest.TestReport, item: pytest.Item, entries: Seque
     """Give the figures to pytest, which writes them into JUnit's XML once the test is over."""
     from pytest_diffopt.reports.properties import properties_of  # noqa: PLC0415 - a session without verdicts is spared
 
-    for found in properties_of(entries):
-        report.user_properties.append(found)
-        item.user_properties.append(found)  # the reports of the later phases are made from these
+    found = properties_of(entries, item.user_properties)
+    report.user_properties.extend(found)
+    item.user_properties.extend(found)  # the reports of the later phases are made from these
 
 
 def _decides(report: pytest.TestReport) -> bool:

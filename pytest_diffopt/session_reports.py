@@ -119,10 +119,11 @@ class SessionReports:
         """Write the summary where it was asked for, and on the page of GitHub's run when there is something to say."""
         settings, github = self._settings, self._github
         if settings.summary_file is not None:
-            from pytest_diffopt.reports.github_summary import render, write_summary_file  # noqa: PLC0415 - as above
+            from pytest_diffopt.reports import github_summary as github_page  # noqa: PLC0415 - as above
 
             try:
-                write_summary_file(settings.summary_file, render(self._summary()))
+                text = github_page.render(self._summary(), limit_bytes=github_page.COMMENT_LIMIT_BYTES)
+                github_page.write_summary_file(settings.summary_file, text)
             except DiffoptError as error:
                 self._unwritten.append(str(error))
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -95,19 +95,19 @@ def judge_images(record: ImageRecord, thresholds: ImageThresholds, *, remedy: st
         subject=record.subject,
         summary=_summary(record),
         explanation=_explanation(record, pictures or latents, outside, thresholds, remedy) if is_red else (),
-        figures=_figures(record) | ({"first_step_outside": outside[0].step} if outside else {}),
+        figures=worst_figures(record) | ({"first_step_outside": outside[0].step} if outside else {}),
     )
 
 
 def _summary(record: ImageRecord) -> str:
-    figures = _figures(record)
+    figures = worst_figures(record)
     if not record.differences:
         return f"latents {figures['latent_error']:.4f} off"
     return f"SSIM {figures['ssim']:.4f}, PSNR {figures['psnr_db']:.1f} dB, FLIP {figures['flip']:.4f}"
 
 
-def _figures(record: ImageRecord) -> dict[str, float]:
-    """Return the worst of each figure."""
+def worst_figures(record: ImageRecord) -> dict[str, float]:
+    """Return the worst of each figure over all pictures, latents and steps; none of what the record lacks."""
     figures = {}
     if record.differences:
         figures = {

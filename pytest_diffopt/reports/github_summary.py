@@ -17,8 +17,10 @@ from pytest_diffopt.reports.markdown import code, fenced, folded, head, row, tex
 from pytest_diffopt.reports.order import worst_first
 from pytest_diffopt.reports.terminal import total_line
 
-#: GitHub refuses a larger summary whole.
+#: GitHub refuses a larger summary of a step whole.
 SUMMARY_LIMIT_BYTES = 1024 * 1024
+#: And a comment of more than 65,536 characters; what is written beside the summary has its room, too.
+COMMENT_LIMIT_BYTES = 63_000
 # What says how much was left out has room beside what was not.
 _RESERVED_BYTES = 200
 _SHOWN_TESTS = 20

@@ -1,23 +1,32 @@
 """The figures of a test as properties, which pytest writes into JUnit's XML."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count
 
 from pytest_diffopt.ledger import LedgerEntry
 
-_PREFIX = "diffopt"
+Property = tuple[str, object]
 
 
-def properties_of(entries: Sequence[LedgerEntry]) -> Iterator[tuple[str, object]]:
-    """Yield a name and a value for the outcome and for each figure of each verdict.
+def properties_of(entries: Sequence[LedgerEntry], known: Iterable[Property] = ()) -> list[Property]:
+    """Return a name and a value for the outcome and for each figure of each verdict.
 
     A concern that a test asserts more than once is numbered from its second time: `diffopt.images-2.ssim`.
+
+    Args:
+        entries: the verdicts.
+        known: the properties that the test has already.
     """
-    seen: Counter[str] = Counter()
+    found: list[Property] = []
+    taken = {name for name, _value in known}
     for entry in entries:
-        concern = entry.verdict.concern.replace(" ", "-")
-        seen[concern] += 1
-        name = f"{_PREFIX}.{concern}" + (f"-{seen[concern]}" if seen[concern] > 1 else "")
-        yield f"{name}.outcome", str(entry.verdict.outcome)
-        for figure, value in entry.verdict.figures.items():
-            yield f"{name}.{figure}", value
+        prefix = _free_prefix(entry.verdict.concern.replace(" ", "-"), taken)
+        named = {"outcome": str(entry.verdict.outcome)} | dict(entry.verdict.figures)
+        found.extend((f"{prefix}.{name}", value) for name, value in named.items())
+        taken.add(f"{prefix}.outcome")
+    return found
+
+
+def _free_prefix(concern: str, taken: set[str]) -> str:
+    candidates = (f"diffopt.{concern}{f'-{number}' if number > 1 else ''}" for number in count(1))
+    return next(prefix for prefix in candidates if f"{prefix}.outcome" not in taken)
