@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
     from pytest_diffopt.guards.images import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
+    from pytest_diffopt.image_gate import ImageGate
     from pytest_diffopt.picture_assertions import assert_images_similar, assert_repeatable, assert_same_pictures
     from pytest_diffopt.pipelines.changes import another_scheduler, lora_scaled, lora_variations, shape_variations
     from pytest_diffopt.pipelines.inputs import PipelineInputs
@@ -41,6 +42,7 @@ _HOMES = {
     "AllowedSyncs": "guards.syncs",
     "CompileGate": "compile_gate",
     "CountGate": "stored_gates",
+    "ImageGate": "image_gate",
     "ImageThresholds": "guards.images",
     "LatencyGate": "stored_gates",
     "MemoryGate": "stored_gates",
@@ -73,6 +75,7 @@ __all__ = [
     "AllowedSyncs",
     "CompileGate",
     "CountGate",
+    "ImageGate",
     "ImageThresholds",
     "LatencyGate",
     "MemoryGate",

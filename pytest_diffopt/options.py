@@ -31,6 +31,7 @@ class Settings:
         use_gpu: run on the real GPU.
         scale: how large named pipelines are built where a marker does not say.
         baselines_folder: where baselines are.
+        references: the folder or URL of reference pictures and latents; empty for that of the baselines.
         weights_folder: where saved pipelines are, each under its name; None for the hub alone.
         update: which baselines may be written.
         prune: remove baselines that no test owns any more.
@@ -56,6 +57,7 @@ class Settings:
     use_gpu: bool = False
     scale: Scale = Scale.TINY
     baselines_folder: Path = Path("baselines")
+    references: str = ""
     weights_folder: Path | None = None
     update: WritePermission = WritePermission.NEVER
     prune: bool = False
@@ -90,6 +92,7 @@ def add_options(parser: pytest.Parser) -> None:
     verbs = [verb.value for verb in WritePermission if verb is not WritePermission.NEVER]
     add("--diffopt-scale", choices=scales, help="how large named pipelines are built (default: tiny)")
     add("--diffopt-baselines", metavar="DIR", help="the folder of baselines (default: baselines/ under the root)")
+    add("--diffopt-references", metavar="URL", help="folder or URL of reference pictures (default: that of baselines)")
     add("--diffopt-weights", metavar="DIR", help="a folder of saved pipelines, each under its name, used at full scale")
     add("--diffopt-update", choices=verbs, help="write the baselines that are missing, or all that this run measures")
     add("--diffopt-prune", action="store_true", help="remove baselines of the collected test files that no test owns")
@@ -119,6 +122,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
     parser.addini("diffopt_scale", "tiny or full (--diffopt-scale)", default="tiny")
     parser.addini("diffopt_baselines", "the folder of baselines (--diffopt-baselines)", default="baselines")
+    parser.addini("diffopt_references", "where reference pictures are (--diffopt-references)", default="")
     parser.addini("diffopt_weights", "a folder of saved pipelines (--diffopt-weights)", default="")
     parser.addini("diffopt_report", "where the report goes (--diffopt-report)", default="")
     parser.addini("diffopt_summary", "where the summary goes (--diffopt-summary)", default="")
@@ -152,6 +156,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         use_gpu=bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu")),
         scale=_scale(_text(config, "scale")),
         baselines_folder=config.rootpath / baselines,
+        references=_references(config),
         weights_folder=_folder(config, "weights"),
         update=update,
         prune=prune,
@@ -192,6 +197,11 @@ def _refuse_writes_in_ci(
 def _text(config: pytest.Config, name: str) -> str:
     given = config.getoption("--diffopt-" + name.replace("_", "-"))
     return str(config.getini(f"diffopt_{name}") if given is None else given)
+
+
+def _references(config: pytest.Config) -> str:
+    text = _text(config, "references")
+    return text if "://" in text else str(_folder(config, "references") or "")
 
 
 def _folder(config: pytest.Config, name: str) -> Path | None:

@@ -1,13 +1,13 @@
 """The assertions about pictures: compare, judge, keep what a person must see, and write the verdict down."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.assertions import conclude, life_of, watched_call
 from pytest_diffopt.errors import DiffoptError
-from pytest_diffopt.guards.images import ImageThresholds, default_thresholds, judge_images
+from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.records import Concern, ImageRecord, ModuleDrift, PictureFiles, Subject
@@ -63,27 +63,38 @@ def assert_same_pictures(
     record = compare_drawings(ours, theirs, subject)
     verdict = judge_images(record, accepted)
     if verdict.is_red and active_test().settings.explain:
-        record = replace(record, first_module=_first_module(pipeline, reference, calls))
+        record = replace(record, first_module=first_module(pipeline, reference, calls, accepted))
         verdict = judge_images(record, accepted)
     elif verdict.is_red:
         verdict = replace(verdict, explanation=(*verdict.explanation, EXPLAIN_HINT))
     conclude_pictures(record, verdict, ours, theirs)
 
 
-def assert_repeatable(target: Any, /, *args: Any, max_error: float = 0.0, **inputs: Any) -> None:
-    """Assert that the same call gives the same picture twice.
+def assert_repeatable(
+    target: Any, /, *args: Any, max_error: float = 0.0, after: Sequence[Mapping[str, Any]] = (), **inputs: Any
+) -> None:
+    """Assert that the same call gives the same picture twice, also after other calls and in another order.
 
     Args:
         target: a pipeline, module or function.
         *args: with `inputs`, the call; generators are set back before the second one.
         max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
+        after: keywords of other calls, such as `pipeline_variations`. All are made in turn and then once more in the
+            opposite order, and each must draw what it drew before.
         **inputs: keywords of the call.
     """
     __tracebackhide__ = True
     from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
 
     subject = life_of(target).subject
-    record = compare_repeats(watched_call(target, args, inputs, Concern.REPEATABILITY, subject), subject)
+    watching = (Concern.REPEATABILITY, subject)
+    call = watched_call(target, args, inputs, *watching)
+    others = {
+        getattr(other, "label", "") or f"other {number}": watched_call(target, (), other, *watching)
+        for number, other in enumerate(after)
+        if getattr(other, "change", None) is None
+    }
+    record = compare_repeats(call, subject, others)
     conclude(record, judge_repeatability(record, max_error=max_error))
 
 
@@ -101,11 +112,24 @@ def conclude_pictures(record: ImageRecord, verdict: Verdict, ours: "Drawing", th
     conclude(record, verdict)
 
 
-def _first_module(pipeline: Any, reference: Any, calls: list[Callable[[], Any]]) -> ModuleDrift | None:
-    from pytest_diffopt.probes.first_module import first_module_apart  # noqa: PLC0415 - imports torch
+def first_module(
+    pipeline: Any, reference: Any, calls: Sequence[Callable[[], Any]], thresholds: ImageThresholds
+) -> ModuleDrift | None:
+    """Find the module where the pictures of two pipelines part.
+
+    Args:
+        pipeline: the optimized pipeline.
+        reference: the plain one.
+        calls: the call of the one and of the other.
+        thresholds: how far pictures may be; where latents may hardly differ, neither may a module's output.
+    """
+    from pytest_diffopt.probes.first_module import CORRIDOR, first_module_apart  # noqa: PLC0415 - imports torch
 
     active_test().tell("looking for the module where the pictures part")
-    return first_module_apart(pipeline, reference, lambda which: calls[which is reference]())
+    is_sharp = thresholds.max_latent_error <= EXACT_ARITHMETIC.max_latent_error
+    # guidance widens what a denoiser's output is off, so that a tenth of the latents' error is looked for in modules
+    corridor = thresholds.max_latent_error / 10 if is_sharp else CORRIDOR
+    return first_module_apart(pipeline, reference, lambda which: calls[which is reference](), corridor=corridor)
 
 
 def _with_files(record: ImageRecord, ours: "Pixels | None", theirs: "Pixels | None") -> ImageRecord:

@@ -2,6 +2,7 @@
 
 import gc
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,15 +12,16 @@ import numpy as np
 import torch
 
 from benchmarks.planted_bugs.slices import SliceCheck, check_slice
-from pytest_diffopt import ImageThresholds, Scale
+from pytest_diffopt import Scale
 from pytest_diffopt.errors import RecipeWarning
-from pytest_diffopt.guards.images import judge_images
+from pytest_diffopt.guards.images import default_thresholds, judge_images
+from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
-from pytest_diffopt.probes.images import compare_images
+from pytest_diffopt.probes.drawings import Drawing, compare_drawings, draw
 from pytest_diffopt.recipes.grammar import parse_recipe
-from pytest_diffopt.records import ImageRecord, Subject
+from pytest_diffopt.records import Device, Subject
 
 SEEDS = 20
 PROMPTS = (
@@ -28,9 +30,8 @@ PROMPTS = (
     "a small white cross on a black background, right",
 )
 _UNFUSED = (
+    "fp32 + sdpa + channels_last",
     "bf16",
-    "sdpa",
-    "channels_last",
     "bf16 + sdpa + channels_last",
     'bf16 + sdpa + channels_last + compile(target=["denoiser"])',
     "bf16 + sdpa + int8_weight_only",
@@ -38,12 +39,12 @@ _UNFUSED = (
 )
 _ALL = (
     *_UNFUSED,
-    "fuse_qkv",
+    "fp32 + sdpa + channels_last + fuse_qkv",
     "bf16 + sdpa + channels_last + fuse_qkv",
     "bf16 + sdpa + channels_last + fuse_qkv + compile",
     "bf16 + sdpa + channels_last + fuse_qkv + int8_dynamic",
 )
-#: What the suites use, taken apart, for each pipeline that draws what it is told.
+#: What the suites use, taken apart, for each pipeline of one stage.
 RECIPES: Mapping[str, tuple[str, ...]] = {
     "sd15": _ALL,
     "sd15-img2img": _ALL,
@@ -58,8 +59,9 @@ RECIPES: Mapping[str, tuple[str, ...]] = {
 }
 #: What a person wants to know of a distribution: the middle, and how far its bad end reaches.
 _SHARES = {"median": 0.5, "worst of 100": 0.99, "worst": 1.0}
-_METRICS = ("ssim", "psnr_db", "max_error", "mean_error")
+METRICS = ("ssim", "psnr_db", "max_error", "mean_error", "flip", "latent_error")
 _LARGER_IS_BETTER = frozenset({"ssim", "psnr_db"})
+_USUAL_CHECKS = ("cosine", "within_1e3", "within_1e2")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,34 +71,29 @@ class RightPictures:
     Attributes:
         pipeline: which pipeline drew them.
         recipe: with which optimizations.
-        record: each of them compared with the plain pipeline's.
-        usual_checks: what diffusers' checks say of each.
-        unavailable: why the recipe cannot be had of this pipeline; empty where it can.
+        verdicts: the picture guard's, one a picture.
+        usual_checks: what diffusers' checks say, one a picture.
     """
 
     pipeline: str
     recipe: str
-    record: ImageRecord
-    usual_checks: tuple[SliceCheck, ...] = ()
-    unavailable: str = ""
+    verdicts: tuple[Verdict, ...]
+    usual_checks: tuple[SliceCheck, ...]
 
     @property
     def alarms(self) -> int:
         """How many of them the picture guard calls wrong."""
-        return sum(self._is_red(number) for number in range(len(self.record.differences)))
+        return sum(verdict.is_red for verdict in self.verdicts)
 
-    def _is_red(self, number: int) -> bool:
-        one = ImageRecord(subject=self.record.subject, differences=(self.record.differences[number],))
-        return judge_images(one, ImageThresholds()).is_red
+    def red_calls(self) -> list[str]:
+        """Name the calls whose pictures those are."""
+        seeds = len(self.verdicts) // len(PROMPTS)
+        red = [number for number, verdict in enumerate(self.verdicts) if verdict.is_red]
+        return [f"`{self.pipeline}`, seed {number % seeds} of {PROMPTS[number // seeds]!r}" for number in red]
 
-    def distribution(self, metric: str) -> dict[str, float]:
-        """Return the middle and the bad end of a metric."""
-        values = np.array([getattr(difference, metric) for difference in self.record.differences])
-        is_better = metric in _LARGER_IS_BETTER
-        return {
-            name: float(np.quantile(values, 1 - share if is_better else share, method="nearest"))
-            for name, share in _SHARES.items()
-        }
+    def usual_alarms(self) -> list[int]:
+        """Return how many of them each variant of diffusers' check calls wrong."""
+        return [sum(getattr(check, name) for check in self.usual_checks) for name in _USUAL_CHECKS]
 
 
 def measure(pipelines: Sequence[str], *, seeds: int) -> Iterator[RightPictures]:
@@ -117,68 +114,76 @@ def _of_pipeline(name: str, seeds: int) -> Iterator[RightPictures]:
     plain = _drawn(build_pipeline(family, Scale.TINY).pipeline, family, seeds)
     for recipe in RECIPES[name]:
         pipeline = parse_recipe(recipe).apply(build_pipeline(family, Scale.TINY).pipeline)
-        drawn = _drawn(pipeline, family, seeds)
+        pairs = list(zip(_drawn(pipeline, family, seeds), plain, strict=True))
+        subject = Subject(pipeline=name, recipe=recipe, device=Device.CPU)
+        thresholds = default_thresholds(subject)
         yield RightPictures(
             pipeline=name,
             recipe=recipe,
-            record=compare_images(drawn, plain, Subject(pipeline=name, recipe=recipe)),
-            usual_checks=tuple(map(check_slice, drawn[:, np.newaxis], plain[:, np.newaxis])),
+            verdicts=tuple(judge_images(compare_drawings(*pair, subject), thresholds) for pair in pairs),
+            usual_checks=tuple(check_slice(one.pictures, other.pictures) for one, other in pairs),
         )
         del pipeline
         torch.compiler.reset()
         gc.collect()
 
 
-def _drawn(pipeline: Any, family: PipelineFamily, seeds: int) -> Any:
+def _drawn(pipeline: Any, family: PipelineFamily, seeds: int) -> list[Drawing]:
     """Draw a picture of each prompt and seed, all seeds of a prompt in one call."""
     inputs = family.inputs(Scale.TINY)
-    generator = partial(torch.Generator, "cpu")
-    pictures = []
+    drawings = []
     for prompt in PROMPTS:
         call = inputs.varied("", prompt=prompt, num_images_per_prompt=seeds)
-        generators = [generator().manual_seed(seed) for seed in range(seeds)]
-        pictures.append(np.array(pipeline(**dict(call) | {"generator": generators}).images))
-    return np.concatenate(pictures)
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in range(seeds)]
+        together = draw(pipeline, partial(pipeline, **dict(call) | {"generator": generators}))
+        drawings += [_one_of(together, number) for number in range(seeds)]
+    return drawings
+
+
+def _one_of(drawing: Drawing, number: int) -> Drawing:
+    """Take one picture, and its latents, out of a batch."""
+    assert drawing.pictures is not None, "unreachable because the tiny pipelines' calls ask for pictures"  # noqa: S101
+    only = slice(number, number + 1)
+    return Drawing(pictures=drawing.pictures[only], steps=tuple(step[only] for step in drawing.steps))
 
 
 def table(rows: Sequence[RightPictures]) -> list[str]:
-    """Return the lines of a Markdown table: a line a pipeline and recipe, the worst figures of each metric."""
-    lines = [
-        "| pipeline | recipe | pictures | false alarms | SSIM | PSNR, dB | largest error | mean error | usual check |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    return lines + [_line(row) for row in rows]
+    """Return the lines of a Markdown table: a line a pipeline and recipe, the worst figure of each metric."""
+    head = (
+        "| pipeline | recipe | false alarms | SSIM | PSNR, dB | largest error | mean error | FLIP | latents | usual |"
+    )
+    return [head, "| --- " * head.count(" | ") + "| --- |", *map(_line, rows)]
 
 
 def _line(row: RightPictures) -> str:
-    figures = [row.distribution(metric)["worst"] for metric in _METRICS]
-    ssim, psnr_db, largest, mean = figures
-    number = len(row.record.differences)
-    return (
-        f"| `{row.pipeline}` | `{row.recipe}` | {number} | {row.alarms} | {ssim:.4f} | {psnr_db:.1f} | {largest:.3f}"
-        f" | {mean:.4f} | {_usual(row)} |"
-    )
+    ssim, psnr_db, *errors = (distribution([row], metric)["worst"] for metric in METRICS)
+    figures = [f"{ssim:.4f}", f"{psnr_db:.1f}", *(f"{error:.4f}" for error in errors)]
+    alarms = f"{row.alarms} of {len(row.verdicts)}"
+    usual = " / ".join(map(str, row.usual_alarms()))
+    return f"| `{row.pipeline}` | `{row.recipe}` | {alarms} | {' | '.join(figures)} | {usual} |"
 
 
-def _usual(row: RightPictures) -> str:
-    cosine, tight, usual = (
-        sum(getattr(check, name) for check in row.usual_checks) for name in ("cosine", "within_1e3", "within_1e2")
-    )
-    return f"{cosine} / {tight} / {usual}"
+def distribution(rows: Sequence[RightPictures], metric: str) -> dict[str, float]:
+    """Return the middle and the bad end of a metric."""
+    values = np.array([verdict.figures[metric] for row in rows for verdict in row.verdicts])
+    is_better = metric in _LARGER_IS_BETTER
+    return {
+        name: float(np.quantile(values, 1 - share if is_better else share, method="nearest"))
+        for name, share in _SHARES.items()
+    }
 
 
 def totals(rows: Sequence[RightPictures]) -> list[str]:
-    """Return the lines that sum up: how many alarms, and the distribution of each metric over all."""
-    number = sum(len(row.record.differences) for row in rows)
-    checks = [check for row in rows for check in row.usual_checks]
-    cosine, tight, usual = (sum(getattr(check, name) for check in checks) for name in SLICE_CHECKS)
+    """Return the lines that sum up: how many alarms, and over which calls."""
+    number = sum(len(row.verdicts) for row in rows)
+    cosine, tight, usual = (sum(counts) for counts in zip(*(row.usual_alarms() for row in rows), strict=True))
+    red = Counter(call for row in rows for call in row.red_calls())
+    alarms = sum(red.values())
     return [
-        f"{sum(row.alarms for row in rows)} false alarms over {number} right pictures",
-        f"diffusers' usual check: {cosine} by the cosine, {tight} by 1e-3, {usual} by 1e-2",
+        f"- **{alarms} false {'alarm' if alarms == 1 else 'alarms'}** over {number} right pictures",
+        *(f"  - {call}: with {count} of its recipes" for call, count in sorted(red.items())),
+        f"- diffusers' usual check, of the same pictures: {cosine} by cosine, {tight} by 1e-3, {usual} by 1e-2",
     ]
-
-
-SLICE_CHECKS = ("cosine", "within_1e3", "within_1e2")
 
 
 def as_plain(row: RightPictures) -> dict[str, Any]:
@@ -186,8 +191,8 @@ def as_plain(row: RightPictures) -> dict[str, Any]:
     return {
         "pipeline": row.pipeline,
         "recipe": row.recipe,
-        "pictures": len(row.record.differences),
         "false_alarms": row.alarms,
-        "distribution": {metric: row.distribution(metric) for metric in _METRICS},
-        "usual_check_alarms": {name: sum(getattr(check, name) for check in row.usual_checks) for name in SLICE_CHECKS},
+        "distribution": {metric: distribution([row], metric) for metric in METRICS},
+        "usual_check_alarms": dict(zip(_USUAL_CHECKS, row.usual_alarms(), strict=True)),
+        "pictures": [dict(verdict.figures) for verdict in row.verdicts],
     }

@@ -8,8 +8,8 @@ from pytest_diffopt.baselines.documents import (
     CountBaseline,
     LatencyBaseline,
     MemoryBaseline,
-    figures_of,
 )
+from pytest_diffopt.baselines.figures import figures_of
 from pytest_diffopt.statistics import median
 
 

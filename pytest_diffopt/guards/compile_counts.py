@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterator
 
-from pytest_diffopt.baselines.documents import CompileBaseline, RegionFigures, figures_of
+from pytest_diffopt.baselines.documents import CompileBaseline
+from pytest_diffopt.baselines.figures import RegionFigures, figures_of
 from pytest_diffopt.guards.comparable import incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import counted, explain, in_columns
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from pytest_diffopt.baselines.documents import CountBaseline, PhaseFigures, figures_of
+from pytest_diffopt.baselines.documents import CountBaseline
+from pytest_diffopt.baselines.figures import PhaseFigures, figures_of
 from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, size
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict

@@ -15,6 +15,8 @@ from pytest_diffopt.records import ImageDifference, ImageRecord, Subject
 _SSIM_SIGMA = 1.5
 _SSIM_WINDOW = 11
 _BLACK_BELOW = 1 / 255
+# What a half precision may round beyond the ends.
+_SLACK = 0.01
 
 
 def compare_images(images: Any, reference: Any, subject: Subject) -> ImageRecord:
@@ -74,6 +76,8 @@ def _defects(image: Pixels, name: str) -> tuple[str, ...]:
     not_finite = int(np.count_nonzero(~np.isfinite(image)))
     if not_finite:
         return (f"{name} holds {not_finite} values that are NaN or infinite",)
+    if image.min() < -_SLACK or image.max() > 1 + _SLACK:
+        return (f"{name} holds values outside of [0, 1]: from {image.min():.3f} to {image.max():.3f}",)
     if image.max() < _BLACK_BELOW:
         return (f"{name} is black",)
     if np.ptp(image) == 0:

@@ -8,10 +8,13 @@ _ACCEPTED = "accepted_"
 
 
 def figure(name: str, value: float) -> str:
-    """Write a value in the unit that its name ends with: `latency_ns` is a time, `peak_bytes` an amount of memory."""
+    """Write a value in the unit that its name ends with: `latency_ns` is a time, `peak_bytes` an amount of memory.
+
+    So is `bytes_to_host`.
+    """
     if name.endswith("_ns"):
         return time(value)
-    if name.endswith("_bytes"):
+    if name.endswith("_bytes") or name.startswith("bytes_"):
         return size(value)
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 

@@ -85,7 +85,7 @@ def _decode(raw: bytes) -> Report:
     if version != SCHEMA_VERSION or type(version) is not int:
         refuse(f"schema_version: must be {SCHEMA_VERSION}, got: {shown(version)}")
     content = fitted(content, Report)
-    report = _converted(content, Report, content)
+    report: Report = _converted(content, Report, content)
     for index, entry in enumerate(report.verdicts):
         record_key = f"verdicts[{index}].record"
         known_type = record_type(entry.verdict.concern, entry.record)

@@ -18,8 +18,9 @@ WORST_FIRST = (
 
 def worst_first(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     """Sort verdicts, the worst first; of equal ones the order of the tests stays."""
-    return sorted(entries, key=_rank)
+    return sorted(entries, key=rank)
 
 
-def _rank(entry: LedgerEntry) -> tuple[bool, int]:
+def rank(entry: LedgerEntry) -> tuple[bool, int]:
+    """Return what verdicts are sorted by."""
     return not entry.verdict.is_red, WORST_FIRST.index(entry.verdict.outcome)

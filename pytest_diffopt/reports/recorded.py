@@ -64,7 +64,7 @@ def record_type(concern: Concern, record: Mapping[str, Any]) -> type[Record]:
 
 
 @cache
-def _required(type_: type[Record]) -> frozenset[str]:
+def _required(type_: Any) -> frozenset[str]:
     missing = dataclasses.MISSING
     return frozenset(
         one.name for one in dataclasses.fields(type_) if one.default is missing and one.default_factory is missing

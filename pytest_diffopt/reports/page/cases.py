@@ -4,21 +4,13 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Verdict
 from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.records import Concern, Record
+from pytest_diffopt.reports.order import rank
 from pytest_diffopt.reports.recorded import record_of
 
 _PREFIX = "diffopt: "
-#: The worse come first; a gain in exact figures that nobody accepted is red, and told apart by that.
-_BY_OUTCOME = (
-    Outcome.REGRESSED,
-    Outcome.MISSING,
-    Outcome.INCONCLUSIVE,
-    Outcome.INCOMPARABLE,
-    Outcome.IMPROVED,
-    Outcome.PASSED,
-)
 #: A wrong picture is worse than a slow one, and a cause stands before what it causes.
 _BY_CONCERN = (
     Concern.IMAGES,
@@ -94,17 +86,15 @@ def pipeline_of(verdict: Verdict) -> str:
     return verdict.subject.pipeline + scale
 
 
-def rank(verdict: Verdict) -> tuple[bool, int, int]:
-    """Sort the worst first."""
-    return not verdict.is_red, _BY_OUTCOME.index(verdict.outcome), _BY_CONCERN.index(verdict.concern)
+def _rank(entry: LedgerEntry) -> tuple[bool, int, int]:
+    return *rank(entry), _BY_CONCERN.index(entry.verdict.concern)
 
 
 def cases_of(entries: Iterable[LedgerEntry]) -> list[Case]:
     """Return the cases, the worst first, else in the order of the tests."""
-    ranked = sorted(entries, key=lambda entry: rank(entry.verdict))
     return [
         Case(anchor=f"case-{number}", nodeid=entry.nodeid, verdict=entry.verdict, record=record_of(entry))
-        for number, entry in enumerate(ranked, start=1)
+        for number, entry in enumerate(sorted(entries, key=_rank), start=1)
     ]
 
 

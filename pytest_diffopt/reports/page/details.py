@@ -143,25 +143,41 @@ def _(record: RatioRecord, verdict: Verdict) -> dict[str, Any]:
 
 @details_of.register
 def _(record: ImageRecord, verdict: Verdict) -> dict[str, Any]:
-    del verdict
-    return {"drift": drift_charts(record)}
+    return {"drift": drift_charts(record, verdict)}
 
 
-def drift_charts(record: ImageRecord) -> list[Chart]:
+def drift_charts(record: ImageRecord, verdict: Verdict) -> list[Chart]:
     """Draw how the latents leave their reference, step by step; nothing where only pictures were at hand."""
     if not record.drift:
         return []
+    outside = verdict.figures.get("first_step_outside", math.inf)
     errors = [(float(drift.step), drift.relative_error) for drift in record.drift]
     cosines = [(float(drift.step), drift.cosine) for drift in record.drift]
     return [
-        _drift_chart("Latents: relative error", errors, percent, ideal=0.0),
-        _drift_chart("Latents: cosine", cosines, "{:.5f}".format, ideal=1.0),
+        _drift_chart("Latents: relative error", errors, percent, ideal=0.0, outside=outside),
+        _drift_chart("Latents: cosine", cosines, "{:.5f}".format, ideal=1.0, outside=outside),
     ]
 
 
-def _drift_chart(title: str, points: Sequence[tuple[float, float]], write: Write, *, ideal: float) -> Chart:
+def _drift_chart(
+    title: str, points: Sequence[tuple[float, float]], write: Write, *, ideal: float, outside: float
+) -> Chart:
+    """Draw one measure.
+
+    Args:
+        title: what it is.
+        points: each step and its value.
+        write: writes a value.
+        ideal: what equal latents have.
+        outside: the first step that left the corridor.
+    """
     finite = [point for point in points if math.isfinite(point[1])]
-    series = [Series(name="after the step", kind="drift", points=finite, is_line=True)]
+    series = [
+        Series(name="after the step", kind="drift", points=finite, is_line=True),
+        Series(
+            name="outside of the corridor", kind="outside", points=[point for point in finite if point[0] >= outside]
+        ),
+    ]
     if not finite:
-        series = [Series(name="not a number", kind="drift", points=[(place, ideal) for place, _ in points])]
+        series = [Series(name="not a number", kind="outside", points=[(place, ideal) for place, _ in points])]
     return chart(title, series, write=write, x_label="denoise step", includes=(ideal,))

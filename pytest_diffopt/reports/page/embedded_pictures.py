@@ -79,14 +79,15 @@ class PictureBook:
         return self._embedded[file]
 
     def _embed(self, file: str) -> EmbeddedPicture:
-        raw = self._read(file)
-        width, height = _size(raw)
-        if len(raw) <= self.whole_bytes:
-            self.whole_bytes -= len(raw)
-            return EmbeddedPicture(file=file, source=_data_url(raw, "png"), width=width, height=height)
+        path = self._path(file)
+        num_bytes = path.stat().st_size
+        width, height = _size(path)
+        if num_bytes <= self.whole_bytes:
+            self.whole_bytes -= num_bytes
+            return EmbeddedPicture(file=file, source=_data_url(path.read_bytes(), "png"), width=width, height=height)
         if self.small_bytes > 0 and self.shrunk_pixels >= width * height:
             self.shrunk_pixels -= width * height
-            small = _shrunk(raw)
+            small = _shrunk(path)
             self.small_bytes -= len(small)
             self.num_small += 1
             source = _data_url(small, "jpeg")
@@ -94,8 +95,8 @@ class PictureBook:
         self.num_left_out += 1
         return EmbeddedPicture(file=file, width=width, height=height, note="not in this page, which would be too large")
 
-    def _read(self, file: str) -> bytes:
-        """Read a file of the folder; a name may have come from somebody else's `report.json`."""
+    def _path(self, file: str) -> Path:
+        """Return where a file of the folder is; a name may have come from somebody else's `report.json`."""
         path = (self.folder / file).resolve()
         if not path.is_relative_to(self.folder.resolve()):
             message = "it lies outside of the report's folder"
@@ -103,12 +104,14 @@ class PictureBook:
         if path.stat().st_size > MOST_BYTES:
             message = f"it is larger than {MOST_BYTES // 2**20} MiB"
             raise _UnfitError(message)
-        return path.read_bytes()
+        return path
 
 
-def _size(raw: bytes) -> tuple[int, int]:
+def _size(path: Path) -> tuple[int, int]:
     """Read width and height out of a PNG's header."""
-    signature, chunk, width, height = _HEADER.unpack(raw[: _HEADER.size].ljust(_HEADER.size, b"\0"))
+    with path.open("rb") as file:
+        header = file.read(_HEADER.size)
+    signature, chunk, width, height = _HEADER.unpack(header.ljust(_HEADER.size, b"\0"))
     if signature != _SIGNATURE or chunk != b"IHDR":
         message = "it is no PNG"
         raise _UnfitError(message)
@@ -118,8 +121,8 @@ def _size(raw: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _shrunk(raw: bytes) -> bytes:
-    with Image.open(io.BytesIO(raw), formats=["PNG"]) as picture:
+def _shrunk(path: Path) -> bytes:
+    with Image.open(path, formats=["PNG"]) as picture:
         small = picture.convert("RGB")
     small.thumbnail((_SMALL_SIDE, _SMALL_SIDE), Image.Resampling.BOX, reducing_gap=1.0)
     written = io.BytesIO()

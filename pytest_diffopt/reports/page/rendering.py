@@ -16,6 +16,7 @@ from pytest_diffopt.guards.explain import change, counted, factor, percent, size
 from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_starts
 from pytest_diffopt.reports.document import Report
+from pytest_diffopt.reports.figures import figure
 from pytest_diffopt.reports.json_report import ReportError
 from pytest_diffopt.reports.ladder_table import ladders
 from pytest_diffopt.reports.page.cases import Case, by_pipeline, cases_of
@@ -113,13 +114,6 @@ def _environment() -> jinja2.Environment:
 
 def _details(case: Case) -> Mapping[str, Any]:
     return details_of(case.record, case.verdict)
-
-
-def figure(value: float, name: str) -> str:
-    """Write a figure in the unit that its name ends with."""
-    if name.endswith("_ns"):
-        return time(value)
-    return size(value) if name.endswith("_bytes") or name.startswith("bytes_") else f"{value:,}"
 
 
 def relative(after: float, before: float) -> str:

@@ -5,9 +5,8 @@ from pytest_diffopt.baselines.documents import (
     AcceptedEnvironment,
     AcceptedSubject,
     LatencySession,
-    PhaseFigures,
-    RegionFigures,
 )
+from pytest_diffopt.baselines.figures import PhaseFigures, RegionFigures
 from pytest_diffopt.records import Device, Weights
 
 KEY = BaselineKey(device_slug="nvidia-h200", suite="test_sdxl", case="test_latency[sdxl-bf16+sdpa]", scale="tiny")
@@ -28,6 +27,7 @@ def latency(*samples_ns: int, case: str = KEY.case) -> LatencyBaseline:
         sessions=(LatencySession(samples_ns=samples_ns or (1200, 1100, 1150)),),
         margin=0.05,
         floor_ns=100,
+        counts=None,
     )
 
 

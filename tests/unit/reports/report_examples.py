@@ -431,8 +431,8 @@ def report(
     )
 
 
-def draw_pictures(folder: Path, *, side: int = 64, name: str = "sdxl") -> PictureFiles:
-    """Draw a reference, a picture with a part gone wrong, and where they differ."""
+def draw_pictures(folder: Path, *, side: int = 64, name: str = "sdxl", noise: float = 0.0) -> PictureFiles:
+    """Draw a reference, a picture with a part gone wrong, and where they differ; noise is what PNG cannot shrink."""
     row, column = np.mgrid[0:side, 0:side] / side
     disc = (row - 0.5) ** 2 + (column - 0.5) ** 2 < 0.09
     reference = np.stack([0.25 + 0.6 * disc, 0.3 + 0.3 * row, 0.75 - 0.5 * disc], axis=-1)
@@ -440,6 +440,8 @@ def draw_pictures(folder: Path, *, side: int = 64, name: str = "sdxl") -> Pictur
     shifted = np.roll(disc, side // 6, axis=1) & (row > 0.35)
     picture[..., 1] = np.where(shifted, 0.85, picture[..., 1])
     error = np.abs(picture - reference).max(axis=-1)
+    grain = noise * np.random.default_rng(0).standard_normal(reference.shape)
+    picture, reference = picture + grain, reference + grain
     heat = np.stack([error, error**2 * 0.8, 0.5 * np.sqrt(error) * (error < 0.6)], axis=-1)
     (folder / "pictures" / name).mkdir(parents=True, exist_ok=True)
     names = {part: f"pictures/{name}/{part}.png" for part in ("picture", "reference", "heat-map")}

@@ -85,3 +85,28 @@ def test_every_operation_that_is_computed_at_once_is_held_against_the_rules() ->
     named = operations._ONE_LAYOUT | operations._ONE_LAYOUT_IN_FLOATS | {"aten.convolution"}
 
     assert set(CALLS) == named
+
+
+def linear(shape: tuple[int, ...], *, has_bias: bool, is_transposed: bool, real_up_to: float) -> tuple[Any, ...]:
+    """Call a linear layer; return how its result is laid out, and what it cost."""
+    layer = torch.nn.Linear(shape[-1], 5, bias=has_bias)
+    with SimulatedGPU(real_up_to=real_up_to) as gpu, torch.no_grad():
+        layer.to(gpu.device)
+        x = torch.linspace(0, 1, math.prod(shape), device=gpu.device).reshape(shape)
+        x = x.transpose(0, -2).contiguous().transpose(0, -2) if is_transposed else x
+        gpu.enter_phase("call")
+        out = layer(x)
+        gpu.enter_phase(None)
+    return out.shape, out.stride(), out.dtype, gpu.phases["call"], gpu.modules["Linear"]
+
+
+@pytest.mark.parametrize("is_transposed", [False, True])
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (2, 3, 3, 4), (2, 1, 4)])
+def test_a_linear_layer_counts_as_what_torch_takes_it_apart_into(
+    shape: tuple[int, ...], *, has_bias: bool, is_transposed: bool
+) -> None:
+    """Whether it is computed in one call or only its shape is known."""
+    apart = linear(shape, has_bias=has_bias, is_transposed=is_transposed, real_up_to=0)
+
+    assert linear(shape, has_bias=has_bias, is_transposed=is_transposed, real_up_to=math.inf) == apart

@@ -22,6 +22,7 @@ from pytest_diffopt.reports.page.details import details_of, drift_charts, latenc
 from tests.unit.reports.report_examples import GATE, MS, ON_CARD, SDXL, STEP, latency, paired, syncs
 
 NOTHING_SAID = Verdict(concern=Concern.LATENCY, outcome=Outcome.PASSED, subject=SDXL, summary="")
+OUTSIDE = replace(NOTHING_SAID, concern=Concern.IMAGES, figures={"first_step_outside": 2})
 
 
 def test_waits_are_put_together_by_their_line() -> None:
@@ -84,7 +85,7 @@ def test_without_a_sample_there_is_no_chart(record: Record) -> None:
 def test_drift_is_drawn_step_by_step() -> None:
     """Both measures, each with the value of equal latents on its axis."""
     drift = tuple(StepDrift(step=step, cosine=1 - step / 100, relative_error=step / 10) for step in range(3))
-    error, cosine = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=drift))
+    error, cosine = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=drift), OUTSIDE)
 
     assert [dot.text for dot in error.series[0].dots] == [
         "after the step: 0.0 %",
@@ -93,14 +94,17 @@ def test_drift_is_drawn_step_by_step() -> None:
     ]
     assert [dot.text for dot in cosine.series[0].dots][-1] == "after the step: 0.98000"
     assert error.series[0].line
+    assert [dot.text for dot in error.series[1].dots] == ["outside of the corridor: 20.0 %"]
 
 
 def test_latents_that_are_no_number_are_left_out_of_the_line() -> None:
     """Where none is left the chart says so."""
     whole = StepDrift(step=0, cosine=1.0, relative_error=0.0)
     broken = StepDrift(step=1, cosine=math.nan, relative_error=math.inf)
-    mixed = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=(whole, broken)))
-    nothing = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=(broken, replace(broken, step=2))))
+    mixed = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=(whole, broken)), NOTHING_SAID)
+    nothing = drift_charts(
+        ImageRecord(subject=SDXL, differences=(), drift=(broken, replace(broken, step=2))), NOTHING_SAID
+    )
 
     assert [len(one.series[0].dots) for one in mixed] == [1, 1]
     assert [one.series[0].name for one in nothing] == ["not a number", "not a number"]
@@ -108,4 +112,4 @@ def test_latents_that_are_no_number_are_left_out_of_the_line() -> None:
 
 def test_where_only_pictures_were_at_hand_no_drift_is_drawn() -> None:
     """Nothing is invented."""
-    assert drift_charts(ImageRecord(subject=SDXL, differences=())) == []
+    assert drift_charts(ImageRecord(subject=SDXL, differences=()), NOTHING_SAID) == []

@@ -50,11 +50,11 @@ def test_past_the_first_budget_it_is_shown_smaller(tmp_path: Path) -> None:
     assert (book.num_small, book.num_left_out) == (1, 0)
 
 
-@pytest.mark.parametrize("limits", [{"small_bytes": 0}, {"shrunk_pixels": 100}])
-def test_past_the_second_budget_it_is_named(tmp_path: Path, limits: dict[str, int]) -> None:
+@pytest.mark.parametrize(("small_bytes", "shrunk_pixels"), [(0, 100_000), (100_000, 100)])
+def test_past_the_second_budget_it_is_named(tmp_path: Path, small_bytes: int, shrunk_pixels: int) -> None:
     """Whether room or time is used up."""
     draw(tmp_path, "a.png")
-    book = PictureBook(folder=tmp_path, whole_bytes=0, **limits)
+    book = PictureBook(folder=tmp_path, whole_bytes=0, small_bytes=small_bytes, shrunk_pixels=shrunk_pixels)
 
     assert book.embed("a.png") == EmbeddedPicture(
         file="a.png", width=200, height=200, note="not in this page, which would be too large"
