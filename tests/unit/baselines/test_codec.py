@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_diffopt.baselines import LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines import CompileBaseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.baselines.codec import decode, encode
 from pytest_diffopt.baselines.documents import MAX_SESSIONS, Baseline
 from pytest_diffopt.errors import BaselineError
 from pytest_diffopt.records import Environment, LatencyRecord, MemoryRecord, Subject
-from tests.unit.baselines.baseline_examples import latency, memory
+from tests.unit.baselines.baseline_examples import compiled, latency, memory
 
 FILE = Path("baselines/nvidia-h200/test_sdxl/case.json")
 RESTORE = "  restore the file from version control, or accept new figures with --diffopt-update all"
@@ -177,6 +177,28 @@ def test_a_record_becomes_a_document() -> None:
     assert [session.samples_ns for session in accepted.sessions] == [(3, 4)] * MAX_SESSIONS
     assert accepted == decode(encode(accepted, file=FILE), LatencyBaseline, file=FILE)
     assert (peaks.peak_allocated_bytes, peaks.peak_reserved_bytes) == (5, None)
+
+
+def test_a_wrong_figure_below_a_free_name_is_refused() -> None:
+    """Of a dictionary's keys the finding names none, so the whole of it is shown."""
+    content = json.loads(encode(compiled(), file=FILE))
+    content["regions"]["UNet.forward"]["breaks"] = None
+
+    assert refusal(json.dumps(content).encode(), CompileBaseline) == [
+        f"the baseline {FILE} cannot be trusted: regions[...].breaks: must be int, "
+        'got: {"UNet.forward": {"breaks": null, "graphs": 1, "guards": 9, ...',
+        RESTORE,
+    ]
+
+
+@pytest.mark.parametrize("name", ["- at `$", " - at `$", " - at `$.nothing.there"])
+def test_a_key_that_looks_like_a_finding_is_refused(name: str) -> None:
+    """The words of the strict reader end with a path; so may a name."""
+    for where in ("environment", ""):
+        content = json.loads(TEXT)
+        (content[where] if where else content)[name] = None
+
+        assert refusal(json.dumps(content).encode())[1] == RESTORE
 
 
 JSON_VALUES = st.recursive(
