@@ -35,7 +35,11 @@ class Settings:
         weights_folder: where saved pipelines are, each under its name; None for the hub alone.
         update: which baselines may be written.
         prune: remove baselines that no test owns any more.
-        report_folder: where `report.json` goes; None for no report.
+        report_folder: where the report goes; None for no report.
+        summary_file: where the summary in Markdown goes; None for none but GitHub's own.
+        base: the branch that the change will go to, with whose baselines those of the working tree are compared; empty
+            for none but that of GitHub's pull request.
+        required: how many verdicts of which kind there must be, as the user wrote it; empty for any.
         max_seconds: how long one case may sample latencies.
         margin: the slowdown, as a fraction, that is worth failing for.
         against: the git revision that latencies are compared with, in pairs; empty for the stored baselines.
@@ -58,6 +62,9 @@ class Settings:
     update: WritePermission = WritePermission.NEVER
     prune: bool = False
     report_folder: Path | None = None
+    summary_file: Path | None = None
+    base: str = ""
+    required: str = ""
     max_seconds: float = 10.0
     margin: float = 0.05
     time_steps: bool = False
@@ -90,7 +97,10 @@ def add_options(parser: pytest.Parser) -> None:
     add("--diffopt-update", choices=verbs, help="write the baselines that are missing, or all that this run measures")
     add("--diffopt-prune", action="store_true", help="remove baselines of the collected test files that no test owns")
     add("--diffopt-allow-ci-update", action="store_true", help="let --diffopt-update and --diffopt-prune write in CI")
-    add("--diffopt-report", metavar="DIR", help="write report.json and the pictures there")
+    add("--diffopt-report", metavar="DIR", help="write index.html, report.json and pictures there")
+    add("--diffopt-summary", metavar="FILE", help="write the summary there, in Markdown")
+    add("--diffopt-base", metavar="REF", help="list the baselines that changed since the branch left REF")
+    add("--diffopt-require", metavar="WHAT", help='fail a run with fewer verdicts, as in "gpu>=20, latency>=3"')
     add(
         "--diffopt-max-seconds",
         metavar="S",
@@ -114,7 +124,10 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("diffopt_baselines", "the folder of baselines (--diffopt-baselines)", default="baselines")
     parser.addini("diffopt_references", "where reference pictures are (--diffopt-references)", default="")
     parser.addini("diffopt_weights", "a folder of saved pipelines (--diffopt-weights)", default="")
-    parser.addini("diffopt_report", "where report.json goes (--diffopt-report)", default="")
+    parser.addini("diffopt_report", "where the report goes (--diffopt-report)", default="")
+    parser.addini("diffopt_summary", "where the summary goes (--diffopt-summary)", default="")
+    parser.addini("diffopt_base", "the branch that changes go to (--diffopt-base)", default="")
+    parser.addini("diffopt_require", "the fewest verdicts of a run (--diffopt-require)", default="")
     parser.addini("diffopt_max_seconds", "sampling budget of a latency case (--diffopt-max-seconds)", default="")
     parser.addini("diffopt_margin", "slowdown worth failing for (--diffopt-margin)", default="")
     parser.addini("diffopt_worker_timeout", "seconds for one answer of a worker (--diffopt-worker-timeout)", default="")
@@ -148,6 +161,9 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         update=update,
         prune=prune,
         report_folder=_folder(config, "report"),
+        summary_file=_folder(config, "summary"),
+        base=_text(config, "base").strip(),
+        required=_text(config, "require").strip(),
         max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
         margin=_positive(config, "margin", default=defaults.margin),
         against=str(config.getoption("--diffopt-against") or ""),

@@ -170,12 +170,34 @@ class LatencyGate(StoredGate):
         test.tell("timing the denoise loop")
         loops = time_loops(target, call, device=device, each_step=self.settings.time_steps)
         return replace(
-            record,
+            self._with_counts(record, target, args, inputs),
             num_steps=loops[0].num_steps if loops else 0,
             first_call_ns=life.first_call_ns,
             compile_ns=life.compile_ns,
             loops_ns=tuple(loop.loop_ns for loop in loops),
             steps_ns=tuple(loop.steps_ns for loop in loops if loop.steps_ns),
+        )
+
+    def _with_counts(
+        self, record: LatencyRecord, target: Any, args: tuple[Any, ...], inputs: dict[str, Any]
+    ) -> LatencyRecord:
+        """Count what the call does, which says how much of the card it uses, and later why it became slower."""
+        from pytest_diffopt.pipelines.components import modules_of  # noqa: PLC0415 - imports torch
+        from pytest_diffopt.probes.counts import try_to_count  # noqa: PLC0415 - as above
+        from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_CARD  # noqa: PLC0415 - as above
+        from pytest_diffopt.simulated_gpu import known_cards  # noqa: PLC0415 - as above
+
+        if not modules_of(target):  # a bare callable: nothing of it can be moved to the simulated GPU
+            return record
+        active_test().tell("counting on the simulated GPU")
+        here = self._environment(record.subject).device_slug
+        card = here if here in known_cards() else DEFAULT_CARD
+        counts, why_not = try_to_count(target, args, inputs, record.subject, card=card)
+        return replace(
+            record,
+            counts=counts,
+            why_not_counted=why_not,
+            roofline_ns=counts.least_ns if counts is not None and card == here else 0.0,
         )
 
 

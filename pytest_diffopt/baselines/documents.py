@@ -6,9 +6,20 @@ codec and the store then know it. Every field is required in the file: a figure 
 
 from typing import Annotated, ClassVar, Self
 
-from msgspec import Meta, Struct, convert, to_builtins
+from msgspec import Meta, Struct, convert
 from msgspec.structs import replace
 
+from pytest_diffopt.baselines.figures import (
+    CallFigures,
+    Figure,
+    Floor,
+    Fraction,
+    ModuleFigures,
+    PhaseFigures,
+    RegionFigures,
+    Text,
+    figures_of,
+)
 from pytest_diffopt.records import (
     CompileCountRecord,
     Concern,
@@ -17,23 +28,12 @@ from pytest_diffopt.records import (
     Environment,
     LatencyRecord,
     MemoryRecord,
-    ModuleCounts,
-    PhaseCounts,
-    RegionCounts,
     Subject,
     Weights,
 )
 
 #: So many sessions are kept; the oldest leaves when one more is accepted, so that a file stays readable in a diff.
 MAX_SESSIONS = 5
-
-Text = Annotated[str, Meta(min_length=1)]
-#: A figure that was measured: zero would mean that nothing was.
-Figure = Annotated[int, Meta(gt=0)]
-#: A tolerance that may be switched off with zero.
-Floor = Annotated[int, Meta(ge=0)]
-#: 0.05 allows 5 %. Above 1 somebody meant percent.
-Fraction = Annotated[float, Meta(gt=0, le=1)]
 
 
 class AcceptedSubject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,15 +104,17 @@ class LatencyBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields
         sessions: raw samples of several sessions, the oldest first: one session does not know how much sessions differ.
         margin: the relative slowdown that is still allowed, as a fraction.
         floor_ns: a slowdown of fewer nanoseconds is allowed too, however much of a short call it is.
+        counts: what a call did on the simulated GPU in the last session; `null` where nobody counted.
     """
 
     concern: ClassVar[Concern] = Concern.LATENCY
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     num_steps: Annotated[int, Meta(ge=0)]
     sessions: Annotated[tuple[LatencySession, ...], Meta(min_length=1, max_length=MAX_SESSIONS)]
     margin: Fraction
     floor_ns: Floor
+    counts: CallFigures | None
 
     @classmethod
     def from_record(  # noqa: PLR0913 - each is a figure of the file, and none has a default that would be right
@@ -128,12 +130,18 @@ class LatencyBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields
             sessions=(LatencySession(samples_ns=record.samples_ns),),
             margin=margin,
             floor_ns=floor_ns,
+            counts=CallFigures.of(record.counts),
         )
 
     def with_session(self, record: LatencyRecord, *, environment: Environment) -> Self:
         """Accept one more session of the same subject; the oldest leaves when there are too many."""
         sessions = (*self.sessions, LatencySession(samples_ns=record.samples_ns))
-        return replace(self, sessions=sessions[-MAX_SESSIONS:], environment=AcceptedEnvironment.of(environment))
+        return replace(
+            self,
+            sessions=sessions[-MAX_SESSIONS:],
+            environment=AcceptedEnvironment.of(environment),
+            counts=CallFigures.of(record.counts),
+        )
 
 
 class MemoryBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,24 +180,6 @@ class MemoryBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=
             margin=margin,
             floor_bytes=floor_bytes,
         )
-
-
-class PhaseFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The counts of one phase, as `records.PhaseCounts` describes them."""
-
-    flops: Floor
-    operations: Floor
-    bytes_to_device: Floor
-    bytes_to_host: Floor
-    allocated_bytes: Floor
-    peak_memory_bytes: Figure
-
-
-class ModuleFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The counts of one part of the pipeline."""
-
-    flops: Floor
-    operations: Floor
 
 
 class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -231,16 +221,6 @@ class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
         )
 
 
-class RegionFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What compiling one function came to, as `records.RegionCounts` describes it."""
-
-    graphs: Floor
-    breaks: Floor
-    recompiles: Floor
-    operations: Floor
-    guards: Floor
-
-
 class CompileBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What compiling a pipeline came to.
 
@@ -263,11 +243,3 @@ class CompileBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields
             reason=reason,
             regions={counts.region: convert(figures_of(counts), RegionFigures) for counts in record.regions},
         )
-
-
-_Counts = PhaseCounts | ModuleCounts | RegionCounts | PhaseFigures | ModuleFigures | RegionFigures
-
-
-def figures_of(counts: _Counts) -> dict[str, int]:
-    """Return the counts of a phase, module or compiled function by name, from a record or from a document."""
-    return {name: value for name, value in to_builtins(counts).items() if isinstance(value, int)}

@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from pytest_diffopt.baselines.documents import Baseline, Text
+from pytest_diffopt.baselines.documents import Baseline
+from pytest_diffopt.baselines.figures import Text
 from pytest_diffopt.records import Concern
 
 #: A stored picture or set of latents may not be larger: baselines are committed.

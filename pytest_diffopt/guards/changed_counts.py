@@ -1,7 +1,23 @@
 """What changed of everything that can be counted of a call: the likely cause of another time."""
 
-from pytest_diffopt.guards.explain import counted, size
+from pytest_diffopt.guards.explain import counted, in_columns, size
 from pytest_diffopt.records import CountRecord, PhaseCounts
+
+
+def cause(base: CountRecord | None, head: CountRecord | None, *, why_not: str) -> tuple[str, ...]:
+    """Say what changed of what can be counted, beside a time that changed.
+
+    Args:
+        base: what a call did; None where nobody counted.
+        head: what it does.
+        why_not: the reason, where counting was tried in vain.
+    """
+    if base is None or head is None:
+        return (f"not counted: {why_not}",) if why_not else ()
+    rows = changed_count_rows(base, head)
+    if not rows:
+        return ("nothing that is counted changed: the same operations take another time, or the time goes elsewhere",)
+    return ("what changed, counted on the simulated GPU:", *("  " + line for line in in_columns(rows)))
 
 
 def changed_count_rows(base: CountRecord, head: CountRecord) -> tuple[tuple[str, str], ...]:

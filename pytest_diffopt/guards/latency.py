@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from pytest_diffopt.baselines.documents import LatencyBaseline
 from pytest_diffopt.guards.card import card_rows, why_card_unfit
+from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, LatencyRecord
 from pytest_diffopt.statistics import median, relative_spread
 
@@ -50,7 +51,7 @@ def judge_latency(
     if baseline is None and not record.is_warm:
         return _cold(record, now, environment)
     if baseline is None:
-        figure = _figure(now, record.num_steps)
+        figure = _figure(now, record)
         return missing(Concern.LATENCY, record.subject, figure=figure, environment=environment, rerun=rerun)
     if rows := _rows_that_differ(record, baseline, environment):
         return incomparable(Concern.LATENCY, record.subject, rows=rows, rerun=rerun)
@@ -62,9 +63,17 @@ def judge_latency(
         concern=Concern.LATENCY,
         outcome=outcome,
         subject=record.subject,
-        summary=f"{_figure(now, record.num_steps)} ({change(compared.relative_change)})",
+        summary=f"{_figure(now, record)} ({change(compared.relative_change)})",
         explanation=_explanation(outcome, compared, record, baseline, environment, rerun),
-        figures={"median_ns": now, "accepted_median_ns": accepted, "relative_change": compared.relative_change},
+        figures={
+            "median_ns": now,
+            "accepted_median_ns": accepted,
+            "tolerance_ns": tolerance,
+            "relative_change": compared.relative_change,
+        }
+        | ({"roofline_share": record.roofline_ns / now} if record.roofline_ns else {}),
+        changes=(FigureChange(where="a call", figure="median_ns", before=round(accepted), after=round(now)),),
+        environment_changes=version_differences(environment, baseline),
     )
 
 
@@ -100,7 +109,7 @@ def _cold(record: LatencyRecord, now: float, environment: Environment) -> Verdic
         concern=Concern.LATENCY,
         outcome=Outcome.INCONCLUSIVE,
         subject=record.subject,
-        summary=f"{_figure(now, record.num_steps)}, still getting faster",
+        summary=f"{_figure(now, record)}, still getting faster",
         explanation=explain(
             f"the call was still getting faster after {calls}: {time(now)}, too early for a baseline",
             seen=f"on {environment.device_name}, {record.subject}",
@@ -129,7 +138,7 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
         return ()
     return explain(
         _headline(outcome, compared, record),
-        facts=in_columns(_facts(compared, record, baseline)),
+        facts=(*in_columns(_facts(compared, record, baseline)), *_cause(outcome, record, baseline)),
         seen=f"on {environment.device_name}, {record.subject}",
         differences=version_differences(environment, baseline),
         remedy=_remedy(outcome, rerun),
@@ -159,6 +168,13 @@ def _facts(compared: _Comparison, record: LatencyRecord, baseline: LatencyBaseli
     return (*facts, *_step_row(compared, record.num_steps), *_detail_rows(record), *_card_rows(record))
 
 
+def _cause(outcome: Outcome, record: LatencyRecord, baseline: LatencyBaseline) -> tuple[str, ...]:
+    """Say what changed of what can be counted since the baseline was accepted."""
+    if outcome not in {Outcome.REGRESSED, Outcome.IMPROVED} or baseline.counts is None:
+        return ()
+    return cause(baseline.counts.as_record(record.subject), record.counts, why_not=record.why_not_counted)
+
+
 def _step_row(compared: _Comparison, num_steps: int) -> tuple[tuple[str, str], ...]:
     if not num_steps:
         return ()
@@ -178,6 +194,8 @@ def _detail_rows(record: LatencyRecord) -> tuple[tuple[str, str], ...]:
     if record.first_call_ns:
         compiling = f", {time(record.compile_ns)} of it compiling" if record.compile_ns else ""
         rows.append(("first call", f"{time(record.first_call_ns)}{compiling}"))
+    if record.roofline_ns:
+        rows.append(("roofline", f"{time(record.roofline_ns)} is the least that this card's peaks allow"))
     return tuple(rows)
 
 
@@ -204,5 +222,7 @@ def _remedy(outcome: Outcome, rerun: str) -> str:
             return "give it more time: --diffopt-max-seconds"
 
 
-def _figure(now: float, num_steps: int) -> str:
-    return f"{time(now)}, {1e9 * num_steps / now:.1f} steps/s" if num_steps else time(now)
+def _figure(now: float, record: LatencyRecord) -> str:
+    steps = f", {1e9 * record.num_steps / now:.1f} steps/s" if record.num_steps else ""
+    share = f", {100 * record.roofline_ns / now:.0f} % of the roofline" if record.roofline_ns else ""
+    return f"{time(now)}{steps}{share}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_diffopt.guards.card import card_rows, why_card_unfit
-from pytest_diffopt.guards.changed_counts import changed_count_rows
+from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, PairedBlock, PairedRecord
@@ -163,12 +163,7 @@ def _cause(outcome: Outcome, record: PairedRecord) -> tuple[str, ...]:
     """Say what changed of what can be counted, where that was tried."""
     if outcome not in {Outcome.REGRESSED, Outcome.IMPROVED}:
         return ()
-    if record.base_counts is None or record.head_counts is None:
-        return (f"not counted: {record.why_not_counted}",) if record.why_not_counted else ()
-    rows = changed_count_rows(record.base_counts, record.head_counts)
-    if not rows:
-        return ("nothing that is counted changed: the same operations take another time, or the time goes elsewhere",)
-    return ("what changed, counted on the simulated GPU:", *("  " + line for line in in_columns(rows)))
+    return cause(record.base_counts, record.head_counts, why_not=record.why_not_counted)
 
 
 def _remedy(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.environment import capture_environment
-from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.options import Settings
 from pytest_diffopt.paired.messages import Counted, Ready
 from pytest_diffopt.paired.worker import Controller, modules_of_trees
@@ -97,10 +96,7 @@ def _steps_of_first_call(target: Any, call: Callable[[], object]) -> int:
 
 
 def _counted(target: Any, args: tuple[Any, ...], inputs: dict[str, Any], subject: Subject) -> Counted:
-    """Count what the call does; that it cannot be counted is an answer too, and never the end of the worker."""
-    from pytest_diffopt.probes.counts import count_call  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.counts import try_to_count  # noqa: PLC0415 - imports torch
 
-    try:
-        return Counted(record=count_call(target, args, inputs, subject))
-    except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
-        return Counted(record=None, why_not=(str(error).splitlines() or [type(error).__name__])[0])
+    record, why_not = try_to_count(target, args, inputs, subject)
+    return Counted(record=record, why_not=why_not)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private import trace_not_captured
+from pytest_diffopt._torch_private.structured_trace import trace_not_captured
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.pipelines.sizes import require_divisible_sizes
 from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop

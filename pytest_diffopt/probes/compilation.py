@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from pytest_diffopt import _torch_private
+from pytest_diffopt._torch_private.compile_errors import FullGraphError, RecompileLimitError
+from pytest_diffopt._torch_private.compile_watching import Compilation, TracedBreak, compilations_watched
 from pytest_diffopt.code_location import locate
 from pytest_diffopt.probes.compiled_modules import compiled_modules, compiled_names
 from pytest_diffopt.probes.failed_guards import failed_guard
@@ -49,12 +50,12 @@ class CompileLog(AbstractContextManager["CompileLog"]):
     def __init__(self) -> None:
         self._frames: list[CompiledFrame] = []
         self._breaks: list[GraphBreak] = []
-        self._traced: list[_torch_private.TracedBreak] = []
+        self._traced: list[TracedBreak] = []
         self._wrapped: dict[CodeType, set[CodeType]] = {}
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
-        self._resources.enter_context(_torch_private.compilations_watched(self._add))
+        self._resources.enter_context(compilations_watched(self._add))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -77,7 +78,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         """Tell whether a call that ended in an error is explained by what was seen since."""
         return len(self._breaks) > start.breaks or any(frame.hit_limit for frame in self._frames[start.frames :])
 
-    def _add(self, found: _torch_private.Compilation) -> None:
+    def _add(self, found: Compilation) -> None:
         frame = _frame(found)
         if self._is_another_in_a_known_wrapper(found):  # whose guards fail for what they do not guard
             frame = replace(frame, failed_guard=None)
@@ -88,7 +89,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._breaks += [read_in_graph(one, frame.region) for one in found.reads]
         self._frames.append(frame)
 
-    def _is_another_in_a_known_wrapper(self, found: _torch_private.Compilation) -> bool:
+    def _is_another_in_a_known_wrapper(self, found: Compilation) -> bool:
         """Tell whether a decorator's wrapper is compiled for a function that is new, and was before for another."""
         if _is_first(found):
             self._wrapped.pop(found.wrapper, None)
@@ -98,7 +99,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         return is_another
 
 
-def _is_first(found: _torch_private.Compilation) -> bool:
+def _is_first(found: Compilation) -> bool:
     """Tell whether Dynamo knew nothing of a wrapper yet, or forgot it: it numbers the compilations of each as `3/0`."""
     return found.compile_id.partition("/")[2].partition("_")[0] == "0"
 
@@ -182,7 +183,7 @@ def _call(log: CompileLog, before: LogPosition, call: Callable[[], object]) -> s
     __tracebackhide__ = True
     try:
         call()
-    except (_torch_private.FullGraphError, _torch_private.RecompileLimitError) as error:
+    except (FullGraphError, RecompileLimitError) as error:
         if not log.tells_why(before):
             raise
         return "".join(traceback.format_exception(error))
@@ -215,7 +216,7 @@ def _counts(region: str, record: CompilationRecord) -> RegionCounts:
     )
 
 
-def _frame(found: _torch_private.Compilation) -> CompiledFrame:
+def _frame(found: Compilation) -> CompiledFrame:
     code, metrics = found.code, found.metrics
     name = written_name(code.co_name)
     frame = CompiledFrame(

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
-from pytest_diffopt._torch_private import BackendError, InvalidBackendError, compile_switched_off
+from pytest_diffopt._torch_private.compile_errors import BackendError, InvalidBackendError
+from pytest_diffopt._torch_private.compiled_code import compile_switched_off
 from pytest_diffopt.errors import ProbeError, did_you_mean
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private import as_if_compiling, is_compiled_module, original_callable
+from pytest_diffopt._torch_private.compiled_code import as_if_compiling, is_compiled_module, original_callable
 from pytest_diffopt.pipelines.components import modules_of
 
 

@@ -7,7 +7,12 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt import _torch_private
+from pytest_diffopt._torch_private.compiled_code import (
+    call_replaced,
+    compiled_code_count,
+    is_compiled_module,
+    original_callable,
+)
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.records import CompiledModule
 
@@ -39,7 +44,7 @@ def compiled_parts(target: Any) -> Iterator[CompiledPart]:
         for path, module in part.named_modules():
             yield from _compiled_in_place(component, path, module)
             yield from _compiled_methods(".".join(filter(None, [component, path])), module)
-    if not isinstance(target, torch.nn.Module) and (original := _torch_private.original_callable(target)):
+    if not isinstance(target, torch.nn.Module) and (original := original_callable(target)):
         name = getattr(original, "__name__", type(original).__name__)
         yield CompiledPart(path=name, name=name, function=original, replaced=_nothing_replaced)
 
@@ -82,7 +87,7 @@ def _has_run(function: _Call, regions_seen: set[str]) -> bool:
     A decorated `forward` is compiled from its wrapper on; when that breaks, the function within is compiled alone.
     """
     codes = [layer.__code__ for layer in _layers(function) if hasattr(layer, "__code__")]
-    return region_of(function) in regions_seen or any(map(_torch_private.compiled_code_count, codes))
+    return region_of(function) in regions_seen or any(map(compiled_code_count, codes))
 
 
 def _layers(function: Any) -> list[Any]:
@@ -95,13 +100,13 @@ def _layers(function: Any) -> list[Any]:
 def _compiled_in_place(component: str, path: str, module: torch.nn.Module) -> Iterator[CompiledPart]:
     whole = ".".join(filter(None, [component, path]))
     original = getattr(module, "_orig_mod", None)  # what `torch.compile(module)` gives is a module that holds it
-    if original is None and not _torch_private.is_compiled_module(module):
+    if original is None and not is_compiled_module(module):
         return
     kind = type(original or module)
 
     @contextmanager
     def replaced(make: Replacement) -> Iterator[None]:
-        with _torch_private.call_replaced(module, lambda compiled, eager: make(whole, compiled, eager)):
+        with call_replaced(module, lambda compiled, eager: make(whole, compiled, eager)):
             yield
 
     yield CompiledPart(
@@ -114,7 +119,7 @@ def _compiled_in_place(component: str, path: str, module: torch.nn.Module) -> It
 
 def _compiled_methods(owner_path: str, owner: torch.nn.Module) -> Iterator[CompiledPart]:
     for name, value in list(vars(owner).items()):
-        original = _torch_private.original_callable(value)
+        original = original_callable(value)
         if original is not None and not name.startswith("_") and name != "forward":
             path = f"{owner_path}.{name}"
             yield CompiledPart(

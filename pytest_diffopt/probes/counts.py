@@ -6,12 +6,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
-from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
+from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_CARD, moved, on_simulated_gpu
 from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, Subject
 from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, SimulatedGPU
+from pytest_diffopt.simulated_gpu.roofline import fastest_dtype, seconds_of
 
 _BEFORE = "before the loop"
 _AFTER = "after the loop"
@@ -20,7 +22,23 @@ _OUTSIDE = "outside modules"
 _PATH_DEPTH = 2
 
 
-def count_call(target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject) -> CountRecord:
+def try_to_count(
+    target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject, *, card: str = DEFAULT_CARD
+) -> tuple[CountRecord | None, str]:
+    """Count what a call does, beside what it is measured for; that it cannot be counted is an answer too.
+
+    Returns:
+        The counts and an empty text; or None and why there are none.
+    """
+    try:
+        return count_call(target, args, inputs, subject, card=card), ""
+    except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        return None, (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def count_call(
+    target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject, *, card: str = DEFAULT_CARD
+) -> CountRecord:
     """Make one call on the simulated GPU and count what it does.
 
     Args:
@@ -28,12 +46,13 @@ def count_call(target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subj
         args: with `inputs`, the call.
         inputs: keywords of the call.
         subject: what is called; its device is `SIMULATED`.
+        card: the name of the card that is simulated.
 
     Raises:
         ProbeError: the pipeline never entered its denoise loop.
     """
     __tracebackhide__ = True
-    with on_simulated_gpu(target) as gpu:
+    with on_simulated_gpu(target, card=card) as gpu:
         gpu.name_modules(modules_of(target))
         call = repeatable_call(target, moved(tuple(args), gpu.device), moved(dict(inputs), gpu.device))
         loop = _make(call, target, gpu)
@@ -45,7 +64,15 @@ def count_call(target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subj
         modules=_modules(gpu.modules),
         attention=dict(sorted(_attention(gpu.attention).items())),
         unmodelled=gpu.unmodelled,
+        least_ns=_least_seconds(gpu, target) * 1e9,
     )
+
+
+def _least_seconds(gpu: SimulatedGPU, target: Any) -> float:
+    """Return the least time that the card's peaks allow for the call; moving the weights is no part of it."""
+    parameters = (parameter for module in modules_of(target).values() for parameter in module.parameters())
+    dtype = fastest_dtype({one.dtype for one in parameters if one.is_floating_point()}, gpu.card)
+    return seconds_of((counts for phase, counts in gpu.phases.items() if phase is not None), gpu.card, dtype)
 
 
 def _make(call: Any, target: Any, gpu: SimulatedGPU) -> DenoiseLoop | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from pytest_diffopt._torch_private import StackLine, TracedBreak
+from pytest_diffopt._torch_private.compile_watching import StackLine, TracedBreak
 from pytest_diffopt.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
 from pytest_diffopt.records import BreakKind, GraphBreak
 

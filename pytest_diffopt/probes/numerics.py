@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private import tolerances
+from pytest_diffopt._torch_private.tensors import tolerances
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.compiled_modules import CompiledPart, compiled_parts
 from pytest_diffopt.records import NumericsRecord, OutputDifference, Subject

@@ -12,13 +12,15 @@ from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.compiled_branches import branches_of_compiled_code
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
+#: The card that is simulated where nobody names one.
+DEFAULT_CARD = "nvidia-h200"
 # Up to so many parameters everything is really computed, so control flow that looks at pictures is exact too.
 _COMPUTED_UP_TO_PARAMETERS = 30_000_000
 _VALUES_KEPT_OF_LARGER = 4096
 
 
 @contextmanager
-def on_simulated_gpu(target: Any, *, card: str = "nvidia-h200", computes_small: bool = True) -> Iterator[SimulatedGPU]:
+def on_simulated_gpu(target: Any, *, card: str = DEFAULT_CARD, computes_small: bool = True) -> Iterator[SimulatedGPU]:
     """Move a pipeline or module to a simulated GPU; a bare callable has nothing to move.
 
     A small pipeline is really computed. Of a large one only small tensors have values; where the host reads another

@@ -8,9 +8,9 @@ from typing import Any
 
 from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.profile.phases import Phase, PipelineProfile
-from pytest_diffopt.profile.roofline import bound_of, fastest_dtype, peak_tflops, seconds_of
 from pytest_diffopt.profile.target import Target
 from pytest_diffopt.simulated_gpu import AttentionChoice
+from pytest_diffopt.simulated_gpu.roofline import bound_of, fastest_dtype, peak_tflops, seconds_of
 
 _SCHEMA_VERSION = 1
 
@@ -34,7 +34,10 @@ def _document(profile: PipelineProfile, target: Target) -> dict[str, Any]:
         "steps": [_phase(step, profile) for step in profile.steps],
         "decode": _phase(profile.decode, profile),
         "total": asdict(total.counts)
-        | {"waits": len(total.syncs), "bound_seconds": seconds_of(profile.phases, profile.card, _dtype(profile))},
+        | {
+            "waits": len(total.syncs),
+            "bound_seconds": seconds_of((phase.counts for phase in profile.phases), profile.card, _dtype(profile)),
+        },
         "peak_memory_bytes": profile.peak_memory_bytes,
         "peak_holders": [{"bytes": nbytes} | _place(where) for where, nbytes in profile.peak_holders],
         "unmodelled": list(profile.unmodelled),

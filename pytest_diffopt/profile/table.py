@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.profile.phases import Phase, PipelineProfile
-from pytest_diffopt.profile.roofline import Bound, bound_of, fastest_dtype, peak_tflops, seconds_of
 from pytest_diffopt.profile.target import Target
 from pytest_diffopt.profile.units import shown_bytes, shown_count, shown_seconds
 from pytest_diffopt.simulated_gpu import AttentionChoice, Sync
+from pytest_diffopt.simulated_gpu.roofline import Bound, bound_of, fastest_dtype, peak_tflops, seconds_of
 
 _HEADINGS = ("", "FLOPs", "operations", "to the GPU", "to the host", "peak memory", "waits", "roofline")
 _BOUND_IS = (
@@ -92,7 +92,8 @@ def _bound(bound: Bound) -> str:
 
 def _sum(whole: Phase, parts: Sequence[Phase], profile: PipelineProfile) -> tuple[str, ...]:
     dtype = fastest_dtype(profile.dtypes, profile.card)
-    return (*_row(whole.name, [whole], profile)[:-1], shown_seconds(seconds_of(parts, profile.card, dtype)))
+    seconds = seconds_of((part.counts for part in parts), profile.card, dtype)
+    return (*_row(whole.name, [whole], profile)[:-1], shown_seconds(seconds))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from typing_extensions import override
 
-from pytest_diffopt._torch_private import compiled_code_count, is_compiled_module, original_callable
+from pytest_diffopt._torch_private.compiled_code import compiled_code_count, is_compiled_module, original_callable
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.components import DENOISER, component_names, denoiser_names
 from pytest_diffopt.recipes.optimization import Optimization, Stage

@@ -10,7 +10,12 @@ from typing import Any, ClassVar
 import torch
 from typing_extensions import override
 
-from pytest_diffopt._torch_private import flags_while_compiling, inductor_caches_on, inductor_flags, inductor_flags_set
+from pytest_diffopt._torch_private.inductor import (
+    flags_while_compiling,
+    inductor_caches_on,
+    inductor_flags,
+    inductor_flags_set,
+)
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.recipes.moments import applied_at_us
 from pytest_diffopt.recipes.optimization import Optimization, Stage

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from typing_extensions import override
 
-from pytest_diffopt._torch_private import inner_dtypes
+from pytest_diffopt._torch_private.tensors import inner_dtypes
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.recipes.layer_filters import LayerFilter, filter_named, linears_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private import is_compiled_module, original_module
+from pytest_diffopt._torch_private.compiled_code import is_compiled_module, original_module
 from pytest_diffopt.errors import RecipeError
 
 

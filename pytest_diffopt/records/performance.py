@@ -22,6 +22,9 @@ class LatencyRecord:
         steps_ns: each step of those calls; empty unless asked for.
         throttled_ns: calls that do not count because the card was throttled.
         card: what the card said meanwhile; None where there is none.
+        counts: what a call does on the simulated GPU; None where nobody counted.
+        why_not_counted: the reason, where counting was tried in vain.
+        roofline_ns: the least time that this card's peaks allow for what was counted; 0 where they are not known.
     """
 
     subject: Subject
@@ -35,6 +38,9 @@ class LatencyRecord:
     steps_ns: tuple[tuple[int, ...], ...] = ()
     throttled_ns: tuple[int, ...] = ()
     card: CardRecord | None = None
+    counts: "CountRecord | None" = None
+    why_not_counted: str = ""
+    roofline_ns: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +187,7 @@ class CountRecord:
         modules: the figures of each part.
         attention: how often each attention kernel would run, as `flash 2x10x4096x64 bfloat16`.
         unmodelled: operations that the simulated GPU knows nothing about.
+        least_ns: the least time that the simulated card's peaks allow, each phase after the other.
     """
 
     subject: Subject
@@ -190,3 +197,4 @@ class CountRecord:
     modules: tuple[ModuleCounts, ...]
     attention: Mapping[str, int]
     unmodelled: tuple[str, ...] = ()
+    least_ns: float = 0.0

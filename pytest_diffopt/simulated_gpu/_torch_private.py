@@ -8,8 +8,9 @@ nothing else does.
 # ruff: noqa: SLF001 - reaching inside torch is what this file is for
 
 import functools
+import inspect
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -213,11 +214,36 @@ def asks_for_cuda(error: Exception) -> bool:
     return "not linked with support for cuda" in str(error) or "not compiled with CUDA" in str(error)
 
 
-def flops_of(operation: OpOverload, args: Any, kwargs: Any, result: Any) -> int:
-    """Count the floating-point operations with torch's own formulas; none is known for most operations."""
+def has_flops(operation: OpOverload) -> bool:
+    """Tell whether torch has a formula for an operation's floating-point operations; it has none for most."""
+    return _flop_formula(operation) is not None
+
+
+def flops_of(operation: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> int:
+    """Count the floating-point operations with torch's own formulas; 0 where none is known."""
+    shapes = tuple((name, _shape(one)) for name, one in kwargs.items())
+    return _flops(operation, tuple(map(_shape, args)), shapes, _shape(result))
+
+
+# A formula takes longer than the tiny products that it is asked about again and again.
+@functools.lru_cache(maxsize=100_000)
+def _flops(operation: OpOverload, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...], result: Any) -> int:
+    formula = _flop_formula(operation)
+    return int(formula(*args, **dict(kwargs), out_shape=result)) if formula else 0
+
+
+@functools.cache
+def _flop_formula(operation: OpOverload) -> Callable[..., int] | None:
     packet = operation.overloadpacket
     formula = flop_registry.get(torch.ops.aten.mm if packet is torch.ops.aten._int_mm else packet)
-    return int(formula(*args, **kwargs, out_val=result)) if formula else 0
+    return inspect.unwrap(formula) if formula is not None else None  # the formula itself, which takes shapes
+
+
+def _shape(value: Any) -> Any:
+    """Return a shape in place of a tensor, as a formula takes it, and tuples in place of lists."""
+    if isinstance(value, torch.Tensor):
+        return value.shape
+    return tuple(map(_shape, value)) if isinstance(value, tuple | list) else value
 
 
 def generator_identity(generator: torch.Generator) -> int:

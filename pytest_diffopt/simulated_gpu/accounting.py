@@ -103,6 +103,7 @@ class Ledger:
         self._held: dict[_Place | None, int] = {}
         self._held_at_peak: dict[_Place | None, int] = {}
         self._is_at_peak = False
+        self._locations: dict[_Place | None, CodeLocation] = {}
         self._all_cells: list[dict[tuple[Hashable | None, str], Cell]] = []
         self.thread = _Thread(self._all_cells.append)
 
@@ -162,9 +163,7 @@ class Ledger:
 
     def note_sync(self, kind: SyncKind, operation: str, *, is_reported: bool, count: int = 1) -> None:
         """Note that the CPU waits here."""
-        if not count:
-            return
-        where = _location(_users_place())
+        where = self.users_line()
         module = self.thread.module
         sync = Sync(
             kind=kind, operation=operation, where=where, phase=self.phase, module=module, is_reported=is_reported
@@ -173,11 +172,18 @@ class Ledger:
 
     def note_invented(self, operation: str) -> None:
         """Note that a value was given out that does not exist."""
-        self.invented.append((operation, _location(_users_place())))
+        self.invented.append((operation, self._located(_users_place())))
 
     def users_line(self) -> CodeLocation:
         """Return the line of user code that runs now."""
-        return _location(_users_place())
+        return self._located(_users_place())
+
+    def _located(self, place: _Place | None) -> CodeLocation:
+        """Return a line of code that is asked for again and again, as where every parameter is moved."""
+        found = self._locations.get(place)
+        if found is None:
+            found = self._locations[place] = _location(place)
+        return found
 
     def by_phase(self) -> dict[Hashable, Counts]:
         """Return the figures of each phase, in order of appearance; None is outside every phase."""
@@ -196,7 +202,7 @@ class Ledger:
         self._remember_peak()
         holders: dict[CodeLocation, int] = {}
         for place, nbytes in self._held_at_peak.items():
-            where = _location(place)
+            where = self._located(place)
             holders[where] = holders.get(where, 0) + nbytes
         return tuple(sorted(holders.items(), key=lambda holder: -holder[1]))
 

@@ -17,9 +17,10 @@ from .conditions import Call
 from .cuda_semantics import rules_for
 from .operations import Operation, operation
 from .results import Results
-from .shapes import Inference, describe, infer
+from .shapes import Inference, convolution_layout, describe, infer
 from .tensor import Metadata, SimulatedTensor, make
 
+NOT_DONE = object()
 Handler = Callable[["Dispatcher", Operation, Sequence[Any], Mapping[str, Any]], Any]
 
 
@@ -80,10 +81,10 @@ class Dispatcher:
 
     def carry_out(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out an operation that runs on the device."""
-        if facts.is_laid_out_alike and self._is_small_and_known(args):
-            tensors = values.tensors_in(args, kwargs)
-            if self.check(facts, tensors, args, kwargs):
-                return self._compute_and_wrap(facts, None, args, kwargs)
+        if not facts.rules:
+            done = self.carry_out_at_once(facts, args, kwargs)
+            if done is not NOT_DONE:
+                return done
         key: list[Any] = [facts.overload]
         tensors = []
         describe(args, key, tensors)
@@ -103,12 +104,39 @@ class Dispatcher:
         self._count(facts, inference)
         return self.results.without_values(facts, inference, args, kwargs)
 
-    def _is_small_and_known(self, args: Sequence[Any]) -> bool:
-        """Tell whether the first operand alone speaks for letting the CPU compute at once."""
+    def carry_out_at_once(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Let the CPU compute what it lays out as CUDA does, if all values are known; else return `NOT_DONE`.
+
+        No shape rule is asked: the first look at a signature would cost more than most operations do.
+        """
+        if not self._is_worth_computing(facts, args):
+            return NOT_DONE
+        host_args = values.known(args, self.ledger)
+        options = values.known(kwargs.values(), self.ledger) if kwargs else []
+        if host_args is None or options is None:
+            return NOT_DONE
+        host_kwargs = dict(zip(kwargs, options, strict=True))
+        host = self._run_on_host(facts, host_args, host_kwargs)
+        cell = self.ledger.cell()
+        cell.operations += facts.launches
+        if facts.has_flops:
+            cell.flops += private.flops_of(facts.overload, host_args, host_kwargs, host)
+        layout = convolution_layout(args[0].metadata, args[1].metadata, host.shape) if facts.is_convolution else None
+        return self.results.at_once(facts, layout, host, args, kwargs)
+
+    def _is_worth_computing(self, facts: Operation, args: Sequence[Any]) -> bool:
+        """Tell whether the CPU's result is laid out as CUDA's, and is kept as far as the first operand tells."""
         first = args[0] if args else None
-        if type(first) is not SimulatedTensor:
-            return False
-        return first.allocation.has_data and first.metadata.numel <= self.real_up_to
+        is_tensor = type(first) is SimulatedTensor
+        if not facts.is_laid_out_alike:
+            is_float = is_tensor and first.metadata.dtype == torch.float32
+            if not (is_float and facts.is_laid_out_alike_in_floats):
+                return False
+        return self.real_up_to == math.inf or (is_tensor and first.metadata.numel <= self.real_up_to)
+
+    def _run_on_host(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        on_host = self.ways.on_host.get(facts.name)
+        return facts.overload(*args, **kwargs) if on_host is None else on_host(facts.bind(args, kwargs))
 
     def _compute_and_wrap(
         self, facts: Operation, inference: Inference | None, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -163,17 +191,15 @@ class Dispatcher:
         """Let the CPU compute the values."""
         host_args = [values.on_host(one, stand_ins) for one in args]
         host_kwargs = {name: values.on_host(one, stand_ins) for name, one in kwargs.items()}
-        on_host = self.ways.on_host.get(facts.name)
-        if on_host is not None:
-            return on_host(facts.bind(host_args, host_kwargs))
-        return facts.overload(*host_args, **host_kwargs)
+        return self._run_on_host(facts, host_args, host_kwargs)
 
     def wait(self, name: str, operands: dict[str, Any]) -> None:
         """Note how often CUDA would make the CPU wait for this call; `name` is a full name, `aten.index.Tensor`."""
         call = Call(name, operands)
         shown = ".".join(name.split(".")[:2]) if name.startswith("aten.") else name
         for rule in rules_for(name):
-            self.ledger.note_sync(rule.kind, shown, is_reported=rule.is_reported, count=rule.waits(call))
+            if count := rule.waits(call):
+                self.ledger.note_sync(rule.kind, shown, is_reported=rule.is_reported, count=count)
 
     def compute_with_values(
         self, facts: Operation, needed: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]

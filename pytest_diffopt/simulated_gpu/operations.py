@@ -42,6 +42,20 @@ _TAKES_HOST_TENSORS = frozenset(
     }
 )
 
+# Whatever lays these out is one piece of C++ for every device: structured kernels, and compositions of operations that
+# are laid out alike themselves. Views and elementwise operations are known by their schema.
+_ONE_LAYOUT = frozenset(
+    {
+        "aten._log_softmax", "aten._safe_softmax", "aten._softmax", "aten._to_copy", "aten._unsafe_view", "aten.addmm",
+        "aten.amax", "aten.amin", "aten.argmax", "aten.argmin", "aten.baddbmm", "aten.bmm", "aten.cat", "aten.clone",
+        "aten.constant_pad_nd", "aten.copy_", "aten.cumsum", "aten.embedding", "aten.empty_like", "aten.full_like",
+        "aten.gather", "aten.mean", "aten.mm", "aten.new_zeros", "aten.ones_like", "aten.sum", "aten.tril",
+        "aten.triu", "aten.upsample_nearest2d", "aten.zeros_like",
+    }
+)  # fmt: skip
+# Of halves, their statistics may be of another dtype on CUDA.
+_ONE_LAYOUT_IN_FLOATS = frozenset({"aten.native_group_norm", "aten.native_layer_norm"})
+
 NEW, VIEW, WRITTEN = range(3)
 
 
@@ -61,6 +75,9 @@ class Operation:
         takes_host_tensors: whether host tensors of one dimension or more are welcome.
         is_foreign: whether it is not torch's own, so nothing is known of its cost.
         is_laid_out_alike: whether the CPU's result has CUDA's shape, strides and dtype beyond doubt.
+        is_laid_out_alike_in_floats: whether it has where the first operand is of single precision.
+        is_convolution: whether the result is laid out as cuDNN does.
+        has_flops: whether floating-point operations are counted.
         rules: the rows of the table of waits that speak of it.
     """
 
@@ -88,13 +105,11 @@ class Operation:
         self.is_factory = self.name in _READS_NO_VALUES
         self.takes_host_tensors = self.name in _TAKES_HOST_TENSORS
         self.is_foreign = overload.namespace not in _KNOWN_NAMESPACES
-        # Views and elementwise operations run the same C++ on every device; nothing of them is counted in FLOPs.
-        self.is_laid_out_alike = (is_view or torch.Tag.pointwise in overload.tags) and not (
-            self.may_reshape
-            or self.is_foreign
-            or self.name in _HIDDEN_VIEWS
-            or cuda_semantics.rules_for(self.full_name)
-        )
+        self.is_convolution = self.name == "aten.convolution"
+        self.has_flops = private.has_flops(overload)
+        is_alike = is_view or torch.Tag.pointwise in overload.tags or self.name in _ONE_LAYOUT or self.is_convolution
+        self.is_laid_out_alike = is_alike and not (self.may_reshape or self.is_foreign)
+        self.is_laid_out_alike_in_floats = self.is_laid_out_alike or self.name in _ONE_LAYOUT_IN_FLOATS
         self.rules = cuda_semantics.rules_for(self.full_name)
 
     def _return(self, result: Any) -> tuple[int, int]:

@@ -116,7 +116,7 @@ def keeping_apply(wardrobe: Wardrobe) -> Callable[..., nn.Module]:
     original: Callable[..., nn.Module] = nn.Module._apply  # noqa: SLF001 - what every way of moving a module ends in
 
     def apply(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
-        wardrobe.keep_modules(module)
+        wardrobe.keep_module(module)  # those inside it come by here themselves before they are moved
         return original(module, *args, **kwargs)
 
     return apply

@@ -58,6 +58,20 @@ class Results:
         ]
         return _packed(facts, results)
 
+    def at_once(
+        self,
+        facts: Operation,
+        layout: Metadata | None,
+        host: Any,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Wrap what the CPU computed and laid out as CUDA does, or as `layout` says."""
+        if len(facts.returns) != 1:
+            return self.with_values(facts, None, host, args, kwargs)
+        kind, position = facts.returns[0]
+        return self._wrap(facts.argument(position, args, kwargs), kind, layout, host)
+
     def _wrap(self, operand: Any, kind: int, expected: Any, host: Any) -> Any:
         """Make one result: `expected` is its metadata where known, `host` its values where known."""
         if kind == WRITTEN:

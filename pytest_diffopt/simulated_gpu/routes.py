@@ -1,7 +1,8 @@
 """Compositions that torch carries out otherwise on CUDA than on a backend that it does not know.
 
 Torch takes these apart in C++ before a device is asked, and asks there which device it is: `group_norm` makes its input
-contiguous on CUDA, a softmax of halves in floats is one kernel, `rms_norm` is fused. Each is sent CUDA's way.
+contiguous on CUDA, a softmax of halves in floats is one kernel, `rms_norm` is fused. Each is sent CUDA's way. A linear
+layer is the same everywhere, and so common that it is not taken apart.
 """
 
 import functools
@@ -9,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from . import _torch_private as private
+from . import values
 from .dispatch import Dispatcher, Handler
 from .operations import Operation
+from .tensor import SimulatedTensor
 
 
 def attention(dispatcher: Dispatcher, _: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -30,6 +34,41 @@ def group_norm(_: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Map
     """Carry out `group_norm`, for which CUDA gives up channels_last: `native/group_norm.cpp`."""
     x, *others = args
     return private.run_composite(facts.overload, (x.contiguous(), *others), kwargs)
+
+
+def linear(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Carry out a linear layer, which is one product; where nothing else is done the CPU takes it as one call too.
+
+    Torch takes it apart into two views, the product and a view of it: four operations to look at instead of one.
+    """
+    operands = facts.bind(args, kwargs)
+    x, weight, bias = operands["input"], operands["weight"], operands["bias"]
+    if _is_one_product(dispatcher, x, weight, bias):
+        hosts = values.known((x, weight, bias), dispatcher.ledger)
+        if hosts is not None and hosts[0].is_contiguous():
+            cell = dispatcher.ledger.cell()
+            cell.operations += 1
+            cell.flops += 2 * x.metadata.numel * weight.metadata.shape[0]
+            return dispatcher.results.new(None, functional.linear(*hosts))
+    return private.run_composite(facts.overload, args, kwargs)
+
+
+_MOST_DIMENSIONS_WITH_BIAS = 3  # above, `native/Linear.cpp` adds the bias apart
+
+
+def _is_one_product(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any) -> bool:
+    """Tell whether torch sends a linear layer of contiguous input to one kernel: `native/Linear.cpp`."""
+    tensors = [x, weight] if bias is None else [x, weight, bias]
+    if any(type(one) is not SimulatedTensor for one in tensors):
+        return False
+    dimensions = len(x.metadata.shape)
+    return (
+        len(weight.metadata.shape) == 2  # noqa: PLR2004 - a matrix
+        and dimensions >= 2  # noqa: PLR2004
+        and (bias is None or (dimensions <= _MOST_DIMENSIONS_WITH_BIAS and len(bias.metadata.shape) == 1))
+        and 0 < x.metadata.numel <= dispatcher.real_up_to
+        and not (torch.is_grad_enabled() and any(one.requires_grad for one in tensors))
+    )
 
 
 def softmax(_: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -64,6 +103,7 @@ HANDLERS: dict[str, Handler] = {
     "aten.scaled_dot_product_attention": attention,
     "aten.cross_entropy_loss": cross_entropy,
     "aten.group_norm": group_norm,
+    "aten.linear": linear,
     "aten.softmax": softmax,
     "aten.log_softmax": softmax,
     "aten._fused_rms_norm": fused_rms_norm,

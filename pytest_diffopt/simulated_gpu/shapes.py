@@ -1,5 +1,6 @@
 """Which shapes, strides and dtypes an operation yields on CUDA: asked of torch once, then remembered."""
 
+import functools
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -103,8 +104,9 @@ def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, A
         fake_args = [_fake(value, fakes) for value in args]
         fake_kwargs = {name: _fake(value, fakes) for name, value in kwargs.items()}
         out = operation.overload(*fake_args, **fake_kwargs)
-        if operation.name == "aten.convolution":
-            out = _as_cudnn_lays_out(fake_args[0], fake_args[1], out)
+        if operation.is_convolution:
+            x, weight = (Metadata.of_tensor(one) for one in fake_args[:2])
+            out = fake_tensor(convolution_layout(x, weight, out.shape))
         flops = private.flops_of(operation.overload, fake_args, fake_kwargs, out)
         written = tuple(
             Metadata.of_tensor(one)
@@ -115,12 +117,17 @@ def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, A
     return Inference(tuple(described(result) for result in results), written, flops).weigh(operation)
 
 
-def _as_cudnn_lays_out(x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+@functools.cache
+def convolution_layout(x: Metadata, weight: Metadata, shape: torch.Size) -> Metadata:
     """Lay a convolution out as cuDNN does, which this torch may lack: `cudnn_conv_suggest_memory_format`."""
-    formats = {private.memory_format(x), private.memory_format(weight)} - {torch.contiguous_format}
+    formats = {private.memory_format(_shape_only(one)) for one in (x, weight)} - {torch.contiguous_format}
     chosen = formats.pop() if formats and x.dtype != torch.float64 else torch.contiguous_format
-    stride = torch.empty(out.shape, device="meta", memory_format=chosen).stride()
-    return fake_tensor(Metadata.of(out.shape, stride, 0, out.dtype))
+    stride = torch.empty(shape, device="meta", memory_format=chosen).stride()
+    return Metadata.of(shape, stride, 0, x.dtype)
+
+
+def _shape_only(metadata: Metadata) -> torch.Tensor:
+    return torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype, device="meta")
 
 
 def _tensors_in(value: Any) -> list[torch.Tensor]:

@@ -14,7 +14,7 @@ from .accounting import Allocation
 class Metadata:
     """Shape, stride, offset and dtype of a tensor; there is one object for equal ones, so identity means equality."""
 
-    __slots__ = ("dtype", "nbytes", "numel", "offset", "shape", "stride")
+    __slots__ = ("can_lose_data", "dtype", "nbytes", "numel", "offset", "shape", "stride")
     _known: ClassVar[dict[tuple[Any, ...], "Metadata"]] = {}
 
     def __init__(self, shape: torch.Size, stride: tuple[int, ...], offset: int, dtype: torch.dtype) -> None:
@@ -25,6 +25,8 @@ class Metadata:
         self.numel = shape.numel()
         reach = offset + 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
         self.nbytes = reach * dtype.itemsize if self.numel else 0
+        # Only the shape is kept of what is large; whole numbers and masks steer a program.
+        self.can_lose_data = dtype.is_floating_point or dtype.is_complex
 
     @classmethod
     def of(cls, shape: Sequence[int], stride: Sequence[int], offset: int, dtype: torch.dtype) -> "Metadata":
@@ -39,12 +41,8 @@ class Metadata:
     @classmethod
     def of_tensor(cls, tensor: torch.Tensor) -> "Metadata":
         """Return the one object that describes tensors like this."""
-        return cls.of(tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype)
-
-    @property
-    def can_lose_data(self) -> bool:
-        """Whether only the shape is kept when it is large; whole numbers and masks steer a program."""
-        return self.dtype.is_floating_point or self.dtype.is_complex
+        key = (tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.dtype)
+        return cls._known.get(key) or cls.of(*key)
 
 
 class Executor(Protocol):

@@ -1,18 +1,22 @@
 """Values on the host: which operations cannot go on without them, and what stands for them where they are invented."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch._ops import OpOverload
 
 from . import _torch_private as private
+from .accounting import Ledger
 from .conditions import Call, is_mask, is_off_device
 from .operations import Operation
 from .shapes import Inference, described
 from .tensor import Metadata, SimulatedTensor
 
 _aten = torch.ops.aten
+
+_HOST = torch.device("cpu")
+_PLAIN = frozenset({int, float, bool, complex, str, type(None), torch.dtype, torch.layout, torch.memory_format})
 
 ANSWERED_WITH_FALSE = frozenset({"aten.equal", "aten.allclose"})
 
@@ -83,6 +87,32 @@ def anything(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.dtype.is_floating_point:
         return torch.rand(tensor.shape, generator=torch.Generator().manual_seed(0)).to(tensor.dtype)
     return torch.ones(tensor.shape, dtype=tensor.dtype)
+
+
+def known(operands: Iterable[Any], ledger: Ledger) -> list[Any] | None:
+    """Return operands as the CPU computes with them; None where a value is not known or one needs a closer look."""
+    hosts: list[Any] = []
+    for one in operands:
+        kind = type(one)
+        if kind is SimulatedTensor:
+            allocation = one.allocation
+            if one.host_data is None or not allocation.has_data or allocation.ledger is not ledger:
+                return None
+            hosts.append(one.host_data)
+        elif kind in _PLAIN:
+            hosts.append(one)
+        elif kind is list or kind is tuple:
+            inner = known(one, ledger)
+            if inner is None:
+                return None
+            hosts.append(inner)
+        elif kind is torch.device and one.type == private.DEVICE_TYPE:
+            hosts.append(_HOST)
+        elif kind is torch.Tensor and not one.dim() and not one.is_meta:
+            hosts.append(one)
+        else:
+            return None
+    return hosts
 
 
 def on_host(value: Any, stand_ins: Mapping[int, torch.Tensor]) -> Any:

@@ -77,10 +77,41 @@ def test_a_slower_call_is_red(own_pipeline: pytest.Pytester) -> None:
             "  a step        7.67 ms, accepted 6.67 ms (3 steps)",
             "  denoise loop  * of it",
             "  steps         the first *, each of the others *",
+            "  nothing that is counted changed: the same operations take another time, or the time goes elsewhere",
             "seen on *, pipeline SmallPipeline (weights: the user's own)",
             "if this is wanted: pytest test_it.py::test_latency --diffopt-update all",
         ],
         consecutive=True,
+    )
+
+
+MORE_WORK = """
+import small_pipeline
+
+class UNet(small_pipeline.SmallUNet):
+    def forward(self, latents, timestep):
+        return super().forward(latents * 1.0, timestep)
+
+@pytest.fixture
+def optimized_pipeline():
+    return small_pipeline.build(UNet)
+"""
+
+
+def test_a_slower_call_is_told_with_the_operations_that_it_does_more(own_pipeline: pytest.Pytester) -> None:
+    """What was counted when it was accepted stands in the baseline."""
+    run(own_pipeline, 20 * MS, "--diffopt-update=missing")
+    own_pipeline.makepyfile(test_it=LATENCY.format(call_ns=23 * MS) + MORE_WORK)
+    result = own_pipeline.runpytest_inprocess("--tb=short", "--diffopt-max-seconds=1")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "  what changed, counted on the simulated GPU:",
+            "    operations in step 0 *",
+            "    bytes allocated in step 0 *",
+            "    operations in steps 1-2 *",
+        ],
     )
 
 

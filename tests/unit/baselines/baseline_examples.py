@@ -1,7 +1,12 @@
 """Documents and keys that the tests of this folder share."""
 
-from pytest_diffopt.baselines import BaselineKey, LatencyBaseline, MemoryBaseline
-from pytest_diffopt.baselines.documents import AcceptedEnvironment, AcceptedSubject, LatencySession
+from pytest_diffopt.baselines import BaselineKey, CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.documents import (
+    AcceptedEnvironment,
+    AcceptedSubject,
+    LatencySession,
+)
+from pytest_diffopt.baselines.figures import PhaseFigures, RegionFigures
 from pytest_diffopt.records import Device, Weights
 
 KEY = BaselineKey(device_slug="nvidia-h200", suite="test_sdxl", case="test_latency[sdxl-bf16+sdpa]", scale="tiny")
@@ -22,6 +27,7 @@ def latency(*samples_ns: int, case: str = KEY.case) -> LatencyBaseline:
         sessions=(LatencySession(samples_ns=samples_ns or (1200, 1100, 1150)),),
         margin=0.05,
         floor_ns=100,
+        counts=None,
     )
 
 
@@ -37,4 +43,31 @@ def memory() -> MemoryBaseline:
         seen_by="the simulated GPU",
         margin=0.01,
         floor_bytes=1024,
+    )
+
+
+def counts(*, operations: int = 7, phase: str = "step 1", unmodelled: tuple[str, ...] = ()) -> CountBaseline:
+    """Accept the counts of one phase."""
+    figures = PhaseFigures(
+        flops=10, operations=operations, bytes_to_device=0, bytes_to_host=0, allocated_bytes=0, peak_memory_bytes=5
+    )
+    return CountBaseline(
+        case=KEY.case,
+        subject=SUBJECT,
+        environment=ENVIRONMENT,
+        reason="first accepted",
+        card="nvidia-h200",
+        num_steps=1,
+        phases={phase: figures},
+        modules={},
+        attention={},
+        unmodelled=unmodelled,
+    )
+
+
+def compiled(*, breaks: int = 0, region: str = "UNet.forward") -> CompileBaseline:
+    """Accept one compiled function."""
+    figures = RegionFigures(graphs=1, breaks=breaks, recompiles=0, operations=80, guards=9)
+    return CompileBaseline(
+        case=KEY.case, subject=SUBJECT, environment=ENVIRONMENT, reason="first accepted", regions={region: figures}
     )

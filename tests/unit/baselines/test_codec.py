@@ -21,6 +21,7 @@ RESTORE = "  restore the file from version control, or accept new figures with -
 TEXT = """{
   "case": "test_latency[sdxl-bf16+sdpa]",
   "concern": "latency",
+  "counts": null,
   "environment": {
     "device_name": "NVIDIA H200",
     "versions": {
@@ -32,7 +33,7 @@ TEXT = """{
   "margin": 0.05,
   "num_steps": 4,
   "reason": "first accepted",
-  "schema_version": 1,
+  "schema_version": 2,
   "sessions": [
     {
       "samples_ns": [1200, 1100, 1150]
@@ -89,12 +90,12 @@ BROKEN = {
     "it is not whole JSON: Unterminated string starting at (line 3, column 14)": TEXT[:60].encode(),
     "it is not UTF-8 text (byte 0)": b"\xff\xfe",
     "it must be a JSON object, got: [1]": b"[1]",
-    "it is nested too deeply to be a baseline": b"[" * 100_000,
+    "it is nested too deeply": b"[" * 100_000,
     "a: the key stands twice": b'{"a": 1, "a": 2}',
     "schema_version: missing": b"{}",
-    "concern: missing": b'{"schema_version": 1}',
+    "concern: missing": b'{"schema_version": 2}',
     'schema_version: must be a whole number, got: "1"': changed(schema_version="1"),
-    "schema_version: an older pytest-diffopt wrote it (0; this one reads 1)": changed(schema_version=0),
+    "schema_version: an older pytest-diffopt wrote it (0; this one reads 2)": changed(schema_version=0),
     "margin: must be a finite number, got: NaN": changed(margin=float("nan")),
     "sessions[0].samples_ns[1]: must be a finite number, got: NaN": with_sample("NaN"),
     "sessions[0].samples_ns[1]: must be a finite number, got: Infinity": with_sample("1e999"),
@@ -133,15 +134,15 @@ def test_a_file_without_a_key_is_refused(key: str) -> None:
 
 def test_a_newer_file_asks_for_a_newer_plugin() -> None:
     """A file of a later version is not guessed at, whatever else it holds."""
-    assert refusal(changed(schema_version=2, unheard_of=True)) == [
-        f"the baseline {FILE} cannot be trusted: schema_version: a newer pytest-diffopt wrote it (2; this one reads 1)",
+    assert refusal(changed(schema_version=3, unheard_of=True)) == [
+        f"the baseline {FILE} cannot be trusted: schema_version: a newer pytest-diffopt wrote it (3; this one reads 2)",
         "  upgrade pytest-diffopt: what it wrote must not be replaced by less",
     ]
 
 
 def test_a_file_of_another_concern_is_refused() -> None:
     """Figures of one concern are never read as those of another."""
-    assert refusal(TEXT.encode(), MemoryBaseline) == [
+    assert refusal(TEXT.replace('"schema_version": 2', '"schema_version": 1').encode(), MemoryBaseline) == [
         f'the baseline {FILE} cannot be trusted: concern: must be memory, got: "latency"',
         "  a case has one baseline: check each concern in a test of its own, then --diffopt-update all",
     ]

@@ -168,7 +168,7 @@ def test_a_broken_file_can_be_replaced_as_its_message_says(store: BaselineStore)
 def test_a_newer_file_is_never_taken_for_none(store: BaselineStore) -> None:
     """An older plugin does not replace what a newer one wrote, even when everything may be replaced."""
     path = store.accept(KEY, latency(), nodeid=NODEID)
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 3'))
 
     with pytest.raises(BaselineError, match="a newer pytest-diffopt wrote it"):
         store.read(KEY, LatencyBaseline)

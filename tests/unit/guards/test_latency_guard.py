@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace as with_changes
 
 from pytest_diffopt.baselines import LatencyBaseline
+from pytest_diffopt.baselines.figures import CallFigures
 from pytest_diffopt.guards.latency import judge_latency
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Environment, LatencyRecord
-from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_CARD, RERUN, SEEN, SUBJECT
+from tests.unit.guards.guard_examples import COUNTS, ENVIRONMENT, NEWER, OTHER_CARD, RERUN, SEEN, STEP, SUBJECT
 
 MS = 1_000_000
 
@@ -52,8 +53,67 @@ def test_a_planted_regression_is_red() -> None:
         f"if this is wanted: {RERUN} --diffopt-update all",
     )
     assert verdict.figures == pytest.approx(
-        {"median_ns": 2410 * MS, "accepted_median_ns": 2200 * MS, "relative_change": 0.0954545}
+        {
+            "median_ns": 2410 * MS,
+            "accepted_median_ns": 2200 * MS,
+            "tolerance_ns": 110 * MS,
+            "relative_change": 0.0954545,
+        }
     )
+    assert verdict.changes == (FigureChange(where="a call", figure="median_ns", before=2200 * MS, after=2410 * MS),)
+
+
+def counted(what: LatencyRecord, *, operations: int) -> LatencyRecord:
+    """Pretend that a step does so many operations, and that the card could do it in a second."""
+    counts = replace(COUNTS, phases=(replace(STEP, operations=operations),))
+    return replace(what, counts=counts, roofline_ns=1000.0 * MS)
+
+
+def test_a_regression_is_told_with_what_changed_of_what_is_counted() -> None:
+    """And with the share of what the card could do, in the summary, the explanation and the figures."""
+    baseline = LatencyBaseline.from_record(
+        counted(record(2000), operations=1204),
+        case="test_latency[sdxl]",
+        environment=ENVIRONMENT,
+        margin=0.05,
+        floor_ns=MS,
+        reason="new",
+    )
+    verdict = judge(counted(record(2500), operations=1390), baseline)
+
+    assert verdict.summary == "2.50 s, 12.0 steps/s, 40 % of the roofline (+25.0 %)"
+    assert verdict.explanation[4:9] == (
+        "  a step    83.3 ms, accepted 66.7 ms (30 steps)",
+        "  roofline  1.00 s is the least that this card's peaks allow",
+        "  what changed, counted on the simulated GPU:",
+        "    operations in steps 1-29  1 204 -> 1 390",
+        f"seen on NVIDIA H200, {SEEN}",
+    )
+    assert verdict.figures["roofline_share"] == pytest.approx(0.4)
+
+
+def test_a_regression_without_another_count_says_so() -> None:
+    """Also that nothing could be counted; a baseline that was never counted says nothing."""
+    baseline = accepted(2000)
+    with_counts = with_changes(baseline, counts=CallFigures.of(COUNTS))
+    now = record(2500)
+
+    same = judge(replace(now, counts=COUNTS), with_counts)
+    uncounted = judge(replace(now, why_not_counted="no shape rule"), with_counts)
+
+    assert any("nothing that is counted changed" in line for line in same.explanation)
+    assert "  not counted: no shape rule" in uncounted.explanation
+    assert not any("counted" in line for line in judge(replace(now, counts=COUNTS), baseline).explanation)
+
+
+def test_what_was_counted_is_that_of_the_last_session() -> None:
+    """A session that is added brings its counts, also none."""
+    first = accepted(2000)
+    second = first.with_session(counted(record(2000), operations=1390), environment=ENVIRONMENT)
+
+    assert first.counts is None
+    assert second.counts is not None
+    assert second.counts.phases["steps 1-29"].operations == 1390
 
 
 def test_its_clean_twin_is_green() -> None:

@@ -14,27 +14,13 @@ from pytest_diffopt.records import (
     CardProcess,
     CardReading,
     CardRecord,
-    CountRecord,
     PairedBlock,
     PairedRecord,
-    PhaseCounts,
 )
-from tests.unit.guards.guard_examples import ENVIRONMENT, SEEN, SUBJECT
+from tests.unit.guards.guard_examples import COUNTS, ENVIRONMENT, SEEN, STEP, SUBJECT
 
 MS = 1_000_000
 RULE = PairedRule(margin=0.01, confidence=0.999)
-STEP = PhaseCounts(
-    phase="steps 1-29",
-    flops=10,
-    operations=1204,
-    bytes_to_device=0,
-    bytes_to_host=0,
-    allocated_bytes=2**20,
-    peak_memory_bytes=2**30,
-)
-COUNTS = CountRecord(
-    subject=SUBJECT, card="nvidia-h200", num_steps=30, phases=(STEP,), modules=(), attention={"flash 2x10": 70}
-)
 
 
 def blocks(slowdown: float, *, spread: float = 0.02, count: int = 40) -> tuple[PairedBlock, ...]:

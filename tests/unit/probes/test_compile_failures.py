@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._inductor.exc import InvalidCxxCompiler
 
-from pytest_diffopt._torch_private import BackendError
+from pytest_diffopt._torch_private.compile_errors import BackendError
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.compile_failures import failures_explained, refuse_when_switched_off
 

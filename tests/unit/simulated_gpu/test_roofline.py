@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from pytest_diffopt.profile.roofline import Limit, bound_of, fastest_dtype, peak_tflops, seconds_of
 from pytest_diffopt.simulated_gpu import Counts
 from pytest_diffopt.simulated_gpu.cards import card, known_cards
-from tests.unit.profile.profile_examples import a_phase
+from pytest_diffopt.simulated_gpu.roofline import Limit, bound_of, fastest_dtype, peak_tflops, seconds_of
 
 H200 = card("nvidia-h200")
 
@@ -27,7 +26,7 @@ def test_work_is_bound_by_bytes() -> None:
 
 def test_phases_follow_one_another() -> None:
     """Each phase has its own limit, so a sum is longer than the limit of the sums."""
-    by_bytes, by_flops = a_phase("encode", flops=0), a_phase("step 1", flops=989_400_000_000_000)
+    by_bytes, by_flops = Counts(allocated_bytes=4_800_000_000), Counts(flops=989_400_000_000_000)
 
     assert seconds_of([by_bytes, by_flops], H200, torch.bfloat16) == pytest.approx(1.001)
 

@@ -1,45 +1,24 @@
-"""The one file that touches private names of torch; everything here is checked by `tests/unit/test_torch_private.py`.
+"""Every compilation of Dynamo, told as it ends: what was captured, what broke, and what a guard's source is now."""
 
-Read in torch 2.11.0, 2.12.1 and 2.13.0.
-"""
-
-import json
-import logging
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from inspect import CO_VARARGS, CO_VARKEYWORDS
-from types import CellType, CodeType, FunctionType
+from types import CodeType
 from typing import Any
 
-import torch
-import torch._dynamo.config as _dynamo_config
 import torch._dynamo.convert_frame as _convert_frame
-import torch._dynamo.eval_frame as _eval_frame
-import torch._dynamo.exc as _exc
 import torch._dynamo.output_graph as _output_graph
 import torch._dynamo.symbolic_convert as _symbolic_convert
 import torch._dynamo.utils as _dynamo_utils
-import torch._functorch.config as _functorch_config
-import torch._inductor.config as _inductor_config
-from torch.testing._comparison import default_tolerances
 
-#: What a graph break raises under `fullgraph=True`.
-FullGraphError = _exc.Unsupported
-#: What `fullgraph=True` raises when a function was compiled too often.
-RecompileLimitError = _exc.FailOnRecompileLimitHit
-#: What torch raises for a backend that it does not know.
-InvalidBackendError = _exc.InvalidBackend
-#: What torch raises when the backend fails; it holds the backend's own error.
-BackendError = _exc.BackendCompilerFailed
+from .compile_errors import FullGraphError, RecompileLimitError
+from .wrapped_code import written_code
 
 _LIMIT_BREAK = "Dynamo recompile limit exceeded"
 # What asks for a tensor's value and stays in the graph, where Dynamo was told to capture it.
 _READS = frozenset({"item", "tolist", "nonzero", "_local_scalar_dense"})
 _STACK_LINE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
-_SWITCHES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,7 +156,7 @@ def _watching_graphs(original: Callable[..., Any]) -> Callable[..., Any]:
 def _note_error(found: Compilation, error: Exception) -> None:
     if isinstance(error, RecompileLimitError) or getattr(error, "gb_type", "") == _LIMIT_BREAK:
         found.hit_limit = True
-    elif isinstance(error, _exc.Unsupported):
+    elif isinstance(error, FullGraphError):
         found.breaks.append(_traced(error, gave_up=True))
 
 
@@ -226,136 +205,3 @@ def _first_frame_after(last: Any) -> Any:
 
 def _cuda_graph_skips() -> int:
     return int(_dynamo_utils.counters["inductor"]["cudagraph_skips"])
-
-
-def written_code(code: CodeType, closure: Sequence[CellType]) -> CodeType:
-    """Return the code of the function that a decorator's `wrapper(*args, **kwargs)` holds; any other code as it is."""
-    takes_anything = CO_VARARGS | CO_VARKEYWORDS
-    if "<locals>" not in code.co_qualname or code.co_flags & takes_anything != takes_anything:
-        return code
-    held = next((content for content in map(_content, closure) if isinstance(content, FunctionType)), None)
-    return written_code(held.__code__, held.__closure__ or ()) if held else code
-
-
-def _content(cell: CellType) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:  # nothing was put into it yet
-        return None
-
-
-def compile_switched_off() -> str:
-    """Return what keeps `torch.compile` from compiling anything in this process; empty when nothing does."""
-    for name in _SWITCHES:
-        if os.environ.get(name) == "1":
-            return f"{name}=1 is set"
-    if _dynamo_config.disable:
-        return "torch._dynamo.config.disable is True"
-    stance = _eval_frame._stance.stance
-    return f"torch.compiler.set_stance({stance!r}) is in force" if stance == "force_eager" else ""
-
-
-def tolerances(dtype: torch.dtype) -> tuple[float, float]:
-    """Return how far `torch.testing` lets values of a dtype be apart: relative, absolute."""
-    return default_tolerances(dtype)
-
-
-def compiled_code_count(code: CodeType) -> int:
-    """Return how many compiled versions of a function Dynamo holds; each was made because the function ran."""
-    return len(_eval_frame._debug_get_cache_entry_list(code))
-
-
-def original_callable(compiled: Any) -> Any | None:
-    """Return what `torch.compile` wrapped; None for something that it did not make."""
-    return getattr(compiled, "_torchdynamo_orig_callable", None)
-
-
-def is_compiled_module(module: Any) -> bool:
-    """Tell whether `module.compile()` was called."""
-    return getattr(module, "_compiled_call_impl", None) is not None
-
-
-@contextmanager
-def call_replaced(module: Any, call: Callable[[Callable[..., Any], Callable[..., Any]], Any]) -> Iterator[None]:
-    """Let something else answer for a module that was compiled in place.
-
-    Args:
-        module: the module.
-        call: made from the compiled call and the eager one, what is called instead.
-    """
-    compiled = module._compiled_call_impl
-    module._compiled_call_impl = call(compiled, module._call_impl)
-    try:
-        yield
-    finally:
-        module._compiled_call_impl = compiled
-
-
-@contextmanager
-def trace_not_captured() -> Iterator[None]:
-    """Keep torch's structured trace out of pytest's captured logs.
-
-    pytest hangs its handlers on every logger that does not propagate, this one too. It writes thousands of empty DEBUG
-    lines a compilation, printed under each failure, and torch prepares their payloads whenever it has any handler.
-    Handlers of torch's own (`TORCH_TRACE`) stay.
-    """
-    trace = logging.getLogger("torch.__trace")
-    strangers = [handler for handler in trace.handlers if not type(handler).__module__.startswith("torch.")]
-    for handler in strangers:
-        trace.removeHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in strangers:
-            trace.addHandler(handler)
-
-
-def inductor_flags() -> dict[str, Any]:
-    """Return every flag of Inductor with its value of now."""
-    flags: dict[str, Any] = _inductor_config.get_config_copy()
-    return flags
-
-
-def inductor_flags_set(flags: Mapping[str, Any]) -> AbstractContextManager[object]:
-    """Return a context in which Inductor's flags have other values."""
-    context: AbstractContextManager[object] = _inductor_config.patch(dict(flags))
-    return context
-
-
-@contextmanager
-def inductor_caches_on() -> Iterator[None]:
-    """Let Inductor and AOTAutograd keep what they compile on disk and look there first."""
-    with _inductor_config.patch(fx_graph_cache=True), _functorch_config.patch(enable_autograd_cache=True):
-        yield
-
-
-def compilation_metrics() -> Sequence[Any]:
-    """Return Dynamo's own account of each of the last frames that it compiled or gave up, oldest first."""
-    return _dynamo_utils.get_compilation_metrics()
-
-
-def flags_while_compiling(since_us: int) -> list[Mapping[str, Any]]:
-    """Return Inductor's flags as Dynamo wrote them down at each compilation that started since a moment."""
-    kept = _dynamo_utils.get_compilation_metrics()  # the last 64
-    metrics = [one for one in kept if one.has_guarded_code and (one.start_time_us or 0) >= since_us]
-    return [json.loads(one.inductor_config) for one in metrics if one.inductor_config]
-
-
-def inner_dtypes(tensor: torch.Tensor) -> set[torch.dtype]:
-    """Return the dtypes of the tensors that a wrapper subclass is made of; empty for a plain tensor."""
-    flatten = getattr(tensor, "__tensor_flatten__", None)
-    names = flatten()[0] if flatten else ()
-    return {getattr(tensor, name).dtype for name in names}
-
-
-def original_module(module: Any) -> Any | None:
-    """Return the module that `torch.compile(module)` wrapped; None for one that it did not wrap."""
-    return (
-        vars(module).get("_modules", {}).get("_orig_mod") if isinstance(module, _eval_frame.OptimizedModule) else None
-    )
-
-
-def as_if_compiling() -> AbstractContextManager[None]:
-    """Return a context in which `torch.compiler.is_compiling()` is true."""
-    context: AbstractContextManager[None] = torch.compiler._compile_session_context()
-    return context

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from pytest_diffopt.profile.phases import Phase
-from pytest_diffopt.simulated_gpu import Card, Counts
+from .cards import Card
+from .records import Counts
 
 _TERA, _GIGA = 1e12, 1e9
 
@@ -50,9 +50,9 @@ def bound_of(counts: Counts, card: Card, dtype: torch.dtype) -> Bound:
     )
 
 
-def seconds_of(phases: Iterable[Phase], card: Card, dtype: torch.dtype) -> float:
+def seconds_of(phases: Iterable[Counts], card: Card, dtype: torch.dtype) -> float:
     """Return the least time for phases that run one after the other: each has its own limit."""
-    return sum(bound_of(phase.counts, card, dtype).seconds for phase in phases)
+    return sum(bound_of(counts, card, dtype).seconds for counts in phases)
 
 
 def peak_tflops(card: Card, dtype: torch.dtype) -> float:

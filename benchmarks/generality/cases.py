@@ -1,0 +1,108 @@
+"""The tiny pipelines that diffusers' own fast tests build, and their inputs."""
+
+import importlib
+import inspect
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+_TESTS = Path("tests", "pipelines")
+_NOT_TINY = ("Slow", "Nightly", "Integration")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One pipeline of diffusers' tests.
+
+    Attributes:
+        name: file and class.
+        tests: an instance of the class that makes its components and inputs.
+    """
+
+    name: str
+    tests: Any
+
+    def build(self) -> Any:
+        """Build the pipeline with the weights that its tests draw."""
+        seed()
+        pipeline = self.tests.pipeline_class(**self.tests.get_dummy_components())
+        pipeline.set_progress_bar_config(disable=True)
+        for component in pipeline.components.values():
+            if isinstance(component, torch.nn.Module):
+                component.eval()
+        return pipeline
+
+    def inputs(self) -> dict[str, Any]:
+        """Return what its tests call it with; pictures come back as arrays."""
+        seed()
+        takes_device = inspect.signature(self.tests.get_dummy_inputs).parameters
+        inputs: dict[str, Any] = self.tests.get_dummy_inputs(*(["cpu"] if takes_device else []))
+        return inputs | ({"output_type": "np"} if inputs.get("output_type") == "pil" else {})
+
+
+class CannotReadError(Exception):
+    """A file of diffusers' tests cannot be imported."""
+
+
+def groups(checkout: Path) -> list[str]:
+    """Return the folders of pipeline tests.
+
+    Raises:
+        SystemExit: the folder is no checkout of diffusers.
+    """
+    folder = checkout / _TESTS
+    if not folder.is_dir():
+        message = f"--diffusers-tests must be a checkout of diffusers, with {_TESTS} in it, got: {checkout}"
+        raise SystemExit(message)
+    return sorted({file.parent.name for file in folder.glob("*/test_*.py")})
+
+
+def files(checkout: Path, group: str) -> list[Path]:
+    """Return the test files of a group."""
+    return sorted((checkout / _TESTS / group).glob("test_*.py"))
+
+
+def cases(group: str, file: Path) -> Iterator[Case]:
+    """Yield the pipelines of a file, each once, however many classes test it.
+
+    Raises:
+        CannotReadError: the file cannot be imported.
+    """
+    module = _imported(f"{'.'.join(_TESTS.parts)}.{group}.{file.stem}")
+    seen: set[type] = set()
+    for name, found in vars(module).items():
+        if not _is_tiny(name, found, module):
+            continue
+        kind = getattr(found, "pipeline_class", None)
+        if inspect.isclass(kind) and kind not in seen and not inspect.isabstract(found):
+            seen.add(kind)
+            yield Case(name=f"{file.stem}::{name}", tests=found())
+
+
+def _imported(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except BaseException as error:  # `pytest.skip` at the top of a module is no Exception
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        message = f"{type(error).__name__}: {error}"
+        raise CannotReadError(message) from error
+
+
+def _is_tiny(name: str, found: Any, module: ModuleType) -> bool:
+    is_own = inspect.isclass(found) and found.__module__ == module.__name__
+    is_tiny = is_own and not any(word in name for word in _NOT_TINY)
+    return is_tiny and hasattr(found, "get_dummy_components") and hasattr(found, "get_dummy_inputs")
+
+
+def seed() -> None:
+    """Let every generator start from the same place."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the one that diffusers' tests draw from
+    random.seed(0)

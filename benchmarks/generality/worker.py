@@ -1,0 +1,213 @@
+"""Run groups of diffusers' tests on the CPU and on the simulated GPU, in turn, and print a line of JSON for each.
+
+A process of its own, because a pipeline may bring it down; `python -m benchmarks.generality` starts it and reads along.
+"""
+
+import argparse
+import logging
+import math
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from benchmarks.generality import hub_stand_ins
+from benchmarks.generality.cases import CannotReadError, Case, cases, files, seed
+from benchmarks.generality.rows import TOLERANCE, Done, Outcome, Row
+from pytest_diffopt.simulated_gpu import SimulatedGPU
+
+_LIMIT_S = 900
+_LONGEST_REASON = 300
+_Run = tuple[float, list[torch.Tensor]]
+
+
+def main() -> None:
+    """Run the groups that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkout", type=Path)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--attention", choices=("any", "math"), default="any")
+    parser.add_argument("--skip", nargs="*", default=[], metavar="GROUP/CASE")
+    parser.add_argument("--groups", nargs="+", required=True)
+    options = parser.parse_args()
+    lines = _own_standard_output()
+    sys.path.insert(0, str(options.checkout))
+    torch.set_num_threads(1)
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    hub_stand_ins.install()
+    _warm_up()
+    for group in options.groups:
+        for row in _rows(group, options):
+            _print(lines, row)
+        _print(lines, Done(done=group))
+
+
+def _own_standard_output() -> TextIO:
+    """Keep the pipe to the parent for our lines; whatever else is printed goes to standard error."""
+    lines = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return lines
+
+
+def _print(lines: TextIO, one: Row | Done) -> None:
+    lines.write(msgspec.json.encode(one).decode() + "\n")
+    lines.flush()
+
+
+def _warm_up() -> None:
+    """Let torch import what it imports when a shape rule is asked for the first time."""
+    with SimulatedGPU(real_up_to=0) as gpu:
+        torch.nn.functional.linear(*(torch.ones(2, 2, device=gpu.device) for _ in range(2)))
+
+
+def _rows(group: str, options: argparse.Namespace) -> Iterator[Row]:
+    for file in files(options.checkout, group):
+        if f"{group}/{file.stem}" in options.skip:
+            continue
+        try:
+            for case in cases(group, file):
+                started = Row(group=group, case=case.name, outcome=Outcome.CRASHED)
+                if started.name not in options.skip:
+                    yield started  # what is known of it if the process ends here
+                    yield _measured(started, case, options)
+        except CannotReadError as error:
+            yield Row(group=group, case=file.stem, outcome=Outcome.NOT_BUILT, reason=str(error)[:_LONGEST_REASON])
+
+
+def _measured(row: Row, case: Case, options: argparse.Namespace) -> Row:
+    in_mode: Callable[[], AbstractContextManager[Any]] = nullcontext
+    if options.attention == "math":
+        in_mode = _math_attention
+    try:
+        with _limited(), in_mode():
+            first = _on_cpu(case)
+    except Exception as error:  # noqa: BLE001 - whatever keeps diffusers' own test from running here
+        return _without(row, Outcome.NOT_BUILT, error)
+    try:
+        with _limited(), in_mode():
+            return _compared(row, case, first, options.rounds)
+    except Exception as error:  # noqa: BLE001 - whatever the simulated GPU does not carry out
+        return _without(row, Outcome.FAILED, error)
+
+
+def _without(row: Row, outcome: Outcome, error: Exception) -> Row:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+    return msgspec.structs.replace(row, outcome=outcome, reason=reason)
+
+
+def _compared(row: Row, case: Case, first: _Run, rounds: int) -> Row:
+    pipeline = case.build()
+    places = _places(pipeline)
+    cpu, simulated = [first], []
+    for number in range(rounds):
+        gpu = SimulatedGPU(real_up_to=math.inf)
+        simulated.append(_on_simulated_gpu(pipeline if not number else case.build(), case, gpu))
+        if number + 1 < rounds:
+            cpu.append(_on_cpu(case))
+    difference = _difference(first[1], simulated[0][1])
+    is_off = difference is None or not difference <= TOLERANCE
+    return msgspec.structs.replace(
+        row,
+        outcome=Outcome.RAN,
+        cpu_s=tuple(seconds for seconds, _ in cpu),
+        simulated_s=tuple(seconds for seconds, _ in simulated),
+        operations=gpu.operations,
+        difference=difference,
+        difference_laid_out_alike=_difference(_laid_out_alike(case), simulated[0][1]) if is_off else None,
+        unmodelled=gpu.unmodelled,
+        is_restored=_places(pipeline) == places,
+    )
+
+
+def _places(pipeline: Any) -> list[int]:
+    modules = [one for one in pipeline.components.values() if isinstance(one, torch.nn.Module)]
+    return [one.data_ptr() for module in modules for one in module.parameters()]
+
+
+def _on_cpu(case: Case) -> _Run:
+    pipeline, inputs = case.build(), case.inputs()
+    seed()
+    start = time.process_time()
+    with torch.no_grad():
+        out = pipeline(**inputs)[0]
+    return time.process_time() - start, _tensors(out)
+
+
+def _on_simulated_gpu(pipeline: Any, case: Case, gpu: SimulatedGPU) -> _Run:
+    inputs = case.inputs()
+    seed()
+    start = time.process_time()
+    with gpu, torch.no_grad():
+        pipeline.to(gpu.device)
+        for component in pipeline.components.values():
+            if not isinstance(component, torch.nn.Module) and hasattr(component, "__dict__"):
+                gpu.keep(component)
+        out = _tensors(pipeline(**inputs)[0])
+    return time.process_time() - start, out
+
+
+def _laid_out_alike(case: Case) -> list[torch.Tensor]:
+    """Run on the CPU with CUDA's layout in `group_norm`, which rounds otherwise than channels_last does."""
+    functional = torch.nn.functional
+    original = functional.group_norm
+    functional.group_norm = lambda x, *args, **kwargs: original(x.contiguous(), *args, **kwargs)
+    try:
+        return _on_cpu(case)[1]
+    finally:
+        functional.group_norm = original
+
+
+def _tensors(out: Any) -> list[torch.Tensor]:
+    if isinstance(out, torch.Tensor):
+        return [out.detach().float().cpu()]
+    if isinstance(out, np.ndarray):
+        return [torch.from_numpy(np.ascontiguousarray(out)).float()]
+    if isinstance(out, list | tuple):
+        return [tensor for one in out for tensor in _tensors(one)]
+    return [tensor for one in out.values() for tensor in _tensors(one)] if isinstance(out, dict) else []
+
+
+def _difference(expected: list[torch.Tensor], actual: list[torch.Tensor]) -> float | None:
+    """Return the greatest difference; None where the outputs are no tensors of the same shapes, or not numbers."""
+    if not expected or [one.shape for one in expected] != [one.shape for one in actual]:
+        return None
+    greatest = max(float((a - b).abs().max()) if a.numel() else 0.0 for a, b in zip(expected, actual, strict=True))
+    return None if math.isnan(greatest) else greatest
+
+
+@contextmanager
+def _math_attention() -> Iterator[None]:
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Give a pipeline up after some minutes."""
+
+    def stop(*_: object) -> None:
+        message = f"took longer than {_LIMIT_S} s"
+        raise TimeoutError(message)
+
+    kept = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(_LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, kept)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What is compiled in this process, and whether anything can be."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import CodeType
+from typing import Any
+
+import torch
+import torch._dynamo.config as _dynamo_config
+import torch._dynamo.eval_frame as _eval_frame
+
+_SWITCHES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
+
+
+def compile_switched_off() -> str:
+    """Return what keeps `torch.compile` from compiling anything in this process; empty when nothing does."""
+    for name in _SWITCHES:
+        if os.environ.get(name) == "1":
+            return f"{name}=1 is set"
+    if _dynamo_config.disable:
+        return "torch._dynamo.config.disable is True"
+    stance = _eval_frame._stance.stance
+    return f"torch.compiler.set_stance({stance!r}) is in force" if stance == "force_eager" else ""
+
+
+def compiled_code_count(code: CodeType) -> int:
+    """Return how many compiled versions of a function Dynamo holds; each was made because the function ran."""
+    return len(_eval_frame._debug_get_cache_entry_list(code))
+
+
+def original_callable(compiled: Any) -> Any | None:
+    """Return what `torch.compile` wrapped; None for something that it did not make."""
+    return getattr(compiled, "_torchdynamo_orig_callable", None)
+
+
+def is_compiled_module(module: Any) -> bool:
+    """Tell whether `module.compile()` was called."""
+    return getattr(module, "_compiled_call_impl", None) is not None
+
+
+@contextmanager
+def call_replaced(module: Any, call: Callable[[Callable[..., Any], Callable[..., Any]], Any]) -> Iterator[None]:
+    """Let something else answer for a module that was compiled in place.
+
+    Args:
+        module: the module.
+        call: made from the compiled call and the eager one, what is called instead.
+    """
+    compiled = module._compiled_call_impl
+    module._compiled_call_impl = call(compiled, module._call_impl)
+    try:
+        yield
+    finally:
+        module._compiled_call_impl = compiled
+
+
+def original_module(module: Any) -> Any | None:
+    """Return the module that `torch.compile(module)` wrapped; None for one that it did not wrap."""
+    return (
+        vars(module).get("_modules", {}).get("_orig_mod") if isinstance(module, _eval_frame.OptimizedModule) else None
+    )
+
+
+def as_if_compiling() -> AbstractContextManager[None]:
+    """Return a context in which `torch.compiler.is_compiling()` is true."""
+    context: AbstractContextManager[None] = torch.compiler._compile_session_context()
+    return context

@@ -1,0 +1,36 @@
+"""Inductor's flags and caches, and what was in force at a compilation."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch._dynamo.utils as _dynamo_utils
+import torch._functorch.config as _functorch_config
+import torch._inductor.config as _inductor_config
+
+
+def inductor_flags() -> dict[str, Any]:
+    """Return every flag of Inductor with its value of now."""
+    flags: dict[str, Any] = _inductor_config.get_config_copy()
+    return flags
+
+
+def inductor_flags_set(flags: Mapping[str, Any]) -> AbstractContextManager[object]:
+    """Return a context in which Inductor's flags have other values."""
+    context: AbstractContextManager[object] = _inductor_config.patch(dict(flags))
+    return context
+
+
+@contextmanager
+def inductor_caches_on() -> Iterator[None]:
+    """Let Inductor and AOTAutograd keep what they compile on disk and look there first."""
+    with _inductor_config.patch(fx_graph_cache=True), _functorch_config.patch(enable_autograd_cache=True):
+        yield
+
+
+def flags_while_compiling(since_us: int) -> list[Mapping[str, Any]]:
+    """Return Inductor's flags as Dynamo wrote them down at each compilation that started since a moment."""
+    kept = _dynamo_utils.get_compilation_metrics()  # the last 64
+    metrics = [one for one in kept if one.has_guarded_code and (one.start_time_us or 0) >= since_us]
+    return [json.loads(one.inductor_config) for one in metrics if one.inductor_config]

@@ -1,0 +1,136 @@
+"""A compilation that cannot be is told in a few lines: a break under `fullgraph`, no backend, no compiler."""
+
+import pytest
+
+from tests.integration.compiled_projects import EAGER, NO_BREAKS, allowing, run
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_fullgraph_that_breaks_is_a_red_verdict(own_pipeline: pytest.Pytester, *, is_allowed: bool) -> None:
+    """The error that torch raises is told as the break that it is, and no allowance accepts a call that failed."""
+    text = NO_BREAKS.format(line='print("drawing")', options=EAGER + ", fullgraph=True")
+    result = run(own_pipeline, allowing(text) if is_allowed else text)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 graph break (up to 0 allowed)",
+            "  test_it.py:7  in forward",
+            '    print("drawing")',
+            "    Failed to trace builtin operator  (GB0059)",
+            "    hint: *",
+            "    hint: *",
+            "    hint: *",
+            "seen while compiling pipeline SmallPipeline (weights: the user's own), 0 frames compiled",
+            "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks",
+        ],
+        consecutive=True,
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*torch/_dynamo*")
+
+
+def test_torchs_own_traceback_of_a_break_comes_with_v(own_pipeline: pytest.Pytester) -> None:
+    """Below what a person needs."""
+    own_pipeline.makepyfile(test_it=NO_BREAKS.format(line='print("drawing")', options=EAGER + ", fullgraph=True"))
+    result = own_pipeline.runpytest_inprocess("-v")
+
+    result.stdout.fnmatch_lines(
+        [
+            "fullgraph=True makes it an error: *",
+            "torch's own traceback:",
+            "Traceback (most recent call last):",
+            "*torch/_dynamo/*",
+        ]
+    )
+
+
+def test_fullgraph_that_breaks_in_warm_up_is_a_fixture_error(project: pytest.Pytester) -> None:
+    """A named pipeline that cannot be compiled in full says why, without torch's traceback."""
+    project.makepyfile(
+        test_it="""
+import pytest
+from diffusers import UNet2DConditionModel
+from pytest_diffopt import assert_optimizations_applied
+
+@pytest.fixture(scope="session", autouse=True)
+def broken_unet():
+    original = UNet2DConditionModel.forward
+    def forward(self, sample, *args, **kwargs):
+        print("drawing")
+        return original(self, sample, *args, **kwargs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(UNet2DConditionModel, "forward", forward)
+        yield
+
+@pytest.mark.diffopt(pipeline="sdxl", recipe="compile(target=['denoiser'], fullgraph=True, backend='eager')")
+def test_applied(optimized_pipeline):
+    assert_optimizations_applied(optimized_pipeline)
+"""
+    )
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 graph break (up to 0 allowed)",
+            "  test_it.py:9  in forward",
+            '    print("drawing")',
+            "    Failed to trace builtin operator  (GB0059)",
+            "    hint: *",
+            "    hint: *",
+            "    hint: *",
+            (
+                "seen while compiling pipeline sdxl (tiny, weights: *), "
+                'recipe compile(target=[[]"denoiser"[]], fullgraph=True, backend="eager"), 0 frames compiled'
+            ),
+            "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks",
+        ],
+        consecutive=True,
+    )
+    result.stdout.no_fnmatch_line("*torch/_dynamo*")
+    result.stdout.no_fnmatch_line("*During handling*")
+
+
+def test_a_process_that_compiles_nothing_is_an_error(
+    own_pipeline: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every assertion about compilation would be green."""
+    monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")
+    result = run(own_pipeline, NO_BREAKS.format(line="pass", options=EAGER))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: torch.compile is switched off: TORCH_COMPILE_DISABLE=1 is set; nothing would be checked",
+            "  take it out of the environment",
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_backend_that_does_not_exist_is_an_error_with_the_nearest(own_pipeline: pytest.Pytester) -> None:
+    """Also where the user's own fixture names it."""
+    result = run(own_pipeline, NO_BREAKS.format(line="pass", options='backend="inductr"'))
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["diffopt: unknown backend of torch.compile: 'inductr' (did you mean 'inductor'?); known: *"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_no_compiler_for_inductor_is_an_error_that_names_the_package(
+    own_pipeline: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch's own text says only that it found none."""
+    from torch._inductor import config  # noqa: PLC0415 - only this test waits for Inductor
+
+    monkeypatch.setattr(config.cpp, "cxx", (None, "/nowhere/g++"))
+    result = run(own_pipeline, NO_BREAKS.format(line="pass", options=""))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["diffopt: Inductor needs a C++ compiler to compile for the CPU, and finds none that works"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")

@@ -1,0 +1,118 @@
+"""A graph break is seen where it really happens, and told with the user's own line."""
+
+import pytest
+
+from tests.integration.compiled_projects import EAGER, NO_BREAKS, allowing, run
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            'print("drawing")',
+            [
+                'print("drawing")',
+                "Failed to trace builtin operator  (GB0059)",
+                "hint: Avoid calling builtin `print` with argument types [[]'str'[]].*",
+                "hint: *",
+                "hint: Please report an issue to PyTorch.",
+            ],
+        ),
+        (
+            "latents = latents * latents.mean().item()",
+            [
+                "latents = latents * latents.mean().item()",
+                "Unsupported Tensor.item() call with capture_scalar_outputs=False  (GB0124)",
+                "hint: Set `torch._dynamo.config.capture_scalar_outputs = True` *",
+            ],
+        ),
+        (
+            "latents = latents if latents.sum() > 0 else latents + 1",
+            [
+                "latents = latents if latents.sum() > 0 else latents + 1",
+                "Data-dependent branching  (GB0170)",
+                "hint: *",
+                "hint: *",
+                "hint: *",
+            ],
+        ),
+    ],
+    ids=["print", "item", "branch"],
+)
+def test_a_graph_break_is_red_and_names_the_line(own_pipeline: pytest.Pytester, line: str, told: list[str]) -> None:
+    """The user's line, its text, Dynamo's reason and advice, and what to write when it is wanted."""
+    result = run(own_pipeline, NO_BREAKS.format(line=line, options=EAGER))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 graph break (up to 0 allowed)",
+            "  test_it.py:7  in forward",
+            *(f"    {text}" for text in told),
+            "seen while compiling pipeline SmallPipeline (weights: the user's own), * frames compiled",
+            'if this is wanted: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", break_reason="*',
+        ],
+        consecutive=True,
+    )
+
+
+def test_one_graph_is_green(own_pipeline: pytest.Pytester) -> None:
+    """A forward that Dynamo can trace in one piece passes."""
+    result = run(own_pipeline, NO_BREAKS.format(line="latents = latents * 1.0", options=EAGER))
+
+    result.assert_outcomes(passed=1)
+
+
+def test_an_accepted_break_is_green_and_another_one_is_red(own_pipeline: pytest.Pytester) -> None:
+    """The allowance is for this function and this reason; nothing else passes under it."""
+    accepted = run(own_pipeline, allowing(NO_BREAKS.format(line='print("drawing")', options=EAGER)))
+    line = 'print("drawing"); latents = latents * latents.mean().item()'
+    another = run(own_pipeline, allowing(NO_BREAKS.format(line=line.replace("; ", "\n        "), options=EAGER)))
+
+    accepted.assert_outcomes(passed=1)
+    another.assert_outcomes(failed=1)
+    another.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 graph break (up to 0 allowed)",
+            "  test_it.py:8  in forward",
+            "    latents = latents * latents.mean().item()",
+        ],
+        consecutive=True,
+    )
+
+
+def test_an_allowance_that_nothing_needs_any_more_is_red(own_pipeline: pytest.Pytester) -> None:
+    """It would hide the break when it comes back."""
+    result = run(own_pipeline, allowing(NO_BREAKS.format(line="pass", options=EAGER)))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 allowance for graph breaks no longer needed",
+            "  test_it.py:forward (GB0059): 0 times (up to 1 allowed), because: tells the progress",
+            "seen while compiling *",
+            "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen",
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_read_that_fullgraph_captures_is_red(own_pipeline: pytest.Pytester) -> None:
+    """Torch keeps `.item()` in the graph there, and the CPU waits for the GPU all the same."""
+    line = "latents = latents * latents.mean().item()"
+    result = run(own_pipeline, NO_BREAKS.format(line=line, options=EAGER + ", fullgraph=True"))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 graph break (up to 0 allowed)",
+            "  test_it.py:7  in forward",
+            f"    {line}",
+            "    the graph holds .item()",
+            "    fullgraph=True lets the graph hold it, and the CPU waits for the GPU all the same",
+            "seen while compiling pipeline SmallPipeline (weights: the user's own), 1 frame compiled",
+            'if this is wanted: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", '
+            'break_reason="the graph holds .item()", reason="...")[]]',
+        ],
+        consecutive=True,
+    )

@@ -1,0 +1,236 @@
+"""Recompiles are told with the call that caused them and the guard that failed."""
+
+import importlib
+
+import pytest
+
+from tests.integration.compiled_projects import run
+
+NO_RECOMPILES = """
+import pytest
+import small_pipeline
+from pytest_diffopt import assert_no_recompiles
+
+class UNet(small_pipeline.SmallUNet):
+    def forward(self, latents, timestep, strength=1):
+        return super().forward(latents, timestep) * strength
+
+class Pipeline(small_pipeline.SmallPipeline):
+    def step(self, latents, timestep, num_inference_steps):
+        return latents - self.unet(latents, timestep, {strength}) / num_inference_steps
+
+@pytest.fixture
+def optimized_pipeline():
+    pipeline = small_pipeline.build(UNet, Pipeline)
+    pipeline.unet.compile(backend="eager", dynamic=False)
+    return pipeline
+
+def test_never_recompiles(optimized_pipeline, pipeline_inputs):
+    assert_no_recompiles(optimized_pipeline, [pipeline_inputs, pipeline_inputs | {change}])
+"""
+
+
+def test_a_recompile_is_red_and_names_the_guard(own_pipeline: pytest.Pytester) -> None:
+    """The call that recompiled, the function, what it was and is, and the line that needed to know."""
+    text = NO_RECOMPILES.format(strength="num_inference_steps", change='{"num_inference_steps": 4}')
+    result = run(own_pipeline, text)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 recompile (up to 0 allowed)",
+            "  call 2: UNet.forward  test_it.py:6",
+            "    `strength` was int 3, is int 4: specialised on its value; pass a tensor",
+            "    test_it.py:7  in forward",
+            "      return super().forward(latents, timestep) [*] strength",
+            "    torch: strength == 3",
+            "seen in 2 varied calls of pipeline Pipeline (weights: the user's own)",
+            'if this is wanted: allow_recompiles=[[]AllowedRecompiles(where="test_it.py:forward", guard="strength", '
+            'reason="...")[]]',
+        ],
+        consecutive=True,
+    )
+
+
+def test_another_shape_is_red_unless_the_call_says_so(own_pipeline: pytest.Pytester) -> None:
+    """Another resolution may compile once; with `dynamic=True` never, and a call that keeps quiet about it never."""
+    text = NO_RECOMPILES.format(strength="1", change='{"size": 24}')
+    quiet = run(own_pipeline, text)
+    told = text.replace(
+        'assert_no_recompiles(optimized_pipeline, [pipeline_inputs, pipeline_inputs | {"size": 24}])',
+        "assert_no_recompiles(optimized_pipeline, [PLAIN, PLAIN.reshaped('24 x 24', size=24)])",
+    ).replace("class UNet", "PLAIN = PipelineInputs({})\n\nclass UNet")
+    told = told.replace("import assert_no_recompiles", "import PipelineInputs, assert_no_recompiles")
+    once = run(own_pipeline, told)
+    dynamic = run(own_pipeline, told.replace("size=24)])", "size=24)], dynamic=True)"))
+
+    quiet.assert_outcomes(failed=1)
+    quiet.stdout.fnmatch_lines(
+        [
+            "  call 2: UNet.forward  test_it.py:6",
+            "    `latents` was size 16 in dimension 2, is size 24 in dimension 2: specialised on its shape; "
+            "compile with dynamic=True",
+            "    torch: tensor 'latents' size mismatch at index 2. expected 16, actual 24",
+        ],
+        consecutive=True,
+    )
+    once.assert_outcomes(passed=1)
+    dynamic.assert_outcomes(failed=1)
+    dynamic.stdout.fnmatch_lines(["  24 x 24: UNet.forward  test_it.py:8"])
+
+
+def test_calls_that_compile_nothing_anew_are_green(own_pipeline: pytest.Pytester) -> None:
+    """Another prompt and other steps pass when what varies does not reach a guard."""
+    change = '{"prompt": "a blue square", "num_inference_steps": 4}'
+    result = run(own_pipeline, NO_RECOMPILES.format(strength="1", change=change))
+
+    result.assert_outcomes(passed=1)
+
+
+def test_an_int_that_changes_each_step_is_red_from_the_first_variation(own_pipeline: pytest.Pytester) -> None:
+    """What recompiles within the very first call is warm-up; what goes on recompiling afterwards is not."""
+    text = NO_RECOMPILES.format(strength="self.calls", change="{}").replace(
+        "class Pipeline(small_pipeline.SmallPipeline):\n",
+        "class Pipeline(small_pipeline.SmallPipeline):\n    calls = 0\n",
+    )
+    text = text.replace(
+        "        return latents - self.unet", "        self.calls += 1\n        return latents - self.unet"
+    )
+    result = run(own_pipeline, text)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 7 recompiles (up to 0 allowed)",
+            "  warm-up: UNet.forward  test_it.py:6",
+            "    `strength` was int 1, is int 2: specialised on its value; pass a tensor",
+            "    test_it.py:7  in forward",
+            "      return super().forward(latents, timestep) [*] strength",
+            "    torch: strength == 1",
+            "    and 6 times more: warm-up, call 1, call 2",
+            "  UNet.forward  test_it.py:6: compiled so often that Dynamo gave it up; it runs uncompiled",
+        ],
+        consecutive=True,
+    )
+
+
+def test_the_same_int_at_each_step_is_green(own_pipeline: pytest.Pytester) -> None:
+    """A value that never changes may be compiled in."""
+    result = run(own_pipeline, NO_RECOMPILES.format(strength="2", change="{}"))
+
+    result.assert_outcomes(passed=1)
+
+
+PROMPTS = """
+import pytest, torch
+import small_pipeline
+from pytest_diffopt import assert_no_recompiles
+
+class UNet(small_pipeline.SmallUNet):
+    def forward(self, latents, timestep, words):
+        return super().forward(latents, timestep) + words.mean()
+
+class Pipeline(small_pipeline.SmallPipeline):
+    def __call__(self, prompt, **inputs):
+        self.words = torch.ones({length})
+        return super().__call__(prompt, **inputs)
+
+    def step(self, latents, timestep, num_inference_steps):
+        return latents - self.unet(latents, timestep, self.words) / num_inference_steps
+
+@pytest.fixture
+def optimized_pipeline():
+    pipeline = small_pipeline.build(UNet, Pipeline)
+    pipeline.unet.compile(backend="eager")
+    return pipeline
+
+def test_prompts(optimized_pipeline, pipeline_inputs):
+    longer = pipeline_inputs | {{"prompt": "a very small red circle"}}
+    assert_no_recompiles(optimized_pipeline, [pipeline_inputs, longer])
+"""
+
+
+def test_a_prompt_whose_length_is_compiled_in_is_red(own_pipeline: pytest.Pytester) -> None:
+    """Three words, then five."""
+    result = run(own_pipeline, PROMPTS.format(length="len(prompt.split()), 4"))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 recompile (up to 0 allowed)",
+            "  call 2: UNet.forward  test_it.py:6",
+            "    `words` was size 3 in dimension 0, is size 5 in dimension 0: specialised on its shape; "
+            "compile with dynamic=True",
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_prompt_that_is_padded_is_green(own_pipeline: pytest.Pytester) -> None:
+    """As the text encoders of diffusers do."""
+    result = run(own_pipeline, PROMPTS.format(length="8, 4"))
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.fixture
+def _peft_imported() -> None:
+    """Import it before pytester counts what was imported: it takes seconds."""
+    importlib.import_module("peft.tuners.tuners_utils")
+
+
+LORA = """
+import pytest, torch
+import small_pipeline
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from pytest_diffopt import assert_no_recompiles, lora_variations, PipelineInputs
+
+class Pipeline(small_pipeline.SmallPipeline):
+    def get_active_adapters(self):
+        return ["style"]
+
+    def set_adapters(self, name, scale):
+        for layer in self.unet.modules():
+            if isinstance(layer, BaseTunerLayer):
+                layer.scaling[name] = {scale}
+
+@pytest.fixture
+def optimized_pipeline():
+    pipeline = small_pipeline.build(pipeline=Pipeline)
+    config = LoraConfig(r=2, target_modules=["time"], init_lora_weights=False)
+    inject_adapter_in_model(config, pipeline.unet, adapter_name="style")
+    pipeline.set_adapters("style", 1.0)
+    pipeline.unet.compile(backend="eager", dynamic=False)
+    return pipeline
+
+def test_lora(optimized_pipeline):
+    assert_no_recompiles(optimized_pipeline, lora_variations(PipelineInputs({{}}), "style"))
+"""
+
+
+@pytest.mark.usefixtures("_peft_imported")
+def test_a_lora_scale_that_is_a_float_is_red(own_pipeline: pytest.Pytester) -> None:
+    """The line is peft's own."""
+    result = run(own_pipeline, LORA.format(scale="scale"))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 recompile (up to 0 allowed)",
+            "  LoRA scale 0.5: SmallUNet.forward  small_pipeline.py:*",
+            "    `self.time.scaling[[]'style'[]]` was float 1.0, is float 0.5: specialised on its value; pass a tensor",
+            "    peft/tuners/lora/layer.py:*  in forward",
+            "      *scaling*",
+            "    torch: self.time.scaling[[]'style'[]] == 1.0",
+        ],
+        consecutive=True,
+    )
+
+
+@pytest.mark.usefixtures("_peft_imported")
+def test_a_lora_scale_that_is_a_tensor_is_green(own_pipeline: pytest.Pytester) -> None:
+    """It is an input of the graph then."""
+    result = run(own_pipeline, LORA.format(scale="torch.tensor(scale)"))
+
+    result.assert_outcomes(passed=1)

@@ -1,0 +1,29 @@
+"""Inductor's flags are read and set by name."""
+
+import pytest
+import torch
+import torch._dynamo.utils as dynamo_utils
+
+from pytest_diffopt._torch_private.inductor import inductor_flags, inductor_flags_set
+
+MOVED = f"torch {torch.__version__} has no {{}} any more: mend pytest_diffopt/_torch_private/inductor.py"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (dynamo_utils, "get_compilation_metrics"),
+    ],
+)
+def test_every_private_name_is_there(module: object, name: str) -> None:
+    """The message says which one is gone, and where it is used."""
+    assert hasattr(module, name), MOVED.format(f"{getattr(module, '__name__', '')}.{name}")
+
+
+def test_inductors_flags_are_read_set_and_put_back() -> None:
+    """By the names that recipes use."""
+    before = inductor_flags()["conv_1x1_as_mm"]
+    with inductor_flags_set({"conv_1x1_as_mm": not before}):
+        during = inductor_flags()["conv_1x1_as_mm"]
+
+    assert (during, inductor_flags()["conv_1x1_as_mm"]) == (not before, before)
