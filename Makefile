@@ -10,7 +10,7 @@ gate test: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
 
-.PHONY: install gate gpu test lint format benchmarks history clean
+.PHONY: install gate gpu test lint format benchmarks history generality clean
 
 install: $(INSTALLED)
 
@@ -47,6 +47,8 @@ format: $(INSTALLED)
 benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/compile_watching.py
+	$(BIN)/python benchmarks/timed_region.py
+	$(BIN)/python benchmarks/stored_cases.py
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/full_size.py
 	$(BIN)/python benchmarks/simulated_gpu_speed.py
@@ -57,6 +59,15 @@ benchmarks: $(INSTALLED)
 HISTORY_ARGS ?=
 history: $(INSTALLED)
 	$(BIN)/python -m benchmarks.history.replay $(HISTORY_ARGS)
+
+# Every tiny pipeline of diffusers' own tests on the simulated GPU, beside the CPU, as in:
+#   git clone --depth 1 --branch v0.42.1 https://github.com/huggingface/diffusers ../diffusers
+#   make generality DIFFUSERS=../diffusers GENERALITY_ARGS="--only flux wan"
+DIFFUSERS ?= ../diffusers
+GENERALITY_ARGS ?=
+generality: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ftfy parameterized requests-mock
+	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
 clean:
 	rm -rf $(VENV) .history .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
