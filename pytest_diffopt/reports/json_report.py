@@ -20,6 +20,10 @@ FILE_NAME = "report.json"
 MAX_BYTES = 256 * 2**20
 
 
+#: What to do about a report that somebody changed.
+REMEDY = "write it again with --diffopt-report"
+
+
 class ReportError(DiffoptError):
     """A report cannot be read, trusted or written."""
 
@@ -48,13 +52,18 @@ def write_json_report(folder: Path, report: Report) -> Path:
         ReportError: the file cannot be written.
     """
     path = folder / FILE_NAME
-    text = json.dumps(_finite(msgspec.to_builtins(report)), indent=2, sort_keys=True, allow_nan=False)
     try:
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_bytes(encoded(report))
     except OSError as error:
         msg = f"the report {path} cannot be written: {error.strerror}"
         raise ReportError(msg) from error
     return path
+
+
+def encoded(report: Report) -> bytes:
+    """Return what stands in the file."""
+    text = json.dumps(_finite(msgspec.to_builtins(report)), indent=2, sort_keys=True, allow_nan=False)
+    return (text + "\n").encode()
 
 
 def read_json_report(folder: Path) -> Report:
@@ -73,7 +82,7 @@ def read_json_report(folder: Path) -> Report:
         msg = f"the report {path} cannot be read: {error.strerror}\n  name the folder that --diffopt-report wrote"
         raise ReportError(msg) from error
     except JSONProblem as problem:
-        msg = f"the report {path} cannot be trusted: {problem}\n  write it again with --diffopt-report"
+        msg = f"the report {path} cannot be trusted: {problem}\n  {REMEDY}"
         raise ReportError(msg) from problem
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -63,8 +62,7 @@ def record_type(concern: Concern, record: Mapping[str, Any]) -> type[Record]:
     return next((one for one in types if _required(one) <= record.keys()), types[-1])
 
 
-@cache
-def _required(type_: Any) -> frozenset[str]:
+def _required(type_: type[Record]) -> frozenset[str]:
     missing = dataclasses.MISSING
     return frozenset(
         one.name for one in dataclasses.fields(type_) if one.default is missing and one.default_factory is missing

@@ -96,7 +96,7 @@ def test_outputs_of_two_shapes_are_an_error(own_pipeline: pytest.Pytester) -> No
     )
 
 
-AFTER = "after=[{'prompt': 'a much longer prompt', 'num_inference_steps': 2}], "
+AFTER = "after=[small_pipeline.inputs() | {'prompt': 'a much longer prompt', 'num_inference_steps': 2}], "
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -56,7 +57,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pixel(picture: Path, x: int, y: int) -> tuple[int, int, int]:
     """Return the colour of one pixel."""
     with Image.open(picture) as opened:
-        red, green, blue = opened.convert("RGB").getpixel((x, y))  # type: ignore[misc] # of three channels
+        red, green, blue = np.asarray(opened.convert("RGB"))[y, x].tolist()
     return red, green, blue
 
 

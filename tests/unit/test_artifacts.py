@@ -23,12 +23,17 @@ def test_a_report_keeps_everything_beside_it(tmp_path: Path) -> None:
 
 def test_without_a_report_the_other_folder_is_made_when_it_is_needed(tmp_path: Path) -> None:
     """And not before."""
-    made: list[str] = []
-    artifacts = Artifacts(nodeid="test_a", other_folder=lambda: (made.append("made"), tmp_path)[1])
+    made = tmp_path / "made"
+
+    def other_folder() -> Path:
+        made.mkdir(exist_ok=True)
+        return made
+
+    artifacts = Artifacts(nodeid="test_a", other_folder=other_folder)
 
     assert not artifacts.keeps_everything
-    assert made == []
-    assert (tmp_path / artifacts.save_picture(np.zeros((2, 2, 1)), "0")).is_file()
+    assert not made.exists()
+    assert (made / artifacts.save_picture(np.zeros((2, 2, 1)), "0")).is_file()
 
 
 def test_two_tests_never_share_a_file(tmp_path: Path) -> None:

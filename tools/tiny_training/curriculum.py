@@ -30,7 +30,7 @@ CURRICULUM: tuple[Lesson, ...] = (
         schedule="stable-diffusion-xl-base-1.0",
         steps=4500,
     ),
-    PixArtLesson(name="pixart-transformer", uses=("sd-vae", _T5), steps=36000),
+    PixArtLesson(name="pixart-transformer", uses=("sd-vae", _T5), steps=46000),
     InpaintLesson(
         name="sd15-inpaint-unet",
         uses=("sd-vae", _CLIP),

@@ -22,6 +22,9 @@ from pytest_diffopt.records import (
 )
 from pytest_diffopt.reports.page.charts import Band, Chart, Series, Write, chart
 
+# More bars than these are no wider than a hair.
+_MOST_STEPS = 200
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyncPlace:
@@ -53,7 +56,7 @@ def _(record: SyncRecord, verdict: Verdict) -> dict[str, Any]:
     per_step = Counter(sync.step for sync in record.syncs)
     return {
         "places": sync_places(record.syncs),
-        "per_step": [per_step[step] for step in range(record.num_steps)],
+        "per_step": [per_step[step] for step in range(min(record.num_steps, _MOST_STEPS))],
         "most": max(per_step.values(), default=0),
     }
 

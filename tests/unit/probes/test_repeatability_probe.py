@@ -75,7 +75,11 @@ def test_calls_are_made_again_in_the_opposite_order() -> None:
     made: list[str] = []
 
     def making(name: str) -> Callable[[], object]:
-        return lambda: (made.append(name), torch.ones(1))[1]
+        def make() -> object:
+            made.append(name)
+            return torch.ones(1)
+
+        return make
 
     found = compare_repeats(making("own"), SUBJECT, {"b": making("b"), "c": making("c")})
 

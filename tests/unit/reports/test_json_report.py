@@ -1,31 +1,35 @@
 """`report.json` says everything, is what its schema says, and is believed only when it is whole."""
 
+import contextlib
 import copy
 import json
 import math
+import tempfile
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_diffopt.ledger import to_plain
 from pytest_diffopt.reports.document import Report
-from pytest_diffopt.reports.json_report import ReportError, read_json_report, write_json_report
+from pytest_diffopt.reports.json_report import ReportError, encoded, read_json_report, write_json_report
 from pytest_diffopt.reports.schema import FILE_NAME, report_schema
 from tests.unit.reports.report_examples import full_report
 
 EVERYTHING = full_report()
+WRITTEN: dict[str, Any] = json.loads(encoded(EVERYTHING))
 AGAIN = "  write it again with --diffopt-report"
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Write a report of every kind, and return what stands in the file."""
-    path = write_json_report(tmp_path_factory.mktemp("report"), EVERYTHING)
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+@pytest.fixture
+def written() -> dict[str, Any]:
+    """Return what stands in the file of a report of every kind."""
+    return WRITTEN
 
 
 def read(folder: Path, content: object) -> Report:
@@ -172,3 +176,32 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     """The folder has gone since the run began."""
     with pytest.raises(ReportError, match=r"report\.json cannot be written: No such file or directory"):
         write_json_report(tmp_path / "gone", EVERYTHING)
+
+
+@cache
+def places() -> list[str]:
+    """Return the path of every value of a report."""
+    found: list[str] = []
+
+    def walk(value: Any, path: str) -> None:
+        found.append(path)
+        children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for name, child in children:
+            if "." not in str(name):
+                walk(child, f"{path}.{name}" if path else str(name))
+
+    walk(as_json(WRITTEN), "")
+    return found[1:]
+
+
+@given(
+    path=st.sampled_from(places()),
+    value=st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.just([]), st.just({})
+    ),
+)
+@settings(max_examples=200, deadline=None)
+def test_whatever_stands_at_any_place_is_read_or_refused(path: str, value: object) -> None:
+    """A report, or the one error that names the file; never a traceback."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ReportError):
+        assert isinstance(read(Path(folder), changed(WRITTEN, path, value)), Report)
