@@ -4,6 +4,7 @@ pytest imports this module at every start, also of a project that has no diffopt
 imported by the hook that needs it.
 """
 
+import os
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", markers.DIFFOPT_HELP)
     config.addinivalue_line("markers", markers.GPU_HELP)
     config.pluginmanager.register(fixtures, "diffopt-fixtures")
+    _share_cards_out(config)
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to people
         config.pluginmanager.register(session_reports.SessionReports(config), "diffopt-reports")
     if stash.settings_of(config).against or stash.settings_of(config).calibrate:
@@ -43,6 +45,29 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_diffopt.pruning import Pruning  # noqa: PLC0415
 
         config.pluginmanager.register(Pruning(config), "diffopt-pruning")
+
+
+def _share_cards_out(config: pytest.Config) -> None:
+    """With several GPUs and workers, see to it that each worker has one."""
+    if not stash.settings_of(config).use_gpu:
+        return
+    from pytest_diffopt import worker_cards  # noqa: PLC0415
+
+    worker_cards.take_card(config)
+    workers = config.getoption("tx", default=None) or ()
+    cards = worker_cards.visible_cards(os.environ)
+    if cards and workers and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(worker_cards.CardKeeper(cards, len(workers)), "diffopt-cards")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Let `-n auto` start one worker for each card, where the run is on the GPU."""
+    if not (config.getoption("--gpu", default=False) or config.getini("diffopt_gpu")):
+        return None
+    from pytest_diffopt.worker_cards import visible_cards  # noqa: PLC0415
+
+    return len(visible_cards(os.environ)) or None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

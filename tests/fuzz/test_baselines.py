@@ -27,7 +27,7 @@ def test_reading_a_baseline(number: int, data: st.DataObject) -> None:
     only_our_errors(lambda: decode(raw, type(EXAMPLES[number]), file=FILE))
 
 
-@share(0.1)
+@share(0.05)
 @given(before=st.sampled_from(VALID), after=st.sampled_from(VALID).flatmap(json_inputs))
 def test_comparing_a_baseline_with_what_it_was(before: bytes, after: bytes) -> None:
     """It guards a pull request, which may hold anything: every file becomes a change of some kind."""

@@ -49,7 +49,7 @@ def png() -> bytes:
 
 
 @pytest.mark.parametrize("whole_bytes", [10_000, 0], ids=["as it is", "made smaller"])
-@share(0.05)
+@share(0.025)
 @given(raw=spoilt(png()) | st.binary(max_size=200))
 def test_showing_a_picture(tmp_path_factory: pytest.TempPathFactory, whole_bytes: int, raw: bytes) -> None:
     """What cannot be shown says why."""

@@ -1,6 +1,8 @@
 """Our workflows keep to their habits, and what they run is what people run."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,3 +84,45 @@ def test_what_runs_the_code_of_a_pull_request_can_only_read() -> None:
             assert not (is_ours and can_write)
             assert is_ours <= (job["permissions"] == {"contents": "read"})
             assert "secrets." not in text
+
+
+def test_the_action_hands_its_inputs_on_as_they_are(tmp_path: Path) -> None:
+    """A blank does not split an argument, and nothing in it is run."""
+    bash = shutil.which("bash")
+    assert bash is not None
+    (run,) = [step for step in content(ROOT / "action.yml")["runs"]["steps"] if step.get("name") == "Run the gate"]
+    shown = tmp_path / "python"
+    shown.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    shown.chmod(0o755)
+    inputs = {
+        "PYTHON": str(shown),
+        "RUNNER_TEMP": "/runner temp",
+        "GPU": "true",
+        "REQUIRE": "gpu>=20, latency>=3",
+        "BASE": "",
+        "ARGUMENTS": "-k\nsyncs or counts\n$(touch stolen)",
+        "TESTS": "tests/test a.py",
+    }
+    done = subprocess.run(
+        [bash, "-e", "-o", "pipefail", "-c", run["run"]],
+        env=inputs,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == [
+        "-m",
+        "pytest",
+        "--diffopt-report=/runner temp/diffopt",
+        "--diffopt-summary=/runner temp/diffopt/summary.md",
+        "--junit-xml=/runner temp/diffopt/junit.xml",
+        "--gpu",
+        "--diffopt-require=gpu>=20, latency>=3",
+        "-k",
+        "syncs or counts",
+        "$(touch stolen)",
+        "tests/test a.py",
+    ]
+    assert set(run["env"]) == inputs.keys() - {"RUNNER_TEMP"}
