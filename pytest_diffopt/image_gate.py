@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt.active_test import active_test
-from pytest_diffopt.assertions import conclude, life_of, watched_call
+from pytest_diffopt.assertions import conclude, life_of
 from pytest_diffopt.baselines import BaselineKey, BaselineStore, ImageBaseline
 from pytest_diffopt.baselines.documents import AcceptedEnvironment, AcceptedSubject
 from pytest_diffopt.baselines.files import StoredFiles
@@ -17,7 +17,7 @@ from pytest_diffopt.guards.comparable import incomparable, missing, what_differs
 from pytest_diffopt.guards.images import judge_images, worst_figures
 from pytest_diffopt.guards.learning import DEFAULT_MARGIN, learned, thresholds_of, two_valued
 from pytest_diffopt.options import Settings
-from pytest_diffopt.picture_assertions import conclude_pictures, first_module
+from pytest_diffopt.picture_assertions import conclude_pictures, first_module, picture_calls
 from pytest_diffopt.records import Concern, Device, Environment, ImageRecord, Subject
 from pytest_diffopt.stored_gates import DEFAULT_REASON
 
@@ -71,7 +71,7 @@ class ImageGate:
         self.store.claim(key, nodeid=self.case.nodeid, concern=Concern.IMAGES)
         # every call is made before any of them runs: a generator among the inputs starts from its state of now
         plain = self.fixture("reference_pipeline") if self.settings.explain else None
-        made = [watched_call(one, args, inputs, Concern.IMAGES, subject) for one in (target, plain) if one is not None]
+        made = picture_calls([one for one in (target, plain) if one is not None], args, inputs)
         accepted = self.store.read(key, ImageBaseline)
         if self.store.may_accept(key):
             accepted = self._accept(accepted, key, subject, self._samples(target, args, inputs), (margin, reason))

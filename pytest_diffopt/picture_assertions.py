@@ -58,7 +58,7 @@ def assert_same_pictures(
 
     subject, accepted = life_of(pipeline).subject, thresholds or default_thresholds(life_of(pipeline).subject)
     # both are made before either runs: a generator among the inputs must start from one state for both
-    calls = [watched_call(one, args, inputs, Concern.IMAGES, subject) for one in (pipeline, reference)]
+    calls = picture_calls((pipeline, reference), args, inputs)
     theirs, ours = draw(reference, calls[1], inputs), draw(pipeline, calls[0], inputs)
     record = compare_drawings(ours, theirs, subject)
     verdict = judge_images(record, accepted)
@@ -110,6 +110,12 @@ def conclude_pictures(record: ImageRecord, verdict: Verdict, ours: "Drawing", th
         if verdict.is_red:
             verdict = replace(verdict, explanation=(*verdict.explanation, line))
     conclude(record, verdict)
+
+
+def picture_calls(pipelines: Sequence[Any], args: Sequence[Any], inputs: Mapping[str, Any]) -> list[Callable[[], Any]]:
+    """Return one and the same call of each pipeline, with a word on whose it is when it raises."""
+    known = active_test().pipelines
+    return [watched_call(one, args, inputs, Concern.IMAGES, known.life_of(one).subject) for one in pipelines]
 
 
 def first_module(
