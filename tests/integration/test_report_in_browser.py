@@ -57,7 +57,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pixel(picture: Path, x: int, y: int) -> tuple[int, int, int]:
     """Return the colour of one pixel."""
     with Image.open(picture) as opened:
-        red, green, blue = np.asarray(opened.convert("RGB"))[y, x].tolist()
+        red, green, blue = (int(level) for level in np.asarray(opened.convert("RGB"))[y, x])
     return red, green, blue
 
 
