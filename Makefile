@@ -18,7 +18,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install gate gpu test lint fuzz format benchmarks history planted-bugs clean
+.PHONY: install gate gpu test lint fuzz format benchmarks history generality planted-bugs clean
 .PHONY: dist test-wheel release-check baselines comment status gpu-request propose-baselines
 
 install: $(INSTALLED)
@@ -67,6 +67,8 @@ format: $(INSTALLED)
 benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/compile_watching.py
+	$(BIN)/python benchmarks/timed_region.py
+	$(BIN)/python benchmarks/stored_cases.py
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/full_size.py
 	$(BIN)/python benchmarks/simulated_gpu_speed.py
@@ -121,6 +123,15 @@ gpu-request:
 propose-baselines:
 	cd "$$CHECKOUT" && PYTHONPATH="$(CURDIR)" $(PYTHON) -m tools.github.propose "$$ARTIFACTS" \
 		--base "$$([ "$$IS_FORK" = true ] || echo "$$BASE")" --branch "$$BRANCH" --link "$$LINK" --reason "$$REASON"
+
+# Every tiny pipeline of diffusers' own tests on the simulated GPU, beside the CPU, as in:
+#   git clone --depth 1 --branch v0.42.1 https://github.com/huggingface/diffusers ../diffusers
+#   make generality DIFFUSERS=../diffusers GENERALITY_ARGS="--only flux wan"
+DIFFUSERS ?= ../diffusers
+GENERALITY_ARGS ?=
+generality: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ftfy parameterized requests-mock
+	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-torch-* .wheel dist .history .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -69,22 +69,22 @@ class ImageGate:
         subject = life_of(target).subject
         environment, key = self._environment(subject), self._key(subject)
         self.store.claim(key, nodeid=self.case.nodeid, concern=Concern.IMAGES)
+        # every call is made before any of them runs: a generator among the inputs starts from its state of now
+        plain = self.fixture("reference_pipeline") if self.settings.explain else None
+        made = [watched_call(one, args, inputs, Concern.IMAGES, subject) for one in (target, plain) if one is not None]
         accepted = self.store.read(key, ImageBaseline)
         if self.store.may_accept(key):
             accepted = self._accept(accepted, key, subject, self._samples(target, args, inputs), (margin, reason))
         self._require_comparable(accepted, subject, environment)
         assert accepted is not None, "unreachable because a missing baseline has ended the test"  # noqa: S101
         reference = self._stored(accepted, key)
-        call = watched_call(target, args, inputs, Concern.IMAGES, subject)
-        drawing = draw(target, call, inputs)
+        drawing = draw(target, made[0], inputs)
         record = compare_drawings(drawing, reference, subject)
         remedy = f"if this is wanted: {self.case.rerun_command(self.settings)} --diffopt-update all"
         thresholds = thresholds_of(accepted.thresholds)
         verdict = judge_images(record, thresholds, remedy=remedy)
-        plain = self.fixture("reference_pipeline") if verdict.is_red and self.settings.explain else None
-        if plain is not None:
-            calls = [call, watched_call(plain, args, inputs, Concern.IMAGES, subject)]
-            record = replace(record, first_module=first_module(target, plain, calls, thresholds))
+        if verdict.is_red and plain is not None:
+            record = replace(record, first_module=first_module(target, plain, made, thresholds))
             verdict = judge_images(record, thresholds, remedy=remedy)
         conclude_pictures(record, verdict, drawing, reference)
 
@@ -110,7 +110,7 @@ class ImageGate:
         reference = self.fixture("reference_pipeline")
         variations = self.fixture("pipeline_variations") or ()
         calls = calls_to_learn_from(args, inputs, variations)
-        samples = []
+        samples: list[PictureSample] = []
         drawn = sample_pictures(target, target if reference is None else reference, calls, life_of(target).subject)
         for sample in drawn:
             active_test().tell(f"learning how far pictures may be: {len(samples) + 1} of {len(calls)} calls")
@@ -182,10 +182,11 @@ def _figures(record: ImageRecord) -> ImageFigures:
 def _refuse_defects(drawn: "list[PictureSample]") -> None:
     """Refuse to accept what is wrong whatever it is compared with."""
     for sample in drawn:
-        for difference in (*sample.record.differences, *sample.record.latents):
-            if difference.defects:
-                msg = f"these pictures cannot be accepted: in {sample.call}, {difference.defects[0]}"
-                raise BaselineError(msg)
+        record = sample.record
+        defects = [*(one.defects for one in record.differences), *(one.defects for one in record.latents)]
+        for defect in (defect for its in defects for defect in its):
+            msg = f"these pictures cannot be accepted: in {sample.call}, {defect}"
+            raise BaselineError(msg)
 
 
 def _refuse_two_valued(samples: tuple[ImageSample, ...]) -> None:

@@ -32,10 +32,10 @@ OUR_FIXTURES = frozenset(
 )
 DIFFOPT_HELP = (
     "diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list; "
-    "diffopt(pipeline, ladder): every rung of a ladder"
+    "diffopt(pipeline, ladder, rung): every rung of a ladder, or only those that are called so"
 )
 GPU_HELP = "gpu(memory_gib, capability, count): this diffopt test needs --gpu, and a card with at least that"
-_DIFFOPT_KEYWORDS = ("pipeline", "recipe", "ladder", "scale", "batch")
+_DIFFOPT_KEYWORDS = ("pipeline", "recipe", "ladder", "rung", "scale", "batch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +76,7 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
     node = metafunc.definition
     try:
         arguments = _diffopt_arguments(node)
-        if "ladder" in arguments:
+        if "ladder" in arguments or "rung" in arguments:
             _parametrize_by_rungs(metafunc, arguments, settings)
         elif "pipeline" in arguments and "diffopt_pipeline" in metafunc.fixturenames:
             pipelines = _named_pipelines(arguments, settings)
@@ -99,8 +99,10 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
 def _parametrize_by_rungs(metafunc: pytest.Metafunc, arguments: dict[str, Any], settings: Settings) -> None:
     """Parametrize a test by each pipeline and each rung that its ladders have for it."""
     from pytest_diffopt.recipes.grammar import parse_recipe  # noqa: PLC0415 - imports torch
-    from pytest_diffopt.recipes.ladders import ladder  # noqa: PLC0415 - only diffopt's tests pay for it
 
+    if "ladder" not in arguments:
+        msg = f"@pytest.mark.diffopt(rung=...) names a rung of a ladder: give it ladder=..., got: {arguments}"
+        raise MarkerError(msg)
     if "recipe" in arguments or "pipeline" not in arguments:
         msg = "@pytest.mark.diffopt(ladder=...) takes its recipes from the ladder: give it pipeline=... and no recipe"
         raise MarkerError(msg)
@@ -110,9 +112,7 @@ def _parametrize_by_rungs(metafunc: pytest.Metafunc, arguments: dict[str, Any], 
         raise MarkerError(msg)
     cases = [
         (named, parse_recipe(rung.recipe), f"{_pipeline_id(named, settings)}-{rung.test_id}")
-        for named in _named_pipelines(arguments, settings)
-        for name in _texts(arguments, "ladder")
-        for rung in ladder(name, named.family.name, named.scale, on_gpu=settings.use_gpu)
+        for named, rung in _rungs(arguments, settings)
     ]
     metafunc.parametrize(
         ["diffopt_pipeline", "diffopt_recipe"],
@@ -121,6 +121,26 @@ def _parametrize_by_rungs(metafunc: pytest.Metafunc, arguments: dict[str, Any], 
         ids=[case_id for _, _, case_id in cases],
         scope="session",
     )
+
+
+def _rungs(arguments: dict[str, Any], settings: Settings) -> list[tuple[NamedPipeline, Any]]:
+    """Return each pipeline with each rung that its ladders have for it and the marker wants."""
+    from pytest_diffopt.recipes.ladders import ladder  # noqa: PLC0415 - only diffopt's tests pay for it
+
+    rungs = [
+        (named, rung)
+        for named in _named_pipelines(arguments, settings)
+        for name in _texts(arguments, "ladder")
+        for rung in ladder(name, named.family.name, named.scale, on_gpu=settings.use_gpu)
+    ]
+    if "rung" not in arguments:
+        return rungs
+    wanted, known = _texts(arguments, "rung"), dict.fromkeys(rung.label for _, rung in rungs)
+    for label in wanted:
+        if label not in known:
+            msg = f"these ladders have no rung called {label!r}{did_you_mean(label, known)}; known: {', '.join(known)}"
+            raise MarkerError(msg)
+    return [(named, rung) for named, rung in rungs if rung.label in wanted]
 
 
 def gpu_needs(item: pytest.Item) -> GpuNeeds | None:

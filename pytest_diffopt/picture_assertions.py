@@ -1,6 +1,6 @@
 """The assertions about pictures: compare, judge, keep what a person must see, and write the verdict down."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,20 +70,31 @@ def assert_same_pictures(
     conclude_pictures(record, verdict, ours, theirs)
 
 
-def assert_repeatable(target: Any, /, *args: Any, max_error: float = 0.0, **inputs: Any) -> None:
-    """Assert that the same call gives the same picture twice.
+def assert_repeatable(
+    target: Any, /, *args: Any, max_error: float = 0.0, after: Sequence[Mapping[str, Any]] = (), **inputs: Any
+) -> None:
+    """Assert that the same call gives the same picture twice, also after other calls and in another order.
 
     Args:
         target: a pipeline, module or function.
         *args: with `inputs`, the call; generators are set back before the second one.
         max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
+        after: keywords of other calls, such as `pipeline_variations`. All are made in turn and then once more in the
+            opposite order, and each must draw what it drew before.
         **inputs: keywords of the call.
     """
     __tracebackhide__ = True
     from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
 
     subject = life_of(target).subject
-    record = compare_repeats(watched_call(target, args, inputs, Concern.REPEATABILITY, subject), subject)
+    watching = (Concern.REPEATABILITY, subject)
+    call = watched_call(target, args, inputs, *watching)
+    others = {
+        getattr(other, "label", "") or f"other {number}": watched_call(target, (), other, *watching)
+        for number, other in enumerate(after)
+        if getattr(other, "change", None) is None
+    }
+    record = compare_repeats(call, subject, others)
     conclude(record, judge_repeatability(record, max_error=max_error))
 
 
@@ -116,7 +127,8 @@ def first_module(
 
     active_test().tell("looking for the module where the pictures part")
     is_sharp = thresholds.max_latent_error <= EXACT_ARITHMETIC.max_latent_error
-    corridor = thresholds.max_latent_error if is_sharp else CORRIDOR
+    # guidance widens what a denoiser's output is off, so that a tenth of the latents' error is looked for in modules
+    corridor = thresholds.max_latent_error / 10 if is_sharp else CORRIDOR
     return first_module_apart(pipeline, reference, lambda which: calls[which is reference](), corridor=corridor)
 
 

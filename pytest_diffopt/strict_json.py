@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-_PROBLEM = re.compile(r"(?P<rule>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
+# The path is the last thing in it: the name of an unknown field, which may be any text, stands before.
+_PROBLEM = re.compile(r"(?P<rule>.*) - at `\$\.?(?P<key>[^`]*)`|(?P<whole>.*)", re.DOTALL)
 _FIELD = re.compile(r"Object (?P<problem>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 _EXPECTED = re.compile(r"Expected (?P<what>.*?)(?:, got .*)?$", re.DOTALL)
-_PATH_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
+_PATH_STEP = re.compile(r"\[(\d+)\]|\[(\.\.\.)\]|([^.\[\]]+)")
 _LONGEST_VALUE = 60
 
 
@@ -69,7 +70,7 @@ def in_words(problem: str, content: Any) -> str:
     """Say msgspec's finding with its key first and the value that broke the rule last."""
     found = _PROBLEM.fullmatch(problem)
     assert found, "unreachable because the pattern matches any text"  # noqa: S101
-    key, rule = found["key"] or "", found["rule"]
+    key, rule = found["key"] or "", found["rule"] or found["whole"] or ""
     field = _FIELD.fullmatch(rule)
     if field is None:
         must_be = _EXPECTED.sub(r"must be \g<what>", rule).replace("`", "")
@@ -80,10 +81,13 @@ def in_words(problem: str, content: Any) -> str:
 
 def _value_at(content: Any, key: str) -> Any:
     """Follow a path such as `sessions[0].samples_ns[2]`; a step that names no single place (`[...]`) ends the way."""
-    for index, name in _PATH_STEP.findall(key):
-        if name == "...":
+    for index, any_key, name in _PATH_STEP.findall(key):
+        if any_key:
             return content
-        content = content[int(index)] if index else content[name]
+        try:
+            content = content[int(index)] if index else content[name]
+        except (LookupError, TypeError):  # an unknown field may be named like the end of a finding
+            return content
     return content
 
 

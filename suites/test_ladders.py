@@ -17,11 +17,13 @@ from pytest_diffopt import (
 from pytest_diffopt.recipes.recipe import Recipe
 
 LADDERS = ["diffusion-fast", "modern"]
-# Without a GPU each rung of one pipeline takes seconds to trace; on a GPU every pipeline climbs.
+# Without a GPU each rung takes seconds to trace: SDXL climbs, the others stand on the rung that holds all that the CPU
+# can do. On a GPU every pipeline climbs.
 OTHERS = ["sd15", "sd15-controlnet", "deepfloyd-if", "ssd-1b", "pixart-alpha", "bk-sdm", "sd3", "flux-schnell"]
 
 every_rung = pytest.mark.diffopt(pipeline="sdxl", ladder=LADDERS)
 every_rung_of_others = pytest.mark.diffopt(pipeline=OTHERS, ladder=LADDERS)
+highest_rung_of_others = pytest.mark.diffopt(pipeline=OTHERS, ladder="diffusion-fast", rung="int8")
 
 
 @every_rung
@@ -58,6 +60,13 @@ def test_picture_is_the_reference(
 def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
     """The rung does on a GPU exactly what it was accepted to do."""
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+
+@highest_rung_of_others
+def test_highest_rung_of_another_pipeline_is_applied(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """With everything below it: each optimization is there, and what is compiled is one graph each."""
+    assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
+    assert_optimizations_applied(optimized_pipeline)
 
 
 @pytest.mark.gpu

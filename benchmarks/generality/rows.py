@@ -99,10 +99,11 @@ def read(file: Path) -> tuple[list[Row], set[str]]:
 
 def table(rows: Sequence[Row]) -> Iterable[str]:
     """Yield a line for each pipeline that ran, and one for each that did not with the reason."""
-    yield f"{'pipeline':<74} {'CPU':>9} {'simulated':>10} {'times':>6} {'difference':>11}"
+    width = max((len(row.name) for row in rows), default=0)
+    yield f"{'pipeline':<{width}} {'CPU':>9} {'simulated':>10} {'times':>6} {'difference':>11}"
     for row in rows:
         if row.outcome is not Outcome.RAN:
-            yield f"{row.name:<74} {row.outcome.value}: {row.reason[:120]}"
+            yield f"{row.name:<{width}} {row.outcome.value}: {row.reason[:120]}"
             continue
         cpu_ms, simulated_ms = sum(row.cpu_s) * 1e3, sum(row.simulated_s) * 1e3
         difference = "none" if row.difference == 0 else "?" if row.difference is None else f"{row.difference:.1e}"
@@ -112,7 +113,7 @@ def table(rows: Sequence[Row]) -> Iterable[str]:
             "" if row.is_restored else "NOT RESTORED",
         ]
         said = "  " + "; ".join(filter(None, remarks)) if any(remarks) else ""
-        yield f"{row.name:<74} {cpu_ms:>6.0f} ms {simulated_ms:>7.0f} ms {row.times:>6.2f} {difference:>11}{said}"
+        yield f"{row.name:<{width}} {cpu_ms:>6.0f} ms {simulated_ms:>7.0f} ms {row.times:>6.2f} {difference:>11}{said}"
 
 
 def totals(rows: Sequence[Row]) -> Iterable[str]:

@@ -7,13 +7,14 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.planted_bugs import false_alarms, results
 from benchmarks.planted_bugs.catalogue import BUGS, find_bug
 from benchmarks.planted_bugs.declaring import PlantedBug
+from benchmarks.planted_bugs.false_alarms import RightPictures
 from benchmarks.planted_bugs.page import replace_section
 from benchmarks.planted_bugs.trials import Trial, Workshop
 
@@ -58,7 +59,7 @@ def _positive(text: str) -> int:
 def _plant(options: argparse.Namespace) -> int:
     trials = list(_tried(options.only or BUGS))
     print("\n".join([*results.console_table(trials), "", *results.totals(trials)]))
-    _keep(options, [results.as_plain(trial) for trial in trials], _BUGS_SECTION, results.markdown(trials))
+    _keep(options, map(results.as_plain, trials), _BUGS_SECTION, results.markdown(trials))
     return 0 if results.is_kept(trials) else 1
 
 
@@ -79,15 +80,18 @@ def _count_alarms(options: argparse.Namespace) -> int:
     for row in false_alarms.measure(options.pipeline or list(false_alarms.RECIPES), seeds=options.seeds):
         rows.append(row)
         print(f"{row.pipeline}, {row.recipe}: {row.alarms}", file=sys.stderr, flush=True)
-    lines = [*false_alarms.totals(rows), "", *false_alarms.table(rows)]
-    print("\n".join(lines))
-    _keep(options, [false_alarms.as_plain(row) for row in rows], _ALARMS_SECTION, lines)
+        _keep(options, map(false_alarms.as_plain, rows), _ALARMS_SECTION, _told(rows))  # all takes long: keep what is
+    print("\n".join(_told(rows)))
     return 1 if any(row.alarms for row in rows) else 0
 
 
-def _keep(options: argparse.Namespace, plain: Any, section: str, lines: Sequence[str]) -> None:
+def _told(rows: Sequence[RightPictures]) -> list[str]:
+    return [*false_alarms.totals(rows), "", *false_alarms.table(rows)]
+
+
+def _keep(options: argparse.Namespace, plain: Iterable[Any], section: str, lines: Sequence[str]) -> None:
     if options.json:
-        options.json.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(list(plain), indent=2) + "\n", encoding="utf-8")
     if options.markdown:
         replace_section(options.markdown, section, lines)
 

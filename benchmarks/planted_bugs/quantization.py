@@ -39,7 +39,8 @@ def _scale_of_columns(weight: Any) -> torch.Tensor:
     """Return for each row the scale of a column, as an index into the wrong axis does."""
     columns = weight.dequantize().abs().amax(dim=0) / _INT8_RANGE[1]
     rows = torch.arange(weight.scale.numel()) % columns.numel()
-    return columns[rows].reshape(weight.scale.shape).to(weight.scale.dtype)
+    scale: torch.Tensor = columns[rows].reshape(weight.scale.shape).to(weight.scale.dtype)
+    return scale
 
 
 def _one_scale(weight: Any) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """What the trials came to, as a table for people, a page for the docs and JSON for machines."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from benchmarks.planted_bugs.slices import SliceCheck
 from benchmarks.planted_bugs.trials import Trial
 
 PROMISED_SHARE = 0.95
-_PICTURE_GUARDS = frozenset({Guard.PICTURE, Guard.STORED_PICTURE})
+_PICTURE_GUARDS = frozenset({Guard.PICTURE, Guard.STORED_PICTURE, Guard.OWN_PICTURE})
 _USUAL = {"cosine": "cosine", "within_1e3": "1e-3", "within_1e2": "1e-2"}
 
 
@@ -59,7 +60,10 @@ def totals(trials: Sequence[Trial]) -> list[str]:
     caught = [trial for trial in trials if trial.caught_by]
     changed = [trial for trial in trials if trial.picture.is_changed]
     by_picture = [trial for trial in changed if _PICTURE_GUARDS & set(trial.caught_by)]
-    beside = [trial for trial in changed if Guard.PICTURE in trial.caught_by]
+    each = [
+        f"{sum(guard in trial.caught_by for trial in changed)} by the {guard}"
+        for guard in (Guard.PICTURE, Guard.STORED_PICTURE, Guard.OWN_PICTURE)
+    ]
     uncounted = [trial for trial in trials if set(trial.caught_by) - {Guard.COUNTS}]
     usual = [
         f"{_of(sum(getattr(trial.picture.usual_check, name) for trial in trials), len(trials))} by {words}"
@@ -69,8 +73,8 @@ def totals(trials: Sequence[Trial]) -> list[str]:
     return [
         f"- **{_of(len(caught), len(trials))} caught** by at least one guard{missed}",
         f"- {_of(len(uncounted), len(trials))} without the guard of counts, which also sees what planting itself adds",
-        f"- {len(changed)} change the picture: {_of(len(by_picture), len(changed))} of these are red by the picture",
-        f"- {_of(len(beside), len(changed))} of these without a stored picture, by the plain pipeline beside it alone",
+        f"- {len(changed)} change the picture: {_of(len(by_picture), len(changed))} of these are red by a picture",
+        f"- of these {', '.join(each)}",
         f"- diffusers' usual check: {', '.join(usual)}",
     ]
 
@@ -94,9 +98,18 @@ def as_plain(trial: Trial) -> dict[str, Any]:
         "recipe": bug.recipe,
         "caught_by": [guard.value for guard in trial.caught_by],
         "answers": {
-            answer.guard.value: {"colour": answer.colour.value, "said": answer.said} for answer in trial.answers
+            answer.guard.value: {
+                "colour": answer.colour.value,
+                "said": answer.said,
+                "figures": {name: _finite(value) for name, value in answer.figures.items()},
+            }
+            for answer in trial.answers
         },
         "changes_picture": trial.picture.is_changed,
-        "picture": dict(trial.picture.figures),
         "usual_check": {name: getattr(trial.picture.usual_check, name) for name in _USUAL},
     }
+
+
+def _finite(value: float) -> float | None:
+    """Return a figure as JSON can hold it."""
+    return value if math.isfinite(value) else None

@@ -26,10 +26,9 @@ def _previewed(step: Any, *args: Any, **keywords: Any) -> Any:
     return output
 
 
-def _filled_where(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
-    cleaned = sample.clone()
-    cleaned[cleaned.isnan()] = 0
-    return forward(cleaned, *args, **keywords)
+def _only_the_sound(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+    is_sound = sample.flatten(1).isfinite().all(dim=1)
+    return forward(sample[is_sound], *args, **keywords)
 
 
 def _copied_anew(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
@@ -61,9 +60,9 @@ BUGS: tuple[PlantedBug, ...] = (
     ),
     PlantedBug(
         name="sync-boolean-mask",
-        imitates="x[mask] = value in the model's forward",
+        imitates="x[mask] in the model's forward",
         precedent="huggingface/diffusers#13461",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _filled_where),
+        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _only_the_sound),
     ),
     PlantedBug(
         name="sync-table-copied",

@@ -2,20 +2,20 @@
 
 import gc
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from benchmarks.planted_bugs.declaring import PlantedBug
-from benchmarks.planted_bugs.guarding import Answer, Colour, Guard, Subject, ask, compiled_anew, said_of
+from benchmarks.planted_bugs.declaring import Plant, PlantedBug
+from benchmarks.planted_bugs.guarding import Answer, Colour, Guard, Subject, ask, compiled_anew
 from benchmarks.planted_bugs.slices import RAISED, SliceCheck, check_slice
-from pytest_diffopt import CountGate, LatencyGate, PipelineInputs, Scale, assert_images_similar
-from pytest_diffopt.active_test import ActiveTest, active_test, running
+from pytest_diffopt import CountGate, ImageGate, LatencyGate, PipelineInputs, Scale
+from pytest_diffopt.active_test import ActiveTest, running
 from pytest_diffopt.baselines import BaselineStore
 from pytest_diffopt.cases import Case
 from pytest_diffopt.errors import DiffoptError, RecipeWarning
@@ -49,12 +49,10 @@ class PictureSeen:
     Attributes:
         is_changed: any value differs from what was drawn without the bug.
         usual_check: what diffusers' own checks say of it.
-        figures: how far it is from the stored picture of the plain pipeline; empty where there is none.
     """
 
     is_changed: bool
     usual_check: SliceCheck
-    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,19 +77,15 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """A clean optimized pipeline beside its plain reference, and what both drew.
+    """A clean optimized pipeline, and what it drew.
 
     Attributes:
-        subject: the optimized pipeline.
-        reference: the plain pipeline.
-        drawn: the pictures of the optimized pipeline.
-        plain: the pictures of the reference, as they would be stored.
+        subject: the pipeline, with all that its guards need.
+        drawn: its pictures.
     """
 
     subject: Subject
-    reference: Any
     drawn: Any
-    plain: Any
 
 
 class Workshop:
@@ -129,20 +123,17 @@ class Workshop:
             NotCleanError: a guard is red without the bug.
         """
         bench = self._bench_of(bug)
-        answers, picture = _judge_pictures(bug, bench)
-        others = [self._ask_planted(bug, bench.subject, guard) for guard, _question in bench.subject.asked_in_turn()]
-        return Trial(bug=bug, answers=(*answers, *others), picture=picture)
+        picture = _see(bug, bench)
+        answers = [answer for group in self._answers(bug, bench.subject, bug.plant) for answer in group]
+        return Trial(bug=bug, answers=tuple(answers), picture=picture)
 
-    def _ask_planted(self, bug: PlantedBug, subject: Subject, guard: Guard) -> Answer:
-        with compiled_anew(subject), self._a_new_life(bug, subject.pipeline), bug.plant(subject.pipeline):
-            return ask(guard, dict(subject.asked_in_turn())[guard])
-
-    @contextmanager
-    def _a_new_life(self, bug: PlantedBug, pipeline: Any) -> Iterator[None]:
-        """Let the compile log count from here, as if the pipeline had been built with the bug."""
+    def _answers(self, bug: PlantedBug, subject: Subject, plant: Plant) -> Iterator[list[Answer]]:
+        """Ask the guards, each group of them in a life of its own: as if the pipeline had been built with the bug."""
         pipelines = self._test.pipelines
-        pipelines.register(pipeline, _watched(bug), pipelines.log.mark())
-        yield
+        for questions in subject.asked_together():
+            with compiled_anew(subject), plant(subject.pipeline):
+                pipelines.register(subject.pipeline, _watched(bug), pipelines.log.mark())
+                yield [ask(guard, question) for guard, question in questions]
 
     def _bench_of(self, bug: PlantedBug) -> Bench:
         key = (bug.pipeline, bug.recipe, repr(sorted(bug.inputs.items())), str(bug.is_timed))
@@ -158,19 +149,22 @@ class Workshop:
         reference = build_pipeline(family, Scale.TINY).pipeline
         pipeline = parse_recipe(bug.recipe).apply(build_pipeline(family, Scale.TINY).pipeline)
         inputs = family.inputs(Scale.TINY).varied("", **bug.inputs)
+        variations = family.variations(Scale.TINY)
+        beside = {"reference_pipeline": reference, "pipeline_variations": variations}
         subject = Subject(
             pipeline=pipeline,
+            reference=reference,
             inputs=inputs,
-            variations=family.variations(Scale.TINY),
+            variations=variations,
+            images=ImageGate(fixture=beside.get, **self._gate(bug, "images")),
+            own_images=ImageGate(fixture={"pipeline_variations": variations}.get, **self._gate(bug, "own images")),
             counts=CountGate(**self._gate(bug, "counts")),
             latency=LatencyGate(benchmark=lambda: None, **self._gate(bug, "latency")) if bug.is_timed else None,
             allow_syncs=() if "scheduler(" in bug.recipe else _KNOWN_WAITS.get(bug.pipeline, ()),
         )
         self._require_clean(bug, subject)
         with compiled_anew(subject):
-            return Bench(
-                subject=subject, reference=reference, drawn=_draw(pipeline, inputs), plain=_draw(reference, inputs)
-            )
+            return Bench(subject=subject, drawn=_draw(pipeline, inputs))
 
     def _gate(self, bug: PlantedBug, concern: str) -> dict[str, Any]:
         name = f"{concern}[{bug.name}]"
@@ -178,35 +172,25 @@ class Workshop:
         return {"case": Case(nodeid=name, suite="planted", name=name), "store": store, "settings": self._settings}
 
     def _require_clean(self, bug: PlantedBug, subject: Subject) -> None:
-        """Ask every guard twice where figures are accepted: the first answer is what the second is compared with."""
-        for guard, question in subject.asked_in_turn():
-            with compiled_anew(subject), self._a_new_life(bug, subject.pipeline):
-                answer = ask(guard, question)
-            if answer.colour is not Colour.GREEN:
-                where = f"{bug.pipeline} with {bug.recipe}"
-                msg = f"{guard} must be green before {bug.name} is planted into {where}, got: {answer.said}"
-                raise NotCleanError(msg)
+        """Ask every guard of the clean pipeline; those with a baseline accept it now."""
+        for answers in self._answers(bug, subject, lambda _pipeline: nullcontext()):
+            for answer in answers:
+                if answer.colour is not Colour.GREEN:
+                    where = f"{bug.pipeline} with {bug.recipe}"
+                    msg = f"{answer.guard} must be green before {bug.name} is planted into {where}, got: {answer.said}"
+                    raise NotCleanError(msg)
 
 
-def _judge_pictures(bug: PlantedBug, bench: Bench) -> tuple[tuple[Answer, ...], PictureSeen]:
-    """Compare what is drawn with the bug with the plain pipeline beside it, and with what was drawn before."""
+def _see(bug: PlantedBug, bench: Bench) -> PictureSeen:
+    """Draw with the bug, the first call after it was planted."""
     subject = bench.subject
     try:
         with compiled_anew(subject), bug.plant(subject.pipeline):
             drawn = _draw(subject.pipeline, subject.inputs)
-            beside = _draw(bench.reference, subject.inputs)
-    except Exception as error:  # noqa: BLE001 - whatever a broken pipeline raises turns its test red
-        answer = Answer(guard=Guard.PICTURE, colour=Colour.RAISED, said=said_of(error))
-        return (answer,), PictureSeen(is_changed=True, usual_check=RAISED)
-    answers = (
-        ask(Guard.PICTURE, lambda: assert_images_similar(drawn, beside)),
-        ask(Guard.STORED_PICTURE, lambda: assert_images_similar(drawn, bench.plain)),
-    )
-    figures = active_test().take_entries()[-1].verdict.figures
+    except Exception:  # noqa: BLE001 - whatever a broken pipeline raises turns its test red, diffusers' too
+        return PictureSeen(is_changed=True, usual_check=RAISED)
     is_changed = not np.array_equal(drawn, bench.drawn)
-    return answers, PictureSeen(
-        is_changed=is_changed, usual_check=check_slice(drawn, bench.drawn), figures=dict(figures)
-    )
+    return PictureSeen(is_changed=is_changed, usual_check=check_slice(drawn, bench.drawn))
 
 
 def _draw(pipeline: Any, inputs: PipelineInputs) -> Any:

@@ -99,7 +99,13 @@ class StoredFiles:
 
         try:
             image = Image.open(BytesIO(self.read(file)), formats=["PNG"])
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (
+            OSError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+            Image.DecompressionBombWarning,  # where warnings are errors
+        ) as error:
             self._refuse(file, f"it is no PNG: {error}")
         if image.mode not in _MODES:
             self._refuse(file, f"it must have eight bits a channel ({', '.join(_MODES)}), got: mode {image.mode!r}")

@@ -1,5 +1,6 @@
 """Where a baseline lives: one file per device, suite, case and scale."""
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class BaselineKey:
         return self.folder / f"{slug(self.case)}{scale}.json"
 
 
+@functools.lru_cache(maxsize=1024)  # a suite has many cases
 def suite_folder(suite: str) -> PurePosixPath:
     """Turn a suite into a folder below that of its device."""
     return PurePosixPath(*(slug(part) for part in suite.split("/")))

@@ -10,6 +10,7 @@ from pytest_diffopt.baselines.documents import (
     MemoryBaseline,
 )
 from pytest_diffopt.baselines.figures import figures_of
+from pytest_diffopt.baselines.images import ImageBaseline
 from pytest_diffopt.statistics import median
 
 
@@ -60,4 +61,18 @@ def _compilation(document: CompileBaseline) -> dict[str, float]:
         for region, counts in document.regions.items()
         for name, value in figures_of(counts).items()
         if name != "operations"
+    }
+
+
+@limits.register
+def _images(document: ImageBaseline) -> dict[str, float]:
+    # Of SSIM and PSNR less is worse, so what they may lose is the limit.
+    thresholds = document.thresholds
+    return {
+        "loss of SSIM": 1 - thresholds.ssim,
+        "dB of PSNR below 100": 100 - thresholds.psnr_db,
+        "largest error": thresholds.max_error,
+        "mean error": thresholds.mean_error,
+        "FLIP": thresholds.flip,
+        "latents off": thresholds.latent_error,
     }

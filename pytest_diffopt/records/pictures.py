@@ -122,9 +122,11 @@ class RepeatabilityRecord:
         differing_values: how many values of the output differ in any bit.
         values: how many values the output has.
         max_error: the largest absolute difference.
+        call: which of the calls that were made in turn; empty for the test's own.
     """
 
     subject: Subject
     differing_values: int
     values: int
     max_error: float
+    call: str = ""

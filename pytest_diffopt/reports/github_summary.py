@@ -10,7 +10,7 @@ from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import CaseResult, Ledger, LedgerEntry
+from pytest_diffopt.ledger import BrokenTest, CaseResult, Ledger, LedgerEntry
 from pytest_diffopt.reports import baseline_changes
 from pytest_diffopt.reports.figures import compared_figures
 from pytest_diffopt.reports.markdown import code, fenced, folded, head, row, text
@@ -127,6 +127,8 @@ def _sections(summary: Summary) -> Iterator[_Section]:
     if bad:
         yield _Section(opening=_table_head(), items=[_verdict_row(entry) for entry in bad], noun="verdict")
         yield _Section(opening="", items=[_details(entry) for entry in bad], noun="explanation")
+    if summary.ledger.broken:
+        yield _broken(summary.ledger.broken)
     if summary.ledger.skipped():
         yield _skipped(summary.ledger.skipped())
     if good:
@@ -142,7 +144,11 @@ def _headline(summary: Summary) -> _Section:
 
 def _state(summary: Summary) -> str:
     judged = summary.ledger.entries
-    if any(entry.verdict.is_red for entry in judged) or any(shortfall.is_red for shortfall in summary.shortfalls):
+    if (
+        summary.ledger.broken
+        or any(entry.verdict.is_red for entry in judged)
+        or any(shortfall.is_red for shortfall in summary.shortfalls)
+    ):
         return "failed"
     if summary.shortfalls:
         return "passed, with gaps"
@@ -179,6 +185,14 @@ def _verdict_row(entry: LedgerEntry) -> str:
 
 def _details(entry: LedgerEntry) -> str:
     return folded(f"{entry.verdict.outcome}: {code(entry.nodeid)}", fenced(entry.verdict.explanation)) + "\n"
+
+
+def _broken(tests: Sequence[BrokenTest]) -> _Section:
+    opening = f"**{counted(len(tests), 'test')} failed without a verdict:**\n"
+    items = [
+        folded(f"{code(test.nodeid)} {text(test.reason)}", fenced(test.details.splitlines())) + "\n" for test in tests
+    ]
+    return _Section(opening=opening, items=items, noun="test")
 
 
 def _skipped(cases: Iterable[CaseResult]) -> _Section:

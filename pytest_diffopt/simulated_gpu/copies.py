@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from . import pinned
-from .dispatch import NOT_DONE, Dispatcher
+from .dispatch import Dispatcher
 from .operations import Operation
 from .tensor import SimulatedTensor
 
@@ -16,7 +16,7 @@ def copy(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: 
     operands = facts.bind(args, kwargs)
     target, source, non_blocking = operands["self"], operands["src"], operands["non_blocking"]
     if isinstance(target, SimulatedTensor) and isinstance(source, SimulatedTensor):
-        return _on_device(dispatcher, facts, args, {})
+        return dispatcher.carry_out(facts, args, {})
     dispatcher.wait(facts.full_name, operands)
     if isinstance(target, SimulatedTensor):
         return _copy_in(dispatcher, target, source, non_blocking=non_blocking)
@@ -46,7 +46,7 @@ def convert(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwarg
     source, device = args[0], kwargs.get("device")
     plain = {name: one for name, one in kwargs.items() if name not in ("non_blocking", "pin_memory")}
     if device is None or torch.device(device).type == source.device.type:
-        return _on_device(dispatcher, facts, args, plain)
+        return dispatcher.carry_out(facts, args, plain)
     if torch.device(device).type == "meta":
         shape, stride = source.metadata.shape, source.metadata.stride
         return facts.overload(torch.empty_strided(shape, stride, dtype=source.dtype, device="meta"), **plain)
@@ -58,12 +58,6 @@ def convert(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwarg
     if kwargs.get("non_blocking"):
         pinned.mark_pinned(result)
     return result
-
-
-def _on_device(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out a copy that never waits, since it does not leave the device."""
-    done = dispatcher.carry_out_at_once(facts, args, kwargs)
-    return dispatcher.carry_out(facts, args, kwargs) if done is NOT_DONE else done
 
 
 def _count_copy_out(dispatcher: Dispatcher, source: SimulatedTensor) -> None:

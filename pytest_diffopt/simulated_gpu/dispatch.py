@@ -81,10 +81,9 @@ class Dispatcher:
 
     def carry_out(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out an operation that runs on the device."""
-        if not facts.rules:
-            done = self.carry_out_at_once(facts, args, kwargs)
-            if done is not NOT_DONE:
-                return done
+        done = self.carry_out_at_once(facts, args, kwargs)
+        if done is not NOT_DONE:
+            return done
         key: list[Any] = [facts.overload]
         tensors = []
         describe(args, key, tensors)
@@ -115,6 +114,8 @@ class Dispatcher:
         options = values.known(kwargs.values(), self.ledger) if kwargs else []
         if host_args is None or options is None:
             return NOT_DONE
+        if facts.rules:
+            self.wait(facts.full_name, facts.bind(args, kwargs))
         host_kwargs = dict(zip(kwargs, options, strict=True))
         host = self._run_on_host(facts, host_args, host_kwargs)
         cell = self.ledger.cell()

@@ -46,11 +46,16 @@ _TAKES_HOST_TENSORS = frozenset(
 # are laid out alike themselves. Views and elementwise operations are known by their schema.
 _ONE_LAYOUT = frozenset(
     {
-        "aten._log_softmax", "aten._safe_softmax", "aten._softmax", "aten._to_copy", "aten._unsafe_view", "aten.addmm",
-        "aten.amax", "aten.amin", "aten.argmax", "aten.argmin", "aten.baddbmm", "aten.bmm", "aten.cat", "aten.clone",
-        "aten.constant_pad_nd", "aten.copy_", "aten.cumsum", "aten.embedding", "aten.empty_like", "aten.full_like",
-        "aten.gather", "aten.mean", "aten.mm", "aten.new_zeros", "aten.ones_like", "aten.sum", "aten.tril",
-        "aten.triu", "aten.upsample_nearest2d", "aten.zeros_like",
+        "aten._log_softmax", "aten._safe_softmax", "aten._softmax", "aten._to_copy", "aten._unsafe_view",
+        "aten._upsample_nearest_exact2d", "aten._upsample_nearest_exact3d", "aten.addmm", "aten.all", "aten.amax",
+        "aten.amin", "aten.any", "aten.argmax", "aten.argmin", "aten.avg_pool2d", "aten.baddbmm", "aten.bmm",
+        "aten.cat", "aten.clone", "aten.constant_pad_nd", "aten.copy_", "aten.cumsum", "aten.embedding",
+        "aten.empty_like", "aten.fill_", "aten.flip", "aten.full_like", "aten.gather", "aten.index",
+        "aten.index_select", "aten.linalg_vector_norm", "aten.max", "aten.mean", "aten.min", "aten.mm",
+        "aten.new_full", "aten.new_ones", "aten.new_zeros", "aten.ones_like", "aten.prod", "aten.repeat",
+        "aten.sort", "aten.stack", "aten.sum", "aten.topk", "aten.tril", "aten.triu",
+        "aten.upsample_nearest1d", "aten.upsample_nearest2d", "aten.upsample_nearest3d", "aten.var", "aten.zero_",
+        "aten.zeros_like",
     }
 )  # fmt: skip
 # Of halves, their statistics may be of another dtype on CUDA.

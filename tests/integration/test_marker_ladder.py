@@ -29,9 +29,35 @@ def test_each_rung_is_a_test(project: pytest.Pytester) -> None:
     assert {line for line in result.outlines if line.startswith("test_it.py::")} == ids
 
 
+def test_only_the_rungs_that_are_named_are_tests(project: pytest.Pytester) -> None:
+    """Of each pipeline that has one; the place in the ladder stays in the id."""
+    marked = MARKED.format(
+        arguments='pipeline=["sdxl", "deepfloyd-if"], ladder="diffusion-fast", rung=["fuse_qkv", "int8"]',
+        fixtures="optimized_pipeline",
+    )
+    project.makepyfile(test_it=marked)
+    result = project.runpytest_inprocess("--collect-only", "-q")
+
+    assert [line for line in result.outlines if line.startswith("test_it.py::")] == [
+        "test_it.py::test_it[sdxl-diffusion-fast-5-fuse_qkv]",
+        "test_it.py::test_it[sdxl-diffusion-fast-6-int8]",
+        "test_it.py::test_it[deepfloyd-if-diffusion-fast-5-int8]",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "fixtures", "message"),
     [
+        (
+            'pipeline="sdxl", rung="int8"',
+            "optimized_pipeline",
+            "@pytest.mark.diffopt(rung=...) names a rung of a ladder: give it ladder=..., got: *",
+        ),
+        (
+            'pipeline="sdxl", ladder="modern", rung="int9"',
+            "optimized_pipeline",
+            ("these ladders have no rung called 'int9' (did you mean 'int8'?); known: bf16, compile, int8, fp8"),
+        ),
         (
             'ladder="modern"',
             "optimized_pipeline",

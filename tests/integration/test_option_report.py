@@ -81,6 +81,7 @@ def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pyte
             "differing_values": 0,
             "values": 768,
             "max_error": 0.0,
+            "call": "",
         },
     }
     assert bad["verdict"]["outcome"] == "regressed"

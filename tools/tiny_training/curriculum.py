@@ -30,7 +30,7 @@ CURRICULUM: tuple[Lesson, ...] = (
         schedule="stable-diffusion-xl-base-1.0",
         steps=4500,
     ),
-    PixArtLesson(name="pixart-transformer", uses=("sd-vae", _T5), steps=36000),
+    PixArtLesson(name="pixart-transformer", uses=("sd-vae", _T5), steps=46000),
     InpaintLesson(
         name="sd15-inpaint-unet",
         uses=("sd-vae", _CLIP),
@@ -39,7 +39,7 @@ CURRICULUM: tuple[Lesson, ...] = (
         steps=1000,
     ),
     ControlNetLesson(name="sd15-controlnet", uses=("sd-vae", _CLIP, "sd15-unet"), starts_from="sd15-unet", steps=1200),
-    PixelUpscalerLesson(name="if-2-unet", uses=(_T5,), steps=3000),
+    PixelUpscalerLesson(name="if-2-unet", uses=(_T5,), steps=6000),
     LatentUpscalerLesson(name="x4-upscaler-unet", uses=("sd-vae", _CLIP), steps=2000),
     KLAutoencoderLesson(name="sd3-vae", starts_from="sd-vae", steps=1000),
     FlowLesson(name="sd3-transformer", uses=("sd3-vae", _CLIP_2, _T5), steps=26000),

@@ -1,5 +1,6 @@
 """What a baseline allows, in one number for each thing: more of it guards less."""
 
+import pytest
 from msgspec.structs import replace
 
 from pytest_diffopt.baselines import Baseline
@@ -7,7 +8,7 @@ from pytest_diffopt.baselines.limits import limits
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Device, Environment, LatencyRecord, Subject, Weights
-from tests.unit.baselines.baseline_examples import ENVIRONMENT, SUBJECT, compiled, counts, latency, memory
+from tests.unit.baselines.baseline_examples import ENVIRONMENT, SUBJECT, compiled, counts, images, latency, memory
 
 
 def test_a_latency_allows_its_median_and_the_larger_tolerance() -> None:
@@ -66,6 +67,22 @@ def test_counts_and_compilation_allow_what_they_hold() -> None:
         "UNet.forward: recompiles": 0.0,
         "UNet.forward: guards": 9.0,
     }
+
+
+def test_pictures_allow_what_they_may_lose() -> None:
+    """More of any of them guards less, also of those of which a good picture has much."""
+    assert limits(images()) == pytest.approx(
+        {
+            "loss of SSIM": 0.02,
+            "dB of PSNR below 100": 60.0,
+            "largest error": 0.2,
+            "mean error": 0.01,
+            "FLIP": 0.05,
+            "latents off": 0.03,
+        }
+    )
+    looser = images(ssim=0.9, psnr_db=30.0, max_error=0.3, mean_error=0.02, flip=0.1, latent_error=0.1)
+    assert all(limits(looser)[name] > limit for name, limit in limits(images()).items())
 
 
 def test_an_unknown_kind_has_no_limits() -> None:

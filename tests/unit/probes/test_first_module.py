@@ -43,7 +43,7 @@ class Pipeline:
     def __init__(self) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            self.components = {"unet": torch.nn.Sequential(Block(), Block()), "vae": Decoder()}
+            self.components: dict[str, Any] = {"unet": torch.nn.Sequential(Block(), Block()), "vae": Decoder()}
 
     def progress_bar(self, iterable: Any = None, total: int | None = None) -> Any:
         """Iterate, as tqdm would."""

@@ -9,7 +9,7 @@ from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import Ledger
+from pytest_diffopt.ledger import BrokenTest, Ledger
 from pytest_diffopt.reports.github_summary import (
     SUMMARY_LIMIT_BYTES,
     Summary,
@@ -124,6 +124,20 @@ def test_the_whole_of_it() -> None:
 def test_the_headline_is_never_greener_than_the_run(made_from: Summary, state: str) -> None:
     """A gap is in the headline, too."""
     assert render(made_from).startswith(f"## diffopt: {state}\n")
+
+
+def test_a_test_that_broke_is_there_and_makes_the_headline_red() -> None:
+    """It gave no verdict, so no row of the table tells of it."""
+    found = ledger(entry())
+    found.broken.append(BrokenTest(nodeid="test_<b>", reason="ZeroDivisionError", details="line 1\nline 2"))
+    text = render(summary(found))
+
+    assert text.startswith("## diffopt: failed\n")
+    assert (
+        "**1 test failed without a verdict:**\n\n"
+        "<details><summary><code>test&#95;&#60;b&#62;</code> ZeroDivisionError</summary>\n\n"
+        "```text\nline 1\nline 2\n```" in text
+    )
 
 
 def test_baselines_that_could_not_be_compared_are_said() -> None:

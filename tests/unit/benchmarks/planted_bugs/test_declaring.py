@@ -1,5 +1,7 @@
 """Bugs are planted for the length of a block, and nothing of them is left behind it."""
 
+from typing import Any
+
 import pytest
 import torch
 from diffusers.schedulers import EulerDiscreteScheduler
@@ -91,7 +93,7 @@ def test_attention_is_changed_once_and_only_inside_the_call() -> None:
     """What attends within the changed attention is torch's own again."""
     seen = []
 
-    def change(attend: object, *args: torch.Tensor) -> torch.Tensor:
+    def change(attend: object, *args: Any) -> torch.Tensor:
         seen.append(functional.scaled_dot_product_attention is attend)
         return functional.scaled_dot_product_attention(*args) + 1
 

@@ -42,8 +42,8 @@ def test_the_totals_name_what_was_missed() -> None:
     assert results.totals([BESIDE, STORED, COUNTED, MISSED]) == [
         "- **3 of 4 (75 %) caught** by at least one guard; not caught: `missed`",
         "- 2 of 4 (50 %) without the guard of counts, which also sees what planting itself adds",
-        "- 3 change the picture: 2 of 3 (67 %) of these are red by the picture",
-        "- 1 of 3 (33 %) of these without a stored picture, by the plain pipeline beside it alone",
+        "- 3 change the picture: 2 of 3 (67 %) of these are red by a picture",
+        "- of these 1 by the picture, 2 by the stored picture, 0 by the own picture",
         "- diffusers' usual check: 1 of 4 (25 %) by cosine, 1 of 4 (25 %) by 1e-3, 1 of 4 (25 %) by 1e-2",
     ]
 
@@ -59,6 +59,6 @@ def test_machines_get_everything() -> None:
     plain = results.as_plain(STORED)
 
     assert plain["caught_by"] == ["stored picture"]
-    assert plain["answers"]["picture"] == {"colour": "green", "said": ""}
-    assert plain["answers"]["stored picture"] == {"colour": "red", "said": "wrong"}
+    assert plain["answers"]["picture"] == {"colour": "green", "said": "", "figures": {}}
+    assert plain["answers"]["stored picture"] == {"colour": "red", "said": "wrong", "figures": {}}
     assert plain["usual_check"] == {"cosine": False, "within_1e3": False, "within_1e2": False}
