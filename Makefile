@@ -6,17 +6,27 @@ INSTALLED := $(VENV)/.installed
 # torch spreads each small operation over every core, which slows tiny pipelines down and two at once even more.
 export OMP_NUM_THREADS ?= 1
 # Nothing here needs the hub; without this every tokenizer asks it first.
-gate test: export HF_HUB_OFFLINE ?= 1
+gate test planted-bugs: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
+# Another torch than that of constraints.txt, in an environment of its own: make test TORCH=2.11.0
+TORCH ?=
+ifneq ($(TORCH),)
+VENV := .venv-torch-$(TORCH)
+endif
+# How many inputs each reader of files gets: make fuzz FUZZ_INPUTS=1000000
+FUZZ_INPUTS ?= 100000
+PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install gate gpu test lint format benchmarks history generality clean
+.PHONY: install gate gpu test lint fuzz format benchmarks history generality planted-bugs clean
+.PHONY: dist test-wheel release-check baselines comment status gpu-request propose-baselines
 
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	sed '$(if $(TORCH),s/^torch==.*/torch==$(TORCH)/)' constraints.txt > $(VENV)/constraints.txt
+	$(BIN)/python $(PIP) --constraint $(VENV)/constraints.txt --editable '.[test]'
 	touch $@
 
 # The regression suite, as far as it can be known without a GPU; a file's pipelines are built in one process.
@@ -26,18 +36,28 @@ gate: $(INSTALLED)
 # The regression suite on this machine's GPU. torch comes from the runner's own index or image, so it is not pinned here.
 gpu:
 	test -x $(BIN)/python || $(PYTHON) -m venv --system-site-packages $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,gpu]'
+	$(BIN)/python $(PIP) --editable '.[test,gpu]'
 	$(BIN)/python -m pytest suites --gpu $(PYTEST_ARGS)
+
+# The same, and what it measures is accepted.
+baselines:
+	$(MAKE) gpu PYTEST_ARGS="--diffopt-update all $(PYTEST_ARGS)"
 
 # The plugin's own tests.
 test: $(INSTALLED)
 	$(BIN)/python -m pytest tests -n 2 $(PYTEST_ARGS)
+
+# Every reader of files, with arbitrary bytes and with valid files that somebody changed.
+fuzz: $(INSTALLED)
+	DIFFOPT_FUZZ_INPUTS=$(FUZZ_INPUTS) $(BIN)/python -m pytest tests/fuzz -n 2 $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github action.yml
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix
@@ -60,6 +80,50 @@ HISTORY_ARGS ?=
 history: $(INSTALLED)
 	$(BIN)/python -m benchmarks.history.replay $(HISTORY_ARGS)
 
+# Which guard sees each planted bug; with --false-alarms, whether any is red over right pictures. More options, as in:
+# make planted-bugs PLANTED_BUGS_ARGS="--only attention-scale-lost --markdown docs/planted-bugs.md"
+PLANTED_BUGS_ARGS ?=
+planted-bugs: $(INSTALLED)
+	$(BIN)/python -m benchmarks.planted_bugs $(PLANTED_BUGS_ARGS)
+
+# The wheel and the source of a release.
+dist: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+# The tests with the package as it is installed: none of its source lies beside them.
+test-wheel: dist
+	rm -rf .wheel
+	mkdir -p .wheel/project
+	$(PYTHON) -m venv .wheel/venv
+	.wheel/venv/bin/python $(PIP) --constraint constraints.txt "$$(echo dist/*.whl)[test]"
+	git ls-files -z | grep -zv ^pytest_diffopt/ | xargs -0 cp --parents --target-directory .wheel/project
+	cd .wheel/project && HF_HUB_OFFLINE=1 ../venv/bin/python -m pytest tests/integration -n 2 $(PYTEST_ARGS)
+
+# A release has the version of its tag, and says in the changelog what is new.
+release-check: $(INSTALLED)
+	$(BIN)/python -m tools.release_check "$$TAG"
+
+# What our own workflows do, apart from the targets above: they ask gh, and need no environment.
+# A summary on a pull request: make comment SUMMARY=report/summary.md PULL_REQUEST=12 KEY=h200 LINK=https://...
+comment:
+	$(PYTHON) -m pytest_diffopt comment "$$SUMMARY" --repository "$$GITHUB_REPOSITORY" \
+		--pull-request "$$PULL_REQUEST" --key "$$KEY" --link "$$LINK"
+
+# The status of the commit of a pull request: make status COMMIT=1a2b3c4 STATE=success LINK=https://...
+status:
+	gh api --silent --method POST "repos/$$GITHUB_REPOSITORY/statuses/$$COMMIT" \
+		-f context=gpu -f state="$$STATE" -f target_url="$$LINK"
+
+# Which commit is run on our runners, and on which of them.
+gpu-request:
+	$(PYTHON) -m tools.github.request
+
+# A pull request with the baselines that the runners measured, made in another checkout than this.
+propose-baselines:
+	cd "$$CHECKOUT" && PYTHONPATH="$(CURDIR)" $(PYTHON) -m tools.github.propose "$$ARTIFACTS" \
+		--base "$$([ "$$IS_FORK" = true ] || echo "$$BASE")" --branch "$$BRANCH" --link "$$LINK" --reason "$$REASON"
+
 # Every tiny pipeline of diffusers' own tests on the simulated GPU, beside the CPU, as in:
 #   git clone --depth 1 --branch v0.42.1 https://github.com/huggingface/diffusers ../diffusers
 #   make generality DIFFUSERS=../diffusers GENERALITY_ARGS="--only flux wan"
@@ -70,4 +134,4 @@ generality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
 clean:
-	rm -rf $(VENV) .history .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-torch-* .wheel dist .history .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

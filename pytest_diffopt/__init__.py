@@ -11,10 +11,8 @@ from pytest_diffopt._version import __version__
 if TYPE_CHECKING:
     from pytest_diffopt.assertions import (
         assert_faster,
-        assert_images_similar,
         assert_no_syncs,
         assert_optimizations_applied,
-        assert_repeatable,
         no_syncs,
     )
     from pytest_diffopt.compile_assertions import (
@@ -26,6 +24,8 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
     from pytest_diffopt.guards.images import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
+    from pytest_diffopt.image_gate import ImageGate
+    from pytest_diffopt.picture_assertions import assert_images_similar, assert_repeatable, assert_same_pictures
     from pytest_diffopt.pipelines.changes import another_scheduler, lora_scaled, lora_variations, shape_variations
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.pipelines.registry import register_pipeline
@@ -42,6 +42,7 @@ _HOMES = {
     "AllowedSyncs": "guards.syncs",
     "CompileGate": "compile_gate",
     "CountGate": "stored_gates",
+    "ImageGate": "image_gate",
     "ImageThresholds": "guards.images",
     "LatencyGate": "stored_gates",
     "MemoryGate": "stored_gates",
@@ -51,12 +52,13 @@ _HOMES = {
     "another_scheduler": "pipelines.changes",
     "assert_compiled_matches_eager": "compile_assertions",
     "assert_faster": "assertions",
-    "assert_images_similar": "assertions",
+    "assert_images_similar": "picture_assertions",
     "assert_no_graph_breaks": "compile_assertions",
     "assert_no_recompiles": "compile_assertions",
     "assert_no_syncs": "assertions",
     "assert_optimizations_applied": "assertions",
-    "assert_repeatable": "assertions",
+    "assert_repeatable": "picture_assertions",
+    "assert_same_pictures": "picture_assertions",
     "ladder": "recipes.ladders",
     "lora_scaled": "pipelines.changes",
     "lora_variations": "pipelines.changes",
@@ -73,6 +75,7 @@ __all__ = [
     "AllowedSyncs",
     "CompileGate",
     "CountGate",
+    "ImageGate",
     "ImageThresholds",
     "LatencyGate",
     "MemoryGate",
@@ -89,6 +92,7 @@ __all__ = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
+    "assert_same_pictures",
     "ladder",
     "lora_scaled",
     "lora_variations",

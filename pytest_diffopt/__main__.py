@@ -4,8 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pytest_diffopt.comment import command as comment
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.profile import command as profile
+from pytest_diffopt.reports.page import command as report
 
 _BAD_INPUT = 2  # as argparse's own
 
@@ -13,7 +15,10 @@ _BAD_INPUT = 2  # as argparse's own
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what a user did wrong is one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m pytest_diffopt", description=__doc__)
-    profile.add_to(parser.add_subparsers(metavar="COMMAND", required=True))
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    profile.add_to(commands)
+    comment.add_to(commands)
+    report.add_to(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)

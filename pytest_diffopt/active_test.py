@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_diffopt.artifacts import Artifacts
 from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.options import Settings
 from pytest_diffopt.progress import Tell, silence
@@ -23,6 +24,7 @@ class ActiveTest:
         recipe_text: the recipe that its marker names; empty without one.
         fixtures: returns the values of its fixtures, by name, as far as they are set up.
         entries: its verdicts that no report carries yet.
+        artifacts: where its pictures go.
         tell: shows a line while something takes long.
     """
 
@@ -32,6 +34,7 @@ class ActiveTest:
     recipe_text: str = ""
     fixtures: Callable[[], Mapping[str, Any]] = dict
     entries: list[LedgerEntry] = field(default_factory=list)
+    artifacts: Artifacts = field(default_factory=Artifacts)
     tell: Tell = silence
 
     def take_entries(self) -> list[LedgerEntry]:

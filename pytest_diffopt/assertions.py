@@ -16,9 +16,7 @@ from pytest_diffopt.active_test import active_test
 from pytest_diffopt.environment import torch_device
 from pytest_diffopt.errors import ProbeError, RecipeError
 from pytest_diffopt.guards.applied import judge_applied
-from pytest_diffopt.guards.images import ImageThresholds, judge_images
 from pytest_diffopt.guards.ratio import judge_ratio
-from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
 from pytest_diffopt.guards.verdict import UNPROVEN, Verdict
 from pytest_diffopt.ledger import entry_of
@@ -87,38 +85,6 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> "It
     with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject):
         yield watch
     conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
-
-
-def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageThresholds | None = None) -> None:
-    """Assert that pictures are close to their references, and that neither is black, constant or holds NaN.
-
-    Args:
-        images: what the optimized pipeline drew: its output, tensors, arrays or PIL images.
-        reference: what the plain pipeline drew of the same inputs.
-        thresholds: how far they may be apart.
-    """
-    __tracebackhide__ = True
-    from pytest_diffopt.probes.images import compare_images  # noqa: PLC0415 - imports torch
-
-    record = compare_images(images, reference, _subject_of_test())
-    conclude(record, judge_images(record, thresholds or ImageThresholds()))
-
-
-def assert_repeatable(target: Any, /, *args: Any, max_error: float = 0.0, **inputs: Any) -> None:
-    """Assert that the same call gives the same picture twice.
-
-    Args:
-        target: a pipeline, module or function.
-        *args: with `inputs`, the call; generators are set back before the second one.
-        max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
-        **inputs: keywords of the call.
-    """
-    __tracebackhide__ = True
-    from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
-
-    subject = life_of(target).subject
-    record = compare_repeats(watched_call(target, args, inputs, Concern.REPEATABILITY, subject), subject)
-    conclude(record, judge_repeatability(record, max_error=max_error))
 
 
 def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, **inputs: Any) -> None:
@@ -221,9 +187,3 @@ def _recipe_for(pipeline: Any, recipe: "str | Recipe | None") -> "Recipe":
 def _on_watching_device(subject: Subject) -> Subject:
     device = Device.CUDA if active_test().settings.use_gpu else Device.SIMULATED
     return replace(subject, device=device)
-
-
-def _subject_of_test() -> Subject:
-    """Return the subject of pictures, which do not say who drew them: the test's optimized pipeline."""
-    pipeline = active_test().fixtures().get("optimized_pipeline")
-    return Subject(pipeline="pictures") if pipeline is None else life_of(pipeline).subject

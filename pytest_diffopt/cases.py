@@ -8,7 +8,9 @@ import pytest
 from pytest_diffopt.options import Settings
 
 # A test that uses one of these has a baseline file of its own.
-_OWNING_FIXTURES = frozenset({"compile_baseline", "count_baseline", "latency_baseline", "memory_baseline"})
+_OWNING_FIXTURES = frozenset(
+    {"compile_baseline", "count_baseline", "image_baseline", "latency_baseline", "memory_baseline"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,6 +22,10 @@ class MarkerError(DiffoptError):
     """A marker cannot be read."""
 
 
+class RequirementError(DiffoptError):
+    """What `--diffopt-require` asks for cannot be read."""
+
+
 class RecipeError(DiffoptError):
     """A recipe is misspelt, contradicts itself, or cannot be applied to this pipeline."""
 

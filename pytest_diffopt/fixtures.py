@@ -14,6 +14,7 @@ from pytest_diffopt.stash import settings_of, store_of, watched_pipelines_of
 
 if TYPE_CHECKING:
     from pytest_diffopt.compile_gate import CompileGate
+    from pytest_diffopt.image_gate import ImageGate
     from pytest_diffopt.paired.gate import PairedGate
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.recipes.recipe import Recipe
@@ -147,6 +148,26 @@ def compile_baseline(request: pytest.FixtureRequest) -> "CompileGate":
     from pytest_diffopt.compile_gate import CompileGate  # noqa: PLC0415 - imports msgspec
 
     return CompileGate(case=case_of(request.node), store=store_of(request.config), settings=settings_of(request.config))
+
+
+@pytest.fixture
+def image_baseline(request: pytest.FixtureRequest) -> "ImageGate":
+    """The accepted pictures of this test, and how far others may be: `image_baseline.check(pipeline, **inputs)`."""
+    from pytest_diffopt.image_gate import ImageGate  # noqa: PLC0415 - imports msgspec
+
+    return ImageGate(
+        case=case_of(request.node),
+        store=store_of(request.config),
+        settings=settings_of(request.config),
+        fixture=lambda name: _if_there_is_one(request, name),
+    )
+
+
+def _if_there_is_one(request: pytest.FixtureRequest, name: str) -> Any:
+    try:
+        return request.getfixturevalue(name)
+    except PipelineError:  # nobody says which pipeline, so there is none but the user's own
+        return None
 
 
 def _parameter(request: pytest.FixtureRequest, keyword: str) -> Any:

@@ -45,12 +45,58 @@ def from_plain(entries: Sequence[dict[str, Any]]) -> list[LedgerEntry]:
     return msgspec.convert(list(entries), list[LedgerEntry])
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseResult:
+    """What became of one diffopt test, whether it gave verdicts or not.
+
+    Attributes:
+        nodeid: pytest's name of it.
+        file: where it stands, from pytest's root folder.
+        line: its first line, from 1; 0 when pytest does not know.
+        skip_reason: why it proved nothing; empty when it ran to its end.
+    """
+
+    nodeid: str
+    file: str
+    line: int
+    skip_reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokenTest:
+    """A test that failed for another reason than a verdict, or a file whose tests could not be collected.
+
+    Attributes:
+        nodeid: pytest's name of it.
+        reason: what went wrong, in one line.
+        details: what pytest printed of it.
+    """
+
+    nodeid: str
+    reason: str
+    details: str = ""
+
+
 @dataclass(kw_only=True)
 class Ledger:
-    """The verdicts of a session, in the order in which tests reported them."""
+    """The verdicts of a session, in the order in which tests reported them.
+
+    Attributes:
+        entries: the verdicts.
+        cases: what became of each test of this plugin, by its name.
+        broken: the tests that failed without a verdict that says why.
+        lost_workers: the xdist workers that ended before their work did, each with why.
+    """
 
     entries: list[LedgerEntry] = field(default_factory=list)
+    cases: dict[str, CaseResult] = field(default_factory=dict)
+    broken: list[BrokenTest] = field(default_factory=list)
+    lost_workers: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter[Outcome]:
         """Return how many verdicts there are of each outcome."""
         return Counter(entry.verdict.outcome for entry in self.entries)
+
+    def skipped(self) -> list[CaseResult]:
+        """Return the tests that proved nothing."""
+        return [case for case in self.cases.values() if case.skip_reason]

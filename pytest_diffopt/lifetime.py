@@ -16,6 +16,7 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.options import Settings
+from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weights
 from pytest_diffopt.probes.compilation import watch_warmup
 from pytest_diffopt.probes.compile_failures import failures_explained
@@ -36,15 +37,17 @@ def built_pipeline(
     reason = recipe.why_unavailable(torch.device(torch_device(device)))
     if reason:
         pytest.skip(reason)
-    _release_memory()  # while a fixture is torn down pytest still holds its value: only now is the last one's free
+    _release_memory(pipelines)  # while a fixture is torn down pytest still holds its value: only now is it free
+    pipeline = None
     try:
-        yield _build(named, recipe, device, settings, pipelines)
+        pipeline = _build(named, recipe, device, settings, pipelines)
+        yield pipeline
     finally:
+        pipelines.ended.update(modules_of(pipeline).values())
         if recipe.compiles:
             # Compiled code belongs to functions, not to pipelines: the next pipeline of the same classes would inherit
             # it, and Dynamo gives a function up after eight versions.
             torch.compiler.reset()
-        _release_memory()
 
 
 def _build(
@@ -90,8 +93,15 @@ def _subject(named: NamedPipeline, recipe: Recipe, weights: Weights, device: Dev
     return Subject(pipeline=named.family.name, scale=named.scale, recipe=str(recipe), weights=weights, device=device)
 
 
-def _release_memory() -> None:
-    gc.collect()
+def _release_memory(pipelines: WatchedPipelines) -> None:
+    """Free what ended pipelines hold.
+
+    Most are free as soon as nobody names them. Only cycles take a whole garbage collection, and beside torch that is a
+    third of a second: as long as a small pipeline takes to be built and called.
+    """
+    if pipelines.ended:
+        gc.collect()
+        pipelines.ended.clear()  # what is still held is the user's
     kind = accelerator_kind()
     if kind:
         torch.get_device_module(kind).empty_cache()

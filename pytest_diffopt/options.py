@@ -31,10 +31,15 @@ class Settings:
         use_gpu: run on the real GPU.
         scale: how large named pipelines are built where a marker does not say.
         baselines_folder: where baselines are.
+        references: the folder or URL of reference pictures and latents; empty for that of the baselines.
         weights_folder: where saved pipelines are, each under its name; None for the hub alone.
         update: which baselines may be written.
         prune: remove baselines that no test owns any more.
-        report_folder: where `report.json` goes; None for no report.
+        report_folder: where the report goes; None for no report.
+        summary_file: where the summary in Markdown goes; None for none but GitHub's own.
+        base: the branch that the change will go to, with whose baselines those of the working tree are compared; empty
+            for none but that of GitHub's pull request.
+        required: how many verdicts of which kind there must be, as the user wrote it; empty for any.
         max_seconds: how long one case may sample latencies.
         margin: the slowdown, as a fraction, that is worth failing for.
         against: the git revision that latencies are compared with, in pairs; empty for the stored baselines.
@@ -45,19 +50,25 @@ class Settings:
         worker_timeout_seconds: how long a process of the paired gate may take for one answer.
         is_paired_worker: this process is one of the two that the paired gate started.
         time_steps: time each denoise step too.
+        explain: look for the module where pictures part.
         is_verbose: `-v` was given: tell more.
     """
 
     use_gpu: bool = False
     scale: Scale = Scale.TINY
     baselines_folder: Path = Path("baselines")
+    references: str = ""
     weights_folder: Path | None = None
     update: WritePermission = WritePermission.NEVER
     prune: bool = False
     report_folder: Path | None = None
+    summary_file: Path | None = None
+    base: str = ""
+    required: str = ""
     max_seconds: float = 10.0
     margin: float = 0.05
     time_steps: bool = False
+    explain: bool = False
     against: str = ""
     calibrate: bool = False
     editable: Path | None = None
@@ -81,11 +92,15 @@ def add_options(parser: pytest.Parser) -> None:
     verbs = [verb.value for verb in WritePermission if verb is not WritePermission.NEVER]
     add("--diffopt-scale", choices=scales, help="how large named pipelines are built (default: tiny)")
     add("--diffopt-baselines", metavar="DIR", help="the folder of baselines (default: baselines/ under the root)")
+    add("--diffopt-references", metavar="URL", help="folder or URL of reference pictures (default: that of baselines)")
     add("--diffopt-weights", metavar="DIR", help="a folder of saved pipelines, each under its name, used at full scale")
     add("--diffopt-update", choices=verbs, help="write the baselines that are missing, or all that this run measures")
     add("--diffopt-prune", action="store_true", help="remove baselines of the collected test files that no test owns")
     add("--diffopt-allow-ci-update", action="store_true", help="let --diffopt-update and --diffopt-prune write in CI")
-    add("--diffopt-report", metavar="DIR", help="write report.json there")
+    add("--diffopt-report", metavar="DIR", help="write index.html, report.json and pictures there")
+    add("--diffopt-summary", metavar="FILE", help="write the summary there, in Markdown")
+    add("--diffopt-base", metavar="REF", help="list the baselines that changed since the branch left REF")
+    add("--diffopt-require", metavar="WHAT", help='fail a run with fewer verdicts, as in "gpu>=20, latency>=3"')
     add(
         "--diffopt-max-seconds",
         metavar="S",
@@ -100,12 +115,19 @@ def add_options(parser: pytest.Parser) -> None:
     add("--diffopt-worker-timeout", metavar="S", type=float, help="seconds for one answer of a worker (default: 1800)")
     add("--diffopt-calibrate", action="store_true", help="learn what --diffopt-against can see on this machine")
     add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in calls of their own")
+    add(
+        "--diffopt-explain", action="store_true", help="find the module where a picture that fails leaves its reference"
+    )
     parser.addini("diffopt_time_steps", "time each step (--diffopt-time-steps)", type="bool", default=False)
     parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
     parser.addini("diffopt_scale", "tiny or full (--diffopt-scale)", default="tiny")
     parser.addini("diffopt_baselines", "the folder of baselines (--diffopt-baselines)", default="baselines")
+    parser.addini("diffopt_references", "where reference pictures are (--diffopt-references)", default="")
     parser.addini("diffopt_weights", "a folder of saved pipelines (--diffopt-weights)", default="")
-    parser.addini("diffopt_report", "where report.json goes (--diffopt-report)", default="")
+    parser.addini("diffopt_report", "where the report goes (--diffopt-report)", default="")
+    parser.addini("diffopt_summary", "where the summary goes (--diffopt-summary)", default="")
+    parser.addini("diffopt_base", "the branch that changes go to (--diffopt-base)", default="")
+    parser.addini("diffopt_require", "the fewest verdicts of a run (--diffopt-require)", default="")
     parser.addini("diffopt_max_seconds", "sampling budget of a latency case (--diffopt-max-seconds)", default="")
     parser.addini("diffopt_margin", "slowdown worth failing for (--diffopt-margin)", default="")
     parser.addini("diffopt_worker_timeout", "seconds for one answer of a worker (--diffopt-worker-timeout)", default="")
@@ -134,10 +156,14 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         use_gpu=bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu")),
         scale=_scale(_text(config, "scale")),
         baselines_folder=config.rootpath / baselines,
+        references=_references(config),
         weights_folder=_folder(config, "weights"),
         update=update,
         prune=prune,
         report_folder=_folder(config, "report"),
+        summary_file=_folder(config, "summary"),
+        base=_text(config, "base").strip(),
+        required=_text(config, "require").strip(),
         max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
         margin=_positive(config, "margin", default=defaults.margin),
         against=str(config.getoption("--diffopt-against") or ""),
@@ -148,6 +174,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         worker_timeout_seconds=_positive(config, "worker_timeout", default=defaults.worker_timeout_seconds),
         is_paired_worker=config.pluginmanager.hasplugin(PAIRED_WORKER),
         time_steps=bool(config.getoption("--diffopt-time-steps")) or bool(config.getini("diffopt_time_steps")),
+        explain=bool(config.getoption("--diffopt-explain")),
         is_verbose=config.get_verbosity() > 0,
     )
 
@@ -170,6 +197,11 @@ def _refuse_writes_in_ci(
 def _text(config: pytest.Config, name: str) -> str:
     given = config.getoption("--diffopt-" + name.replace("_", "-"))
     return str(config.getini(f"diffopt_{name}") if given is None else given)
+
+
+def _references(config: pytest.Config) -> str:
+    text = _text(config, "references")
+    return text if "://" in text else str(_folder(config, "references") or "")
 
 
 def _folder(config: pytest.Config, name: str) -> Path | None:

@@ -132,10 +132,10 @@ def pytest_fixture_setup(
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the verdicts of a test into its report, which xdist carries to the controller."""
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put what became of a test, and its verdicts, into its report, which xdist carries to the controller."""
     from pytest_diffopt import running_test  # noqa: PLC0415
 
     report = yield
-    running_test.attach_verdicts(report)
+    running_test.attach_findings(report, item)
     return report

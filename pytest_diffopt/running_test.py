@@ -1,16 +1,18 @@
 """How pytest runs one test of ours: who it is, what it may not do here, and how its errors read."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import pytest
 
 from pytest_diffopt import stash
 from pytest_diffopt.active_test import ActiveTest, active_test, running
+from pytest_diffopt.artifacts import Artifacts
 from pytest_diffopt.environment import accelerator_kind
 from pytest_diffopt.errors import DiffoptError
-from pytest_diffopt.ledger import to_plain
+from pytest_diffopt.ledger import CaseResult, LedgerEntry, to_plain
 from pytest_diffopt.markers import GpuNeeds, belongs_to_diffopt, gpu_needs, recipe_text
 from pytest_diffopt.options import Settings
 from pytest_diffopt.progress import ProgressLine, Tell, erased_at_end
@@ -30,8 +32,16 @@ def _active(item: pytest.Item, tell: Tell) -> ActiveTest:
         pipelines=stash.watched_pipelines_of(item.config),
         recipe_text=recipe_text(item),
         fixtures=lambda: getattr(item, "funcargs", {}),
+        artifacts=_artifacts(item),
         tell=tell,
     )
+
+
+def _artifacts(item: pytest.Item) -> Artifacts:
+    report_folder, cache = stash.settings_of(item.config).report_folder, getattr(item.config, "cache", None)
+    if cache is None:  # switched off: a temporary folder is the place for what nobody looks for later
+        return Artifacts(nodeid=item.nodeid, report_folder=report_folder)
+    return Artifacts(nodeid=item.nodeid, report_folder=report_folder, other_folder=lambda: cache.mkdir("diffopt"))
 
 
 def _progress_line(config: pytest.Config) -> ProgressLine | None:
@@ -62,11 +72,46 @@ def errors_explained() -> Iterator[None]:
         raise pytest.fail.Exception(message, pytrace=False) from None
 
 
-def attach_verdicts(report: pytest.TestReport) -> None:
-    """Move the active test's verdicts into its report; the attribute travels through xdist with the report."""
+def attach_findings(report: pytest.TestReport, item: pytest.Item) -> None:
+    """Move the active test's verdicts into its report; what is attached travels through xdist with the report."""
     entries = active_test().take_entries()
     if entries:
         vars(report)[stash.CARRIED] = to_plain(entries)
+        _add_properties(report, item, entries)
+    if (entries or belongs_to_diffopt(item)) and _decides(report):
+        vars(report)[stash.CARRIED_CASE] = asdict(_result_of(item, report))
+
+
+def _add_properties(report: pytest.TestReport, item: pytest.Item, entries: Sequence[LedgerEntry]) -> None:
+    """Give the figures to pytest, which writes them into JUnit's XML once the test is over."""
+    from pytest_diffopt.reports.properties import properties_of  # noqa: PLC0415 - a session without verdicts is spared
+
+    found = properties_of(entries, item.user_properties)
+    report.user_properties.extend(found)
+    item.user_properties.extend(found)  # the reports of the later phases are made from these
+
+
+def _decides(report: pytest.TestReport) -> bool:
+    """Tell whether this phase says what became of the test: its call, or what kept it from being called."""
+    return report.when == "call" or (report.when == "setup" and not report.passed)
+
+
+def _result_of(item: pytest.Item, report: pytest.TestReport) -> CaseResult:
+    file, line, _name = item.location
+    return CaseResult(
+        nodeid=item.nodeid, file=file, line=0 if line is None else line + 1, skip_reason=_skip_reason(report)
+    )
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    """Return the first line of why a test was skipped or expected to fail; empty when it was neither."""
+    if not report.skipped:
+        return ""
+    if hasattr(report, "wasxfail"):
+        return f"expected to fail: {report.wasxfail or 'no reason given'}"
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    lines = reason.removeprefix("Skipped: ").splitlines()
+    return lines[0].removeprefix("diffopt: ") if lines else "no reason given"
 
 
 def skip_unless_gpu_suffices(item: pytest.Item, settings: Settings) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # at run time these are imported when a session begins, not w
 
 #: The attribute of a test report that carries verdicts; xdist sends a report's attributes to the controller.
 CARRIED = "diffopt_entries"
+#: The attribute that carries what became of a test of ours.
+CARRIED_CASE = "diffopt_case"
 
 _SETTINGS = pytest.StashKey[Settings]()
 _STORE = pytest.StashKey["BaselineStore"]()

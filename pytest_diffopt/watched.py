@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from pytest_diffopt.records import Device, Subject
 
@@ -30,9 +30,14 @@ class Life:
 
 
 class WatchedPipelines:
-    """The pipelines of a session and the compile log that they share, opened when the first one is built."""
+    """The pipelines of a session and the compile log that they share, opened when the first one is built.
+
+    Attributes:
+        ended: the modules of pipelines whose fixtures have ended, as long as anything holds them.
+    """
 
     def __init__(self) -> None:
+        self.ended: WeakSet[Any] = WeakSet()
         self._lives: WeakKeyDictionary[Any, Life] = WeakKeyDictionary()
         self._log: CompileLog | None = None
 

@@ -9,16 +9,17 @@ from pytest_diffopt import (
     AllowedRecompiles,
     AllowedSyncs,
     CountGate,
+    ImageThresholds,
     LatencyGate,
     MemoryGate,
     PipelineInputs,
     assert_faster,
-    assert_images_similar,
     assert_no_graph_breaks,
     assert_no_recompiles,
     assert_no_syncs,
     assert_optimizations_applied,
     assert_repeatable,
+    assert_same_pictures,
 )
 
 #: The batches of the tables that the seeds report.
@@ -30,6 +31,7 @@ class EveryRecipe:
     """What holds with any recipe."""
 
     allow_syncs: ClassVar[Sequence[AllowedSyncs]] = ()
+    image_thresholds: ClassVar[ImageThresholds | None] = None
 
     def test_every_optimization_is_applied(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
         """Each optimization of the recipe is found in the living pipeline."""
@@ -42,10 +44,9 @@ class EveryRecipe:
     def test_picture_is_the_reference(
         self, optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
     ) -> None:
-        """The optimized pipeline draws what the plain one draws."""
-        assert_images_similar(
-            optimized_pipeline(**pipeline_inputs).images,
-            reference_pipeline(**pipeline_inputs).images,
+        """The optimized pipeline draws what the plain one draws, and gets there by the same steps."""
+        assert_same_pictures(
+            optimized_pipeline, reference_pipeline, thresholds=self.image_thresholds, **pipeline_inputs
         )
 
     def test_same_call_gives_the_same_picture(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:

@@ -13,12 +13,12 @@ from pytest_diffopt import (
     PipelineInputs,
     assert_compiled_matches_eager,
     assert_faster,
-    assert_images_similar,
     assert_no_graph_breaks,
     assert_no_recompiles,
     assert_no_syncs,
     assert_optimizations_applied,
     assert_repeatable,
+    assert_same_pictures,
 )
 
 COMPILED = "bf16 + sdpa + channels_last + fuse_qkv + compile"
@@ -92,11 +92,8 @@ def test_denoise_loop_never_waits(optimized_pipeline: Any, pipeline_inputs: Pipe
 def test_picture_is_the_reference(
     optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
 ) -> None:
-    """The optimized pipeline draws what the plain one draws."""
-    assert_images_similar(
-        optimized_pipeline(**pipeline_inputs).images,
-        reference_pipeline(**pipeline_inputs).images,
-    )
+    """The optimized pipeline draws what the plain one draws, and gets there by the same steps."""
+    assert_same_pictures(optimized_pipeline, reference_pipeline, **pipeline_inputs)
 
 
 @every_recipe

@@ -12,8 +12,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # for the subprocesses that tests start
 
 @pytest.fixture(autouse=True)
 def outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the tests say themselves when they are in CI."""
-    monkeypatch.delenv("CI", raising=False)
+    """Let the tests say themselves when they are in CI, and in whose."""
+    for name in [name for name in os.environ if name == "CI" or name.startswith("GITHUB_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)

@@ -1,31 +1,17 @@
 """Judge what compiling came to, function by function, exactly: worse is red, and better asks to be kept."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 
 from pytest_diffopt.baselines.documents import CompileBaseline
-from pytest_diffopt.baselines.figures import figures_of
+from pytest_diffopt.baselines.figures import RegionFigures, figures_of
 from pytest_diffopt.guards.comparable import incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import counted, explain, in_columns
-from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import CompileCountRecord, Concern, Environment
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
+from pytest_diffopt.records import CompileCountRecord, Concern, Environment, RegionCounts
 
 # How many operators are captured says nothing by itself: fewer breaks capture more, and better code has fewer.
 _WITHOUT_DIRECTION = "operations"
 _FIGURES = ("graphs", "breaks", "recompiles", "operations", "guards")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Change:
-    """One figure that is not what was accepted."""
-
-    region: str
-    figure: str
-    before: int
-    after: int
-
-    def __str__(self) -> str:
-        return f"{self.figure} {self.before:,} -> {self.after:,}"
 
 
 def judge_compile_counts(
@@ -51,7 +37,7 @@ def judge_compile_counts(
     explanation = explain(
         "compiling became better" if better else "compiling did not come to what was accepted",
         [
-            *in_columns((one.region, str(one)) for one in changed),
+            *in_columns((one.where, f"{one.figure} {one.before:,} -> {one.after:,}") for one in changed),
             *(f"{name} is compiled no more" for name in gone),
         ],
         seen=f"while compiling {subject}",
@@ -64,20 +50,23 @@ def judge_compile_counts(
         subject=subject,
         summary=_summary(record),
         explanation=() if outcome is Outcome.PASSED else explanation,
-        figures=_totals(record),
+        figures=_totals(record.regions)
+        | {f"accepted_{name}": total for name, total in _totals(baseline.regions.values()).items()},
+        changes=tuple(changed),
+        environment_changes=version_differences(environment, baseline),
     )
 
 
-def _changes(record: CompileCountRecord, baseline: CompileBaseline) -> Iterator[_Change]:
+def _changes(record: CompileCountRecord, baseline: CompileBaseline) -> Iterator[FigureChange]:
     for counts in record.regions:
         known = baseline.regions.get(counts.region)
         before = figures_of(known) if known else {}
         for figure, after in figures_of(counts).items():
             if after != before.get(figure, 0):
-                yield _Change(region=counts.region, figure=figure, before=before.get(figure, 0), after=after)
+                yield FigureChange(where=counts.region, figure=figure, before=before.get(figure, 0), after=after)
 
 
-def _outcome(changed: list[_Change], gone: list[str]) -> Outcome:
+def _outcome(changed: list[FigureChange], gone: list[str]) -> Outcome:
     """Less of everything that costs is better; a function that is compiled no more never is."""
     if not changed and not gone:
         return Outcome.PASSED
@@ -86,11 +75,11 @@ def _outcome(changed: list[_Change], gone: list[str]) -> Outcome:
     return Outcome.IMPROVED if is_better else Outcome.REGRESSED
 
 
-def _totals(record: CompileCountRecord) -> dict[str, float]:
-    return {name: sum(figures_of(counts)[name] for counts in record.regions) for name in _FIGURES}
+def _totals(regions: Collection[RegionCounts] | Collection[RegionFigures]) -> dict[str, float]:
+    return {name: sum(figures_of(counts)[name] for counts in regions) for name in _FIGURES}
 
 
 def _summary(record: CompileCountRecord) -> str:
-    totals = _totals(record)
+    totals = _totals(record.regions)
     figures = ", ".join(counted(int(totals[name]), name.removesuffix("s")) for name in _FIGURES)
     return f"{counted(len(record.regions), 'function')}: {figures}"

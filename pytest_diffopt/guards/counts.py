@@ -1,35 +1,16 @@
 """Judge exact counts: any change is shown, worse fails, and better asks to be accepted."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pytest_diffopt.baselines.documents import CountBaseline
-from pytest_diffopt.baselines.figures import figures_of
+from pytest_diffopt.baselines.figures import PhaseFigures, figures_of
 from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, size
-from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, CountRecord, Environment
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
+from pytest_diffopt.records import Concern, CountRecord, Environment, PhaseCounts
 
 _SHOWN_MODULES = 5
 _TERA = 1e12
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Change:
-    """One figure that is not what was accepted."""
-
-    where: str
-    figure: str
-    before: int
-    after: int
-
-    @property
-    def is_worse(self) -> bool:
-        return self.after > self.before
-
-    def __str__(self) -> str:
-        relative = f" ({change(self.after / self.before - 1)})" if self.before else ""
-        return f"{self.figure} {self.before:,} -> {self.after:,}{relative}"
 
 
 def judge_counts(
@@ -48,62 +29,77 @@ def judge_counts(
         return missing(Concern.COUNTS, record.subject, figure=figure, environment=environment, rerun=rerun)
     if rows := _rows_that_differ(record, baseline, environment):
         return incomparable(Concern.COUNTS, record.subject, rows=rows, rerun=rerun)
-    changed = [*_phase_changes(record, baseline)]
+    now = {phase.phase: phase for phase in record.phases}
+    changed = [*_step_changes(record, baseline), *_phase_changes(record, baseline)]
     kernels = [*_kernel_changes(record.attention, baseline.attention)]
     is_same = not changed and not kernels and record.unmodelled == baseline.unmodelled
-    outcome = Outcome.PASSED if is_same else _outcome(changed, hides_more=_hides_more(record, baseline))
+    outcome = Outcome.PASSED if is_same else _outcome(changed, may_be_better=_may_be_better(record, baseline))
     return Verdict(
         concern=Concern.COUNTS,
         outcome=outcome,
         subject=record.subject,
         summary=_summary(record),
         explanation=() if is_same else _explanation(outcome, changed, kernels, record, baseline, environment, rerun),
-        figures={"flops": _total_flops(record), "operations": _total_operations(record)},
+        figures=_totals(now) | {f"accepted_{name}": total for name, total in _totals(baseline.phases).items()},
+        changes=(*changed, *kernels, *_module_changes(record, baseline)),
+        environment_changes=version_differences(environment, baseline),
     )
 
 
 def _rows_that_differ(
     record: CountRecord, baseline: CountBaseline, environment: Environment
 ) -> tuple[tuple[str, str], ...]:
-    call = changes(
-        {"card": record.card, "number of steps": str(record.num_steps)},
-        {"card": baseline.card, "number of steps": str(baseline.num_steps)},
-    )
-    return (*what_differs(record.subject, environment, baseline), *call)
+    card = changes({"card": record.card}, {"card": baseline.card})
+    return (*what_differs(record.subject, environment, baseline), *card)
 
 
-def _outcome(changed: list[_Change], *, hides_more: bool) -> Outcome:
-    """Only fewer of everything is an improvement; another kernel alone is not, nor what is only counted no more."""
-    is_better = bool(changed) and not hides_more and not any(one.is_worse for one in changed)
+def _outcome(changed: list[FigureChange], *, may_be_better: bool) -> Outcome:
+    """Only fewer of everything is an improvement; another kernel alone is not."""
+    is_better = bool(changed) and may_be_better and not any(one.after > one.before for one in changed)
     return Outcome.IMPROVED if is_better else Outcome.REGRESSED
 
 
-def _hides_more(record: CountRecord, baseline: CountBaseline) -> bool:
-    """Tell whether there are operations that are not counted now and were then."""
-    return not set(record.unmodelled) <= set(baseline.unmodelled)
+def _may_be_better(record: CountRecord, baseline: CountBaseline) -> bool:
+    """Tell whether less is a gain: a step that is left out is none, nor operations that are only counted no more."""
+    return record.num_steps == baseline.num_steps and set(record.unmodelled) <= set(baseline.unmodelled)
 
 
-def _phase_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[_Change]:
+def _step_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[FigureChange]:
+    """Yield a loop that is longer or shorter: the same call took as many steps as were accepted."""
+    if record.num_steps != baseline.num_steps:
+        yield FigureChange(where="the loop", figure="steps", before=baseline.num_steps, after=record.num_steps)
+
+
+def _phase_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[FigureChange]:
+    """Yield what changed in each phase; where loops are of another length, in the phases that both have."""
     now = {phase.phase: figures_of(phase) for phase in record.phases}
     accepted = {phase: figures_of(figures) for phase, figures in baseline.phases.items()}
+    same_steps = record.num_steps == baseline.num_steps
     for phase in [*now, *(phase for phase in accepted if phase not in now)]:
-        yield from _figure_changes(phase, accepted.get(phase, {}), now.get(phase, {}))
+        if same_steps or (phase in now and phase in accepted):
+            yield from _figure_changes(phase, accepted.get(phase, {}), now.get(phase, {}))
 
 
-def _figure_changes(where: str, before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[_Change]:
+def _figure_changes(where: str, before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[FigureChange]:
     for figure in before or after:
         old, new = before.get(figure, 0), after.get(figure, 0)
         if old != new:
-            yield _Change(where=where, figure=figure, before=old, after=new)
+            yield FigureChange(where=where, figure=figure, before=old, after=new)
 
 
-def _kernel_changes(now: Mapping[str, int], accepted: Mapping[str, int]) -> Iterator[str]:
+def _in_words(one: FigureChange) -> str:
+    relative = f" ({change(one.after / one.before - 1)})" if one.before else ""
+    return f"{one.figure} {one.before:,} -> {one.after:,}{relative}"
+
+
+def _kernel_changes(now: Mapping[str, int], accepted: Mapping[str, int]) -> Iterator[FigureChange]:
     for kernel in sorted({*now, *accepted}):
-        if now.get(kernel, 0) != accepted.get(kernel, 0):
-            yield f"attention {kernel}: {accepted.get(kernel, 0)} -> {now.get(kernel, 0)} calls"
+        before, after = accepted.get(kernel, 0), now.get(kernel, 0)
+        if after != before:
+            yield FigureChange(where="attention", figure=kernel, before=before, after=after)
 
 
-def _module_changes(record: CountRecord, baseline: CountBaseline) -> list[_Change]:
+def _module_changes(record: CountRecord, baseline: CountBaseline) -> list[FigureChange]:
     """Return what changed in which part, the largest first."""
     now = {module.module: figures_of(module) for module in record.modules}
     accepted = {module: figures_of(figures) for module, figures in baseline.modules.items()}
@@ -117,8 +113,8 @@ def _module_changes(record: CountRecord, baseline: CountBaseline) -> list[_Chang
 
 def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgement
     outcome: Outcome,
-    changed: list[_Change],
-    kernels: list[str],
+    changed: list[FigureChange],
+    kernels: list[FigureChange],
     record: CountRecord,
     baseline: CountBaseline,
     environment: Environment,
@@ -127,9 +123,9 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
     modules = _module_changes(record, baseline)
     left_out = len(modules) - _SHOWN_MODULES
     facts = [
-        *in_columns((one.where, str(one)) for one in changed),
-        *kernels,
-        *in_columns((f"in {one.where}", str(one)) for one in modules[:_SHOWN_MODULES]),
+        *in_columns((one.where, _in_words(one)) for one in changed),
+        *(f"attention {one.figure}: {one.before} -> {one.after} calls" for one in kernels),
+        *in_columns((f"in {one.where}", _in_words(one)) for one in modules[:_SHOWN_MODULES]),
         *([f"and {counted(left_out, 'change')} in other modules"] if left_out > 0 else []),
         *_unmodelled(record, baseline),
     ]
@@ -151,16 +147,18 @@ def _unmodelled(record: CountRecord, baseline: CountBaseline) -> list[str]:
 
 
 def _summary(record: CountRecord) -> str:
-    peak = max(phase.peak_memory_bytes for phase in record.phases)
-    return f"{_total_flops(record) / _TERA:.3g} TFLOP, {_total_operations(record)} operations, peak {size(peak)}"
+    totals = _totals({phase.phase: phase for phase in record.phases})
+    peak = size(totals["peak_memory_bytes"])
+    return f"{totals['flops'] / _TERA:.3g} TFLOP, {totals['operations']} operations, peak {peak}"
 
 
-def _total_flops(record: CountRecord) -> int:
-    return sum(phase.flops * _times(phase.phase) for phase in record.phases)
-
-
-def _total_operations(record: CountRecord) -> int:
-    return sum(phase.operations * _times(phase.phase) for phase in record.phases)
+def _totals(phases: Mapping[str, PhaseCounts] | Mapping[str, PhaseFigures]) -> dict[str, int]:
+    """Sum a call up over its phases."""
+    return {
+        "flops": sum(counts.flops * _times(phase) for phase, counts in phases.items()),
+        "operations": sum(counts.operations * _times(phase) for phase, counts in phases.items()),
+        "peak_memory_bytes": max(counts.peak_memory_bytes for counts in phases.values()),
+    }
 
 
 def _times(phase: str) -> int:

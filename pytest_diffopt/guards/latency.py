@@ -7,7 +7,7 @@ from pytest_diffopt.guards.card import card_rows, why_card_unfit
 from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, LatencyRecord
 from pytest_diffopt.statistics import median, relative_spread
 
@@ -65,8 +65,15 @@ def judge_latency(
         subject=record.subject,
         summary=f"{_figure(now, record)} ({change(compared.relative_change)})",
         explanation=_explanation(outcome, compared, record, baseline, environment, rerun),
-        figures={"median_ns": now, "accepted_median_ns": accepted, "relative_change": compared.relative_change}
+        figures={
+            "median_ns": now,
+            "accepted_median_ns": accepted,
+            "tolerance_ns": tolerance,
+            "relative_change": compared.relative_change,
+        }
         | ({"roofline_share": record.roofline_ns / now} if record.roofline_ns else {}),
+        changes=(FigureChange(where="a call", figure="median_ns", before=round(accepted), after=round(now)),),
+        environment_changes=version_differences(environment, baseline),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.explain import change, explain, in_columns, percent, size
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, MemoryRecord
 
 
@@ -63,6 +63,12 @@ def judge_memory(
         summary=f"{size(peaks[0].now)} ({change(peaks[0].relative_change)})",
         explanation=_explanation(outcome, peaks, record, baseline, environment, rerun),
         figures=_figures(peaks),
+        changes=tuple(
+            FigureChange(where=peak.name, figure="peak_bytes", before=peak.accepted, after=peak.now)
+            for peak in peaks
+            if peak.now != peak.accepted
+        ),
+        environment_changes=version_differences(environment, baseline),
     )
 
 

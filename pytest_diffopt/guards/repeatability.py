@@ -25,8 +25,9 @@ def judge_repeatability(record: RepeatabilityRecord, *, max_error: float = 0.0) 
 
 def _explanation(record: RepeatabilityRecord, max_error: float) -> tuple[str, ...]:
     share = record.differing_values / record.values
+    which = f"the call {record.call!r}" if record.call else "the same call"
     return explain(
-        "the same call gave another picture the second time",
+        f"{which} gave another picture the second time",
         [
             f"{record.differing_values} of {record.values} values differ ({share:.1%})",
             f"largest difference {record.max_error:.3g} {allowed(f'{max_error:g}')}",

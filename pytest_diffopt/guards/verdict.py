@@ -26,6 +26,23 @@ UNPROVEN = frozenset({Outcome.INCOMPARABLE, Outcome.INCONCLUSIVE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FigureChange:
+    """One figure that is not what was accepted.
+
+    Attributes:
+        where: of what it is the figure: a phase, a module, a compiled function, or the call.
+        figure: its name, with its unit.
+        before: what was accepted.
+        after: what it is now.
+    """
+
+    where: str
+    figure: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """What a guard says of one record.
 
@@ -36,6 +53,8 @@ class Verdict:
         summary: the figure that matters, in one line for tables.
         explanation: the lines that a person needs when it is not `PASSED`, the headline first; empty otherwise.
         figures: numbers for machines, units in their names.
+        changes: each figure that differs from the accepted one, where a baseline was compared figure by figure.
+        environment_changes: the versions that are not those of the baseline, a line each, also when it passed.
     """
 
     concern: Concern
@@ -44,6 +63,8 @@ class Verdict:
     summary: str
     explanation: tuple[str, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
+    changes: tuple[FigureChange, ...] = ()
+    environment_changes: tuple[str, ...] = ()
 
     @property
     def is_red(self) -> bool:

@@ -2,16 +2,16 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_diffopt.errors import ProbeError, did_you_mean
+from pytest_diffopt.git import GitError, GitMissingError, git_output
 
 _TEMPORARY_PREFIX = "diffopt-base-"
 _SHORT_REVISION = 9
@@ -174,16 +174,12 @@ def _head_label(tree: Path) -> str:
     return f"the working tree ({commit}{dirty})"
 
 
-def _git(folder: Path, *arguments: str, why: str = "") -> str:
-    command: Sequence[str] = ("git", "-C", str(folder), *arguments)
-    # git itself sets these for its hooks; they would name another repository than the folder.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+def _git(folder: Path, *arguments: str, why: str = "git failed") -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)  # noqa: S603
-    except FileNotFoundError as error:
-        msg = "--diffopt-against needs git, which is not on the path"
+        return git_output(folder, *arguments)
+    except GitMissingError as error:
+        msg = f"--diffopt-against needs git: {error}"
         raise ProbeError(msg) from error
-    except subprocess.CalledProcessError as error:
-        msg = f"{why or 'git failed'}: {' '.join(command)}: {error.stderr.strip() or error.returncode}"
+    except GitError as error:
+        msg = f"{why}: {error}"
         raise ProbeError(msg) from error
-    return done.stdout.strip()

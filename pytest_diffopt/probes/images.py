@@ -7,6 +7,7 @@ import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.flip import mean_flip
 from pytest_diffopt.probes.pictures import Pixels, pictures_of
 from pytest_diffopt.records import ImageDifference, ImageRecord, Subject
 
@@ -14,6 +15,8 @@ from pytest_diffopt.records import ImageDifference, ImageRecord, Subject
 _SSIM_SIGMA = 1.5
 _SSIM_WINDOW = 11
 _BLACK_BELOW = 1 / 255
+# What a half precision may round beyond the ends.
+_SLACK = 0.01
 
 
 def compare_images(images: Any, reference: Any, subject: Subject) -> ImageRecord:
@@ -57,6 +60,7 @@ def _difference(image: Pixels, reference: Pixels) -> ImageDifference:
         psnr_db=_psnr_db(image, reference),
         max_error=float(error.max()),
         mean_error=float(error.mean()),
+        flip=mean_flip(image, reference),
         defects=_defects(image, "the picture") + _defects(reference, "the reference"),
     )
 
@@ -72,6 +76,8 @@ def _defects(image: Pixels, name: str) -> tuple[str, ...]:
     not_finite = int(np.count_nonzero(~np.isfinite(image)))
     if not_finite:
         return (f"{name} holds {not_finite} values that are NaN or infinite",)
+    if image.min() < -_SLACK or image.max() > 1 + _SLACK:
+        return (f"{name} holds values outside of [0, 1]: from {image.min():.3f} to {image.max():.3f}",)
     if image.max() < _BLACK_BELOW:
         return (f"{name} is black",)
     if np.ptp(image) == 0:

@@ -13,17 +13,21 @@ Pixels = npt.NDArray[np.float64]
 
 _MAX_CHANNELS = 4
 _RANK_OF_BATCH = 4
+_LARGEST_BYTE = 255.0
+#: PIL's modes of eight bits a channel; `P` would give places in a palette for colours.
+_PIL_MODES = ("L", "LA", "RGB", "RGBA")
 
 
 def pictures_of(output: Any) -> Pixels:
     """Return the pictures of an output as float64 in [0, 1], shape (number, height, width, channels).
 
     Args:
-        output: a pipeline's output object, its `images`, a tensor (channels first), an array (channels last), a PIL
-            image, or a list of any of them. uint8 values are divided by 255; floating values are taken as [0, 1].
+        output: a pipeline's output object, its `images`, a tensor, an array, a PIL image, or a list of any of them.
+            uint8 values are divided by 255; floating values are taken as [0, 1]. Channels may stand first or last;
+            where both could be, they stand first in a tensor and last in an array.
 
     Raises:
-        ProbeError: it holds no picture, or pictures of different sizes.
+        ProbeError: it holds no picture, pictures of different sizes, or values of more than eight bits.
     """
     values = values_of(output)
     if values.ndim == _RANK_OF_BATCH - 1:
@@ -42,23 +46,61 @@ def values_of(output: Any) -> Pixels:
     """
     output = getattr(output, "images", output)
     if isinstance(output, torch.Tensor):
-        # numpy has no bfloat16, so torch converts.
-        array = output.detach().cpu().to(torch.float64).numpy() / (255.0 if output.dtype == torch.uint8 else 1.0)
-        return np.moveaxis(array, -3, -1) if _is_channels_first(array) else array
-    if isinstance(output, (np.ndarray, Image)):
-        return _scaled(np.asarray(output))
+        return _of_tensor(output)
+    if isinstance(output, np.ndarray):
+        array = _scaled(output)
+        return np.moveaxis(array, -3, -1) if _must_be_channels_first(array) else array
+    if isinstance(output, Image):
+        return _of_pil(output)
     if isinstance(output, (list, tuple)) and output:
         return _stacked([values_of(item) for item in output])
     msg = f"pictures must come as tensors, arrays or PIL images, got: {type(output).__name__}"
     raise ProbeError(msg)
 
 
-def _is_channels_first(array: Pixels) -> bool:
+def _of_tensor(tensor: torch.Tensor) -> Pixels:
+    if not (tensor.dtype == torch.uint8 or tensor.dtype.is_floating_point):
+        _refuse_type(str(tensor.dtype))
+    # numpy has no bfloat16, so torch converts.
+    array = tensor.detach().cpu().to(torch.float64).numpy()
+    array = array / _LARGEST_BYTE if tensor.dtype == torch.uint8 else array
+    return np.moveaxis(array, -3, -1) if _may_be_channels_first(array) else array
+
+
+def _of_pil(image: Image) -> Pixels:
+    if image.mode not in _PIL_MODES:
+        msg = (
+            f"PIL images must have eight bits a channel ({', '.join(_PIL_MODES)}), got: mode {image.mode!r}; "
+            'convert it: image.convert("RGB")'
+        )
+        raise ProbeError(msg)
+    try:
+        array = np.asarray(image)
+    except (OSError, SyntaxError) as error:  # PIL reads a file only now; broken PNG is a syntax error to it
+        msg = f"a PIL image cannot be read: {error}"
+        raise ProbeError(msg) from error
+    return _scaled(array if array.ndim >= _RANK_OF_BATCH - 1 else array[..., np.newaxis])
+
+
+def _may_be_channels_first(array: Pixels) -> bool:
     return array.ndim >= _RANK_OF_BATCH - 1 and array.shape[-3] <= _MAX_CHANNELS
 
 
+def _must_be_channels_first(array: Pixels) -> bool:
+    return _may_be_channels_first(array) and array.shape[-1] > _MAX_CHANNELS
+
+
 def _scaled(array: npt.NDArray[Any]) -> Pixels:
-    return array.astype(np.float64) / 255.0 if array.dtype == np.uint8 else array.astype(np.float64)
+    if array.dtype == np.uint8:
+        return array.astype(np.float64) / _LARGEST_BYTE
+    if not np.issubdtype(array.dtype, np.floating):
+        _refuse_type(str(array.dtype))
+    return array.astype(np.float64)
+
+
+def _refuse_type(name: str) -> None:
+    msg = f"pictures must be uint8, or floating in [0, 1], got: {name}"
+    raise ProbeError(msg)
 
 
 def _stacked(arrays: list[Pixels]) -> Pixels:

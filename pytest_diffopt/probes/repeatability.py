@@ -1,28 +1,43 @@
 """Whether the same call gives the same output twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.pictures import values_of
+from pytest_diffopt.probes.pictures import Pixels, values_of
 from pytest_diffopt.records import RepeatabilityRecord, Subject
 
+_NONE: Mapping[str, Callable[[], Any]] = MappingProxyType({})
 
-def compare_repeats(call: Callable[[], Any], subject: Subject) -> RepeatabilityRecord:
-    """Call twice and compare every value.
+
+def compare_repeats(
+    call: Callable[[], Any], subject: Subject, others: Mapping[str, Callable[[], Any]] = _NONE
+) -> RepeatabilityRecord:
+    """Make each call twice, the second time in the opposite order, and compare every value.
 
     Args:
         call: makes the same call each time, generators set back.
         subject: the pipeline.
+        others: calls that are made in between, by name, so that what one leaves behind another finds.
+
+    Returns:
+        The own call, or the first of the others that differs where the own one does not.
 
     Raises:
         ProbeError: the second output has another shape.
     """
     __tracebackhide__ = True
-    # The values are copied out before the second call, which may reuse the first one's buffers.
-    first, second = values_of(call()).copy(), values_of(call())
+    calls = {"": call, **others}
+    # The values are copied out before the next call, which may reuse the first one's buffers.
+    first = {name: values_of(make()).copy() for name, make in calls.items()}
+    again = [_compared(name, first[name], values_of(calls[name]()), subject) for name in reversed(calls)]
+    return next((record for record in reversed(again) if record.differing_values), again[-1])
+
+
+def _compared(name: str, first: Pixels, second: Pixels, subject: Subject) -> RepeatabilityRecord:
     if first.shape != second.shape:
         msg = f"the same call must give outputs of one shape, got: {first.shape} and {second.shape}"
         raise ProbeError(msg)
@@ -31,6 +46,7 @@ def compare_repeats(call: Callable[[], Any], subject: Subject) -> RepeatabilityR
     errors = np.abs(first[differs] - second[differs])
     return RepeatabilityRecord(
         subject=subject,
+        call=name,
         differing_values=int(differs.sum()),
         values=first.size,
         max_error=float(errors.max()) if errors.size else 0.0,

@@ -31,10 +31,15 @@ def parse_recipe(text: str) -> Recipe:
     """
     try:
         expression = ast.parse(text.strip(), mode="eval").body
+        return Recipe(optimizations=tuple(_optimization(term, text) for term in _terms(expression)))
     except SyntaxError as error:
-        msg = f"a recipe reads like `bf16 + sdpa + compile`, got: {text!r} ({error.msg})"
-        raise RecipeError(msg) from error
-    return Recipe(optimizations=tuple(_optimization(term, text) for term in _terms(expression)))
+        problem = error.msg
+    except ValueError:
+        problem = "it holds what no line of Python can hold"
+    except (MemoryError, RecursionError):
+        problem = "it is nested too deeply"
+    msg = f"a recipe reads like `bf16 + sdpa + compile`, got: {text!r} ({problem})"
+    raise RecipeError(msg)
 
 
 def _terms(expression: ast.expr) -> Iterator[ast.expr]:

@@ -29,7 +29,15 @@ from pytest_diffopt.records.performance import (
     PhaseCounts,
     RatioRecord,
 )
-from pytest_diffopt.records.pictures import ImageDifference, ImageRecord, RepeatabilityRecord
+from pytest_diffopt.records.pictures import (
+    ImageDifference,
+    ImageRecord,
+    LatentDifference,
+    ModuleDrift,
+    PictureFiles,
+    RepeatabilityRecord,
+    StepDrift,
+)
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
 
@@ -72,8 +80,10 @@ __all__ = [
     "ImageDifference",
     "ImageRecord",
     "LatencyRecord",
+    "LatentDifference",
     "MemoryRecord",
     "ModuleCounts",
+    "ModuleDrift",
     "NumericsRecord",
     "ObservedSync",
     "OptimizationState",
@@ -81,12 +91,14 @@ __all__ = [
     "PairedBlock",
     "PairedRecord",
     "PhaseCounts",
+    "PictureFiles",
     "RatioRecord",
     "RecompileRecord",
     "Record",
     "RegionCounts",
     "RepeatabilityRecord",
     "Slowdown",
+    "StepDrift",
     "Subject",
     "SyncRecord",
     "VariationRecompiles",

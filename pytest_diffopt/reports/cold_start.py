@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from pytest_diffopt.guards.explain import factor, time
 from pytest_diffopt.ledger import LedgerEntry
@@ -11,8 +12,42 @@ _REGIONAL = re.compile(r",? ?regional=True")
 _NO_ARGUMENTS = "compile()"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColdStart:
+    """How long compiling took before the first picture, both ways.
+
+    Attributes:
+        pipeline: the pipeline and its scale.
+        recipe: what was applied; without what tells both ways apart.
+        whole_ns: with the whole model compiled.
+        regional_ns: with its repeated blocks compiled.
+    """
+
+    pipeline: str
+    recipe: str
+    whole_ns: float
+    regional_ns: float
+
+    @property
+    def speed_up(self) -> float:
+        """How many times as fast the repeated blocks are compiled."""
+        return self.whole_ns / self.regional_ns
+
+    def __str__(self) -> str:
+        """Write the line of the terminal."""
+        return (
+            f"cold start of {self.pipeline}, {self.recipe}: whole {time(self.whole_ns)}, "
+            f"regional {time(self.regional_ns)} ({factor(self.speed_up)} as fast)"
+        )
+
+
 def cold_start_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:
     """Yield one line for each pipeline that was compiled both ways in this session."""
+    yield from map(str, cold_starts(entries))
+
+
+def cold_starts(entries: Iterable[LedgerEntry]) -> Iterator[ColdStart]:
+    """Yield the figures of each pipeline that was compiled both ways in this session."""
     by_recipe: dict[tuple[str, str, str], dict[bool, float]] = {}
     for entry in entries:
         verdict = entry.verdict
@@ -23,11 +58,8 @@ def cold_start_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:
             by_recipe.setdefault(key, {})[recipe != verdict.subject.recipe] = spent
     for (pipeline, scale, recipe), spent_ns in by_recipe.items():
         if len(spent_ns) == 2:  # noqa: PLR2004 - compiled both ways
-            whole, regional = spent_ns[False], spent_ns[True]
-            yield (
-                f"cold start of {pipeline}{f' ({scale})' if scale else ''}, {recipe}: whole {time(whole)}, "
-                f"regional {time(regional)} ({factor(whole / regional)} as fast)"
-            )
+            name = pipeline + (f" ({scale})" if scale else "")
+            yield ColdStart(pipeline=name, recipe=recipe, whole_ns=spent_ns[False], regional_ns=spent_ns[True])
 
 
 def _whole(recipe: str) -> str:

@@ -1,4 +1,4 @@
-"""`report.json`: the whole ledger, for machines."""
+"""`report.json`: the whole ledger, for machines, and the strict way back from it."""
 
 import json
 import math
@@ -6,14 +6,26 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from pytest_diffopt.environment import capture_environment
-from pytest_diffopt.errors import DiffoptError
-from pytest_diffopt.ledger import Ledger, to_plain
-from pytest_diffopt.options import Settings
-from pytest_diffopt.records import Device
-from pytest_diffopt.reports.calibration import calibrations
+import msgspec
 
-SCHEMA_VERSION = 1
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.reports.document import SCHEMA_VERSION, Report
+from pytest_diffopt.reports.recorded import record_type
+from pytest_diffopt.reports.typed_json import fitted
+from pytest_diffopt.strict_json import JSONProblem, in_words, parse, refuse, shown
+
+#: What the file is called in a report's folder.
+FILE_NAME = "report.json"
+#: Reports are read into memory whole; of the 500 cases that a page must hold one takes 2 MB.
+MAX_BYTES = 256 * 2**20
+
+
+#: What to do about a report that somebody changed.
+REMEDY = "write it again with --diffopt-report"
+
+
+class ReportError(DiffoptError):
+    """A report cannot be read, trusted or written."""
 
 
 def prepare_folder(folder: Path) -> None:
@@ -31,37 +43,83 @@ def prepare_folder(folder: Path) -> None:
         raise DiffoptError(msg) from error
 
 
-def write_json_report(folder: Path, ledger: Ledger, settings: Settings) -> Path:
-    """Write the ledger and the environment into `report.json`, in a folder that `prepare_folder` made.
+def write_json_report(folder: Path, report: Report) -> Path:
+    """Write a report into `report.json`, in a folder that `prepare_folder` made.
 
     Numbers that JSON cannot hold are written as the texts `inf`, `-inf` and `nan`.
+
+    Raises:
+        ReportError: the file cannot be written.
     """
-    path = folder / "report.json"
-    text = json.dumps(_document(ledger, settings), indent=2, sort_keys=True, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path = folder / FILE_NAME
+    try:
+        path.write_bytes(encoded(report))
+    except OSError as error:
+        msg = f"the report {path} cannot be written: {error.strerror}"
+        raise ReportError(msg) from error
     return path
 
 
-def _document(ledger: Ledger, settings: Settings) -> dict[str, Any]:
-    environment = capture_environment(Device.CUDA if settings.use_gpu else Device.CPU)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "environment": {
-            "device": environment.device_name,
-            "device_slug": environment.device_slug,
-            "versions": dict(environment.versions),
-        }
-        | _calibration(ledger),
-        "scale": settings.scale,
-        "counts": {str(outcome): count for outcome, count in ledger.counts().items()},
-        "verdicts": _finite(to_plain(ledger.entries)),
-    }
+def encoded(report: Report) -> bytes:
+    """Return what stands in the file."""
+    text = json.dumps(_finite(msgspec.to_builtins(report)), indent=2, sort_keys=True, allow_nan=False)
+    return (text + "\n").encode()
 
 
-def _calibration(ledger: Ledger) -> dict[str, Any]:
-    """Return what the paired gate can see on this machine, where this run found that out."""
-    found = {entry.nodeid: _finite(dict(entry.verdict.figures)) for entry in calibrations(ledger.entries)}
-    return {"calibration": found} if found else {}
+def read_json_report(folder: Path) -> Report:
+    """Read the `report.json` of a folder, strictly.
+
+    Raises:
+        ReportError: there is none, it is of another version, or a key is missing, unknown, stands twice or holds what
+            it may not; the message names the file, the key, the value and what to do.
+    """
+    path = folder / FILE_NAME
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            refuse(f"it is larger than {MAX_BYTES // 2**20} MiB")
+        return _decode(path.read_bytes())
+    except OSError as error:
+        msg = f"the report {path} cannot be read: {error.strerror}\n  name the folder that --diffopt-report wrote"
+        raise ReportError(msg) from error
+    except JSONProblem as problem:
+        msg = f"the report {path} cannot be trusted: {problem}\n  {REMEDY}"
+        raise ReportError(msg) from problem
+
+
+def _decode(raw: bytes) -> Report:
+    content = parse(raw)
+    if not isinstance(content, dict):
+        refuse(f"it must be a JSON object, got: {shown(content)}")
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION or type(version) is not int:
+        refuse(f"schema_version: must be {SCHEMA_VERSION}, got: {shown(version)}")
+    content = fitted(content, Report)
+    report: Report = _converted(content, Report, content)
+    for index, entry in enumerate(report.verdicts):
+        record_key = f"verdicts[{index}].record"
+        known_type = record_type(entry.verdict.concern, entry.record)
+        record = fitted(entry.record, known_type, record_key)
+        _converted(record, known_type, content, record_key)
+        entry.record.update(record)
+    _check_counts(report)
+    return report
+
+
+def _converted(value: Any, type_: Any, content: Any, key: str = "") -> Any:
+    try:
+        return msgspec.convert(value, type_, strict=True)
+    except msgspec.ValidationError as error:
+        problem = str(error) if " - at `$" in str(error) or not key else f"{error} - at `$`"
+        refuse(in_words(problem.replace(" - at `$", f" - at `$.{key}") if key else problem, content))
+
+
+def _check_counts(report: Report) -> None:
+    """Refuse totals that are not those of the verdicts: somebody cut the file."""
+    found: dict[str, int] = {}
+    for entry in report.verdicts:
+        found[entry.verdict.outcome] = found.get(entry.verdict.outcome, 0) + 1
+    if found != report.counts:
+        refuse(f"counts: must be those of the verdicts, {shown(found)}, got: {shown(report.counts)}")
 
 
 def _finite(value: Any) -> Any:

@@ -14,6 +14,7 @@ from pytest_diffopt.records import Concern
 _BAR_WIDTH = 24
 _SHOWN = (Concern.APPLIED, Concern.GRAPH_BREAKS, Concern.SYNCS, Concern.IMAGES)
 _NOTHING = "-"
+_HEAD = ("", "rung", *_SHOWN, "operations a step", "peak memory", "latency", "times as fast")
 #: Of two verdicts on one rung the worse one is shown.
 _BAD_FIRST = (Outcome.REGRESSED, Outcome.MISSING, Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE, Outcome.IMPROVED)
 
@@ -37,15 +38,60 @@ class LadderRow:
     operations: int | None = None
 
 
-def ladder_lines(entries: Sequence[LedgerEntry]) -> Iterator[str]:
-    """Yield the lines of every ladder of which at least two rungs were tested; nothing without one."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClimbedLadder:
+    """A ladder of which at least two rungs were tested.
+
+    Attributes:
+        name: of the ladder.
+        pipeline: that climbed it.
+        scale: at which.
+        rows: what was found of each rung.
+    """
+
+    name: str
+    pipeline: str
+    scale: str
+    rows: tuple[LadderRow, ...]
+
+    @property
+    def title(self) -> str:
+        """Name the ladder and who climbed it."""
+        return f"ladder {self.name}: {self.pipeline} ({self.scale})"
+
+    def table(self) -> list[list[str]]:
+        """Return the head and a line a rung, without the columns that nothing was found for."""
+        lines = [list(_HEAD), *(_cells(row, self.rows[0]) for row in self.rows)]
+        used = [column for column in range(len(_HEAD)) if any(line[column] != _NOTHING for line in lines[1:])]
+        return [[line[column] for column in used] for line in lines]
+
+    def bars(self) -> tuple[str, list[tuple[str, float, str]]]:
+        """Return what the chart shows, and a bar a rung: its label, value and text.
+
+        The latency where it was measured, else the peak memory where it was counted, else nothing.
+        """
+        latencies = [(row.rung.label, row.latency_ns, time(row.latency_ns)) for row in self.rows if row.latency_ns]
+        if latencies:
+            return "latency", latencies
+        peaks = [(row.rung.label, float(row.peak_memory_bytes)) for row in self.rows if row.peak_memory_bytes]
+        return "peak memory", [(label, peak, size(peak)) for label, peak in peaks]
+
+
+def ladders(entries: Sequence[LedgerEntry]) -> Iterator[ClimbedLadder]:
+    """Yield every ladder of which at least two rungs were tested."""
     for name in known_ladders():
         for pipeline, scale in _climbed(entries, name):
             rows = _rows(entries, name, pipeline, scale)
             if len(rows) > 1:
-                yield f"ladder {name}: {pipeline} ({scale})"
-                yield from _table(rows)
-                yield from _chart(rows)
+                yield ClimbedLadder(name=name, pipeline=pipeline, scale=scale, rows=tuple(rows))
+
+
+def ladder_lines(entries: Sequence[LedgerEntry]) -> Iterator[str]:
+    """Yield the lines of every ladder of which at least two rungs were tested; nothing without one."""
+    for climbed in ladders(entries):
+        yield climbed.title
+        yield from _table(climbed.table())
+        yield from _bars(*climbed.bars())
 
 
 def _climbed(entries: Iterable[LedgerEntry], name: str) -> list[tuple[str, str]]:
@@ -100,13 +146,10 @@ def _take_figures(row: LadderRow, entry: LedgerEntry) -> None:
         row.peak_memory_bytes = record["peak_allocated_bytes"]
 
 
-def _table(rows: Sequence[LadderRow]) -> Iterator[str]:
-    head = ["", "rung", *_SHOWN, "operations a step", "peak memory", "latency", "times as fast"]
-    lines = [head, *(_cells(row, rows[0]) for row in rows)]
-    used = [column for column in range(len(head)) if any(line[column] != _NOTHING for line in lines[1:])]
-    widths = {column: max(len(line[column]) for line in lines) for column in used}
+def _table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        yield "  " + "  ".join(f"{line[column]:<{widths[column]}}" for column in used).rstrip()
+        yield "  " + "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
 
 
 def _cells(row: LadderRow, first: LadderRow) -> list[str]:
@@ -122,17 +165,9 @@ def _cells(row: LadderRow, first: LadderRow) -> list[str]:
     ]
 
 
-def _chart(rows: Sequence[LadderRow]) -> Iterator[str]:
-    """Yield a bar a rung: of the latency where it was measured, else of the peak memory where it was counted."""
-    latencies = {row.rung.label: row.latency_ns for row in rows if row.latency_ns}
-    memories = {row.rung.label: float(row.peak_memory_bytes) for row in rows if row.peak_memory_bytes}
-    if latencies:
-        yield from _bars("latency", [(label, value, time(value)) for label, value in latencies.items()])
-    elif memories:
-        yield from _bars("peak memory", [(label, value, size(value)) for label, value in memories.items()])
-
-
 def _bars(title: str, values: Sequence[tuple[str, float, str]]) -> Iterator[str]:
+    if not values:
+        return
     longest = max(value for _, value, _ in values)
     width = max(len(label) for label, _, _ in values)
     yield f"  {title}"

@@ -4,9 +4,12 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from pytest_diffopt.baselines.since_revision import BaselineComparison
+from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.ledger import Ledger, LedgerEntry
+from pytest_diffopt.reports.baseline_changes import change_lines
 from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_start_lines
 from pytest_diffopt.reports.ladder_table import ladder_lines
@@ -15,8 +18,15 @@ _COLOURS = {Outcome.PASSED: "green", Outcome.IMPROVED: "cyan", Outcome.REGRESSED
 _OTHER_COLOUR = "yellow"
 
 
-def write_summary(terminal: pytest.TerminalReporter, ledger: Ledger, *, is_verbose: bool) -> None:
-    """Write the section; only the bad verdicts, or all of them."""
+def write_summary(
+    terminal: pytest.TerminalReporter,
+    ledger: Ledger,
+    shortfalls: Iterable[Shortfall] = (),
+    baselines: BaselineComparison | None = None,
+    *,
+    is_verbose: bool,
+) -> None:
+    """Write the section: only the bad verdicts, or all of them, then what became of the gate itself."""
     shown = [entry for entry in ledger.entries if is_verbose or entry.verdict.outcome is not Outcome.PASSED]
     terminal.section("diffopt", sep="=")
     for entry, line in zip(shown, table_lines(shown), strict=True):
@@ -24,7 +34,11 @@ def write_summary(terminal: pytest.TerminalReporter, ledger: Ledger, *, is_verbo
     entries = ledger.entries
     for line in (*calibration_lines(entries), *cold_start_lines(entries), *ladder_lines(entries)):
         terminal.write_line(line)
+    for line in change_lines(baselines) if baselines is not None else ():
+        terminal.write_line(line)
     terminal.write_line(total_line(ledger))
+    for shortfall in shortfalls:
+        terminal.write_line(f"not proven: {shortfall.text}", **{"red" if shortfall.is_red else _OTHER_COLOUR: True})
 
 
 def table_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:
@@ -39,7 +53,7 @@ def total_line(ledger: Ledger) -> str:
     """Write `24 verdicts: 23 passed, 1 regressed`."""
     counts = ledger.counts()
     parts = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
-    return f"{counted(len(ledger.entries), 'verdict')}: {parts}"
+    return f"{counted(len(ledger.entries), 'verdict')}{': ' if parts else ''}{parts}"
 
 
 def _row(entry: LedgerEntry) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 import pytest_diffopt
 
+_PLANTED_VERDICTS = Path(__file__).parent / "planted_verdicts.py"
 _SMALL_PIPELINE = Path(__file__).parent / "small_pipeline.py"
 
 #: The user's own pipeline in place of a named one; a test may append to it.
@@ -60,3 +61,11 @@ def own_pipeline(project: pytest.Pytester) -> pytest.Pytester:
     """Make a project whose conftest overrides the pipeline's fixtures, as the documentation says."""
     project.makeconftest(OWN_PIPELINE)
     return project
+
+
+@pytest.fixture
+def planted(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Make a project whose tests import `planted_verdicts`; it needs neither torch nor time."""
+    shutil.copy(_PLANTED_VERDICTS, pytester.path)
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider")
+    return pytester

@@ -7,14 +7,19 @@ import pytest_diffopt
 OPTIONS = [
     "--diffopt-against",
     "--diffopt-allow-ci-update",
+    "--diffopt-base",
     "--diffopt-baselines",
     "--diffopt-calibrate",
     "--diffopt-editable",
+    "--diffopt-explain",
     "--diffopt-margin",
     "--diffopt-max-seconds",
     "--diffopt-prune",
+    "--diffopt-references",
     "--diffopt-report",
+    "--diffopt-require",
     "--diffopt-scale",
+    "--diffopt-summary",
     "--diffopt-time-steps",
     "--diffopt-update",
     "--diffopt-weights",
@@ -22,12 +27,16 @@ OPTIONS = [
     "--gpu",
 ]
 INI_NAMES = [
+    "diffopt_base",
     "diffopt_baselines",
     "diffopt_gpu",
     "diffopt_margin",
     "diffopt_max_seconds",
+    "diffopt_references",
     "diffopt_report",
+    "diffopt_require",
     "diffopt_scale",
+    "diffopt_summary",
     "diffopt_time_steps",
     "diffopt_weights",
     "diffopt_worker_timeout",
@@ -40,6 +49,7 @@ FIXTURES = [
     "diffopt_device",
     "diffopt_pipeline",
     "diffopt_recipe",
+    "image_baseline",
     "latency_baseline",
     "memory_baseline",
     "optimized_pipeline",
@@ -55,6 +65,7 @@ PUBLIC_NAMES = [
     "AllowedSyncs",
     "CompileGate",
     "CountGate",
+    "ImageGate",
     "ImageThresholds",
     "LatencyGate",
     "MemoryGate",
@@ -71,6 +82,7 @@ PUBLIC_NAMES = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
+    "assert_same_pictures",
     "ladder",
     "lora_scaled",
     "lora_variations",
@@ -113,7 +125,7 @@ def test_the_fixtures_are_what_they_were(project: pytest.Pytester) -> None:
 
 
 def test_every_option_that_lasts_has_an_ini_twin() -> None:
-    """Only what holds for one run has none: writing baselines, comparing revisions, calibrating."""
+    """Only what holds for one run has none: writing baselines, comparing revisions, calibrating, explaining."""
     twins = {"diffopt_" + option.removeprefix("--").removeprefix("diffopt-").replace("-", "_") for option in OPTIONS}
 
     assert sorted(twins - set(INI_NAMES)) == [
@@ -121,6 +133,7 @@ def test_every_option_that_lasts_has_an_ini_twin() -> None:
         "diffopt_allow_ci_update",
         "diffopt_calibrate",
         "diffopt_editable",
+        "diffopt_explain",
         "diffopt_prune",
         "diffopt_update",
     ]

@@ -50,6 +50,7 @@ def test_a_picture_close_to_its_reference_is_green(own_pipeline: pytest.Pytester
                 "picture 0: PSNR * dB (at least 30 dB wanted)",
                 "picture 0: largest error of a pixel 0.7* (up to 0.35 allowed)",
                 "picture 0: mean error 0.* (up to 0.02 allowed)",
+                "picture 0: FLIP 0.7* (up to 0.15 allowed)",
             ],
         ),
         (
@@ -78,6 +79,7 @@ def test_a_picture_that_is_not_the_reference_is_red(own_pipeline: pytest.Pyteste
             *(f"  {fact}" for fact in facts),
             SEEN,
             REMEDY,
+            "pictures: /*/pictures/test_it.py__test_picture-*",
         ],
         consecutive=True,
     )
@@ -127,8 +129,8 @@ def test_only_the_pictures_that_differ_are_named(own_pipeline: pytest.Pytester) 
         ('"picture.png", GRADIENT', "pictures must come as tensors, arrays or PIL images, got: str"),
         ("[], GRADIENT", "pictures must come as tensors, arrays or PIL images, got: list"),
         (
-            "GRADIENT[:, :, :, 0], GRADIENT",
-            "pictures must have the shape (number, height, width, channels), got: (1, 1, 16, 16)",
+            "GRADIENT[0, :, :, 0], GRADIENT",
+            "pictures must have the shape (number, height, width, channels), got: (16, 16)",
         ),
     ],
     ids=["sizes", "sizes in a batch", "too small", "no picture", "empty", "no channels"],

@@ -94,3 +94,35 @@ def test_outputs_of_two_shapes_are_an_error(own_pipeline: pytest.Pytester) -> No
         "diffopt: the same call must give outputs of one shape, got: (1, 15, 16, 3) and (1, 14, 16, 3)"
         in result.outlines
     )
+
+
+AFTER = "after=[small_pipeline.inputs() | {'prompt': 'a much longer prompt', 'num_inference_steps': 2}], "
+
+
+@pytest.mark.parametrize(
+    ("leak", "headline"),
+    [
+        ("pass", ""),
+        ("Pipeline.last = inputs['prompt']", ""),
+        (
+            "output.images[0, 0, 0, 0] = len(getattr(Pipeline, 'last', '')); Pipeline.last = inputs['prompt']",
+            "diffopt: the same call gave another picture the second time",
+        ),
+        (
+            "output.images[0, 0, 0, 0] = 0 if self.calls < 3 or inputs['num_inference_steps'] != 2 else 1",
+            "diffopt: the call 'other 0' gave another picture the second time",
+        ),
+    ],
+    ids=["clean", "a state that nobody reads", "the prompt before", "the other call"],
+)
+def test_what_other_calls_leave_behind_is_seen(own_pipeline: pytest.Pytester, leak: str, headline: str) -> None:
+    """All calls are made in turn, then in the opposite order, and each must draw what it drew before."""
+    own_pipeline.makeconftest(
+        own_pipeline.path.joinpath("conftest.py")
+        .read_text()
+        .replace("small_pipeline.inputs()", "small_pipeline.inputs() | {'num_inference_steps': 3}")
+    )
+    result = run(own_pipeline, leak, AFTER)
+
+    result.assert_outcomes(failed=1 if headline else 0, passed=0 if headline else 1)
+    assert not headline or headline in result.outlines

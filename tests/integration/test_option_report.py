@@ -21,7 +21,26 @@ def test_bad(optimized_pipeline):
 def test_equal(optimized_pipeline):
     assert_images_similar(PICTURE, PICTURE)
 """
-KEYS_OF_REPORT = ["counts", "environment", "scale", "schema_version", "verdicts"]
+KEYS_OF_REPORT = ["broken", "counts", "environment", "scale", "schema_version", "shortfalls", "skipped", "verdicts"]
+WITHOUT_VERDICTS = """
+import pytest
+from pytest_diffopt import assert_repeatable
+
+@pytest.mark.diffopt(recipe="fp32")
+@pytest.mark.gpu
+def test_on_a_card(optimized_pipeline):
+    assert_repeatable(lambda: 1)
+
+def test_of_somebody_else():
+    pytest.skip("no business of ours")
+
+@pytest.fixture
+def broken():
+    raise OSError("no weights here")
+
+def test_that_cannot_begin(broken):
+    assert_repeatable(lambda: 1)
+"""
 
 
 def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pytester) -> None:
@@ -54,12 +73,15 @@ def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pyte
             "summary": "equal bits",
             "explanation": [],
             "figures": {"differing_values": 0, "max_error": 0.0},
+            "changes": [],
+            "environment_changes": [],
         },
         "record": {
             "subject": good["verdict"]["subject"],
             "differing_values": 0,
             "values": 768,
             "max_error": 0.0,
+            "call": "",
         },
     }
     assert bad["verdict"]["outcome"] == "regressed"
@@ -91,6 +113,23 @@ def test_a_run_without_verdicts_is_reported_as_such(project: pytest.Pytester) ->
     report = json.loads((project.path / "report/report.json").read_text(encoding="utf-8"))
 
     assert report["verdicts"] == []
+
+
+def test_what_ended_without_a_verdict_is_told_with_its_reason(own_pipeline: pytest.Pytester) -> None:
+    """Skipped tests of ours, and every failure that no verdict explains: also a file that cannot be collected."""
+    own_pipeline.makepyfile(test_it=WITHOUT_VERDICTS, test_more="import nowhere_to_be_found")
+    own_pipeline.runpytest_inprocess("--diffopt-report=report", "--continue-on-collection-errors")
+    report = json.loads((own_pipeline.path / "report/report.json").read_text(encoding="utf-8"))
+    (skipped,), (uncollected, failed) = report["skipped"], report["broken"]
+
+    assert (skipped["nodeid"], skipped["skip_reason"]) == ("test_it.py::test_on_a_card", "needs a GPU: run with --gpu")
+    assert uncollected["nodeid"] == "test_more.py"
+    assert "No module named 'nowhere_to_be_found'" in uncollected["details"]
+    assert (failed["nodeid"], failed["reason"]) == (
+        "test_it.py::test_that_cannot_begin",
+        "OSError: no weights here",
+    )
+    assert "def broken():" in failed["details"]
 
 
 def test_a_folder_that_is_a_file_is_an_error(project: pytest.Pytester) -> None:

@@ -83,15 +83,16 @@ def _begin(lesson: Lesson) -> Course:
 
 
 def _take_over(model: Any, other: Any) -> None:
-    """Copy every parameter whose name both have; of a wider one, the part that both have, the rest being zero."""
+    """Copy every parameter whose name both have; of another width, the part that both have, the rest being zero."""
     theirs = other.state_dict()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             given = theirs.get(name)
             if given is None:
                 continue
+            common = tuple(slice(min(sizes)) for sizes in zip(parameter.shape, given.shape, strict=True))
             parameter.zero_()
-            parameter[tuple(slice(size) for size in given.shape)] = given
+            parameter[common] = given[common]
 
 
 def _take_step(course: Course) -> None:

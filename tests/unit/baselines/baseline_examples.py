@@ -1,7 +1,13 @@
 """Documents and keys that the tests of this folder share."""
 
-from pytest_diffopt.baselines import BaselineKey, LatencyBaseline, MemoryBaseline
-from pytest_diffopt.baselines.documents import AcceptedEnvironment, AcceptedSubject, LatencySession
+from pytest_diffopt.baselines import BaselineKey, CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.documents import (
+    AcceptedEnvironment,
+    AcceptedSubject,
+    LatencySession,
+)
+from pytest_diffopt.baselines.figures import PhaseFigures, RegionFigures
+from pytest_diffopt.baselines.images import ImageBaseline, ImageFigures, ImageSample, StoredFile
 from pytest_diffopt.records import Device, Weights
 
 KEY = BaselineKey(device_slug="nvidia-h200", suite="test_sdxl", case="test_latency[sdxl-bf16+sdpa]", scale="tiny")
@@ -38,4 +44,48 @@ def memory() -> MemoryBaseline:
         seen_by="the simulated GPU",
         margin=0.01,
         floor_bytes=1024,
+    )
+
+
+def counts(*, operations: int = 7, phase: str = "step 1", unmodelled: tuple[str, ...] = ()) -> CountBaseline:
+    """Accept the counts of one phase."""
+    figures = PhaseFigures(
+        flops=10, operations=operations, bytes_to_device=0, bytes_to_host=0, allocated_bytes=0, peak_memory_bytes=5
+    )
+    return CountBaseline(
+        case=KEY.case,
+        subject=SUBJECT,
+        environment=ENVIRONMENT,
+        reason="first accepted",
+        card="nvidia-h200",
+        num_steps=1,
+        phases={phase: figures},
+        modules={},
+        attention={},
+        unmodelled=unmodelled,
+    )
+
+
+def compiled(*, breaks: int = 0, region: str = "UNet.forward") -> CompileBaseline:
+    """Accept one compiled function."""
+    figures = RegionFigures(graphs=1, breaks=breaks, recompiles=0, operations=80, guards=9)
+    return CompileBaseline(
+        case=KEY.case, subject=SUBJECT, environment=ENVIRONMENT, reason="first accepted", regions={region: figures}
+    )
+
+
+def images(**thresholds: float) -> ImageBaseline:
+    """Accept one picture; by default it may be this far off."""
+    known = {"ssim": 0.98, "psnr_db": 40.0, "max_error": 0.2, "mean_error": 0.01, "flip": 0.05, "latent_error": 0.03}
+    figures = ImageFigures(**(known | thresholds))
+    return ImageBaseline(
+        case=KEY.case,
+        subject=SUBJECT,
+        environment=ENVIRONMENT,
+        reason="first accepted",
+        pictures=(StoredFile(name="test_latency[sdxl-bf16+sdpa].tiny.0-00000000.png", sha256="0" * 64, size_bytes=1),),
+        latents=None,
+        thresholds=figures,
+        margin=0.5,
+        samples=(ImageSample(call="the test's own call", figures=figures),),
     )

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_diffopt.baselines import LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines import CompileBaseline, ImageBaseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.baselines.codec import decode, encode
 from pytest_diffopt.baselines.documents import MAX_SESSIONS, Baseline
-from pytest_diffopt.errors import BaselineError
+from pytest_diffopt.errors import BaselineError, BrokenBaselineError
 from pytest_diffopt.records import Environment, LatencyRecord, MemoryRecord, Subject
-from tests.unit.baselines.baseline_examples import latency, memory
+from tests.unit.baselines.baseline_examples import compiled, images, latency, memory
 
 FILE = Path("baselines/nvidia-h200/test_sdxl/case.json")
 RESTORE = "  restore the file from version control, or accept new figures with --diffopt-update all"
@@ -90,7 +90,7 @@ BROKEN = {
     "it is not whole JSON: Unterminated string starting at (line 3, column 14)": TEXT[:60].encode(),
     "it is not UTF-8 text (byte 0)": b"\xff\xfe",
     "it must be a JSON object, got: [1]": b"[1]",
-    "it is nested too deeply to be a baseline": b"[" * 100_000,
+    "it is nested too deeply": b"[" * 100_000,
     "a: the key stands twice": b'{"a": 1, "a": 2}',
     "schema_version: missing": b"{}",
     "concern: missing": b'{"schema_version": 2}',
@@ -179,6 +179,28 @@ def test_a_record_becomes_a_document() -> None:
     assert (peaks.peak_allocated_bytes, peaks.peak_reserved_bytes) == (5, None)
 
 
+def test_a_wrong_figure_below_a_free_name_is_refused() -> None:
+    """Of a dictionary's keys the finding names none, so the whole of it is shown."""
+    content = json.loads(encode(compiled(), file=FILE))
+    content["regions"]["UNet.forward"]["breaks"] = None
+
+    assert refusal(json.dumps(content).encode(), CompileBaseline) == [
+        f"the baseline {FILE} cannot be trusted: regions[...].breaks: must be int, "
+        'got: {"UNet.forward": {"breaks": null, "graphs": 1, "guards": 9, ...',
+        RESTORE,
+    ]
+
+
+@pytest.mark.parametrize("name", ["- at `$", " - at `$", " - at `$.nothing.there"])
+def test_a_key_that_looks_like_a_finding_is_refused(name: str) -> None:
+    """The words of the strict reader end with a path; so may a name."""
+    for where in ("environment", ""):
+        content = json.loads(TEXT)
+        (content[where] if where else content)[name] = None
+
+        assert refusal(json.dumps(content).encode())[1] == RESTORE
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3),
@@ -232,3 +254,28 @@ def test_a_flipped_byte_is_read_or_refused_and_never_crashes(position: int, byte
     raw[position] = byte
 
     read_or_refuse(bytes(raw))
+
+
+def test_accepted_pictures_come_back() -> None:
+    """Every threshold and sample, and the checksums of what they are compared with."""
+    raw = encode(images(), file=FILE)
+
+    assert decode(raw, ImageBaseline, file=FILE) == images()
+    assert json.loads(raw)["pictures"][0]["sha256"] == "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (b'"sha256": "0', b'"sha256": "X', r"pictures\[0\].sha256: must be"),
+        (b'"size_bytes": 1', b'"size_bytes": 99999999999', r"pictures\[0\].size_bytes: must be"),
+        (b'"flip": 0.05', b'"flip": 5.0', "flip: must be"),
+        (b'"margin": 0.5', b'"margin": 0', "margin: must be"),
+    ],
+)
+def test_pictures_that_cannot_be_are_refused(old: bytes, new: bytes, problem: str) -> None:
+    """A checksum that is none, a file past the limit, a figure out of its range."""
+    raw = encode(images(), file=FILE).replace(old, new)
+
+    with pytest.raises(BrokenBaselineError, match=problem):
+        decode(raw, ImageBaseline, file=FILE)

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_diffopt.baselines import CompileBaseline
 from pytest_diffopt.guards.compile_counts import judge_compile_counts
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import CompileCountRecord, Concern, Environment, RegionCounts
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, RERUN, SEEN, SUBJECT
 
@@ -48,6 +48,11 @@ def test_a_change_is_told_function_by_function_with_the_versions_that_differ() -
         "  torchao  1.0, accepted with none",
         f"if this is wanted: {RERUN} --diffopt-update all",
     )
+    assert verdict.changes == (
+        FigureChange(where="UNet.forward", figure="graphs", before=2, after=3),
+        FigureChange(where="UNet.forward", figure="breaks", before=1, after=2),
+    )
+    assert verdict.environment_changes == ("torch    2.14.0, accepted with 2.13.0", "torchao  1.0, accepted with none")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 from msgspec.structs import replace as with_changes
 
 from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.guards.counts import judge_counts
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, CountRecord, Environment, ModuleCounts, PhaseCounts
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_CARD, SEEN, SUBJECT
 
@@ -62,7 +63,9 @@ def test_equal_counts_are_green() -> None:
 
 def test_the_figures_for_machines_count_what_the_summary_counts() -> None:
     """Both are of the whole call: a row of several steps counts as often as it has steps."""
-    assert judge(RECORD).figures == {"flops": 5_000_000, "operations": 500}
+    totals = {"flops": 5_000_000, "operations": 500, "peak_memory_bytes": 2 * 1024 * 1024}
+
+    assert judge(RECORD).figures == totals | {f"accepted_{name}": total for name, total in totals.items()}
 
 
 def test_more_is_red_with_old_and_new_and_the_module() -> None:
@@ -212,18 +215,54 @@ def test_a_missing_baseline_is_red_with_the_command_that_makes_one() -> None:
 
 
 def test_counts_of_something_else_are_not_compared() -> None:
-    """Another recipe, machine, card or number of steps is named, with both texts."""
-    other = with_changes(BASELINE, subject=with_changes(BASELINE.subject, recipe="fp32"), card="nvidia-l4", num_steps=8)
+    """Another recipe, machine or card is named, with both texts."""
+    other = with_changes(BASELINE, subject=with_changes(BASELINE.subject, recipe="fp32"), card="nvidia-l4")
     verdict = judge(RECORD, other, environment=OTHER_CARD)
 
     assert verdict.outcome is Outcome.INCOMPARABLE
     assert not verdict.is_red
-    assert verdict.summary == "baseline of another recipe, device name, card, number of steps"
+    assert verdict.summary == "baseline of another recipe, device name, card"
     assert verdict.explanation == (
-        "diffopt: the counts baseline is of another recipe, device name, card, number of steps: nothing was compared",
-        "  recipe           bf16 + sdpa, accepted with fp32",
-        "  device name      NVIDIA L4, accepted with NVIDIA H200",
-        "  card             nvidia-h200, accepted with nvidia-l4",
-        "  number of steps  4, accepted with 8",
+        "diffopt: the counts baseline is of another recipe, device name, card: nothing was compared",
+        "  recipe       bf16 + sdpa, accepted with fp32",
+        "  device name  NVIDIA L4, accepted with NVIDIA H200",
+        "  card         nvidia-h200, accepted with nvidia-l4",
         f"to replace it: {RERUN} --diffopt-update all",
+    )
+
+
+def test_changes_are_handed_on_figure_by_figure() -> None:
+    """Phases, kernels and modules, and the versions that differ even where the counts do not."""
+    now = replace(
+        RECORD,
+        phases=(BEFORE, FIRST, phase("steps 1-3", operations=139)),
+        modules=(replace(UNET, operations=417), VAE),
+        attention={"math 2x10x4096x64 bfloat16": 8},
+    )
+    flash, math = "flash 2x10x4096x64 bfloat16", "math 2x10x4096x64 bfloat16"
+
+    assert judge(now).changes == (
+        FigureChange(where="steps 1-3", figure="operations", before=100, after=139),
+        FigureChange(where="attention", figure=flash, before=8, after=0),
+        FigureChange(where="attention", figure=math, before=0, after=8),
+        FigureChange(where="unet", figure="operations", before=300, after=417),
+    )
+    assert judge(RECORD, environment=NEWER).environment_changes == (
+        "torch    2.14.0, accepted with 2.13.0",
+        "torchao  1.0, accepted with none",
+    )
+
+
+@pytest.mark.parametrize(("num_steps", "change"), [(3, "4 -> 3 (-25.0 %)"), (5, "4 -> 5 (+25.0 %)")])
+def test_a_loop_of_another_length_is_red(num_steps: int, change: str) -> None:
+    """A step that is left out is no gain; only the phases that both have are compared."""
+    now = replace(RECORD, num_steps=num_steps, phases=(BEFORE, FIRST, phase(f"steps 1-{num_steps - 1}")))
+    verdict = judge(now)
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: the counts are not what was accepted",
+        f"  the loop  steps {change}",
+        SEEN_ON,
+        REMEDY,
     )

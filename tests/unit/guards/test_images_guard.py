@@ -4,24 +4,36 @@ import math
 
 import pytest
 
-from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, ImageDifference, ImageRecord
+from pytest_diffopt.records import (
+    Concern,
+    Device,
+    ImageDifference,
+    ImageRecord,
+    LatentDifference,
+    ModuleDrift,
+    StepDrift,
+    Subject,
+)
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
 REMEDY = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
 
 
-def difference(
+def difference(  # noqa: PLR0913 - one for each figure
     *,
     ssim: float = 0.99,
     psnr_db: float = 40.0,
     max_error: float = 0.1,
     mean_error: float = 0.01,
+    flip: float = 0.02,
     defects: tuple[str, ...] = (),
 ) -> ImageDifference:
     """Pretend that a picture is this far from its reference; by default close enough."""
-    return ImageDifference(ssim=ssim, psnr_db=psnr_db, max_error=max_error, mean_error=mean_error, defects=defects)
+    return ImageDifference(
+        ssim=ssim, psnr_db=psnr_db, max_error=max_error, mean_error=mean_error, flip=flip, defects=defects
+    )
 
 
 def judge(*differences: ImageDifference, thresholds: ImageThresholds | None = None) -> Verdict:
@@ -31,21 +43,21 @@ def judge(*differences: ImageDifference, thresholds: ImageThresholds | None = No
 
 def test_a_close_picture_is_green_and_the_worst_of_a_batch_is_told() -> None:
     """The figures are the worst of the batch, each for itself."""
-    verdict = judge(difference(ssim=0.98, max_error=0.2), difference(psnr_db=35.04, mean_error=0.015))
+    verdict = judge(difference(ssim=0.98, max_error=0.2), difference(psnr_db=35.04, mean_error=0.015, flip=0.05))
 
     assert verdict.outcome is Outcome.PASSED
     assert verdict.concern is Concern.IMAGES
-    assert verdict.summary == "SSIM 0.9800, PSNR 35.0 dB"
+    assert verdict.summary == "SSIM 0.9800, PSNR 35.0 dB, FLIP 0.0500"
     assert verdict.explanation == ()
-    assert verdict.figures == {"ssim": 0.98, "psnr_db": 35.04, "max_error": 0.2, "mean_error": 0.015}
+    assert verdict.figures == {"ssim": 0.98, "psnr_db": 35.04, "max_error": 0.2, "mean_error": 0.015, "flip": 0.05}
 
 
 def test_equal_pictures_are_green() -> None:
     """An infinite PSNR is the best there is."""
-    verdict = judge(difference(ssim=1.0, psnr_db=math.inf, max_error=0.0, mean_error=0.0))
+    verdict = judge(difference(ssim=1.0, psnr_db=math.inf, max_error=0.0, mean_error=0.0, flip=0.0))
 
     assert verdict.outcome is Outcome.PASSED
-    assert verdict.summary == "SSIM 1.0000, PSNR inf dB"
+    assert verdict.summary == "SSIM 1.0000, PSNR inf dB, FLIP 0.0000"
 
 
 @pytest.mark.parametrize(
@@ -55,6 +67,8 @@ def test_equal_pictures_are_green() -> None:
         (difference(psnr_db=25.0), "PSNR 25.0 dB (at least 30 dB wanted)"),
         (difference(max_error=0.5), "largest error of a pixel 0.5000 (up to 0.35 allowed)"),
         (difference(mean_error=0.03), "mean error 0.0300 (up to 0.02 allowed)"),
+        (difference(flip=0.2), "FLIP 0.2000 (up to 0.15 allowed)"),
+        (difference(flip=math.nan), "FLIP nan (up to 0.15 allowed)"),
         (difference(ssim=math.nan), "SSIM nan (at least 0.95 wanted)"),
         (difference(psnr_db=math.nan), "PSNR nan dB (at least 30 dB wanted)"),
         (difference(max_error=math.nan), "largest error of a pixel nan (up to 0.35 allowed)"),
@@ -77,7 +91,13 @@ def test_each_threshold_alone_is_red(far: ImageDifference, line: str) -> None:
 
 @pytest.mark.parametrize(
     "at_limit",
-    [difference(ssim=0.95), difference(psnr_db=30.0), difference(max_error=0.35), difference(mean_error=0.02)],
+    [
+        difference(ssim=0.95),
+        difference(psnr_db=30.0),
+        difference(max_error=0.35),
+        difference(mean_error=0.02),
+        difference(flip=0.15),
+    ],
 )
 def test_a_picture_at_its_limit_is_green(at_limit: ImageDifference) -> None:
     """A threshold is what is still allowed."""
@@ -113,8 +133,86 @@ def test_every_failing_picture_of_a_batch_is_named() -> None:
 
 def test_a_nan_anywhere_in_the_batch_is_the_worst_figure() -> None:
     """A healthy picture beside it does not hide it from the summary, in whatever order they stand."""
-    healthy, broken = difference(), difference(ssim=math.nan, psnr_db=math.nan, max_error=math.nan, mean_error=math.nan)
+    nan = math.nan
+    healthy, broken = difference(), difference(ssim=nan, psnr_db=nan, max_error=nan, mean_error=nan, flip=nan)
 
-    assert judge(broken, healthy).summary == "SSIM nan, PSNR nan dB"
-    assert judge(healthy, broken).summary == "SSIM nan, PSNR nan dB"
+    assert judge(broken, healthy).summary == "SSIM nan, PSNR nan dB, FLIP nan"
+    assert judge(healthy, broken).summary == "SSIM nan, PSNR nan dB, FLIP nan"
     assert all(math.isnan(figure) for figure in judge(healthy, broken).figures.values())
+
+
+def drifting(*errors: float, first_module: ModuleDrift | None = None) -> ImageRecord:
+    """Pretend that latents are this far off after each step, and the picture is fine."""
+    drift = tuple(StepDrift(step=step, cosine=1 - error / 2, relative_error=error) for step, error in enumerate(errors))
+    return ImageRecord(subject=SUBJECT, differences=(difference(),), drift=drift, first_module=first_module)
+
+
+def test_latents_that_stay_in_the_corridor_are_green() -> None:
+    """The worst step is told."""
+    verdict = judge_images(drifting(0.01, 0.1, 0.05), ImageThresholds())
+
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.figures["latent_error"] == 0.1
+    assert "first_step_outside" not in verdict.figures
+
+
+@pytest.mark.parametrize("error", [0.2, math.nan])
+def test_latents_that_leave_the_corridor_are_red_with_a_good_picture(error: float) -> None:
+    """What comes back may not come back at the next prompt; the first step is named."""
+    module = ModuleDrift(module="unet.mid_block", module_type="Block", step=1, relative_error=0.4, input_error=0.01)
+    verdict = judge_images(drifting(0.01, error, 0.3, first_module=module), ImageThresholds())
+
+    assert verdict.figures["first_step_outside"] == 1
+    assert verdict.explanation == (
+        "diffopt: the latents leave the reference's on the way to the picture",
+        f"  first off in step 1 of 3: latents {error:.4f} of their length off (up to 0.1 allowed), "
+        f"cosine {1 - error / 2:.4f}",
+        "  first module apart: unet.mid_block (Block), step 1: "
+        "its output is 0.4000 of its length off, its inputs 0.0100",
+        f"seen in {SEEN}; pixel values are in [0, 1]",
+        REMEDY,
+    )
+
+
+def test_a_picture_that_is_off_after_good_latents_says_so() -> None:
+    """The bug is behind the loop: in the VAE, or after it."""
+    record = ImageRecord(subject=SUBJECT, differences=(difference(ssim=0.5),), drift=drifting(0.01, 0.01).drift)
+
+    assert judge_images(record, ImageThresholds()).explanation[2] == (
+        "  the latents of all 2 steps agree: the difference comes after the last"
+    )
+
+
+def test_latents_are_judged_in_place_of_pictures() -> None:
+    """Each beside its own reference; a defect is red whatever the distance."""
+    good = LatentDifference(cosine=1.0, relative_error=0.02, max_error=0.1)
+    far = LatentDifference(cosine=0.9, relative_error=0.3, max_error=2.0)
+    broken = LatentDifference(cosine=1.0, relative_error=0.0, max_error=0.0, defects=("the latents are constant",))
+
+    def judged(*latents: LatentDifference) -> Verdict:
+        return judge_images(ImageRecord(subject=SUBJECT, differences=(), latents=latents), ImageThresholds())
+
+    assert judged(good).summary == "latents 0.0200 off"
+    assert judged(good).outcome is Outcome.PASSED
+    assert judged(good, far, broken).explanation[:3] == (
+        "diffopt: 2 of 3 latents differ from the reference",
+        "  latent 1: latents 0.3000 of their length off (up to 0.1 allowed), cosine 0.9000",
+        "  latent 2: the latents are constant",
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "device", "thresholds"),
+    [
+        ("fp32 + sdpa(backend='math') + channels_last + fuse_qkv + compile", Device.CPU, EXACT_ARITHMETIC),
+        ("fp32", Device.CPU, EXACT_ARITHMETIC),
+        ("fp32", Device.CUDA, ImageThresholds()),
+        ("bf16 + sdpa", Device.CPU, ImageThresholds()),
+        ("fp32 + int8_dynamic", Device.CPU, ImageThresholds()),
+        ("sdpa", Device.CPU, ImageThresholds()),
+        ("", Device.CPU, ImageThresholds()),
+    ],
+)
+def test_float32_alone_is_held_to_its_own_arithmetic(recipe: str, device: Device, thresholds: ImageThresholds) -> None:
+    """Whatever rounds more, or is not known, has more room."""
+    assert default_thresholds(Subject(pipeline="sdxl", recipe=recipe, device=device)) == thresholds

@@ -8,7 +8,7 @@ from msgspec.structs import replace as with_changes
 from pytest_diffopt.baselines import LatencyBaseline
 from pytest_diffopt.baselines.figures import CallFigures
 from pytest_diffopt.guards.latency import judge_latency
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Environment, LatencyRecord
 from tests.unit.guards.guard_examples import COUNTS, ENVIRONMENT, NEWER, OTHER_CARD, RERUN, SEEN, STEP, SUBJECT
 
@@ -53,8 +53,14 @@ def test_a_planted_regression_is_red() -> None:
         f"if this is wanted: {RERUN} --diffopt-update all",
     )
     assert verdict.figures == pytest.approx(
-        {"median_ns": 2410 * MS, "accepted_median_ns": 2200 * MS, "relative_change": 0.0954545}
+        {
+            "median_ns": 2410 * MS,
+            "accepted_median_ns": 2200 * MS,
+            "tolerance_ns": 110 * MS,
+            "relative_change": 0.0954545,
+        }
     )
+    assert verdict.changes == (FigureChange(where="a call", figure="median_ns", before=2200 * MS, after=2410 * MS),)
 
 
 def counted(what: LatencyRecord, *, operations: int) -> LatencyRecord:

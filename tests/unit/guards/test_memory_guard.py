@@ -6,7 +6,7 @@ import pytest
 
 from pytest_diffopt.baselines import MemoryBaseline
 from pytest_diffopt.guards.memory import judge_memory
-from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Environment, MemoryRecord
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_CARD, RERUN, SEEN, SUBJECT
 
@@ -63,6 +63,10 @@ def test_a_planted_regression_is_red() -> None:
         "accepted_peak_allocated_bytes": 1024 * MIB,
         "accepted_peak_reserved_bytes": 2048 * MIB,
     }
+    assert verdict.changes == (
+        FigureChange(where="allocated by tensors", figure="peak_bytes", before=1024 * MIB, after=1280 * MIB),
+    )
+    assert verdict.environment_changes == ("torch    2.14.0, accepted with 2.13.0", "torchao  1.0, accepted with none")
 
 
 def test_its_clean_twin_is_green() -> None:

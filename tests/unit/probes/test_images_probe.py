@@ -68,7 +68,9 @@ def test_ssim_as_worked_by_hand() -> None:
 
 def test_equal_pictures_are_as_close_as_can_be() -> None:
     """An infinite PSNR, said without a division by zero."""
-    assert difference(noise(1), noise(1)) == ImageDifference(ssim=1.0, psnr_db=math.inf, max_error=0.0, mean_error=0.0)
+    assert difference(noise(1), noise(1)) == ImageDifference(
+        ssim=1.0, psnr_db=math.inf, max_error=0.0, mean_error=0.0, flip=0.0
+    )
 
 
 def test_each_picture_of_a_batch_is_compared_with_its_own_reference() -> None:

@@ -1,5 +1,6 @@
 """Pictures in every form become one array of float64 in [0, 1], channels last."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +35,8 @@ TENSOR = torch.from_numpy(EXPECTED[0]).permute(2, 0, 1)
         [TENSOR],
         torch.from_numpy(LEVELS).permute(2, 0, 1),
         TENSOR.clone().requires_grad_(),
+        EXPECTED[0].transpose(2, 0, 1),
+        TENSOR.permute(1, 2, 0),
         SimpleNamespace(images=[PIL_IMAGE]),
         SimpleNamespace(images=EXPECTED),
     ],
@@ -51,6 +54,8 @@ TENSOR = torch.from_numpy(EXPECTED[0]).permute(2, 0, 1)
         "list of tensors",
         "uint8 tensor",
         "tensor with gradient",
+        "array, channels first",
+        "tensor, channels last",
         "output of PIL",
         "output of arrays",
     ],
@@ -85,6 +90,24 @@ def test_channels_of_their_own_are_kept() -> None:
     assert pictures_of(torch.zeros(1, 1, HEIGHT, WIDTH)).shape == (1, HEIGHT, WIDTH, 1)
 
 
+def test_a_grey_picture_has_one_channel() -> None:
+    """PIL leaves it out."""
+    assert pictures_of(PIL_IMAGE.convert("L")).shape == (1, HEIGHT, WIDTH, 1)
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    """PIL opens it and finds out when its pixels are wanted."""
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:1000])
+
+    with (
+        Image.open(tmp_path / "half.png") as image,
+        pytest.raises(ProbeError, match=r"a PIL image cannot be read: \w+"),
+    ):
+        pictures_of(image)
+
+
 def test_values_of_anything_need_no_shape_of_a_picture() -> None:
     """A vector or a sequence of hidden states can be compared too."""
     assert np.array_equal([1.0, 2.0], values_of(torch.tensor([1.0, 2.0])))
@@ -107,8 +130,21 @@ def test_values_of_anything_need_no_shape_of_a_picture() -> None:
             "pictures must have the shape (number, height, width, channels), got: (4, 4)",
         ),
         (
-            np.zeros((1, 3, 16, 16)),
-            "pictures must have the shape (number, height, width, channels), got: (1, 3, 16, 16)",
+            np.zeros((1, 5, 16, 16)),
+            "pictures must have the shape (number, height, width, channels), got: (1, 5, 16, 16)",
+        ),
+        (np.zeros((16, 16, 3), dtype=np.uint16), "pictures must be uint8, or floating in [0, 1], got: uint16"),
+        (np.zeros((16, 16, 3), dtype=bool), "pictures must be uint8, or floating in [0, 1], got: bool"),
+        (torch.zeros(3, 16, 16, dtype=torch.int32), "pictures must be uint8, or floating in [0, 1], got: torch.int32"),
+        (
+            PIL_IMAGE.convert("P"),
+            "PIL images must have eight bits a channel (L, LA, RGB, RGBA), got: mode 'P'; "
+            'convert it: image.convert("RGB")',
+        ),
+        (
+            Image.new("I;16", (16, 16)),
+            "PIL images must have eight bits a channel (L, LA, RGB, RGBA), got: mode 'I;16'; "
+            'convert it: image.convert("RGB")',
         ),
         (
             np.zeros((0, 16, 16, 3)),

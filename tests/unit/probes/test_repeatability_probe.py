@@ -68,3 +68,28 @@ def test_outputs_of_two_shapes_are_refused() -> None:
         compare_repeats(returning(np.ones(4), np.ones((2, 2))), SUBJECT)
 
     assert str(error.value) == "the same call must give outputs of one shape, got: (4,) and (2, 2)"
+
+
+def test_calls_are_made_again_in_the_opposite_order() -> None:
+    """So that each comes once after every other."""
+    made: list[str] = []
+
+    def making(name: str) -> Callable[[], object]:
+        def make() -> object:
+            made.append(name)
+            return torch.ones(1)
+
+        return make
+
+    found = compare_repeats(making("own"), SUBJECT, {"b": making("b"), "c": making("c")})
+
+    assert made == ["own", "b", "c", "c", "b", "own"]
+    assert found == record(0, 0.0, values=1)
+
+
+def test_another_call_that_differs_is_named() -> None:
+    """The own one is told first where both differ."""
+    one, two = torch.zeros(1), torch.ones(1)
+
+    assert compare_repeats(returning(one, one), SUBJECT, {"b": returning(one, two)}).call == "b"
+    assert compare_repeats(returning(one, two), SUBJECT, {"b": returning(one, two)}).call == ""

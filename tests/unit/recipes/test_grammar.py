@@ -249,3 +249,19 @@ def test_the_text_of_a_test_id_has_no_blanks_and_quotes() -> None:
 def test_a_recipe_tells_whether_it_compiles(text: str, *, compiles: bool) -> None:
     """Who builds a pipeline warms it up only then."""
     assert parse_recipe(text).compiles is compiles
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("\udc80f16", "it holds what no line of Python can hold"),
+        ("bf16 + " * 5000 + "sdpa", "it is nested too deeply"),
+        ("compile(mode=" + "-" * 5000 + "1)", "it is nested too deeply"),
+    ],
+)
+def test_what_python_itself_gives_up_on_is_refused(text: str, problem: str) -> None:
+    """Its parser has errors of other kinds than a misspelt line."""
+    with pytest.raises(RecipeError) as refused:
+        parse_recipe(text)
+
+    assert str(refused.value) == f"a recipe reads like `bf16 + sdpa + compile`, got: {text!r} ({problem})"

@@ -1,0 +1,115 @@
+"""What the trials came to, as a table for people, a page for the docs and JSON for machines."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.planted_bugs.catalogue import SUBJECTS
+from benchmarks.planted_bugs.guarding import Guard
+from benchmarks.planted_bugs.slices import SliceCheck
+from benchmarks.planted_bugs.trials import Trial
+
+PROMISED_SHARE = 0.95
+_PICTURE_GUARDS = frozenset({Guard.PICTURE, Guard.STORED_PICTURE, Guard.OWN_PICTURE})
+_USUAL = {"cosine": "cosine", "within_1e3": "1e-3", "within_1e2": "1e-2"}
+
+
+def usual_words(check: SliceCheck) -> str:
+    """Name the variants of diffusers' check that are red."""
+    return ", ".join(words for name, words in _USUAL.items() if getattr(check, name)) or "-"
+
+
+def is_kept(trials: Sequence[Trial]) -> bool:
+    """Tell whether as many bugs are caught as promised."""
+    return sum(bool(trial.caught_by) for trial in trials) >= PROMISED_SHARE * len(trials)
+
+
+def console_table(trials: Sequence[Trial]) -> list[str]:
+    """Return aligned lines, one a bug."""
+    rows = [("bug", "caught by", "diffusers' usual check"), *(_cells(trial) for trial in trials)]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return [f"{name:<{widths[0]}}  {caught:<{widths[1]}}  {usual}" for name, caught, usual in rows]
+
+
+def _cells(trial: Trial) -> tuple[str, str, str]:
+    return trial.bug.name, ", ".join(trial.caught_by) or "NOT CAUGHT", usual_words(trial.picture.usual_check)
+
+
+def markdown(trials: Sequence[Trial]) -> list[str]:
+    """Return a table for each subject and the totals, as they stand in the docs."""
+    lines: list[str] = [*totals(trials), ""]
+    for subject, bugs in SUBJECTS.items():
+        rows = [trial for trial in trials if trial.bug in bugs]
+        if rows:
+            lines += [f"### {subject[0].upper()}{subject[1:]}", "", *_markdown_table(rows), ""]
+    return lines[:-1]
+
+
+def _markdown_table(trials: Sequence[Trial]) -> Iterator[str]:
+    yield "| bug | what it imitates | planted into | caught by | diffusers' usual check |"
+    yield "| --- | --- | --- | --- | --- |"
+    for trial in trials:
+        bug = trial.bug
+        precedent = f" ({bug.precedent})" if bug.precedent else ""
+        name, caught, usual = _cells(trial)
+        yield f"| `{name}` | {bug.imitates}{precedent} | `{bug.pipeline}` | {caught} | {usual} |"
+
+
+def totals(trials: Sequence[Trial]) -> list[str]:
+    """Return the lines that sum up, as a list in Markdown."""
+    caught = [trial for trial in trials if trial.caught_by]
+    changed = [trial for trial in trials if trial.picture.is_changed]
+    by_picture = [trial for trial in changed if _PICTURE_GUARDS & set(trial.caught_by)]
+    each = [
+        f"{sum(guard in trial.caught_by for trial in changed)} by the {guard}"
+        for guard in (Guard.PICTURE, Guard.STORED_PICTURE, Guard.OWN_PICTURE)
+    ]
+    uncounted = [trial for trial in trials if set(trial.caught_by) - {Guard.COUNTS}]
+    usual = [
+        f"{_of(sum(getattr(trial.picture.usual_check, name) for trial in trials), len(trials))} by {words}"
+        for name, words in _USUAL.items()
+    ]
+    missed = f"; not caught: {_names(trials, caught)}" if len(caught) < len(trials) else ""
+    return [
+        f"- **{_of(len(caught), len(trials))} caught** by at least one guard{missed}",
+        f"- {_of(len(uncounted), len(trials))} without the guard of counts, which also sees what planting itself adds",
+        f"- {len(changed)} change the picture: {_of(len(by_picture), len(changed))} of these are red by a picture",
+        f"- of these {', '.join(each)}",
+        f"- diffusers' usual check: {', '.join(usual)}",
+    ]
+
+
+def _of(number: int, total: int) -> str:
+    return f"{number} of {total} ({100 * number / total:.0f} %)" if total else "0 of 0"
+
+
+def _names(trials: Sequence[Trial], caught: Sequence[Trial]) -> str:
+    return ", ".join(f"`{trial.bug.name}`" for trial in trials if trial not in caught)
+
+
+def as_plain(trial: Trial) -> dict[str, Any]:
+    """Return everything that was seen, for machines."""
+    bug = trial.bug
+    return {
+        "bug": bug.name,
+        "imitates": bug.imitates,
+        "precedent": bug.precedent,
+        "pipeline": bug.pipeline,
+        "recipe": bug.recipe,
+        "caught_by": [guard.value for guard in trial.caught_by],
+        "answers": {
+            answer.guard.value: {
+                "colour": answer.colour.value,
+                "said": answer.said,
+                "figures": {name: _finite(value) for name, value in answer.figures.items()},
+            }
+            for answer in trial.answers
+        },
+        "changes_picture": trial.picture.is_changed,
+        "usual_check": {name: getattr(trial.picture.usual_check, name) for name in _USUAL},
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Return a figure as JSON can hold it."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,85 @@
+"""How long the page of a report of 500 cases takes, and how large it is: `python -m benchmarks.report_page`.
+
+At most 5 seconds of a core and 20 MB are wanted. The first row is a session as it comes, every guard over many
+pipelines with the pictures of tiny ones; the others are nothing but pictures, each case with three of its own, all
+passed and all failed.
+"""
+
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_diffopt.ledger import LedgerEntry
+from pytest_diffopt.records import PictureFiles
+from pytest_diffopt.reports.json_report import read_json_report, write_json_report
+from pytest_diffopt.reports.page.rendering import write_page
+from tests.unit.reports.report_examples import ON_CARD, SDXL, clean, draw_pictures, images, one_of_each, report
+
+CASES = 500
+MOST_SECONDS = 5.0
+MOST_MEGABYTES = 20.0
+
+
+def session(folder: Path) -> list[LedgerEntry]:
+    """Find a few things wrong in one pipeline and nothing in the others."""
+    found = one_of_each([draw_pictures(folder)])
+    for number in range(math.ceil(CASES / 11)):
+        subject = replace(SDXL, pipeline=f"pipeline-{number}")
+        passed = clean(subject, replace(ON_CARD, pipeline=subject.pipeline))
+        kept = draw_pictures(folder, name=subject.pipeline)
+        found += [images(subject, files=(kept,), ssim=1.0) if "test_picture" in one.nodeid else one for one in passed]
+    return found[:CASES]
+
+
+def only_pictures(folder: Path, side: int, *, ssim: float) -> list[LedgerEntry]:
+    """Compare a picture in every case; files are of their own, and so are read one by one."""
+    drawn = draw_pictures(folder, side=side, noise=0.02)
+    return [images(files=(_copied(folder, drawn, number),), ssim=ssim) for number in range(CASES)]
+
+
+def _copied(folder: Path, files: PictureFiles, number: int) -> PictureFiles:
+    names = {}
+    for part in ("picture", "reference", "heat_map"):
+        source = folder / getattr(files, part)
+        target = source.with_name(f"{source.stem}-{number}.png")
+        target.hardlink_to(source)
+        names[part] = str(target.relative_to(folder))
+    return PictureFiles(**names)
+
+
+def measure(name: str, find: Callable[[Path], Sequence[LedgerEntry]]) -> bool:
+    """Write the report and its page, read it and write the page again; tell whether it is small and fast enough."""
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        findings = report(find(folder))
+        begin, begin_of_core = time.perf_counter(), time.process_time()
+        path = write_json_report(folder, findings)
+        page = write_page(folder, findings)
+        seconds, of_core = time.perf_counter() - begin, time.process_time() - begin_of_core
+        begin = time.process_time()
+        read_json_report(folder)
+        reading = time.process_time() - begin
+        megabytes, document = page.stat().st_size / 1e6, path.stat().st_size / 1e6
+    print(f"{name:<36}{seconds:8.2f} s{of_core:8.2f} s{megabytes:9.2f} MB{document:9.2f} MB{reading:8.2f} s")
+    return of_core <= MOST_SECONDS and megabytes <= MOST_MEGABYTES
+
+
+def main() -> int:
+    """Print a row a kind of session; 1 where one is too slow or too large."""
+    print(f"{f'{CASES} cases':<36}{'written in':>10}{'of a core':>10}{'page':>12}{'document':>12}{'read in':>10}")
+    good = [
+        measure("every guard, tiny pictures", session),
+        measure("pictures of 64 x 64, failed", lambda folder: only_pictures(folder, 64, ssim=0.6)),
+        measure("pictures of 512 x 512, passed", lambda folder: only_pictures(folder, 512, ssim=1.0)),
+        measure("pictures of 512 x 512, failed", lambda folder: only_pictures(folder, 512, ssim=0.6)),
+        measure("pictures of 1024 x 1024, failed", lambda folder: only_pictures(folder, 1024, ssim=0.6)),
+    ]
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

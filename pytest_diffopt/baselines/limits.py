@@ -1,0 +1,78 @@
+"""How much each baseline allows: one number for each thing that it limits, and more of it guards less."""
+
+from functools import singledispatch
+
+from pytest_diffopt.baselines.documents import (
+    Baseline,
+    CompileBaseline,
+    CountBaseline,
+    LatencyBaseline,
+    MemoryBaseline,
+)
+from pytest_diffopt.baselines.figures import figures_of
+from pytest_diffopt.baselines.images import ImageBaseline
+from pytest_diffopt.statistics import median
+
+
+@singledispatch
+def limits(document: Baseline) -> dict[str, float]:
+    """Return the most that a document allows, by the name of the figure; units stand in the names.
+
+    Of a kind of document that is not known here nothing is returned: then nobody can say what became looser.
+    """
+    del document
+    return {}
+
+
+@limits.register
+def _latency(document: LatencyBaseline) -> dict[str, float]:
+    accepted = median([median(session.samples_ns) for session in document.sessions])
+    return {"latency_ns": accepted + max(accepted * document.margin, document.floor_ns)}
+
+
+@limits.register
+def _memory(document: MemoryBaseline) -> dict[str, float]:
+    peaks = {
+        "peak_allocated_bytes": document.peak_allocated_bytes,
+        "peak_reserved_bytes": document.peak_reserved_bytes,
+    }
+    return {
+        name: peak + max(peak * document.margin, document.floor_bytes)
+        for name, peak in peaks.items()
+        if peak is not None
+    }
+
+
+@limits.register
+def _counts(document: CountBaseline) -> dict[str, float]:
+    figures = {
+        f"{phase}: {name}": float(value)
+        for phase, counts in document.phases.items()
+        for name, value in figures_of(counts).items()
+    }
+    return figures | {"operations that are not counted": float(len(document.unmodelled))}
+
+
+@limits.register
+def _compilation(document: CompileBaseline) -> dict[str, float]:
+    # Of operators neither more nor fewer is worse: fewer breaks capture more, and better code has fewer.
+    return {
+        f"{region}: {name}": float(value)
+        for region, counts in document.regions.items()
+        for name, value in figures_of(counts).items()
+        if name != "operations"
+    }
+
+
+@limits.register
+def _images(document: ImageBaseline) -> dict[str, float]:
+    # Of SSIM and PSNR less is worse, so what they may lose is the limit.
+    thresholds = document.thresholds
+    return {
+        "loss of SSIM": 1 - thresholds.ssim,
+        "dB of PSNR below 100": 100 - thresholds.psnr_db,
+        "largest error": thresholds.max_error,
+        "mean error": thresholds.mean_error,
+        "FLIP": thresholds.flip,
+        "latents off": thresholds.latent_error,
+    }

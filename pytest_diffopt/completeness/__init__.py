@@ -1,0 +1,1 @@
+"""Nothing green by accident: what a session had to prove, and what it did not."""

@@ -1,0 +1,163 @@
+"""The assertions about pictures: compare, judge, keep what a person must see, and write the verdict down."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_diffopt.active_test import active_test
+from pytest_diffopt.assertions import conclude, life_of, watched_call
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
+from pytest_diffopt.guards.repeatability import judge_repeatability
+from pytest_diffopt.guards.verdict import Verdict
+from pytest_diffopt.records import Concern, ImageRecord, ModuleDrift, PictureFiles, Subject
+
+if TYPE_CHECKING:
+    from pytest_diffopt.probes.drawings import Drawing
+    from pytest_diffopt.probes.pictures import Pixels
+
+#: What a failure says that could say more.
+EXPLAIN_HINT = "to find the module where they part: the same command with --diffopt-explain"
+
+
+def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageThresholds | None = None) -> None:
+    """Assert that pictures are close to their references, and that neither is black, constant or holds NaN.
+
+    Where both pipelines are at hand, `assert_same_pictures` sees more.
+
+    Args:
+        images: what the optimized pipeline drew: its output, tensors, arrays or PIL images; or its latents.
+        reference: what the plain pipeline drew of the same inputs.
+        thresholds: how far they may be apart.
+    """
+    __tracebackhide__ = True
+    from pytest_diffopt.probes.drawings import compare_drawings, drawing_of  # noqa: PLC0415 - imports torch
+
+    ours, theirs = drawing_of(images), drawing_of(reference)
+    record = compare_drawings(ours, theirs, _subject_of_test())
+    conclude_pictures(record, judge_images(record, thresholds or default_thresholds(record.subject)), ours, theirs)
+
+
+def assert_same_pictures(
+    pipeline: Any, reference: Any, /, *args: Any, thresholds: ImageThresholds | None = None, **inputs: Any
+) -> None:
+    """Assert that two pipelines draw the same of the same inputs: the pictures, and the latents after every step.
+
+    When they do not, the failure names the first step whose latents left the corridor, and with `--diffopt-explain` the
+    first module.
+
+    Args:
+        pipeline: the optimized pipeline.
+        reference: the plain one.
+        *args: with `inputs`, the call that both make; generators are set back in between.
+        thresholds: how far they may be apart.
+        **inputs: keywords of the call; with `output_type="latent"` latents are compared.
+    """
+    __tracebackhide__ = True
+    from pytest_diffopt.probes.drawings import compare_drawings, draw  # noqa: PLC0415 - imports torch
+
+    subject, accepted = life_of(pipeline).subject, thresholds or default_thresholds(life_of(pipeline).subject)
+    # both are made before either runs: a generator among the inputs must start from one state for both
+    calls = [watched_call(one, args, inputs, Concern.IMAGES, subject) for one in (pipeline, reference)]
+    theirs, ours = draw(reference, calls[1], inputs), draw(pipeline, calls[0], inputs)
+    record = compare_drawings(ours, theirs, subject)
+    verdict = judge_images(record, accepted)
+    if verdict.is_red and active_test().settings.explain:
+        record = replace(record, first_module=first_module(pipeline, reference, calls, accepted))
+        verdict = judge_images(record, accepted)
+    elif verdict.is_red:
+        verdict = replace(verdict, explanation=(*verdict.explanation, EXPLAIN_HINT))
+    conclude_pictures(record, verdict, ours, theirs)
+
+
+def assert_repeatable(
+    target: Any, /, *args: Any, max_error: float = 0.0, after: Sequence[Mapping[str, Any]] = (), **inputs: Any
+) -> None:
+    """Assert that the same call gives the same picture twice, also after other calls and in another order.
+
+    Args:
+        target: a pipeline, module or function.
+        *args: with `inputs`, the call; generators are set back before the second one.
+        max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
+        after: keywords of other calls, such as `pipeline_variations`. All are made in turn and then once more in the
+            opposite order, and each must draw what it drew before.
+        **inputs: keywords of the call.
+    """
+    __tracebackhide__ = True
+    from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
+
+    subject = life_of(target).subject
+    watching = (Concern.REPEATABILITY, subject)
+    call = watched_call(target, args, inputs, *watching)
+    others = {
+        getattr(other, "label", "") or f"other {number}": watched_call(target, (), other, *watching)
+        for number, other in enumerate(after)
+        if getattr(other, "change", None) is None
+    }
+    record = compare_repeats(call, subject, others)
+    conclude(record, judge_repeatability(record, max_error=max_error))
+
+
+def conclude_pictures(record: ImageRecord, verdict: Verdict, ours: "Drawing", theirs: "Drawing") -> None:
+    """Keep the pictures of a check that failed, or of every check where a report shows them; then conclude."""
+    __tracebackhide__ = True
+    if record.differences and (verdict.is_red or active_test().artifacts.keeps_everything):
+        try:
+            record = _with_files(record, ours.pictures, theirs.pictures)
+            line = f"pictures: {_folder_of(record.differences[0].files)}"
+        except DiffoptError as error:  # must not hide what it was to illustrate
+            line = str(error)
+        if verdict.is_red:
+            verdict = replace(verdict, explanation=(*verdict.explanation, line))
+    conclude(record, verdict)
+
+
+def first_module(
+    pipeline: Any, reference: Any, calls: Sequence[Callable[[], Any]], thresholds: ImageThresholds
+) -> ModuleDrift | None:
+    """Find the module where the pictures of two pipelines part.
+
+    Args:
+        pipeline: the optimized pipeline.
+        reference: the plain one.
+        calls: the call of the one and of the other.
+        thresholds: how far pictures may be; where latents may hardly differ, neither may a module's output.
+    """
+    from pytest_diffopt.probes.first_module import CORRIDOR, first_module_apart  # noqa: PLC0415 - imports torch
+
+    active_test().tell("looking for the module where the pictures part")
+    is_sharp = thresholds.max_latent_error <= EXACT_ARITHMETIC.max_latent_error
+    # guidance widens what a denoiser's output is off, so that a tenth of the latents' error is looked for in modules
+    corridor = thresholds.max_latent_error / 10 if is_sharp else CORRIDOR
+    return first_module_apart(pipeline, reference, lambda which: calls[which is reference](), corridor=corridor)
+
+
+def _with_files(record: ImageRecord, ours: "Pixels | None", theirs: "Pixels | None") -> ImageRecord:
+    assert ours is not None and theirs is not None, "unreachable because the record is of pictures"  # noqa: S101, PT018
+    check = sum(entry.verdict.concern is Concern.IMAGES for entry in active_test().entries)
+    pairs = enumerate(zip(ours, theirs, strict=True))
+    files = [_kept(f"{check}-{number}", *pair) for number, pair in pairs]
+    differences = [replace(one, files=its) for one, its in zip(record.differences, files, strict=True)]
+    return replace(record, differences=tuple(differences))
+
+
+def _kept(name: str, image: "Pixels", reference: "Pixels") -> PictureFiles:
+    from pytest_diffopt.probes.flip import flip_heat_map  # noqa: PLC0415 - only where something is kept
+
+    save = active_test().artifacts.save_picture
+    return PictureFiles(
+        picture=save(image, f"{name}-picture"),
+        reference=save(reference, f"{name}-reference"),
+        heat_map=save(flip_heat_map(image, reference), f"{name}-heat-map"),
+    )
+
+
+def _folder_of(files: PictureFiles | None) -> str:
+    assert files is not None, "unreachable because they were just kept"  # noqa: S101
+    return active_test().artifacts.path_of(files.picture.rpartition("/")[0])
+
+
+def _subject_of_test() -> Subject:
+    """Return the subject of pictures, which do not say who drew them: the test's optimized pipeline."""
+    pipeline = active_test().fixtures().get("optimized_pipeline")
+    return Subject(pipeline="pictures") if pipeline is None else life_of(pipeline).subject

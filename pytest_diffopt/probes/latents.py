@@ -1,0 +1,154 @@
+"""What a pipeline's latents are after each denoise step, and how far they are from another pipeline's."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+
+import torch
+
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.records import LatentDifference, StepDrift
+
+_PICTURE_CHANNELS = frozenset({1, 3})
+_RANK_OF_BATCH = 4
+_SLACK = 0.01
+
+
+@contextmanager
+def watch_latents(target: Any) -> Iterator[list[torch.Tensor]]:
+    """Keep what each denoise step leaves, by every scheduler of a pipeline, while the block runs.
+
+    Every diffusers pipeline asks a scheduler for the latents of the next step; a chain's stages each ask their own.
+
+    Args:
+        target: a pipeline; of anything without a scheduler nothing is kept.
+
+    Yields:
+        One tensor a step, copied: a pipeline may write the next step into the same memory.
+    """
+    seen: list[torch.Tensor] = []
+    with ExitStack() as stack:
+        for scheduler in _schedulers(target):
+            stack.enter_context(_step_seen(scheduler, seen.append))
+        yield seen
+
+
+def drift(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> tuple[StepDrift, ...]:
+    """Compare latents step by step, as far as both have steps, and latents of one shape."""
+    found = []
+    for step, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+        if one.shape != other.shape:
+            break
+        differences = [_distance(*pair) for pair in _pairs(one, other)]
+        cosines, errors = zip(*differences, strict=True)
+        found.append(StepDrift(step=step, cosine=_worst(min, cosines), relative_error=_worst(max, errors)))
+    return tuple(found)
+
+
+def latents_of(output: Any, inputs: Mapping[str, Any] | None = None) -> torch.Tensor | None:
+    """Return the latents that an output holds in place of pictures; None where it holds pictures.
+
+    Args:
+        output: a pipeline's output, or its `images`.
+        inputs: keywords of the call that gave it; `output_type="latent"` says it plainly. Without that a tensor counts
+            as latents when its channels, or its values, cannot be a picture's.
+    """
+    value = getattr(output, "images", output)
+    value = value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
+    if not isinstance(value, torch.Tensor) or not value.dtype.is_floating_point:
+        return None
+    asked = inputs is not None and inputs.get("output_type") == "latent"
+    return value.detach().cpu() if asked or _cannot_be_pictures(value) else None
+
+
+def compare_latents(latents: torch.Tensor, reference: torch.Tensor) -> tuple[LatentDifference, ...]:
+    """Compare latents with their references, one by one.
+
+    Raises:
+        ProbeError: their shapes differ.
+    """
+    if latents.shape != reference.shape:
+        shapes = f"{tuple(latents.shape)} and {tuple(reference.shape)}"
+        msg = f"latents and references must have the same shape, got: {shapes}"
+        raise ProbeError(msg)
+    return tuple(_difference(one, other) for one, other in _pairs(latents, reference))
+
+
+def _difference(one: torch.Tensor, other: torch.Tensor) -> LatentDifference:
+    cosine, relative_error = _distance(one, other)
+    return LatentDifference(
+        cosine=cosine,
+        relative_error=relative_error,
+        max_error=float((one - other).abs().max()),
+        defects=_defects(one, "the latents") + _defects(other, "the reference"),
+    )
+
+
+def _distance(one: torch.Tensor, other: torch.Tensor) -> tuple[float, float]:
+    """Return the cosine of the angle between both, and the length of their difference by the reference's."""
+    length, difference = float(other.norm()), float((one - other).norm())
+    if difference == 0.0:
+        return 1.0, 0.0
+    cosine = float(torch.nn.functional.cosine_similarity(one, other, dim=0))
+    return cosine, difference / length if length else float("inf")
+
+
+def _defects(latents: torch.Tensor, name: str) -> tuple[str, ...]:
+    """Name what is wrong with latents whatever they are compared with."""
+    not_finite = int((~latents.isfinite()).sum())
+    if not_finite:
+        return (f"{name} hold {not_finite} values that are NaN or infinite",)
+    return (f"{name} are constant: every value is {latents[0]:.3f}",) if bool((latents == latents[0]).all()) else ()
+
+
+def _pairs(one: torch.Tensor, other: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield each picture's latents beside their reference, as vectors of double precision."""
+    flat = (value.detach().cpu().double().reshape(len(value), -1) for value in (one, other))
+    return zip(*flat, strict=True)
+
+
+def _worst(choose: Callable[..., float], figures: Sequence[float]) -> float:
+    return float("nan") if any(figure != figure for figure in figures) else choose(figures)  # noqa: PLR0124 - NaN alone
+
+
+def _cannot_be_pictures(value: torch.Tensor) -> bool:
+    if value.ndim != _RANK_OF_BATCH or not value.numel() or value.shape[-3] in _PICTURE_CHANNELS:
+        return False
+    if value.shape[-1] in _PICTURE_CHANNELS | {_RANK_OF_BATCH}:
+        return False
+    outside = (value < -_SLACK) | (value > 1 + _SLACK)
+    return value.shape[-3] > _RANK_OF_BATCH or bool(outside.any())
+
+
+def _schedulers(target: Any) -> Iterator[Any]:
+    components = getattr(target, "components", None)
+    known = components if isinstance(components, dict) else {}
+    seen: list[Any] = []  # a chain's stages may share one
+    for part in known.values():
+        if callable(getattr(part, "step", None)) and not isinstance(part, torch.nn.Module):
+            if not any(part is other for other in seen):
+                yield part
+            seen.append(part)
+
+
+@contextmanager
+def _step_seen(scheduler: Any, keep: Callable[[torch.Tensor], None]) -> Iterator[None]:
+    original, before = scheduler.step, vars(scheduler).get("step")
+
+    @wraps(original)  # pipelines look at its parameters to know whether it takes a generator
+    def step(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        latents = result[0] if isinstance(result, tuple) else getattr(result, "prev_sample", None)
+        if isinstance(latents, torch.Tensor):
+            keep(latents.detach().clone())
+        return result
+
+    scheduler.step = step  # on the instance, which hides the class's
+    try:
+        yield
+    finally:
+        if before is None:
+            del scheduler.step
+        else:  # the user's own
+            scheduler.step = before

@@ -1,0 +1,211 @@
+"""The summary of a session in Markdown: for the page of a run of GitHub Actions, and for a comment."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_diffopt.baselines.since_revision import BaselineComparison
+from pytest_diffopt.completeness.shortfalls import Shortfall
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.guards.explain import counted
+from pytest_diffopt.guards.verdict import Outcome
+from pytest_diffopt.ledger import BrokenTest, CaseResult, Ledger, LedgerEntry
+from pytest_diffopt.reports import baseline_changes
+from pytest_diffopt.reports.figures import compared_figures
+from pytest_diffopt.reports.markdown import code, fenced, folded, head, row, text
+from pytest_diffopt.reports.order import worst_first
+from pytest_diffopt.reports.terminal import total_line
+
+#: GitHub refuses a larger summary of a step whole.
+SUMMARY_LIMIT_BYTES = 1024 * 1024
+#: And a comment of more than 65,536 characters; what is written beside the summary has its room, too.
+COMMENT_LIMIT_BYTES = 63_000
+# What says how much was left out has room beside what was not.
+_RESERVED_BYTES = 200
+_SHOWN_TESTS = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """What a summary is made from.
+
+    Attributes:
+        ledger: the verdicts.
+        shortfalls: what was not proven.
+        setting: on what the session ran, in one line.
+        baselines: what the change did to the baselines; None where nothing says what it started from.
+    """
+
+    ledger: Ledger
+    shortfalls: Sequence[Shortfall]
+    setting: str
+    baselines: BaselineComparison | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Section:
+    """A part whose items may be left out from the end.
+
+    Attributes:
+        opening: before the items.
+        items: the worst first.
+        noun: what an item is.
+        closing: after the items.
+    """
+
+    opening: str
+    items: Sequence[str]
+    noun: str
+    closing: str = ""
+
+
+def render(summary: Summary, *, limit_bytes: int = SUMMARY_LIMIT_BYTES) -> str:
+    """Write the summary, the worst first; what would not fit any more is left out from the end, and said."""
+    written = ""
+    for section in _sections(summary):
+        written += _fitted(section, limit_bytes - len(written.encode()))
+    return written
+
+
+def write_summary_file(path: Path, written: str) -> None:
+    """Write a summary into a file of its own, in place of what was there.
+
+    Raises:
+        DiffoptError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(written, encoding="utf-8")
+    except OSError as error:
+        msg = f"--diffopt-summary must name a file that can be written, got: {path} ({error.strerror})"
+        raise DiffoptError(msg) from error
+
+
+def append_step_summary(path: Path, summary: Summary) -> None:
+    """Add the summary to what other commands of the same step have written: together they share GitHub's limit.
+
+    Raises:
+        DiffoptError: the file cannot be written.
+    """
+    try:
+        taken = path.stat().st_size if path.exists() else 0
+        with path.open("a", encoding="utf-8") as file:
+            file.write(render(summary, limit_bytes=SUMMARY_LIMIT_BYTES - taken))
+    except OSError as error:
+        msg = f"GITHUB_STEP_SUMMARY names a file that cannot be written, got: {path} ({error.strerror})"
+        raise DiffoptError(msg) from error
+
+
+def _fitted(section: _Section, room_bytes: int) -> str:
+    """Write as many items of a section as there is room for."""
+    frame = len(section.opening.encode()) + len(section.closing.encode()) + _RESERVED_BYTES
+    room = room_bytes - frame
+    if room < 0:
+        return ""
+    kept: list[str] = []
+    for item in section.items:
+        room -= len(item.encode()) + 1
+        if room < 0:
+            break
+        kept.append(item)
+    missing = len(section.items) - len(kept)
+    note = f"\n{counted(missing, section.noun)} left out: GitHub takes no larger summary.\n" if missing else ""
+    return "\n".join([section.opening, *kept]) + section.closing + "\n" + note + "\n"
+
+
+def _sections(summary: Summary) -> Iterator[_Section]:
+    entries = worst_first(summary.ledger.entries)
+    bad = [entry for entry in entries if entry.verdict.outcome is not Outcome.PASSED]
+    good = [entry for entry in entries if entry.verdict.outcome is Outcome.PASSED]
+    yield _headline(summary)
+    if summary.shortfalls:
+        lines = [f"- {text(shortfall.text)}" for shortfall in summary.shortfalls]
+        yield _Section(opening="**Not proven:**\n", items=lines, noun="line")
+    if summary.baselines is not None:
+        yield _baselines(summary.baselines)
+    if bad:
+        yield _Section(opening=_table_head(), items=[_verdict_row(entry) for entry in bad], noun="verdict")
+        yield _Section(opening="", items=[_details(entry) for entry in bad], noun="explanation")
+    if summary.ledger.broken:
+        yield _broken(summary.ledger.broken)
+    if summary.ledger.skipped():
+        yield _skipped(summary.ledger.skipped())
+    if good:
+        opening = f"<details><summary>{counted(len(good), 'verdict')} passed</summary>\n\n{_table_head()}"
+        rows = [_verdict_row(entry) for entry in good]
+        yield _Section(opening=opening, items=rows, noun="verdict", closing="\n\n</details>")
+
+
+def _headline(summary: Summary) -> _Section:
+    figures = f"{text(total_line(summary.ledger))}\n\n{text(summary.setting)}"
+    return _Section(opening=f"## diffopt: {_state(summary)}\n\n{figures}\n", items=(), noun="")
+
+
+def _state(summary: Summary) -> str:
+    judged = summary.ledger.entries
+    if (
+        summary.ledger.broken
+        or any(entry.verdict.is_red for entry in judged)
+        or any(shortfall.is_red for shortfall in summary.shortfalls)
+    ):
+        return "failed"
+    if summary.shortfalls:
+        return "passed, with gaps"
+    return "passed" if judged else "nothing was judged"
+
+
+def _baselines(comparison: BaselineComparison) -> _Section:
+    title = f"### Baselines\n\n{text(baseline_changes.headline(comparison))}\n"
+    if not comparison.changes:
+        return _Section(opening=title, items=(), noun="")
+    rows = [
+        row([_kind(change.kind), code(change.path), text(baseline_changes.what_changed(change)), text(change.reason)])
+        for change in comparison.changes
+    ]
+    return _Section(opening=f"{title}\n{head(['', 'baseline', 'allowed', 'reason'])}", items=rows, noun="baseline")
+
+
+def _kind(kind: str) -> str:
+    return f"**{kind}**" if kind in baseline_changes.WEAKENING else kind
+
+
+def _table_head() -> str:
+    return head(["", "concern", "pipeline", "recipe", "old -&gt; new", "test"])
+
+
+def _verdict_row(entry: LedgerEntry) -> str:
+    verdict = entry.verdict
+    outcome = f"**{verdict.outcome}**" if verdict.is_red else str(verdict.outcome)
+    scale = f" ({verdict.subject.scale})" if verdict.subject.scale else ""
+    figures = compared_figures(verdict.figures) or verdict.summary
+    names = code(verdict.subject.pipeline + scale), code(verdict.subject.recipe)
+    return row([outcome, verdict.concern, *names, text(figures), code(entry.nodeid)])
+
+
+def _details(entry: LedgerEntry) -> str:
+    return folded(f"{entry.verdict.outcome}: {code(entry.nodeid)}", fenced(entry.verdict.explanation)) + "\n"
+
+
+def _broken(tests: Sequence[BrokenTest]) -> _Section:
+    opening = f"**{counted(len(tests), 'test')} failed without a verdict:**\n"
+    items = [
+        folded(f"{code(test.nodeid)} {text(test.reason)}", fenced(test.details.splitlines())) + "\n" for test in tests
+    ]
+    return _Section(opening=opening, items=items, noun="test")
+
+
+def _skipped(cases: Iterable[CaseResult]) -> _Section:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for case in cases:
+        by_reason[case.skip_reason].append(case.nodeid)
+    ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+    total = sum(map(len, by_reason.values()))
+    opening = f"<details><summary>{counted(total, 'test')} skipped</summary>\n\n{head(['tests', 'why', 'which'])}"
+    rows = [row([str(len(nodeids)), text(reason), _some(nodeids)]) for reason, nodeids in ordered]
+    return _Section(opening=opening, items=rows, noun="reason", closing="\n\n</details>")
+
+
+def _some(nodeids: Sequence[str]) -> str:
+    more = len(nodeids) - _SHOWN_TESTS
+    return " ".join(map(code, nodeids[:_SHOWN_TESTS])) + (f" and {more} more" if more > 0 else "")

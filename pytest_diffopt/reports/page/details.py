@@ -1,0 +1,186 @@
+"""What a page shows of a record besides the record itself: charts, and rows put together."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+from pytest_diffopt.guards.explain import change, factor, percent, time
+from pytest_diffopt.guards.paired import log_ratio
+from pytest_diffopt.guards.verdict import Verdict
+from pytest_diffopt.records import (
+    CalibrationRecord,
+    ImageRecord,
+    LatencyRecord,
+    ObservedSync,
+    PairedRecord,
+    RatioRecord,
+    Record,
+    SyncRecord,
+)
+from pytest_diffopt.reports.page.charts import Band, Chart, Series, Write, chart
+
+# More bars than these are no wider than a hair.
+_MOST_STEPS = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncPlace:
+    """One line of code that waits.
+
+    Attributes:
+        sync: the first time.
+        count: how often.
+        in_first: how often in the first step.
+        in_later: the most in any later step.
+    """
+
+    sync: ObservedSync
+    count: int
+    in_first: int
+    in_later: int
+
+
+@singledispatch
+def details_of(record: Record, verdict: Verdict) -> dict[str, Any]:
+    """Return what the template of a record shows besides the record."""
+    del record, verdict
+    return {}
+
+
+@details_of.register
+def _(record: SyncRecord, verdict: Verdict) -> dict[str, Any]:
+    del verdict
+    per_step = Counter(sync.step for sync in record.syncs)
+    return {
+        "places": sync_places(record.syncs),
+        "per_step": [per_step[step] for step in range(min(record.num_steps, _MOST_STEPS))],
+        "most": max(per_step.values(), default=0),
+    }
+
+
+def sync_places(syncs: Sequence[ObservedSync]) -> list[SyncPlace]:
+    """Return each line that waits, the busiest first."""
+    groups: dict[tuple[Any, str, str], list[ObservedSync]] = {}
+    for sync in syncs:
+        groups.setdefault((sync.where, sync.operation, sync.kind), []).append(sync)
+    places = [_place(group) for group in groups.values()]
+    return sorted(places, key=lambda place: place.count, reverse=True)
+
+
+def _place(syncs: Sequence[ObservedSync]) -> SyncPlace:
+    per_step = Counter(sync.step for sync in syncs)
+    later = [count for step, count in per_step.items() if step > 0]
+    return SyncPlace(sync=syncs[0], count=len(syncs), in_first=per_step[0], in_later=max(later, default=0))
+
+
+@details_of.register
+def _(record: LatencyRecord, verdict: Verdict) -> dict[str, Any]:
+    return {"chart": latency_chart(record, verdict)}
+
+
+def latency_chart(record: LatencyRecord, verdict: Verdict) -> Chart | None:
+    """Draw every call in its turn, beside what was accepted; None where none was timed."""
+    calls = [("warm-up", "warmup", record.warmup_ns), ("counted call", "sample", record.samples_ns)]
+    calls.append(("throttled", "throttled", record.throttled_ns))
+    series, begin = [], 1
+    for name, kind, values in calls:
+        series.append(Series(name=name, kind=kind, points=[*enumerate(values, start=begin)]))
+        begin += len(values)
+    if begin == 1:
+        return None
+    return chart("Time of each call", series, write=time, x_label="call", band=_accepted(verdict))
+
+
+def _accepted(verdict: Verdict) -> Band | None:
+    figures = verdict.figures
+    if "accepted_median_ns" not in figures or "tolerance_ns" not in figures:
+        return None
+    centre, tolerance = figures["accepted_median_ns"], figures["tolerance_ns"]
+    name = f"accepted {time(centre)}, up to {time(centre + tolerance)} allowed"
+    return Band(low=centre - tolerance, high=centre + tolerance, centre=centre, name=name)
+
+
+@details_of.register
+def _(record: PairedRecord, verdict: Verdict) -> dict[str, Any]:
+    return {"chart": paired_chart(record, verdict)}
+
+
+def paired_chart(record: PairedRecord, verdict: Verdict) -> Chart | None:
+    """Draw how much slower head was in each block; None where none was timed."""
+    if not record.blocks:
+        return None
+    points = [(float(number), math.expm1(log_ratio(block))) for number, block in enumerate(record.blocks, start=1)]
+    margin = verdict.figures.get("margin")
+    band = Band(low=-margin, high=margin, centre=0.0, name=f"up to {change(margin)} allowed") if margin else None
+    blocks = Series(name="block", kind="sample", points=points)
+    return chart("Head beside base", [blocks], write=change, x_label="block", band=band, includes=(0.0,))
+
+
+@details_of.register
+def _(record: CalibrationRecord, verdict: Verdict) -> dict[str, Any]:
+    del verdict
+    series, begin = [], 1
+    for number, blocks in enumerate(record.pairs, start=1):
+        points = [(float(at), math.expm1(log_ratio(block))) for at, block in enumerate(blocks, start=begin)]
+        series.append(Series(name=f"pair {number}", kind=f"pair{number % 3}", points=points))
+        begin += len(blocks)
+    if begin == 1:
+        return {"chart": None}
+    title = "The same code beside itself"
+    return {"chart": chart(title, series, write=change, x_label="block", includes=(0.0,))}
+
+
+@details_of.register
+def _(record: RatioRecord, verdict: Verdict) -> dict[str, Any]:
+    del verdict
+    rounds = zip(record.reference_ns, record.subject_ns, strict=False)
+    points = [(float(number), reference / subject) for number, (reference, subject) in enumerate(rounds, start=1)]
+    if not points:
+        return {"chart": None}
+    series = [Series(name="round", kind="sample", points=points)]
+    return {"chart": chart("Times as fast", series, write=factor, x_label="round", includes=(1.0,))}
+
+
+@details_of.register
+def _(record: ImageRecord, verdict: Verdict) -> dict[str, Any]:
+    return {"drift": drift_charts(record, verdict)}
+
+
+def drift_charts(record: ImageRecord, verdict: Verdict) -> list[Chart]:
+    """Draw how the latents leave their reference, step by step; nothing where only pictures were at hand."""
+    if not record.drift:
+        return []
+    outside = verdict.figures.get("first_step_outside", math.inf)
+    errors = [(float(drift.step), drift.relative_error) for drift in record.drift]
+    cosines = [(float(drift.step), drift.cosine) for drift in record.drift]
+    return [
+        _drift_chart("Latents: relative error", errors, percent, ideal=0.0, outside=outside),
+        _drift_chart("Latents: cosine", cosines, "{:.5f}".format, ideal=1.0, outside=outside),
+    ]
+
+
+def _drift_chart(
+    title: str, points: Sequence[tuple[float, float]], write: Write, *, ideal: float, outside: float
+) -> Chart:
+    """Draw one measure.
+
+    Args:
+        title: what it is.
+        points: each step and its value.
+        write: writes a value.
+        ideal: what equal latents have.
+        outside: the first step that left the corridor.
+    """
+    finite = [point for point in points if math.isfinite(point[1])]
+    series = [
+        Series(name="after the step", kind="drift", points=finite, is_line=True),
+        Series(
+            name="outside of the corridor", kind="outside", points=[point for point in finite if point[0] >= outside]
+        ),
+    ]
+    if not finite:
+        series = [Series(name="not a number", kind="outside", points=[(place, ideal) for place, _ in points])]
+    return chart(title, series, write=write, x_label="denoise step", includes=(ideal,))

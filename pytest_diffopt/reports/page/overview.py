@@ -1,0 +1,164 @@
+"""What a person reads first: what is wrong, how much of what was looked at, and what was not looked at."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_diffopt.guards.explain import counted
+from pytest_diffopt.guards.verdict import UNPROVEN, Outcome
+from pytest_diffopt.records import Concern
+from pytest_diffopt.reports.document import Report
+from pytest_diffopt.reports.page.cases import Case
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """One thing that is wrong, in every case in which it was seen.
+
+    Attributes:
+        concern: of what.
+        headline: what is wrong.
+        cases: where.
+    """
+
+    concern: Concern
+    headline: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """What became of one concern of one pipeline.
+
+    Attributes:
+        outcome: the worst verdict.
+        is_red: whether a test failed by it.
+        num_good: how many verdicts are no trouble.
+        num_all: how many there are.
+        anchor: the worst case.
+    """
+
+    outcome: Outcome
+    is_red: bool
+    num_good: int
+    num_all: int
+    anchor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overview:
+    """The head of the page.
+
+    Attributes:
+        state: the class of the stylesheet: `bad`, `unsure` or `good`.
+        headline: the whole report in one line.
+        details: how many of what.
+        troubles: what is wrong, the worst first.
+        concerns: the columns of the table.
+        rows: each pipeline with a cell for each column, None where nothing was judged.
+        environment_changes: the versions that are not those of baselines, each with how many cases have them.
+    """
+
+    state: str
+    headline: str
+    details: str
+    troubles: tuple[Trouble, ...]
+    concerns: tuple[Concern, ...]
+    rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
+    environment_changes: tuple[tuple[str, int], ...]
+
+
+def overview(cases: Sequence[Case], report: Report) -> Overview:
+    """Sum a report up.
+
+    Args:
+        cases: its verdicts, the worst first.
+        report: what else was found.
+    """
+    concerns = tuple(concern for concern in Concern if any(case.verdict.concern is concern for case in cases))
+    return Overview(
+        state=_state(cases, report),
+        headline=_headline(cases, report),
+        details=_details(cases, report),
+        troubles=_troubles(cases),
+        concerns=concerns,
+        rows=_rows(cases, concerns),
+        environment_changes=_environment_changes(cases),
+    )
+
+
+def _state(cases: Sequence[Case], report: Report) -> str:
+    is_bad = report.broken or any(case.verdict.is_red for case in cases)
+    if is_bad or any(shortfall.is_red for shortfall in report.shortfalls):
+        return "bad"
+    is_unsure = not cases or any(case.verdict.outcome in UNPROVEN for case in cases)
+    return "unsure" if is_unsure else "good"
+
+
+def _headline(cases: Sequence[Case], report: Report) -> str:
+    red = sum(case.verdict.is_red for case in cases)
+    checks = counted(len(cases), "check")
+    bad = [
+        f"{red} of {checks} failed" if red else "",
+        f"{counted(len(report.broken), 'test')} failed without a verdict" if report.broken else "",
+        "less was proven than had to be" if any(shortfall.is_red for shortfall in report.shortfalls) else "",
+    ]
+    if any(bad):
+        text = " and ".join(filter(None, bad))
+        return text[0].upper() + text[1:]
+    unproven = sum(case.verdict.outcome in UNPROVEN for case in cases)
+    if unproven:
+        return f"Nothing failed, and {unproven} of {checks} proved nothing"
+    skipped = f", {counted(len(report.skipped), 'test')} skipped" if report.skipped else ""
+    return f"{_all(len(cases))} passed{skipped}" if cases else "Nothing was checked"
+
+
+def _all(number: int) -> str:
+    return "The only check" if number == 1 else f"All {number} checks"
+
+
+def _details(cases: Sequence[Case], report: Report) -> str:
+    found = Counter(case.verdict.outcome for case in cases)
+    parts = [f"{found[outcome]} {outcome}" for outcome in Outcome if found[outcome]]
+    skipped = [f"{counted(len(report.skipped), 'test')} skipped"] if report.skipped else []
+    return ", ".join([*parts, *skipped])
+
+
+def _troubles(cases: Sequence[Case]) -> tuple[Trouble, ...]:
+    groups: dict[tuple[Concern, str], list[Case]] = {}
+    for case in cases:
+        if case.verdict.is_red:
+            groups.setdefault((case.verdict.concern, case.headline), []).append(case)
+    return tuple(
+        Trouble(concern=concern, headline=headline, cases=tuple(group)) for (concern, headline), group in groups.items()
+    )
+
+
+def _rows(cases: Sequence[Case], concerns: Sequence[Concern]) -> tuple[tuple[str, tuple[Cell | None, ...]], ...]:
+    groups: dict[str, dict[Concern, list[Case]]] = {}
+    for case in cases:
+        groups.setdefault(case.pipeline, {}).setdefault(case.verdict.concern, []).append(case)
+    return tuple(
+        (pipeline, tuple(_cell(found.get(concern, [])) for concern in concerns))
+        for pipeline, found in sorted(groups.items())
+    )
+
+
+def _cell(cases: Sequence[Case]) -> Cell | None:
+    """Sum up; the cases come the worst first."""
+    if not cases:
+        return None
+    worst = cases[0]
+    good = sum(not case.verdict.is_red and case.verdict.outcome not in UNPROVEN for case in cases)
+    return Cell(
+        outcome=worst.verdict.outcome,
+        is_red=worst.verdict.is_red,
+        num_good=good,
+        num_all=len(cases),
+        anchor=worst.anchor,
+    )
+
+
+def _environment_changes(cases: Sequence[Case]) -> tuple[tuple[str, int], ...]:
+    lines = Counter(" ".join(line.split()) for case in cases for line in case.verdict.environment_changes)
+    return tuple(lines.most_common())

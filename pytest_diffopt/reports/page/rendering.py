@@ -1,0 +1,126 @@
+"""The page itself: templates filled with the report, and nothing that has to be fetched."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from pytest_diffopt._version import __version__
+from pytest_diffopt.guards.explain import change, counted, factor, percent, size, time
+from pytest_diffopt.reports.calibration import calibration_lines
+from pytest_diffopt.reports.cold_start import cold_starts
+from pytest_diffopt.reports.document import Report
+from pytest_diffopt.reports.figures import figure
+from pytest_diffopt.reports.json_report import ReportError
+from pytest_diffopt.reports.ladder_table import ladders
+from pytest_diffopt.reports.page.cases import Case, by_pipeline, cases_of
+from pytest_diffopt.reports.page.details import details_of
+from pytest_diffopt.reports.page.embedded_pictures import PictureBook
+from pytest_diffopt.reports.page.overview import overview
+
+#: What the file is called in a report's folder.
+FILE_NAME = "index.html"
+_TEMPLATES = "templates"
+
+
+def write_page(folder: Path, report: Report) -> Path:
+    """Write the page of a report into `index.html`.
+
+    Args:
+        folder: of the report, in which its pictures are.
+        report: what the page is made from.
+
+    Raises:
+        ReportError: the file cannot be written.
+    """
+    path = folder / FILE_NAME
+    try:
+        path.write_text(render(report, folder), encoding="utf-8")
+    except OSError as error:
+        msg = f"the report {path} cannot be written: {error.strerror}"
+        raise ReportError(msg) from error
+    return path
+
+
+def render(report: Report, folder: Path) -> str:
+    """Return the page of a report, with the pictures of its folder."""
+    cases = cases_of(report.verdicts)
+    style, script = _asset("page.css"), _asset("page.js")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            overview=overview(cases, report),
+            red=[case for case in cases if case.verdict.is_red],
+            others=by_pipeline([case for case in cases if not case.verdict.is_red]),
+            ladders=list(ladders(report.verdicts)),
+            cold_starts=list(cold_starts(report.verdicts)),
+            calibrations=list(calibration_lines(report.verdicts)),
+            pictures=PictureBook(folder=folder),
+            style=Markup(style),  # noqa: S704 - our own file, and so is the next
+            script=Markup(script),  # noqa: S704 - as above
+            policy=_policy(style, script),
+            version=__version__,
+        )
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """Let the browser run and apply nothing but our own script and style: whatever a name or a message holds."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(_TEMPLATES, name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, _TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "change": change,
+        "counted": counted,
+        "factor": factor,
+        "figure": figure,
+        "percent": percent,
+        "relative": relative,
+        "size": size,
+        "slug": slug,
+        "time": time,
+    }
+    environment.globals["details"] = _details
+    return environment
+
+
+def _details(case: Case) -> Mapping[str, Any]:
+    return details_of(case.record, case.verdict)
+
+
+def relative(after: float, before: float) -> str:
+    """Write how much a figure changed; empty where there was none before."""
+    return change(after / before - 1) if before else ""
+
+
+def slug(text: str) -> str:
+    """Turn the text of an enum into a class of the stylesheet."""
+    return text.replace(" ", "-")

@@ -1,0 +1,110 @@
+"use strict";
+(() => {
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const cases = all("details.case[id]");
+  const controls = document.getElementById("controls");
+  const search = document.getElementById("search");
+  const shown = document.getElementById("shown");
+  const toggles = all("#controls input[type=checkbox]");
+
+  // The text of a closed case is searched too: somebody looks for a file or a function.
+  const texts = new Map(cases.map((one) => [one, one.textContent.toLowerCase()]));
+
+  function filter() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const outcomes = new Set(toggles.filter((one) => one.checked).map((one) => one.value));
+    let count = 0;
+    for (const one of cases) {
+      const text = texts.get(one);
+      one.hidden = !(outcomes.has(one.dataset.outcome) && words.every((word) => text.includes(word)));
+      count += one.hidden ? 0 : 1;
+    }
+    for (const section of all("section.pipeline")) {
+      section.hidden = all("details.case:not([hidden])", section).length === 0;
+    }
+    shown.textContent = count === cases.length ? "" : `${count} of ${cases.length} shown`;
+  }
+
+  function setOpen(isOpen) {
+    for (const one of cases) {
+      if (!one.hidden) one.open = isOpen;
+    }
+  }
+
+  // A link to a closed or hidden case opens and shows it.
+  function openTarget() {
+    const target = location.hash ? document.getElementById(location.hash.slice(1)) : null;
+    if (target && target.matches("details.case")) {
+      target.hidden = false;
+      const section = target.closest("section");
+      if (section) section.hidden = false;
+      target.open = true;
+      target.scrollIntoView();
+    }
+  }
+
+  // The picture over its reference, with an edge between them to move, and a button that flips from one to the other.
+  function addSlider(pictures) {
+    const [reference, picture] = all("img", pictures);
+    if (!reference || !picture || all("img", pictures).length < 2 || !pictures.querySelector(".picture.picture img")) return;
+    const figure = document.createElement("figure");
+    figure.className = "slider";
+    const stage = document.createElement("div");
+    stage.className = "stage";
+    const over = picture.cloneNode();
+    over.classList.add("over");
+    const edge = document.createElement("div");
+    edge.className = "edge";
+    stage.append(reference.cloneNode(), over, edge);
+    const range = document.createElement("input");
+    range.type = "range";
+    range.min = "0";
+    range.max = "100";
+    range.value = "50";
+    range.setAttribute("aria-label", "how much of the reference is seen, in percent");
+    const flip = document.createElement("button");
+    flip.type = "button";
+    flip.className = "flip";
+    flip.textContent = "flip";
+    flip.title = "show the other one";
+    const caption = document.createElement("figcaption");
+    caption.append(flip, "reference | picture");
+    const place = () => {
+      over.style.clipPath = `inset(0 0 0 ${range.value}%)`;
+      edge.style.left = `${range.value}%`;
+    };
+    range.addEventListener("input", place);
+    flip.addEventListener("click", () => {
+      range.value = range.value === "0" ? "100" : "0";
+      place();
+    });
+    place();
+    figure.append(stage, range, caption);
+    pictures.append(figure);
+  }
+
+  all(".pictures").forEach(addSlider);
+  if (cases.length) controls.hidden = false;
+  search.addEventListener("input", filter);
+  toggles.forEach((one) => one.addEventListener("change", filter));
+  document.getElementById("open-all").addEventListener("click", () => setOpen(true));
+  document.getElementById("close-all").addEventListener("click", () => setOpen(false));
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target instanceof HTMLInputElement && event.target.type === "search";
+    if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      search.focus();
+    }
+    if (event.key === "Escape" && isTyping) {
+      search.value = "";
+      filter();
+    }
+  });
+  window.addEventListener("beforeprint", () => {
+    for (const one of cases) {
+      if (one.matches(".red")) one.open = true;
+    }
+  });
+  window.addEventListener("hashchange", openTarget);
+  openTarget();
+})();

@@ -1,0 +1,67 @@
+"""Plain values held against a type: no unknown key, and the three numbers that JSON lacks made numbers again.
+
+msgspec checks the rest; of a dataclass it lets unknown keys pass, and `inf` is no float to it.
+"""
+
+from functools import cache
+from typing import Any
+
+from msgspec import inspect
+
+from pytest_diffopt.errors import did_you_mean
+from pytest_diffopt.strict_json import refuse
+
+#: How the numbers that JSON lacks are written.
+TEXTS_OF_FLOATS = ("inf", "-inf", "nan")
+
+
+def fitted(value: Any, type_: Any, key: str = "") -> Any:
+    """Return the value with its numbers restored.
+
+    Args:
+        value: what was parsed.
+        type_: what it shall be.
+        key: the path that leads to it; only named in messages.
+
+    Raises:
+        JSONProblem: a key is unknown.
+    """
+    return _fitted(value, _info(type_), key)
+
+
+@cache
+def _info(type_: Any) -> inspect.Type:
+    return inspect.type_info(type_)
+
+
+def _fitted(value: Any, info: inspect.Type, key: str) -> Any:
+    match info:
+        case inspect.FloatType() if value in TEXTS_OF_FLOATS:
+            return float(value)
+        case inspect.StructType() | inspect.DataclassType() if isinstance(value, dict):
+            return _fitted_fields(value, info, key)
+        case inspect.DictType() if isinstance(value, dict):
+            return {name: _fitted(item, info.value_type, f"{key}.{name}") for name, item in value.items()}
+        case inspect.ListType() | inspect.VarTupleType() if isinstance(value, list):
+            return [_fitted(item, info.item_type, f"{key}[{index}]") for index, item in enumerate(value)]
+        case inspect.UnionType():
+            return _fitted_to_one(value, info, key)
+        case _:
+            return value
+
+
+def _fitted_fields(value: dict[str, Any], info: inspect.StructType | inspect.DataclassType, key: str) -> dict[str, Any]:
+    types = {field.encode_name: field.type for field in info.fields}
+    found = {}
+    for name, item in value.items():
+        path = f"{key}.{name}" if key else name
+        if name not in types:
+            refuse(f"{path}: unknown key{did_you_mean(name, types)}")
+        found[name] = _fitted(item, types[name], path)
+    return found
+
+
+def _fitted_to_one(value: Any, info: inspect.UnionType, key: str) -> Any:
+    """Fit to the one type that has a shape; an optional record has one, and so has an optional number."""
+    shaped = [one for one in info.types if not isinstance(one, inspect.NoneType | inspect.IntType)]
+    return _fitted(value, shaped[0], key) if len(shaped) == 1 else value

@@ -1,0 +1,35 @@
+"""Whatever stands in a baseline's file, it is read or refused in our own words."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_diffopt.baselines import Baseline
+from pytest_diffopt.baselines.changes import compare
+from pytest_diffopt.baselines.codec import decode, encode
+from tests.fuzz.inputs import json_inputs, only_our_errors, share
+from tests.unit.baselines.baseline_examples import compiled, counts, latency, memory
+
+FILE = Path("baselines/case.json")
+EXAMPLES: list[Baseline] = [latency(), memory(), counts(unmodelled=("aten::x",)), compiled(breaks=1)]
+VALID = [encode(example, file=FILE) for example in EXAMPLES]
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)), ids=[type(example).__name__ for example in EXAMPLES])
+@share(0.1)
+@given(data=st.data())
+def test_reading_a_baseline(number: int, data: st.DataObject) -> None:
+    """Of each kind; the message names the file."""
+    raw = data.draw(json_inputs(VALID[number]))
+
+    only_our_errors(lambda: decode(raw, type(EXAMPLES[number]), file=FILE))
+
+
+@share(0.1)
+@given(before=st.sampled_from(VALID), after=st.sampled_from(VALID).flatmap(json_inputs))
+def test_comparing_a_baseline_with_what_it_was(before: bytes, after: bytes) -> None:
+    """It guards a pull request, which may hold anything: every file becomes a change of some kind."""
+    assert compare(str(FILE), before, after).kind
+    assert compare(str(FILE), after, before).kind

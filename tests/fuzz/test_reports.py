@@ -1,0 +1,60 @@
+"""Whatever lies in a report's folder, it is read, refused in our own words, or not shown."""
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pytest_diffopt.guards.verdict import Outcome
+from pytest_diffopt.options import Settings
+from pytest_diffopt.records import Concern
+from pytest_diffopt.reports.document import report_of
+from pytest_diffopt.reports.json_report import read_json_report, write_json_report
+from pytest_diffopt.reports.page.embedded_pictures import PictureBook
+from tests.fuzz.inputs import json_inputs, only_our_errors, share, spoilt
+from tests.unit.reports.verdict_examples import entry, ledger
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """Write a report with a verdict of each look, and return its folder and what it holds."""
+    folder = tmp_path_factory.mktemp("report")
+    found = ledger(
+        entry(figures={"median_ns": 1.5, "psnr_db": float("inf")}),
+        entry(Outcome.REGRESSED, Concern.SYNCS, explanation=("diffopt: waits",), record={"syncs": [{"step": 1}]}),
+        skipped={"test_gpu": "needs a GPU"},
+    )
+    write_json_report(folder, report_of(found, Settings()))
+    return folder, (folder / "report.json").read_bytes()
+
+
+@share(0.15)
+@given(data=st.data())
+def test_reading_a_report(report: tuple[Path, bytes], data: st.DataObject) -> None:
+    """It may come from another machine."""
+    folder, valid = report
+    (folder / "report.json").write_bytes(data.draw(json_inputs(valid)))
+
+    only_our_errors(lambda: read_json_report(folder))
+
+
+def png() -> bytes:
+    """Write a small picture."""
+    written = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(written, "PNG")
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("whole_bytes", [10_000, 0], ids=["as it is", "made smaller"])
+@share(0.05)
+@given(raw=spoilt(png()) | st.binary(max_size=200))
+def test_showing_a_picture(tmp_path_factory: pytest.TempPathFactory, whole_bytes: int, raw: bytes) -> None:
+    """What cannot be shown says why."""
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "picture.png").write_bytes(raw)
+    shown = PictureBook(folder=folder, whole_bytes=whole_bytes).embed("picture.png")
+
+    assert shown.source or shown.note

@@ -1,0 +1,100 @@
+"""Whatever a marker, a recipe or an option says, it is read or refused in our own words."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_diffopt import markers
+from pytest_diffopt.completeness.required import parse_requirements
+from pytest_diffopt.options import Settings
+from pytest_diffopt.recipes.grammar import parse_recipe
+from tests.fuzz.inputs import only_our_errors, share, text_inputs
+
+RECIPES = [
+    "bf16 + sdpa + channels_last + fuse_qkv + compile",
+    'compile(mode="max-autotune", target=["denoiser", "vae.decode"], fullgraph=True)',
+    "int8_dynamic(min_features=16) + pointwise_linears",
+]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.sampled_from(["sdxl", "tiny"]),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=2),
+    max_leaves=4,
+)
+
+
+class MarkedTest:
+    """A test with one marker."""
+
+    def __init__(self, marker: pytest.Mark) -> None:
+        self._marker = marker
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        """Return the marker of a name."""
+        return self._marker if self._marker.name == name else None
+
+    def iter_markers(self, name: str) -> Iterator[pytest.Mark]:
+        """Yield the markers of a name."""
+        yield from filter(None, [self.get_closest_marker(name)])
+
+
+def marked(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> pytest.Item:
+    """Return a test with a marker of this content."""
+    return cast("pytest.Item", MarkedTest(getattr(pytest.mark, name)(*args, **kwargs).mark))
+
+
+def keywords(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return keywords of a marker, most of them known."""
+    return st.dictionaries(st.sampled_from(names) | st.text(max_size=5), VALUES, max_size=4)
+
+
+@share(0.15)
+@given(text=text_inputs(RECIPES))
+def test_reading_a_recipe(text: str) -> None:
+    """Python's parser reads it, which has errors of its own for what no line of Python is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's, about a backslash that means nothing
+        only_our_errors(lambda: parse_recipe(text))
+
+
+@share(0.05)
+@given(text=text_inputs(["gpu>=20, latency>=3", "graph-breaks >= 1"]))
+def test_reading_what_a_run_must_have(text: str) -> None:
+    """`--diffopt-require`."""
+    only_our_errors(lambda: parse_requirements(text))
+
+
+@share(0.05)
+@given(
+    args=st.lists(VALUES, max_size=1).map(tuple),
+    kwargs=keywords(["memory_gib", "capability", "count"])
+    | st.builds(lambda *version: {"capability": version}, VALUES, VALUES),
+)
+def test_reading_a_gpu_marker(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Any value under any name."""
+    only_our_errors(lambda: markers.gpu_needs(marked("gpu", args, kwargs)))
+
+
+@share(0.1)
+@given(
+    args=st.lists(VALUES, max_size=1).map(tuple), kwargs=keywords(["pipeline", "recipe", "ladder", "scale", "batch"])
+)
+def test_reading_a_diffopt_marker(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Every part of it that the collection of tests reads."""
+    item = marked("diffopt", args, kwargs)
+
+    def read() -> None:
+        arguments = markers._diffopt_arguments(item)
+        if "pipeline" in arguments:
+            markers._named_pipelines(arguments, Settings())
+        if "recipe" in arguments:
+            markers._recipes(arguments)
+        if "batch" in arguments:
+            markers._batches(arguments, Settings())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        only_our_errors(read)

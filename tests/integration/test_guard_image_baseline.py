@@ -1,0 +1,287 @@
+"""Stored pictures: accepted once, compared with ever after, and trusted only as far as their checksums go."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CASE = """
+def test_picture(optimized_pipeline, pipeline_inputs, image_baseline):
+    {plant}
+    image_baseline.check(optimized_pipeline, **pipeline_inputs)
+"""
+CLEAN = "assert optimized_pipeline"
+BRIGHTER = "optimized_pipeline.vae.conv.bias.data += 0.5"
+NEARLY = "optimized_pipeline.vae.conv.bias.data += 0.002"
+WITH_REFERENCE = """
+@pytest.fixture
+def reference_pipeline():
+    return small_pipeline.build()
+"""
+COMMAND = "pytest test_it.py::test_picture --diffopt-update"
+
+
+def write(project: pytest.Pytester, plant: str = CLEAN) -> None:
+    """Write the test."""
+    project.makepyfile(test_it=CASE.format(plant=plant))
+
+
+def accepted(project: pytest.Pytester, *options: str) -> Path:
+    """Accept the pictures of the clean pipeline, and return the folder."""
+    write(project)
+    result = project.runpytest_inprocess("--diffopt-update=missing", *options)
+
+    result.assert_outcomes(passed=1)
+    return project.path / "baselines/cpu/test_it"
+
+
+def document(folder: Path) -> dict[str, Any]:
+    """Read the one document."""
+    (path,) = folder.glob("*.json")
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def test_without_a_baseline_the_test_is_red(own_pipeline: pytest.Pytester) -> None:
+    """Nothing was compared, and the command that accepts stands there."""
+    write(own_pipeline)
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: no images baseline has been accepted: no picture to compare with",
+            "seen on any processor, pipeline SmallPipeline (weights: the user's own)",
+            f"to accept it: {COMMAND} missing",
+        ],
+        consecutive=True,
+    )
+
+
+def test_what_was_accepted_is_green_and_unchanged(own_pipeline: pytest.Pytester) -> None:
+    """A picture beside its document; another run compares and writes nothing."""
+    folder = accepted(own_pipeline)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    own_pipeline.runpytest_inprocess().assert_outcomes(passed=1)
+    own_pipeline.runpytest_inprocess("--diffopt-update=missing").assert_outcomes(passed=1)
+
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert sorted(path.suffix for path in before) == [".json", ".png"]
+    (picture,) = document(folder)["pictures"]
+    with Image.open(folder / picture["name"]) as image:
+        assert (image.mode, image.size) == ("RGB", (16, 16))
+
+
+def test_another_picture_is_red(own_pipeline: pytest.Pytester) -> None:
+    """The learned limits stand beside the figures, the command that accepts last."""
+    accepted(own_pipeline)
+    write(own_pipeline, BRIGHTER)
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 of 1 picture differs from the reference",
+            "  picture 0: SSIM 0.* (at least 0.99* wanted)",
+            "  picture 0: PSNR * dB (at least 5* dB wanted)",
+            "  picture 0: largest error of a pixel 0.* (up to 0.00* allowed)",
+            "  picture 0: mean error 0.* (up to 0.00* allowed)",
+            "  picture 0: FLIP 0.* (up to 0.0* allowed)",
+            "seen in pipeline SmallPipeline (weights: the user's own); pixel values are in [[]0, 1[]]",
+            f"if this is wanted: {COMMAND} all",
+            "pictures: /*",
+        ],
+        consecutive=True,
+    )
+
+
+def test_thresholds_are_learned_from_the_reference(own_pipeline: pytest.Pytester) -> None:
+    """The reference's pictures are stored; how far the optimized ones are from them is allowed, and half as much."""
+    own_pipeline.makeconftest(own_pipeline.path.joinpath("conftest.py").read_text() + WITH_REFERENCE)
+    write(own_pipeline, NEARLY)
+    own_pipeline.runpytest_inprocess("--diffopt-update=missing").assert_outcomes(passed=1)
+    content = document(own_pipeline.path / "baselines/cpu/test_it")
+
+    calls = [sample["call"] for sample in content["samples"]]
+    worst = max(sample["figures"]["mean_error"] for sample in content["samples"])
+    assert calls == ["the test's own call", "seed 1", "seed 2", "seed 3"]
+    assert worst > 0.0003
+    assert content["thresholds"]["mean_error"] == pytest.approx(1.5 * worst + 0.0005)
+    assert content["margin"] == 0.5
+    own_pipeline.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+def test_a_new_picture_replaces_the_old_one(own_pipeline: pytest.Pytester) -> None:
+    """No file is left that nobody names."""
+    folder = accepted(own_pipeline)
+    (before,) = document(folder)["pictures"]
+    write(own_pipeline, BRIGHTER)
+    own_pipeline.runpytest_inprocess("--diffopt-update=all").assert_outcomes(passed=1)
+
+    (after,) = document(folder)["pictures"]
+    assert before["name"] != after["name"]
+    assert [path.name for path in folder.glob("*.png")] == [after["name"]]
+
+
+def test_a_black_picture_is_not_accepted(own_pipeline: pytest.Pytester) -> None:
+    """It would guard nothing."""
+    write(own_pipeline, "optimized_pipeline.vae.conv.bias.data -= 100")
+    result = own_pipeline.runpytest_inprocess("--diffopt-update=missing")
+
+    result.assert_outcomes(failed=1)
+    assert "diffopt: these pictures cannot be accepted: in the test's own call, the picture is black" in result.outlines
+    assert not list(own_pipeline.path.glob("baselines/**/*.json"))
+
+
+def test_two_valued_pictures_are_not_accepted(own_pipeline: pytest.Pytester) -> None:
+    """Every other call draws another picture: no threshold could tell one from a bug."""
+    own_pipeline.makeconftest(
+        own_pipeline.path.joinpath("conftest.py").read_text()
+        + WITH_REFERENCE
+        + """
+class Flipping(small_pipeline.SmallPipeline):
+    calls = 0
+
+    def __call__(self, **inputs):
+        output = super().__call__(**inputs)
+        Flipping.calls += 1
+        if Flipping.calls % 2:
+            output.images = 1 - output.images
+        return output
+
+@pytest.fixture(scope="module")
+def optimized_pipeline():
+    return small_pipeline.build(pipeline=Flipping)
+"""
+    )
+    write(own_pipeline)
+    result = own_pipeline.runpytest_inprocess("--diffopt-update=missing")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: these pictures are two-valued, and a threshold that lets both kinds pass would guard nothing",
+            "  SSIM * or more: seed [13], seed [13]",
+            "  SSIM * or less: *",
+            "  give the test a call that is far from the edge (another seed, more steps, less guidance), or compare "
+            "with assert_same_pictures(..., thresholds=...)",
+        ],
+        consecutive=True,
+    )
+
+
+def test_references_may_be_behind_a_url(own_pipeline: pytest.Pytester) -> None:
+    """The document stays with the code; pictures are read from wherever fsspec reaches."""
+    url = (own_pipeline.path / "far").as_uri()
+    folder = accepted(own_pipeline, f"--diffopt-references={url}")
+    own_pipeline.runpytest_inprocess(f"--diffopt-references={url}").assert_outcomes(passed=1)
+    shutil.rmtree(own_pipeline.path / "far")
+    result = own_pipeline.runpytest_inprocess(f"--diffopt-references={url}")
+
+    assert [path.suffix for path in folder.iterdir()] == [".json"]
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"diffopt: the reference {url}/cpu/test_it/test_picture.0-*.png cannot be read: *"])
+
+
+def test_a_protocol_that_nobody_knows_is_an_error(own_pipeline: pytest.Pytester) -> None:
+    """It is told what is missing; no traceback."""
+    write(own_pipeline)
+    result = own_pipeline.runpytest_inprocess("--diffopt-update=missing", "--diffopt-references=nowhere://bucket/refs")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["diffopt: the reference nowhere://bucket/refs/cpu/*.png cannot be written: Protocol not known: nowhere"]
+    )
+
+
+def altered(folder: Path, *, raw: bytes | None = None, name: str = "", size_bytes: int = 0) -> None:
+    """Change the stored picture, or what the document says of it, with a checksum that fits."""
+    import hashlib  # noqa: PLC0415 - only this one needs it
+
+    (path,) = folder.glob("*.json")
+    content = json.loads(path.read_text())
+    picture = content["pictures"][0]
+    if raw is not None:
+        (folder / picture["name"]).write_bytes(raw)
+        picture["sha256"], picture["size_bytes"] = hashlib.sha256(raw).hexdigest(), len(raw)
+    picture["name"] = name or picture["name"]
+    picture["size_bytes"] = size_bytes or picture["size_bytes"]
+    path.write_text(json.dumps(content))
+
+
+def png(image: Image.Image, path: Path) -> bytes:
+    """Write a PNG and return what is in it."""
+    image.save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("text", "it is no PNG: cannot identify image file *"),
+        ("JPEG", "it is no PNG: cannot identify image file *"),
+        ("truncated", "it is no whole PNG: *"),
+        ("16-bit", "it must have eight bits a channel (L, LA, RGB, RGBA), got: mode 'I;16'"),
+        ("palette", "it must have eight bits a channel (L, LA, RGB, RGBA), got: mode 'P'"),
+        ("bomb", "it must not have more than 67108864 pixels, got: 9000 x 9000"),
+    ],
+)
+def test_what_is_no_picture_is_an_error(own_pipeline: pytest.Pytester, kind: str, problem: str) -> None:
+    """Even with the right checksum; a bomb is never unpacked."""
+    folder, scratch = accepted(own_pipeline), own_pipeline.path / "scratch.png"
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    raw = {
+        "text": b"a text",
+        "JPEG": png(noise, scratch.with_suffix(".jpg")),
+        "truncated": png(noise, scratch)[:1000],
+        "16-bit": png(Image.new("I;16", (16, 16)), scratch),
+        "palette": png(noise.convert("P"), scratch),
+        "bomb": png(Image.new("L", (9000, 9000)), scratch) if kind == "bomb" else b"",
+    }[kind]
+    altered(folder, raw=raw)
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"diffopt: the reference */cpu/test_it/test_picture.0-*.png cannot be trusted: {problem}",
+            "  restore it from version control, or accept new pictures with --diffopt-update all",
+        ],
+        consecutive=True,
+    )
+
+
+@pytest.mark.parametrize("name", ["../../../secret.png", "/etc/passwd", "another_test.0-00000000.png"])
+def test_a_name_that_leads_elsewhere_is_refused(own_pipeline: pytest.Pytester, name: str) -> None:
+    """A document may come with anybody's pull request."""
+    altered(accepted(own_pipeline), name=name)
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [f"diffopt: the reference *: its name must begin with test_picture. and lead nowhere else, got: '{name}'"]
+    )
+
+
+def test_a_picture_that_was_altered_is_refused(own_pipeline: pytest.Pytester) -> None:
+    """By a hand, a merge or a bad disk."""
+    folder = accepted(own_pipeline)
+    (path,) = folder.glob("*.png")
+    Image.new("RGB", (16, 16)).save(path)
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["diffopt: the reference * cannot be trusted: its SHA-256 must be *..., got: *..."])
+
+
+def test_a_size_past_the_limit_is_refused(own_pipeline: pytest.Pytester) -> None:
+    """No more than 16 MiB are ever read."""
+    altered(accepted(own_pipeline), size_bytes=1 << 30)
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["diffopt: the baseline * cannot be trusted: pictures[[]0[]].size_bytes: must be *"])

@@ -1,0 +1,131 @@
+"""Two pipelines that do not draw the same turn their test red, with the step and the module where they part."""
+
+import pytest
+
+CASE = """
+import pytest
+import torch
+from pytest_diffopt import assert_same_pictures
+
+pytestmark = pytest.mark.diffopt(pipeline="sdxl", recipe="fp32 + channels_last")
+
+class Doubled(torch.nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *args, **kwargs):
+        return self.inner(*args, **kwargs) * 2
+
+def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs):
+    {plant}
+    assert_same_pictures(optimized_pipeline, reference_pipeline, **{inputs})
+"""
+CLEAN = "assert optimized_pipeline is not reference_pipeline"
+WRONG_ATTENTION = (
+    "block = optimized_pipeline.unet.mid_block.attentions[0].transformer_blocks[0].attn1; "
+    "block.to_out[0] = Doubled(block.to_out[0])"
+)
+WRONG_VAE = "vae = optimized_pipeline.vae; vae.decoder.conv_out = Doubled(vae.decoder.conv_out)"
+WRONG_SCHEDULER = "optimized_pipeline.scheduler.register_to_config(prediction_type='v_prediction')"
+SEEN = "seen in pipeline sdxl (tiny, weights: pretrained), recipe fp32 + channels_last; pixel values are in [[]0, 1[]]"
+REMEDY = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "to find the module where they part: the same command with --diffopt-explain"
+
+
+def run(project: pytest.Pytester, plant: str, *options: str, inputs: str = "pipeline_inputs") -> pytest.RunResult:
+    """Run one assertion."""
+    project.makepyfile(test_it=CASE.format(plant=plant, inputs=inputs))
+    return project.runpytest_inprocess(*options)
+
+
+@pytest.mark.parametrize("inputs", ["pipeline_inputs", "(dict(pipeline_inputs) | {'output_type': 'latent'})"])
+def test_the_same_pipeline_in_another_layout_is_green(project: pytest.Pytester, inputs: str) -> None:
+    """Float32 in another order of additions; pictures, and latents where they are asked for."""
+    result = run(project, CLEAN, "-v", inputs=inputs)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["passed * images *sdxl*"])
+
+
+def test_an_attention_that_counts_double_is_red(project: pytest.Pytester) -> None:
+    """Where nobody sees it and SSIM neither: float32 is held to its own arithmetic, from the first step on."""
+    result = run(project, WRONG_ATTENTION)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 of 1 picture differs from the reference",
+            "  picture 0: PSNR * dB (at least 80 dB wanted)",
+            "  picture 0: largest error of a pixel 0.* (up to 0.005 allowed)",
+            "  picture 0: mean error 0.* (up to 0.0002 allowed)",
+            "  picture 0: FLIP 0.* (up to 0.002 allowed)",
+            "  first off in step 0 of 4: latents 0.* of their length off (up to 0.001 allowed), cosine 1.0000",
+            SEEN,
+            REMEDY,
+            HINT,
+            "pictures: /*/pictures/test_it.py__test_picture*",
+        ],
+        consecutive=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("plant", "module"),
+    [
+        (
+            WRONG_ATTENTION,
+            "  first module apart: unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0 (Doubled), step 0: "
+            "its output is 1.0000 of its length off, its inputs 0.0000",
+        ),
+        (
+            WRONG_VAE,
+            "  first module apart: vae.decoder.conv_out (Doubled), outside of the denoise loop: "
+            "its output is 1.0000 of its length off, its inputs 0.0000",
+        ),
+    ],
+    ids=["attention", "VAE"],
+)
+def test_the_first_module_is_named_on_demand(project: pytest.Pytester, plant: str, module: str) -> None:
+    """With its class, the step, and how far its inputs were off."""
+    result = run(project, plant, "--diffopt-explain")
+
+    result.assert_outcomes(failed=1)
+    assert module in result.outlines
+    result.stdout.no_fnmatch_line(HINT)
+
+
+def test_a_bug_behind_the_loop_is_told_from_one_in_it(project: pytest.Pytester) -> None:
+    """All latents agree, so it is the VAE."""
+    result = run(project, WRONG_VAE)
+
+    result.assert_outcomes(failed=1)
+    assert "  the latents of all 4 steps agree: the difference comes after the last" in result.outlines
+
+
+def test_a_scheduler_that_is_wrong_has_no_module(project: pytest.Pytester) -> None:
+    """Every module answers rightly to what it is asked until the latents have left; nothing is blamed for it."""
+    result = run(project, WRONG_SCHEDULER, "--diffopt-explain")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  first off in step 0 of 4: latents *"])
+    result.stdout.no_fnmatch_line("*first module apart*")
+
+
+def test_latents_beside_pictures_are_an_error(own_pipeline: pytest.Pytester) -> None:
+    """They cannot be compared, and the message says which is which."""
+    own_pipeline.makepyfile(
+        test_it="""
+        import torch
+        from pytest_diffopt import assert_images_similar
+
+        def test_picture():
+            assert_images_similar(torch.randn(1, 16, 8, 8), torch.rand(1, 3, 64, 64))
+        """
+    )
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    assert "diffopt: pictures are compared with pictures and latents with latents, got: latents and pictures" in (
+        result.outlines
+    )

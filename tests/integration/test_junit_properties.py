@@ -1,0 +1,44 @@
+"""`--junit-xml` carries the figures, for whatever reads it."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+SLOWER = """
+import pytest
+from planted_verdicts import takes
+
+@pytest.fixture
+def after():
+    yield
+    takes(100)
+
+def test_slower(after):
+    takes(120)
+"""
+
+
+def properties(pytester: pytest.Pytester) -> list[tuple[str | None, str | None]]:
+    """Return the properties of the only test, in order."""
+    tree = ET.parse(pytester.path / "junit.xml")  # noqa: S314 - our own file
+    return [(one.get("name"), one.get("value")) for one in tree.iterfind(".//testcase/properties/property")]
+
+
+def test_every_figure_is_a_property_once(planted: pytest.Pytester) -> None:
+    """Of a verdict in the test, and of one in a fixture after it."""
+    planted.makepyfile(test_it=SLOWER)
+    planted.runpytest_inprocess("--junit-xml=junit.xml")
+    found = properties(planted)
+
+    assert ("diffopt.latency.outcome", "regressed") in found
+    assert ("diffopt.latency.median_ns", "120000000.0") in found
+    assert ("diffopt.latency.accepted_median_ns", "100000000.0") in found
+    assert len(found) == len(set(found)) == 8
+
+
+def test_other_tests_have_none(planted: pytest.Pytester) -> None:
+    """Nothing is added to what is not ours."""
+    planted.makepyfile(test_it="def test_other(): pass")
+    planted.runpytest_inprocess("--junit-xml=junit.xml")
+
+    assert properties(planted) == []

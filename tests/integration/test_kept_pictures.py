@@ -1,0 +1,90 @@
+"""Pictures of failing checks stay on disk, and with a report those of every check."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TWO = """
+import numpy as np
+from pytest_diffopt import assert_images_similar
+
+PICTURE = np.linspace(0.1, 0.9, 16 * 16 * 3).reshape(1, 16, 16, 3)
+
+def test_good():
+    assert_images_similar(PICTURE, PICTURE)
+    assert_images_similar(PICTURE, PICTURE)
+
+def test_bad():
+    assert_images_similar(np.concatenate([PICTURE, 1 - PICTURE]), np.concatenate([PICTURE, PICTURE]))
+"""
+OF_BAD = [
+    "0-0-heat-map.png",
+    "0-0-picture.png",
+    "0-0-reference.png",
+    "0-1-heat-map.png",
+    "0-1-picture.png",
+    "0-1-reference.png",
+]
+
+
+def test_a_failure_keeps_its_pictures_in_pytests_cache(project: pytest.Pytester) -> None:
+    """The folder stands in the message; what passes leaves nothing."""
+    project.makeini("[pytest]")
+    project.makepyfile(test_it=TWO)
+    result = project.runpytest_inprocess()
+
+    folder = project.path / ".pytest_cache/d/diffopt/pictures"
+    result.assert_outcomes(passed=1, failed=1)
+    (of_bad,) = folder.iterdir()
+    assert f"pictures: {of_bad}" in result.outlines
+    assert sorted(path.name for path in of_bad.iterdir()) == OF_BAD
+
+
+def test_the_files_hold_what_was_compared(project: pytest.Pytester) -> None:
+    """Eight bits a channel; the heat map is dark where both agree."""
+    project.makeini("[pytest]")
+    project.makepyfile(test_it=TWO)
+    project.runpytest_inprocess()
+
+    (folder,) = (project.path / ".pytest_cache/d/diffopt/pictures").iterdir()
+    drawn = np.linspace(0.1, 0.9, 16 * 16 * 3).reshape(16, 16, 3)
+    picture, reference, same, other = (
+        np.asarray(Image.open(folder / f"{name}.png"), dtype=float) / 255
+        for name in ("0-1-picture", "0-1-reference", "0-0-heat-map", "0-1-heat-map")
+    )
+    assert np.abs(picture - (1 - drawn)).max() < 0.003
+    assert np.abs(reference - drawn).max() < 0.003
+    assert same.max() < 0.1 < other.mean()
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one process", "workers"])
+def test_a_report_keeps_the_pictures_of_every_check(project: pytest.Pytester, workers: list[str]) -> None:
+    """Each difference in `report.json` names its files from the report's folder."""
+    project.makepyfile(test_it=TWO)
+    project.runpytest_inprocess("--diffopt-report=out", *workers)
+
+    report = json.loads((project.path / "out/report.json").read_text())
+    named = [
+        file
+        for verdict in report["verdicts"]
+        for difference in verdict["record"]["differences"]
+        for file in difference["files"].values()
+    ]
+    assert len(named) == len(set(named)) == 3 * 4
+    assert all((project.path / "out" / file).is_file() for file in named)
+
+
+def test_a_full_disk_does_not_hide_the_failure(project: pytest.Pytester) -> None:
+    """The figures are told, and why there is no picture."""
+    project.makeini("[pytest]")
+    project.makepyfile(test_it=TWO)
+    (project.path / ".pytest_cache/d/diffopt").mkdir(parents=True)
+    (project.path / ".pytest_cache/d/diffopt/pictures").write_text("")
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["diffopt: 1 of 2 pictures differs from the reference", "the picture */0-0-picture.png cannot be kept: *"]
+    )

@@ -1,0 +1,98 @@
+"""`--diffopt-base REF`: nobody loosens a baseline unseen."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.planted_verdicts import write_baseline
+from tests.unit.paired.repositories import commit, git
+
+GOOD = """
+from planted_verdicts import takes
+
+def test_good():
+    takes(100)
+"""
+
+
+@pytest.fixture
+def change(planted: pytest.Pytester) -> pytest.Pytester:
+    """Make a repository with a branch that loosens one baseline, adds one and removes one."""
+    planted.makepyfile(test_it=GOOD)
+    baselines = planted.path / "baselines/card"
+    write_baseline(baselines / "slow.json", 100)
+    write_baseline(baselines / "gone.json", 100)
+    commit(planted.path, {".gitignore": "__pycache__\n"})
+    git(planted.path, "checkout", "--quiet", "-b", "change")
+    write_baseline(baselines / "slow.json", 200)
+    write_baseline(baselines / "new.json", 100)
+    (baselines / "gone.json").unlink()
+    commit(planted.path, {})
+    return planted
+
+
+def test_the_terminal_names_what_guards_less(change: pytest.Pytester) -> None:
+    """With the limit before and after; what was only added is counted."""
+    base = git(change.path, "rev-parse", "main")[:9]
+    result = change.runpytest_inprocess("--diffopt-base", "main")
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        [
+            f"baselines since main ({base}): 1 loosened, 1 removed, 1 added",
+            "  loosened baselines/card/slow.json: latency_ns 105 ms -> 210 ms (+100.0 %)",
+            "  removed baselines/card/gone.json",
+            "1 verdict: 1 passed",
+        ],
+        consecutive=True,
+    )
+
+
+def test_the_summary_of_a_pull_request_lists_every_one(
+    change: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """GitHub names the branch that it will go to; the clone knows it as `origin/main`."""
+    git(tmp_path, "clone", "--quiet", "--branch=change", str(change.path), "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "page"))
+    change.runpytest_inprocess("--rootdir", str(tmp_path / "clone"), "-p", "no:cacheprovider")
+    text = (tmp_path / "page").read_text(encoding="utf-8")
+
+    assert "baselines since origin/main (" in text
+    assert (
+        "| **loosened** | <code>baselines/card/slow.json</code> | latency&#95;ns 105 ms -&#62; 210 ms (+100.0 %) "
+        "| first accepted |" in text
+    )
+    assert "| **removed** | <code>baselines/card/gone.json</code> |  |  |" in text
+    assert "| added | <code>baselines/card/new.json</code> |  | first accepted |" in text
+
+
+def test_a_shallow_clone_says_that_it_compared_nothing(
+    change: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Silence would read as none loosened; the run is as green as its tests."""
+    git(tmp_path, "clone", "--quiet", "--depth=1", "--branch=change", f"file://{change.path}", "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    result = change.runpytest_inprocess("--rootdir", str(tmp_path / "clone"), "--diffopt-base=origin/main")
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        [
+            "baselines were not compared with origin/main: this is a shallow clone that ends before the change began: "
+            "fetch the whole history (fetch-depth: 0)"
+        ]
+    )
+
+
+def test_the_ini_twin_compares_every_run(change: pytest.Pytester) -> None:
+    """`diffopt_base = main`."""
+    change.makeini("[pytest]\ndiffopt_base = main")
+
+    change.runpytest_inprocess().stdout.fnmatch_lines(["baselines since main (*): 1 loosened, 1 removed, 1 added"])
+
+
+def test_without_a_base_nothing_is_compared(change: pytest.Pytester) -> None:
+    """Nothing says what the change started from."""
+    change.runpytest_inprocess().stdout.no_fnmatch_line("*baselines since*")

@@ -1,0 +1,49 @@
+"""`python -m pytest_diffopt report DIR` writes the page again, or says in a line or two why it does not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_diffopt.__main__ import main
+from pytest_diffopt.reports.writing import write_report
+from tests.unit.reports.report_examples import draw_pictures, full_report
+
+
+def test_the_page_is_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same page from the document alone, and where it is."""
+    write_report(tmp_path, full_report([draw_pictures(tmp_path)]))
+    page = tmp_path / "index.html"
+    before = page.read_text(encoding="utf-8")
+    page.unlink()
+
+    assert main(["report", str(tmp_path)]) == 0
+    assert page.read_text(encoding="utf-8") == before
+    assert capsys.readouterr().out == f"{page}\n"
+
+
+def test_a_folder_without_a_report_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two lines on stderr, and the exit code of bad input."""
+    assert main(["report", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: the report {tmp_path / 'report.json'} cannot be read: No such file or directory",
+        "  name the folder that --diffopt-report wrote",
+    ]
+
+
+def test_a_report_that_cannot_be_trusted_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the file, the key and what to do; the page of before stays."""
+    write_report(tmp_path, full_report())
+    path = tmp_path / "report.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["verdicts"][1]["record"]["num_step"] = 6
+    path.write_text(json.dumps(content), encoding="utf-8")
+    before = (tmp_path / "index.html").read_text(encoding="utf-8")
+
+    assert main(["report", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: the report {path} cannot be trusted: "
+        "verdicts[1].record.num_step: unknown key (did you mean 'num_steps'?)",
+        "  write it again with --diffopt-report",
+    ]
+    assert (tmp_path / "index.html").read_text(encoding="utf-8") == before

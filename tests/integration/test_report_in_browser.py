@@ -1,0 +1,141 @@
+"""The page as a browser shows it: red at a glance, light and dark, with its script and without."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pytest_diffopt.reports.page.rendering import write_page
+from tests.unit.reports.report_examples import ON_CARD, SDXL, clean, draw_pictures, full_report, report
+from tools.browser import content_after_scripts, find_browser, take_picture
+
+pytestmark = pytest.mark.skipif(find_browser() is None, reason="needs a Chromium on this machine")
+
+LIGHT_RED, LIGHT_GREEN, DARK_RED = (0xC0, 0x26, 0x1C), (0x1A, 0x7F, 0x37), (0xFF, 0x7B, 0x72)
+LIGHT_PAGE, DARK_PAGE = (0xF6, 0xF7, 0xF9), (0x0E, 0x11, 0x16)
+FAILING = """
+import numpy as np
+import pytest
+from pytest_diffopt import assert_images_similar, assert_no_syncs, assert_repeatable
+
+ROW, COLUMN = np.mgrid[0:64, 0:64] / 64
+DISC = (ROW - 0.5) ** 2 + (COLUMN - 0.5) ** 2 < 0.09
+PICTURE = np.stack([0.25 + 0.6 * DISC, 0.3 + 0.3 * ROW, 0.75 - 0.5 * DISC], axis=-1)[None]
+
+@pytest.mark.diffopt(recipe="fp32")
+def test_good(optimized_pipeline, pipeline_inputs):
+    assert_repeatable(optimized_pipeline, **pipeline_inputs)
+
+def test_picture(optimized_pipeline):
+    assert_images_similar(np.roll(PICTURE, 12, axis=2), PICTURE)
+
+def test_denoise_loop_never_waits(optimized_pipeline, pipeline_inputs, monkeypatch):
+    step = type(optimized_pipeline).step
+
+    def waiting(self, latents, timestep, num_inference_steps):
+        assert float(latents.mean()) < 1000
+        return step(self, latents, timestep, num_inference_steps)
+
+    monkeypatch.setattr(type(optimized_pipeline), "step", waiting)
+    assert_no_syncs(optimized_pipeline, **pipeline_inputs)
+
+@pytest.mark.gpu
+def test_on_a_card(optimized_pipeline):
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the page of a report of every kind."""
+    folder = tmp_path_factory.mktemp("report")
+    return write_page(folder, full_report([draw_pictures(folder)]))
+
+
+def pixel(picture: Path, x: int, y: int) -> tuple[int, int, int]:
+    """Return the colour of one pixel."""
+    with Image.open(picture) as opened:
+        red, green, blue = np.asarray(opened.convert("RGB"))[y, x].tolist()
+    return red, green, blue
+
+
+def test_a_failing_run_is_red_at_a_glance(
+    own_pipeline: pytest.Pytester, record_property: Callable[[str, object], None]
+) -> None:
+    """From pytest to the browser: the band over the page is red, and the reference and the picture are on it.
+
+    The picture of the page is kept among pytest's temporary files; its path is a property of this test.
+    """
+    own_pipeline.makepyfile(test_it=FAILING)
+    own_pipeline.runpytest_inprocess("--diffopt-report=report").assert_outcomes(passed=1, failed=2, skipped=1)
+    target = own_pipeline.path / "page.png"
+    take_picture(own_pipeline.path / "report/index.html", target, width=1280, height=2000)
+    record_property("screenshot", str(target))
+
+    assert pixel(target, 640, 2) == LIGHT_RED
+    with Image.open(target) as opened:
+        assert opened.size == (1280, 2000)
+        colours = opened.convert("RGB").getcolors(1 << 24)
+    assert colours is not None
+    assert {(217, 64), (64, 191)} <= {(red, blue) for _, (red, _, blue) in colours}  # the disc, and what is behind it
+
+
+def test_a_clean_run_is_green_at_a_glance(tmp_path: Path) -> None:
+    """Nothing on the page is drawn in the red of trouble above its first finding."""
+    target = tmp_path / "page.png"
+    take_picture(write_page(tmp_path, report(clean(SDXL, ON_CARD))), target, width=1280, height=600)
+
+    assert pixel(target, 640, 2) == LIGHT_GREEN
+
+
+def test_who_prefers_dark_pages_gets_one(page: Path, tmp_path: Path) -> None:
+    """Another page, another red, from the same file."""
+    light, dark = tmp_path / "light.png", tmp_path / "dark.png"
+    take_picture(page, light, width=1280, height=600)
+    take_picture(page, dark, width=1280, height=600, is_dark=True)
+
+    assert (pixel(light, 640, 2), pixel(light, 5, 500)) == (LIGHT_RED, LIGHT_PAGE)
+    assert (pixel(dark, 640, 2), pixel(dark, 5, 500)) == (DARK_RED, DARK_PAGE)
+
+
+def test_on_a_narrow_screen_nothing_sticks_out(page: Path, tmp_path: Path) -> None:
+    """The page is as wide as the window: the outermost columns show nothing but the page itself."""
+    target = tmp_path / "narrow.png"
+    take_picture(page, target, width=500, height=3000)
+
+    assert {pixel(target, 498, y) for y in range(300, 3000, 10)} == {LIGHT_PAGE}
+
+
+def test_the_script_adds_a_search_and_a_slider(page: Path) -> None:
+    """The policy of the page lets it run."""
+    content = content_after_scripts(page)
+
+    assert '<figure class="slider">' in content
+    assert 'class="controls" id="controls">' in content
+
+
+def test_without_its_script_the_page_says_the_same(page: Path, tmp_path: Path) -> None:
+    """Nothing waits for it: every case and picture is there, and no control that would do nothing."""
+    plain = tmp_path / "plain.html"
+    plain.write_text(
+        page.read_text(encoding="utf-8").replace("<script>", '<script type="text/plain">'), encoding="utf-8"
+    )
+    content = content_after_scripts(plain)
+
+    assert '<figure class="slider">' not in content
+    assert 'class="controls" id="controls" hidden' in content
+    assert content.count("<img ") == 3
+    assert content.count('<details class="case') == 27
+
+
+def test_nothing_of_the_page_is_refused(page: Path, tmp_path: Path) -> None:
+    """A name that carries a script is text to the browser, too: the page's title stays what it was."""
+    text = page.read_text(encoding="utf-8")
+    hostile = tmp_path / "hostile.html"
+    hostile.write_text(text.replace("</main>", "<script>document.title = 'taken'</script></main>"), encoding="utf-8")
+    content = content_after_scripts(hostile)
+
+    assert "<title>taken</title>" not in content
+    assert '<figure class="slider">' in content

@@ -1,0 +1,176 @@
+"""The latents of each step, and how far apart they are."""
+
+import contextlib
+import inspect
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.latents import compare_latents, drift, latents_of, watch_latents
+
+
+class Scheduler:
+    """A scheduler that halves the latents, into the same memory each time."""
+
+    def step(self, latents: torch.Tensor, generator: object = None, *, return_dict: bool = True) -> Any:
+        """Make one step."""
+        assert generator is None
+        latents.div_(2)
+        return SimpleNamespace(prev_sample=latents) if return_dict else (latents,)
+
+
+def pipeline(**components: Any) -> SimpleNamespace:
+    """Make something with components."""
+    return SimpleNamespace(components=components)
+
+
+@pytest.mark.parametrize("return_dict", [True, False])
+def test_each_step_is_copied(*, return_dict: bool) -> None:
+    """Whatever form the scheduler answers in; the next step writes into the same memory."""
+    scheduler, latents = Scheduler(), torch.full((1, 4, 2, 2), 8.0)
+    with watch_latents(pipeline(scheduler=scheduler)) as seen:
+        scheduler.step(latents, return_dict=return_dict)
+        scheduler.step(latents, return_dict=return_dict)
+
+    assert [float(step.mean()) for step in seen] == [4.0, 2.0]
+
+
+def test_pipelines_still_see_what_a_step_takes() -> None:
+    """A pipeline of diffusers looks at the signature to know whether it may hand over a generator."""
+    scheduler = Scheduler()
+    with watch_latents(pipeline(scheduler=scheduler)):
+        assert "generator" in inspect.signature(scheduler.step).parameters
+
+
+def test_the_scheduler_is_as_it_was() -> None:
+    """Also when the block fails, and where a step of the user's own was there."""
+    scheduler, own = Scheduler(), Scheduler()
+    vars(own)["step"] = len
+    with contextlib.suppress(ZeroDivisionError), watch_latents(pipeline(scheduler=scheduler, scheduler_2=own)):
+        _ = 1 / 0
+
+    assert vars(scheduler) == {}
+    assert vars(own) == {"step": len}
+
+
+def test_every_stage_of_a_chain_is_seen_once() -> None:
+    """Stages have schedulers of their own, or share one; a module with a `step` is none."""
+    first, shared, module = Scheduler(), Scheduler(), torch.nn.Linear(1, 1)
+    chain = pipeline(scheduler_1=first, scheduler_2=shared, scheduler_3=shared, unet=module)
+    with watch_latents(chain) as seen:
+        first.step(torch.ones(1))
+        shared.step(torch.ones(2))
+
+    assert [len(step) for step in seen] == [1, 2]
+
+
+def test_what_has_no_scheduler_leaves_no_trace() -> None:
+    """A bare function can be called all the same."""
+    with watch_latents(len) as seen:
+        assert not seen
+
+
+def test_drift_as_worked_by_hand() -> None:
+    """(3, 4) beside (3, 0): the difference is 4, the reference 3 long, the cosine 3/5."""
+    ours = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
+    theirs = torch.tensor([[3.0, 0.0], [1.0, 0.0]])
+    (found,) = drift([ours], [theirs])
+
+    assert found.step == 0
+    assert found.relative_error == pytest.approx(4 / 3)
+    assert found.cosine == pytest.approx(0.6)
+
+
+def test_equal_latents_do_not_drift() -> None:
+    """Not by a rounding error, and zeros neither."""
+    for latents in (torch.randn(2, 4, 3, 3), torch.zeros(2, 4)):
+        (found,) = drift([latents], [latents.clone()])
+        assert (found.cosine, found.relative_error) == (1.0, 0.0)
+
+
+def test_drift_ends_where_the_calls_cannot_be_compared() -> None:
+    """At the last step of the shorter one, and where shapes part."""
+    one = torch.ones(1, 4)
+
+    assert len(drift([one, one, one], [one, one])) == 2
+    assert len(drift([one, torch.ones(1, 5)], [one, one])) == 1
+
+
+def test_a_nan_is_the_worst_step() -> None:
+    """In whichever picture of the batch."""
+    broken = torch.tensor([[1.0, 1.0], [math.nan, 1.0]])
+    (found,) = drift([broken], [torch.ones(2, 2)])
+
+    assert math.isnan(found.relative_error)
+    assert math.isnan(found.cosine)
+
+
+LATENTS = torch.linspace(-3, 3, 4 * 16 * 16).reshape(1, 4, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("output", "inputs", "are_latents"),
+    [
+        (LATENTS, None, True),
+        (SimpleNamespace(images=LATENTS), None, True),
+        ([LATENTS], None, True),
+        (torch.rand(1, 16, 8, 8), None, True),
+        (torch.rand(1, 64, 64), {"output_type": "latent"}, True),
+        (torch.rand(1, 3, 16, 16), {"output_type": "pt"}, False),
+        (torch.rand(1, 3, 16, 16) - 0.5, None, False),
+        (torch.rand(1, 4, 16, 16), None, False),
+        (torch.rand(1, 16, 16, 4) * 2, None, False),
+        (LATENTS.numpy(), None, False),
+        (LATENTS.byte(), None, False),
+    ],
+    ids=[
+        "four channels",
+        "an output",
+        "a list of one",
+        "sixteen channels",
+        "packed, as asked for",
+        "pictures, as asked for",
+        "pictures that are wrong",
+        "RGBA",
+        "channels last",
+        "an array",
+        "bytes",
+    ],
+)
+def test_latents_are_told_from_pictures(output: Any, inputs: dict[str, str] | None, *, are_latents: bool) -> None:
+    """By what was asked for, or by channels and values that no picture has."""
+    assert (latents_of(output, inputs) is not None) is are_latents
+
+
+def test_latents_are_compared_one_by_one() -> None:
+    """With what is wrong with either."""
+    ours, theirs = torch.cat([LATENTS, LATENTS * 0 + 2]), torch.cat([LATENTS, LATENTS])
+    first, second = compare_latents(ours, theirs)
+
+    assert (first.cosine, first.relative_error, first.max_error, first.defects) == (1.0, 0.0, 0.0, ())
+    assert second.max_error == pytest.approx(5.0)
+    assert second.defects == ("the latents are constant: every value is 2.000",)
+
+
+def test_nan_latents_are_a_defect() -> None:
+    """They are counted, on either side."""
+    broken = LATENTS.clone()
+    broken[0, 0, 0, :3] = math.nan
+    (ours,), (theirs,) = compare_latents(broken, LATENTS), compare_latents(LATENTS, broken)
+
+    assert ours.defects == ("the latents hold 3 values that are NaN or infinite",)
+    assert theirs.defects == ("the reference hold 3 values that are NaN or infinite",)
+
+
+def test_latents_of_another_shape_are_refused() -> None:
+    """Both shapes are named."""
+    with pytest.raises(ProbeError) as error:
+        compare_latents(LATENTS, LATENTS[..., :8])
+
+    assert str(error.value) == (
+        "latents and references must have the same shape, got: (1, 4, 16, 16) and (1, 4, 16, 8)"
+    )

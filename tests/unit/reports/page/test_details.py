@@ -1,0 +1,115 @@
+"""What a page shows of a record besides the record itself is right, also where there is nothing to show."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import (
+    CalibrationRecord,
+    Concern,
+    ImageRecord,
+    LatencyRecord,
+    PairedRecord,
+    RatioRecord,
+    Record,
+    StepDrift,
+    SyncRecord,
+)
+from pytest_diffopt.reports.page.cases import cases_of
+from pytest_diffopt.reports.page.details import details_of, drift_charts, latency_chart, sync_places
+from tests.unit.reports.report_examples import GATE, MS, ON_CARD, SDXL, STEP, latency, paired, syncs
+
+NOTHING_SAID = Verdict(concern=Concern.LATENCY, outcome=Outcome.PASSED, subject=SDXL, summary="")
+OUTSIDE = replace(NOTHING_SAID, concern=Concern.IMAGES, figures={"first_step_outside": 2})
+
+
+def test_waits_are_put_together_by_their_line() -> None:
+    """The busiest first, with how often in the first step and in each later one."""
+    (case,) = cases_of([syncs(per_step=3, num_steps=4)])
+    assert isinstance(case.record, SyncRecord)
+    first, second = sync_places(case.record.syncs)
+
+    assert (first.sync.where, first.count, first.in_first, first.in_later) == (GATE, 8, 2, 2)
+    assert (second.sync.where, second.count, second.in_first, second.in_later) == (STEP, 4, 1, 1)
+    assert details_of(case.record, case.verdict)["per_step"] == [3, 3, 3, 3]
+
+
+def test_each_call_is_a_dot_beside_what_was_accepted() -> None:
+    """Warm-up and counted calls apart, in their turn; the band is the guard's own tolerance."""
+    (case,) = cases_of([latency(milliseconds=2410)])
+    assert isinstance(case.record, LatencyRecord)
+    found = latency_chart(case.record, case.verdict)
+
+    assert found is not None
+    assert [(one.kind, len(one.dots)) for one in found.series] == [("warmup", 1), ("sample", 8)]
+    assert found.band_name == "accepted 2.20 s, up to 2.31 s allowed"
+    assert all(dot.y < found.band_top for dot in found.series[1].dots)
+
+
+def test_throttled_calls_are_told_apart() -> None:
+    """They do not count."""
+    record = LatencyRecord(subject=ON_CARD, warmup_ns=(), samples_ns=(2 * MS,), throttled_ns=(9 * MS,))
+    found = latency_chart(record, NOTHING_SAID)
+
+    assert found is not None
+    assert [one.kind for one in found.series] == ["sample", "throttled"]
+    assert found.band_name == ""
+
+
+def test_blocks_are_drawn_as_changes() -> None:
+    """Beside the margin."""
+    (case,) = cases_of([paired(0.04)])
+    found = details_of(case.record, case.verdict)["chart"]
+
+    assert found.band_name == "up to +1.0 % allowed"
+    assert found.series[0].dots[0].text == "block: +4.0 %"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        LatencyRecord(subject=ON_CARD, warmup_ns=(), samples_ns=()),
+        PairedRecord(subject=ON_CARD, base="main", head="head", lacking="base"),
+        CalibrationRecord(subject=ON_CARD, repeats=1, pairs=(), spent_seconds=0.0),
+        RatioRecord(subject=ON_CARD, reference=SDXL, subject_ns=(), reference_ns=()),
+    ],
+    ids=lambda record: type(record).__name__,
+)
+def test_without_a_sample_there_is_no_chart(record: Record) -> None:
+    """Nothing was timed, and the page can still be written."""
+    assert details_of(record, NOTHING_SAID)["chart"] is None
+
+
+def test_drift_is_drawn_step_by_step() -> None:
+    """Both measures, each with the value of equal latents on its axis."""
+    drift = tuple(StepDrift(step=step, cosine=1 - step / 100, relative_error=step / 10) for step in range(3))
+    error, cosine = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=drift), OUTSIDE)
+
+    assert [dot.text for dot in error.series[0].dots] == [
+        "after the step: 0.0 %",
+        "after the step: 10.0 %",
+        "after the step: 20.0 %",
+    ]
+    assert [dot.text for dot in cosine.series[0].dots][-1] == "after the step: 0.98000"
+    assert error.series[0].line
+    assert [dot.text for dot in error.series[1].dots] == ["outside of the corridor: 20.0 %"]
+
+
+def test_latents_that_are_no_number_are_left_out_of_the_line() -> None:
+    """Where none is left the chart says so."""
+    whole = StepDrift(step=0, cosine=1.0, relative_error=0.0)
+    broken = StepDrift(step=1, cosine=math.nan, relative_error=math.inf)
+    mixed = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=(whole, broken)), NOTHING_SAID)
+    nothing = drift_charts(
+        ImageRecord(subject=SDXL, differences=(), drift=(broken, replace(broken, step=2))), NOTHING_SAID
+    )
+
+    assert [len(one.series[0].dots) for one in mixed] == [1, 1]
+    assert [one.series[0].name for one in nothing] == ["not a number", "not a number"]
+
+
+def test_where_only_pictures_were_at_hand_no_drift_is_drawn() -> None:
+    """Nothing is invented."""
+    assert drift_charts(ImageRecord(subject=SDXL, differences=()), NOTHING_SAID) == []

@@ -1,0 +1,93 @@
+"""The head of the page says at once what is wrong, and never calls green what proved nothing."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_diffopt.ledger import LedgerEntry
+from pytest_diffopt.records import Concern
+from pytest_diffopt.reports.page.cases import cases_of
+from pytest_diffopt.reports.page.overview import Overview, overview
+from tests.unit.reports.report_examples import (
+    BROKEN,
+    ON_CARD,
+    SDXL,
+    SKIPPED,
+    UNDECIDED,
+    UNMET,
+    clean,
+    counts,
+    images,
+    latency,
+    one_of_each,
+    paired,
+    report,
+    syncs,
+)
+
+SD15 = replace(SDXL, pipeline="sd15")
+
+
+def head(*entries: LedgerEntry, **others: Any) -> Overview:
+    """Sum up these findings."""
+    return overview(cases_of(entries), report(entries, **others))
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "headline"),
+    [
+        (head(), "unsure", "Nothing was checked"),
+        (head(syncs(per_step=0)), "good", "The only check passed"),
+        (head(*clean(SDXL, ON_CARD)), "good", "All 11 checks passed"),
+        (head(syncs(), syncs(per_step=0)), "bad", "1 of 2 checks failed"),
+        (head(syncs(), broken=[BROKEN]), "bad", "1 of 1 check failed and 1 test failed without a verdict"),
+        (head(syncs(per_step=0), broken=[BROKEN]), "bad", "1 test failed without a verdict"),
+        (head(syncs(per_step=0), skipped=SKIPPED), "good", "The only check passed, 3 tests skipped"),
+        (head(skipped=SKIPPED), "unsure", "Nothing was checked"),
+        (head(syncs(per_step=0), shortfalls=[UNMET]), "bad", "Less was proven than had to be"),
+        (head(syncs(), shortfalls=[UNMET]), "bad", "1 of 1 check failed and less was proven than had to be"),
+        (head(syncs(per_step=0), shortfalls=[UNDECIDED]), "good", "The only check passed"),
+        (head(paired(count=2), syncs(per_step=0)), "unsure", "Nothing failed, and 1 of 2 checks proved nothing"),
+        (head(counts(operations=1100)), "bad", "1 of 1 check failed"),
+    ],
+)
+def test_the_headline_and_its_colour(found: Overview, state: str, headline: str) -> None:
+    """Red where a test failed, amber where something is not proven, green only where everything is."""
+    assert (found.state, found.headline) == (state, headline)
+
+
+def test_the_worst_comes_first() -> None:
+    """A wrong picture before a slow call, and what failed before what did not."""
+    cases = cases_of([*clean(SD15, replace(ON_CARD, pipeline="sd15")), latency(), syncs(), images()])
+
+    assert [case.verdict.concern for case in cases[:3]] == [Concern.IMAGES, Concern.SYNCS, Concern.LATENCY]
+    assert [case.anchor for case in cases[:3]] == ["case-1", "case-2", "case-3"]
+    assert not any(case.verdict.is_red for case in cases[3:])
+
+
+def test_the_same_trouble_of_two_pipelines_is_said_once() -> None:
+    """With both cases."""
+    (trouble,) = head(syncs(), syncs(SD15)).troubles
+
+    assert trouble.headline == "the CPU waits for the GPU in the denoise loop: 3 times a step (up to 0 allowed)"
+    assert [case.pipeline for case in trouble.cases] == ["sdxl (tiny)", "sd15 (tiny)"]
+    assert trouble.cases[0].first_fact == "2/step .item() models/own.py:12 in gate (read by the host)"
+
+
+def test_a_cell_counts_what_is_well_and_points_to_the_worst() -> None:
+    """Of each pipeline and guard."""
+    found = head(syncs(per_step=0), syncs(), images(SD15))
+    rows = dict(found.rows)
+
+    assert found.concerns == (Concern.SYNCS, Concern.IMAGES)
+    assert list(rows) == ["sd15 (tiny)", "sdxl (tiny)"]
+    cell = rows["sdxl (tiny)"][0]
+    assert cell is not None
+    assert (cell.num_good, cell.num_all, cell.is_red, cell.anchor) == (1, 2, True, "case-2")
+    assert rows["sdxl (tiny)"][1] is None
+
+
+def test_versions_that_differ_are_counted() -> None:
+    """Also of checks that passed."""
+    assert head(*one_of_each()).environment_changes == (("torch 2.13.0, accepted with 2.12.1", 8),)

@@ -1,0 +1,225 @@
+"""The page shows every kind of finding, fetches nothing, runs nothing but its own script, and escapes everything."""
+
+import hashlib
+import re
+from base64 import b64encode
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pytest_diffopt.completeness.shortfalls import Shortfall
+from pytest_diffopt.ledger import BrokenTest, CaseResult
+from pytest_diffopt.records import PictureFiles
+from pytest_diffopt.reports.document import Report
+from pytest_diffopt.reports.json_report import ReportError, read_json_report, write_json_report
+from pytest_diffopt.reports.page.rendering import render, write_page
+from tests.unit.reports.report_examples import (
+    SDXL,
+    applied,
+    draw_pictures,
+    full_report,
+    graph_breaks,
+    images,
+    report,
+    syncs,
+)
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'onmouseover='alert(1)",
+    "</style></script><b>",
+    "javascript:alert(1)",
+    "`backticks` {{ 7 * 7 }} {% raw %}",
+    "a\nnew line\t| pipe & ampersand",
+)
+VOID = {"meta", "img", "input", "br"}
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes, and whether each is closed in its turn."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Write an element down."""
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Write an element of SVG down that closes itself."""
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the innermost element."""
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Write a text down."""
+        self.texts.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """Return the attributes of each element of a kind."""
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a report's folder with the pictures of one case."""
+    path = tmp_path_factory.mktemp("report")
+    draw_pictures(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def everything(folder: Path) -> Report:
+    """Find something of every kind."""
+    return full_report([draw_pictures(folder)])
+
+
+def test_every_verdict_and_every_unjudged_test_is_there(folder: Path, everything: Report) -> None:
+    """Each case once, the failed ones open; skipped tests with their reason."""
+    page = render(everything, folder)
+    cases = [one for one in Elements(page).all("details") if str(one.get("id", "")).startswith("case-")]
+
+    assert len(cases) == len(everything.verdicts)
+    assert sum("open" in one for one in cases) == 13
+    assert "13 of 26 checks failed and 1 test failed without a verdict" in page
+    assert page.count("needs a GPU: run with --gpu") == 1
+    assert "3 tests" in page
+    assert "OSError: no weights here" in page
+
+
+def test_it_says_what_matters_of_each_kind(folder: Path, everything: Report) -> None:
+    """Lines of code, old and new figures, what was accepted, where pictures part."""
+    page = render(everything, folder)
+
+    for said in (
+        "diffusers/schedulers/scheduling_ddim.py:449",
+        "alpha_prod_t_prev = self.alphas_cumprod[prev_timestep]",
+        "Failed to trace builtin operator: print",
+        "GB0059",
+        "was <code>float 5.0</code>, is <code>float 7.5</code>",
+        "unet.conv_in is contiguous",
+        "SSIM 0.6173",
+        "FLIP 0.3400",
+        "unet.mid_block.attentions.0",
+        "accepted 2.20 s, up to 2.31 s allowed",
+        "1,204</td>",
+        "1,390</td>",
+        "+15.4 %",
+        "torch 2.13.0, accepted with 2.12.1",
+    ):
+        assert said in page, said
+
+
+def test_the_pictures_are_inside(folder: Path, everything: Report) -> None:
+    """Reference, picture and heat map, each as its own data."""
+    found = Elements(render(everything, folder)).all("img")
+
+    assert [str(one["alt"]).partition(",")[0] for one in found] == ["reference", "picture", "FLIP heat map"]
+    assert all(str(one["src"]).startswith("data:image/png;base64,") for one in found)
+
+
+def test_nothing_is_fetched_and_links_stay_inside(folder: Path, everything: Report) -> None:
+    """No address of another place, not even of a font; links lead into the page or to the document beside it."""
+    page = render(everything, folder)
+    elements = Elements(page)
+
+    assert {name for name, _ in elements.found} & {"link", "iframe", "object", "embed", "base", "form"} == set()
+    assert not re.search(r"url\(|@import|https?://", page)
+    assert all(str(one["href"]).startswith("#") or one["href"] == "report.json" for one in elements.all("a"))
+    assert not any("src" in one for one in elements.all("script"))
+
+
+def test_links_lead_to_what_is_there(folder: Path, everything: Report) -> None:
+    """Every anchor of a link is that of one element."""
+    elements = Elements(render(everything, folder))
+    anchors = [one["id"] for _, one in elements.found if "id" in one]
+
+    assert len(anchors) == len(set(anchors))
+    assert {str(one["href"])[1:] for one in elements.all("a") if one["href"] != "report.json"} <= set(map(str, anchors))
+
+
+def test_only_our_own_script_and_style_may_run(folder: Path, everything: Report) -> None:
+    """The policy names them by their digests, and no element has a style or a handler of its own."""
+    page = render(everything, folder)
+    elements = Elements(page)
+    policy = next(str(one["content"]) for one in elements.all("meta") if "http-equiv" in one)
+
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        assert f"{tag}-src 'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
+    assert policy.startswith("default-src 'none'; img-src data:; ")
+    assert not any(name == "style" or name.startswith("on") for _, one in elements.found for name in one)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_a_name_holds_is_text(folder: Path, text: str) -> None:
+    """In pipelines, recipes, lines of code, reasons, explanations, picture files and pytest's own names."""
+    subject = replace(SDXL, pipeline=text, recipe=text)
+    files = PictureFiles(picture=text, reference=text, heat_map=text)
+    entries = [applied(subject, is_good=False), syncs(subject), graph_breaks(subject, is_good=False)]
+    entries.append(images(subject, files=(files,)))
+    hostile = Elements(
+        render(
+            report(
+                entries,
+                broken=[BrokenTest(nodeid=text, reason=text, details=text)],
+                skipped=[CaseResult(nodeid=text, file=text, line=1, skip_reason=text)],
+                shortfalls=[Shortfall(text=text, is_red=True)],
+            ),
+            folder,
+        )
+    )
+    harmless = Elements(render(full_report(), folder))
+
+    assert {name for name, _ in hostile.found} <= {name for name, _ in harmless.found} | {"img"}
+    assert len(hostile.all("script")) == 1
+    assert any(text in shown for shown in hostile.texts)
+    assert not any(
+        name.startswith("on") or "javascript:" in str(value)
+        for _, one in hostile.found
+        for name, value in one.items()
+        if name != "title"
+    )
+
+
+def test_a_page_made_from_the_file_is_the_same(folder: Path, everything: Report) -> None:
+    """The document holds all that the page shows."""
+    write_json_report(folder, everything)
+
+    assert render(read_json_report(folder), folder) == render(everything, folder)
+
+
+def test_an_empty_report_is_a_page(folder: Path) -> None:
+    """That says that nothing was checked."""
+    page = render(report([]), folder)
+
+    Elements(page)
+    assert "<h1>Nothing was checked</h1>" in page
+
+
+def test_a_case_with_many_findings_stays_readable(folder: Path) -> None:
+    """The first of them, and how many more there are."""
+    record = images(files=[None] * 40)
+    page = render(report([record]), folder)
+
+    assert page.count('class="compared"') == 16
+    assert "and 24 pictures more in <code>report.json</code>" in page
+    assert len(record.record["differences"]) == 40
+
+
+def test_a_page_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    """The folder has gone since the run began."""
+    with pytest.raises(ReportError, match=r"index\.html cannot be written: No such file or directory"):
+        write_page(tmp_path / "gone", report([]))

@@ -1,0 +1,451 @@
+"""A session's findings of every kind, judged by the real guards, for the tests of the reports."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pytest_diffopt.baselines import CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.code_location import CodeLocation
+from pytest_diffopt.completeness.shortfalls import Shortfall
+from pytest_diffopt.guards.applied import judge_applied
+from pytest_diffopt.guards.calibration import judge_calibration
+from pytest_diffopt.guards.compilation import judge_graph_breaks
+from pytest_diffopt.guards.compile_counts import judge_compile_counts
+from pytest_diffopt.guards.counts import judge_counts
+from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.latency import judge_latency
+from pytest_diffopt.guards.memory import judge_memory
+from pytest_diffopt.guards.numerics import judge_numerics
+from pytest_diffopt.guards.paired import PairedRule, judge_paired
+from pytest_diffopt.guards.ratio import judge_ratio
+from pytest_diffopt.guards.recompiles import judge_recompiles
+from pytest_diffopt.guards.repeatability import judge_repeatability
+from pytest_diffopt.guards.syncs import judge_syncs
+from pytest_diffopt.guards.verdict import Verdict
+from pytest_diffopt.ledger import BrokenTest, CaseResult, LedgerEntry, entry_of
+from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.records import (
+    AppliedRecord,
+    BreakKind,
+    CalibrationRecord,
+    CompilationRecord,
+    CompileCountRecord,
+    CompiledFrame,
+    CompiledModule,
+    CountRecord,
+    Device,
+    Environment,
+    FailedGuard,
+    GraphBreak,
+    GuardKind,
+    ImageDifference,
+    ImageRecord,
+    LatencyRecord,
+    MemoryRecord,
+    ModuleCounts,
+    ModuleDrift,
+    NumericsRecord,
+    ObservedSync,
+    OptimizationState,
+    OutputDifference,
+    PairedBlock,
+    PairedRecord,
+    PhaseCounts,
+    PictureFiles,
+    RatioRecord,
+    RecompileRecord,
+    RegionCounts,
+    RepeatabilityRecord,
+    StepDrift,
+    Subject,
+    SyncRecord,
+    VariationRecompiles,
+    Weights,
+)
+from pytest_diffopt.reports.document import Report, ReportedEnvironment
+
+MS = 1_000_000
+SDXL = Subject(
+    pipeline="sdxl",
+    scale="tiny",
+    recipe="bf16 + sdpa + channels_last + fuse_qkv + compile",
+    weights=Weights.PRETRAINED,
+    device=Device.SIMULATED,
+)
+ON_CARD = replace(SDXL, scale="full", device=Device.CUDA)
+THEN = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.12.1"})
+NOW = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.13.0"})
+STEP = CodeLocation(
+    file="diffusers/schedulers/scheduling_ddim.py",
+    line=449,
+    function="step",
+    source="alpha_prod_t_prev = self.alphas_cumprod[prev_timestep] if prev_timestep >= 0 else self.final_alpha_cumprod",
+)
+GATE = CodeLocation(file="models/own.py", line=12, function="gate", source='print(f"{x.mean()} <b>")')
+
+
+def applied(subject: Subject = SDXL, *, is_good: bool = True) -> LedgerEntry:
+    """Find the optimizations, or miss one."""
+    missing = () if is_good else ("unet.conv_in is contiguous", "unet.conv_out is contiguous")
+    states = (
+        OptimizationState(name="bf16", found="686 of 686 parameters are bfloat16"),
+        OptimizationState(name="channels_last", found="2 of 4 convolutions are channels_last", missing=missing),
+    )
+    record = AppliedRecord(subject=subject, optimizations=states)
+    return entry("test_every_optimization_is_applied", judge_applied(record), record)
+
+
+def syncs(subject: Subject = SDXL, *, per_step: int = 3, num_steps: int = 6) -> LedgerEntry:
+    """Wait so often in each step."""
+    seen = tuple(
+        ObservedSync(kind="read by the host", operation=".item()", where=STEP if number % 2 else GATE, step=step)
+        for step in range(num_steps)
+        for number in range(per_step)
+    )
+    record = SyncRecord(subject=subject, num_steps=num_steps, syncs=seen, seen_by="the simulated GPU")
+    return entry("test_denoise_loop_never_waits", judge_syncs(record), record)
+
+
+def frame(failed: FailedGuard | None = None, number: int = 0) -> CompiledFrame:
+    """Compile the UNet."""
+    return CompiledFrame(
+        region="UNet2DConditionModel.forward",
+        where=GATE,
+        compile_id=f"0/{number}",
+        operations=686,
+        guards=1204,
+        is_compiled=True,
+        compile_ns=2_410 * MS,
+        failed_guard=failed,
+    )
+
+
+def graph_breaks(subject: Subject = SDXL, *, is_good: bool = True, compile_ns: int = 2_410 * MS) -> LedgerEntry:
+    """Compile to one graph, or print in the middle of it."""
+    found = GraphBreak(
+        where=GATE,
+        reason="Failed to trace builtin operator: print",
+        region="UNet2DConditionModel.forward",
+        kind=BreakKind.LEFT_THE_GRAPH,
+        code="GB0059",
+        hints=("Remove the print statement",),
+    )
+    record = CompilationRecord(
+        subject=subject,
+        frames=(replace(frame(), compile_ns=compile_ns),),
+        breaks=() if is_good else (found,),
+        modules=(CompiledModule(name="unet", region="UNet2DConditionModel.forward", instances=1, has_run=True),),
+    )
+    return entry("test_compiles_to_one_graph", judge_graph_breaks(record), record)
+
+
+def recompiles(subject: Subject = SDXL, *, is_good: bool = True) -> LedgerEntry:
+    """Compile again for another guidance, or not."""
+    failed = FailedGuard(
+        kind=GuardKind.VALUE,
+        source="guidance_scale",
+        old="float 5.0",
+        new="float 7.5",
+        text="guidance_scale == 5.0",
+        where=GATE,
+    )
+    again = VariationRecompiles(variation="guidance_scale=7.5", frames=() if is_good else (frame(failed, 1),))
+    record = RecompileRecord(
+        subject=subject,
+        warmup_frames=(frame(),),
+        variations=(again, VariationRecompiles(variation="another prompt", frames=())),
+    )
+    return entry("test_never_recompiles", judge_recompiles(record), record)
+
+
+def compile_counts(subject: Subject = SDXL, *, breaks: int = 0) -> LedgerEntry:
+    """Compile to what was accepted, or to more breaks."""
+    accepted = RegionCounts(region="UNet.forward", graphs=1, breaks=0, recompiles=0, operations=686, guards=1204)
+    then = CompileCountRecord(subject=subject, regions=(accepted,))
+    baseline = CompileBaseline.from_record(then, case="test_it", environment=THEN, reason="first")
+    now = CompileCountRecord(subject=subject, regions=(replace(accepted, breaks=breaks, graphs=1 + breaks),))
+    verdict = judge_compile_counts(now, baseline, environment=NOW, rerun="pytest test_it.py")
+    return entry("test_compile_counts", verdict, now)
+
+
+def numerics(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry:
+    """Give the same results as eager code, or not."""
+    difference = OutputDifference(
+        module="unet.down_blocks.1",
+        output="[0]",
+        dtype="bfloat16",
+        calls=6,
+        values=49_152,
+        differing_values=differing,
+        max_error=0.031 if differing else 1e-6,
+        max_relative_error=0.25 if differing else 1e-6,
+        relative_tolerance=0.016,
+        absolute_tolerance=1e-5,
+    )
+    record = NumericsRecord(subject=subject, differences=(difference,), silent=("vae.encoder",) if differing else ())
+    return entry("test_compiled_matches_eager", judge_numerics(record), record)
+
+
+def images(
+    subject: Subject = SDXL, *, files: Sequence[PictureFiles | None] = (None,), ssim: float = 0.6173
+) -> LedgerEntry:
+    """Draw the same picture, or another one, and say from which step on."""
+    is_good = ssim > 0.99
+    difference = ImageDifference(
+        ssim=ssim,
+        psnr_db=math.inf if is_good else 14.2,
+        max_error=0.0 if is_good else 0.91,
+        mean_error=0.0 if is_good else 0.13,
+        flip=0.0 if is_good else 0.34,
+    )
+    errors = (0.001, 0.004, 0.09, 0.18, 0.27, 0.33)
+    drift = tuple(StepDrift(step=step, cosine=1 - error / 3, relative_error=error) for step, error in enumerate(errors))
+    record = ImageRecord(
+        subject=subject,
+        differences=tuple(replace(difference, files=kept) for kept in files),
+        drift=() if is_good else drift,
+        first_module=None
+        if is_good
+        else ModuleDrift(
+            module="unet.mid_block.attentions.0",
+            module_type="Transformer2DModel",
+            step=2,
+            relative_error=0.21,
+            input_error=0.004,
+        ),
+    )
+    return entry("test_picture", judge_images(record, ImageThresholds()), record)
+
+
+def repeatability(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry:
+    """Draw the same twice, or not."""
+    record = RepeatabilityRecord(
+        subject=subject, differing_values=differing, values=12_288, max_error=0.2 * bool(differing)
+    )
+    return entry("test_same_twice", judge_repeatability(record), record)
+
+
+def counts(subject: Subject = SDXL, *, operations: int = 1204) -> LedgerEntry:
+    """Count what was accepted, or another number of operations."""
+
+    def phase(name: str, number: int) -> PhaseCounts:
+        return PhaseCounts(
+            phase=name,
+            flops=13_500_000_000,
+            operations=number,
+            bytes_to_device=133_000,
+            bytes_to_host=0,
+            allocated_bytes=1 << 28,
+            peak_memory_bytes=1 << 30,
+        )
+
+    def record(number: int, kernel: str) -> CountRecord:
+        return CountRecord(
+            subject=subject,
+            card="nvidia-h200",
+            num_steps=6,
+            phases=(phase("before the loop", 580), phase("step 0", number), phase("steps 1-5", number)),
+            modules=(ModuleCounts(module="unet", flops=81_000_000_000, operations=6 * number),),
+            attention={f"{kernel} 2x10x4096x64 bfloat16": 8},
+        )
+
+    accepted, now = record(1204, "flash"), record(operations, "flash" if operations == 1204 else "math")
+    baseline = CountBaseline.from_record(accepted, case="test_counts", environment=THEN, reason="first")
+    return entry("test_counts", judge_counts(now, baseline, environment=NOW, rerun="pytest test_it.py"), now)
+
+
+def latency(subject: Subject = ON_CARD, *, milliseconds: float = 2410.0) -> LedgerEntry:
+    """Take so long, where 2.2 s were accepted."""
+    wave = [1.0, 1.003, 0.998, 1.001, 1.004, 0.999, 0.997, 1.002]
+    then = LatencyRecord(subject=subject, warmup_ns=(9_000 * MS,), samples_ns=(2200 * MS,) * 5, num_steps=30)
+    now = replace(
+        then,
+        warmup_ns=(round(1.02 * milliseconds * MS),),
+        samples_ns=tuple(round(one * milliseconds * MS) for one in wave),
+        first_call_ns=41_000 * MS,
+        compile_ns=38_500 * MS,
+        loops_ns=(round(0.94 * milliseconds * MS),),
+    )
+    baseline = LatencyBaseline.from_record(
+        then, case="test_latency", environment=THEN, margin=0.05, floor_ns=MS, reason="first"
+    )
+    return entry("test_latency", judge_latency(now, baseline, environment=NOW, rerun="pytest test_it.py"), now)
+
+
+def latency_without_baseline() -> LedgerEntry:
+    """Take a time that nobody accepted."""
+    record = LatencyRecord(subject=ON_CARD, warmup_ns=(9_000 * MS,), samples_ns=(2200 * MS,) * 5, num_steps=30)
+    return entry("test_latency_new", judge_latency(record, None, environment=NOW, rerun="pytest test_it.py"), record)
+
+
+def blocks(slowdown: float, count: int = 40) -> tuple[PairedBlock, ...]:
+    """Time both in turn, the noise the same each time."""
+    return tuple(
+        PairedBlock(
+            base_ns=(100 * MS + 9_000 * number, 100 * MS - 7_000 * number),
+            head_ns=(round((100 * MS + 8_000 * number) * (1 + slowdown)), round(100 * MS * (1 + slowdown))),
+        )
+        for number in range(count)
+    )
+
+
+def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
+    """Compare two versions of the code."""
+    record = PairedRecord(
+        subject=ON_CARD, base="main", head="the working tree", blocks=blocks(slowdown, count), num_steps=30
+    )
+    verdict = judge_paired(record, PairedRule(margin=0.01, confidence=0.999), environment=NOW)
+    return entry("test_latency_paired", verdict, record)
+
+
+def calibration() -> LedgerEntry:
+    """Compare the code with itself."""
+    record = CalibrationRecord(
+        subject=ON_CARD, repeats=1, pairs=(blocks(0.0), blocks(0.001), blocks(-0.001)), spent_seconds=60.0
+    )
+    return entry(
+        "test_latency_calibrated", judge_calibration(record, margin=0.01, max_seconds=60.0, environment=NOW), record
+    )
+
+
+def ratio() -> LedgerEntry:
+    """Be half again as fast as the reference."""
+    record = RatioRecord(
+        subject=ON_CARD,
+        reference=replace(ON_CARD, recipe="bf16"),
+        subject_ns=tuple(100 * MS + 10_000 * number for number in range(20)),
+        reference_ns=tuple(152 * MS - 20_000 * number for number in range(20)),
+    )
+    return entry("test_compiled_is_faster", judge_ratio(record, demanded=1.2), record)
+
+
+def memory(subject: Subject = ON_CARD, *, mebibytes: int = 1280) -> LedgerEntry:
+    """Hold so much, where 1 GiB was accepted."""
+    then = MemoryRecord(
+        subject=subject, peak_allocated_bytes=1 << 30, peak_reserved_bytes=1 << 31, seen_by="the CUDA allocator"
+    )
+    now = replace(then, peak_allocated_bytes=mebibytes << 20)
+    baseline = MemoryBaseline.from_record(
+        then, case="test_memory", environment=THEN, margin=0.02, floor_bytes=1 << 20, reason="first"
+    )
+    return entry("test_memory", judge_memory(now, baseline, environment=NOW, rerun="pytest test_it.py"), now)
+
+
+def entry(test: str, verdict: Verdict, record: object) -> LedgerEntry:
+    """Write a verdict down as the plugin does."""
+    nodeid = f"suites/test_{verdict.subject.pipeline}.py::{test}[{verdict.subject.pipeline}-{verdict.subject.recipe}]"
+    return entry_of(nodeid, verdict, record)  # type: ignore[arg-type] # each caller's record is one
+
+
+def one_of_each(files: Sequence[PictureFiles | None] = (None,)) -> list[LedgerEntry]:
+    """Find something wrong of every kind, each beside its clean twin of another pipeline."""
+    good, good_card = replace(SDXL, pipeline="sd15", recipe="bf16"), replace(ON_CARD, pipeline="sd15", recipe="bf16")
+    return [
+        applied(is_good=False),
+        syncs(),
+        graph_breaks(is_good=False),
+        recompiles(is_good=False),
+        compile_counts(breaks=1),
+        numerics(differing=7),
+        images(files=files),
+        repeatability(differing=3),
+        counts(operations=1390),
+        latency(),
+        latency_without_baseline(),
+        paired(),
+        calibration(),
+        ratio(),
+        memory(),
+        *clean(good, good_card),
+    ]
+
+
+def clean(subject: Subject, on_card: Subject) -> list[LedgerEntry]:
+    """Find nothing wrong of a pipeline."""
+    makers: list[Callable[[Subject], LedgerEntry]] = [
+        applied,
+        lambda one: syncs(one, per_step=0),
+        graph_breaks,
+        recompiles,
+        compile_counts,
+        numerics,
+        lambda one: images(one, ssim=1.0),
+        repeatability,
+        counts,
+    ]
+    found = [make(subject) for make in makers]
+    return [*found, latency(on_card, milliseconds=2195), memory(on_card, mebibytes=1024)]
+
+
+BROKEN = BrokenTest(
+    nodeid="suites/test_flux.py::test_picture[flux-bf16]",
+    reason="OSError: no weights here",
+    details="def broken():\n>   raise OSError('no weights here')\nE   OSError: no weights here",
+)
+SKIPPED = tuple(
+    CaseResult(
+        nodeid=f"suites/test_{name}.py::test_latency[{name}-bf16]",
+        file=f"suites/test_{name}.py",
+        line=7,
+        skip_reason="needs a GPU: run with --gpu",
+    )
+    for name in ("sd15", "sdxl", "flux")
+)
+UNDECIDED = Shortfall(text="1 verdict decided nothing: 1 inconclusive", is_red=False)
+UNMET = Shortfall(text="--diffopt-require asks for gpu>=20, got: 3 verdicts", is_red=True)
+
+
+def full_report(files: Sequence[PictureFiles | None] = (None,)) -> Report:
+    """Find something of every kind."""
+    return report(one_of_each(files), broken=[BROKEN], skipped=SKIPPED, shortfalls=[UNDECIDED])
+
+
+def report(
+    entries: Sequence[LedgerEntry],
+    *,
+    broken: Sequence[BrokenTest] = (),
+    skipped: Sequence[CaseResult] = (),
+    shortfalls: Sequence[Shortfall] = (),
+) -> Report:
+    """Put findings together as a session does."""
+    counted: dict[str, int] = {}
+    for one in entries:
+        counted[one.verdict.outcome] = counted.get(one.verdict.outcome, 0) + 1
+    return Report(
+        schema_version=1,
+        environment=ReportedEnvironment(
+            device="NVIDIA H200",
+            device_slug="nvidia-h200",
+            versions={"python": "3.12.1", "torch": "2.13.0", "diffusers": "0.42.1"},
+        ),
+        scale=Scale.TINY,
+        counts=counted,  # type: ignore[arg-type] # outcomes are texts
+        verdicts=list(entries),
+        shortfalls=list(shortfalls),
+        broken=list(broken),
+        skipped=list(skipped),
+    )
+
+
+def draw_pictures(folder: Path, *, side: int = 64, name: str = "sdxl", noise: float = 0.0) -> PictureFiles:
+    """Draw a reference, a picture with a part gone wrong, and where they differ; noise is what PNG cannot shrink."""
+    row, column = np.mgrid[0:side, 0:side] / side
+    disc = (row - 0.5) ** 2 + (column - 0.5) ** 2 < 0.09
+    reference = np.stack([0.25 + 0.6 * disc, 0.3 + 0.3 * row, 0.75 - 0.5 * disc], axis=-1)
+    picture = reference.copy()
+    shifted = np.roll(disc, side // 6, axis=1) & (row > 0.35)
+    picture[..., 1] = np.where(shifted, 0.85, picture[..., 1])
+    error = np.abs(picture - reference).max(axis=-1)
+    grain = noise * np.random.default_rng(0).standard_normal(reference.shape)
+    picture, reference = picture + grain, reference + grain
+    heat = np.stack([error, error**2 * 0.8, 0.5 * np.sqrt(error) * (error < 0.6)], axis=-1)
+    (folder / "pictures" / name).mkdir(parents=True, exist_ok=True)
+    names = {part: f"pictures/{name}/{part}.png" for part in ("picture", "reference", "heat-map")}
+    for part, pixels in (("picture", picture), ("reference", reference), ("heat-map", heat)):
+        levels = (255 * np.clip(pixels, 0, 1)).astype(np.uint8)
+        Image.fromarray(levels).resize((side, side), Image.Resampling.NEAREST).save(folder / names[part])
+    return PictureFiles(picture=names["picture"], reference=names["reference"], heat_map=names["heat-map"])

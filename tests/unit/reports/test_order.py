@@ -1,0 +1,31 @@
+"""The worst verdict is read first."""
+
+from pytest_diffopt.guards.verdict import Outcome
+from pytest_diffopt.records import Concern
+from pytest_diffopt.reports.order import worst_first
+from tests.unit.reports.verdict_examples import entry
+
+
+def test_red_comes_first_then_what_proved_nothing() -> None:
+    """A gain in exact figures is red, one in noisy figures is not; equal ones keep their order."""
+    exact_gain = entry(Outcome.IMPROVED, Concern.COUNTS, nodeid="counts")
+    gain = entry(Outcome.IMPROVED, nodeid="gain")
+    entries = [
+        entry(nodeid="first"),
+        gain,
+        entry(Outcome.INCOMPARABLE, nodeid="other card"),
+        entry(nodeid="second"),
+        exact_gain,
+        entry(Outcome.MISSING, nodeid="missing"),
+        entry(Outcome.REGRESSED, nodeid="slower"),
+    ]
+
+    assert [one.nodeid for one in worst_first(entries)] == [
+        "slower",
+        "missing",
+        "counts",
+        "other card",
+        "gain",
+        "first",
+        "second",
+    ]

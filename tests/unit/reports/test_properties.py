@@ -1,0 +1,31 @@
+"""Every figure of a test has a name and a value of its own."""
+
+from pytest_diffopt.guards.verdict import Outcome
+from pytest_diffopt.records import Concern
+from pytest_diffopt.reports.properties import properties_of
+from tests.unit.reports.verdict_examples import entry
+
+
+def test_figures_are_named_by_their_concern() -> None:
+    """The second verdict about a concern is numbered."""
+    entries = [
+        entry(Outcome.REGRESSED, Concern.GRAPH_BREAKS, figures={"graph_breaks": 2}),
+        entry(Outcome.PASSED, Concern.LATENCY, figures={"median_ns": 1.5}),
+        entry(Outcome.PASSED, Concern.LATENCY, figures={"median_ns": 2.5}),
+    ]
+
+    assert properties_of(entries) == [
+        ("diffopt.graph-breaks.outcome", "regressed"),
+        ("diffopt.graph-breaks.graph_breaks", 2),
+        ("diffopt.latency.outcome", "passed"),
+        ("diffopt.latency.median_ns", 1.5),
+        ("diffopt.latency-2.outcome", "passed"),
+        ("diffopt.latency-2.median_ns", 2.5),
+    ]
+
+
+def test_a_later_phase_goes_on_counting() -> None:
+    """The call of a test and its fixtures report apart."""
+    first = properties_of([entry()])
+
+    assert properties_of([entry()], first) == [("diffopt.latency-2.outcome", "passed")]

@@ -1,0 +1,105 @@
+"""Open a pull request with the baselines that the runners have measured."""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.github.asking import RefusedError, output_of
+
+_BASELINES = Path("baselines")
+_ENDINGS = frozenset({".json", ".png", ".safetensors"})
+_LARGEST_BYTES = 16 * 1024 * 1024
+_AUTHOR = (
+    "-c",
+    "user.name=github-actions[bot]",
+    "-c",
+    "user.email=41898282+github-actions[bot]@users.noreply.github.com",
+)
+
+
+def measured_files(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each baseline that a runner measured, and where it belongs.
+
+    Args:
+        folder: the artefacts of every runner, each in a folder of its own with `baselines/` in it.
+
+    Raises:
+        RefusedError: something else than a baseline lies there; a runner has run what a pull request holds.
+    """
+    for source in sorted(folder.glob("*/baselines/**/*")):
+        if source.is_dir() and not source.is_symlink():
+            continue
+        _refuse_anything_else(source)
+        yield source, _BASELINES / source.relative_to(folder / source.relative_to(folder).parts[0] / "baselines")
+
+
+def _refuse_anything_else(source: Path) -> None:
+    if source.is_symlink() or not source.is_file() or source.suffix not in _ENDINGS:
+        msg = f"a baseline is a file that ends with {', '.join(sorted(_ENDINGS))}, got: {source}"
+        raise RefusedError(msg)
+    if source.stat().st_size > _LARGEST_BYTES:
+        msg = f"a baseline has up to {_LARGEST_BYTES} bytes, got: {source.stat().st_size} in {source}"
+        raise RefusedError(msg)
+    if source.suffix == ".json":
+        try:
+            json.loads(source.read_bytes())
+        except (ValueError, RecursionError) as error:
+            msg = f"a baseline is whole JSON, got: {source}: {error}"
+            raise RefusedError(msg) from error
+
+
+def take_over(folder: Path) -> list[Path]:
+    """Put what was measured where it belongs, and return what changed."""
+    for source, target in list(measured_files(folder)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    output_of("git", "add", "--", str(_BASELINES))
+    return [Path(name) for name in output_of("git", "diff", "--cached", "--name-only").splitlines()]
+
+
+def propose(changed: list[Path], *, base: str, branch: str, link: str, reason: str) -> str:
+    """Commit what changed to a branch of its own, and open a pull request; return its address."""
+    devices = sorted({path.parts[1] for path in changed if len(path.parts) > 1})
+    title = f"Accept baselines measured on {', '.join(devices)}"
+    body = f"{reason}\n\n{len(changed)} files. [The run that measured them, with its reports]({link})\n"
+    output_of("git", "switch", "--quiet", "--create", branch)
+    output_of("git", *_AUTHOR, "commit", "--quiet", "--message", f"{title}\n\n{reason}")
+    output_of("gh", "auth", "setup-git")
+    output_of("git", "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    return output_of("gh", "pr", "create", "--base", base, "--head", branch, "--title", title, "--body", body)
+
+
+def _refuse_forks(base: str) -> None:
+    if not base:
+        msg = "the branch of a fork cannot take a pull request from here: take the baselines from the artefacts"
+        raise RefusedError(msg)
+
+
+def main() -> int:
+    """Open the pull request, or say why there is none."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("artifacts", type=Path, help="the folder with the artefacts of every runner")
+    parser.add_argument("--base", required=True, help="the branch that the pull request goes to")
+    parser.add_argument("--branch", required=True, help="the branch that it is made of")
+    parser.add_argument("--link", required=True, help="the run that measured them")
+    parser.add_argument("--reason", required=True, help="why they are right")
+    options = parser.parse_args()
+    try:
+        _refuse_forks(options.base)
+        changed = take_over(options.artifacts)
+        if not changed:
+            sys.stdout.write("::notice title=diffopt::what was measured is what was accepted: nothing to propose\n")
+            return 0
+        address = propose(changed, base=options.base, branch=options.branch, link=options.link, reason=options.reason)
+    except RefusedError as error:
+        sys.stdout.write(f"::error title=diffopt::{error}\n")
+        return 1
+    sys.stdout.write(f"{address}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

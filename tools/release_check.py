@@ -1,0 +1,28 @@
+"""A release has the version of its tag, and the changelog says what is new in it."""
+
+import re
+import sys
+from pathlib import Path
+
+from pytest_diffopt._version import __version__
+
+
+def problems(tag: str, version: str, changelog: str) -> list[str]:
+    """Return what is wrong with a release; nothing when it may be published."""
+    found = []
+    if tag != f"v{version}":
+        found.append(f"the tag must be v{version}, the version in pytest_diffopt/_version.py, got: {tag!r}")
+    if not re.search(rf"^## {re.escape(version)}(?: \(\d{{4}}-\d\d-\d\d\))?$", changelog, re.MULTILINE):
+        found.append(f"CHANGELOG.md must have the section '## {version} (YYYY-MM-DD)'")
+    return found
+
+
+def main() -> int:
+    """Check the tag that is given."""
+    found = problems(sys.argv[1], __version__, Path("CHANGELOG.md").read_text(encoding="utf-8"))
+    sys.stdout.writelines(f"{problem}\n" for problem in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
