@@ -85,7 +85,7 @@ class Dispatcher:
         if done is not NOT_DONE:
             return done
         key: list[Any] = [facts.overload]
-        tensors = []
+        tensors: list[torch.Tensor] = []
         describe(args, key, tensors)
         for name, value in kwargs.items():
             key.append(name)
@@ -127,7 +127,7 @@ class Dispatcher:
 
     def _is_worth_computing(self, facts: Operation, args: Sequence[Any]) -> bool:
         """Tell whether the CPU's result is laid out as CUDA's, and is kept as far as the first operand tells."""
-        first = args[0] if args else None
+        first: Any = args[0] if args else None
         is_tensor = type(first) is SimulatedTensor
         if not facts.is_laid_out_alike:
             is_float = is_tensor and first.metadata.dtype == torch.float32

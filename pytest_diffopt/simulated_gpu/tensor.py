@@ -41,8 +41,8 @@ class Metadata:
     @classmethod
     def of_tensor(cls, tensor: torch.Tensor) -> "Metadata":
         """Return the one object that describes tensors like this."""
-        key = (tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.dtype)
-        return cls._known.get(key) or cls.of(*key)
+        shape, stride, offset, dtype = tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype
+        return cls._known.get((shape, stride, offset, dtype)) or cls.of(shape, stride, offset, dtype)
 
 
 class Executor(Protocol):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.counts import count_call
+from pytest_diffopt.probes.counts import count_call, try_to_count
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.records import CountRecord, Device, ModuleCounts, PhaseCounts, Subject
 from tests.unit.tiny_pipelines import INPUTS, tiny_sdxl
@@ -173,3 +173,29 @@ def test_a_pipeline_that_never_loops_is_refused() -> None:
         count_call(Idle(), (), {}, SUBJECT)
 
     assert str(error.value).startswith("the denoise loop is found through pipeline.progress_bar(...), which Idle")
+
+
+def test_the_least_time_is_what_the_cards_peaks_allow() -> None:
+    """A product of a thousand million operations is bound by them, or by what it writes; a slower card takes longer."""
+    layer = nn.Linear(1000, 1000, bias=False)
+    hidden = torch.zeros(500, 1000)
+
+    on_h200, on_t4 = (count_call(layer, (hidden,), {}, SUBJECT, card=card) for card in ("nvidia-h200", "nvidia-t4"))
+
+    flops, written_bytes = 2 * 500 * 1000 * 1000, on_h200.phases[0].allocated_bytes
+    assert on_h200.least_ns == pytest.approx(max(flops / 494.7e12, written_bytes / 4800e9) * 1e9)
+    assert on_t4.card == "nvidia-t4"
+    assert on_t4.least_ns > on_h200.least_ns
+
+
+def test_a_call_that_cannot_be_counted_is_an_answer() -> None:
+    """It stands beside a time that was measured, and must not undo that."""
+    hidden = torch.zeros(1, 2)
+
+    nowhere, why_not = try_to_count(nn.Linear(2, 2), (hidden,), {}, SUBJECT, card="nvidia-h2000")
+    found, nothing = try_to_count(nn.Linear(2, 2), (hidden,), {}, SUBJECT)
+
+    assert nowhere is None
+    assert why_not.endswith("got: 'nvidia-h2000'")
+    assert found is not None
+    assert nothing == ""
