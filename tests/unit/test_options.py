@@ -94,6 +94,21 @@ def test_the_ini_file_says_what_may_hold_for_every_run(settings_of: Configure, p
     )
 
 
+def test_references_may_be_a_folder_or_a_url(settings_of: Configure, pytester: pytest.Pytester) -> None:
+    """A folder is under the root; a URL stays what it is, and a run may name another one."""
+    ini = "diffopt_references = s3://bucket/references"
+
+    assert settings_of().references == ""
+    assert settings_of(ini=ini).references == "s3://bucket/references"
+    assert settings_of("--diffopt-references=far", ini=ini).references == str(pytester.path / "far")
+
+
+def test_a_run_may_ask_for_the_module_where_pictures_part(settings_of: Configure) -> None:
+    """It takes calls of its own, so nobody asks for it in every run."""
+    assert settings_of("--diffopt-explain").explain
+    assert not settings_of().explain
+
+
 def test_the_command_line_beats_the_ini_file(settings_of: Configure, pytester: pytest.Pytester) -> None:
     """One option at a time."""
     settings = settings_of("--diffopt-scale=tiny", "--diffopt-margin=0.2", ini=INI)
