@@ -1,10 +1,11 @@
 """What the trials came to, as a table for people, a page for the docs and JSON for machines."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.planted_bugs.catalogue import SUBJECTS
+from benchmarks.planted_bugs.declaring import PlantedBug
 from benchmarks.planted_bugs.guarding import Guard
 from benchmarks.planted_bugs.slices import SliceCheck
 from benchmarks.planted_bugs.trials import Trial
@@ -36,23 +37,22 @@ def _cells(trial: Trial) -> tuple[str, str, str]:
 
 
 def markdown(trials: Sequence[Trial]) -> list[str]:
-    """Return a table for each subject and the totals, as they stand in the docs."""
+    """Return a table for each subject and the totals, as they stand in the docs; no declared bug is left out."""
     lines: list[str] = [*totals(trials), ""]
+    tried = {trial.bug.name: trial for trial in trials}
     for subject, bugs in SUBJECTS.items():
-        rows = [trial for trial in trials if trial.bug in bugs]
-        if rows:
-            lines += [f"### {subject[0].upper()}{subject[1:]}", "", *_markdown_table(rows), ""]
+        lines += [f"### {subject[0].upper()}{subject[1:]}", "", *_markdown_table(bugs, tried), ""]
     return lines[:-1]
 
 
-def _markdown_table(trials: Sequence[Trial]) -> Iterator[str]:
+def _markdown_table(bugs: Sequence[PlantedBug], tried: Mapping[str, Trial]) -> Iterator[str]:
     yield "| bug | what it imitates | planted into | caught by | diffusers' usual check |"
     yield "| --- | --- | --- | --- | --- |"
-    for trial in trials:
-        bug = trial.bug
+    for bug in bugs:
         precedent = f" ({bug.precedent})" if bug.precedent else ""
-        name, caught, usual = _cells(trial)
-        yield f"| `{name}` | {bug.imitates}{precedent} | `{bug.pipeline}` | {caught} | {usual} |"
+        trial = tried.get(bug.name)
+        _, caught, usual = _cells(trial) if trial else ("", "not tried in this run", "-")
+        yield f"| `{bug.name}` | {bug.imitates}{precedent} | `{bug.pipeline}` | {caught} | {usual} |"
 
 
 def totals(trials: Sequence[Trial]) -> list[str]:

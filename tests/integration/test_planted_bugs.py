@@ -95,7 +95,7 @@ def _state_of(pipeline: Any) -> dict[str, Any]:
     """Return whatever a plant may touch: by a name, its value, or its identity where only that can be compared."""
     state: dict[str, Any] = {f"functional.{name}": value for name, value in vars(functional).items()}
     for name, part in pipeline.components.items():
-        state |= {f"{name}.config.{key}": repr(value) for key, value in dict(getattr(part, "config", {}) or {}).items()}
+        state |= {f"{name}.config.{key}": repr(value) for key, value in _configuration(part).items()}
         state |= {f"{name}.{key}": repr(value) for key, value in vars(part).items() if _is_plain(value)}
         if isinstance(part, torch.nn.Module):
             state |= {f"{name}.{path}.forward": "forward" in vars(inner) for path, inner in part.named_modules()}
@@ -103,6 +103,13 @@ def _state_of(pipeline: Any) -> dict[str, Any]:
     for owner in _owners():
         state |= {f"{owner.__name__}.{name}": value for name, value in vars(owner).items()}
     return state
+
+
+def _configuration(part: Any) -> dict[str, Any]:
+    """Return a component's configuration, as diffusers or as transformers keeps it."""
+    config = getattr(part, "config", None) or {}
+    found: dict[str, Any] = dict(config) if isinstance(config, dict) else config.to_dict()
+    return found
 
 
 def _owners() -> list[Any]:
