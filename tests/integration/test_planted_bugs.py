@@ -1,5 +1,6 @@
 """Bugs planted into living pipelines: the harness tells who sees them, and leaves nothing of them behind."""
 
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -96,7 +97,9 @@ def _state_of(pipeline: Any) -> dict[str, Any]:
     state: dict[str, Any] = {f"functional.{name}": value for name, value in vars(functional).items()}
     for name, part in pipeline.components.items():
         state |= {f"{name}.config.{key}": repr(value) for key, value in _configuration(part).items()}
-        state |= {f"{name}.{key}": repr(value) for key, value in vars(part).items() if _is_plain(value)}
+        state |= {
+            f"{name}.{key}": repr(value) for key, value in getattr(part, "__dict__", {}).items() if _is_plain(value)
+        }
         if isinstance(part, torch.nn.Module):
             state |= {f"{name}.{path}.forward": "forward" in vars(inner) for path, inner in part.named_modules()}
             state |= {f"{name}.{path}": _values(value) for path, value in part.state_dict().items()}
@@ -115,7 +118,8 @@ def _configuration(part: Any) -> dict[str, Any]:
 def _owners() -> list[Any]:
     """Return the classes and modules that the modules of bugs name: what they may patch."""
     modules = [module for name, module in sys.modules.items() if name.startswith("benchmarks.planted_bugs.")]
-    found = [value for module in modules for value in vars(module).values()]
+    named = [value for module in modules for value in vars(module).values()]
+    found = [value for value in named if inspect.isclass(value) or inspect.ismodule(value)]
     theirs = ("diffusers.", "transformers.", "torchao.")
     return [one for one in found if str(getattr(one, "__module__", getattr(one, "__name__", ""))).startswith(theirs)]
 
