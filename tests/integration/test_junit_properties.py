@@ -33,7 +33,7 @@ def test_every_figure_is_a_property_once(planted: pytest.Pytester) -> None:
     assert ("diffopt.latency.outcome", "regressed") in found
     assert ("diffopt.latency.median_ns", "120000000.0") in found
     assert ("diffopt.latency.accepted_median_ns", "100000000.0") in found
-    assert len(found) == len(set(found)) == 8
+    assert len(found) == len(set(found)) == 10
 
 
 def test_other_tests_have_none(planted: pytest.Pytester) -> None:
