@@ -7,7 +7,7 @@ from pytest_diffopt.reports.github_run import GitHubRun, github_run
 JOB = {
     "GITHUB_ACTIONS": "true",
     "GITHUB_STEP_SUMMARY": "/runner/summary",
-    "GITHUB_WORKSPACE": "/work/project",
+    "GITHUB_WORKSPACE": "/runner/project",
     "GITHUB_BASE_REF": "main",
 }
 
@@ -15,7 +15,7 @@ JOB = {
 def test_a_job_of_a_pull_request() -> None:
     """Its base is the remote branch, for a checkout has no other."""
     assert github_run(JOB) == GitHubRun(
-        is_active=True, step_summary=Path("/runner/summary"), workspace=Path("/work/project"), base="origin/main"
+        is_active=True, step_summary=Path("/runner/summary"), workspace=Path("/runner/project"), base="origin/main"
     )
 
 
