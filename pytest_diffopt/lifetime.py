@@ -97,11 +97,12 @@ def _release_memory(pipelines: WatchedPipelines) -> None:
     """Free what ended pipelines hold.
 
     Most are free as soon as nobody names them. Only cycles take a whole garbage collection, and beside torch that is a
-    third of a second: as long as a small pipeline takes to be built and called.
+    third of a second: as long as a small pipeline takes to be built and called. On an accelerator it is always worth it:
+    compiled code holds memory there that belongs to no module.
     """
-    if pipelines.ended:
+    kind = accelerator_kind()
+    if kind or pipelines.ended:
         gc.collect()
         pipelines.ended.clear()  # what is still held is the user's
-    kind = accelerator_kind()
     if kind:
         torch.get_device_module(kind).empty_cache()
