@@ -97,7 +97,7 @@ def _release_memory(pipelines: WatchedPipelines) -> None:
     """Free what ended pipelines hold.
 
     Most are free as soon as nobody names them. Only cycles take a whole garbage collection, and beside torch that is a
-    third of a second: as long as a small pipeline takes to be built and called. On an accelerator it is always worth it:
+    third of a second: as long as a small pipeline takes to be built and called. On an accelerator it always pays:
     compiled code holds memory there that belongs to no module.
     """
     kind = accelerator_kind()
