@@ -21,6 +21,9 @@ def main() -> None:
     )
     parser.add_argument("--cache", type=Path, default=Path(".training"), help="where interrupted lessons are kept")
     parser.add_argument("--steps", type=int, help="as many for each lesson, in place of its own number")
+    parser.add_argument(
+        "--from-shipped", action="store_true", help="begin each lesson with the weights that the package has of it"
+    )
     asked = parser.parse_args()
     if unknown := set(asked.lessons) - set(known):
         parser.error(f"no lesson is called {', '.join(sorted(unknown))}; known: {', '.join(known)}")
@@ -28,6 +31,7 @@ def main() -> None:
     for name in asked.lessons or known:
         lesson = known[name]
         lesson.steps = asked.steps or lesson.steps
+        lesson.starts_from = name if asked.from_shipped else lesson.starts_from
         teach(lesson, cache=asked.cache)
 
 

@@ -36,6 +36,7 @@ def ship(name: str, model: Any, *, lesson: Lesson, loss: float, seed: int) -> No
             "script": "tools/train_tiny.py",
             "lesson": lesson.name,
             "revision": _revision(),
+            "starts_from": _beginning(lesson.starts_from),
             "seed": seed,
             "steps": lesson.steps,
             "batch_size": lesson.batch_size,
@@ -50,6 +51,14 @@ def _add_provenance(name: str, record: dict[str, Any]) -> None:
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.write_text(json.dumps(known | {name: record}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     provenance.cache_clear()
+
+
+def _beginning(name: str) -> dict[str, Any] | None:
+    """Return which weights a lesson began with, and how many steps those had; None if it began with random ones."""
+    if not name:
+        return None
+    before = provenance()[name]
+    return {"lesson": name, "sha256": before["sha256"], "steps": before["steps"]}
 
 
 def _revision() -> str:
