@@ -1,0 +1,140 @@
+"""A reader who does what a page says, from its top to its end, in one project."""
+
+import contextlib
+import io
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pytest_diffopt.__main__ import main
+from pytest_diffopt.pipelines import registry as pipelines
+from pytest_diffopt.recipes import registry as recipes
+from tests.integration.documentation.pages import Block
+from tests.integration.documentation.shown_output import assert_printed
+
+#: The reader's own, which pages import and need not show.
+MY_PIPELINES = """
+import small_pipeline
+
+def build_my_pipeline():
+    return small_pipeline.build()
+"""
+_PROMPT = "$ "
+
+
+@dataclass(kw_only=True)
+class Reader:
+    """Writes the files of a page, and runs pytest where the page does.
+
+    Blocks of Python that begin with the name of a file are written; any other is run as it stands. An output, a command
+    and the end of a section run what was written since: red where the page shows a failure, else green.
+    """
+
+    project: pytest.Pytester
+    names: dict[str, Any] = field(default_factory=dict)
+    unread: str = ""
+
+    def read(self, blocks: list[Block]) -> None:
+        """Read the blocks of one page."""
+        section = ""
+        for block in blocks:
+            if block.section != section:
+                self.end_section()
+            section = block.section
+            if not block.reason:
+                _HABITS[block.language](self, block)
+        self.end_section()
+
+    def end_section(self) -> None:
+        """Files that nothing was shown of must pass."""
+        if self.unread:
+            self.pytest("", self.unread)
+
+    def python(self, block: Block) -> None:
+        """Write a file, or run the lines."""
+        for name, text in block.files:
+            self.project.path.joinpath(name).write_text(text, encoding="utf-8")
+        if block.file:
+            self.project.path.joinpath(block.file).write_text(block.text, encoding="utf-8")
+            self.unread = block.place
+        else:
+            self.run(f"{block.before}\n{block.text}", block.place)
+
+    def text(self, block: Block) -> None:
+        """Compare what is shown with what is printed."""
+        if block.printer:
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                self.run(block.printer, block.place)
+            assert_printed(block.text, printed.getvalue(), block.place)
+        else:
+            assert self.unread, f"{block.place}: nothing was written or run that could print this"
+            self.pytest(block.text, block.place)
+
+    def console(self, block: Block) -> None:
+        """Run the commands that can be run here; of any other nothing can be shown."""
+        for command, shown in _commands(block.text):
+            words = shlex.split(command, comments=True)
+            if words[0] == "pytest":
+                self.pytest(shown, block.place, *words[1:])
+            elif words[:3] == ["python", "-m", "pytest_diffopt"] and shown:
+                with contextlib.redirect_stdout(io.StringIO()) as printed:
+                    assert main(words[3:]) == 0
+                assert_printed(shown, printed.getvalue(), block.place)
+            else:
+                assert not shown, f"{block.place}: mark what {command!r} prints as not run"
+
+    def toml(self, block: Block) -> None:
+        """Configure the project."""
+        self.project.path.joinpath("pyproject.toml").write_text(block.text, encoding="utf-8")
+
+    def other(self, _block: Block) -> None:
+        """Leave it to those who only parse it."""
+
+    def run(self, code: str, place: str) -> None:
+        """Run lines of Python."""
+        exec(compile(code, place, "exec"), self.names)  # noqa: S102 - the project's own pages
+
+    def pytest(self, shown: str, place: str, *options: str) -> None:
+        """Run the project's tests."""
+        self.unread = ""
+        result = _run(self.project, *options)
+        assert_printed(shown, "\n".join([*result.outlines, *result.errlines]), place)
+        is_red = shown.startswith("diffopt:")
+        expected = pytest.ExitCode.TESTS_FAILED if is_red else pytest.ExitCode.OK
+        assert result.ret == expected, f"{place}: pytest ended with {result.ret!r}, and not with {expected!r}"
+
+
+_HABITS = {
+    "python": Reader.python,
+    "text": Reader.text,
+    "console": Reader.console,
+    "toml": Reader.toml,
+    "yaml": Reader.other,
+    "json": Reader.other,
+}
+
+
+def _commands(text: str) -> list[tuple[str, str]]:
+    """Return each command with what is shown below it."""
+    found: list[tuple[str, str]] = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith(_PROMPT):
+            found.append((line.removeprefix(_PROMPT), ""))
+        else:
+            found[-1] = (found[-1][0], found[-1][1] + line)
+    return found
+
+
+def _run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
+    """Run pytest once, and forget what the project registered."""
+    import torch  # noqa: PLC0415 - only these tests wait for it
+
+    torch.compiler.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipelines, "_FAMILIES", dict(pipelines._FAMILIES))
+        patch.setattr(pipelines, "_REGISTERED_AT", {})
+        patch.setattr(recipes, "_KINDS", dict(recipes._KINDS))
+        patch.setattr("sys.dont_write_bytecode", True)  # a file may change twice in a second
+        return project.runpytest_inprocess("-W", "ignore", "--tb=short", *options)
