@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis.internal.observability  # noqa: F401 - its plugin would import it anew at the end of each run
 import pytest
 
 import pytest_diffopt
