@@ -1,0 +1,34 @@
+"""The documentation's pages are whole without a network."""
+
+import pytest
+
+from tools.site_without_network import fetched_from_elsewhere
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<link rel="stylesheet" href="https://fonts.googleapis.com/css">',
+        '<link rel="preconnect" href="https://fonts.gstatic.com">',
+        '<script src="//unpkg.com/mermaid"></script>',
+        '<img alt="badge" src="https://img.shields.io/a">',
+        '<iframe src="http://example.org"></iframe>',
+    ],
+)
+def test_what_a_browser_fetches_by_itself_is_found(html: str) -> None:
+    """Fonts, scripts, pictures and frames."""
+    assert len(fetched_from_elsewhere(html)) == 1
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<a href="https://github.com">elsewhere</a>',
+        '<link rel="canonical" href="https://example.org/page.html">',
+        '<script src="assets/javascripts/bundle.js"></script>',
+        '<img src="report.png">',
+    ],
+)
+def test_what_a_reader_follows_is_not(html: str) -> None:
+    """Nor what lies beside the page."""
+    assert fetched_from_elsewhere(html) == []
