@@ -18,7 +18,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install gate gpu test lint fuzz format benchmarks history generality planted-bugs clean
+.PHONY: install gate gpu test lint docs fuzz format benchmarks history generality planted-bugs clean
 .PHONY: dist test-wheel release-check baselines comment status gpu-request propose-baselines
 
 install: $(INSTALLED)
@@ -26,7 +26,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	sed '$(if $(TORCH),s/^torch==.*/torch==$(TORCH)/)' constraints.txt > $(VENV)/constraints.txt
-	$(BIN)/python $(PIP) --constraint $(VENV)/constraints.txt --editable '.[test]'
+	$(BIN)/python $(PIP) --constraint $(VENV)/constraints.txt --editable '.[test,docs]'
 	touch $@
 
 # The regression suite, as far as it can be known without a GPU; a file's pipelines are built in one process.
@@ -58,6 +58,10 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet .github action.yml
+
+# The documentation's site, in site/; a link or anchor that leads nowhere is an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix
@@ -134,4 +138,4 @@ generality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-torch-* .wheel dist .history .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-torch-* .wheel dist site .history .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

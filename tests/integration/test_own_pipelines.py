@@ -32,15 +32,6 @@ def example(project: pytest.Pytester, heading: str) -> None:
         (project.path / name).write_text(text, encoding="utf-8")
 
 
-def test_the_fixture_can_be_overridden_as_the_page_says(project: pytest.Pytester) -> None:
-    """Three lines of a fixture, and every assertion works."""
-    example(project, "Override the fixture")
-    result = project.runpytest_inprocess("-v", "-W", "ignore")
-
-    result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["2 verdicts: 2 passed"])
-
-
 def test_a_pipeline_can_be_registered_as_the_page_says(project: pytest.Pytester) -> None:
     """Ids read as those of the pipelines that come with the plugin; each is built once for a recipe."""
     example(project, "Register it")

@@ -83,6 +83,11 @@ def blocks_of(page: Path) -> list[Block]:
     return found
 
 
+def place(value: Path | Block) -> str:
+    """Name a page or block in a test's id."""
+    return value.place if isinstance(value, Block) else value.relative_to(ROOT).as_posix()
+
+
 def _block(page: Path, section: str, token: Token) -> Block:
     return Block(
         page=page.relative_to(ROOT).as_posix(),
@@ -91,3 +96,6 @@ def _block(page: Path, section: str, token: Token) -> Block:
         language=token.info.strip(),
         text=token.content,
     )
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]

@@ -5,6 +5,7 @@ import io
 import os
 import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ class Reader:
     names: dict[str, Any] = field(default_factory=dict)
     unread: str = ""
     num_written: int = 0
+    tests: dict[str, Path] = field(default_factory=dict)
 
     def read(self, blocks: list[Block]) -> None:
         """Read the blocks of one page."""
@@ -45,20 +47,20 @@ class Reader:
             if block.section != section:
                 self.end_section()
             section = block.section
+            for name, text in block.files:
+                self.write(name, text)
             if not block.reason:
-                _HABITS[block.language](self, block)
+                HABITS[block.language](self, block)
         self.end_section()
         assert not self.unread, f"{self.unread}: no test uses this file"
 
     def end_section(self) -> None:
         """Files that nothing was shown of must pass; those of a page's beginning may wait for the first test."""
         if self.unread and any(self.project.path.glob("**/test_*.py")):
-            self.pytest("", self.unread)
+            self.pytest("", self.unread, *self.tests)
 
     def python(self, block: Block) -> None:
         """Write a file, or run the lines."""
-        for name, text in block.files:
-            self.write(name, text)
         if block.file:
             self.write(block.file, block.text)
             self.unread = block.place
@@ -72,6 +74,8 @@ class Reader:
         path.write_text(text, encoding="utf-8")
         self.num_written += 1
         os.utime(path, (self.num_written, self.num_written))
+        if path.name.startswith("test_"):
+            self.tests[name] = path
 
     def text(self, block: Block) -> None:
         """Compare what is shown with what is printed."""
@@ -81,7 +85,7 @@ class Reader:
             assert_printed(block.text, printed.getvalue(), block.place)
         else:
             assert self.unread, f"{block.place}: nothing was written or run that could print this"
-            self.pytest(block.text, block.place)
+            self.pytest(block.text, block.place, *self.tests)
 
     def console(self, block: Block) -> None:
         """Run the commands that can be run here; of any other nothing can be shown."""
@@ -89,7 +93,7 @@ class Reader:
             words = shlex.split(command, comments=True)
             if words[0] == "pytest":
                 self.pytest(shown, block.place, *words[1:])
-            elif words[:3] == ["python", "-m", "pytest_diffopt"] and shown:
+            elif words[:3] == ["python", "-m", "pytest_diffopt"]:
                 with contextlib.redirect_stdout(io.StringIO()) as printed:
                     assert main(words[3:]) == 0
                 assert_printed(shown, printed.getvalue(), block.place)
@@ -108,8 +112,9 @@ class Reader:
         exec(compile(code, place, "exec"), self.names)  # noqa: S102 - the project's own pages
 
     def pytest(self, shown: str, place: str, *options: str) -> None:
-        """Run the project's tests."""
+        """Run the project's tests: what the page says, else those that were written since."""
         self.unread = ""
+        self.tests.clear()
         result = _run(self.project, *options)
         assert_printed(shown, "\n".join([*result.outlines, *result.errlines]), place)
         is_red = shown.startswith("diffopt:")
@@ -117,7 +122,7 @@ class Reader:
         assert result.ret == expected, f"{place}: pytest ended with {result.ret!r}, and not with {expected!r}"
 
 
-_HABITS = {
+HABITS = {
     "python": Reader.python,
     "text": Reader.text,
     "console": Reader.console,

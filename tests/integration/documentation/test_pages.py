@@ -6,15 +6,8 @@ from pathlib import Path
 import pytest
 
 import pytest_diffopt
-from tests.integration.documentation.pages import PAGES, ROOT, Block, blocks_of
-from tests.integration.documentation.reading import _HABITS, MY_PIPELINES, Reader
-
-BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-
-
-def place(value: Path | Block) -> str:
-    """Name a page or block in a test's id."""
-    return value.place if isinstance(value, Block) else value.relative_to(ROOT).as_posix()
+from tests.integration.documentation.pages import BLOCKS, PAGES, Block, blocks_of, place
+from tests.integration.documentation.reading import HABITS, MY_PIPELINES, Reader
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=place)
@@ -28,7 +21,7 @@ def test_a_page_holds_for_whoever_does_what_it_says(project: pytest.Pytester, pa
 @pytest.mark.parametrize("block", BLOCKS, ids=place)
 def test_a_block_is_of_a_language_that_somebody_runs(block: Block) -> None:
     """An indented block, or one of another language, would be looked at by nobody."""
-    assert block.language in _HABITS
+    assert block.language in HABITS
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=place)

@@ -1,0 +1,103 @@
+"""What a page shows and nobody can run here is parsed: commands, workflows, settings, links."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.documentation.commands import commands_of, links_into_the_repository, problems
+from tests.integration.documentation.pages import BLOCKS, PAGES, ROOT, Block, place
+
+ACTION = "pytest-diffopt/pytest-diffopt@"
+ACTIONLINT = Path(sys.executable).with_name("actionlint")
+
+
+def of(language: str) -> list[Block]:
+    """Return every block of a language."""
+    return [block for block in BLOCKS if block.language == language]
+
+
+@pytest.mark.parametrize("block", of("console"), ids=place)
+def test_a_command_can_be_typed_as_it_stands(block: Block, pytestconfig: pytest.Config) -> None:
+    """Its options are known, its files and targets are there."""
+    parse = pytestconfig._parser.parse
+    found = [problem for words in commands_of(block) for problem in problems(words, parse_for_pytest=parse)]
+
+    assert commands_of(block)
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (["pytest", "--diffopt-updat"], "cannot be parsed"),
+        (["pytest", "suites/test_nothing.py"], "there is no suites/test_nothing.py"),
+        (["make", "gat"], "no target gat"),
+        (["make", "gate", "PYTEST_ARG=-v"], "no variable PYTEST_ARG"),
+        (["python", "-m", "pytest_diffopt", "profil"], "cannot be parsed"),
+        (["python", "-m", "benchmarks.nothing"], "there is no benchmarks.nothing"),
+        (["python", "-m", "benchmarks.planted_bugs", "--marked"], "has no --marked"),
+        (["pip", "install", "pytest-diffopt[gpus]"], "no extra gpus"),
+        (["gh", "workflow", "run", "gpu.yml", "-f", "pull=1"], "no input pull"),
+        (["rm", "-rf", "/"], "nobody knows"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_command_that_would_fail_is_found(command: list[str], problem: str, pytestconfig: pytest.Config) -> None:
+    """Or the test above would be green over anything."""
+    found = list(problems(command, parse_for_pytest=pytestconfig._parser.parse))
+
+    assert problem in "\n".join(found)
+
+
+@pytest.mark.parametrize("block", of("toml"), ids=place)
+def test_settings_are_known(block: Block, pytestconfig: pytest.Config) -> None:
+    """Each ini name is one that pytest or the plugin defines."""
+    names = tomllib.loads(block.text)["tool"]["pytest"]["ini_options"]
+
+    assert [name for name in names if name not in pytestconfig._parser._inidict] == []
+
+
+@pytest.mark.parametrize("block", of("yaml"), ids=place)
+def test_a_workflow_is_one_that_github_takes(block: Block, tmp_path: Path) -> None:
+    """As actionlint says; what is only a part of one is put where it belongs."""
+    path = tmp_path / "workflow.yml"
+    path.write_text(yaml.safe_dump(whole_workflow(yaml.safe_load(block.text))), encoding="utf-8")
+    done = subprocess.run([str(ACTIONLINT), "-no-color", str(path)], capture_output=True, text=True, check=False)
+
+    assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.parametrize("block", [block for block in of("yaml") if ACTION in block.text], ids=place)
+def test_our_action_is_given_inputs_that_it_has(block: Block) -> None:
+    """The composite action's own file says which."""
+    known = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["inputs"]
+    (job,) = whole_workflow(yaml.safe_load(block.text))["jobs"].values()
+    (ours,) = [step for step in job["steps"] if step.get("uses", "").startswith(ACTION)]
+
+    assert [name for name in ours.get("with", {}) if name not in known] == []
+
+
+def whole_workflow(content: Any) -> dict[Any, Any]:
+    """Put steps, or a part of a job, into a workflow."""
+    if isinstance(content, dict) and "jobs" in content:
+        # YAML 1.1 reads `on` as true
+        return {"on" if key is True else key: value for key, value in content.items()}
+    part = {"steps": content} if isinstance(content, list) else content
+    job = {"runs-on": "ubuntu-latest", "steps": [{"run": "make gate"}]} | part
+    return {"on": "push", "jobs": {"gate": job}}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=place)
+def test_what_a_page_links_to_in_the_repository_is_there(page: Path) -> None:
+    """By its address on GitHub, or beside the page; links between the pages of docs/ are MkDocs' business, too."""
+    text = page.read_text(encoding="utf-8")
+    beside = [name for name in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text) if not name.startswith("http")]
+
+    assert [path for path in links_into_the_repository(page) if not (ROOT / path).exists()] == []
+    assert [name for name in beside if not (page.parent / name).exists()] == []
