@@ -51,13 +51,17 @@ def take_picture(page: Path, target: Path, *, width: int, height: int, is_dark: 
         raise BrowserError(message)
 
 
-def content_after_scripts(page: Path) -> str:
+def content_after_scripts(page: Path, *options: str) -> str:
     """Return the page's elements as they are once its script has run.
+
+    Args:
+        page: the file.
+        *options: more options for the browser, such as `--virtual-time-budget=5000`, the milliseconds of its scripts.
 
     Raises:
         BrowserError: the browser ended with an error.
     """
-    return _run(page, "--dump-dom")
+    return _run(page, "--dump-dom", *options)
 
 
 def _run(page: Path, *options: str) -> str:

@@ -19,9 +19,10 @@ from tests.integration.documentation.shown_output import assert_printed
 #: The reader's own, which pages import and need not show.
 MY_PIPELINES = """
 import small_pipeline
+from small_pipeline import SmallPipeline as MyPipeline
 
-def build_my_pipeline():
-    return small_pipeline.build()
+def build_my_pipeline(pipeline=MyPipeline):
+    return small_pipeline.build(pipeline=pipeline)
 """
 _PROMPT = "$ "
 
@@ -137,7 +138,7 @@ def _commands(text: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for line in text.splitlines(keepends=True):
         if line.startswith(_PROMPT):
-            found.append((line.removeprefix(_PROMPT), ""))
+            found.append((line.removeprefix(_PROMPT).strip(), ""))
         else:
             found[-1] = (found[-1][0], found[-1][1] + line)
     return found

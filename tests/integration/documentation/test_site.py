@@ -1,0 +1,34 @@
+"""The site that `make docs` builds, without a network."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.documentation.pages import ROOT
+from tools.browser import content_after_scripts, find_browser
+
+SEARCH = """
+<script>
+setTimeout(() => {
+  document.querySelector("#__search").click();
+  const input = document.querySelector(".md-search__input");
+  input.focus();
+  input.value = "recompiles";
+  input.dispatchEvent(new Event("keyup", { bubbles: true }));
+}, 1000);
+</script>
+</body>"""
+
+
+@pytest.mark.skipif(find_browser() is None, reason="needs a Chromium on this machine")
+def test_the_search_needs_no_server(tmp_path: Path) -> None:
+    """Opened as a file, where a browser starts no worker."""
+    mkdocs = pytest.importorskip("mkdocs", reason="needs the extra docs")
+    command = [sys.executable, "-m", mkdocs.__name__, "build", "--quiet", "--site-dir", str(tmp_path / "site")]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    page = tmp_path / "site" / "index.html"
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", SEARCH), encoding="utf-8")
+
+    assert "matching documents" in content_after_scripts(page, "--virtual-time-budget=10000")
