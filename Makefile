@@ -59,9 +59,9 @@ lint: $(INSTALLED)
 	$(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet .github action.yml
 
-# The documentation's site, in site/; a link or anchor that leads nowhere is an error.
+# The documentation's site, in site/; a link or anchor that leads nowhere is an error. (With --quiet nothing would be.)
 docs: $(INSTALLED)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix

@@ -2,6 +2,7 @@
 
 import logging
 from html.parser import HTMLParser
+from typing import Any
 
 _LOG = logging.getLogger("mkdocs.hooks.site_without_network")
 #: The attributes by which a browser fetches something on its own.
@@ -30,7 +31,7 @@ def fetched_from_elsewhere(html: str) -> list[str]:
     return parser.addresses
 
 
-def on_post_page(output: str, **names: object) -> None:
+def on_post_page(output: str, page: Any, **_names: object) -> None:
     """Warn of a page that needs the network; a strict build ends with an error then."""
     for address in fetched_from_elsewhere(output):
-        _LOG.warning("%s fetches from another host, got: %s", names["page"], address)
+        _LOG.warning("%s must not fetch from another host, got: %s", page.file.src_uri, address)
