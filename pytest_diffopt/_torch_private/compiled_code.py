@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
@@ -62,7 +62,12 @@ def original_module(module: Any) -> Any | None:
     )
 
 
-def as_if_compiling() -> AbstractContextManager[None]:
-    """Return a context in which `torch.compiler.is_compiling()` is true."""
-    context: AbstractContextManager[None] = torch.compiler._compile_session_context()
-    return context
+@contextmanager
+def as_if_compiling() -> Iterator[None]:
+    """Let `torch.compiler.is_compiling()` be true, for the length of a block."""
+    before = torch.compiler._is_compiling_flag  # torch 2.11 has no context manager for it
+    torch.compiler._is_compiling_flag = True
+    try:
+        yield
+    finally:
+        torch.compiler._is_compiling_flag = before

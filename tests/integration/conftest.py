@@ -40,7 +40,10 @@ def _everything_imported() -> None:
     from pytest_diffopt.pipelines.loading import build_pipeline  # noqa: PLC0415 - as above
     from pytest_diffopt.pipelines.registry import find_pipeline  # noqa: PLC0415 - as above
     from pytest_diffopt.pipelines.scale import Scale  # noqa: PLC0415 - as above
+    from pytest_diffopt.simulated_gpu import SimulatedGPU  # noqa: PLC0415 - as above
 
+    with SimulatedGPU():
+        pass  # from now on there is a module torch.simgpu, which torch 2.11 imports by its name
     build_pipeline(find_pipeline("sdxl"), Scale.TINY)
     torch.compile(torch.nn.Linear(2, 2), backend="aot_eager_decomp_partition")(torch.ones(2))
     assert diffusers.pipelines.stable_diffusion_xl.StableDiffusionXLPipeline
