@@ -15,7 +15,7 @@ from pytest_diffopt.records import OptimizationState
 
 # What stands in for Inductor where there is no GPU: Dynamo and AOTAutograd trace as they do for Inductor, in seconds.
 # Plain `aot_eager` is no choice: torch 2.13 fails in the group norm of AutoencoderKL's decoder with it.
-STAND_IN_BACKEND = "aot_eager_decomp_partition"
+STAND_IN_BACKEND = "aot_eager"
 
 
 @dataclass(frozen=True, kw_only=True)
