@@ -39,6 +39,4 @@ def _run_by_eager_kernels(graph: torch.fx.GraphModule, inputs: Sequence[Any]) ->
     return boxed_nop(graph, inputs)
 
 
-_AOT = aot_autograd(
-    fw_compiler=_run_by_eager_kernels, bw_compiler=boxed_nop, keep_inference_input_mutations=True
-)
+_AOT = aot_autograd(fw_compiler=_run_by_eager_kernels, bw_compiler=boxed_nop, keep_inference_input_mutations=True)

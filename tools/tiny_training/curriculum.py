@@ -40,7 +40,7 @@ CURRICULUM: tuple[Lesson, ...] = (
     ),
     ControlNetLesson(name="sd15-controlnet", uses=("sd-vae", _CLIP, "sd15-unet"), starts_from="sd15-unet", steps=1200),
     PixelUpscalerLesson(name="if-2-unet", uses=(_T5,), steps=9000),
-    LatentUpscalerLesson(name="x4-upscaler-unet", uses=("sd-vae", _CLIP), steps=2000),
+    LatentUpscalerLesson(name="x4-upscaler-unet", uses=("sd-vae", _CLIP), steps=6000),
     KLAutoencoderLesson(name="sd3-vae", starts_from="sd-vae", steps=1000),
     FlowLesson(name="sd3-transformer", uses=("sd3-vae", _CLIP_2, _T5), steps=34000),
     FluxLesson(name="flux-transformer", uses=("sd3-vae", _CLIP, _T5), steps=48000),
