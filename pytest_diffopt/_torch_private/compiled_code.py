@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
-import torch
 import torch._dynamo.config as _dynamo_config
 import torch._dynamo.eval_frame as _eval_frame
+import torch.compiler as _compiler
 
 _SWITCHES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
@@ -62,7 +62,12 @@ def original_module(module: Any) -> Any | None:
     )
 
 
-def as_if_compiling() -> AbstractContextManager[None]:
-    """Return a context in which `torch.compiler.is_compiling()` is true."""
-    context: AbstractContextManager[None] = torch.compiler._compile_session_context()
-    return context
+@contextmanager
+def as_if_compiling() -> Iterator[None]:
+    """Let `torch.compiler.is_compiling()` be true; torch's own context for it is new in 2.13."""
+    before = _compiler._is_compiling_flag
+    _compiler._is_compiling_flag = True
+    try:
+        yield
+    finally:
+        _compiler._is_compiling_flag = before

@@ -1,6 +1,6 @@
 """A backend of `torch.compile` that traces as for Inductor and generates no code."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ _GROUP_NORM = torch.ops.aten.native_group_norm.default
 _COPY = torch.ops.aten.clone.default
 
 
-def trace_only(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+def trace_only(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
     """Run what Dynamo and AOTAutograd traced by eager kernels, one operation after another.
 
     torch's own `aot_eager`, with one fault mended (torch 2.11 to 2.13): of a single picture, the batch's stride means
@@ -31,9 +31,9 @@ def trace_only(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[.
     return compiled
 
 
-def _run_by_eager_kernels(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Any:
+def _run_by_eager_kernels(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
     for norm in graph.graph.find_nodes(op="call_function", target=_GROUP_NORM):
-        layout = {"memory_format": suggest_memory_format(norm.args[0].meta["val"])}
+        layout: dict[str, Any] = {"memory_format": suggest_memory_format(norm.args[0].meta["val"])}
         with graph.graph.inserting_before(norm):
             norm.update_arg(0, graph.graph.call_function(_COPY, (norm.args[0],), layout))
     return boxed_nop(graph, inputs)

@@ -1,5 +1,7 @@
 """The backend that only traces: eager numbers, and no fault over layouts that eager code has none with."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -46,7 +48,7 @@ def test_the_tiny_decoder_compiles_in_the_layout_that_it_has(*, grad: bool) -> N
     torch._dynamo.reset()
     vae = build_tiny_component("sd-vae")
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    compiled = torch.compile(vae.decode, backend=trace_only)
+    compiled: Any = torch.compile(vae.decode, backend=trace_only)
 
     with torch.set_grad_enabled(grad):
         torch.testing.assert_close(compiled(latents).sample, vae.decode(latents).sample)
