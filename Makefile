@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # torch spreads each small operation over every core, which slows tiny pipelines down and two at once even more.
 export OMP_NUM_THREADS ?= 1
 # Nothing here needs the hub; without this every tokenizer asks it first.
-gate test planted-bugs: export HF_HUB_OFFLINE ?= 1
+gate ladders test planted-bugs: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
 # Another torch than that of constraints.txt, in an environment of its own: make test TORCH=2.11.0
@@ -18,7 +18,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install gate gpu test lint docs fuzz format benchmarks history generality planted-bugs clean
+.PHONY: install gate ladders gpu test lint docs fuzz format benchmarks history generality planted-bugs clean
 .PHONY: dist test-wheel release-check baselines comment status gpu-request propose-baselines
 
 install: $(INSTALLED)
@@ -31,7 +31,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 # The regression suite, as far as it can be known without a GPU; a file's pipelines are built in one process.
 gate: $(INSTALLED)
-	$(BIN)/python -m pytest suites -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest suites -n 2 --dist loadfile -m "not slow" $(PYTEST_ARGS)
+
+# Every rung of every pipeline's ladders, without a GPU: some minutes.
+ladders: $(INSTALLED)
+	$(BIN)/python -m pytest suites -n 2 --dist loadscope -m slow $(PYTEST_ARGS)
 
 # The regression suite on this machine's GPU. torch comes from the runner's own index or image, so it is not pinned here.
 gpu:

@@ -17,12 +17,10 @@ from pytest_diffopt import (
 from pytest_diffopt.recipes.recipe import Recipe
 
 LADDERS = ["diffusion-fast", "modern"]
-# Without a GPU each rung takes seconds to trace: SDXL climbs, and two more pipelines, whose scheduler or second network
-# differ, stand on the rung that holds all that the CPU can do. On a GPU every pipeline climbs.
-OTHERS = ["sd15", "sd15-controlnet", "deepfloyd-if", "ssd-1b", "pixart-alpha", "bk-sdm", "sd3", "flux-schnell"]
+# Here SDXL climbs, and two more pipelines, whose scheduler or second network differ, stand on the rung that holds all
+# that the CPU can do. `test_ladders_of_others.py` has every rung of every pipeline.
 
 every_rung = pytest.mark.diffopt(pipeline="sdxl", ladder=LADDERS)
-every_rung_of_others = pytest.mark.diffopt(pipeline=OTHERS, ladder=LADDERS)
 highest_rung_of_others = pytest.mark.diffopt(pipeline=["sd15", "sd15-controlnet"], ladder="diffusion-fast", rung="int8")
 
 
@@ -83,19 +81,3 @@ def test_no_slower_than_plain(
 ) -> None:
     """The rung is faster than no optimization at all, in this very run."""
     assert_faster(optimized_pipeline, reference_pipeline, **pipeline_inputs)
-
-
-@pytest.mark.gpu
-@every_rung_of_others
-def test_every_optimization_of_another_pipeline_is_applied(optimized_pipeline: Any) -> None:
-    """The rungs of every other pipeline are there in full, compiled by the recipe's own compiler."""
-    assert_optimizations_applied(optimized_pipeline)
-
-
-@pytest.mark.gpu
-@every_rung_of_others
-def test_latency_of_another_pipeline(
-    optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate
-) -> None:
-    """A call of every other pipeline takes no longer than it was accepted to take on this card."""
-    latency_baseline.check(optimized_pipeline, **pipeline_inputs)

@@ -45,7 +45,7 @@ class Case:
     before: Callable[[Any], None] = _as_it_is
 
 
-_TRACED = " (traced with aot_eager_decomp_partition: no GPU)"
+_TRACED = " (only traced: no GPU)"
 _DECODER = 'compile(target=["vae.decode"], backend="eager")'
 
 CASES = [

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
-import torch
 import torch._dynamo.config as _dynamo_config
 import torch._dynamo.eval_frame as _eval_frame
+import torch.compiler as _compiler
 
 _SWITCHES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
@@ -64,10 +64,10 @@ def original_module(module: Any) -> Any | None:
 
 @contextmanager
 def as_if_compiling() -> Iterator[None]:
-    """Let `torch.compiler.is_compiling()` be true, for the length of a block."""
-    before = torch.compiler._is_compiling_flag  # torch 2.11 has no context manager for it
-    torch.compiler._is_compiling_flag = True
+    """Let `torch.compiler.is_compiling()` be true; torch's own context for it is new in 2.13."""
+    before = _compiler._is_compiling_flag
+    _compiler._is_compiling_flag = True
     try:
         yield
     finally:
-        torch.compiler._is_compiling_flag = before
+        _compiler._is_compiling_flag = before

@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import CellType, CodeType, FunctionType
 
+from torch.nn import Module
+
 
 def written_code(code: CodeType, closure: Sequence[CellType]) -> CodeType:
-    """Return the code of the function that a decorator's `wrapper(*args, **kwargs)` holds; any other code as it is."""
+    """Return the code of the function that a decorator's `wrapper(*args, **kwargs)` holds; any other code as it is.
+
+    One of torch's own layers that is compiled by itself is held by such a wrapper of Dynamo: its `forward` is meant.
+    """
     takes_anything = CO_VARARGS | CO_VARKEYWORDS
     if "<locals>" not in code.co_qualname or code.co_flags & takes_anything != takes_anything:
         return code
-    held = next((content for content in map(_content, closure) if isinstance(content, FunctionType)), None)
+    contents = [_content(cell) for cell in closure]
+    layers = [type(content).forward for content in contents if isinstance(content, Module)]
+    held = next((content for content in contents + layers if isinstance(content, FunctionType)), None)
     return written_code(held.__code__, held.__closure__ or ()) if held else code
 
 

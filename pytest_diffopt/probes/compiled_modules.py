@@ -12,6 +12,7 @@ from pytest_diffopt._torch_private.compiled_code import (
     compiled_code_count,
     is_compiled_module,
     original_callable,
+    original_module,
 )
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.records import CompiledModule
@@ -99,10 +100,10 @@ def _layers(function: Any) -> list[Any]:
 
 def _compiled_in_place(component: str, path: str, module: torch.nn.Module) -> Iterator[CompiledPart]:
     whole = ".".join(filter(None, [component, path]))
-    original = getattr(module, "_orig_mod", None)  # what `torch.compile(module)` gives is a module that holds it
+    original = original_module(module)
     if original is None and not is_compiled_module(module):
         return
-    kind = type(original or module)
+    kind = type(module if original is None else original)
 
     @contextmanager
     def replaced(make: Replacement) -> Iterator[None]:

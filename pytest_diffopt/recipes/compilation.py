@@ -7,15 +7,12 @@ import torch
 from typing_extensions import override
 
 from pytest_diffopt._torch_private.compiled_code import compiled_code_count, is_compiled_module, original_callable
+from pytest_diffopt._torch_private.tracing_backend import trace_only
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.components import DENOISER, component_names, denoiser_names
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.recipes.regions import compile_blocks, compiled_regions, forwards_of_blocks, forwards_of_regions
 from pytest_diffopt.records import OptimizationState
-
-# What stands in for Inductor where there is no GPU: Dynamo and AOTAutograd trace as they do for Inductor, in seconds.
-# Plain `aot_eager` is no choice: torch 2.13 fails in the group norm of AutoencoderKL's decoder with it.
-STAND_IN_BACKEND = "aot_eager_decomp_partition"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +68,7 @@ class Compile(Optimization):
         lines = {target: self._missing(pipeline, target) for target in self.target}
         missing = [line for lines_of_target in lines.values() for line in lines_of_target]
         compiled = [target for target in self.target if not lines[target]]
-        stand_in = "" if self._is_on_gpu(pipeline) or self.backend else f" (traced with {STAND_IN_BACKEND}: no GPU)"
+        stand_in = "" if self._is_on_gpu(pipeline) or self.backend else " (only traced: no GPU)"
         return self.state(f"compiled code ran for {', '.join(compiled) or 'nothing'}{stand_in}", missing)
 
     def _missing(self, pipeline: Any, target: str) -> list[str]:
@@ -98,7 +95,8 @@ class Compile(Optimization):
     def _options(self, pipeline: Any) -> dict[str, Any]:
         options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": self.dynamic}
         if self.backend or not self._is_on_gpu(pipeline):
-            return options | {"backend": self.backend or STAND_IN_BACKEND}
+            # Where there is no GPU, Dynamo and AOTAutograd trace as they do for Inductor, in seconds, and that is all.
+            return options | {"backend": self.backend or trace_only}
         return options | ({"mode": self.mode} if self.mode else {})
 
     @staticmethod

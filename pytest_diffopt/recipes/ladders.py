@@ -53,6 +53,8 @@ class _Traits:
         vae: its VAE, where it has linear layers to quantize.
         scheduler: what spares its loop the waits: nothing, its first index, or another scheduler with one.
         regional: how its blocks are compiled: by diffusers where it names them, else by accelerate, or not at all.
+        dynamic: for which shapes; a chain's denoisers are of one class, and torch would compile the later ones for any
+            shape, because it has seen the first one's.
     """
 
     has_vanilla_attention: bool = True
@@ -62,6 +64,7 @@ class _Traits:
     vae: str = "vae"
     scheduler: tuple[str, ...] = ("begin_index",)
     regional: str = "True"
+    dynamic: str = ""
 
     @property
     def blocks(self) -> str:
@@ -79,7 +82,7 @@ _TRAITS: dict[str, _Traits] = {
     "sd15-img2img": _SD15,
     "sd15-inpaint": _SD15,
     "sd15-controlnet": replace(_SD15, target=("denoiser", "controlnet", "vae.decode")),
-    "deepfloyd-if": replace(_UNET, fuses=False, scheduler=(), regional=""),
+    "deepfloyd-if": replace(_UNET, fuses=False, scheduler=(), regional="", dynamic="False"),
     "sdxl": _UNET,
     "sdxl-taesd": replace(_UNET, **_TINY_AUTOENCODER),
     "ssd-1b": _UNET,
@@ -160,7 +163,8 @@ def _modern(traits: _Traits, traced: str) -> Iterator[tuple[str, tuple[str, ...]
 
 def _compiled(traits: _Traits, options: str) -> str:
     target = "".join(("target=[", ", ".join(f'"{one}"' for one in traits.target), "], ")) if traits.target else ""
-    return f"compile({target}{options})"
+    dynamic = f"dynamic={traits.dynamic}, " if traits.dynamic else ""
+    return f"compile({target}{dynamic}{options})"
 
 
 def _pointwise(traits: _Traits, scale: str) -> str:

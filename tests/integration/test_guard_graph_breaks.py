@@ -1,6 +1,8 @@
 """A graph break is seen where it really happens, and told with the user's own line."""
 
 import pytest
+import torch
+from packaging.version import Version
 
 from tests.integration.compiled_projects import EAGER, NO_BREAKS, allowing, run
 
@@ -31,9 +33,7 @@ from tests.integration.compiled_projects import EAGER, NO_BREAKS, allowing, run
             [
                 "latents = latents if latents.sum() > 0 else latents + 1",
                 "Data-dependent branching  (GB0170)",
-                "hint: *",
-                "hint: *",
-                "hint: *",
+                *["hint: *"] * (3 if Version(torch.__version__) >= Version("2.13.0a0") else 2),
             ],
         ),
     ],

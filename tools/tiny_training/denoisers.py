@@ -23,10 +23,15 @@ class LatentLesson(Lesson):
     Attributes:
         schedule: the published repository whose scheduler's betas are learned for.
         vae: the autoencoder.
+        unevenness: how much brighter or darker the noise is here than there. An upscaler could have most colours from
+            the noisy picture; then it does so, and what sampling gets wrong early stays wrong. With uneven noise it
+            must have them from the small picture.
+            Source: Guttenberg, Diffusion with Offset Noise, 2023, there for a whole picture at once.
     """
 
     schedule: str = "stable-diffusion-v1-5"
     vae: str = "sd-vae"
+    unevenness: float = 0.0
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102
         super().begin(models, cache)
@@ -44,8 +49,12 @@ class LatentLesson(Lesson):
         return diffusion_loss(predicted, clean=clean, noise=noise, timesteps=timesteps, schedule=schedule)
 
     def noise(self, clean: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
-        """Return the noise that is added."""
-        return noise_like(clean, dice)
+        """Return the noise that is added, a little brighter or darker here than there."""
+        noise = noise_like(clean, dice)
+        if not self.unevenness:
+            return noise
+        offsets = noise_like(clean[..., :4, :4], dice)
+        return noise + self.unevenness * functional.interpolate(offsets, size=clean.shape[-2:], mode="bilinear")
 
     def predict(
         self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator
@@ -157,18 +166,6 @@ class PixelUpscalerLesson(PixelLesson):
     highest_noise: int = 400
     unevenness: float = 0.2
 
-    def noise(self, clean: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
-        """Return noise that is a little brighter or darker here than there.
-
-        Were it even, colours could be had from the noisy picture alone; so would they be, and what sampling gets wrong
-        early would stay wrong. Now they must be had from the small picture.
-        Source: Guttenberg, Diffusion with Offset Noise, 2023, there for a whole picture at once.
-        """
-        offsets = noise_like(clean[..., :4, :4], dice)
-        return noise_like(clean, dice) + self.unevenness * functional.interpolate(
-            offsets, size=clean.shape[-2:], mode="bilinear"
-        )
-
     def predict(  # noqa: D102
         self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator
     ) -> Any:
@@ -184,15 +181,24 @@ class PixelUpscalerLesson(PixelLesson):
 
 @dataclass(kw_only=True)
 class LatentUpscalerLesson(LatentLesson):
-    """Sees a noised picture, and draws the latents of one four times as large; learned on parts of pictures."""
+    """Sees a noised picture, and draws the latents of one four times as large; learned on parts of pictures.
+
+    Attributes:
+        highest_noise: of the small picture.
+        pictures: how many there are of each size.
+        parts: how many each is cut into.
+    """
 
     schedule: str = "stable-diffusion-x4-upscaler"
+    unevenness: float = 0.2
     highest_noise: int = 350
     pictures: int = 1536
     parts: int = 4
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102
-        self.scenes = _parts(draw_scenes(self.pictures, width=4 * self.width, seed=1), self.width, self.parts)
+        # It enlarges what Stable Diffusion draws, 64 pixels wide, and what IF's first stage draws, 32 pixels wide.
+        large, small = (draw_scenes(self.pictures, width=enlarged * self.width, seed=1) for enlarged in (4, 2))
+        self.scenes = _joined(_parts(large, self.width, self.parts), _parts(small, self.width, self.parts))
         self.latents = latents_of(self.vae, models[self.vae], self.scenes, cache, kind="parts")
 
     def predict(  # noqa: D102
@@ -215,3 +221,7 @@ def _parts(scenes: Scenes, width: int, number: int) -> Scenes:
         cut.append(picture[:, top : top + width, left : left + width])
     named: list[Any] = [scene for scene in scenes.scenes for _ in range(number)]
     return Scenes(scenes=named, pictures=torch.stack(cut))
+
+
+def _joined(one: Scenes, other: Scenes) -> Scenes:
+    return Scenes(scenes=[*one.scenes, *other.scenes], pictures=torch.cat([one.pictures, other.pictures]))

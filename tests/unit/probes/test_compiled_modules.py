@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from pytest_diffopt.probes.compilation import CompileLog
 from pytest_diffopt.probes.compiled_modules import compiled_modules, compiled_names, compiled_parts
-from pytest_diffopt.records import CompiledModule
+from pytest_diffopt.records import CompiledModule, Subject
 
 X = torch.ones(1, 2)
 
@@ -96,6 +97,27 @@ def test_a_function_that_was_seen_being_compiled_has_run(pipeline: Pipeline) -> 
     pipeline.vae.decode = torch.compile(pipeline.vae.decode, backend="eager")
 
     assert [one.has_run for one in compiled_modules(pipeline, {"VAE.decode"})] == [True]
+
+
+def test_a_layer_of_torch_that_is_compiled_by_itself_has_run(pipeline: Pipeline) -> None:
+    """Dynamo compiles a wrapper of its own around it, and the log names the layer all the same."""
+    pipeline.unet[2] = torch.compile(pipeline.unet[2], backend="eager")
+    with CompileLog() as log:
+        start = log.mark()
+        pipeline.unet(X)
+        regions = [frame.region for frame in log.since(start, Subject(pipeline="any")).frames]
+
+    assert regions == ["Linear.forward"]
+    assert compiled_modules(pipeline, set(regions)) == (
+        CompiledModule(name="unet Linear", region="Linear.forward", instances=1, has_run=True),
+    )
+
+
+def test_a_module_that_only_remembers_another_is_not_compiled(pipeline: Pipeline) -> None:
+    """Accelerate notes the module that it made a copy of under the name that torch's wrapper has for it."""
+    vars(pipeline.unet)["_orig_mod"] = nn.Sequential()
+
+    assert compiled_modules(pipeline, set()) == ()
 
 
 @pytest.mark.parametrize("kind", ["in place", "method", "wrapped"])

@@ -1,0 +1,62 @@
+"""The backend that only traces: eager numbers, and no fault over layouts that eager code has none with."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pytest_diffopt._torch_private.tracing_backend import trace_only
+
+
+class Norm(nn.Module):
+    """A group norm over what an attention returns, (batch, pixels, channels), as AutoencoderKL's decoder has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.norm = nn.GroupNorm(2, 4)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return normed pixels as a picture, (batch, channels, 2, 2)."""
+        picture: torch.Tensor = self.norm(self.linear(pixels).transpose(-1, -2).reshape(len(pixels), 4, 2, 2))
+        return picture
+
+
+@pytest.fixture
+def module() -> nn.Module:
+    """Make a module whose group norm sees a layout of its own."""
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    return Norm()
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_it_computes_what_eager_code_computes(module: nn.Module, batch: int) -> None:
+    """Also for one picture, whose batch has a stride that means nothing."""
+    pixels = torch.randn(batch, 4, 4)
+    compiled = torch.compile(module, backend=trace_only)
+
+    torch.testing.assert_close(compiled(pixels), module(pixels))
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_the_tiny_decoder_compiles_in_the_layout_that_it_has(*, grad: bool) -> None:
+    """Torch's `aot_eager` refuses it: "Expected X.is_contiguous(memory_format) to be true"."""
+    from pytest_diffopt.pipelines.tiny import build_tiny_component  # noqa: PLC0415 - slow to import
+
+    torch._dynamo.reset()
+    vae = build_tiny_component("sd-vae")
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    compiled: Any = torch.compile(vae.decode, backend=trace_only)
+
+    with torch.set_grad_enabled(grad):
+        torch.testing.assert_close(compiled(latents).sample, vae.decode(latents).sample)
+
+
+def test_gradients_flow(module: nn.Module) -> None:
+    """The backward graph runs as well."""
+    pixels = torch.randn(1, 4, 4, requires_grad=True)
+    torch.compile(module, backend=trace_only)(pixels).sum().backward()
+
+    assert pixels.grad is not None
