@@ -59,12 +59,14 @@ class Compilation:
         hit_limit: the function was compiled too often, and will not be again.
         skipped_cuda_graphs: Inductor meant to use CUDA graphs, and does not.
         value_of: returns what an expression of a guard is now; raises where it cannot be evaluated.
+        namespace: the globals of the function's module.
     """
 
     code: CodeType
     wrapper: CodeType
     compile_id: str
     value_of: Callable[[str], object]
+    namespace: dict[str, Any]
     metrics: Any = None
     breaks: list[TracedBreak] = field(default_factory=list)
     reads: list[TracedBreak] = field(default_factory=list)
@@ -114,6 +116,7 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
             wrapper=code,
             compile_id=str(kwargs["compile_id"]),
             value_of=lambda expression: _evaluated(expression, f_locals, f_globals),
+            namespace=f_globals,
         )
         _running.append(found)
         last, skips = _last_metrics(), _cuda_graph_skips()

@@ -59,6 +59,7 @@ def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGrap
             "graph_breaks": len(record.breaks),
             "compiled_frames": graphs,
             "operations": sum(frame.operations for frame in record.frames),
+            **({} if record.left_out_operators is None else {"left_out_operators": record.left_out_operators}),
             "compile_ns": sum(frame.compile_ns for frame in record.frames),
         },
     )
@@ -122,9 +123,16 @@ def _explained(record: CompilationRecord, finding: _Finding, graphs: int) -> tup
     return explain(
         finding.headline,
         finding.facts,
-        seen=f"while compiling {record.subject}, {counted(graphs, 'frame')} compiled",
+        seen=f"while compiling {record.subject}, {counted(graphs, 'frame')} compiled{_operators(record)}",
         remedy=finding.remedy,
     )
+
+
+def _operators(record: CompilationRecord) -> str:
+    if record.left_out_operators is None:
+        return ""
+    captured = sum(frame.operations for frame in record.frames)
+    return f": {counted(captured, 'operator')} captured; a call runs {record.left_out_operators} outside of any graph"
 
 
 def _break_lines(found: GraphBreak, *, is_error: bool) -> Sequence[str]:

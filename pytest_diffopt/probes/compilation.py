@@ -1,7 +1,7 @@
 """What `torch.compile` does, watched while it really happens."""
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -52,6 +52,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._breaks: list[GraphBreak] = []
         self._traced: list[TracedBreak] = []
         self._wrapped: dict[CodeType, set[CodeType]] = {}
+        self._namespaces: dict[int, dict[str, Any]] = {}
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
@@ -60,6 +61,11 @@ class CompileLog(AbstractContextManager["CompileLog"]):
 
     def __exit__(self, *exception: object) -> None:
         self._resources.close()
+
+    @property
+    def namespaces(self) -> Collection[dict[str, Any]]:
+        """The globals of every module in which something was compiled."""
+        return self._namespaces.values()
 
     def mark(self) -> LogPosition:
         """Return the present end of the log."""
@@ -88,6 +94,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
             self._traced.append(one)
         self._breaks += [read_in_graph(one, frame.region) for one in found.reads]
         self._frames.append(frame)
+        self._namespaces[id(found.namespace)] = found.namespace
 
     def _is_another_in_a_known_wrapper(self, found: Compilation) -> bool:
         """Tell whether a decorator's wrapper is compiled for a function that is new, and was before for another."""

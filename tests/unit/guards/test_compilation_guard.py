@@ -190,3 +190,15 @@ def test_nothing_compiled_has_no_graph_break_and_is_red() -> None:
         f"seen in {SEEN}",
         "add compile to the recipe, or take this assertion out of the test",
     )
+
+
+def test_operators_that_were_left_out_are_told() -> None:
+    """Beside those that were captured, in the failure and in the figures."""
+    record = CompilationRecord(subject=SUBJECT, frames=(frame(), frame()), breaks=(PRINTS,), left_out_operators=7)
+    verdict = judge_graph_breaks(record)
+
+    assert (
+        verdict.explanation[-2]
+        == f"seen while compiling {SEEN}, 2 frames compiled: 14 operators captured; a call runs 7 outside of any graph"
+    )
+    assert verdict.figures["left_out_operators"] == 7
