@@ -15,12 +15,17 @@ def text(content: str) -> str:
     line = " ".join(_printable(content).split())
     shown = line if len(line) <= _LONGEST_CELL else line[:_LONGEST_CELL] + "..."
     # An entity is never the beginning of markup, wherever it stands; a backslash is not enough within a table.
-    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", shown)
+    return _ACTIVE.sub(_entity, shown)
 
 
 def code(content: str) -> str:
     """Write a name in one line, in the typewriter font; nobody is mentioned in there."""
     return f"<code>{text(content)}</code>" if content else ""
+
+
+def linked(content: str, url: str) -> str:
+    """Write a name as `code` does, as a link."""
+    return f'<a href="{_ACTIVE.sub(_entity, url)}">{code(content)}</a>'
 
 
 def fenced(lines: Iterable[str]) -> str:
@@ -50,3 +55,7 @@ def folded(title: str, body: str) -> str:
 def _printable(content: str) -> str:
     """Replace what has no shape of its own, such as what turns the direction of writing around."""
     return "".join(character if character.isprintable() else " " for character in content)
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"

@@ -11,6 +11,7 @@ from PIL import Image
 from pytest_diffopt.baselines import CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.completeness.shortfalls import Shortfall
+from pytest_diffopt.environment import slug
 from pytest_diffopt.guards.applied import judge_applied
 from pytest_diffopt.guards.calibration import judge_calibration
 from pytest_diffopt.guards.compilation import judge_graph_breaks
@@ -66,7 +67,7 @@ from pytest_diffopt.records import (
     VariationRecompiles,
     Weights,
 )
-from pytest_diffopt.reports.document import Report, ReportedEnvironment
+from pytest_diffopt.reports.document import Report, ReportedEnvironment, Shard
 
 MS = 1_000_000
 SDXL = Subject(
@@ -76,6 +77,8 @@ SDXL = Subject(
     weights=Weights.PRETRAINED,
     device=Device.SIMULATED,
 )
+#: Of a report of one session no case needs to say on which card it ran.
+NOWHERE = {"": ""}
 ON_CARD = replace(SDXL, scale="full", device=Device.CUDA)
 THEN = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.12.1"})
 NOW = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.13.0"})
@@ -416,18 +419,26 @@ def report(
     for one in entries:
         counted[one.verdict.outcome] = counted.get(one.verdict.outcome, 0) + 1
     return Report(
-        schema_version=1,
-        environment=ReportedEnvironment(
-            device="NVIDIA H200",
-            device_slug="nvidia-h200",
-            versions={"python": "3.12.1", "torch": "2.13.0", "diffusers": "0.42.1"},
-        ),
-        scale=Scale.TINY,
+        schema_version=2,
+        shards=[shard()],
         counts=counted,  # type: ignore[arg-type] # outcomes are texts
         verdicts=list(entries),
         shortfalls=list(shortfalls),
         broken=list(broken),
         skipped=list(skipped),
+    )
+
+
+def shard(name: str = "", *, device: str = "NVIDIA H200", torch: str = "2.13.0") -> Shard:
+    """Run on a card."""
+    return Shard(
+        name=name,
+        environment=ReportedEnvironment(
+            device=device,
+            device_slug=slug(device),
+            versions={"python": "3.12.1", "torch": torch, "diffusers": "0.42.1"},
+        ),
+        scale=Scale.TINY,
     )
 
 
