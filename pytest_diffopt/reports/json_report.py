@@ -165,11 +165,15 @@ def _check_shards(report: Report) -> None:
     names = [shard.name for shard in report.shards]
     if len(set(names)) < len(names) or not names:
         refuse(f"shards: must be there, each with a name of its own, got: {shown(names)}")
-    parts = {"verdicts": report.verdicts, "broken": report.broken, "skipped": report.skipped}
-    for key, found in parts.items():
-        for index, one in enumerate(found):
-            if one.shard not in names:
-                refuse(f"{key}[{index}].shard: must be one of {shown(names)}, got: {shown(one.shard)}")
+    said = {
+        "verdicts": [entry.shard for entry in report.verdicts],
+        "broken": [test.shard for test in report.broken],
+        "skipped": [case.shard for case in report.skipped],
+    }
+    for key, found in said.items():
+        for index, name in enumerate(found):
+            if name not in names:
+                refuse(f"{key}[{index}].shard: must be one of {shown(names)}, got: {shown(name)}")
 
 
 def _finite(value: Any) -> Any:

@@ -20,9 +20,12 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.set_defaults(run=run)
     parser.add_argument("folder", type=Path, help="the folder that --diffopt-report or merge wrote")
     parser.add_argument("--page", type=_url, default="", metavar="URL", help="where its index.html can be opened")
-    parser.add_argument(
-        "--base", metavar="REF", help="list the baselines that were loosened since this branch left REF"
-    )
+    add_base(parser)
+
+
+def add_base(parser: argparse.ArgumentParser) -> None:
+    """Let a user ask what a change did to the baselines."""
+    parser.add_argument("--base", metavar="REF", help="list the baselines that this branch loosened since it left REF")
     parser.add_argument(
         "--baselines", type=Path, default=Path("baselines"), metavar="DIR", help="where those are (default: baselines)"
     )

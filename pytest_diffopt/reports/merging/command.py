@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pytest_diffopt.reports.summary_command import add_base
+
 _DESCRIPTION = """
 Merge the reports that --diffopt-report wrote on several machines, or of several parts of a suite, into one: report.json
 and index.html with the pictures of all, and summary.md. The exit code is 1 where anything in it is red.
@@ -21,12 +23,7 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--require", metavar="WHAT", help='with fewer verdicts it is red, as --diffopt-require: "gpu>=20, latency>=3"'
     )
-    parser.add_argument(
-        "--base", metavar="REF", help="list the baselines that were loosened since this branch left REF"
-    )
-    parser.add_argument(
-        "--baselines", type=Path, default=Path("baselines"), metavar="DIR", help="where those are (default: baselines)"
-    )
+    add_base(parser)
 
 
 def run(options: argparse.Namespace) -> bool:

@@ -77,7 +77,7 @@ def _reports(folders: Sequence[Path]) -> list[Report]:
     if refused and len(versions) > 1:
         (one, first), (other, second), *_ = versions.items()
         msg = (
-            f"reports of different versions cannot be merged: {first} is of version {one}, {second} of version {other}\n"
+            f"reports of different versions cannot be merged: {first} is of version {one}, {second} of {other}\n"
             "  run every shard with the same pytest-diffopt"
         )
         raise ReportError(msg) from refused[0]
