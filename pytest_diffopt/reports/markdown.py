@@ -1,5 +1,6 @@
 """GitHub's Markdown: any text in it is shown as it is, and none of it is obeyed."""
 
+import html
 import re
 from collections.abc import Iterable
 
@@ -15,7 +16,7 @@ def text(content: str) -> str:
     line = " ".join(_printable(content).split())
     shown = line if len(line) <= _LONGEST_CELL else line[:_LONGEST_CELL] + "..."
     # An entity is never the beginning of markup, wherever it stands; a backslash is not enough within a table.
-    return _ACTIVE.sub(_entity, shown)
+    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", shown)
 
 
 def code(content: str) -> str:
@@ -25,7 +26,7 @@ def code(content: str) -> str:
 
 def linked(content: str, url: str) -> str:
     """Write a name as `code` does, as a link."""
-    return f'<a href="{_ACTIVE.sub(_entity, url)}">{code(content)}</a>'
+    return f'<a href="{html.escape(url)}">{code(content)}</a>'
 
 
 def fenced(lines: Iterable[str]) -> str:
@@ -55,7 +56,3 @@ def folded(title: str, body: str) -> str:
 def _printable(content: str) -> str:
     """Replace what has no shape of its own, such as what turns the direction of writing around."""
     return "".join(character if character.isprintable() else " " for character in content)
-
-
-def _entity(found: re.Match[str]) -> str:
-    return f"&#{ord(found[0])};"

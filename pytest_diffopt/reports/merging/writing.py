@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pytest_diffopt.baselines.since_revision import compare_since
+from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.ledger import Ledger
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.github_summary import COMMENT_LIMIT_BYTES, render, write_summary_file
@@ -43,7 +44,7 @@ def write_merged(folder: Path, report: Report, sources: Sequence[Source], *, bas
 
 def conclusion(report: Report, folder: Path) -> Iterator[str]:
     """Yield what the terminal says: the verdicts of all, what was not proven or not the same, and where the page is."""
-    yield f"{len(report.shards)} merged, {total_line(Ledger(entries=report.verdicts))}"
+    yield f"{counted(len(report.shards), 'shard')} merged, {total_line(Ledger(entries=report.verdicts))}"
     for shortfall in report.shortfalls:
         yield f"not proven: {shortfall.text}"
     for line in differences(report.shards):
