@@ -110,7 +110,9 @@ class SessionReports:
         from pytest_diffopt.reports.writing import write_report  # noqa: PLC0415 - as above
 
         try:
-            write_report(folder, report_of(stash.ledger_of(self._config), self._settings, self._shortfalls))
+            write_report(
+                folder, report_of(stash.ledger_of(self._config), self._settings, self._shortfalls, self._baselines)
+            )
         except DiffoptError as error:
             self._unwritten.append(str(error))
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.guards.verdict import UNPROVEN, Outcome
@@ -58,6 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         shortfalls: what the run did not prove although it may look green.
         broken: the tests that failed without a verdict that says why.
         skipped: the tests that proved nothing, and have no verdict that says why.
+        baselines: what the change did to the baselines; absent where nothing says what it started from.
     """
 
     schema_version: int
@@ -67,6 +69,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     shortfalls: list[Shortfall]
     broken: list[BrokenTest]
     skipped: list[CaseResult]
+    baselines: BaselineComparison | msgspec.UnsetType = msgspec.UNSET
 
     def cards(self) -> dict[str, str]:
         """Return what a case is told by from the same case elsewhere: the device of each shard, by the shard's name.
@@ -82,13 +85,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return is_bad or bool(self.broken) or any(shortfall.is_red for shortfall in self.shortfalls)
 
 
-def report_of(ledger: Ledger, settings: Settings, shortfalls: Sequence[Shortfall] = ()) -> Report:
+def report_of(
+    ledger: Ledger,
+    settings: Settings,
+    shortfalls: Sequence[Shortfall] = (),
+    baselines: BaselineComparison | None = None,
+) -> Report:
     """Put a session's findings together.
 
     Args:
         ledger: what was found.
         settings: what the user asked for.
         shortfalls: what was not proven.
+        baselines: what the change did to the baselines; None where nothing says what it started from.
     """
     environment = capture_environment(Device.CUDA if settings.use_gpu else Device.CPU)
     return Report(
@@ -110,6 +119,7 @@ def report_of(ledger: Ledger, settings: Settings, shortfalls: Sequence[Shortfall
         shortfalls=list(shortfalls),
         broken=ledger.broken,
         skipped=_skipped(ledger),
+        baselines=baselines or msgspec.UNSET,
     )
 
 

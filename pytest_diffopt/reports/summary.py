@@ -66,13 +66,12 @@ class Summary:
         return self.cards.get(shard, "")
 
 
-def summary_of(report: Report, *, page: str = "", baselines: BaselineComparison | None = None) -> Summary:
+def summary_of(report: Report, *, page: str = "") -> Summary:
     """Make the summary of a report that was written.
 
     Args:
         report: of one session, or of several that were merged.
         page: where its page can be opened.
-        baselines: what the change did to the baselines.
     """
     ledger = Ledger(
         entries=report.verdicts,
@@ -83,7 +82,7 @@ def summary_of(report: Report, *, page: str = "", baselines: BaselineComparison 
         ledger=ledger,
         shortfalls=report.shortfalls,
         setting=where(report.shards),
-        baselines=baselines,
+        baselines=report.baselines or None,
         cards=report.cards(),
         sessions=_sessions(report) if len(report.shards) > 1 else (),
         differences=list(differences(report.shards)),

@@ -20,15 +20,6 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.set_defaults(run=run)
     parser.add_argument("folder", type=Path, help="the folder that --diffopt-report or merge wrote")
     parser.add_argument("--page", type=_url, default="", metavar="URL", help="where its index.html can be opened")
-    add_base(parser)
-
-
-def add_base(parser: argparse.ArgumentParser) -> None:
-    """Let a user ask what a change did to the baselines."""
-    parser.add_argument("--base", metavar="REF", help="list the baselines that this branch loosened since it left REF")
-    parser.add_argument(
-        "--baselines", type=Path, default=Path("baselines"), metavar="DIR", help="where those are (default: baselines)"
-    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -37,15 +28,13 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ReportError: there is no report that can be trusted.
     """
-    from pytest_diffopt.baselines.since_revision import compare_since  # noqa: PLC0415 - the other commands do without
-    from pytest_diffopt.reports.github_summary import render  # noqa: PLC0415 - as above
+    from pytest_diffopt.reports.github_summary import render  # noqa: PLC0415 - the other commands do without
     from pytest_diffopt.reports.json_report import only_sense, read_json_report  # noqa: PLC0415 - as above
     from pytest_diffopt.reports.summary import summary_of  # noqa: PLC0415 - as above
 
     report = read_json_report(options.folder)
-    compared = compare_since(options.base, options.baselines) if options.base else None
     with only_sense(options.folder):
-        text = render(summary_of(report, page=options.page, baselines=compared))
+        text = render(summary_of(report, page=options.page))
     sys.stdout.write(text)
 
 

@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pytest_diffopt.reports.summary_command import add_base
-
 _DESCRIPTION = """
 Merge the reports that --diffopt-report wrote on several machines, or of several parts of a suite, into one: report.json
 and index.html with the pictures of all, and summary.md. The exit code is 1 where anything in it is red.
@@ -23,7 +21,6 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--require", metavar="WHAT", help='with fewer verdicts it is red, as --diffopt-require: "gpu>=20, latency>=3"'
     )
-    add_base(parser)
 
 
 def run(options: argparse.Namespace) -> bool:
@@ -42,7 +39,7 @@ def run(options: argparse.Namespace) -> bool:
     sources = read_sources(options.folders)
     report = together(sources, Demands(num_shards=options.expect, requirements=requirements))
     with new_folder(options.into, others=options.folders) as folder:
-        write_merged(folder, report, sources, base=options.base, baselines=options.baselines)
+        write_merged(folder, report, sources)
     sys.stdout.write("".join(f"{line}\n" for line in conclusion(report, options.into)))
     return report.is_red()
 

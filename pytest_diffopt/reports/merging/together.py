@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import msgspec
 
+from pytest_diffopt.baselines.changes import ChangeKind
+from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.completeness.required import Requirement
 from pytest_diffopt.completeness.shortfalls import Shortfall, reasons_of, unmet
 from pytest_diffopt.guards.explain import counted
@@ -44,12 +46,23 @@ def together(sources: Sequence[Source], demands: Demands) -> Report:
         shortfalls=sorted(_shortfalls(sources, verdicts, demands), key=lambda shortfall: not shortfall.is_red),
         broken=[of_shard(test, source) for source in sources for test in source.report.broken],
         skipped=[of_shard(case, source) for source in sources for case in source.report.skipped],
+        baselines=_baselines([source.report.baselines for source in sources if source.report.baselines]),
     )
 
 
 def of_shard(found: _Found, source: Source) -> _Found:
     """Return what a shard found with the shard's name in it."""
     return replace(found, shard=source.name)
+
+
+def _baselines(comparisons: Sequence[BaselineComparison]) -> BaselineComparison | msgspec.UnsetType:
+    """Put together what each shard saw of the same change; one with a shallow clone saw nothing of it."""
+    if not comparisons:
+        return msgspec.UNSET
+    seen = [one for one in comparisons if not one.problem] or comparisons[:1]
+    changes = {change.path: change for one in reversed(seen) for change in one.changes}
+    ordered = sorted(changes.values(), key=lambda change: (list(ChangeKind).index(change.kind), change.path))
+    return replace(seen[0], changes=tuple(ordered))
 
 
 def _shortfalls(sources: Sequence[Source], verdicts: list[LedgerEntry], demands: Demands) -> Iterator[Shortfall]:

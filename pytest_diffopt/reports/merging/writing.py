@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pytest_diffopt.baselines.since_revision import compare_since
 from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.ledger import Ledger
 from pytest_diffopt.reports.document import Report
@@ -21,24 +20,21 @@ from pytest_diffopt.reports.writing import write_report
 SUMMARY_NAME = "summary.md"
 
 
-def write_merged(folder: Path, report: Report, sources: Sequence[Source], *, base: str | None, baselines: Path) -> None:
+def write_merged(folder: Path, report: Report, sources: Sequence[Source]) -> None:
     """Write `report.json`, `index.html`, the pictures and `summary.md` into a folder that is there.
 
     Args:
         folder: where.
         report: of all shards.
         sources: the shards, from which the pictures come.
-        base: the branch that baselines are compared with; None where they are not.
-        baselines: the folder of baselines.
 
     Raises:
         ReportError: a picture is not there, or a figure makes no sense.
         DiffoptError: something cannot be written.
     """
-    compared = compare_since(base, baselines) if base else None
     with only_sense(" + ".join(str(source.folder) for source in sources)):
         write_report(folder, with_pictures(report, sources, folder))
-        text = render(summary_of(report, baselines=compared), limit_bytes=COMMENT_LIMIT_BYTES)
+        text = render(summary_of(report), limit_bytes=COMMENT_LIMIT_BYTES)
     write_summary_file(folder / SUMMARY_NAME, text)
 
 

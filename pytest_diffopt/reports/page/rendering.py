@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pytest_diffopt._version import __version__
 from pytest_diffopt.guards.explain import change, counted, factor, percent, size, time
+from pytest_diffopt.reports import baseline_changes
 from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_starts
 from pytest_diffopt.reports.document import Report
@@ -71,6 +72,7 @@ def render(report: Report, folder: Path) -> str:
             pictures=PictureBook(folder=folder),
             style=Markup(style),  # noqa: S704 - our own file, and so is the next
             script=Markup(script),  # noqa: S704 - as above
+            weakening=baseline_changes.WEAKENING,
             policy=_policy(style, script),
             version=__version__,
         )
@@ -103,6 +105,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "baselines_headline": baseline_changes.headline,
+        "what_changed": baseline_changes.what_changed,
         "change": change,
         "counted": counted,
         "factor": factor,

@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from PIL import Image
 
 from pytest_diffopt.baselines import CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.changes import BaselineChange, ChangeKind, LimitChange
+from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.environment import slug
@@ -399,12 +402,24 @@ SKIPPED = tuple(
     for name in ("sd15", "sdxl", "flux")
 )
 UNDECIDED = Shortfall(text="1 verdict decided nothing: 1 inconclusive", is_red=False)
+LOOSENED = BaselineComparison(
+    base="origin/main (1a2b3c4d5)",
+    changes=(
+        BaselineChange(
+            path="baselines/nvidia-h200/suites/test_sdxl/test_latency.json",
+            kind=ChangeKind.LOOSENED,
+            limits=(LimitChange(name="latency_ns", before=2.31e9, after=2.5e9),),
+            reason="a safer kernel",
+        ),
+        BaselineChange(path="baselines/cpu/new.json", kind=ChangeKind.ADDED),
+    ),
+)
 UNMET = Shortfall(text="--diffopt-require asks for gpu>=20, got: 3 verdicts", is_red=True)
 
 
 def full_report(files: Sequence[PictureFiles | None] = (None,)) -> Report:
     """Find something of every kind."""
-    return report(one_of_each(files), broken=[BROKEN], skipped=SKIPPED, shortfalls=[UNDECIDED])
+    return report(one_of_each(files), broken=[BROKEN], skipped=SKIPPED, shortfalls=[UNDECIDED], baselines=LOOSENED)
 
 
 def report(
@@ -413,6 +428,7 @@ def report(
     broken: Sequence[BrokenTest] = (),
     skipped: Sequence[CaseResult] = (),
     shortfalls: Sequence[Shortfall] = (),
+    baselines: BaselineComparison | None = None,
 ) -> Report:
     """Put findings together as a session does."""
     counted: dict[str, int] = {}
@@ -426,6 +442,7 @@ def report(
         shortfalls=list(shortfalls),
         broken=list(broken),
         skipped=list(skipped),
+        baselines=baselines or msgspec.UNSET,
     )
 
 

@@ -1,17 +1,21 @@
 """What several shards found is all there, each with its shard, and nothing is greener than its worst part."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
+from pytest_diffopt.baselines.changes import BaselineChange, ChangeKind
+from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.completeness.required import parse_requirements
 from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.merging.together import Demands, together
 from tests.unit.reports.merging.shard_examples import source
-from tests.unit.reports.report_examples import BROKEN, ON_CARD, SDXL, SKIPPED, UNDECIDED, clean, paired, syncs
+from tests.unit.reports.report_examples import BROKEN, LOOSENED, ON_CARD, SDXL, SKIPPED, UNDECIDED, clean, paired, syncs
 
 GOOD = clean(SDXL, ON_CARD)
 
@@ -22,6 +26,15 @@ def merged(*shards: Sequence[LedgerEntry], demands: Demands | None = None, **mor
     if more:
         sources.append(source("last", **more))
     return together(sources, demands or Demands())
+
+
+def of_three(*comparisons: BaselineComparison) -> BaselineComparison:
+    """Merge three shards that compared the baselines so."""
+    found = together(
+        [source(str(one), GOOD, baselines=seen) for one, seen in enumerate(comparisons)], Demands()
+    ).baselines
+    assert found
+    return found
 
 
 def red(report: Report) -> list[str]:
@@ -104,3 +117,14 @@ def test_cards_are_named_only_where_there_are_several() -> None:
 
     assert one.cards() == {"a": "", "b": ""}
     assert merged(GOOD, GOOD).cards() == {"a": "A", "b": "B"}
+
+
+def test_what_a_change_did_to_the_baselines_is_told_once() -> None:
+    """Each shard saw the same change, but one that had cloned without its history."""
+    blind = BaselineComparison(base="origin/main", problem="this is a shallow clone")
+    wider = replace(LOOSENED, changes=(*LOOSENED.changes, BaselineChange(path="a.json", kind=ChangeKind.REMOVED)))
+
+    assert merged(GOOD, entries=GOOD, baselines=LOOSENED).baselines == LOOSENED
+    assert [change.kind for change in of_three(blind, LOOSENED, wider).changes] == ["loosened", "removed", "added"]
+    assert of_three(blind, blind, blind) == blind
+    assert merged(GOOD).baselines is msgspec.UNSET
