@@ -10,7 +10,17 @@ from pytest_diffopt.__main__ import main
 from pytest_diffopt.reports.json_report import read_json_report
 from pytest_diffopt.reports.page.rendering import render
 from tests.unit.reports.merging.shard_examples import written
-from tests.unit.reports.report_examples import ON_CARD, SDXL, SKIPPED, clean, draw_pictures, images, ratio, syncs
+from tests.unit.reports.report_examples import (
+    BROKEN,
+    ON_CARD,
+    SDXL,
+    SKIPPED,
+    clean,
+    draw_pictures,
+    images,
+    ratio,
+    syncs,
+)
 
 GOOD = clean(SDXL, ON_CARD)
 
@@ -37,6 +47,8 @@ def test_one_page_tells_the_cards_apart(shards: list[str], tmp_path: Path, capsy
 
     assert merge(*shards, "--into", into) == 1
     assert capsys.readouterr().out.splitlines() == [
+        f"regressed  images  sdxl (tiny)  {SDXL.recipe}  SSIM 0.6173, PSNR 14.2 dB, FLIP 0.3400  H200",
+        f"regressed  images  sdxl (tiny)  {SDXL.recipe}  SSIM 0.6173, PSNR 14.2 dB, FLIP 0.3400  L4",
         "2 shards merged, 22 verdicts: 20 passed, 2 regressed",
         "not the same everywhere: torch 2.12.0 (h200), 2.13.0 (l4)",
         str(into / "index.html"),
@@ -74,6 +86,17 @@ def test_the_summary_has_a_column_of_cards(shards: list[str], tmp_path: Path) ->
     assert "| shard | card | verdicts | failed | broken tests | skipped tests |" in text
     assert "| <code>l4</code> | L4 | 11 | 1 | 0 | 3 |" in text
     assert "Not the same everywhere: torch 2.12.0 (h200), 2.13.0 (l4)" in text
+
+
+def test_a_test_that_broke_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its shard and its reason: it gave no verdict."""
+    folders = [written(tmp_path / "h200", GOOD, broken=[BROKEN]), written(tmp_path / "l4", GOOD)]
+
+    assert merge(*folders, "--into", tmp_path / "merged") == 1
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "failed without a verdict: suites/test_flux.py::test_picture[flux-bf16] (h200): OSError: no weights here",
+        "2 shards merged, 22 verdicts: 22 passed",
+    ]
 
 
 def test_good_shards_end_green(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,10 +10,11 @@ from pytest_diffopt.reports.github_summary import COMMENT_LIMIT_BYTES, render, w
 from pytest_diffopt.reports.json_report import only_sense
 from pytest_diffopt.reports.merging.pictures import with_pictures
 from pytest_diffopt.reports.merging.sources import Source
+from pytest_diffopt.reports.order import worst_first
 from pytest_diffopt.reports.page.rendering import FILE_NAME as PAGE_NAME
 from pytest_diffopt.reports.shards import differences
 from pytest_diffopt.reports.summary import summary_of
-from pytest_diffopt.reports.terminal import total_line
+from pytest_diffopt.reports.terminal import table_lines, total_line
 from pytest_diffopt.reports.writing import write_report
 
 #: Beside the page; a comment may have no more.
@@ -39,10 +40,21 @@ def write_merged(folder: Path, report: Report, sources: Sequence[Source]) -> Non
 
 
 def conclusion(report: Report, folder: Path) -> Iterator[str]:
-    """Yield what the terminal says: the verdicts of all, what was not proven or not the same, and where the page is."""
+    """Yield what the terminal says: all that is red, what was not proven or not the same, and where the page is."""
+    yield from _red(report)
     yield f"{counted(len(report.shards), 'shard')} merged, {total_line(Ledger(entries=report.verdicts))}"
     for shortfall in report.shortfalls:
         yield f"not proven: {shortfall.text}"
     for line in differences(report.shards):
         yield f"not the same everywhere: {line}"
     yield str(folder / PAGE_NAME)
+
+
+def _red(report: Report) -> Iterator[str]:
+    """Yield a line for each bad verdict, and for each test that failed without one, with its card or shard."""
+    cards = report.cards()
+    red = worst_first(entry for entry in report.verdicts if entry.verdict.is_red)
+    for entry, line in zip(red, table_lines(red), strict=True):
+        yield "  ".join(filter(None, [line, cards[entry.shard]]))
+    for test in report.broken:
+        yield f"failed without a verdict: {test.nodeid} ({test.shard}): {test.reason}"
