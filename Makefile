@@ -14,12 +14,12 @@ TORCH ?=
 ifneq ($(TORCH),)
 VENV := .venv-torch-$(TORCH)
 endif
-# How many inputs each reader of files gets: make fuzz FUZZ_INPUTS=1000000
+# How many inputs the readers of files get between them: make fuzz FUZZ_INPUTS=1000000
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: install gate ladders gpu test lint docs fuzz format benchmarks history generality planted-bugs clean
-.PHONY: dist test-wheel release-check baselines comment status gpu-request propose-baselines
+.PHONY: dist test-wheel release-check baselines comment merge summary status gpu-request propose-baselines
 
 install: $(INSTALLED)
 
@@ -117,6 +117,14 @@ release-check: $(INSTALLED)
 comment:
 	$(PYTHON) -m pytest_diffopt comment "$$SUMMARY" --repository "$$GITHUB_REPOSITORY" \
 		--pull-request "$$PULL_REQUEST" --key "$$KEY" --link "$$LINK"
+
+# One report of those of several jobs: make merge REPORTS="reports/*" INTO=report EXPECT=4
+merge: $(INSTALLED)
+	$(BIN)/python -m pytest_diffopt merge $(REPORTS) --into "$(INTO)" --expect "$(EXPECT)"
+
+# The summary of a report on the page of GitHub's run: make summary REPORT=report PAGE=https://...
+summary: $(INSTALLED)
+	$(BIN)/python -m pytest_diffopt summary "$$REPORT" --page "$$PAGE" >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 
 # The status of the commit of a pull request: make status COMMIT=1a2b3c4 STATE=success LINK=https://...
 status:

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pytest_diffopt.comment import command as comment
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.profile import command as profile
+from pytest_diffopt.reports import summary_command as summary
+from pytest_diffopt.reports.merging import command as merge
 from pytest_diffopt.reports.page import command as report
 
+_RED = 1
 _BAD_INPUT = 2  # as argparse's own
 
 
@@ -19,13 +22,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profile.add_to(commands)
     comment.add_to(commands)
     report.add_to(commands)
+    merge.add_to(commands)
+    summary.add_to(commands)
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        is_red = options.run(options)
     except DiffoptError as error:
         sys.stderr.write(f"error: {error}\n")
         return _BAD_INPUT
-    return 0
+    return _RED if is_red else 0
 
 
 if __name__ == "__main__":

@@ -17,11 +17,13 @@ class LedgerEntry:
         nodeid: the test.
         verdict: what the guard said.
         record: what the probe saw, as plain dictionaries, lists, texts and numbers.
+        shard: which of several merged sessions it is from; empty in a session's own ledger.
     """
 
     nodeid: str
     verdict: Verdict
     record: dict[str, Any]
+    shard: str = ""
 
 
 def entry_of(nodeid: str, verdict: Verdict, record: Record) -> LedgerEntry:
@@ -54,12 +56,14 @@ class CaseResult:
         file: where it stands, from pytest's root folder.
         line: its first line, from 1; 0 when pytest does not know.
         skip_reason: why it proved nothing; empty when it ran to its end.
+        shard: which of several merged sessions it is from; empty in a session's own ledger.
     """
 
     nodeid: str
     file: str
     line: int
     skip_reason: str = ""
+    shard: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +74,13 @@ class BrokenTest:
         nodeid: pytest's name of it.
         reason: what went wrong, in one line.
         details: what pytest printed of it.
+        shard: which of several merged sessions it is from; empty in a session's own ledger.
     """
 
     nodeid: str
     reason: str
     details: str = ""
+    shard: str = ""
 
 
 @dataclass(kw_only=True)

@@ -14,7 +14,7 @@ from pytest_diffopt.reports.github_run import github_run
 if TYPE_CHECKING:  # at run time these are imported when there is something to report
     from pytest_diffopt.baselines.since_revision import BaselineComparison
     from pytest_diffopt.completeness.shortfalls import Shortfall
-    from pytest_diffopt.reports.github_summary import Summary
+    from pytest_diffopt.reports.summary import Summary
 
 
 class SessionReports:
@@ -110,7 +110,9 @@ class SessionReports:
         from pytest_diffopt.reports.writing import write_report  # noqa: PLC0415 - as above
 
         try:
-            write_report(folder, report_of(stash.ledger_of(self._config), self._settings, self._shortfalls))
+            write_report(
+                folder, report_of(stash.ledger_of(self._config), self._settings, self._shortfalls, self._baselines)
+            )
         except DiffoptError as error:
             self._unwritten.append(str(error))
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -136,8 +138,8 @@ class SessionReports:
                 self._unwritten.append(str(error))
 
     def _summary(self) -> "Summary":
-        from pytest_diffopt.reports.github_summary import Summary  # noqa: PLC0415 - as above
         from pytest_diffopt.reports.header import header_line  # noqa: PLC0415 - as above
+        from pytest_diffopt.reports.summary import Summary  # noqa: PLC0415 - as above
 
         return Summary(
             ledger=stash.ledger_of(self._config),

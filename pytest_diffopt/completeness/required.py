@@ -8,7 +8,8 @@ from pytest_diffopt.guards.verdict import UNPROVEN, Outcome, Verdict
 from pytest_diffopt.ledger import Ledger
 from pytest_diffopt.records import Concern, Device
 
-_EXAMPLE = '--diffopt-require takes "gpu>=20, latency>=3"'
+_OPTION = "--diffopt-require"
+_EXAMPLE = 'takes "gpu>=20, latency>=3"'
 _REQUIREMENT = re.compile(r"(?P<name>[a-z-]+)\s*>=\s*(?P<number>[0-9]{1,9})")
 _CONCERNS = {concern.value.replace(" ", "-"): concern for concern in Concern}
 _DEVICES = {"gpu": Device.CUDA} | {device.value: device for device in Device}
@@ -45,34 +46,38 @@ class Requirement:
         return is_named and verdict.outcome not in _EMPTY
 
 
-def parse_requirements(text: str) -> tuple[Requirement, ...]:
+def parse_requirements(text: str, *, option: str = _OPTION) -> tuple[Requirement, ...]:
     """Read `gpu>=20, latency>=3`.
+
+    Args:
+        text: what the user wrote.
+        option: where; messages name it.
 
     Raises:
         RequirementError: a part is not of this form, names nothing known, asks for nothing, or stands twice.
     """
-    requirements = tuple(_requirement(part.strip()) for part in text.split(","))
+    requirements = tuple(_requirement(part.strip(), option) for part in text.split(","))
     names = [requirement.name for requirement in requirements]
     for name in names:
         if names.count(name) > 1:
-            msg = f"--diffopt-require names {name!r} twice, got: {text!r}"
+            msg = f"{option} names {name!r} twice, got: {text!r}"
             raise RequirementError(msg)
     return requirements
 
 
-def _requirement(part: str) -> Requirement:
+def _requirement(part: str, option: str) -> Requirement:
     found = _REQUIREMENT.fullmatch(part)
     if found is None:
-        msg = f"{_EXAMPLE}, got: {part!r}"
+        msg = f"{option} {_EXAMPLE}, got: {part!r}"
         raise RequirementError(msg)
     if found["name"] not in _KNOWN:
         msg = (
-            f"--diffopt-require knows no {found['name']!r}{did_you_mean(found['name'], _KNOWN)}; "
+            f"{option} knows no {found['name']!r}{did_you_mean(found['name'], _KNOWN)}; "
             f"it takes a device ({', '.join(_DEVICES)}), a concern ({', '.join(_CONCERNS)}) "
             f"or an outcome ({', '.join(_OUTCOMES)})"
         )
         raise RequirementError(msg)
     if int(found["number"]) < 1:
-        msg = f"--diffopt-require must ask for at least 1, got: {part!r}"
+        msg = f"{option} must ask for at least 1, got: {part!r}"
         raise RequirementError(msg)
     return Requirement(name=found["name"], number=int(found["number"]))

@@ -1,10 +1,10 @@
 """What a session did not prove although it may look green."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pytest_diffopt.completeness.required import parse_requirements
+from pytest_diffopt.completeness.required import Requirement, parse_requirements
 from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.guards.verdict import UNPROVEN
 from pytest_diffopt.ledger import Ledger
@@ -43,7 +43,7 @@ def _gpu_unused(ledger: Ledger, settings: Settings) -> Iterator[Shortfall]:
     if not settings.use_gpu:
         return
     skipped = [case.skip_reason for case in ledger.skipped()]
-    reasons = "; ".join(_reasons(skipped))
+    reasons = "; ".join(reasons_of(skipped))
     if not ledger.cases:
         yield Shortfall(text="--gpu, and no diffopt test was run: nothing is known of the GPU", is_red=False)
     elif len(skipped) == len(ledger.cases):
@@ -54,10 +54,22 @@ def _gpu_unused(ledger: Ledger, settings: Settings) -> Iterator[Shortfall]:
 
 
 def _unmet(ledger: Ledger, settings: Settings) -> Iterator[Shortfall]:
-    for requirement in parse_requirements(settings.required) if settings.required else ():
+    if settings.required:
+        yield from unmet(parse_requirements(settings.required), ledger, option="--diffopt-require")
+
+
+def unmet(requirements: Iterable[Requirement], ledger: Ledger, *, option: str) -> Iterator[Shortfall]:
+    """Yield what of a requirement is not there.
+
+    Args:
+        requirements: what was asked for.
+        ledger: what was found.
+        option: where it was asked for.
+    """
+    for requirement in requirements:
         count = requirement.count(ledger)
         if count < requirement.number:
-            text = f"--diffopt-require asks for {requirement}, got: {counted(count, 'verdict')}"
+            text = f"{option} asks for {requirement}, got: {counted(count, 'verdict')}"
             yield Shortfall(text=text, is_red=True)
 
 
@@ -69,6 +81,6 @@ def _undecided(ledger: Ledger) -> Iterator[Shortfall]:
         yield Shortfall(text=f"{counted(number, 'verdict')} decided nothing: {', '.join(parts)}", is_red=False)
 
 
-def _reasons(reasons: list[str]) -> list[str]:
+def reasons_of(reasons: Iterable[str]) -> list[str]:
     """Return each reason once, the most frequent first, with how often it was given."""
     return [f"{number}x {reason}" if number > 1 else reason for reason, number in Counter(reasons).most_common()]

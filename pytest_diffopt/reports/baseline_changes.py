@@ -1,4 +1,4 @@
-"""What a change did to the baselines, for the terminal."""
+"""What a change did to the baselines, in words."""
 
 from collections.abc import Iterator
 

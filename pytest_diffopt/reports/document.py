@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.guards.verdict import UNPROVEN, Outcome
@@ -14,7 +15,7 @@ from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device
 from pytest_diffopt.reports.calibration import calibrations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class ReportedEnvironment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,53 +34,92 @@ class ReportedEnvironment(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     calibration: dict[str, dict[str, float]] | msgspec.UnsetType = msgspec.UNSET
 
 
+class Shard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One session of those that a report tells of.
+
+    Attributes:
+        name: what its verdicts name it by; empty where the report is of one session.
+        environment: what it ran with.
+        scale: how large named pipelines were built where a marker did not say.
+    """
+
+    name: str
+    environment: ReportedEnvironment
+    scale: Scale
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that a session found.
+    """Everything that a session found, or several that were merged.
 
     Attributes:
         schema_version: of this document.
-        environment: where it was found.
-        scale: how large named pipelines were built where a marker did not say.
+        shards: the sessions.
         counts: how many verdicts there are of each outcome.
         verdicts: every verdict with its test and its record, in the order in which tests reported them.
         shortfalls: what the run did not prove although it may look green.
         broken: the tests that failed without a verdict that says why.
         skipped: the tests that proved nothing, and have no verdict that says why.
+        baselines: what the change did to the baselines; absent where nothing says what it started from.
     """
 
     schema_version: int
-    environment: ReportedEnvironment
-    scale: Scale
+    shards: list[Shard]
     counts: dict[Outcome, int]
     verdicts: list[LedgerEntry]
     shortfalls: list[Shortfall]
     broken: list[BrokenTest]
     skipped: list[CaseResult]
+    baselines: BaselineComparison | msgspec.UnsetType = msgspec.UNSET
+
+    def cards(self) -> dict[str, str]:
+        """Return what a case is told by from the same case elsewhere: the device of each shard, by the shard's name.
+
+        Empty texts where all ran on one device.
+        """
+        devices = {shard.name: shard.environment.device for shard in self.shards}
+        return devices if len(set(devices.values())) > 1 else dict.fromkeys(devices, "")
+
+    def is_red(self) -> bool:
+        """Tell whether anything in it fails a run."""
+        is_bad = any(entry.verdict.is_red for entry in self.verdicts)
+        return is_bad or bool(self.broken) or any(shortfall.is_red for shortfall in self.shortfalls)
 
 
-def report_of(ledger: Ledger, settings: Settings, shortfalls: Sequence[Shortfall] = ()) -> Report:
+def report_of(
+    ledger: Ledger,
+    settings: Settings,
+    shortfalls: Sequence[Shortfall] = (),
+    baselines: BaselineComparison | None = None,
+) -> Report:
     """Put a session's findings together.
 
     Args:
         ledger: what was found.
         settings: what the user asked for.
         shortfalls: what was not proven.
+        baselines: what the change did to the baselines; None where nothing says what it started from.
     """
     environment = capture_environment(Device.CUDA if settings.use_gpu else Device.CPU)
     return Report(
         schema_version=SCHEMA_VERSION,
-        environment=ReportedEnvironment(
-            device=environment.device_name,
-            device_slug=environment.device_slug,
-            versions=dict(environment.versions),
-            calibration=_calibration(ledger),
-        ),
-        scale=settings.scale,
+        shards=[
+            Shard(
+                name="",
+                environment=ReportedEnvironment(
+                    device=environment.device_name,
+                    device_slug=environment.device_slug,
+                    versions=dict(environment.versions),
+                    calibration=_calibration(ledger),
+                ),
+                scale=settings.scale,
+            )
+        ],
         counts=dict(ledger.counts()),
         verdicts=ledger.entries,
         shortfalls=list(shortfalls),
         broken=ledger.broken,
         skipped=_skipped(ledger),
+        baselines=baselines or msgspec.UNSET,
     )
 
 

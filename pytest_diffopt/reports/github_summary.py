@@ -1,20 +1,20 @@
 """The summary of a session in Markdown: for the page of a run of GitHub Actions, and for a comment."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_diffopt.baselines.since_revision import BaselineComparison
-from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import BrokenTest, CaseResult, Ledger, LedgerEntry
+from pytest_diffopt.ledger import BrokenTest, CaseResult, LedgerEntry
 from pytest_diffopt.reports import baseline_changes
 from pytest_diffopt.reports.figures import compared_figures
-from pytest_diffopt.reports.markdown import code, fenced, folded, head, row, text
-from pytest_diffopt.reports.order import worst_first
+from pytest_diffopt.reports.markdown import code, fenced, folded, head, linked, row, text
+from pytest_diffopt.reports.order import anchored
+from pytest_diffopt.reports.summary import Summary
 from pytest_diffopt.reports.terminal import total_line
 
 #: GitHub refuses a larger summary of a step whole.
@@ -24,23 +24,6 @@ COMMENT_LIMIT_BYTES = 63_000
 # What says how much was left out has room beside what was not.
 _RESERVED_BYTES = 200
 _SHOWN_TESTS = 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
-    """What a summary is made from.
-
-    Attributes:
-        ledger: the verdicts.
-        shortfalls: what was not proven.
-        setting: on what the session ran, in one line.
-        baselines: what the change did to the baselines; None where nothing says what it started from.
-    """
-
-    ledger: Ledger
-    shortfalls: Sequence[Shortfall]
-    setting: str
-    baselines: BaselineComparison | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,9 +98,9 @@ def _fitted(section: _Section, room_bytes: int) -> str:
 
 
 def _sections(summary: Summary) -> Iterator[_Section]:
-    entries = worst_first(summary.ledger.entries)
-    bad = [entry for entry in entries if entry.verdict.outcome is not Outcome.PASSED]
-    good = [entry for entry in entries if entry.verdict.outcome is Outcome.PASSED]
+    entries = anchored(summary.ledger.entries)
+    bad = [(anchor, entry) for anchor, entry in entries if entry.verdict.outcome is not Outcome.PASSED]
+    good = [(anchor, entry) for anchor, entry in entries if entry.verdict.outcome is Outcome.PASSED]
     yield _headline(summary)
     if summary.shortfalls:
         lines = [f"- {text(shortfall.text)}" for shortfall in summary.shortfalls]
@@ -125,15 +108,20 @@ def _sections(summary: Summary) -> Iterator[_Section]:
     if summary.baselines is not None:
         yield _baselines(summary.baselines)
     if bad:
-        yield _Section(opening=_table_head(), items=[_verdict_row(entry) for entry in bad], noun="verdict")
-        yield _Section(opening="", items=[_details(entry) for entry in bad], noun="explanation")
+        rows = [_verdict_row(summary, anchor, entry) for anchor, entry in bad]
+        yield _Section(opening=_table_head(summary), items=rows, noun="verdict")
+        yield _Section(
+            opening="", items=[_details(summary, anchor, entry) for anchor, entry in bad], noun="explanation"
+        )
     if summary.ledger.broken:
-        yield _broken(summary.ledger.broken)
+        yield _broken(summary)
+    if summary.sessions:
+        yield _sessions(summary)
     if summary.ledger.skipped():
-        yield _skipped(summary.ledger.skipped())
+        yield _skipped(summary)
     if good:
-        opening = f"<details><summary>{counted(len(good), 'verdict')} passed</summary>\n\n{_table_head()}"
-        rows = [_verdict_row(entry) for entry in good]
+        opening = f"<details><summary>{counted(len(good), 'verdict')} passed</summary>\n\n{_table_head(summary)}"
+        rows = [_verdict_row(summary, anchor, entry) for anchor, entry in good]
         yield _Section(opening=opening, items=rows, noun="verdict", closing="\n\n</details>")
 
 
@@ -170,35 +158,68 @@ def _kind(kind: str) -> str:
     return f"**{kind}**" if kind in baseline_changes.WEAKENING else kind
 
 
-def _table_head() -> str:
-    return head(["", "concern", "pipeline", "recipe", "old -&gt; new", "test"])
+def _table_head(summary: Summary) -> str:
+    card = ["card"] if summary.tells_cards else []
+    return head(["", "concern", "pipeline", *card, "recipe", "old -&gt; new", "test"])
 
 
-def _verdict_row(entry: LedgerEntry) -> str:
+def _verdict_row(summary: Summary, anchor: str, entry: LedgerEntry) -> str:
     verdict = entry.verdict
     outcome = f"**{verdict.outcome}**" if verdict.is_red else str(verdict.outcome)
     scale = f" ({verdict.subject.scale})" if verdict.subject.scale else ""
     figures = compared_figures(verdict.figures) or verdict.summary
-    names = code(verdict.subject.pipeline + scale), code(verdict.subject.recipe)
-    return row([outcome, verdict.concern, *names, text(figures), code(entry.nodeid)])
+    card = [text(summary.card(entry.shard))] if summary.tells_cards else []
+    names = code(verdict.subject.pipeline + scale), *card, code(verdict.subject.recipe)
+    return row([outcome, verdict.concern, *names, text(figures), _test(summary, anchor, entry)])
 
 
-def _details(entry: LedgerEntry) -> str:
-    return folded(f"{entry.verdict.outcome}: {code(entry.nodeid)}", fenced(entry.verdict.explanation)) + "\n"
+def _test(summary: Summary, anchor: str, entry: LedgerEntry) -> str:
+    """Name a test; where the page can be opened, as a link to all that it shows of it."""
+    return linked(entry.nodeid, f"{summary.page}#{anchor}") if summary.page else code(entry.nodeid)
 
 
-def _broken(tests: Sequence[BrokenTest]) -> _Section:
+def _details(summary: Summary, anchor: str, entry: LedgerEntry) -> str:
+    title = f"{entry.verdict.outcome}: {_named(summary, entry)}"
+    pictures = f"\n\n{linked('its part of the report', f'{summary.page}#{anchor}')}" if summary.page else ""
+    return folded(title, fenced(entry.verdict.explanation) + pictures) + "\n"
+
+
+def _named(summary: Summary, test: LedgerEntry | BrokenTest | CaseResult) -> str:
+    """Name a test and, where there are several, its card."""
+    card = summary.card(test.shard)
+    return code(test.nodeid) + (f" on {text(card)}" if card else "")
+
+
+def _broken(summary: Summary) -> _Section:
+    tests = summary.ledger.broken
     opening = f"**{counted(len(tests), 'test')} failed without a verdict:**\n"
     items = [
-        folded(f"{code(test.nodeid)} {text(test.reason)}", fenced(test.details.splitlines())) + "\n" for test in tests
+        folded(f"{_named(summary, test)} {text(test.reason)}", fenced(test.details.splitlines())) + "\n"
+        for test in tests
     ]
     return _Section(opening=opening, items=items, noun="test")
 
 
-def _skipped(cases: Iterable[CaseResult]) -> _Section:
+def _sessions(summary: Summary) -> _Section:
+    opening = head(["shard", "card", "verdicts", "failed", "broken tests", "skipped tests"])
+    rows = [
+        row(
+            [
+                code(session.name),
+                text(session.device),
+                *map(str, (session.num_verdicts, session.num_red, session.num_broken, session.num_skipped)),
+            ]
+        )
+        for session in summary.sessions
+    ]
+    different = "".join(f"\n\nNot the same everywhere: {text(line)}" for line in summary.differences)
+    return _Section(opening=opening, items=rows, noun="shard", closing=f"\n{different}")
+
+
+def _skipped(summary: Summary) -> _Section:
     by_reason: dict[str, list[str]] = defaultdict(list)
-    for case in cases:
-        by_reason[case.skip_reason].append(case.nodeid)
+    for case in summary.ledger.skipped():
+        by_reason[case.skip_reason].append(_named(summary, case))
     ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
     total = sum(map(len, by_reason.values()))
     opening = f"<details><summary>{counted(total, 'test')} skipped</summary>\n\n{head(['tests', 'why', 'which'])}"
@@ -206,6 +227,6 @@ def _skipped(cases: Iterable[CaseResult]) -> _Section:
     return _Section(opening=opening, items=rows, noun="reason", closing="\n\n</details>")
 
 
-def _some(nodeids: Sequence[str]) -> str:
-    more = len(nodeids) - _SHOWN_TESTS
-    return " ".join(map(code, nodeids[:_SHOWN_TESTS])) + (f" and {more} more" if more > 0 else "")
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_TESTS
+    return " ".join(names[:_SHOWN_TESTS]) + (f" and {more} more" if more > 0 else "")

@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -26,6 +28,21 @@ REMEDY = "write it again with --diffopt-report"
 
 class ReportError(DiffoptError):
     """A report cannot be read, trusted or written."""
+
+
+class ReportVersionError(ReportError):
+    """A report is of a version that this pytest-diffopt does not read.
+
+    Attributes:
+        path: the file.
+        version: what it says of itself.
+    """
+
+    def __init__(self, path: Path, version: object) -> None:
+        problem = f"schema_version: must be {SCHEMA_VERSION}, got: {shown(version)}"
+        super().__init__(f"the report {path} cannot be trusted: {problem}\n  {REMEDY}")
+        self.path = path
+        self.version = version
 
 
 def prepare_folder(folder: Path) -> None:
@@ -70,14 +87,19 @@ def read_json_report(folder: Path) -> Report:
     """Read the `report.json` of a folder, strictly.
 
     Raises:
-        ReportError: there is none, it is of another version, or a key is missing, unknown, stands twice or holds what
-            it may not; the message names the file, the key, the value and what to do.
+        ReportVersionError: it is of another version.
+        ReportError: there is none, or a key is missing, unknown, stands twice or holds what it may not; the message
+            names the file, the key, the value and what to do.
     """
     path = folder / FILE_NAME
     try:
         if path.stat().st_size > MAX_BYTES:
             refuse(f"it is larger than {MAX_BYTES // 2**20} MiB")
-        return _decode(path.read_bytes())
+        content = _object(path.read_bytes())
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION or type(version) is not int:
+            raise ReportVersionError(path, version)
+        return _decode(content)
     except OSError as error:
         msg = f"the report {path} cannot be read: {error.strerror}\n  name the folder that --diffopt-report wrote"
         raise ReportError(msg) from error
@@ -86,13 +108,28 @@ def read_json_report(folder: Path) -> Report:
         raise ReportError(msg) from problem
 
 
-def _decode(raw: bytes) -> Report:
+@contextmanager
+def only_sense(folders: object) -> Iterator[None]:
+    """Show a report that somebody may have changed: every value is of its type, and may still be no figure of anything.
+
+    Raises:
+        ReportError: what is shown within divides by a figure of zero, or orders one that is no number.
+    """
+    try:
+        yield
+    except (ArithmeticError, ValueError) as error:
+        msg = f"the report {folders} cannot be shown, a figure of it makes no sense: {error}\n  {REMEDY}"
+        raise ReportError(msg) from error
+
+
+def _object(raw: bytes) -> dict[str, Any]:
     content = parse(raw)
     if not isinstance(content, dict):
         refuse(f"it must be a JSON object, got: {shown(content)}")
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION or type(version) is not int:
-        refuse(f"schema_version: must be {SCHEMA_VERSION}, got: {shown(version)}")
+    return content
+
+
+def _decode(content: dict[str, Any]) -> Report:
     content = fitted(content, Report)
     report: Report = _converted(content, Report, content)
     for index, entry in enumerate(report.verdicts):
@@ -102,6 +139,7 @@ def _decode(raw: bytes) -> Report:
         _converted(record, known_type, content, record_key)
         entry.record.update(record)
     _check_counts(report)
+    _check_shards(report)
     return report
 
 
@@ -120,6 +158,22 @@ def _check_counts(report: Report) -> None:
         found[entry.verdict.outcome] = found.get(entry.verdict.outcome, 0) + 1
     if found != report.counts:
         refuse(f"counts: must be those of the verdicts, {shown(found)}, got: {shown(report.counts)}")
+
+
+def _check_shards(report: Report) -> None:
+    """Refuse what is from no shard, or from one of two."""
+    names = [shard.name for shard in report.shards]
+    if len(set(names)) < len(names) or not names:
+        refuse(f"shards: must be there, each with a name of its own, got: {shown(names)}")
+    said = {
+        "verdicts": [entry.shard for entry in report.verdicts],
+        "broken": [test.shard for test in report.broken],
+        "skipped": [case.shard for case in report.skipped],
+    }
+    for key, found in said.items():
+        for index, name in enumerate(found):
+            if name not in names:
+                refuse(f"{key}[{index}].shard: must be one of {shown(names)}, got: {shown(name)}")
 
 
 def _finite(value: Any) -> Any:

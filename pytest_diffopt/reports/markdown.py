@@ -1,5 +1,6 @@
 """GitHub's Markdown: any text in it is shown as it is, and none of it is obeyed."""
 
+import html
 import re
 from collections.abc import Iterable
 
@@ -21,6 +22,11 @@ def text(content: str) -> str:
 def code(content: str) -> str:
     """Write a name in one line, in the typewriter font; nobody is mentioned in there."""
     return f"<code>{text(content)}</code>" if content else ""
+
+
+def linked(content: str, url: str) -> str:
+    """Write a name as `code` does, as a link."""
+    return f'<a href="{html.escape(url)}">{code(content)}</a>'
 
 
 def fenced(lines: Iterable[str]) -> str:

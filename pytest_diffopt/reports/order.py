@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.ledger import LedgerEntry
+from pytest_diffopt.records import Concern
 
 #: Red first, then what proved nothing, then gains.
 WORST_FIRST = (
@@ -14,13 +15,32 @@ WORST_FIRST = (
     Outcome.IMPROVED,
     Outcome.PASSED,
 )
+#: A wrong picture is worse than a slow one, and a cause stands before what it causes.
+BY_CONCERN = (
+    Concern.IMAGES,
+    Concern.NUMERICS,
+    Concern.REPEATABILITY,
+    Concern.APPLIED,
+    Concern.SYNCS,
+    Concern.GRAPH_BREAKS,
+    Concern.RECOMPILES,
+    Concern.LATENCY,
+    Concern.MEMORY,
+    Concern.COUNTS,
+    Concern.COMPILATION,
+)
 
 
 def worst_first(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Sort verdicts, the worst first; of equal ones the order of the tests stays."""
-    return sorted(entries, key=rank)
+    """Sort verdicts, the worst first; of equally bad ones a wrong picture before a slow one, then as the tests were."""
+    return sorted(entries, key=_rank)
 
 
-def rank(entry: LedgerEntry) -> tuple[bool, int]:
-    """Return what verdicts are sorted by."""
-    return not entry.verdict.is_red, WORST_FIRST.index(entry.verdict.outcome)
+def anchored(entries: Iterable[LedgerEntry]) -> list[tuple[str, LedgerEntry]]:
+    """Return each verdict, the worst first, with the anchor that the page has for it."""
+    return [(f"case-{number}", entry) for number, entry in enumerate(worst_first(entries), start=1)]
+
+
+def _rank(entry: LedgerEntry) -> tuple[bool, int, int]:
+    verdict = entry.verdict
+    return not verdict.is_red, WORST_FIRST.index(verdict.outcome), BY_CONCERN.index(verdict.concern)

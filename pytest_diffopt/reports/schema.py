@@ -1,5 +1,6 @@
 """What `report.json` may hold, as a JSON Schema made from the types that write it."""
 
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from pytest_diffopt.reports.typed_json import TEXTS_OF_FLOATS
 FILE_NAME = "report.schema.json"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _POINTER = "#/$defs/{name}"
+_DESCRIPTION = "description"
 _NUMBER = {"type": "number"}
 
 
@@ -31,12 +33,19 @@ def report_schema() -> dict[str, Any]:
 
 
 def _strict(schema: Any) -> Any:
-    """Forbid unknown keys, and allow the texts in which numbers are written that JSON lacks."""
+    """Forbid unknown keys, and allow the texts in which numbers are written that JSON lacks.
+
+    Descriptions are docstrings, which Python indents as their code until 3.13.
+    """
     if isinstance(schema, list):
         return [_strict(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
     if schema == _NUMBER:
         return {"anyOf": [_NUMBER, {"enum": [*TEXTS_OF_FLOATS]}]}
-    strict = {name: _strict(one) for name, one in schema.items()}
+    strict = {name: _described(one) if name == _DESCRIPTION else _strict(one) for name, one in schema.items()}
     return strict | {"additionalProperties": False} if "properties" in schema else strict
+
+
+def _described(text: Any) -> Any:
+    return cleandoc(text) if isinstance(text, str) else _strict(text)  # else it is a property of that name

@@ -209,9 +209,19 @@ def memory_format(tensor: torch.Tensor) -> torch.memory_format:
     return torch._prims_common.suggest_memory_format(tensor)
 
 
+_WITHOUT_CUDA = (
+    "not linked with support for cuda",
+    "not compiled with CUDA",
+    # A build for CUDA, as pip installs it, on a machine without a GPU: no driver, one too old, or no card for it.
+    "Found no NVIDIA driver",
+    "CUDA driver version is insufficient",
+    "no CUDA-capable device",
+)
+
+
 def asks_for_cuda(error: Exception) -> bool:
-    """Tell whether a shape rule failed because it touches the CUDA that this build of torch does not have."""
-    return "not linked with support for cuda" in str(error) or "not compiled with CUDA" in str(error)
+    """Tell whether a shape rule failed because it touches the CUDA that torch does not have: its build, or a driver."""
+    return any(words in str(error) for words in _WITHOUT_CUDA)
 
 
 def has_flops(operation: OpOverload) -> bool:

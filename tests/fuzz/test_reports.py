@@ -31,7 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     return folder, (folder / "report.json").read_bytes()
 
 
-@share(0.15)
+@share(0.1)
 @given(data=st.data())
 def test_reading_a_report(report: tuple[Path, bytes], data: st.DataObject) -> None:
     """It may come from another machine."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_diffopt.reports.json_report import read_json_report
 from tests.integration.planted_verdicts import write_baseline
 from tests.unit.paired.repositories import commit, git
 
@@ -67,6 +68,21 @@ def test_the_summary_of_a_pull_request_lists_every_one(
     )
     assert "| **removed** | <code>baselines/card/gone.json</code> |  |  |" in text
     assert "| added | <code>baselines/card/new.json</code> |  | first accepted |" in text
+
+
+def test_the_report_lists_every_one(change: pytest.Pytester) -> None:
+    """On its page, and in its document, from which the summary of merged shards has them."""
+    change.runpytest_inprocess("--diffopt-base=main", "--diffopt-report=report")
+    found = read_json_report(change.path / "report").baselines
+    page = (change.path / "report/index.html").read_text(encoding="utf-8")
+
+    assert found
+    assert [(one.kind.value, one.path) for one in found.changes] == [
+        ("loosened", "baselines/card/slow.json"),
+        ("removed", "baselines/card/gone.json"),
+        ("added", "baselines/card/new.json"),
+    ]
+    assert "<strong>loosened</strong></th><td><code>baselines/card/slow.json</code></td><td>latency_ns 105 ms" in page
 
 
 def test_a_shallow_clone_says_that_it_compared_nothing(

@@ -22,7 +22,7 @@ def test_a_machine_is_calibrated_without_git(project: pytest.Pytester) -> None:
         ["test_it.py::test_latency: calibrated: false alarms *, sees * in 12 s at a margin of 1 %*"]
     )
     report = json.loads((project.path / "out" / "report.json").read_text())
-    figures = report["environment"]["calibration"]["test_it.py::test_latency"]
+    figures = report["shards"][0]["environment"]["calibration"]["test_it.py::test_latency"]
     assert figures["margin"] == 0.01
     assert figures["blocks"] >= 24
 

@@ -21,7 +21,7 @@ def test_bad(optimized_pipeline):
 def test_equal(optimized_pipeline):
     assert_images_similar(PICTURE, PICTURE)
 """
-KEYS_OF_REPORT = ["broken", "counts", "environment", "scale", "schema_version", "shortfalls", "skipped", "verdicts"]
+KEYS_OF_REPORT = ["broken", "counts", "schema_version", "shards", "shortfalls", "skipped", "verdicts"]
 WITHOUT_VERDICTS = """
 import pytest
 from pytest_diffopt import assert_repeatable
@@ -52,11 +52,12 @@ def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pyte
 
     result.assert_outcomes(passed=2, failed=1)
     assert sorted(report) == KEYS_OF_REPORT
-    assert report["schema_version"] == 1
-    assert report["scale"] == "tiny"
+    (shard,) = report["shards"]
+    assert report["schema_version"] == 2
+    assert (shard["name"], shard["scale"]) == ("", "tiny")
     assert report["counts"] == {"passed": 2, "regressed": 1}
-    assert sorted(report["environment"]) == ["device", "device_slug", "versions"]
-    assert {"python", "torch", "diffusers"} <= set(report["environment"]["versions"])
+    assert sorted(shard["environment"]) == ["device", "device_slug", "versions"]
+    assert {"python", "torch", "diffusers"} <= set(shard["environment"]["versions"])
     good, bad, _equal = report["verdicts"]
     assert good == {
         "nodeid": "test_it.py::test_good",
@@ -83,6 +84,7 @@ def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pyte
             "max_error": 0.0,
             "call": "",
         },
+        "shard": "",
     }
     assert bad["verdict"]["outcome"] == "regressed"
     assert bad["verdict"]["explanation"][0] == "diffopt: 1 of 1 picture differs from the reference"

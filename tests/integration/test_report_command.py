@@ -7,7 +7,7 @@ import pytest
 
 from pytest_diffopt.__main__ import main
 from pytest_diffopt.reports.writing import write_report
-from tests.unit.reports.report_examples import draw_pictures, full_report
+from tests.unit.reports.report_examples import draw_pictures, full_report, ratio, report
 
 
 def test_the_page_is_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,3 +47,18 @@ def test_a_report_that_cannot_be_trusted_is_an_error(tmp_path: Path, capsys: pyt
         "  write it again with --diffopt-report",
     ]
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == before
+
+
+def test_a_figure_that_makes_no_sense_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every value is of its type, and the page divides by one that somebody set to zero."""
+    write_report(tmp_path, report([ratio()]))
+    path = tmp_path / "report.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["verdicts"][0]["record"] |= {"subject_ns": [0] * 20, "reference_ns": [0] * 20}
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    assert main(["report", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: the report {tmp_path} cannot be shown, a figure of it makes no sense: division by zero",
+        "  write it again with --diffopt-report",
+    ]

@@ -1,6 +1,9 @@
 """With pytest-xdist each worker takes its own card, and the verdicts are those of one process."""
 
+import json
 import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +31,44 @@ def test_on_a_card(number, worker_id):
     pathlib.Path(f"card-of-{worker_id}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
     takes(102 + number)
     time.sleep(0.2)  # so that every worker has its turn
+"""
+#: Cards whose times are known: what is accepted, judged and written down after that is the plugin's own.
+TIMED_CARDS = (
+    CARDS
+    + """
+import time
+
+from pytest_diffopt import stored_gates
+from pytest_diffopt.records import Device, Environment, LatencyRecord, Subject
+from pytest_diffopt.reports import document
+
+def environment(device):
+    return Environment(device_slug="fake-card", device_name="a fake card", versions={"torch": "2.13.0"})
+
+def measure(self, target, args, inputs):
+    time.sleep(0.1)  # so that every worker has its turn
+    samples = (round(target() * 1_000_000),) * 5
+    subject = Subject(pipeline="own", scale="tiny", recipe="bf16", device=Device.CUDA)
+    return LatencyRecord(subject=subject, warmup_ns=samples, samples_ns=samples, num_steps=4)
+
+stored_gates.capture_environment = document.capture_environment = environment
+stored_gates.LatencyGate._measure = measure
+"""
+)
+TIMED = """
+import os
+import pathlib
+
+import pytest
+
+SLOWER = float(os.environ.get("SLOWER", 0))
+
+@pytest.mark.diffopt
+@pytest.mark.parametrize("number", range(12))
+def test_latency(number, latency_baseline):
+    card = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    pathlib.Path(f"card-of-{card}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    latency_baseline.check(lambda: 100 + number + SLOWER * (number % 3), reason=f"case {number}")
 """
 NAMES = ["0", "3", "GPU-8f3c", "MIG-1a2b"]
 
@@ -66,6 +107,59 @@ def test_auto_starts_a_worker_for_each_card(four_cards: pytest.Pytester) -> None
     assert seen == NAMES
     assert verdicts(four_cards, "spread.xml") == verdicts(four_cards, "alone.xml")
     assert len(verdicts(four_cards, "alone.xml")) == 8
+
+
+@pytest.fixture
+def timed_cards(four_cards: pytest.Pytester) -> pytest.Pytester:
+    """Make a project with twelve latency cases on the four cards."""
+    four_cards.makeconftest(TIMED_CARDS)
+    four_cards.makepyfile(test_it=TIMED)
+    return four_cards
+
+
+def ledger(project: pytest.Pytester, report: str) -> dict[str, Any]:
+    """Return all that a report says, its verdicts in an order that no scheduling changes."""
+    found: dict[str, Any] = json.loads((project.path / report / "report.json").read_text(encoding="utf-8"))
+    for part in ("verdicts", "broken", "skipped"):
+        found[part].sort(key=lambda one: one["nodeid"])
+    return found
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder, to the byte."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_four_cards_accept_what_one_process_accepts(timed_cards: pytest.Pytester) -> None:
+    """Each baseline to the byte, and in the ledger every verdict; no lock or temporary file is left."""
+    for workers in ("0", "4"):
+        options = (f"--diffopt-baselines=baselines-{workers}", f"--diffopt-report=report-{workers}")
+        accepting = run(timed_cards, "-n", workers, "--diffopt-update=missing", *options)
+
+        accepting.assert_outcomes(passed=12)
+    written = files(timed_cards.path / "baselines-4")
+    cards = [path.read_text() for path in timed_cards.path.glob("card-of-gw*")]
+
+    assert sorted(cards) == NAMES
+    assert written == files(timed_cards.path / "baselines-0")
+    assert sorted(written) == sorted(f"fake-card/test_it/test_latency[{number}].tiny.json" for number in range(12))
+    assert ledger(timed_cards, "report-4") == ledger(timed_cards, "report-0")
+
+
+def test_four_cards_judge_as_one_process_does(timed_cards: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same cases are slower, by the same figures, and the baselines stay as they are."""
+    run(timed_cards, "-n", "0", "--diffopt-update=missing")
+    before = files(timed_cards.path / "baselines")
+    monkeypatch.setenv("SLOWER", "20")
+    alone = run(timed_cards, "-n", "0", "--diffopt-report=alone")
+    spread = run(timed_cards, "-n", "4", "--diffopt-report=spread")
+
+    for result in (alone, spread):
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.assert_outcomes(passed=4, failed=8)
+    assert files(timed_cards.path / "baselines") == before
+    assert ledger(timed_cards, "spread") == ledger(timed_cards, "alone")
+    assert ledger(timed_cards, "spread")["counts"] == {"passed": 4, "regressed": 8}
 
 
 def test_two_workers_on_one_card_are_refused(four_cards: pytest.Pytester) -> None:

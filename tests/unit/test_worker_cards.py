@@ -21,13 +21,16 @@ class Driver:
 
     def __getattr__(self, name: str) -> Any:
         """Answer the four questions that are asked."""
-        return {
+        answers = {
             "nvmlInit": self._start,
             "nvmlShutdown": self._stop,
             "nvmlDeviceGetCount": lambda: 2,
             "nvmlDeviceGetHandleByIndex": lambda index: index,
             "nvmlDeviceGetUUID": "GPU-{}".format,
-        }[name]
+        }
+        if name not in answers:  # Python looks for what any module has
+            raise AttributeError(name)
+        return answers[name]
 
     def _start(self) -> None:
         if not self._has_driver:

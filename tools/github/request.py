@@ -86,7 +86,7 @@ def main() -> int:
         event = json.loads(Path(environment["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
         labels = runner_labels(environment.get("GPU_RUNNERS", ""))
         request = request_of(event, commit=environment["GITHUB_SHA"], ask=asked)
-        hand_on(request | {"runners": json.dumps(labels)})
+        hand_on(request | {"runners": json.dumps(labels), "num_runners": str(len(labels))})
     except RefusedError as error:
         sys.stdout.write(f"::error title=diffopt::{error}\n")
         return 1

@@ -1,30 +1,16 @@
 """The cases of a report in the order in which a person should look at them."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_diffopt.guards.verdict import FigureChange, Verdict
 from pytest_diffopt.ledger import LedgerEntry
-from pytest_diffopt.records import Concern, Record
-from pytest_diffopt.reports.order import rank
+from pytest_diffopt.records import Record
+from pytest_diffopt.reports.order import anchored
 from pytest_diffopt.reports.recorded import record_of
 
 _PREFIX = "diffopt: "
-#: A wrong picture is worse than a slow one, and a cause stands before what it causes.
-_BY_CONCERN = (
-    Concern.IMAGES,
-    Concern.NUMERICS,
-    Concern.REPEATABILITY,
-    Concern.APPLIED,
-    Concern.SYNCS,
-    Concern.GRAPH_BREAKS,
-    Concern.RECOMPILES,
-    Concern.LATENCY,
-    Concern.MEMORY,
-    Concern.COUNTS,
-    Concern.COMPILATION,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,17 +22,19 @@ class Case:
         nodeid: the test.
         verdict: what the guard said.
         record: what was seen.
+        card: where, in a report of several cards; else empty.
     """
 
     anchor: str
     nodeid: str
     verdict: Verdict
     record: Record
+    card: str = ""
 
     @property
     def pipeline(self) -> str:
-        """The pipeline and its scale, as tables name them."""
-        return pipeline_of(self.verdict)
+        """The pipeline, its scale and, of several, its card, as tables name them."""
+        return ", ".join(filter(None, [pipeline_of(self.verdict), self.card]))
 
     @property
     def headline(self) -> str:
@@ -86,15 +74,22 @@ def pipeline_of(verdict: Verdict) -> str:
     return verdict.subject.pipeline + scale
 
 
-def _rank(entry: LedgerEntry) -> tuple[bool, int, int]:
-    return *rank(entry), _BY_CONCERN.index(entry.verdict.concern)
+def cases_of(entries: Iterable[LedgerEntry], cards: Mapping[str, str]) -> list[Case]:
+    """Return the cases, the worst first, else in the order of the tests.
 
-
-def cases_of(entries: Iterable[LedgerEntry]) -> list[Case]:
-    """Return the cases, the worst first, else in the order of the tests."""
+    Args:
+        entries: the verdicts.
+        cards: what tells the cases of each shard apart, by its name.
+    """
     return [
-        Case(anchor=f"case-{number}", nodeid=entry.nodeid, verdict=entry.verdict, record=record_of(entry))
-        for number, entry in enumerate(sorted(entries, key=_rank), start=1)
+        Case(
+            anchor=anchor,
+            nodeid=entry.nodeid,
+            verdict=entry.verdict,
+            record=record_of(entry),
+            card=cards[entry.shard],
+        )
+        for anchor, entry in anchored(entries)
     ]
 
 

@@ -24,13 +24,10 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ReportError: there is no report that can be trusted, or the page cannot be written.
     """
-    from pytest_diffopt.reports.json_report import REMEDY, ReportError, read_json_report  # noqa: PLC0415 - the other commands do without
+    from pytest_diffopt.reports.json_report import only_sense, read_json_report  # noqa: PLC0415 - the other commands do without
     from pytest_diffopt.reports.page.rendering import write_page  # noqa: PLC0415 - as above
 
     report = read_json_report(options.folder)
-    try:
+    with only_sense(options.folder):
         path = write_page(options.folder, report)
-    except (ArithmeticError, ValueError) as error:
-        msg = f"the report {options.folder} cannot be shown, a figure of it makes no sense: {error}\n  {REMEDY}"
-        raise ReportError(msg) from error
     sys.stdout.write(f"{path}\n")

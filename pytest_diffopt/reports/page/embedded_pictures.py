@@ -42,7 +42,7 @@ class EmbeddedPicture:
     note: str = ""
 
 
-class _UnfitError(Exception):
+class UnfitError(Exception):
     """A file is not what a probe keeps."""
 
 
@@ -72,14 +72,14 @@ class PictureBook:
         if file not in self._embedded:
             try:
                 self._embedded[file] = self._embed(file)
-            except (OSError, ValueError, _UnfitError, UnidentifiedImageError) as error:
+            except (OSError, ValueError, SyntaxError, UnfitError, UnidentifiedImageError) as error:  # Pillow's, too
                 self.num_left_out += 1
                 reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 self._embedded[file] = EmbeddedPicture(file="", note=f"{file} cannot be shown: {reason}")
         return self._embedded[file]
 
     def _embed(self, file: str) -> EmbeddedPicture:
-        path = self._path(file)
+        path = path_of(self.folder, file)
         num_bytes = path.stat().st_size
         width, height = _size(path)
         if num_bytes <= self.whole_bytes:
@@ -95,16 +95,23 @@ class PictureBook:
         self.num_left_out += 1
         return EmbeddedPicture(file=file, width=width, height=height, note="not in this page, which would be too large")
 
-    def _path(self, file: str) -> Path:
-        """Return where a file of the folder is; a name may have come from somebody else's `report.json`."""
-        path = (self.folder / file).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
-            message = "it lies outside of the report's folder"
-            raise _UnfitError(message)
-        if path.stat().st_size > MOST_BYTES:
-            message = f"it is larger than {MOST_BYTES // 2**20} MiB"
-            raise _UnfitError(message)
-        return path
+
+def path_of(folder: Path, file: str) -> Path:
+    """Return where a picture of a report's folder is; its name may have come from somebody else's `report.json`.
+
+    Raises:
+        UnfitError: it lies elsewhere, or is too large for a picture that a probe kept.
+        OSError: it is not there.
+        ValueError: no file can have this name.
+    """
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        message = "it lies outside of the report's folder"
+        raise UnfitError(message)
+    if path.stat().st_size > MOST_BYTES:
+        message = f"it is larger than {MOST_BYTES // 2**20} MiB"
+        raise UnfitError(message)
+    return path
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -114,10 +121,10 @@ def _size(path: Path) -> tuple[int, int]:
     signature, chunk, width, height = _HEADER.unpack(header.ljust(_HEADER.size, b"\0"))
     if signature != _SIGNATURE or chunk != b"IHDR":
         message = "it is no PNG"
-        raise _UnfitError(message)
+        raise UnfitError(message)
     if not 0 < width * height <= MOST_PIXELS:
         message = f"it has {width} x {height} pixels"
-        raise _UnfitError(message)
+        raise UnfitError(message)
     return width, height
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pytest_diffopt._version import __version__
 from pytest_diffopt.guards.explain import change, counted, factor, percent, size, time
+from pytest_diffopt.reports import baseline_changes
 from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_starts
 from pytest_diffopt.reports.document import Report
@@ -23,6 +24,7 @@ from pytest_diffopt.reports.page.cases import Case, by_pipeline, cases_of
 from pytest_diffopt.reports.page.details import details_of
 from pytest_diffopt.reports.page.embedded_pictures import PictureBook
 from pytest_diffopt.reports.page.overview import overview
+from pytest_diffopt.reports.shards import by_card, differences, where
 
 #: What the file is called in a report's folder.
 FILE_NAME = "index.html"
@@ -50,7 +52,8 @@ def write_page(folder: Path, report: Report) -> Path:
 
 def render(report: Report, folder: Path) -> str:
     """Return the page of a report, with the pictures of its folder."""
-    cases = cases_of(report.verdicts)
+    cases = cases_of(report.verdicts, report.cards())
+    verdicts = by_card(report).items()
     style, script = _asset("page.css"), _asset("page.js")
     return (
         _environment()
@@ -60,12 +63,16 @@ def render(report: Report, folder: Path) -> str:
             overview=overview(cases, report),
             red=[case for case in cases if case.verdict.is_red],
             others=by_pipeline([case for case in cases if not case.verdict.is_red]),
-            ladders=list(ladders(report.verdicts)),
-            cold_starts=list(cold_starts(report.verdicts)),
+            cards=report.cards(),
+            where=where(report.shards),
+            differences=list(differences(report.shards)),
+            ladders=[(card, ladder) for card, entries in verdicts for ladder in ladders(entries)],
+            cold_starts=[(card, start) for card, entries in verdicts for start in cold_starts(entries)],
             calibrations=list(calibration_lines(report.verdicts)),
             pictures=PictureBook(folder=folder),
             style=Markup(style),  # noqa: S704 - our own file, and so is the next
             script=Markup(script),  # noqa: S704 - as above
+            weakening=baseline_changes.WEAKENING,
             policy=_policy(style, script),
             version=__version__,
         )
@@ -98,6 +105,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "baselines_headline": baseline_changes.headline,
+        "what_changed": baseline_changes.what_changed,
         "change": change,
         "counted": counted,
         "factor": factor,

@@ -5,12 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from PIL import Image
 
 from pytest_diffopt.baselines import CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.changes import BaselineChange, ChangeKind, LimitChange
+from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.completeness.shortfalls import Shortfall
+from pytest_diffopt.environment import slug
 from pytest_diffopt.guards.applied import judge_applied
 from pytest_diffopt.guards.calibration import judge_calibration
 from pytest_diffopt.guards.compilation import judge_graph_breaks
@@ -66,7 +70,7 @@ from pytest_diffopt.records import (
     VariationRecompiles,
     Weights,
 )
-from pytest_diffopt.reports.document import Report, ReportedEnvironment
+from pytest_diffopt.reports.document import Report, ReportedEnvironment, Shard
 
 MS = 1_000_000
 SDXL = Subject(
@@ -76,6 +80,8 @@ SDXL = Subject(
     weights=Weights.PRETRAINED,
     device=Device.SIMULATED,
 )
+#: Of a report of one session no case needs to say on which card it ran.
+NOWHERE = {"": ""}
 ON_CARD = replace(SDXL, scale="full", device=Device.CUDA)
 THEN = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.12.1"})
 NOW = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.13.0"})
@@ -396,12 +402,24 @@ SKIPPED = tuple(
     for name in ("sd15", "sdxl", "flux")
 )
 UNDECIDED = Shortfall(text="1 verdict decided nothing: 1 inconclusive", is_red=False)
+LOOSENED = BaselineComparison(
+    base="origin/main (1a2b3c4d5)",
+    changes=(
+        BaselineChange(
+            path="baselines/nvidia-h200/suites/test_sdxl/test_latency.json",
+            kind=ChangeKind.LOOSENED,
+            limits=(LimitChange(name="latency_ns", before=2.31e9, after=2.5e9),),
+            reason="a safer kernel",
+        ),
+        BaselineChange(path="baselines/cpu/new.json", kind=ChangeKind.ADDED),
+    ),
+)
 UNMET = Shortfall(text="--diffopt-require asks for gpu>=20, got: 3 verdicts", is_red=True)
 
 
 def full_report(files: Sequence[PictureFiles | None] = (None,)) -> Report:
     """Find something of every kind."""
-    return report(one_of_each(files), broken=[BROKEN], skipped=SKIPPED, shortfalls=[UNDECIDED])
+    return report(one_of_each(files), broken=[BROKEN], skipped=SKIPPED, shortfalls=[UNDECIDED], baselines=LOOSENED)
 
 
 def report(
@@ -410,24 +428,34 @@ def report(
     broken: Sequence[BrokenTest] = (),
     skipped: Sequence[CaseResult] = (),
     shortfalls: Sequence[Shortfall] = (),
+    baselines: BaselineComparison | None = None,
 ) -> Report:
     """Put findings together as a session does."""
     counted: dict[str, int] = {}
     for one in entries:
         counted[one.verdict.outcome] = counted.get(one.verdict.outcome, 0) + 1
     return Report(
-        schema_version=1,
-        environment=ReportedEnvironment(
-            device="NVIDIA H200",
-            device_slug="nvidia-h200",
-            versions={"python": "3.12.1", "torch": "2.13.0", "diffusers": "0.42.1"},
-        ),
-        scale=Scale.TINY,
+        schema_version=2,
+        shards=[shard()],
         counts=counted,  # type: ignore[arg-type] # outcomes are texts
         verdicts=list(entries),
         shortfalls=list(shortfalls),
         broken=list(broken),
         skipped=list(skipped),
+        baselines=baselines or msgspec.UNSET,
+    )
+
+
+def shard(name: str = "", *, device: str = "NVIDIA H200", torch: str = "2.13.0") -> Shard:
+    """Run on a card."""
+    return Shard(
+        name=name,
+        environment=ReportedEnvironment(
+            device=device,
+            device_slug=slug(device),
+            versions={"python": "3.12.1", "torch": torch, "diffusers": "0.42.1"},
+        ),
+        scale=Scale.TINY,
     )
 
 

@@ -12,11 +12,11 @@ from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.ledger import BrokenTest, Ledger
 from pytest_diffopt.reports.github_summary import (
     SUMMARY_LIMIT_BYTES,
-    Summary,
     append_step_summary,
     render,
     write_summary_file,
 )
+from pytest_diffopt.reports.summary import Summary
 from tests.unit.reports.verdict_examples import entry, ledger
 
 SLOWER = entry(

@@ -92,12 +92,12 @@ def test_a_report_is_what_its_schema_says(written: dict[str, Any]) -> None:
     ("path", "value"),
     [
         ("color", "red"),
-        ("environment.colour", "red"),
+        ("shards.0.environment.colour", "red"),
         ("verdicts.0.verdict.outcome", "fine"),
         ("verdicts.0.record.colour", "red"),
         ("verdicts.1.record.num_steps", "6"),
         ("skipped.0.line", "seven"),
-        ("schema_version", 2),
+        ("schema_version", 1),
     ],
 )
 def test_the_schema_refuses_what_the_reader_refuses(
@@ -113,11 +113,11 @@ def test_the_schema_refuses_what_the_reader_refuses(
 @pytest.mark.parametrize(
     ("path", "value", "problem"),
     [
-        ("schema_version", 2, "schema_version: must be 1, got: 2"),
-        ("schema_version", True, "schema_version: must be 1, got: true"),
+        ("schema_version", 1, "schema_version: must be 2, got: 1"),
+        ("schema_version", True, "schema_version: must be 2, got: true"),
         ("colour", "red", "colour: unknown key"),
         ("verdict", [], "verdict: unknown key (did you mean 'verdicts'?)"),
-        ("scale", "huge", "scale: Invalid enum value 'huge', got: \"huge\""),
+        ("shards.0.scale", "huge", "shards[0].scale: Invalid enum value 'huge', got: \"huge\""),
         ("verdicts.0.verdict.summary", 7, "verdicts[0].verdict.summary: must be str, got: 7"),
         ("verdicts.1.record.num_step", 7, "verdicts[1].record.num_step: unknown key (did you mean 'num_steps'?)"),
         ("verdicts.1.record.num_steps", "6", 'verdicts[1].record.num_steps: must be int, got: "6"'),
@@ -129,6 +129,11 @@ def test_the_schema_refuses_what_the_reader_refuses(
         ("verdicts.1.record", {}, "verdicts[1].record.subject: missing"),
         ("verdicts.6.verdict.figures.ssim", "large", "verdicts[6].verdict.figures[...]: must be float, got: "),
         ("counts", {"passed": 1}, "counts: must be those of the verdicts, "),
+        ("shards", [], "shards: must be there, each with a name of its own, got: []"),
+        ("shards", [WRITTEN["shards"][0]] * 2, 'shards: must be there, each with a name of its own, got: ["", ""]'),
+        ("verdicts.2.shard", "h100", 'verdicts[2].shard: must be one of [""], got: "h100"'),
+        ("broken.0.shard", "h100", 'broken[0].shard: must be one of [""], got: "h100"'),
+        ("skipped.1.shard", "h100", 'skipped[1].shard: must be one of [""], got: "h100"'),
     ],
 )
 def test_a_file_that_cannot_be_trusted_names_the_key(
@@ -149,7 +154,7 @@ def test_a_file_that_cannot_be_trusted_names_the_key(
         (b'{"schema_version": 1, "schema_version": 1}', "schema_version: the key stands twice"),
         (b'{"schema_version": NaN}', "schema_version: must be a finite number, got: NaN"),
         (b"\xff", "it is not UTF-8 text (byte 0)"),
-        (b"{}", "schema_version: must be 1, got: null"),
+        (b"{}", "schema_version: must be 2, got: null"),
     ],
 )
 def test_what_is_no_report_says_why(tmp_path: Path, raw: bytes, problem: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_diffopt.reports.markdown import code, fenced, folded, head, row, text
+from pytest_diffopt.reports.markdown import code, fenced, folded, head, linked, row, text
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,10 @@ def test_tables_and_folds() -> None:
 def test_nothing_is_not_code() -> None:
     """An empty name has no box."""
     assert not code("")
+
+
+def test_a_link_shows_a_name_and_leads_where_it_says() -> None:
+    """Neither can end the other."""
+    assert linked("a[b]", "https://a/?b=1&c=\"2'") == (
+        '<a href="https://a/?b=1&amp;c=&quot;2&#x27;"><code>a&#91;b&#93;</code></a>'
+    )

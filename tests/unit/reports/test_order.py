@@ -2,7 +2,7 @@
 
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Concern
-from pytest_diffopt.reports.order import worst_first
+from pytest_diffopt.reports.order import BY_CONCERN, anchored, worst_first
 from tests.unit.reports.verdict_examples import entry
 
 
@@ -29,3 +29,20 @@ def test_red_comes_first_then_what_proved_nothing() -> None:
         "first",
         "second",
     ]
+
+
+def test_a_wrong_picture_comes_before_a_slow_call() -> None:
+    """Of equally bad ones; what page and summary name a case by is its place among them."""
+    slower = entry(Outcome.REGRESSED, nodeid="slower")
+    other_picture = entry(Outcome.REGRESSED, Concern.IMAGES, nodeid="another picture")
+
+    assert anchored([entry(), slower, other_picture]) == [
+        ("case-1", other_picture),
+        ("case-2", slower),
+        ("case-3", entry()),
+    ]
+
+
+def test_every_concern_has_its_place() -> None:
+    """A new one would end in an error."""
+    assert set(BY_CONCERN) == set(Concern)

@@ -19,7 +19,7 @@ from pytest_diffopt.records import (
 )
 from pytest_diffopt.reports.page.cases import cases_of
 from pytest_diffopt.reports.page.details import details_of, drift_charts, latency_chart, sync_places
-from tests.unit.reports.report_examples import GATE, MS, ON_CARD, SDXL, STEP, latency, paired, syncs
+from tests.unit.reports.report_examples import GATE, MS, NOWHERE, ON_CARD, SDXL, STEP, latency, paired, syncs
 
 NOTHING_SAID = Verdict(concern=Concern.LATENCY, outcome=Outcome.PASSED, subject=SDXL, summary="")
 OUTSIDE = replace(NOTHING_SAID, concern=Concern.IMAGES, figures={"first_step_outside": 2})
@@ -27,7 +27,7 @@ OUTSIDE = replace(NOTHING_SAID, concern=Concern.IMAGES, figures={"first_step_out
 
 def test_waits_are_put_together_by_their_line() -> None:
     """The busiest first, with how often in the first step and in each later one."""
-    (case,) = cases_of([syncs(per_step=3, num_steps=4)])
+    (case,) = cases_of([syncs(per_step=3, num_steps=4)], NOWHERE)
     assert isinstance(case.record, SyncRecord)
     first, second = sync_places(case.record.syncs)
 
@@ -38,7 +38,7 @@ def test_waits_are_put_together_by_their_line() -> None:
 
 def test_each_call_is_a_dot_beside_what_was_accepted() -> None:
     """Warm-up and counted calls apart, in their turn; the band is the guard's own tolerance."""
-    (case,) = cases_of([latency(milliseconds=2410)])
+    (case,) = cases_of([latency(milliseconds=2410)], NOWHERE)
     assert isinstance(case.record, LatencyRecord)
     found = latency_chart(case.record, case.verdict)
 
@@ -60,7 +60,7 @@ def test_throttled_calls_are_told_apart() -> None:
 
 def test_blocks_are_drawn_as_changes() -> None:
     """Beside the margin."""
-    (case,) = cases_of([paired(0.04)])
+    (case,) = cases_of([paired(0.04)], NOWHERE)
     found = details_of(case.record, case.verdict)["chart"]
 
     assert found.band_name == "up to +1.0 % allowed"

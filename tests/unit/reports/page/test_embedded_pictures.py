@@ -104,6 +104,13 @@ def test_a_truncated_picture_that_must_be_shrunk_is_told(tmp_path: Path) -> None
     assert "cannot be shown" in PictureBook(folder=tmp_path, whole_bytes=0).embed("a.png").note
 
 
+def test_a_picture_with_a_broken_part_that_must_be_shrunk_is_told(tmp_path: Path) -> None:
+    """Pillow calls that an error of syntax."""
+    (tmp_path / "a.png").write_bytes(draw(tmp_path, "a.png").replace(b"IDAT", b"\xe1DAT"))
+
+    assert "cannot be shown: " in PictureBook(folder=tmp_path, whole_bytes=0).embed("a.png").note
+
+
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "pictures/../../secret.png", "link.png"])
 def test_nothing_outside_of_the_folder_is_read(tmp_path: Path, name: str) -> None:
     """A `report.json` may come from somebody else."""

@@ -11,6 +11,7 @@ from pytest_diffopt.reports.page.cases import cases_of
 from pytest_diffopt.reports.page.overview import Overview, overview
 from tests.unit.reports.report_examples import (
     BROKEN,
+    NOWHERE,
     ON_CARD,
     SDXL,
     SKIPPED,
@@ -31,7 +32,7 @@ SD15 = replace(SDXL, pipeline="sd15")
 
 def head(*entries: LedgerEntry, **others: Any) -> Overview:
     """Sum up these findings."""
-    return overview(cases_of(entries), report(entries, **others))
+    return overview(cases_of(entries, NOWHERE), report(entries, **others))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_the_headline_and_its_colour(found: Overview, state: str, headline: str)
 
 def test_the_worst_comes_first() -> None:
     """A wrong picture before a slow call, and what failed before what did not."""
-    cases = cases_of([*clean(SD15, replace(ON_CARD, pipeline="sd15")), latency(), syncs(), images()])
+    cases = cases_of([*clean(SD15, replace(ON_CARD, pipeline="sd15")), latency(), syncs(), images()], NOWHERE)
 
     assert [case.verdict.concern for case in cases[:3]] == [Concern.IMAGES, Concern.SYNCS, Concern.LATENCY]
     assert [case.anchor for case in cases[:3]] == ["case-1", "case-2", "case-3"]

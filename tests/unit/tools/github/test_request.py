@@ -130,7 +130,9 @@ def test_the_next_jobs_are_told(  # noqa: PLR0913 - pytest's fixtures and three 
     monkeypatch.setattr(request, "asked", github())
 
     assert request.main() == 0
-    assert (tmp_path / "output").read_text() == f"commit={HEAD}\npull_request=12\nbranch=topic\nrunners={expected}\n"
+    assert (tmp_path / "output").read_text() == (
+        f"commit={HEAD}\npull_request=12\nbranch=topic\nrunners={expected}\nnum_runners={len(runners.split())}\n"
+    )
     assert capsys.readouterr().out == said
 
 

@@ -1,0 +1,1 @@
+"""Reports of several shards, one report."""

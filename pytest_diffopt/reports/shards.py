@@ -1,0 +1,51 @@
+"""The sessions of a merged report: where they ran, and what was not the same everywhere."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pytest_diffopt.ledger import LedgerEntry
+from pytest_diffopt.reports.document import Report, Shard
+
+_MISSING = "not installed"
+#: What a reader wants to know of every report.
+_SHOWN_VERSIONS = ("torch", "diffusers")
+
+
+def where(shards: Sequence[Shard]) -> str:
+    """Write `NVIDIA H200 and NVIDIA L4 · torch 2.13.0 · diffusers 0.42.1`."""
+    versions = [
+        f"{name} {_listed(found)}"
+        for name in _SHOWN_VERSIONS
+        if (found := [one for one in _versions(shards, name) if one != _MISSING])
+    ]
+    return " · ".join([_listed(list(dict.fromkeys(shard.environment.device for shard in shards))), *versions])
+
+
+def differences(shards: Sequence[Shard]) -> Iterator[str]:
+    """Yield a line for each distribution whose version is not the same in every shard, with who has which."""
+    names = sorted({name for shard in shards for name in shard.environment.versions})
+    for name in names:
+        versions = _versions(shards, name)
+        if len(versions) > 1:
+            yield f"{name} " + ", ".join(f"{one} ({', '.join(shown)})" for one, shown in versions.items())
+
+
+def by_card(report: Report) -> Mapping[str, Sequence[LedgerEntry]]:
+    """Return the verdicts of each card: figures of two are never rows of one table."""
+    cards = report.cards()
+    groups: dict[str, list[LedgerEntry]] = {}
+    for entry in report.verdicts:
+        groups.setdefault(cards[entry.shard], []).append(entry)
+    return groups
+
+
+def _versions(shards: Sequence[Shard], name: str) -> dict[str, list[str]]:
+    """Return the versions of a distribution, each with the shards that have it."""
+    found: dict[str, list[str]] = {}
+    for shard in shards:
+        found.setdefault(shard.environment.versions.get(name, _MISSING), []).append(shard.name)
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

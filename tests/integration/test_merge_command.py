@@ -1,0 +1,273 @@
+"""`python -m pytest_diffopt merge DIR... --into DIR` makes one report of several, or says why it does not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_diffopt.__main__ import main
+from pytest_diffopt.reports.json_report import read_json_report
+from pytest_diffopt.reports.page.rendering import render
+from tests.unit.reports.merging.shard_examples import written
+from tests.unit.reports.report_examples import (
+    BROKEN,
+    ON_CARD,
+    SDXL,
+    SKIPPED,
+    clean,
+    draw_pictures,
+    images,
+    ratio,
+    syncs,
+)
+
+GOOD = clean(SDXL, ON_CARD)
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[str]:
+    """Write the reports of two cards that found the same picture wrong, in pictures of their own."""
+    folders = [tmp_path / "in" / name for name in ("h200", "l4")]
+    for number, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        files = draw_pictures(folder, noise=0.01 * number)
+        written(folder, [images(files=[files]), *GOOD[1:]], torch=f"2.{12 + number}.0", skipped=SKIPPED)
+    return [str(folder) for folder in folders]
+
+
+def merge(*arguments: str | Path) -> int:
+    """Run the command."""
+    return main(["merge", *map(str, arguments)])
+
+
+def test_one_page_tells_the_cards_apart(shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verdicts, pictures, skipped tests and versions of both; the exit code is that of a red run."""
+    into = tmp_path / "merged"
+
+    assert merge(*shards, "--into", into) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"regressed  images  sdxl (tiny)  {SDXL.recipe}  SSIM 0.6173, PSNR 14.2 dB, FLIP 0.3400  H200",
+        f"regressed  images  sdxl (tiny)  {SDXL.recipe}  SSIM 0.6173, PSNR 14.2 dB, FLIP 0.3400  L4",
+        "2 shards merged, 22 verdicts: 20 passed, 2 regressed",
+        "not the same everywhere: torch 2.12.0 (h200), 2.13.0 (l4)",
+        str(into / "index.html"),
+    ]
+    page = (into / "index.html").read_text(encoding="utf-8")
+    assert sorted(path.name for path in into.iterdir()) == ["index.html", "pictures", "report.json", "summary.md"]
+    assert "on H200 and L4 · torch 2.12.0 and 2.13.0 · diffusers 0.42.1</span>" in page
+    assert '<th scope="row">sdxl (tiny), H200</th>' in page
+    assert '<th scope="row">sdxl (tiny), L4</th>' in page
+    assert "<li>torch 2.12.0 (h200), 2.13.0 (l4)</li>" in page
+    assert '<code>suites/test_sd15.py::test_latency[sd15-bf16]</code> <span class="subject">H200</span>' in page
+    assert page == render(read_json_report(into), into)
+
+
+def test_each_shard_keeps_its_own_pictures(shards: list[str], tmp_path: Path) -> None:
+    """Both machines named them alike."""
+    merge(*shards, "--into", tmp_path / "merged")
+    report = json.loads((tmp_path / "merged/report.json").read_text(encoding="utf-8"))
+    files = [entry["record"]["differences"][0]["files"]["picture"] for entry in report["verdicts"][::11]]
+
+    assert files == ["pictures/h200/sdxl/picture.png", "pictures/l4/sdxl/picture.png"]
+    for name, shard in zip(files, shards, strict=True):
+        assert (tmp_path / "merged" / name).read_bytes() == (Path(shard) / "pictures/sdxl/picture.png").read_bytes()
+
+
+def test_the_summary_has_a_column_of_cards(shards: list[str], tmp_path: Path) -> None:
+    """And a row for each shard."""
+    merge(*shards, "--into", tmp_path / "merged", "--expect", "3")
+    text = (tmp_path / "merged/summary.md").read_text(encoding="utf-8")
+
+    assert text.startswith("## diffopt: failed\n\n22 verdicts&#58; 20 passed, 2 regressed\n\nH200 and L4 · torch ")
+    assert "- --expect asks for 3 shards, got&#58; 2 (h200, l4)\n" in text
+    assert "|  | concern | pipeline | card | recipe | old -&gt; new | test |" in text
+    assert "| **regressed** | images | <code>sdxl (tiny)</code> | L4 | " in text
+    assert "| shard | card | verdicts | failed | broken tests | skipped tests |" in text
+    assert "| <code>l4</code> | L4 | 11 | 1 | 0 | 3 |" in text
+    assert "Not the same everywhere: torch 2.12.0 (h200), 2.13.0 (l4)" in text
+
+
+def test_a_test_that_broke_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its shard and its reason: it gave no verdict."""
+    folders = [written(tmp_path / "h200", GOOD, broken=[BROKEN]), written(tmp_path / "l4", GOOD)]
+
+    assert merge(*folders, "--into", tmp_path / "merged") == 1
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "failed without a verdict: suites/test_flux.py::test_picture[flux-bf16] (h200): OSError: no weights here",
+        "2 shards merged, 22 verdicts: 22 passed",
+    ]
+
+
+def test_good_shards_end_green(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the number that was expected, and the verdicts."""
+    folders = [written(tmp_path / name, GOOD) for name in ("h200", "l4")]
+
+    assert merge(*folders, "--into", tmp_path / "merged", "--expect=2", "--require=gpu>=4") == 0
+    assert capsys.readouterr().out.splitlines()[0] == "2 shards merged, 22 verdicts: 22 passed"
+
+
+@pytest.mark.parametrize(
+    ("demand", "line"),
+    [
+        ("--expect=3", "not proven: --expect asks for 3 shards, got: 2 (h200, l4)"),
+        ("--require=gpu>=20", "not proven: --require asks for gpu>=20, got: 4 verdicts"),
+    ],
+)
+def test_less_than_was_asked_for_ends_red(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], demand: str, line: str
+) -> None:
+    """Also on the page."""
+    folders = [written(tmp_path / name, GOOD) for name in ("h200", "l4")]
+
+    assert merge(*folders, "--into", tmp_path / "merged", demand) == 1
+    assert line in capsys.readouterr().out.splitlines()
+    assert "Less was proven than had to be" in (tmp_path / "merged/index.html").read_text(encoding="utf-8")
+
+
+def test_an_empty_shard_ends_red(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the other one proved."""
+    folders = [written(tmp_path / "h200", GOOD), written(tmp_path / "l4", [], skipped=SKIPPED)]
+
+    assert merge(*folders, "--into", tmp_path / "merged") == 1
+    assert (
+        "not proven: l4 proved nothing: 3 tests skipped (3x needs a GPU: run with --gpu)"
+        in capsys.readouterr().out.splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (
+            ["{h200}", "{empty}", "--into", "{merged}"],
+            [
+                "error: the report {empty}/report.json cannot be read: No such file or directory",
+                "  name the folder that --diffopt-report wrote",
+            ],
+        ),
+        (
+            ["{h200}", "{l4}", "--into", "{l4}"],
+            ["error: --into must name another folder than those that are merged, got: {l4}"],
+        ),
+        (
+            ["{h200}", "--into", "{in}"],
+            ["error: --into must name a new or an empty folder, got: {in} (it holds 'h200')"],
+        ),
+        (
+            ["{h200}", "--into", "{h200}/report.json"],
+            ["error: --into must name a folder that can be written, got: {h200}/report.json (Not a directory)"],
+        ),
+        (
+            ["{h200}", "--into", "{h200}/report.json/merged"],
+            ["error: --into must name a folder that can be written, got: {h200}/report.json/merged (File exists)"],
+        ),
+        (
+            ["{h200}", "--into", "{merged}", "--require", "gpus>=2"],
+            ["error: --require knows no 'gpus' (did you mean 'gpu'?)"],
+        ),
+        (
+            ["{h200}", "--into", "{merged}", "--require", ""],
+            ["error: --require takes \"gpu>=20, latency>=3\", got: ''"],
+        ),
+    ],
+    ids=["no report", "into an input", "into a full folder", "into a file", "below a file", "requirement", "empty"],
+)
+def test_bad_input_is_an_error(
+    shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], lines: list[str]
+) -> None:
+    """The rule, the value and what to do, exit code 2, and nothing is left behind."""
+    names = {name: str(tmp_path / name) for name in ("in", "merged", "empty")} | dict(
+        zip(("h200", "l4"), shards, strict=True)
+    )
+    before = sorted(tmp_path.rglob("*"))
+
+    assert merge(*(argument.format(**names) for argument in arguments)) == 2
+    for line, expected in zip(capsys.readouterr().err.splitlines(), lines, strict=True):
+        assert line.startswith(expected.format(**names))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", "\u0662x"])
+def test_a_number_of_shards_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str) -> None:
+    """Of at least one."""
+    with pytest.raises(SystemExit) as caught:
+        merge(tmp_path, "--into", tmp_path / "merged", f"--expect={number}")
+
+    assert caught.value.code == 2
+    assert f"argument --expect: must be a whole number of at least 1, got: {number}" in capsys.readouterr().err
+
+
+def test_a_missing_picture_is_an_error(shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder was uploaded without them; no half report is left."""
+    shutil.rmtree(Path(shards[1]) / "pictures")
+
+    assert merge(*shards, "--into", tmp_path / "merged") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: the picture pictures/sdxl/heat-map.png of the report {shards[1]}/report.json cannot be taken over: "
+        "No such file or directory",
+        "  a report is merged with the whole folder that --diffopt-report wrote",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("name", ["../../secret.png", "/etc/hostname", "link.png"])
+def test_nothing_outside_of_a_report_is_copied(
+    shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """A report may come from a machine that ran anybody's code."""
+    (tmp_path / "secret.png").write_text("secret")
+    (Path(shards[0]) / "link.png").symlink_to(tmp_path / "secret.png")
+    path = Path(shards[0]) / "report.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("pictures/sdxl/picture.png", name), encoding="utf-8")
+
+    assert merge(*shards, "--into", tmp_path / "merged") == 2
+    assert f"the picture {name} of the report {path} cannot be taken over: it lies outside" in capsys.readouterr().err
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_figure_that_makes_no_sense_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every value is of its type, and the page divides by one that somebody set to zero."""
+    folder = written(tmp_path / "a", [ratio()])
+    path = folder / "report.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["verdicts"][0]["record"] |= {"subject_ns": [0] * 20, "reference_ns": [0] * 20}
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    assert merge(folder, "--into", tmp_path / "merged") == 2
+    assert capsys.readouterr().err.startswith(
+        f"error: the report {folder} cannot be shown, a figure of it makes no sense"
+    )
+    assert not (tmp_path / "merged").exists()
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    """It may have been made for it."""
+    (tmp_path / "merged").mkdir()
+
+    assert merge(written(tmp_path / "a", GOOD), "--into", tmp_path / "merged") == 0
+    assert (tmp_path / "merged/report.json").is_file()
+
+
+def test_the_page_of_a_merged_report_is_written_again(shards: list[str], tmp_path: Path) -> None:
+    """`report` reads it as any other."""
+    merge(*shards, "--into", tmp_path / "merged")
+    page = tmp_path / "merged/index.html"
+    before = page.read_text(encoding="utf-8")
+    page.unlink()
+
+    assert main(["report", str(tmp_path / "merged")]) == 0
+    assert page.read_text(encoding="utf-8") == before
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    """A folder is named by whoever made it, and a device names itself."""
+    name = "<script>alert(1)<"
+    folders = [written(tmp_path / name, GOOD, device="<b>card"), written(tmp_path / "l4", [syncs()])]
+    merge(*folders, "--into", tmp_path / "merged")
+    page = (tmp_path / "merged/index.html").read_text(encoding="utf-8")
+    summary = (tmp_path / "merged/summary.md").read_text(encoding="utf-8")
+
+    assert "<script>alert" not in page + summary
+    assert "<b>card" not in page + summary
+    assert "<h3>&lt;script&gt;alert(1)&lt;</h3>" in page

@@ -1,0 +1,153 @@
+"""Reports that cannot become one are refused, with both files and what to do."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pytest_diffopt.reports.json_report import ReportError
+from pytest_diffopt.reports.merging.sources import read_sources
+from pytest_diffopt.reports.merging.together import Demands, together
+from pytest_diffopt.reports.writing import write_report
+from tests.unit.reports.merging.shard_examples import written
+from tests.unit.reports.report_examples import ON_CARD, SDXL, SKIPPED, clean, latency, report, syncs
+
+GOOD = clean(SDXL, ON_CARD)
+
+
+def refusal(*folders: Path) -> list[str]:
+    """Read reports that must not be merged, and return the lines of the message."""
+    with pytest.raises(ReportError) as caught:
+        read_sources(folders)
+    return str(caught.value).splitlines()
+
+
+def of_version(folder: Path, version: object) -> Path:
+    """Write a report of another version."""
+    path = written(folder, GOOD) / "report.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": version}))
+    return folder
+
+
+def test_a_shard_is_named_by_its_folder(tmp_path: Path) -> None:
+    """As the artefact is."""
+    folders = [written(tmp_path / name, GOOD) for name in ("report-h200", "report-l4")]
+
+    assert [source.name for source in read_sources(folders)] == ["report-h200", "report-l4"]
+
+
+def test_folders_of_one_name_are_named_by_their_way(tmp_path: Path) -> None:
+    """From the folder that holds them all."""
+    folders = [written(tmp_path / name / "report", GOOD, device=name) for name in ("h200", "l4")]
+
+    assert [source.name for source in read_sources(folders)] == ["h200/report", "l4/report"]
+
+
+def test_a_report_named_twice_is_refused(tmp_path: Path) -> None:
+    """By whatever way."""
+    folder = written(tmp_path / "a", GOOD)
+    again = tmp_path / "a" / ".." / "a"
+
+    assert refusal(folder, again) == [f"each report must be named once, got {again} twice"]
+
+
+def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:
+    """With the file that is missing."""
+    good, empty = written(tmp_path / "a", GOOD), tmp_path / "b"
+
+    assert refusal(good, empty) == [
+        f"the report {empty / 'report.json'} cannot be read: No such file or directory",
+        "  name the folder that --diffopt-report wrote",
+    ]
+
+
+def test_broken_json_is_refused(tmp_path: Path) -> None:
+    """As the upload of a job that was killed."""
+    good, cut = written(tmp_path / "a", GOOD), written(tmp_path / "b", GOOD)
+    (cut / "report.json").write_bytes((cut / "report.json").read_bytes()[:-3])
+
+    assert refusal(good, cut)[0].startswith(
+        f"the report {cut / 'report.json'} cannot be trusted: it is not whole JSON: "
+    )
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_reports_of_two_versions_name_both_files_and_versions(tmp_path: Path, turned: bool) -> None:  # noqa: FBT001 - a parameter of a test
+    """Whichever is named first."""
+    new, old = written(tmp_path / "new", GOOD), of_version(tmp_path / "old", 1)
+    first, second = [(old, 1), (new, 2)] if turned else [(new, 2), (old, 1)]
+
+    assert refusal(first[0], second[0]) == [
+        f"reports of different versions cannot be merged: {first[0] / 'report.json'} is of version {first[1]}, "
+        f"{second[0] / 'report.json'} of {second[1]}",
+        "  run every shard with the same pytest-diffopt",
+    ]
+
+
+def test_two_versions_that_are_both_unknown_are_named_too(tmp_path: Path) -> None:
+    """Neither is ours."""
+    folders = [of_version(tmp_path / "a", 1), of_version(tmp_path / "b", 3)]
+
+    assert "a/report.json is of version 1, " in refusal(*folders)[0]
+    assert refusal(*folders)[0].endswith("b/report.json of 3")
+
+
+def test_one_other_version_is_refused_as_anywhere(tmp_path: Path) -> None:
+    """All shards agree, and this pytest-diffopt reads another."""
+    folders = [of_version(tmp_path / name, 1) for name in "ab"]
+
+    assert refusal(*folders) == [
+        f"the report {folders[0] / 'report.json'} cannot be trusted: schema_version: must be 2, got: 1",
+        "  write it again with --diffopt-report",
+    ]
+
+
+def test_the_same_case_of_the_same_card_is_refused(tmp_path: Path) -> None:
+    """It would count as two."""
+    first, second = (
+        written(tmp_path / name, [syncs(), latency()][number:], device="L4") for number, name in [(0, "a"), (1, "b")]
+    )
+
+    assert refusal(first, second) == [
+        f"{latency().nodeid} ran twice on L4: in {first} and in {second}",
+        "  name one report of each case: two runs of one would count as two",
+    ]
+
+
+def test_the_same_case_is_another_on_another_card_and_at_another_scale(tmp_path: Path) -> None:
+    """So is a case that the other shard skipped."""
+    tiny, full = latency(replace(ON_CARD, scale="tiny")), latency()
+    folders = [
+        written(tmp_path / "tiny", [tiny], device="L4"),
+        written(tmp_path / "full", [full], device="L4"),
+        written(tmp_path / "other", [full], device="H200"),
+        written(tmp_path / "skipped", [syncs()], device="L4", skipped=[replace(SKIPPED[0], nodeid=full.nodeid)]),
+    ]
+
+    assert len(read_sources(folders)) == 4
+
+
+def test_a_merged_report_is_refused(tmp_path: Path) -> None:
+    """What its shards had to come to was said when they were merged."""
+    sources = read_sources([written(tmp_path / name, GOOD) for name in "ab"])
+    (tmp_path / "merged").mkdir()
+    write_report(tmp_path / "merged", together(sources, Demands()))
+
+    assert refusal(tmp_path / "merged", written(tmp_path / "c", GOOD)) == [
+        f"the report {tmp_path / 'merged/report.json'} is merged already",
+        "  name the reports that it was made from, beside the others",
+    ]
+
+
+def test_one_named_session_is_merged_already(tmp_path: Path) -> None:
+    """It came from a merge of one."""
+    named = msgspec.structs.replace(report([replace(one, shard="a") for one in GOOD]), shards=[])
+    (tmp_path / "merged").mkdir()
+    session = read_sources([written(tmp_path / "a", GOOD)])[0].session
+    write_report(
+        tmp_path / "merged", msgspec.structs.replace(named, shards=[msgspec.structs.replace(session, name="a")])
+    )
+
+    assert refusal(tmp_path / "merged")[0].endswith("is merged already")
