@@ -69,7 +69,8 @@ def test_a_workflow_is_one_that_github_takes(block: Block, tmp_path: Path) -> No
     """As actionlint says; what is only a part of one is put where it belongs."""
     path = tmp_path / "workflow.yml"
     path.write_text(yaml.safe_dump(whole_workflow(yaml.safe_load(block.text))), encoding="utf-8")
-    done = subprocess.run([str(ACTIONLINT), "-no-color", str(path)], capture_output=True, text=True, check=False)
+    labels = ["-ignore", 'label ".+" is unknown']  # they are those of the reader's own runners
+    done = subprocess.run([str(ACTIONLINT), "-no-color", *labels, str(path)], capture_output=True, text=True, check=False)
 
     assert done.stdout + done.stderr == ""
 
