@@ -70,7 +70,9 @@ def test_a_workflow_is_one_that_github_takes(block: Block, tmp_path: Path) -> No
     path = tmp_path / "workflow.yml"
     path.write_text(yaml.safe_dump(whole_workflow(yaml.safe_load(block.text))), encoding="utf-8")
     labels = ["-ignore", 'label ".+" is unknown']  # they are those of the reader's own runners
-    done = subprocess.run([str(ACTIONLINT), "-no-color", *labels, str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(ACTIONLINT), "-no-color", *labels, str(path)], capture_output=True, text=True, check=False
+    )
 
     assert done.stdout + done.stderr == ""
 
