@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,8 @@ from unittest import mock
 
 import torch
 from torch.nn import functional
+
+from pytest_diffopt import AllowedSyncs, ImageThresholds
 
 #: Plants a bug into a pipeline, or into the classes that it is made of, until the block ends.
 Plant = Callable[[Any], AbstractContextManager[Any]]
@@ -30,6 +32,8 @@ class PlantedBug:
         recipe: what that pipeline is optimized with.
         inputs: what the call says besides the family's plain one, where the bug would hide without it.
         is_timed: only a clock can see it, so the latency is measured too.
+        thresholds: how far the picture may be from the plain one where the defaults are too narrow for the recipe.
+        allow_syncs: waits that the recipe itself is known for.
         plant: plants it into the optimized pipeline.
     """
 
@@ -41,6 +45,8 @@ class PlantedBug:
     recipe: str = FUSED
     inputs: Mapping[str, Any] = field(default_factory=dict)
     is_timed: bool = False
+    thresholds: ImageThresholds | None = None
+    allow_syncs: Sequence[AllowedSyncs] = ()
 
 
 def replaced(owner: Any, name: str, new_value: Any) -> AbstractContextManager[Any]:
