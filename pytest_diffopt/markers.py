@@ -124,7 +124,10 @@ def _parametrize_by_recipes(metafunc: pytest.Metafunc, cases: Sequence[tuple[tup
     metafunc.parametrize(
         [*names, "diffopt_reference_recipe"] if has_reference else names,
         # the reference's as a text: recipes whose references are the same share one pipeline
-        [(*named, recipe, str(recipe.reference())) if has_reference else (*named, recipe) for named, recipe, _ in cases],
+        [
+            (*named, recipe, str(recipe.reference())) if has_reference else (*named, recipe)
+            for named, recipe, _ in cases
+        ],
         indirect=True,
         ids=[case_id for *_, case_id in cases],
         scope="session",

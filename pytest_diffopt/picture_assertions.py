@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.assertions import conclude, life_of, watched_call
 from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.guards.edges import judge_at_edge
 from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
 from pytest_diffopt.guards.repeatability import judge_repeatability
-from pytest_diffopt.guards.verdict import Verdict
+from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ImageRecord, ModuleDrift, PictureFiles, Subject
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ def assert_same_pictures(
     """Assert that two pipelines draw the same of the same inputs: the pictures, and the latents after every step.
 
     When they do not, the failure names the first step whose latents left the corridor, and with `--diffopt-explain` the
-    first module.
+    first module. Where the reference itself, rounded as the pipeline is, does not keep the thresholds, rounding decides
+    the picture: the test is skipped and says so, unless more than rounding is seen after the first step.
 
     Args:
         pipeline: the optimized pipeline.
@@ -62,6 +65,9 @@ def assert_same_pictures(
     theirs, ours = draw(reference, calls[1], inputs), draw(pipeline, calls[0], inputs)
     record = compare_drawings(ours, theirs, subject)
     verdict = judge_images(record, accepted)
+    if verdict.is_red:
+        again = partial(draw, reference, calls[1], inputs)
+        verdict = _unless_rounding_decides(verdict, record, accepted, (pipeline, reference), (theirs, again))
     if verdict.is_red and active_test().settings.explain:
         record = replace(record, first_module=first_module(pipeline, reference, calls, accepted))
         verdict = judge_images(record, accepted)
@@ -98,16 +104,38 @@ def assert_repeatable(
     conclude(record, judge_repeatability(record, max_error=max_error))
 
 
+def _unless_rounding_decides(
+    verdict: Verdict,
+    record: ImageRecord,
+    thresholds: ImageThresholds,
+    pipelines: tuple[Any, Any],
+    drawn: "tuple[Drawing, Callable[[], Drawing]]",
+) -> Verdict:
+    """Draw the reference again, rounded to what the optimized pipeline is in, before its picture is called wrong."""
+    from pytest_diffopt.probes.drawings import compare_drawings  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.rounded import SCALES, calls_rounded, rounding_of  # noqa: PLC0415 - as above
+
+    (pipeline, reference), (theirs, again) = pipelines, drawn
+    dtype = rounding_of(pipeline)
+    if dtype is None:
+        return verdict
+    active_test().tell(f"drawing the reference again, rounded in {len(SCALES)} ways")
+    drawings = calls_rounded(reference, dtype, again)
+    rounded = [compare_drawings(drawing, theirs, record.subject) for drawing in drawings]
+    return judge_at_edge(verdict, record, rounded, thresholds, str(dtype).removeprefix("torch."))
+
+
 def conclude_pictures(record: ImageRecord, verdict: Verdict, ours: "Drawing", theirs: "Drawing") -> None:
-    """Keep the pictures of a check that failed, or of every check where a report shows them; then conclude."""
+    """Keep the pictures of a check that did not pass, or of every check where a report shows them; then conclude."""
     __tracebackhide__ = True
-    if record.differences and (verdict.is_red or active_test().artifacts.keeps_everything):
+    is_told = verdict.outcome is not Outcome.PASSED
+    if record.differences and (is_told or active_test().artifacts.keeps_everything):
         try:
             record = _with_files(record, ours.pictures, theirs.pictures)
             line = f"pictures: {_folder_of(record.differences[0].files)}"
         except DiffoptError as error:  # must not hide what it was to illustrate
             line = str(error)
-        if verdict.is_red:
+        if is_told:
             verdict = replace(verdict, explanation=(*verdict.explanation, line))
     conclude(record, verdict)
 

@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 from torch.nn import functional
 
-from pytest_diffopt import AllowedSyncs, ImageThresholds
+from pytest_diffopt import AllowedSyncs
 
 #: Plants a bug into a pipeline, or into the classes that it is made of, until the block ends.
 Plant = Callable[[Any], AbstractContextManager[Any]]
@@ -32,7 +32,6 @@ class PlantedBug:
         recipe: what that pipeline is optimized with.
         inputs: what the call says besides the family's plain one, where the bug would hide without it.
         is_timed: only a clock can see it, so the latency is measured too.
-        thresholds: how far the picture may be from the plain one where the defaults are too narrow for the recipe.
         allow_syncs: waits that the recipe itself is known for.
         plant: plants it into the optimized pipeline.
     """
@@ -45,7 +44,6 @@ class PlantedBug:
     recipe: str = FUSED
     inputs: Mapping[str, Any] = field(default_factory=dict)
     is_timed: bool = False
-    thresholds: ImageThresholds | None = None
     allow_syncs: Sequence[AllowedSyncs] = ()
 
 

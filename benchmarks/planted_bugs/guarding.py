@@ -12,7 +12,6 @@ from pytest_diffopt import (
     AllowedSyncs,
     CountGate,
     ImageGate,
-    ImageThresholds,
     LatencyGate,
     PipelineInputs,
     assert_compiled_matches_eager,
@@ -88,7 +87,6 @@ class Subject:
         counts: the accepted counts of the clean pipeline.
         latency: the accepted latency of the clean pipeline; None where nobody times it.
         allow_syncs: waits that are accepted of the clean pipeline.
-        thresholds: how far pictures may be apart; None for the defaults.
     """
 
     pipeline: Any
@@ -100,7 +98,6 @@ class Subject:
     counts: CountGate
     latency: LatencyGate | None = None
     allow_syncs: Sequence[AllowedSyncs] = field(default_factory=tuple)
-    thresholds: ImageThresholds | None = None
 
     def asked_in_turn(self) -> Iterator[tuple[Guard, Callable[[], None]]]:
         """Yield every question; those about compiling first, since they count from when the pipeline is new."""
@@ -109,9 +106,7 @@ class Subject:
             yield Guard.GRAPH_BREAKS, lambda: assert_no_graph_breaks(pipeline, **inputs)
             yield Guard.RECOMPILES, lambda: assert_no_recompiles(pipeline, self.variations)
             yield Guard.NUMERICS, lambda: assert_compiled_matches_eager(pipeline, **inputs)
-        yield Guard.PICTURE, lambda: assert_same_pictures(
-            pipeline, self.reference, thresholds=self.thresholds, **inputs
-        )
+        yield Guard.PICTURE, lambda: assert_same_pictures(pipeline, self.reference, **inputs)
         yield Guard.STORED_PICTURE, lambda: self.images.check(pipeline, **inputs)
         yield Guard.OWN_PICTURE, lambda: self.own_images.check(pipeline, **inputs)
         yield Guard.REPEATABLE, lambda: assert_repeatable(pipeline, **inputs)

@@ -162,7 +162,6 @@ class Workshop:
             counts=CountGate(**self._gate(bug, "counts")),
             latency=LatencyGate(benchmark=lambda: None, **self._gate(bug, "latency")) if bug.is_timed else None,
             allow_syncs=(*_waits_of_scheduler(bug), *bug.allow_syncs),
-            thresholds=bug.thresholds,
         )
         self._require_clean(bug, subject)
         with compiled_anew(subject):

@@ -1,0 +1,75 @@
+"""Judge whether rounding decides a picture: then a check of it proves nothing, whichever picture was drawn."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pytest_diffopt.guards.explain import explain
+from pytest_diffopt.guards.images import ImageThresholds, judge_images, worst_figures
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import ImageRecord
+
+#: How much further than the rounded reference the latents may be after the first step, before anything has grown.
+LARGEST_RATIO = 2.0
+#: What to do about a call whose picture rounding decides.
+FAR_FROM_THE_EDGE = (
+    "give the test a call that is far from the edge: another seed or prompt, more steps, less guidance; "
+    "or pass thresholds=ImageThresholds(...) with the reason beside it"
+)
+
+
+def judge_at_edge(
+    verdict: Verdict, record: ImageRecord, rounded: Sequence[ImageRecord], thresholds: ImageThresholds, dtype: str
+) -> Verdict:
+    """Take a regression back where the reference does not keep the thresholds itself once it is rounded.
+
+    A bug must not hide behind such a call: the regression stays where a picture has a defect of its own, and where the
+    latents are more than twice as far off as the rounded reference's already after the first step.
+
+    Args:
+        verdict: a regression.
+        record: what it was judged by.
+        rounded: the reference drawn again, rounded, each against the reference as it is.
+        thresholds: how far pictures may be.
+        dtype: what it was rounded to, in torch's words.
+    """
+    other = [one for one in rounded if judge_images(one, thresholds).is_red]
+    if not other or not record.drift or not all(one.drift for one in rounded):
+        return verdict
+    first, first_rounded = _first_error(record), max(map(_first_error, rounded))
+    seen = (
+        f"the reference itself is past that where it is rounded to {dtype}: {_worst(other)} ({_share(other, rounded)})"
+    )
+    early = (
+        f"after the first step latents {first:.4f} of their length off, of the rounded reference {first_rounded:.4f}"
+    )
+    if _has_defect(record) or not first <= LARGEST_RATIO * first_rounded:
+        return replace(verdict, explanation=(*verdict.explanation, seen, f"but this is more than rounding: {early}"))
+    facts = [line.strip() for line in verdict.explanation if line.startswith("  ")]
+    return replace(
+        verdict,
+        outcome=Outcome.INCONCLUSIVE,
+        explanation=explain(
+            "rounding decides this picture, so that nothing is proven by it",
+            [*facts, seen, early],
+            seen=f"in {record.subject}; pixel values are in [0, 1]",
+            remedy=FAR_FROM_THE_EDGE,
+        ),
+    )
+
+
+def _worst(records: Sequence[ImageRecord]) -> str:
+    worst = max((worst_figures(one) for one in records), key=lambda figures: figures["latent_error"])
+    picture = f"SSIM {worst['ssim']:.4f}, PSNR {worst['psnr_db']:.1f} dB, " if "ssim" in worst else ""
+    return f"{picture}latents {worst['latent_error']:.4f} off"
+
+
+def _share(other: Sequence[ImageRecord], rounded: Sequence[ImageRecord]) -> str:
+    return f"in {len(other)} of {len(rounded)} ways"
+
+
+def _first_error(record: ImageRecord) -> float:
+    return record.drift[0].relative_error
+
+
+def _has_defect(record: ImageRecord) -> bool:
+    return any(one.defects for one in (*record.differences, *record.latents))
