@@ -1,6 +1,7 @@
 """Plant every bug and say which guard sees it: `make planted-bugs`, or `python -m benchmarks.planted_bugs --only NAME`.
 
-The exit code is 1 when fewer are caught than promised or one could not be tried, or, with `--false-alarms`, when a right picture is called wrong.
+The exit code is 1 when fewer are caught than promised, when one could not be tried, or, with `--false-alarms`, when a
+right picture is called wrong.
 """
 
 import argparse

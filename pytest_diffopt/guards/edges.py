@@ -22,8 +22,8 @@ def judge_at_edge(
 ) -> Verdict:
     """Take a regression back where the reference does not keep the thresholds itself once it is rounded.
 
-    A bug must not hide behind such a call: the regression stays where a picture has a defect of its own, and where the
-    latents are more than twice as far off as the rounded reference's already after the first step.
+    A bug must not hide behind such a call. The regression stays where a picture has a defect of its own, and where the
+    latents are off already after the first step: past their threshold, or twice as far as the rounded reference's.
 
     Args:
         verdict: a regression.
@@ -36,14 +36,12 @@ def judge_at_edge(
     if not other or not record.drift or not all(one.drift for one in rounded):
         return verdict
     first, first_rounded = _first_error(record), max(map(_first_error, rounded))
-    seen = (
-        f"the reference itself is past that where it is rounded to {dtype}: {_worst(other)} ({_share(other, rounded)})"
-    )
-    early = (
-        f"after the first step latents {first:.4f} of their length off, of the rounded reference {first_rounded:.4f}"
-    )
-    if _has_defect(record) or not first <= LARGEST_RATIO * first_rounded:
-        return replace(verdict, explanation=(*verdict.explanation, seen, f"but this is more than rounding: {early}"))
+    ways = f"in {len(other)} of {len(rounded)} ways"
+    seen = f"the reference itself is past that where it is rounded to {dtype} ({ways}): {_worst(other)}"
+    early = f"after the first step latents {first:.4f} of their length off, the rounded reference's {first_rounded:.4f}"
+    allowed = min(thresholds.max_latent_error, LARGEST_RATIO * first_rounded)
+    if _has_defect(record) or not first <= allowed:
+        return replace(verdict, explanation=(*verdict.explanation, f"{seen}; but not all of it has grown: {early}"))
     facts = [line.strip() for line in verdict.explanation if line.startswith("  ")]
     return replace(
         verdict,
@@ -63,13 +61,9 @@ def _worst(records: Sequence[ImageRecord]) -> str:
     return f"{picture}latents {worst['latent_error']:.4f} off"
 
 
-def _share(other: Sequence[ImageRecord], rounded: Sequence[ImageRecord]) -> str:
-    return f"in {len(other)} of {len(rounded)} ways"
-
-
 def _first_error(record: ImageRecord) -> float:
     return record.drift[0].relative_error
 
 
 def _has_defect(record: ImageRecord) -> bool:
-    return any(one.defects for one in (*record.differences, *record.latents))
+    return any([*(one.defects for one in record.differences), *(one.defects for one in record.latents)])

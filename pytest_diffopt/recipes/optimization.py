@@ -34,7 +34,8 @@ class Optimization(ABC):
     """One thing done to a pipeline.
 
     A subclass is a frozen dataclass whose fields are its keywords in a recipe. It sets `name`, where the order matters
-    `stage`, where the picture is meant to be another one `draws_another_picture`, and defines `apply` and `verify`; where it needs torch's global state, it returns that from `call_context`.
+    `stage`, where the picture is meant to be another one `draws_another_picture`, and defines `apply` and `verify`;
+    where it needs torch's global state, it returns that from `call_context`.
     """
 
     name: ClassVar[str]
