@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.assertions import conclude, life_of, watched_call
-from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.errors import DiffoptError, ProbeError
 from pytest_diffopt.guards.edges import judge_at_edge
+from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ImageRecord, ModuleDrift, PictureFiles, Subject
+from pytest_diffopt.second_process import answer, answers_here, values_of_second_process
 
 if TYPE_CHECKING:
     from pytest_diffopt.probes.drawings import Drawing
@@ -77,9 +79,15 @@ def assert_same_pictures(
 
 
 def assert_repeatable(
-    target: Any, /, *args: Any, max_error: float = 0.0, after: Sequence[Mapping[str, Any]] = (), **inputs: Any
+    target: Any,
+    /,
+    *args: Any,
+    max_error: float = 0.0,
+    after: Sequence[Mapping[str, Any]] = (),
+    second_process: bool = False,
+    **inputs: Any,
 ) -> None:
-    """Assert that the same call gives the same picture twice, also after other calls and in another order.
+    """Assert that the same call gives the same picture twice: after other calls, in another order, in another process.
 
     Args:
         target: a pipeline, module or function.
@@ -87,11 +95,20 @@ def assert_repeatable(
         max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
         after: keywords of other calls, such as `pipeline_variations`. All are made in turn and then once more in the
             opposite order, and each must draw what it drew before.
+        second_process: make the second call in another process, which runs this same test up to here; its hashes are
+            others. Not beside `after`.
         **inputs: keywords of the call.
+
+    Raises:
+        ProbeError: the test cannot be run in another process, or `after` is given beside `second_process`.
     """
     __tracebackhide__ = True
     from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
 
+    if second_process:
+        _refuse_others(after)
+        _assert_same_elsewhere(target, args, inputs, max_error)
+        return
     subject = life_of(target).subject
     watching = (Concern.REPEATABILITY, subject)
     call = watched_call(target, args, inputs, *watching)
@@ -101,6 +118,26 @@ def assert_repeatable(
         if getattr(other, "change", None) is None
     }
     record = compare_repeats(call, subject, others)
+    conclude(record, judge_repeatability(record, max_error=max_error))
+
+
+def _refuse_others(after: Sequence[Mapping[str, Any]]) -> None:
+    if after:
+        others = counted(len(after), "call")
+        msg = f"second_process=True makes the test's own call alone: assert after=... by itself, got: {others}"
+        raise ProbeError(msg)
+
+
+def _assert_same_elsewhere(target: Any, args: Sequence[Any], inputs: Mapping[str, Any], max_error: float) -> None:
+    __tracebackhide__ = True
+    from pytest_diffopt.probes.pictures import values_of  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.repeatability import compare_values  # noqa: PLC0415 - as above
+
+    subject, is_second = life_of(target).subject, answers_here()
+    values = values_of(watched_call(target, args, inputs, Concern.REPEATABILITY, subject)()).copy()
+    if is_second:
+        answer(values)
+    record = replace(compare_values(values, values_of_second_process(), subject), in_second_process=True)
     conclude(record, judge_repeatability(record, max_error=max_error))
 
 
