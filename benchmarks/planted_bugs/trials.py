@@ -35,7 +35,7 @@ _KNOWN_WAITS = {
     "sd15-inpaint": DDIM,
     "sd3": FLOW_MATCH_EULER,
 }
-_SECONDS_OF_A_LATENCY = 6.0
+_SECONDS_OF_A_LATENCY = 20.0  # a collection of garbage in every step makes a call take seconds
 
 
 class NotCleanError(DiffoptError):

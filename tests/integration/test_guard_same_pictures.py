@@ -164,7 +164,7 @@ def test_a_picture_that_rounding_decides_proves_nothing(project: pytest.Pytester
             "SKIPPED * diffopt: rounding decides this picture, so that nothing is proven by it",
             "  picture 0: SSIM * (at least 0.94 wanted)",
             "  first off in step 1 of *: latents * of their length off (up to 0.12 allowed), cosine *",
-            "  the reference itself is past that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
+            "  the reference itself is past half of that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
             "  after the first step latents 0.0* of their length off, the rounded reference's 0.0*",
             "seen in *sd15*, recipe bf16; pixel values are in [[]0, 1[]]",
             "give the test a call that is far from the edge: *",
@@ -179,7 +179,7 @@ def test_a_bug_is_red_though_rounding_decides_the_picture(project: pytest.Pytest
     result = project.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["the reference itself is past that *; but not all of it has grown: *"])
+    result.stdout.fnmatch_lines(["the reference itself is past half of that *; but not all of it has grown: *"])
 
 
 OTHER_SCHEDULER = """
