@@ -9,8 +9,8 @@ from pytest_diffopt.guards.images import ImageThresholds, judge_images, worst_fi
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import ImageRecord
 
-#: A pipeline rounds inside of its modules too, where the reference is rounded between them alone: over ten pipelines and
-#: all recipes that took latents up to twice as far in the first step. So much more than the reference's is still rounding.
+#: A pipeline rounds inside of its modules too, the reference between them: over ten pipelines and all recipes that
+#: took latents up to about twice as far in the first step. So much more than the reference's is still rounding.
 LARGEST_RATIO = 2.0
 #: What to do about a call whose picture rounding decides.
 FAR_FROM_THE_EDGE = (
@@ -22,7 +22,7 @@ FAR_FROM_THE_EDGE = (
 def judge_at_edge(
     verdict: Verdict, record: ImageRecord, rounded: Sequence[ImageRecord], thresholds: ImageThresholds, dtype: str
 ) -> Verdict:
-    """Take a regression back where the reference, once it is rounded, does not keep within half of the thresholds itself.
+    """Take a regression back where the reference, once rounded, does not keep within half of the thresholds.
 
     A bug must not hide behind such a call. The regression stays where a picture has a defect of its own, and where the
     latents are off already after the first step: past their threshold, or twice as far as the rounded reference's.

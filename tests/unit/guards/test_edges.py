@@ -98,5 +98,6 @@ def test_latents_in_place_of_pictures_are_told_alone() -> None:
     one, other = (replace(record, differences=(), latents=latents) for record in (drawn(0.02, 0.2), OTHER))
 
     assert judge(one, other).explanation[3] == (
-        "  the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 1 ways): latents 0.2000 off"
+        "  the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 1 ways): "
+        "latents 0.2000 off"
     )
