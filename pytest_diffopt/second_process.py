@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 #: Where the second process puts its answer, and which of the test's calls is asked for.
 ANSWER_VARIABLE = "DIFFOPT_SECOND_PROCESS_ANSWER"
 NUMBER_VARIABLE = "DIFFOPT_SECOND_PROCESS_NUMBER"
+_VALUES = "values"
 _SHOWN_LINES = 20
 
 
@@ -33,8 +34,9 @@ def answers_here() -> bool:
 
 def answer(values: "Pixels") -> None:
     """Hand over what the call gave, and end the test: the first process judges."""
-    with Path(os.environ[ANSWER_VARIABLE]).open("wb") as stream:
-        np.save(stream, values, allow_pickle=False)
+    from safetensors.numpy import save_file  # noqa: PLC0415 - only a second process needs it
+
+    save_file({_VALUES: np.ascontiguousarray(values)}, os.environ[ANSWER_VARIABLE])
     pytest.skip("diffopt: this call was made for another process, which judges it")
 
 
@@ -44,6 +46,8 @@ def values_of_second_process() -> "Pixels":
     Raises:
         ProbeError: no test runs, or the other process ended before it made the call.
     """
+    from safetensors.numpy import load_file  # noqa: PLC0415 - only where a second process is asked
+
     test = active_test()
     if not test.rerun:
         msg = (
@@ -53,12 +57,12 @@ def values_of_second_process() -> "Pixels":
         raise ProbeError(msg)
     test.tell("making the same call in a second process")
     with tempfile.TemporaryDirectory(prefix="diffopt-second-process-") as folder:
-        file = Path(folder) / "values.npy"
+        file = Path(folder) / "values.safetensors"
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *test.rerun]
         output = _run(command, file, test.second_process_calls - 1, test.settings.worker_timeout_seconds)
         if not file.exists():
             raise ProbeError(_without_answer(command, output))
-        values: Pixels = np.load(file, allow_pickle=False)
+        values: Pixels = load_file(file)[_VALUES]
         return values
 
 

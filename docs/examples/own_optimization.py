@@ -6,6 +6,7 @@ from pytest_diffopt import Optimization, register_optimization
 @register_optimization
 class FreeU(Optimization):
     name = "freeu"
+    draws_another_picture = True
     backbone: float = 1.2
     skip: float = 0.9
 
