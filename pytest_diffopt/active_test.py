@@ -24,6 +24,8 @@ class ActiveTest:
         recipe_text: the recipe that its marker names; empty without one.
         fixtures: returns the values of its fixtures, by name, as far as they are set up.
         entries: its verdicts that no report carries yet.
+        rerun: pytest's arguments that run it alone, in any process; empty outside of pytest.
+        second_process_calls: how many of its calls a second process was asked for.
         artifacts: where its pictures go.
         tell: shows a line while something takes long.
     """
@@ -34,6 +36,8 @@ class ActiveTest:
     recipe_text: str = ""
     fixtures: Callable[[], Mapping[str, Any]] = dict
     entries: list[LedgerEntry] = field(default_factory=list)
+    rerun: tuple[str, ...] = ()
+    second_process_calls: int = 0
     artifacts: Artifacts = field(default_factory=Artifacts)
     tell: Tell = silence
 

@@ -64,11 +64,19 @@ def simulated_pipeline(
 
 
 @pytest.fixture(scope="session")
-def reference_pipeline(request: pytest.FixtureRequest, diffopt_pipeline: NamedPipeline) -> Iterator[Any]:
-    """The same pipeline, weights and all, with the plain recipe."""
+def diffopt_reference_recipe(request: pytest.FixtureRequest) -> "Recipe":
+    """The plain recipe of `reference_pipeline`: fp32, and the marker's scheduler and models where it names others."""
     from pytest_diffopt.recipes.grammar import parse_recipe  # noqa: PLC0415 - imports torch
 
-    yield from _build(request, diffopt_pipeline, parse_recipe(_PLAIN_RECIPE))
+    return parse_recipe(getattr(request, "param", _PLAIN_RECIPE))
+
+
+@pytest.fixture(scope="session")
+def reference_pipeline(
+    request: pytest.FixtureRequest, diffopt_pipeline: NamedPipeline, diffopt_reference_recipe: "Recipe"
+) -> Iterator[Any]:
+    """The same pipeline, weights and all, with the plain recipe; also the scheduler is that of the marker's recipe."""
+    yield from _build(request, diffopt_pipeline, diffopt_reference_recipe)
 
 
 @pytest.fixture
@@ -151,7 +159,10 @@ def compile_baseline(request: pytest.FixtureRequest) -> "CompileGate":
 
 
 @pytest.fixture
-def image_baseline(request: pytest.FixtureRequest) -> "ImageGate":
+def image_baseline(
+    request: pytest.FixtureRequest,
+    diffopt_reference_recipe: "Recipe",  # noqa: ARG001 - asked for here, so that the marker's is there once it learns
+) -> "ImageGate":
     """The accepted pictures of this test, and how far others may be: `image_baseline.check(pipeline, **inputs)`."""
     from pytest_diffopt.image_gate import ImageGate  # noqa: PLC0415 - imports msgspec
 

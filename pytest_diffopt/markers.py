@@ -20,6 +20,7 @@ OUR_FIXTURES = frozenset(
         "diffopt_device",
         "diffopt_pipeline",
         "diffopt_recipe",
+        "diffopt_reference_recipe",
         "latency_baseline",
         "memory_baseline",
         "optimized_pipeline",
@@ -85,8 +86,7 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
         if "recipe" in arguments:
             recipes = _recipes(arguments)
             if "diffopt_recipe" in metafunc.fixturenames:
-                ids = [recipe.test_id for recipe in recipes]
-                metafunc.parametrize("diffopt_recipe", recipes, indirect=True, ids=ids, scope="session")
+                _parametrize_by_recipes(metafunc, [((), recipe, recipe.test_id) for recipe in recipes])
         if "batch" in arguments and "diffopt_batch" in metafunc.fixturenames:
             batches = _batches(arguments, settings)
             ids = [f"batch{batch}" for batch in batches]
@@ -111,14 +111,25 @@ def _parametrize_by_rungs(metafunc: pytest.Metafunc, arguments: dict[str, Any], 
         msg = f"@pytest.mark.diffopt(ladder=...) needs a test that uses optimized_pipeline, or {' and '.join(missing)}"
         raise MarkerError(msg)
     cases = [
-        (named, parse_recipe(rung.recipe), f"{_pipeline_id(named, settings)}-{rung.test_id}")
+        ((named,), parse_recipe(rung.recipe), f"{_pipeline_id(named, settings)}-{rung.test_id}")
         for named, rung in _rungs(arguments, settings)
     ]
+    _parametrize_by_recipes(metafunc, cases)
+
+
+def _parametrize_by_recipes(metafunc: pytest.Metafunc, cases: Sequence[tuple[tuple[Any, ...], Any, str]]) -> None:
+    """Parametrize a test by recipes, each with its id and perhaps its pipeline, and by what their references carry."""
+    has_reference = "diffopt_reference_recipe" in metafunc.fixturenames
+    names = ["diffopt_pipeline"] * len(cases[0][0]) + ["diffopt_recipe"]
     metafunc.parametrize(
-        ["diffopt_pipeline", "diffopt_recipe"],
-        [(named, recipe) for named, recipe, _ in cases],
+        [*names, "diffopt_reference_recipe"] if has_reference else names,
+        # the reference's as a text: recipes whose references are the same share one pipeline
+        [
+            (*named, recipe, str(recipe.reference())) if has_reference else (*named, recipe)
+            for named, recipe, _ in cases
+        ],
         indirect=True,
-        ids=[case_id for _, _, case_id in cases],
+        ids=[case_id for *_, case_id in cases],
         scope="session",
     )
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.assertions import conclude, life_of, watched_call
-from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.errors import DiffoptError, ProbeError
+from pytest_diffopt.guards.edges import judge_at_edge
+from pytest_diffopt.guards.explain import counted
 from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
 from pytest_diffopt.guards.repeatability import judge_repeatability
-from pytest_diffopt.guards.verdict import Verdict
+from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ImageRecord, ModuleDrift, PictureFiles, Subject
+from pytest_diffopt.second_process import answer, answers_here, values_of_second_process
 
 if TYPE_CHECKING:
     from pytest_diffopt.probes.drawings import Drawing
@@ -44,7 +48,8 @@ def assert_same_pictures(
     """Assert that two pipelines draw the same of the same inputs: the pictures, and the latents after every step.
 
     When they do not, the failure names the first step whose latents left the corridor, and with `--diffopt-explain` the
-    first module.
+    first module. Where the reference itself, rounded as the pipeline is, does not keep the thresholds, rounding decides
+    the picture: the test is skipped and says so, unless more than rounding is seen after the first step.
 
     Args:
         pipeline: the optimized pipeline.
@@ -62,6 +67,9 @@ def assert_same_pictures(
     theirs, ours = draw(reference, calls[1], inputs), draw(pipeline, calls[0], inputs)
     record = compare_drawings(ours, theirs, subject)
     verdict = judge_images(record, accepted)
+    if verdict.is_red:
+        again = partial(draw, reference, calls[1], inputs)
+        verdict = _unless_rounding_decides(verdict, record, accepted, (pipeline, reference), (theirs, again))
     if verdict.is_red and active_test().settings.explain:
         record = replace(record, first_module=first_module(pipeline, reference, calls, accepted))
         verdict = judge_images(record, accepted)
@@ -71,9 +79,15 @@ def assert_same_pictures(
 
 
 def assert_repeatable(
-    target: Any, /, *args: Any, max_error: float = 0.0, after: Sequence[Mapping[str, Any]] = (), **inputs: Any
+    target: Any,
+    /,
+    *args: Any,
+    max_error: float = 0.0,
+    after: Sequence[Mapping[str, Any]] = (),
+    second_process: bool = False,
+    **inputs: Any,
 ) -> None:
-    """Assert that the same call gives the same picture twice, also after other calls and in another order.
+    """Assert that the same call gives the same picture twice: after other calls, in another order, in another process.
 
     Args:
         target: a pipeline, module or function.
@@ -81,11 +95,20 @@ def assert_repeatable(
         max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
         after: keywords of other calls, such as `pipeline_variations`. All are made in turn and then once more in the
             opposite order, and each must draw what it drew before.
+        second_process: make the second call in another process, which runs this same test up to here; its hashes are
+            others. Not beside `after`.
         **inputs: keywords of the call.
+
+    Raises:
+        ProbeError: the test cannot be run in another process, or `after` is given beside `second_process`.
     """
     __tracebackhide__ = True
     from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
 
+    if second_process:
+        _refuse_others(after)
+        _assert_same_elsewhere(target, args, inputs, max_error)
+        return
     subject = life_of(target).subject
     watching = (Concern.REPEATABILITY, subject)
     call = watched_call(target, args, inputs, *watching)
@@ -98,16 +121,58 @@ def assert_repeatable(
     conclude(record, judge_repeatability(record, max_error=max_error))
 
 
-def conclude_pictures(record: ImageRecord, verdict: Verdict, ours: "Drawing", theirs: "Drawing") -> None:
-    """Keep the pictures of a check that failed, or of every check where a report shows them; then conclude."""
+def _refuse_others(after: Sequence[Mapping[str, Any]]) -> None:
+    if after:
+        others = counted(len(after), "call")
+        msg = f"second_process=True makes the test's own call alone: assert after=... by itself, got: {others}"
+        raise ProbeError(msg)
+
+
+def _assert_same_elsewhere(target: Any, args: Sequence[Any], inputs: Mapping[str, Any], max_error: float) -> None:
     __tracebackhide__ = True
-    if record.differences and (verdict.is_red or active_test().artifacts.keeps_everything):
+    from pytest_diffopt.probes.pictures import values_of  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.repeatability import compare_values  # noqa: PLC0415 - as above
+
+    subject, is_second = life_of(target).subject, answers_here()
+    values = values_of(watched_call(target, args, inputs, Concern.REPEATABILITY, subject)()).copy()
+    if is_second:
+        answer(values)
+    record = replace(compare_values(values, values_of_second_process(), subject), in_second_process=True)
+    conclude(record, judge_repeatability(record, max_error=max_error))
+
+
+def _unless_rounding_decides(
+    verdict: Verdict,
+    record: ImageRecord,
+    thresholds: ImageThresholds,
+    pipelines: tuple[Any, Any],
+    drawn: "tuple[Drawing, Callable[[], Drawing]]",
+) -> Verdict:
+    """Draw the reference again, rounded to what the optimized pipeline is in, before its picture is called wrong."""
+    from pytest_diffopt.probes.drawings import compare_drawings  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.rounded import SCALES, calls_rounded, rounding_of  # noqa: PLC0415 - as above
+
+    (pipeline, reference), (theirs, again) = pipelines, drawn
+    dtype = rounding_of(pipeline)
+    if dtype is None:
+        return verdict
+    active_test().tell(f"drawing the reference again, rounded in {len(SCALES)} ways")
+    drawings = calls_rounded(reference, dtype, again)
+    rounded = [compare_drawings(drawing, theirs, record.subject) for drawing in drawings]
+    return judge_at_edge(verdict, record, rounded, thresholds, str(dtype).removeprefix("torch."))
+
+
+def conclude_pictures(record: ImageRecord, verdict: Verdict, ours: "Drawing", theirs: "Drawing") -> None:
+    """Keep the pictures of a check that did not pass, or of every check where a report shows them; then conclude."""
+    __tracebackhide__ = True
+    is_told = verdict.outcome is not Outcome.PASSED
+    if record.differences and (is_told or active_test().artifacts.keeps_everything):
         try:
             record = _with_files(record, ours.pictures, theirs.pictures)
             line = f"pictures: {_folder_of(record.differences[0].files)}"
         except DiffoptError as error:  # must not hide what it was to illustrate
             line = str(error)
-        if verdict.is_red:
+        if is_told:
             verdict = replace(verdict, explanation=(*verdict.explanation, line))
     conclude(record, verdict)
 

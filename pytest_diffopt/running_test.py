@@ -32,9 +32,20 @@ def _active(item: pytest.Item, tell: Tell) -> ActiveTest:
         pipelines=stash.watched_pipelines_of(item.config),
         recipe_text=recipe_text(item),
         fixtures=lambda: getattr(item, "funcargs", {}),
+        rerun=_rerun(item),
         artifacts=_artifacts(item),
         tell=tell,
     )
+
+
+def _rerun(item: pytest.Item) -> tuple[str, ...]:
+    """Return pytest's arguments that run this test alone, on the same device and at the same scale."""
+    settings, config = stash.settings_of(item.config), item.config
+    gpu = ("--gpu",) if settings.use_gpu else ()
+    weights = () if settings.weights_folder is None else (f"--diffopt-weights={settings.weights_folder}",)
+    inifile = () if config.inipath is None else (f"--config-file={config.inipath}",)
+    test = f"{item.path}::{item.nodeid.partition('::')[2]}"
+    return (f"--rootdir={config.rootpath}", *inifile, *gpu, f"--diffopt-scale={settings.scale}", *weights, test)
 
 
 def _artifacts(item: pytest.Item) -> Artifacts:

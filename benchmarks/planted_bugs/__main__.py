@@ -1,22 +1,25 @@
 """Plant every bug and say which guard sees it: `make planted-bugs`, or `python -m benchmarks.planted_bugs --only NAME`.
 
-The exit code is 1 when fewer are caught than promised, or, with `--false-alarms`, when a right picture is called wrong.
+The exit code is 1 when fewer are caught than promised, when one could not be tried, or, with `--false-alarms`, when a
+right picture is called wrong.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.planted_bugs import false_alarms, results
+from benchmarks.planted_bugs import false_alarms, recording, results
 from benchmarks.planted_bugs.catalogue import BUGS, find_bug
 from benchmarks.planted_bugs.declaring import PlantedBug
 from benchmarks.planted_bugs.false_alarms import RightPictures
 from benchmarks.planted_bugs.page import replace_section
-from benchmarks.planted_bugs.trials import Trial, Workshop
+from benchmarks.planted_bugs.recording import Recorded
+from benchmarks.planted_bugs.trials import NotCleanError, Workshop
 
 _BUGS_SECTION = "planted bugs"
 _ALARMS_SECTION = "false alarms"
@@ -44,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="draw those of this pipeline alone; may be given again",
     )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="write a line for each bug there once it was tried; bugs that have one, and are not named, are not tried",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was seen there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="renew the tables of this page")
     return parser
@@ -57,22 +66,35 @@ def _positive(text: str) -> int:
 
 
 def _plant(options: argparse.Namespace) -> int:
-    trials = list(_tried(options.only or BUGS))
-    print("\n".join([*results.console_table(trials), "", *results.totals(trials)]))
-    _keep(options, map(results.as_plain, trials), _BUGS_SECTION, results.markdown(trials))
-    return 0 if results.is_kept(trials) else 1
+    bugs = options.only or BUGS
+    known = {} if options.only or not options.results else recording.read(options.results)
+    tried = {one.trial.bug.name: one for one in _tried([bug for bug in bugs if bug.name not in known], options.results)}
+    recorded = [found for bug in bugs if (found := tried.get(bug.name) or known.get(bug.name))]
+    trials = [one.trial for one in recorded]
+    measured = recording.measured_lines(recorded)
+    print("\n".join([*results.console_table(trials), "", *results.totals(trials), *measured]))
+    _keep(options, map(results.as_plain, trials), _BUGS_SECTION, [*measured, *results.markdown(trials)])
+    return 0 if results.is_kept(trials) and len(trials) == len(bugs) else 1
 
 
-def _tried(bugs: Sequence[PlantedBug]) -> Sequence[Trial]:
-    """Try the bugs, those of one pipeline after another, and return them in the order in which they are declared."""
+def _tried(bugs: Sequence[PlantedBug], kept_in: Path | None = None) -> Iterator[Recorded]:
+    """Try the bugs, those of one pipeline after another; one whose clean pipeline is not clean is told and left out."""
     in_turn = sorted(bugs, key=lambda bug: (bug.pipeline, bug.recipe, repr(sorted(bug.inputs.items())), bug.is_timed))
-    trials = {}
+    revision = recording.revision_now()
     with tempfile.TemporaryDirectory(prefix="planted-bugs-") as folder, Workshop(Path(folder)) as workshop:
         for number, bug in enumerate(in_turn, start=1):
-            trials[bug.name] = workshop.try_out(bug)
-            caught = ", ".join(trials[bug.name].caught_by) or "NOT CAUGHT"
-            print(f"{number}/{len(in_turn)} {bug.name}: {caught}", file=sys.stderr, flush=True)
-    return [trials[bug.name] for bug in bugs]
+            start = time.monotonic()
+            try:
+                trial = workshop.try_out(bug)
+            except NotCleanError as error:
+                print(f"{number}/{len(in_turn)} {bug.name}: NOT TRIED: {error}", file=sys.stderr, flush=True)
+                continue
+            one = Recorded(trial=trial, revision=revision, seconds=time.monotonic() - start)
+            if kept_in:
+                recording.append(kept_in, one)
+            caught = ", ".join(trial.caught_by) or "NOT CAUGHT"
+            print(f"{number}/{len(in_turn)} {bug.name}: {caught} ({one.seconds:.0f} s)", file=sys.stderr, flush=True)
+            yield one
 
 
 def _count_alarms(options: argparse.Namespace) -> int:

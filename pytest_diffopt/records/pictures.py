@@ -123,6 +123,7 @@ class RepeatabilityRecord:
         values: how many values the output has.
         max_error: the largest absolute difference.
         call: which of the calls that were made in turn; empty for the test's own.
+        in_second_process: the second time was in another process.
     """
 
     subject: Subject
@@ -130,3 +131,4 @@ class RepeatabilityRecord:
     values: int
     max_error: float
     call: str = ""
+    in_second_process: bool = False

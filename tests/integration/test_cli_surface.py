@@ -49,6 +49,7 @@ FIXTURES = [
     "diffopt_device",
     "diffopt_pipeline",
     "diffopt_recipe",
+    "diffopt_reference_recipe",
     "image_baseline",
     "latency_baseline",
     "memory_baseline",

@@ -9,7 +9,7 @@ from pytest_diffopt import ImageThresholds, assert_images_similar
 GRADIENT = np.linspace(0.1, 0.9, 16 * 16 * 3).reshape(1, 16, 16, 3)
 SWAPPED = GRADIENT[:, ::-1]
 DOTTED = GRADIENT.copy()
-DOTTED[0, 5, 5] = 0.9
+DOTTED[0, 2, 2] = 1.0
 HOLED = GRADIENT.copy()
 HOLED[0, 0, 0, :2] = np.nan
 
@@ -46,16 +46,16 @@ def test_a_picture_close_to_its_reference_is_green(own_pipeline: pytest.Pytester
         (
             "SWAPPED, GRADIENT",
             [
-                "picture 0: SSIM * (at least 0.95 wanted)",
-                "picture 0: PSNR * dB (at least 30 dB wanted)",
-                "picture 0: largest error of a pixel 0.7* (up to 0.35 allowed)",
+                "picture 0: SSIM * (at least 0.94 wanted)",
+                "picture 0: PSNR * dB (at least 28 dB wanted)",
+                "picture 0: largest error of a pixel 0.7* (up to 0.6 allowed)",
                 "picture 0: mean error 0.* (up to 0.02 allowed)",
-                "picture 0: FLIP 0.7* (up to 0.15 allowed)",
+                "picture 0: FLIP 0.7* (up to 0.18 allowed)",
             ],
         ),
         (
             "DOTTED, GRADIENT",
-            ["picture 0: SSIM *", "picture 0: PSNR *", "picture 0: largest error of a pixel * (up to 0.35 allowed)"],
+            ["picture 0: PSNR 26.1 dB *", "picture 0: largest error of a pixel 0.7936 (up to 0.6 allowed)"],
         ),
         ("GRADIENT * 0, GRADIENT * 0", ["picture 0: the picture is black", "picture 0: the reference is black"]),
         (

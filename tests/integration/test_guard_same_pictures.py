@@ -129,3 +129,85 @@ def test_latents_beside_pictures_are_an_error(own_pipeline: pytest.Pytester) -> 
     assert "diffopt: pictures are compared with pictures and latents with latents, got: latents and pictures" in (
         result.outlines
     )
+
+
+ON_AN_EDGE = """
+import pytest
+import torch
+from pytest_diffopt import assert_same_pictures
+
+pytestmark = pytest.mark.diffopt(pipeline="sd15", recipe="bf16")
+
+def growing(scheduler, factor):
+    own = scheduler.step
+    def step(noise, timestep, latents, **kwargs):
+        stepped = own(noise, timestep, latents, **kwargs)[0]
+        is_first = timestep == scheduler.timesteps[0]
+        return (stepped * factor if is_first else torch.sin(stepped.float() * 200).to(stepped.dtype),)
+    return step
+
+def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypatch):
+    for scheduler, factor in ((optimized_pipeline.scheduler, {factor}), (reference_pipeline.scheduler, 1.0)):
+        monkeypatch.setattr(scheduler, "step", growing(scheduler, factor))
+    assert_same_pictures(optimized_pipeline, reference_pipeline, **pipeline_inputs)
+"""
+
+
+def test_a_picture_that_rounding_decides_proves_nothing(project: pytest.Pytester) -> None:
+    """The reference grows its own rounding as far: the test is skipped, and says so."""
+    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0))
+    result = project.runpytest_inprocess("-rs")
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "SKIPPED * diffopt: rounding decides this picture, so that nothing is proven by it",
+            "  picture 0: SSIM * (at least 0.94 wanted)",
+            "  first off in step 1 of *: latents * of their length off (up to 0.12 allowed), cosine *",
+            "  the reference itself is past half of that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
+            "  after the first step latents 0.0* of their length off, the rounded reference's 0.0*",
+            "seen in *sd15*, recipe bf16; pixel values are in [[]0, 1[]]",
+            "give the test a call that is far from the edge: *",
+            "pictures: *",
+        ]
+    )
+
+
+def test_a_bug_is_red_though_rounding_decides_the_picture(project: pytest.Pytester) -> None:
+    """It is there after the first step, when nothing has grown."""
+    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.1))
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["the reference itself is past half of that *; but not all of it has grown: *"])
+
+
+OTHER_SCHEDULER = """
+import pytest
+from pytest_diffopt import assert_same_pictures
+
+pytestmark = pytest.mark.diffopt(pipeline="sdxl", recipe=["fp32 + channels_last", {recipe!r}])
+
+def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs):
+    {plant}
+    assert_same_pictures(optimized_pipeline, reference_pipeline, **pipeline_inputs)
+
+def test_schedulers(optimized_pipeline, reference_pipeline):
+    assert type(optimized_pipeline.scheduler) is type(reference_pipeline.scheduler)
+"""
+DPM = 'scheduler(use="DPMSolverMultistepScheduler") + fp32 + channels_last'
+
+
+def test_the_reference_has_the_scheduler_of_the_recipe(project: pytest.Pytester) -> None:
+    """Another scheduler draws another picture however exact it is; what is left is held to float32's own arithmetic."""
+    project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, plant="pass"))
+
+    project.runpytest_inprocess().assert_outcomes(passed=4)
+
+
+def test_a_bug_under_another_scheduler_is_red(project: pytest.Pytester) -> None:
+    """The clean twin is the test above."""
+    plant = "optimized_pipeline.scheduler.register_to_config(solver_order=1)"
+    project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, plant=plant))
+
+    project.runpytest_inprocess("-k", "test_picture and DPM").assert_outcomes(failed=1, deselected=3)

@@ -83,6 +83,7 @@ def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pyte
             "values": 768,
             "max_error": 0.0,
             "call": "",
+            "in_second_process": False,
         },
         "shard": "",
     }

@@ -68,10 +68,10 @@ def test_what_is_no_bug_is_seen_by_nobody(workshop: Workshop) -> None:
 
 
 def test_nothing_is_planted_into_what_is_not_clean(workshop: Workshop) -> None:
-    """Another scheduler draws another picture than the plain pipeline: the benchmark says so and stops."""
+    """DDIM waits for the GPU in every step: the benchmark says so and stops."""
     bug = harmless(lambda _pipeline: nullcontext(), recipe='scheduler(use="DDIMScheduler")')
 
-    with pytest.raises(NotCleanError, match=r"^picture must be green before harmless is planted into sdxl with .*DDIM"):
+    with pytest.raises(NotCleanError, match=r"^syncs must be green before harmless is planted into sdxl with .*DDIM"):
         workshop.try_out(bug)
 
 

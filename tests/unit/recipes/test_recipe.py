@@ -149,3 +149,18 @@ def test_a_recipe_without_state_leaves_the_class_alone(pipeline: Any) -> None:
     parse_recipe("bf16 + sdpa").apply(pipeline)
 
     assert type(pipeline) is StableDiffusionXLPipeline
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [
+        ("bf16 + sdpa + channels_last + fuse_qkv + compile", "fp32"),
+        ("fp32", "fp32"),
+        ('scheduler(use="DDIMScheduler") + begin_index + bf16', 'scheduler(use="DDIMScheduler") + fp32'),
+        ("distilled + bf16 + compile", "distilled + fp32"),
+        ("tiny_autoencoder + fp16", "tiny_autoencoder + fp32"),
+    ],
+)
+def test_the_reference_keeps_what_is_meant_to_draw_another_picture(text: str, reference: str) -> None:
+    """Another scheduler and other models; whatever should draw the same picture is left out."""
+    assert str(parse_recipe(text).reference()) == reference
