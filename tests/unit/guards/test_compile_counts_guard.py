@@ -76,6 +76,18 @@ def test_only_less_of_all_that_costs_is_better(regions: tuple[RegionCounts, ...]
     assert verdict.is_red
 
 
+@pytest.mark.parametrize(
+    ("torch", "outcome"),
+    [("2.13.0+cu130", Outcome.PASSED), ("2.13.0", Outcome.REGRESSED), ("2.13.1", Outcome.REGRESSED)],
+)
+def test_guards_of_another_build_of_torch_are_not_compared(torch: str, outcome: Outcome) -> None:
+    """They guard the name of the build, which traced code parses; those of another release are compared, and told."""
+    environment = replace(ENVIRONMENT, versions={"torch": torch})
+
+    assert judged(replace(UNET, guards=UNET.guards + 3), VAE, environment=environment).outcome is outcome
+    assert judged(replace(UNET, graphs=2), VAE, environment=environment).outcome is Outcome.REGRESSED
+
+
 def test_nothing_accepted_yet_is_red() -> None:
     """With the command that accepts it."""
     record = CompileCountRecord(subject=SUBJECT, regions=(UNET,))
