@@ -19,8 +19,8 @@ def judge_compile_counts(
 ) -> Verdict:
     """Compare graphs, breaks, recompiles, operators and guards of each function with the accepted ones.
 
-    Guards are left out where torch is another build of the same release (`2.13.0+cpu`, `2.13.0+cu130`): code that parses
-    torch's version while it is traced is guarded by what the name of the build makes it do.
+    Guards are left out where torch is another build of the same release (`2.13.0+cpu`, `2.13.0+cu130`): code that
+    parses torch's version while it is traced is guarded by what the name of the build makes it do.
 
     Args:
         record: what was counted now.
