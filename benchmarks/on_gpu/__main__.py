@@ -10,16 +10,16 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.on_gpu.children import ask_child, attempt
+from benchmarks.on_gpu.children import ask_child
 from benchmarks.on_gpu.command import Command, Figures
 from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.one_case import ENVIRONMENT
-from benchmarks.on_gpu.results import REHEARSAL, Results
+from benchmarks.on_gpu.results import REHEARSAL, Results, ResultsError
 from benchmarks.on_gpu.running import Budget, measure_all
 from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.errors import DiffoptError
@@ -64,12 +64,13 @@ def _run(options: argparse.Namespace) -> int:
     reports = options.json.resolve().with_suffix("")
     setting = Setting(is_rehearsal=options.rehearse, reports=reports)
     child = ["--reports", str(reports), *(["--rehearse"] if options.rehearse else [])]
-    environment = _environment(command, child)
+    ask = partial(ask_child, command.name, child, _log(reports))
+    environment = _environment(ask)
     results = Results(options.json, command=command.name, environment=environment, is_rehearsal=setting.is_rehearsal)
     if options.retry_failed:
         results.forget_failures()
     names = [case.name for case in command.cases(setting)]
-    left = measure_all(names, results, partial(attempt, command.name, child), budget=budget, tell=_tell)
+    left = measure_all(names, results, ask, budget=budget, tell=_tell)
     for line in report(command, setting, environment, results.cases):
         print(line)
     if left:
@@ -78,10 +79,22 @@ def _run(options: argparse.Namespace) -> int:
     return _FAILED if any("failed" in figures for figures in results.cases.values()) else 0
 
 
-def _environment(command: Command, options: Sequence[str]) -> dict[str, Any]:
-    answer = ask_child([command.name, ENVIRONMENT, *options]) or {}
+def _log(reports: Path) -> Path:
+    """Return the file that gets what torch and the libraries say, in a folder that is there."""
+    try:
+        reports.mkdir(parents=True, exist_ok=True)
+        log = reports / "log.txt"
+        log.touch()
+    except OSError as error:
+        msg = f"the folder beside the JSON file cannot be written: {reports} ({error.strerror})"
+        raise ResultsError(msg) from error
+    return log
+
+
+def _environment(ask: Callable[[str], dict[str, Any] | None]) -> dict[str, Any]:
+    answer = ask(ENVIRONMENT) or {}
     if "refused" in answer or "failed" in answer:
-        raise DiffoptError(answer.get("refused") or answer["failed"])
+        raise ResultsError(answer.get("refused") or answer["failed"])
     return answer
 
 
@@ -90,12 +103,16 @@ def report(
 ) -> list[str]:
     """Return the table with what must be known to read it; in a rehearsal every single line says that it is one."""
     weights = sorted({figures["weights"] for figures in seen.values() if "weights" in figures})
-    failures = [f"failed: {name}: {figures['failed']}" for name, figures in seen.items() if "failed" in figures]
     lines = [
         f"{command.name}: {environment['device']}, torch {environment['versions']['torch']}, scale {setting.scale}",
         *(f"weights: {one}" for one in weights),
         *command.table(setting, seen),
-        *failures,
+        *(
+            f"{why}: {name}: {one[why]}"
+            for name, one in seen.items()
+            for why in ("unavailable", "failed")
+            if why in one
+        ),
     ]
     return [REHEARSAL, *(f"rehearsal | {line}" for line in lines)] if setting.is_rehearsal else lines
 

@@ -15,6 +15,8 @@ def why_none(figures: Figures | None) -> str:
         return NOT_YET
     if "failed" in figures:
         return "failed"
+    if "unavailable" in figures:
+        return "not here"
     if "out_of_memory" in figures:
         return "OOM after warm-up" if figures["out_of_memory"] == "after warm-up" else "OOM"
     return ""

@@ -10,26 +10,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.on_gpu.command import Figures
-
 _ROOT = Path(__file__).parents[2]
 
 
-def ask_child(arguments: Sequence[str], *, seconds: float | None = None) -> dict[str, Any] | None:
+def ask_child(
+    command: str, options: Sequence[str], log: Path, case: str, seconds: float | None = None
+) -> dict[str, Any] | None:
     """Run `one_case` and return its answer, or None when it was cut off.
 
     A process that ends without an answer is a result too: `failed`, with its exit code.
 
     Args:
-        arguments: the command, the case, and then options; the file for the answer is put between.
+        command: the command's name.
+        options: of `one_case`.
+        log: where it writes what it has to say, after what is there.
+        case: the case's name.
         seconds: its time; None for as long as it takes.
     """
-    command, case, *options = arguments
     with tempfile.TemporaryDirectory(prefix="on-gpu-") as folder:
         answer = Path(folder) / "answer.json"
         line = [sys.executable, "-m", "benchmarks.on_gpu.one_case", command, case, str(answer), *options]
-        # A session of its own: Inductor's compile workers, and pytest's, end with it. The table alone goes to stdout.
-        with subprocess.Popen(line, cwd=_ROOT, stdout=sys.stderr, start_new_session=True) as process:
+        # A session of its own: Inductor's compile workers, and pytest's, end with it.
+        with (
+            log.open("a", encoding="utf-8") as file,
+            subprocess.Popen(line, cwd=_ROOT, stdout=file, stderr=file, start_new_session=True) as process,
+        ):
             try:
                 code = process.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -39,11 +44,6 @@ def ask_child(arguments: Sequence[str], *, seconds: float | None = None) -> dict
         if answer.exists():
             return dict(json.loads(answer.read_text(encoding="utf-8")))
         return {"failed": f"its process ended with {code} and without an answer"}
-
-
-def attempt(command: str, options: Sequence[str], name: str, seconds: float) -> Figures | None:
-    """Measure one case within so many seconds."""
-    return ask_child([command, name, *options], seconds=seconds)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

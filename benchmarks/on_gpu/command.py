@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.on_gpu.setting import Setting
 
-#: What one case gave: figures with their units in their names, or `out_of_memory`, or `failed`.
+#: What one case gave: figures with their units in their names, or why there are none: `out_of_memory`, `unavailable` or `failed`.
 Figures = Mapping[str, Any]
 
 

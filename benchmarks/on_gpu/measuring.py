@@ -50,12 +50,15 @@ class Run:
 
 
 def measure_run(setting: Setting, run: Run) -> Figures:
-    """Measure one run; memory that runs out is a result.
+    """Measure one run; that memory runs out, or that the machine lacks what the recipe needs, is a result.
 
     Returns:
         `call_seconds`, `warmup_seconds` (its first call compiles), `compile_seconds`, `loop_seconds` and
         `loop_steps`, `peak_allocated_bytes` (None on a CPU), and what else tells how to read them.
     """
+    lacking = parse_recipe(run.recipe).why_unavailable(torch.device(torch_device(setting.device)))
+    if lacking:
+        return {"unavailable": lacking}
     try:
         return _measured(setting, run)
     except DeviceMemoryError as error:

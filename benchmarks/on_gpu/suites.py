@@ -49,9 +49,7 @@ def _measure(setting: Setting, name: str) -> Figures:
 
 def _table(setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
     names = [case.name for case in _cases(setting)]
-    red = [
-        line for name in names for line in [*seen.get(name, {}).get("red", ()), *seen.get(name, {}).get("broken", ())]
-    ]
+    red = [line for one in seen.values() for line in (*one.get("red", ()), *one.get("broken", ()))]
     return [*aligned([_HEADINGS, *(_row(name, seen.get(name)) for name in names)]), *(f"red: {line}" for line in red)]
 
 

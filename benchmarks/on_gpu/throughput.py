@@ -14,6 +14,7 @@ from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.statistics import median
 
 _EVERY_BATCH = (1, 4, 16)
+_REHEARSED_BATCHES = (1, 4)
 # As in the page: only the first stage of IF draws more than one picture.
 _BATCHES = {
     "sd15": _EVERY_BATCH,
@@ -35,27 +36,26 @@ def _cases(setting: Setting) -> list[Case]:
     """Return every cell; what compiles comes after all that does not, and larger batches after smaller ones."""
     cells = [
         (is_compiled, batch, pipeline)
-        for is_compiled, batch in product(_COMPILED, _EVERY_BATCH)
+        for is_compiled, batch in product(_COMPILED, setting.pick(measured=_EVERY_BATCH, rehearsed=_REHEARSED_BATCHES))
         for pipeline, batches in _BATCHES.items()
         if batch in batches
     ]
-    steps = setting.pick(measured=_MEASURED_STEPS, rehearsed=2)
     return [
         Case(
             name=_name(pipeline, batch, is_compiled=is_compiled),
-            measure=partial(
-                measure_run,
-                setting,
-                Run(
-                    pipeline=pipeline,
-                    recipe=_recipe(pipeline, is_compiled=is_compiled),
-                    steps=steps,
-                    batch=_asked(batch),
-                ),
-            ),
+            measure=partial(measure_run, setting, _run(setting, pipeline, batch, is_compiled=is_compiled)),
         )
         for is_compiled, batch, pipeline in cells
     ]
+
+
+def _run(setting: Setting, pipeline: str, batch: int, *, is_compiled: bool) -> Run:
+    return Run(
+        pipeline=pipeline,
+        recipe=_recipe(pipeline, is_compiled=is_compiled),
+        steps=setting.pick(measured=_MEASURED_STEPS, rehearsed=2),
+        batch=_asked(batch),
+    )
 
 
 def _asked(batch: int) -> int | None:
