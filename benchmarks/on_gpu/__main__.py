@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.on_gpu.children import ask_child
-from benchmarks.on_gpu.command import Command, Figures
+from benchmarks.on_gpu.command import REASONS, Command, Figures
 from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.one_case import ENVIRONMENT
 from benchmarks.on_gpu.results import REHEARSAL, Results, ResultsError
@@ -61,7 +61,7 @@ def _positive(text: str) -> float:
 def _run(options: argparse.Namespace) -> int:
     budget = Budget(seconds=options.budget_seconds, clock=time.monotonic, start=time.monotonic())
     command = COMMANDS[options.command]
-    reports = options.json.resolve().with_suffix("")
+    reports = options.json.resolve().with_name(f"{options.json.stem}-reports")
     setting = Setting(is_rehearsal=options.rehearse, reports=reports)
     child = ["--reports", str(reports), *(["--rehearse"] if options.rehearse else [])]
     ask = partial(ask_child, command.name, child, _log(reports))
@@ -107,12 +107,7 @@ def report(
         f"{command.name}: {environment['device']}, torch {environment['versions']['torch']}, scale {setting.scale}",
         *(f"weights: {one}" for one in weights),
         *command.table(setting, seen),
-        *(
-            f"{why}: {name}: {one[why]}"
-            for name, one in seen.items()
-            for why in ("unavailable", "failed")
-            if why in one
-        ),
+        *(f"{name}: {reason}: {one[reason]}" for name, one in seen.items() for reason in REASONS if reason in one),
     ]
     return [REHEARSAL, *(f"rehearsal | {line}" for line in lines)] if setting.is_rehearsal else lines
 

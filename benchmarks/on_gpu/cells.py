@@ -19,7 +19,7 @@ def why_none(figures: Figures | None) -> str:
         return "not here"
     if "out_of_memory" in figures:
         return "OOM after warm-up" if figures["out_of_memory"] == "after warm-up" else "OOM"
-    return ""
+    return "" if figures.get("call_seconds", True) else "throttled"
 
 
 def seconds(value: float) -> str:

@@ -6,7 +6,9 @@ from typing import Any
 
 from benchmarks.on_gpu.setting import Setting
 
-#: What one case gave: figures with their units in their names, or why there are none: `out_of_memory`, `unavailable` or `failed`.
+#: Why a case has no figures: memory ran out, the machine lacks what the recipe needs, or it failed.
+REASONS = ("out_of_memory", "unavailable", "failed")
+#: What one case gave: figures with their units in their names, or one of the reasons why there are none.
 Figures = Mapping[str, Any]
 
 

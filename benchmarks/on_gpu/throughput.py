@@ -91,7 +91,7 @@ def _row(pipeline: str, batch: int, seen: Mapping[str, Figures]) -> tuple[str, .
 
 
 def _steps_a_second(figures: Figures | None) -> float | None:
-    if figures is None or why_none(figures):
+    if figures is None or why_none(figures) or not figures["loop_seconds"]:
         return None
     return float(figures["loop_steps"] / median(figures["loop_seconds"]))
 
