@@ -31,12 +31,12 @@ def main() -> int:
     options = parser.parse_args()
     setting = Setting(is_rehearsal=options.rehearse, reports=options.reports)
     cases = {case.name: case for case in COMMANDS[options.command].cases(setting)}
-    answer = _environment(setting) if options.case == ENVIRONMENT else _measured(cases[options.case])
+    answer = environment_of(setting) if options.case == ENVIRONMENT else measured(cases[options.case])
     options.answer.write_text(json.dumps(answer), encoding="utf-8")
     return 0
 
 
-def _environment(setting: Setting) -> Figures:
+def environment_of(setting: Setting) -> Figures:
     """Describe the machine; asked for in a process of its own, so that none but the cases hold memory of the card."""
     if not setting.is_rehearsal and not torch.cuda.is_available():
         found = f"this measures on an NVIDIA card, and torch {torch.__version__} sees no CUDA device"
@@ -46,7 +46,8 @@ def _environment(setting: Setting) -> Figures:
     return {"device": environment.device_name, "versions": versions}
 
 
-def _measured(case: Case) -> Figures:
+def measured(case: Case) -> Figures:
+    """Measure a case; what it raises is a result, its traceback goes where the process writes."""
     try:
         return case.measure()
     except Exception as error:  # noqa: BLE001 - one case that fails is told, and the others are measured

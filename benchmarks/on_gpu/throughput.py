@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import product
 
-from benchmarks.on_gpu.cells import aligned, why_none
+from benchmarks.on_gpu.cells import aligned, compile_time, why_none
 from benchmarks.on_gpu.command import Case, Command, Figures
 from benchmarks.on_gpu.measuring import Run, measure_run
 from benchmarks.on_gpu.setting import Setting
@@ -54,13 +54,8 @@ def _run(setting: Setting, pipeline: str, batch: int, *, is_compiled: bool) -> R
         pipeline=pipeline,
         recipe=_recipe(pipeline, is_compiled=is_compiled),
         steps=setting.pick(measured=_MEASURED_STEPS, rehearsed=2),
-        batch=_asked(batch),
+        batch=batch,
     )
-
-
-def _asked(batch: int) -> int | None:
-    """Return how many pictures are asked for; an upscaler's call has no such keyword, and one is what it draws."""
-    return None if batch == 1 else batch
 
 
 def _recipe(pipeline: str, *, is_compiled: bool) -> str:
@@ -85,9 +80,9 @@ def _row(pipeline: str, batch: int, seen: Mapping[str, Figures]) -> tuple[str, .
     plain, compiled = (seen.get(_name(pipeline, batch, is_compiled=one)) for one in _COMPILED)
     speeds = [_steps_a_second(one) for one in (plain, compiled)]
     gain = f"{speeds[1] / speeds[0]:.2f} x" if speeds[0] and speeds[1] else ""
-    seconds = f"{compiled['compile_seconds']:.0f} s" if compiled is not None and speeds[1] else ""
+    compiling = compile_time(compiled) if compiled is not None and speeds[1] else ""
     cells = [f"{speed:.2f}" if speed else why_none(one) for speed, one in zip(speeds, (plain, compiled), strict=True)]
-    return (pipeline, str(batch), *cells, gain, seconds)
+    return (pipeline, str(batch), *cells, gain, compiling)
 
 
 def _steps_a_second(figures: Figures | None) -> float | None:

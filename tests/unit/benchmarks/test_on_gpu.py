@@ -1,24 +1,30 @@
 """The commands for a lent card: what they go on from, when they stop, what their tables say; nothing is measured."""
 
 import json
+import subprocess
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.on_gpu import __main__ as on_gpu
-from benchmarks.on_gpu import children
-from benchmarks.on_gpu.command import Figures
+from benchmarks.on_gpu import children, measuring, one_case
+from benchmarks.on_gpu.command import Case, Figures
 from benchmarks.on_gpu.commands import COMMANDS
+from benchmarks.on_gpu.measuring import Run
 from benchmarks.on_gpu.results import REHEARSAL, Results, ResultsError
 from benchmarks.on_gpu.running import Budget, measure_all
 from benchmarks.on_gpu.setting import Setting
+from pytest_diffopt.probes.out_of_memory import DeviceMemoryError
 
 CARD = {"device": "NVIDIA H200", "versions": {"torch": "2.11.0", "cuda": "13.0"}}
 CPU = {"device": "a CPU", "versions": {"torch": "2.13.0+cpu"}}
 MEASURED = Setting(is_rehearsal=False, reports=Path("reports"))
 REHEARSED = Setting(is_rehearsal=True, reports=Path("reports"))
+RUN = Run(pipeline="sdxl", recipe="fp32", steps=2)
 
 
 class Machine:
@@ -210,7 +216,7 @@ def test_the_table_of_steps_a_second() -> None:
     """Ten steps in two seconds are five a second; what compiling gains is told where both are known."""
     seen = {
         "sd15 batch 1 not compiled": timed(2.0),
-        "sd15 batch 1 compiled": timed(1.0, compile_seconds=44.4),
+        "sd15 batch 1 compiled": timed(1.0, compiled_frames=1, compile_seconds=44.4, compile_cache=["hit"]),
         "sd15 batch 4 not compiled": {"out_of_memory": "during warm-up", "reason": "out of memory"},
         "sd15 batch 4 compiled": timed(4.0, call_seconds=[]),
     }
@@ -218,8 +224,8 @@ def test_the_table_of_steps_a_second() -> None:
     lines = COMMANDS["table"].table(MEASURED, seen)
 
     assert lines[:3] == [
-        "pipeline         batch  not compiled   compiled    gain  compiling",
-        "sd15                 1          5.00      10.00  2.00 x       44 s",
+        "pipeline         batch  not compiled   compiled    gain        compiling",
+        "sd15                 1          5.00      10.00  2.00 x  44.4 s (cached)",
         "sd15                 4           OOM  throttled",
     ]
     assert lines[-1] == "denoise steps a second, the loop alone; one step draws the whole batch"
@@ -351,3 +357,75 @@ def test_an_answer_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert answer is not None
     command, case, _file, *options = answer["got"]
     assert (command, case, options) == ("ladder", "first", ["--rehearse"])
+
+
+def test_without_cuda_the_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it needs, what is there, and the way to rehearse; a rehearsal needs nothing."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    assert one_case.environment_of(MEASURED) == {
+        "refused": f"this measures on an NVIDIA card, and torch {torch.__version__} sees no CUDA device; "
+        "--rehearse runs it on the CPU, tiny, and measures nothing"
+    }
+    assert one_case.environment_of(REHEARSED)["versions"]["torch"] == torch.__version__
+
+
+def test_a_case_that_raises_is_told_in_a_line() -> None:
+    """The traceback goes to the log, and the others are measured."""
+
+    def fail() -> Figures:
+        message = "no\nsecond line"
+        raise ValueError(message)
+
+    assert one_case.measured(Case(name="first", measure=fail)) == {"failed": "ValueError: no"}
+
+
+@pytest.mark.parametrize(
+    ("error", "when"),
+    [
+        (DeviceMemoryError("out of memory", when="during warm-up"), "during warm-up"),
+        (DeviceMemoryError("out of memory", when="after warm-up"), "after warm-up"),
+        (torch.OutOfMemoryError("out of memory"), "while it was built"),
+    ],
+    ids=["during-warm-up", "after-warm-up", "while-it-was-built"],
+)
+def test_memory_that_runs_out_is_a_result(monkeypatch: pytest.MonkeyPatch, error: Exception, when: str) -> None:
+    """It says when, and torch's reason."""
+
+    def run_out(_setting: Setting, run: Run) -> tuple[Any, Any]:
+        assert run is RUN
+        raise error
+
+    monkeypatch.setattr(measuring, "built", run_out)
+
+    assert measuring.measure_run(REHEARSED, RUN) == {"out_of_memory": when, "reason": "out of memory"}
+
+
+def test_what_the_machine_lacks_is_a_result() -> None:
+    """A rung that needs a newer card has not failed."""
+    figures = measuring.measure_run(REHEARSED, replace(RUN, recipe="bf16 + fp8_dynamic"))
+
+    assert list(figures) == ["unavailable"]
+    assert figures["unavailable"].startswith("fp8_dynamic needs a GPU of compute capability 8.9 or newer")
+
+
+def test_a_suite_that_pytest_could_not_run_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exit code is told; without a report there are no verdicts."""
+    lines: list[list[str]] = []
+
+    def run(line: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        lines.append(line)
+        return subprocess.CompletedProcess(line, 4)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    first = COMMANDS["suites"].cases(Setting(is_rehearsal=False, reports=tmp_path))[0]
+
+    assert first.measure() == {"failed": "pytest ended with 4"}
+    assert lines[0][3:] == [
+        f"suites/{first.name}.py",
+        "-m",
+        "not slow",
+        "--diffopt-report",
+        str(tmp_path / first.name),
+        "--gpu",
+    ]
