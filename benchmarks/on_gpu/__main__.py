@@ -23,6 +23,7 @@ from benchmarks.on_gpu.results import REHEARSAL, Results, ResultsError
 from benchmarks.on_gpu.running import Budget, measure_all
 from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.pipelines.scale import Scale
 
 _FAILED, _CANNOT_RUN, _CASES_LEFT = 1, 2, 3
 
@@ -103,8 +104,9 @@ def report(
 ) -> list[str]:
     """Return the table with what must be known to read it; in a rehearsal every single line says that it is one."""
     weights = sorted({figures["weights"] for figures in seen.values() if "weights" in figures})
+    scale = Scale.TINY if command.is_always_tiny else setting.scale
     lines = [
-        f"{command.name}: {environment['device']}, torch {environment['versions']['torch']}, scale {setting.scale}",
+        f"{command.name}: {environment['device']}, torch {environment['versions']['torch']}, scale {scale}",
         *(f"weights: {one}" for one in weights),
         *command.table(setting, seen),
         *(f"{name}: {reason}: {one[reason]}" for name, one in seen.items() for reason in REASONS if reason in one),

@@ -34,9 +34,11 @@ class Command:
         summary: what it finds out, in a line.
         cases: in the order in which they are measured: what is cheap and tells most comes first.
         table: writes lines of what was seen so far, by case; a case that is not there was not measured yet.
+        is_always_tiny: its pipelines are tiny on the card too.
     """
 
     name: str
     summary: str
     cases: Callable[[Setting], Sequence[Case]]
     table: Callable[[Setting, Mapping[str, Figures]], Sequence[str]]
+    is_always_tiny: bool = False

@@ -249,9 +249,9 @@ def test_the_suites_table_names_what_is_red() -> None:
     """Verdicts as the report counts them, and each red or broken test on a line of its own."""
     seen = {
         "test_flux": {
-            "verdicts": {"passed": 12, "missing": 1},
+            "verdicts": {"passed": 12, "missing": 1, "regressed": 1},
             "skipped": 2,
-            "red": ["suites/test_flux.py::test_latency: no baseline"],
+            "red": ["suites/test_flux.py::test_no_syncs: 3 syncs in 4 steps"],
             "broken": ["suites/test_flux.py::test_counts"],
         }
     }
@@ -260,7 +260,7 @@ def test_the_suites_table_names_what_is_red() -> None:
 
     assert next(line for line in lines if line.startswith("test_flux")).split("  ")[-1].strip() == "2"
     assert lines[-2:] == [
-        "red: suites/test_flux.py::test_latency: no baseline",
+        "red: suites/test_flux.py::test_no_syncs: 3 syncs in 4 steps",
         "red: suites/test_flux.py::test_counts",
     ]
 
@@ -429,3 +429,37 @@ def test_a_suite_that_pytest_could_not_run_has_failed(tmp_path: Path, monkeypatc
         str(tmp_path / first.name),
         "--gpu",
     ]
+
+
+def test_what_a_suite_told_is_read_from_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts of verdicts; what regressed, is better than accepted, or broke; a missing baseline is only counted."""
+
+    def entry(name: str, outcome: str, concern: str) -> dict[str, Any]:
+        return {"nodeid": name, "verdict": {"outcome": outcome, "concern": concern, "summary": outcome}}
+
+    def run(line: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        folder = Path(line[line.index("--diffopt-report") + 1])
+        folder.mkdir()
+        verdicts = [
+            entry("a", "passed", "syncs"),
+            entry("b", "regressed", "latency"),
+            entry("c", "missing", "latency"),
+            entry("d", "improved", "latency"),
+            entry("e", "improved", "compilation"),
+        ]
+        report = {"counts": {"passed": 1}, "skipped": [{}], "verdicts": verdicts, "broken": [{"nodeid": "f"}]}
+        (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+        return subprocess.CompletedProcess(line, 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    first = COMMANDS["suites"].cases(Setting(is_rehearsal=True, reports=tmp_path))[0]
+
+    assert first.measure() == {
+        "report": f"{first.name}/report.json",
+        "exit_code": 1,
+        "verdicts": {"passed": 1},
+        "skipped": 1,
+        "red": ["b: regressed", "e: improved"],
+        "broken": ["f"],
+    }
+    assert on_gpu.report(COMMANDS["suites"], MEASURED, CARD, {})[0].endswith("scale tiny")
