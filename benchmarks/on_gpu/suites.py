@@ -44,7 +44,7 @@ def _measure(setting: Setting, name: str) -> Figures:
             for one in report["verdicts"]
             if _is_worth_a_line(one["verdict"])
         ],
-        "broken": [one["nodeid"] for one in report["broken"]],
+        "broken": [f"{one['nodeid']}: {one['reason']}" for one in report["broken"]],
     }
 
 

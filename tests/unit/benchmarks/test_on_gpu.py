@@ -447,7 +447,12 @@ def test_what_a_suite_told_is_read_from_its_report(tmp_path: Path, monkeypatch: 
             entry("d", "improved", "latency"),
             entry("e", "improved", "compilation"),
         ]
-        report = {"counts": {"passed": 1}, "skipped": [{}], "verdicts": verdicts, "broken": [{"nodeid": "f"}]}
+        report = {
+            "counts": {"passed": 1},
+            "skipped": [{}],
+            "verdicts": verdicts,
+            "broken": [{"nodeid": "f", "reason": "E"}],
+        }
         (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
         return subprocess.CompletedProcess(line, 1)
 
@@ -460,6 +465,6 @@ def test_what_a_suite_told_is_read_from_its_report(tmp_path: Path, monkeypatch: 
         "verdicts": {"passed": 1},
         "skipped": 1,
         "red": ["b: regressed", "e: improved"],
-        "broken": ["f"],
+        "broken": ["f: E"],
     }
     assert on_gpu.report(COMMANDS["suites"], MEASURED, CARD, {})[0].endswith("scale tiny")
