@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # torch spreads each small operation over every core, which slows tiny pipelines down and two at once even more.
 export OMP_NUM_THREADS ?= 1
 # Nothing here needs the hub; without this every tokenizer asks it first.
-gate ladders test planted-bugs: export HF_HUB_OFFLINE ?= 1
+gate ladders test planted-bugs on-gpu-rehearsal: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
 # Another torch than that of constraints.txt, in an environment of its own: make test TORCH=2.11.0
@@ -19,7 +19,7 @@ FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: install gate ladders gpu test lint docs fuzz format benchmarks history generality planted-bugs clean
-.PHONY: dist test-wheel release-check baselines comment merge summary status gpu-request propose-baselines
+.PHONY: on-gpu-rehearsal dist test-wheel release-check baselines comment merge summary status gpu-request propose-baselines
 
 install: $(INSTALLED)
 
@@ -94,6 +94,13 @@ PLANTED_BUGS_ARGS ?=
 planted-bugs: $(INSTALLED)
 	$(BIN)/python -m benchmarks.planted_bugs $(PLANTED_BUGS_ARGS)
 
+# What would be measured on a lent card (docs/on-gpu.md), rehearsed on the CPU with the tiny pipelines, in some minutes.
+on-gpu-rehearsal: $(INSTALLED)
+	rm -rf .on-gpu-rehearsal
+	for command in ladder table overhead suites; do \
+		$(BIN)/python -m benchmarks.on_gpu $$command --rehearse --json .on-gpu-rehearsal/$$command.json || exit 1; \
+	done
+
 # The wheel and the source of a release.
 dist: $(INSTALLED)
 	rm -rf dist
@@ -150,4 +157,5 @@ generality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-torch-* .wheel dist site .history .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-torch-* .wheel dist site .history .on-gpu-rehearsal .mypy_cache \
+		.ruff_cache .pytest_cache .import_linter_cache

@@ -11,6 +11,19 @@ from pytest_diffopt.records import Subject
 _WANTED = re.compile(r"Tried to allocate ([\d.]+ \w+)")
 
 
+class DeviceMemoryError(ProbeError):
+    """The device had too little memory.
+
+    Args:
+        message: what is told.
+        when: in which call: `during warm-up` or `after warm-up`.
+    """
+
+    def __init__(self, message: str, *, when: str) -> None:
+        super().__init__(message)
+        self.when = when
+
+
 def call_within_memory(call: Callable[[], object], *, subject: Subject, when: str) -> None:
     """Make a call.
 
@@ -20,7 +33,7 @@ def call_within_memory(call: Callable[[], object], *, subject: Subject, when: st
         when: `during warm-up` or `after warm-up`: a pipeline that only just fits runs out in either.
 
     Raises:
-        ProbeError: The device had too little memory; the message says how much was wanted.
+        DeviceMemoryError: The device had too little memory; the message says how much was wanted.
     """
     try:
         call()
@@ -35,4 +48,4 @@ def call_within_memory(call: Callable[[], object], *, subject: Subject, when: st
         f"  {reason.splitlines()[0]}\n"
         "  run it on a larger device, at a smaller scale, or with a recipe that needs less"
     )
-    raise ProbeError(message)
+    raise DeviceMemoryError(message, when=when)

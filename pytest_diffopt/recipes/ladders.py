@@ -53,7 +53,7 @@ class _Traits:
         vae: its VAE, where it has linear layers to quantize.
         scheduler: what spares its loop the waits: nothing, its first index, or another scheduler with one.
         regional: how its blocks are compiled: by diffusers where it names them, else by accelerate, or not at all.
-        dynamic: for which shapes; a chain's denoisers are of one class, and torch would compile the later ones for any
+        shapes: for which shapes it is compiled; a chain's denoisers are of one class, and torch would compile the later ones for any
             shape, because it has seen the first one's.
     """
 
@@ -64,7 +64,7 @@ class _Traits:
     vae: str = "vae"
     scheduler: tuple[str, ...] = ("begin_index",)
     regional: str = "True"
-    dynamic: str = ""
+    shapes: str = ""
 
     @property
     def blocks(self) -> str:
@@ -82,7 +82,7 @@ _TRAITS: dict[str, _Traits] = {
     "sd15-img2img": _SD15,
     "sd15-inpaint": _SD15,
     "sd15-controlnet": replace(_SD15, target=("denoiser", "controlnet", "vae.decode")),
-    "deepfloyd-if": replace(_UNET, fuses=False, scheduler=(), regional="", dynamic="False"),
+    "deepfloyd-if": replace(_UNET, fuses=False, scheduler=(), regional="", shapes=", dynamic=False"),
     "sdxl": _UNET,
     "sdxl-taesd": replace(_UNET, **_TINY_AUTOENCODER),
     "ssd-1b": _UNET,
@@ -138,7 +138,7 @@ def _diffusion_fast(traits: _Traits, scale: str, traced: str) -> Iterator[tuple[
     else:
         yield "fp32", ("fp32",)
     yield "sdpa", ("bf16", "sdpa")
-    compiled = _compiled(traits, f'mode="max-autotune", fullgraph=True{traced}')
+    compiled = _compiled(traits, f'mode="max-autotune", fullgraph=True{traits.shapes}{traced}')
     yield "compile", ("bf16", "sdpa", "channels_last", f"inductor(flags={{{_ARTICLES_FLAGS}}})", compiled)
     plain, fused = ("bf16", "sdpa", "channels_last"), "fuse_qkv" if traits.fuses else ""
     if fused:
@@ -153,7 +153,7 @@ def _modern(traits: _Traits, traced: str) -> Iterator[tuple[str, tuple[str, ...]
     base = (*traits.scheduler, "bf16", "sdpa")
     fused = (*base, "channels_last", "fuse_qkv" if traits.fuses else "")
     regional = f", regional={traits.regional}" if traits.regional else ""
-    compiled = _compiled(traits, f"fullgraph=True{regional}{traced}")
+    compiled = _compiled(traits, f"fullgraph=True{traits.shapes}{regional}{traced}")
     chosen = '"blocks"' if traits.blocks == "blocks" else '"all"'
     yield "bf16", base
     yield "compile", (*fused, compiled)
@@ -163,8 +163,7 @@ def _modern(traits: _Traits, traced: str) -> Iterator[tuple[str, tuple[str, ...]
 
 def _compiled(traits: _Traits, options: str) -> str:
     target = "".join(("target=[", ", ".join(f'"{one}"' for one in traits.target), "], ")) if traits.target else ""
-    dynamic = f"dynamic={traits.dynamic}, " if traits.dynamic else ""
-    return f"compile({target}{dynamic}{options})"
+    return f"compile({target}{options})"
 
 
 def _pointwise(traits: _Traits, scale: str) -> str:

@@ -5,6 +5,7 @@ import torch
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.memory import measure_peak_memory_cuda
+from pytest_diffopt.probes.out_of_memory import DeviceMemoryError
 from pytest_diffopt.records import Device, MemoryRecord, Subject
 
 SUBJECT = Subject(pipeline="sdxl", scale="tiny", recipe="bf16", device=Device.CUDA)
@@ -62,9 +63,10 @@ def test_running_out_of_memory_is_a_result(done: list[str], fails_at: int, when:
             message = "out of memory"
             raise torch.OutOfMemoryError(message)
 
-    with pytest.raises(ProbeError) as error:
+    with pytest.raises(DeviceMemoryError) as error:
         measure_peak_memory_cuda(call, SUBJECT)
 
+    assert error.value.when == when
     assert str(error.value).splitlines() == [
         f"out of memory {when}: {SUBJECT} wanted an unknown amount more",
         "  out of memory",

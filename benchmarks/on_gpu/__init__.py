@@ -1,0 +1,1 @@
+"""What only a card can tell, in commands that can be stopped at any moment and go on from their JSON file."""

@@ -1,0 +1,9 @@
+"""Every command, by its name."""
+
+from benchmarks.on_gpu.command import Command
+from benchmarks.on_gpu.ladder import LADDER
+from benchmarks.on_gpu.overhead import OVERHEAD
+from benchmarks.on_gpu.suites import SUITES
+from benchmarks.on_gpu.throughput import TABLE
+
+COMMANDS: dict[str, Command] = {one.name: one for one in (LADDER, TABLE, OVERHEAD, SUITES)}

@@ -1,0 +1,102 @@
+"""The JSON file that a command goes on from: whole at every moment, and of one machine."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.on_gpu.command import Figures
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.strict_json import JSONProblem, parse
+
+REHEARSAL = "rehearsal on a CPU: tiny pipelines, nothing here is a measurement"
+_MEASUREMENT = "measured"
+
+
+class ResultsError(DiffoptError):
+    """A file of results cannot be read, written, or gone on from."""
+
+
+class Results:
+    """What was measured so far, and how often a case was cut off.
+
+    Args:
+        path: the file; made when the first case ends.
+        command: the command's name.
+        environment: the machine and its versions.
+        is_rehearsal: nothing in it is a measurement.
+
+    Raises:
+        ResultsError: the file is there, and is not one of this command on this machine.
+    """
+
+    def __init__(self, path: Path, *, command: str, environment: Mapping[str, Any], is_rehearsal: bool) -> None:
+        self.cases: dict[str, Figures] = {}
+        self.cut_off_seconds: dict[str, list[float]] = {}
+        self._path = path
+        self._heading = {
+            "command": command,
+            "kind": REHEARSAL if is_rehearsal else _MEASUREMENT,
+            "environment": dict(environment),
+        }
+        if path.exists():
+            self._read()
+
+    def keep(self, name: str, figures: Figures) -> None:
+        """Take what a case gave, and write it."""
+        self.cases[name] = figures
+        self._write()
+
+    def note_cut_off(self, name: str, seconds: float) -> None:
+        """Write down that a case was cut off after so many seconds."""
+        self.cut_off_seconds.setdefault(name, []).append(round(seconds, 1))
+        self._write()
+
+    def forget_failures(self) -> None:
+        """Let the cases that failed be measured again."""
+        self.cases = {name: figures for name, figures in self.cases.items() if "failed" not in figures}
+        self.cut_off_seconds.clear()
+
+    def _read(self) -> None:
+        document = self._document()
+        for key, here in self._heading.items():
+            if document.get(key) != here:
+                msg = (
+                    f"{self._path} cannot be gone on from: its {key} is {_shown(document.get(key))}, "
+                    f"and this is {_shown(here)}; give another file"
+                )
+                raise ResultsError(msg)
+        self.cases = dict(document["cases"])
+        self.cut_off_seconds = dict(document["cut_off_seconds"])
+
+    def _document(self) -> dict[str, Any]:
+        try:
+            document = parse(self._path.read_bytes())
+        except OSError as error:
+            msg = f"{self._path} cannot be read: {error.strerror}"
+            raise ResultsError(msg) from error
+        except JSONProblem as error:
+            msg = f"{self._path} holds no results: {error}; give another file"
+            raise ResultsError(msg) from error
+        wanted = {*self._heading, "cases", "cut_off_seconds"}
+        if not isinstance(document, dict) or not wanted <= document.keys():
+            msg = f"{self._path} holds no results: it must have the keys {', '.join(sorted(wanted))}; give another file"
+            raise ResultsError(msg)
+        return document
+
+    def _write(self) -> None:
+        """Write through a second file, so that a run that is cut off leaves a whole one."""
+        document = self._heading | {"cases": self.cases, "cut_off_seconds": self.cut_off_seconds}
+        half = self._path.with_name(f"{self._path.name}.{os.getpid()}.half")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            half.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            half.replace(self._path)
+        except OSError as error:
+            msg = f"{self._path} cannot be written: {error.strerror}"
+            raise ResultsError(msg) from error
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,77 @@
+"""The regression suite itself on the card, tiny, a file at a time, each with its report."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.on_gpu.cells import aligned, why_none
+from benchmarks.on_gpu.command import Case, Command, Figures
+from benchmarks.on_gpu.setting import Setting
+
+_ROOT = Path(__file__).parents[2]
+_HEADINGS = ("file", "verdicts", "skipped", "red or broken")
+# Everything passed, something failed, and nothing was collected (a file whose tests are all slow).
+_RAN = (0, 1, 5)
+_REHEARSED = ("test_sdxl_taesd",)
+# A gain in these is red as long as nobody accepts it.
+_EXACT_CONCERNS = ("counts", "compilation")
+
+
+def _cases(setting: Setting) -> list[Case]:
+    files = [path.stem for path in sorted((_ROOT / "suites").glob("test_*.py"))]
+    chosen = setting.pick(measured=tuple(files), rehearsed=_REHEARSED)
+    return [Case(name=name, measure=partial(_measure, setting, name)) for name in chosen]
+
+
+def _measure(setting: Setting, name: str) -> Figures:
+    folder = setting.reports / name
+    line = [sys.executable, "-m", "pytest", f"suites/{name}.py", "-m", "not slow", "--diffopt-report", str(folder)]
+    code = subprocess.run([*line, *([] if setting.is_rehearsal else ["--gpu"])], cwd=_ROOT, check=False).returncode
+    if code not in _RAN:
+        return {"failed": f"pytest ended with {code}"}
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return {
+        "report": f"{folder.name}/report.json",
+        "exit_code": code,
+        "verdicts": report["counts"],
+        "skipped": len(report["skipped"]),
+        "red": [
+            f"{one['nodeid']}: {one['verdict']['summary']}"
+            for one in report["verdicts"]
+            if _is_worth_a_line(one["verdict"])
+        ],
+        "broken": [f"{one['nodeid']}: {one['reason']}" for one in report["broken"]],
+    }
+
+
+def _is_worth_a_line(verdict: Mapping[str, Any]) -> bool:
+    """Tell whether a verdict is red for more than a missing baseline, which every case lacks on a card that is new."""
+    is_unaccepted_gain = verdict["outcome"] == "improved" and verdict["concern"] in _EXACT_CONCERNS
+    return verdict["outcome"] == "regressed" or is_unaccepted_gain
+
+
+def _table(setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
+    names = [case.name for case in _cases(setting)]
+    red = [line for one in seen.values() for line in (*one.get("red", ()), *one.get("broken", ()))]
+    return [*aligned([_HEADINGS, *(_row(name, seen.get(name)) for name in names)]), *(f"red: {line}" for line in red)]
+
+
+def _row(name: str, figures: Figures | None) -> tuple[str, ...]:
+    reason = why_none(figures)
+    if figures is None or reason:
+        return (name, reason, "", "")
+    verdicts = ", ".join(f"{number} {outcome}" for outcome, number in figures["verdicts"].items()) or "none"
+    return (name, verdicts, str(figures["skipped"]), str(len(figures["red"]) + len(figures["broken"])))
+
+
+SUITES = Command(
+    name="suites",
+    summary="pytest suites --gpu, tiny, a file at a time",
+    cases=_cases,
+    table=_table,
+    is_always_tiny=True,
+)
