@@ -53,8 +53,8 @@ class _Traits:
         vae: its VAE, where it has linear layers to quantize.
         scheduler: what spares its loop the waits: nothing, its first index, or another scheduler with one.
         regional: how its blocks are compiled: by diffusers where it names them, else by accelerate, or not at all.
-        shapes: for which shapes it is compiled; a chain's denoisers are of one class, and torch would compile the later ones for any
-            shape, because it has seen the first one's.
+        shapes: for which shapes it is compiled; a chain's denoisers are of one class, and torch would compile the later
+            ones for any shape, because it has seen the first one's.
     """
 
     has_vanilla_attention: bool = True
