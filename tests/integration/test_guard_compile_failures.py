@@ -120,14 +120,12 @@ def test_a_backend_that_does_not_exist_is_an_error_with_the_nearest(own_pipeline
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_no_compiler_for_inductor_is_an_error_that_names_the_package(
-    own_pipeline: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_compiler_for_inductor_is_an_error_that_names_the_package(own_pipeline: pytest.Pytester) -> None:
     """Torch's own text says only that it found none."""
     from torch._inductor import config  # noqa: PLC0415 - only this test waits for Inductor
 
-    monkeypatch.setattr(config.cpp, "cxx", (None, "/nowhere/g++"))
-    result = run(own_pipeline, NO_BREAKS.format(line="pass", options=""))
+    with config.patch({"cpp.cxx": (None, "/nowhere/g++")}):
+        result = run(own_pipeline, NO_BREAKS.format(line="pass", options=""))
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,15 @@ def test_long(latency_baseline):
     commit(repository.path, {}, "a long test")
     command = [sys.executable, "-m", "pytest", "--diffopt-against=HEAD", "--diffopt-max-seconds=600", "-q"]
     command.append("--diffopt-margin=0.00001")
-    run = subprocess.Popen(command, cwd=repository.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Shells let what they start in the background ignore Ctrl-C, and so would whatever the tests start there.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    run = subprocess.Popen(
+        command,
+        cwd=repository.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heeding,  # noqa: PLW1509 - no thread of ours is running
+    )
     workers = _wait_for_two(pids, run)
     run.send_signal(ending)
 

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 import torch._dynamo.convert_frame
 from torch import nn
 
+from pytest_diffopt._torch_private import compile_watching
 from pytest_diffopt.records import Device, Subject, Weights
 from pytest_diffopt.watched import Life, WatchedPipelines
 
@@ -115,8 +117,12 @@ def test_the_first_whole_call_is_noted_once() -> None:
     assert second is first
 
 
-def test_the_session_has_one_log_until_it_is_closed(pipelines: WatchedPipelines) -> None:
+def test_the_session_has_one_log_until_it_is_closed(
+    pipelines: WatchedPipelines, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Dynamo's own limit holds again afterwards; closing twice is none too many."""
+    monkeypatch.setattr(compile_watching, "_listeners", [])  # the session that runs this test may have a log of its own
+    monkeypatch.setattr(compile_watching, "_patched", ExitStack())
     before = torch._dynamo.convert_frame._compile
     log = pipelines.log
     same = pipelines.log
