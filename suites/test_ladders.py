@@ -17,11 +17,9 @@ from pytest_diffopt import (
 from pytest_diffopt.recipes.recipe import Recipe
 
 LADDERS = ["diffusion-fast", "modern"]
-# Here SDXL climbs, and two more pipelines, whose scheduler or second network differ, stand on the rung that holds all
-# that the CPU can do. `test_ladders_of_others.py` has every rung of every pipeline.
+# Here SDXL climbs; `test_ladders_of_others.py` has every rung of every other pipeline.
 
 every_rung = pytest.mark.diffopt(pipeline="sdxl", ladder=LADDERS)
-highest_rung_of_others = pytest.mark.diffopt(pipeline=["sd15", "sd15-controlnet"], ladder="diffusion-fast", rung="int8")
 
 
 @every_rung
@@ -58,13 +56,6 @@ def test_picture_is_the_reference(
 def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
     """The rung does on a GPU exactly what it was accepted to do."""
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
-
-
-@highest_rung_of_others
-def test_highest_rung_of_another_pipeline_is_applied(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-    """With everything below it: each optimization is there, and what is compiled is one graph each."""
-    assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
-    assert_optimizations_applied(optimized_pipeline)
 
 
 @pytest.mark.gpu
