@@ -1,17 +1,25 @@
-"""What a sequential rule would say of many sessions like those that were measured: drawn again from their own values.
+"""What a sequential rule would say of many sessions like those that were measured: drawn again from their own times.
 
 Source: Künsch, "The Jackknife and the Bootstrap for General Stationary Observations", Annals of Statistics 17 (1989):
-values that follow each other are drawn together, so that what makes them alike is kept.
+blocks that follow each other are drawn together, so that what makes them alike is kept.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pytest_diffopt.statistics import anytime_half_width
+from pytest_diffopt.records import PairedBlock
+from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, Decision, SequentialRule, looks
 
-#: So many values that followed each other are drawn together.
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+
+#: So many blocks that followed each other are drawn together.
 _RUN = 8
+_SIDES = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,68 +27,84 @@ class Shares:
     """Of many sessions, the share that ended in each way.
 
     Attributes:
-        above: the bound came to lie wholly above the limit first.
-        below: it came to lie wholly below first.
-        mean_count: how many values a session needed, or had.
+        slower: head was called slower.
+        as_fast: it was called not slower, or faster.
+        mean_count: how many blocks a session needed, or had.
     """
 
-    above: float
-    below: float
+    slower: float
+    as_fast: float
     mean_count: float
 
 
 def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
-    measured: Sequence[Sequence[float]],
+    measured: "Sequence[Sequence[PairedBlock]]",
+    rule: SequentialRule,
     *,
-    shift: float,
-    limit: float,
+    slowdown: float = 0.0,
     count: int,
-    confidence: float,
     sessions: int = 2000,
     seed: int = 0,
 ) -> Shares:
-    """Draw sessions from measured values and look at each after every value, as the rule does.
+    """Draw sessions from measured blocks, and look at each as the paired gate does.
 
     Args:
-        measured: values in the order in which they were measured, one sequence for each pair of processes; a session is
-            drawn from one of them, because two processes of the same code differ a little.
-        shift: what is added to every value: a slowdown that was not there.
-        limit: what the bound must clear.
-        count: how many values a session has at most.
-        confidence: of the bound.
+        measured: blocks in the order in which they were measured, one sequence for each pair of processes. A session is
+            drawn from as many pairs as the gate starts: two processes of the same code differ a little.
+        rule: what decides.
+        slowdown: what is planted, as a fraction.
+        count: how many blocks a session has at most.
         sessions: how many are drawn.
         seed: of the draw.
     """
     import numpy as np  # noqa: PLC0415 - only who calibrates waits for it
 
     generator = np.random.default_rng(seed)
-    drawn = np.stack([_session(generator, measured, count) for _ in range(sessions)]) + shift
-    numbers = np.arange(1, count + 1)
-    means = drawn.cumsum(axis=1) / numbers
-    squares = np.maximum(0.0, (drawn**2).cumsum(axis=1) - numbers * means**2)
-    # The half width is the standard deviation times a factor that depends on the number of values alone.
-    factors = np.array([anytime_half_width(1.0, count=int(number), confidence=confidence) for number in numbers])
-    deviations = np.sqrt(squares / np.maximum(1, numbers - 1))
-    half_widths = np.where(np.isfinite(factors), deviations * np.where(np.isfinite(factors), factors, 0.0), np.inf)
-    first_above, first_below = _first(means - half_widths > limit), _first(means + half_widths < limit)
+    logs = [logs_of(blocks) for blocks in measured]
+    drawn = np.stack([_session(generator, logs, count) for _ in range(sessions)])
+    base, head = drawn[..., 0], drawn[..., 1] + np.log1p(slowdown)
+    decisions, needed = np.zeros(sessions, dtype=int), np.full(sessions, count)
+    for number in sorted({*looks(count), *range(_blocks_of_each(count), count, _blocks_of_each(count))}):
+        is_open = np.flatnonzero(decisions == Decision.OPEN)
+        if not len(is_open):
+            break
+        pairs, processes = _SIDES * number, PAIRS_OF_PROCESSES if number == count else number // _blocks_of_each(count)
+        decisions[is_open] = rule.decide(base[is_open, :pairs], head[is_open, :pairs], processes=processes)
+        needed[is_open] = number
     return Shares(
-        above=float((first_above < first_below).mean()),
-        below=float((first_below < first_above).mean()),
-        mean_count=float(np.minimum(np.minimum(first_above, first_below) + 1, count).mean()),
+        slower=float((decisions == Decision.SLOWER).mean()),
+        as_fast=float(np.isin(decisions, (Decision.NOT_SLOWER, Decision.FASTER)).mean()),
+        mean_count=float(needed.mean()),
     )
 
 
-def _session(generator: Any, measured: Sequence[Sequence[float]], count: int) -> Any:
+def logs_of(blocks: Sequence[PairedBlock]) -> "Array":
+    """Return the logarithms of times in nanoseconds, shape (pairs, 2): base's beside head's, two pairs a block."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    values = np.asarray(measured[int(generator.integers(len(measured)))])
-    starts = generator.integers(len(values), size=-(-count // _RUN))
-    places = (starts[:, None] + np.arange(_RUN)).ravel()[:count] % len(values)
-    return values[places]
+    times = np.array([(block.base_ns, block.head_ns) for block in blocks], dtype=np.float64)
+    logs: Array = np.log(times).swapaxes(1, 2).reshape(-1, _SIDES)
+    return logs
 
 
-def _first(happened: Any) -> Any:
-    """Return where each row is first true; behind its end where it never is."""
+def _session(generator: "np.random.Generator", measured: "Sequence[Array]", count: int) -> "Array":
+    """Draw from one pair of processes after the other, as many blocks from each."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    return np.where(happened.any(axis=1), happened.argmax(axis=1), happened.shape[1])
+    chosen = generator.choice(len(measured), size=PAIRS_OF_PROCESSES, replace=len(measured) < PAIRS_OF_PROCESSES)
+    parts = [_run_of(generator, measured[pair], _blocks_of_each(count)) for pair in chosen]
+    return np.concatenate(parts)[: _SIDES * count]
+
+
+def _run_of(generator: "np.random.Generator", logs: "Array", count: int) -> "Array":
+    import numpy as np  # noqa: PLC0415 - as above
+
+    blocks = logs.reshape(-1, _SIDES, _SIDES)
+    starts = generator.integers(len(blocks), size=-(-count // _RUN))
+    places = (starts[:, None] + np.arange(_RUN)).ravel()[:count] % len(blocks)
+    drawn: Array = blocks[places].reshape(-1, _SIDES)
+    return drawn
+
+
+def _blocks_of_each(count: int) -> int:
+    return -(-count // PAIRS_OF_PROCESSES)

@@ -142,27 +142,6 @@ class MeanBound:
         return self.mean + self.half_width
 
 
-def anytime_bound(values: Sequence[float], *, confidence: float) -> MeanBound:
-    """Bound the mean of values that come one by one, so that looking after each of them costs nothing.
-
-    It is the t-test confidence sequence of a normal mixture: exact for independent normal values of unknown spread.
-
-    Args:
-        values: at least one.
-        confidence: how sure to be at all moments together, as a fraction.
-    """
-    count, middle = len(values), statistics.fmean(values)
-    squares = math.fsum((value - middle) ** 2 for value in values)
-    deviation = math.sqrt(squares / (count - 1)) if count > 1 else math.inf
-    return MeanBound(
-        mean=middle,
-        half_width=anytime_half_width(deviation, count=count, confidence=confidence),
-        confidence=confidence,
-        count=count,
-        deviation=deviation,
-    )
-
-
 def anytime_half_width(deviation: float, *, count: int, confidence: float) -> float:
     """Return half the width of the anytime-valid interval for the mean of `count` values with this deviation."""
     if count < 2:  # noqa: PLR2004 - one value has no spread
@@ -174,18 +153,19 @@ def anytime_half_width(deviation: float, *, count: int, confidence: float) -> fl
     return deviation * math.sqrt((count - 1) / count * (ratio - 1) / (1 - ratio / spread))
 
 
-def values_needed(bound: MeanBound, *, distance: float) -> int:
-    """Foretell how many values in all would make the interval narrower than a distance; at most a million.
+def values_needed(deviation: float, *, distance: float, confidence: float) -> int:
+    """Foretell how many values in all would make half of the interval narrower than a distance; at most a million.
 
     Args:
-        bound: what the values so far say.
+        deviation: the standard deviation of one value.
         distance: from the mean to what the interval must not hold.
+        confidence: of the interval, at all moments together.
     """
     most = 1_000_000
     low, high = 2, most
     while low < high:
         middle = (low + high) // 2
-        if anytime_half_width(bound.deviation, count=middle, confidence=bound.confidence) < distance:
+        if anytime_half_width(deviation, count=middle, confidence=confidence) < distance:
             high = middle
         else:
             low = middle + 1

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_diffopt.guards.paired import log_ratio
 from pytest_diffopt.paired.checkout import Side
-from pytest_diffopt.paired.messages import Ready, RunTest, TimeCalls, Timed
-from pytest_diffopt.paired.process import Worker, WorkerStart
-from pytest_diffopt.paired.sampling import PairedSamples, repeats_for, sample_in_turn
+from pytest_diffopt.paired.pair import Workers, at_their_call, start_workers, time_in_turn
+from pytest_diffopt.paired.process import WorkerStart
+from pytest_diffopt.progress import silence
 from pytest_diffopt.records import PairedBlock
 
 NODEID = "test_it.py::test_latency[sdxl-fp32]"
@@ -36,8 +35,8 @@ def plant(pipeline, inputs):
     step = type(pipeline.scheduler).step
 
     def slower(*args, **keywords):
-        end = time.perf_counter_ns() + wait_ns
         output = step(pipeline.scheduler, *args, **keywords)
+        end = time.perf_counter_ns() + wait_ns
         while time.perf_counter_ns() < end:
             pass
         return output
@@ -76,38 +75,31 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     blocks: tuple[PairedBlock, ...]
 
-    @property
-    def logs(self) -> list[float]:
-        """The log-ratio of each block."""
-        return [log_ratio(block) for block in self.blocks]
 
+def measure(slowdown: float, *, seconds: float, number: int) -> Pair:
+    """Start two processes, plant a slowdown in one, and time them in turn, as the paired gate does.
 
-def measure(slowdown: float, *, seconds: float, seed: int) -> Pair:
-    """Start two processes, plant a slowdown in one, and time them in turn."""
-    with _workers(slowdown) as (base, head):
-        ready: list[Ready] = [worker.ask(RunTest(nodeid=NODEID), Ready, doing="warming up") for worker in (base, head)]
-        samples = _sampled(base, head, repeats_for(*(one.warmup_ns for one in ready)), seconds, seed)
+    Args:
+        slowdown: what is planted in head, as a fraction.
+        seconds: how long they are timed.
+        number: of the pair; it decides the order of the blocks, and the core.
+    """
+    with _workers(slowdown) as workers, at_their_call(workers, NODEID, silence) as ready:
+        assert not isinstance(ready, str), "unreachable because both have the same test"  # noqa: S101
+        samples = time_in_turn(
+            workers,
+            ready,
+            is_decided=lambda _blocks: False,
+            repeats=ready.repeats,
+            max_seconds=seconds,
+            seed=number,
+            tell=silence,
+        )
     return Pair(slowdown=slowdown, repeats=samples.repeats, seconds=samples.spent_seconds, blocks=tuple(samples.blocks))
 
 
-def _sampled(base: Worker, head: Worker, repeats: int, seconds: float, seed: int) -> PairedSamples:
-    def time_base(count: int) -> int:
-        answer: Timed = base.ask(TimeCalls(repeats=count), Timed, doing="timing")
-        return answer.duration_ns
-
-    def time_head(count: int) -> int:
-        answer: Timed = head.ask(TimeCalls(repeats=count), Timed, doing="timing")
-        return answer.duration_ns
-
-    for time_calls in (time_base, time_head):
-        time_calls(repeats)
-    return sample_in_turn(
-        time_base, time_head, repeats=repeats, max_seconds=seconds, is_decided=lambda _blocks: False, seed=seed
-    )
-
-
 @contextmanager
-def _workers(slowdown: float) -> Iterator[tuple[Worker, Worker]]:
+def _workers(slowdown: float) -> Iterator[Workers]:
     with ExitStack() as stack:
         sides = []
         for name, planted in (("base", 0.0), ("head", slowdown)):
@@ -117,11 +109,7 @@ def _workers(slowdown: float) -> Iterator[tuple[Worker, Worker]]:
         start = WorkerStart(
             files=("test_it.py",), options=("-s", "-p", "no:cacheprovider", "-n0"), timeout_seconds=600.0
         )
-        base, head = sides
-        workers = []
-        for name, side, other in (("base", base, head), ("head", head, base)):
-            workers.append(Worker(name, side, other, start))
-            stack.callback(workers[-1].close)
-        for worker in workers:
-            worker.collected()
-        yield workers[0], workers[1]
+        workers = start_workers(sides[0], sides[1], start)
+        for worker in workers.both:
+            stack.callback(worker.close)
+        yield workers

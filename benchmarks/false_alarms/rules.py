@@ -4,7 +4,6 @@ Every session is drawn from one real pair of processes, in runs of blocks that f
 with a stored figure gets that figure from a base that was timed by another pair, as in another session.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,8 @@ from scipy import stats
 
 from benchmarks.false_alarms.measuring import Pair
 from pytest_diffopt.guards.paired import FALSE_ALARMS
-from pytest_diffopt.resampling import sequential_shares
+from pytest_diffopt.resampling import Shares, sequential_shares
+from pytest_diffopt.sequential import SequentialRule
 
 _RUN = 8
 _STORED_SAMPLES = 30
@@ -91,17 +91,24 @@ def sessions_of(
     return drawn
 
 
-def paired_gate_share(pairs: Sequence[Pair], *, seconds: float, margin: float, number: int) -> float:
-    """Return how often our paired gate calls head slower; it looks after every block."""
-    count = min(round(seconds * len(pair.blocks) / pair.seconds) for pair in pairs)
-    return sequential_shares(
-        [pair.logs for pair in pairs],
-        shift=0.0,
-        limit=math.log1p(margin),
-        count=count,
-        confidence=1 - FALSE_ALARMS,
-        sessions=number,
-    ).above
+def paired_gate(pairs: Sequence[Pair], *, slowdown: float = 0.0, seconds: float, margin: float, number: int) -> Shares:
+    """Return how sessions of our paired gate end.
+
+    Args:
+        pairs: of one slowdown.
+        slowdown: what is multiplied into head's times beside it.
+        seconds: the budget.
+        margin: of the gate.
+        number: how many sessions are drawn.
+    """
+    rule = SequentialRule(margin=margin, false_alarms=FALSE_ALARMS)
+    blocks = [pair.blocks for pair in pairs]
+    return sequential_shares(blocks, rule, slowdown=slowdown, count=blocks_in(pairs, seconds=seconds), sessions=number)
+
+
+def blocks_in(pairs: Sequence[Pair], *, seconds: float) -> int:
+    """Return how many blocks are timed in so many seconds."""
+    return round(seconds * sum(len(pair.blocks) for pair in pairs) / sum(pair.seconds for pair in pairs))
 
 
 def share(rule: Rule, sessions: Sequence[Session]) -> float:

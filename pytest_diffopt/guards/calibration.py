@@ -1,13 +1,14 @@
 """What the paired gate can see on this machine: the same code against itself, and what it would say of slowdowns."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pytest_diffopt.guards.explain import counted, explain
-from pytest_diffopt.guards.paired import FALSE_ALARMS, log_ratio
+from pytest_diffopt.guards.paired import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import CalibrationRecord, Concern, Environment
+from pytest_diffopt.records import CalibrationRecord, Concern, Environment, PairedBlock
 from pytest_diffopt.resampling import sequential_shares
+from pytest_diffopt.sequential import SequentialRule
 
 _POWER = 0.95
 _STEP = 0.0025
@@ -27,12 +28,12 @@ def judge_calibration(
         max_seconds: the budget of a case.
         environment: the machine.
     """
-    measured = [[log_ratio(block) for block in pair] for pair in record.pairs]
+    measured = record.pairs
     total = sum(map(len, measured))
     if min(map(len, measured), default=0) < _LEAST_BLOCKS // max(1, len(measured)):
         return _too_few(record, total, environment)
     count = max(2, round(max_seconds / (record.spent_seconds / total)))
-    alarms = _share_above(measured, 0.0, margin, count)
+    alarms = _share_slower(measured, 0.0, margin, count)
     smallest = _smallest_slowdown(measured, margin, count)
     recommended = _recommended_margin(measured, count)
     seen = "nothing below 50 %" if smallest is None else _percent(smallest)
@@ -77,40 +78,38 @@ def _too_few(record: CalibrationRecord, total: int, environment: Environment) ->
     )
 
 
-def _share_above(measured: Sequence[Sequence[float]], slowdown: float, margin: float, count: int) -> float:
-    return sequential_shares(
-        measured, shift=math.log1p(slowdown), limit=math.log1p(margin), count=count, confidence=1 - FALSE_ALARMS
-    ).above
+def _share_slower(measured: Sequence[Sequence[PairedBlock]], slowdown: float, margin: float, count: int) -> float:
+    return sequential_shares(measured, _rule(margin), slowdown=slowdown, count=count).slower
 
 
-def _smallest_slowdown(measured: Sequence[Sequence[float]], margin: float, count: int) -> float | None:
+def _smallest_slowdown(measured: Sequence[Sequence[PairedBlock]], margin: float, count: int) -> float | None:
     """Return the smallest slowdown, in steps of 0.25 %, that is called one often enough."""
-    low, high = math.ceil(margin / _STEP), round(_LARGEST / _STEP)
-    if _share_above(measured, high * _STEP, margin, count) < _POWER:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if _share_above(measured, middle * _STEP, margin, count) >= _POWER:
-            high = middle
-        else:
-            low = middle + 1
-    return low * _STEP
+    return _smallest(lambda slowdown: _share_slower(measured, slowdown, margin, count) >= _POWER, least=margin)
 
 
-def _recommended_margin(measured: Sequence[Sequence[float]], count: int) -> float | None:
+def _recommended_margin(measured: Sequence[Sequence[PairedBlock]], count: int) -> float | None:
     """Return the smallest margin, in steps of 0.25 %, at which the same code passes and hardly ever fails."""
-    low, high = 1, round(_LARGEST / _STEP)
-    if not _is_quiet(measured, high * _STEP, count):
+
+    def is_quiet(margin: float) -> bool:
+        shares = sequential_shares(measured, _rule(margin), count=count)
+        return shares.slower <= FALSE_ALARMS and shares.as_fast >= _POWER
+
+    return _smallest(is_quiet, least=_STEP)
+
+
+def _smallest(is_enough: Callable[[float], bool], *, least: float) -> float | None:
+    """Return the smallest fraction in steps of 0.25 %, up to a half, that is enough; None where none is."""
+    low, high = math.ceil(least / _STEP), round(_LARGEST / _STEP)
+    if not is_enough(high * _STEP):
         return None
     while low < high:
         middle = (low + high) // 2
-        if _is_quiet(measured, middle * _STEP, count):
+        if is_enough(middle * _STEP):
             high = middle
         else:
             low = middle + 1
     return low * _STEP
 
 
-def _is_quiet(measured: Sequence[Sequence[float]], margin: float, count: int) -> bool:
-    shares = sequential_shares(measured, shift=0.0, limit=math.log1p(margin), count=count, confidence=1 - FALSE_ALARMS)
-    return shares.above <= FALSE_ALARMS and shares.below >= _POWER
+def _rule(margin: float) -> SequentialRule:
+    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS)

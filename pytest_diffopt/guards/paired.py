@@ -3,16 +3,34 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_diffopt.guards.card import card_rows, why_card_unfit
 from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, PairedBlock, PairedRecord
-from pytest_diffopt.statistics import MeanBound, anytime_bound, median, values_needed
+from pytest_diffopt.resampling import logs_of
+from pytest_diffopt.robust_ratio import robust_ratio
+from pytest_diffopt.sequential import Decision, SequentialRule, is_look
+from pytest_diffopt.statistics import MeanBound, median, values_needed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
 
 #: The probability that any test of a session is called slower though none is slower than the margin.
 FALSE_ALARMS = 0.001
+
+
+_OUTCOMES = {
+    Decision.OPEN: Outcome.INCONCLUSIVE,
+    Decision.SLOWER: Outcome.REGRESSED,
+    Decision.FASTER: Outcome.IMPROVED,
+    Decision.NOT_SLOWER: Outcome.PASSED,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,12 +38,10 @@ class PairedRule:
     """What a difference between base and head must be to count.
 
     Attributes:
-        margin: the slowdown that is allowed, as a fraction.
-        confidence: how sure to be of one test, at all moments together.
+        sequential: decides from the times.
     """
 
-    margin: float
-    confidence: float
+    sequential: SequentialRule
 
     @classmethod
     def for_case(cls, *, margin: float, num_cases: int, num_regressed: int) -> "PairedRule":
@@ -40,24 +56,50 @@ class PairedRule:
             num_cases: how many tests this session compares.
             num_regressed: how many of them it has called slower so far.
         """
-        return cls(margin=margin, confidence=1 - FALSE_ALARMS / max(1, num_cases - num_regressed))
+        false_alarms = FALSE_ALARMS / max(1, num_cases - num_regressed)
+        return cls(sequential=SequentialRule(margin=margin, false_alarms=false_alarms))
+
+    @property
+    def margin(self) -> float:
+        """The slowdown that is allowed, as a fraction."""
+        return self.sequential.margin
+
+    @property
+    def confidence(self) -> float:
+        """Of the interval that is shown."""
+        return self.sequential.confidence
 
     def bound(self, blocks: Sequence[PairedBlock]) -> MeanBound:
         """Bound the logarithm of how many times as long head takes as base."""
-        return anytime_bound([log_ratio(block) for block in blocks], confidence=self.confidence)
+        seen = robust_ratio(*_sides(blocks))
+        return MeanBound(
+            mean=float(seen.log_ratio[0]),
+            half_width=float(self.sequential.alarm_half_width(seen)[0]),
+            confidence=self.confidence,
+            count=seen.count,
+            deviation=float(seen.deviation[0]),
+        )
 
-    def outcome(self, bound: MeanBound) -> Outcome:
-        """Say what a bound proves: slower than the margin, not slower, faster, or nothing yet."""
-        limit = math.log1p(self.margin)
-        if bound.low > limit:
-            return Outcome.REGRESSED
-        if bound.high < -limit:
-            return Outcome.IMPROVED
-        return Outcome.PASSED if bound.high < limit else Outcome.INCONCLUSIVE
+    def outcome(self, blocks: Sequence[PairedBlock], *, processes: int) -> Outcome:
+        """Say what blocks prove: slower than the margin, not slower, faster, or nothing yet.
 
-    def is_decided(self, blocks: Sequence[PairedBlock]) -> bool:
+        Args:
+            blocks: what was timed.
+            processes: how many pairs of processes timed them to the end of their share of the budget.
+        """
+        if not blocks:
+            return Outcome.INCONCLUSIVE
+        return _OUTCOMES[Decision(int(self.sequential.decide(*_sides(blocks), processes=processes)[0]))]
+
+    def is_decided(self, blocks: Sequence[PairedBlock], *, processes: int) -> bool:
         """Tell whether more blocks would change nothing."""
-        return bool(blocks) and self.outcome(self.bound(blocks)) is not Outcome.INCONCLUSIVE
+        return is_look(len(blocks)) and self.outcome(blocks, processes=processes) is not Outcome.INCONCLUSIVE
+
+
+def _sides(blocks: Sequence[PairedBlock]) -> "tuple[Array, Array]":
+    """Return one session's logarithms of base's times, and of head's."""
+    logs = logs_of(blocks)
+    return logs[None, :, 0], logs[None, :, 1]
 
 
 def log_ratio(block: PairedBlock) -> float:
@@ -81,7 +123,7 @@ def judge_paired(record: PairedRecord, rule: PairedRule, *, environment: Environ
         headline = "no block was timed within the budget: nothing was compared"
         return _undecided(record, environment, headline=headline, remedy=_more_seconds(record, rule, None))
     bound = rule.bound(record.blocks)
-    outcome = rule.outcome(bound)
+    outcome = rule.outcome(record.blocks, processes=record.pairs_of_processes)
     return Verdict(
         concern=Concern.LATENCY,
         outcome=outcome,
@@ -179,11 +221,9 @@ def _remedy(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: Pair
 def _more_seconds(record: PairedRecord, rule: PairedRule, bound: MeanBound | None) -> str:
     if bound is None or not math.isfinite(bound.deviation):
         return "give it more time: --diffopt-max-seconds"
-    distance = abs(bound.mean - math.log1p(rule.margin))
-    needed = values_needed(bound, distance=distance) if distance else math.inf
-    seconds = record.spent_seconds / len(record.blocks) * needed
-    if needed >= 1_000_000:  # noqa: PLR2004 - where the forecast ends
-        return "it lies at the margin itself: more time will hardly decide it, another --diffopt-margin may"
+    distance, confidence = rule.sequential.distance_to_decide(bound.mean)
+    pairs = values_needed(bound.deviation, distance=distance, confidence=confidence)
+    seconds = max(1.0, record.spent_seconds / len(record.blocks) * pairs / 2)
     return f"give it more time: about {seconds:.0f} s would decide it, --diffopt-max-seconds {math.ceil(seconds * 1.2)}"
 
 

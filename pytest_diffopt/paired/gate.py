@@ -11,7 +11,7 @@ from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.options import Settings
 from pytest_diffopt.paired.messages import Counted, Ready
 from pytest_diffopt.paired.worker import Controller, modules_of_trees
-from pytest_diffopt.records import Subject
+from pytest_diffopt.records import Device, Subject
 
 _NS_PER_SECOND = 1_000_000_000
 #: The share of the sampling budget that warm-up may use beside it.
@@ -60,6 +60,7 @@ class PairedGate:
             environment=capture_environment(subject.device),
             warmup_ns=tuple(warmup_ns),
             num_steps=num_steps,
+            num_threads=_num_threads(subject),
             card_uuid="" if device.meter is None else card_uuid(device.torch_device),
             own_modules=own,
             foreign_modules=foreign,
@@ -93,6 +94,12 @@ def _steps_of_first_call(target: Any, call: Callable[[], object]) -> int:
     with watch_denoise_loop(target) as loop:
         call()
     return loop.num_steps
+
+
+def _num_threads(subject: Subject) -> int:
+    import torch  # noqa: PLC0415 - only where something is timed
+
+    return torch.get_num_threads() if subject.device is Device.CPU else 0
 
 
 def _counted(target: Any, args: tuple[Any, ...], inputs: dict[str, Any], subject: Subject) -> Counted:

@@ -10,7 +10,7 @@ import msgspec
 from pytest_diffopt.records import CountRecord, Environment, Subject
 
 #: A worker whose package is of another version may not understand; both say theirs first.
-PROTOCOL = 1
+PROTOCOL = 2
 #: The environment variable that names a worker's end of the line.
 LINE_VARIABLE = "DIFFOPT_WORKER_LINE"
 #: The environment variables that name the folder whose code a worker runs, and the other worker's.
@@ -63,6 +63,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         environment: the worker's machine and versions.
         warmup_ns: the calls so far.
         num_steps: denoise steps in one; 0 without a loop.
+        num_threads: threads that torch computes with on the processor; 0 for a call on a card.
         card_uuid: NVIDIA's number of the card; empty without one.
         own_modules: how many of the imported modules are from the worker's own tree.
         foreign_modules: those from the other worker's tree: they would make both sides the same.
@@ -72,6 +73,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     environment: Environment
     warmup_ns: tuple[int, ...]
     num_steps: int
+    num_threads: int
     card_uuid: str
     own_modules: int
     foreign_modules: tuple[str, ...]

@@ -176,6 +176,8 @@ def _environment(side: Side, other: Side, line: int) -> dict[str, str]:
     kept = [path for path in inherited if not Path(path).resolve().is_relative_to(other.tree)]
     ours = [str(path) for path in side.import_paths]
     environment = {name: text for name, text in os.environ.items() if not name.startswith(("PYTEST_", "COV_CORE_"))}
+    # Sets that are walked in another order in each process make two processes of the same code differ in speed.
+    environment.setdefault("PYTHONHASHSEED", "0")
     return environment | {
         "PYTHONPATH": os.pathsep.join([*ours, *kept]),
         LINE_VARIABLE: str(line),

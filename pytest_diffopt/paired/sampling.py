@@ -11,8 +11,9 @@ from pytest_diffopt.progress import Tell, silence
 from pytest_diffopt.records import CardRecord, PairedBlock
 from pytest_diffopt.statistics import median
 
-#: Each time should be about so long: a shorter one is lost in what it costs to change between two processes.
-_TIMED_SECONDS = 0.08
+#: Each time should be about so long. A shorter one is lost in what it costs to change between two processes; a longer
+#: one is hardly steadier where neighbours slow a machine down for tenths of a second, and there are fewer of them.
+_TIMED_SECONDS = 0.03
 _NS_PER_SECOND = 1e9
 
 #: Makes so many calls and returns how many nanoseconds they took.

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_diffopt.statistics import (
     _MIXTURE_VARIANCE,
-    anytime_bound,
+    MeanBound,
     anytime_half_width,
     half_width,
     median,
@@ -102,36 +102,32 @@ def test_the_forecast_has_ends() -> None:
 def test_the_anytime_bound_is_what_its_source_says() -> None:
     """The bound ends where the mixture martingale of the t-statistic reaches the inverse of the error probability."""
     values = [0.1, 0.3, 0.2, 0.25, 0.15] * 6
-    bound = anytime_bound(values, confidence=0.99)
     count, spread = len(values), 1 + len(values) * _MIXTURE_VARIANCE
-    squares = math.fsum((value - bound.mean) ** 2 for value in values)
-    at_the_end = count * bound.half_width**2 / squares
+    half = anytime_half_width(statistics.stdev(values), count=count, confidence=0.99)
+    squares = math.fsum((value - statistics.fmean(values)) ** 2 for value in values)
+    at_the_end = count * half**2 / squares
     martingale = ((1 + at_the_end) / (1 + at_the_end / spread)) ** (count / 2) / math.sqrt(spread)
 
-    assert bound.mean == pytest.approx(0.2)
     assert martingale == pytest.approx(100)
-    assert bound.deviation == pytest.approx(statistics.stdev(values))
 
 
 def test_too_few_values_bound_nothing() -> None:
     """One value, and the first few, leave every mean possible."""
-    assert anytime_bound([0.1], confidence=0.99).half_width == math.inf
-    assert anytime_bound([0.1, 0.2, 0.3], confidence=0.999).half_width == math.inf
-    assert anytime_bound([0.1, 0.2, 0.3] * 4, confidence=0.999).half_width < math.inf
+    assert anytime_half_width(0.0, count=1, confidence=0.99) == math.inf
+    assert anytime_half_width(0.1, count=3, confidence=0.999) == math.inf
+    assert anytime_half_width(0.1, count=12, confidence=0.999) < math.inf
 
 
 def test_values_that_do_not_differ_bound_the_mean_to_a_point() -> None:
     """No spread is no doubt, once there are enough of them."""
-    bound = anytime_bound([0.5] * 20, confidence=0.999)
-
-    assert (bound.low, bound.high) == (0.5, 0.5)
+    assert anytime_half_width(0.0, count=20, confidence=0.999) == 0
+    assert MeanBound(mean=0.5, half_width=0.1, confidence=0.999, count=20, deviation=0.2).low == 0.4
 
 
 def test_the_number_of_values_that_would_do_is_foretold() -> None:
     """So many make the interval narrower than the distance, one fewer does not; never more than a million."""
-    bound = anytime_bound([0.0, 0.02] * 10, confidence=0.999)
-    needed = values_needed(bound, distance=0.004)
+    needed = values_needed(0.01, distance=0.004, confidence=0.999)
 
-    assert anytime_half_width(bound.deviation, count=needed, confidence=0.999) < 0.004
-    assert anytime_half_width(bound.deviation, count=needed - 1, confidence=0.999) >= 0.004
-    assert values_needed(bound, distance=1e-9) == 1_000_000
+    assert anytime_half_width(0.01, count=needed, confidence=0.999) < 0.004
+    assert anytime_half_width(0.01, count=needed - 1, confidence=0.999) >= 0.004
+    assert values_needed(0.01, distance=1e-9, confidence=0.999) == 1_000_000

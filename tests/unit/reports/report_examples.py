@@ -302,9 +302,15 @@ def blocks(slowdown: float, count: int = 40) -> tuple[PairedBlock, ...]:
 def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
     """Compare two versions of the code."""
     record = PairedRecord(
-        subject=ON_CARD, base="main", head="the working tree", blocks=blocks(slowdown, count), num_steps=30
+        subject=ON_CARD,
+        base="main",
+        head="the working tree",
+        blocks=blocks(slowdown, count),
+        pairs_of_processes=2,
+        num_steps=30,
     )
-    verdict = judge_paired(record, PairedRule(margin=0.01, confidence=0.999), environment=NOW)
+    rule = PairedRule.for_case(margin=0.01, num_cases=1, num_regressed=0)
+    verdict = judge_paired(record, rule, environment=NOW)
     return entry("test_latency_paired", verdict, record)
 
 

@@ -1,0 +1,74 @@
+"""A session ends when enough is known, and errs as seldom as it says."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, Decision, SequentialRule, is_look, looks
+
+Array = npt.NDArray[np.float64]
+RULE = SequentialRule(margin=0.01, false_alarms=0.001)
+
+
+def sessions(slowdown: float, *, noise: float = 0.02, number: int = 1, pairs: int = 400) -> tuple[Array, Array]:
+    """Pretend that head takes so much longer."""
+    generator = np.random.default_rng(1)
+    base, head = (generator.normal(0, noise / np.sqrt(2), (number, pairs)) for _ in range(2))
+    return base, head + np.log1p(slowdown)
+
+
+def ended(slowdown: float, *, number: int = 300, blocks: int = 150) -> list[Decision]:
+    """Let sessions run, looked at as the gate does, by as many pairs of processes."""
+    base, head = sessions(slowdown, number=number, pairs=2 * blocks)
+    decisions = np.zeros(number, dtype=int)
+    for block in looks(blocks):
+        is_open = np.flatnonzero(decisions == Decision.OPEN)
+        if not len(is_open):
+            break
+        chosen = base[is_open, : 2 * block], head[is_open, : 2 * block]
+        decisions[is_open] = RULE.decide(*chosen, processes=block * PAIRS_OF_PROCESSES // blocks)
+    return [Decision(int(one)) for one in decisions]
+
+
+def test_equal_code_passes_and_a_slowdown_of_twice_the_margin_does_not() -> None:
+    """Of 300 sessions none errs in the first case, and hardly any in the second."""
+    assert set(ended(0.0)) == {Decision.NOT_SLOWER}
+    assert ended(0.02).count(Decision.SLOWER) >= 290
+
+
+def test_half_of_the_margin_is_never_called_slower() -> None:
+    """That is what the bound on false alarms is about."""
+    assert Decision.SLOWER not in ended(0.005)
+
+
+def test_faster_code_is_not_slower() -> None:
+    """It is told to be faster only where that is clear before it is known not to be slower."""
+    assert set(ended(-0.02)) <= {Decision.NOT_SLOWER, Decision.FASTER}
+
+
+@pytest.mark.parametrize(
+    ("slowdown", "processes", "decision"),
+    [
+        (0.02, 1, Decision.OPEN),
+        (0.02, 2, Decision.SLOWER),
+        (0.1, 1, Decision.SLOWER),
+        (-0.1, 1, Decision.FASTER),
+        (0.0, 1, Decision.NOT_SLOWER),
+    ],
+)
+def test_one_pair_of_processes_shows_only_what_is_clear(slowdown: float, processes: int, decision: Decision) -> None:
+    """Two processes of the same code differ a little: two margins need a second pair, ten do not, and equal none."""
+    assert RULE.decide(*sessions(slowdown), processes=processes)[0] == decision
+
+
+def test_few_and_noisy_pairs_leave_it_open() -> None:
+    """Nothing is known yet, and how narrow the interval must get is told for either side of the margin."""
+    assert RULE.decide(*sessions(0.02, noise=0.2, pairs=20), processes=3)[0] == Decision.OPEN
+    assert RULE.distance_to_decide(0.02) == pytest.approx((0.02 - np.log(1.005), 0.998))
+    assert RULE.distance_to_decide(0.0) == pytest.approx((np.log(1.015), 0.98))
+
+
+def test_looks_become_rarer() -> None:
+    """The first four blocks say nothing, the last is always looked at, and a running session looks at the same."""
+    assert list(looks(20)) == [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 19, 20]
+    assert [block for block in range(100) if is_look(block)] == list(looks(100))[:-1]
