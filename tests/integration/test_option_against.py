@@ -117,6 +117,35 @@ def test_engine(latency_baseline):
     result.stdout.fnmatch_lines(["  head    6*.* ms a call, the working tree (????????? with an uncommitted change)"])
 
 
+def test_what_only_one_process_shows_is_no_difference_of_the_code(project: pytest.Pytester) -> None:
+    """Head's first process is half as fast, for as long as it lives: another pair is asked, and is alike."""
+    product = """
+import os
+import time
+
+def call():
+    time.sleep(float(os.environ["SECONDS"]))
+"""
+    tests = f"""
+import os
+from pathlib import Path
+import product
+
+def test_call(latency_baseline):
+    starts = Path({str(project.path / "starts")!r})
+    started = starts.read_text() if starts.exists() else ""
+    is_head = Path(product.__file__).is_relative_to({str(project.path)!r})
+    starts.write_text(started + ("head " if is_head else "base "))
+    os.environ["SECONDS"] = "0.04" if is_head and "head" not in started else "0.02"
+    latency_baseline.check(product.call)
+"""
+    commit(project.path, {"product.py": product, "test_it.py": tests})
+    result = project.runpytest_inprocess("--diffopt-against=HEAD", "--diffopt-margin=0.5", "--diffopt-max-seconds=6")
+
+    assert (project.path / "starts").read_text().startswith("base head base head")
+    result.assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
