@@ -17,8 +17,8 @@ from pytest_diffopt import (
 from pytest_diffopt.recipes.recipe import Recipe
 
 LADDERS = ["diffusion-fast", "modern"]
-# Here SDXL climbs; `test_ladders_of_others.py` has every rung of every other pipeline. The rungs between those that compile
-# nothing and the highest are slow (conftest.py).
+# Here SDXL climbs; `test_ladders_of_others.py` has every rung of every other pipeline. The rungs between those that
+# compile nothing and the highest are slow: see conftest.py.
 
 every_rung = pytest.mark.diffopt(pipeline="sdxl", ladder=LADDERS)
 
