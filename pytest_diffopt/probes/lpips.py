@@ -100,7 +100,7 @@ def _imported(name: str) -> Any:
 
 
 def _weights_file(torchvision: Any) -> Path:
-    url = torchvision.models.AlexNet_Weights.DEFAULT.url
+    url: str = torchvision.models.AlexNet_Weights.DEFAULT.url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
         msg = f"LPIPS needs AlexNet's weights, and there is no file {path}; fetch it once: {FETCH}"
