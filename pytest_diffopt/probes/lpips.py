@@ -110,4 +110,4 @@ def _weights_file(torchvision: Any) -> Path:
 
 def _in_a_line(error: Exception) -> str:
     first, _, _ = str(error).partition("\n")
-    return f"{type(error).__name__}: {first}"
+    return f"{type(error).__name__}: {first.rstrip(':')}"

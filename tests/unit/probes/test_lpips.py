@@ -5,6 +5,7 @@ from functools import partial
 from importlib import import_module, metadata
 from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -154,8 +155,18 @@ def test_missing_weights_are_told_and_not_fetched(weights: Path) -> None:
     assert list(weights.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("error", [EOFError("Ran out of input"), RuntimeError("no zip archive\nat all")])
-def test_weights_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch, weights: Path, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (EOFError("Ran out of input"), "EOFError: Ran out of input"),
+        (OSError("Input/output error"), "OSError: Input/output error"),
+        (RuntimeError("no zip archive:\nat all"), "RuntimeError: no zip archive"),
+        (UnpicklingError("invalid load key"), "UnpicklingError: invalid load key"),
+    ],
+)
+def test_weights_that_cannot_be_read_are_told(
+    monkeypatch: pytest.MonkeyPatch, weights: Path, error: Exception, said: str
+) -> None:
     """The file, torch's own words in one line, and how to have it again."""
 
     def fail(*_pictures: torch.Tensor, **_options: object) -> None:
@@ -163,7 +174,6 @@ def test_weights_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch, w
 
     module = "torchmetrics.functional.image"
     lpips_stand_ins.module(monkeypatch, module, learned_perceptual_image_patch_similarity=fail)
-    said = f"{type(error).__name__}: {str(error).splitlines()[0]}"
 
     assert refusal() == (
         f"LPIPS cannot be computed with AlexNet's weights in {weights}: {said}; "
