@@ -65,6 +65,7 @@ def _half_of(thresholds: ImageThresholds) -> ImageThresholds:
         max_error=thresholds.max_error / LARGEST_RATIO,
         max_mean_error=thresholds.max_mean_error / LARGEST_RATIO,
         max_flip=thresholds.max_flip / LARGEST_RATIO,
+        max_lpips=None if thresholds.max_lpips is None else thresholds.max_lpips / LARGEST_RATIO,
         max_latent_error=thresholds.max_latent_error / LARGEST_RATIO,
     )
 

@@ -31,6 +31,7 @@ class ImageThresholds:
         max_error: the largest absolute difference that any pixel may have.
         max_mean_error: the largest mean absolute difference.
         max_flip: the largest mean FLIP.
+        max_lpips: the largest LPIPS; without it LPIPS is not measured, which needs the extra `lpips`.
         max_latent_error: the longest difference of latents, as a share of the reference's length, after any step and
             where latents are asked for in place of pictures.
     """
@@ -40,6 +41,7 @@ class ImageThresholds:
     max_error: float = 0.6
     max_mean_error: float = 0.02
     max_flip: float = 0.18
+    max_lpips: float | None = None
     max_latent_error: float = 0.12
 
 
@@ -107,7 +109,8 @@ def _summary(record: ImageRecord) -> str:
     figures = worst_figures(record)
     if not record.differences:
         return f"latents {figures['latent_error']:.4f} off"
-    return f"SSIM {figures['ssim']:.4f}, PSNR {figures['psnr_db']:.1f} dB, FLIP {figures['flip']:.4f}"
+    lpips = f", LPIPS {figures['lpips']:.4f}" if "lpips" in figures else ""
+    return f"SSIM {figures['ssim']:.4f}, PSNR {figures['psnr_db']:.1f} dB, FLIP {figures['flip']:.4f}{lpips}"
 
 
 def worst_figures(record: ImageRecord) -> dict[str, float]:
@@ -121,6 +124,8 @@ def worst_figures(record: ImageRecord) -> dict[str, float]:
             "mean_error": _worst(max, (one.mean_error for one in record.differences)),
             "flip": _worst(max, (one.flip for one in record.differences)),
         }
+    lpips = [one.lpips for one in record.differences if one.lpips is not None]
+    figures |= {"lpips": _worst(max, lpips)} if lpips else {}
     latent_errors = [*(one.relative_error for one in record.latents), *(one.relative_error for one in record.drift)]
     return figures | ({"latent_error": _worst(max, latent_errors)} if latent_errors else {})
 
@@ -152,7 +157,14 @@ def _violations(difference: ImageDifference, thresholds: ImageThresholds) -> lis
         ),
         (difference.flip <= thresholds.max_flip, f"FLIP {difference.flip:.4f} {allowed(f'{thresholds.max_flip:.4g}')}"),
     ]
+    if thresholds.max_lpips is not None:
+        rules.append(_lpips_rule(difference, thresholds.max_lpips))
     return [line for is_good, line in rules if not is_good]
+
+
+def _lpips_rule(difference: ImageDifference, largest: float) -> tuple[bool, str]:
+    assert difference.lpips is not None, "unreachable because LPIPS is measured where it is judged"  # noqa: S101
+    return difference.lpips <= largest, f"LPIPS {difference.lpips:.4f} {allowed(f'{largest:.4g}')}"
 
 
 def _latent_violations(difference: LatentDifference, thresholds: ImageThresholds) -> list[str]:

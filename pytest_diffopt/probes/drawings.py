@@ -1,7 +1,7 @@
 """One call of a pipeline as the picture guard needs it: what it drew, and the latents on the way there."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -64,19 +64,30 @@ def drawing_of(
     return Drawing(pictures=pictures, latents=None if latents is None else latents.clone(), steps=steps)
 
 
-def compare_drawings(drawing: Drawing, reference: Drawing, subject: Subject) -> ImageRecord:
+def compare_drawings(
+    drawing: Drawing, reference: Drawing, subject: Subject, *, with_lpips: bool = False
+) -> ImageRecord:
     """Compare what two calls gave: pictures with pictures, latents with latents, and step by step.
 
+    Args:
+        drawing: what the optimized pipeline gave.
+        reference: what the plain one gave.
+        subject: the optimized pipeline.
+        with_lpips: measure LPIPS of the pictures, too.
+
     Raises:
-        ProbeError: one gave pictures and the other latents, or of another number or size.
+        ProbeError: one gave pictures and the other latents, or of another number or size; or LPIPS cannot be measured.
     """
     steps = drift(drawing.steps, reference.steps)
     if drawing.latents is not None and reference.latents is not None:
+        if with_lpips:
+            msg = "LPIPS is measured of pictures, got: latents; leave max_lpips out, or ask the pipeline for pictures"
+            raise ProbeError(msg)
         latents = compare_latents(drawing.latents, reference.latents)
         return ImageRecord(subject=subject, differences=(), latents=latents, drift=steps)
     if drawing.pictures is None or reference.pictures is None:
         ours, theirs = ("latents" if one.pictures is None else "pictures" for one in (drawing, reference))
         msg = f"pictures are compared with pictures and latents with latents, got: {ours} and {theirs}"
         raise ProbeError(msg)
-    differences = compare_images(drawing.pictures, reference.pictures, subject).differences
-    return ImageRecord(subject=subject, differences=differences, drift=steps)
+    pictures = compare_images(drawing.pictures, reference.pictures, subject, with_lpips=with_lpips)
+    return replace(pictures, drift=steps)

@@ -1,6 +1,7 @@
 """How far pictures are from their references."""
 
 import math
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.flip import mean_flip
+from pytest_diffopt.probes.lpips import lpips_of
 from pytest_diffopt.probes.pictures import Pixels, pictures_of
 from pytest_diffopt.records import ImageDifference, ImageRecord, Subject
 
@@ -19,16 +21,18 @@ _BLACK_BELOW = 1 / 255
 _SLACK = 0.01
 
 
-def compare_images(images: Any, reference: Any, subject: Subject) -> ImageRecord:
+def compare_images(images: Any, reference: Any, subject: Subject, *, with_lpips: bool = False) -> ImageRecord:
     """Compare pictures with their references, one by one.
 
     Args:
         images: what the optimized pipeline drew, in any form that `pictures_of` takes.
         reference: what the plain pipeline drew, as many and as large.
         subject: the pipeline.
+        with_lpips: measure LPIPS, too, which needs the extra `lpips`.
 
     Raises:
-        ProbeError: their number, size or channels differ, or they are too small for SSIM's window.
+        ProbeError: their number, size or channels differ, they are too small for SSIM's window, or LPIPS cannot be
+            measured here.
     """
     ours, theirs = pictures_of(images), pictures_of(reference)
     if ours.shape != theirs.shape:
@@ -38,12 +42,12 @@ def compare_images(images: Any, reference: Any, subject: Subject) -> ImageRecord
     if min(ours.shape[1:3]) < _SSIM_WINDOW:
         msg = f"pictures must be at least {_SSIM_WINDOW} x {_SSIM_WINDOW} pixels for SSIM, got: {ours.shape[1:3]}"
         raise ProbeError(msg)
-    pairs = zip(ours, theirs, strict=True)
+    compared = zip(ours, theirs, lpips_of(ours, theirs) if with_lpips else repeat(None, len(ours)), strict=True)
     with np.errstate(invalid="ignore", divide="ignore"):  # values that are no numbers are told as defects
-        return ImageRecord(subject=subject, differences=tuple(_difference(one, other) for one, other in pairs))
+        return ImageRecord(subject=subject, differences=tuple(_difference(*one) for one in compared))
 
 
-def _difference(image: Pixels, reference: Pixels) -> ImageDifference:
+def _difference(image: Pixels, reference: Pixels, lpips: float | None) -> ImageDifference:
     error = np.abs(image - reference)
     return ImageDifference(
         ssim=float(
@@ -61,6 +65,7 @@ def _difference(image: Pixels, reference: Pixels) -> ImageDifference:
         max_error=float(error.max()),
         mean_error=float(error.mean()),
         flip=mean_flip(image, reference),
+        lpips=lpips,
         defects=_defects(image, "the picture") + _defects(reference, "the reference"),
     )
 

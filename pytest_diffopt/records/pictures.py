@@ -31,6 +31,8 @@ class ImageDifference:
         mean_error: the mean absolute difference.
         flip: the mean over all pixels of LDR-FLIP (Andersson et al. 2020), what a person sees who flips between both
             on a 4K monitor at arm's length; 0 for equal pictures, at most 1.
+        lpips: LPIPS with AlexNet (Zhang et al. 2018), how differently a network that knows photographs sees both; 0 for
+            equal pictures. None where nobody asked for it.
         defects: what is wrong with the picture itself ("is constant", "holds 12 NaN"); empty for a healthy one.
         files: where both were kept; None where nobody asked for it.
     """
@@ -40,6 +42,7 @@ class ImageDifference:
     max_error: float
     mean_error: float
     flip: float
+    lpips: float | None = None
     defects: tuple[str, ...] = ()
     files: PictureFiles | None = None
 

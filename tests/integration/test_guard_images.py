@@ -1,6 +1,10 @@
 """A picture that is not the picture any more turns its test red; so does one that is no picture at all."""
 
+from pathlib import Path
+
 import pytest
+
+from tests import lpips_stand_ins
 
 SIMILAR = """
 import numpy as np
@@ -141,4 +145,71 @@ def test_what_cannot_be_compared_is_an_error(own_pipeline: pytest.Pytester, call
 
     result.assert_outcomes(failed=1)
     assert f"diffopt: {message}" in result.outlines
+    result.stdout.no_fnmatch_line("*pytest_diffopt/*")
+
+
+LPIPS = """
+import numpy as np
+from pytest_diffopt import ImageThresholds, assert_images_similar
+
+GRADIENT = np.linspace(0.1, 0.7, 32 * 32 * 3).reshape(1, 32, 32, 3)
+
+def test_picture(optimized_pipeline):
+    assert_images_similar({images}, GRADIENT, thresholds=ImageThresholds(max_error=1.0, {thresholds}))
+"""
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Pretend that LPIPS can be measured, as the mean squared error; return the file of AlexNet's weights."""
+    return lpips_stand_ins.install(monkeypatch, tmp_path)
+
+
+def run_lpips(project: pytest.Pytester, images: str, thresholds: str) -> pytest.RunResult:
+    """Run one assertion."""
+    project.makepyfile(test_it=LPIPS.format(images=images, thresholds=thresholds))
+    return project.runpytest_inprocess("-v")
+
+
+@pytest.mark.usefixtures("weights")
+def test_lpips_is_judged_where_a_test_asks_for_it(own_pipeline: pytest.Pytester) -> None:
+    """Beside the other figures; the clean twin is green, and says it, too."""
+    red = run_lpips(own_pipeline, "GRADIENT + 0.018", "max_lpips=0.0002")
+    green = run_lpips(own_pipeline, "GRADIENT + 0.01", "max_lpips=0.0002")
+
+    red.assert_outcomes(failed=1)
+    red.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 of 1 picture differs from the reference",
+            "  picture 0: LPIPS 0.0003 (up to 0.0002 allowed)",
+            SEEN,
+            REMEDY,
+        ],
+        consecutive=True,
+    )
+    green.assert_outcomes(passed=1)
+    green.stdout.fnmatch_lines(["passed * images * SSIM *, PSNR *, FLIP *, LPIPS 0.0001"])
+
+
+def test_lpips_that_nobody_asks_for_needs_nothing(own_pipeline: pytest.Pytester, weights: Path) -> None:
+    """Without its weights every other figure is judged as ever."""
+    weights.unlink()
+    result = run_lpips(own_pipeline, "GRADIENT + 0.018", "")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*LPIPS*")
+
+
+def test_lpips_that_cannot_be_measured_is_an_error(own_pipeline: pytest.Pytester, weights: Path) -> None:
+    """Never a skip, and never a green test that judged less than it was asked."""
+    weights.unlink()
+    result = run_lpips(own_pipeline, "GRADIENT", "max_lpips=0.05")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"diffopt: LPIPS needs AlexNet's weights, and there is no file {weights}; fetch it once: "
+            "python -c 'from torchvision.models import alexnet; alexnet(weights=\"DEFAULT\")'"
+        ]
+    )
     result.stdout.no_fnmatch_line("*pytest_diffopt/*")

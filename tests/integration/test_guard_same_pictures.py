@@ -1,6 +1,10 @@
 """Two pipelines that do not draw the same turn their test red, with the step and the module where they part."""
 
+from pathlib import Path
+
 import pytest
+
+from tests import lpips_stand_ins
 
 CASE = """
 import pytest
@@ -134,7 +138,7 @@ def test_latents_beside_pictures_are_an_error(own_pipeline: pytest.Pytester) -> 
 ON_AN_EDGE = """
 import pytest
 import torch
-from pytest_diffopt import assert_same_pictures
+from pytest_diffopt import ImageThresholds, assert_same_pictures
 
 pytestmark = pytest.mark.diffopt(pipeline="sd15", recipe="bf16")
 
@@ -149,13 +153,14 @@ def growing(scheduler, factor):
 def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypatch):
     for scheduler, factor in ((optimized_pipeline.scheduler, {factor}), (reference_pipeline.scheduler, 1.0)):
         monkeypatch.setattr(scheduler, "step", growing(scheduler, factor))
-    assert_same_pictures(optimized_pipeline, reference_pipeline, **pipeline_inputs)
+    thresholds = ImageThresholds({thresholds})
+    assert_same_pictures(optimized_pipeline, reference_pipeline, thresholds=thresholds, **pipeline_inputs)
 """
 
 
 def test_a_picture_that_rounding_decides_proves_nothing(project: pytest.Pytester) -> None:
     """The reference grows its own rounding as far: the test is skipped, and says so."""
-    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0))
+    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=""))
     result = project.runpytest_inprocess("-rs")
 
     result.assert_outcomes(skipped=1)
@@ -175,11 +180,54 @@ def test_a_picture_that_rounding_decides_proves_nothing(project: pytest.Pytester
 
 def test_a_bug_is_red_though_rounding_decides_the_picture(project: pytest.Pytester) -> None:
     """It is there after the first step, when nothing has grown."""
-    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.1))
+    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.1, thresholds=""))
     result = project.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["the reference itself is past half of that *; but not all of it has grown: *"])
+
+
+def test_lpips_is_asked_of_the_rounded_reference_too(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where no other threshold is left, it alone is red, and it alone says that rounding decides."""
+    lpips_stand_ins.install(monkeypatch, tmp_path)
+    wide = "min_ssim=-1, min_psnr_db=0, max_error=9, max_mean_error=9, max_flip=9, max_latent_error=9, max_lpips=1e-9"
+    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=wide))
+    result = project.runpytest_inprocess("-rs")
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "SKIPPED * diffopt: rounding decides this picture, so that nothing is proven by it",
+            "  picture 0: LPIPS 0.* (up to 1e-09 allowed)",
+            "  the reference itself is past half of that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
+        ]
+    )
+
+
+def test_lpips_of_latents_is_an_error(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It would be skipped in silence."""
+    lpips_stand_ins.install(monkeypatch, tmp_path)
+    call = "thresholds=ImageThresholds(max_lpips=0.05), **(dict(pipeline_inputs) | {'output_type': 'latent'})"
+    project.makepyfile(
+        test_it=f"""
+        import pytest
+        from pytest_diffopt import ImageThresholds, assert_same_pictures
+
+        @pytest.mark.diffopt(pipeline="sdxl", recipe="fp32 + channels_last")
+        def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs):
+            assert_same_pictures(optimized_pipeline, reference_pipeline, {call})
+        """
+    )
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    assert (
+        "diffopt: LPIPS is measured of pictures, got: latents; leave max_lpips out, or ask the pipeline for pictures"
+    ) in result.outlines
 
 
 OTHER_SCHEDULER = """

@@ -1,6 +1,7 @@
 """What a command of a page must be for somebody who types it: known programs, options, files and targets."""
 
 import argparse
+import ast
 import itertools
 import re
 import shlex
@@ -95,7 +96,10 @@ def _make(arguments: list[str]) -> Iterator[str]:
 
 
 def _python(arguments: list[str]) -> Iterator[str]:
-    """A script or module of the repository; its options stand somewhere in its code."""
+    """A script or module of the repository, whose options stand somewhere in its code; or code itself."""
+    if arguments[0] == "-c":
+        yield from _code(arguments[1])
+        return
     name = arguments[1] if arguments[0] == "-m" else arguments[0]
     if name == "pip":
         yield from _pip(arguments[2:])
@@ -106,6 +110,13 @@ def _python(arguments: list[str]) -> Iterator[str]:
     if not code:
         yield f"there is no {name}"
     yield from (f"{name} has no {word}" for word in arguments if word.startswith("--") and f'"{word}"' not in code)
+
+
+def _code(text: str) -> Iterator[str]:
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        yield f"{text!r} cannot be parsed: {error}"
 
 
 def _pip(arguments: list[str]) -> Iterator[str]:

@@ -48,6 +48,22 @@ def test_where_the_rounded_reference_is_as_far_off_nothing_is_proven() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rounded", "outcome"), [(0.026, Outcome.INCONCLUSIVE), (0.025, Outcome.REGRESSED)], ids=["past half", "half"]
+)
+def test_half_of_a_threshold_of_lpips_is_an_edge(rounded: float, outcome: Outcome) -> None:
+    """Where it is asked for, it is asked of the rounded reference, too."""
+    thresholds = replace(THRESHOLDS, max_lpips=0.05)
+    record, close = (
+        replace(one, differences=(replace(one.differences[0], lpips=lpips),))
+        for one, lpips in ((drawn(0.02, 0.05), 0.06), (drawn(0.015, 0.03), rounded))
+    )
+    verdict = judge_at_edge(judge_images(record, thresholds), record, [close], thresholds, "bfloat16")
+
+    assert verdict.outcome is outcome
+    assert "  picture 0: LPIPS 0.0600 (up to 0.05 allowed)" in verdict.explanation
+
+
 def test_where_the_rounded_reference_keeps_within_half_it_is_a_regression() -> None:
     """Rounding is no excuse, and the verdict is what it was."""
     record = drawn(0.02, 0.2)

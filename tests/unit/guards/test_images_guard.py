@@ -28,11 +28,18 @@ def difference(  # noqa: PLR0913 - one for each figure
     max_error: float = 0.1,
     mean_error: float = 0.01,
     flip: float = 0.02,
+    lpips: float | None = None,
     defects: tuple[str, ...] = (),
 ) -> ImageDifference:
     """Pretend that a picture is this far from its reference; by default close enough."""
     return ImageDifference(
-        ssim=ssim, psnr_db=psnr_db, max_error=max_error, mean_error=mean_error, flip=flip, defects=defects
+        ssim=ssim,
+        psnr_db=psnr_db,
+        max_error=max_error,
+        mean_error=mean_error,
+        flip=flip,
+        lpips=lpips,
+        defects=defects,
     )
 
 
@@ -110,6 +117,41 @@ def test_thresholds_are_the_users_own() -> None:
 
     assert judge(difference(ssim=0.6), thresholds=wide).outcome is Outcome.PASSED
     assert judge(difference(), thresholds=narrow).explanation[1] == "  picture 0: SSIM 0.9900 (at least 0.999 wanted)"
+
+
+LPIPS = ImageThresholds(max_lpips=0.05)
+
+
+@pytest.mark.parametrize("lpips", [0.0612, math.nan])
+def test_lpips_past_its_threshold_is_red(lpips: float) -> None:
+    """As any other figure, and told with the others."""
+    verdict = judge(difference(lpips=0.01), difference(lpips=lpips), thresholds=LPIPS)
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.explanation == (
+        "diffopt: 1 of 2 pictures differs from the reference",
+        f"  picture 1: LPIPS {lpips:.4f} (up to 0.05 allowed)",
+        f"seen in {SEEN}; pixel values are in [0, 1]",
+        REMEDY,
+    )
+    assert verdict.summary == f"SSIM 0.9900, PSNR 40.0 dB, FLIP 0.0200, LPIPS {lpips:.4f}"
+    assert verdict.figures["lpips"] == pytest.approx(lpips, nan_ok=True)
+
+
+def test_lpips_at_its_limit_is_green_and_told() -> None:
+    """The worst of the batch."""
+    verdict = judge(difference(lpips=0.05), difference(lpips=0.0), thresholds=LPIPS)
+
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.summary == "SSIM 0.9900, PSNR 40.0 dB, FLIP 0.0200, LPIPS 0.0500"
+    assert verdict.figures["lpips"] == 0.05
+
+
+def test_lpips_that_nobody_measured_is_not_told_and_never_judged_as_good() -> None:
+    """Who judges it has measured it."""
+    assert "lpips" not in judge(difference()).figures
+    with pytest.raises(AssertionError, match="LPIPS is measured where it is judged"):
+        judge(difference(), thresholds=LPIPS)
 
 
 def test_every_failing_picture_of_a_batch_is_named() -> None:

@@ -197,7 +197,11 @@ def numerics(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry:
 
 
 def images(
-    subject: Subject = SDXL, *, files: Sequence[PictureFiles | None] = (None,), ssim: float = 0.6173
+    subject: Subject = SDXL,
+    *,
+    files: Sequence[PictureFiles | None] = (None,),
+    ssim: float = 0.6173,
+    lpips: float | None = None,
 ) -> LedgerEntry:
     """Draw the same picture, or another one, and say from which step on."""
     is_good = ssim > 0.99
@@ -207,6 +211,7 @@ def images(
         max_error=0.0 if is_good else 0.91,
         mean_error=0.0 if is_good else 0.13,
         flip=0.0 if is_good else 0.34,
+        lpips=lpips,
     )
     errors = (0.001, 0.004, 0.09, 0.18, 0.27, 0.33)
     drift = tuple(StepDrift(step=step, cosine=1 - error / 3, relative_error=error) for step, error in enumerate(errors))

@@ -122,6 +122,14 @@ def test_it_says_what_matters_of_each_kind(folder: Path, everything: Report) -> 
         assert said in page, said
 
 
+def test_lpips_is_shown_where_it_was_measured(folder: Path) -> None:
+    """Between FLIP and the errors."""
+    measured, other = render(report([images(lpips=0.1234)]), folder), render(report([images()]), folder)
+
+    assert "FLIP 0.3400 · LPIPS 0.1234 · largest error 0.9100" in measured
+    assert "FLIP 0.3400 · largest error 0.9100" in other
+
+
 def test_the_pictures_are_inside(folder: Path, everything: Report) -> None:
     """Reference, picture and heat map, each as its own data."""
     found = Elements(render(everything, folder)).all("img")
