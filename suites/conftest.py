@@ -1,16 +1,20 @@
-"""Which rungs of SDXL's ladders `make gate` leaves to `make ladders`."""
+"""Which tests `make gate` leaves to `make ladders`: those whose every part another test of the gate compiles."""
 
 from collections.abc import Sequence
 
 import pytest
 
-# The highest rung holds all that these do: what one of them alone would show is where between both it broke.
-_BETWEEN = ("[sdxl-diffusion-fast-4-", "[sdxl-diffusion-fast-5-", "[sdxl-modern-2-")
+#: In each file, how the names of the tests' parameters begin. SDXL's highest rungs hold all that those below them do: what
+#: one of these alone would show is between which of them it broke. The gate compiles the first of IF's three stages.
+_SLOW = {
+    "test_ladders.py": ("[sdxl-diffusion-fast-4-", "[sdxl-diffusion-fast-5-", "[sdxl-modern-2-"),
+    "test_deepfloyd_if.py": ("[deepfloyd-if-bf16+sdpa+channels_last+compile",),
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest asks for the marker
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Call the rungs slow that compile and are not the highest."""
+    """Call them slow."""
     for item in items:
-        if item.path.name == "test_ladders.py" and any(rung in item.name for rung in _BETWEEN):
+        if any(begin in item.name for begin in _SLOW.get(item.path.name, ())):
             item.add_marker(pytest.mark.slow)

@@ -21,6 +21,13 @@ class TestCompiled(Compiled):
     """One graph, compiled once."""
 
 
+@pytest.mark.diffopt(pipeline="deepfloyd-if-1", recipe=COMPILED)
+class TestFirstStageCompiled(EveryRecipe, Compiled):
+    """The stage that draws, alone: the whole chain compiles three networks, which `make gate` leaves out."""
+
+    allow_syncs = DDPM
+
+
 @pytest.mark.diffopt(pipeline="deepfloyd-if", recipe="bf16 + sdpa", scale="full")
 class TestFullSize(FullSize):
     """The published architecture."""
