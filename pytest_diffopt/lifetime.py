@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +23,9 @@ from pytest_diffopt.probes.compile_failures import failures_explained
 from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.records import Device, Subject, Weights
 from pytest_diffopt.watched import WatchedPipelines
+
+#: What ended pipelines may hold in cycles on the CPU: a dozen tiny ones, and no other.
+_MOST_BYTES_LEFT_OVER = 128 * 2**20
 
 
 @contextmanager
@@ -96,13 +99,17 @@ def _subject(named: NamedPipeline, recipe: Recipe, weights: Weights, device: Dev
 def _release_memory(pipelines: WatchedPipelines) -> None:
     """Free what ended pipelines hold.
 
-    Most are free as soon as nobody names them. Only cycles take a whole garbage collection, and beside torch that is a
-    third of a second: as long as a small pipeline takes to be built and called. On an accelerator it always pays:
-    compiled code holds memory there that belongs to no module.
+    Most are free as soon as nobody names them. Only cycles take a whole garbage collection, and beside torch that is
+    half a second: longer than a small pipeline takes to be built and called, so that small ones wait for each other. On
+    an accelerator it always pays: compiled code holds memory there that belongs to no module.
     """
     kind = accelerator_kind()
-    if kind or pipelines.ended:
+    if kind or _bytes_held(pipelines.ended) > _MOST_BYTES_LEFT_OVER:
         gc.collect()
         pipelines.ended.clear()  # what is still held is the user's
     if kind:
         torch.get_device_module(kind).empty_cache()
+
+
+def _bytes_held(modules: Iterable[torch.nn.Module]) -> int:
+    return sum(parameter.nbytes for module in modules for parameter in module.parameters())

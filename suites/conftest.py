@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-#: In each file, how the names of the tests' parameters begin. SDXL's highest rungs hold all that those below them do: what
-#: one of these alone would show is between which of them it broke. The gate compiles the first of IF's three stages.
+#: In each file, how the names of the tests' parameters begin. SDXL's highest rungs hold all that those below them do:
+#: one of these alone would show between which of them it broke. The gate compiles the first of IF's three stages.
 _SLOW = {
     "test_ladders.py": ("[sdxl-diffusion-fast-4-", "[sdxl-diffusion-fast-5-", "[sdxl-modern-2-"),
     "test_deepfloyd_if.py": ("[deepfloyd-if-bf16+sdpa+channels_last+compile",),

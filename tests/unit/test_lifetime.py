@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_diffopt import lifetime
 from pytest_diffopt.lifetime import built_pipeline
 from pytest_diffopt.markers import NamedPipeline
 from pytest_diffopt.options import Settings
@@ -20,8 +21,11 @@ SD15 = NamedPipeline(family=find_pipeline("sd15"), scale=Scale.TINY)
 
 @pytest.mark.usefixtures("only_our_collections")
 @pytest.mark.parametrize("in_a_cycle", [False, True])
-def test_the_last_pipeline_is_free_before_the_next_is_built(*, in_a_cycle: bool) -> None:
+def test_the_last_pipeline_is_free_before_the_next_is_built(
+    monkeypatch: pytest.MonkeyPatch, *, in_a_cycle: bool
+) -> None:
     """Python's own collector is off: what frees the first pipeline is the building of the second."""
+    monkeypatch.setattr(lifetime, "_MOST_BYTES_LEFT_OVER", 2**20)
     pipelines = WatchedPipelines()
     with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines) as pipeline:
         unet = weakref.ref(pipeline.unet)
@@ -32,6 +36,20 @@ def test_the_last_pipeline_is_free_before_the_next_is_built(*, in_a_cycle: bool)
     with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines):
         assert unet() is None
         assert not pipelines.ended
+    pipelines.close()
+
+
+@pytest.mark.usefixtures("only_our_collections")
+def test_small_pipelines_in_cycles_wait_for_each_other() -> None:
+    """A collection beside torch takes longer than a tiny pipeline: the first stays until they hold much together."""
+    pipelines = WatchedPipelines()
+    with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines) as pipeline:
+        unet = weakref.ref(pipeline.unet)
+        pipeline.unet.pipeline = [pipeline.unet]
+    del pipeline
+
+    with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines):
+        assert unet() in set(pipelines.ended)
     pipelines.close()
 
 
