@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
-_FIRST_LIMIT_S = 180.0
-_WARM_LIMIT_S = 60.0
+_FIRST_LIMIT_S = 240.0
+_WARM_LIMIT_S = 90.0
 
 
 def main() -> int:

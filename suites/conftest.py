@@ -4,10 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-#: In each file, how the names of the tests' parameters begin. SDXL's highest rungs hold all that those below them do:
-#: one of these alone would show between which of them it broke. The gate compiles the first of IF's three stages.
+#: In each file, how the names of the tests' parameters begin. SDXL's highest rungs hold all that those below them and
+#: its blocks alone do: one of these would show where between them it broke. The distilled models are SDXL and SD 1.5
+#: with fewer blocks. The gate compiles the first of IF's three stages.
 _SLOW = {
     "test_ladders.py": ("[sdxl-diffusion-fast-4-", "[sdxl-diffusion-fast-5-", "[sdxl-modern-2-"),
+    "test_sdxl.py": ("[sdxl-bf16+sdpa+channels_last+fuse_qkv+compile(regional=True)",),
+    "test_ssd_1b.py": ("[ssd-1b-bf16+sdpa+channels_last+fuse_qkv+compile",),
+    "test_bk_sdm.py": ("[bk-sdm-bf16+sdpa+channels_last+fuse_qkv+compile",),
     "test_deepfloyd_if.py": ("[deepfloyd-if-bf16+sdpa+channels_last+compile",),
 }
 
