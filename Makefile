@@ -33,7 +33,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 gate: $(INSTALLED)
 	$(BIN)/python -m pytest suites -n 2 --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
-# Every rung of every pipeline's ladders, without a GPU: some minutes.
+# Every rung of every pipeline's ladders, and what else compiles long (suites/conftest.py), without a GPU: some minutes.
 ladders: $(INSTALLED)
 	$(BIN)/python -m pytest suites -n 2 --dist loadscope -m slow $(PYTEST_ARGS)
 
