@@ -5,7 +5,7 @@ by the confidence sequence of `statistics`; calling slower code as fast is bound
 of the margin and one and a half of it either answer is right, and the estimate's side of the margin decides.
 
 Two processes of the same code differ a little, for as long as they live. So nothing is called slower or faster by one
-pair of processes, unless it is so by more than two processes differ.
+pair of processes, nor by two, unless it is so by more than two processes differ.
 """
 
 import math
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     Decisions = npt.NDArray[np.int_]
 
 #: A case is timed by so many pairs of processes, one after the other, unless the first are enough.
-PAIRS_OF_PROCESSES = 3
+PAIRS_OF_PROCESSES = 6
 #: The probability that what is slower than one and a half of the margin is called as fast.
 _MISSES = 0.01
-_LEAST_PAIRS_OF_PROCESSES = 2
+_LEAST_PAIRS_OF_PROCESSES = 3
 #: Past so many margins a slowdown is more than two processes of the same code differ by.
 _CLEAR_MARGINS = 3
 _INDIFFERENCE = 0.5

@@ -102,8 +102,10 @@ def _table(pairs: Sequence[Pair], options: argparse.Namespace) -> dict[str, list
     }
     ours = table["paired gate"][_SLOWDOWNS.index(0.02)]
     seeing_2 = drawn[_SLOWDOWNS.index(0.02)]
-    equal = max((one for one in _THRESHOLDS if share(pytest_benchmark(one), seeing_2) >= ours), default=0.0)
-    name = f"pytest-benchmark median:{equal:.1%}, which sees 2 % as often"
+    as_often = [one for one in _THRESHOLDS if share(pytest_benchmark(one), seeing_2) >= ours]
+    equal = max(as_often, default=0.0)
+    what = "which sees 2 % as often" if as_often else "which sees the most of 2 % that it can"
+    name = f"pytest-benchmark median:{equal:.1%}, {what}"
     return table | {name: [share(pytest_benchmark(equal), sessions) for sessions in drawn]}
 
 

@@ -4,6 +4,7 @@ Every session is drawn from one real pair of processes, in runs of blocks that f
 with a stored figure gets that figure from a base that was timed by another pair, as in another session.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def sessions_of(
     """
     generator = np.random.default_rng(seed)
     drawn = []
-    for _ in range(number):
+    for _ in range(number if pairs else 0):
         pair = pairs[int(generator.integers(len(pairs)))]
         others = [one for one in bases if one is not pair] or list(bases)
         blocks = _drawn(generator, pair, seconds)
@@ -92,7 +93,7 @@ def sessions_of(
 
 
 def paired_gate(pairs: Sequence[Pair], *, slowdown: float = 0.0, seconds: float, margin: float, number: int) -> Shares:
-    """Return how sessions of our paired gate end.
+    """Return how sessions of our paired gate end; NaN where nothing was measured.
 
     Args:
         pairs: of one slowdown.
@@ -101,6 +102,8 @@ def paired_gate(pairs: Sequence[Pair], *, slowdown: float = 0.0, seconds: float,
         margin: of the gate.
         number: how many sessions are drawn.
     """
+    if not pairs:
+        return Shares(slower=math.nan, as_fast=math.nan, mean_count=math.nan)
     rule = SequentialRule(margin=margin, false_alarms=FALSE_ALARMS)
     blocks = [pair.blocks for pair in pairs]
     return sequential_shares(blocks, rule, slowdown=slowdown, count=blocks_in(pairs, seconds=seconds), sessions=number)
@@ -112,8 +115,8 @@ def blocks_in(pairs: Sequence[Pair], *, seconds: float) -> int:
 
 
 def share(rule: Rule, sessions: Sequence[Session]) -> float:
-    """Return how often a rule calls head slower."""
-    return sum(map(rule, sessions)) / len(sessions)
+    """Return how often a rule calls head slower; NaN of no session."""
+    return sum(map(rule, sessions)) / len(sessions) if sessions else math.nan
 
 
 def _drawn(generator: np.random.Generator, pair: Pair, seconds: float) -> Array:

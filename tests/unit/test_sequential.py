@@ -50,14 +50,14 @@ def test_faster_code_is_not_slower() -> None:
     ("slowdown", "processes", "decision"),
     [
         (0.02, 1, Decision.OPEN),
-        (0.02, 2, Decision.SLOWER),
+        (0.02, 3, Decision.SLOWER),
         (0.1, 1, Decision.SLOWER),
         (-0.1, 1, Decision.FASTER),
         (0.0, 1, Decision.NOT_SLOWER),
     ],
 )
 def test_one_pair_of_processes_shows_only_what_is_clear(slowdown: float, processes: int, decision: Decision) -> None:
-    """Two processes of the same code differ a little: two margins need a second pair, ten do not, and equal none."""
+    """Two processes of the same code differ a little: two margins need three pairs, ten do not, and equal none."""
     assert RULE.decide(*sessions(slowdown), processes=processes)[0] == decision
 
 

@@ -37,7 +37,7 @@ def record(timed: Sequence[PairedBlock], **changes: object) -> PairedRecord:
         base="main (1a2b3c4d5)",
         head="the working tree (6e7f8a9b0)",
         blocks=tuple(timed),
-        pairs_of_processes=2,
+        pairs_of_processes=3,
         spent_seconds=10.0,
         num_steps=30,
     )
