@@ -21,6 +21,7 @@ OUR_FIXTURES = frozenset(
         "diffopt_pipeline",
         "diffopt_recipe",
         "diffopt_reference_recipe",
+        "image_baseline",
         "latency_baseline",
         "memory_baseline",
         "optimized_pipeline",
