@@ -129,11 +129,11 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None, object, object]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Turn our errors in a test into failures without a traceback."""
     from pytest_diffopt import running_test  # noqa: PLC0415
 
-    with running_test.errors_explained():
+    with running_test.errors_explained(), running_test.noise_of_one_seed(item):
         return (yield)
 
 

@@ -73,6 +73,18 @@ def _progress_line(config: pytest.Config) -> ProgressLine | None:
 
 
 @contextmanager
+def noise_of_one_seed(item: pytest.Item) -> Iterator[None]:
+    """Let a test of ours that has imported torch begin with the same noise in every precision."""
+    if "torch" not in sys.modules or not belongs_to_diffopt(item):
+        yield
+        return
+    from pytest_diffopt._torch_private.half_noise import half_noise_like_float32  # noqa: PLC0415 - imports torch
+
+    with half_noise_like_float32():
+        yield
+
+
+@contextmanager
 def errors_explained() -> Iterator[None]:
     """Show our own errors as their message alone: their traceback ends in this package and helps nobody."""
     try:
