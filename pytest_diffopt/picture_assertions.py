@@ -40,7 +40,7 @@ def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageTh
     ours, theirs = drawing_of(images), drawing_of(reference)
     subject = _subject_of_test()
     accepted = thresholds or default_thresholds(subject)
-    record = compare_drawings(ours, theirs, subject, with_lpips=accepted.max_lpips is not None)
+    record = compare_drawings(ours, theirs, subject, with_lpips=accepted.ask_for_lpips)
     conclude_pictures(record, judge_images(record, accepted), ours, theirs)
 
 
@@ -67,7 +67,7 @@ def assert_same_pictures(
     # both are made before either runs: a generator among the inputs must start from one state for both
     calls = picture_calls((pipeline, reference), args, inputs)
     theirs, ours = draw(reference, calls[1], inputs), draw(pipeline, calls[0], inputs)
-    record = compare_drawings(ours, theirs, subject, with_lpips=accepted.max_lpips is not None)
+    record = compare_drawings(ours, theirs, subject, with_lpips=accepted.ask_for_lpips)
     verdict = judge_images(record, accepted)
     if verdict.is_red:
         again = partial(draw, reference, calls[1], inputs)
@@ -160,8 +160,9 @@ def _unless_rounding_decides(
         return verdict
     active_test().tell(f"drawing the reference again, rounded in {len(SCALES)} ways")
     drawings = calls_rounded(reference, dtype, again)
-    with_lpips = thresholds.max_lpips is not None
-    rounded = [compare_drawings(drawing, theirs, record.subject, with_lpips=with_lpips) for drawing in drawings]
+    rounded = [
+        compare_drawings(drawing, theirs, record.subject, with_lpips=thresholds.ask_for_lpips) for drawing in drawings
+    ]
     return judge_at_edge(verdict, record, rounded, thresholds, str(dtype).removeprefix("torch."))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_diffopt.records import PairedBlock
+from pytest_diffopt.robust_ratio import logs_of
 from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, Decision, SequentialRule, looks
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Shares:
 
 
 def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
-    measured: "Sequence[Sequence[PairedBlock]]",
+    measured: Sequence[Sequence[PairedBlock]],
     rule: SequentialRule,
     *,
     slowdown: float = 0.0,
@@ -76,15 +77,6 @@ def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
         as_fast=float(np.isin(decisions, (Decision.NOT_SLOWER, Decision.FASTER)).mean()),
         mean_count=float(needed.mean()),
     )
-
-
-def logs_of(blocks: Sequence[PairedBlock]) -> "Array":
-    """Return the logarithms of times in nanoseconds, shape (pairs, 2): base's beside head's, two pairs a block."""
-    import numpy as np  # noqa: PLC0415 - as above
-
-    times = np.array([(block.base_ns, block.head_ns) for block in blocks], dtype=np.float64)
-    logs: Array = np.log(times).swapaxes(1, 2).reshape(-1, _SIDES)
-    return logs
 
 
 def _session(generator: "np.random.Generator", measured: "Sequence[Array]", count: int) -> "Array":

@@ -8,8 +8,12 @@ further off than one standard deviation counts as one that is just so far off. T
 lets it know.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pytest_diffopt.records import PairedBlock
+from pytest_diffopt.statistics import NORMAL_CONSISTENCY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +21,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-#: The median absolute deviation of a normal distribution times this is its standard deviation.
-_NORMAL_CONSISTENCY = 1.4826
 #: Newton's method hardly moves after a few rounds.
 _ROUNDS = 8
 #: Half of the ratios lie within less than a standard deviation; a smaller share is a distribution of two peaks.
@@ -62,11 +64,20 @@ def robust_ratio(base: "Array", head: "Array") -> RobustRatio:
     return RobustRatio(log_ratio=location[:, 0], deviation=(scale * spread / slope)[:, 0], count=count)
 
 
+def logs_of(blocks: Sequence[PairedBlock]) -> "Array":
+    """Return the logarithms of times in nanoseconds, shape (pairs, 2): base's beside head's, two pairs a block."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    times = np.array([(block.base_ns, block.head_ns) for block in blocks], dtype=np.float64)
+    logs: Array = np.log(times).swapaxes(1, 2).reshape(-1, 2)
+    return logs
+
+
 def _scale(distances: "Array") -> "Array":
     """Return a robust standard deviation; the plain one where most distances are alike, and 1 where all are."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    robust = _NORMAL_CONSISTENCY * np.median(np.abs(distances), axis=-1, keepdims=True)
+    robust = NORMAL_CONSISTENCY * np.median(np.abs(distances), axis=-1, keepdims=True)
     plain = distances.std(axis=-1, keepdims=True)
     scale: Array = np.where(robust > 0, robust, np.where(plain > 0, plain, 1.0))
     return scale

@@ -73,10 +73,10 @@ class SequentialRule:
         import numpy as np  # noqa: PLC0415 - only who times in pairs waits for it
 
         seen = robust_ratio(base, head)
-        size, half_width = np.abs(seen.log_ratio), self.alarm_half_width(seen)
-        is_told_by_enough = processes >= _LEAST_PAIRS_OF_PROCESSES
-        differs = (size > self._log(1)) & (size - half_width > self._log(_INDIFFERENCE))
-        differs &= is_told_by_enough | (size - half_width > self._log(_CLEAR_MARGINS))
+        size = np.abs(seen.log_ratio)
+        at_least = size - self.alarm_half_width(seen)
+        proven = _INDIFFERENCE if processes >= _LEAST_PAIRS_OF_PROCESSES else _CLEAR_MARGINS
+        differs = (size > self._log(1)) & (at_least > self._log(proven))
         is_as_fast = seen.log_ratio + self.miss_half_width(seen) < self._log(1 + _INDIFFERENCE)
         decisions: Decisions = np.select(
             [differs & (seen.log_ratio > 0), differs, is_as_fast & (seen.log_ratio <= self._log(1))],

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: The median absolute deviation of a normal distribution times this is its standard deviation.
-_NORMAL_CONSISTENCY = 1.4826
+NORMAL_CONSISTENCY = 1.4826
 #: The variance of the mixture, in squared standard deviations: chosen once, and never by looking at values. A larger
 #: one gives an interval after fewer values, a smaller one a narrower interval after many.
 _MIXTURE_VARIANCE = 0.25
@@ -55,7 +55,7 @@ def relative_spread(samples: Sequence[float]) -> float:
     A single slow call (the machine did something else) moves it hardly, where it would double a standard deviation.
     """
     middle = median(samples)
-    return _NORMAL_CONSISTENCY * median([abs(sample - middle) for sample in samples]) / middle
+    return NORMAL_CONSISTENCY * median([abs(sample - middle) for sample in samples]) / middle
 
 
 def ratio_interval(

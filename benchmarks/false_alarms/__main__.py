@@ -7,8 +7,9 @@ What was measured is written down pair by pair: the same command goes on where i
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,7 @@ from benchmarks.false_alarms.rules import (
     stored_gate,
     t_test,
 )
+from pytest_diffopt.resampling import Shares
 
 _SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1)
 _THRESHOLDS = [step / 1000 for step in range(100)]
@@ -34,8 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pairs = _read(options.raw)
     if not options.judge_only:
         pairs += _measured(pairs, options)
-    table = _table(pairs, options)
-    _print(table, pairs, options)
+    multiplied = _ends(pairs, options)
+    table = _table(pairs, multiplied, options)
+    _print(table, pairs, multiplied[0.0], options)
     if options.picture:
         _draw(table, options.picture)
 
@@ -81,7 +84,19 @@ def _missing(known: Sequence[Pair], options: argparse.Namespace) -> Iterator[flo
         yield slowdown
 
 
-def _table(pairs: Sequence[Pair], options: argparse.Namespace) -> dict[str, list[float]]:
+def _ends(pairs: Sequence[Pair], options: argparse.Namespace) -> dict[float, Shares]:
+    """Return how the paired gate's sessions of the same code end, each slowdown multiplied into it."""
+    same = [pair for pair in pairs if not pair.slowdown]
+    return {slowdown: paired_gate(same, slowdown=slowdown, **_gate(options)) for slowdown in _SLOWDOWNS}
+
+
+def _gate(options: argparse.Namespace) -> dict[str, Any]:
+    return {"seconds": options.session, "margin": options.margin, "number": options.sessions}
+
+
+def _table(
+    pairs: Sequence[Pair], multiplied: Mapping[float, Shares], options: argparse.Namespace
+) -> dict[str, list[float]]:
     """Return for each rule how often it calls head slower, in the order of the slowdowns."""
     same = [pair for pair in pairs if not pair.slowdown]
     groups = [[pair for pair in pairs if pair.slowdown == slowdown] for slowdown in _SLOWDOWNS]
@@ -89,12 +104,10 @@ def _table(pairs: Sequence[Pair], options: argparse.Namespace) -> dict[str, list
         sessions_of(group, same, seconds=options.session, number=options.sessions // 5, seed=seed)
         for seed, group in enumerate(groups)
     ]
-    gate = {"seconds": options.session, "margin": options.margin, "number": options.sessions}
+    planted = [paired_gate(group, **_gate(options)) for group in groups[1:]]
     table = {
-        "paired gate": [paired_gate(group, **gate).slower for group in groups],
-        "paired gate, multiplied into the same code": [
-            paired_gate(same, slowdown=one, **gate).slower for one in _SLOWDOWNS
-        ],
+        "paired gate": [ends.slower for ends in (multiplied[0.0], *planted)],
+        "paired gate, multiplied into the same code": [ends.slower for ends in multiplied.values()],
         "stored gate, 5 % and 1 ms": [share(stored_gate, sessions) for sessions in drawn],
         "pytest-benchmark median:5%": [share(pytest_benchmark(0.05), sessions) for sessions in drawn],
         "asv, interleaved": [share(asv, sessions) for sessions in drawn],
@@ -109,9 +122,8 @@ def _table(pairs: Sequence[Pair], options: argparse.Namespace) -> dict[str, list
     return table | {name: [share(pytest_benchmark(equal), sessions) for sessions in drawn]}
 
 
-def _print(table: dict[str, list[float]], pairs: Sequence[Pair], options: argparse.Namespace) -> None:
+def _print(table: dict[str, list[float]], pairs: Sequence[Pair], passed: Shares, options: argparse.Namespace) -> None:
     same = [pair for pair in pairs if not pair.slowdown]
-    passed = paired_gate(same, seconds=options.session, margin=options.margin, number=options.sessions)
     seconds = options.session * passed.mean_count / blocks_in(same, seconds=options.session)
     print(
         f"{len(same)} pairs of processes of the same code, {sum(len(one.blocks) for one in same)} blocks in "

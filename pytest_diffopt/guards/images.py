@@ -44,6 +44,11 @@ class ImageThresholds:
     max_lpips: float | None = None
     max_latent_error: float = 0.12
 
+    @property
+    def ask_for_lpips(self) -> bool:
+        """Whether LPIPS is to be measured."""
+        return self.max_lpips is not None
+
 
 #: What float32 rounds off where only the order of additions changes; measured without a GPU, where the worst of four
 #: pipelines over seeds and prompts was 118.9 dB, FLIP 0.0001 and latents less than 0.0005 off.

@@ -10,8 +10,7 @@ from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, PairedBlock, PairedRecord
-from pytest_diffopt.resampling import logs_of
-from pytest_diffopt.robust_ratio import robust_ratio
+from pytest_diffopt.robust_ratio import logs_of, robust_ratio
 from pytest_diffopt.sequential import Decision, SequentialRule, is_look
 from pytest_diffopt.statistics import MeanBound, median, values_needed
 
@@ -21,10 +20,8 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-#: The probability that any test of a session is called slower though none is slower than the margin.
+#: The probability that any test of a session is called slower though none is slower than half of the margin.
 FALSE_ALARMS = 0.001
-
-
 _OUTCOMES = {
     Decision.OPEN: Outcome.INCONCLUSIVE,
     Decision.SLOWER: Outcome.REGRESSED,

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from pytest_diffopt.records import PairedBlock
-from pytest_diffopt.resampling import logs_of, sequential_shares
+from pytest_diffopt.resampling import sequential_shares
+from pytest_diffopt.robust_ratio import logs_of
 from pytest_diffopt.sequential import SequentialRule
 
 RULE = SequentialRule(margin=0.01, false_alarms=0.001)
