@@ -45,9 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.false_alarms", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=100, help="pairs of processes of the same code")
+    parser.add_argument("--pairs", type=int, default=200, help="pairs of processes of the same code")
     parser.add_argument("--planted-pairs", type=int, default=6, help="pairs of processes for each planted slowdown")
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long each pair is timed")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long each pair is timed")
+    parser.add_argument("--seconds-in-turn", type=float, default=3.0, help="how long in turn, for the other rules")
     parser.add_argument("--session", type=float, default=60.0, help="the length of a session that is judged")
     parser.add_argument("--margin", type=float, default=0.01, help="of the paired gate")
     parser.add_argument("--sessions", type=int, default=10_000, help="how many are drawn")
@@ -68,10 +69,14 @@ def _measured(known: Sequence[Pair], options: argparse.Namespace) -> list[Pair]:
     """Measure what is missing, and write each pair down as soon as it is there."""
     pairs: list[Pair] = []
     for slowdown in _missing(known, options):
-        pairs.append(measure(slowdown, seconds=options.seconds, number=len(known) + len(pairs)))
+        number = len(known) + len(pairs)
+        pairs.append(measure(slowdown, seconds=options.seconds, seconds_in_turn=options.seconds_in_turn, number=number))
         with options.raw.open("ab") as file:
             file.write(msgspec.json.encode(pairs[-1]) + b"\n")
-        print(f"{slowdown:.0%}: {len(pairs[-1].blocks)} blocks in {pairs[-1].seconds:.0f} s", flush=True)
+        print(
+            f"{slowdown:.0%}: {len(pairs[-1].blocks)} blocks {pairs[-1].timing} in {pairs[-1].seconds:.0f} s",
+            flush=True,
+        )
     return pairs
 
 

@@ -1,20 +1,23 @@
 """Real pairs of processes that time a tiny pipeline in turn, one of them with a wait planted in `scheduler.step`."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from pytest_diffopt.paired.checkout import Side
-from pytest_diffopt.paired.pair import Workers, at_their_call, start_workers, time_in_turn
+from pytest_diffopt.paired.pair import Workers, at_their_call, start_workers, time_pair
 from pytest_diffopt.paired.process import WorkerStart
+from pytest_diffopt.paired.sampling import SamplingPlan
 from pytest_diffopt.progress import silence
-from pytest_diffopt.records import PairedBlock
+from pytest_diffopt.records import PairedBlock, PairedTiming
 
 NODEID = "test_it.py::test_latency[sdxl-fp32]"
-# The wait is a share of the call without it, spread over the steps and measured anew in each process.
+# The wait is a share of the call without it, spread over the steps and measured anew in each process,
+# in time of the processor, so that it is as long when another process has its turn meanwhile.
 _TEST = """
 import time
 import pytest
@@ -28,16 +31,16 @@ def plant(pipeline, inputs):
     took, steps = [], []
     for _ in range(15):
         steps.clear()
-        start = time.perf_counter_ns()
+        start = time.thread_time_ns()
         with_counted_steps(pipeline, steps)(**inputs)
-        took.append(time.perf_counter_ns() - start)
+        took.append(time.thread_time_ns() - start)
     wait_ns = SLOWDOWN * sorted(took)[len(took) // 2] / len(steps)
     step = type(pipeline.scheduler).step
 
     def slower(*args, **keywords):
         output = step(pipeline.scheduler, *args, **keywords)
-        end = time.perf_counter_ns() + wait_ns
-        while time.perf_counter_ns() < end:
+        end = time.thread_time_ns() + wait_ns
+        while time.thread_time_ns() < end:
             pass
         return output
 
@@ -65,37 +68,51 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         slowdown: what was planted, as a fraction.
+        timing: how both were timed.
         repeats: calls in each time.
-        seconds: how long all took.
-        blocks: base and head in turn.
+        seconds: how long all blocks took.
+        blocks: base and head, as the paired gate times them.
+        seconds_in_turn: how long those in turn took.
+        blocks_in_turn: by the clock on the wall, one process at a time, as everybody else times them.
     """
 
     slowdown: float
+    timing: PairedTiming
     repeats: int
     seconds: float
     blocks: tuple[PairedBlock, ...]
+    seconds_in_turn: float
+    blocks_in_turn: tuple[PairedBlock, ...]
 
 
-def measure(slowdown: float, *, seconds: float, number: int) -> Pair:
-    """Start two processes, plant a slowdown in one, and time them in turn, as the paired gate does.
+def measure(slowdown: float, *, seconds: float, seconds_in_turn: float, number: int) -> Pair:
+    """Start two processes, plant a slowdown in one, and time them as the paired gate does, and as others do.
 
     Args:
         slowdown: what is planted in head, as a fraction.
-        seconds: how long they are timed.
+        seconds: how long the paired gate times them.
+        seconds_in_turn: how long they are timed in turn afterwards.
         number: of the pair; it decides the order of the blocks, and the core.
     """
-    with _workers(slowdown) as workers, at_their_call(workers, NODEID, silence) as ready:
+    with _workers(slowdown) as workers, at_their_call(workers, NODEID, silence, at_once=True) as ready:
         assert not isinstance(ready, str), "unreachable because both have the same test"  # noqa: S101
-        samples = time_in_turn(
-            workers,
-            ready,
-            is_decided=lambda _blocks: False,
-            repeats=ready.repeats,
-            max_seconds=seconds,
-            seed=number,
-            tell=silence,
-        )
-    return Pair(slowdown=slowdown, repeats=samples.repeats, seconds=samples.spent_seconds, blocks=tuple(samples.blocks))
+        plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
+        samples = time_pair(workers, ready, plan, is_decided=_never, tell=silence)
+        in_turn = replace(plan, timing=PairedTiming.IN_TURN, max_seconds=seconds_in_turn)
+        others = time_pair(workers, ready, in_turn, is_decided=_never, tell=silence)
+    return Pair(
+        slowdown=slowdown,
+        timing=samples.plan.timing,
+        repeats=samples.plan.repeats,
+        seconds=samples.spent_seconds,
+        blocks=tuple(samples.blocks),
+        seconds_in_turn=others.spent_seconds,
+        blocks_in_turn=tuple(others.blocks),
+    )
+
+
+def _never(_blocks: Sequence[PairedBlock]) -> bool:
+    return False
 
 
 @contextmanager

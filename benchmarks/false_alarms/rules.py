@@ -121,8 +121,9 @@ def share(rule: Rule, sessions: Sequence[Session]) -> float:
 
 def _drawn(generator: np.random.Generator, pair: Pair, seconds: float) -> Array:
     """Return the times of blocks that were drawn in runs: block, base or head, first or second; one call each."""
-    times = np.array([(block.base_ns, block.head_ns) for block in pair.blocks], dtype=float) / pair.repeats
-    count = round(seconds * len(pair.blocks) / pair.seconds)
+    blocks = [(block.base_ns, block.head_ns) for block in pair.blocks_in_turn]
+    times = np.array(blocks, dtype=float) / pair.repeats
+    count = round(seconds * len(times) / pair.seconds_in_turn)
     starts = generator.integers(len(times), size=-(-count // _RUN))
     places = (starts[:, None] + np.arange(_RUN)).ravel()[:count] % len(times)
     drawn: Array = times[places]

@@ -1,4 +1,4 @@
-"""Head may not be slower than base, both timed in turn by two processes on one machine."""
+"""Head may not be slower than base, both timed by two processes on one machine."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pytest_diffopt.guards.card import card_rows, why_card_unfit
 from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, Environment, PairedBlock, PairedRecord
+from pytest_diffopt.records import Concern, Environment, PairedBlock, PairedRecord, PairedTiming
 from pytest_diffopt.robust_ratio import logs_of, robust_ratio
 from pytest_diffopt.sequential import Decision, SequentialRule, is_look
 from pytest_diffopt.statistics import MeanBound, median, values_needed
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 #: The probability that any test of a session is called slower though none is slower than half of the margin.
 FALSE_ALARMS = 0.001
+_HOW = {
+    PairedTiming.IN_TURN: "in turn by two processes",
+    PairedTiming.SIDE_BY_SIDE: "side by side by two processes on one core",
+}
 _OUTCOMES = {
     Decision.OPEN: Outcome.INCONCLUSIVE,
     Decision.SLOWER: Outcome.REGRESSED,
@@ -175,8 +179,8 @@ def _explanation(
 ) -> tuple[str, ...]:
     facts = (
         ("change", f"{_interval(bound)} at {100 * rule.confidence:.6g} % confidence, {_blocks(record)}"),
-        ("head", f"{time(_call_ns(record, head=True))} a call, {record.head}"),
-        ("base", f"{time(_call_ns(record, head=False))} a call, {record.base}"),
+        ("head", f"{_call(record, head=True)} a call, {record.head}"),
+        ("base", f"{_call(record, head=False)} a call, {record.base}"),
         *_card_rows(record),
     )
     return explain(
@@ -241,13 +245,20 @@ def _call_ns(record: PairedRecord, *, head: bool) -> float:
     return median(times) / record.repeats
 
 
+def _call(record: PairedRecord, *, head: bool) -> str:
+    """Write what a call takes; side by side that is no time by the clock, as the other process has its share of it."""
+    of_what = " of the processor" if record.timing is PairedTiming.SIDE_BY_SIDE else ""
+    return f"{time(_call_ns(record, head=head))}{of_what}"
+
+
 def _figure(record: PairedRecord) -> str:
-    call_ns = _call_ns(record, head=True)
-    return f"{time(call_ns)}, {1e9 * record.num_steps / call_ns:.1f} steps/s" if record.num_steps else time(call_ns)
+    if record.timing is PairedTiming.SIDE_BY_SIDE or not record.num_steps:
+        return _call(record, head=True)
+    return f"{_call(record, head=True)}, {1e9 * record.num_steps / _call_ns(record, head=True):.1f} steps/s"
 
 
 def _seen(record: PairedRecord, environment: Environment) -> str:
-    return f"on {environment.device_name}, both timed in turn by two processes, {record.subject}"
+    return f"on {environment.device_name}, both timed {_HOW[record.timing]}, {record.subject}"
 
 
 def _card_rows(record: PairedRecord) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,9 @@ from typing import Any
 from pytest_diffopt.active_test import active_test
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.options import Settings
-from pytest_diffopt.paired.messages import Counted, Ready
+from pytest_diffopt.paired.messages import Counted, Ready, Timed
+from pytest_diffopt.paired.processor_time import processor_share, timed
+from pytest_diffopt.paired.sampling import repeats_for
 from pytest_diffopt.paired.worker import Controller, modules_of_trees
 from pytest_diffopt.records import Device, Subject
 
@@ -61,6 +63,7 @@ class PairedGate:
             warmup_ns=tuple(warmup_ns),
             num_steps=num_steps,
             num_threads=_num_threads(subject),
+            processor_share=_share(stopwatch.many(repeats_for(warmup_ns)), subject),
             card_uuid="" if device.meter is None else card_uuid(device.torch_device),
             own_modules=own,
             foreign_modules=foreign,
@@ -78,11 +81,14 @@ class PairedGate:
             gc.unfreeze()
 
 
-def _time(stopwatch: Any, call: Callable[[], object], repeats: int) -> int:
+def _time(stopwatch: Any, call: Callable[[], object], repeats: int) -> Timed:
     if repeats >= _REFRESH_FROM:
         call()
-    duration: int = stopwatch.time_ns()
-    return duration
+    return timed(stopwatch.time_ns)
+
+
+def _share(stopwatch: Any, subject: Subject) -> float:
+    return processor_share(stopwatch.time_ns) if subject.device is Device.CPU else 0.0
 
 
 def _steps_of_first_call(target: Any, call: Callable[[], object]) -> int:

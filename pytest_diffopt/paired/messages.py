@@ -10,7 +10,7 @@ import msgspec
 from pytest_diffopt.records import CountRecord, Environment, Subject
 
 #: A worker whose package is of another version may not understand; both say theirs first.
-PROTOCOL = 2
+PROTOCOL = 3
 #: The environment variable that names a worker's end of the line.
 LINE_VARIABLE = "DIFFOPT_WORKER_LINE"
 #: The environment variables that name the folder whose code a worker runs, and the other worker's.
@@ -64,6 +64,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         warmup_ns: the calls so far.
         num_steps: denoise steps in one; 0 without a loop.
         num_threads: threads that torch computes with on the processor; 0 for a call on a card.
+        processor_share: the processor time of a call over how long it takes; 0 for a call on a card.
         card_uuid: NVIDIA's number of the card; empty without one.
         own_modules: how many of the imported modules are from the worker's own tree.
         foreign_modules: those from the other worker's tree: they would make both sides the same.
@@ -74,15 +75,22 @@ class Ready(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     warmup_ns: tuple[int, ...]
     num_steps: int
     num_threads: int
+    processor_share: float
     card_uuid: str
     own_modules: int
     foreign_modules: tuple[str, ...]
 
 
 class Timed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """How long the calls took."""
+    """How long the calls took, and how much of the processor's time.
+
+    Attributes:
+        duration_ns: by the clock on the wall.
+        processor_ns: what all threads of the process computed meanwhile.
+    """
 
     duration_ns: int
+    processor_ns: int
 
 
 class Counted(msgspec.Struct, frozen=True, tag=True, kw_only=True):

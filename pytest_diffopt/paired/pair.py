@@ -3,20 +3,25 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.paired.blocks import TimeBlock, TimeSide, in_turn, side_by_side
 from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.cores import share_core
 from pytest_diffopt.paired.messages import CountCall, Counted, EndedTest, FinishTest, Ready, RunTest, TimeCalls, Timed
 from pytest_diffopt.paired.process import Worker, WorkerStart
-from pytest_diffopt.paired.sampling import PairedSamples, repeats_for, sample_in_turn
+from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan, repeats_for, sample_blocks
 from pytest_diffopt.probes.card import open_meter
 from pytest_diffopt.progress import Tell
-from pytest_diffopt.records import PairedBlock, PairedRecord
+from pytest_diffopt.records import PairedBlock, PairedRecord, PairedTiming
 
 IsDecided = Callable[[Sequence[PairedBlock]], bool]
+
+#: What a call does besides computing, as a fraction of its time, and still is judged by what it computes.
+_MOST_WAITING = 0.0025
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +62,16 @@ class BothReady:
         """Whether both compute with one thread of the processor: more would only wait for each other on one core."""
         return self.base.num_threads == self.head.num_threads == 1
 
+    @property
+    def timing(self) -> PairedTiming:
+        """How they are timed best: by their processor time where they need nothing else.
+
+        A call that sleeps, reads from a network or lets others compute takes longer than its own thread tells.
+        """
+        waits = (abs(1 - answer.processor_share) for answer in (self.base, self.head))
+        only_compute = self.is_single_threaded and max(waits) <= _MOST_WAITING
+        return PairedTiming.SIDE_BY_SIDE if only_compute else PairedTiming.IN_TURN
+
 
 def start_workers(base: Side, head: Side, start: WorkerStart) -> Workers:
     """Start both at once, and wait for each."""
@@ -71,8 +86,15 @@ def start_workers(base: Side, head: Side, start: WorkerStart) -> Workers:
 
 
 @contextmanager
-def at_their_call(workers: Workers, nodeid: str, tell: Tell) -> "Iterator[BothReady | str]":
-    """Bring both workers to the call of a test, one after the other, and let the test end afterwards.
+def at_their_call(workers: Workers, nodeid: str, tell: Tell, *, at_once: bool) -> "Iterator[BothReady | str]":
+    """Bring both workers to the call of a test, and let the test end afterwards.
+
+    Args:
+        workers: both.
+        nodeid: the test.
+        tell: shows a line while this takes long.
+        at_once: let both build and warm up at the same time; on a card each has it alone, as what is tuned by timing
+            would be tuned to the other's noise.
 
     Yields:
         What both said; or which side has no such test.
@@ -81,11 +103,9 @@ def at_their_call(workers: Workers, nodeid: str, tell: Tell) -> "Iterator[BothRe
     if lacking:
         yield lacking
         return
-    answers = []
-    for worker in workers.both:
-        tell(f"building and warming up at {worker.name}")
-        answers.append(_brought_to_call(worker, nodeid))
-    ready = BothReady(base=answers[0], head=answers[1])
+    groups = (workers.both,) if at_once else ((workers.base,), (workers.head,))
+    base, head = [answer for group in groups for answer in _brought_to_call(group, nodeid, tell)]
+    ready = BothReady(base=base, head=head)
     _refuse_mixed_code(workers, ready)
     yield ready
     for worker in workers.both:
@@ -95,10 +115,15 @@ def at_their_call(workers: Workers, nodeid: str, tell: Tell) -> "Iterator[BothRe
             raise ProbeError(msg)
 
 
-def _brought_to_call(worker: Worker, nodeid: str) -> Ready:
-    answer: Ready | EndedTest = worker.ask(
-        RunTest(nodeid=nodeid), Ready | EndedTest, doing=f"building what {nodeid} times"
-    )
+def _brought_to_call(workers: Sequence[Worker], nodeid: str, tell: Tell) -> list[Ready]:
+    tell(f"building and warming up at {' and '.join(worker.name for worker in workers)}")
+    for worker in workers:
+        worker.send(RunTest(nodeid=nodeid), doing=f"building what {nodeid} times")
+    return [_at_call(worker) for worker in workers]
+
+
+def _at_call(worker: Worker) -> Ready:
+    answer: Ready | EndedTest = worker.receive(Ready | EndedTest)
     if isinstance(answer, Ready):
         return answer
     version = f"at {worker.side.label}"
@@ -127,53 +152,47 @@ def _refuse_mixed_code(workers: Workers, ready: BothReady) -> None:
             raise ProbeError(msg)
 
 
-def time_in_turn(  # noqa: PLR0913 - two workers and a budget
-    workers: Workers,
-    ready: BothReady,
-    *,
-    is_decided: IsDecided,
-    repeats: int,
-    max_seconds: float,
-    seed: int,
-    tell: Tell,
+def time_pair(
+    workers: Workers, ready: BothReady, plan: SamplingPlan, *, is_decided: IsDecided, tell: Tell
 ) -> PairedSamples:
-    """Time what both are ready for, in turn; on a card its readings are taken meanwhile.
+    """Time what both workers are ready for; on a card its readings are taken meanwhile.
 
     Args:
         workers: both.
         ready: what they said.
+        plan: how; side by side needs one core for both, and is in turn where the system binds no process.
         is_decided: tells from this pair's blocks so far that more would change nothing.
-        repeats: how many calls make one time.
-        max_seconds: no block begins later than this.
-        seed: of the die that decides who is first, and of the core.
         tell: shows a line while this takes long.
     """
-    if ready.is_single_threaded:
-        share_core((worker.pid for worker in workers.both), number=seed)
-    base, head = _timing(workers.base), _timing(workers.head)
-    for time_calls in (base, head):  # one of them waited while the other warmed up
-        time_calls(repeats)
-    meter = None
-    if ready.head.card_uuid:
-        meter = open_meter(ready.head.card_uuid, own_pids=lambda: {worker.pid for worker in workers.both})
-    return sample_in_turn(
-        base,
-        head,
-        repeats=repeats,
-        max_seconds=max_seconds,
-        is_decided=is_decided,
-        seed=seed,
-        meter=meter,
-        tell=tell,
-    )
+    pids = {worker.pid for worker in workers.both}
+    is_bound = ready.is_single_threaded and share_core(pids, number=plan.seed) is not None
+    plan = plan if is_bound else replace(plan, timing=PairedTiming.IN_TURN)
+    time_block = _block_timer(workers, plan)
+    time_block(base_first=True)  # what waited while the other warmed up is warm again
+    meter = open_meter(ready.head.card_uuid, own_pids=lambda: pids) if ready.head.card_uuid else None
+    return sample_blocks(time_block, plan, is_decided=is_decided, meter=meter, tell=tell)
 
 
-def _timing(worker: Worker) -> Callable[[int], int]:
-    def time_calls(repeats: int) -> int:
-        answer: Timed = worker.ask(TimeCalls(repeats=repeats), Timed, doing="timing a call")
-        return answer.duration_ns
+def _block_timer(workers: Workers, plan: SamplingPlan) -> TimeBlock:
+    if plan.timing is PairedTiming.SIDE_BY_SIDE:
+        return side_by_side(*(partial(_begin, worker, plan.repeats) for worker in workers.both))
+    return in_turn(*(partial(_duration_ns, worker, plan.repeats) for worker in workers.both))
 
-    return time_calls
+
+def _begin(worker: Worker, repeats: int) -> TimeSide:
+    """Let a worker begin, and return what waits for its processor time."""
+    worker.send(TimeCalls(repeats=repeats), doing="timing a call")
+    return lambda: _answer(worker).processor_ns
+
+
+def _duration_ns(worker: Worker, repeats: int) -> int:
+    worker.send(TimeCalls(repeats=repeats), doing="timing a call")
+    return _answer(worker).duration_ns
+
+
+def _answer(worker: Worker) -> Timed:
+    timed: Timed = worker.receive(Timed)
+    return timed
 
 
 def with_counts(record: PairedRecord, workers: Workers) -> PairedRecord:

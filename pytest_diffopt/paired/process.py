@@ -94,7 +94,7 @@ class Worker:
         Raises:
             ProbeError: it ended before, was silent for too long, or is of another version.
         """
-        answer: Collected = self._receive(Collected)
+        answer: Collected = self.receive(Collected)
         if answer.protocol != PROTOCOL:
             msg = f"{self._who} speaks version {answer.protocol} of the protocol, this process version {PROTOCOL}"
             raise ProbeError(msg)
@@ -111,22 +111,27 @@ class Worker:
         Raises:
             ProbeError: it died, or was silent for too long.
         """
+        self.send(request, doing=doing)
+        return self.receive(kinds)
+
+    def send(self, request: Request, *, doing: str) -> None:
+        """Send a request; what it answers is still to be received.
+
+        Raises:
+            ProbeError: it died.
+        """
         self._doing = doing
         try:
             self._line.send(request)
         except LineClosedError:
             raise self._died() from None
-        return self._receive(kinds)
 
-    def close(self) -> None:
-        """End the process, at once if it must be."""
-        with contextlib.suppress(LineClosedError):
-            self._line.send(Quit())
-        self._line.close()
-        self._end()
-        self._output.close()
+    def receive(self, kinds: Any) -> Any:
+        """Wait for the answer to what was sent last.
 
-    def _receive(self, kinds: Any) -> Any:
+        Raises:
+            ProbeError: it died, or was silent for too long.
+        """
         try:
             return self._line.receive(kinds, timeout_seconds=self._timeout_seconds)
         except LineClosedError:
@@ -138,6 +143,14 @@ class Worker:
                 "  give it more time: --diffopt-worker-timeout"
             )
             raise ProbeError(msg) from None
+
+    def close(self) -> None:
+        """End the process, at once if it must be."""
+        with contextlib.suppress(LineClosedError):
+            self._line.send(Quit())
+        self._line.close()
+        self._end()
+        self._output.close()
 
     def _died(self) -> ProbeError:
         code = self._end()

@@ -12,17 +12,16 @@ from pytest_diffopt.options import Settings
 from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.pair import (
     BothReady,
-    IsDecided,
     Workers,
     at_their_call,
     start_workers,
-    time_in_turn,
+    time_pair,
     with_counts,
 )
 from pytest_diffopt.paired.process import WorkerStart
-from pytest_diffopt.paired.sampling import PairedSamples
+from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
 from pytest_diffopt.progress import Tell
-from pytest_diffopt.records import CalibrationRecord, CardRecord, PairedBlock, PairedRecord, Subject
+from pytest_diffopt.records import CalibrationRecord, CardRecord, PairedBlock, PairedRecord, PairedTiming, Subject
 from pytest_diffopt.sequential import PAIRS_OF_PROCESSES
 
 OpenSides = Callable[[], AbstractContextManager[tuple[Side, Side]]]
@@ -54,7 +53,7 @@ class PairedSession:
         self._start = replace(self._start, files=tuple(files))
 
     def compare(self, nodeid: str, tell: Tell) -> tuple[PairedRecord, Verdict]:
-        """Time a test's call in turn at base and at head, and judge it.
+        """Time a test's call at base and at head, and judge it.
 
         Two processes of the same code differ a little, for as long as they live: what the first pair leaves open is
         timed by others.
@@ -66,7 +65,7 @@ class PairedSession:
         while True:
             workers = self._running(tell)
             try:
-                with at_their_call(workers, nodeid, tell) as ready:
+                with at_their_call(workers, nodeid, tell, at_once=not self._settings.use_gpu) as ready:
                     if isinstance(ready, str):
                         return self._judged(_lacking(workers, nodeid), ready)
                     record = self._timed_further(record or _begun(workers, ready), workers, ready, tell)
@@ -78,7 +77,7 @@ class PairedSession:
             self._end_workers()
 
     def calibrate(self, nodeid: str, tell: Tell) -> tuple[CalibrationRecord, Verdict]:
-        """Time a test's call in turn by pairs of processes of the same code, and say what could be seen with them.
+        """Time a test's call by pairs of processes of the same code, and say what could be seen with them.
 
         Raises:
             ProbeError: a worker failed, died or was silent.
@@ -87,16 +86,18 @@ class PairedSession:
         for number in range(PAIRS_OF_PROCESSES):
             workers = self._running(tell)
             try:
-                with at_their_call(workers, nodeid, tell) as ready:
+                with at_their_call(workers, nodeid, tell, at_once=not self._settings.use_gpu) as ready:
                     assert not isinstance(ready, str), "unreachable because both have the same tests"  # noqa: S101
-                    repeats = timed[0].repeats if timed else ready.repeats
-                    timed.append(self._sampled(workers, ready, _never, tell, repeats=repeats, number=number))
+                    first = timed[0].plan if timed else self._plan(ready.timing, ready.repeats)
+                    plan = replace(first, seed=number)
+                    timed.append(time_pair(workers, ready, plan, is_decided=_never, tell=tell))
                     head = ready.head
             finally:
                 self._end_workers()
         record = CalibrationRecord(
             subject=head.subject,
-            repeats=repeats,
+            timing=timed[0].plan.timing,
+            repeats=timed[0].plan.repeats,
             pairs=tuple(tuple(samples.blocks) for samples in timed),
             spent_seconds=sum(samples.spent_seconds for samples in timed),
         )
@@ -117,9 +118,11 @@ class PairedSession:
         def is_decided(blocks: Sequence[PairedBlock]) -> bool:
             return rule.is_decided((*record.blocks, *blocks), processes=earlier)
 
-        samples = self._sampled(workers, ready, is_decided, tell, repeats=record.repeats, number=earlier)
+        plan = replace(self._plan(record.timing, record.repeats), seed=earlier)
+        samples = time_pair(workers, ready, plan, is_decided=is_decided, tell=tell)
         return replace(
             record,
+            timing=samples.plan.timing,
             blocks=(*record.blocks, *samples.blocks),
             throttled_blocks=(*record.throttled_blocks, *samples.throttled),
             pairs_of_processes=earlier + 1,
@@ -127,14 +130,10 @@ class PairedSession:
             card=_joined(record.card, samples.card),
         )
 
-    def _sampled(  # noqa: PLR0913 - two workers and a rule
-        self, workers: Workers, ready: BothReady, is_decided: IsDecided, tell: Tell, *, repeats: int, number: int
-    ) -> PairedSamples:
-        """Time within one pair's share of the budget; the number of the pair is the seed of its die."""
+    def _plan(self, timing: PairedTiming, repeats: int) -> SamplingPlan:
+        """Return how each pair of processes is timed, within its share of the budget; its number is its seed."""
         seconds = self._settings.paired_max_seconds / PAIRS_OF_PROCESSES
-        return time_in_turn(
-            workers, ready, is_decided=is_decided, repeats=repeats, max_seconds=seconds, seed=number, tell=tell
-        )
+        return SamplingPlan(timing=timing, repeats=repeats, max_seconds=seconds)
 
     def _is_settled(self, record: PairedRecord) -> bool:
         """Tell whether another pair of processes would change nothing, or has no more time."""
@@ -192,6 +191,7 @@ def _begun(workers: Workers, ready: BothReady) -> PairedRecord:
         subject=ready.head.subject,
         base=workers.base.side.label,
         head=workers.head.side.label,
+        timing=ready.timing,
         repeats=ready.repeats,
         pairs_of_processes=0,
         num_steps=ready.head.num_steps,

@@ -56,12 +56,12 @@ class Controller:
         """Say that the tests are known, or that one is over."""
         self._line.send(answer)
 
-    def serve(self, ready: Ready, *, time_calls: Callable[[int], int], count: Callable[[], Counted]) -> None:
+    def serve(self, ready: Ready, *, time_calls: Callable[[int], Timed], count: Callable[[], Counted]) -> None:
         """Time the warm call of the running test whenever the controller wants it, until it has seen enough.
 
         Args:
             ready: what the controller should know.
-            time_calls: makes the call so many times, and returns how many nanoseconds that took.
+            time_calls: makes the call so many times, and returns how long that took.
             count: counts what it does on the simulated GPU.
         """
         self._line.send(ready)
@@ -69,7 +69,7 @@ class Controller:
         while True:
             match self._line.receive(TimeCalls | CountCall | FinishTest | Quit):
                 case TimeCalls(repeats=repeats):
-                    self._line.send(Timed(duration_ns=time_calls(repeats)))
+                    self._line.send(time_calls(repeats))
                 case CountCall():
                     self._line.send(count())
                 case FinishTest():

@@ -26,6 +26,7 @@ from pytest_diffopt.records.performance import (
     ModuleCounts,
     PairedBlock,
     PairedRecord,
+    PairedTiming,
     PhaseCounts,
     RatioRecord,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "OutputDifference",
     "PairedBlock",
     "PairedRecord",
+    "PairedTiming",
     "PhaseCounts",
     "PictureFiles",
     "RatioRecord",

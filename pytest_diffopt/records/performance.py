@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pytest_diffopt.records.card import CardRecord
 from pytest_diffopt.records.subject import Subject
@@ -59,9 +60,21 @@ class RatioRecord:
     reference_ns: tuple[int, ...]
 
 
+class PairedTiming(StrEnum):
+    """How two processes are timed beside each other.
+
+    `IN_TURN`: one of them runs at a time, and what is timed is how long it takes. `SIDE_BY_SIDE`: both run at once on
+    one processor core, which changes between them every few milliseconds, and what is timed is the processor time of
+    each.
+    """
+
+    IN_TURN = "in turn"
+    SIDE_BY_SIDE = "side by side"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedBlock:
-    """Base and head timed in turn, base-head-head-base or the other way round; each time is that of several calls.
+    """Base and head timed twice each, in mirrored order; each time is that of several calls.
 
     Attributes:
         base_ns: the base's two times.
@@ -74,11 +87,12 @@ class PairedBlock:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedRecord:
-    """The same call of two versions of the code, timed in turn by two processes on one machine.
+    """The same call of two versions of the code, timed by two processes on one machine.
 
     Attributes:
         base: what the code is compared with, as a person names it.
         head: the code.
+        timing: how both were timed.
         repeats: how many calls each time of a block holds.
         blocks: what was timed, in order.
         throttled_blocks: blocks that do not count because the card was throttled.
@@ -95,6 +109,7 @@ class PairedRecord:
     subject: Subject
     base: str
     head: str
+    timing: PairedTiming = PairedTiming.IN_TURN
     repeats: int = 1
     blocks: tuple[PairedBlock, ...] = ()
     throttled_blocks: tuple[PairedBlock, ...] = ()
@@ -113,12 +128,14 @@ class CalibrationRecord:
     """The same code against itself.
 
     Attributes:
+        timing: how both were timed.
         repeats: how many calls each time of a block holds.
         pairs: the blocks of each pair of processes; every pair was started anew.
         spent_seconds: how long all blocks took.
     """
 
     subject: Subject
+    timing: PairedTiming = PairedTiming.IN_TURN
     repeats: int
     pairs: tuple[tuple[PairedBlock, ...], ...]
     spent_seconds: float

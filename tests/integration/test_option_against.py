@@ -117,6 +117,38 @@ def test_engine(latency_baseline):
     result.stdout.fnmatch_lines(["  head    6*.* ms a call, the working tree (????????? with an uncommitted change)"])
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to a core")
+def test_calls_that_only_compute_are_timed_side_by_side(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the time of the processor that each has of the core they share: red and green as in turn."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    product = "def unchanged(): return sum(range(200_000))\n\ndef changed(): return sum(range({}))\n"
+    tests = """
+import product
+
+def test_changed(latency_baseline):
+    latency_baseline.check(product.changed)
+
+def test_unchanged(latency_baseline):
+    latency_baseline.check(product.unchanged)
+"""
+    commit(project.path, {"product.py": product.format("200_000"), "test_it.py": tests})
+    (project.path / "product.py").write_text(product.format("600_000"))
+    result = project.runpytest_inprocess("--diffopt-against=HEAD", "-v", *OPTIONS)
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["test_it.py::test_unchanged PASSED*"])
+    result.stdout.fnmatch_lines(
+        [
+            "  head    * ms of the processor a call, the working tree (????????? with an uncommitted change)",
+            "  base    * ms of the processor a call, HEAD (?????????)",
+            "  nothing that is counted changed: *",
+            "seen on *, both timed side by side by two processes on one core, pipeline changed *",
+        ]
+    )
+
+
 def test_what_only_one_process_shows_is_no_difference_of_the_code(project: pytest.Pytester) -> None:
     """Head's first process is half as fast, for as long as it lives: another pair is asked, and is alike."""
     product = """
@@ -132,17 +164,18 @@ from pathlib import Path
 import product
 
 def test_call(latency_baseline):
-    starts = Path({str(project.path / "starts")!r})
-    started = starts.read_text() if starts.exists() else ""
     is_head = Path(product.__file__).is_relative_to({str(project.path)!r})
-    starts.write_text(started + ("head " if is_head else "base "))
-    os.environ["SECONDS"] = "0.04" if is_head and "head" not in started else "0.02"
+    starts = Path({str(project.path)!r}, "starts_of_head" if is_head else "starts_of_base")
+    is_first = not starts.exists()
+    with starts.open("a") as file:
+        file.write(".")
+    os.environ["SECONDS"] = "0.04" if is_head and is_first else "0.02"
     latency_baseline.check(product.call)
 """
     commit(project.path, {"product.py": product, "test_it.py": tests})
     result = project.runpytest_inprocess("--diffopt-against=HEAD", "--diffopt-margin=0.5", "--diffopt-max-seconds=6")
 
-    assert (project.path / "starts").read_text().startswith("base head base head")
+    assert all(len((project.path / f"starts_of_{side}").read_text()) > 1 for side in ("base", "head"))
     result.assert_outcomes(passed=1)
 
 

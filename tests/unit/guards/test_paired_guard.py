@@ -14,6 +14,7 @@ from pytest_diffopt.records import (
     CardRecord,
     PairedBlock,
     PairedRecord,
+    PairedTiming,
 )
 from tests.unit.guards.guard_examples import COUNTS, ENVIRONMENT, SEEN, STEP, SUBJECT
 
@@ -68,6 +69,20 @@ def test_a_planted_slowdown_is_red_with_its_cause() -> None:
         f"seen on NVIDIA H200, both timed in turn by two processes, {SEEN}",
         "if this is wanted: allow it with --diffopt-margin, or merge it and compare from there",
     )
+
+
+def test_side_by_side_the_figures_are_of_the_processor() -> None:
+    """No steps a second: by the clock a call took twice as long, as the other process had its turns."""
+    timing = PairedTiming.SIDE_BY_SIDE
+    slower = judge(record(blocks(0.08, spread=0.01), timing=timing))
+    same = judge(record(blocks(0.0, spread=0.01), timing=timing))
+
+    assert slower.explanation[2:4] == (
+        "  head    108 ms of the processor a call, the working tree (6e7f8a9b0)",
+        "  base    100 ms of the processor a call, main (1a2b3c4d5)",
+    )
+    assert f"seen on NVIDIA H200, both timed side by side by two processes on one core, {SEEN}" in slower.explanation
+    assert same.summary.startswith("100 ms of the processor (-0.0 %, between ")
 
 
 def test_its_twin_of_the_same_code_is_green() -> None:

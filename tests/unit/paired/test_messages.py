@@ -51,9 +51,9 @@ def test_silence_is_told(ends: tuple[Line, Line]) -> None:
     controller, worker = ends
     with pytest.raises(LineSilentError):
         controller.receive(Timed, timeout_seconds=0.01)
-    worker.send(Timed(duration_ns=5))
+    worker.send(Timed(duration_ns=5, processor_ns=4))
 
-    assert controller.receive(Timed) == Timed(duration_ns=5)
+    assert controller.receive(Timed) == Timed(duration_ns=5, processor_ns=4)
 
 
 def test_an_end_that_is_gone_is_told(ends: tuple[Line, Line]) -> None:
