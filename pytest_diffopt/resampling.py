@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_diffopt.records import PairedBlock
 from pytest_diffopt.robust_ratio import logs_of
-from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, Decision, SequentialRule, looks
+from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, Decision, SequentialRule, as_many_processes, looks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
         is_open = np.flatnonzero(decisions == Decision.OPEN)
         if not len(is_open):
             break
-        pairs, processes = _SIDES * number, PAIRS_OF_PROCESSES if number == count else number // _blocks_of_each(count)
+        pairs, processes = _SIDES * number, as_many_processes(_split(number, _blocks_of_each(count)))
         decisions[is_open] = rule.decide(base[is_open, :pairs], head[is_open, :pairs], processes=processes)
         needed[is_open] = number
     return Shares(
@@ -100,3 +100,9 @@ def _run_of(generator: "np.random.Generator", logs: "Array", count: int) -> "Arr
 
 def _blocks_of_each(count: int) -> int:
     return -(-count // PAIRS_OF_PROCESSES)
+
+
+def _split(number: int, each: int) -> tuple[int, ...]:
+    """Return how many blocks each pair of processes has timed when there are so many."""
+    whole, rest = divmod(number, each)
+    return (each,) * whole + (rest,)

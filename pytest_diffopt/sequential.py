@@ -4,14 +4,16 @@ Two mistakes are possible, and they do not cost the same. Calling the same code 
 by the confidence sequence of `statistics`; calling slower code as fast is bounded likewise, less strictly. Between half
 of the margin and one and a half of it either answer is right, and the estimate's side of the margin decides.
 
-Two processes of the same code differ a little, for as long as they live. So nothing is called slower or faster by one
-pair of processes, nor by two, unless it is so by more than two processes differ.
+Two processes of the same code differ a little for as long as they live, by where their memory came to lie, and no
+longer look at them tells that from a difference of the code. So each interval is as wide as it must be for that too: it
+gets narrower with each pair of processes that is started anew.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from pytest_diffopt.robust_ratio import RobustRatio, robust_ratio
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
 PAIRS_OF_PROCESSES = 6
 #: The probability that what is slower than one and a half of the margin is called as fast.
 _MISSES = 0.01
-_LEAST_PAIRS_OF_PROCESSES = 3
-#: Past so many margins a slowdown is more than two processes of the same code differ by.
-_CLEAR_MARGINS = 3
+#: The standard deviation of the logarithm of the ratio that two processes of the same code show, each looked at for
+#: long. Measured by benchmarks/false_alarms: 0.3 % to 0.5 % on two machines' worth of hours.
+_PROCESSES_DIFFER_BY = 0.005
 _INDIFFERENCE = 0.5
 _FIRST_LOOK = 4
 _NEXT_LOOK = 1.1
@@ -62,22 +64,21 @@ class SequentialRule:
         """Of the interval whose lower end must clear half of the margin; either end alone is surer."""
         return 1 - 2 * self.false_alarms
 
-    def decide(self, base: "Array", head: "Array", *, processes: int) -> "Decisions":
+    def decide(self, base: "Array", head: "Array", *, processes: float) -> "Decisions":
         """Say what each session has shown.
 
         Args:
             base: logarithms of base's times, shape (sessions, pairs).
             head: of head's.
-            processes: how many pairs of processes timed them to the end of their share of the budget.
+            processes: by how many pairs of processes they were timed; see `as_many_processes`.
         """
         import numpy as np  # noqa: PLC0415 - only who times in pairs waits for it
 
         seen = robust_ratio(base, head)
         size = np.abs(seen.log_ratio)
-        at_least = size - self.alarm_half_width(seen)
-        proven = _INDIFFERENCE if processes >= _LEAST_PAIRS_OF_PROCESSES else _CLEAR_MARGINS
-        differs = (size > self._log(1)) & (at_least > self._log(proven))
-        is_as_fast = seen.log_ratio + self.miss_half_width(seen) < self._log(1 + _INDIFFERENCE)
+        differs = (size > self._log(1)) & (size - self.half_width(seen, processes) > self._log(_INDIFFERENCE))
+        at_most = seen.log_ratio + _half_width(seen, processes, probability=_MISSES)
+        is_as_fast = at_most < self._log(1 + _INDIFFERENCE)
         decisions: Decisions = np.select(
             [differs & (seen.log_ratio > 0), differs, is_as_fast & (seen.log_ratio <= self._log(1))],
             [Decision.SLOWER, Decision.FASTER, Decision.NOT_SLOWER],
@@ -85,22 +86,43 @@ class SequentialRule:
         )
         return decisions
 
-    def alarm_half_width(self, seen: RobustRatio) -> "Array":
-        """Return half the width of the interval behind a slower or faster."""
-        return seen.deviation * _factor(seen.count, self.confidence)
+    def half_width(self, seen: RobustRatio, processes: float) -> "Array":
+        """Return half the width of the interval behind a slower or faster.
 
-    def miss_half_width(self, seen: RobustRatio) -> "Array":
-        """Return half the width of the interval behind a not slower."""
-        return seen.deviation * _factor(seen.count, 1 - 2 * _MISSES)
+        Args:
+            seen: what was timed.
+            processes: as for `decide`.
+        """
+        return _half_width(seen, processes, probability=self.false_alarms)
 
     def distance_to_decide(self, log_ratio: float) -> tuple[float, float]:
-        """Return how narrow half an interval must be to decide at this estimate, and at what confidence."""
+        """Return how narrow half an interval of the times alone must be to decide at this estimate by all processes.
+
+        Returns:
+            That, 0 where no number of times would do, and at what confidence.
+        """
         if log_ratio > self._log(1):
-            return log_ratio - self._log(_INDIFFERENCE), self.confidence
-        return self._log(1 + _INDIFFERENCE) - log_ratio, 1 - 2 * _MISSES
+            distance, probability = log_ratio - self._log(_INDIFFERENCE), self.false_alarms
+        else:
+            distance, probability = self._log(1 + _INDIFFERENCE) - log_ratio, _MISSES
+        left = distance**2 - _of_processes(PAIRS_OF_PROCESSES, probability) ** 2
+        return math.sqrt(max(0.0, left)), 1 - 2 * probability
 
     def _log(self, margins: float) -> float:
         return math.log1p(margins * self.margin)
+
+
+def as_many_processes(blocks_of_pairs: Sequence[int]) -> float:
+    """Return how many pairs of processes with equally many blocks would tell as much; 1 before the first block.
+
+    The mean over all blocks scatters by what two processes differ by, over the root of this (Kish, "Survey Sampling",
+    1965, for unequal weights).
+
+    Args:
+        blocks_of_pairs: how many blocks each pair has timed so far.
+    """
+    total = sum(blocks_of_pairs)
+    return total**2 / sum(blocks**2 for blocks in blocks_of_pairs) if total else 1.0
 
 
 def looks(most: int) -> Iterator[int]:
@@ -118,5 +140,15 @@ def is_look(blocks: int) -> bool:
     return blocks >= _FIRST_LOOK and blocks in looks(blocks + 1)
 
 
-def _factor(count: int, confidence: float) -> float:
-    return anytime_half_width(1.0, count=count, confidence=confidence)
+def _half_width(seen: RobustRatio, processes: float, *, probability: float) -> "Array":
+    """Return half the width of an interval that either end of which misses the truth so seldom."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    of_times = seen.deviation * anytime_half_width(1.0, count=seen.count, confidence=1 - 2 * probability)
+    half_width: Array = np.hypot(of_times, _of_processes(processes, probability))
+    return half_width
+
+
+def _of_processes(processes: float, probability: float) -> float:
+    """Return what of half the width is for the processes."""
+    return NormalDist().inv_cdf(1 - probability) * _PROCESSES_DIFFER_BY / math.sqrt(processes)

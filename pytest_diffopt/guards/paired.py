@@ -11,7 +11,7 @@ from pytest_diffopt.guards.explain import change, counted, explain, in_columns, 
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, PairedBlock, PairedRecord, PairedTiming
 from pytest_diffopt.robust_ratio import logs_of, robust_ratio
-from pytest_diffopt.sequential import Decision, SequentialRule, is_look
+from pytest_diffopt.sequential import Decision, SequentialRule, as_many_processes, is_look
 from pytest_diffopt.statistics import MeanBound, median, values_needed
 
 if TYPE_CHECKING:
@@ -70,31 +70,39 @@ class PairedRule:
         """Of the interval that is shown."""
         return self.sequential.confidence
 
-    def bound(self, blocks: Sequence[PairedBlock]) -> MeanBound:
-        """Bound the logarithm of how many times as long head takes as base."""
+    def bound(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> MeanBound:
+        """Bound the logarithm of how many times as long head takes as base.
+
+        Args:
+            blocks: what was timed.
+            blocks_of_pairs: how many of them each pair of processes timed.
+        """
         seen = robust_ratio(*_sides(blocks))
         return MeanBound(
             mean=float(seen.log_ratio[0]),
-            half_width=float(self.sequential.alarm_half_width(seen)[0]),
+            half_width=float(self.sequential.half_width(seen, as_many_processes(blocks_of_pairs))[0]),
             confidence=self.confidence,
             count=seen.count,
             deviation=float(seen.deviation[0]),
         )
 
-    def outcome(self, blocks: Sequence[PairedBlock], *, processes: int) -> Outcome:
+    def outcome(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> Outcome:
         """Say what blocks prove: slower than the margin, not slower, faster, or nothing yet.
 
         Args:
             blocks: what was timed.
-            processes: how many pairs of processes timed them to the end of their share of the budget.
+            blocks_of_pairs: how many of them each pair of processes timed.
         """
         if not blocks:
             return Outcome.INCONCLUSIVE
+        processes = as_many_processes(blocks_of_pairs)
         return _OUTCOMES[Decision(int(self.sequential.decide(*_sides(blocks), processes=processes)[0]))]
 
-    def is_decided(self, blocks: Sequence[PairedBlock], *, processes: int) -> bool:
+    def is_decided(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> bool:
         """Tell whether more blocks would change nothing."""
-        return is_look(len(blocks)) and self.outcome(blocks, processes=processes) is not Outcome.INCONCLUSIVE
+        if not is_look(len(blocks)):
+            return False
+        return self.outcome(blocks, blocks_of_pairs=blocks_of_pairs) is not Outcome.INCONCLUSIVE
 
 
 def _sides(blocks: Sequence[PairedBlock]) -> "tuple[Array, Array]":
@@ -123,8 +131,8 @@ def judge_paired(record: PairedRecord, rule: PairedRule, *, environment: Environ
     if not record.blocks:
         headline = "no block was timed within the budget: nothing was compared"
         return _undecided(record, environment, headline=headline, remedy=_more_seconds(record, rule, None))
-    bound = rule.bound(record.blocks)
-    outcome = rule.outcome(record.blocks, processes=record.pairs_of_processes)
+    bound = rule.bound(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
+    outcome = rule.outcome(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
     return Verdict(
         concern=Concern.LATENCY,
         outcome=outcome,
@@ -223,6 +231,8 @@ def _more_seconds(record: PairedRecord, rule: PairedRule, bound: MeanBound | Non
     if bound is None or not math.isfinite(bound.deviation):
         return "give it more time: --diffopt-max-seconds"
     distance, confidence = rule.sequential.distance_to_decide(bound.mean)
+    if not distance:
+        return "more time would not tell it from two processes of the same code: give a larger --diffopt-margin"
     pairs = values_needed(bound.deviation, distance=distance, confidence=confidence)
     seconds = max(1.0, record.spent_seconds / len(record.blocks) * pairs / 2)
     return f"give it more time: about {seconds:.0f} s would decide it, --diffopt-max-seconds {math.ceil(seconds * 1.2)}"
@@ -236,8 +246,8 @@ def _interval(bound: MeanBound) -> str:
 
 
 def _blocks(record: PairedRecord) -> str:
-    each = f" of {counted(4 * record.repeats, 'call')}" if record.blocks else ""
-    return f"{counted(len(record.blocks), 'block')}{each}"
+    pairs = counted(sum(map(bool, record.blocks_of_pairs)), "pair")
+    return f"{counted(len(record.blocks), 'block')} of {counted(4 * record.repeats, 'call')} by {pairs} of processes"
 
 
 def _call_ns(record: PairedRecord, *, head: bool) -> float:

@@ -113,19 +113,19 @@ class PairedSession:
 
     def _timed_further(self, record: PairedRecord, workers: Workers, ready: BothReady, tell: Tell) -> PairedRecord:
         """Add what this pair of processes times in its share of the budget."""
-        rule, earlier = self._rule(), record.pairs_of_processes
+        rule, earlier = self._rule(), record.blocks_of_pairs
 
         def is_decided(blocks: Sequence[PairedBlock]) -> bool:
-            return rule.is_decided((*record.blocks, *blocks), processes=earlier)
+            return rule.is_decided((*record.blocks, *blocks), blocks_of_pairs=(*earlier, len(blocks)))
 
-        plan = replace(self._plan(record.timing, record.repeats), seed=earlier)
+        plan = replace(self._plan(record.timing, record.repeats), seed=len(earlier))
         samples = time_pair(workers, ready, plan, is_decided=is_decided, tell=tell)
         return replace(
             record,
             timing=samples.plan.timing,
             blocks=(*record.blocks, *samples.blocks),
             throttled_blocks=(*record.throttled_blocks, *samples.throttled),
-            pairs_of_processes=earlier + 1,
+            blocks_of_pairs=(*earlier, len(samples.blocks)),
             spent_seconds=record.spent_seconds + samples.spent_seconds,
             card=_joined(record.card, samples.card),
         )
@@ -137,7 +137,7 @@ class PairedSession:
 
     def _is_settled(self, record: PairedRecord) -> bool:
         """Tell whether another pair of processes would change nothing, or has no more time."""
-        return record.pairs_of_processes >= PAIRS_OF_PROCESSES or self._outcome(record) is not Outcome.INCONCLUSIVE
+        return len(record.blocks_of_pairs) >= PAIRS_OF_PROCESSES or self._outcome(record) is not Outcome.INCONCLUSIVE
 
     def _with_cause(self, record: PairedRecord, workers: Workers, tell: Tell) -> PairedRecord:
         """Count what both sides do where one is slower."""
@@ -147,7 +147,7 @@ class PairedSession:
         return with_counts(record, workers)
 
     def _outcome(self, record: PairedRecord) -> Outcome:
-        return self._rule().outcome(record.blocks, processes=record.pairs_of_processes)
+        return self._rule().outcome(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
 
     def _judged(self, record: PairedRecord, ready: BothReady | str) -> tuple[PairedRecord, Verdict]:
         from pytest_diffopt.environment import capture_environment  # noqa: PLC0415 - asks the packages for versions
@@ -193,7 +193,6 @@ def _begun(workers: Workers, ready: BothReady) -> PairedRecord:
         head=workers.head.side.label,
         timing=ready.timing,
         repeats=ready.repeats,
-        pairs_of_processes=0,
         num_steps=ready.head.num_steps,
     )
 

@@ -96,7 +96,7 @@ class PairedRecord:
         repeats: how many calls each time of a block holds.
         blocks: what was timed, in order.
         throttled_blocks: blocks that do not count because the card was throttled.
-        pairs_of_processes: how many pairs of processes timed them, one after the other.
+        blocks_of_pairs: how many of them each pair of processes timed, one pair after the other.
         spent_seconds: how long all blocks took, waiting for the processes and all.
         num_steps: denoise steps in one call; 0 when it has no denoise loop.
         card: what the card said meanwhile; None where there is none.
@@ -113,7 +113,7 @@ class PairedRecord:
     repeats: int = 1
     blocks: tuple[PairedBlock, ...] = ()
     throttled_blocks: tuple[PairedBlock, ...] = ()
-    pairs_of_processes: int = 1
+    blocks_of_pairs: tuple[int, ...] = ()
     spent_seconds: float = 0.0
     num_steps: int = 0
     card: CardRecord | None = None

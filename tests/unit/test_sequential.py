@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, Decision, SequentialRule, is_look, looks
+from pytest_diffopt.sequential import Decision, SequentialRule, as_many_processes, is_look, looks
 
 Array = npt.NDArray[np.float64]
 RULE = SequentialRule(margin=0.01, false_alarms=0.001)
@@ -18,7 +18,7 @@ def sessions(slowdown: float, *, noise: float = 0.02, number: int = 1, pairs: in
 
 
 def ended(slowdown: float, *, number: int = 300, blocks: int = 150) -> list[Decision]:
-    """Let sessions run, looked at as the gate does, by as many pairs of processes."""
+    """Let sessions run, looked at as the gate does, by six pairs of processes."""
     base, head = sessions(slowdown, number=number, pairs=2 * blocks)
     decisions = np.zeros(number, dtype=int)
     for block in looks(blocks):
@@ -26,7 +26,7 @@ def ended(slowdown: float, *, number: int = 300, blocks: int = 150) -> list[Deci
         if not len(is_open):
             break
         chosen = base[is_open, : 2 * block], head[is_open, : 2 * block]
-        decisions[is_open] = RULE.decide(*chosen, processes=block * PAIRS_OF_PROCESSES // blocks)
+        decisions[is_open] = RULE.decide(*chosen, processes=max(1, 6 * block / blocks))
     return [Decision(int(one)) for one in decisions]
 
 
@@ -51,21 +51,39 @@ def test_faster_code_is_not_slower() -> None:
     [
         (0.02, 1, Decision.OPEN),
         (0.02, 3, Decision.SLOWER),
+        (0.012, 3, Decision.OPEN),
+        (0.025, 1, Decision.SLOWER),
         (0.1, 1, Decision.SLOWER),
         (-0.1, 1, Decision.FASTER),
         (0.0, 1, Decision.NOT_SLOWER),
     ],
 )
 def test_one_pair_of_processes_shows_only_what_is_clear(slowdown: float, processes: int, decision: Decision) -> None:
-    """Two processes of the same code differ a little: two margins need three pairs, ten do not, and equal none."""
+    """Two processes of the same code differ by half a percent: three times that is the least that one pair shows."""
     assert RULE.decide(*sessions(slowdown), processes=processes)[0] == decision
 
 
 def test_few_and_noisy_pairs_leave_it_open() -> None:
     """Nothing is known yet, and how narrow the interval must get is told for either side of the margin."""
     assert RULE.decide(*sessions(0.02, noise=0.2, pairs=20), processes=3)[0] == Decision.OPEN
-    assert RULE.distance_to_decide(0.02) == pytest.approx((0.02 - np.log(1.005), 0.998))
-    assert RULE.distance_to_decide(0.0) == pytest.approx((np.log(1.015), 0.98))
+    assert RULE.distance_to_decide(0.02) == pytest.approx((np.sqrt((0.02 - np.log(1.005)) ** 2 - 0.0063079**2), 0.998))
+    assert RULE.distance_to_decide(0.0) == pytest.approx((np.sqrt(np.log(1.015) ** 2 - 0.0047486**2), 0.98))
+
+
+def test_what_processes_differ_by_is_decided_by_no_number_of_times() -> None:
+    """A slowdown of a third of a percent is within that, however long it is looked at."""
+    rule = SequentialRule(margin=0.003, false_alarms=0.001)
+
+    assert rule.decide(*sessions(0.004, noise=0.001), processes=6)[0] == Decision.OPEN
+    assert rule.distance_to_decide(0.004) == (0.0, 0.998)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "processes"), [((), 1), ((0,), 1), ((38,), 1), ((38, 38), 2), ((38, 0), 1), ((38, 19), 1.8)]
+)
+def test_pairs_of_processes_count_by_what_they_timed(blocks: tuple[int, ...], processes: float) -> None:
+    """One that has just begun tells next to nothing about how much processes differ."""
+    assert as_many_processes(blocks) == pytest.approx(processes)
 
 
 def test_looks_become_rarer() -> None:

@@ -38,10 +38,10 @@ def test_a_quiet_machine_sees_small_slowdowns() -> None:
 
     assert quiet.outcome is noisy.outcome is Outcome.PASSED
     assert quiet.figures["false_alarm_rate"] == noisy.figures["false_alarm_rate"] == 0
-    assert quiet.figures["smallest_slowdown"] == 0.015
+    assert quiet.figures["smallest_slowdown"] == 0.0125
     assert noisy.figures["smallest_slowdown"] > 0.02
     assert quiet.figures["recommended_margin"] < noisy.figures["recommended_margin"]
-    assert quiet.summary.startswith("calibrated: false alarms 0 %, sees 1.5 % in 60 s at a margin of 1 %; ")
+    assert quiet.summary.startswith("calibrated: false alarms 0 %, sees 1.25 % in 60 s at a margin of 1 %; ")
 
 
 def test_processes_that_differ_ask_for_a_larger_margin() -> None:

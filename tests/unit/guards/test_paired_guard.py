@@ -38,7 +38,7 @@ def record(timed: Sequence[PairedBlock], **changes: object) -> PairedRecord:
         base="main (1a2b3c4d5)",
         head="the working tree (6e7f8a9b0)",
         blocks=tuple(timed),
-        pairs_of_processes=3,
+        blocks_of_pairs=(len(timed) // 2, len(timed) - len(timed) // 2),
         spent_seconds=10.0,
         num_steps=30,
     )
@@ -59,7 +59,8 @@ def test_a_planted_slowdown_is_red_with_its_cause() -> None:
     assert verdict.is_red
     assert verdict.explanation == (
         "diffopt: the call became 8.0 % slower than at main (1a2b3c4d5) (up to 1.0 % allowed)",
-        "  change  +8.0 %, between +7.5 % and +8.5 % at 99.8 % confidence, 40 blocks of 4 calls",
+        "  change  +8.0 %, between +6.7 % and +9.3 % at 99.8 % confidence, "
+        "40 blocks of 4 calls by 2 pairs of processes",
         "  head    108 ms a call, the working tree (6e7f8a9b0)",
         "  base    100 ms a call, main (1a2b3c4d5)",
         "  what changed, counted on the simulated GPU:",
@@ -90,7 +91,7 @@ def test_its_twin_of_the_same_code_is_green() -> None:
     verdict = judge(record(blocks(0.0, spread=0.01)))
 
     assert verdict.outcome is Outcome.PASSED
-    assert verdict.summary == "100 ms, 300.0 steps/s (-0.0 %, between -0.5 % and +0.5 % against main (1a2b3c4d5))"
+    assert verdict.summary == "100 ms, 300.0 steps/s (-0.0 %, between -1.2 % and +1.2 % against main (1a2b3c4d5))"
     assert verdict.explanation == ()
 
 
@@ -111,6 +112,17 @@ def test_too_little_time_says_how_much_would_do() -> None:
     assert verdict.explanation[0].startswith("diffopt: too noisy to say against main (1a2b3c4d5): -0.1 %, between ")
     assert verdict.explanation[-1].startswith("give it more time: about ")
     assert "--diffopt-max-seconds" in verdict.explanation[-1]
+
+
+def test_no_time_tells_less_than_two_processes_differ_by() -> None:
+    """Then more of it is no remedy, and the larger margin is."""
+    rule = PairedRule.for_case(margin=0.003, num_cases=1, num_regressed=0)
+    verdict = judge_paired(record(blocks(0.004, spread=0.0001)), rule, environment=ENVIRONMENT)
+
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.explanation[-1] == (
+        "more time would not tell it from two processes of the same code: give a larger --diffopt-margin"
+    )
 
 
 def test_no_block_at_all_decides_nothing() -> None:

@@ -311,7 +311,7 @@ def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
         base="main",
         head="the working tree",
         blocks=blocks(slowdown, count),
-        pairs_of_processes=3,
+        blocks_of_pairs=(count // 2, count - count // 2),
         num_steps=30,
     )
     rule = PairedRule.for_case(margin=0.01, num_cases=1, num_regressed=0)
