@@ -189,6 +189,7 @@ def _explanation(
         ("change", f"{_interval(bound)} at {100 * rule.confidence:.6g} % confidence, {_blocks(record)}"),
         ("head", f"{_call(record, head=True)} a call, {record.head}"),
         ("base", f"{_call(record, head=False)} a call, {record.base}"),
+        *((("in turn", record.why_in_turn),) if outcome is Outcome.INCONCLUSIVE and record.why_in_turn else ()),
         *_card_rows(record),
     )
     return explain(

@@ -1,4 +1,4 @@
-"""A pair of processes, base and head: brought to the same call, timed in turn, counted."""
+"""A pair of processes, base and head: brought to the same call, timed, counted."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.guards.explain import percent
 from pytest_diffopt.paired.blocks import TimeBlock, TimeSide, in_turn, side_by_side
 from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.cores import share_core
@@ -64,13 +65,23 @@ class BothReady:
 
     @property
     def timing(self) -> PairedTiming:
-        """How they are timed best: by their processor time where they need nothing else.
+        """How they are timed best: by their processor time where they need nothing else."""
+        only_compute = self.is_single_threaded and not self.why_in_turn
+        return PairedTiming.SIDE_BY_SIDE if only_compute else PairedTiming.IN_TURN
+
+    @property
+    def why_in_turn(self) -> str:
+        """What of their calls keeps them from being timed side by side on a processor; empty on a card.
 
         A call that sleeps, reads from a network or lets others compute takes longer than its own thread tells.
         """
-        waits = (abs(1 - answer.processor_share) for answer in (self.base, self.head))
-        only_compute = self.is_single_threaded and max(waits) <= _MOST_WAITING
-        return PairedTiming.SIDE_BY_SIDE if only_compute else PairedTiming.IN_TURN
+        for answer in (self.base, self.head):
+            if answer.num_threads > 1:
+                return f"torch computes with {answer.num_threads} threads; OMP_NUM_THREADS=1 lets both share a core"
+            if answer.num_threads and abs(1 - answer.processor_share) > _MOST_WAITING:
+                share = percent(answer.processor_share)
+                return f"a call needs the processor for {share} of its time: it waits, or other threads compute for it"
+        return ""
 
 
 def start_workers(base: Side, head: Side, start: WorkerStart) -> Workers:

@@ -24,6 +24,8 @@ from pytest_diffopt.progress import Tell
 from pytest_diffopt.records import CalibrationRecord, CardRecord, PairedBlock, PairedRecord, PairedTiming, Subject
 from pytest_diffopt.sequential import PAIRS_OF_PROCESSES
 
+_NOT_BOUND = "this system binds no process to a core"
+
 OpenSides = Callable[[], AbstractContextManager[tuple[Side, Side]]]
 
 
@@ -123,6 +125,7 @@ class PairedSession:
         return replace(
             record,
             timing=samples.plan.timing,
+            why_in_turn=record.why_in_turn or ("" if samples.plan == plan else _NOT_BOUND),
             blocks=(*record.blocks, *samples.blocks),
             throttled_blocks=(*record.throttled_blocks, *samples.throttled),
             blocks_of_pairs=(*earlier, len(samples.blocks)),
@@ -192,6 +195,7 @@ def _begun(workers: Workers, ready: BothReady) -> PairedRecord:
         base=workers.base.side.label,
         head=workers.head.side.label,
         timing=ready.timing,
+        why_in_turn=ready.why_in_turn,
         repeats=ready.repeats,
         num_steps=ready.head.num_steps,
     )

@@ -93,6 +93,7 @@ class PairedRecord:
         base: what the code is compared with, as a person names it.
         head: the code.
         timing: how both were timed.
+        why_in_turn: what kept them from being timed side by side on a processor; empty where nothing did, or on a card.
         repeats: how many calls each time of a block holds.
         blocks: what was timed, in order.
         throttled_blocks: blocks that do not count because the card was throttled.
@@ -110,6 +111,7 @@ class PairedRecord:
     base: str
     head: str
     timing: PairedTiming = PairedTiming.IN_TURN
+    why_in_turn: str = ""
     repeats: int = 1
     blocks: tuple[PairedBlock, ...] = ()
     throttled_blocks: tuple[PairedBlock, ...] = ()

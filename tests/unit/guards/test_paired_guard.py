@@ -114,6 +114,16 @@ def test_too_little_time_says_how_much_would_do() -> None:
     assert "--diffopt-max-seconds" in verdict.explanation[-1]
 
 
+def test_what_stays_open_says_what_kept_it_from_being_timed_side_by_side() -> None:
+    """That scatters less; of what is decided it does not matter."""
+    why = "torch computes with 2 threads; OMP_NUM_THREADS=1 lets both share a core"
+    still_open = judge(record(blocks(0.0, spread=0.05, count=20), why_in_turn=why))
+    slower = judge(record(blocks(0.08, spread=0.01), why_in_turn=why))
+
+    assert f"  in turn  {why}" in still_open.explanation
+    assert not any(why in line for line in slower.explanation)
+
+
 def test_no_time_tells_less_than_two_processes_differ_by() -> None:
     """Then more of it is no remedy, and the larger margin is."""
     rule = PairedRule.for_case(margin=0.003, num_cases=1, num_regressed=0)

@@ -29,18 +29,32 @@ def test_calls_that_only_compute_are_timed_side_by_side(share: float) -> None:
     both = BothReady(base=ready(), head=ready(processor_share=share))
 
     assert both.timing is PairedTiming.SIDE_BY_SIDE
+    assert both.why_in_turn == ""
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "why"),
     [
-        pytest.param(ready(processor_share=0.997), id="it waits"),
-        pytest.param(ready(processor_share=1.003), id="another thread computes"),
-        pytest.param(ready(num_threads=2), id="torch computes with two threads"),
-        pytest.param(ready(num_threads=0, processor_share=0.0), id="on a card"),
+        pytest.param(
+            ready(processor_share=0.5),
+            "a call needs the processor for 50.0 % of its time: it waits, or other threads compute for it",
+            id="it waits",
+        ),
+        pytest.param(
+            ready(processor_share=1.003),
+            "a call needs the processor for 100.3 % of its time: it waits, or other threads compute for it",
+            id="another thread computes",
+        ),
+        pytest.param(
+            ready(num_threads=2),
+            "torch computes with 2 threads; OMP_NUM_THREADS=1 lets both share a core",
+            id="torch computes with two threads",
+        ),
+        pytest.param(ready(num_threads=0, processor_share=0.0), "", id="on a card"),
     ],
 )
-def test_all_others_are_timed_in_turn(other: Ready) -> None:
-    """Whichever side it is: the processor time of the one would not be comparable."""
-    assert BothReady(base=ready(), head=other).timing is PairedTiming.IN_TURN
-    assert BothReady(base=other, head=ready()).timing is PairedTiming.IN_TURN
+def test_all_others_are_timed_in_turn(other: Ready, why: str) -> None:
+    """Whichever side it is, and the reason is said where a user can do something about it."""
+    for both in (BothReady(base=ready(), head=other), BothReady(base=other, head=ready())):
+        assert both.timing is PairedTiming.IN_TURN
+        assert both.why_in_turn == why
