@@ -19,7 +19,7 @@ def judge_compile_counts(
 ) -> Verdict:
     """Compare graphs, breaks, recompiles, operators and guards of each function with the accepted ones.
 
-    Guards are left out where torch is another build of the same release (`2.13.0+cpu`, `2.13.0+cu130`): code that
+    Guards are left out where torch is another release or build: each release of Dynamo guards otherwise, and code that
     parses torch's version while it is traced is guarded by what the name of the build makes it do.
 
     Args:
@@ -33,7 +33,7 @@ def judge_compile_counts(
         return missing(concern, subject, figure=_summary(record), environment=environment, rerun=rerun)
     if rows := what_differs(subject, environment, baseline):
         return incomparable(concern, subject, rows=rows, rerun=rerun)
-    ignored = {"guards"} if _is_another_build(environment, baseline) else set[str]()
+    ignored = {"guards"} if _is_another_torch(environment, baseline) else set[str]()
     changed = [one for one in _changes(record, baseline) if one.figure not in ignored]
     gone = [name for name in baseline.regions if name not in {counts.region for counts in record.regions}]
     outcome = _outcome(changed, gone)
@@ -61,9 +61,8 @@ def judge_compile_counts(
     )
 
 
-def _is_another_build(environment: Environment, baseline: CompileBaseline) -> bool:
-    now, then = environment.versions.get("torch", ""), baseline.environment.versions.get("torch", "")
-    return now != then and now.partition("+")[0] == then.partition("+")[0]
+def _is_another_torch(environment: Environment, baseline: CompileBaseline) -> bool:
+    return environment.versions.get("torch") != baseline.environment.versions.get("torch")
 
 
 def _changes(record: CompileCountRecord, baseline: CompileBaseline) -> Iterator[FigureChange]:
