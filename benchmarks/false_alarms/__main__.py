@@ -105,10 +105,7 @@ def _table(
     """Return for each rule how often it calls head slower, in the order of the slowdowns."""
     same = [pair for pair in pairs if not pair.slowdown]
     groups = [[pair for pair in pairs if pair.slowdown == slowdown] for slowdown in _SLOWDOWNS]
-    drawn = [
-        sessions_of(group, same, seconds=options.session, number=options.sessions // 5, seed=seed)
-        for seed, group in enumerate(groups)
-    ]
+    drawn = [sessions_of(group, same, number=options.sessions // 5, seed=seed) for seed, group in enumerate(groups)]
     planted = [paired_gate(group, **_gate(options)) for group in groups[1:]]
     table = {
         "paired gate": [ends.slower for ends in (multiplied[0.0], *planted)],

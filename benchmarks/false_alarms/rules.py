@@ -1,7 +1,8 @@
 """Timing rules, each given the same samples: does it call head slower than base?
 
-Every session is drawn from one real pair of processes, in runs of blocks that followed each other. What a rule compares
-with a stored figure gets that figure from a base that was timed by another pair, as in another session.
+Our paired gate judges sessions that are drawn from as many pairs of processes as it starts, in runs of blocks that
+followed each other. Every other rule judges what one pair of processes was timed in turn, by the clock on the wall, as
+it is; what compares with a stored figure gets that from a base that was timed by another pair, as in another session.
 """
 
 import math
@@ -13,10 +14,10 @@ from scipy import stats
 
 from benchmarks.false_alarms.measuring import Pair
 from pytest_diffopt.guards.paired import FALSE_ALARMS
+from pytest_diffopt.records import Device
 from pytest_diffopt.resampling import Shares, sequential_shares
-from pytest_diffopt.sequential import SequentialRule
+from pytest_diffopt.sequential import SequentialRule, processes_differ_by
 
-_RUN = 8
 _STORED_SAMPLES = 30
 _STORED_SESSIONS = 3
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -27,7 +28,7 @@ class Session:
     """The times of one call in one session, in nanoseconds.
 
     Attributes:
-        base: of the base, timed in turn with head.
+        base: of the base, in turn with head.
         head: of the head.
         stored: of the base, in each of some earlier sessions.
     """
@@ -66,16 +67,13 @@ def t_test(session: Session) -> bool:
     return bool(stats.ttest_ind(session.head, session.base, equal_var=False, alternative="greater").pvalue < 0.05)  # noqa: PLR2004 - the usual figure
 
 
-def sessions_of(
-    pairs: Sequence[Pair], bases: Sequence[Pair], *, seconds: float, number: int, seed: int
-) -> list[Session]:
-    """Draw sessions of so many seconds.
+def sessions_of(pairs: Sequence[Pair], bases: Sequence[Pair], *, number: int, seed: int) -> list[Session]:
+    """Draw pairs of processes, each with others whose base was stored.
 
     Args:
         pairs: of one slowdown.
         bases: pairs whose base may have been stored.
-        seconds: the length of a session.
-        number: how many.
+        number: how many sessions.
         seed: of the draw.
     """
     generator = np.random.default_rng(seed)
@@ -83,12 +81,14 @@ def sessions_of(
     for _ in range(number if pairs else 0):
         pair = pairs[int(generator.integers(len(pairs)))]
         others = [one for one in bases if one is not pair] or list(bases)
-        blocks = _drawn(generator, pair, seconds)
-        stored = tuple(
-            _times(_drawn(generator, others[int(generator.integers(len(others)))], seconds), head=False)
-            for _ in range(_STORED_SESSIONS)
+        stored = (others[int(generator.integers(len(others)))] for _ in range(_STORED_SESSIONS))
+        drawn.append(
+            Session(
+                base=_times(pair, head=False),
+                head=_times(pair, head=True),
+                stored=tuple(_times(one, head=False) for one in stored),
+            )
         )
-        drawn.append(Session(base=_times(blocks, head=False), head=_times(blocks, head=True), stored=stored))
     return drawn
 
 
@@ -104,13 +104,14 @@ def paired_gate(pairs: Sequence[Pair], *, slowdown: float = 0.0, seconds: float,
     """
     if not pairs:
         return Shares(slower=math.nan, as_fast=math.nan, mean_count=math.nan)
-    rule = SequentialRule(margin=margin, false_alarms=FALSE_ALARMS)
+    apart = processes_differ_by(pairs[0].timing, Device.CPU)
+    rule = SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, processes_differ_by=apart)
     blocks = [pair.blocks for pair in pairs]
     return sequential_shares(blocks, rule, slowdown=slowdown, count=blocks_in(pairs, seconds=seconds), sessions=number)
 
 
 def blocks_in(pairs: Sequence[Pair], *, seconds: float) -> int:
-    """Return how many blocks are timed in so many seconds."""
+    """Return how many blocks the paired gate times in so many seconds."""
     return round(seconds * sum(len(pair.blocks) for pair in pairs) / sum(pair.seconds for pair in pairs))
 
 
@@ -119,17 +120,7 @@ def share(rule: Rule, sessions: Sequence[Session]) -> float:
     return sum(map(rule, sessions)) / len(sessions) if sessions else math.nan
 
 
-def _drawn(generator: np.random.Generator, pair: Pair, seconds: float) -> Array:
-    """Return the times of blocks that were drawn in runs: block, base or head, first or second; one call each."""
-    blocks = [(block.base_ns, block.head_ns) for block in pair.blocks_in_turn]
-    times = np.array(blocks, dtype=float) / pair.repeats
-    count = round(seconds * len(times) / pair.seconds_in_turn)
-    starts = generator.integers(len(times), size=-(-count // _RUN))
-    places = (starts[:, None] + np.arange(_RUN)).ravel()[:count] % len(times)
-    drawn: Array = times[places]
-    return drawn
-
-
-def _times(blocks: Array, *, head: bool) -> Array:
-    times: Array = blocks[:, int(head), :].ravel()
-    return times
+def _times(pair: Pair, *, head: bool) -> Array:
+    """Return the times of one call in turn, in nanoseconds."""
+    blocks = pair.blocks_in_turn or pair.blocks
+    return np.array([one for block in blocks for one in (block.head_ns if head else block.base_ns)]) / pair.repeats

@@ -1,14 +1,14 @@
 """What the paired gate can see on this machine: the same code against itself, and what it would say of slowdowns."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pytest_diffopt.guards.explain import counted, explain
 from pytest_diffopt.guards.paired import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import CalibrationRecord, Concern, Environment, PairedBlock
+from pytest_diffopt.records import CalibrationRecord, Concern, Environment
 from pytest_diffopt.resampling import sequential_shares
-from pytest_diffopt.sequential import SequentialRule
+from pytest_diffopt.sequential import SequentialRule, processes_differ_by
 
 _POWER = 0.95
 _STEP = 0.0025
@@ -28,14 +28,13 @@ def judge_calibration(
         max_seconds: the budget of a case.
         environment: the machine.
     """
-    measured = record.pairs
-    total = sum(map(len, measured))
-    if min(map(len, measured), default=0) < _LEAST_BLOCKS // max(1, len(measured)):
+    total = sum(map(len, record.pairs))
+    if min(map(len, record.pairs), default=0) < _LEAST_BLOCKS // max(1, len(record.pairs)):
         return _too_few(record, total, environment)
     count = max(2, round(max_seconds / (record.spent_seconds / total)))
-    alarms = _share_slower(measured, 0.0, margin, count)
-    smallest = _smallest_slowdown(measured, margin, count)
-    recommended = _recommended_margin(measured, count)
+    alarms = _share_slower(record, 0.0, margin, count)
+    smallest = _smallest_slowdown(record, margin, count)
+    recommended = _recommended_margin(record, count)
     seen = "nothing below 50 %" if smallest is None else _percent(smallest)
     take = "none up to 50 %" if recommended is None else _percent(recommended)
     return Verdict(
@@ -78,20 +77,20 @@ def _too_few(record: CalibrationRecord, total: int, environment: Environment) ->
     )
 
 
-def _share_slower(measured: Sequence[Sequence[PairedBlock]], slowdown: float, margin: float, count: int) -> float:
-    return sequential_shares(measured, _rule(margin), slowdown=slowdown, count=count).slower
+def _share_slower(record: CalibrationRecord, slowdown: float, margin: float, count: int) -> float:
+    return sequential_shares(record.pairs, _rule(record, margin), slowdown=slowdown, count=count).slower
 
 
-def _smallest_slowdown(measured: Sequence[Sequence[PairedBlock]], margin: float, count: int) -> float | None:
+def _smallest_slowdown(record: CalibrationRecord, margin: float, count: int) -> float | None:
     """Return the smallest slowdown, in steps of 0.25 %, that is called one often enough."""
-    return _smallest(lambda slowdown: _share_slower(measured, slowdown, margin, count) >= _POWER, least=margin)
+    return _smallest(lambda slowdown: _share_slower(record, slowdown, margin, count) >= _POWER, least=margin)
 
 
-def _recommended_margin(measured: Sequence[Sequence[PairedBlock]], count: int) -> float | None:
+def _recommended_margin(record: CalibrationRecord, count: int) -> float | None:
     """Return the smallest margin, in steps of 0.25 %, at which the same code passes and hardly ever fails."""
 
     def is_quiet(margin: float) -> bool:
-        shares = sequential_shares(measured, _rule(margin), count=count)
+        shares = sequential_shares(record.pairs, _rule(record, margin), count=count)
         return shares.slower <= FALSE_ALARMS and shares.as_fast >= _POWER
 
     return _smallest(is_quiet, least=_STEP)
@@ -111,5 +110,6 @@ def _smallest(is_enough: Callable[[float], bool], *, least: float) -> float | No
     return low * _STEP
 
 
-def _rule(margin: float) -> SequentialRule:
-    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS)
+def _rule(record: CalibrationRecord, margin: float) -> SequentialRule:
+    apart = processes_differ_by(record.timing, record.subject.device)
+    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, processes_differ_by=apart)

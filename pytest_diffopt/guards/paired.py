@@ -9,9 +9,9 @@ from pytest_diffopt.guards.card import card_rows, why_card_unfit
 from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, Environment, PairedBlock, PairedRecord, PairedTiming
+from pytest_diffopt.records import Concern, Device, Environment, PairedBlock, PairedRecord, PairedTiming
 from pytest_diffopt.robust_ratio import logs_of, robust_ratio
-from pytest_diffopt.sequential import Decision, SequentialRule, as_many_processes, is_look
+from pytest_diffopt.sequential import Decision, SequentialRule, as_many_processes, is_look, processes_differ_by
 from pytest_diffopt.statistics import MeanBound, median, values_needed
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class PairedRule:
     sequential: SequentialRule
 
     @classmethod
-    def for_case(cls, *, margin: float, num_cases: int, num_regressed: int) -> "PairedRule":
+    def for_case(
+        cls, *, margin: float, num_cases: int, num_regressed: int, timing: PairedTiming, device: Device
+    ) -> "PairedRule":
         """Return the rule for the next test of a session, by Holm's method in the order of the tests.
 
         Holm lets each rejection raise the level of the next. Taken in the order of the tests instead of that of their
@@ -56,9 +58,12 @@ class PairedRule:
             margin: the slowdown that is allowed, as a fraction.
             num_cases: how many tests this session compares.
             num_regressed: how many of them it has called slower so far.
+            timing: how base and head are timed.
+            device: where they run.
         """
         false_alarms = FALSE_ALARMS / max(1, num_cases - num_regressed)
-        return cls(sequential=SequentialRule(margin=margin, false_alarms=false_alarms))
+        apart = processes_differ_by(timing, device)
+        return cls(sequential=SequentialRule(margin=margin, false_alarms=false_alarms, processes_differ_by=apart))
 
     @property
     def margin(self) -> float:

@@ -115,7 +115,7 @@ class PairedSession:
 
     def _timed_further(self, record: PairedRecord, workers: Workers, ready: BothReady, tell: Tell) -> PairedRecord:
         """Add what this pair of processes times in its share of the budget."""
-        rule, earlier = self._rule(), record.blocks_of_pairs
+        rule, earlier = self._rule(record), record.blocks_of_pairs
 
         def is_decided(blocks: Sequence[PairedBlock]) -> bool:
             return rule.is_decided((*record.blocks, *blocks), blocks_of_pairs=(*earlier, len(blocks)))
@@ -150,19 +150,23 @@ class PairedSession:
         return with_counts(record, workers)
 
     def _outcome(self, record: PairedRecord) -> Outcome:
-        return self._rule().outcome(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
+        return self._rule(record).outcome(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
 
     def _judged(self, record: PairedRecord, ready: BothReady | str) -> tuple[PairedRecord, Verdict]:
         from pytest_diffopt.environment import capture_environment  # noqa: PLC0415 - asks the packages for versions
 
         environment = capture_environment(record.subject.device) if isinstance(ready, str) else ready.head.environment
-        verdict = judge_paired(record, self._rule(), environment=environment)
+        verdict = judge_paired(record, self._rule(record), environment=environment)
         self._num_regressed += verdict.outcome is Outcome.REGRESSED
         return record, verdict
 
-    def _rule(self) -> PairedRule:
+    def _rule(self, record: PairedRecord) -> PairedRule:
         return PairedRule.for_case(
-            margin=self._settings.paired_margin, num_cases=self.num_cases, num_regressed=self._num_regressed
+            margin=self._settings.paired_margin,
+            num_cases=self.num_cases,
+            num_regressed=self._num_regressed,
+            timing=record.timing,
+            device=record.subject.device,
         )
 
     def _running(self, tell: Tell) -> Workers:

@@ -12,6 +12,7 @@ from pytest_diffopt.records import (
     CardProcess,
     CardReading,
     CardRecord,
+    Device,
     PairedBlock,
     PairedRecord,
     PairedTiming,
@@ -19,7 +20,18 @@ from pytest_diffopt.records import (
 from tests.unit.guards.guard_examples import COUNTS, ENVIRONMENT, SEEN, STEP, SUBJECT
 
 MS = 1_000_000
-RULE = PairedRule.for_case(margin=0.01, num_cases=1, num_regressed=0)
+
+
+def rule(
+    *, margin: float = 0.01, num_cases: int = 1, num_regressed: int = 0, device: Device = Device.CUDA
+) -> PairedRule:
+    """Return the rule of a case that is timed in turn."""
+    return PairedRule.for_case(
+        margin=margin, num_cases=num_cases, num_regressed=num_regressed, timing=PairedTiming.IN_TURN, device=device
+    )
+
+
+RULE = rule()
 
 
 def blocks(slowdown: float, *, spread: float = 0.02, count: int = 40) -> tuple[PairedBlock, ...]:
@@ -126,8 +138,7 @@ def test_what_stays_open_says_what_kept_it_from_being_timed_side_by_side() -> No
 
 def test_no_time_tells_less_than_two_processes_differ_by() -> None:
     """Then more of it is no remedy, and the larger margin is."""
-    rule = PairedRule.for_case(margin=0.003, num_cases=1, num_regressed=0)
-    verdict = judge_paired(record(blocks(0.004, spread=0.0001)), rule, environment=ENVIRONMENT)
+    verdict = judge_paired(record(blocks(0.004, spread=0.0001)), rule(margin=0.003), environment=ENVIRONMENT)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation[-1] == (
@@ -175,7 +186,21 @@ def test_a_drift_within_a_block_cancels() -> None:
 
 def test_holms_level_rises_with_each_regression() -> None:
     """The first of four is judged at a quarter of the session's level, the last after three regressions at it all."""
-    rules = [PairedRule.for_case(margin=0.01, num_cases=4, num_regressed=n) for n in range(4)]
+    rules = [rule(num_cases=4, num_regressed=n) for n in range(4)]
 
     assert [rule.sequential.false_alarms for rule in rules] == pytest.approx([0.00025, 0.001 / 3, 0.0005, 0.001])
     assert rules[-1].confidence == pytest.approx(0.998)
+
+
+def test_by_the_clock_on_a_processor_more_processes_are_asked() -> None:
+    """Where others use the machine too, two processes of the same code differ by a percent; by processor time half."""
+    three_percent = record(blocks(0.03, spread=0.001))
+    outcomes = [
+        judge_paired(three_percent, rule(device=device), environment=ENVIRONMENT).outcome
+        for device in (Device.CUDA, Device.CPU)
+    ]
+
+    assert outcomes == [Outcome.REGRESSED, Outcome.REGRESSED]
+    one_pair = replace(three_percent, blocks_of_pairs=(40,))
+    assert judge_paired(one_pair, rule(device=Device.CUDA), environment=ENVIRONMENT).outcome is Outcome.REGRESSED
+    assert judge_paired(one_pair, rule(device=Device.CPU), environment=ENVIRONMENT).outcome is Outcome.INCONCLUSIVE

@@ -314,7 +314,9 @@ def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
         blocks_of_pairs=(count // 2, count - count // 2),
         num_steps=30,
     )
-    rule = PairedRule.for_case(margin=0.01, num_cases=1, num_regressed=0)
+    rule = PairedRule.for_case(
+        margin=0.01, num_cases=1, num_regressed=0, timing=record.timing, device=record.subject.device
+    )
     verdict = judge_paired(record, rule, environment=NOW)
     return entry("test_latency_paired", verdict, record)
 
