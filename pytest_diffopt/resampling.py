@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_diffopt.records import PairedBlock
 from pytest_diffopt.robust_ratio import logs_of
-from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, Decision, SequentialRule, as_many_processes, looks
+from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, Decision, SequentialRule, looks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,8 +69,8 @@ def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
         is_open = np.flatnonzero(decisions == Decision.OPEN)
         if not len(is_open):
             break
-        pairs, processes = _SIDES * number, as_many_processes(_split(number, _blocks_of_each(count)))
-        decisions[is_open] = rule.decide(base[is_open, :pairs], head[is_open, :pairs], processes=processes)
+        pairs, of_pairs = _SIDES * number, _split(number, _blocks_of_each(count))
+        decisions[is_open] = rule.decide(base[is_open, :pairs], head[is_open, :pairs], blocks_of_pairs=of_pairs)
         needed[is_open] = number
     return Shares(
         slower=float((decisions == Decision.SLOWER).mean()),

@@ -6,7 +6,8 @@ of the margin and one and a half of it either answer is right, and the estimate'
 
 Two processes of the same code differ a little for as long as they live, by where their memory came to lie, and no
 longer look at them tells that from a difference of the code. So each interval is as wide as it must be for that too: it
-gets narrower with each pair of processes that is started anew.
+gets narrower with each pair of processes that is started anew. And once in a while one process differs by far more, as
+where something tuned itself badly: nothing is slower or faster by one pair alone, nor unless most pairs say so.
 """
 
 import math
@@ -38,6 +39,9 @@ _MISSES = 0.01
 _PROCESSES_DIFFER_BY = 0.005
 _BY_THE_CLOCK_ON_A_PROCESSOR = 0.01
 _INDIFFERENCE = 0.5
+_LEAST_PAIRS_OF_PROCESSES = 2
+#: A block holds so many.
+_PAIRS_OF_TIMES = 2
 _FIRST_LOOK = 4
 _NEXT_LOOK = 1.1
 
@@ -70,19 +74,20 @@ class SequentialRule:
         """Of the interval whose lower end must clear half of the margin; either end alone is surer."""
         return 1 - 2 * self.false_alarms
 
-    def decide(self, base: "Array", head: "Array", *, processes: float) -> "Decisions":
+    def decide(self, base: "Array", head: "Array", *, blocks_of_pairs: Sequence[int]) -> "Decisions":
         """Say what each session has shown.
 
         Args:
-            base: logarithms of base's times, shape (sessions, pairs).
+            base: logarithms of base's times, shape (sessions, pairs of times), two pairs of times a block.
             head: of head's.
-            processes: by how many pairs of processes they were timed; see `as_many_processes`.
+            blocks_of_pairs: how many blocks each pair of processes timed, one after the other.
         """
         import numpy as np  # noqa: PLC0415 - only who times in pairs waits for it
 
-        seen = robust_ratio(base, head)
+        seen, processes = robust_ratio(base, head), as_many_processes(blocks_of_pairs)
         size = np.abs(seen.log_ratio)
         differs = (size > self._log(1)) & (size - self.half_width(seen, processes) > self._log(_INDIFFERENCE))
+        differs &= self._most_agree((head - base) * np.sign(seen.log_ratio)[:, None], blocks_of_pairs)
         at_most = seen.log_ratio + self._half_width(seen, processes, probability=_MISSES)
         is_as_fast = at_most < self._log(1 + _INDIFFERENCE)
         decisions: Decisions = np.select(
@@ -97,7 +102,7 @@ class SequentialRule:
 
         Args:
             seen: what was timed.
-            processes: as for `decide`.
+            processes: by how many pairs of processes; see `as_many_processes`.
         """
         return self._half_width(seen, processes, probability=self.false_alarms)
 
@@ -113,6 +118,25 @@ class SequentialRule:
             distance, probability = self._log(1 + _INDIFFERENCE) - log_ratio, _MISSES
         left = distance**2 - self._of_processes(PAIRS_OF_PROCESSES, probability) ** 2
         return math.sqrt(max(0.0, left)), 1 - 2 * probability
+
+    def _most_agree(self, differences: "Array", blocks_of_pairs: Sequence[int]) -> "npt.NDArray[np.bool_]":
+        """Tell of each session whether two pairs of processes at least, and most of them, differ by half of the margin.
+
+        A pair that has timed less than half as much as another says nothing yet.
+        """
+        import numpy as np  # noqa: PLC0415 - as above
+
+        ends = np.cumsum(blocks_of_pairs) * _PAIRS_OF_TIMES
+        heard = [
+            np.median(differences[:, end - _PAIRS_OF_TIMES * blocks : end], axis=-1) > self._log(_INDIFFERENCE)
+            for blocks, end in zip(blocks_of_pairs, ends, strict=True)
+            if blocks and 2 * blocks >= max(blocks_of_pairs)
+        ]
+        if len(heard) < _LEAST_PAIRS_OF_PROCESSES:
+            return np.zeros(len(differences), dtype=bool)
+        agreeing = np.sum(heard, axis=0)
+        most: npt.NDArray[np.bool_] = (agreeing >= _LEAST_PAIRS_OF_PROCESSES) & (2 * agreeing > len(heard))
+        return most
 
     def _half_width(self, seen: RobustRatio, processes: float, *, probability: float) -> "Array":
         """Return half the width of an interval that either end of which misses the truth so seldom."""

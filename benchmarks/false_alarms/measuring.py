@@ -16,8 +16,8 @@ from pytest_diffopt.progress import silence
 from pytest_diffopt.records import PairedBlock, PairedTiming
 
 NODEID = "test_it.py::test_latency[sdxl-fp32]"
-# The wait is a share of the call without it, spread over the steps and measured anew in each process,
-# in time of the processor, so that it is as long when another process has its turn meanwhile.
+# Each step waits for a share of the processor time since the step before it, so that whatever slows the call down makes
+# the wait as much longer. Before the first step of a call lie its beginning and the end of the call before.
 _TEST = """
 import time
 import pytest
@@ -25,40 +25,24 @@ import pytest
 pytestmark = pytest.mark.diffopt(pipeline=["sdxl"], recipe=["fp32"])
 SLOWDOWN = {slowdown}
 
-def plant(pipeline, inputs):
-    for _ in range(5):
-        pipeline(**inputs)
-    took, steps = [], []
-    for _ in range(15):
-        steps.clear()
-        start = time.thread_time_ns()
-        with_counted_steps(pipeline, steps)(**inputs)
-        took.append(time.thread_time_ns() - start)
-    wait_ns = SLOWDOWN * sorted(took)[len(took) // 2] / len(steps)
-    step = type(pipeline.scheduler).step
+def plant(scheduler):
+    step, last = scheduler.step, time.thread_time_ns()
 
     def slower(*args, **keywords):
-        output = step(pipeline.scheduler, *args, **keywords)
-        end = time.thread_time_ns() + wait_ns
+        nonlocal last
+        output = step(*args, **keywords)
+        now = time.thread_time_ns()
+        end = now + SLOWDOWN * (now - last)
         while time.thread_time_ns() < end:
             pass
+        last = time.thread_time_ns()
         return output
 
-    pipeline.scheduler.step = slower
-
-def with_counted_steps(pipeline, steps):
-    step = type(pipeline.scheduler).step
-
-    def counted(*args, **keywords):
-        steps.append(1)
-        return step(pipeline.scheduler, *args, **keywords)
-
-    pipeline.scheduler.step = counted
-    return pipeline
+    scheduler.step = slower
 
 def test_latency(optimized_pipeline, pipeline_inputs, latency_baseline):
     if SLOWDOWN:
-        plant(optimized_pipeline, pipeline_inputs)
+        plant(optimized_pipeline.scheduler)
     latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 """
 

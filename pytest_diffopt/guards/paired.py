@@ -100,8 +100,8 @@ class PairedRule:
         """
         if not blocks:
             return Outcome.INCONCLUSIVE
-        processes = as_many_processes(blocks_of_pairs)
-        return _OUTCOMES[Decision(int(self.sequential.decide(*_sides(blocks), processes=processes)[0]))]
+        decisions = self.sequential.decide(*_sides(blocks), blocks_of_pairs=blocks_of_pairs)
+        return _OUTCOMES[Decision(int(decisions[0]))]
 
     def is_decided(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> bool:
         """Tell whether more blocks would change nothing."""

@@ -75,7 +75,7 @@ def test_a_planted_slowdown_is_red_and_the_same_code_green(repository: pytest.Py
     result.stdout.fnmatch_lines(
         [
             "diffopt: the call became 1*.* % slower than at HEAD~1 (?????????) (up to 50.0 % allowed)",
-            "  change  +*, between +* and +* at 99.9* % confidence, * blocks of 4 calls by 1 pair of processes",
+            "  change  +*, between +* and +* at 99.9* % confidence, * blocks of 4 calls by 2 pairs of processes",
             "  head    6*.* ms a call, the working tree (?????????)",
             "  base    2*.* ms a call, HEAD~1 (?????????)",
             "  nothing that is counted changed: *",
