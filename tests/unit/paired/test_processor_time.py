@@ -66,6 +66,23 @@ def test_the_share_is_what_the_call_itself_does(
     assert processor_share(plant(computed, waited)) == pytest.approx(share)
 
 
+def test_a_call_that_computes_is_made_once(plant: Plant) -> None:
+    """It may take minutes; what is disturbed is asked again, five times at most."""
+    made = []
+
+    def counted(call: Callable[[], int]) -> Callable[[], int]:
+        def counting() -> int:
+            made.append(call)
+            return call()
+
+        return counting
+
+    processor_share(counted(plant((100,))))
+    assert len(made) == 1
+    processor_share(counted(plant((50,))))
+    assert len(made) == 6
+
+
 @pytest.mark.parametrize("text", [None, "", "0 0", "no figures here"])
 def test_a_system_that_tells_no_waits_counts_them_all(plant: Plant, tmp_path: Path, text: str | None) -> None:
     """Only Linux has the file, and a kernel may be built without: then a busy core looks like a call that waits."""
