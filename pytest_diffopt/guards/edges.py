@@ -81,4 +81,4 @@ def _first_error(record: ImageRecord) -> float:
 
 
 def _has_defect(record: ImageRecord) -> bool:
-    return any([*(one.defects for one in record.differences), *(one.defects for one in record.latents)])
+    return any(one.defects for one in record.differences) or any(one.defects for one in record.latents)
