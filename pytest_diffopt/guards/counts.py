@@ -1,6 +1,8 @@
 """Judge exact counts: any change is shown, worse fails, and better asks to be accepted."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import groupby
 
 from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.baselines.figures import PhaseFigures, figures_of
@@ -10,6 +12,7 @@ from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, CountRecord, Environment, PhaseCounts
 
 _SHOWN_MODULES = 5
+_STEP, _STEPS = "step ", "steps "
 _TERA = 1e12
 
 
@@ -71,13 +74,46 @@ def _step_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[Figu
 
 
 def _phase_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[FigureChange]:
-    """Yield what changed in each phase; where loops are of another length, in the phases that both have."""
-    now = {phase.phase: figures_of(phase) for phase in record.phases}
-    accepted = {phase: figures_of(figures) for phase, figures in baseline.phases.items()}
+    """Yield what changed in each phase; where loops are of another length, in the phases that both have.
+
+    Steps are compared one by one, as equal ones may stand together now and not before, and told together again: all
+    but the first, which often does more than the others and is read apart from them.
+    """
+    now = _by_step({phase.phase: figures_of(phase) for phase in record.phases})
+    accepted = _by_step({phase: figures_of(figures) for phase, figures in baseline.phases.items()})
     same_steps = record.num_steps == baseline.num_steps
-    for phase in [*now, *(phase for phase in accepted if phase not in now)]:
-        if same_steps or (phase in now and phase in accepted):
-            yield from _figure_changes(phase, accepted.get(phase, {}), now.get(phase, {}))
+    changed = [
+        (phase, list(_figure_changes("", accepted.get(phase, {}), now.get(phase, {}))))
+        for phase in dict.fromkeys([*now, *accepted])
+        if same_steps or (phase in now and phase in accepted)
+    ]
+    for (_, alike), group in groupby(changed, key=lambda one: (_is_later_step(one[0]), one[1])):
+        where = _together([phase for phase, _ in group])
+        yield from (replace(one, where=place) for place in where for one in alike)
+
+
+def _is_later_step(phase: str) -> bool:
+    return phase.startswith(_STEP) and phase != f"{_STEP}0"
+
+
+def _by_step(phases: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
+    """Let each of the steps that stand together stand alone."""
+    return {one: figures for phase, figures in phases.items() for one in _single_steps(phase)}
+
+
+def _single_steps(phase: str) -> list[str]:
+    if not phase.startswith(_STEPS):
+        return [phase]
+    first, last = phase.removeprefix(_STEPS).split("-")
+    return [f"{_STEP}{number}" for number in range(int(first), int(last) + 1)]
+
+
+def _together(phases: list[str]) -> list[str]:
+    """Write later steps in a row as one phase; other phases, and steps apart, stay."""
+    numbers = [int(phase.removeprefix(_STEP)) for phase in phases if _is_later_step(phase)]
+    if len(numbers) == len(phases) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return [f"{_STEPS}{numbers[0]}-{numbers[-1]}"]
+    return phases
 
 
 def _figure_changes(where: str, before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[FigureChange]:
@@ -163,7 +199,4 @@ def _totals(phases: Mapping[str, PhaseCounts] | Mapping[str, PhaseFigures]) -> d
 
 def _times(phase: str) -> int:
     """Return how many steps stand together in a row: `steps 1-29` are 29."""
-    if not phase.startswith("steps "):
-        return 1
-    first, last = phase.removeprefix("steps ").split("-")
-    return int(last) - int(first) + 1
+    return len(_single_steps(phase))

@@ -117,7 +117,7 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
     return explain(
         _headline(outcome, peaks),
         facts=(*in_columns((peak.name, str(peak)) for peak in peaks), tolerance),
-        seen=f"on {environment.device_name} by {record.seen_by}, {record.subject}",
+        seen=f"{_seen_by(record, environment)}, {record.subject}",
         differences=version_differences(environment, baseline),
         remedy=f"{wish}: {rerun} --diffopt-update all",
     )
@@ -137,3 +137,10 @@ def _figures(peaks: tuple[_Peak, ...]) -> dict[str, float]:
     now = {f"{name}_bytes": float(peak.now) for name, peak in zip(names, peaks, strict=False)}
     then = {f"accepted_{name}_bytes": float(peak.accepted) for name, peak in zip(names, peaks, strict=False)}
     return now | then
+
+
+def _seen_by(record: MemoryRecord, environment: Environment) -> str:
+    """Say where it was seen and by what, once where the device is its own instrument."""
+    return f"on {environment.device_name}" + (
+        f" by {record.seen_by}" if record.seen_by != environment.device_name else ""
+    )

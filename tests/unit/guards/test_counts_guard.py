@@ -167,16 +167,32 @@ def test_fewer_figures_beside_a_new_blind_spot_are_no_improvement() -> None:
     assert judge(now).outcome is Outcome.REGRESSED
 
 
-def test_a_phase_that_split_shows_both_sides() -> None:
-    """Steps that are not alike any more stand in rows of their own; what is gone goes to zero."""
-    now = replace(RECORD, phases=(BEFORE, FIRST, phase("step 1", operations=120), phase("steps 2-3")))
-    explanation = judge(now).explanation
+def test_a_phase_that_split_is_compared_step_by_step() -> None:
+    """One of the equal steps does more: only that is told, and where all do, each as much."""
+    apart = (BEFORE, FIRST, phase("step 1", operations=120), phase("steps 2-3"))
+    all_other = (BEFORE, FIRST, *(phase(f"step {number}", operations=100 + number) for number in (1, 2, 3)))
 
-    assert explanation[1:3] == (
-        "  step 1     flops 0 -> 1,000,000",
-        "  step 1     operations 0 -> 120",
-    )
-    assert "  steps 1-3  operations 100 -> 0 (-100.0 %)" in explanation
+    assert [line for line in judge(replace(RECORD, phases=apart)).explanation if "step" in line] == [
+        "  step 1  operations 100 -> 120 (+20.0 %)"
+    ]
+    assert [line for line in judge(replace(RECORD, phases=all_other)).explanation if "step" in line] == [
+        "  step 1  operations 100 -> 101 (+1.0 %)",
+        "  step 2  operations 100 -> 102 (+2.0 %)",
+        "  step 3  operations 100 -> 103 (+3.0 %)",
+    ]
+
+
+def test_steps_that_became_alike_are_told_together() -> None:
+    """Accepted one by one, now together; the first stays apart."""
+    before = replace(RECORD, phases=(BEFORE, FIRST, *(phase(f"step {number}") for number in (1, 2, 3))))
+    accepted = CountBaseline.from_record(before, case="test_it", environment=ENVIRONMENT, reason="first")
+    now = replace(RECORD, phases=(BEFORE, phase("step 0", operations=101), phase("steps 1-3", operations=101)))
+    verdict = judge_counts(now, accepted, environment=ENVIRONMENT, rerun=RERUN)
+
+    assert [line for line in verdict.explanation if "step" in line] == [
+        "  step 0     operations 100 -> 101 (+1.0 %)",
+        "  steps 1-3  operations 100 -> 101 (+1.0 %)",
+    ]
 
 
 def test_many_modules_are_cut_to_the_five_that_changed_most() -> None:
