@@ -1,4 +1,4 @@
-"""What each rung of SDXL's ladders does at full size, counted once without a card, and the least time it needs on one."""
+"""What each rung of SDXL's ladders does at full size, counted without a card, and the least time it needs on one."""
 
 from pathlib import Path
 from typing import Annotated

@@ -31,21 +31,28 @@ class Climb:
     Attributes:
         cases: what each rung gave, by its name.
         first: the name of the rung that the others are compared with.
-        card: the machine's, where its peaks are known.
         counted: what the rungs do.
+        card: the machine's, where its peaks are known.
+        why_no_card: why they are not; empty where they are.
     """
 
     cases: Mapping[str, Figures]
     first: str
-    card: Card | None
     counted: CountedRungs
+    card: Card | None = None
+    why_no_card: str = ""
 
     @classmethod
     def of(cls, measured: Measured, article: PublishedTimes, counted: CountedRungs) -> "Climb":
         """Return what a file holds."""
-        name = slug(measured.machine.device)
-        its_card = card(name) if name in known_cards() and not measured.is_rehearsal else None
-        return cls(cases=measured.cases, first=article.rows[0].name, card=its_card, counted=counted)
+        first, name = article.rows[0].name, slug(measured.machine.device)
+        if measured.is_rehearsal:
+            why = "A rehearsal is of tiny pipelines, and has no roofline."
+        elif name not in known_cards():
+            why = f"The peaks of {measured.machine.device} are not known here; those of {', '.join(known_cards())} are."
+        else:
+            return cls(cases=measured.cases, first=first, counted=counted, card=card(name))
+        return cls(cases=measured.cases, first=first, counted=counted, why_no_card=why)
 
     def seconds(self, rung: str) -> float | None:
         """Return the median time of a call; None where none was timed."""
@@ -60,10 +67,14 @@ class Climb:
     def roofline_share(self, rung: str) -> float | None:
         """Return the least time for a rung as a share of its time; None where it is not known."""
         known, own = self.counted.rungs.get(rung), self.seconds(rung)
-        if known is None or known.unmodelled or own is None or self.card is None:
+        if known is None or known.unmodelled or own is None or self.card is None or rung in self.otherwise_made():
             return None
-        is_what_was_counted = self.cases[rung]["recipe"] == known.recipe
-        return least_seconds(known, self.card) / own if is_what_was_counted else None
+        return least_seconds(known, self.card) / own
+
+    def otherwise_made(self) -> list[str]:
+        """Return the rungs that were timed with another recipe than was counted."""
+        counted = self.counted.rungs
+        return [name for name in counted if self.seconds(name) and self.cases[name]["recipe"] != counted[name].recipe]
 
 
 def todays_rungs() -> list[str]:
@@ -145,10 +156,14 @@ def _roofline_lines(counted: CountedRungs, here: Climb | None) -> Iterator[str]:
     span = " to ".join(f"{one / _TERA:.0f}" for one in dict.fromkeys((flops[0], flops[-1])))
     yield (
         f"The roofline is the least time that the card's peaks allow for what was counted on the simulated GPU "
-        f"({counted.setting}: {span} TFLOP): float32 is held to the peak of TF32, and int8 and fp8 to that of bfloat16, "
+        f"({counted.setting}: {span} TFLOP): float32 is held to the peak of TF32, int8 and fp8 to that of bfloat16, "
         f"which their products may exceed."
     )
     for name, why in counted.not_counted.items():
         yield f"`{name}` was not counted: {why}."
-    if here is not None and here.card is None:
-        yield f"The peaks of this machine are not among those of {', '.join(known_cards())}, so its shares are not known."
+    if here is None:
+        return
+    if here.why_no_card:
+        yield here.why_no_card
+        return
+    yield from (f"`{name}` was timed with another recipe than was counted." for name in here.otherwise_made())

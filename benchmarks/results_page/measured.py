@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from benchmarks.on_gpu.command import REASONS, Figures
 from benchmarks.on_gpu.commands import COMMANDS
@@ -28,6 +28,10 @@ class Machine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     device: Text
     versions: dict[str, str]
+
+    def __str__(self) -> str:
+        """Name it with its versions."""
+        return ", ".join([self.device, *(f"{name} {version}" for name, version in self.versions.items())])
 
 
 class _Results(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,6 +74,14 @@ class _Suite(Struct, frozen=True, kw_only=True):
     broken: tuple[str, ...]
 
 
+class _WithoutFigures(Struct, frozen=True, kw_only=True):
+    """A case of any command that has none, for one reason."""
+
+    out_of_memory: Text | UnsetType = UNSET
+    unavailable: Text | UnsetType = UNSET
+    failed: Text | UnsetType = UNSET
+
+
 _CASES: dict[str, type[Struct]] = {"ladder": _Timed, "table": _Timed, "overhead": _Watched, "suites": _Suite}
 
 
@@ -98,6 +110,16 @@ class Measured:
     def weights(self) -> tuple[str, ...]:
         """Where the weights came from, in words."""
         return tuple(sorted({figures["weights"] for figures in self.cases.values() if "weights" in figures}))
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why cases have no figures, in words: memory that ran out, what the machine lacks, a failure."""
+        return tuple(
+            f"`{name}`: {reason.replace('_', ' ')}: {figures[reason]}"
+            for name, figures in self.cases.items()
+            for reason in REASONS
+            if reason in figures
+        )
 
 
 def read_measured(path: Path, command: str) -> Measured:
@@ -130,7 +152,7 @@ def _check(path: Path, command: str, name: str, figures: Figures, known: set[str
     given = [reason for reason in REASONS if reason in figures]
     try:
         if given:
-            convert({"reason": figures[given[0]]}, dict[str, Text])
+            convert({given[0]: figures[given[0]]}, _WithoutFigures)
         else:
             convert(figures, _CASES[command])
     except JSONProblem as error:

@@ -23,6 +23,10 @@ _TITLES = {
     "overhead": "What watching costs",
     "suites": "The suites on the card",
 }
+_OWN = {
+    "overhead": "What each guard's watching adds to a full-size call of SDXL; at most 0.5 % is promised.",
+    "suites": "The regression suite at tiny scale, a file at a time: its verdicts, and what is red.",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,19 +99,20 @@ def _state(figures: Figures) -> str:
         )
     lacking = [_TITLES[command] for command in _TITLES if command not in figures.measured]
     left = f" Not measured yet: {', '.join(lacking)}." if lacking else ""
-    return f"Measured on {_machine(figures.machine)}.{left}"
+    return f"Measured on {figures.machine}.{left}"
 
 
-def _machine(machine: Machine) -> str:
-    return ", ".join([machine.device, *(f"{name} {version}" for name, version in machine.versions.items())])
+def _titled(figures: Figures, title: str) -> Iterator[str]:
+    """Yield a title; in a rehearsal every section says that it is one."""
+    yield from ("", title, "")
+    if figures.is_rehearsal:
+        yield from ("**A rehearsal on a CPU with the tiny pipelines: nothing in this section is a measurement.**", "")
 
 
 def _heading(figures: Figures, command: str) -> Iterator[str]:
     """Yield the title of a section, and whether anything of it was measured."""
-    yield from ("", f"## {_TITLES[command]}", "")
+    yield from _titled(figures, f"## {_TITLES[command]}")
     measured = figures.measured.get(command)
-    if figures.is_rehearsal:
-        yield from ("**A rehearsal on a CPU with the tiny pipelines: nothing in this section is a measurement.**", "")
     if measured is None:
         yield "Not measured on a card yet. This does it, on the card:"
     else:
@@ -138,23 +143,32 @@ def _ladder(figures: Figures, name: str) -> Iterator[str]:
     yield from article_lines(article, figures.counted, climb)
     yield ""
     yield _picture(name, LADDER_PICTURE, "How many times as fast as the first rung each rung of the ladder is")
-    yield from ("", "### The rungs of today", "")
+    yield from _titled(figures, "### The rungs of today")
     if climb is None:
         yield "Not measured on a card yet; the same command does it."
     else:
         yield from today_lines(article, climb)
+    yield from _reasons(figures, "ladder")
 
 
 def _table(figures: Figures, name: str) -> Iterator[str]:
     yield from _heading(figures, "table")
     here = figures.measured.get("table")
     yield from speed_lines(figures.published_table, here)
-    yield from ("", "### What compiling gains on each card", "")
+    yield from _reasons(figures, "table")
+    yield from _titled(figures, "### What compiling gains on each card")
     yield "Compiled ÷ not compiled, with the nightly torch where no version is named; what has no ratio says why."
     yield ""
     yield from gain_lines(figures.published_table, here)
     yield ""
     yield _picture(name, GAINS_PICTURE, "What compiling gains, by pipeline, batch and card")
+
+
+def _reasons(figures: Figures, command: str) -> Iterator[str]:
+    """Say why cases have no figures."""
+    measured = figures.measured.get(command)
+    if measured and measured.reasons:
+        yield from ("", *(f"- {reason}" for reason in measured.reasons))
 
 
 def _picture(name: str, which: str, what: str) -> str:
@@ -164,21 +178,16 @@ def _picture(name: str, which: str, what: str) -> str:
 def _own_table(figures: Figures, command: str) -> Iterator[str]:
     """Yield what nobody has published, as the command prints it."""
     yield from _heading(figures, command)
-    yield f"{_summary(command)}. Nobody has published such figures."
+    yield f"{_OWN[command]} No published figures stand beside it."
     if measured := figures.measured.get(command):
         environment = {"device": measured.machine.device, "versions": measured.machine.versions}
         yield ""
         yield from output(report(COMMANDS[command], measured.setting, environment, measured.cases))
 
 
-def _summary(command: str) -> str:
-    summary = COMMANDS[command].summary
-    return f"{summary[0].upper()}{summary[1:]}"
-
-
 def _nobodys(figures: Figures) -> Iterator[str]:
     """Yield what was published and no command of ours measures."""
-    yield from ("", "## Published, and measured by no command yet", "")
+    yield from _titled(figures, "## Published, and measured by no command yet")
     sources = (figures.published.distilled, figures.published.precision)
     yield "\n\n".join("\n".join(_times(source)) for source in sources)
 
@@ -193,7 +202,7 @@ def _times(source: PublishedTimes) -> Iterator[str]:
 
 def _repeating(figures: Figures) -> Iterator[str]:
     """Say how the page itself is made."""
-    yield from ("", "## How to repeat this page", "")
+    yield from _titled(figures, "## How to repeat this page")
     yield (
         "The commands above go on from their files, so a card may be lent many times; [on a lent card](on-gpu.md) says "
         "how to read them. Then, on any machine:"

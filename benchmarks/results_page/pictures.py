@@ -15,6 +15,7 @@ from benchmarks.results_page.table_section import measured_gain, places, publish
 _STYLE = {"svg.hashsalt": "results", "svg.fonttype": "none"}
 _METADATA = {"Date": None, "Creator": None}
 _OWN_COLOUR = "black"
+_ROOM_FOR_LABELS = 1.12
 
 
 def draw_pictures(figures: Figures, page: Path) -> list[Path]:
@@ -62,7 +63,7 @@ def _draw_ladder(pyplot: Any, figures: Figures) -> Any:
         _line(axes, today, label=f"{label}, today", colour="tab:green")
     axes.set(ylabel="times as fast as the first rung", title=_title(figures, "SDXL's ladder"))
     axes.tick_params(axis="x", labelrotation=25)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, _ROOM_FOR_LABELS * axes.dataLim.y1)
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
     return figure
@@ -77,10 +78,10 @@ def _line(axes: Any, gains: Mapping[str, float], *, label: str, colour: str) -> 
 
 
 def _draw_gains(pyplot: Any, figures: Figures) -> Any:
-    """Draw a row of bars for each pipeline that has a gain anywhere, a panel for each batch."""
+    """Draw bars for each pipeline that has a gain anywhere, a panel for each batch."""
     batches = sorted({batch for _, batch in places()})
     figure, panels = pyplot.subplots(len(batches), 1, figsize=(9, 3 * len(batches)), sharex=True)
-    pipelines = list(dict.fromkeys(pipeline for pipeline, _ in places()))
+    pipelines = [one for one in dict.fromkeys(pipeline for pipeline, _ in places()) if _has_gain(figures, one)]
     for axes, batch in zip(panels, batches, strict=True):
         series = _gains(figures, pipelines, batch)
         for number, (label, gains) in enumerate(series.items()):
@@ -99,6 +100,11 @@ def _gains(figures: Figures, pipelines: Sequence[str], batch: int) -> dict[str, 
     if here := figures.measured.get("table"):
         series[_label(figures)] = [measured_gain(here.cases, one, batch).ratio for one in pipelines]
     return series
+
+
+def _has_gain(figures: Figures, pipeline: str) -> bool:
+    batches = [batch for one, batch in places() if one == pipeline]
+    return any(gain for batch in batches for gains in _gains(figures, [pipeline], batch).values() for gain in gains)
 
 
 def _bars(axes: Any, gains: Sequence[float | None], *, number: int, num_series: int, label: str) -> None:

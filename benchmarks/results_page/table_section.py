@@ -47,7 +47,7 @@ class Gain:
         """Write it; what has no speed says why."""
         if self.ratio:
             return times(self.ratio)
-        return self.compiled.why_none or self.plain.why_none
+        return self.plain.why_none or self.compiled.why_none
 
 
 def published_gain(
