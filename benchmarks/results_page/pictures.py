@@ -11,8 +11,6 @@ from benchmarks.results_page.published_table import CARDS
 from benchmarks.results_page.reading import FiguresError
 from benchmarks.results_page.table_section import measured_gain, places, published_gain
 
-# The same figures give the same bytes, with text that can be searched.
-_STYLE = {"svg.hashsalt": "results", "svg.fonttype": "none"}
 _METADATA = {"Date": None, "Creator": None}
 _OWN_COLOUR = "black"
 _ROOM_FOR_LABELS = 1.12
@@ -45,7 +43,7 @@ def _plotting() -> Iterator[Any]:
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context({"svg.hashsalt": "results", "svg.fonttype": "none"}):  # the same bytes, and text as text
         yield plt
 
 

@@ -41,6 +41,7 @@ class NoFigure(enum.StrEnum):
     NOT_GIVEN = "-"
 
 
+_WHY_NONE = {one.value: one for one in NoFigure}
 #: The cards, in the page's order.
 CARDS = ("A100", "V100", "T4", "RTX 3090", "RTX 4090")
 # A chain of stages has a figure for each.
@@ -136,8 +137,8 @@ def _known(what: str, name: str, known: Mapping[str, object] | Sequence[str]) ->
 def _by_stage(text: str, pipelines: Sequence[str], batch: str) -> Iterator[tuple[str, Cell]]:
     """Yield the cell of each stage; only the first one draws more than one picture."""
     stages = pipelines if batch == "1" else pipelines[:1]
-    if text in iter(NoFigure):
-        yield from ((stage, NoFigure(text)) for stage in stages)
+    if text in _WHY_NONE:
+        yield from ((stage, _WHY_NONE[text]) for stage in stages)
         return
     figures = text.split(" / ")
     if len(figures) != len(stages):
