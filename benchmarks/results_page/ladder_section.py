@@ -90,7 +90,7 @@ def article_lines(article: PublishedTimes, counted: CountedRungs, here: Climb | 
         [f"`{row.name}`", row.adds, *_theirs(row, article, counted), *(_ours(row.name, article, here) if here else ())]
         for row in article.rows
     ]
-    yield from table([*_THEIR_HEADINGS, *(_OUR_HEADINGS if here else ())], rows)
+    yield from table([*_THEIR_HEADINGS, *(_OUR_HEADINGS if here else ())], rows, num_texts=2)
     yield ""
     yield _total(article, here)
     yield ""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield a table, its first column on the left and the others on the right."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, num_texts: int = 1) -> Iterator[str]:
+    """Yield a table; its first columns hold texts and stand on the left, the others on the right."""
     yield _line(headings)
-    yield _line(["---", *("---:" for _ in headings[1:])])
+    yield _line(["---" if number < num_texts else "---:" for number in range(len(headings))])
     yield from map(_line, rows)
 
 

@@ -1,8 +1,7 @@
 """The page of results: what it says of files of a card, here made up, and what it refuses to show."""
 
-import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,10 @@ import pytest
 
 from benchmarks.on_gpu.results import REHEARSAL
 from benchmarks.results_page import __main__ as results_page
-from benchmarks.results_page import count_rungs
 from benchmarks.results_page.__main__ import read_figures
-from benchmarks.results_page.counted import CountedPhase, CountedRung, least_seconds, read_counted
 from benchmarks.results_page.page import Figures, page
 from benchmarks.results_page.pictures import draw_pictures
 from benchmarks.results_page.reading import FiguresError
-from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.recipes.grammar import parse_recipe
-from pytest_diffopt.recipes.ladders import ladder
-from pytest_diffopt.simulated_gpu.cards import card
 from tests.unit.benchmarks.results_page_examples import (
     CPU,
     H200,
@@ -226,19 +219,6 @@ def test_what_nobody_published_is_shown_as_it_was_printed(tmp_path: Path) -> Non
     assert "\nred: suites/test_flux.py::test_no_syncs: 3 syncs in 4 steps\n```" in suites
 
 
-def test_a_rehearsal_is_not_shown_as_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The exit code is 2, and no page is written."""
-    file = written(tmp_path / "ladder.json", LADDER, environment=CPU, is_rehearsal=True)
-    out = tmp_path / "page.md"
-
-    assert results_page.main(["--ladder", str(file), "--out", str(out)]) == 2
-    assert capsys.readouterr().err == (
-        f"results_page: {file} is a rehearsal, in which nothing is measured; "
-        "with --rehearsal it makes a page that says so\n"
-    )
-    assert not out.exists()
-
-
 def test_a_page_of_a_rehearsal_says_so_in_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Also in those of which it has no file; and it has no share of a roofline."""
     file = written(tmp_path / "ladder.json", LADDER, environment=CPU, is_rehearsal=True)
@@ -256,127 +236,6 @@ def test_a_page_of_a_rehearsal_says_so_in_every_section(tmp_path: Path, capsys: 
     assert [section.splitlines()[2] for section in sections] == [MARK] * 6
     assert "A rehearsal is of tiny pipelines, and has no roofline." in sections[0]
     assert "(a rehearsal, measures nothing)" in (tmp_path / "page-ladder.svg").read_text(encoding="utf-8")
-
-
-def test_a_rehearsal_never_becomes_the_page_of_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
-    """However it is spelt."""
-    before = (DOCS / "results.md").read_bytes()
-
-    assert results_page.main(["--rehearsal", "--out", str(DOCS / ".." / "docs" / "results.md")]) == 2
-    assert capsys.readouterr().err == (
-        "results_page: a rehearsal cannot be shown as results: --out must be another file than docs/results.md\n"
-    )
-    assert (DOCS / "results.md").read_bytes() == before
-
-
-def test_a_measurement_is_not_shown_as_a_rehearsal(tmp_path: Path) -> None:
-    """It would be marked as nothing."""
-    file = written(tmp_path / "ladder.json", LADDER)
-
-    with pytest.raises(FiguresError) as error:
-        read_figures({"ladder": file}, is_rehearsal=True)
-
-    assert str(error.value) == (f"{file} was measured on a card: a page of a rehearsal (--rehearsal) must not show it")
-
-
-def test_figures_of_two_machines_never_share_a_page(tmp_path: Path) -> None:
-    """Both are named."""
-    ladders = written(tmp_path / "ladder.json", LADDER)
-    table = written(
-        tmp_path / "table.json", TABLE, command="table", environment=H200 | {"device": "NVIDIA A100-SXM4-80GB"}
-    )
-
-    with pytest.raises(FiguresError) as error:
-        read_figures({"ladder": ladders, "table": table})
-
-    assert str(error.value) == (
-        f"{table} and {ladders} must be of one machine with the same versions, got: "
-        "NVIDIA A100-SXM4-80GB, torch 2.13.0+cu130, cuda 13.0 and NVIDIA H200, torch 2.13.0+cu130, cuda 13.0"
-    )
-
-
-def changed(**changes: object) -> Callable[[dict[str, Any]], None]:
-    """Return what changes keys of a file."""
-    return lambda document: document.update(changes)
-
-
-def with_case(name: str, figures: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """Return what gives a file one case alone."""
-    return changed(cases={name: figures})
-
-
-FIRST = "diffusion-fast-1-fp32"
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (changed(command="table"), 'cannot be shown as the ladder: its command is "table"'),
-        (changed(kind="guessed"), 'cannot be trusted: kind: must be "measured" or a rehearsal\'s, got: "guessed"'),
-        (changed(more=1), "cannot be trusted: more: unknown key"),
-        (changed(environment={"device": "a card"}), "cannot be trusted: environment.versions: missing"),
-        (
-            with_case("diffusion-fast-7-more", timed(1.0)),
-            'cannot be trusted: cases: the ladder has no case "diffusion-fast-7-more"; another version wrote it',
-        ),
-        (
-            with_case(FIRST, {"recipe": "fp32"}),
-            f'cannot be trusted: cases, "{FIRST}": weights: missing',
-        ),
-        (
-            with_case(FIRST, timed(1.0, call_seconds=[1.0, -2.0])),
-            f'cannot be trusted: cases, "{FIRST}": call_seconds[1]: must be float > 0.0, got: -2.0',
-        ),
-        (
-            with_case(FIRST, {"failed": 7}),
-            f'cannot be trusted: cases, "{FIRST}": failed: must be str, got: 7',
-        ),
-    ],
-    ids=["command", "kind", "key", "machine", "case", "missing", "negative", "reason"],
-)
-def test_a_file_that_cannot_be_trusted_is_refused(
-    tmp_path: Path, change: Callable[[dict[str, Any]], None], told: str
-) -> None:
-    """The file, the key, the rule and the value."""
-    file = written(tmp_path / "ladder.json", LADDER)
-    document = json.loads(file.read_text(encoding="utf-8"))
-    change(document)
-    file.write_text(json.dumps(document), encoding="utf-8")
-
-    with pytest.raises(FiguresError) as error:
-        read_figures({"ladder": file})
-
-    assert str(error.value) == f"{file} {told}"
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (None, "cannot be read: No such file or directory"),
-        (b"{", "cannot be trusted: it is not whole JSON: "),
-        (b"[]", "cannot be trusted: : must be object, got: []"),
-    ],
-    ids=["missing", "half", "other"],
-)
-def test_what_is_no_file_of_results_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, told: str
-) -> None:
-    """In one line, without a traceback."""
-    file = tmp_path / "ladder.json"
-    if content is not None:
-        file.write_bytes(content)
-
-    assert results_page.main(["--ladder", str(file), "--out", str(tmp_path / "page.md")]) == 2
-    assert capsys.readouterr().err.startswith(f"results_page: {file} {told}")
-
-
-def test_a_page_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where, and the system's reason."""
-    (tmp_path / "file").touch()
-    out = tmp_path / "file" / "page.md"
-
-    assert results_page.main(["--out", str(out)]) == 2
-    assert capsys.readouterr().err.startswith(f"results_page: {out} cannot be written: ")
 
 
 def pictures(folder: Path, figures: Figures) -> list[str]:
@@ -421,70 +280,3 @@ def test_without_matplotlib_the_pictures_say_what_to_do(tmp_path: Path, monkeypa
         draw_pictures(read_figures({}), tmp_path / "results.md")
 
     assert str(error.value) == "the page's pictures need matplotlib: pip install 'pytest-diffopt[test]'"
-
-
-def test_what_was_counted_is_what_the_ladders_are_today() -> None:
-    """A rung that was changed since must be counted anew."""
-    counted = read_counted()
-    rungs = [rung for name in ("diffusion-fast", "modern") for rung in ladder(name, "sdxl", Scale.FULL, on_gpu=True)]
-
-    assert {rung.test_id for rung in rungs} == counted.rungs.keys() | counted.not_counted.keys()
-    for rung in rungs:
-        if rung.test_id in counted.rungs:
-            assert counted.rungs[rung.test_id].recipe == str(parse_recipe(rung.recipe))
-
-
-@pytest.mark.parametrize(("recipe", "expected"), [("bf16", 3 * 2.0 + 1.0), ("bf16 + compile(fullgraph=True)", 4.0)])
-def test_the_least_time_for_a_rung(recipe: str, expected: float) -> None:
-    """Three steps that write for two seconds, and compute for one; what is compiled need not write."""
-    its_card = card("nvidia-a100")
-    flops = int(its_card.bfloat16_tflops * 1e12)
-    written_bytes = int(2 * its_card.gigabytes_per_s * 1e9)
-    rung = CountedRung(
-        recipe=recipe,
-        dtypes=("bfloat16",),
-        phases=(
-            CountedPhase(name="steps", times=3, flops=flops, allocated_bytes=written_bytes),
-            CountedPhase(name="decode", times=1, flops=flops, allocated_bytes=0),
-        ),
-        unmodelled=(),
-    )
-
-    assert least_seconds(rung, its_card) == pytest.approx(expected)
-
-
-def test_a_dtype_that_torch_does_not_know_is_refused(tmp_path: Path) -> None:
-    """The file, the key and the value."""
-    file = tmp_path / "counted.json"
-    rung = {"recipe": "bf16", "dtypes": ["half"], "unmodelled": [], "phases": []}
-    phase = {"name": "encode", "times": 1, "flops": 1, "allocated_bytes": 1}
-    document = {"setting": "", "versions": {}, "not_counted": {}}
-    content = document | {"setting": "sdxl", "rungs": {"first": rung | {"dtypes": ["bf"], "phases": [phase]}}}
-    file.write_text(json.dumps(content), encoding="utf-8")
-
-    with pytest.raises(FiguresError) as error:
-        read_counted(file)
-
-    assert str(error.value) == (
-        f"{file} cannot be trusted: rungs.first.dtypes: must be torch's names of dtypes, got: bf"
-    )
-
-
-def test_rungs_are_counted_without_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps that are alike stand together; what cannot be built without a card says why."""
-    rungs = ladder("modern", "sdxl", Scale.TINY, on_gpu=True)
-    monkeypatch.setattr(count_rungs, "known_ladders", lambda: ("modern",))
-    monkeypatch.setattr(count_rungs, "ladder", lambda *_args, **_options: (rungs[0], rungs[-1]))
-    file = tmp_path / "counted.json"
-
-    assert count_rungs.main(["--json", str(file), "--scale", "tiny", "--steps", "3"]) == 0
-    counted = read_counted(file)
-    assert counted.setting == "sdxl, tiny, 3 steps"
-    assert list(counted.rungs) == ["modern-1-bf16"]
-    assert [(phase.name, phase.times) for phase in counted.rungs["modern-1-bf16"].phases] == [
-        ("encode", 1),
-        ("step 1 to step 3", 3),
-        ("decode", 1),
-    ]
-    assert counted.rungs["modern-1-bf16"].dtypes == ("bfloat16",)
-    assert counted.not_counted["modern-4-fp8"].startswith("fp8_dynamic needs a GPU of compute capability 8.9 or newer")
