@@ -1,9 +1,10 @@
 """Write the page of results from the files that `python -m benchmarks.on_gpu` wrote on a card.
 
-python -m benchmarks.results_page --ladder ladder.json --table table.json --out docs/results.md
+python -m benchmarks.results_page --out docs/results.md
 
-A section whose file is not named says that it was not measured, and how to measure it. The exit code is 0 when the page
-was written, and 2 when a file cannot be shown.
+It shows the files that are kept in benchmarks/results_page/measured/, each under its command's name, or others that
+are named. A section without a file says that it was not measured, and how to measure it. The exit code is 0 when the
+page was written, and 2 when a file cannot be shown.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pytest_diffopt.errors import DiffoptError
 
 _CANNOT_WRITE = 2
 _SHOWN = ("ladder", "table", "overhead", "suites")
+_KEPT = Path(__file__).with_name("measured")
 _REAL_PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 
 
@@ -55,9 +57,9 @@ def _write(options: argparse.Namespace) -> None:
     if options.rehearsal and options.out.resolve() == _REAL_PAGE:
         msg = f"a rehearsal cannot be shown as results: --out must be another file than docs/{_REAL_PAGE.name}"
         raise FiguresError(msg)
-    figures = read_figures(
-        {command: file for command in _SHOWN if (file := getattr(options, command))}, is_rehearsal=options.rehearsal
-    )
+    named = {command: file for command in _SHOWN if (file := getattr(options, command))}
+    kept = {} if options.rehearsal else kept_files()
+    figures = read_figures(kept | named, is_rehearsal=options.rehearsal)
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         written = draw_pictures(figures, options.out)
@@ -67,6 +69,12 @@ def _write(options: argparse.Namespace) -> None:
         raise FiguresError(msg) from error
     for file in (options.out, *written):
         print(file)
+
+
+def kept_files() -> dict[str, Path]:
+    """Return the files that the page in the documentation shows, by their commands."""
+    files = {command: _KEPT / f"{command}.json" for command in _SHOWN}
+    return {command: file for command, file in files.items() if file.exists()}
 
 
 def read_figures(files: Mapping[str, Path], *, is_rehearsal: bool = False) -> Figures:

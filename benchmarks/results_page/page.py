@@ -23,6 +23,10 @@ _TITLES = {
     "overhead": "What watching costs",
     "suites": "The suites on the card",
 }
+_WHERE_FILES_LIE = {
+    False: "Keep the files in `benchmarks/results_page/measured/`, under the names above; then, on any machine:",
+    True: "Then, on any machine:",
+}
 _OWN = {
     "overhead": "What each guard's watching adds to a full-size call of SDXL; at most 0.5 % is promised.",
     "suites": "The regression suite at tiny scale, a file at a time: its verdicts, and what is red.",
@@ -205,19 +209,21 @@ def _repeating(figures: Figures) -> Iterator[str]:
     yield from _titled(figures, "## How to repeat this page")
     yield (
         "The commands above go on from their files, so a card may be lent many times; [on a lent card](on-gpu.md) says "
-        "how to read them. Then, on any machine:"
+        "how to read them. " + _WHERE_FILES_LIE[figures.is_rehearsal]
     )
     yield ""
-    files = " ".join(f"--{command} {command}.json" for command in _TITLES)
-    rehearsal = " --rehearsal" if figures.is_rehearsal else ""
-    out = "rehearsal.md" if figures.is_rehearsal else "docs/results.md"
-    yield from commands(
-        f"python -m benchmarks.results_page {files} --out {out}{rehearsal}", why_not_run="needs the files of a card"
-    )
+    yield from commands(_own_command(is_rehearsal=figures.is_rehearsal), why_not_run="writes the page itself")
     yield ""
-    yield "A section whose file is not named says that it was not measured. What the ladders' rungs do is counted by:"
+    yield "A section without a file says that it was not measured. What the ladders' rungs do is counted by:"
     yield ""
     yield from commands(
         "python -m benchmarks.results_page.count_rungs --json benchmarks/results_page/counted_rungs.json",
         why_not_run="takes minutes",
     )
+
+
+def _own_command(*, is_rehearsal: bool) -> str:
+    if not is_rehearsal:
+        return "python -m benchmarks.results_page --out docs/results.md"
+    files = " ".join(f"--{command} {command}.json" for command in _TITLES)
+    return f"python -m benchmarks.results_page {files} --out rehearsal.md --rehearsal"
