@@ -100,6 +100,8 @@ on-gpu-rehearsal: $(INSTALLED)
 	for command in ladder table overhead suites; do \
 		$(BIN)/python -m benchmarks.on_gpu $$command --rehearse --json .on-gpu-rehearsal/$$command.json || exit 1; \
 	done
+	$(BIN)/python -m benchmarks.results_page --rehearsal --out .on-gpu-rehearsal/results.md \
+		$(foreach one,ladder table overhead suites,--$(one) .on-gpu-rehearsal/$(one).json)
 
 # The wheel and the source of a release.
 dist: $(INSTALLED)

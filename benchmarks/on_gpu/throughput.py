@@ -14,8 +14,8 @@ from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.statistics import median
 
 _EVERY_BATCH = (1, 4, 16)
-# As in the page: only the first stage of IF draws more than one picture.
-_BATCHES = {
+#: Each pipeline's batches, as in the page: only the first stage of IF draws more than one picture.
+BATCHES = {
     "sd15": _EVERY_BATCH,
     "sd15-img2img": _EVERY_BATCH,
     "sd15-inpaint": _EVERY_BATCH,
@@ -38,12 +38,12 @@ def _cases(setting: Setting) -> list[Case]:
     cells = [
         (is_compiled, batch, pipeline)
         for is_compiled, batch in setting.pick(measured=tuple(product(_COMPILED, _EVERY_BATCH)), rehearsed=_REHEARSED)
-        for pipeline, batches in _BATCHES.items()
+        for pipeline, batches in BATCHES.items()
         if batch in batches
     ]
     return [
         Case(
-            name=_name(pipeline, batch, is_compiled=is_compiled),
+            name=cell_name(pipeline, batch, is_compiled=is_compiled),
             measure=partial(measure_run, setting, _run(setting, pipeline, batch, is_compiled=is_compiled)),
         )
         for is_compiled, batch, pipeline in cells
@@ -68,25 +68,27 @@ def _recipe(pipeline: str, *, is_compiled: bool) -> str:
     return f'{plain} + compile(target=[{target}], mode="reduce-overhead", fullgraph=True)'
 
 
-def _name(pipeline: str, batch: int, *, is_compiled: bool) -> str:
+def cell_name(pipeline: str, batch: int, *, is_compiled: bool) -> str:
+    """Return the name of the case that measures a cell."""
     return f"{pipeline} batch {batch} {'compiled' if is_compiled else 'not compiled'}"
 
 
 def _table(_setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
-    rows = [_row(pipeline, batch, seen) for pipeline, batches in _BATCHES.items() for batch in batches]
+    rows = [_row(pipeline, batch, seen) for pipeline, batches in BATCHES.items() for batch in batches]
     return [*aligned([_HEADINGS, *rows]), "denoise steps a second, the loop alone; one step draws the whole batch"]
 
 
 def _row(pipeline: str, batch: int, seen: Mapping[str, Figures]) -> tuple[str, ...]:
-    plain, compiled = (seen.get(_name(pipeline, batch, is_compiled=one)) for one in _COMPILED)
-    speeds = [_steps_a_second(one) for one in (plain, compiled)]
+    plain, compiled = (seen.get(cell_name(pipeline, batch, is_compiled=one)) for one in _COMPILED)
+    speeds = [steps_a_second(one) for one in (plain, compiled)]
     gain = f"{speeds[1] / speeds[0]:.2f} x" if speeds[0] and speeds[1] else ""
     compiling = compile_time(compiled) if compiled is not None and speeds[1] else ""
     cells = [f"{speed:.2f}" if speed else why_none(one) for speed, one in zip(speeds, (plain, compiled), strict=True)]
     return (pipeline, str(batch), *cells, gain, compiling)
 
 
-def _steps_a_second(figures: Figures | None) -> float | None:
+def steps_a_second(figures: Figures | None) -> float | None:
+    """Return the speed of the denoise loop; None where it was not timed."""
     if figures is None or why_none(figures) or not figures["loop_seconds"]:
         return None
     return float(figures["loop_steps"] / median(figures["loop_seconds"]))

@@ -1,0 +1,1 @@
+"""The page of results: what a card gave, beside what others published."""

@@ -1,0 +1,50 @@
+"""Files of figures, read to the letter: what a file lacks, or holds wrongly, is said with its key and its value."""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.strict_json import JSONProblem, in_words, parse
+
+Text = Annotated[str, Meta(min_length=1)]
+#: A time or speed that was measured: zero would mean that nothing was.
+Positive = Annotated[float, Meta(gt=0)]
+Whole = Annotated[int, Meta(ge=0)]
+
+_Document = TypeVar("_Document")
+
+
+class FiguresError(DiffoptError):
+    """A file of figures cannot be read, or must not be shown."""
+
+
+def read_document(path: Path, document_type: type[_Document]) -> _Document:
+    """Read a JSON file.
+
+    Raises:
+        FiguresError: it cannot be read, or is no such document.
+    """
+    try:
+        content = parse(path.read_bytes())
+        return convert(content, document_type)
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise FiguresError(msg) from error
+    except JSONProblem as error:
+        msg = f"{path} cannot be trusted: {error}"
+        raise FiguresError(msg) from error
+
+
+def convert(content: object, document_type: type[_Document]) -> _Document:
+    """Return what was parsed as a document.
+
+    Raises:
+        JSONProblem: it is none: the key, the rule and the value.
+    """
+    try:
+        return msgspec.convert(content, document_type, strict=True)
+    except msgspec.ValidationError as error:
+        raise JSONProblem(in_words(str(error), content)) from error
