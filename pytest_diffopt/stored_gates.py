@@ -185,19 +185,18 @@ class LatencyGate(StoredGate):
         from pytest_diffopt.pipelines.components import modules_of  # noqa: PLC0415 - imports torch
         from pytest_diffopt.probes.counts import try_to_count  # noqa: PLC0415 - as above
         from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_CARD  # noqa: PLC0415 - as above
-        from pytest_diffopt.simulated_gpu import known_cards  # noqa: PLC0415 - as above
+        from pytest_diffopt.simulated_gpu import card_called  # noqa: PLC0415 - as above
 
         if not modules_of(target):  # a bare callable: nothing of it can be moved to the simulated GPU
             return record
         active_test().tell("counting on the simulated GPU")
-        here = self._environment(record.subject).device_slug
-        card = here if here in known_cards() else DEFAULT_CARD
-        counts, why_not = try_to_count(target, args, inputs, record.subject, card=card)
+        here = card_called(self._environment(record.subject).device_name)
+        counts, why_not = try_to_count(target, args, inputs, record.subject, card=here.name if here else DEFAULT_CARD)
         return replace(
             record,
             counts=counts,
             why_not_counted=why_not,
-            roofline_ns=counts.least_ns if counts is not None and card == here else 0.0,
+            roofline_ns=counts.least_ns if counts is not None and here else 0.0,
         )
 
 

@@ -9,10 +9,9 @@ from benchmarks.results_page.counted import CountedRungs, least_seconds
 from benchmarks.results_page.markdown import percent, table, times
 from benchmarks.results_page.measured import Measured
 from benchmarks.results_page.published_times import PublishedRow, PublishedTimes
-from pytest_diffopt.environment import slug
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.recipes.ladders import ladder
-from pytest_diffopt.simulated_gpu.cards import Card, card, known_cards
+from pytest_diffopt.simulated_gpu.cards import Card, card, card_called, known_cards
 from pytest_diffopt.statistics import median
 
 _TODAY = "modern"
@@ -45,13 +44,13 @@ class Climb:
     @classmethod
     def of(cls, measured: Measured, article: PublishedTimes, counted: CountedRungs) -> "Climb":
         """Return what a file holds."""
-        first, name = article.rows[0].name, slug(measured.machine.device)
+        first, own = article.rows[0].name, card_called(measured.machine.device)
         if measured.is_rehearsal:
             why = "A rehearsal is of tiny pipelines, and has no roofline."
-        elif name not in known_cards():
+        elif own is None:
             why = f"The peaks of {measured.machine.device} are not known here; those of {', '.join(known_cards())} are."
         else:
-            return cls(cases=measured.cases, first=first, counted=counted, card=card(name))
+            return cls(cases=measured.cases, first=first, counted=counted, card=own)
         return cls(cases=measured.cases, first=first, counted=counted, why_no_card=why)
 
     def seconds(self, rung: str) -> float | None:

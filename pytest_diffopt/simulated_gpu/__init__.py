@@ -1,6 +1,6 @@
 """A GPU that is not there: what a CUDA card would do with a pipeline, counted on any machine."""
 
-from .cards import Card, known_cards
+from .cards import Card, card_called, known_cards
 from .device import SimulatedGPU
 from .records import AttentionChoice, AttentionKernel, Counts, Sync, SyncKind
 
@@ -12,5 +12,6 @@ __all__ = [
     "SimulatedGPU",
     "Sync",
     "SyncKind",
+    "card_called",
     "known_cards",
 ]

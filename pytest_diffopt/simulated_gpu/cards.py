@@ -13,7 +13,8 @@ class Card:
     """A GPU's facts; peaks are dense (without sparsity), in 10^12 operations a second, accumulating in float32.
 
     Attributes:
-        name: as baselines and the command line call it.
+        name: as the command line and counted baselines call it.
+        called: what CUDA calls the cards that have these figures; others of the family (PCIe, another memory) differ.
         capability: CUDA compute capability (major, minor).
         memory_bytes: the memory that the card is sold with.
         float16_tflops: peak of float16 matrix products on tensor cores.
@@ -25,6 +26,7 @@ class Card:
     """
 
     name: str
+    called: tuple[str, ...]
     capability: tuple[int, int]
     memory_bytes: int
     float16_tflops: float
@@ -41,6 +43,7 @@ _CARDS = {
     for card in (
         Card(
             name="nvidia-v100",
+            called=("Tesla V100-SXM2-16GB", "Tesla V100-SXM2-32GB", "Tesla V100-SXM3-32GB"),
             capability=(7, 0),
             memory_bytes=32 * _GIB,
             float16_tflops=125.0,
@@ -52,6 +55,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-t4",
+            called=("Tesla T4",),
             capability=(7, 5),
             memory_bytes=16 * _GIB,
             float16_tflops=65.0,
@@ -63,6 +67,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-a100",
+            called=("NVIDIA A100-SXM4-80GB",),
             capability=(8, 0),
             memory_bytes=80 * _GIB,
             float16_tflops=312.0,
@@ -74,6 +79,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-a10",
+            called=("NVIDIA A10",),
             capability=(8, 6),
             memory_bytes=24 * _GIB,
             float16_tflops=125.0,
@@ -85,6 +91,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-rtx-3090",
+            called=("NVIDIA GeForce RTX 3090",),
             capability=(8, 6),
             memory_bytes=24 * _GIB,
             float16_tflops=71.0,
@@ -96,6 +103,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-rtx-4090",
+            called=("NVIDIA GeForce RTX 4090",),
             capability=(8, 9),
             memory_bytes=24 * _GIB,
             float16_tflops=165.2,
@@ -107,6 +115,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-rtx-5090",
+            called=("NVIDIA GeForce RTX 5090",),
             capability=(12, 0),
             memory_bytes=32 * _GIB,
             float16_tflops=209.5,
@@ -118,6 +127,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-l4",
+            called=("NVIDIA L4",),
             capability=(8, 9),
             memory_bytes=24 * _GIB,
             float16_tflops=121.0,
@@ -129,6 +139,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-l40s",
+            called=("NVIDIA L40S",),
             capability=(8, 9),
             memory_bytes=48 * _GIB,
             float16_tflops=362.0,
@@ -140,6 +151,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-h100",
+            called=("NVIDIA H100 80GB HBM3",),
             capability=(9, 0),
             memory_bytes=80 * _GIB,
             float16_tflops=989.4,
@@ -151,6 +163,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-h200",
+            called=("NVIDIA H200",),
             capability=(9, 0),
             memory_bytes=141 * _GB,
             float16_tflops=989.4,
@@ -162,6 +175,7 @@ _CARDS = {
         ),
         Card(
             name="nvidia-b200",
+            called=("NVIDIA B200",),
             capability=(10, 0),
             memory_bytes=180 * _GB,
             float16_tflops=2250.0,
@@ -190,3 +204,8 @@ def card(name: str) -> Card:
         message = f"a simulated card must be one of {', '.join(_CARDS)}, got: {name!r}"
         raise SimulationError(message)
     return _CARDS[name]
+
+
+def card_called(device_name: str) -> Card | None:
+    """Return the card that CUDA calls so; None where its figures are not known."""
+    return next((one for one in _CARDS.values() if device_name in one.called), None)

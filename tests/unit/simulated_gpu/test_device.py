@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from pytest_diffopt.errors import SimulationError
-from pytest_diffopt.simulated_gpu import SimulatedGPU, SyncKind
+from pytest_diffopt.simulated_gpu import SimulatedGPU, SyncKind, card_called, known_cards
+from pytest_diffopt.simulated_gpu.cards import card
 
 
 class Layer(nn.Module):
@@ -247,6 +248,39 @@ def test_other_devices_are_untouched() -> None:
         nn.Linear(3, 3)(torch.ones(3)).half()
 
     assert (gpu.operations, gpu.syncs, gpu.allocated_bytes) == (0, (), 0)
+
+
+@pytest.mark.parametrize(
+    ("device_name", "name"),
+    [
+        ("NVIDIA H200", "nvidia-h200"),
+        ("NVIDIA A100-SXM4-80GB", "nvidia-a100"),
+        ("Tesla V100-SXM2-16GB", "nvidia-v100"),
+        ("NVIDIA GeForce RTX 4090", "nvidia-rtx-4090"),
+    ],
+)
+def test_a_real_card_is_known_by_what_cuda_calls_it(device_name: str, name: str) -> None:
+    """So that its share of the roofline can be told."""
+    found = card_called(device_name)
+
+    assert found is not None
+    assert found.name == name
+
+
+@pytest.mark.parametrize(
+    "device_name", ["NVIDIA A100 80GB PCIe", "NVIDIA A100-SXM4-40GB", "NVIDIA H200 NVL", "", "cpu"]
+)
+def test_its_slower_relatives_are_other_cards(device_name: str) -> None:
+    """Their peaks are lower: a share of the wrong ones would be made up."""
+    assert card_called(device_name) is None
+
+
+def test_no_two_cards_are_called_alike() -> None:
+    """One name, one set of figures; and each card has a name."""
+    names = [device_name for name in known_cards() for device_name in card(name).called]
+
+    assert len(set(names)) == len(names)
+    assert all(card(name).called for name in known_cards())
 
 
 def test_unknown_cards_are_refused() -> None:
