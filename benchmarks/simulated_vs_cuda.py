@@ -1,22 +1,25 @@
 """Is the simulated GPU right? Runs the same cases on it and on a real NVIDIA card, and prints where the two agree.
 
-    python -m benchmarks.simulated_vs_cuda --json agreement.json
+    python -m benchmarks.simulated_vs_cuda --json agreement.json --budget-seconds 540
 
 On the card the syncs are counted by torch's sync debug mode, line by line; waits that it does not see, and launched
 kernels, by the profiler; FLOPs by `FlopCounterMode`; memory by the caching allocator. The JSON file grows case by case,
-so a run that was cut off goes on where it stopped. Without a card a few cases run on the simulated GPU alone, and
-nothing is compared.
+so the same line goes on where an earlier one stopped; it refuses the file of another machine or torch. Without a card
+a few cases run on the simulated GPU alone, and nothing is compared.
 
-This has never run on a card so far: only its joining and its table are tested.
+The exit code is 0 when everything was compared, 1 when a case failed, 2 when the file cannot be gone on from, and 3
+when the budget ended first. A disagreement is what this is for, and no failure.
+
+This has never run on a card so far: only its joining, its budget and its table are tested.
 """
 
 import argparse
 import gc
-import json
 import math
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.agreement import Agreement, Reading, report
 from benchmarks.agreement_cases import Case, cases
+from benchmarks.on_gpu.command import Figures
+from benchmarks.on_gpu.results import Results, ResultsError
+from benchmarks.on_gpu.running import Budget, measure_all, positive_seconds
 from pytest_diffopt.probes.syncs import watch_syncs
 from pytest_diffopt.records import Device, Subject
 from pytest_diffopt.simulated_gpu import SimulatedGPU
@@ -35,17 +41,51 @@ _LAUNCHES = frozenset({"cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKerne
 # A blocking copy from or to pageable memory ends in the first; the others are asked for by name.
 _WAITS = frozenset({"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy"})
 _WATCHED = "the call"
+_FAILED, _CANNOT_RUN, _CASES_LEFT = 1, 2, 3
+# Several times what a case takes once CUDA and the profiler are loaded; nothing cuts off one that is begun.
+_LEAST_SECONDS = 20.0
 
 
-def main() -> int:
-    """Compare every case, or say that nothing was compared."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the readings here, and go on from them")
-    file = parser.parse_args().json
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare what is left, or say that nothing was compared."""
+    options = _parsed(arguments)
     if not torch.cuda.is_available():
         return _without_card()
-    _compare(file)
-    return 0
+    budget = Budget(
+        seconds=options.budget_seconds, clock=time.monotonic, start=time.monotonic(), least_seconds=_LEAST_SECONDS
+    )
+    environment = _environment()
+    try:
+        results = Results(options.json, command="simulated_vs_cuda", environment=environment, is_rehearsal=False)
+        if options.retry_failed:
+            results.forget_failures()
+        print(
+            environment["device"], *(f"{name} {version}" for name, version in environment["versions"].items()), sep=", "
+        )
+        return compare(list(cases(with_card=True)), results, _read_both, budget=budget, again=_again(options))
+    except ResultsError as error:
+        print(f"simulated_vs_cuda: {error}", file=sys.stderr)
+        return _CANNOT_RUN
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.simulated_vs_cuda",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kept = "the readings; what is there is kept (default: agreement.json)"
+    parser.add_argument("--json", type=Path, default=Path("agreement.json"), metavar="FILE", help=kept)
+    parser.add_argument(
+        "--budget-seconds", type=positive_seconds, default=math.inf, metavar="S", help="default: as long as it takes"
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="read the cases that failed once more")
+    return parser.parse_args(arguments)
+
+
+def _again(options: argparse.Namespace) -> str:
+    budget = f" --budget-seconds {options.budget_seconds:g}" if math.isfinite(options.budget_seconds) else ""
+    return f"python -m benchmarks.simulated_vs_cuda --json {options.json}{budget}"
 
 
 def _without_card() -> int:
@@ -58,54 +98,49 @@ def _without_card() -> int:
     return 0
 
 
-def _compare(file: Path | None) -> None:
-    kept = _kept(file)
-    everything = list(cases(with_card=True))
-    for number, case in enumerate(everything, start=1):
-        if case.name not in kept:
-            kept[case.name] = _read_both(case)
-            _keep(file, kept)
-        print(f"\r{number} of {len(everything)} cases", end="", file=sys.stderr)
-    print(file=sys.stderr)
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}")
-    for line in report(
-        [_agreement(name, case) for name, case in kept.items() if "failed" not in case],
-        {name: case["failed"] for name, case in kept.items() if "failed" in case},
-    ):
+def compare(
+    everything: Sequence[Case], results: Results, read: Callable[[Case], Figures], *, budget: Budget, again: str
+) -> int:
+    """Read the cases that are left on both sides, print what is known so far, and return the exit code.
+
+    Args:
+        everything: every case.
+        results: what was read so far.
+        read: reads one case on both sides.
+        budget: no case is begun when it is nearly spent.
+        again: the command line that goes on.
+    """
+    by_name = {case.name: case for case in everything}
+    left = measure_all(list(by_name), results, lambda name, _: read(by_name[name]), budget=budget, tell=_tell)
+    failures = {name: figures["failed"] for name, figures in results.cases.items() if "failed" in figures}
+    for line in report([_agreement(*one) for one in results.cases.items() if one[0] not in failures], failures):
         print(line)
+    if left:
+        print(f"left: {', '.join(left)}\ngo on with: {again}")
+        return _CASES_LEFT
+    return _FAILED if failures else 0
 
 
-def _read_both(case: Case) -> dict[str, Any]:
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _read_both(case: Case) -> Figures:
     try:
         return {"simulated": asdict(read_simulated(case)), "real": asdict(read_real(case))}
     except Exception as error:  # noqa: BLE001 - one case that fails is told, and the others are compared
         return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
 
 
-def _agreement(name: str, case: dict[str, Any]) -> Agreement:
+def _agreement(name: str, case: Figures) -> Agreement:
     return Agreement(case=name, simulated=Reading(**case["simulated"]), real=Reading(**case["real"]))
 
 
 def _environment() -> dict[str, Any]:
-    return {"card": torch.cuda.get_device_name(), "torch": torch.__version__, "cuda": torch.version.cuda}
-
-
-def _kept(file: Path | None) -> dict[str, Any]:
-    """Return the cases of an earlier run in the same environment."""
-    if file is None or not file.exists():
-        return {}
-    document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return dict(document["cases"]) if document["environment"] == _environment() else {}
-
-
-def _keep(file: Path | None, kept: dict[str, Any]) -> None:
-    """Write through a second file, so that a run that is cut off leaves a whole one."""
-    if file is None:
-        return
-    text = json.dumps({"environment": _environment(), "cases": kept}, indent=2) + "\n"
-    half = file.with_suffix(".half")
-    half.write_text(text, encoding="utf-8")
-    half.replace(file)
+    return {
+        "device": torch.cuda.get_device_name(),
+        "versions": {"torch": str(torch.__version__), "cuda": str(torch.version.cuda)},
+    }
 
 
 def read_simulated(case: Case) -> Reading:

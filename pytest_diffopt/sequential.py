@@ -142,7 +142,9 @@ class SequentialRule:
         """Return half the width of an interval that either end of which misses the truth so seldom."""
         import numpy as np  # noqa: PLC0415 - as above
 
-        of_times = seen.deviation * anytime_half_width(1.0, count=seen.count, confidence=1 - 2 * probability)
+        of_one = anytime_half_width(1.0, count=seen.count, confidence=1 - 2 * probability)
+        # times that do not differ at all bound nothing either while they are too few
+        of_times = seen.deviation * of_one if math.isfinite(of_one) else np.full_like(seen.deviation, np.inf)
         half_width: Array = np.hypot(of_times, self._of_processes(processes, probability))
         return half_width
 

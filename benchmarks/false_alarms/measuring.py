@@ -1,4 +1,4 @@
-"""Real pairs of processes that time a tiny pipeline in turn, one of them with a wait planted in `scheduler.step`."""
+"""Real pairs of processes that time a pipeline in turn, one of them with a wait planted in `scheduler.step`."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -8,46 +8,16 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.false_alarms.projects import TINY_ON_CPU, TimedCall
 from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.pair import Workers, at_their_call, start_workers, time_pair
 from pytest_diffopt.paired.process import WorkerStart
 from pytest_diffopt.paired.sampling import SamplingPlan
 from pytest_diffopt.progress import silence
-from pytest_diffopt.records import PairedBlock, PairedTiming
-
-NODEID = "test_it.py::test_latency[sdxl-fp32]"
-# Each step waits for a share of the processor time since the step before it, so that whatever slows the call down makes
-# the wait as much longer. Before the first step of a call lie its beginning and the end of the call before.
-_TEST = """
-import time
-import pytest
-
-pytestmark = pytest.mark.diffopt(pipeline=["sdxl"], recipe=["fp32"])
-SLOWDOWN = {slowdown}
-
-def plant(scheduler):
-    step, last = scheduler.step, time.thread_time_ns()
-
-    def slower(*args, **keywords):
-        nonlocal last
-        output = step(*args, **keywords)
-        now = time.thread_time_ns()
-        end = now + SLOWDOWN * (now - last)
-        while time.thread_time_ns() < end:
-            pass
-        last = time.thread_time_ns()
-        return output
-
-    scheduler.step = slower
-
-def test_latency(optimized_pipeline, pipeline_inputs, latency_baseline):
-    if SLOWDOWN:
-        plant(optimized_pipeline.scheduler)
-    latency_baseline.check(optimized_pipeline, **pipeline_inputs)
-"""
+from pytest_diffopt.records import Device, PairedBlock, PairedTiming
 
 
-class Pair(msgspec.Struct, frozen=True, kw_only=True):
+class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one pair of processes timed.
 
     Attributes:
@@ -58,6 +28,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
         blocks: base and head, as the paired gate times them.
         seconds_in_turn: how long those in turn took.
         blocks_in_turn: by the clock on the wall, one process at a time, as everybody else times them.
+        throttled_blocks: how many blocks do not count, because the card held itself back.
     """
 
     slowdown: float
@@ -67,23 +38,29 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     blocks: tuple[PairedBlock, ...]
     seconds_in_turn: float
     blocks_in_turn: tuple[PairedBlock, ...]
+    throttled_blocks: int = 0
 
 
-def measure(slowdown: float, *, seconds: float, seconds_in_turn: float, number: int) -> Pair:
+def measure(
+    slowdown: float, *, seconds: float, seconds_in_turn: float, number: int, call: TimedCall = TINY_ON_CPU
+) -> Pair:
     """Start two processes, plant a slowdown in one, and time them as the paired gate does, and as others do.
 
     Args:
         slowdown: what is planted in head, as a fraction.
         seconds: how long the paired gate times them.
-        seconds_in_turn: how long they are timed in turn afterwards.
+        seconds_in_turn: how long they are timed in turn afterwards; 0 on a card, where the gate does so itself.
         number: of the pair; it decides the order of the blocks, and the core.
+        call: what is timed, and where.
     """
-    with _workers(slowdown) as workers, at_their_call(workers, NODEID, silence, at_once=True) as ready:
-        assert not isinstance(ready, str), "unreachable because both have the same test"  # noqa: S101
-        plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
-        samples = time_pair(workers, ready, plan, is_decided=_never, tell=silence)
-        in_turn = replace(plan, timing=PairedTiming.IN_TURN, max_seconds=seconds_in_turn)
-        others = time_pair(workers, ready, in_turn, is_decided=_never, tell=silence)
+    with _workers(slowdown, call) as workers:
+        (nodeid,) = workers.base_tests
+        with at_their_call(workers, nodeid, silence, at_once=call.device is Device.CPU) as ready:
+            assert not isinstance(ready, str), "unreachable because both have the same test"  # noqa: S101
+            plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
+            samples = time_pair(workers, ready, plan, is_decided=_never, tell=silence)
+            in_turn = replace(plan, timing=PairedTiming.IN_TURN, max_seconds=seconds_in_turn)
+            others = time_pair(workers, ready, in_turn, is_decided=_never, tell=silence)
     return Pair(
         slowdown=slowdown,
         timing=samples.plan.timing,
@@ -92,6 +69,7 @@ def measure(slowdown: float, *, seconds: float, seconds_in_turn: float, number: 
         blocks=tuple(samples.blocks),
         seconds_in_turn=others.spent_seconds,
         blocks_in_turn=tuple(others.blocks),
+        throttled_blocks=len(samples.throttled),
     )
 
 
@@ -100,15 +78,18 @@ def _never(_blocks: Sequence[PairedBlock]) -> bool:
 
 
 @contextmanager
-def _workers(slowdown: float) -> Iterator[Workers]:
+def _workers(slowdown: float, call: TimedCall) -> Iterator[Workers]:
     with ExitStack() as stack:
         sides = []
         for name, planted in (("base", 0.0), ("head", slowdown)):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"diffopt-{name}-"))).resolve()
-            (folder / "test_it.py").write_text(_TEST.format(slowdown=planted), encoding="utf-8")
+            for file, text in call.project(planted).items():
+                (folder / file).write_text(text, encoding="utf-8")
             sides.append(Side(label=name, tree=folder, folder=folder, import_paths=(folder,)))
         start = WorkerStart(
-            files=("test_it.py",), options=("-s", "-p", "no:cacheprovider", "-n0"), timeout_seconds=600.0
+            files=("test_it.py",),
+            options=("-s", "-p", "no:cacheprovider", "-n0", *call.options),
+            timeout_seconds=600.0,
         )
         workers = start_workers(sides[0], sides[1], start)
         for worker in workers.both:

@@ -92,7 +92,15 @@ def sessions_of(pairs: Sequence[Pair], bases: Sequence[Pair], *, number: int, se
     return drawn
 
 
-def paired_gate(pairs: Sequence[Pair], *, slowdown: float = 0.0, seconds: float, margin: float, number: int) -> Shares:
+def paired_gate(  # noqa: PLR0913 - a rule, and how to draw
+    pairs: Sequence[Pair],
+    *,
+    slowdown: float = 0.0,
+    seconds: float,
+    margin: float,
+    number: int,
+    device: Device = Device.CPU,
+) -> Shares:
     """Return how sessions of our paired gate end; NaN where nothing was measured.
 
     Args:
@@ -101,10 +109,11 @@ def paired_gate(pairs: Sequence[Pair], *, slowdown: float = 0.0, seconds: float,
         seconds: the budget.
         margin: of the gate.
         number: how many sessions are drawn.
+        device: where they were timed.
     """
     if not pairs:
         return Shares(slower=math.nan, as_fast=math.nan, mean_count=math.nan)
-    apart = processes_differ_by(pairs[0].timing, Device.CPU)
+    apart = processes_differ_by(pairs[0].timing, device)
     rule = SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, processes_differ_by=apart)
     blocks = [pair.blocks for pair in pairs]
     return sequential_shares(blocks, rule, slowdown=slowdown, count=blocks_in(pairs, seconds=seconds), sessions=number)

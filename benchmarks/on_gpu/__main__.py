@@ -2,12 +2,11 @@
 
 python -m benchmarks.on_gpu ladder --json ladder.json --budget-seconds 540
 
-The exit code is 0 when everything was measured, 1 when a case failed, 2 when the command cannot run here, and 3 when
-the budget ended first.
+The exit code is 0 when everything was measured, 1 when a case failed or came out wrong, 2 when the command cannot run
+here, and 3 when the budget ended first.
 """
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.on_gpu.children import ask_child
-from benchmarks.on_gpu.command import REASONS, Command, Figures
+from benchmarks.on_gpu.command import REASONS, WRONG, Command, Figures
 from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.one_case import ENVIRONMENT
 from benchmarks.on_gpu.results import REHEARSAL, Results, ResultsError
-from benchmarks.on_gpu.running import Budget, measure_all
+from benchmarks.on_gpu.running import Budget, measure_all, positive_seconds
 from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.pipelines.scale import Scale
@@ -45,23 +44,20 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     known = "; ".join(f"{one.name}: {one.summary}" for one in COMMANDS.values())
     parser.add_argument("command", choices=COMMANDS, help=known)
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="results; what is there is kept")
-    parser.add_argument("--budget-seconds", type=_positive, default=540.0, metavar="S", help="default: 540")
+    parser.add_argument("--budget-seconds", type=positive_seconds, default=540.0, metavar="S", help="default: 540")
     parser.add_argument("--retry-failed", action="store_true", help="measure the cases that failed once more")
     parser.add_argument("--rehearse", action="store_true", help="on the CPU, tiny; measures nothing")
     return parser.parse_args(arguments)
 
 
-def _positive(text: str) -> float:
-    seconds = float(text)
-    if not (math.isfinite(seconds) and seconds > 0):
-        msg = f"must be a positive number of seconds, got: {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return seconds
-
-
 def _run(options: argparse.Namespace) -> int:
-    budget = Budget(seconds=options.budget_seconds, clock=time.monotonic, start=time.monotonic())
     command = COMMANDS[options.command]
+    budget = Budget(
+        seconds=options.budget_seconds,
+        clock=time.monotonic,
+        start=time.monotonic(),
+        least_seconds=command.least_seconds,
+    )
     reports = options.json.resolve().with_name(f"{options.json.stem}-reports")
     setting = Setting(is_rehearsal=options.rehearse, reports=reports)
     child = ["--reports", str(reports), *(["--rehearse"] if options.rehearse else [])]
@@ -77,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     if left:
         print(f"left: {', '.join(left)}\ngo on with: {_again(options)}")
         return _CASES_LEFT
-    return _FAILED if any("failed" in figures for figures in results.cases.values()) else 0
+    return _FAILED if any({"failed", WRONG} & figures.keys() for figures in results.cases.values()) else 0
 
 
 def _log(reports: Path) -> Path:
@@ -109,7 +105,12 @@ def report(
         f"{command.name}: {environment['device']}, torch {environment['versions']['torch']}, scale {scale}",
         *(f"weights: {one}" for one in weights),
         *command.table(setting, seen),
-        *(f"{name}: {reason}: {one[reason]}" for name, one in seen.items() for reason in REASONS if reason in one),
+        *(
+            f"{name}: {reason}: {one[reason]}"
+            for name, one in seen.items()
+            for reason in (*REASONS, WRONG)
+            if reason in one
+        ),
     ]
     return [REHEARSAL, *(f"rehearsal | {line}" for line in lines)] if setting.is_rehearsal else lines
 

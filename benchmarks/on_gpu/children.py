@@ -7,10 +7,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[2]
+# What the paired gate starts has sessions of its own, and is given some seconds to end by itself.
+_SECONDS_TO_END = 20.0
 
 
 def ask_child(
@@ -47,8 +50,10 @@ def ask_child(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End whatever is left of the process's own session."""
-    try:
+    """End whatever is left of the process's own session; while it runs, let it first end what has another."""
+    with suppress(ProcessLookupError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_SECONDS_TO_END)
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -8,6 +8,8 @@ from benchmarks.on_gpu.setting import Setting
 
 #: Why a case has no figures: memory ran out, the machine lacks what the recipe needs, or it failed.
 REASONS = ("out_of_memory", "unavailable", "failed")
+#: Why a case that has figures is not as it must be.
+WRONG = "wrong"
 #: What one case gave: figures with their units in their names, or one of the reasons why there are none.
 Figures = Mapping[str, Any]
 
@@ -35,6 +37,7 @@ class Command:
         cases: in the order in which they are measured: what is cheap and tells most comes first.
         table: writes lines of what was seen so far, by case; a case that is not there was not measured yet.
         is_always_tiny: its pipelines are tiny on the card too.
+        least_seconds: a case that gets less is cut off before it has told anything.
     """
 
     name: str
@@ -42,3 +45,4 @@ class Command:
     cases: Callable[[Setting], Sequence[Case]]
     table: Callable[[Setting, Mapping[str, Figures]], Sequence[str]]
     is_always_tiny: bool = False
+    least_seconds: float = 60.0

@@ -5,9 +5,11 @@ python -m benchmarks.on_gpu.one_case ladder diffusion-fast-1-fp32 answer.json --
 
 import argparse
 import json
+import signal
 import sys
 import traceback
 from pathlib import Path
+from types import FrameType
 
 import torch
 
@@ -29,11 +31,17 @@ def main() -> int:
     parser.add_argument("--reports", type=Path, required=True)
     parser.add_argument("--rehearse", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)
     setting = Setting(is_rehearsal=options.rehearse, reports=options.reports)
     cases = {case.name: case for case in COMMANDS[options.command].cases(setting)}
     answer = environment_of(setting) if options.case == ENVIRONMENT else measured(cases[options.case])
     options.answer.write_text(json.dumps(answer), encoding="utf-8")
     return 0
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End in order when the time is over: what was started in other sessions is ended too."""
+    sys.exit(128 + number)
 
 
 def environment_of(setting: Setting) -> Figures:

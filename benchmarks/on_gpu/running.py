@@ -1,5 +1,7 @@
 """Measures the cases that are left, one by one, as long as the budget lasts."""
 
+import argparse
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,8 +13,6 @@ Attempt = Callable[[str, float], Figures | None]
 
 # What a case compiled before it was cut off is in Inductor's cache, so the next attempt comes further; not for ever.
 _ATTEMPTS = 3
-# A case that gets less is cut off before it has told anything.
-_LEAST_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,11 +23,13 @@ class Budget:
         seconds: all of it.
         clock: returns seconds and never runs backwards.
         start: what the clock said when the command began.
+        least_seconds: a case that gets less would hardly end.
     """
 
     seconds: float
     clock: Callable[[], float]
     start: float
+    least_seconds: float
 
     @property
     def left_seconds(self) -> float:
@@ -37,7 +39,16 @@ class Budget:
     @property
     def is_spent(self) -> bool:
         """Whether the next case would hardly begin; a small budget is used up to its last quarter."""
-        return self.left_seconds < min(_LEAST_SECONDS, self.seconds / 4)
+        return self.left_seconds < min(self.least_seconds, self.seconds / 4)
+
+
+def positive_seconds(text: str) -> float:
+    """Read a budget from the command line."""
+    seconds = float(text)
+    if not (math.isfinite(seconds) and seconds > 0):
+        msg = f"must be a positive number of seconds, got: {text}"
+        raise argparse.ArgumentTypeError(msg)
+    return seconds
 
 
 def measure_all(

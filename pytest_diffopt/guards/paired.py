@@ -246,7 +246,9 @@ def _more_seconds(record: PairedRecord, rule: PairedRule, bound: MeanBound | Non
 
 def _interval(bound: MeanBound) -> str:
     if not math.isfinite(bound.half_width):
-        return f"{change(math.expm1(bound.mean))}, too few blocks to bound it"
+        return (
+            f"{change(math.expm1(bound.mean))}, too few blocks to bound it at {100 * bound.confidence:.6g} % confidence"
+        )
     low, high = change(math.expm1(bound.low)), change(math.expm1(bound.high))
     return f"{change(math.expm1(bound.mean))}, between {low} and {high}"
 

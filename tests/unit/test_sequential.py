@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from pytest_diffopt.robust_ratio import robust_ratio
 from pytest_diffopt.sequential import Decision, SequentialRule, as_many_processes, is_look, looks
 
 Array = npt.NDArray[np.float64]
@@ -92,6 +93,14 @@ def test_few_and_noisy_pairs_leave_it_open() -> None:
     assert RULE.decide(*sessions(0.02, noise=0.2, pairs=20), blocks_of_pairs=[5, 5])[0] == Decision.OPEN
     assert RULE.distance_to_decide(0.02) == pytest.approx((np.sqrt((0.02 - np.log(1.005)) ** 2 - 0.0063079**2), 0.998))
     assert RULE.distance_to_decide(0.0) == pytest.approx((np.sqrt(np.log(1.015) ** 2 - 0.0047486**2), 0.98))
+
+
+def test_few_times_that_do_not_differ_at_all_bound_nothing() -> None:
+    """A clock that ticks seldom may say the same again and again."""
+    times = np.zeros((1, 4))
+
+    assert np.isinf(RULE.half_width(robust_ratio(times, times), 1)).all()
+    assert RULE.decide(times, times, blocks_of_pairs=[2])[0] == Decision.OPEN
 
 
 def test_what_processes_differ_by_is_decided_by_no_number_of_times() -> None:

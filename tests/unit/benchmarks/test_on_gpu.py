@@ -1,7 +1,12 @@
 """The commands for a lent card: what they go on from, when they stop, what their tables say; nothing is measured."""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +49,7 @@ class Machine:
 
     def measure(self, results: Results, *, budget_seconds: float) -> list[str]:
         """Run one command, and return what is left."""
-        budget = Budget(seconds=budget_seconds, clock=lambda: self.now, start=self.now)
+        budget = Budget(seconds=budget_seconds, clock=lambda: self.now, start=self.now, least_seconds=60.0)
         return measure_all(list(self._takes_seconds), results, self.attempt, budget=budget, tell=lambda _line: None)
 
 
@@ -346,6 +351,54 @@ def test_a_process_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pyt
     as_child(monkeypatch, tmp_path, "import time\ntime.sleep(600)\n")
 
     assert children.ask_child("ladder", (), tmp_path / "log.txt", "first", 0.2) is None
+
+
+def test_a_process_whose_time_is_over_first_ends_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has a session of its own would outlive it: it is asked to end before it is made to."""
+    code = """
+import pathlib, signal, subprocess, sys, time
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+def end(*_):
+    other.kill()
+    other.wait()
+    pathlib.Path("ended").touch()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+time.sleep(600)
+"""
+    as_child(monkeypatch, tmp_path, code)
+
+    assert children.ask_child("paired", (), tmp_path / "log.txt", "first", 5.0) is None
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_case_ends_in_order_when_it_is_asked_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SIGTERM unwinds it, so that whatever it holds open is closed."""
+    before = signal.getsignal(signal.SIGTERM)
+    closed: list[str] = []
+
+    def measure() -> Figures:
+        with contextlib.ExitStack() as stack:
+            stack.callback(closed.append, "workers")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        return {}
+
+    command = replace(COMMANDS["ladder"], cases=lambda _setting: [Case(name="first", measure=measure)])
+    monkeypatch.setitem(COMMANDS, "ladder", command)
+    answer = tmp_path / "answer.json"
+    monkeypatch.setattr(sys, "argv", ["one_case", "ladder", "first", str(answer), "--reports", str(tmp_path)])
+    try:
+        with pytest.raises(SystemExit, match="143"):
+            one_case.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert closed == ["workers"]
+    assert not answer.exists()
 
 
 def test_an_answer_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,155 @@
+"""Both latency gates as a user meets them: red where a slowdown was planted, and green where nothing changed.
+
+The stored gate sees slowdowns past 5 %: one of exactly that size would be called slower as often as not, so twice as
+much is planted for it.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.on_gpu.cells import aligned, seconds, why_none
+from benchmarks.on_gpu.command import WRONG, Case, Command, Figures
+from benchmarks.on_gpu.gate_call import timed_call, weights_of
+from benchmarks.on_gpu.gate_sessions import Ending, GateSessionError, commit, run_session
+from benchmarks.on_gpu.setting import Setting
+
+_GREEN = "exit code 0, passed"
+_RED = "exit code 1, regressed, with its cause"
+_SESSIONS = 3
+_HEADINGS = ("case", "expected", "seen", "", "took")
+# A processor with neighbours makes the same call up to twice as long: in a rehearsal more is planted, and allowed.
+_REHEARSED_PAIRED = ("--diffopt-margin=0.1", "--diffopt-max-seconds=30")
+_REHEARSED_STORED = ("--diffopt-margin=1",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Try:
+    """One way in which a gate is met.
+
+    Attributes:
+        name: readable, and unique.
+        planted: the slowdown of what is judged, as a fraction.
+        expected: how the last session must end.
+        run: lets the gate judge.
+    """
+
+    name: str
+    planted: float
+    expected: str
+    run: Callable[[Setting, "_Try", Path], Ending]
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder of reports."""
+        return self.name.replace(" %", "").replace(",", "").replace(" ", "-")
+
+
+def _tries(setting: Setting) -> tuple[_Try, ...]:
+    paired = setting.pick(measured=0.05, rehearsed=0.5)
+    stored = setting.pick(measured=0.1, rehearsed=3.0)
+    return (
+        _Try(name="same code", planted=0.0, expected=_GREEN, run=_against_revision),
+        _Try(name=f"planted {100 * paired:.0f} %", planted=paired, expected=_RED, run=_against_revision),
+        _Try(name="stored, same code", planted=0.0, expected=_GREEN, run=_against_baseline),
+        _Try(name=f"stored, planted {100 * stored:.0f} %", planted=stored, expected=_RED, run=_against_baseline),
+    )
+
+
+def _cases(setting: Setting) -> list[Case]:
+    return [Case(name=one.name, measure=partial(_measure, setting, one)) for one in _tries(setting)]
+
+
+def _measure(setting: Setting, one: _Try) -> Figures:
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="on-gpu-project-") as folder:
+        # Resolved: git names a repository by where it really is.
+        ended = one.run(setting, one, Path(folder).resolve())
+    figures = {
+        "recipe": timed_call(setting).recipe,
+        "weights": weights_of(setting),
+        "planted": one.planted,
+        "expected": one.expected,
+        "seen": str(ended),
+        "explanation": list(ended.explanation),
+        "seconds": time.monotonic() - start,
+        "report": f"{one.folder}/report.json",
+    }
+    is_right = figures["seen"] == figures["expected"]
+    return figures if is_right else figures | {WRONG: f"expected {one.expected}, seen {ended}"}
+
+
+def _against_revision(setting: Setting, one: _Try, folder: Path) -> Ending:
+    """Compare the last commit, which is slower where a slowdown is planted, with the one before."""
+    call = timed_call(setting)
+    for slowdown in (0.0, one.planted):
+        commit(folder, call.project(slowdown))
+    options = (*call.options, *setting.pick(measured=(), rehearsed=_REHEARSED_PAIRED))
+    return run_session(folder, ("--diffopt-against=HEAD~1", *options), report=setting.reports / one.folder)
+
+
+def _against_baseline(setting: Setting, one: _Try, folder: Path) -> Ending:
+    """Compare with what several sessions accepted, of the code without a slowdown."""
+    call = timed_call(setting)
+    baselines = setting.reports / "baselines"
+    rehearsed = setting.pick(measured=(), rehearsed=_REHEARSED_STORED)
+    options = (f"--diffopt-baselines={baselines}", *call.options, *rehearsed)
+    commit(folder, call.project(0.0))
+    for number in range(_sessions_in(baselines), _SESSIONS):
+        _accept(folder, options, report=setting.reports / f"session-{number + 1}")
+    if _sessions_in(baselines) != _SESSIONS:
+        msg = (
+            f"{baselines} holds {_sessions_in(baselines)} sessions, and {_SESSIONS} are wanted: one differed from the "
+            "others by more than the margin, or they are of another card; remove the folder to begin anew"
+        )
+        raise GateSessionError(msg)
+    commit(folder, call.project(one.planted))
+    return run_session(folder, options, report=setting.reports / one.folder)
+
+
+def _accept(folder: Path, options: tuple[str, ...], *, report: Path) -> None:
+    # Whatever CI forbids to write lies in a folder that nobody commits.
+    ended = run_session(folder, ("--diffopt-update=all", "--diffopt-allow-ci-update", *options), report=report)
+    if str(ended) != _GREEN:
+        msg = f"nothing was accepted: {ended}: {ended.explanation[0] if ended.explanation else 'nothing was told'}"
+        raise GateSessionError(msg)
+
+
+def _sessions_in(baselines: Path) -> int:
+    """Return how many sessions the one baseline holds."""
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in baselines.rglob("*.json")]
+    return sum(len(document["sessions"]) for document in documents)
+
+
+def _table(setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
+    tries = _tries(setting)
+    told = [line for one in tries for line in _told(one.name, seen.get(one.name))]
+    return [*aligned([_HEADINGS, *(_row(one, seen.get(one.name)) for one in tries)]), *told]
+
+
+def _row(one: _Try, figures: Figures | None) -> tuple[str, ...]:
+    reason = why_none(figures)
+    if figures is None or reason:
+        return (one.name, one.expected, reason, "", "")
+    return (one.name, one.expected, figures["seen"], "WRONG" if WRONG in figures else "", seconds(figures["seconds"]))
+
+
+def _told(name: str, figures: Figures | None) -> list[str]:
+    """Return what the gate said of a case: all of it where it was not green."""
+    if figures is None or why_none(figures):
+        return []
+    headline, *more = figures["explanation"] or ["nothing"]
+    return [f"{name}: {headline}", *more]
+
+
+PAIRED = Command(
+    name="paired",
+    summary="the paired gate and the stored one against planted slowdowns",
+    cases=_cases,
+    table=_table,
+    least_seconds=90.0,  # full-size SDXL is built once by each process of a pair, one after the other
+)

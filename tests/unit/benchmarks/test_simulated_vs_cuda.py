@@ -1,0 +1,149 @@
+"""The comparison of the simulated GPU with a card: what it goes on from and when it stops; nothing is read here."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmarks import simulated_vs_cuda
+from benchmarks.agreement import Reading
+from benchmarks.agreement_cases import Case
+from benchmarks.on_gpu.command import Figures
+
+READING = asdict(Reading(syncs={"a.py:1": 2}, waits=2, flops=10, operations=5, peak_bytes=1000))
+AGREED = {"simulated": READING, "real": READING}
+CARD = "NVIDIA H200"
+
+
+class Machine:
+    """A card, and a clock that each case moves on."""
+
+    def __init__(self, **takes_seconds: float) -> None:
+        self.now = 0.0
+        self.read: list[str] = []
+        self.takes_seconds = takes_seconds
+        self.fails: Sequence[str] = ()
+
+    def cases(self, *, with_card: bool) -> list[Case]:
+        """Return every case."""
+        assert with_card
+        return [Case(name=name, prepare=unused) for name in self.takes_seconds]
+
+    def read_both(self, case: Case) -> Figures:
+        """Read one."""
+        self.now += self.takes_seconds[case.name]
+        self.read.append(case.name)
+        return {"failed": "RuntimeError: no"} if case.name in self.fails else AGREED
+
+
+def unused(_device: torch.device) -> Callable[[], object]:
+    """Stand where a case is prepared."""
+    raise AssertionError
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A card on which three cases take a hundred seconds each."""
+    one = Machine(first=100, second=100, third=100)
+    monkeypatch.setattr(simulated_vs_cuda, "cases", one.cases)
+    monkeypatch.setattr(simulated_vs_cuda, "_read_both", one.read_both)
+    monkeypatch.setattr(simulated_vs_cuda, "time", SimpleNamespace(monotonic=lambda: one.now))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: CARD)
+    return one
+
+
+def test_the_budget_ends_it_and_the_same_line_goes_on(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No case is begun with less than 20 s left: exit code 3; then only what is left is read: exit code 0."""
+    file = tmp_path / "agreement.json"
+    line = ["--json", str(file), "--budget-seconds", "219"]
+
+    assert simulated_vs_cuda.main(line) == 3
+    assert capsys.readouterr().out.splitlines() == [
+        f"{CARD}, torch {torch.__version__}, cuda {torch.version.cuda}",
+        "case    syncs both  only simulated  only real  waits / traced  FLOPs  ops / launches   peak",
+        "first            2               0          0           2 / 2  equal           5 / 5  1.000",
+        "second           2               0          0           2 / 2  equal           5 / 5  1.000",
+        "",
+        "of 2 cases: the same syncs in 2, equal FLOPs in 2, peak memory within 3% in 2",
+        "left: third",
+        f"go on with: python -m benchmarks.simulated_vs_cuda --json {file} --budget-seconds 219",
+    ]
+    assert simulated_vs_cuda.main(line) == 0
+    assert machine.read == ["first", "second", "third"]
+    assert list(json.loads(file.read_text(encoding="utf-8"))["cases"]) == ["first", "second", "third"]
+
+
+def test_without_a_budget_everything_is_read(machine: Machine, tmp_path: Path) -> None:
+    """It takes as long as it takes."""
+    assert simulated_vs_cuda.main(["--json", str(tmp_path / "agreement.json")]) == 0
+    assert machine.read == ["first", "second", "third"]
+
+
+def test_a_case_that_failed_is_told_and_read_again_only_when_asked(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is 1 for as long as it stands in the file."""
+    line = ["--json", str(tmp_path / "agreement.json")]
+    machine.fails = ("second",)
+
+    assert simulated_vs_cuda.main(line) == 1
+    assert "  second: RuntimeError: no" in capsys.readouterr().out.splitlines()
+    assert simulated_vs_cuda.main(line) == 1
+    machine.fails = ()
+    assert simulated_vs_cuda.main([*line, "--retry-failed"]) == 0
+    assert machine.read == ["first", "second", "third", "second"]
+
+
+def test_the_file_of_another_machine_is_refused(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readings of two cards never stand in one table, and the file is left as it is; exit code 2."""
+    file = tmp_path / "agreement.json"
+    simulated_vs_cuda.main(["--json", str(file)])
+    before = file.read_bytes()
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA A100")
+    capsys.readouterr()
+
+    assert simulated_vs_cuda.main(["--json", str(file), "--retry-failed"]) == 2
+    told = capsys.readouterr()
+    versions = json.dumps({"cuda": str(torch.version.cuda), "torch": str(torch.__version__)})
+    assert told.err == (
+        f'simulated_vs_cuda: {file} cannot be gone on from: its environment is {{"device": "{CARD}", "versions": '
+        f'{versions}}}, and this is {{"device": "NVIDIA A100", "versions": {versions}}}; give another file\n'
+    )
+    assert told.out == ""
+    assert file.read_bytes() == before
+    assert len(machine.read) == 3
+
+
+def test_without_a_card_nothing_is_compared_or_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the simulated side saw is shown, and the last line says what that is worth."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(simulated_vs_cuda, "read_simulated", lambda _case: Reading(**READING))
+    file = tmp_path / "agreement.json"
+
+    assert simulated_vs_cuda.main(["--json", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "EulerDiscreteScheduler: 2 syncs, 10 FLOPs, 5 operations",
+        "DDIMScheduler: 2 syncs, 10 FLOPs, 5 operations",
+        "nothing was compared: torch finds no CUDA device",
+    ]
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("given", ["0", "nan"])
+def test_a_budget_is_a_positive_number(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused by its value."""
+    with pytest.raises(SystemExit, match="2"):
+        simulated_vs_cuda.main(["--budget-seconds", given])
+
+    assert f"must be a positive number of seconds, got: {given}" in capsys.readouterr().err
