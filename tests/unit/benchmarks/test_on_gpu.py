@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -420,7 +421,7 @@ def test_without_cuda_the_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatc
         "refused": f"this measures on an NVIDIA card, and torch {torch.__version__} sees no CUDA device; "
         "--rehearse runs it on the CPU, tiny, and measures nothing"
     }
-    assert one_case.environment_of(REHEARSED)["versions"]["torch"] == torch.__version__
+    assert one_case.environment_of(REHEARSED)["versions"]["torch"] == version("torch")
 
 
 def test_a_case_that_raises_is_told_in_a_line() -> None:
