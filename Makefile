@@ -101,7 +101,7 @@ on-gpu-rehearsal: $(INSTALLED)
 		$(BIN)/python -m benchmarks.on_gpu $$command --rehearse --json .on-gpu-rehearsal/$$command.json || exit 1; \
 	done
 	$(BIN)/python -m benchmarks.results_page --rehearsal --out .on-gpu-rehearsal/results.md \
-		$(foreach one,ladder table overhead suites,--$(one) .on-gpu-rehearsal/$(one).json)
+		$(foreach one,ladder table overhead suites paired false-alarms,--$(one) .on-gpu-rehearsal/$(one).json)
 
 # The wheel and the source of a release.
 dist: $(INSTALLED)

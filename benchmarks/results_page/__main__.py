@@ -22,7 +22,7 @@ from benchmarks.results_page.reading import FiguresError
 from pytest_diffopt.errors import DiffoptError
 
 _CANNOT_WRITE = 2
-_SHOWN = ("ladder", "table", "overhead", "suites")
+_SHOWN = ("ladder", "table", "overhead", "suites", "paired", "false-alarms")
 _KEPT = Path(__file__).with_name("measured")
 _REAL_PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 
@@ -48,6 +48,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--table", type=Path, metavar="FILE", help="of the table of steps a second")
     parser.add_argument("--overhead", type=Path, metavar="FILE", help="of what watching costs")
     parser.add_argument("--suites", type=Path, metavar="FILE", help="of the suites")
+    parser.add_argument("--paired", type=Path, metavar="FILE", help="of the latency gates against planted slowdowns")
+    parser.add_argument("--false-alarms", type=Path, metavar="FILE", help="of the paired gate's mistakes")
     parser.add_argument("--out", type=Path, required=True, metavar="PAGE", help="the page; its pictures go beside it")
     parser.add_argument("--rehearsal", action="store_true", help="the files are those of rehearsals, and the page too")
     return parser.parse_args(arguments)
@@ -57,7 +59,7 @@ def _write(options: argparse.Namespace) -> None:
     if options.rehearsal and options.out.resolve() == _REAL_PAGE:
         msg = f"a rehearsal cannot be shown as results: --out must be another file than docs/{_REAL_PAGE.name}"
         raise FiguresError(msg)
-    named = {command: file for command in _SHOWN if (file := getattr(options, command))}
+    named = {command: file for command in _SHOWN if (file := getattr(options, command.replace("-", "_")))}
     kept = {} if options.rehearsal else kept_files()
     figures = read_figures(kept | named, is_rehearsal=options.rehearsal)
     try:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from benchmarks.false_alarms.measuring import Pair
 from benchmarks.on_gpu.command import REASONS, Figures
 from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.results import REHEARSAL
@@ -74,6 +75,23 @@ class _Suite(Struct, frozen=True, kw_only=True):
     broken: tuple[str, ...]
 
 
+class _Gate(Struct, frozen=True, kw_only=True):
+    """A gate as a user meets it."""
+
+    weights: Text
+    expected: Text
+    seen: Text
+    explanation: tuple[str, ...]
+    seconds: Positive
+
+
+class _PairOfProcesses(Struct, frozen=True, kw_only=True):
+    """What two processes were timed."""
+
+    weights: Text
+    pair: Pair
+
+
 class _WithoutFigures(Struct, frozen=True, kw_only=True):
     """A case of any command that has none, for one reason."""
 
@@ -82,7 +100,14 @@ class _WithoutFigures(Struct, frozen=True, kw_only=True):
     failed: Text | UnsetType = UNSET
 
 
-_CASES: dict[str, type[Struct]] = {"ladder": _Timed, "table": _Timed, "overhead": _Watched, "suites": _Suite}
+_CASES: dict[str, type[Struct]] = {
+    "ladder": _Timed,
+    "table": _Timed,
+    "overhead": _Watched,
+    "suites": _Suite,
+    "paired": _Gate,
+    "false-alarms": _PairOfProcesses,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

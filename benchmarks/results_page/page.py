@@ -16,12 +16,14 @@ from benchmarks.results_page.table_section import gain_lines, speed_lines
 
 #: The pictures that stand beside the page, by the end of their names.
 LADDER_PICTURE, GAINS_PICTURE = "ladder", "gains"
-_BUDGETS_SECONDS = {"ladder": 540, "table": 540, "overhead": 300, "suites": 240}
+_BUDGETS_SECONDS = {"ladder": 540, "table": 540, "overhead": 300, "suites": 240, "paired": 420, "false-alarms": 540}
 _TITLES = {
     "ladder": "SDXL's ladder",
     "table": "Steps a second",
     "overhead": "What watching costs",
     "suites": "The suites on the card",
+    "paired": "The latency gates against planted slowdowns",
+    "false-alarms": "How often the paired gate errs",
 }
 _WHERE_FILES_LIE = {
     False: "Keep the files in `benchmarks/results_page/measured/`, under the names above; then, on any machine:",
@@ -30,6 +32,8 @@ _WHERE_FILES_LIE = {
 _OWN = {
     "overhead": "What each guard's watching adds to a full-size call of SDXL; at most 0.5 % is promised.",
     "suites": "The regression suite at tiny scale, a file at a time: its verdicts, and what is red.",
+    "paired": "Each gate in its own repository: the same code must be green, a planted slowdown red with its cause.",
+    "false-alarms": "Full-size SDXL by pairs of processes: of the same code, and with a wait planted in each step.",
 }
 
 
@@ -86,8 +90,8 @@ def _lines(figures: Figures, name: str) -> Iterator[str]:
     yield _state(figures)
     yield from _ladder(figures, name)
     yield from _table(figures, name)
-    yield from _own_table(figures, "overhead")
-    yield from _own_table(figures, "suites")
+    for command in _OWN:
+        yield from _own_table(figures, command)
     yield from _nobodys(figures)
     yield from _repeating(figures)
 

@@ -77,6 +77,34 @@ SUITES = {
         "broken": [],
     }
 }
+GATES = {
+    "same code": {
+        "recipe": "bf16",
+        "weights": "random",
+        "planted": 0.0,
+        "expected": "exit code 0, passed",
+        "seen": "exit code 1, regressed",
+        "explanation": ["diffopt: the call became 2.0 % slower than at HEAD~1"],
+        "seconds": 61.0,
+        "report": "same-code/report.json",
+        "wrong": "expected exit code 0, passed, seen exit code 1, regressed",
+    }
+}
+ALARMS = {
+    "same code, pair 1": {
+        "recipe": "bf16",
+        "weights": "random",
+        "pair": {
+            "slowdown": 0.0,
+            "timing": "in turn",
+            "repeats": 1,
+            "seconds": 10.0,
+            "blocks": [{"base_ns": [100_000_000] * 2, "head_ns": [101_000_000] * 2}] * 8,
+            "seconds_in_turn": 0.0,
+            "blocks_in_turn": [],
+        },
+    }
+}
 
 
 def written(

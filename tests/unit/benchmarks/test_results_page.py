@@ -14,7 +14,9 @@ from benchmarks.results_page.page import Figures, page
 from benchmarks.results_page.pictures import draw_pictures
 from benchmarks.results_page.reading import FiguresError
 from tests.unit.benchmarks.results_page_examples import (
+    ALARMS,
     CPU,
+    GATES,
     H200,
     LADDER,
     OVERHEAD,
@@ -27,6 +29,9 @@ from tests.unit.benchmarks.results_page_examples import (
 
 DOCS = Path(__file__).parents[3] / "docs"
 MARK = "**A rehearsal on a CPU with the tiny pipelines: nothing in this section is a measurement.**"
+
+
+THE_REST = "The suites on the card, The latency gates against planted slowdowns, How often the paired gate errs."
 
 
 def shown(tmp_path: Path, command: str, cases: Mapping[str, Mapping[str, Any]], **how: Any) -> list[str]:
@@ -51,7 +56,7 @@ def test_nothing_measured_is_said_in_every_section() -> None:
     text = page(read_figures({}), "results")
 
     assert "**Nothing was measured on a card yet.**" in text
-    assert text.count("Not measured on a card yet. This does it, on the card:") == 4
+    assert text.count("Not measured on a card yet. This does it, on the card:") == 6
     for command in ("ladder", "table", "overhead", "suites"):
         assert f"$ python -m benchmarks.on_gpu {command} --json {command}.json --budget-seconds " in text
     assert "| rung | it adds | article | times the first | of the roofline |\n" in text
@@ -90,7 +95,7 @@ def test_where_it_was_measured_and_what_is_left(tmp_path: Path) -> None:
 
     assert (
         "Measured on NVIDIA H200, torch 2.13.0+cu130, cuda 13.0. "
-        "Not measured yet: Steps a second, What watching costs, The suites on the card." in lines
+        f"Not measured yet: Steps a second, What watching costs, {THE_REST}" in lines
     )
     assert "Weights: random: HF_HUB_OFFLINE is set." in lines
     assert "2 of 10 cases are left: diffusion-fast-3-sdpa, modern-3-int8." in lines
@@ -209,7 +214,7 @@ def test_the_first_stage_of_if(tmp_path: Path, seconds: float | None, told: str)
 
 
 def test_what_nobody_published_is_shown_as_it_was_printed(tmp_path: Path) -> None:
-    """The overhead and the suites: the command's own table."""
+    """The command's own table."""
     overhead = "\n".join(shown(tmp_path, "overhead", OVERHEAD))
     suites = "\n".join(shown(tmp_path, "suites", SUITES))
 
@@ -217,6 +222,20 @@ def test_what_nobody_published_is_shown_as_it_was_printed(tmp_path: Path) -> Non
     assert "\nsyncs  " in overhead
     assert "```text\nsuites: NVIDIA H200, torch 2.13.0+cu130, scale tiny\n" in suites
     assert "\nred: suites/test_flux.py::test_no_syncs: 3 syncs in 4 steps\n```" in suites
+
+
+def test_the_gates_are_shown_with_what_they_said(tmp_path: Path) -> None:
+    """One that ended otherwise than expected stands out; of the false alarms each pair of processes has a row."""
+    gates = "\n".join(shown(tmp_path, "paired", GATES))
+    alarms = "\n".join(shown(tmp_path, "false-alarms", ALARMS))
+
+    assert (
+        "\nsame code                                exit code 0, passed  exit code 1, regressed  WRONG  61.00 s\n"
+        in gates
+    )
+    assert "\nsame code: diffopt: the call became 2.0 % slower than at HEAD~1\n" in gates
+    assert "\nsame code, pair 1               +1.00%    0.00%   0.1 s       8          0\n" in alarms
+    assert "\n2 % planted      0              -           -          -                        100.00%\n" in alarms
 
 
 def test_files_that_are_kept_are_shown_and_others_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +247,7 @@ def test_files_that_are_kept_are_shown_and_others_may_be_named(tmp_path: Path, m
 
     assert kept_files() == {"ladder": tmp_path / "ladder.json"}
     assert results_page.main(["--table", str(table), "--out", str(out)]) == 0
-    assert "Not measured yet: What watching costs, The suites on the card." in out.read_text(encoding="utf-8")
+    assert f"Not measured yet: What watching costs, {THE_REST}" in out.read_text(encoding="utf-8")
 
 
 def test_a_page_of_a_rehearsal_says_so_in_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,8 +263,8 @@ def test_a_page_of_a_rehearsal_says_so_in_every_section(tmp_path: Path, capsys: 
     ]
     before, *sections = out.read_text(encoding="utf-8").split("\n## ")
     assert f"**{REHEARSAL.capitalize().replace('cpu', 'CPU')}.**" in before
-    assert len(sections) == 6
-    assert [section.splitlines()[2] for section in sections] == [MARK] * 6
+    assert len(sections) == 8
+    assert [section.splitlines()[2] for section in sections] == [MARK] * 8
     assert "A rehearsal is of tiny pipelines, and has no roofline." in sections[0]
     assert "(a rehearsal, measures nothing)" in (tmp_path / "page-ladder.svg").read_text(encoding="utf-8")
 
