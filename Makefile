@@ -97,7 +97,7 @@ planted-bugs: $(INSTALLED)
 # What would be measured on a lent card (docs/on-gpu.md), rehearsed on the CPU with the tiny pipelines, in some minutes.
 on-gpu-rehearsal: $(INSTALLED)
 	rm -rf .on-gpu-rehearsal
-	for command in ladder table overhead suites paired false-alarms; do \
+	for command in ladder table overhead suites baselines paired false-alarms; do \
 		$(BIN)/python -m benchmarks.on_gpu $$command --rehearse --json .on-gpu-rehearsal/$$command.json || exit 1; \
 	done
 	$(BIN)/python -m benchmarks.results_page --rehearsal --out .on-gpu-rehearsal/results.md \

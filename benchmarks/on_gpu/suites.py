@@ -1,9 +1,9 @@
-"""The regression suite itself on the card, tiny, a file at a time, each with its report."""
+"""The regression suite itself on the card, tiny, a file at a time, each with its report; or what it accepts there."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,27 @@ _EXACT_CONCERNS = ("counts", "compilation")
 
 
 def _cases(setting: Setting) -> list[Case]:
-    files = [path.stem for path in sorted((_ROOT / "suites").glob("test_*.py"))]
-    chosen = setting.pick(measured=tuple(files), rehearsed=_REHEARSED)
-    return [Case(name=name, measure=partial(_measure, setting, name)) for name in chosen]
+    return [Case(name=name, measure=partial(_measure, setting, name, ())) for name in _files(setting)]
 
 
-def _measure(setting: Setting, name: str) -> Figures:
+def _accepting_cases(setting: Setting) -> list[Case]:
+    """Return the same files, each of which adds a session to its baselines."""
+    # Those of a processor are of no use to anybody else.
+    elsewhere = (f"--diffopt-baselines={setting.reports / 'baselines'}",) if setting.is_rehearsal else ()
+    options = ("--diffopt-update=all", "--diffopt-allow-ci-update", *elsewhere)
+    return [Case(name=name, measure=partial(_measure, setting, name, options)) for name in _files(setting)]
+
+
+def _files(setting: Setting) -> tuple[str, ...]:
+    files = tuple(path.stem for path in sorted((_ROOT / "suites").glob("test_*.py")))
+    return setting.pick(measured=files, rehearsed=_REHEARSED)
+
+
+def _measure(setting: Setting, name: str, options: Sequence[str]) -> Figures:
     folder = setting.reports / name
     line = [sys.executable, "-m", "pytest", f"suites/{name}.py", "-m", "not slow", "--diffopt-report", str(folder)]
-    code = subprocess.run([*line, *([] if setting.is_rehearsal else ["--gpu"])], cwd=_ROOT, check=False).returncode
+    where = [] if setting.is_rehearsal else ["--gpu"]
+    code = subprocess.run([*line, *where, *options], cwd=_ROOT, check=False).returncode
     if code not in _RAN:
         return {"failed": f"pytest ended with {code}"}
     report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -55,7 +67,7 @@ def _is_worth_a_line(verdict: Mapping[str, Any]) -> bool:
 
 
 def _table(setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
-    names = [case.name for case in _cases(setting)]
+    names = _files(setting)
     red = [line for one in seen.values() for line in (*one.get("red", ()), *one.get("broken", ()))]
     return [*aligned([_HEADINGS, *(_row(name, seen.get(name)) for name in names)]), *(f"red: {line}" for line in red)]
 
@@ -72,6 +84,14 @@ SUITES = Command(
     name="suites",
     summary="pytest suites --gpu, tiny, a file at a time",
     cases=_cases,
+    table=_table,
+    is_always_tiny=True,
+)
+#: Each JSON file of it is one session of the card, in `baselines/` afterwards.
+BASELINES = Command(
+    name="baselines",
+    summary="a session of the card's baselines, accepted by pytest suites --gpu --diffopt-update all",
+    cases=_accepting_cases,
     table=_table,
     is_always_tiny=True,
 )

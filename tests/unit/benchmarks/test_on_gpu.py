@@ -485,6 +485,26 @@ def test_a_suite_that_pytest_could_not_run_has_failed(tmp_path: Path, monkeypatc
     ]
 
 
+@pytest.mark.parametrize(
+    ("is_rehearsal", "more"), [(False, ["--gpu"]), (True, [])], ids=["on the card", "in a rehearsal"]
+)
+def test_a_session_of_baselines_is_accepted_file_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_rehearsal: bool, more: list[str]
+) -> None:
+    """On the card into the repository; a rehearsal's lie beside its reports."""
+    lines: list[list[str]] = []
+
+    def run(line: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        lines.append(line)
+        return subprocess.CompletedProcess(line, 4)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    COMMANDS["baselines"].cases(Setting(is_rehearsal=is_rehearsal, reports=tmp_path))[0].measure()
+    elsewhere = [f"--diffopt-baselines={tmp_path / 'baselines'}"] if is_rehearsal else []
+
+    assert lines[0][8:] == [*more, "--diffopt-update=all", "--diffopt-allow-ci-update", *elsewhere]
+
+
 def test_what_a_suite_told_is_read_from_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts of verdicts; what regressed, is better than accepted, or broke; a missing baseline is only counted."""
 
