@@ -122,15 +122,16 @@ class SequentialRule:
     def _most_agree(self, differences: "Array", blocks_of_pairs: Sequence[int]) -> "npt.NDArray[np.bool_]":
         """Tell of each session whether two pairs of processes at least, and most of them, differ by half of the margin.
 
-        A pair that has timed less than half as much as another says nothing yet.
+        The last pair, which may have only begun, says nothing before it has timed half as much as one before it.
         """
         import numpy as np  # noqa: PLC0415 - as above
 
-        ends = np.cumsum(blocks_of_pairs) * _PAIRS_OF_TIMES
+        ends, earlier = np.cumsum(blocks_of_pairs) * _PAIRS_OF_TIMES, blocks_of_pairs[:-1]
+        enough = [1.0 for _ in earlier] + [min(filter(None, earlier), default=1) / 2]
         heard = [
             np.median(differences[:, end - _PAIRS_OF_TIMES * blocks : end], axis=-1) > self._log(_INDIFFERENCE)
-            for blocks, end in zip(blocks_of_pairs, ends, strict=True)
-            if blocks and 2 * blocks >= max(blocks_of_pairs)
+            for blocks, end, least in zip(blocks_of_pairs, ends, enough, strict=False)
+            if blocks >= least
         ]
         if len(heard) < _LEAST_PAIRS_OF_PROCESSES:
             return np.zeros(len(differences), dtype=bool)

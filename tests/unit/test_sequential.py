@@ -77,6 +77,7 @@ def test_more_pairs_of_processes_tell_smaller_slowdowns(slowdown: float, pairs: 
         pytest.param([(100, 0.5), (100, 0.0)], Decision.OPEN, id="one of two"),
         pytest.param([(160, 0.5), (40, 0.5)], Decision.OPEN, id="the other has hardly begun"),
         pytest.param([(100, 0.5), (60, 0.5)], Decision.SLOWER, id="both"),
+        pytest.param([(160, 0.5), (20, 0.5), (20, 0.5)], Decision.SLOWER, id="a busy machine times the others seldom"),
         pytest.param([(100, 0.5), (70, 0.0), (100, 0.5)], Decision.SLOWER, id="two of three"),
     ],
 )
