@@ -145,11 +145,11 @@ def _draw(table: dict[str, list[float]], picture: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
 
-    figure, axes = plt.subplots(figsize=(8, 4.5))
+    figure, axes = plt.subplots(figsize=(8, 6))
     for name, shares in table.items():
         axes.plot([100 * one for one in _SLOWDOWNS], [100 * one for one in shares], marker="o", label=name)
     axes.set(xlabel="planted slowdown, %", ylabel="called slower, % of sessions")
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(picture, dpi=120)
