@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_diffopt.records import PairedBlock
 from pytest_diffopt.robust_ratio import logs_of
-from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, Decision, SequentialRule, looks
+from pytest_diffopt.sequential import PAIRS_OF_PROCESSES, PAIRS_OF_TIMES, Decision, SequentialRule, looks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
         is_open = np.flatnonzero(decisions == Decision.OPEN)
         if not len(is_open):
             break
-        pairs, of_pairs = _SIDES * number, _split(number, _blocks_of_each(count))
+        pairs, of_pairs = PAIRS_OF_TIMES * number, _split(number, _blocks_of_each(count))
         decisions[is_open] = rule.decide(base[is_open, :pairs], head[is_open, :pairs], blocks_of_pairs=of_pairs)
         needed[is_open] = number
     return Shares(
@@ -85,13 +85,13 @@ def _session(generator: "np.random.Generator", measured: "Sequence[Array]", coun
 
     chosen = generator.choice(len(measured), size=PAIRS_OF_PROCESSES, replace=len(measured) < PAIRS_OF_PROCESSES)
     parts = [_run_of(generator, measured[pair], _blocks_of_each(count)) for pair in chosen]
-    return np.concatenate(parts)[: _SIDES * count]
+    return np.concatenate(parts)[: PAIRS_OF_TIMES * count]
 
 
 def _run_of(generator: "np.random.Generator", logs: "Array", count: int) -> "Array":
     import numpy as np  # noqa: PLC0415 - as above
 
-    blocks = logs.reshape(-1, _SIDES, _SIDES)
+    blocks = logs.reshape(-1, PAIRS_OF_TIMES, _SIDES)
     starts = generator.integers(len(blocks), size=-(-count // _RUN))
     places = (starts[:, None] + np.arange(_RUN)).ravel()[:count] % len(blocks)
     drawn: Array = blocks[places].reshape(-1, _SIDES)

@@ -41,7 +41,7 @@ _BY_THE_CLOCK_ON_A_PROCESSOR = 0.01
 _INDIFFERENCE = 0.5
 _LEAST_PAIRS_OF_PROCESSES = 2
 #: A block holds so many.
-_PAIRS_OF_TIMES = 2
+PAIRS_OF_TIMES = 2
 _FIRST_LOOK = 4
 _NEXT_LOOK = 1.1
 
@@ -126,10 +126,10 @@ class SequentialRule:
         """
         import numpy as np  # noqa: PLC0415 - as above
 
-        ends, earlier = np.cumsum(blocks_of_pairs) * _PAIRS_OF_TIMES, blocks_of_pairs[:-1]
+        ends, earlier = np.cumsum(blocks_of_pairs) * PAIRS_OF_TIMES, blocks_of_pairs[:-1]
         enough = [1.0 for _ in earlier] + [min(filter(None, earlier), default=1) / 2]
         heard = [
-            np.median(differences[:, end - _PAIRS_OF_TIMES * blocks : end], axis=-1) > self._log(_INDIFFERENCE)
+            np.median(differences[:, end - PAIRS_OF_TIMES * blocks : end], axis=-1) > self._log(_INDIFFERENCE)
             for blocks, end, least in zip(blocks_of_pairs, ends, enough, strict=False)
             if blocks >= least
         ]

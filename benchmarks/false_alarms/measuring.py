@@ -1,4 +1,4 @@
-"""Real pairs of processes that time a pipeline in turn, one of them with a wait planted in `scheduler.step`."""
+"""Real pairs of processes that time a pipeline, head with a wait planted in `scheduler.step` or the same as base."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from benchmarks.false_alarms.projects import TINY_ON_CPU, TimedCall
 from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.pair import Workers, at_their_call, start_workers, time_pair
 from pytest_diffopt.paired.process import WorkerStart
-from pytest_diffopt.paired.sampling import SamplingPlan
+from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
 from pytest_diffopt.progress import silence
 from pytest_diffopt.records import Device, PairedBlock, PairedTiming
 
@@ -60,7 +60,9 @@ def measure(
             plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
             samples = time_pair(workers, ready, plan, is_decided=_never, tell=silence)
             in_turn = replace(plan, timing=PairedTiming.IN_TURN, max_seconds=seconds_in_turn)
-            others = time_pair(workers, ready, in_turn, is_decided=_never, tell=silence)
+            others = PairedSamples(plan=in_turn)
+            if seconds_in_turn:
+                others = time_pair(workers, ready, in_turn, is_decided=_never, tell=silence)
     return Pair(
         slowdown=slowdown,
         timing=samples.plan.timing,

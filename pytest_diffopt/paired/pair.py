@@ -23,6 +23,7 @@ IsDecided = Callable[[Sequence[PairedBlock]], bool]
 
 #: What a call does besides computing, as a fraction of its time, and still is judged by what it computes.
 _MOST_WAITING = 0.0025
+_TIMING = "timing a call"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,18 +193,18 @@ def _block_timer(workers: Workers, plan: SamplingPlan) -> TimeBlock:
 
 def _begin(worker: Worker, repeats: int) -> TimeSide:
     """Let a worker begin, and return what waits for its processor time."""
-    worker.send(TimeCalls(repeats=repeats), doing="timing a call")
-    return lambda: _answer(worker).processor_ns
+    worker.send(TimeCalls(repeats=repeats), doing=_TIMING)
+
+    def processor_ns() -> int:
+        timed: Timed = worker.receive(Timed)
+        return timed.processor_ns
+
+    return processor_ns
 
 
 def _duration_ns(worker: Worker, repeats: int) -> int:
-    worker.send(TimeCalls(repeats=repeats), doing="timing a call")
-    return _answer(worker).duration_ns
-
-
-def _answer(worker: Worker) -> Timed:
-    timed: Timed = worker.receive(Timed)
-    return timed
+    timed: Timed = worker.ask(TimeCalls(repeats=repeats), Timed, doing=_TIMING)
+    return timed.duration_ns
 
 
 def with_counts(record: PairedRecord, workers: Workers) -> PairedRecord:
