@@ -332,6 +332,27 @@ def swap(one: torch.Tensor, other: torch.Tensor) -> None:
     swap_tensors(one, other)
 
 
+def is_alone(tensor: torch.Tensor) -> bool:
+    """Tell whether no other tensor looks at a tensor's memory."""
+    return bool(torch._C._storage_Use_Count(tensor.untyped_storage()._cdata) == _TENSOR_AND_PYTHON)  # type: ignore[attr-defined]
+
+
+_TENSOR_AND_PYTHON = 2  # who holds a storage that Python was shown: its tensor, and Python
+
+
+def copied_on_write(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Return a copy that takes no memory until it or the original is written to; None where torch cannot do that.
+
+    It cannot where memory is not its own: a mapped file, an array of NumPy's. A part of a larger memory is not tried.
+    """
+    if tensor.untyped_storage().nbytes() != tensor.nbytes:
+        return None
+    try:
+        return torch._lazy_clone(tensor)
+    except RuntimeError:
+        return None
+
+
 def overload(name: str) -> OpOverload:
     """Return an aten overload by the name that kernels are registered under: `softmax.int`, `linear`."""
     packet, _, variant = name.partition(".")

@@ -4,7 +4,7 @@ import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from types import CodeType, FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pytest_diffopt.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
 
@@ -76,7 +76,8 @@ class Allocation:
         self.has_data = has_data
 
     def __del__(self) -> None:
-        self.ledger.release(self.place, self.nbytes)
+        if self.ledger.is_open:
+            self.ledger.release(self.place, self.nbytes)
 
 
 class _Thread(threading.local):
@@ -98,12 +99,13 @@ class Ledger:
         self.unmodelled: set[str] = set()
         self.live_bytes = 0
         self.peak_bytes = 0
-        self._is_open = True
+        self.is_open = True
         self._lock = threading.RLock()  # an allocation may set off a collection that frees another
         self._held: dict[_Place | None, int] = {}
         self._held_at_peak: dict[_Place | None, int] = {}
         self._is_at_peak = False
         self._locations: dict[_Place | None, CodeLocation] = {}
+        self._known_syncs: dict[tuple[Any, ...], Sync] = {}  # a loop waits at the same place again and again
         self._all_cells: list[dict[tuple[Hashable | None, str], Cell]] = []
         self.thread = _Thread(self._all_cells.append)
 
@@ -120,7 +122,7 @@ class Ledger:
         """Stop counting: what dies later belongs to nobody's figures."""
         with self._lock:
             self._remember_peak()
-            self._is_open = False
+            self.is_open = False
 
     def allocate(self, nbytes: int, *, has_data: bool) -> Allocation:
         """Take memory for a new storage of `nbytes`, and say whether its values are kept."""
@@ -144,7 +146,7 @@ class Ledger:
     def release(self, place: _Place | None, nbytes: int) -> None:
         """Count memory that was given back."""
         with self._lock:
-            if not (self._is_open and nbytes):
+            if not (self.is_open and nbytes):
                 return
             if self._is_at_peak:
                 self._remember_peak()
@@ -163,12 +165,25 @@ class Ledger:
 
     def note_sync(self, kind: SyncKind, operation: str, *, is_reported: bool, count: int = 1) -> None:
         """Note that the CPU waits here."""
-        where = self.users_line()
-        module = self.thread.module
-        sync = Sync(
-            kind=kind, operation=operation, where=where, phase=self.phase, module=module, is_reported=is_reported
-        )
+        key = (kind, operation, _users_place(), self.phase, self.thread.module, is_reported)
+        sync = self._known_syncs.get(key)
+        if sync is None:
+            sync = self._known_syncs[key] = self._sync(*key)
         self.syncs.extend([sync] * count)
+
+    def _sync(  # noqa: PLR0913, PLR0917 - what tells one from another
+        self,
+        kind: SyncKind,
+        operation: str,
+        place: _Place | None,
+        phase: Hashable | None,
+        module: str,
+        is_reported: bool,  # noqa: FBT001
+    ) -> Sync:
+        where = self._located(place)
+        return Sync(
+            kind=kind, operation=operation, where=where, phase=phase, module=module, is_reported=is_reported
+        )
 
     def note_invented(self, operation: str) -> None:
         """Note that a value was given out that does not exist."""

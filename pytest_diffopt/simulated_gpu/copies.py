@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 
-from . import pinned
+from . import _torch_private as private
+from . import pinned, values
 from .dispatch import Dispatcher
 from .operations import Operation
-from .tensor import SimulatedTensor
+from .tensor import Metadata, SimulatedTensor
 
 
 def copy(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -37,8 +38,22 @@ def _copy_in(
     if source.is_meta:  # a model that was never loaded: what it will hold is not known
         target.allocation.has_data = False
     elif target.has_data and target.host_data is not None:
-        target.host_data.copy_(source)
+        shared = _shared(target.metadata, target.host_data, source)
+        if shared is None:
+            target.host_data.copy_(source)
+        else:
+            target.host_data = shared
     return target
+
+
+def _shared(metadata: Metadata, host: torch.Tensor, source: torch.Tensor) -> torch.Tensor | None:
+    """Return large values that are copied when either side is written to, which weights never are; None if they cannot.
+
+    Somebody who looks at the memory of the new tensor already must find the values there.
+    """
+    if metadata.nbytes < values.LARGE_BYTES or metadata is not Metadata.of_tensor(source) or not private.is_alone(host):
+        return None
+    return private.copied_on_write(source)
 
 
 def convert(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from torch._ops import OpOverload
 from pytest_diffopt.errors import SimulationError
 
 from . import _torch_private as private
-from . import autocast, routes
+from . import autocast, routes, values
 from .dispatch import Dispatcher
 from .operations import operation
 from .tensor import Metadata, SimulatedTensor
@@ -48,10 +48,7 @@ def _blank(overload: OpOverload, metadata: Metadata) -> SimulatedTensor:
     dispatcher = _dispatcher(overload)
     if metadata.can_lose_data and metadata.numel > dispatcher.real_up_to:
         return dispatcher.results.new(metadata, None)
-    # Zeros, not what lay in memory: the same call must count the same twice.
-    return dispatcher.results.new(
-        metadata, torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype).zero_()
-    )
+    return dispatcher.results.new(metadata, values.zeros(metadata))
 
 
 def _dispatcher(overload: OpOverload) -> Dispatcher:

@@ -1,8 +1,9 @@
 """A GPU that is not there: the context manager that everything else serves."""
 
+import gc
 import threading
-from collections.abc import Hashable, Mapping
-from contextlib import ExitStack
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from .restoring import Wardrobe
 from .tensor import NO_SIMULATION, SimulatedTensor
 
 _entering = threading.Lock()
+_SELDOM = 10_000
 
 
 class SimulatedGPU:
@@ -68,9 +70,10 @@ class SimulatedGPU:
             ways = Ways(handlers=handlers, on_host={**attention.ON_HOST, **routes.ON_HOST}, attention=self._attention)
             dispatcher = Dispatcher(self._ledger, ways, real_up_to=self.real_up_to, invent_values=self.invent_values)
             with ExitStack() as exits:
-                exits.callback(self._ledger.close)
+                exits.enter_context(_no_full_collections())
                 exits.callback(_set_executor, NO_SIMULATION)
                 exits.callback(self._wardrobe.restore)
+                exits.callback(self._ledger.close)
                 exits.enter_context(torch.compiler.set_stance("force_eager"))
                 exits.enter_context(patches.applied(dispatcher, self._wardrobe, self._names))
                 private.BACKEND.wait = lambda name: dispatcher.wait(name, {})
@@ -180,6 +183,20 @@ class SimulatedGPU:
     def peak_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
         """The lines of user code that held memory at the peak, with their bytes, the greatest first."""
         return self._ledger.peak_holders()
+
+
+@contextmanager
+def _no_full_collections() -> Iterator[None]:
+    """Let the garbage collector look through young objects alone.
+
+    Every tensor is several Python objects, so it looks often, and a walk through all of torch takes half a second.
+    """
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, max(old, _SELDOM))
+    try:
+        yield
+    finally:
+        gc.set_threshold(young, middle, old)
 
 
 def _set_executor(executor: Any) -> None:

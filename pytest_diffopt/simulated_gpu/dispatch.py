@@ -190,6 +190,9 @@ class Dispatcher:
         stand_ins: Mapping[int, torch.Tensor],
     ) -> Any:
         """Let the CPU compute the values."""
+        if facts.may_reshape:
+            for position in facts.writes:
+                values.let_grow(facts.argument(position, args, kwargs))
         host_args = [values.on_host(one, stand_ins) for one in args]
         host_kwargs = {name: values.on_host(one, stand_ins) for name, one in kwargs.items()}
         return self._run_on_host(facts, host_args, host_kwargs)
@@ -197,9 +200,9 @@ class Dispatcher:
     def wait(self, name: str, operands: dict[str, Any]) -> None:
         """Note how often CUDA would make the CPU wait for this call; `name` is a full name, `aten.index.Tensor`."""
         call = Call(name, operands)
-        shown = ".".join(name.split(".")[:2]) if name.startswith("aten.") else name
         for rule in rules_for(name):
             if count := rule.waits(call):
+                shown = ".".join(name.split(".")[:2]) if name.startswith("aten.") else name
                 self.ledger.note_sync(rule.kind, shown, is_reported=rule.is_reported, count=count)
 
     def compute_with_values(

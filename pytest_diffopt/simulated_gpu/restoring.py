@@ -1,5 +1,6 @@
 """Everything that is moved to the simulated GPU comes back as it was: the very same tensors, not copies."""
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -31,13 +32,13 @@ class Wardrobe:
     def keep_module(self, module: nn.Module) -> None:
         """Keep what one module holds, unless it is kept already."""
         if id(module) not in self._modules:
-            registries = {name: dict(module.__dict__[name]) for name in _REGISTRIES}
-            plain = {name: value for name, value in module.__dict__.items() if name not in _REGISTRIES}
-            self._modules[id(module)] = (module, plain, registries)
-            self._children[id(module)] = dict(module.__dict__["_modules"])
-            parameters: list[torch.Tensor | None] = list(registries["_parameters"].values())
-            wrappers = [one for one in parameters if one is not None and _is_wrapper(one)]
-            self._wrappers += [(one, _twin(one)) for one in wrappers]
+            attributes = module.__dict__
+            registries = {name: dict(attributes[name]) for name in _REGISTRIES}
+            self._modules[id(module)] = (module, dict(attributes), registries)
+            self._children[id(module)] = dict(attributes["_modules"])
+            for one in registries["_parameters"].values():
+                if one is not None and type(one) is not nn.Parameter and _is_wrapper(one):
+                    self._wrappers.append((one, _twin(one)))
 
     def keep_object(self, thing: Any) -> None:
         """Keep the attributes of any object, as they are now."""
@@ -67,8 +68,9 @@ class Wardrobe:
         for module, plain, registries in self._modules.values():
             for name, kept in registries.items():
                 registry = module.__dict__[name]
-                registry.clear()
-                registry.update(kept)
+                if not _holds_the_same(registry, kept):
+                    registry.clear()
+                    registry.update(kept)
             _restore_simulated(module.__dict__, plain)
         for thing, kept in self._objects.values():
             _restore_simulated(vars(thing), kept)
@@ -92,6 +94,8 @@ def _inner_tensors(wrapper: Any) -> list[torch.Tensor]:
 
 def _restore_simulated(attributes: dict[str, Any], kept: dict[str, Any]) -> None:
     """Undo the attributes that hold simulated tensors now, or were tensors before; leave every other change alone."""
+    if _holds_the_same(attributes, kept):
+        return
     for name, value in list(attributes.items()):
         was = kept.get(name)
         if value is not was and (_holds_simulated(value) or isinstance(was, torch.Tensor)):
@@ -99,6 +103,15 @@ def _restore_simulated(attributes: dict[str, Any], kept: dict[str, Any]) -> None
                 attributes[name] = was
             else:
                 del attributes[name]
+
+
+def _holds_the_same(attributes: dict[str, Any], kept: dict[str, Any]) -> bool:
+    """Tell whether nothing has changed; most modules are as they were, and there are thousands."""
+    return (
+        len(attributes) == len(kept)
+        and all(map(operator.is_, attributes.values(), kept.values()))
+        and all(map(operator.is_, attributes, kept))
+    )
 
 
 def _holds_simulated(value: Any) -> bool:

@@ -111,6 +111,12 @@ class SimulatedTensor(torch.Tensor):
         """The same tensor, cut off from autograd."""
         return self.detach()
 
+    def detach(self) -> torch.Tensor:
+        """Return the same tensor, cut off from autograd; each parameter that is made asks for it."""
+        if not self.allocation.ledger.is_open or torch.is_grad_enabled():
+            return super().detach()
+        return make(self.metadata, self.allocation, None if self.host_data is None else self.host_data.detach())
+
     @data.setter
     def data(self, other: torch.Tensor) -> None:
         if not isinstance(other, SimulatedTensor):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch._ops import OpOverload
 
@@ -15,6 +16,7 @@ from .tensor import Metadata, SimulatedTensor
 
 _aten = torch.ops.aten
 
+LARGE_BYTES = 64 * 1024  # of less memory a write takes no longer than finding out how to put it off
 _HOST = torch.device("cpu")
 _PLAIN = frozenset({int, float, bool, complex, str, type(None), torch.dtype, torch.layout, torch.memory_format})
 
@@ -74,6 +76,26 @@ def tensors_in(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Ten
 def has_data(tensor: torch.Tensor) -> bool:
     """Tell whether a tensor's values are known, wherever it lives."""
     return tensor.has_data if isinstance(tensor, SimulatedTensor) else not tensor.is_meta
+
+
+def zeros(metadata: Metadata) -> torch.Tensor:
+    """Make what new memory holds: zeros, not what lay there before, so that the same call counts the same twice.
+
+    Much memory comes from NumPy, which takes pages that nobody has written to: torch writes all of them, with NaN first
+    where it is told to be deterministic, and that takes longer than the copy that usually follows.
+    """
+    if metadata.nbytes < LARGE_BYTES:
+        return torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype).zero_()
+    memory = torch.from_numpy(np.zeros(metadata.nbytes, dtype=np.uint8)).view(metadata.dtype)
+    return memory.as_strided(metadata.shape, metadata.stride)
+
+
+def let_grow(tensor: torch.Tensor) -> None:
+    """Move values to memory of torch's own, which can be made larger in place."""
+    if isinstance(tensor, SimulatedTensor) and tensor.host_data is not None:
+        host = tensor.host_data
+        if not host.untyped_storage().resizable() and private.is_alone(host):
+            host.set_(host.untyped_storage().clone(), 0, host.shape, host.stride())  # type: ignore[arg-type]
 
 
 def stand_in(tensor: torch.Tensor) -> torch.Tensor:

@@ -396,6 +396,39 @@ def test_shapes_change_in_place(real_up_to: float) -> None:
         assert torch.ones(4, 4, device=gpu.device).quantile(0.5, dim=1).shape == (4,)
 
 
+def test_large_new_memory_grows_in_place() -> None:
+    """Memory that was taken without being written to can be made larger, like any other."""
+    with SimulatedGPU(real_up_to=math.inf) as gpu:
+        x = torch.empty(40_000, device=gpu.device)
+        x.resize_(50_000)
+
+        assert x.shape == (50_000,)
+        assert not x[:40_000].any()
+
+
+@pytest.mark.parametrize("writer", ["device", "host"])
+def test_large_copies_are_apart(writer: str) -> None:
+    """Whichever side of a copy over the bus is written to, the other keeps its values."""
+    host = torch.ones(200, 200)
+    with SimulatedGPU(real_up_to=math.inf) as gpu:
+        copy = host.to(gpu.device)
+        view = copy[1:]
+        (copy if writer == "device" else host).add_(1)
+
+        assert (copy.mean().item(), host.mean().item()) == ((2, 1) if writer == "device" else (1, 2))
+        assert view.mean().item() == copy.mean().item()
+
+
+def test_a_large_copy_into_memory_that_has_views_is_seen_by_them() -> None:
+    """A view that was made before a copy sees what is copied."""
+    with SimulatedGPU(real_up_to=math.inf) as gpu:
+        x = torch.empty(200, 200, device=gpu.device)
+        view, twin = x[1:], x.detach()
+        x.copy_(torch.ones(200, 200))
+
+        assert view.mean().item() == twin.mean().item() == 1
+
+
 def test_writing_unknown_values_drops_known_ones() -> None:
     """A tensor and its views lose their values together when something unknown is written."""
     with SimulatedGPU(real_up_to=10) as gpu:
