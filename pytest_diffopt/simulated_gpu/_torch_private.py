@@ -151,16 +151,19 @@ def kernel_name(overload: OpOverload) -> str:
     return str(overload).split(".", 1)[1].removesuffix(".default")
 
 
-def make_wrapper(cls: type[Any], shape: torch.Size, stride: tuple[int, ...], offset: int, dtype: torch.dtype) -> Any:
-    """Make a tensor without memory that says it lives on the simulated GPU."""
-    return torch.Tensor._make_wrapper_subclass(
-        cls, shape, strides=stride, storage_offset=offset, dtype=dtype, device=_device()
-    )
+def bare_call(overload: OpOverload) -> Callable[..., Any]:
+    """Return what an operation's `__call__` calls."""
+    return overload._op
 
 
 @functools.lru_cache(maxsize=1)
-def _device() -> torch.device:
+def device() -> torch.device:
+    """Return the simulated GPU, which has its name only once the backend is claimed."""
     return torch.device(DEVICE_TYPE, 0)
+
+
+# (cls, shape, strides, offset, memory format, dtype, layout, device): a tensor without memory that says where it lives.
+make_wrapper: Callable[..., Any] = torch.Tensor._make_wrapper_subclass
 
 
 def set_wrapper(wrapper: torch.Tensor, like: torch.Tensor) -> None:

@@ -23,8 +23,8 @@ _machinery: dict[str, bool] = {}
 
 
 def _users_place() -> _Place | None:
-    """Return the innermost line of user code that runs now."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - CPython's own way to a frame without a traceback
+    """Return the innermost line of user code that runs now; those who ask are two calls away from it at least."""
+    frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 - CPython's own way to a frame without a traceback
     known = _machinery
     while frame is not None:
         code = frame.f_code
@@ -67,17 +67,26 @@ class Cell:
 class Allocation:
     """A piece of the card's memory that several tensors may look at; it is given back when the last of them dies."""
 
-    __slots__ = ("has_data", "ledger", "nbytes", "place")
+    __slots__ = ("has_data", "holder", "ledger", "nbytes")
 
-    def __init__(self, ledger: "Ledger", nbytes: int, place: _Place | None, *, has_data: bool) -> None:
+    def __init__(self, ledger: "Ledger", nbytes: int, holder: "_Holder", *, has_data: bool) -> None:
         self.ledger = ledger
         self.nbytes = nbytes
-        self.place = place
+        self.holder = holder
         self.has_data = has_data
 
     def __del__(self) -> None:
         if self.ledger.is_open:
-            self.ledger.release(self.place, self.nbytes)
+            self.ledger.release(self)
+
+
+class _Holder:
+    """What one line of user code holds."""
+
+    __slots__ = ("nbytes",)
+
+    def __init__(self) -> None:
+        self.nbytes = 0
 
 
 class _Thread(threading.local):
@@ -101,7 +110,7 @@ class Ledger:
         self.peak_bytes = 0
         self.is_open = True
         self._lock = threading.RLock()  # an allocation may set off a collection that frees another
-        self._held: dict[_Place | None, int] = {}
+        self._holders: dict[_Place | None, _Holder] = {}
         self._held_at_peak: dict[_Place | None, int] = {}
         self._is_at_peak = False
         self._locations: dict[_Place | None, CodeLocation] = {}
@@ -126,41 +135,39 @@ class Ledger:
 
     def allocate(self, nbytes: int, *, has_data: bool) -> Allocation:
         """Take memory for a new storage of `nbytes`, and say whether its values are kept."""
-        rounded = -(-nbytes // _BLOCK_BYTES) * _BLOCK_BYTES
+        nbytes = -(-nbytes // _BLOCK_BYTES) * _BLOCK_BYTES
         place = _users_place()
-        self.grow(place, rounded)
-        return Allocation(self, rounded, place, has_data=has_data)
-
-    def grow(self, place: _Place | None, nbytes: int) -> None:
-        """Count memory that was taken."""
+        holder = self._holders.get(place)
+        if holder is None:
+            holder = self._holders.setdefault(place, _Holder())
         cell = self.cell()
         cell.allocated_bytes += nbytes
         with self._lock:
+            holder.nbytes += nbytes
             self.live_bytes = live = self.live_bytes + nbytes
-            self._held[place] = self._held.get(place, 0) + nbytes
             if live > self.peak_bytes:
                 self.peak_bytes = live
                 self._is_at_peak = True
-        cell.peak_memory_bytes = max(cell.peak_memory_bytes, live)
+        if live > cell.peak_memory_bytes:
+            cell.peak_memory_bytes = live
+        return Allocation(self, nbytes, holder, has_data=has_data)
 
-    def release(self, place: _Place | None, nbytes: int) -> None:
+    def release(self, allocation: Allocation) -> None:
         """Count memory that was given back."""
+        nbytes = allocation.nbytes
         with self._lock:
             if not (self.is_open and nbytes):
                 return
             if self._is_at_peak:
                 self._remember_peak()
             self.live_bytes -= nbytes
-            left = self._held[place] - nbytes
-            if left:
-                self._held[place] = left
-            else:
-                del self._held[place]
+            allocation.holder.nbytes -= nbytes
 
     def _remember_peak(self) -> None:
         """Keep who holds what, once a peak ends: only then is it known to have been one."""
         if self._is_at_peak:
-            self._held_at_peak = dict(self._held)
+            holders = self._holders.copy().items()  # one step, which another thread cannot come into
+            self._held_at_peak = {place: holder.nbytes for place, holder in holders if holder.nbytes}
             self._is_at_peak = False
 
     def note_sync(self, kind: SyncKind, operation: str, *, is_reported: bool, count: int = 1) -> None:

@@ -1,8 +1,9 @@
 """How one operation on simulated tensors is carried out: what it waits for, what it costs, what it yields."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from .shapes import Inference, convolution_layout, describe, infer
 from .tensor import Metadata, SimulatedTensor, make
 
 NOT_DONE = object()
+_NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 Handler = Callable[["Dispatcher", Operation, Sequence[Any], Mapping[str, Any]], Any]
 
 
@@ -58,17 +60,19 @@ class Dispatcher:
         self.invent_values = invent_values
         self.results = Results(ledger, real_up_to)
         self.generators: dict[int, torch.Generator] = {}
-        self._known: dict[OpOverload, tuple[Operation, Handler | None]] = {}
+        # By identity, which lives as long as torch: the hash of an overload is worked out in Python.
+        self._known: dict[int, tuple[Operation, Handler | None]] = {}
 
     def run(self, overload: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry one operation out."""
-        known = self._known.get(overload)
+        known = self._known.get(id(overload))
         if known is None:
-            known = self._known[overload] = self._learn(overload)
+            known = self._known[id(overload)] = self._learn(overload)
         facts, handler = known
         if handler is not None:
             return handler(self, facts, args, kwargs)
-        return self.carry_out(facts, args, kwargs)
+        done = self.carry_out_at_once(facts, args, kwargs)
+        return done if done is not NOT_DONE else self._carry_out_by_rule(facts, args, kwargs)
 
     def _learn(self, overload: OpOverload) -> tuple[Operation, Handler | None]:
         facts = operation(overload)
@@ -82,8 +86,10 @@ class Dispatcher:
     def carry_out(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out an operation that runs on the device."""
         done = self.carry_out_at_once(facts, args, kwargs)
-        if done is not NOT_DONE:
-            return done
+        return done if done is not NOT_DONE else self._carry_out_by_rule(facts, args, kwargs)
+
+    def _carry_out_by_rule(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Carry out what torch's shape rules lay out."""
         key: list[Any] = [facts.overload]
         tensors: list[torch.Tensor] = []
         describe(args, key, tensors)
@@ -108,20 +114,27 @@ class Dispatcher:
 
         No shape rule is asked: the first look at a signature would cost more than most operations do.
         """
-        if not self._is_worth_computing(facts, args):
+        keeps_all = self.real_up_to == inf
+        if not (keeps_all and facts.is_laid_out_alike) and not self._is_worth_computing(facts, args):
             return NOT_DONE
         host_args = values.known(args, self.ledger)
-        options = values.known(kwargs.values(), self.ledger) if kwargs else []
-        if host_args is None or options is None:
+        if host_args is None:
             return NOT_DONE
+        host_kwargs = _NO_OPTIONS
+        if kwargs:
+            options = values.known(kwargs.values(), self.ledger)
+            if options is None:
+                return NOT_DONE
+            host_kwargs = dict(zip(kwargs, options, strict=True))
         if facts.rules:
             self.wait(facts.full_name, facts.bind(args, kwargs))
-        host_kwargs = dict(zip(kwargs, options, strict=True))
         host = self._run_on_host(facts, host_args, host_kwargs)
         cell = self.ledger.cell()
-        cell.operations += facts.launches
-        if facts.has_flops:
-            cell.flops += private.flops_of(facts.overload, host_args, host_kwargs, host)
+        if facts.launches:
+            cell.operations += 1
+        if not facts.has_flops:
+            return self.results.at_once(facts, None, host, args, kwargs)
+        cell.flops += private.flops_of(facts.overload, host_args, host_kwargs, host)
         layout = convolution_layout(args[0].metadata, args[1].metadata, host.shape) if facts.is_convolution else None
         return self.results.at_once(facts, layout, host, args, kwargs)
 
@@ -133,11 +146,11 @@ class Dispatcher:
             is_float = is_tensor and first.metadata.dtype == torch.float32
             if not (is_float and facts.is_laid_out_alike_in_floats):
                 return False
-        return self.real_up_to == math.inf or (is_tensor and first.metadata.numel <= self.real_up_to)
+        return self.real_up_to == inf or (is_tensor and first.metadata.numel <= self.real_up_to)
 
     def _run_on_host(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         on_host = self.ways.on_host.get(facts.name)
-        return facts.overload(*args, **kwargs) if on_host is None else on_host(facts.bind(args, kwargs))
+        return facts.call(*args, **kwargs) if on_host is None else on_host(facts.bind(args, kwargs))
 
     def _compute_and_wrap(
         self, facts: Operation, inference: Inference | None, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -262,7 +275,7 @@ class Dispatcher:
     def print_made_up(self, tensor: SimulatedTensor, show: Callable[[torch.Tensor], object]) -> None:
         """Do what printing a tensor does although its values are not known: the same with any values, then lost."""
         host = values.anything(tensor)
-        kept, self.real_up_to, self.results.real_up_to = self.real_up_to, math.inf, math.inf
+        kept, self.real_up_to, self.results.real_up_to = self.real_up_to, inf, inf
         try:
             show(make(Metadata.of_tensor(host), Allocation(self.ledger, 0, None, has_data=True), host))
         finally:

@@ -7,7 +7,7 @@ import torch
 
 from . import values
 from .accounting import Ledger
-from .operations import VIEW, WRITTEN, Operation
+from .operations import NEW, VIEW, WRITTEN, Operation
 from .shapes import Inference
 from .tensor import Metadata, SimulatedTensor, become, make
 
@@ -67,9 +67,14 @@ class Results:
         kwargs: Mapping[str, Any],
     ) -> Any:
         """Wrap what the CPU computed and laid out as CUDA does, or as `layout` says."""
-        if len(facts.returns) != 1:
+        if not facts.has_one_result:
             return self.with_values(facts, None, host, args, kwargs)
         kind, position = facts.returns[0]
+        if type(host) is torch.Tensor:
+            if kind == NEW:
+                return self.new(layout, host)
+            if kind == VIEW:
+                return make(Metadata.of_tensor(host), facts.argument(position, args, kwargs).allocation, host)
         return self._wrap(facts.argument(position, args, kwargs), kind, layout, host)
 
     def _wrap(self, operand: Any, kind: int, expected: Any, host: Any) -> Any:
@@ -93,7 +98,10 @@ class Results:
         if host is not None:
             if metadata is None or metadata.shape != host.shape:
                 metadata = Metadata.of_tensor(host)
-            host = self._kept(metadata, host)
+                if metadata.offset or (metadata.can_lose_data and metadata.numel > self.real_up_to):
+                    host = self._kept(metadata, host)
+            else:
+                host = self._kept(metadata, host)
         assert metadata is not None  # noqa: S101 - our own invariant: the shape or the values are known
         if metadata.offset:
             metadata = Metadata.of(metadata.shape, metadata.stride, 0, metadata.dtype)

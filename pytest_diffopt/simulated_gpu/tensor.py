@@ -41,8 +41,8 @@ class Metadata:
     @classmethod
     def of_tensor(cls, tensor: torch.Tensor) -> "Metadata":
         """Return the one object that describes tensors like this."""
-        shape, stride, offset, dtype = tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype
-        return cls._known.get((shape, stride, offset, dtype)) or cls.of(shape, stride, offset, dtype)
+        key: Any = (tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.dtype)
+        return cls._known.get(key) or cls.of(*key)
 
 
 class Executor(Protocol):
@@ -75,6 +75,7 @@ class _NoSimulation:
 
 
 NO_SIMULATION = _NoSimulation()
+_make_wrapper = private.make_wrapper
 
 
 class SimulatedTensor(torch.Tensor):
@@ -176,8 +177,9 @@ class SimulatedTensor(torch.Tensor):
 
 def make(metadata: Metadata, allocation: Allocation, host_data: torch.Tensor | None) -> SimulatedTensor:
     """Make a tensor on the simulated GPU."""
-    wrapper: SimulatedTensor = private.make_wrapper(
-        SimulatedTensor, metadata.shape, metadata.stride, metadata.offset, metadata.dtype
+    shape, stride, offset, dtype = metadata.shape, metadata.stride, metadata.offset, metadata.dtype
+    wrapper: SimulatedTensor = _make_wrapper(
+        SimulatedTensor, shape, stride, offset, None, dtype, torch.strided, private.device()
     )
     wrapper.metadata = metadata
     wrapper.allocation = allocation
