@@ -151,6 +151,25 @@ def kernel_name(overload: OpOverload) -> str:
     return str(overload).split(".", 1)[1].removesuffix(".default")
 
 
+def is_watched() -> bool:
+    """Tell whether torch must see every operation: for gradients, or for a mode that somebody entered."""
+    return torch.is_grad_enabled() or has_modes()
+
+
+def has_modes() -> bool:
+    """Tell whether somebody entered a mode that sees operations before a device does."""
+    return bool(_len_dispatch_stack() or _len_function_stack())
+
+
+_len_dispatch_stack: Callable[[], int] = torch._C._len_torch_dispatch_stack
+_len_function_stack: Callable[[], int] = torch._C._len_torch_function_stack
+
+
+# (device, dtype, non_blocking, memory_format) of the many ways in which `to` may be called.
+parse_to: Callable[..., tuple[torch.device | None, torch.dtype | None, bool, torch.memory_format | None]]
+parse_to = torch._C._nn._parse_to
+
+
 def bare_call(overload: OpOverload) -> Callable[..., Any]:
     """Return what an operation's `__call__` calls."""
     return overload._op

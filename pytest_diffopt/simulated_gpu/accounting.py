@@ -4,7 +4,7 @@ import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from types import CodeType, FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pytest_diffopt.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
 
@@ -103,7 +103,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.phase: Hashable | None = None
-        self.syncs: list[Sync] = []
+        # Lines of code are looked up when somebody asks: a loop waits at the same place again and again.
+        self._waits: list[tuple[SyncKind, str, _Place | None, Hashable | None, str, bool]] = []
         self.invented: list[tuple[str, CodeLocation]] = []
         self.unmodelled: set[str] = set()
         self.live_bytes = 0
@@ -114,7 +115,6 @@ class Ledger:
         self._held_at_peak: dict[_Place | None, int] = {}
         self._is_at_peak = False
         self._locations: dict[_Place | None, CodeLocation] = {}
-        self._known_syncs: dict[tuple[Any, ...], Sync] = {}  # a loop waits at the same place again and again
         self._all_cells: list[dict[tuple[Hashable | None, str], Cell]] = []
         self.thread = _Thread(self._all_cells.append)
 
@@ -172,13 +172,16 @@ class Ledger:
 
     def note_sync(self, kind: SyncKind, operation: str, *, is_reported: bool, count: int = 1) -> None:
         """Note that the CPU waits here."""
-        key = (kind, operation, _users_place(), self.phase, self.thread.module, is_reported)
-        sync = self._known_syncs.get(key)
-        if sync is None:
-            sync = self._known_syncs[key] = self._sync(*key)
-        self.syncs.extend([sync] * count)
+        wait = (kind, operation, _users_place(), self.phase, self.thread.module, is_reported)
+        self._waits.extend([wait] * count)
 
-    def _sync(  # noqa: PLR0913, PLR0917 - what tells one from another
+    @property
+    def syncs(self) -> tuple[Sync, ...]:
+        """Each time the CPU waited, in order."""
+        known = {wait: self._described(*wait) for wait in set(self._waits)}
+        return tuple(known[wait] for wait in self._waits)
+
+    def _described(  # noqa: PLR0913, PLR0917 - what tells one from another
         self,
         kind: SyncKind,
         operation: str,

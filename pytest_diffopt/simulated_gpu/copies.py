@@ -25,16 +25,25 @@ def copy(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: 
     return target if target.is_meta else target.copy_(_fetched(dispatcher, facts, source))
 
 
+def send(dispatcher: Dispatcher, source: torch.Tensor, *, non_blocking: bool) -> SimulatedTensor:
+    """Copy a whole, dense host tensor to the device, as `source.to(device)` does."""
+    metadata = Metadata.of_tensor(source)
+    is_kept = not (source.is_meta or (metadata.can_lose_data and metadata.numel > dispatcher.real_up_to))
+    target = dispatcher.results.new(metadata, _twin(metadata, source) if is_kept else None)
+    dispatcher.wait("aten.copy_.default", {"self": target, "src": source, "non_blocking": non_blocking})
+    _count_copy_in(dispatcher, target, source, non_blocking=non_blocking)
+    return target
+
+
+def _twin(metadata: Metadata, source: torch.Tensor) -> torch.Tensor:
+    shared = private.copied_on_write(source) if metadata.nbytes >= values.LARGE_BYTES else None
+    return source.detach().clone() if shared is None else shared
+
+
 def _copy_in(
     dispatcher: Dispatcher, target: SimulatedTensor, source: torch.Tensor, *, non_blocking: bool
 ) -> SimulatedTensor:
-    # A blocking copy changes the dtype on the host; the other sends raw bytes and changes it on the device.
-    changes_on_device = non_blocking and source.dtype != target.dtype
-    sent = source.dtype if changes_on_device else target.dtype
-    cell = dispatcher.ledger.cell()
-    cell.bytes_to_device += source.numel() * sent.itemsize
-    if source.numel() and (changes_on_device or not target.is_contiguous()):
-        cell.operations += 1
+    _count_copy_in(dispatcher, target, source, non_blocking=non_blocking)
     if source.is_meta:  # a model that was never loaded: what it will hold is not known
         target.allocation.has_data = False
     elif target.has_data and target.host_data is not None:
@@ -46,14 +55,26 @@ def _copy_in(
     return target
 
 
+def _count_copy_in(
+    dispatcher: Dispatcher, target: SimulatedTensor, source: torch.Tensor, *, non_blocking: bool
+) -> None:
+    # A blocking copy changes the dtype on the host; the other sends raw bytes and changes it on the device.
+    changes_on_device = non_blocking and source.dtype != target.dtype
+    sent = source.dtype if changes_on_device else target.dtype
+    cell = dispatcher.ledger.cell()
+    cell.bytes_to_device += source.numel() * sent.itemsize
+    if source.numel() and (changes_on_device or not target.is_contiguous()):
+        cell.operations += 1
+
+
 def _shared(metadata: Metadata, host: torch.Tensor, source: torch.Tensor) -> torch.Tensor | None:
     """Return large values that are copied when either side is written to, which weights never are; None if they cannot.
 
     Somebody who looks at the memory of the new tensor already must find the values there.
     """
-    if metadata.nbytes < values.LARGE_BYTES or metadata is not Metadata.of_tensor(source) or not private.is_alone(host):
+    if metadata.nbytes < values.LARGE_BYTES or metadata is not Metadata.of_tensor(source):
         return None
-    return private.copied_on_write(source)
+    return private.copied_on_write(source) if private.is_alone(host) else None
 
 
 def convert(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from torch._ops import OpOverload
 from pytest_diffopt.errors import SimulationError
 
 from . import _torch_private as private
-from . import autocast, routes, values
+from . import autocast, routes, shortcuts, values
 from .dispatch import Dispatcher
 from .operations import operation
 from .tensor import Metadata, SimulatedTensor
@@ -82,5 +82,6 @@ def register() -> None:
     above = {private.kernel_name(one): _routed(one) for one in private.routed_operations(routes.HANDLERS)}
     private.register_kernels(above, "AutogradPrivateUse1")
     autocast.register()
+    shortcuts.register()
     private.let_flex_attention_in(SimulatedTensor)
     private.let_out_dtype_in(SimulatedTensor)

@@ -112,7 +112,7 @@ class SimulatedGPU:
     @property
     def syncs(self) -> tuple[Sync, ...]:
         """Each time the CPU would have waited, in order."""
-        return tuple(self._ledger.syncs)
+        return self._ledger.syncs
 
     @property
     def counts(self) -> Counts:

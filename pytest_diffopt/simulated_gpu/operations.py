@@ -59,7 +59,11 @@ _ONE_LAYOUT = frozenset(
     }
 )  # fmt: skip
 # Of halves, their statistics may be of another dtype on CUDA.
-_ONE_LAYOUT_IN_FLOATS = frozenset({"aten.native_group_norm", "aten.native_layer_norm"})
+_ONE_LAYOUT_IN_FLOATS = frozenset({"aten._fused_rms_norm", "aten.native_group_norm", "aten.native_layer_norm"})
+
+_OF_CUDA_ALONE = frozenset(
+    f"aten._scaled_dot_product_{kernel}_attention" for kernel in ("flash", "efficient", "cudnn")
+)
 
 NEW, VIEW, WRITTEN = range(3)
 
@@ -83,6 +87,7 @@ class Operation:
         is_foreign: whether it is not torch's own, so nothing is known of its cost.
         is_laid_out_alike: whether the CPU's result has CUDA's shape, strides and dtype beyond doubt.
         is_laid_out_alike_in_floats: whether it has where the first operand is of single precision.
+        is_of_cuda_alone: whether only CUDA has it, so that its shape rule need not be told of which device is asked.
         is_convolution: whether the result is laid out as cuDNN does.
         has_flops: whether floating-point operations are counted.
         rules: the rows of the table of waits that speak of it.
@@ -114,6 +119,7 @@ class Operation:
         self.is_factory = self.name in _READS_NO_VALUES
         self.takes_host_tensors = self.name in _TAKES_HOST_TENSORS
         self.is_foreign = overload.namespace not in _KNOWN_NAMESPACES
+        self.is_of_cuda_alone = self.name in _OF_CUDA_ALONE
         self.is_convolution = self.name == "aten.convolution"
         self.has_flops = private.has_flops(overload)
         is_alike = is_view or torch.Tag.pointwise in overload.tags or self.name in _ONE_LAYOUT or self.is_convolution

@@ -11,6 +11,7 @@ from torch.nn.attention import flex_attention
 from . import _torch_private as private
 from . import pinned
 from .dispatch import Dispatcher
+from .moving import moving_to
 from .restoring import Wardrobe, keeping_apply, keeping_setattr
 from .tensor import SimulatedTensor
 
@@ -20,6 +21,7 @@ def applied(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -
     """Patch what cannot be reached otherwise, and restore it."""
     patches = (
         (nn.Module, "_apply", keeping_apply(wardrobe)),
+        (nn.Module, "to", moving_to(dispatcher, wardrobe)),
         (nn.Module, "__setattr__", keeping_setattr(wardrobe)),
         (nn.Module, "__call__", _named_call(dispatcher, names)),
         (torch.Tensor, "data", _data(wardrobe)),

@@ -41,8 +41,7 @@ def linear(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs
 
     Torch takes it apart into two views, the product and a view of it: four operations to look at instead of one.
     """
-    operands = facts.bind(args, kwargs)
-    x, weight, bias = operands["input"], operands["weight"], operands["bias"]
+    x, weight, bias = (facts.argument(position, args, kwargs) for position in range(3))
     if _is_one_product(dispatcher, x, weight, bias):
         hosts = values.known((x, weight, bias), dispatcher.ledger)
         if hosts is not None and hosts[0].is_contiguous():
@@ -58,8 +57,9 @@ _MOST_DIMENSIONS_WITH_BIAS = 3  # above, `native/Linear.cpp` adds the bias apart
 
 def _is_one_product(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any) -> bool:
     """Tell whether torch sends a linear layer of contiguous input to one kernel: `native/Linear.cpp`."""
-    tensors = [x, weight] if bias is None else [x, weight, bias]
-    if any(type(one) is not SimulatedTensor for one in tensors):
+    if type(x) is not SimulatedTensor or type(weight) is not SimulatedTensor:
+        return False
+    if bias is not None and type(bias) is not SimulatedTensor:
         return False
     dimensions = len(x.metadata.shape)
     return (
@@ -67,7 +67,7 @@ def _is_one_product(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any) -> b
         and dimensions >= 2  # noqa: PLR2004
         and (bias is None or (dimensions <= _MOST_DIMENSIONS_WITH_BIAS and len(bias.metadata.shape) == 1))
         and 0 < x.metadata.numel <= dispatcher.real_up_to
-        and not (torch.is_grad_enabled() and any(one.requires_grad for one in tensors))
+        and not (torch.is_grad_enabled() and any(one.requires_grad for one in (x, weight, bias) if one is not None))
     )
 
 

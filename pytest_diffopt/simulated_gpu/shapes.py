@@ -3,6 +3,7 @@
 import functools
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from .tensor import Metadata, SimulatedTensor
 _MOST_REMEMBERED = 200_000
 _asking = threading.Lock()  # torch's mode serves one thread at a time
 _remembered: dict[tuple[Any, ...], "Inference | None"] = {}
+_META = torch.device("meta")
 _PLAIN = (int, str, type(None), torch.dtype, torch.layout, torch.memory_format)
 
 
@@ -100,13 +102,14 @@ def _answer(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]
 
 def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference:
     fakes: dict[int, torch.Tensor] = {}
-    with private.shape_rules():
-        fake_args = [_fake(value, fakes) for value in args]
-        fake_kwargs = {name: _fake(value, fakes) for name, value in kwargs.items()}
+    rules, device = (nullcontext(), _META) if operation.is_of_cuda_alone else (private.shape_rules(), private.FAKE_CUDA)
+    with rules:
+        fake_args = [_fake(value, fakes, device) for value in args]
+        fake_kwargs = {name: _fake(value, fakes, device) for name, value in kwargs.items()}
         out = operation.overload(*fake_args, **fake_kwargs)
         if operation.is_convolution:
             x, weight = (Metadata.of_tensor(one) for one in fake_args[:2])
-            out = fake_tensor(convolution_layout(x, weight, out.shape))
+            out = fake_tensor(convolution_layout(x, weight, out.shape), device)
         flops = private.flops_of(operation.overload, fake_args, fake_kwargs, out)
         written = tuple(
             Metadata.of_tensor(one)
@@ -136,24 +139,24 @@ def _tensors_in(value: Any) -> list[torch.Tensor]:
     return [one for one in value if isinstance(one, torch.Tensor)] if isinstance(value, list | tuple) else []
 
 
-def _fake(value: Any, fakes: dict[int, torch.Tensor]) -> Any:
+def _fake(value: Any, fakes: dict[int, torch.Tensor], device: torch.device) -> Any:
     if isinstance(value, torch.Tensor):
         if id(value) not in fakes:
             metadata = value.metadata if isinstance(value, SimulatedTensor) else Metadata.of_tensor(value)
-            fakes[id(value)] = fake_tensor(metadata)
+            fakes[id(value)] = fake_tensor(metadata, device)
         return fakes[id(value)]
     if isinstance(value, list | tuple):
-        return [_fake(one, fakes) for one in value]
+        return [_fake(one, fakes, device) for one in value]
     if isinstance(value, torch.device):
-        return private.FAKE_CUDA
+        return device
     return None if isinstance(value, torch.Generator) else value
 
 
-def fake_tensor(metadata: Metadata) -> torch.Tensor:
-    """Make a tensor that torch's shape rules take for one on CUDA."""
+def fake_tensor(metadata: Metadata, device: torch.device) -> torch.Tensor:
+    """Make a tensor that torch's shape rules take for one on a device."""
     if not metadata.offset:
-        return torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype, device=private.FAKE_CUDA)
-    memory = torch.empty(metadata.nbytes // metadata.dtype.itemsize, dtype=metadata.dtype, device=private.FAKE_CUDA)
+        return torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype, device=device)
+    memory = torch.empty(metadata.nbytes // metadata.dtype.itemsize, dtype=metadata.dtype, device=device)
     return memory.as_strided(metadata.shape, metadata.stride, metadata.offset)
 
 

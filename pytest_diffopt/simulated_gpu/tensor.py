@@ -51,6 +51,9 @@ class Executor(Protocol):
     def run(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any], /) -> Any:
         """Carry one operation out."""
 
+    def take_in(self, host: torch.Tensor, /) -> "SimulatedTensor":
+        """Count one elementwise operation, which the CPU has carried out, and make its result."""
+
     def read_all(self, tensor: "SimulatedTensor", operation: str, /) -> torch.Tensor:
         """Hand all values of a tensor to the host."""
 
@@ -66,6 +69,9 @@ class _NoSimulation:
             f"{operation} was called on a tensor of a simulated GPU whose block has ended; use it inside the block"
         )
         raise SimulationError(message)
+
+    def take_in(self, _host: torch.Tensor) -> NoReturn:
+        self.run("arithmetic", (), {})
 
     def read_all(self, _tensor: "SimulatedTensor", operation: str) -> NoReturn:
         self.run(operation, (), {})
@@ -114,9 +120,9 @@ class SimulatedTensor(torch.Tensor):
 
     def detach(self) -> torch.Tensor:
         """Return the same tensor, cut off from autograd; each parameter that is made asks for it."""
-        if not self.allocation.ledger.is_open or torch.is_grad_enabled():
+        if self.host_data is None or not self.allocation.ledger.is_open or private.is_watched():
             return super().detach()
-        return make(self.metadata, self.allocation, None if self.host_data is None else self.host_data.detach())
+        return make(self.metadata, self.allocation, self.host_data.detach())
 
     @data.setter
     def data(self, other: torch.Tensor) -> None:

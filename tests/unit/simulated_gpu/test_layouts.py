@@ -13,6 +13,7 @@ _aten: Any = torch.ops.aten
 
 #: A call of each operation on a tensor `x` of (2, 4, 6, 6), its rows `m` of (8, 36) in x's own order, and indices `i`.
 CALLS: dict[str, Callable[..., Any]] = {
+    "aten._fused_rms_norm": lambda x, **_: _aten._fused_rms_norm(x, [6], None, None),
     "aten._log_softmax": lambda x, **_: _aten._log_softmax(x, -1, half_to_float=False),
     "aten._safe_softmax": lambda x, **_: _aten._safe_softmax(x, 1),
     "aten._softmax": lambda x, **_: _aten._softmax(x, 1, half_to_float=False),
