@@ -315,6 +315,19 @@ def patched(*patches: tuple[Any, str, Any]) -> Iterator[None]:
 _ABSENT = object()
 
 
+@contextmanager
+def registrations_seen(see: Callable[[torch.nn.Module, str, Any], None]) -> Iterator[None]:
+    """Call a function before any module takes a parameter or a buffer."""
+    modules: Any = torch.nn.modules.module
+    hooks = modules.register_module_parameter_registration_hook, modules.register_module_buffer_registration_hook
+    handles = [register(see) for register in hooks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def attention_order() -> tuple[int, ...]:
     """Return the numbers of attention kernels in the order in which torch asks them."""
     return tuple(torch._C._get_sdp_priority_order())
@@ -356,7 +369,7 @@ def swap(one: torch.Tensor, other: torch.Tensor) -> None:
 
 def is_alone(tensor: torch.Tensor) -> bool:
     """Tell whether no other tensor looks at a tensor's memory."""
-    return bool(torch._C._storage_Use_Count(tensor.untyped_storage()._cdata) == _TENSOR_AND_PYTHON)  # type: ignore[attr-defined]
+    return bool(torch._C._storage_Use_Count(tensor.untyped_storage()._cdata) == _TENSOR_AND_PYTHON)
 
 
 _TENSOR_AND_PYTHON = 2  # who holds a storage that Python was shown: its tensor, and Python

@@ -148,8 +148,7 @@ class Ledger:
             if live > self.peak_bytes:
                 self.peak_bytes = live
                 self._is_at_peak = True
-        if live > cell.peak_memory_bytes:
-            cell.peak_memory_bytes = live
+        cell.peak_memory_bytes = max(cell.peak_memory_bytes, live)
         return Allocation(self, nbytes, holder, has_data=has_data)
 
     def release(self, allocation: Allocation) -> None:
@@ -191,9 +190,7 @@ class Ledger:
         is_reported: bool,  # noqa: FBT001
     ) -> Sync:
         where = self._located(place)
-        return Sync(
-            kind=kind, operation=operation, where=where, phase=phase, module=module, is_reported=is_reported
-        )
+        return Sync(kind=kind, operation=operation, where=where, phase=phase, module=module, is_reported=is_reported)
 
     def note_invented(self, operation: str) -> None:
         """Note that a value was given out that does not exist."""

@@ -22,6 +22,7 @@ from .restoring import Wardrobe
 from .tensor import NO_SIMULATION, SimulatedTensor
 
 _entering = threading.Lock()
+_LESS_OFTEN = 16
 _SELDOM = 10_000
 
 
@@ -70,7 +71,7 @@ class SimulatedGPU:
             ways = Ways(handlers=handlers, on_host={**attention.ON_HOST, **routes.ON_HOST}, attention=self._attention)
             dispatcher = Dispatcher(self._ledger, ways, real_up_to=self.real_up_to, invent_values=self.invent_values)
             with ExitStack() as exits:
-                exits.enter_context(_no_full_collections())
+                exits.enter_context(_fewer_collections())
                 exits.callback(_set_executor, NO_SIMULATION)
                 exits.callback(self._wardrobe.restore)
                 exits.callback(self._ledger.close)
@@ -186,13 +187,14 @@ class SimulatedGPU:
 
 
 @contextmanager
-def _no_full_collections() -> Iterator[None]:
-    """Let the garbage collector look through young objects alone.
+def _fewer_collections() -> Iterator[None]:
+    """Let the garbage collector look seldom, and through young objects alone.
 
-    Every tensor is several Python objects, so it looks often, and a walk through all of torch takes half a second.
+    A simulated tensor is several Python objects, so it would look more often than on a real card; and a walk through
+    all of torch takes half a second.
     """
     young, middle, old = gc.get_threshold()
-    gc.set_threshold(young, middle, max(old, _SELDOM))
+    gc.set_threshold(young * _LESS_OFTEN, middle, max(old, _SELDOM))
     try:
         yield
     finally:

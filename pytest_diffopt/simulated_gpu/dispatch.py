@@ -13,7 +13,7 @@ from pytest_diffopt.errors import SimulationError
 
 from . import _torch_private as private
 from . import values
-from .accounting import Allocation, Ledger
+from .accounting import Ledger
 from .conditions import Call
 from .cuda_semantics import rules_for
 from .operations import Operation, operation
@@ -282,7 +282,7 @@ class Dispatcher:
         host = values.anything(tensor)
         kept, self.real_up_to, self.results.real_up_to = self.real_up_to, inf, inf
         try:
-            show(make(Metadata.of_tensor(host), Allocation(self.ledger, 0, None, has_data=True), host))
+            show(make(Metadata.of_tensor(host), self.ledger.allocate(0, has_data=True), host))
         finally:
             self.real_up_to = self.results.real_up_to = kept
 

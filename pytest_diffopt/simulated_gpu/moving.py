@@ -41,20 +41,19 @@ def _devices() -> tuple[torch.device, ...]:
 class _Move:
     """One call of `to`."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, wardrobe: Wardrobe, device: torch.device, *, non_blocking: bool
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, wardrobe: Wardrobe, device: torch.device, *, non_blocking: bool) -> None:
         self._dispatcher = dispatcher
         self._wardrobe = wardrobe
         self._device = device
         self._non_blocking = non_blocking
-        self._apply = nn.Module._apply  # noqa: SLF001 - what modules override to move more than torch knows of
+        self._apply: Any = nn.Module._apply  # noqa: SLF001 - what modules override that move more than torch knows of
         self._moved: dict[nn.Parameter, SimulatedTensor] = {}
 
     def move(self, module: nn.Module) -> None:
         """Move a module and those inside it."""
-        if type(module)._apply is not self._apply:  # noqa: SLF001 - as above
-            module._apply(self._convert)  # noqa: SLF001 - as above
+        own: Any = type(module)._apply  # noqa: SLF001 - as above
+        if own is not self._apply:
+            own(module, self._convert)
             return
         self._wardrobe.keep_module(module)
         for child in module.children():

@@ -61,9 +61,7 @@ _ONE_LAYOUT = frozenset(
 # Of halves, their statistics may be of another dtype on CUDA.
 _ONE_LAYOUT_IN_FLOATS = frozenset({"aten._fused_rms_norm", "aten.native_group_norm", "aten.native_layer_norm"})
 
-_OF_CUDA_ALONE = frozenset(
-    f"aten._scaled_dot_product_{kernel}_attention" for kernel in ("flash", "efficient", "cudnn")
-)
+_OF_CUDA_ALONE = frozenset(f"aten._scaled_dot_product_{kernel}_attention" for kernel in ("flash", "efficient", "cudnn"))
 
 NEW, VIEW, WRITTEN = range(3)
 

@@ -1,5 +1,6 @@
 """What of torch behaves otherwise while a GPU is simulated, and only then."""
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from . import _torch_private as private
 from . import pinned
 from .dispatch import Dispatcher
 from .moving import moving_to
-from .restoring import Wardrobe, keeping_apply, keeping_setattr
+from .restoring import Wardrobe, keeping_apply
 from .tensor import SimulatedTensor
 
 
@@ -22,8 +23,7 @@ def applied(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -
     patches = (
         (nn.Module, "_apply", keeping_apply(wardrobe)),
         (nn.Module, "to", moving_to(dispatcher, wardrobe)),
-        (nn.Module, "__setattr__", keeping_setattr(wardrobe)),
-        (nn.Module, "__call__", _named_call(dispatcher, names)),
+        (nn.Module, "_call_impl", _named_call(dispatcher, wardrobe, names)),
         (torch.Tensor, "data", _data(wardrobe)),
         (torch.Tensor, "pin_memory", lambda tensor, *_: pinned.pin(tensor)),
         (torch.Tensor, "is_pinned", lambda tensor, *_: pinned.is_pinned(tensor)),
@@ -32,23 +32,35 @@ def applied(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -
         (torch.accelerator, "synchronize", _waiting(dispatcher, "torch.accelerator.synchronize")),
         (flex_attention, "_validate_device", _accepting(flex_attention._validate_device)),  # noqa: SLF001
     )
-    with private.patched(*patches):
+    with private.patched(*patches), private.registrations_seen(wardrobe.keep_registering):
         yield
 
 
-def _named_call(dispatcher: Dispatcher, names: dict[int, str]) -> Callable[..., Any]:
-    """Return what stands for `nn.Module.__call__`: it says which module runs."""
-    original = nn.Module.__call__
+def _named_call(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -> Callable[..., Any]:
+    """Return what stands for `nn.Module._call_impl`, which calls end in: it says which module runs.
+
+    Not for `__call__` itself: a method with a slot in every class takes milliseconds to change where there are
+    thousands of classes. A module that was compiled in place calls what was compiled; kept, it is named as well.
+    """
+    original = nn.Module._call_impl  # noqa: SLF001 - as above
     thread = dispatcher.ledger.thread
 
-    def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def run(module: nn.Module, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         outer = thread.module
         thread.module = names.get(id(module)) or type(module).__name__
         try:
-            return original(module, *args, **kwargs)
+            return function(*args, **kwargs)
         finally:
             thread.module = outer
 
+    def call(*args: Any, **kwargs: Any) -> Any:
+        wardrobe.keep_called(args[0])  # it may move what it holds by itself
+        return run(args[0], original, args, kwargs)
+
+    def naming(module: nn.Module, compiled: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.wraps(compiled)(lambda *args, **kwargs: run(module, compiled, args, kwargs))
+
+    wardrobe.name_compiled(naming)
     return call
 
 

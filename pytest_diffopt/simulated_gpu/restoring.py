@@ -12,17 +12,25 @@ from . import _torch_private as private
 from .tensor import SimulatedTensor, make
 
 _REGISTRIES = ("_parameters", "_buffers")
+_COMPILED = "_compiled_call_impl"  # where `Module.compile` keeps what a call of the module runs
+_Naming = Callable[[nn.Module, Callable[..., Any]], Callable[..., Any]]
 
 
 class Wardrobe:
     """Keeps what objects held before they were moved."""
 
     def __init__(self) -> None:
+        self._naming: _Naming = lambda _, call: call
+        self._compiled: list[tuple[nn.Module, Callable[..., Any], Callable[..., Any]]] = []
         self._modules: dict[int, tuple[nn.Module, dict[str, Any], dict[str, dict[str, Any]]]] = {}
         self._children: dict[int, dict[str, nn.Module | None]] = {}
         self._objects: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._swapped: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._wrappers: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def name_compiled(self, naming: "_Naming") -> None:
+        """Let calls of modules that were compiled in place, which go ways of their own, say which module runs."""
+        self._naming = naming
 
     def keep_modules(self, module: nn.Module) -> None:
         """Keep what a module and those inside it hold, unless it is kept already."""
@@ -36,9 +44,23 @@ class Wardrobe:
             registries = {name: dict(attributes[name]) for name in _REGISTRIES}
             self._modules[id(module)] = (module, dict(attributes), registries)
             self._children[id(module)] = dict(attributes["_modules"])
+            compiled = attributes.get(_COMPILED)
+            if compiled is not None:
+                attributes[_COMPILED] = named = self._naming(module, compiled)
+                self._compiled.append((module, compiled, named))
             for one in registries["_parameters"].values():
                 if one is not None and type(one) is not nn.Parameter and _is_wrapper(one):
                     self._wrappers.append((one, _twin(one)))
+
+    def keep_called(self, module: nn.Module) -> None:
+        """Keep what a module of the host's holds before it runs; one that was made on the device may die there."""
+        if id(module) not in self._modules and not any(map(_holds_simulated, _registries(module))):
+            self.keep_module(module)
+
+    def keep_registering(self, module: nn.Module, _name: str, tensor: torch.Tensor | None) -> None:
+        """Keep what a module holds before a tensor of the device is put into it."""
+        if type(tensor) is SimulatedTensor:
+            self.keep_module(module)
 
     def keep_object(self, thing: Any) -> None:
         """Keep the attributes of any object, as they are now."""
@@ -63,6 +85,16 @@ class Wardrobe:
         for wrapper, twin in self._wrappers:
             if any(isinstance(inner, SimulatedTensor) for inner in _inner_tensors(wrapper)):
                 private.swap(wrapper, twin)
+        self._restore_modules()
+        for thing, kept in self._objects.values():
+            _restore_simulated(vars(thing), kept)
+        for held in (self._modules, self._children, self._objects, self._swapped, self._wrappers, self._compiled):
+            held.clear()
+
+    def _restore_modules(self) -> None:
+        for module, compiled, named in self._compiled:
+            if module.__dict__.get(_COMPILED) is named:
+                module.__dict__[_COMPILED] = compiled
         for module, _, _ in self._modules.values():  # first of all, while layers made on the device still show it
             _restore_simulated(module.__dict__["_modules"], self._children[id(module)])
         for module, plain, registries in self._modules.values():
@@ -72,9 +104,10 @@ class Wardrobe:
                     registry.clear()
                     registry.update(kept)
             _restore_simulated(module.__dict__, plain)
-        for thing, kept in self._objects.values():
-            _restore_simulated(vars(thing), kept)
-        self._swapped, self._wrappers, self._modules, self._children, self._objects = [], [], {}, {}, {}
+
+
+def _registries(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    return module.__dict__["_parameters"], module.__dict__["_buffers"]
 
 
 def _twin(wrapper: torch.Tensor) -> nn.Parameter:
@@ -133,15 +166,3 @@ def keeping_apply(wardrobe: Wardrobe) -> Callable[..., nn.Module]:
         return original(module, *args, **kwargs)
 
     return apply
-
-
-def keeping_setattr(wardrobe: Wardrobe) -> Callable[[nn.Module, str, Any], None]:
-    """Return what stands for `nn.Module.__setattr__`: some modules move themselves, tensor by tensor."""
-    original: Callable[[nn.Module, str, Any], None] = nn.Module.__setattr__
-
-    def set_attribute(module: nn.Module, name: str, value: Any) -> None:
-        if type(value) is SimulatedTensor and "_parameters" in module.__dict__:
-            wardrobe.keep_module(module)
-        original(module, name, value)
-
-    return set_attribute

@@ -118,18 +118,18 @@ class SimulatedTensor(torch.Tensor):
         """The same tensor, cut off from autograd."""
         return self.detach()
 
-    def detach(self) -> torch.Tensor:
-        """Return the same tensor, cut off from autograd; each parameter that is made asks for it."""
-        if self.host_data is None or not self.allocation.ledger.is_open or private.is_watched():
-            return super().detach()
-        return make(self.metadata, self.allocation, self.host_data.detach())
-
     @data.setter
     def data(self, other: torch.Tensor) -> None:
         if not isinstance(other, SimulatedTensor):
             message = f"a tensor on {self.device} cannot be given data that lives on {other.device}"
             raise RuntimeError(message)  # noqa: TRY004 - torch raises RuntimeError
         become(self, other)
+
+    def detach(self) -> torch.Tensor:
+        """Return the same tensor, cut off from autograd; each parameter that is made asks for it."""
+        if self.host_data is None or not self.allocation.ledger.is_open or private.is_watched():
+            return super().detach()
+        return make(self.metadata, self.allocation, self.host_data.detach())
 
     def tolist(self) -> Any:
         """Return the values as Python numbers: one copy to the host."""

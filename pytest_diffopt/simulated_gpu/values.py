@@ -95,7 +95,8 @@ def let_grow(tensor: torch.Tensor) -> None:
     if isinstance(tensor, SimulatedTensor) and tensor.host_data is not None:
         host = tensor.host_data
         if not host.untyped_storage().resizable() and private.is_alone(host):
-            host.set_(host.untyped_storage().clone(), 0, host.shape, host.stride())  # type: ignore[arg-type]
+            own = torch.empty_like(host).copy_(host)
+            host.set_(own.untyped_storage(), 0, host.shape, host.stride())
 
 
 def stand_in(tensor: torch.Tensor) -> torch.Tensor:

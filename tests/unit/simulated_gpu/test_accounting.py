@@ -168,6 +168,31 @@ def test_modules_without_names_go_by_class() -> None:
     assert {name: counts.operations for name, counts in gpu.modules.items()} == {"": 1, "Linear": 2, "Block": 2}
 
 
+def test_modules_that_were_compiled_in_place_are_named() -> None:
+    """What `Module.compile` left to be called says which module runs as well, and is back afterwards."""
+    block = Block()
+    block.compile()
+    compiled = block._compiled_call_impl
+    with SimulatedGPU() as gpu, torch.no_grad():
+        block.to(gpu.device)
+        block(torch.ones(4, 8, device=gpu.device))
+
+    assert {name: counts.operations for name, counts in gpu.modules.items()} == {"": 1, "Linear": 2, "Block": 2}
+    assert block._compiled_call_impl is compiled
+
+
+def test_a_module_compiled_anew_in_the_block_stays_so() -> None:
+    """What was compiled inside the block is left alone."""
+    block = Block()
+    block.compile()
+    with SimulatedGPU() as gpu:
+        block.to(gpu.device)
+        block.compile()
+        compiled = block._compiled_call_impl
+
+    assert block._compiled_call_impl is compiled
+
+
 def test_modules_that_fail_are_left() -> None:
     """After an exception in a module, work belongs to whoever called it."""
 

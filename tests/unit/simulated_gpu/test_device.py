@@ -516,6 +516,69 @@ def test_printing_reads_values_one_by_one(dtype: torch.dtype) -> None:
     assert waits[0] == waits[1] > 36
 
 
+class Caching(nn.Module):
+    """Keeps a table on the device that it was last called on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.ones(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Add the table."""
+        self.table = self.table.to(x.device)
+        return x + self.table
+
+
+def test_what_a_module_moves_when_it_is_called_comes_back() -> None:
+    """A tensor that is no parameter is restored, also where the module itself was never moved."""
+    module = Caching()
+    table = module.table
+    with SimulatedGPU() as gpu:
+        module(torch.ones(3, device=gpu.device))
+
+        assert module.table.device == gpu.device
+
+    assert module.table is table
+
+
+def test_weights_that_modules_share_are_moved_once() -> None:
+    """As on a card: one copy, one wait, one piece of memory, and one parameter afterwards."""
+    first, second = nn.Linear(100, 100, bias=False), nn.Linear(100, 100, bias=False)
+    second.weight = weight = first.weight
+    model = nn.Sequential(first, second)
+    with SimulatedGPU() as gpu:
+        model.to(gpu.device)
+
+        assert first.weight is second.weight
+        assert len(gpu.syncs) == 1
+        assert gpu.bytes_to_device == 40_000
+        assert gpu.peak_memory_bytes == 40_448
+
+    assert first.weight is second.weight is weight
+
+
+def test_modules_that_move_in_their_own_way_are_asked() -> None:
+    """A module that overrides `_apply`, and one with gradients, are moved as torch moves them."""
+
+    class Own(nn.Linear):
+        def _apply(self, fn: Any, recurse: bool = True) -> Any:  # noqa: FBT001, FBT002 - torch's own signature
+            applied.append(self)
+            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+    applied: list[nn.Module] = []
+    own, plain = Own(3, 3), nn.Linear(3, 3)
+    plain(torch.ones(1, 3)).sum().backward()
+    gradient = plain.weight.grad
+    with SimulatedGPU() as gpu:
+        nn.Sequential(own, plain).to(gpu.device)
+
+        assert applied == [own]
+        assert {own.weight.device, plain.weight.grad.device} == {gpu.device}  # type: ignore[union-attr]
+
+    assert plain.weight.grad is gradient
+    assert own.weight.device.type == "cpu"
+
+
 def test_layers_made_on_the_device_are_left_behind() -> None:
     """A layer that was added or replaced on the device is undone; the one that it replaced is back."""
     layer = Layer(size=4)
