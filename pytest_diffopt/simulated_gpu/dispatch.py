@@ -264,7 +264,7 @@ class Dispatcher:
         self.ledger.note_invented(name)
 
     def take_in(self, host: torch.Tensor) -> SimulatedTensor:
-        """Count one elementwise operation, which the CPU has carried out, and make its result."""
+        """Count one operation, which the CPU has carried out, and make its result."""
         self.ledger.cell().operations += 1
         return self.results.new(None, host)
 

@@ -1,4 +1,4 @@
-"""Methods of simulated tensors that Python carries out by itself where it knows what torch would do: views, arithmetic.
+"""Methods of simulated tensors that Python carries out by itself, knowing what torch would do: views, copies, sums.
 
 Torch parses the operands of each call, goes down its list of backends and comes back into Python; for what launches
 nothing, or adds two numbers, that takes longer than everything else. The same is counted either way. Indexing is not
@@ -15,6 +15,7 @@ from .tensor import Metadata, SimulatedTensor, make
 
 _VIEWS = ("expand", "permute", "transpose", "unsqueeze", "view")
 _ARITHMETIC = ("__add__", "__mul__", "__radd__", "__rmul__", "__sub__", "__truediv__")
+METHODS = frozenset({*_VIEWS, *_ARITHMETIC, "contiguous", "reshape"})
 _NUMBERS = frozenset({int, float})
 
 
@@ -49,6 +50,12 @@ def _reshape(self: SimulatedTensor, *shape: Any, **kwargs: Any) -> torch.Tensor:
     return torch.Tensor.reshape(self, *shape, **kwargs)
 
 
+def _contiguous(self: SimulatedTensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    if args or kwargs or self.host_data is None or not _can_take(self):
+        return torch.Tensor.contiguous(self, *args, **kwargs)
+    return self if self.host_data.is_contiguous() else self.executor.take_in(self.host_data.contiguous())
+
+
 def _computing(name: str) -> Callable[[SimulatedTensor, Any], torch.Tensor]:
     original = getattr(torch.Tensor, name)
 
@@ -68,6 +75,6 @@ def _computing(name: str) -> Callable[[SimulatedTensor, Any], torch.Tensor]:
 def register() -> None:
     """Give simulated tensors these methods."""
     methods = {name: _viewing(name) for name in _VIEWS} | {name: _computing(name) for name in _ARITHMETIC}
-    methods |= {"reshape": _reshape}
+    methods |= {"contiguous": _contiguous, "reshape": _reshape}
     for name, method in methods.items():
         setattr(SimulatedTensor, name, method)

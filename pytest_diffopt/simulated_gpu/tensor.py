@@ -52,7 +52,7 @@ class Executor(Protocol):
         """Carry one operation out."""
 
     def take_in(self, host: torch.Tensor, /) -> "SimulatedTensor":
-        """Count one elementwise operation, which the CPU has carried out, and make its result."""
+        """Count one operation, which the CPU has carried out, and make its result."""
 
     def read_all(self, tensor: "SimulatedTensor", operation: str, /) -> torch.Tensor:
         """Hand all values of a tensor to the host."""

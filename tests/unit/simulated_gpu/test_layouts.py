@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_diffopt.simulated_gpu import Counts, SimulatedGPU, operations
+from pytest_diffopt.simulated_gpu import Counts, SimulatedGPU, operations, shapes
 
 _aten: Any = torch.ops.aten
 
@@ -109,6 +109,23 @@ def test_every_operation_that_is_computed_at_once_is_held_against_the_rules() ->
     named = operations._ONE_LAYOUT | operations._ONE_LAYOUT_IN_FLOATS | {"aten.convolution"}
 
     assert set(CALLS) == named
+
+
+@pytest.mark.parametrize("kernel", ["flash", "efficient", "cudnn"])
+def test_attention_is_laid_out_alike_on_every_device(kernel: str) -> None:
+    """The kernels that only CUDA has are asked for their shapes without CUDA's rules, which say the same."""
+    facts = operations.operation(getattr(_aten, f"_scaled_dot_product_{kernel}_attention").default)
+    options = [] if kernel == "flash" else [None, True]
+    with SimulatedGPU(real_up_to=0) as gpu, torch.no_grad():
+        query = torch.zeros(2, 40, 3, 16, device=gpu.device, dtype=torch.bfloat16).transpose(1, 2)
+        args = [query, query[:, :, :24], query[:, :, :24], *options]
+        found = []
+        for facts.is_of_cuda_alone in (False, True):
+            out = shapes._ask_torch(facts, args, {})
+            found.append((out.results, out.written, out.flops))
+
+    assert found[0] == found[1]
+    assert found[0][0][0].shape == (2, 3, 40, 16)
 
 
 def linear(shape: tuple[int, ...], *, has_bias: bool, is_transposed: bool, real_up_to: float) -> tuple[Any, ...]:
