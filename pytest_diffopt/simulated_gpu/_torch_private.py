@@ -361,6 +361,18 @@ def is_attention_enabled(kernel: str) -> bool:
     return bool(getattr(switches, f"{kernel}_sdp_enabled")())
 
 
+NORMS: Mapping[str, OpOverload] = {
+    "group": torch.ops.aten.native_group_norm.default,
+    "layer": torch.ops.aten.native_layer_norm.default,
+}
+LINEAR: Callable[..., torch.Tensor] = torch._C._nn.linear  # what `functional.linear` is outside every block
+
+
+def is_autocast_on() -> bool:
+    """Tell whether autocast chooses dtypes on the device."""
+    return torch.is_autocast_enabled(DEVICE_TYPE)
+
+
 def swap(one: torch.Tensor, other: torch.Tensor) -> None:
     """Let two tensors change places, with everything that refers to them."""
     swap_tensors: Any = torch.utils.swap_tensors

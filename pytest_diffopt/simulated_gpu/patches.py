@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.nn.attention import flex_attention
 
 from . import _torch_private as private
-from . import pinned
+from . import pinned, shortcuts
 from .dispatch import Dispatcher
 from .moving import moving_to
 from .restoring import Wardrobe, keeping_apply
@@ -27,6 +28,7 @@ def applied(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -
         (torch.Tensor, "data", _data(wardrobe)),
         (torch.Tensor, "pin_memory", lambda tensor, *_: pinned.pin(tensor)),
         (torch.Tensor, "is_pinned", lambda tensor, *_: pinned.is_pinned(tensor)),
+        (functional, "linear", shortcuts.linear(dispatcher)),
         (torch, "Generator", _generators(dispatcher)),
         (torch.cuda, "synchronize", _waiting(dispatcher, "torch.cuda.synchronize")),
         (torch.accelerator, "synchronize", _waiting(dispatcher, "torch.accelerator.synchronize")),

@@ -6,15 +6,15 @@ layer is the same everywhere, and so common that it is not taken apart.
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 from . import _torch_private as private
 from . import values
-from .dispatch import Dispatcher, Handler
+from .dispatch import NOT_DONE, Dispatcher, Handler
 from .operations import Operation
 from .tensor import SimulatedTensor
 
@@ -30,10 +30,28 @@ def cross_entropy(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any],
     return private.run_composite(facts.overload, args, kwargs)
 
 
-def group_norm(_: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def group_norm(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Carry out `group_norm`, for which CUDA gives up channels_last: `native/group_norm.cpp`."""
-    x, *others = args
-    return private.run_composite(facts.overload, (x.contiguous(), *others), kwargs)
+    operands = facts.bind(args, kwargs)
+    x, groups = operands["input"].contiguous(), operands["num_groups"]
+    if private.is_watched() or x.dim() < _FEWEST_DIMENSIONS_IN_GROUPS or x.shape[1] % groups:
+        return private.run_composite(facts.overload, (x, *args[1:]), kwargs)
+    samples, channels, *extent = x.shape
+    sizes = samples, channels, math.prod(extent), groups
+    return dispatcher.run(
+        private.NORMS["group"], (x, operands["weight"], operands["bias"], *sizes, operands["eps"]), {}
+    )[0]
+
+
+_FEWEST_DIMENSIONS_IN_GROUPS = 2  # samples and channels
+
+
+def layer_norm(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Carry out `layer_norm`, which is the first result of one operation: `native/layer_norm.cpp`."""
+    if private.is_watched():
+        return private.run_composite(facts.overload, args, kwargs)
+    *operands, _ = facts.bind(args, kwargs).values()
+    return dispatcher.run(private.NORMS["layer"], operands, {})[0]
 
 
 def linear(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -41,15 +59,21 @@ def linear(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs
 
     Torch takes it apart into two views, the product and a view of it: four operations to look at instead of one.
     """
-    x, weight, bias = (facts.argument(position, args, kwargs) for position in range(3))
-    if _is_one_product(dispatcher, x, weight, bias):
-        hosts = values.known((x, weight, bias), dispatcher.ledger)
-        if hosts is not None and hosts[0].is_contiguous():
-            cell = dispatcher.ledger.cell()
-            cell.operations += 1
-            cell.flops += 2 * x.metadata.numel * weight.metadata.shape[0]
-            return dispatcher.results.new(None, functional.linear(*hosts))
-    return private.run_composite(facts.overload, args, kwargs)
+    done = linear_at_once(dispatcher, *(facts.argument(position, args, kwargs) for position in range(3)))
+    return done if done is not NOT_DONE else private.run_composite(facts.overload, args, kwargs)
+
+
+def linear_at_once(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any = None) -> Any:
+    """Let the CPU take a linear layer as one call, if it is one product of known values; else return `NOT_DONE`."""
+    if not _is_one_product(dispatcher, x, weight, bias):
+        return NOT_DONE
+    hosts = values.known((x, weight, bias), dispatcher.ledger)
+    if hosts is None or not hosts[0].is_contiguous():
+        return NOT_DONE
+    cell = dispatcher.ledger.cell()
+    cell.operations += 1
+    cell.flops += 2 * x.metadata.numel * weight.metadata.shape[0]
+    return dispatcher.results.new(None, private.LINEAR(*hosts))
 
 
 _MOST_DIMENSIONS_WITH_BIAS = 3  # above, `native/Linear.cpp` adds the bias apart
@@ -103,6 +127,7 @@ HANDLERS: dict[str, Handler] = {
     "aten.scaled_dot_product_attention": attention,
     "aten.cross_entropy_loss": cross_entropy,
     "aten.group_norm": group_norm,
+    "aten.layer_norm": layer_norm,
     "aten.linear": linear,
     "aten.softmax": softmax,
     "aten.log_softmax": softmax,

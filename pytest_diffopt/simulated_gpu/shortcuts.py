@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from . import _torch_private as private
+from . import routes
+from .dispatch import NOT_DONE, Dispatcher
 from .tensor import Metadata, SimulatedTensor, make
 
 _VIEWS = ("expand", "permute", "transpose", "unsqueeze", "view")
@@ -70,6 +72,20 @@ def _computing(name: str) -> Callable[[SimulatedTensor, Any], torch.Tensor]:
         return result
 
     return method
+
+
+def linear(dispatcher: Dispatcher) -> Callable[..., torch.Tensor]:
+    """Return what stands for `functional.linear` while a GPU is simulated; layers ask for nothing more often."""
+
+    def call(*args: Any, **kwargs: Any) -> torch.Tensor:
+        is_ours = not kwargs and type(args[0]) is SimulatedTensor
+        if is_ours and not (private.is_watched() or private.is_autocast_on()):
+            done = routes.linear_at_once(dispatcher, *args)
+            if done is not NOT_DONE:
+                return done  # type: ignore[no-any-return]
+        return private.LINEAR(*args, **kwargs)
+
+    return call
 
 
 def register() -> None:
