@@ -28,7 +28,7 @@ def copy(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: 
 def send(dispatcher: Dispatcher, source: torch.Tensor, *, non_blocking: bool) -> SimulatedTensor:
     """Copy a whole, dense host tensor to the device, as `source.to(device)` does."""
     metadata = Metadata.of_tensor(source)
-    is_kept = not (source.is_meta or (metadata.can_lose_data and metadata.numel > dispatcher.real_up_to))
+    is_kept = not source.is_meta and dispatcher.results.keeps(metadata)
     target = dispatcher.results.new(metadata, _twin(metadata, source) if is_kept else None)
     dispatcher.wait("aten.copy_.default", {"self": target, "src": source, "non_blocking": non_blocking})
     _count_copy_in(dispatcher, target, source, non_blocking=non_blocking)

@@ -46,7 +46,7 @@ def _empty_strided(size: Any, stride: Any, *, dtype: torch.dtype | None = None, 
 
 def _blank(overload: OpOverload, metadata: Metadata) -> SimulatedTensor:
     dispatcher = _dispatcher(overload)
-    if metadata.can_lose_data and metadata.numel > dispatcher.real_up_to:
+    if not dispatcher.results.keeps(metadata):
         return dispatcher.results.new(metadata, None)
     return dispatcher.results.new(metadata, values.zeros(metadata))
 

@@ -71,8 +71,7 @@ class Dispatcher:
         facts, handler = known
         if handler is not None:
             return handler(self, facts, args, kwargs)
-        done = self.carry_out_at_once(facts, args, kwargs)
-        return done if done is not NOT_DONE else self._carry_out_by_rule(facts, args, kwargs)
+        return self.carry_out(facts, args, kwargs)
 
     def _learn(self, overload: OpOverload) -> tuple[Operation, Handler | None]:
         facts = operation(overload)

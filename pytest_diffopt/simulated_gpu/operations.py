@@ -75,7 +75,6 @@ class Operation:
         name: `aten.add_`, without the overload.
         full_name: `aten.add_.Tensor`.
         returns: for each result whether it is new, a view or an operand written to, and the operand's position.
-        has_one_result: whether there is exactly one.
         writes: the positions of the operands that are written to.
         launches: whether it makes the device work.
         may_reshape: whether it may change the shape of an operand in place.
@@ -106,7 +105,6 @@ class Operation:
             if argument.alias_info is not None and argument.alias_info.is_write
         )
         self.returns = tuple(self._return(result) for result in schema.returns)
-        self.has_one_result = len(self.returns) == 1
         is_view = bool(self.returns) and not self.writes and all(kind == VIEW for kind, _ in self.returns)
         reshapes = torch.Tag.inplace_view in overload.tags
         self.launches = not (is_view or reshapes or self.name in _LAUNCHES_NOTHING) and (

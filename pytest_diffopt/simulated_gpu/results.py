@@ -7,7 +7,7 @@ import torch
 
 from . import values
 from .accounting import Ledger
-from .operations import NEW, VIEW, WRITTEN, Operation
+from .operations import VIEW, WRITTEN, Operation
 from .shapes import Inference
 from .tensor import Metadata, SimulatedTensor, become, make
 
@@ -67,14 +67,9 @@ class Results:
         kwargs: Mapping[str, Any],
     ) -> Any:
         """Wrap what the CPU computed and laid out as CUDA does, or as `layout` says."""
-        if not facts.has_one_result:
+        if len(facts.returns) != 1:
             return self.with_values(facts, None, host, args, kwargs)
         kind, position = facts.returns[0]
-        if type(host) is torch.Tensor:
-            if kind == NEW:
-                return self.new(layout, host)
-            if kind == VIEW:
-                return make(Metadata.of_tensor(host), facts.argument(position, args, kwargs).allocation, host)
         return self._wrap(facts.argument(position, args, kwargs), kind, layout, host)
 
     def _wrap(self, operand: Any, kind: int, expected: Any, host: Any) -> Any:
@@ -98,17 +93,18 @@ class Results:
         if host is not None:
             if metadata is None or metadata.shape != host.shape:
                 metadata = Metadata.of_tensor(host)
-                if metadata.offset or (metadata.can_lose_data and metadata.numel > self.real_up_to):
-                    host = self._kept(metadata, host)
-            else:
-                host = self._kept(metadata, host)
+            host = self._kept(metadata, host)
         assert metadata is not None  # noqa: S101 - our own invariant: the shape or the values are known
         if metadata.offset:
             metadata = Metadata.of(metadata.shape, metadata.stride, 0, metadata.dtype)
         return make(metadata, self.ledger.allocate(metadata.nbytes, has_data=host is not None), host)
 
+    def keeps(self, metadata: Metadata) -> bool:
+        """Tell whether tensors like this hold their values."""
+        return not metadata.can_lose_data or metadata.numel <= self.real_up_to
+
     def _kept(self, metadata: Metadata, host: torch.Tensor) -> torch.Tensor | None:
-        if metadata.can_lose_data and metadata.numel > self.real_up_to:
+        if not self.keeps(metadata):
             return None
         if metadata.stride == host.stride() and metadata.dtype == host.dtype and not host.storage_offset():
             return host

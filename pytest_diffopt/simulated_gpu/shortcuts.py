@@ -15,7 +15,7 @@ from . import routes
 from .dispatch import NOT_DONE, Dispatcher
 from .tensor import Metadata, SimulatedTensor, make
 
-_VIEWS = ("expand", "permute", "transpose", "unsqueeze", "view")
+_VIEWS = ("detach", "expand", "permute", "transpose", "unsqueeze", "view")
 _ARITHMETIC = ("__add__", "__mul__", "__radd__", "__rmul__", "__sub__", "__truediv__")
 METHODS = frozenset({*_VIEWS, *_ARITHMETIC, "contiguous", "reshape"})
 _NUMBERS = frozenset({int, float})

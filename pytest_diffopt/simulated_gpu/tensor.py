@@ -125,12 +125,6 @@ class SimulatedTensor(torch.Tensor):
             raise RuntimeError(message)  # noqa: TRY004 - torch raises RuntimeError
         become(self, other)
 
-    def detach(self) -> torch.Tensor:
-        """Return the same tensor, cut off from autograd; each parameter that is made asks for it."""
-        if self.host_data is None or not self.allocation.ledger.is_open or private.is_watched():
-            return super().detach()
-        return make(self.metadata, self.allocation, self.host_data.detach())
-
     def tolist(self) -> Any:
         """Return the values as Python numbers: one copy to the host."""
         return self.executor.read_all(self, "Tensor.tolist").tolist()

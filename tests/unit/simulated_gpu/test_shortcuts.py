@@ -13,6 +13,7 @@ from pytest_diffopt.simulated_gpu import Counts, SimulatedGPU, shortcuts
 
 #: A call of each method on a tensor of (2, 4, 6).
 CALLS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "detach": lambda x: x.detach(),
     "expand": lambda x: x[:, :1].expand(2, 4, 6),
     "permute": lambda x: x.permute(2, 0, 1),
     "transpose": lambda x: x.transpose(0, 2),
