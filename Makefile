@@ -89,10 +89,10 @@ history: $(INSTALLED)
 	$(BIN)/python -m benchmarks.history.replay $(HISTORY_ARGS)
 
 # Which guard sees each planted bug; with --false-alarms, whether any is red over right pictures. More options, as in:
-# make planted-bugs PLANTED_BUGS_ARGS="--only attention-scale-lost --markdown docs/planted-bugs.md"
+# make planted-bugs PLANTED_BUGS_ARGS="--only attention-scale-lost --markdown docs/injected-faults.md"
 PLANTED_BUGS_ARGS ?=
 planted-bugs: $(INSTALLED)
-	$(BIN)/python -m benchmarks.planted_bugs $(PLANTED_BUGS_ARGS)
+	$(BIN)/python -m benchmarks.injected_faults $(PLANTED_BUGS_ARGS)
 
 # What would be measured on a lent card (docs/on-gpu.md), rehearsed on the CPU with the tiny pipelines, in some minutes.
 on-gpu-rehearsal: $(INSTALLED)

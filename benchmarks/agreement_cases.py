@@ -87,7 +87,7 @@ def _sdxl(device: torch.device) -> Callable[[], object]:
 
 def _rows() -> Iterator[Case]:
     """Return the calls that prove the rows of the table of waits."""
-    from tests.unit.simulated_gpu.test_cuda_semantics import CASES, Things  # noqa: PLC0415 - only where pytest is
+    from tests.unit.simulated_gpu.cuda.test_sync_table import CASES, Things  # noqa: PLC0415 - only where pytest is
 
     for row in CASES:
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.records import PictureFiles
 from pytest_diffopt.reports.json_report import read_json_report, write_json_report
 from pytest_diffopt.reports.page.rendering import write_page
+from pytest_diffopt.session.ledger import LedgerEntry
 from tests.unit.reports.report_examples import ON_CARD, SDXL, clean, draw_pictures, images, one_of_each, report
 
 CASES = 500

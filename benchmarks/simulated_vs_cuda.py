@@ -164,7 +164,7 @@ def read_simulated(case: Case) -> Reading:
 
 def _simulated_card() -> str:
     """Return the simulated card with the real one's capability: it decides which attention kernels run."""
-    from pytest_diffopt.simulated_gpu.cards import card, known_cards  # noqa: PLC0415
+    from pytest_diffopt.simulated_gpu.cost.gpus import card, known_cards  # noqa: PLC0415
 
     default = "nvidia-h200"
     if not torch.cuda.is_available():

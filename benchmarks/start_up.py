@@ -23,7 +23,9 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     heavy = _heavy_modules()
     with tempfile.TemporaryDirectory() as folder:
-        imports = _compare(_python("import pytest"), _python("import pytest, pytest_diffopt.plugin"), rounds, folder)
+        imports = _compare(
+            _python("import pytest"), _python("import pytest, pytest_diffopt.plugin.hooks"), rounds, folder
+        )
         start = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         starts = _compare([*start, "-p", "no:diffopt"], start, rounds, folder)
     print(f"importing the plugin adds {imports:.1f} ms to importing pytest (up to {_LIMIT_MS:g} ms promised)")
@@ -46,7 +48,9 @@ def _seconds(command: Sequence[str], folder: str) -> float:
 
 def _heavy_modules() -> list[str]:
     names = ", ".join(repr(name) for name in _HEAVY)
-    code = f"import pytest, pytest_diffopt.plugin, sys; print(*(name for name in ({names}) if name in sys.modules))"
+    code = (
+        f"import pytest, pytest_diffopt.plugin.hooks, sys; print(*(name for name in ({names}) if name in sys.modules))"
+    )
     return subprocess.run(_python(code), check=True, capture_output=True, text=True).stdout.split()
 
 

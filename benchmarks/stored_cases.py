@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline
-from pytest_diffopt.options import WritePermission
+from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.records import Concern, Device, Environment, LatencyRecord, Subject
 
 _SUITES, _CASES_A_SUITE = 100, 100

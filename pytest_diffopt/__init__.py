@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any
 from pytest_diffopt._version import __version__
 
 if TYPE_CHECKING:
-    from pytest_diffopt.assertions import (
+    from pytest_diffopt.api.assertions import (
         assert_faster,
         assert_no_syncs,
         assert_optimizations_applied,
         no_syncs,
     )
-    from pytest_diffopt.compile_assertions import (
+    from pytest_diffopt.api.compilation import (
         assert_compiled_matches_eager,
         assert_no_graph_breaks,
         assert_no_recompiles,
     )
-    from pytest_diffopt.compile_gate import CompileGate
+    from pytest_diffopt.api.compile_counts import CompileGate
+    from pytest_diffopt.api.image_baseline import ImageGate
+    from pytest_diffopt.api.images import assert_images_similar, assert_repeatable, assert_same_pictures
+    from pytest_diffopt.api.stored_gates import CountGate, LatencyGate, MemoryGate
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
     from pytest_diffopt.guards.images import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
-    from pytest_diffopt.image_gate import ImageGate
-    from pytest_diffopt.picture_assertions import assert_images_similar, assert_repeatable, assert_same_pictures
-    from pytest_diffopt.pipelines.changes import another_scheduler, lora_scaled, lora_variations, shape_variations
+    from pytest_diffopt.pipelines.call_changes import another_scheduler, lora_scaled, lora_variations, shape_variations
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.pipelines.registry import register_pipeline
     from pytest_diffopt.pipelines.scale import Scale
@@ -34,39 +35,38 @@ if TYPE_CHECKING:
     from pytest_diffopt.recipes.ladders import ladder
     from pytest_diffopt.recipes.optimization import Optimization
     from pytest_diffopt.recipes.registry import register_optimization
-    from pytest_diffopt.stored_gates import CountGate, LatencyGate, MemoryGate
 
 _HOMES = {
     "AllowedGraphBreaks": "guards.compile_allowances",
     "AllowedRecompiles": "guards.compile_allowances",
     "AllowedSyncs": "guards.syncs",
-    "CompileGate": "compile_gate",
-    "CountGate": "stored_gates",
-    "ImageGate": "image_gate",
+    "CompileGate": "api.compile_counts",
+    "CountGate": "api.stored_gates",
+    "ImageGate": "api.image_baseline",
     "ImageThresholds": "guards.images",
-    "LatencyGate": "stored_gates",
-    "MemoryGate": "stored_gates",
+    "LatencyGate": "api.stored_gates",
+    "MemoryGate": "api.stored_gates",
     "Optimization": "recipes.optimization",
     "PipelineInputs": "pipelines.inputs",
     "Scale": "pipelines.scale",
-    "another_scheduler": "pipelines.changes",
-    "assert_compiled_matches_eager": "compile_assertions",
-    "assert_faster": "assertions",
-    "assert_images_similar": "picture_assertions",
-    "assert_no_graph_breaks": "compile_assertions",
-    "assert_no_recompiles": "compile_assertions",
-    "assert_no_syncs": "assertions",
-    "assert_optimizations_applied": "assertions",
-    "assert_repeatable": "picture_assertions",
-    "assert_same_pictures": "picture_assertions",
+    "another_scheduler": "pipelines.call_changes",
+    "assert_compiled_matches_eager": "api.compilation",
+    "assert_faster": "api.assertions",
+    "assert_images_similar": "api.images",
+    "assert_no_graph_breaks": "api.compilation",
+    "assert_no_recompiles": "api.compilation",
+    "assert_no_syncs": "api.assertions",
+    "assert_optimizations_applied": "api.assertions",
+    "assert_repeatable": "api.images",
+    "assert_same_pictures": "api.images",
     "ladder": "recipes.ladders",
-    "lora_scaled": "pipelines.changes",
-    "lora_variations": "pipelines.changes",
-    "no_syncs": "assertions",
+    "lora_scaled": "pipelines.call_changes",
+    "lora_variations": "pipelines.call_changes",
+    "no_syncs": "api.assertions",
     "parse_recipe": "recipes.grammar",
     "register_optimization": "recipes.registry",
     "register_pipeline": "pipelines.registry",
-    "shape_variations": "pipelines.changes",
+    "shape_variations": "pipelines.call_changes",
 }
 
 __all__ = [

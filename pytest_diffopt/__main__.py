@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pytest_diffopt.comment import command as comment
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.profile import command as profile
 from pytest_diffopt.reports import summary_command as summary
+from pytest_diffopt.reports.comment import command as comment
 from pytest_diffopt.reports.merging import command as merge
 from pytest_diffopt.reports.page import command as report
 

@@ -3,7 +3,7 @@
 import pytest
 
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
-from suites.known_waits import DDIM, DDPM, DEEPFLOYD_IF
+from suites.known_syncs import DDIM, DDPM, DEEPFLOYD_IF
 
 # No fuse_qkv: diffusers refuses it for the attention of IF, which adds keys and values of the text.
 COMPILED = 'bf16 + sdpa + channels_last + compile(target=["denoiser"], dynamic=False)'

@@ -17,9 +17,9 @@ from pytest_diffopt import (
     assert_no_syncs,
     assert_optimizations_applied,
 )
-from pytest_diffopt.markers import NamedPipeline
+from pytest_diffopt.plugin.markers import NamedPipeline
 from pytest_diffopt.recipes.recipe import Recipe
-from suites.known_waits import DEEPFLOYD_IF, FLOW_MATCH_EULER, PNDM
+from suites.known_syncs import DEEPFLOYD_IF, FLOW_MATCH_EULER, PNDM
 
 OTHERS = ["sd15", "sd15-controlnet", "deepfloyd-if", "ssd-1b", "pixart-alpha", "bk-sdm", "sd3", "flux-schnell"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
-from suites.picture_thresholds import PIXART_ALPHA
+from suites.image_thresholds import PIXART_ALPHA
 
 COMPILED = 'bf16 + sdpa + channels_last + fuse_qkv + compile(target=["denoiser"])'
 

@@ -3,7 +3,7 @@
 import pytest
 
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
-from suites.known_waits import DDIM
+from suites.known_syncs import DDIM
 
 COMPILED = 'bf16 + sdpa + channels_last + fuse_qkv + compile(target=["denoiser"])'
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_diffopt.pipelines.registry import known_pipelines
-from pytest_diffopt.pipelines.shapes import Scene
+from pytest_diffopt.pipelines.scenes import Scene
 from tools.tiny_training.drawing import STEPS, draw, scenes_to_draw
 
 _INCHES = 1.1

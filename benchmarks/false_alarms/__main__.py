@@ -24,7 +24,7 @@ from benchmarks.false_alarms.rules import (
     stored_gate,
     t_test,
 )
-from pytest_diffopt.resampling import Shares
+from pytest_diffopt.statistics.resampling import Shares
 
 _SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1)
 _THRESHOLDS = [step / 1000 for step in range(100)]

@@ -10,11 +10,11 @@ import msgspec
 
 from benchmarks.false_alarms.projects import TINY_ON_CPU, TimedCall
 from pytest_diffopt.paired.checkout import Side
-from pytest_diffopt.paired.pair import Workers, at_their_call, start_workers, time_pair
 from pytest_diffopt.paired.process import WorkerStart
+from pytest_diffopt.paired.process_pair import Workers, at_their_call, start_workers, time_pair
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
-from pytest_diffopt.progress import silence
 from pytest_diffopt.records import Device, PairedBlock, PairedTiming
+from pytest_diffopt.session.progress import silence
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,10 +13,10 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.false_alarms.measuring import Pair
-from pytest_diffopt.guards.paired import FALSE_ALARMS
+from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.records import Device
-from pytest_diffopt.resampling import Shares, sequential_shares
-from pytest_diffopt.sequential import SequentialRule, processes_differ_by
+from pytest_diffopt.statistics.resampling import Shares, sequential_shares
+from pytest_diffopt.statistics.sequential import SequentialRule, processes_differ_by
 
 _STORED_SAMPLES = 30
 _STORED_SESSIONS = 3

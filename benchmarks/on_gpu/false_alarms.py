@@ -15,9 +15,9 @@ from benchmarks.on_gpu.command import Case, Command, Figures
 from benchmarks.on_gpu.gate_call import timed_call, weights_of
 from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.records import Device
-from pytest_diffopt.resampling import Shares
-from pytest_diffopt.robust_ratio import logs_of, robust_ratio
-from pytest_diffopt.statistics import median
+from pytest_diffopt.statistics.intervals import median
+from pytest_diffopt.statistics.resampling import Shares
+from pytest_diffopt.statistics.robust_ratio import logs_of, robust_ratio
 
 # Twice so: what a call that was cut off leaves behind holds something of all.
 _MEASURED = (0.0, 0.02, 0.0, 0.05, 0.0, 0.01, 0.0, 0.03) * 2

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_diffopt.baselines.git import git_output
 from pytest_diffopt.errors import DiffoptError
-from pytest_diffopt.git import git_output
 
 # Whoever runs this has an identity, hooks and a signing key of their own, or none.
 _GIT = (

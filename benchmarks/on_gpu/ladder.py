@@ -8,7 +8,7 @@ from benchmarks.on_gpu.command import Case, Command, Figures
 from benchmarks.on_gpu.measuring import Run, measure_run
 from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.recipes.ladders import Rung, ladder
-from pytest_diffopt.statistics import median
+from pytest_diffopt.statistics.intervals import median
 
 _PIPELINE = "sdxl"
 _ARTICLE, _TODAY = "diffusion-fast", "modern"

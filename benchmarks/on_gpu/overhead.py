@@ -18,13 +18,13 @@ from pytest_diffopt.environment import torch_device
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.probes.calls import failures_noted, repeatable_call
 from pytest_diffopt.probes.compilation import CompileLog
-from pytest_diffopt.probes.drawings import draw
+from pytest_diffopt.probes.image_results import draw
 from pytest_diffopt.probes.latency import Call, measure_ratio
 from pytest_diffopt.probes.loop_times import time_loop
 from pytest_diffopt.probes.syncs import watch_syncs
 from pytest_diffopt.probes.timed_device import device_synchronizer
 from pytest_diffopt.records import Concern, Subject
-from pytest_diffopt.statistics import median, ratio_interval
+from pytest_diffopt.statistics.intervals import median, ratio_interval
 
 _PROMISED = 0.005
 _NS_PER_SECOND = 1e9

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.on_gpu.command import Figures
+from pytest_diffopt.baselines.strict_json import JSONProblem, parse
 from pytest_diffopt.errors import DiffoptError
-from pytest_diffopt.strict_json import JSONProblem, parse
 
 REHEARSAL = "rehearsal on a CPU: tiny pipelines, nothing here is a measurement"
 _MEASUREMENT = "measured"

@@ -11,7 +11,7 @@ from benchmarks.on_gpu.cells import aligned, compile_time, why_none
 from benchmarks.on_gpu.command import Case, Command, Figures
 from benchmarks.on_gpu.measuring import Run, measure_run
 from benchmarks.on_gpu.setting import Setting
-from pytest_diffopt.statistics import median
+from pytest_diffopt.statistics.intervals import median
 
 _EVERY_BATCH = (1, 4, 16)
 #: Each pipeline's batches, as in the page: only the first stage of IF draws more than one picture.

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.results_page.counted import read_counted
+from benchmarks.results_page.images import draw_pictures
 from benchmarks.results_page.measured import Measured, read_measured
 from benchmarks.results_page.page import Figures, page
-from benchmarks.results_page.pictures import draw_pictures
 from benchmarks.results_page.published_table import published_table
 from benchmarks.results_page.published_times import published_times
 from benchmarks.results_page.reading import FiguresError

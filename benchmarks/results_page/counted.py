@@ -8,10 +8,10 @@ from msgspec import Meta, Struct
 
 from benchmarks.results_page.reading import FiguresError, Text, Whole, read_document
 from pytest_diffopt.simulated_gpu import Counts
-from pytest_diffopt.simulated_gpu.cards import Card
-from pytest_diffopt.simulated_gpu.roofline import bound_of, fastest_dtype
+from pytest_diffopt.simulated_gpu.cost.gpus import Card
+from pytest_diffopt.simulated_gpu.cost.roofline import bound_of, fastest_dtype
 
-#: Written by `python -m benchmarks.results_page.count_rungs`.
+#: Written by `python -m benchmarks.results_page.count_levels`.
 COUNTED = Path(__file__).with_name("counted_rungs.json")
 
 

@@ -11,8 +11,8 @@ from benchmarks.results_page.measured import Measured
 from benchmarks.results_page.published_times import PublishedRow, PublishedTimes
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.recipes.ladders import ladder
-from pytest_diffopt.simulated_gpu.cards import Card, card, card_called, known_cards
-from pytest_diffopt.statistics import median
+from pytest_diffopt.simulated_gpu.cost.gpus import Card, card, card_called, known_cards
+from pytest_diffopt.statistics.intervals import median
 
 _TODAY = "modern"
 _PIPELINE = "sdxl"

@@ -13,7 +13,7 @@ from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.results import REHEARSAL
 from benchmarks.on_gpu.setting import Setting
 from benchmarks.results_page.reading import FiguresError, Positive, Text, Whole, convert, read_document
-from pytest_diffopt.strict_json import JSONProblem, shown
+from pytest_diffopt.baselines.strict_json import JSONProblem, shown
 
 _MEASURED = "measured"
 _Samples = tuple[Positive, ...]

@@ -221,7 +221,7 @@ def _repeating(figures: Figures) -> Iterator[str]:
     yield "A section without a file says that it was not measured. What the ladders' rungs do is counted by:"
     yield ""
     yield from commands(
-        "python -m benchmarks.results_page.count_rungs --json benchmarks/results_page/counted_rungs.json",
+        "python -m benchmarks.results_page.count_levels --json benchmarks/results_page/counted_levels.json",
         why_not_run="takes minutes",
     )
 

@@ -6,8 +6,8 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
+from pytest_diffopt.baselines.strict_json import JSONProblem, in_words, parse
 from pytest_diffopt.errors import DiffoptError
-from pytest_diffopt.strict_json import JSONProblem, in_words, parse
 
 Text = Annotated[str, Meta(min_length=1)]
 #: A time or speed that was measured: zero would mean that nothing was.

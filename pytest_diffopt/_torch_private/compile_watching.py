@@ -12,8 +12,8 @@ import torch._dynamo.output_graph as _output_graph
 import torch._dynamo.symbolic_convert as _symbolic_convert
 import torch._dynamo.utils as _dynamo_utils
 
-from .compile_errors import FullGraphError, RecompileLimitError
-from .wrapped_code import written_code
+from pytest_diffopt._torch_private.compile_errors import FullGraphError, RecompileLimitError
+from pytest_diffopt._torch_private.wrapped_code import written_code
 
 _LIMIT_BREAK = "Dynamo recompile limit exceeded"
 # What asks for a tensor's value and stays in the graph, where Dynamo was told to capture it.

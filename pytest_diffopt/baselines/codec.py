@@ -12,8 +12,8 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from pytest_diffopt.baselines.documents import Baseline
+from pytest_diffopt.baselines.strict_json import JSONProblem, in_words, parse, shown
 from pytest_diffopt.errors import BaselineError, BrokenBaselineError
-from pytest_diffopt.strict_json import JSONProblem, in_words, parse, shown
 
 Document = TypeVar("Document", bound=Baseline)
 

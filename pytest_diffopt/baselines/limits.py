@@ -10,8 +10,8 @@ from pytest_diffopt.baselines.documents import (
     MemoryBaseline,
 )
 from pytest_diffopt.baselines.figures import figures_of
-from pytest_diffopt.baselines.images import ImageBaseline
-from pytest_diffopt.statistics import median
+from pytest_diffopt.baselines.image_document import ImageBaseline
+from pytest_diffopt.statistics.intervals import median
 
 
 @singledispatch

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_diffopt.baselines.changes import BaselineChange, ChangeKind, compare
-from pytest_diffopt.git import GitError, GitMissingError, git_bytes, git_output
+from pytest_diffopt.baselines.git import GitError, GitMissingError, git_bytes, git_output
+from pytest_diffopt.baselines.limit_changes import BaselineChange, ChangeKind, compare
 
 _SHORT_REVISION = 9
 _SHALLOW = "this is a shallow clone that ends before the change began: fetch the whole history (fetch-depth: 0)"

@@ -12,8 +12,8 @@ from filelock import FileLock, Timeout
 from pytest_diffopt.baselines.codec import Document, decode, encode
 from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.key import BaselineKey, slug, suite_folder
+from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.errors import BaselineError, BrokenBaselineError
-from pytest_diffopt.options import WritePermission
 from pytest_diffopt.records import Concern
 
 _LOCK_TIMEOUT_S = 30.0

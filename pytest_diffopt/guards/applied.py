@@ -1,6 +1,6 @@
 """Judge whether every optimization of a recipe is really there."""
 
-from pytest_diffopt.guards.explain import counted, explain
+from pytest_diffopt.guards.failure_text import counted, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import AppliedRecord, Concern, OptimizationState
 

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Callable
 
-from pytest_diffopt.guards.explain import counted, explain
-from pytest_diffopt.guards.paired import FALSE_ALARMS
+from pytest_diffopt.guards.failure_text import counted, explain
+from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, Concern, Environment
-from pytest_diffopt.resampling import sequential_shares
-from pytest_diffopt.sequential import SequentialRule, processes_differ_by
+from pytest_diffopt.statistics.resampling import sequential_shares
+from pytest_diffopt.statistics.sequential import SequentialRule, processes_differ_by
 
 _POWER = 0.95
 _STEP = 0.0025

@@ -1,6 +1,6 @@
 """What changed of everything that can be counted of a call: the likely cause of another time."""
 
-from pytest_diffopt.guards.explain import counted, in_columns, size
+from pytest_diffopt.guards.failure_text import counted, in_columns, size
 from pytest_diffopt.records import CountRecord, PhaseCounts
 
 

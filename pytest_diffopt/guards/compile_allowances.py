@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol, TypeVar
 
-from pytest_diffopt.code_location import CodeLocation
-from pytest_diffopt.guards.explain import allowed, counted
+from pytest_diffopt.guards.failure_text import allowed, counted
 from pytest_diffopt.records import CompiledFrame, GraphBreak
+from pytest_diffopt.records.code_location import CodeLocation
 
 _Seen_contra = TypeVar("_Seen_contra", contravariant=True)
 _Seen = TypeVar("_Seen")

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 
 from pytest_diffopt.baselines.documents import CompileBaseline
 from pytest_diffopt.baselines.figures import RegionFigures, figures_of
-from pytest_diffopt.guards.comparable import incomparable, missing, version_differences, what_differs
-from pytest_diffopt.guards.explain import counted, explain, in_columns
+from pytest_diffopt.guards.baseline_comparison import incomparable, missing, version_differences, what_differs
+from pytest_diffopt.guards.failure_text import counted, explain, in_columns
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import CompileCountRecord, Concern, Environment, RegionCounts
 

@@ -6,8 +6,8 @@ from itertools import groupby
 
 from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.baselines.figures import PhaseFigures, figures_of
-from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
-from pytest_diffopt.guards.explain import change, counted, explain, in_columns, size
+from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, version_differences, what_differs
+from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, size
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, CountRecord, Environment, PhaseCounts
 

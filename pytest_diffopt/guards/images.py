@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_diffopt.guards.explain import allowed, counted, explain
+from pytest_diffopt.guards.failure_text import allowed, counted, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
     Concern,
@@ -22,7 +22,7 @@ from pytest_diffopt.records import (
 class ImageThresholds:
     """How far a picture may be from its reference; every one of them must hold. Pixel values are in [0, 1].
 
-    The defaults leave room for what bfloat16 and int8 cost the tiny pipelines at their plain calls; `docs/pictures.md`
+    The defaults leave room for what bfloat16 and int8 cost the tiny pipelines at their plain calls; `docs/image-comparison.md`
     has the figures. `image_baseline` learns those of one recipe.
 
     Attributes:

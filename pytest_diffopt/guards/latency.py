@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from pytest_diffopt.baselines.documents import LatencyBaseline
-from pytest_diffopt.guards.card import card_rows, why_card_unfit
+from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.changed_counts import cause
-from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
-from pytest_diffopt.guards.explain import change, counted, explain, in_columns, percent, time
+from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, percent, time
+from pytest_diffopt.guards.gpu_state import card_rows, why_card_unfit
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, LatencyRecord
-from pytest_diffopt.statistics import median, relative_spread
+from pytest_diffopt.statistics.intervals import median, relative_spread
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

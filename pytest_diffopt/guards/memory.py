@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from pytest_diffopt.baselines.documents import MemoryBaseline
-from pytest_diffopt.guards.comparable import changes, incomparable, missing, version_differences, what_differs
-from pytest_diffopt.guards.explain import change, explain, in_columns, percent, size
+from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, version_differences, what_differs
+from pytest_diffopt.guards.failure_text import change, explain, in_columns, percent, size
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, MemoryRecord
 

@@ -1,6 +1,6 @@
 """Judge how far compiled modules are from their eager twins."""
 
-from pytest_diffopt.guards.explain import allowed, counted, explain, in_columns
+from pytest_diffopt.guards.failure_text import allowed, counted, explain, in_columns
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, NumericsRecord, OutputDifference
 

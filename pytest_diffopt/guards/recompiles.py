@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pytest_diffopt.guards.compilation import gave_up_lines, judge_graph_breaks, nothing_compiled
 from pytest_diffopt.guards.compile_allowances import AllowedRecompiles, exceeded_limit, excess, place_of, unused
-from pytest_diffopt.guards.explain import allowed, counted, explain
+from pytest_diffopt.guards.failure_text import allowed, counted, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
     CompilationRecord,

@@ -1,6 +1,6 @@
 """Judge whether the same call gives the same picture twice."""
 
-from pytest_diffopt.guards.explain import allowed, explain
+from pytest_diffopt.guards.failure_text import allowed, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, RepeatabilityRecord
 

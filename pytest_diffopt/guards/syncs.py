@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from pytest_diffopt.guards.explain import allowed, counted, explain
+from pytest_diffopt.guards.failure_text import allowed, counted, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_diffopt.baselines.git import GitError, GitMissingError, git_output
 from pytest_diffopt.errors import ProbeError, did_you_mean
-from pytest_diffopt.git import GitError, GitMissingError, git_output
 
 _TEMPORARY_PREFIX = "diffopt-base-"
 _SHORT_REVISION = 9

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_diffopt.active_test import active_test
 from pytest_diffopt.environment import capture_environment
-from pytest_diffopt.options import Settings
+from pytest_diffopt.paired.cpu_time import processor_share, timed
 from pytest_diffopt.paired.messages import Counted, Ready, Timed
-from pytest_diffopt.paired.processor_time import processor_share, timed
 from pytest_diffopt.paired.sampling import repeats_for
 from pytest_diffopt.paired.worker import Controller, modules_of_trees
 from pytest_diffopt.records import Device, Subject
+from pytest_diffopt.session.active_test import active_test
+from pytest_diffopt.session.settings import Settings
 
 _NS_PER_SECOND = 1_000_000_000
 #: The share of the sampling budget that warm-up may use beside it.
@@ -46,7 +46,7 @@ class PairedGate:
         """
         del margin, reason
         from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
-        from pytest_diffopt.probes.card import card_uuid  # noqa: PLC0415 - as above
+        from pytest_diffopt.probes.gpu_state import card_uuid  # noqa: PLC0415 - as above
         from pytest_diffopt.probes.latency import Stopwatch  # noqa: PLC0415 - as above
         from pytest_diffopt.probes.timed_device import timed_device  # noqa: PLC0415 - as above
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.options import PAIRED_WORKER
 from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.messages import (
     LINE_VARIABLE,
@@ -27,6 +26,7 @@ from pytest_diffopt.paired.messages import (
     Quit,
     Request,
 )
+from pytest_diffopt.session.settings import PAIRED_WORKER
 
 _SHOWN_LINES = 20
 _SHOWN_BYTES = 8192

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pytest_diffopt.paired.blocks import TimeBlock
-from pytest_diffopt.probes.card import CardMeter
-from pytest_diffopt.progress import Tell, silence
+from pytest_diffopt.paired.time_blocks import TimeBlock
+from pytest_diffopt.probes.gpu_state import CardMeter
 from pytest_diffopt.records import CardRecord, PairedBlock, PairedTiming
-from pytest_diffopt.statistics import median
+from pytest_diffopt.session.progress import Tell, silence
+from pytest_diffopt.statistics.intervals import median
 
 #: Each time should be about so long. A shorter one is lost in what it costs to change between two processes; a longer
 #: one is hardly steadier where neighbours slow a machine down for tenths of a second, and there are fewer of them.

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.calibration import judge_calibration
-from pytest_diffopt.guards.paired import PairedRule, judge_paired
+from pytest_diffopt.guards.paired_latency import PairedRule, judge_paired
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.options import Settings
 from pytest_diffopt.paired.checkout import Side
-from pytest_diffopt.paired.pair import (
+from pytest_diffopt.paired.process import WorkerStart
+from pytest_diffopt.paired.process_pair import (
     BothReady,
     Workers,
     at_their_call,
@@ -18,11 +18,11 @@ from pytest_diffopt.paired.pair import (
     time_pair,
     with_counts,
 )
-from pytest_diffopt.paired.process import WorkerStart
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
-from pytest_diffopt.progress import Tell
 from pytest_diffopt.records import CalibrationRecord, CardRecord, PairedBlock, PairedRecord, PairedTiming, Subject
-from pytest_diffopt.sequential import PAIRS_OF_PROCESSES
+from pytest_diffopt.session.progress import Tell
+from pytest_diffopt.session.settings import Settings
+from pytest_diffopt.statistics.sequential import PAIRS_OF_PROCESSES
 
 _NOT_BOUND = "this system binds no process to a core"
 

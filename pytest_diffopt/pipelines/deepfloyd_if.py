@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
+from pytest_diffopt.pipelines.conditioning_images import small_picture
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.pictures import small_picture
 from pytest_diffopt.pipelines.published import published_config
 from pytest_diffopt.pipelines.scale import TINY_PROMPT, Scale
 from pytest_diffopt.pipelines.variations import usual_variations

@@ -3,9 +3,9 @@
 from typing import Any
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part
+from pytest_diffopt.pipelines.conditioning_images import outline
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.pictures import outline
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.pipelines.sd15 import HUB_ID, SHARED_PARTS, TOKENIZERS, UNCHECKED, UNET, sd15_call
 from pytest_diffopt.pipelines.variations import usual_variations

@@ -1,9 +1,9 @@
 """Stable Diffusion 1.5 that starts from a picture: the VAE's encoder runs too, and four fifths of the steps."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint
+from pytest_diffopt.pipelines.conditioning_images import sketch
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.pictures import sketch
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.pipelines.sd15 import HUB_ID, SHARED_PARTS, TOKENIZERS, UNCHECKED, UNET, sd15_call
 from pytest_diffopt.pipelines.variations import usual_variations

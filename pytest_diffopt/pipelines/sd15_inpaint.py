@@ -1,9 +1,9 @@
 """Stable Diffusion 1.5 that paints a hole: a UNet of nine channels, the latents, the mask and the masked picture."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part
+from pytest_diffopt.pipelines.conditioning_images import mask, sketch
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.pictures import mask, sketch
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.pipelines.sd15 import TOKENIZERS, UNCHECKED, sd15_call
 from pytest_diffopt.pipelines.variations import usual_variations

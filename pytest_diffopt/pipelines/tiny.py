@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.published import build_published
-from pytest_diffopt.pipelines.shapes import caption_words
+from pytest_diffopt.pipelines.scenes import caption_words
 from pytest_diffopt.pipelines.tokenizers import byte_level_clip_tokenizer, character_level_t5_tokenizer
 
 WEIGHTS = files("pytest_diffopt.pipelines") / "weights"

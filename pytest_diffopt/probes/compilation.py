@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pytest_diffopt._torch_private.compile_errors import FullGraphError, RecompileLimitError
 from pytest_diffopt._torch_private.compile_watching import Compilation, TracedBreak, compilations_watched
-from pytest_diffopt.code_location import locate
 from pytest_diffopt.probes.compiled_modules import compiled_modules, compiled_names
 from pytest_diffopt.probes.failed_guards import failed_guard
 from pytest_diffopt.probes.graph_breaks import graph_break, is_consequence, one_a_place, read_in_graph, written_name
@@ -24,6 +23,7 @@ from pytest_diffopt.records import (
     Subject,
     VariationRecompiles,
 )
+from pytest_diffopt.records.code_location import locate
 
 if TYPE_CHECKING:
     from types import CodeType

@@ -13,7 +13,7 @@ from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, wa
 from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_CARD, moved, on_simulated_gpu
 from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, Subject
 from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, SimulatedGPU
-from pytest_diffopt.simulated_gpu.roofline import fastest_dtype, seconds_of
+from pytest_diffopt.simulated_gpu.cost.roofline import fastest_dtype, seconds_of
 
 _BEFORE = "before the loop"
 _AFTER = "after the loop"

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from types import CodeType
 
-from pytest_diffopt.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
 from pytest_diffopt.records import FailedGuard, GuardKind
+from pytest_diffopt.records.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
 
 _ID = re.compile(r"^\d+(?:/\d+)+: ")
 _STACK_LINE = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)$', re.MULTILINE)

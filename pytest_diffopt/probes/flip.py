@@ -4,7 +4,7 @@ import flip_evaluator
 import numpy as np
 import numpy.typing as npt
 
-from pytest_diffopt.probes.colours import three_channels
+from pytest_diffopt.probes.color_channels import three_channels
 
 
 def mean_flip(image: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]) -> float:

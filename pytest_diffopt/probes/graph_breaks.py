@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 
 from pytest_diffopt._torch_private.compile_watching import StackLine, TracedBreak
-from pytest_diffopt.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
 from pytest_diffopt.records import BreakKind, GraphBreak
+from pytest_diffopt.records.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
 
 # Dynamo appends what happened while it handled a break; what broke first stands first.
 _CONSEQUENCE = "*** While handling this graph break"

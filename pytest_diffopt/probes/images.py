@@ -9,8 +9,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.flip import mean_flip
+from pytest_diffopt.probes.image_arrays import Pixels, pictures_of
 from pytest_diffopt.probes.lpips import lpips_of
-from pytest_diffopt.probes.pictures import Pixels, pictures_of
 from pytest_diffopt.records import ImageDifference, ImageRecord, Subject
 
 # The window of the published SSIM: a Gaussian of sigma 1.5, cut off at 11 x 11 (Wang et al. 2004, section III-B).

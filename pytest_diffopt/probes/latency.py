@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.card import CardMeter
+from pytest_diffopt.probes.gpu_state import CardMeter
 from pytest_diffopt.probes.out_of_memory import call_within_memory
-from pytest_diffopt.progress import Tell, silence
 from pytest_diffopt.records import CardRecord, LatencyRecord, RatioRecord, Subject
-from pytest_diffopt.statistics import median
+from pytest_diffopt.statistics.intervals import median
 
 Call = Callable[[], object]
 Clock = Callable[[], int]
@@ -25,6 +24,10 @@ _WARMUP_SHARE = 0.5
 _NS_PER_SECOND = 1_000_000_000
 
 
+def _no_progress(_text: str) -> None:
+    """Show nothing."""
+
+
 def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test brings its own clock
     call: Call,
     *,
@@ -36,7 +39,7 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
     num_steps: int = 0,
     meter: CardMeter | None = None,
     clock: Clock = time.perf_counter_ns,
-    tell: Tell = silence,
+    tell: Callable[[str], None] = _no_progress,
 ) -> LatencyRecord:
     """Time a call again and again.
 
@@ -180,7 +183,7 @@ class Stopwatch:
     subject: Subject
     clock: Clock
 
-    def warm_up(self, budget_ns: float, tell: Tell = silence) -> list[int]:
+    def warm_up(self, budget_ns: float, tell: Callable[[str], None] = _no_progress) -> list[int]:
         """Call until the calls have settled, or until all but the first have used the budget."""
         tell("warming up: the first call")
         durations_ns = [self.time_ns("during warm-up")]

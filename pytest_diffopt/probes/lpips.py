@@ -15,8 +15,8 @@ import torch
 from packaging.version import Version
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.colours import three_channels
-from pytest_diffopt.probes.pictures import Pixels
+from pytest_diffopt.probes.color_channels import three_channels
+from pytest_diffopt.probes.image_arrays import Pixels
 
 # The torchvision that goes with the oldest torch; the first torchmetrics that has a figure for each picture of a batch.
 _OLDEST = {"torchvision": "0.26", "torchmetrics": "1.8"}

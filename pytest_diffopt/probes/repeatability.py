@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.pictures import Pixels, values_of
+from pytest_diffopt.probes.image_arrays import Pixels, values_of
 from pytest_diffopt.records import RepeatabilityRecord, Subject
 
 _NONE: Mapping[str, Callable[[], Any]] = MappingProxyType({})

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt.code_location import users_line
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
+from pytest_diffopt.records.code_location import users_line
 
 # What torch says under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
 _TORCH_SAYS = "called a synchronizing CUDA operation"

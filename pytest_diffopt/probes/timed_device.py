@@ -8,7 +8,7 @@ import torch
 
 from pytest_diffopt.environment import accelerator_kind, torch_device
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.card import CardMeter, card_uuid, open_meter
+from pytest_diffopt.probes.gpu_state import CardMeter, card_uuid, open_meter
 from pytest_diffopt.records import Device
 
 

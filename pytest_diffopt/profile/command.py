@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
 def _report(request: ProfileRequest, *, top: int, as_json: bool, shows_progress: bool) -> None:
     from pytest_diffopt.profile import document, phases, table  # noqa: PLC0415 - they import torch
     from pytest_diffopt.profile.target import find_target  # noqa: PLC0415 - as above
-    from pytest_diffopt.simulated_gpu.cards import card  # noqa: PLC0415 - as above
+    from pytest_diffopt.simulated_gpu.cost.gpus import card  # noqa: PLC0415 - as above
 
     _silence_libraries()
     card(request.card)  # refused before anything is built

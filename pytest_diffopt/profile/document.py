@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.profile.phases import Phase, PipelineProfile
 from pytest_diffopt.profile.target import Target
+from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu import AttentionChoice
-from pytest_diffopt.simulated_gpu.roofline import bound_of, fastest_dtype, peak_tflops, seconds_of
+from pytest_diffopt.simulated_gpu.cost.roofline import bound_of, fastest_dtype, peak_tflops, seconds_of
 
 _SCHEMA_VERSION = 1
 

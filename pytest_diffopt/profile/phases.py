@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.errors import DiffoptError, PipelineError
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, watch_denoise_loop
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
+from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu import AttentionChoice, Card, Counts, SimulatedGPU, Sync
 
 

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.profile.phases import Phase, PipelineProfile
 from pytest_diffopt.profile.target import Target
 from pytest_diffopt.profile.units import shown_bytes, shown_count, shown_seconds
+from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu import AttentionChoice, Sync
-from pytest_diffopt.simulated_gpu.roofline import Bound, bound_of, fastest_dtype, peak_tflops, seconds_of
+from pytest_diffopt.simulated_gpu.cost.roofline import Bound, bound_of, fastest_dtype, peak_tflops, seconds_of
 
 _HEADINGS = ("", "FLOPs", "operations", "to the GPU", "to the host", "peak memory", "waits", "roofline")
 _BOUND_IS = (

@@ -17,7 +17,7 @@ from pytest_diffopt._torch_private.inductor import (
     inductor_flags_set,
 )
 from pytest_diffopt.errors import RecipeError, did_you_mean
-from pytest_diffopt.recipes.moments import applied_at_us
+from pytest_diffopt.recipes.applied_at import applied_at_us
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
 

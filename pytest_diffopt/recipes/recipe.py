@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from pytest_diffopt.errors import RecipeError, RecipeWarning
-from pytest_diffopt.recipes.moments import note_applied
+from pytest_diffopt.recipes.applied_at import note_applied
 from pytest_diffopt.recipes.optimization import Optimization
 from pytest_diffopt.recipes.precision import Fp32
 from pytest_diffopt.records import OptimizationState

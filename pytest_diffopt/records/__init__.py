@@ -1,6 +1,6 @@
 """What the probes saw: frozen, raw figures with units in their names, no opinion."""
 
-from pytest_diffopt.records.card import CardProcess, CardReading, CardRecord, Slowdown
+from pytest_diffopt.records.applied import AppliedRecord, OptimizationState
 from pytest_diffopt.records.compilation import (
     BreakKind,
     CacheAnswer,
@@ -17,7 +17,16 @@ from pytest_diffopt.records.compilation import (
     RegionCounts,
     VariationRecompiles,
 )
-from pytest_diffopt.records.optimizations import AppliedRecord, OptimizationState
+from pytest_diffopt.records.gpu_state import CardProcess, CardReading, CardRecord, Slowdown
+from pytest_diffopt.records.images import (
+    ImageDifference,
+    ImageRecord,
+    LatentDifference,
+    ModuleDrift,
+    PictureFiles,
+    RepeatabilityRecord,
+    StepDrift,
+)
 from pytest_diffopt.records.performance import (
     CalibrationRecord,
     CountRecord,
@@ -29,15 +38,6 @@ from pytest_diffopt.records.performance import (
     PairedTiming,
     PhaseCounts,
     RatioRecord,
-)
-from pytest_diffopt.records.pictures import (
-    ImageDifference,
-    ImageRecord,
-    LatentDifference,
-    ModuleDrift,
-    PictureFiles,
-    RepeatabilityRecord,
-    StepDrift,
 )
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pytest_diffopt.code_location import UNKNOWN_LOCATION, CodeLocation
+from pytest_diffopt.records.code_location import UNKNOWN_LOCATION, CodeLocation
 from pytest_diffopt.records.subject import Subject
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pytest_diffopt.records.card import CardRecord
+from pytest_diffopt.records.gpu_state import CardRecord
 from pytest_diffopt.records.subject import Subject
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pytest_diffopt.code_location import CodeLocation
+from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.records.subject import Subject
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pytest_diffopt.baselines.changes import BaselineChange, ChangeKind
+from pytest_diffopt.baselines.limit_changes import BaselineChange, ChangeKind
 from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.reports.figures import old_and_new
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from pytest_diffopt.ledger import LedgerEntry
+from pytest_diffopt.session.ledger import LedgerEntry
 
 _FIGURE = "false_alarm_rate"
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pytest_diffopt.guards.explain import factor, time
-from pytest_diffopt.ledger import LedgerEntry
+from pytest_diffopt.guards.failure_text import factor, time
 from pytest_diffopt.records import Concern
+from pytest_diffopt.session.ledger import LedgerEntry
 
 _REGIONAL = re.compile(r",? ?regional=True")
 _NO_ARGUMENTS = "compile()"

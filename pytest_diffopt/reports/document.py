@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 
 from pytest_diffopt.baselines.since_revision import BaselineComparison
-from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.guards.verdict import UNPROVEN, Outcome
-from pytest_diffopt.ledger import BrokenTest, CaseResult, Ledger, LedgerEntry
-from pytest_diffopt.options import Settings
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device
 from pytest_diffopt.reports.calibration import calibrations
+from pytest_diffopt.session.ledger import BrokenTest, CaseResult, Ledger, LedgerEntry
+from pytest_diffopt.session.settings import Settings
+from pytest_diffopt.session.unmet_requirements import Shortfall
 
 SCHEMA_VERSION = 2
 

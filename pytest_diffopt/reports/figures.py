@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pytest_diffopt.guards.explain import change, size, time
+from pytest_diffopt.guards.failure_text import change, size, time
 
 _ACCEPTED = "accepted_"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_diffopt.guards.explain import counted
-from pytest_diffopt.ledger import CaseResult, Ledger, LedgerEntry
+from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.records import Concern
+from pytest_diffopt.session.ledger import CaseResult, Ledger, LedgerEntry
 
 #: What has a line of somebody's code to stand on.
 _LOCATED = frozenset({Concern.SYNCS, Concern.GRAPH_BREAKS, Concern.RECOMPILES})

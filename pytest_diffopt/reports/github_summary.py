@@ -7,15 +7,15 @@ from pathlib import Path
 
 from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.errors import DiffoptError
-from pytest_diffopt.guards.explain import counted
+from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import BrokenTest, CaseResult, LedgerEntry
 from pytest_diffopt.reports import baseline_changes
 from pytest_diffopt.reports.figures import compared_figures
 from pytest_diffopt.reports.markdown import code, fenced, folded, head, linked, row, text
 from pytest_diffopt.reports.order import anchored
 from pytest_diffopt.reports.summary import Summary
 from pytest_diffopt.reports.terminal import total_line
+from pytest_diffopt.session.ledger import BrokenTest, CaseResult, LedgerEntry
 
 #: GitHub refuses a larger summary of a step whole.
 SUMMARY_LIMIT_BYTES = 1024 * 1024

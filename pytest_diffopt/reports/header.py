@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pytest_diffopt.environment import NoGPUError, distribution_version, gpu_name
-from pytest_diffopt.options import Settings
+from pytest_diffopt.session.settings import Settings
 
 
 def header_line(settings: Settings, root: Path) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from pytest_diffopt.baselines.strict_json import JSONProblem, in_words, parse, refuse, shown
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.reports.document import SCHEMA_VERSION, Report
 from pytest_diffopt.reports.recorded import record_type
 from pytest_diffopt.reports.typed_json import fitted
-from pytest_diffopt.strict_json import JSONProblem, in_words, parse, refuse, shown
 
 #: What the file is called in a report's folder.
 FILE_NAME = "report.json"

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from pytest_diffopt.guards.explain import factor, size, time
+from pytest_diffopt.guards.failure_text import factor, size, time
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.recipes.ladders import Rung, known_ladders, ladder
 from pytest_diffopt.records import Concern
+from pytest_diffopt.session.ledger import LedgerEntry
 
 _BAR_WIDTH = 24
 _SHOWN = (Concern.APPLIED, Concern.GRAPH_BREAKS, Concern.SYNCS, Concern.IMAGES)

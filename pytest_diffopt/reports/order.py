@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.records import Concern
+from pytest_diffopt.session.ledger import LedgerEntry
 
 #: Red first, then what proved nothing, then gains.
 WORST_FIRST = (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import count
 
-from pytest_diffopt.ledger import LedgerEntry
+from pytest_diffopt.session.ledger import LedgerEntry
 
 Property = tuple[str, object]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.records import (
     AppliedRecord,
     CalibrationRecord,
@@ -25,6 +24,7 @@ from pytest_diffopt.records import (
     RepeatabilityRecord,
     SyncRecord,
 )
+from pytest_diffopt.session.ledger import LedgerEntry
 
 #: The records that a verdict of each concern can be about.
 RECORD_TYPES: Mapping[Concern, tuple[type[Record], ...]] = {

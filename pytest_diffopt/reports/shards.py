@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.reports.document import Report, Shard
+from pytest_diffopt.session.ledger import LedgerEntry
 
 _MISSING = "not installed"
 #: What a reader wants to know of every report.

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_diffopt.baselines.since_revision import BaselineComparison
-from pytest_diffopt.completeness.shortfalls import Shortfall
-from pytest_diffopt.ledger import Ledger
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.shards import differences, where
+from pytest_diffopt.session.ledger import Ledger
+from pytest_diffopt.session.unmet_requirements import Shortfall
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from pytest_diffopt.baselines.since_revision import BaselineComparison
-from pytest_diffopt.completeness.shortfalls import Shortfall
-from pytest_diffopt.guards.explain import counted
+from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import Ledger, LedgerEntry
 from pytest_diffopt.reports.baseline_changes import change_lines
 from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_start_lines
 from pytest_diffopt.reports.ladder_table import ladder_lines
+from pytest_diffopt.session.ledger import Ledger, LedgerEntry
+from pytest_diffopt.session.unmet_requirements import Shortfall
 
 _COLOURS = {Outcome.PASSED: "green", Outcome.IMPROVED: "cyan", Outcome.REGRESSED: "red", Outcome.MISSING: "red"}
 _OTHER_COLOUR = "yellow"

@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import inspect
 
+from pytest_diffopt.baselines.strict_json import refuse
 from pytest_diffopt.errors import did_you_mean
-from pytest_diffopt.strict_json import refuse
 
 #: How the numbers that JSON lacks are written.
 TEXTS_OF_FLOATS = ("inf", "-inf", "nan")

@@ -1,8 +1,8 @@
 """A GPU that is not there: what a CUDA card would do with a pipeline, counted on any machine."""
 
-from .cards import Card, card_called, known_cards
-from .device import SimulatedGPU
-from .records import AttentionChoice, AttentionKernel, Counts, Sync, SyncKind
+from pytest_diffopt.simulated_gpu.cost.gpus import Card, card_called, known_cards
+from pytest_diffopt.simulated_gpu.device import SimulatedGPU
+from pytest_diffopt.simulated_gpu.observations import AttentionChoice, AttentionKernel, Counts, Sync, SyncKind
 
 __all__ = [
     "AttentionChoice",

@@ -10,16 +10,16 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from pytest_diffopt.code_location import CodeLocation
+from pytest_diffopt._torch_private import simulated_device as private
 from pytest_diffopt.errors import SimulationError
-
-from . import _torch_private as private
-from . import attention, cards, copies, creation, patches, routes
-from .accounting import Ledger
-from .dispatch import Dispatcher, Ways
-from .records import AttentionChoice, Counts, Sync
-from .restoring import Wardrobe
-from .tensor import NO_SIMULATION, SimulatedTensor
+from pytest_diffopt.records.code_location import CodeLocation
+from pytest_diffopt.simulated_gpu.backend import attention, copies, creation, decompositions, patches
+from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher, Ways
+from pytest_diffopt.simulated_gpu.backend.module_snapshot import Wardrobe
+from pytest_diffopt.simulated_gpu.backend.tensor import NO_SIMULATION, SimulatedTensor
+from pytest_diffopt.simulated_gpu.cost import gpus
+from pytest_diffopt.simulated_gpu.cost.accounting import Ledger
+from pytest_diffopt.simulated_gpu.observations import AttentionChoice, Counts, Sync
 
 _entering = threading.Lock()
 _LESS_OFTEN = 16
@@ -41,7 +41,7 @@ class SimulatedGPU:
     """
 
     def __init__(self, name: str = "nvidia-h200", *, real_up_to: float = 4096, invent_values: bool = False) -> None:
-        self.card = cards.card(name)
+        self.card = gpus.card(name)
         self.real_up_to = real_up_to
         self.invent_values = invent_values
         self._start()
@@ -67,8 +67,10 @@ class SimulatedGPU:
                 raise SimulationError(message)
             _claim()
             self._start()
-            handlers = {**copies.HANDLERS, **routes.HANDLERS}
-            ways = Ways(handlers=handlers, on_host={**attention.ON_HOST, **routes.ON_HOST}, attention=self._attention)
+            handlers = {**copies.HANDLERS, **decompositions.HANDLERS}
+            ways = Ways(
+                handlers=handlers, on_host={**attention.ON_HOST, **decompositions.ON_HOST}, attention=self._attention
+            )
             dispatcher = Dispatcher(self._ledger, ways, real_up_to=self.real_up_to, invent_values=self.invent_values)
             with ExitStack() as exits:
                 exits.enter_context(_fewer_collections())

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_diffopt.completeness.required import parse_requirements
+from pytest_diffopt.reports.merging.combining import Demands, together
 from pytest_diffopt.reports.merging.new_folder import new_folder
 from pytest_diffopt.reports.merging.sources import read_sources
-from pytest_diffopt.reports.merging.together import Demands, together
 from pytest_diffopt.reports.merging.writing import write_merged
+from pytest_diffopt.session.required_verdicts import parse_requirements
 from tests.fuzz.inputs import json_inputs, only_our_errors, share
 from tests.unit.reports.merging.shard_examples import written
 from tests.unit.reports.report_examples import (

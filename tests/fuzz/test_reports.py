@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.options import Settings
 from pytest_diffopt.records import Concern
 from pytest_diffopt.reports.document import report_of
 from pytest_diffopt.reports.json_report import read_json_report, write_json_report
-from pytest_diffopt.reports.page.embedded_pictures import PictureBook
+from pytest_diffopt.reports.page.embedded_images import PictureBook
+from pytest_diffopt.session.settings import Settings
 from tests.fuzz.inputs import json_inputs, only_our_errors, share, spoilt
 from tests.unit.reports.verdict_examples import entry, ledger
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_diffopt import markers
-from pytest_diffopt.completeness.required import parse_requirements
-from pytest_diffopt.options import Settings
+from pytest_diffopt.plugin import markers
 from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.session.required_verdicts import parse_requirements
+from pytest_diffopt.session.settings import Settings
 from tests.fuzz.inputs import only_our_errors, share, text_inputs
 
 RECIPES = [

@@ -119,10 +119,10 @@ def test_options_ini_names_and_markers_are_what_they_were(project: pytest.Pytest
 def test_the_fixtures_are_what_they_were(project: pytest.Pytester) -> None:
     """Each is shown by `pytest --fixtures`, with its docstring."""
     result = project.runpytest_inprocess("--fixtures", "-v")
-    ours = [line.split()[0] for line in result.outlines if "pytest_diffopt/fixtures.py:" in line]
+    ours = [line.split()[0] for line in result.outlines if "pytest_diffopt/plugin/fixtures.py:" in line]
 
     assert sorted(ours) == FIXTURES
-    result.stdout.no_fnmatch_line("*pytest_diffopt/fixtures.py*: no docstring*")
+    result.stdout.no_fnmatch_line("*pytest_diffopt/plugin/fixtures.py*: no docstring*")
 
 
 def test_every_option_that_lasts_has_an_ini_twin() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_diffopt import collection, running_test
+from pytest_diffopt.plugin import collection, running_test
 from pytest_diffopt.reports import header
 
 ON_THE_CARD = """

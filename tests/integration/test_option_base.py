@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_diffopt.reports.json_report import read_json_report
-from tests.integration.planted_verdicts import write_baseline
+from tests.integration.injected_verdicts import write_baseline
 from tests.unit.paired.repositories import commit, git
 
 GOOD = """

@@ -13,7 +13,7 @@ SHOW_HEAVY = f"import sys; print([name for name in {HEAVY} if name in sys.module
 
 def test_importing_the_plugin_imports_nothing_heavy() -> None:
     """pytest imports it at every start, of any project."""  # noqa: D403 - pytest writes itself small
-    code = f"import pytest_diffopt.plugin; {SHOW_HEAVY}"
+    code = f"import pytest_diffopt.plugin.hooks; {SHOW_HEAVY}"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
 
     assert shown.stdout == "[]\n"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pytest_diffopt.pipelines.shapes import Scene
+from pytest_diffopt.pipelines.scenes import Scene
 from tools.tiny_training.drawing import draw, scenes_to_draw
 from tools.tiny_training.judge import Seen, look_at
 

@@ -160,7 +160,7 @@ def test_what_the_pipeline_raises_passes_with_a_note(
         ]
     )
     result.stdout.no_fnmatch_line("*AssertionError*")
-    result.stdout.no_fnmatch_line("*pytest_diffopt/assertions.py:*")
+    result.stdout.no_fnmatch_line("*pytest_diffopt/api/assertions.py:*")
     result.stdout.no_fnmatch_line("*pytest_diffopt/probes/calls.py:*")
 
 

@@ -12,7 +12,7 @@ from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.pipelines.shapes import COLOURS, Scene, Shape
+from pytest_diffopt.pipelines.scenes import COLOURS, Scene, Shape
 from pytest_diffopt.pipelines.tiny import build_tiny_component
 from tools.tiny_training.text import t5_hidden
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from pytest_diffopt.pipelines.shapes import COLOURS, Scene, Shape
+from pytest_diffopt.pipelines.scenes import COLOURS, Scene, Shape
 
 _BORDER = 3  # pixels at the edge of a picture: background, whatever the scene
 _DIFFERS = 60  # how far a colour lies from the background's to be the shape's, of 441 at most

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from pytest_diffopt.pipelines.shapes import COLOURS, Place, Scene, Shape, Size
+from pytest_diffopt.pipelines.scenes import COLOURS, Place, Scene, Shape, Size
 from tools.tiny_training.lesson import Lesson, Models
 from tools.tiny_training.scenes import Scenes, imagine_scenes
 from tools.tiny_training.text import clip_output, t5_hidden

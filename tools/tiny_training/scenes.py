@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pytest_diffopt.pipelines.shapes import COLOURS, Place, Scene, Shape, Size
+from pytest_diffopt.pipelines.scenes import COLOURS, Place, Scene, Shape, Size
 
 _MENTION_SHAPE = 0.9  # else the caption says "shape", for what a ControlNet adds
 _MIDDLE_MEDIUM = 0.4  # how many scenes have the plainest caption

@@ -29,11 +29,11 @@ def run(options: argparse.Namespace) -> bool:
     Raises:
         DiffoptError: a report cannot be read or merged with the others, or the folder cannot be written.
     """
-    from pytest_diffopt.completeness.required import parse_requirements  # noqa: PLC0415 - the other commands do without
+    from pytest_diffopt.reports.merging.combining import Demands, together  # noqa: PLC0415 - as above
     from pytest_diffopt.reports.merging.new_folder import new_folder  # noqa: PLC0415 - as above
     from pytest_diffopt.reports.merging.sources import read_sources  # noqa: PLC0415 - as above
-    from pytest_diffopt.reports.merging.together import Demands, together  # noqa: PLC0415 - as above
     from pytest_diffopt.reports.merging.writing import conclusion, write_merged  # noqa: PLC0415 - as above
+    from pytest_diffopt.session.required_verdicts import parse_requirements  # noqa: PLC0415 - the other commands do without
 
     requirements = parse_requirements(options.require, option="--require") if options.require is not None else ()
     sources = read_sources(options.folders)

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pytest_diffopt.guards.explain import counted
-from pytest_diffopt.ledger import Ledger
+from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.github_summary import COMMENT_LIMIT_BYTES, render, write_summary_file
 from pytest_diffopt.reports.json_report import only_sense
-from pytest_diffopt.reports.merging.pictures import with_pictures
+from pytest_diffopt.reports.merging.image_files import with_pictures
 from pytest_diffopt.reports.merging.sources import Source
 from pytest_diffopt.reports.order import worst_first
 from pytest_diffopt.reports.page.rendering import FILE_NAME as PAGE_NAME
@@ -16,6 +15,7 @@ from pytest_diffopt.reports.shards import differences
 from pytest_diffopt.reports.summary import summary_of
 from pytest_diffopt.reports.terminal import table_lines, total_line
 from pytest_diffopt.reports.writing import write_report
+from pytest_diffopt.session.ledger import Ledger
 
 #: Beside the page; a comment may have no more.
 SUMMARY_NAME = "summary.md"

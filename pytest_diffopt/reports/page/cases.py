@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_diffopt.guards.verdict import FigureChange, Verdict
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.records import Record
 from pytest_diffopt.reports.order import anchored
 from pytest_diffopt.reports.recorded import record_of
+from pytest_diffopt.session.ledger import LedgerEntry
 
 _PREFIX = "diffopt: "
 

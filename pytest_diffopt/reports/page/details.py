@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
-from pytest_diffopt.guards.explain import change, factor, percent, time
-from pytest_diffopt.guards.paired import log_ratio
+from pytest_diffopt.guards.failure_text import change, factor, percent, time
+from pytest_diffopt.guards.paired_latency import log_ratio
 from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.records import (
     CalibrationRecord,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_diffopt.guards.explain import counted
+from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.verdict import UNPROVEN, Outcome
 from pytest_diffopt.records import Concern
 from pytest_diffopt.reports.document import Report

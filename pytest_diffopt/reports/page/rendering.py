@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from pytest_diffopt._version import __version__
-from pytest_diffopt.guards.explain import change, counted, factor, percent, size, time
+from pytest_diffopt.guards.failure_text import change, counted, factor, percent, size, time
 from pytest_diffopt.reports import baseline_changes
 from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_starts
@@ -22,7 +22,7 @@ from pytest_diffopt.reports.json_report import ReportError
 from pytest_diffopt.reports.ladder_table import ladders
 from pytest_diffopt.reports.page.cases import Case, by_pipeline, cases_of
 from pytest_diffopt.reports.page.details import details_of
-from pytest_diffopt.reports.page.embedded_pictures import PictureBook
+from pytest_diffopt.reports.page.embedded_images import PictureBook
 from pytest_diffopt.reports.page.overview import overview
 from pytest_diffopt.reports.shards import by_card, differences, where
 

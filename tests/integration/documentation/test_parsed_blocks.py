@@ -42,7 +42,7 @@ def test_a_command_can_be_typed_as_it_stands(block: Block, pytestconfig: pytest.
         (["make", "gate", "PYTEST_ARG=-v"], "no variable PYTEST_ARG"),
         (["python", "-m", "pytest_diffopt", "profil"], "cannot be parsed"),
         (["python", "-m", "benchmarks.nothing"], "there is no benchmarks.nothing"),
-        (["python", "-m", "benchmarks.planted_bugs", "--marked"], "has no --marked"),
+        (["python", "-m", "benchmarks.injected_faults", "--marked"], "has no --marked"),
         (["python", "-c", "from torchvision import"], "cannot be parsed"),
         (["pip", "install", "pytest-diffopt[gpus]"], "no extra gpus"),
         (["gh", "workflow", "run", "gpu.yml", "-f", "pull=1"], "no input pull"),

@@ -7,7 +7,7 @@ from pytest_diffopt.baselines.documents import (
     LatencySession,
 )
 from pytest_diffopt.baselines.figures import PhaseFigures, RegionFigures
-from pytest_diffopt.baselines.images import ImageBaseline, ImageFigures, ImageSample, StoredFile
+from pytest_diffopt.baselines.image_document import ImageBaseline, ImageFigures, ImageSample, StoredFile
 from pytest_diffopt.records import Device, Weights
 
 KEY = BaselineKey(device_slug="nvidia-h200", suite="test_sdxl", case="test_latency[sdxl-bf16+sdpa]", scale="tiny")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.errors import BaselineError
-from pytest_diffopt.options import WritePermission
 from pytest_diffopt.records import Concern
 from tests.unit.baselines.baseline_examples import KEY, latency, memory
 
@@ -303,7 +303,7 @@ sys.path.insert(0, sys.argv[1])
 from tests.unit.baselines.baseline_examples import KEY, latency
 from dataclasses import replace
 from pytest_diffopt.baselines import BaselineStore
-from pytest_diffopt.options import WritePermission
+from pytest_diffopt.baselines.write_permission import WritePermission
 store = BaselineStore(Path(sys.argv[2]), WritePermission.ALL)
 print("ready", flush=True)
 rounds, samples, cases = int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
@@ -320,7 +320,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.unit.baselines.baseline_examples import KEY, latency
 from pytest_diffopt.baselines import BaselineStore, LatencyBaseline
-from pytest_diffopt.options import WritePermission
+from pytest_diffopt.baselines.write_permission import WritePermission
 store = BaselineStore(Path(sys.argv[2]), WritePermission.ALL)
 accepted = [latency(*[figure] * 2_000) for figure in (1, 2)]
 dice = random.Random(0)

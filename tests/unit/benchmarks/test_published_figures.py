@@ -11,7 +11,7 @@ from benchmarks.results_page.published_times import published_times
 from benchmarks.results_page.reading import FiguresError
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.recipes.ladders import ladder
-from pytest_diffopt.simulated_gpu.cards import known_cards
+from pytest_diffopt.simulated_gpu.cost.gpus import known_cards
 
 TABLE = published_table()
 HEADING = "card,batch,pipeline,torch 2.0,torch nightly,torch 2.0 compiled,torch nightly compiled"

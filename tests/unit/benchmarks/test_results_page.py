@@ -10,8 +10,8 @@ import pytest
 from benchmarks.on_gpu.results import REHEARSAL
 from benchmarks.results_page import __main__ as results_page
 from benchmarks.results_page.__main__ import kept_files, read_figures
+from benchmarks.results_page.images import draw_pictures
 from benchmarks.results_page.page import Figures, page
-from benchmarks.results_page.pictures import draw_pictures
 from benchmarks.results_page.reading import FiguresError
 from tests.unit.benchmarks.results_page_examples import (
     ALARMS,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.records import CompiledFrame, CompiledModule, FailedGuard, GraphBreak, GuardKind
+from pytest_diffopt.records.code_location import CodeLocation
 
 FORWARD = CodeLocation(file="diffusers/unet.py", line=40, function="forward", source="def forward(self, x):")
 PRINTS = GraphBreak(

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pytest_diffopt.code_location import UNKNOWN_LOCATION
 from pytest_diffopt.guards.compile_allowances import AllowedRecompiles
 from pytest_diffopt.guards.recompiles import in_words, judge_recompiles
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CompiledFrame, Concern, FailedGuard, GuardKind, RecompileRecord, VariationRecompiles
+from pytest_diffopt.records.code_location import UNKNOWN_LOCATION
 from tests.unit.guards.compile_examples import GUIDANCE, PRINTS, SIZE, frame
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
+from pytest_diffopt.records.code_location import CodeLocation
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
 STEP = CodeLocation(

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from pytest_diffopt.paired.blocks import in_turn
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan, repeats_for, sample_blocks
+from pytest_diffopt.paired.time_blocks import in_turn
 from pytest_diffopt.records import CardReading, PairedBlock, PairedTiming, Slowdown
 
 MS = 1_000_000

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.guards.ratio import judge_ratio
+from pytest_diffopt.guards.faster import judge_ratio
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.probes.latency import measure_latency, measure_ratio
 from pytest_diffopt.probes.timed_device import device_synchronizer

@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.profile.phases import Phase, PipelineProfile
 from pytest_diffopt.profile.target import Target
+from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu import AttentionChoice, AttentionKernel, Counts, Sync, SyncKind
-from pytest_diffopt.simulated_gpu.cards import card
+from pytest_diffopt.simulated_gpu.cost.gpus import card
 
 LINE = CodeLocation(file="diffusers/scheduler.py", line=7, function="step", source="x.item()")
 FLASH = AttentionChoice(

@@ -10,27 +10,24 @@ import numpy as np
 from PIL import Image
 
 from pytest_diffopt.baselines import CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
-from pytest_diffopt.baselines.changes import BaselineChange, ChangeKind, LimitChange
+from pytest_diffopt.baselines.limit_changes import BaselineChange, ChangeKind, LimitChange
 from pytest_diffopt.baselines.since_revision import BaselineComparison
-from pytest_diffopt.code_location import CodeLocation
-from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.environment import slug
 from pytest_diffopt.guards.applied import judge_applied
 from pytest_diffopt.guards.calibration import judge_calibration
 from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.guards.compile_counts import judge_compile_counts
 from pytest_diffopt.guards.counts import judge_counts
+from pytest_diffopt.guards.faster import judge_ratio
 from pytest_diffopt.guards.images import ImageThresholds, judge_images
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.numerics import judge_numerics
-from pytest_diffopt.guards.paired import PairedRule, judge_paired
-from pytest_diffopt.guards.ratio import judge_ratio
+from pytest_diffopt.guards.paired_latency import PairedRule, judge_paired
 from pytest_diffopt.guards.recompiles import judge_recompiles
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.syncs import judge_syncs
 from pytest_diffopt.guards.verdict import Verdict
-from pytest_diffopt.ledger import BrokenTest, CaseResult, LedgerEntry, entry_of
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import (
     AppliedRecord,
@@ -70,7 +67,10 @@ from pytest_diffopt.records import (
     VariationRecompiles,
     Weights,
 )
+from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.reports.document import Report, ReportedEnvironment, Shard
+from pytest_diffopt.session.ledger import BrokenTest, CaseResult, LedgerEntry, entry_of
+from pytest_diffopt.session.unmet_requirements import Shortfall
 
 MS = 1_000_000
 SDXL = Subject(

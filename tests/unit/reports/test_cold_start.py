@@ -1,9 +1,9 @@
 """The cold start of a pipeline compiled whole stands beside the one of its blocks."""
 
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.records import Concern, Subject
 from pytest_diffopt.reports.cold_start import cold_start_lines
+from pytest_diffopt.session.ledger import LedgerEntry
 
 SECOND_NS = 1e9
 

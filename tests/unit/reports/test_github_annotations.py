@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_diffopt.code_location import CodeLocation
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import CaseResult, Ledger, entry_of
 from pytest_diffopt.records import Concern, ObservedSync, Subject, SyncRecord
+from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.reports.github_annotations import annotation_lines
+from pytest_diffopt.session.ledger import CaseResult, Ledger, entry_of
 from tests.unit.reports.verdict_examples import entry, ledger
 
 TEST = "tests/test_it.py::test_it"

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_diffopt.baselines.changes import BaselineChange, ChangeKind, LimitChange
+from pytest_diffopt.baselines.limit_changes import BaselineChange, ChangeKind, LimitChange
 from pytest_diffopt.baselines.since_revision import BaselineComparison
-from pytest_diffopt.completeness.shortfalls import Shortfall
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.ledger import BrokenTest, Ledger
 from pytest_diffopt.reports.github_summary import (
     SUMMARY_LIMIT_BYTES,
     append_step_summary,
@@ -17,6 +15,8 @@ from pytest_diffopt.reports.github_summary import (
     write_summary_file,
 )
 from pytest_diffopt.reports.summary import Summary
+from pytest_diffopt.session.ledger import BrokenTest, Ledger
+from pytest_diffopt.session.unmet_requirements import Shortfall
 from tests.unit.reports.verdict_examples import entry, ledger
 
 SLOWER = entry(

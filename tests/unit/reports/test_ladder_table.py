@@ -3,10 +3,10 @@
 from typing import Any
 
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.recipes.ladders import ladder
 from pytest_diffopt.records import Concern, Subject
 from pytest_diffopt.reports.ladder_table import ladder_lines
+from pytest_diffopt.session.ledger import LedgerEntry
 
 RUNGS = ladder("modern", "sdxl")
 

@@ -4,9 +4,9 @@ import typing
 
 import pytest
 
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.records import Record
 from pytest_diffopt.reports.recorded import RECORD_TYPES, record_of
+from pytest_diffopt.session.ledger import LedgerEntry
 from tests.unit.reports.report_examples import one_of_each
 
 

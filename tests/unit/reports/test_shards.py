@@ -3,7 +3,7 @@
 import msgspec
 
 from pytest_diffopt.reports.document import Shard
-from pytest_diffopt.reports.merging.together import Demands, together
+from pytest_diffopt.reports.merging.combining import Demands, together
 from pytest_diffopt.reports.shards import by_card, differences, where
 from tests.unit.reports.merging.shard_examples import source
 from tests.unit.reports.report_examples import ON_CARD, SDXL, clean, report, shard, syncs

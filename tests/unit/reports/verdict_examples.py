@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.ledger import CaseResult, Ledger, LedgerEntry
 from pytest_diffopt.records import Concern, Device, Subject
+from pytest_diffopt.session.ledger import CaseResult, Ledger, LedgerEntry
 
 
 def entry(  # noqa: PLR0913 - a verdict has that many sides

@@ -12,7 +12,7 @@ from torch import nn
 
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu import SimulatedGPU, SyncKind, card_called, known_cards
-from pytest_diffopt.simulated_gpu.cards import card
+from pytest_diffopt.simulated_gpu.cost.gpus import card
 
 
 class Layer(nn.Module):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_diffopt.simulated_gpu import _torch_private as private
+from pytest_diffopt._torch_private import simulated_device as private
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pytest_diffopt.pipelines.shapes import Place, Scene, Shape
+from pytest_diffopt.pipelines.scenes import Place, Scene, Shape
 from tools.tiny_training.judge import look_at
 from tools.tiny_training.scenes import draw_scenes
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.reports.merging.sources import Source
 from pytest_diffopt.reports.writing import write_report
+from pytest_diffopt.session.ledger import LedgerEntry
 from tests.unit.reports.report_examples import report, shard
 
 

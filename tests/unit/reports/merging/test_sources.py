@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from pytest_diffopt.reports.json_report import ReportError
+from pytest_diffopt.reports.merging.combining import Demands, together
 from pytest_diffopt.reports.merging.sources import read_sources
-from pytest_diffopt.reports.merging.together import Demands, together
 from pytest_diffopt.reports.writing import write_report
 from tests.unit.reports.merging.shard_examples import written
 from tests.unit.reports.report_examples import ON_CARD, SDXL, SKIPPED, clean, latency, report, syncs

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from pytest_diffopt.guards.explain import time
+from pytest_diffopt.guards.failure_text import time
 from pytest_diffopt.reports.page.charts import Band, Chart, Series, chart
 
 MS = 1_000_000

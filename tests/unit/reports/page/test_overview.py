@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from pytest_diffopt.ledger import LedgerEntry
 from pytest_diffopt.records import Concern
 from pytest_diffopt.reports.page.cases import cases_of
 from pytest_diffopt.reports.page.overview import Overview, overview
+from pytest_diffopt.session.ledger import LedgerEntry
 from tests.unit.reports.report_examples import (
     BROKEN,
     NOWHERE,

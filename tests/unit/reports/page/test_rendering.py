@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_diffopt.completeness.shortfalls import Shortfall
-from pytest_diffopt.ledger import BrokenTest, CaseResult
 from pytest_diffopt.records import PictureFiles
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.json_report import ReportError, read_json_report, write_json_report
 from pytest_diffopt.reports.page.rendering import render, write_page
+from pytest_diffopt.session.ledger import BrokenTest, CaseResult
+from pytest_diffopt.session.unmet_requirements import Shortfall
 from tests.unit.reports.report_examples import (
     SDXL,
     applied,

@@ -1,0 +1,121 @@
+"""Bugs of compiled pipelines: graph breaks, recompiles, code that is not compiled or comes to other numbers."""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from benchmarks.injected_faults.declaring import PlantedBug, wrapped
+
+_COMPILED = 'bf16 + sdpa + channels_last + fuse_qkv + compile(target=["denoiser"])'
+_LARGE = 1e4
+
+
+def _checked(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+    if sample.abs().amax() > _LARGE:
+        sample = sample / _LARGE
+    return forward(sample, *args, **keywords)
+
+
+def _masked_up_to(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+    """Fill a mask up to a tensor's value, row by row."""
+    mask = torch.zeros(sample.shape[0], 4, device=sample.device)
+    lengths = (sample[:, 0, 0, 0] * 0 + 2).to(torch.int64)
+    for row in range(sample.shape[0]):
+        mask[row, : int(lengths[row])] = 1
+    return forward(sample * mask.amax(), *args, **keywords)
+
+
+@contextmanager
+def _counting_calls(pipeline: Any) -> Iterator[None]:
+    unet = pipeline.unet
+    unet.calls_so_far = 0
+
+    def around(forward: Any, *args: Any, **keywords: Any) -> Any:
+        unet.calls_so_far += 1
+        return forward(*args, **keywords)
+
+    try:
+        with wrapped(unet, "forward", around):
+            yield
+    finally:
+        del unet.calls_so_far
+
+
+def _otherwise_when_compiled(forward: Any, *args: Any, **keywords: Any) -> Any:
+    output = forward(*args, **keywords)
+    return (output[0] * 1.1,) if torch.compiler.is_compiling() else output
+
+
+@contextmanager
+def _before_compiled_code(pipeline: Any) -> Iterator[None]:
+    """Call the UNet with its timestep as a number, as a pipeline does that reads `t.item()`."""
+    unet = pipeline.unet
+    compiled = unet._compiled_call_impl  # noqa: SLF001 - where `Module.compile` keeps what a call of the module runs
+
+    @functools.wraps(compiled)
+    def call(sample: Any, timestep: Any, *args: Any, **keywords: Any) -> Any:
+        return compiled(sample, timestep.item(), *args, **keywords)
+
+    unet._compiled_call_impl = call  # noqa: SLF001 - as above
+    try:
+        yield
+    finally:
+        unet._compiled_call_impl = compiled  # noqa: SLF001 - as above
+
+
+@contextmanager
+def _never_called(pipeline: Any) -> Iterator[None]:
+    """Take the compiled code away, as an inverted `if` around the call does."""
+    unet = pipeline.unet
+    compiled = unet._compiled_call_impl  # noqa: SLF001 - where `Module.compile` keeps what a call of the module runs
+    unet._compiled_call_impl = None  # noqa: SLF001 - as above
+    try:
+        yield
+    finally:
+        unet._compiled_call_impl = compiled  # noqa: SLF001 - as above
+
+
+BUGS: tuple[PlantedBug, ...] = (
+    PlantedBug(
+        name="graph-break-on-a-value",
+        imitates="an if on a tensor's value in the model's forward",
+        precedent="huggingface/diffusers#12512 (a weight's value asked for)",
+        recipe=_COMPILED,
+        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _checked),
+    ),
+    PlantedBug(
+        name="graph-break-on-a-mask",
+        imitates="a mask filled up to a tensor's value, row by row",
+        precedent="huggingface/diffusers#11457",
+        recipe=_COMPILED,
+        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _masked_up_to),
+    ),
+    PlantedBug(
+        name="recompile-for-each-timestep",
+        imitates="the compiled model gets its timestep as a Python number",
+        recipe=_COMPILED,
+        plant=_before_compiled_code,
+    ),
+    PlantedBug(
+        name="recompile-for-each-call",
+        imitates="forward() counts its calls in an attribute of the module",
+        recipe=_COMPILED,
+        plant=_counting_calls,
+    ),
+    PlantedBug(
+        name="compiled-code-comes-to-other-numbers",
+        imitates="a miscompiled operation: eager is right, compiled is not",
+        precedent="torch-spyre/torch-spyre#2525",
+        recipe=_COMPILED,
+        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _otherwise_when_compiled),
+    ),
+    PlantedBug(
+        name="not-applied-compile",
+        imitates="an inverted condition: what was compiled is never called",
+        recipe=_COMPILED,
+        plant=_never_called,
+    ),
+)

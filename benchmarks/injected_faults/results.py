@@ -1,0 +1,115 @@
+"""What the trials came to, as a table for people, a page for the docs and JSON for machines."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks.injected_faults.catalogue import SUBJECTS
+from benchmarks.injected_faults.declaring import PlantedBug
+from benchmarks.injected_faults.guarding import Guard
+from benchmarks.injected_faults.slices import SliceCheck
+from benchmarks.injected_faults.trials import Trial
+
+PROMISED_SHARE = 0.95
+_PICTURE_GUARDS = frozenset({Guard.PICTURE, Guard.STORED_PICTURE, Guard.OWN_PICTURE})
+_USUAL = {"cosine": "cosine", "within_1e3": "1e-3", "within_1e2": "1e-2"}
+
+
+def usual_words(check: SliceCheck) -> str:
+    """Name the variants of diffusers' check that are red."""
+    return ", ".join(words for name, words in _USUAL.items() if getattr(check, name)) or "-"
+
+
+def is_kept(trials: Sequence[Trial]) -> bool:
+    """Tell whether as many bugs are caught as promised."""
+    return sum(bool(trial.caught_by) for trial in trials) >= PROMISED_SHARE * len(trials)
+
+
+def console_table(trials: Sequence[Trial]) -> list[str]:
+    """Return aligned lines, one a bug."""
+    rows = [("bug", "caught by", "diffusers' usual check"), *(_cells(trial) for trial in trials)]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return [f"{name:<{widths[0]}}  {caught:<{widths[1]}}  {usual}" for name, caught, usual in rows]
+
+
+def _cells(trial: Trial) -> tuple[str, str, str]:
+    return trial.bug.name, ", ".join(trial.caught_by) or "NOT CAUGHT", usual_words(trial.picture.usual_check)
+
+
+def markdown(trials: Sequence[Trial]) -> list[str]:
+    """Return a table for each subject and the totals, as they stand in the docs; no declared bug is left out."""
+    lines: list[str] = [*totals(trials), ""]
+    tried = {trial.bug.name: trial for trial in trials}
+    for subject, bugs in SUBJECTS.items():
+        lines += [f"### {subject[0].upper()}{subject[1:]}", "", *_markdown_table(bugs, tried), ""]
+    return lines[:-1]
+
+
+def _markdown_table(bugs: Sequence[PlantedBug], tried: Mapping[str, Trial]) -> Iterator[str]:
+    yield "| bug | what it imitates | planted into | caught by | diffusers' usual check |"
+    yield "| --- | --- | --- | --- | --- |"
+    for bug in bugs:
+        precedent = f" ({bug.precedent})" if bug.precedent else ""
+        trial = tried.get(bug.name)
+        _, caught, usual = _cells(trial) if trial else ("", "not tried in this run", "-")
+        yield f"| `{bug.name}` | {bug.imitates}{precedent} | `{bug.pipeline}` | {caught} | {usual} |"
+
+
+def totals(trials: Sequence[Trial]) -> list[str]:
+    """Return the lines that sum up, as a list in Markdown."""
+    caught = [trial for trial in trials if trial.caught_by]
+    changed = [trial for trial in trials if trial.picture.is_changed]
+    by_picture = [trial for trial in changed if _PICTURE_GUARDS & set(trial.caught_by)]
+    each = [
+        f"{sum(guard in trial.caught_by for trial in changed)} by the {guard}"
+        for guard in (Guard.PICTURE, Guard.STORED_PICTURE, Guard.OWN_PICTURE)
+    ]
+    uncounted = [trial for trial in trials if set(trial.caught_by) - {Guard.COUNTS}]
+    usual = [
+        f"{_of(sum(getattr(trial.picture.usual_check, name) for trial in trials), len(trials))} by {words}"
+        for name, words in _USUAL.items()
+    ]
+    missed = f"; not caught: {_names(trials, caught)}" if len(caught) < len(trials) else ""
+    return [
+        f"- **{_of(len(caught), len(trials))} caught** by at least one guard{missed}",
+        f"- {_of(len(uncounted), len(trials))} without the guard of counts, which also sees what planting itself adds",
+        f"- {len(changed)} change the picture: {_of(len(by_picture), len(changed))} of these are red by a picture",
+        f"- of these {', '.join(each)}",
+        f"- diffusers' usual check: {', '.join(usual)}",
+    ]
+
+
+def _of(number: int, total: int) -> str:
+    return f"{number} of {total} ({100 * number / total:.0f} %)" if total else "0 of 0"
+
+
+def _names(trials: Sequence[Trial], caught: Sequence[Trial]) -> str:
+    return ", ".join(f"`{trial.bug.name}`" for trial in trials if trial not in caught)
+
+
+def as_plain(trial: Trial) -> dict[str, Any]:
+    """Return everything that was seen, for machines."""
+    bug = trial.bug
+    return {
+        "bug": bug.name,
+        "imitates": bug.imitates,
+        "precedent": bug.precedent,
+        "pipeline": bug.pipeline,
+        "recipe": bug.recipe,
+        "caught_by": [guard.value for guard in trial.caught_by],
+        "answers": {
+            answer.guard.value: {
+                "colour": answer.colour.value,
+                "said": answer.said,
+                "figures": {name: _finite(value) for name, value in answer.figures.items()},
+            }
+            for answer in trial.answers
+        },
+        "changes_picture": trial.picture.is_changed,
+        "usual_check": {name: getattr(trial.picture.usual_check, name) for name in _USUAL},
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Return a figure as JSON can hold it."""
+    return value if math.isfinite(value) else None

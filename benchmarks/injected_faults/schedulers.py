@@ -1,0 +1,175 @@
+"""Bugs of schedulers: sigmas, timesteps, spacing, prediction types, history."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl
+from diffusers.schedulers import DDIMScheduler, EulerDiscreteScheduler
+
+from benchmarks.injected_faults.declaring import FUSED, Plant, PlantedBug, configured, replaced, wrapped
+
+
+def _sigmas_changed(change: Any) -> Plant:
+    """Change the sigmas whenever Euler's are made."""
+
+    def around(set_timesteps: Any, self: Any, *args: Any, **keywords: Any) -> None:
+        set_timesteps(self, *args, **keywords)
+        self.sigmas = change(self.sigmas)
+
+    def plant(_pipeline: Any) -> AbstractContextManager[Any]:
+        return wrapped(EulerDiscreteScheduler, "set_timesteps", around)
+
+    return plant
+
+
+def _one_index_back(sigmas: torch.Tensor) -> torch.Tensor:
+    return torch.cat([sigmas[:1], sigmas[:-2], sigmas[-1:]])
+
+
+def _rounded(sigmas: torch.Tensor) -> torch.Tensor:
+    return sigmas.to(torch.bfloat16).to(torch.float32)
+
+
+def _without_the_last(retrieve: Any, *args: Any, **keywords: Any) -> Any:
+    timesteps, number = retrieve(*args, **keywords)
+    return timesteps[:-1], number - 1
+
+
+def _unscaled(scale_model_input: Any, self: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+    scale_model_input(self, sample, *args, **keywords)
+    return sample
+
+
+def _one_training_step_back(step: Any, self: Any, *args: Any, **keywords: Any) -> Any:
+    with replaced(self, "num_inference_steps", self.config.num_train_timesteps):
+        return step(self, *args, **keywords)
+
+
+def _linear_betas(pipeline: Any) -> AbstractContextManager[Any]:
+    config = pipeline.scheduler.config
+    betas = torch.linspace(config.beta_start, config.beta_end, config.num_train_timesteps)
+    return replaced(pipeline.scheduler, "alphas_cumprod", torch.cumprod(1 - betas, dim=0))
+
+
+def _history_kept(*names: str) -> Plant:
+    """Let what a multistep scheduler remembers of one call reach into the next."""
+
+    def around(set_timesteps: Any, *args: Any, **keywords: Any) -> None:
+        owner = set_timesteps.__self__
+        before = {name: getattr(owner, name) for name in names}
+        set_timesteps(*args, **keywords)
+        for name, value in before.items():
+            setattr(owner, name, value)
+
+    @contextmanager
+    def plant(pipeline: Any) -> Iterator[None]:
+        pipeline.scheduler.set_timesteps(1)  # what earlier calls left behind is not this bug's
+        with wrapped(pipeline.scheduler, "set_timesteps", around):
+            yield
+
+    return plant
+
+
+@contextmanager
+def _without_shift(pipeline: Any) -> Iterator[None]:
+    before = pipeline.scheduler.shift
+    pipeline.scheduler.set_shift(1.0)
+    try:
+        yield
+    finally:
+        pipeline.scheduler.set_shift(before)
+
+
+def _previous_output_forgotten(step: Any, *args: Any, **keywords: Any) -> Any:
+    scheduler = step.__self__
+    scheduler.lower_order_nums = 0
+    return step(*args, **keywords)
+
+
+BUGS: tuple[PlantedBug, ...] = (
+    PlantedBug(
+        name="wrong-sigma-index",
+        imitates="each step takes the sigma of the step before",
+        plant=_sigmas_changed(_one_index_back),
+    ),
+    PlantedBug(
+        name="sigmas-in-bfloat16",
+        imitates="the sigmas are rounded to the model's dtype",
+        plant=_sigmas_changed(_rounded),
+    ),
+    PlantedBug(
+        name="one-step-too-few",
+        imitates="the last timestep is left out",
+        plant=lambda _pipeline: wrapped(pipeline_stable_diffusion_xl, "retrieve_timesteps", _without_the_last),
+    ),
+    PlantedBug(
+        name="model-input-unscaled",
+        imitates="scale_model_input() is called and its result thrown away",
+        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "scale_model_input", _unscaled),
+    ),
+    PlantedBug(
+        name="first-noise-unscaled",
+        imitates="init_noise_sigma is taken for 1",
+        plant=lambda _pipeline: replaced(EulerDiscreteScheduler, "init_noise_sigma", property(lambda _self: 1.0)),
+    ),
+    PlantedBug(
+        name="last-sigma-not-zero",
+        imitates="final_sigmas_type is lost: a little noise stays in the picture",
+        plant=lambda pipeline: configured(pipeline.scheduler, final_sigmas_type="sigma_min"),
+    ),
+    PlantedBug(
+        name="timestep-spacing-lost",
+        imitates="from_config() forgets timestep_spacing: other timesteps are sampled",
+        plant=lambda pipeline: configured(pipeline.scheduler, timestep_spacing="linspace"),
+    ),
+    PlantedBug(
+        name="steps-offset-lost",
+        imitates="steps_offset is 0 where the model was published with 1",
+        plant=lambda pipeline: configured(pipeline.scheduler, steps_offset=0),
+    ),
+    PlantedBug(
+        name="prediction-type-confused",
+        imitates="predicted noise is taken for a velocity",
+        plant=lambda pipeline: configured(pipeline.scheduler, prediction_type="v_prediction"),
+    ),
+    PlantedBug(
+        name="beta-schedule-lost",
+        imitates="betas are linear where the model was trained with scaled_linear",
+        plant=_linear_betas,
+    ),
+    PlantedBug(
+        name="previous-timestep-of-training",
+        imitates="DDIM goes back one training step in place of one inference step",
+        pipeline="sd15-inpaint",
+        plant=lambda _pipeline: wrapped(DDIMScheduler, "step", _one_training_step_back),
+    ),
+    PlantedBug(
+        name="pndm-history-kept",
+        imitates="PNDM begins a call with the last one's counter and outputs",
+        precedent="replicate/cog-stable-diffusion#9",
+        pipeline="sd15",
+        plant=_history_kept("ets", "counter"),
+    ),
+    PlantedBug(
+        name="dpm-history-kept",
+        imitates="DPM-Solver++ begins a call with the last one's model outputs",
+        precedent="huggingface/diffusers#8711",
+        # with a last sigma of 0 the first step gives no weight to what was kept
+        recipe=f'scheduler(use="DPMSolverMultistepScheduler", options={{"final_sigmas_type": "sigma_min"}}) + {FUSED}',
+        plant=_history_kept("model_outputs", "lower_order_nums"),
+    ),
+    PlantedBug(
+        name="dpm-order-lost",
+        imitates="DPM-Solver++ forgets that it has an earlier output, and stays of first order",
+        recipe=f'scheduler(use="DPMSolverMultistepScheduler") + {FUSED}',
+        plant=lambda pipeline: wrapped(pipeline.scheduler, "step", _previous_output_forgotten),
+    ),
+    PlantedBug(
+        name="flow-shift-lost",
+        imitates="the flow's shift of 3 is not read from the configuration",
+        pipeline="sd3",
+        plant=_without_shift,
+    ),
+)

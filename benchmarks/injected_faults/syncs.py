@@ -1,0 +1,77 @@
+"""Bugs that make the CPU wait for the GPU in the denoise loop; the picture stays as it was."""
+
+from typing import Any
+
+import torch
+from diffusers.schedulers import EulerDiscreteScheduler
+
+from benchmarks.injected_faults.declaring import PlantedBug, wrapped
+
+
+def _checked_for_nan(step: Any, self: Any, model_output: Any, *args: Any, **keywords: Any) -> Any:
+    if model_output.isnan().any():
+        msg = "the model's output holds NaN"
+        raise ValueError(msg)
+    return step(self, model_output, *args, **keywords)
+
+
+def _looked_up(set_begin_index: Any, *args: Any, **keywords: Any) -> None:
+    """Leave the first index to be searched among the timesteps."""
+    del set_begin_index, args, keywords
+
+
+def _previewed(step: Any, *args: Any, **keywords: Any) -> Any:
+    output = step(*args, **keywords)
+    output[0][0].float().cpu()
+    return output
+
+
+def _only_the_sound(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+    is_sound = sample.flatten(1).isfinite().all(dim=1)
+    return forward(sample[is_sound], *args, **keywords)
+
+
+def _copied_anew(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+    gain = torch.tensor([1.0] * sample.shape[1]).to(sample.device, sample.dtype)
+    return forward(sample * gain.view(1, -1, 1, 1), *args, **keywords)
+
+
+def _counted(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+    longest = sample.abs().amax().item()
+    return forward(sample if longest else sample + longest, *args, **keywords)
+
+
+BUGS: tuple[PlantedBug, ...] = (
+    PlantedBug(
+        name="sync-nan-check",
+        imitates="a NaN check left in scheduler.step()",
+        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _checked_for_nan),
+    ),
+    PlantedBug(
+        name="sync-first-index-searched",
+        imitates="nobody tells the scheduler its first index: nonzero() and .item() in the first step",
+        precedent="huggingface/diffusers#11696",
+        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "set_begin_index", _looked_up),
+    ),
+    PlantedBug(
+        name="sync-preview",
+        imitates="each step's latents are copied to the host for a preview",
+        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _previewed),
+    ),
+    PlantedBug(
+        name="sync-boolean-mask",
+        imitates="x[mask] in the model's forward",
+        precedent="huggingface/diffusers#13461",
+        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _only_the_sound),
+    ),
+    PlantedBug(
+        name="sync-table-copied",
+        imitates="a small table is made on the CPU and copied to the GPU in every step",
+        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _copied_anew),
+    ),
+    PlantedBug(
+        name="sync-item",
+        imitates="a statistic for a log line is read with .item() in every step",
+        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _counted),
+    ),
+)

@@ -1,0 +1,122 @@
+"""Bugs on the way from the prompt to its embedding."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import torch
+from transformers.models.clip import modeling_clip
+
+from benchmarks.injected_faults.declaring import PlantedBug, altered, wrapped
+
+_KEPT_TOKENS = 4
+
+
+def _one_layer_later(forward: Any, *args: Any, **keywords: Any) -> Any:
+    output = forward(*args, **keywords)
+    output.hidden_states = (*output.hidden_states, output.hidden_states[-1])
+    return output
+
+
+def _cut_off(forward: Any, input_ids: Any, *args: Any, **keywords: Any) -> Any:
+    shortened = input_ids.clone()
+    shortened[:, _KEPT_TOKENS:] = input_ids[:, -1:]
+    return forward(shortened, *args, **keywords)
+
+
+def _encoders_swapped(encode_prompt: Any, *args: Any, **keywords: Any) -> Any:
+    prompt, negative, *pooled = encode_prompt(*args, **keywords)
+    swapped = [torch.cat(embeds.chunk(2, dim=-1)[::-1], dim=-1) for embeds in (prompt, negative)]
+    return (*swapped, *pooled)
+
+
+def _unnormed(forward: Any, hidden_states: Any, *args: Any, **keywords: Any) -> Any:
+    del forward, args, keywords
+    return hidden_states
+
+
+def _without_causal_mask(forward: Any, *args: Any, **keywords: Any) -> Any:
+    return forward(*args, **keywords | {"attention_mask": None, "is_causal": False})
+
+
+def _positions_from_one(pipeline: Any) -> AbstractContextManager[None]:
+    embedding = _part(pipeline.text_encoder, "position_embedding").weight
+    return altered({embedding: embedding.detach().roll(-1, dims=0)})
+
+
+@contextmanager
+def _another_padding(pipeline: Any) -> Iterator[None]:
+    tokenizer = pipeline.tokenizer_2
+    before = tokenizer.pad_token
+    tokenizer.pad_token = tokenizer.eos_token
+    try:
+        yield
+    finally:
+        tokenizer.pad_token = before
+
+
+@contextmanager
+def _another_activation(pipeline: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for part in pipeline.text_encoder.modules():
+            if isinstance(part, modeling_clip.CLIPMLP):
+                stack.enter_context(wrapped(part.activation_fn, "forward", _relu))
+        yield
+
+
+def _relu(forward: Any, hidden_states: Any) -> Any:
+    del forward
+    return torch.nn.functional.relu(hidden_states)
+
+
+def _part(module: Any, name: str) -> Any:
+    """Return the first part of that name, wherever the release of transformers keeps it."""
+    return next(part for path, part in module.named_modules() if path.rpartition(".")[2] == name)
+
+
+BUGS: tuple[PlantedBug, ...] = (
+    PlantedBug(
+        name="wrong-text-encoder-layer",
+        imitates="SDXL gets its text encoders' last layer in place of the one before",
+        plant=lambda pipeline: wrapped(pipeline.text_encoder, "forward", _one_layer_later),
+    ),
+    PlantedBug(
+        name="prompt-cut-off",
+        imitates="the prompt is truncated after four tokens",
+        plant=lambda pipeline: wrapped(pipeline.text_encoder, "forward", _cut_off),
+    ),
+    PlantedBug(
+        name="text-encoders-swapped",
+        imitates="the embeddings of the two text encoders are joined the other way round",
+        plant=lambda pipeline: wrapped(pipeline, "encode_prompt", _encoders_swapped),
+    ),
+    PlantedBug(
+        name="final-norm-skipped",
+        imitates="the text encoder's last layer norm is left out",
+        pipeline="sd15",
+        plant=lambda pipeline: wrapped(_part(pipeline.text_encoder, "final_layer_norm"), "forward", _unnormed),
+    ),
+    PlantedBug(
+        name="causal-mask-dropped",
+        imitates="CLIP's text encoder sees the words that come later",
+        pipeline="sd15",
+        plant=lambda _pipeline: wrapped(modeling_clip.CLIPEncoder, "forward", _without_causal_mask),
+    ),
+    PlantedBug(
+        name="positions-from-one",
+        imitates="position ids begin with 1",
+        pipeline="sd15",
+        plant=_positions_from_one,
+    ),
+    PlantedBug(
+        name="another-padding-token",
+        imitates="SDXL's second tokenizer pads with the end of text, as the first does",
+        plant=_another_padding,
+    ),
+    PlantedBug(
+        name="another-activation",
+        imitates="the text encoder's hidden_act is lost, and ReLU takes its place",
+        pipeline="sd15",
+        plant=_another_activation,
+    ),
+)

@@ -1,0 +1,90 @@
+"""Count what each rung of SDXL's ladders does at full size, without weights and without a card.
+
+python -m benchmarks.results_page.count_levels --json benchmarks/results_page/counted_levels.json
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+
+from benchmarks.results_page.counted import CountedPhase, CountedRung, CountedRungs
+from pytest_diffopt.environment import capture_environment
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.profile.phases import Phase, PipelineProfile, profile_call
+from pytest_diffopt.profile.request import ProfileRequest
+from pytest_diffopt.profile.target import Target, find_target
+from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.recipes.ladders import Rung, known_ladders, ladder
+from pytest_diffopt.records import Device
+
+_PIPELINE = "sdxl"
+_CARD = "nvidia-a100"
+# Where the weights are: their shapes are all that is counted.
+_NOWHERE = torch.device("meta")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Count, and write the file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.results_page.count_levels",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="what was counted; written anew")
+    parser.add_argument("--scale", type=Scale, choices=list(Scale), default=Scale.FULL, help="default: full")
+    parser.add_argument("--steps", type=int, default=30, help="denoise steps; default: 30")
+    options = parser.parse_args(arguments)
+    try:
+        counted = count(options.scale, options.steps)
+    except DiffoptError as error:
+        print(f"count_rungs: {error}", file=sys.stderr)
+        return 2
+    text = msgspec.json.format(msgspec.json.encode(counted), indent=2) + b"\n"
+    options.json.write_bytes(text)
+    return 0
+
+
+def count(scale: Scale, steps: int) -> CountedRungs:
+    """Count every rung of every ladder."""
+    rungs = [rung for name in known_ladders() for rung in ladder(name, _PIPELINE, scale, on_gpu=True)]
+    lacking = {rung.test_id: parse_recipe(rung.recipe).why_unavailable(_NOWHERE) for rung in rungs}
+    return CountedRungs(
+        setting=f"{_PIPELINE}, {scale}, {steps} steps",
+        versions=dict(capture_environment(Device.SIMULATED).versions),
+        rungs={rung.test_id: _counted(rung, scale, steps) for rung in rungs if not lacking[rung.test_id]},
+        not_counted={name: why for name, why in lacking.items() if why},
+    )
+
+
+def _counted(rung: Rung, scale: Scale, steps: int) -> CountedRung:
+    print(rung.test_id, file=sys.stderr, flush=True)
+    request = ProfileRequest(target=_PIPELINE, scale=scale, card=_CARD, recipe=rung.recipe, num_steps=steps)
+    target: Target = find_target(request)
+    target.pipeline.set_progress_bar_config(disable=True)
+    profile: PipelineProfile = profile_call(target.pipeline, target.inputs, card=_CARD)
+    return CountedRung(
+        recipe=target.recipe,
+        dtypes=tuple(sorted(str(dtype).removeprefix("torch.") for dtype in profile.dtypes)),
+        phases=tuple(_alike(profile.phases)),
+        unmodelled=profile.unmodelled,
+    )
+
+
+def _alike(phases: Sequence[Phase]) -> Iterator[CountedPhase]:
+    """Let neighbours that do the same stand together."""
+    for (flops, allocated_bytes), group in itertools.groupby(
+        phases, lambda phase: (phase.counts.flops, phase.counts.allocated_bytes)
+    ):
+        first, *others = [phase.name for phase in group]
+        name = f"{first} to {others[-1]}" if others else first
+        yield CountedPhase(name=name, times=1 + len(others), flops=flops, allocated_bytes=allocated_bytes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

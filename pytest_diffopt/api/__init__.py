@@ -1,0 +1,1 @@
+"""What a test calls: assertions and baseline gates."""

@@ -1,0 +1,106 @@
+"""The same test in a second process: it makes the same call there, hands over what that gave, and ends."""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.session.active_test import active_test
+
+if TYPE_CHECKING:
+    from pytest_diffopt.probes.image_arrays import Pixels
+
+#: Where the second process puts its answer, and which of the test's calls is asked for.
+ANSWER_VARIABLE = "DIFFOPT_SECOND_PROCESS_ANSWER"
+NUMBER_VARIABLE = "DIFFOPT_SECOND_PROCESS_NUMBER"
+_VALUES = "values"
+_SHOWN_LINES = 20
+
+
+def answers_here() -> bool:
+    """Tell whether this is the second process, and this call of the test the one that is asked for."""
+    test = active_test()
+    number = test.second_process_calls
+    test.second_process_calls += 1
+    return os.environ.get(NUMBER_VARIABLE) == str(number)
+
+
+def answer(values: "Pixels") -> None:
+    """Hand over what the call gave, and end the test: the first process judges."""
+    from safetensors.numpy import save_file  # noqa: PLC0415 - only a second process needs it
+
+    save_file({_VALUES: np.ascontiguousarray(values)}, os.environ[ANSWER_VARIABLE])
+    pytest.skip("diffopt: this call was made for another process, which judges it")
+
+
+def values_of_second_process() -> "Pixels":
+    """Run this test alone in another process, up to the call that was counted last, and return what that gave.
+
+    Raises:
+        ProbeError: no test runs, or the other process ended before it made the call.
+    """
+    from safetensors.numpy import load_file  # noqa: PLC0415 - only where a second process is asked
+
+    test = active_test()
+    if not test.rerun:
+        msg = (
+            "second_process=True runs the test again in another process, which builds the pipeline as this one did; "
+            "it needs a test that pytest runs, got: a call outside of pytest"
+        )
+        raise ProbeError(msg)
+    test.tell("making the same call in a second process")
+    with tempfile.TemporaryDirectory(prefix="diffopt-second-process-") as folder:
+        file = Path(folder) / "values.safetensors"
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *test.rerun]
+        output = _run(command, file, test.second_process_calls - 1, test.settings.worker_timeout_seconds)
+        if not file.exists():
+            raise ProbeError(_without_answer(command, output))
+        values: Pixels = load_file(file)[_VALUES]
+        return values
+
+
+def _run(command: list[str], file: Path, number: int, timeout_seconds: float) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter, the user's own test
+            command,
+            env=_environment(file, number),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=timeout_seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        return f"it was ended after {timeout_seconds:g} s (--diffopt-worker-timeout)\n{_text(error.stdout)}"
+    return _text(done.stdout)
+
+
+def _text(output: bytes | None) -> str:
+    return (output or b"").decode("utf-8", errors="replace")
+
+
+def _environment(file: Path, number: int) -> dict[str, str]:
+    """Return this process's environment, but for its hashes, and for what would let the other write a report."""
+    ours = ("PYTEST_", "COV_CORE_", "GITHUB_STEP_SUMMARY")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
+    hashes = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    return kept | {ANSWER_VARIABLE: str(file), NUMBER_VARIABLE: str(number), "PYTHONHASHSEED": hashes}
+
+
+def _without_answer(command: list[str], output: str) -> str:
+    lines = [f"    {line}" for line in output.splitlines() if line.strip()][-_SHOWN_LINES:]
+    return "\n".join(
+        [
+            "the second process ended before it made the call; its last output:",
+            *lines,
+            "  the test must run alone, and build its pipeline itself or by its fixtures:",
+            f"  {shlex.join(command)}",
+        ]
+    )

@@ -1,0 +1,183 @@
+"""Pictures and latents beside baselines, in a folder or behind a URL: PNG and safetensors, checked, never unpickled."""
+
+import hashlib
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_diffopt.baselines.image_document import MAX_FILE_BYTES, StoredFile
+from pytest_diffopt.baselines.key import BaselineKey, slug
+from pytest_diffopt.errors import BaselineError, BrokenBaselineError
+
+Levels = npt.NDArray[np.uint8]
+
+_MAX_PIXELS = 1 << 26
+_MODES = ("L", "LA", "RGB", "RGBA")
+_RENEW = "restore it from version control, or accept new pictures with --diffopt-update all"
+_HASH_DIGITS = 8
+
+
+class StoredFiles:
+    """The files of one baseline, below one root.
+
+    Args:
+        root: a folder, or any URL that fsspec reads (`s3://...`, `https://...`, `hf://...`).
+        key: the baseline.
+    """
+
+    def __init__(self, root: str, key: BaselineKey) -> None:
+        self._root = root
+        self._folder = key.folder
+        self._prefix = key.relative_path.stem
+
+    def write(self, label: str, ending: str, raw: bytes) -> StoredFile:
+        """Write a file whose name holds a part of its checksum, so that what an older document names stays as it is.
+
+        Raises:
+            BaselineError: it is too large, or cannot be written.
+        """
+        digest = hashlib.sha256(raw).hexdigest()
+        file = StoredFile(
+            name=f"{self._prefix}.{label}-{digest[:_HASH_DIGITS]}.{ending}", sha256=digest, size_bytes=len(raw)
+        )
+        if len(raw) > MAX_FILE_BYTES:
+            msg = (
+                f"the reference {self._shown(file)} must not be larger than {MAX_FILE_BYTES} bytes, got: {len(raw)}; "
+                "draw smaller pictures, or take fewer steps"
+            )
+            raise BaselineError(msg)
+        try:
+            self._write(file, raw)
+        except Exception as error:  # a file system behind a URL raises what it likes
+            msg = f"the reference {self._shown(file)} cannot be written: {error}"
+            raise BaselineError(msg) from error
+        return file
+
+    def read(self, file: StoredFile) -> bytes:
+        """Read a file that a document names.
+
+        Raises:
+            BaselineError: its name leads out of the folder, it cannot be read, or is not what was accepted.
+        """
+        self._require_inside(file)
+        try:
+            with self._open(file, "rb") as stream:
+                raw: bytes = stream.read(file.size_bytes + 1)  # no more, whatever somebody put there
+        except Exception as error:  # a file system behind a URL raises what it likes
+            msg = f"the reference {self._shown(file)} cannot be read: {error}\n  {_RENEW}"
+            raise BrokenBaselineError(msg) from error
+        digest = hashlib.sha256(raw).hexdigest()
+        if digest != file.sha256:
+            self._refuse(file, f"its SHA-256 must be {file.sha256[:12]}..., got: {digest[:12]}...")
+        return raw
+
+    def remove(self, file: StoredFile) -> None:
+        """Remove a file that no document names any more, where it still is.
+
+        Raises:
+            BaselineError: it cannot be removed.
+        """
+        self._require_inside(file)
+        system, path = self._located(file)
+        try:
+            if system.exists(path):
+                system.rm_file(path)
+        except Exception as error:  # a file system behind a URL raises what it likes
+            msg = f"the reference {self._shown(file)} cannot be removed: {error}"
+            raise BaselineError(msg) from error
+
+    def read_picture(self, file: StoredFile) -> Levels:
+        """Read a picture, shape (height, width, channels).
+
+        Raises:
+            BaselineError: as `read`, or it is no PNG of eight bits a channel.
+        """
+        from PIL import Image  # noqa: PLC0415 - only a test with stored pictures is made to wait
+
+        try:
+            image = Image.open(BytesIO(self.read(file)), formats=["PNG"])
+        except (
+            OSError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+            Image.DecompressionBombWarning,  # where warnings are errors
+        ) as error:
+            self._refuse(file, f"it is no PNG: {error}")
+        if image.mode not in _MODES:
+            self._refuse(file, f"it must have eight bits a channel ({', '.join(_MODES)}), got: mode {image.mode!r}")
+        if image.width * image.height > _MAX_PIXELS:
+            size = f"{image.width} x {image.height}"
+            self._refuse(file, f"it must not have more than {_MAX_PIXELS} pixels, got: {size}")
+        try:
+            levels = np.asarray(image.copy())
+        except (OSError, SyntaxError, ValueError) as error:
+            self._refuse(file, f"it is no whole PNG: {error}")
+        return levels if levels.ndim > len(image.size) else levels[..., np.newaxis]
+
+    def read_latents(self, file: StoredFile) -> dict[str, npt.NDArray[Any]]:
+        """Read latents by name.
+
+        Raises:
+            BaselineError: as `read`, or it is no safetensors.
+        """
+        from safetensors import SafetensorError  # noqa: PLC0415 - as above
+        from safetensors.numpy import load  # noqa: PLC0415 - as above
+
+        try:
+            return dict(load(self.read(file)))
+        except (SafetensorError, ValueError, KeyError) as error:
+            self._refuse(file, f"it is no safetensors: {error}")
+
+    def write_picture(self, number: int, levels: Levels) -> StoredFile:
+        """Write a picture as PNG.
+
+        Raises:
+            BaselineError: as `write`.
+        """
+        from PIL import Image  # noqa: PLC0415 - as above
+
+        raw = BytesIO()
+        Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels).save(raw, "PNG")
+        return self.write(str(number), "png", raw.getvalue())
+
+    def write_latents(self, latents: dict[str, npt.NDArray[Any]]) -> StoredFile:
+        """Write latents by name as safetensors.
+
+        Raises:
+            BaselineError: as `write`.
+        """
+        from safetensors.numpy import save  # noqa: PLC0415 - as above
+
+        return self.write("latents", "safetensors", save(latents))
+
+    def _located(self, file: StoredFile) -> tuple[Any, str]:
+        from fsspec.core import url_to_fs  # noqa: PLC0415 - as above
+
+        system, root = url_to_fs(self._root)
+        return system, f"{root.rstrip('/')}/{self._folder}/{file.name}"
+
+    def _open(self, file: StoredFile, mode: str) -> Any:
+        system, path = self._located(file)
+        return system.open(path, mode)
+
+    def _write(self, file: StoredFile, raw: bytes) -> None:
+        system, path = self._located(file)
+        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        system.pipe_file(path, raw)
+
+    def _require_inside(self, file: StoredFile) -> None:
+        """Refuse a name that could lead anywhere else: a document comes with a pull request of anybody."""
+        if slug(file.name) != file.name or not file.name.startswith(f"{self._prefix}."):
+            self._refuse(file, f"its name must begin with {self._prefix}. and lead nowhere else, got: {file.name!r}")
+
+    def _shown(self, file: StoredFile) -> str:
+        root = self._root if "://" in self._root else PurePosixPath(self._root)
+        return f"{root}/{self._folder}/{file.name}"
+
+    def _refuse(self, file: StoredFile, problem: str) -> NoReturn:
+        message = f"the reference {self._shown(file)} cannot be trusted: {problem}\n  {_RENEW}"
+        raise BrokenBaselineError(message)

@@ -1,0 +1,92 @@
+"""Whether a record and a baseline are of the same thing, and what else was different."""
+
+from collections.abc import Mapping
+
+from pytest_diffopt.baselines.documents import Baseline
+from pytest_diffopt.guards.failure_text import explain, in_columns
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Concern, Environment, Subject
+
+
+def missing(concern: Concern, subject: Subject, *, figure: str, environment: Environment, rerun: str) -> Verdict:
+    """Say that nobody has accepted a baseline yet: red, because nothing is guarded.
+
+    Args:
+        concern: what was judged.
+        subject: what was watched.
+        figure: what was seen, which would become the baseline.
+        environment: the machine on which it was seen.
+        rerun: the command that runs this test again, without `--diffopt-update`.
+    """
+    return Verdict(
+        concern=concern,
+        outcome=Outcome.MISSING,
+        subject=subject,
+        summary=f"{figure}, no baseline",
+        explanation=explain(
+            f"no {concern} baseline has been accepted: {figure}",
+            seen=f"on {environment.device_name}, {subject}",
+            remedy=f"to accept it: {rerun} --diffopt-update missing",
+        ),
+    )
+
+
+def incomparable(concern: Concern, subject: Subject, *, rows: tuple[tuple[str, str], ...], rerun: str) -> Verdict:
+    """Say that the baseline is of something else, and of what.
+
+    Args:
+        concern: what was judged.
+        subject: what was watched.
+        rows: what differs, and how.
+        rerun: the command that runs this test again, without `--diffopt-update`.
+    """
+    names = ", ".join(name for name, _ in rows)
+    return Verdict(
+        concern=concern,
+        outcome=Outcome.INCOMPARABLE,
+        subject=subject,
+        summary=f"baseline of another {names}",
+        explanation=explain(
+            f"the {concern} baseline is of another {names}: nothing was compared",
+            facts=in_columns(rows),
+            remedy=f"to replace it: {rerun} --diffopt-update all",
+        ),
+    )
+
+
+def what_differs(subject: Subject, environment: Environment, baseline: Baseline) -> tuple[tuple[str, str], ...]:
+    """Return what makes a comparison meaningless: rows of a name and `<now>, accepted with <then>`."""
+    now = {
+        "pipeline": subject.pipeline,
+        "scale": subject.scale,
+        "recipe": subject.recipe,
+        "weights": str(subject.weights),
+        "device": str(subject.device),
+        "device name": environment.device_name,
+    }
+    then = {
+        "pipeline": baseline.subject.pipeline,
+        "scale": baseline.subject.scale,
+        "recipe": baseline.subject.recipe,
+        "weights": str(baseline.subject.weights),
+        "device": str(baseline.subject.device),
+        "device name": baseline.environment.device_name,
+    }
+    return changes(now, then)
+
+
+def version_differences(environment: Environment, baseline: Baseline) -> tuple[str, ...]:
+    """Return the versions that differ: they may be the reason of a change, and never excuse it."""
+    return in_columns(changes(environment.versions, baseline.environment.versions))
+
+
+def changes(now: Mapping[str, str], then: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the names whose text is not what it was, in order, each with both texts."""
+    names = sorted(
+        now.keys() | then.keys(), key=lambda name: (list(now).index(name) if name in now else len(now), name)
+    )
+    return tuple(
+        (name, f"{now.get(name) or 'none'}, accepted with {then.get(name) or 'none'}")
+        for name in names
+        if (now.get(name) or "none") != (then.get(name) or "none")
+    )

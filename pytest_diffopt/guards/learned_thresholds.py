@@ -1,0 +1,101 @@
+"""Thresholds of pictures, learned from what many calls of one recipe came to."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_diffopt.baselines.image_document import ImageFigures, ImageSample
+from pytest_diffopt.guards.images import ImageThresholds
+
+#: By how much more than the worst sample a picture may be off.
+DEFAULT_MARGIN = 0.5
+# Below these nobody sees anything, and another processor may round otherwise.
+_SSIM_FLOOR = 5e-4
+_MAX_ERROR_FLOOR = 1 / 255
+_MEAN_ERROR_FLOOR = 5e-4
+_FLIP_FLOOR = 2e-3
+_LATENT_FLOOR = 1e-3
+_PSNR_CAP_DB = 60.0
+# Two-valued: some pictures lose this much of SSIM, the rest at most a fifth of it, and none lies in between.
+_OTHER_PICTURE = 0.1
+_GAP = 5.0
+_FEWEST_SAMPLES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwoValued:
+    """Pictures of two kinds: those close to their reference, and others.
+
+    Attributes:
+        close: the calls whose pictures are close.
+        close_ssim: the least SSIM among them.
+        far: the calls whose pictures are other pictures.
+        far_ssim: the largest SSIM among those.
+    """
+
+    close: tuple[str, ...]
+    close_ssim: float
+    far: tuple[str, ...]
+    far_ssim: float
+
+
+def two_valued(samples: Sequence[ImageSample]) -> TwoValued | None:
+    """Tell whether the samples fall into two kinds; a threshold that lets both pass would guard nothing."""
+    ordered = sorted(samples, key=lambda sample: -sample.figures.ssim)
+    if len(ordered) < _FEWEST_SAMPLES:
+        return None
+    losses = [1 - sample.figures.ssim for sample in ordered]
+    for first_far in range(1, len(ordered)):
+        near, far = losses[first_far - 1], losses[first_far]
+        if far >= _OTHER_PICTURE and far >= _GAP * near:
+            return TwoValued(
+                close=tuple(sample.call for sample in ordered[:first_far]),
+                close_ssim=1 - near,
+                far=tuple(sample.call for sample in ordered[first_far:]),
+                far_ssim=1 - far,
+            )
+    return None
+
+
+def learned(samples: Sequence[ImageSample], *, margin: float) -> ImageFigures:
+    """Return the worst of each figure, widened: an error by `margin` of itself, SSIM and PSNR by as much of theirs.
+
+    Args:
+        samples: what calls came to, each beside its reference.
+        margin: as a fraction; 0.5 lets an error be half as large again.
+    """
+    worst = worst_of(samples)
+    wider = 1 + margin
+    return ImageFigures(
+        ssim=max(-1.0, 1 - (1 - worst.ssim) * wider - _SSIM_FLOOR),
+        psnr_db=min(worst.psnr_db, _PSNR_CAP_DB) - 20 * math.log10(wider),
+        max_error=min(1.0, worst.max_error * wider + _MAX_ERROR_FLOOR),
+        mean_error=min(1.0, worst.mean_error * wider + _MEAN_ERROR_FLOOR),
+        flip=min(1.0, worst.flip * wider + _FLIP_FLOOR),
+        latent_error=worst.latent_error * wider + _LATENT_FLOOR,
+    )
+
+
+def worst_of(samples: Sequence[ImageSample]) -> ImageFigures:
+    """Return the worst of each figure, each for itself."""
+    figures = [sample.figures for sample in samples]
+    return ImageFigures(
+        ssim=min(one.ssim for one in figures),
+        psnr_db=min(one.psnr_db for one in figures),
+        max_error=max(one.max_error for one in figures),
+        mean_error=max(one.mean_error for one in figures),
+        flip=max(one.flip for one in figures),
+        latent_error=max(one.latent_error for one in figures),
+    )
+
+
+def thresholds_of(figures: ImageFigures) -> ImageThresholds:
+    """Return the thresholds that a document holds."""
+    return ImageThresholds(
+        min_ssim=figures.ssim,
+        min_psnr_db=figures.psnr_db,
+        max_error=figures.max_error,
+        max_mean_error=figures.mean_error,
+        max_flip=figures.flip,
+        max_latent_error=figures.latent_error,
+    )

@@ -1,0 +1,109 @@
+"""What is known once every test is collected, and what must be refused before the first one runs."""
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from pytest_diffopt.errors import MarkerError
+from pytest_diffopt.plugin.markers import GpuNeeds, NamedPipeline, belongs_to_diffopt, gpu_needs
+from pytest_diffopt.session.baseline_owner import case_of, owns_baseline
+from pytest_diffopt.session.settings import Settings
+
+_WITHOUT_WEIGHTS = "simulated_pipeline"
+
+
+def check_collected(items: Sequence[pytest.Item], settings: Settings, *, runs: bool = True) -> None:
+    """Skip what needs a GPU where none was asked for.
+
+    Args:
+        items: every test.
+        settings: of the session.
+        runs: the tests will run; a list of what would run on a GPU can be had without one.
+
+    Raises:
+        pytest.UsageError: `--gpu` was given and torch can use no GPU, or a `gpu` marker cannot be read.
+    """
+    ours = [item for item in items if belongs_to_diffopt(item)]
+    refuse_shared_baselines(ours)
+    needing = [item for item in ours if _needs_gpu(item)]
+    if settings.use_gpu and ours and runs:
+        _require_gpu()
+    if not settings.use_gpu:
+        for item in needing:
+            if _is_paired_on_cpu(item, settings):
+                continue
+            item.add_marker(pytest.mark.skip(reason="needs a GPU: run with --gpu"))
+
+
+def _is_paired_on_cpu(item: pytest.Item, settings: Settings) -> bool:
+    """Tell whether a latency test runs on the CPU though it asks for a GPU: in pairs any machine has something to say.
+
+    A test that asks for a certain card is left alone.
+    """
+    return (
+        settings.is_paired and "latency_baseline" in getattr(item, "fixturenames", ()) and gpu_needs(item) == GpuNeeds()
+    )
+
+
+def weights_lines(items: Iterable[pytest.Item], settings: Settings) -> list[str]:
+    """Return a line for each pipeline that was collected: where its weights will come from."""
+    with_weights = [item for item in items if _WITHOUT_WEIGHTS not in getattr(item, "fixturenames", ())]
+    named = {_id_of(pipeline): pipeline for item in with_weights if (pipeline := _named_pipeline(item)) is not None}
+    if not named:
+        return []
+    from pytest_diffopt.pipelines.loading import find_weights  # noqa: PLC0415 - only diffopt's tests pay for it
+
+    lines = []
+    for name, pipeline in sorted(named.items()):
+        source = find_weights(pipeline.family, pipeline.scale, settings.weights_folder, may_ask_hub=False)
+        lines.append(f"diffopt: {name}: weights {source.origin}")
+    return lines
+
+
+def _id_of(named: NamedPipeline) -> str:
+    return f"{named.family.name} ({named.scale})"
+
+
+def _named_pipeline(item: pytest.Item) -> NamedPipeline | None:
+    callspec = getattr(item, "callspec", None)
+    named = callspec.params.get("diffopt_pipeline") if callspec else None
+    return named if isinstance(named, NamedPipeline) else None
+
+
+def refuse_shared_baselines(items: Iterable[pytest.Item]) -> None:
+    """Refuse two tests whose baselines would be one file; on some machines names differ only by more than their case.
+
+    Raises:
+        pytest.UsageError: two tests own one file.
+    """
+    owners: dict[str, str] = {}
+    for item in filter(owns_baseline, items):
+        other = owners.setdefault(_file_of(item), item.nodeid)
+        if other != item.nodeid:
+            msg = f"diffopt: two tests own one baseline: {other} and {item.nodeid}; rename one of them"
+            raise pytest.UsageError(msg)
+
+
+def _file_of(item: pytest.Item) -> str:
+    from pytest_diffopt.baselines.key import BaselineKey  # noqa: PLC0415 - only tests with baselines pay for it
+
+    case = case_of(item)
+    return BaselineKey(device_slug="any", suite=case.suite, case=case.name).relative_path.as_posix().casefold()
+
+
+def _needs_gpu(item: pytest.Item) -> bool:
+    try:
+        return gpu_needs(item) is not None
+    except MarkerError as error:
+        msg = f"diffopt: {item.nodeid}: {error}"
+        raise pytest.UsageError(msg) from error
+
+
+def _require_gpu() -> None:
+    from pytest_diffopt.environment import NoGPUError, gpu_name  # noqa: PLC0415 - only a run on a GPU pays for it
+
+    try:
+        gpu_name()
+    except NoGPUError as error:
+        msg = f"diffopt: {error}"
+        raise pytest.UsageError(msg) from error

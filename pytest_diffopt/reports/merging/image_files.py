@@ -1,0 +1,66 @@
+"""The pictures of all shards beside the merged report, each shard's in a folder of its own."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from pytest_diffopt.baselines.key import slug
+from pytest_diffopt.reports.document import Report
+from pytest_diffopt.reports.json_report import FILE_NAME, ReportError
+from pytest_diffopt.reports.merging.sources import Source
+from pytest_diffopt.reports.page.embedded_images import UnfitError, path_of
+from pytest_diffopt.session.ledger import LedgerEntry
+
+_FOLDER = "pictures"
+
+
+def with_pictures(report: Report, sources: Sequence[Source], folder: Path) -> Report:
+    """Copy every picture that a report names into a folder, and name it as it is called there.
+
+    Args:
+        report: of all shards.
+        sources: the shards.
+        folder: of the merged report.
+
+    Raises:
+        ReportError: a picture is not there, is none of its report's, or cannot be written.
+    """
+    by_name = {source.name: source for source in sources}
+    verdicts = [_with_pictures(entry, by_name[entry.shard], folder) for entry in report.verdicts]
+    return msgspec.structs.replace(report, verdicts=verdicts)
+
+
+def _with_pictures(entry: LedgerEntry, source: Source, folder: Path) -> LedgerEntry:
+    differences = entry.record.get("differences", ())
+    if not any(one.get("files") for one in differences):
+        return entry
+    moved = [one | {"files": _moved(one["files"], source, folder)} for one in differences]
+    return replace(entry, record=entry.record | {"differences": moved})
+
+
+def _moved(files: dict[str, Any] | None, source: Source, folder: Path) -> dict[str, Any] | None:
+    return {part: _copied(name, source, folder) for part, name in files.items()} if files else None
+
+
+def _copied(name: str, source: Source, folder: Path) -> str:
+    """Copy one picture, and return its name from the merged report's folder."""
+    try:
+        path = path_of(source.folder, name)
+        inside = path.relative_to(source.folder.resolve())
+        parts = inside.parts[1:] if inside.parts[:1] == (_FOLDER,) else inside.parts
+        target = PurePosixPath(_FOLDER, slug(source.name), *parts)
+        if not (folder / target).exists():  # two verdicts may name one
+            (folder / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / target)
+    except (OSError, ValueError, UnfitError) as error:
+        reason = getattr(error, "strerror", None) or error
+        msg = (
+            f"the picture {name} of the report {source.folder / FILE_NAME} cannot be taken over: {reason}\n"
+            "  a report is merged with the whole folder that --diffopt-report wrote"
+        )
+        raise ReportError(msg) from error
+    return str(target)

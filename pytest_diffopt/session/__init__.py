@@ -1,0 +1,1 @@
+"""The state of one test session: settings, ledger, active test, watched pipelines."""

@@ -1,0 +1,66 @@
+"""The test that runs now, for assertions that a test calls as plain functions."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_diffopt.session.artifacts import Artifacts
+from pytest_diffopt.session.ledger import LedgerEntry
+from pytest_diffopt.session.pipeline_lifetimes import WatchedPipelines
+from pytest_diffopt.session.progress import Tell, silence
+from pytest_diffopt.session.settings import Settings
+
+
+@dataclass(kw_only=True, slots=True)
+class ActiveTest:
+    """A running test, and what its assertions may know of it.
+
+    Attributes:
+        nodeid: pytest's name of it; empty outside of pytest.
+        settings: what the user asked for.
+        pipelines: what is known of the pipelines of its session.
+        recipe_text: the recipe that its marker names; empty without one.
+        fixtures: returns the values of its fixtures, by name, as far as they are set up.
+        entries: its verdicts that no report carries yet.
+        rerun: pytest's arguments that run it alone, in any process; empty outside of pytest.
+        second_process_calls: how many of its calls a second process was asked for.
+        artifacts: where its pictures go.
+        tell: shows a line while something takes long.
+    """
+
+    nodeid: str = ""
+    settings: Settings = field(default_factory=Settings)
+    pipelines: WatchedPipelines = field(default_factory=WatchedPipelines)
+    recipe_text: str = ""
+    fixtures: Callable[[], Mapping[str, Any]] = dict
+    entries: list[LedgerEntry] = field(default_factory=list)
+    rerun: tuple[str, ...] = ()
+    second_process_calls: int = 0
+    artifacts: Artifacts = field(default_factory=Artifacts)
+    tell: Tell = silence
+
+    def take_entries(self) -> list[LedgerEntry]:
+        """Return the verdicts that no report carries yet, and forget them."""
+        taken, self.entries = self.entries, []
+        return taken
+
+
+_running: ContextVar[ActiveTest | None] = ContextVar("diffopt_active_test", default=None)
+_OUTSIDE_PYTEST = ActiveTest()
+
+
+def active_test() -> ActiveTest:
+    """Return the test that runs now; outside of pytest, a stand-in whose verdicts nobody reports."""
+    return _running.get() or _OUTSIDE_PYTEST
+
+
+@contextmanager
+def running(test: ActiveTest) -> Iterator[None]:
+    """Make this the active test while the block runs."""
+    token = _running.set(test)
+    try:
+        yield
+    finally:
+        _running.reset(token)

@@ -1,0 +1,86 @@
+"""What a session did not prove although it may look green."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pytest_diffopt.guards.failure_text import counted
+from pytest_diffopt.guards.verdict import UNPROVEN
+from pytest_diffopt.session.ledger import Ledger
+from pytest_diffopt.session.required_verdicts import Requirement, parse_requirements
+from pytest_diffopt.session.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shortfall:
+    """Something that was not proven.
+
+    Attributes:
+        text: what, and why, in one line.
+        is_red: the run may not be green; else it only has to say so.
+    """
+
+    text: str
+    is_red: bool
+
+
+def find_shortfalls(ledger: Ledger, settings: Settings) -> list[Shortfall]:
+    """Return what the headline of the session has to say, the red ones first."""
+    if settings.is_paired_worker:  # it runs what it is told, and another process judges
+        return []
+    found = [*_lost_workers(ledger), *_gpu_unused(ledger, settings), *_unmet(ledger, settings), *_undecided(ledger)]
+    return sorted(found, key=lambda shortfall: not shortfall.is_red)
+
+
+def _lost_workers(ledger: Ledger) -> Iterator[Shortfall]:
+    if ledger.lost_workers:
+        workers = counted(len(ledger.lost_workers), "worker")
+        yield Shortfall(text=f"lost {workers} before the end ({'; '.join(ledger.lost_workers)})", is_red=True)
+
+
+def _gpu_unused(ledger: Ledger, settings: Settings) -> Iterator[Shortfall]:
+    """Say that `--gpu` came to nothing; red where tests of ours were there to run, for `--gpu` may be another's too."""
+    if not settings.use_gpu:
+        return
+    skipped = [case.skip_reason for case in ledger.skipped()]
+    reasons = "; ".join(reasons_of(skipped))
+    if not ledger.cases:
+        yield Shortfall(text="--gpu, and no diffopt test was run: nothing is known of the GPU", is_red=False)
+    elif len(skipped) == len(ledger.cases):
+        yield Shortfall(text=f"--gpu, and no diffopt test ran on the GPU ({reasons})", is_red=True)
+    elif skipped:
+        text = f"{len(skipped)} of {len(ledger.cases)} diffopt tests proved nothing ({reasons})"
+        yield Shortfall(text=text, is_red=False)
+
+
+def _unmet(ledger: Ledger, settings: Settings) -> Iterator[Shortfall]:
+    if settings.required:
+        yield from unmet(parse_requirements(settings.required), ledger, option="--diffopt-require")
+
+
+def unmet(requirements: Iterable[Requirement], ledger: Ledger, *, option: str) -> Iterator[Shortfall]:
+    """Yield what of a requirement is not there.
+
+    Args:
+        requirements: what was asked for.
+        ledger: what was found.
+        option: where it was asked for.
+    """
+    for requirement in requirements:
+        count = requirement.count(ledger)
+        if count < requirement.number:
+            text = f"{option} asks for {requirement}, got: {counted(count, 'verdict')}"
+            yield Shortfall(text=text, is_red=True)
+
+
+def _undecided(ledger: Ledger) -> Iterator[Shortfall]:
+    counts = ledger.counts()
+    parts = [f"{counts[outcome]} {outcome}" for outcome in sorted(UNPROVEN) if counts[outcome]]
+    if parts:
+        number = sum(counts[outcome] for outcome in UNPROVEN)
+        yield Shortfall(text=f"{counted(number, 'verdict')} decided nothing: {', '.join(parts)}", is_red=False)
+
+
+def reasons_of(reasons: Iterable[str]) -> list[str]:
+    """Return each reason once, the most frequent first, with how often it was given."""
+    return [f"{number}x {reason}" if number > 1 else reason for reason, number in Counter(reasons).most_common()]

@@ -1,0 +1,1 @@
+"""The simulated device as a torch backend: tensors, dispatch, creation, modules."""

@@ -1,0 +1,136 @@
+"""Attention as CUDA runs it: one fused kernel where one fits, and the plain arithmetic only where none does."""
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt.simulated_gpu.cost.gpus import Card
+from pytest_diffopt.simulated_gpu.cuda.attention_choice import ALIGNMENT, Attention, choose
+from pytest_diffopt.simulated_gpu.observations import AttentionChoice, AttentionKernel
+
+
+class AttentionRunner:
+    """Carries attention out for one card, and remembers what was chosen."""
+
+    def __init__(self, card: Card) -> None:
+        self._card = card
+        self._counts: dict[tuple[Any, ...], int] = {}
+
+    @property
+    def choices(self) -> tuple[AttentionChoice, ...]:
+        """What was chosen, in order of first appearance."""
+        fields = ("kernel", "query_shape", "key_shape", "dtype", "has_mask", "reason")
+        counts = self._counts.items()
+        return tuple(AttentionChoice(**dict(zip(fields, key, strict=True)), count=count) for key, count in counts)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Carry out `scaled_dot_product_attention`, called as torch's own."""
+        call = _bind(*args, **kwargs)
+        kernel, reason = choose(call, self._card)
+        shapes = tuple(call.query.shape), tuple(call.key.shape)
+        record = (kernel, *shapes, str(call.query.dtype).removeprefix("torch."), call.mask is not None, reason)
+        self._counts[record] = self._counts.get(record, 0) + 1
+        return _RUN[kernel](call)
+
+
+def _bind(  # noqa: PLR0913, PLR0917 - torch's own signature
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,  # noqa: FBT001, FBT002
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Attention:
+    return Attention(
+        query=query,
+        key=key,
+        value=value,
+        mask=attn_mask,
+        dropout_p=dropout_p,
+        is_causal=is_causal,
+        scale=scale,
+        enable_gqa=enable_gqa,
+    )
+
+
+def _run_math(call: Attention) -> torch.Tensor:
+    run = private.attention_operation("math")
+    mask = _as_bias(call)
+    arguments = (*call.tensors, mask, call.dropout_p, call.is_causal, None)
+    return run(*arguments, scale=call.scale, enable_gqa=call.enable_gqa)[0]  # type: ignore[no-any-return]
+
+
+def _run_flash(call: Attention) -> torch.Tensor:
+    run = private.attention_operation("flash_attention")
+    width = call.query.shape[-1]
+    scale = call.scale if call.scale is not None else width**-0.5
+    missing = -width % ALIGNMENT
+    tensors = [functional.pad(one, (0, missing)) for one in call.tensors] if missing else call.tensors
+    out: torch.Tensor = run(*tensors, call.dropout_p, call.is_causal, scale=scale)[0]
+    return out[..., :width] if missing else out
+
+
+def _run_efficient(call: Attention) -> torch.Tensor:
+    run = private.attention_operation("efficient_attention")
+    bias, statistics = _expanded(_as_bias(call), call), call.needs_statistics
+    return run(*call.tensors, bias, statistics, call.dropout_p, call.is_causal, scale=call.scale)[0]  # type: ignore[no-any-return]
+
+
+def _run_cudnn(call: Attention) -> torch.Tensor:
+    run = private.attention_operation("cudnn_attention")
+    bias, statistics = _expanded(_as_bias(call), call), call.needs_statistics
+    return run(*call.tensors, bias, statistics, call.dropout_p, call.is_causal, scale=call.scale)[0]  # type: ignore[no-any-return]
+
+
+_RUN = {
+    AttentionKernel.MATH: _run_math,
+    AttentionKernel.FLASH: _run_flash,
+    AttentionKernel.EFFICIENT: _run_efficient,
+    AttentionKernel.CUDNN: _run_cudnn,
+}
+
+
+def _as_bias(call: Attention) -> torch.Tensor | None:
+    """Turn a mask of truth values into what is added to the scores: `convert_boolean_attn_mask`."""
+    mask = call.mask
+    if mask is None or mask.dtype != torch.bool:
+        return mask
+    zero = torch.scalar_tensor(0.0, dtype=call.query.dtype, device=mask.device)
+    forbidden = torch.scalar_tensor(-torch.inf, dtype=call.query.dtype, device=mask.device)
+    return torch.where(mask, zero, forbidden)
+
+
+def _expanded(bias: torch.Tensor | None, call: Attention) -> torch.Tensor | None:
+    """Lay a bias out as fused kernels read it: rows start at multiples of 8 elements (`preprocess_mask`)."""
+    if bias is None:
+        return None
+    length = bias.shape[-1]
+    if length % ALIGNMENT:
+        bias = functional.pad(bias, (0, -length % ALIGNMENT))[..., :length]
+    batch, heads, queries, _ = call.query.shape
+    return bias.expand(batch, heads, queries, call.key.shape[-2])
+
+
+def _on_host(operands: dict[str, Any]) -> tuple[torch.Tensor | None, ...]:
+    """Compute what the CPU can in place of a fused kernel: the output; the other results only CUDA knows."""
+    query, key = operands["query"], operands["key"]
+    out = functional.scaled_dot_product_attention(
+        query,
+        key,
+        operands["value"],
+        operands.get("attn_bias"),
+        operands["dropout_p"],
+        operands["is_causal"],
+        scale=operands["scale"],
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+    return (out, *[None] * (_MOST_RESULTS - 1))
+
+
+_MOST_RESULTS = 9  # the flash kernel's
+ON_HOST = {f"aten._scaled_dot_product_{kernel}_attention": _on_host for kernel in ("flash", "efficient", "cudnn")}

@@ -1,0 +1,96 @@
+"""Moving modules to the simulated GPU as `Module.to` moves them to a card.
+
+There every parameter stays one object, however many modules share it. A tensor of another class is a new object, so
+torch would send what is shared once for each of them.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt.simulated_gpu.backend import copies
+from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
+from pytest_diffopt.simulated_gpu.backend.module_snapshot import Wardrobe
+from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
+
+
+def moving_to(dispatcher: Dispatcher, wardrobe: Wardrobe) -> Callable[..., nn.Module]:
+    """Return what stands for `nn.Module.to` while a GPU is simulated."""
+    original: Callable[..., nn.Module] = nn.Module.to
+
+    def to(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
+        device, dtype, non_blocking, memory_format = private.parse_to(*args, **kwargs)
+        changes = dtype is not None or memory_format is not None
+        if device is None or device not in _devices() or changes or private.has_modes():
+            return original(module, *args, **kwargs)
+        _Move(dispatcher, wardrobe, device, non_blocking=non_blocking).move(module)
+        return module
+
+    return to
+
+
+@functools.cache
+def _devices() -> tuple[torch.device, ...]:
+    return private.device(), torch.device(private.DEVICE_TYPE)
+
+
+class _Move:
+    """One call of `to`."""
+
+    def __init__(self, dispatcher: Dispatcher, wardrobe: Wardrobe, device: torch.device, *, non_blocking: bool) -> None:
+        self._dispatcher = dispatcher
+        self._wardrobe = wardrobe
+        self._device = device
+        self._non_blocking = non_blocking
+        self._apply: Any = nn.Module._apply  # noqa: SLF001 - what modules override that move more than torch knows of
+        self._moved: dict[nn.Parameter, SimulatedTensor] = {}
+
+    def move(self, module: nn.Module) -> None:
+        """Move a module and those inside it."""
+        own: Any = type(module)._apply  # noqa: SLF001 - as above
+        if own is not self._apply:
+            own(module, self._convert)
+            return
+        self._wardrobe.keep_module(module)
+        for child in module.children():
+            self.move(child)
+        attributes = module.__dict__
+        parameters, buffers = attributes["_parameters"], attributes["_buffers"]
+        if any(map(_needs_torch, parameters.values())):
+            self._apply(module, self._convert, recurse=False)
+            return
+        for name, parameter in parameters.items():
+            if type(parameter) is nn.Parameter:
+                parameters[name] = self._parameter(parameter)
+        for name, buffer in buffers.items():
+            if buffer is not None:
+                buffers[name] = self._convert(buffer)
+
+    def _parameter(self, parameter: nn.Parameter) -> SimulatedTensor:
+        found = self._moved.get(parameter)
+        if found is None:
+            found = self._moved[parameter] = self._convert(parameter)
+            found._is_param = True  # noqa: SLF001 - how torch marks parameters of other classes
+            found.requires_grad_(parameter.requires_grad)
+        return found
+
+    def _convert(self, tensor: torch.Tensor) -> Any:
+        is_plain = type(tensor) in _PLAIN and tensor.layout is torch.strided and not tensor.is_quantized
+        if is_plain and tensor.device.type in _HOSTS and tensor.is_contiguous():
+            return copies.send(self._dispatcher, tensor, non_blocking=self._non_blocking)
+        return tensor.to(self._device, None, self._non_blocking)
+
+
+_PLAIN = (torch.Tensor, nn.Parameter)
+_HOSTS = ("cpu", "meta")
+
+
+def _needs_torch(parameter: torch.Tensor | None) -> bool:
+    """Tell whether a parameter is of a class of its own, or has a gradient to be moved as well."""
+    if parameter is None or type(parameter) is SimulatedTensor:
+        return False
+    return type(parameter) is not nn.Parameter or parameter.grad is not None

@@ -1,0 +1,127 @@
+"""Results of operations: tensors on the simulated GPU, with memory of their own or an operand's."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from pytest_diffopt.simulated_gpu.backend import host_values
+from pytest_diffopt.simulated_gpu.backend.operation_schemas import VIEW, WRITTEN, Operation
+from pytest_diffopt.simulated_gpu.backend.tensor import Metadata, SimulatedTensor, become, make
+from pytest_diffopt.simulated_gpu.cost.accounting import Ledger
+from pytest_diffopt.simulated_gpu.cuda.layouts import Inference
+
+
+class Results:
+    """Makes tensors on the simulated GPU.
+
+    Attributes:
+        ledger: where their memory is counted.
+        real_up_to: floating tensors of more elements keep only their shape.
+    """
+
+    def __init__(self, ledger: Ledger, real_up_to: float) -> None:
+        self.ledger = ledger
+        self.real_up_to = real_up_to
+
+    def without_values(
+        self, facts: Operation, inference: Inference, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Wrap what is known by shape only; what was written to has lost its host_values."""
+        if facts.writes:
+            for target, metadata in zip(_targets(facts, args, kwargs), inference.written, strict=True):
+                if isinstance(target, SimulatedTensor):
+                    target.allocation.has_data = False
+                    if target.metadata is not metadata:
+                        self._reshape(target, metadata, None)
+        results = [
+            self._wrap(facts.argument(position, args, kwargs), kind, result, None)
+            for (kind, position), result in zip(facts.returns, inference.results, strict=True)
+        ]
+        return _packed(facts, results)
+
+    def with_values(
+        self, facts: Operation, inference: Inference | None, host: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Wrap what the CPU computed, laid out as CUDA would where that is known."""
+        if facts.may_reshape:
+            for target in _targets(facts, args, kwargs):
+                if isinstance(target, SimulatedTensor) and target.host_data is not None:
+                    metadata = Metadata.of_tensor(target.host_data)
+                    if target.metadata is not metadata:
+                        self._reshape(target, metadata, target.host_data)
+        hosts = (host,) if len(facts.returns) <= 1 else tuple(host)
+        expected = inference.results if inference is not None else (None,) * len(hosts)
+        results = [
+            self._wrap(facts.argument(position, args, kwargs), kind, one, value)
+            for (kind, position), one, value in zip(facts.returns, expected, hosts, strict=False)
+        ]
+        return _packed(facts, results)
+
+    def at_once(
+        self,
+        facts: Operation,
+        layout: Metadata | None,
+        host: Any,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Wrap what the CPU computed and laid out as CUDA does, or as `layout` says."""
+        if len(facts.returns) != 1:
+            return self.with_values(facts, None, host, args, kwargs)
+        kind, position = facts.returns[0]
+        return self._wrap(facts.argument(position, args, kwargs), kind, layout, host)
+
+    def _wrap(self, operand: Any, kind: int, expected: Any, host: Any) -> Any:
+        """Make one result: `expected` is its metadata where known, `host` its values where known."""
+        if kind == WRITTEN:
+            return operand
+        if isinstance(expected, list) or isinstance(host, list | tuple):
+            count = len(host if host is not None else expected)
+            pairs = zip(expected or [None] * count, host if host is not None else [None] * count, strict=True)
+            return [self._wrap(operand, kind, one, value) for one, value in pairs]
+        if host is not None and not isinstance(host, torch.Tensor):
+            return host
+        if host is None and not isinstance(expected, Metadata):
+            return expected
+        if kind == VIEW:
+            return make(Metadata.of_tensor(host) if host is not None else expected, operand.allocation, host)
+        return self.new(expected, host)
+
+    def new(self, metadata: Metadata | None, host: torch.Tensor | None) -> SimulatedTensor:
+        """Make a tensor with memory of its own, laid out as CUDA would; its values are dropped when it is large."""
+        if host is not None:
+            if metadata is None or metadata.shape != host.shape:
+                metadata = Metadata.of_tensor(host)
+            host = self._kept(metadata, host)
+        assert metadata is not None  # noqa: S101 - our own invariant: the shape or the values are known
+        if metadata.offset:
+            metadata = Metadata.of(metadata.shape, metadata.stride, 0, metadata.dtype)
+        return make(metadata, self.ledger.allocate(metadata.nbytes, has_data=host is not None), host)
+
+    def keeps(self, metadata: Metadata) -> bool:
+        """Tell whether tensors like this hold their host_values."""
+        return not metadata.can_lose_data or metadata.numel <= self.real_up_to
+
+    def _kept(self, metadata: Metadata, host: torch.Tensor) -> torch.Tensor | None:
+        if not self.keeps(metadata):
+            return None
+        if metadata.stride == host.stride() and metadata.dtype == host.dtype and not host.storage_offset():
+            return host
+        return torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype).copy_(host)
+
+    def _reshape(self, target: SimulatedTensor, metadata: Metadata, host: torch.Tensor | None) -> None:
+        allocation = target.allocation
+        if metadata.nbytes > allocation.nbytes:
+            allocation = self.ledger.allocate(metadata.nbytes, has_data=host is not None)
+        become(target, make(metadata, allocation, host))
+
+
+def _targets(facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+    return host_values.tensors_in([facts.argument(position, args, kwargs) for position in facts.writes], {})
+
+
+def _packed(facts: Operation, results: list[Any]) -> Any:
+    if len(facts.returns) == 1:
+        return results[0]
+    return tuple(results) if results else None

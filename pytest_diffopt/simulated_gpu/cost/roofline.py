@@ -1,0 +1,76 @@
+"""The least time in which a card could do what was counted, and what holds it back."""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from pytest_diffopt.simulated_gpu.cost.gpus import Card
+from pytest_diffopt.simulated_gpu.observations import Counts
+
+_TERA, _GIGA = 1e12, 1e9
+
+
+class Limit(enum.Enum):
+    """What takes the longer."""
+
+    FLOPS = "FLOPs"
+    BYTES = "bytes"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bound:
+    """What a card's peaks allow; the real time is longer.
+
+    Attributes:
+        compute_seconds: the counted FLOPs at the peak of the fastest dtype among the parameters.
+        memory_seconds: writing each tensor that is made once, at the peak bandwidth; reads are not counted.
+    """
+
+    compute_seconds: float
+    memory_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """The longer of the two, as they can overlap."""
+        return max(self.compute_seconds, self.memory_seconds)
+
+    @property
+    def limit(self) -> Limit:
+        """Which of the two it is."""
+        return Limit.FLOPS if self.compute_seconds >= self.memory_seconds else Limit.BYTES
+
+
+def bound_of(counts: Counts, card: Card, dtype: torch.dtype) -> Bound:
+    """Return the least time for what was counted in one phase."""
+    return Bound(
+        compute_seconds=counts.flops / (peak_tflops(card, dtype) * _TERA),
+        memory_seconds=counts.allocated_bytes / (card.gigabytes_per_s * _GIGA),
+    )
+
+
+def seconds_of(phases: Iterable[Counts], card: Card, dtype: torch.dtype) -> float:
+    """Return the least time for phases that run one after the other: each has its own limit."""
+    return sum(bound_of(counts, card, dtype).seconds for counts in phases)
+
+
+def peak_tflops(card: Card, dtype: torch.dtype) -> float:
+    """Return a card's peak for matrix products and convolutions of a dtype.
+
+    float32 convolutions run in TF32 unless somebody forbids it, so TF32's peak is the safe one. A dtype without a peak
+    of its own is held to the highest one: the bound stays a bound.
+    """
+    peaks = {
+        torch.float16: card.float16_tflops,
+        torch.bfloat16: card.bfloat16_tflops,
+        torch.float32: card.tf32_tflops,
+        torch.float64: card.float32_tflops,
+    }
+    return peaks.get(dtype, max(peaks.values()))
+
+
+def fastest_dtype(dtypes: Iterable[torch.dtype], card: Card) -> torch.dtype:
+    """Return the dtype in which the card is fastest; float32 if there is none."""
+    in_order = sorted(dtypes, key=str) or [torch.float32]
+    return max(in_order, key=lambda dtype: peak_tflops(card, dtype))

@@ -1,0 +1,1 @@
+"""CUDA's rules: synchronization, attention kernels, layouts, autocast."""

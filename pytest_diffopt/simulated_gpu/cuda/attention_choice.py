@@ -1,0 +1,168 @@
+"""Which kernel CUDA chooses for attention, and what keeps it from the others.
+
+The order and the conditions are those of `native/transformers/cuda/sdp_utils.cpp` (PyTorch 2.13, `select_sdp_backend`)
+for dense tensors; flags and orders that a program sets with `torch.nn.attention.sdpa_kernel` hold.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt.simulated_gpu.cost.gpus import Card
+from pytest_diffopt.simulated_gpu.observations import AttentionKernel
+
+_HALVES = (torch.float16, torch.bfloat16)
+_AMPERE, _HOPPER = (8, 0), (9, 0)
+_PREFER_CUDNN = ((9, 0), (10, 0))
+_FLASH_LARGEST_HEAD = 256
+_CUDNN_LARGEST_HEAD = 128
+_CUDNN_LARGEST_HEAD_ON_HOPPER = 256
+ALIGNMENT = 8  # elements; heads and masks that are no multiple are padded or refused
+_DIMENSIONS = 4
+
+_FLASH = AttentionKernel.FLASH
+_EFFICIENT = AttentionKernel.EFFICIENT
+_CUDNN = AttentionKernel.CUDNN
+_MATH = AttentionKernel.MATH
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attention:
+    """One call of `scaled_dot_product_attention`: tensors of (batch, heads, length, head dimension)."""
+
+    query: torch.Tensor
+    key: torch.Tensor
+    value: torch.Tensor
+    mask: torch.Tensor | None
+    dropout_p: float
+    is_causal: bool
+    scale: float | None
+    enable_gqa: bool
+
+    @property
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Query, key and value."""
+        return self.query, self.key, self.value
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether a backward pass will want the logarithms of the sums."""
+        return torch.is_grad_enabled() and any(one.requires_grad for one in self.tensors)
+
+
+def _dtype(call: Attention) -> str:
+    return str(call.query.dtype).removeprefix("torch.")
+
+
+def _why_not_fused(call: Attention) -> Iterator[str]:
+    """Say what keeps CUDA from every fused kernel."""
+    if any(one.dim() != _DIMENSIONS for one in call.tensors):
+        yield "fused kernels take 4 dimensions"
+    if len({one.dtype for one in call.tensors}) > 1:
+        yield "fused kernels take query, key and value of one dtype"
+    if len({one.shape[0] for one in call.tensors}) > 1:
+        yield "fused kernels do not broadcast over the batch"
+    if any(not one.shape[-2] for one in call.tensors):
+        yield "fused kernels take no sequences of length 0"
+    operands = (*call.tensors, call.mask) if call.mask is not None else call.tensors
+    if any(one.stride(-1) != 1 and one.shape[-1] != 1 for one in operands):
+        yield "fused kernels take no gaps in the last dimension"
+
+
+def _why_not_heads(call: Attention, *, takes_groups: bool) -> Iterator[str]:
+    queries, *others = (one.shape[1] for one in call.tensors)
+    if any(heads != queries for heads in others):
+        if not (takes_groups and call.enable_gqa):
+            yield "it takes as many key heads as query heads"
+        elif any(queries % heads for heads in others):
+            yield "query heads must be a multiple of key heads"
+
+
+def _why_not_flash(call: Attention, capability: tuple[int, int]) -> Iterator[str]:
+    width = call.query.shape[-1]
+    if not private.is_attention_enabled("flash"):
+        yield "it is switched off"
+    if capability < _AMPERE:
+        yield f"it needs compute capability 8.0, this card has {capability[0]}.{capability[1]}"
+    if call.query.dtype not in _HALVES:
+        yield f"it takes float16 and bfloat16, not {_dtype(call)}"
+    if call.mask is not None:
+        yield "it takes no mask"
+    if any(one.shape[-1] != width for one in call.tensors) or width > _FLASH_LARGEST_HEAD:
+        yield f"it takes one head dimension up to {_FLASH_LARGEST_HEAD}"
+    if call.is_causal and call.query.shape[-2] != call.key.shape[-2]:
+        yield "it takes causal attention only for sequences of one length"
+    yield from _why_not_heads(call, takes_groups=True)
+
+
+def _why_not_efficient(call: Attention, capability: tuple[int, int]) -> Iterator[str]:
+    dtypes = (*_HALVES, torch.float32) if capability >= _AMPERE else (torch.float16, torch.float32)
+    alignment = ALIGNMENT if call.query.dtype in _HALVES else ALIGNMENT // 2
+    if not private.is_attention_enabled("mem_efficient"):
+        yield "it is switched off"
+    if call.query.dtype not in dtypes:
+        yield f"it does not take {_dtype(call)} on this card"
+    if call.query.shape[-1] != call.key.shape[-1] or any(one.shape[-1] % alignment for one in call.tensors):
+        yield f"it takes head dimensions that are multiples of {alignment}"
+    yield from _why_not_heads(call, takes_groups=False)
+
+
+def _why_not_cudnn(call: Attention, capability: tuple[int, int]) -> Iterator[str]:
+    largest = _CUDNN_LARGEST_HEAD_ON_HOPPER if capability == _HOPPER else _CUDNN_LARGEST_HEAD
+    if not private.is_attention_enabled("cudnn"):
+        yield "it is switched off"
+    if torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled():
+        yield "it is not deterministic"
+    if capability < _AMPERE:
+        yield f"it needs compute capability 8.0, this card has {capability[0]}.{capability[1]}"
+    if call.query.dtype not in _HALVES:
+        yield f"it takes float16 and bfloat16, not {_dtype(call)}"
+    if any(one.shape[-1] % ALIGNMENT or one.shape[-1] > largest for one in call.tensors):
+        yield f"it takes head dimensions that are multiples of {ALIGNMENT}, up to {largest}"
+    if call.key.shape[-2] == 1:
+        yield "it takes no single key"
+    if call.query.shape[-2] == 1 and call.dropout_p:
+        yield "it takes no single query with dropout"
+    yield from _why_not_heads(call, takes_groups=True)
+
+
+_WHY_NOT: dict[AttentionKernel, Callable[[Attention, tuple[int, int]], Iterator[str]]] = {
+    _FLASH: _why_not_flash,
+    _EFFICIENT: _why_not_efficient,
+    _CUDNN: _why_not_cudnn,
+}
+_DEFAULT_ORDER = (_FLASH, _EFFICIENT, _MATH, _CUDNN)
+
+
+def _order(card: Card) -> tuple[AttentionKernel, ...]:
+    """Return which kernels are asked first: the program's order, else torch's for this card."""
+    by_number = {0: _MATH, 1: _FLASH, 2: _EFFICIENT, 3: _CUDNN}
+    order = tuple(by_number[one] for one in private.attention_order() if one in by_number)
+    is_deprioritized = os.environ.get("TORCH_CUDNN_SDPA_DEPRIORITIZED") == "1"
+    # check_prefer_cudnn_attention: datacenter Hopper and Blackwell, with the cuDNN that torch 2.13 ships.
+    if order == _DEFAULT_ORDER and card.capability in _PREFER_CUDNN and not is_deprioritized:
+        return _CUDNN, _FLASH, _EFFICIENT, _MATH
+    return order
+
+
+def choose(call: Attention, card: Card) -> tuple[AttentionKernel, str]:
+    """Return the kernel that CUDA would run, and why none that is asked before it.
+
+    Raises:
+        RuntimeError: no kernel is left, in torch's words.
+    """
+    not_fused = next(_why_not_fused(call), "")
+    refusals: list[str] = []
+    for kernel in _order(card):
+        if kernel is _MATH:
+            why_not = "" if private.is_attention_enabled("math") else "it is switched off"
+        else:
+            why_not = not_fused or next(_WHY_NOT[kernel](call, card.capability), "")
+        if not why_not:
+            return kernel, "; ".join(refusals)
+        refusals.append(f"{kernel.value}: {why_not}")
+    message = f"No available kernel. Aborting execution. ({'; '.join(refusals)})"
+    raise RuntimeError(message)

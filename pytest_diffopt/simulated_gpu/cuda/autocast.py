@@ -1,0 +1,86 @@
+"""Casting under autocast, by the lists that CUDA has (`ATen/autocast_mode.h`, PyTorch 2.13).
+
+An operation on none of the lists runs in the dtypes that it is given. Weights that want gradients are cast once per
+autocast block on CUDA, and at every use here; without gradients CUDA casts at every use as well.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+
+from pytest_diffopt._torch_private import simulated_device as private
+
+_LOWER = """
+    _convolution conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d.input conv_transpose3d.input
+    convolution prelu addmm addmv addr matmul einsum mm mv linalg_vecdot linear addbmm baddbmm bmm chain_matmul
+    linalg_multi_dot lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell scaled_dot_product_attention
+"""
+_FLOAT32 = """
+    acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan pow.Tensor_Scalar pow.Tensor_Tensor
+    pow.Scalar softplus layer_norm native_layer_norm group_norm cosine_similarity poisson_nll_loss
+    cosine_embedding_loss nll_loss nll_loss2d hinge_embedding_loss kl_div l1_loss smooth_l1_loss huber_loss mse_loss
+    margin_ranking_loss multilabel_margin_loss soft_margin_loss triplet_margin_loss multi_margin_loss
+    binary_cross_entropy_with_logits dist pdist cdist renorm logsumexp upsample_nearest1d _upsample_nearest_exact1d
+    upsample_nearest2d _upsample_nearest_exact2d upsample_nearest3d _upsample_nearest_exact3d upsample_linear1d
+    upsample_bilinear2d _upsample_bilinear2d_aa upsample_trilinear3d upsample_bicubic2d _upsample_bicubic2d_aa
+"""
+# They take a dtype: float32 unless the caller asks for another.
+_FLOAT32_RESULT = "prod prod.dim_int softmax.int log_softmax.int cumprod cumsum sum sum.dim_IntList"
+_WIDEST = "addcdiv addcmul atan2 bilinear cross dot vdot grid_sampler index_put tensordot scatter_add cat stack"
+
+_Cast = Callable[[Any], Any]
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """Cast floating tensors of the device, those in lists included; doubles are left alone, as on CUDA."""
+    if isinstance(value, torch.Tensor):
+        eligible = value.device.type == private.DEVICE_TYPE and value.is_floating_point()
+        return value.to(dtype) if eligible and value.dtype != torch.float64 else value
+    if isinstance(value, list | tuple):
+        return type(value)(_cast(one, dtype) for one in value)
+    return value
+
+
+def _widest(values: tuple[Any, ...]) -> torch.dtype:
+    """Return float32 if any operand has it, else autocast's dtype."""
+    tensors = [one for value in values for one in (value if isinstance(value, list | tuple) else (value,))]
+    has_float = any(isinstance(one, torch.Tensor) and one.dtype == torch.float32 for one in tensors)
+    return torch.float32 if has_float else private.autocast_dtype()
+
+
+def _in(dtype_for: Callable[[tuple[Any, ...]], torch.dtype]) -> Callable[[OpOverload], Callable[..., Any]]:
+    def make(overload: OpOverload) -> Callable[..., Any]:
+        def kernel(*args: Any, **kwargs: Any) -> Any:
+            with private.without_autocast():
+                dtype = dtype_for((*args, *kwargs.values()))
+                return overload(*_cast(args, dtype), **{name: _cast(one, dtype) for name, one in kwargs.items()})
+
+        return kernel
+
+    return make
+
+
+def _with_float32_result(overload: OpOverload) -> Callable[..., Any]:
+    def kernel(*args: Any, **kwargs: Any) -> Any:
+        with private.without_autocast():
+            position = [argument.name for argument in private.arguments(overload)].index("dtype")
+            given = args[position] if position < len(args) else kwargs.get("dtype")
+            if given is None and args[0].is_floating_point() and args[0].dtype != torch.float64:
+                args, kwargs = args[:position], kwargs | {"dtype": torch.float32}
+            return overload(*args, **kwargs)
+
+    return kernel
+
+
+def register() -> None:
+    """Let autocast on the device cast as it does on CUDA."""
+    ways = (
+        (_LOWER, _in(lambda _: private.autocast_dtype())),
+        (_FLOAT32, _in(lambda _: torch.float32)),
+        (_FLOAT32_RESULT, _with_float32_result),
+        (_WIDEST, _in(_widest)),
+    )
+    kernels = {name: make(private.overload(name)) for names, make in ways for name in names.split()}
+    private.register_kernels(kernels, "AutocastPrivateUse1")

@@ -1,0 +1,126 @@
+"""What a simulated GPU has seen: frozen records, raw numbers with their units in their names, no opinion."""
+
+import enum
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from pytest_diffopt.records.code_location import CodeLocation
+
+_SHOWN_AS = {
+    "aten._local_scalar_dense": ".item()",
+    "aten._to_copy": ".to()",
+    "aten.copy_": ".copy_()",
+    "aten.nonzero": "nonzero()",
+    "aten.index": "x[mask]",
+    "aten.index_put_": "x[mask] = ...",
+    "Tensor.tolist": ".tolist()",
+    "Tensor.__repr__": "print()",
+}
+_COPIES = frozenset({"aten.copy_", "aten._to_copy"})
+_CALLS_THAT_COPY = (".to", ".cuda", ".cpu", "torch.tensor", "torch.as_tensor")
+
+
+class SyncKind(enum.Enum):
+    """Why the CPU waits for the GPU."""
+
+    READ = "read by the host"
+    COPY_FROM_HOST = "copy from the host"
+    COPY_TO_HOST = "copy to the host"
+    WAIT = "explicit wait"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sync:
+    """One time that the CPU would have waited for the GPU.
+
+    Attributes:
+        kind: why it waits.
+        operation: what made it wait, as torch calls it (`aten._local_scalar_dense`).
+        where: the innermost line of the user's code.
+        phase: what `SimulatedGPU.enter_phase` was last told; None outside every phase.
+        module: the innermost module that was running: its path where modules were named, else its class; empty outside.
+        is_reported: whether `torch.cuda.set_sync_debug_mode` would have reported it on a real card.
+    """
+
+    kind: SyncKind
+    operation: str
+    where: CodeLocation
+    phase: Hashable | None
+    module: str
+    is_reported: bool
+
+    @property
+    def shown_as(self) -> str:
+        """The operation as a person writes it: `.item()` for `aten._local_scalar_dense`.
+
+        All copies are `copy_` in the end; the line of code says how its author asked for this one.
+        """
+        if self.operation in _COPIES:
+            written = next((call for call in _CALLS_THAT_COPY if call + "(" in self.where.source), "")
+            if written:
+                return written + "()"
+        return _SHOWN_AS.get(self.operation, self.operation.removeprefix("aten."))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What was done: exact and repeatable.
+
+    Attributes:
+        flops: floating-point operations of matrix products, convolutions and attention (a multiply-add is two).
+        operations: operations that launch work on the GPU; views and copies over the bus are none.
+        bytes_to_device: bytes that were copied over the bus to the GPU.
+        bytes_to_host: bytes that were copied over the bus to the host.
+        allocated_bytes: sum of all allocations, each rounded as CUDA's caching allocator rounds it.
+        peak_memory_bytes: most bytes that were allocated at one moment.
+    """
+
+    flops: int = 0
+    operations: int = 0
+    bytes_to_device: int = 0
+    bytes_to_host: int = 0
+    allocated_bytes: int = 0
+    peak_memory_bytes: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Add what was done; the peak is the higher one."""
+        return Counts(
+            flops=self.flops + other.flops,
+            operations=self.operations + other.operations,
+            bytes_to_device=self.bytes_to_device + other.bytes_to_device,
+            bytes_to_host=self.bytes_to_host + other.bytes_to_host,
+            allocated_bytes=self.allocated_bytes + other.allocated_bytes,
+            peak_memory_bytes=max(self.peak_memory_bytes, other.peak_memory_bytes),
+        )
+
+
+class AttentionKernel(enum.Enum):
+    """The kernels that `scaled_dot_product_attention` chooses from on CUDA."""
+
+    FLASH = "flash"
+    EFFICIENT = "efficient"
+    CUDNN = "cudnn"
+    MATH = "math"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttentionChoice:
+    """Which kernel CUDA would run for attention of these shapes, how often, and why.
+
+    Attributes:
+        kernel: the kernel.
+        query_shape: (batch, heads, length, head dimension) of the query.
+        key_shape: the same of the key.
+        dtype: the query's, as `float16`.
+        has_mask: whether a mask was given.
+        count: how many calls were alike.
+        reason: why no faster kernel was chosen; empty when the fastest was.
+    """
+
+    kernel: AttentionKernel
+    query_shape: tuple[int, ...]
+    key_shape: tuple[int, ...]
+    dtype: str
+    has_mask: bool
+    count: int
+    reason: str

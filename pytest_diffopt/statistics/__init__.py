@@ -1,0 +1,1 @@
+"""Intervals, sequential tests, robust ratios and resampling: pure functions of samples."""

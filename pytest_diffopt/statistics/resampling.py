@@ -1,0 +1,108 @@
+"""What a sequential rule would say of many sessions like those that were measured: drawn again from their own times.
+
+Source: Künsch, "The Jackknife and the Bootstrap for General Stationary Observations", Annals of Statistics 17 (1989):
+blocks that follow each other are drawn together, so that what makes them alike is kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_diffopt.records import PairedBlock
+from pytest_diffopt.statistics.robust_ratio import logs_of
+from pytest_diffopt.statistics.sequential import PAIRS_OF_PROCESSES, PAIRS_OF_TIMES, Decision, SequentialRule, looks
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+
+#: So many blocks that followed each other are drawn together.
+_RUN = 8
+_SIDES = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shares:
+    """Of many sessions, the share that ended in each way.
+
+    Attributes:
+        slower: head was called slower.
+        as_fast: it was called not slower, or faster.
+        mean_count: how many blocks a session needed, or had.
+    """
+
+    slower: float
+    as_fast: float
+    mean_count: float
+
+
+def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
+    measured: Sequence[Sequence[PairedBlock]],
+    rule: SequentialRule,
+    *,
+    slowdown: float = 0.0,
+    count: int,
+    sessions: int = 2000,
+    seed: int = 0,
+) -> Shares:
+    """Draw sessions from measured blocks, and look at each as the paired gate does.
+
+    Args:
+        measured: blocks in the order in which they were measured, one sequence for each pair of processes. A session is
+            drawn from as many pairs as the gate starts: two processes of the same code differ a little.
+        rule: what decides.
+        slowdown: what is planted, as a fraction.
+        count: how many blocks a session has at most.
+        sessions: how many are drawn.
+        seed: of the draw.
+    """
+    import numpy as np  # noqa: PLC0415 - only who calibrates waits for it
+
+    generator = np.random.default_rng(seed)
+    logs = [logs_of(blocks) for blocks in measured]
+    drawn = np.stack([_session(generator, logs, count) for _ in range(sessions)])
+    base, head = drawn[..., 0], drawn[..., 1] + np.log1p(slowdown)
+    decisions, needed = np.zeros(sessions, dtype=int), np.full(sessions, count)
+    for number in sorted({*looks(count), *range(_blocks_of_each(count), count, _blocks_of_each(count))}):
+        is_open = np.flatnonzero(decisions == Decision.OPEN)
+        if not len(is_open):
+            break
+        pairs, of_pairs = PAIRS_OF_TIMES * number, _split(number, _blocks_of_each(count))
+        decisions[is_open] = rule.decide(base[is_open, :pairs], head[is_open, :pairs], blocks_of_pairs=of_pairs)
+        needed[is_open] = number
+    return Shares(
+        slower=float((decisions == Decision.SLOWER).mean()),
+        as_fast=float(np.isin(decisions, (Decision.NOT_SLOWER, Decision.FASTER)).mean()),
+        mean_count=float(needed.mean()),
+    )
+
+
+def _session(generator: "np.random.Generator", measured: "Sequence[Array]", count: int) -> "Array":
+    """Draw from one pair of processes after the other, as many blocks from each."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    chosen = generator.choice(len(measured), size=PAIRS_OF_PROCESSES, replace=len(measured) < PAIRS_OF_PROCESSES)
+    parts = [_run_of(generator, measured[pair], _blocks_of_each(count)) for pair in chosen]
+    return np.concatenate(parts)[: PAIRS_OF_TIMES * count]
+
+
+def _run_of(generator: "np.random.Generator", logs: "Array", count: int) -> "Array":
+    import numpy as np  # noqa: PLC0415 - as above
+
+    blocks = logs.reshape(-1, PAIRS_OF_TIMES, _SIDES)
+    starts = generator.integers(len(blocks), size=-(-count // _RUN))
+    places = (starts[:, None] + np.arange(_RUN)).ravel()[:count] % len(blocks)
+    drawn: Array = blocks[places].reshape(-1, _SIDES)
+    return drawn
+
+
+def _blocks_of_each(count: int) -> int:
+    return -(-count // PAIRS_OF_PROCESSES)
+
+
+def _split(number: int, each: int) -> tuple[int, ...]:
+    """Return how many blocks each pair of processes has timed when there are so many."""
+    whole, rest = divmod(number, each)
+    return (each,) * whole + (rest,)

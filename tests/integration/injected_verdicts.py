@@ -1,0 +1,58 @@
+"""Verdicts for tests of what is told about them: judged by the guards, of records that nobody had to measure.
+
+Tests copy this file beside the tests that pytester runs; nothing in it imports torch.
+"""
+
+from pathlib import Path
+
+from pytest_diffopt.api.assertions import conclude
+from pytest_diffopt.baselines import LatencyBaseline
+from pytest_diffopt.baselines.codec import encode
+from pytest_diffopt.guards.latency import judge_latency
+from pytest_diffopt.guards.syncs import judge_syncs
+from pytest_diffopt.records import Device, Environment, LatencyRecord, ObservedSync, Subject, SyncRecord
+from pytest_diffopt.records.code_location import CodeLocation
+
+ENVIRONMENT = Environment(device_slug="card", device_name="a card")
+MILLISECOND_NS = 1_000_000
+
+
+def waits(*lines: int, file: str = "own_pipeline.py") -> None:
+    """Judge a denoise loop that waits at these lines."""
+    syncs = tuple(
+        ObservedSync(
+            kind="read by the host",
+            operation=".item()",
+            where=CodeLocation(file=file, line=line, function="gate"),
+            step=1,
+        )
+        for line in lines
+    )
+    subject = Subject(pipeline="own", recipe="bf16", device=Device.SIMULATED)
+    record = SyncRecord(subject=subject, num_steps=4, syncs=syncs, seen_by="the simulated GPU")
+    conclude(record, judge_syncs(record))
+
+
+def takes(milliseconds: int, *, accepted: int = 100, device: Device = Device.CUDA, pipeline: str = "own") -> None:
+    """Judge a call that takes so long, where another time was accepted."""
+    subject = Subject(pipeline=pipeline, recipe="bf16", device=device)
+    baseline = accepted_latency(accepted, subject)
+    samples = (milliseconds * MILLISECOND_NS,) * 5
+    record = LatencyRecord(subject=subject, warmup_ns=samples, samples_ns=samples, num_steps=4)
+    conclude(record, judge_latency(record, baseline, environment=ENVIRONMENT, rerun="pytest"))
+
+
+def accepted_latency(milliseconds: int, subject: Subject | None = None) -> LatencyBaseline:
+    """Accept a call that takes so long."""
+    subject = subject or Subject(pipeline="own", recipe="bf16", device=Device.CUDA)
+    samples = (milliseconds * MILLISECOND_NS,) * 5
+    record = LatencyRecord(subject=subject, warmup_ns=samples, samples_ns=samples, num_steps=4)
+    return LatencyBaseline.from_record(
+        record, case="test_a", environment=ENVIRONMENT, margin=0.05, floor_ns=MILLISECOND_NS, reason="first accepted"
+    )
+
+
+def write_baseline(path: Path, milliseconds: int) -> None:
+    """Write a baseline that accepts a call that takes so long."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode(accepted_latency(milliseconds), file=path))

@@ -1,0 +1,80 @@
+"""What the rungs of SDXL's ladders do, counted without a card, and the least time for it on one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.results_page import count_levels
+from benchmarks.results_page.counted import CountedPhase, CountedRung, least_seconds, read_counted
+from benchmarks.results_page.reading import FiguresError
+from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.recipes.ladders import ladder
+from pytest_diffopt.simulated_gpu.cost.gpus import card
+
+
+def test_what_was_counted_is_what_the_ladders_are_today() -> None:
+    """A rung that was changed since must be counted anew."""
+    counted = read_counted()
+    rungs = [rung for name in ("diffusion-fast", "modern") for rung in ladder(name, "sdxl", Scale.FULL, on_gpu=True)]
+
+    assert {rung.test_id for rung in rungs} == counted.rungs.keys() | counted.not_counted.keys()
+    for rung in rungs:
+        if rung.test_id in counted.rungs:
+            assert counted.rungs[rung.test_id].recipe == str(parse_recipe(rung.recipe))
+
+
+@pytest.mark.parametrize(("recipe", "expected"), [("bf16", 3 * 2.0 + 1.0), ("bf16 + compile(fullgraph=True)", 4.0)])
+def test_the_least_time_for_a_rung(recipe: str, expected: float) -> None:
+    """Three steps that write for two seconds, and compute for one; what is compiled need not write."""
+    its_card = card("nvidia-a100")
+    flops = int(its_card.bfloat16_tflops * 1e12)
+    written_bytes = int(2 * its_card.gigabytes_per_s * 1e9)
+    rung = CountedRung(
+        recipe=recipe,
+        dtypes=("bfloat16",),
+        phases=(
+            CountedPhase(name="steps", times=3, flops=flops, allocated_bytes=written_bytes),
+            CountedPhase(name="decode", times=1, flops=flops, allocated_bytes=0),
+        ),
+        unmodelled=(),
+    )
+
+    assert least_seconds(rung, its_card) == pytest.approx(expected)
+
+
+def test_a_dtype_that_torch_does_not_know_is_refused(tmp_path: Path) -> None:
+    """The file, the key and the value."""
+    file = tmp_path / "counted.json"
+    phase = {"name": "encode", "times": 1, "flops": 1, "allocated_bytes": 1}
+    rung = {"recipe": "bf16", "dtypes": ["bf"], "unmodelled": [], "phases": [phase]}
+    content = {"setting": "sdxl", "versions": {}, "not_counted": {}, "rungs": {"first": rung}}
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+    with pytest.raises(FiguresError) as error:
+        read_counted(file)
+
+    assert str(error.value) == (
+        f"{file} cannot be trusted: rungs.first.dtypes: must be torch's names of dtypes, got: bf"
+    )
+
+
+def test_rungs_are_counted_without_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that are alike stand together; what cannot be built without a card says why."""
+    rungs = ladder("modern", "sdxl", Scale.TINY, on_gpu=True)
+    monkeypatch.setattr(count_levels, "known_ladders", lambda: ("modern",))
+    monkeypatch.setattr(count_levels, "ladder", lambda *_args, **_options: (rungs[0], rungs[-1]))
+    file = tmp_path / "counted.json"
+
+    assert count_levels.main(["--json", str(file), "--scale", "tiny", "--steps", "3"]) == 0
+    counted = read_counted(file)
+    assert counted.setting == "sdxl, tiny, 3 steps"
+    assert list(counted.rungs) == ["modern-1-bf16"]
+    assert [(phase.name, phase.times) for phase in counted.rungs["modern-1-bf16"].phases] == [
+        ("encode", 1),
+        ("step 1 to step 3", 3),
+        ("decode", 1),
+    ]
+    assert counted.rungs["modern-1-bf16"].dtypes == ("bfloat16",)
+    assert counted.not_counted["modern-4-fp8"].startswith("fp8_dynamic needs a GPU of compute capability 8.9 or newer")

@@ -1,0 +1,86 @@
+"""A speed-up is believed only when the whole interval says so."""
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+
+from pytest_diffopt.guards.faster import MIN_PAIRS, judge_ratio, more_pairs_needed
+from pytest_diffopt.guards.verdict import Outcome
+from pytest_diffopt.records import RatioRecord
+from tests.unit.guards.guard_examples import SEEN, SUBJECT
+
+REFERENCE = replace(SUBJECT, recipe="fp32")
+
+
+def record(speed_up: float, *, pairs: int = 20, noise: float = 0.01) -> RatioRecord:
+    """Pretend that a subject was timed in turn with its reference."""
+    dice = random.Random(0)  # noqa: S311 - no secret
+    return RatioRecord(
+        subject=SUBJECT,
+        reference=REFERENCE,
+        subject_ns=tuple(int(1e9 / speed_up * math.exp(dice.gauss(0, noise))) for _ in range(pairs)),
+        reference_ns=tuple(int(1e9 * math.exp(dice.gauss(0, noise))) for _ in range(pairs)),
+    )
+
+
+def test_a_planted_loss_is_red() -> None:
+    """Slower than demanded, surely: the interval, both medians and both recipes."""
+    verdict = judge_ratio(record(1.05), demanded=1.2)
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.summary == "1.05x as fast as the reference (at least 1.20x demanded)"
+    assert verdict.explanation == (
+        "diffopt: only 1.05x as fast as the reference (at least 1.20x demanded)",
+        "  speed-up   1.05x, 99.0 % confidence interval 1.04x to 1.06x, from 20 pairs",
+        f"  subject    948 ms, {SEEN}",
+        f"  reference  999 ms, {SEEN.replace('bf16 + sdpa', 'fp32')}",
+        "seen on cuda, both timed in turn in this session",
+        "if this is fast enough: demand less of it in the test",
+    )
+
+
+def test_its_clean_twin_is_green() -> None:
+    """Faster than demanded, surely: nothing to explain, all figures kept."""
+    verdict = judge_ratio(record(1.3), demanded=1.2)
+
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.explanation == ()
+    assert verdict.figures["speed_up_low"] >= 1.2
+    assert verdict.figures["demanded_speed_up"] == 1.2
+
+
+def test_what_noise_hides_is_neither() -> None:
+    """An interval that holds the demanded factor is not turned green; it says how many pairs would decide."""
+    noisy = record(1.21, noise=0.05)
+    verdict = judge_ratio(noisy, demanded=1.2)
+    more = more_pairs_needed(noisy, demanded=1.2)
+
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.explanation[0] == (
+        "diffopt: too noisy to say: 1.15x to 1.28x as fast as the reference (at least 1.20x demanded)"
+    )
+    assert verdict.explanation[-1] == (
+        f"give it more time: about {more} more pairs would decide it, --diffopt-max-seconds"
+    )
+    assert more > 0
+
+
+@pytest.mark.parametrize("speed_up", [0.5, 2.0])
+def test_few_pairs_decide_nothing(speed_up: float) -> None:
+    """However clear they look, fewer than six pairs are no measurement."""
+    few = record(speed_up, pairs=MIN_PAIRS - 1)
+
+    verdict = judge_ratio(few, demanded=1.2)
+
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.explanation[0].startswith("diffopt: too few pairs to say: ")
+    assert verdict.explanation[-1] == "give it more time: about 1 more pair would decide it, --diffopt-max-seconds"
+    assert more_pairs_needed(few, demanded=1.2) == 1
+
+
+def test_a_decision_needs_no_more_pairs() -> None:
+    """What is decided, either way, asks for nothing."""
+    assert more_pairs_needed(record(2.0), demanded=1.2) == 0
+    assert more_pairs_needed(record(0.5), demanded=1.2) == 0

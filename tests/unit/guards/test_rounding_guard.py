@@ -1,0 +1,119 @@
+"""Where the reference, rounded, is past the thresholds itself, a check proves nothing; a bug does not hide there."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.rounding import FAR_FROM_THE_EDGE, judge_at_edge
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import ImageDifference, ImageRecord, LatentDifference, StepDrift
+from tests.unit.guards.guard_examples import SEEN, SUBJECT
+
+THRESHOLDS = ImageThresholds()
+
+
+def drawn(first: float, last: float, *, ssim: float = 1.0, defects: tuple[str, ...] = ()) -> ImageRecord:
+    """Pretend that latents were this far off after the first step and the last, and the picture had this SSIM."""
+    difference = ImageDifference(ssim=ssim, psnr_db=40.0, max_error=0.1, mean_error=0.01, flip=0.02, defects=defects)
+    drift = tuple(StepDrift(step=step, cosine=1.0, relative_error=error) for step, error in enumerate((first, last)))
+    return ImageRecord(subject=SUBJECT, differences=(difference,), drift=drift)
+
+
+CLOSE = drawn(0.014, 0.05, ssim=0.975)
+OTHER = drawn(0.015, 0.17, ssim=0.9)
+
+
+def judge(record: ImageRecord, *rounded: ImageRecord) -> Verdict:
+    """Judge a picture that is past the thresholds beside the rounded reference's."""
+    return judge_at_edge(judge_images(record, THRESHOLDS), record, rounded, THRESHOLDS, "bfloat16")
+
+
+def test_where_the_rounded_reference_is_as_far_off_nothing_is_proven() -> None:
+    """The lines say what was seen of both, and what a test needs that proves something."""
+    verdict = judge(drawn(0.02, 0.2, ssim=0.8), CLOSE, OTHER)
+
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert not verdict.is_red
+    assert verdict.explanation == (
+        "diffopt: rounding decides this picture, so that nothing is proven by it",
+        "  picture 0: SSIM 0.8000 (at least 0.94 wanted)",
+        "  first off in step 1 of 2: latents 0.2000 of their length off (up to 0.12 allowed), cosine 1.0000",
+        "  the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 2 ways): "
+        "SSIM 0.9000, PSNR 40.0 dB, latents 0.1700 off",
+        "  after the first step latents 0.0200 of their length off, the rounded reference's 0.0150",
+        f"seen in {SEEN}; pixel values are in [0, 1]",
+        FAR_FROM_THE_EDGE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rounded", "outcome"), [(0.026, Outcome.INCONCLUSIVE), (0.025, Outcome.REGRESSED)], ids=["past half", "half"]
+)
+def test_half_of_a_threshold_of_lpips_is_an_edge(rounded: float, outcome: Outcome) -> None:
+    """Where it is asked for, it is asked of the rounded reference, too."""
+    thresholds = replace(THRESHOLDS, max_lpips=0.05)
+    record, close = (
+        replace(one, differences=(replace(one.differences[0], lpips=lpips),))
+        for one, lpips in ((drawn(0.02, 0.05), 0.06), (drawn(0.015, 0.03), rounded))
+    )
+    verdict = judge_at_edge(judge_images(record, thresholds), record, [close], thresholds, "bfloat16")
+
+    assert verdict.outcome is outcome
+    assert "  picture 0: LPIPS 0.0600 (up to 0.05 allowed)" in verdict.explanation
+
+
+def test_where_the_rounded_reference_keeps_within_half_it_is_a_regression() -> None:
+    """Rounding is no excuse, and the verdict is what it was."""
+    record = drawn(0.02, 0.2)
+
+    assert judge(record, CLOSE, CLOSE) == judge_images(record, THRESHOLDS)
+
+
+@pytest.mark.parametrize("rounded", [drawn(0.015, 0.061), drawn(0.015, 0.03, ssim=0.969)])
+def test_half_of_a_threshold_is_an_edge(rounded: ImageRecord) -> None:
+    """The optimized pipeline rounds inside of its modules too: up to twice as much, as was measured."""
+    assert judge(drawn(0.02, 0.2), rounded).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("first", [0.031, 0.5, math.nan], ids=["twice the rounded", "past the corridor", "NaN"])
+def test_what_is_off_before_anything_grew_is_a_regression(first: float) -> None:
+    """The line behind the others says why rounding does not explain it."""
+    verdict = judge(drawn(first, 0.2), OTHER)
+
+    assert verdict.is_red
+    assert verdict.explanation[-1] == (
+        "the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 1 ways): "
+        "SSIM 0.9000, PSNR 40.0 dB, latents 0.1700 off; but not all of it has grown: "
+        f"after the first step latents {first:.4f} of their length off, the rounded reference's 0.0150"
+    )
+
+
+def test_a_first_step_past_the_corridor_is_one_however_far_the_rounded_is() -> None:
+    """A reference that draws something else at each call, for a bug that both share, excuses nothing."""
+    assert judge(drawn(0.24, 0.24), drawn(0.25, 0.25)).is_red
+
+
+def test_a_defect_is_a_regression_at_any_edge() -> None:
+    """No rounding makes a picture black."""
+    assert judge(drawn(0.02, 0.2, defects=("the picture is black",)), OTHER).is_red
+
+
+def test_without_latents_nothing_is_taken_back() -> None:
+    """Nobody knows when the difference began."""
+    record = replace(drawn(0.02, 0.2, ssim=0.5), drift=())
+
+    assert judge(record, OTHER).is_red
+    assert judge(drawn(0.02, 0.2), replace(OTHER, drift=())).is_red
+
+
+def test_latents_in_place_of_pictures_are_told_alone() -> None:
+    """There is no SSIM of them."""
+    latents = (LatentDifference(cosine=0.9, relative_error=0.2, max_error=1.0),)
+    one, other = (replace(record, differences=(), latents=latents) for record in (drawn(0.02, 0.2), OTHER))
+
+    assert judge(one, other).explanation[3] == (
+        "  the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 1 ways): "
+        "latents 0.2000 off"
+    )

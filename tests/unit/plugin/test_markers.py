@@ -1,0 +1,20 @@
+"""A test is this plugin's business as soon as it uses any of its fixtures."""
+
+import ast
+from pathlib import Path
+
+from pytest_diffopt.plugin import fixtures
+from pytest_diffopt.plugin.markers import OUR_FIXTURES
+
+
+def test_every_fixture_is_known() -> None:
+    """Tests that use no other fixture than a missing one would not be looked after."""
+    tree = ast.parse(Path(fixtures.__file__).read_text(encoding="utf-8"))
+    defined = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        and any("pytest.fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
+    }
+
+    assert defined == OUR_FIXTURES

@@ -1,0 +1,62 @@
+"""A pipeline that ended is freed before the next one is built, whatever holds it in a cycle."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_diffopt.pipelines.registry import find_pipeline
+from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.plugin import pipeline_building
+from pytest_diffopt.plugin.markers import NamedPipeline
+from pytest_diffopt.plugin.pipeline_building import built_pipeline
+from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.records import Device
+from pytest_diffopt.session.pipeline_lifetimes import WatchedPipelines
+from pytest_diffopt.session.settings import Settings
+
+SD15 = NamedPipeline(family=find_pipeline("sd15"), scale=Scale.TINY)
+
+
+@pytest.mark.usefixtures("only_our_collections")
+@pytest.mark.parametrize("in_a_cycle", [False, True])
+def test_the_last_pipeline_is_free_before_the_next_is_built(
+    monkeypatch: pytest.MonkeyPatch, *, in_a_cycle: bool
+) -> None:
+    """Python's own collector is off: what frees the first pipeline is the building of the second."""
+    monkeypatch.setattr(pipeline_building, "_MOST_BYTES_LEFT_OVER", 2**20)
+    pipelines = WatchedPipelines()
+    with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines) as pipeline:
+        unet = weakref.ref(pipeline.unet)
+        if in_a_cycle:
+            pipeline.unet.pipeline = [pipeline.unet]
+    del pipeline
+
+    with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines):
+        assert unet() is None
+        assert not pipelines.ended
+    pipelines.close()
+
+
+@pytest.mark.usefixtures("only_our_collections")
+def test_small_pipelines_in_cycles_wait_for_each_other() -> None:
+    """A collection beside torch takes longer than a tiny pipeline: the first stays until they hold much together."""
+    pipelines = WatchedPipelines()
+    with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines) as pipeline:
+        unet = weakref.ref(pipeline.unet)
+        pipeline.unet.pipeline = [pipeline.unet]
+    del pipeline
+
+    with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines):
+        assert unet() in set(pipelines.ended)
+    pipelines.close()
+
+
+@pytest.fixture
+def only_our_collections() -> Iterator[None]:
+    """Switch off Python's own garbage collector, and on again."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

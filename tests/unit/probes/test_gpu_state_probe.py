@@ -1,0 +1,144 @@
+"""A card is read through NVIDIA's library, replayed here: what it will not tell is noted and never guessed."""
+
+import sys
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pynvml
+import pytest
+
+from pytest_diffopt.probes.gpu_state import NvmlMeter, card_uuid, open_meter
+from pytest_diffopt.records import CardProcess, CardReading, Slowdown
+
+OWN, OTHER = 100, 200
+
+
+def recorded(**answers: Any) -> Any:
+    """Stand in for `pynvml`: its own constants and errors, and answers of a busy H200 as they were recorded.
+
+    An answer that is an error is raised.
+    """
+    usual: Mapping[str, Any] = {
+        "nvmlDeviceGetCurrentClocksEventReasons": 0,
+        "nvmlDeviceGetClockInfo": 1830,
+        "nvmlDeviceGetMaxClockInfo": 1980,
+        "nvmlDeviceGetPowerUsage": 612_345,
+        "nvmlDeviceGetTemperature": 58,
+        "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=OWN, usedGpuMemory=9_000)],
+        "nvmlDeviceGetProcessUtilization": [],
+        "nvmlSystemGetProcessName": "/usr/bin/python3 train.py",
+    }
+
+    def answer(value: Any) -> Callable[..., Any]:
+        def ask(*_arguments: Any) -> Any:
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        return ask
+
+    constants = {name: value for name, value in vars(pynvml).items() if not name.startswith("nvmlDevice")}
+    return SimpleNamespace(**constants | {name: answer(value) for name, value in {**usual, **answers}.items()})
+
+
+def meter(**answers: Any) -> NvmlMeter:
+    """Make a meter of a card that answers so."""
+    return NvmlMeter(recorded(**answers), "handle", own_pids=lambda: {OWN})
+
+
+def test_a_card_is_read() -> None:
+    """Clocks, power and heat; our own process is nobody else."""
+    assert meter().read() == CardReading(
+        sm_clock_mhz=1830,
+        max_sm_clock_mhz=1980,
+        memory_clock_mhz=1830,
+        power_milliwatts=612_345,
+        temperature_celsius=58,
+    )
+
+
+@pytest.mark.parametrize(
+    ("bits", "clock_mhz", "slowdowns", "is_throttled"),
+    [
+        (pynvml.nvmlClocksEventReasonGpuIdle, 345, (), False),
+        (pynvml.nvmlClocksEventReasonHwThermalSlowdown, 1830, (Slowdown.HARDWARE_THERMAL,), True),
+        (pynvml.nvmlClocksEventReasonSwThermalSlowdown, 1830, (Slowdown.SOFTWARE_THERMAL,), True),
+        (pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown, 1830, (Slowdown.POWER_BRAKE,), True),
+        (pynvml.nvmlClocksEventReasonHwSlowdown, 1830, (Slowdown.HARDWARE,), True),
+        (pynvml.nvmlClocksEventReasonSwPowerCap, 1700, (Slowdown.POWER_CAP,), False),  # a large card at full load
+        (pynvml.nvmlClocksEventReasonSwPowerCap, 1200, (Slowdown.POWER_CAP,), True),  # below 75 % of 1980 MHz
+    ],
+)
+def test_a_throttled_card_is_told_from_an_idle_one(
+    bits: int, clock_mhz: int, slowdowns: tuple[Slowdown, ...], *, is_throttled: bool
+) -> None:
+    """A low clock alone says nothing; a reason for it does."""
+    reading = meter(nvmlDeviceGetCurrentClocksEventReasons=bits, nvmlDeviceGetClockInfo=clock_mhz).read()
+
+    assert reading.slowdowns == slowdowns
+    assert reading.is_throttled is is_throttled
+
+
+@pytest.mark.parametrize(
+    ("use", "utilization_percent", "is_busy"),
+    [
+        ([SimpleNamespace(pid=OTHER, smUtil=12), SimpleNamespace(pid=OTHER, smUtil=31)], 31, True),
+        ([SimpleNamespace(pid=OWN, smUtil=99)], 0, False),
+        (pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND), 0, False),
+        (pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED), None, True),
+    ],
+    ids=["computes", "idle", "nobody computes", "nobody knows"],
+)
+def test_others_on_the_card_are_named(use: Any, utilization_percent: int | None, *, is_busy: bool) -> None:
+    """A process that holds memory and does nothing is idle; one of which nothing is known may disturb."""
+    processes = [SimpleNamespace(pid=OWN, usedGpuMemory=1), SimpleNamespace(pid=OTHER, usedGpuMemory=2**30)]
+    (other,) = meter(nvmlDeviceGetComputeRunningProcesses=processes, nvmlDeviceGetProcessUtilization=use).read().others
+
+    assert other == CardProcess(pid=OTHER, name="python3", memory_bytes=2**30, utilization_percent=utilization_percent)
+    assert other.is_busy is is_busy
+
+
+def test_processes_under_the_numbers_of_a_host_may_be_ours() -> None:
+    """In a container NVML tells the host's numbers: one process is taken for ours, of two one is somebody else's."""
+    one = [SimpleNamespace(pid=7, usedGpuMemory=1)]
+    two = [*one, SimpleNamespace(pid=8, usedGpuMemory=None)]
+
+    assert meter(nvmlDeviceGetComputeRunningProcesses=one).read().others == ()
+    assert len(meter(nvmlDeviceGetComputeRunningProcesses=two).read().others) == 2
+
+
+def test_what_may_not_be_read_is_left_out_and_noted() -> None:
+    """Without permission, or on a slice of a card, the rest is still read."""
+    refused = pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+    watched = meter(nvmlDeviceGetClockInfo=refused, nvmlDeviceGetComputeRunningProcesses=refused)
+    reading = watched.read()
+
+    assert (reading.sm_clock_mhz, reading.temperature_celsius, reading.others) == (None, 58, ())
+    assert watched.unreadable == ("clocks: Insufficient Permissions", "processes: Insufficient Permissions")
+
+
+def test_without_the_library_nothing_is_read_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra that is missing is named; a card of another maker is too."""
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    missing = open_meter("GPU-1")
+
+    assert missing.read() == CardReading()
+    assert missing.unreadable == ("the card: nvidia-ml-py is not installed: pip install 'pytest-diffopt[gpu]'",)
+    assert open_meter("").unreadable == ("the card: only NVIDIA's cards can be read",)
+
+
+def test_without_a_driver_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML's own words are kept."""
+
+    def no_driver() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", no_driver)
+
+    assert open_meter("GPU-1").unreadable == ("the card: NVML Shared Library Not Found",)
+
+
+def test_a_cpu_has_no_number() -> None:
+    """Only NVIDIA's cards have one."""
+    assert card_uuid("cpu") == ""

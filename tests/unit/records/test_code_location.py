@@ -1,0 +1,137 @@
+"""A place is named as a person would search for it, and is the one that a person would mend."""
+
+import json
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_diffopt.records import code_location
+from pytest_diffopt.records.code_location import (
+    UNKNOWN_LOCATION,
+    CodeLocation,
+    is_machinery,
+    locate,
+    shorten,
+    users_frame,
+    users_line,
+)
+
+STANDARD_LIBRARY = sysconfig.get_path("stdlib")
+SITE_PACKAGES = next(path for path in sys.path if path.endswith("-packages"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """What is machinery is remembered by path; import roots change here."""
+    is_machinery.cache_clear()
+
+
+def test_a_location_reads_as_a_link() -> None:
+    """Terminals and editors open `file:line`."""
+    assert str(CodeLocation(file="a/b.py", line=3, function="f")) == "a/b.py:3"
+
+
+def test_a_line_is_located_with_its_source() -> None:
+    """Stripped, and empty where there is none to read."""
+    path = __file__
+    here = locate(path, 1, "f")
+
+    assert here.source.startswith('"""A place is named')
+    assert here.file == "tests/unit/records/test_code_location.py"
+    assert locate("/nowhere/x.py", 3, "f") == CodeLocation(file="/nowhere/x.py", line=3, function="f")
+
+
+@pytest.mark.parametrize(
+    ("path", "short"),
+    [
+        (f"{SITE_PACKAGES}/diffusers/schedulers/scheduling_ddim.py", "diffusers/schedulers/scheduling_ddim.py"),
+        (str(Path.cwd() / "models" / "own.py"), "models/own.py"),
+        ("/elsewhere/own.py", "/elsewhere/own.py"),
+        ("<string>", "<string>"),
+    ],
+)
+def test_a_path_is_cut_to_what_a_person_searches_for(path: str, short: str) -> None:
+    """Site-packages and the working folder are left off, a stranger's path is left whole."""
+    assert shorten(path) == short
+
+
+def test_an_environment_within_the_working_folder_is_still_site_packages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`.venv/lib/.../site-packages/` is no part of a name that people know."""
+    root = tmp_path / ".venv" / "lib" / "site-packages"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(root)
+
+    assert shorten(str(root / "diffusers" / "unet.py")) == "diffusers/unet.py"
+
+
+def test_the_deepest_import_root_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A root within a root is the one that the module is imported from."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "src")
+
+    assert shorten(str(tmp_path / "src" / "own" / "model.py")) == "own/model.py"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (f"{SITE_PACKAGES}/torch/nn/modules/module.py", True),
+        (f"{SITE_PACKAGES}/torchao/quantization.py", True),
+        (f"{SITE_PACKAGES}/accelerate/hooks.py", True),
+        (f"{SITE_PACKAGES}/accelerate/utils/own.py", False),
+        (f"{SITE_PACKAGES}/diffusers/models/unet.py", False),
+        (f"{SITE_PACKAGES}/torchvision/ops.py", False),
+        (f"{STANDARD_LIBRARY}/contextlib.py", True),
+        (code_location.__file__, True),
+        ("<string>", True),
+        ("<eval_with_key>.12", True),
+        (__file__, False),
+        ("/elsewhere/own.py", False),
+    ],
+)
+def test_machinery_is_what_only_carries_operations_out(path: str, *, expected: bool) -> None:
+    """Torch, this package, the standard library and generated code are never where a person would mend something."""
+    assert is_machinery(path) is expected
+
+
+def calling_back(function: Callable[[], CodeLocation]) -> CodeLocation:
+    """Call from a line of a user's own."""
+    return function()
+
+
+def test_the_users_line_is_the_caller() -> None:
+    """Without a frame, the one that asks."""
+    here = calling_back(users_line)
+
+    assert (here.file, here.function) == ("tests/unit/records/test_code_location.py", "calling_back")
+    assert here.source == "return function()"
+
+
+def test_the_innermost_line_outside_the_machinery_counts() -> None:
+    """The standard library decodes, and the user's own hook asks: the frames between are passed over."""
+    seen: list[CodeLocation] = []
+
+    def hook(pairs: dict[str, object]) -> dict[str, object]:
+        frame = sys._getframe(1)
+        assert is_machinery(frame.f_code.co_filename)
+        seen.append(users_line(frame))
+        return pairs
+
+    json.loads('{"a": 1}', object_hook=hook)
+
+    assert seen[0].function == "test_the_innermost_line_outside_the_machinery_counts"
+    assert seen[0].source == "json.loads('{\"a\": 1}', object_hook=hook)"
+
+
+def test_a_stack_of_machinery_alone_has_no_users_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The place is then said to be unknown, not made up."""
+    monkeypatch.setattr(code_location, "is_machinery", lambda _path: True)
+
+    assert users_frame(sys._getframe()) is None
+    assert users_line() is UNKNOWN_LOCATION
+    assert str(UNKNOWN_LOCATION) == "<unknown>:0"

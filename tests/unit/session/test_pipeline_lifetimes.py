@@ -1,0 +1,136 @@
+"""Each pipeline of a session is known with its life's beginning; a stranger begins to live when it is met."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torch._dynamo.convert_frame
+from torch import nn
+
+from pytest_diffopt._torch_private import compile_watching
+from pytest_diffopt.records import Device, Subject, Weights
+from pytest_diffopt.session.pipeline_lifetimes import Life, WatchedPipelines
+
+SUBJECT = Subject(pipeline="sdxl", scale="tiny", recipe="bf16", weights=Weights.RANDOM)
+
+
+class Pipeline:
+    """A pipeline on a device."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+
+
+@pytest.fixture
+def pipelines() -> Iterator[WatchedPipelines]:
+    """Open a session's pipelines, and close its compile log."""
+    watched = WatchedPipelines()
+    yield watched
+    watched.close()
+
+
+def test_a_registered_pipeline_is_known(pipelines: WatchedPipelines) -> None:
+    """With what it is, and when its life began."""
+    pipeline, start = Pipeline(), pipelines.log.mark()
+    pipelines.register(pipeline, SUBJECT, start)
+
+    assert pipelines.life_of(pipeline) == Life(subject=SUBJECT, start=start)
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "device"),
+    [
+        (Pipeline(), "Pipeline", Device.CPU),
+        (Pipeline("meta"), "Pipeline", Device.CPU),
+        (Pipeline("cuda"), "Pipeline", Device.CUDA),
+        (nn.Linear(1, 1), "Linear", Device.CPU),
+        (torch.relu, "relu", Device.CPU),
+        (len, "len", Device.CPU),
+        (SimpleNamespace(device="cpu"), "SimpleNamespace", Device.CPU),
+    ],
+)
+def test_a_stranger_is_the_users_own(pipelines: WatchedPipelines, target: Any, name: str, device: Device) -> None:
+    """Called by its name or class, on the device where it is, with the recipe that its test names."""
+    life = pipelines.life_of(target, recipe="bf16 + sdpa")
+
+    assert life.subject == Subject(pipeline=name, recipe="bf16 + sdpa", weights=Weights.OWN, device=device)
+
+
+def test_a_stranger_begins_to_live_when_it_is_met(pipelines: WatchedPipelines) -> None:
+    """What was compiled before is not its own."""
+    torch._dynamo.reset()
+    torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1))
+    life = pipelines.life_of(Pipeline())
+
+    assert pipelines.log.since(life.start, SUBJECT).frames == ()
+    torch._dynamo.reset()
+
+
+def test_an_adopted_pipeline_keeps_its_beginning(pipelines: WatchedPipelines) -> None:
+    """A second adoption changes nothing, nor does one of a pipeline that was built here."""
+    own, built, start = Pipeline(), Pipeline(), pipelines.log.mark()
+    pipelines.register(built, SUBJECT, start)
+    for pipeline in (own, built):
+        pipelines.adopt(pipeline, start, recipe="bf16")
+        pipelines.adopt(pipeline, pipelines.log.mark(), recipe="fp16")
+
+    assert pipelines.life_of(own) == Life(subject=Subject(pipeline="Pipeline", recipe="bf16"), start=start)
+    assert pipelines.life_of(built) == Life(subject=SUBJECT, start=start)
+
+
+def test_what_cannot_be_weakly_referenced_is_described_each_time(pipelines: WatchedPipelines) -> None:
+    """Adopting it is no error, and it is the user's own whenever it is met."""
+    target = (1, 2)
+    pipelines.adopt(target, pipelines.log.mark(), recipe="bf16")
+
+    assert pipelines.life_of(target).subject == Subject(pipeline="tuple")
+
+
+def test_a_pipeline_is_not_kept_alive(pipelines: WatchedPipelines) -> None:
+    """Its memory is needed by the next one."""
+    pipeline = Pipeline()
+    pipelines.register(pipeline, SUBJECT, pipelines.log.mark())
+    del pipeline
+    gc.collect()
+
+    assert len(pipelines._lives) == 0
+
+
+def test_the_first_whole_call_is_noted_once() -> None:
+    """Later calls change nothing; a callable that cannot be remembered has no life to note it in."""
+    pipelines = WatchedPipelines()
+    target = type("Pipeline", (), {})()
+    before = pipelines.life_of(target).warm
+    pipelines.note_warm(target)
+    first = pipelines.life_of(target).warm
+    pipelines.note_warm(target)
+    pipelines.note_warm(1)
+    second = pipelines.life_of(target).warm
+    pipelines.close()
+
+    assert before is None
+    assert first is not None
+    assert second is first
+
+
+def test_the_session_has_one_log_until_it_is_closed(
+    pipelines: WatchedPipelines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dynamo's own limit holds again afterwards; closing twice is none too many."""
+    monkeypatch.setattr(compile_watching, "_listeners", [])  # the session that runs this test may have a log of its own
+    monkeypatch.setattr(compile_watching, "_patched", ExitStack())
+    before = torch._dynamo.convert_frame._compile
+    log = pipelines.log
+    same = pipelines.log
+    during = torch._dynamo.convert_frame._compile
+    pipelines.close()
+    pipelines.close()
+
+    assert same is log
+    assert during is not before
+    assert torch._dynamo.convert_frame._compile is before
+    assert pipelines.log is not log

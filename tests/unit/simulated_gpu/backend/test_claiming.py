@@ -1,0 +1,62 @@
+"""Claiming torch's spare backend: late, once, and refused with the reason where it cannot be done."""
+
+import subprocess
+import sys
+
+import pytest
+from torch.utils import backend_registration
+
+from pytest_diffopt._torch_private import simulated_device as _torch_private
+from pytest_diffopt.errors import SimulationError
+from pytest_diffopt.simulated_gpu import SimulatedGPU
+
+
+def run(code: str) -> str:
+    """Run Python code in a process of its own; return what it printed."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_claims_nothing() -> None:
+    """Importing the package leaves the backend to others; entering a block claims it."""
+    code = (
+        "import torch\n"
+        "from pytest_diffopt.simulated_gpu import SimulatedGPU\n"
+        "print(torch._C._get_privateuse1_backend_name())\n"
+        "with SimulatedGPU(): pass\n"
+        "print(torch._C._get_privateuse1_backend_name())\n"
+    )
+
+    assert run(code).split() == ["privateuseone", "simgpu"]
+
+
+def test_another_package_that_came_first_is_named() -> None:
+    """Where the backend is taken, the error says by whom."""
+    code = (
+        "import torch, types\n"
+        "torch.utils.rename_privateuse1_backend('npu')\n"
+        "torch._register_device_module('npu', types.ModuleType('torch_npu.npu'))\n"
+        "from pytest_diffopt.simulated_gpu import SimulatedGPU\n"
+        "try: SimulatedGPU().__enter__()\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+
+    assert run(code).startswith(
+        "SimulationError the simulated GPU needs PyTorch's spare backend (PrivateUse1), and 'npu'"
+    )
+
+
+def test_a_torch_without_python_backends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where torch is too old, the error names the version that is not."""
+    monkeypatch.delattr(backend_registration, "_setup_privateuseone_for_python_backend")
+    _torch_private.claim_backend.cache_clear()
+    with pytest.raises(SimulationError, match=r"needs torch >= 2\.\d+"):
+        SimulatedGPU().__enter__()
+
+
+def test_claiming_is_remembered() -> None:
+    """After a refusal that was lifted, or twice in a row, entering works."""
+    for _ in range(2):
+        with SimulatedGPU() as gpu:
+            assert gpu.device.type == "simgpu"

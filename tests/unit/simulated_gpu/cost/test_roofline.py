@@ -1,0 +1,61 @@
+"""The least time that a card's peaks allow."""
+
+import pytest
+import torch
+
+from pytest_diffopt.simulated_gpu import Counts
+from pytest_diffopt.simulated_gpu.cost.gpus import card, known_cards
+from pytest_diffopt.simulated_gpu.cost.roofline import Limit, bound_of, fastest_dtype, peak_tflops, seconds_of
+
+H200 = card("nvidia-h200")
+
+
+def test_work_is_bound_by_flops() -> None:
+    """A thousand TFLOPs take a little over a second on an H200, whatever little memory they touch."""
+    bound = bound_of(Counts(flops=989_400_000_000_000, allocated_bytes=1), H200, torch.bfloat16)
+
+    assert (bound.seconds, bound.limit) == (1.0, Limit.FLOPS)
+
+
+def test_work_is_bound_by_bytes() -> None:
+    """Without FLOPs, the bandwidth is the limit."""
+    bound = bound_of(Counts(allocated_bytes=4_800_000_000_000), H200, torch.bfloat16)
+
+    assert (bound.seconds, bound.limit) == (1.0, Limit.BYTES)
+
+
+def test_phases_follow_one_another() -> None:
+    """Each phase has its own limit, so a sum is longer than the limit of the sums."""
+    by_bytes, by_flops = Counts(allocated_bytes=4_800_000_000), Counts(flops=989_400_000_000_000)
+
+    assert seconds_of([by_bytes, by_flops], H200, torch.bfloat16) == pytest.approx(1.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "tflops"),
+    [
+        ("nvidia-h200", torch.float16, 989.4),
+        ("nvidia-h200", torch.float32, 494.7),
+        ("nvidia-t4", torch.bfloat16, 8.1),
+        ("nvidia-a100", torch.float8_e4m3fn, 312.0),
+    ],
+)
+def test_peak_of_a_dtype(name: str, dtype: torch.dtype, tflops: float) -> None:
+    """float32 may run in TF32, old tensor cores lack bfloat16, and an unknown dtype gets the highest peak."""
+    assert tflops == peak_tflops(card(name), dtype)
+
+
+def test_fastest_dtype_makes_the_bound_safe() -> None:
+    """A pipeline of two dtypes is held to the faster one; one without parameters to float32."""
+    assert torch.bfloat16 == fastest_dtype({torch.float32, torch.bfloat16}, H200)
+    assert torch.float32 == fastest_dtype((), H200)
+
+
+@pytest.mark.parametrize("name", known_cards())
+def test_every_card_is_plausible(name: str) -> None:
+    """Each card names its source, and no dtype is faster than a smaller one."""
+    one = card(name)
+
+    assert one.source.startswith("NVIDIA ")
+    assert one.float16_tflops >= one.bfloat16_tflops >= one.tf32_tflops >= one.float32_tflops > 0
+    assert one.memory_bytes > 10**10

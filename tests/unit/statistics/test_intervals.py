@@ -1,0 +1,133 @@
+"""The figures behind a verdict are what their sources say they are."""
+
+import math
+import random
+import statistics
+
+import pytest
+
+from pytest_diffopt.statistics.intervals import (
+    _MIXTURE_VARIANCE,
+    MeanBound,
+    anytime_half_width,
+    half_width,
+    median,
+    pairs_needed,
+    ratio_interval,
+    relative_spread,
+    values_needed,
+)
+
+
+def noisy_pairs(speed_up: float, *, pairs: int, seed: int, noise: float = 0.02) -> tuple[list[float], list[float]]:
+    """Draw samples of a reference and of a subject that is so many times as fast; a drift hits both alike."""
+    dice = random.Random(seed)  # noqa: S311 - no secret
+    drift = [math.exp(0.1 * index / pairs) for index in range(pairs)]
+    reference = [1e9 * factor * math.exp(dice.gauss(0, noise)) for factor in drift]
+    subject = [1e9 / speed_up * factor * math.exp(dice.gauss(0, noise)) for factor in drift]
+    return reference, subject
+
+
+def test_the_median_is_the_middle() -> None:
+    """One slow call does not move it."""
+    assert median([1, 2, 900]) == 2.0
+    assert median([1, 2]) == 1.5
+
+
+def test_the_spread_is_a_robust_standard_deviation() -> None:
+    """It is that of a normal distribution, and one call that is ten times as slow hardly moves it."""
+    dice = random.Random(0)  # noqa: S311 - no secret
+    samples = [dice.gauss(1000, 10) for _ in range(2001)]
+
+    assert relative_spread(samples) == pytest.approx(0.01, rel=0.05)
+    assert relative_spread([*samples, 10_000]) == pytest.approx(0.01, rel=0.05)
+    assert relative_spread([5, 5, 5]) == 0
+
+
+def test_the_interval_is_students() -> None:
+    """The quantile is that of the published tables: t(0.995, 9) = 3.2498."""
+    assert half_width(1.0, pairs=10, confidence=0.99) == pytest.approx(3.2498 / math.sqrt(10), rel=1e-4)
+
+
+def test_the_ratio_is_that_of_the_geometric_means() -> None:
+    """Doubling and halving cancel, which an arithmetic mean of ratios would call 25 % slower."""
+    interval = ratio_interval([2.0, 1.0], [1.0, 2.0])
+
+    assert interval.ratio == pytest.approx(1.0)
+    assert interval.pairs == 2
+
+
+def test_equal_pairs_have_a_sharp_ratio() -> None:
+    """Without any spread the interval is the ratio."""
+    interval = ratio_interval([3.0] * 4, [2.0] * 4)
+
+    assert (interval.low, interval.high) == pytest.approx((1.5, 1.5))
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+    """Of 400 measurements with a drift of 10 %, about 1 % miss the true speed-up."""
+    intervals = [ratio_interval(*noisy_pairs(1.2, pairs=20, seed=seed)) for seed in range(400)]
+    missed = sum(not interval.low <= 1.2 <= interval.high for interval in intervals)
+
+    assert 0 <= missed <= 12
+
+
+@pytest.mark.parametrize(("one", "other"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([], [])])
+def test_incomplete_pairs_are_refused(one: list[float], other: list[float]) -> None:
+    """One pair has no spread, and half a pair is none."""
+    with pytest.raises(ValueError, match=f"two whole pairs are needed, got: {len(one)} and {len(other)} samples"):
+        ratio_interval(one, other)
+
+
+def test_the_forecast_of_pairs_is_enough() -> None:
+    """As many pairs as were foretold set the interval clear of the demanded ratio."""
+    few = ratio_interval(*noisy_pairs(1.02, pairs=8, seed=1))
+    needed = pairs_needed(few, demanded=1.0)
+    many = ratio_interval(*noisy_pairs(1.02, pairs=2 * needed, seed=2))
+
+    assert few.low < 1.0 < few.high
+    assert needed > few.pairs
+    assert many.low > 1.0
+
+
+def test_the_forecast_has_ends() -> None:
+    """A ratio that is clear needs no more, and one that is met exactly is never decided."""
+    clear = ratio_interval([2.0, 2.1, 2.0], [1.0, 1.0, 1.0])
+    even = ratio_interval([2.0, 1.0], [1.0, 2.0])
+
+    assert pairs_needed(clear, demanded=1.01) == 3
+    assert pairs_needed(even, demanded=even.ratio) == 1_000_000
+
+
+def test_the_anytime_bound_is_what_its_source_says() -> None:
+    """The bound ends where the mixture martingale of the t-statistic reaches the inverse of the error probability."""
+    values = [0.1, 0.3, 0.2, 0.25, 0.15] * 6
+    count, spread = len(values), 1 + len(values) * _MIXTURE_VARIANCE
+    half = anytime_half_width(statistics.stdev(values), count=count, confidence=0.99)
+    squares = math.fsum((value - statistics.fmean(values)) ** 2 for value in values)
+    at_the_end = count * half**2 / squares
+    martingale = ((1 + at_the_end) / (1 + at_the_end / spread)) ** (count / 2) / math.sqrt(spread)
+
+    assert martingale == pytest.approx(100)
+
+
+def test_too_few_values_bound_nothing() -> None:
+    """One value, and the first few, leave every mean possible."""
+    assert anytime_half_width(0.0, count=1, confidence=0.99) == math.inf
+    assert anytime_half_width(0.1, count=3, confidence=0.999) == math.inf
+    assert anytime_half_width(0.1, count=12, confidence=0.999) < math.inf
+
+
+def test_values_that_do_not_differ_bound_the_mean_to_a_point() -> None:
+    """No spread is no doubt, once there are enough of them."""
+    assert anytime_half_width(0.0, count=20, confidence=0.999) == 0
+    assert MeanBound(mean=0.5, half_width=0.1, confidence=0.999, count=20, deviation=0.2).low == 0.4
+
+
+def test_the_number_of_values_that_would_do_is_foretold() -> None:
+    """So many make the interval narrower than the distance, one fewer does not; never more than a million."""
+    needed = values_needed(0.01, distance=0.004, confidence=0.999)
+
+    assert anytime_half_width(0.01, count=needed, confidence=0.999) < 0.004
+    assert anytime_half_width(0.01, count=needed - 1, confidence=0.999) >= 0.004
+    assert values_needed(0.01, distance=1e-9, confidence=0.999) == 1_000_000

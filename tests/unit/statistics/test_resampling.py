@@ -1,0 +1,59 @@
+"""Sessions drawn from measured blocks end as sessions of such blocks do."""
+
+import math
+import random
+
+import pytest
+
+from pytest_diffopt.records import PairedBlock
+from pytest_diffopt.statistics.resampling import sequential_shares
+from pytest_diffopt.statistics.robust_ratio import logs_of
+from pytest_diffopt.statistics.sequential import SequentialRule
+
+RULE = SequentialRule(margin=0.01, false_alarms=0.001)
+MS = 1_000_000
+
+
+def measured(deviation: float, *, offset: float = 0.0, number: int = 100, seed: int = 0) -> list[PairedBlock]:
+    """Pretend that a pair of processes was timed whose head takes so much longer."""
+    die = random.Random(seed)  # noqa: S311 - no secret
+
+    def time(offset: float = 0.0) -> int:
+        return round(80 * MS * math.exp(die.gauss(offset, deviation / math.sqrt(2))))
+
+    return [PairedBlock(base_ns=(time(), time()), head_ns=(time(offset), time(offset))) for _ in range(number)]
+
+
+def shares(values: list[list[PairedBlock]], *, slowdown: float = 0.0, count: int = 150) -> tuple[float, float]:
+    """Return how many sessions were called slower, and how many as fast."""
+    drawn = sequential_shares(values, RULE, slowdown=slowdown, count=count, sessions=200)
+    return drawn.slower, drawn.as_fast
+
+
+def test_the_same_code_is_never_slower_and_mostly_as_fast() -> None:
+    """With a spread of 2 % and 150 blocks the question is settled, and rightly."""
+    slower, as_fast = shares([measured(0.02)])
+
+    assert slower == 0
+    assert as_fast > 0.95
+
+
+def test_what_is_planted_is_seen() -> None:
+    """A slowdown of 3 % is past a margin of 1 %; with so few blocks nothing is known."""
+    assert shares([measured(0.02)], slowdown=0.03)[0] > 0.95
+    assert shares([measured(0.02)], slowdown=0.03, count=5) == (0, 0)
+
+
+def test_a_session_has_several_pairs_of_processes() -> None:
+    """One of three that is 2 % off is mostly outvoted by the others; where all are, head is slower."""
+    alike, off = [measured(0.01, seed=seed) for seed in range(2)], measured(0.01, offset=0.015, seed=2)
+
+    assert shares([*alike, off])[0] < 0.15
+    assert shares([off])[0] > 0.95
+
+
+def test_the_times_of_a_block_make_two_pairs() -> None:
+    """Base's first time stands beside head's first, and the second beside the second."""
+    block = PairedBlock(base_ns=(1, 2), head_ns=(3, 4))
+
+    assert logs_of([block]).ravel() == pytest.approx([0, math.log(3), math.log(2), math.log(4)])
