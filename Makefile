@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # torch spreads each small operation over every core, which slows tiny pipelines down and two at once even more.
 export OMP_NUM_THREADS ?= 1
 # Nothing here needs the hub; without this every tokenizer asks it first.
-gate ladders test planted-bugs on-gpu-rehearsal: export HF_HUB_OFFLINE ?= 1
+gate ladders test injected-faults on-gpu-rehearsal: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
 # Another torch than that of constraints.txt, in an environment of its own: make test TORCH=2.11.0
@@ -18,7 +18,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install gate ladders gpu test lint docs fuzz format benchmarks history generality planted-bugs clean
+.PHONY: install gate ladders gpu test lint docs fuzz format benchmarks history generality injected-faults clean
 .PHONY: on-gpu-rehearsal dist test-wheel release-check baselines comment merge summary status gpu-request propose-baselines
 
 install: $(INSTALLED)
@@ -33,7 +33,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 gate: $(INSTALLED)
 	$(BIN)/python -m pytest suites -n 2 --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
-# Every rung of every pipeline's ladders, and what else compiles long (suites/conftest.py), without a GPU: some minutes.
+# Every level of every pipeline's ladders, and what else compiles long (suites/conftest.py), without a GPU: some minutes.
 ladders: $(INSTALLED)
 	$(BIN)/python -m pytest suites -n 2 --dist loadscope -m slow $(PYTEST_ARGS)
 
@@ -82,19 +82,19 @@ benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/simulated_gpu_speed.py
 	$(BIN)/python -m benchmarks.simulated_vs_cuda
 
-# Real regressions of diffusers, each on the releases before and after its mend; needs the network the first time.
+# Real regressions of diffusers, each on the releases before and after its fix; needs the network the first time.
 # More options, as in: make history HISTORY_ARGS="--only flux-syncs --json history.json"
 HISTORY_ARGS ?=
 history: $(INSTALLED)
 	$(BIN)/python -m benchmarks.history.replay $(HISTORY_ARGS)
 
-# Which guard sees each planted bug; with --false-alarms, whether any is red over right pictures. More options, as in:
-# make planted-bugs PLANTED_BUGS_ARGS="--only attention-scale-lost --markdown docs/injected-faults.md"
-PLANTED_BUGS_ARGS ?=
-planted-bugs: $(INSTALLED)
-	$(BIN)/python -m benchmarks.injected_faults $(PLANTED_BUGS_ARGS)
+# Which guard sees each injected fault; with --false-alarms, whether any is red over right images. More options, as in:
+# make injected-faults INJECTED_BUGS_ARGS="--only attention-scale-lost --markdown docs/injected-faults.md"
+INJECTED_BUGS_ARGS ?=
+injected-faults: $(INSTALLED)
+	$(BIN)/python -m benchmarks.injected_faults $(INJECTED_BUGS_ARGS)
 
-# What would be measured on a lent card (docs/on-gpu.md), rehearsed on the CPU with the tiny pipelines, in some minutes.
+# What would be measured on a lent GPU (docs/on-gpu.md), rehearsed on the CPU with the tiny pipelines, in some minutes.
 on-gpu-rehearsal: $(INSTALLED)
 	rm -rf .on-gpu-rehearsal
 	for command in ladder table overhead suites baselines paired false-alarms; do \

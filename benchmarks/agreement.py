@@ -14,14 +14,14 @@ class Reading:
 
     Attributes:
         syncs: by line of user code, how often the sync debug mode reports a wait there.
-        waits: waits in all, those that the debug mode does not see included.
+        syncs: waits in all, those that the debug mode does not see included.
         flops: floating-point operations.
-        operations: operations that launch work; on a real card, launched kernels.
+        operations: operations that launch work; on a real GPU, launched kernels.
         peak_bytes: most bytes that were allocated at one moment, above what was allocated before the call.
     """
 
     syncs: Mapping[str, int]
-    waits: int
+    num_syncs: int
     flops: int
     operations: int
     peak_bytes: int
@@ -107,7 +107,7 @@ def _row(one: Agreement) -> tuple[str, ...]:
         str(one.seen_by_both.total()),
         str(one.only_simulated.total()),
         str(one.only_real.total()),
-        f"{simulated.waits} / {real.waits}",
+        f"{simulated.num_syncs} / {real.num_syncs}",
         flops,
         f"{simulated.operations} / {real.operations}",
         "-" if one.peak_ratio is None else f"{one.peak_ratio:.3f}",

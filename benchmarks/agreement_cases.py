@@ -19,8 +19,8 @@ _SCHEDULERS = (
 )  # fmt: skip
 _STEPS = 4
 _SHAPE = (1, 4, 16, 16)
-# Enough to see that the simulated side works where there is no card.
-_WITHOUT_CARD = ("EulerDiscreteScheduler", "DDIMScheduler")
+# Enough to see that the simulated side works where there is no GPU.
+_WITHOUT_GPU = ("EulerDiscreteScheduler", "DDIMScheduler")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,11 +36,11 @@ class Case:
     prepare: Callable[[torch.device], Callable[[], object]]
 
 
-def cases(*, with_card: bool) -> Iterator[Case]:
+def cases(*, with_gpu: bool) -> Iterator[Case]:
     """Return every case, or a tiny subset where nothing can be compared."""
-    for name in _SCHEDULERS if with_card else _WITHOUT_CARD:
+    for name in _SCHEDULERS if with_gpu else _WITHOUT_GPU:
         yield Case(name=name, prepare=_scheduler(name))
-    if with_card:
+    if with_gpu:
         yield Case(name="sdxl (tiny)", prepare=_sdxl)
         yield from _rows()
 

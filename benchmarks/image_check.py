@@ -1,6 +1,6 @@
-"""What one picture check costs on one core, by figure: python benchmarks/image_check.py [--size 512] [--lpips].
+"""What one image check costs on one core, by figure: python benchmarks/image_check.py [--size 512] [--lpips].
 
-Both pictures are at hand: a photograph that scikit-image ships, and the same with the noise that bfloat16 leaves. The
+Both images are at hand: a photograph that scikit-image ships, and the same with the noise that bfloat16 leaves. The
 processor's time of this process is counted, so that what else runs on the machine does not count. `--lpips` needs the
 extra of that name and AlexNet's weights; any weights of its shape cost the same.
 """
@@ -15,7 +15,7 @@ from skimage import data, transform
 
 from pytest_diffopt.guards.images import ImageThresholds, judge_images
 from pytest_diffopt.probes.flip import flip_heat_map, mean_flip
-from pytest_diffopt.probes.image_arrays import pictures_of
+from pytest_diffopt.probes.image_arrays import images_of
 from pytest_diffopt.probes.images import compare_images
 from pytest_diffopt.probes.lpips import lpips_of
 from pytest_diffopt.records import Subject
@@ -26,7 +26,7 @@ _NOISE = 0.004
 
 def main() -> None:
     """Print the median of each part."""
-    parser = argparse.ArgumentParser(description="what one picture check costs")
+    parser = argparse.ArgumentParser(description="what one image check costs")
     parser.add_argument("--size", type=int, default=512, help="pixels in each direction")
     parser.add_argument("--lpips", action="store_true", help="measure LPIPS, too")
     asked = parser.parse_args()
@@ -35,23 +35,23 @@ def main() -> None:
     reference = transform.resize(data.astronaut(), (size, size), anti_aliasing=True)[np.newaxis]
     noise = np.random.default_rng(0).normal(0.0, _NOISE, reference.shape)
     tensor = torch.from_numpy(np.clip(reference + noise, 0.0, 1.0)).permute(0, 3, 1, 2).bfloat16()
-    picture = pictures_of(tensor)
+    image = images_of(tensor)
 
     print(f"{size} x {size} pixels, processor seconds, median of {_ROUNDS}")
-    lpips = {"LPIPS, where it is asked for": lambda: lpips_of(picture, reference)} if asked.lpips else {}
+    lpips = {"LPIPS, where it is asked for": lambda: lpips_of(image, reference)} if asked.lpips else {}
     for name, part in {
-        "read a tensor": lambda: pictures_of(tensor),
-        "FLIP alone": lambda: mean_flip(picture[0], reference[0]),
-        "all figures": lambda: compare_images(picture, reference, Subject(pipeline="benchmark")),
+        "read a tensor": lambda: images_of(tensor),
+        "FLIP alone": lambda: mean_flip(image[0], reference[0]),
+        "all figures": lambda: compare_images(image, reference, Subject(pipeline="benchmark")),
         "the whole check": lambda: _check(tensor, reference),
-        "a heat map, when it fails": lambda: flip_heat_map(picture[0], reference[0]),
+        "a heat map, when it fails": lambda: flip_heat_map(image[0], reference[0]),
         **lpips,
     }.items():
         print(f"  {name:<29} {_median_seconds(part):.3f} s")
 
 
 def _check(tensor: torch.Tensor, reference: object) -> None:
-    record = compare_images(pictures_of(tensor), pictures_of(reference), Subject(pipeline="benchmark"))
+    record = compare_images(images_of(tensor), images_of(reference), Subject(pipeline="benchmark"))
     judge_images(record, ImageThresholds())
 
 

@@ -1,7 +1,7 @@
 """How long the page of a report of 500 cases takes, and how large it is: `python -m benchmarks.report_page`.
 
 At most 5 seconds of a core and 20 MB are wanted. The first row is a session as it comes, every guard over many
-pipelines with the pictures of tiny ones; the others are nothing but pictures, each case with three of its own, all
+pipelines with the images of tiny ones; the others are nothing but images, each case with three of its own, all
 passed and all failed.
 """
 
@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_diffopt.records import PictureFiles
+from pytest_diffopt.records import ImageFiles
 from pytest_diffopt.reports.json_report import read_json_report, write_json_report
 from pytest_diffopt.reports.page.rendering import write_page
 from pytest_diffopt.session.ledger import LedgerEntry
-from tests.unit.reports.report_examples import ON_CARD, SDXL, clean, draw_pictures, images, one_of_each, report
+from tests.unit.reports.report_examples import ON_GPU, SDXL, clean, draw_images, images, one_of_each, report
 
 CASES = 500
 MOST_SECONDS = 5.0
@@ -26,29 +26,29 @@ MOST_MEGABYTES = 20.0
 
 def session(folder: Path) -> list[LedgerEntry]:
     """Find a few things wrong in one pipeline and nothing in the others."""
-    found = one_of_each([draw_pictures(folder)])
+    found = one_of_each([draw_images(folder)])
     for number in range(math.ceil(CASES / 11)):
         subject = replace(SDXL, pipeline=f"pipeline-{number}")
-        passed = clean(subject, replace(ON_CARD, pipeline=subject.pipeline))
-        kept = draw_pictures(folder, name=subject.pipeline)
-        found += [images(subject, files=(kept,), ssim=1.0) if "test_picture" in one.nodeid else one for one in passed]
+        passed = clean(subject, replace(ON_GPU, pipeline=subject.pipeline))
+        kept = draw_images(folder, name=subject.pipeline)
+        found += [images(subject, files=(kept,), ssim=1.0) if "test_image" in one.nodeid else one for one in passed]
     return found[:CASES]
 
 
-def only_pictures(folder: Path, side: int, *, ssim: float) -> list[LedgerEntry]:
-    """Compare a picture in every case; files are of their own, and so are read one by one."""
-    drawn = draw_pictures(folder, side=side, noise=0.02)
+def only_images(folder: Path, side: int, *, ssim: float) -> list[LedgerEntry]:
+    """Compare an image in every case; files are of their own, and so are read one by one."""
+    drawn = draw_images(folder, side=side, noise=0.02)
     return [images(files=(_copied(folder, drawn, number),), ssim=ssim) for number in range(CASES)]
 
 
-def _copied(folder: Path, files: PictureFiles, number: int) -> PictureFiles:
+def _copied(folder: Path, files: ImageFiles, number: int) -> ImageFiles:
     names = {}
-    for part in ("picture", "reference", "heat_map"):
+    for part in ("image", "reference", "heat_map"):
         source = folder / getattr(files, part)
         target = source.with_name(f"{source.stem}-{number}.png")
         target.hardlink_to(source)
         names[part] = str(target.relative_to(folder))
-    return PictureFiles(**names)
+    return ImageFiles(**names)
 
 
 def measure(name: str, find: Callable[[Path], Sequence[LedgerEntry]]) -> bool:
@@ -72,11 +72,11 @@ def main() -> int:
     """Print a row a kind of session; 1 where one is too slow or too large."""
     print(f"{f'{CASES} cases':<36}{'written in':>10}{'of a core':>10}{'page':>12}{'document':>12}{'read in':>10}")
     good = [
-        measure("every guard, tiny pictures", session),
-        measure("pictures of 64 x 64, failed", lambda folder: only_pictures(folder, 64, ssim=0.6)),
-        measure("pictures of 512 x 512, passed", lambda folder: only_pictures(folder, 512, ssim=1.0)),
-        measure("pictures of 512 x 512, failed", lambda folder: only_pictures(folder, 512, ssim=0.6)),
-        measure("pictures of 1024 x 1024, failed", lambda folder: only_pictures(folder, 1024, ssim=0.6)),
+        measure("every guard, tiny images", session),
+        measure("images of 64 x 64, failed", lambda folder: only_images(folder, 64, ssim=0.6)),
+        measure("images of 512 x 512, passed", lambda folder: only_images(folder, 512, ssim=1.0)),
+        measure("images of 512 x 512, failed", lambda folder: only_images(folder, 512, ssim=0.6)),
+        measure("images of 1024 x 1024, failed", lambda folder: only_images(folder, 1024, ssim=0.6)),
     ]
     return 0 if all(good) else 1
 

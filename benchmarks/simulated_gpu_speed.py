@@ -49,7 +49,7 @@ FLUX_TRANSFORMER: dict[str, Any] = {"guidance_embeds": True}
 
 
 def sdxl_inputs(device: Any) -> dict[str, Any]:
-    """Return the UNet's inputs for one picture of 1024 x 1024 with guidance."""
+    """Return the UNet's inputs for one image of 1024 x 1024 with guidance."""
     half = {"device": device, "dtype": torch.float16}
     return {
         "sample": torch.randn(2, 4, 128, 128, **half),
@@ -61,7 +61,7 @@ def sdxl_inputs(device: Any) -> dict[str, Any]:
 
 
 def flux_inputs(device: Any) -> dict[str, Any]:
-    """Return the transformer's inputs for one picture of 1024 x 1024."""
+    """Return the transformer's inputs for one image of 1024 x 1024."""
     half = {"device": device, "dtype": torch.bfloat16}
     return {
         "hidden_states": torch.randn(1, 4096, 64, **half),
@@ -159,10 +159,10 @@ def whole_sdxl(steps: int) -> None:
         vae.decode(latents / vae.config.scaling_factor).sample.cpu()
     took = time.perf_counter() - start
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    waits = [sum(sync.phase == f"step {number}" for sync in gpu.syncs) for number in range(steps)]
-    print(f"SDXL, {steps} steps and VAE decode: {took:.1f} s (up to 15 allowed), {gib:.2f} GiB (up to 3 allowed)")
-    print(f"  {gpu.flops / 1e12:.1f} TFLOP, peak {gpu.peak_memory_bytes / 2**30:.2f} GiB on the card")
-    print(f"  waits: {waits[0]} in the first step, {sum(waits[1:])} later")
+    syncs = [sum(sync.phase == f"step {number}" for sync in gpu.syncs) for number in range(steps)]
+    print(f"SDXL, {steps} steps and VAE decode: {took:.1f} s (15 allowed), {gib:.2f} GiB (3 allowed)")
+    print(f"  {gpu.flops / 1e12:.1f} TFLOP, peak {gpu.peak_memory_bytes / 2**30:.2f} GiB on the GPU")
+    print(f"  waits: {syncs[0]} in the first step, {sum(syncs[1:])} later")
 
 
 def main() -> None:

@@ -1,16 +1,16 @@
-"""Is the simulated GPU right? Runs the same cases on it and on a real NVIDIA card, and prints where the two agree.
+"""Is the simulated GPU right? Runs the same cases on it and on a real NVIDIA GPU, and prints where the two agree.
 
     python -m benchmarks.simulated_vs_cuda --json agreement.json --budget-seconds 540
 
-On the card the syncs are counted by torch's sync debug mode, line by line; waits that it does not see, and launched
+On the GPU the syncs are counted by torch's sync debug mode, line by line; waits that it does not see, and launched
 kernels, by the profiler; FLOPs by `FlopCounterMode`; memory by the caching allocator. The JSON file grows case by case,
-so the same line goes on where an earlier one stopped; it refuses the file of another machine or torch. Without a card
+so the same line goes on where an earlier one stopped; it refuses the file of another machine or torch. Without a GPU
 a few cases run on the simulated GPU alone, and nothing is compared.
 
 The exit code is 0 when everything was compared, 1 when a case failed, 2 when the file cannot be gone on from, and 3
 when the budget ended first. A disagreement is what this is for, and no failure.
 
-This has never run on a card so far: only its joining, its budget and its table are tested.
+This has never run on a GPU so far: only its joining, its budget and its table are tested.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from pytest_diffopt.simulated_gpu import SimulatedGPU
 
 _LAUNCHES = frozenset({"cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx"})
 # A blocking copy from or to pageable memory ends in the first; the others are asked for by name.
-_WAITS = frozenset({"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy"})
+_SYNCS = frozenset({"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy"})
 _WATCHED = "the call"
 _FAILED, _CANNOT_RUN, _CASES_LEFT = 1, 2, 3
 # Several times what a case takes once CUDA and the profiler are loaded; nothing cuts off one that is begun.
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare what is left, or say that nothing was compared."""
     options = _parsed(arguments)
     if not torch.cuda.is_available():
-        return _without_card()
+        return _without_gpu()
     budget = Budget(
         seconds=options.budget_seconds, clock=time.monotonic, start=time.monotonic(), least_seconds=_LEAST_SECONDS
     )
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             environment["device"], *(f"{name} {version}" for name, version in environment["versions"].items()), sep=", "
         )
-        return compare(list(cases(with_card=True)), results, _read_both, budget=budget, again=_again(options))
+        return compare(list(cases(with_gpu=True)), results, _read_both, budget=budget, again=_again(options))
     except ResultsError as error:
         print(f"simulated_vs_cuda: {error}", file=sys.stderr)
         return _CANNOT_RUN
@@ -88,8 +88,8 @@ def _again(options: argparse.Namespace) -> str:
     return f"python -m benchmarks.simulated_vs_cuda --json {options.json}{budget}"
 
 
-def _without_card() -> int:
-    for case in cases(with_card=False):
+def _without_gpu() -> int:
+    for case in cases(with_gpu=False):
         reading = read_simulated(case)
         print(
             f"{case.name}: {sum(reading.syncs.values())} syncs, {reading.flops} FLOPs, {reading.operations} operations"
@@ -111,7 +111,7 @@ def compare(
         again: the command line that goes on.
     """
     by_name = {case.name: case for case in everything}
-    left = measure_all(list(by_name), results, lambda name, _: read(by_name[name]), budget=budget, tell=_tell)
+    left = measure_all(list(by_name), results, lambda name, _: read(by_name[name]), budget=budget, progress=_progress)
     failures = {name: figures["failed"] for name, figures in results.cases.items() if "failed" in figures}
     for line in report([_agreement(*one) for one in results.cases.items() if one[0] not in failures], failures):
         print(line)
@@ -121,7 +121,7 @@ def compare(
     return _FAILED if failures else 0
 
 
-def _tell(line: str) -> None:
+def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -145,7 +145,7 @@ def _environment() -> dict[str, Any]:
 
 def read_simulated(case: Case) -> Reading:
     """Run a case on the simulated GPU."""
-    with SimulatedGPU(_simulated_card(), real_up_to=math.inf) as gpu:
+    with SimulatedGPU(_simulated_gpu(), real_up_to=math.inf) as gpu:
         call = case.prepare(gpu.device)
         before = gpu.live_memory_bytes
         gpu.enter_phase(_WATCHED)
@@ -155,33 +155,33 @@ def read_simulated(case: Case) -> Reading:
     counts = gpu.phases[_WATCHED]
     return Reading(
         syncs=Counter(str(sync.where) for sync in syncs if sync.is_reported),
-        waits=len(syncs),
+        num_syncs=len(syncs),
         flops=counts.flops,
         operations=counts.operations,
         peak_bytes=max(0, counts.peak_memory_bytes - before),
     )
 
 
-def _simulated_card() -> str:
-    """Return the simulated card with the real one's capability: it decides which attention kernels run."""
-    from pytest_diffopt.simulated_gpu.cost.gpus import card, known_cards  # noqa: PLC0415
+def _simulated_gpu() -> str:
+    """Return the simulated GPU with the real one's capability: it decides which attention kernels run."""
+    from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model, known_gpu_models  # noqa: PLC0415
 
     default = "nvidia-h200"
     if not torch.cuda.is_available():
         return default
     capability = torch.cuda.get_device_capability()
-    return next((name for name in known_cards() if card(name).capability == capability), default)
+    return next((name for name in known_gpu_models() if gpu_model(name).capability == capability), default)
 
 
 def read_real(case: Case) -> Reading:
-    """Run a case on the card, once for each way of looking: they disturb one another."""
+    """Run a case on the GPU, once for each way of looking: they disturb one another."""
     _fresh(case)()  # libraries are loaded and workspaces taken at the first call
     peak_bytes = _peak_bytes(_fresh(case))
     syncs = _syncs(_fresh(case))
     events = _events(_fresh(case))
     return Reading(
         syncs=syncs,
-        waits=sum(events[name] for name in _WAITS),
+        num_syncs=sum(events[name] for name in _SYNCS),
         flops=_flops(_fresh(case)),
         operations=sum(events[name] for name in _LAUNCHES),
         peak_bytes=peak_bytes,
@@ -217,7 +217,7 @@ def _flops(call: Callable[[], object]) -> int:
 
 
 def _events(call: Callable[[], object]) -> Counter[str]:
-    """Count what was traced within the call; the profiler itself waits for the card when it ends."""
+    """Count what was traced within the call; the profiler itself waits for the GPU when it ends."""
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as trace, record_function(_WATCHED):
         call()
     events = list(trace.events() or ())

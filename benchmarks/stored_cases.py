@@ -1,6 +1,6 @@
 """How long a run waits for its baselines among 10 000 stored ones: `python benchmarks/stored_cases.py`.
 
-The cases are of 100 suites, on one card. A run claims and reads those of its own tests: here one suite's 100. What it
+The cases are of 100 suites, on one GPU. A run claims and reads those of its own tests: here one suite's 100. What it
 would take a run of everything to claim all of them is told too. The best of some tries counts: the first fills the file
 system's cache.
 """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from pytest_diffopt.api.compile_counts import CompileGate
     from pytest_diffopt.api.image_baseline import ImageGate
-    from pytest_diffopt.api.images import assert_images_similar, assert_repeatable, assert_same_pictures
+    from pytest_diffopt.api.images import assert_images_similar, assert_repeatable, assert_same_images
     from pytest_diffopt.api.stored_gates import CountGate, LatencyGate, MemoryGate
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
     from pytest_diffopt.guards.images import ImageThresholds
@@ -58,7 +58,7 @@ _HOMES = {
     "assert_no_syncs": "api.assertions",
     "assert_optimizations_applied": "api.assertions",
     "assert_repeatable": "api.images",
-    "assert_same_pictures": "api.images",
+    "assert_same_images": "api.images",
     "ladder": "recipes.ladders",
     "lora_scaled": "pipelines.call_changes",
     "lora_variations": "pipelines.call_changes",
@@ -92,7 +92,7 @@ __all__ = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
-    "assert_same_pictures",
+    "assert_same_images",
     "ladder",
     "lora_scaled",
     "lora_variations",

@@ -26,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     summary.add_to(commands)
     options = parser.parse_args(arguments)
     try:
-        is_red = options.run(options)
+        is_failure = options.run(options)
     except DiffoptError as error:
         sys.stderr.write(f"error: {error}\n")
         return _BAD_INPUT
-    return _RED if is_red else 0
+    return _RED if is_failure else 0
 
 
 if __name__ == "__main__":

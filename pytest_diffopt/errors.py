@@ -43,7 +43,7 @@ class BaselineError(DiffoptError):
 
 
 class BrokenBaselineError(BaselineError):
-    """A baseline's content cannot be trusted; accepting a new one mends that."""
+    """A baseline's content cannot be trusted; accepting a new one fixes that."""
 
 
 class SimulationError(DiffoptError):

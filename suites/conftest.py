@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-#: In each file, how the names of the tests' parameters begin. SDXL's highest rungs hold all that those below them and
+#: In each file, how the names of the tests' parameters begin. SDXL's highest levels hold all that those below them and
 #: its blocks alone do: one of these would show where between them it broke. The distilled models are SDXL and SD 1.5
 #: with fewer blocks. The gate compiles the first of IF's three stages.
 _SLOW = {

@@ -19,7 +19,7 @@ from pytest_diffopt import (
     assert_no_syncs,
     assert_optimizations_applied,
     assert_repeatable,
-    assert_same_pictures,
+    assert_same_images,
 )
 
 #: The batches of the tables that the seeds report.
@@ -37,19 +37,17 @@ class EveryRecipe:
         """Each optimization of the recipe is found in the living pipeline."""
         assert_optimizations_applied(optimized_pipeline, **pipeline_inputs)
 
-    def test_denoise_loop_never_waits(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    def test_denoise_loop_never_syncs(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
         """The CPU queues every step without waiting for the GPU, but for what the published scheduler is known for."""
         assert_no_syncs(optimized_pipeline, allow_syncs=self.allow_syncs, **pipeline_inputs)
 
-    def test_picture_is_the_reference(
+    def test_image_is_the_reference(
         self, optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
     ) -> None:
         """The optimized pipeline draws what the plain one draws, and gets there by the same steps."""
-        assert_same_pictures(
-            optimized_pipeline, reference_pipeline, thresholds=self.image_thresholds, **pipeline_inputs
-        )
+        assert_same_images(optimized_pipeline, reference_pipeline, thresholds=self.image_thresholds, **pipeline_inputs)
 
-    def test_same_call_gives_the_same_picture(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    def test_same_call_gives_the_same_image(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
         """Nothing of one call leaks into the next."""
         assert_repeatable(optimized_pipeline, **pipeline_inputs)
 
@@ -91,7 +89,7 @@ class FullSize:
         """A call does on a GPU exactly what it was accepted to do; every later step does what the third one does."""
         count_baseline.check(simulated_pipeline, **self._shortened(pipeline_inputs))
 
-    def test_full_size_denoise_loop_never_waits(self, simulated_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    def test_full_size_denoise_loop_never_syncs(self, simulated_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
         """Nothing in the published architecture waits, whatever its size decides."""
         inputs = self._shortened(pipeline_inputs)
         assert_no_syncs(simulated_pipeline, allow_syncs=self.allow_syncs, **inputs)
@@ -102,16 +100,16 @@ class FullSize:
 
 @pytest.mark.gpu
 class OnGpu:
-    """What only a card can tell, in the seeds' batches."""
+    """What only a GPU can tell, in the seeds' batches."""
 
     def test_latency(
         self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate
     ) -> None:
-        """A call takes no longer than it was accepted to take on this card."""
+        """A call takes no longer than it was accepted to take on this GPU."""
         latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 
     def test_peak_memory(
         self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs, memory_baseline: MemoryGate
     ) -> None:
-        """A call holds no more memory at its peak than it was accepted to hold on this card."""
+        """A call holds no more memory at its peak than it was accepted to hold on this GPU."""
         memory_baseline.check(optimized_pipeline, **pipeline_inputs)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from pytest_diffopt import AllowedSyncs
 
-_TIMESTEP_INDEX = "alphas_cumprod is on the CPU and indexed with a timestep of the card, as published"
+_TIMESTEP_INDEX = "alphas_cumprod is on the CPU and indexed with a timestep of the GPU, as published"
 
-_CPU_NOISE = "a generator on the CPU draws the noise of each step, so that a seed means the same on every card"
+_CPU_NOISE = "a generator on the CPU draws the noise of each step, so that a seed means the same on every GPU"
 _FIND_STEP = "the first step looks its own timestep up; the pipeline sets no begin index"
 
 PNDM = (AllowedSyncs(where="scheduling_pndm.py:_get_prev_sample", per_step=3, first_step=6, reason=_TIMESTEP_INDEX),)

@@ -37,12 +37,12 @@ class TestFullSize(FullSize):
 
 @pytest.mark.diffopt(pipeline=["deepfloyd-if", "deepfloyd-if-1"], recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)
 class TestOnGpu(OnGpu):
-    """Latency and memory; a batch is the first stage's, the others enlarge one picture."""
+    """Latency and memory; a batch is the first stage's, the others enlarge one image."""
 
 
 @pytest.mark.diffopt(pipeline=["deepfloyd-if-2", "deepfloyd-if-3"], recipe=["bf16 + sdpa", COMPILED])
 class TestUpscalersOnGpu(OnGpu):
-    """Latency and memory of the two upscalers, one picture each."""
+    """Latency and memory of the two upscalers, one image each."""
 
 
 @pytest.mark.diffopt(pipeline=["deepfloyd-if-1", "deepfloyd-if-2"], recipe="bf16 + sdpa")

@@ -1,4 +1,4 @@
-"""Every rung of the ladders: the article's six rows of SDXL, and what one would do today, through the same guards."""
+"""Every level of the ladders: the article's six rows of SDXL, and what one would do today, through the same guards."""
 
 from typing import Any
 
@@ -17,59 +17,59 @@ from pytest_diffopt import (
 from pytest_diffopt.recipes.recipe import Recipe
 
 LADDERS = ["diffusion-fast", "modern"]
-# Here SDXL climbs; `test_ladders_of_others.py` has every rung of every other pipeline. The rungs between those that
+# Here SDXL climbs; `test_ladders_of_others.py` has every level of every other pipeline. The levels between those that
 # compile nothing and the highest are slow: see conftest.py.
 
-every_rung = pytest.mark.diffopt(pipeline="sdxl", ladder=LADDERS)
+every_level = pytest.mark.diffopt(pipeline="sdxl", ladder=LADDERS)
 
 
-@every_rung
+@every_level
 def test_every_optimization_is_applied(optimized_pipeline: Any) -> None:
-    """Each optimization of the rung is found in the living pipeline."""
+    """Each optimization of the level is found in the living pipeline."""
     assert_optimizations_applied(optimized_pipeline)
 
 
-@every_rung
+@every_level
 def test_compiles_without_graph_breaks(
     optimized_pipeline: Any, diffopt_recipe: Recipe, pipeline_inputs: PipelineInputs
 ) -> None:
-    """What the rung compiles is one graph each."""
+    """What the level compiles is one graph each."""
     if not diffopt_recipe.compiles:
-        pytest.skip("this rung compiles nothing")
+        pytest.skip("this level compiles nothing")
     assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
 
 
-@every_rung
-def test_denoise_loop_never_waits(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+@every_level
+def test_denoise_loop_never_syncs(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
     """The CPU queues every step without waiting for the GPU."""
     assert_no_syncs(optimized_pipeline, **pipeline_inputs)
 
 
-@every_rung
-def test_picture_is_the_reference(
+@every_level
+def test_image_is_the_reference(
     optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
 ) -> None:
-    """The rung draws what the plain pipeline draws."""
+    """The level draws what the plain pipeline draws."""
     assert_images_similar(optimized_pipeline(**pipeline_inputs), reference_pipeline(**pipeline_inputs))
 
 
-@every_rung
+@every_level
 def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
-    """The rung does on a GPU exactly what it was accepted to do."""
+    """The level does on a GPU exactly what it was accepted to do."""
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu
-@every_rung
+@every_level
 def test_latency(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate) -> None:
-    """A call takes no longer than it was accepted to take on this card."""
+    """A call takes no longer than it was accepted to take on this GPU."""
     latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu
-@every_rung
+@every_level
 def test_no_slower_than_plain(
     optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
 ) -> None:
-    """The rung is faster than no optimization at all, in this very run."""
+    """The level is faster than no optimization at all, in this very run."""
     assert_faster(optimized_pipeline, reference_pipeline, **pipeline_inputs)

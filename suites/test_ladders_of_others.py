@@ -1,6 +1,6 @@
-"""Every rung of every other pipeline's ladders; `test_ladders.py` climbs them with SDXL.
+"""Every level of every other pipeline's ladders; `test_ladders.py` climbs them with SDXL.
 
-Without a GPU each rung takes seconds to trace, and there are seventy: `make gate` leaves them to `make ladders`.
+Without a GPU each level takes seconds to trace, and there are seventy: `make gate` leaves them to `make ladders`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,49 +26,49 @@ OTHERS = ["sd15", "sd15-controlnet", "deepfloyd-if", "ssd-1b", "pixart-alpha", "
 pytestmark = pytest.mark.slow
 
 
-class EveryRung:
-    """What holds on any rung."""
+class EveryLevel:
+    """What holds on any level."""
 
-    waits: ClassVar[Mapping[str, Sequence[AllowedSyncs]]]
+    syncs: ClassVar[Mapping[str, Sequence[AllowedSyncs]]]
 
     def test_every_optimization_is_applied(self, optimized_pipeline: Any) -> None:
-        """Each optimization of the rung is found in the living pipeline."""
+        """Each optimization of the level is found in the living pipeline."""
         assert_optimizations_applied(optimized_pipeline)
 
     def test_compiles_without_graph_breaks(
         self, optimized_pipeline: Any, diffopt_recipe: Recipe, pipeline_inputs: PipelineInputs
     ) -> None:
-        """What the rung compiles is one graph each."""
+        """What the level compiles is one graph each."""
         if not diffopt_recipe.compiles:
-            pytest.skip("this rung compiles nothing")
+            pytest.skip("this level compiles nothing")
         assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
 
-    def test_denoise_loop_never_waits(
+    def test_denoise_loop_never_syncs(
         self, optimized_pipeline: Any, diffopt_pipeline: NamedPipeline, pipeline_inputs: PipelineInputs
     ) -> None:
         """The CPU queues every step without waiting for the GPU, but for what the scheduler is known for."""
-        allowed = self.waits.get(diffopt_pipeline.family.name, ())
+        allowed = self.syncs.get(diffopt_pipeline.family.name, ())
         assert_no_syncs(optimized_pipeline, allow_syncs=allowed, **pipeline_inputs)
 
-    def test_picture_is_the_reference(
+    def test_image_is_the_reference(
         self, optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
     ) -> None:
-        """The rung draws what the plain pipeline draws."""
+        """The level draws what the plain pipeline draws."""
         assert_images_similar(optimized_pipeline(**pipeline_inputs), reference_pipeline(**pipeline_inputs))
 
     @pytest.mark.gpu
     def test_latency(
         self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate
     ) -> None:
-        """A call takes no longer than it was accepted to take on this card."""
+        """A call takes no longer than it was accepted to take on this GPU."""
         latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.diffopt(pipeline=OTHERS, ladder="diffusion-fast")
-class TestArticle(EveryRung):
+class TestArticle(EveryLevel):
     """The article's rows, with the scheduler that was published."""
 
-    waits = {  # noqa: RUF012 - declared above
+    syncs = {  # noqa: RUF012 - declared above
         "sd15": PNDM,
         "sd15-controlnet": PNDM,
         "bk-sdm": PNDM,
@@ -78,7 +78,7 @@ class TestArticle(EveryRung):
 
 
 @pytest.mark.diffopt(pipeline=OTHERS, ladder="modern")
-class TestToday(EveryRung):
+class TestToday(EveryLevel):
     """What one would do today: nothing waits but for IF, which no scheduler of diffusers draws without."""
 
-    waits = {"deepfloyd-if": DEEPFLOYD_IF}  # noqa: RUF012 - declared above
+    syncs = {"deepfloyd-if": DEEPFLOYD_IF}  # noqa: RUF012 - declared above

@@ -1,7 +1,7 @@
 """Every scheduler in a denoise loop on the simulated GPU: which of them let the CPU wait, where, and how often.
 
 What waits in today's diffusers stands here as an allowance, with its file, function and count: a new wait is red, and a
-wait that was mended asks to be taken out. Nothing is measured, so these run on any machine.
+wait that was fixed asks to be taken out. Nothing is measured, so these run on any machine.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ import torch
 from pytest_diffopt import AllowedSyncs, PipelineInputs, assert_no_syncs
 
 NUM_STEPS = 6
-NOISE = "a generator on the CPU draws the noise of each step, so that a seed means the same on every card"
-TIMESTEP_INDEX = "alphas_cumprod is on the CPU and indexed with a timestep of the card, as published"
+NOISE = "a generator on the CPU draws the noise of each step, so that a seed means the same on every GPU"
+TIMESTEP_INDEX = "alphas_cumprod is on the CPU and indexed with a timestep of the GPU, as published"
 SIGMA_COPY = "sigmas are on the CPU and copied up one by one"
 FIND_STEP = "the first step looks its own timestep up; the pipeline sets no begin index"
 
@@ -40,8 +40,8 @@ def ddim(file: str) -> list[AllowedSyncs]:
 
 def ddpm(file: str) -> list[AllowedSyncs]:
     """Return the waits of DDPM and of its parallel twin."""
-    waits = {"previous_timestep": 6, "step": 4, "_get_variance": 3}
-    return [*(reads(file, function, count) for function, count in waits.items()), noise]
+    syncs = {"previous_timestep": 6, "step": 4, "_get_variance": 3}
+    return [*(reads(file, function, count) for function, count in syncs.items()), noise]
 
 
 UNIPC = [
@@ -52,7 +52,7 @@ UNIPC = [
         where="scheduling_unipc_multistep.py:multistep_uni_c_bh_update", per_step=4, first_step=0, reason=SIGMA_COPY
     ),
 ]
-WAITS: dict[str, list[AllowedSyncs]] = {
+SYNCS: dict[str, list[AllowedSyncs]] = {
     "CosineDPMSolverMultistepScheduler": [],
     "DDIMInverseScheduler": [reads("ddim_inverse", "step", 4, first_step=3)],
     "DDIMParallelScheduler": ddim("ddim_parallel"),
@@ -92,7 +92,7 @@ FLOW_OPTIONS = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 
 
 # diffusers' SD3 pipeline sets no begin index (its Flux pipeline does since 0.34).
-FLOW_WAITS: dict[str, list[AllowedSyncs]] = {
+FLOW_SYNCS: dict[str, list[AllowedSyncs]] = {
     "DPMSolverMultistepScheduler": [finds_step("dpmsolver_multistep")],
     "FlowMatchEulerDiscreteScheduler": [finds_step("flow_match_euler_discrete")],
     "FlowMatchHeunDiscreteScheduler": [
@@ -100,7 +100,7 @@ FLOW_WAITS: dict[str, list[AllowedSyncs]] = {
         AllowedSyncs(
             where="scheduling_flow_match_heun_discrete.py:step",
             per_step=4,
-            reason="sigmas are on the card and compared in Python",
+            reason="sigmas are on the GPU and compared in Python",
         ),
     ],
     "FlowMatchLCMScheduler": [finds_step("flow_match_lcm")],
@@ -122,22 +122,22 @@ def scheduler_of(pipeline: Any, name: str, options: dict[str, Any]) -> Iterator[
 
 
 @pytest.mark.diffopt(pipeline="sdxl", recipe="fp32")
-@pytest.mark.parametrize("scheduler", sorted(WAITS))
-def test_scheduler_waits_no_more_than_is_known(
+@pytest.mark.parametrize("scheduler", sorted(SYNCS))
+def test_scheduler_syncs_no_more_than_is_known(
     optimized_pipeline: Any, pipeline_inputs: PipelineInputs, scheduler: str
 ) -> None:
     """A scheduler of the SD and SDXL kind waits in the known places only, and in all of them."""
     inputs = pipeline_inputs.varied(scheduler, num_inference_steps=NUM_STEPS)
     with scheduler_of(optimized_pipeline, scheduler, OPTIONS.get(scheduler, {})):
-        assert_no_syncs(optimized_pipeline, allow_syncs=WAITS[scheduler], **inputs)
+        assert_no_syncs(optimized_pipeline, allow_syncs=SYNCS[scheduler], **inputs)
 
 
-@pytest.mark.parametrize("scheduler", sorted(FLOW_WAITS))
-def test_flow_matching_scheduler_waits_no_more_than_is_known(sd3: Any, scheduler: str) -> None:
+@pytest.mark.parametrize("scheduler", sorted(FLOW_SYNCS))
+def test_flow_matching_scheduler_syncs_no_more_than_is_known(sd3: Any, scheduler: str) -> None:
     """A scheduler of the flow-matching kind waits in the known places only, and in all of them."""
     options = {} if scheduler.startswith("FlowMatch") else FLOW_OPTIONS
     with scheduler_of(sd3, scheduler, options):
-        assert_no_syncs(sd3, allow_syncs=FLOW_WAITS[scheduler], **sd3_inputs())
+        assert_no_syncs(sd3, allow_syncs=FLOW_SYNCS[scheduler], **sd3_inputs())
 
 
 @pytest.fixture(scope="module")

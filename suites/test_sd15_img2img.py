@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 that starts from a picture, through every guard."""
+"""Stable Diffusion 1.5 that starts from an image, through every guard."""
 
 import pytest
 

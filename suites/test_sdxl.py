@@ -18,7 +18,7 @@ from pytest_diffopt import (
     assert_no_syncs,
     assert_optimizations_applied,
     assert_repeatable,
-    assert_same_pictures,
+    assert_same_images,
 )
 
 COMPILED = "bf16 + sdpa + channels_last + fuse_qkv + compile"
@@ -83,21 +83,21 @@ def test_another_resolution_compiles_once(
 
 
 @every_recipe
-def test_denoise_loop_never_waits(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+def test_denoise_loop_never_syncs(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
     """The CPU queues every step without waiting for the GPU."""
     assert_no_syncs(optimized_pipeline, **pipeline_inputs)
 
 
 @every_recipe
-def test_picture_is_the_reference(
+def test_image_is_the_reference(
     optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
 ) -> None:
     """The optimized pipeline draws what the plain one draws, and gets there by the same steps."""
-    assert_same_pictures(optimized_pipeline, reference_pipeline, **pipeline_inputs)
+    assert_same_images(optimized_pipeline, reference_pipeline, **pipeline_inputs)
 
 
 @every_recipe
-def test_same_call_gives_the_same_picture(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+def test_same_call_gives_the_same_image(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
     """Nothing of one call leaks into the next."""
     assert_repeatable(optimized_pipeline, **pipeline_inputs)
 
@@ -116,7 +116,7 @@ def test_full_size_counts(simulated_pipeline: Any, pipeline_inputs: PipelineInpu
 
 
 @full_size
-def test_full_size_denoise_loop_never_waits(simulated_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+def test_full_size_denoise_loop_never_syncs(simulated_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
     """Nothing in the published architecture waits, whatever its size decides."""
     assert_no_syncs(simulated_pipeline, **pipeline_inputs.varied("fewer steps", num_inference_steps=4))
 
@@ -124,14 +124,14 @@ def test_full_size_denoise_loop_never_waits(simulated_pipeline: Any, pipeline_in
 @pytest.mark.gpu
 @every_batch
 def test_latency(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate) -> None:
-    """A call takes no longer than it was accepted to take on this card."""
+    """A call takes no longer than it was accepted to take on this GPU."""
     latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu
 @every_batch
 def test_peak_memory(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, memory_baseline: MemoryGate) -> None:
-    """A call holds no more memory at its peak than it was accepted to hold on this card."""
+    """A call holds no more memory at its peak than it was accepted to hold on this GPU."""
     memory_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 

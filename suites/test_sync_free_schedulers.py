@@ -15,7 +15,7 @@ SYNC_FREE = 'scheduler(use="DPMSolverMultistepScheduler") + begin_index'
 pytestmark = pytest.mark.diffopt(pipeline=WAITING, recipe=SYNC_FREE)
 
 
-def test_denoise_loop_never_waits(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+def test_denoise_loop_never_syncs(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
     """The scheduler is another one, and the CPU queues every step without waiting for the GPU."""
     assert_optimizations_applied(optimized_pipeline)
     assert_no_syncs(optimized_pipeline, **pipeline_inputs)

@@ -232,5 +232,5 @@ CASES = [
     ),
 ]
 
-#: These have tests of their own: they need another pipeline, another card, or Inductor.
+#: These have tests of their own: they need another pipeline, another GPU, or Inductor.
 ELSEWHERE = frozenset({"attention_backend", "compile_cache", "fp8_dynamic"})

@@ -27,12 +27,12 @@ class BrowserError(Exception):
 
 
 def find_browser() -> str | None:
-    """Return a browser of this machine that can take a picture of a page; None without one."""
+    """Return a browser of this machine that can take an image of a page; None without one."""
     return next(filter(None, map(shutil.which, _NAMES)), None)
 
 
-def take_picture(page: Path, target: Path, *, width: int, height: int, is_dark: bool = False) -> None:
-    """Take a picture of the upper part of a page.
+def take_image(page: Path, target: Path, *, width: int, height: int, is_dark: bool = False) -> None:
+    """Take an image of the upper part of a page.
 
     Args:
         page: the file.
@@ -42,12 +42,12 @@ def take_picture(page: Path, target: Path, *, width: int, height: int, is_dark: 
         is_dark: as somebody sees it who prefers dark pages.
 
     Raises:
-        BrowserError: there is no picture.
+        BrowserError: there is no image.
     """
     scheme = [_DARK] if is_dark else []
     _run(page, f"--screenshot={target}", f"--window-size={width},{height}", *scheme)
     if not target.exists():
-        message = f"the browser took no picture of {page}"
+        message = f"the browser took no image of {page}"
         raise BrowserError(message)
 
 

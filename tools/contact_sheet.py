@@ -41,13 +41,13 @@ def _save_sheet(rows: dict[str, list[NDArray[np.uint8]]], scenes: list[Scene], p
     mpl.use("agg")
     size = (_INCHES * (len(scenes) + 1.3), _INCHES * (len(rows) + 0.6))
     figure, axes = plt.subplots(len(rows), len(scenes), figsize=size, squeeze=False, layout="constrained")
-    for row, (name, pictures) in zip(axes, rows.items(), strict=True):
+    for row, (name, images) in zip(axes, rows.items(), strict=True):
         row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-        for place, picture in zip(row, pictures, strict=True):
-            place.imshow(picture)
+        for place, image in zip(row, images, strict=True):
+            place.imshow(image)
             place.set(xticks=[], yticks=[])
     for place, scene in zip(axes[0], scenes, strict=True):
-        place.set_title(f"{scene.colour} {scene.shape}\non {scene.background}", fontsize=8)
+        place.set_title(f"{scene.color} {scene.shape}\non {scene.background}", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
 

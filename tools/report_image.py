@@ -1,6 +1,6 @@
-"""Take the picture of a failing run's report that the documentation shows: `python -m tools.report_image`.
+"""Take the image of a failing run's report that the documentation shows: `python -m tools.report_image`.
 
-A tiny pipeline is run with faults planted into it, through pytest and the guards as anybody would; what the page shows
+A tiny pipeline is run with faults injected into it, through pytest and the guards as anybody would; what the page shows
 of it is seen in a real browser.
 """
 
@@ -10,28 +10,28 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.browser import take_picture
+from tools.browser import take_image
 
 _FAILING = '''
-"""Faults planted into the tiny Stable Diffusion pipeline."""
+"""Faults injected into the tiny Stable Diffusion pipeline."""
 
 import pytest
 from pytest_diffopt import (
     assert_no_syncs,
     assert_optimizations_applied,
     assert_repeatable,
-    assert_same_pictures,
+    assert_same_images,
 )
 
 pytestmark = pytest.mark.diffopt(pipeline="sd15", recipe="bf16 + sdpa + channels_last")
 
 
-def test_denoise_loop_never_waits(optimized_pipeline, pipeline_inputs):
+def test_denoise_loop_never_syncs(optimized_pipeline, pipeline_inputs):
     """Its scheduler waits for the GPU as it is published."""
     assert_no_syncs(optimized_pipeline, **pipeline_inputs)
 
 
-def test_same_picture_twice(optimized_pipeline, pipeline_inputs):
+def test_same_image_twice(optimized_pipeline, pipeline_inputs):
     """Nothing is wrong here."""
     assert_repeatable(optimized_pipeline, **pipeline_inputs)
 
@@ -43,23 +43,23 @@ def test_every_optimization_is_applied(optimized_pipeline):
     assert_optimizations_applied(optimized_pipeline)
 
 
-def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypatch):
+def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypatch):
     """The prediction is a little too strong."""
     unet = optimized_pipeline.unet
     forward = unet.forward
     monkeypatch.setattr(unet, "forward", lambda *args, **inputs: (1.1 * forward(*args, **inputs)[0],))
-    assert_same_pictures(optimized_pipeline, reference_pipeline, **pipeline_inputs)
+    assert_same_images(optimized_pipeline, reference_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu
 def test_latency(optimized_pipeline, pipeline_inputs, latency_baseline):
-    """What only a card can tell."""
+    """What only a GPU can tell."""
     latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 '''
 
 
 def main() -> None:
-    """Run the tests, and take the picture of their report."""
+    """Run the tests, and take the image of their report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("docs/report.png"))
     parser.add_argument("--height", type=int, default=1900)
@@ -72,7 +72,7 @@ def main() -> None:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--diffopt-report=report"]
         subprocess.run(command, cwd=folder, check=False)  # noqa: S603 - it fails, as it must
         page = folder / "report" / "index.html"
-        take_picture(page, asked.output.resolve(), width=1280, height=asked.height, is_dark=asked.dark)
+        take_image(page, asked.output.resolve(), width=1280, height=asked.height, is_dark=asked.dark)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train the tiny pipelines: `python -m tools.train_tiny`, to be interrupted and started again at will.
 
-Each lesson trains one component (and sometimes a text encoder with it) on pictures drawn by code; weights and their
+Each lesson trains one component (and sometimes a text encoder with it) on images drawn by code; weights and their
 provenance end beside the package's code. Two cores need a few hours for all of it; two processes with different
 lessons may run side by side.
 """

@@ -1,6 +1,6 @@
 """Measure, judge by every rule, print the table, draw the curve.
 
-python -m benchmarks.false_alarms --raw false_alarms.jsonl --picture docs/power.png
+python -m benchmarks.false_alarms --raw false_alarms.jsonl --image docs/power.png
 
 What was measured is written down pair by pair: the same command goes on where it was interrupted.
 """
@@ -39,14 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     multiplied = _ends(pairs, options)
     table = _table(pairs, multiplied, options)
     _print(table, pairs, multiplied[0.0], options)
-    if options.picture:
-        _draw(table, options.picture)
+    if options.image:
+        _draw(table, options.image)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.false_alarms", description=__doc__)
     parser.add_argument("--pairs", type=int, default=200, help="pairs of processes of the same code")
-    parser.add_argument("--planted-pairs", type=int, default=6, help="pairs of processes for each planted slowdown")
+    parser.add_argument("--injected-pairs", type=int, default=6, help="pairs of processes for each injected slowdown")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each pair is timed")
     parser.add_argument("--seconds-in-turn", type=float, default=3.0, help="how long in turn, for the other rules")
     parser.add_argument("--session", type=float, default=60.0, help="the length of a session that is judged")
@@ -56,7 +56,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--raw", type=Path, default=Path("false_alarms.jsonl"), help="the measured times, a line a pair"
     )
     parser.add_argument("--judge-only", action="store_true", help="measure nothing more")
-    parser.add_argument("--picture", type=Path, help="where the power curve goes; needs matplotlib")
+    parser.add_argument("--image", type=Path, help="where the power curve goes; needs matplotlib")
     return parser.parse_args(arguments)
 
 
@@ -83,9 +83,9 @@ def _measured(known: Sequence[Pair], options: argparse.Namespace) -> list[Pair]:
 def _missing(known: Sequence[Pair], options: argparse.Namespace) -> Iterator[float]:
     """Return the slowdowns that want measuring, mixed, so that a noisy hour falls on all of them alike."""
     have = Counter(pair.slowdown for pair in known)
-    wanted = {slowdown: options.planted_pairs if slowdown else options.pairs for slowdown in _SLOWDOWNS}
-    lacking = [(slowdown, number) for slowdown, most in wanted.items() for number in range(have[slowdown], most)]
-    for slowdown, _ in sorted(lacking, key=lambda one: (one[1] + 0.5) / wanted[one[0]]):
+    expected = {slowdown: options.injected_pairs if slowdown else options.pairs for slowdown in _SLOWDOWNS}
+    lacking = [(slowdown, number) for slowdown, most in expected.items() for number in range(have[slowdown], most)]
+    for slowdown, _ in sorted(lacking, key=lambda one: (one[1] + 0.5) / expected[one[0]]):
         yield slowdown
 
 
@@ -106,9 +106,9 @@ def _table(
     same = [pair for pair in pairs if not pair.slowdown]
     groups = [[pair for pair in pairs if pair.slowdown == slowdown] for slowdown in _SLOWDOWNS]
     drawn = [sessions_of(group, same, number=options.sessions // 5, seed=seed) for seed, group in enumerate(groups)]
-    planted = [paired_gate(group, **_gate(options)) for group in groups[1:]]
+    injected = [paired_gate(group, **_gate(options)) for group in groups[1:]]
     table = {
-        "paired gate": [ends.slower for ends in (multiplied[0.0], *planted)],
+        "paired gate": [ends.slower for ends in (multiplied[0.0], *injected)],
         "paired gate, multiplied into the same code": [ends.slower for ends in multiplied.values()],
         "stored gate, 5 % and 1 ms": [share(stored_gate, sessions) for sessions in drawn],
         "pytest-benchmark median:5%": [share(pytest_benchmark(0.05), sessions) for sessions in drawn],
@@ -139,8 +139,8 @@ def _print(table: dict[str, list[float]], pairs: Sequence[Pair], passed: Shares,
         print(f"| {name} | " + " | ".join(f"{one:.2%}" for one in shares) + " |")
 
 
-def _draw(table: dict[str, list[float]], picture: Path) -> None:
-    import matplotlib as mpl  # noqa: PLC0415 - only for the picture
+def _draw(table: dict[str, list[float]], image: Path) -> None:
+    import matplotlib as mpl  # noqa: PLC0415 - only for the image
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
@@ -148,11 +148,11 @@ def _draw(table: dict[str, list[float]], picture: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 6))
     for name, shares in table.items():
         axes.plot([100 * one for one in _SLOWDOWNS], [100 * one for one in shares], marker="o", label=name)
-    axes.set(xlabel="planted slowdown, %", ylabel="called slower, % of sessions")
+    axes.set(xlabel="injected slowdown, %", ylabel="called slower, % of sessions")
     axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     axes.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(picture, dpi=120)
+    figure.savefig(image, dpi=120)
 
 
 if __name__ == "__main__":

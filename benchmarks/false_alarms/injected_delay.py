@@ -4,7 +4,7 @@ On a CPU the processor waits, in its own time, so that the wait is as long when 
 each step for a share of what was computed since the step before it, so that whatever slows the call down makes the wait
 as much longer. Before the first step of a call lie its beginning and the end of the call before.
 
-On a card that would be hidden: the processor is ahead of the card and waits for it anyway. There the card waits, in its
+On a GPU that would be hidden: the processor is ahead of the GPU and waits for it anyway. There the GPU waits, in its
 stream, between the kernels of two steps.
 
 `torch.cuda._sleep` is private to torch, and has this name in 2.11, 2.12 and 2.13. Nothing public makes a stream wait
@@ -27,7 +27,7 @@ _NS_PER_MS = 1e6
 _Inputs = Mapping[str, Any]
 
 
-def plant(pipeline: Any, inputs: _Inputs, *, share: float) -> None:
+def inject(pipeline: Any, inputs: _Inputs, *, share: float) -> None:
     """Make each step of a pipeline's scheduler wait, so that a call takes longer by a share of what it takes now.
 
     Args:
@@ -36,15 +36,15 @@ def plant(pipeline: Any, inputs: _Inputs, *, share: float) -> None:
         share: of the call's time, as a fraction; the steps wait for equal parts of it.
     """
     if pipeline.device.type == "cuda":
-        _plant_on_card(pipeline, inputs, share)
+        _plant_on_gpu(pipeline, inputs, share)
     else:
         _after_each_step(pipeline, _processor_wait(share))
 
 
-def _plant_on_card(pipeline: Any, inputs: _Inputs, share: float) -> None:
+def _plant_on_gpu(pipeline: Any, inputs: _Inputs, share: float) -> None:
     call_ns, steps = _measured(pipeline, inputs)
     cycles = round(share * call_ns / steps * _cycles_per_ns(pipeline, inputs))
-    _after_each_step(pipeline, lambda: _keep_card_busy(cycles))
+    _after_each_step(pipeline, lambda: _keep_gpu_busy(cycles))
 
 
 def _measured(pipeline: Any, inputs: _Inputs) -> tuple[float, int]:
@@ -60,9 +60,9 @@ def _measured(pipeline: Any, inputs: _Inputs) -> tuple[float, int]:
     _after_each_step(pipeline, count)
     for _ in range(_TIMED_CALLS):
         steps = 0
-        start_ns = _card_ns()
+        start_ns = _gpu_ns()
         pipeline(**inputs)
-        took_ns.append(_card_ns() - start_ns)
+        took_ns.append(_gpu_ns() - start_ns)
     return statistics.median(took_ns), steps
 
 
@@ -92,19 +92,19 @@ def _processor_wait(share: float) -> Callable[[], None]:
     return wait
 
 
-def _card_ns() -> int:
+def _gpu_ns() -> int:
     torch.cuda.synchronize()
     return time.perf_counter_ns()
 
 
 def _cycles_per_ns(pipeline: Any, inputs: _Inputs) -> float:
-    """Find how long the card waits for a cycle, in the loop of real calls: under load its clock is another."""
+    """Find how long the GPU waits for a cycle, in the loop of real calls: under load its clock is another."""
     spans: list[tuple[Any, Any]] = []
 
     def wait_between_events() -> None:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         start.record()
-        _keep_card_busy(_CALIBRATION_CYCLES)
+        _keep_gpu_busy(_CALIBRATION_CYCLES)
         end.record()
         spans.append((start, end))
 
@@ -116,5 +116,5 @@ def _cycles_per_ns(pipeline: Any, inputs: _Inputs) -> float:
     return _CALIBRATION_CYCLES / (_NS_PER_MS * took_ms)
 
 
-def _keep_card_busy(cycles: int) -> None:
+def _keep_gpu_busy(cycles: int) -> None:
     torch.cuda._sleep(cycles)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as the module says

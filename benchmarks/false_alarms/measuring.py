@@ -1,4 +1,4 @@
-"""Real pairs of processes that time a pipeline, head with a wait planted in `scheduler.step` or the same as base."""
+"""Real pairs of processes that time a pipeline, head with a wait injected in `scheduler.step` or the same as base."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,21 +14,21 @@ from pytest_diffopt.paired.process import WorkerStart
 from pytest_diffopt.paired.process_pair import Workers, at_their_call, start_workers, time_pair
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
 from pytest_diffopt.records import Device, PairedBlock, PairedTiming
-from pytest_diffopt.session.progress import silence
+from pytest_diffopt.session.progress import no_progress
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one pair of processes timed.
 
     Attributes:
-        slowdown: what was planted, as a fraction.
+        slowdown: what was injected, as a fraction.
         timing: how both were timed.
         repeats: calls in each time.
         seconds: how long all blocks took.
         blocks: base and head, as the paired gate times them.
         seconds_in_turn: how long those in turn took.
         blocks_in_turn: by the clock on the wall, one process at a time, as everybody else times them.
-        throttled_blocks: how many blocks do not count, because the card held itself back.
+        throttled_blocks: how many blocks do not count, because the GPU held itself back.
     """
 
     slowdown: float
@@ -44,25 +44,25 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def measure(
     slowdown: float, *, seconds: float, seconds_in_turn: float, number: int, call: TimedCall = TINY_ON_CPU
 ) -> Pair:
-    """Start two processes, plant a slowdown in one, and time them as the paired gate does, and as others do.
+    """Start two processes, inject a slowdown in one, and time them as the paired gate does, and as others do.
 
     Args:
-        slowdown: what is planted in head, as a fraction.
+        slowdown: what is injected in head, as a fraction.
         seconds: how long the paired gate times them.
-        seconds_in_turn: how long they are timed in turn afterwards; 0 on a card, where the gate does so itself.
+        seconds_in_turn: how long they are timed in turn afterwards; 0 on a GPU, where the gate does so itself.
         number: of the pair; it decides the order of the blocks, and the core.
         call: what is timed, and where.
     """
     with _workers(slowdown, call) as workers:
         (nodeid,) = workers.base_tests
-        with at_their_call(workers, nodeid, silence, at_once=call.device is Device.CPU) as ready:
+        with at_their_call(workers, nodeid, no_progress, at_once=call.device is Device.CPU) as ready:
             assert not isinstance(ready, str), "unreachable because both have the same test"  # noqa: S101
             plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
-            samples = time_pair(workers, ready, plan, is_decided=_never, tell=silence)
+            samples = time_pair(workers, ready, plan, is_decided=_never, progress=no_progress)
             in_turn = replace(plan, timing=PairedTiming.IN_TURN, max_seconds=seconds_in_turn)
             others = PairedSamples(plan=in_turn)
             if seconds_in_turn:
-                others = time_pair(workers, ready, in_turn, is_decided=_never, tell=silence)
+                others = time_pair(workers, ready, in_turn, is_decided=_never, progress=no_progress)
     return Pair(
         slowdown=slowdown,
         timing=samples.plan.timing,
@@ -83,9 +83,9 @@ def _never(_blocks: Sequence[PairedBlock]) -> bool:
 def _workers(slowdown: float, call: TimedCall) -> Iterator[Workers]:
     with ExitStack() as stack:
         sides = []
-        for name, planted in (("base", 0.0), ("head", slowdown)):
+        for name, injected in (("base", 0.0), ("head", slowdown)):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"diffopt-{name}-"))).resolve()
-            for file, text in call.project(planted).items():
+            for file, text in call.project(injected).items():
                 (folder / file).write_text(text, encoding="utf-8")
             sides.append(Side(label=name, tree=folder, folder=folder, import_paths=(folder,)))
         start = WorkerStart(

@@ -1,4 +1,4 @@
-"""A small project whose one test times a pipeline, as it is or with a wait planted in `scheduler.step`."""
+"""A small project whose one test times a pipeline, as it is or with a wait injected in `scheduler.step`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ from pytest_diffopt.records import Device
 PIPELINE = "sdxl"
 _PRODUCT = '''"""What is under test."""
 
-from planted_wait import plant
+from injected_delay import inject
 
 SLOWDOWN = {slowdown}
 
 
 def prepare(pipeline, inputs):
     if SLOWDOWN:
-        plant(pipeline, inputs, share=SLOWDOWN)
+        inject(pipeline, inputs, share=SLOWDOWN)
 '''
 _TEST = '''"""How long a call takes."""
 
@@ -41,7 +41,7 @@ class TimedCall:
     """What is timed, and where.
 
     Attributes:
-        device: the CPU or a card.
+        device: the CPU or a GPU.
         scale: of the pipeline, which is SDXL.
         recipe: its recipe.
         steps: denoise steps in one call; None for the pipeline's own number.
@@ -61,18 +61,18 @@ class TimedCall:
         """Return the files of the project, by their names.
 
         Args:
-            slowdown: what is planted in its product, as a fraction of the call.
+            slowdown: what is injected in its product, as a fraction of the call.
         """
         steps = "" if self.steps is None else f'.varied("", num_inference_steps={self.steps})'
         gpu = "\n    pytest.mark.gpu," if self.device is Device.CUDA else ""
         test = _TEST.format(
             pipeline=PIPELINE, recipe=self.recipe, scale=self.scale, gpu=gpu, inputs=f"pipeline_inputs{steps}"
         )
-        planted_wait = Path(__file__).with_name("planted_wait.py").read_text(encoding="utf-8")
+        injected_delay = Path(__file__).with_name("injected_delay.py").read_text(encoding="utf-8")
         return {
             "test_it.py": test,
             "product.py": _PRODUCT.format(slowdown=slowdown),
-            "planted_wait.py": planted_wait,
+            "injected_delay.py": injected_delay,
         }
 
 

@@ -32,16 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says."""
     options = _parsed(arguments)
     checkout: Path = options.diffusers_tests.resolve()
-    wanted = _wanted(options.only, groups(checkout))
+    expected = _expected(options.only, groups(checkout))
     _complain_of_what_is_missing(checkout)
     file: Path = options.json
     found, done = rows.read(file)
     _rewrite(file, found, done)
-    while left := [group for group in wanted if group not in done]:
+    while left := [group for group in expected if group not in done]:
         skipped = [row.name for row in found if row.group in left]
         _run(options, ["--skip", *skipped, "--groups", *left])
         found, done = rows.read(file)
-    shown = [row for row in found if row.group in wanted]
+    shown = [row for row in found if row.group in expected]
     print(*rows.table(shown), *rows.totals(shown), sep="\n")
     return 0 if rows.is_kept(shown) else 1
 
@@ -60,7 +60,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _wanted(asked: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+def _expected(asked: Sequence[str], known: Sequence[str]) -> Sequence[str]:
     for name in asked:
         if name not in known:
             message = f"--only: diffusers has no folder of pipeline tests called {name!r}{did_you_mean(name, known)}"

@@ -39,7 +39,7 @@ class Case:
         return pipeline
 
     def inputs(self) -> dict[str, Any]:
-        """Return what its tests call it with; pictures come back as arrays."""
+        """Return what its tests call it with; images come back as arrays."""
         seed()
         takes_device = inspect.signature(self.tests.get_dummy_inputs).parameters
         inputs: dict[str, Any] = self.tests.get_dummy_inputs(*(["cpu"] if takes_device else []))

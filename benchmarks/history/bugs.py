@@ -1,11 +1,11 @@
-"""The bugs that are replayed, and which colour our guard must show on which release of diffusers."""
+"""The bugs that are replayed, and which color our guard must show on which release of diffusers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Colour(StrEnum):
+class Color(StrEnum):
     """What came of one replay."""
 
     RED = "red"
@@ -26,7 +26,7 @@ class Bug:
         number: of the issue or pull request of huggingface/diffusers; 0 where there is none.
         case: the module in `cases/` that makes the smallest trigger and lets a guard judge it.
         arguments: what the case's `watch` takes.
-        expected: the colour that each release must show.
+        expected: the color that each release must show.
         accepted_on: the release whose figures are the baseline of the others; empty where the guard needs none.
     """
 
@@ -35,17 +35,17 @@ class Bug:
     number: int = 0
     case: str
     arguments: tuple[str, ...] = ()
-    expected: Mapping[str, Colour]
+    expected: Mapping[str, Color]
     accepted_on: str = ""
 
     @property
     def link(self) -> str:
-        """Where it was reported or mended; empty where nobody did."""
+        """Where it was reported or fixed; empty where nobody did."""
         return f"https://github.com/huggingface/diffusers/pull/{self.number}" if self.number else ""
 
 
-_RED_TODAY = {"0.42.1": Colour.RED}
-_GREEN_TODAY = {"0.42.1": Colour.GREEN}
+_RED_TODAY = {"0.42.1": Color.RED}
+_GREEN_TODAY = {"0.42.1": Color.GREEN}
 # #11696 set the scheduler's first index in Flux; the same search is still in these.
 _LIKE_FLUX = {
     "sd3": "StableDiffusion3Pipeline",
@@ -70,7 +70,7 @@ BUGS: tuple[Bug, ...] = (
         number=11696,
         case="flow_match_syncs",
         arguments=("FluxPipeline",),
-        expected={"0.33.1": Colour.RED, "0.34.0": Colour.GREEN},
+        expected={"0.33.1": Color.RED, "0.34.0": Color.GREEN},
     ),
     Bug(
         name="z-image-syncs",
@@ -78,28 +78,28 @@ BUGS: tuple[Bug, ...] = (
         number=13461,
         case="flow_match_syncs",
         arguments=("ZImagePipeline",),
-        expected={"0.37.1": Colour.RED, "0.38.0": Colour.GREEN},
+        expected={"0.37.1": Color.RED, "0.38.0": Color.GREEN},
     ),
     Bug(
         name="auraflow-recompiles",
         title="AuraFlow: recompiles for another image size",
         number=11297,
         case="auraflow_recompiles",
-        expected={"0.33.1": Colour.RED, "0.34.0": Colour.GREEN},
+        expected={"0.33.1": Color.RED, "0.34.0": Color.GREEN},
     ),
     Bug(
         name="auraflow-second-call",
         title="AuraFlow: fails when it is called twice",
         number=14184,
         case="auraflow_second_call",
-        expected={"0.39.0": Colour.RED, "0.40.0": Colour.GREEN},
+        expected={"0.39.0": Color.RED, "0.40.0": Color.GREEN},
     ),
     Bug(
         name="cogvideox-memory",
         title="CogVideoX: the VAE's decode holds more memory",
         number=10091,
         case="cogvideox_memory",
-        expected={"0.30.3": Colour.GREEN, "0.31.0": Colour.RED},
+        expected={"0.30.3": Color.GREEN, "0.31.0": Color.RED},
         accepted_on="0.30.3",
     ),
     Bug(
@@ -108,15 +108,15 @@ BUGS: tuple[Bug, ...] = (
         number=11457,
         case="graph_breaks",
         arguments=("HunyuanVideoTransformer3DModel",),
-        expected={"0.33.1": Colour.RED, "0.34.0": Colour.GREEN},
+        expected={"0.33.1": Color.RED, "0.34.0": Color.GREEN},
     ),
-    # It broke the graphs of lazy tensors, not Dynamo's: so as it was it is green, and what it came to there is planted.
+    # It broke the graphs of lazy tensors, not Dynamo's: unchanged it passes, so its effect there is injected.
     Bug(
-        name="vae-dtype-planted",
-        title="VAE: a weight's value is asked for (planted)",
+        name="vae-dtype-injected",
+        title="VAE: a weight's value is asked for (injected)",
         number=12512,
         case="graph_breaks",
-        arguments=("vae-planted",),
+        arguments=("vae-injected",),
         expected=_RED_TODAY,
     ),
     Bug(

@@ -45,11 +45,11 @@ class Cache:
 
     Attributes:
         folder: the folder of all of them.
-        tell: called with a line before each installation, which takes a while.
+        progress: called with a line before each installation, which takes a while.
     """
 
     folder: Path
-    tell: Callable[[str], None]
+    progress: Callable[[str], None]
 
     def layers(self, release: str) -> tuple[Path, ...]:
         """Return the folders that make a release's environment, installing what is missing.
@@ -63,7 +63,7 @@ class Cache:
         # A path with "-packages/" in it is told from its import root: `diffusers/...`, not `.history/...`.
         layer = self.folder / pin.replace("==", "-") / "site-packages"
         if not layer.exists():
-            self.tell(f"installing {pin} ...")
+            self.progress(f"installing {pin} ...")
             self._install(pin, layer)
         return layer
 

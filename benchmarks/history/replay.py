@@ -1,7 +1,7 @@
 """Replay real regressions of diffusers: `make history`, or `python -m benchmarks.history.replay --only flux-syncs`.
 
-Each bug runs on the releases before and after its mend, each release in an environment of its own, and one of our
-guards judges it. The table says which colour was expected and which was seen; the exit code is 1 when any differs.
+Each bug runs on the releases before and after its fix, each release in an environment of its own, and one of our
+guards judges it. The table says which color was expected and which was seen; the exit code is 1 when any differs.
 """
 
 import argparse
@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.history.bugs import BUGS, Bug, Colour
+from benchmarks.history.bugs import BUGS, Bug, Color
 from benchmarks.history.environments import Cache, InstallError
 
 _ROOT = Path(__file__).parents[2]
 _LIMIT_S = 300
 _LAST_LINES = 15
 _COLUMNS = ("bug", "release", "expected", "seen", "what the guard said")
-_COLOURS = {"passed": Colour.GREEN, "regressed": Colour.RED, "missing": Colour.RED}
+_COLORS = {"passed": Color.GREEN, "regressed": Color.RED, "missing": Color.RED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,14 +30,14 @@ class Seen:
     """What came of one bug on one release.
 
     Attributes:
-        colour: the guard's verdict, or how the replay failed.
+        color: the guard's verdict, or how the replay failed.
         said: one line: the guard's headline, or what failed.
         explanation: everything that the guard said.
         figures: the verdict's figures.
         output: the last lines that a replay printed which failed.
     """
 
-    colour: Colour
+    color: Color
     said: str
     explanation: tuple[str, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -53,27 +53,27 @@ class Row:
     seen: Seen
 
     @property
-    def expected(self) -> Colour:
-        """The colour that the table of bugs promises."""
+    def expected(self) -> Color:
+        """The color that the table of bugs promises."""
         return self.bug.expected[self.release]
 
     @property
     def is_right(self) -> bool:
         """Whether it was seen."""
-        return self.seen.colour is self.expected
+        return self.seen.color is self.expected
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as texts."""
-        return (self.bug.title, self.release, self.expected, self.seen.colour, self.seen.said)
+        return (self.bug.title, self.release, self.expected, self.seen.color, self.seen.said)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; the exit code is 1 when a colour is not the expected one."""
+    """Print the table; the exit code is 1 when a color is not the expected one."""
     options = _parser().parse_args(arguments)
-    cache = Cache(folder=options.cache.resolve(), tell=_tell)
+    cache = Cache(folder=options.cache.resolve(), progress=_progress)
     rows = []
     for row in replay(options.only or BUGS, cache, limit_s=options.limit):
-        _tell(f"{row.bug.name} on {row.release}: {row.seen.colour}")
+        _progress(f"{row.bug.name} on {row.release}: {row.seen.color}")
         rows.append(row)
     print("\n".join(table(rows)))
     print("\n".join(problems(rows)))
@@ -126,7 +126,7 @@ def _run(  # noqa: PLR0913 - the two paths and the limit are of the run, the res
     try:
         layers = cache.layers(release)
     except InstallError as error:
-        return Seen(colour=Colour.NOT_INSTALLED, said=str(error))
+        return Seen(color=Color.NOT_INSTALLED, said=str(error))
     command = [sys.executable, "-m", "benchmarks.history.run_case", release, str(verdict), bug.case, *bug.arguments]
     try:
         done = subprocess.run(
@@ -140,7 +140,7 @@ def _run(  # noqa: PLR0913 - the two paths and the limit are of the run, the res
             timeout=limit_s,
         )
     except subprocess.TimeoutExpired as error:
-        return Seen(colour=Colour.TIMED_OUT, said=f"not done after {limit_s:g} s", output=_last_lines(error.stdout))
+        return Seen(color=Color.TIMED_OUT, said=f"not done after {limit_s:g} s", output=_last_lines(error.stdout))
     if done.returncode:
         return crashed(done.returncode, done.stdout)
     return read_verdict(verdict.read_text(encoding="utf-8"))
@@ -156,7 +156,7 @@ def crashed(code: int, output: str) -> Seen:
     last = _last_lines(output)
     how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
     last_line = last.rpartition("\n")[2] or "no output"
-    return Seen(colour=Colour.CRASHED, said=f"{how}: {last_line}", output=last)
+    return Seen(color=Color.CRASHED, said=f"{how}: {last_line}", output=last)
 
 
 def read_verdict(text: str) -> Seen:
@@ -164,7 +164,7 @@ def read_verdict(text: str) -> Seen:
     verdict: dict[str, Any] = json.loads(text)
     explanation = tuple(verdict["explanation"])
     return Seen(
-        colour=_COLOURS.get(verdict["outcome"], Colour.UNPROVEN),
+        color=_COLORS.get(verdict["outcome"], Color.UNPROVEN),
         said=explanation[0].removeprefix("diffopt: ") if explanation else verdict["summary"],
         explanation=explanation,
         figures=verdict["figures"],
@@ -184,14 +184,14 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def problems(rows: Sequence[Row]) -> list[str]:
-    """Return lines about each colour that is not the expected one, and one that counts."""
+    """Return lines about each color that is not the expected one, and one that counts."""
     wrong = [row for row in rows if not row.is_right]
     lines = [line for row in wrong for line in _problem(row)]
     return [*lines, "", f"{len(rows) - len(wrong)} of {len(rows)} as expected"]
 
 
 def _problem(row: Row) -> list[str]:
-    headline = f"{row.bug.name} on {row.release}: {row.expected} expected, {row.seen.colour} seen"
+    headline = f"{row.bug.name} on {row.release}: {row.expected} expected, {row.seen.color} seen"
     return ["", headline, row.seen.said, *(row.seen.explanation or row.seen.output.splitlines())]
 
 
@@ -203,7 +203,7 @@ def as_json(rows: Sequence[Row]) -> str:
             "link": row.bug.link,
             "release": row.release,
             "expected": row.expected,
-            "seen": row.seen.colour,
+            "seen": row.seen.color,
             "said": row.seen.said,
             "explanation": row.seen.explanation,
             "figures": row.seen.figures,
@@ -218,7 +218,7 @@ def _last_lines(output: str | bytes | None) -> str:
     return "\n".join(text.strip().splitlines()[-_LAST_LINES:])
 
 
-def _tell(line: str) -> None:
+def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,1 +1,1 @@
-"""Realistic bugs, planted into living pipelines, and which of our guards sees each of them."""
+"""Realistic bugs, injected into living pipelines, and which of our guards sees each of them."""

@@ -1,7 +1,9 @@
-"""Plant every bug and say which guard sees it: `make planted-bugs`, or `python -m benchmarks.injected_faults --only NAME`.
+"""Inject every fault and list the guards that catch it: `make injected-faults`.
+
+One fault alone: `python -m benchmarks.injected_faults --only NAME`.
 
 The exit code is 1 when fewer are caught than promised, when one could not be tried, or, with `--false-alarms`, when a
-right picture is called wrong.
+right image is called wrong.
 """
 
 import argparse
@@ -15,20 +17,20 @@ from typing import Any
 
 from benchmarks.injected_faults import false_alarms, recording, results
 from benchmarks.injected_faults.catalogue import BUGS, find_bug
-from benchmarks.injected_faults.declaring import PlantedBug
-from benchmarks.injected_faults.false_alarms import RightPictures
+from benchmarks.injected_faults.declaring import InjectedFault
+from benchmarks.injected_faults.false_alarms import RightImages
 from benchmarks.injected_faults.page import replace_section
 from benchmarks.injected_faults.recording import Recorded
 from benchmarks.injected_faults.trials import NotCleanError, Workshop
 
-_BUGS_SECTION = "planted bugs"
+_BUGS_SECTION = "injected faults"
 _ALARMS_SECTION = "false alarms"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says."""
     options = _parser().parse_args(arguments)
-    return _count_alarms(options) if options.false_alarms else _plant(options)
+    return _count_alarms(options) if options.false_alarms else _inject(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", type=find_bug, action="append", metavar="NAME", help="a bug; may be given again")
-    parser.add_argument("--false-alarms", action="store_true", help="draw right pictures instead, and count alarms")
+    parser.add_argument("--false-alarms", action="store_true", help="draw right images instead, and count alarms")
     parser.add_argument("--seeds", type=_positive, default=false_alarms.SEEDS, help="seeds for each prompt of those")
     parser.add_argument(
         "--pipeline",
@@ -65,7 +67,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _plant(options: argparse.Namespace) -> int:
+def _inject(options: argparse.Namespace) -> int:
     bugs = options.only or BUGS
     known = {} if options.only or not options.results else recording.read(options.results)
     tried = {one.trial.bug.name: one for one in _tried([bug for bug in bugs if bug.name not in known], options.results)}
@@ -77,11 +79,11 @@ def _plant(options: argparse.Namespace) -> int:
     return 0 if results.is_kept(trials) and len(trials) == len(bugs) else 1
 
 
-def _tried(bugs: Sequence[PlantedBug], kept_in: Path | None = None) -> Iterator[Recorded]:
+def _tried(bugs: Sequence[InjectedFault], kept_in: Path | None = None) -> Iterator[Recorded]:
     """Try the bugs, those of one pipeline after another; one whose clean pipeline is not clean is told and left out."""
     in_turn = sorted(bugs, key=lambda bug: (bug.pipeline, bug.recipe, repr(sorted(bug.inputs.items())), bug.is_timed))
     revision = recording.revision_now()
-    with tempfile.TemporaryDirectory(prefix="planted-bugs-") as folder, Workshop(Path(folder)) as workshop:
+    with tempfile.TemporaryDirectory(prefix="injected-faults-") as folder, Workshop(Path(folder)) as workshop:
         for number, bug in enumerate(in_turn, start=1):
             start = time.monotonic()
             try:
@@ -107,7 +109,7 @@ def _count_alarms(options: argparse.Namespace) -> int:
     return 1 if any(row.alarms for row in rows) else 0
 
 
-def _told(rows: Sequence[RightPictures]) -> list[str]:
+def _told(rows: Sequence[RightImages]) -> list[str]:
     return [*false_alarms.totals(rows), "", *false_alarms.table(rows)]
 
 

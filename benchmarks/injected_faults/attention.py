@@ -7,18 +7,18 @@ from typing import Any
 import torch
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0, FusedAttnProcessor2_0
 
-from benchmarks.injected_faults.declaring import Plant, PlantedBug, attending, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, Injection, attending, wrapped
 
 _UNWRITTEN_ROWS = 16
 
 
-def _in_fused_attention(change: Callable[..., Any]) -> Plant:
+def _in_fused_attention(change: Callable[..., Any]) -> Injection:
     """Let `change(attend, query, key, value, **keywords)` answer wherever the fused processor attends."""
 
-    def plant(_pipeline: Any) -> AbstractContextManager[Any]:
+    def inject(_pipeline: Any) -> AbstractContextManager[Any]:
         return wrapped(FusedAttnProcessor2_0, "__call__", attending(change))
 
-    return plant
+    return inject
 
 
 def _unscaled(attend: Any, query: Any, key: Any, value: Any, **keywords: Any) -> Any:
@@ -86,74 +86,74 @@ def _in_float16(attend: Any, query: Any, key: Any, value: Any, **keywords: Any) 
     return ((scores / 64**2 * query.shape[3] ** -0.5).softmax(-1) @ value.float()).to(value.dtype)
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="attention-scale-lost",
         imitates="the fused processor multiplies Q and K without 1/sqrt(d)",
-        plant=_in_fused_attention(_unscaled),
+        inject=_in_fused_attention(_unscaled),
     ),
-    PlantedBug(
+    InjectedFault(
         name="attention-scale-of-the-whole-width",
         imitates="Q K is scaled by the width of all heads together, not of one",
         precedent="huggingface/diffusers#4154 (a wrong inner_dim)",
-        plant=_in_fused_attention(_scaled_by_the_whole_width),
+        inject=_in_fused_attention(_scaled_by_the_whole_width),
     ),
-    PlantedBug(
+    InjectedFault(
         name="query-and-key-swapped",
         imitates="the fused projection is split as K, Q, V",
         precedent="microsoft/onnxruntime#13050 (the size of Q in K's place)",
-        plant=_in_fused_attention(_query_and_key_swapped),
+        inject=_in_fused_attention(_query_and_key_swapped),
     ),
-    PlantedBug(
+    InjectedFault(
         name="key-and-value-swapped",
         imitates="the fused projection of cross-attention is split as V, K",
-        plant=_in_fused_attention(_key_and_value_swapped),
+        inject=_in_fused_attention(_key_and_value_swapped),
     ),
-    PlantedBug(
+    InjectedFault(
         name="heads-reversed",
         imitates="the heads are joined in another order than to_out expects",
-        plant=_in_fused_attention(_heads_reversed),
+        inject=_in_fused_attention(_heads_reversed),
     ),
-    PlantedBug(
+    InjectedFault(
         name="heads-and-tokens-confused",
         imitates="view() where transpose() was meant: heads and tokens are mixed",
-        plant=_in_fused_attention(_heads_and_tokens_confused),
+        inject=_in_fused_attention(_heads_and_tokens_confused),
     ),
-    PlantedBug(
+    InjectedFault(
         name="one-head-missing",
         imitates="a loop over heads that ends one too early",
-        plant=_in_fused_attention(_one_head_missing),
+        inject=_in_fused_attention(_one_head_missing),
     ),
-    PlantedBug(
+    InjectedFault(
         name="attention-made-causal",
-        imitates="is_causal=True reaches attention over a picture",
-        plant=_in_fused_attention(_causal),
+        imitates="is_causal=True reaches attention over an image",
+        inject=_in_fused_attention(_causal),
     ),
-    PlantedBug(
+    InjectedFault(
         name="attention-tail-unwritten",
         imitates="a kernel leaves the last block of query rows at zero",
-        plant=_in_fused_attention(_last_rows_unwritten),
+        inject=_in_fused_attention(_last_rows_unwritten),
     ),
-    PlantedBug(
+    InjectedFault(
         name="attention-overflows-float16",
         imitates="Q K leaves float16's range before it is scaled",
-        plant=_in_fused_attention(_in_float16),
+        inject=_in_fused_attention(_in_float16),
     ),
-    PlantedBug(
+    InjectedFault(
         name="text-mask-dropped",
         imitates="the mask of the prompt's padding never reaches cross-attention",
         pipeline="pixart-alpha",
         recipe="fp32 + sdpa",  # in bfloat16 its tiny weights are two-valued, and image_baseline refuses them
-        plant=lambda pipeline: wrapped(pipeline.transformer, "forward", _without_mask),
+        inject=lambda pipeline: wrapped(pipeline.transformer, "forward", _without_mask),
     ),
-    PlantedBug(
+    InjectedFault(
         name="vae-with-another-processor",
         imitates="the VAE runs vanilla attention although the recipe says SDPA",
-        plant=lambda pipeline: _processed_by(pipeline.vae, AttnProcessor()),
+        inject=lambda pipeline: _processed_by(pipeline.vae, AttnProcessor()),
     ),
-    PlantedBug(
+    InjectedFault(
         name="fused-projections-unused",
         imitates="processors are set again after fusing, and the fused weights lie idle",
-        plant=lambda pipeline: _processed_by(pipeline.unet, AttnProcessor2_0()),
+        inject=lambda pipeline: _processed_by(pipeline.unet, AttnProcessor2_0()),
     ),
 )

@@ -1,4 +1,4 @@
-"""Bugs of the autoencoder and of what makes a picture of its output."""
+"""Bugs of the autoencoder and of what makes an image of its output."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from diffusers.models.upsampling import Upsample2D
 from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_img2img
 from torch.nn import functional
 
-from benchmarks.injected_faults.declaring import PlantedBug, configured, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, configured, wrapped
 
 _SDXL_SCALING = 0.13025
 # What the published SDXL's VAE reaches inside; float16 ends at 65504.
@@ -46,7 +46,7 @@ def _last_row_unwritten(forward: Any, *args: Any, **keywords: Any) -> Any:
 
 
 def _seam(forward: Any, *args: Any, **keywords: Any) -> Any:
-    """Let the right half of the picture stand one pixel too far left, as tiles do that overlap by one."""
+    """Let the right half of the image stand one pixel too far left, as tiles do that overlap by one."""
     output = forward(*args, **keywords)
     middle = output.shape[-1] // 2
     return torch.cat([output[..., :middle], output[..., middle:].roll(-1, dims=-1)], dim=-1)
@@ -88,87 +88,87 @@ def _without_shift(decode: Any, latents: Any, *args: Any, **keywords: Any) -> An
     return decode(latents - (decode.__self__.config.shift_factor or 0), *args, **keywords)
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="vae-scaling-factor",
         imitates="the scaling factor of SDXL's VAE is used with Stable Diffusion's, or the other way round",
-        plant=lambda pipeline: configured(pipeline.vae, scaling_factor=_SDXL_SCALING),
+        inject=lambda pipeline: configured(pipeline.vae, scaling_factor=_SDXL_SCALING),
     ),
-    PlantedBug(
+    InjectedFault(
         name="vae-scaling-twice",
         imitates="both pipeline and VAE divide by the scaling factor",
-        plant=lambda pipeline: wrapped(pipeline.vae, "decode", _scaled_again),
+        inject=lambda pipeline: wrapped(pipeline.vae, "decode", _scaled_again),
     ),
-    PlantedBug(
+    InjectedFault(
         name="vae-shift-lost",
         imitates="SD3's shift factor is not added before decoding",
         pipeline="sd3",
-        plant=lambda pipeline: wrapped(pipeline.vae, "decode", _without_shift),
+        inject=lambda pipeline: wrapped(pipeline.vae, "decode", _without_shift),
     ),
-    PlantedBug(
+    InjectedFault(
         name="vae-overflows-float16",
         imitates="the decoder's activations leave float16's range: Inf, then NaN, then black",
         precedent="huggingface/diffusers#4325",
-        plant=lambda pipeline: wrapped(pipeline.vae.decoder.mid_block, "forward", _through_float16),
+        inject=lambda pipeline: wrapped(pipeline.vae.decoder.mid_block, "forward", _through_float16),
     ),
-    PlantedBug(
+    InjectedFault(
         name="channels-last-permutation",
         imitates="an NHWC output is read as NCHW",
         precedent="pytorch/pytorch#62594 (strides misread by a norm)",
-        plant=lambda pipeline: wrapped(pipeline.vae.decoder.conv_in, "forward", _read_as_channels_first),
+        inject=lambda pipeline: wrapped(pipeline.vae.decoder.conv_in, "forward", _read_as_channels_first),
     ),
-    PlantedBug(
+    InjectedFault(
         name="smooth-upsampling",
         imitates="upsampling is bilinear where the weights expect the nearest pixel",
-        plant=lambda _pipeline: wrapped(Upsample2D, "forward", _smooth_upsampling),
+        inject=lambda _pipeline: wrapped(Upsample2D, "forward", _smooth_upsampling),
     ),
-    PlantedBug(
+    InjectedFault(
         name="last-row-unwritten",
         imitates="a kernel's mask leaves out the last row of pixels",
-        plant=lambda pipeline: wrapped(pipeline.vae.decoder.conv_out, "forward", _last_row_unwritten),
+        inject=lambda pipeline: wrapped(pipeline.vae.decoder.conv_out, "forward", _last_row_unwritten),
     ),
-    PlantedBug(
+    InjectedFault(
         name="seam-between-tiles",
         imitates="two tiles of the VAE overlap by one pixel too much",
-        plant=lambda pipeline: wrapped(pipeline.vae.decoder, "forward", _seam),
+        inject=lambda pipeline: wrapped(pipeline.vae.decoder, "forward", _seam),
     ),
-    PlantedBug(
+    InjectedFault(
         name="batch-decoded-as-its-first",
-        imitates="sliced decoding returns the first picture for the whole batch",
+        imitates="sliced decoding returns the first image for the whole batch",
         inputs={"num_images_per_prompt": 2},
-        plant=lambda pipeline: wrapped(pipeline.vae, "decode", _first_twice),
+        inject=lambda pipeline: wrapped(pipeline.vae, "decode", _first_twice),
     ),
-    PlantedBug(
+    InjectedFault(
         name="red-and-blue-swapped",
-        imitates="the picture comes back as BGR",
-        plant=lambda _pipeline: wrapped(VaeImageProcessor, "postprocess", _blue_first),
+        imitates="the image comes back as BGR",
+        inject=lambda _pipeline: wrapped(VaeImageProcessor, "postprocess", _blue_first),
     ),
-    PlantedBug(
-        name="picture-not-denormalized",
+    InjectedFault(
+        name="image-not-denormalized",
         imitates="[-1, 1] is clamped to [0, 1] in place of being shifted",
-        plant=lambda _pipeline: wrapped(VaeImageProcessor, "denormalize", _not_shifted),
+        inject=lambda _pipeline: wrapped(VaeImageProcessor, "denormalize", _not_shifted),
     ),
-    PlantedBug(
-        name="picture-not-clamped",
+    InjectedFault(
+        name="image-not-clamped",
         imitates="values past white wrap around to black when they become bytes",
-        plant=lambda _pipeline: wrapped(VaeImageProcessor, "denormalize", _wrapped_around),
+        inject=lambda _pipeline: wrapped(VaeImageProcessor, "denormalize", _wrapped_around),
     ),
-    PlantedBug(
+    InjectedFault(
         name="posterior-sampled-without-generator",
         imitates="the VAE's encoder draws from the global random state",
         pipeline="sd15-img2img",
-        plant=lambda _pipeline: wrapped(DiagonalGaussianDistribution, "sample", _any_sample),
+        inject=lambda _pipeline: wrapped(DiagonalGaussianDistribution, "sample", _any_sample),
     ),
-    PlantedBug(
+    InjectedFault(
         name="encoded-latents-doubled",
         imitates="the scaling factor is applied by the encoder and again by the pipeline's own factor",
         pipeline="sd15-img2img",
-        plant=lambda _pipeline: wrapped(pipeline_stable_diffusion_img2img, "retrieve_latents", _latents_unscaled),
+        inject=lambda _pipeline: wrapped(pipeline_stable_diffusion_img2img, "retrieve_latents", _latents_unscaled),
     ),
-    PlantedBug(
+    InjectedFault(
         name="posterior-noise-of-one",
         imitates="the posterior's noise is one everywhere in place of drawn",
         pipeline="sd15-img2img",
-        plant=lambda _pipeline: wrapped(pipeline_stable_diffusion_img2img, "retrieve_latents", _most_likely),
+        inject=lambda _pipeline: wrapped(pipeline_stable_diffusion_img2img, "retrieve_latents", _most_likely),
     ),
 )

@@ -1,4 +1,4 @@
-"""Every planted bug, by subject."""
+"""Every injected fault, by subject."""
 
 import argparse
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from benchmarks.injected_faults import (
     syncs,
     text_encoders,
 )
-from benchmarks.injected_faults.declaring import PlantedBug
+from benchmarks.injected_faults.declaring import InjectedFault
 from pytest_diffopt.errors import did_you_mean
 
-SUBJECTS: Mapping[str, tuple[PlantedBug, ...]] = {
+SUBJECTS: Mapping[str, tuple[InjectedFault, ...]] = {
     "attention": attention.BUGS,
     "denoiser": denoisers.BUGS,
     "scheduler": schedulers.BUGS,
@@ -34,10 +34,10 @@ SUBJECTS: Mapping[str, tuple[PlantedBug, ...]] = {
     "syncs": syncs.BUGS,
     "performance": performance.BUGS,
 }
-BUGS: tuple[PlantedBug, ...] = tuple(bug for bugs in SUBJECTS.values() for bug in bugs)
+BUGS: tuple[InjectedFault, ...] = tuple(bug for bugs in SUBJECTS.values() for bug in bugs)
 
 
-def find_bug(name: str) -> PlantedBug:
+def find_bug(name: str) -> InjectedFault:
     """Return the bug of that name.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.injected_faults.declaring import PlantedBug, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, wrapped
 
 _COMPILED = 'bf16 + sdpa + channels_last + fuse_qkv + compile(target=["denoiser"])'
 _LARGE = 1e4
@@ -78,44 +78,44 @@ def _never_called(pipeline: Any) -> Iterator[None]:
         unet._compiled_call_impl = compiled  # noqa: SLF001 - as above
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="graph-break-on-a-value",
         imitates="an if on a tensor's value in the model's forward",
         precedent="huggingface/diffusers#12512 (a weight's value asked for)",
         recipe=_COMPILED,
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _checked),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _checked),
     ),
-    PlantedBug(
+    InjectedFault(
         name="graph-break-on-a-mask",
         imitates="a mask filled up to a tensor's value, row by row",
         precedent="huggingface/diffusers#11457",
         recipe=_COMPILED,
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _masked_up_to),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _masked_up_to),
     ),
-    PlantedBug(
+    InjectedFault(
         name="recompile-for-each-timestep",
         imitates="the compiled model gets its timestep as a Python number",
         recipe=_COMPILED,
-        plant=_before_compiled_code,
+        inject=_before_compiled_code,
     ),
-    PlantedBug(
+    InjectedFault(
         name="recompile-for-each-call",
         imitates="forward() counts its calls in an attribute of the module",
         recipe=_COMPILED,
-        plant=_counting_calls,
+        inject=_counting_calls,
     ),
-    PlantedBug(
+    InjectedFault(
         name="compiled-code-comes-to-other-numbers",
         imitates="a miscompiled operation: eager is right, compiled is not",
         precedent="torch-spyre/torch-spyre#2525",
         recipe=_COMPILED,
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _otherwise_when_compiled),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _otherwise_when_compiled),
     ),
-    PlantedBug(
+    InjectedFault(
         name="not-applied-compile",
         imitates="an inverted condition: what was compiled is never called",
         recipe=_COMPILED,
-        plant=_never_called,
+        inject=_never_called,
     ),
 )

@@ -1,4 +1,4 @@
-"""Bugs of what a pipeline starts from: seeds, masks, pictures, ControlNets."""
+"""Bugs of what a pipeline starts from: seeds, masks, images, ControlNets."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint impo
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from diffusers.schedulers import PNDMScheduler
 
-from benchmarks.injected_faults.declaring import PlantedBug, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, wrapped
 
 _CONTROLNET_RECIPE = "bf16 + sdpa + channels_last"
 _LATENT_CHANNELS = 4
@@ -35,7 +35,7 @@ def _nothing_masked(prepare: Any, *args: Any, **keywords: Any) -> Any:
     return mask, torch.zeros_like(masked_latents)
 
 
-def _mask_behind_the_picture(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+def _mask_behind_the_image(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
     latents, mask, masked = sample.split([_LATENT_CHANNELS, 1, _LATENT_CHANNELS], dim=1)
     return forward(torch.cat([latents, masked, mask], dim=1), *args, **keywords)
 
@@ -71,7 +71,7 @@ def _residuals_dropped(forward: Any, *args: Any, **keywords: Any) -> Any:
     return _middle_dropped(forward, *args, **keywords | {"down_block_additional_residuals": down})
 
 
-def _colours_inverted(prepare_image: Any, *args: Any, **keywords: Any) -> Any:
+def _colors_inverted(prepare_image: Any, *args: Any, **keywords: Any) -> Any:
     return 1 - prepare_image(*args, **keywords)
 
 
@@ -83,91 +83,91 @@ def _noise_of_the_last_step(add_noise: Any, self: Any, original: Any, noise: Any
     return add_noise(self, original, noise, self.timesteps[-1:])
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="seed-ignored",
-        imitates="the generator does not reach the latents, and every call draws another picture",
-        plant=lambda pipeline: wrapped(pipeline, "prepare_latents", _without_generator),
+        imitates="the generator does not reach the latents, and every call draws another image",
+        inject=lambda pipeline: wrapped(pipeline, "prepare_latents", _without_generator),
     ),
-    PlantedBug(
+    InjectedFault(
         name="one-noise-for-the-batch",
-        imitates="all pictures of a batch start from the same noise",
+        imitates="all images of a batch start from the same noise",
         inputs={"num_images_per_prompt": 2},
-        plant=lambda _pipeline: wrapped(StableDiffusionXLPipeline, "prepare_latents", _one_noise_for_all),
+        inject=lambda _pipeline: wrapped(StableDiffusionXLPipeline, "prepare_latents", _one_noise_for_all),
     ),
-    PlantedBug(
+    InjectedFault(
         name="inpainting-mask-inverted",
         imitates="what should be kept is painted anew, and the rest kept",
         pipeline="sd15-inpaint",
-        plant=lambda pipeline: wrapped(pipeline.mask_processor, "preprocess", _mask_inverted),
+        inject=lambda pipeline: wrapped(pipeline.mask_processor, "preprocess", _mask_inverted),
     ),
-    PlantedBug(
-        name="masked-picture-dropped",
-        imitates="the latents of the masked picture are zero",
+    InjectedFault(
+        name="masked-image-dropped",
+        imitates="the latents of the masked image are zero",
         pipeline="sd15-inpaint",
-        plant=lambda _pipeline: wrapped(StableDiffusionInpaintPipeline, "prepare_mask_latents", _nothing_masked),
+        inject=lambda _pipeline: wrapped(StableDiffusionInpaintPipeline, "prepare_mask_latents", _nothing_masked),
     ),
-    PlantedBug(
+    InjectedFault(
         name="inpainting-channels-reordered",
-        imitates="latents, picture and mask are joined in another order than the UNet learned",
+        imitates="latents, image and mask are joined in another order than the UNet learned",
         pipeline="sd15-inpaint",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _mask_behind_the_picture),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _mask_behind_the_image),
     ),
-    PlantedBug(
+    InjectedFault(
         name="mask-of-one-half",
         imitates="only the prompted half of the batch gets its mask",
         pipeline="sd15-inpaint",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _mask_of_the_second_half),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _mask_of_the_second_half),
     ),
-    PlantedBug(
+    InjectedFault(
         name="controlnet-scale-ignored",
         imitates="controlnet_conditioning_scale is compiled in as 1",
         precedent="siliconflow/onediff#899",
         pipeline="sd15-controlnet",
         recipe=_CONTROLNET_RECIPE,
         inputs={"controlnet_conditioning_scale": 0.3},
-        plant=lambda _pipeline: wrapped(ControlNetModel, "forward", _scale_of_one),
+        inject=lambda _pipeline: wrapped(ControlNetModel, "forward", _scale_of_one),
     ),
-    PlantedBug(
+    InjectedFault(
         name="control-guidance-end-ignored",
         imitates="the ControlNet keeps the scale of the first step to the end",
         precedent="siliconflow/onediff#899",
         pipeline="sd15-controlnet",
         recipe=_CONTROLNET_RECIPE,
         inputs={"control_guidance_end": 0.5},
-        plant=lambda pipeline: wrapped(pipeline.controlnet, "forward", _scale_as_it_began()),
+        inject=lambda pipeline: wrapped(pipeline.controlnet, "forward", _scale_as_it_began()),
     ),
-    PlantedBug(
+    InjectedFault(
         name="controlnet-residuals-dropped",
         imitates="the UNet is not given what the ControlNet computed",
         pipeline="sd15-controlnet",
         recipe=_CONTROLNET_RECIPE,
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _residuals_dropped),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _residuals_dropped),
     ),
-    PlantedBug(
+    InjectedFault(
         name="controlnet-middle-dropped",
         imitates="the ControlNet's residual of the middle block is left out",
         pipeline="sd15-controlnet",
         recipe=_CONTROLNET_RECIPE,
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _middle_dropped),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _middle_dropped),
     ),
-    PlantedBug(
-        name="control-picture-inverted",
+    InjectedFault(
+        name="control-image-inverted",
         imitates="the edges come as black on white",
         pipeline="sd15-controlnet",
         recipe=_CONTROLNET_RECIPE,
-        plant=lambda _pipeline: wrapped(StableDiffusionControlNetPipeline, "prepare_image", _colours_inverted),
+        inject=lambda _pipeline: wrapped(StableDiffusionControlNetPipeline, "prepare_image", _colors_inverted),
     ),
-    PlantedBug(
+    InjectedFault(
         name="strength-ignored",
         imitates="image-to-image starts from pure noise whatever its strength",
         pipeline="sd15-img2img",
-        plant=lambda _pipeline: wrapped(StableDiffusionImg2ImgPipeline, "get_timesteps", _every_step),
+        inject=lambda _pipeline: wrapped(StableDiffusionImg2ImgPipeline, "get_timesteps", _every_step),
     ),
-    PlantedBug(
+    InjectedFault(
         name="noise-of-the-last-step",
-        imitates="the start picture is noised for the last timestep, not the first",
+        imitates="the start image is noised for the last timestep, not the first",
         pipeline="sd15-img2img",
-        plant=lambda _pipeline: wrapped(PNDMScheduler, "add_noise", _noise_of_the_last_step),
+        inject=lambda _pipeline: wrapped(PNDMScheduler, "add_noise", _noise_of_the_last_step),
     ),
 )

@@ -1,4 +1,4 @@
-"""What a planted bug is, and the few ways in which one is planted."""
+"""What an injected fault is, and the few ways in which one is injected."""
 
 import functools
 import inspect
@@ -14,31 +14,31 @@ from torch.nn import functional
 from pytest_diffopt import AllowedSyncs
 
 #: Plants a bug into a pipeline, or into the classes that it is made of, until the block ends.
-Plant = Callable[[Any], AbstractContextManager[Any]]
+Injection = Callable[[Any], AbstractContextManager[Any]]
 
-#: What most bugs are planted into: every optimization that leaves the code uncompiled.
+#: What most bugs are injected into: every optimization that leaves the code uncompiled.
 FUSED = "bf16 + sdpa + channels_last + fuse_qkv"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PlantedBug:
+class InjectedFault:
     """One bug.
 
     Attributes:
         name: what `--only` takes.
         imitates: what goes wrong, as a reviewer would say it.
         precedent: where the like of it happened; empty where none is known to us.
-        pipeline: the tiny pipeline that it is planted into.
+        pipeline: the tiny pipeline that it is injected into.
         recipe: what that pipeline is optimized with.
         inputs: what the call says besides the family's plain one, where the bug would hide without it.
         is_timed: only a clock can see it, so the latency is measured too.
         allow_syncs: waits that the recipe itself is known for.
-        plant: plants it into the optimized pipeline.
+        inject: injects it into the optimized pipeline.
     """
 
     name: str
     imitates: str
-    plant: Plant
+    inject: Injection
     precedent: str = ""
     pipeline: str = "sdxl"
     recipe: str = FUSED

@@ -11,7 +11,7 @@ from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from torch.nn import functional
 
-from benchmarks.injected_faults.declaring import PlantedBug, replaced, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, replaced, wrapped
 
 _SKIPS = "res_hidden_states_tuple"
 
@@ -87,74 +87,74 @@ def _units_confused(forward: Any, *args: Any, timestep: Any, **keywords: Any) ->
     return forward(*args, timestep=timestep / 1000, **keywords)
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="skip-connection-dropped",
         imitates="an up block gets zeros in place of its last skip connection",
-        plant=lambda _pipeline: wrapped(CrossAttnUpBlock2D, "forward", _last_skip_zero),
+        inject=lambda _pipeline: wrapped(CrossAttnUpBlock2D, "forward", _last_skip_zero),
     ),
-    PlantedBug(
+    InjectedFault(
         name="skip-connections-mirrored",
         imitates="a padding fix turns the skip connections left to right",
-        plant=lambda pipeline: wrapped(pipeline.unet.up_blocks[1], "forward", _skips_of_one_side),
+        inject=lambda pipeline: wrapped(pipeline.unet.up_blocks[1], "forward", _skips_of_one_side),
     ),
-    PlantedBug(
+    InjectedFault(
         name="time-embedding-stale",
         imitates="the time embedding is cached by its shape and dtype: every step sees the first one's",
-        plant=lambda _pipeline: wrapped(UNet2DConditionModel, "get_time_embed", _kept_from_the_first_step()),
+        inject=lambda _pipeline: wrapped(UNet2DConditionModel, "get_time_embed", _kept_from_the_first_step()),
     ),
-    PlantedBug(
+    InjectedFault(
         name="timestep-in-bfloat16",
         imitates="the timestep is rounded to bfloat16 before it is embedded: 751 is 752",
         precedent="huggingface/diffusers#9405",
-        plant=lambda _pipeline: wrapped(UNet2DConditionModel, "get_time_embed", _timestep_rounded),
+        inject=lambda _pipeline: wrapped(UNet2DConditionModel, "get_time_embed", _timestep_rounded),
     ),
-    PlantedBug(
+    InjectedFault(
         name="sine-and-cosine-swapped",
         imitates="flip_sin_to_cos is lost when a checkpoint is converted",
-        plant=lambda pipeline: replaced(pipeline.unet.time_proj, "flip_sin_to_cos", new_value=False),
+        inject=lambda pipeline: replaced(pipeline.unet.time_proj, "flip_sin_to_cos", new_value=False),
     ),
-    PlantedBug(
+    InjectedFault(
         name="size-conditions-swapped",
         imitates="SDXL is told the crop where it expects the original size",
-        plant=lambda _pipeline: wrapped(StableDiffusionXLPipeline, "_get_add_time_ids", _sizes_in_another_order),
+        inject=lambda _pipeline: wrapped(StableDiffusionXLPipeline, "_get_add_time_ids", _sizes_in_another_order),
     ),
-    PlantedBug(
+    InjectedFault(
         name="pooled-text-dropped",
         imitates="the pooled embedding of the second text encoder is zero",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _without_pooled_text),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _without_pooled_text),
     ),
-    PlantedBug(
+    InjectedFault(
         name="nan-in-one-channel",
         imitates="one channel of the predicted noise is NaN",
-        plant=lambda pipeline: wrapped(pipeline.unet.conv_out, "forward", _one_channel_nan),
+        inject=lambda pipeline: wrapped(pipeline.unet.conv_out, "forward", _one_channel_nan),
     ),
-    PlantedBug(
+    InjectedFault(
         name="group-norm-of-a-padded-block",
         imitates="group norm counts the padding where a group has 3 or 5 channels",
         precedent="flagos-ai/FlagGems#4984",
-        plant=lambda _pipeline: wrapped(functional, "group_norm", _statistics_of_a_padded_block),
+        inject=lambda _pipeline: wrapped(functional, "group_norm", _statistics_of_a_padded_block),
     ),
-    PlantedBug(
+    InjectedFault(
         name="gate-and-value-swapped",
         imitates="GEGLU gates with the half that holds the values",
-        plant=lambda _pipeline: wrapped(GEGLU, "forward", _gate_in_the_values_place),
+        inject=lambda _pipeline: wrapped(GEGLU, "forward", _gate_in_the_values_place),
     ),
-    PlantedBug(
+    InjectedFault(
         name="middle-block-halved",
         imitates="output_scale_factor is applied twice in one block",
-        plant=lambda pipeline: wrapped(pipeline.unet.mid_block, "forward", _residual_halved),
+        inject=lambda pipeline: wrapped(pipeline.unet.mid_block, "forward", _residual_halved),
     ),
-    PlantedBug(
+    InjectedFault(
         name="rotary-positions-transposed",
         imitates="FLUX's rows and columns change places in the rotary embedding",
         pipeline="flux",
-        plant=lambda _pipeline: wrapped(FluxPipeline, "_prepare_latent_image_ids", _rows_and_columns_swapped),
+        inject=lambda _pipeline: wrapped(FluxPipeline, "_prepare_latent_image_ids", _rows_and_columns_swapped),
     ),
-    PlantedBug(
+    InjectedFault(
         name="timestep-divided-twice",
         imitates="the transformer gets its timestep divided by 1000 once more",
         pipeline="sd3",
-        plant=lambda pipeline: wrapped(pipeline.transformer, "forward", _units_confused),
+        inject=lambda pipeline: wrapped(pipeline.transformer, "forward", _units_confused),
     ),
 )

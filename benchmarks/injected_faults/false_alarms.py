@@ -1,4 +1,4 @@
-"""How often the picture guard is red over pipelines that are right: every usual recipe, many seeds, several prompts."""
+"""How often the image guard is red over pipelines that are right: every usual recipe, many seeds, several prompts."""
 
 import gc
 import warnings
@@ -21,8 +21,8 @@ from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
-from pytest_diffopt.probes.image_results import Drawing, compare_drawings, draw
-from pytest_diffopt.probes.rounding import calls_rounded, rounding_of
+from pytest_diffopt.probes.image_results import ImageResult, compare_results, draw
+from pytest_diffopt.probes.rounding import rounded_calls, rounding_of
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.records import Device, ImageRecord, Subject
 from suites.image_thresholds import PIXART_ALPHA
@@ -71,14 +71,14 @@ _USUAL_CHECKS = ("cosine", "within_1e3", "within_1e2")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RightPictures:
-    """What the guards say of pictures that are right.
+class RightImages:
+    """What the guards say of images that are right.
 
     Attributes:
         pipeline: which pipeline drew them.
         recipe: with which optimizations.
-        verdicts: the picture guard's, one a picture.
-        usual_checks: what diffusers' checks say, one a picture.
+        verdicts: the image guard's, one an image.
+        usual_checks: what diffusers' checks say, one an image.
     """
 
     pipeline: str
@@ -93,13 +93,13 @@ class RightPictures:
 
     @property
     def alarms(self) -> int:
-        """How many of them the picture guard calls wrong."""
-        return sum(verdict.is_red for verdict in self.verdicts)
+        """How many of them the image guard calls wrong."""
+        return sum(verdict.is_failure for verdict in self.verdicts)
 
     def red_calls(self) -> list[str]:
-        """Name the calls whose pictures those are."""
+        """Name the calls whose images those are."""
         seeds = len(self.verdicts) // len(PROMPTS)
-        red = [number for number, verdict in enumerate(self.verdicts) if verdict.is_red]
+        red = [number for number, verdict in enumerate(self.verdicts) if verdict.is_failure]
         return [f"`{self.pipeline}`, seed {number % seeds} of {PROMPTS[number // seeds]!r}" for number in red]
 
     def usual_alarms(self) -> list[int]:
@@ -107,7 +107,7 @@ class RightPictures:
         return [sum(getattr(check, name) for check in self.usual_checks) for name in _USUAL_CHECKS]
 
 
-def measure(pipelines: Sequence[str], *, seeds: int) -> Iterator[RightPictures]:
+def measure(pipelines: Sequence[str], *, seeds: int) -> Iterator[RightImages]:
     """Draw every prompt from every seed with every recipe, and compare with the plain pipeline.
 
     Args:
@@ -120,69 +120,69 @@ def measure(pipelines: Sequence[str], *, seeds: int) -> Iterator[RightPictures]:
             yield from _of_pipeline(name, seeds)
 
 
-def _of_pipeline(name: str, seeds: int) -> Iterator[RightPictures]:
+def _of_pipeline(name: str, seeds: int) -> Iterator[RightImages]:
     family = find_pipeline(name)
     reference = build_pipeline(family, Scale.TINY).pipeline
     plain = _drawn(reference, family, seeds)
-    again = calls_rounded(reference, torch.bfloat16, lambda: _drawn(reference, family, seeds))
-    rounded = [_compared(drawings, plain, Subject(pipeline=name)) for drawings in again]
+    again = rounded_calls(reference, torch.bfloat16, lambda: _drawn(reference, family, seeds))
+    rounded = [_compared(results, plain, Subject(pipeline=name)) for results in again]
     for recipe in RECIPES[name]:
         pipeline = parse_recipe(recipe).apply(build_pipeline(family, Scale.TINY).pipeline)
         drawn = _drawn(pipeline, family, seeds)
         records = _compared(drawn, plain, Subject(pipeline=name, recipe=recipe, device=Device.CPU))
-        ways = zip(*rounded, strict=True) if rounding_of(pipeline) else repeat((), len(records))
+        handlers = zip(*rounded, strict=True) if rounding_of(pipeline) else repeat((), len(records))
         pairs = zip(drawn, plain, strict=True)
-        yield RightPictures(
+        yield RightImages(
             pipeline=name,
             recipe=recipe,
-            verdicts=tuple(_judge(*both) for both in zip(records, ways, strict=True)),
-            usual_checks=tuple(check_slice(one.pictures, other.pictures) for one, other in pairs),
+            verdicts=tuple(_judge(*both) for both in zip(records, handlers, strict=True)),
+            usual_checks=tuple(check_slice(one.images, other.images) for one, other in pairs),
         )
         del pipeline
         torch.compiler.reset()
         gc.collect()
 
 
-def _compared(drawn: Sequence[Drawing], plain: Sequence[Drawing], subject: Subject) -> list[ImageRecord]:
-    return [compare_drawings(*pair, subject) for pair in zip(drawn, plain, strict=True)]
+def _compared(drawn: Sequence[ImageResult], plain: Sequence[ImageResult], subject: Subject) -> list[ImageRecord]:
+    return [compare_results(*pair, subject) for pair in zip(drawn, plain, strict=True)]
 
 
 def _judge(record: ImageRecord, rounded: Sequence[ImageRecord]) -> Verdict:
-    """Judge a picture as `assert_same_pictures` does."""
+    """Judge an image as `assert_same_images` does."""
     default = default_thresholds(record.subject)
     is_exact = default == EXACT_ARITHMETIC
     thresholds = default if is_exact else THRESHOLDS.get(record.subject.pipeline, default)
     verdict = judge_images(record, thresholds)
-    return judge_at_edge(verdict, record, rounded, thresholds, "bfloat16") if verdict.is_red else verdict
+    return judge_at_edge(verdict, record, rounded, thresholds, "bfloat16") if verdict.is_failure else verdict
 
 
-def _drawn(pipeline: Any, family: PipelineFamily, seeds: int) -> list[Drawing]:
-    """Draw a picture of each prompt and seed, all seeds of a prompt in one call."""
+def _drawn(pipeline: Any, family: PipelineFamily, seeds: int) -> list[ImageResult]:
+    """Draw an image of each prompt and seed, all seeds of a prompt in one call."""
     inputs = family.inputs(Scale.TINY)
-    drawings = []
+    results = []
     for prompt in PROMPTS:
         call = inputs.varied("", prompt=prompt, num_images_per_prompt=seeds)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in range(seeds)]
         together = draw(pipeline, partial(pipeline, **dict(call) | {"generator": generators}))
-        drawings += [_one_of(together, number) for number in range(seeds)]
-    return drawings
+        results += [_one_of(together, number) for number in range(seeds)]
+    return results
 
 
-def _one_of(drawing: Drawing, number: int) -> Drawing:
-    """Take one picture, and its latents, out of a batch."""
-    assert drawing.pictures is not None, "unreachable because the tiny pipelines' calls ask for pictures"  # noqa: S101
+def _one_of(result: ImageResult, number: int) -> ImageResult:
+    """Take one image, and its latents, out of a batch."""
+    assert result.images is not None, "unreachable because the tiny pipelines' calls ask for images"  # noqa: S101
     only = slice(number, number + 1)
-    return Drawing(pictures=drawing.pictures[only], steps=tuple(step[only] for step in drawing.steps))
+    return ImageResult(images=result.images[only], steps=tuple(step[only] for step in result.steps))
 
 
-def table(rows: Sequence[RightPictures]) -> list[str]:
+def table(rows: Sequence[RightImages]) -> list[str]:
     """Return the lines of a Markdown table: a line a pipeline and recipe, the worst figure of each metric."""
     names = ("pipeline", "recipe", "false alarms", "on an edge", "SSIM", "PSNR, dB", "largest error", "mean error")
     head = " | ".join(("|", *names, "FLIP", "latents", "usual |")).replace("| | ", "| ", 1)
     return [head, "| --- " * head.count(" | ") + "| --- |", *map(_line, rows)]
 
 
-def _line(row: RightPictures) -> str:
+def _line(row: RightImages) -> str:
     ssim, psnr_db, *errors = (distribution([row], metric)["worst"] for metric in METRICS)
     figures = [f"{ssim:.4f}", f"{psnr_db:.1f}", *(f"{error:.4f}" for error in errors)]
     alarms = f"{row.alarms} of {len(row.verdicts)}"
@@ -190,7 +190,7 @@ def _line(row: RightPictures) -> str:
     return f"| `{row.pipeline}` | `{row.recipe}` | {alarms} | {row.on_edge} | {' | '.join(figures)} | {usual} |"
 
 
-def distribution(rows: Sequence[RightPictures], metric: str) -> dict[str, float]:
+def distribution(rows: Sequence[RightImages], metric: str) -> dict[str, float]:
     """Return the middle and the bad end of a metric."""
     values = np.array([verdict.figures[metric] for row in rows for verdict in row.verdicts])
     is_better = metric in _LARGER_IS_BETTER
@@ -200,21 +200,21 @@ def distribution(rows: Sequence[RightPictures], metric: str) -> dict[str, float]
     }
 
 
-def totals(rows: Sequence[RightPictures]) -> list[str]:
+def totals(rows: Sequence[RightImages]) -> list[str]:
     """Return the lines that sum up: how many alarms, and over which calls."""
     number = sum(len(row.verdicts) for row in rows)
     cosine, tight, usual = (sum(counts) for counts in zip(*(row.usual_alarms() for row in rows), strict=True))
     red = Counter(call for row in rows for call in row.red_calls())
     alarms = sum(red.values())
     return [
-        f"- **{alarms} false {'alarm' if alarms == 1 else 'alarms'}** over {number} right pictures",
+        f"- **{alarms} false {'alarm' if alarms == 1 else 'alarms'}** over {number} right images",
         *(f"  - {call}: with {count} of its recipes" for call, count in sorted(red.items())),
         f"- {sum(row.on_edge for row in rows)} on an edge: rounding decides them, and the guard says so",
-        f"- diffusers' usual check, of the same pictures: {cosine} by cosine, {tight} by 1e-3, {usual} by 1e-2",
+        f"- diffusers' usual check, of the same images: {cosine} by cosine, {tight} by 1e-3, {usual} by 1e-2",
     ]
 
 
-def as_plain(row: RightPictures) -> dict[str, Any]:
+def as_plain(row: RightImages) -> dict[str, Any]:
     """Return everything that was seen, for machines."""
     return {
         "pipeline": row.pipeline,
@@ -223,5 +223,5 @@ def as_plain(row: RightPictures) -> dict[str, Any]:
         "on_edge": row.on_edge,
         "distribution": {metric: distribution([row], metric) for metric in METRICS},
         "usual_check_alarms": dict(zip(_USUAL_CHECKS, row.usual_alarms(), strict=True)),
-        "pictures": [dict(verdict.figures) for verdict in row.verdicts],
+        "images": [dict(verdict.figures) for verdict in row.verdicts],
     }

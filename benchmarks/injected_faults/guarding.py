@@ -20,7 +20,7 @@ from pytest_diffopt import (
     assert_no_syncs,
     assert_optimizations_applied,
     assert_repeatable,
-    assert_same_pictures,
+    assert_same_images,
 )
 from pytest_diffopt.recipes.recipe import recipe_of
 from pytest_diffopt.session.active_test import active_test
@@ -30,9 +30,9 @@ class Guard(StrEnum):
     """What a test of a user's asks."""
 
     APPLIED = "applied"
-    PICTURE = "picture"
-    STORED_PICTURE = "stored picture"
-    OWN_PICTURE = "own picture"
+    IMAGE = "image"
+    STORED_IMAGE = "stored image"
+    OWN_IMAGE = "own image"
     REPEATABLE = "repeatable"
     SYNCS = "syncs"
     COUNTS = "counts"
@@ -42,7 +42,7 @@ class Guard(StrEnum):
     LATENCY = "latency"
 
 
-class Colour(StrEnum):
+class Color(StrEnum):
     """What came of an assertion."""
 
     GREEN = "green"
@@ -57,20 +57,20 @@ class Answer:
 
     Attributes:
         guard: which.
-        colour: what came of it.
+        color: what came of it.
         said: the first line of what it said; empty where it is green.
         figures: what it measured; empty where it came to no verdict.
     """
 
     guard: Guard
-    colour: Colour
+    color: Color
     said: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_caught(self) -> bool:
         """Whether a test would fail: the guard is red, or the pipeline itself raised."""
-        return self.colour in {Colour.RED, Colour.RAISED}
+        return self.color in {Color.RED, Color.RAISED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +106,9 @@ class Subject:
             yield Guard.GRAPH_BREAKS, lambda: assert_no_graph_breaks(pipeline, **inputs)
             yield Guard.RECOMPILES, lambda: assert_no_recompiles(pipeline, self.variations)
             yield Guard.NUMERICS, lambda: assert_compiled_matches_eager(pipeline, **inputs)
-        yield Guard.PICTURE, lambda: assert_same_pictures(pipeline, self.reference, **inputs)
-        yield Guard.STORED_PICTURE, lambda: self.images.check(pipeline, **inputs)
-        yield Guard.OWN_PICTURE, lambda: self.own_images.check(pipeline, **inputs)
+        yield Guard.IMAGE, lambda: assert_same_images(pipeline, self.reference, **inputs)
+        yield Guard.STORED_IMAGE, lambda: self.images.check(pipeline, **inputs)
+        yield Guard.OWN_IMAGE, lambda: self.own_images.check(pipeline, **inputs)
         yield Guard.REPEATABLE, lambda: assert_repeatable(pipeline, **inputs)
         yield Guard.APPLIED, lambda: assert_optimizations_applied(pipeline)
         yield Guard.SYNCS, lambda: assert_no_syncs(pipeline, allow_syncs=self.allow_syncs, **inputs)
@@ -118,7 +118,7 @@ class Subject:
             yield Guard.LATENCY, lambda: latency.check(pipeline, **inputs)
 
     def asked_together(self) -> list[list[tuple[Guard, Callable[[], None]]]]:
-        """Return the questions that share a planting: all where it takes a compilation, else each its own."""
+        """Return the questions that share a injecting: all where it takes a compilation, else each its own."""
         questions = list(self.asked_in_turn())
         return [questions] if self.is_compiled else [[question] for question in questions]
 
@@ -135,15 +135,15 @@ def ask(guard: Guard, question: Callable[[], None]) -> Answer:
     try:
         question()
     except pytest.fail.Exception as failure:
-        colour, said = Colour.RED, _headline(str(failure))
+        color, said = Color.RED, _headline(str(failure))
     except pytest.skip.Exception as skipped:
-        colour, said = Colour.UNPROVEN, _headline(str(skipped))
+        color, said = Color.UNPROVEN, _headline(str(skipped))
     except Exception as error:  # noqa: BLE001 - whatever a broken pipeline raises turns its test red
-        colour, said = Colour.RAISED, said_of(error)
+        color, said = Color.RAISED, said_of(error)
     else:
-        colour, said = Colour.GREEN, ""
+        color, said = Color.GREEN, ""
     figures = {name: value for entry in active_test().take_entries() for name, value in entry.verdict.figures.items()}
-    return Answer(guard=guard, colour=colour, said=said, figures=figures)
+    return Answer(guard=guard, color=color, said=said, figures=figures)
 
 
 def said_of(error: Exception) -> str:
@@ -156,8 +156,8 @@ def _headline(text: str) -> str:
 
 
 @contextmanager
-def compiled_anew(subject: Subject) -> Iterator[None]:
-    """Let what is compiled in the block be compiled there: compiled code does not know that a bug was planted."""
+def recompiled(subject: Subject) -> Iterator[None]:
+    """Let what is compiled in the block be compiled there: compiled code does not know that a bug was injected."""
     import torch  # noqa: PLC0415 - slow to import
 
     if subject.is_compiled:

@@ -6,7 +6,7 @@ import torch
 from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 
-from benchmarks.injected_faults.declaring import PlantedBug, configured, replaced, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, configured, replaced, wrapped
 
 _NEGATIVE_PROMPT = "a yellow square on a green background"
 
@@ -31,47 +31,47 @@ def _seen_twice(forward: Any, *args: Any, **keywords: Any) -> Any:
     return (torch.cat([with_prompt, with_prompt]),)
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="guidance-order-swapped",
         imitates="the half without a prompt is taken for the one with it",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _halves_swapped),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _halves_swapped),
     ),
-    PlantedBug(
+    InjectedFault(
         name="guidance-scale-one-more",
         imitates="guidance starts from the prompted output: the scale counts one more",
-        plant=lambda _pipeline: replaced(
+        inject=lambda _pipeline: replaced(
             StableDiffusionXLPipeline, "guidance_scale", property(lambda self: self._guidance_scale + 1)
         ),
     ),
-    PlantedBug(
+    InjectedFault(
         name="guidance-off",
         imitates="guidance_scale is not handed on, and the pipeline draws without guidance",
         precedent="vllm-project/vllm-omni#922",
-        plant=lambda _pipeline: replaced(
+        inject=lambda _pipeline: replaced(
             StableDiffusionXLPipeline, "do_classifier_free_guidance", property(lambda _self: False)
         ),
     ),
-    PlantedBug(
+    InjectedFault(
         name="guidance-halves-alike",
         imitates="a cache shared by both halves: guidance computes and changes nothing",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _seen_twice),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _seen_twice),
     ),
-    PlantedBug(
+    InjectedFault(
         name="guidance-rescale-lost",
         imitates="guidance_rescale is accepted and not applied",
         inputs={"guidance_rescale": 0.7},
-        plant=lambda _pipeline: wrapped(pipeline_stable_diffusion_xl, "rescale_noise_cfg", _as_it_was),
+        inject=lambda _pipeline: wrapped(pipeline_stable_diffusion_xl, "rescale_noise_cfg", _as_it_was),
     ),
-    PlantedBug(
+    InjectedFault(
         name="negative-prompt-ignored",
         imitates="negative_prompt is accepted and not encoded",
         inputs={"negative_prompt": _NEGATIVE_PROMPT},
-        plant=lambda _pipeline: wrapped(StableDiffusionXLPipeline, "encode_prompt", _without_negative_prompt),
+        inject=lambda _pipeline: wrapped(StableDiffusionXLPipeline, "encode_prompt", _without_negative_prompt),
     ),
-    PlantedBug(
+    InjectedFault(
         name="empty-prompt-not-zero",
         imitates="force_zeros_for_empty_prompt is lost when the pipeline is saved",
-        plant=lambda pipeline: configured(pipeline, force_zeros_for_empty_prompt=False),
+        inject=lambda pipeline: configured(pipeline, force_zeros_for_empty_prompt=False),
     ),
 )

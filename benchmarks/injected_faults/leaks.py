@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from diffusers.schedulers import EulerDiscreteScheduler
 
-from benchmarks.injected_faults.declaring import PlantedBug, altered, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, altered, wrapped
 
 _DRIFT = 1.02
 
@@ -116,49 +116,49 @@ def _embedding_kept() -> Any:
     return around
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="stale-output-buffer",
         imitates="the UNet answers in one buffer, as CUDA graphs do, under a scheduler that keeps outputs",
         precedent="pytorch/pytorch#148439 (an output overwritten by the next run)",
         pipeline="sd15",  # PNDM keeps what it is given; DPM-Solver++ keeps what it computes of that
         inputs={"guidance_scale": 1.0},  # guidance would make a new tensor of the buffer
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _one_buffer()),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _one_buffer()),
     ),
-    PlantedBug(
+    InjectedFault(
         name="output-one-step-late",
         imitates="each step reads the output of the step before",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _one_call_late()),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _one_call_late()),
     ),
-    PlantedBug(
+    InjectedFault(
         name="scheduler-table-changed-in-place",
         imitates="set_timesteps() scales its table in place: each call differs from the last",
-        plant=_table_scaled_in_place,
+        inject=_table_scaled_in_place,
     ),
-    PlantedBug(
+    InjectedFault(
         name="sigmas-changed-in-place",
         imitates="step() scales the sigmas that the next step reads",
-        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _added_in_place),
+        inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _added_in_place),
     ),
-    PlantedBug(
+    InjectedFault(
         name="lora-fused-again",
         imitates="a LoRA is fused at each call and never unfused",
-        plant=_fused_again_at_each_call,
+        inject=_fused_again_at_each_call,
     ),
-    PlantedBug(
+    InjectedFault(
         name="upcast-vae-left-behind",
         imitates="the first call leaves the VAE in float32, and the second fails",
         precedent="huggingface/diffusers#14184",
-        plant=_upcast_vae_left,
+        inject=_upcast_vae_left,
     ),
-    PlantedBug(
+    InjectedFault(
         name="generator-kept",
         imitates="the first call's generator is cached and goes on where it stopped",
-        plant=lambda pipeline: wrapped(pipeline, "prepare_latents", _generator_kept()),
+        inject=lambda pipeline: wrapped(pipeline, "prepare_latents", _generator_kept()),
     ),
-    PlantedBug(
+    InjectedFault(
         name="prompt-embedding-kept",
         imitates="the embedding of the first prompt is cached for every other",
-        plant=lambda pipeline: wrapped(pipeline, "encode_prompt", _embedding_kept()),
+        inject=lambda pipeline: wrapped(pipeline, "encode_prompt", _embedding_kept()),
     ),
 )

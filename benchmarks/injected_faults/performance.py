@@ -1,4 +1,4 @@
-"""Bugs that draw the right picture with more work, memory or time than was accepted."""
+"""Bugs that draw the right image with more work, memory or time than was accepted."""
 
 import gc
 import time
@@ -11,7 +11,7 @@ from diffusers.models.attention_processor import FusedAttnProcessor2_0
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.schedulers import EulerDiscreteScheduler
 
-from benchmarks.injected_faults.declaring import PlantedBug, attending, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, attending, wrapped
 
 _WAIT_NS = 40_000_000
 
@@ -103,62 +103,62 @@ def _contiguous_again(pipeline: Any) -> Iterator[None]:
         pipeline.unet.to(memory_format=torch.channels_last)
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="extra-flops-model-run-twice",
         imitates="the UNet runs twice a step, and one result is thrown away",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _twice),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _twice),
     ),
-    PlantedBug(
+    InjectedFault(
         name="extra-flops-prompt-encoded-in-every-step",
         imitates="the prompt's encoding slipped into the loop",
-        plant=_prompt_encoded_in_every_step,
+        inject=_prompt_encoded_in_every_step,
     ),
-    PlantedBug(
+    InjectedFault(
         name="extra-flops-decoded-in-every-step",
         imitates="every step's latents are decoded for a callback that nobody set",
-        plant=_decoded_in_every_step,
+        inject=_decoded_in_every_step,
     ),
-    PlantedBug(
+    InjectedFault(
         name="extra-flops-keys-projected-twice",
         imitates="K and V of cross-attention are projected twice",
-        plant=lambda _pipeline: wrapped(FusedAttnProcessor2_0, "__call__", _key_and_value_projected_twice),
+        inject=lambda _pipeline: wrapped(FusedAttnProcessor2_0, "__call__", _key_and_value_projected_twice),
     ),
-    PlantedBug(
+    InjectedFault(
         name="extra-operations-casts",
         imitates="each residual block casts its input to float32 and back",
-        plant=lambda _pipeline: wrapped(ResnetBlock2D, "forward", _cast_and_back),
+        inject=lambda _pipeline: wrapped(ResnetBlock2D, "forward", _cast_and_back),
     ),
-    PlantedBug(
+    InjectedFault(
         name="extra-memory-outputs-kept",
         imitates="each step's output stays referenced to the end",
-        plant=lambda pipeline: wrapped(pipeline.unet.conv_in, "forward", _never_freed()),
+        inject=lambda pipeline: wrapped(pipeline.unet.conv_in, "forward", _never_freed()),
     ),
-    PlantedBug(
+    InjectedFault(
         name="attention-mask-of-zeros",
         imitates="a mask that masks nothing keeps attention off its fastest kernel",
-        plant=lambda _pipeline: wrapped(FusedAttnProcessor2_0, "__call__", attending(_with_empty_mask)),
+        inject=lambda _pipeline: wrapped(FusedAttnProcessor2_0, "__call__", attending(_with_empty_mask)),
     ),
-    PlantedBug(
+    InjectedFault(
         name="not-applied-vae-in-float32",
         imitates="the VAE stays in float32 under a recipe that says bfloat16",
-        plant=_vae_in_float32,
+        inject=_vae_in_float32,
     ),
-    PlantedBug(
+    InjectedFault(
         name="not-applied-channels-last",
         imitates="a contiguous() of all weights undoes channels_last",
-        plant=_contiguous_again,
+        inject=_contiguous_again,
     ),
-    PlantedBug(
+    InjectedFault(
         name="slow-step",
         imitates="Python work of 40 ms in every step",
         is_timed=True,
-        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _waiting),
+        inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _waiting),
     ),
-    PlantedBug(
+    InjectedFault(
         name="slow-garbage-collection",
         imitates="gc.collect() in every step, as offloading hooks do",
         is_timed=True,
-        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _collecting),
+        inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _collecting),
     ),
 )

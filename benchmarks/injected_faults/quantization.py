@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torchao.quantization.quantize_.workflows.int8 import int8_tensor
 
-from benchmarks.injected_faults.declaring import Plant, PlantedBug, replaced, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, Injection, replaced, wrapped
 from pytest_diffopt import AllowedSyncs
 
 _DYNAMIC = 'bf16 + sdpa + int8_dynamic(target=["denoiser"], filter="all")'
 #: Eager torchao on a GPU asks for a value here and there while it quantizes each activation; compiled code does not.
-_DYNAMIC_WAITS = tuple(
+_DYNAMIC_SYNCS = tuple(
     AllowedSyncs(where=where, per_step=per_step, reason="eager torchao reads values while it quantizes activations")
     for where, per_step in {
         "activations.py:forward": 528,
@@ -31,17 +31,17 @@ _INT16_RANGE = (-(2**15), 2**15 - 1)
 _ZERO_POINT = 8
 
 
-def _weights_changed(name: str, change: Callable[[Any], torch.Tensor]) -> Plant:
+def _weights_changed(name: str, change: Callable[[Any], torch.Tensor]) -> Injection:
     """Put something else in the place of one part of every quantized weight."""
 
     @contextmanager
-    def plant(pipeline: Any) -> Iterator[None]:
+    def inject(pipeline: Any) -> Iterator[None]:
         with ExitStack() as stack:
             for weight in _quantized_weights(pipeline.unet):
                 stack.enter_context(replaced(weight, name, change(weight)))
             yield
 
-    return plant
+    return inject
 
 
 def _quantized_weights(module: torch.nn.Module) -> Sequence[Any]:
@@ -105,57 +105,57 @@ def _static(_pipeline: Any) -> AbstractContextManager[Any]:
     return wrapped(int8_tensor, "_choose_quant_func_and_quantize_tensor", _scaled_by_the_first_token)
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="int8-scale-of-the-wrong-axis",
         imitates="rows of int8 weights are scaled by the scales of columns",
         recipe=_DYNAMIC,
-        allow_syncs=_DYNAMIC_WAITS,
-        plant=_weights_changed("scale", _scale_of_columns),
+        allow_syncs=_DYNAMIC_SYNCS,
+        inject=_weights_changed("scale", _scale_of_columns),
     ),
-    PlantedBug(
+    InjectedFault(
         name="int8-one-scale-for-all-rows",
         imitates="a kernel reads the first row's scale for every row",
         recipe=_INT8,
-        plant=_weights_changed("scale", _one_scale),
+        inject=_weights_changed("scale", _one_scale),
     ),
-    PlantedBug(
+    InjectedFault(
         name="int8-zero-point-lost",
         imitates="weights are quantized with a zero point that the product does not take off",
         precedent="pytorch/ao#1317 (zero points where there should be none)",
         recipe=_INT8,
-        plant=_weights_changed("qdata", _off_by_a_zero_point),
+        inject=_weights_changed("qdata", _off_by_a_zero_point),
     ),
-    PlantedBug(
+    InjectedFault(
         name="int8-sums-saturate",
         imitates="sums of int8 products end at 16 bits, as on CPUs without VNNI",
         recipe=_DYNAMIC,
-        allow_syncs=_DYNAMIC_WAITS,
-        plant=_saturating,
+        allow_syncs=_DYNAMIC_SYNCS,
+        inject=_saturating,
     ),
-    PlantedBug(
+    InjectedFault(
         name="int8-activation-scale-of-the-first-token",
         imitates="every token is quantized with the scale of the first",
         recipe=_DYNAMIC,
-        allow_syncs=_DYNAMIC_WAITS,
-        plant=_static,
+        allow_syncs=_DYNAMIC_SYNCS,
+        inject=_static,
     ),
-    PlantedBug(
+    InjectedFault(
         name="int4-neighbours-swapped",
         imitates="the two halves of each byte are unpacked in the wrong order",
         recipe=_INT4,
-        plant=_weights_changed("qdata", _neighbours_swapped),
+        inject=_weights_changed("qdata", _neighbours_swapped),
     ),
-    PlantedBug(
+    InjectedFault(
         name="int4-groups-shifted",
         imitates="each group of weights gets its neighbour's scale",
         recipe=_INT4,
-        plant=_weights_changed("scale", _groups_shifted),
+        inject=_weights_changed("scale", _groups_shifted),
     ),
-    PlantedBug(
+    InjectedFault(
         name="int8-layers-left-out",
         imitates="a filter by name misses the layers of one block",
         recipe=_INT8,
-        plant=_some_layers_left_out,
+        inject=_some_layers_left_out,
     ),
 )

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.injected_faults.catalogue import BUGS
-from benchmarks.injected_faults.guarding import Answer, Colour, Guard
+from benchmarks.injected_faults.guarding import Answer, Color, Guard
 from benchmarks.injected_faults.results import as_plain
 from benchmarks.injected_faults.slices import SliceCheck
-from benchmarks.injected_faults.trials import PictureSeen, Trial
+from benchmarks.injected_faults.trials import ImageSeen, Trial
 from pytest_diffopt.baselines.git import git_output
 from pytest_diffopt.errors import DiffoptError
 
@@ -56,7 +56,7 @@ def append(file: Path, recorded: Recorded) -> None:
 def read(file: Path) -> dict[str, Recorded]:
     """Read what was recorded, by the bug's name, the latest line of each; nothing where the file is missing.
 
-    Bugs that are not planted any more, or otherwise than when they were recorded, are left out.
+    Bugs that are not injected any more, or otherwise than when they were recorded, are left out.
 
     Raises:
         RecordingError: a line is no record.
@@ -69,7 +69,7 @@ def read(file: Path) -> dict[str, Recorded]:
             plain = json.loads(line)
             bug = declared.get((plain["bug"], plain["pipeline"], plain["recipe"]))
             if bug is not None:
-                trial = Trial(bug=bug, answers=_answers(plain["answers"]), picture=_picture(plain))
+                trial = Trial(bug=bug, answers=_answers(plain["answers"]), image=_image(plain))
                 found[bug.name] = Recorded(trial=trial, revision=plain["revision"], seconds=plain["seconds"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             msg = (
@@ -84,7 +84,7 @@ def _answers(plain: Mapping[str, Any]) -> tuple[Answer, ...]:
     return tuple(
         Answer(
             guard=Guard(guard),
-            colour=Colour(answer["colour"]),
+            color=Color(answer["color"]),
             said=answer["said"],
             figures={name: float("nan") if value is None else value for name, value in answer["figures"].items()},
         )
@@ -92,8 +92,8 @@ def _answers(plain: Mapping[str, Any]) -> tuple[Answer, ...]:
     )
 
 
-def _picture(plain: Mapping[str, Any]) -> PictureSeen:
-    return PictureSeen(is_changed=plain["changes_picture"], usual_check=SliceCheck(**plain["usual_check"]))
+def _image(plain: Mapping[str, Any]) -> ImageSeen:
+    return ImageSeen(is_changed=plain["changes_image"], usual_check=SliceCheck(**plain["usual_check"]))
 
 
 def measured_lines(recorded: Sequence[Recorded]) -> list[str]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.injected_faults.catalogue import SUBJECTS
-from benchmarks.injected_faults.declaring import PlantedBug
+from benchmarks.injected_faults.declaring import InjectedFault
 from benchmarks.injected_faults.guarding import Guard
 from benchmarks.injected_faults.slices import SliceCheck
 from benchmarks.injected_faults.trials import Trial
 
 PROMISED_SHARE = 0.95
-_PICTURE_GUARDS = frozenset({Guard.PICTURE, Guard.STORED_PICTURE, Guard.OWN_PICTURE})
+_IMAGE_GUARDS = frozenset({Guard.IMAGE, Guard.STORED_IMAGE, Guard.OWN_IMAGE})
 _USUAL = {"cosine": "cosine", "within_1e3": "1e-3", "within_1e2": "1e-2"}
 
 
@@ -33,7 +33,7 @@ def console_table(trials: Sequence[Trial]) -> list[str]:
 
 
 def _cells(trial: Trial) -> tuple[str, str, str]:
-    return trial.bug.name, ", ".join(trial.caught_by) or "NOT CAUGHT", usual_words(trial.picture.usual_check)
+    return trial.bug.name, ", ".join(trial.caught_by) or "NOT CAUGHT", usual_words(trial.image.usual_check)
 
 
 def markdown(trials: Sequence[Trial]) -> list[str]:
@@ -45,8 +45,8 @@ def markdown(trials: Sequence[Trial]) -> list[str]:
     return lines[:-1]
 
 
-def _markdown_table(bugs: Sequence[PlantedBug], tried: Mapping[str, Trial]) -> Iterator[str]:
-    yield "| bug | what it imitates | planted into | caught by | diffusers' usual check |"
+def _markdown_table(bugs: Sequence[InjectedFault], tried: Mapping[str, Trial]) -> Iterator[str]:
+    yield "| bug | what it imitates | injected into | caught by | diffusers' usual check |"
     yield "| --- | --- | --- | --- | --- |"
     for bug in bugs:
         precedent = f" ({bug.precedent})" if bug.precedent else ""
@@ -58,22 +58,22 @@ def _markdown_table(bugs: Sequence[PlantedBug], tried: Mapping[str, Trial]) -> I
 def totals(trials: Sequence[Trial]) -> list[str]:
     """Return the lines that sum up, as a list in Markdown."""
     caught = [trial for trial in trials if trial.caught_by]
-    changed = [trial for trial in trials if trial.picture.is_changed]
-    by_picture = [trial for trial in changed if _PICTURE_GUARDS & set(trial.caught_by)]
+    changed = [trial for trial in trials if trial.image.is_changed]
+    by_image = [trial for trial in changed if _IMAGE_GUARDS & set(trial.caught_by)]
     each = [
         f"{sum(guard in trial.caught_by for trial in changed)} by the {guard}"
-        for guard in (Guard.PICTURE, Guard.STORED_PICTURE, Guard.OWN_PICTURE)
+        for guard in (Guard.IMAGE, Guard.STORED_IMAGE, Guard.OWN_IMAGE)
     ]
     uncounted = [trial for trial in trials if set(trial.caught_by) - {Guard.COUNTS}]
     usual = [
-        f"{_of(sum(getattr(trial.picture.usual_check, name) for trial in trials), len(trials))} by {words}"
+        f"{_of(sum(getattr(trial.image.usual_check, name) for trial in trials), len(trials))} by {words}"
         for name, words in _USUAL.items()
     ]
     missed = f"; not caught: {_names(trials, caught)}" if len(caught) < len(trials) else ""
     return [
         f"- **{_of(len(caught), len(trials))} caught** by at least one guard{missed}",
-        f"- {_of(len(uncounted), len(trials))} without the guard of counts, which also sees what planting itself adds",
-        f"- {len(changed)} change the picture: {_of(len(by_picture), len(changed))} of these are red by a picture",
+        f"- {_of(len(uncounted), len(trials))} without the guard of counts, which also sees what injecting itself adds",
+        f"- {len(changed)} change the image: {_of(len(by_image), len(changed))} of these are red by an image",
         f"- of these {', '.join(each)}",
         f"- diffusers' usual check: {', '.join(usual)}",
     ]
@@ -99,14 +99,14 @@ def as_plain(trial: Trial) -> dict[str, Any]:
         "caught_by": [guard.value for guard in trial.caught_by],
         "answers": {
             answer.guard.value: {
-                "colour": answer.colour.value,
+                "color": answer.color.value,
                 "said": answer.said,
                 "figures": {name: _finite(value) for name, value in answer.figures.items()},
             }
             for answer in trial.answers
         },
-        "changes_picture": trial.picture.is_changed,
-        "usual_check": {name: getattr(trial.picture.usual_check, name) for name in _USUAL},
+        "changes_image": trial.image.is_changed,
+        "usual_check": {name: getattr(trial.image.usual_check, name) for name in _USUAL},
     }
 
 

@@ -8,20 +8,20 @@ import torch
 from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl
 from diffusers.schedulers import DDIMScheduler, EulerDiscreteScheduler
 
-from benchmarks.injected_faults.declaring import FUSED, Plant, PlantedBug, configured, replaced, wrapped
+from benchmarks.injected_faults.declaring import FUSED, InjectedFault, Injection, configured, replaced, wrapped
 
 
-def _sigmas_changed(change: Any) -> Plant:
+def _sigmas_changed(change: Any) -> Injection:
     """Change the sigmas whenever Euler's are made."""
 
     def around(set_timesteps: Any, self: Any, *args: Any, **keywords: Any) -> None:
         set_timesteps(self, *args, **keywords)
         self.sigmas = change(self.sigmas)
 
-    def plant(_pipeline: Any) -> AbstractContextManager[Any]:
+    def inject(_pipeline: Any) -> AbstractContextManager[Any]:
         return wrapped(EulerDiscreteScheduler, "set_timesteps", around)
 
-    return plant
+    return inject
 
 
 def _one_index_back(sigmas: torch.Tensor) -> torch.Tensor:
@@ -53,7 +53,7 @@ def _linear_betas(pipeline: Any) -> AbstractContextManager[Any]:
     return replaced(pipeline.scheduler, "alphas_cumprod", torch.cumprod(1 - betas, dim=0))
 
 
-def _history_kept(*names: str) -> Plant:
+def _history_kept(*names: str) -> Injection:
     """Let what a multistep scheduler remembers of one call reach into the next."""
 
     def around(set_timesteps: Any, *args: Any, **keywords: Any) -> None:
@@ -64,12 +64,12 @@ def _history_kept(*names: str) -> Plant:
             setattr(owner, name, value)
 
     @contextmanager
-    def plant(pipeline: Any) -> Iterator[None]:
+    def inject(pipeline: Any) -> Iterator[None]:
         pipeline.scheduler.set_timesteps(1)  # what earlier calls left behind is not this bug's
         with wrapped(pipeline.scheduler, "set_timesteps", around):
             yield
 
-    return plant
+    return inject
 
 
 @contextmanager
@@ -88,88 +88,88 @@ def _previous_output_forgotten(step: Any, *args: Any, **keywords: Any) -> Any:
     return step(*args, **keywords)
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="wrong-sigma-index",
         imitates="each step takes the sigma of the step before",
-        plant=_sigmas_changed(_one_index_back),
+        inject=_sigmas_changed(_one_index_back),
     ),
-    PlantedBug(
+    InjectedFault(
         name="sigmas-in-bfloat16",
         imitates="the sigmas are rounded to the model's dtype",
-        plant=_sigmas_changed(_rounded),
+        inject=_sigmas_changed(_rounded),
     ),
-    PlantedBug(
+    InjectedFault(
         name="one-step-too-few",
         imitates="the last timestep is left out",
-        plant=lambda _pipeline: wrapped(pipeline_stable_diffusion_xl, "retrieve_timesteps", _without_the_last),
+        inject=lambda _pipeline: wrapped(pipeline_stable_diffusion_xl, "retrieve_timesteps", _without_the_last),
     ),
-    PlantedBug(
+    InjectedFault(
         name="model-input-unscaled",
         imitates="scale_model_input() is called and its result thrown away",
-        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "scale_model_input", _unscaled),
+        inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "scale_model_input", _unscaled),
     ),
-    PlantedBug(
+    InjectedFault(
         name="first-noise-unscaled",
         imitates="init_noise_sigma is taken for 1",
-        plant=lambda _pipeline: replaced(EulerDiscreteScheduler, "init_noise_sigma", property(lambda _self: 1.0)),
+        inject=lambda _pipeline: replaced(EulerDiscreteScheduler, "init_noise_sigma", property(lambda _self: 1.0)),
     ),
-    PlantedBug(
+    InjectedFault(
         name="last-sigma-not-zero",
-        imitates="final_sigmas_type is lost: a little noise stays in the picture",
-        plant=lambda pipeline: configured(pipeline.scheduler, final_sigmas_type="sigma_min"),
+        imitates="final_sigmas_type is lost: a little noise stays in the image",
+        inject=lambda pipeline: configured(pipeline.scheduler, final_sigmas_type="sigma_min"),
     ),
-    PlantedBug(
+    InjectedFault(
         name="timestep-spacing-lost",
         imitates="from_config() forgets timestep_spacing: other timesteps are sampled",
-        plant=lambda pipeline: configured(pipeline.scheduler, timestep_spacing="linspace"),
+        inject=lambda pipeline: configured(pipeline.scheduler, timestep_spacing="linspace"),
     ),
-    PlantedBug(
+    InjectedFault(
         name="steps-offset-lost",
         imitates="steps_offset is 0 where the model was published with 1",
-        plant=lambda pipeline: configured(pipeline.scheduler, steps_offset=0),
+        inject=lambda pipeline: configured(pipeline.scheduler, steps_offset=0),
     ),
-    PlantedBug(
+    InjectedFault(
         name="prediction-type-confused",
         imitates="predicted noise is taken for a velocity",
-        plant=lambda pipeline: configured(pipeline.scheduler, prediction_type="v_prediction"),
+        inject=lambda pipeline: configured(pipeline.scheduler, prediction_type="v_prediction"),
     ),
-    PlantedBug(
+    InjectedFault(
         name="beta-schedule-lost",
         imitates="betas are linear where the model was trained with scaled_linear",
-        plant=_linear_betas,
+        inject=_linear_betas,
     ),
-    PlantedBug(
+    InjectedFault(
         name="previous-timestep-of-training",
         imitates="DDIM goes back one training step in place of one inference step",
         pipeline="sd15-inpaint",
-        plant=lambda _pipeline: wrapped(DDIMScheduler, "step", _one_training_step_back),
+        inject=lambda _pipeline: wrapped(DDIMScheduler, "step", _one_training_step_back),
     ),
-    PlantedBug(
+    InjectedFault(
         name="pndm-history-kept",
         imitates="PNDM begins a call with the last one's counter and outputs",
         precedent="replicate/cog-stable-diffusion#9",
         pipeline="sd15",
-        plant=_history_kept("ets", "counter"),
+        inject=_history_kept("ets", "counter"),
     ),
-    PlantedBug(
+    InjectedFault(
         name="dpm-history-kept",
         imitates="DPM-Solver++ begins a call with the last one's model outputs",
         precedent="huggingface/diffusers#8711",
         # with a last sigma of 0 the first step gives no weight to what was kept
         recipe=f'scheduler(use="DPMSolverMultistepScheduler", options={{"final_sigmas_type": "sigma_min"}}) + {FUSED}',
-        plant=_history_kept("model_outputs", "lower_order_nums"),
+        inject=_history_kept("model_outputs", "lower_order_nums"),
     ),
-    PlantedBug(
+    InjectedFault(
         name="dpm-order-lost",
         imitates="DPM-Solver++ forgets that it has an earlier output, and stays of first order",
         recipe=f'scheduler(use="DPMSolverMultistepScheduler") + {FUSED}',
-        plant=lambda pipeline: wrapped(pipeline.scheduler, "step", _previous_output_forgotten),
+        inject=lambda pipeline: wrapped(pipeline.scheduler, "step", _previous_output_forgotten),
     ),
-    PlantedBug(
+    InjectedFault(
         name="flow-shift-lost",
         imitates="the flow's shift of 3 is not read from the configuration",
         pipeline="sd3",
-        plant=_without_shift,
+        inject=_without_shift,
     ),
 )

@@ -1,4 +1,4 @@
-"""How diffusers' own tests judge a picture: nine values of its last channel, in the lower right corner.
+"""How diffusers' own tests judge an image: nine values of its last channel, in the lower right corner.
 
 `tests/pipelines/stable_diffusion/test_stable_diffusion.py` and most of its neighbours: `image[0, -3:, -3:, -1]` against
 nine stored numbers, by the largest difference or by the cosine distance.
@@ -17,7 +17,7 @@ _USUAL_LIMIT = 1e-2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SliceCheck:
-    """What diffusers' checks say of a picture; each is true where that check is red.
+    """What diffusers' checks say of an image; each is true where that check is red.
 
     Attributes:
         cosine: the cosine distance of the nine values is past 1e-3.
@@ -34,14 +34,14 @@ class SliceCheck:
 RAISED = SliceCheck(cosine=True, within_1e3=True, within_1e2=True)
 
 
-def check_slice(pictures: Any, expected: Any) -> SliceCheck:
-    """Check the first picture of a batch as diffusers does.
+def check_slice(images: Any, expected: Any) -> SliceCheck:
+    """Check the first image of a batch as diffusers does.
 
     Args:
-        pictures: an array of shape (number, height, width, channels).
+        images: an array of shape (number, height, width, channels).
         expected: what was drawn before, of the same shape.
     """
-    seen, stored = _slice(pictures), _slice(expected)
+    seen, stored = _slice(images), _slice(expected)
     largest = float(np.abs(seen - stored).max())
     # Written as "not (good)" so that a NaN, which compares false with everything, is red as it is in diffusers.
     return SliceCheck(
@@ -51,8 +51,8 @@ def check_slice(pictures: Any, expected: Any) -> SliceCheck:
     )
 
 
-def _slice(pictures: Any) -> Any:
-    return np.asarray(pictures, dtype=np.float64)[0, -_PIXELS:, -_PIXELS:, -1].flatten()
+def _slice(images: Any) -> Any:
+    return np.asarray(images, dtype=np.float64)[0, -_PIXELS:, -_PIXELS:, -1].flatten()
 
 
 def _cosine_distance(one: Any, other: Any) -> float:

@@ -1,11 +1,11 @@
-"""Bugs that make the CPU wait for the GPU in the denoise loop; the picture stays as it was."""
+"""Bugs that make the CPU wait for the GPU in the denoise loop; the image stays as it was."""
 
 from typing import Any
 
 import torch
 from diffusers.schedulers import EulerDiscreteScheduler
 
-from benchmarks.injected_faults.declaring import PlantedBug, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, wrapped
 
 
 def _checked_for_nan(step: Any, self: Any, model_output: Any, *args: Any, **keywords: Any) -> Any:
@@ -31,7 +31,7 @@ def _only_the_sound(forward: Any, sample: Any, *args: Any, **keywords: Any) -> A
     return forward(sample[is_sound], *args, **keywords)
 
 
-def _copied_anew(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+def _copied_again(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
     gain = torch.tensor([1.0] * sample.shape[1]).to(sample.device, sample.dtype)
     return forward(sample * gain.view(1, -1, 1, 1), *args, **keywords)
 
@@ -41,37 +41,37 @@ def _counted(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
     return forward(sample if longest else sample + longest, *args, **keywords)
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="sync-nan-check",
         imitates="a NaN check left in scheduler.step()",
-        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _checked_for_nan),
+        inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _checked_for_nan),
     ),
-    PlantedBug(
+    InjectedFault(
         name="sync-first-index-searched",
         imitates="nobody tells the scheduler its first index: nonzero() and .item() in the first step",
         precedent="huggingface/diffusers#11696",
-        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "set_begin_index", _looked_up),
+        inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "set_begin_index", _looked_up),
     ),
-    PlantedBug(
+    InjectedFault(
         name="sync-preview",
         imitates="each step's latents are copied to the host for a preview",
-        plant=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _previewed),
+        inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _previewed),
     ),
-    PlantedBug(
+    InjectedFault(
         name="sync-boolean-mask",
         imitates="x[mask] in the model's forward",
         precedent="huggingface/diffusers#13461",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _only_the_sound),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _only_the_sound),
     ),
-    PlantedBug(
+    InjectedFault(
         name="sync-table-copied",
         imitates="a small table is made on the CPU and copied to the GPU in every step",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _copied_anew),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _copied_again),
     ),
-    PlantedBug(
+    InjectedFault(
         name="sync-item",
         imitates="a statistic for a log line is read with .item() in every step",
-        plant=lambda pipeline: wrapped(pipeline.unet, "forward", _counted),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _counted),
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers.models.clip import modeling_clip
 
-from benchmarks.injected_faults.declaring import PlantedBug, altered, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, altered, wrapped
 
 _KEPT_TOKENS = 4
 
@@ -74,49 +74,49 @@ def _part(module: Any, name: str) -> Any:
     return next(part for path, part in module.named_modules() if path.rpartition(".")[2] == name)
 
 
-BUGS: tuple[PlantedBug, ...] = (
-    PlantedBug(
+BUGS: tuple[InjectedFault, ...] = (
+    InjectedFault(
         name="wrong-text-encoder-layer",
         imitates="SDXL gets its text encoders' last layer in place of the one before",
-        plant=lambda pipeline: wrapped(pipeline.text_encoder, "forward", _one_layer_later),
+        inject=lambda pipeline: wrapped(pipeline.text_encoder, "forward", _one_layer_later),
     ),
-    PlantedBug(
+    InjectedFault(
         name="prompt-cut-off",
         imitates="the prompt is truncated after four tokens",
-        plant=lambda pipeline: wrapped(pipeline.text_encoder, "forward", _cut_off),
+        inject=lambda pipeline: wrapped(pipeline.text_encoder, "forward", _cut_off),
     ),
-    PlantedBug(
+    InjectedFault(
         name="text-encoders-swapped",
         imitates="the embeddings of the two text encoders are joined the other way round",
-        plant=lambda pipeline: wrapped(pipeline, "encode_prompt", _encoders_swapped),
+        inject=lambda pipeline: wrapped(pipeline, "encode_prompt", _encoders_swapped),
     ),
-    PlantedBug(
+    InjectedFault(
         name="final-norm-skipped",
         imitates="the text encoder's last layer norm is left out",
         pipeline="sd15",
-        plant=lambda pipeline: wrapped(_part(pipeline.text_encoder, "final_layer_norm"), "forward", _unnormed),
+        inject=lambda pipeline: wrapped(_part(pipeline.text_encoder, "final_layer_norm"), "forward", _unnormed),
     ),
-    PlantedBug(
+    InjectedFault(
         name="causal-mask-dropped",
         imitates="CLIP's text encoder sees the words that come later",
         pipeline="sd15",
-        plant=lambda _pipeline: wrapped(modeling_clip.CLIPEncoder, "forward", _without_causal_mask),
+        inject=lambda _pipeline: wrapped(modeling_clip.CLIPEncoder, "forward", _without_causal_mask),
     ),
-    PlantedBug(
+    InjectedFault(
         name="positions-from-one",
         imitates="position ids begin with 1",
         pipeline="sd15",
-        plant=_positions_from_one,
+        inject=_positions_from_one,
     ),
-    PlantedBug(
+    InjectedFault(
         name="another-padding-token",
         imitates="SDXL's second tokenizer pads with the end of text, as the first does",
-        plant=_another_padding,
+        inject=_another_padding,
     ),
-    PlantedBug(
+    InjectedFault(
         name="another-activation",
         imitates="the text encoder's hidden_act is lost, and ReLU takes its place",
         pipeline="sd15",
-        plant=_another_activation,
+        inject=_another_activation,
     ),
 )

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from benchmarks.injected_faults.declaring import Plant, PlantedBug
-from benchmarks.injected_faults.guarding import Answer, Colour, Guard, Subject, ask, compiled_anew
+from benchmarks.injected_faults.declaring import InjectedFault, Injection
+from benchmarks.injected_faults.guarding import Answer, Color, Guard, Subject, ask, recompiled
 from benchmarks.injected_faults.slices import RAISED, SliceCheck, check_slice
 from pytest_diffopt import AllowedSyncs, CountGate, ImageGate, LatencyGate, PipelineInputs, Scale
 from pytest_diffopt.baselines import BaselineStore
@@ -29,7 +29,7 @@ from pytest_diffopt.session.settings import Settings
 from suites.known_syncs import DDIM, FLOW_MATCH_EULER, PNDM
 
 #: Where the published scheduler waits; a recipe that brings another one has no such excuse.
-_KNOWN_WAITS = {
+_KNOWN_SYNCS = {
     "sd15": PNDM,
     "sd15-img2img": PNDM,
     "sd15-controlnet": PNDM,
@@ -40,12 +40,12 @@ _SECONDS_OF_A_LATENCY = 20.0  # a collection of garbage in every step makes a ca
 
 
 class NotCleanError(DiffoptError):
-    """A guard is red before anything was planted."""
+    """A guard is red before anything was injected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PictureSeen:
-    """The picture that was drawn with a bug.
+class ImageSeen:
+    """The image that was drawn with a bug.
 
     Attributes:
         is_changed: any value differs from what was drawn without the bug.
@@ -63,12 +63,12 @@ class Trial:
     Attributes:
         bug: the bug.
         answers: what each guard said.
-        picture: the picture with the bug.
+        image: the image with the bug.
     """
 
-    bug: PlantedBug
+    bug: InjectedFault
     answers: tuple[Answer, ...]
-    picture: PictureSeen
+    image: ImageSeen
 
     @property
     def caught_by(self) -> tuple[Guard, ...]:
@@ -82,7 +82,7 @@ class Bench:
 
     Attributes:
         subject: the pipeline, with all that its guards need.
-        drawn: its pictures.
+        drawn: its images.
     """
 
     subject: Subject
@@ -117,26 +117,26 @@ class Workshop:
         self._bench = None
         self._stack.close()
 
-    def try_out(self, bug: PlantedBug) -> Trial:
+    def try_out(self, bug: InjectedFault) -> Trial:
         """Plant a bug, anew for each guard, and return what they said.
 
         Raises:
             NotCleanError: a guard is red without the bug.
         """
         bench = self._bench_of(bug)
-        picture = _see(bug, bench)
-        answers = [answer for group in self._answers(bug, bench.subject, bug.plant) for answer in group]
-        return Trial(bug=bug, answers=tuple(answers), picture=picture)
+        image = _see(bug, bench)
+        answers = [answer for group in self._answers(bug, bench.subject, bug.inject) for answer in group]
+        return Trial(bug=bug, answers=tuple(answers), image=image)
 
-    def _answers(self, bug: PlantedBug, subject: Subject, plant: Plant) -> Iterator[list[Answer]]:
+    def _answers(self, bug: InjectedFault, subject: Subject, inject: Injection) -> Iterator[list[Answer]]:
         """Ask the guards, each group of them in a life of its own: as if the pipeline had been built with the bug."""
         pipelines = self._test.pipelines
         for questions in subject.asked_together():
-            with compiled_anew(subject), plant(subject.pipeline):
+            with recompiled(subject), inject(subject.pipeline):
                 pipelines.register(subject.pipeline, _watched(bug), pipelines.log.mark())
                 yield [ask(guard, question) for guard, question in questions]
 
-    def _bench_of(self, bug: PlantedBug) -> Bench:
+    def _bench_of(self, bug: InjectedFault) -> Bench:
         key = (bug.pipeline, bug.recipe, repr(sorted(bug.inputs.items())), str(bug.is_timed))
         if self._bench is None or self._key != key:
             self._bench = None
@@ -145,7 +145,7 @@ class Workshop:
             self._key = key
         return self._bench
 
-    def _clean_bench(self, bug: PlantedBug) -> Bench:
+    def _clean_bench(self, bug: InjectedFault) -> Bench:
         family = find_pipeline(bug.pipeline)
         recipe = parse_recipe(bug.recipe)
         reference = recipe.reference().apply(build_pipeline(family, Scale.TINY).pipeline)
@@ -162,48 +162,48 @@ class Workshop:
             own_images=ImageGate(fixture={"pipeline_variations": variations}.get, **self._gate(bug, "own images")),
             counts=CountGate(**self._gate(bug, "counts")),
             latency=LatencyGate(benchmark=lambda: None, **self._gate(bug, "latency")) if bug.is_timed else None,
-            allow_syncs=(*_waits_of_scheduler(bug), *bug.allow_syncs),
+            allow_syncs=(*_syncs_of_scheduler(bug), *bug.allow_syncs),
         )
         self._require_clean(bug, subject)
-        with compiled_anew(subject):
+        with recompiled(subject):
             return Bench(subject=subject, drawn=_draw(pipeline, inputs))
 
-    def _gate(self, bug: PlantedBug, concern: str) -> dict[str, Any]:
+    def _gate(self, bug: InjectedFault, concern: str) -> dict[str, Any]:
         name = f"{concern}[{bug.name}]"
         store = BaselineStore(self._folder, WritePermission.MISSING)
-        return {"case": Case(nodeid=name, suite="planted", name=name), "store": store, "settings": self._settings}
+        return {"case": Case(nodeid=name, suite="injected", name=name), "store": store, "settings": self._settings}
 
-    def _require_clean(self, bug: PlantedBug, subject: Subject) -> None:
+    def _require_clean(self, bug: InjectedFault, subject: Subject) -> None:
         """Ask every guard of the clean pipeline; those with a baseline accept it now."""
         for answers in self._answers(bug, subject, lambda _pipeline: nullcontext()):
             for answer in answers:
-                if answer.colour is not Colour.GREEN:
+                if answer.color is not Color.GREEN:
                     where = f"{bug.pipeline} with {bug.recipe}"
-                    msg = f"{answer.guard} must be green before {bug.name} is planted into {where}, got: {answer.said}"
+                    msg = f"{answer.guard} must be green before {bug.name} is injected into {where}, got: {answer.said}"
                     raise NotCleanError(msg)
 
 
-def _see(bug: PlantedBug, bench: Bench) -> PictureSeen:
-    """Draw with the bug, the first call after it was planted."""
+def _see(bug: InjectedFault, bench: Bench) -> ImageSeen:
+    """Draw with the bug, the first call after it was injected."""
     subject = bench.subject
     try:
-        with compiled_anew(subject), bug.plant(subject.pipeline):
+        with recompiled(subject), bug.inject(subject.pipeline):
             drawn = _draw(subject.pipeline, subject.inputs)
     except Exception:  # noqa: BLE001 - whatever a broken pipeline raises turns its test red, diffusers' too
-        return PictureSeen(is_changed=True, usual_check=RAISED)
+        return ImageSeen(is_changed=True, usual_check=RAISED)
     is_changed = not np.array_equal(drawn, bench.drawn)
-    return PictureSeen(is_changed=is_changed, usual_check=check_slice(drawn, bench.drawn))
+    return ImageSeen(is_changed=is_changed, usual_check=check_slice(drawn, bench.drawn))
 
 
-def _waits_of_scheduler(bug: PlantedBug) -> Sequence[AllowedSyncs]:
-    return () if "scheduler(" in bug.recipe else _KNOWN_WAITS.get(bug.pipeline, ())
+def _syncs_of_scheduler(bug: InjectedFault) -> Sequence[AllowedSyncs]:
+    return () if "scheduler(" in bug.recipe else _KNOWN_SYNCS.get(bug.pipeline, ())
 
 
 def _draw(pipeline: Any, inputs: PipelineInputs) -> Any:
     return np.array(pipeline(**inputs).images)
 
 
-def _watched(bug: PlantedBug) -> Watched:
+def _watched(bug: InjectedFault) -> Watched:
     return Watched(
         pipeline=bug.pipeline, scale=Scale.TINY, recipe=bug.recipe, weights=Weights.PRETRAINED, device=Device.CPU
     )

@@ -1,1 +1,1 @@
-"""What only a card can tell, in commands that can be stopped at any moment and go on from their JSON file."""
+"""What only a GPU can tell, in commands that can be stopped at any moment and go on from their JSON file."""

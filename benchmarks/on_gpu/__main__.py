@@ -1,4 +1,4 @@
-"""What only a card can tell, as much of it as the budget allows; the same line again goes on from the JSON file.
+"""What only a GPU can tell, as much of it as the budget allows; the same line again goes on from the JSON file.
 
 python -m benchmarks.on_gpu ladder --json ladder.json --budget-seconds 540
 
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.retry_failed:
         results.forget_failures()
     names = [case.name for case in command.cases(setting)]
-    left = measure_all(names, results, ask, budget=budget, tell=_tell)
+    left = measure_all(names, results, ask, budget=budget, progress=_progress)
     for line in report(command, setting, environment, results.cases):
         print(line)
     if left:
@@ -121,7 +121,7 @@ def _again(options: argparse.Namespace) -> str:
     return f"python -m benchmarks.on_gpu {options.command} --json {options.json} {budget}{rehearse}"
 
 
-def _tell(line: str) -> None:
+def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -36,7 +36,7 @@ class Command:
         summary: what it finds out, in a line.
         cases: in the order in which they are measured: what is cheap and tells most comes first.
         table: writes lines of what was seen so far, by case; a case that is not there was not measured yet.
-        is_always_tiny: its pipelines are tiny on the card too.
+        is_always_tiny: its pipelines are tiny on the GPU too.
         least_seconds: a case that gets less is cut off before it has told anything.
     """
 

@@ -1,4 +1,4 @@
-"""How often the paired gate errs on the card: pairs of processes of the same code, and of code with a wait planted."""
+"""How often the paired gate errs on the GPU: pairs of processes of the same code, and of code with a wait injected."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ _SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05)
 # As the gate is used: its own margin and budget.
 _MARGIN = 0.01
 _SESSION_SECONDS = 60.0
-_HEADINGS = ("planted", "pairs", "called slower", "not slower", "undecided", "multiplied into the same code")
+_HEADINGS = ("injected", "pairs", "called slower", "not slower", "undecided", "multiplied into the same code")
 _PAIR_HEADINGS = ("pair of processes", "head is slower by", "scatter", "a call", "blocks", "throttled")
 _NS_PER_SECOND = 1e9
 
@@ -43,13 +43,13 @@ class _Planned:
 def _planned(setting: Setting) -> list[_Planned]:
     order = setting.pick(measured=_MEASURED, rehearsed=_REHEARSED)
     return [
-        _Planned(number=number, slowdown=one, name=f"{_planted(one)}, pair {order[:number].count(one) + 1}")
+        _Planned(number=number, slowdown=one, name=f"{_injected(one)}, pair {order[:number].count(one) + 1}")
         for number, one in enumerate(order)
     ]
 
 
-def _planted(slowdown: float) -> str:
-    return f"{100 * slowdown:.0f} % planted" if slowdown else "same code"
+def _injected(slowdown: float) -> str:
+    return f"{100 * slowdown:.0f} % injected" if slowdown else "same code"
 
 
 def _cases(setting: Setting) -> list[Case]:
@@ -59,7 +59,7 @@ def _cases(setting: Setting) -> list[Case]:
 def _measure(setting: Setting, planned: _Planned) -> Figures:
     call = timed_call(setting)
     given_seconds = setting.pick(measured=20.0, rehearsed=2.0)
-    # On a card the gate times in turn, as all others do: once is enough.
+    # On a GPU the gate times in turn, as all others do: once is enough.
     pair = measure(planned.slowdown, seconds=given_seconds, seconds_in_turn=0.0, number=planned.number, call=call)
     return {"recipe": call.recipe, "weights": weights_of(setting), "pair": msgspec.to_builtins(pair)}
 
@@ -108,7 +108,7 @@ def _row(slowdown: float, pairs: Sequence[Pair], gate: Callable[..., Shares]) ->
     same_code = [pair for pair in usable if not pair.slowdown]
     ends, multiplied = gate(of_this), gate(same_code, slowdown=slowdown)
     shares = (ends.slower, ends.as_fast, 1 - ends.slower - ends.as_fast, multiplied.slower)
-    return (_planted(slowdown), str(len(of_this)), *map(_share, shares))
+    return (_injected(slowdown), str(len(of_this)), *map(_share, shares))
 
 
 def _share(value: float) -> str:
@@ -117,7 +117,7 @@ def _share(value: float) -> str:
 
 FALSE_ALARMS = Command(
     name="false-alarms",
-    summary="pairs of processes of the same code, and of slowdowns planted in SDXL",
+    summary="pairs of processes of the same code, and of slowdowns injected in SDXL",
     cases=_cases,
     table=_table,
     least_seconds=90.0,  # full-size SDXL is built twice, one after the other, and timed for 20 s

@@ -11,7 +11,7 @@ _STEPS = 2
 
 
 def timed_call(setting: Setting) -> TimedCall:
-    """Return what is timed: SDXL at 1024 x 1024 on the card, tiny in a rehearsal."""
+    """Return what is timed: SDXL at 1024 x 1024 on the GPU, tiny in a rehearsal."""
     recipe = setting.pick(measured=_RECIPE, rehearsed="fp32")
     return TimedCall(device=setting.device, scale=setting.scale, recipe=recipe, steps=_STEPS)
 

@@ -7,39 +7,41 @@ from benchmarks.on_gpu.cells import aligned, compile_time, gib, seconds, why_non
 from benchmarks.on_gpu.command import Case, Command, Figures
 from benchmarks.on_gpu.measuring import Run, measure_run
 from benchmarks.on_gpu.setting import Setting
-from pytest_diffopt.recipes.ladders import Rung, ladder
+from pytest_diffopt.recipes.ladders import Level, ladder
 from pytest_diffopt.statistics.intervals import median
 
 _PIPELINE = "sdxl"
 _ARTICLE, _TODAY = "diffusion-fast", "modern"
-_HEADINGS = ("rung", "a call", "times the first", "compiling", "peak memory")
+_HEADINGS = ("level", "a call", "times the first", "compiling", "peak memory")
 
 
-def _rungs(setting: Setting, name: str) -> tuple[Rung, ...]:
+def _levels(setting: Setting, name: str) -> tuple[Level, ...]:
     return ladder(name, _PIPELINE, setting.scale, on_gpu=not setting.is_rehearsal)
 
 
 def _cases(setting: Setting) -> list[Case]:
-    """Return the rungs; those that autotune every kernel come last, for they take many minutes to compile."""
-    article = _rungs(setting, _ARTICLE)
-    autotuned = [rung for rung in article if "max-autotune" in rung.recipe]
-    quick = [rung for rung in article if rung not in autotuned]
+    """Return the levels; those that autotune every kernel come last, for they take many minutes to compile."""
+    article = _levels(setting, _ARTICLE)
+    autotuned = [level for level in article if "max-autotune" in level.recipe]
+    quick = [level for level in article if level not in autotuned]
     steps = setting.pick(measured=30, rehearsed=2)
     return [
         Case(
-            name=rung.test_id,
-            measure=partial(measure_run, setting, Run(pipeline=_PIPELINE, recipe=rung.recipe, steps=steps)),
+            name=level.test_id,
+            measure=partial(measure_run, setting, Run(pipeline=_PIPELINE, recipe=level.recipe, steps=steps)),
         )
-        for rung in (*quick, *_rungs(setting, _TODAY), *autotuned)
+        for level in (*quick, *_levels(setting, _TODAY), *autotuned)
     ]
 
 
 def _table(setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
-    article, today = _rungs(setting, _ARTICLE), _rungs(setting, _TODAY)
+    article, today = _levels(setting, _ARTICLE), _levels(setting, _TODAY)
     first = seen.get(article[0].test_id)
-    rows = [_row(rung.test_id, seen.get(rung.test_id), first) for rung in (*article, *today)]
-    times = {rung.test_id: _call_seconds(seen[rung.test_id]) for rung in today if not why_none(seen.get(rung.test_id))}
-    best = [f"today's best rung: {min(times, key=times.__getitem__)}"] if times else []
+    rows = [_row(level.test_id, seen.get(level.test_id), first) for level in (*article, *today)]
+    times = {
+        level.test_id: _call_seconds(seen[level.test_id]) for level in today if not why_none(seen.get(level.test_id))
+    }
+    best = [f"today's best level: {min(times, key=times.__getitem__)}"] if times else []
     return [*aligned([_HEADINGS, *rows]), *best]
 
 

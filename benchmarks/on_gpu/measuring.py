@@ -35,7 +35,7 @@ class Run:
         pipeline: the pipeline's name.
         recipe: its recipe's text.
         steps: denoise steps in one call; for a pipeline that starts within its schedule, before that is cut.
-        batch: pictures in one call; None for the pipeline's own number.
+        batch: images in one call; None for the pipeline's own number.
     """
 
     pipeline: str

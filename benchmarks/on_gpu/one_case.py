@@ -45,9 +45,9 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def environment_of(setting: Setting) -> Figures:
-    """Describe the machine; asked for in a process of its own, so that none but the cases hold memory of the card."""
+    """Describe the machine; asked for in a process of its own, so that none but the cases hold memory of the GPU."""
     if not setting.is_rehearsal and not torch.cuda.is_available():
-        found = f"this measures on an NVIDIA card, and torch {torch.__version__} sees no CUDA device"
+        found = f"this measures on an NVIDIA GPU, and torch {torch.__version__} sees no CUDA device"
         return {"refused": f"{found}; --rehearse runs it on the CPU, tiny, and measures nothing"}
     environment = capture_environment(setting.device)
     versions = dict(environment.versions) | ({} if setting.is_rehearsal else {"cuda": str(torch.version.cuda)})

@@ -58,7 +58,7 @@ def _compilation(pipeline: Any, inputs: PipelineInputs, _subject: Subject) -> Ca
     return call
 
 
-def _drawing(pipeline: Any, inputs: PipelineInputs, _subject: Subject) -> Call:
+def _result(pipeline: Any, inputs: PipelineInputs, _subject: Subject) -> Call:
     return partial(draw, pipeline, repeatable_call(pipeline, (), inputs), inputs)
 
 
@@ -77,7 +77,7 @@ _WATCHES: dict[str, _Watched] = {
     "compilation": _compilation,
     "the denoise loop's time": _loop,
     "syncs": _syncs,
-    "pictures and latents": _drawing,
+    "images and latents": _result,
 }
 
 

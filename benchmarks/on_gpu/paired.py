@@ -1,7 +1,7 @@
-"""Both latency gates as a user meets them: red where a slowdown was planted, and green where nothing changed.
+"""Both latency gates as a user meets them: red where a slowdown was injected, and green where nothing changed.
 
 The stored gate sees slowdowns past 5 %: one of exactly that size would be called slower as often as not, so twice as
-much is planted for it.
+much is injected for it.
 """
 
 import json
@@ -22,7 +22,7 @@ _GREEN = "exit code 0, passed"
 _RED = "exit code 1, regressed, with its cause"
 _SESSIONS = 3
 _HEADINGS = ("case", "expected", "seen", "", "took")
-# A processor with neighbours makes the same call up to twice as long: in a rehearsal more is planted, and allowed.
+# A processor with neighbours makes the same call up to twice as long: in a rehearsal more is injected, and allowed.
 _REHEARSED_PAIRED = ("--diffopt-margin=0.1", "--diffopt-max-seconds=30")
 _REHEARSED_STORED = ("--diffopt-margin=1",)
 
@@ -33,13 +33,13 @@ class _Try:
 
     Attributes:
         name: readable, and unique.
-        planted: the slowdown of what is judged, as a fraction.
+        injected: the slowdown of what is judged, as a fraction.
         expected: how the last session must end.
         run: lets the gate judge.
     """
 
     name: str
-    planted: float
+    injected: float
     expected: str
     run: Callable[[Setting, "_Try", Path], Ending]
 
@@ -53,10 +53,10 @@ def _tries(setting: Setting) -> tuple[_Try, ...]:
     paired = setting.pick(measured=0.05, rehearsed=0.5)
     stored = setting.pick(measured=0.1, rehearsed=3.0)
     return (
-        _Try(name="same code", planted=0.0, expected=_GREEN, run=_against_revision),
-        _Try(name=f"planted {100 * paired:.0f} %", planted=paired, expected=_RED, run=_against_revision),
-        _Try(name="stored, same code", planted=0.0, expected=_GREEN, run=_against_baseline),
-        _Try(name=f"stored, planted {100 * stored:.0f} %", planted=stored, expected=_RED, run=_against_baseline),
+        _Try(name="same code", injected=0.0, expected=_GREEN, run=_against_revision),
+        _Try(name=f"injected {100 * paired:.0f} %", injected=paired, expected=_RED, run=_against_revision),
+        _Try(name="stored, same code", injected=0.0, expected=_GREEN, run=_against_baseline),
+        _Try(name=f"stored, injected {100 * stored:.0f} %", injected=stored, expected=_RED, run=_against_baseline),
     )
 
 
@@ -72,7 +72,7 @@ def _measure(setting: Setting, one: _Try) -> Figures:
     figures = {
         "recipe": timed_call(setting).recipe,
         "weights": weights_of(setting),
-        "planted": one.planted,
+        "injected": one.injected,
         "expected": one.expected,
         "seen": str(ended),
         "explanation": list(ended.explanation),
@@ -84,9 +84,9 @@ def _measure(setting: Setting, one: _Try) -> Figures:
 
 
 def _against_revision(setting: Setting, one: _Try, folder: Path) -> Ending:
-    """Compare the last commit, which is slower where a slowdown is planted, with the one before."""
+    """Compare the last commit, which is slower where a slowdown is injected, with the one before."""
     call = timed_call(setting)
-    for slowdown in (0.0, one.planted):
+    for slowdown in (0.0, one.injected):
         commit(folder, call.project(slowdown))
     options = (*call.options, *setting.pick(measured=(), rehearsed=_REHEARSED_PAIRED))
     return run_session(folder, ("--diffopt-against=HEAD~1", *options), report=setting.reports / one.folder)
@@ -104,10 +104,10 @@ def _against_baseline(setting: Setting, one: _Try, folder: Path) -> Ending:
     if _sessions_in(baselines) != _SESSIONS:
         msg = (
             f"{baselines} holds {_sessions_in(baselines)} sessions, and {_SESSIONS} are wanted: one differed from the "
-            "others by more than the margin, or they are of another card; remove the folder to begin anew"
+            "others by more than the margin, or they are of another GPU; remove the folder to begin anew"
         )
         raise GateSessionError(msg)
-    commit(folder, call.project(one.planted))
+    commit(folder, call.project(one.injected))
     return run_session(folder, options, report=setting.reports / one.folder)
 
 
@@ -148,7 +148,7 @@ def _told(name: str, figures: Figures | None) -> list[str]:
 
 PAIRED = Command(
     name="paired",
-    summary="the paired gate and the stored one against planted slowdowns",
+    summary="the paired gate and the stored one against injected slowdowns",
     cases=_cases,
     table=_table,
     least_seconds=90.0,  # full-size SDXL is built once by each process of a pair, one after the other

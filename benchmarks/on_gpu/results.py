@@ -79,9 +79,11 @@ class Results:
         except JSONProblem as error:
             msg = f"{self._path} holds no results: {error}; give another file"
             raise ResultsError(msg) from error
-        wanted = {*self._heading, "cases", "cut_off_seconds"}
-        if not isinstance(document, dict) or not wanted <= document.keys():
-            msg = f"{self._path} holds no results: it must have the keys {', '.join(sorted(wanted))}; give another file"
+        expected = {*self._heading, "cases", "cut_off_seconds"}
+        if not isinstance(document, dict) or not expected <= document.keys():
+            msg = (
+                f"{self._path} holds no results: it must have the keys {', '.join(sorted(expected))}; give another file"
+            )
             raise ResultsError(msg)
         return document
 

@@ -52,7 +52,7 @@ def positive_seconds(text: str) -> float:
 
 
 def measure_all(
-    names: Sequence[str], results: Results, attempt: Attempt, *, budget: Budget, tell: Callable[[str], None]
+    names: Sequence[str], results: Results, attempt: Attempt, *, budget: Budget, progress: Callable[[str], None]
 ) -> list[str]:
     """Measure what the results lack, and return the names that are left when the budget is spent.
 
@@ -61,12 +61,12 @@ def measure_all(
         results: what is there is not measured again.
         attempt: measures one case.
         budget: no case is begun when it is spent; the one that runs then is cut off.
-        tell: shows a line.
+        progress: shows a line.
     """
     left = [name for name in names if name not in results.cases]
     while left and not budget.is_spent:
         name = left[0]
-        tell(f"{len(names) - len(left) + 1} of {len(names)}: {name}")
+        progress(f"{len(names) - len(left) + 1} of {len(names)}: {name}")
         if not _measure(name, results, attempt, budget):
             break
         left.remove(name)

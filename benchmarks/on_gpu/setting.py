@@ -1,4 +1,4 @@
-"""Where a command runs: on the card at full size, or rehearsed on the CPU with the tiny pipelines."""
+"""Where a command runs: on the GPU at full size, or rehearsed on the CPU with the tiny pipelines."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The regression suite itself on the card, tiny, a file at a time, each with its report; or what it accepts there."""
+"""The regression suite itself on the GPU, tiny, a file at a time, each with its report; or what it accepts there."""
 
 import json
 import subprocess
@@ -61,7 +61,7 @@ def _measure(setting: Setting, name: str, options: Sequence[str]) -> Figures:
 
 
 def _is_worth_a_line(verdict: Mapping[str, Any]) -> bool:
-    """Tell whether a verdict is red for more than a missing baseline, which every case lacks on a card that is new."""
+    """Tell whether a verdict is red for more than a missing baseline, which every case lacks on a GPU that is new."""
     is_unaccepted_gain = verdict["outcome"] == "improved" and verdict["concern"] in _EXACT_CONCERNS
     return verdict["outcome"] == "regressed" or is_unaccepted_gain
 
@@ -87,10 +87,10 @@ SUITES = Command(
     table=_table,
     is_always_tiny=True,
 )
-#: Each JSON file of it is one session of the card, in `baselines/` afterwards.
+#: Each JSON file of it is one session of the GPU, in `baselines/` afterwards.
 BASELINES = Command(
     name="baselines",
-    summary="a session of the card's baselines, accepted by pytest suites --gpu --diffopt-update all",
+    summary="a session of the GPU's baselines, accepted by pytest suites --gpu --diffopt-update all",
     cases=_accepting_cases,
     table=_table,
     is_always_tiny=True,

@@ -14,7 +14,7 @@ from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.statistics.intervals import median
 
 _EVERY_BATCH = (1, 4, 16)
-#: Each pipeline's batches, as in the page: only the first stage of IF draws more than one picture.
+#: Each pipeline's batches, as in the page: only the first stage of IF draws more than one image.
 BATCHES = {
     "sd15": _EVERY_BATCH,
     "sd15-img2img": _EVERY_BATCH,

@@ -1,4 +1,4 @@
-"""Write the page of results from the files that `python -m benchmarks.on_gpu` wrote on a card.
+"""Write the page of results from the files that `python -m benchmarks.on_gpu` wrote on a GPU.
 
 python -m benchmarks.results_page --out docs/results.md
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.results_page.counted import read_counted
-from benchmarks.results_page.images import draw_pictures
+from benchmarks.results_page.images import draw_images
 from benchmarks.results_page.measured import Measured, read_measured
 from benchmarks.results_page.page import Figures, page
 from benchmarks.results_page.published_table import published_table
@@ -48,9 +48,9 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--table", type=Path, metavar="FILE", help="of the table of steps a second")
     parser.add_argument("--overhead", type=Path, metavar="FILE", help="of what watching costs")
     parser.add_argument("--suites", type=Path, metavar="FILE", help="of the suites")
-    parser.add_argument("--paired", type=Path, metavar="FILE", help="of the latency gates against planted slowdowns")
+    parser.add_argument("--paired", type=Path, metavar="FILE", help="of the latency gates against injected slowdowns")
     parser.add_argument("--false-alarms", type=Path, metavar="FILE", help="of the paired gate's mistakes")
-    parser.add_argument("--out", type=Path, required=True, metavar="PAGE", help="the page; its pictures go beside it")
+    parser.add_argument("--out", type=Path, required=True, metavar="PAGE", help="the page; its images go beside it")
     parser.add_argument("--rehearsal", action="store_true", help="the files are those of rehearsals, and the page too")
     return parser.parse_args(arguments)
 
@@ -64,7 +64,7 @@ def _write(options: argparse.Namespace) -> None:
     figures = read_figures(kept | named, is_rehearsal=options.rehearsal)
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        written = draw_pictures(figures, options.out)
+        written = draw_images(figures, options.out)
         options.out.write_text(page(figures, options.out.stem), encoding="utf-8")
     except OSError as error:
         msg = f"{options.out} cannot be written: {error.strerror}"
@@ -108,7 +108,7 @@ def _check_kind(one: Measured, *, is_rehearsal: bool) -> None:
         msg = f"{one.path} is a rehearsal, in which nothing is measured; with --rehearsal it makes a page that says so"
         raise FiguresError(msg)
     if is_rehearsal and not one.is_rehearsal:
-        msg = f"{one.path} was measured on a card: a page of a rehearsal (--rehearsal) must not show it"
+        msg = f"{one.path} was measured on a GPU: a page of a rehearsal (--rehearsal) must not show it"
         raise FiguresError(msg)
 
 

@@ -1,4 +1,4 @@
-"""Count what each rung of SDXL's ladders does at full size, without weights and without a card.
+"""Count what each level of SDXL's ladders does at full size, without weights and without a GPU.
 
 python -m benchmarks.results_page.count_levels --json benchmarks/results_page/counted_levels.json
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from benchmarks.results_page.counted import CountedPhase, CountedRung, CountedRungs
+from benchmarks.results_page.counted import CountedLevel, CountedLevels, CountedPhase
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.pipelines.scale import Scale
@@ -20,11 +20,11 @@ from pytest_diffopt.profile.phases import Phase, PipelineProfile, profile_call
 from pytest_diffopt.profile.request import ProfileRequest
 from pytest_diffopt.profile.target import Target, find_target
 from pytest_diffopt.recipes.grammar import parse_recipe
-from pytest_diffopt.recipes.ladders import Rung, known_ladders, ladder
+from pytest_diffopt.recipes.ladders import Level, known_ladders, ladder
 from pytest_diffopt.records import Device
 
 _PIPELINE = "sdxl"
-_CARD = "nvidia-a100"
+_GPU = "nvidia-a100"
 # Where the weights are: their shapes are all that is counted.
 _NOWHERE = torch.device("meta")
 
@@ -43,32 +43,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         counted = count(options.scale, options.steps)
     except DiffoptError as error:
-        print(f"count_rungs: {error}", file=sys.stderr)
+        print(f"count_levels: {error}", file=sys.stderr)
         return 2
     text = msgspec.json.format(msgspec.json.encode(counted), indent=2) + b"\n"
     options.json.write_bytes(text)
     return 0
 
 
-def count(scale: Scale, steps: int) -> CountedRungs:
-    """Count every rung of every ladder."""
-    rungs = [rung for name in known_ladders() for rung in ladder(name, _PIPELINE, scale, on_gpu=True)]
-    lacking = {rung.test_id: parse_recipe(rung.recipe).why_unavailable(_NOWHERE) for rung in rungs}
-    return CountedRungs(
+def count(scale: Scale, steps: int) -> CountedLevels:
+    """Count every level of every ladder."""
+    levels = [level for name in known_ladders() for level in ladder(name, _PIPELINE, scale, on_gpu=True)]
+    lacking = {level.test_id: parse_recipe(level.recipe).why_unavailable(_NOWHERE) for level in levels}
+    return CountedLevels(
         setting=f"{_PIPELINE}, {scale}, {steps} steps",
         versions=dict(capture_environment(Device.SIMULATED).versions),
-        rungs={rung.test_id: _counted(rung, scale, steps) for rung in rungs if not lacking[rung.test_id]},
+        levels={level.test_id: _counted(level, scale, steps) for level in levels if not lacking[level.test_id]},
         not_counted={name: why for name, why in lacking.items() if why},
     )
 
 
-def _counted(rung: Rung, scale: Scale, steps: int) -> CountedRung:
-    print(rung.test_id, file=sys.stderr, flush=True)
-    request = ProfileRequest(target=_PIPELINE, scale=scale, card=_CARD, recipe=rung.recipe, num_steps=steps)
+def _counted(level: Level, scale: Scale, steps: int) -> CountedLevel:
+    print(level.test_id, file=sys.stderr, flush=True)
+    request = ProfileRequest(target=_PIPELINE, scale=scale, gpu_model=_GPU, recipe=level.recipe, num_steps=steps)
     target: Target = find_target(request)
     target.pipeline.set_progress_bar_config(disable=True)
-    profile: PipelineProfile = profile_call(target.pipeline, target.inputs, card=_CARD)
-    return CountedRung(
+    profile: PipelineProfile = profile_call(target.pipeline, target.inputs, gpu_model=_GPU)
+    return CountedLevel(
         recipe=target.recipe,
         dtypes=tuple(sorted(str(dtype).removeprefix("torch.") for dtype in profile.dtypes)),
         phases=tuple(_alike(profile.phases)),

@@ -1,4 +1,4 @@
-"""What each rung of SDXL's ladders does at full size, counted without a card, and the least time it needs on one."""
+"""What each level of SDXL's ladders does at full size, counted without a GPU, and the least time it needs on one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +8,11 @@ from msgspec import Meta, Struct
 
 from benchmarks.results_page.reading import FiguresError, Text, Whole, read_document
 from pytest_diffopt.simulated_gpu import Counts
-from pytest_diffopt.simulated_gpu.cost.gpus import Card
+from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.cost.roofline import bound_of, fastest_dtype
 
 #: Written by `python -m benchmarks.results_page.count_levels`.
-COUNTED = Path(__file__).with_name("counted_rungs.json")
+COUNTED = Path(__file__).with_name("counted_levels.json")
 
 
 class CountedPhase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,8 +31,8 @@ class CountedPhase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     allocated_bytes: Whole
 
 
-class CountedRung(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One rung.
+class CountedLevel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One level.
 
     Attributes:
         recipe: its whole stack, as a recipe writes itself.
@@ -57,45 +57,45 @@ class CountedRung(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return sum(phase.times * phase.flops for phase in self.phases)
 
 
-class CountedRungs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every rung, of one call.
+class CountedLevels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every level, of one call.
 
     Attributes:
         setting: what was called.
         versions: of the libraries whose code ran.
-        rungs: by the rung's name.
+        levels: by the level's name.
         not_counted: why the others were not, by theirs.
     """
 
     setting: Text
     versions: dict[str, str]
-    rungs: dict[str, CountedRung]
+    levels: dict[str, CountedLevel]
     not_counted: dict[str, Text]
 
 
-def read_counted(path: Path = COUNTED) -> CountedRungs:
+def read_counted(path: Path = COUNTED) -> CountedLevels:
     """Read what was counted.
 
     Raises:
         FiguresError: it cannot be read, or is no such file.
     """
-    counted = read_document(path, CountedRungs)
-    for name, rung in counted.rungs.items():
-        if unknown := [one for one in rung.dtypes if not isinstance(getattr(torch, one, None), torch.dtype)]:
-            msg = f"{path} cannot be trusted: rungs.{name}.dtypes: must be torch's names of dtypes, got: {unknown[0]}"
+    counted = read_document(path, CountedLevels)
+    for name, level in counted.levels.items():
+        if unknown := [one for one in level.dtypes if not isinstance(getattr(torch, one, None), torch.dtype)]:
+            msg = f"{path} cannot be trusted: levels.{name}.dtypes: must be torch's names of dtypes, got: {unknown[0]}"
             raise FiguresError(msg)
     return counted
 
 
-def least_seconds(rung: CountedRung, card: Card) -> float:
-    """Return the least time that a card's peaks allow for a rung: it can reach all of the roofline, and no more.
+def least_seconds(level: CountedLevel, gpu: GPUModel) -> float:
+    """Return the least time that a GPU's peaks allow for a level: it can reach all of the roofline, and no more.
 
-    What is compiled need not write every tensor that was counted: its FLOPs alone bound it. A rung that multiplies in
+    What is compiled need not write every tensor that was counted: its FLOPs alone bound it. A level that multiplies in
     eight bits is held to the peak of the dtype it keeps the rest in, which those products may exceed.
     """
-    dtype = fastest_dtype((getattr(torch, name) for name in rung.dtypes), card)
+    dtype = fastest_dtype((getattr(torch, name) for name in level.dtypes), gpu)
     bounds = [
-        (phase.times, bound_of(Counts(flops=phase.flops, allocated_bytes=phase.allocated_bytes), card, dtype))
-        for phase in rung.phases
+        (phase.times, bound_of(Counts(flops=phase.flops, allocated_bytes=phase.allocated_bytes), gpu, dtype))
+        for phase in level.phases
     ]
-    return sum(times * (one.compute_seconds if rung.is_compiled else one.seconds) for times, one in bounds)
+    return sum(times * (one.compute_seconds if level.is_compiled else one.seconds) for times, one in bounds)

@@ -5,24 +5,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results_page.ladder_section import todays_rungs
-from benchmarks.results_page.page import GAINS_PICTURE, LADDER_PICTURE, Figures
-from benchmarks.results_page.published_table import CARDS
+from benchmarks.results_page.ladder_section import todays_levels
+from benchmarks.results_page.page import GAINS_IMAGE, LADDER_IMAGE, Figures
+from benchmarks.results_page.published_table import GPUS
 from benchmarks.results_page.reading import FiguresError
 from benchmarks.results_page.table_section import measured_gain, places, published_gain
 
 _METADATA = {"Date": None, "Creator": None}
-_OWN_COLOUR = "black"
+_OWN_COLOR = "black"
 _ROOM_FOR_LABELS = 1.12
 
 
-def draw_pictures(figures: Figures, page: Path) -> list[Path]:
-    """Draw the page's pictures beside it, and return their files.
+def draw_images(figures: Figures, page: Path) -> list[Path]:
+    """Draw the page's images beside it, and return their files.
 
     Raises:
         FiguresError: matplotlib is not installed.
     """
-    drawn = {LADDER_PICTURE: _draw_ladder, GAINS_PICTURE: _draw_gains}
+    drawn = {LADDER_IMAGE: _draw_ladder, GAINS_IMAGE: _draw_gains}
     files = {name: page.with_name(f"{page.stem}-{name}.svg") for name in drawn}
     for name, draw in drawn.items():
         with _plotting() as pyplot:
@@ -36,9 +36,9 @@ def draw_pictures(figures: Figures, page: Path) -> list[Path]:
 @contextmanager
 def _plotting() -> Iterator[Any]:
     try:
-        import matplotlib as mpl  # noqa: PLC0415 - only for the pictures
+        import matplotlib as mpl  # noqa: PLC0415 - only for the images
     except ImportError as error:
-        msg = "the page's pictures need matplotlib: pip install 'pytest-diffopt[test]'"
+        msg = "the page's images need matplotlib: pip install 'pytest-diffopt[test]'"
         raise FiguresError(msg) from error
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
@@ -48,18 +48,18 @@ def _plotting() -> Iterator[Any]:
 
 
 def _draw_ladder(pyplot: Any, figures: Figures) -> Any:
-    """Draw each rung's speed over the first, the article's and ours."""
+    """Draw each level's speed over the first, the article's and ours."""
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     article = figures.published.ladder.gains()
-    _line(axes, article, label=f"the article, {figures.published.ladder.card}", colour="tab:blue")
+    _line(axes, article, label=f"the article, {figures.published.ladder.gpu}", color="tab:blue")
     if climb := figures.climb:
-        names = [*article, *todays_rungs()]
+        names = [*article, *todays_levels()]
         gains = {name: gain for name in names if (gain := climb.gain(name))}
         label = _label(figures)
-        _line(axes, {name: gain for name, gain in gains.items() if name in article}, label=label, colour=_OWN_COLOUR)
+        _line(axes, {name: gain for name, gain in gains.items() if name in article}, label=label, color=_OWN_COLOR)
         today = {name: gain for name, gain in gains.items() if name not in article}
-        _line(axes, today, label=f"{label}, today", colour="tab:green")
-    axes.set(ylabel="times as fast as the first rung", title=_title(figures, "SDXL's ladder"))
+        _line(axes, today, label=f"{label}, today", color="tab:green")
+    axes.set(ylabel="times as fast as the first level", title=_title(figures, "SDXL's ladder"))
     axes.tick_params(axis="x", labelrotation=25)
     axes.set_ylim(0, _ROOM_FOR_LABELS * axes.dataLim.y1)
     axes.legend(fontsize="small")
@@ -67,12 +67,12 @@ def _draw_ladder(pyplot: Any, figures: Figures) -> Any:
     return figure
 
 
-def _line(axes: Any, gains: Mapping[str, float], *, label: str, colour: str) -> None:
+def _line(axes: Any, gains: Mapping[str, float], *, label: str, color: str) -> None:
     if not gains:
         return
-    axes.plot(list(gains), list(gains.values()), marker="o", label=label, color=colour)
+    axes.plot(list(gains), list(gains.values()), marker="o", label=label, color=color)
     for name, gain in gains.items():
-        axes.annotate(f"{gain:.2f}", (name, gain), xytext=(0, 6), textcoords="offset points", ha="center", color=colour)
+        axes.annotate(f"{gain:.2f}", (name, gain), xytext=(0, 6), textcoords="offset points", ha="center", color=color)
 
 
 def _draw_gains(pyplot: Any, figures: Figures) -> Any:
@@ -92,9 +92,9 @@ def _draw_gains(pyplot: Any, figures: Figures) -> Any:
 
 
 def _gains(figures: Figures, pipelines: Sequence[str], batch: int) -> dict[str, list[float | None]]:
-    """Return the gains of each card, in the order of the pipelines; None where there is none."""
+    """Return the gains of each GPU, in the order of the pipelines; None where there is none."""
     table = figures.published_table
-    series = {card: [published_gain(table, card, one, batch).ratio for one in pipelines] for card in CARDS}
+    series = {gpu: [published_gain(table, gpu, one, batch).ratio for one in pipelines] for gpu in GPUS}
     if here := figures.measured.get("table"):
         series[_label(figures)] = [measured_gain(here.cases, one, batch).ratio for one in pipelines]
     return series
@@ -108,8 +108,8 @@ def _has_gain(figures: Figures, pipeline: str) -> bool:
 def _bars(axes: Any, gains: Sequence[float | None], *, number: int, num_series: int, label: str) -> None:
     width = 0.8 / num_series
     at = [place + (number - (num_series - 1) / 2) * width for place in range(len(gains))]
-    colour = _OWN_COLOUR if number == len(CARDS) else f"C{number}"
-    axes.bar(at, [gain or 0 for gain in gains], width, label=label, color=colour)
+    color = _OWN_COLOR if number == len(GPUS) else f"C{number}"
+    axes.bar(at, [gain or 0 for gain in gains], width, label=label, color=color)
 
 
 def _label(figures: Figures) -> str:

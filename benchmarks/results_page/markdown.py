@@ -21,8 +21,8 @@ def commands(*lines: str, why_not_run: str) -> Iterator[str]:
 
 
 def output(lines: Sequence[str]) -> Iterator[str]:
-    """Yield what a command printed on a card."""
-    yield from ("<!-- not run: the figures of a card -->", "", "```text", *lines, "```")
+    """Yield what a command printed on a GPU."""
+    yield from ("<!-- not run: the figures of a GPU -->", "", "```text", *lines, "```")
 
 
 def times(ratio: float) -> str:

@@ -23,7 +23,7 @@ class Machine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where it was measured.
 
     Attributes:
-        device: the card, as it names itself.
+        device: the GPU, as it names itself.
         versions: of the libraries and of CUDA.
     """
 

@@ -1,4 +1,4 @@
-"""The page: what was published, beside it what a card gave, and how to repeat each."""
+"""The page: what was published, beside it what a GPU gave, and how to repeat each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from benchmarks.on_gpu.__main__ import report
 from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.results import REHEARSAL
-from benchmarks.results_page.counted import CountedRungs
+from benchmarks.results_page.counted import CountedLevels
 from benchmarks.results_page.ladder_section import Climb, article_lines, today_lines
 from benchmarks.results_page.markdown import commands, output, table, times
 from benchmarks.results_page.measured import Machine, Measured
@@ -14,15 +14,15 @@ from benchmarks.results_page.published_table import Cell, Place
 from benchmarks.results_page.published_times import Published, PublishedTimes
 from benchmarks.results_page.table_section import gain_lines, speed_lines
 
-#: The pictures that stand beside the page, by the end of their names.
-LADDER_PICTURE, GAINS_PICTURE = "ladder", "gains"
+#: The images that stand beside the page, by the end of their names.
+LADDER_IMAGE, GAINS_IMAGE = "ladder", "gains"
 _BUDGETS_SECONDS = {"ladder": 540, "table": 540, "overhead": 300, "suites": 240, "paired": 420, "false-alarms": 540}
 _TITLES = {
     "ladder": "SDXL's ladder",
     "table": "Steps a second",
     "overhead": "What watching costs",
-    "suites": "The suites on the card",
-    "paired": "The latency gates against planted slowdowns",
+    "suites": "The suites on the GPU",
+    "paired": "The latency gates against injected slowdowns",
     "false-alarms": "How often the paired gate errs",
 }
 _WHERE_FILES_LIE = {
@@ -32,8 +32,8 @@ _WHERE_FILES_LIE = {
 _OWN = {
     "overhead": "What each guard's watching adds to a full-size call of SDXL; at most 0.5 % is promised.",
     "suites": "The regression suite at tiny scale, a file at a time: its verdicts, and what is red.",
-    "paired": "Each gate in its own repository: the same code must be green, a planted slowdown red with its cause.",
-    "false-alarms": "Full-size SDXL by pairs of processes: of the same code, and with a wait planted in each step.",
+    "paired": "Each gate in its own repository: the same code must be green, an injected slowdown red with its cause.",
+    "false-alarms": "Full-size SDXL by pairs of processes: of the same code, and with a wait injected in each step.",
 }
 
 
@@ -44,14 +44,14 @@ class Figures:
     Attributes:
         published: the times of others.
         published_table: the speeds of others.
-        counted: what the ladders' rungs do.
+        counted: what the ladders' levels do.
         measured: what was measured, by the command that did.
         is_rehearsal: nothing of it is a measurement.
     """
 
     published: Published
     published_table: Mapping[Place, Cell]
-    counted: CountedRungs
+    counted: CountedLevels
     measured: Mapping[str, Measured] = field(default_factory=dict)
     is_rehearsal: bool = False
 
@@ -72,19 +72,19 @@ def page(figures: Figures, name: str) -> str:
 
     Args:
         figures: all that stands on it.
-        name: its file's name without the ending: its pictures are named after it.
+        name: its file's name without the ending: its images are named after it.
     """
     return "\n".join([*_lines(figures, name), ""])
 
 
 def _lines(figures: Figures, name: str) -> Iterator[str]:
-    yield "# Results on a card"
+    yield "# Results on a GPU"
     yield ""
     yield "<!-- Written by python -m benchmarks.results_page: change the figures or the program, and write it anew. -->"
     yield ""
     yield (
-        "What [the commands for a lent card](on-gpu.md) measured, beside the figures of others. Theirs come from other "
-        "cards and from software of 2023, so what is compared are ratios; no guard and no test goes by them."
+        "What [the commands for a lent GPU](on-gpu.md) measured, beside the figures of others. Theirs come from other "
+        "GPUs and from software of 2023, so what is compared are ratios; no guard and no test goes by them."
     )
     yield ""
     yield _state(figures)
@@ -102,7 +102,7 @@ def _state(figures: Figures) -> str:
         return f"**{REHEARSAL[0].upper()}{REHEARSAL[1:]}.**"
     if figures.machine is None:
         return (
-            "**Nothing was measured on a card yet.** Every figure below is a published one, or was counted on the "
+            "**Nothing was measured on a GPU yet.** Every figure below is a published one, or was counted on the "
             "simulated GPU."
         )
     lacking = [_TITLES[command] for command in _TITLES if command not in figures.measured]
@@ -122,11 +122,11 @@ def _heading(figures: Figures, command: str) -> Iterator[str]:
     yield from _titled(figures, f"## {_TITLES[command]}")
     measured = figures.measured.get(command)
     if measured is None:
-        yield "Not measured on a card yet. This does it, on the card:"
+        yield "Not measured on a GPU yet. This does it, on the GPU:"
     else:
         yield from _how_it_was_measured(measured, command)
     yield ""
-    yield from commands(_command(command, is_rehearsal=figures.is_rehearsal), why_not_run="needs a card")
+    yield from commands(_command(command, is_rehearsal=figures.is_rehearsal), why_not_run="needs a GPU")
     yield ""
 
 
@@ -150,10 +150,10 @@ def _ladder(figures: Figures, name: str) -> Iterator[str]:
     climb, article = figures.climb, figures.published.ladder
     yield from article_lines(article, figures.counted, climb)
     yield ""
-    yield _picture(name, LADDER_PICTURE, "How many times as fast as the first rung each rung of the ladder is")
-    yield from _titled(figures, "### The rungs of today")
+    yield _image(name, LADDER_IMAGE, "How many times as fast as the first level each level of the ladder is")
+    yield from _titled(figures, "### The levels of today")
     if climb is None:
-        yield "Not measured on a card yet; the same command does it."
+        yield "Not measured on a GPU yet; the same command does it."
     else:
         yield from today_lines(article, climb)
     yield from _reasons(figures, "ladder")
@@ -164,12 +164,12 @@ def _table(figures: Figures, name: str) -> Iterator[str]:
     here = figures.measured.get("table")
     yield from speed_lines(figures.published_table, here)
     yield from _reasons(figures, "table")
-    yield from _titled(figures, "### What compiling gains on each card")
+    yield from _titled(figures, "### What compiling gains on each GPU")
     yield "Compiled ÷ not compiled, with the nightly torch where no version is named; what has no ratio says why."
     yield ""
     yield from gain_lines(figures.published_table, here)
     yield ""
-    yield _picture(name, GAINS_PICTURE, "What compiling gains, by pipeline, batch and card")
+    yield _image(name, GAINS_IMAGE, "What compiling gains, by pipeline, batch and GPU")
 
 
 def _reasons(figures: Figures, command: str) -> Iterator[str]:
@@ -179,7 +179,7 @@ def _reasons(figures: Figures, command: str) -> Iterator[str]:
         yield from ("", *(f"- {reason}" for reason in measured.reasons))
 
 
-def _picture(name: str, which: str, what: str) -> str:
+def _image(name: str, which: str, what: str) -> str:
     return f"![{what}]({name}-{which}.svg)"
 
 
@@ -212,13 +212,13 @@ def _repeating(figures: Figures) -> Iterator[str]:
     """Say how the page itself is made."""
     yield from _titled(figures, "## How to repeat this page")
     yield (
-        "The commands above go on from their files, so a card may be lent many times; [on a lent card](on-gpu.md) says "
+        "The commands above go on from their files, so a GPU may be lent many times; [on a lent GPU](on-gpu.md) says "
         "how to read them. " + _WHERE_FILES_LIE[figures.is_rehearsal]
     )
     yield ""
     yield from commands(_own_command(is_rehearsal=figures.is_rehearsal), why_not_run="writes the page itself")
     yield ""
-    yield "A section without a file says that it was not measured. What the ladders' rungs do is counted by:"
+    yield "A section without a file says that it was not measured. What the ladders' levels do is counted by:"
     yield ""
     yield from commands(
         "python -m benchmarks.results_page.count_levels --json benchmarks/results_page/counted_levels.json",

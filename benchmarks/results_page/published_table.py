@@ -1,4 +1,4 @@
-"""The tables of diffusers' page "PyTorch 2.0": five cards, three batches, six pipelines, compiled or not, two torches.
+"""The tables of diffusers' page "PyTorch 2.0": five GPUs, three batches, six pipelines, compiled or not, two torches.
 
 The cells stand in `diffusers_table.csv` as they are printed there.
 """
@@ -42,8 +42,8 @@ class NoFigure(enum.StrEnum):
 
 
 _WHY_NONE = {one.value: one for one in NoFigure}
-#: The cards, in the page's order.
-CARDS = ("A100", "V100", "T4", "RTX 3090", "RTX 4090")
+#: The GPUs, in the page's order.
+GPUS = ("A100", "V100", "T4", "RTX 3090", "RTX 4090")
 # A chain of stages has a figure for each.
 _PIPELINES: dict[str, tuple[str, ...]] = {
     "SD - txt2img": ("sd15",),
@@ -59,7 +59,7 @@ _COLUMNS = {
     for is_compiled in (False, True)
     for torch in Torch
 }
-_HEADING = ["card", "batch", "pipeline", *_COLUMNS]
+_HEADING = ["gpu", "batch", "pipeline", *_COLUMNS]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,14 +67,14 @@ class Place:
     """Where a figure stands.
 
     Attributes:
-        card: the page's name of it.
-        batch: pictures in one call.
+        gpu: the page's name of it.
+        batch: images in one call.
         pipeline: our name of it; each stage of a chain is one.
         torch: which of the two.
         is_compiled: whether it was compiled.
     """
 
-    card: str
+    gpu: str
     batch: int
     pipeline: str
     torch: Torch
@@ -110,19 +110,19 @@ def _add(table: dict[Place, Cell], row: Sequence[str]) -> None:
     if len(row) != len(_HEADING):
         msg = f"it must have {len(_HEADING)} cells, got: {len(row)}"
         raise ValueError(msg)
-    card, batch, name, *cells = row
+    gpu, batch, name, *cells = row
     pipelines = _PIPELINES[_known("pipeline", name.removesuffix(" *"), _PIPELINES)]
     for (torch, is_compiled), text in zip(_COLUMNS.values(), cells, strict=True):
         for pipeline, cell in _by_stage(text, pipelines, batch):
             place = Place(
-                card=_known("card", card, CARDS),
+                gpu=_known("gpu", gpu, GPUS),
                 batch=int(_known("batch", batch, _BATCHES)),
                 pipeline=pipeline,
                 torch=torch,
                 is_compiled=is_compiled,
             )
             if place in table:
-                msg = f"{name} on {card} at batch {batch} stands twice"
+                msg = f"{name} on {gpu} at batch {batch} stands twice"
                 raise ValueError(msg)
             table[place] = cell
 
@@ -135,7 +135,7 @@ def _known(what: str, name: str, known: Mapping[str, object] | Sequence[str]) ->
 
 
 def _by_stage(text: str, pipelines: Sequence[str], batch: str) -> Iterator[tuple[str, Cell]]:
-    """Yield the cell of each stage; only the first one draws more than one picture."""
+    """Yield the cell of each stage; only the first one draws more than one image."""
     stages = pipelines if batch == "1" else pipelines[:1]
     if text in _WHY_NONE:
         yield from ((stage, _WHY_NONE[text]) for stage in stages)

@@ -14,7 +14,7 @@ class PublishedRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One time.
 
     Attributes:
-        name: our name of the rung, pipeline or precision.
+        name: our name of the level, pipeline or precision.
         adds: what it adds to the row before.
         seconds: of one call.
     """
@@ -30,14 +30,14 @@ class PublishedTimes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         title: what it is called.
         link: where it is.
-        card: the card's name, as `simulated_gpu.cards` knows it.
+        gpu: the GPU's name, as `simulated_gpu.GPUs` knows it.
         setting: what was called, and where.
         rows: from the first, which the others are compared with.
     """
 
     title: Text
     link: Text
-    card: Text
+    gpu: Text
     setting: Text
     rows: Annotated[tuple[PublishedRow, ...], Meta(min_length=2)]
 
@@ -55,7 +55,7 @@ class Published(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every source of times.
 
     Attributes:
-        ladder: the article's six rungs.
+        ladder: the article's six levels.
         distilled: smaller models.
         precision: lower precisions, on older software.
     """

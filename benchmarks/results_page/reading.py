@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from pytest_diffopt.baselines.strict_json import JSONProblem, in_words, parse
+from pytest_diffopt.baselines.strict_json import JSONProblem, described, parse
 from pytest_diffopt.errors import DiffoptError
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -47,4 +47,4 @@ def convert(content: object, document_type: type[_Document]) -> _Document:
     try:
         return msgspec.convert(content, document_type, strict=True)
     except msgspec.ValidationError as error:
-        raise JSONProblem(in_words(str(error), content)) from error
+        raise JSONProblem(described(str(error), content)) from error

@@ -1,4 +1,4 @@
-"""The table of the diffusers page: steps a second here and on the A100, and what compiling gains on each card."""
+"""The table of the diffusers page: steps a second here and on the A100, and what compiling gains on each GPU."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from benchmarks.on_gpu.command import Figures
 from benchmarks.on_gpu.throughput import BATCHES, cell_name, steps_a_second
 from benchmarks.results_page.markdown import speed, table, times
 from benchmarks.results_page.measured import Measured
-from benchmarks.results_page.published_table import CARDS, LINK, TITLE, Cell, NoFigure, Place, Torch
+from benchmarks.results_page.published_table import GPUS, LINK, TITLE, Cell, NoFigure, Place, Torch
 
-#: The card whose speeds stand beside ours: all six pipelines ran on it, and the article climbed its ladder there.
+#: The GPU whose speeds stand beside ours: all six pipelines ran on it, and the article climbed its ladder there.
 BESIDE = "A100"
 _DATA = "https://github.com/pytest-diffopt/pytest-diffopt/blob/main/benchmarks/results_page/diffusers_table.csv"
 _FIRST_STAGE = ("deepfloyd-if-1", 1)
@@ -33,7 +33,7 @@ class Speed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gain:
-    """What compiling one pipeline at one batch comes to on one card."""
+    """What compiling one pipeline at one batch comes to on one GPU."""
 
     plain: Speed
     compiled: Speed
@@ -51,12 +51,12 @@ class Gain:
 
 
 def published_gain(
-    published: Mapping[Place, Cell], card: str, pipeline: str, batch: int, torch: Torch = Torch.NIGHTLY
+    published: Mapping[Place, Cell], gpu: str, pipeline: str, batch: int, torch: Torch = Torch.NIGHTLY
 ) -> Gain:
-    """Return what the page says of a card; a row that it lacks was not given."""
+    """Return what the page says of a GPU; a row that it lacks was not given."""
 
     def look_up(*, is_compiled: bool) -> Speed:
-        place = Place(card=card, batch=batch, pipeline=pipeline, torch=torch, is_compiled=is_compiled)
+        place = Place(gpu=gpu, batch=batch, pipeline=pipeline, torch=torch, is_compiled=is_compiled)
         cell = published.get(place, NoFigure.NOT_GIVEN)
         if isinstance(cell, NoFigure):
             return Speed(value=None, why_none=_WORDS.get(cell, cell.value))
@@ -87,7 +87,7 @@ def speed_lines(published: Mapping[Place, Cell], here: Measured | None) -> Itera
     """Yield speeds on the A100 and here, side by side."""
     yield (
         f"[{TITLE}]({LINK}), an {BESIDE} with the nightly torch of 2023; denoise steps a second, one step draws the "
-        f"whole batch. Every cell of the page, of five cards and two versions of torch, stands in "
+        f"whole batch. Every cell of the page, of five GPUs and two versions of torch, stands in "
         f"[`diffusers_table.csv`]({_DATA})."
     )
     yield ""
@@ -129,11 +129,11 @@ def _first_stage(published: Mapping[Place, Cell], here: Measured | None) -> str:
 
 
 def gain_lines(published: Mapping[Place, Cell], here: Measured | None) -> Iterator[str]:
-    """Yield what compiling gains on every card of the page."""
-    headings = ["pipeline", "batch", *CARDS, f"{BESIDE}, {Torch.STABLE}", *(["here"] if here else [])]
+    """Yield what compiling gains on every GPU of the page."""
+    headings = ["pipeline", "batch", *GPUS, f"{BESIDE}, {Torch.STABLE}", *(["here"] if here else [])]
     rows = []
     for pipeline, batch in places():
-        theirs = [str(published_gain(published, card, pipeline, batch)) for card in CARDS]
+        theirs = [str(published_gain(published, gpu, pipeline, batch)) for gpu in GPUS]
         older = str(published_gain(published, BESIDE, pipeline, batch, Torch.STABLE))
         own = [str(measured_gain(here.cases, pipeline, batch))] if here else []
         rows.append([f"`{pipeline}`", str(batch), *theirs, older, *own])

@@ -80,7 +80,7 @@ _patched = ExitStack()
 
 
 @contextmanager
-def compilations_watched(tell: Callable[[Compilation], None]) -> Iterator[None]:
+def compilations_watched(progress: Callable[[Compilation], None]) -> Iterator[None]:
     """Tell of every compilation as it ends, also of one that raises."""
     if not _listeners:
         _patched.enter_context(_replaced(_convert_frame, "_compile", _watching_compile))
@@ -88,11 +88,11 @@ def compilations_watched(tell: Callable[[Compilation], None]) -> Iterator[None]:
             _replaced(_symbolic_convert.InstructionTranslatorBase, "log_graph_break", _watching_breaks)
         )
         _patched.enter_context(_replaced(_output_graph.OutputGraph, "call_user_compiler", _watching_graphs))
-    _listeners.append(tell)
+    _listeners.append(progress)
     try:
         yield
     finally:
-        _listeners.remove(tell)
+        _listeners.remove(progress)
         if not _listeners:
             _patched.close()
 
@@ -131,8 +131,8 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
             _running.pop()
             found.metrics = _first_frame_after(last)
             found.skipped_cuda_graphs = _cuda_graph_skips() > skips
-            for tell in _listeners:
-                tell(found)
+            for progress in _listeners:
+                progress(found)
 
     return watched
 

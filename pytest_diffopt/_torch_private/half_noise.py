@@ -1,7 +1,7 @@
 """Noise in half precision that is float32's, rounded, on any torch that we know.
 
 Before version 2.12 `torch.randn` drew other numbers on the processor for bfloat16 and float16 than for float32, from
-the same seed: an optimized pipeline would begin with another noise than its plain twin, and draw another picture.
+the same seed: an optimized pipeline would begin with another noise than its plain twin, and draw another image.
 Found by drawing both: 2.11.0 differs by 1.4 of the noise's length, 2.12.1 and 2.13.0 by what rounding takes.
 """
 

@@ -232,7 +232,7 @@ def memory_format(tensor: torch.Tensor) -> torch.memory_format:
 _WITHOUT_CUDA = (
     "not linked with support for cuda",
     "not compiled with CUDA",
-    # A build for CUDA, as pip installs it, on a machine without a GPU: no driver, one too old, or no card for it.
+    # A build for CUDA, as pip installs it, on a machine without a GPU: no driver, one too old, or no GPU for it.
     "Found no NVIDIA driver",
     "CUDA driver version is insufficient",
     "no CUDA-capable device",

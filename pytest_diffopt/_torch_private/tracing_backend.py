@@ -15,7 +15,7 @@ _COPY = torch.ops.aten.clone.default
 def trace_only(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
     """Run what Dynamo and AOTAutograd traced by eager kernels, one operation after another.
 
-    torch's own `aot_eager`, with one fault mended (seen in torch 2.13): of a single picture, the batch's stride means
+    torch's own `aot_eager`, with one fault fixed (seen in torch 2.13): of a single image, the batch's stride means
     nothing, and a view may have another one than the view that was traced; but whether `native_group_norm` takes its
     input for channels_last depends on it, and the one that it then does not expect is an error (AutoencoderKL's
     decoder). A copy in the layout that was traced has that layout's strides.

@@ -25,7 +25,7 @@ from pytest_diffopt.session.ledger import entry_of
 if TYPE_CHECKING:
     from pytest_diffopt.probes.syncs import SyncWatch
     from pytest_diffopt.recipes.recipe import Recipe
-    from pytest_diffopt.session.pipeline_lifetimes import Life
+    from pytest_diffopt.session.pipeline_lifetimes import PipelineLifetime
 
 
 def assert_optimizations_applied(
@@ -43,7 +43,7 @@ def assert_optimizations_applied(
         RecipeError: nobody says what the recipe is.
     """
     __tracebackhide__ = True
-    subject = life_of(pipeline).subject
+    subject = lifetime_of(pipeline).subject
     if args or inputs:
         _calling(pipeline, args, inputs)()
     states = _recipe_for(pipeline, recipe).verify(pipeline)
@@ -81,7 +81,7 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> "It
     from pytest_diffopt.probes.calls import failures_noted  # noqa: PLC0415 - imports torch
     from pytest_diffopt.probes.syncs import watch_syncs  # noqa: PLC0415 - imports torch
 
-    subject = _on_watching_device(life_of(target).subject)
+    subject = _on_watching_device(lifetime_of(target).subject)
     with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject):
         yield watch
     conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
@@ -108,7 +108,7 @@ def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, *
         msg = f"assert_faster(by=...) must be a positive number, got: {by}"
         raise ProbeError(msg)
     test = active_test()
-    subject, other = life_of(target).subject, test.pipelines.life_of(reference).subject
+    subject, other = lifetime_of(target).subject, test.pipelines.lifetime_of(reference).subject
     record = measure_ratio(
         _calling(target, args, inputs),
         _calling(reference, args, inputs),
@@ -124,23 +124,23 @@ def conclude(record: Record, verdict: Verdict) -> None:
     """Write a verdict into the ledger, and end the test when it is not a good one."""
     test = active_test()
     test.entries.append(entry_of(test.nodeid, verdict, record))
-    text = "\n".join([*verdict.explanation, *_torch_words(record)])
-    if verdict.is_red:
+    text = "\n".join([*verdict.explanation, *_torch_traceback_lines(record)])
+    if verdict.is_failure:
         pytest.fail(text, pytrace=False)
     if verdict.outcome in UNPROVEN:
         pytest.skip(text)
 
 
-def _torch_words(record: Record) -> list[str]:
+def _torch_traceback_lines(record: Record) -> list[str]:
     """Return torch's own traceback of a compilation that raised, for those who ask for more with `-v`."""
     words: str = getattr(record, "torch_traceback", "")
     return ["", "torch's own traceback:", words] if words and active_test().settings.is_verbose else []
 
 
-def life_of(target: Any) -> "Life":
+def lifetime_of(target: Any) -> "PipelineLifetime":
     """Return what is known of the pipeline that this test is about, its recipe as the marker names it."""
     test = active_test()
-    return test.pipelines.life_of(target, recipe=test.recipe_text)
+    return test.pipelines.lifetime_of(target, recipe=test.recipe_text)
 
 
 def watched_call(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from pytest_diffopt.api.assertions import conclude, life_of, watched_call
+from pytest_diffopt.api.assertions import conclude, lifetime_of, watched_call
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
@@ -34,14 +34,14 @@ def assert_no_graph_breaks(
     __tracebackhide__ = True
     from pytest_diffopt.probes.compilation import watch_warmup  # noqa: PLC0415 - imports torch
     from pytest_diffopt.probes.compile_failures import refuse_when_switched_off  # noqa: PLC0415 - as above
-    from pytest_diffopt.probes.eager_operators import with_left_out_operators  # noqa: PLC0415 - as above
+    from pytest_diffopt.probes.eager_operators import with_eager_operators  # noqa: PLC0415 - as above
 
     refuse_when_switched_off()
-    life, pipelines = life_of(target), active_test().pipelines
-    call = watched_call(target, args, inputs, Concern.GRAPH_BREAKS, life.subject)
-    record = watch_warmup(pipelines.log, life.start, call, life.subject, target=target)
+    lifetime, pipelines = lifetime_of(target), active_test().pipelines
+    call = watched_call(target, args, inputs, Concern.GRAPH_BREAKS, lifetime.subject)
+    record = watch_warmup(pipelines.log, lifetime.start, call, lifetime.subject, target=target)
     pipelines.note_warm(target)
-    record = with_left_out_operators(record, target, call, pipelines.log.namespaces)
+    record = with_eager_operators(record, target, call, pipelines.log.namespaces)
     conclude(record, judge_graph_breaks(record, allow=allow_graph_breaks))
 
 
@@ -76,21 +76,21 @@ def assert_no_recompiles(
     if not variations:
         msg = "assert_no_recompiles needs at least one call to make, got: no variations"
         raise ProbeError(msg)
-    life, pipelines = life_of(target), active_test().pipelines
+    lifetime, pipelines = lifetime_of(target), active_test().pipelines
 
     def call(inputs: Mapping[str, Any]) -> object:
         __tracebackhide__ = True
         change = getattr(inputs, "change", None)
         with change(target) if change else nullcontext():
-            return watched_call(target, (), inputs, Concern.RECOMPILES, life.subject)()
+            return watched_call(target, (), inputs, Concern.RECOMPILES, lifetime.subject)()
 
     record = watch_recompiles(
         pipelines.log,
         call,
         variations,
-        start=life.start,
-        warm=life.warm,
-        subject=life.subject,
+        start=lifetime.start,
+        warm=lifetime.warm,
+        subject=lifetime.subject,
         target=target,
         is_dynamic=_is_dynamic(target) if dynamic is None else dynamic,
     )
@@ -123,7 +123,7 @@ def assert_compiled_matches_eager(
         msg = f"rtol and atol belong together: give both or none, got: rtol={rtol}, atol={atol}"
         raise ProbeError(msg)
     tolerance = None if rtol is None or atol is None else Tolerance(relative=rtol, absolute=atol)
-    subject = life_of(target).subject
+    subject = lifetime_of(target).subject
     call = watched_call(target, args, inputs, Concern.NUMERICS, subject)
     record = compare_with_eager(target, call, subject, tolerance=tolerance)
     conclude(record, judge_numerics(record))

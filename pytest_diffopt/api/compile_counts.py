@@ -54,10 +54,10 @@ class CompileGate(StoredGate):
 
         test = active_test()
         pipelines = test.pipelines
-        life = pipelines.life_of(target, recipe=test.recipe_text)
-        if life.warm is not None:
-            return pipelines.log.since(life.start, life.subject, until=life.warm)
-        record = watch_warmup(pipelines.log, life.start, repeatable_call(target, args, inputs), life.subject)
+        lifetime = pipelines.lifetime_of(target, recipe=test.recipe_text)
+        if lifetime.warm is not None:
+            return pipelines.log.since(lifetime.start, lifetime.subject, until=lifetime.warm)
+        record = watch_warmup(pipelines.log, lifetime.start, repeatable_call(target, args, inputs), lifetime.subject)
         pipelines.note_warm(target)
         return record
 

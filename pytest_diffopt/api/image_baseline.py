@@ -1,11 +1,11 @@
-"""Pictures against those that were accepted: draw, judge, and learn where the user allowed it."""
+"""Images against those that were accepted: draw, judge, and learn where the user allowed it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_diffopt.api.assertions import conclude, life_of
-from pytest_diffopt.api.images import conclude_pictures, first_module, picture_calls
+from pytest_diffopt.api.assertions import conclude, lifetime_of
+from pytest_diffopt.api.images import conclude_images, first_module, image_calls
 from pytest_diffopt.api.stored_gates import DEFAULT_REASON
 from pytest_diffopt.baselines import BaselineKey, BaselineStore, ImageBaseline
 from pytest_diffopt.baselines.documents import AcceptedEnvironment, AcceptedSubject
@@ -22,8 +22,8 @@ from pytest_diffopt.session.baseline_owner import Case
 from pytest_diffopt.session.settings import Settings
 
 if TYPE_CHECKING:
-    from pytest_diffopt.probes.image_results import Drawing
-    from pytest_diffopt.probes.image_samples import PictureSample
+    from pytest_diffopt.probes.image_results import ImageResult
+    from pytest_diffopt.probes.image_samples import ComparedSample
 
 _LARGEST_PSNR_DB = 100.0
 
@@ -47,52 +47,52 @@ class ImageGate:
     def check(
         self, target: Any, /, *args: Any, margin: float = DEFAULT_MARGIN, reason: str = DEFAULT_REASON, **inputs: Any
     ) -> None:
-        """Draw, and compare with the pictures and latents that were accepted for this test.
+        """Draw, and compare with the images and latents that were accepted for this test.
 
-        Where this run may accept, the pictures are those of `reference_pipeline` and the thresholds are learned from
+        Where this run may accept, the images are those of `reference_pipeline` and the thresholds are learned from
         the test's own call, `pipeline_variations` and three more seeds, each drawn by both. Without a reference
         pipeline the target is its own reference.
 
         Args:
             target: the pipeline.
             *args: with `inputs`, the call.
-            margin: by how much more than the worst of those calls a picture may be off, as a fraction.
+            margin: by how much more than the worst of those calls an image may be off, as a fraction.
             reason: why a baseline that this run accepts is right.
             **inputs: keywords of the call.
 
         Raises:
-            BaselineError: the baseline cannot be trusted, or may not be written; or the pictures are two-valued.
+            BaselineError: the baseline cannot be trusted, or may not be written; or the images are two-valued.
         """
         __tracebackhide__ = True
-        from pytest_diffopt.probes.image_results import compare_drawings, draw  # noqa: PLC0415 - imports torch
+        from pytest_diffopt.probes.image_results import compare_results, draw  # noqa: PLC0415 - imports torch
 
-        subject = life_of(target).subject
+        subject = lifetime_of(target).subject
         environment, key = self._environment(subject), self._key(subject)
         self.store.claim(key, nodeid=self.case.nodeid, concern=Concern.IMAGES)
         # every call is made before any of them runs: a generator among the inputs starts from its state of now
         plain = self.fixture("reference_pipeline") if self.settings.explain else None
-        made = picture_calls([one for one in (target, plain) if one is not None], args, inputs)
+        made = image_calls([one for one in (target, plain) if one is not None], args, inputs)
         accepted = self.store.read(key, ImageBaseline)
-        if self.store.may_accept(key):
+        if self.store.can_accept(key):
             accepted = self._accept(accepted, key, subject, self._samples(target, args, inputs), (margin, reason))
         self._require_comparable(accepted, subject, environment)
         assert accepted is not None, "unreachable because a missing baseline has ended the test"  # noqa: S101
         reference = self._stored(accepted, key)
-        drawing = draw(target, made[0], inputs)
-        record = compare_drawings(drawing, reference, subject)
-        remedy = f"if this is wanted: {self.case.rerun_command(self.settings)} --diffopt-update all"
+        result = draw(target, made[0], inputs)
+        record = compare_results(result, reference, subject)
+        hint = f"if this is wanted: {self.case.rerun_command(self.settings)} --diffopt-update all"
         thresholds = thresholds_of(accepted.thresholds)
-        verdict = judge_images(record, thresholds, remedy=remedy)
-        if verdict.is_red and plain is not None:
+        verdict = judge_images(record, thresholds, hint=hint)
+        if verdict.is_failure and plain is not None:
             record = replace(record, first_module=first_module(target, plain, made, thresholds))
-            verdict = judge_images(record, thresholds, remedy=remedy)
-        conclude_pictures(record, verdict, drawing, reference)
+            verdict = judge_images(record, thresholds, hint=hint)
+        conclude_images(record, verdict, result, reference)
 
     def _require_comparable(self, accepted: ImageBaseline | None, subject: Subject, environment: Environment) -> None:
         __tracebackhide__ = True
         rerun, record = self.case.rerun_command(self.settings), ImageRecord(subject=subject, differences=())
         if accepted is None:
-            figure = "no picture to compare with"
+            figure = "no image to compare with"
             conclude(record, missing(Concern.IMAGES, subject, figure=figure, environment=environment, rerun=rerun))
         elif rows := what_differs(subject, environment, accepted):
             conclude(record, incomparable(Concern.IMAGES, subject, rows=rows, rerun=rerun))
@@ -104,16 +104,16 @@ class ImageGate:
     def _files(self, key: BaselineKey) -> StoredFiles:
         return StoredFiles(self.settings.references or str(self.store.root), key)
 
-    def _samples(self, target: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> "list[PictureSample]":
-        from pytest_diffopt.probes.image_samples import calls_to_learn_from, sample_pictures  # noqa: PLC0415 - torch
+    def _samples(self, target: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> "list[ComparedSample]":
+        from pytest_diffopt.probes.image_samples import calls_to_learn_from, sample_images  # noqa: PLC0415 - torch
 
         reference = self.fixture("reference_pipeline")
         variations = self.fixture("pipeline_variations") or ()
         calls = calls_to_learn_from(args, inputs, variations)
-        samples: list[PictureSample] = []
-        drawn = sample_pictures(target, target if reference is None else reference, calls, life_of(target).subject)
+        samples: list[ComparedSample] = []
+        drawn = sample_images(target, target if reference is None else reference, calls, lifetime_of(target).subject)
         for sample in drawn:
-            active_test().tell(f"learning how far pictures may be: {len(samples) + 1} of {len(calls)} calls")
+            active_test().progress(f"learning how far images may be: {len(samples) + 1} of {len(calls)} calls")
             samples.append(sample)
         return samples
 
@@ -122,7 +122,7 @@ class ImageGate:
         known: ImageBaseline | None,
         key: BaselineKey,
         subject: Subject,
-        drawn: "list[PictureSample]",
+        drawn: "list[ComparedSample]",
         accepted_with: tuple[float, str],
     ) -> ImageBaseline:
         from pytest_diffopt.probes.image_samples import levels_of, stored_latents  # noqa: PLC0415 - imports torch
@@ -138,7 +138,7 @@ class ImageGate:
             subject=AcceptedSubject.of(subject),
             environment=AcceptedEnvironment.of(self._environment(subject)),
             reason=reason,
-            pictures=tuple(files.write_picture(*numbered) for numbered in enumerate(levels_of(reference))),
+            images=tuple(files.write_image(*numbered) for numbered in enumerate(levels_of(reference))),
             latents=files.write_latents(latents) if latents else None,
             thresholds=learned(samples, margin=margin),
             margin=margin,
@@ -151,12 +151,12 @@ class ImageGate:
                 files.remove(file)
         return document
 
-    def _stored(self, accepted: ImageBaseline, key: BaselineKey) -> "Drawing":
-        from pytest_diffopt.probes.image_samples import drawing_from_stored  # noqa: PLC0415 - imports torch
+    def _stored(self, accepted: ImageBaseline, key: BaselineKey) -> "ImageResult":
+        from pytest_diffopt.probes.image_samples import result_from_stored  # noqa: PLC0415 - imports torch
 
         files = self._files(key)
         latents = files.read_latents(accepted.latents) if accepted.latents else {}
-        return drawing_from_stored([files.read_picture(file) for file in accepted.pictures], latents)
+        return result_from_stored([files.read_image(file) for file in accepted.images], latents)
 
     @staticmethod
     def _environment(subject: Subject) -> Environment:
@@ -179,13 +179,13 @@ def _figures(record: ImageRecord) -> ImageFigures:
     )
 
 
-def _refuse_defects(drawn: "list[PictureSample]") -> None:
+def _refuse_defects(drawn: "list[ComparedSample]") -> None:
     """Refuse to accept what is wrong whatever it is compared with."""
     for sample in drawn:
         record = sample.record
         defects = [*(one.defects for one in record.differences), *(one.defects for one in record.latents)]
         for defect in (defect for its in defects for defect in its):
-            msg = f"these pictures cannot be accepted: in {sample.call}, {defect}"
+            msg = f"these images cannot be accepted: in {sample.call}, {defect}"
             raise BaselineError(msg)
 
 
@@ -193,10 +193,10 @@ def _refuse_two_valued(samples: tuple[ImageSample, ...]) -> None:
     found = two_valued(samples)
     if found:
         msg = (
-            "these pictures are two-valued, and a threshold that lets both kinds pass would guard nothing\n"
+            "these images are two-valued, and a threshold that lets both kinds pass would guard nothing\n"
             f"  SSIM {found.close_ssim:.4f} or more: {', '.join(found.close)}\n"
             f"  SSIM {found.far_ssim:.4f} or less: {', '.join(found.far)}\n"
             "  give the test a call that is far from the edge (another seed, more steps, less guidance), or compare "
-            "with assert_same_pictures(..., thresholds=...)"
+            "with assert_same_images(..., thresholds=...)"
         )
         raise BaselineError(msg)

@@ -1,11 +1,11 @@
-"""The assertions about pictures: compare, judge, keep what a person must see, and write the verdict down."""
+"""The assertions about images: compare, judge, keep what a person must see, and write the verdict down."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_diffopt.api.assertions import conclude, life_of, watched_call
+from pytest_diffopt.api.assertions import conclude, lifetime_of, watched_call
 from pytest_diffopt.api.second_process import answer, answers_here, values_of_second_process
 from pytest_diffopt.errors import DiffoptError, ProbeError
 from pytest_diffopt.guards.failure_text import counted
@@ -13,21 +13,21 @@ from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, defa
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.rounding import judge_at_edge
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, ImageRecord, ModuleDrift, PictureFiles, Subject
+from pytest_diffopt.records import Concern, ImageFiles, ImageRecord, ModuleDrift, Subject
 from pytest_diffopt.session.active_test import active_test
 
 if TYPE_CHECKING:
     from pytest_diffopt.probes.image_arrays import Pixels
-    from pytest_diffopt.probes.image_results import Drawing
+    from pytest_diffopt.probes.image_results import ImageResult
 
 #: What a failure says that could say more.
 EXPLAIN_HINT = "to find the module where they part: the same command with --diffopt-explain"
 
 
 def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageThresholds | None = None) -> None:
-    """Assert that pictures are close to their references, and that neither is black, constant or holds NaN.
+    """Assert that images are close to their references, and that neither is black, constant or holds NaN.
 
-    Where both pipelines are at hand, `assert_same_pictures` sees more.
+    Where both pipelines are at hand, `assert_same_images` sees more.
 
     Args:
         images: what the optimized pipeline drew: its output, tensors, arrays or PIL images; or its latents.
@@ -35,23 +35,23 @@ def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageTh
         thresholds: how far they may be apart.
     """
     __tracebackhide__ = True
-    from pytest_diffopt.probes.image_results import compare_drawings, drawing_of  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.image_results import compare_results, result_of  # noqa: PLC0415 - imports torch
 
-    ours, theirs = drawing_of(images), drawing_of(reference)
+    ours, theirs = result_of(images), result_of(reference)
     subject = _subject_of_test()
     accepted = thresholds or default_thresholds(subject)
-    record = compare_drawings(ours, theirs, subject, with_lpips=accepted.ask_for_lpips)
-    conclude_pictures(record, judge_images(record, accepted), ours, theirs)
+    record = compare_results(ours, theirs, subject, with_lpips=accepted.ask_for_lpips)
+    conclude_images(record, judge_images(record, accepted), ours, theirs)
 
 
-def assert_same_pictures(
+def assert_same_images(
     pipeline: Any, reference: Any, /, *args: Any, thresholds: ImageThresholds | None = None, **inputs: Any
 ) -> None:
-    """Assert that two pipelines draw the same of the same inputs: the pictures, and the latents after every step.
+    """Assert that two pipelines draw the same of the same inputs: the images, and the latents after every step.
 
     When they do not, the failure names the first step whose latents left the corridor, and with `--diffopt-explain` the
     first module. Where the reference itself, rounded as the pipeline is, does not keep the thresholds, rounding decides
-    the picture: the test is skipped and says so, unless more than rounding is seen after the first step.
+    the image: the test is skipped and says so, unless more than rounding is seen after the first step.
 
     Args:
         pipeline: the optimized pipeline.
@@ -61,23 +61,23 @@ def assert_same_pictures(
         **inputs: keywords of the call; with `output_type="latent"` latents are compared.
     """
     __tracebackhide__ = True
-    from pytest_diffopt.probes.image_results import compare_drawings, draw  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.image_results import compare_results, draw  # noqa: PLC0415 - imports torch
 
-    subject, accepted = life_of(pipeline).subject, thresholds or default_thresholds(life_of(pipeline).subject)
+    subject, accepted = lifetime_of(pipeline).subject, thresholds or default_thresholds(lifetime_of(pipeline).subject)
     # both are made before either runs: a generator among the inputs must start from one state for both
-    calls = picture_calls((pipeline, reference), args, inputs)
+    calls = image_calls((pipeline, reference), args, inputs)
     theirs, ours = draw(reference, calls[1], inputs), draw(pipeline, calls[0], inputs)
-    record = compare_drawings(ours, theirs, subject, with_lpips=accepted.ask_for_lpips)
+    record = compare_results(ours, theirs, subject, with_lpips=accepted.ask_for_lpips)
     verdict = judge_images(record, accepted)
-    if verdict.is_red:
+    if verdict.is_failure:
         again = partial(draw, reference, calls[1], inputs)
         verdict = _unless_rounding_decides(verdict, record, accepted, (pipeline, reference), (theirs, again))
-    if verdict.is_red and active_test().settings.explain:
+    if verdict.is_failure and active_test().settings.explain:
         record = replace(record, first_module=first_module(pipeline, reference, calls, accepted))
         verdict = judge_images(record, accepted)
-    elif verdict.is_red:
+    elif verdict.is_failure:
         verdict = replace(verdict, explanation=(*verdict.explanation, EXPLAIN_HINT))
-    conclude_pictures(record, verdict, ours, theirs)
+    conclude_images(record, verdict, ours, theirs)
 
 
 def assert_repeatable(
@@ -89,7 +89,7 @@ def assert_repeatable(
     second_process: bool = False,
     **inputs: Any,
 ) -> None:
-    """Assert that the same call gives the same picture twice: after other calls, in another order, in another process.
+    """Assert that the same call gives the same image twice: after other calls, in another order, in another process.
 
     Args:
         target: a pipeline, module or function.
@@ -111,7 +111,7 @@ def assert_repeatable(
         _refuse_others(after)
         _assert_same_elsewhere(target, args, inputs, max_error)
         return
-    subject = life_of(target).subject
+    subject = lifetime_of(target).subject
     watching = (Concern.REPEATABILITY, subject)
     call = watched_call(target, args, inputs, *watching)
     others = {
@@ -135,7 +135,7 @@ def _assert_same_elsewhere(target: Any, args: Sequence[Any], inputs: Mapping[str
     from pytest_diffopt.probes.image_arrays import values_of  # noqa: PLC0415 - imports torch
     from pytest_diffopt.probes.repeatability import compare_values  # noqa: PLC0415 - as above
 
-    subject, is_second = life_of(target).subject, answers_here()
+    subject, is_second = lifetime_of(target).subject, answers_here()
     values = values_of(watched_call(target, args, inputs, Concern.REPEATABILITY, subject)()).copy()
     if is_second:
         answer(values)
@@ -148,32 +148,32 @@ def _unless_rounding_decides(
     record: ImageRecord,
     thresholds: ImageThresholds,
     pipelines: tuple[Any, Any],
-    drawn: "tuple[Drawing, Callable[[], Drawing]]",
+    drawn: "tuple[ImageResult, Callable[[], ImageResult]]",
 ) -> Verdict:
-    """Draw the reference again, rounded to what the optimized pipeline is in, before its picture is called wrong."""
-    from pytest_diffopt.probes.image_results import compare_drawings  # noqa: PLC0415 - imports torch
-    from pytest_diffopt.probes.rounding import SCALES, calls_rounded, rounding_of  # noqa: PLC0415 - as above
+    """Draw the reference again, rounded to what the optimized pipeline is in, before its image is called wrong."""
+    from pytest_diffopt.probes.image_results import compare_results  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.rounding import SCALES, rounded_calls, rounding_of  # noqa: PLC0415 - as above
 
     (pipeline, reference), (theirs, again) = pipelines, drawn
     dtype = rounding_of(pipeline)
     if dtype is None:
         return verdict
-    active_test().tell(f"drawing the reference again, rounded in {len(SCALES)} ways")
-    drawings = calls_rounded(reference, dtype, again)
+    active_test().progress(f"drawing the reference again, rounded in {len(SCALES)} ways")
+    results = rounded_calls(reference, dtype, again)
     rounded = [
-        compare_drawings(drawing, theirs, record.subject, with_lpips=thresholds.ask_for_lpips) for drawing in drawings
+        compare_results(result, theirs, record.subject, with_lpips=thresholds.ask_for_lpips) for result in results
     ]
     return judge_at_edge(verdict, record, rounded, thresholds, str(dtype).removeprefix("torch."))
 
 
-def conclude_pictures(record: ImageRecord, verdict: Verdict, ours: "Drawing", theirs: "Drawing") -> None:
-    """Keep the pictures of a check that did not pass, or of every check where a report shows them; then conclude."""
+def conclude_images(record: ImageRecord, verdict: Verdict, ours: "ImageResult", theirs: "ImageResult") -> None:
+    """Keep the images of a check that did not pass, or of every check where a report shows them; then conclude."""
     __tracebackhide__ = True
     is_told = verdict.outcome is not Outcome.PASSED
     if record.differences and (is_told or active_test().artifacts.keeps_everything):
         try:
-            record = _with_files(record, ours.pictures, theirs.pictures)
-            line = f"pictures: {_folder_of(record.differences[0].files)}"
+            record = _with_files(record, ours.images, theirs.images)
+            line = f"images: {_folder_of(record.differences[0].files)}"
         except DiffoptError as error:  # must not hide what it was to illustrate
             line = str(error)
         if is_told:
@@ -181,34 +181,34 @@ def conclude_pictures(record: ImageRecord, verdict: Verdict, ours: "Drawing", th
     conclude(record, verdict)
 
 
-def picture_calls(pipelines: Sequence[Any], args: Sequence[Any], inputs: Mapping[str, Any]) -> list[Callable[[], Any]]:
+def image_calls(pipelines: Sequence[Any], args: Sequence[Any], inputs: Mapping[str, Any]) -> list[Callable[[], Any]]:
     """Return one and the same call of each pipeline, with a word on whose it is when it raises."""
     known = active_test().pipelines
-    return [watched_call(one, args, inputs, Concern.IMAGES, known.life_of(one).subject) for one in pipelines]
+    return [watched_call(one, args, inputs, Concern.IMAGES, known.lifetime_of(one).subject) for one in pipelines]
 
 
 def first_module(
     pipeline: Any, reference: Any, calls: Sequence[Callable[[], Any]], thresholds: ImageThresholds
 ) -> ModuleDrift | None:
-    """Find the module where the pictures of two pipelines part.
+    """Find the module where the images of two pipelines part.
 
     Args:
         pipeline: the optimized pipeline.
         reference: the plain one.
         calls: the call of the one and of the other.
-        thresholds: how far pictures may be; where latents may hardly differ, neither may a module's output.
+        thresholds: how far images may be; where latents may hardly differ, neither may a module's output.
     """
-    from pytest_diffopt.probes.first_divergence import CORRIDOR, first_module_apart  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.first_divergence import CORRIDOR, first_diverging_module  # noqa: PLC0415 - imports torch
 
-    active_test().tell("looking for the module where the pictures part")
+    active_test().progress("looking for the module where the images part")
     is_sharp = thresholds.max_latent_error <= EXACT_ARITHMETIC.max_latent_error
     # guidance widens what a denoiser's output is off, so that a tenth of the latents' error is looked for in modules
     corridor = thresholds.max_latent_error / 10 if is_sharp else CORRIDOR
-    return first_module_apart(pipeline, reference, lambda which: calls[which is reference](), corridor=corridor)
+    return first_diverging_module(pipeline, reference, lambda which: calls[which is reference](), corridor=corridor)
 
 
 def _with_files(record: ImageRecord, ours: "Pixels | None", theirs: "Pixels | None") -> ImageRecord:
-    assert ours is not None and theirs is not None, "unreachable because the record is of pictures"  # noqa: S101, PT018
+    assert ours is not None and theirs is not None, "unreachable because the record is of images"  # noqa: S101, PT018
     check = sum(entry.verdict.concern is Concern.IMAGES for entry in active_test().entries)
     pairs = enumerate(zip(ours, theirs, strict=True))
     files = [_kept(f"{check}-{number}", *pair) for number, pair in pairs]
@@ -216,23 +216,23 @@ def _with_files(record: ImageRecord, ours: "Pixels | None", theirs: "Pixels | No
     return replace(record, differences=tuple(differences))
 
 
-def _kept(name: str, image: "Pixels", reference: "Pixels") -> PictureFiles:
+def _kept(name: str, image: "Pixels", reference: "Pixels") -> ImageFiles:
     from pytest_diffopt.probes.flip import flip_heat_map  # noqa: PLC0415 - only where something is kept
 
-    save = active_test().artifacts.save_picture
-    return PictureFiles(
-        picture=save(image, f"{name}-picture"),
+    save = active_test().artifacts.save_image
+    return ImageFiles(
+        image=save(image, f"{name}-image"),
         reference=save(reference, f"{name}-reference"),
         heat_map=save(flip_heat_map(image, reference), f"{name}-heat-map"),
     )
 
 
-def _folder_of(files: PictureFiles | None) -> str:
+def _folder_of(files: ImageFiles | None) -> str:
     assert files is not None, "unreachable because they were just kept"  # noqa: S101
-    return active_test().artifacts.path_of(files.picture.rpartition("/")[0])
+    return active_test().artifacts.path_of(files.image.rpartition("/")[0])
 
 
 def _subject_of_test() -> Subject:
-    """Return the subject of pictures, which do not say who drew them: the test's optimized pipeline."""
+    """Return the subject of images, which do not say who drew them: the test's optimized pipeline."""
     pipeline = active_test().fixtures().get("optimized_pipeline")
-    return Subject(pipeline="pictures") if pipeline is None else life_of(pipeline).subject
+    return Subject(pipeline="images") if pipeline is None else lifetime_of(pipeline).subject

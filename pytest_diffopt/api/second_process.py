@@ -55,7 +55,7 @@ def values_of_second_process() -> "Pixels":
             "it needs a test that pytest runs, got: a call outside of pytest"
         )
         raise ProbeError(msg)
-    test.tell("making the same call in a second process")
+    test.progress("making the same call in a second process")
     with tempfile.TemporaryDirectory(prefix="diffopt-second-process-") as folder:
         file = Path(folder) / "values.safetensors"
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *test.rerun]

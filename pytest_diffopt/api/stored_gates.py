@@ -80,7 +80,7 @@ class StoredGate:
         )
         self.store.claim(key, nodeid=self.case.nodeid, concern=document_type.concern)
         accepted = self.store.read(key, document_type)
-        renewed = renew(accepted, environment) if self.store.may_accept(key) else None
+        renewed = renew(accepted, environment) if self.store.can_accept(key) else None
         if renewed is not None:
             self.store.accept(key, renewed, nodeid=self.case.nodeid)
         rerun = self.case.rerun_command(self.settings)
@@ -153,27 +153,27 @@ class LatencyGate(StoredGate):
         from pytest_diffopt.probes.timed_device import timed_device  # noqa: PLC0415 - as above
 
         test = active_test()
-        life = test.pipelines.life_of(target)
-        device = timed_device(life.subject.device)
+        lifetime = test.pipelines.lifetime_of(target)
+        device = timed_device(lifetime.subject.device)
         call = repeatable_call(target, args, inputs)
         record = measure_latency(
             call,
             synchronize=device.synchronize,
-            subject=life.subject,
+            subject=lifetime.subject,
             max_seconds=self.settings.max_seconds,
             meter=device.meter,
-            tell=test.tell,
+            progress=test.progress,
         )
         benchmark = self.benchmark()
         if benchmark is not None and record.samples_ns:
             hand_over(benchmark, record.samples_ns)
-        test.tell("timing the denoise loop")
+        test.progress("timing the denoise loop")
         loops = time_loops(target, call, device=device, each_step=self.settings.time_steps)
         return replace(
             self._with_counts(record, target, args, inputs),
             num_steps=loops[0].num_steps if loops else 0,
-            first_call_ns=life.first_call_ns,
-            compile_ns=life.compile_ns,
+            first_call_ns=lifetime.first_call_ns,
+            compile_ns=lifetime.compile_ns,
             loops_ns=tuple(loop.loop_ns for loop in loops),
             steps_ns=tuple(loop.steps_ns for loop in loops if loop.steps_ns),
         )
@@ -181,17 +181,19 @@ class LatencyGate(StoredGate):
     def _with_counts(
         self, record: LatencyRecord, target: Any, args: tuple[Any, ...], inputs: dict[str, Any]
     ) -> LatencyRecord:
-        """Count what the call does, which says how much of the card it uses, and later why it became slower."""
+        """Count what the call does, which says how much of the GPU it uses, and later why it became slower."""
         from pytest_diffopt.pipelines.components import modules_of  # noqa: PLC0415 - imports torch
         from pytest_diffopt.probes.counts import try_to_count  # noqa: PLC0415 - as above
-        from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_CARD  # noqa: PLC0415 - as above
-        from pytest_diffopt.simulated_gpu import card_called  # noqa: PLC0415 - as above
+        from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL  # noqa: PLC0415 - as above
+        from pytest_diffopt.simulated_gpu import gpu_model_by_cuda_name  # noqa: PLC0415 - as above
 
         if not modules_of(target):  # a bare callable: nothing of it can be moved to the simulated GPU
             return record
-        active_test().tell("counting on the simulated GPU")
-        here = card_called(self._environment(record.subject).device_name)
-        counts, why_not = try_to_count(target, args, inputs, record.subject, card=here.name if here else DEFAULT_CARD)
+        active_test().progress("counting on the simulated GPU")
+        here = gpu_model_by_cuda_name(self._environment(record.subject).device_name)
+        counts, why_not = try_to_count(
+            target, args, inputs, record.subject, gpu_model=here.name if here else DEFAULT_GPU_MODEL
+        )
         return replace(
             record,
             counts=counts,
@@ -209,7 +211,7 @@ class MemoryGate(StoredGate):
     ) -> None:
         """Measure the peak memory of a warm call, and compare it with the accepted baseline of this test.
 
-        With `--gpu` the real card's allocator tells; without it the simulated GPU counts.
+        With `--gpu` the real GPU's allocator tells; without it the simulated GPU counts.
 
         Args:
             target: a pipeline, module or function.
@@ -243,7 +245,7 @@ class MemoryGate(StoredGate):
         from pytest_diffopt.probes import memory  # noqa: PLC0415 - imports torch
         from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
 
-        subject = active_test().pipelines.life_of(target).subject
+        subject = active_test().pipelines.lifetime_of(target).subject
         if self.settings.use_gpu:
             return memory.measure_peak_memory_cuda(repeatable_call(target, args, inputs), subject)
         return memory.measure_peak_memory_simulated(target, args, inputs, _simulated(subject))
@@ -271,7 +273,7 @@ class CountGate(StoredGate):
 
         if self.settings.use_gpu:
             pytest.skip("counts are taken on the simulated GPU, by a run without --gpu")
-        record = count_call(target, args, inputs, _simulated(active_test().pipelines.life_of(target).subject))
+        record = count_call(target, args, inputs, _simulated(active_test().pipelines.lifetime_of(target).subject))
 
         def renew(_accepted: CountBaseline | None, environment: Environment) -> CountBaseline:
             return CountBaseline.from_record(record, case=self.case.name, environment=environment, reason=reason)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from pytest_diffopt.baselines.documents import Baseline
-from pytest_diffopt.baselines.strict_json import JSONProblem, in_words, parse, shown
+from pytest_diffopt.baselines.strict_json import JSONProblem, described, parse, shown
 from pytest_diffopt.errors import BaselineError, BrokenBaselineError
 
 Document = TypeVar("Document", bound=Baseline)
@@ -28,9 +28,9 @@ _LIST_OF_FIGURES = re.compile(r"\[\n([-+.\deE,\s]+)\n\s*\]")
 class _Problem(JSONProblem):
     """Why a text is no document, and what to do about it; `is_final` when replacing the file would lose something."""
 
-    def __init__(self, problem: str, remedy: str, *, is_final: bool) -> None:
+    def __init__(self, problem: str, hint: str, *, is_final: bool) -> None:
         super().__init__(problem)
-        self.remedy = remedy
+        self.hint = hint
         self.is_final = is_final
 
 
@@ -77,7 +77,7 @@ def decode(raw: bytes, document_type: type[Document], *, file: Path) -> Document
         return _document(raw, document_type)
     except JSONProblem as problem:
         told = problem if isinstance(problem, _Problem) else _Problem(str(problem), _REPLACE, is_final=False)
-        message = f"the baseline {file} cannot be trusted: {told}\n  {told.remedy}"
+        message = f"the baseline {file} cannot be trusted: {told}\n  {told.hint}"
         raise (BaselineError if told.is_final else BrokenBaselineError)(message) from problem
 
 
@@ -90,7 +90,7 @@ def _document(raw: bytes, document_type: type[Document]) -> Document:
     try:
         return msgspec.convert(figures, document_type, strict=True)
     except msgspec.ValidationError as error:
-        _refuse(in_words(str(error), content))
+        _refuse(described(str(error), content))
 
 
 def _on_one_line(figures: re.Match[str]) -> str:
@@ -119,5 +119,5 @@ def _required(content: dict[str, Any], key: str) -> Any:
     return content[key]
 
 
-def _refuse(problem: str, remedy: str = _REPLACE, *, is_final: bool = False) -> NoReturn:
-    raise _Problem(problem, remedy, is_final=is_final)
+def _refuse(problem: str, hint: str = _REPLACE, *, is_final: bool = False) -> NoReturn:
+    raise _Problem(problem, hint, is_final=is_final)

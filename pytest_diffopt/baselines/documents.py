@@ -186,7 +186,7 @@ class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What a call does on the simulated GPU, to the last operation.
 
     Attributes:
-        card: the simulated card.
+        gpu_model: the simulated GPU.
         num_steps: denoise steps in one call.
         phases: the figures of each phase.
         modules: the figures of each part, to say which one changed.
@@ -197,7 +197,7 @@ class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
     concern: ClassVar[Concern] = Concern.COUNTS
     schema_version: ClassVar[int] = 1
 
-    card: Text
+    gpu_model: Text
     num_steps: Annotated[int, Meta(ge=0)]
     phases: Annotated[dict[str, PhaseFigures], Meta(min_length=1)]
     modules: dict[str, ModuleFigures]
@@ -212,7 +212,7 @@ class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
             subject=AcceptedSubject.of(record.subject),
             environment=AcceptedEnvironment.of(environment),
             reason=reason,
-            card=record.card,
+            gpu_model=record.gpu_model,
             num_steps=record.num_steps,
             phases={counts.phase: convert(figures_of(counts), PhaseFigures) for counts in record.phases},
             modules={counts.module: convert(figures_of(counts), ModuleFigures) for counts in record.modules},

@@ -47,12 +47,12 @@ class CallFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What a call did on the simulated GPU when its time was accepted: to say why it takes another time now.
 
     Attributes:
-        card: the simulated card.
+        gpu_model: the simulated GPU.
         phases: the figures of each phase.
         attention: how often each attention kernel would run.
     """
 
-    card: Text
+    gpu_model: Text
     phases: Annotated[dict[str, PhaseFigures], Meta(min_length=1)]
     attention: dict[str, Figure]
 
@@ -62,13 +62,13 @@ class CallFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if record is None:
             return None
         phases = {counts.phase: convert(figures_of(counts), PhaseFigures) for counts in record.phases}
-        return cls(card=record.card, phases=phases, attention=dict(record.attention))
+        return cls(gpu_model=record.gpu_model, phases=phases, attention=dict(record.attention))
 
     def as_record(self, subject: Subject) -> CountRecord:
         """Return the record that they were copied from, without what was not kept."""
         phases = tuple(PhaseCounts(phase=name, **figures_of(figures)) for name, figures in self.phases.items())
         return CountRecord(
-            subject=subject, card=self.card, num_steps=0, phases=phases, modules=(), attention=self.attention
+            subject=subject, gpu_model=self.gpu_model, num_steps=0, phases=phases, modules=(), attention=self.attention
         )
 
 

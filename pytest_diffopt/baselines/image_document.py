@@ -1,4 +1,4 @@
-"""The accepted document of one call's pictures: which files hold them, how far others may be, and why that far."""
+"""The accepted document of one call's images: which files hold them, how far others may be, and why that far."""
 
 from typing import Annotated, ClassVar
 
@@ -8,7 +8,7 @@ from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.figures import Text
 from pytest_diffopt.records import Concern
 
-#: A stored picture or set of latents may not be larger: baselines are committed.
+#: A stored image or set of latents may not be larger: baselines are committed.
 MAX_FILE_BYTES = 1 << 24
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -26,7 +26,7 @@ class StoredFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ImageFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The worst figures of a call, as `records.ImageDifference` describes them.
 
-    Of equal pictures PSNR is infinite, which JSON cannot hold; no more than 100 dB is written.
+    Of equal images PSNR is infinite, which JSON cannot hold; no more than 100 dB is written.
     """
 
     ssim: Annotated[float, Meta(ge=-1, le=1)]
@@ -45,12 +45,12 @@ class ImageSample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ImageBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Accepted pictures.
+    """Accepted images.
 
     Attributes:
-        pictures: a PNG for each picture of the call; empty where it gives latents.
-        latents: the latents after each step and in place of pictures, as safetensors; `null` where there are none.
-        thresholds: how far pictures may be from these.
+        images: a PNG for each image of the call; empty where it gives latents.
+        latents: the latents after each step and in place of images, as safetensors; `null` where there are none.
+        thresholds: how far images may be from these.
         margin: by how much more than the worst sample that is, as a fraction.
         samples: what the thresholds were learned from.
     """
@@ -58,7 +58,7 @@ class ImageBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
     concern: ClassVar[Concern] = Concern.IMAGES
     schema_version: ClassVar[int] = 1
 
-    pictures: tuple[StoredFile, ...]
+    images: tuple[StoredFile, ...]
     latents: StoredFile | None
     thresholds: ImageFigures
     margin: Annotated[float, Meta(gt=0)]
@@ -67,4 +67,4 @@ class ImageBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def files(self) -> tuple[StoredFile, ...]:
         """Every file that belongs to the document."""
-        return (*self.pictures, *filter(None, [self.latents]))
+        return (*self.images, *filter(None, [self.latents]))

@@ -1,4 +1,4 @@
-"""Pictures and latents beside baselines, in a folder or behind a URL: PNG and safetensors, checked, never unpickled."""
+"""Images and latents beside baselines, in a folder or behind a URL: PNG and safetensors, checked, never unpickled."""
 
 import hashlib
 from io import BytesIO
@@ -16,7 +16,7 @@ Levels = npt.NDArray[np.uint8]
 
 _MAX_PIXELS = 1 << 26
 _MODES = ("L", "LA", "RGB", "RGBA")
-_RENEW = "restore it from version control, or accept new pictures with --diffopt-update all"
+_RENEW = "restore it from version control, or accept new images with --diffopt-update all"
 _HASH_DIGITS = 8
 
 
@@ -46,7 +46,7 @@ class StoredFiles:
         if len(raw) > MAX_FILE_BYTES:
             msg = (
                 f"the reference {self._shown(file)} must not be larger than {MAX_FILE_BYTES} bytes, got: {len(raw)}; "
-                "draw smaller pictures, or take fewer steps"
+                "draw smaller images, or take fewer steps"
             )
             raise BaselineError(msg)
         try:
@@ -89,13 +89,13 @@ class StoredFiles:
             msg = f"the reference {self._shown(file)} cannot be removed: {error}"
             raise BaselineError(msg) from error
 
-    def read_picture(self, file: StoredFile) -> Levels:
-        """Read a picture, shape (height, width, channels).
+    def read_image(self, file: StoredFile) -> Levels:
+        """Read an image, shape (height, width, channels).
 
         Raises:
             BaselineError: as `read`, or it is no PNG of eight bits a channel.
         """
-        from PIL import Image  # noqa: PLC0415 - only a test with stored pictures is made to wait
+        from PIL import Image  # noqa: PLC0415 - only a test with stored images is made to wait
 
         try:
             image = Image.open(BytesIO(self.read(file)), formats=["PNG"])
@@ -132,8 +132,8 @@ class StoredFiles:
         except (SafetensorError, ValueError, KeyError) as error:
             self._refuse(file, f"it is no safetensors: {error}")
 
-    def write_picture(self, number: int, levels: Levels) -> StoredFile:
-        """Write a picture as PNG.
+    def write_image(self, number: int, levels: Levels) -> StoredFile:
+        """Write an image as PNG.
 
         Raises:
             BaselineError: as `write`.

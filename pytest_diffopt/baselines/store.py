@@ -17,7 +17,7 @@ from pytest_diffopt.errors import BaselineError, BrokenBaselineError
 from pytest_diffopt.records import Concern
 
 _LOCK_TIMEOUT_S = 30.0
-#: What a case may own in its folder: its figures and its reference pictures and latents.
+#: What a case may own in its folder: its figures and its reference images and latents.
 _OWNED_ENDINGS = frozenset({".json", ".png", ".safetensors"})
 _UNFINISHED = ".unfinished"
 _OTHER_FOLDER = "or name another folder with --diffopt-baselines"
@@ -59,7 +59,7 @@ class BaselineStore:
                 return None
             raise
 
-    def may_accept(self, key: BaselineKey) -> bool:
+    def can_accept(self, key: BaselineKey) -> bool:
         """Tell whether this session may write the baseline of a key."""
         match self.permission:
             case WritePermission.NEVER:
@@ -110,7 +110,7 @@ class BaselineStore:
         path = self.path(key)
         raw = encode(document, file=path)
         with _explained("write the baseline", path), _locked(path):
-            if not self.may_accept(key):
+            if not self.can_accept(key):
                 raise BaselineError(self._refusal(path))
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, raw)
@@ -225,11 +225,11 @@ def _explained(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"cannot {action} {path}: {error.strerror} ({error.filename})\n  {_remedy(error)}"
+        message = f"cannot {action} {path}: {error.strerror} ({error.filename})\n  {_hint(error)}"
         raise BaselineError(message) from error
 
 
-def _remedy(error: OSError) -> str:
+def _hint(error: OSError) -> str:
     match error:
         case NotADirectoryError() | FileExistsError():
             return f"a file stands where a folder is needed: move it away, {_OTHER_FOLDER}"

@@ -66,7 +66,7 @@ def _check_leaf(key: str, leaf: Any) -> None:
         refuse(f"{_printable(key)}: must be Unicode text, got: {shown(leaf)}")
 
 
-def in_words(problem: str, content: Any) -> str:
+def described(problem: str, content: Any) -> str:
     """Say msgspec's finding with its key first and the value that broke the rule last."""
     found = _PROBLEM.fullmatch(problem)
     assert found, "unreachable because the pattern matches any text"  # noqa: S101

@@ -31,7 +31,7 @@ def _explanation(record: AppliedRecord, unapplied: list[OptimizationState], tota
         f"{len(unapplied)} of {total} {'is' if len(unapplied) == 1 else 'are'} not applied",
         facts,
         seen=f"in {record.subject}",
-        remedy="mend how it is applied, or take it out of the recipe",
+        hint="fix how it is applied, or take it out of the recipe",
     )
 
 

@@ -26,7 +26,7 @@ def missing(concern: Concern, subject: Subject, *, figure: str, environment: Env
         explanation=explain(
             f"no {concern} baseline has been accepted: {figure}",
             seen=f"on {environment.device_name}, {subject}",
-            remedy=f"to accept it: {rerun} --diffopt-update missing",
+            hint=f"to accept it: {rerun} --diffopt-update missing",
         ),
     )
 
@@ -49,7 +49,7 @@ def incomparable(concern: Concern, subject: Subject, *, rows: tuple[tuple[str, s
         explanation=explain(
             f"the {concern} baseline is of another {names}: nothing was compared",
             facts=in_columns(rows),
-            remedy=f"to replace it: {rerun} --diffopt-update all",
+            hint=f"to replace it: {rerun} --diffopt-update all",
         ),
     )
 

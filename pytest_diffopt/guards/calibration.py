@@ -72,7 +72,7 @@ def _too_few(record: CalibrationRecord, total: int, environment: Environment) ->
         explanation=explain(
             f"{blocks} of the same code against itself are too few to calibrate with",
             seen=f"on {environment.device_name}, {record.subject}",
-            remedy=f"give it more time: --diffopt-max-seconds {needed}",
+            hint=f"give it more time: --diffopt-max-seconds {needed}",
         ),
     )
 

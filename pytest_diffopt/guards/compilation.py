@@ -18,7 +18,7 @@ from pytest_diffopt.records import (
 
 _NOTHING_COMPILED = "nothing was compiled, so nothing was checked"
 _WATCHED_SINCE = "watched since its first assertion, or since the optimized_pipeline fixture began to build it"
-_WITHOUT_FULLGRAPH = "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks"
+_WITHOUT_FULLGRAPH = "fullgraph=True makes it an error: fix the line, or compile without fullgraph to count the breaks"
 _COMPILE_FIRST = "add compile to the recipe, or take this assertion out of the test"
 _CALL_OR_LEAVE = "let the call reach it, or compile it no more"
 _NO_LONGER_NEEDED = "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen"
@@ -35,7 +35,7 @@ class _Finding:
 
     headline: str
     facts: tuple[str, ...]
-    remedy: str
+    hint: str
 
 
 def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGraphBreaks] = ()) -> Verdict:
@@ -59,7 +59,7 @@ def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGrap
             "graph_breaks": len(record.breaks),
             "compiled_frames": graphs,
             "operations": sum(frame.operations for frame in record.frames),
-            **({} if record.left_out_operators is None else {"left_out_operators": record.left_out_operators}),
+            **({} if record.eager_operators is None else {"eager_operators": record.eager_operators}),
             "compile_ns": sum(frame.compile_ns for frame in record.frames),
         },
     )
@@ -72,7 +72,7 @@ def nothing_compiled(concern: Concern, record: CompilationRecord | RecompileReco
         outcome=Outcome.REGRESSED,
         subject=record.subject,
         summary="nothing compiled",
-        explanation=explain(_NOTHING_COMPILED, [_WATCHED_SINCE], seen=f"in {record.subject}", remedy=_COMPILE_FIRST),
+        explanation=explain(_NOTHING_COMPILED, [_WATCHED_SINCE], seen=f"in {record.subject}", hint=_COMPILE_FIRST),
     )
 
 
@@ -90,32 +90,32 @@ def _finding(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) -> 
 
 
 def _findings(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) -> Iterator[_Finding | None]:
-    """Look for one fault after another: who is told of a break first mends that."""
+    """Look for one fault after another: who is told of a break first fixes that."""
     too_many = list(record.breaks) if record.ended_by_fullgraph else excess(record.breaks, allow)
     if too_many:
         limit = 0 if record.ended_by_fullgraph else exceeded_limit(too_many, allow)
         yield _Finding(
             headline=f"{counted(len(too_many), 'graph break')} {allowed(limit)}",
             facts=tuple(line for found in too_many for line in _break_lines(found, is_error=record.ended_by_fullgraph)),
-            remedy=_WITHOUT_FULLGRAPH if record.ended_by_fullgraph else _remedy(too_many),
+            hint=_WITHOUT_FULLGRAPH if record.ended_by_fullgraph else _hint(too_many),
         )
     if given_up := gave_up_lines(record.frames):
         yield _Finding(
             headline=f"{counted(len(given_up), 'function')} compiled too often",
             facts=tuple(given_up),
-            remedy="assert_no_recompiles names the guards that fail",
+            hint="assert_no_recompiles names the guards that fail",
         )
     if silent := [module for module in record.modules if not module.has_run]:
         yield _Finding(
             headline=f"{counted(len(silent), 'module')} compiled and never called",
             facts=tuple(f"{module.name}  ({module.region})" for module in silent),
-            remedy=_CALL_OR_LEAVE,
+            hint=_CALL_OR_LEAVE,
         )
     if stale := unused(record.breaks, allow):
         yield _Finding(
             headline=f"{counted(len(stale), 'allowance')} for graph breaks no longer needed",
             facts=tuple(stale),
-            remedy=_NO_LONGER_NEEDED,
+            hint=_NO_LONGER_NEEDED,
         )
 
 
@@ -124,15 +124,15 @@ def _explained(record: CompilationRecord, finding: _Finding, graphs: int) -> tup
         finding.headline,
         finding.facts,
         seen=f"while compiling {record.subject}, {counted(graphs, 'frame')} compiled{_operators(record)}",
-        remedy=finding.remedy,
+        hint=finding.hint,
     )
 
 
 def _operators(record: CompilationRecord) -> str:
-    if record.left_out_operators is None:
+    if record.eager_operators is None:
         return ""
     captured = sum(frame.operations for frame in record.frames)
-    return f": {counted(captured, 'operator')} captured; a call runs {record.left_out_operators} outside of any graph"
+    return f": {counted(captured, 'operator')} captured; a call runs {record.eager_operators} outside of any graph"
 
 
 def _break_lines(found: GraphBreak, *, is_error: bool) -> Sequence[str]:
@@ -143,7 +143,7 @@ def _break_lines(found: GraphBreak, *, is_error: bool) -> Sequence[str]:
     return [f"{found.where}  in {found.where.function}", *source, f"  {found.reason}{code}", *words, *hints]
 
 
-def _remedy(breaks: Sequence[GraphBreak]) -> str:
+def _hint(breaks: Sequence[GraphBreak]) -> str:
     groups: dict[tuple[str, str], int] = {}
     for found in breaks:
         key = place_of(found.where), found.reason

@@ -46,7 +46,7 @@ def judge_compile_counts(
         ],
         seen=f"while compiling {subject}",
         differences=version_differences(environment, baseline),
-        remedy=f"{'to keep the gain' if better else 'if this is wanted'}: {rerun} --diffopt-update all",
+        hint=f"{'to keep the gain' if better else 'if this is wanted'}: {rerun} --diffopt-update all",
     )
     return Verdict(
         concern=concern,

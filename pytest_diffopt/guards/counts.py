@@ -52,8 +52,8 @@ def judge_counts(
 def _rows_that_differ(
     record: CountRecord, baseline: CountBaseline, environment: Environment
 ) -> tuple[tuple[str, str], ...]:
-    card = changes({"card": record.card}, {"card": baseline.card})
-    return (*what_differs(record.subject, environment, baseline), *card)
+    gpu_model = changes({"gpu_model": record.gpu_model}, {"gpu_model": baseline.gpu_model})
+    return (*what_differs(record.subject, environment, baseline), *gpu_model)
 
 
 def _outcome(changed: list[FigureChange], *, may_be_better: bool) -> Outcome:
@@ -169,9 +169,9 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
     return explain(
         "the counts became better" if is_better else "the counts are not what was accepted",
         facts,
-        seen=f"on the simulated {record.card}, {record.subject}",
+        seen=f"on the simulated {record.gpu_model}, {record.subject}",
         differences=version_differences(environment, baseline),
-        remedy=f"{'to keep the gain' if is_better else 'if this is wanted'}: {rerun} --diffopt-update all",
+        hint=f"{'to keep the gain' if is_better else 'if this is wanted'}: {rerun} --diffopt-update all",
     )
 
 

@@ -5,7 +5,7 @@ diffopt: <headline>
 seen <where>
 differs from the baseline's environment:
   <difference>
-<remedy>
+<hint>
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _BYTE_UNITS = ((1024.0**4, "TiB"), (1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024
 
 
 def explain(
-    headline: str, facts: Iterable[str] = (), *, seen: str = "", differences: Iterable[str] = (), remedy: str = ""
+    headline: str, facts: Iterable[str] = (), *, seen: str = "", differences: Iterable[str] = (), hint: str = ""
 ) -> tuple[str, ...]:
     """Lay out a failure.
 
@@ -25,7 +25,7 @@ def explain(
         facts: what a person needs to understand it.
         seen: on what and of what it was seen ("on the simulated GPU, ..."); left out when empty.
         differences: what differs from the environment in which the baseline was accepted.
-        remedy: what to do when it is wanted, best a command that can be copied; left out when empty.
+        hint: what to do when it is wanted, best a command that can be copied; left out when empty.
 
     Returns:
         The lines, without line ends.
@@ -37,7 +37,7 @@ def explain(
         *((f"seen {seen}",) if seen else ()),
         *(("differs from the baseline's environment:",) if differences else ()),
         *(_INDENT + difference for difference in differences),
-        *((remedy,) if remedy else ()),
+        *((hint,) if hint else ()),
     )
 
 
@@ -79,7 +79,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def allowed(limit: str | float) -> str:
-    """Write the limit that stands beside a figure: `(up to 0 allowed)`."""
+    """Write the limit that stands beside a figure: `(0 allowed)`."""
     return f"(up to {limit} allowed)"
 
 

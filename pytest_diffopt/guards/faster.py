@@ -63,15 +63,15 @@ def _explanation(outcome: Outcome, interval: RatioInterval, record: RatioRecord,
         ("subject", f"{time(median(record.subject_ns))}, {record.subject}"),
         ("reference", f"{time(median(record.reference_ns))}, {record.reference}"),
     )
-    remedy = "if this is fast enough: demand less of it in the test"
+    hint = "if this is fast enough: demand less of it in the test"
     if outcome is Outcome.INCONCLUSIVE:
         more = more_pairs_needed(record, demanded=demanded, confidence=interval.confidence)
-        remedy = f"give it more time: about {counted(more, 'more pair')} would decide it, --diffopt-max-seconds"
+        hint = f"give it more time: about {counted(more, 'more pair')} would decide it, --diffopt-max-seconds"
     return explain(
         f"{_speed(outcome, interval)} as fast as the reference (at least {factor(demanded)} demanded)",
         facts=in_columns(facts),
         seen=f"on {record.subject.device}, both timed in turn in this session",
-        remedy=remedy,
+        hint=hint,
     )
 
 

@@ -1,65 +1,65 @@
-"""Whether a card was fit to be timed on, and what it said."""
+"""Whether a GPU was fit to be timed on, and what it said."""
 
 from collections.abc import Iterable
 
 from pytest_diffopt.guards.failure_text import counted, percent, size
-from pytest_diffopt.records import CardProcess, CardReading, CardRecord, Slowdown
+from pytest_diffopt.records import GPUProcess, GPUReading, GPURecord, Slowdown
 
 #: Fewer calls than this that were not throttled say nothing.
 MIN_UNTHROTTLED = 3
 
 
-def why_card_unfit(card: CardRecord | None, *, num_counted: int, num_throttled: int, noun: str = "call") -> str:
-    """Return a headline that says why nothing can be told from a measurement; empty where the card was fit.
+def why_gpu_unfit(gpu: GPURecord | None, *, num_counted: int, num_throttled: int, noun: str = "call") -> str:
+    """Return a headline that says why nothing can be told from a measurement; empty where the GPU was fit.
 
     Args:
-        card: what the card said; None where there is none.
+        gpu: what the GPU said; None where there is none.
         num_counted: calls that count.
-        num_throttled: calls that were dropped because the card was throttled.
+        num_throttled: calls that were dropped because the GPU was throttled.
         noun: what is counted.
     """
-    if card and card.busy_others:
-        return f"the card is busy with {', '.join(map(_named, card.busy_others))}: nothing was compared"
+    if gpu and gpu.busy_others:
+        return f"the GPU is busy with {', '.join(map(_named, gpu.busy_others))}: nothing was compared"
     if num_throttled and num_counted < MIN_UNTHROTTLED:
         total = counted(num_counted + num_throttled, noun)
-        return f"the card was throttled in {num_throttled} of {total}: nothing was compared"
+        return f"the GPU was throttled in {num_throttled} of {total}: nothing was compared"
     return ""
 
 
-def card_rows(
-    card: CardRecord | None, *, num_counted: int, num_throttled: int, noun: str = "call"
+def gpu_rows(
+    gpu: GPURecord | None, *, num_counted: int, num_throttled: int, noun: str = "call"
 ) -> tuple[tuple[str, str], ...]:
-    """Return what a person should know of the card: rows of a name and a text.
+    """Return what a person should know of the GPU: rows of a name and a text.
 
     Args:
-        card: what the card said; None where there is none.
+        gpu: what the GPU said; None where there is none.
         num_counted: calls that count.
-        num_throttled: calls that were dropped because the card was throttled.
+        num_throttled: calls that were dropped because the GPU was throttled.
         noun: what is counted.
     """
-    if card is None:
+    if gpu is None:
         return ()
-    rows = [("card", text)] if (text := _state(card.readings)) else []
+    rows = [("gpu", text)] if (text := _state(gpu.readings)) else []
     if num_throttled:
         total = counted(num_counted + num_throttled, noun)
-        reasons = ", ".join(_slowdowns(card.readings))
+        reasons = ", ".join(_slowdowns(gpu.readings))
         rows.append(("throttled", f"{num_throttled} of {total} dropped: {reasons}"))
-    if card.unreadable:
-        rows.append(("not read", "; ".join(card.unreadable)))
+    if gpu.unreadable:
+        rows.append(("not read", "; ".join(gpu.unreadable)))
     return tuple(rows)
 
 
-def _named(other: CardProcess) -> str:
-    use = "" if other.utilization_percent is None else f", {percent(other.utilization_percent / 100)} of the card"
+def _named(other: GPUProcess) -> str:
+    use = "" if other.utilization_percent is None else f", {percent(other.utilization_percent / 100)} of the GPU"
     held = f", {size(other.memory_bytes)}" if other.memory_bytes else ""
     return f"{other.name or 'a process'} (pid {other.pid}{use}{held})"
 
 
-def _slowdowns(readings: Iterable[CardReading]) -> list[Slowdown]:
+def _slowdowns(readings: Iterable[GPUReading]) -> list[Slowdown]:
     return sorted({slowdown for reading in readings if reading.is_throttled for slowdown in reading.slowdowns})
 
 
-def _state(readings: tuple[CardReading, ...]) -> str:
+def _state(readings: tuple[GPUReading, ...]) -> str:
     watts = [None if reading.power_milliwatts is None else reading.power_milliwatts / 1000 for reading in readings]
     spans = (
         _span([reading.sm_clock_mhz for reading in readings], "MHz"),

@@ -1,4 +1,4 @@
-"""Judge whether the picture is still the picture."""
+"""Judge whether the image is still the image."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,10 +20,10 @@ from pytest_diffopt.records import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageThresholds:
-    """How far a picture may be from its reference; every one of them must hold. Pixel values are in [0, 1].
+    """How far an image may be from its reference; every one of them must hold. Pixel values are in [0, 1].
 
-    The defaults leave room for what bfloat16 and int8 cost the tiny pipelines at their plain calls; `docs/image-comparison.md`
-    has the figures. `image_baseline` learns those of one recipe.
+    The defaults leave room for what bfloat16 and int8 cost the tiny pipelines at their plain calls;
+    `docs/image-comparison.md` has the figures. `image_baseline` learns those of one recipe.
 
     Attributes:
         min_ssim: the least structural similarity.
@@ -33,7 +33,7 @@ class ImageThresholds:
         max_flip: the largest mean FLIP.
         max_lpips: the largest LPIPS; without it LPIPS is not measured, which needs the extra `lpips`.
         max_latent_error: the longest difference of latents, as a share of the reference's length, after any step and
-            where latents are asked for in place of pictures.
+            where latents are asked for in place of images.
     """
 
     min_ssim: float = 0.94
@@ -55,7 +55,7 @@ class ImageThresholds:
 EXACT_ARITHMETIC = ImageThresholds(
     min_ssim=0.9999, min_psnr_db=80.0, max_error=0.005, max_mean_error=0.0002, max_flip=0.002, max_latent_error=0.001
 )
-# Another scheduler or model draws another picture, but the reference carries it too.
+# Another scheduler or model draws another image, but the reference carries it too.
 _KEEPS_ARITHMETIC = frozenset(
     {
         "attn_processor_2_0",
@@ -88,24 +88,24 @@ def default_thresholds(subject: Subject) -> ImageThresholds:
     return EXACT_ARITHMETIC if is_exact else ImageThresholds()
 
 
-def judge_images(record: ImageRecord, thresholds: ImageThresholds, *, remedy: str = OWN_THRESHOLDS) -> Verdict:
-    """A picture past any threshold, latents past theirs after any step, or a defect of its own, is a regression.
+def judge_images(record: ImageRecord, thresholds: ImageThresholds, *, hint: str = OWN_THRESHOLDS) -> Verdict:
+    """An image past any threshold, latents past theirs after any step, or a defect of its own, is a regression.
 
     Args:
         record: what was compared.
-        thresholds: how far apart pictures and latents may be.
-        remedy: what to do when the difference is wanted.
+        thresholds: how far apart images and latents may be.
+        hint: what to do when the difference is wanted.
     """
-    pictures = [[*one.defects, *_violations(one, thresholds)] for one in record.differences]
+    images = [[*one.defects, *_violations(one, thresholds)] for one in record.differences]
     latents = [[*one.defects, *_latent_violations(one, thresholds)] for one in record.latents]
     outside = _outside(record.drift, thresholds)
-    is_red = any([*pictures, *latents, outside])
+    is_failure = any([*images, *latents, outside])
     return Verdict(
         concern=Concern.IMAGES,
-        outcome=Outcome.REGRESSED if is_red else Outcome.PASSED,
+        outcome=Outcome.REGRESSED if is_failure else Outcome.PASSED,
         subject=record.subject,
         summary=_summary(record),
-        explanation=_explanation(record, pictures or latents, outside, thresholds, remedy) if is_red else (),
+        explanation=_explanation(record, images or latents, outside, thresholds, hint) if is_failure else (),
         figures=worst_figures(record) | ({"first_step_outside": outside[0].step} if outside else {}),
     )
 
@@ -119,7 +119,7 @@ def _summary(record: ImageRecord) -> str:
 
 
 def worst_figures(record: ImageRecord) -> dict[str, float]:
-    """Return the worst of each figure over all pictures, latents and steps; none of what the record lacks."""
+    """Return the worst of each figure over all images, latents and steps; none of what the record lacks."""
     figures = {}
     if record.differences:
         figures = {
@@ -186,22 +186,22 @@ def _outside(drift: Sequence[StepDrift], thresholds: ImageThresholds) -> list[St
 
 
 def _explanation(
-    record: ImageRecord, lines: list[list[str]], outside: list[StepDrift], thresholds: ImageThresholds, remedy: str
+    record: ImageRecord, lines: list[list[str]], outside: list[StepDrift], thresholds: ImageThresholds, hint: str
 ) -> tuple[str, ...]:
-    noun = "picture" if record.differences else "latent"
+    noun = "image" if record.differences else "latent"
     facts = [f"{noun} {number}: {line}" for number, its in enumerate(lines) for line in its]
     return explain(
         _headline(noun, lines),
         [*facts, *_where_it_began(record, outside, thresholds)],
         seen=f"in {record.subject}; pixel values are in [0, 1]",
-        remedy=remedy,
+        hint=hint,
     )
 
 
 def _headline(noun: str, lines: list[list[str]]) -> str:
     failing = sum(map(bool, lines))
     if not failing:
-        return "the latents leave the reference's on the way to the picture"
+        return "the latents leave the reference's on the way to the image"
     return f"{failing} of {counted(len(lines), noun)} {'differs' if failing == 1 else 'differ'} from the reference"
 
 

@@ -1,4 +1,4 @@
-"""A call may not become slower than it was accepted to be, on the same card."""
+"""A call may not become slower than it was accepted to be, on the same GPU."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from pytest_diffopt.baselines.documents import LatencyBaseline
 from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, version_differences, what_differs
 from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, percent, time
-from pytest_diffopt.guards.gpu_state import card_rows, why_card_unfit
+from pytest_diffopt.guards.gpu_state import gpu_rows, why_gpu_unfit
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, LatencyRecord
 from pytest_diffopt.statistics.intervals import median, relative_spread
@@ -78,16 +78,16 @@ def judge_latency(
 
 
 def is_fit_for_baseline(record: LatencyRecord) -> bool:
-    """Tell whether a record may be accepted: what was still getting faster, or on a busy card, would be no tripwire."""
+    """Tell whether a record may be accepted: what was still getting faster, or on a busy GPU, would be no tripwire."""
     return record.is_warm and not _why_unfit(record)
 
 
 def _why_unfit(record: LatencyRecord) -> str:
-    return why_card_unfit(record.card, num_counted=len(record.samples_ns), num_throttled=len(record.throttled_ns))
+    return why_gpu_unfit(record.gpu, num_counted=len(record.samples_ns), num_throttled=len(record.throttled_ns))
 
 
 def _undecided(record: LatencyRecord, headline: str, environment: Environment) -> Verdict:
-    """Say that the card was in no state to be timed on."""
+    """Say that the GPU was in no state to be timed on."""
     return Verdict(
         concern=Concern.LATENCY,
         outcome=Outcome.INCONCLUSIVE,
@@ -95,9 +95,9 @@ def _undecided(record: LatencyRecord, headline: str, environment: Environment) -
         summary=headline,
         explanation=explain(
             headline,
-            facts=in_columns(_card_rows(record)),
+            facts=in_columns(_gpu_rows(record)),
             seen=f"on {environment.device_name}, {record.subject}",
-            remedy="run it again on a card that nobody else uses, once it is cool",
+            hint="run it again on a GPU that nobody else uses, once it is cool",
         ),
     )
 
@@ -113,7 +113,7 @@ def _cold(record: LatencyRecord, now: float, environment: Environment) -> Verdic
         explanation=explain(
             f"the call was still getting faster after {calls}: {time(now)}, too early for a baseline",
             seen=f"on {environment.device_name}, {record.subject}",
-            remedy=_remedy(Outcome.INCONCLUSIVE, ""),
+            hint=_hint(Outcome.INCONCLUSIVE, ""),
         ),
     )
 
@@ -141,7 +141,7 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
         facts=(*in_columns(_facts(compared, record, baseline)), *_cause(outcome, record, baseline)),
         seen=f"on {environment.device_name}, {record.subject}",
         differences=version_differences(environment, baseline),
-        remedy=_remedy(outcome, rerun),
+        hint=_hint(outcome, rerun),
     )
 
 
@@ -165,7 +165,7 @@ def _facts(compared: _Comparison, record: LatencyRecord, baseline: LatencyBaseli
         ("accepted", f"{time(compared.accepted)}, {_sessions(medians)}"),
         ("change", f"{time(abs(compared.now - compared.accepted))} ({_allowance(baseline)})"),
     )
-    return (*facts, *_step_row(compared, record.num_steps), *_detail_rows(record), *_card_rows(record))
+    return (*facts, *_step_row(compared, record.num_steps), *_detail_rows(record), *_gpu_rows(record))
 
 
 def _cause(outcome: Outcome, record: LatencyRecord, baseline: LatencyBaseline) -> tuple[str, ...]:
@@ -195,12 +195,12 @@ def _detail_rows(record: LatencyRecord) -> tuple[tuple[str, str], ...]:
         compiling = f", {time(record.compile_ns)} of it compiling" if record.compile_ns else ""
         rows.append(("first call", f"{time(record.first_call_ns)}{compiling}"))
     if record.roofline_ns:
-        rows.append(("roofline", f"{time(record.roofline_ns)} is the least that this card's peaks allow"))
+        rows.append(("roofline", f"{time(record.roofline_ns)} is the least that this GPU's peaks allow"))
     return tuple(rows)
 
 
-def _card_rows(record: LatencyRecord) -> tuple[tuple[str, str], ...]:
-    return card_rows(record.card, num_counted=len(record.samples_ns), num_throttled=len(record.throttled_ns))
+def _gpu_rows(record: LatencyRecord) -> tuple[tuple[str, str], ...]:
+    return gpu_rows(record.gpu, num_counted=len(record.samples_ns), num_throttled=len(record.throttled_ns))
 
 
 def _allowance(baseline: LatencyBaseline) -> str:
@@ -212,7 +212,7 @@ def _sessions(medians: list[float]) -> str:
     return f"median of {counted(len(medians), 'session')}{span}"
 
 
-def _remedy(outcome: Outcome, rerun: str) -> str:
+def _hint(outcome: Outcome, rerun: str) -> str:
     match outcome:
         case Outcome.IMPROVED:
             return f"to keep the gain: {rerun} --diffopt-update all"

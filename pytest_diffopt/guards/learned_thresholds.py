@@ -1,4 +1,4 @@
-"""Thresholds of pictures, learned from what many calls of one recipe came to."""
+"""Thresholds of images, learned from what many calls of one recipe came to."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pytest_diffopt.baselines.image_document import ImageFigures, ImageSample
 from pytest_diffopt.guards.images import ImageThresholds
 
-#: By how much more than the worst sample a picture may be off.
+#: By how much more than the worst sample an image may be off.
 DEFAULT_MARGIN = 0.5
 # Below these nobody sees anything, and another processor may round otherwise.
 _SSIM_FLOOR = 5e-4
@@ -16,20 +16,20 @@ _MEAN_ERROR_FLOOR = 5e-4
 _FLIP_FLOOR = 2e-3
 _LATENT_FLOOR = 1e-3
 _PSNR_CAP_DB = 60.0
-# Two-valued: some pictures lose this much of SSIM, the rest at most a fifth of it, and none lies in between.
-_OTHER_PICTURE = 0.1
+# Two-valued: some images lose this much of SSIM, the rest at most a fifth of it, and none lies in between.
+_OTHER_IMAGE = 0.1
 _GAP = 5.0
 _FEWEST_SAMPLES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TwoValued:
-    """Pictures of two kinds: those close to their reference, and others.
+    """Images of two kinds: those close to their reference, and others.
 
     Attributes:
-        close: the calls whose pictures are close.
+        close: the calls whose images are close.
         close_ssim: the least SSIM among them.
-        far: the calls whose pictures are other pictures.
+        far: the calls whose images are other images.
         far_ssim: the largest SSIM among those.
     """
 
@@ -47,7 +47,7 @@ def two_valued(samples: Sequence[ImageSample]) -> TwoValued | None:
     losses = [1 - sample.figures.ssim for sample in ordered]
     for first_far in range(1, len(ordered)):
         near, far = losses[first_far - 1], losses[first_far]
-        if far >= _OTHER_PICTURE and far >= _GAP * near:
+        if far >= _OTHER_IMAGE and far >= _GAP * near:
             return TwoValued(
                 close=tuple(sample.call for sample in ordered[:first_far]),
                 close_ssim=1 - near,

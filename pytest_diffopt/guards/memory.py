@@ -1,4 +1,4 @@
-"""A call may not hold more memory at its peak than it was accepted to, on the same card."""
+"""A call may not hold more memory at its peak than it was accepted to, on the same GPU."""
 
 from dataclasses import dataclass
 
@@ -119,7 +119,7 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
         facts=(*in_columns((peak.name, str(peak)) for peak in peaks), tolerance),
         seen=f"{_seen_by(record, environment)}, {record.subject}",
         differences=version_differences(environment, baseline),
-        remedy=f"{wish}: {rerun} --diffopt-update all",
+        hint=f"{wish}: {rerun} --diffopt-update all",
     )
 
 

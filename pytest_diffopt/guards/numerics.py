@@ -35,7 +35,7 @@ def _explanation(record: NumericsRecord, wrong: list[OutputDifference]) -> tuple
         headline,
         [*in_columns((one.module + one.output, _facts(one)) for one in wrong[:_SHOWN]), *more, *silent],
         seen=f"beside eager on the same inputs, {record.subject}",
-        remedy="if this is wanted: rtol=..., atol=..." if wrong else "let the call reach it, or compile it no more",
+        hint="if this is wanted: rtol=..., atol=..." if wrong else "let the call reach it, or compile it no more",
     )
 
 

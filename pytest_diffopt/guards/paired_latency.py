@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, percent, time
-from pytest_diffopt.guards.gpu_state import card_rows, why_card_unfit
+from pytest_diffopt.guards.gpu_state import gpu_rows, why_gpu_unfit
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Device, Environment, PairedBlock, PairedRecord, PairedTiming
 from pytest_diffopt.statistics.intervals import MeanBound, median, values_needed
@@ -138,10 +138,10 @@ def judge_paired(record: PairedRecord, rule: PairedRule, *, environment: Environ
     if record.lacking:
         return _lacking(record)
     if unfit := _why_unfit(record):
-        return _undecided(record, environment, headline=unfit, remedy="run it again on a card that nobody else uses")
+        return _undecided(record, environment, headline=unfit, hint="run it again on a GPU that nobody else uses")
     if not record.blocks:
         headline = "no block was timed within the budget: nothing was compared"
-        return _undecided(record, environment, headline=headline, remedy=_more_seconds(record, rule, None))
+        return _undecided(record, environment, headline=headline, hint=_more_seconds(record, rule, None))
     bound = rule.bound(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
     outcome = rule.outcome(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
     return Verdict(
@@ -162,8 +162,8 @@ def judge_paired(record: PairedRecord, rule: PairedRule, *, environment: Environ
 
 
 def _why_unfit(record: PairedRecord) -> str:
-    return why_card_unfit(
-        record.card, num_counted=len(record.blocks), num_throttled=len(record.throttled_blocks), noun="block"
+    return why_gpu_unfit(
+        record.gpu, num_counted=len(record.blocks), num_throttled=len(record.throttled_blocks), noun="block"
     )
 
 
@@ -176,20 +176,18 @@ def _lacking(record: PairedRecord) -> Verdict:
         summary=f"{version} has no such test",
         explanation=explain(
             f"{version} has no such test: nothing was compared",
-            remedy="a new test is compared from the next change on",
+            hint="a new test is compared from the next change on",
         ),
     )
 
 
-def _undecided(record: PairedRecord, environment: Environment, *, headline: str, remedy: str) -> Verdict:
+def _undecided(record: PairedRecord, environment: Environment, *, headline: str, hint: str) -> Verdict:
     return Verdict(
         concern=Concern.LATENCY,
         outcome=Outcome.INCONCLUSIVE,
         subject=record.subject,
         summary=headline,
-        explanation=explain(
-            headline, facts=in_columns(_card_rows(record)), seen=_seen(record, environment), remedy=remedy
-        ),
+        explanation=explain(headline, facts=in_columns(_gpu_rows(record)), seen=_seen(record, environment), hint=hint),
     )
 
 
@@ -201,13 +199,13 @@ def _explanation(
         ("head", f"{_call(record, head=True)} a call, {record.head}"),
         ("base", f"{_call(record, head=False)} a call, {record.base}"),
         *((("in turn", record.why_in_turn),) if outcome is Outcome.INCONCLUSIVE and record.why_in_turn else ()),
-        *_card_rows(record),
+        *_gpu_rows(record),
     )
     return explain(
         _headline(outcome, bound, record, rule),
         facts=(*in_columns(facts), *_cause(outcome, record)),
         seen=_seen(record, environment),
-        remedy=_remedy(outcome, bound, record, rule),
+        hint=_hint(outcome, bound, record, rule),
     )
 
 
@@ -229,7 +227,7 @@ def _cause(outcome: Outcome, record: PairedRecord) -> tuple[str, ...]:
     return cause(record.base_counts, record.head_counts, why_not=record.why_not_counted)
 
 
-def _remedy(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:
+def _hint(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:
     match outcome:
         case Outcome.REGRESSED:
             return "if this is wanted: allow it with --diffopt-margin, or merge it and compare from there"
@@ -285,7 +283,7 @@ def _seen(record: PairedRecord, environment: Environment) -> str:
     return f"on {environment.device_name}, both timed {_HOW[record.timing]}, {record.subject}"
 
 
-def _card_rows(record: PairedRecord) -> tuple[tuple[str, str], ...]:
-    return card_rows(
-        record.card, num_counted=len(record.blocks), num_throttled=len(record.throttled_blocks), noun="block"
+def _gpu_rows(record: PairedRecord) -> tuple[tuple[str, str], ...]:
+    return gpu_rows(
+        record.gpu, num_counted=len(record.blocks), num_throttled=len(record.throttled_blocks), noun="block"
     )

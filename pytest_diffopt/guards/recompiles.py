@@ -115,7 +115,7 @@ def _recompile_lines(
         number if found else f"{counted(len(given_up) + len(lost), 'compiled module')} lost",
         [*(line for group in _alike(found) for line in _group_lines(group)), *given_up, *lost],
         seen=f"in {calls} of {record.subject}",
-        remedy=_remedy(frames) if found else "compile what takes its place, before the first call",
+        hint=_hint(frames) if found else "compile what takes its place, before the first call",
     )
 
 
@@ -123,7 +123,7 @@ def _stale_lines(record: RecompileRecord, stale: Sequence[str]) -> tuple[str, ..
     if not stale:
         return ()
     headline = f"{counted(len(stale), 'allowance')} for recompiles no longer needed"
-    return explain(headline, stale, seen=f"in {record.subject}", remedy=_NO_LONGER_NEEDED)
+    return explain(headline, stale, seen=f"in {record.subject}", hint=_NO_LONGER_NEEDED)
 
 
 def _alike(found: Sequence[tuple[str, CompiledFrame]]) -> Iterable[Sequence[tuple[str, CompiledFrame]]]:
@@ -145,7 +145,7 @@ def _group_lines(group: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:
         return [head, f"  {_FIRST_TIME}", *_more(others)]
     line = [f"  {failed.where}  in {failed.where.function}"] if failed.where.line else []
     source = [f"    {failed.where.source}"] if failed.where.line and failed.where.source else []
-    return [head, f"  {in_words(failed)}", *line, *source, f"  torch: {failed.text}", *_more(others)]
+    return [head, f"  {described(failed)}", *line, *source, f"  torch: {failed.text}", *_more(others)]
 
 
 def _more(others: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:
@@ -153,7 +153,7 @@ def _more(others: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:
     return [f"  and {counted(len(others), 'time')} more: {calls}"] if others else []
 
 
-def in_words(failed: FailedGuard) -> str:
+def described(failed: FailedGuard) -> str:
     """Say what was assumed, what it is now, and what to do: `timestep` was int 981, is int 961: ...."""
     if failed.kind is GuardKind.GLOBAL_STATE:
         return f"torch's global state changed ({failed.source}): {_ADVICE[failed.kind]}"
@@ -171,7 +171,7 @@ def in_words(failed: FailedGuard) -> str:
     return was + now + (f": {advice}" if advice else "")
 
 
-def _remedy(frames: Sequence[CompiledFrame]) -> str:
+def _hint(frames: Sequence[CompiledFrame]) -> str:
     groups: Counter[tuple[str, str]] = Counter(
         (place_of(frame.where), frame.failed_guard.source or frame.failed_guard.text)
         for frame in frames

@@ -1,4 +1,4 @@
-"""Judge whether the same call gives the same picture twice."""
+"""Judge whether the same call gives the same image twice."""
 
 from pytest_diffopt.guards.failure_text import allowed, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
@@ -36,11 +36,11 @@ def _explanation(record: RepeatabilityRecord, max_error: float) -> tuple[str, ..
     share = record.differing_values / record.values
     which = f"the call {record.call!r}" if record.call else "the same call"
     return explain(
-        f"{which} gave another picture {'in a second process' if record.in_second_process else 'the second time'}",
+        f"{which} gave another image {'in a second process' if record.in_second_process else 'the second time'}",
         [
             f"{record.differing_values} of {record.values} values differ ({share:.1%})",
             f"largest difference {record.max_error:.3g} {allowed(f'{max_error:g}')}",
         ],
         seen=f"in {record.subject}",
-        remedy=f"{_OF_A_PROCESS if record.in_second_process else _OF_A_CALL}; or state a bound: max_error=...",
+        hint=f"{_OF_A_PROCESS if record.in_second_process else _OF_A_CALL}; or state a bound: max_error=...",
     )

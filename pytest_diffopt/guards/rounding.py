@@ -1,4 +1,4 @@
-"""Judge whether rounding decides a picture: then a check of it proves nothing, whichever picture was drawn."""
+"""Judge whether rounding decides an image: then a check of it proves nothing, whichever image was drawn."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pytest_diffopt.records import ImageRecord
 #: A pipeline rounds inside of its modules too, the reference between them: over ten pipelines and all recipes that
 #: took latents up to about twice as far in the first step. So much more than the reference's is still rounding.
 LARGEST_RATIO = 2.0
-#: What to do about a call whose picture rounding decides.
+#: What to do about a call whose image rounding decides.
 FAR_FROM_THE_EDGE = (
     "give the test a call that is far from the edge: another seed or prompt, more steps, less guidance; "
     "or pass thresholds=ImageThresholds(...) with the reason beside it"
@@ -24,22 +24,22 @@ def judge_at_edge(
 ) -> Verdict:
     """Take a regression back where the reference, once rounded, does not keep within half of the thresholds.
 
-    A bug must not hide behind such a call. The regression stays where a picture has a defect of its own, and where the
+    A bug must not hide behind such a call. The regression stays where an image has a defect of its own, and where the
     latents are off already after the first step: past their threshold, or twice as far as the rounded reference's.
 
     Args:
         verdict: a regression.
         record: what it was judged by.
         rounded: the reference drawn again, rounded, each against the reference as it is.
-        thresholds: how far pictures may be.
+        thresholds: how far images may be.
         dtype: what it was rounded to, in torch's words.
     """
-    other = [one for one in rounded if judge_images(one, _half_of(thresholds)).is_red]
+    other = [one for one in rounded if judge_images(one, _half_of(thresholds)).is_failure]
     if not other or not record.drift or not all(one.drift for one in rounded):
         return verdict
     first, first_rounded = _first_error(record), max(map(_first_error, rounded))
-    ways = f"in {len(other)} of {len(rounded)} ways"
-    seen = f"the reference itself is past half of that where it is rounded to {dtype} ({ways}): {_worst(other)}"
+    handlers = f"in {len(other)} of {len(rounded)} ways"
+    seen = f"the reference itself is past half of that where it is rounded to {dtype} ({handlers}): {_worst(other)}"
     early = f"after the first step latents {first:.4f} of their length off, the rounded reference's {first_rounded:.4f}"
     allowed = min(thresholds.max_latent_error, LARGEST_RATIO * first_rounded)
     if _has_defect(record) or not first <= allowed:
@@ -49,10 +49,10 @@ def judge_at_edge(
         verdict,
         outcome=Outcome.INCONCLUSIVE,
         explanation=explain(
-            "rounding decides this picture, so that nothing is proven by it",
+            "rounding decides this image, so that nothing is proven by it",
             [*facts, seen, early],
             seen=f"in {record.subject}; pixel values are in [0, 1]",
-            remedy=FAR_FROM_THE_EDGE,
+            hint=FAR_FROM_THE_EDGE,
         ),
     )
 
@@ -72,8 +72,8 @@ def _half_of(thresholds: ImageThresholds) -> ImageThresholds:
 
 def _worst(records: Sequence[ImageRecord]) -> str:
     worst = max((worst_figures(one) for one in records), key=lambda figures: figures["latent_error"])
-    picture = f"SSIM {worst['ssim']:.4f}, PSNR {worst['psnr_db']:.1f} dB, " if "ssim" in worst else ""
-    return f"{picture}latents {worst['latent_error']:.4f} off"
+    image = f"SSIM {worst['ssim']:.4f}, PSNR {worst['psnr_db']:.1f} dB, " if "ssim" in worst else ""
+    return f"{image}latents {worst['latent_error']:.4f} off"
 
 
 def _first_error(record: ImageRecord) -> float:

@@ -121,17 +121,17 @@ def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Seq
         f"the CPU waits for the GPU in the denoise loop: {often} {allowed(limits)}",
         [*_place_lines(excess), *_caveats(record)],
         seen=f"on {record.seen_by}, {_steps(excess)} of {record.num_steps}, {record.subject}",
-        remedy=_remedy(excess),
+        hint=_hint(excess),
     )
 
 
 def _caveats(record: SyncRecord) -> list[str]:
     """Say what the instrument did not know."""
     unmodelled = f"not modelled, so not counted: {', '.join(record.unmodelled)}"
-    invented = (
-        f"values that were not there were read, so what follows may differ: {', '.join(map(str, record.invented))}"
+    placeholders = (
+        f"values that were not there were read, so what follows may differ: {', '.join(map(str, record.placeholders))}"
     )
-    return [line for line, known in ((unmodelled, record.unmodelled), (invented, record.invented)) if known]
+    return [line for line, known in ((unmodelled, record.unmodelled), (placeholders, record.placeholders)) if known]
 
 
 def _place_lines(syncs: Sequence[ObservedSync]) -> list[str]:
@@ -163,7 +163,7 @@ def _steps(syncs: Sequence[ObservedSync]) -> str:
     return f"step {numbers[0]}" if len(numbers) == 1 else f"steps {numbers[0]}-{numbers[-1]}"
 
 
-def _remedy(syncs: Sequence[ObservedSync]) -> str:
+def _hint(syncs: Sequence[ObservedSync]) -> str:
     groups: dict[str, list[ObservedSync]] = {}
     for sync in syncs:
         groups.setdefault(f"{PurePath(sync.where.file).name}:{sync.where.function}", []).append(sync)
@@ -190,5 +190,5 @@ def _stale_lines(record: SyncRecord, stale: Sequence[AllowedSyncs], shrunk: Sequ
         f"{counted(len(stale) + len(shrunk), 'allowance')} for waits no longer needed",
         [*gone, *fewer],
         seen=f"on {record.seen_by}, {record.subject}",
-        remedy="take it out of allow_syncs, or lower it, so that the wait cannot come back unseen",
+        hint="take it out of allow_syncs, or lower it, so that the wait cannot come back unseen",
     )

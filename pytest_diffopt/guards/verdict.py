@@ -67,6 +67,6 @@ class Verdict:
     environment_changes: tuple[str, ...] = ()
 
     @property
-    def is_red(self) -> bool:
+    def is_failure(self) -> bool:
         """Whether the test fails: a regression, no accepted baseline, or a gain in exact figures not yet accepted."""
         return self.outcome in _RED or (self.outcome is Outcome.IMPROVED and self.concern in _EXACT)

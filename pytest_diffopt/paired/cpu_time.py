@@ -26,7 +26,7 @@ def timed(time_ns: Callable[[], int]) -> Timed:
     return Timed(duration_ns=duration_ns, processor_ns=time.process_time_ns() - start_ns)
 
 
-def processor_share(time_ns: Callable[[], int]) -> float:
+def cpu_share(time_ns: Callable[[], int]) -> float:
     """Return the processor time of a call over its time: 1 where one thread computes and waits for nothing.
 
     Who wants the same core makes the call wait, which says nothing about it: that is taken out where the system tells

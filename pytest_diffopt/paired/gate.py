@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_diffopt.environment import capture_environment
-from pytest_diffopt.paired.cpu_time import processor_share, timed
+from pytest_diffopt.paired.cpu_time import cpu_share, timed
 from pytest_diffopt.paired.messages import Counted, Ready, Timed
 from pytest_diffopt.paired.sampling import repeats_for
 from pytest_diffopt.paired.worker import Controller, modules_of_trees
@@ -46,11 +46,11 @@ class PairedGate:
         """
         del margin, reason
         from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
-        from pytest_diffopt.probes.gpu_state import card_uuid  # noqa: PLC0415 - as above
+        from pytest_diffopt.probes.gpu_state import gpu_uuid  # noqa: PLC0415 - as above
         from pytest_diffopt.probes.latency import Stopwatch  # noqa: PLC0415 - as above
         from pytest_diffopt.probes.timed_device import timed_device  # noqa: PLC0415 - as above
 
-        subject = active_test().pipelines.life_of(target, recipe=active_test().recipe_text).subject
+        subject = active_test().pipelines.lifetime_of(target, recipe=active_test().recipe_text).subject
         device = timed_device(subject.device)
         call = repeatable_call(target, args, inputs)
         num_steps = _steps_of_first_call(target, call)
@@ -63,8 +63,8 @@ class PairedGate:
             warmup_ns=tuple(warmup_ns),
             num_steps=num_steps,
             num_threads=_num_threads(subject),
-            processor_share=_share(stopwatch.many(repeats_for(warmup_ns)), subject),
-            card_uuid="" if device.meter is None else card_uuid(device.torch_device),
+            cpu_share=_share(stopwatch.many(repeats_for(warmup_ns)), subject),
+            gpu_uuid="" if device.meter is None else gpu_uuid(device.torch_device),
             own_modules=own,
             foreign_modules=foreign,
         )
@@ -88,7 +88,7 @@ def _time(stopwatch: Any, call: Callable[[], object], repeats: int) -> Timed:
 
 
 def _share(stopwatch: Any, subject: Subject) -> float:
-    return processor_share(stopwatch.time_ns) if subject.device is Device.CPU else 0.0
+    return cpu_share(stopwatch.time_ns) if subject.device is Device.CPU else 0.0
 
 
 def _steps_of_first_call(target: Any, call: Callable[[], object]) -> int:

@@ -63,9 +63,9 @@ class Ready(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         environment: the worker's machine and versions.
         warmup_ns: the calls so far.
         num_steps: denoise steps in one; 0 without a loop.
-        num_threads: threads that torch computes with on the processor; 0 for a call on a card.
-        processor_share: the processor time of a call over how long it takes; 0 for a call on a card.
-        card_uuid: NVIDIA's number of the card; empty without one.
+        num_threads: threads that torch computes with on the processor; 0 for a call on a GPU.
+        cpu_share: the processor time of a call over how long it takes; 0 for a call on a GPU.
+        gpu_uuid: NVIDIA's number of the GPU; empty without one.
         own_modules: how many of the imported modules are from the worker's own tree.
         foreign_modules: those from the other worker's tree: they would make both sides the same.
     """
@@ -75,8 +75,8 @@ class Ready(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     warmup_ns: tuple[int, ...]
     num_steps: int
     num_threads: int
-    processor_share: float
-    card_uuid: str
+    cpu_share: float
+    gpu_uuid: str
     own_modules: int
     foreign_modules: tuple[str, ...]
 

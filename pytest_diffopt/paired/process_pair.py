@@ -17,7 +17,7 @@ from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan, repeats_
 from pytest_diffopt.paired.time_blocks import TimeBlock, TimeSide, in_turn, side_by_side
 from pytest_diffopt.probes.gpu_state import open_meter
 from pytest_diffopt.records import PairedBlock, PairedRecord, PairedTiming
-from pytest_diffopt.session.progress import Tell
+from pytest_diffopt.session.progress import ProgressCallback
 
 IsDecided = Callable[[Sequence[PairedBlock]], bool]
 
@@ -72,15 +72,15 @@ class BothReady:
 
     @property
     def why_in_turn(self) -> str:
-        """What of their calls keeps them from being timed side by side on a processor; empty on a card.
+        """What of their calls keeps them from being timed side by side on a processor; empty on a GPU.
 
         A call that sleeps, reads from a network or lets others compute takes longer than its own thread tells.
         """
         for answer in (self.base, self.head):
             if answer.num_threads > 1:
                 return f"torch computes with {answer.num_threads} threads; OMP_NUM_THREADS=1 lets both share a core"
-            if answer.num_threads and abs(1 - answer.processor_share) > _MOST_WAITING:
-                share = percent(answer.processor_share)
+            if answer.num_threads and abs(1 - answer.cpu_share) > _MOST_WAITING:
+                share = percent(answer.cpu_share)
                 return f"a call needs the processor for {share} of its time: it waits, or other threads compute for it"
         return ""
 
@@ -98,14 +98,16 @@ def start_workers(base: Side, head: Side, start: WorkerStart) -> Workers:
 
 
 @contextmanager
-def at_their_call(workers: Workers, nodeid: str, tell: Tell, *, at_once: bool) -> "Iterator[BothReady | str]":
+def at_their_call(
+    workers: Workers, nodeid: str, progress: ProgressCallback, *, at_once: bool
+) -> "Iterator[BothReady | str]":
     """Bring both workers to the call of a test, and let the test end afterwards.
 
     Args:
         workers: both.
         nodeid: the test.
-        tell: shows a line while this takes long.
-        at_once: let both build and warm up at the same time; on a card each has it alone, as what is tuned by timing
+        progress: shows a line while this takes long.
+        at_once: let both build and warm up at the same time; on a GPU each has it alone, as what is tuned by timing
             would be tuned to the other's noise.
 
     Yields:
@@ -116,7 +118,7 @@ def at_their_call(workers: Workers, nodeid: str, tell: Tell, *, at_once: bool) -
         yield lacking
         return
     groups = (workers.both,) if at_once else ((workers.base,), (workers.head,))
-    base, head = [answer for group in groups for answer in _brought_to_call(group, nodeid, tell)]
+    base, head = [answer for group in groups for answer in _brought_to_call(group, nodeid, progress)]
     ready = BothReady(base=base, head=head)
     _refuse_mixed_code(workers, ready)
     yield ready
@@ -127,8 +129,8 @@ def at_their_call(workers: Workers, nodeid: str, tell: Tell, *, at_once: bool) -
             raise ProbeError(msg)
 
 
-def _brought_to_call(workers: Sequence[Worker], nodeid: str, tell: Tell) -> list[Ready]:
-    tell(f"building and warming up at {' and '.join(worker.name for worker in workers)}")
+def _brought_to_call(workers: Sequence[Worker], nodeid: str, progress: ProgressCallback) -> list[Ready]:
+    progress(f"building and warming up at {' and '.join(worker.name for worker in workers)}")
     for worker in workers:
         worker.send(RunTest(nodeid=nodeid), doing=f"building what {nodeid} times")
     return [_at_call(worker) for worker in workers]
@@ -165,24 +167,24 @@ def _refuse_mixed_code(workers: Workers, ready: BothReady) -> None:
 
 
 def time_pair(
-    workers: Workers, ready: BothReady, plan: SamplingPlan, *, is_decided: IsDecided, tell: Tell
+    workers: Workers, ready: BothReady, plan: SamplingPlan, *, is_decided: IsDecided, progress: ProgressCallback
 ) -> PairedSamples:
-    """Time what both workers are ready for; on a card its readings are taken meanwhile.
+    """Time what both workers are ready for; on a GPU its readings are taken meanwhile.
 
     Args:
         workers: both.
         ready: what they said.
         plan: how; side by side needs one core for both, and is in turn where the system binds no process.
         is_decided: tells from this pair's blocks so far that more would change nothing.
-        tell: shows a line while this takes long.
+        progress: shows a line while this takes long.
     """
     pids = {worker.pid for worker in workers.both}
     is_bound = ready.is_single_threaded and share_core(pids, number=plan.seed) is not None
     plan = plan if is_bound else replace(plan, timing=PairedTiming.IN_TURN)
     time_block = _block_timer(workers, plan)
     time_block(base_first=True)  # what waited while the other warmed up is warm again
-    meter = open_meter(ready.head.card_uuid, own_pids=lambda: pids) if ready.head.card_uuid else None
-    return sample_blocks(time_block, plan, is_decided=is_decided, meter=meter, tell=tell)
+    meter = open_meter(ready.head.gpu_uuid, own_pids=lambda: pids) if ready.head.gpu_uuid else None
+    return sample_blocks(time_block, plan, is_decided=is_decided, meter=meter, progress=progress)
 
 
 def _block_timer(workers: Workers, plan: SamplingPlan) -> TimeBlock:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pytest_diffopt.paired.time_blocks import TimeBlock
-from pytest_diffopt.probes.gpu_state import CardMeter
-from pytest_diffopt.records import CardRecord, PairedBlock, PairedTiming
-from pytest_diffopt.session.progress import Tell, silence
+from pytest_diffopt.probes.gpu_state import GPUMeter
+from pytest_diffopt.records import GPURecord, PairedBlock, PairedTiming
+from pytest_diffopt.session.progress import ProgressCallback, no_progress
 from pytest_diffopt.statistics.intervals import median
 
 #: Each time should be about so long. A shorter one is lost in what it costs to change between two processes; a longer
@@ -41,16 +41,16 @@ class PairedSamples:
     Attributes:
         plan: how.
         blocks: blocks that count.
-        throttled: blocks that do not, because the card was throttled.
+        throttled: blocks that do not, because the GPU was throttled.
         spent_seconds: how long all took.
-        card: what the card said.
+        gpu: what the GPU said.
     """
 
     plan: SamplingPlan
     blocks: list[PairedBlock] = field(default_factory=list)
     throttled: list[PairedBlock] = field(default_factory=list)
     spent_seconds: float = 0.0
-    card: CardRecord | None = None
+    gpu: GPURecord | None = None
 
 
 def repeats_for(*warmups_ns: Sequence[int]) -> int:
@@ -64,9 +64,9 @@ def sample_blocks(  # noqa: PLR0913 - a test brings its own clock
     plan: SamplingPlan,
     *,
     is_decided: Callable[[Sequence[PairedBlock]], bool],
-    meter: CardMeter | None = None,
+    meter: GPUMeter | None = None,
     clock: Callable[[], float] = time.monotonic,
-    tell: Tell = silence,
+    progress: ProgressCallback = no_progress,
 ) -> PairedSamples:
     """Time both sides block by block; a die says which is first.
 
@@ -75,9 +75,9 @@ def sample_blocks(  # noqa: PLR0913 - a test brings its own clock
         plan: how it does that, and for how long.
         is_decided: tells from all blocks so far that more would change nothing; it must stand being asked again and
             again.
-        meter: reads the card before and after each block; None where there is none.
+        meter: reads the GPU before and after each block; None where there is none.
         clock: returns seconds.
-        tell: shows a line while this takes long.
+        progress: shows a line while this takes long.
 
     Raises:
         ProbeError: a time was not positive.
@@ -88,7 +88,7 @@ def sample_blocks(  # noqa: PLR0913 - a test brings its own clock
     start = clock()
     while samples.spent_seconds < plan.max_seconds and not is_decided(samples.blocks):
         left = plan.max_seconds - samples.spent_seconds
-        tell(f"base and head {plan.timing}: {len(samples.blocks)} blocks, at most {left:.0f} s left")
+        progress(f"base and head {plan.timing}: {len(samples.blocks)} blocks, at most {left:.0f} s left")
         block = time_block(base_first=die.random() < 0.5)  # noqa: PLR2004 - a fair die
         if meter:
             readings.append(meter.read())
@@ -96,5 +96,5 @@ def sample_blocks(  # noqa: PLR0913 - a test brings its own clock
         (samples.throttled if is_throttled else samples.blocks).append(block)
         samples.spent_seconds = clock() - start
     if meter:
-        samples.card = CardRecord(readings=tuple(readings), unreadable=meter.unreadable)
+        samples.gpu = GPURecord(readings=tuple(readings), unreadable=meter.unreadable)
     return samples

@@ -19,8 +19,8 @@ from pytest_diffopt.paired.process_pair import (
     with_counts,
 )
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
-from pytest_diffopt.records import CalibrationRecord, CardRecord, PairedBlock, PairedRecord, PairedTiming, Subject
-from pytest_diffopt.session.progress import Tell
+from pytest_diffopt.records import CalibrationRecord, GPURecord, PairedBlock, PairedRecord, PairedTiming, Subject
+from pytest_diffopt.session.progress import ProgressCallback
 from pytest_diffopt.session.settings import Settings
 from pytest_diffopt.statistics.sequential import PAIRS_OF_PROCESSES
 
@@ -54,7 +54,7 @@ class PairedSession:
         """Name the files of the tests that will be compared."""
         self._start = replace(self._start, files=tuple(files))
 
-    def compare(self, nodeid: str, tell: Tell) -> tuple[PairedRecord, Verdict]:
+    def compare(self, nodeid: str, progress: ProgressCallback) -> tuple[PairedRecord, Verdict]:
         """Time a test's call at base and at head, and judge it.
 
         Two processes of the same code differ a little, for as long as they live: what the first pair leaves open is
@@ -65,20 +65,20 @@ class PairedSession:
         """
         record: PairedRecord | None = None
         while True:
-            workers = self._running(tell)
+            workers = self._running(progress)
             try:
-                with at_their_call(workers, nodeid, tell, at_once=not self._settings.use_gpu) as ready:
+                with at_their_call(workers, nodeid, progress, at_once=not self._settings.use_gpu) as ready:
                     if isinstance(ready, str):
                         return self._judged(_lacking(workers, nodeid), ready)
-                    record = self._timed_further(record or _begun(workers, ready), workers, ready, tell)
+                    record = self._timed_further(record or _begun(workers, ready), workers, ready, progress)
                     if self._is_settled(record):
-                        return self._judged(self._with_cause(record, workers, tell), ready)
+                        return self._judged(self._with_cause(record, workers, progress), ready)
             except BaseException:
                 self._end_workers()
                 raise
             self._end_workers()
 
-    def calibrate(self, nodeid: str, tell: Tell) -> tuple[CalibrationRecord, Verdict]:
+    def calibrate(self, nodeid: str, progress: ProgressCallback) -> tuple[CalibrationRecord, Verdict]:
         """Time a test's call by pairs of processes of the same code, and say what could be seen with them.
 
         Raises:
@@ -86,13 +86,13 @@ class PairedSession:
         """
         timed: list[PairedSamples] = []
         for number in range(PAIRS_OF_PROCESSES):
-            workers = self._running(tell)
+            workers = self._running(progress)
             try:
-                with at_their_call(workers, nodeid, tell, at_once=not self._settings.use_gpu) as ready:
+                with at_their_call(workers, nodeid, progress, at_once=not self._settings.use_gpu) as ready:
                     assert not isinstance(ready, str), "unreachable because both have the same tests"  # noqa: S101
                     first = timed[0].plan if timed else self._plan(ready.timing, ready.repeats)
                     plan = replace(first, seed=number)
-                    timed.append(time_pair(workers, ready, plan, is_decided=_never, tell=tell))
+                    timed.append(time_pair(workers, ready, plan, is_decided=_never, progress=progress))
                     head = ready.head
             finally:
                 self._end_workers()
@@ -104,7 +104,7 @@ class PairedSession:
             spent_seconds=sum(samples.spent_seconds for samples in timed),
         )
         margin, budget = self._settings.paired_margin, self._settings.paired_max_seconds
-        tell("drawing sessions from what was timed")
+        progress("drawing sessions from what was timed")
         return record, judge_calibration(record, margin=margin, max_seconds=budget, environment=head.environment)
 
     def close(self) -> None:
@@ -113,7 +113,9 @@ class PairedSession:
         self._resources.close()
         self._sides = None
 
-    def _timed_further(self, record: PairedRecord, workers: Workers, ready: BothReady, tell: Tell) -> PairedRecord:
+    def _timed_further(
+        self, record: PairedRecord, workers: Workers, ready: BothReady, progress: ProgressCallback
+    ) -> PairedRecord:
         """Add what this pair of processes times in its share of the budget."""
         rule, earlier = self._rule(record), record.blocks_of_pairs
 
@@ -121,7 +123,7 @@ class PairedSession:
             return rule.is_decided((*record.blocks, *blocks), blocks_of_pairs=(*earlier, len(blocks)))
 
         plan = replace(self._plan(record.timing, record.repeats), seed=len(earlier))
-        samples = time_pair(workers, ready, plan, is_decided=is_decided, tell=tell)
+        samples = time_pair(workers, ready, plan, is_decided=is_decided, progress=progress)
         return replace(
             record,
             timing=samples.plan.timing,
@@ -130,7 +132,7 @@ class PairedSession:
             throttled_blocks=(*record.throttled_blocks, *samples.throttled),
             blocks_of_pairs=(*earlier, len(samples.blocks)),
             spent_seconds=record.spent_seconds + samples.spent_seconds,
-            card=_joined(record.card, samples.card),
+            gpu=_joined(record.gpu, samples.gpu),
         )
 
     def _plan(self, timing: PairedTiming, repeats: int) -> SamplingPlan:
@@ -142,11 +144,11 @@ class PairedSession:
         """Tell whether another pair of processes would change nothing, or has no more time."""
         return len(record.blocks_of_pairs) >= PAIRS_OF_PROCESSES or self._outcome(record) is not Outcome.INCONCLUSIVE
 
-    def _with_cause(self, record: PairedRecord, workers: Workers, tell: Tell) -> PairedRecord:
+    def _with_cause(self, record: PairedRecord, workers: Workers, progress: ProgressCallback) -> PairedRecord:
         """Count what both sides do where one is slower."""
         if self._outcome(record) not in {Outcome.REGRESSED, Outcome.IMPROVED}:
             return record
-        tell("counting what changed")
+        progress("counting what changed")
         return with_counts(record, workers)
 
     def _outcome(self, record: PairedRecord) -> Outcome:
@@ -169,11 +171,11 @@ class PairedSession:
             device=record.subject.device,
         )
 
-    def _running(self, tell: Tell) -> Workers:
+    def _running(self, progress: ProgressCallback) -> Workers:
         if self._why_not_startable:
             raise ProbeError(self._why_not_startable)
         if self._workers is None:
-            tell("starting base and head")
+            progress("starting base and head")
             if self._sides is None:
                 self._sides = self._resources.enter_context(self._open_sides())
             try:
@@ -205,11 +207,11 @@ def _begun(workers: Workers, ready: BothReady) -> PairedRecord:
     )
 
 
-def _joined(earlier: CardRecord | None, later: CardRecord | None) -> CardRecord | None:
+def _joined(earlier: GPURecord | None, later: GPURecord | None) -> GPURecord | None:
     if earlier is None or later is None:
         return earlier or later
     unreadable = tuple(dict.fromkeys((*earlier.unreadable, *later.unreadable)))
-    return CardRecord(readings=(*earlier.readings, *later.readings), unreadable=unreadable)
+    return GPURecord(readings=(*earlier.readings, *later.readings), unreadable=unreadable)
 
 
 def _lacking(workers: Workers, nodeid: str) -> PairedRecord:

@@ -38,9 +38,9 @@ class PairedItem(pytest.Item):
         __tracebackhide__ = True
         test, session = active_test(), self.config.stash[_SESSION]
         if test.settings.calibrate:
-            conclude(*session.calibrate(self.nodeid, test.tell))
+            conclude(*session.calibrate(self.nodeid, test.progress))
         else:
-            conclude(*session.compare(self.nodeid, test.tell))
+            conclude(*session.compare(self.nodeid, test.progress))
 
     def reportinfo(self) -> Any:
         """Say where the test is."""

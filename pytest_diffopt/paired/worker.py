@@ -52,7 +52,7 @@ class Controller:
         self.was_served = False
         return request
 
-    def tell(self, answer: Collected | EndedTest) -> None:
+    def progress(self, answer: Collected | EndedTest) -> None:
         """Say that the tests are known, or that one is over."""
         self._line.send(answer)
 
@@ -90,13 +90,13 @@ class WorkerPlugin:
         """Take the place of pytest's loop."""
         items = {item.nodeid: item for item in session.items}
         with _ended_with_controller():
-            self._controller.tell(Collected(protocol=PROTOCOL, nodeids=tuple(items)))
+            self._controller.progress(Collected(protocol=PROTOCOL, nodeids=tuple(items)))
             while isinstance(request := self._controller.next_test(), RunTest):
                 self._reports.clear()
                 item = items[request.nodeid]
                 # Without a next test whatever this one set up is torn down, the pipeline of its session too.
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-                self._controller.tell(_ended(self._reports))
+                self._controller.progress(_ended(self._reports))
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -23,7 +23,7 @@ _BLUEPRINT_TAESD = Blueprint(
 
 
 def _inputs(scale: Scale) -> PipelineInputs:
-    """Return the seed's call: 25 steps, 4 pictures."""
+    """Return the seed's call: 25 steps, 4 images."""
     call = sd15_call(scale, steps=25).varied("", num_images_per_prompt=4)
     return call if scale is Scale.TINY else call.varied("", prompt=_PROMPT)
 

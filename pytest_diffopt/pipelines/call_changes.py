@@ -37,7 +37,7 @@ def shape_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
     if isinstance(guidance, float) and guidance > 1:
         shapes["without guidance"] = {"guidance_scale": 1.0}
     if isinstance(plain.get("prompt"), str):
-        shapes["two pictures"] = {"num_images_per_prompt": 2}
+        shapes["two images"] = {"num_images_per_prompt": 2}
     if isinstance(plain.get("height"), int):
         height = plain["height"] * 3 // 2
         shapes[f"height={height}"] = {"height": height}

@@ -51,7 +51,7 @@ def denoiser_names(pipeline: Any) -> tuple[str, ...]:
 
 
 def spatial_modules(pipeline: Any) -> dict[str, torch.nn.Module]:
-    """Return what works on pictures or latents: the denoisers, and the VAE and ControlNet where there are any."""
+    """Return what works on images or latents: the denoisers, and the VAE and ControlNet where there are any."""
     modules = modules_of(pipeline)
     names = (*denoiser_names(pipeline), *component_names(pipeline, "vae"), *component_names(pipeline, "controlnet"))
     return {name: modules[name] for name in names}

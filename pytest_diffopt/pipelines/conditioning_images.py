@@ -12,9 +12,9 @@ _STAGE_PIXELS = 64
 
 
 def sketch(scale: Scale) -> Any:
-    """Return the picture that image-to-image starts from: mountains before a lake, or one shape of the tiny world."""
+    """Return the image that image-to-image starts from: mountains before a lake, or one shape of the tiny world."""
     if scale is Scale.TINY:
-        return _picture(_tiny_scene().picture(_TINY_PIXELS))
+        return _image(_tiny_scene().image(_TINY_PIXELS))
     return _landscape(_SKETCH_PIXELS).copy()
 
 
@@ -23,19 +23,19 @@ def mask(scale: Scale) -> Any:
     from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import
 
     pixels = _TINY_PIXELS if scale is Scale.TINY else _SKETCH_PIXELS
-    picture = Image.new("L", (pixels, pixels))
-    ImageDraw.Draw(picture).ellipse([pixels * 0.15] * 2 + [pixels * 0.85] * 2, fill=255)
-    return picture
+    image = Image.new("L", (pixels, pixels))
+    ImageDraw.Draw(image).ellipse([pixels * 0.15] * 2 + [pixels * 0.85] * 2, fill=255)
+    return image
 
 
 def outline(scale: Scale) -> Any:
     """Return the edges of the sketch, white on black, as a ControlNet for edges wants them."""
     if scale is Scale.TINY:
-        return _picture(_tiny_scene().edges(_TINY_PIXELS))
+        return _image(_tiny_scene().edges(_TINY_PIXELS))
     from PIL import ImageFilter  # noqa: PLC0415 - slow to import
 
     edges = _landscape(_SKETCH_PIXELS).convert("L").filter(ImageFilter.FIND_EDGES)
-    # The filter takes the picture's own border for an edge.
+    # The filter takes the image's own border for an edge.
     edges.paste(0, (0, 0, _SKETCH_PIXELS, 2))
     edges.paste(0, (0, 0, 2, _SKETCH_PIXELS))
     edges.paste(0, (0, _SKETCH_PIXELS - 2, _SKETCH_PIXELS, _SKETCH_PIXELS))
@@ -43,7 +43,7 @@ def outline(scale: Scale) -> Any:
     return edges.point(lambda value: 255 * (value > 16)).convert("RGB")  # noqa: PLR2004 - fainter than a painted edge
 
 
-def small_picture(scale: Scale) -> Any:
+def small_image(scale: Scale) -> Any:
     """Return the sketch as a first stage would draw it, for those that enlarge it."""
     pixels = _TINY_STAGE_PIXELS if scale is Scale.TINY else _STAGE_PIXELS
     return sketch(scale).resize((pixels, pixels))
@@ -53,9 +53,9 @@ def small_picture(scale: Scale) -> Any:
 def _landscape(pixels: int) -> Any:
     from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import
 
-    picture = Image.new("RGB", (pixels, pixels), (168, 201, 235))
-    canvas = ImageDraw.Draw(picture)
-    for colour, corners in (
+    image = Image.new("RGB", (pixels, pixels), (168, 201, 235))
+    canvas = ImageDraw.Draw(image)
+    for color, corners in (
         ((132, 134, 158), [(0.0, 0.62), (0.22, 0.28), (0.41, 0.62)]),
         ((108, 112, 140), [(0.25, 0.62), (0.56, 0.16), (0.84, 0.62)]),
         ((240, 244, 250), [(0.5, 0.25), (0.56, 0.16), (0.625, 0.265), (0.56, 0.24)]),
@@ -63,18 +63,18 @@ def _landscape(pixels: int) -> Any:
         ((64, 112, 168), [(0.0, 0.62), (1.0, 0.62), (1.0, 0.8), (0.0, 0.8)]),
         ((86, 136, 74), [(0.0, 0.72), (0.45, 0.78), (1.0, 0.7), (1.0, 1.0), (0.0, 1.0)]),
     ):
-        canvas.polygon([(x * pixels, y * pixels) for x, y in corners], fill=colour)
+        canvas.polygon([(x * pixels, y * pixels) for x, y in corners], fill=color)
     canvas.ellipse([pixels * 0.1, pixels * 0.08, pixels * 0.2, pixels * 0.18], fill=(255, 232, 140))
-    return picture
+    return image
 
 
 def _tiny_scene() -> Any:
     from pytest_diffopt.pipelines.scenes import Scene, Shape  # noqa: PLC0415 - imports numpy
 
-    return Scene(shape=Shape.CIRCLE, colour="red", background="blue")
+    return Scene(shape=Shape.CIRCLE, color="red", background="blue")
 
 
-def _picture(pixels: Any) -> Any:
+def _image(pixels: Any) -> Any:
     from PIL import Image  # noqa: PLC0415 - slow to import
 
     return Image.fromarray(pixels)

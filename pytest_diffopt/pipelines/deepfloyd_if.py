@@ -1,6 +1,6 @@
 """DeepFloyd IF: pixels in place of latents, by three pipelines that the seed calls one after another.
 
-The first draws 64 x 64 pixels; the second and Stable Diffusion's upscaler each enlarge that picture by four. Nobody
+The first draws 64 x 64 pixels; the second and Stable Diffusion's upscaler each enlarge that image by four. Nobody
 encodes a prompt for the first two: their embeddings are random numbers. Tiny, they are a real prompt's, so that there
 is something to be seen.
 """
@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
-from pytest_diffopt.pipelines.conditioning_images import small_picture
+from pytest_diffopt.pipelines.conditioning_images import small_image
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.published import published_config
@@ -111,7 +111,7 @@ def _second_inputs(scale: Scale) -> PipelineInputs:
         "guidance_scale": _guidance(scale)[1],
         "output_type": "np",
     }
-    return PipelineInputs({"image": small_picture(scale)} | _embeddings(scale) | call)
+    return PipelineInputs({"image": small_image(scale)} | _embeddings(scale) | call)
 
 
 def _third_inputs(scale: Scale) -> PipelineInputs:
@@ -120,7 +120,7 @@ def _third_inputs(scale: Scale) -> PipelineInputs:
         "guidance_scale": _guidance(scale)[2],
         "output_type": "np",
     }
-    return PipelineInputs({"prompt": _prompt(scale), "image": small_picture(scale), "noise_level": _NOISE_LEVEL} | call)
+    return PipelineInputs({"prompt": _prompt(scale), "image": small_image(scale), "noise_level": _NOISE_LEVEL} | call)
 
 
 def _chained_inputs(scale: Scale) -> PipelineInputs:
@@ -179,7 +179,7 @@ DEEPFLOYD_IF_2 = PipelineFamily(
     build_random=_SECOND.build_random,
     inputs=_second_inputs,
     variations=lambda scale: usual_variations(_second_inputs(scale)),
-    largest_batch=1,  # the seed enlarges one picture, however many were drawn
+    largest_batch=1,  # the seed enlarges one image, however many were drawn
     ships_weights=True,
 )
 DEEPFLOYD_IF_3 = PipelineFamily(

@@ -15,8 +15,8 @@ class DeepFloydIFOutput:
     """What the stages drew.
 
     Attributes:
-        images: what the upscaler made of the first stage's picture; what diffusers' own outputs call so.
-        first: 64 x 64 pixels in [-1, 1], every picture of the batch.
+        images: what the upscaler made of the first stage's image; what diffusers' own outputs call so.
+        first: 64 x 64 pixels in [-1, 1], every image of the batch.
         second: the first of them at 256 x 256, likewise.
     """
 
@@ -26,11 +26,11 @@ class DeepFloydIFOutput:
 
 
 class DeepFloydIF(ChainedPipeline):
-    """`IFPipeline`; on its picture `IFSuperResolutionPipeline` and `StableDiffusionUpscalePipeline`."""
+    """`IFPipeline`; on its image `IFSuperResolutionPipeline` and `StableDiffusionUpscalePipeline`."""
 
     def __init__(self, *stages: Any) -> None:
         super().__init__(*stages)
-        # IF draws in [-1, 1]; the upscaler would take that for a mistake, read the picture back to find out, and warn.
+        # IF draws in [-1, 1]; the upscaler would take that for a mistake, read the image back to find out, and warn.
         stages[-1].image_processor.register_to_config(do_normalize=False)
 
     def __call__(  # noqa: PLR0913 - a pipeline's call has many keywords
@@ -54,10 +54,10 @@ class DeepFloydIF(ChainedPipeline):
             negative_prompt_embeds: what their guidance leads away from.
             num_inference_steps: of every stage, or of each; None leaves it to them.
             guidance_scale: of every stage, or of each; None leaves it to them.
-            num_images_per_prompt: how many pictures the first stage draws; the others enlarge the first of them.
+            num_images_per_prompt: how many images the first stage draws; the others enlarge the first of them.
             noise_level: how much noise the upscaler adds to what it is given.
             generator: draws the noise of all stages.
-            output_type: of the last picture.
+            output_type: of the last image.
 
         Raises:
             PipelineError: there are other than three numbers of steps or guidance scales.

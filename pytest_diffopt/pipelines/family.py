@@ -28,7 +28,7 @@ class PipelineFamily:
         load_options: keywords for `from_pretrained` from the hub, made when it is called.
         stages: the families that it calls one after another; it is loaded when each of them can be.
         chain: makes it of its built stages.
-        largest_batch: how many pictures one call can be asked for; None where memory is the only limit.
+        largest_batch: how many images one call can be asked for; None where memory is the only limit.
         ships_weights: the tiny scale's trained weights come with this package; else they are the user's own.
     """
 
@@ -47,7 +47,7 @@ class PipelineFamily:
     ships_weights: bool = False
 
     def batched_inputs(self, scale: Scale, batch: int | None) -> PipelineInputs:
-        """Return the plain call, asked for so many pictures; None leaves it as it is."""
+        """Return the plain call, asked for so many images; None leaves it as it is."""
         plain = self.inputs(scale)
         if batch is None or batch == plain.get("num_images_per_prompt", 1):
             return plain

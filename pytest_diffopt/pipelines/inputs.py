@@ -1,4 +1,4 @@
-"""What a pipeline is called with: keyword arguments that give the same picture every time they are used."""
+"""What a pipeline is called with: keyword arguments that give the same image every time they are used."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -11,7 +11,7 @@ PipelineChange = Callable[[Any], AbstractContextManager[None]]
 class PipelineInputs(Mapping[str, Any]):
     """Keyword arguments for a pipeline, with a seed in place of a generator.
 
-    A `torch.Generator` changes while it is used, so a dictionary that holds one gives another picture at the second
+    A `torch.Generator` changes while it is used, so a dictionary that holds one gives another image at the second
     call. Here `generator` is made anew, on the CPU and from the same seed, each time the mapping is unpacked:
     `pipeline(**inputs)`.
 

@@ -23,7 +23,7 @@ def _inputs(scale: Scale) -> PipelineInputs:
     """Return the call; a caption is not cleaned, which would take packages that nothing else here needs."""
     common = {"output_type": "np", "guidance_scale": guidance_at(scale, 4.5), "clean_caption": False}
     if scale is Scale.TINY:
-        # Binning would take the tiny picture for one of the large published sizes.
+        # Binning would take the tiny image for one of the large published sizes.
         return PipelineInputs(TINY_CALL | common | {"max_sequence_length": 32, "use_resolution_binning": False})
     prompt = "Astronaut in a jungle, cold color palette, muted colors, detailed, 8k"
     call = {"prompt": prompt, "num_inference_steps": 30, "height": 1024, "width": 1024}

@@ -76,7 +76,7 @@ def register_pipeline(  # noqa: PLR0913 - a family says much about itself, most 
         hub_id: where its weights are on the hub.
         class_name: the diffusers class that loads them.
         load_options: makes keywords for `from_pretrained`.
-        largest_batch: how many pictures one call can be asked for; 1 where it knows no `num_images_per_prompt`.
+        largest_batch: how many images one call can be asked for; 1 where it knows no `num_images_per_prompt`.
 
     Returns:
         The family, as markers find it.

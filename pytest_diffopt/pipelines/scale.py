@@ -18,7 +18,7 @@ TINY_CALL: MappingProxyType[str, Any] = MappingProxyType(
     {"prompt": TINY_PROMPT, "num_inference_steps": 4, "height": 64, "width": 64}
 )
 
-#: What the tiny pipelines draw best with; the published guidance overshoots their plain colours.
+#: What the tiny pipelines draw best with; the published guidance overshoots their plain colors.
 TINY_GUIDANCE = 2.5
 
 

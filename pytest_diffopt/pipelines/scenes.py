@@ -1,4 +1,4 @@
-"""The little world that the tiny pipelines draw: one coloured shape on one coloured background, and its caption."""
+"""The little world that the tiny pipelines draw: one colored shape on one colored background, and its caption."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # pytest loads the pipelines at every start, and must not wai
     import numpy as np
     from numpy.typing import NDArray
 
-COLOURS: dict[str, tuple[int, int, int]] = {
+COLORS: dict[str, tuple[int, int, int]] = {
     "red": (215, 40, 40),
     "green": (40, 160, 70),
     "blue": (45, 85, 215),
@@ -62,20 +62,20 @@ _RADII = {Size.SMALL: 0.17, Size.MEDIUM: 0.26, Size.LARGE: 0.36}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """One picture of the little world.
+    """One image of the little world.
 
     Attributes:
         shape: what is drawn.
-        colour: its colour, a key of `COLOURS`.
-        background: the colour around it.
+        color: its color, a key of `COLORS`.
+        background: the color around it.
         place: where it lies.
         size: how large it is.
-        shift: how far its centre lies from its place, (x, y), in parts of the picture's width.
+        shift: how far its centre lies from its place, (x, y), in parts of the image's width.
         growth: how much its radius differs from its size's, as a factor.
     """
 
     shape: Shape
-    colour: str
+    color: str
     background: str
     place: Place = Place.MIDDLE
     size: Size = Size.MEDIUM
@@ -84,22 +84,22 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """Return what a prompt for this picture says: "a small red circle on a blue background, left"."""
+        """Return what a prompt for this image says: "a small red circle on a blue background, left"."""
         size = "" if self.size is Size.MEDIUM else f"{self.size} "
         place = "" if self.place is Place.MIDDLE else f", {self.place}"
-        return f"a {size}{self.colour} {self.shape} on a {self.background} background{place}"
+        return f"a {size}{self.color} {self.shape} on a {self.background} background{place}"
 
-    def picture(self, width: int = 64) -> "NDArray[np.uint8]":
+    def image(self, width: int = 64) -> "NDArray[np.uint8]":
         """Draw it, smoothed at its edges.
 
         Returns:
-            The picture, (width, width, 3).
+            The image, (width, width, 3).
         """
         from PIL import Image  # noqa: PLC0415 - slow to import
 
         coverage = Image.fromarray(self.mask(width))
-        ground = Image.new("RGB", (width, width), COLOURS[self.background])
-        ground.paste(Image.new("RGB", (width, width), COLOURS[self.colour]), mask=coverage)
+        ground = Image.new("RGB", (width, width), COLORS[self.background])
+        ground.paste(Image.new("RGB", (width, width), COLORS[self.color]), mask=coverage)
         return _as_array(ground)
 
     def mask(self, width: int = 64) -> "NDArray[np.uint8]":
@@ -124,7 +124,7 @@ class Scene:
 def caption_words() -> Iterator[str]:
     """Yield every word that a caption can hold; the tiny tokenizers know each as one token."""
     yield from ("a", "on", "background", "shape")
-    for names in (COLOURS, Shape, Place, Size):
+    for names in (COLORS, Shape, Place, Size):
         yield from (str(name) for name in names)
 
 

@@ -17,7 +17,7 @@ SHARED_PARTS = {
 }
 UNET = Part(full="stable-diffusion-v1-5/unet", tiny="sd15-unet")
 TOKENIZERS = {"tokenizer": Tokenizer.CLIP}
-#: Nobody looks at these pictures, and a checker would be one model more to hold in memory.
+#: Nobody looks at these images, and a checker would be one model more to hold in memory.
 UNCHECKED = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 that starts from a picture: the VAE's encoder runs too, and four fifths of the steps."""
+"""Stable Diffusion 1.5 that starts from an image: the VAE's encoder runs too, and four fifths of the steps."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint
 from pytest_diffopt.pipelines.conditioning_images import sketch

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 that paints a hole: a UNet of nine channels, the latents, the mask and the masked picture."""
+"""Stable Diffusion 1.5 that paints a hole: a UNet of nine channels, the latents, the mask and the masked image."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part
 from pytest_diffopt.pipelines.conditioning_images import mask, sketch

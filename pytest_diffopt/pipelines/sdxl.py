@@ -1,4 +1,4 @@
-"""Stable Diffusion XL: two text encoders, a UNet conditioned on picture sizes, and a VAE that is safe in float16.
+"""Stable Diffusion XL: two text encoders, a UNet conditioned on image sizes, and a VAE that is safe in float16.
 
 Also with the tiny autoencoder in place of that VAE.
 """

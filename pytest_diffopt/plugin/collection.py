@@ -38,7 +38,7 @@ def check_collected(items: Sequence[pytest.Item], settings: Settings, *, runs: b
 def _is_paired_on_cpu(item: pytest.Item, settings: Settings) -> bool:
     """Tell whether a latency test runs on the CPU though it asks for a GPU: in pairs any machine has something to say.
 
-    A test that asks for a certain card is left alone.
+    A test that asks for a certain GPU is left alone.
     """
     return (
         settings.is_paired and "latency_baseline" in getattr(item, "fixturenames", ()) and gpu_needs(item) == GpuNeeds()

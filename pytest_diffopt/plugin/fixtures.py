@@ -81,7 +81,7 @@ def reference_pipeline(
 
 @pytest.fixture
 def diffopt_batch(request: pytest.FixtureRequest) -> int | None:
-    """How many pictures the marker asks of one call; None leaves it to the pipeline."""
+    """How many images the marker asks of one call; None leaves it to the pipeline."""
     batch: int | None = getattr(request, "param", None)
     return batch
 
@@ -163,7 +163,7 @@ def image_baseline(
     request: pytest.FixtureRequest,
     diffopt_reference_recipe: "Recipe",  # noqa: ARG001 - asked for here, so that the marker's is there once it learns
 ) -> "ImageGate":
-    """The accepted pictures of this test, and how far others may be: `image_baseline.check(pipeline, **inputs)`."""
+    """The accepted images of this test, and how far others may be: `image_baseline.check(pipeline, **inputs)`."""
     from pytest_diffopt.api.image_baseline import ImageGate  # noqa: PLC0415 - imports msgspec
 
     return ImageGate(

@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", markers.DIFFOPT_HELP)
     config.addinivalue_line("markers", markers.GPU_HELP)
     config.pluginmanager.register(fixtures, "diffopt-fixtures")
-    _share_cards_out(config)
+    _share_gpus_out(config)
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to people
         config.pluginmanager.register(session_reports.SessionReports(config), "diffopt-reports")
     if config_stash.settings_of(config).against or config_stash.settings_of(config).calibrate:
@@ -48,27 +48,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Pruning(config), "diffopt-pruning")
 
 
-def _share_cards_out(config: pytest.Config) -> None:
+def _share_gpus_out(config: pytest.Config) -> None:
     """With several GPUs and workers, see to it that each worker has one."""
     if not config_stash.settings_of(config).use_gpu:
         return
     from pytest_diffopt.plugin import worker_gpus  # noqa: PLC0415
 
-    worker_gpus.take_card(config)
+    worker_gpus.take_gpu(config)
     workers = config.getoption("tx", default=None) or ()
-    cards = worker_gpus.visible_cards(os.environ)
-    if cards and workers and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(worker_gpus.CardKeeper(cards, len(workers)), "diffopt-cards")
+    gpus = worker_gpus.visible_gpus(os.environ)
+    if gpus and workers and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(worker_gpus.GPUAssignment(gpus, len(workers)), "diffopt-GPUs")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Let `-n auto` start one worker for each card, where the run is on the GPU."""
+    """Let `-n auto` start one worker for each GPU, where the run is on the GPU."""
     if not (config.getoption("--gpu", default=False) or config.getini("diffopt_gpu")):
         return None
-    from pytest_diffopt.plugin.worker_gpus import visible_cards  # noqa: PLC0415
+    from pytest_diffopt.plugin.worker_gpus import visible_gpus  # noqa: PLC0415
 
-    return len(visible_cards(os.environ)) or None
+    return len(visible_gpus(os.environ)) or None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -121,7 +121,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    """Skip a test that this card cannot run; turn our errors in fixtures into failures without a traceback."""
+    """Skip a test that this GPU cannot run; turn our errors in fixtures into failures without a traceback."""
     from pytest_diffopt.plugin import running_test  # noqa: PLC0415
 
     with running_test.errors_explained():

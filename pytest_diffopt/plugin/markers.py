@@ -1,4 +1,4 @@
-"""The markers: `diffopt` names pipelines and recipes and parametrizes a test by them, `gpu` asks for a card."""
+"""The markers: `diffopt` names pipelines and recipes and parametrizes a test by them, `gpu` asks for a GPU."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -34,10 +34,10 @@ OUR_FIXTURES = frozenset(
 )
 DIFFOPT_HELP = (
     "diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list; "
-    "diffopt(pipeline, ladder, rung): every rung of a ladder, or only those that are called so"
+    "diffopt(pipeline, ladder, level): every level of a ladder, or only those that are called so"
 )
-GPU_HELP = "gpu(memory_gib, capability, count): this diffopt test needs --gpu, and a card with at least that"
-_DIFFOPT_KEYWORDS = ("pipeline", "recipe", "ladder", "rung", "scale", "batch")
+GPU_HELP = "gpu(memory_gib, capability, count): this diffopt test needs --gpu, and a GPU with at least that"
+_DIFFOPT_KEYWORDS = ("pipeline", "recipe", "ladder", "level", "scale", "batch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +50,12 @@ class NamedPipeline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuNeeds:
-    """What a test asks of the card.
+    """What a test asks of the GPU.
 
     Attributes:
-        memory_gib: memory of the card, in GiB.
+        memory_gib: memory of the GPU, in GiB.
         capability: CUDA compute capability, (major, minor).
-        count: how many cards.
+        count: how many GPUs.
     """
 
     memory_gib: float = 0.0
@@ -78,8 +78,8 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
     node = metafunc.definition
     try:
         arguments = _diffopt_arguments(node)
-        if "ladder" in arguments or "rung" in arguments:
-            _parametrize_by_rungs(metafunc, arguments, settings)
+        if "ladder" in arguments or "level" in arguments:
+            _parametrize_by_levels(metafunc, arguments, settings)
         elif "pipeline" in arguments and "diffopt_pipeline" in metafunc.fixturenames:
             pipelines = _named_pipelines(arguments, settings)
             ids = [_pipeline_id(named, settings) for named in pipelines]
@@ -97,12 +97,12 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
         raise pytest.Collector.CollectError(msg) from error
 
 
-def _parametrize_by_rungs(metafunc: pytest.Metafunc, arguments: dict[str, Any], settings: Settings) -> None:
-    """Parametrize a test by each pipeline and each rung that its ladders have for it."""
+def _parametrize_by_levels(metafunc: pytest.Metafunc, arguments: dict[str, Any], settings: Settings) -> None:
+    """Parametrize a test by each pipeline and each level that its ladders have for it."""
     from pytest_diffopt.recipes.grammar import parse_recipe  # noqa: PLC0415 - imports torch
 
     if "ladder" not in arguments:
-        msg = f"@pytest.mark.diffopt(rung=...) names a rung of a ladder: give it ladder=..., got: {arguments}"
+        msg = f"@pytest.mark.diffopt(level=...) names a level of a ladder: give it ladder=..., got: {arguments}"
         raise MarkerError(msg)
     if "recipe" in arguments or "pipeline" not in arguments:
         msg = "@pytest.mark.diffopt(ladder=...) takes its recipes from the ladder: give it pipeline=... and no recipe"
@@ -112,8 +112,8 @@ def _parametrize_by_rungs(metafunc: pytest.Metafunc, arguments: dict[str, Any], 
         msg = f"@pytest.mark.diffopt(ladder=...) needs a test that uses optimized_pipeline, or {' and '.join(missing)}"
         raise MarkerError(msg)
     cases = [
-        ((named,), parse_recipe(rung.recipe), f"{_pipeline_id(named, settings)}-{rung.test_id}")
-        for named, rung in _rungs(arguments, settings)
+        ((named,), parse_recipe(level.recipe), f"{_pipeline_id(named, settings)}-{level.test_id}")
+        for named, level in _levels(arguments, settings)
     ]
     _parametrize_by_recipes(metafunc, cases)
 
@@ -135,24 +135,24 @@ def _parametrize_by_recipes(metafunc: pytest.Metafunc, cases: Sequence[tuple[tup
     )
 
 
-def _rungs(arguments: dict[str, Any], settings: Settings) -> list[tuple[NamedPipeline, Any]]:
-    """Return each pipeline with each rung that its ladders have for it and the marker wants."""
+def _levels(arguments: dict[str, Any], settings: Settings) -> list[tuple[NamedPipeline, Any]]:
+    """Return each pipeline with each level that its ladders have for it and the marker wants."""
     from pytest_diffopt.recipes.ladders import ladder  # noqa: PLC0415 - only diffopt's tests pay for it
 
-    rungs = [
-        (named, rung)
+    levels = [
+        (named, level)
         for named in _named_pipelines(arguments, settings)
         for name in _texts(arguments, "ladder")
-        for rung in ladder(name, named.family.name, named.scale, on_gpu=settings.use_gpu)
+        for level in ladder(name, named.family.name, named.scale, on_gpu=settings.use_gpu)
     ]
-    if "rung" not in arguments:
-        return rungs
-    wanted, known = _texts(arguments, "rung"), dict.fromkeys(rung.label for _, rung in rungs)
-    for label in wanted:
+    if "level" not in arguments:
+        return levels
+    expected, known = _texts(arguments, "level"), dict.fromkeys(level.label for _, level in levels)
+    for label in expected:
         if label not in known:
-            msg = f"these ladders have no rung called {label!r}{did_you_mean(label, known)}; known: {', '.join(known)}"
+            msg = f"these ladders have no level called {label!r}{did_you_mean(label, known)}; known: {', '.join(known)}"
             raise MarkerError(msg)
-    return [(named, rung) for named, rung in rungs if rung.label in wanted]
+    return [(named, level) for named, level in levels if level.label in expected]
 
 
 def gpu_needs(item: pytest.Item) -> GpuNeeds | None:
@@ -224,7 +224,7 @@ def _batches(arguments: dict[str, Any], settings: Settings) -> list[int]:
     given = arguments["batch"]
     batches = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     if not batches or not all(type(batch) is int and batch > 0 for batch in batches):
-        msg = f"@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: {given!r}"
+        msg = f"@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: {given!r}"
         raise MarkerError(msg)
     families = [named.family for named in _named_pipelines(arguments, settings)] if "pipeline" in arguments else []
     for family in families:

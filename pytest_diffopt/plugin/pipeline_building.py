@@ -57,8 +57,8 @@ def _build(
     named: NamedPipeline, recipe: Recipe, device: Device, settings: Settings, pipelines: WatchedPipelines
 ) -> Any:
     start = pipelines.log.mark()
-    tell = active_test().tell
-    tell(f"building {named.family.name} ({named.scale})")
+    progress = active_test().progress
+    progress(f"building {named.family.name} ({named.scale})")
     built = build_pipeline(
         named.family, named.scale, device=torch_device(device), weights_folder=settings.weights_folder
     )
@@ -67,7 +67,7 @@ def _build(
     pipelines.register(pipeline, subject, start)
     if recipe.compiles:
         inputs = named.family.inputs(named.scale)
-        tell(f"compiling {named.family.name} ({named.scale}), recipe {recipe}")
+        progress(f"compiling {named.family.name} ({named.scale}), recipe {recipe}")
         start_ns = time.perf_counter_ns()
         with trace_not_captured(), failures_explained():
             warmup = watch_warmup(pipelines.log, start, lambda: pipeline(**inputs), subject)

@@ -15,7 +15,7 @@ from pytest_diffopt.reports.header import shown_path
 from pytest_diffopt.session import config_stash
 from pytest_diffopt.session.baseline_owner import case_of, owns_baseline
 
-_OF_PICTURES = b'"concern": "images"'
+_OF_IMAGES = b'"concern": "images"'
 _WHOLE_FILES = "--diffopt-prune takes what is not collected for gone, so it needs whole test files"
 
 
@@ -53,7 +53,7 @@ class Pruning:
         self._removed += [shown_path(path, self._config.rootpath) for path in removed]
 
     def _remove_references(self, root: Path, documents: Sequence[Path]) -> None:
-        """Remove the pictures and latents of documents that nobody owns, where they are kept apart from them."""
+        """Remove the images and latents of documents that nobody owns, where they are kept apart from them."""
         references = config_stash.settings_of(self._config).references
         for path in documents if references else ():
             device, *suite, _name = path.relative_to(root).parts
@@ -92,6 +92,6 @@ class Pruning:
 
 
 def _files_named_in(path: Path) -> tuple[StoredFile, ...]:
-    """Return what a baseline's document names; nothing where the file is none, or one without pictures."""
+    """Return what a baseline's document names; nothing where the file is none, or one without images."""
     raw = path.read_bytes() if path.suffix == ".json" else b""
-    return decode(raw, ImageBaseline, file=path).files if _OF_PICTURES in raw else ()
+    return decode(raw, ImageBaseline, file=path).files if _OF_IMAGES in raw else ()

@@ -14,18 +14,18 @@ from pytest_diffopt.session import config_stash
 from pytest_diffopt.session.active_test import ActiveTest, active_test, running
 from pytest_diffopt.session.artifacts import Artifacts
 from pytest_diffopt.session.ledger import CaseResult, LedgerEntry, to_plain
-from pytest_diffopt.session.progress import ProgressLine, Tell, erased_at_end
+from pytest_diffopt.session.progress import ProgressCallback, ProgressLine, erased_at_end
 from pytest_diffopt.session.settings import Settings
 
 
 @contextmanager
 def entered(item: pytest.Item) -> Iterator[None]:
     """Make this the active test."""
-    with erased_at_end(_progress_line(item.config)) as tell, running(_active(item, tell)):
+    with erased_at_end(_progress_line(item.config)) as progress, running(_active(item, progress)):
         yield
 
 
-def _active(item: pytest.Item, tell: Tell) -> ActiveTest:
+def _active(item: pytest.Item, progress: ProgressCallback) -> ActiveTest:
     return ActiveTest(
         nodeid=item.nodeid,
         settings=config_stash.settings_of(item.config),
@@ -34,7 +34,7 @@ def _active(item: pytest.Item, tell: Tell) -> ActiveTest:
         fixtures=lambda: getattr(item, "funcargs", {}),
         rerun=_rerun(item),
         artifacts=_artifacts(item),
-        tell=tell,
+        progress=progress,
     )
 
 
@@ -138,15 +138,15 @@ def _skip_reason(report: pytest.TestReport) -> str:
 
 
 def skip_unless_gpu_suffices(item: pytest.Item, settings: Settings) -> None:
-    """Skip a test whose `gpu` marker asks for more than this machine's card has, with the reason."""
+    """Skip a test whose `gpu` marker asks for more than this machine's GPU has, with the reason."""
     needs = gpu_needs(item) if settings.use_gpu and belongs_to_diffopt(item) else None
-    reason = _shortfall(needs) if needs else ""
+    reason = _unmet_requirement(needs) if needs else ""
     if reason:
         pytest.skip(reason)
 
 
-def _shortfall(needs: GpuNeeds) -> str:
-    """Return what the card lacks, or an empty string. Never run on a card so far."""
+def _unmet_requirement(needs: GpuNeeds) -> str:
+    """Return what the GPU lacks, or an empty string. Never run on a GPU so far."""
     import torch  # noqa: PLC0415 - only a run on a GPU pays for it here
 
     count = torch.get_device_module(accelerator_kind()).device_count()
@@ -154,10 +154,10 @@ def _shortfall(needs: GpuNeeds) -> str:
         return f"needs {needs.count} GPUs, got: {count}"
     if not torch.cuda.is_available():
         wants_more = needs.memory_gib > 0 or needs.capability > (0, 0)
-        return "needs a CUDA card: only CUDA tells its memory and compute capability" if wants_more else ""
+        return "needs a CUDA GPU: only CUDA tells its memory and compute capability" if wants_more else ""
     memory_gib = torch.cuda.get_device_properties(0).total_memory / 2**30
     if memory_gib < needs.memory_gib:
-        return f"needs a card with {needs.memory_gib:g} GiB, got: {memory_gib:.1f} GiB"
+        return f"needs a GPU with {needs.memory_gib:g} GiB, got: {memory_gib:.1f} GiB"
     capability = torch.cuda.get_device_capability(0)
     if capability < needs.capability:
         return f"needs compute capability {needs.capability}, got: {capability}"

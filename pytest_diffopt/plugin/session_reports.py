@@ -14,7 +14,7 @@ from pytest_diffopt.session import config_stash
 if TYPE_CHECKING:  # at run time these are imported when there is something to report
     from pytest_diffopt.baselines.since_revision import BaselineComparison
     from pytest_diffopt.reports.summary import Summary
-    from pytest_diffopt.session.unmet_requirements import Shortfall
+    from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 
 
 class SessionReports:
@@ -66,7 +66,7 @@ class SessionReports:
         from pytest_diffopt.plugin.broken_tests import broken_test  # noqa: PLC0415 - as above
 
         ledger = config_stash.ledger_of(self._config)
-        if not any(entry.verdict.is_red for entry in ledger.entries[len(ledger.entries) - num_entries :]):
+        if not any(entry.verdict.is_failure for entry in ledger.entries[len(ledger.entries) - num_entries :]):
             ledger.broken.append(broken_test(report))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -85,11 +85,11 @@ class SessionReports:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the verdicts, every bad one and with `-v` all of them, and what the run did not prove."""
         ledger = config_stash.ledger_of(self._config)
-        if ledger.entries or self._shortfalls:
+        if ledger.entries or self._unmet_requirements:
             from pytest_diffopt.reports.terminal import write_summary  # noqa: PLC0415 - as above
 
             is_verbose = self._config.get_verbosity() > 0
-            write_summary(terminalreporter, ledger, self._shortfalls, self._baselines, is_verbose=is_verbose)
+            write_summary(terminalreporter, ledger, self._unmet_requirements, self._baselines, is_verbose=is_verbose)
         for problem in self._unwritten:
             terminalreporter.write_line(f"diffopt: {problem}", red=True)
         if self._github.is_active:
@@ -102,7 +102,9 @@ class SessionReports:
         if settings.report_folder is not None:
             self._write_report(settings.report_folder, session)
         self._write_summaries(session)
-        if session.exitstatus == pytest.ExitCode.OK and any(shortfall.is_red for shortfall in self._shortfalls):
+        if session.exitstatus == pytest.ExitCode.OK and any(
+            unmet_requirement.is_failure for unmet_requirement in self._unmet_requirements
+        ):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write_report(self, folder: Path, session: pytest.Session) -> None:
@@ -112,7 +114,9 @@ class SessionReports:
         try:
             write_report(
                 folder,
-                report_of(config_stash.ledger_of(self._config), self._settings, self._shortfalls, self._baselines),
+                report_of(
+                    config_stash.ledger_of(self._config), self._settings, self._unmet_requirements, self._baselines
+                ),
             )
         except DiffoptError as error:
             self._unwritten.append(str(error))
@@ -144,7 +148,7 @@ class SessionReports:
 
         return Summary(
             ledger=config_stash.ledger_of(self._config),
-            shortfalls=self._shortfalls,
+            unmet_requirements=self._unmet_requirements,
             setting=header_line(self._settings, self._config.rootpath).removeprefix("diffopt: "),
             baselines=self._baselines,
         )
@@ -162,16 +166,16 @@ class SessionReports:
     @property
     def _has_something_to_say(self) -> bool:
         ledger = config_stash.ledger_of(self._config)
-        return bool(ledger.entries or ledger.cases or self._shortfalls)
+        return bool(ledger.entries or ledger.cases or self._unmet_requirements)
 
     @cached_property
-    def _shortfalls(self) -> "list[Shortfall]":
+    def _unmet_requirements(self) -> "list[UnmetRequirement]":
         """What the run did not prove; nothing where no test was to run."""
         if self._config.option.collectonly:
             return []
-        from pytest_diffopt.session.unmet_requirements import find_shortfalls  # noqa: PLC0415 - as above
+        from pytest_diffopt.session.unmet_requirements import find_unmet_requirements  # noqa: PLC0415 - as above
 
-        return find_shortfalls(config_stash.ledger_of(self._config), self._settings)
+        return find_unmet_requirements(config_stash.ledger_of(self._config), self._settings)
 
     @cached_property
     def _baselines(self) -> "BaselineComparison | None":

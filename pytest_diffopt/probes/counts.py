@@ -10,7 +10,7 @@ from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
-from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_CARD, moved, on_simulated_gpu
+from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL, moved, on_simulated_gpu
 from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, Subject
 from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, SimulatedGPU
 from pytest_diffopt.simulated_gpu.cost.roofline import fastest_dtype, seconds_of
@@ -23,7 +23,7 @@ _PATH_DEPTH = 2
 
 
 def try_to_count(
-    target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject, *, card: str = DEFAULT_CARD
+    target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject, *, gpu_model: str = DEFAULT_GPU_MODEL
 ) -> tuple[CountRecord | None, str]:
     """Count what a call does, beside what it is measured for; that it cannot be counted is an answer too.
 
@@ -31,13 +31,13 @@ def try_to_count(
         The counts and an empty text; or None and why there are none.
     """
     try:
-        return count_call(target, args, inputs, subject, card=card), ""
+        return count_call(target, args, inputs, subject, gpu_model=gpu_model), ""
     except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         return None, (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def count_call(
-    target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject, *, card: str = DEFAULT_CARD
+    target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject, *, gpu_model: str = DEFAULT_GPU_MODEL
 ) -> CountRecord:
     """Make one call on the simulated GPU and count what it does.
 
@@ -46,19 +46,19 @@ def count_call(
         args: with `inputs`, the call.
         inputs: keywords of the call.
         subject: what is called; its device is `SIMULATED`.
-        card: the name of the card that is simulated.
+        gpu_model: the name of the GPU that is simulated.
 
     Raises:
         ProbeError: the pipeline never entered its denoise loop.
     """
     __tracebackhide__ = True
-    with on_simulated_gpu(target, card=card) as gpu:
+    with on_simulated_gpu(target, gpu_model=gpu_model) as gpu:
         gpu.name_modules(modules_of(target))
         call = repeatable_call(target, moved(tuple(args), gpu.device), moved(dict(inputs), gpu.device))
         loop = _make(call, target, gpu)
     return CountRecord(
         subject=subject,
-        card=gpu.card.name,
+        gpu_model=gpu.gpu_model.name,
         num_steps=loop.num_steps if loop else 0,
         phases=_phases(gpu.phases),
         modules=_modules(gpu.modules),
@@ -69,10 +69,10 @@ def count_call(
 
 
 def _least_seconds(gpu: SimulatedGPU, target: Any) -> float:
-    """Return the least time that the card's peaks allow for the call; moving the weights is no part of it."""
+    """Return the least time that the GPU's peaks allow for the call; moving the weights is no part of it."""
     parameters = (parameter for module in modules_of(target).values() for parameter in module.parameters())
-    dtype = fastest_dtype({one.dtype for one in parameters if one.is_floating_point()}, gpu.card)
-    return seconds_of((counts for phase, counts in gpu.phases.items() if phase is not None), gpu.card, dtype)
+    dtype = fastest_dtype({one.dtype for one in parameters if one.is_floating_point()}, gpu.gpu_model)
+    return seconds_of((counts for phase, counts in gpu.phases.items() if phase is not None), gpu.gpu_model, dtype)
 
 
 def _make(call: Any, target: Any, gpu: SimulatedGPU) -> DenoiseLoop | None:

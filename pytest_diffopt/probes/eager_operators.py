@@ -17,7 +17,7 @@ _COMPILED, _GRAPH = "pytest-diffopt: compiled", "pytest-diffopt: graph"
 _OPERATOR = "::"  # in the name of every operator: aten::mul
 
 
-def with_left_out_operators(
+def with_eager_operators(
     record: CompilationRecord, target: Any, call: Callable[[], object], namespaces: Iterable[MutableMapping[str, Any]]
 ) -> CompilationRecord:
     """Return the record with the number of operators that were left out; where no graph broke, as it is.
@@ -32,10 +32,12 @@ def with_left_out_operators(
     left = any(one.kind is not BreakKind.READ_IN_THE_GRAPH for one in record.breaks)
     if record.ended_by_fullgraph or not (left or any(frame.hit_limit for frame in record.frames)):
         return record
-    return replace(record, left_out_operators=count_left_out(target, call, namespaces))
+    return replace(record, eager_operators=count_eager_operators(target, call, namespaces))
 
 
-def count_left_out(target: Any, call: Callable[[], object], namespaces: Iterable[MutableMapping[str, Any]]) -> int:
+def count_eager_operators(
+    target: Any, call: Callable[[], object], namespaces: Iterable[MutableMapping[str, Any]]
+) -> int:
     """Call once more, and return how many operators ran inside what is compiled and outside of its graphs.
 
     Operators are counted as eager code calls them, not what those call in turn.

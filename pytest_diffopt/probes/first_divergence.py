@@ -17,7 +17,7 @@ from pytest_diffopt.probes.compiled_modules import compiled_parts
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.records import ModuleDrift
 
-#: A module is where pictures part when its output is further off than this share, and its inputs are not.
+#: A module is where images part when its output is further off than this share, and its inputs are not.
 CORRIDOR = 0.1
 
 _Module = torch.nn.Module
@@ -51,7 +51,7 @@ class _Trace:
         return found
 
 
-def first_module_apart(
+def first_diverging_module(
     target: Any, reference: Any, call: Callable[[Any], object], *, corridor: float = CORRIDOR
 ) -> ModuleDrift | None:
     """Find the innermost module whose output first leaves the corridor though its inputs are inside.
@@ -87,7 +87,7 @@ def _modules(target: Any) -> dict[str, _Module]:
     """Return every module by its path in the pipeline."""
     parts = modules_of(target)
     if not parts:
-        msg = f"to find the module where pictures part, both must hold modules, got: {type(target).__name__}"
+        msg = f"to find the module where images part, both must hold modules, got: {type(target).__name__}"
         raise ProbeError(msg)
     return {
         ".".join(filter(None, [component, path])): module

@@ -1,7 +1,7 @@
-"""What NVIDIA's management library tells of a card: clocks, power, heat, slowdowns, and who else is on it.
+"""What NVIDIA's management library tells of a GPU: clocks, power, heat, slowdowns, and who else is on it.
 
 `nvidia-ml-py` is an extra; without it, or without a driver, a measurement says that nothing was read. Never run on a
-card so far: the tests replay readings.
+GPU so far: the tests replay readings.
 """
 
 import os
@@ -9,33 +9,33 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
-from pytest_diffopt.records import CardProcess, CardReading, Slowdown
+from pytest_diffopt.records import GPUProcess, GPUReading, Slowdown
 
 _US_PER_SECOND = 1_000_000
-#: How far back the use of the card by each process is asked for.
+#: How far back the use of the GPU by each process is asked for.
 _LATELY_US = 2 * _US_PER_SECOND
 
 
-class CardMeter(Protocol):
-    """Reads a card."""
+class GPUMeter(Protocol):
+    """Reads a GPU."""
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """What the card would not tell so far, each with the reason."""
+        """What the GPU would not tell so far, each with the reason."""
 
-    def read(self) -> CardReading:
+    def read(self) -> GPUReading:
         """Read it now."""
 
 
 class NvmlMeter:
-    """Reads an NVIDIA card; what it will not tell (no permission, a slice of a card) is noted and left out."""
+    """Reads an NVIDIA GPU; what it will not tell (no permission, a slice of a GPU) is noted and left out."""
 
     def __init__(self, nvml: Any, handle: Any, *, own_pids: Callable[[], Collection[int]]) -> None:
-        """Bind to a card.
+        """Bind to a GPU.
 
         Args:
             nvml: the module `pynvml`, initialised.
-            handle: its handle of the card.
+            handle: its handle of the GPU.
             own_pids: returns the processes that are ours.
         """
         self._nvml = nvml
@@ -52,14 +52,14 @@ class NvmlMeter:
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """What the card would not tell so far, each with the reason."""
+        """What the GPU would not tell so far, each with the reason."""
         return tuple(f"{what}: {why}" for what, why in self._unreadable.items())
 
-    def read(self) -> CardReading:
-        """Read the card now."""
+    def read(self) -> GPUReading:
+        """Read the GPU now."""
         nvml, handle = self._nvml, self._handle
         reasons = self._ask("slowdowns", lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(handle)) or 0
-        return CardReading(
+        return GPUReading(
             sm_clock_mhz=self._ask("clocks", lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)),
             max_sm_clock_mhz=self._ask("clocks", lambda: nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)),
             memory_clock_mhz=self._ask("clocks", lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM)),
@@ -71,14 +71,14 @@ class NvmlMeter:
             others=self._others(),
         )
 
-    def _others(self) -> tuple[CardProcess, ...]:
+    def _others(self) -> tuple[GPUProcess, ...]:
         nvml, own = self._nvml, set(self._own_pids())
         running = self._ask("processes", lambda: nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)) or []
         if not own & {process.pid for process in running} and len(running) <= len(own):
             return ()  # in a container they may all be ours, under the numbers of the host
         utilization = self._utilization()
         return tuple(
-            CardProcess(
+            GPUProcess(
                 pid=process.pid,
                 name=self._name(process.pid),
                 memory_bytes=process.usedGpuMemory or 0,
@@ -90,7 +90,7 @@ class NvmlMeter:
         )
 
     def _utilization(self) -> dict[int, int] | None:
-        """Return the share of the card that each process used lately; None where that is not told."""
+        """Return the share of the GPU that each process used lately; None where that is not told."""
         nvml, since_us = self._nvml, int(time.time() * _US_PER_SECOND) - _LATELY_US
         try:
             samples = nvml.nvmlDeviceGetProcessUtilization(self._handle, since_us)
@@ -117,15 +117,15 @@ class NvmlMeter:
 
 
 class NoMeter:
-    """Stands in where a card cannot be read, and says why."""
+    """Stands in where a GPU cannot be read, and says why."""
 
     def __init__(self, why: str) -> None:
         """Keep the reason."""
-        self.unreadable: tuple[str, ...] = (f"the card: {why}",)
+        self.unreadable: tuple[str, ...] = (f"the GPU: {why}",)
 
-    def read(self) -> CardReading:
+    def read(self) -> GPUReading:
         """Return a reading that tells nothing."""
-        return CardReading()
+        return GPUReading()
 
 
 def own_process() -> Collection[int]:
@@ -133,15 +133,15 @@ def own_process() -> Collection[int]:
     return {os.getpid()}
 
 
-def open_meter(uuid: str, *, own_pids: Callable[[], Collection[int]] = own_process) -> CardMeter:
-    """Return what reads the card with this number, or what says why none can be.
+def open_meter(uuid: str, *, own_pids: Callable[[], Collection[int]] = own_process) -> GPUMeter:
+    """Return what reads the GPU with this number, or what says why none can be.
 
     Args:
-        uuid: NVIDIA's number of the card (`GPU-...`), as torch tells it; empty for a card of another maker.
+        uuid: NVIDIA's number of the GPU (`GPU-...`), as torch tells it; empty for a GPU of another maker.
         own_pids: returns the processes that are ours.
     """
     if not uuid:
-        return NoMeter("only NVIDIA's cards can be read")
+        return NoMeter("only NVIDIA's GPUs can be read")
     try:
         import pynvml  # noqa: PLC0415 - an extra
     except ImportError:
@@ -153,9 +153,9 @@ def open_meter(uuid: str, *, own_pids: Callable[[], Collection[int]] = own_proce
         return NoMeter(str(error))
 
 
-def card_uuid(device: Any) -> str:
-    """Return NVIDIA's number of a torch device; empty for a device that has none. Never run on a card so far."""
-    import torch  # noqa: PLC0415 - the controller of two workers reads a card without torch
+def gpu_uuid(device: Any) -> str:
+    """Return NVIDIA's number of a torch device; empty for a device that has none. Never run on a GPU so far."""
+    import torch  # noqa: PLC0415 - the controller of two workers reads a GPU without torch
 
     device = torch.device(device)
     if device.type != "cuda" or torch.version.cuda is None:

@@ -1,4 +1,4 @@
-"""What Dynamo says of a place that keeps a model from being one graph, reduced to what a person would mend."""
+"""What Dynamo says of a place that keeps a model from being one graph, reduced to what a person would fix."""
 
 import re
 from collections.abc import Iterable
@@ -77,7 +77,7 @@ def written_name(function: str) -> str:
 
 
 def _where(stack: tuple[StackLine, ...]) -> CodeLocation:
-    """Point at the innermost line that a person would mend; Dynamo's own polyfills of builtins are none."""
+    """Point at the innermost line that a person would fix; Dynamo's own polyfills of builtins are none."""
     lines = [line for line in stack if not is_machinery(line.path)] or list(stack)
     if not lines:
         return UNKNOWN_LOCATION

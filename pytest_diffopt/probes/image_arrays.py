@@ -1,4 +1,4 @@
-"""Pictures and other outputs of a pipeline, in whatever form they come, as one array."""
+"""Images and other outputs of a pipeline, in whatever form they come, as one array."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ Pixels = npt.NDArray[np.float64]
 _MAX_CHANNELS = 4
 _RANK_OF_BATCH = 4
 _LARGEST_BYTE = 255.0
-#: PIL's modes of eight bits a channel; `P` would give places in a palette for colours.
+#: PIL's modes of eight bits a channel; `P` would give places in a palette for colors.
 _PIL_MODES = ("L", "LA", "RGB", "RGBA")
 
 
-def pictures_of(output: Any) -> Pixels:
-    """Return the pictures of an output as float64 in [0, 1], shape (number, height, width, channels).
+def images_of(output: Any) -> Pixels:
+    """Return the images of an output as float64 in [0, 1], shape (number, height, width, channels).
 
     Args:
         output: a pipeline's output object, its `images`, a tensor, an array, a PIL image, or a list of any of them.
@@ -27,13 +27,13 @@ def pictures_of(output: Any) -> Pixels:
             where both could be, they stand first in a tensor and last in an array.
 
     Raises:
-        ProbeError: it holds no picture, pictures of different sizes, or values of more than eight bits.
+        ProbeError: it holds no image, images of different sizes, or values of more than eight bits.
     """
     values = values_of(output)
     if values.ndim == _RANK_OF_BATCH - 1:
         values = values[np.newaxis]
     if values.ndim != _RANK_OF_BATCH or values.shape[-1] > _MAX_CHANNELS or not values.size:
-        msg = f"pictures must have the shape (number, height, width, channels), got: {values.shape}"
+        msg = f"images must have the shape (number, height, width, channels), got: {values.shape}"
         raise ProbeError(msg)
     return values
 
@@ -54,7 +54,7 @@ def values_of(output: Any) -> Pixels:
         return _of_pil(output)
     if isinstance(output, (list, tuple)) and output:
         return _stacked([values_of(item) for item in output])
-    msg = f"pictures must come as tensors, arrays or PIL images, got: {type(output).__name__}"
+    msg = f"images must come as tensors, arrays or PIL images, got: {type(output).__name__}"
     raise ProbeError(msg)
 
 
@@ -99,13 +99,13 @@ def _scaled(array: npt.NDArray[Any]) -> Pixels:
 
 
 def _refuse_type(name: str) -> None:
-    msg = f"pictures must be uint8, or floating in [0, 1], got: {name}"
+    msg = f"images must be uint8, or floating in [0, 1], got: {name}"
     raise ProbeError(msg)
 
 
 def _stacked(arrays: list[Pixels]) -> Pixels:
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
-        msg = f"all pictures of a batch must have the same size, got: {', '.join(map(str, shapes))}"
+        msg = f"all images of a batch must have the same size, got: {', '.join(map(str, shapes))}"
         raise ProbeError(msg)
     return arrays[0] if len(arrays) == 1 and arrays[0].ndim >= _RANK_OF_BATCH else np.stack(arrays)

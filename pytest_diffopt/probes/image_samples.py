@@ -9,16 +9,16 @@ import numpy.typing as npt
 import torch
 
 from pytest_diffopt.probes.calls import repeatable_call
-from pytest_diffopt.probes.image_results import Drawing, compare_drawings, draw
+from pytest_diffopt.probes.image_results import ImageResult, compare_results, draw
 from pytest_diffopt.records import ImageRecord, Subject
 
 _LARGEST_BYTE = 255
-_IN_PLACE_OF_PICTURES = "latents"
+_IN_PLACE_OF_IMAGES = "latents"
 _MORE_SEEDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PictureSample:
+class ComparedSample:
     """One call, drawn by both pipelines.
 
     Attributes:
@@ -28,13 +28,13 @@ class PictureSample:
     """
 
     call: str
-    reference: Drawing
+    reference: ImageResult
     record: ImageRecord
 
 
-def sample_pictures(
+def sample_images(
     target: Any, reference: Any, calls: "Mapping[str, CallOf]", subject: Subject
-) -> Iterator[PictureSample]:
+) -> Iterator[ComparedSample]:
     """Draw each call with both pipelines.
 
     Args:
@@ -46,8 +46,8 @@ def sample_pictures(
     for label, make in calls.items():
         call, their_call = make(target), make(reference)
         theirs = as_stored(draw(reference, their_call, make.inputs))
-        record = compare_drawings(draw(target, call, make.inputs), theirs, subject)
-        yield PictureSample(call=label, reference=theirs, record=record)
+        record = compare_results(draw(target, call, make.inputs), theirs, subject)
+        yield ComparedSample(call=label, reference=theirs, record=record)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,32 +87,32 @@ def calls_to_learn_from(
     return calls
 
 
-def as_stored(drawing: Drawing) -> Drawing:
-    """Return a drawing as it is after being stored: pictures of eight bits, latents of single precision."""
-    return drawing_from_stored(levels_of(drawing), stored_latents(drawing))
+def as_stored(result: ImageResult) -> ImageResult:
+    """Return a drawing as it is after being stored: images of eight bits, latents of single precision."""
+    return result_from_stored(levels_of(result), stored_latents(result))
 
 
-def levels_of(drawing: Drawing) -> list[npt.NDArray[np.uint8]]:
-    """Return the pictures of a drawing in eight bits; what is no number is black, which is a defect elsewhere."""
-    if drawing.pictures is None:
+def levels_of(result: ImageResult) -> list[npt.NDArray[np.uint8]]:
+    """Return the images of a drawing in eight bits; what is no number is black, which is a defect elsewhere."""
+    if result.images is None:
         return []
-    finite = np.clip(np.nan_to_num(drawing.pictures, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+    finite = np.clip(np.nan_to_num(result.images, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
     return list((finite * _LARGEST_BYTE).round().astype(np.uint8))
 
 
-def stored_latents(drawing: Drawing) -> dict[str, npt.NDArray[np.float32]]:
+def stored_latents(result: ImageResult) -> dict[str, npt.NDArray[np.float32]]:
     """Return the latents of a drawing by name, in single precision."""
-    named = {f"step_{number:04}": step for number, step in enumerate(drawing.steps)}
-    if drawing.latents is not None:
-        named[_IN_PLACE_OF_PICTURES] = drawing.latents
+    named = {f"step_{number:04}": step for number, step in enumerate(result.steps)}
+    if result.latents is not None:
+        named[_IN_PLACE_OF_IMAGES] = result.latents
     return {name: latents.float().contiguous().numpy() for name, latents in named.items()}
 
 
-def drawing_from_stored(
-    pictures: Sequence[npt.NDArray[np.uint8]], latents: Mapping[str, npt.NDArray[np.float32]]
-) -> Drawing:
+def result_from_stored(
+    images: Sequence[npt.NDArray[np.uint8]], latents: Mapping[str, npt.NDArray[np.float32]]
+) -> ImageResult:
     """Return the drawing of which this is stored."""
     tensors = {name: torch.tensor(latents[name]) for name in sorted(latents)}
-    whole = tensors.pop(_IN_PLACE_OF_PICTURES, None)
-    pixels = np.stack(pictures) / _LARGEST_BYTE if pictures else None
-    return Drawing(pictures=pixels, latents=whole, steps=tuple(tensors.values()))
+    whole = tensors.pop(_IN_PLACE_OF_IMAGES, None)
+    pixels = np.stack(images) / _LARGEST_BYTE if images else None
+    return ImageResult(images=pixels, latents=whole, steps=tuple(tensors.values()))

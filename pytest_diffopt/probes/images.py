@@ -1,4 +1,4 @@
-"""How far pictures are from their references."""
+"""How far images are from their references."""
 
 import math
 from itertools import repeat
@@ -9,7 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.flip import mean_flip
-from pytest_diffopt.probes.image_arrays import Pixels, pictures_of
+from pytest_diffopt.probes.image_arrays import Pixels, images_of
 from pytest_diffopt.probes.lpips import lpips_of
 from pytest_diffopt.records import ImageDifference, ImageRecord, Subject
 
@@ -22,10 +22,10 @@ _SLACK = 0.01
 
 
 def compare_images(images: Any, reference: Any, subject: Subject, *, with_lpips: bool = False) -> ImageRecord:
-    """Compare pictures with their references, one by one.
+    """Compare images with their references, one by one.
 
     Args:
-        images: what the optimized pipeline drew, in any form that `pictures_of` takes.
+        images: what the optimized pipeline drew, in any form that `images_of` takes.
         reference: what the plain pipeline drew, as many and as large.
         subject: the pipeline.
         with_lpips: measure LPIPS, too, which needs the extra `lpips`.
@@ -34,13 +34,13 @@ def compare_images(images: Any, reference: Any, subject: Subject, *, with_lpips:
         ProbeError: their number, size or channels differ, they are too small for SSIM's window, or LPIPS cannot be
             measured here.
     """
-    ours, theirs = pictures_of(images), pictures_of(reference)
+    ours, theirs = images_of(images), images_of(reference)
     if ours.shape != theirs.shape:
         shapes = f"{ours.shape} and {theirs.shape}"
-        msg = f"pictures and references must have the same number, size and channels, got: {shapes}"
+        msg = f"images and references must have the same number, size and channels, got: {shapes}"
         raise ProbeError(msg)
     if min(ours.shape[1:3]) < _SSIM_WINDOW:
-        msg = f"pictures must be at least {_SSIM_WINDOW} x {_SSIM_WINDOW} pixels for SSIM, got: {ours.shape[1:3]}"
+        msg = f"images must be at least {_SSIM_WINDOW} x {_SSIM_WINDOW} pixels for SSIM, got: {ours.shape[1:3]}"
         raise ProbeError(msg)
     compared = zip(ours, theirs, lpips_of(ours, theirs) if with_lpips else repeat(None, len(ours)), strict=True)
     with np.errstate(invalid="ignore", divide="ignore"):  # values that are no numbers are told as defects
@@ -66,7 +66,7 @@ def _difference(image: Pixels, reference: Pixels, lpips: float | None) -> ImageD
         mean_error=float(error.mean()),
         flip=mean_flip(image, reference),
         lpips=lpips,
-        defects=_defects(image, "the picture") + _defects(reference, "the reference"),
+        defects=_defects(image, "the image") + _defects(reference, "the reference"),
     )
 
 
@@ -77,7 +77,7 @@ def _psnr_db(image: Pixels, reference: Pixels) -> float:
 
 
 def _defects(image: Pixels, name: str) -> tuple[str, ...]:
-    """Name what is wrong with a picture whatever it is compared with; two black pictures are very similar."""
+    """Name what is wrong with an image whatever it is compared with; two black images are very similar."""
     not_finite = int(np.count_nonzero(~np.isfinite(image)))
     if not_finite:
         return (f"{name} holds {not_finite} values that are NaN or infinite",)

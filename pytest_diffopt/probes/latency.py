@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.gpu_state import CardMeter
+from pytest_diffopt.probes.gpu_state import GPUMeter
 from pytest_diffopt.probes.out_of_memory import call_within_memory
-from pytest_diffopt.records import CardRecord, LatencyRecord, RatioRecord, Subject
+from pytest_diffopt.records import GPURecord, LatencyRecord, RatioRecord, Subject
 from pytest_diffopt.statistics.intervals import median
 
 Call = Callable[[], object]
@@ -37,9 +37,9 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
     min_samples: int = 5,
     max_samples: int = 30,
     num_steps: int = 0,
-    meter: CardMeter | None = None,
+    meter: GPUMeter | None = None,
     clock: Clock = time.perf_counter_ns,
-    tell: Callable[[str], None] = _no_progress,
+    progress: Callable[[str], None] = _no_progress,
 ) -> LatencyRecord:
     """Time a call again and again.
 
@@ -48,7 +48,7 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
     of one pipeline and waste a minute on another. The first call, which compiles, is not charged to the budget; the
     rest of warm-up ends at half of it. Whether the calls were warm at last is said in the record.
 
-    Where a card can be read it is read before the first counted call and after each. A call before or after which it
+    Where a GPU can be read it is read before the first counted call and after each. A call before or after which it
     was throttled is kept apart and does not count; twice as many calls are made in all at most.
 
     Args:
@@ -59,20 +59,20 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
         min_samples: so many calls are counted at least.
         max_samples: and so many at most: their file is read by people.
         num_steps: denoise steps in one call; 0 when it has no denoise loop.
-        meter: reads the card; None where there is none.
+        meter: reads the GPU; None where there is none.
         clock: returns nanoseconds and never runs backwards.
-        tell: shows a line while this takes long.
+        progress: shows a line while this takes long.
 
     Raises:
         ProbeError: The clock ran backwards or stood still, or the device ran out of memory.
     """
     stopwatch = Stopwatch(call=call, synchronize=synchronize, subject=subject, clock=clock)
     budget_ns = max_seconds * _NS_PER_SECOND
-    warmup_ns = stopwatch.warm_up(budget_ns * _WARMUP_SHARE, tell)
+    warmup_ns = stopwatch.warm_up(budget_ns * _WARMUP_SHARE, progress)
     left_ns = budget_ns - sum(warmup_ns[1:])
     samples = _Samples(meter)
     while samples.wants_more(min_samples, max_samples, left_ns):
-        tell(samples.progress(left_ns))
+        progress(samples.progress(left_ns))
         samples.add(stopwatch.time_ns())
     return LatencyRecord(
         subject=subject,
@@ -81,7 +81,7 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
         num_steps=num_steps,
         is_warm=has_settled(warmup_ns) or _is_steady(samples.counted_ns),
         throttled_ns=tuple(samples.throttled_ns),
-        card=samples.card(),
+        gpu=samples.gpu(),
     )
 
 
@@ -138,9 +138,9 @@ def measure_ratio(  # noqa: PLR0913 - two calls, two subjects, a budget with thr
 
 
 class _Samples:
-    """Calls that count, and calls that do not because the card was throttled."""
+    """Calls that count, and calls that do not because the GPU was throttled."""
 
-    def __init__(self, meter: CardMeter | None) -> None:
+    def __init__(self, meter: GPUMeter | None) -> None:
         self.counted_ns: list[int] = []
         self.throttled_ns: list[int] = []
         self._meter = meter
@@ -165,9 +165,9 @@ class _Samples:
         throttled = f", {len(self.throttled_ns)} throttled" if self.throttled_ns else ""
         return f"measuring: {len(self.counted_ns)} calls{throttled}, at most {left_s:.0f} s left"
 
-    def card(self) -> CardRecord | None:
-        """Return what the card said."""
-        return CardRecord(readings=tuple(self._readings), unreadable=self._meter.unreadable) if self._meter else None
+    def gpu(self) -> GPURecord | None:
+        """Return what the GPU said."""
+        return GPURecord(readings=tuple(self._readings), unreadable=self._meter.unreadable) if self._meter else None
 
     @property
     def _spent_ns(self) -> int:
@@ -183,12 +183,12 @@ class Stopwatch:
     subject: Subject
     clock: Clock
 
-    def warm_up(self, budget_ns: float, tell: Callable[[str], None] = _no_progress) -> list[int]:
+    def warm_up(self, budget_ns: float, progress: Callable[[str], None] = _no_progress) -> list[int]:
         """Call until the calls have settled, or until all but the first have used the budget."""
-        tell("warming up: the first call")
+        progress("warming up: the first call")
         durations_ns = [self.time_ns("during warm-up")]
         while not has_settled(durations_ns) and sum(durations_ns[1:]) < budget_ns:
-            tell(f"warming up: {len(durations_ns)} calls, the last took {durations_ns[-1] / _NS_PER_SECOND:.3g} s")
+            progress(f"warming up: {len(durations_ns)} calls, the last took {durations_ns[-1] / _NS_PER_SECOND:.3g} s")
             durations_ns.append(self.time_ns("during warm-up"))
         return durations_ns
 

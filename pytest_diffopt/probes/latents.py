@@ -10,7 +10,7 @@ import torch
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.records import LatentDifference, StepDrift
 
-_PICTURE_CHANNELS = frozenset({1, 3})
+_IMAGE_CHANNELS = frozenset({1, 3})
 _RANK_OF_BATCH = 4
 _SLACK = 0.01
 
@@ -47,19 +47,19 @@ def drift(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> tuple
 
 
 def latents_of(output: Any, inputs: Mapping[str, Any] | None = None) -> torch.Tensor | None:
-    """Return the latents that an output holds in place of pictures; None where it holds pictures.
+    """Return the latents that an output holds in place of images; None where it holds images.
 
     Args:
         output: a pipeline's output, or its `images`.
         inputs: keywords of the call that gave it; `output_type="latent"` says it plainly. Without that a tensor counts
-            as latents when its channels, or its values, cannot be a picture's.
+            as latents when its channels, or its values, cannot be an image's.
     """
     value = getattr(output, "images", output)
     value = value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
     if not isinstance(value, torch.Tensor) or not value.dtype.is_floating_point:
         return None
     asked = inputs is not None and inputs.get("output_type") == "latent"
-    return value.detach().cpu() if asked or _cannot_be_pictures(value) else None
+    return value.detach().cpu() if asked or _cannot_be_images(value) else None
 
 
 def compare_latents(latents: torch.Tensor, reference: torch.Tensor) -> tuple[LatentDifference, ...]:
@@ -103,7 +103,7 @@ def _defects(latents: torch.Tensor, name: str) -> tuple[str, ...]:
 
 
 def _pairs(one: torch.Tensor, other: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield each picture's latents beside their reference, as vectors of double precision."""
+    """Yield each image's latents beside their reference, as vectors of double precision."""
     flat = (value.detach().cpu().double().reshape(len(value), -1) for value in (one, other))
     return zip(*flat, strict=True)
 
@@ -112,10 +112,10 @@ def _worst(choose: Callable[..., float], figures: Sequence[float]) -> float:
     return float("nan") if any(figure != figure for figure in figures) else choose(figures)  # noqa: PLR0124 - NaN alone
 
 
-def _cannot_be_pictures(value: torch.Tensor) -> bool:
-    if value.ndim != _RANK_OF_BATCH or not value.numel() or value.shape[-3] in _PICTURE_CHANNELS:
+def _cannot_be_images(value: torch.Tensor) -> bool:
+    if value.ndim != _RANK_OF_BATCH or not value.numel() or value.shape[-3] in _IMAGE_CHANNELS:
         return False
-    if value.shape[-1] in _PICTURE_CHANNELS | {_RANK_OF_BATCH}:
+    if value.shape[-1] in _IMAGE_CHANNELS | {_RANK_OF_BATCH}:
         return False
     outside = (value < -_SLACK) | (value > 1 + _SLACK)
     return value.shape[-3] > _RANK_OF_BATCH or bool(outside.any())

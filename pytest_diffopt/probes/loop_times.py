@@ -57,7 +57,7 @@ class HostMarks:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceMarks:
-    """Marks in the stream of an accelerator, which tells later when it came to them. Never run on a card so far."""
+    """Marks in the stream of an accelerator, which tells later when it came to them. Never run on a GPU so far."""
 
     device: torch.device
 

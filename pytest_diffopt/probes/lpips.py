@@ -1,4 +1,4 @@
-"""LPIPS: how differently a network that knows photographs sees two pictures (Zhang et al. 2018), with AlexNet.
+"""LPIPS: how differently a network that knows photographs sees two images (Zhang et al. 2018), with AlexNet.
 
 torchmetrics computes it and ships the linear weights; AlexNet and its own weights are torchvision's. Both packages are
 an extra, and nothing is downloaded here: what is missing is said, with the command that fetches it.
@@ -18,7 +18,7 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.color_channels import three_channels
 from pytest_diffopt.probes.image_arrays import Pixels
 
-# The torchvision that goes with the oldest torch; the first torchmetrics that has a figure for each picture of a batch.
+# The torchvision that goes with the oldest torch; the first torchmetrics that has a figure for each image of a batch.
 _OLDEST = {"torchvision": "0.26", "torchmetrics": "1.8"}
 #: What makes torchvision put AlexNet's weights where it looks for them.
 FETCH = """python -c 'from torchvision.models import alexnet; alexnet(weights="DEFAULT")'"""
@@ -28,20 +28,20 @@ _SMALLEST = 31
 
 
 def lpips_of(images: Pixels, references: Pixels) -> tuple[float, ...]:
-    """Return LPIPS of each picture beside its reference: 0 for equal ones, NaN where either holds no number.
+    """Return LPIPS of each image beside its reference: 0 for equal ones, NaN where either holds no number.
 
     Args:
-        images: float in [0, 1], shape (number, height, width, channels); grey is taken for a colour, transparency is
+        images: float in [0, 1], shape (number, height, width, channels); grey is taken for a color, transparency is
             left out.
         references: as many and as large.
 
     Raises:
-        ProbeError: torchvision, torchmetrics or AlexNet's weights are missing or cannot be used, or the pictures are
+        ProbeError: torchvision, torchmetrics or AlexNet's weights are missing or cannot be used, or the images are
             too small for AlexNet.
     """
     if min(images.shape[1:3]) < _SMALLEST:
         size = images.shape[1:3]
-        msg = f"pictures must be at least {_SMALLEST} x {_SMALLEST} pixels for LPIPS, got: {size}; leave max_lpips out"
+        msg = f"images must be at least {_SMALLEST} x {_SMALLEST} pixels for LPIPS, got: {size}; leave max_lpips out"
         raise ProbeError(msg)
     for package, oldest in _OLDEST.items():
         _require_installed(package, oldest)
@@ -69,9 +69,9 @@ def _measured(metrics: Any, images: Pixels, references: Pixels, weights: Path) -
     return measured
 
 
-def _as_tensor(pictures: Pixels) -> torch.Tensor:
-    """Return pictures as AlexNet takes them, shape (number, 3, height, width); what is no number is refused there."""
-    return torch.from_numpy(np.nan_to_num(three_channels(pictures))).permute(0, 3, 1, 2).contiguous()
+def _as_tensor(images: Pixels) -> torch.Tensor:
+    """Return images as AlexNet takes them, shape (number, 3, height, width); what is no number is refused there."""
+    return torch.from_numpy(np.nan_to_num(three_channels(images))).permute(0, 3, 1, 2).contiguous()
 
 
 def _require_installed(name: str, oldest: str) -> None:

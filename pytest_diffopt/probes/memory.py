@@ -23,8 +23,8 @@ def measure_peak_memory_cuda(call: Call, subject: Subject, *, device: torch.devi
     What the warm-up call left in the allocator's cache is released between the two: it would count as reserved though
     no warm call needs it. The weights count, as they must be there.
 
-    It was never run on a card: the order of its steps, and what it says when memory runs out, are tested with the
-    functions of `torch.cuda` replaced. That the figures agree with the card's own is not tested.
+    It was never run on a GPU: the order of its steps, and what it says when memory runs out, are tested with the
+    functions of `torch.cuda` replaced. That the figures agree with the GPU's own is not tested.
 
     Args:
         call: what is watched.

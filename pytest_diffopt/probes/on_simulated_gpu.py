@@ -12,15 +12,17 @@ from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.compiled_branches import branches_of_compiled_code
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
-#: The card that is simulated where nobody names one.
-DEFAULT_CARD = "nvidia-h200"
-# Up to so many parameters everything is really computed, so control flow that looks at pictures is exact too.
+#: The GPU that is simulated where nobody names one.
+DEFAULT_GPU_MODEL = "nvidia-h200"
+# Up to so many parameters everything is really computed, so control flow that looks at images is exact too.
 _COMPUTED_UP_TO_PARAMETERS = 30_000_000
 _VALUES_KEPT_OF_LARGER = 4096
 
 
 @contextmanager
-def on_simulated_gpu(target: Any, *, card: str = DEFAULT_CARD, computes_small: bool = True) -> Iterator[SimulatedGPU]:
+def on_simulated_gpu(
+    target: Any, *, gpu_model: str = DEFAULT_GPU_MODEL, computes_small: bool = True
+) -> Iterator[SimulatedGPU]:
     """Move a pipeline or module to a simulated GPU; a bare callable has nothing to move.
 
     A small pipeline is really computed. Of a large one only small tensors have values; where the host reads another
@@ -28,14 +30,14 @@ def on_simulated_gpu(target: Any, *, card: str = DEFAULT_CARD, computes_small: b
 
     Args:
         target: what is moved.
-        card: the name of the card that is simulated.
+        gpu_model: the name of the GPU that is simulated.
         computes_small: really compute a small pipeline; counting needs no values.
     """
     modules = modules_of(target).values()
     num_parameters = sum(parameter.numel() for module in modules for parameter in module.parameters())
     is_computed = computes_small and num_parameters <= _COMPUTED_UP_TO_PARAMETERS
     real_up_to = math.inf if is_computed else _VALUES_KEPT_OF_LARGER
-    with SimulatedGPU(card, real_up_to=real_up_to, invent_values=True) as gpu:
+    with SimulatedGPU(gpu_model, real_up_to=real_up_to, placeholder_values=True) as gpu:
         for part in getattr(target, "components", {}).values():
             if part is not None and not isinstance(part, torch.nn.Module):
                 gpu.keep(part)  # a scheduler keeps tensors of the device that it was last used on

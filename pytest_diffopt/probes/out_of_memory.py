@@ -42,9 +42,9 @@ def call_within_memory(call: Callable[[], object], *, subject: Subject, when: st
     else:
         return
     # Outside of the handler: an error chained to the first one would keep its frames, and so its tensors, alive.
-    wanted = _WANTED.search(reason)
+    expected = _WANTED.search(reason)
     message = (
-        f"out of memory {when}: {subject} wanted {wanted[1] if wanted else 'an unknown amount'} more\n"
+        f"out of memory {when}: {subject} wanted {expected[1] if expected else 'an unknown amount'} more\n"
         f"  {reason.splitlines()[0]}\n"
         "  run it on a larger device, at a smaller scale, or with a recipe that needs less"
     )

@@ -52,7 +52,7 @@ def compare_values(first: Pixels, second: Pixels, subject: Subject, name: str = 
     if first.shape != second.shape:
         msg = f"the same call must give outputs of one shape, got: {first.shape} and {second.shape}"
         raise ProbeError(msg)
-    # NaN equals NaN here: a picture of NaN is the picture guard's business.
+    # NaN equals NaN here: an image of NaN is the image guard's business.
     differs = ~np.isclose(first, second, rtol=0, atol=0, equal_nan=True)
     errors = np.abs(first[differs] - second[differs])
     return RepeatabilityRecord(

@@ -1,4 +1,4 @@
-"""What rounding alone does to a picture: the reference drawn again, what its layers hold and give rounded."""
+"""What rounding alone does to an image: the reference drawn again, what its layers hold and give rounded."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +19,7 @@ def rounding_of(pipeline: Any) -> torch.dtype | None:
     return max(coarse, key=lambda dtype: torch.finfo(dtype).eps, default=None)
 
 
-def calls_rounded(pipeline: Any, dtype: torch.dtype, call: Callable[[], Any]) -> Iterator[Any]:
+def rounded_calls(pipeline: Any, dtype: torch.dtype, call: Callable[[], Any]) -> Iterator[Any]:
     """Make a call once for each of `SCALES`, every weight and every layer's output rounded as `dtype` rounds them.
 
     Args:
@@ -37,7 +37,7 @@ def calls_rounded(pipeline: Any, dtype: torch.dtype, call: Callable[[], Any]) ->
 
 @contextmanager
 def _weights_rounded(pipeline: Any, dtype: torch.dtype, scale: float) -> Iterator[None]:
-    # kept on the CPU: a card that holds two pipelines may have no room for a third
+    # kept on the CPU: a GPU that holds two pipelines may have no room for a third
     kept = [(one, one.detach().to("cpu", copy=True)) for one in _parameters(pipeline) if one.dtype is torch.float32]
     try:
         with torch.no_grad():

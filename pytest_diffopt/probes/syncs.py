@@ -92,7 +92,7 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             syncs=syncs,
             seen_by="the simulated GPU",
             unmodelled=tuple(gpu.unmodelled),
-            invented=tuple(dict.fromkeys(where for _operation, where in gpu.invented)),
+            placeholders=tuple(dict.fromkeys(where for _operation, where in gpu.placeholders)),
         )
     )
 
@@ -102,7 +102,7 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     """Count what `torch.cuda.set_sync_debug_mode("warn")` reports inside the loop.
 
     Its warnings carry no stack, but they are raised on the thread that waited while the waiting call returns, so the
-    stack at that moment names the line. Never run on a card so far: tests drive it with the warnings that torch's
+    stack at that moment names the line. Never run on a GPU so far: tests drive it with the warnings that torch's
     source promises.
     """
     loop: DenoiseLoop | None = None

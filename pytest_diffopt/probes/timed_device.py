@@ -8,7 +8,7 @@ import torch
 
 from pytest_diffopt.environment import accelerator_kind, torch_device
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.gpu_state import CardMeter, card_uuid, open_meter
+from pytest_diffopt.probes.gpu_state import GPUMeter, gpu_uuid, open_meter
 from pytest_diffopt.records import Device
 
 
@@ -19,12 +19,12 @@ class TimedDevice:
     Attributes:
         torch_device: torch's name of it.
         synchronize: waits until it has done all that was asked of it.
-        meter: reads the card; None on a CPU.
+        meter: reads the GPU; None on a CPU.
     """
 
     torch_device: str
     synchronize: Callable[[], None]
-    meter: CardMeter | None
+    meter: GPUMeter | None
 
 
 def timed_device(device: Device) -> TimedDevice:
@@ -34,7 +34,7 @@ def timed_device(device: Device) -> TimedDevice:
         ProbeError: torch cannot wait for this device.
     """
     name = torch_device(device)
-    meter = None if name == "cpu" else open_meter(card_uuid(name))
+    meter = None if name == "cpu" else open_meter(gpu_uuid(name))
     return TimedDevice(torch_device=name, synchronize=device_synchronizer(name), meter=meter)
 
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.profile.request import DEFAULT_CARD, ProfileRequest
+from pytest_diffopt.profile.request import DEFAULT_GPU_MODEL, ProfileRequest
 
 if TYPE_CHECKING:
     from pytest_diffopt.profile.target import Target
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """
 Run a pipeline once on a GPU that is not there, and print what each phase of the call does: FLOPs, operations, bytes
 over the bus, peak memory and who holds it, each place where the CPU would wait for the GPU, the attention kernels that
-CUDA would choose, and the least time that the card's peaks allow.
+CUDA would choose, and the least time that the GPU's peaks allow.
 """
 _DEFAULT_TOP = 8
 
@@ -31,11 +31,11 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--scale", choices=[*map(str, Scale)], default=str(Scale.TINY), help="how large (default: tiny)"
     )
-    parser.add_argument("--card", default=DEFAULT_CARD, help="the card to simulate (default: %(default)s)")
+    parser.add_argument("--GPU", default=DEFAULT_GPU_MODEL, help="the GPU to simulate (default: %(default)s)")
     parser.add_argument(
         "--recipe", help='optimizations, as "bf16 + channels_last" (default: bf16 for a registered pipeline, else none)'
     )
-    for option, what in (("steps", "denoise steps"), ("height", "pixels"), ("width", "pixels"), ("batch", "pictures")):
+    for option, what in (("steps", "denoise steps"), ("height", "pixels"), ("width", "pixels"), ("batch", "images")):
         parser.add_argument(
             f"--{option}", type=_at_least_one, metavar="N", help=f"{what} (default: the pipeline's own)"
         )
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     request = ProfileRequest(
         target=options.target,
         scale=Scale(options.scale),
-        card=options.card,
+        gpu_model=options.gpu_model,
         recipe=options.recipe,
         num_steps=options.steps,
         height=options.height,
@@ -69,19 +69,19 @@ def run(options: argparse.Namespace) -> None:
 def _report(request: ProfileRequest, *, top: int, as_json: bool, shows_progress: bool) -> None:
     from pytest_diffopt.profile import document, phases, table  # noqa: PLC0415 - they import torch
     from pytest_diffopt.profile.target import find_target  # noqa: PLC0415 - as above
-    from pytest_diffopt.simulated_gpu.cost.gpus import card  # noqa: PLC0415 - as above
+    from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model  # noqa: PLC0415 - as above
 
     _silence_libraries()
-    card(request.card)  # refused before anything is built
+    gpu_model(request.gpu_model)  # refused before anything is built
     target = find_target(request)
     _set_progress(target, is_shown=shows_progress)
-    profile = phases.profile_call(target.pipeline, target.inputs, card=request.card)
+    profile = phases.profile_call(target.pipeline, target.inputs, gpu_model=request.gpu_model)
     text = document.as_json(profile, target) if as_json else "\n".join(table.lines(profile, target, top=top))
     sys.stdout.write(text + "\n")
 
 
 def _silence_libraries() -> None:
-    """Their advice is about pictures and about speed on a CPU; neither is made here."""
+    """Their advice is about images and about speed on a CPU; neither is made here."""
     from diffusers.utils import logging as diffusers_logging  # noqa: PLC0415 - slow to import
     from transformers.utils import logging as transformers_logging  # noqa: PLC0415 - as above
 

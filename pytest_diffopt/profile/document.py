@@ -28,20 +28,20 @@ def _document(profile: PipelineProfile, target: Target) -> dict[str, Any]:
         "origin": target.origin,
         "recipe": target.recipe,
         "inputs": {name: value for name, value in _without_generator(target) if isinstance(value, str | int | float)},
-        "card": _card(profile),
+        "gpu_model": _gpu(profile),
         "weights_bytes": profile.weights_bytes,
         "encode": _phase(profile.encode, profile),
         "steps": [_phase(step, profile) for step in profile.steps],
         "decode": _phase(profile.decode, profile),
         "total": asdict(total.counts)
         | {
-            "waits": len(total.syncs),
-            "bound_seconds": seconds_of((phase.counts for phase in profile.phases), profile.card, _dtype(profile)),
+            "syncs": len(total.syncs),
+            "bound_seconds": seconds_of((phase.counts for phase in profile.phases), profile.gpu_model, _dtype(profile)),
         },
         "peak_memory_bytes": profile.peak_memory_bytes,
         "peak_holders": [{"bytes": nbytes} | _place(where) for where, nbytes in profile.peak_holders],
         "unmodelled": list(profile.unmodelled),
-        "invented": [_place(where) for where in profile.invented],
+        "placeholders": [_place(where) for where in profile.placeholders],
     }
 
 
@@ -50,25 +50,25 @@ def _without_generator(target: Target) -> Iterable[tuple[str, Any]]:
 
 
 def _dtype(profile: PipelineProfile) -> Any:
-    return fastest_dtype(profile.dtypes, profile.card)
+    return fastest_dtype(profile.dtypes, profile.gpu_model)
 
 
-def _card(profile: PipelineProfile) -> dict[str, Any]:
+def _gpu(profile: PipelineProfile) -> dict[str, Any]:
     dtype = _dtype(profile)
-    return asdict(profile.card) | {
-        "capability": list(profile.card.capability),
+    return asdict(profile.gpu_model) | {
+        "capability": list(profile.gpu_model.capability),
         "bound_dtype": str(dtype).removeprefix("torch."),
-        "bound_tflops": peak_tflops(profile.card, dtype),
+        "bound_tflops": peak_tflops(profile.gpu_model, dtype),
     }
 
 
 def _phase(phase: Phase, profile: PipelineProfile) -> dict[str, Any]:
-    bound = bound_of(phase.counts, profile.card, _dtype(profile))
-    waits = Counter((sync.where, sync.shown_as, sync.kind.value, sync.is_reported) for sync in phase.syncs)
+    bound = bound_of(phase.counts, profile.gpu_model, _dtype(profile))
+    syncs = Counter((sync.where, sync.shown_as, sync.kind.value, sync.is_reported) for sync in phase.syncs)
     return {
         "name": phase.name,
         **asdict(phase.counts),
-        "waits": [_wait(*what, count=count) for what, count in waits.items()],
+        "syncs": [_wait(*what, count=count) for what, count in syncs.items()],
         "attention": [_attention(choice) for choice in phase.attention],
         "bound_seconds": bound.seconds,
         "bound_by": bound.limit.name.lower(),

@@ -13,7 +13,7 @@ from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, watch_denoise_loop
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records.code_location import CodeLocation
-from pytest_diffopt.simulated_gpu import AttentionChoice, Card, Counts, SimulatedGPU, Sync
+from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, GPUModel, SimulatedGPU, Sync
 
 
 class Stage(enum.Enum):
@@ -45,19 +45,19 @@ class PipelineProfile:
     """What one call of a pipeline did on a simulated GPU.
 
     Attributes:
-        card: the card that was simulated.
+        gpu_model: the GPU that was simulated.
         dtypes: the floating dtypes of the parameters.
-        weights_bytes: what was copied to the card before the call.
+        weights_bytes: what was copied to the GPU before the call.
         encode: everything before the denoise loop.
         steps: each denoise step, from the first.
         decode: everything after the loop has begun and outside it.
         peak_memory_bytes: most bytes that were allocated at one moment.
         peak_holders: the lines that held them, with their bytes, the greatest first.
         unmodelled: operations of which the shapes or the cost are not known.
-        invented: lines that read values that do not exist, and were answered with zeros.
+        placeholders: lines that read values that do not exist, and were answered with zeros.
     """
 
-    card: Card
+    gpu_model: GPUModel
     dtypes: frozenset[torch.dtype]
     weights_bytes: int
     encode: Phase
@@ -66,7 +66,7 @@ class PipelineProfile:
     peak_memory_bytes: int
     peak_holders: tuple[tuple[CodeLocation, int], ...]
     unmodelled: tuple[str, ...]
-    invented: tuple[CodeLocation, ...]
+    placeholders: tuple[CodeLocation, ...]
 
     @property
     def all_steps(self) -> Phase:
@@ -80,7 +80,7 @@ class PipelineProfile:
 
     @property
     def total(self) -> Phase:
-        """The whole call, without moving the pipeline to the card."""
+        """The whole call, without moving the pipeline to the GPU."""
         return merged("total", self.phases)
 
 
@@ -98,15 +98,15 @@ def merged(name: str, phases: Iterable[Phase]) -> Phase:
     )
 
 
-def profile_call(pipeline: Any, inputs: Mapping[str, Any], *, card: str) -> PipelineProfile:
-    """Call a pipeline once on a simulated card.
+def profile_call(pipeline: Any, inputs: Mapping[str, Any], *, gpu_model: str) -> PipelineProfile:
+    """Call a pipeline once on a simulated GPU.
 
     Raises:
-        SimulationError: the card is not known.
+        SimulationError: the GPU is not known.
         ProbeError: the pipeline has no denoise loop.
         PipelineError: the call failed.
     """
-    with on_simulated_gpu(pipeline, card=card, computes_small=False) as gpu:
+    with on_simulated_gpu(pipeline, gpu_model=gpu_model, computes_small=False) as gpu:
         clock = _PhaseClock(gpu)
         arguments = moved(dict(inputs), gpu.device)
         with watch_denoise_loop(pipeline, clock.follow) as loop:
@@ -175,7 +175,7 @@ def _profile(
     # What comes after the last update, and still inside the loop, belongs to the last step.
     steps.append(phase(f"step {last + 1}", last, last + 1))
     return PipelineProfile(
-        card=gpu.card,
+        gpu_model=gpu.gpu_model,
         dtypes=dtypes,
         weights_bytes=counts.get(None, Counts()).bytes_to_device,
         encode=phase("encode", Stage.ENCODE),
@@ -184,7 +184,7 @@ def _profile(
         peak_memory_bytes=max(one.peak_memory_bytes for key, one in counts.items() if key is not None),
         peak_holders=gpu.peak_holders,
         unmodelled=gpu.unmodelled,
-        invented=tuple(dict.fromkeys(where for _, where in gpu.invented)),
+        placeholders=tuple(dict.fromkeys(where for _, where in gpu.placeholders)),
     )
 
 

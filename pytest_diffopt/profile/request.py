@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pytest_diffopt.pipelines.scale import Scale
 
-DEFAULT_CARD = "nvidia-h200"
+DEFAULT_GPU_MODEL = "nvidia-h200"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,17 +14,17 @@ class ProfileRequest:
     Attributes:
         target: a registered pipeline, a folder that `save_pretrained` wrote, or `module:function`.
         scale: how large a registered pipeline is built.
-        card: the card to simulate.
+        gpu_model: the GPU to simulate.
         recipe: the optimizations to apply; a registered pipeline takes bf16 when none is named.
         num_steps: denoise steps.
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
-        batch: pictures made in one call.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        batch: images made in one call.
     """
 
     target: str
     scale: Scale = Scale.TINY
-    card: str = DEFAULT_CARD
+    gpu_model: str = DEFAULT_GPU_MODEL
     recipe: str | None = None
     num_steps: int | None = None
     height: int | None = None

@@ -10,9 +10,9 @@ from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu import AttentionChoice, Sync
 from pytest_diffopt.simulated_gpu.cost.roofline import Bound, bound_of, fastest_dtype, peak_tflops, seconds_of
 
-_HEADINGS = ("", "FLOPs", "operations", "to the GPU", "to the host", "peak memory", "waits", "roofline")
+_HEADINGS = ("", "FLOPs", "operations", "to the GPU", "to the host", "peak memory", "syncs", "roofline")
 _BOUND_IS = (
-    "roofline: the longer of FLOPs at the card's peak and of writing every new tensor once at its bandwidth; reads,",
+    "roofline: the longer of FLOPs at the GPU's peak and of writing every new tensor once at its bandwidth; reads,",
     "launches and waits are left out, so a real run takes longer",
 )
 
@@ -25,23 +25,23 @@ def lines(profile: PipelineProfile, target: Target, *, top: int) -> Iterator[str
     yield ""
     yield from _BOUND_IS
     yield from _section("memory at the peak is held by", _holders(profile), top)
-    yield from _section("the CPU waits", _waits(profile), top)
+    yield from _section("the CPU waits", _syncs(profile), top)
     yield from _section("attention", _attention(profile), top)
     yield from _section("not known to the simulation, so not fully counted", profile.unmodelled, top)
-    yield from _section("answered with zeros, as the values do not exist", map(_shown, profile.invented), top)
+    yield from _section("answered with zeros, as the values do not exist", map(_shown, profile.placeholders), top)
 
 
 def _heading(profile: PipelineProfile, target: Target) -> Iterator[str]:
-    card = profile.card
-    dtype = fastest_dtype(profile.dtypes, card)
+    gpu_model = profile.gpu_model
+    dtype = fastest_dtype(profile.dtypes, gpu_model)
     recipe = f"recipe {target.recipe}" if target.recipe else "as it is"
     yield f"{target.name} ({target.origin}), {recipe}, {_call(target)}"
     yield (
-        f"on a simulated {card.name}: {peak_tflops(card, dtype):g} TFLOP/s for {_name(dtype)}, "
-        f"{shown_bytes(int(card.gigabytes_per_s * 1e9))}/s, {shown_bytes(card.memory_bytes)}; "
+        f"on a simulated {gpu_model.name}: {peak_tflops(gpu_model, dtype):g} TFLOP/s for {_name(dtype)}, "
+        f"{shown_bytes(int(gpu_model.gigabytes_per_s * 1e9))}/s, {shown_bytes(gpu_model.memory_bytes)}; "
         f"{shown_bytes(profile.weights_bytes)} copied there before"
     )
-    if profile.peak_memory_bytes > card.memory_bytes:
+    if profile.peak_memory_bytes > gpu_model.memory_bytes:
         yield f"out of memory on a real one: the peak is {shown_bytes(profile.peak_memory_bytes)}"
 
 
@@ -68,12 +68,14 @@ def _rows(profile: PipelineProfile) -> Iterator[tuple[str, ...]]:
 
 def _row(name: str, phases: Sequence[Phase], profile: PipelineProfile) -> tuple[str, ...]:
     """Write phases that are alike as one; where they differ, from the least to the most."""
-    dtype = fastest_dtype(profile.dtypes, profile.card)
+    dtype = fastest_dtype(profile.dtypes, profile.gpu_model)
 
     def cell(shown: Callable[[int], str], figure: Callable[[Phase], int]) -> str:
         return " - ".join(dict.fromkeys(shown(limit(map(figure, phases))) for limit in (min, max)))
 
-    bounds = sorted((bound_of(phase.counts, profile.card, dtype) for phase in phases), key=lambda bound: bound.seconds)
+    bounds = sorted(
+        (bound_of(phase.counts, profile.gpu_model, dtype) for phase in phases), key=lambda bound: bound.seconds
+    )
     return (
         name,
         cell(shown_count, lambda phase: phase.counts.flops),
@@ -91,8 +93,8 @@ def _bound(bound: Bound) -> str:
 
 
 def _sum(whole: Phase, parts: Sequence[Phase], profile: PipelineProfile) -> tuple[str, ...]:
-    dtype = fastest_dtype(profile.dtypes, profile.card)
-    seconds = seconds_of((part.counts for part in parts), profile.card, dtype)
+    dtype = fastest_dtype(profile.dtypes, profile.gpu_model)
+    seconds = seconds_of((part.counts for part in parts), profile.gpu_model, dtype)
     return (*_row(whole.name, [whole], profile)[:-1], shown_seconds(seconds))
 
 
@@ -123,7 +125,7 @@ def _shown(where: CodeLocation) -> str:
     return f"{where} in {where.function}  {where.source}".rstrip()
 
 
-def _waits(profile: PipelineProfile) -> Iterator[str]:
+def _syncs(profile: PipelineProfile) -> Iterator[str]:
     """Write each place once: how often in the whole call, and in which phases."""
     places: dict[tuple[CodeLocation, str, str], Counter[str]] = {}
     for phase in profile.phases:

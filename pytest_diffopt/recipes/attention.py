@@ -28,7 +28,7 @@ _BACKENDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class VanillaAttention(Optimization):
-    """Attention written out, as before PyTorch 2: the first rung of the ladder, for comparison."""
+    """Attention written out, as before PyTorch 2: the first level of the ladder, for comparison."""
 
     name: ClassVar[str] = "vanilla_attention"
     stage: ClassVar[Stage] = Stage.ATTENTION

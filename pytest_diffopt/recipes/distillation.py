@@ -30,7 +30,7 @@ class TinyAutoencoder(Optimization):
 
     name: ClassVar[str] = "tiny_autoencoder"
     stage: ClassVar[Stage] = Stage.MODEL
-    draws_another_picture: ClassVar[bool] = True
+    draws_another_image: ClassVar[bool] = True
 
     weights: str = ""
 
@@ -90,7 +90,7 @@ class Distilled(Optimization):
 
     name: ClassVar[str] = "distilled"
     stage: ClassVar[Stage] = Stage.MODEL
-    draws_another_picture: ClassVar[bool] = True
+    draws_another_image: ClassVar[bool] = True
 
     weights: str = ""
 

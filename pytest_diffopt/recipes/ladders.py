@@ -19,13 +19,13 @@ _INT8_FLAGS = f'{_ARTICLES_FLAGS}, "force_fuse_int_mm_with_mul": True'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rung:
+class Level:
     """One row of a ladder.
 
     Attributes:
         ladder: the ladder's name.
         number: its place, from 1.
-        label: what this rung adds, in a word that a test id can hold.
+        label: what this level adds, in a word that a test id can hold.
         recipe: the whole stack, as a recipe writes itself.
     """
 
@@ -36,7 +36,7 @@ class Rung:
 
     @property
     def test_id(self) -> str:
-        """How a test id names the rung: `diffusion-fast-4-compile`."""
+        """How a test id names the level: `diffusion-fast-4-compile`."""
         return f"{self.ladder}-{self.number}-{self.label}"
 
 
@@ -100,8 +100,8 @@ def known_ladders() -> tuple[str, ...]:
     return ("diffusion-fast", "modern")
 
 
-def ladder(name: str, pipeline: str, scale: str = Scale.TINY, *, on_gpu: bool = False) -> tuple[Rung, ...]:
-    """Return a ladder's rungs for a pipeline, what does not apply to it left out.
+def ladder(name: str, pipeline: str, scale: str = Scale.TINY, *, on_gpu: bool = False) -> tuple[Level, ...]:
+    """Return a ladder's levels for a pipeline, what does not apply to it left out.
 
     Without a GPU whatever is compiled is traced by Dynamo alone: it finds graph breaks, and a ladder is through in
     seconds.
@@ -125,7 +125,7 @@ def ladder(name: str, pipeline: str, scale: str = Scale.TINY, *, on_gpu: bool = 
     traced = "" if on_gpu else ', backend="eager"'
     rows = _diffusion_fast(traits, scale, traced) if name == "diffusion-fast" else _modern(traits, traced)
     return tuple(
-        Rung(ladder=name, number=number, label=label, recipe=" + ".join(filter(None, parts)))
+        Level(ladder=name, number=number, label=label, recipe=" + ".join(filter(None, parts)))
         for number, (label, parts) in enumerate(rows, start=1)
     )
 

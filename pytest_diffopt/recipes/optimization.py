@@ -34,14 +34,14 @@ class Optimization(ABC):
     """One thing done to a pipeline.
 
     A subclass is a frozen dataclass whose fields are its keywords in a recipe. It sets `name`, where the order matters
-    `stage`, where the picture is meant to be another one `draws_another_picture`, and defines `apply` and `verify`;
+    `stage`, where the image is meant to be another one `draws_another_image`, and defines `apply` and `verify`;
     where it needs torch's global state, it returns that from `call_context`.
     """
 
     name: ClassVar[str]
     stage: ClassVar[Stage] = Stage.OWN
-    #: Another algorithm or model draws another picture however exact it is: the reference carries it too.
-    draws_another_picture: ClassVar[bool] = False
+    #: Another algorithm or model draws another image however exact it is: the reference carries it too.
+    draws_another_image: ClassVar[bool] = False
     #: Names of optimizations that contradict this one, each with the reason.
     conflicts: ClassVar[dict[str, str]] = {}
     #: Names of optimizations without which this one makes no sense, each with what is known of it alone.

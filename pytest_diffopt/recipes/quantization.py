@@ -100,7 +100,7 @@ class _Quantization(Optimization):
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Dynamic(_Quantization):
-    """int8 weights and, at each call, int8 activations with a scale of their own; the article's last rung.
+    """int8 weights and, at each call, int8 activations with a scale of their own; the article's last level.
 
     Attributes:
         target: whose layers; the article takes the denoiser and the VAE.

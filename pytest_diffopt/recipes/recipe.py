@@ -54,8 +54,8 @@ class Recipe:
         return any(optimization.name == "compile" for optimization in self.optimizations)
 
     def reference(self) -> "Recipe":
-        """Return the plain recipe that draws the same picture: fp32, and what is meant to draw another one."""
-        kept = tuple(optimization for optimization in self.optimizations if optimization.draws_another_picture)
+        """Return the plain recipe that draws the same image: fp32, and what is meant to draw another one."""
+        kept = tuple(optimization for optimization in self.optimizations if optimization.draws_another_image)
         return Recipe(optimizations=tuple(sorted((*kept, Fp32()), key=lambda one: one.stage)))
 
     def apply(self, pipeline: Any) -> Any:

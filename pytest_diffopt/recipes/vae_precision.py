@@ -80,7 +80,7 @@ class Fp16SafeVae(Optimization):
             missing.append(f"vae is {_plain(vae.dtype)}")
         broken = _overflows(vae)
         if broken:
-            missing.append(f"{broken} values of a decoded picture are not finite")
+            missing.append(f"{broken} values of a decoded image are not finite")
         return self.state(f"vae decodes in {_plain(vae.dtype)}, {broken} values overflow", missing)
 
 
@@ -90,8 +90,8 @@ def _overflows(vae: Any) -> int:
     shape = (1, vae.config.latent_channels, _PROBE_SIZE, _PROBE_SIZE)
     latents = torch.randn(shape, generator=generator) / (vae.config.get("scaling_factor") or 1.0)
     with torch.no_grad():
-        picture = type(vae).decode(vae, latents.to(vae.device, vae.dtype), return_dict=False)[0]
-    return int((~torch.isfinite(picture)).sum())
+        image = type(vae).decode(vae, latents.to(vae.device, vae.dtype), return_dict=False)[0]
+    return int((~torch.isfinite(image)).sum())
 
 
 def _asks_for_upcast(pipeline: Any) -> bool:

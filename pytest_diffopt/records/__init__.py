@@ -17,13 +17,13 @@ from pytest_diffopt.records.compilation import (
     RegionCounts,
     VariationRecompiles,
 )
-from pytest_diffopt.records.gpu_state import CardProcess, CardReading, CardRecord, Slowdown
+from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
     ImageDifference,
+    ImageFiles,
     ImageRecord,
     LatentDifference,
     ModuleDrift,
-    PictureFiles,
     RepeatabilityRecord,
     StepDrift,
 )
@@ -64,9 +64,6 @@ __all__ = [
     "BreakKind",
     "CacheAnswer",
     "CalibrationRecord",
-    "CardProcess",
-    "CardReading",
-    "CardRecord",
     "CompilationRecord",
     "CompileCountRecord",
     "CompiledFrame",
@@ -76,9 +73,13 @@ __all__ = [
     "Device",
     "Environment",
     "FailedGuard",
+    "GPUProcess",
+    "GPUReading",
+    "GPURecord",
     "GraphBreak",
     "GuardKind",
     "ImageDifference",
+    "ImageFiles",
     "ImageRecord",
     "LatencyRecord",
     "LatentDifference",
@@ -93,7 +94,6 @@ __all__ = [
     "PairedRecord",
     "PairedTiming",
     "PhaseCounts",
-    "PictureFiles",
     "RatioRecord",
     "RecompileRecord",
     "Record",

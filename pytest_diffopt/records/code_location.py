@@ -11,7 +11,7 @@ from types import FrameType
 
 _PACKAGE = str(Path(__file__).parent) + "/"
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"
-# They carry an operation out for somebody; none of their lines is where a person would mend it.
+# They carry an operation out for somebody; none of their lines is where a person would fix it.
 _MACHINERY = ("torch/", "torchao/", "accelerate/hooks.py")
 
 
@@ -68,12 +68,12 @@ def _inside_import_root(path: str) -> str:
 
 
 def users_frame(frame: FrameType) -> FrameType | None:
-    """Return the innermost frame, from `frame` outwards, of code that a person would mend."""
+    """Return the innermost frame, from `frame` outwards, of code that a person would fix."""
     return next((one for one in _outwards(frame) if not is_machinery(one.f_code.co_filename)), None)
 
 
 def users_line(frame: FrameType | None = None) -> CodeLocation:
-    """Return the innermost line, from `frame` (default: the caller) outwards, of code that a person would mend."""
+    """Return the innermost line, from `frame` (default: the caller) outwards, of code that a person would fix."""
     found = users_frame(frame or sys._getframe(1))  # noqa: SLF001 - CPython's own way to a frame without a traceback
     if found is None:
         return UNKNOWN_LOCATION

@@ -135,7 +135,7 @@ class CompilationRecord:
         frames: every frame that was compiled or given up.
         breaks: each place that keeps the model from being one graph.
         modules: what of the pipeline is compiled.
-        left_out_operators: how many operators ran between the graphs in one call more; None where no graph broke.
+        eager_operators: how many operators ran between the graphs in one call more; None where no graph broke.
         ended_by_fullgraph: `fullgraph=True` turned the last break into an error, so the call ended there.
         torch_traceback: torch's own account of that error; empty otherwise.
     """
@@ -144,7 +144,7 @@ class CompilationRecord:
     frames: tuple[CompiledFrame, ...]
     breaks: tuple[GraphBreak, ...]
     modules: tuple[CompiledModule, ...] = ()
-    left_out_operators: int | None = None
+    eager_operators: int | None = None
     ended_by_fullgraph: bool = False
     torch_traceback: str = ""
 

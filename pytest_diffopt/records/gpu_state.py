@@ -1,14 +1,14 @@
-"""What a card said of itself while a call was timed on it."""
+"""What a GPU said of itself while a call was timed on it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: Below this share of its highest clock a card does not do what it can; nvbench drops such samples by the same figure.
+#: Below this share of its highest clock a GPU does not do what it can; nvbench drops such samples by the same figure.
 _LEAST_CLOCK_SHARE = 0.75
 
 
 class Slowdown(StrEnum):
-    """Why a card's clock is lower than it could be, as NVML tells it; being idle is no slowdown."""
+    """Why a GPU's clock is lower than it could be, as NVML tells it; being idle is no slowdown."""
 
     HARDWARE = "hardware slowdown"
     HARDWARE_THERMAL = "hardware thermal slowdown"
@@ -18,14 +18,14 @@ class Slowdown(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CardProcess:
-    """A process of somebody else on the same card.
+class GPUProcess:
+    """A process of somebody else on the same GPU.
 
     Attributes:
         pid: its number; of another namespace in some containers.
         name: its program; empty where that is not told.
-        memory_bytes: what it holds on the card; 0 where that is not told.
-        utilization_percent: the card's time that it used lately; None where that is not told.
+        memory_bytes: what it holds on the GPU; 0 where that is not told.
+        utilization_percent: the GPU's time that it used lately; None where that is not told.
     """
 
     pid: int
@@ -40,8 +40,8 @@ class CardProcess:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CardReading:
-    """A card at one moment; None is what it would not tell.
+class GPUReading:
+    """A GPU at one moment; None is what it would not tell.
 
     Attributes:
         sm_clock_mhz: the clock of its processors.
@@ -59,13 +59,13 @@ class CardReading:
     power_milliwatts: int | None = None
     temperature_celsius: int | None = None
     slowdowns: tuple[Slowdown, ...] = ()
-    others: tuple[CardProcess, ...] = ()
+    others: tuple[GPUProcess, ...] = ()
 
     @property
     def is_throttled(self) -> bool:
-        """Whether a call timed now would tell of the card's trouble.
+        """Whether a call timed now would tell of the GPU's trouble.
 
-        The power cap alone does not count: a large card at full load lives at it. It counts when the clock has fallen.
+        The power cap alone does not count: a large GPU at full load lives at it. It counts when the clock has fallen.
         """
         if any(slowdown is not Slowdown.POWER_CAP for slowdown in self.slowdowns):
             return True
@@ -75,19 +75,19 @@ class CardReading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CardRecord:
-    """A card over one measurement.
+class GPURecord:
+    """A GPU over one measurement.
 
     Attributes:
         readings: before the first counted call, and after each.
-        unreadable: what the card would not tell, each with the reason.
+        unreadable: what the GPU would not tell, each with the reason.
     """
 
-    readings: tuple[CardReading, ...]
+    readings: tuple[GPUReading, ...]
     unreadable: tuple[str, ...] = ()
 
     @property
-    def busy_others(self) -> tuple[CardProcess, ...]:
+    def busy_others(self) -> tuple[GPUProcess, ...]:
         """Every process of others that computed, once, in the order in which they were seen."""
         seen = {other.pid: other for reading in self.readings for other in reading.others if other.is_busy}
         return tuple(seen.values())

@@ -1,4 +1,4 @@
-"""How far pictures are from each other, and on the way to them the latents."""
+"""How far images are from each other, and on the way to them the latents."""
 
 from dataclasses import dataclass
 
@@ -6,34 +6,34 @@ from pytest_diffopt.records.subject import Subject
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PictureFiles:
-    """Where a picture was kept, as PNG files named from the folder of the report or, without one, from pytest's cache.
+class ImageFiles:
+    """Where an image was kept, as PNG files named from the folder of the report or, without one, from pytest's cache.
 
     Attributes:
-        picture: what was drawn.
+        image: what was drawn.
         reference: what it was compared with.
-        heat_map: FLIP of each pixel, in the colours of magma: black where nobody sees a difference.
+        heat_map: FLIP of each pixel, in the colors of magma: black where nobody sees a difference.
     """
 
-    picture: str
+    image: str
     reference: str
     heat_map: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageDifference:
-    """How far one picture is from its reference; pixel values are in [0, 1].
+    """How far one image is from its reference; pixel values are in [0, 1].
 
     Attributes:
-        ssim: structural similarity as published (Wang et al. 2004), 1 for equal pictures.
-        psnr_db: peak signal-to-noise ratio in decibels; infinite for equal pictures.
+        ssim: structural similarity as published (Wang et al. 2004), 1 for equal images.
+        psnr_db: peak signal-to-noise ratio in decibels; infinite for equal images.
         max_error: the largest absolute difference of any pixel.
         mean_error: the mean absolute difference.
         flip: the mean over all pixels of LDR-FLIP (Andersson et al. 2020), what a person sees who flips between both
-            on a 4K monitor at arm's length; 0 for equal pictures, at most 1.
+            on a 4K monitor at arm's length; 0 for equal images, at most 1.
         lpips: LPIPS with AlexNet (Zhang et al. 2018), how differently a network that knows photographs sees both; 0 for
-            equal pictures. None where nobody asked for it.
-        defects: what is wrong with the picture itself ("is constant", "holds 12 NaN"); empty for a healthy one.
+            equal images. None where nobody asked for it.
+        defects: what is wrong with the image itself ("is constant", "holds 12 NaN"); empty for a healthy one.
         files: where both were kept; None where nobody asked for it.
     """
 
@@ -44,12 +44,12 @@ class ImageDifference:
     flip: float
     lpips: float | None = None
     defects: tuple[str, ...] = ()
-    files: PictureFiles | None = None
+    files: ImageFiles | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LatentDifference:
-    """How far the latents of one picture are from their reference.
+    """How far the latents of one image are from their reference.
 
     Attributes:
         cosine: of the angle between both, 1 for the same direction.
@@ -100,14 +100,14 @@ class ModuleDrift:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRecord:
-    """A batch of pictures beside its references, in order.
+    """A batch of images beside its references, in order.
 
     Attributes:
         subject: the pipeline that drew them.
-        differences: each picture beside its reference; empty where latents were asked for.
-        latents: each picture's latents beside theirs, where latents were asked for in place of pictures.
-        drift: the latents after each denoise step; empty where only pictures were at hand.
-        first_module: where the pictures part; None where nobody looked for it or no module stands out.
+        differences: each image beside its reference; empty where latents were asked for.
+        latents: each image's latents beside theirs, where latents were asked for in place of images.
+        drift: the latents after each denoise step; empty where only images were at hand.
+        first_module: where the images part; None where nobody looked for it or no module stands out.
     """
 
     subject: Subject

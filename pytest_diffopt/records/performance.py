@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pytest_diffopt.records.gpu_state import CardRecord
+from pytest_diffopt.records.gpu_state import GPURecord
 from pytest_diffopt.records.subject import Subject
 
 
@@ -21,11 +21,11 @@ class LatencyRecord:
         compile_ns: what of that Dynamo spent on compiling, backend and all.
         loops_ns: the denoise loop alone, in calls of their own after the counted ones.
         steps_ns: each step of those calls; empty unless asked for.
-        throttled_ns: calls that do not count because the card was throttled.
-        card: what the card said meanwhile; None where there is none.
+        throttled_ns: calls that do not count because the GPU was throttled.
+        gpu: what the GPU said meanwhile; None where there is none.
         counts: what a call does on the simulated GPU; None where nobody counted.
         why_not_counted: the reason, where counting was tried in vain.
-        roofline_ns: the least time that this card's peaks allow for what was counted; 0 where they are not known.
+        roofline_ns: the least time that this GPU's peaks allow for what was counted; 0 where they are not known.
     """
 
     subject: Subject
@@ -38,7 +38,7 @@ class LatencyRecord:
     loops_ns: tuple[int, ...] = ()
     steps_ns: tuple[tuple[int, ...], ...] = ()
     throttled_ns: tuple[int, ...] = ()
-    card: CardRecord | None = None
+    gpu: GPURecord | None = None
     counts: "CountRecord | None" = None
     why_not_counted: str = ""
     roofline_ns: float = 0.0
@@ -93,14 +93,14 @@ class PairedRecord:
         base: what the code is compared with, as a person names it.
         head: the code.
         timing: how both were timed.
-        why_in_turn: what kept them from being timed side by side on a processor; empty where nothing did, or on a card.
+        why_in_turn: what kept them from being timed side by side on a processor; empty where nothing did, or on a GPU.
         repeats: how many calls each time of a block holds.
         blocks: what was timed, in order.
-        throttled_blocks: blocks that do not count because the card was throttled.
+        throttled_blocks: blocks that do not count because the GPU was throttled.
         blocks_of_pairs: how many of them each pair of processes timed, one pair after the other.
         spent_seconds: how long all blocks took, waiting for the processes and all.
         num_steps: denoise steps in one call; 0 when it has no denoise loop.
-        card: what the card said meanwhile; None where there is none.
+        gpu: what the GPU said meanwhile; None where there is none.
         lacking: `base` or `head` where that version has no such test; empty where both have it.
         base_counts: what a call of the base does on the simulated GPU; None where nobody counted.
         head_counts: what a call of the head does there.
@@ -118,7 +118,7 @@ class PairedRecord:
     blocks_of_pairs: tuple[int, ...] = ()
     spent_seconds: float = 0.0
     num_steps: int = 0
-    card: CardRecord | None = None
+    gpu: GPURecord | None = None
     lacking: str = ""
     base_counts: "CountRecord | None" = None
     head_counts: "CountRecord | None" = None
@@ -202,17 +202,17 @@ class CountRecord:
     """Everything that can be counted of one call, on the simulated GPU.
 
     Attributes:
-        card: the simulated card (`nvidia-h200`).
+        gpu_model: the simulated GPU (`nvidia-h200`).
         num_steps: denoise steps.
         phases: the figures of each phase, in order; equal steps stand together.
         modules: the figures of each part.
         attention: how often each attention kernel would run, as `flash 2x10x4096x64 bfloat16`.
         unmodelled: operations that the simulated GPU knows nothing about.
-        least_ns: the least time that the simulated card's peaks allow, each phase after the other.
+        least_ns: the least time that the simulated GPU's peaks allow, each phase after the other.
     """
 
     subject: Subject
-    card: str
+    gpu_model: str
     num_steps: int
     phases: tuple[PhaseCounts, ...]
     modules: tuple[ModuleCounts, ...]

@@ -31,7 +31,7 @@ class SyncRecord:
         num_steps: how many steps the loop took.
         seen_by: the instrument, as a person would name it ("the simulated GPU").
         unmodelled: operations about which the instrument knows nothing.
-        invented: lines that read a value which the instrument did not have; what they decided may be wrong.
+        placeholders: lines that read a value which the instrument did not have; what they decided may be wrong.
     """
 
     subject: Subject
@@ -39,4 +39,4 @@ class SyncRecord:
     syncs: tuple[ObservedSync, ...]
     seen_by: str
     unmodelled: tuple[str, ...] = ()
-    invented: tuple[CodeLocation, ...] = ()
+    placeholders: tuple[CodeLocation, ...] = ()

@@ -1,4 +1,4 @@
-"""How long compiling took before the first picture: the whole model beside its repeated blocks."""
+"""How long compiling took before the first image: the whole model beside its repeated blocks."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ _NO_ARGUMENTS = "compile()"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColdStart:
-    """How long compiling took before the first picture, both ways.
+    """How long compiling took before the first image, both ways.
 
     Attributes:
         pipeline: the pipeline and its scale.

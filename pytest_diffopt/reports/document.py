@@ -13,7 +13,7 @@ from pytest_diffopt.records import Device
 from pytest_diffopt.reports.calibration import calibrations
 from pytest_diffopt.session.ledger import BrokenTest, CaseResult, Ledger, LedgerEntry
 from pytest_diffopt.session.settings import Settings
-from pytest_diffopt.session.unmet_requirements import Shortfall
+from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 
 SCHEMA_VERSION = 2
 
@@ -56,7 +56,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         shards: the sessions.
         counts: how many verdicts there are of each outcome.
         verdicts: every verdict with its test and its record, in the order in which tests reported them.
-        shortfalls: what the run did not prove although it may look green.
+        unmet_requirements: what the run did not prove although it may look green.
         broken: the tests that failed without a verdict that says why.
         skipped: the tests that proved nothing, and have no verdict that says why.
         baselines: what the change did to the baselines; absent where nothing says what it started from.
@@ -66,12 +66,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     shards: list[Shard]
     counts: dict[Outcome, int]
     verdicts: list[LedgerEntry]
-    shortfalls: list[Shortfall]
+    unmet_requirements: list[UnmetRequirement]
     broken: list[BrokenTest]
     skipped: list[CaseResult]
     baselines: BaselineComparison | msgspec.UnsetType = msgspec.UNSET
 
-    def cards(self) -> dict[str, str]:
+    def gpus(self) -> dict[str, str]:
         """Return what a case is told by from the same case elsewhere: the device of each shard, by the shard's name.
 
         Empty texts where all ran on one device.
@@ -79,16 +79,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         devices = {shard.name: shard.environment.device for shard in self.shards}
         return devices if len(set(devices.values())) > 1 else dict.fromkeys(devices, "")
 
-    def is_red(self) -> bool:
+    def is_failure(self) -> bool:
         """Tell whether anything in it fails a run."""
-        is_bad = any(entry.verdict.is_red for entry in self.verdicts)
-        return is_bad or bool(self.broken) or any(shortfall.is_red for shortfall in self.shortfalls)
+        is_bad = any(entry.verdict.is_failure for entry in self.verdicts)
+        return (
+            is_bad
+            or bool(self.broken)
+            or any(unmet_requirement.is_failure for unmet_requirement in self.unmet_requirements)
+        )
 
 
 def report_of(
     ledger: Ledger,
     settings: Settings,
-    shortfalls: Sequence[Shortfall] = (),
+    unmet_requirements: Sequence[UnmetRequirement] = (),
     baselines: BaselineComparison | None = None,
 ) -> Report:
     """Put a session's findings together.
@@ -96,7 +100,7 @@ def report_of(
     Args:
         ledger: what was found.
         settings: what the user asked for.
-        shortfalls: what was not proven.
+        unmet_requirements: what was not proven.
         baselines: what the change did to the baselines; None where nothing says what it started from.
     """
     environment = capture_environment(Device.CUDA if settings.use_gpu else Device.CPU)
@@ -116,7 +120,7 @@ def report_of(
         ],
         counts=dict(ledger.counts()),
         verdicts=ledger.entries,
-        shortfalls=list(shortfalls),
+        unmet_requirements=list(unmet_requirements),
         broken=ledger.broken,
         skipped=_skipped(ledger),
         baselines=baselines or msgspec.UNSET,

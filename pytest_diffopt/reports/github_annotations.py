@@ -48,7 +48,7 @@ def annotation_lines(ledger: Ledger, *, root: Path, folder: Path, workspace: Pat
     """
     found: dict[Place, list[str]] = {}
     for entry in ledger.entries:
-        if entry.verdict.is_red and entry.verdict.concern in _LOCATED:
+        if entry.verdict.is_failure and entry.verdict.concern in _LOCATED:
             case = ledger.cases.get(entry.nodeid)
             for place in _places(entry, case, (folder, root), (workspace or root).resolve()):
                 found.setdefault(place, []).append(entry.nodeid)

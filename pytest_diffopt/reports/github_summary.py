@@ -102,8 +102,8 @@ def _sections(summary: Summary) -> Iterator[_Section]:
     bad = [(anchor, entry) for anchor, entry in entries if entry.verdict.outcome is not Outcome.PASSED]
     good = [(anchor, entry) for anchor, entry in entries if entry.verdict.outcome is Outcome.PASSED]
     yield _headline(summary)
-    if summary.shortfalls:
-        lines = [f"- {text(shortfall.text)}" for shortfall in summary.shortfalls]
+    if summary.unmet_requirements:
+        lines = [f"- {text(unmet_requirement.text)}" for unmet_requirement in summary.unmet_requirements]
         yield _Section(opening="**Not proven:**\n", items=lines, noun="line")
     if summary.baselines is not None:
         yield _baselines(summary.baselines)
@@ -134,11 +134,11 @@ def _state(summary: Summary) -> str:
     judged = summary.ledger.entries
     if (
         summary.ledger.broken
-        or any(entry.verdict.is_red for entry in judged)
-        or any(shortfall.is_red for shortfall in summary.shortfalls)
+        or any(entry.verdict.is_failure for entry in judged)
+        or any(unmet_requirement.is_failure for unmet_requirement in summary.unmet_requirements)
     ):
         return "failed"
-    if summary.shortfalls:
+    if summary.unmet_requirements:
         return "passed, with gaps"
     return "passed" if judged else "nothing was judged"
 
@@ -159,17 +159,17 @@ def _kind(kind: str) -> str:
 
 
 def _table_head(summary: Summary) -> str:
-    card = ["card"] if summary.tells_cards else []
-    return head(["", "concern", "pipeline", *card, "recipe", "old -&gt; new", "test"])
+    gpu = ["gpu"] if summary.shows_gpus else []
+    return head(["", "concern", "pipeline", *gpu, "recipe", "old -&gt; new", "test"])
 
 
 def _verdict_row(summary: Summary, anchor: str, entry: LedgerEntry) -> str:
     verdict = entry.verdict
-    outcome = f"**{verdict.outcome}**" if verdict.is_red else str(verdict.outcome)
+    outcome = f"**{verdict.outcome}**" if verdict.is_failure else str(verdict.outcome)
     scale = f" ({verdict.subject.scale})" if verdict.subject.scale else ""
     figures = compared_figures(verdict.figures) or verdict.summary
-    card = [text(summary.card(entry.shard))] if summary.tells_cards else []
-    names = code(verdict.subject.pipeline + scale), *card, code(verdict.subject.recipe)
+    gpu = [text(summary.gpu(entry.shard))] if summary.shows_gpus else []
+    names = code(verdict.subject.pipeline + scale), *gpu, code(verdict.subject.recipe)
     return row([outcome, verdict.concern, *names, text(figures), _test(summary, anchor, entry)])
 
 
@@ -180,14 +180,14 @@ def _test(summary: Summary, anchor: str, entry: LedgerEntry) -> str:
 
 def _details(summary: Summary, anchor: str, entry: LedgerEntry) -> str:
     title = f"{entry.verdict.outcome}: {_named(summary, entry)}"
-    pictures = f"\n\n{linked('its part of the report', f'{summary.page}#{anchor}')}" if summary.page else ""
-    return folded(title, fenced(entry.verdict.explanation) + pictures) + "\n"
+    images = f"\n\n{linked('its part of the report', f'{summary.page}#{anchor}')}" if summary.page else ""
+    return folded(title, fenced(entry.verdict.explanation) + images) + "\n"
 
 
 def _named(summary: Summary, test: LedgerEntry | BrokenTest | CaseResult) -> str:
-    """Name a test and, where there are several, its card."""
-    card = summary.card(test.shard)
-    return code(test.nodeid) + (f" on {text(card)}" if card else "")
+    """Name a test and, where there are several, its GPU."""
+    gpu = summary.gpu(test.shard)
+    return code(test.nodeid) + (f" on {text(gpu)}" if gpu else "")
 
 
 def _broken(summary: Summary) -> _Section:
@@ -201,7 +201,7 @@ def _broken(summary: Summary) -> _Section:
 
 
 def _sessions(summary: Summary) -> _Section:
-    opening = head(["shard", "card", "verdicts", "failed", "broken tests", "skipped tests"])
+    opening = head(["shard", "gpu", "verdicts", "failed", "broken tests", "skipped tests"])
     rows = [
         row(
             [

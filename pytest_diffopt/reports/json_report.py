@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_diffopt.baselines.strict_json import JSONProblem, in_words, parse, refuse, shown
+from pytest_diffopt.baselines.strict_json import JSONProblem, described, parse, refuse, shown
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.reports.document import SCHEMA_VERSION, Report
 from pytest_diffopt.reports.recorded import record_type
@@ -23,7 +23,7 @@ MAX_BYTES = 256 * 2**20
 
 
 #: What to do about a report that somebody changed.
-REMEDY = "write it again with --diffopt-report"
+HINT = "write it again with --diffopt-report"
 
 
 class ReportError(DiffoptError):
@@ -40,7 +40,7 @@ class ReportVersionError(ReportError):
 
     def __init__(self, path: Path, version: object) -> None:
         problem = f"schema_version: must be {SCHEMA_VERSION}, got: {shown(version)}"
-        super().__init__(f"the report {path} cannot be trusted: {problem}\n  {REMEDY}")
+        super().__init__(f"the report {path} cannot be trusted: {problem}\n  {HINT}")
         self.path = path
         self.version = version
 
@@ -104,7 +104,7 @@ def read_json_report(folder: Path) -> Report:
         msg = f"the report {path} cannot be read: {error.strerror}\n  name the folder that --diffopt-report wrote"
         raise ReportError(msg) from error
     except JSONProblem as problem:
-        msg = f"the report {path} cannot be trusted: {problem}\n  {REMEDY}"
+        msg = f"the report {path} cannot be trusted: {problem}\n  {HINT}"
         raise ReportError(msg) from problem
 
 
@@ -118,7 +118,7 @@ def only_sense(folders: object) -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, ValueError) as error:
-        msg = f"the report {folders} cannot be shown, a figure of it makes no sense: {error}\n  {REMEDY}"
+        msg = f"the report {folders} cannot be shown, a figure of it makes no sense: {error}\n  {HINT}"
         raise ReportError(msg) from error
 
 
@@ -148,7 +148,7 @@ def _converted(value: Any, type_: Any, content: Any, key: str = "") -> Any:
         return msgspec.convert(value, type_, strict=True)
     except msgspec.ValidationError as error:
         problem = str(error) if " - at `$" in str(error) or not key else f"{error} - at `$`"
-        refuse(in_words(problem.replace(" - at `$", f" - at `$.{key}") if key else problem, content))
+        refuse(described(problem.replace(" - at `$", f" - at `$.{key}") if key else problem, content))
 
 
 def _check_counts(report: Report) -> None:

@@ -1,4 +1,4 @@
-"""A ladder as a table and a bar chart: what each rung proved, and what it costs."""
+"""A ladder as a table and a bar chart: what each level proved, and what it costs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,31 +7,31 @@ from typing import Any
 
 from pytest_diffopt.guards.failure_text import factor, size, time
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.recipes.ladders import Rung, known_ladders, ladder
+from pytest_diffopt.recipes.ladders import Level, known_ladders, ladder
 from pytest_diffopt.records import Concern
 from pytest_diffopt.session.ledger import LedgerEntry
 
 _BAR_WIDTH = 24
 _SHOWN = (Concern.APPLIED, Concern.GRAPH_BREAKS, Concern.SYNCS, Concern.IMAGES)
 _NOTHING = "-"
-_HEAD = ("", "rung", *_SHOWN, "operations a step", "peak memory", "latency", "times as fast")
-#: Of two verdicts on one rung the worse one is shown.
+_HEAD = ("", "level", *_SHOWN, "operations a step", "peak memory", "latency", "times as fast")
+#: Of two verdicts on one level the worse one is shown.
 _BAD_FIRST = (Outcome.REGRESSED, Outcome.MISSING, Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE, Outcome.IMPROVED)
 
 
 @dataclass(kw_only=True)
 class LadderRow:
-    """What a session found of one rung.
+    """What a session found of one level.
 
     Attributes:
-        rung: which one.
+        level: which one.
         outcomes: the verdict of each concern.
         latency_ns: the median call, where latency was measured.
         peak_memory_bytes: the most that a call holds, where it was counted or measured.
         operations: operations launched in a late denoise step, where they were counted.
     """
 
-    rung: Rung
+    level: Level
     outcomes: dict[Concern, Outcome] = field(default_factory=dict)
     latency_ns: float | None = None
     peak_memory_bytes: int | None = None
@@ -40,13 +40,13 @@ class LadderRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClimbedLadder:
-    """A ladder of which at least two rungs were tested.
+    """A ladder of which at least two levels were tested.
 
     Attributes:
         name: of the ladder.
         pipeline: that climbed it.
         scale: at which.
-        rows: what was found of each rung.
+        rows: what was found of each level.
     """
 
     name: str
@@ -60,25 +60,25 @@ class ClimbedLadder:
         return f"ladder {self.name}: {self.pipeline} ({self.scale})"
 
     def table(self) -> list[list[str]]:
-        """Return the head and a line a rung, without the columns that nothing was found for."""
+        """Return the head and a line a level, without the columns that nothing was found for."""
         lines = [list(_HEAD), *(_cells(row, self.rows[0]) for row in self.rows)]
         used = [column for column in range(len(_HEAD)) if any(line[column] != _NOTHING for line in lines[1:])]
         return [[line[column] for column in used] for line in lines]
 
     def bars(self) -> tuple[str, list[tuple[str, float, str]]]:
-        """Return what the chart shows, and a bar a rung: its label, value and text.
+        """Return what the chart shows, and a bar a level: its label, value and text.
 
         The latency where it was measured, else the peak memory where it was counted, else nothing.
         """
-        latencies = [(row.rung.label, row.latency_ns, time(row.latency_ns)) for row in self.rows if row.latency_ns]
+        latencies = [(row.level.label, row.latency_ns, time(row.latency_ns)) for row in self.rows if row.latency_ns]
         if latencies:
             return "latency", latencies
-        peaks = [(row.rung.label, float(row.peak_memory_bytes)) for row in self.rows if row.peak_memory_bytes]
+        peaks = [(row.level.label, float(row.peak_memory_bytes)) for row in self.rows if row.peak_memory_bytes]
         return "peak memory", [(label, peak, size(peak)) for label, peak in peaks]
 
 
 def ladders(entries: Sequence[LedgerEntry]) -> Iterator[ClimbedLadder]:
-    """Yield every ladder of which at least two rungs were tested."""
+    """Yield every ladder of which at least two levels were tested."""
     for name in known_ladders():
         for pipeline, scale in _climbed(entries, name):
             rows = _rows(entries, name, pipeline, scale)
@@ -87,7 +87,7 @@ def ladders(entries: Sequence[LedgerEntry]) -> Iterator[ClimbedLadder]:
 
 
 def ladder_lines(entries: Sequence[LedgerEntry]) -> Iterator[str]:
-    """Yield the lines of every ladder of which at least two rungs were tested; nothing without one."""
+    """Yield the lines of every ladder of which at least two levels were tested; nothing without one."""
     for climbed in ladders(entries):
         yield climbed.title
         yield from _table(climbed.table())
@@ -103,21 +103,21 @@ def _climbed(entries: Iterable[LedgerEntry], name: str) -> list[tuple[str, str]]
 def _rows(entries: Sequence[LedgerEntry], name: str, pipeline: str, scale: str) -> list[LadderRow]:
     rows: list[LadderRow] = []
     for on_gpu in (False, True):
-        for rung in ladder(name, pipeline, scale, on_gpu=on_gpu):
-            found = [entry for entry in entries if _is_of(entry, rung, pipeline, scale)]
-            if found and rung.number not in {row.rung.number for row in rows}:
-                rows.append(_row(rung, found))
-    return sorted(rows, key=lambda row: row.rung.number)
+        for level in ladder(name, pipeline, scale, on_gpu=on_gpu):
+            found = [entry for entry in entries if _is_of(entry, level, pipeline, scale)]
+            if found and level.number not in {row.level.number for row in rows}:
+                rows.append(_row(level, found))
+    return sorted(rows, key=lambda row: row.level.number)
 
 
-def _is_of(entry: LedgerEntry, rung: Rung, pipeline: str, scale: str) -> bool:
+def _is_of(entry: LedgerEntry, level: Level, pipeline: str, scale: str) -> bool:
     subject = entry.verdict.subject
-    is_named = f"-{rung.test_id}]" in entry.nodeid
-    return is_named and (subject.pipeline, subject.scale, subject.recipe) == (pipeline, scale, rung.recipe)
+    is_named = f"-{level.test_id}]" in entry.nodeid
+    return is_named and (subject.pipeline, subject.scale, subject.recipe) == (pipeline, scale, level.recipe)
 
 
-def _row(rung: Rung, entries: Iterable[LedgerEntry]) -> LadderRow:
-    row = LadderRow(rung=rung)
+def _row(level: Level, entries: Iterable[LedgerEntry]) -> LadderRow:
+    row = LadderRow(level=level)
     for entry in entries:
         _take_outcome(row, entry.verdict.concern, entry.verdict.outcome)
         _take_figures(row, entry)
@@ -155,8 +155,8 @@ def _table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
 def _cells(row: LadderRow, first: LadderRow) -> list[str]:
     speed_up = first.latency_ns / row.latency_ns if first.latency_ns and row.latency_ns else None
     return [
-        str(row.rung.number),
-        row.rung.label,
+        str(row.level.number),
+        row.level.label,
         *(str(row.outcomes.get(concern, _NOTHING)) for concern in _SHOWN),
         _NOTHING if row.operations is None else str(row.operations),
         _NOTHING if row.peak_memory_bytes is None else size(row.peak_memory_bytes),

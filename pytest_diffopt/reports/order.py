@@ -15,7 +15,7 @@ WORST_FIRST = (
     Outcome.IMPROVED,
     Outcome.PASSED,
 )
-#: A wrong picture is worse than a slow one, and a cause stands before what it causes.
+#: A wrong image is worse than a slow one, and a cause stands before what it causes.
 BY_CONCERN = (
     Concern.IMAGES,
     Concern.NUMERICS,
@@ -32,7 +32,7 @@ BY_CONCERN = (
 
 
 def worst_first(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Sort verdicts, the worst first; of equally bad ones a wrong picture before a slow one, then as the tests were."""
+    """Sort verdicts, the worst first; of equally bad ones a wrong image before a slow one, then as the tests were."""
     return sorted(entries, key=_rank)
 
 
@@ -43,4 +43,4 @@ def anchored(entries: Iterable[LedgerEntry]) -> list[tuple[str, LedgerEntry]]:
 
 def _rank(entry: LedgerEntry) -> tuple[bool, int, int]:
     verdict = entry.verdict
-    return not verdict.is_red, WORST_FIRST.index(verdict.outcome), BY_CONCERN.index(verdict.concern)
+    return not verdict.is_failure, WORST_FIRST.index(verdict.outcome), BY_CONCERN.index(verdict.concern)

@@ -29,12 +29,12 @@ def differences(shards: Sequence[Shard]) -> Iterator[str]:
             yield f"{name} " + ", ".join(f"{one} ({', '.join(shown)})" for one, shown in versions.items())
 
 
-def by_card(report: Report) -> Mapping[str, Sequence[LedgerEntry]]:
-    """Return the verdicts of each card: figures of two are never rows of one table."""
-    cards = report.cards()
+def by_gpu(report: Report) -> Mapping[str, Sequence[LedgerEntry]]:
+    """Return the verdicts of each GPU: figures of two are never rows of one table."""
+    gpus = report.gpus()
     groups: dict[str, list[LedgerEntry]] = {}
     for entry in report.verdicts:
-        groups.setdefault(cards[entry.shard], []).append(entry)
+        groups.setdefault(gpus[entry.shard], []).append(entry)
     return groups
 
 

@@ -8,7 +8,7 @@ from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.shards import differences, where
 from pytest_diffopt.session.ledger import Ledger
-from pytest_diffopt.session.unmet_requirements import Shortfall
+from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,32 +38,32 @@ class Summary:
 
     Attributes:
         ledger: the verdicts.
-        shortfalls: what was not proven.
+        unmet_requirements: what was not proven.
         setting: on what the session ran, in one line.
         baselines: what the change did to the baselines; None where nothing says what it started from.
-        cards: where each shard of a merged report ran, by its name; empty texts where one card is all there is.
+        gpus: where each shard of a merged report ran, by its name; empty texts where one GPU is all there is.
         sessions: those that were merged; empty for a single one.
         differences: the versions that were not the same in all of them.
         page: where the report's page can be opened; empty where that is not known.
     """
 
     ledger: Ledger
-    shortfalls: Sequence[Shortfall]
+    unmet_requirements: Sequence[UnmetRequirement]
     setting: str
     baselines: BaselineComparison | None
-    cards: Mapping[str, str] = field(default_factory=dict)
+    gpus: Mapping[str, str] = field(default_factory=dict)
     sessions: Sequence[Session] = ()
     differences: Sequence[str] = ()
     page: str = ""
 
     @property
-    def tells_cards(self) -> bool:
-        """Whether a reader must be told which card a test ran on."""
-        return any(self.cards.values())
+    def shows_gpus(self) -> bool:
+        """Whether a reader must be told which GPU a test ran on."""
+        return any(self.gpus.values())
 
-    def card(self, shard: str) -> str:
-        """Return which card a shard ran on, where that must be told."""
-        return self.cards.get(shard, "")
+    def gpu(self, shard: str) -> str:
+        """Return which GPU a shard ran on, where that must be told."""
+        return self.gpus.get(shard, "")
 
 
 def summary_of(report: Report, *, page: str = "") -> Summary:
@@ -80,10 +80,10 @@ def summary_of(report: Report, *, page: str = "") -> Summary:
     )
     return Summary(
         ledger=ledger,
-        shortfalls=report.shortfalls,
+        unmet_requirements=report.unmet_requirements,
         setting=where(report.shards),
         baselines=report.baselines or None,
-        cards=report.cards(),
+        gpus=report.gpus(),
         sessions=_sessions(report) if len(report.shards) > 1 else (),
         differences=list(differences(report.shards)),
         page=page,
@@ -92,7 +92,7 @@ def summary_of(report: Report, *, page: str = "") -> Summary:
 
 def _sessions(report: Report) -> list[Session]:
     verdicts = Counter(entry.shard for entry in report.verdicts)
-    red = Counter(entry.shard for entry in report.verdicts if entry.verdict.is_red)
+    red = Counter(entry.shard for entry in report.verdicts if entry.verdict.is_failure)
     broken = Counter(test.shard for test in report.broken)
     skipped = Counter(case.shard for case in report.skipped)
     return [

@@ -10,7 +10,7 @@ from typing import Any
 _URL = re.compile(r"https?://[^\s<>\"'`|\\^{}\[\]()#]+")
 _DESCRIPTION = """
 Print the summary of a report in Markdown, for the page of a run of GitHub Actions. With --page each check is a link to
-its part of the report's page, with its pictures: GitHub's Markdown shows no picture that lies in an artefact.
+its part of the report's page, with its images: GitHub's Markdown shows no image that lies in an artefact.
 """
 
 

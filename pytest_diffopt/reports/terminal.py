@@ -12,16 +12,16 @@ from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_start_lines
 from pytest_diffopt.reports.ladder_table import ladder_lines
 from pytest_diffopt.session.ledger import Ledger, LedgerEntry
-from pytest_diffopt.session.unmet_requirements import Shortfall
+from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 
-_COLOURS = {Outcome.PASSED: "green", Outcome.IMPROVED: "cyan", Outcome.REGRESSED: "red", Outcome.MISSING: "red"}
-_OTHER_COLOUR = "yellow"
+_COLORS = {Outcome.PASSED: "green", Outcome.IMPROVED: "cyan", Outcome.REGRESSED: "red", Outcome.MISSING: "red"}
+_OTHER_COLOR = "yellow"
 
 
 def write_summary(
     terminal: pytest.TerminalReporter,
     ledger: Ledger,
-    shortfalls: Iterable[Shortfall] = (),
+    unmet_requirements: Iterable[UnmetRequirement] = (),
     baselines: BaselineComparison | None = None,
     *,
     is_verbose: bool,
@@ -30,15 +30,17 @@ def write_summary(
     shown = [entry for entry in ledger.entries if is_verbose or entry.verdict.outcome is not Outcome.PASSED]
     terminal.section("diffopt", sep="=")
     for entry, line in zip(shown, table_lines(shown), strict=True):
-        terminal.write_line(line, **{_COLOURS.get(entry.verdict.outcome, _OTHER_COLOUR): True})
+        terminal.write_line(line, **{_COLORS.get(entry.verdict.outcome, _OTHER_COLOR): True})
     entries = ledger.entries
     for line in (*calibration_lines(entries), *cold_start_lines(entries), *ladder_lines(entries)):
         terminal.write_line(line)
     for line in change_lines(baselines) if baselines is not None else ():
         terminal.write_line(line)
     terminal.write_line(total_line(ledger))
-    for shortfall in shortfalls:
-        terminal.write_line(f"not proven: {shortfall.text}", **{"red" if shortfall.is_red else _OTHER_COLOUR: True})
+    for unmet_requirement in unmet_requirements:
+        terminal.write_line(
+            f"not proven: {unmet_requirement.text}", **{"red" if unmet_requirement.is_failure else _OTHER_COLOR: True}
+        )
 
 
 def table_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:

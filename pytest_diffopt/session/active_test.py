@@ -9,7 +9,7 @@ from typing import Any
 from pytest_diffopt.session.artifacts import Artifacts
 from pytest_diffopt.session.ledger import LedgerEntry
 from pytest_diffopt.session.pipeline_lifetimes import WatchedPipelines
-from pytest_diffopt.session.progress import Tell, silence
+from pytest_diffopt.session.progress import ProgressCallback, no_progress
 from pytest_diffopt.session.settings import Settings
 
 
@@ -26,8 +26,8 @@ class ActiveTest:
         entries: its verdicts that no report carries yet.
         rerun: pytest's arguments that run it alone, in any process; empty outside of pytest.
         second_process_calls: how many of its calls a second process was asked for.
-        artifacts: where its pictures go.
-        tell: shows a line while something takes long.
+        artifacts: where its images go.
+        progress: shows a line while something takes long.
     """
 
     nodeid: str = ""
@@ -39,7 +39,7 @@ class ActiveTest:
     rerun: tuple[str, ...] = ()
     second_process_calls: int = 0
     artifacts: Artifacts = field(default_factory=Artifacts)
-    tell: Tell = silence
+    progress: ProgressCallback = no_progress
 
     def take_entries(self) -> list[LedgerEntry]:
         """Return the verdicts that no report carries yet, and forget them."""

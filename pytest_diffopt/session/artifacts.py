@@ -1,4 +1,4 @@
-"""Pictures kept for people to look at: beside the report where one is asked for, else in pytest's cache."""
+"""Images kept for people to look at: beside the report where one is asked for, else in pytest's cache."""
 
 import tempfile
 from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # pytest loads this module with every diffopt test, whether i
     import numpy as np
     import numpy.typing as npt
 
-_FOLDER = "pictures"
+_FOLDER = "images"
 _WHITE = 255
 _ONE_CHANNEL = 1
 
@@ -25,14 +25,14 @@ def _temporary_folder() -> Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artifacts:
-    """Where the pictures of one test go.
+    """Where the images of one test go.
 
     Every process writes below the same folder: names are made from the test's, which no two workers run at once.
 
     Attributes:
         nodeid: the test.
         report_folder: where the report goes; None where none is asked for.
-        other_folder: makes the folder in which pictures are kept where no report is asked for.
+        other_folder: makes the folder in which images are kept where no report is asked for.
     """
 
     nodeid: str = ""
@@ -41,7 +41,7 @@ class Artifacts:
 
     @property
     def keeps_everything(self) -> bool:
-        """Whether pictures are kept of checks that pass, too: a report shows them all."""
+        """Whether images are kept of checks that pass, too: a report shows them all."""
         return self.report_folder is not None
 
     @property
@@ -53,12 +53,12 @@ class Artifacts:
         """Return where a file of `name` lies."""
         return str(self.folder / name)
 
-    def save_picture(self, pixels: "npt.NDArray[np.float64]", name: str) -> str:
-        """Write a picture as PNG of eight bits.
+    def save_image(self, pixels: "npt.NDArray[np.float64]", name: str) -> str:
+        """Write an image as PNG of eight bits.
 
         Args:
             pixels: float, shape (height, width, channels); what is not in [0, 1] is drawn as the nearest that is.
-            name: what it is called among the pictures of its test, without ending.
+            name: what it is called among the images of its test, without ending.
 
         Returns:
             Its name from the folder.
@@ -79,6 +79,6 @@ class Artifacts:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(levels[..., 0] if levels.shape[-1] == _ONE_CHANNEL else levels).save(path)
         except OSError as error:
-            msg = f"the picture {path} cannot be kept: {error.strerror}"
+            msg = f"the image {path} cannot be kept: {error.strerror}"
             raise DiffoptError(msg) from error
         return str(file)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Life:
+class PipelineLifetime:
     """One pipeline's life.
 
     Attributes:
@@ -38,7 +38,7 @@ class WatchedPipelines:
 
     def __init__(self) -> None:
         self.ended: WeakSet[Any] = WeakSet()
-        self._lives: WeakKeyDictionary[Any, Life] = WeakKeyDictionary()
+        self._lifetimes: WeakKeyDictionary[Any, PipelineLifetime] = WeakKeyDictionary()
         self._log: CompileLog | None = None
 
     @property
@@ -58,15 +58,15 @@ class WatchedPipelines:
 
     def register(self, target: Any, subject: Subject, start: "LogPosition") -> None:
         """Write down what a pipeline is and when its life began."""
-        self._lives[target] = Life(subject=subject, start=start)
+        self._lifetimes[target] = PipelineLifetime(subject=subject, start=start)
 
     def adopt(self, target: Any, start: "LogPosition", *, recipe: str) -> None:
         """Register what somebody else built, unless it is known or cannot be weakly referenced."""
         try:
-            if target not in self._lives:
+            if target not in self._lifetimes:
                 self.register(target, _own_subject(target, recipe), start)
         except TypeError:
-            return  # `life_of` describes it each time that it is asked
+            return  # `lifetime_of` describes it each time that it is asked
 
     def note_warm(self, target: Any, *, first_call_ns: int = 0, compile_ns: int = 0) -> None:
         """Write down that a registered pipeline made its first whole call; later ones change nothing.
@@ -77,15 +77,15 @@ class WatchedPipelines:
             compile_ns: what of it was compiling.
         """
         try:
-            known = self._lives.get(target)
+            known = self._lifetimes.get(target)
         except TypeError:  # a callable that cannot be weakly referenced has no life to remember
             return
         if known is not None and known.warm is None:
-            self._lives[target] = replace(
+            self._lifetimes[target] = replace(
                 known, warm=self.log.mark(), first_call_ns=first_call_ns, compile_ns=compile_ns
             )
 
-    def life_of(self, target: Any, *, recipe: str = "") -> Life:
+    def lifetime_of(self, target: Any, *, recipe: str = "") -> PipelineLifetime:
         """Return what is known of a pipeline; one that nobody registered begins to live now, as the user's own.
 
         Args:
@@ -94,9 +94,9 @@ class WatchedPipelines:
         """
         self.adopt(target, self.log.mark(), recipe=recipe)
         try:
-            known = self._lives[target]
+            known = self._lifetimes[target]
         except TypeError:  # a callable that cannot be weakly referenced
-            return Life(subject=_own_subject(target, recipe), start=self.log.mark())
+            return PipelineLifetime(subject=_own_subject(target, recipe), start=self.log.mark())
         if recipe and not known.subject.recipe:  # a fixture of a wider scope than the test's marker was adopted
             return replace(known, subject=replace(known.subject, recipe=recipe))
         return known

@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
 #: Tells of long work: one line without a line end.
-Tell = Callable[[str], None]
+ProgressCallback = Callable[[str], None]
 
 _SECONDS_BETWEEN = 0.1
 _ERASE_LINE = "\x1b[2K"
 _UP = "\x1b[1A"
 
 
-def silence(_text: str) -> None:
+def no_progress(_text: str) -> None:
     """Tell nobody: no terminal, or one that somebody else writes to."""
 
 
@@ -74,10 +74,10 @@ class ProgressLine:
 
 
 @contextmanager
-def erased_at_end(line: ProgressLine | None) -> Iterator[Tell]:
+def erased_at_end(line: ProgressLine | None) -> Iterator[ProgressCallback]:
     """Give a block something to tell its progress to; nothing of it is left when the block ends."""
     if line is None:
-        yield silence
+        yield no_progress
         return
     try:
         yield line

@@ -18,7 +18,7 @@ class Settings:
         use_gpu: run on the real GPU.
         scale: how large named pipelines are built where a marker does not say.
         baselines_folder: where baselines are.
-        references: the folder or URL of reference pictures and latents; empty for that of the baselines.
+        references: the folder or URL of reference images and latents; empty for that of the baselines.
         weights_folder: where saved pipelines are, each under its name; None for the hub alone.
         update: which baselines may be written.
         prune: remove baselines that no test owns any more.
@@ -37,7 +37,7 @@ class Settings:
         worker_timeout_seconds: how long a process of the paired gate may take for one answer.
         is_paired_worker: this process is one of the two that the paired gate started.
         time_steps: time each denoise step too.
-        explain: look for the module where pictures part.
+        explain: look for the module where images part.
         is_verbose: `-v` was given: tell more.
     """
 

@@ -12,53 +12,55 @@ from pytest_diffopt.session.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shortfall:
+class UnmetRequirement:
     """Something that was not proven.
 
     Attributes:
         text: what, and why, in one line.
-        is_red: the run may not be green; else it only has to say so.
+        is_failure: the run may not be green; else it only has to say so.
     """
 
     text: str
-    is_red: bool
+    is_failure: bool
 
 
-def find_shortfalls(ledger: Ledger, settings: Settings) -> list[Shortfall]:
+def find_unmet_requirements(ledger: Ledger, settings: Settings) -> list[UnmetRequirement]:
     """Return what the headline of the session has to say, the red ones first."""
     if settings.is_paired_worker:  # it runs what it is told, and another process judges
         return []
     found = [*_lost_workers(ledger), *_gpu_unused(ledger, settings), *_unmet(ledger, settings), *_undecided(ledger)]
-    return sorted(found, key=lambda shortfall: not shortfall.is_red)
+    return sorted(found, key=lambda unmet_requirement: not unmet_requirement.is_failure)
 
 
-def _lost_workers(ledger: Ledger) -> Iterator[Shortfall]:
+def _lost_workers(ledger: Ledger) -> Iterator[UnmetRequirement]:
     if ledger.lost_workers:
         workers = counted(len(ledger.lost_workers), "worker")
-        yield Shortfall(text=f"lost {workers} before the end ({'; '.join(ledger.lost_workers)})", is_red=True)
+        yield UnmetRequirement(
+            text=f"lost {workers} before the end ({'; '.join(ledger.lost_workers)})", is_failure=True
+        )
 
 
-def _gpu_unused(ledger: Ledger, settings: Settings) -> Iterator[Shortfall]:
+def _gpu_unused(ledger: Ledger, settings: Settings) -> Iterator[UnmetRequirement]:
     """Say that `--gpu` came to nothing; red where tests of ours were there to run, for `--gpu` may be another's too."""
     if not settings.use_gpu:
         return
     skipped = [case.skip_reason for case in ledger.skipped()]
     reasons = "; ".join(reasons_of(skipped))
     if not ledger.cases:
-        yield Shortfall(text="--gpu, and no diffopt test was run: nothing is known of the GPU", is_red=False)
+        yield UnmetRequirement(text="--gpu, and no diffopt test was run: nothing is known of the GPU", is_failure=False)
     elif len(skipped) == len(ledger.cases):
-        yield Shortfall(text=f"--gpu, and no diffopt test ran on the GPU ({reasons})", is_red=True)
+        yield UnmetRequirement(text=f"--gpu, and no diffopt test ran on the GPU ({reasons})", is_failure=True)
     elif skipped:
         text = f"{len(skipped)} of {len(ledger.cases)} diffopt tests proved nothing ({reasons})"
-        yield Shortfall(text=text, is_red=False)
+        yield UnmetRequirement(text=text, is_failure=False)
 
 
-def _unmet(ledger: Ledger, settings: Settings) -> Iterator[Shortfall]:
+def _unmet(ledger: Ledger, settings: Settings) -> Iterator[UnmetRequirement]:
     if settings.required:
         yield from unmet(parse_requirements(settings.required), ledger, option="--diffopt-require")
 
 
-def unmet(requirements: Iterable[Requirement], ledger: Ledger, *, option: str) -> Iterator[Shortfall]:
+def unmet(requirements: Iterable[Requirement], ledger: Ledger, *, option: str) -> Iterator[UnmetRequirement]:
     """Yield what of a requirement is not there.
 
     Args:
@@ -70,15 +72,17 @@ def unmet(requirements: Iterable[Requirement], ledger: Ledger, *, option: str) -
         count = requirement.count(ledger)
         if count < requirement.number:
             text = f"{option} asks for {requirement}, got: {counted(count, 'verdict')}"
-            yield Shortfall(text=text, is_red=True)
+            yield UnmetRequirement(text=text, is_failure=True)
 
 
-def _undecided(ledger: Ledger) -> Iterator[Shortfall]:
+def _undecided(ledger: Ledger) -> Iterator[UnmetRequirement]:
     counts = ledger.counts()
     parts = [f"{counts[outcome]} {outcome}" for outcome in sorted(UNPROVEN) if counts[outcome]]
     if parts:
         number = sum(counts[outcome] for outcome in UNPROVEN)
-        yield Shortfall(text=f"{counted(number, 'verdict')} decided nothing: {', '.join(parts)}", is_red=False)
+        yield UnmetRequirement(
+            text=f"{counted(number, 'verdict')} decided nothing: {', '.join(parts)}", is_failure=False
+        )
 
 
 def reasons_of(reasons: Iterable[str]) -> list[str]:

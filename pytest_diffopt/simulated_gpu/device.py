@@ -14,8 +14,8 @@ from pytest_diffopt._torch_private import simulated_device as private
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu.backend import attention, copies, creation, decompositions, patches
-from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher, Ways
-from pytest_diffopt.simulated_gpu.backend.module_snapshot import Wardrobe
+from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher, Handlers
+from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot
 from pytest_diffopt.simulated_gpu.backend.tensor import NO_SIMULATION, SimulatedTensor
 from pytest_diffopt.simulated_gpu.cost import gpus
 from pytest_diffopt.simulated_gpu.cost.accounting import Ledger
@@ -27,31 +27,33 @@ _SELDOM = 10_000
 
 
 class SimulatedGPU:
-    """A CUDA card that any machine can run pipelines on, to count what they do and where they wait.
+    """A CUDA GPU that any machine can run pipelines on, to count what they do and where they wait.
 
     Small tensors hold real numbers, so a program takes its true path; large floating ones hold only their shape, so
     full-size models run in seconds without weights. What it has seen can be read inside the block and after it;
     entering again starts anew. The one thing that outlives the block is that torch's spare backend has been claimed.
 
     Attributes:
-        card: the card's facts.
+        gpu_model: the GPU's facts.
         device: where to move things: a `torch.device` of type `simgpu`.
         real_up_to: floating tensors of more elements keep only their shape; `math.inf` keeps all values.
-        invent_values: answer reads of values that do not exist with zero, and note them in `invented`.
+        placeholder_values: answer reads of values that do not exist with zero, and note them in `invented`.
     """
 
-    def __init__(self, name: str = "nvidia-h200", *, real_up_to: float = 4096, invent_values: bool = False) -> None:
-        self.card = gpus.card(name)
+    def __init__(
+        self, name: str = "nvidia-h200", *, real_up_to: float = 4096, placeholder_values: bool = False
+    ) -> None:
+        self.gpu_model = gpus.gpu_model(name)
         self.real_up_to = real_up_to
-        self.invent_values = invent_values
+        self.placeholder_values = placeholder_values
         self._start()
 
     def _start(self) -> None:
         self._ledger = Ledger()
-        self._attention = attention.AttentionRunner(self.card)
+        self._attention = attention.AttentionRunner(self.gpu_model)
         self._names: dict[int, str] = {}
         self._named: list[nn.Module] = []
-        self._wardrobe = Wardrobe()
+        self._snapshot = ModuleSnapshot()
         self._exits = ExitStack()
         self._is_entered = False
 
@@ -67,18 +69,22 @@ class SimulatedGPU:
                 raise SimulationError(message)
             _claim()
             self._start()
-            handlers = {**copies.HANDLERS, **decompositions.HANDLERS}
-            ways = Ways(
-                handlers=handlers, on_host={**attention.ON_HOST, **decompositions.ON_HOST}, attention=self._attention
+            by_operation = {**copies.HANDLERS, **decompositions.HANDLERS}
+            handlers = Handlers(
+                by_operation=by_operation,
+                on_host={**attention.ON_HOST, **decompositions.ON_HOST},
+                attention=self._attention,
             )
-            dispatcher = Dispatcher(self._ledger, ways, real_up_to=self.real_up_to, invent_values=self.invent_values)
+            dispatcher = Dispatcher(
+                self._ledger, handlers, real_up_to=self.real_up_to, placeholder_values=self.placeholder_values
+            )
             with ExitStack() as exits:
                 exits.enter_context(_fewer_collections())
                 exits.callback(_set_executor, NO_SIMULATION)
-                exits.callback(self._wardrobe.restore)
+                exits.callback(self._snapshot.restore)
                 exits.callback(self._ledger.close)
                 exits.enter_context(torch.compiler.set_stance("force_eager"))
-                exits.enter_context(patches.applied(dispatcher, self._wardrobe, self._names))
+                exits.enter_context(patches.applied(dispatcher, self._snapshot, self._names))
                 private.BACKEND.wait = lambda name: dispatcher.wait(name, {})
                 private.BACKEND.figures = lambda: (self._ledger.live_bytes, self._ledger.peak_bytes)
                 _set_executor(dispatcher)
@@ -110,7 +116,7 @@ class SimulatedGPU:
 
         Modules that are moved inside the block are kept without asking; this is for the rest, such as schedulers.
         """
-        self._wardrobe.keep_object(thing)
+        self._snapshot.keep_object(thing)
 
     @property
     def syncs(self) -> tuple[Sync, ...]:
@@ -173,9 +179,9 @@ class SimulatedGPU:
         return tuple(sorted(self._ledger.unmodelled))
 
     @property
-    def invented(self) -> tuple[tuple[str, CodeLocation], ...]:
+    def placeholders(self) -> tuple[tuple[str, CodeLocation], ...]:
         """Reads of values that do not exist, and were answered with zeros."""
-        return tuple(self._ledger.invented)
+        return tuple(self._ledger.placeholders)
 
     @property
     def attention(self) -> tuple[AttentionChoice, ...]:
@@ -192,7 +198,7 @@ class SimulatedGPU:
 def _fewer_collections() -> Iterator[None]:
     """Let the garbage collector look seldom, and through young objects alone.
 
-    A simulated tensor is several Python objects, so it would look more often than on a real card; and a walk through
+    A simulated tensor is several Python objects, so it would look more often than on a real GPU; and a walk through
     all of torch takes half a second.
     """
     young, middle, old = gc.get_threshold()

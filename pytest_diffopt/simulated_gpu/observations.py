@@ -39,7 +39,7 @@ class Sync:
         where: the innermost line of the user's code.
         phase: what `SimulatedGPU.enter_phase` was last told; None outside every phase.
         module: the innermost module that was running: its path where modules were named, else its class; empty outside.
-        is_reported: whether `torch.cuda.set_sync_debug_mode` would have reported it on a real card.
+        is_reported: whether `torch.cuda.set_sync_debug_mode` would have reported it on a real GPU.
     """
 
     kind: SyncKind

@@ -53,7 +53,7 @@ def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
         measured: blocks in the order in which they were measured, one sequence for each pair of processes. A session is
             drawn from as many pairs as the gate starts: two processes of the same code differ a little.
         rule: what decides.
-        slowdown: what is planted, as a fraction.
+        slowdown: what is injected, as a fraction.
         count: how many blocks a session has at most.
         sessions: how many are drawn.
         seed: of the draw.

@@ -34,7 +34,7 @@ PAIRS_OF_PROCESSES = 6
 _MISSES = 0.01
 #: The standard deviation of the logarithm of the ratio that two processes of the same code show, each looked at for
 #: long. Measured by benchmarks/false_alarms on a machine that others use too: 0.3 % to 0.5 % by processor time, side by
-#: side; 1.0 % by the clock on the wall, where what slows a machine down for minutes has its part in it. On a card,
+#: side; 1.0 % by the clock on the wall, where what slows a machine down for minutes has its part in it. On a GPU,
 #: which nobody else uses, it was not measured, and is taken for what memory alone does.
 _PROCESSES_DIFFER_BY = 0.005
 _BY_THE_CLOCK_ON_A_PROCESSOR = 0.01

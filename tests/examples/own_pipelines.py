@@ -39,7 +39,7 @@ class OwnPipeline:
 
     @torch.no_grad()
     def __call__(self, prompt: str, num_inference_steps: int = 3) -> Any:
-        """Make a picture of four numbers."""
+        """Make an image of four numbers."""
         denoiser, vae = self.components.values()
         latents = torch.full((1, 8), float(len(prompt)), device=denoiser.weight.device)
         with self.progress_bar(total=num_inference_steps) as bar:

@@ -16,11 +16,11 @@ from tests.fuzz.inputs import json_inputs, only_our_errors, share
 from tests.unit.reports.merging.shard_examples import written
 from tests.unit.reports.report_examples import (
     BROKEN,
-    ON_CARD,
+    ON_GPU,
     SDXL,
     SKIPPED,
     clean,
-    draw_pictures,
+    draw_images,
     images,
     one_of_each,
     syncs,
@@ -31,12 +31,12 @@ DEMANDS = Demands(num_shards=2, requirements=parse_requirements("gpu>=1, latency
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, list[bytes]]]:
-    """Write two reports with pictures, and return their folders, each with reports of few and of many findings."""
+    """Write two reports with images, and return their folders, each with reports of few and of many findings."""
     folders = [tmp_path_factory.mktemp(name) for name in ("h200", "l4")]
     contents: list[list[bytes]] = []
     for folder in folders:
-        files = [draw_pictures(folder, side=8)]
-        found = [[images(files=files)], [syncs(num_steps=1), *clean(SDXL, ON_CARD)], one_of_each(files)]
+        files = [draw_images(folder, side=8)]
+        found = [[images(files=files)], [syncs(num_steps=1), *clean(SDXL, ON_GPU)], one_of_each(files)]
         contents.append(
             [
                 (written(folder, entries, broken=[BROKEN], skipped=SKIPPED) / "report.json").read_bytes()
@@ -49,7 +49,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, list[by
 @share(0.05)
 @given(data=st.data())
 def test_merging_reports(shards: list[tuple[Path, list[bytes]]], data: st.DataObject) -> None:
-    """To the end: the pictures are copied, the page and the summary are written."""
+    """To the end: the images are copied, the page and the summary are written."""
     for folder, contents in shards:
         valid = data.draw(st.sampled_from(contents))
         (folder / "report.json").write_bytes(data.draw(st.just(valid) | json_inputs(valid)))

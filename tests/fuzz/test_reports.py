@@ -12,7 +12,7 @@ from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Concern
 from pytest_diffopt.reports.document import report_of
 from pytest_diffopt.reports.json_report import read_json_report, write_json_report
-from pytest_diffopt.reports.page.embedded_images import PictureBook
+from pytest_diffopt.reports.page.embedded_images import EmbeddedImages
 from pytest_diffopt.session.settings import Settings
 from tests.fuzz.inputs import json_inputs, only_our_errors, share, spoilt
 from tests.unit.reports.verdict_examples import entry, ledger
@@ -42,7 +42,7 @@ def test_reading_a_report(report: tuple[Path, bytes], data: st.DataObject) -> No
 
 
 def png() -> bytes:
-    """Write a small picture."""
+    """Write a small image."""
     written = io.BytesIO()
     Image.new("RGB", (8, 8), "red").save(written, "PNG")
     return written.getvalue()
@@ -51,10 +51,10 @@ def png() -> bytes:
 @pytest.mark.parametrize("whole_bytes", [10_000, 0], ids=["as it is", "made smaller"])
 @share(0.025)
 @given(raw=spoilt(png()) | st.binary(max_size=200))
-def test_showing_a_picture(tmp_path_factory: pytest.TempPathFactory, whole_bytes: int, raw: bytes) -> None:
+def test_showing_a_image(tmp_path_factory: pytest.TempPathFactory, whole_bytes: int, raw: bytes) -> None:
     """What cannot be shown says why."""
     folder = tmp_path_factory.getbasetemp()
-    (folder / "picture.png").write_bytes(raw)
-    shown = PictureBook(folder=folder, whole_bytes=whole_bytes).embed("picture.png")
+    (folder / "image.png").write_bytes(raw)
+    shown = EmbeddedImages(folder=folder, whole_bytes=whole_bytes).embed("image.png")
 
     assert shown.source or shown.note

@@ -11,7 +11,7 @@ import pytest
 
 import pytest_diffopt
 
-_PLANTED_VERDICTS = Path(__file__).parent / "planted_verdicts.py"
+_INJECTED_VERDICTS = Path(__file__).parent / "injected_verdicts.py"
 _SMALL_PIPELINE = Path(__file__).parent / "small_pipeline.py"
 
 #: The user's own pipeline in place of a named one; a test may append to it.
@@ -68,8 +68,8 @@ def own_pipeline(project: pytest.Pytester) -> pytest.Pytester:
 
 
 @pytest.fixture
-def planted(pytester: pytest.Pytester) -> pytest.Pytester:
-    """Make a project whose tests import `planted_verdicts`; it needs neither torch nor time."""
-    shutil.copy(_PLANTED_VERDICTS, pytester.path)
+def injected(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Make a project whose tests import `injected_verdicts`; it needs neither torch nor time."""
+    shutil.copy(_INJECTED_VERDICTS, pytester.path)
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider")
     return pytester

@@ -13,11 +13,11 @@ from pytest_diffopt.guards.syncs import judge_syncs
 from pytest_diffopt.records import Device, Environment, LatencyRecord, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import CodeLocation
 
-ENVIRONMENT = Environment(device_slug="card", device_name="a card")
+ENVIRONMENT = Environment(device_slug="gpu_model", device_name="a GPU")
 MILLISECOND_NS = 1_000_000
 
 
-def waits(*lines: int, file: str = "own_pipeline.py") -> None:
+def syncs(*lines: int, file: str = "own_pipeline.py") -> None:
     """Judge a denoise loop that waits at these lines."""
     syncs = tuple(
         ObservedSync(

@@ -29,7 +29,7 @@ class SmallUNet(ModelMixin, ConfigMixin):
 
 
 class SmallVAE(ModelMixin, ConfigMixin):
-    """One convolution from latents to colours."""
+    """One convolution from latents to colors."""
 
     @register_to_config
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class SmallPipeline(DiffusionPipeline):
         output_type: str = "np",
         size: int = 16,
     ) -> ImagePipelineOutput:
-        """Draw one picture."""
+        """Draw one image."""
         latents = torch.randn(1, 4, size, size, generator=generator).to(self.device, self.dtype)
         latents = latents + len(prompt) / 100
         timesteps = torch.linspace(1, 0, num_inference_steps, device=self.device, dtype=self.dtype)

@@ -83,7 +83,7 @@ PUBLIC_NAMES = [
     "assert_no_syncs",
     "assert_optimizations_applied",
     "assert_repeatable",
-    "assert_same_pictures",
+    "assert_same_images",
     "ladder",
     "lora_scaled",
     "lora_variations",
@@ -125,11 +125,13 @@ def test_the_fixtures_are_what_they_were(project: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*pytest_diffopt/plugin/fixtures.py*: no docstring*")
 
 
-def test_every_option_that_lasts_has_an_ini_twin() -> None:
+def test_every_option_that_lasts_has_an_ini_counterpart() -> None:
     """Only what holds for one run has none: writing baselines, comparing revisions, calibrating, explaining."""
-    twins = {"diffopt_" + option.removeprefix("--").removeprefix("diffopt-").replace("-", "_") for option in OPTIONS}
+    counterparts = {
+        "diffopt_" + option.removeprefix("--").removeprefix("diffopt-").replace("-", "_") for option in OPTIONS
+    }
 
-    assert sorted(twins - set(INI_NAMES)) == [
+    assert sorted(counterparts - set(INI_NAMES)) == [
         "diffopt_against",
         "diffopt_allow_ci_update",
         "diffopt_calibrate",

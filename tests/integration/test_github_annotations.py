@@ -3,26 +3,26 @@
 import pytest
 
 WAITING = """
-from planted_verdicts import waits
+from injected_verdicts import waits
 
 def test_waits():
     waits(2, 2)
 """
 COMMAND = (
     "::error file=own_pipeline.py,line=2,title=diffopt%3A syncs::the CPU waits for the GPU in the denoise loop: "
-    "2 times a step (up to 0 allowed) [test_it.py::test_waits]"
+    "2 times a step (0 allowed) [test_it.py::test_waits]"
 )
 
 
 @pytest.fixture
-def waiting(planted: pytest.Pytester) -> pytest.Pytester:
+def waiting(injected: pytest.Pytester) -> pytest.Pytester:
     """Make a project whose own pipeline waits in its second line."""
-    planted.makepyfile(test_it=WAITING, own_pipeline="\npass")
-    return planted
+    injected.makepyfile(test_it=WAITING, own_pipeline="\npass")
+    return injected
 
 
 def test_the_line_that_waits_is_annotated(waiting: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command stands at the beginning of a line of its own, without colours."""
+    """The command stands at the beginning of a line of its own, without colors."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(waiting.path))
     result = waiting.runpytest_inprocess("--color=yes")

@@ -5,9 +5,9 @@ import pytest
 from pytest_diffopt.plugin import collection, running_test
 from pytest_diffopt.reports import header
 
-ON_THE_CARD = """
+ON_THE_GPU = """
 import pytest
-from planted_verdicts import takes
+from injected_verdicts import takes
 
 @pytest.mark.gpu(memory_gib=80)
 @pytest.mark.diffopt
@@ -18,21 +18,21 @@ def test_large(pytestconfig):
 def test_small(pytestconfig):
     takes(100)
 """
-TOO_SMALL = "needs a card with 80 GiB, got: 24.0 GiB"
+TOO_SMALL = "needs a GPU with 80 GiB, got: 24.0 GiB"
 
 
 @pytest.fixture(autouse=True)
-def small_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretend that there is a card, and that it is too small for who asks for one."""
+def small_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that there is a GPU, and that it is too small for who asks for one."""
     monkeypatch.setattr(collection, "_require_gpu", lambda: None)
-    monkeypatch.setattr(header, "gpu_name", lambda: "a small card")
-    monkeypatch.setattr(running_test, "_shortfall", lambda _needs: TOO_SMALL)
+    monkeypatch.setattr(header, "gpu_name", lambda: "a small GPU")
+    monkeypatch.setattr(running_test, "_unmet_requirement", lambda _needs: TOO_SMALL)
 
 
-def test_a_card_that_is_too_small_for_some_is_in_the_headline(planted: pytest.Pytester) -> None:
+def test_a_gpu_that_is_too_small_for_some_is_in_the_headline(injected: pytest.Pytester) -> None:
     """The rest was proven, so the run is green, with a line that says what was not."""
-    planted.makepyfile(test_it=ON_THE_CARD)
-    result = planted.runpytest_inprocess("--gpu")
+    injected.makepyfile(test_it=ON_THE_GPU)
+    result = injected.runpytest_inprocess("--gpu")
 
     result.assert_outcomes(passed=1, skipped=1)
     assert result.ret == pytest.ExitCode.OK
@@ -41,53 +41,53 @@ def test_a_card_that_is_too_small_for_some_is_in_the_headline(planted: pytest.Py
     )
 
 
-def test_a_card_that_is_too_small_for_all_is_red(planted: pytest.Pytester) -> None:
+def test_a_gpu_that_is_too_small_for_all_fails(injected: pytest.Pytester) -> None:
     """A row of skips is not green."""
-    planted.makepyfile(test_it=ON_THE_CARD)
-    result = planted.runpytest_inprocess("--gpu", "-k", "test_large")
+    injected.makepyfile(test_it=ON_THE_GPU)
+    result = injected.runpytest_inprocess("--gpu", "-k", "test_large")
 
     result.assert_outcomes(skipped=1, deselected=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["0 verdicts", f"not proven: --gpu, and no diffopt test ran on the GPU ({TOO_SMALL})"])
 
 
-def test_a_run_without_a_diffopt_test_says_so(planted: pytest.Pytester) -> None:
+def test_a_run_without_a_diffopt_test_is_reported(injected: pytest.Pytester) -> None:
     """It may be about something else, so it stays green."""
-    planted.makepyfile(test_it="def test_other(): pass")
-    result = planted.runpytest_inprocess("--gpu")
+    injected.makepyfile(test_it="def test_other(): pass")
+    result = injected.runpytest_inprocess("--gpu")
 
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["not proven: --gpu, and no diffopt test was run: nothing is known of the GPU"])
 
 
-def test_a_verdict_that_compared_nothing_is_in_the_headline(planted: pytest.Pytester) -> None:
+def test_a_verdict_that_compared_nothing_is_in_the_headline(injected: pytest.Pytester) -> None:
     """A baseline of another number of steps is none."""
-    planted.makepyfile(
+    injected.makepyfile(
         test_it="""
 from dataclasses import replace
-import planted_verdicts
+import injected_verdicts
 
-def test_other_card(monkeypatch):
-    other = replace(planted_verdicts.ENVIRONMENT, device_name="another card")
-    accepted = planted_verdicts.accepted_latency(100)
-    monkeypatch.setattr(planted_verdicts, "accepted_latency", lambda *_: accepted)
-    monkeypatch.setattr(planted_verdicts, "ENVIRONMENT", other)
-    planted_verdicts.takes(100)
+def test_other_gpu(monkeypatch):
+    other = replace(injected_verdicts.ENVIRONMENT, device_name="another GPU")
+    accepted = injected_verdicts.accepted_latency(100)
+    monkeypatch.setattr(injected_verdicts, "accepted_latency", lambda *_: accepted)
+    monkeypatch.setattr(injected_verdicts, "ENVIRONMENT", other)
+    injected_verdicts.takes(100)
 """
     )
-    result = planted.runpytest_inprocess()
+    result = injected.runpytest_inprocess()
 
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["not proven: 1 verdict decided nothing: 1 incomparable"])
 
 
-def test_a_worker_that_dies_is_red(planted: pytest.Pytester) -> None:
+def test_a_worker_that_dies_fails(injected: pytest.Pytester) -> None:
     """Xdist starts another one; what the first had still to do is named."""
     pytest.importorskip("xdist")
-    planted.makepyfile(
+    injected.makepyfile(
         test_it="""
 import os
-from planted_verdicts import takes
+from injected_verdicts import takes
 
 def test_good():
     takes(100)
@@ -96,7 +96,7 @@ def test_crash():
     os._exit(1)
 """
     )
-    result = planted.runpytest_subprocess("-p", "xdist", "-n", "1", "-p", "no:benchmark", timeout=120)
+    result = injected.runpytest_subprocess("-p", "xdist", "-n", "1", "-p", "no:benchmark", timeout=120)
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["not proven: lost 1 worker before the end (gw0: Not properly terminated)"])

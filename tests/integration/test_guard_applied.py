@@ -29,7 +29,7 @@ def run(project: pytest.Pytester, recipe: str, *, spoilt: str = "pass", call: st
     return project.runpytest_inprocess()
 
 
-def test_one_of_two_that_is_not_there_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_one_of_two_that_is_not_there_fails(own_pipeline: pytest.Pytester) -> None:
     """The failure names the optimization, what was found, and what is missing where."""
     result = run(own_pipeline, "bf16 + channels_last", spoilt="pipeline.vae.to(torch.float32)")
 
@@ -40,14 +40,14 @@ def test_one_of_two_that_is_not_there_is_red(own_pipeline: pytest.Pytester) -> N
             "  bf16: 6 of 8 parameters are bfloat16",
             "    missing: 2 of 2 parameters of vae are float32",
             "seen in pipeline SmallPipeline (weights: the user's own), recipe bf16 + channels_last",
-            "mend how it is applied, or take it out of the recipe",
+            "fix how it is applied, or take it out of the recipe",
         ],
         consecutive=True,
     )
 
 
 @pytest.mark.parametrize("recipe", ["bf16 + channels_last", "compile(target=['denoiser'], backend='eager')"])
-def test_a_recipe_that_is_all_there_is_green(own_pipeline: pytest.Pytester, recipe: str) -> None:
+def test_a_recipe_that_is_all_there_passes(own_pipeline: pytest.Pytester, recipe: str) -> None:
     """What the living pipeline shows is what counts, and here it shows all of it."""
     result = run(own_pipeline, recipe, call=CALLED)
 
@@ -74,7 +74,7 @@ def test_two_that_are_not_there_are_counted(own_pipeline: pytest.Pytester) -> No
     )
 
 
-def test_compiled_code_that_never_ran_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_compiled_code_that_never_ran_fails(own_pipeline: pytest.Pytester) -> None:
     """A pipeline that goes around its compiled module has compiled for nothing."""
     result = run(
         own_pipeline,

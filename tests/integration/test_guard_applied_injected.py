@@ -4,7 +4,7 @@ import pytest
 
 from tests.optimization_cases import CASES, Case
 
-#: Users' tests in miniature: the case's optimization is there (`clean`) or changes nothing (`planted`).
+#: Users' tests in miniature: the case's optimization is there (`clean`) or changes nothing (`injected`).
 TESTS = """
 import warnings
 
@@ -30,7 +30,7 @@ def test_clean(number):
     assert_optimizations_applied(pipeline_of(case), **INPUTS)
 
 @pytest.mark.parametrize("number", range({count}))
-def test_planted(number, monkeypatch):
+def test_injected(number, monkeypatch):
     case = CASES[number]
     for kind in [type(one) for one in parse_recipe(case.recipe).optimizations if one.name == case.name]:
         monkeypatch.setattr(kind, "apply", lambda optimization, pipeline: None)
@@ -43,13 +43,13 @@ QUICK = [case for case in CASES if "compile" not in case.recipe]
 
 @pytest.fixture
 def report(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.RunResult:
-    """Run every case, clean and planted, in one session."""
+    """Run every case, clean and injected, in one session."""
     monkeypatch.setattr("tests.optimization_cases.CASES", QUICK)
     project.makepyfile(test_it=TESTS.format(count=len(QUICK)))
     return project.runpytest_inprocess("-W", "ignore", "-v")
 
 
-def test_what_did_nothing_is_red_and_its_twin_is_green(report: pytest.RunResult) -> None:
+def test_what_did_nothing_fails_and_its_counterpart_passes(report: pytest.RunResult) -> None:
     """One session, every optimization twice: the failure names it, what was found of it, and what is missing."""
     report.assert_outcomes(passed=len(QUICK), failed=len(QUICK))
     for case in QUICK:

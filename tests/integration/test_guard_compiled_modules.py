@@ -12,7 +12,7 @@ from tests.integration.compiled_projects import run
         "assert_no_recompiles(optimized_pipeline, [pipeline_inputs])",
     ],
 )
-def test_nothing_compiled_is_red(own_pipeline: pytest.Pytester, assertion: str) -> None:
+def test_nothing_compiled_fails(own_pipeline: pytest.Pytester, assertion: str) -> None:
     """A pipeline in which nothing is compiled has no breaks to count, and that is never green."""
     result = run(
         own_pipeline,
@@ -59,7 +59,7 @@ def test_swap(optimized_pipeline, pipeline_inputs):
 """
 
 
-def test_a_module_that_is_swapped_after_warm_up_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_a_module_that_is_swapped_after_warm_up_fails(own_pipeline: pytest.Pytester) -> None:
     """Nothing recompiles: what takes its place was never compiled."""
     result = run(own_pipeline, SWAPPED.format(compile=""))
 
@@ -75,7 +75,7 @@ def test_a_module_that_is_swapped_after_warm_up_is_red(own_pipeline: pytest.Pyte
     )
 
 
-def test_a_compiled_module_in_its_place_is_green(own_pipeline: pytest.Pytester) -> None:
+def test_a_compiled_module_in_its_place_passes(own_pipeline: pytest.Pytester) -> None:
     """The same code serves both."""
     result = run(own_pipeline, SWAPPED.format(compile='self.unet.compile(backend="eager")'))
 
@@ -106,7 +106,7 @@ def test_graph(optimized_pipeline, pipeline_inputs):
 """
 
 
-def test_a_vae_that_is_compiled_and_never_called_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_a_vae_that_is_compiled_and_never_called_fails(own_pipeline: pytest.Pytester) -> None:
     """Its compiled method is there; the pipeline calls another one."""
     text = UNUSED.format(instead="pipeline.__class__ = Latents")
     text = text.replace("@pytest.fixture", LATENTS + "@pytest.fixture", 1)
@@ -124,7 +124,7 @@ def test_a_vae_that_is_compiled_and_never_called_is_red(own_pipeline: pytest.Pyt
     )
 
 
-def test_a_vae_that_is_compiled_and_called_is_green(own_pipeline: pytest.Pytester) -> None:
+def test_a_vae_that_is_compiled_and_called_passes(own_pipeline: pytest.Pytester) -> None:
     """Both are seen compiling."""
     result = run(own_pipeline, UNUSED.format(instead=""))
 

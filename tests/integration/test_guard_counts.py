@@ -28,7 +28,7 @@ def run(project: pytest.Pytester, line: str, *options: str) -> pytest.RunResult:
     return project.runpytest_inprocess("--tb=short", *options)
 
 
-def test_without_a_baseline_it_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_without_a_baseline_it_fails(own_pipeline: pytest.Pytester) -> None:
     """Counts that nobody accepted guard nothing."""
     result = run(own_pipeline, PLAIN)
 
@@ -51,7 +51,7 @@ def test_the_same_call_counts_the_same(own_pipeline: pytest.Pytester) -> None:
     result.assert_outcomes(passed=1)
 
 
-def test_one_operation_more_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_one_operation_more_fails(own_pipeline: pytest.Pytester) -> None:
     """An operation more in each step is told as old and new, for the steps in which it is."""
     run(own_pipeline, PLAIN, "--diffopt-update=missing")
     result = run(own_pipeline, "latents = (latents + 1) * 2")

@@ -1,4 +1,4 @@
-"""Stored pictures: accepted once, compared with ever after, and trusted only as far as their checksums go."""
+"""Stored images: accepted once, compared with ever after, and trusted only as far as their checksums go."""
 
 import json
 import shutil
@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 CASE = """
-def test_picture(optimized_pipeline, pipeline_inputs, image_baseline):
-    {plant}
+def test_image(optimized_pipeline, pipeline_inputs, image_baseline):
+    {inject}
     image_baseline.check(optimized_pipeline, **pipeline_inputs)
 """
 CLEAN = "assert optimized_pipeline"
@@ -22,16 +22,16 @@ WITH_REFERENCE = """
 def reference_pipeline():
     return small_pipeline.build()
 """
-COMMAND = "pytest test_it.py::test_picture --diffopt-update"
+COMMAND = "pytest test_it.py::test_image --diffopt-update"
 
 
-def write(project: pytest.Pytester, plant: str = CLEAN) -> None:
+def write(project: pytest.Pytester, inject: str = CLEAN) -> None:
     """Write the test."""
-    project.makepyfile(test_it=CASE.format(plant=plant))
+    project.makepyfile(test_it=CASE.format(inject=inject))
 
 
 def accepted(project: pytest.Pytester, *options: str) -> Path:
-    """Accept the pictures of the clean pipeline, and return the folder."""
+    """Accept the images of the clean pipeline, and return the folder."""
     write(project)
     result = project.runpytest_inprocess("--diffopt-update=missing", *options)
 
@@ -46,7 +46,7 @@ def document(folder: Path) -> dict[str, Any]:
     return content
 
 
-def test_without_a_baseline_the_test_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_without_a_baseline_the_test_fails(own_pipeline: pytest.Pytester) -> None:
     """Nothing was compared, and the command that accepts stands there."""
     write(own_pipeline)
     result = own_pipeline.runpytest_inprocess()
@@ -54,7 +54,7 @@ def test_without_a_baseline_the_test_is_red(own_pipeline: pytest.Pytester) -> No
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: no images baseline has been accepted: no picture to compare with",
+            "diffopt: no images baseline has been accepted: no image to compare with",
             "seen on any processor, pipeline SmallPipeline (weights: the user's own)",
             f"to accept it: {COMMAND} missing",
         ],
@@ -62,8 +62,8 @@ def test_without_a_baseline_the_test_is_red(own_pipeline: pytest.Pytester) -> No
     )
 
 
-def test_what_was_accepted_is_green_and_unchanged(own_pipeline: pytest.Pytester) -> None:
-    """A picture beside its document; another run compares and writes nothing."""
+def test_what_was_accepted_passes_and_unchanged(own_pipeline: pytest.Pytester) -> None:
+    """An image beside its document; another run compares and writes nothing."""
     folder = accepted(own_pipeline)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     own_pipeline.runpytest_inprocess().assert_outcomes(passed=1)
@@ -71,12 +71,12 @@ def test_what_was_accepted_is_green_and_unchanged(own_pipeline: pytest.Pytester)
 
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert sorted(path.suffix for path in before) == [".json", ".png"]
-    (picture,) = document(folder)["pictures"]
-    with Image.open(folder / picture["name"]) as image:
+    (image,) = document(folder)["images"]
+    with Image.open(folder / image["name"]) as image:
         assert (image.mode, image.size) == ("RGB", (16, 16))
 
 
-def test_another_picture_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_another_image_fails(own_pipeline: pytest.Pytester) -> None:
     """The learned limits stand beside the figures, the command that accepts last."""
     accepted(own_pipeline)
     write(own_pipeline, BRIGHTER)
@@ -85,22 +85,22 @@ def test_another_picture_is_red(own_pipeline: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 of 1 picture differs from the reference",
-            "  picture 0: SSIM 0.* (at least 0.99* wanted)",
-            "  picture 0: PSNR * dB (at least 5* dB wanted)",
-            "  picture 0: largest error of a pixel 0.* (up to 0.00* allowed)",
-            "  picture 0: mean error 0.* (up to 0.00* allowed)",
-            "  picture 0: FLIP 0.* (up to 0.0* allowed)",
+            "diffopt: 1 of 1 image differs from the reference",
+            "  image 0: SSIM 0.* (at least 0.99* wanted)",
+            "  image 0: PSNR * dB (at least 5* dB wanted)",
+            "  image 0: largest error of a pixel 0.* (0.00* allowed)",
+            "  image 0: mean error 0.* (0.00* allowed)",
+            "  image 0: FLIP 0.* (0.0* allowed)",
             "seen in pipeline SmallPipeline (weights: the user's own); pixel values are in [[]0, 1[]]",
             f"if this is wanted: {COMMAND} all",
-            "pictures: /*",
+            "images: /*",
         ],
         consecutive=True,
     )
 
 
 def test_thresholds_are_learned_from_the_reference(own_pipeline: pytest.Pytester) -> None:
-    """The reference's pictures are stored; how far the optimized ones are from them is allowed, and half as much."""
+    """The reference's images are stored; how far the optimized ones are from them is allowed, and half as much."""
     own_pipeline.makeconftest(own_pipeline.path.joinpath("conftest.py").read_text() + WITH_REFERENCE)
     write(own_pipeline, NEARLY)
     own_pipeline.runpytest_inprocess("--diffopt-update=missing").assert_outcomes(passed=1)
@@ -115,30 +115,30 @@ def test_thresholds_are_learned_from_the_reference(own_pipeline: pytest.Pytester
     own_pipeline.runpytest_inprocess().assert_outcomes(passed=1)
 
 
-def test_a_new_picture_replaces_the_old_one(own_pipeline: pytest.Pytester) -> None:
+def test_a_new_image_replaces_the_old_one(own_pipeline: pytest.Pytester) -> None:
     """No file is left that nobody names."""
     folder = accepted(own_pipeline)
-    (before,) = document(folder)["pictures"]
+    (before,) = document(folder)["images"]
     write(own_pipeline, BRIGHTER)
     own_pipeline.runpytest_inprocess("--diffopt-update=all").assert_outcomes(passed=1)
 
-    (after,) = document(folder)["pictures"]
+    (after,) = document(folder)["images"]
     assert before["name"] != after["name"]
     assert [path.name for path in folder.glob("*.png")] == [after["name"]]
 
 
-def test_a_black_picture_is_not_accepted(own_pipeline: pytest.Pytester) -> None:
+def test_a_black_image_is_not_accepted(own_pipeline: pytest.Pytester) -> None:
     """It would guard nothing."""
     write(own_pipeline, "optimized_pipeline.vae.conv.bias.data -= 100")
     result = own_pipeline.runpytest_inprocess("--diffopt-update=missing")
 
     result.assert_outcomes(failed=1)
-    assert "diffopt: these pictures cannot be accepted: in the test's own call, the picture is black" in result.outlines
+    assert "diffopt: these images cannot be accepted: in the test's own call, the image is black" in result.outlines
     assert not list(own_pipeline.path.glob("baselines/**/*.json"))
 
 
-def test_two_valued_pictures_are_not_accepted(own_pipeline: pytest.Pytester) -> None:
-    """Every other call draws another picture: no threshold could tell one from a bug."""
+def test_two_valued_images_are_not_accepted(own_pipeline: pytest.Pytester) -> None:
+    """Every other call draws another image: no threshold could tell one from a bug."""
     own_pipeline.makeconftest(
         own_pipeline.path.joinpath("conftest.py").read_text()
         + WITH_REFERENCE
@@ -164,18 +164,18 @@ def optimized_pipeline():
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: these pictures are two-valued, and a threshold that lets both kinds pass would guard nothing",
+            "diffopt: these images are two-valued, and a threshold that lets both kinds pass would guard nothing",
             "  SSIM * or more: seed [13], seed [13]",
             "  SSIM * or less: *",
             "  give the test a call that is far from the edge (another seed, more steps, less guidance), or compare "
-            "with assert_same_pictures(..., thresholds=...)",
+            "with assert_same_images(..., thresholds=...)",
         ],
         consecutive=True,
     )
 
 
 def test_references_may_be_behind_a_url(own_pipeline: pytest.Pytester) -> None:
-    """The document stays with the code; pictures are read from wherever fsspec reaches."""
+    """The document stays with the code; images are read from wherever fsspec reaches."""
     url = (own_pipeline.path / "far").as_uri()
     folder = accepted(own_pipeline, f"--diffopt-references={url}")
     own_pipeline.runpytest_inprocess(f"--diffopt-references={url}").assert_outcomes(passed=1)
@@ -184,7 +184,7 @@ def test_references_may_be_behind_a_url(own_pipeline: pytest.Pytester) -> None:
 
     assert [path.suffix for path in folder.iterdir()] == [".json"]
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"diffopt: the reference {url}/cpu/test_it/test_picture.0-*.png cannot be read: *"])
+    result.stdout.fnmatch_lines([f"diffopt: the reference {url}/cpu/test_it/test_image.0-*.png cannot be read: *"])
 
 
 def test_a_protocol_that_nobody_knows_is_an_error(own_pipeline: pytest.Pytester) -> None:
@@ -199,17 +199,17 @@ def test_a_protocol_that_nobody_knows_is_an_error(own_pipeline: pytest.Pytester)
 
 
 def altered(folder: Path, *, raw: bytes | None = None, name: str = "", size_bytes: int = 0) -> None:
-    """Change the stored picture, or what the document says of it, with a checksum that fits."""
+    """Change the stored image, or what the document says of it, with a checksum that fits."""
     import hashlib  # noqa: PLC0415 - only this one needs it
 
     (path,) = folder.glob("*.json")
     content = json.loads(path.read_text())
-    picture = content["pictures"][0]
+    image = content["images"][0]
     if raw is not None:
-        (folder / picture["name"]).write_bytes(raw)
-        picture["sha256"], picture["size_bytes"] = hashlib.sha256(raw).hexdigest(), len(raw)
-    picture["name"] = name or picture["name"]
-    picture["size_bytes"] = size_bytes or picture["size_bytes"]
+        (folder / image["name"]).write_bytes(raw)
+        image["sha256"], image["size_bytes"] = hashlib.sha256(raw).hexdigest(), len(raw)
+    image["name"] = name or image["name"]
+    image["size_bytes"] = size_bytes or image["size_bytes"]
     path.write_text(json.dumps(content))
 
 
@@ -230,7 +230,7 @@ def png(image: Image.Image, path: Path) -> bytes:
         ("bomb", "it must not have more than 67108864 pixels, got: 9000 x 9000"),
     ],
 )
-def test_what_is_no_picture_is_an_error(own_pipeline: pytest.Pytester, kind: str, problem: str) -> None:
+def test_what_is_no_image_is_an_error(own_pipeline: pytest.Pytester, kind: str, problem: str) -> None:
     """Even with the right checksum; a bomb is never unpacked."""
     folder, scratch = accepted(own_pipeline), own_pipeline.path / "scratch.png"
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
@@ -248,8 +248,8 @@ def test_what_is_no_picture_is_an_error(own_pipeline: pytest.Pytester, kind: str
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            f"diffopt: the reference */cpu/test_it/test_picture.0-*.png cannot be trusted: {problem}",
-            "  restore it from version control, or accept new pictures with --diffopt-update all",
+            f"diffopt: the reference */cpu/test_it/test_image.0-*.png cannot be trusted: {problem}",
+            "  restore it from version control, or accept new images with --diffopt-update all",
         ],
         consecutive=True,
     )
@@ -263,11 +263,11 @@ def test_a_name_that_leads_elsewhere_is_refused(own_pipeline: pytest.Pytester, n
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        [f"diffopt: the reference *: its name must begin with test_picture. and lead nowhere else, got: '{name}'"]
+        [f"diffopt: the reference *: its name must begin with test_image. and lead nowhere else, got: '{name}'"]
     )
 
 
-def test_a_picture_that_was_altered_is_refused(own_pipeline: pytest.Pytester) -> None:
+def test_a_image_that_was_altered_is_refused(own_pipeline: pytest.Pytester) -> None:
     """By a hand, a merge or a bad disk."""
     folder = accepted(own_pipeline)
     (path,) = folder.glob("*.png")
@@ -284,4 +284,4 @@ def test_a_size_past_the_limit_is_refused(own_pipeline: pytest.Pytester) -> None
     result = own_pipeline.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["diffopt: the baseline * cannot be trusted: pictures[[]0[]].size_bytes: must be *"])
+    result.stdout.fnmatch_lines(["diffopt: the baseline * cannot be trusted: images[[]0[]].size_bytes: must be *"])

@@ -1,4 +1,4 @@
-"""A picture that is not the picture any more turns its test red; so does one that is no picture at all."""
+"""An image that is not the image any more turns its test red; so does one that is no image at all."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ DOTTED[0, 2, 2] = 1.0
 HOLED = GRADIENT.copy()
 HOLED[0, 0, 0, :2] = np.nan
 
-def test_picture(optimized_pipeline):
+def test_image(optimized_pipeline):
     assert_images_similar({call})
 """
 SEEN = "seen in pipeline SmallPipeline (weights: the user's own); pixel values are in [[]0, 1[]]"
-REMEDY = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
 
 
 def run(project: pytest.Pytester, call: str) -> pytest.RunResult:
@@ -39,7 +39,7 @@ def run(project: pytest.Pytester, call: str) -> pytest.RunResult:
     ],
     ids=["equal", "close", "within thresholds"],
 )
-def test_a_picture_close_to_its_reference_is_green(own_pipeline: pytest.Pytester, call: str) -> None:
+def test_a_image_close_to_its_reference_passes(own_pipeline: pytest.Pytester, call: str) -> None:
     """Rounding is no regression, and a test may widen the thresholds."""
     run(own_pipeline, call).assert_outcomes(passed=1)
 
@@ -50,66 +50,66 @@ def test_a_picture_close_to_its_reference_is_green(own_pipeline: pytest.Pytester
         (
             "SWAPPED, GRADIENT",
             [
-                "picture 0: SSIM * (at least 0.94 wanted)",
-                "picture 0: PSNR * dB (at least 28 dB wanted)",
-                "picture 0: largest error of a pixel 0.7* (up to 0.6 allowed)",
-                "picture 0: mean error 0.* (up to 0.02 allowed)",
-                "picture 0: FLIP 0.7* (up to 0.18 allowed)",
+                "image 0: SSIM * (at least 0.94 wanted)",
+                "image 0: PSNR * dB (at least 28 dB wanted)",
+                "image 0: largest error of a pixel 0.7* (0.6 allowed)",
+                "image 0: mean error 0.* (0.02 allowed)",
+                "image 0: FLIP 0.7* (0.18 allowed)",
             ],
         ),
         (
             "DOTTED, GRADIENT",
-            ["picture 0: PSNR 26.1 dB *", "picture 0: largest error of a pixel 0.7936 (up to 0.6 allowed)"],
+            ["image 0: PSNR 26.1 dB *", "image 0: largest error of a pixel 0.7936 (0.6 allowed)"],
         ),
-        ("GRADIENT * 0, GRADIENT * 0", ["picture 0: the picture is black", "picture 0: the reference is black"]),
+        ("GRADIENT * 0, GRADIENT * 0", ["image 0: the image is black", "image 0: the reference is black"]),
         (
             "GRADIENT * 0 + 0.5, GRADIENT * 0 + 0.5",
             [
-                "picture 0: the picture is constant: every value is 0.500",
-                "picture 0: the reference is constant: every value is 0.500",
+                "image 0: the image is constant: every value is 0.500",
+                "image 0: the reference is constant: every value is 0.500",
             ],
         ),
     ],
-    ids=["another picture", "one dot", "black", "constant"],
+    ids=["another image", "one dot", "black", "constant"],
 )
-def test_a_picture_that_is_not_the_reference_is_red(own_pipeline: pytest.Pytester, call: str, facts: list[str]) -> None:
-    """Each figure stands beside its limit; two equal black pictures are no success."""
+def test_a_image_that_is_not_the_reference_fails(own_pipeline: pytest.Pytester, call: str, facts: list[str]) -> None:
+    """Each figure stands beside its limit; two equal black images are no success."""
     result = run(own_pipeline, call)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 of 1 picture differs from the reference",
+            "diffopt: 1 of 1 image differs from the reference",
             *(f"  {fact}" for fact in facts),
             SEEN,
-            REMEDY,
-            "pictures: /*/pictures/test_it.py__test_picture-*",
+            HINT,
+            "images: /*/images/test_it.py__test_image-*",
         ],
         consecutive=True,
     )
 
 
-def test_a_picture_with_nan_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_a_image_with_nan_fails(own_pipeline: pytest.Pytester) -> None:
     """NaN compares false with every threshold, and must not slip through for that."""
     result = run(own_pipeline, "HOLED, GRADIENT")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 of 1 picture differs from the reference",
-            "  picture 0: the picture holds 2 values that are NaN or infinite",
+            "diffopt: 1 of 1 image differs from the reference",
+            "  image 0: the image holds 2 values that are NaN or infinite",
         ],
         consecutive=True,
     )
 
 
-def test_only_the_pictures_that_differ_are_named(own_pipeline: pytest.Pytester) -> None:
-    """A batch is judged picture by picture."""
+def test_only_the_images_that_differ_are_named(own_pipeline: pytest.Pytester) -> None:
+    """A batch is judged image by image."""
     result = run(own_pipeline, "[GRADIENT[0], SWAPPED[0]], [GRADIENT[0], GRADIENT[0]]")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["diffopt: 1 of 2 pictures differs from the reference", "  picture 1: *"])
-    result.stdout.no_fnmatch_line("  picture 0: *")
+    result.stdout.fnmatch_lines(["diffopt: 1 of 2 images differs from the reference", "  image 1: *"])
+    result.stdout.no_fnmatch_line("  image 0: *")
 
 
 @pytest.mark.parametrize(
@@ -118,26 +118,26 @@ def test_only_the_pictures_that_differ_are_named(own_pipeline: pytest.Pytester) 
         (
             "GRADIENT[:, :12], GRADIENT",
             (
-                "pictures and references must have the same number, size and channels, "
+                "images and references must have the same number, size and channels, "
                 "got: (1, 12, 16, 3) and (1, 16, 16, 3)"
             ),
         ),
         (
             "[GRADIENT[0], GRADIENT[0, :12]], GRADIENT",
-            "all pictures of a batch must have the same size, got: (12, 16, 3), (16, 16, 3)",
+            "all images of a batch must have the same size, got: (12, 16, 3), (16, 16, 3)",
         ),
         (
             "GRADIENT[:, :8], GRADIENT[:, :8]",
-            "pictures must be at least 11 x 11 pixels for SSIM, got: (8, 16)",
+            "images must be at least 11 x 11 pixels for SSIM, got: (8, 16)",
         ),
-        ('"picture.png", GRADIENT', "pictures must come as tensors, arrays or PIL images, got: str"),
-        ("[], GRADIENT", "pictures must come as tensors, arrays or PIL images, got: list"),
+        ('"image.png", GRADIENT', "images must come as tensors, arrays or PIL images, got: str"),
+        ("[], GRADIENT", "images must come as tensors, arrays or PIL images, got: list"),
         (
             "GRADIENT[0, :, :, 0], GRADIENT",
-            "pictures must have the shape (number, height, width, channels), got: (16, 16)",
+            "images must have the shape (number, height, width, channels), got: (16, 16)",
         ),
     ],
-    ids=["sizes", "sizes in a batch", "too small", "no picture", "empty", "no channels"],
+    ids=["sizes", "sizes in a batch", "too small", "no image", "empty", "no channels"],
 )
 def test_what_cannot_be_compared_is_an_error(own_pipeline: pytest.Pytester, call: str, message: str) -> None:
     """The message says the rule and the shapes; no traceback."""
@@ -154,7 +154,7 @@ from pytest_diffopt import ImageThresholds, assert_images_similar
 
 GRADIENT = np.linspace(0.1, 0.7, 32 * 32 * 3).reshape(1, 32, 32, 3)
 
-def test_picture(optimized_pipeline):
+def test_image(optimized_pipeline):
     assert_images_similar({images}, GRADIENT, thresholds=ImageThresholds(max_error=1.0, {thresholds}))
 """
 
@@ -180,10 +180,10 @@ def test_lpips_is_judged_where_a_test_asks_for_it(own_pipeline: pytest.Pytester)
     red.assert_outcomes(failed=1)
     red.stdout.fnmatch_lines(
         [
-            "diffopt: 1 of 1 picture differs from the reference",
-            "  picture 0: LPIPS 0.0003 (up to 0.0002 allowed)",
+            "diffopt: 1 of 1 image differs from the reference",
+            "  image 0: LPIPS 0.0003 (0.0002 allowed)",
             SEEN,
-            REMEDY,
+            HINT,
         ],
         consecutive=True,
     )

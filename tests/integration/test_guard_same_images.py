@@ -9,7 +9,7 @@ from tests import lpips_stand_ins
 CASE = """
 import pytest
 import torch
-from pytest_diffopt import assert_same_pictures
+from pytest_diffopt import assert_same_images
 
 pytestmark = pytest.mark.diffopt(pipeline="sdxl", recipe="fp32 + channels_last")
 
@@ -21,9 +21,9 @@ class Doubled(torch.nn.Module):
     def forward(self, *args, **kwargs):
         return self.inner(*args, **kwargs) * 2
 
-def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs):
-    {plant}
-    assert_same_pictures(optimized_pipeline, reference_pipeline, **{inputs})
+def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs):
+    {inject}
+    assert_same_images(optimized_pipeline, reference_pipeline, **{inputs})
 """
 CLEAN = "assert optimized_pipeline is not reference_pipeline"
 WRONG_ATTENTION = (
@@ -33,49 +33,49 @@ WRONG_ATTENTION = (
 WRONG_VAE = "vae = optimized_pipeline.vae; vae.decoder.conv_out = Doubled(vae.decoder.conv_out)"
 WRONG_SCHEDULER = "optimized_pipeline.scheduler.register_to_config(prediction_type='v_prediction')"
 SEEN = "seen in pipeline sdxl (tiny, weights: pretrained), recipe fp32 + channels_last; pixel values are in [[]0, 1[]]"
-REMEDY = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
 HINT = "to find the module where they part: the same command with --diffopt-explain"
 
 
-def run(project: pytest.Pytester, plant: str, *options: str, inputs: str = "pipeline_inputs") -> pytest.RunResult:
+def run(project: pytest.Pytester, inject: str, *options: str, inputs: str = "pipeline_inputs") -> pytest.RunResult:
     """Run one assertion."""
-    project.makepyfile(test_it=CASE.format(plant=plant, inputs=inputs))
+    project.makepyfile(test_it=CASE.format(inject=inject, inputs=inputs))
     return project.runpytest_inprocess(*options)
 
 
 @pytest.mark.parametrize("inputs", ["pipeline_inputs", "(dict(pipeline_inputs) | {'output_type': 'latent'})"])
-def test_the_same_pipeline_in_another_layout_is_green(project: pytest.Pytester, inputs: str) -> None:
-    """Float32 in another order of additions; pictures, and latents where they are asked for."""
+def test_the_same_pipeline_in_another_layout_passes(project: pytest.Pytester, inputs: str) -> None:
+    """Float32 in another order of additions; images, and latents where they are asked for."""
     result = run(project, CLEAN, "-v", inputs=inputs)
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["passed * images *sdxl*"])
 
 
-def test_an_attention_that_counts_double_is_red(project: pytest.Pytester) -> None:
+def test_an_attention_that_counts_double_fails(project: pytest.Pytester) -> None:
     """Where nobody sees it and SSIM neither: float32 is held to its own arithmetic, from the first step on."""
     result = run(project, WRONG_ATTENTION)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 of 1 picture differs from the reference",
-            "  picture 0: PSNR * dB (at least 80 dB wanted)",
-            "  picture 0: largest error of a pixel 0.* (up to 0.005 allowed)",
-            "  picture 0: mean error 0.* (up to 0.0002 allowed)",
-            "  picture 0: FLIP 0.* (up to 0.002 allowed)",
-            "  first off in step 0 of 4: latents 0.* of their length off (up to 0.001 allowed), cosine 1.0000",
+            "diffopt: 1 of 1 image differs from the reference",
+            "  image 0: PSNR * dB (at least 80 dB wanted)",
+            "  image 0: largest error of a pixel 0.* (0.005 allowed)",
+            "  image 0: mean error 0.* (0.0002 allowed)",
+            "  image 0: FLIP 0.* (0.002 allowed)",
+            "  first off in step 0 of 4: latents 0.* of their length off (0.001 allowed), cosine 1.0000",
             SEEN,
-            REMEDY,
             HINT,
-            "pictures: /*/pictures/test_it.py__test_picture*",
+            HINT,
+            "images: /*/images/test_it.py__test_image*",
         ],
         consecutive=True,
     )
 
 
 @pytest.mark.parametrize(
-    ("plant", "module"),
+    ("inject", "module"),
     [
         (
             WRONG_ATTENTION,
@@ -90,16 +90,16 @@ def test_an_attention_that_counts_double_is_red(project: pytest.Pytester) -> Non
     ],
     ids=["attention", "VAE"],
 )
-def test_the_first_module_is_named_on_demand(project: pytest.Pytester, plant: str, module: str) -> None:
+def test_the_first_module_is_named_on_demand(project: pytest.Pytester, inject: str, module: str) -> None:
     """With its class, the step, and how far its inputs were off."""
-    result = run(project, plant, "--diffopt-explain")
+    result = run(project, inject, "--diffopt-explain")
 
     result.assert_outcomes(failed=1)
     assert module in result.outlines
     result.stdout.no_fnmatch_line(HINT)
 
 
-def test_a_bug_behind_the_loop_is_told_from_one_in_it(project: pytest.Pytester) -> None:
+def test_a_bug_behind_the_loop_is_reported_from_one_in_it(project: pytest.Pytester) -> None:
     """All latents agree, so it is the VAE."""
     result = run(project, WRONG_VAE)
 
@@ -116,21 +116,21 @@ def test_a_scheduler_that_is_wrong_has_no_module(project: pytest.Pytester) -> No
     result.stdout.no_fnmatch_line("*first module apart*")
 
 
-def test_latents_beside_pictures_are_an_error(own_pipeline: pytest.Pytester) -> None:
+def test_latents_beside_images_are_an_error(own_pipeline: pytest.Pytester) -> None:
     """They cannot be compared, and the message says which is which."""
     own_pipeline.makepyfile(
         test_it="""
         import torch
         from pytest_diffopt import assert_images_similar
 
-        def test_picture():
+        def test_image():
             assert_images_similar(torch.randn(1, 16, 8, 8), torch.rand(1, 3, 64, 64))
         """
     )
     result = own_pipeline.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
-    assert "diffopt: pictures are compared with pictures and latents with latents, got: latents and pictures" in (
+    assert "diffopt: images are compared with images and latents with latents, got: latents and images" in (
         result.outlines
     )
 
@@ -138,7 +138,7 @@ def test_latents_beside_pictures_are_an_error(own_pipeline: pytest.Pytester) -> 
 ON_AN_EDGE = """
 import pytest
 import torch
-from pytest_diffopt import ImageThresholds, assert_same_pictures
+from pytest_diffopt import ImageThresholds, assert_same_images
 
 pytestmark = pytest.mark.diffopt(pipeline="sd15", recipe="bf16")
 
@@ -150,15 +150,15 @@ def growing(scheduler, factor):
         return (stepped * factor if is_first else torch.sin(stepped.float() * 200).to(stepped.dtype),)
     return step
 
-def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypatch):
+def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypatch):
     for scheduler, factor in ((optimized_pipeline.scheduler, {factor}), (reference_pipeline.scheduler, 1.0)):
         monkeypatch.setattr(scheduler, "step", growing(scheduler, factor))
     thresholds = ImageThresholds({thresholds})
-    assert_same_pictures(optimized_pipeline, reference_pipeline, thresholds=thresholds, **pipeline_inputs)
+    assert_same_images(optimized_pipeline, reference_pipeline, thresholds=thresholds, **pipeline_inputs)
 """
 
 
-def test_a_picture_that_rounding_decides_proves_nothing(project: pytest.Pytester) -> None:
+def test_a_image_that_rounding_decides_proves_nothing(project: pytest.Pytester) -> None:
     """The reference grows its own rounding as far: the test is skipped, and says so."""
     project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=""))
     result = project.runpytest_inprocess("-rs")
@@ -166,19 +166,19 @@ def test_a_picture_that_rounding_decides_proves_nothing(project: pytest.Pytester
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED * diffopt: rounding decides this picture, so that nothing is proven by it",
-            "  picture 0: SSIM * (at least 0.94 wanted)",
-            "  first off in step 1 of *: latents * of their length off (up to 0.12 allowed), cosine *",
+            "SKIPPED * diffopt: rounding decides this image, so that nothing is proven by it",
+            "  image 0: SSIM * (at least 0.94 wanted)",
+            "  first off in step 1 of *: latents * of their length off (0.12 allowed), cosine *",
             "  the reference itself is past half of that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
             "  after the first step latents 0.0* of their length off, the rounded reference's 0.0*",
             "seen in *sd15*, recipe bf16; pixel values are in [[]0, 1[]]",
             "give the test a call that is far from the edge: *",
-            "pictures: *",
+            "images: *",
         ]
     )
 
 
-def test_a_bug_is_red_though_rounding_decides_the_picture(project: pytest.Pytester) -> None:
+def test_a_bug_fails_though_rounding_decides_the_image(project: pytest.Pytester) -> None:
     """It is there after the first step, when nothing has grown."""
     project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.1, thresholds=""))
     result = project.runpytest_inprocess()
@@ -199,8 +199,8 @@ def test_lpips_is_asked_of_the_rounded_reference_too(
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED * diffopt: rounding decides this picture, so that nothing is proven by it",
-            "  picture 0: LPIPS 0.* (up to 1e-09 allowed)",
+            "SKIPPED * diffopt: rounding decides this image, so that nothing is proven by it",
+            "  image 0: LPIPS 0.* (1e-09 allowed)",
             "  the reference itself is past half of that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
         ]
     )
@@ -215,30 +215,30 @@ def test_lpips_of_latents_is_an_error(
     project.makepyfile(
         test_it=f"""
         import pytest
-        from pytest_diffopt import ImageThresholds, assert_same_pictures
+        from pytest_diffopt import ImageThresholds, assert_same_images
 
         @pytest.mark.diffopt(pipeline="sdxl", recipe="fp32 + channels_last")
-        def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs):
-            assert_same_pictures(optimized_pipeline, reference_pipeline, {call})
+        def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs):
+            assert_same_images(optimized_pipeline, reference_pipeline, {call})
         """
     )
     result = project.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
     assert (
-        "diffopt: LPIPS is measured of pictures, got: latents; leave max_lpips out, or ask the pipeline for pictures"
+        "diffopt: LPIPS is measured of images, got: latents; leave max_lpips out, or ask the pipeline for images"
     ) in result.outlines
 
 
 OTHER_SCHEDULER = """
 import pytest
-from pytest_diffopt import assert_same_pictures
+from pytest_diffopt import assert_same_images
 
 pytestmark = pytest.mark.diffopt(pipeline="sdxl", recipe=["fp32 + channels_last", {recipe!r}])
 
-def test_picture(optimized_pipeline, reference_pipeline, pipeline_inputs):
-    {plant}
-    assert_same_pictures(optimized_pipeline, reference_pipeline, **pipeline_inputs)
+def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs):
+    {inject}
+    assert_same_images(optimized_pipeline, reference_pipeline, **pipeline_inputs)
 
 def test_schedulers(optimized_pipeline, reference_pipeline):
     assert type(optimized_pipeline.scheduler) is type(reference_pipeline.scheduler)
@@ -247,15 +247,15 @@ DPM = 'scheduler(use="DPMSolverMultistepScheduler") + fp32 + channels_last'
 
 
 def test_the_reference_has_the_scheduler_of_the_recipe(project: pytest.Pytester) -> None:
-    """Another scheduler draws another picture however exact it is; what is left is held to float32's own arithmetic."""
-    project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, plant="pass"))
+    """Another scheduler draws another image however exact it is; what is left is held to float32's own arithmetic."""
+    project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, inject="pass"))
 
     project.runpytest_inprocess().assert_outcomes(passed=4)
 
 
-def test_a_bug_under_another_scheduler_is_red(project: pytest.Pytester) -> None:
+def test_a_bug_under_another_scheduler_fails(project: pytest.Pytester) -> None:
     """The clean twin is the test above."""
-    plant = "optimized_pipeline.scheduler.register_to_config(solver_order=1)"
-    project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, plant=plant))
+    inject = "optimized_pipeline.scheduler.register_to_config(solver_order=1)"
+    project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, inject=inject))
 
-    project.runpytest_inprocess("-k", "test_picture and DPM").assert_outcomes(failed=1, deselected=3)
+    project.runpytest_inprocess("-k", "test_image and DPM").assert_outcomes(failed=1, deselected=3)

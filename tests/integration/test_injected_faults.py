@@ -1,4 +1,4 @@
-"""Bugs planted into living pipelines: the harness tells who sees them, and leaves nothing of them behind."""
+"""Bugs injected into living pipelines: the harness tells who sees them, and leaves nothing of them behind."""
 
 import inspect
 import sys
@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.injected_faults.catalogue import BUGS, find_bug
-from benchmarks.injected_faults.declaring import PlantedBug, wrapped
+from benchmarks.injected_faults.declaring import InjectedFault, wrapped
 from benchmarks.injected_faults.guarding import Guard
 from benchmarks.injected_faults.trials import NotCleanError, Workshop
 from pytest_diffopt import Scale
@@ -31,23 +31,23 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
         yield opened
 
 
-def harmless(plant: Any, **changes: Any) -> PlantedBug:
+def harmless(inject: Any, **changes: Any) -> InjectedFault:
     """Declare something that is no bug."""
-    return replace(find_bug("heads-reversed"), name="harmless", plant=plant, **changes)
+    return replace(find_bug("heads-reversed"), name="harmless", inject=inject, **changes)
 
 
 @pytest.mark.parametrize(
     ("name", "seen_by", "not_seen_by"),
     [
-        ("heads-reversed", {Guard.PICTURE, Guard.STORED_PICTURE}, {Guard.REPEATABLE, Guard.SYNCS, Guard.APPLIED}),
-        ("gate-and-value-swapped", {Guard.STORED_PICTURE}, {Guard.PICTURE, Guard.REPEATABLE, Guard.SYNCS}),
-        ("sync-first-index-searched", {Guard.SYNCS}, {Guard.PICTURE, Guard.STORED_PICTURE, Guard.REPEATABLE}),
+        ("heads-reversed", {Guard.IMAGE, Guard.STORED_IMAGE}, {Guard.REPEATABLE, Guard.SYNCS, Guard.APPLIED}),
+        ("gate-and-value-swapped", {Guard.STORED_IMAGE}, {Guard.IMAGE, Guard.REPEATABLE, Guard.SYNCS}),
+        ("sync-first-index-searched", {Guard.SYNCS}, {Guard.IMAGE, Guard.STORED_IMAGE, Guard.REPEATABLE}),
     ],
 )
 def test_a_bug_is_seen_by_the_guards_whose_business_it_is(
     workshop: Workshop, name: str, seen_by: set[Guard], not_seen_by: set[Guard]
 ) -> None:
-    """One in the optimized path, one that the plain pipeline shares, one that leaves the picture alone."""
+    """One in the optimized path, one that the plain pipeline shares, one that leaves the image alone."""
     caught_by = set(workshop.try_out(find_bug(name)).caught_by)
 
     assert seen_by <= caught_by
@@ -57,21 +57,21 @@ def test_a_bug_is_seen_by_the_guards_whose_business_it_is(
 def test_what_is_no_bug_is_seen_by_nobody(workshop: Workshop) -> None:
     """Planting as such changes nothing: the clean pipeline passes every guard, wrapped or not."""
 
-    def plant(pipeline: Any) -> AbstractContextManager[Any]:
+    def inject(pipeline: Any) -> AbstractContextManager[Any]:
         return wrapped(pipeline.unet, "forward", lambda forward, *args, **keywords: forward(*args, **keywords))
 
-    trial = workshop.try_out(harmless(plant))
+    trial = workshop.try_out(harmless(inject))
 
     assert trial.caught_by == ()
-    assert not trial.picture.is_changed
-    assert {answer.guard for answer in trial.answers} >= {Guard.PICTURE, Guard.SYNCS, Guard.COUNTS, Guard.APPLIED}
+    assert not trial.image.is_changed
+    assert {answer.guard for answer in trial.answers} >= {Guard.IMAGE, Guard.SYNCS, Guard.COUNTS, Guard.APPLIED}
 
 
-def test_nothing_is_planted_into_what_is_not_clean(workshop: Workshop) -> None:
+def test_nothing_is_injected_into_what_is_not_clean(workshop: Workshop) -> None:
     """DDIM waits for the GPU in every step: the benchmark says so and stops."""
     bug = harmless(lambda _pipeline: nullcontext(), recipe='scheduler(use="DDIMScheduler")')
 
-    with pytest.raises(NotCleanError, match=r"^syncs must be green before harmless is planted into sdxl with .*DDIM"):
+    with pytest.raises(NotCleanError, match=r"^syncs must be green before harmless is injected into sdxl with .*DDIM"):
         workshop.try_out(bug)
 
 
@@ -84,7 +84,7 @@ def test_every_plant_puts_back_what_it_changed(recipe: tuple[str, str]) -> None:
     left_behind = []
     for bug in BUGS:
         if (bug.pipeline, bug.recipe) == recipe:
-            with bug.plant(pipeline):
+            with bug.inject(pipeline):
                 pass
             changed = _differences(before, _state_of(pipeline))
             left_behind += [f"{bug.name}: {', '.join(changed)}"] if changed else []
@@ -93,7 +93,7 @@ def test_every_plant_puts_back_what_it_changed(recipe: tuple[str, str]) -> None:
 
 
 def _state_of(pipeline: Any) -> dict[str, Any]:
-    """Return whatever a plant may touch: by a name, its value, or its identity where only that can be compared."""
+    """Return whatever a inject may touch: by a name, its value, or its identity where only that can be compared."""
     state: dict[str, Any] = {f"functional.{name}": value for name, value in vars(functional).items()}
     for name, part in pipeline.components.items():
         state |= {f"{name}.config.{key}": repr(value) for key, value in _configuration(part).items()}
@@ -143,8 +143,8 @@ def _is_same(one: Any, other: Any) -> bool:
 
 def test_the_page_is_of_a_file_that_exists() -> None:
     """The docs' page that the command renews has both of its sections."""
-    page = (Path(__file__).parents[2] / "docs" / "planted-bugs.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "injected-faults.md").read_text(encoding="utf-8")
 
     assert all(
-        f"<!-- {word}: {part} -->" in page for word in ("begin", "end") for part in ("planted bugs", "false alarms")
+        f"<!-- {word}: {part} -->" in page for word in ("begin", "end") for part in ("injected faults", "false alarms")
     )

@@ -6,7 +6,7 @@ import pytest
 
 SLOWER = """
 import pytest
-from planted_verdicts import takes
+from injected_verdicts import takes
 
 @pytest.fixture
 def after():
@@ -24,11 +24,11 @@ def properties(pytester: pytest.Pytester) -> list[tuple[str | None, str | None]]
     return [(one.get("name"), one.get("value")) for one in tree.iterfind(".//testcase/properties/property")]
 
 
-def test_every_figure_is_a_property_once(planted: pytest.Pytester) -> None:
+def test_every_figure_is_a_property_once(injected: pytest.Pytester) -> None:
     """Of a verdict in the test, and of one in a fixture after it."""
-    planted.makepyfile(test_it=SLOWER)
-    planted.runpytest_inprocess("--junit-xml=junit.xml")
-    found = properties(planted)
+    injected.makepyfile(test_it=SLOWER)
+    injected.runpytest_inprocess("--junit-xml=junit.xml")
+    found = properties(injected)
 
     assert ("diffopt.latency.outcome", "regressed") in found
     assert ("diffopt.latency.median_ns", "120000000.0") in found
@@ -36,9 +36,9 @@ def test_every_figure_is_a_property_once(planted: pytest.Pytester) -> None:
     assert len(found) == len(set(found)) == 10
 
 
-def test_other_tests_have_none(planted: pytest.Pytester) -> None:
+def test_other_tests_have_none(injected: pytest.Pytester) -> None:
     """Nothing is added to what is not ours."""
-    planted.makepyfile(test_it="def test_other(): pass")
-    planted.runpytest_inprocess("--junit-xml=junit.xml")
+    injected.makepyfile(test_it="def test_other(): pass")
+    injected.runpytest_inprocess("--junit-xml=junit.xml")
 
-    assert properties(planted) == []
+    assert properties(injected) == []

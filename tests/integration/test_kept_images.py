@@ -1,4 +1,4 @@
-"""Pictures of failing checks stay on disk, and with a report those of every check."""
+"""Images of failing checks stay on disk, and with a report those of every check."""
 
 import json
 
@@ -21,24 +21,24 @@ def test_bad():
 """
 OF_BAD = [
     "0-0-heat-map.png",
-    "0-0-picture.png",
+    "0-0-image.png",
     "0-0-reference.png",
     "0-1-heat-map.png",
-    "0-1-picture.png",
+    "0-1-image.png",
     "0-1-reference.png",
 ]
 
 
-def test_a_failure_keeps_its_pictures_in_pytests_cache(project: pytest.Pytester) -> None:
+def test_a_failure_keeps_its_images_in_pytests_cache(project: pytest.Pytester) -> None:
     """The folder stands in the message; what passes leaves nothing."""
     project.makeini("[pytest]")
     project.makepyfile(test_it=TWO)
     result = project.runpytest_inprocess()
 
-    folder = project.path / ".pytest_cache/d/diffopt/pictures"
+    folder = project.path / ".pytest_cache/d/diffopt/images"
     result.assert_outcomes(passed=1, failed=1)
     (of_bad,) = folder.iterdir()
-    assert f"pictures: {of_bad}" in result.outlines
+    assert f"images: {of_bad}" in result.outlines
     assert sorted(path.name for path in of_bad.iterdir()) == OF_BAD
 
 
@@ -48,19 +48,19 @@ def test_the_files_hold_what_was_compared(project: pytest.Pytester) -> None:
     project.makepyfile(test_it=TWO)
     project.runpytest_inprocess()
 
-    (folder,) = (project.path / ".pytest_cache/d/diffopt/pictures").iterdir()
+    (folder,) = (project.path / ".pytest_cache/d/diffopt/images").iterdir()
     drawn = np.linspace(0.1, 0.9, 16 * 16 * 3).reshape(16, 16, 3)
-    picture, reference, same, other = (
+    image, reference, same, other = (
         np.asarray(Image.open(folder / f"{name}.png"), dtype=float) / 255
-        for name in ("0-1-picture", "0-1-reference", "0-0-heat-map", "0-1-heat-map")
+        for name in ("0-1-image", "0-1-reference", "0-0-heat-map", "0-1-heat-map")
     )
-    assert np.abs(picture - (1 - drawn)).max() < 0.003
+    assert np.abs(image - (1 - drawn)).max() < 0.003
     assert np.abs(reference - drawn).max() < 0.003
     assert same.max() < 0.1 < other.mean()
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one process", "workers"])
-def test_a_report_keeps_the_pictures_of_every_check(project: pytest.Pytester, workers: list[str]) -> None:
+def test_a_report_keeps_the_images_of_every_check(project: pytest.Pytester, workers: list[str]) -> None:
     """Each difference in `report.json` names its files from the report's folder."""
     project.makepyfile(test_it=TWO)
     project.runpytest_inprocess("--diffopt-report=out", *workers)
@@ -77,14 +77,14 @@ def test_a_report_keeps_the_pictures_of_every_check(project: pytest.Pytester, wo
 
 
 def test_a_full_disk_does_not_hide_the_failure(project: pytest.Pytester) -> None:
-    """The figures are told, and why there is no picture."""
+    """The figures are told, and why there is no image."""
     project.makeini("[pytest]")
     project.makepyfile(test_it=TWO)
     (project.path / ".pytest_cache/d/diffopt").mkdir(parents=True)
-    (project.path / ".pytest_cache/d/diffopt/pictures").write_text("")
+    (project.path / ".pytest_cache/d/diffopt/images").write_text("")
     result = project.runpytest_inprocess()
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["diffopt: 1 of 2 pictures differs from the reference", "the picture */0-0-picture.png cannot be kept: *"]
+        ["diffopt: 1 of 2 images differs from the reference", "the image */0-0-image.png cannot be kept: *"]
     )

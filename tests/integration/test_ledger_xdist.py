@@ -34,7 +34,7 @@ def test_named(diffopt_pipeline, diffopt_recipe):
 
 
 def verdicts(report: Path) -> Sequence[dict[str, Any]]:
-    """Return the verdicts of a report, in an order that no scheduling changes, wherever its pictures lie."""
+    """Return the verdicts of a report, in an order that no scheduling changes, wherever its images lie."""
     text = report.read_text(encoding="utf-8").replace(str(report.parent), "report")
     found = json.loads(text)["verdicts"]
     return sorted(found, key=lambda entry: (entry["nodeid"], entry["verdict"]["concern"]))
@@ -53,7 +53,7 @@ def test_two_workers_give_the_same_verdicts(project: pytest.Pytester) -> None:
     assert verdicts(project.path / "alone/report.json") == verdicts(project.path / "spread/report.json")
     spread.stdout.fnmatch_lines(
         [
-            "regressed  images  pictures    SSIM -0.*, PSNR * dB, FLIP *",
+            "regressed  images  images    SSIM -0.*, PSNR * dB, FLIP *",
             "3 verdicts: 2 passed, 1 regressed",
         ],
         consecutive=True,

@@ -1,4 +1,4 @@
-"""`diffopt(batch=...)`: how many pictures one call is asked for."""
+"""`diffopt(batch=...)`: how many images one call is asked for."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def batch_project(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_each_batch_is_a_case(batch_project: pytest.Pytester) -> None:
-    """Ids say it, and the call is asked for so many; one picture is what the plain call draws."""
+    """Ids say it, and the call is asked for so many; one image is what the plain call draws."""
     batch_project.makepyfile(test_it=SHOWS_BATCH.replace("BATCH", "[1, 4]"))
     result = batch_project.runpytest_inprocess("-v", "-s")
 
@@ -42,10 +42,10 @@ def test_each_batch_is_a_case(batch_project: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        ("0", "@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: 0"),
-        ("'4'", "@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: '4'"),
-        ("[]", "@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: []"),
-        ("True", "@pytest.mark.diffopt(batch=...) takes a number of pictures or a list of them, got: True"),
+        ("0", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: 0"),
+        ("'4'", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: '4'"),
+        ("[]", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: []"),
+        ("True", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: True"),
         ("16", "pipeline 'mine' draws at most 4 at once, got: batch=16"),
     ],
 )

@@ -105,14 +105,14 @@ def test_b(optimized_pipeline):
             'recipes="bf16"',
             (
                 "unknown keyword of @pytest.mark.diffopt: 'recipes' (did you mean 'recipe'?); "
-                "it takes the keywords pipeline, recipe, ladder, rung, scale, batch"
+                "it takes the keywords pipeline, recipe, ladder, level, scale, batch"
             ),
         ),
         (
             '"sdxl"',
             (
                 "@pytest.mark.diffopt takes no positional arguments, got: ('sdxl',); "
-                "it takes the keywords pipeline, recipe, ladder, rung, scale, batch"
+                "it takes the keywords pipeline, recipe, ladder, level, scale, batch"
             ),
         ),
         ('pipeline="sdxl", scale="huge"', "@pytest.mark.diffopt(scale=...) must be one of tiny, full, got: 'huge'"),
@@ -174,11 +174,11 @@ def test_strict_markers_know_ours(project: pytest.Pytester) -> None:
         [
             (
                 "@pytest.mark.diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list; "
-                "diffopt(pipeline, ladder, rung): every rung of a ladder, or only those that are called so"
+                "diffopt(pipeline, ladder, level): every level of a ladder, or only those that are called so"
             ),
             (
                 "@pytest.mark.gpu(memory_gib, capability, count): "
-                "this diffopt test needs --gpu, and a card with at least that"
+                "this diffopt test needs --gpu, and a GPU with at least that"
             ),
         ]
     )

@@ -1,4 +1,4 @@
-"""`@pytest.mark.gpu` asks for a card, of diffopt's tests only."""
+"""`@pytest.mark.gpu` asks for a GPU, of diffopt's tests only."""
 
 from types import SimpleNamespace
 
@@ -68,13 +68,13 @@ def test_what_cannot_be_read_ends_the_run(project: pytest.Pytester, arguments: s
 
 
 @pytest.fixture
-def small_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for one card of 16 GiB and compute capability 7.5."""
+def small_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for one GPU of 16 GiB and compute capability 7.5."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Small Card")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Small GPU")
     monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=16 * 2**30, name="Small Card")
+        torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=16 * 2**30, name="Small GPU")
     )
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 5))
     monkeypatch.setattr(torch.accelerator, "is_available", lambda *_, **__: True)
@@ -82,17 +82,17 @@ def small_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
 
 
-@pytest.mark.usefixtures("small_card")
+@pytest.mark.usefixtures("small_gpu")
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ("memory_gib=24", "needs a card with 24 GiB, got: 16.0 GiB"),
+        ("memory_gib=24", "needs a GPU with 24 GiB, got: 16.0 GiB"),
         ("capability=(8, 0)", "needs compute capability (8, 0), got: (7, 5)"),
         ("count=2", "needs 2 GPUs, got: 1"),
     ],
 )
-def test_a_card_that_is_too_small_skips_with_the_reason(project: pytest.Pytester, arguments: str, reason: str) -> None:
-    """What the test asks for, and what the card has."""
+def test_a_gpu_that_is_too_small_skips_with_the_reason(project: pytest.Pytester, arguments: str, reason: str) -> None:
+    """What the test asks for, and what the GPU has."""
     project.makepyfile(test_it=MARKED.format(arguments=arguments))
     result = project.runpytest_inprocess("--gpu", "-rs")
 
@@ -100,11 +100,11 @@ def test_a_card_that_is_too_small_skips_with_the_reason(project: pytest.Pytester
     result.stdout.fnmatch_lines([f"SKIPPED * {reason}"])
 
 
-@pytest.mark.usefixtures("small_card")
-def test_a_card_that_suffices_runs_the_test(project: pytest.Pytester) -> None:
+@pytest.mark.usefixtures("small_gpu")
+def test_a_gpu_that_suffices_runs_the_test(project: pytest.Pytester) -> None:
     """Exactly what was asked for is enough."""
     project.makepyfile(test_it=MARKED.format(arguments="memory_gib=16, capability=(7, 5), count=1"))
     result = project.runpytest_inprocess("--gpu")
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["diffopt: device Small Card, *"])
+    result.stdout.fnmatch_lines(["diffopt: device Small GPU, *"])

@@ -1,4 +1,4 @@
-"""`ladder` in the marker: a test for each rung, named for it, or an error that says what the marker needs."""
+"""`ladder` in the marker: a test for each level, named for it, or an error that says what the marker needs."""
 
 import pytest
 
@@ -18,21 +18,21 @@ def test_it({fixtures}):
 """
 
 
-def test_each_rung_is_a_test(project: pytest.Pytester) -> None:
-    """The id names pipeline, ladder, place and what the rung adds; a recipe would be too long for a file's name."""
+def test_each_level_is_a_test(project: pytest.Pytester) -> None:
+    """The id names pipeline, ladder, place and what the level adds; a recipe would be too long for a file's name."""
     project.makepyfile(test_it=CLIMBING)
     result = project.runpytest_inprocess("--collect-only", "-q")
 
-    rungs = ["1-bf16", "2-compile", "3-int8", "4-fp8"]
-    ids = {f"test_it.py::test_it[{pipeline}-modern-{rung}]" for pipeline in ["sdxl", "flux"] for rung in rungs}
+    levels = ["1-bf16", "2-compile", "3-int8", "4-fp8"]
+    ids = {f"test_it.py::test_it[{pipeline}-modern-{level}]" for pipeline in ["sdxl", "flux"] for level in levels}
 
     assert {line for line in result.outlines if line.startswith("test_it.py::")} == ids
 
 
-def test_only_the_rungs_that_are_named_are_tests(project: pytest.Pytester) -> None:
+def test_only_the_levels_that_are_named_are_tests(project: pytest.Pytester) -> None:
     """Of each pipeline that has one; the place in the ladder stays in the id."""
     marked = MARKED.format(
-        arguments='pipeline=["sdxl", "deepfloyd-if"], ladder="diffusion-fast", rung=["fuse_qkv", "int8"]',
+        arguments='pipeline=["sdxl", "deepfloyd-if"], ladder="diffusion-fast", level=["fuse_qkv", "int8"]',
         fixtures="optimized_pipeline",
     )
     project.makepyfile(test_it=marked)
@@ -49,14 +49,14 @@ def test_only_the_rungs_that_are_named_are_tests(project: pytest.Pytester) -> No
     ("arguments", "fixtures", "message"),
     [
         (
-            'pipeline="sdxl", rung="int8"',
+            'pipeline="sdxl", level="int8"',
             "optimized_pipeline",
-            "@pytest.mark.diffopt(rung=...) names a rung of a ladder: give it ladder=..., got: *",
+            "@pytest.mark.diffopt(level=...) names a level of a ladder: give it ladder=..., got: *",
         ),
         (
-            'pipeline="sdxl", ladder="modern", rung="int9"',
+            'pipeline="sdxl", ladder="modern", level="int9"',
             "optimized_pipeline",
-            ("these ladders have no rung called 'int9' (did you mean 'int8'?); known: bf16, compile, int8, fp8"),
+            ("these ladders have no level called 'int9' (did you mean 'int8'?); known: bf16, compile, int8, fp8"),
         ),
         (
             'ladder="modern"',
@@ -83,7 +83,9 @@ def test_only_the_rungs_that_are_named_are_tests(project: pytest.Pytester) -> No
         ),
     ],
 )
-def test_what_the_marker_needs_is_said(project: pytest.Pytester, arguments: str, fixtures: str, message: str) -> None:
+def test_what_the_marker_needs_is_reported(
+    project: pytest.Pytester, arguments: str, fixtures: str, message: str
+) -> None:
     """At collection, without a traceback."""
     project.makepyfile(test_it=MARKED.format(arguments=arguments, fixtures=fixtures))
     result = project.runpytest_inprocess("--collect-only", "-q")
@@ -92,8 +94,8 @@ def test_what_the_marker_needs_is_said(project: pytest.Pytester, arguments: str,
     result.stdout.fnmatch_lines([f"diffopt: test_it.py::test_it: {message}"])
 
 
-def test_a_rung_that_this_machine_cannot_run_is_skipped_with_the_reason(project: pytest.Pytester) -> None:
-    """float8 needs a card that has it."""
+def test_a_level_that_this_machine_cannot_run_is_skipped_with_the_reason(project: pytest.Pytester) -> None:
+    """float8 needs a GPU that has it."""
     project.makepyfile(test_it=CLIMBING)
     result = project.runpytest_inprocess("-k", "sdxl and fp8", "-rs")
 

@@ -12,26 +12,26 @@ from pytest_diffopt.reports.page.rendering import render
 from tests.unit.reports.merging.shard_examples import written
 from tests.unit.reports.report_examples import (
     BROKEN,
-    ON_CARD,
+    ON_GPU,
     SDXL,
     SKIPPED,
     clean,
-    draw_pictures,
+    draw_images,
     images,
     ratio,
     syncs,
 )
 
-GOOD = clean(SDXL, ON_CARD)
+GOOD = clean(SDXL, ON_GPU)
 
 
 @pytest.fixture
 def shards(tmp_path: Path) -> list[str]:
-    """Write the reports of two cards that found the same picture wrong, in pictures of their own."""
+    """Write the reports of two GPUs that found the same image wrong, in images of their own."""
     folders = [tmp_path / "in" / name for name in ("h200", "l4")]
     for number, folder in enumerate(folders):
         folder.mkdir(parents=True)
-        files = draw_pictures(folder, noise=0.01 * number)
+        files = draw_images(folder, noise=0.01 * number)
         written(folder, [images(files=[files]), *GOOD[1:]], torch=f"2.{12 + number}.0", skipped=SKIPPED)
     return [str(folder) for folder in folders]
 
@@ -41,8 +41,8 @@ def merge(*arguments: str | Path) -> int:
     return main(["merge", *map(str, arguments)])
 
 
-def test_one_page_tells_the_cards_apart(shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Verdicts, pictures, skipped tests and versions of both; the exit code is that of a red run."""
+def test_one_page_tells_the_gpus_apart(shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verdicts, images, skipped tests and versions of both; the exit code is that of a red run."""
     into = tmp_path / "merged"
 
     assert merge(*shards, "--into", into) == 1
@@ -54,7 +54,7 @@ def test_one_page_tells_the_cards_apart(shards: list[str], tmp_path: Path, capsy
         str(into / "index.html"),
     ]
     page = (into / "index.html").read_text(encoding="utf-8")
-    assert sorted(path.name for path in into.iterdir()) == ["index.html", "pictures", "report.json", "summary.md"]
+    assert sorted(path.name for path in into.iterdir()) == ["index.html", "images", "report.json", "summary.md"]
     assert "on H200 and L4 · torch 2.12.0 and 2.13.0 · diffusers 0.42.1</span>" in page
     assert '<th scope="row">sdxl (tiny), H200</th>' in page
     assert '<th scope="row">sdxl (tiny), L4</th>' in page
@@ -63,27 +63,27 @@ def test_one_page_tells_the_cards_apart(shards: list[str], tmp_path: Path, capsy
     assert page == render(read_json_report(into), into)
 
 
-def test_each_shard_keeps_its_own_pictures(shards: list[str], tmp_path: Path) -> None:
+def test_each_shard_keeps_its_own_images(shards: list[str], tmp_path: Path) -> None:
     """Both machines named them alike."""
     merge(*shards, "--into", tmp_path / "merged")
     report = json.loads((tmp_path / "merged/report.json").read_text(encoding="utf-8"))
-    files = [entry["record"]["differences"][0]["files"]["picture"] for entry in report["verdicts"][::11]]
+    files = [entry["record"]["differences"][0]["files"]["image"] for entry in report["verdicts"][::11]]
 
-    assert files == ["pictures/h200/sdxl/picture.png", "pictures/l4/sdxl/picture.png"]
+    assert files == ["images/h200/sdxl/image.png", "images/l4/sdxl/image.png"]
     for name, shard in zip(files, shards, strict=True):
-        assert (tmp_path / "merged" / name).read_bytes() == (Path(shard) / "pictures/sdxl/picture.png").read_bytes()
+        assert (tmp_path / "merged" / name).read_bytes() == (Path(shard) / "images/sdxl/image.png").read_bytes()
 
 
-def test_the_summary_has_a_column_of_cards(shards: list[str], tmp_path: Path) -> None:
+def test_the_summary_has_a_column_of_gpus(shards: list[str], tmp_path: Path) -> None:
     """And a row for each shard."""
     merge(*shards, "--into", tmp_path / "merged", "--expect", "3")
     text = (tmp_path / "merged/summary.md").read_text(encoding="utf-8")
 
     assert text.startswith("## diffopt: failed\n\n22 verdicts&#58; 20 passed, 2 regressed\n\nH200 and L4 · torch ")
     assert "- --expect asks for 3 shards, got&#58; 2 (h200, l4)\n" in text
-    assert "|  | concern | pipeline | card | recipe | old -&gt; new | test |" in text
+    assert "|  | concern | pipeline | GPU | recipe | old -&gt; new | test |" in text
     assert "| **regressed** | images | <code>sdxl (tiny)</code> | L4 | " in text
-    assert "| shard | card | verdicts | failed | broken tests | skipped tests |" in text
+    assert "| shard | GPU | verdicts | failed | broken tests | skipped tests |" in text
     assert "| <code>l4</code> | L4 | 11 | 1 | 0 | 3 |" in text
     assert "Not the same everywhere: torch 2.12.0 (h200), 2.13.0 (l4)" in text
 
@@ -94,7 +94,7 @@ def test_a_test_that_broke_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     assert merge(*folders, "--into", tmp_path / "merged") == 1
     assert capsys.readouterr().out.splitlines()[:2] == [
-        "failed without a verdict: suites/test_flux.py::test_picture[flux-bf16] (h200): OSError: no weights here",
+        "failed without a verdict: suites/test_flux.py::test_image[flux-bf16] (h200): OSError: no weights here",
         "2 shards merged, 22 verdicts: 22 passed",
     ]
 
@@ -114,7 +114,7 @@ def test_good_shards_end_green(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ("--require=gpu>=20", "not proven: --require asks for gpu>=20, got: 4 verdicts"),
     ],
 )
-def test_less_than_was_asked_for_ends_red(
+def test_less_than_was_asked_for_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], demand: str, line: str
 ) -> None:
     """Also on the page."""
@@ -125,7 +125,7 @@ def test_less_than_was_asked_for_ends_red(
     assert "Less was proven than had to be" in (tmp_path / "merged/index.html").read_text(encoding="utf-8")
 
 
-def test_an_empty_shard_ends_red(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_shard_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the other one proved."""
     folders = [written(tmp_path / "h200", GOOD), written(tmp_path / "l4", [], skipped=SKIPPED)]
 
@@ -198,13 +198,13 @@ def test_a_number_of_shards_is_one(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"argument --expect: must be a whole number of at least 1, got: {number}" in capsys.readouterr().err
 
 
-def test_a_missing_picture_is_an_error(shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_image_is_an_error(shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The folder was uploaded without them; no half report is left."""
-    shutil.rmtree(Path(shards[1]) / "pictures")
+    shutil.rmtree(Path(shards[1]) / "images")
 
     assert merge(*shards, "--into", tmp_path / "merged") == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"error: the picture pictures/sdxl/heat-map.png of the report {shards[1]}/report.json cannot be taken over: "
+        f"error: the image images/sdxl/heat-map.png of the report {shards[1]}/report.json cannot be taken over: "
         "No such file or directory",
         "  a report is merged with the whole folder that --diffopt-report wrote",
     ]
@@ -219,10 +219,10 @@ def test_nothing_outside_of_a_report_is_copied(
     (tmp_path / "secret.png").write_text("secret")
     (Path(shards[0]) / "link.png").symlink_to(tmp_path / "secret.png")
     path = Path(shards[0]) / "report.json"
-    path.write_text(path.read_text(encoding="utf-8").replace("pictures/sdxl/picture.png", name), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace("images/sdxl/image.png", name), encoding="utf-8")
 
     assert merge(*shards, "--into", tmp_path / "merged") == 2
-    assert f"the picture {name} of the report {path} cannot be taken over: it lies outside" in capsys.readouterr().err
+    assert f"the image {name} of the report {path} cannot be taken over: it lies outside" in capsys.readouterr().err
     assert not (tmp_path / "merged").exists()
 
 
@@ -263,11 +263,11 @@ def test_the_page_of_a_merged_report_is_written_again(shards: list[str], tmp_pat
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     """A folder is named by whoever made it, and a device names itself."""
     name = "<script>alert(1)<"
-    folders = [written(tmp_path / name, GOOD, device="<b>card"), written(tmp_path / "l4", [syncs()])]
+    folders = [written(tmp_path / name, GOOD, device="<b>GPU"), written(tmp_path / "l4", [syncs()])]
     merge(*folders, "--into", tmp_path / "merged")
     page = (tmp_path / "merged/index.html").read_text(encoding="utf-8")
     summary = (tmp_path / "merged/summary.md").read_text(encoding="utf-8")
 
     assert "<script>alert" not in page + summary
-    assert "<b>card" not in page + summary
+    assert "<b>GPU" not in page + summary
     assert "<h3>&lt;script&gt;alert(1)&lt;</h3>" in page

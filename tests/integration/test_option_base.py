@@ -9,7 +9,7 @@ from tests.integration.injected_verdicts import write_baseline
 from tests.unit.paired.repositories import commit, git
 
 GOOD = """
-from planted_verdicts import takes
+from injected_verdicts import takes
 
 def test_good():
     takes(100)
@@ -17,19 +17,19 @@ def test_good():
 
 
 @pytest.fixture
-def change(planted: pytest.Pytester) -> pytest.Pytester:
+def change(injected: pytest.Pytester) -> pytest.Pytester:
     """Make a repository with a branch that loosens one baseline, adds one and removes one."""
-    planted.makepyfile(test_it=GOOD)
-    baselines = planted.path / "baselines/card"
+    injected.makepyfile(test_it=GOOD)
+    baselines = injected.path / "baselines/GPU"
     write_baseline(baselines / "slow.json", 100)
     write_baseline(baselines / "gone.json", 100)
-    commit(planted.path, {".gitignore": "__pycache__\n"})
-    git(planted.path, "checkout", "--quiet", "-b", "change")
+    commit(injected.path, {".gitignore": "__pycache__\n"})
+    git(injected.path, "checkout", "--quiet", "-b", "change")
     write_baseline(baselines / "slow.json", 200)
     write_baseline(baselines / "new.json", 100)
     (baselines / "gone.json").unlink()
-    commit(planted.path, {})
-    return planted
+    commit(injected.path, {})
+    return injected
 
 
 def test_the_terminal_names_what_guards_less(change: pytest.Pytester) -> None:
@@ -41,8 +41,8 @@ def test_the_terminal_names_what_guards_less(change: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             f"baselines since main ({base}): 1 loosened, 1 removed, 1 added",
-            "  loosened baselines/card/slow.json: latency_ns 105 ms -> 210 ms (+100.0 %)",
-            "  removed baselines/card/gone.json",
+            "  loosened baselines/GPU/slow.json: latency_ns 105 ms -> 210 ms (+100.0 %)",
+            "  removed baselines/GPU/gone.json",
             "1 verdict: 1 passed",
         ],
         consecutive=True,
@@ -63,11 +63,11 @@ def test_the_summary_of_a_pull_request_lists_every_one(
 
     assert "baselines since origin/main (" in text
     assert (
-        "| **loosened** | <code>baselines/card/slow.json</code> | latency&#95;ns 105 ms -&#62; 210 ms (+100.0 %) "
+        "| **loosened** | <code>baselines/GPU/slow.json</code> | latency&#95;ns 105 ms -&#62; 210 ms (+100.0 %) "
         "| first accepted |" in text
     )
-    assert "| **removed** | <code>baselines/card/gone.json</code> |  |  |" in text
-    assert "| added | <code>baselines/card/new.json</code> |  | first accepted |" in text
+    assert "| **removed** | <code>baselines/GPU/gone.json</code> |  |  |" in text
+    assert "| added | <code>baselines/GPU/new.json</code> |  | first accepted |" in text
 
 
 def test_the_report_lists_every_one(change: pytest.Pytester) -> None:
@@ -78,11 +78,11 @@ def test_the_report_lists_every_one(change: pytest.Pytester) -> None:
 
     assert found
     assert [(one.kind.value, one.path) for one in found.changes] == [
-        ("loosened", "baselines/card/slow.json"),
-        ("removed", "baselines/card/gone.json"),
-        ("added", "baselines/card/new.json"),
+        ("loosened", "baselines/GPU/slow.json"),
+        ("removed", "baselines/GPU/gone.json"),
+        ("added", "baselines/GPU/new.json"),
     ]
-    assert "<strong>loosened</strong></th><td><code>baselines/card/slow.json</code></td><td>latency_ns 105 ms" in page
+    assert "<strong>loosened</strong></th><td><code>baselines/GPU/slow.json</code></td><td>latency_ns 105 ms" in page
 
 
 def test_a_shallow_clone_says_that_it_compared_nothing(
@@ -102,7 +102,7 @@ def test_a_shallow_clone_says_that_it_compared_nothing(
     )
 
 
-def test_the_ini_twin_compares_every_run(change: pytest.Pytester) -> None:
+def test_the_ini_counterpart_compares_every_run(change: pytest.Pytester) -> None:
     """`diffopt_base = main`."""
     change.makeini("[pytest]\ndiffopt_base = main")
 

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.gpu
 @pytest.mark.diffopt(pipeline="sdxl", recipe="fp32")
-def test_on_the_card(diffopt_pipeline):
+def test_on_the_gpu(diffopt_pipeline):
     pass
 """
 
@@ -43,11 +43,11 @@ def test_what_a_gpu_would_run_can_be_listed_without_one(project: pytest.Pytester
     result = project.runpytest_inprocess("--gpu", "--collect-only", "-q", "--diffopt-scale", "full")
 
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["test_it.py::test_on_the_card[[]sdxl]", "1 test collected*"])
+    result.stdout.fnmatch_lines(["test_it.py::test_on_the_gpu[[]sdxl]", "1 test collected*"])
 
 
 @without_gpu
-def test_the_ini_twin_asks_for_the_gpu_too(project: pytest.Pytester) -> None:
+def test_the_ini_counterpart_asks_for_the_gpu_too(project: pytest.Pytester) -> None:
     """`diffopt_gpu = true` is `--gpu` for every run."""
     project.makeini("[pytest]\ndiffopt_gpu = true")
     project.makepyfile(test_it=GPU_TEST)
@@ -58,16 +58,16 @@ def test_the_ini_twin_asks_for_the_gpu_too(project: pytest.Pytester) -> None:
 
 @without_gpu
 def test_a_project_without_diffopt_tests_needs_no_gpu(project: pytest.Pytester) -> None:
-    """`--gpu` may mean something else to other tests; only ours insist on a card."""
+    """`--gpu` may mean something else to other tests; only ours insist on a GPU."""
     project.makepyfile(test_it="def test_other(): pass")
     result = project.runpytest_inprocess("--gpu")
 
     result.assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize(("arguments", "wanted"), [([], "False"), (["--gpu"], "True")])
+@pytest.mark.parametrize(("arguments", "expected"), [([], "False"), (["--gpu"], "True")])
 def test_a_conftest_that_defines_it_already_is_respected(
-    project: pytest.Pytester, arguments: list[str], wanted: str
+    project: pytest.Pytester, arguments: list[str], expected: str
 ) -> None:
     """Two definitions would end pytest with a ValueError; the user's stands and its value is used."""
     project.makeconftest(
@@ -79,7 +79,7 @@ def pytest_addoption(parser):
     project.makepyfile(
         test_it=f"""
 def test_value(pytestconfig):
-    assert pytestconfig.getoption("--gpu") is {wanted}
+    assert pytestconfig.getoption("--gpu") is {expected}
 """
     )
     result = project.runpytest_inprocess(*arguments)

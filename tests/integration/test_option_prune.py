@@ -82,11 +82,11 @@ def test_a_folder_outside_of_the_project_is_pruned_too(own_pipeline: pytest.Pyte
     result.stdout.fnmatch_lines([f"removed {tmp_path}/elsewhere/simulated/test_it/test_counts[[]32].json"])
 
 
-PICTURES = """
+IMAGES = """
 import pytest
 
 @pytest.mark.parametrize("size", [{sizes}])
-def test_picture(optimized_pipeline, pipeline_inputs, image_baseline, size):
+def test_image(optimized_pipeline, pipeline_inputs, image_baseline, size):
     image_baseline.check(optimized_pipeline, size=size, **pipeline_inputs)
 """
 
@@ -96,22 +96,22 @@ def test_references_elsewhere_go_with_their_document(own_pipeline: pytest.Pytest
     """Those of other cases stay; what a document named that cannot be read is told."""
     far = own_pipeline.path / "far"
     option = f"--diffopt-references={far.as_uri()}"
-    own_pipeline.makepyfile(test_it=PICTURES.format(sizes="16, 32") + COUNTS.format(sizes="16, 32"))
+    own_pipeline.makepyfile(test_it=IMAGES.format(sizes="16, 32") + COUNTS.format(sizes="16, 32"))
     own_pipeline.runpytest_inprocess(option, "--diffopt-update=missing").assert_outcomes(passed=4)
     before = {path.name for path in far.rglob("*") if path.is_file()}
-    own_pipeline.makepyfile(test_it=PICTURES.format(sizes="16") + COUNTS.format(sizes="16"))
+    own_pipeline.makepyfile(test_it=IMAGES.format(sizes="16") + COUNTS.format(sizes="16"))
     if is_broken:
-        document = own_pipeline.path / "baselines/cpu/test_it/test_picture[32].json"
+        document = own_pipeline.path / "baselines/cpu/test_it/test_image[32].json"
         document.write_text(document.read_text().replace('"margin"', '"margins"'))
     result = own_pipeline.runpytest_inprocess(option, "--diffopt-prune")
     after = {path.name for path in far.rglob("*") if path.is_file()}
 
     result.assert_outcomes(passed=2)
-    assert after == (before if is_broken else {name for name in before if name.startswith("test_picture[16]")})
+    assert after == (before if is_broken else {name for name in before if name.startswith("test_image[16]")})
     if is_broken:
         result.stdout.fnmatch_lines(
-            ["kept what baselines/cpu/test_it/test_picture[[]32].json named: it cannot be read", "2 baselines removed"]
+            ["kept what baselines/cpu/test_it/test_image[[]32].json named: it cannot be read", "2 baselines removed"]
         )
     else:
-        result.stdout.fnmatch_lines([f"removed {far.as_uri()}/cpu/test_it/test_picture[[]32].0-*.png"])
-        result.stdout.fnmatch_lines(["removed baselines/cpu/test_it/test_picture[[]32].json"])
+        result.stdout.fnmatch_lines([f"removed {far.as_uri()}/cpu/test_it/test_image[[]32].0-*.png"])
+        result.stdout.fnmatch_lines(["removed baselines/cpu/test_it/test_image[[]32].json"])

@@ -21,14 +21,14 @@ def test_bad(optimized_pipeline):
 def test_equal(optimized_pipeline):
     assert_images_similar(PICTURE, PICTURE)
 """
-KEYS_OF_REPORT = ["broken", "counts", "schema_version", "shards", "shortfalls", "skipped", "verdicts"]
+KEYS_OF_REPORT = ["broken", "counts", "schema_version", "shards", "unmet_requirements", "skipped", "verdicts"]
 WITHOUT_VERDICTS = """
 import pytest
 from pytest_diffopt import assert_repeatable
 
 @pytest.mark.diffopt(recipe="fp32")
 @pytest.mark.gpu
-def test_on_a_card(optimized_pipeline):
+def test_on_a_gpu(optimized_pipeline):
     assert_repeatable(lambda: 1)
 
 def test_of_somebody_else():
@@ -88,11 +88,11 @@ def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pyte
         "shard": "",
     }
     assert bad["verdict"]["outcome"] == "regressed"
-    assert bad["verdict"]["explanation"][0] == "diffopt: 1 of 1 picture differs from the reference"
+    assert bad["verdict"]["explanation"][0] == "diffopt: 1 of 1 image differs from the reference"
 
 
 def test_numbers_that_json_lacks_are_texts(own_pipeline: pytest.Pytester) -> None:
-    """Equal pictures have an infinite PSNR, and strict readers refuse `Infinity`."""
+    """Equal images have an infinite PSNR, and strict readers refuse `Infinity`."""
     own_pipeline.makepyfile(test_it=TWO_VERDICTS)
     own_pipeline.runpytest_inprocess("--diffopt-report=report")
     report = json.loads((own_pipeline.path / "report/report.json").read_text(encoding="utf-8"))
@@ -100,7 +100,7 @@ def test_numbers_that_json_lacks_are_texts(own_pipeline: pytest.Pytester) -> Non
     assert report["verdicts"][2]["verdict"]["figures"]["psnr_db"] == "inf"
 
 
-def test_the_ini_twin_asks_for_it_too(own_pipeline: pytest.Pytester) -> None:
+def test_the_ini_counterpart_asks_for_it_too(own_pipeline: pytest.Pytester) -> None:
     """`diffopt_report = DIR` is relative to the root."""
     own_pipeline.makeini("[pytest]\ndiffopt_report = report")
     own_pipeline.makepyfile(test_it=TWO_VERDICTS)
@@ -118,14 +118,14 @@ def test_a_run_without_verdicts_is_reported_as_such(project: pytest.Pytester) ->
     assert report["verdicts"] == []
 
 
-def test_what_ended_without_a_verdict_is_told_with_its_reason(own_pipeline: pytest.Pytester) -> None:
+def test_what_ended_without_a_verdict_is_reported_with_its_reason(own_pipeline: pytest.Pytester) -> None:
     """Skipped tests of ours, and every failure that no verdict explains: also a file that cannot be collected."""
     own_pipeline.makepyfile(test_it=WITHOUT_VERDICTS, test_more="import nowhere_to_be_found")
     own_pipeline.runpytest_inprocess("--diffopt-report=report", "--continue-on-collection-errors")
     report = json.loads((own_pipeline.path / "report/report.json").read_text(encoding="utf-8"))
     (skipped,), (uncollected, failed) = report["skipped"], report["broken"]
 
-    assert (skipped["nodeid"], skipped["skip_reason"]) == ("test_it.py::test_on_a_card", "needs a GPU: run with --gpu")
+    assert (skipped["nodeid"], skipped["skip_reason"]) == ("test_it.py::test_on_a_gpu", "needs a GPU: run with --gpu")
     assert uncollected["nodeid"] == "test_more.py"
     assert "No module named 'nowhere_to_be_found'" in uncollected["details"]
     assert (failed["nodeid"], failed["reason"]) == (

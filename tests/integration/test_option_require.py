@@ -3,7 +3,7 @@
 import pytest
 
 TWO_LATENCIES = """
-from planted_verdicts import takes
+from injected_verdicts import takes
 
 def test_a():
     takes(100)
@@ -13,19 +13,19 @@ def test_b():
 """
 
 
-def test_enough_verdicts_are_green(planted: pytest.Pytester) -> None:
+def test_enough_verdicts_pass(injected: pytest.Pytester) -> None:
     """Nothing more is said."""
-    planted.makepyfile(test_it=TWO_LATENCIES)
-    result = planted.runpytest_inprocess("--diffopt-require", "gpu>=2, latency>=1")
+    injected.makepyfile(test_it=TWO_LATENCIES)
+    result = injected.runpytest_inprocess("--diffopt-require", "gpu>=2, latency>=1")
 
     assert result.ret == pytest.ExitCode.OK
     result.stdout.no_fnmatch_line("*not proven*")
 
 
-def test_too_few_are_red_though_every_test_passed(planted: pytest.Pytester) -> None:
+def test_too_few_fail_though_every_test_passed(injected: pytest.Pytester) -> None:
     """The line says what was asked for and what there is."""
-    planted.makepyfile(test_it=TWO_LATENCIES)
-    result = planted.runpytest_inprocess("--diffopt-require", "gpu>=3")
+    injected.makepyfile(test_it=TWO_LATENCIES)
+    result = injected.runpytest_inprocess("--diffopt-require", "gpu>=3")
 
     result.assert_outcomes(passed=2)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -34,25 +34,25 @@ def test_too_few_are_red_though_every_test_passed(planted: pytest.Pytester) -> N
     )
 
 
-def test_the_ini_twin_holds_for_every_run(planted: pytest.Pytester) -> None:
+def test_the_ini_counterpart_holds_for_every_run(injected: pytest.Pytester) -> None:
     """`diffopt_require = gpu>=3`."""
-    planted.makeini("[pytest]\ndiffopt_require = gpu>=3")
-    planted.makepyfile(test_it=TWO_LATENCIES)
+    injected.makeini("[pytest]\ndiffopt_require = gpu>=3")
+    injected.makepyfile(test_it=TWO_LATENCIES)
 
-    assert planted.runpytest_inprocess().ret == pytest.ExitCode.TESTS_FAILED
+    assert injected.runpytest_inprocess().ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_a_list_of_tests_is_not_judged(planted: pytest.Pytester) -> None:
+def test_a_list_of_tests_is_not_judged(injected: pytest.Pytester) -> None:
     """Nothing ran."""
-    planted.makepyfile(test_it=TWO_LATENCIES)
+    injected.makepyfile(test_it=TWO_LATENCIES)
 
-    assert planted.runpytest_inprocess("--diffopt-require=gpu>=3", "--collect-only").ret == pytest.ExitCode.OK
+    assert injected.runpytest_inprocess("--diffopt-require=gpu>=3", "--collect-only").ret == pytest.ExitCode.OK
 
 
-def test_what_cannot_be_read_ends_the_run_before_its_tests(planted: pytest.Pytester) -> None:
+def test_what_cannot_be_read_ends_the_run_before_its_tests(injected: pytest.Pytester) -> None:
     """With the nearest known name, and no traceback."""
-    planted.makepyfile(test_it=TWO_LATENCIES)
-    result = planted.runpytest_inprocess("--diffopt-require", "latencies>=3")
+    injected.makepyfile(test_it=TWO_LATENCIES)
+    result = injected.runpytest_inprocess("--diffopt-require", "latencies>=3")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.errlines[0].startswith(

@@ -12,7 +12,7 @@ def test_scale(diffopt_pipeline):
 
 
 @pytest.mark.parametrize(
-    ("ini", "arguments", "marked", "wanted"),
+    ("ini", "arguments", "marked", "expected"),
     [
         ("", [], "", "tiny"),
         ("", ["--diffopt-scale=full"], "", "full"),
@@ -23,11 +23,11 @@ def test_scale(diffopt_pipeline):
     ids=["default", "command line", "ini", "command line beats ini", "marker beats both"],
 )
 def test_the_nearest_word_counts(
-    project: pytest.Pytester, ini: str, arguments: list[str], marked: str, wanted: str
+    project: pytest.Pytester, ini: str, arguments: list[str], marked: str, expected: str
 ) -> None:
     """A marker beats the command line, which beats the ini file, which beats the default."""
     project.makeini(f"[pytest]\n{ini}")
-    project.makepyfile(test_it=SHOWS_SCALE.format(scale=marked, wanted=wanted))
+    project.makepyfile(test_it=SHOWS_SCALE.format(scale=marked, expected=expected))
     result = project.runpytest_inprocess(*arguments)
 
     result.assert_outcomes(passed=1)
@@ -35,7 +35,7 @@ def test_the_nearest_word_counts(
 
 def test_another_scale_than_the_runs_own_is_in_the_id(project: pytest.Pytester) -> None:
     """A reader of the ids sees at which scale a test ran when it is not the one of the run."""
-    project.makepyfile(test_it=SHOWS_SCALE.format(scale=', scale=["tiny", "full"]', wanted="tiny"))
+    project.makepyfile(test_it=SHOWS_SCALE.format(scale=', scale=["tiny", "full"]', expected="tiny"))
     result = project.runpytest_inprocess("--collect-only", "-q")
 
     result.stdout.fnmatch_lines(

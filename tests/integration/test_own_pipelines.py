@@ -39,12 +39,12 @@ def test_a_pipeline_can_be_registered_as_the_page_says(project: pytest.Pytester)
 
     names = [line.split(" ")[0] for line in result.outlines if line.startswith("test_mine.py::")]
     result.assert_outcomes(passed=6)
-    assert "test_mine.py::test_picture[mine-bf16]" in names
+    assert "test_mine.py::test_image[mine-bf16]" in names
     assert sum("SETUP    S optimized_pipeline" in line for line in result.outlines) == 2
     result.stdout.fnmatch_lines(["diffopt: mine (tiny): weights the user's own"])
 
 
-def test_a_misspelt_name_of_a_registered_pipeline_is_told(project: pytest.Pytester) -> None:
+def test_a_misspelt_name_of_a_registered_pipeline_is_reported(project: pytest.Pytester) -> None:
     """The nearest known name may be the user's own."""
     example(project, "Register it")
     test = project.path / "test_mine.py"

@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 OWN = "tests.examples.own_pipelines"
-CARDS = (
+GPUS = (
     "nvidia-v100, nvidia-t4, nvidia-a100, nvidia-a10, nvidia-rtx-3090, nvidia-rtx-4090, nvidia-rtx-5090, nvidia-l4, "
     "nvidia-l40s, nvidia-h100, nvidia-h200, nvidia-b200"
 )
@@ -33,7 +33,7 @@ def profile(*arguments: str) -> int:
 
 def test_tiny_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
     """A registered pipeline takes bf16, shows every phase, and nothing stands on stderr without a terminal."""
-    assert profile("sdxl", "--steps", "2", "--card", "nvidia-t4") == 0
+    assert profile("sdxl", "--steps", "2", "--GPU", "nvidia-t4") == 0
 
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
@@ -71,7 +71,7 @@ def test_json_is_the_same_twice(capsys: pytest.CaptureFixture[str]) -> None:
         "origin",
         "recipe",
         "inputs",
-        "card",
+        "gpu_model",
         "weights_bytes",
         "encode",
         "steps",
@@ -80,7 +80,7 @@ def test_json_is_the_same_twice(capsys: pytest.CaptureFixture[str]) -> None:
         "peak_memory_bytes",
         "peak_holders",
         "unmodelled",
-        "invented",
+        "placeholders",
     }
     assert (len(written["steps"]), written["pipeline"], written["recipe"]) == (5, "OwnPipeline", "")
 
@@ -121,8 +121,8 @@ def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             "error: tests is no pipeline: a folder that save_pretrained() wrote holds a model_index.json",
         ),
         (
-            ["sdxl", "--card", "nvidia-h300"],
-            f"error: a simulated card must be one of {CARDS}, got: 'nvidia-h300'",
+            ["sdxl", "--GPU", "nvidia-h300"],
+            f"error: a simulated GPU must be one of {GPUS}, got: 'nvidia-h300'",
         ),
         (
             ["no_such_module:build"],
@@ -189,8 +189,8 @@ def test_full_size_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
 
     written = json.loads(capsys.readouterr().out)
     (step,) = written["steps"]
-    assert step["flops"] == 13_522_472_796_160  # two pictures: with the prompt and without
-    assert step["waits"] == []
+    assert step["flops"] == 13_522_472_796_160  # two images: with the prompt and without
+    assert step["syncs"] == []
     assert 6.9e9 < written["weights_bytes"] < 7e9
     assert written["weights_bytes"] < written["peak_memory_bytes"] < 10e9
 

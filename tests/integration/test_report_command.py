@@ -7,12 +7,12 @@ import pytest
 
 from pytest_diffopt.__main__ import main
 from pytest_diffopt.reports.writing import write_report
-from tests.unit.reports.report_examples import draw_pictures, full_report, ratio, report
+from tests.unit.reports.report_examples import draw_images, full_report, ratio, report
 
 
 def test_the_page_is_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same page from the document alone, and where it is."""
-    write_report(tmp_path, full_report([draw_pictures(tmp_path)]))
+    write_report(tmp_path, full_report([draw_images(tmp_path)]))
     page = tmp_path / "index.html"
     before = page.read_text(encoding="utf-8")
     page.unlink()

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from pytest_diffopt.reports.page.rendering import write_page
-from tests.unit.reports.report_examples import ON_CARD, SDXL, clean, draw_pictures, full_report, report
-from tools.browser import content_after_scripts, find_browser, take_picture
+from tests.unit.reports.report_examples import ON_GPU, SDXL, clean, draw_images, full_report, report
+from tools.browser import content_after_scripts, find_browser, take_image
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="needs a Chromium on this machine")
 
@@ -28,10 +28,10 @@ PICTURE = np.stack([0.25 + 0.6 * DISC, 0.3 + 0.3 * ROW, 0.75 - 0.5 * DISC], axis
 def test_good(optimized_pipeline, pipeline_inputs):
     assert_repeatable(optimized_pipeline, **pipeline_inputs)
 
-def test_picture(optimized_pipeline):
+def test_image(optimized_pipeline):
     assert_images_similar(np.roll(PICTURE, 12, axis=2), PICTURE)
 
-def test_denoise_loop_never_waits(optimized_pipeline, pipeline_inputs, monkeypatch):
+def test_denoise_loop_never_syncs(optimized_pipeline, pipeline_inputs, monkeypatch):
     step = type(optimized_pipeline).step
 
     def waiting(self, latents, timestep, num_inference_steps):
@@ -42,7 +42,7 @@ def test_denoise_loop_never_waits(optimized_pipeline, pipeline_inputs, monkeypat
     assert_no_syncs(optimized_pipeline, **pipeline_inputs)
 
 @pytest.mark.gpu
-def test_on_a_card(optimized_pipeline):
+def test_on_a_gpu(optimized_pipeline):
     pass
 """
 
@@ -51,27 +51,27 @@ def test_on_a_card(optimized_pipeline):
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of a report of every kind."""
     folder = tmp_path_factory.mktemp("report")
-    return write_page(folder, full_report([draw_pictures(folder)]))
+    return write_page(folder, full_report([draw_images(folder)]))
 
 
-def pixel(picture: Path, x: int, y: int) -> tuple[int, int, int]:
-    """Return the colour of one pixel."""
-    with Image.open(picture) as opened:
+def pixel(image: Path, x: int, y: int) -> tuple[int, int, int]:
+    """Return the color of one pixel."""
+    with Image.open(image) as opened:
         red, green, blue = opened.convert("RGB").crop((x, y, x + 1, y + 1)).tobytes()
     return red, green, blue
 
 
-def test_a_failing_run_is_red_at_a_glance(
+def test_a_failing_run_fails_at_a_glance(
     own_pipeline: pytest.Pytester, record_property: Callable[[str, object], None]
 ) -> None:
-    """From pytest to the browser: the band over the page is red, and the reference and the picture are on it.
+    """From pytest to the browser: the band over the page is red, and the reference and the image are on it.
 
-    The picture of the page is kept among pytest's temporary files; its path is a property of this test.
+    The image of the page is kept among pytest's temporary files; its path is a property of this test.
     """
     own_pipeline.makepyfile(test_it=FAILING)
     own_pipeline.runpytest_inprocess("--diffopt-report=report").assert_outcomes(passed=1, failed=2, skipped=1)
     target = own_pipeline.path / "page.png"
-    take_picture(own_pipeline.path / "report/index.html", target, width=1280, height=2000)
+    take_image(own_pipeline.path / "report/index.html", target, width=1280, height=2000)
     record_property("screenshot", str(target))
 
     assert pixel(target, 640, 2) == LIGHT_RED
@@ -83,10 +83,10 @@ def test_a_failing_run_is_red_at_a_glance(
     assert [64, 191] in shown  # what is behind it
 
 
-def test_a_clean_run_is_green_at_a_glance(tmp_path: Path) -> None:
+def test_a_clean_run_passes_at_a_glance(tmp_path: Path) -> None:
     """Nothing on the page is drawn in the red of trouble above its first finding."""
     target = tmp_path / "page.png"
-    take_picture(write_page(tmp_path, report(clean(SDXL, ON_CARD))), target, width=1280, height=600)
+    take_image(write_page(tmp_path, report(clean(SDXL, ON_GPU))), target, width=1280, height=600)
 
     assert pixel(target, 640, 2) == LIGHT_GREEN
 
@@ -94,8 +94,8 @@ def test_a_clean_run_is_green_at_a_glance(tmp_path: Path) -> None:
 def test_who_prefers_dark_pages_gets_one(page: Path, tmp_path: Path) -> None:
     """Another page, another red, from the same file."""
     light, dark = tmp_path / "light.png", tmp_path / "dark.png"
-    take_picture(page, light, width=1280, height=600)
-    take_picture(page, dark, width=1280, height=600, is_dark=True)
+    take_image(page, light, width=1280, height=600)
+    take_image(page, dark, width=1280, height=600, is_dark=True)
 
     assert (pixel(light, 640, 2), pixel(light, 5, 500)) == (LIGHT_RED, LIGHT_PAGE)
     assert (pixel(dark, 640, 2), pixel(dark, 5, 500)) == (DARK_RED, DARK_PAGE)
@@ -104,7 +104,7 @@ def test_who_prefers_dark_pages_gets_one(page: Path, tmp_path: Path) -> None:
 def test_on_a_narrow_screen_nothing_sticks_out(page: Path, tmp_path: Path) -> None:
     """The page is as wide as the window: the outermost columns show nothing but the page itself."""
     target = tmp_path / "narrow.png"
-    take_picture(page, target, width=500, height=3000)
+    take_image(page, target, width=500, height=3000)
 
     assert {pixel(target, 498, y) for y in range(300, 3000, 10)} == {LIGHT_PAGE}
 
@@ -118,7 +118,7 @@ def test_the_script_adds_a_search_and_a_slider(page: Path) -> None:
 
 
 def test_without_its_script_the_page_says_the_same(page: Path, tmp_path: Path) -> None:
-    """Nothing waits for it: every case and picture is there, and no control that would do nothing."""
+    """Nothing waits for it: every case and image is there, and no control that would do nothing."""
     plain = tmp_path / "plain.html"
     plain.write_text(
         page.read_text(encoding="utf-8").replace("<script>", '<script type="text/plain">'), encoding="utf-8"

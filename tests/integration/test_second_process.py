@@ -13,7 +13,7 @@ from pytest_diffopt import assert_repeatable
 class Pipeline(small_pipeline.SmallPipeline):
     def __call__(self, **inputs):
         output = super().__call__(**inputs)
-        {plant}
+        {inject}
         return output
 
 @pytest.fixture
@@ -29,28 +29,28 @@ def test_repeatable(optimized_pipeline, pipeline_inputs, steps):
 OF_A_HASH = "output.images[0, 0, 0, 0] += hash('a red circle') % 1000 / 1000"
 
 
-def run(project: pytest.Pytester, plant: str, before: str = "pass", bound: str = "") -> pytest.RunResult:
+def run(project: pytest.Pytester, inject: str, before: str = "pass", bound: str = "") -> pytest.RunResult:
     """Run the test on a pipeline with this in its call."""
-    project.makepyfile(test_it=REPEATABLE.format(plant=plant, before=before, bound=bound))
+    project.makepyfile(test_it=REPEATABLE.format(inject=inject, before=before, bound=bound))
     return project.runpytest_inprocess("-k", "3")
 
 
-def test_the_same_picture_in_another_process_is_green(own_pipeline: pytest.Pytester) -> None:
+def test_the_same_image_in_another_process_passes(own_pipeline: pytest.Pytester) -> None:
     """Equal bits; the other process takes the same parameters, and a test's second such call is answered by its own."""
     before = "assert_repeatable(optimized_pipeline, second_process=True, **pipeline_inputs)"
     run(own_pipeline, "pass", before).assert_outcomes(passed=1, deselected=1)
 
 
-def test_what_each_process_has_anew_is_red(own_pipeline: pytest.Pytester) -> None:
+def test_what_each_process_has_anew_fails(own_pipeline: pytest.Pytester) -> None:
     """Twice in one process such a pipeline draws the same; the lines say where to look."""
     result = run(own_pipeline, OF_A_HASH, "assert_repeatable(optimized_pipeline, **inputs)")
 
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the same call gave another picture in a second process",
+            "diffopt: the same call gave another image in a second process",
             "  1 of 768 values differ (0.1%)",
-            "  largest difference 0.* (up to 0 allowed)",
+            "  largest difference 0.* (0 allowed)",
             "seen in pipeline Pipeline (weights: the user's own)",
             (
                 "look for what each process has anew: the order of a set, hash() and id(), a seed taken from the clock "
@@ -61,7 +61,9 @@ def test_what_each_process_has_anew_is_red(own_pipeline: pytest.Pytester) -> Non
     )
 
 
-def test_a_test_that_does_not_run_alone_is_told(own_pipeline: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_that_does_not_run_alone_is_reported(
+    own_pipeline: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With what the other process said, and the command that shows it."""
     monkeypatch.setenv("ONLY_HERE", str(os.getpid()))
     result = run(own_pipeline, "pass", "assert os.environ['ONLY_HERE'] == str(os.getpid()), 'not in this process'")

@@ -1,4 +1,4 @@
-"""With pytest-xdist each worker takes its own card, and the verdicts are those of one process."""
+"""With pytest-xdist each worker takes its own GPU, and the verdicts are those of one process."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -9,13 +9,13 @@ import pytest
 
 pytest.importorskip("xdist")
 
-# In workers, too, there is a card.
-CARDS = """
+# In workers, too, there is a GPU.
+GPUS = """
 from pytest_diffopt import collection
 from pytest_diffopt.reports import header
 
 collection._require_gpu = lambda: None
-header.gpu_name = lambda: "a fake card"
+header.gpu_name = lambda: "a fake GPU"
 """
 EIGHT = """
 import os
@@ -23,18 +23,18 @@ import pathlib
 import time
 
 import pytest
-from planted_verdicts import takes
+from injected_verdicts import takes
 
 @pytest.mark.diffopt
 @pytest.mark.parametrize("number", range(8))
-def test_on_a_card(number, worker_id):
-    pathlib.Path(f"card-of-{worker_id}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+def test_on_a_gpu(number, worker_id):
+    pathlib.Path(f"GPU-of-{worker_id}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
     takes(102 + number)
     time.sleep(0.2)  # so that every worker has its turn
 """
-#: Cards whose times are known: what is accepted, judged and written down after that is the plugin's own.
-TIMED_CARDS = (
-    CARDS
+#: GPUs whose times are known: what is accepted, judged and written down after that is the plugin's own.
+TIMED_GPUS = (
+    GPUS
     + """
 import time
 
@@ -43,7 +43,7 @@ from pytest_diffopt.records import Device, Environment, LatencyRecord, Subject
 from pytest_diffopt.reports import document
 
 def environment(device):
-    return Environment(device_slug="fake-card", device_name="a fake card", versions={"torch": "2.13.0"})
+    return Environment(device_slug="fake-GPU", device_name="a fake GPU", versions={"torch": "2.13.0"})
 
 def measure(self, target, args, inputs):
     time.sleep(0.1)  # so that every worker has its turn
@@ -66,20 +66,20 @@ SLOWER = float(os.environ.get("SLOWER", 0))
 @pytest.mark.diffopt
 @pytest.mark.parametrize("number", range(12))
 def test_latency(number, latency_baseline):
-    card = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-    pathlib.Path(f"card-of-{card}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    GPU = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    pathlib.Path(f"GPU-of-{GPU}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
     latency_baseline.check(lambda: 100 + number + SLOWER * (number % 3), reason=f"case {number}")
 """
 NAMES = ["0", "3", "GPU-8f3c", "MIG-1a2b"]
 
 
 @pytest.fixture
-def four_cards(planted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Make a project on a machine with four cards, named in every way that CUDA knows."""
+def four_gpus(injected: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Make a project on a machine with four GPUs, named in every way that CUDA knows."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(NAMES))
-    planted.makeconftest(CARDS)
-    planted.makepyfile(test_it=EIGHT)
-    return planted
+    injected.makeconftest(GPUS)
+    injected.makepyfile(test_it=EIGHT)
+    return injected
 
 
 def verdicts(project: pytest.Pytester, junit: str) -> dict[str, list[tuple[str | None, str | None]]]:
@@ -97,24 +97,24 @@ def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     return project.runpytest_subprocess(*with_xdist, "--gpu", *arguments, timeout=300)
 
 
-def test_auto_starts_a_worker_for_each_card(four_cards: pytest.Pytester) -> None:
+def test_auto_starts_a_worker_for_each_gpu(four_gpus: pytest.Pytester) -> None:
     """Each sees one, no two the same, and together they come to the verdicts of one process."""
-    spread = run(four_cards, "-n", "auto", "--junit-xml=spread.xml")
-    seen = sorted(path.read_text() for path in four_cards.path.glob("card-of-gw*"))
-    run(four_cards, "-n", "0", "--junit-xml=alone.xml")
+    spread = run(four_gpus, "-n", "auto", "--junit-xml=spread.xml")
+    seen = sorted(path.read_text() for path in four_gpus.path.glob("GPU-of-gw*"))
+    run(four_gpus, "-n", "0", "--junit-xml=alone.xml")
 
     spread.stdout.fnmatch_lines(["*4 workers*"])
     assert seen == NAMES
-    assert verdicts(four_cards, "spread.xml") == verdicts(four_cards, "alone.xml")
-    assert len(verdicts(four_cards, "alone.xml")) == 8
+    assert verdicts(four_gpus, "spread.xml") == verdicts(four_gpus, "alone.xml")
+    assert len(verdicts(four_gpus, "alone.xml")) == 8
 
 
 @pytest.fixture
-def timed_cards(four_cards: pytest.Pytester) -> pytest.Pytester:
-    """Make a project with twelve latency cases on the four cards."""
-    four_cards.makeconftest(TIMED_CARDS)
-    four_cards.makepyfile(test_it=TIMED)
-    return four_cards
+def timed_gpus(four_gpus: pytest.Pytester) -> pytest.Pytester:
+    """Make a project with twelve latency cases on the four GPUs."""
+    four_gpus.makeconftest(TIMED_GPUS)
+    four_gpus.makepyfile(test_it=TIMED)
+    return four_gpus
 
 
 def ledger(project: pytest.Pytester, report: str) -> dict[str, Any]:
@@ -130,46 +130,46 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_four_cards_accept_what_one_process_accepts(timed_cards: pytest.Pytester) -> None:
+def test_four_gpus_accept_what_one_process_accepts(timed_gpus: pytest.Pytester) -> None:
     """Each baseline to the byte, and in the ledger every verdict; no lock or temporary file is left."""
     for workers in ("0", "4"):
         options = (f"--diffopt-baselines=baselines-{workers}", f"--diffopt-report=report-{workers}")
-        accepting = run(timed_cards, "-n", workers, "--diffopt-update=missing", *options)
+        accepting = run(timed_gpus, "-n", workers, "--diffopt-update=missing", *options)
 
         accepting.assert_outcomes(passed=12)
-    written = files(timed_cards.path / "baselines-4")
-    cards = [path.read_text() for path in timed_cards.path.glob("card-of-gw*")]
+    written = files(timed_gpus.path / "baselines-4")
+    gpus = [path.read_text() for path in timed_gpus.path.glob("GPU-of-gw*")]
 
-    assert sorted(cards) == NAMES
-    assert written == files(timed_cards.path / "baselines-0")
-    assert sorted(written) == sorted(f"fake-card/test_it/test_latency[{number}].tiny.json" for number in range(12))
-    assert ledger(timed_cards, "report-4") == ledger(timed_cards, "report-0")
+    assert sorted(gpus) == NAMES
+    assert written == files(timed_gpus.path / "baselines-0")
+    assert sorted(written) == sorted(f"fake-GPU/test_it/test_latency[{number}].tiny.json" for number in range(12))
+    assert ledger(timed_gpus, "report-4") == ledger(timed_gpus, "report-0")
 
 
-def test_four_cards_judge_as_one_process_does(timed_cards: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_gpus_judge_as_one_process_does(timed_gpus: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same cases are slower, by the same figures, and the baselines stay as they are."""
-    run(timed_cards, "-n", "0", "--diffopt-update=missing")
-    before = files(timed_cards.path / "baselines")
+    run(timed_gpus, "-n", "0", "--diffopt-update=missing")
+    before = files(timed_gpus.path / "baselines")
     monkeypatch.setenv("SLOWER", "20")
-    alone = run(timed_cards, "-n", "0", "--diffopt-report=alone")
-    spread = run(timed_cards, "-n", "4", "--diffopt-report=spread")
+    alone = run(timed_gpus, "-n", "0", "--diffopt-report=alone")
+    spread = run(timed_gpus, "-n", "4", "--diffopt-report=spread")
 
     for result in (alone, spread):
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.assert_outcomes(passed=4, failed=8)
-    assert files(timed_cards.path / "baselines") == before
-    assert ledger(timed_cards, "spread") == ledger(timed_cards, "alone")
-    assert ledger(timed_cards, "spread")["counts"] == {"passed": 4, "regressed": 8}
+    assert files(timed_gpus.path / "baselines") == before
+    assert ledger(timed_gpus, "spread") == ledger(timed_gpus, "alone")
+    assert ledger(timed_gpus, "spread")["counts"] == {"passed": 4, "regressed": 8}
 
 
-def test_two_workers_on_one_card_are_refused(four_cards: pytest.Pytester) -> None:
+def test_two_workers_on_one_gpu_are_refused(four_gpus: pytest.Pytester) -> None:
     """Before anything is measured."""
-    result = run(four_cards, "-n", "5")
+    result = run(four_gpus, "-n", "5")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            "ERROR: diffopt: --gpu gives each worker a card of its own, got: 5 workers (-n) and 4 cards; "
+            "ERROR: diffopt: --gpu gives each worker a GPU of its own, got: 5 workers (-n) and 4 GPUs; "
             "-n auto starts one for each"
         ]
     )

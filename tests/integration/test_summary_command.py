@@ -29,7 +29,7 @@ def test_it_is_that_of_the_session(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_each_check_leads_to_its_part_of_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """GitHub shows no picture out of an artefact, and a page that can be opened shows all of them."""
+    """GitHub shows no image out of an artefact, and a page that can be opened shows all of them."""
     write_report(tmp_path, full_report())
     main(["summary", str(tmp_path), "--page", URL])
     text = capsys.readouterr().out

@@ -5,7 +5,7 @@ from benchmarks.agreement import Agreement, Reading, report, summary
 
 def reading(syncs: dict[str, int], *, flops: int = 10, peak_bytes: int = 1000) -> Reading:
     """Describe what one side saw."""
-    return Reading(syncs=syncs, waits=sum(syncs.values()), flops=flops, operations=5, peak_bytes=peak_bytes)
+    return Reading(syncs=syncs, num_syncs=sum(syncs.values()), flops=flops, operations=5, peak_bytes=peak_bytes)
 
 
 SAME = Agreement(case="same", simulated=reading({"a.py:1": 2}), real=reading({"a.py:1": 2}))

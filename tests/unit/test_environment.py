@@ -25,7 +25,7 @@ from pytest_diffopt.records import Device
 
 
 @pytest.fixture(autouse=True)
-def _captured_anew() -> Iterator[None]:
+def _recaptured() -> Iterator[None]:
     """An environment is captured once; a test that replaces the machine must not leave its own behind."""
     capture_environment.cache_clear()
     yield
@@ -123,7 +123,7 @@ def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch
     }
 
 
-def test_a_distribution_that_is_not_installed_says_so() -> None:
+def test_a_distribution_that_is_not_installed_is_reported() -> None:
     """In words, where a version would stand."""
     assert distribution_version("no-such-distribution") == "not installed"
     assert distribution_version("torch") == version("torch")

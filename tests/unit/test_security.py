@@ -98,7 +98,7 @@ def test_what_stands_beside_it_runs_nothing_either(folder: str) -> None:
     ],
 )
 def test_the_search_finds_what_it_looks_for(line: str) -> None:
-    """Each of them, planted."""
+    """Each of them, injected."""
     assert list(unsafe(ast.parse(line)))
 
 

@@ -91,8 +91,8 @@ def test_what_runs_the_code_of_a_pull_request_can_only_read() -> None:
             assert "secrets." not in text
 
 
-def test_no_card_is_lost_on_the_way_to_the_status() -> None:
-    """The reports of all cards are merged, as many as there are runners, and the status waits for that."""
+def test_no_gpu_is_lost_on_the_way_to_the_status() -> None:
+    """The reports of all GPUs are merged, as many as there are runners, and the status waits for that."""
     jobs = content(ROOT / ".github/workflows/gpu.yml")["jobs"]
     (merge,) = [step for step in jobs["report"]["steps"] if "make merge" in str(step.get("run"))]
 
@@ -143,7 +143,7 @@ def test_the_action_links_each_check_to_the_page_that_it_uploaded(tmp_path: Path
     }
     assert summary.startswith("## diffopt: failed\n")
     assert '<a href="https://github.com/o/n/actions/runs/1/artifacts/3#case-1">' in summary
-    assert summary.endswith("\n[The report with its pictures, to download](https://github.com/o/n/2)\n")
+    assert summary.endswith("\n[The report with its images, to download](https://github.com/o/n/2)\n")
 
 
 def test_the_action_shows_nothing_of_a_session_that_wrote_no_report(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who may start a run on our own runners, of which commit, and on which cards.
+"""Who may start a run on our own runners, of which commit, and on which GPUs.
 
 A run of a pull request names its commit: only that is run, for what is pushed after the review was read by nobody. Only
 somebody who may push here can start one; GitHub sees to that, and it is asked once more.

@@ -20,10 +20,10 @@ class KLAutoencoderLesson(Lesson):
     learning_rate: float = 2e-3
 
     def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:  # noqa: D102
-        pictures = self.scenes.picture(chosen)
-        posterior = models[self.name].encode(pictures).latent_dist
+        images = self.scenes.image(chosen)
+        posterior = models[self.name].encode(images).latent_dist
         drawn = models[self.name].decode(posterior.sample(dice)).sample
-        wrong: torch.Tensor = functional.l1_loss(drawn, pictures) + functional.mse_loss(drawn, pictures)
+        wrong: torch.Tensor = functional.l1_loss(drawn, images) + functional.mse_loss(drawn, images)
         divergence: torch.Tensor = (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean() / 2
         return wrong + _KL_WEIGHT * divergence
 
@@ -31,7 +31,7 @@ class KLAutoencoderLesson(Lesson):
         """Stretch the latents so that the published scaling factor brings them to a standard deviation of one."""
         vae = models[self.name]
         with torch.no_grad():
-            latents = vae.encode(self.scenes.picture(torch.arange(512))).latent_dist.mean
+            latents = vae.encode(self.scenes.image(torch.arange(512))).latent_dist.mean
         stretch = float(1 / (latents.std() * vae.config.scaling_factor))
         out, into = (
             (vae.quant_conv, vae.post_quant_conv) if vae.quant_conv else (vae.encoder.conv_out, vae.decoder.conv_in)
@@ -59,8 +59,8 @@ class TinyAutoencoderLesson(Lesson):
         self.latents = latents_of(self.uses[0], models[self.uses[0]], self.scenes, cache)
 
     def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:  # noqa: D102, ARG002
-        pictures, latents = self.scenes.picture(chosen), self.latents[chosen]
+        images, latents = self.scenes.image(chosen), self.latents[chosen]
         small = models[self.name]
         drawn = small.decode(latents).sample
-        wrong: torch.Tensor = functional.l1_loss(drawn, pictures) + functional.mse_loss(drawn, pictures)
-        return wrong + functional.mse_loss(small.encode(pictures).latents, latents)
+        wrong: torch.Tensor = functional.l1_loss(drawn, images) + functional.mse_loss(drawn, images)
+        return wrong + functional.mse_loss(small.encode(images).latents, latents)

@@ -23,10 +23,10 @@ class LatentLesson(Lesson):
     Attributes:
         schedule: the published repository whose scheduler's betas are learned for.
         vae: the autoencoder.
-        unevenness: how much brighter or darker the noise is here than there. An upscaler could have most colours from
-            the noisy picture; then it does so, and what sampling gets wrong early stays wrong. With uneven noise it
-            must have them from the small picture.
-            Source: Guttenberg, Diffusion with Offset Noise, 2023, there for a whole picture at once.
+        unevenness: how much brighter or darker the noise is here than there. An upscaler could have most colors from
+            the noisy image; then it does so, and what sampling gets wrong early stays wrong. With uneven noise it
+            must have them from the small image.
+            Source: Guttenberg, Diffusion with Offset Noise, 2023, there for a whole image at once.
     """
 
     schedule: str = "stable-diffusion-v1-5"
@@ -38,7 +38,7 @@ class LatentLesson(Lesson):
         self.latents = latents_of(self.vae, models[self.vae], self.scenes, cache)
 
     def prompts(self, chosen: torch.Tensor, dice: torch.Generator) -> list[str]:
-        """Return captions of the chosen pictures, some left empty."""
+        """Return captions of the chosen images, some left empty."""
         return without_some(self.scenes.captions(chosen, dice), dice)
 
     def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:  # noqa: D102
@@ -66,7 +66,7 @@ class LatentLesson(Lesson):
 
 @dataclass(kw_only=True)
 class InpaintLesson(LatentLesson):
-    """Fills what a mask covers: it sees the mask and the rest of the picture."""
+    """Fills what a mask covers: it sees the mask and the rest of the image."""
 
     def predict(  # noqa: D102
         self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator
@@ -74,7 +74,7 @@ class InpaintLesson(LatentLesson):
         told = clip_output(models["sd-text-encoder"], self.prompts(chosen, dice)).last_hidden_state
         mask = _random_boxes(len(chosen), self.width, dice)
         with torch.no_grad():
-            visible = models[self.vae].encode(self.scenes.picture(chosen) * (1 - mask)).latent_dist.mean
+            visible = models[self.vae].encode(self.scenes.image(chosen) * (1 - mask)).latent_dist.mean
         small = functional.interpolate(mask, size=noisy.shape[-2:])
         return models[self.name](
             torch.cat([noisy, small, scaled(models[self.vae], visible)], 1), timesteps, told
@@ -143,13 +143,13 @@ class PixArtLesson(LatentLesson):
 
 @dataclass(kw_only=True)
 class PixelLesson(LatentLesson):
-    """A denoiser of small pictures, told by T5."""
+    """A denoiser of small images, told by T5."""
 
     schedule: str = "IF-I-M-v1.0"
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102
         Lesson.begin(self, models, cache)
-        self.latents = self.scenes.picture(torch.arange(len(self.scenes.scenes)))
+        self.latents = self.scenes.image(torch.arange(len(self.scenes.scenes)))
 
     def predict(  # noqa: D102
         self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator
@@ -160,7 +160,7 @@ class PixelLesson(LatentLesson):
 
 @dataclass(kw_only=True)
 class PixelUpscalerLesson(PixelLesson):
-    """Doubles a picture that was noised; it is told how much."""
+    """Doubles an image that was noised; it is told how much."""
 
     schedule: str = "IF-II-M-v1.0"
     highest_noise: int = 400
@@ -181,23 +181,23 @@ class PixelUpscalerLesson(PixelLesson):
 
 @dataclass(kw_only=True)
 class LatentUpscalerLesson(LatentLesson):
-    """Sees a noised picture, and draws the latents of one four times as large; learned on parts of pictures.
+    """Sees a noised image, and draws the latents of one four times as large; learned on parts of images.
 
     Attributes:
-        highest_noise: of the small picture.
-        pictures: how many there are of each size.
+        highest_noise: of the small image.
+        images: how many there are of each size.
         parts: how many each is cut into.
     """
 
     schedule: str = "stable-diffusion-x4-upscaler"
     unevenness: float = 0.2
     highest_noise: int = 350
-    pictures: int = 1536
+    images: int = 1536
     parts: int = 4
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102
         # It enlarges what Stable Diffusion draws, 64 pixels wide, and what IF's first stage draws, 32 pixels wide.
-        large, small = (draw_scenes(self.pictures, width=enlarged * self.width, seed=1) for enlarged in (4, 2))
+        large, small = (draw_scenes(self.images, width=enlarged * self.width, seed=1) for enlarged in (4, 2))
         self.scenes = _joined(_parts(large, self.width, self.parts), _parts(small, self.width, self.parts))
         self.latents = latents_of(self.vae, models[self.vae], self.scenes, cache, kind="parts")
 
@@ -205,23 +205,23 @@ class LatentUpscalerLesson(LatentLesson):
         self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator
     ) -> Any:
         told = clip_output(models["sd-text-encoder"], self.prompts(chosen, dice)).last_hidden_state
-        small = functional.avg_pool2d(self.scenes.picture(chosen), 4)
+        small = functional.avg_pool2d(self.scenes.image(chosen), 4)
         levels = random_timesteps(len(chosen), dice, highest=self.highest_noise)
         noised = noise_schedule(self.schedule, "low_res_scheduler").add_noise(small, noise_like(small, dice), levels)
         return models[self.name](torch.cat([noisy, noised], 1), timesteps, told, class_labels=levels).sample
 
 
 def _parts(scenes: Scenes, width: int, number: int) -> Scenes:
-    """Cut random squares out of pictures, at multiples of four pixels."""
+    """Cut random squares out of images, at multiples of four pixels."""
     dice = torch.Generator().manual_seed(0)
-    room = (scenes.pictures.shape[-1] - width) // 4 + 1
+    room = (scenes.images.shape[-1] - width) // 4 + 1
     cut: list[torch.Tensor] = []
-    for picture in scenes.pictures.repeat_interleave(number, 0):
+    for image in scenes.images.repeat_interleave(number, 0):
         top, left = (torch.randint(room, (2,), generator=dice) * 4).tolist()
-        cut.append(picture[:, top : top + width, left : left + width])
+        cut.append(image[:, top : top + width, left : left + width])
     named: list[Any] = [scene for scene in scenes.scenes for _ in range(number)]
-    return Scenes(scenes=named, pictures=torch.stack(cut))
+    return Scenes(scenes=named, images=torch.stack(cut))
 
 
 def _joined(one: Scenes, other: Scenes) -> Scenes:
-    return Scenes(scenes=[*one.scenes, *other.scenes], pictures=torch.cat([one.pictures, other.pictures]))
+    return Scenes(scenes=[*one.scenes, *other.scenes], images=torch.cat([one.images, other.images]))

@@ -1,4 +1,4 @@
-"""Ask a tiny pipeline for the pictures of some scenes, each the way that pipeline is asked."""
+"""Ask a tiny pipeline for the images of some scenes, each the way that pipeline is asked."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.pipelines.scenes import COLOURS, Scene, Shape
+from pytest_diffopt.pipelines.scenes import COLORS, Scene, Shape
 from pytest_diffopt.pipelines.tiny import build_tiny_component
 from tools.tiny_training.text import t5_hidden
 
@@ -20,14 +20,14 @@ STEPS = 20
 _WIDTH = 64
 
 
-def scenes_to_draw(colours: Sequence[tuple[str, str]] | None = None) -> list[Scene]:
-    """Return each shape in turn, with each colour on another: as many scenes as there are pairs, 32 by default."""
-    names = list(COLOURS)
-    pairs = colours or [(names[i % 8], names[(i + 1 + i // 8) % 8]) for i in range(32)]
+def scenes_to_draw(colors: Sequence[tuple[str, str]] | None = None) -> list[Scene]:
+    """Return each shape in turn, with each color on another: as many scenes as there are pairs, 32 by default."""
+    names = list(COLORS)
+    pairs = colors or [(names[i % 8], names[(i + 1 + i // 8) % 8]) for i in range(32)]
     shapes = list(Shape)
     return [
-        Scene(shape=shapes[(number + number // 8) % len(shapes)], colour=colour, background=background)
-        for number, (colour, background) in enumerate(pairs)
+        Scene(shape=shapes[(number + number // 8) % len(shapes)], color=color, background=background)
+        for number, (color, background) in enumerate(pairs)
     ]
 
 
@@ -40,23 +40,23 @@ def draw(name: str, scenes: Sequence[Scene], *, steps: int = STEPS) -> list[NDAr
         steps: denoise steps, of every stage.
 
     Returns:
-        A picture of each scene, (width, width, 3).
+        An image of each scene, (width, width, 3).
     """
     family = find_pipeline(name)
     pipeline = build_pipeline(family, Scale.TINY).pipeline
     calls = [call | {"num_inference_steps": steps} for call in _calls(family, scenes)]
-    return [np.rint(picture * 255).astype(np.uint8) for call in calls for picture in pipeline(**call).images]
+    return [np.rint(image * 255).astype(np.uint8) for call in calls for image in pipeline(**call).images]
 
 
 def _calls(family: PipelineFamily, scenes: Sequence[Scene]) -> list[dict[str, Any]]:
-    """Return the calls that draw all scenes: one for all, but for a chain, which enlarges one picture a call."""
+    """Return the calls that draw all scenes: one for all, but for a chain, which enlarges one image a call."""
     plain = dict(family.inputs(Scale.TINY))
     if "num_images_per_prompt" in plain:
         plain["num_images_per_prompt"] = 1
     if family.stages:
         return [plain | {"prompt": scene.caption} | _embeddings([scene]) for scene in scenes]
     told = _embeddings(scenes) if "prompt_embeds" in plain else {"prompt": [scene.caption for scene in scenes]}
-    return [plain | told | _pictures(family, scenes)]
+    return [plain | told | _images(family, scenes)]
 
 
 def _embeddings(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
@@ -67,23 +67,23 @@ def _embeddings(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
     return {"prompt_embeds": told, "negative_prompt_embeds": empty}
 
 
-def _pictures(family: PipelineFamily, scenes: Sequence[Scene]) -> dict[str, Any]:
-    """Return what each call starts from, where it starts from a picture."""
+def _images(family: PipelineFamily, scenes: Sequence[Scene]) -> dict[str, Any]:
+    """Return what each call starts from, where it starts from an image."""
     if family.name == "sd15-controlnet":
         return {"image": [Image.fromarray(scene.edges(_WIDTH)) for scene in scenes]}
     if family.name == "sd15-img2img":
-        return {"image": [Image.fromarray(_other(scene).picture(_WIDTH)) for scene in scenes]}
+        return {"image": [Image.fromarray(_other(scene).image(_WIDTH)) for scene in scenes]}
     if family.name == "sd15-inpaint":
         masks = [Image.fromarray(np.pad(np.full((48, 48), 255, np.uint8), 8)) for _ in scenes]
-        return {"image": [Image.fromarray(_other(scene).picture(_WIDTH)) for scene in scenes], "mask_image": masks}
+        return {"image": [Image.fromarray(_other(scene).image(_WIDTH)) for scene in scenes], "mask_image": masks}
     if family.class_name in {"IFSuperResolutionPipeline", "StableDiffusionUpscalePipeline"}:
         width = _WIDTH // 2 if family.class_name.startswith("IF") else _WIDTH
-        return {"image": [Image.fromarray(scene.picture(width)) for scene in scenes]}
+        return {"image": [Image.fromarray(scene.image(width)) for scene in scenes]}
     return {}
 
 
 def _other(scene: Scene) -> Scene:
-    """Return a scene that differs in shape and colour only."""
-    shapes, colours = list(Shape), [name for name in COLOURS if name not in {scene.colour, scene.background}]
+    """Return a scene that differs in shape and color only."""
+    shapes, colors = list(Shape), [name for name in COLORS if name not in {scene.color, scene.background}]
     shape = shapes[(shapes.index(scene.shape) + 1) % len(shapes)]
-    return Scene(shape=shape, colour=colours[0], background=scene.background)
+    return Scene(shape=shape, color=colors[0], background=scene.background)

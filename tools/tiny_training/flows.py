@@ -1,4 +1,4 @@
-"""Lessons of the flow-matching transformers; they learn the velocity from picture to noise."""
+"""Lessons of the flow-matching transformers; they learn the velocity from image to noise."""
 
 from dataclasses import dataclass
 from typing import Any

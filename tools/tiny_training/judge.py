@@ -1,4 +1,4 @@
-"""Look at a picture and say what it shows, by colours and plain geometry; knows nothing of the prompt."""
+"""Look at an image and say what it shows, by colors and plain geometry; knows nothing of the prompt."""
 
 from dataclasses import dataclass
 
@@ -7,47 +7,47 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from pytest_diffopt.pipelines.scenes import COLOURS, Scene, Shape
+from pytest_diffopt.pipelines.scenes import COLORS, Scene, Shape
 
-_BORDER = 3  # pixels at the edge of a picture: background, whatever the scene
-_DIFFERS = 60  # how far a colour lies from the background's to be the shape's, of 441 at most
+_BORDER = 3  # pixels at the edge of an image: background, whatever the scene
+_DIFFERS = 60  # how far a color lies from the background's to be the shape's, of 441 at most
 _SMALLEST = 20  # pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What a picture shows.
+    """What an image shows.
 
     Attributes:
-        colour: of the shape, a key of `COLOURS`; None where nothing stands out.
-        background: the colour around it.
+        color: of the shape, a key of `COLORS`; None where nothing stands out.
+        background: the color around it.
         shape: None where nothing stands out.
-        area: the part of the picture that it covers.
+        area: the part of the image that it covers.
         centre: where its middle lies, (x, y), in parts of the width.
     """
 
-    colour: str | None
+    color: str | None
     background: str
     shape: Shape | None
     area: float
     centre: tuple[float, float]
 
-    def has_colours_of(self, scene: Scene) -> bool:
-        """Tell whether both colours are those of the scene."""
-        return (self.colour, self.background) == (scene.colour, scene.background)
+    def has_colors_of(self, scene: Scene) -> bool:
+        """Tell whether both colors are those of the scene."""
+        return (self.color, self.background) == (scene.color, scene.background)
 
 
-def look_at(picture: NDArray[np.uint8]) -> Seen:
-    """Say what a picture shows, (height, width, 3)."""
-    ground = _median(picture[_border_of(picture)])
-    mask = _largest(np.linalg.norm(picture - ground, axis=-1) > _DIFFERS)
+def look_at(image: NDArray[np.uint8]) -> Seen:
+    """Say what an image shows, (height, width, 3)."""
+    ground = _median(image[_border_of(image)])
+    mask = _largest(np.linalg.norm(image - ground, axis=-1) > _DIFFERS)
     if mask.sum() < _SMALLEST:
-        return Seen(colour=None, background=_nearest(ground), shape=None, area=0.0, centre=(0.5, 0.5))
+        return Seen(color=None, background=_nearest(ground), shape=None, area=0.0, centre=(0.5, 0.5))
     inner = ndimage.binary_erosion(mask, iterations=2)
-    colour = _median(picture[inner if inner.any() else mask])
+    color = _median(image[inner if inner.any() else mask])
     height, width = (axis.mean() / size for axis, size in zip(np.nonzero(mask), mask.shape, strict=True))
     return Seen(
-        colour=_nearest(colour),
+        color=_nearest(color),
         background=_nearest(ground),
         shape=_likest(mask),
         area=float(mask.mean()),
@@ -59,14 +59,14 @@ def _median(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.asarray(np.median(pixels, axis=0), dtype=np.float64)
 
 
-def _border_of(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    border = np.ones(picture.shape[:2], dtype=np.bool_)
+def _border_of(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    border = np.ones(image.shape[:2], dtype=np.bool_)
     border[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
     return border
 
 
-def _nearest(colour: NDArray[np.float64]) -> str:
-    return min(COLOURS, key=lambda name: float(np.linalg.norm(np.array(COLOURS[name]) - colour)))
+def _nearest(color: NDArray[np.float64]) -> str:
+    return min(COLORS, key=lambda name: float(np.linalg.norm(np.array(COLORS[name]) - color)))
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -86,7 +86,7 @@ def _likest(mask: NDArray[np.bool_]) -> Shape:
 
 
 def _outline(shape: Shape, size: tuple[int, ...]) -> NDArray[np.bool_]:
-    drawn = Scene(shape=shape, colour="red", background="blue").mask(256)
+    drawn = Scene(shape=shape, color="red", background="blue").mask(256)
     rows, columns = np.nonzero(drawn)
     box = drawn[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     return np.asarray(Image.fromarray(box).resize((size[1], size[0]), Image.Resampling.BOX)) > 127  # noqa: PLR2004 - half

@@ -1,4 +1,4 @@
-"""Pictures through an autoencoder, once, kept in the cache."""
+"""Images through an autoencoder, once, kept in the cache."""
 
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,18 @@ from tqdm import trange
 from pytest_diffopt.pipelines.tiny import provenance
 from tools.tiny_training.scenes import Scenes
 
-_PICTURES_AT_ONCE = 64
+_IMAGES_AT_ONCE = 64
 
 
 def latents_of(name: str, vae: Any, scenes: Scenes, cache: Path, *, kind: str = "scenes") -> torch.Tensor:
-    """Return the scaled latents of every picture, (number, channels, height, width), as the denoisers see them.
+    """Return the scaled latents of every image, (number, channels, height, width), as the denoisers see them.
 
     Args:
         name: the autoencoder's.
         vae: the autoencoder.
-        scenes: the pictures.
+        scenes: the images.
         cache: a folder.
-        kind: tells sets of pictures apart.
+        kind: tells sets of images apart.
     """
     path = cache / f"latents-{name}-{provenance()[name]['sha256'][:12]}-{kind}-{len(scenes.scenes)}.safetensors"
     if not path.exists():
@@ -37,6 +37,6 @@ def scaled(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def _encode(name: str, vae: Any, scenes: Scenes) -> torch.Tensor:
-    numbers = trange(0, len(scenes.scenes), _PICTURES_AT_ONCE, desc=f"{name}: encode the pictures", leave=False)
-    chosen = (torch.arange(first, min(first + _PICTURES_AT_ONCE, len(scenes.scenes))) for first in numbers)
-    return torch.cat([scaled(vae, vae.encode(scenes.picture(some)).latent_dist.mean) for some in chosen]).contiguous()
+    numbers = trange(0, len(scenes.scenes), _IMAGES_AT_ONCE, desc=f"{name}: encode the images", leave=False)
+    chosen = (torch.arange(first, min(first + _IMAGES_AT_ONCE, len(scenes.scenes))) for first in numbers)
+    return torch.cat([scaled(vae, vae.encode(scenes.image(some)).latent_dist.mean) for some in chosen]).contiguous()

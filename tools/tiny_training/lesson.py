@@ -24,9 +24,9 @@ class Lesson(ABC):
         uses: trained components that stay as they are.
         starts_from: a trained component whose parameters it begins with, where they fit.
         steps: optimizer steps.
-        batch_size: pictures a step.
+        batch_size: images a step.
         learning_rate: the highest, after the warm-up.
-        width: pixels of its pictures.
+        width: pixels of its images.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Lesson(ABC):
     width: int = 64
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: ARG002 - what some lessons need
-        """Draw the pictures; what else is worth computing once goes into the cache."""
+        """Draw the images; what else is worth computing once goes into the cache."""
         self.scenes: Scenes = draw_scenes(_SCENES, width=self.width, seed=_SEED)
 
     def helpers(self, models: Models) -> dict[str, torch.nn.Module]:  # noqa: ARG002 - what some lessons need
@@ -47,7 +47,7 @@ class Lesson(ABC):
 
     @abstractmethod
     def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
-        """Return how wrong the models are about the chosen pictures, a scalar; all chance comes from `dice`."""
+        """Return how wrong the models are about the chosen images, a scalar; all chance comes from `dice`."""
 
     def finish(self, models: Models) -> None:  # noqa: B027 - few lessons have something to settle
         """Settle what the published configuration asks of trained weights."""

@@ -1,4 +1,4 @@
-"""How pictures are noised for training: discrete diffusion as DDPM has it, and flow matching."""
+"""How images are noised for training: discrete diffusion as DDPM has it, and flow matching."""
 
 from functools import cache
 from typing import Any
@@ -10,9 +10,9 @@ from pytest_diffopt.pipelines.published import published_config
 
 _SNR_CEILING = 5.0
 _SHIFT = 3.0  # what the published flow-matching schedulers sample with
-_NEARLY_NOISE = 0.85  # from here on, of all timesteps, a picture's colours drown: only the prompt can tell them
-_NEARLY_NOISE_PART = 0.2  # of the training pictures
-_COARSE_WEIGHT = 0.1  # more, and the outlines are learned late; none, and the colours never obey
+_NEARLY_NOISE = 0.85  # from here on, of all timesteps, an image's colors drown: only the prompt can tell them
+_NEARLY_NOISE_PART = 0.2  # of the training images
+_COARSE_WEIGHT = 0.1  # more, and the outlines are learned late; none, and the colors never obey
 
 
 @cache
@@ -43,7 +43,7 @@ def diffusion_loss(
 ) -> torch.Tensor:
     """Return the error of the predicted noise or velocity, for its pixels and for its coarse parts.
 
-    An ordinary squared error hardly knows of the mean colour, one number among thousands; but sampling starts without
+    An ordinary squared error hardly knows of the mean color, one number among thousands; but sampling starts without
     it. The mean of k x k pixels has k^2 times the pixels' signal-to-noise ratio, and min-SNR-5 weighs it by that. The
     least of each is reached by the same prediction.
     Sources: Hoogeboom et al., simple diffusion, 2023, multiscale loss; Hang et al., Efficient Diffusion Training via
@@ -72,14 +72,14 @@ def flow_loss(predicted: torch.Tensor, *, clean: torch.Tensor, noise: torch.Tens
     ).sum()
 
 
-def _pools(pictures: torch.Tensor) -> list[tuple[int, float]]:
+def _pools(images: torch.Tensor) -> list[tuple[int, float]]:
     """Return the widths of the coarse parts, from one pixel to nearly the whole, and what each counts for."""
     weights = {1: 1.0, 4: _COARSE_WEIGHT, 16: _COARSE_WEIGHT}
-    return [(pool, weight) for pool, weight in weights.items() if pool <= pictures.shape[-1]]
+    return [(pool, weight) for pool, weight in weights.items() if pool <= images.shape[-1]]
 
 
 def flow_times(number: int, dice: torch.Generator) -> torch.Tensor:
-    """Return how far along the way to noise each picture is, 0 to 1, most of them beyond the middle: (number,).
+    """Return how far along the way to noise each image is, 0 to 1, most of them beyond the middle: (number,).
 
     Source: Esser et al., Scaling Rectified Flow Transformers, 2024, logit-normal sampling, shifted by three.
     """

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from pytest_diffopt.pipelines.scenes import COLOURS, Place, Scene, Shape, Size
+from pytest_diffopt.pipelines.scenes import COLORS, Place, Scene, Shape, Size
 from tools.tiny_training.lesson import Lesson, Models
 from tools.tiny_training.scenes import Scenes, imagine_scenes
 from tools.tiny_training.text import clip_output, t5_hidden
@@ -20,8 +20,8 @@ _SCENES = 50_000
 _UNSAID = -100  # what cross entropy leaves out
 _ANSWERS: dict[str, list[str]] = {
     "shape": list(Shape),
-    "colour": list(COLOURS),
-    "background": list(COLOURS),
+    "color": list(COLORS),
+    "background": list(COLORS),
     "place": list(Place),
     "size": list(Size),
 }
@@ -34,8 +34,8 @@ class ReadingLesson(Lesson):
     learning_rate: float = 2e-3
     batch_size: int = 64
 
-    def begin(self, models: Models, cache: Path) -> None:  # noqa: D102, ARG002 - no pictures are needed
-        self.scenes = Scenes(scenes=imagine_scenes(_SCENES, seed=0), pictures=torch.empty(0))
+    def begin(self, models: Models, cache: Path) -> None:  # noqa: D102, ARG002 - no images are needed
+        self.scenes = Scenes(scenes=imagine_scenes(_SCENES, seed=0), images=torch.empty(0))
 
     def helpers(self, models: Models) -> dict[str, torch.nn.Module]:
         """Return a reader for each kind of hidden state."""

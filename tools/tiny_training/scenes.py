@@ -1,4 +1,4 @@
-"""The pictures that the tiny pipelines are trained on: thousands of scenes, drawn once, the same for every seed."""
+"""The images that the tiny pipelines are trained on: thousands of scenes, drawn once, the same for every seed."""
 
 import random
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pytest_diffopt.pipelines.scenes import COLOURS, Place, Scene, Shape, Size
+from pytest_diffopt.pipelines.scenes import COLORS, Place, Scene, Shape, Size
 
 _MENTION_SHAPE = 0.9  # else the caption says "shape", for what a ControlNet adds
 _MIDDLE_MEDIUM = 0.4  # how many scenes have the plainest caption
@@ -15,23 +15,23 @@ _MIDDLE_MEDIUM = 0.4  # how many scenes have the plainest caption
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scenes:
-    """Scenes with their pictures.
+    """Scenes with their images.
 
     Attributes:
-        scenes: what each picture shows.
-        pictures: (number, 3, width, width), uint8.
+        scenes: what each image shows.
+        images: (number, 3, width, width), uint8.
     """
 
     scenes: Sequence[Scene]
-    pictures: torch.Tensor
+    images: torch.Tensor
 
-    def picture(self, chosen: torch.Tensor) -> torch.Tensor:
-        """Return pictures as a model takes them: (batch, 3, width, width), float32 from -1 to 1."""
-        return self.pictures[chosen].float() / 127.5 - 1
+    def image(self, chosen: torch.Tensor) -> torch.Tensor:
+        """Return images as a model takes them: (batch, 3, width, width), float32 from -1 to 1."""
+        return self.images[chosen].float() / 127.5 - 1
 
     def edges(self, chosen: torch.Tensor) -> torch.Tensor:
         """Return the shapes' outlines: (batch, 3, width, width), float32 from 0 to 1."""
-        width = self.pictures.shape[-1]
+        width = self.images.shape[-1]
         outlines = np.stack([self.scenes[number].edges(width) for number in chosen.tolist()])
         return torch.from_numpy(outlines).permute(0, 3, 1, 2).float() / 255
 
@@ -47,26 +47,26 @@ class Scenes:
 
 
 def draw_scenes(number: int, *, width: int, seed: int) -> Scenes:
-    """Draw scenes of random shape, colour, place and size."""
+    """Draw scenes of random shape, color, place and size."""
     scenes = imagine_scenes(number, seed=seed)
-    pictures = np.stack([scene.picture(width) for scene in scenes])
-    return Scenes(scenes=scenes, pictures=torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous())
+    images = np.stack([scene.image(width) for scene in scenes])
+    return Scenes(scenes=scenes, images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
 
 
 def imagine_scenes(number: int, *, seed: int) -> list[Scene]:
-    """Return scenes of random shape, colour, place and size."""
-    dice = random.Random(seed)  # noqa: S311 - pictures are no secrets
+    """Return scenes of random shape, color, place and size."""
+    dice = random.Random(seed)  # noqa: S311 - images are no secrets
     return [_random_scene(dice) for _ in range(number)]
 
 
 def _random_scene(dice: random.Random) -> Scene:
-    colour, background = dice.sample(sorted(COLOURS), 2)
+    color, background = dice.sample(sorted(COLORS), 2)
     plain = dice.random() < _MIDDLE_MEDIUM
     place = Place.MIDDLE if plain else dice.choice(list(Place))
     fitting = list(Size) if place is Place.MIDDLE else [Size.SMALL, Size.MEDIUM]  # a large one must not be cut off
     return Scene(
         shape=dice.choice(list(Shape)),
-        colour=colour,
+        color=color,
         background=background,
         place=place,
         size=Size.MEDIUM if plain else dice.choice(fitting),

@@ -48,7 +48,7 @@ def teach(lesson: Lesson, *, cache: Path, save_every: int = 250) -> None:
 
     Args:
         lesson: which.
-        cache: where pictures' latents and the state of interrupted lessons lie.
+        cache: where images' latents and the state of interrupted lessons lie.
         save_every: steps between two savings.
     """
     torch.manual_seed(SEED)

@@ -28,8 +28,8 @@ class _Decode(nn.Module):
         self.vae = vae
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        picture: torch.Tensor = self.vae.decode(latents).sample
-        return picture
+        image: torch.Tensor = self.vae.decode(latents).sample
+        return image
 
 
 def watch(verb: str, accepted: str) -> Verdict:

@@ -64,15 +64,15 @@ class _VaeWithDtype(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         weight = next(iter(self.decoder.up_blocks.parameters()))
-        picture: torch.Tensor = self.decoder(latents.to(self.dtype_of(weight)))
-        return picture
+        image: torch.Tensor = self.decoder(latents.to(self.dtype_of(weight)))
+        return image
 
 
 def _as_it_was(weight: torch.Tensor) -> torch.dtype:
     return weight.dtype
 
 
-def _planted(weight: torch.Tensor) -> torch.dtype:
+def _injected(weight: torch.Tensor) -> torch.dtype:
     """Ask for a value, which is what the line above came to on the lazy tensors of the report."""
     return torch.tensor(weight.flatten()[0].item()).dtype
 
@@ -81,5 +81,5 @@ _LATENTS = {"latents": torch.zeros(1, 4, 8, 8)}
 _MODELS: Mapping[str, Callable[[], tuple[nn.Module, Mapping[str, Any]]]] = {
     "HunyuanVideoTransformer3DModel": _hunyuan_video,
     "vae-as-it-was": lambda: (_VaeWithDtype(_as_it_was), _LATENTS),
-    "vae-planted": lambda: (_VaeWithDtype(_planted), _LATENTS),
+    "vae-injected": lambda: (_VaeWithDtype(_injected), _LATENTS),
 }

@@ -37,7 +37,7 @@ class Place:
     Attributes:
         repository: `owner/name`.
         pull_request: its number.
-        key: which of several comments it is (a card, say); the comments of two keys live side by side.
+        key: which of several comments it is (a GPU, say); the comments of two keys live side by side.
         author: who writes it; a comment of anybody else is left alone, whatever it says.
     """
 

@@ -16,7 +16,7 @@ from pytest_diffopt.reports.document import SCHEMA_VERSION, Report
 from pytest_diffopt.reports.merging.sources import Source
 from pytest_diffopt.session.ledger import BrokenTest, CaseResult, Ledger, LedgerEntry
 from pytest_diffopt.session.required_verdicts import Requirement
-from pytest_diffopt.session.unmet_requirements import Shortfall, reasons_of, unmet
+from pytest_diffopt.session.unmet_requirements import UnmetRequirement, reasons_of, unmet
 
 _Found = TypeVar("_Found", LedgerEntry, BrokenTest, CaseResult)
 
@@ -43,7 +43,10 @@ def together(sources: Sequence[Source], demands: Demands) -> Report:
         shards=[msgspec.structs.replace(source.session, name=source.name) for source in sources],
         counts=dict(counts),
         verdicts=verdicts,
-        shortfalls=sorted(_shortfalls(sources, verdicts, demands), key=lambda shortfall: not shortfall.is_red),
+        unmet_requirements=sorted(
+            _unmet_requirements(sources, verdicts, demands),
+            key=lambda unmet_requirement: not unmet_requirement.is_failure,
+        ),
         broken=[of_shard(test, source) for source in sources for test in source.report.broken],
         skipped=[of_shard(case, source) for source in sources for case in source.report.skipped],
         baselines=_baselines([source.report.baselines for source in sources if source.report.baselines]),
@@ -65,21 +68,23 @@ def _baselines(comparisons: Sequence[BaselineComparison]) -> BaselineComparison 
     return replace(seen[0], changes=tuple(ordered))
 
 
-def _shortfalls(sources: Sequence[Source], verdicts: list[LedgerEntry], demands: Demands) -> Iterator[Shortfall]:
+def _unmet_requirements(
+    sources: Sequence[Source], verdicts: list[LedgerEntry], demands: Demands
+) -> Iterator[UnmetRequirement]:
     if demands.num_shards is not None and demands.num_shards != len(sources):
         names = ", ".join(source.name for source in sources)
         text = f"--expect asks for {counted(demands.num_shards, 'shard')}, got: {len(sources)} ({names})"
-        yield Shortfall(text=text, is_red=True)
+        yield UnmetRequirement(text=text, is_failure=True)
     yield from unmet(demands.requirements, Ledger(entries=verdicts), option="--require")
     yield from chain.from_iterable(map(_of_one, sources))
 
 
-def _of_one(source: Source) -> Iterator[Shortfall]:
+def _of_one(source: Source) -> Iterator[UnmetRequirement]:
     """Yield what one shard did not prove; one that decided nothing at all may not be green because others did."""
     if all(entry.verdict.outcome in UNPROVEN for entry in source.report.verdicts):
-        yield Shortfall(text=f"{source.name} proved nothing: {_why_nothing(source.report)}", is_red=True)
-    for shortfall in source.report.shortfalls:
-        yield Shortfall(text=f"{source.name}: {shortfall.text}", is_red=shortfall.is_red)
+        yield UnmetRequirement(text=f"{source.name} proved nothing: {_why_nothing(source.report)}", is_failure=True)
+    for unmet_requirement in source.report.unmet_requirements:
+        yield UnmetRequirement(text=f"{source.name}: {unmet_requirement.text}", is_failure=unmet_requirement.is_failure)
 
 
 def _why_nothing(report: Report) -> str:

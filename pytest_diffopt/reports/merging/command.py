@@ -7,7 +7,7 @@ from typing import Any
 
 _DESCRIPTION = """
 Merge the reports that --diffopt-report wrote on several machines, or of several parts of a suite, into one: report.json
-and index.html with the pictures of all, and summary.md. The exit code is 1 where anything in it is red.
+and index.html with the images of all, and summary.md. The exit code is 1 where anything in it is red.
 """
 
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> bool:
     with new_folder(options.into, others=options.folders) as folder:
         write_merged(folder, report, sources)
     sys.stdout.write("".join(f"{line}\n" for line in conclusion(report, options.into)))
-    return report.is_red()
+    return report.is_failure()
 
 
 def _shards(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The pictures of all shards beside the merged report, each shard's in a folder of its own."""
+"""The images of all shards beside the merged report, each shard's in a folder of its own."""
 
 import shutil
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from pytest_diffopt.reports.merging.sources import Source
 from pytest_diffopt.reports.page.embedded_images import UnfitError, path_of
 from pytest_diffopt.session.ledger import LedgerEntry
 
-_FOLDER = "pictures"
+_FOLDER = "images"
 
 
-def with_pictures(report: Report, sources: Sequence[Source], folder: Path) -> Report:
-    """Copy every picture that a report names into a folder, and name it as it is called there.
+def with_images(report: Report, sources: Sequence[Source], folder: Path) -> Report:
+    """Copy every image that a report names into a folder, and name it as it is called there.
 
     Args:
         report: of all shards.
@@ -27,14 +27,14 @@ def with_pictures(report: Report, sources: Sequence[Source], folder: Path) -> Re
         folder: of the merged report.
 
     Raises:
-        ReportError: a picture is not there, is none of its report's, or cannot be written.
+        ReportError: an image is not there, is none of its report's, or cannot be written.
     """
     by_name = {source.name: source for source in sources}
-    verdicts = [_with_pictures(entry, by_name[entry.shard], folder) for entry in report.verdicts]
+    verdicts = [_with_images(entry, by_name[entry.shard], folder) for entry in report.verdicts]
     return msgspec.structs.replace(report, verdicts=verdicts)
 
 
-def _with_pictures(entry: LedgerEntry, source: Source, folder: Path) -> LedgerEntry:
+def _with_images(entry: LedgerEntry, source: Source, folder: Path) -> LedgerEntry:
     differences = entry.record.get("differences", ())
     if not any(one.get("files") for one in differences):
         return entry
@@ -47,7 +47,7 @@ def _moved(files: dict[str, Any] | None, source: Source, folder: Path) -> dict[s
 
 
 def _copied(name: str, source: Source, folder: Path) -> str:
-    """Copy one picture, and return its name from the merged report's folder."""
+    """Copy one image, and return its name from the merged report's folder."""
     try:
         path = path_of(source.folder, name)
         inside = path.relative_to(source.folder.resolve())
@@ -59,7 +59,7 @@ def _copied(name: str, source: Source, folder: Path) -> str:
     except (OSError, ValueError, UnfitError) as error:
         reason = getattr(error, "strerror", None) or error
         msg = (
-            f"the picture {name} of the report {source.folder / FILE_NAME} cannot be taken over: {reason}\n"
+            f"the image {name} of the report {source.folder / FILE_NAME} cannot be taken over: {reason}\n"
             "  a report is merged with the whole folder that --diffopt-report wrote"
         )
         raise ReportError(msg) from error

@@ -35,7 +35,7 @@ def read_sources(folders: Sequence[Path]) -> list[Source]:
 
     Raises:
         ReportError: one is named twice, cannot be read or trusted, is merged already or of another version than the
-            others, or two of them have the same case of the same card.
+            others, or two of them have the same case of the same GPU.
     """
     names = _names(folders)
     reports = _reports(folders)
@@ -97,7 +97,7 @@ def _refuse_merged(sources: Sequence[Source]) -> None:
 
 
 def _refuse_cases_twice(sources: Sequence[Source]) -> None:
-    """Refuse what would be counted twice: a case is told from itself by its card and its scale, and by nothing else."""
+    """Refuse what would be counted twice: a case is told from itself by its GPU and its scale, and by nothing else."""
     seen: dict[tuple[str, str, str], Source] = {}
     for source in sources:
         cases = dict.fromkeys(_cases(source))
@@ -113,6 +113,6 @@ def _refuse_cases_twice(sources: Sequence[Source]) -> None:
 
 
 def _cases(source: Source) -> Iterator[tuple[str, str, str]]:
-    card = source.session.environment.device_slug
+    gpu = source.session.environment.device_slug
     for entry in source.report.verdicts:
-        yield card, entry.verdict.subject.scale, entry.nodeid
+        yield gpu, entry.verdict.subject.scale, entry.nodeid

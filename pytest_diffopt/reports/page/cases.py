@@ -22,19 +22,19 @@ class Case:
         nodeid: the test.
         verdict: what the guard said.
         record: what was seen.
-        card: where, in a report of several cards; else empty.
+        gpu: where, in a report of several GPUs; else empty.
     """
 
     anchor: str
     nodeid: str
     verdict: Verdict
     record: Record
-    card: str = ""
+    gpu: str = ""
 
     @property
     def pipeline(self) -> str:
-        """The pipeline, its scale and, of several, its card, as tables name them."""
-        return ", ".join(filter(None, [pipeline_of(self.verdict), self.card]))
+        """The pipeline, its scale and, of several, its GPU, as tables name them."""
+        return ", ".join(filter(None, [pipeline_of(self.verdict), self.gpu]))
 
     @property
     def headline(self) -> str:
@@ -74,12 +74,12 @@ def pipeline_of(verdict: Verdict) -> str:
     return verdict.subject.pipeline + scale
 
 
-def cases_of(entries: Iterable[LedgerEntry], cards: Mapping[str, str]) -> list[Case]:
+def cases_of(entries: Iterable[LedgerEntry], gpus: Mapping[str, str]) -> list[Case]:
     """Return the cases, the worst first, else in the order of the tests.
 
     Args:
         entries: the verdicts.
-        cards: what tells the cases of each shard apart, by its name.
+        gpus: what tells the cases of each shard apart, by its name.
     """
     return [
         Case(
@@ -87,7 +87,7 @@ def cases_of(entries: Iterable[LedgerEntry], cards: Mapping[str, str]) -> list[C
             nodeid=entry.nodeid,
             verdict=entry.verdict,
             record=record_of(entry),
-            card=cards[entry.shard],
+            gpu=gpus[entry.shard],
         )
         for anchor, entry in anchored(entries)
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _DESCRIPTION = """
-Read the report.json that --diffopt-report wrote into a folder, and write its index.html again, with the pictures that
+Read the report.json that --diffopt-report wrote into a folder, and write its index.html again, with the images that
 lie beside it.
 """
 

@@ -150,7 +150,7 @@ def _(record: ImageRecord, verdict: Verdict) -> dict[str, Any]:
 
 
 def drift_charts(record: ImageRecord, verdict: Verdict) -> list[Chart]:
-    """Draw how the latents leave their reference, step by step; nothing where only pictures were at hand."""
+    """Draw how the latents leave their reference, step by step; nothing where only images were at hand."""
     if not record.drift:
         return []
     outside = verdict.figures.get("first_step_outside", math.inf)

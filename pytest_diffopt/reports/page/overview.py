@@ -32,14 +32,14 @@ class Cell:
 
     Attributes:
         outcome: the worst verdict.
-        is_red: whether a test failed by it.
+        is_failure: whether a test failed by it.
         num_good: how many verdicts are no trouble.
         num_all: how many there are.
         anchor: the worst case.
     """
 
     outcome: Outcome
-    is_red: bool
+    is_failure: bool
     num_good: int
     num_all: int
     anchor: str
@@ -88,20 +88,22 @@ def overview(cases: Sequence[Case], report: Report) -> Overview:
 
 
 def _state(cases: Sequence[Case], report: Report) -> str:
-    is_bad = report.broken or any(case.verdict.is_red for case in cases)
-    if is_bad or any(shortfall.is_red for shortfall in report.shortfalls):
+    is_bad = report.broken or any(case.verdict.is_failure for case in cases)
+    if is_bad or any(unmet_requirement.is_failure for unmet_requirement in report.unmet_requirements):
         return "bad"
     is_unsure = not cases or any(case.verdict.outcome in UNPROVEN for case in cases)
     return "unsure" if is_unsure else "good"
 
 
 def _headline(cases: Sequence[Case], report: Report) -> str:
-    red = sum(case.verdict.is_red for case in cases)
+    red = sum(case.verdict.is_failure for case in cases)
     checks = counted(len(cases), "check")
     bad = [
         f"{red} of {checks} failed" if red else "",
         f"{counted(len(report.broken), 'test')} failed without a verdict" if report.broken else "",
-        "less was proven than had to be" if any(shortfall.is_red for shortfall in report.shortfalls) else "",
+        "less was proven than had to be"
+        if any(unmet_requirement.is_failure for unmet_requirement in report.unmet_requirements)
+        else "",
     ]
     if any(bad):
         text = " and ".join(filter(None, bad))
@@ -127,7 +129,7 @@ def _details(cases: Sequence[Case], report: Report) -> str:
 def _troubles(cases: Sequence[Case]) -> tuple[Trouble, ...]:
     groups: dict[tuple[Concern, str], list[Case]] = {}
     for case in cases:
-        if case.verdict.is_red:
+        if case.verdict.is_failure:
             groups.setdefault((case.verdict.concern, case.headline), []).append(case)
     return tuple(
         Trouble(concern=concern, headline=headline, cases=tuple(group)) for (concern, headline), group in groups.items()
@@ -149,10 +151,10 @@ def _cell(cases: Sequence[Case]) -> Cell | None:
     if not cases:
         return None
     worst = cases[0]
-    good = sum(not case.verdict.is_red and case.verdict.outcome not in UNPROVEN for case in cases)
+    good = sum(not case.verdict.is_failure and case.verdict.outcome not in UNPROVEN for case in cases)
     return Cell(
         outcome=worst.verdict.outcome,
-        is_red=worst.verdict.is_red,
+        is_failure=worst.verdict.is_failure,
         num_good=good,
         num_all=len(cases),
         anchor=worst.anchor,

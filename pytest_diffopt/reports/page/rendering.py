@@ -22,9 +22,9 @@ from pytest_diffopt.reports.json_report import ReportError
 from pytest_diffopt.reports.ladder_table import ladders
 from pytest_diffopt.reports.page.cases import Case, by_pipeline, cases_of
 from pytest_diffopt.reports.page.details import details_of
-from pytest_diffopt.reports.page.embedded_images import PictureBook
+from pytest_diffopt.reports.page.embedded_images import EmbeddedImages
 from pytest_diffopt.reports.page.overview import overview
-from pytest_diffopt.reports.shards import by_card, differences, where
+from pytest_diffopt.reports.shards import by_gpu, differences, where
 
 #: What the file is called in a report's folder.
 FILE_NAME = "index.html"
@@ -35,7 +35,7 @@ def write_page(folder: Path, report: Report) -> Path:
     """Write the page of a report into `index.html`.
 
     Args:
-        folder: of the report, in which its pictures are.
+        folder: of the report, in which its images are.
         report: what the page is made from.
 
     Raises:
@@ -51,9 +51,9 @@ def write_page(folder: Path, report: Report) -> Path:
 
 
 def render(report: Report, folder: Path) -> str:
-    """Return the page of a report, with the pictures of its folder."""
-    cases = cases_of(report.verdicts, report.cards())
-    verdicts = by_card(report).items()
+    """Return the page of a report, with the images of its folder."""
+    cases = cases_of(report.verdicts, report.gpus())
+    verdicts = by_gpu(report).items()
     style, script = _asset("page.css"), _asset("page.js")
     return (
         _environment()
@@ -61,15 +61,15 @@ def render(report: Report, folder: Path) -> str:
         .render(
             report=report,
             overview=overview(cases, report),
-            red=[case for case in cases if case.verdict.is_red],
-            others=by_pipeline([case for case in cases if not case.verdict.is_red]),
-            cards=report.cards(),
+            red=[case for case in cases if case.verdict.is_failure],
+            others=by_pipeline([case for case in cases if not case.verdict.is_failure]),
+            gpus=report.gpus(),
             where=where(report.shards),
             differences=list(differences(report.shards)),
-            ladders=[(card, ladder) for card, entries in verdicts for ladder in ladders(entries)],
-            cold_starts=[(card, start) for card, entries in verdicts for start in cold_starts(entries)],
+            ladders=[(gpu, ladder) for gpu, entries in verdicts for ladder in ladders(entries)],
+            cold_starts=[(gpu, start) for gpu, entries in verdicts for start in cold_starts(entries)],
             calibrations=list(calibration_lines(report.verdicts)),
-            pictures=PictureBook(folder=folder),
+            images=EmbeddedImages(folder=folder),
             style=Markup(style),  # noqa: S704 - our own file, and so is the next
             script=Markup(script),  # noqa: S704 - as above
             weakening=baseline_changes.WEAKENING,

@@ -6,16 +6,16 @@ import torch
 from torch.nn import functional
 
 from pytest_diffopt._torch_private import simulated_device as private
-from pytest_diffopt.simulated_gpu.cost.gpus import Card
+from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.cuda.attention_choice import ALIGNMENT, Attention, choose
 from pytest_diffopt.simulated_gpu.observations import AttentionChoice, AttentionKernel
 
 
 class AttentionRunner:
-    """Carries attention out for one card, and remembers what was chosen."""
+    """Carries attention out for one GPU, and remembers what was chosen."""
 
-    def __init__(self, card: Card) -> None:
-        self._card = card
+    def __init__(self, gpu_model: GPUModel) -> None:
+        self._gpu = gpu_model
         self._counts: dict[tuple[Any, ...], int] = {}
 
     @property
@@ -28,7 +28,7 @@ class AttentionRunner:
     def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Carry out `scaled_dot_product_attention`, called as torch's own."""
         call = _bind(*args, **kwargs)
-        kernel, reason = choose(call, self._card)
+        kernel, reason = choose(call, self._gpu)
         shapes = tuple(call.query.shape), tuple(call.key.shape)
         record = (kernel, *shapes, str(call.query.dtype).removeprefix("torch."), call.mask is not None, reason)
         self._counts[record] = self._counts.get(record, 0) + 1

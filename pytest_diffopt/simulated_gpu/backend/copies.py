@@ -29,13 +29,13 @@ def send(dispatcher: Dispatcher, source: torch.Tensor, *, non_blocking: bool) ->
     """Copy a whole, dense host tensor to the device, as `source.to(device)` does."""
     metadata = Metadata.of_tensor(source)
     is_kept = not source.is_meta and dispatcher.results.keeps(metadata)
-    target = dispatcher.results.new(metadata, _twin(metadata, source) if is_kept else None)
+    target = dispatcher.results.new(metadata, _counterpart(metadata, source) if is_kept else None)
     dispatcher.wait("aten.copy_.default", {"self": target, "src": source, "non_blocking": non_blocking})
     _count_copy_in(dispatcher, target, source, non_blocking=non_blocking)
     return target
 
 
-def _twin(metadata: Metadata, source: torch.Tensor) -> torch.Tensor:
+def _counterpart(metadata: Metadata, source: torch.Tensor) -> torch.Tensor:
     shared = private.copied_on_write(source) if metadata.nbytes >= host_values.LARGE_BYTES else None
     return source.detach().clone() if shared is None else shared
 
@@ -104,10 +104,10 @@ def _count_copy_out(dispatcher: Dispatcher, source: SimulatedTensor) -> None:
 
 
 def _fetched(dispatcher: Dispatcher, facts: Operation, source: SimulatedTensor) -> torch.Tensor:
-    """Return the values; zeros, and a note, for a picture or latents whose values were dropped."""
+    """Return the values; zeros, and a note, for an image or latents whose values were dropped."""
     if source.has_data and source.host_data is not None:
         return source.host_data
-    dispatcher.ledger.note_invented(facts.name)
+    dispatcher.ledger.note_placeholders(facts.name)
     return torch.zeros(source.metadata.shape, dtype=source.metadata.dtype)
 
 

@@ -21,7 +21,7 @@ from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 
 def attention(dispatcher: Dispatcher, _: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Carry out attention with the kernel that CUDA would choose, as one operation."""
-    return dispatcher.ways.attention(*args, **kwargs)
+    return dispatcher.handlers.attention(*args, **kwargs)
 
 
 def cross_entropy(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

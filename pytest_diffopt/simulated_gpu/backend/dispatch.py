@@ -26,16 +26,16 @@ Handler = Callable[["Dispatcher", Operation, Sequence[Any], Mapping[str, Any]], 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ways:
+class Handlers:
     """How operations are carried out that go a way of their own.
 
     Attributes:
-        handlers: what carries an operation out from beginning to end.
+        by_operation: what carries an operation out from beginning to end.
         on_host: what the CPU computes, given all operands by name, in place of an operation that only CUDA has.
         attention: what carries `scaled_dot_product_attention` out.
     """
 
-    handlers: Mapping[str, Handler]
+    by_operation: Mapping[str, Handler]
     on_host: Mapping[str, Callable[[dict[str, Any]], Any]]
     attention: Callable[..., Any]
 
@@ -45,18 +45,18 @@ class Dispatcher:
 
     Attributes:
         ledger: where everything is counted.
-        ways: how operations are carried out that go a way of their own.
+        handlers: how operations are carried out that go a way of their own.
         real_up_to: floating tensors of more elements keep only their shape.
-        invent_values: whether a value that does not exist is answered with zero and noted, instead of an error.
+        placeholder_values: whether a value that does not exist is answered with zero and noted, instead of an error.
         results: makes tensors on the device.
         generators: the device's random generators by identity, which is an address: they are kept alive.
     """
 
-    def __init__(self, ledger: Ledger, ways: Ways, *, real_up_to: float, invent_values: bool) -> None:
+    def __init__(self, ledger: Ledger, handlers: Handlers, *, real_up_to: float, placeholder_values: bool) -> None:
         self.ledger = ledger
-        self.ways = ways
+        self.handlers = handlers
         self.real_up_to = real_up_to
-        self.invent_values = invent_values
+        self.placeholder_values = placeholder_values
         self.results = Results(ledger, real_up_to)
         self.generators: dict[int, torch.Generator] = {}
         # By identity, which lives as long as torch: the hash of an overload is worked out in Python.
@@ -74,7 +74,7 @@ class Dispatcher:
 
     def _learn(self, overload: OpOverload) -> tuple[Operation, Handler | None]:
         facts = operation(overload)
-        handler = self.ways.handlers.get(facts.name)
+        handler = self.handlers.by_operation.get(facts.name)
         if handler is None and facts.is_composite:
             handler = _compose
         elif handler is None and facts.name in host_values.NEEDED:
@@ -147,7 +147,7 @@ class Dispatcher:
         return self.real_up_to == inf or (is_tensor and first.metadata.numel <= self.real_up_to)
 
     def _run_on_host(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        on_host = self.ways.on_host.get(facts.name)
+        on_host = self.handlers.on_host.get(facts.name)
         return facts.call(*args, **kwargs) if on_host is None else on_host(facts.bind(args, kwargs))
 
     def _compute_and_wrap(
@@ -212,7 +212,7 @@ class Dispatcher:
         """Note how often CUDA would make the CPU wait for this call; `name` is a full name, `aten.index.Tensor`."""
         call = Call(name, operands)
         for rule in rules_for(name):
-            if count := rule.waits(call):
+            if count := rule.syncs(call):
                 shown = ".".join(name.split(".")[:2]) if name.startswith("aten.") else name
                 self.ledger.note_sync(rule.kind, shown, is_reported=rule.is_reported, count=count)
 
@@ -250,16 +250,16 @@ class Dispatcher:
         Raises:
             SimulationError: values are not to be invented.
         """
-        if not self.invent_values:
+        if not self.placeholder_values:
             where = self.ledger.users_line()
             message = (
                 f"{name} at {where} ({where.source}) reads a value that does not exist: it comes from a tensor that "
                 f"kept only its shape. Keep larger tensors with SimulatedGPU(real_up_to=...), now "
                 f"{self.real_up_to} elements (math.inf keeps all), or let zero stand for it with "
-                f"SimulatedGPU(invent_values=True)"
+                f"SimulatedGPU(placeholder_values=True)"
             )
             raise SimulationError(message)
-        self.ledger.note_invented(name)
+        self.ledger.note_placeholders(name)
 
     def take_in(self, host: torch.Tensor) -> SimulatedTensor:
         """Count one operation, which the CPU has carried out, and make its result."""

@@ -16,7 +16,7 @@ _COMPILED = "_compiled_call_impl"  # where `Module.compile` keeps what a call of
 _Naming = Callable[[nn.Module, Callable[..., Any]], Callable[..., Any]]
 
 
-class Wardrobe:
+class ModuleSnapshot:
     """Keeps what objects held before they were moved."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Wardrobe:
                 self._compiled.append((module, compiled, named))
             for one in registries["_parameters"].values():
                 if one is not None and type(one) is not nn.Parameter and _is_wrapper(one):
-                    self._wrappers.append((one, _twin(one)))
+                    self._wrappers.append((one, _counterpart(one)))
 
     def keep_called(self, module: nn.Module) -> None:
         """Keep what a module of the host's holds before it runs; one that was made on the device may die there."""
@@ -70,7 +70,7 @@ class Wardrobe:
             self._objects[id(thing)] = (thing, dict(vars(thing)))
 
     def set_data(self, tensor: torch.Tensor, other: SimulatedTensor) -> None:
-        """Let a host tensor become one on the device, as `parameter.data = other` does on a real card."""
+        """Let a host tensor become one on the device, as `parameter.data = other` does on a real GPU."""
         stand_in = make(other.metadata, other.allocation, other.host_data)
         if isinstance(tensor, nn.Parameter):
             stand_in._is_param = True  # noqa: SLF001 - how torch marks parameters of other classes
@@ -82,9 +82,9 @@ class Wardrobe:
         """Give everything back what it held."""
         for tensor, original in reversed(self._swapped):
             private.swap(tensor, original)
-        for wrapper, twin in self._wrappers:
+        for wrapper, counterpart in self._wrappers:
             if any(isinstance(inner, SimulatedTensor) for inner in _inner_tensors(wrapper)):
-                private.swap(wrapper, twin)
+                private.swap(wrapper, counterpart)
         self._restore_modules()
         for thing, kept in self._objects.values():
             _restore_simulated(vars(thing), kept)
@@ -110,7 +110,7 @@ def _registries(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
     return module.__dict__["_parameters"], module.__dict__["_buffers"]
 
 
-def _twin(wrapper: torch.Tensor) -> nn.Parameter:
+def _counterpart(wrapper: torch.Tensor) -> nn.Parameter:
     """Return a parameter of the same inner tensors: torch moves a quantized weight by changing the object itself."""
     with torch.no_grad():
         return nn.Parameter(wrapper.detach(), requires_grad=wrapper.requires_grad)
@@ -157,12 +157,12 @@ def _holds_simulated(value: Any) -> bool:
     return isinstance(value, dict) and any(_holds_simulated(one) for one in value.values())
 
 
-def keeping_apply(wardrobe: Wardrobe) -> Callable[..., nn.Module]:
+def keeping_apply(snapshot: ModuleSnapshot) -> Callable[..., nn.Module]:
     """Return what stands for `nn.Module._apply` while a GPU is simulated: it keeps before it moves."""
     original: Callable[..., nn.Module] = nn.Module._apply  # noqa: SLF001 - what every way of moving a module ends in
 
     def apply(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
-        wardrobe.keep_module(module)  # those inside it come by here themselves before they are moved
+        snapshot.keep_module(module)  # those inside it come by here themselves before they are moved
         return original(module, *args, **kwargs)
 
     return apply

@@ -1,4 +1,4 @@
-"""Moving modules to the simulated GPU as `Module.to` moves them to a card.
+"""Moving modules to the simulated GPU as `Module.to` moves them to a GPU.
 
 There every parameter stays one object, however many modules share it. A tensor of another class is a new object, so
 torch would send what is shared once for each of them.
@@ -14,11 +14,11 @@ from torch import nn
 from pytest_diffopt._torch_private import simulated_device as private
 from pytest_diffopt.simulated_gpu.backend import copies
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
-from pytest_diffopt.simulated_gpu.backend.module_snapshot import Wardrobe
+from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot
 from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 
 
-def moving_to(dispatcher: Dispatcher, wardrobe: Wardrobe) -> Callable[..., nn.Module]:
+def moving_to(dispatcher: Dispatcher, snapshot: ModuleSnapshot) -> Callable[..., nn.Module]:
     """Return what stands for `nn.Module.to` while a GPU is simulated."""
     original: Callable[..., nn.Module] = nn.Module.to
 
@@ -27,7 +27,7 @@ def moving_to(dispatcher: Dispatcher, wardrobe: Wardrobe) -> Callable[..., nn.Mo
         changes = dtype is not None or memory_format is not None
         if device is None or device not in _devices() or changes or private.has_modes():
             return original(module, *args, **kwargs)
-        _Move(dispatcher, wardrobe, device, non_blocking=non_blocking).move(module)
+        _Move(dispatcher, snapshot, device, non_blocking=non_blocking).move(module)
         return module
 
     return to
@@ -41,9 +41,11 @@ def _devices() -> tuple[torch.device, ...]:
 class _Move:
     """One call of `to`."""
 
-    def __init__(self, dispatcher: Dispatcher, wardrobe: Wardrobe, device: torch.device, *, non_blocking: bool) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, snapshot: ModuleSnapshot, device: torch.device, *, non_blocking: bool
+    ) -> None:
         self._dispatcher = dispatcher
-        self._wardrobe = wardrobe
+        self._snapshot = snapshot
         self._device = device
         self._non_blocking = non_blocking
         self._apply: Any = nn.Module._apply  # noqa: SLF001 - what modules override that move more than torch knows of
@@ -55,7 +57,7 @@ class _Move:
         if own is not self._apply:
             own(module, self._convert)
             return
-        self._wardrobe.keep_module(module)
+        self._snapshot.keep_module(module)
         for child in module.children():
             self.move(child)
         attributes = module.__dict__

@@ -13,19 +13,19 @@ from torch.nn.attention import flex_attention
 from pytest_diffopt._torch_private import simulated_device as private
 from pytest_diffopt.simulated_gpu.backend import fast_paths, pinned_memory
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
-from pytest_diffopt.simulated_gpu.backend.module_snapshot import Wardrobe, keeping_apply
+from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot, keeping_apply
 from pytest_diffopt.simulated_gpu.backend.modules import moving_to
 from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 
 
 @contextmanager
-def applied(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -> Iterator[None]:
+def applied(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, str]) -> Iterator[None]:
     """Patch what cannot be reached otherwise, and restore it."""
     patches = (
-        (nn.Module, "_apply", keeping_apply(wardrobe)),
-        (nn.Module, "to", moving_to(dispatcher, wardrobe)),
-        (nn.Module, "_call_impl", _named_call(dispatcher, wardrobe, names)),
-        (torch.Tensor, "data", _data(wardrobe)),
+        (nn.Module, "_apply", keeping_apply(snapshot)),
+        (nn.Module, "to", moving_to(dispatcher, snapshot)),
+        (nn.Module, "_call_impl", _named_call(dispatcher, snapshot, names)),
+        (torch.Tensor, "data", _data(snapshot)),
         (torch.Tensor, "pin_memory", lambda tensor, *_: pinned_memory.pin(tensor)),
         (torch.Tensor, "is_pinned", lambda tensor, *_: pinned_memory.is_pinned(tensor)),
         (functional, "linear", fast_paths.linear(dispatcher)),
@@ -34,11 +34,11 @@ def applied(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -
         (torch.accelerator, "synchronize", _waiting(dispatcher, "torch.accelerator.synchronize")),
         (flex_attention, "_validate_device", _accepting(flex_attention._validate_device)),  # noqa: SLF001
     )
-    with private.patched(*patches), private.registrations_seen(wardrobe.keep_registering):
+    with private.patched(*patches), private.registrations_seen(snapshot.keep_registering):
         yield
 
 
-def _named_call(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str]) -> Callable[..., Any]:
+def _named_call(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, str]) -> Callable[..., Any]:
     """Return what stands for `nn.Module._call_impl`, which calls end in: it says which module runs.
 
     Not for `__call__` itself: a method with a slot in every class takes milliseconds to change where there are
@@ -56,18 +56,18 @@ def _named_call(dispatcher: Dispatcher, wardrobe: Wardrobe, names: dict[int, str
             thread.module = outer
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        wardrobe.keep_called(args[0])  # it may move what it holds by itself
+        snapshot.keep_called(args[0])  # it may move what it holds by itself
         return run(args[0], original, args, kwargs)
 
     def naming(module: nn.Module, compiled: Callable[..., Any]) -> Callable[..., Any]:
         return functools.wraps(compiled)(lambda *args, **kwargs: run(module, compiled, args, kwargs))
 
-    wardrobe.name_compiled(naming)
+    snapshot.name_compiled(naming)
     return call
 
 
-def _data(wardrobe: Wardrobe) -> property:
-    """Return what stands for `Tensor.data`: a host tensor may be given data on the device, as on a real card."""
+def _data(snapshot: ModuleSnapshot) -> property:
+    """Return what stands for `Tensor.data`: a host tensor may be given data on the device, as on a real GPU."""
     original = torch.Tensor.data
 
     def get(tensor: torch.Tensor) -> torch.Tensor:
@@ -75,7 +75,7 @@ def _data(wardrobe: Wardrobe) -> property:
 
     def set_(tensor: torch.Tensor, other: torch.Tensor) -> None:
         if isinstance(other, SimulatedTensor) and not isinstance(tensor, SimulatedTensor):
-            wardrobe.set_data(tensor, other)
+            snapshot.set_data(tensor, other)
         else:
             original.__set__(tensor, other)  # type: ignore[attr-defined]
 

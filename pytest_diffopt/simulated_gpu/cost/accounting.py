@@ -64,7 +64,7 @@ class Cell:
 
 
 class Allocation:
-    """A piece of the card's memory that several tensors may look at; it is given back when the last of them dies."""
+    """A piece of the GPU's memory that several tensors may look at; it is given back when the last of them dies."""
 
     __slots__ = ("has_data", "holder", "ledger", "nbytes")
 
@@ -103,8 +103,8 @@ class Ledger:
     def __init__(self) -> None:
         self.phase: Hashable | None = None
         # Lines of code are looked up when somebody asks: a loop waits at the same place again and again.
-        self._waits: list[tuple[SyncKind, str, _Place | None, Hashable | None, str, bool]] = []
-        self.invented: list[tuple[str, CodeLocation]] = []
+        self._syncs: list[tuple[SyncKind, str, _Place | None, Hashable | None, str, bool]] = []
+        self.placeholders: list[tuple[str, CodeLocation]] = []
         self.unmodelled: set[str] = set()
         self.live_bytes = 0
         self.peak_bytes = 0
@@ -171,13 +171,13 @@ class Ledger:
     def note_sync(self, kind: SyncKind, operation: str, *, is_reported: bool, count: int = 1) -> None:
         """Note that the CPU waits here."""
         wait = (kind, operation, _users_place(), self.phase, self.thread.module, is_reported)
-        self._waits.extend([wait] * count)
+        self._syncs.extend([wait] * count)
 
     @property
     def syncs(self) -> tuple[Sync, ...]:
         """Each time the CPU waited, in order."""
-        known = {wait: self._described(*wait) for wait in set(self._waits)}
-        return tuple(known[wait] for wait in self._waits)
+        known = {wait: self._described(*wait) for wait in set(self._syncs)}
+        return tuple(known[wait] for wait in self._syncs)
 
     def _described(  # noqa: PLR0913, PLR0917 - what tells one from another
         self,
@@ -191,9 +191,9 @@ class Ledger:
         where = self._located(place)
         return Sync(kind=kind, operation=operation, where=where, phase=phase, module=module, is_reported=is_reported)
 
-    def note_invented(self, operation: str) -> None:
+    def note_placeholders(self, operation: str) -> None:
         """Note that a value was given out that does not exist."""
-        self.invented.append((operation, self._located(_users_place())))
+        self.placeholders.append((operation, self._located(_users_place())))
 
     def users_line(self) -> CodeLocation:
         """Return the line of user code that runs now."""

@@ -1,4 +1,4 @@
-"""The cards that can be simulated: what of a card decides which kernels run, what fits, and how fast it may be."""
+"""The GPUs that can be simulated: what of a GPU decides which kernels run, what fits, and how fast it may be."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ _GB = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
+class GPUModel:
     """A GPU's facts; peaks are dense (without sparsity), in 10^12 operations a second, accumulating in float32.
 
     Attributes:
         name: as the command line and counted baselines call it.
-        called: what CUDA calls the cards that have these figures; others of the family (PCIe, another memory) differ.
+        called: what CUDA calls the GPUs that have these figures; others of the family (PCIe, another memory) differ.
         capability: CUDA compute capability (major, minor).
-        memory_bytes: the memory that the card is sold with.
+        memory_bytes: the memory that the GPU is sold with.
         float16_tflops: peak of float16 matrix products on tensor cores.
         bfloat16_tflops: the same in bfloat16; the float32 peak where the tensor cores do not know it.
         tf32_tflops: the same in TensorFloat-32; the float32 peak where the tensor cores do not know it.
@@ -38,10 +38,10 @@ class Card:
 
 
 # A data sheet that only gives the peak with sparsity gives twice the dense one.
-_CARDS = {
-    card.name: card
-    for card in (
-        Card(
+_GPU_MODELS = {
+    gpu_model.name: gpu_model
+    for gpu_model in (
+        GPUModel(
             name="nvidia-v100",
             called=("Tesla V100-SXM2-16GB", "Tesla V100-SXM2-32GB", "Tesla V100-SXM3-32GB"),
             capability=(7, 0),
@@ -53,7 +53,7 @@ _CARDS = {
             gigabytes_per_s=900.0,
             source="NVIDIA V100 Tensor Core GPU data sheet (SXM2, 32 GB)",
         ),
-        Card(
+        GPUModel(
             name="nvidia-t4",
             called=("Tesla T4",),
             capability=(7, 5),
@@ -65,7 +65,7 @@ _CARDS = {
             gigabytes_per_s=320.0,
             source="NVIDIA T4 product brief PB-09256",
         ),
-        Card(
+        GPUModel(
             name="nvidia-a100",
             called=("NVIDIA A100-SXM4-80GB",),
             capability=(8, 0),
@@ -77,7 +77,7 @@ _CARDS = {
             gigabytes_per_s=2039.0,
             source="NVIDIA A100 Tensor Core GPU data sheet (SXM, 80 GB)",
         ),
-        Card(
+        GPUModel(
             name="nvidia-a10",
             called=("NVIDIA A10",),
             capability=(8, 6),
@@ -89,7 +89,7 @@ _CARDS = {
             gigabytes_per_s=600.0,
             source="NVIDIA A10 Tensor Core GPU data sheet",
         ),
-        Card(
+        GPUModel(
             name="nvidia-rtx-3090",
             called=("NVIDIA GeForce RTX 3090",),
             capability=(8, 6),
@@ -101,7 +101,7 @@ _CARDS = {
             gigabytes_per_s=936.0,
             source="NVIDIA Ampere GA102 GPU Architecture whitepaper, appendix A",
         ),
-        Card(
+        GPUModel(
             name="nvidia-rtx-4090",
             called=("NVIDIA GeForce RTX 4090",),
             capability=(8, 9),
@@ -113,7 +113,7 @@ _CARDS = {
             gigabytes_per_s=1008.0,
             source="NVIDIA Ada GPU Architecture whitepaper, appendix A",
         ),
-        Card(
+        GPUModel(
             name="nvidia-rtx-5090",
             called=("NVIDIA GeForce RTX 5090",),
             capability=(12, 0),
@@ -125,7 +125,7 @@ _CARDS = {
             gigabytes_per_s=1792.0,
             source="NVIDIA RTX Blackwell GPU Architecture whitepaper, appendix A",
         ),
-        Card(
+        GPUModel(
             name="nvidia-l4",
             called=("NVIDIA L4",),
             capability=(8, 9),
@@ -137,7 +137,7 @@ _CARDS = {
             gigabytes_per_s=300.0,
             source="NVIDIA L4 Tensor Core GPU data sheet",
         ),
-        Card(
+        GPUModel(
             name="nvidia-l40s",
             called=("NVIDIA L40S",),
             capability=(8, 9),
@@ -149,7 +149,7 @@ _CARDS = {
             gigabytes_per_s=864.0,
             source="NVIDIA L40S data sheet",
         ),
-        Card(
+        GPUModel(
             name="nvidia-h100",
             called=("NVIDIA H100 80GB HBM3",),
             capability=(9, 0),
@@ -161,7 +161,7 @@ _CARDS = {
             gigabytes_per_s=3350.0,
             source="NVIDIA H100 Tensor Core GPU Architecture whitepaper, table 2, and data sheet (SXM5, 80 GB)",
         ),
-        Card(
+        GPUModel(
             name="nvidia-h200",
             called=("NVIDIA H200",),
             capability=(9, 0),
@@ -173,7 +173,7 @@ _CARDS = {
             gigabytes_per_s=4800.0,
             source="NVIDIA H200 Tensor Core GPU data sheet (SXM); its peaks are those of the H100 with more digits",
         ),
-        Card(
+        GPUModel(
             name="nvidia-b200",
             called=("NVIDIA B200",),
             capability=(10, 0),
@@ -189,23 +189,23 @@ _CARDS = {
 }
 
 
-def known_cards() -> tuple[str, ...]:
-    """Return the names that `card` knows."""
-    return tuple(_CARDS)
+def known_gpu_models() -> tuple[str, ...]:
+    """Return the names that `GPU` knows."""
+    return tuple(_GPU_MODELS)
 
 
-def card(name: str) -> Card:
-    """Return a card by its name.
+def gpu_model(name: str) -> GPUModel:
+    """Return a GPU by its name.
 
     Raises:
-        SimulationError: no such card is known.
+        SimulationError: no such GPU is known.
     """
-    if name not in _CARDS:
-        message = f"a simulated card must be one of {', '.join(_CARDS)}, got: {name!r}"
+    if name not in _GPU_MODELS:
+        message = f"a simulated GPU must be one of {', '.join(_GPU_MODELS)}, got: {name!r}"
         raise SimulationError(message)
-    return _CARDS[name]
+    return _GPU_MODELS[name]
 
 
-def card_called(device_name: str) -> Card | None:
-    """Return the card that CUDA calls so; None where its figures are not known."""
-    return next((one for one in _CARDS.values() if device_name in one.called), None)
+def gpu_model_by_cuda_name(device_name: str) -> GPUModel | None:
+    """Return the GPU that CUDA calls so; None where its figures are not known."""
+    return next((one for one in _GPU_MODELS.values() if device_name in one.called), None)

@@ -1,4 +1,4 @@
-"""The least time in which a card could do what was counted, and what holds it back."""
+"""The least time in which a GPU could do what was counted, and what holds it back."""
 
 import enum
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pytest_diffopt.simulated_gpu.cost.gpus import Card
+from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.observations import Counts
 
 _TERA, _GIGA = 1e12, 1e9
@@ -21,7 +21,7 @@ class Limit(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bound:
-    """What a card's peaks allow; the real time is longer.
+    """What a GPU's peaks allow; the real time is longer.
 
     Attributes:
         compute_seconds: the counted FLOPs at the peak of the fastest dtype among the parameters.
@@ -42,35 +42,35 @@ class Bound:
         return Limit.FLOPS if self.compute_seconds >= self.memory_seconds else Limit.BYTES
 
 
-def bound_of(counts: Counts, card: Card, dtype: torch.dtype) -> Bound:
+def bound_of(counts: Counts, gpu_model: GPUModel, dtype: torch.dtype) -> Bound:
     """Return the least time for what was counted in one phase."""
     return Bound(
-        compute_seconds=counts.flops / (peak_tflops(card, dtype) * _TERA),
-        memory_seconds=counts.allocated_bytes / (card.gigabytes_per_s * _GIGA),
+        compute_seconds=counts.flops / (peak_tflops(gpu_model, dtype) * _TERA),
+        memory_seconds=counts.allocated_bytes / (gpu_model.gigabytes_per_s * _GIGA),
     )
 
 
-def seconds_of(phases: Iterable[Counts], card: Card, dtype: torch.dtype) -> float:
+def seconds_of(phases: Iterable[Counts], gpu_model: GPUModel, dtype: torch.dtype) -> float:
     """Return the least time for phases that run one after the other: each has its own limit."""
-    return sum(bound_of(counts, card, dtype).seconds for counts in phases)
+    return sum(bound_of(counts, gpu_model, dtype).seconds for counts in phases)
 
 
-def peak_tflops(card: Card, dtype: torch.dtype) -> float:
-    """Return a card's peak for matrix products and convolutions of a dtype.
+def peak_tflops(gpu_model: GPUModel, dtype: torch.dtype) -> float:
+    """Return a GPU's peak for matrix products and convolutions of a dtype.
 
     float32 convolutions run in TF32 unless somebody forbids it, so TF32's peak is the safe one. A dtype without a peak
     of its own is held to the highest one: the bound stays a bound.
     """
     peaks = {
-        torch.float16: card.float16_tflops,
-        torch.bfloat16: card.bfloat16_tflops,
-        torch.float32: card.tf32_tflops,
-        torch.float64: card.float32_tflops,
+        torch.float16: gpu_model.float16_tflops,
+        torch.bfloat16: gpu_model.bfloat16_tflops,
+        torch.float32: gpu_model.tf32_tflops,
+        torch.float64: gpu_model.float32_tflops,
     }
     return peaks.get(dtype, max(peaks.values()))
 
 
-def fastest_dtype(dtypes: Iterable[torch.dtype], card: Card) -> torch.dtype:
-    """Return the dtype in which the card is fastest; float32 if there is none."""
+def fastest_dtype(dtypes: Iterable[torch.dtype], gpu_model: GPUModel) -> torch.dtype:
+    """Return the dtype in which the GPU is fastest; float32 if there is none."""
     in_order = sorted(dtypes, key=str) or [torch.float32]
-    return max(in_order, key=lambda dtype: peak_tflops(card, dtype))
+    return max(in_order, key=lambda dtype: peak_tflops(gpu_model, dtype))

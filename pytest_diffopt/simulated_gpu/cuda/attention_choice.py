@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from pytest_diffopt._torch_private import simulated_device as private
-from pytest_diffopt.simulated_gpu.cost.gpus import Card
+from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.observations import AttentionKernel
 
 _HALVES = (torch.float16, torch.bfloat16)
@@ -86,7 +86,7 @@ def _why_not_flash(call: Attention, capability: tuple[int, int]) -> Iterator[str
     if not private.is_attention_enabled("flash"):
         yield "it is switched off"
     if capability < _AMPERE:
-        yield f"it needs compute capability 8.0, this card has {capability[0]}.{capability[1]}"
+        yield f"it needs compute capability 8.0, this GPU has {capability[0]}.{capability[1]}"
     if call.query.dtype not in _HALVES:
         yield f"it takes float16 and bfloat16, not {_dtype(call)}"
     if call.mask is not None:
@@ -104,7 +104,7 @@ def _why_not_efficient(call: Attention, capability: tuple[int, int]) -> Iterator
     if not private.is_attention_enabled("mem_efficient"):
         yield "it is switched off"
     if call.query.dtype not in dtypes:
-        yield f"it does not take {_dtype(call)} on this card"
+        yield f"it does not take {_dtype(call)} on this GPU"
     if call.query.shape[-1] != call.key.shape[-1] or any(one.shape[-1] % alignment for one in call.tensors):
         yield f"it takes head dimensions that are multiples of {alignment}"
     yield from _why_not_heads(call, takes_groups=False)
@@ -117,7 +117,7 @@ def _why_not_cudnn(call: Attention, capability: tuple[int, int]) -> Iterator[str
     if torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled():
         yield "it is not deterministic"
     if capability < _AMPERE:
-        yield f"it needs compute capability 8.0, this card has {capability[0]}.{capability[1]}"
+        yield f"it needs compute capability 8.0, this GPU has {capability[0]}.{capability[1]}"
     if call.query.dtype not in _HALVES:
         yield f"it takes float16 and bfloat16, not {_dtype(call)}"
     if any(one.shape[-1] % ALIGNMENT or one.shape[-1] > largest for one in call.tensors):
@@ -137,18 +137,18 @@ _WHY_NOT: dict[AttentionKernel, Callable[[Attention, tuple[int, int]], Iterator[
 _DEFAULT_ORDER = (_FLASH, _EFFICIENT, _MATH, _CUDNN)
 
 
-def _order(card: Card) -> tuple[AttentionKernel, ...]:
-    """Return which kernels are asked first: the program's order, else torch's for this card."""
+def _order(gpu_model: GPUModel) -> tuple[AttentionKernel, ...]:
+    """Return which kernels are asked first: the program's order, else torch's for this GPU."""
     by_number = {0: _MATH, 1: _FLASH, 2: _EFFICIENT, 3: _CUDNN}
     order = tuple(by_number[one] for one in private.attention_order() if one in by_number)
     is_deprioritized = os.environ.get("TORCH_CUDNN_SDPA_DEPRIORITIZED") == "1"
     # check_prefer_cudnn_attention: datacenter Hopper and Blackwell, with the cuDNN that torch 2.13 ships.
-    if order == _DEFAULT_ORDER and card.capability in _PREFER_CUDNN and not is_deprioritized:
+    if order == _DEFAULT_ORDER and gpu_model.capability in _PREFER_CUDNN and not is_deprioritized:
         return _CUDNN, _FLASH, _EFFICIENT, _MATH
     return order
 
 
-def choose(call: Attention, card: Card) -> tuple[AttentionKernel, str]:
+def choose(call: Attention, gpu_model: GPUModel) -> tuple[AttentionKernel, str]:
     """Return the kernel that CUDA would run, and why none that is asked before it.
 
     Raises:
@@ -156,11 +156,11 @@ def choose(call: Attention, card: Card) -> tuple[AttentionKernel, str]:
     """
     not_fused = next(_why_not_fused(call), "")
     refusals: list[str] = []
-    for kernel in _order(card):
+    for kernel in _order(gpu_model):
         if kernel is _MATH:
             why_not = "" if private.is_attention_enabled("math") else "it is switched off"
         else:
-            why_not = not_fused or next(_WHY_NOT[kernel](call, card.capability), "")
+            why_not = not_fused or next(_WHY_NOT[kernel](call, gpu_model.capability), "")
         if not why_not:
             return kernel, "; ".join(refusals)
         refusals.append(f"{kernel.value}: {why_not}")

@@ -76,11 +76,11 @@ def _with_float32_result(overload: OpOverload) -> Callable[..., Any]:
 
 def register() -> None:
     """Let autocast on the device cast as it does on CUDA."""
-    ways = (
+    handlers = (
         (_LOWER, _in(lambda _: private.autocast_dtype())),
         (_FLOAT32, _in(lambda _: torch.float32)),
         (_FLOAT32_RESULT, _with_float32_result),
         (_WIDEST, _in(_widest)),
     )
-    kernels = {name: make(private.overload(name)) for names, make in ways for name in names.split()}
+    kernels = {name: make(private.overload(name)) for names, make in handlers for name in names.split()}
     private.register_kernels(kernels, "AutocastPrivateUse1")

@@ -23,17 +23,17 @@ class Rule:
     Attributes:
         name: what a person calls the case.
         operations: aten overloads (`aten.index.Tensor`), all overloads of one (`aten.equal`), or a Python function.
-        waits: how often one call waits.
+        syncs: how often one call waits.
         source: where torch says so.
         kind: why the CPU waits.
         is_reported: whether `torch.cuda.set_sync_debug_mode` reports it.
         confidence: how well it is known.
-        confirmed_on: cards on which it was seen, with the torch version.
+        confirmed_on: GPUs on which it was seen, with the torch version.
     """
 
     name: str
     operations: tuple[str, ...]
-    waits: Condition
+    syncs: Condition
     source: str
     kind: SyncKind = SyncKind.READ
     is_reported: bool = True

@@ -2,7 +2,7 @@
 
 One row for each rule. The rules are replayed, never inferred from what torch happens to do on the simulated device: C++
 asks "is this CUDA" in many places and sends every other backend elsewhere. An operation without a row never waits.
-Sources are files of PyTorch 2.13 below `aten/src/ATen/`; no row was seen on a card yet (`confirmed_on` is empty).
+Sources are files of PyTorch 2.13 below `aten/src/ATen/`; no row was seen on a GPU yet (`confirmed_on` is empty).
 """
 
 import functools
@@ -18,14 +18,14 @@ _COPIES = (
     Rule(
         name="blocking copy to the device",
         operations=("aten.copy_",),
-        waits=on.blocking_copy_in,
+        syncs=on.blocking_copy_in,
         source="native/cuda/Copy.cu copy_kernel_cuda",
         kind=SyncKind.COPY_FROM_HOST,
     ),
     Rule(
         name="non-blocking copy to the device from pageable memory",
         operations=("aten.copy_",),
-        waits=on.pageable_copy_in,
+        syncs=on.pageable_copy_in,
         source="native/cuda/Copy.cu copy_kernel_cuda; CUDA Runtime API, API synchronization behavior",
         kind=SyncKind.COPY_FROM_HOST,
         is_reported=False,
@@ -34,21 +34,21 @@ _COPIES = (
     Rule(
         name="blocking copy to the host",
         operations=("aten.copy_",),
-        waits=on.blocking_copy_out,
+        syncs=on.blocking_copy_out,
         source="native/cuda/Copy.cu copy_kernel_cuda",
         kind=SyncKind.COPY_TO_HOST,
     ),
     Rule(
         name="blocking conversion to the host",
         operations=("aten._to_copy",),
-        waits=on.blocking_conversion_out,
+        syncs=on.blocking_conversion_out,
         source="native/TensorConversions.cpp _to_copy; native/cuda/Copy.cu",
         kind=SyncKind.COPY_TO_HOST,
     ),
     Rule(
         name="non-blocking copy to pageable host memory",
         operations=("aten.copy_",),
-        waits=on.pageable_copy_out,
+        syncs=on.pageable_copy_out,
         source="native/cuda/Copy.cu copy_kernel_cuda; CUDA Runtime API, API synchronization behavior",
         kind=SyncKind.COPY_TO_HOST,
         is_reported=False,
@@ -57,7 +57,7 @@ _COPIES = (
     Rule(
         name="foreach copy over the bus",
         operations=("aten._foreach_copy_",),
-        waits=on.foreach_copy,
+        syncs=on.foreach_copy,
         source="native/cuda/ForeachBinaryOpList.cu",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.SOURCE,
@@ -68,35 +68,35 @@ _READS = (
     Rule(
         name="item",
         operations=("aten._local_scalar_dense",),
-        waits=on.once_on_device("self"),
+        syncs=on.once_on_device("self"),
         source="native/cuda/CUDAScalar.cu",
     ),
     Rule(
         name="tolist",
         operations=("Tensor.tolist",),
-        waits=on.once_unless_empty,
+        syncs=on.once_unless_empty,
         source="torch/csrc/utils/tensor_list.cpp",
         confidence=Confidence.SOURCE,
     ),
-    Rule(name="equal", operations=("aten.equal",), waits=on.equal, source="native/cuda/Equal.cpp"),
-    Rule(name="allclose", operations=("aten.allclose",), waits=on.once, source="native/TensorCompare.cpp"),
+    Rule(name="equal", operations=("aten.equal",), syncs=on.equal, source="native/cuda/Equal.cpp"),
+    Rule(name="allclose", operations=("aten.allclose",), syncs=on.once, source="native/TensorCompare.cpp"),
     Rule(
         name="linalg check",
         operations=("aten._linalg_check_errors",),
-        waits=on.once_on_device("info"),
+        syncs=on.once_on_device("info"),
         source="native/BatchLinearAlgebra.cpp",
     ),
     Rule(
         name="linalg check inside the kernel",
         operations=("aten._linalg_svd", "aten._linalg_eigh", "aten.linalg_eig"),
-        waits=on.once,
+        syncs=on.once,
         source="native/BatchLinearAlgebra.cpp _linalg_check_errors",
         confidence=Confidence.INFERRED,
     ),
     Rule(
         name="svd convergence",
         operations=("aten._linalg_svd",),
-        waits=on.once,
+        syncs=on.once,
         source="native/cuda/linalg/BatchLinearAlgebraLib.cpp _check_gesvdj_convergence",
         kind=SyncKind.COPY_TO_HOST,
         confidence=Confidence.SOURCE,
@@ -104,19 +104,19 @@ _READS = (
     Rule(
         name="normal with a tensor of deviations",
         operations=("aten.normal.float_Tensor", "aten.normal.Tensor_Tensor"),
-        waits=on.once_on_device("std"),
+        syncs=on.once_on_device("std"),
         source="native/DistributionTemplates.h",
     ),
     Rule(
         name="end point on the device",
         operations=("aten.linspace", "aten.logspace"),
-        waits=on.once_for_each_on_device("start", "end"),
+        syncs=on.once_for_each_on_device("start", "end"),
         source="native/RangeFactories.cpp",
     ),
     Rule(
         name="ctc_loss with lengths on the device",
         operations=("aten._ctc_loss.Tensor",),
-        waits=on.once_for_each_on_device("input_lengths", "target_lengths"),
+        syncs=on.once_for_each_on_device("input_lengths", "target_lengths"),
         source="native/LossCTC.cpp",
         kind=SyncKind.COPY_TO_HOST,
         confidence=Confidence.SOURCE,
@@ -124,67 +124,67 @@ _READS = (
     Rule(
         name="cross_entropy with weights and label smoothing",
         operations=("aten.cross_entropy_loss",),
-        waits=on.weighted_smooth_mean,
+        syncs=on.weighted_smooth_mean,
         source="native/LossNLL.cpp masked_select",
     ),
 )
 
 _SIZES = (
-    Rule(name="nonzero", operations=("aten.nonzero",), waits=on.once, source="native/cuda/Nonzero.cu"),
+    Rule(name="nonzero", operations=("aten.nonzero",), syncs=on.once, source="native/cuda/Nonzero.cu"),
     Rule(
         name="masked_select",
         operations=("aten.masked_select",),
-        waits=on.once_on_device("mask"),
+        syncs=on.once_on_device("mask"),
         source="native/cuda/IndexKernel.cpp",
     ),
     Rule(
         name="unique",
         operations=("aten._unique2", "aten._unique", "aten.unique_consecutive"),
-        waits=on.once_unless_empty,
+        syncs=on.once_unless_empty,
         source="native/cuda/UniqueCub.cu",
     ),
     Rule(
         name="unique along a dimension",
         operations=("aten.unique_dim", "aten.unique_dim_consecutive"),
-        waits=on.once,
+        syncs=on.once,
         source="native/cuda/Unique.cu (waits inside Thrust)",
         is_reported=False,
     ),
-    Rule(name="bincount", operations=("aten.bincount",), waits=on.bincount, source="native/cuda/SummaryOps.cu"),
+    Rule(name="bincount", operations=("aten.bincount",), syncs=on.bincount, source="native/cuda/SummaryOps.cu"),
     Rule(
         name="histc without a range",
         operations=("aten.histc",),
-        waits=on.histc_without_range,
+        syncs=on.histc_without_range,
         source="native/cuda/SummaryOps.cu",
     ),
     Rule(
         name="repeat_interleave without output_size",
         operations=("aten.repeat_interleave.Tensor",),
-        waits=on.repeat_interleave,
+        syncs=on.repeat_interleave,
         source="native/Repeat.h",
     ),
     Rule(
         name="isin that sorts",
         operations=("aten.isin.Tensor_Tensor",),
-        waits=on.isin,
+        syncs=on.isin,
         source="native/TensorCompare.cpp",
     ),
     Rule(
         name="mode of long slices",
         operations=("aten.mode",),
-        waits=on.mode,
+        syncs=on.mode,
         source="native/cuda/TensorModeKernel.cu",
     ),
     Rule(
         name="searchsorted with a sorter",
         operations=("aten.searchsorted",),
-        waits=on.searchsorted,
+        syncs=on.searchsorted,
         source="native/BucketizationUtils.h",
     ),
     Rule(
         name="segment_reduce with lengths",
         operations=("aten.segment_reduce",),
-        waits=on.segment_reduce,
+        syncs=on.segment_reduce,
         source="native/SegmentReduce.cpp",
     ),
 )
@@ -193,13 +193,13 @@ _INDEXING = (
     Rule(
         name="mask as an index",
         operations=_INDEX,
-        waits=on.masks,
+        syncs=on.masks,
         source="native/IndexingUtils.h expandTensors",
     ),
     Rule(
         name="positions on the host as an index",
         operations=(*_INDEX, *_PUT),
-        waits=on.positions_on_host,
+        syncs=on.positions_on_host,
         source="native/IndexingUtils.h expandTensors",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.SOURCE,
@@ -207,38 +207,38 @@ _INDEXING = (
     Rule(
         name="written through a mask",
         operations=_PUT,
-        waits=on.masks_written_through,
+        syncs=on.masks_written_through,
         source="native/TensorAdvancedIndexingUtils.h canDispatchToMaskedFill",
     ),
     Rule(
         name="number written through positions",
         operations=_PUT,
-        waits=on.number_written_through,
+        syncs=on.number_written_through,
         source="native/TensorAdvancedIndexing.cpp _index_put_impl_; gone after PyTorch PR 188330",
         kind=SyncKind.COPY_FROM_HOST,
     ),
     Rule(
         name="index_fill with a value on the device",
         operations=("aten.index_fill.int_Tensor", "aten.index_fill_.int_Tensor"),
-        waits=on.once_on_device("value"),
+        syncs=on.once_on_device("value"),
         source="native/TensorAdvancedIndexing.cpp",
     ),
     Rule(
         name="masked_fill with a value on the device",
         operations=("aten.masked_fill.Tensor", "aten.masked_fill_.Tensor"),
-        waits=on.once_on_device("value"),
+        syncs=on.once_on_device("value"),
         source="native/cuda/Indexing.cu masked_fill__cuda",
     ),
     Rule(
         name="host tensor filled from the device",
         operations=("aten.fill_.Tensor",),
-        waits=on.host_filled_from_device,
+        syncs=on.host_filled_from_device,
         source="native/Fill.cpp",
     ),
     Rule(
         name="where with a host scalar",
         operations=("aten.where.self",),
-        waits=on.where_on_host,
+        syncs=on.where_on_host,
         source="native/TensorCompare.cpp where_self_out",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.SOURCE,
@@ -249,7 +249,7 @@ _EXPLICIT = (
     Rule(
         name="synchronize",
         operations=("torch.cuda.synchronize", "torch.accelerator.synchronize", "torch.simgpu.synchronize"),
-        waits=on.once,
+        syncs=on.once,
         source="c10::cuda::device_synchronize",
         kind=SyncKind.WAIT,
         is_reported=False,

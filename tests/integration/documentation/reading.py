@@ -118,8 +118,8 @@ class Reader:
         self.tests.clear()
         result = _run(self.project, *options)
         assert_printed(shown, "\n".join([*result.outlines, *result.errlines]), place)
-        is_red = shown.startswith("diffopt:")
-        expected = pytest.ExitCode.TESTS_FAILED if is_red else pytest.ExitCode.OK
+        is_failure = shown.startswith("diffopt:")
+        expected = pytest.ExitCode.TESTS_FAILED if is_failure else pytest.ExitCode.OK
         assert result.ret == expected, f"{place}: pytest ended with {result.ret!r}, and not with {expected!r}"
 
 

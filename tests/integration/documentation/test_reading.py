@@ -67,7 +67,7 @@ def test_a_page_that_holds_is_read_to_its_end(reader: Reader, tmp_path: Path, te
     ("text", "told"),
     [
         (FAILING, "page.md:2: pytest ended with <ExitCode.TESTS_FAILED: 1>"),
-        (FAILING + SHOWN.replace("broken", "mended"), "page.md:8 shows what was not printed"),
+        (FAILING + SHOWN.replace("broken", "fixed"), "page.md:8 shows what was not printed"),
         (PASSING + "\n```console\n$ pytest -k nothing\n```\n", "NO_TESTS_COLLECTED"),
         (SHOWN, "page.md:2: nothing was written or run that could print this"),
         (PASSING.replace("test_it.py", "helper.py"), "page.md:2: no test uses this file"),
@@ -76,7 +76,7 @@ def test_a_page_that_holds_is_read_to_its_end(reader: Reader, tmp_path: Path, te
         ("```python\nassert 1 == 2\n```\n", ""),
     ],
 )
-def test_a_page_that_does_not_hold_is_red(reader: Reader, tmp_path: Path, text: str, told: str) -> None:
+def test_a_page_that_does_not_hold_fails(reader: Reader, tmp_path: Path, text: str, told: str) -> None:
     """With the page and line."""
     with pytest.raises(AssertionError) as error:
         reader.read(blocks(tmp_path, text))

@@ -57,7 +57,7 @@ def counts(*, operations: int = 7, phase: str = "step 1", unmodelled: tuple[str,
         subject=SUBJECT,
         environment=ENVIRONMENT,
         reason="first accepted",
-        card="nvidia-h200",
+        gpu_model="nvidia-h200",
         num_steps=1,
         phases={phase: figures},
         modules={},
@@ -75,7 +75,7 @@ def compiled(*, breaks: int = 0, region: str = "UNet.forward") -> CompileBaselin
 
 
 def images(**thresholds: float) -> ImageBaseline:
-    """Accept one picture; by default it may be this far off."""
+    """Accept one image; by default it may be this far off."""
     known = {"ssim": 0.98, "psnr_db": 40.0, "max_error": 0.2, "mean_error": 0.01, "flip": 0.05, "latent_error": 0.03}
     figures = ImageFigures(**(known | thresholds))
     return ImageBaseline(
@@ -83,7 +83,7 @@ def images(**thresholds: float) -> ImageBaseline:
         subject=SUBJECT,
         environment=ENVIRONMENT,
         reason="first accepted",
-        pictures=(StoredFile(name="test_latency[sdxl-bf16+sdpa].tiny.0-00000000.png", sha256="0" * 64, size_bytes=1),),
+        images=(StoredFile(name="test_latency[sdxl-bf16+sdpa].tiny.0-00000000.png", sha256="0" * 64, size_bytes=1),),
         latents=None,
         thresholds=figures,
         margin=0.5,

@@ -256,24 +256,24 @@ def test_a_flipped_byte_is_read_or_refused_and_never_crashes(position: int, byte
     read_or_refuse(bytes(raw))
 
 
-def test_accepted_pictures_come_back() -> None:
+def test_accepted_images_come_back() -> None:
     """Every threshold and sample, and the checksums of what they are compared with."""
     raw = encode(images(), file=FILE)
 
     assert decode(raw, ImageBaseline, file=FILE) == images()
-    assert json.loads(raw)["pictures"][0]["sha256"] == "0" * 64
+    assert json.loads(raw)["images"][0]["sha256"] == "0" * 64
 
 
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        (b'"sha256": "0', b'"sha256": "X', r"pictures\[0\].sha256: must be"),
-        (b'"size_bytes": 1', b'"size_bytes": 99999999999', r"pictures\[0\].size_bytes: must be"),
+        (b'"sha256": "0', b'"sha256": "X', r"images\[0\].sha256: must be"),
+        (b'"size_bytes": 1', b'"size_bytes": 99999999999', r"images\[0\].size_bytes: must be"),
         (b'"flip": 0.05', b'"flip": 5.0', "flip: must be"),
         (b'"margin": 0.5', b'"margin": 0', "margin: must be"),
     ],
 )
-def test_pictures_that_cannot_be_are_refused(old: bytes, new: bytes, problem: str) -> None:
+def test_images_that_cannot_be_are_refused(old: bytes, new: bytes, problem: str) -> None:
     """A checksum that is none, a file past the limit, a figure out of its range."""
     raw = encode(images(), file=FILE).replace(old, new)
 

@@ -22,8 +22,8 @@ def test_a_refusal_is_an_error_of_ours(tmp_path: Path) -> None:
         git_output(tmp_path, "log")
 
 
-def test_no_git_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is another thing to mend."""
+def test_no_git_is_reported_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is another thing to fix."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GitMissingError, match=r"^git is not on the path$"):
         git_output(tmp_path, "log")

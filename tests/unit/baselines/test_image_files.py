@@ -19,12 +19,12 @@ def files(root: Path) -> StoredFiles:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_a_picture_comes_back_to_the_bit(tmp_path: Path, channels: int) -> None:
-    """Grey, colours, and with transparency."""
+def test_a_image_comes_back_to_the_bit(tmp_path: Path, channels: int) -> None:
+    """Grey, colors, and with transparency."""
     levels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
-    file = files(tmp_path).write_picture(2, levels)
+    file = files(tmp_path).write_image(2, levels)
 
-    assert np.array_equal(files(tmp_path).read_picture(file), levels)
+    assert np.array_equal(files(tmp_path).read_image(file), levels)
     assert file.name.startswith("test_latency[sdxl-bf16+sdpa].tiny.2-")
     assert (tmp_path / FOLDER / file.name).stat().st_size == file.size_bytes
 

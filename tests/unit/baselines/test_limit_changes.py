@@ -20,13 +20,13 @@ def raw(document: Baseline) -> bytes:
 
 def test_a_slower_accepted_latency_is_looser() -> None:
     """With the limit before and after, and the reason that the file gives."""
-    change = compare(PATH, raw(latency(1000)), raw(replace(latency(1200), reason="a better picture")))
+    change = compare(PATH, raw(latency(1000)), raw(replace(latency(1200), reason="a better image")))
 
     assert change == BaselineChange(
         path=PATH,
         kind=ChangeKind.LOOSENED,
         limits=(LimitChange(name="latency_ns", before=1100.0, after=1300.0),),
-        reason="a better picture",
+        reason="a better image",
     )
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_guards_something_else_is_looser() -> None:
 
 
 def test_files_come_and_go() -> None:
-    """Pictures too; what they hold is not compared here."""
+    """Images too; what they hold is not compared here."""
     document = raw(latency(1000))
 
     assert compare(PATH, None, document).kind is ChangeKind.ADDED

@@ -69,8 +69,8 @@ def test_counts_and_compilation_allow_what_they_hold() -> None:
     }
 
 
-def test_pictures_allow_what_they_may_lose() -> None:
-    """More of any of them guards less, also of those of which a good picture has much."""
+def test_images_allow_what_they_may_lose() -> None:
+    """More of any of them guards less, also of those of which a good image has much."""
     assert limits(images()) == pytest.approx(
         {
             "loss of SSIM": 0.02,

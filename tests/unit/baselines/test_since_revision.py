@@ -91,12 +91,12 @@ def test_a_base_without_a_common_start_is_named(project: Path) -> None:
     )
 
 
-def test_outside_of_a_repository_it_is_said(tmp_path: Path) -> None:
+def test_outside_of_a_repository_it_is_reported(tmp_path: Path) -> None:
     """A copy of the files has no history."""
     assert compare_since("main", tmp_path / "baselines").problem == f"{tmp_path} is in no git repository"
 
 
-def test_without_git_it_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_it_is_reported(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container may lack it."""
     monkeypatch.setenv("PATH", "/nowhere")
 

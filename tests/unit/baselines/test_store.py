@@ -61,7 +61,7 @@ def test_nothing_is_written_without_permission(store: BaselineStore) -> None:
     with pytest.raises(BaselineError) as error:
         closed.accept(KEY, latency(), nodeid=NODEID)
 
-    assert not closed.may_accept(KEY)
+    assert not closed.can_accept(KEY)
     assert not closed.root.exists()
     assert [
         f"the baseline {store.path(KEY)} may not be written",
@@ -77,7 +77,7 @@ def test_missing_permits_the_first_and_not_the_second(store: BaselineStore) -> N
     with pytest.raises(BaselineError) as error:
         careful.accept(KEY, latency(200), nodeid=NODEID)
 
-    assert not careful.may_accept(KEY)
+    assert not careful.can_accept(KEY)
     assert latency(100) == careful.read(KEY, LatencyBaseline)
     assert [f"the baseline {store.path(KEY)} exists already", "  replace it with --diffopt-update all"] == lines(error)
 
@@ -179,7 +179,7 @@ def test_a_file_where_the_folder_belongs(tmp_path: Path) -> None:
     root = tmp_path / "baselines"
     root.write_text("not a folder")
     store = BaselineStore(root, WritePermission.ALL)
-    remedy = "  a file stands where a folder is needed: move it away, or name another folder with --diffopt-baselines"
+    hint = "  a file stands where a folder is needed: move it away, or name another folder with --diffopt-baselines"
 
     with pytest.raises(BaselineError) as reading:
         store.read(KEY, LatencyBaseline)
@@ -187,8 +187,8 @@ def test_a_file_where_the_folder_belongs(tmp_path: Path) -> None:
         store.accept(KEY, latency(), nodeid=NODEID)
 
     path = store.path(KEY)
-    assert [f"cannot read the baseline {path}: Not a directory ({path})", remedy] == lines(reading)
-    assert [f"cannot write the baseline {path}: Not a directory ({path.parent})", remedy] == lines(writing)
+    assert [f"cannot read the baseline {path}: Not a directory ({path})", hint] == lines(reading)
+    assert [f"cannot write the baseline {path}: Not a directory ({path.parent})", hint] == lines(writing)
 
 
 def test_a_folder_where_the_file_belongs(store: BaselineStore) -> None:
@@ -274,8 +274,8 @@ def test_prune_removes_what_no_case_owns(store: BaselineStore) -> None:
     for key in [*kept, gone, replace(gone, device_slug="cpu", scale="")]:
         store.accept(key, latency(case=key.case), nodeid=str(key))
     folder = store.path(KEY).parent
-    picture = store.path(KEY).with_suffix(".png")
-    for path in [picture, folder / "README.md", folder / "test_gone.tiny.png", folder / ".a.json.unfinished"]:
+    image = store.path(KEY).with_suffix(".png")
+    for path in [image, folder / "README.md", folder / "test_gone.tiny.png", folder / ".a.json.unfinished"]:
         path.write_bytes(b"")
 
     removed = store.prune([KEY], ["test_sdxl", "test_never_accepted"])
@@ -287,7 +287,7 @@ def test_prune_removes_what_no_case_owns(store: BaselineStore) -> None:
         folder / ".a.json.unfinished",
     } == set(removed)
     assert all(store.path(key).exists() for key in kept)
-    assert picture.exists()
+    assert image.exists()
     assert (folder / "README.md").exists()
 
 
@@ -380,7 +380,7 @@ def test_two_processes_lose_none_of_each_others_baselines(store: BaselineStore) 
 
 
 def test_another_device_has_its_own_baseline(store: BaselineStore) -> None:
-    """What one card may take says nothing of another."""
+    """What one GPU may take says nothing of another."""
     store.accept(KEY, latency(), nodeid=NODEID)
 
     other = BaselineKey(device_slug="nvidia-l4", suite=KEY.suite, case=KEY.case, scale=KEY.scale)

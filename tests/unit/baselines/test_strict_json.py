@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_diffopt.baselines.strict_json import JSONProblem, in_words, parse, shown
+from pytest_diffopt.baselines.strict_json import JSONProblem, described, parse, shown
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_whole_json_is_read() -> None:
         ("Object contains unknown field `c`", "c: unknown key"),
     ],
 )
-def test_a_finding_of_msgspec_is_said_with_its_key_first(problem: str, words: str) -> None:
+def test_a_finding_of_msgspec_is_reported_with_its_key_first(problem: str, words: str) -> None:
     """And with the value that broke the rule."""
-    assert in_words(problem, {"a": [0, "x"]}) == words
+    assert described(problem, {"a": [0, "x"]}) == words
 
 
 def test_a_long_value_is_cut() -> None:

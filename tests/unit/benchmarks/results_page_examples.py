@@ -1,4 +1,4 @@
-"""Files as the commands for a lent card write them; every figure in them is made up."""
+"""Files as the commands for a lent GPU write them; every figure in them is made up."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from benchmarks.results_page.counted import read_counted
 
 H200 = {"device": "NVIDIA H200", "versions": {"torch": "2.13.0+cu130", "cuda": "13.0"}}
 CPU = {"device": "a CPU", "versions": {"torch": "2.13.0+cpu"}}
-RECIPES = {name: rung.recipe for name, rung in read_counted().rungs.items()}
+RECIPES = {name: level.recipe for name, level in read_counted().levels.items()}
 
 
 def timed(seconds: float, **more: object) -> dict[str, Any]:
@@ -81,7 +81,7 @@ GATES = {
     "same code": {
         "recipe": "bf16",
         "weights": "random",
-        "planted": 0.0,
+        "injected": 0.0,
         "expected": "exit code 0, passed",
         "seen": "exit code 1, regressed",
         "explanation": ["diffopt: the call became 2.0 % slower than at HEAD~1"],

@@ -1,4 +1,4 @@
-"""What the rungs of SDXL's ladders do, counted without a card, and the least time for it on one."""
+"""What the levels of SDXL's ladders do, counted without a GPU, and the least time for it on one."""
 
 import json
 from pathlib import Path
@@ -6,32 +6,32 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results_page import count_levels
-from benchmarks.results_page.counted import CountedPhase, CountedRung, least_seconds, read_counted
+from benchmarks.results_page.counted import CountedLevel, CountedPhase, least_seconds, read_counted
 from benchmarks.results_page.reading import FiguresError
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.ladders import ladder
-from pytest_diffopt.simulated_gpu.cost.gpus import card
+from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model
 
 
 def test_what_was_counted_is_what_the_ladders_are_today() -> None:
-    """A rung that was changed since must be counted anew."""
+    """A level that was changed since must be counted anew."""
     counted = read_counted()
-    rungs = [rung for name in ("diffusion-fast", "modern") for rung in ladder(name, "sdxl", Scale.FULL, on_gpu=True)]
+    levels = [level for name in ("diffusion-fast", "modern") for level in ladder(name, "sdxl", Scale.FULL, on_gpu=True)]
 
-    assert {rung.test_id for rung in rungs} == counted.rungs.keys() | counted.not_counted.keys()
-    for rung in rungs:
-        if rung.test_id in counted.rungs:
-            assert counted.rungs[rung.test_id].recipe == str(parse_recipe(rung.recipe))
+    assert {level.test_id for level in levels} == counted.levels.keys() | counted.not_counted.keys()
+    for level in levels:
+        if level.test_id in counted.levels:
+            assert counted.levels[level.test_id].recipe == str(parse_recipe(level.recipe))
 
 
 @pytest.mark.parametrize(("recipe", "expected"), [("bf16", 3 * 2.0 + 1.0), ("bf16 + compile(fullgraph=True)", 4.0)])
-def test_the_least_time_for_a_rung(recipe: str, expected: float) -> None:
+def test_the_least_time_for_a_level(recipe: str, expected: float) -> None:
     """Three steps that write for two seconds, and compute for one; what is compiled need not write."""
-    its_card = card("nvidia-a100")
-    flops = int(its_card.bfloat16_tflops * 1e12)
-    written_bytes = int(2 * its_card.gigabytes_per_s * 1e9)
-    rung = CountedRung(
+    its_gpu = gpu_model("nvidia-a100")
+    flops = int(its_gpu.bfloat16_tflops * 1e12)
+    written_bytes = int(2 * its_gpu.gigabytes_per_s * 1e9)
+    level = CountedLevel(
         recipe=recipe,
         dtypes=("bfloat16",),
         phases=(
@@ -41,40 +41,40 @@ def test_the_least_time_for_a_rung(recipe: str, expected: float) -> None:
         unmodelled=(),
     )
 
-    assert least_seconds(rung, its_card) == pytest.approx(expected)
+    assert least_seconds(level, its_gpu) == pytest.approx(expected)
 
 
 def test_a_dtype_that_torch_does_not_know_is_refused(tmp_path: Path) -> None:
     """The file, the key and the value."""
     file = tmp_path / "counted.json"
     phase = {"name": "encode", "times": 1, "flops": 1, "allocated_bytes": 1}
-    rung = {"recipe": "bf16", "dtypes": ["bf"], "unmodelled": [], "phases": [phase]}
-    content = {"setting": "sdxl", "versions": {}, "not_counted": {}, "rungs": {"first": rung}}
+    level = {"recipe": "bf16", "dtypes": ["bf"], "unmodelled": [], "phases": [phase]}
+    content = {"setting": "sdxl", "versions": {}, "not_counted": {}, "levels": {"first": level}}
     file.write_text(json.dumps(content), encoding="utf-8")
 
     with pytest.raises(FiguresError) as error:
         read_counted(file)
 
     assert str(error.value) == (
-        f"{file} cannot be trusted: rungs.first.dtypes: must be torch's names of dtypes, got: bf"
+        f"{file} cannot be trusted: levels.first.dtypes: must be torch's names of dtypes, got: bf"
     )
 
 
-def test_rungs_are_counted_without_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps that are alike stand together; what cannot be built without a card says why."""
-    rungs = ladder("modern", "sdxl", Scale.TINY, on_gpu=True)
+def test_levels_are_counted_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that are alike stand together; what cannot be built without a GPU says why."""
+    levels = ladder("modern", "sdxl", Scale.TINY, on_gpu=True)
     monkeypatch.setattr(count_levels, "known_ladders", lambda: ("modern",))
-    monkeypatch.setattr(count_levels, "ladder", lambda *_args, **_options: (rungs[0], rungs[-1]))
+    monkeypatch.setattr(count_levels, "ladder", lambda *_args, **_options: (levels[0], levels[-1]))
     file = tmp_path / "counted.json"
 
     assert count_levels.main(["--json", str(file), "--scale", "tiny", "--steps", "3"]) == 0
     counted = read_counted(file)
     assert counted.setting == "sdxl, tiny, 3 steps"
-    assert list(counted.rungs) == ["modern-1-bf16"]
-    assert [(phase.name, phase.times) for phase in counted.rungs["modern-1-bf16"].phases] == [
+    assert list(counted.levels) == ["modern-1-bf16"]
+    assert [(phase.name, phase.times) for phase in counted.levels["modern-1-bf16"].phases] == [
         ("encode", 1),
         ("step 1 to step 3", 3),
         ("decode", 1),
     ]
-    assert counted.rungs["modern-1-bf16"].dtypes == ("bfloat16",)
+    assert counted.levels["modern-1-bf16"].dtypes == ("bfloat16",)
     assert counted.not_counted["modern-4-fp8"].startswith("fp8_dynamic needs a GPU of compute capability 8.9 or newer")

@@ -1,4 +1,4 @@
-"""A planted wait is as long as it was asked to be, on a processor and on a card; both are pretended here."""
+"""An injected wait is as long as it was asked to be, on a processor and on a GPU; both are pretended here."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.false_alarms import injected_delay
-from benchmarks.false_alarms.injected_delay import plant
+from benchmarks.false_alarms.injected_delay import inject
 
 STEP_NS = 1_000_000
 STEPS = 4
@@ -40,7 +40,7 @@ class Scheduler:
 
 @dataclass
 class Pipeline:
-    """Makes some steps; what they return is its picture."""
+    """Makes some steps; what they return is its image."""
 
     clock: Clock
     device: Any
@@ -61,8 +61,8 @@ class Pipeline:
         return self.clock.now_ns - start_ns
 
 
-def fake_card(clock: Clock, cycles_per_ns: float) -> SimpleNamespace:
-    """Return what of torch a card's wait needs; its kernels are done as soon as they are launched."""
+def fake_gpu(clock: Clock, cycles_per_ns: float) -> SimpleNamespace:
+    """Return what of torch a GPU's wait needs; its kernels are done as soon as they are launched."""
 
     class Event:
         """A moment in the stream."""
@@ -99,23 +99,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_a_processor_waits_in_its_own_time(clock: Clock, share: float) -> None:
     """The call takes longer by the share, to what reading the clock takes, and draws the same."""
     pipeline = Pipeline(clock=clock, device=SimpleNamespace(type="cpu"))
-    plant(pipeline, {"num_steps": STEPS}, share=share)
+    inject(pipeline, {"num_steps": STEPS}, share=share)
 
     assert pipeline.took_ns() == pytest.approx(STEPS * STEP_NS * (1 + share), rel=1e-4)
 
 
 @pytest.mark.parametrize("cycles_per_ns", [1.2, 1.98])
-def test_a_card_waits_in_its_stream(clock: Clock, monkeypatch: pytest.MonkeyPatch, cycles_per_ns: float) -> None:
-    """Whatever its clock runs at: how long a cycle takes is measured by the card's own events."""
-    monkeypatch.setattr(injected_delay, "torch", fake_card(clock, cycles_per_ns))
+def test_a_gpu_waits_in_its_stream(clock: Clock, monkeypatch: pytest.MonkeyPatch, cycles_per_ns: float) -> None:
+    """Whatever its clock runs at: how long a cycle takes is measured by the GPU's own events."""
+    monkeypatch.setattr(injected_delay, "torch", fake_gpu(clock, cycles_per_ns))
     pipeline = Pipeline(clock=clock, device=SimpleNamespace(type="cuda"))
-    plant(pipeline, {"num_steps": STEPS}, share=0.02)
+    inject(pipeline, {"num_steps": STEPS}, share=0.02)
 
     assert pipeline.took_ns() == pytest.approx(STEPS * STEP_NS * 1.02, rel=1e-5)
 
 
 def test_torch_still_has_the_private_name() -> None:
-    """When torch moves it, planted slowdowns on a card need another way to wait."""
+    """When torch moves it, injected slowdowns on a GPU need another way to wait."""
     assert callable(getattr(torch.cuda, "_sleep", None)), (
         "torch.cuda._sleep is gone: look for another kernel that waits, benchmarks/false_alarms"
     )

@@ -17,12 +17,12 @@ from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device, PairedBlock, PairedTiming
 
-ON_CARD = TimedCall(device=Device.CUDA, scale=Scale.FULL, recipe="bf16 + sdpa", steps=2)
+ON_GPU = TimedCall(device=Device.CUDA, scale=Scale.FULL, recipe="bf16 + sdpa", steps=2)
 BLOCK = PairedBlock(base_ns=(100, 101), head_ns=(102, 103))
 
 
 class Processes:
-    """Stands in for the paired gate: it starts nothing, and each pair times one block, and one on a throttled card."""
+    """Stands in for the paired gate: it starts nothing, and each pair times one block, and one on a throttled GPU."""
 
     def __init__(self) -> None:
         self.products: list[str] = []
@@ -43,7 +43,7 @@ class Processes:
         self.closed += 1
 
     @contextmanager
-    def at_call(self, _workers: Any, nodeid: str, _tell: Any, *, at_once: bool) -> Iterator[Any]:
+    def at_call(self, _workers: Any, nodeid: str, _progress: Any, *, at_once: bool) -> Iterator[Any]:
         """Be ready."""
         assert nodeid == "test_it.py::test_latency[a]"
         self.at_once = at_once
@@ -81,9 +81,9 @@ def pair(*, throttled: int = 0) -> Pair:
     )
 
 
-def test_a_pair_on_a_card(processes: Processes) -> None:
+def test_a_pair_on_a_gpu(processes: Processes) -> None:
     """Both are told to use it, one builds at a time, head alone is slower, and dropped blocks are counted."""
-    measured = measure(0.02, seconds=20.0, seconds_in_turn=0.0, number=5, call=ON_CARD)
+    measured = measure(0.02, seconds=20.0, seconds_in_turn=0.0, number=5, call=ON_GPU)
 
     assert processes.options == ("-s", "-p", "no:cacheprovider", "-n0", "--gpu")
     assert processes.at_once is False
@@ -113,11 +113,11 @@ def test_lines_of_pairs_without_throttling_stay_what_they_were() -> None:
     assert b'"throttled_blocks":2' in msgspec.json.encode(pair(throttled=2))
 
 
-def test_the_timed_project_on_a_card() -> None:
+def test_the_timed_project_on_a_gpu() -> None:
     """Its test is marked for one, and asks for the scale, the recipe and the steps."""
-    project = ON_CARD.project(0.05)
+    project = ON_GPU.project(0.05)
 
-    assert ON_CARD.options == ("--gpu",)
+    assert ON_GPU.options == ("--gpu",)
     assert project["product.py"].splitlines()[4] == "SLOWDOWN = 0.05"
     assert project["test_it.py"].splitlines()[5:] == [
         "pytestmark = [",
@@ -134,7 +134,7 @@ def test_the_timed_project_on_a_card() -> None:
 
 
 def test_the_timed_project_on_a_cpu() -> None:
-    """No card is asked for, and the call is the pipeline's own; every file is Python."""
+    """No GPU is asked for, and the call is the pipeline's own; every file is Python."""
     project = TINY_ON_CPU.project(0.0)
 
     assert TINY_ON_CPU.options == ()

@@ -1,4 +1,4 @@
-"""The commands for a lent card: what they go on from, when they stop, what their tables say; nothing is measured."""
+"""The commands for a lent GPU: what they go on from, when they stop, what their tables say; nothing is measured."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ from benchmarks.on_gpu.running import Budget, measure_all
 from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.probes.out_of_memory import DeviceMemoryError
 
-CARD = {"device": "NVIDIA H200", "versions": {"torch": "2.11.0", "cuda": "13.0"}}
+GPU = {"device": "NVIDIA H200", "versions": {"torch": "2.11.0", "cuda": "13.0"}}
 CPU = {"device": "a CPU", "versions": {"torch": "2.13.0+cpu"}}
 MEASURED = Setting(is_rehearsal=False, reports=Path("reports"))
 REHEARSED = Setting(is_rehearsal=True, reports=Path("reports"))
@@ -51,10 +51,10 @@ class Machine:
     def measure(self, results: Results, *, budget_seconds: float) -> list[str]:
         """Run one command, and return what is left."""
         budget = Budget(seconds=budget_seconds, clock=lambda: self.now, start=self.now, least_seconds=60.0)
-        return measure_all(list(self._takes_seconds), results, self.attempt, budget=budget, tell=lambda _line: None)
+        return measure_all(list(self._takes_seconds), results, self.attempt, budget=budget, progress=lambda _line: None)
 
 
-def results(path: Path, *, environment: Mapping[str, Any] = CARD, is_rehearsal: bool = False) -> Results:
+def results(path: Path, *, environment: Mapping[str, Any] = GPU, is_rehearsal: bool = False) -> Results:
     """Open a file of the ladder's results."""
     return Results(path, command="ladder", environment=environment, is_rehearsal=is_rehearsal)
 
@@ -125,7 +125,7 @@ def test_failures_are_kept_until_they_are_asked_for_again(tmp_path: Path) -> Non
     ("environment", "is_rehearsal", "told"),
     [
         (CPU | {"device": "NVIDIA A100"}, False, 'its environment is {"device": "NVIDIA H200", "versions": '),
-        (CARD, True, 'its kind is "measured", and this is "rehearsal on a CPU: '),
+        (GPU, True, 'its kind is "measured", and this is "rehearsal on a CPU: '),
     ],
 )
 def test_another_machine_or_a_rehearsal_cannot_go_on(
@@ -171,7 +171,7 @@ def test_every_case_has_a_name_of_its_own_and_a_row(name: str, setting: Setting)
     assert sum(line.split().count("-") for line in COMMANDS[name].table(setting, {})) >= len(names)
 
 
-def test_rungs_that_autotune_come_last() -> None:
+def test_levels_that_autotune_come_last() -> None:
     """They compile for many minutes: what is cheap is in the file before."""
     names = [case.name for case in COMMANDS["ladder"].cases(MEASURED)]
 
@@ -183,7 +183,7 @@ def test_rungs_that_autotune_come_last() -> None:
 
 
 def test_the_ladders_table() -> None:
-    """Each rung beside the first; memory that ran out and a failure are told; the best of today is named."""
+    """Each level beside the first; memory that ran out and a failure are told; the best of today is named."""
     seen = {
         "diffusion-fast-1-fp32": timed(6.0),
         "diffusion-fast-2-bf16": timed(3.0),
@@ -197,10 +197,10 @@ def test_the_ladders_table() -> None:
         "modern-4-fp8": {"out_of_memory": "while it was built", "reason": "out of memory"},
     }
 
-    assert on_gpu.report(COMMANDS["ladder"], MEASURED, CARD, seen) == [
+    assert on_gpu.report(COMMANDS["ladder"], MEASURED, GPU, seen) == [
         "ladder: NVIDIA H200, torch 2.11.0, scale full",
         "weights: random: HF_HUB_OFFLINE is set",
-        "rung                                  a call  times the first         compiling  peak memory",
+        "level                                  a call  times the first         compiling  peak memory",
         "diffusion-fast-1-fp32                 6.00 s           1.00 x                 -     8.00 GiB",
         "diffusion-fast-2-bf16                 3.00 s           2.00 x                 -     8.00 GiB",
         "diffusion-fast-3-sdpa                      -",
@@ -211,7 +211,7 @@ def test_the_ladders_table() -> None:
         "modern-2-compile                      1.50 s           4.00 x            20.0 s     8.00 GiB",
         "modern-3-int8              OOM after warm-up",
         "modern-4-fp8                             OOM",
-        "today's best rung: modern-2-compile",
+        "today's best level: modern-2-compile",
         "diffusion-fast-5-fuse_qkv: failed: ValueError: no",
         "modern-3-int8: out_of_memory: after warm-up",
         "modern-4-fp8: out_of_memory: while it was built",
@@ -251,7 +251,7 @@ def test_the_overheads_table(watched: float, told: str) -> None:
     assert f"{watched - 1:+.2%}" in row
 
 
-def test_the_suites_table_names_what_is_red() -> None:
+def test_the_suites_table_names_what_fails() -> None:
     """Verdicts as the report counts them, and each red or broken test on a line of its own."""
     seen = {
         "test_flux": {
@@ -271,7 +271,7 @@ def test_the_suites_table_names_what_is_red() -> None:
     ]
 
 
-def test_every_line_of_a_rehearsal_says_so() -> None:
+def test_every_line_of_a_rehearsal_is_reported() -> None:
     """No line that somebody copies out of it looks like a measurement."""
     lines = on_gpu.report(COMMANDS["ladder"], REHEARSED, CPU, {"modern-1-bf16": timed(1.0)})
 
@@ -288,7 +288,7 @@ def answering(answers: Mapping[str, dict[str, Any]]) -> Callable[..., dict[str, 
     return ask
 
 
-def test_without_a_card_it_is_refused(
+def test_without_a_gpu_it_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is 2, and no file is written: nothing must look as if it had been measured."""
@@ -300,7 +300,7 @@ def test_without_a_card_it_is_refused(
     assert not file.exists()
 
 
-def test_what_is_left_is_told_with_the_command_to_go_on(
+def test_what_is_left_is_reported_with_the_command_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is 3 when a case was cut off."""
@@ -311,7 +311,7 @@ def test_what_is_left_is_told_with_the_command_to_go_on(
 
     assert on_gpu.main(["overhead", "--json", str(file), "--rehearse"]) == 3
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "left: compilation, the denoise loop's time, syncs, pictures and latents",
+        "left: compilation, the denoise loop's time, syncs, images and latents",
         f"go on with: python -m benchmarks.on_gpu overhead --json {file} --budget-seconds 540 --rehearse",
     ]
     assert list(json.loads(file.read_text(encoding="utf-8"))["cases"]) == [first]
@@ -418,13 +418,13 @@ def test_without_cuda_the_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     assert one_case.environment_of(MEASURED) == {
-        "refused": f"this measures on an NVIDIA card, and torch {torch.__version__} sees no CUDA device; "
+        "refused": f"this measures on an NVIDIA GPU, and torch {torch.__version__} sees no CUDA device; "
         "--rehearse runs it on the CPU, tiny, and measures nothing"
     }
     assert one_case.environment_of(REHEARSED)["versions"]["torch"] == version("torch")
 
 
-def test_a_case_that_raises_is_told_in_a_line() -> None:
+def test_a_case_that_raises_is_reported_in_a_line() -> None:
     """The traceback goes to the log, and the others are measured."""
 
     def fail() -> Figures:
@@ -456,7 +456,7 @@ def test_memory_that_runs_out_is_a_result(monkeypatch: pytest.MonkeyPatch, error
 
 
 def test_what_the_machine_lacks_is_a_result() -> None:
-    """A rung that needs a newer card has not failed."""
+    """A level that needs a newer GPU has not failed."""
     figures = measuring.measure_run(REHEARSED, replace(RUN, recipe="bf16 + fp8_dynamic"))
 
     assert list(figures) == ["unavailable"]
@@ -486,12 +486,12 @@ def test_a_suite_that_pytest_could_not_run_has_failed(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("is_rehearsal", "more"), [(False, ["--gpu"]), (True, [])], ids=["on the card", "in a rehearsal"]
+    ("is_rehearsal", "more"), [(False, ["--gpu"]), (True, [])], ids=["on the GPU", "in a rehearsal"]
 )
 def test_a_session_of_baselines_is_accepted_file_by_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_rehearsal: bool, more: list[str]
 ) -> None:
-    """On the card into the repository; a rehearsal's lie beside its reports."""
+    """On the GPU into the repository; a rehearsal's lie beside its reports."""
     lines: list[list[str]] = []
 
     def run(line: list[str], **_: object) -> subprocess.CompletedProcess[str]:
@@ -541,4 +541,4 @@ def test_what_a_suite_told_is_read_from_its_report(tmp_path: Path, monkeypatch: 
         "red": ["b: regressed", "e: improved"],
         "broken": ["f: E"],
     }
-    assert on_gpu.report(COMMANDS["suites"], MEASURED, CARD, {})[0].endswith("scale tiny")
+    assert on_gpu.report(COMMANDS["suites"], MEASURED, GPU, {})[0].endswith("scale tiny")

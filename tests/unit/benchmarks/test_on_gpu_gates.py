@@ -1,4 +1,4 @@
-"""The two commands that try the latency gates on a card: what they plan, run and tell; nothing is timed here."""
+"""The two commands that try the latency gates on a GPU: what they plan, run and tell; nothing is timed here."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device, PairedBlock, PairedTiming
 from tests.unit.paired.repositories import git
 
-CARD = {"device": "NVIDIA H200", "versions": {"torch": "2.11.0", "cuda": "13.0"}}
+GPU = {"device": "NVIDIA H200", "versions": {"torch": "2.11.0", "cuda": "13.0"}}
 MEASURED = Setting(is_rehearsal=False, reports=Path("reports"))
 REHEARSED = Setting(is_rehearsal=True, reports=Path("reports"))
 GREEN = Ending(exit_code=0, outcome="passed", explanation=("221 ms, 9.0 steps/s",))
@@ -30,7 +30,7 @@ RED = Ending(
     exit_code=1,
     outcome="regressed",
     explanation=(
-        "the call became 5.1 % slower than at HEAD~1 (820a6d477) (up to 1.0 % allowed)",
+        "the call became 5.1 % slower than at HEAD~1 (820a6d477) (1.0 % allowed)",
         "  change  +5.1 %, between +4.8 % and +5.4 % at 99.8 % confidence, 5 blocks of 4 calls",
         "  nothing that is counted changed: the same operations take another time, or the time goes elsewhere",
     ),
@@ -61,19 +61,19 @@ def test_what_is_cut_off_holds_something_of_all() -> None:
 
     assert names[:8] == [
         "same code, pair 1",
-        "2 % planted, pair 1",
+        "2 % injected, pair 1",
         "same code, pair 2",
-        "5 % planted, pair 1",
+        "5 % injected, pair 1",
         "same code, pair 3",
-        "1 % planted, pair 1",
+        "1 % injected, pair 1",
         "same code, pair 4",
-        "3 % planted, pair 1",
+        "3 % injected, pair 1",
     ]
     assert len(names) == 16
 
 
 def test_each_pair_is_measured_where_the_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a card full-size SDXL, in turn and so once; each with a number of its own; its raw times are kept."""
+    """On a GPU full-size SDXL, in turn and so once; each with a number of its own; its raw times are kept."""
     asked: list[Mapping[str, Any]] = []
 
     def measure(slowdown: float, **how: Any) -> Pair:
@@ -96,35 +96,35 @@ def test_the_table_of_false_alarms() -> None:
     """Each pair as it was seen, and how the gate ends sessions drawn from all of a kind, or made slower by figures."""
     seen = {
         "same code, pair 1": pair(0.0, seen=0.001),
-        "5 % planted, pair 1": pair(0.05, seen=0.048, throttled=3),
+        "5 % injected, pair 1": pair(0.05, seen=0.048, throttled=3),
     }
 
-    assert on_gpu.report(COMMANDS["false-alarms"], REHEARSED, CARD, seen)[2:] == [
+    assert on_gpu.report(COMMANDS["false-alarms"], REHEARSED, GPU, seen)[2:] == [
         f"rehearsal | {line}"
         for line in (
             "weights: random",
             "pair of processes    head is slower by  scatter  a call  blocks  throttled",
             "same code, pair 1               +0.10%    0.10%   0.2 s      20          0",
-            "5 % planted, pair 1             +4.80%    0.10%   0.2 s      20          3",
-            "planted      pairs  called slower  not slower  undecided  multiplied into the same code",
+            "5 % injected, pair 1             +4.80%    0.10%   0.2 s      20          3",
+            "injected      pairs  called slower  not slower  undecided  multiplied into the same code",
             "same code        1          0.00%     100.00%      0.00%                          0.00%",
-            "1 % planted      0              -           -          -                          0.00%",
-            "2 % planted      0              -           -          -                        100.00%",
-            "3 % planted      0              -           -          -                        100.00%",
-            "5 % planted      1        100.00%       0.00%      0.00%                        100.00%",
+            "1 % injected      0              -           -          -                          0.00%",
+            "2 % injected      0              -           -          -                        100.00%",
+            "3 % injected      0              -           -          -                        100.00%",
+            "5 % injected      1        100.00%       0.00%      0.00%                        100.00%",
             "500 sessions of up to 60 s, drawn from these pairs; margin 1 %",
         )
     ]
 
 
-def test_a_pair_on_a_throttled_card_has_no_ratio() -> None:
+def test_a_pair_on_a_throttled_gpu_has_no_ratio() -> None:
     """Its row says so, and nothing is drawn from it."""
-    seen = {"same code, pair 1": pair(0.0, seen=0.0, blocks=0, throttled=7), "5 % planted, pair 1": {"failed": "no"}}
+    seen = {"same code, pair 1": pair(0.0, seen=0.0, blocks=0, throttled=7), "5 % injected, pair 1": {"failed": "no"}}
 
     lines = COMMANDS["false-alarms"].table(REHEARSED, seen)
 
     assert lines[1].split() == ["same", "code,", "pair", "1", "throttled", "0", "7"]
-    assert lines[2].split() == ["5", "%", "planted,", "pair", "1", "failed"]
+    assert lines[2].split() == ["5", "%", "injected,", "pair", "1", "failed"]
     assert lines[4].split() == ["same", "code", "0", "-", "-", "-", "-"]
 
 
@@ -233,7 +233,7 @@ class Sessions:
     """Stands in for git and pytest: each session ends as it is told to."""
 
     endings: list[Ending]
-    begins_anew: bool = False
+    starts_over: bool = False
     committed: list[str] = field(default_factory=list)
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -248,7 +248,7 @@ class Sessions:
             file = report.parent / "baselines" / "nvidia-h200" / "test_it" / "a.json"
             held = json.loads(file.read_text(encoding="utf-8"))["sessions"] if file.exists() else []
             file.parent.mkdir(parents=True, exist_ok=True)
-            kept = [] if self.begins_anew else held
+            kept = [] if self.starts_over else held
             file.write_text(json.dumps({"sessions": [*kept, {}]}), encoding="utf-8")
             return GREEN
         return self.endings.pop(0)
@@ -274,19 +274,19 @@ def measured(name: str, reports: Path, *, is_rehearsal: bool = False) -> Figures
 def test_a_slower_commit_is_compared_with_the_one_before(sessions: Sessions, tmp_path: Path) -> None:
     """As a user does, with the gate's own margin and budget; red with its cause is what must come."""
     sessions.endings = [RED]
-    figures = measured("planted 5 %", tmp_path)
+    figures = measured("injected 5 %", tmp_path)
 
     assert sessions.committed == ["SLOWDOWN = 0.0", "SLOWDOWN = 0.05"]
-    assert sessions.asked == [("planted-5", "--diffopt-against=HEAD~1", "--gpu")]
+    assert sessions.asked == [("injected-5", "--diffopt-against=HEAD~1", "--gpu")]
     assert dict(figures) == {
         "recipe": "bf16 + sdpa",
         "weights": "random",
-        "planted": 0.05,
+        "injected": 0.05,
         "expected": "exit code 1, regressed, with its cause",
         "seen": "exit code 1, regressed, with its cause",
         "explanation": list(RED.explanation),
         "seconds": figures["seconds"],
-        "report": "planted-5/report.json",
+        "report": "injected-5/report.json",
     }
 
 
@@ -303,57 +303,57 @@ def test_the_stored_gate_judges_after_three_sessions(sessions: Sessions, tmp_pat
     """Three sessions are accepted, then one is judged; the next case needs no more of them."""
     same = measured("stored, same code", tmp_path)
     sessions.endings = [RED]
-    planted = measured("stored, planted 10 %", tmp_path)
+    injected = measured("stored, injected 10 %", tmp_path)
 
     at = f"--diffopt-baselines={tmp_path / 'baselines'}"
     accepting = ("--diffopt-update=all", "--diffopt-allow-ci-update", at, "--gpu")
     assert sessions.asked == [
         *((f"session-{number}", *accepting) for number in (1, 2, 3)),
         ("stored-same-code", at, "--gpu"),
-        ("stored-planted-10", at, "--gpu"),
+        ("stored-injected-10", at, "--gpu"),
     ]
     assert sessions.committed == ["SLOWDOWN = 0.0"] * 3 + ["SLOWDOWN = 0.1"]
-    assert not {"wrong"} & (same.keys() | planted.keys())
+    assert not {"wrong"} & (same.keys() | injected.keys())
 
 
 def test_a_baseline_that_begins_anew_is_an_error(sessions: Sessions, tmp_path: Path) -> None:
     """Sessions that differ by more than the margin are no baseline to try a gate with."""
-    sessions.begins_anew = True
+    sessions.starts_over = True
 
     with pytest.raises(GateSessionError) as error:
         measured("stored, same code", tmp_path)
 
     assert str(error.value) == (
         f"{tmp_path / 'baselines'} holds 1 sessions, and 3 are wanted: one differed from the others by more than the "
-        "margin, or they are of another card; remove the folder to begin anew"
+        "margin, or they are of another GPU; remove the folder to begin anew"
     )
 
 
 def test_a_session_that_accepts_nothing_is_an_error(
     sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A card that another process uses gives no baseline; the gate's own reason is told."""
-    unfit = Ending(exit_code=0, outcome="inconclusive", explanation=("another process computes on the card", "  more"))
+    """A GPU that another process uses gives no baseline; the gate's own reason is told."""
+    unfit = Ending(exit_code=0, outcome="inconclusive", explanation=("another process computes on the GPU", "  more"))
     monkeypatch.setattr(paired, "run_session", lambda *_, **__: unfit)
 
     with pytest.raises(GateSessionError) as error:
         measured("stored, same code", tmp_path)
 
     assert sessions.committed == ["SLOWDOWN = 0.0"]
-    assert str(error.value) == ("nothing was accepted: exit code 0, inconclusive: another process computes on the card")
+    assert str(error.value) == ("nothing was accepted: exit code 0, inconclusive: another process computes on the GPU")
 
 
 def test_a_rehearsal_plants_and_allows_more(sessions: Sessions, tmp_path: Path) -> None:
     """On the CPU, whose neighbours make calls half as long again; and the names say how much."""
     sessions.endings = [RED]
-    measured("planted 50 %", tmp_path, is_rehearsal=True)
+    measured("injected 50 %", tmp_path, is_rehearsal=True)
 
     assert sessions.asked == [
-        ("planted-50", "--diffopt-against=HEAD~1", "--diffopt-margin=0.1", "--diffopt-max-seconds=30")
+        ("injected-50", "--diffopt-against=HEAD~1", "--diffopt-margin=0.1", "--diffopt-max-seconds=30")
     ]
     assert [case.name for case in COMMANDS["paired"].cases(REHEARSED)][2:] == [
         "stored, same code",
-        "stored, planted 300 %",
+        "stored, injected 300 %",
     ]
 
 
@@ -373,23 +373,23 @@ def test_the_table_of_the_gates() -> None:
     """Expected beside seen, WRONG where they differ, and then what the gate said."""
     seen = {
         "same code": figures_of(str(GREEN), RED, 71.234),
-        "planted 5 %": figures_of(str(RED), RED, 80.0),
+        "injected 5 %": figures_of(str(RED), RED, 80.0),
         "stored, same code": {"failed": "GateSessionError: nothing was accepted"},
     }
     right, wrong = "exit code 0, passed", "exit code 1, regressed, with its cause"
     width = len(wrong)
 
-    assert on_gpu.report(COMMANDS["paired"], MEASURED, CARD, seen) == [
+    assert on_gpu.report(COMMANDS["paired"], MEASURED, GPU, seen) == [
         "paired: NVIDIA H200, torch 2.11.0, scale full",
         "weights: random",
         f"case                  {'expected':>{width}}  {'seen':>{width}}            took",
         f"same code             {right:>{width}}  {wrong}  WRONG  71.23 s",
-        f"planted 5 %           {wrong}  {wrong}         80.00 s",
+        f"injected 5 %           {wrong}  {wrong}         80.00 s",
         f"stored, same code     {right:>{width}}  {'failed':>{width}}",
-        f"stored, planted 10 %  {wrong}  {'-':>{width}}",
+        f"stored, injected 10 %  {wrong}  {'-':>{width}}",
         f"same code: {RED.explanation[0]}",
         *RED.explanation[1:],
-        f"planted 5 %: {RED.explanation[0]}",
+        f"injected 5 %: {RED.explanation[0]}",
         *RED.explanation[1:],
         "same code: wrong: expected exit code 0, passed, seen exit code 1, regressed, with its cause",
         "stored, same code: failed: GateSessionError: nothing was accepted",
@@ -402,7 +402,7 @@ def test_a_wrong_case_makes_the_exit_code_1(
     """Also in every later run that goes on from the file: it is not measured again until it is right."""
     names = [case.name for case in COMMANDS["paired"].cases(MEASURED)]
     answers: dict[str, Any] = {name: figures_of(str(GREEN), GREEN, 1.0) for name in names}
-    answers |= {"environment": CARD, names[0]: figures_of(str(GREEN), RED, 1.0)}
+    answers |= {"environment": GPU, names[0]: figures_of(str(GREEN), RED, 1.0)}
     asked: list[str] = []
 
     def ask(_command: str, _options: object, _log: Path, case: str, _seconds: float | None = None) -> Any:

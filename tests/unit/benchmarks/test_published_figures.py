@@ -11,26 +11,26 @@ from benchmarks.results_page.published_times import published_times
 from benchmarks.results_page.reading import FiguresError
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.recipes.ladders import ladder
-from pytest_diffopt.simulated_gpu.cost.gpus import known_cards
+from pytest_diffopt.simulated_gpu.cost.gpus import known_gpu_models
 
 TABLE = published_table()
-HEADING = "card,batch,pipeline,torch 2.0,torch nightly,torch 2.0 compiled,torch nightly compiled"
+HEADING = "GPU,batch,pipeline,torch 2.0,torch nightly,torch 2.0 compiled,torch nightly compiled"
 
 
-def cell(card: str, batch: int, pipeline: str, torch: Torch, *, is_compiled: bool) -> published.Cell:
+def cell(gpu: str, batch: int, pipeline: str, torch: Torch, *, is_compiled: bool) -> published.Cell:
     """Return one cell."""
-    return TABLE[Place(card=card, batch=batch, pipeline=pipeline, torch=torch, is_compiled=is_compiled)]
+    return TABLE[Place(gpu=gpu, batch=batch, pipeline=pipeline, torch=torch, is_compiled=is_compiled)]
 
 
 def test_every_cell_of_the_page_is_there() -> None:
-    """Three tables of six rows a card, five where SDXL was not run; IF has three figures at batch 1."""
-    rows = {(place.card, place.batch, place.pipeline) for place in TABLE}
+    """Three tables of six rows a GPU, five where SDXL was not run; IF has three figures at batch 1."""
+    rows = {(place.gpu, place.batch, place.pipeline) for place in TABLE}
 
-    assert Counter(card for card, _, _ in rows) == {"A100": 20, "V100": 17, "T4": 20, "RTX 3090": 17, "RTX 4090": 20}
+    assert Counter(gpu for gpu, _, _ in rows) == {"A100": 20, "V100": 17, "T4": 20, "RTX 3090": 17, "RTX 4090": 20}
     assert len(TABLE) == 4 * len(rows)
 
 
-def test_what_is_no_figure_is_told_apart() -> None:
+def test_what_is_no_figure_is_reported_apart() -> None:
     """As often as it stands on the page; a failed chain counts for each of its stages."""
     assert Counter(one for one in TABLE.values() if isinstance(one, NoFigure)) == {
         NoFigure.OUT_OF_MEMORY: 2,
@@ -42,12 +42,12 @@ def test_what_is_no_figure_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("card", "total"),
+    ("gpu", "total"),
     [("A100", 1282.01), ("V100", 723.71), ("T4", 291.89), ("RTX 3090", 832.36), ("RTX 4090", 1716.38)],
 )
-def test_the_figures_add_up(card: str, total: float) -> None:
+def test_the_figures_add_up(gpu: str, total: float) -> None:
     """The sums were taken from the page by other means: a figure that was copied wrongly would move them."""
-    figures = [one for place, one in TABLE.items() if place.card == card and not isinstance(one, NoFigure)]
+    figures = [one for place, one in TABLE.items() if place.gpu == gpu and not isinstance(one, NoFigure)]
 
     assert sum(figures) == pytest.approx(total, abs=5e-4)
 
@@ -84,7 +84,7 @@ def test_cells_read_by_hand(found: published.Cell, expected: published.Cell) -> 
         ("A100,1,SD - txt2img,1,2,3", "line 2: it must have 7 cells, got: 6"),
         (
             "H100,1,SD - txt2img,1,2,3,4",
-            "line 2: the card must be one of A100, V100, T4, RTX 3090, RTX 4090, got: H100",
+            "line 2: the GPU must be one of A100, V100, T4, RTX 3090, RTX 4090, got: H100",
         ),
         ("A100,2,SD - txt2img,1,2,3,4", "line 2: the batch must be one of 1, 4, 16, got: 2"),
         (
@@ -103,7 +103,7 @@ def test_cells_read_by_hand(found: published.Cell, expected: published.Cell) -> 
             "line 3: SD - txt2img on A100 at batch 1 stands twice",
         ),
     ],
-    ids=["cells", "card", "batch", "pipeline", "stages", "figure", "twice"],
+    ids=["cells", "gpu", "batch", "pipeline", "stages", "figure", "twice"],
 )
 def test_a_spoilt_table_is_refused(tmp_path: Path, line: str, told: str) -> None:
     """The line, the rule and the value."""
@@ -119,22 +119,24 @@ def test_a_spoilt_table_is_refused(tmp_path: Path, line: str, told: str) -> None
 def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
     """What a column means is said by its heading alone."""
     file = tmp_path / "table.csv"
-    file.write_text("card,batch\n", encoding="utf-8")
+    file.write_text("GPU,batch\n", encoding="utf-8")
 
     with pytest.raises(FiguresError) as error:
         published_table(file)
 
-    assert str(error.value) == f"{file}: its first line must be {HEADING}, got: card,batch"
+    assert str(error.value) == f"{file}: its first line must be {HEADING}, got: GPU,batch"
 
 
 def test_the_articles_ladder() -> None:
-    """Six rungs under the names that our ladder gives them, 3.03 x in all."""
+    """Six levels under the names that our ladder gives them, 3.03 x in all."""
     article = published_times().ladder
 
     assert [row.seconds for row in article.rows] == [7.36, 4.63, 3.31, 2.54, 2.52, 2.43]
     assert [f"{gain:.2f}" for gain in article.gains().values()] == ["1.00", "1.59", "2.22", "2.90", "2.92", "3.03"]
-    assert list(article.gains()) == [rung.test_id for rung in ladder("diffusion-fast", "sdxl", Scale.FULL, on_gpu=True)]
-    assert article.card in known_cards()
+    assert list(article.gains()) == [
+        level.test_id for level in ladder("diffusion-fast", "sdxl", Scale.FULL, on_gpu=True)
+    ]
+    assert article.gpu in known_gpu_models()
 
 
 def test_the_smaller_models_and_the_precisions() -> None:

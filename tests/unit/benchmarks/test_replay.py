@@ -11,7 +11,7 @@ from typing import Any, Never
 import pytest
 
 from benchmarks.history import replay
-from benchmarks.history.bugs import BUGS, Bug, Colour
+from benchmarks.history.bugs import BUGS, Bug, Color
 from benchmarks.history.environments import PINS, Cache, InstallError
 from benchmarks.history.replay import Row, Seen
 
@@ -20,11 +20,11 @@ BUG = Bug(
     title="Flux waits",
     number=11696,
     case="flow_match_syncs",
-    expected={"0.33.1": Colour.RED, "0.34.0": Colour.GREEN},
+    expected={"0.33.1": Color.RED, "0.34.0": Color.GREEN},
 )
-RED = Row(bug=BUG, release="0.33.1", seen=Seen(colour=Colour.RED, said="2 times"))
+RED = Row(bug=BUG, release="0.33.1", seen=Seen(color=Color.RED, said="2 times"))
 WRONG = Row(
-    bug=BUG, release="0.34.0", seen=Seen(colour=Colour.RED, said="1 time", explanation=("diffopt: 1 time", "  a line"))
+    bug=BUG, release="0.34.0", seen=Seen(color=Color.RED, said="1 time", explanation=("diffopt: 1 time", "  a line"))
 )
 
 
@@ -54,7 +54,7 @@ def test_every_bug_can_be_replayed() -> None:
     assert all((cases / f"{bug.case}.py").is_file() for bug in BUGS)
     assert {release for bug in BUGS for release in bug.expected} == set(PINS)
     assert all(bug.accepted_on in bug.expected for bug in BUGS if bug.accepted_on)
-    assert {colour for bug in BUGS for colour in bug.expected.values()} == {Colour.RED, Colour.GREEN}
+    assert {color for bug in BUGS for color in bug.expected.values()} == {Color.RED, Color.GREEN}
 
 
 def test_every_pin_is_exact() -> None:
@@ -75,7 +75,7 @@ def test_table_is_aligned_markdown() -> None:
     ]
 
 
-def test_wrong_colours_are_explained() -> None:
+def test_wrong_colors_are_explained() -> None:
     """Below the table stands what differs, with the guard's own words, and how many are right."""
     assert replay.problems([RED, WRONG]) == [
         "",
@@ -89,29 +89,29 @@ def test_wrong_colours_are_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "colour"),
+    ("outcome", "color"),
     [
-        ("passed", Colour.GREEN),
-        ("regressed", Colour.RED),
-        ("missing", Colour.RED),
-        ("incomparable", Colour.UNPROVEN),
-        ("inconclusive", Colour.UNPROVEN),
+        ("passed", Color.GREEN),
+        ("regressed", Color.RED),
+        ("missing", Color.RED),
+        ("incomparable", Color.UNPROVEN),
+        ("inconclusive", Color.UNPROVEN),
     ],
 )
-def test_verdict_becomes_a_colour(outcome: str, colour: Colour) -> None:
+def test_verdict_becomes_a_color(outcome: str, color: Color) -> None:
     """What would turn a test red is red, what passes is green, and what proves nothing is neither."""
     text = json.dumps({"outcome": outcome, "summary": "2 syncs", "explanation": ["diffopt: it waits"], "figures": {}})
 
     seen = replay.read_verdict(text)
 
-    assert (seen.colour, seen.said) == (colour, "it waits")
+    assert (seen.color, seen.said) == (color, "it waits")
 
 
 def test_verdict_without_explanation_says_its_summary() -> None:
     """A green verdict explains nothing; its figure is told."""
     text = json.dumps({"outcome": "passed", "summary": "0 syncs", "explanation": [], "figures": {"syncs": 0}})
 
-    assert replay.read_verdict(text) == Seen(colour=Colour.GREEN, said="0 syncs", figures={"syncs": 0})
+    assert replay.read_verdict(text) == Seen(color=Color.GREEN, said="0 syncs", figures={"syncs": 0})
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ def test_verdict_without_explanation_says_its_summary() -> None:
     ],
 )
 def test_crash_says_how_and_the_last_line(code: int, output: str, said: str) -> None:
-    """A case without a verdict is a crash, never a colour."""
+    """A case without a verdict is a crash, never a color."""
     seen = replay.crashed(code, output)
 
-    assert (seen.colour, seen.said) == (Colour.CRASHED, said)
+    assert (seen.color, seen.said) == (Color.CRASHED, said)
 
 
 def test_crash_keeps_the_last_lines() -> None:
@@ -135,7 +135,7 @@ def test_crash_keeps_the_last_lines() -> None:
     assert seen.output.splitlines()[0] == "85"
 
 
-def test_time_limit_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_time_limit_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A case that is not done in time is named so, with what it printed."""
 
     def run(command: Sequence[str], **_: Any) -> Never:
@@ -144,10 +144,10 @@ def test_time_limit_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(Cache, "layers", lambda *_: ())
 
-    rows = list(replay.replay([BUG], Cache(folder=tmp_path, tell=print), limit_s=7))
+    rows = list(replay.replay([BUG], Cache(folder=tmp_path, progress=print), limit_s=7))
 
     assert [row.seen for row in rows] == 2 * [
-        Seen(colour=Colour.TIMED_OUT, said="not done after 7 s", output="compiling")
+        Seen(color=Color.TIMED_OUT, said="not done after 7 s", output="compiling")
     ]
 
 
@@ -159,13 +159,13 @@ def test_unknown_bug_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize(("rows", "code"), [((RED,), 0), ((RED, WRONG), 1)])
 def test_exit_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rows: tuple[Row, ...], code: int) -> None:
-    """One wrong colour is enough, and the JSON file holds every row."""
+    """One wrong color is enough, and the JSON file holds every row."""
     fake_replay(monkeypatch, *rows)
 
     assert replay.main(["--json", str(tmp_path / "seen.json")]) == code
 
     documents = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
-    assert [document["seen"] for document in documents] == [row.seen.colour for row in rows]
+    assert [document["seen"] for document in documents] == [row.seen.color for row in rows]
     assert documents[0]["link"] == "https://github.com/huggingface/diffusers/pull/11696"
 
 
@@ -173,7 +173,7 @@ def test_installed_package_is_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """Each package is installed once, beside its place first, without what it depends on."""
     commands = fake_pip(monkeypatch, code=0)
     told: list[str] = []
-    cache = Cache(folder=tmp_path, tell=told.append)
+    cache = Cache(folder=tmp_path, progress=told.append)
 
     layers = cache.layers("0.42.1")
 
@@ -187,7 +187,7 @@ def test_installed_package_is_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_failed_installation_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What pip says of its error is told, and the next run installs again."""
     fake_pip(monkeypatch, code=1, stderr="WARNING: slow\nERROR: No matching distribution found for diffusers==0.42.1")
-    cache = Cache(folder=tmp_path, tell=print)
+    cache = Cache(folder=tmp_path, progress=print)
 
     message = "pip cannot install diffusers==0.42.1: ERROR: No matching distribution found for diffusers==0.42.1"
     with pytest.raises(InstallError, match=f"^{message}$"):
@@ -196,7 +196,7 @@ def test_failed_installation_leaves_nothing_behind(monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / "diffusers-0.42.1" / "site-packages").exists()
 
 
-def test_release_that_cannot_be_installed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_release_that_cannot_be_installed_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The row says so, and the other rows go on."""
 
     def layers(_: Cache, release: str) -> Never:
@@ -205,8 +205,8 @@ def test_release_that_cannot_be_installed_is_told(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Cache, "layers", layers)
 
-    rows = list(replay.replay([BUG], Cache(folder=tmp_path, tell=print), limit_s=1))
+    rows = list(replay.replay([BUG], Cache(folder=tmp_path, progress=print), limit_s=1))
 
     assert [row.seen for row in rows] == [
-        Seen(colour=Colour.NOT_INSTALLED, said=f"pip cannot install {release}") for release in BUG.expected
+        Seen(color=Color.NOT_INSTALLED, said=f"pip cannot install {release}") for release in BUG.expected
     ]

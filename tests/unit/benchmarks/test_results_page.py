@@ -1,4 +1,4 @@
-"""The page of results: what it says of files of a card, here made up, and what it refuses to show."""
+"""The page of results: what it says of files of a GPU, here made up, and what it refuses to show."""
 
 import sys
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import pytest
 from benchmarks.on_gpu.results import REHEARSAL
 from benchmarks.results_page import __main__ as results_page
 from benchmarks.results_page.__main__ import kept_files, read_figures
-from benchmarks.results_page.images import draw_pictures
+from benchmarks.results_page.images import draw_images
 from benchmarks.results_page.page import Figures, page
 from benchmarks.results_page.reading import FiguresError
 from tests.unit.benchmarks.results_page_examples import (
@@ -31,7 +31,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 MARK = "**A rehearsal on a CPU with the tiny pipelines: nothing in this section is a measurement.**"
 
 
-THE_REST = "The suites on the card, The latency gates against planted slowdowns, How often the paired gate errs."
+THE_REST = "The suites on the GPU, The latency gates against injected slowdowns, How often the paired gate errs."
 
 
 def shown(tmp_path: Path, command: str, cases: Mapping[str, Mapping[str, Any]], **how: Any) -> list[str]:
@@ -51,15 +51,15 @@ def test_the_page_in_the_documentation_is_what_the_command_writes() -> None:
     assert (DOCS / "results.md").read_text(encoding="utf-8") == page(read_figures(kept_files()), "results")
 
 
-def test_nothing_measured_is_said_in_every_section() -> None:
+def test_nothing_measured_is_reported_in_every_section() -> None:
     """With the command that measures it; no figure of ours is there."""
     text = page(read_figures({}), "results")
 
-    assert "**Nothing was measured on a card yet.**" in text
-    assert text.count("Not measured on a card yet. This does it, on the card:") == 6
+    assert "**Nothing was measured on a GPU yet.**" in text
+    assert text.count("Not measured on a GPU yet. This does it, on the GPU:") == 6
     for command in ("ladder", "table", "overhead", "suites"):
         assert f"$ python -m benchmarks.on_gpu {command} --json {command}.json --budget-seconds " in text
-    assert "| rung | it adds | article | times the first | of the roofline |\n" in text
+    assert "| level | it adds | article | times the first | of the roofline |\n" in text
     assert "| pipeline | batch | A100 | compiled | gain |\n" in text
 
 
@@ -68,7 +68,7 @@ def test_the_ladder_beside_the_articles(tmp_path: Path) -> None:
     lines = shown(tmp_path, "ladder", LADDER)
 
     start = lines.index(
-        "| rung | it adds | article | times the first | of the roofline | here | times the first | here ÷ article "
+        "| level | it adds | article | times the first | of the roofline | here | times the first | here ÷ article "
         "| of the roofline | compiling | peak memory |"
     )
     assert lines[start + 2 : start + 10] == [
@@ -85,7 +85,7 @@ def test_the_ladder_beside_the_articles(tmp_path: Path) -> None:
         "| `diffusion-fast-6-int8` | dynamic int8 quantization | 2.43 s | 3.03 x | 55% | 1.00 s | 4.00 x | 1.32 x "
         "| 42% | 60.0 s | 8.00 GiB |",
         "",
-        "All rungs together: 3.03 x in the article (7.36 s to 2.43 s); here 4.00 x, at least as much: 1.32 x of it.",
+        "All levels together: 3.03 x in the article (7.36 s to 2.43 s); here 4.00 x, at least as much: 1.32 x of it.",
     ]
 
 
@@ -106,51 +106,53 @@ def test_where_it_was_measured_and_what_is_left(tmp_path: Path) -> None:
     ]
 
 
-def test_the_rungs_of_today(tmp_path: Path) -> None:
-    """Beside the article's first rung; the best is named, and how far past the article's last it is."""
+def test_the_levels_of_today(tmp_path: Path) -> None:
+    """Beside the article's first level; the best is named, and how far past the article's last it is."""
     lines = shown(tmp_path, "ladder", LADDER)
 
-    start = lines.index("| rung | here | times the article's first | of the roofline | compiling | peak memory |")
+    start = lines.index("| level | here | times the article's first | of the roofline | compiling | peak memory |")
     assert lines[start + 2 : start + 8] == [
         "| `modern-1-bf16` | 1.60 s | 2.50 x | not known | - | 8.00 GiB |",
         "| `modern-2-compile` | 0.8 s | 5.00 x | 53% | 60.0 s | 8.00 GiB |",
         "| `modern-3-int8` | not measured | - | - | - | - |",
         "| `modern-4-fp8` | not here | - | - | - | - |",
         "",
-        "Today's best rung is `modern-2-compile`: 5.00 x the article's first one, 1.25 x the article's last rung here.",
+        "Today's best level is `modern-2-compile`: 5.00 x the article's first one, "
+        "1.25 x the article's last level here.",
     ]
     assert "`modern-1-bf16` was timed with another recipe than was counted." in lines
 
 
-def test_a_ladder_that_gains_less_says_so(tmp_path: Path) -> None:
+def test_a_ladder_that_gains_less_is_reported(tmp_path: Path) -> None:
     """The target is the article's own total."""
     cases = {"diffusion-fast-1-fp32": timed(4.0), "diffusion-fast-6-int8": timed(2.0)}
 
     lines = shown(tmp_path, "ladder", cases)
 
-    total = "All rungs together: 3.03 x in the article (7.36 s to 2.43 s); here 2.00 x, less: 0.66 x of it."
+    total = "All levels together: 3.03 x in the article (7.36 s to 2.43 s); here 2.00 x, less: 0.66 x of it."
     assert total in lines
-    assert "No rung of today has a time beside the article's first one." in lines
+    assert "No level of today has a time beside the article's first one." in lines
 
 
-def test_without_its_first_rung_a_ladder_has_no_gain(tmp_path: Path) -> None:
+def test_without_its_first_level_a_ladder_has_no_gain(tmp_path: Path) -> None:
     """A time is shown, and nothing is divided by what is not there."""
     lines = shown(tmp_path, "ladder", {"diffusion-fast-6-int8": timed(2.0, recipe=RECIPES["diffusion-fast-6-int8"])})
 
     assert row(lines, "`diffusion-fast-6-int8`").endswith("| 2.00 s | - | - | 21% | - | 8.00 GiB |")
     assert (
-        "All rungs together: 3.03 x in the article (7.36 s to 2.43 s); here the first or the last rung has no time."
+        "All levels together: 3.03 x in the article (7.36 s to 2.43 s); here the first or the last level has no time."
         in lines
     )
 
 
-def test_a_card_whose_peaks_are_not_known_has_no_roofline(tmp_path: Path) -> None:
+def test_a_gpu_whose_peaks_are_not_known_has_no_roofline(tmp_path: Path) -> None:
     """It is told which are."""
     lines = shown(tmp_path, "ladder", LADDER, environment=H200 | {"device": "NVIDIA X1"})
 
     assert row(lines, "`diffusion-fast-2-bf16`").endswith("| 2.00 s | 2.00 x | 1.26 x | not known | - | 8.00 GiB |")
-    (told,) = [line for line in lines if line.startswith("The peaks of ")]
-    assert told.startswith("The peaks of NVIDIA X1 are not known here; those of nvidia-v100, ")
+    (told,) = [line for line in lines if line.startswith("Peaks are known for ")]
+    assert told.startswith("Peaks are known for nvidia-v100, ")
+    assert told.endswith(", not for NVIDIA X1.")
 
 
 def test_the_table_beside_the_pages(tmp_path: Path) -> None:
@@ -172,10 +174,10 @@ def test_the_table_beside_the_pages(tmp_path: Path) -> None:
     assert "- `sd15 batch 4 compiled`: out of memory: after warm-up" in lines
 
 
-def test_what_compiling_gains_on_each_card(tmp_path: Path) -> None:
-    """Every card of the page, and ours behind them."""
+def test_what_compiling_gains_on_each_gpu(tmp_path: Path) -> None:
+    """Every GPU of the page, and ours behind them."""
     lines = shown(tmp_path, "table", TABLE)
-    gains = lines[lines.index("### What compiling gains on each card") :]
+    gains = lines[lines.index("### What compiling gains on each GPU") :]
 
     assert "| pipeline | batch | A100 | V100 | T4 | RTX 3090 | RTX 4090 | A100, torch 2.0 | here |" in gains
     assert row(gains, "`sd15`", "1") == (
@@ -218,7 +220,7 @@ def test_what_nobody_published_is_shown_as_it_was_printed(tmp_path: Path) -> Non
     overhead = "\n".join(shown(tmp_path, "overhead", OVERHEAD))
     suites = "\n".join(shown(tmp_path, "suites", SUITES))
 
-    assert "<!-- not run: the figures of a card -->\n\n```text\noverhead: NVIDIA H200, torch 2.13.0+cu130, " in overhead
+    assert "<!-- not run: the figures of a GPU -->\n\n```text\noverhead: NVIDIA H200, torch 2.13.0+cu130, " in overhead
     assert "\nsyncs  " in overhead
     assert "```text\nsuites: NVIDIA H200, torch 2.13.0+cu130, scale tiny\n" in suites
     assert "\nred: suites/test_flux.py::test_no_syncs: 3 syncs in 4 steps\n```" in suites
@@ -235,7 +237,7 @@ def test_the_gates_are_shown_with_what_they_said(tmp_path: Path) -> None:
     )
     assert "\nsame code: diffopt: the call became 2.0 % slower than at HEAD~1\n" in gates
     assert "\nsame code, pair 1               +1.00%    0.00%   0.1 s       8          0\n" in alarms
-    assert "\n2 % planted      0              -           -          -                        100.00%\n" in alarms
+    assert "\n2 % injected      0              -           -          -                        100.00%\n" in alarms
 
 
 def test_files_that_are_kept_are_shown_and_others_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +252,7 @@ def test_files_that_are_kept_are_shown_and_others_may_be_named(tmp_path: Path, m
     assert f"Not measured yet: What watching costs, {THE_REST}" in out.read_text(encoding="utf-8")
 
 
-def test_a_page_of_a_rehearsal_says_so_in_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_of_a_rehearsal_is_reported_in_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Also in those of which it has no file; and it has no share of a roofline."""
     file = written(tmp_path / "ladder.json", LADDER, environment=CPU, is_rehearsal=True)
     out = tmp_path / "page.md"
@@ -269,45 +271,45 @@ def test_a_page_of_a_rehearsal_says_so_in_every_section(tmp_path: Path, capsys: 
     assert "(a rehearsal, measures nothing)" in (tmp_path / "page-ladder.svg").read_text(encoding="utf-8")
 
 
-def pictures(folder: Path, figures: Figures) -> list[str]:
+def images(folder: Path, figures: Figures) -> list[str]:
     """Draw both, and return what they hold."""
-    return [file.read_text(encoding="utf-8") for file in draw_pictures(figures, folder / "results.md")]
+    return [file.read_text(encoding="utf-8") for file in draw_images(figures, folder / "results.md")]
 
 
-def test_the_pictures_show_the_figures(tmp_path: Path) -> None:
-    """The article's curve and ours, rung by rung, and every card's bars; the same figures give the same bytes."""
+def test_the_images_show_the_figures(tmp_path: Path) -> None:
+    """The article's curve and ours, level by level, and every GPU's bars; the same figures give the same bytes."""
     files = {
         "ladder": written(tmp_path / "ladder.json", LADDER),
         "table": written(tmp_path / "table.json", TABLE, command="table"),
     }
     figures = read_figures(files)
 
-    curve, bars = pictures(tmp_path, figures)
+    curve, bars = images(tmp_path, figures)
 
     assert all(f">{label}<" in curve for label in ("3.03", "4.00", "5.00", "the article, nvidia-a100", "NVIDIA H200"))
     assert all(f">{label}<" in bars for label in ("A100", "RTX 4090", "NVIDIA H200", "deepfloyd-if-1", "batch 16"))
-    assert pictures(tmp_path, figures) == [curve, bars]
+    assert images(tmp_path, figures) == [curve, bars]
 
 
-def test_the_pictures_of_the_documentation_are_what_the_command_draws(tmp_path: Path) -> None:
+def test_the_images_of_the_documentation_are_what_the_command_draws(tmp_path: Path) -> None:
     """They say the same; where a line ends may differ in the last digit on another machine."""
-    drawn = pictures(tmp_path, read_figures(kept_files()))
+    drawn = images(tmp_path, read_figures(kept_files()))
     kept = [(DOCS / f"results-{name}.svg").read_text(encoding="utf-8") for name in ("ladder", "gains")]
 
     assert [texts(one) for one in kept] == [texts(one) for one in drawn]
     assert "3.03" in texts(kept[0])
 
 
-def texts(picture: str) -> list[str]:
-    """Return what a picture says."""
-    return [line.partition(">")[2].removesuffix("</text>") for line in picture.splitlines() if "<text" in line]
+def texts(image: str) -> list[str]:
+    """Return what an image says."""
+    return [line.partition(">")[2].removesuffix("</text>") for line in image.splitlines() if "<text" in line]
 
 
-def test_without_matplotlib_the_pictures_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_images_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no dependency of the package itself."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 
     with pytest.raises(FiguresError) as error:
-        draw_pictures(read_figures({}), tmp_path / "results.md")
+        draw_images(read_figures({}), tmp_path / "results.md")
 
-    assert str(error.value) == "the page's pictures need matplotlib: pip install 'pytest-diffopt[test]'"
+    assert str(error.value) == "the page's images need matplotlib: pip install 'pytest-diffopt[test]'"

@@ -53,7 +53,7 @@ def test_a_measurement_is_not_shown_as_a_rehearsal(tmp_path: Path) -> None:
     with pytest.raises(FiguresError) as error:
         read_figures({"ladder": file}, is_rehearsal=True)
 
-    assert str(error.value) == (f"{file} was measured on a card: a page of a rehearsal (--rehearsal) must not show it")
+    assert str(error.value) == (f"{file} was measured on a GPU: a page of a rehearsal (--rehearsal) must not show it")
 
 
 def test_figures_of_two_machines_never_share_a_page(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ FIRST = "diffusion-fast-1-fp32"
         (changed(command="table"), 'cannot be shown as the ladder: its command is "table"'),
         (changed(kind="guessed"), 'cannot be trusted: kind: must be "measured" or a rehearsal\'s, got: "guessed"'),
         (changed(more=1), "cannot be trusted: more: unknown key"),
-        (changed(environment={"device": "a card"}), "cannot be trusted: environment.versions: missing"),
+        (changed(environment={"device": "a GPU"}), "cannot be trusted: environment.versions: missing"),
         (
             with_case("diffusion-fast-7-more", timed(1.0)),
             'cannot be trusted: cases: the ladder has no case "diffusion-fast-7-more"; another version wrote it',
@@ -147,7 +147,7 @@ def test_what_is_no_file_of_results_is_refused(
     assert capsys.readouterr().err.startswith(f"results_page: {file} {told}")
 
 
-def test_a_page_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_that_cannot_be_written_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where, and the system's reason."""
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "page.md"

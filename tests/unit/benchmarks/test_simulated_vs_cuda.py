@@ -1,4 +1,4 @@
-"""The comparison of the simulated GPU with a card: what it goes on from and when it stops; nothing is read here."""
+"""The comparison of the simulated GPU with a GPU: what it goes on from and when it stops; nothing is read here."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from benchmarks.agreement import Reading
 from benchmarks.agreement_cases import Case
 from benchmarks.on_gpu.command import Figures
 
-READING = asdict(Reading(syncs={"a.py:1": 2}, waits=2, flops=10, operations=5, peak_bytes=1000))
+READING = asdict(Reading(syncs={"a.py:1": 2}, num_syncs=2, flops=10, operations=5, peak_bytes=1000))
 AGREED = {"simulated": READING, "real": READING}
-CARD = "NVIDIA H200"
+GPU = "NVIDIA H200"
 
 
 class Machine:
-    """A card, and a clock that each case moves on."""
+    """A GPU, and a clock that each case moves on."""
 
     def __init__(self, **takes_seconds: float) -> None:
         self.now = 0.0
@@ -28,9 +28,9 @@ class Machine:
         self.takes_seconds = takes_seconds
         self.fails: Sequence[str] = ()
 
-    def cases(self, *, with_card: bool) -> list[Case]:
+    def cases(self, *, with_gpu: bool) -> list[Case]:
         """Return every case."""
-        assert with_card
+        assert with_gpu
         return [Case(name=name, prepare=unused) for name in self.takes_seconds]
 
     def read_both(self, case: Case) -> Figures:
@@ -47,13 +47,13 @@ def unused(_device: torch.device) -> Callable[[], object]:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A card on which three cases take a hundred seconds each."""
+    """A GPU on which three cases take a hundred seconds each."""
     one = Machine(first=100, second=100, third=100)
     monkeypatch.setattr(simulated_vs_cuda, "cases", one.cases)
     monkeypatch.setattr(simulated_vs_cuda, "_read_both", one.read_both)
     monkeypatch.setattr(simulated_vs_cuda, "time", SimpleNamespace(monotonic=lambda: one.now))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: CARD)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: GPU)
     return one
 
 
@@ -66,7 +66,7 @@ def test_the_budget_ends_it_and_the_same_line_goes_on(
 
     assert simulated_vs_cuda.main(line) == 3
     assert capsys.readouterr().out.splitlines() == [
-        f"{CARD}, torch {torch.__version__}, cuda {torch.version.cuda}",
+        f"{GPU}, torch {torch.__version__}, cuda {torch.version.cuda}",
         "case    syncs both  only simulated  only real  waits / traced  FLOPs  ops / launches   peak",
         "first            2               0          0           2 / 2  equal           5 / 5  1.000",
         "second           2               0          0           2 / 2  equal           5 / 5  1.000",
@@ -86,7 +86,7 @@ def test_without_a_budget_everything_is_read(machine: Machine, tmp_path: Path) -
     assert machine.read == ["first", "second", "third"]
 
 
-def test_a_case_that_failed_is_told_and_read_again_only_when_asked(
+def test_a_case_that_failed_is_reported_and_read_again_only_when_asked(
     machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is 1 for as long as it stands in the file."""
@@ -104,7 +104,7 @@ def test_a_case_that_failed_is_told_and_read_again_only_when_asked(
 def test_the_file_of_another_machine_is_refused(
     machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Readings of two cards never stand in one table, and the file is left as it is; exit code 2."""
+    """Readings of two GPUs never stand in one table, and the file is left as it is; exit code 2."""
     file = tmp_path / "agreement.json"
     simulated_vs_cuda.main(["--json", str(file)])
     before = file.read_bytes()
@@ -115,7 +115,7 @@ def test_the_file_of_another_machine_is_refused(
     told = capsys.readouterr()
     versions = json.dumps({"cuda": str(torch.version.cuda), "torch": str(torch.__version__)})
     assert told.err == (
-        f'simulated_vs_cuda: {file} cannot be gone on from: its environment is {{"device": "{CARD}", "versions": '
+        f'simulated_vs_cuda: {file} cannot be gone on from: its environment is {{"device": "{GPU}", "versions": '
         f'{versions}}}, and this is {{"device": "NVIDIA A100", "versions": {versions}}}; give another file\n'
     )
     assert told.out == ""
@@ -123,7 +123,7 @@ def test_the_file_of_another_machine_is_refused(
     assert len(machine.read) == 3
 
 
-def test_without_a_card_nothing_is_compared_or_written(
+def test_without_a_gpu_nothing_is_compared_or_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the simulated side saw is shown, and the last line says what that is worth."""

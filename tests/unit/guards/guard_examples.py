@@ -7,7 +7,7 @@ ENVIRONMENT = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", 
 NEWER = Environment(
     device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.14.0", "torchao": "1.0"}
 )
-OTHER_CARD = Environment(device_slug="nvidia-l4", device_name="NVIDIA L4", versions={"torch": "2.13.0"})
+OTHER_GPU = Environment(device_slug="nvidia-l4", device_name="NVIDIA L4", versions={"torch": "2.13.0"})
 RERUN = "pytest 'suites/test_sdxl.py::test_latency[sdxl]' --gpu"
 SEEN = "pipeline sdxl (full, weights: pretrained), recipe bf16 + sdpa"
 STEP = PhaseCounts(
@@ -20,5 +20,5 @@ STEP = PhaseCounts(
     peak_memory_bytes=2**30,
 )
 COUNTS = CountRecord(
-    subject=SUBJECT, card="nvidia-h200", num_steps=30, phases=(STEP,), modules=(), attention={"flash 2x10": 70}
+    subject=SUBJECT, gpu_model="nvidia-h200", num_steps=30, phases=(STEP,), modules=(), attention={"flash 2x10": 70}
 )

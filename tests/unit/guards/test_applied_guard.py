@@ -23,7 +23,7 @@ def record(*states: OptimizationState) -> AppliedRecord:
     return AppliedRecord(subject=SUBJECT, optimizations=states)
 
 
-def test_a_recipe_that_is_all_there_is_green() -> None:
+def test_a_recipe_that_is_all_there_passes() -> None:
     """The summary says what was found, and nothing is explained."""
     verdict = judge_applied(record(BF16, BF16))
 
@@ -34,7 +34,7 @@ def test_a_recipe_that_is_all_there_is_green() -> None:
     assert verdict.figures == {"optimizations": 2, "unapplied": 0}
 
 
-def test_an_optimization_that_did_nothing_is_red() -> None:
+def test_an_optimization_that_did_nothing_fails() -> None:
     """What is found of it and what is missing stand one below the other; what is fine is not repeated."""
     verdict = judge_applied(record(BF16, SDPA))
 
@@ -45,7 +45,7 @@ def test_an_optimization_that_did_nothing_is_red() -> None:
         "  sdpa: 3 of 4 attention layers use SDPA",
         "    missing: 1 of 4 attention layers of unet use AttnProcessor",
         f"seen in {SEEN}",
-        "mend how it is applied, or take it out of the recipe",
+        "fix how it is applied, or take it out of the recipe",
     )
     assert verdict.figures == {"optimizations": 2, "unapplied": 1}
 
@@ -63,7 +63,7 @@ def test_each_missing_thing_has_a_line() -> None:
         "    missing: unet is not compiled",
         "    missing: vae.decode is not compiled",
         f"seen in {SEEN}",
-        "mend how it is applied, or take it out of the recipe",
+        "fix how it is applied, or take it out of the recipe",
     )
 
 

@@ -34,7 +34,7 @@ def breaks(
     return judge_graph_breaks(record, allow=allow)
 
 
-def test_one_graph_is_green() -> None:
+def test_one_graph_passes() -> None:
     """No break: the summary counts the frames, and nothing is explained."""
     verdict = breaks()
 
@@ -53,14 +53,14 @@ def test_the_summary_tells_how_often_each_kind_of_module_was_compiled() -> None:
     assert verdict.summary == ("0 graph breaks in 3 compiled frames; unet: 1 compile; unet Block: 4 blocks, 1 compile")
 
 
-def test_graph_breaks_are_red_with_the_lines_that_broke() -> None:
-    """Each place has its line, its source, Dynamo's reason, number and hints; the remedy can be pasted."""
+def test_graph_breaks_fail_with_the_lines_that_broke() -> None:
+    """Each place has its line, its source, Dynamo's reason, number and hints; the hint can be pasted."""
     verdict = breaks(PRINTS, READS, frames=(frame(), frame(), frame(is_compiled=False)))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "2 graph breaks in 2 compiled frames"
     assert verdict.explanation == (
-        "diffopt: 2 graph breaks (up to 0 allowed)",
+        "diffopt: 2 graph breaks (0 allowed)",
         "  models/own.py:12  in gate",
         "    print(x)",
         "    Failed to trace builtin operator  (GB0059)",
@@ -88,12 +88,12 @@ def test_graph_breaks_are_red_with_the_lines_that_broke() -> None:
         ),
     ],
 )
-def test_what_became_of_a_break_is_told(kind: BreakKind, words: str) -> None:
+def test_what_became_of_a_break_is_reported(kind: BreakKind, words: str) -> None:
     """A function that is lost as a whole, and a read that the graph holds, are told apart from a cut."""
     assert words in breaks(replace(READS, kind=kind)).explanation
 
 
-def test_allowed_breaks_are_green_and_the_next_one_is_red() -> None:
+def test_allowed_breaks_pass_and_the_next_one_fails() -> None:
     """An allowance covers its function and its reason, and nothing else."""
     assert breaks(PRINTS, allow=(ALLOW_PRINT,)).outcome is Outcome.PASSED
     assert breaks(PRINTS, READS, allow=(ALLOW_PRINT, ALLOW_READ)).outcome is Outcome.PASSED
@@ -102,7 +102,7 @@ def test_allowed_breaks_are_green_and_the_next_one_is_red() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation[:3] == (
-        "diffopt: 1 graph break (up to 0 allowed)",
+        "diffopt: 1 graph break (0 allowed)",
         "  models/own.py:20  in gate",
         "    Tensor.item()",
     )
@@ -113,7 +113,7 @@ def test_one_break_more_than_allowed_shows_all_of_its_kind() -> None:
     other = replace(PRINTS, where=replace(PRINTS.where, line=30))
     verdict = breaks(PRINTS, other, allow=(ALLOW_PRINT,))
 
-    assert verdict.explanation[0] == "diffopt: 2 graph breaks (up to 1 allowed)"
+    assert verdict.explanation[0] == "diffopt: 2 graph breaks (1 allowed)"
     assert verdict.explanation[-1].endswith('break_reason="Failed to trace builtin operator", lines=2, reason="...")]')
 
 
@@ -124,21 +124,21 @@ def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
         "diffopt: 1 allowance for graph breaks no longer needed",
-        "  own.py:gate (GB0059): 0 times (up to 1 allowed), because: tells the progress",
+        "  own.py:gate (GB0059): 0 times (1 allowed), because: tells the progress",
         f"seen while compiling {SEEN}, 1 frame compiled",
         "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen",
     )
 
 
-def test_a_break_that_ended_the_call_is_red_whatever_is_allowed() -> None:
+def test_a_break_that_ended_the_call_fails_whatever_is_allowed() -> None:
     """`fullgraph=True` made an error of it, so nothing after it was seen, and no allowance makes that green."""
     record = CompilationRecord(subject=SUBJECT, frames=(), breaks=(PRINTS,), ended_by_fullgraph=True)
     verdict = judge_graph_breaks(record, allow=(ALLOW_PRINT,))
 
     assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.explanation[0] == "diffopt: 1 graph break (up to 0 allowed)"
+    assert verdict.explanation[0] == "diffopt: 1 graph break (0 allowed)"
     assert verdict.explanation[-1] == (
-        "fullgraph=True makes it an error: mend the line, or compile without fullgraph to count the breaks"
+        "fullgraph=True makes it an error: fix the line, or compile without fullgraph to count the breaks"
     )
 
 
@@ -146,11 +146,11 @@ def test_a_break_alone_proves_that_something_was_tried() -> None:
     """A warm-up in which Dynamo gave everything up is about breaks, not about nothing being compiled."""
     verdict = breaks(PRINTS, frames=())
 
-    assert verdict.explanation[0] == "diffopt: 1 graph break (up to 0 allowed)"
+    assert verdict.explanation[0] == "diffopt: 1 graph break (0 allowed)"
     assert verdict.explanation[-2] == f"seen while compiling {SEEN}, 0 frames compiled"
 
 
-def test_a_module_that_was_compiled_and_never_called_is_red() -> None:
+def test_a_module_that_was_compiled_and_never_called_fails() -> None:
     """Its graph was never looked at, and nobody gets what compiling it was for."""
     decode = CompiledModule(name="vae.decode", region="VAE.decode", instances=1, has_run=False)
     verdict = breaks(modules=(UNET, decode))
@@ -164,7 +164,7 @@ def test_a_module_that_was_compiled_and_never_called_is_red() -> None:
     )
 
 
-def test_a_function_that_was_compiled_too_often_is_red() -> None:
+def test_a_function_that_was_compiled_too_often_fails() -> None:
     """Dynamo leaves it to Python from then on, which looks like one graph and is none."""
     verdict = breaks(frames=(frame(), frame(is_compiled=False, hit_limit=True)))
 
@@ -177,7 +177,7 @@ def test_a_function_that_was_compiled_too_often_is_red() -> None:
     )
 
 
-def test_nothing_compiled_has_no_graph_break_and_is_red() -> None:
+def test_nothing_compiled_has_no_graph_break_and_fails() -> None:
     """A pipeline that was never compiled must not look as if it compiled to one graph."""
     verdict = breaks(frames=())
 
@@ -192,13 +192,13 @@ def test_nothing_compiled_has_no_graph_break_and_is_red() -> None:
     )
 
 
-def test_operators_that_were_left_out_are_told() -> None:
+def test_operators_that_were_left_out_are_reported() -> None:
     """Beside those that were captured, in the failure and in the figures."""
-    record = CompilationRecord(subject=SUBJECT, frames=(frame(), frame()), breaks=(PRINTS,), left_out_operators=7)
+    record = CompilationRecord(subject=SUBJECT, frames=(frame(), frame()), breaks=(PRINTS,), eager_operators=7)
     verdict = judge_graph_breaks(record)
 
     assert (
         verdict.explanation[-2]
         == f"seen while compiling {SEEN}, 2 frames compiled: 14 operators captured; a call runs 7 outside of any graph"
     )
-    assert verdict.figures["left_out_operators"] == 7
+    assert verdict.figures["eager_operators"] == 7

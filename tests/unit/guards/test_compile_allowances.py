@@ -11,19 +11,19 @@ from tests.unit.guards.compile_examples import GUIDANCE, PRINTS, SIZE, frame
 @pytest.mark.parametrize("break_reason", ["GB0059", "Failed to trace builtin operator", "builtin operator"])
 def test_a_break_is_known_by_its_number_or_its_words(break_reason: str) -> None:
     """As a failure prints them."""
-    assert AllowedGraphBreaks(where="own.py:gate", break_reason=break_reason, reason="wanted").covers(PRINTS)
+    assert AllowedGraphBreaks(where="own.py:gate", break_reason=break_reason, reason="expected").covers(PRINTS)
 
 
 @pytest.mark.parametrize(("where", "break_reason"), [("own.py:other", "GB0059"), ("own.py:gate", "GB0170")])
 def test_another_function_or_another_reason_is_not_covered(where: str, break_reason: str) -> None:
     """Both must fit."""
-    assert not AllowedGraphBreaks(where=where, break_reason=break_reason, reason="wanted").covers(PRINTS)
+    assert not AllowedGraphBreaks(where=where, break_reason=break_reason, reason="expected").covers(PRINTS)
 
 
 @pytest.mark.parametrize("guard", ["guidance", "guidance == 5.0"])
 def test_a_recompile_is_known_by_the_source_of_its_guard_or_torchs_words(guard: str) -> None:
     """A first compilation has no guard that failed, so no allowance covers it."""
-    allowed = AllowedRecompiles(where="unet.py:forward", guard=guard, reason="wanted")
+    allowed = AllowedRecompiles(where="unet.py:forward", guard=guard, reason="expected")
 
     assert allowed.covers(frame(GUIDANCE))
     assert not allowed.covers(frame(SIZE))
@@ -34,11 +34,11 @@ def test_a_recompile_is_known_by_the_source_of_its_guard_or_torchs_words(guard: 
     ("make", "message"),
     [
         (
-            lambda: AllowedGraphBreaks(where="own.py", break_reason="GB0059", reason="wanted"),
+            lambda: AllowedGraphBreaks(where="own.py", break_reason="GB0059", reason="expected"),
             "AllowedGraphBreaks(where=...) must be 'file.py:function', got: 'own.py'",
         ),
         (
-            lambda: AllowedGraphBreaks(where="own.py:gate", break_reason=" ", reason="wanted"),
+            lambda: AllowedGraphBreaks(where="own.py:gate", break_reason=" ", reason="expected"),
             "AllowedGraphBreaks(break_reason=...) must say what is accepted in own.py:gate, got: ' '",
         ),
         (
@@ -46,7 +46,7 @@ def test_a_recompile_is_known_by_the_source_of_its_guard_or_torchs_words(guard: 
             "AllowedRecompiles(reason=...) must say why it is accepted in own.py:gate, got: ''",
         ),
         (
-            lambda: AllowedRecompiles(where="own.py:gate", guard="n", reason="wanted", times=0),
+            lambda: AllowedRecompiles(where="own.py:gate", guard="n", reason="expected", times=0),
             "AllowedRecompiles(times=...) must be a positive number, got: 0",
         ),
     ],

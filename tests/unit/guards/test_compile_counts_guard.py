@@ -24,7 +24,7 @@ def judged(
     return judge_compile_counts(record, baseline, environment=environment, rerun=RERUN)
 
 
-def test_the_same_counts_are_green() -> None:
+def test_the_same_counts_pass() -> None:
     """The summary adds them up."""
     verdict = judged(UNET, VAE)
 
@@ -34,7 +34,7 @@ def test_the_same_counts_are_green() -> None:
     assert verdict.explanation == ()
 
 
-def test_a_change_is_told_function_by_function_with_the_versions_that_differ() -> None:
+def test_a_change_is_reported_function_by_function_with_the_versions_that_differ() -> None:
     """Old and new."""
     verdict = judged(replace(UNET, breaks=2, graphs=3), VAE, environment=NEWER)
 
@@ -66,14 +66,14 @@ def test_a_change_is_told_function_by_function_with_the_versions_that_differ() -
         ((UNET,), Outcome.REGRESSED),
         ((UNET, VAE, replace(VAE, region="VAE.encode")), Outcome.REGRESSED),
     ],
-    ids=["break mended", "guard less", "guard more", "both ways", "operators alone", "gone", "new"],
+    ids=["break fixed", "guard less", "guard more", "both ways", "operators alone", "gone", "new"],
 )
 def test_only_less_of_all_that_costs_is_better(regions: tuple[RegionCounts, ...], outcome: Outcome) -> None:
     """Either is red until it is accepted."""
     verdict = judged(*regions)
 
     assert verdict.outcome is outcome
-    assert verdict.is_red
+    assert verdict.is_failure
 
 
 @pytest.mark.parametrize("torch", ["2.13.0+cu130", "2.13.1", "2.14.0"])
@@ -85,7 +85,7 @@ def test_guards_of_another_torch_are_not_compared(torch: str) -> None:
     assert judged(replace(UNET, graphs=3), VAE, environment=environment).outcome is Outcome.REGRESSED
 
 
-def test_nothing_accepted_yet_is_red() -> None:
+def test_nothing_accepted_yet_fails() -> None:
     """With the command that accepts it."""
     record = CompileCountRecord(subject=SUBJECT, regions=(UNET,))
     verdict = judge_compile_counts(record, None, environment=ENVIRONMENT, rerun=RERUN)

@@ -9,10 +9,10 @@ from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.guards.counts import judge_counts
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, CountRecord, Environment, ModuleCounts, PhaseCounts
-from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_CARD, SEEN, SUBJECT
+from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_GPU, SEEN, SUBJECT
 
 RERUN = "pytest 'suites/test_sdxl.py::test_counts[sdxl]'"
-REMEDY = f"if this is wanted: {RERUN} --diffopt-update all"
+HINT = f"if this is wanted: {RERUN} --diffopt-update all"
 SEEN_ON = f"seen on the simulated nvidia-h200, {SEEN}"
 
 
@@ -34,7 +34,7 @@ UNET = ModuleCounts(module="unet", flops=3_000_000, operations=300)
 VAE = ModuleCounts(module="vae", flops=1_000_000, operations=100)
 RECORD = CountRecord(
     subject=SUBJECT,
-    card="nvidia-h200",
+    gpu_model="nvidia-h200",
     num_steps=4,
     phases=(BEFORE, FIRST, LATER),
     modules=(UNET, VAE),
@@ -50,12 +50,12 @@ def judge(
     return judge_counts(now, baseline, environment=environment, rerun=RERUN)
 
 
-def test_equal_counts_are_green() -> None:
+def test_equal_counts_pass() -> None:
     """The summary counts every step of a row that stands for several."""
     verdict = judge(RECORD)
 
     assert verdict.outcome is Outcome.PASSED
-    assert not verdict.is_red
+    assert not verdict.is_failure
     assert verdict.concern is Concern.COUNTS
     assert verdict.summary == "5e-06 TFLOP, 500 operations, peak 2.00 MiB"
     assert verdict.explanation == ()
@@ -68,7 +68,7 @@ def test_the_figures_for_machines_count_what_the_summary_counts() -> None:
     assert judge(RECORD).figures == totals | {f"accepted_{name}": total for name, total in totals.items()}
 
 
-def test_more_is_red_with_old_and_new_and_the_module() -> None:
+def test_more_fails_with_old_and_new_and_the_module() -> None:
     """Each figure of each phase that changed, and in which part of the pipeline."""
     now = replace(
         RECORD,
@@ -78,7 +78,7 @@ def test_more_is_red_with_old_and_new_and_the_module() -> None:
     verdict = judge(now)
 
     assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.is_red
+    assert verdict.is_failure
     assert verdict.summary == "5.3e-06 TFLOP, 617 operations, peak 2.00 MiB"
     assert verdict.explanation == (
         "diffopt: the counts are not what was accepted",
@@ -87,13 +87,13 @@ def test_more_is_red_with_old_and_new_and_the_module() -> None:
         "  in unet  operations 300 -> 417 (+39.0 %)",
         "  in unet  flops 3,000,000 -> 3,300,000 (+10.0 %)",
         SEEN_ON,
-        REMEDY,
+        HINT,
     )
 
 
-def test_one_operation_more_is_red() -> None:
+def test_one_operation_more_fails() -> None:
     """There is no tolerance: what is counted is not noisy."""
-    assert judge(replace(RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", operations=101)))).is_red
+    assert judge(replace(RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", operations=101)))).is_failure
 
 
 def test_a_figure_that_was_zero_has_no_percentage() -> None:
@@ -108,7 +108,7 @@ def test_fewer_of_everything_is_an_improvement_that_asks_to_be_kept() -> None:
     verdict = judge(replace(RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", operations=80))), environment=NEWER)
 
     assert verdict.outcome is Outcome.IMPROVED
-    assert verdict.is_red
+    assert verdict.is_failure
     assert verdict.explanation == (
         "diffopt: the counts became better",
         "  steps 1-3  operations 100 -> 80 (-20.0 %)",
@@ -131,8 +131,8 @@ def test_less_of_one_and_more_of_another_is_no_improvement() -> None:
     )
 
 
-def test_another_attention_kernel_is_red() -> None:
-    """The same figures with another kernel are not the same work on a card."""
+def test_another_attention_kernel_fails() -> None:
+    """The same figures with another kernel are not the same work on a GPU."""
     verdict = judge(replace(RECORD, attention={"math 2x10x4096x64 bfloat16": 8}))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -141,11 +141,11 @@ def test_another_attention_kernel_is_red() -> None:
         "  attention flash 2x10x4096x64 bfloat16: 8 -> 0 calls",
         "  attention math 2x10x4096x64 bfloat16: 0 -> 8 calls",
         SEEN_ON,
-        REMEDY,
+        HINT,
     )
 
 
-def test_another_blind_spot_is_red() -> None:
+def test_another_blind_spot_fails() -> None:
     """An operation that is not counted any more makes figures smaller without any gain."""
     verdict = judge(replace(RECORD, unmodelled=("torchao::dequantize",)))
 
@@ -154,7 +154,7 @@ def test_another_blind_spot_is_red() -> None:
         "diffopt: the counts are not what was accepted",
         "  operations that are not counted: none -> torchao::dequantize",
         SEEN_ON,
-        REMEDY,
+        HINT,
     )
 
 
@@ -182,7 +182,7 @@ def test_a_phase_that_split_is_compared_step_by_step() -> None:
     ]
 
 
-def test_steps_that_became_alike_are_told_together() -> None:
+def test_steps_that_became_alike_are_reported_together() -> None:
     """Accepted one by one, now together; the first stays apart."""
     before = replace(RECORD, phases=(BEFORE, FIRST, *(phase(f"step {number}") for number in (1, 2, 3))))
     accepted = CountBaseline.from_record(before, case="test_it", environment=ENVIRONMENT, reason="first")
@@ -217,12 +217,12 @@ def test_many_modules_are_cut_to_the_five_that_changed_most() -> None:
     )
 
 
-def test_a_missing_baseline_is_red_with_the_command_that_makes_one() -> None:
+def test_a_missing_baseline_fails_with_the_command_that_makes_one() -> None:
     """What nobody accepted guards nothing."""
     verdict = judge(RECORD, None)
 
     assert verdict.outcome is Outcome.MISSING
-    assert verdict.is_red
+    assert verdict.is_failure
     assert verdict.explanation == (
         "diffopt: no counts baseline has been accepted: 5e-06 TFLOP, 500 operations, peak 2.00 MiB",
         f"seen on NVIDIA H200, {SEEN}",
@@ -231,18 +231,18 @@ def test_a_missing_baseline_is_red_with_the_command_that_makes_one() -> None:
 
 
 def test_counts_of_something_else_are_not_compared() -> None:
-    """Another recipe, machine or card is named, with both texts."""
-    other = with_changes(BASELINE, subject=with_changes(BASELINE.subject, recipe="fp32"), card="nvidia-l4")
-    verdict = judge(RECORD, other, environment=OTHER_CARD)
+    """Another recipe, machine or GPU is named, with both texts."""
+    other = with_changes(BASELINE, subject=with_changes(BASELINE.subject, recipe="fp32"), gpu_model="nvidia-l4")
+    verdict = judge(RECORD, other, environment=OTHER_GPU)
 
     assert verdict.outcome is Outcome.INCOMPARABLE
-    assert not verdict.is_red
-    assert verdict.summary == "baseline of another recipe, device name, card"
+    assert not verdict.is_failure
+    assert verdict.summary == "baseline of another recipe, device name, GPU"
     assert verdict.explanation == (
-        "diffopt: the counts baseline is of another recipe, device name, card: nothing was compared",
+        "diffopt: the counts baseline is of another recipe, device name, GPU: nothing was compared",
         "  recipe       bf16 + sdpa, accepted with fp32",
         "  device name  NVIDIA L4, accepted with NVIDIA H200",
-        "  card         nvidia-h200, accepted with nvidia-l4",
+        "  GPU         nvidia-h200, accepted with nvidia-l4",
         f"to replace it: {RERUN} --diffopt-update all",
     )
 
@@ -270,7 +270,7 @@ def test_changes_are_handed_on_figure_by_figure() -> None:
 
 
 @pytest.mark.parametrize(("num_steps", "change"), [(3, "4 -> 3 (-25.0 %)"), (5, "4 -> 5 (+25.0 %)")])
-def test_a_loop_of_another_length_is_red(num_steps: int, change: str) -> None:
+def test_a_loop_of_another_length_fails(num_steps: int, change: str) -> None:
     """A step that is left out is no gain; only the phases that both have are compared."""
     now = replace(RECORD, num_steps=num_steps, phases=(BEFORE, FIRST, phase(f"steps 1-{num_steps - 1}")))
     verdict = judge(now)
@@ -280,5 +280,5 @@ def test_a_loop_of_another_length_is_red(num_steps: int, change: str) -> None:
         "diffopt: the counts are not what was accepted",
         f"  the loop  steps {change}",
         SEEN_ON,
-        REMEDY,
+        HINT,
     )

@@ -7,22 +7,22 @@ from pytest_diffopt.guards.failure_text import change, explain, factor, in_colum
 
 def test_a_failure_has_one_layout() -> None:
     """Headline, facts, where it was seen, what differs, what to do: in this order."""
-    lines = explain("it broke (up to 0 allowed)", facts=["a", "b"], seen="x", differences=["c"], remedy="mend it")
+    lines = explain("it broke (0 allowed)", facts=["a", "b"], seen="x", differences=["c"], hint="fix it")
 
     assert lines == (
-        "diffopt: it broke (up to 0 allowed)",
+        "diffopt: it broke (0 allowed)",
         "  a",
         "  b",
         "seen x",
         "differs from the baseline's environment:",
         "  c",
-        "mend it",
+        "fix it",
     )
 
 
 def test_what_is_empty_leaves_no_line() -> None:
-    """Only the headline and the remedy are always there."""
-    assert explain("it broke", remedy="mend it") == ("diffopt: it broke", "mend it")
+    """Only the headline and the hint are always there."""
+    assert explain("it broke", hint="fix it") == ("diffopt: it broke", "fix it")
 
 
 def test_rows_stand_in_columns() -> None:

@@ -25,7 +25,7 @@ def record(speed_up: float, *, pairs: int = 20, noise: float = 0.01) -> RatioRec
     )
 
 
-def test_a_planted_loss_is_red() -> None:
+def test_a_injected_loss_fails() -> None:
     """Slower than demanded, surely: the interval, both medians and both recipes."""
     verdict = judge_ratio(record(1.05), demanded=1.2)
 
@@ -41,7 +41,7 @@ def test_a_planted_loss_is_red() -> None:
     )
 
 
-def test_its_clean_twin_is_green() -> None:
+def test_its_clean_counterpart_passes() -> None:
     """Faster than demanded, surely: nothing to explain, all figures kept."""
     verdict = judge_ratio(record(1.3), demanded=1.2)
 

@@ -1,4 +1,4 @@
-"""A busy or throttled card decides nothing, and says who and why; what was dropped is counted."""
+"""A busy or throttled GPU decides nothing, and says who and why; what was dropped is counted."""
 
 from dataclasses import replace
 
@@ -6,44 +6,44 @@ import pytest
 
 from pytest_diffopt.guards.latency import is_fit_for_baseline, judge_latency
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.records import CardProcess, CardReading, CardRecord, LatencyRecord, Slowdown
+from pytest_diffopt.records import GPUProcess, GPUReading, GPURecord, LatencyRecord, Slowdown
 from tests.unit.guards.guard_examples import ENVIRONMENT, RERUN, SEEN, SUBJECT
 
-COOL = CardReading(sm_clock_mhz=1980, max_sm_clock_mhz=1980, power_milliwatts=651_000, temperature_celsius=58)
+COOL = GPUReading(sm_clock_mhz=1980, max_sm_clock_mhz=1980, power_milliwatts=651_000, temperature_celsius=58)
 HOT = replace(COOL, sm_clock_mhz=1200, temperature_celsius=91, slowdowns=(Slowdown.HARDWARE_THERMAL,))
-TRAINING = CardProcess(pid=4711, name="python3", memory_bytes=2**30, utilization_percent=31)
+TRAINING = GPUProcess(pid=4711, name="python3", memory_bytes=2**30, utilization_percent=31)
 RECORD = LatencyRecord(subject=SUBJECT, warmup_ns=(9_000_000_000,), samples_ns=(2_400_000_000,) * 5)
 
 
-def measured(*readings: CardReading, **changes: object) -> LatencyRecord:
-    """Measure on a card that said this."""
-    return replace(RECORD, card=CardRecord(readings=readings), **changes)  # type: ignore[arg-type]
+def measured(*readings: GPUReading, **changes: object) -> LatencyRecord:
+    """Measure on a GPU that said this."""
+    return replace(RECORD, gpu=GPURecord(readings=readings), **changes)  # type: ignore[arg-type]
 
 
-def test_a_busy_card_decides_nothing_and_the_process_is_named() -> None:
+def test_a_busy_gpu_decides_nothing_and_the_process_is_named() -> None:
     """Its time is somebody else's too, so it is neither compared nor accepted."""
     record = measured(COOL, replace(COOL, others=(TRAINING,)), COOL)
     verdict = judge_latency(record, None, environment=ENVIRONMENT, rerun=RERUN)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation == (
-        "diffopt: the card is busy with python3 (pid 4711, 31.0 % of the card, 1.00 GiB): nothing was compared",
-        "  card  1980 MHz, 58 degrees C, 651 W",
+        "diffopt: the GPU is busy with python3 (pid 4711, 31.0 % of the GPU, 1.00 GiB): nothing was compared",
+        "  GPU  1980 MHz, 58 degrees C, 651 W",
         f"seen on NVIDIA H200, {SEEN}",
-        "run it again on a card that nobody else uses, once it is cool",
+        "run it again on a GPU that nobody else uses, once it is cool",
     )
     assert not is_fit_for_baseline(record)
 
 
 def test_an_idle_process_disturbs_nobody() -> None:
-    """Memory that somebody holds on the card costs no time."""
+    """Memory that somebody holds on the GPU costs no time."""
     idle = replace(TRAINING, utilization_percent=0)
 
     assert is_fit_for_baseline(measured(replace(COOL, others=(idle,))))
 
 
 @pytest.mark.parametrize(("counted", "outcome"), [(2, Outcome.INCONCLUSIVE), (3, Outcome.MISSING)])
-def test_a_throttled_card_decides_nothing_when_too_few_calls_are_left(counted: int, outcome: Outcome) -> None:
+def test_a_throttled_gpu_decides_nothing_when_too_few_calls_are_left(counted: int, outcome: Outcome) -> None:
     """Three calls that were not throttled are a measurement, two are none."""
     record = measured(COOL, HOT, samples_ns=(1,) * counted, throttled_ns=(2,) * 4)
 
@@ -51,13 +51,13 @@ def test_a_throttled_card_decides_nothing_when_too_few_calls_are_left(counted: i
 
 
 def test_dropped_calls_are_counted_with_their_reason() -> None:
-    """The headline, the span of what the card said, the reason, and what could not be read."""
+    """The headline, the span of what the GPU said, the reason, and what could not be read."""
     record = measured(COOL, HOT, samples_ns=(), throttled_ns=(2,) * 4)
-    record = replace(record, card=CardRecord(readings=(COOL, HOT), unreadable=("clocks: No Permission",)))
+    record = replace(record, gpu=GPURecord(readings=(COOL, HOT), unreadable=("clocks: No Permission",)))
 
     assert judge_latency(record, None, environment=ENVIRONMENT, rerun=RERUN).explanation[:4] == (
-        "diffopt: the card was throttled in 4 of 4 calls: nothing was compared",
-        "  card       1200 to 1980 MHz, 58 to 91 degrees C, 651 W",
+        "diffopt: the GPU was throttled in 4 of 4 calls: nothing was compared",
+        "  GPU       1200 to 1980 MHz, 58 to 91 degrees C, 651 W",
         "  throttled  4 of 4 calls dropped: hardware thermal slowdown",
         "  not read   clocks: No Permission",
     )

@@ -1,4 +1,4 @@
-"""A picture past any threshold, or with a defect of its own, is red."""
+"""An image past any threshold, or with a defect of its own, is red."""
 
 import math
 
@@ -18,7 +18,7 @@ from pytest_diffopt.records import (
 )
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
-REMEDY = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
 
 
 def difference(  # noqa: PLR0913 - one for each figure
@@ -31,7 +31,7 @@ def difference(  # noqa: PLR0913 - one for each figure
     lpips: float | None = None,
     defects: tuple[str, ...] = (),
 ) -> ImageDifference:
-    """Pretend that a picture is this far from its reference; by default close enough."""
+    """Pretend that an image is this far from its reference; by default close enough."""
     return ImageDifference(
         ssim=ssim,
         psnr_db=psnr_db,
@@ -48,7 +48,7 @@ def judge(*differences: ImageDifference, thresholds: ImageThresholds | None = No
     return judge_images(ImageRecord(subject=SUBJECT, differences=differences), thresholds or ImageThresholds())
 
 
-def test_a_close_picture_is_green_and_the_worst_of_a_batch_is_told() -> None:
+def test_a_close_image_passes_and_the_worst_of_a_batch_is_reported() -> None:
     """The figures are the worst of the batch, each for itself."""
     verdict = judge(difference(ssim=0.98, max_error=0.2), difference(psnr_db=35.04, mean_error=0.015, flip=0.05))
 
@@ -59,7 +59,7 @@ def test_a_close_picture_is_green_and_the_worst_of_a_batch_is_told() -> None:
     assert verdict.figures == {"ssim": 0.98, "psnr_db": 35.04, "max_error": 0.2, "mean_error": 0.015, "flip": 0.05}
 
 
-def test_equal_pictures_are_green() -> None:
+def test_equal_images_pass() -> None:
     """An infinite PSNR is the best there is."""
     verdict = judge(difference(ssim=1.0, psnr_db=math.inf, max_error=0.0, mean_error=0.0, flip=0.0))
 
@@ -72,27 +72,27 @@ def test_equal_pictures_are_green() -> None:
     [
         (difference(ssim=0.9), "SSIM 0.9000 (at least 0.94 wanted)"),
         (difference(psnr_db=25.0), "PSNR 25.0 dB (at least 28 dB wanted)"),
-        (difference(max_error=0.7), "largest error of a pixel 0.7000 (up to 0.6 allowed)"),
-        (difference(mean_error=0.03), "mean error 0.0300 (up to 0.02 allowed)"),
-        (difference(flip=0.2), "FLIP 0.2000 (up to 0.18 allowed)"),
-        (difference(flip=math.nan), "FLIP nan (up to 0.18 allowed)"),
+        (difference(max_error=0.7), "largest error of a pixel 0.7000 (0.6 allowed)"),
+        (difference(mean_error=0.03), "mean error 0.0300 (0.02 allowed)"),
+        (difference(flip=0.2), "FLIP 0.2000 (0.18 allowed)"),
+        (difference(flip=math.nan), "FLIP nan (0.18 allowed)"),
         (difference(ssim=math.nan), "SSIM nan (at least 0.94 wanted)"),
         (difference(psnr_db=math.nan), "PSNR nan dB (at least 28 dB wanted)"),
-        (difference(max_error=math.nan), "largest error of a pixel nan (up to 0.6 allowed)"),
-        (difference(mean_error=math.nan), "mean error nan (up to 0.02 allowed)"),
-        (difference(defects=("the picture is black",)), "the picture is black"),
+        (difference(max_error=math.nan), "largest error of a pixel nan (0.6 allowed)"),
+        (difference(mean_error=math.nan), "mean error nan (0.02 allowed)"),
+        (difference(defects=("the image is black",)), "the image is black"),
     ],
 )
-def test_each_threshold_alone_is_red(far: ImageDifference, line: str) -> None:
+def test_each_threshold_alone_fails(far: ImageDifference, line: str) -> None:
     """One violated threshold, a figure that is no number, or a defect: the one line that says so."""
     verdict = judge(far)
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 of 1 picture differs from the reference",
-        f"  picture 0: {line}",
+        "diffopt: 1 of 1 image differs from the reference",
+        f"  image 0: {line}",
         f"seen in {SEEN}; pixel values are in [0, 1]",
-        REMEDY,
+        HINT,
     )
 
 
@@ -106,7 +106,7 @@ def test_each_threshold_alone_is_red(far: ImageDifference, line: str) -> None:
         difference(flip=0.18),
     ],
 )
-def test_a_picture_at_its_limit_is_green(at_limit: ImageDifference) -> None:
+def test_a_image_at_its_limit_passes(at_limit: ImageDifference) -> None:
     """A threshold is what is still allowed."""
     assert judge(at_limit).outcome is Outcome.PASSED
 
@@ -116,29 +116,29 @@ def test_thresholds_are_the_users_own() -> None:
     wide, narrow = ImageThresholds(min_ssim=0.5), ImageThresholds(min_ssim=0.999)
 
     assert judge(difference(ssim=0.6), thresholds=wide).outcome is Outcome.PASSED
-    assert judge(difference(), thresholds=narrow).explanation[1] == "  picture 0: SSIM 0.9900 (at least 0.999 wanted)"
+    assert judge(difference(), thresholds=narrow).explanation[1] == "  image 0: SSIM 0.9900 (at least 0.999 wanted)"
 
 
 LPIPS = ImageThresholds(max_lpips=0.05)
 
 
 @pytest.mark.parametrize("lpips", [0.0612, math.nan])
-def test_lpips_past_its_threshold_is_red(lpips: float) -> None:
+def test_lpips_past_its_threshold_fails(lpips: float) -> None:
     """As any other figure, and told with the others."""
     verdict = judge(difference(lpips=0.01), difference(lpips=lpips), thresholds=LPIPS)
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 of 2 pictures differs from the reference",
-        f"  picture 1: LPIPS {lpips:.4f} (up to 0.05 allowed)",
+        "diffopt: 1 of 2 images differs from the reference",
+        f"  image 1: LPIPS {lpips:.4f} (0.05 allowed)",
         f"seen in {SEEN}; pixel values are in [0, 1]",
-        REMEDY,
+        HINT,
     )
     assert verdict.summary == f"SSIM 0.9900, PSNR 40.0 dB, FLIP 0.0200, LPIPS {lpips:.4f}"
     assert verdict.figures["lpips"] == pytest.approx(lpips, nan_ok=True)
 
 
-def test_lpips_at_its_limit_is_green_and_told() -> None:
+def test_lpips_at_its_limit_passes_and_told() -> None:
     """The worst of the batch."""
     verdict = judge(difference(lpips=0.05), difference(lpips=0.0), thresholds=LPIPS)
 
@@ -154,27 +154,27 @@ def test_lpips_that_nobody_measured_is_not_told_and_never_judged_as_good() -> No
         judge(difference(), thresholds=LPIPS)
 
 
-def test_every_failing_picture_of_a_batch_is_named() -> None:
-    """Pictures that are fine are left out; of the others every line stands there, the defects first."""
+def test_every_failing_image_of_a_batch_is_named() -> None:
+    """Images that are fine are left out; of the others every line stands there, the defects first."""
     verdict = judge(
         difference(),
-        difference(ssim=0.1, max_error=1.0, defects=("the picture is black",)),
+        difference(ssim=0.1, max_error=1.0, defects=("the image is black",)),
         difference(mean_error=0.5),
     )
 
     assert verdict.explanation == (
-        "diffopt: 2 of 3 pictures differ from the reference",
-        "  picture 1: the picture is black",
-        "  picture 1: SSIM 0.1000 (at least 0.94 wanted)",
-        "  picture 1: largest error of a pixel 1.0000 (up to 0.6 allowed)",
-        "  picture 2: mean error 0.5000 (up to 0.02 allowed)",
+        "diffopt: 2 of 3 images differ from the reference",
+        "  image 1: the image is black",
+        "  image 1: SSIM 0.1000 (at least 0.94 wanted)",
+        "  image 1: largest error of a pixel 1.0000 (0.6 allowed)",
+        "  image 2: mean error 0.5000 (0.02 allowed)",
         f"seen in {SEEN}; pixel values are in [0, 1]",
-        REMEDY,
+        HINT,
     )
 
 
 def test_a_nan_anywhere_in_the_batch_is_the_worst_figure() -> None:
-    """A healthy picture beside it does not hide it from the summary, in whatever order they stand."""
+    """A healthy image beside it does not hide it from the summary, in whatever order they stand."""
     nan = math.nan
     healthy, broken = difference(), difference(ssim=nan, psnr_db=nan, max_error=nan, mean_error=nan, flip=nan)
 
@@ -184,12 +184,12 @@ def test_a_nan_anywhere_in_the_batch_is_the_worst_figure() -> None:
 
 
 def drifting(*errors: float, first_module: ModuleDrift | None = None) -> ImageRecord:
-    """Pretend that latents are this far off after each step, and the picture is fine."""
+    """Pretend that latents are this far off after each step, and the image is fine."""
     drift = tuple(StepDrift(step=step, cosine=1 - error / 2, relative_error=error) for step, error in enumerate(errors))
     return ImageRecord(subject=SUBJECT, differences=(difference(),), drift=drift, first_module=first_module)
 
 
-def test_latents_that_stay_in_the_corridor_are_green() -> None:
+def test_latents_that_stay_in_the_corridor_pass() -> None:
     """The worst step is told."""
     verdict = judge_images(drifting(0.01, 0.1, 0.05), ImageThresholds())
 
@@ -199,24 +199,24 @@ def test_latents_that_stay_in_the_corridor_are_green() -> None:
 
 
 @pytest.mark.parametrize("error", [0.2, math.nan])
-def test_latents_that_leave_the_corridor_are_red_with_a_good_picture(error: float) -> None:
+def test_latents_that_leave_the_corridor_fail_with_a_good_image(error: float) -> None:
     """What comes back may not come back at the next prompt; the first step is named."""
     module = ModuleDrift(module="unet.mid_block", module_type="Block", step=1, relative_error=0.4, input_error=0.01)
     verdict = judge_images(drifting(0.01, error, 0.3, first_module=module), ImageThresholds())
 
     assert verdict.figures["first_step_outside"] == 1
     assert verdict.explanation == (
-        "diffopt: the latents leave the reference's on the way to the picture",
-        f"  first off in step 1 of 3: latents {error:.4f} of their length off (up to 0.12 allowed), "
+        "diffopt: the latents leave the reference's on the way to the image",
+        f"  first off in step 1 of 3: latents {error:.4f} of their length off (0.12 allowed), "
         f"cosine {1 - error / 2:.4f}",
         "  first module apart: unet.mid_block (Block), step 1: "
         "its output is 0.4000 of its length off, its inputs 0.0100",
         f"seen in {SEEN}; pixel values are in [0, 1]",
-        REMEDY,
+        HINT,
     )
 
 
-def test_a_picture_that_is_off_after_good_latents_says_so() -> None:
+def test_a_image_that_is_off_after_good_latents_is_reported() -> None:
     """The bug is behind the loop: in the VAE, or after it."""
     record = ImageRecord(subject=SUBJECT, differences=(difference(ssim=0.5),), drift=drifting(0.01, 0.01).drift)
 
@@ -225,7 +225,7 @@ def test_a_picture_that_is_off_after_good_latents_says_so() -> None:
     )
 
 
-def test_latents_are_judged_in_place_of_pictures() -> None:
+def test_latents_are_judged_in_place_of_images() -> None:
     """Each beside its own reference; a defect is red whatever the distance."""
     good = LatentDifference(cosine=1.0, relative_error=0.02, max_error=0.1)
     far = LatentDifference(cosine=0.9, relative_error=0.3, max_error=2.0)
@@ -238,7 +238,7 @@ def test_latents_are_judged_in_place_of_pictures() -> None:
     assert judged(good).outcome is Outcome.PASSED
     assert judged(good, far, broken).explanation[:3] == (
         "diffopt: 2 of 3 latents differ from the reference",
-        "  latent 1: latents 0.3000 of their length off (up to 0.12 allowed), cosine 0.9000",
+        "  latent 1: latents 0.3000 of their length off (0.12 allowed), cosine 0.9000",
         "  latent 2: the latents are constant",
     )
 

@@ -1,4 +1,4 @@
-"""Thresholds are the worst that was seen and a margin; two kinds of pictures have none."""
+"""Thresholds are the worst that was seen and a margin; two kinds of images have none."""
 
 import math
 
@@ -33,7 +33,7 @@ def test_thresholds_as_worked_by_hand() -> None:
 
 
 def test_every_sample_is_within_what_was_learned_from_it() -> None:
-    """Also of equal pictures, and of the worst there can be."""
+    """Also of equal images, and of the worst there can be."""
     equal = sample(ssim=1.0, psnr_db=100.0, max_error=0.0, mean_error=0.0, flip=0.0, latent_error=0.0)
     worst = sample(ssim=-1.0, psnr_db=0.0, max_error=1.0, mean_error=1.0, flip=1.0, latent_error=9.0)
     for one in (equal, worst, sample()):
@@ -46,7 +46,7 @@ def test_every_sample_is_within_what_was_learned_from_it() -> None:
         assert found.latent_error >= one.figures.latent_error
 
 
-def test_equal_pictures_leave_room_for_eight_bits() -> None:
+def test_equal_images_leave_room_for_eight_bits() -> None:
     """Else another processor's rounding of one level would be red."""
     equal = sample(ssim=1.0, psnr_db=100.0, max_error=0.0, mean_error=0.0, flip=0.0, latent_error=0.0)
     found = learned([equal], margin=0.5)
@@ -62,9 +62,9 @@ def test_equal_pictures_leave_room_for_eight_bits() -> None:
         ((0.3, 0.4, 0.999, 0.995), ("2", "3"), ("1", "0")),
         ((1.0, 0.98, 0.89), ("0", "1"), ("2",)),
     ],
-    ids=["one is another picture", "half of them are", "just so"],
+    ids=["one is another image", "half of them are", "just so"],
 )
-def test_two_kinds_of_pictures_are_seen(ssims: tuple[float, ...], close: tuple[str, ...], far: tuple[str, ...]) -> None:
+def test_two_kinds_of_images_are_seen(ssims: tuple[float, ...], close: tuple[str, ...], far: tuple[str, ...]) -> None:
     """Those that are close, and those that lose a tenth of SSIM and five times as much as any of the others."""
     found = two_valued(seen(*ssims))
 
@@ -79,7 +79,7 @@ def test_two_kinds_of_pictures_are_seen(ssims: tuple[float, ...], close: tuple[s
     [(0.99, 0.98, 0.97), (0.99, 0.92, 0.999), (0.95, 0.85, 0.75), (0.5, 0.5, 0.5), (1.0, 0.5)],
     ids=["all close", "one less close", "by degrees", "all far", "too few to say"],
 )
-def test_one_kind_of_pictures_is_not_split(ssims: tuple[float, ...]) -> None:
+def test_one_kind_of_images_is_not_split(ssims: tuple[float, ...]) -> None:
     """A bad recipe is bad, and no two recipes."""
     assert two_valued(seen(*ssims)) is None
 

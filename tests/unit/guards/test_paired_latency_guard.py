@@ -9,10 +9,10 @@ import pytest
 from pytest_diffopt.guards.paired_latency import PairedRule, judge_paired, log_ratio
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
-    CardProcess,
-    CardReading,
-    CardRecord,
     Device,
+    GPUProcess,
+    GPUReading,
+    GPURecord,
     PairedBlock,
     PairedRecord,
     PairedTiming,
@@ -58,19 +58,19 @@ def record(timed: Sequence[PairedBlock], **changes: object) -> PairedRecord:
 
 
 def judge(what: PairedRecord) -> Verdict:
-    """Judge on the card of the examples."""
+    """Judge on the GPU of the examples."""
     return judge_paired(what, RULE, environment=ENVIRONMENT)
 
 
-def test_a_planted_slowdown_is_red_with_its_cause() -> None:
+def test_a_injected_slowdown_fails_with_its_cause() -> None:
     """Every figure, and of what is counted all that changed and nothing else."""
     slower = replace(COUNTS, phases=(replace(STEP, operations=1390),), attention={"flash 2x10": 60, "math 2x10": 10})
     verdict = judge(record(blocks(0.08, spread=0.01), base_counts=COUNTS, head_counts=slower))
 
     assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.is_red
+    assert verdict.is_failure
     assert verdict.explanation == (
-        "diffopt: the call became 8.0 % slower than at main (1a2b3c4d5) (up to 1.0 % allowed)",
+        "diffopt: the call became 8.0 % slower than at main (1a2b3c4d5) (1.0 % allowed)",
         "  change  +8.0 %, between +6.7 % and +9.3 % at 99.8 % confidence, "
         "40 blocks of 4 calls by 2 pairs of processes",
         "  head    108 ms a call, the working tree (6e7f8a9b0)",
@@ -98,7 +98,7 @@ def test_side_by_side_the_figures_are_of_the_processor() -> None:
     assert same.summary.startswith("100 ms of the processor (-0.0 %, between ")
 
 
-def test_its_twin_of_the_same_code_is_green() -> None:
+def test_its_counterpart_of_the_same_code_passes() -> None:
     """No difference, and an interval within the margin: nothing to explain."""
     verdict = judge(record(blocks(0.0, spread=0.01)))
 
@@ -137,7 +137,7 @@ def test_what_stays_open_says_what_kept_it_from_being_timed_side_by_side() -> No
 
 
 def test_no_time_tells_less_than_two_processes_differ_by() -> None:
-    """Then more of it is no remedy, and the larger margin is."""
+    """Then more of it is no hint, and the larger margin is."""
     verdict = judge_paired(record(blocks(0.004, spread=0.0001)), rule(margin=0.003), environment=ENVIRONMENT)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
@@ -151,7 +151,7 @@ def test_no_block_at_all_decides_nothing() -> None:
     assert judge(record(())).outcome is Outcome.INCONCLUSIVE
 
 
-def test_a_change_that_nothing_counted_explains_says_so() -> None:
+def test_a_change_that_nothing_counted_explains_is_reported() -> None:
     """Equal counts are told, and so is that counting failed."""
     same = judge(record(blocks(0.08), base_counts=COUNTS, head_counts=COUNTS))
     failed = judge(record(blocks(0.08), why_not_counted="no GPU can be simulated"))
@@ -160,12 +160,12 @@ def test_a_change_that_nothing_counted_explains_says_so() -> None:
     assert "  not counted: no GPU can be simulated" in failed.explanation
 
 
-def test_a_busy_card_decides_nothing() -> None:
+def test_a_busy_gpu_decides_nothing() -> None:
     """Whatever the times say, they are somebody else's too."""
-    training = CardProcess(pid=4711, name="python3", memory_bytes=0, utilization_percent=31)
-    card = CardRecord(readings=(CardReading(others=(training,)),))
+    training = GPUProcess(pid=4711, name="python3", memory_bytes=0, utilization_percent=31)
+    gpu = GPURecord(readings=(GPUReading(others=(training,)),))
 
-    assert judge(record(blocks(0.5), card=card)).outcome is Outcome.INCONCLUSIVE
+    assert judge(record(blocks(0.5), gpu=gpu)).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_test_that_the_base_lacks_is_not_compared() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_diffopt.guards.compile_allowances import AllowedRecompiles
-from pytest_diffopt.guards.recompiles import in_words, judge_recompiles
+from pytest_diffopt.guards.recompiles import described, judge_recompiles
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CompiledFrame, Concern, FailedGuard, GuardKind, RecompileRecord, VariationRecompiles
 from pytest_diffopt.records.code_location import UNKNOWN_LOCATION
@@ -28,7 +28,7 @@ def recompiles(*variations: VariationRecompiles, allow: tuple[AllowedRecompiles,
     return judge_recompiles(record, allow=allow)
 
 
-def test_varied_calls_that_compile_nothing_are_green() -> None:
+def test_varied_calls_that_compile_nothing_pass() -> None:
     """Compiled once, at warm-up, and never again."""
     verdict = recompiles(call("another seed"), call("call 2"))
 
@@ -39,14 +39,14 @@ def test_varied_calls_that_compile_nothing_are_green() -> None:
     assert verdict.figures == {"recompiles": 0, "calls": 2}
 
 
-def test_a_recompile_is_red_with_the_call_and_the_guard_that_failed() -> None:
+def test_a_recompile_fails_with_the_call_and_the_guard_that_failed() -> None:
     """Which variation, which function, what was assumed and what it is; a first compilation says that it is one."""
     verdict = recompiles(call("guidance_scale=7.5", frame(GUIDANCE)), call("another seed", frame()))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "2 recompiles in 2 varied calls"
     assert verdict.explanation == (
-        "diffopt: 2 recompiles (up to 0 allowed)",
+        "diffopt: 2 recompiles (0 allowed)",
         "  guidance_scale=7.5: UNet.forward  diffusers/unet.py:40",
         "    `guidance` was float 5.0, is float 7.5: specialised on its value; pass a tensor",
         "    diffusers/unet.py:40  in forward",
@@ -60,12 +60,12 @@ def test_a_recompile_is_red_with_the_call_and_the_guard_that_failed() -> None:
     )
 
 
-def test_the_same_guard_is_told_once() -> None:
+def test_the_same_guard_is_reported_once() -> None:
     """The first time whole, of the others when they were."""
     again = replace(GUIDANCE, old="float 7.5", new="float 9.0")
     verdict = recompiles(call("7.5", frame(GUIDANCE)), call("9.0", frame(again), frame(again)))
 
-    assert verdict.explanation[0] == "diffopt: 3 recompiles (up to 0 allowed)"
+    assert verdict.explanation[0] == "diffopt: 3 recompiles (0 allowed)"
     assert verdict.explanation[6:] == (
         "    and 2 times more: 9.0",
         f"seen in 2 varied calls of {SEEN}",
@@ -74,7 +74,7 @@ def test_the_same_guard_is_told_once() -> None:
     )
 
 
-def test_what_compiles_again_while_warming_up_is_red_unless_it_met_another_shape() -> None:
+def test_what_compiles_again_while_warming_up_fails_unless_it_met_another_shape() -> None:
     """Blocks of several sizes share a function; a value that changes each step is nobody's shape."""
     by_value = recompiles(warmup_frames=(frame(), frame(GUIDANCE)))
     by_shape = recompiles(warmup_frames=(frame(), frame(SIZE)))
@@ -118,14 +118,14 @@ def test_with_dynamic_true_another_resolution_compiles_nothing() -> None:
     )
 
 
-def test_allowed_recompiles_are_green_and_one_more_is_red() -> None:
+def test_allowed_recompiles_pass_and_one_more_fails() -> None:
     """By function and guard."""
     assert recompiles(call("7.5", frame(GUIDANCE)), allow=(ALLOWED,)).outcome is Outcome.PASSED
 
     verdict = recompiles(call("7.5", frame(GUIDANCE)), call("9", frame(GUIDANCE)), allow=(ALLOWED,))
 
     assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.explanation[0] == "diffopt: 2 recompiles (up to 1 allowed)"
+    assert verdict.explanation[0] == "diffopt: 2 recompiles (1 allowed)"
 
 
 def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
@@ -135,13 +135,13 @@ def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
         "diffopt: 1 allowance for recompiles no longer needed",
-        "  unet.py:forward (guidance): 0 times (up to 1 allowed), because: two values, both warmed up",
+        "  unet.py:forward (guidance): 0 times (1 allowed), because: two values, both warmed up",
         f"seen in {SEEN}",
         "take it out of allow_recompiles, or lower it, so that the recompile cannot come back unseen",
     )
 
 
-def test_a_module_that_is_not_compiled_any_more_is_red() -> None:
+def test_a_module_that_is_not_compiled_any_more_fails() -> None:
     """Swapped after warm-up, it runs as slowly as if nobody had compiled anything."""
     verdict = recompiles(call("call 1"), lost=("unet",))
 
@@ -154,25 +154,25 @@ def test_a_module_that_is_not_compiled_any_more_is_red() -> None:
     )
 
 
-def test_a_function_that_dynamo_gave_up_is_told_beside_the_guards_that_failed() -> None:
+def test_a_function_that_dynamo_gave_up_is_reported_beside_the_guards_that_failed() -> None:
     """The eighth version was the last."""
     gave_up = frame(is_compiled=False, hit_limit=True)
     verdict = recompiles(call("call 1", frame(GUIDANCE), gave_up))
 
-    assert verdict.explanation[0] == "diffopt: 1 recompile (up to 0 allowed)"
+    assert verdict.explanation[0] == "diffopt: 1 recompile (0 allowed)"
     assert "  UNet.forward  diffusers/unet.py:40: compiled so often that Dynamo gave it up; it runs uncompiled" in (
         verdict.explanation
     )
 
 
-def test_a_break_that_ended_a_varied_call_is_told_as_the_break_it_is() -> None:
+def test_a_break_that_ended_a_varied_call_is_reported_as_the_break_it_is() -> None:
     """`fullgraph=True` made an error of it."""
     verdict = recompiles(breaks=(PRINTS,))
 
     assert verdict.concern is Concern.RECOMPILES
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation[:3] == (
-        "diffopt: 1 graph break (up to 0 allowed)",
+        "diffopt: 1 graph break (0 allowed)",
         "  models/own.py:12  in gate",
         "    print(x)",
     )
@@ -215,7 +215,7 @@ def test_each_kind_of_guard_in_plain_words(kind: GuardKind, old: str, new: str, 
     """What it was, what it is, and what to do."""
     failed = FailedGuard(kind=kind, source="x", old=old, new=new, text="", where=UNKNOWN_LOCATION)
 
-    assert in_words(failed) == f"`x` {words}"
+    assert described(failed) == f"`x` {words}"
 
 
 def test_state_and_unknown_guards_name_no_source() -> None:
@@ -224,8 +224,8 @@ def test_state_and_unknown_guards_name_no_source() -> None:
     shape = FailedGuard(kind=GuardKind.SHAPE, source="", old="", new="", text="'NoneType' has no 'size'")
     other = FailedGuard(kind=GuardKind.OTHER, source="", old="", new="", text="something")
 
-    assert in_words(state) == (
+    assert described(state) == (
         "torch's global state changed (grad_mode): one compilation a state; make every call in the same one"
     )
-    assert in_words(shape) == "a guard on a shape failed; torch does not tell of what"
-    assert in_words(other) == "a guard failed"
+    assert described(shape) == "a guard on a shape failed; torch does not tell of what"
+    assert described(other) == "a guard failed"

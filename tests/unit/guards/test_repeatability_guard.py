@@ -1,4 +1,4 @@
-"""A second call that gives another picture is red, unless a bound was stated and holds."""
+"""A second call that gives another image is red, unless a bound was stated and holds."""
 
 import math
 
@@ -15,7 +15,7 @@ def record(differing: int, max_error: float) -> RepeatabilityRecord:
     return RepeatabilityRecord(subject=SUBJECT, differing_values=differing, values=12288, max_error=max_error)
 
 
-def test_equal_bits_are_green() -> None:
+def test_equal_bits_pass() -> None:
     """Nothing differs, nothing is explained."""
     verdict = judge_repeatability(record(0, 0.0))
 
@@ -26,16 +26,16 @@ def test_equal_bits_are_green() -> None:
     assert verdict.figures == {"differing_values": 0, "max_error": 0.0}
 
 
-def test_another_picture_is_red() -> None:
+def test_another_image_fails() -> None:
     """How many values, how far, and where to look."""
     verdict = judge_repeatability(record(1536, 0.00390625))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "largest difference 0.00391"
     assert verdict.explanation == (
-        "diffopt: the same call gave another picture the second time",
+        "diffopt: the same call gave another image the second time",
         "  1536 of 12288 values differ (12.5%)",
-        "  largest difference 0.00391 (up to 0 allowed)",
+        "  largest difference 0.00391 (0 allowed)",
         f"seen in {SEEN}",
         (
             "look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
@@ -58,4 +58,4 @@ def test_the_bound_stands_in_the_message() -> None:
     """The figure and what is allowed stand side by side."""
     verdict = judge_repeatability(record(1, 0.5), max_error=0.01)
 
-    assert verdict.explanation[2] == "  largest difference 0.5 (up to 0.01 allowed)"
+    assert verdict.explanation[2] == "  largest difference 0.5 (0.01 allowed)"

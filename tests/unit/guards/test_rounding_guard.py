@@ -15,7 +15,7 @@ THRESHOLDS = ImageThresholds()
 
 
 def drawn(first: float, last: float, *, ssim: float = 1.0, defects: tuple[str, ...] = ()) -> ImageRecord:
-    """Pretend that latents were this far off after the first step and the last, and the picture had this SSIM."""
+    """Pretend that latents were this far off after the first step and the last, and the image had this SSIM."""
     difference = ImageDifference(ssim=ssim, psnr_db=40.0, max_error=0.1, mean_error=0.01, flip=0.02, defects=defects)
     drift = tuple(StepDrift(step=step, cosine=1.0, relative_error=error) for step, error in enumerate((first, last)))
     return ImageRecord(subject=SUBJECT, differences=(difference,), drift=drift)
@@ -26,7 +26,7 @@ OTHER = drawn(0.015, 0.17, ssim=0.9)
 
 
 def judge(record: ImageRecord, *rounded: ImageRecord) -> Verdict:
-    """Judge a picture that is past the thresholds beside the rounded reference's."""
+    """Judge an image that is past the thresholds beside the rounded reference's."""
     return judge_at_edge(judge_images(record, THRESHOLDS), record, rounded, THRESHOLDS, "bfloat16")
 
 
@@ -35,11 +35,11 @@ def test_where_the_rounded_reference_is_as_far_off_nothing_is_proven() -> None:
     verdict = judge(drawn(0.02, 0.2, ssim=0.8), CLOSE, OTHER)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert not verdict.is_red
+    assert not verdict.is_failure
     assert verdict.explanation == (
-        "diffopt: rounding decides this picture, so that nothing is proven by it",
-        "  picture 0: SSIM 0.8000 (at least 0.94 wanted)",
-        "  first off in step 1 of 2: latents 0.2000 of their length off (up to 0.12 allowed), cosine 1.0000",
+        "diffopt: rounding decides this image, so that nothing is proven by it",
+        "  image 0: SSIM 0.8000 (at least 0.94 wanted)",
+        "  first off in step 1 of 2: latents 0.2000 of their length off (0.12 allowed), cosine 1.0000",
         "  the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 2 ways): "
         "SSIM 0.9000, PSNR 40.0 dB, latents 0.1700 off",
         "  after the first step latents 0.0200 of their length off, the rounded reference's 0.0150",
@@ -61,7 +61,7 @@ def test_half_of_a_threshold_of_lpips_is_an_edge(rounded: float, outcome: Outcom
     verdict = judge_at_edge(judge_images(record, thresholds), record, [close], thresholds, "bfloat16")
 
     assert verdict.outcome is outcome
-    assert "  picture 0: LPIPS 0.0600 (up to 0.05 allowed)" in verdict.explanation
+    assert "  image 0: LPIPS 0.0600 (0.05 allowed)" in verdict.explanation
 
 
 def test_where_the_rounded_reference_keeps_within_half_it_is_a_regression() -> None:
@@ -82,7 +82,7 @@ def test_what_is_off_before_anything_grew_is_a_regression(first: float) -> None:
     """The line behind the others says why rounding does not explain it."""
     verdict = judge(drawn(first, 0.2), OTHER)
 
-    assert verdict.is_red
+    assert verdict.is_failure
     assert verdict.explanation[-1] == (
         "the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 1 ways): "
         "SSIM 0.9000, PSNR 40.0 dB, latents 0.1700 off; but not all of it has grown: "
@@ -92,23 +92,23 @@ def test_what_is_off_before_anything_grew_is_a_regression(first: float) -> None:
 
 def test_a_first_step_past_the_corridor_is_one_however_far_the_rounded_is() -> None:
     """A reference that draws something else at each call, for a bug that both share, excuses nothing."""
-    assert judge(drawn(0.24, 0.24), drawn(0.25, 0.25)).is_red
+    assert judge(drawn(0.24, 0.24), drawn(0.25, 0.25)).is_failure
 
 
 def test_a_defect_is_a_regression_at_any_edge() -> None:
-    """No rounding makes a picture black."""
-    assert judge(drawn(0.02, 0.2, defects=("the picture is black",)), OTHER).is_red
+    """No rounding makes an image black."""
+    assert judge(drawn(0.02, 0.2, defects=("the image is black",)), OTHER).is_failure
 
 
 def test_without_latents_nothing_is_taken_back() -> None:
     """Nobody knows when the difference began."""
     record = replace(drawn(0.02, 0.2, ssim=0.5), drift=())
 
-    assert judge(record, OTHER).is_red
-    assert judge(drawn(0.02, 0.2), replace(OTHER, drift=())).is_red
+    assert judge(record, OTHER).is_failure
+    assert judge(drawn(0.02, 0.2), replace(OTHER, drift=())).is_failure
 
 
-def test_latents_in_place_of_pictures_are_told_alone() -> None:
+def test_latents_in_place_of_images_are_reported_alone() -> None:
     """There is no SSIM of them."""
     latents = (LatentDifference(cosine=0.9, relative_error=0.2, max_error=1.0),)
     one, other = (replace(record, differences=(), latents=latents) for record in (drawn(0.02, 0.2), OTHER))

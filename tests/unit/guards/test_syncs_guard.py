@@ -18,10 +18,10 @@ STEP = CodeLocation(
 )
 GATE = CodeLocation(file="models/own.py", line=7, function="gate", source="if x.max() > 1:")
 BARE = CodeLocation(file="models/own.py", line=9, function="bare")
-STALE_REMEDY = "take it out of allow_syncs, or lower it, so that the wait cannot come back unseen"
+STALE_HINT = "take it out of allow_syncs, or lower it, so that the wait cannot come back unseen"
 
 
-def waits(where: CodeLocation, per_step: Mapping[int, int], operation: str = ".item()") -> list[ObservedSync]:
+def observed_syncs(where: CodeLocation, per_step: Mapping[int, int], operation: str = ".item()") -> list[ObservedSync]:
     """Pretend that a line waited so many times in these steps."""
     return [
         ObservedSync(kind="read by the host", operation=operation, where=where, step=step)
@@ -34,7 +34,7 @@ def record(
     *syncs: ObservedSync,
     num_steps: int = 4,
     unmodelled: tuple[str, ...] = (),
-    invented: tuple[CodeLocation, ...] = (),
+    placeholders: tuple[CodeLocation, ...] = (),
 ) -> SyncRecord:
     """Pretend that a loop of four steps waited like this."""
     return SyncRecord(
@@ -43,7 +43,7 @@ def record(
         syncs=syncs,
         seen_by="the simulated GPU",
         unmodelled=unmodelled,
-        invented=invented,
+        placeholders=placeholders,
     )
 
 
@@ -59,10 +59,10 @@ def judge(*syncs: ObservedSync, allow: tuple[AllowedSyncs, ...] = (), num_steps:
     return judge_syncs(record(*syncs, num_steps=num_steps), allow=allow)
 
 
-ALWAYS_TWICE = waits(STEP, {0: 2, 1: 2, 2: 2, 3: 2})
+ALWAYS_TWICE = observed_syncs(STEP, {0: 2, 1: 2, 2: 2, 3: 2})
 
 
-def test_a_loop_that_never_waits_is_green() -> None:
+def test_a_loop_that_never_syncs_passes() -> None:
     """Nothing seen, nothing explained."""
     verdict = judge()
 
@@ -78,14 +78,14 @@ def test_a_loop_of_one_step_is_written_in_the_singular() -> None:
     assert judge(num_steps=1).summary == "0 syncs in 1 step"
 
 
-def test_a_wait_is_red_with_place_source_and_a_remedy_to_paste() -> None:
+def test_a_wait_fails_with_place_source_and_a_hint_to_paste() -> None:
     """How often, what, where, its source line, on what, and the allowance as code."""
     verdict = judge(*ALWAYS_TWICE)
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "2 syncs in the first step, up to 2 in each later one"
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (up to 0 allowed)",
+        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (0 allowed)",
         "  2/step  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
         "                   alpha_prod_t = self.alphas_cumprod[timestep]",
         f"seen on the simulated GPU, steps 0-3 of 4, {SEEN}",
@@ -94,11 +94,11 @@ def test_a_wait_is_red_with_place_source_and_a_remedy_to_paste() -> None:
     assert verdict.figures == {"syncs": 8, "steps": 4, "first_step": 2}
 
 
-def test_the_remedy_can_be_pasted_and_makes_the_guard_green() -> None:
+def test_the_hint_can_be_pasted_and_makes_the_guard_green() -> None:
     """What the failure advises is Python, and once it is done the same loop passes."""
-    syncs = [*waits(STEP, {0: 5, 1: 2, 2: 2, 3: 2}), *waits(GATE, {0: 1})]
-    remedy = judge(*syncs).explanation[-1]
-    code = remedy.removeprefix("if this is wanted: allow_syncs=")
+    syncs = [*observed_syncs(STEP, {0: 5, 1: 2, 2: 2, 3: 2}), *observed_syncs(GATE, {0: 1})]
+    hint = judge(*syncs).explanation[-1]
+    code = hint.removeprefix("if this is wanted: allow_syncs=")
     allow = eval(code, {"AllowedSyncs": AllowedSyncs})  # noqa: S307 - that it can be evaluated is what is promised
 
     assert code == (
@@ -110,7 +110,7 @@ def test_the_remedy_can_be_pasted_and_makes_the_guard_green() -> None:
 
 def test_places_stand_in_columns_the_busiest_first() -> None:
     """Frequencies and operations are as wide as the widest; a source that is unknown leaves no line."""
-    verdict = judge(*waits(BARE, {0: 1}, ".nonzero()"), *ALWAYS_TWICE, *waits(GATE, {2: 1}, "bool()"))
+    verdict = judge(*observed_syncs(BARE, {0: 1}, ".nonzero()"), *ALWAYS_TWICE, *observed_syncs(GATE, {2: 1}, "bool()"))
 
     assert verdict.explanation[1:-2] == (
         "  2/step       .item()     diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
@@ -121,13 +121,13 @@ def test_places_stand_in_columns_the_busiest_first() -> None:
     )
 
 
-def test_waits_of_the_first_step_alone_say_so() -> None:
+def test_waits_of_the_first_step_alone_are_reported() -> None:
     """A scheduler that only prepares itself does not wait in every step."""
-    verdict = judge(*waits(STEP, {0: 1}))
+    verdict = judge(*observed_syncs(STEP, {0: 1}))
 
     assert verdict.summary == "1 sync in the first step, up to 0 in each later one"
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time in the first step (up to 0 allowed)",
+        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time in the first step (0 allowed)",
         "  1 in step 0  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
         "                        alpha_prod_t = self.alphas_cumprod[timestep]",
         f"seen on the simulated GPU, step 0 of 4, {SEEN}",
@@ -151,17 +151,17 @@ def test_an_allowance_covers_its_function() -> None:
 def test_an_allowance_covers_nothing_else(where: str) -> None:
     """Neither another function of the file nor the function's name in another file."""
     assert judge(*ALWAYS_TWICE, allow=(allowance(where),)).explanation[0] == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (up to 0 allowed)"
+        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (0 allowed)"
     )
 
 
-def test_more_than_the_allowance_is_red_with_the_limit() -> None:
+def test_more_than_the_allowance_fails_with_the_limit() -> None:
     """The step that went past it is named, with all its waits; the steps that are within it are not."""
-    verdict = judge(*waits(STEP, {0: 2, 1: 2, 2: 3, 3: 2}), allow=(allowance(),))
+    verdict = judge(*observed_syncs(STEP, {0: 2, 1: 2, 2: 3, 3: 2}), allow=(allowance(),))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 3 times a step (up to 2 allowed)",
+        "diffopt: the CPU waits for the GPU in the denoise loop: 3 times a step (2 allowed)",
         "  3/step  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
         "                   alpha_prod_t = self.alphas_cumprod[timestep]",
         f"seen on the simulated GPU, step 2 of 4, {SEEN}",
@@ -176,18 +176,18 @@ def test_the_first_step_has_a_limit_of_its_own() -> None:
     """It may wait more often than the others; past its own limit the message says that one."""
     allow = (allowance(per_step=2, first_step=3),)
 
-    assert judge(*waits(STEP, {0: 3, 1: 2, 2: 2, 3: 2}), allow=allow).outcome is Outcome.PASSED
-    assert judge(*waits(STEP, {0: 4, 1: 2, 2: 2, 3: 2}), allow=allow).explanation[0] == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 4 times in the first step (up to 3 allowed)"
+    assert judge(*observed_syncs(STEP, {0: 3, 1: 2, 2: 2, 3: 2}), allow=allow).outcome is Outcome.PASSED
+    assert judge(*observed_syncs(STEP, {0: 4, 1: 2, 2: 2, 3: 2}), allow=allow).explanation[0] == (
+        "diffopt: the CPU waits for the GPU in the denoise loop: 4 times in the first step (3 allowed)"
     )
 
 
 def test_what_is_covered_is_left_out_of_a_failure() -> None:
     """Only the wait that nobody accepted is shown and advised about."""
-    verdict = judge(*ALWAYS_TWICE, *waits(GATE, {1: 1}), allow=(allowance(),))
+    verdict = judge(*ALWAYS_TWICE, *observed_syncs(GATE, {1: 1}), allow=(allowance(),))
 
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (up to 0 allowed)",
+        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (0 allowed)",
         "  1/step  .item()  models/own.py:7  in gate  (read by the host)",
         "                   if x.max() > 1:",
         f"seen on the simulated GPU, step 1 of 4, {SEEN}",
@@ -195,8 +195,8 @@ def test_what_is_covered_is_left_out_of_a_failure() -> None:
     )
 
 
-def test_an_allowance_that_nothing_uses_is_red() -> None:
-    """A wait that was mended must not be able to come back; the reason is told to whoever takes it out."""
+def test_an_allowance_that_nothing_uses_fails() -> None:
+    """A wait that was fixed must not be able to come back; the reason is told to whoever takes it out."""
     verdict = judge(allow=(allowance(),))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -204,21 +204,21 @@ def test_an_allowance_that_nothing_uses_is_red() -> None:
         "diffopt: 1 allowance for waits no longer needed",
         "  scheduling_ddim.py:step waits no more; it was allowed because: DDIM reads its alphas",
         f"seen on the simulated GPU, {SEEN}",
-        STALE_REMEDY,
+        STALE_HINT,
     )
 
 
-def test_an_allowance_that_grants_too_much_is_red() -> None:
+def test_an_allowance_that_grants_too_much_fails() -> None:
     """Fewer waits than granted: how many there are, and how many were granted."""
-    verdict = judge(*waits(STEP, {0: 1, 1: 1, 2: 1, 3: 1}), allow=(allowance(), allowance("own.py:gate")))
+    verdict = judge(*observed_syncs(STEP, {0: 1, 1: 1, 2: 1, 3: 1}), allow=(allowance(), allowance("own.py:gate")))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
         "diffopt: 2 allowances for waits no longer needed",
         "  own.py:gate waits no more; it was allowed because: DDIM reads its alphas",
-        "  scheduling_ddim.py:step waits less often now: 1/step (up to 2 allowed)",
+        "  scheduling_ddim.py:step waits less often now: 1/step (2 allowed)",
         f"seen on the simulated GPU, {SEEN}",
-        STALE_REMEDY,
+        STALE_HINT,
     )
 
 
@@ -233,7 +233,7 @@ def test_an_allowance_that_grants_too_much_is_red() -> None:
 )
 def test_an_allowance_for_every_step_is_used_where_any_step_uses_it(per_step: dict[int, int], outcome: Outcome) -> None:
     """Steps need not be alike; only an allowance that no step needs in full is too wide."""
-    assert judge(*waits(STEP, per_step), allow=(allowance(per_step=2),)).outcome is outcome
+    assert judge(*observed_syncs(STEP, per_step), allow=(allowance(per_step=2),)).outcome is outcome
 
 
 @pytest.mark.parametrize(
@@ -246,20 +246,20 @@ def test_an_allowance_for_every_step_is_used_where_any_step_uses_it(per_step: di
 )
 def test_an_allowance_for_the_first_step_must_be_used_in_full(per_step: dict[int, int], outcome: Outcome) -> None:
     """Both its limits can become too wide, each for itself."""
-    assert judge(*waits(STEP, per_step), allow=(allowance(per_step=2, first_step=3),)).outcome is outcome
+    assert judge(*observed_syncs(STEP, per_step), allow=(allowance(per_step=2, first_step=3),)).outcome is outcome
 
 
 def test_in_a_loop_of_one_step_only_the_first_limit_can_be_too_wide() -> None:
     """There is no later step that could use the other one."""
-    verdict = judge(*waits(STEP, {0: 3}), allow=(allowance(per_step=2, first_step=3),), num_steps=1)
+    verdict = judge(*observed_syncs(STEP, {0: 3}), allow=(allowance(per_step=2, first_step=3),), num_steps=1)
 
     assert verdict.outcome is Outcome.PASSED
 
 
 def test_what_the_instrument_did_not_know_stands_in_the_failure() -> None:
     """Operations without a model and values that were made up are told beside the waits."""
-    syncs = waits(GATE, {0: 1, 1: 1})
-    seen = record(*syncs, unmodelled=("own::sort", "torchao::dequantize"), invented=(GATE, STEP))
+    syncs = observed_syncs(GATE, {0: 1, 1: 1})
+    seen = record(*syncs, unmodelled=("own::sort", "torchao::dequantize"), placeholders=(GATE, STEP))
 
     assert judge_syncs(seen).explanation[3:5] == (
         "  not modelled, so not counted: own::sort, torchao::dequantize",

@@ -7,44 +7,44 @@ from pathlib import Path
 import pytest
 
 from pytest_diffopt.paired import cpu_time
-from pytest_diffopt.paired.cpu_time import processor_share, timed
+from pytest_diffopt.paired.cpu_time import cpu_share, timed
 from pytest_diffopt.paired.messages import Timed
 
-Plant = Callable[..., Callable[[], int]]
+Injection = Callable[..., Callable[[], int]]
 
 
 @pytest.fixture
-def plant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plant:
+def inject(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Injection:
     """Return what makes calls of 100 ns that compute, and wait for a core, for as long as they are told."""
     scheduled = tmp_path / "schedstat"
     clock = {"computed": 7, "waited": 11}
     monkeypatch.setattr(cpu_time, "_SCHEDULED", scheduled)
     monkeypatch.setattr("time.process_time_ns", lambda: clock["computed"])
 
-    def planted(
+    def injected(
         computed: tuple[int, ...], waited: tuple[int, ...] = (0,), *, is_told: bool = True
     ) -> Callable[[], int]:
         calls = zip(itertools.cycle(computed), itertools.cycle(waited), strict=False)
 
-        def tell() -> None:
+        def progress() -> None:
             if is_told:
                 scheduled.write_text(f"{clock['computed']} {clock['waited']} 3\n")
 
         def call() -> int:
             for name, by in zip(clock, next(calls), strict=True):
                 clock[name] += by
-            tell()
+            progress()
             return 100
 
-        tell()
+        progress()
         return call
 
-    return planted
+    return injected
 
 
-def test_both_times_are_told(plant: Plant) -> None:
+def test_both_times_are_reported(inject: Injection) -> None:
     """By the clock on the wall, and of the processor."""
-    assert timed(plant((60,))) == Timed(duration_ns=100, processor_ns=60)
+    assert timed(inject((60,))) == Timed(duration_ns=100, processor_ns=60)
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_both_times_are_told(plant: Plant) -> None:
     ],
 )
 def test_the_share_is_what_the_call_itself_does(
-    plant: Plant, computed: tuple[int, ...], waited: tuple[int, ...], share: float
+    inject: Injection, computed: tuple[int, ...], waited: tuple[int, ...], share: float
 ) -> None:
     """Of 100 ns, in the least disturbed of five calls."""
-    assert processor_share(plant(computed, waited)) == pytest.approx(share)
+    assert cpu_share(inject(computed, waited)) == pytest.approx(share)
 
 
-def test_a_call_that_computes_is_made_once(plant: Plant) -> None:
+def test_a_call_that_computes_is_made_once(inject: Injection) -> None:
     """It may take minutes; what is disturbed is asked again, five times at most."""
     made = []
 
@@ -77,17 +77,17 @@ def test_a_call_that_computes_is_made_once(plant: Plant) -> None:
 
         return counting
 
-    processor_share(counted(plant((100,))))
+    cpu_share(counted(inject((100,))))
     assert len(made) == 1
-    processor_share(counted(plant((50,))))
+    cpu_share(counted(inject((50,))))
     assert len(made) == 6
 
 
 @pytest.mark.parametrize("text", [None, "", "0 0", "no figures here"])
-def test_a_system_that_tells_no_waits_counts_them_all(plant: Plant, tmp_path: Path, text: str | None) -> None:
+def test_a_system_that_tells_no_waits_counts_them_all(inject: Injection, tmp_path: Path, text: str | None) -> None:
     """Only Linux has the file, and a kernel may be built without: then a busy core looks like a call that waits."""
-    call = plant((50,), (50,), is_told=False)
+    call = inject((50,), (50,), is_told=False)
     if text is not None:
         (tmp_path / "schedstat").write_text(text)
 
-    assert processor_share(call) == pytest.approx(0.5)
+    assert cpu_share(call) == pytest.approx(0.5)

@@ -46,7 +46,7 @@ def test_a_long_message_arrives_whole(ends: tuple[Line, Line]) -> None:
     assert len(controller.receive(Timed | EndedTest).text) == 100_000
 
 
-def test_silence_is_told(ends: tuple[Line, Line]) -> None:
+def test_silence_is_reported(ends: tuple[Line, Line]) -> None:
     """Who waits for too long is told, and can go on waiting."""
     controller, worker = ends
     with pytest.raises(LineSilentError):
@@ -56,7 +56,7 @@ def test_silence_is_told(ends: tuple[Line, Line]) -> None:
     assert controller.receive(Timed) == Timed(duration_ns=5, processor_ns=4)
 
 
-def test_an_end_that_is_gone_is_told(ends: tuple[Line, Line]) -> None:
+def test_an_end_that_is_gone_is_reported(ends: tuple[Line, Line]) -> None:
     """Both to who waits and to who sends."""
     controller, worker = ends
     worker.close()

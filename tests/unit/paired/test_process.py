@@ -43,7 +43,7 @@ def worker(side: Side, other: Side) -> Iterator[Worker]:
     one.close()
 
 
-def test_a_worker_runs_the_tests_that_it_is_told(worker: Worker) -> None:
+def test_a_worker_runs_the_tests_that_it_is_reported(worker: Worker) -> None:
     """It says which it knows, runs one more than once, and says how each ended; a file that it lacks is left out."""
     assert worker.collected() == {"test_it.py::test_it"}
     for _ in range(2):
@@ -52,7 +52,7 @@ def test_a_worker_runs_the_tests_that_it_is_told(worker: Worker) -> None:
         assert "assert 1 == 2" in ended.text
 
 
-def test_a_worker_that_does_not_come_to_life_is_told_with_its_output(side: Side, other: Side) -> None:
+def test_a_worker_that_does_not_come_to_life_is_reported_with_its_output(side: Side, other: Side) -> None:
     """What pytest printed of a conftest that cannot be imported stands in the error."""
     (side.folder / "conftest.py").write_text("raise RuntimeError('the extension was never built')")
     worker = started(side, other)
@@ -88,7 +88,7 @@ def test_a_worker_ends_when_its_controller_is_gone(worker: Worker) -> None:
     assert worker._process.wait(timeout=60) == 3
 
 
-def test_a_worker_that_is_killed_is_told_by_its_signal(worker: Worker) -> None:
+def test_a_worker_that_is_killed_is_reported_by_its_signal(worker: Worker) -> None:
     """The signal is named."""
     worker.collected()
     worker._process.kill()

@@ -8,7 +8,7 @@ from pytest_diffopt.records import PairedTiming
 from tests.unit.guards.guard_examples import ENVIRONMENT, SUBJECT
 
 
-def ready(*, num_threads: int = 1, processor_share: float = 1.0) -> Ready:
+def ready(*, num_threads: int = 1, cpu_share: float = 1.0) -> Ready:
     """Return what a worker says of its call."""
     return Ready(
         subject=SUBJECT,
@@ -16,8 +16,8 @@ def ready(*, num_threads: int = 1, processor_share: float = 1.0) -> Ready:
         warmup_ns=(1,),
         num_steps=1,
         num_threads=num_threads,
-        processor_share=processor_share,
-        card_uuid="",
+        cpu_share=cpu_share,
+        gpu_uuid="",
         own_modules=1,
         foreign_modules=(),
     )
@@ -26,7 +26,7 @@ def ready(*, num_threads: int = 1, processor_share: float = 1.0) -> Ready:
 @pytest.mark.parametrize("share", [1.0, 0.9976, 1.0024])
 def test_calls_that_only_compute_are_timed_side_by_side(share: float) -> None:
     """A quarter of a percent may be the clock's."""
-    both = BothReady(base=ready(), head=ready(processor_share=share))
+    both = BothReady(base=ready(), head=ready(cpu_share=share))
 
     assert both.timing is PairedTiming.SIDE_BY_SIDE
     assert both.why_in_turn == ""
@@ -36,12 +36,12 @@ def test_calls_that_only_compute_are_timed_side_by_side(share: float) -> None:
     ("other", "why"),
     [
         pytest.param(
-            ready(processor_share=0.5),
+            ready(cpu_share=0.5),
             "a call needs the processor for 50.0 % of its time: it waits, or other threads compute for it",
             id="it waits",
         ),
         pytest.param(
-            ready(processor_share=1.003),
+            ready(cpu_share=1.003),
             "a call needs the processor for 100.3 % of its time: it waits, or other threads compute for it",
             id="another thread computes",
         ),
@@ -50,7 +50,7 @@ def test_calls_that_only_compute_are_timed_side_by_side(share: float) -> None:
             "torch computes with 2 threads; OMP_NUM_THREADS=1 lets both share a core",
             id="torch computes with two threads",
         ),
-        pytest.param(ready(num_threads=0, processor_share=0.0), "", id="on a card"),
+        pytest.param(ready(num_threads=0, cpu_share=0.0), "", id="on a GPU"),
     ],
 )
 def test_all_others_are_timed_in_turn(other: Ready, why: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan, repeats_for, sample_blocks
 from pytest_diffopt.paired.time_blocks import in_turn
-from pytest_diffopt.records import CardReading, PairedBlock, PairedTiming, Slowdown
+from pytest_diffopt.records import GPUReading, PairedBlock, PairedTiming, Slowdown
 
 MS = 1_000_000
 
@@ -72,14 +72,14 @@ def test_it_ends_as_soon_as_it_is_decided() -> None:
     assert len(samples.blocks) == 3
 
 
-def test_blocks_of_a_throttled_card_do_not_count() -> None:
+def test_blocks_of_a_throttled_gpu_do_not_count() -> None:
     """They are kept apart, and the readings are kept."""
-    readings = [CardReading(), CardReading(slowdowns=(Slowdown.HARDWARE,)), *[CardReading()] * 9]
+    readings = [GPUReading(), GPUReading(slowdowns=(Slowdown.HARDWARE,)), *[GPUReading()] * 9]
 
     class Meter:
         unreadable = ()
 
-        def read(self) -> CardReading:
+        def read(self) -> GPUReading:
             return readings.pop(0)
 
     machine = Machine()
@@ -92,8 +92,8 @@ def test_blocks_of_a_throttled_card_do_not_count() -> None:
     )
 
     assert (len(samples.throttled), len(samples.blocks)) == (2, 2)
-    assert samples.card is not None
-    assert len(samples.card.readings) == 5
+    assert samples.gpu is not None
+    assert len(samples.gpu.readings) == 5
 
 
 @pytest.mark.parametrize(("base_ms", "head_ms", "repeats"), [(1, 1, 30), (1, 15, 2), (500, 400, 1), (0.5, 0.4, 60)])

@@ -105,14 +105,14 @@ def test_keyword_variations_gain_another_scheduler() -> None:
     assert varied[-1].change is not None
 
 
-def test_calls_of_other_shapes_say_so() -> None:
+def test_calls_of_other_shapes_are_reported() -> None:
     """All but the plain one."""
     varied = shape_variations(PLAIN)
 
     assert [(one.label, one.changes_shape) for one in varied] == [
         ("", False),
         ("without guidance", True),
-        ("two pictures", True),
+        ("two images", True),
         ("height=96", True),
     ]
     assert varied[1]["guidance_scale"] == 1.0

@@ -62,7 +62,7 @@ def test_progress_bars_can_be_silenced_and_shown(chain: Any, capsys: pytest.Capt
     assert capsys.readouterr().err == ""
 
 
-def test_both_upscalers_enlarge_the_first_picture(chain: Any) -> None:
+def test_both_upscalers_enlarge_the_first_image(chain: Any) -> None:
     """The seed gives the third stage what the first one drew, not the second."""
     given: dict[str, Any] = {}
     hook = chain.stages[2].image_processor.preprocess
@@ -83,14 +83,14 @@ def test_both_upscalers_enlarge_the_first_picture(chain: Any) -> None:
 
 
 def test_a_batch_is_the_first_stages(chain: Any) -> None:
-    """The others receive one picture, as in the seed's tables."""
+    """The others receive one image, as in the seed's tables."""
     output = chain(**INPUTS.varied("batch 2", num_images_per_prompt=2, num_inference_steps=1))
 
     assert [len(one) for one in (output.first, output.second, output.images)] == [2, 1, 1]
 
 
-def test_the_same_call_draws_the_same_picture(chain: Any) -> None:
-    """One generator draws the noise of all stages; another seed draws another picture."""
+def test_the_same_call_draws_the_same_image(chain: Any) -> None:
+    """One generator draws the noise of all stages; another seed draws another image."""
     first, second = chain(**INPUTS).images, chain(**INPUTS).images
 
     assert np.array_equal(first, second)

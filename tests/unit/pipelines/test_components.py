@@ -49,7 +49,7 @@ def test_a_pipeline_without_a_denoiser_is_an_error() -> None:
     assert str(error.value) == "a pipeline needs a unet or a transformer, got Pipeline with: vae, text_encoder"
 
 
-def test_what_works_on_pictures_comes_in_one_order() -> None:
+def test_what_works_on_images_comes_in_one_order() -> None:
     """The denoiser first, then the VAE and the ControlNet where there are any; no text encoder."""
     full = Pipeline(controlnet=CONTROLNET, text_encoder=ENCODER, vae=VAE, unet=UNET)
 

@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_diffopt.pipelines.conditioning_images import mask, outline, sketch, small_picture
+from pytest_diffopt.pipelines.conditioning_images import mask, outline, sketch, small_image
 from pytest_diffopt.pipelines.scale import Scale
 
 
 @pytest.mark.parametrize(
-    ("picture", "mode", "tiny_pixels", "full_pixels"),
-    [(sketch, "RGB", 64, 512), (mask, "L", 64, 512), (outline, "RGB", 64, 512), (small_picture, "RGB", 32, 64)],
+    ("image", "mode", "tiny_pixels", "full_pixels"),
+    [(sketch, "RGB", 64, 512), (mask, "L", 64, 512), (outline, "RGB", 64, 512), (small_image, "RGB", 32, 64)],
 )
-def test_a_picture_has_the_size_of_its_scale(
-    picture: Callable[[Scale], Any], mode: str, tiny_pixels: int, full_pixels: int
+def test_a_image_has_the_size_of_its_scale(
+    image: Callable[[Scale], Any], mode: str, tiny_pixels: int, full_pixels: int
 ) -> None:
-    """And is drawn alike each time, into a picture of its own."""
+    """And is drawn alike each time, into an image of its own."""
     for scale, pixels in ((Scale.TINY, tiny_pixels), (Scale.FULL, full_pixels)):
-        first, second = picture(scale), picture(scale)
+        first, second = image(scale), image(scale)
         assert (first.mode, first.size) == (mode, (pixels, pixels))
         assert first == second
         assert first is not second
@@ -37,7 +37,7 @@ def test_a_mask_is_black_and_white_with_a_disc_in_the_middle(scale: Scale) -> No
 
 @pytest.mark.parametrize("scale", Scale)
 def test_an_outline_is_thin_and_not_empty(scale: Scale) -> None:
-    """White edges on black, none of them the picture's own border."""
+    """White edges on black, none of them the image's own border."""
     values = np.asarray(outline(scale))[..., 0]
 
     assert set(np.unique(values)) == {0, 255}
@@ -46,6 +46,6 @@ def test_an_outline_is_thin_and_not_empty(scale: Scale) -> None:
     assert not values[:, [0, -1]].any()
 
 
-def test_the_sketch_has_many_colours() -> None:
-    """A picture of one colour would tell nothing."""
+def test_the_sketch_has_many_colors() -> None:
+    """An image of one color would tell nothing."""
     assert len(np.unique(np.asarray(sketch(Scale.FULL)).reshape(-1, 3), axis=0)) >= 7

@@ -142,8 +142,8 @@ def test_the_tiny_one_has_the_published_schedulers(name: str) -> None:
 
 
 @every_family
-def test_every_build_draws_the_same_picture(name: str) -> None:
-    """It is neither broken nor of one colour, and torch's own generator is left where it was."""
+def test_every_build_draws_the_same_image(name: str) -> None:
+    """It is neither broken nor of one color, and torch's own generator is left where it was."""
     torch.manual_seed(1)
     before = torch.get_rng_state()
     inputs = find_pipeline(name).inputs(Scale.TINY)
@@ -217,6 +217,6 @@ def test_the_scheduler_is_on_the_cpu_wherever_it_is_built() -> None:
     assert len(scheduler.timesteps) == 30
 
 
-def test_the_inpainting_unet_sees_mask_and_masked_picture() -> None:
-    """Nine channels: four of latents, one of the mask, four of what is left of the picture."""
+def test_the_inpainting_unet_sees_mask_and_masked_image() -> None:
+    """Nine channels: four of latents, one of the mask, four of what is left of the image."""
     assert tiny("sd15-inpaint").unet.config.in_channels == published("sd15-inpaint").unet.config.in_channels == 9

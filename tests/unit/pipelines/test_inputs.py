@@ -16,7 +16,7 @@ def draw(**inputs: object) -> float:
 
 
 def test_each_unpacking_makes_a_fresh_generator() -> None:
-    """A generator that was used would give another picture at the second call."""
+    """A generator that was used would give another image at the second call."""
     assert INPUTS["generator"] is not INPUTS["generator"]
     assert draw(**INPUTS) == draw(**INPUTS) == torch.rand(1, generator=torch.Generator().manual_seed(3)).item()
 

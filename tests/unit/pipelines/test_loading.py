@@ -182,7 +182,7 @@ def test_a_built_pipeline_is_silent_and_on_its_device(monkeypatch: pytest.Monkey
 
 
 def test_a_saved_pipeline_is_loaded_from_its_folder(tmp_path: Path) -> None:
-    """What was saved draws the same picture again."""
+    """What was saved draws the same image again."""
     saved = tiny_sdxl()
     saved.save_pretrained(tmp_path / "sdxl")
     built = build_pipeline(FAMILY, Scale.FULL, weights_folder=tmp_path)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pytest_diffopt.pipelines.scenes import COLOURS, Place, Scene, Shape, Size, caption_words
+from pytest_diffopt.pipelines.scenes import COLORS, Place, Scene, Shape, Size, caption_words
 from pytest_diffopt.pipelines.tiny import tiny_clip_tokenizer, tiny_t5_tokenizer
 
-RED_CIRCLE = Scene(shape=Shape.CIRCLE, colour="red", background="blue")
-LARGE_CROSS = Scene(shape=Shape.CROSS, colour="white", background="black", place=Place.TOP, size=Size.LARGE)
+RED_CIRCLE = Scene(shape=Shape.CIRCLE, color="red", background="blue")
+LARGE_CROSS = Scene(shape=Shape.CROSS, color="white", background="black", place=Place.TOP, size=Size.LARGE)
 
 
 def test_a_caption_leaves_out_what_is_ordinary() -> None:
@@ -19,13 +19,13 @@ def test_a_caption_leaves_out_what_is_ordinary() -> None:
 
 
 @pytest.mark.parametrize("shape", Shape)
-def test_each_shape_has_its_colour_inside_and_the_background_outside(shape: Shape) -> None:
-    """The middle of the picture and its corner."""
-    picture = Scene(shape=shape, colour="red", background="blue").picture(64)
+def test_each_shape_has_its_color_inside_and_the_background_outside(shape: Shape) -> None:
+    """The middle of the image and its corner."""
+    image = Scene(shape=shape, color="red", background="blue").image(64)
 
-    assert picture.shape == (64, 64, 3)
-    assert tuple(picture[32, 32]) == COLOURS["red"]
-    assert tuple(picture[0, 0]) == COLOURS["blue"]
+    assert image.shape == (64, 64, 3)
+    assert tuple(image[32, 32]) == COLORS["red"]
+    assert tuple(image[0, 0]) == COLORS["blue"]
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_each_shape_has_its_colour_inside_and_the_background_outside(shape: Shap
 )
 def test_each_shape_covers_its_part_of_its_box(shape: Shape, part: float) -> None:
     """Within four per cent, for pixels have a size."""
-    covered = Scene(shape=shape, colour="red", background="blue").mask(256).sum() / 255
+    covered = Scene(shape=shape, color="red", background="blue").mask(256).sum() / 255
 
     assert covered == pytest.approx(part * (2 * 0.26 * 256) ** 2, rel=0.04)
 
 
 def test_edges_follow_the_outline_only() -> None:
     """White on black; nothing inside, nothing outside."""
-    edges = Scene(shape=Shape.SQUARE, colour="red", background="blue").edges(64)
+    edges = Scene(shape=Shape.SQUARE, color="red", background="blue").edges(64)
 
     assert set(np.unique(edges)) == {0, 255}
     assert edges[32, 32].max() == 0
@@ -50,7 +50,7 @@ def test_edges_follow_the_outline_only() -> None:
 
 def test_a_shift_and_a_growth_move_and_enlarge() -> None:
     """As parts of the width, and as a factor."""
-    moved = Scene(shape=Shape.CIRCLE, colour="red", background="blue", shift=(0.1, 0.0), growth=1.2)
+    moved = Scene(shape=Shape.CIRCLE, color="red", background="blue", shift=(0.1, 0.0), growth=1.2)
     columns = np.nonzero(moved.mask(200))[1]
 
     assert columns.mean() == pytest.approx(0.6 * 200, abs=1)

@@ -27,7 +27,7 @@ def test_a_worker_that_died_is_a_failure_of_its_test() -> None:
     assert told == BrokenTest(nodeid="test_it.py::test_one", reason=CRASH, details=CRASH)
 
 
-def test_the_reason_is_the_first_line_that_says_something() -> None:
+def test_the_reason_is_the_first_line_that_is_reportedmething() -> None:
     """In a table there is room for one."""
     assert broken_test(report("\n  no weights here\n  nor there")).reason == "no weights here"
 
@@ -41,7 +41,7 @@ def test_a_long_failure_keeps_its_end() -> None:
     assert told.details.endswith(" the end")
 
 
-def test_a_failure_without_a_word_says_so() -> None:
+def test_a_failure_without_a_word_is_reported() -> None:
     """A line in a table is never empty."""
     told = broken_test(pytest.CollectReport(nodeid="test_it.py", outcome="failed", longrepr=None, result=None))
 

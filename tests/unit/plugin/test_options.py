@@ -105,7 +105,7 @@ def test_references_may_be_a_folder_or_a_url(settings_of: Configure, pytester: p
     assert settings_of("--diffopt-references=far", ini=ini).references == str(pytester.path / "far")
 
 
-def test_a_run_may_ask_for_the_module_where_pictures_part(settings_of: Configure) -> None:
+def test_a_run_may_ask_for_the_module_where_images_part(settings_of: Configure) -> None:
     """It takes calls of its own, so nobody asks for it in every run."""
     assert settings_of("--diffopt-explain").explain
     assert not settings_of().explain

@@ -1,4 +1,4 @@
-"""Each worker has a card that no other one has."""
+"""Each worker has a GPU that no other one has."""
 
 import os
 import sys
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pytest_diffopt.plugin.worker_gpus import CardKeeper, take_card, visible_cards
+from pytest_diffopt.plugin.worker_gpus import GPUAssignment, take_gpu, visible_gpus
 
 
 class Driver:
-    """A stand-in for NVML with two cards, or without a driver."""
+    """A stand-in for NVML with two GPUs, or without a driver."""
 
     NVMLError = OSError
 
@@ -47,7 +47,7 @@ def node(name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("named", "cards"),
+    ("named", "gpus"),
     [
         ("0,1", ["0", "1"]),
         (" GPU-8f3c , MIG-1a2b ", ["GPU-8f3c", "MIG-1a2b"]),
@@ -56,24 +56,24 @@ def node(name: str) -> Any:
         ("-1", []),
     ],
 )
-def test_the_variable_names_them(named: str, cards: list[str]) -> None:
-    """Numbers, and names of cards and of parts of a card; what follows -1 is hidden."""
-    assert visible_cards({"CUDA_VISIBLE_DEVICES": named}) == cards
+def test_the_variable_names_them(named: str, gpus: list[str]) -> None:
+    """Numbers, and names of GPUs and of parts of a GPU; what follows -1 is hidden."""
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": named}) == gpus
 
 
-@pytest.mark.parametrize(("has_driver", "cards"), [(True, ["GPU-0", "GPU-1"]), (False, [])])
-def test_without_the_variable_nvml_does(monkeypatch: pytest.MonkeyPatch, cards: list[str], *, has_driver: bool) -> None:
+@pytest.mark.parametrize(("has_driver", "gpus"), [(True, ["GPU-0", "GPU-1"]), (False, [])])
+def test_without_the_variable_nvml_does(monkeypatch: pytest.MonkeyPatch, gpus: list[str], *, has_driver: bool) -> None:
     """By names that do not depend on an order; without a driver there are none."""
     driver = Driver(has_driver=has_driver)
     monkeypatch.setitem(sys.modules, "pynvml", driver)
 
-    assert visible_cards({}) == cards
+    assert visible_gpus({}) == gpus
     assert not driver.is_on
 
 
-def test_no_two_workers_share_a_card_and_a_dead_one_leaves_its_own() -> None:
+def test_no_two_workers_share_a_gpu_and_a_dead_one_leaves_its_own() -> None:
     """Xdist names the next worker anew."""
-    keeper = CardKeeper(["0", "1"], 2)
+    keeper = GPUAssignment(["0", "1"], 2)
     first, second, third = node("gw0"), node("gw1"), node("gw2")
     for one in (first, second):
         keeper.pytest_configure_node(one)
@@ -81,28 +81,27 @@ def test_no_two_workers_share_a_card_and_a_dead_one_leaves_its_own() -> None:
     keeper.pytest_configure_node(third)
 
     assert [one.workerinput for one in (first, second, third)] == [
-        {"diffopt_card": "0"},
-        {"diffopt_card": "1"},
-        {"diffopt_card": "1"},
+        {"diffopt_gpu": "0"},
+        {"diffopt_gpu": "1"},
+        {"diffopt_gpu": "1"},
     ]
 
 
-def test_more_workers_than_cards_are_refused() -> None:
+def test_more_workers_than_gpus_are_refused() -> None:
     """Their times would be each other's."""
     with pytest.raises(pytest.UsageError) as refused:
-        CardKeeper(["0"], 2)
+        GPUAssignment(["0"], 2)
 
     assert str(refused.value) == (
-        "diffopt: --gpu gives each worker a card of its own, got: 2 workers (-n) and 1 card; "
-        "-n auto starts one for each"
+        "diffopt: --gpu gives each worker a GPU of its own, got: 2 workers (-n) and 1 GPU; -n auto starts one for each"
     )
 
 
-def test_a_worker_sees_its_own_card_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The controller, and a worker without a card, see what they saw."""
+def test_a_worker_sees_its_own_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The controller, and a worker without a GPU, see what they saw."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    take_card(SimpleNamespace())  # type: ignore[arg-type] # a session without xdist
+    take_gpu(SimpleNamespace())  # type: ignore[arg-type] # a session without xdist
     before = os.environ["CUDA_VISIBLE_DEVICES"]
-    take_card(SimpleNamespace(workerinput={"diffopt_card": "1"}))  # type: ignore[arg-type] # a worker
+    take_gpu(SimpleNamespace(workerinput={"diffopt_gpu": "1"}))  # type: ignore[arg-type] # a worker
 
     assert (before, os.environ["CUDA_VISIBLE_DEVICES"]) == ("0,1", "1")

@@ -24,7 +24,7 @@ def test_generators_are_set_back_before_every_call() -> None:
 
 
 def test_generators_in_lists_are_set_back_too() -> None:
-    """A batch has a generator a picture; lists in lists are looked through."""
+    """A batch has a generator an image; lists in lists are looked through."""
     call = repeatable_call(draw, (), {"more": [seeded(1), seeded(2)]})
     nested = seeded(3)
     state = nested.get_state()

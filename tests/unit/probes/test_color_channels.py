@@ -1,18 +1,18 @@
-"""Pictures of any number of channels, in the three that models of sight know."""
+"""Images of any number of channels, in the three that models of sight know."""
 
 import numpy as np
 
 from pytest_diffopt.probes.color_channels import three_channels
 
 
-def test_colours_stay_as_they_are_as_float32() -> None:
+def test_colors_stay_as_they_are_as_float32() -> None:
     """In one piece of memory, whatever the array was a view of."""
-    pictures = np.linspace(0.0, 1.0, 2 * 3 * 4 * 3).reshape(2, 3, 4, 3)[:, :, ::-1]
-    colours = three_channels(pictures)
+    images = np.linspace(0.0, 1.0, 2 * 3 * 4 * 3).reshape(2, 3, 4, 3)[:, :, ::-1]
+    colors = three_channels(images)
 
-    assert colours.dtype == np.float32
-    assert colours.flags.c_contiguous
-    np.testing.assert_array_equal(colours, pictures.astype(np.float32))
+    assert colors.dtype == np.float32
+    assert colors.flags.c_contiguous
+    np.testing.assert_array_equal(colors, images.astype(np.float32))
 
 
 def test_grey_is_each_channel() -> None:

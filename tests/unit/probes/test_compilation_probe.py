@@ -40,7 +40,7 @@ def doubled(x: torch.Tensor) -> torch.Tensor:
 def prints(x: torch.Tensor) -> torch.Tensor:
     """Break the graph at a print."""
     y = x * 2
-    print("noise left")  # noqa: T201 - the break that is planted
+    print("noise left")  # noqa: T201 - the break that is injected
     return y + 1
 
 
@@ -219,7 +219,7 @@ def test_dynamos_hints_come_along(log: CompileLog) -> None:
 
 
 def test_a_break_inside_a_nested_call_points_at_the_inner_line(log: CompileLog) -> None:
-    """A person mends the line that breaks, not the one that calls it; the call is no second break."""
+    """A person fixes the line that breaks, not the one that calls it; the call is no second break."""
     found = the_break(compiling(log, calls_prints, X))
 
     assert str(found.where) == f"{FILE}:{line_of(prints, 'print(')}"
@@ -233,7 +233,7 @@ def test_a_break_inside_a_module_points_at_the_inner_line(log: CompileLog) -> No
     assert str(found.where) == f"{FILE}:{line_of(reads, '.item()')}"
 
 
-def test_a_function_that_dynamo_gives_up_says_so(log: CompileLog) -> None:
+def test_a_function_that_dynamo_gives_up_is_reported(log: CompileLog) -> None:
     """A break in a loop loses the whole function; a break elsewhere only cuts it."""
     assert the_break(compiling(log, reads_in_a_loop, X)).kind is BreakKind.GAVE_UP_THE_FUNCTION
     assert the_break(compiling(log, reads, X)).kind is BreakKind.LEFT_THE_GRAPH

@@ -32,7 +32,7 @@ def test_an_unknown_backend_names_the_nearest() -> None:
     )
 
 
-def test_a_missing_compiler_is_told_with_the_package() -> None:
+def test_a_missing_compiler_is_reported_with_the_package() -> None:
     """Of each usual system; torch's own text has none."""
     error = BackendError("inductor", InvalidCxxCompiler(), None)
     with pytest.raises(ProbeError) as caught, failures_explained():

@@ -29,7 +29,7 @@ def record() -> CountRecord:
 def test_equal_later_steps_stand_together(record: CountRecord) -> None:
     """The first step is always by itself: it may prepare what the others use."""
     assert [phase.phase for phase in record.phases] == ["before the loop", "step 0", "steps 1-3", "after the loop"]
-    assert (record.subject, record.num_steps, record.card, record.unmodelled) == (SUBJECT, 4, "nvidia-h200", ())
+    assert (record.subject, record.num_steps, record.gpu_model, record.unmodelled) == (SUBJECT, 4, "nvidia-h200", ())
 
 
 def test_two_calls_and_two_builds_count_the_same(record: CountRecord) -> None:
@@ -84,7 +84,7 @@ def test_a_step_that_does_more_stands_alone() -> None:
 
 
 def test_nothing_crosses_the_bus_within_the_loop(record: CountRecord) -> None:
-    """The prompt goes to the card before it, the picture comes back after it."""
+    """The prompt goes to the GPU before it, the image comes back after it."""
     before, first, later, after = record.phases
 
     assert (first.bytes_to_device, first.bytes_to_host, later.bytes_to_device, later.bytes_to_host) == (0, 0, 0, 0)
@@ -175,16 +175,18 @@ def test_a_pipeline_that_never_loops_is_refused() -> None:
     assert str(error.value).startswith("the denoise loop is found through pipeline.progress_bar(...), which Idle")
 
 
-def test_the_least_time_is_what_the_cards_peaks_allow() -> None:
-    """A product of a thousand million operations is bound by them, or by what it writes; a slower card takes longer."""
+def test_the_least_time_is_what_the_gpus_peaks_allow() -> None:
+    """A product of a thousand million operations is bound by them, or by what it writes; a slower GPU takes longer."""
     layer = nn.Linear(1000, 1000, bias=False)
     hidden = torch.zeros(500, 1000)
 
-    on_h200, on_t4 = (count_call(layer, (hidden,), {}, SUBJECT, card=card) for card in ("nvidia-h200", "nvidia-t4"))
+    on_h200, on_t4 = (
+        count_call(layer, (hidden,), {}, SUBJECT, gpu_model=gpu_model) for gpu_model in ("nvidia-h200", "nvidia-t4")
+    )
 
     flops, written_bytes = 2 * 500 * 1000 * 1000, on_h200.phases[0].allocated_bytes
     assert on_h200.least_ns == pytest.approx(max(flops / 494.7e12, written_bytes / 4800e9) * 1e9)
-    assert on_t4.card == "nvidia-t4"
+    assert on_t4.gpu_model == "nvidia-t4"
     assert on_t4.least_ns > on_h200.least_ns
 
 
@@ -192,7 +194,7 @@ def test_a_call_that_cannot_be_counted_is_an_answer() -> None:
     """It stands beside a time that was measured, and must not undo that."""
     hidden = torch.zeros(1, 2)
 
-    nowhere, why_not = try_to_count(nn.Linear(2, 2), (hidden,), {}, SUBJECT, card="nvidia-h2000")
+    nowhere, why_not = try_to_count(nn.Linear(2, 2), (hidden,), {}, SUBJECT, gpu_model="nvidia-h2000")
     found, nothing = try_to_count(nn.Linear(2, 2), (hidden,), {}, SUBJECT)
 
     assert nowhere is None

@@ -67,7 +67,7 @@ FORMS = pytest.mark.parametrize("run", [block, iterable])
 
 
 @FORMS
-def test_each_step_is_told_as_it_starts(run: Callable[[Any], None]) -> None:
+def test_each_step_is_reported_as_it_starts(run: Callable[[Any], None]) -> None:
     """What comes after the last update belongs to one more step, until the loop ends."""
     seen: list[int | None] = []
     pipeline = Pipeline()
@@ -143,11 +143,11 @@ def test_a_loop_that_fails_is_over_and_nothing_stays_behind(run: Callable[[Any],
 
     def fail_at_one(step: int | None) -> None:
         if step == 1:
-            message = "planted"
+            message = "injected"
             raise RuntimeError(message)
 
     pipeline = Pipeline()
-    with pytest.raises(RuntimeError, match="planted"), watch_denoise_loop(pipeline, fail_at_one) as loop:
+    with pytest.raises(RuntimeError, match="injected"), watch_denoise_loop(pipeline, fail_at_one) as loop:
         run(pipeline)
 
     assert loop.step is None
@@ -162,12 +162,12 @@ def test_watches_can_stand_in_each_other_and_each_sees_every_step() -> None:
 
     def fail_at_two(step: int | None) -> None:
         if step == 2:
-            message = "planted"
+            message = "injected"
             raise RuntimeError(message)
 
     pipeline = Pipeline()
     with watch_denoise_loop(pipeline) as outer:
-        with pytest.raises(RuntimeError, match="planted"), watch_denoise_loop(pipeline, fail_at_two) as inner:
+        with pytest.raises(RuntimeError, match="injected"), watch_denoise_loop(pipeline, fail_at_two) as inner:
             block(pipeline)
         block(pipeline)
 

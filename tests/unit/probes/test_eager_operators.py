@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pytest_diffopt.probes.compilation import CompileLog
-from pytest_diffopt.probes.eager_operators import count_left_out, with_left_out_operators
+from pytest_diffopt.probes.eager_operators import count_eager_operators, with_eager_operators
 from pytest_diffopt.records import BreakKind, CompilationRecord, GraphBreak, Subject
 from pytest_diffopt.records.code_location import UNKNOWN_LOCATION
 
@@ -68,7 +68,7 @@ def left_out(target: Any) -> int:
     """Compile by a first call, and count in a second."""
     with CompileLog() as log:
         target(X)
-        return count_left_out(target, lambda: target(X), log.namespaces)
+        return count_eager_operators(target, lambda: target(X), log.namespaces)
 
 
 @pytest.mark.parametrize(("model", "number"), [(Whole(), 0), (Reading(), 1), (GivenUp(), 4)], ids=["no", "item", "try"])
@@ -90,7 +90,7 @@ def test_dynamos_own_operators_are_none_of_the_users() -> None:
 
     with torch.no_grad(), CompileLog() as log:
         twice(X)
-        assert count_left_out(model, lambda: twice(X), log.namespaces) == 2
+        assert count_eager_operators(model, lambda: twice(X), log.namespaces) == 2
 
 
 def test_a_compiled_function() -> None:
@@ -135,4 +135,4 @@ def test_nothing_is_called_again_where_nothing_was_left_out(record: CompilationR
     def never() -> None:
         pytest.fail("called")
 
-    assert with_left_out_operators(record, None, never, []) is record
+    assert with_eager_operators(record, None, never, []) is record

@@ -96,7 +96,7 @@ def test_addresses_are_left_out_of_torchs_words() -> None:
 
 
 def test_the_users_stack_gives_the_line_that_needed_the_guard() -> None:
-    """Its innermost line that a person would mend."""
+    """Its innermost line that a person would fix."""
     text = (
         "0/0: timestep == 981  # x\nUser stack trace:\n"
         f'  File "{__file__}", line 12, in forward\n    return self\n'

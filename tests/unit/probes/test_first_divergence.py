@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.first_divergence import first_module_apart
+from pytest_diffopt.probes.first_divergence import first_diverging_module
 
 
 class Block(torch.nn.Module):
@@ -68,7 +68,7 @@ class _Bar(SimpleNamespace):
         return iter(self.iterable)
 
 
-def planted(path: str, *, from_call: int = 0) -> Pipeline:
+def injected(path: str, *, from_call: int = 0) -> Pipeline:
     """Return a pipeline with one module that doubles what it gives, from one of its calls on."""
     pipeline, calls = Pipeline(), iter(range(100))
     component, _, rest = path.partition(".")
@@ -91,7 +91,7 @@ def call(pipeline: Any) -> object:
 )
 def test_the_innermost_module_is_named(path: str, step: int | None) -> None:
     """With its class, and the step of the denoise loop; its inputs agree."""
-    found = first_module_apart(planted(path), Pipeline(), call)
+    found = first_diverging_module(injected(path), Pipeline(), call)
 
     assert found is not None
     assert found.module == path
@@ -102,7 +102,7 @@ def test_the_innermost_module_is_named(path: str, step: int | None) -> None:
 
 def test_the_first_step_that_is_wrong_is_named() -> None:
     """A module may be right at first."""
-    found = first_module_apart(planted("unet.0.layers.0", from_call=1), Pipeline(), call)
+    found = first_diverging_module(injected("unet.0.layers.0", from_call=1), Pipeline(), call)
 
     assert found is not None
     assert (found.module, found.step) == ("unet.0.layers.0", 1)
@@ -112,15 +112,15 @@ def test_pipelines_that_agree_have_no_such_module() -> None:
     """Nor are hooks left behind."""
     ours, theirs = Pipeline(), Pipeline()
 
-    assert first_module_apart(ours, theirs, call) is None
+    assert first_diverging_module(ours, theirs, call) is None
     assert not any(module._forward_hooks for module in ours.components["unet"].modules())
 
 
 def test_what_is_compiled_is_looked_into() -> None:
     """It runs uncompiled meanwhile, and is compiled again afterwards."""
-    pipeline = planted("unet.1.layers.0")
+    pipeline = injected("unet.1.layers.0")
     pipeline.components["unet"].compile(backend="eager")
-    found = first_module_apart(pipeline, Pipeline(), call)
+    found = first_diverging_module(pipeline, Pipeline(), call)
 
     assert found is not None
     assert found.module == "unet.1.layers.0"
@@ -130,8 +130,8 @@ def test_what_is_compiled_is_looked_into() -> None:
 def test_a_function_has_no_modules() -> None:
     """The error says what was given."""
     with pytest.raises(ProbeError) as error:
-        first_module_apart(len, Pipeline(), call)
+        first_diverging_module(len, Pipeline(), call)
 
     assert str(error.value) == (
-        "to find the module where pictures part, both must hold modules, got: builtin_function_or_method"
+        "to find the module where images part, both must hold modules, got: builtin_function_or_method"
     )

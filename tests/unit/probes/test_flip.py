@@ -1,4 +1,4 @@
-"""FLIP, as its authors' own program says it of a picture, and drawn for people."""
+"""FLIP, as its authors' own program says it of an image, and drawn for people."""
 
 import flip_evaluator
 import numpy as np
@@ -11,7 +11,7 @@ Pixels = npt.NDArray[np.float64]
 
 
 def noise(seed: int, channels: int = 3) -> Pixels:
-    """Draw a picture."""
+    """Draw an image."""
     return np.random.default_rng(seed).random((24, 24, channels))
 
 
@@ -26,7 +26,7 @@ def test_the_figure_is_its_authors() -> None:
     assert mean_flip(ours, theirs) == pytest.approx(float(errors.mean()))
 
 
-def test_equal_pictures_and_opposite_ones() -> None:
+def test_equal_images_and_opposite_ones() -> None:
     """Nobody sees a difference of nothing; black beside white is nearly all that can be seen."""
     black, white = np.zeros((24, 24, 3)), np.ones((24, 24, 3))
 
@@ -34,7 +34,7 @@ def test_equal_pictures_and_opposite_ones() -> None:
     assert mean_flip(black, white) > 0.9
 
 
-def test_grey_is_taken_for_a_colour_and_transparency_is_left_out() -> None:
+def test_grey_is_taken_for_a_color_and_transparency_is_left_out() -> None:
     """FLIP knows three channels and no other number."""
     one, other = noise(1, 1), noise(2, 1)
     clear, opaque = (np.concatenate([noise(3), np.full((24, 24, 1), alpha)], axis=-1) for alpha in (0.1, 1.0))
@@ -53,7 +53,7 @@ def test_what_is_no_number_has_no_figure() -> None:
 
 
 def test_the_heat_map_is_dark_where_both_agree() -> None:
-    """Magma, in [0, 1], as large as the picture; also of a picture with NaN."""
+    """Magma, in [0, 1], as large as the image; also of an image with NaN."""
     changed = noise(1)
     changed[:, 12:] = 1 - changed[:, 12:]
     changed[0, 23] = np.nan

@@ -1,4 +1,4 @@
-"""A card is read through NVIDIA's library, replayed here: what it will not tell is noted and never guessed."""
+"""A GPU is read through NVIDIA's library, replayed here: what it will not tell is noted and never guessed."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -8,8 +8,8 @@ from typing import Any
 import pynvml
 import pytest
 
-from pytest_diffopt.probes.gpu_state import NvmlMeter, card_uuid, open_meter
-from pytest_diffopt.records import CardProcess, CardReading, Slowdown
+from pytest_diffopt.probes.gpu_state import NvmlMeter, gpu_uuid, open_meter
+from pytest_diffopt.records import GPUProcess, GPUReading, Slowdown
 
 OWN, OTHER = 100, 200
 
@@ -43,13 +43,13 @@ def recorded(**answers: Any) -> Any:
 
 
 def meter(**answers: Any) -> NvmlMeter:
-    """Make a meter of a card that answers so."""
+    """Make a meter of a GPU that answers so."""
     return NvmlMeter(recorded(**answers), "handle", own_pids=lambda: {OWN})
 
 
-def test_a_card_is_read() -> None:
+def test_a_gpu_is_read() -> None:
     """Clocks, power and heat; our own process is nobody else."""
-    assert meter().read() == CardReading(
+    assert meter().read() == GPUReading(
         sm_clock_mhz=1830,
         max_sm_clock_mhz=1980,
         memory_clock_mhz=1830,
@@ -66,11 +66,11 @@ def test_a_card_is_read() -> None:
         (pynvml.nvmlClocksEventReasonSwThermalSlowdown, 1830, (Slowdown.SOFTWARE_THERMAL,), True),
         (pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown, 1830, (Slowdown.POWER_BRAKE,), True),
         (pynvml.nvmlClocksEventReasonHwSlowdown, 1830, (Slowdown.HARDWARE,), True),
-        (pynvml.nvmlClocksEventReasonSwPowerCap, 1700, (Slowdown.POWER_CAP,), False),  # a large card at full load
+        (pynvml.nvmlClocksEventReasonSwPowerCap, 1700, (Slowdown.POWER_CAP,), False),  # a large GPU at full load
         (pynvml.nvmlClocksEventReasonSwPowerCap, 1200, (Slowdown.POWER_CAP,), True),  # below 75 % of 1980 MHz
     ],
 )
-def test_a_throttled_card_is_told_from_an_idle_one(
+def test_a_throttled_gpu_is_reported_from_an_idle_one(
     bits: int, clock_mhz: int, slowdowns: tuple[Slowdown, ...], *, is_throttled: bool
 ) -> None:
     """A low clock alone says nothing; a reason for it does."""
@@ -90,12 +90,12 @@ def test_a_throttled_card_is_told_from_an_idle_one(
     ],
     ids=["computes", "idle", "nobody computes", "nobody knows"],
 )
-def test_others_on_the_card_are_named(use: Any, utilization_percent: int | None, *, is_busy: bool) -> None:
+def test_others_on_the_gpu_are_named(use: Any, utilization_percent: int | None, *, is_busy: bool) -> None:
     """A process that holds memory and does nothing is idle; one of which nothing is known may disturb."""
     processes = [SimpleNamespace(pid=OWN, usedGpuMemory=1), SimpleNamespace(pid=OTHER, usedGpuMemory=2**30)]
     (other,) = meter(nvmlDeviceGetComputeRunningProcesses=processes, nvmlDeviceGetProcessUtilization=use).read().others
 
-    assert other == CardProcess(pid=OTHER, name="python3", memory_bytes=2**30, utilization_percent=utilization_percent)
+    assert other == GPUProcess(pid=OTHER, name="python3", memory_bytes=2**30, utilization_percent=utilization_percent)
     assert other.is_busy is is_busy
 
 
@@ -109,7 +109,7 @@ def test_processes_under_the_numbers_of_a_host_may_be_ours() -> None:
 
 
 def test_what_may_not_be_read_is_left_out_and_noted() -> None:
-    """Without permission, or on a slice of a card, the rest is still read."""
+    """Without permission, or on a slice of a GPU, the rest is still read."""
     refused = pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
     watched = meter(nvmlDeviceGetClockInfo=refused, nvmlDeviceGetComputeRunningProcesses=refused)
     reading = watched.read()
@@ -118,17 +118,17 @@ def test_what_may_not_be_read_is_left_out_and_noted() -> None:
     assert watched.unreadable == ("clocks: Insufficient Permissions", "processes: Insufficient Permissions")
 
 
-def test_without_the_library_nothing_is_read_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra that is missing is named; a card of another maker is too."""
+def test_without_the_library_nothing_is_read_and_that_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra that is missing is named; a GPU of another maker is too."""
     monkeypatch.setitem(sys.modules, "pynvml", None)
     missing = open_meter("GPU-1")
 
-    assert missing.read() == CardReading()
-    assert missing.unreadable == ("the card: nvidia-ml-py is not installed: pip install 'pytest-diffopt[gpu]'",)
-    assert open_meter("").unreadable == ("the card: only NVIDIA's cards can be read",)
+    assert missing.read() == GPUReading()
+    assert missing.unreadable == ("the GPU: nvidia-ml-py is not installed: pip install 'pytest-diffopt[gpu]'",)
+    assert open_meter("").unreadable == ("the GPU: only NVIDIA's GPUs can be read",)
 
 
-def test_without_a_driver_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_driver_the_reason_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """NVML's own words are kept."""
 
     def no_driver() -> None:
@@ -136,9 +136,9 @@ def test_without_a_driver_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(pynvml, "nvmlInit", no_driver)
 
-    assert open_meter("GPU-1").unreadable == ("the card: NVML Shared Library Not Found",)
+    assert open_meter("GPU-1").unreadable == ("the GPU: NVML Shared Library Not Found",)
 
 
 def test_a_cpu_has_no_number() -> None:
-    """Only NVIDIA's cards have one."""
-    assert card_uuid("cpu") == ""
+    """Only NVIDIA's GPUs have one."""
+    assert gpu_uuid("cpu") == ""

@@ -1,4 +1,4 @@
-"""Pictures in every form become one array of float64 in [0, 1], channels last."""
+"""Images in every form become one array of float64 in [0, 1], channels last."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.image_arrays import pictures_of, values_of
+from pytest_diffopt.probes.image_arrays import images_of, values_of
 
 HEIGHT, WIDTH = 6, 8
 LEVELS = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint8).reshape(HEIGHT, WIDTH, 3)
@@ -60,39 +60,39 @@ TENSOR = torch.from_numpy(EXPECTED[0]).permute(2, 0, 1)
         "output of arrays",
     ],
 )
-def test_every_form_gives_the_same_pictures(output: Any) -> None:
+def test_every_form_gives_the_same_images(output: Any) -> None:
     """Bytes are divided by 255, floating values are taken as they are, channels come last."""
-    pictures = pictures_of(output)
+    images = images_of(output)
 
-    assert pictures.dtype == np.float64
-    assert pictures.shape == (1, HEIGHT, WIDTH, 3)
-    assert np.array_equal(EXPECTED, pictures)
+    assert images.dtype == np.float64
+    assert images.shape == (1, HEIGHT, WIDTH, 3)
+    assert np.array_equal(EXPECTED, images)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_every_precision_is_widened(dtype: torch.dtype) -> None:
     """Half steps are exact in all of them, also in the bfloat16 that numpy lacks."""
-    pictures = pictures_of(torch.full((2, 3, HEIGHT, WIDTH), 0.5, dtype=dtype))
+    images = images_of(torch.full((2, 3, HEIGHT, WIDTH), 0.5, dtype=dtype))
 
-    assert pictures.shape == (2, HEIGHT, WIDTH, 3)
-    assert (pictures == 0.5).all()
+    assert images.shape == (2, HEIGHT, WIDTH, 3)
+    assert (images == 0.5).all()
 
 
 @pytest.mark.parametrize("output", [[PIL_IMAGE, PIL_IMAGE], [TENSOR, TENSOR], torch.stack([TENSOR] * 2)])
 def test_a_batch_keeps_its_order_and_number(output: Any) -> None:
-    """As many pictures as there are."""
-    assert pictures_of(output).shape == (2, HEIGHT, WIDTH, 3)
+    """As many images as there are."""
+    assert images_of(output).shape == (2, HEIGHT, WIDTH, 3)
 
 
 def test_channels_of_their_own_are_kept() -> None:
     """An alpha channel, or one channel of latents."""
-    assert pictures_of(Image.fromarray(LEVELS).convert("RGBA")).shape == (1, HEIGHT, WIDTH, 4)
-    assert pictures_of(torch.zeros(1, 1, HEIGHT, WIDTH)).shape == (1, HEIGHT, WIDTH, 1)
+    assert images_of(Image.fromarray(LEVELS).convert("RGBA")).shape == (1, HEIGHT, WIDTH, 4)
+    assert images_of(torch.zeros(1, 1, HEIGHT, WIDTH)).shape == (1, HEIGHT, WIDTH, 1)
 
 
-def test_a_grey_picture_has_one_channel() -> None:
+def test_a_grey_image_has_one_channel() -> None:
     """PIL leaves it out."""
-    assert pictures_of(PIL_IMAGE.convert("L")).shape == (1, HEIGHT, WIDTH, 1)
+    assert images_of(PIL_IMAGE.convert("L")).shape == (1, HEIGHT, WIDTH, 1)
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
@@ -105,10 +105,10 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         Image.open(tmp_path / "half.png") as image,
         pytest.raises(ProbeError, match=r"a PIL image cannot be read: \w+"),
     ):
-        pictures_of(image)
+        images_of(image)
 
 
-def test_values_of_anything_need_no_shape_of_a_picture() -> None:
+def test_values_of_anything_need_no_shape_of_a_image() -> None:
     """A vector or a sequence of hidden states can be compared too."""
     assert np.array_equal([1.0, 2.0], values_of(torch.tensor([1.0, 2.0])))
     assert values_of(torch.zeros(1, 77, 32)).size == 77 * 32
@@ -117,25 +117,25 @@ def test_values_of_anything_need_no_shape_of_a_picture() -> None:
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("a text", "pictures must come as tensors, arrays or PIL images, got: str"),
-        ([], "pictures must come as tensors, arrays or PIL images, got: list"),
-        (None, "pictures must come as tensors, arrays or PIL images, got: NoneType"),
-        ([LEVELS, 3], "pictures must come as tensors, arrays or PIL images, got: int"),
+        ("a text", "images must come as tensors, arrays or PIL images, got: str"),
+        ([], "images must come as tensors, arrays or PIL images, got: list"),
+        (None, "images must come as tensors, arrays or PIL images, got: NoneType"),
+        ([LEVELS, 3], "images must come as tensors, arrays or PIL images, got: int"),
         (
             [np.zeros((4, 4, 3)), np.zeros((4, 5, 3))],
-            "all pictures of a batch must have the same size, got: (4, 4, 3), (4, 5, 3)",
+            "all images of a batch must have the same size, got: (4, 4, 3), (4, 5, 3)",
         ),
         (
             np.zeros((4, 4)),
-            "pictures must have the shape (number, height, width, channels), got: (4, 4)",
+            "images must have the shape (number, height, width, channels), got: (4, 4)",
         ),
         (
             np.zeros((1, 5, 16, 16)),
-            "pictures must have the shape (number, height, width, channels), got: (1, 5, 16, 16)",
+            "images must have the shape (number, height, width, channels), got: (1, 5, 16, 16)",
         ),
-        (np.zeros((16, 16, 3), dtype=np.uint16), "pictures must be uint8, or floating in [0, 1], got: uint16"),
-        (np.zeros((16, 16, 3), dtype=bool), "pictures must be uint8, or floating in [0, 1], got: bool"),
-        (torch.zeros(3, 16, 16, dtype=torch.int32), "pictures must be uint8, or floating in [0, 1], got: torch.int32"),
+        (np.zeros((16, 16, 3), dtype=np.uint16), "images must be uint8, or floating in [0, 1], got: uint16"),
+        (np.zeros((16, 16, 3), dtype=bool), "images must be uint8, or floating in [0, 1], got: bool"),
+        (torch.zeros(3, 16, 16, dtype=torch.int32), "images must be uint8, or floating in [0, 1], got: torch.int32"),
         (
             PIL_IMAGE.convert("P"),
             "PIL images must have eight bits a channel (L, LA, RGB, RGBA), got: mode 'P'; "
@@ -148,17 +148,17 @@ def test_values_of_anything_need_no_shape_of_a_picture() -> None:
         ),
         (
             np.zeros((0, 16, 16, 3)),
-            "pictures must have the shape (number, height, width, channels), got: (0, 16, 16, 3)",
+            "images must have the shape (number, height, width, channels), got: (0, 16, 16, 3)",
         ),
         (
             np.zeros((1, 2, 16, 16, 3)),
-            "pictures must have the shape (number, height, width, channels), got: (1, 2, 16, 16, 3)",
+            "images must have the shape (number, height, width, channels), got: (1, 2, 16, 16, 3)",
         ),
     ],
 )
-def test_what_is_no_picture_is_refused(output: Any, message: str) -> None:
+def test_what_is_no_image_is_refused(output: Any, message: str) -> None:
     """The rule and what was given."""
     with pytest.raises(ProbeError) as error:
-        pictures_of(output)
+        images_of(output)
 
     assert str(error.value) == message

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.probes.image_results import Drawing
+from pytest_diffopt.probes.image_results import ImageResult
 from pytest_diffopt.probes.image_samples import (
     as_stored,
     calls_to_learn_from,
-    drawing_from_stored,
     levels_of,
-    sample_pictures,
+    result_from_stored,
+    sample_images,
     stored_latents,
 )
 from pytest_diffopt.records import Subject
@@ -21,7 +21,7 @@ SUBJECT = Subject(pipeline="noise")
 
 
 def noise(generator: torch.Generator, prompt: str = "", brightness: float = 0.0) -> torch.Tensor:
-    """Draw a picture of the generator's noise."""
+    """Draw an image of the generator's noise."""
     return torch.rand(1, 3, 16, 16, generator=generator) * 0.9 + len(prompt) / 1000 + brightness
 
 
@@ -53,36 +53,34 @@ def test_a_call_without_a_generator_is_repeated() -> None:
 def test_both_pipelines_make_one_and_the_same_call() -> None:
     """One generator serves both, from the same state."""
     calls = calls_to_learn_from((), {"generator": torch.Generator().manual_seed(0)}, ())
-    samples = list(sample_pictures(brighter, noise, calls, SUBJECT))
+    samples = list(sample_images(brighter, noise, calls, SUBJECT))
 
     errors = [sample.record.differences[0].mean_error for sample in samples]
     assert [sample.call for sample in samples] == ["the test's own call", "seed 1", "seed 2", "seed 3"]
     assert all(abs(error - 0.01) < 0.001 for error in errors)
-    assert (
-        len({sample.reference.pictures.tobytes() for sample in samples if sample.reference.pictures is not None}) == 4
-    )
+    assert len({sample.reference.images.tobytes() for sample in samples if sample.reference.images is not None}) == 4
 
 
 def test_what_is_stored_comes_back() -> None:
-    """Pictures of eight bits, latents of single precision, steps in their order."""
+    """Images of eight bits, latents of single precision, steps in their order."""
     steps = tuple(torch.full((1, 4), float(step), dtype=torch.float64) for step in range(11))
-    pictures = np.random.default_rng(0).random((2, 4, 4, 3))
-    drawing = Drawing(pictures=pictures, steps=steps)
-    found = drawing_from_stored(levels_of(drawing), stored_latents(drawing))
+    images = np.random.default_rng(0).random((2, 4, 4, 3))
+    result = ImageResult(images=images, steps=steps)
+    found = result_from_stored(levels_of(result), stored_latents(result))
 
-    assert found.pictures is not None
-    assert np.abs(found.pictures - pictures).max() <= 0.5 / 255 + 1e-12
+    assert found.images is not None
+    assert np.abs(found.images - images).max() <= 0.5 / 255 + 1e-12
     assert [float(step[0, 0]) for step in found.steps] == list(range(11))
     assert found.latents is None
 
 
-def test_latents_in_place_of_pictures_come_back() -> None:
+def test_latents_in_place_of_images_come_back() -> None:
     """There are no levels then."""
     latents = torch.randn(1, 4, 2, 2, dtype=torch.bfloat16)
-    drawing = Drawing(pictures=None, latents=latents)
-    found = as_stored(drawing)
+    result = ImageResult(images=None, latents=latents)
+    found = as_stored(result)
 
-    assert levels_of(drawing) == []
-    assert found.pictures is None
+    assert levels_of(result) == []
+    assert found.images is None
     assert found.latents is not None
     assert torch.equal(found.latents, latents.float())

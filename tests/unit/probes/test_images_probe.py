@@ -1,4 +1,4 @@
-"""How far a picture is from its reference, as scikit-image says, and what is wrong with it whatever it is beside."""
+"""How far an image is from its reference, as scikit-image says, and what is wrong with it whatever it is beside."""
 
 import math
 
@@ -16,12 +16,12 @@ Pixels = npt.NDArray[np.float64]
 
 
 def noise(seed: int, *, size: int = 24) -> Pixels:
-    """Draw a picture."""
+    """Draw an image."""
     return np.random.default_rng(seed).random((1, size, size, 3))
 
 
 def difference(image: Pixels, reference: Pixels) -> ImageDifference:
-    """Compare one picture with one."""
+    """Compare one image with one."""
     record = compare_images(image, reference, SUBJECT)
     assert record.subject is SUBJECT
     (found,) = record.differences
@@ -60,20 +60,20 @@ def test_psnr_and_errors_as_worked_by_hand() -> None:
 
 
 def test_ssim_as_worked_by_hand() -> None:
-    """Of two constant pictures only the brightness differs: (2ab + c) / (a² + b² + c), c = 0.01²."""
+    """Of two constant images only the brightness differs: (2ab + c) / (a² + b² + c), c = 0.01²."""
     found = difference(np.full((1, 16, 16, 3), 0.5), np.full((1, 16, 16, 3), 0.25))
 
     assert found.ssim == pytest.approx((2 * 0.5 * 0.25 + 1e-4) / (0.5**2 + 0.25**2 + 1e-4))
 
 
-def test_equal_pictures_are_as_close_as_can_be() -> None:
+def test_equal_images_are_as_close_as_can_be() -> None:
     """An infinite PSNR, said without a division by zero."""
     assert difference(noise(1), noise(1)) == ImageDifference(
         ssim=1.0, psnr_db=math.inf, max_error=0.0, mean_error=0.0, flip=0.0
     )
 
 
-def test_each_picture_of_a_batch_is_compared_with_its_own_reference() -> None:
+def test_each_image_of_a_batch_is_compared_with_its_own_reference() -> None:
     """In order."""
     batch = np.concatenate([noise(1), noise(2)])
     first, second = compare_images(batch, np.concatenate([noise(1), noise(3)]), SUBJECT).differences
@@ -86,42 +86,42 @@ def test_each_picture_of_a_batch_is_compared_with_its_own_reference() -> None:
     ("level", "defect"),
     [(0.0, "is black"), (0.003, "is black"), (0.25, "is constant: every value is 0.250")],
 )
-def test_a_picture_without_content_is_a_defect(level: float, defect: str) -> None:
-    """Two black pictures are very similar: it is said of both, whichever was drawn by whom."""
+def test_a_image_without_content_is_a_defect(level: float, defect: str) -> None:
+    """Two black images are very similar: it is said of both, whichever was drawn by whom."""
     flat = np.full((1, 16, 16, 3), level)
     drawn = noise(1, size=16)
 
-    assert difference(flat, drawn).defects == (f"the picture {defect}",)
+    assert difference(flat, drawn).defects == (f"the image {defect}",)
     assert difference(drawn, flat).defects == (f"the reference {defect}",)
-    assert difference(flat, flat).defects == (f"the picture {defect}", f"the reference {defect}")
+    assert difference(flat, flat).defects == (f"the image {defect}", f"the reference {defect}")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_values_that_are_no_numbers_are_a_defect(value: float) -> None:
-    """They are counted, and no figure of such a picture looks like one."""
+    """They are counted, and no figure of such an image looks like one."""
     broken, drawn = noise(1), noise(2)
     broken[0, 3:5, 3, 0] = value
     found = difference(broken, drawn)
 
-    assert found.defects == ("the picture holds 2 values that are NaN or infinite",)
+    assert found.defects == ("the image holds 2 values that are NaN or infinite",)
     assert math.isnan(found.ssim)
     assert not math.isfinite(found.max_error)
 
 
-def test_pictures_of_different_sizes_are_refused() -> None:
+def test_images_of_different_sizes_are_refused() -> None:
     """Both shapes are named."""
     with pytest.raises(ProbeError) as error:
         compare_images(noise(1, size=16), noise(1, size=24), SUBJECT)
 
     assert str(error.value) == (
-        "pictures and references must have the same number, size and channels, got: (1, 16, 16, 3) and (1, 24, 24, 3)"
+        "images and references must have the same number, size and channels, got: (1, 16, 16, 3) and (1, 24, 24, 3)"
     )
 
 
-def test_pictures_smaller_than_the_window_are_refused() -> None:
+def test_images_smaller_than_the_window_are_refused() -> None:
     """SSIM looks through a window of 11 x 11; at that size it works."""
     with pytest.raises(ProbeError) as error:
         compare_images(noise(1, size=10), noise(1, size=10), SUBJECT)
 
-    assert str(error.value) == "pictures must be at least 11 x 11 pixels for SSIM, got: (10, 10)"
+    assert str(error.value) == "images must be at least 11 x 11 pixels for SSIM, got: (10, 10)"
     assert difference(noise(1, size=11), noise(1, size=11)).ssim == 1.0

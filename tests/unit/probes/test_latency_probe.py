@@ -12,7 +12,7 @@ from pytest_diffopt.guards.faster import judge_ratio
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.probes.latency import measure_latency, measure_ratio
 from pytest_diffopt.probes.timed_device import device_synchronizer
-from pytest_diffopt.records import CardReading, LatencyRecord, RatioRecord, Slowdown, Subject
+from pytest_diffopt.records import GPUReading, LatencyRecord, RatioRecord, Slowdown, Subject
 
 SUBJECT = Subject(pipeline="sdxl", scale="tiny", recipe="bf16")
 REFERENCE = replace(SUBJECT, recipe="fp32")
@@ -134,22 +134,22 @@ def test_calls_that_still_get_faster_are_not_called_warm() -> None:
 
 
 class Meter:
-    """A card that is read as the readings say, the last one again and again."""
+    """A GPU that is read as the readings say, the last one again and again."""
 
     unreadable = ("power: No Permission",)
 
-    def __init__(self, *readings: CardReading) -> None:
+    def __init__(self, *readings: GPUReading) -> None:
         """Keep the readings."""
         self._readings = chain(readings, repeat(readings[-1]))
 
-    def read(self) -> CardReading:
+    def read(self) -> GPUReading:
         """Return the next one."""
         return next(self._readings)
 
 
-def test_calls_of_a_throttled_card_are_kept_apart() -> None:
-    """A call counts only if the card was well before and after it; each reading is kept."""
-    cool, hot = CardReading(), CardReading(slowdowns=(Slowdown.HARDWARE_THERMAL,))
+def test_calls_of_a_throttled_gpu_are_kept_apart() -> None:
+    """A call counts only if the GPU was well before and after it; each reading is kept."""
+    cool, hot = GPUReading(), GPUReading(slowdowns=(Slowdown.HARDWARE_THERMAL,))
     machine = Machine()
     record = measure_latency(
         machine.calls(chain([10, 10, 10, 20, 30, 40, 50], repeat(60))),
@@ -162,12 +162,12 @@ def test_calls_of_a_throttled_card_are_kept_apart() -> None:
 
     assert milliseconds(record.throttled_ns) == [10, 20]
     assert milliseconds(record.samples_ns) == [10, 30, 40, 50, 60]
-    assert record.card is not None
-    assert record.card.readings[:4] == (cool, cool, hot, cool)
-    assert record.card.unreadable == ("power: No Permission",)
+    assert record.gpu is not None
+    assert record.gpu.readings[:4] == (cool, cool, hot, cool)
+    assert record.gpu.unreadable == ("power: No Permission",)
 
 
-def test_a_card_that_stays_throttled_does_not_keep_us_forever() -> None:
+def test_a_gpu_that_stays_throttled_does_not_keep_us_forever() -> None:
     """After as many calls as would have counted there are no more, and none counts."""
     machine = Machine()
     record = measure_latency(
@@ -176,7 +176,7 @@ def test_a_card_that_stays_throttled_does_not_keep_us_forever() -> None:
         subject=SUBJECT,
         max_seconds=100,
         max_samples=12,
-        meter=Meter(CardReading(slowdowns=(Slowdown.POWER_BRAKE,))),
+        meter=Meter(GPUReading(slowdowns=(Slowdown.POWER_BRAKE,))),
         clock=machine.clock,
     )
 
@@ -211,9 +211,9 @@ def test_what_a_call_raises_is_not_swallowed() -> None:
 
 
 @pytest.mark.parametrize(("calls_before", "when"), [(0, "during warm-up"), (3, "after warm-up")])
-def test_running_out_of_memory_is_told_with_its_figure(calls_before: int, when: str) -> None:
+def test_running_out_of_memory_is_reported_with_its_figure(calls_before: int, when: str) -> None:
     """It is a result: when it happened, how much was wanted, and what to do."""
-    torchs_words = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has 8 GiB.\nSee documentation"
+    torch_text = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has 8 GiB.\nSee documentation"
     machine = Machine()
     fits = machine.calls(repeat(1))
     turns = count()
@@ -221,7 +221,7 @@ def test_running_out_of_memory_is_told_with_its_figure(calls_before: int, when: 
     def call() -> None:
         fits()
         if next(turns) >= calls_before:
-            raise torch.OutOfMemoryError(torchs_words)
+            raise torch.OutOfMemoryError(torch_text)
 
     with pytest.raises(ProbeError) as error:
         measure_latency(call, synchronize=machine.synchronize, subject=SUBJECT, max_seconds=1, clock=machine.clock)

@@ -101,7 +101,7 @@ def test_drift_ends_where_the_calls_cannot_be_compared() -> None:
 
 
 def test_a_nan_is_the_worst_step() -> None:
-    """In whichever picture of the batch."""
+    """In whichever image of the batch."""
     broken = torch.tensor([[1.0, 1.0], [math.nan, 1.0]])
     (found,) = drift([broken], [torch.ones(2, 2)])
 
@@ -133,16 +133,16 @@ LATENTS = torch.linspace(-3, 3, 4 * 16 * 16).reshape(1, 4, 16, 16)
         "a list of one",
         "sixteen channels",
         "packed, as asked for",
-        "pictures, as asked for",
-        "pictures that are wrong",
+        "images, as asked for",
+        "images that are wrong",
         "RGBA",
         "channels last",
         "an array",
         "bytes",
     ],
 )
-def test_latents_are_told_from_pictures(output: Any, inputs: dict[str, str] | None, *, are_latents: bool) -> None:
-    """By what was asked for, or by channels and values that no picture has."""
+def test_latents_are_reported_from_images(output: Any, inputs: dict[str, str] | None, *, are_latents: bool) -> None:
+    """By what was asked for, or by channels and values that no image has."""
     assert (latents_of(output, inputs) is not None) is are_latents
 
 

@@ -27,7 +27,7 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.now_ns = 1000
-        self.waits: list[int] = []
+        self.syncs: list[int] = []
 
     def progress_bar(self, iterable: Any = None, total: int | None = None) -> Bar:  # noqa: ARG002 - diffusers' signature
         """Open a bar."""
@@ -52,10 +52,10 @@ class Pipeline:
 
     def synchronize(self) -> None:
         """Write down when the device was waited for."""
-        self.waits.append(self.now_ns)
+        self.syncs.append(self.now_ns)
 
 
-def test_loops_and_steps_are_told_apart_from_the_rest() -> None:
+def test_loops_and_steps_are_reported_apart_from_the_rest() -> None:
     """What comes before, between and after loops counts for none of them; the wait is never between steps."""
     pipeline = Pipeline()
     times = time_loop(
@@ -69,7 +69,7 @@ def test_loops_and_steps_are_told_apart_from_the_rest() -> None:
     assert times.loop_ns == 10
     assert times.steps_ns == (5, 3, 2)
     assert times.num_steps == 3
-    assert pipeline.waits == [1100, 1108, 1158, 1160]
+    assert pipeline.syncs == [1100, 1108, 1158, 1160]
 
 
 def test_steps_are_marked_only_when_asked_for() -> None:

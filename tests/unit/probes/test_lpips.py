@@ -24,7 +24,7 @@ FETCH = """python -c 'from torchvision.models import alexnet; alexnet(weights="D
 
 
 def noise(seed: int, *, number: int = 1, size: int = 32, channels: int = 3) -> Pixels:
-    """Draw pictures."""
+    """Draw images."""
     return np.random.default_rng(seed).random((number, size, size, channels))
 
 
@@ -45,8 +45,8 @@ def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_each_picture_has_a_figure_of_its_own(number: int, channels: int) -> None:
-    """In order, of three channels: grey is taken for a colour, and transparency is left out."""
+def test_each_image_has_a_figure_of_its_own(number: int, channels: int) -> None:
+    """In order, of three channels: grey is taken for a color, and transparency is left out."""
     ours, theirs = (noise(seed, number=number, channels=channels) for seed in (1, 2))
     errors = ((ours - theirs)[..., :3] ** 2).mean(axis=(1, 2, 3))
 
@@ -93,7 +93,7 @@ def test_the_tests_own_random_numbers_and_device_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("name", ["torchvision", "torchmetrics"])
 @pytest.mark.usefixtures("weights")
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """With the command that installs both."""
 
     def version(asked: str) -> str:
@@ -112,7 +112,9 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -
     ("name", "oldest", "found"), [("torchvision", "0.26", "0.25.0+cpu"), ("torchmetrics", "1.8", "1.7.4")]
 )
 @pytest.mark.usefixtures("weights")
-def test_a_package_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch, name: str, oldest: str, found: str) -> None:
+def test_a_package_that_is_too_old_is_reported(
+    monkeypatch: pytest.MonkeyPatch, name: str, oldest: str, found: str
+) -> None:
     """With both versions and the command."""
     versions = {"torchvision": "0.28.0", "torchmetrics": "1.9.0"} | {name: found}
     monkeypatch.setattr("pytest_diffopt.probes.lpips.version", versions.__getitem__)
@@ -127,7 +129,7 @@ def test_a_package_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch, name
     [("torchvision", "torchvision", "0.28.0"), ("torchmetrics", "torchmetrics.functional.image", "1.9.0")],
 )
 @pytest.mark.usefixtures("weights")
-def test_a_package_that_does_not_import_is_told(
+def test_a_package_that_does_not_import_is_reported(
     monkeypatch: pytest.MonkeyPatch, name: str, module: str, version: str
 ) -> None:
     """With its own error in one line: a build for CUDA beside a torch without it says no more than this."""
@@ -147,7 +149,7 @@ def test_a_package_that_does_not_import_is_told(
     )
 
 
-def test_missing_weights_are_told_and_not_fetched(weights: Path) -> None:
+def test_missing_weights_are_reported_and_not_fetched(weights: Path) -> None:
     """The file that is looked for, and the one command that fetches it; nothing is left in its place."""
     weights.unlink()
 
@@ -164,12 +166,12 @@ def test_missing_weights_are_told_and_not_fetched(weights: Path) -> None:
         (UnpicklingError("invalid load key"), "UnpicklingError: invalid load key"),
     ],
 )
-def test_weights_that_cannot_be_read_are_told(
+def test_weights_that_cannot_be_read_are_reported(
     monkeypatch: pytest.MonkeyPatch, weights: Path, error: Exception, said: str
 ) -> None:
     """The file, torch's own words in one line, and how to have it again."""
 
-    def fail(*_pictures: torch.Tensor, **_options: object) -> None:
+    def fail(*_images: torch.Tensor, **_options: object) -> None:
         raise error
 
     module = "torchmetrics.functional.image"
@@ -182,10 +184,10 @@ def test_weights_that_cannot_be_read_are_told(
 
 
 @pytest.mark.usefixtures("weights")
-def test_pictures_too_small_for_alexnet_are_refused() -> None:
+def test_images_too_small_for_alexnet_are_refused() -> None:
     """Its second pooling sees nothing of fewer than 31 pixels; at that size it works."""
     assert refusal(noise(1, size=30)) == (
-        "pictures must be at least 31 x 31 pixels for LPIPS, got: (30, 30); leave max_lpips out"
+        "images must be at least 31 x 31 pixels for LPIPS, got: (30, 30); leave max_lpips out"
     )
     assert lpips_of(noise(1, size=31), noise(1, size=31)) == (0.0,)
 
@@ -226,7 +228,7 @@ def published_lpips(alexnet: Any, image: Pixels, reference: Pixels) -> float:
     import torchmetrics.functional.image.lpips as shipped  # noqa: PLC0415 - an extra
 
     linear = torch.load(Path(shipped.__file__).with_name("lpips_models") / "alex.pth", map_location="cpu")
-    # the mean and deviation of ImageNet's colours, in a range of [-1, 1]
+    # the mean and deviation of ImageNet's colors, in a range of [-1, 1]
     shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
     seen = [(torch.from_numpy(one).float() * 2 - 1 - shift) / scale for one in (image, reference)]
     ours, theirs = (one.permute(2, 0, 1)[None] for one in seen)
@@ -257,7 +259,7 @@ def test_the_figure_is_as_published(alexnet: Any) -> None:
 
 
 @pytest.mark.usefixtures("alexnet")
-def test_the_networks_of_the_packages_take_the_smallest_picture_and_leave_the_random_numbers() -> None:
+def test_the_networks_of_the_packages_take_the_smallest_image_and_leave_the_random_numbers() -> None:
     """What is promised of the stand-ins holds for them."""
     torch.manual_seed(7)
     expected = torch.rand(1)
@@ -267,7 +269,7 @@ def test_the_networks_of_the_packages_take_the_smallest_picture_and_leave_the_ra
     assert torch.rand(1) == expected
 
 
-def test_broken_weights_of_the_packages_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_broken_weights_of_the_packages_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Empty, another kind of file, cut off, or another network's: no bare traceback of torch's."""
     file = weights_file(tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The peak is that of a warm call, and too little memory is a result. No card is needed: torch's part is replaced."""
+"""The peak is that of a warm call, and too little memory is a result. No GPU is needed: torch's part is replaced."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ SUBJECT = Subject(pipeline="sdxl", scale="tiny", recipe="bf16", device=Device.CU
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Replace the card by one that writes down what it was asked to do."""
+    """Replace the GPU by one that writes down what it was asked to do."""
     done: list[str] = []
 
     def step(name: str, result: int = 0) -> None:

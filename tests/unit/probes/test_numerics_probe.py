@@ -160,7 +160,7 @@ def test_what_is_compiled_inside_of_something_compiled_is_part_of_it() -> None:
     assert {one.module for one in record.differences} == {"Sequential"}
 
 
-def test_a_compiled_module_that_the_call_never_reaches_is_told() -> None:
+def test_a_compiled_module_that_the_call_never_reaches_is_reported() -> None:
     """Nothing of it was compared."""
     module = nn.ModuleList([Doubled(), Doubled()])
     for one in module:

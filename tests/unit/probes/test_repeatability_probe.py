@@ -38,7 +38,7 @@ def test_each_value_that_differs_is_counted() -> None:
 
 
 def test_an_output_that_the_second_call_overwrites_is_still_the_first() -> None:
-    """A buffer that is reused, as CUDA graphs do, does not make two pictures one."""
+    """A buffer that is reused, as CUDA graphs do, does not make two images one."""
     buffer = torch.zeros(4)
 
     def call() -> torch.Tensor:
@@ -49,7 +49,7 @@ def test_an_output_that_the_second_call_overwrites_is_still_the_first() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_values_that_are_no_numbers_are_equal_to_themselves(value: float) -> None:
-    """A broken picture that is broken the same way is repeatable; that it is broken is another guard's business."""
+    """A broken image that is broken the same way is repeatable; that it is broken is another guard's business."""
     assert compare_repeats(returning(np.full(4, value), np.full(4, value)), SUBJECT) == record(0, 0.0)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_diffopt.probes.rounding import SCALES, calls_rounded, rounding_of
+from pytest_diffopt.probes.rounding import SCALES, rounded_calls, rounding_of
 from tests.unit.tiny_pipelines import tiny_sdxl
 
 
@@ -32,7 +32,7 @@ def test_each_way_is_about_as_far_off_as_the_dtype_rounds() -> None:
     """Near what was drawn, not equal to it, and not equal to each other."""
     pipeline = Pipeline()
     plain = pipeline()
-    drawn = list(calls_rounded(pipeline, torch.bfloat16, pipeline))
+    drawn = list(rounded_calls(pipeline, torch.bfloat16, pipeline))
     errors = [float((one - plain).norm() / plain.norm()) for one in drawn]
 
     assert len(drawn) == len(SCALES)
@@ -43,7 +43,7 @@ def test_each_way_is_about_as_far_off_as_the_dtype_rounds() -> None:
 def test_outputs_are_rounded_as_weights_are() -> None:
     """What the first way gives is a value of the dtype."""
     pipeline = Pipeline()
-    first = next(iter(calls_rounded(pipeline, torch.bfloat16, pipeline)))
+    first = next(iter(rounded_calls(pipeline, torch.bfloat16, pipeline)))
 
     assert torch.equal(first, first.to(torch.bfloat16).to(torch.float32))
 
@@ -52,14 +52,14 @@ def test_everything_is_put_back() -> None:
     """Also where a call raises."""
     pipeline = Pipeline()
     before, plain = pipeline.weights(), pipeline()
-    list(calls_rounded(pipeline, torch.float16, pipeline))
+    list(rounded_calls(pipeline, torch.float16, pipeline))
 
     def broken() -> None:
         message = "broken"
         raise RuntimeError(message)
 
     with pytest.raises(RuntimeError, match="broken"):
-        list(calls_rounded(pipeline, torch.float16, broken))
+        list(rounded_calls(pipeline, torch.float16, broken))
 
     assert torch.equal(pipeline.weights(), before)
     assert torch.equal(pipeline(), plain)

@@ -1,6 +1,6 @@
 """Waits inside the denoise loop are found with file, line and step: on the simulated GPU, and as CUDA reports them.
 
-There is no card here: torch's sync debug mode is replaced, and its warnings are given as its source words them.
+There is no GPU here: torch's sync debug mode is replaced, and its warnings are given as its source words them.
 """
 
 import inspect
@@ -33,12 +33,12 @@ def line_of(function: Callable[..., object], source: str) -> int:
 
 
 class Value:
-    """Something on a card: reading it makes torch warn, as its debug mode does, while the mode is on."""
+    """Something on a GPU: reading it makes torch warn, as its debug mode does, while the mode is on."""
 
     mode = "default"
 
     def item(self) -> float:
-        """Wait for the card."""
+        """Wait for the GPU."""
         if Value.mode == "warn":
             warnings.warn(TORCHS_WARNING, UserWarning, stacklevel=1)
         return 0.0
@@ -56,7 +56,7 @@ class Bar(nullcontext["Bar"]):
 
 
 class Pipeline:
-    """A pipeline on a card that reads a value before, within and after its loop."""
+    """A pipeline on a GPU that reads a value before, within and after its loop."""
 
     def __init__(self, step: Callable[[int], object] = lambda _step: None) -> None:
         self.step = step
@@ -172,10 +172,10 @@ def test_the_mode_is_off_again_after_a_failure(modes: list[str]) -> None:
 
     def fail(step: int) -> None:
         if step == 1:
-            message = "planted"
+            message = "injected"
             raise RuntimeError(message)
 
-    with pytest.raises(RuntimeError, match="planted"):
+    with pytest.raises(RuntimeError, match="injected"):
         watched(Pipeline(fail))
 
     assert modes[-1] == Value.mode == "default"
@@ -204,7 +204,7 @@ def test_without_a_loop_the_whole_call_is_one_step(modes: list[str]) -> None:
     assert (record.num_steps, [sync.step for sync in record.syncs]) == (1, [0])
 
 
-def test_moving_arguments_to_the_card_is_no_part_of_the_call(modes: list[str]) -> None:
+def test_moving_arguments_to_the_gpu_is_no_part_of_the_call(modes: list[str]) -> None:
     """The debug mode is off while they are moved, and on again for the call."""
     with watch_syncs(lambda: None, CUDA) as watch:
         moved = watch.moved({"steps": 3})
@@ -248,7 +248,7 @@ def storages(pipeline: Any) -> dict[str, int]:
     }
 
 
-def test_a_planted_read_is_found_on_the_simulated_gpu() -> None:
+def test_a_injected_read_is_found_on_the_simulated_gpu() -> None:
     """With file, line, source, operation, kind and step; the loop around it never waits."""
     pipeline = tiny_sdxl()
     with watch_syncs(pipeline, SIMULATED) as watch:
@@ -257,15 +257,15 @@ def test_a_planted_read_is_found_on_the_simulated_gpu() -> None:
     (sync,) = record.syncs
 
     assert (record.subject, record.num_steps, record.seen_by) == (SIMULATED, 3, "the simulated GPU")
-    assert (record.unmodelled, record.invented) == ((), ())
+    assert (record.unmodelled, record.placeholders) == ((), ())
     assert (sync.kind, sync.operation, sync.step) == ("read by the host", ".item()", 1)
     assert (sync.where.file, sync.where.function) == (FILE, "reading_callback")
     assert sync.where.line == line_of(reading_callback, ".item()")
     assert sync.where.source == 'tensors["latents"].max().item()'
 
 
-def test_its_clean_twin_never_waits() -> None:
-    """The same call without the planted read."""
+def test_its_clean_counterpart_never_syncs() -> None:
+    """The same call without the injected read."""
     pipeline = tiny_sdxl()
     with watch_syncs(pipeline, SIMULATED) as watch:
         pipeline(**INPUTS)
@@ -277,26 +277,26 @@ def test_its_clean_twin_never_waits() -> None:
 def test_the_pipeline_is_back_where_it_was() -> None:
     """On the CPU, with the very parameters that it had, and drawing what it drew."""
     pipeline = tiny_sdxl()
-    before, picture = storages(pipeline), pipeline(**INPUTS).images
+    before, image = storages(pipeline), pipeline(**INPUTS).images
     with watch_syncs(pipeline, SIMULATED):
         pipeline(**INPUTS)
 
     assert pipeline.device.type == "cpu"
     assert storages(pipeline) == before
-    assert (pipeline(**INPUTS).images == picture).all()
+    assert (pipeline(**INPUTS).images == image).all()
 
 
 def test_the_pipeline_is_back_after_a_failure() -> None:
     """Also when a step failed in the middle."""
 
     def fail(*_arguments: object) -> None:
-        message = "planted"
+        message = "injected"
         raise RuntimeError(message)
 
     pipeline = tiny_sdxl()
     before = storages(pipeline)
 
-    with pytest.raises(RuntimeError, match="planted"), watch_syncs(pipeline, SIMULATED):
+    with pytest.raises(RuntimeError, match="injected"), watch_syncs(pipeline, SIMULATED):
         pipeline(**INPUTS, callback_on_step_end=fail)
 
     assert pipeline.device.type == "cpu"

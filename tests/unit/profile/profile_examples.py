@@ -8,7 +8,7 @@ from pytest_diffopt.profile.phases import Phase, PipelineProfile
 from pytest_diffopt.profile.target import Target
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu import AttentionChoice, AttentionKernel, Counts, Sync, SyncKind
-from pytest_diffopt.simulated_gpu.cost.gpus import card
+from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model
 
 LINE = CodeLocation(file="diffusers/scheduler.py", line=7, function="step", source="x.item()")
 FLASH = AttentionChoice(
@@ -43,7 +43,7 @@ def a_phase(name: str, *, flops: int = 2 * 10**12, syncs: int = 0, peak_bytes: i
 def a_profile(*steps: Phase, **changes: Any) -> PipelineProfile:
     """Describe a call with these steps."""
     fields: dict[str, Any] = {
-        "card": card("nvidia-h200"),
+        "gpu_model": gpu_model("nvidia-h200"),
         "dtypes": frozenset({torch.bfloat16}),
         "weights_bytes": 5 * 10**9,
         "encode": a_phase("encode", flops=0),
@@ -52,7 +52,7 @@ def a_profile(*steps: Phase, **changes: Any) -> PipelineProfile:
         "peak_memory_bytes": 10**9,
         "peak_holders": ((LINE, 6 * 10**8),),
         "unmodelled": (),
-        "invented": (),
+        "placeholders": (),
     }
     return PipelineProfile(**fields | changes)
 

@@ -7,8 +7,8 @@ from tests.unit.profile.profile_examples import FLASH, a_phase
 
 
 def test_each_phase_has_its_own_figures() -> None:
-    """A step is one product of 8 x 8, the decoder one of 8 x 4 and the copy of its picture."""
-    profile = profile_call(own_pipelines.build(), {"prompt": "p"}, card="nvidia-h200")
+    """A step is one product of 8 x 8, the decoder one of 8 x 4 and the copy of its image."""
+    profile = profile_call(own_pipelines.build(), {"prompt": "p"}, gpu_model="nvidia-h200")
 
     assert [phase.name for phase in profile.phases] == ["encode", "step 1", "step 2", "step 3", "decode"]
     assert [phase.counts.flops for phase in profile.phases] == [0, 128, 128, 128, 64]
@@ -20,7 +20,7 @@ def test_each_phase_has_its_own_figures() -> None:
 def test_what_follows_the_last_update_belongs_to_the_last_step() -> None:
     """The loop ends with its bar, not with its last update."""
     pipeline = own_pipelines.build_reading_after_last_update()
-    profile = profile_call(pipeline, {"prompt": "p"}, card="nvidia-h200")
+    profile = profile_call(pipeline, {"prompt": "p"}, gpu_model="nvidia-h200")
 
     assert [len(phase.syncs) for phase in profile.phases] == [0, 0, 0, 1, 1]
     assert profile.steps[-1].syncs[0].kind is SyncKind.READ
@@ -30,7 +30,7 @@ def test_the_pipeline_is_back_where_it_was() -> None:
     """Profiling leaves the very weights that it found."""
     pipeline = own_pipelines.build()
     before = pipeline.components["transformer"].weight
-    profile_call(pipeline, {"prompt": "p"}, card="nvidia-t4")
+    profile_call(pipeline, {"prompt": "p"}, gpu_model="nvidia-t4")
 
     assert pipeline.components["transformer"].weight is before
 

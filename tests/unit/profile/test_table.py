@@ -44,14 +44,14 @@ def test_one_step_has_no_sum() -> None:
     assert names == ["encode", "step 1", "decode", "total"]
 
 
-def test_waits_are_told_once_a_place() -> None:
+def test_waits_are_reported_once_a_place() -> None:
     """A wait that comes again in every step is one line: how often, where, and in which phases."""
     lines = report(*(a_phase(f"step {number}", syncs=2) for number in (1, 2, 3)))
 
     assert "     6 x  .item() (read by the host) in step 1 to step 3 (3 phases, 2 each): " in "\n".join(lines)
 
 
-def test_lists_are_cut_and_say_so() -> None:
+def test_lists_are_cut_and_are_reported() -> None:
     """What is left out is counted, and the option that shows it is named."""
     holders = tuple((replace(LINE, line=number), 100) for number in range(5))
     lines = report(a_phase("step 1"), top=2, peak_holders=holders)
@@ -64,16 +64,16 @@ def test_lists_are_cut_and_say_so() -> None:
     ]
 
 
-def test_a_peak_above_the_card_is_said() -> None:
-    """A call that needs more memory than the card has is told at the top."""
+def test_a_peak_above_the_gpu_is_reported() -> None:
+    """A call that needs more memory than the GPU has is told at the top."""
     lines = report(a_phase("step 1"), peak_memory_bytes=200 * 10**9)
 
     assert lines[2] == "out of memory on a real one: the peak is 200 GB"
 
 
-def test_what_is_not_known_is_said() -> None:
+def test_what_is_not_known_is_reported() -> None:
     """Operations without a rule and invented values are sections of their own."""
-    lines = report(a_phase("step 1"), unmodelled=("mine::op",), invented=(LINE,))
+    lines = report(a_phase("step 1"), unmodelled=("mine::op",), placeholders=(LINE,))
 
     assert lines[-5:] == [
         "not known to the simulation, so not fully counted:",
@@ -91,7 +91,7 @@ def test_json_holds_every_step() -> None:
 
     assert written["schema_version"] == 1
     assert [step["name"] for step in written["steps"]] == ["step 1", "step 2"]
-    assert written["steps"][0]["waits"] == [
+    assert written["steps"][0]["syncs"] == [
         {
             "count": 2,
             "operation": ".item()",
@@ -105,4 +105,4 @@ def test_json_holds_every_step() -> None:
     ]
     assert written["steps"][0]["attention"][0]["kernel"] == "flash"
     assert written["total"]["flops"] == 6 * 10**12
-    assert written["card"]["bound_tflops"] == 989.4
+    assert written["gpu_model"]["bound_tflops"] == 989.4

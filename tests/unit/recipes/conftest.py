@@ -17,9 +17,9 @@ def pipeline() -> Any:
 
 @pytest.fixture
 def does_nothing(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Optimization]], None]:
-    """Return a function that plants the fault which every `verify` is there for: `apply` that changes nothing."""
+    """Return a function that injects the fault which every `verify` is there for: `apply` that changes nothing."""
 
-    def plant(kind: type[Optimization]) -> None:
+    def inject(kind: type[Optimization]) -> None:
         monkeypatch.setattr(kind, "apply", lambda _optimization, _pipeline: None)
 
-    return plant
+    return inject

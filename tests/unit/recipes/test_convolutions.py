@@ -18,7 +18,7 @@ class Pipeline:
 
 
 @pytest.mark.filterwarnings("ignore::pytest_diffopt.errors.RecipeWarning")
-def test_the_picture_is_the_same(pipeline: Any) -> None:
+def test_the_image_is_the_same(pipeline: Any) -> None:
     """Only the order of additions differs."""
     plain = tiny_sdxl()(**INPUTS).images
     parse_recipe("pointwise_linears(channels=0)").apply(pipeline)

@@ -64,7 +64,7 @@ def test_what_fits_is_kept(pipeline: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["distilled", "tiny_autoencoder", "fp16_safe_vae + fp16"])
-def test_weights_that_are_nowhere_are_told(pipeline: Any, text: str) -> None:
+def test_weights_that_are_nowhere_are_reported(pipeline: Any, text: str) -> None:
     """With the name that was given, and why it could not be loaded."""
     name, _, rest = text.partition(" ")
 

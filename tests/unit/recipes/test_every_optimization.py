@@ -47,11 +47,11 @@ def test_what_was_applied_is_found(case: Case, pipeline: Any) -> None:
     recipe = parse_recipe(case.recipe)
     case.before(pipeline)
     apply(recipe, pipeline)
-    pictures = pipeline(**INPUTS).images
+    images = pipeline(**INPUTS).images
     state = state_of(case, recipe, pipeline)
 
     assert (state.found, state.missing) == (case.found, ())
-    assert pictures.shape == (1, 64, 64, 3)
+    assert images.shape == (1, 64, 64, 3)
     assert all(not one.missing for one in recipe.verify(pipeline))
 
 

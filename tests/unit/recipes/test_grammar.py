@@ -103,7 +103,7 @@ def test_the_known_names_stand_in_the_order_of_application() -> None:
         ("bf16(x=1)", "unknown keyword of bf16: 'x'; it takes none"),
     ],
 )
-def test_an_unknown_name_is_told_with_the_nearest_and_all_known(text: str, message: str) -> None:
+def test_an_unknown_name_is_reported_with_the_nearest_and_all_known(text: str, message: str) -> None:
     """A nearest one is suggested only where one is near."""
     assert refusal(text) == message
 

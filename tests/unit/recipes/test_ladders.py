@@ -1,4 +1,4 @@
-"""A ladder's rungs are recipes as they write themselves, each fits its pipeline, and the article's six are there."""
+"""A ladder's levels are recipes as they write themselves, each fits its pipeline, and the article's six are there."""
 
 import warnings
 from typing import Any
@@ -17,8 +17,8 @@ every_pipeline = pytest.mark.parametrize("pipeline", _TRAITS)
 
 
 def labels(name: str, pipeline: str) -> list[str]:
-    """Name a ladder's rungs."""
-    return [rung.label for rung in ladder(name, pipeline)]
+    """Name a ladder's levels."""
+    return [level.label for level in ladder(name, pipeline)]
 
 
 def test_the_articles_six_rows() -> None:
@@ -57,24 +57,24 @@ def test_at_full_size_the_articles_width_is_the_articles() -> None:
 
 @every_ladder
 @every_pipeline
-def test_every_rung_is_written_as_a_recipe_writes_itself(name: str, pipeline: str) -> None:
-    """Reports find a rung again by its text; a rung that makes no sense would be warned of."""
-    rungs = [rung for on_gpu in (True, False) for rung in ladder(name, pipeline, on_gpu=on_gpu)]
-    recipes = [parse_recipe(rung.recipe) for rung in rungs]
+def test_every_level_is_written_as_a_recipe_writes_itself(name: str, pipeline: str) -> None:
+    """Reports find a level again by its text; a level that makes no sense would be warned of."""
+    levels = [level for on_gpu in (True, False) for level in ladder(name, pipeline, on_gpu=on_gpu)]
+    recipes = [parse_recipe(level.recipe) for level in levels]
 
-    assert [str(recipe) for recipe in recipes] == [rung.recipe for rung in rungs]
+    assert [str(recipe) for recipe in recipes] == [level.recipe for level in levels]
     assert [recipe.advice() for recipe in recipes] == [()] * len(recipes)
 
 
 @every_ladder
 @every_pipeline
-def test_the_rung_in_int8_fits_its_pipeline(name: str, pipeline: str) -> None:
-    """It holds what the other rungs hold, and each of it finds something to change."""
+def test_the_level_in_int8_fits_its_pipeline(name: str, pipeline: str) -> None:
+    """It holds what the other levels hold, and each of it finds something to change."""
     built: Any = build_pipeline(find_pipeline(pipeline), Scale.TINY).pipeline
-    (rung,) = (one for one in ladder(name, pipeline) if one.label == "int8")
+    (level,) = (one for one in ladder(name, pipeline) if one.label == "int8")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        recipe = parse_recipe(rung.recipe)
+        recipe = parse_recipe(level.recipe)
         recipe.apply(built)
     waiting = [
         one for one in recipe.verify(built) if one.missing and one.name.split("(")[0] not in {"compile", "inductor"}
@@ -83,7 +83,7 @@ def test_the_rung_in_int8_fits_its_pipeline(name: str, pipeline: str) -> None:
     assert waiting == []
 
 
-def test_an_unknown_ladder_is_told() -> None:
+def test_an_unknown_ladder_is_reported() -> None:
     """The nearest one is offered."""
     with pytest.raises(RecipeError) as error:
         ladder("modren", "sdxl")
@@ -91,7 +91,7 @@ def test_an_unknown_ladder_is_told() -> None:
     assert str(error.value) == "unknown ladder: 'modren' (did you mean 'modern'?); known: diffusion-fast, modern"
 
 
-def test_a_pipeline_without_a_ladder_is_told() -> None:
+def test_a_pipeline_without_a_ladder_is_reported() -> None:
     """A user's own pipeline takes recipes."""
     with pytest.raises(RecipeError) as error:
         ladder("modern", "mine")

@@ -1,4 +1,4 @@
-"""Quantization: which layers, what is refused and why, and what float8 asks of a card."""
+"""Quantization: which layers, what is refused and why, and what float8 asks of a GPU."""
 
 from importlib import metadata
 from types import SimpleNamespace
@@ -91,7 +91,7 @@ def test_an_empty_target_is_refused(pipeline: Any) -> None:
     )
 
 
-def test_torchao_missing_is_told(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchao_missing_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs it."""
 
     def missing(_name: str) -> str:
@@ -104,7 +104,7 @@ def test_torchao_missing_is_told(pipeline: Any, monkeypatch: pytest.MonkeyPatch)
     )
 
 
-def test_torchao_too_old_is_told(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchao_too_old_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With both versions and the command."""
     monkeypatch.setattr("pytest_diffopt.recipes.torchao_access.version", lambda _name: "0.9.0")
 
@@ -171,8 +171,8 @@ def test_quantizing_twice_is_refused() -> None:
         ((8, 6), "needs a GPU of compute capability 8.9 or newer, and this one has 8.6"),
     ],
 )
-def test_float8_asks_for_a_card(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], reason: str) -> None:
-    """Older cards have no matmul in float8."""
+def test_float8_asks_for_a_gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], reason: str) -> None:
+    """Older GPUs have no matmul in float8."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
 
     assert Fp8Dynamic().why_unavailable(torch.device("cuda")) == reason
@@ -189,7 +189,7 @@ def test_float8_without_a_gpu_is_refused(pipeline: Any) -> None:
 
 
 def test_float8_weights_are_found(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the CPU torchao makes the same weights, once it does not look for a card; only a call needs one."""
+    """On the CPU torchao makes the same weights, once it does not look for a GPU; only a call needs one."""
     monkeypatch.setattr(Fp8Dynamic, "why_unavailable", lambda _self, _device: "")
     monkeypatch.setattr("torchao.quantization.quant_api._check_hardware_support", lambda _granularity: None)
     recipe = quiet("bf16 + fp8_dynamic")

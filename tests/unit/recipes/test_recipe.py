@@ -94,7 +94,7 @@ def test_a_call_that_fails_leaves_no_state_behind(pipeline: Any, monkeypatch: py
     """The next pipeline of the process runs as if this one had never been there."""
 
     def fail(*_args: Any, **_kwargs: Any) -> None:
-        message = f"planted in {torch_state()}"
+        message = f"injected in {torch_state()}"
         raise RuntimeError(message)
 
     parse_recipe(IN_CONTEXT).apply(pipeline)
@@ -103,7 +103,7 @@ def test_a_call_that_fails_leaves_no_state_behind(pipeline: Any, monkeypatch: py
     with pytest.raises(RuntimeError) as error:
         pipeline(**INPUTS)
 
-    assert str(error.value) == f"planted in {DURING}"
+    assert str(error.value) == f"injected in {DURING}"
     assert torch_state() == BEFORE
 
 
@@ -161,6 +161,6 @@ def test_a_recipe_without_state_leaves_the_class_alone(pipeline: Any) -> None:
         ("tiny_autoencoder + fp16", "tiny_autoencoder + fp32"),
     ],
 )
-def test_the_reference_keeps_what_is_meant_to_draw_another_picture(text: str, reference: str) -> None:
-    """Another scheduler and other models; whatever should draw the same picture is left out."""
+def test_the_reference_keeps_what_is_meant_to_draw_another_image(text: str, reference: str) -> None:
+    """Another scheduler and other models; whatever should draw the same image is left out."""
     assert str(parse_recipe(text).reference()) == reference

@@ -46,7 +46,7 @@ def test_an_unknown_option_is_refused(pipeline: Any) -> None:
     )
 
 
-def test_the_picture_is_the_same_with_a_given_first_index(pipeline: Any) -> None:
+def test_the_image_is_the_same_with_a_given_first_index(pipeline: Any) -> None:
     """The index that is given is the one that would be looked up."""
     plain = pipeline(**INPUTS).images
     parse_recipe("begin_index").apply(pipeline)

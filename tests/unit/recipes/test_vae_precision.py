@@ -39,7 +39,7 @@ def test_a_vae_that_overflows_is_not_safe(pipeline: Any) -> None:
         pipeline.vae.decoder.conv_out.bias.fill_(torch.inf)
     state = recipe.verify(pipeline)[0]
 
-    assert state.missing == ("3072 values of a decoded picture are not finite",)
+    assert state.missing == ("3072 values of a decoded image are not finite",)
 
 
 def test_upcast_and_safe_contradict_each_other() -> None:

@@ -1,4 +1,4 @@
-"""A place is named as a person would search for it, and is the one that a person would mend."""
+"""A place is named as a person would search for it, and is the one that a person would fix."""
 
 import json
 import sys
@@ -95,7 +95,7 @@ def test_the_deepest_import_root_counts(monkeypatch: pytest.MonkeyPatch, tmp_pat
     ],
 )
 def test_machinery_is_what_only_carries_operations_out(path: str, *, expected: bool) -> None:
-    """Torch, this package, the standard library and generated code are never where a person would mend something."""
+    """Torch, this package, the standard library and generated code are never where a person would fix something."""
     assert is_machinery(path) is expected
 
 

@@ -44,6 +44,7 @@ from pytest_diffopt.records import (
     GraphBreak,
     GuardKind,
     ImageDifference,
+    ImageFiles,
     ImageRecord,
     LatencyRecord,
     MemoryRecord,
@@ -56,7 +57,6 @@ from pytest_diffopt.records import (
     PairedBlock,
     PairedRecord,
     PhaseCounts,
-    PictureFiles,
     RatioRecord,
     RecompileRecord,
     RegionCounts,
@@ -70,7 +70,7 @@ from pytest_diffopt.records import (
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.reports.document import Report, ReportedEnvironment, Shard
 from pytest_diffopt.session.ledger import BrokenTest, CaseResult, LedgerEntry, entry_of
-from pytest_diffopt.session.unmet_requirements import Shortfall
+from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 
 MS = 1_000_000
 SDXL = Subject(
@@ -80,9 +80,9 @@ SDXL = Subject(
     weights=Weights.PRETRAINED,
     device=Device.SIMULATED,
 )
-#: Of a report of one session no case needs to say on which card it ran.
+#: Of a report of one session no case needs to say on which GPU it ran.
 NOWHERE = {"": ""}
-ON_CARD = replace(SDXL, scale="full", device=Device.CUDA)
+ON_GPU = replace(SDXL, scale="full", device=Device.CUDA)
 THEN = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.12.1"})
 NOW = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.13.0"})
 STEP = CodeLocation(
@@ -113,7 +113,7 @@ def syncs(subject: Subject = SDXL, *, per_step: int = 3, num_steps: int = 6) -> 
         for number in range(per_step)
     )
     record = SyncRecord(subject=subject, num_steps=num_steps, syncs=seen, seen_by="the simulated GPU")
-    return entry("test_denoise_loop_never_waits", judge_syncs(record), record)
+    return entry("test_denoise_loop_never_syncs", judge_syncs(record), record)
 
 
 def frame(failed: FailedGuard | None = None, number: int = 0) -> CompiledFrame:
@@ -199,11 +199,11 @@ def numerics(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry:
 def images(
     subject: Subject = SDXL,
     *,
-    files: Sequence[PictureFiles | None] = (None,),
+    files: Sequence[ImageFiles | None] = (None,),
     ssim: float = 0.6173,
     lpips: float | None = None,
 ) -> LedgerEntry:
-    """Draw the same picture, or another one, and say from which step on."""
+    """Draw the same image, or another one, and say from which step on."""
     is_good = ssim > 0.99
     difference = ImageDifference(
         ssim=ssim,
@@ -229,7 +229,7 @@ def images(
             input_error=0.004,
         ),
     )
-    return entry("test_picture", judge_images(record, ImageThresholds()), record)
+    return entry("test_image", judge_images(record, ImageThresholds()), record)
 
 
 def repeatability(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry:
@@ -257,7 +257,7 @@ def counts(subject: Subject = SDXL, *, operations: int = 1204) -> LedgerEntry:
     def record(number: int, kernel: str) -> CountRecord:
         return CountRecord(
             subject=subject,
-            card="nvidia-h200",
+            gpu_model="nvidia-h200",
             num_steps=6,
             phases=(phase("before the loop", 580), phase("step 0", number), phase("steps 1-5", number)),
             modules=(ModuleCounts(module="unet", flops=81_000_000_000, operations=6 * number),),
@@ -269,7 +269,7 @@ def counts(subject: Subject = SDXL, *, operations: int = 1204) -> LedgerEntry:
     return entry("test_counts", judge_counts(now, baseline, environment=NOW, rerun="pytest test_it.py"), now)
 
 
-def latency(subject: Subject = ON_CARD, *, milliseconds: float = 2410.0) -> LedgerEntry:
+def latency(subject: Subject = ON_GPU, *, milliseconds: float = 2410.0) -> LedgerEntry:
     """Take so long, where 2.2 s were accepted."""
     wave = [1.0, 1.003, 0.998, 1.001, 1.004, 0.999, 0.997, 1.002]
     then = LatencyRecord(subject=subject, warmup_ns=(9_000 * MS,), samples_ns=(2200 * MS,) * 5, num_steps=30)
@@ -289,7 +289,7 @@ def latency(subject: Subject = ON_CARD, *, milliseconds: float = 2410.0) -> Ledg
 
 def latency_without_baseline() -> LedgerEntry:
     """Take a time that nobody accepted."""
-    record = LatencyRecord(subject=ON_CARD, warmup_ns=(9_000 * MS,), samples_ns=(2200 * MS,) * 5, num_steps=30)
+    record = LatencyRecord(subject=ON_GPU, warmup_ns=(9_000 * MS,), samples_ns=(2200 * MS,) * 5, num_steps=30)
     return entry("test_latency_new", judge_latency(record, None, environment=NOW, rerun="pytest test_it.py"), record)
 
 
@@ -307,7 +307,7 @@ def blocks(slowdown: float, count: int = 40) -> tuple[PairedBlock, ...]:
 def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
     """Compare two versions of the code."""
     record = PairedRecord(
-        subject=ON_CARD,
+        subject=ON_GPU,
         base="main",
         head="the working tree",
         blocks=blocks(slowdown, count),
@@ -324,7 +324,7 @@ def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
 def calibration() -> LedgerEntry:
     """Compare the code with itself."""
     record = CalibrationRecord(
-        subject=ON_CARD, repeats=1, pairs=(blocks(0.0), blocks(0.001), blocks(-0.001)), spent_seconds=60.0
+        subject=ON_GPU, repeats=1, pairs=(blocks(0.0), blocks(0.001), blocks(-0.001)), spent_seconds=60.0
     )
     return entry(
         "test_latency_calibrated", judge_calibration(record, margin=0.01, max_seconds=60.0, environment=NOW), record
@@ -334,15 +334,15 @@ def calibration() -> LedgerEntry:
 def ratio() -> LedgerEntry:
     """Be half again as fast as the reference."""
     record = RatioRecord(
-        subject=ON_CARD,
-        reference=replace(ON_CARD, recipe="bf16"),
+        subject=ON_GPU,
+        reference=replace(ON_GPU, recipe="bf16"),
         subject_ns=tuple(100 * MS + 10_000 * number for number in range(20)),
         reference_ns=tuple(152 * MS - 20_000 * number for number in range(20)),
     )
     return entry("test_compiled_is_faster", judge_ratio(record, demanded=1.2), record)
 
 
-def memory(subject: Subject = ON_CARD, *, mebibytes: int = 1280) -> LedgerEntry:
+def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
     """Hold so much, where 1 GiB was accepted."""
     then = MemoryRecord(
         subject=subject, peak_allocated_bytes=1 << 30, peak_reserved_bytes=1 << 31, seen_by="the CUDA allocator"
@@ -360,9 +360,9 @@ def entry(test: str, verdict: Verdict, record: object) -> LedgerEntry:
     return entry_of(nodeid, verdict, record)  # type: ignore[arg-type] # each caller's record is one
 
 
-def one_of_each(files: Sequence[PictureFiles | None] = (None,)) -> list[LedgerEntry]:
+def one_of_each(files: Sequence[ImageFiles | None] = (None,)) -> list[LedgerEntry]:
     """Find something wrong of every kind, each beside its clean twin of another pipeline."""
-    good, good_card = replace(SDXL, pipeline="sd15", recipe="bf16"), replace(ON_CARD, pipeline="sd15", recipe="bf16")
+    good, good_gpu = replace(SDXL, pipeline="sd15", recipe="bf16"), replace(ON_GPU, pipeline="sd15", recipe="bf16")
     return [
         applied(is_good=False),
         syncs(),
@@ -379,11 +379,11 @@ def one_of_each(files: Sequence[PictureFiles | None] = (None,)) -> list[LedgerEn
         calibration(),
         ratio(),
         memory(),
-        *clean(good, good_card),
+        *clean(good, good_gpu),
     ]
 
 
-def clean(subject: Subject, on_card: Subject) -> list[LedgerEntry]:
+def clean(subject: Subject, on_gpu: Subject) -> list[LedgerEntry]:
     """Find nothing wrong of a pipeline."""
     makers: list[Callable[[Subject], LedgerEntry]] = [
         applied,
@@ -397,11 +397,11 @@ def clean(subject: Subject, on_card: Subject) -> list[LedgerEntry]:
         counts,
     ]
     found = [make(subject) for make in makers]
-    return [*found, latency(on_card, milliseconds=2195), memory(on_card, mebibytes=1024)]
+    return [*found, latency(on_gpu, milliseconds=2195), memory(on_gpu, mebibytes=1024)]
 
 
 BROKEN = BrokenTest(
-    nodeid="suites/test_flux.py::test_picture[flux-bf16]",
+    nodeid="suites/test_flux.py::test_image[flux-bf16]",
     reason="OSError: no weights here",
     details="def broken():\n>   raise OSError('no weights here')\nE   OSError: no weights here",
 )
@@ -414,7 +414,7 @@ SKIPPED = tuple(
     )
     for name in ("sd15", "sdxl", "flux")
 )
-UNDECIDED = Shortfall(text="1 verdict decided nothing: 1 inconclusive", is_red=False)
+UNDECIDED = UnmetRequirement(text="1 verdict decided nothing: 1 inconclusive", is_failure=False)
 LOOSENED = BaselineComparison(
     base="origin/main (1a2b3c4d5)",
     changes=(
@@ -427,12 +427,14 @@ LOOSENED = BaselineComparison(
         BaselineChange(path="baselines/cpu/new.json", kind=ChangeKind.ADDED),
     ),
 )
-UNMET = Shortfall(text="--diffopt-require asks for gpu>=20, got: 3 verdicts", is_red=True)
+UNMET = UnmetRequirement(text="--diffopt-require asks for gpu>=20, got: 3 verdicts", is_failure=True)
 
 
-def full_report(files: Sequence[PictureFiles | None] = (None,)) -> Report:
+def full_report(files: Sequence[ImageFiles | None] = (None,)) -> Report:
     """Find something of every kind."""
-    return report(one_of_each(files), broken=[BROKEN], skipped=SKIPPED, shortfalls=[UNDECIDED], baselines=LOOSENED)
+    return report(
+        one_of_each(files), broken=[BROKEN], skipped=SKIPPED, unmet_requirements=[UNDECIDED], baselines=LOOSENED
+    )
 
 
 def report(
@@ -440,7 +442,7 @@ def report(
     *,
     broken: Sequence[BrokenTest] = (),
     skipped: Sequence[CaseResult] = (),
-    shortfalls: Sequence[Shortfall] = (),
+    unmet_requirements: Sequence[UnmetRequirement] = (),
     baselines: BaselineComparison | None = None,
 ) -> Report:
     """Put findings together as a session does."""
@@ -452,7 +454,7 @@ def report(
         shards=[shard()],
         counts=counted,  # type: ignore[arg-type] # outcomes are texts
         verdicts=list(entries),
-        shortfalls=list(shortfalls),
+        unmet_requirements=list(unmet_requirements),
         broken=list(broken),
         skipped=list(skipped),
         baselines=baselines or msgspec.UNSET,
@@ -460,7 +462,7 @@ def report(
 
 
 def shard(name: str = "", *, device: str = "NVIDIA H200", torch: str = "2.13.0") -> Shard:
-    """Run on a card."""
+    """Run on a GPU."""
     return Shard(
         name=name,
         environment=ReportedEnvironment(
@@ -472,21 +474,21 @@ def shard(name: str = "", *, device: str = "NVIDIA H200", torch: str = "2.13.0")
     )
 
 
-def draw_pictures(folder: Path, *, side: int = 64, name: str = "sdxl", noise: float = 0.0) -> PictureFiles:
-    """Draw a reference, a picture with a part gone wrong, and where they differ; noise is what PNG cannot shrink."""
+def draw_images(folder: Path, *, side: int = 64, name: str = "sdxl", noise: float = 0.0) -> ImageFiles:
+    """Draw a reference, an image with a part gone wrong, and where they differ; noise is what PNG cannot shrink."""
     row, column = np.mgrid[0:side, 0:side] / side
     disc = (row - 0.5) ** 2 + (column - 0.5) ** 2 < 0.09
     reference = np.stack([0.25 + 0.6 * disc, 0.3 + 0.3 * row, 0.75 - 0.5 * disc], axis=-1)
-    picture = reference.copy()
+    image = reference.copy()
     shifted = np.roll(disc, side // 6, axis=1) & (row > 0.35)
-    picture[..., 1] = np.where(shifted, 0.85, picture[..., 1])
-    error = np.abs(picture - reference).max(axis=-1)
+    image[..., 1] = np.where(shifted, 0.85, image[..., 1])
+    error = np.abs(image - reference).max(axis=-1)
     grain = noise * np.random.default_rng(0).standard_normal(reference.shape)
-    picture, reference = picture + grain, reference + grain
+    image, reference = image + grain, reference + grain
     heat = np.stack([error, error**2 * 0.8, 0.5 * np.sqrt(error) * (error < 0.6)], axis=-1)
-    (folder / "pictures" / name).mkdir(parents=True, exist_ok=True)
-    names = {part: f"pictures/{name}/{part}.png" for part in ("picture", "reference", "heat-map")}
-    for part, pixels in (("picture", picture), ("reference", reference), ("heat-map", heat)):
+    (folder / "images" / name).mkdir(parents=True, exist_ok=True)
+    names = {part: f"images/{name}/{part}.png" for part in ("image", "reference", "heat-map")}
+    for part, pixels in (("image", image), ("reference", reference), ("heat-map", heat)):
         levels = (255 * np.clip(pixels, 0, 1)).astype(np.uint8)
         Image.fromarray(levels).resize((side, side), Image.Resampling.NEAREST).save(folder / names[part])
-    return PictureFiles(picture=names["picture"], reference=names["reference"], heat_map=names["heat-map"])
+    return ImageFiles(image=names["image"], reference=names["reference"], heat_map=names["heat-map"])

@@ -19,7 +19,7 @@ def test_old_and_new_stand_side_by_side() -> None:
     assert old_and_new("breaks", 0.0, 1.0) == "0 -> 1"
 
 
-def test_only_figures_with_an_accepted_twin_of_another_value_are_compared() -> None:
+def test_only_figures_with_an_accepted_counterpart_of_another_value_are_compared() -> None:
     """The rest is the verdict's own summary."""
     figures = {"flops": 2.0, "accepted_flops": 2.0, "median_ns": 12e6, "accepted_median_ns": 10e6, "steps": 4.0}
 

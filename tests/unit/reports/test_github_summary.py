@@ -16,7 +16,7 @@ from pytest_diffopt.reports.github_summary import (
 )
 from pytest_diffopt.reports.summary import Summary
 from pytest_diffopt.session.ledger import BrokenTest, Ledger
-from pytest_diffopt.session.unmet_requirements import Shortfall
+from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 from tests.unit.reports.verdict_examples import entry, ledger
 
 SLOWER = entry(
@@ -41,17 +41,22 @@ COMPARISON = BaselineComparison(
 
 
 def summary(
-    found: Ledger, *shortfalls: Shortfall, baselines: BaselineComparison | None = None, setting: str = "device cpu"
+    found: Ledger,
+    *unmet_requirements: UnmetRequirement,
+    baselines: BaselineComparison | None = None,
+    setting: str = "device cpu",
 ) -> Summary:
     """Put a summary together."""
-    return Summary(ledger=found, shortfalls=shortfalls, setting=setting, baselines=baselines)
+    return Summary(ledger=found, unmet_requirements=unmet_requirements, setting=setting, baselines=baselines)
 
 
 def test_the_whole_of_it() -> None:
     """Headline, what was not proven, baselines, bad verdicts and why, what was skipped, and what is good."""
     found = ledger(entry(nodeid="test_good"), SLOWER, skipped={"test_gpu": "needs a GPU: run with --gpu"})
     text = render(
-        summary(found, Shortfall(text="lost 1 worker", is_red=True), baselines=COMPARISON, setting="device cpu")
+        summary(
+            found, UnmetRequirement(text="lost 1 worker", is_failure=True), baselines=COMPARISON, setting="device cpu"
+        )
     )
 
     assert text.splitlines() == [
@@ -116,8 +121,8 @@ def test_the_whole_of_it() -> None:
     [
         (summary(ledger(entry())), "passed"),
         (summary(ledger(entry(), SLOWER)), "failed"),
-        (summary(ledger(entry()), Shortfall(text="lost", is_red=True)), "failed"),
-        (summary(ledger(entry()), Shortfall(text="skipped", is_red=False)), "passed, with gaps"),
+        (summary(ledger(entry()), UnmetRequirement(text="lost", is_failure=True)), "failed"),
+        (summary(ledger(entry()), UnmetRequirement(text="skipped", is_failure=False)), "passed, with gaps"),
         (summary(Ledger()), "nothing was judged"),
     ],
 )
@@ -140,7 +145,7 @@ def test_a_test_that_broke_is_there_and_makes_the_headline_red() -> None:
     )
 
 
-def test_baselines_that_could_not_be_compared_are_said() -> None:
+def test_baselines_that_could_not_be_compared_are_reported() -> None:
     """Silence would read as none loosened."""
     problem = BaselineComparison(base="origin/main", problem="this is a shallow clone")
 

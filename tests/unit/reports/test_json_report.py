@@ -69,7 +69,7 @@ def test_what_is_written_is_read(tmp_path: Path, written: dict[str, Any]) -> Non
     assert [entry.verdict for entry in back.verdicts] == [entry.verdict for entry in EVERYTHING.verdicts]
     assert as_json(to_plain(back.verdicts)) == as_json(to_plain(EVERYTHING.verdicts))
     assert (back.broken, back.skipped) == (EVERYTHING.broken, EVERYTHING.skipped)
-    assert back.shortfalls == EVERYTHING.shortfalls
+    assert back.unmet_requirements == EVERYTHING.unmet_requirements
     assert equal.record["differences"][0]["psnr_db"] == math.inf
 
 
@@ -92,9 +92,9 @@ def test_a_report_is_what_its_schema_says(written: dict[str, Any]) -> None:
     ("path", "value"),
     [
         ("color", "red"),
-        ("shards.0.environment.colour", "red"),
+        ("shards.0.environment.color", "red"),
         ("verdicts.0.verdict.outcome", "fine"),
-        ("verdicts.0.record.colour", "red"),
+        ("verdicts.0.record.color", "red"),
         ("verdicts.1.record.num_steps", "6"),
         ("skipped.0.line", "seven"),
         ("schema_version", 1),
@@ -115,7 +115,7 @@ def test_the_schema_refuses_what_the_reader_refuses(
     [
         ("schema_version", 1, "schema_version: must be 2, got: 1"),
         ("schema_version", True, "schema_version: must be 2, got: true"),
-        ("colour", "red", "colour: unknown key"),
+        ("color", "red", "color: unknown key"),
         ("verdict", [], "verdict: unknown key (did you mean 'verdicts'?)"),
         ("shards.0.scale", "huge", "shards[0].scale: Invalid enum value 'huge', got: \"huge\""),
         ("verdicts.0.verdict.summary", 7, "verdicts[0].verdict.summary: must be str, got: 7"),
@@ -166,7 +166,7 @@ def test_what_is_no_report_says_why(tmp_path: Path, raw: bytes, problem: str) ->
     assert str(caught.value).splitlines()[0] == f"the report {tmp_path / 'report.json'} cannot be trusted: {problem}"
 
 
-def test_a_folder_without_a_report_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_a_report_is_reported(tmp_path: Path) -> None:
     """With what was looked for."""
     with pytest.raises(ReportError) as caught:
         read_json_report(tmp_path)
@@ -177,7 +177,7 @@ def test_a_folder_without_a_report_says_so(tmp_path: Path) -> None:
     ]
 
 
-def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     """The folder has gone since the run began."""
     with pytest.raises(ReportError, match=r"report\.json cannot be written: No such file or directory"):
         write_json_report(tmp_path / "gone", EVERYTHING)

@@ -1,4 +1,4 @@
-"""The ladder's table and chart show what was found of each rung, and nothing that was not."""
+"""The ladder's table and chart show what was found of each level, and nothing that was not."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from pytest_diffopt.records import Concern, Subject
 from pytest_diffopt.reports.ladder_table import ladder_lines
 from pytest_diffopt.session.ledger import LedgerEntry
 
-RUNGS = ladder("modern", "sdxl")
+LEVELS = ladder("modern", "sdxl")
 
 
 def entry(number: int, concern: Concern, outcome: Outcome = Outcome.PASSED, **record: Any) -> LedgerEntry:
     """Pretend that a test of the ladder gave this verdict."""
-    rung = RUNGS[number - 1]
-    subject = Subject(pipeline="sdxl", scale="tiny", recipe=rung.recipe)
+    level = LEVELS[number - 1]
+    subject = Subject(pipeline="sdxl", scale="tiny", recipe=level.recipe)
     verdict = Verdict(concern=concern, outcome=outcome, subject=subject, summary="")
-    return LedgerEntry(nodeid=f"suites/test_ladders.py::test_it[sdxl-{rung.test_id}]", verdict=verdict, record=record)
+    return LedgerEntry(nodeid=f"suites/test_ladders.py::test_it[sdxl-{level.test_id}]", verdict=verdict, record=record)
 
 
 def counted(number: int, operations: int, peak: int) -> LedgerEntry:
-    """Pretend that a rung was counted."""
+    """Pretend that a level was counted."""
     phases = [
         {"phase": "before the loop", "operations": 1, "peak_memory_bytes": 1},
         {"phase": "steps 1-3", "operations": operations, "peak_memory_bytes": peak},
@@ -29,7 +29,7 @@ def counted(number: int, operations: int, peak: int) -> LedgerEntry:
 
 
 def test_without_a_gpu_the_counted_memory_is_charted() -> None:
-    """A rung that was skipped has no row, a column that nobody filled is not there."""
+    """A level that was skipped has no row, a column that nobody filled is not there."""
     lines = ladder_lines(
         [
             entry(1, Concern.APPLIED),
@@ -43,7 +43,7 @@ def test_without_a_gpu_the_counted_memory_is_charted() -> None:
 
     assert list(lines) == [
         "ladder modern: sdxl (tiny)",
-        "     rung     applied  graph breaks  syncs   operations a step  peak memory",
+        "     level     applied  graph breaks  syncs   operations a step  peak memory",
         "  1  bf16     passed   -             passed  480                4.00 KiB",
         "  2  compile  passed   regressed     -       400                1.00 KiB",
         "  peak memory",
@@ -53,7 +53,7 @@ def test_without_a_gpu_the_counted_memory_is_charted() -> None:
 
 
 def test_on_a_gpu_the_latency_is_charted() -> None:
-    """With how many times as fast as the first rung each is."""
+    """With how many times as fast as the first level each is."""
     lines = ladder_lines(
         [
             entry(1, Concern.LATENCY, samples_ns=[8_000_000, 9_000_000, 8_000_000]),
@@ -63,7 +63,7 @@ def test_on_a_gpu_the_latency_is_charted() -> None:
 
     assert list(lines) == [
         "ladder modern: sdxl (tiny)",
-        "     rung     latency  times as fast",
+        "     level     latency  times as fast",
         "  1  bf16     8.00 ms  1.00x",
         "  2  compile  2.00 ms  4.00x",
         "  latency",
@@ -83,9 +83,9 @@ def test_of_two_verdicts_the_worse_one_is_shown() -> None:
 
 def test_a_recipe_outside_of_a_ladder_makes_none() -> None:
     """Other suites run the same recipes."""
-    rung = RUNGS[0]
-    subject = Subject(pipeline="sdxl", scale="tiny", recipe=rung.recipe)
+    level = LEVELS[0]
+    subject = Subject(pipeline="sdxl", scale="tiny", recipe=level.recipe)
     verdict = Verdict(concern=Concern.SYNCS, outcome=Outcome.PASSED, subject=subject, summary="")
-    other = LedgerEntry(nodeid=f"suites/test_sdxl.py::test_it[sdxl-{rung.recipe}]", verdict=verdict, record={})
+    other = LedgerEntry(nodeid=f"suites/test_sdxl.py::test_it[sdxl-{level.recipe}]", verdict=verdict, record={})
 
     assert list(ladder_lines([other, entry(1, Concern.SYNCS)])) == []

@@ -13,7 +13,7 @@ def test_red_comes_first_then_what_proved_nothing() -> None:
     entries = [
         entry(nodeid="first"),
         gain,
-        entry(Outcome.INCOMPARABLE, nodeid="other card"),
+        entry(Outcome.INCOMPARABLE, nodeid="other GPU"),
         entry(nodeid="second"),
         exact_gain,
         entry(Outcome.MISSING, nodeid="missing"),
@@ -24,20 +24,20 @@ def test_red_comes_first_then_what_proved_nothing() -> None:
         "slower",
         "missing",
         "counts",
-        "other card",
+        "other GPU",
         "gain",
         "first",
         "second",
     ]
 
 
-def test_a_wrong_picture_comes_before_a_slow_call() -> None:
+def test_a_wrong_image_comes_before_a_slow_call() -> None:
     """Of equally bad ones; what page and summary name a case by is its place among them."""
     slower = entry(Outcome.REGRESSED, nodeid="slower")
-    other_picture = entry(Outcome.REGRESSED, Concern.IMAGES, nodeid="another picture")
+    other_image = entry(Outcome.REGRESSED, Concern.IMAGES, nodeid="another image")
 
-    assert anchored([entry(), slower, other_picture]) == [
-        ("case-1", other_picture),
+    assert anchored([entry(), slower, other_image]) == [
+        ("case-1", other_image),
         ("case-2", slower),
         ("case-3", entry()),
     ]

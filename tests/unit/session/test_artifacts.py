@@ -1,4 +1,4 @@
-"""Pictures are kept under names made from their test's, beside the report or elsewhere."""
+"""Images are kept under names made from their test's, beside the report or elsewhere."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from pytest_diffopt.session.artifacts import Artifacts
 def test_a_report_keeps_everything_beside_it(tmp_path: Path) -> None:
     """Names are told from the report's folder."""
     artifacts = Artifacts(nodeid="test_it.py::test_a", report_folder=tmp_path)
-    name = artifacts.save_picture(np.full((2, 3, 3), 0.5), "0-picture")
+    name = artifacts.save_image(np.full((2, 3, 3), 0.5), "0-image")
 
     assert artifacts.keeps_everything
-    assert name.startswith("pictures/test_it.py__test_a-")
+    assert name.startswith("images/test_it.py__test_a-")
     assert artifacts.path_of(name) == str(tmp_path / name)
     assert np.asarray(Image.open(tmp_path / name)).tolist() == [[[128] * 3] * 3] * 2
 
@@ -33,13 +33,13 @@ def test_without_a_report_the_other_folder_is_made_when_it_is_needed(tmp_path: P
 
     assert not artifacts.keeps_everything
     assert not made.exists()
-    assert (made / artifacts.save_picture(np.zeros((2, 2, 1)), "0")).is_file()
+    assert (made / artifacts.save_image(np.zeros((2, 2, 1)), "0")).is_file()
 
 
 def test_two_tests_never_share_a_file(tmp_path: Path) -> None:
     """Also where a file system would hold their names for one."""
     names = {
-        Artifacts(nodeid=nodeid, report_folder=tmp_path).save_picture(np.zeros((2, 2, 3)), "0")
+        Artifacts(nodeid=nodeid, report_folder=tmp_path).save_image(np.zeros((2, 2, 3)), "0")
         for nodeid in ("test_it.py::test_a[x/y]", "test_it.py::test_a[x:y]", "../../test_it.py::test_a")
     }
 
@@ -48,16 +48,16 @@ def test_two_tests_never_share_a_file(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_drawn_is_drawn_as_the_nearest(tmp_path: Path) -> None:
-    """A picture of NaN is kept too: it is what a person must see."""
+    """An image of NaN is kept too: it is what a person must see."""
     pixels = np.array([[[np.nan], [np.inf], [-1.0], [2.0]]])
-    name = Artifacts(nodeid="test_a", report_folder=tmp_path).save_picture(pixels, "0")
+    name = Artifacts(nodeid="test_a", report_folder=tmp_path).save_image(pixels, "0")
 
     assert np.asarray(Image.open(tmp_path / name)).tolist() == [[0, 255, 0, 255]]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     """The file and the reason."""
-    (tmp_path / "pictures").write_text("")
+    (tmp_path / "images").write_text("")
 
-    with pytest.raises(DiffoptError, match=r"the picture .*0\.png cannot be kept: "):
-        Artifacts(nodeid="test_a", report_folder=tmp_path).save_picture(np.zeros((2, 2, 3)), "0")
+    with pytest.raises(DiffoptError, match=r"the image .*0\.png cannot be kept: "):
+        Artifacts(nodeid="test_a", report_folder=tmp_path).save_image(np.zeros((2, 2, 3)), "0")

@@ -28,7 +28,7 @@ SYNCS = SyncRecord(
     syncs=(ObservedSync(kind="read by the host", operation=".item()", where=WHERE, step=1),),
     seen_by="the simulated GPU",
 )
-PICTURES = ImageRecord(
+IMAGES = ImageRecord(
     subject=SUBJECT, differences=(ImageDifference(ssim=1.0, psnr_db=math.inf, max_error=0.0, mean_error=0.0, flip=0.0),)
 )
 
@@ -38,7 +38,7 @@ def entries() -> list[LedgerEntry]:
     """Judge a red and a green record."""
     return [
         entry_of("test_syncs", judge_syncs(SYNCS), SYNCS),
-        entry_of("test_picture", judge_images(PICTURES, ImageThresholds()), PICTURES),
+        entry_of("test_image", judge_images(IMAGES, ImageThresholds()), IMAGES),
     ]
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from pytest_diffopt._torch_private import compile_watching
 from pytest_diffopt.records import Device, Subject, Weights
-from pytest_diffopt.session.pipeline_lifetimes import Life, WatchedPipelines
+from pytest_diffopt.session.pipeline_lifetimes import PipelineLifetime, WatchedPipelines
 
 SUBJECT = Subject(pipeline="sdxl", scale="tiny", recipe="bf16", weights=Weights.RANDOM)
 
@@ -38,7 +38,7 @@ def test_a_registered_pipeline_is_known(pipelines: WatchedPipelines) -> None:
     pipeline, start = Pipeline(), pipelines.log.mark()
     pipelines.register(pipeline, SUBJECT, start)
 
-    assert pipelines.life_of(pipeline) == Life(subject=SUBJECT, start=start)
+    assert pipelines.lifetime_of(pipeline) == PipelineLifetime(subject=SUBJECT, start=start)
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_a_registered_pipeline_is_known(pipelines: WatchedPipelines) -> None:
 )
 def test_a_stranger_is_the_users_own(pipelines: WatchedPipelines, target: Any, name: str, device: Device) -> None:
     """Called by its name or class, on the device where it is, with the recipe that its test names."""
-    life = pipelines.life_of(target, recipe="bf16 + sdpa")
+    lifetime = pipelines.lifetime_of(target, recipe="bf16 + sdpa")
 
-    assert life.subject == Subject(pipeline=name, recipe="bf16 + sdpa", weights=Weights.OWN, device=device)
+    assert lifetime.subject == Subject(pipeline=name, recipe="bf16 + sdpa", weights=Weights.OWN, device=device)
 
 
 def test_a_stranger_begins_to_live_when_it_is_met(pipelines: WatchedPipelines) -> None:
     """What was compiled before is not its own."""
     torch._dynamo.reset()
     torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1))
-    life = pipelines.life_of(Pipeline())
+    lifetime = pipelines.lifetime_of(Pipeline())
 
-    assert pipelines.log.since(life.start, SUBJECT).frames == ()
+    assert pipelines.log.since(lifetime.start, SUBJECT).frames == ()
     torch._dynamo.reset()
 
 
@@ -78,8 +78,10 @@ def test_an_adopted_pipeline_keeps_its_beginning(pipelines: WatchedPipelines) ->
         pipelines.adopt(pipeline, start, recipe="bf16")
         pipelines.adopt(pipeline, pipelines.log.mark(), recipe="fp16")
 
-    assert pipelines.life_of(own) == Life(subject=Subject(pipeline="Pipeline", recipe="bf16"), start=start)
-    assert pipelines.life_of(built) == Life(subject=SUBJECT, start=start)
+    assert pipelines.lifetime_of(own) == PipelineLifetime(
+        subject=Subject(pipeline="Pipeline", recipe="bf16"), start=start
+    )
+    assert pipelines.lifetime_of(built) == PipelineLifetime(subject=SUBJECT, start=start)
 
 
 def test_what_cannot_be_weakly_referenced_is_described_each_time(pipelines: WatchedPipelines) -> None:
@@ -87,7 +89,7 @@ def test_what_cannot_be_weakly_referenced_is_described_each_time(pipelines: Watc
     target = (1, 2)
     pipelines.adopt(target, pipelines.log.mark(), recipe="bf16")
 
-    assert pipelines.life_of(target).subject == Subject(pipeline="tuple")
+    assert pipelines.lifetime_of(target).subject == Subject(pipeline="tuple")
 
 
 def test_a_pipeline_is_not_kept_alive(pipelines: WatchedPipelines) -> None:
@@ -97,19 +99,19 @@ def test_a_pipeline_is_not_kept_alive(pipelines: WatchedPipelines) -> None:
     del pipeline
     gc.collect()
 
-    assert len(pipelines._lives) == 0
+    assert len(pipelines._lifetimes) == 0
 
 
 def test_the_first_whole_call_is_noted_once() -> None:
     """Later calls change nothing; a callable that cannot be remembered has no life to note it in."""
     pipelines = WatchedPipelines()
     target = type("Pipeline", (), {})()
-    before = pipelines.life_of(target).warm
+    before = pipelines.lifetime_of(target).warm
     pipelines.note_warm(target)
-    first = pipelines.life_of(target).warm
+    first = pipelines.lifetime_of(target).warm
     pipelines.note_warm(target)
     pipelines.note_warm(1)
-    second = pipelines.life_of(target).warm
+    second = pipelines.lifetime_of(target).warm
     pipelines.close()
 
     assert before is None

@@ -103,11 +103,11 @@ def test_the_line_stands_below_and_goes_without_a_trace(screen: Screen) -> None:
     now = [0.0]
     line, _terminal = line_on(screen, now)
 
-    with erased_at_end(line) as tell:
-        tell("building sdxl (tiny)")
+    with erased_at_end(line) as progress:
+        progress("building sdxl (tiny)")
         assert screen.rows == ["collected 2 items", "test_it.py .", "diffopt: building sdxl (tiny)"]
         now[0] = 1.0
-        tell("measuring")
+        progress("measuring")
         assert screen.rows[2] == "diffopt: measuring"
         assert (screen.row, screen.column) == (1, len("test_it.py ."))
     screen.feed(".")
@@ -139,7 +139,7 @@ def test_who_told_nothing_erases_nothing(screen: Screen) -> None:
     line, terminal = line_on(screen, [0.0])
     with erased_at_end(line):
         pass
-    with erased_at_end(None) as tell:
-        tell("unheard")
+    with erased_at_end(None) as progress:
+        progress("unheard")
 
     assert terminal.writes == 0

@@ -4,16 +4,19 @@ from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Device
 from pytest_diffopt.session.ledger import Ledger
 from pytest_diffopt.session.settings import Settings
-from pytest_diffopt.session.unmet_requirements import find_shortfalls
+from pytest_diffopt.session.unmet_requirements import find_unmet_requirements
 from tests.unit.reports.verdict_examples import entry, ledger
 
 ON_GPU = Settings(use_gpu=True)
-TOO_SMALL = "needs a card with 80 GiB, got: 24.0 GiB"
+TOO_SMALL = "needs a GPU with 80 GiB, got: 24.0 GiB"
 
 
 def found(of: Ledger, settings: Settings) -> list[tuple[bool, str]]:
-    """Return the shortfalls as pairs."""
-    return [(shortfall.is_red, shortfall.text) for shortfall in find_shortfalls(of, settings)]
+    """Return the unmet requirements as pairs."""
+    return [
+        (unmet_requirement.is_failure, unmet_requirement.text)
+        for unmet_requirement in find_unmet_requirements(of, settings)
+    ]
 
 
 def test_a_run_that_proved_what_it_should_says_nothing() -> None:
@@ -23,12 +26,12 @@ def test_a_run_that_proved_what_it_should_says_nothing() -> None:
     assert found(ledger(skipped={"test_gpu": "needs a GPU: run with --gpu"}), Settings()) == []
 
 
-def test_gpu_without_a_case_is_said() -> None:
+def test_gpu_without_a_case_is_reported() -> None:
     """It is not red: `--gpu` may be meant for other tests."""
     assert found(Ledger(), ON_GPU) == [(False, "--gpu, and no diffopt test was run: nothing is known of the GPU")]
 
 
-def test_gpu_with_nothing_but_skips_is_red() -> None:
+def test_gpu_with_nothing_but_skips_fails() -> None:
     """Each reason once, with how often it was given."""
     skipped = {"test_a": TOO_SMALL, "test_b": TOO_SMALL, "test_c": "no reason given"}
 
@@ -37,14 +40,14 @@ def test_gpu_with_nothing_but_skips_is_red() -> None:
     ]
 
 
-def test_a_card_that_is_too_small_for_some_is_said() -> None:
+def test_a_gpu_that_is_too_small_for_some_is_reported() -> None:
     """The run is as good as what did run, and says how much did not."""
     some = ledger(entry(device=Device.CUDA), skipped={"test_large": TOO_SMALL})
 
     assert found(some, ON_GPU) == [(False, f"1 of 2 diffopt tests proved nothing ({TOO_SMALL})")]
 
 
-def test_a_lost_worker_is_red() -> None:
+def test_a_lost_worker_fails() -> None:
     """Whatever it still had to do, nobody knows whether it was done."""
     lost = ledger(entry())
     lost.lost_workers.append("gw1: Not properly terminated")
@@ -52,7 +55,7 @@ def test_a_lost_worker_is_red() -> None:
     assert found(lost, Settings()) == [(True, "lost 1 worker before the end (gw1: Not properly terminated)")]
 
 
-def test_fewer_verdicts_than_required_are_red() -> None:
+def test_fewer_verdicts_than_required_fail() -> None:
     """Only what is not met is told."""
     settings = Settings(required="gpu>=2, latency>=1")
 
@@ -61,7 +64,7 @@ def test_fewer_verdicts_than_required_are_red() -> None:
     ]
 
 
-def test_verdicts_that_decided_nothing_are_said_after_what_is_red() -> None:
+def test_verdicts_that_decided_nothing_are_reported_after_what_fails() -> None:
     """The red ones come first."""
     undecided = ledger(entry(Outcome.INCONCLUSIVE), entry(Outcome.INCOMPARABLE), entry(Outcome.INCONCLUSIVE))
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from pytest_diffopt.errors import SimulationError
-from pytest_diffopt.simulated_gpu import SimulatedGPU, SyncKind, card_called, known_cards
-from pytest_diffopt.simulated_gpu.cost.gpus import card
+from pytest_diffopt.simulated_gpu import SimulatedGPU, SyncKind, gpu_model_by_cuda_name, known_gpu_models
+from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model
 
 
 class Layer(nn.Module):
@@ -103,7 +103,7 @@ def test_large_weights_are_not_copied() -> None:
 
 
 def test_parameter_data_can_be_set() -> None:
-    """`parameter.data = tensor_on_the_device` works as on a real card, and is undone."""
+    """`parameter.data = tensor_on_the_device` works as on a real GPU, and is undone."""
     layer = nn.Linear(4, 4)
     weight, pointer = layer.weight, layer.weight.data_ptr()
     with SimulatedGPU() as gpu:
@@ -259,9 +259,9 @@ def test_other_devices_are_untouched() -> None:
         ("NVIDIA GeForce RTX 4090", "nvidia-rtx-4090"),
     ],
 )
-def test_a_real_card_is_known_by_what_cuda_calls_it(device_name: str, name: str) -> None:
+def test_a_real_gpu_is_known_by_what_cuda_calls_it(device_name: str, name: str) -> None:
     """So that its share of the roofline can be told."""
-    found = card_called(device_name)
+    found = gpu_model_by_cuda_name(device_name)
 
     assert found is not None
     assert found.name == name
@@ -270,21 +270,21 @@ def test_a_real_card_is_known_by_what_cuda_calls_it(device_name: str, name: str)
 @pytest.mark.parametrize(
     "device_name", ["NVIDIA A100 80GB PCIe", "NVIDIA A100-SXM4-40GB", "NVIDIA H200 NVL", "", "cpu"]
 )
-def test_its_slower_relatives_are_other_cards(device_name: str) -> None:
+def test_its_slower_relatives_are_other_gpus(device_name: str) -> None:
     """Their peaks are lower: a share of the wrong ones would be made up."""
-    assert card_called(device_name) is None
+    assert gpu_model_by_cuda_name(device_name) is None
 
 
-def test_no_two_cards_are_called_alike() -> None:
-    """One name, one set of figures; and each card has a name."""
-    names = [device_name for name in known_cards() for device_name in card(name).called]
+def test_no_two_gpus_are_called_alike() -> None:
+    """One name, one set of figures; and each GPU has a name."""
+    names = [device_name for name in known_gpu_models() for device_name in gpu_model(name).called]
 
     assert len(set(names)) == len(names)
-    assert all(card(name).called for name in known_cards())
+    assert all(gpu_model(name).called for name in known_gpu_models())
 
 
-def test_unknown_cards_are_refused() -> None:
-    """A card that is not known is an error that lists those that are."""
+def test_unknown_gpus_are_refused() -> None:
+    """A GPU that is not known is an error that lists those that are."""
     with pytest.raises(SimulationError, match=r"one of nvidia-v100.*got: 'gtx'"):
         SimulatedGPU(name="gtx")
 
@@ -334,9 +334,9 @@ def test_values_that_do_not_exist_are_not_made_up() -> None:
     assert "SimulatedGPU(real_up_to=...), now 10 elements" in str(caught.value)
 
 
-def test_values_are_invented_on_demand() -> None:
+def test_values_are_placeholder_on_demand() -> None:
     """With leave to invent, reads answer zero, False or everything, and each is listed with its line."""
-    with SimulatedGPU(real_up_to=10, invent_values=True) as gpu:
+    with SimulatedGPU(real_up_to=10, placeholder_values=True) as gpu:
         x = torch.ones(11, device=gpu.device)
 
         assert x.sum().item() == 0
@@ -345,24 +345,24 @@ def test_values_are_invented_on_demand() -> None:
         assert (x > 0).nonzero().shape == (11, 1)
         assert x.tolist() == [0.0] * 11
 
-    assert [operation for operation, _ in gpu.invented] == [
+    assert [operation for operation, _ in gpu.placeholders] == [
         "aten._local_scalar_dense",
         "aten.equal",
         "aten.index",
         "aten.nonzero",
         "Tensor.tolist",
     ]
-    assert all(where.file.endswith("test_device.py") for _, where in gpu.invented)
+    assert all(where.file.endswith("test_device.py") for _, where in gpu.placeholders)
 
 
-def test_pictures_come_back_as_zeros() -> None:
+def test_images_come_back_as_zeros() -> None:
     """A bulk copy of dropped values to the host works without leave, and is listed: otherwise no pipeline ends."""
     with SimulatedGPU(real_up_to=10) as gpu:
-        picture = torch.ones(3, 11, device=gpu.device).cpu()
+        image = torch.ones(3, 11, device=gpu.device).cpu()
 
-    assert picture.device.type == "cpu"
-    assert picture.abs().sum() == 0
-    assert [operation for operation, _ in gpu.invented] == ["aten._to_copy"]
+    assert image.device.type == "cpu"
+    assert image.abs().sum() == 0
+    assert [operation for operation, _ in gpu.placeholders] == ["aten._to_copy"]
     assert [sync.kind for sync in gpu.syncs] == [SyncKind.COPY_TO_HOST]
 
 
@@ -423,10 +423,10 @@ def test_a_large_copy_into_memory_that_has_views_is_seen_by_them() -> None:
     """A view that was made before a copy sees what is copied."""
     with SimulatedGPU(real_up_to=math.inf) as gpu:
         x = torch.empty(200, 200, device=gpu.device)
-        view, twin = x[1:], x.detach()
+        view, counterpart = x[1:], x.detach()
         x.copy_(torch.ones(200, 200))
 
-        assert view.mean().item() == twin.mean().item() == 1
+        assert view.mean().item() == counterpart.mean().item() == 1
 
 
 def test_writing_unknown_values_drops_known_ones() -> None:
@@ -469,12 +469,12 @@ def test_modules_can_be_copied() -> None:
     layer = nn.Linear(4, 4)
     with SimulatedGPU() as gpu:
         layer.to(gpu.device)
-        twin = copy.deepcopy(layer)
+        counterpart = copy.deepcopy(layer)
 
-        assert twin.weight is not layer.weight
-        assert isinstance(twin.weight, nn.Parameter)
-        assert twin.weight.tolist() == layer.weight.tolist()
-        assert twin.weight.allocation is not layer.weight.allocation  # type: ignore[attr-defined]
+        assert counterpart.weight is not layer.weight
+        assert isinstance(counterpart.weight, nn.Parameter)
+        assert counterpart.weight.tolist() == layer.weight.tolist()
+        assert counterpart.weight.allocation is not layer.weight.allocation  # type: ignore[attr-defined]
 
 
 def test_modules_that_move_themselves_come_back() -> None:
@@ -500,8 +500,8 @@ def test_modules_that_move_themselves_come_back() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int8, torch.bool])
 def test_printing_reads_values_one_by_one(dtype: torch.dtype) -> None:
-    """Printing is what it is on a real card: many reads; and as many where the values are not known."""
-    waits = []
+    """Printing is what it is on a real GPU: many reads; and as many where the values are not known."""
+    syncs = []
     for real_up_to in (0, math.inf):
         host = torch.rand(100, 100).to(dtype) if dtype.is_floating_point else torch.ones(100, 100, dtype=dtype)
         with SimulatedGPU(real_up_to=real_up_to) as gpu:
@@ -510,10 +510,10 @@ def test_printing_reads_values_one_by_one(dtype: torch.dtype) -> None:
             gpu.enter_phase("print")
             text = str(x)
             gpu.enter_phase(None)
-        waits.append(sum(sync.phase == "print" for sync in gpu.syncs))
+        syncs.append(sum(sync.phase == "print" for sync in gpu.syncs))
 
         assert ("<no values kept>" in text) == (real_up_to == 0)
-    assert waits[0] == waits[1] > 36
+    assert syncs[0] == syncs[1] > 36
 
 
 class Caching(nn.Module):
@@ -542,7 +542,7 @@ def test_what_a_module_moves_when_it_is_called_comes_back() -> None:
 
 
 def test_weights_that_modules_share_are_moved_once() -> None:
-    """As on a card: one copy, one wait, one piece of memory, and one parameter afterwards."""
+    """As on a GPU: one copy, one wait, one piece of memory, and one parameter afterwards."""
     first, second = nn.Linear(100, 100, bias=False), nn.Linear(100, 100, bias=False)
     second.weight = weight = first.weight
     model = nn.Sequential(first, second)

@@ -110,9 +110,9 @@ def test_figures_do_not_depend_on_how_much_data_is_kept() -> None:
 )
 def test_waits_of_a_scheduler(name: str, first: int, later: int) -> None:
     """The waits in each step are those that reading diffusers' source predicts."""
-    waits = denoise(getattr(diffusers, name))
+    syncs = denoise(getattr(diffusers, name))
 
-    assert [first, *[later] * 4] == [step.total() for step in waits[:-1]]
+    assert [first, *[later] * 4] == [step.total() for step in syncs[:-1]]
 
 
 def test_waits_of_pndm() -> None:
@@ -125,7 +125,7 @@ def test_waits_of_unipc() -> None:
     assert denoise(diffusers.UniPCMultistepScheduler)[3] == {SyncKind.COPY_FROM_HOST: 6, SyncKind.READ: 1}
 
 
-def test_planted_read_is_found() -> None:
+def test_injected_read_is_found() -> None:
     """A read that somebody adds to a denoise loop is found with file, line and step."""
     with SimulatedGPU() as gpu:
         latents = torch.ones(4, device=gpu.device)

@@ -38,7 +38,7 @@ def test_the_same_code_is_never_slower_and_mostly_as_fast() -> None:
     assert as_fast > 0.95
 
 
-def test_what_is_planted_is_seen() -> None:
+def test_what_is_injected_is_seen() -> None:
     """A slowdown of 3 % is past a margin of 1 %; with so few blocks nothing is known."""
     assert shares([measured(0.02)], slowdown=0.03)[0] > 0.95
     assert shares([measured(0.02)], slowdown=0.03, count=5) == (0, 0)

@@ -14,7 +14,7 @@ from tools.tiny_training import shipping
 from tools.tiny_training.lesson import Lesson, Models
 
 
-class Drawing(Lesson):
+class ImageResult(Lesson):
     """A lesson that nobody takes."""
 
     def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def ship(name: str, *, starts_from: str = "", steps: int = 10) -> None:
     """Ship a layer of six parameters."""
-    lesson = Drawing(name=name, starts_from=starts_from, steps=steps)
+    lesson = ImageResult(name=name, starts_from=starts_from, steps=steps)
     shipping.ship(name, torch.nn.Linear(2, 2), lesson=lesson, loss=0.123456, seed=7)
 
 

@@ -16,7 +16,7 @@ from tools.site_without_network import fetched_from_elsewhere
     ],
 )
 def test_what_a_browser_fetches_by_itself_is_found(html: str) -> None:
-    """Fonts, scripts, pictures and frames."""
+    """Fonts, scripts, images and frames."""
     assert len(fetched_from_elsewhere(html)) == 1
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch._dynamo.exc as dynamo_exc
 
-MOVED = f"torch {torch.__version__} has no {{}} any more: mend pytest_diffopt/_torch_private/compile_errors.py"
+MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_torch_private/compile_errors.py"
 
 
 @pytest.mark.parametrize(

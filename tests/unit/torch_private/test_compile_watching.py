@@ -12,7 +12,7 @@ from torch._dynamo import convert_frame, output_graph, symbolic_convert
 
 from pytest_diffopt._torch_private.compile_watching import Compilation, compilations_watched
 
-MOVED = f"torch {torch.__version__} has no {{}} any more: mend pytest_diffopt/_torch_private/compile_watching.py"
+MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_torch_private/compile_watching.py"
 #: What the compile log reads of each account that Dynamo keeps of a frame.
 METRICS = {
     "aotautograd_local_cache_hit_count",
@@ -111,7 +111,7 @@ def watched(function: Callable[..., object], *args: object, **options: Any) -> l
     return found
 
 
-def test_each_compilation_is_told_with_its_code_and_account() -> None:
+def test_each_compilation_is_reported_with_its_code_and_account() -> None:
     """The account is torch's own of this very compilation."""
     (found,) = watched(plus_one, torch.ones(2))
 
@@ -121,8 +121,8 @@ def test_each_compilation_is_told_with_its_code_and_account() -> None:
     assert (found.breaks, found.reads, found.hit_limit) == ([], [], False)
 
 
-def test_a_break_is_told_with_its_text_and_the_users_stack() -> None:
-    """What a person would mend is its innermost line."""
+def test_a_break_is_reported_with_its_text_and_the_users_stack() -> None:
+    """What a person would fix is its innermost line."""
     (found,) = watched(read, torch.ones(2))[0].breaks
 
     assert found.message.startswith("Unsupported Tensor.item() call")
@@ -130,7 +130,7 @@ def test_a_break_is_told_with_its_text_and_the_users_stack() -> None:
     assert not found.gave_up
 
 
-def test_a_read_that_is_captured_is_told() -> None:
+def test_a_read_that_is_captured_is_reported() -> None:
     """With the line, which the graph's nodes keep."""
     (found,) = watched(read, torch.ones(2), fullgraph=True)[0].reads
 
@@ -142,12 +142,12 @@ def test_the_source_of_a_guard_can_be_asked_for_while_it_is_compiled() -> None:
     """And only then; a source that is not there is an error."""
     values: list[object] = []
 
-    def tell(found: Compilation) -> None:
+    def progress(found: Compilation) -> None:
         values.append(found.value_of("factor"))
         with pytest.raises(NameError):
             found.value_of("nothing")
 
-    with compilations_watched(tell):
+    with compilations_watched(progress):
         torch.compile(times, backend="eager")(torch.ones(2), 3)
 
     assert values == [3]

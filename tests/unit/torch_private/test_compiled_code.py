@@ -10,7 +10,7 @@ from torch import nn
 
 from pytest_diffopt._torch_private import compiled_code
 
-MOVED = f"torch {torch.__version__} has no {{}} any more: mend pytest_diffopt/_torch_private/compiled_code.py"
+MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_torch_private/compiled_code.py"
 
 
 def plus_one(x: torch.Tensor) -> torch.Tensor:
@@ -90,7 +90,7 @@ def test_what_was_compiled_is_found_in_what_compiling_gave() -> None:
     assert compiled_code.original_callable(plus_one) is None
 
 
-def test_a_module_that_was_compiled_in_place_is_told_apart() -> None:
+def test_a_module_that_was_compiled_in_place_is_reported_apart() -> None:
     """By `module.compile()`, before it ran."""
     module = nn.Linear(1, 1)
     before = compiled_code.is_compiled_module(module)

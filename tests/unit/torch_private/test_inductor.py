@@ -6,7 +6,7 @@ import torch._dynamo.utils as dynamo_utils
 
 from pytest_diffopt._torch_private.inductor import inductor_flags, inductor_flags_set
 
-MOVED = f"torch {torch.__version__} has no {{}} any more: mend pytest_diffopt/_torch_private/inductor.py"
+MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_torch_private/inductor.py"
 
 
 @pytest.mark.parametrize(

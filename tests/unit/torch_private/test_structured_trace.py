@@ -18,8 +18,8 @@ def test_handlers_of_strangers_are_off_the_trace_within_the_block() -> None:
     try:
         with trace_not_captured():
             during = list(trace.handlers)
-        with pytest.raises(RuntimeError, match="planted"), trace_not_captured():
-            fail("planted")
+        with pytest.raises(RuntimeError, match="injected"), trace_not_captured():
+            fail("injected")
         after = set(trace.handlers)
     finally:
         trace.removeHandler(stranger)

@@ -6,7 +6,7 @@ from torch.testing import _comparison
 
 from pytest_diffopt._torch_private.tensors import inner_dtypes, tolerances
 
-MOVED = f"torch {torch.__version__} has no {{}} any more: mend pytest_diffopt/_torch_private/tensors.py"
+MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_torch_private/tensors.py"
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ class Norm(nn.Module):
         self.norm = nn.GroupNorm(2, 4)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return normed pixels as a picture, (batch, channels, 2, 2)."""
-        picture: torch.Tensor = self.norm(self.linear(pixels).transpose(-1, -2).reshape(len(pixels), 4, 2, 2))
-        return picture
+        """Return normed pixels as an image, (batch, channels, 2, 2)."""
+        image: torch.Tensor = self.norm(self.linear(pixels).transpose(-1, -2).reshape(len(pixels), 4, 2, 2))
+        return image
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def module() -> nn.Module:
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_it_computes_what_eager_code_computes(module: nn.Module, batch: int) -> None:
-    """Also for one picture, whose batch has a stride that means nothing."""
+    """Also for one image, whose batch has a stride that means nothing."""
     pixels = torch.randn(batch, 4, 4)
     compiled = torch.compile(module, backend=trace_only)
 

@@ -43,15 +43,15 @@
     }
   }
 
-  // The picture over its reference, with an edge between them to move, and a button that flips from one to the other.
-  function addSlider(pictures) {
-    const [reference, picture] = all("img", pictures);
-    if (!reference || !picture || all("img", pictures).length < 2 || !pictures.querySelector(".picture.picture img")) return;
+  // The image over its reference, with an edge between them to move, and a button that flips from one to the other.
+  function addSlider(images) {
+    const [reference, image] = all("img", images);
+    if (!reference || !image || all("img", images).length < 2 || !images.querySelector(".image.image img")) return;
     const figure = document.createElement("figure");
     figure.className = "slider";
     const stage = document.createElement("div");
     stage.className = "stage";
-    const over = picture.cloneNode();
+    const over = image.cloneNode();
     over.classList.add("over");
     const edge = document.createElement("div");
     edge.className = "edge";
@@ -68,7 +68,7 @@
     flip.textContent = "flip";
     flip.title = "show the other one";
     const caption = document.createElement("figcaption");
-    caption.append(flip, "reference | picture");
+    caption.append(flip, "reference | image");
     const place = () => {
       over.style.clipPath = `inset(0 0 0 ${range.value}%)`;
       edge.style.left = `${range.value}%`;
@@ -80,10 +80,10 @@
     });
     place();
     figure.append(stage, range, caption);
-    pictures.append(figure);
+    images.append(figure);
   }
 
-  all(".pictures").forEach(addSlider);
+  all(".images").forEach(addSlider);
   if (cases.length) controls.hidden = false;
   search.addEventListener("input", filter);
   toggles.forEach((one) => one.addEventListener("change", filter));

@@ -20,7 +20,7 @@ def test_there_are_as_many_as_promised() -> None:
     assert len({bug.imitates for bug in BUGS}) == len(BUGS)
 
 
-def test_each_is_planted_into_what_exists() -> None:
+def test_each_is_injected_into_what_exists() -> None:
     """Pipelines have trained weights, recipes can be read, and inputs are of the family's call or its own keyword."""
     for bug in BUGS:
         assert find_pipeline(bug.pipeline).ships_weights
@@ -29,14 +29,14 @@ def test_each_is_planted_into_what_exists() -> None:
 
 def test_the_docs_name_every_bug() -> None:
     """The table in the docs is of the bugs that are declared, all of them and no others."""
-    page = (ROOT / "docs" / "planted-bugs.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "injected-faults.md").read_text(encoding="utf-8")
     told = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `") and line.count("|") == 6}
 
     assert told == {bug.name for bug in BUGS}
 
 
-def test_an_unknown_name_is_told_with_the_nearest() -> None:
-    """So that a misspelt option is mended at once."""
+def test_an_unknown_name_is_reported_with_the_nearest() -> None:
+    """So that a misspelt option is fixed at once."""
     with pytest.raises(argparse.ArgumentTypeError) as raised:
         find_bug("seed-ignord")
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.injected_faults import __main__ as command
 from benchmarks.injected_faults import recording
 from benchmarks.injected_faults.catalogue import BUGS
-from benchmarks.injected_faults.declaring import PlantedBug
+from benchmarks.injected_faults.declaring import InjectedFault
 from benchmarks.injected_faults.trials import NotCleanError, Trial
 from tests.unit.benchmarks.injected_faults.test_results import MISSED, STORED
 
@@ -22,7 +22,7 @@ from tests.unit.benchmarks.injected_faults.test_results import MISSED, STORED
         (["--false-alarms", "--pipeline", "sd16"], "invalid choice: 'sd16'"),
     ],
 )
-def test_what_cannot_be_done_is_told(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_done_is_reported(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is built."""
     with pytest.raises(SystemExit) as ended:
         command.main(arguments)
@@ -47,11 +47,11 @@ class Bench:
 
     opened: "Bench"
 
-    def try_out(self, bug: PlantedBug) -> Trial:
-        """Catch everything but `nan-in-one-channel`, and find `seed-ignored`'s pipeline wrong before it is planted."""
+    def try_out(self, bug: InjectedFault) -> Trial:
+        """Catch everything but `nan-in-one-channel`, and find `seed-ignored`'s pipeline wrong before it is injected."""
         self.tried.append(bug.name)
         if bug.name == "seed-ignored":
-            message = "picture must be green before seed-ignored is planted"
+            message = "image must be green before seed-ignored is injected"
             raise NotCleanError(message)
         return replace(MISSED if bug.name == "nan-in-one-channel" else STORED, bug=bug)
 
@@ -66,7 +66,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bug_that_nobody_caught_ends_it_with_1(tmp_path: Path) -> None:
     """What was seen is written all the same."""
     page = tmp_path / "page.md"
-    page.write_text("<!-- begin: planted bugs -->\n<!-- end: planted bugs -->\n", encoding="utf-8")
+    page.write_text("<!-- begin: injected faults -->\n<!-- end: injected faults -->\n", encoding="utf-8")
     code = command.main(
         ["--only", "nan-in-one-channel", "--json", str(tmp_path / "seen.json"), "--markdown", str(page)]
     )
@@ -82,13 +82,13 @@ def test_caught_bugs_end_it_with_0() -> None:
     assert command.main(["--only", "heads-reversed"]) == 0
 
 
-def test_a_bug_that_could_not_be_tried_is_told_and_ends_it_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_that_could_not_be_tried_is_reported_and_ends_it_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     """The others are tried all the same."""
     code = command.main(["--only", "seed-ignored", "--only", "heads-reversed"])
 
     told = capsys.readouterr()
     assert code == 1
-    assert "seed-ignored: NOT TRIED: picture must be green before seed-ignored is planted" in told.err
+    assert "seed-ignored: NOT TRIED: image must be green before seed-ignored is injected" in told.err
     assert "1 of 1 (100 %) caught" in told.out
 
 

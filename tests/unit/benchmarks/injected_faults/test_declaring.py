@@ -1,4 +1,4 @@
-"""Bugs are planted for the length of a block, and nothing of them is left behind it."""
+"""Bugs are injected for the length of a block, and nothing of them is left behind it."""
 
 from typing import Any
 

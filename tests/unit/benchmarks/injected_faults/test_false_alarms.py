@@ -1,7 +1,7 @@
-"""What right pictures came to, in words: alarms with their calls, and those that rounding decides apart."""
+"""What right images came to, in words: alarms with their calls, and those that rounding decides apart."""
 
 from benchmarks.injected_faults import false_alarms
-from benchmarks.injected_faults.false_alarms import PROMPTS, RightPictures
+from benchmarks.injected_faults.false_alarms import PROMPTS, RightImages
 from benchmarks.injected_faults.slices import SliceCheck
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Subject
@@ -11,7 +11,7 @@ SEEN = SliceCheck(cosine=False, within_1e3=True, within_1e2=False)
 
 
 def verdict(outcome: Outcome, **figures: float) -> Verdict:
-    """Pretend that the picture guard said this."""
+    """Pretend that the image guard said this."""
     return Verdict(
         concern=Concern.IMAGES,
         outcome=outcome,
@@ -21,7 +21,7 @@ def verdict(outcome: Outcome, **figures: float) -> Verdict:
     )
 
 
-ROW = RightPictures(
+ROW = RightImages(
     pipeline="sdxl",
     recipe="bf16",
     verdicts=(
@@ -33,7 +33,7 @@ ROW = RightPictures(
 )
 
 
-def test_a_line_tells_alarms_from_pictures_on_an_edge() -> None:
+def test_a_line_tells_alarms_from_images_on_an_edge() -> None:
     """Of each figure the worst, of whatever was drawn."""
     head, rule, line = false_alarms.table([ROW])
 
@@ -45,13 +45,13 @@ def test_a_line_tells_alarms_from_pictures_on_an_edge() -> None:
     assert line == "| `sdxl` | `bf16` | 1 of 3 | 1 | 0.9500 | 40.0 | 0.8000 | 0.0100 | 0.0200 | 0.2000 | 0 / 3 / 0 |"
 
 
-def test_the_totals_name_the_calls_that_are_red() -> None:
+def test_the_totals_name_the_calls_that_fail() -> None:
     """An edge is no alarm, and is told all the same."""
     assert false_alarms.totals([ROW, ROW]) == [
-        "- **2 false alarms** over 6 right pictures",
+        "- **2 false alarms** over 6 right images",
         f"  - `sdxl`, seed 0 of {PROMPTS[2]!r}: with 2 of its recipes",
         "- 2 on an edge: rounding decides them, and the guard says so",
-        "- diffusers' usual check, of the same pictures: 0 by cosine, 6 by 1e-3, 0 by 1e-2",
+        "- diffusers' usual check, of the same images: 0 by cosine, 6 by 1e-3, 0 by 1e-2",
     ]
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.injected_faults.guarding import Answer, Colour, Guard, ask
+from benchmarks.injected_faults.guarding import Answer, Color, Guard, ask
 
 
 def red() -> None:
     """Fail as a guard does."""
-    pytest.fail("diffopt: 1 of 1 picture differs\n  picture 0: SSIM 0.5", pytrace=False)
+    pytest.fail("diffopt: 1 of 1 image differs\n  image 0: SSIM 0.5", pytrace=False)
 
 
 def unproven() -> None:
@@ -24,21 +24,21 @@ def raising() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "colour", "said"),
+    ("question", "color", "said"),
     [
-        (lambda: None, Colour.GREEN, ""),
-        (red, Colour.RED, "1 of 1 picture differs"),
-        (unproven, Colour.UNPROVEN, "nothing was compared"),
-        (raising, Colour.RAISED, "RuntimeError: shapes differ"),
+        (lambda: None, Color.GREEN, ""),
+        (red, Color.RED, "1 of 1 image differs"),
+        (unproven, Color.UNPROVEN, "nothing was compared"),
+        (raising, Color.RAISED, "RuntimeError: shapes differ"),
     ],
 )
-def test_an_answer_is_a_colour_and_one_line(question: Callable[[], None], colour: Colour, said: str) -> None:
+def test_an_answer_is_a_color_and_one_line(question: Callable[[], None], color: Color, said: str) -> None:
     """A failure keeps its headline alone."""
-    assert ask(Guard.PICTURE, question) == Answer(guard=Guard.PICTURE, colour=colour, said=said)
+    assert ask(Guard.IMAGE, question) == Answer(guard=Guard.IMAGE, color=color, said=said)
 
 
 def test_red_and_raised_turn_a_test_red() -> None:
     """Skipped does not, for nothing was proven."""
-    caught = [colour for colour in Colour if Answer(guard=Guard.PICTURE, colour=colour).is_caught]
+    caught = [color for color in Color if Answer(guard=Guard.IMAGE, color=color).is_caught]
 
-    assert caught == [Colour.RED, Colour.RAISED]
+    assert caught == [Color.RED, Color.RAISED]

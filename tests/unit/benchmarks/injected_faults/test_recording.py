@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.injected_faults.catalogue import find_bug
-from benchmarks.injected_faults.guarding import Answer, Colour, Guard
+from benchmarks.injected_faults.guarding import Answer, Color, Guard
 from benchmarks.injected_faults.recording import Recorded, RecordingError, append, measured_lines, read, revision_now
 from tests.unit.benchmarks.injected_faults.test_results import BESIDE
 
 TRIAL = replace(
     BESIDE,
     bug=find_bug("heads-reversed"),
-    answers=(Answer(guard=Guard.PICTURE, colour=Colour.RED, said="off", figures={"ssim": 0.5}),),
+    answers=(Answer(guard=Guard.IMAGE, color=Color.RED, said="off", figures={"ssim": 0.5}),),
 )
 RECORDED = Recorded(trial=TRIAL, revision="0123456789", seconds=2.5)
 
@@ -31,7 +31,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"bug": "gone"}, {"pipeline": "sd15"}, {"recipe": "fp32"}])
-def test_what_is_planted_otherwise_now_is_left_out(tmp_path: Path, change: dict[str, str]) -> None:
+def test_what_is_injected_otherwise_now_is_left_out(tmp_path: Path, change: dict[str, str]) -> None:
     """So that it is tried again."""
     file = tmp_path / "results.jsonl"
     append(file, RECORDED)
@@ -41,7 +41,7 @@ def test_what_is_planted_otherwise_now_is_left_out(tmp_path: Path, change: dict[
 
 
 @pytest.mark.parametrize("line", ["", "no JSON", "[]", "{}", '{"bug": "heads-reversed"}'])
-def test_a_line_that_is_no_record_is_told(tmp_path: Path, line: str) -> None:
+def test_a_line_that_is_no_record_is_reported(tmp_path: Path, line: str) -> None:
     """With the file, the line and what to do."""
     file = tmp_path / "results.jsonl"
     append(file, RECORDED)

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from benchmarks.injected_faults import results
 from benchmarks.injected_faults.catalogue import BUGS, find_bug
-from benchmarks.injected_faults.declaring import PlantedBug
-from benchmarks.injected_faults.guarding import Answer, Colour, Guard
+from benchmarks.injected_faults.declaring import InjectedFault
+from benchmarks.injected_faults.guarding import Answer, Color, Guard
 from benchmarks.injected_faults.slices import SliceCheck
-from benchmarks.injected_faults.trials import PictureSeen, Trial
+from benchmarks.injected_faults.trials import ImageSeen, Trial
 
 SEEN_BY_ALL = SliceCheck(cosine=True, within_1e3=True, within_1e2=True)
 SEEN_BY_NONE = SliceCheck(cosine=False, within_1e3=False, within_1e2=False)
@@ -17,15 +17,15 @@ SEEN_BY_NONE = SliceCheck(cosine=False, within_1e3=False, within_1e2=False)
 def trial(name: str, *red: Guard, is_changed: bool = True, usual: SliceCheck = SEEN_BY_NONE) -> Trial:
     """Make the outcome of a bug that some guards saw."""
     answers = tuple(
-        Answer(guard=guard, colour=Colour.RED if guard in red else Colour.GREEN, said="wrong" if guard in red else "")
-        for guard in (Guard.PICTURE, Guard.STORED_PICTURE, Guard.COUNTS)
+        Answer(guard=guard, color=Color.RED if guard in red else Color.GREEN, said="wrong" if guard in red else "")
+        for guard in (Guard.IMAGE, Guard.STORED_IMAGE, Guard.COUNTS)
     )
-    bug = PlantedBug(name=name, imitates=f"{name} goes wrong", plant=lambda _pipeline: nullcontext())
-    return Trial(bug=bug, answers=answers, picture=PictureSeen(is_changed=is_changed, usual_check=usual))
+    bug = InjectedFault(name=name, imitates=f"{name} goes wrong", inject=lambda _pipeline: nullcontext())
+    return Trial(bug=bug, answers=answers, image=ImageSeen(is_changed=is_changed, usual_check=usual))
 
 
-BESIDE = trial("beside", Guard.PICTURE, Guard.STORED_PICTURE, usual=SEEN_BY_ALL)
-STORED = trial("stored", Guard.STORED_PICTURE)
+BESIDE = trial("beside", Guard.IMAGE, Guard.STORED_IMAGE, usual=SEEN_BY_ALL)
+STORED = trial("stored", Guard.STORED_IMAGE)
 COUNTED = trial("counted", Guard.COUNTS, is_changed=False)
 MISSED = trial("missed")
 
@@ -34,18 +34,18 @@ def test_the_table_says_who_caught_what() -> None:
     """A bug that nobody caught is told as loudly."""
     assert results.console_table([BESIDE, MISSED]) == [
         "bug     caught by                diffusers' usual check",
-        "beside  picture, stored picture  cosine, 1e-3, 1e-2",
+        "beside  image, stored image  cosine, 1e-3, 1e-2",
         "missed  NOT CAUGHT               -",
     ]
 
 
 def test_the_totals_name_what_was_missed() -> None:
-    """And tell pictures from counts, and stored pictures from those beside."""
+    """And tell images from counts, and stored images from those beside."""
     assert results.totals([BESIDE, STORED, COUNTED, MISSED]) == [
         "- **3 of 4 (75 %) caught** by at least one guard; not caught: `missed`",
-        "- 2 of 4 (50 %) without the guard of counts, which also sees what planting itself adds",
-        "- 3 change the picture: 2 of 3 (67 %) of these are red by a picture",
-        "- of these 1 by the picture, 2 by the stored picture, 0 by the own picture",
+        "- 2 of 4 (50 %) without the guard of counts, which also sees what injecting itself adds",
+        "- 3 change the image: 2 of 3 (67 %) of these are red by an image",
+        "- of these 1 by the image, 2 by the stored image, 0 by the own image",
         "- diffusers' usual check: 1 of 4 (25 %) by cosine, 1 of 4 (25 %) by 1e-3, 1 of 4 (25 %) by 1e-2",
     ]
 
@@ -56,7 +56,7 @@ def test_the_page_names_what_was_not_tried() -> None:
     rows = {line.split("`")[1]: line for line in lines if line.startswith("| `")}
 
     assert rows.keys() == {bug.name for bug in BUGS}
-    assert rows["heads-reversed"].endswith("| `sdxl` | stored picture | - |")
+    assert rows["heads-reversed"].endswith("| `sdxl` | stored image | - |")
     assert rows["seed-ignored"].endswith("| `sdxl` | not tried in this run | - |")
 
 
@@ -70,7 +70,7 @@ def test_machines_get_everything() -> None:
     """Also what a green guard was and what a red one said."""
     plain = results.as_plain(STORED)
 
-    assert plain["caught_by"] == ["stored picture"]
-    assert plain["answers"]["picture"] == {"colour": "green", "said": "", "figures": {}}
-    assert plain["answers"]["stored picture"] == {"colour": "red", "said": "wrong", "figures": {}}
+    assert plain["caught_by"] == ["stored image"]
+    assert plain["answers"]["image"] == {"color": "green", "said": "", "figures": {}}
+    assert plain["answers"]["stored image"] == {"color": "red", "said": "wrong", "figures": {}}
     assert plain["usual_check"] == {"cosine": False, "within_1e3": False, "within_1e2": False}

@@ -73,7 +73,7 @@ def test_the_next_run_replaces_it(github: Path, capsys: pytest.CaptureFixture[st
     comments(
         github,
         (1, "mallory", f"{MARKER}\nnot yours"),
-        (2, BOT, "<!-- pytest-diffopt: a100 -->\nother card"),
+        (2, BOT, "<!-- pytest-diffopt: a100 -->\nother GPU"),
         (3, BOT, f"quoting {MARKER}"),
         (4, BOT, f"{MARKER}\r\nold"),
     )
@@ -103,7 +103,7 @@ def test_another_refusal_is_an_error(github: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == "error: GitHub refused the comment: gh: Validation Failed (HTTP 422)\n"
 
 
-def test_without_githubs_command_line_it_is_said(
+def test_without_githubs_command_line_it_is_reported(
     github: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A runner of one's own may lack it."""

@@ -15,7 +15,7 @@ from tests.unit.reports.report_examples import report, shard
 def source(
     name: str, entries: Sequence[LedgerEntry], *, device: str = "", torch: str = "2.13.0", **more: Any
 ) -> Source:
-    """Read a shard that found this; without a device of its own it ran on a card of its name."""
+    """Read a shard that found this; without a device of its own it ran on a GPU of its name."""
     session = shard(device=device or name.upper(), torch=torch)
     found = msgspec.structs.replace(report(entries, **more), shards=[session])
     return Source(name=name, folder=Path(name), report=found)

@@ -13,11 +13,11 @@ from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.merging.combining import Demands, together
 from pytest_diffopt.session.ledger import LedgerEntry
 from pytest_diffopt.session.required_verdicts import parse_requirements
-from pytest_diffopt.session.unmet_requirements import Shortfall
+from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 from tests.unit.reports.merging.shard_examples import source
-from tests.unit.reports.report_examples import BROKEN, LOOSENED, ON_CARD, SDXL, SKIPPED, UNDECIDED, clean, paired, syncs
+from tests.unit.reports.report_examples import BROKEN, LOOSENED, ON_GPU, SDXL, SKIPPED, UNDECIDED, clean, paired, syncs
 
-GOOD = clean(SDXL, ON_CARD)
+GOOD = clean(SDXL, ON_GPU)
 
 
 def merged(*shards: Sequence[LedgerEntry], demands: Demands | None = None, **more: Any) -> Report:
@@ -39,7 +39,7 @@ def of_three(*comparisons: BaselineComparison) -> BaselineComparison:
 
 def red(report: Report) -> list[str]:
     """Return what the report fell short of."""
-    return [shortfall.text for shortfall in report.shortfalls if shortfall.is_red]
+    return [unmet_requirement.text for unmet_requirement in report.unmet_requirements if unmet_requirement.is_failure]
 
 
 def test_every_finding_is_there_with_its_shard() -> None:
@@ -52,28 +52,28 @@ def test_every_finding_is_there_with_its_shard() -> None:
     assert report.counts == {"passed": 11, "regressed": 1}
     assert [test.shard for test in report.broken] == ["last"]
     assert [case.shard for case in report.skipped] == ["last"] * 3
-    assert report.is_red()
+    assert report.is_failure()
 
 
-def test_good_shards_are_green_together() -> None:
+def test_good_shards_pass_together() -> None:
     """Nothing is missing, so nothing is said."""
     report = merged(GOOD, GOOD, demands=Demands(num_shards=2, requirements=parse_requirements("gpu>=4")))
 
-    assert report.shortfalls == []
-    assert not report.is_red()
+    assert report.unmet_requirements == []
+    assert not report.is_failure()
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_another_number_of_shards_is_red(number: int) -> None:
+def test_another_number_of_shards_fails(number: int) -> None:
     """One that never reported, and one too many; the ones that are there are named."""
     report = merged(GOOD, GOOD, demands=Demands(num_shards=number))
     asked = {1: "1 shard", 3: "3 shards"}[number]
 
     assert red(report) == [f"--expect asks for {asked}, got: 2 (a, b)"]
-    assert report.is_red()
+    assert report.is_failure()
 
 
-def test_fewer_verdicts_than_required_are_red() -> None:
+def test_fewer_verdicts_than_required_fail() -> None:
     """Over all shards, not in each."""
     demands = Demands(requirements=parse_requirements("gpu>=5, syncs>=2", option="--require"))
     report = merged(GOOD, GOOD, demands=demands)
@@ -91,35 +91,35 @@ def test_fewer_verdicts_than_required_are_red() -> None:
     ],
     ids=["empty", "skipped", "broken", "undecided"],
 )
-def test_a_shard_that_proved_nothing_is_red_beside_a_good_one(nothing: dict[str, Any], why: str) -> None:
+def test_a_shard_that_proved_nothing_fails_beside_a_good_one(nothing: dict[str, Any], why: str) -> None:
     """Its emptiness would not be seen among the others' verdicts."""
     report = merged(GOOD, **nothing)
 
     assert red(report) == [f"last proved nothing: {why}"]
-    assert report.is_red()
+    assert report.is_failure()
 
 
-def test_what_a_shard_fell_short_of_is_said_with_its_name() -> None:
+def test_what_a_shard_fell_short_of_is_reported_with_its_name() -> None:
     """The red ones first, whichever shard they are of."""
-    lost = Shortfall(text="lost 1 worker", is_red=True)
-    report = merged(GOOD, entries=GOOD, shortfalls=[UNDECIDED, lost])
+    lost = UnmetRequirement(text="lost 1 worker", is_failure=True)
+    report = merged(GOOD, entries=GOOD, unmet_requirements=[UNDECIDED, lost])
 
-    assert [shortfall.text for shortfall in report.shortfalls] == [
+    assert [unmet_requirement.text for unmet_requirement in report.unmet_requirements] == [
         "last: lost 1 worker",
         "last: 1 verdict decided nothing: 1 inconclusive",
     ]
-    assert report.is_red()
+    assert report.is_failure()
 
 
-def test_cards_are_named_only_where_there_are_several() -> None:
-    """Two shards of one card are told apart by their cases."""
+def test_gpus_are_named_only_where_there_are_several() -> None:
+    """Two shards of one GPU are told apart by their cases."""
     one = together([source("a", GOOD, device="L4"), source("b", [syncs()], device="L4")], Demands())
 
-    assert one.cards() == {"a": "", "b": ""}
-    assert merged(GOOD, GOOD).cards() == {"a": "A", "b": "B"}
+    assert one.gpus() == {"a": "", "b": ""}
+    assert merged(GOOD, GOOD).gpus() == {"a": "A", "b": "B"}
 
 
-def test_what_a_change_did_to_the_baselines_is_told_once() -> None:
+def test_what_a_change_did_to_the_baselines_is_reported_once() -> None:
     """Each shard saw the same change, but one that had cloned without its history."""
     blind = BaselineComparison(base="origin/main", problem="this is a shallow clone")
     wider = replace(LOOSENED, changes=(*LOOSENED.changes, BaselineChange(path="a.json", kind=ChangeKind.REMOVED)))

@@ -12,9 +12,9 @@ from pytest_diffopt.reports.merging.combining import Demands, together
 from pytest_diffopt.reports.merging.sources import read_sources
 from pytest_diffopt.reports.writing import write_report
 from tests.unit.reports.merging.shard_examples import written
-from tests.unit.reports.report_examples import ON_CARD, SDXL, SKIPPED, clean, latency, report, syncs
+from tests.unit.reports.report_examples import ON_GPU, SDXL, SKIPPED, clean, latency, report, syncs
 
-GOOD = clean(SDXL, ON_CARD)
+GOOD = clean(SDXL, ON_GPU)
 
 
 def refusal(*folders: Path) -> list[str]:
@@ -104,7 +104,7 @@ def test_one_other_version_is_refused_as_anywhere(tmp_path: Path) -> None:
     ]
 
 
-def test_the_same_case_of_the_same_card_is_refused(tmp_path: Path) -> None:
+def test_the_same_case_of_the_same_gpu_is_refused(tmp_path: Path) -> None:
     """It would count as two."""
     first, second = (
         written(tmp_path / name, [syncs(), latency()][number:], device="L4") for number, name in [(0, "a"), (1, "b")]
@@ -116,9 +116,9 @@ def test_the_same_case_of_the_same_card_is_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_the_same_case_is_another_on_another_card_and_at_another_scale(tmp_path: Path) -> None:
+def test_the_same_case_is_another_on_another_gpu_and_at_another_scale(tmp_path: Path) -> None:
     """So is a case that the other shard skipped."""
-    tiny, full = latency(replace(ON_CARD, scale="tiny")), latency()
+    tiny, full = latency(replace(ON_GPU, scale="tiny")), latency()
     folders = [
         written(tmp_path / "tiny", [tiny], device="L4"),
         written(tmp_path / "full", [full], device="L4"),

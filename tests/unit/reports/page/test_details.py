@@ -19,7 +19,7 @@ from pytest_diffopt.records import (
 )
 from pytest_diffopt.reports.page.cases import cases_of
 from pytest_diffopt.reports.page.details import details_of, drift_charts, latency_chart, sync_places
-from tests.unit.reports.report_examples import GATE, MS, NOWHERE, ON_CARD, SDXL, STEP, latency, paired, syncs
+from tests.unit.reports.report_examples import GATE, MS, NOWHERE, ON_GPU, SDXL, STEP, latency, paired, syncs
 
 NOTHING_SAID = Verdict(concern=Concern.LATENCY, outcome=Outcome.PASSED, subject=SDXL, summary="")
 OUTSIDE = replace(NOTHING_SAID, concern=Concern.IMAGES, figures={"first_step_outside": 2})
@@ -48,9 +48,9 @@ def test_each_call_is_a_dot_beside_what_was_accepted() -> None:
     assert all(dot.y < found.band_top for dot in found.series[1].dots)
 
 
-def test_throttled_calls_are_told_apart() -> None:
+def test_throttled_calls_are_reported_apart() -> None:
     """They do not count."""
-    record = LatencyRecord(subject=ON_CARD, warmup_ns=(), samples_ns=(2 * MS,), throttled_ns=(9 * MS,))
+    record = LatencyRecord(subject=ON_GPU, warmup_ns=(), samples_ns=(2 * MS,), throttled_ns=(9 * MS,))
     found = latency_chart(record, NOTHING_SAID)
 
     assert found is not None
@@ -70,10 +70,10 @@ def test_blocks_are_drawn_as_changes() -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        LatencyRecord(subject=ON_CARD, warmup_ns=(), samples_ns=()),
-        PairedRecord(subject=ON_CARD, base="main", head="head", lacking="base"),
-        CalibrationRecord(subject=ON_CARD, repeats=1, pairs=(), spent_seconds=0.0),
-        RatioRecord(subject=ON_CARD, reference=SDXL, subject_ns=(), reference_ns=()),
+        LatencyRecord(subject=ON_GPU, warmup_ns=(), samples_ns=()),
+        PairedRecord(subject=ON_GPU, base="main", head="head", lacking="base"),
+        CalibrationRecord(subject=ON_GPU, repeats=1, pairs=(), spent_seconds=0.0),
+        RatioRecord(subject=ON_GPU, reference=SDXL, subject_ns=(), reference_ns=()),
     ],
     ids=lambda record: type(record).__name__,
 )
@@ -110,6 +110,6 @@ def test_latents_that_are_no_number_are_left_out_of_the_line() -> None:
     assert [one.series[0].name for one in nothing] == ["not a number", "not a number"]
 
 
-def test_where_only_pictures_were_at_hand_no_drift_is_drawn() -> None:
+def test_where_only_images_were_at_hand_no_drift_is_drawn() -> None:
     """Nothing is invented."""
     assert drift_charts(ImageRecord(subject=SDXL, differences=()), NOTHING_SAID) == []

@@ -1,4 +1,4 @@
-"""Pictures are whole while there is room, then small, then named; what is no picture of ours is never read into it."""
+"""Images are whole while there is room, then small, then named; what is no image of ours is never read into it."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pytest_diffopt.reports.page import embedded_images
-from pytest_diffopt.reports.page.embedded_images import EmbeddedPicture, PictureBook
+from pytest_diffopt.reports.page.embedded_images import EmbeddedImage, EmbeddedImages
 
 
 def draw(folder: Path, name: str, side: int = 200) -> bytes:
@@ -21,26 +21,26 @@ def draw(folder: Path, name: str, side: int = 200) -> bytes:
     return (folder / name).read_bytes()
 
 
-def shown(picture: EmbeddedPicture) -> Image.Image:
+def shown(image: EmbeddedImage) -> Image.Image:
     """Decode what the page shows."""
-    raw = base64.b64decode(picture.source.partition("base64,")[2], validate=True)
+    raw = base64.b64decode(image.source.partition("base64,")[2], validate=True)
     return Image.open(io.BytesIO(raw))
 
 
-def test_a_picture_is_embedded_to_the_byte(tmp_path: Path) -> None:
+def test_a_image_is_embedded_to_the_byte(tmp_path: Path) -> None:
     """And its size is told, which keeps the page from jumping."""
     raw = draw(tmp_path, "a.png")
-    picture = PictureBook(folder=tmp_path).embed("a.png")
+    image = EmbeddedImages(folder=tmp_path).embed("a.png")
 
-    assert picture.source == "data:image/png;base64," + base64.b64encode(raw).decode()
-    assert (picture.width, picture.height, picture.note) == (200, 200, "")
+    assert image.source == "data:image/png;base64," + base64.b64encode(raw).decode()
+    assert (image.width, image.height, image.note) == (200, 200, "")
 
 
 def test_past_the_first_budget_it_is_shown_smaller(tmp_path: Path) -> None:
     """The first one whole, the second one small, and the page can say how many."""
     size = len(draw(tmp_path, "a.png"))
     draw(tmp_path, "b.png")
-    book = PictureBook(folder=tmp_path, whole_bytes=size + 1)
+    book = EmbeddedImages(folder=tmp_path, whole_bytes=size + 1)
     first, second = book.embed("a.png"), book.embed("b.png")
 
     assert shown(first).size == (200, 200)
@@ -54,18 +54,18 @@ def test_past_the_first_budget_it_is_shown_smaller(tmp_path: Path) -> None:
 def test_past_the_second_budget_it_is_named(tmp_path: Path, small_bytes: int, shrunk_pixels: int) -> None:
     """Whether room or time is used up."""
     draw(tmp_path, "a.png")
-    book = PictureBook(folder=tmp_path, whole_bytes=0, small_bytes=small_bytes, shrunk_pixels=shrunk_pixels)
+    book = EmbeddedImages(folder=tmp_path, whole_bytes=0, small_bytes=small_bytes, shrunk_pixels=shrunk_pixels)
 
-    assert book.embed("a.png") == EmbeddedPicture(
+    assert book.embed("a.png") == EmbeddedImage(
         file="a.png", width=200, height=200, note="not in this page, which would be too large"
     )
     assert book.num_left_out == 1
 
 
-def test_the_same_picture_is_counted_once(tmp_path: Path) -> None:
+def test_the_same_image_is_counted_once(tmp_path: Path) -> None:
     """Many cases share a reference."""
     draw(tmp_path, "a.png")
-    book = PictureBook(folder=tmp_path)
+    book = EmbeddedImages(folder=tmp_path)
     first = book.embed("a.png")
     room = book.whole_bytes
 
@@ -88,50 +88,50 @@ def png(width: int, height: int) -> bytes:
         (png(0, 5), "it has 0 x 5 pixels"),
     ],
 )
-def test_what_is_no_picture_is_told(tmp_path: Path, raw: bytes, reason: str) -> None:
+def test_what_is_no_image_is_reported(tmp_path: Path, raw: bytes, reason: str) -> None:
     """Empty, something else, a bomb, nothing."""
     (tmp_path / "a.png").write_bytes(raw)
-    book = PictureBook(folder=tmp_path)
+    book = EmbeddedImages(folder=tmp_path)
 
-    assert book.embed("a.png") == EmbeddedPicture(file="", note=f"a.png cannot be shown: {reason}")
+    assert book.embed("a.png") == EmbeddedImage(file="", note=f"a.png cannot be shown: {reason}")
     assert book.num_left_out == 1
 
 
-def test_a_truncated_picture_that_must_be_shrunk_is_told(tmp_path: Path) -> None:
+def test_a_truncated_image_that_must_be_shrunk_is_reported(tmp_path: Path) -> None:
     """Its beginning is sound, its pixels are not there."""
     (tmp_path / "a.png").write_bytes(draw(tmp_path, "a.png")[:5000])
 
-    assert "cannot be shown" in PictureBook(folder=tmp_path, whole_bytes=0).embed("a.png").note
+    assert "cannot be shown" in EmbeddedImages(folder=tmp_path, whole_bytes=0).embed("a.png").note
 
 
-def test_a_picture_with_a_broken_part_that_must_be_shrunk_is_told(tmp_path: Path) -> None:
+def test_a_image_with_a_broken_part_that_must_be_shrunk_is_reported(tmp_path: Path) -> None:
     """Pillow calls that an error of syntax."""
     (tmp_path / "a.png").write_bytes(draw(tmp_path, "a.png").replace(b"IDAT", b"\xe1DAT"))
 
-    assert "cannot be shown: " in PictureBook(folder=tmp_path, whole_bytes=0).embed("a.png").note
+    assert "cannot be shown: " in EmbeddedImages(folder=tmp_path, whole_bytes=0).embed("a.png").note
 
 
-@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "pictures/../../secret.png", "link.png"])
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "images/../../secret.png", "link.png"])
 def test_nothing_outside_of_the_folder_is_read(tmp_path: Path, name: str) -> None:
     """A `report.json` may come from somebody else."""
     folder = tmp_path / "report"
     folder.mkdir()
     draw(tmp_path, "secret.png")
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
-    picture = PictureBook(folder=folder).embed(name)
+    image = EmbeddedImages(folder=folder).embed(name)
 
-    assert picture.source == ""
-    assert picture.note == f"{name} cannot be shown: it lies outside of the report's folder"
-
-
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    """The folder was copied without its pictures."""
-    assert PictureBook(folder=tmp_path).embed("a.png").note == "a.png cannot be shown: No such file or directory"
+    assert image.source == ""
+    assert image.note == f"{name} cannot be shown: it lies outside of the report's folder"
 
 
-def test_a_name_that_no_file_can_have_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
+    """The folder was copied without its images."""
+    assert EmbeddedImages(folder=tmp_path).embed("a.png").note == "a.png cannot be shown: No such file or directory"
+
+
+def test_a_name_that_no_file_can_have_is_reported(tmp_path: Path) -> None:
     """Such as one with a null byte."""
-    assert "cannot be shown" in PictureBook(folder=tmp_path).embed("a\0.png").note
+    assert "cannot be shown" in EmbeddedImages(folder=tmp_path).embed("a\0.png").note
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,4 +139,4 @@ def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     draw(tmp_path, "a.png")
     monkeypatch.setattr(embedded_images, "MOST_BYTES", 1000)
 
-    assert "it is larger than" in PictureBook(folder=tmp_path).embed("a.png").note
+    assert "it is larger than" in EmbeddedImages(folder=tmp_path).embed("a.png").note

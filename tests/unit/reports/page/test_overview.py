@@ -12,7 +12,7 @@ from pytest_diffopt.session.ledger import LedgerEntry
 from tests.unit.reports.report_examples import (
     BROKEN,
     NOWHERE,
-    ON_CARD,
+    ON_GPU,
     SDXL,
     SKIPPED,
     UNDECIDED,
@@ -40,38 +40,38 @@ def head(*entries: LedgerEntry, **others: Any) -> Overview:
     [
         (head(), "unsure", "Nothing was checked"),
         (head(syncs(per_step=0)), "good", "The only check passed"),
-        (head(*clean(SDXL, ON_CARD)), "good", "All 11 checks passed"),
+        (head(*clean(SDXL, ON_GPU)), "good", "All 11 checks passed"),
         (head(syncs(), syncs(per_step=0)), "bad", "1 of 2 checks failed"),
         (head(syncs(), broken=[BROKEN]), "bad", "1 of 1 check failed and 1 test failed without a verdict"),
         (head(syncs(per_step=0), broken=[BROKEN]), "bad", "1 test failed without a verdict"),
         (head(syncs(per_step=0), skipped=SKIPPED), "good", "The only check passed, 3 tests skipped"),
         (head(skipped=SKIPPED), "unsure", "Nothing was checked"),
-        (head(syncs(per_step=0), shortfalls=[UNMET]), "bad", "Less was proven than had to be"),
-        (head(syncs(), shortfalls=[UNMET]), "bad", "1 of 1 check failed and less was proven than had to be"),
-        (head(syncs(per_step=0), shortfalls=[UNDECIDED]), "good", "The only check passed"),
+        (head(syncs(per_step=0), unmet_requirements=[UNMET]), "bad", "Less was proven than had to be"),
+        (head(syncs(), unmet_requirements=[UNMET]), "bad", "1 of 1 check failed and less was proven than had to be"),
+        (head(syncs(per_step=0), unmet_requirements=[UNDECIDED]), "good", "The only check passed"),
         (head(paired(count=2), syncs(per_step=0)), "unsure", "Nothing failed, and 1 of 2 checks proved nothing"),
         (head(counts(operations=1100)), "bad", "1 of 1 check failed"),
     ],
 )
-def test_the_headline_and_its_colour(found: Overview, state: str, headline: str) -> None:
+def test_the_headline_and_its_color(found: Overview, state: str, headline: str) -> None:
     """Red where a test failed, amber where something is not proven, green only where everything is."""
     assert (found.state, found.headline) == (state, headline)
 
 
 def test_the_worst_comes_first() -> None:
-    """A wrong picture before a slow call, and what failed before what did not."""
-    cases = cases_of([*clean(SD15, replace(ON_CARD, pipeline="sd15")), latency(), syncs(), images()], NOWHERE)
+    """A wrong image before a slow call, and what failed before what did not."""
+    cases = cases_of([*clean(SD15, replace(ON_GPU, pipeline="sd15")), latency(), syncs(), images()], NOWHERE)
 
     assert [case.verdict.concern for case in cases[:3]] == [Concern.IMAGES, Concern.SYNCS, Concern.LATENCY]
     assert [case.anchor for case in cases[:3]] == ["case-1", "case-2", "case-3"]
-    assert not any(case.verdict.is_red for case in cases[3:])
+    assert not any(case.verdict.is_failure for case in cases[3:])
 
 
-def test_the_same_trouble_of_two_pipelines_is_said_once() -> None:
+def test_the_same_trouble_of_two_pipelines_is_reported_once() -> None:
     """With both cases."""
     (trouble,) = head(syncs(), syncs(SD15)).troubles
 
-    assert trouble.headline == "the CPU waits for the GPU in the denoise loop: 3 times a step (up to 0 allowed)"
+    assert trouble.headline == "the CPU waits for the GPU in the denoise loop: 3 times a step (0 allowed)"
     assert [case.pipeline for case in trouble.cases] == ["sdxl (tiny)", "sd15 (tiny)"]
     assert trouble.cases[0].first_fact == "2/step .item() models/own.py:12 in gate (read by the host)"
 
@@ -85,7 +85,7 @@ def test_a_cell_counts_what_is_well_and_points_to_the_worst() -> None:
     assert list(rows) == ["sd15 (tiny)", "sdxl (tiny)"]
     cell = rows["sdxl (tiny)"][0]
     assert cell is not None
-    assert (cell.num_good, cell.num_all, cell.is_red, cell.anchor) == (1, 2, True, "case-2")
+    assert (cell.num_good, cell.num_all, cell.is_failure, cell.anchor) == (1, 2, True, "case-2")
     assert rows["sdxl (tiny)"][1] is None
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from pytest_diffopt.records import PictureFiles
+from pytest_diffopt.records import ImageFiles
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.json_report import ReportError, read_json_report, write_json_report
 from pytest_diffopt.reports.page.rendering import render, write_page
 from pytest_diffopt.session.ledger import BrokenTest, CaseResult
-from pytest_diffopt.session.unmet_requirements import Shortfall
+from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 from tests.unit.reports.report_examples import (
     SDXL,
     applied,
-    draw_pictures,
+    draw_images,
     full_report,
     graph_breaks,
     images,
@@ -74,16 +74,16 @@ class Elements(HTMLParser):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a report's folder with the pictures of one case."""
+    """Make a report's folder with the images of one case."""
     path = tmp_path_factory.mktemp("report")
-    draw_pictures(path)
+    draw_images(path)
     return path
 
 
 @pytest.fixture(scope="module")
 def everything(folder: Path) -> Report:
     """Find something of every kind."""
-    return full_report([draw_pictures(folder)])
+    return full_report([draw_images(folder)])
 
 
 def test_every_verdict_and_every_unjudged_test_is_there(folder: Path, everything: Report) -> None:
@@ -100,7 +100,7 @@ def test_every_verdict_and_every_unjudged_test_is_there(folder: Path, everything
 
 
 def test_it_says_what_matters_of_each_kind(folder: Path, everything: Report) -> None:
-    """Lines of code, old and new figures, what was accepted, where pictures part."""
+    """Lines of code, old and new figures, what was accepted, where images part."""
     page = render(everything, folder)
 
     for said in (
@@ -130,11 +130,11 @@ def test_lpips_is_shown_where_it_was_measured(folder: Path) -> None:
     assert "FLIP 0.3400 · largest error 0.9100" in other
 
 
-def test_the_pictures_are_inside(folder: Path, everything: Report) -> None:
-    """Reference, picture and heat map, each as its own data."""
+def test_the_images_are_inside(folder: Path, everything: Report) -> None:
+    """Reference, image and heat map, each as its own data."""
     found = Elements(render(everything, folder)).all("img")
 
-    assert [str(one["alt"]).partition(",")[0] for one in found] == ["reference", "picture", "FLIP heat map"]
+    assert [str(one["alt"]).partition(",")[0] for one in found] == ["reference", "image", "FLIP heat map"]
     assert all(str(one["src"]).startswith("data:image/png;base64,") for one in found)
 
 
@@ -173,9 +173,9 @@ def test_only_our_own_script_and_style_may_run(folder: Path, everything: Report)
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_whatever_a_name_holds_is_text(folder: Path, text: str) -> None:
-    """In pipelines, recipes, lines of code, reasons, explanations, picture files and pytest's own names."""
+    """In pipelines, recipes, lines of code, reasons, explanations, image files and pytest's own names."""
     subject = replace(SDXL, pipeline=text, recipe=text)
-    files = PictureFiles(picture=text, reference=text, heat_map=text)
+    files = ImageFiles(image=text, reference=text, heat_map=text)
     entries = [applied(subject, is_good=False), syncs(subject), graph_breaks(subject, is_good=False)]
     entries.append(images(subject, files=(files,)))
     hostile = Elements(
@@ -184,7 +184,7 @@ def test_whatever_a_name_holds_is_text(folder: Path, text: str) -> None:
                 entries,
                 broken=[BrokenTest(nodeid=text, reason=text, details=text)],
                 skipped=[CaseResult(nodeid=text, file=text, line=1, skip_reason=text)],
-                shortfalls=[Shortfall(text=text, is_red=True)],
+                unmet_requirements=[UnmetRequirement(text=text, is_failure=True)],
             ),
             folder,
         )
@@ -223,11 +223,11 @@ def test_a_case_with_many_findings_stays_readable(folder: Path) -> None:
     page = render(report([record]), folder)
 
     assert page.count('class="compared"') == 16
-    assert "and 24 pictures more in <code>report.json</code>" in page
+    assert "and 24 images more in <code>report.json</code>" in page
     assert len(record.record["differences"]) == 40
 
 
-def test_a_page_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     """The folder has gone since the run began."""
     with pytest.raises(ReportError, match=r"index\.html cannot be written: No such file or directory"):
         write_page(tmp_path / "gone", report([]))

@@ -18,9 +18,9 @@ FLASH, EFFICIENT, CUDNN, MATH = (
 )
 
 
-def attend(card: str, width: int, dtype: torch.dtype, *, masked: bool = False) -> SimulatedGPU:
-    """Run attention of (2, 4, 32, width) on a card."""
-    gpu = SimulatedGPU(card)
+def attend(gpu_model: str, width: int, dtype: torch.dtype, *, masked: bool = False) -> SimulatedGPU:
+    """Run attention of (2, 4, 32, width) on a GPU."""
+    gpu = SimulatedGPU(gpu_model)
     with gpu, torch.no_grad():
         q, k, v = (torch.ones(2, 4, 32, width, device=gpu.device, dtype=dtype) for _ in range(3))
         mask = torch.zeros(2, 1, 32, 32, device=gpu.device, dtype=dtype) if masked else None
@@ -32,7 +32,7 @@ def attend(card: str, width: int, dtype: torch.dtype, *, masked: bool = False) -
 
 
 @pytest.mark.parametrize(
-    ("card", "width", "dtype", "masked", "kernel", "reason"),
+    ("gpu_model", "width", "dtype", "masked", "kernel", "reason"),
     [
         ("nvidia-a100", 64, torch.float16, False, FLASH, ""),
         ("nvidia-a100", 64, torch.bfloat16, False, FLASH, ""),
@@ -57,7 +57,7 @@ def attend(card: str, width: int, dtype: torch.dtype, *, masked: bool = False) -
             torch.float16,
             False,
             EFFICIENT,
-            "flash: it needs compute capability 8.0, this card has 7.5",
+            "flash: it needs compute capability 8.0, this GPU has 7.5",
         ),
         (
             "nvidia-t4",
@@ -66,8 +66,8 @@ def attend(card: str, width: int, dtype: torch.dtype, *, masked: bool = False) -
             False,
             MATH,
             (
-                "flash: it needs compute capability 8.0, this card has 7.5; "
-                "efficient: it does not take bfloat16 on this card"
+                "flash: it needs compute capability 8.0, this GPU has 7.5; "
+                "efficient: it does not take bfloat16 on this GPU"
             ),
         ),
         ("nvidia-h200", 64, torch.float16, False, CUDNN, ""),
@@ -91,7 +91,7 @@ def attend(card: str, width: int, dtype: torch.dtype, *, masked: bool = False) -
     ],
 )
 def test_kernel(  # noqa: PLR0913, PLR0917 - one argument for each column of the table
-    card: str,
+    gpu_model: str,
     width: int,
     dtype: torch.dtype,
     masked: bool,  # noqa: FBT001
@@ -99,7 +99,7 @@ def test_kernel(  # noqa: PLR0913, PLR0917 - one argument for each column of the
     reason: str,
 ) -> None:
     """The kernel is chosen as torch 2.13 does, and the record says why no faster one."""
-    (choice,) = attend(card, width, dtype, masked=masked).attention
+    (choice,) = attend(gpu_model, width, dtype, masked=masked).attention
 
     assert (choice.kernel, choice.reason) == (kernel, reason)
     assert (choice.query_shape, choice.count, choice.has_mask) == ((2, 4, 32, width), 1, masked)
@@ -128,16 +128,16 @@ def test_programs_choose() -> None:
         attend("nvidia-a100", 64, torch.float32)
 
 
-@pytest.mark.parametrize("card", ["nvidia-a100", "nvidia-h200", "nvidia-t4"])
+@pytest.mark.parametrize("gpu_model", ["nvidia-a100", "nvidia-h200", "nvidia-t4"])
 @pytest.mark.parametrize("kind", ["plain", "mask", "causal", "groups"])
-def test_values_are_the_cpus(card: str, kind: str) -> None:
+def test_values_are_the_cpus(gpu_model: str, kind: str) -> None:
     """With the values kept, attention gives what the CPU gives, whichever kernel stands for it."""
     torch.manual_seed(0)
     query, key = torch.randn(2, 4, 12, 8), torch.randn(2, 2 if kind == "groups" else 4, 12, 8)
     mask = torch.rand(2, 1, 12, 12) > 0.2 if kind == "mask" else None
     options = {"is_causal": kind == "causal", "enable_gqa": kind == "groups"}
     expected = functional.scaled_dot_product_attention(query, key, key, mask, **options)
-    with SimulatedGPU(card, real_up_to=math.inf) as gpu:
+    with SimulatedGPU(gpu_model, real_up_to=math.inf) as gpu:
         tensors = [one.to(gpu.device) if one is not None else None for one in (query, key, key, mask)]
         actual = functional.scaled_dot_product_attention(*tensors, **options).cpu()  # type: ignore[arg-type]
 

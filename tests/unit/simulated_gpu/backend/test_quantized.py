@@ -43,7 +43,7 @@ def on_gpu(block: Block) -> SimulatedGPU:
     return gpu
 
 
-def waits(gpu: SimulatedGPU) -> int:
+def syncs(gpu: SimulatedGPU) -> int:
     """Count what waited during the call."""
     return sum(sync.phase == "the call" for sync in gpu.syncs)
 
@@ -60,7 +60,7 @@ def test_weights_in_wrappers_come_back(block: Block) -> None:
 
 def test_uncompiled_the_product_waits(block: Block) -> None:
     """To see whether it is traced torchao prints the activation, and a print reads it."""
-    assert waits(on_gpu(block)) > 0
+    assert syncs(on_gpu(block)) > 0
 
 
 def test_compiled_the_product_does_not_wait_and_is_counted(block: Block) -> None:
@@ -68,7 +68,7 @@ def test_compiled_the_product_does_not_wait_and_is_counted(block: Block) -> None
     block.compile(backend="eager")
     gpu = on_gpu(block)
 
-    assert waits(gpu) == 0
+    assert syncs(gpu) == 0
     assert gpu.phases["the call"].flops == 2 * ROWS * INPUTS * OUTPUTS
 
 
@@ -77,5 +77,5 @@ def test_a_compiled_method_takes_the_same_branches(block: Block) -> None:
     block.forward = torch.compile(block.forward, backend="eager")  # type: ignore[method-assign]
     compiled = block.forward
 
-    assert waits(on_gpu(block)) == 0
+    assert syncs(on_gpu(block)) == 0
     assert block.forward is compiled

@@ -1,13 +1,13 @@
-"""The least time that a card's peaks allow."""
+"""The least time that a GPU's peaks allow."""
 
 import pytest
 import torch
 
 from pytest_diffopt.simulated_gpu import Counts
-from pytest_diffopt.simulated_gpu.cost.gpus import card, known_cards
+from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model, known_gpu_models
 from pytest_diffopt.simulated_gpu.cost.roofline import Limit, bound_of, fastest_dtype, peak_tflops, seconds_of
 
-H200 = card("nvidia-h200")
+H200 = gpu_model("nvidia-h200")
 
 
 def test_work_is_bound_by_flops() -> None:
@@ -42,7 +42,7 @@ def test_phases_follow_one_another() -> None:
 )
 def test_peak_of_a_dtype(name: str, dtype: torch.dtype, tflops: float) -> None:
     """float32 may run in TF32, old tensor cores lack bfloat16, and an unknown dtype gets the highest peak."""
-    assert tflops == peak_tflops(card(name), dtype)
+    assert tflops == peak_tflops(gpu_model(name), dtype)
 
 
 def test_fastest_dtype_makes_the_bound_safe() -> None:
@@ -51,10 +51,10 @@ def test_fastest_dtype_makes_the_bound_safe() -> None:
     assert torch.float32 == fastest_dtype((), H200)
 
 
-@pytest.mark.parametrize("name", known_cards())
-def test_every_card_is_plausible(name: str) -> None:
-    """Each card names its source, and no dtype is faster than a smaller one."""
-    one = card(name)
+@pytest.mark.parametrize("name", known_gpu_models())
+def test_every_gpu_is_plausible(name: str) -> None:
+    """Each GPU names its source, and no dtype is faster than a smaller one."""
+    one = gpu_model(name)
 
     assert one.source.startswith("NVIDIA ")
     assert one.float16_tflops >= one.bfloat16_tflops >= one.tf32_tflops >= one.float32_tflops > 0

@@ -44,13 +44,13 @@ class Case:
     Attributes:
         name: readable id.
         call: what is done.
-        waits: (kind, is_reported) of each wait, in any order.
+        syncs: (kind, is_reported) of each wait, in any order.
         rule: name of the row that it proves; empty where no row may speak.
     """
 
     name: str
     call: Callable[[Any], object]
-    waits: tuple[tuple[SyncKind, bool], ...] = ()
+    syncs: tuple[tuple[SyncKind, bool], ...] = ()
     rule: str = ""
 
 
@@ -58,12 +58,12 @@ def case(
     name: str, call: Callable[[Any], object], kind: SyncKind | None = None, times: int = 1, *, rule: str = ""
 ) -> Case:
     """Describe a call that waits `times` times, each reported by the sync debug mode."""
-    return Case(name=name, call=call, waits=((kind, True),) * times if kind else (), rule=rule)
+    return Case(name=name, call=call, syncs=((kind, True),) * times if kind else (), rule=rule)
 
 
 def unseen(name: str, call: Callable[[Any], object], kind: SyncKind, *, rule: str) -> Case:
     """Describe a call that waits once, unseen by the sync debug mode."""
-    return Case(name=name, call=call, waits=((kind, False),), rule=rule)
+    return Case(name=name, call=call, syncs=((kind, False),), rule=rule)
 
 
 def assign(target: str, index: Callable[[Any], object], value: object) -> Callable[[Any], object]:
@@ -165,7 +165,7 @@ CASES = (
     Case(
         name="svd",
         call=lambda g: torch.linalg.svd(g.square),
-        waits=((OUT, True), (READ, True)),
+        syncs=((OUT, True), (READ, True)),
         rule="svd convergence",
     ),
     case("eigh", lambda g: torch.linalg.eigh(g.square), READ, rule="linalg check inside the kernel"),
@@ -185,7 +185,7 @@ CASES = (
             torch.full((1,), 5, device=g.device),
             torch.full((1,), 2, device=g.device),
         ),
-        waits=((OUT, True), (OUT, True)),
+        syncs=((OUT, True), (OUT, True)),
         rule="ctc_loss with lengths on the device",
     ),
     case(
@@ -283,7 +283,7 @@ CASES = (
     Case(
         name="x[mask, positions] = number",
         call=assign("x", lambda g: (g.mask, g.idx), 1.0),
-        waits=((READ, True), (IN, True)),
+        syncs=((READ, True), (IN, True)),
     ),
     case("x[positions] = number", assign("x", lambda g: g.idx, 1.0), IN, rule="number written through positions"),
     case("x[positions] = device values", assign("x", lambda g: g.idx, lambda g: g.x[:2].clone())),
@@ -373,10 +373,10 @@ def test_waits(case: Case) -> None:
         things = Things(gpu.device)
         before = len(gpu.syncs)
         case.call(things)
-        waits = [(sync.kind, sync.is_reported) for sync in gpu.syncs[before:]]
+        syncs = [(sync.kind, sync.is_reported) for sync in gpu.syncs[before:]]
 
     key = str
-    assert sorted(case.waits, key=key) == sorted(waits, key=key)
+    assert sorted(case.syncs, key=key) == sorted(syncs, key=key)
 
 
 def test_every_row_has_a_case() -> None:

@@ -52,7 +52,7 @@ def test_what_changed_is_committed_pushed_and_proposed(
 ) -> None:
     """On a branch of its own, with the reason and the run; the report beside it stays out."""
     measured(project, "baselines/nvidia-h200/a.json")
-    measured(project, "baselines/nvidia-l4/deep/b.png", b"picture")
+    measured(project, "baselines/nvidia-l4/deep/b.png", b"image")
     measured(project, "report/report.json")
 
     assert run(project, monkeypatch) == 0

@@ -89,7 +89,7 @@ def test_without_a_pull_request_the_events_own_commit_is_run(event: dict[str, An
     assert asked_for(event, github()) == {"commit": "of main", "pull_request": "", "branch": ""}
 
 
-def test_a_card_is_a_line() -> None:
+def test_a_gpu_is_a_line() -> None:
     """Blank lines are nothing."""
     assert runner_labels("a100\n\n h200 \r\nl4") == ["a100", "h200", "l4"]
     assert runner_labels("") == []
@@ -109,7 +109,7 @@ def test_a_line_that_is_no_label_is_refused(text: str) -> None:
         ("", "[]", "::notice title=diffopt::the repository's variable GPU_RUNNERS names no runner: nothing is run\n"),
     ],
 )
-def test_the_next_jobs_are_told(  # noqa: PLR0913 - pytest's fixtures and three parameters
+def test_the_next_jobs_are_reported(  # noqa: PLR0913 - pytest's fixtures and three parameters
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
