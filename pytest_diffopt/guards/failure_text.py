@@ -80,7 +80,7 @@ def counted(number: int, noun: str) -> str:
 
 def allowed(limit: str | float) -> str:
     """Write the limit that stands beside a figure: `(0 allowed)`."""
-    return f"(up to {limit} allowed)"
+    return f"({limit} allowed)"
 
 
 def _in_unit(value: float, units: tuple[tuple[float, str], ...]) -> str:

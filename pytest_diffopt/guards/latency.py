@@ -146,7 +146,7 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
 
 
 def _headline(outcome: Outcome, compared: _Comparison, record: LatencyRecord) -> str:
-    allowed = f"(up to {time(compared.accepted + compared.tolerance)} allowed)"
+    allowed = f"({time(compared.accepted + compared.tolerance)} allowed)"
     match outcome:
         case Outcome.REGRESSED:
             return f"the call became {percent(compared.relative_change)} slower: {time(compared.now)} {allowed}"
@@ -204,7 +204,7 @@ def _gpu_rows(record: LatencyRecord) -> tuple[tuple[str, str], ...]:
 
 
 def _allowance(baseline: LatencyBaseline) -> str:
-    return f"up to {percent(baseline.margin)} or {time(baseline.floor_ns)} allowed, whichever is more"
+    return f"{percent(baseline.margin)} or {time(baseline.floor_ns)} allowed, whichever is more"
 
 
 def _sessions(medians: list[float]) -> str:

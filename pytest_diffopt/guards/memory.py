@@ -31,7 +31,7 @@ class _Peak:
         return self.now / self.accepted - 1
 
     def __str__(self) -> str:
-        allowed = f"(up to {size(self.accepted + self.tolerance)} allowed)"
+        allowed = f"({size(self.accepted + self.tolerance)} allowed)"
         return f"{size(self.now)}, accepted {size(self.accepted)}, {change(self.relative_change)} {allowed}"
 
 
@@ -112,7 +112,7 @@ def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgem
     """Say all that a person needs; nothing when there is nothing to say."""
     if outcome is Outcome.PASSED:
         return ()
-    tolerance = f"up to {percent(baseline.margin)} or {size(baseline.floor_bytes)} allowed, whichever is more"
+    tolerance = f"{percent(baseline.margin)} or {size(baseline.floor_bytes)} allowed, whichever is more"
     wish = "to keep the gain" if outcome is Outcome.IMPROVED else "if this is wanted"
     return explain(
         _headline(outcome, peaks),
@@ -127,7 +127,7 @@ def _headline(outcome: Outcome, peaks: tuple[_Peak, ...]) -> str:
     grew = outcome is Outcome.REGRESSED
     worst = next(peak for peak in peaks if (peak.grew if grew else peak.shrank))
     verb = "grew" if grew else "fell"
-    allowed = f"(up to {size(worst.accepted + worst.tolerance)} allowed)"
+    allowed = f"({size(worst.accepted + worst.tolerance)} allowed)"
     how_much = percent(abs(worst.relative_change))
     return f"the memory peak {verb} by {how_much}: {size(worst.now)} {worst.name} {allowed}"
 

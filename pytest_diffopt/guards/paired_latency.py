@@ -210,7 +210,7 @@ def _explanation(
 
 
 def _headline(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:
-    allowed = f"(up to {percent(rule.margin)} allowed)"
+    allowed = f"({percent(rule.margin)} allowed)"
     match outcome:
         case Outcome.REGRESSED:
             return f"the call became {percent(math.expm1(bound.mean))} slower than at {record.base} {allowed}"

@@ -31,7 +31,7 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--scale", choices=[*map(str, Scale)], default=str(Scale.TINY), help="how large (default: tiny)"
     )
-    parser.add_argument("--GPU", default=DEFAULT_GPU_MODEL, help="the GPU to simulate (default: %(default)s)")
+    parser.add_argument("--gpu", default=DEFAULT_GPU_MODEL, help="the GPU to simulate (default: %(default)s)")
     parser.add_argument(
         "--recipe", help='optimizations, as "bf16 + channels_last" (default: bf16 for a registered pipeline, else none)'
     )
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     request = ProfileRequest(
         target=options.target,
         scale=Scale(options.scale),
-        gpu_model=options.gpu_model,
+        gpu_model=options.gpu,
         recipe=options.recipe,
         num_steps=options.steps,
         height=options.height,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-_PACKAGE = str(Path(__file__).parent) + "/"
+_PACKAGE = str(Path(__file__).parents[1]) + "/"
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"
 # They carry an operation out for somebody; none of their lines is where a person would fix it.
 _MACHINERY = ("torch/", "torchao/", "accelerate/hooks.py")

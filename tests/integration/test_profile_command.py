@@ -33,7 +33,7 @@ def profile(*arguments: str) -> int:
 
 def test_tiny_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
     """A registered pipeline takes bf16, shows every phase, and nothing stands on stderr without a terminal."""
-    assert profile("sdxl", "--steps", "2", "--GPU", "nvidia-t4") == 0
+    assert profile("sdxl", "--steps", "2", "--gpu", "nvidia-t4") == 0
 
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
@@ -121,7 +121,7 @@ def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             "error: tests is no pipeline: a folder that save_pretrained() wrote holds a model_index.json",
         ),
         (
-            ["sdxl", "--GPU", "nvidia-h300"],
+            ["sdxl", "--gpu", "nvidia-h300"],
             f"error: a simulated GPU must be one of {GPUS}, got: 'nvidia-h300'",
         ),
         (

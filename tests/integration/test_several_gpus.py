@@ -28,7 +28,7 @@ from injected_verdicts import takes
 @pytest.mark.diffopt
 @pytest.mark.parametrize("number", range(8))
 def test_on_a_gpu(number, worker_id):
-    pathlib.Path(f"GPU-of-{worker_id}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    pathlib.Path(f"gpu-of-{worker_id}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
     takes(102 + number)
     time.sleep(0.2)  # so that every worker has its turn
 """
@@ -66,8 +66,8 @@ SLOWER = float(os.environ.get("SLOWER", 0))
 @pytest.mark.diffopt
 @pytest.mark.parametrize("number", range(12))
 def test_latency(number, latency_baseline):
-    GPU = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-    pathlib.Path(f"GPU-of-{GPU}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    gpu = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    pathlib.Path(f"gpu-of-{gpu}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
     latency_baseline.check(lambda: 100 + number + SLOWER * (number % 3), reason=f"case {number}")
 """
 NAMES = ["0", "3", "GPU-8f3c", "MIG-1a2b"]
@@ -100,7 +100,7 @@ def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 def test_auto_starts_a_worker_for_each_gpu(four_gpus: pytest.Pytester) -> None:
     """Each sees one, no two the same, and together they come to the verdicts of one process."""
     spread = run(four_gpus, "-n", "auto", "--junit-xml=spread.xml")
-    seen = sorted(path.read_text() for path in four_gpus.path.glob("GPU-of-gw*"))
+    seen = sorted(path.read_text() for path in four_gpus.path.glob("gpu-of-gw*"))
     run(four_gpus, "-n", "0", "--junit-xml=alone.xml")
 
     spread.stdout.fnmatch_lines(["*4 workers*"])
@@ -138,7 +138,7 @@ def test_four_gpus_accept_what_one_process_accepts(timed_gpus: pytest.Pytester) 
 
         accepting.assert_outcomes(passed=12)
     written = files(timed_gpus.path / "baselines-4")
-    gpus = [path.read_text() for path in timed_gpus.path.glob("GPU-of-gw*")]
+    gpus = [path.read_text() for path in timed_gpus.path.glob("gpu-of-gw*")]
 
     assert sorted(gpus) == NAMES
     assert written == files(timed_gpus.path / "baselines-0")
