@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline
+from pytest_diffopt.baselines.documents import LatencyBaseline
+from pytest_diffopt.baselines.key import BaselineKey
+from pytest_diffopt.baselines.store import BaselineStore
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.records import Concern, Device, Environment, LatencyRecord, Subject
 

@@ -1,6 +1,6 @@
 """Guard the optimizations of diffusion pipelines with pytest.
 
-The names below are imported when they are first used: pytest imports this package at every start, and torch is slow.
+The names below are imported at first use: pytest imports this package at every start, and torch is slow to import.
 """
 
 from importlib import import_module
@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING, Any
 from pytest_diffopt._version import __version__
 
 if TYPE_CHECKING:
-    from pytest_diffopt.api.assertions import (
-        assert_faster,
-        assert_no_syncs,
-        assert_optimizations_applied,
-        no_syncs,
-    )
-    from pytest_diffopt.api.compilation import (
-        assert_compiled_matches_eager,
-        assert_no_graph_breaks,
-        assert_no_recompiles,
-    )
-    from pytest_diffopt.api.compile_counts import CompileGate
+    from pytest_diffopt.api.applied import assert_optimizations_applied
+    from pytest_diffopt.api.compilation import assert_no_graph_breaks, assert_no_recompiles
+    from pytest_diffopt.api.compile_baseline import CompileGate
+    from pytest_diffopt.api.count_baseline import CountGate
+    from pytest_diffopt.api.faster import assert_faster
     from pytest_diffopt.api.image_baseline import ImageGate
-    from pytest_diffopt.api.images import assert_images_similar, assert_repeatable, assert_same_images
-    from pytest_diffopt.api.stored_gates import CountGate, LatencyGate, MemoryGate
+    from pytest_diffopt.api.images import assert_images_similar, assert_same_images
+    from pytest_diffopt.api.latency_baseline import LatencyGate
+    from pytest_diffopt.api.memory_baseline import MemoryGate
+    from pytest_diffopt.api.numerics import assert_compiled_matches_eager
+    from pytest_diffopt.api.repeatability import assert_repeatable
+    from pytest_diffopt.api.syncs import assert_no_syncs, no_syncs
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
     from pytest_diffopt.guards.images import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
@@ -40,29 +37,29 @@ _HOMES = {
     "AllowedGraphBreaks": "guards.compile_allowances",
     "AllowedRecompiles": "guards.compile_allowances",
     "AllowedSyncs": "guards.syncs",
-    "CompileGate": "api.compile_counts",
-    "CountGate": "api.stored_gates",
+    "CompileGate": "api.compile_baseline",
+    "CountGate": "api.count_baseline",
     "ImageGate": "api.image_baseline",
     "ImageThresholds": "guards.images",
-    "LatencyGate": "api.stored_gates",
-    "MemoryGate": "api.stored_gates",
+    "LatencyGate": "api.latency_baseline",
+    "MemoryGate": "api.memory_baseline",
     "Optimization": "recipes.optimization",
     "PipelineInputs": "pipelines.inputs",
     "Scale": "pipelines.scale",
     "another_scheduler": "pipelines.call_changes",
-    "assert_compiled_matches_eager": "api.compilation",
-    "assert_faster": "api.assertions",
+    "assert_compiled_matches_eager": "api.numerics",
+    "assert_faster": "api.faster",
     "assert_images_similar": "api.images",
     "assert_no_graph_breaks": "api.compilation",
     "assert_no_recompiles": "api.compilation",
-    "assert_no_syncs": "api.assertions",
-    "assert_optimizations_applied": "api.assertions",
-    "assert_repeatable": "api.images",
+    "assert_no_syncs": "api.syncs",
+    "assert_optimizations_applied": "api.applied",
+    "assert_repeatable": "api.repeatability",
     "assert_same_images": "api.images",
     "ladder": "recipes.ladders",
     "lora_scaled": "pipelines.call_changes",
     "lora_variations": "pipelines.call_changes",
-    "no_syncs": "api.assertions",
+    "no_syncs": "api.syncs",
     "parse_recipe": "recipes.grammar",
     "register_optimization": "recipes.registry",
     "register_pipeline": "pipelines.registry",
@@ -105,7 +102,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its home when it is first used."""
+    """Import a public name at its first use."""
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

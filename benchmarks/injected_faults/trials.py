@@ -15,7 +15,7 @@ from benchmarks.injected_faults.declaring import InjectedFault, Injection
 from benchmarks.injected_faults.guarding import Answer, Color, Guard, Subject, ask, recompiled
 from benchmarks.injected_faults.slices import RAISED, SliceCheck, check_slice
 from pytest_diffopt import AllowedSyncs, CountGate, ImageGate, LatencyGate, PipelineInputs, Scale
-from pytest_diffopt.baselines import BaselineStore
+from pytest_diffopt.baselines.store import BaselineStore
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.errors import DiffoptError, RecipeWarning
 from pytest_diffopt.pipelines.loading import build_pipeline
@@ -24,7 +24,7 @@ from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.records import Device, Weights
 from pytest_diffopt.records import Subject as Watched
 from pytest_diffopt.session.active_test import ActiveTest, running
-from pytest_diffopt.session.baseline_owner import Case
+from pytest_diffopt.session.baseline_owner import BaselineOwner
 from pytest_diffopt.session.settings import Settings
 from suites.known_syncs import DDIM, FLOW_MATCH_EULER, PNDM
 
@@ -171,7 +171,11 @@ class Workshop:
     def _gate(self, bug: InjectedFault, concern: str) -> dict[str, Any]:
         name = f"{concern}[{bug.name}]"
         store = BaselineStore(self._folder, WritePermission.MISSING)
-        return {"case": Case(nodeid=name, suite="injected", name=name), "store": store, "settings": self._settings}
+        return {
+            "owner": BaselineOwner(nodeid=name, suite="injected", name=name),
+            "store": store,
+            "settings": self._settings,
+        }
 
     def _require_clean(self, bug: InjectedFault, subject: Subject) -> None:
         """Ask every guard of the clean pipeline; those with a baseline accept it now."""

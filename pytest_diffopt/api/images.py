@@ -1,42 +1,36 @@
-"""The assertions about images: compare, judge, keep what a person must see, and write the verdict down."""
+"""`assert_images_similar` and `assert_same_images`: the image is still the image."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_diffopt.api.assertions import conclude, lifetime_of, watched_call
-from pytest_diffopt.api.second_process import answer, answers_here, values_of_second_process
-from pytest_diffopt.errors import DiffoptError, ProbeError
-from pytest_diffopt.guards.failure_text import counted
+from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
+from pytest_diffopt.api.kept_images import conclude_images
 from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
-from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.guards.rounding import judge_at_edge
-from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, ImageFiles, ImageRecord, ModuleDrift, Subject
+from pytest_diffopt.guards.verdict import Verdict
+from pytest_diffopt.probes.first_divergence import CORRIDOR, first_diverging_module
+from pytest_diffopt.probes.image_results import ImageResult, compare_results, draw, result_of
+from pytest_diffopt.probes.rounding import SCALES, rounded_calls, rounding_of
+from pytest_diffopt.records import Concern, ImageRecord, ModuleDrift, Subject
 from pytest_diffopt.session.active_test import active_test
 
-if TYPE_CHECKING:
-    from pytest_diffopt.probes.image_arrays import Pixels
-    from pytest_diffopt.probes.image_results import ImageResult
-
-#: What a failure says that could say more.
+#: How to get more out of a failure.
 EXPLAIN_HINT = "to find the module where they part: the same command with --diffopt-explain"
 
 
 def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageThresholds | None = None) -> None:
-    """Assert that images are close to their references, and that neither is black, constant or holds NaN.
+    """Assert that images are close to their references, and that neither is black, constant or has NaN.
 
-    Where both pipelines are at hand, `assert_same_images` sees more.
+    `assert_same_images` sees more where both pipelines are available.
 
     Args:
-        images: what the optimized pipeline drew: its output, tensors, arrays or PIL images; or its latents.
-        reference: what the plain pipeline drew of the same inputs.
-        thresholds: how far they may be apart.
+        images: images of the optimized pipeline: its output, tensors, arrays or PIL images; or its latents.
+        reference: images of the plain pipeline from the same inputs.
+        thresholds: the allowed differences.
     """
     __tracebackhide__ = True
-    from pytest_diffopt.probes.image_results import compare_results, result_of  # noqa: PLC0415 - imports torch
-
     ours, theirs = result_of(images), result_of(reference)
     subject = _subject_of_test()
     accepted = thresholds or default_thresholds(subject)
@@ -47,30 +41,31 @@ def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageTh
 def assert_same_images(
     pipeline: Any, reference: Any, /, *args: Any, thresholds: ImageThresholds | None = None, **inputs: Any
 ) -> None:
-    """Assert that two pipelines draw the same of the same inputs: the images, and the latents after every step.
+    """Assert that two pipelines generate the same images from the same inputs, and the same latents after every step.
 
-    When they do not, the failure names the first step whose latents left the corridor, and with `--diffopt-explain` the
-    first module. Where the reference itself, rounded as the pipeline is, does not keep the thresholds, rounding decides
-    the image: the test is skipped and says so, unless more than rounding is seen after the first step.
+    A failure names the first step whose latents exceed their limit, and with `--diffopt-explain` the first module. If
+    the reference itself, rounded to the pipeline's dtype, exceeds the thresholds, rounding decides the image: the test
+    is skipped with that reason, unless more than rounding is seen after the first step.
 
     Args:
         pipeline: the optimized pipeline.
-        reference: the plain one.
-        *args: with `inputs`, the call that both make; generators are set back in between.
-        thresholds: how far they may be apart.
+        reference: the plain pipeline.
+        *args: with `inputs`, the call that both make; generators are reset in between. One `PipelineInputs` may hold
+            the keywords.
+        thresholds: the allowed differences.
         **inputs: keywords of the call; with `output_type="latent"` latents are compared.
     """
     __tracebackhide__ = True
-    from pytest_diffopt.probes.image_results import compare_results, draw  # noqa: PLC0415 - imports torch
-
+    arguments = call_arguments(pipeline, args, inputs, asserted_by="assert_same_images", own=("thresholds",))
     subject, accepted = lifetime_of(pipeline).subject, thresholds or default_thresholds(lifetime_of(pipeline).subject)
-    # both are made before either runs: a generator among the inputs must start from one state for both
-    calls = image_calls((pipeline, reference), args, inputs)
-    theirs, ours = draw(reference, calls[1], inputs), draw(pipeline, calls[0], inputs)
+    # both calls are made before either runs: a generator among the inputs must start from one state for both
+    calls = image_calls((pipeline, reference), arguments)
+    theirs = draw(reference, calls[1], arguments.keywords)
+    ours = draw(pipeline, calls[0], arguments.keywords)
     record = compare_results(ours, theirs, subject, with_lpips=accepted.ask_for_lpips)
     verdict = judge_images(record, accepted)
     if verdict.is_failure:
-        again = partial(draw, reference, calls[1], inputs)
+        again = partial(draw, reference, calls[1], arguments.keywords)
         verdict = _unless_rounding_decides(verdict, record, accepted, (pipeline, reference), (theirs, again))
     if verdict.is_failure and active_test().settings.explain:
         record = replace(record, first_module=first_module(pipeline, reference, calls, accepted))
@@ -80,67 +75,28 @@ def assert_same_images(
     conclude_images(record, verdict, ours, theirs)
 
 
-def assert_repeatable(
-    target: Any,
-    /,
-    *args: Any,
-    max_error: float = 0.0,
-    after: Sequence[Mapping[str, Any]] = (),
-    second_process: bool = False,
-    **inputs: Any,
-) -> None:
-    """Assert that the same call gives the same image twice: after other calls, in another order, in another process.
+def image_calls(pipelines: Sequence[Any], arguments: CallArguments) -> list[Callable[[], Any]]:
+    """Return the same call of each pipeline; an exception gets a note that names the pipeline."""
+    known = active_test().pipelines
+    return [watched_call(one, arguments, Concern.IMAGES, known.lifetime_of(one).subject) for one in pipelines]
+
+
+def first_module(
+    pipeline: Any, reference: Any, calls: Sequence[Callable[[], Any]], thresholds: ImageThresholds
+) -> ModuleDrift | None:
+    """Find the first module whose output differs between two pipelines.
 
     Args:
-        target: a pipeline, module or function.
-        *args: with `inputs`, the call; generators are set back before the second one.
-        max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
-        after: keywords of other calls, such as `pipeline_variations`. All are made in turn and then once more in the
-            opposite order, and each must draw what it drew before.
-        second_process: make the second call in another process, which runs this same test up to here; its hashes are
-            others. Not beside `after`.
-        **inputs: keywords of the call.
-
-    Raises:
-        ProbeError: the test cannot be run in another process, or `after` is given beside `second_process`.
+        pipeline: the optimized pipeline.
+        reference: the plain pipeline.
+        calls: the call of each of them.
+        thresholds: the allowed differences of images; strict limits for latents make the limit for modules strict too.
     """
-    __tracebackhide__ = True
-    from pytest_diffopt.probes.repeatability import compare_repeats  # noqa: PLC0415 - imports torch
-
-    if second_process:
-        _refuse_others(after)
-        _assert_same_elsewhere(target, args, inputs, max_error)
-        return
-    subject = lifetime_of(target).subject
-    watching = (Concern.REPEATABILITY, subject)
-    call = watched_call(target, args, inputs, *watching)
-    others = {
-        getattr(other, "label", "") or f"other {number}": watched_call(target, (), other, *watching)
-        for number, other in enumerate(after)
-        if getattr(other, "change", None) is None
-    }
-    record = compare_repeats(call, subject, others)
-    conclude(record, judge_repeatability(record, max_error=max_error))
-
-
-def _refuse_others(after: Sequence[Mapping[str, Any]]) -> None:
-    if after:
-        others = counted(len(after), "call")
-        msg = f"second_process=True makes the test's own call alone: assert after=... by itself, got: {others}"
-        raise ProbeError(msg)
-
-
-def _assert_same_elsewhere(target: Any, args: Sequence[Any], inputs: Mapping[str, Any], max_error: float) -> None:
-    __tracebackhide__ = True
-    from pytest_diffopt.probes.image_arrays import values_of  # noqa: PLC0415 - imports torch
-    from pytest_diffopt.probes.repeatability import compare_values  # noqa: PLC0415 - as above
-
-    subject, is_second = lifetime_of(target).subject, answers_here()
-    values = values_of(watched_call(target, args, inputs, Concern.REPEATABILITY, subject)()).copy()
-    if is_second:
-        answer(values)
-    record = replace(compare_values(values, values_of_second_process(), subject), in_second_process=True)
-    conclude(record, judge_repeatability(record, max_error=max_error))
+    active_test().progress("looking for the module where the images part")
+    is_sharp = thresholds.max_latent_error <= EXACT_ARITHMETIC.max_latent_error
+    # guidance amplifies the denoiser's error, so modules get a tenth of the latents' limit
+    corridor = thresholds.max_latent_error / 10 if is_sharp else CORRIDOR
+    return first_diverging_module(pipeline, reference, lambda which: calls[which is reference](), corridor=corridor)
 
 
 def _unless_rounding_decides(
@@ -148,91 +104,22 @@ def _unless_rounding_decides(
     record: ImageRecord,
     thresholds: ImageThresholds,
     pipelines: tuple[Any, Any],
-    drawn: "tuple[ImageResult, Callable[[], ImageResult]]",
+    references: tuple[ImageResult, Callable[[], ImageResult]],
 ) -> Verdict:
-    """Draw the reference again, rounded to what the optimized pipeline is in, before its image is called wrong."""
-    from pytest_diffopt.probes.image_results import compare_results  # noqa: PLC0415 - imports torch
-    from pytest_diffopt.probes.rounding import SCALES, rounded_calls, rounding_of  # noqa: PLC0415 - as above
-
-    (pipeline, reference), (theirs, again) = pipelines, drawn
+    """Before an image fails, generate the reference again, rounded to the dtype of the optimized pipeline."""
+    (pipeline, reference), (theirs, again) = pipelines, references
     dtype = rounding_of(pipeline)
     if dtype is None:
         return verdict
-    active_test().progress(f"drawing the reference again, rounded in {len(SCALES)} ways")
-    results = rounded_calls(reference, dtype, again)
+    active_test().progress(f"generating the reference again, rounded in {len(SCALES)} ways")
     rounded = [
-        compare_results(result, theirs, record.subject, with_lpips=thresholds.ask_for_lpips) for result in results
+        compare_results(result, theirs, record.subject, with_lpips=thresholds.ask_for_lpips)
+        for result in rounded_calls(reference, dtype, again)
     ]
     return judge_at_edge(verdict, record, rounded, thresholds, str(dtype).removeprefix("torch."))
 
 
-def conclude_images(record: ImageRecord, verdict: Verdict, ours: "ImageResult", theirs: "ImageResult") -> None:
-    """Keep the images of a check that did not pass, or of every check where a report shows them; then conclude."""
-    __tracebackhide__ = True
-    is_told = verdict.outcome is not Outcome.PASSED
-    if record.differences and (is_told or active_test().artifacts.keeps_everything):
-        try:
-            record = _with_files(record, ours.images, theirs.images)
-            line = f"images: {_folder_of(record.differences[0].files)}"
-        except DiffoptError as error:  # must not hide what it was to illustrate
-            line = str(error)
-        if is_told:
-            verdict = replace(verdict, explanation=(*verdict.explanation, line))
-    conclude(record, verdict)
-
-
-def image_calls(pipelines: Sequence[Any], args: Sequence[Any], inputs: Mapping[str, Any]) -> list[Callable[[], Any]]:
-    """Return one and the same call of each pipeline, with a word on whose it is when it raises."""
-    known = active_test().pipelines
-    return [watched_call(one, args, inputs, Concern.IMAGES, known.lifetime_of(one).subject) for one in pipelines]
-
-
-def first_module(
-    pipeline: Any, reference: Any, calls: Sequence[Callable[[], Any]], thresholds: ImageThresholds
-) -> ModuleDrift | None:
-    """Find the module where the images of two pipelines part.
-
-    Args:
-        pipeline: the optimized pipeline.
-        reference: the plain one.
-        calls: the call of the one and of the other.
-        thresholds: how far images may be; where latents may hardly differ, neither may a module's output.
-    """
-    from pytest_diffopt.probes.first_divergence import CORRIDOR, first_diverging_module  # noqa: PLC0415 - imports torch
-
-    active_test().progress("looking for the module where the images part")
-    is_sharp = thresholds.max_latent_error <= EXACT_ARITHMETIC.max_latent_error
-    # guidance widens what a denoiser's output is off, so that a tenth of the latents' error is looked for in modules
-    corridor = thresholds.max_latent_error / 10 if is_sharp else CORRIDOR
-    return first_diverging_module(pipeline, reference, lambda which: calls[which is reference](), corridor=corridor)
-
-
-def _with_files(record: ImageRecord, ours: "Pixels | None", theirs: "Pixels | None") -> ImageRecord:
-    assert ours is not None and theirs is not None, "unreachable because the record is of images"  # noqa: S101, PT018
-    check = sum(entry.verdict.concern is Concern.IMAGES for entry in active_test().entries)
-    pairs = enumerate(zip(ours, theirs, strict=True))
-    files = [_kept(f"{check}-{number}", *pair) for number, pair in pairs]
-    differences = [replace(one, files=its) for one, its in zip(record.differences, files, strict=True)]
-    return replace(record, differences=tuple(differences))
-
-
-def _kept(name: str, image: "Pixels", reference: "Pixels") -> ImageFiles:
-    from pytest_diffopt.probes.flip import flip_heat_map  # noqa: PLC0415 - only where something is kept
-
-    save = active_test().artifacts.save_image
-    return ImageFiles(
-        image=save(image, f"{name}-image"),
-        reference=save(reference, f"{name}-reference"),
-        heat_map=save(flip_heat_map(image, reference), f"{name}-heat-map"),
-    )
-
-
-def _folder_of(files: ImageFiles | None) -> str:
-    assert files is not None, "unreachable because they were just kept"  # noqa: S101
-    return active_test().artifacts.path_of(files.image.rpartition("/")[0])
-
-
 def _subject_of_test() -> Subject:
-    """Return the subject of images, which do not say who drew them: the test's optimized pipeline."""
+    """Return the subject of images, which name no pipeline: the test's optimized pipeline."""
     pipeline = active_test().fixtures().get("optimized_pipeline")
     return Subject(pipeline="images") if pipeline is None else lifetime_of(pipeline).subject

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_diffopt.api.assertions import conclude
+from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.paired.checkout import both_sides, find_revision, same_code_twice
 from pytest_diffopt.paired.process import WorkerStart

@@ -17,7 +17,7 @@ class PipelineInputs(Mapping[str, Any]):
 
     Args:
         arguments: every keyword but `generator`.
-        seed: what the generator starts from.
+        seed: what the generator starts from; None leaves the keyword out, for a call that takes no generator.
         label: how this call differs from the plain one; empty for the plain one.
         changes_shape: the models get inputs of another shape, for which they may be compiled once more.
         change: what else is different in the pipeline itself while this call is made: its scheduler, a LoRA's scale.
@@ -27,7 +27,7 @@ class PipelineInputs(Mapping[str, Any]):
         self,
         arguments: Mapping[str, Any],
         *,
-        seed: int = 0,
+        seed: int | None = 0,
         label: str = "",
         changes_shape: bool = False,
         change: PipelineChange | None = None,
@@ -39,7 +39,7 @@ class PipelineInputs(Mapping[str, Any]):
         self.change = change
 
     def __getitem__(self, name: str) -> Any:
-        if name == "generator":
+        if name == "generator" and self.seed is not None:
             import torch  # noqa: PLC0415 - collecting tests must not wait for torch
 
             return torch.Generator("cpu").manual_seed(self.seed)
@@ -47,10 +47,11 @@ class PipelineInputs(Mapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         yield from self._arguments
-        yield "generator"
+        if self.seed is not None:
+            yield "generator"
 
     def __len__(self) -> int:
-        return len(self._arguments) + 1
+        return len(self._arguments) + (self.seed is not None)
 
     def __repr__(self) -> str:
         return f"PipelineInputs({self._arguments}, seed={self.seed})"

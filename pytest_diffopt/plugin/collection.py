@@ -1,24 +1,25 @@
-"""What is known once every test is collected, and what must be refused before the first one runs."""
+"""Checks of the collected tests: skip what needs a GPU, refuse what cannot run, list the sources of weights."""
 
 from collections.abc import Iterable, Sequence
 
 import pytest
 
+from pytest_diffopt.environment import NoGPUError, gpu_name
 from pytest_diffopt.errors import MarkerError
 from pytest_diffopt.plugin.markers import GpuNeeds, NamedPipeline, belongs_to_diffopt, gpu_needs
-from pytest_diffopt.session.baseline_owner import case_of, owns_baseline
+from pytest_diffopt.session.baseline_owner import owner_of, owns_baseline
 from pytest_diffopt.session.settings import Settings
 
 _WITHOUT_WEIGHTS = "simulated_pipeline"
 
 
 def check_collected(items: Sequence[pytest.Item], settings: Settings, *, runs: bool = True) -> None:
-    """Skip what needs a GPU where none was asked for.
+    """Skip tests that need a GPU in a run without `--gpu`.
 
     Args:
-        items: every test.
-        settings: of the session.
-        runs: the tests will run; a list of what would run on a GPU can be had without one.
+        items: every collected test.
+        settings: the settings of the session.
+        runs: whether the tests will run; listing what would run on a GPU needs none.
 
     Raises:
         pytest.UsageError: `--gpu` was given and torch can use no GPU, or a `gpu` marker cannot be read.
@@ -36,9 +37,9 @@ def check_collected(items: Sequence[pytest.Item], settings: Settings, *, runs: b
 
 
 def _is_paired_on_cpu(item: pytest.Item, settings: Settings) -> bool:
-    """Tell whether a latency test runs on the CPU though it asks for a GPU: in pairs any machine has something to say.
+    """Return whether a latency test that asks for any GPU runs on the CPU, because a paired session compares there too.
 
-    A test that asks for a certain GPU is left alone.
+    A test that asks for a specific GPU does not.
     """
     return (
         settings.is_paired and "latency_baseline" in getattr(item, "fixturenames", ()) and gpu_needs(item) == GpuNeeds()
@@ -46,12 +47,12 @@ def _is_paired_on_cpu(item: pytest.Item, settings: Settings) -> bool:
 
 
 def weights_lines(items: Iterable[pytest.Item], settings: Settings) -> list[str]:
-    """Return a line for each pipeline that was collected: where its weights will come from."""
+    """Return one line for each collected pipeline: the source of its weights."""
     with_weights = [item for item in items if _WITHOUT_WEIGHTS not in getattr(item, "fixturenames", ())]
     named = {_id_of(pipeline): pipeline for item in with_weights if (pipeline := _named_pipeline(item)) is not None}
     if not named:
         return []
-    from pytest_diffopt.pipelines.loading import find_weights  # noqa: PLC0415 - only diffopt's tests pay for it
+    from pytest_diffopt.pipelines.loading import find_weights  # noqa: PLC0415 - imports torch
 
     lines = []
     for name, pipeline in sorted(named.items()):
@@ -71,7 +72,7 @@ def _named_pipeline(item: pytest.Item) -> NamedPipeline | None:
 
 
 def refuse_shared_baselines(items: Iterable[pytest.Item]) -> None:
-    """Refuse two tests whose baselines would be one file; on some machines names differ only by more than their case.
+    """Refuse two tests whose baselines would be one file; some file systems ignore the case of names.
 
     Raises:
         pytest.UsageError: two tests own one file.
@@ -85,10 +86,10 @@ def refuse_shared_baselines(items: Iterable[pytest.Item]) -> None:
 
 
 def _file_of(item: pytest.Item) -> str:
-    from pytest_diffopt.baselines.key import BaselineKey  # noqa: PLC0415 - only tests with baselines pay for it
+    from pytest_diffopt.baselines.key import BaselineKey  # noqa: PLC0415 - imports msgspec
 
-    case = case_of(item)
-    return BaselineKey(device_slug="any", suite=case.suite, case=case.name).relative_path.as_posix().casefold()
+    owner = owner_of(item)
+    return BaselineKey(device_slug="any", suite=owner.suite, case=owner.name).relative_path.as_posix().casefold()
 
 
 def _needs_gpu(item: pytest.Item) -> bool:
@@ -100,8 +101,6 @@ def _needs_gpu(item: pytest.Item) -> bool:
 
 
 def _require_gpu() -> None:
-    from pytest_diffopt.environment import NoGPUError, gpu_name  # noqa: PLC0415 - only a run on a GPU pays for it
-
     try:
         gpu_name()
     except NoGPUError as error:

@@ -1,4 +1,4 @@
-"""One built pipeline's life: built, optimized, warmed up, used, freed."""
+"""Named pipelines are built, optimized, warmed up, used and freed."""
 
 import gc
 import time
@@ -24,7 +24,7 @@ from pytest_diffopt.session.active_test import active_test
 from pytest_diffopt.session.pipeline_lifetimes import WatchedPipelines
 from pytest_diffopt.session.settings import Settings
 
-#: What ended pipelines may hold in cycles on the CPU: a dozen tiny ones, and no other.
+#: The CPU memory that ended pipelines may keep in reference cycles: that of a dozen tiny pipelines.
 _MOST_BYTES_LEFT_OVER = 128 * 2**20
 
 
@@ -34,13 +34,13 @@ def built_pipeline(
 ) -> Iterator[Any]:
     """Build a pipeline with its recipe, and free its memory and Dynamo's caches at the end.
 
-    A recipe that compiles is warmed up with one plain call, so that every test after it sees compiled code, and the
-    compile log has seen it being compiled.
+    A pipeline whose recipe compiles is warmed up with one plain call, so that every later test runs compiled code and
+    the compile log contains its compilation.
     """
     reason = recipe.why_unavailable(torch.device(torch_device(device)))
     if reason:
         pytest.skip(reason)
-    _release_memory(pipelines)  # while a fixture is torn down pytest still holds its value: only now is it free
+    _release_memory(pipelines)  # pytest still references a fixture's value during its teardown; it is free only now
     pipeline = None
     try:
         pipeline = _build(named, recipe, device, settings, pipelines)
@@ -48,8 +48,8 @@ def built_pipeline(
     finally:
         pipelines.ended.update(modules_of(pipeline).values())
         if recipe.compiles:
-            # Compiled code belongs to functions, not to pipelines: the next pipeline of the same classes would inherit
-            # it, and Dynamo gives a function up after eight versions.
+            # Compiled code belongs to functions, not to pipelines: the next pipeline of the same classes would reuse
+            # it, and Dynamo stops compiling a function after eight versions.
             torch.compiler.reset()
 
 
@@ -77,13 +77,13 @@ def _build(
             compile_ns=sum(frame.compile_ns for frame in warmup.frames),
         )
         if warmup.ended_by_fullgraph:
-            # whoever shows an error says whose it is
+            # the error is shown with its own "diffopt: " prefix
             raise ProbeError("\n".join(judge_graph_breaks(warmup).explanation).removeprefix("diffopt: "))
     return pipeline
 
 
 def pipeline_without_weights(named: NamedPipeline, recipe: Recipe, pipelines: WatchedPipelines) -> Any:
-    """Build a pipeline for the simulated GPU alone: at full scale its parameters have shapes and no values."""
+    """Build a pipeline for the simulated GPU only: at full scale its parameters have shapes and no values."""
     start = pipelines.log.mark()
     built = build_without_weights(named.family, named.scale)
     built.pipeline.set_progress_bar_config(disable=True)
@@ -97,16 +97,16 @@ def _subject(named: NamedPipeline, recipe: Recipe, weights: Weights, device: Dev
 
 
 def _release_memory(pipelines: WatchedPipelines) -> None:
-    """Free what ended pipelines hold.
+    """Free the memory of ended pipelines.
 
-    Most are free as soon as nobody names them. Only cycles take a whole garbage collection, and beside torch that is
-    half a second: longer than a small pipeline takes to be built and called, so that small ones wait for each other. On
-    an accelerator it always pays: compiled code holds memory there that belongs to no module.
+    Reference counting frees most of it. Cycles need a full garbage collection, which takes half a second with torch
+    loaded, longer than a small pipeline takes to build and call; so several small ones are collected together. On an
+    accelerator every ended pipeline is collected: compiled code keeps memory there that belongs to no module.
     """
     kind = accelerator_kind()
     if kind or _bytes_held(pipelines.ended) > _MOST_BYTES_LEFT_OVER:
         gc.collect()
-        pipelines.ended.clear()  # what is still held is the user's
+        pipelines.ended.clear()  # what is still referenced is the user's
     if kind:
         torch.get_device_module(kind).empty_cache()
 

@@ -1,26 +1,27 @@
-"""`--diffopt-prune`: remove the baselines that no test owns any more, and nothing else."""
+"""`--diffopt-prune`: remove the baselines that no test owns any longer, and nothing else."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from pytest_diffopt.baselines import BaselineKey, ImageBaseline
 from pytest_diffopt.baselines.codec import decode
-from pytest_diffopt.baselines.image_document import StoredFile
+from pytest_diffopt.baselines.image_document import ImageBaseline, StoredFile
 from pytest_diffopt.baselines.image_files import StoredFiles
+from pytest_diffopt.baselines.key import BaselineKey
 from pytest_diffopt.errors import BaselineError, BrokenBaselineError
 from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.reports.header import shown_path
-from pytest_diffopt.session import config_stash
-from pytest_diffopt.session.baseline_owner import case_of, owns_baseline
+from pytest_diffopt.session.baseline_owner import owner_of, owns_baseline
+from pytest_diffopt.session.baseline_store import store_of
+from pytest_diffopt.session.settings import settings_of
 
 _OF_IMAGES = b'"concern": "images"'
-_WHOLE_FILES = "--diffopt-prune takes what is not collected for gone, so it needs whole test files"
+_WHOLE_FILES = "--diffopt-prune removes the baselines of tests that are not collected, so it needs whole test files"
 
 
 class Pruning:
-    """A plugin object of its own: it has to remember whether tests were deselected."""
+    """A plugin object, because it must remember whether tests were deselected."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -29,22 +30,22 @@ class Pruning:
         self._num_deselected = 0
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Remember that the collection is not whole."""
+        """Remember that the collection is not complete."""
         self._num_deselected += len(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Remove what no collected test owns.
+        """Remove the baselines that no collected test owns.
 
         Raises:
-            pytest.UsageError: some tests were left out, so what they own would be taken for gone.
+            pytest.UsageError: some tests were left out, so their baselines would be removed.
         """
         self._refuse_partial_collection(session)
-        cases = [case_of(item) for item in session.items]
-        owners = [case_of(item) for item in session.items if owns_baseline(item)]
-        keys = [BaselineKey(device_slug="", suite=case.suite, case=case.name) for case in owners]
-        store, suites = config_stash.store_of(self._config), {case.suite for case in cases}
+        suites = {owner_of(item).suite for item in session.items}
+        owners = [owner_of(item) for item in session.items if owns_baseline(item)]
+        keys = [BaselineKey(device_slug="", suite=owner.suite, case=owner.name) for owner in owners]
+        store = store_of(self._config)
         try:
-            # first what lies elsewhere: where that fails, the documents still say what is left
+            # references elsewhere first: if that fails, the documents still name what is left
             self._remove_references(store.root, store.unowned(keys, suites))
             removed = store.prune(keys, suites)
         except BaselineError as error:
@@ -53,22 +54,22 @@ class Pruning:
         self._removed += [shown_path(path, self._config.rootpath) for path in removed]
 
     def _remove_references(self, root: Path, documents: Sequence[Path]) -> None:
-        """Remove the images and latents of documents that nobody owns, where they are kept apart from them."""
-        references = config_stash.settings_of(self._config).references
+        """Remove the images and latents of unowned documents, if `--diffopt-references` stores them elsewhere."""
+        references = settings_of(self._config).references
         for path in documents if references else ():
             device, *suite, _name = path.relative_to(root).parts
             files = StoredFiles(references, BaselineKey(device_slug=device, suite="/".join(suite), case=path.stem))
             try:
                 named = _files_named_in(path)
-            except BrokenBaselineError:  # it goes all the same, and nobody knows what it named
-                self._kept.append(f"kept what {shown_path(path, self._config.rootpath)} named: it cannot be read")
+            except BrokenBaselineError:  # the document is removed, but the files that it names are unknown
+                self._kept.append(f"kept the files of {shown_path(path, self._config.rootpath)}: it cannot be read")
                 continue
             for file in named:
                 files.remove(file)
                 self._removed.append("/".join((references, device, *suite, file.name)))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Name what was removed."""
+        """List what was removed."""
         terminalreporter.section("diffopt: pruned baselines")
         for path in self._removed:
             terminalreporter.write_line(f"removed {path}")
@@ -92,6 +93,6 @@ class Pruning:
 
 
 def _files_named_in(path: Path) -> tuple[StoredFile, ...]:
-    """Return what a baseline's document names; nothing where the file is none, or one without images."""
+    """Return the files that an image baseline names; nothing for any other file."""
     raw = path.read_bytes() if path.suffix == ".json" else b""
     return decode(raw, ImageBaseline, file=path).files if _OF_IMAGES in raw else ()

@@ -1,4 +1,4 @@
-"""How pytest runs one test of ours: who it is, what it may not do here, and how its errors read."""
+"""One running diffopt test: its identity for assertions, its GPU needs, its errors, its result."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ import pytest
 from pytest_diffopt.environment import accelerator_kind
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.plugin.markers import GpuNeeds, belongs_to_diffopt, gpu_needs, recipe_text
-from pytest_diffopt.session import config_stash
 from pytest_diffopt.session.active_test import ActiveTest, active_test, running
 from pytest_diffopt.session.artifacts import Artifacts
-from pytest_diffopt.session.ledger import CaseResult, LedgerEntry, to_plain
+from pytest_diffopt.session.ledger import CARRIED, CARRIED_CASE, CaseResult, LedgerEntry
+from pytest_diffopt.session.pipeline_lifetimes import watched_pipelines_of
 from pytest_diffopt.session.progress import ProgressCallback, ProgressLine, erased_at_end
-from pytest_diffopt.session.settings import Settings
+from pytest_diffopt.session.settings import Settings, settings_of
 
 
 @contextmanager
@@ -28,8 +28,8 @@ def entered(item: pytest.Item) -> Iterator[None]:
 def _active(item: pytest.Item, progress: ProgressCallback) -> ActiveTest:
     return ActiveTest(
         nodeid=item.nodeid,
-        settings=config_stash.settings_of(item.config),
-        pipelines=config_stash.watched_pipelines_of(item.config),
+        settings=settings_of(item.config),
+        pipelines=watched_pipelines_of(item.config),
         recipe_text=recipe_text(item),
         fixtures=lambda: getattr(item, "funcargs", {}),
         rerun=_rerun(item),
@@ -39,8 +39,8 @@ def _active(item: pytest.Item, progress: ProgressCallback) -> ActiveTest:
 
 
 def _rerun(item: pytest.Item) -> tuple[str, ...]:
-    """Return pytest's arguments that run this test alone, on the same device and at the same scale."""
-    settings, config = config_stash.settings_of(item.config), item.config
+    """Return pytest's arguments that run this test alone, on the same device and scale."""
+    settings, config = settings_of(item.config), item.config
     gpu = ("--gpu",) if settings.use_gpu else ()
     weights = () if settings.weights_folder is None else (f"--diffopt-weights={settings.weights_folder}",)
     inifile = () if config.inipath is None else (f"--config-file={config.inipath}",)
@@ -49,20 +49,20 @@ def _rerun(item: pytest.Item) -> tuple[str, ...]:
 
 
 def _artifacts(item: pytest.Item) -> Artifacts:
-    report_folder, cache = config_stash.settings_of(item.config).report_folder, getattr(item.config, "cache", None)
-    if cache is None:  # switched off: a temporary folder is the place for what nobody looks for later
+    report_folder, cache = settings_of(item.config).report_folder, getattr(item.config, "cache", None)
+    if cache is None:  # switched off (-p no:cacheprovider): images go to a temporary folder
         return Artifacts(nodeid=item.nodeid, report_folder=report_folder)
     return Artifacts(nodeid=item.nodeid, report_folder=report_folder, other_folder=lambda: cache.mkdir("diffopt"))
 
 
 def _progress_line(config: pytest.Config) -> ProgressLine | None:
-    """Return a line on the terminal; None where there is none, where it is not to be written to, or in a worker."""
+    """Return a progress line; None without a TTY, when its use is disabled, or in a worker."""
     terminal: pytest.TerminalReporter | None = config.pluginmanager.getplugin("terminalreporter")
     capture = config.pluginmanager.getplugin("capturemanager")
     if terminal is None or capture is None or not terminal.isatty or config.get_verbosity() < 0:
         return None
     if config.getoption("capture") == "no" or config.getini("log_cli") or config.getoption("log_cli_level"):
-        return None  # somebody else writes to the terminal while tests run
+        return None  # other output goes to the terminal while tests run
     writer = config.get_terminal_writer()
     return ProgressLine(
         sys.stdout,
@@ -74,7 +74,7 @@ def _progress_line(config: pytest.Config) -> ProgressLine | None:
 
 @contextmanager
 def noise_of_one_seed(item: pytest.Item) -> Iterator[None]:
-    """Let a test of ours that has imported torch begin with the same noise in every precision."""
+    """Make noise equal in every precision during a diffopt test, once torch is imported."""
     if "torch" not in sys.modules or not belongs_to_diffopt(item):
         yield
         return
@@ -86,28 +86,30 @@ def noise_of_one_seed(item: pytest.Item) -> Iterator[None]:
 
 @contextmanager
 def errors_explained() -> Iterator[None]:
-    """Show our own errors as their message alone: their traceback ends in this package and helps nobody."""
+    """Show errors of this package as their message alone: their traceback leads only into this package."""
     try:
         yield
     except DiffoptError as error:
-        # Not pytest.fail(): pytest would print the error, which says the same, above the failure once more.
+        # not pytest.fail(): pytest would print the same message a second time as the cause
         message = f"diffopt: {error}"
         raise pytest.fail.Exception(message, pytrace=False) from None
 
 
 def attach_findings(report: pytest.TestReport, item: pytest.Item) -> None:
-    """Move the active test's verdicts into its report; what is attached travels through xdist with the report."""
+    """Move the active test's verdicts into its report, which xdist sends to the controller."""
     entries = active_test().take_entries()
     if entries:
-        vars(report)[config_stash.CARRIED] = to_plain(entries)
+        from pytest_diffopt.session.ledger_entries import to_plain  # noqa: PLC0415 - imports msgspec
+
+        vars(report)[CARRIED] = to_plain(entries)
         _add_properties(report, item, entries)
     if (entries or belongs_to_diffopt(item)) and _decides(report):
-        vars(report)[config_stash.CARRIED_CASE] = asdict(_result_of(item, report))
+        vars(report)[CARRIED_CASE] = asdict(_result_of(item, report))
 
 
 def _add_properties(report: pytest.TestReport, item: pytest.Item, entries: Sequence[LedgerEntry]) -> None:
-    """Give the figures to pytest, which writes them into JUnit's XML once the test is over."""
-    from pytest_diffopt.reports.properties import properties_of  # noqa: PLC0415 - a session without verdicts is spared
+    """Add the figures to the properties that pytest writes into JUnit XML."""
+    from pytest_diffopt.reports.properties import properties_of  # noqa: PLC0415 - only with verdicts
 
     found = properties_of(entries, item.user_properties)
     report.user_properties.extend(found)
@@ -115,7 +117,7 @@ def _add_properties(report: pytest.TestReport, item: pytest.Item, entries: Seque
 
 
 def _decides(report: pytest.TestReport) -> bool:
-    """Tell whether this phase says what became of the test: its call, or what kept it from being called."""
+    """Return whether this phase decides the result of the test: its call, or a setup that did not pass."""
     return report.when == "call" or (report.when == "setup" and not report.passed)
 
 
@@ -127,7 +129,7 @@ def _result_of(item: pytest.Item, report: pytest.TestReport) -> CaseResult:
 
 
 def _skip_reason(report: pytest.TestReport) -> str:
-    """Return the first line of why a test was skipped or expected to fail; empty when it was neither."""
+    """Return the first line of the reason for a skip or an expected failure; empty if it is neither."""
     if not report.skipped:
         return ""
     if hasattr(report, "wasxfail"):
@@ -138,23 +140,23 @@ def _skip_reason(report: pytest.TestReport) -> str:
 
 
 def skip_unless_gpu_suffices(item: pytest.Item, settings: Settings) -> None:
-    """Skip a test whose `gpu` marker asks for more than this machine's GPU has, with the reason."""
+    """Skip a test whose `gpu` marker asks for more than this machine's GPU has."""
     needs = gpu_needs(item) if settings.use_gpu and belongs_to_diffopt(item) else None
-    reason = _unmet_requirement(needs) if needs else ""
+    reason = _missing_of_gpu(needs) if needs else ""
     if reason:
         pytest.skip(reason)
 
 
-def _unmet_requirement(needs: GpuNeeds) -> str:
-    """Return what the GPU lacks, or an empty string. Never run on a GPU so far."""
-    import torch  # noqa: PLC0415 - only a run on a GPU pays for it here
+def _missing_of_gpu(needs: GpuNeeds) -> str:
+    """Return what the GPU lacks, or an empty string. Not verified on a GPU yet."""
+    import torch  # noqa: PLC0415 - only with --gpu
 
     count = torch.get_device_module(accelerator_kind()).device_count()
     if count < needs.count:
         return f"needs {needs.count} GPUs, got: {count}"
     if not torch.cuda.is_available():
         wants_more = needs.memory_gib > 0 or needs.capability > (0, 0)
-        return "needs a CUDA GPU: only CUDA tells its memory and compute capability" if wants_more else ""
+        return "needs a CUDA GPU: only CUDA reports memory and compute capability" if wants_more else ""
     memory_gib = torch.cuda.get_device_properties(0).total_memory / 2**30
     if memory_gib < needs.memory_gib:
         return f"needs a GPU with {needs.memory_gib:g} GiB, got: {memory_gib:.1f} GiB"

@@ -1,4 +1,4 @@
-"""Several GPUs: each worker of pytest-xdist takes one GPU, so that nobody's time is measured beside another's work."""
+"""Several GPUs: each worker of pytest-xdist gets one, so that no test is timed while another uses its GPU."""
 
 import os
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ _HIDES_THE_REST = "-1"
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     """Return the GPUs that CUDA may use, as `CUDA_VISIBLE_DEVICES` names them: numbers, `GPU-...` or `MIG-...`.
 
-    Where the variable does not say, NVML does, by names that stay the same; without NVML nothing is known.
+    Without the variable they are NVML's UUIDs; without NVML the list is empty.
     """
     if _VISIBLE not in environment:
         return _installed_gpus()
     named = [name.strip() for name in environment[_VISIBLE].split(",")]
-    hidden = named.index(_HIDES_THE_REST) if _HIDES_THE_REST in named else len(named)  # as CUDA itself reads it
+    hidden = named.index(_HIDES_THE_REST) if _HIDES_THE_REST in named else len(named)  # as CUDA reads it
     return [name for name in named[:hidden] if name]
 
 
@@ -42,25 +42,25 @@ def _installed_gpus() -> list[str]:
 
 
 def take_gpu(config: pytest.Config) -> None:
-    """In a worker, let CUDA see its own GPU alone; it has not started yet."""
+    """In a worker, make only its own GPU visible to CUDA, which has not started yet."""
     gpu = getattr(config, "workerinput", {}).get(_INPUT)
     if gpu:
         os.environ[_VISIBLE] = gpu
 
 
 class GPUAssignment:
-    """In the controller, gives each worker a GPU that no other one has; a worker that died leaves its GPU behind."""
+    """In the controller, assigns each worker a GPU of its own; the GPU of a crashed worker is assigned again."""
 
     def __init__(self, gpus: list[str], num_workers: int) -> None:
-        """Count the workers that will start.
+        """Compare the number of workers with the number of GPUs.
 
         Raises:
-            pytest.UsageError: there are more of them than GPUs.
+            pytest.UsageError: there are more workers than GPUs.
         """
         if num_workers > len(gpus):
             msg = (
-                f"diffopt: --gpu gives each worker a GPU of its own, got: {counted(num_workers, 'worker')} (-n) "
-                f"and {counted(len(gpus), 'gpu')}; -n auto starts one for each"
+                f"diffopt: --gpu assigns one GPU to each worker, got: {counted(num_workers, 'worker')} (-n) "
+                f"and {counted(len(gpus), 'GPU')}; -n auto starts one worker per GPU"
             )
             raise pytest.UsageError(msg)
         self._free = list(gpus)
@@ -68,14 +68,14 @@ class GPUAssignment:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Hand a worker its GPU before it starts."""
+        """Assign a GPU to a worker before it starts."""
         gpu = self._free.pop(0)
         self._taken[node.gateway.id] = gpu
         node.workerinput[_INPUT] = gpu
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take the GPU back: xdist may start another worker in place of this one."""
+        """Release the GPU: xdist may start another worker in place of this one."""
         gpu = self._taken.pop(node.gateway.id, None)
         if gpu is not None:
             self._free.append(gpu)

@@ -1,4 +1,4 @@
-"""The test that runs now, for assertions that a test calls as plain functions."""
+"""The test that is running, for assertions that a test calls as plain functions."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,18 +15,18 @@ from pytest_diffopt.session.settings import Settings
 
 @dataclass(kw_only=True, slots=True)
 class ActiveTest:
-    """A running test, and what its assertions may know of it.
+    """A running test, as its assertions see it.
 
     Attributes:
-        nodeid: pytest's name of it; empty outside of pytest.
-        settings: what the user asked for.
-        pipelines: what is known of the pipelines of its session.
-        recipe_text: the recipe that its marker names; empty without one.
-        fixtures: returns the values of its fixtures, by name, as far as they are set up.
-        entries: its verdicts that no report carries yet.
-        rerun: pytest's arguments that run it alone, in any process; empty outside of pytest.
-        second_process_calls: how many of its calls a second process was asked for.
-        artifacts: where its images go.
+        nodeid: pytest's node id; empty outside pytest.
+        settings: the settings of the session.
+        pipelines: the watched pipelines of the session.
+        recipe_text: the recipe that the test's marker names; empty without one.
+        fixtures: returns the values of the test's fixtures that are set up, by name.
+        entries: verdicts that no report carries yet.
+        rerun: pytest's arguments that run this test alone in any process; empty outside pytest.
+        second_process_calls: how many calls of the test asked for a second process so far.
+        artifacts: where the test's image files go.
         progress: shows a line while something takes long.
     """
 
@@ -42,7 +42,7 @@ class ActiveTest:
     progress: ProgressCallback = no_progress
 
     def take_entries(self) -> list[LedgerEntry]:
-        """Return the verdicts that no report carries yet, and forget them."""
+        """Return and remove the verdicts that no report carries yet."""
         taken, self.entries = self.entries, []
         return taken
 
@@ -52,7 +52,7 @@ _OUTSIDE_PYTEST = ActiveTest()
 
 
 def active_test() -> ActiveTest:
-    """Return the test that runs now; outside of pytest, a stand-in whose verdicts nobody reports."""
+    """Return the running test; outside pytest, a stand-in whose verdicts no report shows."""
     return _running.get() or _OUTSIDE_PYTEST
 
 

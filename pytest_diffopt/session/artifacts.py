@@ -1,21 +1,10 @@
-"""Images kept for people to look at: beside the report where one is asked for, else in pytest's cache."""
+"""Where the image files of a test go: next to the report if one is written, else in pytest's cache."""
 
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
-
-from pytest_diffopt.errors import DiffoptError
-
-if TYPE_CHECKING:  # pytest loads this module with every diffopt test, whether it draws or not
-    import numpy as np
-    import numpy.typing as npt
-
-_FOLDER = "images"
-_WHITE = 255
-_ONE_CHANNEL = 1
+from pathlib import Path
 
 
 @cache
@@ -25,14 +14,15 @@ def _temporary_folder() -> Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artifacts:
-    """Where the images of one test go.
+    """Where the image files of one test go.
 
-    Every process writes below the same folder: names are made from the test's, which no two workers run at once.
+    All processes write below the same folder: file names contain the test's name, and no two workers run one test at
+    once.
 
     Attributes:
         nodeid: the test.
-        report_folder: where the report goes; None where none is asked for.
-        other_folder: makes the folder in which images are kept where no report is asked for.
+        report_folder: the folder of the report; None without a report.
+        other_folder: makes the folder for images of a session without a report.
     """
 
     nodeid: str = ""
@@ -41,44 +31,14 @@ class Artifacts:
 
     @property
     def keeps_everything(self) -> bool:
-        """Whether images are kept of checks that pass, too: a report shows them all."""
+        """Whether images of passing checks are kept too: a report shows all of them."""
         return self.report_folder is not None
 
     @property
     def folder(self) -> Path:
-        """The folder from which files are named."""
+        """The folder that names of files are relative to."""
         return self.report_folder or self.other_folder()
 
     def path_of(self, name: str) -> str:
-        """Return where a file of `name` lies."""
+        """Return the path of a file by its name in the folder."""
         return str(self.folder / name)
-
-    def save_image(self, pixels: "npt.NDArray[np.float64]", name: str) -> str:
-        """Write an image as PNG of eight bits.
-
-        Args:
-            pixels: float, shape (height, width, channels); what is not in [0, 1] is drawn as the nearest that is.
-            name: what it is called among the images of its test, without ending.
-
-        Returns:
-            Its name from the folder.
-
-        Raises:
-            DiffoptError: the file cannot be written.
-        """
-        import numpy as np  # noqa: PLC0415 - a test that keeps nothing is spared it
-        from PIL import Image  # noqa: PLC0415 - as above
-
-        from pytest_diffopt.baselines.key import slug  # noqa: PLC0415 - imports msgspec
-
-        file = PurePosixPath(_FOLDER, slug(self.nodeid), f"{name}.png")
-        path = self.folder / file
-        finite = np.clip(np.nan_to_num(pixels, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
-        levels = (finite * _WHITE).round().astype(np.uint8)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(levels[..., 0] if levels.shape[-1] == _ONE_CHANNEL else levels).save(path)
-        except OSError as error:
-            msg = f"the image {path} cannot be kept: {error.strerror}"
-            raise DiffoptError(msg) from error
-        return str(file)

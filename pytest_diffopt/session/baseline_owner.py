@@ -14,13 +14,13 @@ _OWNING_FIXTURES = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
+class BaselineOwner:
     """The test that owns a baseline.
 
     Attributes:
-        nodeid: pytest's name of it.
-        suite: its file from the root folder, without the ending.
-        name: its name within the file, `Class.test` in a class.
+        nodeid: pytest's node id.
+        suite: the test file relative to the root folder, without its suffix.
+        name: the name within the file, `Class.test` in a class.
     """
 
     nodeid: str
@@ -33,12 +33,12 @@ class Case:
         return f"pytest {shlex.quote(self.nodeid)}{gpu}"
 
 
-def case_of(item: pytest.Item) -> Case:
-    """Split a test's name into its file and the rest."""
+def owner_of(item: pytest.Item) -> BaselineOwner:
+    """Split a node id into the file and the name within it."""
     file, _, name = item.nodeid.partition("::")
-    return Case(nodeid=item.nodeid, suite=file.removesuffix(".py"), name=name.replace("::", "."))
+    return BaselineOwner(nodeid=item.nodeid, suite=file.removesuffix(".py"), name=name.replace("::", "."))
 
 
 def owns_baseline(item: pytest.Item) -> bool:
-    """Tell whether a test has a baseline file of its own."""
+    """Return whether a test has a baseline file of its own."""
     return not _OWNING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))

@@ -1,23 +1,28 @@
-"""Every verdict of this test session; reports are made from it and from nothing else."""
+"""Every verdict of this test session; reports are made from it alone."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Record
+
+#: The attribute of a test report that carries verdicts; xdist sends a report's attributes to the controller.
+CARRIED = "diffopt_entries"
+#: The attribute that carries the result of a diffopt test.
+CARRIED_CASE = "diffopt_case"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerEntry:
-    """A verdict, the test that asked for it, and what was seen.
+    """A verdict with its test and its record.
 
     Attributes:
         nodeid: the test.
-        verdict: what the guard said.
-        record: what the probe saw, as plain dictionaries, lists, texts and numbers.
-        shard: which of several merged sessions it is from; empty in a session's own ledger.
+        verdict: the guard's verdict.
+        record: the probe's record, as plain dictionaries, lists, strings and numbers.
+        shard: the session it comes from in a merged report; empty in a session's own ledger.
     """
 
     nodeid: str
@@ -26,37 +31,16 @@ class LedgerEntry:
     shard: str = ""
 
 
-def entry_of(nodeid: str, verdict: Verdict, record: Record) -> LedgerEntry:
-    """Write a verdict down."""
-    import msgspec  # noqa: PLC0415 - pytest starts faster without it
-
-    return LedgerEntry(nodeid=nodeid, verdict=verdict, record=msgspec.to_builtins(record))
-
-
-def to_plain(entries: Sequence[LedgerEntry]) -> list[dict[str, Any]]:
-    """Turn entries into what a test report can carry from an xdist worker to its controller."""
-    import msgspec  # noqa: PLC0415 - pytest starts faster without it
-
-    return [msgspec.to_builtins(entry) for entry in entries]
-
-
-def from_plain(entries: Sequence[dict[str, Any]]) -> list[LedgerEntry]:
-    """Read what `to_plain` wrote."""
-    import msgspec  # noqa: PLC0415 - pytest starts faster without it
-
-    return msgspec.convert(list(entries), list[LedgerEntry])
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseResult:
-    """What became of one diffopt test, whether it gave verdicts or not.
+    """The result of one diffopt test, with or without verdicts.
 
     Attributes:
-        nodeid: pytest's name of it.
-        file: where it stands, from pytest's root folder.
-        line: its first line, from 1; 0 when pytest does not know.
-        skip_reason: why it proved nothing; empty when it ran to its end.
-        shard: which of several merged sessions it is from; empty in a session's own ledger.
+        nodeid: pytest's node id.
+        file: the test file, relative to pytest's root folder.
+        line: the first line of the test, from 1; 0 if pytest does not know it.
+        skip_reason: why the test proved nothing; empty when it ran to its end.
+        shard: the session it comes from in a merged report; empty in a session's own ledger.
     """
 
     nodeid: str
@@ -68,13 +52,13 @@ class CaseResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokenTest:
-    """A test that failed for another reason than a verdict, or a file whose tests could not be collected.
+    """A test that failed without a verdict, or a file whose tests could not be collected.
 
     Attributes:
-        nodeid: pytest's name of it.
-        reason: what went wrong, in one line.
-        details: what pytest printed of it.
-        shard: which of several merged sessions it is from; empty in a session's own ledger.
+        nodeid: pytest's node id.
+        reason: the error, in one line.
+        details: pytest's text of the failure.
+        shard: the session it comes from in a merged report; empty in a session's own ledger.
     """
 
     nodeid: str
@@ -89,9 +73,9 @@ class Ledger:
 
     Attributes:
         entries: the verdicts.
-        cases: what became of each test of this plugin, by its name.
-        broken: the tests that failed without a verdict that says why.
-        lost_workers: the xdist workers that ended before their work did, each with why.
+        cases: the result of each diffopt test, by node id.
+        broken: tests that failed without a verdict that explains it.
+        lost_workers: xdist workers that ended before their tests did, each with the reason.
     """
 
     entries: list[LedgerEntry] = field(default_factory=list)
@@ -100,9 +84,17 @@ class Ledger:
     lost_workers: list[str] = field(default_factory=list)
 
     def counts(self) -> Counter[Outcome]:
-        """Return how many verdicts there are of each outcome."""
+        """Return the number of verdicts of each outcome."""
         return Counter(entry.verdict.outcome for entry in self.entries)
 
     def skipped(self) -> list[CaseResult]:
         """Return the tests that proved nothing."""
         return [case for case in self.cases.values() if case.skip_reason]
+
+
+_LEDGER = pytest.StashKey[Ledger]()
+
+
+def ledger_of(config: pytest.Config) -> Ledger:
+    """Return the verdicts of this session."""
+    return config.stash.setdefault(_LEDGER, Ledger())

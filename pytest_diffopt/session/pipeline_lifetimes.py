@@ -1,8 +1,10 @@
-"""What is known of each pipeline of this session: what it is, and when its life began."""
+"""The pipelines of a session: what each one is, and when it was built and first called."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
+
+import pytest
 
 from pytest_diffopt.records import Device, Subject
 
@@ -12,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipelineLifetime:
-    """One pipeline's life.
+    """The lifetime of one pipeline.
 
     Attributes:
-        subject: what it is.
-        start: where the compile log stood before it was built: what is compiled while it is built counts as its own.
-        warm: where the compile log stood after its first whole call; None before that.
-        first_call_ns: how long that call took; 0 where nobody timed it.
-        compile_ns: what of it was compiling.
+        subject: the pipeline, its recipe and device.
+        start: the position of the compile log before the build: what is compiled during the build is the pipeline's.
+        warm: the position of the compile log after the first complete call; None before it.
+        first_call_ns: the duration of that call; 0 if it was not timed.
+        compile_ns: the part of that duration spent on compilation.
     """
 
     subject: Subject
@@ -33,7 +35,7 @@ class WatchedPipelines:
     """The pipelines of a session and the compile log that they share, opened when the first one is built.
 
     Attributes:
-        ended: the modules of pipelines whose fixtures have ended, as long as anything holds them.
+        ended: the modules of pipelines whose fixtures have ended, as long as something references them.
     """
 
     def __init__(self) -> None:
@@ -51,34 +53,34 @@ class WatchedPipelines:
         return self._log
 
     def close(self) -> None:
-        """Let Dynamo's own limits hold again."""
+        """Close the compile log, which restores Dynamo's limits."""
         if self._log is not None:
             self._log.__exit__()
             self._log = None
 
     def register(self, target: Any, subject: Subject, start: "LogPosition") -> None:
-        """Write down what a pipeline is and when its life began."""
+        """Register a pipeline with the position of the compile log before its build."""
         self._lifetimes[target] = PipelineLifetime(subject=subject, start=start)
 
     def adopt(self, target: Any, start: "LogPosition", *, recipe: str) -> None:
-        """Register what somebody else built, unless it is known or cannot be weakly referenced."""
+        """Register a pipeline that the user's code built, unless it is known or cannot be weakly referenced."""
         try:
             if target not in self._lifetimes:
                 self.register(target, _own_subject(target, recipe), start)
         except TypeError:
-            return  # `lifetime_of` describes it each time that it is asked
+            return  # `lifetime_of` describes it at each request
 
     def note_warm(self, target: Any, *, first_call_ns: int = 0, compile_ns: int = 0) -> None:
-        """Write down that a registered pipeline made its first whole call; later ones change nothing.
+        """Note the first complete call of a registered pipeline; later calls change nothing.
 
         Args:
             target: the pipeline.
-            first_call_ns: how long the call took, where it was timed.
-            compile_ns: what of it was compiling.
+            first_call_ns: the duration of the call, if it was timed.
+            compile_ns: the part of it spent on compilation.
         """
         try:
             known = self._lifetimes.get(target)
-        except TypeError:  # a callable that cannot be weakly referenced has no life to remember
+        except TypeError:  # a callable that cannot be weakly referenced has no lifetime to store
             return
         if known is not None and known.warm is None:
             self._lifetimes[target] = replace(
@@ -86,18 +88,18 @@ class WatchedPipelines:
             )
 
     def lifetime_of(self, target: Any, *, recipe: str = "") -> PipelineLifetime:
-        """Return what is known of a pipeline; one that nobody registered begins to live now, as the user's own.
+        """Return the lifetime of a pipeline; the lifetime of an unregistered one starts now.
 
         Args:
             target: the pipeline.
-            recipe: what the asking test calls its recipe; it counts where nobody applied one through this package.
+            recipe: the recipe that the test names; used if no recipe was applied through this package.
         """
         self.adopt(target, self.log.mark(), recipe=recipe)
         try:
             known = self._lifetimes[target]
         except TypeError:  # a callable that cannot be weakly referenced
             return PipelineLifetime(subject=_own_subject(target, recipe), start=self.log.mark())
-        if recipe and not known.subject.recipe:  # a fixture of a wider scope than the test's marker was adopted
+        if recipe and not known.subject.recipe:  # adopted from a fixture of a wider scope than the test's marker
             return replace(known, subject=replace(known.subject, recipe=recipe))
         return known
 
@@ -110,3 +112,11 @@ def _own_subject(target: Any, recipe: str) -> Subject:
 def _device(target: Any) -> Device:
     device = getattr(target, "device", None)
     return Device.CPU if device is None or getattr(device, "type", "cpu") in {"cpu", "meta"} else Device.CUDA
+
+
+_PIPELINES = pytest.StashKey[WatchedPipelines]()
+
+
+def watched_pipelines_of(config: pytest.Config) -> WatchedPipelines:
+    """Return the pipelines of this session."""
+    return config.stash.setdefault(_PIPELINES, WatchedPipelines())

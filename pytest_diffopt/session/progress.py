@@ -1,11 +1,11 @@
-"""A line below pytest's own that says what takes so long: on a terminal alone, gone when the work is done."""
+"""A progress line below pytest's output, shown only on a TTY and erased afterwards."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
-#: Tells of long work: one line without a line end.
+#: Shows one line of text without a line end.
 ProgressCallback = Callable[[str], None]
 
 _SECONDS_BETWEEN = 0.1
@@ -14,13 +14,13 @@ _UP = "\x1b[1A"
 
 
 def no_progress(_text: str) -> None:
-    """Tell nobody: no terminal, or one that somebody else writes to."""
+    """Show nothing: there is no TTY, or other output goes to it."""
 
 
 class ProgressLine:
-    """One line below the cursor, rewritten in place; the cursor goes back to where pytest left it.
+    """One line below the cursor, rewritten in place; the cursor returns to where pytest left it.
 
-    It is written to the terminal and never to a log: nothing of it stays.
+    It is written to the terminal and never to a log.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class ProgressLine:
 
         Args:
             terminal: where pytest writes.
-            width: of the terminal; longer text is cut, as it would wrap and stay.
-            column: returns how many characters pytest has written on its current line.
-            uncaptured: lets what is written reach the terminal while a test's output is captured.
+            width: columns of the terminal; longer text is cut, because wrapped text could not be erased.
+            column: returns the number of characters on pytest's current line.
+            uncaptured: suspends the capture of a test's output.
             clock: returns seconds.
         """
         self._terminal = terminal
@@ -50,7 +50,7 @@ class ProgressLine:
         self._is_shown = False
 
     def __call__(self, text: str) -> None:
-        """Show a text, unless the last one is younger than a tenth of a second."""
+        """Show a text, unless the previous one is less than 0.1 s old."""
         now = self._clock()
         if now - self._last < _SECONDS_BETWEEN:
             return
@@ -59,7 +59,7 @@ class ProgressLine:
         self._is_shown = True
 
     def erase(self) -> None:
-        """Leave no trace."""
+        """Erase the line."""
         if self._is_shown:
             self._write("")
             self._is_shown = False
@@ -75,7 +75,7 @@ class ProgressLine:
 
 @contextmanager
 def erased_at_end(line: ProgressLine | None) -> Iterator[ProgressCallback]:
-    """Give a block something to tell its progress to; nothing of it is left when the block ends."""
+    """Yield a callback that shows progress; the line is erased when the block ends."""
     if line is None:
         yield no_progress
         return

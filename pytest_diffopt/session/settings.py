@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.pipelines.scale import Scale
 
-#: The plugin that a process of the paired gate loads.
+#: The plugin that each process of the paired gate loads.
 PAIRED_WORKER = "pytest_diffopt.paired.worker"
 
 
@@ -16,29 +18,29 @@ class Settings:
 
     Attributes:
         use_gpu: run on the real GPU.
-        scale: how large named pipelines are built where a marker does not say.
-        baselines_folder: where baselines are.
-        references: the folder or URL of reference images and latents; empty for that of the baselines.
-        weights_folder: where saved pipelines are, each under its name; None for the hub alone.
+        scale: the scale of named pipelines whose marker gives none.
+        baselines_folder: the folder of baselines.
+        references: the folder or URL of reference images and latents; empty for the folder of baselines.
+        weights_folder: a folder of saved pipelines, each under its name; None for the hub only.
         update: which baselines may be written.
         prune: remove baselines that no test owns any more.
-        report_folder: where the report goes; None for no report.
-        summary_file: where the summary in Markdown goes; None for none but GitHub's own.
-        base: the branch that the change will go to, with whose baselines those of the working tree are compared; empty
-            for none but that of GitHub's pull request.
-        required: how many verdicts of which kind there must be, as the user wrote it; empty for any.
-        max_seconds: how long one case may sample latencies.
-        margin: the slowdown, as a fraction, that is worth failing for.
+        report_folder: the folder of the report; None for no report.
+        summary_file: the file of the Markdown summary; None for GitHub's own summary only.
+        base: the branch whose baselines those of the working tree are compared with; empty for the base of GitHub's
+            pull request.
+        required: the required number of verdicts of each kind, as the user wrote it; empty for none.
+        max_seconds: the time in which one test may sample latencies.
+        margin: the slowdown, as a fraction, above which a latency test fails.
         against: the git revision that latencies are compared with, in pairs; empty for the stored baselines.
-        calibrate: compare the same code with itself, to learn what the paired gate can see on this machine.
+        calibrate: compare the same code with itself, to measure what the paired gate detects on this machine.
         editable: the folder of the package of which `against` is a revision; None for the project itself.
-        paired_max_seconds: how long one case may sample in pairs.
-        paired_margin: the slowdown that is worth failing for, where it is measured in pairs.
-        worker_timeout_seconds: how long a process of the paired gate may take for one answer.
-        is_paired_worker: this process is one of the two that the paired gate started.
-        time_steps: time each denoise step too.
-        explain: look for the module where images part.
-        is_verbose: `-v` was given: tell more.
+        paired_max_seconds: the time in which one test may sample in pairs.
+        paired_margin: the slowdown, as a fraction, above which a paired latency test fails.
+        worker_timeout_seconds: the time in which a process of the paired gate must answer.
+        is_paired_worker: whether this process is one of the two that the paired gate started.
+        time_steps: whether each denoise step is timed too.
+        explain: whether a failed image check looks for the first module that differs.
+        is_verbose: whether `-v` was given.
     """
 
     use_gpu: bool = False
@@ -69,3 +71,16 @@ class Settings:
     def is_paired(self) -> bool:
         """Whether this process or one that it starts times tests in pairs."""
         return bool(self.against) or self.calibrate or self.is_paired_worker
+
+
+_SETTINGS = pytest.StashKey[Settings]()
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """Return the settings of this session."""
+    return config.stash[_SETTINGS]
+
+
+def keep_settings(config: pytest.Config, settings: Settings) -> None:
+    """Store the settings of this session."""
+    config.stash[_SETTINGS] = settings

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_diffopt.baselines import Baseline
 from pytest_diffopt.baselines.codec import decode, encode
+from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.limit_changes import compare
 from tests.fuzz.inputs import json_inputs, only_our_errors, share
 from tests.unit.baselines.baseline_examples import compiled, counts, latency, memory

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_diffopt.plugin import markers
+from pytest_diffopt.plugin import markers, parametrization
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.session.required_verdicts import parse_requirements
 from pytest_diffopt.session.settings import Settings
@@ -87,13 +87,13 @@ def test_reading_a_diffopt_marker(args: tuple[Any, ...], kwargs: dict[str, Any])
     item = marked("diffopt", args, kwargs)
 
     def read() -> None:
-        arguments = markers._diffopt_arguments(item)
+        arguments = markers.diffopt_arguments(item)
         if "pipeline" in arguments:
-            markers._named_pipelines(arguments, Settings())
+            parametrization._named_pipelines(arguments, Settings())
         if "recipe" in arguments:
-            markers._recipes(arguments)
+            parametrization._recipes(arguments)
         if "batch" in arguments:
-            markers._batches(arguments, Settings())
+            parametrization._batches(arguments, Settings())
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as above

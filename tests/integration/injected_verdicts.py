@@ -5,9 +5,9 @@ Tests copy this file beside the tests that pytester runs; nothing in it imports 
 
 from pathlib import Path
 
-from pytest_diffopt.api.assertions import conclude
-from pytest_diffopt.baselines import LatencyBaseline
+from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.baselines.codec import encode
+from pytest_diffopt.baselines.documents import LatencyBaseline
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.syncs import judge_syncs
 from pytest_diffopt.records import Device, Environment, LatencyRecord, ObservedSync, Subject, SyncRecord

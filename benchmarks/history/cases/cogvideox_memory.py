@@ -7,8 +7,8 @@ import diffusers
 import torch
 from torch import nn
 
-from pytest_diffopt.baselines import MemoryBaseline
 from pytest_diffopt.baselines.codec import decode, encode
+from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.verdict import Verdict

@@ -1,13 +1,17 @@
 """Documents and keys that the tests of this folder share."""
 
-from pytest_diffopt.baselines import BaselineKey, CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.baselines.documents import (
     AcceptedEnvironment,
     AcceptedSubject,
+    CompileBaseline,
+    CountBaseline,
+    LatencyBaseline,
     LatencySession,
+    MemoryBaseline,
 )
 from pytest_diffopt.baselines.figures import PhaseFigures, RegionFigures
 from pytest_diffopt.baselines.image_document import ImageBaseline, ImageFigures, ImageSample, StoredFile
+from pytest_diffopt.baselines.key import BaselineKey
 from pytest_diffopt.records import Device, Weights
 
 KEY = BaselineKey(device_slug="nvidia-h200", suite="test_sdxl", case="test_latency[sdxl-bf16+sdpa]", scale="tiny")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_diffopt.baselines import CompileBaseline, ImageBaseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.baselines.codec import decode, encode
-from pytest_diffopt.baselines.documents import MAX_SESSIONS, Baseline
+from pytest_diffopt.baselines.documents import MAX_SESSIONS, Baseline, CompileBaseline, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.image_document import ImageBaseline
 from pytest_diffopt.errors import BaselineError, BrokenBaselineError
 from pytest_diffopt.records import Environment, LatencyRecord, MemoryRecord, Subject
 from tests.unit.baselines.baseline_examples import compiled, images, latency, memory

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from pytest_diffopt.baselines import Baseline
+from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.limits import limits
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.verdict import Outcome

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from pytest_diffopt.baselines import Baseline
 from pytest_diffopt.baselines.codec import encode
+from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.limit_changes import ChangeKind
 from pytest_diffopt.baselines.since_revision import compare_since
 from tests.unit.baselines.baseline_examples import latency

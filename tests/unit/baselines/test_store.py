@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.documents import LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.key import BaselineKey
+from pytest_diffopt.baselines.store import BaselineStore
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.errors import BaselineError
 from pytest_diffopt.records import Concern
@@ -302,7 +304,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.unit.baselines.baseline_examples import KEY, latency
 from dataclasses import replace
-from pytest_diffopt.baselines import BaselineStore
+from pytest_diffopt.baselines.store import BaselineStore
 from pytest_diffopt.baselines.write_permission import WritePermission
 store = BaselineStore(Path(sys.argv[2]), WritePermission.ALL)
 print("ready", flush=True)
@@ -319,7 +321,8 @@ import os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.unit.baselines.baseline_examples import KEY, latency
-from pytest_diffopt.baselines import BaselineStore, LatencyBaseline
+from pytest_diffopt.baselines.documents import LatencyBaseline
+from pytest_diffopt.baselines.store import BaselineStore
 from pytest_diffopt.baselines.write_permission import WritePermission
 store = BaselineStore(Path(sys.argv[2]), WritePermission.ALL)
 accepted = [latency(*[figure] * 2_000) for figure in (1, 2)]

@@ -9,7 +9,7 @@ from pytest_diffopt.guards.calibration import judge_calibration
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, PairedBlock
 from pytest_diffopt.reports.calibration import calibration_lines
-from pytest_diffopt.session.ledger import entry_of
+from pytest_diffopt.session.ledger_entries import entry_of
 from tests.unit.guards.guard_examples import ENVIRONMENT, SEEN, SUBJECT
 
 MS = 1_000_000

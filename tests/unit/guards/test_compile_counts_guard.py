@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_diffopt.baselines import CompileBaseline
+from pytest_diffopt.baselines.documents import CompileBaseline
 from pytest_diffopt.guards.compile_counts import judge_compile_counts
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import CompileCountRecord, Concern, Environment, RegionCounts

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as with_changes
 
-from pytest_diffopt.baselines import LatencyBaseline
+from pytest_diffopt.baselines.documents import LatencyBaseline
 from pytest_diffopt.baselines.figures import CallFigures
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_diffopt.baselines import MemoryBaseline
+from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Environment, MemoryRecord

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from pytest_diffopt.baselines import CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.documents import CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.baselines.limit_changes import BaselineChange, ChangeKind, LimitChange
 from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.environment import slug
@@ -69,7 +69,8 @@ from pytest_diffopt.records import (
 )
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.reports.document import Report, ReportedEnvironment, Shard
-from pytest_diffopt.session.ledger import BrokenTest, CaseResult, LedgerEntry, entry_of
+from pytest_diffopt.session.ledger import BrokenTest, CaseResult, LedgerEntry
+from pytest_diffopt.session.ledger_entries import entry_of
 from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 
 MS = 1_000_000

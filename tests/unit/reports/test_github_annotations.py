@@ -10,7 +10,8 @@ from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Concern, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.reports.github_annotations import annotation_lines
-from pytest_diffopt.session.ledger import CaseResult, Ledger, entry_of
+from pytest_diffopt.session.ledger import CaseResult, Ledger
+from pytest_diffopt.session.ledger_entries import entry_of
 from tests.unit.reports.verdict_examples import entry, ledger
 
 TEST = "tests/test_it.py::test_it"

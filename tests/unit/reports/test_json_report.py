@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.json_report import ReportError, encoded, read_json_report, write_json_report
 from pytest_diffopt.reports.schema import FILE_NAME, report_schema
-from pytest_diffopt.session.ledger import to_plain
+from pytest_diffopt.session.ledger_entries import to_plain
 from tests.unit.reports.report_examples import full_report
 
 EVERYTHING = full_report()

@@ -5,7 +5,7 @@ import pytest
 from pytest_diffopt.guards.repeatability import judge_repeatability
 from pytest_diffopt.records import RepeatabilityRecord, Subject
 from pytest_diffopt.session.active_test import ActiveTest, active_test, running
-from pytest_diffopt.session.ledger import entry_of
+from pytest_diffopt.session.ledger_entries import entry_of
 from pytest_diffopt.session.settings import Settings
 
 RECORD = RepeatabilityRecord(subject=Subject(pipeline="sdxl"), differing_values=0, values=4, max_error=0.0)

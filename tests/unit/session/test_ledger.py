@@ -18,7 +18,8 @@ from pytest_diffopt.records import (
     Weights,
 )
 from pytest_diffopt.records.code_location import CodeLocation
-from pytest_diffopt.session.ledger import Ledger, LedgerEntry, entry_of, from_plain, to_plain
+from pytest_diffopt.session.ledger import Ledger, LedgerEntry
+from pytest_diffopt.session.ledger_entries import entry_of, from_plain, to_plain
 
 SUBJECT = Subject(pipeline="sdxl", scale="tiny", recipe="bf16 + sdpa", weights=Weights.RANDOM, device=Device.SIMULATED)
 WHERE = CodeLocation(file="own.py", line=7, function="gate", source="if x.max() > 1:")

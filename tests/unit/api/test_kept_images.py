@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pytest_diffopt.api.kept_images import save_image
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.session.artifacts import Artifacts
 
@@ -13,7 +14,7 @@ from pytest_diffopt.session.artifacts import Artifacts
 def test_a_report_keeps_everything_beside_it(tmp_path: Path) -> None:
     """Names are told from the report's folder."""
     artifacts = Artifacts(nodeid="test_it.py::test_a", report_folder=tmp_path)
-    name = artifacts.save_image(np.full((2, 3, 3), 0.5), "0-image")
+    name = save_image(artifacts, np.full((2, 3, 3), 0.5), "0-image")
 
     assert artifacts.keeps_everything
     assert name.startswith("images/test_it.py__test_a-")
@@ -33,13 +34,13 @@ def test_without_a_report_the_other_folder_is_made_when_it_is_needed(tmp_path: P
 
     assert not artifacts.keeps_everything
     assert not made.exists()
-    assert (made / artifacts.save_image(np.zeros((2, 2, 1)), "0")).is_file()
+    assert (made / save_image(artifacts, np.zeros((2, 2, 1)), "0")).is_file()
 
 
 def test_two_tests_never_share_a_file(tmp_path: Path) -> None:
     """Also where a file system would hold their names for one."""
     names = {
-        Artifacts(nodeid=nodeid, report_folder=tmp_path).save_image(np.zeros((2, 2, 3)), "0")
+        save_image(Artifacts(nodeid=nodeid, report_folder=tmp_path), np.zeros((2, 2, 3)), "0")
         for nodeid in ("test_it.py::test_a[x/y]", "test_it.py::test_a[x:y]", "../../test_it.py::test_a")
     }
 
@@ -50,7 +51,7 @@ def test_two_tests_never_share_a_file(tmp_path: Path) -> None:
 def test_what_cannot_be_drawn_is_drawn_as_the_nearest(tmp_path: Path) -> None:
     """An image of NaN is kept too: it is what a person must see."""
     pixels = np.array([[[np.nan], [np.inf], [-1.0], [2.0]]])
-    name = Artifacts(nodeid="test_a", report_folder=tmp_path).save_image(pixels, "0")
+    name = save_image(Artifacts(nodeid="test_a", report_folder=tmp_path), pixels, "0")
 
     assert np.asarray(Image.open(tmp_path / name)).tolist() == [[0, 255, 0, 255]]
 
@@ -60,4 +61,4 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "images").write_text("")
 
     with pytest.raises(DiffoptError, match=r"the image .*0\.png cannot be kept: "):
-        Artifacts(nodeid="test_a", report_folder=tmp_path).save_image(np.zeros((2, 2, 3)), "0")
+        save_image(Artifacts(nodeid="test_a", report_folder=tmp_path), np.zeros((2, 2, 3)), "0")

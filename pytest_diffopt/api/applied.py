@@ -1,0 +1,55 @@
+"""`assert_optimizations_applied`: every optimization of a recipe is present in the pipeline."""
+
+from typing import Any
+
+from pytest_diffopt.api.calls import call_arguments, lifetime_of, plain_call
+from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.guards.applied import judge_applied
+from pytest_diffopt.recipes.grammar import parse_recipe
+from pytest_diffopt.recipes.recipe import Recipe, recipe_of
+from pytest_diffopt.records import AppliedRecord
+from pytest_diffopt.session.active_test import active_test
+
+
+def assert_optimizations_applied(
+    pipeline: Any, /, *args: Any, recipe: "str | Recipe | None" = None, **inputs: Any
+) -> None:
+    """Assert that every optimization of the pipeline's recipe is applied.
+
+    The live pipeline is inspected; what was requested does not count.
+
+    Args:
+        pipeline: the pipeline.
+        *args: with `inputs`, a call to make first, so that compiled code has run; one `PipelineInputs` may hold its
+            keywords.
+        recipe: the optimizations to look for; by default those that were applied to the pipeline, or those that the
+            test's marker names.
+        **inputs: keywords of that call.
+
+    Raises:
+        RecipeError: no recipe is given, applied or named by the marker.
+    """
+    __tracebackhide__ = True
+    arguments = call_arguments(pipeline, args, inputs, asserted_by="assert_optimizations_applied", own=("recipe",))
+    subject = lifetime_of(pipeline).subject
+    if arguments:
+        plain_call(pipeline, arguments)()
+    states = _recipe_for(pipeline, recipe).verify(pipeline)
+    record = AppliedRecord(subject=subject, optimizations=states)
+    conclude(record, judge_applied(record))
+
+
+def _recipe_for(pipeline: Any, recipe: "str | Recipe | None") -> Recipe:
+    if isinstance(recipe, str):
+        return parse_recipe(recipe)
+    known = recipe or recipe_of(pipeline)
+    if known is not None:
+        return known
+    if not active_test().recipe_text:
+        msg = (
+            f"no recipe is known for this {type(pipeline).__name__}: mark the test with "
+            '@pytest.mark.diffopt(recipe="...") or pass recipe="..."'
+        )
+        raise RecipeError(msg)
+    return parse_recipe(active_test().recipe_text)

@@ -1,0 +1,44 @@
+"""`assert_faster`: one pipeline is faster than another, both timed in this run."""
+
+import math
+from typing import Any
+
+from pytest_diffopt.api.calls import call_arguments, lifetime_of, plain_call
+from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.environment import torch_device
+from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.guards.faster import judge_ratio
+from pytest_diffopt.probes.latency import measure_ratio
+from pytest_diffopt.probes.timed_device import device_synchronizer
+from pytest_diffopt.session.active_test import active_test
+
+
+def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, **inputs: Any) -> None:
+    """Assert that one pipeline is faster than another; calls of both are interleaved in this run.
+
+    Args:
+        target: a pipeline, module or function.
+        reference: the pipeline, module or function to compare it with.
+        *args: with `inputs`, the call that both make; one `PipelineInputs` may hold its keywords.
+        by: the required speedup; 1.2 means 20 % more calls in the same time.
+        **inputs: keywords of the call.
+
+    Raises:
+        ProbeError: `by` is not a positive number, the clock cannot be trusted, or memory ran out.
+    """
+    __tracebackhide__ = True
+    if not (math.isfinite(by) and by > 0):
+        msg = f"assert_faster(by=...) must be a positive number, got: {by}"
+        raise ProbeError(msg)
+    arguments = call_arguments(target, args, inputs, asserted_by="assert_faster", own=("by",))
+    test = active_test()
+    subject, other = lifetime_of(target).subject, test.pipelines.lifetime_of(reference).subject
+    record = measure_ratio(
+        plain_call(target, arguments),
+        plain_call(reference, arguments),
+        synchronize=device_synchronizer(torch_device(subject.device)),
+        subject=subject,
+        reference=other,
+        max_seconds=test.settings.max_seconds,
+    )
+    conclude(record, judge_ratio(record, demanded=by))

@@ -1,0 +1,128 @@
+"""pytest's hooks during a session; each delegates in a few lines. Nothing here imports torch."""
+
+import os
+import sys
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_diffopt.plugin import fixtures, running_test, worker_gpus
+from pytest_diffopt.plugin.collection import check_collected, weights_lines
+from pytest_diffopt.plugin.markers import DIFFOPT_HELP, GPU_HELP, has_diffopt_marker, recipe_text
+from pytest_diffopt.plugin.session_reports import SessionReports
+from pytest_diffopt.reports.header import header_line
+from pytest_diffopt.session.pipeline_lifetimes import watched_pipelines_of
+from pytest_diffopt.session.settings import settings_of
+
+
+def register(config: pytest.Config) -> None:
+    """Register these hooks, the markers and fixtures, and the plugins that the settings ask for."""
+    settings, plugins = settings_of(config), config.pluginmanager
+    plugins.register(sys.modules[__name__], "diffopt-session")
+    config.addinivalue_line("markers", DIFFOPT_HELP)
+    config.addinivalue_line("markers", GPU_HELP)
+    plugins.register(fixtures, "diffopt-fixtures")
+    _assign_gpus(config)
+    if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to the user
+        plugins.register(SessionReports(config), "diffopt-reports")
+    if settings.against or settings.calibrate:
+        from pytest_diffopt.paired.test_items import prepare_session  # noqa: PLC0415 - only a paired session
+
+        prepare_session(config, settings)
+    if settings.prune:
+        from pytest_diffopt.plugin.pruning import Pruning  # noqa: PLC0415 - only with --diffopt-prune
+
+        plugins.register(Pruning(config), "diffopt-pruning")
+
+
+def _assign_gpus(config: pytest.Config) -> None:
+    """Assign one GPU to each xdist worker, if there are several."""
+    if not settings_of(config).use_gpu:
+        return
+    worker_gpus.take_gpu(config)
+    workers = config.getoption("tx", default=None) or ()
+    gpus = worker_gpus.visible_gpus(os.environ)
+    if gpus and workers and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(worker_gpus.GPUAssignment(gpus, len(workers)), "diffopt-gpus")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Restore what the session changed in torch."""
+    watched_pipelines_of(config).close()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Return the line that names the device and versions of the session."""
+    return header_line(settings_of(config), config.rootpath)
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
+    """Return the source of the weights of each named pipeline."""
+    return weights_lines(items, settings_of(config))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize a test by the pipelines and recipes of its marker."""
+    if has_diffopt_marker(metafunc.definition):
+        from pytest_diffopt.plugin.parametrization import parametrize  # noqa: PLC0415 - imports torch
+
+        parametrize(metafunc, settings_of(metafunc.config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests that need a GPU in a run without one, and refuse a run that cannot do what was asked."""
+    settings = settings_of(config)
+    check_collected(items, settings, runs=not config.option.collectonly)
+    if settings.against or settings.calibrate:
+        from pytest_diffopt.paired.test_items import stand_for_latency_tests  # noqa: PLC0415 - only a paired session
+
+        stand_for_latency_tests(config, items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Make the test the active one, so that assertions find it."""
+    with running_test.entered(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip a test that this GPU cannot run; show errors of this package in fixtures without a traceback."""
+    with running_test.errors_explained():
+        running_test.skip_unless_gpu_suffices(item, settings_of(item.config))
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Show errors of this package in a test without a traceback."""
+    with running_test.errors_explained(), running_test.noise_of_one_seed(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Watch a pipeline from before its build, also one that the user's own fixture builds."""
+    if fixturedef.argname != "optimized_pipeline":
+        return (yield)
+    from pytest_diffopt.probes.compile_failures import failures_explained  # noqa: PLC0415 - imports torch
+
+    pipelines = watched_pipelines_of(request.config)
+    start = pipelines.log.mark()
+    with failures_explained():
+        pipeline = yield
+    pipelines.adopt(pipeline, start, recipe=recipe_text(request.node))
+    return pipeline
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach the result and the verdicts of a test to its report, which xdist sends to the controller."""
+    report = yield
+    running_test.attach_findings(report, item)
+    return report
