@@ -171,11 +171,8 @@ class Workshop:
     def _gate(self, bug: InjectedFault, concern: str) -> dict[str, Any]:
         name = f"{concern}[{bug.name}]"
         store = BaselineStore(self._folder, WritePermission.MISSING)
-        return {
-            "owner": BaselineOwner(nodeid=name, suite="injected", name=name),
-            "store": store,
-            "settings": self._settings,
-        }
+        owner = BaselineOwner(nodeid=name, suite="injected", name=name)
+        return {"owner": owner, "store": store, "settings": self._settings}
 
     def _require_clean(self, bug: InjectedFault, subject: Subject) -> None:
         """Ask every guard of the clean pipeline; those with a baseline accept it now."""

@@ -19,7 +19,7 @@ def usual_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
     return (
         plain.varied("the same call again"),
         *(plain.varied(label, **changes) for label, changes in differences),
-        plain.varied("another seed", seed=plain.seed + 1),
+        *(() if plain.seed is None else (plain.varied("another seed", seed=plain.seed + 1),)),
     )
 
 

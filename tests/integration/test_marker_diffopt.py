@@ -178,7 +178,7 @@ def test_strict_markers_know_ours(project: pytest.Pytester) -> None:
             ),
             (
                 "@pytest.mark.gpu(memory_gib, capability, count): "
-                "this diffopt test needs --gpu, and a GPU with at least that"
+                "this diffopt test needs --gpu and a GPU that has at least this"
             ),
         ]
     )

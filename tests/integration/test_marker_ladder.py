@@ -56,7 +56,7 @@ def test_only_the_levels_that_are_named_are_tests(project: pytest.Pytester) -> N
         (
             'pipeline="sdxl", ladder="modern", level="int9"',
             "optimized_pipeline",
-            ("these ladders have no level called 'int9' (did you mean 'int8'?); known: bf16, compile, int8, fp8"),
+            ("these ladders have no level 'int9' (did you mean 'int8'?); known: bf16, compile, int8, fp8"),
         ),
         (
             'ladder="modern"',

@@ -63,7 +63,7 @@ def test_a_partial_collection_is_refused(two_baselines: pytest.Pytester, argumen
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            "ERROR: diffopt: --diffopt-prune takes what is not collected for gone, so it needs whole test files, "
+            "ERROR: diffopt: --diffopt-prune removes the baselines of tests that are not collected, so it needs whole test files, "
             f"got: {reason}"
         ]
     )
@@ -110,7 +110,7 @@ def test_references_elsewhere_go_with_their_document(own_pipeline: pytest.Pytest
     assert after == (before if is_broken else {name for name in before if name.startswith("test_image[16]")})
     if is_broken:
         result.stdout.fnmatch_lines(
-            ["kept what baselines/cpu/test_it/test_image[[]32].json named: it cannot be read", "2 baselines removed"]
+            ["kept the files of baselines/cpu/test_it/test_image[[]32].json: it cannot be read", "2 baselines removed"]
         )
     else:
         result.stdout.fnmatch_lines([f"removed {far.as_uri()}/cpu/test_it/test_image[[]32].0-*.png"])

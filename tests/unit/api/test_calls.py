@@ -15,6 +15,7 @@ class Pipeline:
     """A pipeline whose call has a keyword that an assertion has too."""
 
     def __call__(self, prompt: str = "", by: float = 1.0) -> tuple[str, float]:
+        """Return the arguments."""
         return prompt, by
 
 
@@ -22,6 +23,7 @@ class Layer(nn.Module):
     """A module whose forward has such a keyword."""
 
     def forward(self, hidden: Any, margin: float = 0.0) -> Any:
+        """Return the arguments."""
         return hidden, margin
 
 
