@@ -20,7 +20,7 @@ TERMS: Sequence[tuple[str, str]] = (
     (r"foretells?|foretold", "estimate"),
     (r"hangs? on", "depends on"),
     (r"heard", "received, reported"),
-    (r"heat(?! ?map)", "temperature"),
+    (r"heat(?![ _-]?map)", "temperature"),
     (r"in turn", "interleaved, alternately"),
     (r"invent(?:s|ed)?|made[- ]up", "placeholder"),
     (r"mend(?:s|ed|ing)?", "fix"),
@@ -47,7 +47,9 @@ TERMS: Sequence[tuple[str, str]] = (
     (r"wardrobes?", "ModuleSnapshot"),
     (r"whoever", "users who, the one who"),
 )
-_ANY = re.compile("|".join(rf"(?P<t{i}>(?<![a-z]){term}(?![a-z]))" for i, (term, _) in enumerate(TERMS)), re.IGNORECASE)
+_ANY = re.compile(
+    "|".join(rf"(?P<t{i}>(?<![a-z])(?:{term})(?![a-z]))" for i, (term, _) in enumerate(TERMS)), re.IGNORECASE
+)
 _READ = (".py", ".md", ".html", ".js", ".css", ".yml", ".toml", ".txt", "Makefile")
 #: Where an expression is somebody else's or a term of its own: a file's ending and the text around the match.
 _EXCEPT = (

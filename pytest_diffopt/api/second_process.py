@@ -1,4 +1,4 @@
-"""The same test in a second process: it makes the same call there, hands over what that gave, and ends."""
+"""The same test in a second process, which makes the same call, writes its values to a file, and ends."""
 
 import os
 import shlex
@@ -6,18 +6,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.image_arrays import Pixels
 from pytest_diffopt.session.active_test import active_test
 
-if TYPE_CHECKING:
-    from pytest_diffopt.probes.image_arrays import Pixels
-
-#: Where the second process puts its answer, and which of the test's calls is asked for.
+#: The file that the second process writes, and the number of the call in the test that is requested.
 ANSWER_VARIABLE = "DIFFOPT_SECOND_PROCESS_ANSWER"
 NUMBER_VARIABLE = "DIFFOPT_SECOND_PROCESS_NUMBER"
 _VALUES = "values"
@@ -25,34 +23,30 @@ _SHOWN_LINES = 20
 
 
 def answers_here() -> bool:
-    """Tell whether this is the second process, and this call of the test the one that is asked for."""
+    """Return whether this is the second process and this call of the test the requested one."""
     test = active_test()
     number = test.second_process_calls
     test.second_process_calls += 1
     return os.environ.get(NUMBER_VARIABLE) == str(number)
 
 
-def answer(values: "Pixels") -> None:
-    """Hand over what the call gave, and end the test: the first process judges."""
-    from safetensors.numpy import save_file  # noqa: PLC0415 - only a second process needs it
-
+def answer(values: Pixels) -> None:
+    """Write the values of the call and end the test: the first process judges."""
     save_file({_VALUES: np.ascontiguousarray(values)}, os.environ[ANSWER_VARIABLE])
     pytest.skip("diffopt: this call was made for another process, which judges it")
 
 
-def values_of_second_process() -> "Pixels":
-    """Run this test alone in another process, up to the call that was counted last, and return what that gave.
+def values_of_second_process() -> Pixels:
+    """Run this test alone in another process, up to the call counted last, and return the values of that call.
 
     Raises:
         ProbeError: no test runs, or the other process ended before it made the call.
     """
-    from safetensors.numpy import load_file  # noqa: PLC0415 - only where a second process is asked
-
     test = active_test()
     if not test.rerun:
         msg = (
-            "second_process=True runs the test again in another process, which builds the pipeline as this one did; "
-            "it needs a test that pytest runs, got: a call outside of pytest"
+            "second_process=True runs the test again in another process, which builds the pipeline itself; "
+            "it needs a test that pytest runs, got: a call outside pytest"
         )
         raise ProbeError(msg)
     test.progress("making the same call in a second process")
@@ -78,7 +72,7 @@ def _run(command: list[str], file: Path, number: int, timeout_seconds: float) ->
             timeout=timeout_seconds,
         )
     except subprocess.TimeoutExpired as error:
-        return f"it was ended after {timeout_seconds:g} s (--diffopt-worker-timeout)\n{_text(error.stdout)}"
+        return f"killed after {timeout_seconds:g} s (--diffopt-worker-timeout)\n{_text(error.stdout)}"
     return _text(done.stdout)
 
 
@@ -87,7 +81,7 @@ def _text(output: bytes | None) -> str:
 
 
 def _environment(file: Path, number: int) -> dict[str, str]:
-    """Return this process's environment, but for its hashes, and for what would let the other write a report."""
+    """Return this process's environment with another hash seed and without what would make the other write a report."""
     ours = ("PYTEST_", "COV_CORE_", "GITHUB_STEP_SUMMARY")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
     hashes = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
@@ -98,9 +92,9 @@ def _without_answer(command: list[str], output: str) -> str:
     lines = [f"    {line}" for line in output.splitlines() if line.strip()][-_SHOWN_LINES:]
     return "\n".join(
         [
-            "the second process ended before it made the call; its last output:",
+            "the second process ended before the call; its last output:",
             *lines,
-            "  the test must run alone, and build its pipeline itself or by its fixtures:",
+            "  the test must run alone and build its pipeline itself or in its fixtures:",
             f"  {shlex.join(command)}",
         ]
     )

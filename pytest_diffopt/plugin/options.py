@@ -13,16 +13,20 @@ from pytest_diffopt.session.settings import PAIRED_WORKER, Settings
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Define every option but `--gpu`, and the ini twin of each that may hold for more than one run."""
+    """Define every option except `--gpu`, and the ini option of each that can apply to more than one run."""
     group = parser.getgroup("diffopt", "guards for the optimizations of diffusion pipelines")
     add = group.addoption
     scales = [scale.value for scale in Scale]
     verbs = [verb.value for verb in WritePermission if verb is not WritePermission.NEVER]
-    add("--diffopt-scale", choices=scales, help="how large named pipelines are built (default: tiny)")
+    add("--diffopt-scale", choices=scales, help="the scale of named pipelines (default: tiny)")
     add("--diffopt-baselines", metavar="DIR", help="the folder of baselines (default: baselines/ under the root)")
-    add("--diffopt-references", metavar="URL", help="folder or URL of reference images (default: that of baselines)")
+    add(
+        "--diffopt-references",
+        metavar="URL",
+        help="folder or URL of reference images (default: the folder of baselines)",
+    )
     add("--diffopt-weights", metavar="DIR", help="a folder of saved pipelines, each under its name, used at full scale")
-    add("--diffopt-update", choices=verbs, help="write the baselines that are missing, or all that this run measures")
+    add("--diffopt-update", choices=verbs, help="write the missing baselines, or all that this run measures")
     add("--diffopt-prune", action="store_true", help="remove baselines of the collected test files that no test owns")
     add("--diffopt-allow-ci-update", action="store_true", help="let --diffopt-update and --diffopt-prune write in CI")
     add("--diffopt-report", metavar="DIR", help="write index.html, report.json and images there")
@@ -33,17 +37,27 @@ def add_options(parser: pytest.Parser) -> None:
         "--diffopt-max-seconds",
         metavar="S",
         type=float,
-        help="sampling budget of a latency case (default: 10, in pairs 60)",
+        help="sampling time of a latency test in seconds (default: 10, in pairs 60)",
     )
-    add("--diffopt-margin", metavar="X", type=float, help="slowdown worth failing for (default: 0.05, in pairs 0.01)")
-    add("--diffopt-against", metavar="REF", help="time each latency test in turn with the same test at a git revision")
+    add(
+        "--diffopt-margin",
+        metavar="X",
+        type=float,
+        help="slowdown above which a test fails (default: 0.05, in pairs 0.01)",
+    )
+    add("--diffopt-against", metavar="REF", help="time each latency test together with the same test at a git revision")
     add(
         "--diffopt-editable", metavar="PATH", help="REF is a revision of the package in this folder, not of the project"
     )
-    add("--diffopt-worker-timeout", metavar="S", type=float, help="seconds for one answer of a worker (default: 1800)")
-    add("--diffopt-calibrate", action="store_true", help="learn what --diffopt-against can see on this machine")
-    add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in calls of their own")
-    add("--diffopt-explain", action="store_true", help="find the module where an image that fails leaves its reference")
+    add(
+        "--diffopt-worker-timeout",
+        metavar="S",
+        type=float,
+        help="seconds in which a worker must answer (default: 1800)",
+    )
+    add("--diffopt-calibrate", action="store_true", help="measure what --diffopt-against detects on this machine")
+    add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in separate calls")
+    add("--diffopt-explain", action="store_true", help="find the first module that differs when an image check fails")
     parser.addini("diffopt_time_steps", "time each step (--diffopt-time-steps)", type="bool", default=False)
     parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
     parser.addini("diffopt_scale", "tiny or full (--diffopt-scale)", default="tiny")
@@ -54,13 +68,15 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("diffopt_summary", "where the summary goes (--diffopt-summary)", default="")
     parser.addini("diffopt_base", "the branch that changes go to (--diffopt-base)", default="")
     parser.addini("diffopt_require", "the fewest verdicts of a run (--diffopt-require)", default="")
-    parser.addini("diffopt_max_seconds", "sampling budget of a latency case (--diffopt-max-seconds)", default="")
-    parser.addini("diffopt_margin", "slowdown worth failing for (--diffopt-margin)", default="")
-    parser.addini("diffopt_worker_timeout", "seconds for one answer of a worker (--diffopt-worker-timeout)", default="")
+    parser.addini("diffopt_max_seconds", "sampling time of a latency test (--diffopt-max-seconds)", default="")
+    parser.addini("diffopt_margin", "slowdown above which a test fails (--diffopt-margin)", default="")
+    parser.addini(
+        "diffopt_worker_timeout", "seconds in which a worker must answer (--diffopt-worker-timeout)", default=""
+    )
 
 
 def add_gpu_option(parser: pytest.Parser) -> None:
-    """Define `--gpu`, unless another plugin or a conftest has defined it already; then theirs is used."""
+    """Define `--gpu`, unless another plugin or a conftest has defined it; then theirs is used."""
     _known, unknown = parser.parse_known_and_unknown_args(["--gpu"])
     if "--gpu" in unknown:
         group = parser.getgroup("diffopt")
@@ -68,10 +84,10 @@ def add_gpu_option(parser: pytest.Parser) -> None:
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings; the command line beats the ini file.
+    """Read the settings; the command line takes precedence over the ini file.
 
     Raises:
-        pytest.UsageError: a value is not of its kind, or a baseline would be written in CI.
+        pytest.UsageError: a value is invalid, or a baseline would be written in CI.
     """
     update = WritePermission(config.getoption("--diffopt-update") or WritePermission.NEVER)
     prune = bool(config.getoption("--diffopt-prune"))
@@ -146,7 +162,7 @@ def _scale(text: str) -> Scale:
 def _editable(config: pytest.Config) -> Path | None:
     given = config.getoption("--diffopt-editable")
     if given and not config.getoption("--diffopt-against"):
-        msg = "--diffopt-editable needs --diffopt-against: it says of which package REF is a revision"
+        msg = "--diffopt-editable needs --diffopt-against: it names the package of which REF is a revision"
         raise pytest.UsageError(msg)
     return (config.invocation_params.dir / given).resolve() if given else None
 

@@ -1,4 +1,4 @@
-"""`--diffopt-require "gpu>=20, latency>=3"`: how many verdicts a run must give before it may be green."""
+"""`--diffopt-require "gpu>=20, latency>=3"`: the number of verdicts that a run must give to pass."""
 
 import re
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ _CONCERNS = {concern.value.replace(" ", "-"): concern for concern in Concern}
 _DEVICES = {"gpu": Device.CUDA} | {device.value: device for device in Device}
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _KNOWN = (*_DEVICES, *_CONCERNS, *_OUTCOMES)
-# Such a verdict compared nothing, so it is no reason to call a device or a concern tested.
+# Such a verdict compared nothing, so it does not count for its device or concern.
 _EMPTY = UNPROVEN | {Outcome.MISSING}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requirement:
-    """So many verdicts of one kind.
+    """A required number of verdicts of one kind.
 
     Attributes:
         name: a device, a concern or an outcome, as the user wrote it.
-        number: how many verdicts there must be at least.
+        number: the least number of verdicts.
     """
 
     name: str
     number: int
 
     def __str__(self) -> str:
-        """Read as the user wrote it."""
+        """Return the requirement as the user writes it."""
         return f"{self.name}>={self.number}"
 
     def count(self, ledger: Ledger) -> int:
-        """Return how many verdicts there are: of a device or a concern, those that compared something."""
+        """Return the number of verdicts; of a device or a concern, only those that compared something count."""
         return sum(self._covers(entry.verdict) for entry in ledger.entries)
 
     def _covers(self, verdict: Verdict) -> bool:
@@ -47,14 +47,14 @@ class Requirement:
 
 
 def parse_requirements(text: str, *, option: str = _OPTION) -> tuple[Requirement, ...]:
-    """Read `gpu>=20, latency>=3`.
+    """Parse `gpu>=20, latency>=3`.
 
     Args:
         text: what the user wrote.
-        option: where; messages name it.
+        option: the option, for messages.
 
     Raises:
-        RequirementError: a part is not of this form, names nothing known, asks for nothing, or stands twice.
+        RequirementError: a part has another form, an unknown name or the number 0, or a name is repeated.
     """
     requirements = tuple(_requirement(part.strip(), option) for part in text.split(","))
     names = [requirement.name for requirement in requirements]

@@ -1,4 +1,4 @@
-"""What a session did not prove although it may look green."""
+"""What a session did not prove although its tests passed."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,8 +16,8 @@ class UnmetRequirement:
     """Something that was not proven.
 
     Attributes:
-        text: what, and why, in one line.
-        is_failure: the run may not be green; else it only has to say so.
+        text: what was not proven and why, in one line.
+        is_failure: whether the run fails; otherwise it is only reported.
     """
 
     text: str
@@ -25,8 +25,8 @@ class UnmetRequirement:
 
 
 def find_unmet_requirements(ledger: Ledger, settings: Settings) -> list[UnmetRequirement]:
-    """Return what the headline of the session has to say, the red ones first."""
-    if settings.is_paired_worker:  # it runs what it is told, and another process judges
+    """Return the unmet requirements of the session, failures first."""
+    if settings.is_paired_worker:  # another process judges
         return []
     found = [*_lost_workers(ledger), *_gpu_unused(ledger, settings), *_unmet(ledger, settings), *_undecided(ledger)]
     return sorted(found, key=lambda unmet_requirement: not unmet_requirement.is_failure)
@@ -41,15 +41,15 @@ def _lost_workers(ledger: Ledger) -> Iterator[UnmetRequirement]:
 
 
 def _gpu_unused(ledger: Ledger, settings: Settings) -> Iterator[UnmetRequirement]:
-    """Say that `--gpu` came to nothing; red where tests of ours were there to run, for `--gpu` may be another's too."""
+    """Report that `--gpu` had no effect; a failure only if diffopt tests were collected, since `--gpu` may be foreign."""
     if not settings.use_gpu:
         return
     skipped = [case.skip_reason for case in ledger.skipped()]
     reasons = "; ".join(reasons_of(skipped))
     if not ledger.cases:
-        yield UnmetRequirement(text="--gpu, and no diffopt test was run: nothing is known of the GPU", is_failure=False)
+        yield UnmetRequirement(text="--gpu was given, but no diffopt test ran", is_failure=False)
     elif len(skipped) == len(ledger.cases):
-        yield UnmetRequirement(text=f"--gpu, and no diffopt test ran on the GPU ({reasons})", is_failure=True)
+        yield UnmetRequirement(text=f"--gpu was given, but no diffopt test ran on the GPU ({reasons})", is_failure=True)
     elif skipped:
         text = f"{len(skipped)} of {len(ledger.cases)} diffopt tests proved nothing ({reasons})"
         yield UnmetRequirement(text=text, is_failure=False)
@@ -61,12 +61,12 @@ def _unmet(ledger: Ledger, settings: Settings) -> Iterator[UnmetRequirement]:
 
 
 def unmet(requirements: Iterable[Requirement], ledger: Ledger, *, option: str) -> Iterator[UnmetRequirement]:
-    """Yield what of a requirement is not there.
+    """Yield the requirements that a ledger does not meet.
 
     Args:
-        requirements: what was asked for.
-        ledger: what was found.
-        option: where it was asked for.
+        requirements: the required numbers of verdicts.
+        ledger: the verdicts.
+        option: the option that requires them, for messages.
     """
     for requirement in requirements:
         count = requirement.count(ledger)
@@ -86,5 +86,5 @@ def _undecided(ledger: Ledger) -> Iterator[UnmetRequirement]:
 
 
 def reasons_of(reasons: Iterable[str]) -> list[str]:
-    """Return each reason once, the most frequent first, with how often it was given."""
+    """Return each reason once with its count, the most frequent first."""
     return [f"{number}x {reason}" if number > 1 else reason for reason, number in Counter(reasons).most_common()]

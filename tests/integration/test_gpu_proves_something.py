@@ -48,7 +48,9 @@ def test_a_gpu_that_is_too_small_for_all_fails(injected: pytest.Pytester) -> Non
 
     result.assert_outcomes(skipped=1, deselected=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["0 verdicts", f"not proven: --gpu, and no diffopt test ran on the GPU ({TOO_SMALL})"])
+    result.stdout.fnmatch_lines(
+        ["0 verdicts", f"not proven: --gpu was given, but no diffopt test ran on the GPU ({TOO_SMALL})"]
+    )
 
 
 def test_a_run_without_a_diffopt_test_is_reported(injected: pytest.Pytester) -> None:
@@ -57,7 +59,7 @@ def test_a_run_without_a_diffopt_test_is_reported(injected: pytest.Pytester) -> 
     result = injected.runpytest_inprocess("--gpu")
 
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["not proven: --gpu, and no diffopt test was run: nothing is known of the GPU"])
+    result.stdout.fnmatch_lines(["not proven: --gpu was given, but no diffopt test ran"])
 
 
 def test_a_verdict_that_compared_nothing_is_in_the_headline(injected: pytest.Pytester) -> None:

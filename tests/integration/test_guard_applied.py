@@ -108,7 +108,7 @@ def test_applied(optimized_pipeline):
 
     result.assert_outcomes(failed=1)
     assert (
-        "diffopt: nobody says which optimizations this SmallPipeline must have: mark the test with "
+        "diffopt: no recipe is known for this SmallPipeline: mark the test with "
         '@pytest.mark.diffopt(recipe="...") or pass recipe="..."' in result.outlines
     )
 

@@ -160,7 +160,7 @@ def test_it(optimized_pipeline):
 
     result.assert_outcomes(errors=1)
     assert (
-        "diffopt: the marker must say which pipeline: @pytest.mark.diffopt(pipeline=...); "
+        "diffopt: the marker must name the pipeline: @pytest.mark.diffopt(pipeline=...); "
         "or override optimized_pipeline, pipeline_inputs and pipeline_variations with your own" in result.outlines
     )
     result.stdout.no_fnmatch_line("*pytest_diffopt/*")

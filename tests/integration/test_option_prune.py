@@ -63,8 +63,8 @@ def test_a_partial_collection_is_refused(two_baselines: pytest.Pytester, argumen
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            "ERROR: diffopt: --diffopt-prune removes the baselines of tests that are not collected, so it needs whole test files, "
-            f"got: {reason}"
+            "ERROR: diffopt: --diffopt-prune removes the baselines of tests that are not collected, "
+            f"so it needs whole test files, got: {reason}"
         ]
     )
     assert len(names(two_baselines)) == 3

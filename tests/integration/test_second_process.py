@@ -71,9 +71,9 @@ def test_a_test_that_does_not_run_alone_is_reported(
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the second process ended before it made the call; its last output:",
+            "diffopt: the second process ended before the call; its last output:",
             "*not in this process*",
-            "  the test must run alone, and build its pipeline itself or by its fixtures:",
+            "  the test must run alone and build its pipeline itself or in its fixtures:",
             "  *-m pytest -p no:cacheprovider --rootdir=*--diffopt-scale=tiny *test_it.py::test_repeatable[[]3]*",
         ]
     )

@@ -100,7 +100,7 @@ def test_repeatable(optimized_pipeline, pipeline_inputs):
 
     result.assert_outcomes(errors=1)
     assert (
-        "diffopt: the marker must say which pipeline: @pytest.mark.diffopt(pipeline=...); "
+        "diffopt: the marker must name the pipeline: @pytest.mark.diffopt(pipeline=...); "
         "or override optimized_pipeline, pipeline_inputs and pipeline_variations with your own" in result.outlines
     )
 

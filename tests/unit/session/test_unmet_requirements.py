@@ -28,7 +28,7 @@ def test_a_run_that_proved_what_it_should_says_nothing() -> None:
 
 def test_gpu_without_a_case_is_reported() -> None:
     """It is not red: `--gpu` may be meant for other tests."""
-    assert found(Ledger(), ON_GPU) == [(False, "--gpu, and no diffopt test was run: nothing is known of the GPU")]
+    assert found(Ledger(), ON_GPU) == [(False, "--gpu was given, but no diffopt test ran")]
 
 
 def test_gpu_with_nothing_but_skips_fails() -> None:
@@ -36,7 +36,7 @@ def test_gpu_with_nothing_but_skips_fails() -> None:
     skipped = {"test_a": TOO_SMALL, "test_b": TOO_SMALL, "test_c": "no reason given"}
 
     assert found(ledger(skipped=skipped), ON_GPU) == [
-        (True, f"--gpu, and no diffopt test ran on the GPU (2x {TOO_SMALL}; no reason given)")
+        (True, f"--gpu was given, but no diffopt test ran on the GPU (2x {TOO_SMALL}; no reason given)")
     ]
 
 
