@@ -41,7 +41,7 @@ def _lost_workers(ledger: Ledger) -> Iterator[UnmetRequirement]:
 
 
 def _gpu_unused(ledger: Ledger, settings: Settings) -> Iterator[UnmetRequirement]:
-    """Report that `--gpu` had no effect; a failure only if diffopt tests were collected, since `--gpu` may be foreign."""
+    """Report that `--gpu` had no effect; a failure only if diffopt tests were collected, `--gpu` may be foreign."""
     if not settings.use_gpu:
         return
     skipped = [case.skip_reason for case in ledger.skipped()]
