@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.shape_rules import is_caused_by_missing_cuda
 
 
 @pytest.mark.parametrize(
@@ -17,9 +17,9 @@ from pytest_diffopt._torch_private import simulated_device as private
 )
 def test_a_shape_rule_that_touches_cuda_is_done_without(message: str) -> None:
     """As torch says it of a build for the CPU, and of one for CUDA on a machine without a GPU."""
-    assert private.asks_for_cuda(RuntimeError(message))
+    assert is_caused_by_missing_cuda(RuntimeError(message))
 
 
 def test_any_other_error_of_a_shape_rule_is_the_callers() -> None:
     """An operation that is called wrongly raises."""
-    assert not private.asks_for_cuda(RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"))
+    assert not is_caused_by_missing_cuda(RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"))

@@ -6,7 +6,7 @@ import sys
 import pytest
 from torch.utils import backend_registration
 
-from pytest_diffopt._torch_private import simulated_device as _torch_private
+from pytest_diffopt._torch_private.spare_backend import claim_backend
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
@@ -50,7 +50,7 @@ def test_another_package_that_came_first_is_named() -> None:
 def test_a_torch_without_python_backends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where torch is too old, the error names the version that is not."""
     monkeypatch.delattr(backend_registration, "_setup_privateuseone_for_python_backend")
-    _torch_private.claim_backend.cache_clear()
+    claim_backend.cache_clear()
     with pytest.raises(SimulationError, match=r"needs torch >= 2\.\d+"):
         SimulatedGPU().__enter__()
 

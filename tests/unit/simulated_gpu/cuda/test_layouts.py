@@ -108,7 +108,7 @@ def test_the_cpus_layout_is_that_of_the_shape_rules(name: str, layout: str) -> N
 
 def test_every_operation_that_is_computed_at_once_is_held_against_the_rules() -> None:
     """A name that is added to the table needs a call here."""
-    named = operation_schemas._ONE_LAYOUT | operation_schemas._ONE_LAYOUT_IN_FLOATS | {"aten.convolution"}
+    named = operation_schemas._SAME_LAYOUT | operation_schemas._SAME_LAYOUT_IN_FLOAT32 | {"aten.convolution"}
 
     assert set(CALLS) == named
 
@@ -116,14 +116,14 @@ def test_every_operation_that_is_computed_at_once_is_held_against_the_rules() ->
 @pytest.mark.parametrize("kernel", ["flash", "efficient", "cudnn"])
 def test_attention_is_laid_out_alike_on_every_device(kernel: str) -> None:
     """The kernels that only CUDA has are asked for their shapes without CUDA's rules, which say the same."""
-    facts = operation_schemas.operation(getattr(_aten, f"_scaled_dot_product_{kernel}_attention").default)
+    op = operation_schemas.operation(getattr(_aten, f"_scaled_dot_product_{kernel}_attention").default)
     options = [] if kernel == "flash" else [None, True]
     with SimulatedGPU(real_up_to=0) as gpu, torch.no_grad():
         query = torch.zeros(2, 40, 3, 16, device=gpu.device, dtype=torch.bfloat16).transpose(1, 2)
         args = [query, query[:, :, :24], query[:, :, :24], *options]
         found = []
-        for facts.is_of_cuda_alone in (False, True):
-            out = layouts._ask_torch(facts, args, {})
+        for op.is_cuda_only in (False, True):
+            out = layouts._infer_with_torch(op, args, {})
             found.append((out.results, out.written, out.flops))
 
     assert found[0] == found[1]

@@ -12,7 +12,7 @@ from torch.nn import functional
 from pytest_diffopt.simulated_gpu import SimulatedGPU, SyncKind
 from pytest_diffopt.simulated_gpu.cuda.sync_table import RULES
 
-READ, IN, OUT, WAIT = SyncKind.READ, SyncKind.COPY_FROM_HOST, SyncKind.COPY_TO_HOST, SyncKind.WAIT
+READ, IN, OUT, WAIT = SyncKind.READ, SyncKind.COPY_FROM_HOST, SyncKind.COPY_TO_HOST, SyncKind.EXPLICIT
 
 
 class Things:
