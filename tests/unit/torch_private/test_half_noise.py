@@ -19,7 +19,7 @@ def test_both_begin_with_the_same_noise(
 ) -> None:
     """Also with the function that an older torch needs, and torch's own is back afterwards."""
     if is_alike is not None:
-        monkeypatch.setattr(half_noise, "_is_alike", lambda: is_alike)
+        monkeypatch.setattr(half_noise, "_matches_float32", lambda: is_alike)
     plain = torch.randn
     with half_noise_like_float32():
         half, whole = noise(dtype), noise(torch.float32)
