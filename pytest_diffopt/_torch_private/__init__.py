@@ -1,4 +1,4 @@
 """The only package that uses torch's private names, with one module for each subject.
 
-`tests/unit/torch_private/` checks each of them. They were read in torch 2.11.0, 2.12.1 and 2.13.0.
+`tests/unit/torch_private` checks that torch has each name. The names were read in torch 2.11.0, 2.12.1 and 2.13.0.
 """

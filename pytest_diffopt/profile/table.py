@@ -12,8 +12,8 @@ from pytest_diffopt.simulated_gpu.cost.roofline import Bound, bound_of, fastest_
 
 _HEADINGS = ("", "FLOPs", "operations", "to the GPU", "to the host", "peak memory", "syncs", "roofline")
 _ROOFLINE_NOTE = (
-    "roofline: a lower bound, the longer of two times: FLOPs at the GPU's peak, and one write of each new tensor at its",
-    "peak bandwidth; reads, launches and syncs are not included",
+    "roofline: a lower bound, the longer of two times: FLOPs at the GPU's peak, and one write of each new tensor at",
+    "the peak bandwidth; reads, launches and syncs are not included",
 )
 
 

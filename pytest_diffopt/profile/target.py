@@ -154,9 +154,7 @@ def _changed(inputs: Mapping[str, Any], pipeline: Any, request: ProfileRequest) 
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
     for option, (keyword, value) in request.changes().items():
         if keyword not in takes and not takes_any:
-            msg = (
-                f"{option} needs a pipeline with the argument {keyword}, which {type(pipeline).__name__} lacks"
-            )
+            msg = f"{option} needs a pipeline with the argument {keyword}, which {type(pipeline).__name__} lacks"
             raise PipelineError(msg)
         if keyword in ("height", "width"):
             _require_multiple(option, value, pipeline)
