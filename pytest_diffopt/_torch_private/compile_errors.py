@@ -1,12 +1,12 @@
-"""What torch raises where a compilation fails."""
+"""The exceptions that torch raises when a compilation fails."""
 
 import torch._dynamo.exc as _exc
 
-#: What a graph break raises under `fullgraph=True`.
+#: A graph break under `fullgraph=True`.
 FullGraphError = _exc.Unsupported
-#: What `fullgraph=True` raises when a function was compiled too often.
+#: The recompile limit is reached under `fullgraph=True`.
 RecompileLimitError = _exc.FailOnRecompileLimitHit
-#: What torch raises for a backend that it does not know.
+#: The backend is unknown.
 InvalidBackendError = _exc.InvalidBackend
-#: What torch raises when the backend fails; it holds the backend's own error.
+#: The backend failed; holds the backend's own exception.
 BackendError = _exc.BackendCompilerFailed

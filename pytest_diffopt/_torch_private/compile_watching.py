@@ -1,4 +1,4 @@
-"""Every compilation of Dynamo, told as it ends: what was captured, what broke, and what a guard's source is now."""
+"""Reports each compilation of Dynamo as it ends: graph breaks, captured reads, and the values of guard sources."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from pytest_diffopt._torch_private.compile_errors import FullGraphError, Recompi
 from pytest_diffopt._torch_private.wrapped_code import written_code
 
 _LIMIT_BREAK = "Dynamo recompile limit exceeded"
-# What asks for a tensor's value and stays in the graph, where Dynamo was told to capture it.
+# Operations that read a tensor's value and stay in the graph if Dynamo is configured to capture them.
 _READS = frozenset({"item", "tolist", "nonzero", "_local_scalar_dense"})
 _STACK_LINE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
@@ -32,12 +32,12 @@ class StackLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TracedBreak:
-    """One thing that Dynamo could not capture, or that it captured although it asks for a tensor's value.
+    """A graph break, or a captured read of a tensor's value.
 
     Attributes:
-        message: Dynamo's text; the reason of what broke first stands first.
-        stack: the user's stack, the innermost line last.
-        gave_up: Dynamo left the whole function to Python, because it cannot resume after this line.
+        message: Dynamo's message; it starts with the reason of the first break.
+        stack: the user's stack, with the innermost line last.
+        gave_up: Dynamo skips the whole function, because it cannot resume after this line.
     """
 
     message: str
@@ -47,18 +47,18 @@ class TracedBreak:
 
 @dataclass(kw_only=True, slots=True)
 class Compilation:
-    """What Dynamo did for one frame, told while the frame's variables are still alive.
+    """One compilation of a frame, reported while the frame's variables still exist.
 
     Attributes:
-        code: the function that a person wrote; where a decorator wraps it, not the wrapper.
-        wrapper: what Dynamo compiles: the decorator's wrapper, which other functions may share, or the function itself.
-        compile_id: Dynamo's own id.
-        metrics: Dynamo's account; None where it ended before it had one.
-        breaks: what it could not capture.
-        reads: what it captured and waits for all the same.
-        hit_limit: the function was compiled too often, and will not be again.
-        skipped_cuda_graphs: Inductor meant to use CUDA graphs, and does not.
-        value_of: returns what an expression of a guard is now; raises where it cannot be evaluated.
+        code: the function that the user wrote, below its decorators.
+        wrapper: the code that Dynamo compiles: a decorator's wrapper, which other functions may share, or the function.
+        compile_id: Dynamo's id.
+        metrics: Dynamo's metrics; None if the compilation ended before they were recorded.
+        breaks: the graph breaks.
+        reads: captured reads, which synchronize although the graph does not break.
+        hit_limit: the function reached the recompile limit and is not compiled again.
+        skipped_cuda_graphs: Inductor was to use CUDA graphs, and skipped them.
+        value_of: returns the current value of a guard's expression; raises if it cannot be evaluated.
         namespace: the globals of the function's module.
     """
 
@@ -80,19 +80,19 @@ _patched = ExitStack()
 
 
 @contextmanager
-def compilations_watched(progress: Callable[[Compilation], None]) -> Iterator[None]:
-    """Tell of every compilation as it ends, also of one that raises."""
+def compilations_watched(report: Callable[[Compilation], None]) -> Iterator[None]:
+    """Call `report` with each compilation as it ends, including those that raise."""
     if not _listeners:
         _patched.enter_context(_replaced(_convert_frame, "_compile", _watching_compile))
         _patched.enter_context(
             _replaced(_symbolic_convert.InstructionTranslatorBase, "log_graph_break", _watching_breaks)
         )
         _patched.enter_context(_replaced(_output_graph.OutputGraph, "call_user_compiler", _watching_graphs))
-    _listeners.append(progress)
+    _listeners.append(report)
     try:
         yield
     finally:
-        _listeners.remove(progress)
+        _listeners.remove(report)
         if not _listeners:
             _patched.close()
 
@@ -120,7 +120,7 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
         )
         _running.append(found)
         last, skips = _last_metrics(), _cuda_graph_skips()
-        # Dynamo leaves its own frames out of the stacks that it writes down: this one is one more.
+        # Dynamo skips its own frames in the stacks that it records; this function adds one.
         kwargs["skip"] = kwargs.get("skip", 0) + 1
         try:
             return original(code, f_globals, f_locals, builtins, closure, *args, **kwargs)
@@ -131,8 +131,8 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
             _running.pop()
             found.metrics = _first_frame_after(last)
             found.skipped_cuda_graphs = _cuda_graph_skips() > skips
-            for progress in _listeners:
-                progress(found)
+            for report in _listeners:
+                report(found)
 
     return watched
 
@@ -176,7 +176,7 @@ def _operator(node: Any) -> str:
 
 
 def _is_of_a_number(node: Any) -> bool:
-    """Tell whether a read is of a Python number: Dynamo hands one that varies to the graph in a tensor of the host."""
+    """Return whether a read is of a Python number, which Dynamo passes to the graph in a host tensor if it varies."""
     given = getattr(node.args[0], "meta", {}).get("grapharg") if node.args else None
     return given is not None and not given.is_tensor
 
@@ -190,7 +190,7 @@ def _read(node: Any) -> TracedBreak:
 
 
 def _evaluated(expression: str, f_locals: Any, f_globals: Any) -> object:
-    """Evaluate what torch itself evaluates at every call: the source of a guard."""
+    """Evaluate the source expression of a guard, as torch does at every call."""
     scope = {"L": f_locals, "G": f_globals, **f_locals}
     return eval(expression, {"__builtins__": {"len": len}}, scope)  # noqa: S307 - torch wrote the text
 
@@ -201,7 +201,7 @@ def _last_metrics() -> Any:
 
 
 def _first_frame_after(last: Any) -> Any:
-    """Return the account that Dynamo wrote last, unless it is the one that was there before."""
+    """Return Dynamo's last metrics, unless they are `last` or belong to no frame."""
     now = _last_metrics()
     return now if now is not last and now is not None and now.co_filename else None
 

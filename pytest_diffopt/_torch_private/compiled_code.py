@@ -1,4 +1,4 @@
-"""What is compiled in this process, and whether anything can be."""
+"""Compiled functions and modules: how to recognize, call and replace them, and whether compilation is disabled."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ _SWITCHES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
 
 def compile_switched_off() -> str:
-    """Return what keeps `torch.compile` from compiling anything in this process; empty when nothing does."""
+    """Return the setting that disables `torch.compile` in this process; empty if there is none."""
     for name in _SWITCHES:
         if os.environ.get(name) == "1":
             return f"{name}=1 is set"
@@ -25,27 +25,27 @@ def compile_switched_off() -> str:
 
 
 def compiled_code_count(code: CodeType) -> int:
-    """Return how many compiled versions of a function Dynamo holds; each was made because the function ran."""
+    """Return how many compiled versions of a function Dynamo's cache holds; each exists because the function ran."""
     return len(_eval_frame._debug_get_cache_entry_list(code))
 
 
 def original_callable(compiled: Any) -> Any | None:
-    """Return what `torch.compile` wrapped; None for something that it did not make."""
+    """Return the callable that `torch.compile` wrapped; None for anything that `torch.compile` did not return."""
     return getattr(compiled, "_torchdynamo_orig_callable", None)
 
 
 def is_compiled_module(module: Any) -> bool:
-    """Tell whether `module.compile()` was called."""
+    """Return whether `module.compile()` was called."""
     return getattr(module, "_compiled_call_impl", None) is not None
 
 
 @contextmanager
 def call_replaced(module: Any, call: Callable[[Callable[..., Any], Callable[..., Any]], Any]) -> Iterator[None]:
-    """Let something else answer for a module that was compiled in place.
+    """Replace the compiled call of a module that was compiled in place.
 
     Args:
         module: the module.
-        call: made from the compiled call and the eager one, what is called instead.
+        call: returns the replacement from the compiled call and the eager call.
     """
     compiled = module._compiled_call_impl
     module._compiled_call_impl = call(compiled, module._call_impl)
@@ -56,7 +56,7 @@ def call_replaced(module: Any, call: Callable[[Callable[..., Any], Callable[...,
 
 
 def original_module(module: Any) -> Any | None:
-    """Return the module that `torch.compile(module)` wrapped; None for one that it did not wrap."""
+    """Return the module that `torch.compile(module)` wrapped; None for any other module."""
     return (
         vars(module).get("_modules", {}).get("_orig_mod") if isinstance(module, _eval_frame.OptimizedModule) else None
     )
@@ -64,7 +64,7 @@ def original_module(module: Any) -> Any | None:
 
 @contextmanager
 def as_if_compiling() -> Iterator[None]:
-    """Let `torch.compiler.is_compiling()` be true; torch's own context for it is new in 2.13."""
+    """Make `torch.compiler.is_compiling()` return True; torch has its own context for this since 2.13."""
     before = _compiler._is_compiling_flag
     _compiler._is_compiling_flag = True
     try:

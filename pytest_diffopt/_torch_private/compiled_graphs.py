@@ -1,4 +1,4 @@
-"""The graphs that compiled functions call, to be called another way for a while."""
+"""The graphs that compiled functions call, and how to wrap their calls."""
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 _Call = Callable[..., Any]
-# Dynamo's bytecode finds each graph that it calls under such a name among the globals of the function's module.
+# Dynamo stores each graph under such a name in the globals of the function's module.
 _GRAPH_NAME = "__compiled_fn"
-#: What the profiler calls Dynamo's own work around a graph: evaluating guards, and making a tensor of a number.
+#: The profiler's names of Dynamo's work around a graph: evaluating guards, and making a tensor of a number.
 DYNAMOS_OWN_WORK = frozenset({"TorchDynamo Cache Lookup", "Pregraph bytecode"})
 
 
@@ -17,11 +17,11 @@ DYNAMOS_OWN_WORK = frozenset({"TorchDynamo Cache Lookup", "Pregraph bytecode"})
 def graphs_called_through(
     namespaces: Iterable[MutableMapping[str, Any]], wrap: Callable[[_Call], _Call]
 ) -> Iterator[None]:
-    """Call each graph through a wrapper, which nobody compiles.
+    """Call each graph through a wrapper, which is not compiled itself.
 
     Args:
-        namespaces: the globals of every module in which something was compiled.
-        wrap: makes, from a graph, what is called in its place.
+        namespaces: the globals of every module with a compiled function.
+        wrap: returns the wrapper of a graph.
     """
     graphs = [(namespace, name) for namespace in namespaces for name in namespace if name.startswith(_GRAPH_NAME)]
     originals = [(namespace, name, namespace[name]) for namespace, name in graphs]
@@ -32,5 +32,5 @@ def graphs_called_through(
         yield
     finally:
         for namespace, name, graph in originals:
-            if name in namespace:  # else its code was thrown away meanwhile
+            if name in namespace:  # Dynamo may have discarded the code meanwhile
                 namespace[name] = graph

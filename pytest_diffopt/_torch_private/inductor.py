@@ -1,4 +1,4 @@
-"""Inductor's flags and caches, and what was in force at a compilation."""
+"""Inductor's flags and caches, and the flags that were set at each compilation."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,26 +11,26 @@ import torch._inductor.config as _inductor_config
 
 
 def inductor_flags() -> dict[str, Any]:
-    """Return every flag of Inductor with its value of now."""
+    """Return the current value of each Inductor flag."""
     flags: dict[str, Any] = _inductor_config.get_config_copy()
     return flags
 
 
 def inductor_flags_set(flags: Mapping[str, Any]) -> AbstractContextManager[object]:
-    """Return a context in which Inductor's flags have other values."""
+    """Return a context in which these Inductor flags are set."""
     context: AbstractContextManager[object] = _inductor_config.patch(dict(flags))
     return context
 
 
 @contextmanager
 def inductor_caches_on() -> Iterator[None]:
-    """Let Inductor and AOTAutograd keep what they compile on disk and look there first."""
+    """Enable the on-disk caches of Inductor and AOTAutograd."""
     with _inductor_config.patch(fx_graph_cache=True), _functorch_config.patch(enable_autograd_cache=True):
         yield
 
 
 def flags_while_compiling(since_us: int) -> list[Mapping[str, Any]]:
-    """Return Inductor's flags as Dynamo wrote them down at each compilation that started since a moment."""
-    kept = _dynamo_utils.get_compilation_metrics()  # the last 64
+    """Return Inductor's flags, as Dynamo recorded them, at each compilation that started since a time."""
+    kept = _dynamo_utils.get_compilation_metrics()  # the last 64 compilations
     metrics = [one for one in kept if one.has_guarded_code and (one.start_time_us or 0) >= since_us]
     return [json.loads(one.inductor_config) for one in metrics if one.inductor_config]

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 def trace_not_captured() -> Iterator[None]:
     """Keep torch's structured trace out of pytest's captured logs.
 
-    pytest hangs its handlers on every logger that does not propagate, this one too. It writes thousands of empty DEBUG
-    lines a compilation, printed under each failure, and torch prepares their payloads whenever it has any handler.
-    Handlers of torch's own (`TORCH_TRACE`) stay.
+    pytest adds its handlers to every logger that does not propagate, including this one. The trace logs thousands of
+    empty DEBUG lines in each compilation, which pytest prints under each failure, and torch builds their payloads
+    whenever the logger has a handler. Torch's own handlers (`TORCH_TRACE`) stay.
     """
     trace = logging.getLogger("torch.__trace")
-    strangers = [handler for handler in trace.handlers if not type(handler).__module__.startswith("torch.")]
-    for handler in strangers:
+    foreign = [handler for handler in trace.handlers if not type(handler).__module__.startswith("torch.")]
+    for handler in foreign:
         trace.removeHandler(handler)
     try:
         yield
     finally:
-        for handler in strangers:
+        for handler in foreign:
             trace.addHandler(handler)

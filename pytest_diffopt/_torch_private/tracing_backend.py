@@ -1,4 +1,4 @@
-"""A backend of `torch.compile` that traces as for Inductor and generates no code."""
+"""A `torch.compile` backend that traces as for Inductor but generates no code."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,19 +13,19 @@ _COPY = torch.ops.aten.clone.default
 
 
 def trace_only(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
-    """Run what Dynamo and AOTAutograd traced by eager kernels, one operation after another.
+    """Run the graph that Dynamo and AOTAutograd traced with eager kernels, one operation after another.
 
-    torch's own `aot_eager`, with one fault fixed (seen in torch 2.13): of a single image, the batch's stride means
-    nothing, and a view may have another one than the view that was traced; but whether `native_group_norm` takes its
-    input for channels_last depends on it, and the one that it then does not expect is an error (AutoencoderKL's
-    decoder). A copy in the layout that was traced has that layout's strides.
+    This is torch's `aot_eager` with a workaround (for torch 2.13). With batch size 1 the stride of the batch dimension
+    is arbitrary, so at run time it can differ from the traced view. `native_group_norm` uses it to decide whether its
+    input is channels_last, and raises if the answer differs from the traced one (AutoencoderKL's decoder). The
+    workaround clones the input in the traced layout, which fixes the strides.
 
     Args:
-        graph: what Dynamo captured.
-        inputs: of the call in which it was captured.
+        graph: the graph that Dynamo captured.
+        inputs: the inputs of the call in which it was captured.
 
     Returns:
-        What runs in place of the captured code.
+        A function that replaces the captured code.
     """
     compiled: Callable[..., Any] = _AOT(graph, inputs)
     return compiled

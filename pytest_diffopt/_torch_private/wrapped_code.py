@@ -1,4 +1,4 @@
-"""The function that a person wrote, below the decorators that wrap it."""
+"""The function that the user wrote, below the decorators that wrap it."""
 
 from collections.abc import Sequence
 from inspect import CO_VARARGS, CO_VARKEYWORDS
@@ -8,9 +8,9 @@ from torch.nn import Module
 
 
 def written_code(code: CodeType, closure: Sequence[CellType]) -> CodeType:
-    """Return the code of the function that a decorator's `wrapper(*args, **kwargs)` holds; any other code as it is.
+    """Return the code of the function inside a decorator's `wrapper(*args, **kwargs)`; any other code unchanged.
 
-    One of torch's own layers that is compiled by itself is held by such a wrapper of Dynamo: its `forward` is meant.
+    Dynamo puts a compiled torch layer inside such a wrapper too; then the code is that of the layer's `forward`.
     """
     takes_anything = CO_VARARGS | CO_VARKEYWORDS
     if "<locals>" not in code.co_qualname or code.co_flags & takes_anything != takes_anything:
@@ -24,5 +24,5 @@ def written_code(code: CodeType, closure: Sequence[CellType]) -> CodeType:
 def _content(cell: CellType) -> object:
     try:
         return cell.cell_contents
-    except ValueError:  # nothing was put into it yet
+    except ValueError:  # the cell is empty
         return None

@@ -1,1 +1,1 @@
-"""What a pipeline does on a GPU, phase by phase, for a person at a machine without one."""
+"""The profile command: counts of a pipeline's call on a simulated GPU, by phase."""

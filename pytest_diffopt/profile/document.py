@@ -1,4 +1,4 @@
-"""A profile as JSON, for machines: raw numbers, their units in their names."""
+"""A profile as JSON: raw numbers, with units in the names."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ _SCHEMA_VERSION = 1
 
 
 def as_json(profile: PipelineProfile, target: Target) -> str:
-    """Write a profile so that it can be compared: every step by itself, keys in order."""
+    """Return a profile as JSON, with each step separately and sorted keys."""
     return json.dumps(_document(profile, target), indent=2, sort_keys=True)
 
 
@@ -68,14 +68,14 @@ def _phase(phase: Phase, profile: PipelineProfile) -> dict[str, Any]:
     return {
         "name": phase.name,
         **asdict(phase.counts),
-        "syncs": [_wait(*what, count=count) for what, count in syncs.items()],
+        "syncs": [_sync(*fields, count=count) for fields, count in syncs.items()],
         "attention": [_attention(choice) for choice in phase.attention],
         "bound_seconds": bound.seconds,
         "bound_by": bound.limit.name.lower(),
     }
 
 
-def _wait(where: CodeLocation, operation: str, kind: str, is_reported: bool, *, count: int) -> dict[str, Any]:  # noqa: FBT001
+def _sync(where: CodeLocation, operation: str, kind: str, is_reported: bool, *, count: int) -> dict[str, Any]:  # noqa: FBT001
     return {"count": count, "operation": operation, "kind": kind, "is_reported": is_reported} | _place(where)
 
 

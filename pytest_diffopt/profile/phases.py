@@ -1,4 +1,4 @@
-"""Runs a pipeline once on a simulated GPU, and keeps what each phase of the call did."""
+"""Runs a pipeline once on a simulated GPU and records the counts of each phase of the call."""
 
 import enum
 from collections import Counter
@@ -17,7 +17,7 @@ from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, GPUModel, Simu
 
 
 class Stage(enum.Enum):
-    """What a pipeline does outside its denoise loop."""
+    """The phases of a call outside the denoise loop."""
 
     ENCODE = "encode"
     DECODE = "decode"
@@ -25,13 +25,13 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
-    """What one stretch of a call did.
+    """One phase of a call.
 
     Attributes:
         name: `encode`, `step 1`, `decode`.
-        counts: the figures; the peak is the highest of this stretch.
-        syncs: each time that the CPU would have waited, in order.
-        attention: the kernels that CUDA would have chosen, with how often in this stretch.
+        counts: work and memory; the peak is this phase's peak.
+        syncs: each host-device synchronization, in order.
+        attention: the attention kernels that CUDA would choose, with the number of calls in this phase.
     """
 
     name: str
@@ -42,19 +42,19 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipelineProfile:
-    """What one call of a pipeline did on a simulated GPU.
+    """One call of a pipeline on a simulated GPU.
 
     Attributes:
-        gpu_model: the GPU that was simulated.
+        gpu_model: the simulated GPU model.
         dtypes: the floating dtypes of the parameters.
-        weights_bytes: what was copied to the GPU before the call.
+        weights_bytes: bytes copied to the GPU before the call.
         encode: everything before the denoise loop.
-        steps: each denoise step, from the first.
-        decode: everything after the loop has begun and outside it.
+        steps: the denoise steps, in order.
+        decode: everything outside the denoise loop after it has begun.
         peak_memory_bytes: most bytes that were allocated at one moment.
-        peak_holders: the lines that held them, with their bytes, the greatest first.
-        unmodelled: operations of which the shapes or the cost are not known.
-        placeholders: lines that read values that do not exist, and were answered with zeros.
+        peak_holders: the lines that held them, with their bytes, the largest first.
+        unmodelled: operations without a shape rule or a known cost.
+        placeholders: lines that read values that do not exist, which returned zeros.
     """
 
     gpu_model: GPUModel
@@ -75,17 +75,17 @@ class PipelineProfile:
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Every phase of the call, in order; each is there once."""
+        """Every phase of the call, in order."""
         return self.encode, *self.steps, self.decode
 
     @property
     def total(self) -> Phase:
-        """The whole call, without moving the pipeline to the GPU."""
+        """The whole call, without the move of the pipeline to the GPU."""
         return merged("total", self.phases)
 
 
 def merged(name: str, phases: Iterable[Phase]) -> Phase:
-    """Return several phases as one."""
+    """Return several phases merged into one."""
     phases = tuple(phases)
     attention: Counter[AttentionChoice] = Counter()
     for phase in phases:
@@ -102,7 +102,7 @@ def profile_call(pipeline: Any, inputs: Mapping[str, Any], *, gpu_model: str) ->
     """Call a pipeline once on a simulated GPU.
 
     Raises:
-        SimulationError: the GPU is not known.
+        SimulationError: the GPU model is unknown.
         ProbeError: the pipeline has no denoise loop.
         PipelineError: the call failed.
     """
@@ -124,12 +124,12 @@ def _call(pipeline: Any, arguments: Mapping[str, Any]) -> None:
         raise
     except Exception as error:
         given = ", ".join(arguments) or "nothing"
-        msg = f"{type(pipeline).__name__} failed when it was called with {given}: {type(error).__name__}: {error}"
+        msg = f"{type(pipeline).__name__} failed when called with {given}: {type(error).__name__}: {error}"
         raise PipelineError(msg) from error
 
 
 class _PhaseClock:
-    """Tells the simulated GPU which phase runs, and keeps which attention kernels each of them chose."""
+    """Sets the phase of the simulated GPU, and counts the attention kernels of each phase."""
 
     def __init__(self, gpu: SimulatedGPU) -> None:
         self.attention: dict[Hashable | None, Counter[AttentionChoice]] = {}
@@ -138,11 +138,11 @@ class _PhaseClock:
         self._seen: Counter[AttentionChoice] = Counter()
 
     def follow(self, step: int | None) -> None:
-        """Enter a denoise step, or leave the loop."""
+        """Enter a denoise step; None leaves the loop."""
         self.enter(Stage.DECODE if step is None else step)
 
     def enter(self, phase: Hashable | None) -> None:
-        """Let everything that follows belong to a phase."""
+        """Enter a phase; None is outside every phase."""
         now = _by_choice(self._gpu.attention)
         self.attention[self._phase] = self.attention.get(self._phase, Counter()) + (now - self._seen)
         self._seen, self._phase = now, phase
@@ -172,7 +172,7 @@ def _profile(
 
     last = loop.num_steps - 1
     steps = [phase(f"step {number + 1}", number) for number in range(last)]
-    # What comes after the last update, and still inside the loop, belongs to the last step.
+    # Work after the last update but inside the loop belongs to the last step.
     steps.append(phase(f"step {last + 1}", last, last + 1))
     return PipelineProfile(
         gpu_model=gpu.gpu_model,

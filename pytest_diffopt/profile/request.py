@@ -1,4 +1,4 @@
-"""What a person asks the command for."""
+"""The arguments of the profile command."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,17 @@ DEFAULT_GPU_MODEL = "nvidia-h200"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileRequest:
-    """One call of the command; None leaves the choice to the pipeline.
+    """One call of the command; None leaves an argument to the pipeline's default.
 
     Attributes:
-        target: a registered pipeline, a folder that `save_pretrained` wrote, or `module:function`.
-        scale: how large a registered pipeline is built.
+        target: a registered pipeline, a folder written by `save_pretrained`, or `module:function`.
+        scale: the scale at which a registered pipeline is built.
         gpu_model: the GPU to simulate.
-        recipe: the optimizations to apply; a registered pipeline takes bf16 when none is named.
-        num_steps: denoise steps.
-        height: of the image, in pixels.
-        width: of the image, in pixels.
-        batch: images made in one call.
+        recipe: the optimizations to apply; None is bf16 for a registered pipeline, else none.
+        num_steps: number of denoise steps.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        batch: number of images in one call.
     """
 
     target: str
@@ -32,11 +32,11 @@ class ProfileRequest:
     batch: int | None = None
 
     def changes(self) -> dict[str, tuple[str, int]]:
-        """Return what was asked of the call: by option, the pipeline's keyword and its value."""
-        asked = {
+        """Return the given options of the call: the pipeline's keyword and its value, by option."""
+        options = {
             "--steps": ("num_inference_steps", self.num_steps),
             "--height": ("height", self.height),
             "--width": ("width", self.width),
             "--batch": ("num_images_per_prompt", self.batch),
         }
-        return {option: (keyword, value) for option, (keyword, value) in asked.items() if value is not None}
+        return {option: (keyword, value) for option, (keyword, value) in options.items() if value is not None}

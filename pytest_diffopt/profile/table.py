@@ -1,4 +1,4 @@
-"""A profile as text: the phases as a table, then who holds the memory, where the CPU waits, which attention runs."""
+"""A profile as text: a table of the phases, then lists of memory holders, syncs and attention kernels."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,43 +11,43 @@ from pytest_diffopt.simulated_gpu import AttentionChoice, Sync
 from pytest_diffopt.simulated_gpu.cost.roofline import Bound, bound_of, fastest_dtype, peak_tflops, seconds_of
 
 _HEADINGS = ("", "FLOPs", "operations", "to the GPU", "to the host", "peak memory", "syncs", "roofline")
-_BOUND_IS = (
-    "roofline: the longer of FLOPs at the GPU's peak and of writing every new tensor once at its bandwidth; reads,",
-    "launches and waits are left out, so a real run takes longer",
+_ROOFLINE_NOTE = (
+    "roofline: a lower bound, the longer of two times: FLOPs at the GPU's peak, and one write of each new tensor at",
+    "the peak bandwidth; reads, launches and syncs are not included",
 )
 
 
 def lines(profile: PipelineProfile, target: Target, *, top: int) -> Iterator[str]:
-    """Compose the whole report; each list is cut after `top` lines, and says so."""
+    """Yield the lines of the report; each list shows at most `top` entries and the number of the rest."""
     yield from _heading(profile, target)
     yield ""
     yield from _aligned([_HEADINGS, *_rows(profile)])
     yield ""
-    yield from _BOUND_IS
-    yield from _section("memory at the peak is held by", _holders(profile), top)
-    yield from _section("the CPU waits", _syncs(profile), top)
-    yield from _section("attention", _attention(profile), top)
-    yield from _section("not known to the simulation, so not fully counted", profile.unmodelled, top)
-    yield from _section("answered with zeros, as the values do not exist", map(_shown, profile.placeholders), top)
+    yield from _ROOFLINE_NOTE
+    yield from _section("memory at the peak, by the line that allocated it", _holders(profile), top)
+    yield from _section("host-device synchronizations", _syncs(profile), top)
+    yield from _section("attention kernels", _attention(profile), top)
+    yield from _section("operations that the simulation does not model, not fully counted", profile.unmodelled, top)
+    yield from _section("reads of values that do not exist, which returned zeros", _placeholders(profile), top)
 
 
 def _heading(profile: PipelineProfile, target: Target) -> Iterator[str]:
     gpu_model = profile.gpu_model
     dtype = fastest_dtype(profile.dtypes, gpu_model)
-    recipe = f"recipe {target.recipe}" if target.recipe else "as it is"
+    recipe = f"recipe {target.recipe}" if target.recipe else "no recipe"
     yield f"{target.name} ({target.origin}), {recipe}, {_call(target)}"
     yield (
         f"on a simulated {gpu_model.name}: {peak_tflops(gpu_model, dtype):g} TFLOP/s for {_name(dtype)}, "
         f"{shown_bytes(int(gpu_model.gigabytes_per_s * 1e9))}/s, {shown_bytes(gpu_model.memory_bytes)}; "
-        f"{shown_bytes(profile.weights_bytes)} copied there before"
+        f"{shown_bytes(profile.weights_bytes)} copied to it before the call"
     )
     if profile.peak_memory_bytes > gpu_model.memory_bytes:
-        yield f"out of memory on a real one: the peak is {shown_bytes(profile.peak_memory_bytes)}"
+        yield f"out of memory on a real GPU: the peak is {shown_bytes(profile.peak_memory_bytes)}"
 
 
 def _call(target: Target) -> str:
     shown = ("num_inference_steps", "height", "width", "num_images_per_prompt", "guidance_scale")
-    return ", ".join(f"{name}={target.inputs[name]}" for name in shown if name in target.inputs) or "its own defaults"
+    return ", ".join(f"{name}={target.inputs[name]}" for name in shown if name in target.inputs) or "default arguments"
 
 
 def _name(dtype: object) -> str:
@@ -67,7 +67,7 @@ def _rows(profile: PipelineProfile) -> Iterator[tuple[str, ...]]:
 
 
 def _row(name: str, phases: Sequence[Phase], profile: PipelineProfile) -> tuple[str, ...]:
-    """Write phases that are alike as one; where they differ, from the least to the most."""
+    """Return one row for several phases; a cell shows the range where they differ."""
     dtype = fastest_dtype(profile.dtypes, profile.gpu_model)
 
     def cell(shown: Callable[[int], str], figure: Callable[[Phase], int]) -> str:
@@ -121,12 +121,16 @@ def _holders(profile: PipelineProfile) -> Iterator[str]:
         yield f"{shown_bytes(nbytes):>9}  {_shown(where)}"
 
 
+def _placeholders(profile: PipelineProfile) -> Iterator[str]:
+    return map(_shown, profile.placeholders)
+
+
 def _shown(where: CodeLocation) -> str:
     return f"{where} in {where.function}  {where.source}".rstrip()
 
 
 def _syncs(profile: PipelineProfile) -> Iterator[str]:
-    """Write each place once: how often in the whole call, and in which phases."""
+    """Yield one line for each place: the number of syncs in the whole call, and the phases."""
     places: dict[tuple[CodeLocation, str, str], Counter[str]] = {}
     for phase in profile.phases:
         for sync in phase.syncs:
@@ -140,7 +144,7 @@ def _place(sync: Sync) -> tuple[CodeLocation, str, str]:
 
 
 def _in_phases(counts: Counter[str]) -> str:
-    """Name the phases, a long run of steps by its ends."""
+    """Return the names of the phases, shortened to the first and the last."""
     names = list(counts)
     if len(names) == 1:
         return f"in {names[0]}"

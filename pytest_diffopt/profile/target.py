@@ -1,4 +1,4 @@
-"""From what a person wrote to a pipeline and what it is called with."""
+"""Builds or loads the pipeline of a request, and finds the inputs of its call."""
 
 import importlib
 import inspect
@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import diffusers
 
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.components import modules_of
@@ -15,7 +17,7 @@ from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.profile.request import ProfileRequest
 from pytest_diffopt.recipes.grammar import parse_recipe
 
-_RECIPE_OF_REGISTERED = "bf16"
+_DEFAULT_RECIPE = "bf16"  # of a registered pipeline
 _PROMPT = "a red circle beside a blue square, on a white table"
 
 
@@ -25,10 +27,10 @@ class Target:
 
     Attributes:
         pipeline: the pipeline, its recipe applied.
-        inputs: what it is called with.
-        name: what the person called it.
-        origin: where it comes from, in words.
-        recipe: the optimizations in it that are known of; empty when nothing was applied here.
+        inputs: the keyword arguments of the call.
+        name: the registered name or the class name.
+        origin: where it comes from, as shown in the report.
+        recipe: the optimizations that were applied; empty if there are none.
     """
 
     pipeline: Any
@@ -39,11 +41,11 @@ class Target:
 
 
 def find_target(request: ProfileRequest) -> Target:
-    """Build or load the pipeline that was asked for, apply the recipe, and work out its inputs.
+    """Build or load the pipeline of a request, find its inputs and apply the recipe.
 
     Raises:
-        PipelineError: there is no such pipeline, or it cannot be called like this.
-        RecipeError: the recipe cannot be read or does not fit.
+        PipelineError: there is no such pipeline, or it does not take the given arguments.
+        RecipeError: the recipe cannot be parsed or does not fit the pipeline.
     """
     recipe = parse_recipe(request.recipe) if request.recipe is not None else None
     if Path(request.target).is_dir():
@@ -51,11 +53,11 @@ def find_target(request: ProfileRequest) -> Target:
     elif ":" in request.target:
         found = _from_function(request)
     elif "/" in request.target or "\\" in request.target:
-        msg = f"{request.target}: there is no such folder"
+        msg = f"no such folder: {request.target}"
         raise PipelineError(msg)
     else:
         found = _registered(request)
-        recipe = recipe or parse_recipe(_RECIPE_OF_REGISTERED)
+        recipe = recipe or parse_recipe(_DEFAULT_RECIPE)
     inputs = _changed(found.inputs, found.pipeline, request)
     if recipe is not None:
         recipe.apply(found.pipeline)
@@ -77,11 +79,9 @@ def _registered(request: ProfileRequest) -> Target:
 
 
 def _from_folder(request: ProfileRequest) -> Target:
-    import diffusers  # noqa: PLC0415 - slow to import
-
     folder = request.target
     if not (Path(folder) / "model_index.json").is_file():
-        msg = f"{folder} is no pipeline: a folder that save_pretrained() wrote holds a model_index.json"
+        msg = f"{folder} is not a pipeline folder: it has no model_index.json, which save_pretrained() writes"
         raise PipelineError(msg)
     try:
         pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True)
@@ -126,7 +126,7 @@ def _function(target: str) -> Callable[[], Any]:
         raise PipelineError(msg) from error
     function = getattr(module, name, None)
     if callable(function):
-        return function  # type: ignore[no-any-return] # what a user wrote; called, it is looked at
+        return function  # type: ignore[no-any-return] # a user's function; its result is checked
     msg = f"{target}: the module {module_name!r} has no function {name!r}{did_you_mean(name, vars(module))}"
     raise PipelineError(msg)
 
@@ -138,7 +138,7 @@ def _described(thing: object) -> str:
 
 
 def _plain_inputs(pipeline: Any) -> Mapping[str, Any]:
-    """Return a plain call of a pipeline that nobody described, as far as its signature tells."""
+    """Return default inputs for a pipeline, limited to the keywords in its signature."""
     plain = {"prompt": _PROMPT, "output_type": "np"}
     takes = _keywords(pipeline)
     known = {name: value for name, value in plain.items() if name in takes}
@@ -154,7 +154,7 @@ def _changed(inputs: Mapping[str, Any], pipeline: Any, request: ProfileRequest) 
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
     for option, (keyword, value) in request.changes().items():
         if keyword not in takes and not takes_any:
-            msg = f"{option} needs a pipeline that takes {keyword}, which {type(pipeline).__name__} does not"
+            msg = f"{option} needs a pipeline with the argument {keyword}, which {type(pipeline).__name__} lacks"
             raise PipelineError(msg)
         if keyword in ("height", "width"):
             _require_multiple(option, value, pipeline)
@@ -163,7 +163,7 @@ def _changed(inputs: Mapping[str, Any], pipeline: Any, request: ProfileRequest) 
 
 
 def _require_multiple(option: str, size: int, pipeline: Any) -> None:
-    """Refuse a size that the VAE cannot make: it multiplies the size of the latents."""
+    """Raise if the VAE cannot make an image of this size, which is a multiple of the latents' size."""
     factor = getattr(pipeline, "vae_scale_factor", 1)
     if size % factor:
         below = size - size % factor

@@ -1,4 +1,4 @@
-"""Figures as a person reads them: four digits at most, and a unit."""
+"""Formats figures with at most four digits and a unit."""
 
 _THOUSAND = 1000
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
@@ -6,17 +6,17 @@ _SMALL_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 
 def shown_count(count: int) -> str:
-    """Write a number of things: `13.5 T`, or `1706` where it is small enough to be read whole."""
+    """Format a count: `13.5 T`; a count below 10 000 is shown in full: `1706`."""
     return str(count) if count < 10 * _THOUSAND else _scaled(count).rstrip()
 
 
 def shown_bytes(nbytes: int) -> str:
-    """Write an amount of memory, in powers of ten: `9.85 GB`."""
+    """Format bytes in powers of ten: `9.85 GB`."""
     return f"{_scaled(nbytes)}B"
 
 
 def shown_seconds(seconds: float) -> str:
-    """Write a length of time: `13.7 ms`."""
+    """Format a time: `13.7 ms`."""
     for unit_seconds, unit in _SMALL_SECONDS:
         if seconds >= unit_seconds:
             return f"{seconds / unit_seconds:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""A GPU that is not there: what a CUDA GPU would do with a pipeline, counted on any machine."""
+"""The simulated GPU: counts on any machine what a pipeline would do on a CUDA GPU."""
 
 from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel, gpu_model_by_cuda_name, known_gpu_models
 from pytest_diffopt.simulated_gpu.device import SimulatedGPU

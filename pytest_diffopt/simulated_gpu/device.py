@@ -1,4 +1,4 @@
-"""A GPU that is not there: the context manager that everything else serves."""
+"""The context manager in which a GPU is simulated."""
 
 import gc
 import threading
@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.spare_backend import BACKEND, claim_backend
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu.backend import attention, copies, creation, decompositions, patches
@@ -18,26 +18,27 @@ from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher, Handlers
 from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot
 from pytest_diffopt.simulated_gpu.backend.tensor import NO_SIMULATION, SimulatedTensor
 from pytest_diffopt.simulated_gpu.cost import gpus
-from pytest_diffopt.simulated_gpu.cost.accounting import Ledger
+from pytest_diffopt.simulated_gpu.cost.accounting import CostLedger
 from pytest_diffopt.simulated_gpu.observations import AttentionChoice, Counts, Sync
 
 _entering = threading.Lock()
-_LESS_OFTEN = 16
-_SELDOM = 10_000
+_YOUNG_FACTOR = 16
+_OLD_THRESHOLD = 10_000
 
 
 class SimulatedGPU:
-    """A CUDA GPU that any machine can run pipelines on, to count what they do and where they wait.
+    """A CUDA GPU, simulated on any machine: counts what a pipeline does and where it synchronizes.
 
-    Small tensors hold real numbers, so a program takes its true path; large floating ones hold only their shape, so
-    full-size models run in seconds without weights. What it has seen can be read inside the block and after it;
-    entering again starts anew. The one thing that outlives the block is that torch's spare backend has been claimed.
+    Small tensors hold real values, so a program takes its real control flow. Large floating tensors hold only their
+    shape, so full-size models run in seconds without weights. The counts can be read inside the block and after it;
+    entering again starts from zero. Torch's spare backend stays claimed after the block; everything else is restored.
 
     Attributes:
-        gpu_model: the GPU's facts.
-        device: where to move things: a `torch.device` of type `simgpu`.
+        gpu_model: the simulated GPU model.
+        device: the `torch.device` of type `simgpu` to move modules and tensors to.
         real_up_to: floating tensors of more elements keep only their shape; `math.inf` keeps all values.
-        placeholder_values: answer reads of values that do not exist with zero, and note them in `invented`.
+        placeholder_values: whether reading a value that does not exist returns zero and is listed in `placeholders`;
+            otherwise it raises.
     """
 
     def __init__(
@@ -49,18 +50,17 @@ class SimulatedGPU:
         self._start()
 
     def _start(self) -> None:
-        self._ledger = Ledger()
+        self._ledger = CostLedger()
         self._attention = attention.AttentionRunner(self.gpu_model)
         self._names: dict[int, str] = {}
         self._named: list[nn.Module] = []
         self._snapshot = ModuleSnapshot()
         self._exits = ExitStack()
-        self._is_entered = False
 
     @property
     def device(self) -> torch.device:
-        """The device to move things to."""
-        return private.claim_backend()
+        """The device to move modules and tensors to."""
+        return claim_backend()
 
     def __enter__(self) -> Self:
         with _entering:
@@ -69,63 +69,66 @@ class SimulatedGPU:
                 raise SimulationError(message)
             _claim()
             self._start()
-            by_operation = {**copies.HANDLERS, **decompositions.HANDLERS}
-            handlers = Handlers(
-                by_operation=by_operation,
-                on_host={**attention.ON_HOST, **decompositions.ON_HOST},
-                attention=self._attention,
-            )
-            dispatcher = Dispatcher(
-                self._ledger, handlers, real_up_to=self.real_up_to, placeholder_values=self.placeholder_values
-            )
-            with ExitStack() as exits:
-                exits.enter_context(_fewer_collections())
-                exits.callback(_set_executor, NO_SIMULATION)
-                exits.callback(self._snapshot.restore)
-                exits.callback(self._ledger.close)
-                exits.enter_context(torch.compiler.set_stance("force_eager"))
-                exits.enter_context(patches.applied(dispatcher, self._snapshot, self._names))
-                private.BACKEND.wait = lambda name: dispatcher.wait(name, {})
-                private.BACKEND.figures = lambda: (self._ledger.live_bytes, self._ledger.peak_bytes)
-                _set_executor(dispatcher)
-                self._exits = exits.pop_all()
-            self._is_entered = True
+            self._exits = self._entered(self._dispatcher())
         return self
+
+    def _dispatcher(self) -> Dispatcher:
+        handlers = Handlers(
+            by_operation={**copies.HANDLERS, **decompositions.HANDLERS},
+            on_host={**attention.ON_HOST, **decompositions.ON_HOST},
+            attention=self._attention,
+        )
+        return Dispatcher(
+            self._ledger, handlers, real_up_to=self.real_up_to, placeholder_values=self.placeholder_values
+        )
+
+    def _entered(self, dispatcher: Dispatcher) -> ExitStack:
+        """Start the simulation, and return what ends it."""
+        with ExitStack() as exits:
+            exits.enter_context(_fewer_collections())
+            exits.callback(_set_executor, NO_SIMULATION)
+            exits.callback(self._snapshot.restore)
+            exits.callback(self._ledger.close)
+            exits.enter_context(torch.compiler.set_stance("force_eager"))
+            exits.enter_context(patches.applied(dispatcher, self._snapshot, self._names))
+            BACKEND.on_synchronize = lambda name: dispatcher.note_syncs(name, {})
+            BACKEND.memory_bytes = lambda: (self._ledger.live_bytes, self._ledger.peak_bytes)
+            _set_executor(dispatcher)
+            return exits.pop_all()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_entered = False
         self._exits.close()
         self._named.clear()
         self._names.clear()
 
     def enter_phase(self, phase: Hashable | None) -> None:
-        """Let everything that follows belong to a phase, until the next call; None is outside every phase."""
+        """Attribute everything until the next call to a phase; None is outside every phase."""
         self._ledger.phase = phase
 
     def name_modules(self, modules: Mapping[str, nn.Module]) -> None:
-        """Let figures be kept by module path, as `unet.mid_block.attentions.0`, instead of by class."""
+        """Count by module path, such as `unet.mid_block.attentions.0`, instead of by class."""
         for root, module in modules.items():
-            self._named.append(module)  # an id is only a name as long as its module lives
+            self._named.append(module)  # keeps the module alive, so that its id stays unique
             for path, one in module.named_modules():
                 self._names[id(one)] = f"{root}.{path}" if path else root
 
     def keep(self, thing: Any) -> None:
-        """Give an object's attributes back on leaving, where they hold simulated tensors by then.
+        """Restore an object's attributes on leaving, if they hold simulated tensors by then.
 
-        Modules that are moved inside the block are kept without asking; this is for the rest, such as schedulers.
+        Modules are restored without this call; it is for other objects, such as schedulers.
         """
         self._snapshot.keep_object(thing)
 
     @property
     def syncs(self) -> tuple[Sync, ...]:
-        """Each time the CPU would have waited, in order."""
+        """Each host-device synchronization, in order."""
         return self._ledger.syncs
 
     @property
     def counts(self) -> Counts:
-        """All figures in total."""
+        """The total counts."""
         return self._ledger.total()
 
     @property
@@ -150,7 +153,7 @@ class SimulatedGPU:
 
     @property
     def allocated_bytes(self) -> int:
-        """Sum of all allocations, rounded as CUDA's caching allocator does."""
+        """Sum of all allocations, each rounded up as by CUDA's caching allocator."""
         return self.counts.allocated_bytes
 
     @property
@@ -165,44 +168,44 @@ class SimulatedGPU:
 
     @property
     def phases(self) -> Mapping[Hashable, Counts]:
-        """The figures of each phase, in order of appearance."""
+        """The counts of each phase, in order of appearance."""
         return MappingProxyType(self._ledger.by_phase())
 
     @property
     def modules(self) -> Mapping[str, Counts]:
-        """The figures of each module by itself, without the modules that it calls; "" is outside every module."""
+        """The counts of each module, without the modules that it calls; "" is outside every module."""
         return MappingProxyType(self._ledger.by_module())
 
     @property
     def unmodelled(self) -> tuple[str, ...]:
-        """Operations of which the shape rule or the cost is not known."""
+        """Operations without a shape rule or a known cost."""
         return tuple(sorted(self._ledger.unmodelled))
 
     @property
     def placeholders(self) -> tuple[tuple[str, CodeLocation], ...]:
-        """Reads of values that do not exist, and were answered with zeros."""
+        """Reads of values that do not exist, which returned zeros: the operation and the line."""
         return tuple(self._ledger.placeholders)
 
     @property
     def attention(self) -> tuple[AttentionChoice, ...]:
-        """Which attention kernels CUDA would have run."""
+        """The attention kernels that CUDA would run."""
         return self._attention.choices
 
     @property
     def peak_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
-        """The lines of user code that held memory at the peak, with their bytes, the greatest first."""
+        """The lines of user code that held memory at the peak, with their bytes, the largest first."""
         return self._ledger.peak_holders()
 
 
 @contextmanager
 def _fewer_collections() -> Iterator[None]:
-    """Let the garbage collector look seldom, and through young objects alone.
+    """Run the garbage collector less often, and only on young objects.
 
-    A simulated tensor is several Python objects, so it would look more often than on a real GPU; and a walk through
-    all of torch takes half a second.
+    A simulated tensor is several Python objects, so collections would run more often than on a real GPU, and a full
+    collection with torch imported takes half a second.
     """
     young, middle, old = gc.get_threshold()
-    gc.set_threshold(young * _LESS_OFTEN, middle, max(old, _SELDOM))
+    gc.set_threshold(young * _YOUNG_FACTOR, middle, max(old, _OLD_THRESHOLD))
     try:
         yield
     finally:
@@ -217,8 +220,8 @@ _is_registered = False
 
 
 def _claim() -> None:
-    global _is_registered  # noqa: PLW0603 - torch's registry is of the process as well
-    private.claim_backend()
+    global _is_registered  # noqa: PLW0603 - torch's registry is global to the process too
+    claim_backend()
     if not _is_registered:
         creation.register()
         _is_registered = True

@@ -1,4 +1,4 @@
-"""What a simulated GPU has seen: frozen records, raw numbers with their units in their names, no opinion."""
+"""Records of a simulated GPU: syncs, counts and attention kernels."""
 
 import enum
 from collections.abc import Hashable
@@ -21,25 +21,25 @@ _CALLS_THAT_COPY = (".to", ".cuda", ".cpu", "torch.tensor", "torch.as_tensor")
 
 
 class SyncKind(enum.Enum):
-    """Why the CPU waits for the GPU."""
+    """Why the CPU blocks on the GPU."""
 
     READ = "read by the host"
     COPY_FROM_HOST = "copy from the host"
     COPY_TO_HOST = "copy to the host"
-    WAIT = "explicit wait"
+    EXPLICIT = "explicit wait"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sync:
-    """One time that the CPU would have waited for the GPU.
+    """One host-device synchronization that a CUDA GPU would make.
 
     Attributes:
-        kind: why it waits.
-        operation: what made it wait, as torch calls it (`aten._local_scalar_dense`).
+        kind: why the CPU blocks.
+        operation: torch's name of the operation that synchronizes (`aten._local_scalar_dense`).
         where: the innermost line of the user's code.
-        phase: what `SimulatedGPU.enter_phase` was last told; None outside every phase.
-        module: the innermost module that was running: its path where modules were named, else its class; empty outside.
-        is_reported: whether `torch.cuda.set_sync_debug_mode` would have reported it on a real GPU.
+        phase: the phase set by `SimulatedGPU.enter_phase`; None outside every phase.
+        module: the innermost running module: its path if modules were named, else its class; empty outside modules.
+        is_reported: whether `torch.cuda.set_sync_debug_mode` would report it on a real GPU.
     """
 
     kind: SyncKind
@@ -51,9 +51,9 @@ class Sync:
 
     @property
     def shown_as(self) -> str:
-        """The operation as a person writes it: `.item()` for `aten._local_scalar_dense`.
+        """The operation as it is written in Python: `.item()` for `aten._local_scalar_dense`.
 
-        All copies are `copy_` in the end; the line of code says how its author asked for this one.
+        Every copy is `copy_` to torch; the source line shows which call made it.
         """
         if self.operation in _COPIES:
             written = next((call for call in _CALLS_THAT_COPY if call + "(" in self.where.source), "")
@@ -64,14 +64,14 @@ class Sync:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """What was done: exact and repeatable.
+    """Counted work and memory; exact and repeatable.
 
     Attributes:
         flops: floating-point operations of matrix products, convolutions and attention (a multiply-add is two).
-        operations: operations that launch work on the GPU; views and copies over the bus are none.
-        bytes_to_device: bytes that were copied over the bus to the GPU.
-        bytes_to_host: bytes that were copied over the bus to the host.
-        allocated_bytes: sum of all allocations, each rounded as CUDA's caching allocator rounds it.
+        operations: operations that launch work on the GPU; views and copies over the bus are not counted.
+        bytes_to_device: bytes copied over the bus to the GPU.
+        bytes_to_host: bytes copied over the bus to the host.
+        allocated_bytes: sum of all allocations, each rounded up as by CUDA's caching allocator.
         peak_memory_bytes: most bytes that were allocated at one moment.
     """
 
@@ -83,7 +83,7 @@ class Counts:
     peak_memory_bytes: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
-        """Add what was done; the peak is the higher one."""
+        """Return the sum of two counts; the peak is the higher of the two."""
         return Counts(
             flops=self.flops + other.flops,
             operations=self.operations + other.operations,
@@ -95,7 +95,7 @@ class Counts:
 
 
 class AttentionKernel(enum.Enum):
-    """The kernels that `scaled_dot_product_attention` chooses from on CUDA."""
+    """The kernels of `scaled_dot_product_attention` on CUDA."""
 
     FLASH = "flash"
     EFFICIENT = "efficient"
@@ -105,16 +105,16 @@ class AttentionKernel(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttentionChoice:
-    """Which kernel CUDA would run for attention of these shapes, how often, and why.
+    """The kernel that CUDA would run for attention calls of one signature.
 
     Attributes:
         kernel: the kernel.
         query_shape: (batch, heads, length, head dimension) of the query.
-        key_shape: the same of the key.
-        dtype: the query's, as `float16`.
-        has_mask: whether a mask was given.
-        count: how many calls were alike.
-        reason: why no faster kernel was chosen; empty when the fastest was.
+        key_shape: (batch, heads, length, head dimension) of the key.
+        dtype: the query's dtype, such as `float16`.
+        has_mask: whether there is a mask.
+        count: number of calls with this signature.
+        reason: why no faster kernel was chosen; empty if the fastest was.
     """
 
     kernel: AttentionKernel

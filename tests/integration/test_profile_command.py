@@ -1,4 +1,4 @@
-"""`python -m pytest_diffopt profile`: its tables, its JSON, and each thing that a person can get wrong."""
+"""`python -m pytest_diffopt profile`: its tables, its JSON and its errors."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ GPUS = (
 
 
 def profile(*arguments: str) -> int:
-    """Run the command in this process; argparse's exit is an exit code as well."""
+    """Run the command in this process, and return its exit code."""
     try:
         return main(["profile", *arguments])
     except SystemExit as exit_:
@@ -32,7 +32,7 @@ def profile(*arguments: str) -> int:
 
 
 def test_tiny_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
-    """A registered pipeline takes bf16, shows every phase, and nothing stands on stderr without a terminal."""
+    """A registered pipeline uses bf16, every phase is shown, and stderr is empty without a terminal."""
     assert profile("sdxl", "--steps", "2", "--gpu", "nvidia-t4") == 0
 
     captured = capsys.readouterr()
@@ -50,14 +50,14 @@ def test_tiny_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
         "decode",
         "total",
     ]
-    assert "memory at the peak is held by:" in lines
-    assert "the CPU waits:" in lines
-    assert "attention:" in lines
+    assert "memory at the peak, by the line that allocated it:" in lines
+    assert "host-device synchronizations:" in lines
+    assert "attention kernels:" in lines
     assert captured.err == ""
 
 
 def test_json_is_the_same_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    """Counting is exact: two runs write the same text, and it is nothing but JSON."""
+    """Counts are exact: two runs print the same text, and it is only JSON."""
     texts = []
     for _ in range(2):
         assert profile(f"{OWN}:build_with_inputs", "--json") == 0
@@ -86,13 +86,13 @@ def test_json_is_the_same_twice(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_own_pipeline_is_called_by_its_signature(capsys: pytest.CaptureFixture[str]) -> None:
-    """A function may return a pipeline alone: it gets a prompt, and the steps that were asked for."""
+    """A function may return only a pipeline: it is called with a prompt and the given number of steps."""
     assert profile(f"{OWN}:build", "--steps", "4") == 0
     assert "all 4 steps" in capsys.readouterr().out
 
 
 def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder that `save_pretrained` wrote is profiled as it is."""
+    """A folder written by `save_pretrained` is profiled without a recipe."""
     import diffusers  # noqa: PLC0415 - slow to import
 
     unet = diffusers.UNet2DModel(
@@ -115,10 +115,10 @@ def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ("arguments", "error"),
     [
         (["sdlx"], "error: unknown pipeline: 'sdlx' (did you mean 'sdxl'?); known: " + ", ".join(known_pipelines())),
-        (["./nowhere"], "error: ./nowhere: there is no such folder"),
+        (["./nowhere"], "error: no such folder: ./nowhere"),
         (
             ["tests"],
-            "error: tests is no pipeline: a folder that save_pretrained() wrote holds a model_index.json",
+            "error: tests is not a pipeline folder: it has no model_index.json, which save_pretrained() writes",
         ),
         (
             ["sdxl", "--gpu", "nvidia-h300"],
@@ -146,11 +146,11 @@ def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ),
         (
             [f"{OWN}:build_failing"],
-            "error: OwnPipeline failed when it was called with prompt: ValueError: no such thing",
+            "error: OwnPipeline failed when called with prompt: ValueError: no such thing",
         ),
         (
             [f"{OWN}:build", "--height", "64"],
-            "error: --height needs a pipeline that takes height, which OwnPipeline does not",
+            "error: --height needs a pipeline with the argument height, which OwnPipeline lacks",
         ),
         (
             ["sdxl", "--width", "65"],
@@ -168,7 +168,7 @@ def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a person got wrong is one line on stderr and exit code 2, never a traceback."""
+    """An error is one line on stderr and exit code 2, never a traceback."""
     assert profile(*arguments) == 2
 
     captured = capsys.readouterr()
@@ -177,26 +177,26 @@ def test_bad_input(arguments: list[str], error: str, capsys: pytest.CaptureFixtu
 
 
 def test_help_needs_no_torch() -> None:
-    """The command's arguments are read before torch is imported."""
+    """The arguments are parsed before torch is imported."""
     code = "import sys, pytest_diffopt.__main__; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_full_size_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
-    """The published architecture is counted without its weights, at the FLOPs of its 2.57 billion UNet parameters."""
+    """The published architecture, with a UNet of 2.57 billion parameters, is counted without weights."""
     assert profile("sdxl", "--scale", "full", "--steps", "1", "--json") == 0
 
     written = json.loads(capsys.readouterr().out)
     (step,) = written["steps"]
-    assert step["flops"] == 13_522_472_796_160  # two images: with the prompt and without
+    assert step["flops"] == 13_522_472_796_160  # batch size 2: with the prompt and without
     assert step["syncs"] == []
     assert 6.9e9 < written["weights_bytes"] < 7e9
     assert written["weights_bytes"] < written["peak_memory_bytes"] < 10e9
 
 
 def test_full_size_flux(capsys: pytest.CaptureFixture[str]) -> None:
-    """A function that builds FLUX.1-dev's published architecture on the meta device is profiled as it is."""
+    """A function that builds FLUX.1-dev's published architecture on the meta device is profiled."""
     assert profile("tests.examples.flux_without_weights:build", "--steps", "1", "--json") == 0
 
     written = json.loads(capsys.readouterr().out)

@@ -1,18 +1,18 @@
-"""Attention as CUDA runs it: one fused kernel where one fits, and the plain arithmetic only where none does."""
+"""Attention as CUDA runs it: one fused kernel where one supports the inputs, else separate operations."""
 
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.attention_kernels import attention_operation
 from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.cuda.attention_choice import ALIGNMENT, Attention, choose
 from pytest_diffopt.simulated_gpu.observations import AttentionChoice, AttentionKernel
 
 
 class AttentionRunner:
-    """Carries attention out for one GPU, and remembers what was chosen."""
+    """Runs attention for one GPU, and counts which kernels were chosen."""
 
     def __init__(self, gpu_model: GPUModel) -> None:
         self._gpu = gpu_model
@@ -20,13 +20,13 @@ class AttentionRunner:
 
     @property
     def choices(self) -> tuple[AttentionChoice, ...]:
-        """What was chosen, in order of first appearance."""
+        """The chosen kernels, in order of first use."""
         fields = ("kernel", "query_shape", "key_shape", "dtype", "has_mask", "reason")
         counts = self._counts.items()
         return tuple(AttentionChoice(**dict(zip(fields, key, strict=True)), count=count) for key, count in counts)
 
     def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Carry out `scaled_dot_product_attention`, called as torch's own."""
+        """Run `scaled_dot_product_attention`; the arguments are torch's."""
         call = _bind(*args, **kwargs)
         kernel, reason = choose(call, self._gpu)
         shapes = tuple(call.query.shape), tuple(call.key.shape)
@@ -59,14 +59,14 @@ def _bind(  # noqa: PLR0913, PLR0917 - torch's own signature
 
 
 def _run_math(call: Attention) -> torch.Tensor:
-    run = private.attention_operation("math")
+    run = attention_operation("math")
     mask = _as_bias(call)
     arguments = (*call.tensors, mask, call.dropout_p, call.is_causal, None)
     return run(*arguments, scale=call.scale, enable_gqa=call.enable_gqa)[0]  # type: ignore[no-any-return]
 
 
 def _run_flash(call: Attention) -> torch.Tensor:
-    run = private.attention_operation("flash_attention")
+    run = attention_operation("flash_attention")
     width = call.query.shape[-1]
     scale = call.scale if call.scale is not None else width**-0.5
     missing = -width % ALIGNMENT
@@ -76,13 +76,13 @@ def _run_flash(call: Attention) -> torch.Tensor:
 
 
 def _run_efficient(call: Attention) -> torch.Tensor:
-    run = private.attention_operation("efficient_attention")
+    run = attention_operation("efficient_attention")
     bias, statistics = _expanded(_as_bias(call), call), call.needs_statistics
     return run(*call.tensors, bias, statistics, call.dropout_p, call.is_causal, scale=call.scale)[0]  # type: ignore[no-any-return]
 
 
 def _run_cudnn(call: Attention) -> torch.Tensor:
-    run = private.attention_operation("cudnn_attention")
+    run = attention_operation("cudnn_attention")
     bias, statistics = _expanded(_as_bias(call), call), call.needs_statistics
     return run(*call.tensors, bias, statistics, call.dropout_p, call.is_causal, scale=call.scale)[0]  # type: ignore[no-any-return]
 
@@ -96,7 +96,7 @@ _RUN = {
 
 
 def _as_bias(call: Attention) -> torch.Tensor | None:
-    """Turn a mask of truth values into what is added to the scores: `convert_boolean_attn_mask`."""
+    """Convert a boolean mask to a bias that is added to the scores: `convert_boolean_attn_mask`."""
     mask = call.mask
     if mask is None or mask.dtype != torch.bool:
         return mask
@@ -106,7 +106,7 @@ def _as_bias(call: Attention) -> torch.Tensor | None:
 
 
 def _expanded(bias: torch.Tensor | None, call: Attention) -> torch.Tensor | None:
-    """Lay a bias out as fused kernels read it: rows start at multiples of 8 elements (`preprocess_mask`)."""
+    """Lay out a bias as fused kernels read it: rows start at multiples of 8 elements (`preprocess_mask`)."""
     if bias is None:
         return None
     length = bias.shape[-1]
@@ -117,7 +117,7 @@ def _expanded(bias: torch.Tensor | None, call: Attention) -> torch.Tensor | None
 
 
 def _on_host(operands: dict[str, Any]) -> tuple[torch.Tensor | None, ...]:
-    """Compute what the CPU can in place of a fused kernel: the output; the other results only CUDA knows."""
+    """Compute the output of a fused kernel on the CPU; its other results exist only on CUDA and are None."""
     query, key = operands["query"], operands["key"]
     out = functional.scaled_dot_product_attention(
         query,

@@ -1,4 +1,4 @@
-"""Tensors that are created on the simulated GPU: what torch runs below every Python subclass."""
+"""Kernels of the simulated GPU that torch calls below Python subclasses: tensor creation, reads and fills from C++."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.higher_order_operators import implement_flex_attention, implement_out_dtype
+from pytest_diffopt._torch_private.kernel_registration import kernel_name, register_kernels
+from pytest_diffopt._torch_private.overloads import composite_overloads
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu.backend import decompositions, fast_paths, host_values
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
@@ -16,7 +18,8 @@ from pytest_diffopt.simulated_gpu.cuda import autocast
 
 _aten = torch.ops.aten
 
-# torch builds these by growing an empty tensor; here they are made at once. All others start from the two `empty`s.
+# Torch implements these by resizing an empty tensor; here each is one operation. All others start from `empty` or
+# `empty_strided`.
 _WHOLE = (
     _aten.arange.default, _aten.arange.start, _aten.arange.start_step, _aten.linspace.default, _aten.logspace.default,
     _aten.eye.default, _aten.eye.m, _aten.range.default, _aten.range.step, _aten.randperm.default,
@@ -54,34 +57,34 @@ def _blank(overload: OpOverload, metadata: Metadata) -> SimulatedTensor:
 def _dispatcher(overload: OpOverload) -> Dispatcher:
     executor = SimulatedTensor.executor
     if not isinstance(executor, Dispatcher):
-        message = f"{overload} was called for the simulated GPU outside its block, where it does not exist"
+        message = f"{overload} was called for the simulated GPU outside its block; use the device inside the block"
         raise SimulationError(message)
     return executor
 
 
-def _pass_on(overload: OpOverload) -> Callable[..., Any]:
+def _forward(overload: OpOverload) -> Callable[..., Any]:
     return lambda *args, **kwargs: SimulatedTensor.executor.run(overload, args, kwargs)
 
 
-def _routed(overload: OpOverload) -> Callable[..., Any]:
-    facts = operation(overload)
-    route = decompositions.HANDLERS[facts.name]
-    return lambda *args, **kwargs: route(_dispatcher(overload), facts, args, kwargs)
+def _handled(overload: OpOverload) -> Callable[..., Any]:
+    op = operation(overload)
+    handler = decompositions.HANDLERS[op.name]
+    return lambda *args, **kwargs: handler(_dispatcher(overload), op, args, kwargs)
 
 
 def register() -> None:
-    """Let torch create tensors on the device, and read and fill them from C++, where no subclass is asked."""
-    kernels: dict[str, Callable[..., Any]] = {private.kernel_name(one): _create(one) for one in _WHOLE}
+    """Register the kernels, once per process."""
+    kernels: dict[str, Callable[..., Any]] = {kernel_name(one): _create(one) for one in _WHOLE}
     kernels |= {"empty.memory_format": _empty, "empty_strided": _empty_strided}
     kernels |= {
-        "_local_scalar_dense": _pass_on(_aten._local_scalar_dense.default),  # noqa: SLF001
-        "copy_": _pass_on(_aten.copy_.default),
+        "_local_scalar_dense": _forward(_aten._local_scalar_dense.default),  # noqa: SLF001 - an operation's name
+        "copy_": _forward(_aten.copy_.default),
     }
-    private.register_kernels(kernels, "PrivateUse1")
-    # Above the compositions that torch chooses for a device that it does not know.
-    above = {private.kernel_name(one): _routed(one) for one in private.routed_operations(decompositions.HANDLERS)}
-    private.register_kernels(above, "AutogradPrivateUse1")
+    register_kernels(kernels, "PrivateUse1")
+    # The autograd key comes before the decompositions that torch would choose for an unknown device.
+    composites = {kernel_name(one): _handled(one) for one in composite_overloads(decompositions.HANDLERS)}
+    register_kernels(composites, "AutogradPrivateUse1")
     autocast.register()
     fast_paths.register()
-    private.let_flex_attention_in(SimulatedTensor)
-    private.let_out_dtype_in(SimulatedTensor)
+    implement_flex_attention(SimulatedTensor)
+    implement_out_dtype(SimulatedTensor)

@@ -1,8 +1,8 @@
-"""Compositions that torch carries out otherwise on CUDA than on a backend that it does not know.
+"""Composite operations that torch decomposes differently on CUDA than on an unknown backend.
 
-Torch takes these apart in C++ before a device is asked, and asks there which device it is: `group_norm` makes its input
-contiguous on CUDA, a softmax of halves in floats is one kernel, `rms_norm` is fused. Each is sent CUDA's way. A linear
-layer is the same everywhere, and so common that it is not taken apart.
+Torch decomposes these in C++ above the backend, by device: on CUDA `group_norm` makes its input contiguous, a float32
+softmax of a float16 input is one kernel, and `rms_norm` is fused. The handlers take CUDA's path. A linear layer is the
+same on every device, and frequent enough to run as one call.
 """
 
 import functools
@@ -12,75 +12,71 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.dispatch_state import needs_full_dispatch
+from pytest_diffopt._torch_private.overloads import LINEAR, NORMS, fused_softmax, run_composite
 from pytest_diffopt.simulated_gpu.backend import host_values
-from pytest_diffopt.simulated_gpu.backend.dispatch import NOT_DONE, Dispatcher, Handler
+from pytest_diffopt.simulated_gpu.backend.dispatch import NOT_HANDLED, Dispatcher, Handler
 from pytest_diffopt.simulated_gpu.backend.operation_schemas import Operation
 from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 
 
 def attention(dispatcher: Dispatcher, _: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out attention with the kernel that CUDA would choose, as one operation."""
+    """Run attention as one operation, with the kernel that CUDA would choose."""
     return dispatcher.handlers.attention(*args, **kwargs)
 
 
-def cross_entropy(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out a loss that waits inside; a tensor subclass like ours is sent where it would not."""
-    dispatcher.wait(facts.full_name, facts.bind(args, kwargs))
-    return private.run_composite(facts.overload, args, kwargs)
+def cross_entropy(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run a loss that synchronizes; its decomposition for tensor subclasses would not."""
+    dispatcher.note_syncs(op.full_name, op.bind(args, kwargs))
+    return run_composite(op.overload, args, kwargs)
 
 
-def group_norm(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out `group_norm`, for which CUDA gives up channels_last: `native/group_norm.cpp`."""
-    operands = facts.bind(args, kwargs)
+def group_norm(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run `group_norm`, whose input CUDA makes contiguous even if it is channels_last: `native/group_norm.cpp`."""
+    operands = op.bind(args, kwargs)
     x, groups = operands["input"].contiguous(), operands["num_groups"]
-    if private.is_watched() or x.dim() < _FEWEST_DIMENSIONS_IN_GROUPS or x.shape[1] % groups:
-        return private.run_composite(facts.overload, (x, *args[1:]), kwargs)
+    if needs_full_dispatch() or x.dim() < _FEWEST_DIMENSIONS_IN_GROUPS or x.shape[1] % groups:
+        return run_composite(op.overload, (x, *args[1:]), kwargs)
     samples, channels, *extent = x.shape
     sizes = samples, channels, math.prod(extent), groups
-    return dispatcher.run(
-        private.NORMS["group"], (x, operands["weight"], operands["bias"], *sizes, operands["eps"]), {}
-    )[0]
+    return dispatcher.run(NORMS["group"], (x, operands["weight"], operands["bias"], *sizes, operands["eps"]), {})[0]
 
 
 _FEWEST_DIMENSIONS_IN_GROUPS = 2  # samples and channels
 
 
-def layer_norm(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out `layer_norm`, which is the first result of one operation: `native/layer_norm.cpp`."""
-    if private.is_watched():
-        return private.run_composite(facts.overload, args, kwargs)
-    *operands, _ = facts.bind(args, kwargs).values()
-    return dispatcher.run(private.NORMS["layer"], operands, {})[0]
+def layer_norm(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run `layer_norm`, which is the first result of one operation: `native/layer_norm.cpp`."""
+    if needs_full_dispatch():
+        return run_composite(op.overload, args, kwargs)
+    *operands, _ = op.bind(args, kwargs).values()
+    return dispatcher.run(NORMS["layer"], operands, {})[0]
 
 
-def linear(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out a linear layer, which is one product; where nothing else is done the CPU takes it as one call too.
-
-    Torch takes it apart into two views, the product and a view of it: four operations to look at instead of one.
-    """
-    done = linear_at_once(dispatcher, *(facts.argument(position, args, kwargs) for position in range(3)))
-    return done if done is not NOT_DONE else private.run_composite(facts.overload, args, kwargs)
+def linear(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run a linear layer, if possible as one call; torch's decomposition is three views and a product."""
+    done = linear_on_host(dispatcher, *(op.argument(position, args, kwargs) for position in range(3)))
+    return done if done is not NOT_HANDLED else run_composite(op.overload, args, kwargs)
 
 
-def linear_at_once(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any = None) -> Any:
-    """Let the CPU take a linear layer as one call, if it is one product of known values; else return `NOT_DONE`."""
+def linear_on_host(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any = None) -> Any:
+    """Compute a linear layer on the CPU in one call if it is one product of known values; else `NOT_HANDLED`."""
     if not _is_one_product(dispatcher, x, weight, bias):
-        return NOT_DONE
-    hosts = host_values.known((x, weight, bias), dispatcher.ledger)
+        return NOT_HANDLED
+    hosts = host_values.known_values((x, weight, bias), dispatcher.ledger)
     if hosts is None or not hosts[0].is_contiguous():
-        return NOT_DONE
+        return NOT_HANDLED
     cell = dispatcher.ledger.cell()
     cell.operations += 1
     cell.flops += 2 * x.metadata.numel * weight.metadata.shape[0]
-    return dispatcher.results.new(None, private.LINEAR(*hosts))
+    return dispatcher.results.new(None, LINEAR(*hosts))
 
 
-_MOST_DIMENSIONS_WITH_BIAS = 3  # above, `native/Linear.cpp` adds the bias apart
+_MOST_DIMENSIONS_WITH_BIAS = 3  # above, `native/Linear.cpp` adds the bias separately
 
 
 def _is_one_product(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any) -> bool:
-    """Tell whether torch sends a linear layer of contiguous input to one kernel: `native/Linear.cpp`."""
+    """Return whether torch runs a linear layer of contiguous input as one kernel: `native/Linear.cpp`."""
     if type(x) is not SimulatedTensor or type(weight) is not SimulatedTensor:
         return False
     if bias is not None and type(bias) is not SimulatedTensor:
@@ -95,27 +91,27 @@ def _is_one_product(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any) -> b
     )
 
 
-def softmax(_: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out a softmax, which CUDA computes in floats from halves in one kernel: `native/SoftMax.cpp`."""
-    operands = facts.bind(args, kwargs)
+def softmax(_: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run a softmax; float16 to float32 is one kernel on CUDA: `native/SoftMax.cpp`."""
+    operands = op.bind(args, kwargs)
     x, dtype = operands["self"], operands["dtype"]
     if x.dtype != torch.float16 or dtype != torch.float32:
-        return private.run_composite(facts.overload, args, kwargs)
-    return private.fused_softmax(facts.name)(x, operands["dim"], True)  # noqa: FBT003 - half to float
+        return run_composite(op.overload, args, kwargs)
+    return fused_softmax(op.name)(x, operands["dim"], True)  # noqa: FBT003 - half to float
 
 
-def fused_rms_norm(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out `rms_norm` as one kernel, unless gradients are wanted, which only its composition knows here."""
+def fused_rms_norm(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run `rms_norm` as one kernel, or decomposed if it needs gradients, which the fused kernel does not have here."""
     tensors = [one for one in args if isinstance(one, torch.Tensor)]
     if torch.is_grad_enabled() and any(one.requires_grad for one in tensors):
-        return private.run_composite(facts.overload, args, kwargs)
-    return dispatcher.carry_out(facts, args, kwargs)
+        return run_composite(op.overload, args, kwargs)
+    return dispatcher.execute(op, args, kwargs)
 
 
 def _softmax_on_host(operands: dict[str, Any], name: str) -> torch.Tensor:
-    """Compute on the CPU, which has no kernel that goes from halves to floats."""
+    """Compute a softmax on the CPU, which has no kernel from float16 to float32."""
     x = operands["self"].float() if operands["half_to_float"] else operands["self"]
-    out: torch.Tensor = private.fused_softmax(name)(x, operands["dim"], False)  # noqa: FBT003
+    out: torch.Tensor = fused_softmax(name)(x, operands["dim"], False)  # noqa: FBT003
     return out
 
 

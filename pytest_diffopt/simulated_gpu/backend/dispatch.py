@@ -1,4 +1,4 @@
-"""How one operation on simulated tensors is carried out: what it waits for, what it costs, what it yields."""
+"""Runs operations on simulated tensors: notes their syncs, counts their cost and makes their results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,30 +9,32 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.flop_formulas import flops_of
+from pytest_diffopt._torch_private.overloads import run_composite
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu.backend import host_values
+from pytest_diffopt.simulated_gpu.backend.operand_checks import check_generator, check_tensors
 from pytest_diffopt.simulated_gpu.backend.operation_schemas import Operation, operation
 from pytest_diffopt.simulated_gpu.backend.results import Results
 from pytest_diffopt.simulated_gpu.backend.tensor import Metadata, SimulatedTensor, make
-from pytest_diffopt.simulated_gpu.cost.accounting import Ledger
+from pytest_diffopt.simulated_gpu.cost.accounting import CostLedger
 from pytest_diffopt.simulated_gpu.cuda.layouts import Inference, convolution_layout, describe, infer
 from pytest_diffopt.simulated_gpu.cuda.sync_conditions import Call
 from pytest_diffopt.simulated_gpu.cuda.sync_table import rules_for
 
-NOT_DONE = object()
+NOT_HANDLED = object()
 _NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 Handler = Callable[["Dispatcher", Operation, Sequence[Any], Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Handlers:
-    """How operations are carried out that go a way of their own.
+    """Functions that replace the default path of some operations.
 
     Attributes:
-        by_operation: what carries an operation out from beginning to end.
-        on_host: what the CPU computes, given all operands by name, in place of an operation that only CUDA has.
-        attention: what carries `scaled_dot_product_attention` out.
+        by_operation: run an operation from beginning to end, by its name.
+        on_host: compute on the CPU, from all operands by name, what only CUDA has a kernel for.
+        attention: runs `scaled_dot_product_attention`.
     """
 
     by_operation: Mapping[str, Handler]
@@ -41,243 +43,220 @@ class Handlers:
 
 
 class Dispatcher:
-    """Carries operations out while one simulated GPU is entered.
+    """Runs operations while one simulated GPU is entered.
 
     Attributes:
-        ledger: where everything is counted.
-        handlers: how operations are carried out that go a way of their own.
+        ledger: counts syncs, work and memory.
+        handlers: replace the default path of some operations.
         real_up_to: floating tensors of more elements keep only their shape.
-        placeholder_values: whether a value that does not exist is answered with zero and noted, instead of an error.
+        placeholder_values: whether reading a dropped value returns zero and is noted; otherwise it is an error.
         results: makes tensors on the device.
-        generators: the device's random generators by identity, which is an address: they are kept alive.
+        generators: the device's random generators by address; they are kept alive, so an address stays unique.
     """
 
-    def __init__(self, ledger: Ledger, handlers: Handlers, *, real_up_to: float, placeholder_values: bool) -> None:
+    def __init__(self, ledger: CostLedger, handlers: Handlers, *, real_up_to: float, placeholder_values: bool) -> None:
         self.ledger = ledger
         self.handlers = handlers
         self.real_up_to = real_up_to
         self.placeholder_values = placeholder_values
         self.results = Results(ledger, real_up_to)
         self.generators: dict[int, torch.Generator] = {}
-        # By identity, which lives as long as torch: the hash of an overload is worked out in Python.
+        # Keyed by identity: an overload is never freed, and its hash is computed in Python.
         self._known: dict[int, tuple[Operation, Handler | None]] = {}
 
     def run(self, overload: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Carry one operation out."""
+        """Run one operation, by its handler if it has one."""
         known = self._known.get(id(overload))
         if known is None:
-            known = self._known[id(overload)] = self._learn(overload)
-        facts, handler = known
+            known = self._known[id(overload)] = self._look_up(overload)
+        op, handler = known
         if handler is not None:
-            return handler(self, facts, args, kwargs)
-        return self.carry_out(facts, args, kwargs)
+            return handler(self, op, args, kwargs)
+        return self.execute(op, args, kwargs)
 
-    def _learn(self, overload: OpOverload) -> tuple[Operation, Handler | None]:
-        facts = operation(overload)
-        handler = self.handlers.by_operation.get(facts.name)
-        if handler is None and facts.is_composite:
-            handler = _compose
-        elif handler is None and facts.name in host_values.NEEDED:
+    def _look_up(self, overload: OpOverload) -> tuple[Operation, Handler | None]:
+        op = operation(overload)
+        handler = self.handlers.by_operation.get(op.name)
+        if handler is None and op.is_composite:
+            handler = _decompose
+        elif handler is None and op.name in host_values.NEEDED:
             handler = _with_values
-        return facts, handler
+        return op, handler
 
-    def carry_out(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Carry out an operation that runs on the device."""
-        done = self.carry_out_at_once(facts, args, kwargs)
-        return done if done is not NOT_DONE else self._carry_out_by_rule(facts, args, kwargs)
+    def execute(self, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operation of the device without a handler."""
+        done = self.execute_on_host(op, args, kwargs)
+        return done if done is not NOT_HANDLED else self._execute_by_shape_rule(op, args, kwargs)
 
-    def _carry_out_by_rule(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Carry out what torch's shape rules lay out."""
-        key: list[Any] = [facts.overload]
+    def _execute_by_shape_rule(self, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operation whose result is laid out by torch's shape rules."""
+        key: list[Any] = [op.overload]
         tensors: list[torch.Tensor] = []
         describe(args, key, tensors)
         for name, value in kwargs.items():
             key.append(name)
             describe((value,), key, tensors)
-        has_data = self.check(facts, tensors, args, kwargs)
-        inference = infer(facts, tuple(key), args, kwargs)
+        has_data = self._check(op, tensors, args, kwargs)
+        inference = infer(op, tuple(key), args, kwargs)
         if inference is None and not has_data:
-            # No shape rule: the CPU's own, found with zeros.
-            self.ledger.unmodelled.add(facts.full_name)
-            inference = host_values.infer_from_zeros(facts, args, kwargs)
-        if inference is not None and inference.smallest_loss > self.real_up_to:
+            # Torch has no shape rule: run the CPU kernel on zeros.
+            self.ledger.unmodelled.add(op.full_name)
+            inference = host_values.infer_from_zeros(op, args, kwargs)
+        if inference is not None and inference.smallest_droppable > self.real_up_to:
             has_data = False
+        self._count(op, inference)
         if has_data or inference is None:
-            return self._compute_and_wrap(facts, inference, args, kwargs)
-        self._count(facts, inference)
-        return self.results.without_values(facts, inference, args, kwargs)
+            host = self._compute(op, args, kwargs, {})
+            return self.results.with_values(op, inference, host, args, kwargs)
+        return self.results.without_values(op, inference, args, kwargs)
 
-    def carry_out_at_once(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Let the CPU compute what it lays out as CUDA does, if all values are known; else return `NOT_DONE`.
+    def execute_on_host(self, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Compute on the CPU if all values are known and the layout is CUDA's; else return `NOT_HANDLED`.
 
-        No shape rule is asked: the first look at a signature would cost more than most operations do.
+        No shape rule is evaluated: for a new signature that takes longer than most operations.
         """
         keeps_all = self.real_up_to == inf
-        if not (keeps_all and facts.is_laid_out_alike) and not self._is_worth_computing(facts, args):
-            return NOT_DONE
-        host_args = host_values.known(args, self.ledger)
+        if not (keeps_all and op.has_cpu_layout) and not self._is_worth_computing(op, args):
+            return NOT_HANDLED
+        host_args = host_values.known_values(args, self.ledger)
         if host_args is None:
-            return NOT_DONE
+            return NOT_HANDLED
         host_kwargs = _NO_OPTIONS
         if kwargs:
-            options = host_values.known(kwargs.values(), self.ledger)
+            options = host_values.known_values(kwargs.values(), self.ledger)
             if options is None:
-                return NOT_DONE
+                return NOT_HANDLED
             host_kwargs = dict(zip(kwargs, options, strict=True))
-        if facts.rules:
-            self.wait(facts.full_name, facts.bind(args, kwargs))
-        host = self._run_on_host(facts, host_args, host_kwargs)
+        if op.rules:
+            self.note_syncs(op.full_name, op.bind(args, kwargs))
+        host = self._run_on_host(op, host_args, host_kwargs)
         cell = self.ledger.cell()
-        if facts.launches:
+        if op.launches:
             cell.operations += 1
-        if not facts.has_flops:
-            return self.results.at_once(facts, None, host, args, kwargs)
-        cell.flops += private.flops_of(facts.overload, host_args, host_kwargs, host)
-        layout = convolution_layout(args[0].metadata, args[1].metadata, host.shape) if facts.is_convolution else None
-        return self.results.at_once(facts, layout, host, args, kwargs)
+        if not op.has_flops:
+            return self.results.from_host(op, None, host, args, kwargs)
+        cell.flops += flops_of(op.overload, host_args, host_kwargs, host)
+        layout = convolution_layout(args[0].metadata, args[1].metadata, host.shape) if op.is_convolution else None
+        return self.results.from_host(op, layout, host, args, kwargs)
 
-    def _is_worth_computing(self, facts: Operation, args: Sequence[Any]) -> bool:
-        """Tell whether the CPU's result is laid out as CUDA's, and is kept as far as the first operand tells."""
+    def _is_worth_computing(self, op: Operation, args: Sequence[Any]) -> bool:
+        """Return whether the CPU's result has CUDA's layout and, by the size of the first operand, is kept."""
         first: Any = args[0] if args else None
         is_tensor = type(first) is SimulatedTensor
-        if not facts.is_laid_out_alike:
+        if not op.has_cpu_layout:
             is_float = is_tensor and first.metadata.dtype == torch.float32
-            if not (is_float and facts.is_laid_out_alike_in_floats):
+            if not (is_float and op.has_cpu_layout_in_float32):
                 return False
         return self.real_up_to == inf or (is_tensor and first.metadata.numel <= self.real_up_to)
 
-    def _run_on_host(self, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        on_host = self.handlers.on_host.get(facts.name)
-        return facts.call(*args, **kwargs) if on_host is None else on_host(facts.bind(args, kwargs))
+    def _run_on_host(self, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        on_host = self.handlers.on_host.get(op.name)
+        return op.call(*args, **kwargs) if on_host is None else on_host(op.bind(args, kwargs))
 
-    def _compute_and_wrap(
-        self, facts: Operation, inference: Inference | None, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Any:
-        self._count(facts, inference)
-        host = self._compute(facts, args, kwargs, {})
-        return self.results.with_values(facts, inference, host, args, kwargs)
-
-    def check(
-        self, facts: Operation, tensors: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    def _check(
+        self, op: Operation, tensors: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> bool:
-        """Refuse what CUDA refuses, note the waits, and tell whether all values that the operation reads are known."""
-        has_data = True
-        ledger = self.ledger
-        for tensor in tensors:
-            if type(tensor) is SimulatedTensor:
-                if tensor.allocation.ledger is not ledger:
-                    message = f"{facts.full_name} was called on a tensor of a simulated GPU whose block has ended"
-                    raise SimulationError(message)
-                if not tensor.allocation.has_data:
-                    has_data = False
-            else:
-                if tensor.dim() and not facts.takes_host_tensors:
-                    _refuse_host_tensor(facts, tensor)
-                if tensor.is_meta:
-                    has_data = False
-        generator = kwargs.get("generator")
-        if generator is not None and private.generator_identity(generator) not in self.generators:
-            device = generator.device.type
-            message = f"Expected a '{private.DEVICE_TYPE}' device type for generator but found '{device}'"
-            raise RuntimeError(message)
-        if facts.rules:
-            self.wait(facts.full_name, facts.bind(args, kwargs))
-        return has_data or facts.is_factory
+        """Raise what CUDA raises, note the syncs, and return whether all values that are read are known."""
+        has_data = check_tensors(op, tensors, self.ledger)
+        check_generator(kwargs.get("generator"), self.generators)
+        if op.rules:
+            self.note_syncs(op.full_name, op.bind(args, kwargs))
+        return has_data or op.is_factory
 
-    def _count(self, facts: Operation, inference: Inference | None) -> None:
+    def _count(self, op: Operation, inference: Inference | None) -> None:
         cell = self.ledger.cell()
-        if facts.launches:
+        if op.launches:
             cell.operations += 1
         if inference is not None:
             cell.flops += inference.flops
-        if facts.is_foreign:
-            self.ledger.unmodelled.add(facts.full_name)
+        if op.is_foreign:
+            self.ledger.unmodelled.add(op.full_name)
 
     def _compute(
-        self,
-        facts: Operation,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        stand_ins: Mapping[int, torch.Tensor],
+        self, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any], placeholders: Mapping[int, torch.Tensor]
     ) -> Any:
-        """Let the CPU compute the host_values."""
-        if facts.may_reshape:
-            for position in facts.writes:
-                host_values.let_grow(facts.argument(position, args, kwargs))
-        host_args = [host_values.on_host(one, stand_ins) for one in args]
-        host_kwargs = {name: host_values.on_host(one, stand_ins) for name, one in kwargs.items()}
-        return self._run_on_host(facts, host_args, host_kwargs)
+        """Compute the values on the CPU; `placeholders` replace operands by identity."""
+        if op.may_reshape:
+            for position in op.writes:
+                host_values.make_resizable(op.argument(position, args, kwargs))
+        host_args = [host_values.on_host(one, placeholders) for one in args]
+        host_kwargs = {name: host_values.on_host(one, placeholders) for name, one in kwargs.items()}
+        return self._run_on_host(op, host_args, host_kwargs)
 
-    def wait(self, name: str, operands: dict[str, Any]) -> None:
-        """Note how often CUDA would make the CPU wait for this call; `name` is a full name, `aten.index.Tensor`."""
+    def note_syncs(self, name: str, operands: dict[str, Any]) -> None:
+        """Note each sync that CUDA makes in a call.
+
+        Args:
+            name: the full name, such as `aten.index.Tensor`.
+            operands: all operands by name.
+        """
         call = Call(name, operands)
         for rule in rules_for(name):
             if count := rule.syncs(call):
                 shown = ".".join(name.split(".")[:2]) if name.startswith("aten.") else name
                 self.ledger.note_sync(rule.kind, shown, is_reported=rule.is_reported, count=count)
 
-    def compute_with_values(
-        self, facts: Operation, needed: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    def execute_with_values(
+        self, op: Operation, needed: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
-        """Carry out an operation whose result, or its size, hangs on the values of some operands."""
+        """Run an operation whose result, or its size, depends on the values of the operands in `needed`."""
         tensors = host_values.tensors_in(args, kwargs)
-        self.check(facts, tensors, args, kwargs)
+        self._check(op, tensors, args, kwargs)
         lost = [tensor for tensor in needed if not host_values.has_data(tensor)]
         if lost:
-            self.refuse_or_note(facts.name)
-            if facts.name in host_values.ANSWERED_WITH_FALSE:
+            self._refuse_or_note(op.name)
+            if op.name in host_values.ANSWERED_WITH_FALSE:
                 return False
-        stand_ins = {id(tensor): host_values.stand_in(tensor) for tensor in lost}
-        if all(id(tensor) in stand_ins or host_values.has_data(tensor) for tensor in tensors):
-            self._count(facts, None)
-            host = self._compute(facts, args, kwargs, stand_ins)
-            return self.results.with_values(facts, None, host, args, kwargs)
-        overload, args = host_values.without_masks(facts, args, stand_ins)
-        return self._carry_out_quietly(operation(overload), args)
+        placeholders = {id(tensor): host_values.placeholder_for(tensor) for tensor in lost}
+        if all(id(tensor) in placeholders or host_values.has_data(tensor) for tensor in tensors):
+            self._count(op, None)
+            host = self._compute(op, args, kwargs, placeholders)
+            return self.results.with_values(op, None, host, args, kwargs)
+        overload, args = host_values.without_masks(op, args, placeholders)
+        return self._execute_without_syncs(operation(overload), args)
 
-    def _carry_out_quietly(self, facts: Operation, args: Sequence[Any]) -> Any:
-        """Carry out an operation without values that stands for another, whose waits are noted already."""
-        key: list[Any] = [facts.overload]
+    def _execute_without_syncs(self, op: Operation, args: Sequence[Any]) -> Any:
+        """Run an operation without values in place of another, whose syncs are noted already."""
+        key: list[Any] = [op.overload]
         describe(args, key, [])
-        inference = infer(facts, tuple(key), args, {})
-        assert inference is not None  # noqa: S101 - torch has rules for indexing by position
-        self._count(facts, inference)
-        return self.results.without_values(facts, inference, args, {})
+        inference = infer(op, tuple(key), args, {})
+        assert inference is not None  # noqa: S101 - torch has shape rules for indexing by position
+        self._count(op, inference)
+        return self.results.without_values(op, inference, args, {})
 
-    def refuse_or_note(self, name: str) -> None:
-        """Refuse to hand out a value that does not exist, or note that it is invented.
-
-        Raises:
-            SimulationError: values are not to be invented.
-        """
+    def _refuse_or_note(self, name: str) -> None:
         if not self.placeholder_values:
             where = self.ledger.users_line()
             message = (
-                f"{name} at {where} ({where.source}) reads a value that does not exist: it comes from a tensor that "
+                f"{name} at {where} ({where.source}) reads a value that does not exist: it depends on a tensor that "
                 f"kept only its shape. Keep larger tensors with SimulatedGPU(real_up_to=...), now "
-                f"{self.real_up_to} elements (math.inf keeps all), or let zero stand for it with "
+                f"{self.real_up_to} elements (math.inf keeps all), or read zeros instead with "
                 f"SimulatedGPU(placeholder_values=True)"
             )
             raise SimulationError(message)
         self.ledger.note_placeholders(name)
 
-    def take_in(self, host: torch.Tensor) -> SimulatedTensor:
-        """Count one operation, which the CPU has carried out, and make its result."""
+    def wrap_result(self, host: torch.Tensor) -> SimulatedTensor:
+        """Count one operation that the CPU has computed, and wrap its result."""
         self.ledger.cell().operations += 1
         return self.results.new(None, host)
 
     def read_all(self, tensor: SimulatedTensor, name: str) -> torch.Tensor:
-        """Hand all values of a tensor to the host: one copy."""
-        self.wait(name, {"self": tensor})
+        """Copy all values of a tensor to the host: one sync.
+
+        Raises:
+            SimulationError: the values do not exist, and placeholder values are not allowed.
+        """
+        self.note_syncs(name, {"self": tensor})
         self.ledger.cell().bytes_to_host += tensor.metadata.numel * tensor.metadata.dtype.itemsize
         if tensor.has_data and tensor.host_data is not None:
             return tensor.host_data
-        self.refuse_or_note(name)
-        return host_values.stand_in(tensor)
+        self._refuse_or_note(name)
+        return host_values.placeholder_for(tensor)
 
-    def print_made_up(self, tensor: SimulatedTensor, show: Callable[[torch.Tensor], object]) -> None:
-        """Do what printing a tensor does although its values are not known: the same with any values, then lost."""
-        host = host_values.anything(tensor)
+    def print_placeholder(self, tensor: SimulatedTensor, show: Callable[[torch.Tensor], object]) -> None:
+        """Count what printing a tensor without values costs, by printing one with arbitrary values."""
+        host = host_values.arbitrary_values(tensor)
         kept, self.real_up_to, self.results.real_up_to = self.real_up_to, inf, inf
         try:
             show(make(Metadata.of_tensor(host), self.ledger.allocate(0, has_data=True), host))
@@ -285,24 +264,16 @@ class Dispatcher:
             self.real_up_to = self.results.real_up_to = kept
 
 
-def _compose(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out, in inference mode, what torch takes apart before it gets here in every other mode."""
-    if facts.rules:
-        dispatcher.wait(facts.full_name, facts.bind(args, kwargs))
-    return private.run_composite(facts.overload, args, kwargs)
+def _decompose(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run a composite operation, which reaches a device only in inference mode."""
+    if op.rules:
+        dispatcher.note_syncs(op.full_name, op.bind(args, kwargs))
+    return run_composite(op.overload, args, kwargs)
 
 
-def _with_values(dispatcher: Dispatcher, facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Carry out an operation that may need host_values."""
-    needed = host_values.NEEDED[facts.name](Call(facts.full_name, facts.bind(args, kwargs)))
+def _with_values(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run an operation that may depend on the values of operands."""
+    needed = host_values.NEEDED[op.name](Call(op.full_name, op.bind(args, kwargs)))
     if needed:
-        return dispatcher.compute_with_values(facts, needed, args, kwargs)
-    return dispatcher.carry_out(facts, args, kwargs)
-
-
-def _refuse_host_tensor(facts: Operation, tensor: torch.Tensor) -> None:
-    message = (
-        f"Expected all tensors to be on the same device, but found at least two devices, {private.DEVICE_TYPE}:0 and "
-        f"{tensor.device}! (when carrying out {facts.full_name})"
-    )
-    raise RuntimeError(message)
+        return dispatcher.execute_with_values(op, needed, args, kwargs)
+    return dispatcher.execute(op, args, kwargs)

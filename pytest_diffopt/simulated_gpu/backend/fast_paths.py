@@ -1,8 +1,8 @@
-"""Methods of simulated tensors that Python carries out by itself, knowing what torch would do: views, copies, sums.
+"""Fast paths: methods of simulated tensors that run in Python, without torch's dispatcher.
 
-Torch parses the operands of each call, goes down its list of backends and comes back into Python; for what launches
-nothing, or adds two numbers, that takes longer than everything else. The same is counted either way. Indexing is not
-among them: a class with a `__getitem__` of its own is a sequence to torch, which tensors are not.
+For views and elementwise arithmetic, parsing the operands and dispatching back into Python takes longer than the
+operation itself. The counts are the same on both paths. Indexing has no fast path: torch treats a class that defines
+`__getitem__` as a sequence.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.dispatch_state import is_autocast_on, needs_full_dispatch
+from pytest_diffopt._torch_private.overloads import LINEAR
 from pytest_diffopt.simulated_gpu.backend import decompositions
-from pytest_diffopt.simulated_gpu.backend.dispatch import NOT_DONE, Dispatcher
+from pytest_diffopt.simulated_gpu.backend.dispatch import NOT_HANDLED, Dispatcher
 from pytest_diffopt.simulated_gpu.backend.tensor import Metadata, SimulatedTensor, make
 
 _VIEWS = ("detach", "expand", "permute", "transpose", "unsqueeze", "view")
@@ -22,15 +23,15 @@ _NUMBERS = frozenset({int, float})
 
 
 def _can_take(tensor: SimulatedTensor) -> bool:
-    """Tell whether the values are known and nobody else wants to see the operation."""
+    """Return whether the values are known and no mode or gradient needs the operation."""
     allocation = tensor.allocation
     known = tensor.host_data is not None and allocation.has_data
-    return known and allocation.ledger.is_open and not private.is_watched()
+    return known and allocation.ledger.is_open and not needs_full_dispatch()
 
 
 def _view(tensor: SimulatedTensor, host: torch.Tensor) -> SimulatedTensor:
     allocation = tensor.allocation
-    allocation.ledger.cell()  # the module that runs has its row, though it adds nothing
+    allocation.ledger.cell()  # creates the row of the running module, as the dispatcher does
     return make(Metadata.of_tensor(host), allocation, host)
 
 
@@ -55,7 +56,7 @@ def _reshape(self: SimulatedTensor, *shape: Any, **kwargs: Any) -> torch.Tensor:
 def _contiguous(self: SimulatedTensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     if args or kwargs or self.host_data is None or not _can_take(self):
         return torch.Tensor.contiguous(self, *args, **kwargs)
-    return self if self.host_data.is_contiguous() else self.executor.take_in(self.host_data.contiguous())
+    return self if self.host_data.is_contiguous() else self.executor.wrap_result(self.host_data.contiguous())
 
 
 def _computing(name: str) -> Callable[[SimulatedTensor, Any], torch.Tensor]:
@@ -65,9 +66,9 @@ def _computing(name: str) -> Callable[[SimulatedTensor, Any], torch.Tensor]:
         kind = type(other)
         if kind in _NUMBERS:
             if _can_take(self):
-                return self.executor.take_in(original(self.host_data, other))
+                return self.executor.wrap_result(original(self.host_data, other))
         elif kind is SimulatedTensor and _can_take(self) and _can_take(other):
-            return self.executor.take_in(original(self.host_data, other.host_data))
+            return self.executor.wrap_result(original(self.host_data, other.host_data))
         result: torch.Tensor = original(self, other)
         return result
 
@@ -75,21 +76,21 @@ def _computing(name: str) -> Callable[[SimulatedTensor, Any], torch.Tensor]:
 
 
 def linear(dispatcher: Dispatcher) -> Callable[..., torch.Tensor]:
-    """Return what stands for `functional.linear` while a GPU is simulated; layers ask for nothing more often."""
+    """Return the replacement of `functional.linear`, the most frequent call of layers."""
 
     def call(*args: Any, **kwargs: Any) -> torch.Tensor:
-        is_ours = not kwargs and type(args[0]) is SimulatedTensor
-        if is_ours and not (private.is_watched() or private.is_autocast_on()):
-            done = decompositions.linear_at_once(dispatcher, *args)
-            if done is not NOT_DONE:
+        is_simulated = not kwargs and type(args[0]) is SimulatedTensor
+        if is_simulated and not (needs_full_dispatch() or is_autocast_on()):
+            done = decompositions.linear_on_host(dispatcher, *args)
+            if done is not NOT_HANDLED:
                 return done  # type: ignore[no-any-return]
-        return private.LINEAR(*args, **kwargs)
+        return LINEAR(*args, **kwargs)
 
     return call
 
 
 def register() -> None:
-    """Give simulated tensors these methods."""
+    """Add the methods to `SimulatedTensor`."""
     methods = {name: _viewing(name) for name in _VIEWS} | {name: _computing(name) for name in _ARITHMETIC}
     methods |= {"contiguous": _contiguous, "reshape": _reshape}
     for name, method in methods.items():

@@ -1,4 +1,4 @@
-"""Values on the host: which operations cannot go on without them, and what stands for them where they are invented."""
+"""Values on the host: which operations need them, and the placeholders for values that do not exist."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -7,16 +7,17 @@ import numpy as np
 import torch
 from torch._ops import OpOverload
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE
+from pytest_diffopt._torch_private.storages import has_unshared_storage
 from pytest_diffopt.simulated_gpu.backend.operation_schemas import Operation
 from pytest_diffopt.simulated_gpu.backend.tensor import Metadata, SimulatedTensor
-from pytest_diffopt.simulated_gpu.cost.accounting import Ledger
+from pytest_diffopt.simulated_gpu.cost.accounting import CostLedger
 from pytest_diffopt.simulated_gpu.cuda.layouts import Inference, described
 from pytest_diffopt.simulated_gpu.cuda.sync_conditions import Call, is_mask, is_off_device
 
 _aten = torch.ops.aten
 
-LARGE_BYTES = 64 * 1024  # of less memory a write takes no longer than finding out how to put it off
+LARGE_BYTES = 64 * 1024  # below, writing memory takes no longer than arranging to write it later
 _HOST = torch.device("cpu")
 _PLAIN = frozenset({int, float, bool, complex, str, type(None), torch.dtype, torch.layout, torch.memory_format})
 
@@ -39,7 +40,7 @@ def _filling(call: Call) -> list[torch.Tensor]:
     return [call["value"]] if is_off_device(call["self"]) and isinstance(call["value"], torch.Tensor) else []
 
 
-# The result of these, or its size, hangs on the values of some operands.
+# For each operation whose result, or its size, depends on the values of operands: those operands.
 NEEDED: dict[str, Callable[[Call], list[torch.Tensor]]] = {
     "aten._local_scalar_dense": _operands("self"),
     "aten.equal": _operands("self", "other"),
@@ -63,7 +64,7 @@ NEEDED: dict[str, Callable[[Call], list[torch.Tensor]]] = {
 
 
 def tensors_in(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
-    """Return the tensors among operands, those in lists included."""
+    """Return the tensors among operands, including those in lists."""
     found: list[torch.Tensor] = []
     for value in (*args, *kwargs.values()):
         if isinstance(value, torch.Tensor):
@@ -74,15 +75,16 @@ def tensors_in(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Ten
 
 
 def has_data(tensor: torch.Tensor) -> bool:
-    """Tell whether a tensor's values are known, wherever it lives."""
+    """Return whether a tensor's values are known, on any device."""
     return tensor.has_data if isinstance(tensor, SimulatedTensor) else not tensor.is_meta
 
 
 def zeros(metadata: Metadata) -> torch.Tensor:
-    """Make what new memory holds: zeros, not what lay there before, so that the same call counts the same twice.
+    """Make new memory, filled with zeros so that the same call always counts the same.
 
-    Much memory comes from NumPy, which takes pages that nobody has written to: torch writes all of them, with NaN first
-    where it is told to be deterministic, and that takes longer than the copy that usually follows.
+    Large memory comes from NumPy, which takes zero pages from the operating system without writing them. Torch writes
+    every page (twice with deterministic algorithms, which fill it with NaN first); that takes longer than the copy that
+    usually follows.
     """
     if metadata.nbytes < LARGE_BYTES:
         return torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype).zero_()
@@ -90,30 +92,30 @@ def zeros(metadata: Metadata) -> torch.Tensor:
     return memory.as_strided(metadata.shape, metadata.stride)
 
 
-def let_grow(tensor: torch.Tensor) -> None:
-    """Move values to memory of torch's own, which can be made larger in place."""
+def make_resizable(tensor: torch.Tensor) -> None:
+    """Move values to memory that torch allocated, which can grow in place."""
     if isinstance(tensor, SimulatedTensor) and tensor.host_data is not None:
         host = tensor.host_data
-        if not host.untyped_storage().resizable() and private.is_alone(host):
+        if not host.untyped_storage().resizable() and has_unshared_storage(host):
             own = torch.empty_like(host).copy_(host)
             host.set_(own.untyped_storage(), 0, host.shape, host.stride())
 
 
-def stand_in(tensor: torch.Tensor) -> torch.Tensor:
-    """Make what stands for values that do not exist: zeros, and a mask that selects everything."""
+def placeholder_for(tensor: torch.Tensor) -> torch.Tensor:
+    """Make placeholder values: zeros, or a mask that selects everything."""
     make = torch.ones if tensor.dtype == torch.bool else torch.zeros
     return make(tensor.shape, dtype=tensor.dtype)
 
 
-def anything(tensor: torch.Tensor) -> torch.Tensor:
-    """Make values that are like those of any program: fractions where there can be, else ones."""
+def arbitrary_values(tensor: torch.Tensor) -> torch.Tensor:
+    """Make typical values: random fractions in a floating dtype, else ones."""
     if tensor.dtype.is_floating_point:
         return torch.rand(tensor.shape, generator=torch.Generator().manual_seed(0)).to(tensor.dtype)
     return torch.ones(tensor.shape, dtype=tensor.dtype)
 
 
-def known(operands: Iterable[Any], ledger: Ledger) -> list[Any] | None:
-    """Return operands as the CPU computes with them; None where a value is not known or one needs a closer look."""
+def known_values(operands: Iterable[Any], ledger: CostLedger) -> list[Any] | None:
+    """Return operands for the CPU; None if a value is not known or an operand needs the checks of the slow path."""
     hosts: list[Any] = []
     for one in operands:
         kind = type(one)
@@ -125,11 +127,11 @@ def known(operands: Iterable[Any], ledger: Ledger) -> list[Any] | None:
         elif kind in _PLAIN:
             hosts.append(one)
         elif kind is list or kind is tuple:
-            inner = known(one, ledger)
+            inner = known_values(one, ledger)
             if inner is None:
                 return None
             hosts.append(inner)
-        elif kind is torch.device and one.type == private.DEVICE_TYPE:
+        elif kind is torch.device and one.type == DEVICE_TYPE:
             hosts.append(_HOST)
         elif kind is torch.Tensor and not one.dim() and not one.is_meta:
             hosts.append(one)
@@ -138,41 +140,41 @@ def known(operands: Iterable[Any], ledger: Ledger) -> list[Any] | None:
     return hosts
 
 
-def on_host(value: Any, stand_ins: Mapping[int, torch.Tensor]) -> Any:
-    """Return an operand as the CPU can compute with it."""
+def on_host(value: Any, placeholders: Mapping[int, torch.Tensor]) -> Any:
+    """Return an operand for the CPU; values that are not known are left uninitialized."""
     if isinstance(value, SimulatedTensor):
-        if id(value) in stand_ins:
-            return stand_ins[id(value)]
+        if id(value) in placeholders:
+            return placeholders[id(value)]
         if value.has_data:
             return value.host_data
         return torch.empty_strided(value.metadata.shape, value.metadata.stride, dtype=value.metadata.dtype)
     if isinstance(value, torch.device):
-        return torch.device("cpu") if value.type == private.DEVICE_TYPE else value
+        return torch.device("cpu") if value.type == DEVICE_TYPE else value
     if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
-        return [on_host(one, stand_ins) for one in value]
+        return [on_host(one, placeholders) for one in value]
     return value
 
 
 def without_masks(
-    facts: Operation, args: Sequence[Any], stand_ins: Mapping[int, torch.Tensor]
+    op: Operation, args: Sequence[Any], placeholders: Mapping[int, torch.Tensor]
 ) -> tuple[OpOverload, list[Any]]:
-    """Say the same with whole-number indices: how many elements a mask selects is known, their values are not."""
-    if facts.name == "aten.masked_select":
-        mask = on_host(args[1], stand_ins)
+    """Rewrite indexing by masks as indexing by positions, for a tensor whose values are not known."""
+    if op.name == "aten.masked_select":
+        mask = on_host(args[1], placeholders)
         either = torch.empty(args[0].shape, device="meta").logical_or(torch.empty(mask.shape, device="meta"))
         expanded, mask = _aten.expand.default(args[0], either.shape), mask.expand(either.shape)
         return _aten.index.Tensor, [expanded, list(mask.nonzero(as_tuple=True))]
     indices: list[torch.Tensor | None] = []
     for index in args[1]:
         if index is not None and is_mask(index):
-            indices += on_host(index, stand_ins).nonzero(as_tuple=True)
+            indices += on_host(index, placeholders).nonzero(as_tuple=True)
         else:
             indices.append(index)
-    return facts.overload, [args[0], indices, *args[2:]]
+    return op.overload, [args[0], indices, *args[2:]]
 
 
-def infer_from_zeros(facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference:
-    """Find out what an operation yields by running it on zeros on the CPU."""
+def infer_from_zeros(op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference:
+    """Infer the results of an operation by running its CPU kernel on zeros."""
 
     def zeros(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -180,7 +182,7 @@ def infer_from_zeros(facts: Operation, args: Sequence[Any], kwargs: Mapping[str,
         return [zeros(one) for one in value] if isinstance(value, list | tuple) else on_host(value, {})
 
     host_args, host_kwargs = [zeros(one) for one in args], {name: zeros(one) for name, one in kwargs.items()}
-    out = facts.overload(*host_args, **host_kwargs)
-    outs = (out,) if len(facts.returns) == 1 else tuple(out or ())
-    written = tensors_in([facts.argument(position, host_args, host_kwargs) for position in facts.writes], {})
+    out = op.overload(*host_args, **host_kwargs)
+    outs = (out,) if len(op.returns) == 1 else tuple(out or ())
+    written = tensors_in([op.argument(position, host_args, host_kwargs) for position in op.writes], {})
     return Inference(tuple(described(one) for one in outs), tuple(Metadata.of_tensor(one) for one in written), 0)

@@ -1,7 +1,7 @@
-"""Moving modules to the simulated GPU as `Module.to` moves them to a GPU.
+"""Moves modules to the simulated GPU as `Module.to` moves them to a GPU.
 
-There every parameter stays one object, however many modules share it. A tensor of another class is a new object, so
-torch would send what is shared once for each of them.
+On a GPU a parameter that several modules share stays one object. A simulated tensor is of another class, hence a new
+object, so torch's own `to` would copy a shared parameter once for each module.
 """
 
 import functools
@@ -11,21 +11,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.dispatch_state import has_active_modes
+from pytest_diffopt._torch_private.module_internals import apply_method, parse_to
+from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE, simulated_device
+from pytest_diffopt._torch_private.tensor_wrappers import mark_as_parameter
 from pytest_diffopt.simulated_gpu.backend import copies
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
 from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot
 from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 
 
-def moving_to(dispatcher: Dispatcher, snapshot: ModuleSnapshot) -> Callable[..., nn.Module]:
-    """Return what stands for `nn.Module.to` while a GPU is simulated."""
+def module_to(dispatcher: Dispatcher, snapshot: ModuleSnapshot) -> Callable[..., nn.Module]:
+    """Return the replacement of `nn.Module.to`."""
     original: Callable[..., nn.Module] = nn.Module.to
 
     def to(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
-        device, dtype, non_blocking, memory_format = private.parse_to(*args, **kwargs)
+        device, dtype, non_blocking, memory_format = parse_to(*args, **kwargs)
         changes = dtype is not None or memory_format is not None
-        if device is None or device not in _devices() or changes or private.has_modes():
+        if device is None or device not in _devices() or changes or has_active_modes():
             return original(module, *args, **kwargs)
         _Move(dispatcher, snapshot, device, non_blocking=non_blocking).move(module)
         return module
@@ -35,7 +38,7 @@ def moving_to(dispatcher: Dispatcher, snapshot: ModuleSnapshot) -> Callable[...,
 
 @functools.cache
 def _devices() -> tuple[torch.device, ...]:
-    return private.device(), torch.device(private.DEVICE_TYPE)
+    return simulated_device(), torch.device(DEVICE_TYPE)
 
 
 class _Move:
@@ -48,12 +51,12 @@ class _Move:
         self._snapshot = snapshot
         self._device = device
         self._non_blocking = non_blocking
-        self._apply: Any = nn.Module._apply  # noqa: SLF001 - what modules override that move more than torch knows of
+        self._apply = apply_method(nn.Module)
         self._moved: dict[nn.Parameter, SimulatedTensor] = {}
 
     def move(self, module: nn.Module) -> None:
-        """Move a module and those inside it."""
-        own: Any = type(module)._apply  # noqa: SLF001 - as above
+        """Move a module and its submodules."""
+        own = apply_method(type(module))
         if own is not self._apply:
             own(module, self._convert)
             return
@@ -76,7 +79,7 @@ class _Move:
         found = self._moved.get(parameter)
         if found is None:
             found = self._moved[parameter] = self._convert(parameter)
-            found._is_param = True  # noqa: SLF001 - how torch marks parameters of other classes
+            mark_as_parameter(found)
             found.requires_grad_(parameter.requires_grad)
         return found
 
@@ -92,7 +95,7 @@ _HOSTS = ("cpu", "meta")
 
 
 def _needs_torch(parameter: torch.Tensor | None) -> bool:
-    """Tell whether a parameter is of a class of its own, or has a gradient to be moved as well."""
+    """Return whether torch must move a parameter: it is of another class, or has a gradient."""
     if parameter is None or type(parameter) is SimulatedTensor:
         return False
     return type(parameter) is not nn.Parameter or parameter.grad is not None

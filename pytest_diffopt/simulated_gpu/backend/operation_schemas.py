@@ -1,4 +1,4 @@
-"""What torch's schemas say about an operation: what it reads, writes and shares; found once for each operation."""
+"""Facts about an operation from its schema: what it reads, writes and shares; computed once for each overload."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,18 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.flop_formulas import has_flops
+from pytest_diffopt._torch_private.overloads import (
+    direct_call,
+    has_out_argument,
+    is_composite,
+    schema_arguments,
+    schema_returns,
+)
 from pytest_diffopt.simulated_gpu.cuda import sync_table
 
 _KNOWN_NAMESPACES = ("aten", "prim", "prims")
-# They yield memory or look at it, and launch nothing; the schema does not say so.
+# They return memory or views and launch no kernel, which the schema does not show.
 _LAUNCHES_NOTHING = frozenset(
     {
         "aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty", "aten.new_empty_strided", "aten.set_",
@@ -19,7 +26,7 @@ _LAUNCHES_NOTHING = frozenset(
         "aten._unsafe_view", "aten.requires_grad_", "aten.resize_as_",
     }
 )  # fmt: skip
-# Only the shape of their operand matters.
+# They use only the shape of their operand.
 _READS_NO_VALUES = frozenset(
     {
         "aten.empty_like", "aten.zeros_like", "aten.ones_like", "aten.full_like", "aten.rand_like", "aten.randn_like",
@@ -27,7 +34,7 @@ _READS_NO_VALUES = frozenset(
         "aten.new_full",
     }
 )  # fmt: skip
-# Results that share memory with an operand although the schema calls them new.
+# The result shares memory with this operand, although the schema declares it as new.
 _HIDDEN_VIEWS = {"aten._unsafe_view": 0}
 _TAKES_HOST_TENSORS = frozenset(
     {
@@ -42,9 +49,9 @@ _TAKES_HOST_TENSORS = frozenset(
     }
 )
 
-# Whatever lays these out is one piece of C++ for every device: structured kernels, and compositions of operations that
-# are laid out alike themselves. Views and elementwise operations are known by their schema.
-_ONE_LAYOUT = frozenset(
+# The same C++ code lays out their results on every device: structured kernels, and compositions of such operations.
+# Views and elementwise operations are recognized by their schema.
+_SAME_LAYOUT = frozenset(
     {
         "aten._log_softmax", "aten._safe_softmax", "aten._softmax", "aten._to_copy", "aten._unsafe_view",
         "aten._upsample_nearest_exact2d", "aten._upsample_nearest_exact3d", "aten.addmm", "aten.all", "aten.amax",
@@ -58,99 +65,97 @@ _ONE_LAYOUT = frozenset(
         "aten.zeros_like",
     }
 )  # fmt: skip
-# Of halves, their statistics may be of another dtype on CUDA.
-_ONE_LAYOUT_IN_FLOATS = frozenset({"aten._fused_rms_norm", "aten.native_group_norm", "aten.native_layer_norm"})
+# For half precision, their statistics may have another dtype on CUDA.
+_SAME_LAYOUT_IN_FLOAT32 = frozenset({"aten._fused_rms_norm", "aten.native_group_norm", "aten.native_layer_norm"})
 
-_OF_CUDA_ALONE = frozenset(f"aten._scaled_dot_product_{kernel}_attention" for kernel in ("flash", "efficient", "cudnn"))
+_CUDA_ONLY = frozenset(f"aten._scaled_dot_product_{kernel}_attention" for kernel in ("flash", "efficient", "cudnn"))
 
 NEW, VIEW, WRITTEN = range(3)
 
 
 class Operation:
-    """One aten overload, as the dispatcher needs to know it.
+    """The facts about one aten overload that the dispatcher needs.
 
     Attributes:
-        overload: the operation itself.
-        call: carries it out, without a look at what a call of `overload` asks for.
-        name: `aten.add_`, without the overload.
-        full_name: `aten.add_.Tensor`.
-        returns: for each result whether it is new, a view or an operand written to, and the operand's position.
-        writes: the positions of the operands that are written to.
-        launches: whether it makes the device work.
+        overload: the overload.
+        call: runs it, without the checks of `overload.__call__`.
+        name: the name without the overload: `aten.add_`.
+        full_name: the name with the overload: `aten.add_.Tensor`.
+        returns: for each result `NEW`, `VIEW` or `WRITTEN`, and the position of the operand that it shares memory with.
+        writes: the positions of the operands that it writes to.
+        launches: whether it launches work on the device.
         may_reshape: whether it may change the shape of an operand in place.
-        is_composite: whether torch composes it from others everywhere.
-        is_factory: whether only the shape of its operands matters.
-        takes_host_tensors: whether host tensors of one dimension or more are welcome.
-        is_foreign: whether it is not torch's own, so nothing is known of its cost.
-        is_laid_out_alike: whether the CPU's result has CUDA's shape, strides and dtype beyond doubt.
-        is_laid_out_alike_in_floats: whether it has where the first operand is of single precision.
-        is_of_cuda_alone: whether only CUDA has it, so that its shape rule need not be told of which device is asked.
-        is_convolution: whether the result is laid out as cuDNN does.
-        has_flops: whether floating-point operations are counted.
-        rules: the rows of the table of waits that speak of it.
+        is_composite: whether torch decomposes it on every device.
+        is_factory: whether it uses only the shape of its operands.
+        takes_host_tensors: whether it accepts host tensors of one dimension or more.
+        is_foreign: whether it is not one of torch's operations, so its cost is not known.
+        has_cpu_layout: whether the CPU's result always has CUDA's shape, strides and dtype.
+        has_cpu_layout_in_float32: whether it has them when the first operand is float32.
+        is_cuda_only: whether only CUDA has a kernel, so its shape rule gives the same result on every device.
+        is_convolution: whether cuDNN's rule lays out the result.
+        has_flops: whether its FLOPs are counted.
+        rules: its rows in the sync table.
     """
 
     def __init__(self, overload: OpOverload) -> None:
-        schema = overload._schema  # noqa: SLF001 - how torch hands out an operation's schema
+        arguments, returns = schema_arguments(overload), schema_returns(overload)
         self.overload = overload
-        self.call = private.bare_call(overload)
+        self.call = direct_call(overload)
         self.name = str(overload.overloadpacket)
         self.full_name = str(overload)
-        self.positions = {argument.name: position for position, argument in enumerate(schema.arguments)}
-        self.names = tuple(self.positions)
-        self.defaults = {argument.name: argument.default_value for argument in schema.arguments}
+        self.names = tuple(argument.name for argument in arguments)
+        self.defaults = {argument.name: argument.default_value for argument in arguments}
         self.writes = tuple(
             position
-            for position, argument in enumerate(schema.arguments)
+            for position, argument in enumerate(arguments)
             if argument.alias_info is not None and argument.alias_info.is_write
         )
-        self.returns = tuple(self._return(result) for result in schema.returns)
+        self.returns = tuple(self._return(result) for result in returns)
         is_view = bool(self.returns) and not self.writes and all(kind == VIEW for kind, _ in self.returns)
         reshapes = torch.Tag.inplace_view in overload.tags
         self.launches = not (is_view or reshapes or self.name in _LAUNCHES_NOTHING) and (
-            bool(self.writes) or any("Tensor" in str(result.type) for result in schema.returns)
+            bool(self.writes) or any("Tensor" in str(result.type) for result in returns)
         )
-        self.may_reshape = reshapes or "out" in overload._overloadname or self.name in ("aten.resize_", "aten.set_")  # noqa: SLF001
-        self.is_composite = private.is_composite(overload)
+        self.may_reshape = reshapes or has_out_argument(overload) or self.name in ("aten.resize_", "aten.set_")
+        self.is_composite = is_composite(overload)
         self.is_factory = self.name in _READS_NO_VALUES
         self.takes_host_tensors = self.name in _TAKES_HOST_TENSORS
         self.is_foreign = overload.namespace not in _KNOWN_NAMESPACES
-        self.is_of_cuda_alone = self.name in _OF_CUDA_ALONE
+        self.is_cuda_only = self.name in _CUDA_ONLY
         self.is_convolution = self.name == "aten.convolution"
-        self.has_flops = private.has_flops(overload)
-        is_alike = is_view or torch.Tag.pointwise in overload.tags or self.name in _ONE_LAYOUT or self.is_convolution
-        self.is_laid_out_alike = is_alike and not (self.may_reshape or self.is_foreign)
-        self.is_laid_out_alike_in_floats = self.is_laid_out_alike or self.name in _ONE_LAYOUT_IN_FLOATS
+        self.has_flops = has_flops(overload)
+        is_alike = is_view or torch.Tag.pointwise in overload.tags or self.name in _SAME_LAYOUT or self.is_convolution
+        self.has_cpu_layout = is_alike and not (self.may_reshape or self.is_foreign)
+        self.has_cpu_layout_in_float32 = self.has_cpu_layout or self.name in _SAME_LAYOUT_IN_FLOAT32
         self.rules = sync_table.rules_for(self.full_name)
 
     def _return(self, result: Any) -> tuple[int, int]:
         if self.name in _HIDDEN_VIEWS:
             return VIEW, _HIDDEN_VIEWS[self.name]
-        arguments = self.overload._schema.arguments  # noqa: SLF001
         if result.alias_info is None:
             return NEW, -1
         shared = [
             position
-            for position, argument in enumerate(arguments)
+            for position, argument in enumerate(schema_arguments(self.overload))
             if argument.alias_info is not None and _may_share(argument.alias_info, result.alias_info)
         ]
         return (WRITTEN if shared[0] in self.writes else VIEW), shared[0]
 
     def argument(self, position: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Return an operand by its position, however it was given."""
+        """Return an operand by its position, whether it was passed by position or by keyword."""
         return args[position] if position < len(args) else kwargs.get(self.names[position])
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all operands by name, defaults included."""
+        """Return all operands by name, including defaults."""
         return {**self.defaults, **dict(zip(self.names, args, strict=False)), **kwargs}
 
 
 def _may_share(argument: Any, result: Any) -> bool:
-    # Views that yield lists say `(a -> *)`: the result may share with anything.
+    # The schema of a view that returns a list has `(a -> *)`: the result may share memory with any operand.
     return bool(argument.before_set & result.before_set) or "*" in argument.after_set
 
 
 @functools.cache
 def operation(overload: OpOverload) -> Operation:
-    """Return what is known of an operation."""
+    """Return the facts about an overload."""
     return Operation(overload)

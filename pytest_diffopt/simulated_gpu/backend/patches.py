@@ -1,4 +1,4 @@
-"""What of torch behaves otherwise while a GPU is simulated, and only then."""
+"""The parts of torch that are patched while a GPU is simulated."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -8,43 +8,65 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.attention import flex_attention
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.higher_order_operators import flex_attention_device_check
+from pytest_diffopt._torch_private.module_internals import call_method, registration_hook
+from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE, claim_backend
+from pytest_diffopt._torch_private.storages import generator_address
 from pytest_diffopt.simulated_gpu.backend import fast_paths, pinned_memory
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
-from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot, keeping_apply
-from pytest_diffopt.simulated_gpu.backend.modules import moving_to
+from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot, recording_apply
+from pytest_diffopt.simulated_gpu.backend.modules import module_to
 from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 
 
 @contextmanager
 def applied(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, str]) -> Iterator[None]:
-    """Patch what cannot be reached otherwise, and restore it."""
+    """Patch what cannot be implemented through the backend, and restore it afterwards."""
+    flex_attention, name, validate = flex_attention_device_check()
     patches = (
-        (nn.Module, "_apply", keeping_apply(snapshot)),
-        (nn.Module, "to", moving_to(dispatcher, snapshot)),
+        (nn.Module, "_apply", recording_apply(snapshot)),
+        (nn.Module, "to", module_to(dispatcher, snapshot)),
         (nn.Module, "_call_impl", _named_call(dispatcher, snapshot, names)),
         (torch.Tensor, "data", _data(snapshot)),
         (torch.Tensor, "pin_memory", lambda tensor, *_: pinned_memory.pin(tensor)),
         (torch.Tensor, "is_pinned", lambda tensor, *_: pinned_memory.is_pinned(tensor)),
         (functional, "linear", fast_paths.linear(dispatcher)),
         (torch, "Generator", _generators(dispatcher)),
-        (torch.cuda, "synchronize", _waiting(dispatcher, "torch.cuda.synchronize")),
-        (torch.accelerator, "synchronize", _waiting(dispatcher, "torch.accelerator.synchronize")),
-        (flex_attention, "_validate_device", _accepting(flex_attention._validate_device)),  # noqa: SLF001
+        (torch.cuda, "synchronize", _synchronize(dispatcher, "torch.cuda.synchronize")),
+        (torch.accelerator, "synchronize", _synchronize(dispatcher, "torch.accelerator.synchronize")),
+        (flex_attention, name, _accepting_simulated(validate)),
     )
-    with private.patched(*patches), private.registrations_seen(snapshot.keep_registering):
+    with _patched(*patches), registration_hook(snapshot.keep_registering):
         yield
 
 
-def _named_call(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, str]) -> Callable[..., Any]:
-    """Return what stands for `nn.Module._call_impl`, which calls end in: it says which module runs.
+@contextmanager
+def _patched(*patches: tuple[Any, str, Any]) -> Iterator[None]:
+    """Set attributes, given as (owner, name, value), and restore them afterwards."""
+    kept = [(owner, name, owner.__dict__.get(name, _ABSENT)) for owner, name, _ in patches]
+    for owner, name, value in patches:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in reversed(kept):
+            if value is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
 
-    Not for `__call__` itself: a method with a slot in every class takes milliseconds to change where there are
-    thousands of classes. A module that was compiled in place calls what was compiled; kept, it is named as well.
+
+_ABSENT = object()
+
+
+def _named_call(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, str]) -> Callable[..., Any]:
+    """Return the replacement of `nn.Module._call_impl`: it records which module runs.
+
+    `__call__` itself is not patched: changing a special method updates each of thousands of subclasses, which takes
+    milliseconds. A module that was compiled in place bypasses `_call_impl`, so its compiled call is wrapped too.
     """
-    original = nn.Module._call_impl  # noqa: SLF001 - as above
+    original = call_method()
     thread = dispatcher.ledger.thread
 
     def run(module: nn.Module, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -56,7 +78,7 @@ def _named_call(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[in
             thread.module = outer
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        snapshot.keep_called(args[0])  # it may move what it holds by itself
+        snapshot.keep_called(args[0])  # it may move its tensors when it runs
         return run(args[0], original, args, kwargs)
 
     def naming(module: nn.Module, compiled: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,7 +89,7 @@ def _named_call(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[in
 
 
 def _data(snapshot: ModuleSnapshot) -> property:
-    """Return what stands for `Tensor.data`: a host tensor may be given data on the device, as on a real GPU."""
+    """Return the replacement of `Tensor.data`: a host tensor can be set to data on the device, as on a real GPU."""
     original = torch.Tensor.data
 
     def get(tensor: torch.Tensor) -> torch.Tensor:
@@ -83,23 +105,23 @@ def _data(snapshot: ModuleSnapshot) -> property:
 
 
 def _generators(dispatcher: Dispatcher) -> type:
-    """Return what stands for `torch.Generator`: it also makes generators of the simulated GPU."""
+    """Return the replacement of `torch.Generator`, which also makes generators of the simulated GPU."""
     original = torch.Generator
 
     class DeviceGenerator(original):  # type: ignore[misc,valid-type]
-        """Draws on the host and says that it lives on the device."""
+        """Draws numbers on the host; its `device` is the simulated GPU."""
 
-        device = private.claim_backend()
+        device = claim_backend()
 
     class Meta(type):
         def __instancecheck__(cls, thing: Any) -> bool:
             return isinstance(thing, original)
 
         def __call__(cls, device: Any = "cpu") -> torch.Generator:
-            if torch.device(device).type != private.DEVICE_TYPE:
+            if torch.device(device).type != DEVICE_TYPE:
                 return original(device=device)
             generator: torch.Generator = DeviceGenerator()
-            dispatcher.generators[private.generator_identity(generator)] = generator
+            dispatcher.generators[generator_address(generator)] = generator
             return generator
 
     class Generator(metaclass=Meta):
@@ -108,14 +130,14 @@ def _generators(dispatcher: Dispatcher) -> type:
     return Generator
 
 
-def _waiting(dispatcher: Dispatcher, name: str) -> Callable[..., None]:
-    def wait(*_: Any, **__: Any) -> None:
-        dispatcher.wait(name, {})
+def _synchronize(dispatcher: Dispatcher, name: str) -> Callable[..., None]:
+    def synchronize(*_: Any, **__: Any) -> None:
+        dispatcher.note_syncs(name, {})
 
-    return wait
+    return synchronize
 
 
-def _accepting(validate: Callable[..., None]) -> Callable[..., None]:
+def _accepting_simulated(validate: Callable[..., None]) -> Callable[..., None]:
     def check(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
         if not isinstance(query, SimulatedTensor):
             validate(query, key, value)

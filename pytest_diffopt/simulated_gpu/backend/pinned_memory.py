@@ -1,15 +1,17 @@
-"""Pinned memory: host memory that the driver copies from and to by itself. A machine without CUDA has none."""
+"""Pinned host memory, which a machine without CUDA does not have: the simulation marks tensors as pinned."""
 
 from weakref import WeakValueDictionary
 
 import torch
 
-# A storage's Python object lives as long as the storage, and its address is its only identity.
+from pytest_diffopt._torch_private.storages import storage_address
+
+# Storages by address. A storage's Python object exists as long as the storage.
 _pinned: WeakValueDictionary[int, torch.UntypedStorage] = WeakValueDictionary()
 
 
 def pin(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a copy of a host tensor that counts as pinned, or the tensor itself if it does already."""
+    """Return a copy of a host tensor that is marked as pinned, or the tensor itself if it is marked already."""
     if is_pinned(tensor):
         return tensor
     copy = tensor.clone()
@@ -18,11 +20,10 @@ def pin(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def mark_pinned(tensor: torch.Tensor) -> None:
-    """Let a host tensor count as pinned."""
-    storage = tensor.untyped_storage()
-    _pinned[storage._cdata] = storage  # noqa: SLF001
+    """Mark a host tensor as pinned."""
+    _pinned[storage_address(tensor)] = tensor.untyped_storage()
 
 
 def is_pinned(tensor: torch.Tensor) -> bool:
-    """Tell whether a host tensor counts as pinned."""
-    return tensor.device.type == "cpu" and tensor.untyped_storage()._cdata in _pinned  # noqa: SLF001
+    """Return whether a host tensor is marked as pinned."""
+    return tensor.device.type == "cpu" and storage_address(tensor) in _pinned

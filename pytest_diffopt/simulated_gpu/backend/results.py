@@ -1,4 +1,4 @@
-"""Results of operations: tensors on the simulated GPU, with memory of their own or an operand's."""
+"""Results of operations: tensors on the simulated GPU, with new memory or an operand's."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from pytest_diffopt.simulated_gpu.backend import host_values
 from pytest_diffopt.simulated_gpu.backend.operation_schemas import VIEW, WRITTEN, Operation
 from pytest_diffopt.simulated_gpu.backend.tensor import Metadata, SimulatedTensor, become, make
-from pytest_diffopt.simulated_gpu.cost.accounting import Ledger
+from pytest_diffopt.simulated_gpu.cost.accounting import CostLedger
 from pytest_diffopt.simulated_gpu.cuda.layouts import Inference
 
 
@@ -16,61 +16,61 @@ class Results:
     """Makes tensors on the simulated GPU.
 
     Attributes:
-        ledger: where their memory is counted.
+        ledger: counts their memory.
         real_up_to: floating tensors of more elements keep only their shape.
     """
 
-    def __init__(self, ledger: Ledger, real_up_to: float) -> None:
+    def __init__(self, ledger: CostLedger, real_up_to: float) -> None:
         self.ledger = ledger
         self.real_up_to = real_up_to
 
     def without_values(
-        self, facts: Operation, inference: Inference, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, op: Operation, inference: Inference, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
-        """Wrap what is known by shape only; what was written to has lost its host_values."""
-        if facts.writes:
-            for target, metadata in zip(_targets(facts, args, kwargs), inference.written, strict=True):
+        """Make results whose shapes alone are known; operands that were written to lose their values."""
+        if op.writes:
+            for target, metadata in zip(_targets(op, args, kwargs), inference.written, strict=True):
                 if isinstance(target, SimulatedTensor):
                     target.allocation.has_data = False
                     if target.metadata is not metadata:
                         self._reshape(target, metadata, None)
         results = [
-            self._wrap(facts.argument(position, args, kwargs), kind, result, None)
-            for (kind, position), result in zip(facts.returns, inference.results, strict=True)
+            self._wrap(op.argument(position, args, kwargs), kind, result, None)
+            for (kind, position), result in zip(op.returns, inference.results, strict=True)
         ]
-        return _packed(facts, results)
+        return _packed(op, results)
 
     def with_values(
-        self, facts: Operation, inference: Inference | None, host: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, op: Operation, inference: Inference | None, host: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
-        """Wrap what the CPU computed, laid out as CUDA would where that is known."""
-        if facts.may_reshape:
-            for target in _targets(facts, args, kwargs):
+        """Wrap what the CPU computed, in CUDA's layout where that is known."""
+        if op.may_reshape:
+            for target in _targets(op, args, kwargs):
                 if isinstance(target, SimulatedTensor) and target.host_data is not None:
                     metadata = Metadata.of_tensor(target.host_data)
                     if target.metadata is not metadata:
                         self._reshape(target, metadata, target.host_data)
-        hosts = (host,) if len(facts.returns) <= 1 else tuple(host)
+        hosts = (host,) if len(op.returns) <= 1 else tuple(host)
         expected = inference.results if inference is not None else (None,) * len(hosts)
         results = [
-            self._wrap(facts.argument(position, args, kwargs), kind, one, value)
-            for (kind, position), one, value in zip(facts.returns, expected, hosts, strict=False)
+            self._wrap(op.argument(position, args, kwargs), kind, one, value)
+            for (kind, position), one, value in zip(op.returns, expected, hosts, strict=False)
         ]
-        return _packed(facts, results)
+        return _packed(op, results)
 
-    def at_once(
+    def from_host(
         self,
-        facts: Operation,
+        op: Operation,
         layout: Metadata | None,
         host: Any,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> Any:
-        """Wrap what the CPU computed and laid out as CUDA does, or as `layout` says."""
-        if len(facts.returns) != 1:
-            return self.with_values(facts, None, host, args, kwargs)
-        kind, position = facts.returns[0]
-        return self._wrap(facts.argument(position, args, kwargs), kind, layout, host)
+        """Wrap what the CPU computed; its layout is CUDA's unless `layout` is given."""
+        if len(op.returns) != 1:
+            return self.with_values(op, None, host, args, kwargs)
+        kind, position = op.returns[0]
+        return self._wrap(op.argument(position, args, kwargs), kind, layout, host)
 
     def _wrap(self, operand: Any, kind: int, expected: Any, host: Any) -> Any:
         """Make one result: `expected` is its metadata where known, `host` its values where known."""
@@ -89,19 +89,19 @@ class Results:
         return self.new(expected, host)
 
     def new(self, metadata: Metadata | None, host: torch.Tensor | None) -> SimulatedTensor:
-        """Make a tensor with memory of its own, laid out as CUDA would; its values are dropped when it is large."""
+        """Make a tensor with new memory, in CUDA's layout; the values of a large one are dropped."""
         if host is not None:
             if metadata is None or metadata.shape != host.shape:
                 metadata = Metadata.of_tensor(host)
             host = self._kept(metadata, host)
-        assert metadata is not None  # noqa: S101 - our own invariant: the shape or the values are known
+        assert metadata is not None  # noqa: S101 - internal invariant: the shape or the values are known
         if metadata.offset:
             metadata = Metadata.of(metadata.shape, metadata.stride, 0, metadata.dtype)
         return make(metadata, self.ledger.allocate(metadata.nbytes, has_data=host is not None), host)
 
     def keeps(self, metadata: Metadata) -> bool:
-        """Tell whether tensors like this hold their host_values."""
-        return not metadata.can_lose_data or metadata.numel <= self.real_up_to
+        """Return whether a tensor keeps its values."""
+        return not metadata.is_droppable or metadata.numel <= self.real_up_to
 
     def _kept(self, metadata: Metadata, host: torch.Tensor) -> torch.Tensor | None:
         if not self.keeps(metadata):
@@ -117,11 +117,11 @@ class Results:
         become(target, make(metadata, allocation, host))
 
 
-def _targets(facts: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
-    return host_values.tensors_in([facts.argument(position, args, kwargs) for position in facts.writes], {})
+def _targets(op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+    return host_values.tensors_in([op.argument(position, args, kwargs) for position in op.writes], {})
 
 
-def _packed(facts: Operation, results: list[Any]) -> Any:
-    if len(facts.returns) == 1:
+def _packed(op: Operation, results: list[Any]) -> Any:
+    if len(op.returns) == 1:
         return results[0]
     return tuple(results) if results else None

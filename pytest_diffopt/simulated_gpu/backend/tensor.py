@@ -1,19 +1,25 @@
-"""A tensor on the simulated GPU: its shape, its piece of memory, and its values where they are kept."""
+"""The simulated GPU's tensor: metadata, an allocation, and the values where they are kept."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import torch
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.spare_backend import simulated_device
+from pytest_diffopt._torch_private.tensor_wrappers import (
+    NO_TORCH_FUNCTION,
+    make_wrapper,
+    mark_as_parameter,
+    set_wrapper_metadata,
+)
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu.cost.accounting import Allocation
 
 
 class Metadata:
-    """Shape, stride, offset and dtype of a tensor; there is one object for equal ones, so identity means equality."""
+    """Shape, stride, offset and dtype of a tensor. Instances are interned: equal metadata are one object."""
 
-    __slots__ = ("can_lose_data", "dtype", "nbytes", "numel", "offset", "shape", "stride")
+    __slots__ = ("dtype", "is_droppable", "nbytes", "numel", "offset", "shape", "stride")
     _known: ClassVar[dict[tuple[Any, ...], "Metadata"]] = {}
 
     def __init__(self, shape: torch.Size, stride: tuple[int, ...], offset: int, dtype: torch.dtype) -> None:
@@ -24,44 +30,44 @@ class Metadata:
         self.numel = shape.numel()
         reach = offset + 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
         self.nbytes = reach * dtype.itemsize if self.numel else 0
-        # Only the shape is kept of what is large; whole numbers and masks steer a program.
-        self.can_lose_data = dtype.is_floating_point or dtype.is_complex
+        # Integers and masks decide a program's control flow, so their values are always kept.
+        self.is_droppable = dtype.is_floating_point or dtype.is_complex
 
     @classmethod
     def of(cls, shape: Sequence[int], stride: Sequence[int], offset: int, dtype: torch.dtype) -> "Metadata":
-        """Return the one object that describes such tensors."""
+        """Return the interned metadata."""
         key = (tuple(shape), tuple(stride), offset, dtype)
         found = cls._known.get(key)
         if found is None:
-            # One step, so that threads that ask at once get the same object.
+            # Atomic, so that concurrent threads get the same object.
             found = cls._known.setdefault(key, cls(torch.Size(shape), tuple(stride), offset, dtype))
         return found
 
     @classmethod
     def of_tensor(cls, tensor: torch.Tensor) -> "Metadata":
-        """Return the one object that describes tensors like this."""
+        """Return the interned metadata of a tensor."""
         key: Any = (tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.dtype)
         return cls._known.get(key) or cls.of(*key)
 
 
 class Executor(Protocol):
-    """What carries the operations of simulated tensors out."""
+    """Runs the operations of simulated tensors."""
 
     def run(self, operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any], /) -> Any:
-        """Carry one operation out."""
+        """Run one operation."""
 
-    def take_in(self, host: torch.Tensor, /) -> "SimulatedTensor":
-        """Count one operation, which the CPU has carried out, and make its result."""
+    def wrap_result(self, host: torch.Tensor, /) -> "SimulatedTensor":
+        """Count one operation that the CPU has computed, and wrap its result."""
 
     def read_all(self, tensor: "SimulatedTensor", operation: str, /) -> torch.Tensor:
-        """Hand all values of a tensor to the host."""
+        """Copy all values of a tensor to the host."""
 
-    def print_made_up(self, tensor: "SimulatedTensor", show: Callable[[torch.Tensor], object], /) -> None:
-        """Do what printing a tensor does although its values are not known."""
+    def print_placeholder(self, tensor: "SimulatedTensor", show: Callable[[torch.Tensor], object], /) -> None:
+        """Count what printing a tensor without values costs."""
 
 
 class _NoSimulation:
-    """Stands in for the executor outside every block."""
+    """The executor outside every block: each operation raises."""
 
     def run(self, operation: Any, _args: Sequence[Any], _kwargs: Mapping[str, Any]) -> NoReturn:
         message = (
@@ -69,27 +75,26 @@ class _NoSimulation:
         )
         raise SimulationError(message)
 
-    def take_in(self, _host: torch.Tensor) -> NoReturn:
+    def wrap_result(self, _host: torch.Tensor) -> NoReturn:
         self.run("arithmetic", (), {})
 
     def read_all(self, _tensor: "SimulatedTensor", operation: str) -> NoReturn:
         self.run(operation, (), {})
 
-    def print_made_up(self, _tensor: "SimulatedTensor", _show: Callable[[torch.Tensor], object]) -> NoReturn:
+    def print_placeholder(self, _tensor: "SimulatedTensor", _show: Callable[[torch.Tensor], object]) -> NoReturn:
         self.run("Tensor.__repr__", (), {})
 
 
 NO_SIMULATION = _NoSimulation()
-_make_wrapper = private.make_wrapper
 
 
 class SimulatedTensor(torch.Tensor):
-    """Looks like a tensor on a device of type `simgpu`; every operation on it passes through `executor`.
+    """A tensor on the device `simgpu`; every operation on it runs through `executor`.
 
     Attributes:
-        metadata: what describes it.
-        allocation: the memory that it looks at, shared with its views.
-        host_data: a CPU tensor with its values, None when only the shape is known; `has_data` tells if they still hold.
+        metadata: its shape, stride, offset and dtype.
+        allocation: its memory, shared with its views.
+        host_data: a CPU tensor with its values; None when only the shape is known. Stale when `has_data` is False.
     """
 
     executor: ClassVar[Executor] = NO_SIMULATION
@@ -97,14 +102,14 @@ class SimulatedTensor(torch.Tensor):
     allocation: Allocation
     host_data: torch.Tensor | None
 
-    __torch_function__ = private.NO_TORCH_FUNCTION
+    __torch_function__ = NO_TORCH_FUNCTION
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override] # torch's stub forgets that it is a class method
         cls, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if len(types) > 1 and any(not issubclass(one, SimulatedTensor) for one in types):
-            return NotImplemented  # another tensor subclass holds ours inside and must take itself apart first
+            return NotImplemented  # another subclass wraps simulated tensors and must unwrap itself first
         return cls.executor.run(func, args, kwargs or {})
 
     @property
@@ -114,18 +119,18 @@ class SimulatedTensor(torch.Tensor):
 
     @property
     def data(self) -> torch.Tensor:
-        """The same tensor, cut off from autograd."""
+        """The same tensor, detached from autograd."""
         return self.detach()
 
     @data.setter
     def data(self, other: torch.Tensor) -> None:
         if not isinstance(other, SimulatedTensor):
-            message = f"a tensor on {self.device} cannot be given data that lives on {other.device}"
+            message = f"cannot set the data of a tensor on {self.device} to a tensor on {other.device}"
             raise RuntimeError(message)  # noqa: TRY004 - torch raises RuntimeError
         become(self, other)
 
     def tolist(self) -> Any:
-        """Return the values as Python numbers: one copy to the host."""
+        """Return the values as Python numbers; one copy to the host."""
         return self.executor.read_all(self, "Tensor.tolist").tolist()
 
     def __format__(self, spec: str) -> str:
@@ -135,7 +140,7 @@ class SimulatedTensor(torch.Tensor):
         show: Any = torch.Tensor.__repr__
         if self.has_data:
             return str(show(self, tensor_contents=tensor_contents))
-        self.executor.print_made_up(self, show)  # torch reads about a hundred values of a large tensor, one by one
+        self.executor.print_placeholder(self, show)  # torch reads about a hundred values of a large tensor, one by one
         return f"tensor(<no values kept>, device='{self.device}', size={tuple(self.shape)}, dtype={self.dtype})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SimulatedTensor":
@@ -144,18 +149,18 @@ class SimulatedTensor(torch.Tensor):
             return found
         copy: SimulatedTensor = self.detach().clone()  # type: ignore[assignment] # of our own class
         if getattr(self, "_is_param", False):
-            copy._is_param = True  # how torch marks parameters of other classes
+            mark_as_parameter(copy)
         memo[id(self)] = copy.requires_grad_(self.requires_grad)
         return copy
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        # For CUDA torch builds a number on the CPU, for every other device on the device itself: do as for CUDA.
+        # Torch makes a tensor of a number on the CPU for CUDA, and on the device itself for every other device.
         if isinstance(value, bool | int | float | complex):
             value = torch.tensor(value, dtype=self.dtype)
         torch.Tensor.__setitem__(self, index, value)
 
     def numpy(self, **_: Any) -> NoReturn:
-        """Refuse, as for every tensor that is not on the host.
+        """Raise: the tensor is not on the host.
 
         Raises:
             TypeError: always.
@@ -170,15 +175,15 @@ class SimulatedTensor(torch.Tensor):
         self.numpy()
 
     def __dlpack__(self, **_: Any) -> NoReturn:
-        message = "a tensor on a simulated GPU has no memory that another library could look at through DLPack"
+        message = "a tensor on a simulated GPU has no memory to share through DLPack"
         raise SimulationError(message)
 
 
 def make(metadata: Metadata, allocation: Allocation, host_data: torch.Tensor | None) -> SimulatedTensor:
     """Make a tensor on the simulated GPU."""
     shape, stride, offset, dtype = metadata.shape, metadata.stride, metadata.offset, metadata.dtype
-    wrapper: SimulatedTensor = _make_wrapper(
-        SimulatedTensor, shape, stride, offset, None, dtype, torch.strided, private.device()
+    wrapper: SimulatedTensor = make_wrapper(
+        SimulatedTensor, shape, stride, offset, None, dtype, torch.strided, simulated_device()
     )
     wrapper.metadata = metadata
     wrapper.allocation = allocation
@@ -187,8 +192,8 @@ def make(metadata: Metadata, allocation: Allocation, host_data: torch.Tensor | N
 
 
 def become(tensor: SimulatedTensor, other: SimulatedTensor) -> None:
-    """Make a tensor look at what another looks at: what `tensor.data = other` and changes of shape in place do."""
-    private.set_wrapper(tensor, other)
+    """Give a tensor the metadata, memory and values of another, as `tensor.data = other` does."""
+    set_wrapper_metadata(tensor, other)
     tensor.metadata = other.metadata
     tensor.allocation = other.allocation
     tensor.host_data = other.host_data

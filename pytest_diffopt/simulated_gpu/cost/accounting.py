@@ -1,4 +1,4 @@
-"""What a simulated GPU counts: work, bytes over the bus and memory, each by phase and by module."""
+"""Counts of a simulated GPU: syncs, work, bytes over the bus and memory, each by phase and by module."""
 
 import sys
 import threading
@@ -9,21 +9,21 @@ from typing import TypeVar
 from pytest_diffopt.records.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
 from pytest_diffopt.simulated_gpu.observations import Counts, Sync, SyncKind
 
-# CUDACachingAllocator::kMinBlockSize: every allocation is a multiple of it, and `memory_allocated` says so.
+# CUDACachingAllocator::kMinBlockSize: every allocation is a multiple of it, also in `memory_allocated`.
 _BLOCK_BYTES = 512
 
 _Key = TypeVar("_Key", bound=Hashable)
 
-# A line of code while it runs: the identity of its code object and the offset of its instruction. Cheap to take (code
-# objects are slow to hash, line numbers slow to look up), turned into a CodeLocation only when somebody asks.
+# A running line: the identity of its code object and the offset of its instruction. Code objects are slow to hash and
+# line numbers slow to look up, so a place becomes a CodeLocation only when it is reported.
 _Place = tuple[int, int]
-_codes: dict[int, CodeType] = {}  # kept alive, so that an identity stays the code's own
+_codes: dict[int, CodeType] = {}  # keeps the code objects alive, so that an identity stays unique
 _machinery: dict[str, bool] = {}
 
 
 def _users_place() -> _Place | None:
-    """Return the innermost line of user code that runs now; those who ask are two calls away from it at least."""
-    frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 - CPython's own way to a frame without a traceback
+    """Return the innermost running line of user code, which is at least three frames above this one."""
+    frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 - the only way to a frame without a traceback
     known = _machinery
     while frame is not None:
         code = frame.f_code
@@ -50,7 +50,7 @@ def _location(place: _Place | None) -> CodeLocation:
 
 
 class Cell:
-    """The figures of one module in one phase, still growing."""
+    """Running counts of one module in one phase."""
 
     __slots__ = ("allocated_bytes", "bytes_to_device", "bytes_to_host", "flops", "operations", "peak_memory_bytes")
 
@@ -59,16 +59,23 @@ class Cell:
         self.peak_memory_bytes = live_bytes
 
     def counts(self) -> Counts:
-        """Return the figures so far."""
+        """Return the counts so far."""
         return Counts(**{name: getattr(self, name) for name in self.__slots__})
 
 
 class Allocation:
-    """A piece of the GPU's memory that several tensors may look at; it is given back when the last of them dies."""
+    """Memory of the GPU, shared by a tensor and its views and released with the last of them.
+
+    Attributes:
+        ledger: counts it.
+        nbytes: its size, rounded up to the allocator's block size.
+        holder: the line of user code that allocated it.
+        has_data: whether the values in it are known.
+    """
 
     __slots__ = ("has_data", "holder", "ledger", "nbytes")
 
-    def __init__(self, ledger: "Ledger", nbytes: int, holder: "_Holder", *, has_data: bool) -> None:
+    def __init__(self, ledger: "CostLedger", nbytes: int, holder: "_Holder", *, has_data: bool) -> None:
         self.ledger = ledger
         self.nbytes = nbytes
         self.holder = holder
@@ -80,7 +87,7 @@ class Allocation:
 
 
 class _Holder:
-    """What one line of user code holds."""
+    """The live bytes that one line of user code allocated."""
 
     __slots__ = ("nbytes",)
 
@@ -89,7 +96,7 @@ class _Holder:
 
 
 class _Thread(threading.local):
-    """Where one thread is, and what it has counted: threads never write to one another's figures."""
+    """The running module and the counts of one thread; each thread writes only to its own counts."""
 
     def __init__(self, register: Callable[[dict[tuple[Hashable | None, str], Cell]], None]) -> None:
         self.module = ""
@@ -97,19 +104,29 @@ class _Thread(threading.local):
         register(self.cells)
 
 
-class Ledger:
-    """Everything that is counted between entering and leaving one simulated GPU."""
+class CostLedger:
+    """Counts everything between entering and leaving one simulated GPU.
+
+    Attributes:
+        phase: the current phase; None outside every phase.
+        placeholders: reads of values that do not exist: the operation and the line.
+        unmodelled: operations without a shape rule or a known cost.
+        live_bytes: bytes that are allocated now.
+        peak_bytes: the most bytes that were allocated at one moment.
+        is_open: whether it still counts.
+        thread: the state of the calling thread.
+    """
 
     def __init__(self) -> None:
         self.phase: Hashable | None = None
-        # Lines of code are looked up when somebody asks: a loop waits at the same place again and again.
+        # Lines of code are looked up when syncs are read: a loop synchronizes at the same place many times.
         self._syncs: list[tuple[SyncKind, str, _Place | None, Hashable | None, str, bool]] = []
         self.placeholders: list[tuple[str, CodeLocation]] = []
         self.unmodelled: set[str] = set()
         self.live_bytes = 0
         self.peak_bytes = 0
         self.is_open = True
-        self._lock = threading.RLock()  # an allocation may set off a collection that frees another
+        self._lock = threading.RLock()  # an allocation may trigger a garbage collection that frees another
         self._holders: dict[_Place | None, _Holder] = {}
         self._held_at_peak: dict[_Place | None, int] = {}
         self._is_at_peak = False
@@ -118,7 +135,7 @@ class Ledger:
         self.thread = _Thread(self._all_cells.append)
 
     def cell(self) -> Cell:
-        """Return the figures that grow now: those of this phase and of the module that runs."""
+        """Return the counts of the current phase and module."""
         thread = self.thread
         key = (self.phase, thread.module)
         found = thread.cells.get(key)
@@ -127,13 +144,13 @@ class Ledger:
         return found
 
     def close(self) -> None:
-        """Stop counting: what dies later belongs to nobody's figures."""
+        """Stop counting: memory that is released later is ignored."""
         with self._lock:
             self._remember_peak()
             self.is_open = False
 
     def allocate(self, nbytes: int, *, has_data: bool) -> Allocation:
-        """Take memory for a new storage of `nbytes`, and say whether its values are kept."""
+        """Allocate memory for a storage of `nbytes`; `has_data` is whether its values are kept."""
         nbytes = -(-nbytes // _BLOCK_BYTES) * _BLOCK_BYTES
         place = _users_place()
         holder = self._holders.get(place)
@@ -151,7 +168,7 @@ class Ledger:
         return Allocation(self, nbytes, holder, has_data=has_data)
 
     def release(self, allocation: Allocation) -> None:
-        """Count memory that was given back."""
+        """Count released memory."""
         nbytes = allocation.nbytes
         with self._lock:
             if not (self.is_open and nbytes):
@@ -162,24 +179,24 @@ class Ledger:
             allocation.holder.nbytes -= nbytes
 
     def _remember_peak(self) -> None:
-        """Keep who holds what, once a peak ends: only then is it known to have been one."""
+        """Record the holders when a peak ends, which is when memory is first released after it."""
         if self._is_at_peak:
-            holders = self._holders.copy().items()  # one step, which another thread cannot come into
+            holders = self._holders.copy().items()  # atomic, so no other thread can change it meanwhile
             self._held_at_peak = {place: holder.nbytes for place, holder in holders if holder.nbytes}
             self._is_at_peak = False
 
     def note_sync(self, kind: SyncKind, operation: str, *, is_reported: bool, count: int = 1) -> None:
-        """Note that the CPU waits here."""
-        wait = (kind, operation, _users_place(), self.phase, self.thread.module, is_reported)
-        self._syncs.extend([wait] * count)
+        """Note `count` syncs at the running line of user code."""
+        sync = (kind, operation, _users_place(), self.phase, self.thread.module, is_reported)
+        self._syncs.extend([sync] * count)
 
     @property
     def syncs(self) -> tuple[Sync, ...]:
-        """Each time the CPU waited, in order."""
-        known = {wait: self._described(*wait) for wait in set(self._syncs)}
-        return tuple(known[wait] for wait in self._syncs)
+        """Each sync, in order."""
+        known = {sync: self._described(*sync) for sync in set(self._syncs)}
+        return tuple(known[sync] for sync in self._syncs)
 
-    def _described(  # noqa: PLR0913, PLR0917 - what tells one from another
+    def _described(  # noqa: PLR0913, PLR0917 - the fields of a noted sync
         self,
         kind: SyncKind,
         operation: str,
@@ -192,34 +209,34 @@ class Ledger:
         return Sync(kind=kind, operation=operation, where=where, phase=phase, module=module, is_reported=is_reported)
 
     def note_placeholders(self, operation: str) -> None:
-        """Note that a value was given out that does not exist."""
+        """Note that a placeholder was returned for a value that does not exist."""
         self.placeholders.append((operation, self._located(_users_place())))
 
     def users_line(self) -> CodeLocation:
-        """Return the line of user code that runs now."""
+        """Return the running line of user code."""
         return self._located(_users_place())
 
     def _located(self, place: _Place | None) -> CodeLocation:
-        """Return a line of code that is asked for again and again, as where every parameter is moved."""
+        """Return the line of a place; cached, since many syncs share one line."""
         found = self._locations.get(place)
         if found is None:
             found = self._locations[place] = _location(place)
         return found
 
     def by_phase(self) -> dict[Hashable, Counts]:
-        """Return the figures of each phase, in order of appearance; None is outside every phase."""
+        """Return the counts of each phase, in order of appearance; None is outside every phase."""
         return _summed((phase, cell) for (phase, _), cell in self._cells())
 
     def by_module(self) -> dict[str, Counts]:
-        """Return the figures of each module, without those of the modules that it calls."""
+        """Return the counts of each module, without those of the modules that it calls."""
         return _summed((module, cell) for (_, module), cell in self._cells())
 
     def total(self) -> Counts:
-        """Return the figures of everything."""
+        """Return the total counts."""
         return sum((cell.counts() for _, cell in self._cells()), Counts())
 
     def peak_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
-        """Return the lines that held memory at the peak, with their bytes, the greatest first."""
+        """Return the lines that held memory at the peak, with their bytes, the largest first."""
         self._remember_peak()
         holders: dict[CodeLocation, int] = {}
         for place, nbytes in self._held_at_peak.items():

@@ -1,4 +1,4 @@
-"""The GPUs that can be simulated: what of a GPU decides which kernels run, what fits, and how fast it may be."""
+"""The GPU models that can be simulated: what decides which kernels run, what fits in memory, and the roofline."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ _GB = 10**9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GPUModel:
-    """A GPU's facts; peaks are dense (without sparsity), in 10^12 operations a second, accumulating in float32.
+    """A GPU model. Peaks are dense (without sparsity), in 10^12 operations per second, accumulating in float32.
 
     Attributes:
-        name: as the command line and counted baselines call it.
-        called: what CUDA calls the GPUs that have these figures; others of the family (PCIe, another memory) differ.
+        name: the name on the command line and in counted baselines.
+        called: CUDA's names of the GPUs with these figures; other variants (PCIe, another memory size) differ.
         capability: CUDA compute capability (major, minor).
-        memory_bytes: the memory that the GPU is sold with.
+        memory_bytes: nominal memory.
         float16_tflops: peak of float16 matrix products on tensor cores.
-        bfloat16_tflops: the same in bfloat16; the float32 peak where the tensor cores do not know it.
-        tf32_tflops: the same in TensorFloat-32; the float32 peak where the tensor cores do not know it.
+        bfloat16_tflops: peak of bfloat16 matrix products; the float32 peak where tensor cores do not support bfloat16.
+        tf32_tflops: peak of TensorFloat-32 matrix products; the float32 peak where tensor cores do not support TF32.
         float32_tflops: peak of float32 without tensor cores.
-        gigabytes_per_s: peak memory bandwidth, in 10^9 bytes a second.
-        source: where the maker says so.
+        gigabytes_per_s: peak memory bandwidth, in 10^9 bytes per second.
+        source: NVIDIA's document with these figures.
     """
 
     name: str
@@ -37,7 +37,7 @@ class GPUModel:
     source: str
 
 
-# A data sheet that only gives the peak with sparsity gives twice the dense one.
+# Where a data sheet lists only the peak with sparsity, half of it is the dense peak.
 _GPU_MODELS = {
     gpu_model.name: gpu_model
     for gpu_model in (
@@ -171,7 +171,7 @@ _GPU_MODELS = {
             tf32_tflops=494.7,
             float32_tflops=66.9,
             gigabytes_per_s=4800.0,
-            source="NVIDIA H200 Tensor Core GPU data sheet (SXM); its peaks are those of the H100 with more digits",
+            source="NVIDIA H200 Tensor Core GPU data sheet (SXM); its peaks are the H100's, with more digits",
         ),
         GPUModel(
             name="nvidia-b200",
@@ -190,15 +190,15 @@ _GPU_MODELS = {
 
 
 def known_gpu_models() -> tuple[str, ...]:
-    """Return the names that `GPU` knows."""
+    """Return the names of all GPU models."""
     return tuple(_GPU_MODELS)
 
 
 def gpu_model(name: str) -> GPUModel:
-    """Return a GPU by its name.
+    """Return a GPU model by its name.
 
     Raises:
-        SimulationError: no such GPU is known.
+        SimulationError: there is no model of that name.
     """
     if name not in _GPU_MODELS:
         message = f"a simulated GPU must be one of {', '.join(_GPU_MODELS)}, got: {name!r}"
@@ -207,5 +207,5 @@ def gpu_model(name: str) -> GPUModel:
 
 
 def gpu_model_by_cuda_name(device_name: str) -> GPUModel | None:
-    """Return the GPU that CUDA calls so; None where its figures are not known."""
+    """Return the GPU model by CUDA's name of the device; None if its figures are not known."""
     return next((one for one in _GPU_MODELS.values() if device_name in one.called), None)

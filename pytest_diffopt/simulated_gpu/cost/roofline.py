@@ -1,4 +1,4 @@
-"""The least time in which a GPU could do what was counted, and what holds it back."""
+"""The roofline: a lower bound for the time that the counted work takes on a GPU."""
 
 import enum
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _TERA, _GIGA = 1e12, 1e9
 
 
 class Limit(enum.Enum):
-    """What takes the longer."""
+    """The resource that limits the time."""
 
     FLOPS = "FLOPs"
     BYTES = "bytes"
@@ -21,11 +21,11 @@ class Limit(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bound:
-    """What a GPU's peaks allow; the real time is longer.
+    """A lower bound from a GPU's peaks; the measured time is longer.
 
     Attributes:
         compute_seconds: the counted FLOPs at the peak of the fastest dtype among the parameters.
-        memory_seconds: writing each tensor that is made once, at the peak bandwidth; reads are not counted.
+        memory_seconds: writing each new tensor once at the peak bandwidth; reads are not counted.
     """
 
     compute_seconds: float
@@ -33,17 +33,17 @@ class Bound:
 
     @property
     def seconds(self) -> float:
-        """The longer of the two, as they can overlap."""
+        """The longer of the two times, since they can overlap."""
         return max(self.compute_seconds, self.memory_seconds)
 
     @property
     def limit(self) -> Limit:
-        """Which of the two it is."""
+        """The resource of the longer time."""
         return Limit.FLOPS if self.compute_seconds >= self.memory_seconds else Limit.BYTES
 
 
 def bound_of(counts: Counts, gpu_model: GPUModel, dtype: torch.dtype) -> Bound:
-    """Return the least time for what was counted in one phase."""
+    """Return the lower bound for one phase."""
     return Bound(
         compute_seconds=counts.flops / (peak_tflops(gpu_model, dtype) * _TERA),
         memory_seconds=counts.allocated_bytes / (gpu_model.gigabytes_per_s * _GIGA),
@@ -51,15 +51,15 @@ def bound_of(counts: Counts, gpu_model: GPUModel, dtype: torch.dtype) -> Bound:
 
 
 def seconds_of(phases: Iterable[Counts], gpu_model: GPUModel, dtype: torch.dtype) -> float:
-    """Return the least time for phases that run one after the other: each has its own limit."""
+    """Return the lower bound, in seconds, for phases that run one after another; each has its own limit."""
     return sum(bound_of(counts, gpu_model, dtype).seconds for counts in phases)
 
 
 def peak_tflops(gpu_model: GPUModel, dtype: torch.dtype) -> float:
-    """Return a GPU's peak for matrix products and convolutions of a dtype.
+    """Return a GPU's peak for matrix products and convolutions of a dtype, in TFLOP/s.
 
-    float32 convolutions run in TF32 unless somebody forbids it, so TF32's peak is the safe one. A dtype without a peak
-    of its own is held to the highest one: the bound stays a bound.
+    float32 uses the TF32 peak, because float32 convolutions run in TF32 by default. A dtype without its own peak uses
+    the highest peak, so that the result stays a lower bound.
     """
     peaks = {
         torch.float16: gpu_model.float16_tflops,
@@ -71,6 +71,6 @@ def peak_tflops(gpu_model: GPUModel, dtype: torch.dtype) -> float:
 
 
 def fastest_dtype(dtypes: Iterable[torch.dtype], gpu_model: GPUModel) -> torch.dtype:
-    """Return the dtype in which the GPU is fastest; float32 if there is none."""
+    """Return the dtype with the highest peak; float32 if there is no dtype."""
     in_order = sorted(dtypes, key=str) or [torch.float32]
     return max(in_order, key=lambda dtype: peak_tflops(gpu_model, dtype))

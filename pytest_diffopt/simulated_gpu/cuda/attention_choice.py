@@ -1,7 +1,7 @@
-"""Which kernel CUDA chooses for attention, and what keeps it from the others.
+"""The attention kernel that CUDA chooses, and the reasons against the others.
 
 The order and the conditions are those of `native/transformers/cuda/sdp_utils.cpp` (PyTorch 2.13, `select_sdp_backend`)
-for dense tensors; flags and orders that a program sets with `torch.nn.attention.sdpa_kernel` hold.
+for dense tensors. The flags and orders that a program sets with `torch.nn.attention.sdpa_kernel` are respected.
 """
 
 import os
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.attention_kernels import attention_order, is_attention_enabled
 from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.observations import AttentionKernel
 
@@ -20,7 +20,7 @@ _PREFER_CUDNN = ((9, 0), (10, 0))
 _FLASH_LARGEST_HEAD = 256
 _CUDNN_LARGEST_HEAD = 128
 _CUDNN_LARGEST_HEAD_ON_HOPPER = 256
-ALIGNMENT = 8  # elements; heads and masks that are no multiple are padded or refused
+ALIGNMENT = 8  # elements; other head dimensions and mask lengths are padded or not supported
 _DIMENSIONS = 4
 
 _FLASH = AttentionKernel.FLASH
@@ -49,7 +49,7 @@ class Attention:
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether a backward pass will want the logarithms of the sums."""
+        """Whether a backward pass needs the logsumexp of the scores."""
         return torch.is_grad_enabled() and any(one.requires_grad for one in self.tensors)
 
 
@@ -58,7 +58,7 @@ def _dtype(call: Attention) -> str:
 
 
 def _why_not_fused(call: Attention) -> Iterator[str]:
-    """Say what keeps CUDA from every fused kernel."""
+    """Yield the reasons against every fused kernel."""
     if any(one.dim() != _DIMENSIONS for one in call.tensors):
         yield "fused kernels take 4 dimensions"
     if len({one.dtype for one in call.tensors}) > 1:
@@ -83,7 +83,7 @@ def _why_not_heads(call: Attention, *, takes_groups: bool) -> Iterator[str]:
 
 def _why_not_flash(call: Attention, capability: tuple[int, int]) -> Iterator[str]:
     width = call.query.shape[-1]
-    if not private.is_attention_enabled("flash"):
+    if not is_attention_enabled("flash"):
         yield "it is switched off"
     if capability < _AMPERE:
         yield f"it needs compute capability 8.0, this GPU has {capability[0]}.{capability[1]}"
@@ -101,7 +101,7 @@ def _why_not_flash(call: Attention, capability: tuple[int, int]) -> Iterator[str
 def _why_not_efficient(call: Attention, capability: tuple[int, int]) -> Iterator[str]:
     dtypes = (*_HALVES, torch.float32) if capability >= _AMPERE else (torch.float16, torch.float32)
     alignment = ALIGNMENT if call.query.dtype in _HALVES else ALIGNMENT // 2
-    if not private.is_attention_enabled("mem_efficient"):
+    if not is_attention_enabled("mem_efficient"):
         yield "it is switched off"
     if call.query.dtype not in dtypes:
         yield f"it does not take {_dtype(call)} on this GPU"
@@ -112,7 +112,7 @@ def _why_not_efficient(call: Attention, capability: tuple[int, int]) -> Iterator
 
 def _why_not_cudnn(call: Attention, capability: tuple[int, int]) -> Iterator[str]:
     largest = _CUDNN_LARGEST_HEAD_ON_HOPPER if capability == _HOPPER else _CUDNN_LARGEST_HEAD
-    if not private.is_attention_enabled("cudnn"):
+    if not is_attention_enabled("cudnn"):
         yield "it is switched off"
     if torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled():
         yield "it is not deterministic"
@@ -138,27 +138,27 @@ _DEFAULT_ORDER = (_FLASH, _EFFICIENT, _MATH, _CUDNN)
 
 
 def _order(gpu_model: GPUModel) -> tuple[AttentionKernel, ...]:
-    """Return which kernels are asked first: the program's order, else torch's for this GPU."""
+    """Return the order in which kernels are tried: the program's order, else torch's for this GPU."""
     by_number = {0: _MATH, 1: _FLASH, 2: _EFFICIENT, 3: _CUDNN}
-    order = tuple(by_number[one] for one in private.attention_order() if one in by_number)
+    order = tuple(by_number[one] for one in attention_order() if one in by_number)
     is_deprioritized = os.environ.get("TORCH_CUDNN_SDPA_DEPRIORITIZED") == "1"
-    # check_prefer_cudnn_attention: datacenter Hopper and Blackwell, with the cuDNN that torch 2.13 ships.
+    # check_prefer_cudnn_attention: data-center Hopper and Blackwell, with the cuDNN that torch 2.13 ships.
     if order == _DEFAULT_ORDER and gpu_model.capability in _PREFER_CUDNN and not is_deprioritized:
         return _CUDNN, _FLASH, _EFFICIENT, _MATH
     return order
 
 
 def choose(call: Attention, gpu_model: GPUModel) -> tuple[AttentionKernel, str]:
-    """Return the kernel that CUDA would run, and why none that is asked before it.
+    """Return the kernel that CUDA would run, and the reasons against those tried before it.
 
     Raises:
-        RuntimeError: no kernel is left, in torch's words.
+        RuntimeError: no kernel is left; the message is torch's.
     """
     not_fused = next(_why_not_fused(call), "")
     refusals: list[str] = []
     for kernel in _order(gpu_model):
         if kernel is _MATH:
-            why_not = "" if private.is_attention_enabled("math") else "it is switched off"
+            why_not = "" if is_attention_enabled("math") else "it is switched off"
         else:
             why_not = not_fused or next(_WHY_NOT[kernel](call, gpu_model.capability), "")
         if not why_not:

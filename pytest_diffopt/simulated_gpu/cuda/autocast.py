@@ -1,7 +1,7 @@
-"""Casting under autocast, by the lists that CUDA has (`ATen/autocast_mode.h`, PyTorch 2.13).
+"""Casts under autocast, by CUDA's lists of operations (`ATen/autocast_mode.h`, PyTorch 2.13).
 
-An operation on none of the lists runs in the dtypes that it is given. Weights that want gradients are cast once per
-autocast block on CUDA, and at every use here; without gradients CUDA casts at every use as well.
+An operation on none of the lists runs in the dtypes of its operands. Weights that require gradients are cast once per
+autocast block on CUDA, and at every use here. Without gradients CUDA also casts at every use.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,10 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.dispatch_state import autocast_dtype, without_autocast
+from pytest_diffopt._torch_private.kernel_registration import register_kernels
+from pytest_diffopt._torch_private.overloads import overload_named, schema_arguments
+from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE
 
 _LOWER = """
     _convolution conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d.input conv_transpose3d.input
@@ -26,7 +29,7 @@ _FLOAT32 = """
     upsample_nearest2d _upsample_nearest_exact2d upsample_nearest3d _upsample_nearest_exact3d upsample_linear1d
     upsample_bilinear2d _upsample_bilinear2d_aa upsample_trilinear3d upsample_bicubic2d _upsample_bicubic2d_aa
 """
-# They take a dtype: float32 unless the caller asks for another.
+# They take a dtype argument: float32 unless the caller passes another.
 _FLOAT32_RESULT = "prod prod.dim_int softmax.int log_softmax.int cumprod cumsum sum sum.dim_IntList"
 _WIDEST = "addcdiv addcmul atan2 bilinear cross dot vdot grid_sampler index_put tensordot scatter_add cat stack"
 
@@ -34,9 +37,9 @@ _Cast = Callable[[Any], Any]
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
-    """Cast floating tensors of the device, those in lists included; doubles are left alone, as on CUDA."""
+    """Cast floating tensors of the device, including those in lists; float64 is not cast, as on CUDA."""
     if isinstance(value, torch.Tensor):
-        eligible = value.device.type == private.DEVICE_TYPE and value.is_floating_point()
+        eligible = value.device.type == DEVICE_TYPE and value.is_floating_point()
         return value.to(dtype) if eligible and value.dtype != torch.float64 else value
     if isinstance(value, list | tuple):
         return type(value)(_cast(one, dtype) for one in value)
@@ -44,16 +47,16 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
 
 
 def _widest(values: tuple[Any, ...]) -> torch.dtype:
-    """Return float32 if any operand has it, else autocast's dtype."""
+    """Return float32 if any operand has it, else autocast's lower-precision dtype."""
     tensors = [one for value in values for one in (value if isinstance(value, list | tuple) else (value,))]
     has_float = any(isinstance(one, torch.Tensor) and one.dtype == torch.float32 for one in tensors)
-    return torch.float32 if has_float else private.autocast_dtype()
+    return torch.float32 if has_float else autocast_dtype()
 
 
 def _in(dtype_for: Callable[[tuple[Any, ...]], torch.dtype]) -> Callable[[OpOverload], Callable[..., Any]]:
     def make(overload: OpOverload) -> Callable[..., Any]:
         def kernel(*args: Any, **kwargs: Any) -> Any:
-            with private.without_autocast():
+            with without_autocast():
                 dtype = dtype_for((*args, *kwargs.values()))
                 return overload(*_cast(args, dtype), **{name: _cast(one, dtype) for name, one in kwargs.items()})
 
@@ -64,8 +67,8 @@ def _in(dtype_for: Callable[[tuple[Any, ...]], torch.dtype]) -> Callable[[OpOver
 
 def _with_float32_result(overload: OpOverload) -> Callable[..., Any]:
     def kernel(*args: Any, **kwargs: Any) -> Any:
-        with private.without_autocast():
-            position = [argument.name for argument in private.arguments(overload)].index("dtype")
+        with without_autocast():
+            position = [argument.name for argument in schema_arguments(overload)].index("dtype")
             given = args[position] if position < len(args) else kwargs.get("dtype")
             if given is None and args[0].is_floating_point() and args[0].dtype != torch.float64:
                 args, kwargs = args[:position], kwargs | {"dtype": torch.float32}
@@ -75,12 +78,12 @@ def _with_float32_result(overload: OpOverload) -> Callable[..., Any]:
 
 
 def register() -> None:
-    """Let autocast on the device cast as it does on CUDA."""
+    """Register the autocast kernels of the device."""
     handlers = (
-        (_LOWER, _in(lambda _: private.autocast_dtype())),
+        (_LOWER, _in(lambda _: autocast_dtype())),
         (_FLOAT32, _in(lambda _: torch.float32)),
         (_FLOAT32_RESULT, _with_float32_result),
         (_WIDEST, _in(_widest)),
     )
-    kernels = {name: make(private.overload(name)) for names, make in handlers for name in names.split()}
-    private.register_kernels(kernels, "AutocastPrivateUse1")
+    kernels = {name: make(overload_named(name)) for names, make in handlers for name in names.split()}
+    register_kernels(kernels, "AutocastPrivateUse1")

@@ -1,4 +1,4 @@
-"""Which shapes, strides and dtypes an operation yields on CUDA: asked of torch once, then remembered."""
+"""Shapes, strides and dtypes of results on CUDA, inferred by torch's shape rules once for each signature."""
 
 import functools
 import threading
@@ -8,56 +8,63 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.flop_formulas import flops_of
+from pytest_diffopt._torch_private.shape_rules import (
+    FAKE_CUDA,
+    NO_SHAPE_RULE,
+    is_caused_by_missing_cuda,
+    shape_rules,
+    suggested_memory_format,
+)
 from pytest_diffopt.simulated_gpu.backend.operation_schemas import NEW, Operation
 from pytest_diffopt.simulated_gpu.backend.tensor import Metadata, SimulatedTensor
 
-_MOST_REMEMBERED = 200_000
-_asking = threading.Lock()  # torch's mode serves one thread at a time
-_remembered: dict[tuple[Any, ...], "Inference | None"] = {}
+_CACHE_SIZE = 200_000
+_lock = threading.Lock()  # FakeTensorMode is not thread-safe
+_cache: dict[tuple[Any, ...], "Inference | None"] = {}
 _META = torch.device("meta")
 _PLAIN = (int, str, type(None), torch.dtype, torch.layout, torch.memory_format)
 
 
 class Inference:
-    """What an operation yields.
+    """The inferred results of an operation.
 
     Attributes:
-        results: for each result its metadata; a list of them for a list; the value itself for what is no tensor.
-        written: the metadata, after the operation, of each operand that it writes to.
+        results: for each result its metadata; for a list of tensors a list; for any other value the value itself.
+        written: the metadata of each operand that is written to, after the operation.
         flops: floating-point operations.
-        smallest_loss: elements of the smallest new result if all are of a kind that may lose its data, else -1.
+        smallest_droppable: elements of the smallest new result if the values of all can be dropped, else -1.
     """
 
-    __slots__ = ("flops", "results", "smallest_loss", "written")
+    __slots__ = ("flops", "results", "smallest_droppable", "written")
 
     def __init__(self, results: tuple[Any, ...], written: tuple[Metadata, ...], flops: int) -> None:
         self.results = results
         self.written = written
         self.flops = flops
-        self.smallest_loss = -1
+        self.smallest_droppable = -1
 
-    def weigh(self, operation: Operation) -> "Inference":
-        """Find out whether a large result makes the values not worth computing."""
+    def with_droppable_size(self, operation: Operation) -> "Inference":
+        """Set `smallest_droppable`: the values of a large result are not worth computing."""
         new = [
             result
             for (kind, _), result in zip(operation.returns, self.results, strict=True)
             if kind == NEW and result is not None
         ]
-        if new and not operation.writes and all(isinstance(one, Metadata) and one.can_lose_data for one in new):
-            self.smallest_loss = min(one.numel for one in new)
+        if new and not operation.writes and all(isinstance(one, Metadata) and one.is_droppable for one in new):
+            self.smallest_droppable = min(one.numel for one in new)
         return self
 
 
 def describe(values: Sequence[Any], key: list[Any], tensors: list[torch.Tensor]) -> None:
-    """Append what identifies the shapes of some operands to a key, and the tensors among them to a list."""
+    """Append what determines the results' shapes to `key`, and the tensors among the operands to `tensors`."""
     for value in values:
         kind = type(value)
         if kind is SimulatedTensor:
             key.append(value.metadata)
             tensors.append(value)
         elif kind is float:
-            key.append(float)  # no shape hangs on a real number: a step's sigma must not make every step new
+            key.append(float)  # no shape depends on a float, and a sigma differs in every step
         elif kind is bool:
             key.append("true" if value else "false")  # True and 1 are equal as keys
         elif kind is list or kind is tuple:
@@ -77,32 +84,32 @@ def describe(values: Sequence[Any], key: list[Any], tensors: list[torch.Tensor])
 def infer(
     operation: Operation, key: tuple[Any, ...], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Inference | None:
-    """Return what an operation yields; None where torch has no rule for it."""
+    """Return the inferred results of an operation; None if torch has no shape rule."""
     try:
-        return _remembered[key]
+        return _cache[key]
     except KeyError:
         pass
-    with _asking:
-        if len(_remembered) > _MOST_REMEMBERED:
-            _remembered.clear()
-        found = _remembered[key] = _answer(operation, args, kwargs)
+    with _lock:
+        if len(_cache) > _CACHE_SIZE:
+            _cache.clear()
+        found = _cache[key] = _infer_or_none(operation, args, kwargs)
     return found
 
 
-def _answer(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference | None:
+def _infer_or_none(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference | None:
     try:
-        return _ask_torch(operation, args, kwargs)
-    except private.NO_SHAPE_RULE:
+        return _infer_with_torch(operation, args, kwargs)
+    except NO_SHAPE_RULE:
         return None
     except (RuntimeError, AssertionError) as error:
-        if not private.asks_for_cuda(error):
+        if not is_caused_by_missing_cuda(error):
             raise
         return None
 
 
-def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference:
+def _infer_with_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inference:
     fakes: dict[int, torch.Tensor] = {}
-    rules, device = (nullcontext(), _META) if operation.is_of_cuda_alone else (private.shape_rules(), private.FAKE_CUDA)
+    rules, device = (nullcontext(), _META) if operation.is_cuda_only else (shape_rules(), FAKE_CUDA)
     with rules:
         fake_args = [_fake(value, fakes, device) for value in args]
         fake_kwargs = {name: _fake(value, fakes, device) for name, value in kwargs.items()}
@@ -110,20 +117,20 @@ def _ask_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, A
         if operation.is_convolution:
             x, weight = (Metadata.of_tensor(one) for one in fake_args[:2])
             out = fake_tensor(convolution_layout(x, weight, out.shape), device)
-        flops = private.flops_of(operation.overload, fake_args, fake_kwargs, out)
+        flops = flops_of(operation.overload, fake_args, fake_kwargs, out)
         written = tuple(
             Metadata.of_tensor(one)
             for position in operation.writes
             for one in _tensors_in(operation.argument(position, fake_args, fake_kwargs))
         )
     results = (out,) if len(operation.returns) == 1 else tuple(out or ())
-    return Inference(tuple(described(result) for result in results), written, flops).weigh(operation)
+    return Inference(tuple(described(result) for result in results), written, flops).with_droppable_size(operation)
 
 
 @functools.cache
 def convolution_layout(x: Metadata, weight: Metadata, shape: torch.Size) -> Metadata:
-    """Lay a convolution out as cuDNN does, which this torch may lack: `cudnn_conv_suggest_memory_format`."""
-    formats = {private.memory_format(_shape_only(one)) for one in (x, weight)} - {torch.contiguous_format}
+    """Return cuDNN's layout of a convolution's result: `cudnn_conv_suggest_memory_format`."""
+    formats = {suggested_memory_format(_shape_only(one)) for one in (x, weight)} - {torch.contiguous_format}
     chosen = formats.pop() if formats and x.dtype != torch.float64 else torch.contiguous_format
     stride = torch.empty(shape, device="meta", memory_format=chosen).stride()
     return Metadata.of(shape, stride, 0, x.dtype)
@@ -153,7 +160,7 @@ def _fake(value: Any, fakes: dict[int, torch.Tensor], device: torch.device) -> A
 
 
 def fake_tensor(metadata: Metadata, device: torch.device) -> torch.Tensor:
-    """Make a tensor that torch's shape rules take for one on a device."""
+    """Make a fake or meta tensor on a device."""
     if not metadata.offset:
         return torch.empty_strided(metadata.shape, metadata.stride, dtype=metadata.dtype, device=device)
     memory = torch.empty(metadata.nbytes // metadata.dtype.itemsize, dtype=metadata.dtype, device=device)
@@ -161,7 +168,7 @@ def fake_tensor(metadata: Metadata, device: torch.device) -> torch.Tensor:
 
 
 def described(result: Any) -> Any:
-    """Put metadata in place of each tensor in a result."""
+    """Replace each tensor in a result by its metadata."""
     if isinstance(result, torch.Tensor):
         return Metadata.of_tensor(result)
     return [described(one) for one in result] if isinstance(result, list | tuple) else result

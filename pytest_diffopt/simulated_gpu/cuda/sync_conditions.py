@@ -1,4 +1,4 @@
-"""How often one call of an operation makes the CPU wait on CUDA: the conditions of the rows in `cuda_semantics`."""
+"""Conditions of the rows in `sync_table`: each returns the number of syncs that one call makes on CUDA."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private.simulated_device import DEVICE_TYPE
+from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE
 from pytest_diffopt.simulated_gpu.backend.pinned_memory import is_pinned
 from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 
@@ -14,24 +14,24 @@ from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 _ISIN_FACTOR, _ISIN_POWER = 10.0, 0.145
 # at::mode sorts slices up to this length inside one kernel.
 _MODE_FUSED_LENGTH = 2048
-# The driver copies less at once into a buffer of its own, and does not wait for the stream.
+# The driver stages up to this size in its own buffer, without synchronizing with the stream.
 _STAGED_BYTES = 64 * 1024
 
 
-@dataclass(slots=True)  # freezing it would triple what it costs, and one is made for each copy
+@dataclass(slots=True)  # not frozen: that would triple its cost, and there is one for each copy
 class Call:
-    """One operation with its operands.
+    """One call of an operation.
 
     Attributes:
-        name: full name, `aten.index.Tensor`.
-        operands: all of them by name, defaults included.
+        name: the full name, such as `aten.index.Tensor`.
+        operands: all operands by name, including defaults.
     """
 
     name: str
     operands: dict[str, Any]
 
     def __getitem__(self, name: str) -> Any:
-        """Return an operand; None where the operation has none of that name."""
+        """Return an operand; None if the operation has none of that name."""
         return self.operands.get(name)
 
 
@@ -39,55 +39,50 @@ Condition = Callable[[Call], int]
 
 
 def is_on_device(value: Any) -> bool:
-    """Tell whether something is a tensor on the simulated GPU."""
+    """Return whether a value is a tensor on the simulated GPU."""
     if type(value) is SimulatedTensor:
         return True
     return isinstance(value, torch.Tensor) and value.device.type == DEVICE_TYPE
 
 
 def is_off_device(value: Any) -> bool:
-    """Tell whether something is a tensor in the host's memory, or a model's that was never loaded."""
+    """Return whether a value is a tensor on the host or the meta device."""
     return isinstance(value, torch.Tensor) and not is_on_device(value)
 
 
 def is_mask(value: torch.Tensor) -> bool:
-    """Tell whether an index selects by truth instead of by position."""
+    """Return whether an index is a mask, not positions."""
     return value.dtype in (torch.bool, torch.uint8)
 
 
-def never(_: Call) -> int:
-    """Never wait."""
-    return 0
-
-
 def once(_: Call) -> int:
-    """Wait once."""
+    """One sync."""
     return 1
 
 
 def once_unless_empty(call: Call) -> int:
-    """Wait once if there are elements at all."""
+    """One sync, unless the tensor is empty."""
     return int(call["self"].numel() > 0)
 
 
 def once_on_device(*names: str) -> Condition:
-    """Wait once if any of these operands is on the device."""
+    """One sync if any of these operands is on the device."""
     return lambda call: int(any(is_on_device(call[name]) for name in names))
 
 
 def once_for_each_on_device(*names: str) -> Condition:
-    """Wait once for each of these operands that is on the device."""
+    """One sync for each of these operands that is on the device."""
     return lambda call: sum(is_on_device(call[name]) for name in names)
 
 
 def blocking_copy_in(call: Call) -> int:
-    """`copy_` to the device that blocks, pinned or not; nothing is copied when there is nothing."""
+    """Blocking `copy_` to the device, from pinned or pageable memory; none if the tensor is empty."""
     is_copy = is_on_device(call["self"]) and is_off_device(call["src"])
     return int(is_copy and not call["non_blocking"] and call["self"].numel() > 0)
 
 
 def pageable_copy_in(call: Call) -> int:
-    """`copy_` to the device that should not block, from memory that the driver must stage."""
+    """Non-blocking `copy_` to the device from pageable memory, if it is too large to be staged."""
     target, source = call["self"], call["src"]
     if not (call["non_blocking"] and is_on_device(target) and is_off_device(source)) or is_pinned(source):
         return 0
@@ -95,75 +90,75 @@ def pageable_copy_in(call: Call) -> int:
 
 
 def blocking_copy_out(call: Call) -> int:
-    """`copy_` to the host that blocks."""
+    """Blocking `copy_` to the host."""
     is_copy = is_off_device(call["self"]) and is_on_device(call["src"])
     return int(is_copy and not call["non_blocking"] and call["self"].numel() > 0)
 
 
 def pageable_copy_out(call: Call) -> int:
-    """`copy_` to pageable host memory that should not block, but returns only when it is done."""
+    """Non-blocking `copy_` to pageable host memory, which blocks all the same."""
     target = call["self"]
     is_copy = is_off_device(target) and is_on_device(call["src"]) and call["non_blocking"]
     return int(is_copy and not is_pinned(target) and target.numel() > 0)
 
 
 def blocking_conversion_out(call: Call) -> int:
-    """`tensor.to("cpu")`; without blocking torch takes pinned memory for the result, and nothing waits."""
+    """Blocking `tensor.to("cpu")`; with `non_blocking=True` the result is in pinned memory and nothing blocks."""
     device = call["device"]
     leaves = device is not None and torch.device(device).type == "cpu" and is_on_device(call["self"])
     return int(leaves and not call["non_blocking"] and call["self"].numel() > 0)
 
 
 def foreach_copy(call: Call) -> int:
-    """`_foreach_copy_`: one wait for each pair over the bus."""
+    """`_foreach_copy_`: one sync for each pair over the bus."""
     pairs = zip(call["self"], call["src"], strict=True)
     return 0 if call["non_blocking"] else sum(is_on_device(to) != is_on_device(source) for to, source in pairs)
 
 
 def equal(call: Call) -> int:
-    """`torch.equal`: shapes and aliases are compared on the host."""
+    """`torch.equal`: one sync, unless the host already decides: other shapes, the same tensor, or no elements."""
     mine, other = call["self"], call["other"]
     return int(mine is not other and mine.shape == other.shape and mine.numel() > 0)
 
 
 def bincount(call: Call) -> int:
-    """`bincount`: the least value is looked at only where it can be negative."""
+    """`bincount`: reads the maximum, and the minimum where values can be negative."""
     if not call["self"].numel():
         return 0
     return 1 if call["self"].dtype == torch.uint8 else 2
 
 
 def histc_without_range(call: Call) -> int:
-    """`histc` looks for the range when it is given none."""
+    """`histc` without a range: reads the minimum and the maximum."""
     return 2 if call["min"] == call["max"] else 0
 
 
 def repeat_interleave(call: Call) -> int:
-    """`repeat_interleave(tensor)`: the total, and that none is negative; neither with `output_size`."""
+    """`repeat_interleave(tensor)` without `output_size`: reads the total and checks that no count is negative."""
     return 0 if call["output_size"] is not None else 2
 
 
 def isin(call: Call) -> int:
-    """`isin` that sorts makes both sides unique first."""
+    """`isin`, where it sorts: makes both sides unique first."""
     elements, tests = call["elements"].numel(), call["test_elements"].numel()
     sorts = tests >= int(_ISIN_FACTOR * elements**_ISIN_POWER)
     return 2 if sorts and not call["assume_unique"] else 0
 
 
 def mode(call: Call) -> int:
-    """`mode` goes through long slices one by one."""
+    """`mode`: one sync for each long slice."""
     tensor, dim = call["self"], call["dim"]
     length = tensor.shape[dim] if tensor.dim() else 1
     return tensor.numel() // length if length > _MODE_FUSED_LENGTH else 0
 
 
 def searchsorted(call: Call) -> int:
-    """`searchsorted` looks whether a sorter's positions are in range."""
+    """`searchsorted` with a sorter: checks that its positions are in range."""
     return 2 if call["sorter"] is not None and call["sorter"].numel() else 0
 
 
 def segment_reduce(call: Call) -> int:
-    """`segment_reduce` looks whether lengths make sense."""
+    """`segment_reduce` with lengths: validates them."""
     return 2 if call["lengths"] is not None and not call["unsafe"] else 0
 
 
@@ -172,19 +167,19 @@ def _indices(call: Call) -> list[torch.Tensor]:
 
 
 def masks(call: Call) -> int:
-    """`x[mask]`: how many elements it selects, for each mask on the device; one on the host is counted there."""
+    """`x[mask]`: the number of selected elements, for each mask on the device."""
     return sum(is_mask(index) and is_on_device(index) for index in _indices(call))
 
 
 def positions_on_host(call: Call) -> int:
-    """`x[positions]`: each tensor of whole numbers on the host is copied up."""
+    """`x[positions]`: one copy to the device for each integer tensor on the host."""
     if not is_on_device(call["self"]):
         return 0
     return sum(is_off_device(index) and index.dim() > 0 and not is_mask(index) for index in _indices(call))
 
 
 def _is_masked_fill(call: Call) -> bool:
-    """Tell whether `x[mask] = number` becomes a masked fill: `canDispatchToMaskedFill`."""
+    """Return whether `x[mask] = number` becomes a masked fill: `canDispatchToMaskedFill`."""
     indices, value = _indices(call), call["values"]
     is_one_mask = len(indices) == 1 and indices[0].dtype == torch.bool
     return is_one_mask and not call["accumulate"] and value.numel() == 1 and is_off_device(value)
@@ -196,12 +191,12 @@ def masks_written_through(call: Call) -> int:
 
 
 def number_written_through(call: Call) -> int:
-    """`x[positions] = number`: the number is copied up."""
+    """`x[positions] = number`: copies the number to the device."""
     return int(is_on_device(call["self"]) and is_off_device(call["values"]) and not _is_masked_fill(call))
 
 
 def where_on_host(call: Call) -> int:
-    """`where` copies up each operand that is a single number in a host tensor."""
+    """`where`: one copy to the device for each 0-dimensional host tensor."""
     operands = [call[name] for name in ("condition", "self", "other")]
     if not any(is_on_device(one) for one in operands):
         return 0
@@ -209,11 +204,11 @@ def where_on_host(call: Call) -> int:
 
 
 def host_filled_from_device(call: Call) -> int:
-    """`host_tensor.fill_(device_tensor)` reads the value."""
+    """`host_tensor.fill_(device_tensor)`: reads the value."""
     return int(is_off_device(call["self"]) and is_on_device(call["value"]))
 
 
 def weighted_smooth_mean(call: Call) -> int:
-    """`cross_entropy` with class weights and label smoothing selects what it averages."""
+    """`cross_entropy` with class weights, label smoothing and a mean: runs `masked_select`."""
     mean = 1  # at::Reduction::Mean
     return int(call["weight"] is not None and call["label_smoothing"] > 0 and call["reduction"] == mean)

@@ -1,4 +1,4 @@
-"""What a row of the table of waits says."""
+"""One row of the sync table."""
 
 import enum
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pytest_diffopt.simulated_gpu.observations import SyncKind
 
 
 class Confidence(enum.Enum):
-    """How a rule is known."""
+    """The evidence for a rule."""
 
     BINARY = "call graph of the official binary"
     SOURCE = "source read"
@@ -18,17 +18,18 @@ class Confidence(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """One row: when an operation makes the CPU wait.
+    """When an operation synchronizes.
 
     Attributes:
-        name: what a person calls the case.
-        operations: aten overloads (`aten.index.Tensor`), all overloads of one (`aten.equal`), or a Python function.
-        syncs: how often one call waits.
-        source: where torch says so.
-        kind: why the CPU waits.
+        name: a short description.
+        operations: aten overloads (`aten.index.Tensor`), operations with all their overloads (`aten.equal`), or Python
+            functions.
+        syncs: returns the number of syncs of one call.
+        source: the file and function in PyTorch, or the documentation.
+        kind: why the CPU blocks on the GPU.
         is_reported: whether `torch.cuda.set_sync_debug_mode` reports it.
-        confidence: how well it is known.
-        confirmed_on: GPUs on which it was seen, with the torch version.
+        confidence: the evidence for the rule.
+        confirmed_on: the GPUs on which it was observed, with the torch version.
     """
 
     name: str

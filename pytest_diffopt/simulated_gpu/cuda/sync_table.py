@@ -1,8 +1,8 @@
-"""What CUDA does: which operations make the CPU wait, under which conditions, how often, and who says so.
+"""The sync table: which operations synchronize on CUDA, under which conditions, how often, and the source of each rule.
 
-One row for each rule. The rules are replayed, never inferred from what torch happens to do on the simulated device: C++
-asks "is this CUDA" in many places and sends every other backend elsewhere. An operation without a row never waits.
-Sources are files of PyTorch 2.13 below `aten/src/ATen/`; no row was seen on a GPU yet (`confirmed_on` is empty).
+The rules are never inferred from what torch does on the simulated device, because its C++ code branches on "is this
+CUDA" in many places. An operation without a row never synchronizes. Sources are files of PyTorch 2.13 below
+`aten/src/ATen/`; no row has been observed on a GPU yet (`confirmed_on` is empty).
 """
 
 import functools
@@ -147,7 +147,7 @@ _SIZES = (
         name="unique along a dimension",
         operations=("aten.unique_dim", "aten.unique_dim_consecutive"),
         syncs=on.once,
-        source="native/cuda/Unique.cu (waits inside Thrust)",
+        source="native/cuda/Unique.cu (synchronizes inside Thrust)",
         is_reported=False,
     ),
     Rule(name="bincount", operations=("aten.bincount",), syncs=on.bincount, source="native/cuda/SummaryOps.cu"),
@@ -251,7 +251,7 @@ _EXPLICIT = (
         operations=("torch.cuda.synchronize", "torch.accelerator.synchronize", "torch.simgpu.synchronize"),
         syncs=on.once,
         source="c10::cuda::device_synchronize",
-        kind=SyncKind.WAIT,
+        kind=SyncKind.EXPLICIT,
         is_reported=False,
     ),
 )
@@ -261,6 +261,6 @@ RULES: tuple[Rule, ...] = (*_COPIES, *_READS, *_SIZES, *_INDEXING, *_EXPLICIT)
 
 @functools.cache
 def rules_for(name: str) -> tuple[Rule, ...]:
-    """Return the rows that speak of an overload such as `aten.index.Tensor`, or of a Python function."""
+    """Return the rows for an overload such as `aten.index.Tensor`, or for a Python function."""
     packet = name.rsplit(".", 1)[0]
     return tuple(rule for rule in RULES if name in rule.operations or packet in rule.operations)

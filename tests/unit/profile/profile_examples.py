@@ -1,4 +1,4 @@
-"""Made-up profiles."""
+"""Example profiles."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ FLASH = AttentionChoice(
 
 
 def a_sync(phase: object = 0) -> Sync:
-    """Describe a read of a scheduler's step."""
+    """Return a read in a scheduler's step."""
     return Sync(
         kind=SyncKind.READ,
         operation="aten._local_scalar_dense",
@@ -35,13 +35,13 @@ def a_sync(phase: object = 0) -> Sync:
 
 
 def a_phase(name: str, *, flops: int = 2 * 10**12, syncs: int = 0, peak_bytes: int = 10**9) -> Phase:
-    """Describe a phase of 100 operations that allocates 4.8 GB."""
+    """Return a phase of 100 operations that allocates 4.8 GB."""
     counts = Counts(flops=flops, operations=100, allocated_bytes=4_800_000_000, peak_memory_bytes=peak_bytes)
     return Phase(name=name, counts=counts, syncs=(a_sync(),) * syncs, attention=(FLASH,))
 
 
 def a_profile(*steps: Phase, **changes: Any) -> PipelineProfile:
-    """Describe a call with these steps."""
+    """Return the profile of a call with these steps."""
     fields: dict[str, Any] = {
         "gpu_model": gpu_model("nvidia-h200"),
         "dtypes": frozenset({torch.bfloat16}),
@@ -58,7 +58,7 @@ def a_profile(*steps: Phase, **changes: Any) -> PipelineProfile:
 
 
 def a_target() -> Target:
-    """Describe a pipeline that nobody calls."""
+    """Return a target without a pipeline."""
     return Target(
-        pipeline=None, inputs={"num_inference_steps": 3, "prompt": "p"}, name="mine", origin="made up", recipe="bf16"
+        pipeline=None, inputs={"num_inference_steps": 3, "prompt": "p"}, name="mine", origin="example", recipe="bf16"
     )

@@ -1,4 +1,4 @@
-"""What belongs to which phase of a call."""
+"""The phases of a profiled call."""
 
 from pytest_diffopt.profile.phases import merged, profile_call
 from pytest_diffopt.simulated_gpu import SyncKind
@@ -7,7 +7,7 @@ from tests.unit.profile.profile_examples import FLASH, a_phase
 
 
 def test_each_phase_has_its_own_figures() -> None:
-    """A step is one product of 8 x 8, the decoder one of 8 x 4 and the copy of its image."""
+    """A step is one product of 8 x 8; the decoder is one of 8 x 4 and a copy of the image to the host."""
     profile = profile_call(own_pipelines.build(), {"prompt": "p"}, gpu_model="nvidia-h200")
 
     assert [phase.name for phase in profile.phases] == ["encode", "step 1", "step 2", "step 3", "decode"]
@@ -17,8 +17,8 @@ def test_each_phase_has_its_own_figures() -> None:
     assert profile.weights_bytes == 4 * (8 * 8 + 8 + 8 * 4 + 4)
 
 
-def test_what_follows_the_last_update_belongs_to_the_last_step() -> None:
-    """The loop ends with its bar, not with its last update."""
+def test_work_after_the_last_update_belongs_to_the_last_step() -> None:
+    """The loop ends when its progress bar closes, not at its last update."""
     pipeline = own_pipelines.build_reading_after_last_update()
     profile = profile_call(pipeline, {"prompt": "p"}, gpu_model="nvidia-h200")
 
@@ -26,8 +26,8 @@ def test_what_follows_the_last_update_belongs_to_the_last_step() -> None:
     assert profile.steps[-1].syncs[0].kind is SyncKind.READ
 
 
-def test_the_pipeline_is_back_where_it_was() -> None:
-    """Profiling leaves the very weights that it found."""
+def test_profiling_restores_the_weights() -> None:
+    """The pipeline has the same weight objects afterwards."""
     pipeline = own_pipelines.build()
     before = pipeline.components["transformer"].weight
     profile_call(pipeline, {"prompt": "p"}, gpu_model="nvidia-t4")
@@ -36,7 +36,7 @@ def test_the_pipeline_is_back_where_it_was() -> None:
 
 
 def test_merged_phases_are_added() -> None:
-    """Work adds up, the peak is the highest, and attention that is alike is counted together."""
+    """Work is added, the peak is the maximum, and equal attention calls are counted together."""
     whole = merged("both", [a_phase("a", peak_bytes=1, syncs=1), a_phase("b", peak_bytes=3, syncs=2)])
 
     assert (whole.counts.flops, whole.counts.operations, whole.counts.peak_memory_bytes) == (4 * 10**12, 200, 3)

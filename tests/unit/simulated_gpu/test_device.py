@@ -1,4 +1,4 @@
-"""Entering and leaving: what is restored, what is refused, and what can be read afterwards."""
+"""Entering and leaving a simulated GPU: what is restored, what raises, and what can be read afterwards."""
 
 import copy
 import math
@@ -28,7 +28,7 @@ class Layer(nn.Module):
         self.calls = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Run, and remember the input."""
+        """Run, and store the input."""
         self.calls += 1
         self.cache = [x]
         self.plain = x
@@ -36,32 +36,32 @@ class Layer(nn.Module):
         return out
 
 
-def everything(layer: Layer) -> list[tuple[int, int]]:
-    """Return the identity and the storage of everything that a layer holds."""
+def identities(layer: Layer) -> list[tuple[int, int]]:
+    """Return the identity and the memory address of each tensor of a layer."""
     tensors = [*layer.parameters(), *layer.buffers(), layer.plain]
     return [(id(one), one.data_ptr()) for one in tensors]
 
 
-def test_modules_come_back_untouched() -> None:
-    """On leaving, a module holds the very same parameters, buffers and tensors; other changes stay."""
+def test_modules_are_restored() -> None:
+    """On leaving, a module has the same parameters, buffers and tensors as before; other changes stay."""
     layer = Layer()
-    before = everything(layer)
+    before = identities(layer)
     with SimulatedGPU() as gpu:
         layer.to(gpu.device)
         layer(torch.ones(100, device=gpu.device))
 
         assert layer.linear.weight.device == gpu.device
 
-    assert everything(layer) == before
+    assert identities(layer) == before
     assert not hasattr(layer, "cache")
     assert layer.calls == 1
     torch.testing.assert_close(layer(torch.zeros(100)), layer.linear.bias + torch.arange(100.0))
 
 
-def test_modules_come_back_after_an_exception() -> None:
-    """A failure in the middle restores as well, and is not swallowed."""
+def test_modules_are_restored_after_an_exception() -> None:
+    """An exception in the block restores the modules and propagates."""
     layer = Layer()
-    before = everything(layer)
+    before = identities(layer)
 
     def fail() -> None:
         with SimulatedGPU() as gpu:
@@ -71,13 +71,13 @@ def test_modules_come_back_after_an_exception() -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
 
-    assert everything(layer) == before
+    assert identities(layer) == before
 
 
-def test_modules_that_change_dtype_on_the_device_come_back() -> None:
-    """A second move, which writes into the moved parameters, does not reach the host's."""
+def test_modules_that_change_dtype_on_the_device_are_restored() -> None:
+    """A second move writes into the moved parameters, and leaves the host's unchanged."""
     layer = Layer()
-    before = everything(layer)
+    before = identities(layer)
     with SimulatedGPU() as gpu:
         layer.to(gpu.device)
         layer.half()
@@ -85,12 +85,12 @@ def test_modules_that_change_dtype_on_the_device_come_back() -> None:
         assert layer.linear.weight.dtype == torch.float16
         assert layer(torch.ones(100, device=gpu.device, dtype=torch.float16)).dtype == torch.float16
 
-    assert everything(layer) == before
+    assert identities(layer) == before
     assert layer.linear.weight.dtype == torch.float32
 
 
 def test_large_weights_are_not_copied() -> None:
-    """Weights that keep only their shape cost no memory on the host."""
+    """Weights that keep only their shape use no host memory."""
     layer = nn.Linear(1000, 1000)
     with SimulatedGPU() as gpu:
         layer.to(gpu.device)
@@ -103,7 +103,7 @@ def test_large_weights_are_not_copied() -> None:
 
 
 def test_parameter_data_can_be_set() -> None:
-    """`parameter.data = tensor_on_the_device` works as on a real GPU, and is undone."""
+    """`parameter.data = tensor_on_the_device` works as on a real GPU, and is undone on leaving."""
     layer = nn.Linear(4, 4)
     weight, pointer = layer.weight, layer.weight.data_ptr()
     with SimulatedGPU() as gpu:
@@ -118,8 +118,8 @@ def test_parameter_data_can_be_set() -> None:
     assert (weight.device.type, weight.data_ptr(), weight.shape) == ("cpu", pointer, (4, 4))
 
 
-def test_kept_objects_come_back() -> None:
-    """`keep` restores the tensors of any object; its other attributes may change."""
+def test_kept_objects_are_restored() -> None:
+    """`keep` restores the tensors of any object; changes of its other attributes stay."""
     scheduler = types.SimpleNamespace(sigmas=torch.ones(3), order=1)
     sigmas = scheduler.sigmas
     with SimulatedGPU() as gpu:
@@ -134,7 +134,7 @@ def test_kept_objects_come_back() -> None:
 
 
 def test_meta_modules_move() -> None:
-    """A model that was built without weights moves with a plain `.to`, and is without weights again afterwards."""
+    """A model without weights moves with `.to`, and is on the meta device again afterwards."""
     with torch.device("meta"):
         layer = Layer()
     with SimulatedGPU() as gpu:
@@ -159,8 +159,8 @@ def test_compiled_modules_run_their_original_code() -> None:
         assert compiled(torch.ones(100, device=gpu.device)).shape == (100,)
 
 
-def test_torch_is_left_as_it_was_found() -> None:
-    """Nothing of torch stays patched."""
+def test_patches_of_torch_are_removed() -> None:
+    """No part of torch stays patched."""
     before = (nn.Module._apply, nn.Module.__call__, torch.Generator, torch.cuda.synchronize, torch.Tensor.data)
     with SimulatedGPU():
         assert nn.Module._apply is not before[0]
@@ -169,8 +169,8 @@ def test_torch_is_left_as_it_was_found() -> None:
     assert "data" not in torch.Tensor.__dict__
 
 
-def test_entering_again_starts_anew() -> None:
-    """The same object counts from zero when it is entered again."""
+def test_entering_again_counts_from_zero() -> None:
+    """A second block of the same object starts with zero counts."""
     gpu = SimulatedGPU()
     with gpu:
         torch.ones(3, device=gpu.device).sum().item()
@@ -182,8 +182,8 @@ def test_entering_again_starts_anew() -> None:
     assert gpu.syncs == ()
 
 
-def test_nesting_is_refused() -> None:
-    """A block inside a block raises, and the outer one goes on."""
+def test_nesting_raises() -> None:
+    """A block inside a block raises, and the outer block continues."""
     with SimulatedGPU() as outer:
         with pytest.raises(SimulationError, match="entered already"), SimulatedGPU():
             pass
@@ -192,8 +192,8 @@ def test_nesting_is_refused() -> None:
     assert outer.operations == 1
 
 
-def test_figures_stay_after_the_block() -> None:
-    """What was seen can be read, and no longer grows when tensors die."""
+def test_counts_can_be_read_after_the_block() -> None:
+    """The counts stay readable, and do not change when tensors are released."""
     with SimulatedGPU() as gpu:
         x = torch.ones(1000, device=gpu.device)
         x.sum().item()
@@ -205,8 +205,8 @@ def test_figures_stay_after_the_block() -> None:
 
 
 @pytest.mark.parametrize("enter_another", [False, True])
-def test_tensors_do_not_outlive_the_block(enter_another: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """A tensor that is used after its block says what is wrong, also inside another block."""
+def test_tensors_raise_after_the_block(enter_another: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Using a tensor after its block raises, also inside another block."""
     with SimulatedGPU() as gpu:
         x = torch.ones(3, device=gpu.device)
     if enter_another:
@@ -220,7 +220,7 @@ def test_tensors_do_not_outlive_the_block(enter_another: bool) -> None:  # noqa:
 
 
 def test_a_second_thread_is_counted() -> None:
-    """Work of another thread is counted and attributed to its own modules."""
+    """The work of other threads is counted and attributed to their modules."""
     layer = Layer()
     with SimulatedGPU() as gpu, torch.no_grad():
         layer.to(gpu.device)
@@ -242,7 +242,7 @@ def test_a_second_thread_is_counted() -> None:
 
 
 def test_other_devices_are_untouched() -> None:
-    """Work on the host is neither counted nor changed."""
+    """Work on the host is not counted and not changed."""
     with SimulatedGPU() as gpu:
         (torch.ones(100, 100) @ torch.ones(100, 100)).sum().item()
         nn.Linear(3, 3)(torch.ones(3)).half()
@@ -259,8 +259,8 @@ def test_other_devices_are_untouched() -> None:
         ("NVIDIA GeForce RTX 4090", "nvidia-rtx-4090"),
     ],
 )
-def test_a_real_gpu_is_known_by_what_cuda_calls_it(device_name: str, name: str) -> None:
-    """So that its share of the roofline can be told."""
+def test_gpu_model_is_found_by_cudas_name(device_name: str, name: str) -> None:
+    """A measured time on a real GPU can be compared with its roofline."""
     found = gpu_model_by_cuda_name(device_name)
 
     assert found is not None
@@ -270,27 +270,27 @@ def test_a_real_gpu_is_known_by_what_cuda_calls_it(device_name: str, name: str) 
 @pytest.mark.parametrize(
     "device_name", ["NVIDIA A100 80GB PCIe", "NVIDIA A100-SXM4-40GB", "NVIDIA H200 NVL", "", "cpu"]
 )
-def test_its_slower_relatives_are_other_gpus(device_name: str) -> None:
-    """Their peaks are lower: a share of the wrong ones would be made up."""
+def test_other_variants_of_a_gpu_have_no_model(device_name: str) -> None:
+    """Their peaks are lower, so the roofline would be wrong."""
     assert gpu_model_by_cuda_name(device_name) is None
 
 
-def test_no_two_gpus_are_called_alike() -> None:
-    """One name, one set of figures; and each GPU has a name."""
+def test_cudas_names_are_unique() -> None:
+    """Each name belongs to one GPU model, and each model has a name."""
     names = [device_name for name in known_gpu_models() for device_name in gpu_model(name).called]
 
     assert len(set(names)) == len(names)
     assert all(gpu_model(name).called for name in known_gpu_models())
 
 
-def test_unknown_gpus_are_refused() -> None:
-    """A GPU that is not known is an error that lists those that are."""
+def test_unknown_gpus_raise() -> None:
+    """The error lists the known GPU models."""
     with pytest.raises(SimulationError, match=r"one of nvidia-v100.*got: 'gtx'"):
         SimulatedGPU(name="gtx")
 
 
 def test_generators_live_on_their_device() -> None:
-    """A generator of the device draws there; one of the host is refused, as CUDA does."""
+    """A generator of the device draws on the device; one of the host raises, as on CUDA."""
     with SimulatedGPU() as gpu:
         generator = torch.Generator(gpu.device).manual_seed(3)
 
@@ -303,8 +303,8 @@ def test_generators_live_on_their_device() -> None:
             torch.randn(3, device=gpu.device, generator=torch.Generator())
 
 
-def test_host_tensors_among_device_tensors_are_refused() -> None:
-    """Mixing devices is an error, in torch's own words; single numbers are welcome."""
+def test_mixing_devices_raises() -> None:
+    """The error is torch's; 0-dimensional host tensors are accepted."""
     with SimulatedGPU() as gpu:
         x = torch.ones(3, device=gpu.device)
 
@@ -313,16 +313,16 @@ def test_host_tensors_among_device_tensors_are_refused() -> None:
             x + torch.ones(3)
 
 
-def test_numpy_is_refused() -> None:
-    """A tensor on the device is no array, in torch's own words."""
+def test_numpy_raises() -> None:
+    """A tensor on the device cannot be converted to NumPy; the error is torch's."""
     with SimulatedGPU() as gpu:
         x = torch.ones(3, device=gpu.device)
         with pytest.raises(TypeError, match=r"Use Tensor\.cpu\(\)"):
             x.numpy()
 
 
-def test_values_that_do_not_exist_are_not_made_up() -> None:
-    """Reading one says which operation asked, on which line, and what to do."""
+def test_reading_a_value_that_does_not_exist_raises() -> None:
+    """The error has the operation, the line and what to do."""
     with SimulatedGPU(real_up_to=10) as gpu:
         x = torch.ones(11, device=gpu.device)
         with pytest.raises(SimulationError) as caught:
@@ -334,8 +334,8 @@ def test_values_that_do_not_exist_are_not_made_up() -> None:
     assert "SimulatedGPU(real_up_to=...), now 10 elements" in str(caught.value)
 
 
-def test_values_are_placeholder_on_demand() -> None:
-    """With leave to invent, reads answer zero, False or everything, and each is listed with its line."""
+def test_placeholder_values_are_returned_on_demand() -> None:
+    """With `placeholder_values`, reads return zero, False or all elements, and each is listed with its line."""
     with SimulatedGPU(real_up_to=10, placeholder_values=True) as gpu:
         x = torch.ones(11, device=gpu.device)
 
@@ -355,8 +355,8 @@ def test_values_are_placeholder_on_demand() -> None:
     assert all(where.file.endswith("test_device.py") for _, where in gpu.placeholders)
 
 
-def test_images_come_back_as_zeros() -> None:
-    """A bulk copy of dropped values to the host works without leave, and is listed: otherwise no pipeline ends."""
+def test_bulk_copies_of_dropped_values_return_zeros() -> None:
+    """They work without `placeholder_values`, since each pipeline copies its image to the host, and are listed."""
     with SimulatedGPU(real_up_to=10) as gpu:
         image = torch.ones(3, 11, device=gpu.device).cpu()
 
@@ -367,7 +367,7 @@ def test_images_come_back_as_zeros() -> None:
 
 
 def test_known_masks_select_unknown_values() -> None:
-    """Where only the mask is known, the shape of what it selects is right."""
+    """If only the mask is known, the shape of the selection is correct."""
     with SimulatedGPU(real_up_to=10) as gpu:
         x = torch.ones(6, 4, device=gpu.device)
         mask = torch.tensor([True, False, True, True, False, False], device=gpu.device)
@@ -379,7 +379,7 @@ def test_known_masks_select_unknown_values() -> None:
 
 @pytest.mark.parametrize("real_up_to", [0, math.inf])
 def test_shapes_change_in_place(real_up_to: float) -> None:
-    """Operations that change a shape in place are seen by everything that follows."""
+    """Later operations use the new shape of a tensor that was reshaped in place."""
     with SimulatedGPU(real_up_to=real_up_to) as gpu:
         x = torch.ones(3, 1, 4, device=gpu.device)
         x.squeeze_(1)
@@ -397,7 +397,7 @@ def test_shapes_change_in_place(real_up_to: float) -> None:
 
 
 def test_large_new_memory_grows_in_place() -> None:
-    """Memory that was taken without being written to can be made larger, like any other."""
+    """Memory that was allocated without being written to can be resized."""
     with SimulatedGPU(real_up_to=math.inf) as gpu:
         x = torch.empty(40_000, device=gpu.device)
         x.resize_(50_000)
@@ -407,8 +407,8 @@ def test_large_new_memory_grows_in_place() -> None:
 
 
 @pytest.mark.parametrize("writer", ["device", "host"])
-def test_large_copies_are_apart(writer: str) -> None:
-    """Whichever side of a copy over the bus is written to, the other keeps its values."""
+def test_large_copies_are_independent(writer: str) -> None:
+    """Writing to one side of a copy over the bus leaves the other side unchanged."""
     host = torch.ones(200, 200)
     with SimulatedGPU(real_up_to=math.inf) as gpu:
         copy = host.to(gpu.device)
@@ -419,18 +419,18 @@ def test_large_copies_are_apart(writer: str) -> None:
         assert view.mean().item() == copy.mean().item()
 
 
-def test_a_large_copy_into_memory_that_has_views_is_seen_by_them() -> None:
-    """A view that was made before a copy sees what is copied."""
+def test_views_see_a_later_copy_into_their_memory() -> None:
+    """A view that was made before a large copy has the copied values."""
     with SimulatedGPU(real_up_to=math.inf) as gpu:
         x = torch.empty(200, 200, device=gpu.device)
-        view, counterpart = x[1:], x.detach()
+        view, alias = x[1:], x.detach()
         x.copy_(torch.ones(200, 200))
 
-        assert view.mean().item() == counterpart.mean().item() == 1
+        assert view.mean().item() == alias.mean().item() == 1
 
 
 def test_writing_unknown_values_drops_known_ones() -> None:
-    """A tensor and its views lose their values together when something unknown is written."""
+    """A tensor and its views lose their values when unknown values are written."""
     with SimulatedGPU(real_up_to=10) as gpu:
         known = torch.ones(4, device=gpu.device)
         view = known[1:]
@@ -440,7 +440,7 @@ def test_writing_unknown_values_drops_known_ones() -> None:
 
 
 def test_foreign_operations_are_named() -> None:
-    """An operation that is not torch's own runs, and is listed as not modelled."""
+    """An operation that is not one of torch's runs, and is listed as not modelled."""
     with torch.library._scoped_library("diffopt_test", "FRAGMENT") as library:
         library.define("twice(Tensor x) -> Tensor")
         library.impl("twice", lambda x: x * 2, "CompositeExplicitAutograd")
@@ -452,7 +452,7 @@ def test_foreign_operations_are_named() -> None:
 
 
 def test_inference_mode_counts_the_same() -> None:
-    """What torch composes reaches the device whole in inference mode, and counts the same."""
+    """Composite operations reach the device undecomposed in inference mode, and count the same."""
     counts = []
     for mode in (torch.no_grad, torch.inference_mode):
         layer = Layer(size=10)
@@ -465,20 +465,20 @@ def test_inference_mode_counts_the_same() -> None:
 
 
 def test_modules_can_be_copied() -> None:
-    """A deep copy of a module on the device has memory of its own and stays a module with parameters."""
+    """A deep copy of a module on the device has its own memory and parameters."""
     layer = nn.Linear(4, 4)
     with SimulatedGPU() as gpu:
         layer.to(gpu.device)
-        counterpart = copy.deepcopy(layer)
+        clone = copy.deepcopy(layer)
 
-        assert counterpart.weight is not layer.weight
-        assert isinstance(counterpart.weight, nn.Parameter)
-        assert counterpart.weight.tolist() == layer.weight.tolist()
-        assert counterpart.weight.allocation is not layer.weight.allocation  # type: ignore[attr-defined]
+        assert clone.weight is not layer.weight
+        assert isinstance(clone.weight, nn.Parameter)
+        assert clone.weight.tolist() == layer.weight.tolist()
+        assert clone.weight.allocation is not layer.weight.allocation  # type: ignore[attr-defined]
 
 
-def test_modules_that_move_themselves_come_back() -> None:
-    """A module whose own `to` assigns new parameters is restored as well."""
+def test_modules_that_move_themselves_are_restored() -> None:
+    """A module whose method assigns new parameters is restored."""
 
     class Own(nn.Module):
         def __init__(self) -> None:
@@ -500,7 +500,7 @@ def test_modules_that_move_themselves_come_back() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int8, torch.bool])
 def test_printing_reads_values_one_by_one(dtype: torch.dtype) -> None:
-    """Printing is what it is on a real GPU: many reads; and as many where the values are not known."""
+    """Printing reads many values, as on a real GPU; the number does not depend on whether they are known."""
     syncs = []
     for real_up_to in (0, math.inf):
         host = torch.rand(100, 100).to(dtype) if dtype.is_floating_point else torch.ones(100, 100, dtype=dtype)
@@ -517,7 +517,7 @@ def test_printing_reads_values_one_by_one(dtype: torch.dtype) -> None:
 
 
 class Caching(nn.Module):
-    """Keeps a table on the device that it was last called on."""
+    """Moves its table to the device of its input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -529,8 +529,8 @@ class Caching(nn.Module):
         return x + self.table
 
 
-def test_what_a_module_moves_when_it_is_called_comes_back() -> None:
-    """A tensor that is no parameter is restored, also where the module itself was never moved."""
+def test_tensors_that_a_module_moves_in_its_call_are_restored() -> None:
+    """A tensor attribute is restored even if the module was never moved."""
     module = Caching()
     table = module.table
     with SimulatedGPU() as gpu:
@@ -541,8 +541,8 @@ def test_what_a_module_moves_when_it_is_called_comes_back() -> None:
     assert module.table is table
 
 
-def test_weights_that_modules_share_are_moved_once() -> None:
-    """As on a GPU: one copy, one wait, one piece of memory, and one parameter afterwards."""
+def test_shared_weights_are_moved_once() -> None:
+    """As on a GPU: one copy, one sync, one allocation and one parameter."""
     first, second = nn.Linear(100, 100, bias=False), nn.Linear(100, 100, bias=False)
     second.weight = weight = first.weight
     model = nn.Sequential(first, second)
@@ -557,8 +557,8 @@ def test_weights_that_modules_share_are_moved_once() -> None:
     assert first.weight is second.weight is weight
 
 
-def test_modules_that_move_in_their_own_way_are_asked() -> None:
-    """A module that overrides `_apply`, and one with gradients, are moved as torch moves them."""
+def test_modules_that_override_apply_are_moved_by_it() -> None:
+    """A module that overrides `_apply`, and one with gradients, are moved by torch."""
 
     class Own(nn.Linear):
         def _apply(self, fn: Any, recurse: bool = True) -> Any:  # noqa: FBT001, FBT002 - torch's own signature
@@ -579,8 +579,8 @@ def test_modules_that_move_in_their_own_way_are_asked() -> None:
     assert own.weight.device.type == "cpu"
 
 
-def test_layers_made_on_the_device_are_left_behind() -> None:
-    """A layer that was added or replaced on the device is undone; the one that it replaced is back."""
+def test_layers_made_on_the_device_are_removed() -> None:
+    """A layer that was added on the device is removed, and one that was replaced is restored."""
     layer = Layer(size=4)
     linear = layer.linear
     with SimulatedGPU() as gpu:

@@ -44,7 +44,7 @@ def tiny_unet() -> torch.nn.Module:
 
 
 def inputs(device: torch.device | str) -> dict[str, object]:
-    """Make what the UNet takes, on a device."""
+    """Return the UNet's inputs on a device."""
     generator = torch.Generator().manual_seed(1)
 
     def randn(*shape: int) -> torch.Tensor:
@@ -59,7 +59,7 @@ def inputs(device: torch.device | str) -> dict[str, object]:
 
 
 def denoise(scheduler_class: type, *, steps: int = 6) -> list[Counter[SyncKind]]:
-    """Run a scheduler alone on the device; return the waits of each step, by kind."""
+    """Run a scheduler alone on the device, and return the number of syncs of each step, by kind."""
     gpu = SimulatedGPU()
     with gpu, torch.no_grad():
         scheduler = scheduler_class(num_train_timesteps=1000)
@@ -74,7 +74,7 @@ def denoise(scheduler_class: type, *, steps: int = 6) -> list[Counter[SyncKind]]
 
 
 def test_unet_computes_what_the_cpu_computes() -> None:
-    """With all values kept, the simulated GPU gives the CPU's numbers."""
+    """If all values are kept, the results are the CPU's."""
     unet = tiny_unet()
     with torch.no_grad():
         expected = unet(**inputs("cpu")).sample
@@ -85,8 +85,8 @@ def test_unet_computes_what_the_cpu_computes() -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_figures_do_not_depend_on_how_much_data_is_kept() -> None:
-    """Counting needs no values: FLOPs, operations and memory are the same with all, some and no data."""
+def test_counts_do_not_depend_on_kept_values() -> None:
+    """FLOPs, operations and memory are the same with all, some and no values."""
     counts = set()
     for real_up_to in (0, 500, math.inf):
         unet = tiny_unet()
@@ -108,25 +108,25 @@ def test_figures_do_not_depend_on_how_much_data_is_kept() -> None:
         ("DDPMScheduler", 13, 13),
     ],
 )
-def test_waits_of_a_scheduler(name: str, first: int, later: int) -> None:
-    """The waits in each step are those that reading diffusers' source predicts."""
+def test_syncs_of_a_scheduler(name: str, first: int, later: int) -> None:
+    """The number of syncs in each step is that found by reading diffusers' source."""
     syncs = denoise(getattr(diffusers, name))
 
     assert [first, *[later] * 4] == [step.total() for step in syncs[:-1]]
 
 
-def test_waits_of_pndm() -> None:
+def test_syncs_of_pndm() -> None:
     """PNDM reads two values in each step."""
     assert {step.total() for step in denoise(diffusers.PNDMScheduler)[:3]} == {2}
 
 
-def test_waits_of_unipc() -> None:
+def test_syncs_of_unipc() -> None:
     """UniPC copies its sigmas to the device in every step, and checks the linear system that it solves there."""
     assert denoise(diffusers.UniPCMultistepScheduler)[3] == {SyncKind.COPY_FROM_HOST: 6, SyncKind.READ: 1}
 
 
 def test_injected_read_is_found() -> None:
-    """A read that somebody adds to a denoise loop is found with file, line and step."""
+    """A read that is added to a denoise loop is found with its file, line and step."""
     with SimulatedGPU() as gpu:
         latents = torch.ones(4, device=gpu.device)
         for step in range(3):

@@ -1,8 +1,8 @@
-"""The simulated GPU works with every build of torch, whether CUDA is in it, and whether there is a driver for that."""
+"""The simulated GPU works with every build of torch, with and without CUDA, and without a driver."""
 
 import pytest
 
-from pytest_diffopt._torch_private import simulated_device as private
+from pytest_diffopt._torch_private.shape_rules import is_caused_by_missing_cuda
 
 
 @pytest.mark.parametrize(
@@ -15,11 +15,11 @@ from pytest_diffopt._torch_private import simulated_device as private
         "CUDA error: no CUDA-capable device is detected",
     ],
 )
-def test_a_shape_rule_that_touches_cuda_is_done_without(message: str) -> None:
-    """As torch says it of a build for the CPU, and of one for CUDA on a machine without a GPU."""
-    assert private.asks_for_cuda(RuntimeError(message))
+def test_missing_cuda_is_recognized(message: str) -> None:
+    """The messages of a CPU build, and of a CUDA build on a machine without a GPU."""
+    assert is_caused_by_missing_cuda(RuntimeError(message))
 
 
-def test_any_other_error_of_a_shape_rule_is_the_callers() -> None:
-    """An operation that is called wrongly raises."""
-    assert not private.asks_for_cuda(RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"))
+def test_other_errors_of_a_shape_rule_are_not_missing_cuda() -> None:
+    """An invalid call is not taken for a missing CUDA."""
+    assert not is_caused_by_missing_cuda(RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"))

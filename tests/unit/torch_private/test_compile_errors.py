@@ -1,4 +1,4 @@
-"""The errors of a failed compilation are where this package looks for them."""
+"""Torch has the exceptions of failed compilations under the names that the package uses."""
 
 import pytest
 import torch
@@ -17,5 +17,5 @@ MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_to
     ],
 )
 def test_every_private_name_is_there(module: object, name: str) -> None:
-    """The message says which one is gone, and where it is used."""
+    """The message has the missing name and the module that uses it."""
     assert hasattr(module, name), MOVED.format(f"{getattr(module, '__name__', '')}.{name}")

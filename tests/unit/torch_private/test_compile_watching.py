@@ -1,4 +1,4 @@
-"""What is told of each compilation; a newer torch that moves a name that is read fails here by that name."""
+"""The report of each compilation, and the private names of torch that it uses."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from torch._dynamo import convert_frame, output_graph, symbolic_convert
 from pytest_diffopt._torch_private.compile_watching import Compilation, compilations_watched
 
 MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_torch_private/compile_watching.py"
-#: What the compile log reads of each account that Dynamo keeps of a frame.
+#: The fields of Dynamo's metrics that the compile log reads.
 METRICS = {
     "aotautograd_local_cache_hit_count",
     "aotautograd_local_cache_miss_count",
@@ -29,7 +29,7 @@ METRICS = {
     "inductor_fx_remote_cache_miss_count",
     "recompile_reason",
 }
-#: The arguments of torch's functions that are read by name or by place.
+#: The arguments of torch's functions that are read by name or by position.
 ARGUMENTS = [
     (convert_frame._compile, ["compile_id", "skip"]),
     (symbolic_convert.InstructionTranslatorBase.log_graph_break, ["self", "code_options", "reason", "exc"]),
@@ -55,7 +55,7 @@ def times(x: torch.Tensor, factor: int) -> torch.Tensor:
 
 @pytest.fixture(autouse=True)
 def _forget_compiled_code() -> Iterator[None]:
-    """Compiled code belongs to functions: let no test find another one's."""
+    """Reset Dynamo, whose compiled code belongs to functions, before and after each test."""
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
@@ -72,22 +72,20 @@ def _forget_compiled_code() -> Iterator[None]:
     ],
 )
 def test_every_private_name_is_there(module: object, name: str) -> None:
-    """The message says which one is gone, and where it is used."""
+    """The message has the missing name and the module that uses it."""
     assert hasattr(module, name), MOVED.format(f"{getattr(module, '__name__', '')}.{name}")
 
 
-def test_dynamos_account_of_a_frame_has_every_field_that_is_read() -> None:
-    """A field that was renamed would otherwise be met in the middle of somebody's test."""
+def test_dynamos_metrics_have_every_field_that_is_read() -> None:
+    """A renamed field fails here instead of in a user's test."""
     fields = set(inspect.signature(dynamo_utils.CompilationMetrics).parameters)
 
     assert METRICS - fields == set(), MOVED.format(", ".join(sorted(METRICS - fields)))
 
 
 @pytest.mark.parametrize(("function", "names"), ARGUMENTS)
-def test_functions_that_are_watched_take_the_arguments_that_are_read(
-    function: Callable[..., object], names: list[str]
-) -> None:
-    """In this order; one that was renamed would otherwise be met in the middle of somebody's test."""
+def test_wrapped_functions_take_the_arguments_that_are_read(function: Callable[..., object], names: list[str]) -> None:
+    """The arguments are in this order; a renamed one fails here instead of in a user's test."""
     parameters = list(inspect.signature(function).parameters)
 
     assert [name for name in parameters if name in names] == names, MOVED.format(
@@ -95,8 +93,8 @@ def test_functions_that_are_watched_take_the_arguments_that_are_read(
     )
 
 
-def test_the_first_five_arguments_of_a_compilation_are_passed_by_place() -> None:
-    """The watcher takes them so; some releases call two of them `f_globals` and `f_locals`."""
+def test_the_first_five_arguments_of_a_compilation_are_positional() -> None:
+    """The wrapper takes them by position; some releases name two of them `f_globals` and `f_locals`."""
     names = list(inspect.signature(convert_frame._compile).parameters)[:5]
     first = [name.removeprefix("f_") for name in names]
 
@@ -104,15 +102,15 @@ def test_the_first_five_arguments_of_a_compilation_are_passed_by_place() -> None
 
 
 def watched(function: Callable[..., object], *args: object, **options: Any) -> list[Compilation]:
-    """Compile and call; return what was told."""
+    """Compile and call a function, and return the reported compilations."""
     found: list[Compilation] = []
     with compilations_watched(found.append):
         torch.compile(function, backend="eager", **options)(*args)
     return found
 
 
-def test_each_compilation_is_reported_with_its_code_and_account() -> None:
-    """The account is torch's own of this very compilation."""
+def test_each_compilation_is_reported_with_its_code_and_metrics() -> None:
+    """The metrics are Dynamo's metrics of this compilation."""
     (found,) = watched(plus_one, torch.ones(2))
 
     assert found.code is plus_one.__code__
@@ -121,8 +119,8 @@ def test_each_compilation_is_reported_with_its_code_and_account() -> None:
     assert (found.breaks, found.reads, found.hit_limit) == ([], [], False)
 
 
-def test_a_break_is_reported_with_its_text_and_the_users_stack() -> None:
-    """What a person would fix is its innermost line."""
+def test_a_break_is_reported_with_its_message_and_the_users_stack() -> None:
+    """The innermost line is the one to fix."""
     (found,) = watched(read, torch.ones(2))[0].breaks
 
     assert found.message.startswith("Unsupported Tensor.item() call")
@@ -130,24 +128,24 @@ def test_a_break_is_reported_with_its_text_and_the_users_stack() -> None:
     assert not found.gave_up
 
 
-def test_a_read_that_is_captured_is_reported() -> None:
-    """With the line, which the graph's nodes keep."""
+def test_a_captured_read_is_reported() -> None:
+    """Its line comes from the graph's nodes."""
     (found,) = watched(read, torch.ones(2), fullgraph=True)[0].reads
 
     assert found.message == "the graph holds .item()"
     assert [(line.path, line.function) for line in found.stack] == [(__file__, "read")]
 
 
-def test_the_source_of_a_guard_can_be_asked_for_while_it_is_compiled() -> None:
-    """And only then; a source that is not there is an error."""
+def test_the_source_of_a_guard_can_be_evaluated_during_its_compilation() -> None:
+    """An unknown source raises."""
     values: list[object] = []
 
-    def progress(found: Compilation) -> None:
+    def report(found: Compilation) -> None:
         values.append(found.value_of("factor"))
         with pytest.raises(NameError):
             found.value_of("nothing")
 
-    with compilations_watched(progress):
+    with compilations_watched(report):
         torch.compile(times, backend="eager")(torch.ones(2), 3)
 
     assert values == [3]

@@ -1,4 +1,4 @@
-"""What is compiled is found, and what keeps anything from being compiled."""
+"""Compiled functions and modules are recognized, and so is a setting that disables compilation."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def plus_one(x: torch.Tensor) -> torch.Tensor:
 
 @pytest.fixture(autouse=True)
 def _forget_compiled_code() -> Iterator[None]:
-    """Compiled code belongs to functions: let no test find another one's."""
+    """Reset Dynamo, whose compiled code belongs to functions, before and after each test."""
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
@@ -35,21 +35,21 @@ def _forget_compiled_code() -> Iterator[None]:
     ],
 )
 def test_every_private_name_is_there(module: object, name: str) -> None:
-    """The message says which one is gone, and where it is used."""
+    """The message has the missing name and the module that uses it."""
     assert hasattr(module, name), MOVED.format(f"{getattr(module, '__name__', '')}.{name}")
 
 
 @pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
-def test_a_variable_that_switches_compilation_off_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Nothing does without it."""
+def test_a_variable_that_disables_compilation_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Without the variable, compilation is enabled."""
     before = compiled_code.compile_switched_off()
     monkeypatch.setenv(name, "1")
 
     assert (before, compiled_code.compile_switched_off()) == ("", f"{name}=1 is set")
 
 
-def test_a_setting_or_a_stance_that_switches_compilation_off_is_found() -> None:
-    """Whoever set it."""
+def test_a_setting_or_a_stance_that_disables_compilation_is_found() -> None:
+    """The result names the setting or the stance."""
     with dynamo_config.patch(disable=True):
         setting = compiled_code.compile_switched_off()
     with torch.compiler.set_stance("force_eager"):
@@ -59,8 +59,8 @@ def test_a_setting_or_a_stance_that_switches_compilation_off_is_found() -> None:
     assert stance == "torch.compiler.set_stance('force_eager') is in force"
 
 
-def test_something_else_answers_for_a_compiled_module_within_the_block() -> None:
-    """It is given both calls; afterwards the compiled one answers again."""
+def test_the_call_of_a_compiled_module_is_replaced_within_the_block() -> None:
+    """The replacement gets the compiled and the eager call; the compiled call is restored afterwards."""
     module = nn.Linear(1, 1)
     module.compile(backend="eager")
     compiled = module._compiled_call_impl
@@ -72,7 +72,7 @@ def test_something_else_answers_for_a_compiled_module_within_the_block() -> None
 
 
 def test_compiled_versions_of_a_function_are_counted() -> None:
-    """None before it ran, one for each rank, none after a reset."""
+    """There is none before the first call, one for each rank, and none after a reset."""
     compiled = torch.compile(plus_one, backend="eager")
     counts = [compiled_code.compiled_code_count(plus_one.__code__)]
     for shape in ((2,), (2, 2)):
@@ -84,14 +84,14 @@ def test_compiled_versions_of_a_function_are_counted() -> None:
     assert counts == [0, 1, 2, 0]
 
 
-def test_what_was_compiled_is_found_in_what_compiling_gave() -> None:
-    """The function itself; nothing of what torch did not make."""
+def test_the_original_of_a_compiled_function_is_found() -> None:
+    """A function that is not compiled has none."""
     assert compiled_code.original_callable(torch.compile(plus_one, backend="eager")) is plus_one
     assert compiled_code.original_callable(plus_one) is None
 
 
-def test_a_module_that_was_compiled_in_place_is_reported_apart() -> None:
-    """By `module.compile()`, before it ran."""
+def test_a_module_compiled_in_place_is_recognized() -> None:
+    """It is recognized after `module.compile()`, before it runs."""
     module = nn.Linear(1, 1)
     before = compiled_code.is_compiled_module(module)
     module.compile(backend="eager")
@@ -99,16 +99,16 @@ def test_a_module_that_was_compiled_in_place_is_reported_apart() -> None:
     assert (before, compiled_code.is_compiled_module(module)) == (False, True)
 
 
-def test_code_can_see_itself_as_being_compiled() -> None:
-    """For the length of a block."""
+def test_is_compiling_is_true_within_the_block() -> None:
+    """`torch.compiler.is_compiling()` is False again afterwards."""
     with compiled_code.as_if_compiling():
         during = torch.compiler.is_compiling()
 
     assert (during, torch.compiler.is_compiling()) == (True, False)
 
 
-def test_a_wrapped_module_is_found_again() -> None:
-    """What `torch.compile(module)` wraps is in the wrapper."""
+def test_the_original_of_a_compiled_module_is_found() -> None:
+    """A module that is not compiled has none."""
     module = torch.nn.Linear(2, 2)
 
     assert compiled_code.original_module(torch.compile(module, backend="eager")) is module

@@ -16,12 +16,12 @@ MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_to
     ],
 )
 def test_every_private_name_is_there(module: object, name: str) -> None:
-    """The message says which one is gone, and where it is used."""
+    """The message has the missing name and the module that uses it."""
     assert hasattr(module, name), MOVED.format(f"{getattr(module, '__name__', '')}.{name}")
 
 
-def test_inductors_flags_are_read_set_and_put_back() -> None:
-    """By the names that recipes use."""
+def test_inductors_flags_are_read_set_and_restored() -> None:
+    """The names are those that recipes use."""
     before = inductor_flags()["conv_1x1_as_mm"]
     with inductor_flags_set({"conv_1x1_as_mm": not before}):
         during = inductor_flags()["conv_1x1_as_mm"]

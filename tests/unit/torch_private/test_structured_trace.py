@@ -1,4 +1,4 @@
-"""Handlers of strangers do not listen to torch's structured trace."""
+"""Foreign handlers are removed from torch's structured trace."""
 
 import logging
 
@@ -7,13 +7,13 @@ import pytest
 from pytest_diffopt._torch_private.structured_trace import trace_not_captured
 
 
-def test_handlers_of_strangers_are_off_the_trace_within_the_block() -> None:
-    """Torch's own stay, and the strangers' are back afterwards, also after a failure."""
+def test_foreign_handlers_are_removed_within_the_block() -> None:
+    """Torch's handlers stay, and foreign ones are restored afterwards, also after an exception."""
     trace = logging.getLogger("torch.__trace")
     own = type("TraceHandler", (logging.NullHandler,), {"__module__": "torch._logging._internal"})()
-    strangers = list(trace.handlers)
-    stranger = logging.NullHandler()
-    trace.addHandler(stranger)
+    before = list(trace.handlers)
+    foreign = logging.NullHandler()
+    trace.addHandler(foreign)
     trace.addHandler(own)
     try:
         with trace_not_captured():
@@ -22,14 +22,14 @@ def test_handlers_of_strangers_are_off_the_trace_within_the_block() -> None:
             fail("injected")
         after = set(trace.handlers)
     finally:
-        trace.removeHandler(stranger)
+        trace.removeHandler(foreign)
         trace.removeHandler(own)
 
     assert own in during
-    assert stranger not in during
-    assert after == {*strangers, stranger, own}
+    assert foreign not in during
+    assert after == {*before, foreign, own}
 
 
 def fail(message: str) -> None:
-    """Fail in the middle of a block."""
+    """Raise inside a block."""
     raise RuntimeError(message)

@@ -1,4 +1,4 @@
-"""What tensors are made of, and how far apart they may be."""
+"""Default tolerances and the inner tensors of wrapper subclasses."""
 
 import pytest
 import torch
@@ -16,16 +16,16 @@ MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_to
     ],
 )
 def test_every_private_name_is_there(module: object, name: str) -> None:
-    """The message says which one is gone, and where it is used."""
+    """The message has the missing name and the module that uses it."""
     assert hasattr(module, name), MOVED.format(f"{getattr(module, '__name__', '')}.{name}")
 
 
 def test_tolerances_are_those_of_torch_testing() -> None:
-    """Relative first; whole numbers must be equal."""
+    """The relative tolerance comes first; integers must be equal."""
     assert tolerances(torch.bfloat16) == (1.6e-2, 1e-5)
     assert tolerances(torch.int64) == (0.0, 0.0)
 
 
-def test_a_plain_tensor_has_nothing_inside() -> None:
-    """Only wrappers are made of other tensors."""
+def test_a_plain_tensor_has_no_inner_tensors() -> None:
+    """Only wrapper subclasses have inner tensors."""
     assert inner_dtypes(torch.ones(2)) == set()

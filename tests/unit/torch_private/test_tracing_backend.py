@@ -1,4 +1,4 @@
-"""The backend that only traces: eager numbers, and no fault over layouts that eager code has none with."""
+"""The tracing backend computes eager values and accepts every layout that eager code accepts."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from pytest_diffopt._torch_private.tracing_backend import trace_only
+from pytest_diffopt.pipelines.tiny import build_tiny_component
 
 
 class Norm(nn.Module):
-    """A group norm over what an attention returns, (batch, pixels, channels), as AutoencoderKL's decoder has it."""
+    """A group norm of an attention's result, (batch, pixels, channels), as in AutoencoderKL's decoder."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,22 +19,22 @@ class Norm(nn.Module):
         self.norm = nn.GroupNorm(2, 4)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return normed pixels as an image, (batch, channels, 2, 2)."""
+        """Return the normalized pixels as an image, (batch, channels, 2, 2)."""
         image: torch.Tensor = self.norm(self.linear(pixels).transpose(-1, -2).reshape(len(pixels), 4, 2, 2))
         return image
 
 
 @pytest.fixture
 def module() -> nn.Module:
-    """Make a module whose group norm sees a layout of its own."""
+    """Return a module whose group norm has a transposed input."""
     torch._dynamo.reset()
     torch.manual_seed(0)
     return Norm()
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_it_computes_what_eager_code_computes(module: nn.Module, batch: int) -> None:
-    """Also for one image, whose batch has a stride that means nothing."""
+def test_values_are_those_of_eager_code(module: nn.Module, batch: int) -> None:
+    """With batch size 1, the stride of the batch dimension is arbitrary."""
     pixels = torch.randn(batch, 4, 4)
     compiled = torch.compile(module, backend=trace_only)
 
@@ -41,10 +42,8 @@ def test_it_computes_what_eager_code_computes(module: nn.Module, batch: int) -> 
 
 
 @pytest.mark.parametrize("grad", [False, True])
-def test_the_tiny_decoder_compiles_in_the_layout_that_it_has(*, grad: bool) -> None:
-    """Torch's `aot_eager` refuses it: "Expected X.is_contiguous(memory_format) to be true"."""
-    from pytest_diffopt.pipelines.tiny import build_tiny_component  # noqa: PLC0415 - slow to import
-
+def test_the_tiny_decoder_compiles(*, grad: bool) -> None:
+    """Torch's `aot_eager` raises for it: "Expected X.is_contiguous(memory_format) to be true"."""
     torch._dynamo.reset()
     vae = build_tiny_component("sd-vae")
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Attention is one operation, of the kernel that CUDA would choose."""
+"""Attention is one operation, with the kernel that CUDA would choose."""
 
 import math
 
@@ -98,7 +98,7 @@ def test_kernel(  # noqa: PLR0913, PLR0917 - one argument for each column of the
     kernel: AttentionKernel,
     reason: str,
 ) -> None:
-    """The kernel is chosen as torch 2.13 does, and the record says why no faster one."""
+    """The kernel is torch 2.13's choice, and the record has the reasons against faster ones."""
     (choice,) = attend(gpu_model, width, dtype, masked=masked).attention
 
     assert (choice.kernel, choice.reason) == (kernel, reason)
@@ -106,7 +106,7 @@ def test_kernel(  # noqa: PLR0913, PLR0917 - one argument for each column of the
 
 
 def test_fused_kernels_are_one_operation() -> None:
-    """A fused kernel launches once and never holds the scores; the plain arithmetic does both."""
+    """A fused kernel is one launch and never stores the scores; the math kernel is several and stores them."""
     fused = attend("nvidia-a100", 64, torch.float16).phases["attention"]
     with sdpa_kernel(SDPBackend.MATH):
         plain = attend("nvidia-a100", 64, torch.float16).phases["attention"]
@@ -118,8 +118,8 @@ def test_fused_kernels_are_one_operation() -> None:
     assert plain.allocated_bytes > 2 * fused.allocated_bytes
 
 
-def test_programs_choose() -> None:
-    """`sdpa_kernel` holds, also its order; with nothing left the error is torch's."""
+def test_sdpa_kernel_is_respected() -> None:
+    """`sdpa_kernel` sets the kernels and their order; if none is left, the error is torch's."""
     with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
         assert attend("nvidia-a100", 64, torch.float16).attention[0].kernel is EFFICIENT
     with sdpa_kernel([SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION], set_priority=True):
@@ -131,7 +131,7 @@ def test_programs_choose() -> None:
 @pytest.mark.parametrize("gpu_model", ["nvidia-a100", "nvidia-h200", "nvidia-t4"])
 @pytest.mark.parametrize("kind", ["plain", "mask", "causal", "groups"])
 def test_values_are_the_cpus(gpu_model: str, kind: str) -> None:
-    """With the values kept, attention gives what the CPU gives, whichever kernel stands for it."""
+    """If the values are kept, attention returns the CPU's values with every kernel."""
     torch.manual_seed(0)
     query, key = torch.randn(2, 4, 12, 8), torch.randn(2, 2 if kind == "groups" else 4, 12, 8)
     mask = torch.rand(2, 1, 12, 12) > 0.2 if kind == "mask" else None
@@ -146,7 +146,7 @@ def test_values_are_the_cpus(gpu_model: str, kind: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_flex_attention_runs() -> None:
-    """FlexAttention, which is not compiled inside the block, materializes its scores as it does on CUDA."""
+    """Uncompiled FlexAttention materializes its scores, as on CUDA."""
     torch.manual_seed(0)
     host = torch.randn(1, 2, 16, 8)
     expected = functional.scaled_dot_product_attention(host, host, host)

@@ -1,7 +1,7 @@
-"""A backward pass is counted like any other work, in a process that ran none before the GPU was simulated.
+"""A backward pass is counted, in a process that ran none before the GPU was simulated.
 
-torch makes one queue a device when the first backward pass of a process runs, and never another: the simulated device
-must be there by then. So these run in processes of their own.
+Torch creates the queues of all devices at a process's first backward pass, and none later, so the simulated device must
+be registered by then. Each program therefore runs in a new process.
 """
 
 import subprocess
@@ -33,7 +33,7 @@ with SimulatedGPU("nvidia-a100", real_up_to=0) as gpu:
 assert gpu.phases["backward"].flops > 2 * 2 * 2 * 4 * 32 * 32 * 64
 """
 
-# torch's autograd thread may still be letting go of Python objects; a process that ends meanwhile is aborted by C++.
+# Torch's autograd thread may still be releasing Python objects; C++ aborts a process that exits meanwhile.
 QUIET = """
 import time
 time.sleep(0.5)
@@ -42,7 +42,7 @@ time.sleep(0.5)
 
 @pytest.mark.parametrize("program", [GRADIENTS, ATTENTION], ids=["gradients", "attention"])
 def test_a_backward_pass_runs_and_is_counted(program: str) -> None:
-    """Gradients are on the device, gone after the block, and cost what the backward kernel costs."""
+    """Gradients are on the device, are removed after the block, and the backward kernel is counted."""
     done = subprocess.run([sys.executable, "-c", program + QUIET], check=False, capture_output=True, text=True)
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""Claiming torch's spare backend: late, once, and refused with the reason where it cannot be done."""
+"""Claiming torch's spare backend: late, once, and with an error where it is impossible."""
 
 import subprocess
 import sys
@@ -6,20 +6,20 @@ import sys
 import pytest
 from torch.utils import backend_registration
 
-from pytest_diffopt._torch_private import simulated_device as _torch_private
+from pytest_diffopt._torch_private.spare_backend import claim_backend
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
 
 def run(code: str) -> str:
-    """Run Python code in a process of its own; return what it printed."""
+    """Run Python code in a new process, and return its output."""
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_importing_claims_nothing() -> None:
-    """Importing the package leaves the backend to others; entering a block claims it."""
+    """Importing the package leaves the backend unclaimed; entering a block claims it."""
     code = (
         "import torch\n"
         "from pytest_diffopt.simulated_gpu import SimulatedGPU\n"
@@ -31,8 +31,8 @@ def test_importing_claims_nothing() -> None:
     assert run(code).split() == ["privateuseone", "simgpu"]
 
 
-def test_another_package_that_came_first_is_named() -> None:
-    """Where the backend is taken, the error says by whom."""
+def test_error_names_the_package_that_claimed_the_backend() -> None:
+    """If another package has registered the backend, the error names it."""
     code = (
         "import torch, types\n"
         "torch.utils.rename_privateuse1_backend('npu')\n"
@@ -47,16 +47,16 @@ def test_another_package_that_came_first_is_named() -> None:
     )
 
 
-def test_a_torch_without_python_backends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where torch is too old, the error names the version that is not."""
+def test_old_torch_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If torch cannot register a backend from Python, the error names the required version."""
     monkeypatch.delattr(backend_registration, "_setup_privateuseone_for_python_backend")
-    _torch_private.claim_backend.cache_clear()
+    claim_backend.cache_clear()
     with pytest.raises(SimulationError, match=r"needs torch >= 2\.\d+"):
         SimulatedGPU().__enter__()
 
 
-def test_claiming_is_remembered() -> None:
-    """After a refusal that was lifted, or twice in a row, entering works."""
+def test_entering_works_again() -> None:
+    """Entering works twice in a row, also after an earlier error."""
     for _ in range(2):
         with SimulatedGPU() as gpu:
             assert gpu.device.type == "simgpu"

@@ -1,4 +1,4 @@
-"""Methods that Python carries out by itself do what torch would do, and count it."""
+"""Fast paths return and count the same as torch's dispatcher."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -33,14 +33,14 @@ LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "contiguous": lambda x: x,
     "sliced": lambda x: torch.cat([x, x], 1)[:, 2:6],
     "transposed": lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
-    "whole numbers": lambda x: (x * 10).long(),
+    "integers": lambda x: (x * 10).long(),
 }
 
 
 def called(
     call: Callable[[torch.Tensor], torch.Tensor], layout: str, real_up_to: float
 ) -> tuple[Sequence[Any], Counts | None, dict[str, Counts]]:
-    """Call a method; return how its result is laid out, and what it cost."""
+    """Call a method, and return the layout of its result and its counts."""
     with SimulatedGPU(real_up_to=real_up_to) as gpu, torch.no_grad():
         x = LAYOUTS[layout](torch.linspace(0, 1, 48, device=gpu.device).reshape(2, 4, 6))
         gpu.enter_phase("call")
@@ -52,15 +52,15 @@ def called(
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", CALLS)
-def test_a_shortcut_is_what_torch_does(name: str, layout: str) -> None:
-    """Shapes, strides, dtypes and every figure are those of the same call without values, which goes torch's way."""
+def test_fast_path_has_torchs_layout_and_counts(name: str, layout: str) -> None:
+    """Shapes, strides, dtypes and counts equal those of the same call without values, which torch dispatches."""
     assert called(CALLS[name], layout, math.inf) == called(CALLS[name], layout, 0)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", CALLS)
-def test_a_shortcut_gives_the_cpus_values(name: str, layout: str) -> None:
-    """The values are those that the CPU computes."""
+def test_fast_path_has_the_cpus_values(name: str, layout: str) -> None:
+    """The values equal the CPU's."""
     expected = CALLS[name](LAYOUTS[layout](torch.linspace(0, 1, 48).reshape(2, 4, 6)))
     with SimulatedGPU(real_up_to=math.inf) as gpu, torch.no_grad():
         x = LAYOUTS[layout](torch.linspace(0, 1, 48).to(gpu.device).reshape(2, 4, 6))
@@ -68,13 +68,13 @@ def test_a_shortcut_gives_the_cpus_values(name: str, layout: str) -> None:
         assert torch.equal(CALLS[name](x).cpu(), expected)
 
 
-def test_every_shortcut_is_held_against_torch() -> None:
-    """A method that is added needs a call here."""
+def test_every_fast_path_has_a_call() -> None:
+    """A new fast path needs a call in `CALLS`."""
     assert set(CALLS) == fast_paths.METHODS
 
 
-def test_views_look_at_the_same_memory() -> None:
-    """What is written through a view is seen by its base, and takes no memory."""
+def test_views_share_memory() -> None:
+    """Writing through a view changes its base and allocates no memory."""
     with SimulatedGPU() as gpu, torch.no_grad():
         x = torch.zeros(4, 6, device=gpu.device)
         before = gpu.live_memory_bytes
@@ -85,7 +85,7 @@ def test_views_look_at_the_same_memory() -> None:
 
 
 def test_a_mode_sees_every_operation() -> None:
-    """Whoever entered a dispatch mode is shown what Python would have carried out by itself."""
+    """An active dispatch mode sees the operations that have fast paths."""
     seen: list[str] = []
 
     class Seeing(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -102,7 +102,7 @@ def test_a_mode_sees_every_operation() -> None:
 
 
 def test_gradients_flow_through() -> None:
-    """With gradients wanted, torch sees every operation."""
+    """If gradients are required, torch dispatches every operation."""
     with SimulatedGPU(real_up_to=0) as gpu:
         x = torch.zeros(4, 6, device=gpu.device, requires_grad=True)
 
@@ -111,16 +111,16 @@ def test_gradients_flow_through() -> None:
 
 
 @pytest.mark.parametrize("call", [lambda x: x.view(3), lambda x: x + 1, lambda x: x.detach()])
-def test_no_shortcut_outlives_the_block(call: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """A tensor that is used after its block says so."""
+def test_fast_paths_raise_after_the_block(call: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Using a tensor after its block raises."""
     with SimulatedGPU() as gpu:
         x = torch.ones(3, device=gpu.device)
     with torch.no_grad(), pytest.raises(SimulationError, match="whose block has ended"):
         call(x)
 
 
-def test_bad_operands_are_refused_as_by_torch() -> None:
-    """The message is torch's own."""
+def test_invalid_operands_raise_torchs_errors() -> None:
+    """The message is torch's."""
     with SimulatedGPU() as gpu, torch.no_grad():
         x = torch.ones(3, device=gpu.device)
         with pytest.raises(RuntimeError, match="shape '\\[2\\]' is invalid for input of size 3"):

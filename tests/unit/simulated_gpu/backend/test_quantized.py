@@ -1,4 +1,4 @@
-"""Quantized weights on the simulated GPU: they come back, their products are counted, and printing them waits."""
+"""Quantized weights on the simulated GPU: they are restored, their products are counted, and printing them syncs."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ class Block(nn.Module):
         self.layer = nn.Linear(INPUTS, OUTPUTS)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute something."""
+        """Run the layer."""
         result: torch.Tensor = self.layer(x)
         return result
 
@@ -44,12 +44,12 @@ def on_gpu(block: Block) -> SimulatedGPU:
 
 
 def syncs(gpu: SimulatedGPU) -> int:
-    """Count what waited during the call."""
+    """Return the number of syncs during the call."""
     return sum(sync.phase == "the call" for sync in gpu.syncs)
 
 
-def test_weights_in_wrappers_come_back(block: Block) -> None:
-    """A quantized weight is moved by changing the object itself; afterwards it is as it was, and computes."""
+def test_quantized_weights_are_restored(block: Block) -> None:
+    """Torch moves a quantized weight in place; afterwards it computes the same values as before."""
     x = torch.ones(ROWS, INPUTS, dtype=torch.bfloat16)
     weight, before = block.layer.weight, block(x)
     on_gpu(block)
@@ -58,13 +58,13 @@ def test_weights_in_wrappers_come_back(block: Block) -> None:
     assert torch.equal(block(x), before)
 
 
-def test_uncompiled_the_product_waits(block: Block) -> None:
-    """To see whether it is traced torchao prints the activation, and a print reads it."""
+def test_uncompiled_product_syncs(block: Block) -> None:
+    """Torchao prints the activation to find out whether it is traced, and printing reads it."""
     assert syncs(on_gpu(block)) > 0
 
 
-def test_compiled_the_product_does_not_wait_and_is_counted(block: Block) -> None:
-    """The compiled code was told that it is traced; a multiply-add is two operations."""
+def test_compiled_product_does_not_sync_and_is_counted(block: Block) -> None:
+    """Compiled code takes the branch for tracing; a multiply-add counts as two FLOPs."""
     block.compile(backend="eager")
     gpu = on_gpu(block)
 
@@ -73,7 +73,7 @@ def test_compiled_the_product_does_not_wait_and_is_counted(block: Block) -> None
 
 
 def test_a_compiled_method_takes_the_same_branches(block: Block) -> None:
-    """As a VAE's `decode`, compiled by itself."""
+    """A method can be compiled by itself, such as a VAE's `decode`."""
     block.forward = torch.compile(block.forward, backend="eager")  # type: ignore[method-assign]
     compiled = block.forward
 

@@ -1,4 +1,4 @@
-"""What is counted: work, bytes over the bus and memory, in total, by phase and by module."""
+"""Counts: work, bytes over the bus and memory, in total, by phase and by module."""
 
 import inspect
 import math
@@ -21,8 +21,8 @@ def line_above() -> int:
     return frame.f_back.f_lineno - 1
 
 
-def test_flops_are_those_of_torchs_formulas() -> None:
-    """Matrix products, convolutions and attention are counted as torch's flop counter does."""
+def test_flops_follow_torchs_formulas() -> None:
+    """Matrix products, convolutions and attention are counted as by torch's FLOP counter."""
     with SimulatedGPU() as gpu, torch.no_grad():
         x = torch.ones(32, 64, device=gpu.device)
         gpu.enter_phase("mm")
@@ -52,7 +52,7 @@ def test_flops_are_those_of_torchs_formulas() -> None:
 
 
 def test_operations_are_launches() -> None:
-    """Views, metadata and memory launch nothing; neither do copies over the bus."""
+    """Views, metadata, allocations and copies over the bus launch nothing."""
     with SimulatedGPU() as gpu:
         x = torch.empty(4, 4, device=gpu.device)
         x.t()[1:].reshape(3, 4)[None].detach().expand(2, 3, 4)
@@ -67,7 +67,7 @@ def test_operations_are_launches() -> None:
 
 
 def test_bytes_over_the_bus() -> None:
-    """Blocking copies change the dtype on the host; the others on the device."""
+    """Blocking copies convert the dtype on the host, non-blocking copies on the device."""
     with SimulatedGPU() as gpu:
         host = torch.ones(100)
         gpu.enter_phase("up")
@@ -84,7 +84,7 @@ def test_bytes_over_the_bus() -> None:
 
 
 def test_memory_is_rounded_and_freed() -> None:
-    """Storages are rounded to 512 bytes, shared by views, and freed when the last tensor dies."""
+    """Storages are rounded up to 512 bytes, shared by views, and freed with the last tensor."""
     with SimulatedGPU() as gpu:
         x = torch.empty(1, device=gpu.device)
         assert (gpu.live_memory_bytes, gpu.allocated_bytes) == (512, 512)
@@ -101,7 +101,7 @@ def test_memory_is_rounded_and_freed() -> None:
 
 
 def test_peaks_belong_to_phases() -> None:
-    """Each phase has its own peak; the total's is the highest."""
+    """Each phase has its own peak; the total's is the maximum."""
     with SimulatedGPU() as gpu:
         base = torch.empty(1024, device=gpu.device)
         gpu.enter_phase("large")
@@ -115,7 +115,7 @@ def test_peaks_belong_to_phases() -> None:
 
 
 def test_holders_at_the_peak_are_lines() -> None:
-    """The lines that held memory at the peak add up to it, the greatest first; later lines are not among them."""
+    """The lines that held memory at the peak add up to it, the largest first, without later lines."""
     with SimulatedGPU() as gpu:
         large = torch.empty(1000, 1000, device=gpu.device)
         line = line_above()
@@ -145,7 +145,7 @@ class Block(nn.Module):
 
 
 def test_modules_are_named_by_path() -> None:
-    """Figures and waits belong to the innermost module, by its path; the paths add up to the total."""
+    """Counts and syncs belong to the innermost module, by its path; the paths add up to the total."""
     block = Block()
     with SimulatedGPU() as gpu, torch.no_grad():
         gpu.name_modules({"unet": block})
@@ -158,8 +158,8 @@ def test_modules_are_named_by_path() -> None:
     assert [sync.module for sync in gpu.syncs if sync.shown_as == ".item()"] == ["unet"]
 
 
-def test_modules_without_names_go_by_class() -> None:
-    """Without names, figures are kept by class."""
+def test_modules_without_names_are_counted_by_class() -> None:
+    """Without `name_modules`, the counts are kept by class."""
     block = Block()
     with SimulatedGPU() as gpu, torch.no_grad():
         block.to(gpu.device)
@@ -168,8 +168,8 @@ def test_modules_without_names_go_by_class() -> None:
     assert {name: counts.operations for name, counts in gpu.modules.items()} == {"": 1, "Linear": 2, "Block": 2}
 
 
-def test_modules_that_were_compiled_in_place_are_named() -> None:
-    """What `Module.compile` left to be called says which module runs as well, and is back afterwards."""
+def test_modules_compiled_in_place_are_counted() -> None:
+    """A module that was compiled in place is counted by its name, and its compiled call is restored."""
     block = Block()
     block.compile()
     compiled = block._compiled_call_impl
@@ -181,8 +181,8 @@ def test_modules_that_were_compiled_in_place_are_named() -> None:
     assert block._compiled_call_impl is compiled
 
 
-def test_a_module_compiled_anew_in_the_block_stays_so() -> None:
-    """What was compiled inside the block is left alone."""
+def test_compiling_again_in_the_block_is_kept() -> None:
+    """The compiled call of a module that was compiled inside the block is not replaced on leaving."""
     block = Block()
     block.compile()
     with SimulatedGPU() as gpu:
@@ -193,8 +193,8 @@ def test_a_module_compiled_anew_in_the_block_stays_so() -> None:
     assert block._compiled_call_impl is compiled
 
 
-def test_modules_that_fail_are_left() -> None:
-    """After an exception in a module, work belongs to whoever called it."""
+def test_an_exception_leaves_the_module() -> None:
+    """After an exception in a module, work belongs to its caller."""
 
     class Failing(nn.Module):
         def forward(self) -> None:
@@ -209,8 +209,8 @@ def test_modules_that_fail_are_left() -> None:
 
 
 @pytest.mark.parametrize("real_up_to", [0, 100, math.inf])
-def test_layout_is_cudas_whatever_is_kept(real_up_to: float) -> None:
-    """Strides and dtypes of results are CUDA's, not those of the CPU kernels that compute the values."""
+def test_results_have_cudas_layout(real_up_to: float) -> None:
+    """Strides and dtypes of results are CUDA's, not those of the CPU kernels, whether or not values are kept."""
     with SimulatedGPU(real_up_to=real_up_to) as gpu, torch.no_grad():
         x = torch.ones(1, 4, 3, 3, device=gpu.device).to(memory_format=torch.channels_last)
         weight = torch.ones(6, 4, 3, 3, device=gpu.device)
@@ -223,7 +223,7 @@ def test_layout_is_cudas_whatever_is_kept(real_up_to: float) -> None:
 
 
 def test_two_runs_count_the_same() -> None:
-    """Counts are exact: the same work counts the same, to the byte."""
+    """Counts are exact: two runs of the same work are equal to the byte."""
     runs = []
     for _ in range(2):
         block = Block()
@@ -238,16 +238,16 @@ def test_two_runs_count_the_same() -> None:
 COMPOSED: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int]] = {
     "group_norm": (lambda x: functional.group_norm(x, 2), 1),
     "group_norm of channels_last": (lambda x: functional.group_norm(x.to(memory_format=torch.channels_last), 2), 3),
-    "softmax in floats": (lambda x: functional.softmax(x, -1, dtype=torch.float32), 1),
-    "log_softmax in floats": (lambda x: functional.log_softmax(x, -1, dtype=torch.float32), 1),
+    "softmax to float32": (lambda x: functional.softmax(x, -1, dtype=torch.float32), 1),
+    "log_softmax to float32": (lambda x: functional.log_softmax(x, -1, dtype=torch.float32), 1),
     "rms_norm": (lambda x: functional.rms_norm(x, (4,), x[0, 0, 0]), 1),
 }
 
 
 @pytest.mark.parametrize("name", COMPOSED)
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
-def test_compositions_go_cudas_way(name: str, mode: Callable[[], AbstractContextManager[None]]) -> None:
-    """Where torch's C++ asks which device it is, the answer is CUDA; the values are the CPU's."""
+def test_composites_take_cudas_path(name: str, mode: Callable[[], AbstractContextManager[None]]) -> None:
+    """Composite operations launch what they launch on CUDA; the values are the CPU's."""
     call, launches = COMPOSED[name]
     host = torch.arange(256.0).reshape(2, 8, 4, 4).div(256).half()
     with SimulatedGPU() as gpu, mode():

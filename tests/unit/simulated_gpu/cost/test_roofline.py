@@ -1,4 +1,4 @@
-"""The least time that a GPU's peaks allow."""
+"""The roofline of counted work."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ H200 = gpu_model("nvidia-h200")
 
 
 def test_work_is_bound_by_flops() -> None:
-    """A thousand TFLOPs take a little over a second on an H200, whatever little memory they touch."""
+    """989.4 TFLOPs that write one byte take one second on an H200."""
     bound = bound_of(Counts(flops=989_400_000_000_000, allocated_bytes=1), H200, torch.bfloat16)
 
     assert (bound.seconds, bound.limit) == (1.0, Limit.FLOPS)
@@ -24,8 +24,8 @@ def test_work_is_bound_by_bytes() -> None:
     assert (bound.seconds, bound.limit) == (1.0, Limit.BYTES)
 
 
-def test_phases_follow_one_another() -> None:
-    """Each phase has its own limit, so a sum is longer than the limit of the sums."""
+def test_bounds_of_phases_are_added() -> None:
+    """Each phase has its own limit, so the sum is longer than the bound of the summed counts."""
     by_bytes, by_flops = Counts(allocated_bytes=4_800_000_000), Counts(flops=989_400_000_000_000)
 
     assert seconds_of([by_bytes, by_flops], H200, torch.bfloat16) == pytest.approx(1.001)
@@ -41,12 +41,12 @@ def test_phases_follow_one_another() -> None:
     ],
 )
 def test_peak_of_a_dtype(name: str, dtype: torch.dtype, tflops: float) -> None:
-    """float32 may run in TF32, old tensor cores lack bfloat16, and an unknown dtype gets the highest peak."""
+    """float32 may run in TF32, old tensor cores lack bfloat16, and an unknown dtype has the highest peak."""
     assert tflops == peak_tflops(gpu_model(name), dtype)
 
 
 def test_fastest_dtype_makes_the_bound_safe() -> None:
-    """A pipeline of two dtypes is held to the faster one; one without parameters to float32."""
+    """A pipeline with two dtypes uses the faster one; one without parameters uses float32."""
     assert torch.bfloat16 == fastest_dtype({torch.float32, torch.bfloat16}, H200)
     assert torch.float32 == fastest_dtype((), H200)
 

@@ -1,4 +1,4 @@
-"""Under autocast the simulated GPU casts as CUDA does."""
+"""Autocast on the simulated GPU casts as on CUDA."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], tor
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("real_up_to", [0, 4096])
 def test_results_have_cudas_dtype(name: str, real_up_to: int) -> None:
-    """Each list of CUDA's holds: lower precision, float32, and the widest of the operands."""
+    """Results have the dtype of CUDA's list: lower precision, float32, or the widest of the operands."""
     call, expected = CASES[name]
     with SimulatedGPU(real_up_to=real_up_to) as gpu, torch.no_grad():
         x = torch.ones(4, 4, device=gpu.device)
@@ -45,7 +45,7 @@ def test_results_have_cudas_dtype(name: str, real_up_to: int) -> None:
 
 
 def test_casts_are_counted() -> None:
-    """A cast is an operation and takes memory."""
+    """A cast is counted as an operation."""
     with SimulatedGPU() as gpu, torch.no_grad():
         x = torch.ones(4, 4, device=gpu.device)
         gpu.enter_phase("plain")

@@ -1,4 +1,4 @@
-"""What the CPU computes at once is laid out as CUDA would lay it out: held against torch's shape rules, one by one."""
+"""The layouts of results that the CPU computes equal those of torch's shape rules for CUDA, for each operation."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from pytest_diffopt.simulated_gpu.cuda import layouts
 
 _aten: Any = torch.ops.aten
 
-#: A call of each operation on a tensor `x` of (2, 4, 6, 6), its rows `m` of (8, 36) in x's own order, and indices `i`.
+#: A call of each operation on a tensor `x` of (2, 4, 6, 6), `x` reshaped to a matrix `m` of (8, 36), and indices `i`.
 CALLS: dict[str, Callable[..., Any]] = {
     "aten._fused_rms_norm": lambda x, **_: _aten._fused_rms_norm(x, [6], None, None),
     "aten._log_softmax": lambda x, **_: _aten._log_softmax(x, -1, half_to_float=False),
@@ -84,7 +84,7 @@ LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def called(name: str, layout: str, real_up_to: float) -> tuple[list[Any], Counts]:
-    """Call an operation; return how its results are laid out, and what it cost."""
+    """Call an operation, and return the layouts of its results and its counts."""
     with SimulatedGPU(real_up_to=real_up_to) as gpu, torch.no_grad():
         base = torch.linspace(0, 1, 288, device=gpu.device).reshape(2, 4, 6, 6)
         x = LAYOUTS[layout](base)
@@ -99,31 +99,31 @@ def called(name: str, layout: str, real_up_to: float) -> tuple[list[Any], Counts
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", CALLS)
-def test_the_cpus_layout_is_that_of_the_shape_rules(name: str, layout: str) -> None:
-    """Shapes, strides, dtypes and every figure are the same whether the values are computed or not."""
-    asked = called(name, layout, real_up_to=0)
+def test_cpu_layout_equals_the_shape_rules(name: str, layout: str) -> None:
+    """Shapes, strides, dtypes and counts are the same whether or not the values are computed."""
+    inferred = called(name, layout, real_up_to=0)
 
-    assert called(name, layout, real_up_to=math.inf) == asked
+    assert called(name, layout, real_up_to=math.inf) == inferred
 
 
-def test_every_operation_that_is_computed_at_once_is_held_against_the_rules() -> None:
-    """A name that is added to the table needs a call here."""
-    named = operation_schemas._ONE_LAYOUT | operation_schemas._ONE_LAYOUT_IN_FLOATS | {"aten.convolution"}
+def test_every_operation_with_a_cpu_layout_has_a_call() -> None:
+    """A new name in the table needs a call in `CALLS`."""
+    named = operation_schemas._SAME_LAYOUT | operation_schemas._SAME_LAYOUT_IN_FLOAT32 | {"aten.convolution"}
 
     assert set(CALLS) == named
 
 
 @pytest.mark.parametrize("kernel", ["flash", "efficient", "cudnn"])
-def test_attention_is_laid_out_alike_on_every_device(kernel: str) -> None:
-    """The kernels that only CUDA has are asked for their shapes without CUDA's rules, which say the same."""
-    facts = operation_schemas.operation(getattr(_aten, f"_scaled_dot_product_{kernel}_attention").default)
+def test_cuda_only_attention_has_the_same_layout_on_the_meta_device(kernel: str) -> None:
+    """The shape rules of CUDA-only kernels are evaluated on the meta device; fake CUDA tensors give the same result."""
+    op = operation_schemas.operation(getattr(_aten, f"_scaled_dot_product_{kernel}_attention").default)
     options = [] if kernel == "flash" else [None, True]
     with SimulatedGPU(real_up_to=0) as gpu, torch.no_grad():
         query = torch.zeros(2, 40, 3, 16, device=gpu.device, dtype=torch.bfloat16).transpose(1, 2)
         args = [query, query[:, :, :24], query[:, :, :24], *options]
         found = []
-        for facts.is_of_cuda_alone in (False, True):
-            out = layouts._ask_torch(facts, args, {})
+        for op.is_cuda_only in (False, True):
+            out = layouts._infer_with_torch(op, args, {})
             found.append((out.results, out.written, out.flops))
 
     assert found[0] == found[1]
@@ -131,7 +131,7 @@ def test_attention_is_laid_out_alike_on_every_device(kernel: str) -> None:
 
 
 def linear(shape: tuple[int, ...], *, has_bias: bool, is_transposed: bool, real_up_to: float) -> tuple[Any, ...]:
-    """Call a linear layer; return how its result is laid out, and what it cost."""
+    """Call a linear layer, and return the layout of its result and its counts."""
     layer = torch.nn.Linear(shape[-1], 5, bias=has_bias)
     with SimulatedGPU(real_up_to=real_up_to) as gpu, torch.no_grad():
         layer.to(gpu.device)
@@ -146,10 +146,10 @@ def linear(shape: tuple[int, ...], *, has_bias: bool, is_transposed: bool, real_
 @pytest.mark.parametrize("is_transposed", [False, True])
 @pytest.mark.parametrize("has_bias", [False, True])
 @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (2, 3, 3, 4), (2, 1, 4)])
-def test_a_linear_layer_counts_as_what_torch_takes_it_apart_into(
+def test_linear_layer_counts_the_same_as_its_decomposition(
     shape: tuple[int, ...], *, has_bias: bool, is_transposed: bool
 ) -> None:
-    """Whether it is computed in one call or only its shape is known."""
-    apart = linear(shape, has_bias=has_bias, is_transposed=is_transposed, real_up_to=0)
+    """The counts are the same whether it is computed in one call or only its shape is known."""
+    decomposed = linear(shape, has_bias=has_bias, is_transposed=is_transposed, real_up_to=0)
 
-    assert linear(shape, has_bias=has_bias, is_transposed=is_transposed, real_up_to=math.inf) == apart
+    assert linear(shape, has_bias=has_bias, is_transposed=is_transposed, real_up_to=math.inf) == decomposed

@@ -1,4 +1,4 @@
-"""Each row of the table of waits: on the device it is noted, as often, of the kind, and as reported as the row says."""
+"""Each row of the sync table: a call has the row's number of syncs, of its kind, and with its `is_reported`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from torch.nn import functional
 from pytest_diffopt.simulated_gpu import SimulatedGPU, SyncKind
 from pytest_diffopt.simulated_gpu.cuda.sync_table import RULES
 
-READ, IN, OUT, WAIT = SyncKind.READ, SyncKind.COPY_FROM_HOST, SyncKind.COPY_TO_HOST, SyncKind.WAIT
+READ, IN, OUT, EXPLICIT = SyncKind.READ, SyncKind.COPY_FROM_HOST, SyncKind.COPY_TO_HOST, SyncKind.EXPLICIT
 
 
 class Things:
-    """Tensors on the device, made before anything is counted."""
+    """Tensors on the device, made before the call."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -39,13 +39,13 @@ class Things:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One call and the waits that CUDA makes of it.
+    """One call and its syncs on CUDA.
 
     Attributes:
-        name: readable id.
-        call: what is done.
-        syncs: (kind, is_reported) of each wait, in any order.
-        rule: name of the row that it proves; empty where no row may speak.
+        name: the test's id.
+        call: the call, which takes `Things`.
+        syncs: (kind, is_reported) of each sync, in any order.
+        rule: the name of the row that it tests; empty if another case does, or if no row applies.
     """
 
     name: str
@@ -57,17 +57,17 @@ class Case:
 def case(
     name: str, call: Callable[[Any], object], kind: SyncKind | None = None, times: int = 1, *, rule: str = ""
 ) -> Case:
-    """Describe a call that waits `times` times, each reported by the sync debug mode."""
+    """Return a case with `times` syncs, each reported by the sync debug mode."""
     return Case(name=name, call=call, syncs=((kind, True),) * times if kind else (), rule=rule)
 
 
-def unseen(name: str, call: Callable[[Any], object], kind: SyncKind, *, rule: str) -> Case:
-    """Describe a call that waits once, unseen by the sync debug mode."""
+def unreported(name: str, call: Callable[[Any], object], kind: SyncKind, *, rule: str) -> Case:
+    """Return a case with one sync, which the sync debug mode does not report."""
     return Case(name=name, call=call, syncs=((kind, False),), rule=rule)
 
 
 def assign(target: str, index: Callable[[Any], object], value: object) -> Callable[[Any], object]:
-    """Return what assigns `value` to a part of a tensor."""
+    """Return a call that assigns `value` to a part of a tensor."""
 
     def call(g: Things) -> None:
         getattr(g, target)[index(g)] = value(g) if callable(value) else value
@@ -93,7 +93,7 @@ CREATED_ON_DEVICE: dict[str, tuple[object, ...]] = {
 
 
 def attend(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Let a matrix attend to itself."""
+    """Run self-attention of a matrix."""
     return functional.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], mask)
 
 
@@ -103,7 +103,7 @@ CASES = (
     case("to device with dtype", lambda g: g.host.to(g.device, torch.float16), IN),
     case("to device from pinned", lambda g: g.host_pinned.to(g.device), IN),
     case("to device from pinned, non-blocking", lambda g: g.host_pinned.to(g.device, non_blocking=True)),
-    unseen(
+    unreported(
         "to device from pageable, non-blocking",
         lambda g: g.host_big.to(g.device, non_blocking=True),
         IN,
@@ -116,7 +116,7 @@ CASES = (
     case("to cpu, non-blocking", lambda g: g.x.to("cpu", non_blocking=True)),
     case("host.copy_(device)", lambda g: g.host.copy_(g.x), OUT, rule="blocking copy to the host"),
     case("device.copy_(host)", lambda g: g.x.copy_(g.host), IN),
-    unseen(
+    unreported(
         "host.copy_(device), non-blocking",
         lambda g: g.host.copy_(g.x, non_blocking=True),
         OUT,
@@ -195,7 +195,7 @@ CASES = (
         rule="cross_entropy with weights and label smoothing",
     ),
     case("cross_entropy", lambda g: functional.cross_entropy(g.x, g.bytes.long())),
-    # sizes that hang on values
+    # sizes that depend on values
     case("nonzero", lambda g: g.x.nonzero(), READ, rule="nonzero"),
     case("where(condition)", lambda g: torch.where(g.mask), READ),
     case("argwhere", lambda g: torch.argwhere(g.mask), READ),
@@ -205,7 +205,7 @@ CASES = (
     case("unique", lambda g: g.x.unique(), READ, rule="unique"),
     case("unique_consecutive", lambda g: g.v.unique_consecutive(), READ),
     case("unique of nothing", lambda g: g.empty.unique()),
-    unseen("unique along a dimension", lambda g: g.x.unique(dim=0), READ, rule="unique along a dimension"),
+    unreported("unique along a dimension", lambda g: g.x.unique(dim=0), READ, rule="unique along a dimension"),
     case("bincount", lambda g: g.idx.bincount(), READ, 2, rule="bincount"),
     case("bincount of uint8", lambda g: g.bytes.bincount(), READ),
     case("histc", lambda g: g.v.histc(4), READ, 2, rule="histc without a range"),
@@ -353,13 +353,13 @@ CASES = (
     case("interpolate", lambda g: functional.interpolate(g.x[None, None], scale_factor=2)),
     case("embedding", lambda g: functional.embedding(g.idx, g.x)),
     case("embedding, max_norm", lambda g: functional.embedding(g.idx, g.x.clone(), max_norm=1.0)),
-    case("attention, mask of truth values", lambda g: attend(g.x, torch.ones(3, 3, dtype=torch.bool, device=g.device))),
+    case("attention, boolean mask", lambda g: attend(g.x, torch.ones(3, 3, dtype=torch.bool, device=g.device))),
     case("clip_grad_norm_", lambda g: torch.nn.utils.clip_grad_norm_([g.x], 1.0)),
-    # waits
-    unseen("cuda.synchronize", lambda _: torch.cuda.synchronize(), WAIT, rule="synchronize"),
-    unseen("accelerator.synchronize", lambda _: torch.accelerator.synchronize(), WAIT, rule="synchronize"),
-    unseen("simgpu.synchronize", lambda _: torch.simgpu.synchronize(), WAIT, rule="synchronize"),  # type: ignore[attr-defined]
-    # the host's own work
+    # explicit synchronization
+    unreported("cuda.synchronize", lambda _: torch.cuda.synchronize(), EXPLICIT, rule="synchronize"),
+    unreported("accelerator.synchronize", lambda _: torch.accelerator.synchronize(), EXPLICIT, rule="synchronize"),
+    unreported("simgpu.synchronize", lambda _: torch.simgpu.synchronize(), EXPLICIT, rule="synchronize"),  # type: ignore[attr-defined]
+    # work on the host
     case("host item", lambda g: g.host[0, 0].item()),
     case("host nonzero", lambda g: g.host.nonzero()),
     case("host mask", lambda g: g.host[g.host > 0]),
@@ -367,8 +367,8 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_waits(case: Case) -> None:
-    """The call waits as often as CUDA makes it, for the same reason, and as visibly."""
+def test_call_has_cudas_syncs(case: Case) -> None:
+    """The number of syncs, their kinds and whether they are reported are CUDA's."""
     with SimulatedGPU() as gpu, torch.no_grad():
         things = Things(gpu.device)
         before = len(gpu.syncs)
@@ -380,14 +380,14 @@ def test_waits(case: Case) -> None:
 
 
 def test_every_row_has_a_case() -> None:
-    """No row of the table goes unproved, and no case names a row that is gone."""
-    proved = {case.rule for case in CASES} - {""}
+    """Each row of the table has a case, and each case names an existing row."""
+    tested = {case.rule for case in CASES} - {""}
 
-    assert {rule.name for rule in RULES} == proved
+    assert {rule.name for rule in RULES} == tested
 
 
-def test_rows_are_whole() -> None:
-    """Names are unique and every row says who says so."""
+def test_rows_are_complete() -> None:
+    """Names are unique, every row has a source, and no row is marked as confirmed on a GPU."""
     names = [rule.name for rule in RULES]
 
     assert len(set(names)) == len(names)

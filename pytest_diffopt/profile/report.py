@@ -1,0 +1,46 @@
+"""Builds the pipeline of a request, profiles one call and writes the report to stdout."""
+
+import sys
+from typing import Any
+
+import diffusers
+import transformers
+
+from pytest_diffopt.profile import document, table
+from pytest_diffopt.profile.phases import profile_call
+from pytest_diffopt.profile.request import ProfileRequest
+from pytest_diffopt.profile.target import find_target
+from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model
+
+
+def write_report(request: ProfileRequest, *, top: int, as_json: bool, shows_progress: bool) -> None:
+    """Profile one call of a pipeline and print the report.
+
+    Args:
+        request: the pipeline, the GPU and the call.
+        top: the number of lines of each list.
+        as_json: print JSON instead of tables.
+        shows_progress: show the pipeline's progress bar on stderr.
+
+    Raises:
+        DiffoptError: the GPU or the pipeline is unknown, or the call failed.
+    """
+    _silence_libraries()
+    gpu_model(request.gpu_model)  # raises for an unknown GPU before anything is built
+    target = find_target(request)
+    _set_progress_bar(target.pipeline, is_shown=shows_progress)
+    profile = profile_call(target.pipeline, target.inputs, gpu_model=request.gpu_model)
+    text = document.as_json(profile, target) if as_json else "\n".join(table.lines(profile, target, top=top))
+    sys.stdout.write(text + "\n")
+
+
+def _silence_libraries() -> None:
+    """Silence warnings about image quality and CPU speed, which do not apply to a simulated call."""
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def _set_progress_bar(pipeline: Any, *, is_shown: bool) -> None:
+    configure = getattr(pipeline, "set_progress_bar_config", None)
+    if configure is not None:
+        configure(disable=not is_shown, leave=False)
