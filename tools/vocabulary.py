@@ -89,7 +89,9 @@ def _in_line(path: Path, number: int, line: str) -> Iterator[Finding]:
         if any(path.as_posix().endswith(end) and text in line for end, text in _EXCEPT):
             continue
         instead = TERMS[int(str(match.lastgroup)[1:])][1]
-        yield Finding(place=f"{path.as_posix()}:{number}", found=match.group(), instead=instead, line=line.strip()[:120])
+        yield Finding(
+            place=f"{path.as_posix()}:{number}", found=match.group(), instead=instead, line=line.strip()[:120]
+        )
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
