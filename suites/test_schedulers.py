@@ -111,7 +111,7 @@ FLOW_SYNCS: dict[str, list[AllowedSyncs]] = {
 
 @contextmanager
 def scheduler_of(pipeline: Any, name: str, options: dict[str, Any]) -> Iterator[None]:
-    """Give the pipeline another scheduler, built from the configuration of its own, for the duration of a block."""
+    """Replace the pipeline's scheduler for the duration of a block; the new one gets the same configuration."""
     before = pipeline.scheduler
     pipeline.scheduler = getattr(diffusers, name).from_config(before.config, **options)
     try:

@@ -86,14 +86,7 @@ def lora_scaled(scale: float, *, adapter: str = "default_0") -> PipelineChange:
 
     @contextmanager
     def changed(pipeline: Any) -> Iterator[None]:
-        if not hasattr(pipeline, "set_adapters"):
-            msg = f"lora_scaled needs a pipeline that can load a LoRA, got: {type(pipeline).__name__}"
-            raise PipelineError(msg)
-        active = pipeline.get_active_adapters()
-        if adapter not in active:
-            known = ", ".join(active) or "none"
-            msg = f"no LoRA {adapter!r} is active{did_you_mean(adapter, active)}; active: {known}"
-            raise PipelineError(msg)
+        _refuse_inactive(pipeline, adapter)
         pipeline.set_adapters(adapter, scale)
         try:
             yield
@@ -101,6 +94,17 @@ def lora_scaled(scale: float, *, adapter: str = "default_0") -> PipelineChange:
             pipeline.set_adapters(adapter, 1.0)
 
     return changed
+
+
+def _refuse_inactive(pipeline: Any, adapter: str) -> None:
+    if not hasattr(pipeline, "set_adapters"):
+        msg = f"lora_scaled needs a pipeline that can load a LoRA, got: {type(pipeline).__name__}"
+        raise PipelineError(msg)
+    active = pipeline.get_active_adapters()
+    if adapter not in active:
+        known = ", ".join(active) or "none"
+        msg = f"no LoRA {adapter!r} is active{did_you_mean(adapter, active)}; active: {known}"
+        raise PipelineError(msg)
 
 
 def _named(scheduler: Any, class_name: str) -> Any:

@@ -78,14 +78,13 @@ def _check_weights(name: str) -> None:
     if name not in known:
         msg = f"unknown tiny component: {name!r}{did_you_mean(name, known)}; known: {', '.join(sorted(known))}"
         raise PipelineError(msg)
-    path = WEIGHTS / f"{name}.safetensors"
+    path, expected = WEIGHTS / f"{name}.safetensors", known[name]["sha256"]
     try:
         found = checksum(path.read_bytes())
     except OSError as error:
         msg = f"the tiny pipelines' weights are missing: {path}: {error.strerror}; {_REINSTALL}"
         raise PipelineError(msg) from error
-    if found != known[name]["sha256"]:
-        expected = known[name]["sha256"]
+    if found != expected:
         msg = (
             f"the tiny pipelines' weights were altered: {path} has SHA-256 {found[:12]}, "
             f"expected {expected[:12]} ({PROVENANCE}); {_REINSTALL}"

@@ -77,22 +77,23 @@ class Compile(Optimization):
         return [line for part in _resolve(pipeline, target) for line in self._missing_part(pipeline, *part)]
 
     def _missing_part(self, pipeline: Any, component: str, method: str) -> list[str]:
+        functions = self._compiled_functions(pipeline, component, method)
+        name = f"{component}.{method}" if method else component
+        if not functions:
+            return [f"{name} is not compiled"]
+        if not all(map(_has_compiled_code, functions)):
+            return [f"{name} is compiled, but its compiled code has not run"]
+        return []
+
+    def _compiled_functions(self, pipeline: Any, component: str, method: str) -> list[Any]:
+        """Return the original functions that a target compiles; empty if any of them is not compiled."""
         owner = getattr(pipeline, component)
         if method:
             original = original_callable(getattr(owner, method))
-            parts = [] if original is None else [original]
-        elif self.regional == "accelerate" and component in denoiser_names(pipeline):
-            parts = forwards_of_regions(owner)
-        elif self.regional and component in denoiser_names(pipeline):
-            parts = forwards_of_blocks(owner)
-        else:
-            parts = [type(owner).forward] if is_compiled_module(owner) else []
-        name = f"{component}.{method}" if method else component
-        if not parts:
-            return [f"{name} is not compiled"]
-        if not all(map(_has_compiled_code, parts)):
-            return [f"{name} is compiled, but its compiled code has not run"]
-        return []
+            return [] if original is None else [original]
+        if self.regional and component in denoiser_names(pipeline):
+            return forwards_of_regions(owner) if self.regional == "accelerate" else forwards_of_blocks(owner)
+        return [type(owner).forward] if is_compiled_module(owner) else []
 
     def _options(self, pipeline: Any) -> dict[str, Any]:
         options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": self.dynamic}

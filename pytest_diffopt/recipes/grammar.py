@@ -4,7 +4,7 @@ A recipe is a Python expression. Python's parser reads it, and it is never evalu
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
 import msgspec
@@ -13,11 +13,6 @@ from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.recipes.optimization import Optimization
 from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.recipes.registry import registered_optimizations
-
-
-def known_optimizations() -> tuple[str, ...]:
-    """Return the names that a recipe can use: this package's in the order of application, then users'."""
-    return tuple(registered_optimizations())
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -83,14 +78,17 @@ def _build(name: str, keywords: dict[str, object]) -> Optimization:
     if kind is None:
         msg = f"unknown optimization: {name!r}{did_you_mean(name, kinds)}; known: {', '.join(kinds)}"
         raise RecipeError(msg)
-    known = {field.name for field in fields(kind)}
-    for keyword in keywords:
-        if keyword not in known:
-            takes = f"it takes: {', '.join(sorted(known))}" if known else "it takes none"
-            msg = f"unknown keyword of {name}: {keyword!r}{did_you_mean(keyword, known)}; {takes}"
-            raise RecipeError(msg)
+    _refuse_unknown_keywords(name, keywords, {field.name for field in fields(kind)})
     try:
         return msgspec.convert(keywords, kind, strict=True)
     except msgspec.ValidationError as error:
         msg = f"invalid value for {name}: {error}"
         raise RecipeError(msg) from error
+
+
+def _refuse_unknown_keywords(name: str, keywords: Iterable[str], known: set[str]) -> None:
+    for keyword in keywords:
+        if keyword not in known:
+            takes = f"it takes: {', '.join(sorted(known))}" if known else "it takes none"
+            msg = f"unknown keyword of {name}: {keyword!r}{did_you_mean(keyword, known)}; {takes}"
+            raise RecipeError(msg)

@@ -1,6 +1,6 @@
-"""Ladders: named sequences of recipes in which each level adds an optimization to the level before.
+"""Ladders: named sequences of recipes in which each level builds on the levels before.
 
-A level is a plain string, so that markers and reports can list a ladder without importing torch.
+The recipes are plain strings, so that markers and reports can list a ladder without importing torch.
 """
 
 from collections.abc import Iterator

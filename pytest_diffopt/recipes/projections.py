@@ -31,11 +31,7 @@ class FuseQkv(Optimization):
             msg = f"fuse_qkv needs a module with fuse_qkv_projections(), and {type(pipeline).__name__} has none"
             raise RecipeError(msg)
         for name, module in modules.items():
-            try:
-                module.fuse_qkv_projections()
-            except ValueError as error:
-                msg = f"fuse_qkv cannot fuse {name}: {error}"
-                raise RecipeError(msg) from error
+            _fuse(name, module)
         if not any(_is_fused(layer) for module in modules.values() for layer in _attention_layers(module)):
             kinds = ", ".join(type(module).__name__ for module in modules.values())
             msg = f"fuse_qkv has no effect: no attention layer of {kinds} can fuse its projections"
@@ -60,6 +56,14 @@ class FuseQkv(Optimization):
         if not fused and not missing:
             missing.append("the pipeline has no attention layer that can be fused")
         return self.state(f"{fused} attention layers use fused projections", missing)
+
+
+def _fuse(name: str, module: Any) -> None:
+    try:
+        module.fuse_qkv_projections()
+    except ValueError as error:
+        msg = f"fuse_qkv cannot fuse {name}: {error}"
+        raise RecipeError(msg) from error
 
 
 def _fusing_modules(pipeline: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 
 @pytest.mark.diffopt(pipeline="mine", recipe="fp32", batch=BATCH)
 def test_it(pipeline_inputs):
-    print("asked for", pipeline_inputs.get("num_images_per_prompt"), repr(pipeline_inputs.label))
+    print("images:", pipeline_inputs.get("num_images_per_prompt"), repr(pipeline_inputs.label))
 """
 
 
@@ -35,7 +35,7 @@ def test_each_batch_is_a_case(batch_project: pytest.Pytester) -> None:
 
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
-        ["*::test_it[[]mine-batch1] asked for None ''", "*::test_it[[]mine-batch4] asked for 4 'batch 4'"]
+        ["*::test_it[[]mine-batch1] images: None ''", "*::test_it[[]mine-batch4] images: 4 'batch 4'"]
     )
 
 

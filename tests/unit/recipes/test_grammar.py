@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.recipes.attention import Sdpa, VanillaAttention
 from pytest_diffopt.recipes.compilation import Compile
-from pytest_diffopt.recipes.grammar import known_optimizations, parse_recipe
+from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.layout import ChannelsLast
 from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
 from pytest_diffopt.recipes.projections import FuseQkv
 from pytest_diffopt.recipes.recipe import Recipe
+from pytest_diffopt.recipes.registry import registered_optimizations
 
 KNOWN = (
     "distilled, tiny_autoencoder, fp16_safe_vae, scheduler, begin_index, fp32, tf32, bf16, fp16, vae_upcast, "
@@ -89,7 +90,7 @@ def test_a_recipe_has_one_canonical_form(text: str, canonical: str) -> None:
 
 def test_known_names_are_in_the_order_of_application() -> None:
     """Messages and docs show the same order."""
-    assert ", ".join(known_optimizations()) == KNOWN
+    assert ", ".join(registered_optimizations()) == KNOWN
 
 
 @pytest.mark.parametrize(
