@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.records import Weights
+
+if TYPE_CHECKING:  # pytest imports this module at every start, and the records take milliseconds to define
+    from pytest_diffopt.records import Weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,5 +65,5 @@ class BuiltPipeline:
     """
 
     pipeline: Any
-    weights: Weights
+    weights: "Weights"
     origin: str

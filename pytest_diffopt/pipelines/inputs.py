@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
-
 #: Changes a pipeline for the duration of one call, and restores it.
 PipelineChange = Callable[[Any], AbstractContextManager[None]]
 
@@ -41,6 +39,8 @@ class PipelineInputs(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name == "generator":
+            import torch  # noqa: PLC0415 - pytest imports this module at every start
+
             return torch.Generator("cpu").manual_seed(self.seed)
         return self._arguments[name]
 
