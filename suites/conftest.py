@@ -1,12 +1,15 @@
-"""Which tests `make gate` leaves to `make ladders`: those whose every part another test of the gate compiles."""
+"""Selection of the slow tests, which run in `make ladders` and not in `make gate`.
+
+Everything that they compile is also compiled by another test of the gate.
+"""
 
 from collections.abc import Sequence
 
 import pytest
 
-#: In each file, how the names of the tests' parameters begin. SDXL's highest levels hold all that those below them and
-#: its blocks alone do: one of these would show where between them it broke. The distilled models are SDXL and SD 1.5
-#: with fewer blocks. The gate compiles the first of IF's three stages.
+#: The start of the test parameters, by file. SDXL's highest levels include the optimizations of the levels below and of
+#: regional compilation; the slow levels only show where in between something broke. The distilled models are SDXL and
+#: SD 1.5 with fewer blocks. The gate compiles the first of IF's three stages.
 _SLOW = {
     "test_ladders.py": ("[sdxl-diffusion-fast-4-", "[sdxl-diffusion-fast-5-", "[sdxl-modern-2-"),
     "test_sdxl.py": ("[sdxl-bf16+sdpa+channels_last+fuse_qkv+compile(regional=True)",),
@@ -16,9 +19,9 @@ _SLOW = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest asks for the marker
+@pytest.hookimpl(tryfirst=True)  # before pytest evaluates `-m`
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Call them slow."""
+    """Mark the slow tests."""
     for item in items:
         if any(begin in item.name for begin in _SLOW.get(item.path.name, ())):
             item.add_marker(pytest.mark.slow)

@@ -1,13 +1,13 @@
-"""Where the published schedulers wait; `test_schedulers.py` asks all of diffusers' own."""
+"""Known syncs of the published schedulers; `test_schedulers.py` tests all schedulers of diffusers."""
 
 from dataclasses import replace
 
 from pytest_diffopt import AllowedSyncs
 
-_TIMESTEP_INDEX = "alphas_cumprod is on the CPU and indexed with a timestep of the GPU, as published"
+_TIMESTEP_INDEX = "alphas_cumprod is on the CPU and is indexed with a timestep on the GPU, as published"
 
-_CPU_NOISE = "a generator on the CPU draws the noise of each step, so that a seed means the same on every GPU"
-_FIND_STEP = "the first step looks its own timestep up; the pipeline sets no begin index"
+_CPU_NOISE = "a CPU generator draws the noise of each step, so that a seed gives the same noise on every GPU"
+_FIND_STEP = "the first step looks up its timestep; the pipeline sets no begin index"
 
 PNDM = (AllowedSyncs(where="scheduling_pndm.py:_get_prev_sample", per_step=3, first_step=6, reason=_TIMESTEP_INDEX),)
 DDIM = (
@@ -20,7 +20,7 @@ DDPM = (
     AllowedSyncs(where="scheduling_ddpm.py:_get_variance", per_step=3, reason=_TIMESTEP_INDEX),
     AllowedSyncs(where="torch_utils.py:randn_tensor", per_step=1, reason=_CPU_NOISE),
 )
-#: Two stages with DDPM, then the upscaler with DDIM, whose first step is a later one of the chain.
+#: Two stages with DDPM, then the upscaler with DDIM, whose first step is not the first step of the chain.
 DEEPFLOYD_IF = (*DDPM, *(replace(one, first_step=0) for one in DDIM))
 FLOW_MATCH_EULER = (
     AllowedSyncs(

@@ -1,11 +1,11 @@
-"""DeepFloyd IF through every guard: the chain as the seed calls it, and each of its three pipelines alone."""
+"""DeepFloyd IF through every guard: the chain of the published benchmark, and each of its three pipelines alone."""
 
 import pytest
 
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
 from suites.known_syncs import DDIM, DDPM, DEEPFLOYD_IF
 
-# No fuse_qkv: diffusers refuses it for the attention of IF, which adds keys and values of the text.
+# No fuse_qkv: diffusers rejects it for the attention of IF, which has added key and value projections.
 COMPILED = 'bf16 + sdpa + channels_last + compile(target=["denoiser"], dynamic=False)'
 
 
@@ -23,7 +23,7 @@ class TestCompiled(Compiled):
 
 @pytest.mark.diffopt(pipeline="deepfloyd-if-1", recipe=COMPILED)
 class TestFirstStageCompiled(EveryRecipe, Compiled):
-    """The stage that draws, alone: the whole chain compiles three networks, which `make gate` leaves out."""
+    """The first stage alone: the whole chain compiles three networks, which `make gate` leaves out."""
 
     allow_syncs = DDPM
 
@@ -37,7 +37,7 @@ class TestFullSize(FullSize):
 
 @pytest.mark.diffopt(pipeline=["deepfloyd-if", "deepfloyd-if-1"], recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)
 class TestOnGpu(OnGpu):
-    """Latency and memory; a batch is the first stage's, the others enlarge one image."""
+    """Latency and memory; the first stage draws a batch, the other stages upscale one image."""
 
 
 @pytest.mark.diffopt(pipeline=["deepfloyd-if-2", "deepfloyd-if-3"], recipe=["bf16 + sdpa", COMPILED])

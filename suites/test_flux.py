@@ -1,4 +1,4 @@
-"""FLUX.1-dev through every guard, and schnell, whose transformer is told no guidance."""
+"""FLUX.1-dev through every guard, and schnell, whose transformer has no guidance input."""
 
 import pytest
 
@@ -19,7 +19,7 @@ class TestCompiled(Compiled):
 
 @pytest.mark.diffopt(pipeline="flux-schnell", recipe="bf16 + sdpa")
 class TestSchnell(EveryRecipe):
-    """What differs is in the call; the tiny scale has dev's transformer."""
+    """Only the call differs from dev; the tiny scale has dev's transformer."""
 
 
 @pytest.mark.diffopt(pipeline=["flux", "flux-schnell"], recipe="bf16 + sdpa", scale="full")

@@ -1,4 +1,8 @@
-"""Every level of the ladders: the article's six rows of SDXL, and what one would do today, through the same guards."""
+"""Every level of SDXL's ladders through the same guards: the article's six levels and the levels of `modern`.
+
+`test_ladders_of_others.py` tests the ladders of other pipelines. The levels between those that compile nothing and the
+highest are slow: see conftest.py.
+"""
 
 from typing import Any
 
@@ -17,15 +21,13 @@ from pytest_diffopt import (
 from pytest_diffopt.recipes.recipe import Recipe
 
 LADDERS = ["diffusion-fast", "modern"]
-# Here SDXL climbs; `test_ladders_of_others.py` has every level of every other pipeline. The levels between those that
-# compile nothing and the highest are slow: see conftest.py.
 
 every_level = pytest.mark.diffopt(pipeline="sdxl", ladder=LADDERS)
 
 
 @every_level
 def test_every_optimization_is_applied(optimized_pipeline: Any) -> None:
-    """Each optimization of the level is found in the living pipeline."""
+    """Each optimization of the level is found in the pipeline."""
     assert_optimizations_applied(optimized_pipeline)
 
 
@@ -33,7 +35,7 @@ def test_every_optimization_is_applied(optimized_pipeline: Any) -> None:
 def test_compiles_without_graph_breaks(
     optimized_pipeline: Any, diffopt_recipe: Recipe, pipeline_inputs: PipelineInputs
 ) -> None:
-    """What the level compiles is one graph each."""
+    """Every compiled module is one graph."""
     if not diffopt_recipe.compiles:
         pytest.skip("this level compiles nothing")
     assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
@@ -41,7 +43,7 @@ def test_compiles_without_graph_breaks(
 
 @every_level
 def test_denoise_loop_never_syncs(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-    """The CPU queues every step without waiting for the GPU."""
+    """The CPU queues every step without a sync."""
     assert_no_syncs(optimized_pipeline, **pipeline_inputs)
 
 
@@ -49,20 +51,20 @@ def test_denoise_loop_never_syncs(optimized_pipeline: Any, pipeline_inputs: Pipe
 def test_image_is_the_reference(
     optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
 ) -> None:
-    """The level draws what the plain pipeline draws."""
+    """The level draws the image of the plain pipeline."""
     assert_images_similar(optimized_pipeline(**pipeline_inputs), reference_pipeline(**pipeline_inputs))
 
 
 @every_level
 def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
-    """The level does on a GPU exactly what it was accepted to do."""
+    """The level's counts are exactly those of the baseline."""
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu
 @every_level
 def test_latency(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate) -> None:
-    """A call takes no longer than it was accepted to take on this GPU."""
+    """A call is not slower than the baseline of this GPU."""
     latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
@@ -71,5 +73,5 @@ def test_latency(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, laten
 def test_no_slower_than_plain(
     optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
 ) -> None:
-    """The level is faster than no optimization at all, in this very run."""
+    """The level is faster than the plain pipeline, measured in the same run."""
     assert_faster(optimized_pipeline, reference_pipeline, **pipeline_inputs)

@@ -1,6 +1,6 @@
-"""Every level of every other pipeline's ladders; `test_ladders.py` climbs them with SDXL.
+"""Every level of the ladders of eight more pipelines; `test_ladders.py` tests SDXL's.
 
-Without a GPU each level takes seconds to trace, and there are seventy: `make gate` leaves them to `make ladders`.
+Without a GPU each of the seventy levels takes seconds to trace: they run in `make ladders`, not in `make gate`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,18 +27,18 @@ pytestmark = pytest.mark.slow
 
 
 class EveryLevel:
-    """What holds on any level."""
+    """Tests for any level."""
 
     syncs: ClassVar[Mapping[str, Sequence[AllowedSyncs]]]
 
     def test_every_optimization_is_applied(self, optimized_pipeline: Any) -> None:
-        """Each optimization of the level is found in the living pipeline."""
+        """Each optimization of the level is found in the pipeline."""
         assert_optimizations_applied(optimized_pipeline)
 
     def test_compiles_without_graph_breaks(
         self, optimized_pipeline: Any, diffopt_recipe: Recipe, pipeline_inputs: PipelineInputs
     ) -> None:
-        """What the level compiles is one graph each."""
+        """Every compiled module is one graph."""
         if not diffopt_recipe.compiles:
             pytest.skip("this level compiles nothing")
         assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
@@ -46,27 +46,27 @@ class EveryLevel:
     def test_denoise_loop_never_syncs(
         self, optimized_pipeline: Any, diffopt_pipeline: NamedPipeline, pipeline_inputs: PipelineInputs
     ) -> None:
-        """The CPU queues every step without waiting for the GPU, but for what the scheduler is known for."""
+        """The CPU queues every step without a sync, except for the known syncs of the scheduler."""
         allowed = self.syncs.get(diffopt_pipeline.family.name, ())
         assert_no_syncs(optimized_pipeline, allow_syncs=allowed, **pipeline_inputs)
 
     def test_image_is_the_reference(
         self, optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
     ) -> None:
-        """The level draws what the plain pipeline draws."""
+        """The level draws the image of the plain pipeline."""
         assert_images_similar(optimized_pipeline(**pipeline_inputs), reference_pipeline(**pipeline_inputs))
 
     @pytest.mark.gpu
     def test_latency(
         self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate
     ) -> None:
-        """A call takes no longer than it was accepted to take on this GPU."""
+        """A call is not slower than the baseline of this GPU."""
         latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.diffopt(pipeline=OTHERS, ladder="diffusion-fast")
 class TestArticle(EveryLevel):
-    """The article's rows, with the scheduler that was published."""
+    """The article's levels, with the published scheduler."""
 
     syncs = {  # noqa: RUF012 - declared above
         "sd15": PNDM,
@@ -79,6 +79,6 @@ class TestArticle(EveryLevel):
 
 @pytest.mark.diffopt(pipeline=OTHERS, ladder="modern")
 class TestToday(EveryLevel):
-    """What one would do today: nothing waits but for IF, which no scheduler of diffusers draws without."""
+    """The levels for current torch: only IF synchronizes, because no scheduler of diffusers removes its syncs."""
 
     syncs = {"deepfloyd-if": DEEPFLOYD_IF}  # noqa: RUF012 - declared above

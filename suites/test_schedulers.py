@@ -1,23 +1,24 @@
-"""Every scheduler in a denoise loop on the simulated GPU: which of them let the CPU wait, where, and how often.
+"""Every scheduler in a denoise loop on the simulated GPU: which of them synchronize, where, and how often.
 
-What waits in today's diffusers stands here as an allowance, with its file, function and count: a new wait is red, and a
-wait that was fixed asks to be taken out. Nothing is measured, so these run on any machine.
+The syncs of current diffusers are listed as allowances, with file, function and count. A new sync fails, and so does a
+fixed sync until its allowance is removed. Nothing is timed, so these tests run on any machine.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 
 from pytest_diffopt import AllowedSyncs, PipelineInputs, assert_no_syncs
 
 NUM_STEPS = 6
-NOISE = "a generator on the CPU draws the noise of each step, so that a seed means the same on every GPU"
-TIMESTEP_INDEX = "alphas_cumprod is on the CPU and indexed with a timestep of the GPU, as published"
-SIGMA_COPY = "sigmas are on the CPU and copied up one by one"
-FIND_STEP = "the first step looks its own timestep up; the pipeline sets no begin index"
+NOISE = "a CPU generator draws the noise of each step, so that a seed gives the same noise on every GPU"
+TIMESTEP_INDEX = "alphas_cumprod is on the CPU and is indexed with a timestep on the GPU, as published"
+SIGMA_COPY = "sigmas are on the CPU and are copied to the GPU one by one"
+FIND_STEP = "the first step looks up its timestep; the pipeline sets no begin index"
 
 noise = AllowedSyncs(where="torch_utils.py:randn_tensor", per_step=1, reason=NOISE)
 
@@ -29,17 +30,17 @@ def reads(file: str, function: str, per_step: int, *, first_step: int | None = N
 
 
 def finds_step(file: str, function: str = "index_for_timestep") -> AllowedSyncs:
-    """Allow a scheduler to look its first timestep up among all."""
+    """Allow a scheduler to look up its first timestep."""
     return AllowedSyncs(where=f"scheduling_{file}.py:{function}", per_step=0, first_step=2, reason=FIND_STEP)
 
 
 def ddim(file: str) -> list[AllowedSyncs]:
-    """Return the waits of DDIM and of its parallel twin."""
+    """Return the known syncs of DDIM or its parallel variant."""
     return [reads(file, "step", 3), reads(file, "_get_variance", 3)]
 
 
 def ddpm(file: str) -> list[AllowedSyncs]:
-    """Return the waits of DDPM and of its parallel twin."""
+    """Return the known syncs of DDPM or its parallel variant."""
     syncs = {"previous_timestep": 6, "step": 4, "_get_variance": 3}
     return [*(reads(file, function, count) for function, count in syncs.items()), noise]
 
@@ -110,9 +111,7 @@ FLOW_SYNCS: dict[str, list[AllowedSyncs]] = {
 
 @contextmanager
 def scheduler_of(pipeline: Any, name: str, options: dict[str, Any]) -> Iterator[None]:
-    """Give the pipeline another scheduler, made from its own one's configuration, for the length of a block."""
-    import diffusers  # noqa: PLC0415 - collecting must not wait for it
-
+    """Replace the pipeline's scheduler for the duration of a block; the new one gets the same configuration."""
     before = pipeline.scheduler
     pipeline.scheduler = getattr(diffusers, name).from_config(before.config, **options)
     try:
@@ -126,7 +125,7 @@ def scheduler_of(pipeline: Any, name: str, options: dict[str, Any]) -> Iterator[
 def test_scheduler_syncs_no_more_than_is_known(
     optimized_pipeline: Any, pipeline_inputs: PipelineInputs, scheduler: str
 ) -> None:
-    """A scheduler of the SD and SDXL kind waits in the known places only, and in all of them."""
+    """A scheduler for SD and SDXL synchronizes at exactly the known places."""
     inputs = pipeline_inputs.varied(scheduler, num_inference_steps=NUM_STEPS)
     with scheduler_of(optimized_pipeline, scheduler, OPTIONS.get(scheduler, {})):
         assert_no_syncs(optimized_pipeline, allow_syncs=SYNCS[scheduler], **inputs)
@@ -134,7 +133,7 @@ def test_scheduler_syncs_no_more_than_is_known(
 
 @pytest.mark.parametrize("scheduler", sorted(FLOW_SYNCS))
 def test_flow_matching_scheduler_syncs_no_more_than_is_known(sd3: Any, scheduler: str) -> None:
-    """A scheduler of the flow-matching kind waits in the known places only, and in all of them."""
+    """A flow-matching scheduler synchronizes at exactly the known places."""
     options = {} if scheduler.startswith("FlowMatch") else FLOW_OPTIONS
     with scheduler_of(sd3, scheduler, options):
         assert_no_syncs(sd3, allow_syncs=FLOW_SYNCS[scheduler], **sd3_inputs())
@@ -142,17 +141,10 @@ def test_flow_matching_scheduler_syncs_no_more_than_is_known(sd3: Any, scheduler
 
 @pytest.fixture(scope="module")
 def sd3(diffopt_device: str) -> Any:
-    """A Stable Diffusion 3 of a few thousand parameters; its text encoders' output is given with each call."""
-    from diffusers import (  # noqa: PLC0415 - collecting must not wait for it
-        AutoencoderKL,
-        FlowMatchEulerDiscreteScheduler,
-        SD3Transformer2DModel,
-        StableDiffusion3Pipeline,
-    )
-
+    """Build Stable Diffusion 3 with a few thousand parameters and without text encoders."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        transformer = SD3Transformer2DModel(
+        transformer = diffusers.SD3Transformer2DModel(
             sample_size=16,
             patch_size=2,
             in_channels=4,
@@ -165,7 +157,7 @@ def sd3(diffopt_device: str) -> Any:
             pooled_projection_dim=64,
             pos_embed_max_size=16,
         )
-        vae = AutoencoderKL(
+        vae = diffusers.AutoencoderKL(
             block_out_channels=(8, 16),
             down_block_types=("DownEncoderBlock2D",) * 2,
             up_block_types=("UpDecoderBlock2D",) * 2,
@@ -179,14 +171,14 @@ def sd3(diffopt_device: str) -> Any:
     encoders = dict.fromkeys(
         ["text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer", "tokenizer_2", "tokenizer_3"]
     )
-    scheduler = FlowMatchEulerDiscreteScheduler()
-    pipeline = StableDiffusion3Pipeline(transformer=transformer, vae=vae, scheduler=scheduler, **encoders)
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    pipeline = diffusers.StableDiffusion3Pipeline(transformer=transformer, vae=vae, scheduler=scheduler, **encoders)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(diffopt_device)
 
 
 def sd3_inputs() -> PipelineInputs:
-    """Return a call whose text is random numbers."""
+    """Return a call with random prompt embeddings."""
     generator = torch.Generator().manual_seed(0)
     text, pooled = torch.randn(2, 1, 8, 32, generator=generator), torch.randn(2, 1, 64, generator=generator)
     return PipelineInputs(

@@ -5,7 +5,7 @@ import pytest
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
 from suites.known_syncs import PNDM
 
-# No fuse_qkv: diffusers 0.42 fuses nothing in a ControlNet, and says nothing either.
+# No fuse_qkv: diffusers 0.42 silently fuses nothing in a ControlNet.
 COMPILED = 'bf16 + sdpa + channels_last + compile(target=["denoiser", "controlnet"])'
 
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 that starts from an image, through every guard."""
+"""Stable Diffusion 1.5 image-to-image through every guard."""
 
 import pytest
 
@@ -25,7 +25,7 @@ class TestFullSize(FullSize):
     """The published architecture."""
 
     allow_syncs = PNDM
-    few_steps = 4  # four fifths of them are taken
+    few_steps = 4  # 80 % of them run
 
 
 @pytest.mark.diffopt(pipeline="sd15-img2img", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)

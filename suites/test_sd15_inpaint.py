@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 that paints a hole, through every guard."""
+"""Stable Diffusion 1.5 inpainting through every guard."""
 
 import pytest
 

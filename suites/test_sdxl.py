@@ -37,7 +37,7 @@ full_size = pytest.mark.diffopt(
 
 @every_recipe
 def test_every_optimization_is_applied(optimized_pipeline: Any) -> None:
-    """Each optimization of the recipe is found in the living pipeline."""
+    """Each optimization of the recipe is found in the pipeline."""
     assert_optimizations_applied(optimized_pipeline)
 
 
@@ -49,7 +49,7 @@ def test_compiles_without_graph_breaks(optimized_pipeline: Any, pipeline_inputs:
 
 @compiled_recipe
 def test_never_recompiles(optimized_pipeline: Any, pipeline_variations: Sequence[PipelineInputs]) -> None:
-    """Other prompts, guidance, step counts, seeds and schedulers compile nothing anew."""
+    """Other prompts, guidance scales, step counts, seeds and schedulers cause no recompile."""
     assert_no_recompiles(optimized_pipeline, pipeline_variations)
 
 
@@ -57,19 +57,19 @@ def test_never_recompiles(optimized_pipeline: Any, pipeline_variations: Sequence
 def test_compiles_to_what_was_accepted(
     optimized_pipeline: Any, pipeline_inputs: PipelineInputs, compile_baseline: CompileGate
 ) -> None:
-    """Graphs, operators and guards of each compiled function, exactly."""
+    """Graphs, operators and guards of each compiled function are exactly those of the baseline."""
     compile_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @compiled_recipe
 def test_compiled_modules_match_eager(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-    """UNet and VAE decoder give compiled what they give uncompiled."""
+    """The compiled UNet and VAE decoder give the outputs of the eager ones."""
     assert_compiled_matches_eager(optimized_pipeline, **pipeline_inputs)
 
 
 @regional_recipe
 def test_blocks_compile_without_graph_breaks(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-    """The UNet's repeated blocks; the report shows their cold start beside that of the whole UNet."""
+    """Each repeated block is one graph; the report compares their cold start with that of the whole UNet."""
     assert_no_graph_breaks(optimized_pipeline, **pipeline_inputs)
 
 
@@ -77,14 +77,14 @@ def test_blocks_compile_without_graph_breaks(optimized_pipeline: Any, pipeline_i
 def test_another_resolution_compiles_once(
     optimized_pipeline: Any, pipeline_shape_variations: Sequence[PipelineInputs]
 ) -> None:
-    """Each block once more, for its shapes alone."""
+    """Each block compiles once more, only for its shapes."""
     plain, *_, resolution = pipeline_shape_variations
     assert_no_recompiles(optimized_pipeline, [plain, resolution])
 
 
 @every_recipe
 def test_denoise_loop_never_syncs(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-    """The CPU queues every step without waiting for the GPU."""
+    """The CPU queues every step without a sync."""
     assert_no_syncs(optimized_pipeline, **pipeline_inputs)
 
 
@@ -92,51 +92,51 @@ def test_denoise_loop_never_syncs(optimized_pipeline: Any, pipeline_inputs: Pipe
 def test_image_is_the_reference(
     optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
 ) -> None:
-    """The optimized pipeline draws what the plain one draws, and gets there by the same steps."""
+    """The optimized pipeline draws the image of the plain pipeline, with similar latents in every step."""
     assert_same_images(optimized_pipeline, reference_pipeline, **pipeline_inputs)
 
 
 @every_recipe
 def test_same_call_gives_the_same_image(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-    """Nothing of one call leaks into the next."""
+    """No state of one call affects the next."""
     assert_repeatable(optimized_pipeline, **pipeline_inputs)
 
 
 @every_recipe
 def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
-    """A call does on a GPU exactly what it was accepted to do: operations, FLOPs, bytes, memory, kernels."""
+    """Operations, FLOPs, bytes, memory and kernels of a call are exactly those of the baseline."""
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @full_size
 def test_full_size_counts(simulated_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
-    """The published architecture does on a GPU exactly what it was accepted to do, in seconds and without weights."""
-    # Every later step does what the third one does.
+    """The published architecture's counts are exactly those of the baseline."""
+    # Later steps repeat the third one.
     count_baseline.check(simulated_pipeline, **pipeline_inputs.varied("fewer steps", num_inference_steps=3))
 
 
 @full_size
 def test_full_size_denoise_loop_never_syncs(simulated_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-    """Nothing in the published architecture waits, whatever its size decides."""
+    """The published architecture does not synchronize, including in branches that depend on its size."""
     assert_no_syncs(simulated_pipeline, **pipeline_inputs.varied("fewer steps", num_inference_steps=4))
 
 
 @pytest.mark.gpu
 @every_batch
 def test_latency(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, latency_baseline: LatencyGate) -> None:
-    """A call takes no longer than it was accepted to take on this GPU."""
+    """A call is not slower than the baseline of this GPU."""
     latency_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu
 @every_batch
 def test_peak_memory(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, memory_baseline: MemoryGate) -> None:
-    """A call holds no more memory at its peak than it was accepted to hold on this GPU."""
+    """A call's peak memory does not exceed the baseline of this GPU."""
     memory_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu
 @compiled_recipe
 def test_faster_than_plain(optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-    """All optimizations together are faster than none, in this very run."""
+    """The optimized pipeline is faster than the plain one, measured in the same run."""
     assert_faster(optimized_pipeline, reference_pipeline, **pipeline_inputs)

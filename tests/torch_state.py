@@ -1,4 +1,4 @@
-"""Everything outside of a pipeline that an optimization could leave changed."""
+"""A snapshot of the global state that an optimization could leave changed."""
 
 import os
 from typing import Any
@@ -7,12 +7,11 @@ import torch
 import torch._dynamo.config as dynamo_config
 import torch._functorch.config as functorch_config
 import torch._inductor.config as inductor_config
+from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
 
 def torch_state() -> dict[str, Any]:
-    """Read torch's global switches, its compilers' configurations, diffusers' default backend and the environment."""
-    from diffusers.models.attention_dispatch import _AttentionBackendRegistry  # noqa: PLC0415
-
+    """Return torch's global switches and compiler configurations, diffusers' default backend and the environment."""
     configs: dict[str, Any] = {
         "dynamo": dynamo_config,
         "functorch": functorch_config,

@@ -1,4 +1,4 @@
-"""Draw what every tiny pipeline makes of the same prompts, on one sheet: `python -m tools.contact_sheet`."""
+"""Draw the images of every tiny pipeline for the same prompts on one sheet: `python -m tools.contact_sheet`."""
 
 import argparse
 from pathlib import Path
@@ -31,10 +31,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/tiny-pipelines.png"))
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("pipelines", nargs="*", default=known_pipelines(), metavar="PIPELINE")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     scenes = scenes_to_draw(_PAIRS)
-    rows = {name: draw(name, scenes, steps=asked.steps) for name in asked.pipelines}
-    _save_sheet(rows, scenes, asked.output)
+    rows = {name: draw(name, scenes, steps=arguments.steps) for name in arguments.pipelines}
+    _save_sheet(rows, scenes, arguments.output)
 
 
 def _save_sheet(rows: dict[str, list[NDArray[np.uint8]]], scenes: list[Scene], path: Path) -> None:

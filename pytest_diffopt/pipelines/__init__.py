@@ -1,1 +1,1 @@
-"""Named pipelines at both scales, and what holds for every diffusers pipeline."""
+"""Named pipelines at two scales, and functions that work on any diffusers pipeline."""

@@ -1,6 +1,11 @@
-"""BK-SDM small: Stable Diffusion distilled into half of its UNet, without a middle; also with the tiny autoencoder."""
+"""BK-SDM small: Stable Diffusion with a distilled UNet of half the size, without a middle block.
+
+Also with the tiny autoencoder.
+"""
 
 from typing import Any
+
+import diffusers
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part
 from pytest_diffopt.pipelines.family import PipelineFamily
@@ -23,7 +28,7 @@ _BLUEPRINT_TAESD = Blueprint(
 
 
 def _inputs(scale: Scale) -> PipelineInputs:
-    """Return the seed's call: 25 steps, 4 images."""
+    """Return the call of diffusers' "Accelerate inference" page: 25 steps, 4 images."""
     call = sd15_call(scale, steps=25).varied("", num_images_per_prompt=4)
     return call if scale is Scale.TINY else call.varied("", prompt=_PROMPT)
 
@@ -33,9 +38,7 @@ def _load_options() -> dict[str, Any]:
 
 
 def _load_options_taesd() -> dict[str, Any]:
-    from diffusers import AutoencoderTiny  # noqa: PLC0415 - slow to import
-
-    return _load_options() | {"vae": AutoencoderTiny.from_pretrained(_TINY_AUTOENCODER_ID)}
+    return _load_options() | {"vae": diffusers.AutoencoderTiny.from_pretrained(_TINY_AUTOENCODER_ID)}
 
 
 BK_SDM = PipelineFamily(

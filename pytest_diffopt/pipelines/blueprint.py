@@ -1,10 +1,13 @@
-"""Which component stands for each part of a pipeline, at both scales, and how the pipeline is put together."""
+"""Blueprints: the components of a pipeline at each scale, and how the pipeline is assembled from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+import diffusers
+
+from pytest_diffopt.pipelines import tiny, tokenizers
 from pytest_diffopt.pipelines.published import build_published
 from pytest_diffopt.pipelines.scale import Scale
 
@@ -12,7 +15,7 @@ _CLIP_VOCABULARY = 49408
 
 
 class Tokenizer(Enum):
-    """Which tokenizer a text encoder expects; each is made by code, so that none is downloaded."""
+    """The tokenizer that a text encoder expects. Each is built by code, so that none is downloaded."""
 
     CLIP = auto()
     OPEN_CLIP = auto()
@@ -24,31 +27,29 @@ class Part:
     """One component.
 
     Attributes:
-        full: its published configuration, `repository/component`.
-        tiny: the name of its tiny twin; empty for a scheduler, which is the published one at both scales.
+        full: the published configuration, `repository/component`.
+        tiny: the name of the tiny component; empty for a scheduler, which is the published one at both scales.
     """
 
     full: str
     tiny: str = ""
 
     def build(self, scale: Scale) -> Any:
-        """Build it on torch's default device."""
+        """Build the component on torch's default device."""
         if scale is Scale.FULL or not self.tiny:
             return build_published(*self.full.split("/"))
-        from pytest_diffopt.pipelines.tiny import build_tiny_component  # noqa: PLC0415 - imports torch
-
-        return build_tiny_component(self.tiny)
+        return tiny.build_tiny_component(self.tiny)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Blueprint:
-    """How a pipeline is put together.
+    """How a pipeline is assembled.
 
     Attributes:
-        class_name: its class in diffusers.
-        parts: its models and schedulers by the names of the constructor.
-        tokenizers: its tokenizers by the names of the constructor.
-        options: every other keyword of the constructor.
+        class_name: the pipeline's class in diffusers.
+        parts: models and schedulers by constructor keyword.
+        tokenizers: tokenizers by constructor keyword.
+        options: every other constructor keyword.
     """
 
     class_name: str
@@ -57,24 +58,20 @@ class Blueprint:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def build_tiny(self) -> Any:
-        """Build it of the trained tiny components."""
+        """Build the pipeline from the trained tiny components."""
         return self._build(Scale.TINY)
 
     def build_random(self) -> Any:
-        """Build it of the published architectures, with random weights, on torch's default device."""
+        """Build the pipeline from the published architectures, with random weights, on torch's default device."""
         return self._build(Scale.FULL)
 
     def _build(self, scale: Scale) -> Any:
-        import diffusers  # noqa: PLC0415 - slow to import
-
         parts = {name: part.build(scale) for name, part in self.parts.items()}
-        tokenizers = {name: _tokenizer(kind, scale) for name, kind in self.tokenizers.items()}
-        return getattr(diffusers, self.class_name)(**parts, **tokenizers, **self.options)
+        built_tokenizers = {name: _tokenizer(kind, scale) for name, kind in self.tokenizers.items()}
+        return getattr(diffusers, self.class_name)(**parts, **built_tokenizers, **self.options)
 
 
 def _tokenizer(kind: Tokenizer, scale: Scale) -> Any:
-    from pytest_diffopt.pipelines import tiny, tokenizers  # noqa: PLC0415 - only a build needs them
-
     pads_with_end = kind is Tokenizer.CLIP
     if kind is Tokenizer.T5:
         return tiny.tiny_t5_tokenizer() if scale is Scale.TINY else tokenizers.character_level_t5_tokenizer()

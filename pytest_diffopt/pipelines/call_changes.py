@@ -1,14 +1,16 @@
-"""Variations of a call that keywords alone do not make: another scheduler, another LoRA scale, other shapes."""
+"""Variations of a call beyond its keywords: another scheduler, another LoRA scale, other shapes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import diffusers
+
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.inputs import PipelineChange, PipelineInputs
 
 _LORA_SCALES = (1.0, 0.5)
-# What people change to most; the first takes a variance that the model learned, as DeepFloyd IF's does.
+# Common choices. The first supports a learned variance, such as DeepFloyd IF's.
 _USUAL_SCHEDULERS = (
     "DPMSolverMultistepScheduler",
     "EulerAncestralDiscreteScheduler",
@@ -18,10 +20,10 @@ _USUAL_SCHEDULERS = (
 
 
 def with_changes(variations: Sequence[PipelineInputs]) -> Sequence[PipelineInputs]:
-    """Return these calls and the plain one with another scheduler; none of them gives a model another shape.
+    """Return these calls and the plain call with another scheduler, which keeps the shapes of the models' inputs.
 
     Args:
-        variations: calls that differ in their keywords, the plain one first.
+        variations: calls that differ in their keywords; the first is the plain call.
     """
     return (*variations, variations[0].within("another scheduler", another_scheduler()))
 
@@ -30,7 +32,7 @@ def shape_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
     """Return the calls that give a model inputs of another shape: guidance off, a larger batch, another resolution.
 
     Args:
-        plain: the plain call; what it does not have is not varied.
+        plain: the plain call; keywords that it does not have are not varied.
     """
     shapes: dict[str, Mapping[str, Any]] = {}
     guidance = plain.get("guidance_scale")
@@ -45,7 +47,7 @@ def shape_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
 
 
 def lora_variations(plain: PipelineInputs, adapter: str = "default_0") -> Sequence[PipelineInputs]:
-    """Return calls that differ in the scale of a LoRA that is loaded.
+    """Return calls that differ in the scale of a loaded LoRA.
 
     Args:
         plain: the plain call.
@@ -55,11 +57,11 @@ def lora_variations(plain: PipelineInputs, adapter: str = "default_0") -> Sequen
 
 
 def another_scheduler(class_name: str | None = None) -> PipelineChange:
-    """Make a change that gives the pipeline another scheduler.
+    """Return a change that gives the pipeline another scheduler.
 
     Args:
-        class_name: which; by default a usual one that fits, with timesteps of the same dtype (for another one a model
-            is compiled again), or the same one made anew where there is none.
+        class_name: the scheduler's class. By default a common compatible one whose timesteps have the same dtype (a
+            model recompiles for another dtype), or a new instance of the same class if there is none.
     """
 
     @contextmanager
@@ -75,23 +77,16 @@ def another_scheduler(class_name: str | None = None) -> PipelineChange:
 
 
 def lora_scaled(scale: float, *, adapter: str = "default_0") -> PipelineChange:
-    """Make a change that sets the scale of a LoRA.
+    """Return a change that sets the scale of a LoRA.
 
     Args:
-        scale: how strong it is.
-        adapter: its name.
+        scale: the LoRA's scale.
+        adapter: the LoRA's name.
     """
 
     @contextmanager
     def changed(pipeline: Any) -> Iterator[None]:
-        if not hasattr(pipeline, "set_adapters"):
-            msg = f"a LoRA's scale needs a pipeline that can load one, got: {type(pipeline).__name__}"
-            raise PipelineError(msg)
-        active = pipeline.get_active_adapters()
-        if adapter not in active:
-            known = ", ".join(active) or "none"
-            msg = f"no LoRA {adapter!r} is active{did_you_mean(adapter, active)}; active: {known}"
-            raise PipelineError(msg)
+        _refuse_inactive(pipeline, adapter)
         pipeline.set_adapters(adapter, scale)
         try:
             yield
@@ -101,9 +96,18 @@ def lora_scaled(scale: float, *, adapter: str = "default_0") -> PipelineChange:
     return changed
 
 
-def _named(scheduler: Any, class_name: str) -> Any:
-    import diffusers  # noqa: PLC0415 - slow to import
+def _refuse_inactive(pipeline: Any, adapter: str) -> None:
+    if not hasattr(pipeline, "set_adapters"):
+        msg = f"lora_scaled needs a pipeline that can load a LoRA, got: {type(pipeline).__name__}"
+        raise PipelineError(msg)
+    active = pipeline.get_active_adapters()
+    if adapter not in active:
+        known = ", ".join(active) or "none"
+        msg = f"no LoRA {adapter!r} is active{did_you_mean(adapter, active)}; active: {known}"
+        raise PipelineError(msg)
 
+
+def _named(scheduler: Any, class_name: str) -> Any:
     if not hasattr(diffusers, class_name):
         names = [one.__name__ for one in scheduler.compatibles]
         msg = f"diffusers has no scheduler {class_name!r}{did_you_mean(class_name, names)}"
@@ -112,7 +116,7 @@ def _named(scheduler: Any, class_name: str) -> Any:
 
 
 def _like(scheduler: Any) -> Any:
-    """Return another scheduler for the same model; the same one made anew where there is none."""
+    """Return another scheduler for the same model, or a new instance of the same class if there is none."""
     dtype = _timestep_dtype(scheduler)
     if dtype is None:
         return type(scheduler).from_config(scheduler.config)
@@ -125,7 +129,7 @@ def _like(scheduler: Any) -> Any:
 
 
 def _timestep_dtype(scheduler: Any) -> Any:
-    """Return the dtype that a model is called with; None where the scheduler needs to be told more than a number."""
+    """Return the dtype of the timesteps; None if `set_timesteps` needs more than the number of steps."""
     trial = type(scheduler).from_config(scheduler.config)
     try:
         trial.set_timesteps(2)

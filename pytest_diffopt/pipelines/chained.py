@@ -1,4 +1,4 @@
-"""Several diffusers pipelines called one after another, as one pipeline."""
+"""Several diffusers pipelines that are called one after another, as one pipeline."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -6,16 +6,16 @@ from typing import Any, Self
 
 import torch
 
-_Bar = Any  # a stage's method that opens a progress bar
+_OpenBar = Any  # a stage's method that opens a progress bar
 
 
 class ChainedPipeline:
-    """Stages that look like one diffusers pipeline from outside.
+    """Stages with the interface of one diffusers pipeline.
 
-    A stage's component is known by its name and the stage's number: the UNet of the second is `unet_2`. Every stage
-    opens the chain's progress bar, so whoever watches the chain sees the denoise loops of all of them.
+    A component's name ends with the number of its stage: the UNet of the second stage is `unet_2`. Every stage opens
+    the chain's progress bar, so that probes of the chain see the denoise loops of all stages.
 
-    Subclasses say in `__call__` what the stages hand on.
+    Subclasses define in `__call__` what each stage passes to the next.
 
     Args:
         *stages: diffusers pipelines, in the order of their calls.
@@ -23,7 +23,7 @@ class ChainedPipeline:
 
     def __init__(self, *stages: Any) -> None:
         self.stages = stages
-        self._bar: _Bar = stages[0].progress_bar
+        self._stage_bar: _OpenBar = stages[0].progress_bar
         for stage in stages:
             stage.progress_bar = partial(self._open_bar, stage.progress_bar)
 
@@ -37,7 +37,7 @@ class ChainedPipeline:
 
     @property
     def components(self) -> dict[str, Any]:
-        """Every stage's components, numbered."""
+        """The components of every stage, with the stage's number at the end of the name."""
         return {
             f"{name}_{number}": part
             for number, stage in enumerate(self.stages, start=1)
@@ -46,13 +46,13 @@ class ChainedPipeline:
 
     @property
     def device(self) -> torch.device:
-        """Where the stages are."""
+        """The device of the stages."""
         device: torch.device = self.stages[0].device
         return device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision of the stages."""
+        """The dtype of the stages."""
         dtype: torch.dtype = self.stages[0].dtype
         return dtype
 
@@ -68,9 +68,9 @@ class ChainedPipeline:
             stage.set_progress_bar_config(**config)
 
     def progress_bar(self, iterable: Iterable[Any] | None = None, total: int | None = None) -> Any:
-        """Open the progress bar of the stage that asked last."""
-        return self._bar(iterable=iterable, total=total)
+        """Open the progress bar of the stage that opened one last."""
+        return self._stage_bar(iterable=iterable, total=total)
 
-    def _open_bar(self, stages_own: _Bar, iterable: Iterable[Any] | None = None, total: int | None = None) -> Any:
-        self._bar = stages_own
-        return self.progress_bar(iterable=iterable, total=total)  # the watched one, where somebody watches
+    def _open_bar(self, stage_bar: _OpenBar, iterable: Iterable[Any] | None = None, total: int | None = None) -> Any:
+        self._stage_bar = stage_bar
+        return self.progress_bar(iterable=iterable, total=total)  # a probe may have replaced this method

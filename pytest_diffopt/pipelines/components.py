@@ -1,4 +1,4 @@
-"""The parts of any diffusers pipeline, whoever built it."""
+"""Access to the modules of any diffusers pipeline."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ _DENOISERS = ("unet", "transformer")
 
 
 def modules_of(pipeline: Any) -> dict[str, torch.nn.Module]:
-    """Return the pipeline's modules by name; a bare module is its own, only one."""
+    """Return the pipeline's modules by name; for a bare module, the module itself under its class name."""
     if isinstance(pipeline, torch.nn.Module):
         return {type(pipeline).__name__: pipeline}
     components = getattr(pipeline, "components", {})
@@ -20,13 +20,13 @@ def modules_of(pipeline: Any) -> dict[str, torch.nn.Module]:
 
 
 def component_names(pipeline: Any, part: str) -> tuple[str, ...]:
-    """Return the names of the modules that a word means; none where the pipeline has no such module.
+    """Return the names of the modules to which a name refers; empty if the pipeline has no such module.
 
-    Some pipelines have several of a kind and number them: a chain of stages has `unet_1`, `unet_2` and `unet_3`, and
-    `vae` means its `vae_3`. A name that is there in full is always itself.
+    A pipeline can have several numbered modules of a kind: a chain of stages has `unet_1`, `unet_2` and `unet_3`, and
+    `vae` refers to its `vae_3`. A module's full name always refers to that module.
 
     Args:
-        pipeline: whose modules.
+        pipeline: the pipeline that contains the modules.
         part: `denoiser`, or a module's name with or without its number.
     """
     names = modules_of(pipeline)
@@ -37,7 +37,7 @@ def component_names(pipeline: Any, part: str) -> tuple[str, ...]:
 
 
 def denoiser_names(pipeline: Any) -> tuple[str, ...]:
-    """Return the names of the modules that run in every step; a chain of stages has one in each.
+    """Return the names of the denoisers, which run in every step; a chain of stages has one per stage.
 
     Raises:
         PipelineError: the pipeline has neither a UNet nor a transformer.
@@ -45,18 +45,18 @@ def denoiser_names(pipeline: Any) -> tuple[str, ...]:
     found = component_names(pipeline, DENOISER)
     if not found:
         names = ", ".join(modules_of(pipeline))
-        msg = f"a pipeline needs a {' or a '.join(_DENOISERS)}, got {type(pipeline).__name__} with: {names}"
+        msg = f"a pipeline must have a {' or a '.join(_DENOISERS)}, got {type(pipeline).__name__} with: {names}"
         raise PipelineError(msg)
     return found
 
 
 def spatial_modules(pipeline: Any) -> dict[str, torch.nn.Module]:
-    """Return what works on images or latents: the denoisers, and the VAE and ControlNet where there are any."""
+    """Return the modules that process images or latents: the denoisers, the VAE and the ControlNet."""
     modules = modules_of(pipeline)
     names = (*denoiser_names(pipeline), *component_names(pipeline, "vae"), *component_names(pipeline, "controlnet"))
     return {name: modules[name] for name in names}
 
 
 def _kind(name: str) -> str:
-    """Cut the number off a component's name: `unet_2` is a `unet`."""
+    """Return a component's name without its number: `unet` for `unet_2`."""
     return re.sub(r"_\d+$", "", name)

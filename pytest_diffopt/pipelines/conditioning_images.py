@@ -1,27 +1,29 @@
-"""What a pipeline is given to start from: a sketch, a mask and an outline, made by code and the same everywhere."""
+"""Input images of pipelines: a sketch, a mask and an outline, drawn by code and identical on every machine."""
 
 from functools import cache
 from typing import Any
 
+from PIL import Image, ImageDraw, ImageFilter
+
 from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.pipelines.scenes import Scene, Shape
 
 _TINY_PIXELS = 64
 _SKETCH_PIXELS = 512
 _TINY_STAGE_PIXELS = 32
 _STAGE_PIXELS = 64
+_TINY_SCENE = Scene(shape=Shape.CIRCLE, color="red", background="blue")
 
 
 def sketch(scale: Scale) -> Any:
-    """Return the image that image-to-image starts from: mountains before a lake, or one shape of the tiny world."""
+    """Return the input of image-to-image: a landscape at full scale, a scene with one shape at tiny scale."""
     if scale is Scale.TINY:
-        return _image(_tiny_scene().image(_TINY_PIXELS))
+        return Image.fromarray(_TINY_SCENE.image(_TINY_PIXELS))
     return _landscape(_SKETCH_PIXELS).copy()
 
 
 def mask(scale: Scale) -> Any:
-    """Return what is to be painted anew, white on black: a disc around the middle; all of the tiny world's shape."""
-    from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import
-
+    """Return the mask of inpainting, white on black: a disc around the middle, which covers the tiny scene's shape."""
     pixels = _TINY_PIXELS if scale is Scale.TINY else _SKETCH_PIXELS
     image = Image.new("L", (pixels, pixels))
     ImageDraw.Draw(image).ellipse([pixels * 0.15] * 2 + [pixels * 0.85] * 2, fill=255)
@@ -29,30 +31,26 @@ def mask(scale: Scale) -> Any:
 
 
 def outline(scale: Scale) -> Any:
-    """Return the edges of the sketch, white on black, as a ControlNet for edges wants them."""
+    """Return the edges of the sketch, white on black, as a ControlNet for edges expects them."""
     if scale is Scale.TINY:
-        return _image(_tiny_scene().edges(_TINY_PIXELS))
-    from PIL import ImageFilter  # noqa: PLC0415 - slow to import
-
+        return Image.fromarray(_TINY_SCENE.edges(_TINY_PIXELS))
     edges = _landscape(_SKETCH_PIXELS).convert("L").filter(ImageFilter.FIND_EDGES)
-    # The filter takes the image's own border for an edge.
+    # The filter marks the border of the image as an edge.
     edges.paste(0, (0, 0, _SKETCH_PIXELS, 2))
     edges.paste(0, (0, 0, 2, _SKETCH_PIXELS))
     edges.paste(0, (0, _SKETCH_PIXELS - 2, _SKETCH_PIXELS, _SKETCH_PIXELS))
     edges.paste(0, (_SKETCH_PIXELS - 2, 0, _SKETCH_PIXELS, _SKETCH_PIXELS))
-    return edges.point(lambda value: 255 * (value > 16)).convert("RGB")  # noqa: PLR2004 - fainter than a painted edge
+    return edges.point(lambda value: 255 * (value > 16)).convert("RGB")  # noqa: PLR2004 - fainter than a drawn edge
 
 
 def small_image(scale: Scale) -> Any:
-    """Return the sketch as a first stage would draw it, for those that enlarge it."""
+    """Return the sketch at the size of a first stage's image, for the stages that upscale it."""
     pixels = _TINY_STAGE_PIXELS if scale is Scale.TINY else _STAGE_PIXELS
     return sketch(scale).resize((pixels, pixels))
 
 
 @cache
 def _landscape(pixels: int) -> Any:
-    from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import
-
     image = Image.new("RGB", (pixels, pixels), (168, 201, 235))
     canvas = ImageDraw.Draw(image)
     for color, corners in (
@@ -66,15 +64,3 @@ def _landscape(pixels: int) -> Any:
         canvas.polygon([(x * pixels, y * pixels) for x, y in corners], fill=color)
     canvas.ellipse([pixels * 0.1, pixels * 0.08, pixels * 0.2, pixels * 0.18], fill=(255, 232, 140))
     return image
-
-
-def _tiny_scene() -> Any:
-    from pytest_diffopt.pipelines.scenes import Scene, Shape  # noqa: PLC0415 - imports numpy
-
-    return Scene(shape=Shape.CIRCLE, color="red", background="blue")
-
-
-def _image(pixels: Any) -> Any:
-    from PIL import Image  # noqa: PLC0415 - slow to import
-
-    return Image.fromarray(pixels)

@@ -1,27 +1,31 @@
-"""DeepFloyd IF: pixels in place of latents, by three pipelines that the seed calls one after another.
+"""DeepFloyd IF: three pixel-space pipelines that are called one after another.
 
-The first draws 64 x 64 pixels; the second and Stable Diffusion's upscaler each enlarge that image by four. Nobody
-encodes a prompt for the first two: their embeddings are random numbers. Tiny, they are a real prompt's, so that there
-is something to be seen.
+The first draws 64 x 64 pixels. The second and Stable Diffusion's upscaler each enlarge that image by four. As in the
+benchmark on diffusers' "PyTorch 2.0" page, the prompt embeddings of the first two are random numbers. At tiny scale
+they encode a prompt, so that the image can be judged.
 """
 
 import warnings
 from functools import cache
 from typing import Any
 
+import torch
+
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.conditioning_images import small_image
+from pytest_diffopt.pipelines.deepfloyd_if_chain import DeepFloydIF
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.published import published_config
 from pytest_diffopt.pipelines.scale import TINY_PROMPT, Scale
+from pytest_diffopt.pipelines.tiny import build_tiny_component, tiny_t5_tokenizer
 from pytest_diffopt.pipelines.variations import usual_variations
 
 _PROMPT = "the blue hulk"
-_STEPS = (100, 50, 75)  # what each pipeline takes when it is not told
+_STEPS = (100, 50, 75)  # the pipelines' defaults
 _TINY_STEPS = (3, 3, 3)
-_GUIDANCE = (7.0, 4.0, 9.0)  # likewise
-_TINY_GUIDANCE = (5.0, 2.5, 2.5)  # with which they draw best
+_GUIDANCE = (7.0, 4.0, 9.0)  # the pipelines' defaults
+_TINY_GUIDANCE = (5.0, 2.5, 2.5)  # the tiny weights draw best with these
 _NOISE_LEVEL = 100
 _UNCHECKED = {"safety_checker": None, "feature_extractor": None, "watermarker": None}
 
@@ -53,7 +57,7 @@ _THIRD = Blueprint(
         "scheduler": Part(full="stable-diffusion-x4-upscaler/scheduler"),
         "low_res_scheduler": Part(full="stable-diffusion-x4-upscaler/low_res_scheduler"),
     },
-    # The published one pads with another token, which the tiny encoder was never shown; what is computed is the same.
+    # The published tokenizer pads with a token that the tiny encoder was not trained on; the operations are the same.
     tokenizers={"tokenizer": Tokenizer.CLIP},
     options=_UNCHECKED,
 )
@@ -78,18 +82,12 @@ def _embeddings(scale: Scale) -> dict[str, Any]:
 
 @cache
 def _random_embeddings() -> tuple[Any, Any]:
-    import torch  # noqa: PLC0415 - collecting tests must not wait for torch
-
     generator = torch.Generator().manual_seed(0)
     return torch.randn(1, 2, 4096, generator=generator), torch.randn(1, 2, 4096, generator=generator)
 
 
 @cache
 def _prompt_embeddings() -> tuple[Any, Any]:
-    import torch  # noqa: PLC0415 - as above
-
-    from pytest_diffopt.pipelines.tiny import build_tiny_component, tiny_t5_tokenizer  # noqa: PLC0415 - as above
-
     tokens = tiny_t5_tokenizer()([TINY_PROMPT, ""], padding="max_length", return_tensors="pt")
     with torch.no_grad(), torch.random.fork_rng():
         encoded = build_tiny_component("t5-text-encoder")(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
@@ -129,16 +127,10 @@ def _chained_inputs(scale: Scale) -> PipelineInputs:
     return PipelineInputs({"prompt": _prompt(scale)} | _embeddings(scale) | call)
 
 
-def _chain(*stages: Any) -> Any:
-    from pytest_diffopt.pipelines.deepfloyd_if_chain import DeepFloydIF  # noqa: PLC0415 - imports torch
-
-    return DeepFloydIF(*stages)
-
-
 def _build_tiny_third() -> Any:
     """Build the tiny upscaler with the scaling factor that its VAE was trained with.
 
-    diffusers takes any other than the published one for a mistake, warns and overwrites it.
+    diffusers warns about any factor but the published one and overwrites it.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -148,11 +140,11 @@ def _build_tiny_third() -> Any:
 
 
 def _build_tiny_chain() -> Any:
-    return _chain(_FIRST.build_tiny(), _SECOND.build_tiny(), _build_tiny_third())
+    return DeepFloydIF(_FIRST.build_tiny(), _SECOND.build_tiny(), _build_tiny_third())
 
 
 def _build_random_chain() -> Any:
-    return _chain(_FIRST.build_random(), _SECOND.build_random(), _THIRD.build_random())
+    return DeepFloydIF(_FIRST.build_random(), _SECOND.build_random(), _THIRD.build_random())
 
 
 def _load_options() -> dict[str, Any]:
@@ -179,7 +171,7 @@ DEEPFLOYD_IF_2 = PipelineFamily(
     build_random=_SECOND.build_random,
     inputs=_second_inputs,
     variations=lambda scale: usual_variations(_second_inputs(scale)),
-    largest_batch=1,  # the seed enlarges one image, however many were drawn
+    largest_batch=1,  # the published benchmark upscales one image of the batch
     ships_weights=True,
 )
 DEEPFLOYD_IF_3 = PipelineFamily(
@@ -196,7 +188,7 @@ DEEPFLOYD_IF_3 = PipelineFamily(
 DEEPFLOYD_IF = PipelineFamily(
     name="deepfloyd-if",
     stages=(DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3),
-    chain=_chain,
+    chain=DeepFloydIF,
     build_tiny=_build_tiny_chain,
     build_random=_build_random_chain,
     inputs=_chained_inputs,

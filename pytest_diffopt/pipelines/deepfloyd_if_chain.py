@@ -1,4 +1,4 @@
-"""The three pipelines of DeepFloyd IF called one after another, as the seed calls them."""
+"""The three pipelines of DeepFloyd IF as one pipeline, chained as in the benchmark of diffusers' "PyTorch 2.0" page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ _STAGES = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeepFloydIFOutput:
-    """What the stages drew.
+    """The images of all stages.
 
     Attributes:
-        images: what the upscaler made of the first stage's image; what diffusers' own outputs call so.
-        first: 64 x 64 pixels in [-1, 1], every image of the batch.
-        second: the first of them at 256 x 256, likewise.
+        images: the upscaler's output for the first stage's image; named as in diffusers' own outputs.
+        first: the first stage's batch, 64 x 64 pixels in [-1, 1].
+        second: the first image of that batch, enlarged to 256 x 256 pixels in [-1, 1].
     """
 
     images: Any
@@ -26,11 +26,11 @@ class DeepFloydIFOutput:
 
 
 class DeepFloydIF(ChainedPipeline):
-    """`IFPipeline`; on its image `IFSuperResolutionPipeline` and `StableDiffusionUpscalePipeline`."""
+    """`IFPipeline`, followed by `IFSuperResolutionPipeline` and `StableDiffusionUpscalePipeline` on its image."""
 
     def __init__(self, *stages: Any) -> None:
         super().__init__(*stages)
-        # IF draws in [-1, 1]; the upscaler would take that for a mistake, read the image back to find out, and warn.
+        # IF draws in [-1, 1]. The upscaler would otherwise read the image back to check its range, and warn.
         stages[-1].image_processor.register_to_config(do_normalize=False)
 
     def __call__(  # noqa: PLR0913 - a pipeline's call has many keywords
@@ -46,37 +46,37 @@ class DeepFloydIF(ChainedPipeline):
         generator: Any = None,
         output_type: str = "np",
     ) -> DeepFloydIFOutput:
-        """Draw.
+        """Draw the images of all stages.
 
         Args:
-            prompt: what the upscaler is told, which has a text encoder of its own.
-            prompt_embeds: what the two IF stages are told.
-            negative_prompt_embeds: what their guidance leads away from.
-            num_inference_steps: of every stage, or of each; None leaves it to them.
-            guidance_scale: of every stage, or of each; None leaves it to them.
-            num_images_per_prompt: how many images the first stage draws; the others enlarge the first of them.
-            noise_level: how much noise the upscaler adds to what it is given.
-            generator: draws the noise of all stages.
-            output_type: of the last image.
+            prompt: the prompt of the upscaler, which has its own text encoder.
+            prompt_embeds: the prompt embeddings of the two IF stages.
+            negative_prompt_embeds: the negative prompt embeddings of the two IF stages.
+            num_inference_steps: one number for all stages, or one per stage; None for each stage's default.
+            guidance_scale: one scale for all stages, or one per stage; None for each stage's default.
+            num_images_per_prompt: the first stage's batch size; the other stages upscale the first image.
+            noise_level: the amount of noise that the upscaler adds to its input.
+            generator: the random generator of all stages.
+            output_type: the type of the last image.
 
         Raises:
-            PipelineError: there are other than three numbers of steps or guidance scales.
+            PipelineError: the number of steps or guidance scales is neither one nor three.
         """
         steps = _of_stages("num_inference_steps", num_inference_steps)
         guidance = _of_stages("guidance_scale", guidance_scale)
-        asked = [taken | led for taken, led in zip(steps, guidance, strict=True)]
-        told = {"prompt_embeds": prompt_embeds, "negative_prompt_embeds": negative_prompt_embeds}
-        drawn = {"generator": generator, "output_type": "pt"} | told
+        per_stage = [one | other for one, other in zip(steps, guidance, strict=True)]
+        embeddings = {"prompt_embeds": prompt_embeds, "negative_prompt_embeds": negative_prompt_embeds}
+        common = {"generator": generator, "output_type": "pt"} | embeddings
         draw, enlarge, upscale = self.stages
-        first = draw(num_images_per_prompt=num_images_per_prompt, **drawn, **asked[0]).images
-        second = enlarge(image=first[:1], **drawn, **asked[1]).images
+        first = draw(num_images_per_prompt=num_images_per_prompt, **common, **per_stage[0]).images
+        second = enlarge(image=first[:1], **common, **per_stage[1]).images
         third = upscale(
             prompt,
             image=first[:1],
             noise_level=noise_level,
             generator=generator,
             output_type=output_type,
-            **asked[2],
+            **per_stage[2],
         ).images
         return DeepFloydIFOutput(images=third, first=first, second=second)
 

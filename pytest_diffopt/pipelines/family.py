@@ -1,4 +1,4 @@
-"""What a family of pipelines must say about itself, and what building one gives."""
+"""The description of a named pipeline, and the result of building it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.scale import Scale
 
-if TYPE_CHECKING:  # pytest loads this module at every start, and the records take milliseconds to define
+if TYPE_CHECKING:  # pytest imports this module at every start, and the records take milliseconds to define
     from pytest_diffopt.records import Weights
 
 
@@ -16,20 +16,20 @@ class PipelineFamily:
     """A pipeline that tests can name.
 
     Attributes:
-        name: what a marker writes.
-        inputs: the plain call at a scale.
-        variations: calls that must not compile anything anew, at a scale.
-        build_tiny: builds it small, in milliseconds and the same every time; None where there is no tiny scale.
-        build_random: builds the published architecture with random weights, on torch's default device; None where
-            there is no full scale without weights.
-        hub_id: where its published weights are; empty where they are nowhere.
-        more_hub_ids: where components of it are that come from elsewhere.
-        class_name: the diffusers class that loads them.
-        load_options: keywords for `from_pretrained` from the hub, made when it is called.
-        stages: the families that it calls one after another; it is loaded when each of them can be.
-        chain: makes it of its built stages.
-        largest_batch: how many images one call can be asked for; None where memory is the only limit.
-        ships_weights: the tiny scale's trained weights come with this package; else they are the user's own.
+        name: the name in markers.
+        inputs: returns the plain call at a scale.
+        variations: returns the calls that must not recompile, at a scale.
+        build_tiny: builds the tiny scale deterministically, in milliseconds; None if there is no tiny scale.
+        build_random: builds the published architecture with random weights, on torch's default device; None if there
+            is no full scale without weights.
+        hub_id: the repository of the published weights; empty if there is none.
+        more_hub_ids: the repositories of components that are published separately.
+        class_name: the diffusers class that loads the weights.
+        load_options: returns the keywords of `from_pretrained`; called only to load from the hub.
+        stages: the pipelines that a chain calls one after another; the chain loads weights if each of them can.
+        chain: builds the chain from its stages.
+        largest_batch: the maximum number of images per call; None if only memory limits it.
+        ships_weights: whether this package includes trained weights of the tiny scale; else they are the user's own.
     """
 
     name: str
@@ -47,7 +47,7 @@ class PipelineFamily:
     ships_weights: bool = False
 
     def batched_inputs(self, scale: Scale, batch: int | None) -> PipelineInputs:
-        """Return the plain call, asked for so many images; None leaves it as it is."""
+        """Return the plain call with a number of images; None leaves it unchanged."""
         plain = self.inputs(scale)
         if batch is None or batch == plain.get("num_images_per_prompt", 1):
             return plain
@@ -60,8 +60,8 @@ class BuiltPipeline:
 
     Attributes:
         pipeline: the diffusers pipeline.
-        weights: where its parameters come from.
-        origin: the same in words, with the reason where it is not what a user would expect.
+        weights: the kind of its weights.
+        origin: a description of their origin, with the reason if they are random.
     """
 
     pipeline: Any

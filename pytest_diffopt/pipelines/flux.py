@@ -1,4 +1,4 @@
-"""FLUX.1: a transformer over packed latents that is told its guidance as a number (dev), or has none (schnell)."""
+"""FLUX.1: a transformer over packed latents with guidance as an input (dev) or without guidance (schnell)."""
 
 from typing import Any
 

@@ -1,26 +1,25 @@
-"""What a pipeline is called with: keyword arguments that give the same image every time they are used."""
+"""Keyword arguments of a pipeline's call that give the same image every time."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-#: Changes a pipeline for the length of one call, and puts it back.
+#: Changes a pipeline for the duration of one call, and restores it.
 PipelineChange = Callable[[Any], AbstractContextManager[None]]
 
 
 class PipelineInputs(Mapping[str, Any]):
     """Keyword arguments for a pipeline, with a seed in place of a generator.
 
-    A `torch.Generator` changes while it is used, so a dictionary that holds one gives another image at the second
-    call. Here `generator` is made anew, on the CPU and from the same seed, each time the mapping is unpacked:
-    `pipeline(**inputs)`.
+    Using a `torch.Generator` changes its state, so a dictionary with a generator gives another image in the second
+    call. Here each unpacking, `pipeline(**inputs)`, creates a new `generator` on the CPU from the same seed.
 
     Args:
         arguments: every keyword but `generator`.
-        seed: what the generator starts from; None leaves the keyword out, for a call that takes no generator.
-        label: how this call differs from the plain one; empty for the plain one.
-        changes_shape: the models get inputs of another shape, for which they may be compiled once more.
-        change: what else is different in the pipeline itself while this call is made: its scheduler, a LoRA's scale.
+        seed: the seed of the generator; None leaves the keyword out, for a call that takes no generator.
+        label: how this call differs from the plain call; empty for the plain call.
+        changes_shape: the models get inputs of another shape and may compile once more.
+        change: a change of the pipeline itself during this call, such as another scheduler or LoRA scale.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class PipelineInputs(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name == "generator" and self.seed is not None:
-            import torch  # noqa: PLC0415 - collecting tests must not wait for torch
+            import torch  # noqa: PLC0415 - pytest imports this module at every start
 
             return torch.Generator("cpu").manual_seed(self.seed)
         return self._arguments[name]
@@ -57,18 +56,18 @@ class PipelineInputs(Mapping[str, Any]):
         return f"PipelineInputs({self._arguments}, seed={self.seed})"
 
     def varied(self, label: str, *, seed: int | None = None, **changes: Any) -> "PipelineInputs":
-        """Return the same call with some keywords changed, named so that a failure can say which call it was."""
+        """Return the same call with some keywords changed and a label that failures show."""
         return PipelineInputs(self._arguments | changes, seed=self.seed if seed is None else seed, label=label)
 
     def without(self, *names: str) -> "PipelineInputs":
-        """Return the same call with some keywords left out."""
+        """Return the same call without some keywords."""
         left = {name: value for name, value in self._arguments.items() if name not in names}
         return PipelineInputs(left, seed=self.seed, label=self.label)
 
     def reshaped(self, label: str, **changes: Any) -> "PipelineInputs":
-        """Return the same call with keywords changed that give the models inputs of another shape."""
+        """Return the same call with changed keywords that give the models inputs of another shape."""
         return PipelineInputs(self._arguments | changes, seed=self.seed, label=label, changes_shape=True)
 
     def within(self, label: str, change: PipelineChange) -> "PipelineInputs":
-        """Return the same call, made while something else is different in the pipeline itself."""
+        """Return the same call with a change of the pipeline itself while it runs."""
         return PipelineInputs(self._arguments, seed=self.seed, label=label, change=change)

@@ -1,4 +1,4 @@
-"""Where the weights of a named pipeline come from, and how it is built from them."""
+"""The search for the weights of a named pipeline, and building the pipeline from them."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
+import huggingface_hub
+import torch
+
 from pytest_diffopt.errors import PipelineError
 from pytest_diffopt.pipelines.family import BuiltPipeline, PipelineFamily
 from pytest_diffopt.pipelines.loading_errors import explain_failed_load, refuse_foreign_folder
@@ -14,20 +18,20 @@ from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Weights
 
 _SEED = 0
-_HUB_ANSWERS_WITHIN_S = 3.0
-# A repository on the hub holds a whole pipeline, or one component.
-_TELLING_FILES = ("model_index.json", "config.json")
+_HUB_TIMEOUT_S = 3.0
+# A repository on the hub contains a whole pipeline, or one component.
+_INDEX_FILES = ("model_index.json", "config.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightSource:
-    """Where a pipeline's parameters will come from.
+    """The source of a pipeline's weights.
 
     Attributes:
-        weights: the kind.
-        path: what `from_pretrained` is given; empty for weights that are not loaded.
-        origin: the same in words, with the reason for random ones.
-        stages: the same of each stage, where the pipeline is a chain of them that will be loaded.
+        weights: the kind of weights.
+        path: the argument of `from_pretrained`; empty for weights that are not loaded.
+        origin: a description of the origin, with the reason for random weights.
+        stages: the source of each stage, if the pipeline is a chain that is loaded.
     """
 
     weights: Weights
@@ -39,16 +43,16 @@ class WeightSource:
 def build_pipeline(
     family: PipelineFamily, scale: Scale, *, device: str = "cpu", weights_folder: Path | None = None
 ) -> BuiltPipeline:
-    """Build a named pipeline on a device, silent, ready to be called.
+    """Build a named pipeline on a device, without a progress bar, ready to be called.
 
     Args:
-        family: which one.
-        scale: how large.
+        family: the pipeline's description.
+        scale: the scale to build.
         device: a torch device.
-        weights_folder: a folder that holds saved pipelines, each under its name; looked at first.
+        weights_folder: a folder of saved pipelines, each under its name; it is searched first.
 
     Raises:
-        PipelineError: it has no such scale, or its weights are there and cannot be loaded.
+        PipelineError: the pipeline has no such scale, or its weights exist and cannot be loaded.
     """
     source = find_weights(family, scale, weights_folder)
     pipeline = _load(family, source) if source.path or source.stages else _build(family, scale, device)
@@ -57,7 +61,7 @@ def build_pipeline(
 
 
 def build_without_weights(family: PipelineFamily, scale: Scale) -> BuiltPipeline:
-    """Build a named pipeline to be counted: the published architecture has no parameters, only their shapes."""
+    """Build a named pipeline to count its operations; at full scale the parameters have shapes but no values."""
     pipeline = _build(family, scale, "meta")
     if scale is Scale.TINY:
         source = _tiny_weights(family)
@@ -68,13 +72,13 @@ def build_without_weights(family: PipelineFamily, scale: Scale) -> BuiltPipeline
 def find_weights(
     family: PipelineFamily, scale: Scale, weights_folder: Path | None = None, *, may_ask_hub: bool = True
 ) -> WeightSource:
-    """Find where the weights would come from: a local folder, the hub's cache, the hub, or nowhere.
+    """Find the source of the weights: a local folder, the hub's cache, the hub, or none.
 
     Args:
-        family: which pipeline.
-        scale: how large.
-        weights_folder: a folder that holds saved pipelines, each under its name.
-        may_ask_hub: ask over the network; otherwise what the hub would say stays open.
+        family: the pipeline's description.
+        scale: the scale to build.
+        weights_folder: a folder of saved pipelines, each under its name.
+        may_ask_hub: query the hub over the network; otherwise the origin states that the hub was not queried.
     """
     if scale is Scale.TINY:
         return _tiny_weights(family)
@@ -97,7 +101,7 @@ def _tiny_weights(family: PipelineFamily) -> WeightSource:
 
 
 def _of_stages(sources: Sequence[WeightSource]) -> WeightSource:
-    """Join the stages' weights: half of a chain with random ones would be nobody's pipeline."""
+    """Return the source of a chain: pretrained if every stage is, else random for all stages."""
     missing = next((source for source in sources if source.weights is Weights.RANDOM), None)
     if missing is not None:
         return WeightSource(weights=Weights.RANDOM, origin=missing.origin)
@@ -113,27 +117,23 @@ def _on_hub(family: PipelineFamily, *, may_ask_hub: bool) -> WeightSource:
     if not may_ask_hub:
         return WeightSource(weights=Weights.RANDOM, origin=f"{hub_id} if the hub answers, else random")
     for one in missing:
-        reason = _why_hub_is_silent(one)
+        reason = _why_hub_unavailable(one)
         if reason:
             return WeightSource(weights=Weights.RANDOM, origin=f"random: {one} is not cached and {reason}")
     return WeightSource(weights=Weights.PRETRAINED, path=hub_id, origin=f"{hub_id} from the hub")
 
 
 def _is_cached(hub_id: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 - slow to import
-
-    return any(isinstance(try_to_load_from_cache(hub_id, name), str) for name in _TELLING_FILES)
+    return any(isinstance(huggingface_hub.try_to_load_from_cache(hub_id, name), str) for name in _INDEX_FILES)
 
 
-def _why_hub_is_silent(hub_id: str) -> str:
-    """Ask the hub once, with a short time limit; return why it cannot serve the model, or an empty string."""
+def _why_hub_unavailable(hub_id: str) -> str:
+    """Query the hub once, with a short timeout; return why it cannot serve the model, or an empty string."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return "HF_HUB_OFFLINE is set"
-    from huggingface_hub import HfApi  # noqa: PLC0415 - slow to import
-
     try:
-        HfApi().model_info(hub_id, timeout=_HUB_ANSWERS_WITHIN_S)
-    except Exception as error:  # noqa: BLE001 - whatever the network does, the reason is told and the weights are random
+        huggingface_hub.HfApi().model_info(hub_id, timeout=_HUB_TIMEOUT_S)
+    except Exception as error:  # noqa: BLE001 - any network error leads to random weights, with the reason
         return f"the hub did not serve it ({type(error).__name__})"
     return ""
 
@@ -141,9 +141,7 @@ def _why_hub_is_silent(hub_id: str) -> str:
 def _load(family: PipelineFamily, source: WeightSource) -> Any:
     if family.chain is not None and source.stages:
         stages = zip(family.stages, source.stages, strict=True)
-        return family.chain(*(_load(stage, its_source) for stage, its_source in stages))
-    import diffusers  # noqa: PLC0415 - slow to import
-
+        return family.chain(*(_load(stage, stage_source) for stage, stage_source in stages))
     is_local = Path(source.path).is_dir()
     if is_local:
         refuse_foreign_folder(family, Path(source.path))
@@ -155,22 +153,18 @@ def _load(family: PipelineFamily, source: WeightSource) -> Any:
 
 
 def _build(family: PipelineFamily, scale: Scale, device: str) -> Any:
-    import torch  # noqa: PLC0415 - slow to import
-
     build = family.build_tiny if scale is Scale.TINY else family.build_random
     if build is None:
         keyword = "build_tiny" if scale is Scale.TINY else "build_random"
         msg = f"pipeline {family.name!r} has no {scale} scale without weights: register it with {keyword}=..."
         raise PipelineError(msg)
-    # A tiny pipeline is built on the CPU wherever it will run, so that its weights are the same everywhere.
+    # A tiny pipeline is always built on the CPU, so that its weights are the same on every device.
     with _seeded(), torch.device("cpu" if scale is Scale.TINY else device):
         return build()
 
 
 @contextmanager
 def _seeded() -> Iterator[None]:
-    import torch  # noqa: PLC0415 - slow to import
-
     with torch.random.fork_rng():
         torch.manual_seed(_SEED)
         yield

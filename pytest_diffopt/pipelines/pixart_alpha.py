@@ -1,4 +1,4 @@
-"""PixArt-Alpha: a transformer in place of the UNet, told by T5 alone."""
+"""PixArt-Alpha: a transformer denoiser with T5 as its only text encoder."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
@@ -20,10 +20,10 @@ _BLUEPRINT = Blueprint(
 
 
 def _inputs(scale: Scale) -> PipelineInputs:
-    """Return the call; a caption is not cleaned, which would take packages that nothing else here needs."""
+    """Return the call, without caption cleaning, which needs packages that are not dependencies."""
     common = {"output_type": "np", "guidance_scale": guidance_at(scale, 4.5), "clean_caption": False}
     if scale is Scale.TINY:
-        # Binning would take the tiny image for one of the large published sizes.
+        # Binning would resize the tiny image to one of the published sizes.
         return PipelineInputs(TINY_CALL | common | {"max_sequence_length": 32, "use_resolution_binning": False})
     prompt = "Astronaut in a jungle, cold color palette, muted colors, detailed, 8k"
     call = {"prompt": prompt, "num_inference_steps": 30, "height": 1024, "width": 1024}

@@ -1,8 +1,12 @@
-"""The published architectures, shipped as JSON: one file a component, its class and its constructor's arguments."""
+"""The published architectures as JSON files: one per component, with its class and constructor arguments."""
 
 import json
 from importlib.resources import files
 from typing import Any
+
+import diffusers
+import torch
+import transformers
 
 _CONFIGS = files("pytest_diffopt.pipelines") / "configs"
 _TEXT_CONFIGS = {
@@ -22,13 +26,9 @@ def published_config(repository: str, component: str) -> dict[str, Any]:
 def build_published(repository: str, component: str) -> Any:
     """Build a component with its published architecture and random parameters, on torch's default device.
 
-    A model is ready for inference, as `from_pretrained` leaves it: in training T5 would drop a tenth of its values. A
-    scheduler is built on the CPU, where `from_pretrained` leaves it: diffusers turns its tables into numpy's.
+    As with `from_pretrained`, a model is in evaluation mode (in training mode T5 has a dropout rate of 0.1), and a
+    scheduler is on the CPU (diffusers converts its tables to numpy arrays).
     """
-    import diffusers  # noqa: PLC0415 - slow to import
-    import torch  # noqa: PLC0415 - slow to import
-    import transformers  # noqa: PLC0415 - slow to import
-
     config = published_config(repository, component)
     class_name = config.pop("_class_name")
     if class_name in _TEXT_CONFIGS:

@@ -1,4 +1,4 @@
-"""The pipelines that a marker may name: this package's, and those that a user registered."""
+"""The registry of named pipelines: this package's own and those that users register."""
 
 import re
 import sys
@@ -41,10 +41,10 @@ def known_pipelines() -> tuple[str, ...]:
 
 
 def find_pipeline(name: str) -> PipelineFamily:
-    """Return the family of that name.
+    """Return the family with a name.
 
     Raises:
-        PipelineError: there is none; the nearest known name is suggested.
+        PipelineError: the name is unknown; the message suggests the closest known name.
     """
     if name in _FAMILIES:
         return _FAMILIES[name]
@@ -52,7 +52,7 @@ def find_pipeline(name: str) -> PipelineFamily:
     raise PipelineError(msg)
 
 
-def register_pipeline(  # noqa: PLR0913 - a family says much about itself, most of it seldom
+def register_pipeline(  # noqa: PLR0913 - most of a family's properties are optional keywords
     name: str,
     *,
     inputs: Inputs,
@@ -64,30 +64,31 @@ def register_pipeline(  # noqa: PLR0913 - a family says much about itself, most 
     load_options: Callable[[], dict[str, Any]] = dict,
     largest_batch: int | None = None,
 ) -> PipelineFamily:
-    """Let markers name a pipeline of your own; call it in a conftest.
+    """Register a pipeline under a name that markers can use; call this in a conftest.
 
     Args:
-        name: what a marker writes: letters, digits, dots, dashes and underscores.
+        name: the name in markers: letters, digits, dots, dashes and underscores.
         inputs: keywords of the plain call, without a generator; or a function that returns them for a scale.
-        variations: calls that must compile nothing anew, or a function that returns them for a scale; by default the
-            plain call with another prompt, guidance, number of steps and seed.
-        build_tiny: builds it small, on the CPU and the same every time.
-        build_random: builds its full size with random weights, on torch's default device.
-        hub_id: where its weights are on the hub.
-        class_name: the diffusers class that loads them.
-        load_options: makes keywords for `from_pretrained`.
-        largest_batch: how many images one call can be asked for; 1 where it knows no `num_images_per_prompt`.
+        variations: calls that must not recompile, or a function that returns them for a scale; by default the plain
+            call with another prompt, guidance, number of steps and seed.
+        build_tiny: builds the tiny scale on the CPU, deterministically.
+        build_random: builds the full scale with random weights, on torch's default device.
+        hub_id: the repository of its weights on the hub.
+        class_name: the diffusers class that loads the weights.
+        load_options: returns keywords for `from_pretrained`.
+        largest_batch: the maximum number of images per call; 1 for a call without `num_images_per_prompt`.
 
     Returns:
-        The family, as markers find it.
+        The registered family.
 
     Raises:
-        PipelineError: the name is taken or cannot stand in a test id, or nothing says how the pipeline is built.
+        PipelineError: the name is taken or invalid, an argument has the wrong type, or `build_tiny`, `build_random` and
+            `hub_id` are all missing.
     """
     place = _caller()
     _refuse_name(name, place)
     if build_tiny is None and build_random is None and not hub_id:
-        msg = f"register_pipeline({name!r}) needs build_tiny, build_random or hub_id: nothing says how it is built"
+        msg = f"register_pipeline({name!r}) needs at least one of build_tiny, build_random and hub_id"
         raise PipelineError(msg)
     _refuse_uncallable(name, build_tiny=build_tiny, build_random=build_random, load_options=load_options)
     call = _inputs_of(name, inputs)
@@ -107,38 +108,41 @@ def register_pipeline(  # noqa: PLR0913 - a family says much about itself, most 
 
 
 def _caller() -> str:
-    """Return the line that registers."""
-    frame = sys._getframe(2)  # noqa: SLF001 - CPython's own way to a frame without a traceback
+    """Return the `file:line` that calls `register_pipeline`."""
+    frame = sys._getframe(2)  # noqa: SLF001 - much cheaper than a traceback
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _refuse_name(name: str, place: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        msg = f"a pipeline's name stands in test ids: letters, digits, '.', '-' and '_' only, got: {name!r}"
+        msg = f"a pipeline's name is part of test ids and allows letters, digits, '.', '-' and '_', got: {name!r}"
         raise PipelineError(msg)
-    # The same line may run again: pytest imports a conftest anew in each run within one process.
+    # The same line can run again: pytest imports a conftest again in each run within one process.
     if name in _FAMILIES and _REGISTERED_AT.get(name) != place:
         other = _REGISTERED_AT.get(name, "pytest-diffopt itself")
-        msg = f"two pipelines are called {name!r}: one of {other}, one of {place}; rename one of them"
+        msg = f"two pipelines have the name {name!r}, one from {other}, one from {place}: rename one of them"
         raise PipelineError(msg)
 
 
 def _refuse_uncallable(name: str, **builders: object) -> None:
     for keyword, builder in builders.items():
         if builder is not None and not callable(builder):
-            msg = f"register_pipeline({name!r}, {keyword}=...) takes a function without arguments, got: {builder!r}"
+            msg = f"register_pipeline({name!r}, {keyword}=...) must be a function without arguments, got: {builder!r}"
             raise PipelineError(msg)
 
 
 def _inputs_of(name: str, inputs: Any) -> Callable[[Scale], PipelineInputs]:
     if not callable(inputs) and not isinstance(inputs, Mapping):
-        msg = f"register_pipeline({name!r}, inputs=...) takes keywords, or a function of a scale, got: {inputs!r}"
+        msg = (
+            f"register_pipeline({name!r}, inputs=...) must be a mapping of keywords or a function of a scale, "
+            f"got: {inputs!r}"
+        )
         raise PipelineError(msg)
 
     def call(scale: Scale) -> PipelineInputs:
         given = inputs(scale) if callable(inputs) else inputs
         if not isinstance(given, Mapping):
-            msg = f"the inputs of pipeline {name!r} must be keywords of its call, got: {given!r}"
+            msg = f"the inputs of pipeline {name!r} must be a mapping of keywords, got: {given!r}"
             raise PipelineError(msg)
         return given if isinstance(given, PipelineInputs) else PipelineInputs(given)
 
@@ -154,7 +158,10 @@ def _variations_of(
         given: Callable[[Scale], Sequence[PipelineInputs]] = variations
         return given
     if not isinstance(variations, Sequence) or not variations:
-        msg = f"register_pipeline({name!r}, variations=...) takes calls, or a function of a scale, got: {variations!r}"
+        msg = (
+            f"register_pipeline({name!r}, variations=...) must be a sequence of calls or a function of a scale, "
+            f"got: {variations!r}"
+        )
         raise PipelineError(msg)
     fixed = tuple(variations)
     return lambda _scale: fixed
@@ -162,6 +169,6 @@ def _variations_of(
 
 def _batch_limit(name: str, largest: int | None) -> int | None:
     if largest is not None and (not isinstance(largest, int) or isinstance(largest, bool) or largest < 1):
-        msg = f"register_pipeline({name!r}, largest_batch=...) takes a number from 1, got: {largest!r}"
+        msg = f"register_pipeline({name!r}, largest_batch=...) must be an integer of at least 1, got: {largest!r}"
         raise PipelineError(msg)
     return largest

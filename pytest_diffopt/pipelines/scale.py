@@ -1,4 +1,4 @@
-"""How large a named pipeline is built."""
+"""The scales at which a named pipeline can be built."""
 
 from enum import StrEnum
 from types import MappingProxyType
@@ -13,12 +13,12 @@ class Scale(StrEnum):
 
 
 TINY_PROMPT = "a red circle on a blue background"
-#: What the plain call of every tiny pipeline that takes a prompt and a size has in common.
+#: The common keywords of the plain call of every tiny pipeline that takes a prompt and a size.
 TINY_CALL: MappingProxyType[str, Any] = MappingProxyType(
     {"prompt": TINY_PROMPT, "num_inference_steps": 4, "height": 64, "width": 64}
 )
 
-#: What the tiny pipelines draw best with; the published guidance overshoots their plain colors.
+#: The tiny pipelines draw best with this scale; the published guidance overshoots their plain colors.
 TINY_GUIDANCE = 2.5
 
 

@@ -1,13 +1,13 @@
-"""The little world that the tiny pipelines draw: one colored shape on one colored background, and its caption."""
+"""The scenes that the tiny pipelines draw: one colored shape on a colored background, and its caption."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # pytest loads the pipelines at every start, and must not wait for numpy
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
 
 COLORS: dict[str, tuple[int, int, int]] = {
     "red": (215, 40, 40),
@@ -24,7 +24,7 @@ _CROSS_ARM = 1 / 3
 
 
 class Shape(StrEnum):
-    """What is drawn."""
+    """The shape in a scene."""
 
     CIRCLE = "circle"
     SQUARE = "square"
@@ -33,7 +33,7 @@ class Shape(StrEnum):
 
 
 class Place(StrEnum):
-    """Where it lies; the middle is not mentioned in a caption."""
+    """The shape's position; captions omit the middle."""
 
     MIDDLE = "middle"
     LEFT = "left"
@@ -43,7 +43,7 @@ class Place(StrEnum):
 
 
 class Size(StrEnum):
-    """How large it is; the medium one is not mentioned in a caption."""
+    """The shape's size; captions omit the medium size."""
 
     SMALL = "small"
     MEDIUM = "medium"
@@ -62,16 +62,16 @@ _RADII = {Size.SMALL: 0.17, Size.MEDIUM: 0.26, Size.LARGE: 0.36}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """One image of the little world.
+    """One scene.
 
     Attributes:
-        shape: what is drawn.
-        color: its color, a key of `COLORS`.
-        background: the color around it.
-        place: where it lies.
-        size: how large it is.
-        shift: how far its centre lies from its place, (x, y), in parts of the image's width.
-        growth: how much its radius differs from its size's, as a factor.
+        shape: the shape.
+        color: the shape's color, a key of `COLORS`.
+        background: the background's color, a key of `COLORS`.
+        place: the shape's position.
+        size: the shape's size.
+        shift: the offset of the shape's centre from its position, (x, y), as fractions of the image's width.
+        growth: a factor on the shape's radius.
     """
 
     shape: Shape
@@ -84,45 +84,39 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """Return what a prompt for this image says: "a small red circle on a blue background, left"."""
+        """The prompt for this scene, such as "a small red circle on a blue background, left"."""
         size = "" if self.size is Size.MEDIUM else f"{self.size} "
         place = "" if self.place is Place.MIDDLE else f", {self.place}"
         return f"a {size}{self.color} {self.shape} on a {self.background} background{place}"
 
-    def image(self, width: int = 64) -> "NDArray[np.uint8]":
-        """Draw it, smoothed at its edges.
+    def image(self, width: int = 64) -> NDArray[np.uint8]:
+        """Draw the scene with antialiased edges.
 
         Returns:
-            The image, (width, width, 3).
+            The image, uint8, (width, width, 3).
         """
-        from PIL import Image  # noqa: PLC0415 - slow to import
-
         coverage = Image.fromarray(self.mask(width))
         ground = Image.new("RGB", (width, width), COLORS[self.background])
         ground.paste(Image.new("RGB", (width, width), COLORS[self.color]), mask=coverage)
         return _as_array(ground)
 
-    def mask(self, width: int = 64) -> "NDArray[np.uint8]":
-        """Draw how much of each pixel the shape covers, 0 to 255: (width, width)."""
-        from PIL import Image, ImageDraw  # noqa: PLC0415 - slow to import
-
+    def mask(self, width: int = 64) -> NDArray[np.uint8]:
+        """Return how much of each pixel the shape covers, 0 to 255, uint8, (width, width)."""
         large = width * _SUPERSAMPLING
         canvas = Image.new("L", (large, large))
         x, y = (large * (centre + moved) for centre, moved in zip(_CENTRES[self.place], self.shift, strict=True))
         _draw(ImageDraw.Draw(canvas), self.shape, x, y, large * _RADII[self.size] * self.growth)
         return _as_array(canvas.resize((width, width), Image.Resampling.BOX))
 
-    def edges(self, width: int = 64) -> "NDArray[np.uint8]":
-        """Draw its outline, white on black, as an edge detector would: (width, width, 3)."""
-        from PIL import Image, ImageFilter  # noqa: PLC0415 - slow to import
-
+    def edges(self, width: int = 64) -> NDArray[np.uint8]:
+        """Draw the shape's outline, white on black, like an edge detector, uint8, (width, width, 3)."""
         solid = Image.fromarray(self.mask(width)).point(lambda value: 255 * (value >= 128))  # noqa: PLR2004 - half
         outline = _as_array(solid.filter(ImageFilter.MaxFilter(3))) - _as_array(solid.filter(ImageFilter.MinFilter(3)))
         return _as_array(Image.fromarray(outline).convert("RGB"))
 
 
 def caption_words() -> Iterator[str]:
-    """Yield every word that a caption can hold; the tiny tokenizers know each as one token."""
+    """Yield every word that a caption can contain; each is one token of the tiny tokenizers."""
     yield from ("a", "on", "background", "shape")
     for names in (COLORS, Shape, Place, Size):
         yield from (str(name) for name in names)
@@ -143,7 +137,5 @@ def _draw(canvas: Any, shape: Shape, x: float, y: float, radius: float) -> None:
         canvas.rectangle((x - arm, y - radius, x + arm, y + radius), fill=255)
 
 
-def _as_array(image: Any) -> "NDArray[np.uint8]":
-    import numpy as np  # noqa: PLC0415 - slow to import
-
+def _as_array(image: Any) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5: one text encoder, a UNet of 64 x 64 latents, a VAE of 8 pixels to a latent."""
+"""Stable Diffusion 1.5: one text encoder, a UNet for 64 x 64 latents, a VAE with 8 pixels per latent."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
@@ -9,7 +9,7 @@ from pytest_diffopt.pipelines.variations import usual_variations
 HUB_ID = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 PROMPT = "ghibli style, a fantasy landscape with castles"
 
-#: What the pipelines made of Stable Diffusion 1.5 share: all but what each calls its denoiser.
+#: The parts that all pipelines of Stable Diffusion 1.5 share: all but the denoiser.
 SHARED_PARTS = {
     "vae": Part(full="stable-diffusion-v1-5/vae", tiny="sd-vae"),
     "text_encoder": Part(full="stable-diffusion-v1-5/text_encoder", tiny="sd-text-encoder"),
@@ -17,15 +17,15 @@ SHARED_PARTS = {
 }
 UNET = Part(full="stable-diffusion-v1-5/unet", tiny="sd15-unet")
 TOKENIZERS = {"tokenizer": Tokenizer.CLIP}
-#: Nobody looks at these images, and a checker would be one model more to hold in memory.
+#: No safety checker: the images are not published, and the checker is one more model in memory.
 UNCHECKED = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
 
 def sd15_call(scale: Scale, *, steps: int = 50) -> PipelineInputs:
-    """Return the seed's call, 512 x 512 pixels with guidance 7.5.
+    """Return the call of diffusers' "PyTorch 2.0" page: 512 x 512 pixels with guidance 7.5.
 
     Args:
-        scale: how large the pipeline is; a tiny one draws 64 x 64 pixels in four steps.
+        scale: the pipeline's scale; at tiny scale the call draws 64 x 64 pixels in four steps.
         steps: denoise steps at full scale.
     """
     common = {"guidance_scale": guidance_at(scale, 7.5), "output_type": "np"}

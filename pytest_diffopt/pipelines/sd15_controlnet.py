@@ -1,6 +1,8 @@
-"""Stable Diffusion 1.5 with a ControlNet that is told the edges: two networks run in every step."""
+"""Stable Diffusion 1.5 with a ControlNet for edges: two networks run in every step."""
 
 from typing import Any
+
+import diffusers
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part
 from pytest_diffopt.pipelines.conditioning_images import outline
@@ -28,9 +30,7 @@ def _inputs(scale: Scale) -> PipelineInputs:
 
 
 def _load_options() -> dict[str, Any]:
-    from diffusers import ControlNetModel  # noqa: PLC0415 - slow to import
-
-    controlnet = ControlNetModel.from_pretrained(_CONTROLNET_ID)
+    controlnet = diffusers.ControlNetModel.from_pretrained(_CONTROLNET_ID)
     return {"controlnet": controlnet, "safety_checker": None, "requires_safety_checker": False}
 
 

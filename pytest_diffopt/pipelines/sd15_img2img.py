@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 that starts from an image: the VAE's encoder runs too, and four fifths of the steps."""
+"""Stable Diffusion 1.5 image-to-image: the VAE's encoder runs too, and 80 % of the steps run."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint
 from pytest_diffopt.pipelines.conditioning_images import sketch
@@ -17,7 +17,7 @@ _BLUEPRINT = Blueprint(
 
 
 def _inputs(scale: Scale) -> PipelineInputs:
-    """Return the call; its size is the sketch's."""
+    """Return the call; the sketch sets the image size."""
     return sd15_call(scale).without("height", "width").varied("", image=sketch(scale), strength=0.8)
 
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 that paints a hole: a UNet of nine channels, the latents, the mask and the masked image."""
+"""Stable Diffusion 1.5 inpainting: the UNet's nine input channels are latents, mask and masked image."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part
 from pytest_diffopt.pipelines.conditioning_images import mask, sketch
@@ -28,7 +28,7 @@ def _inputs(scale: Scale) -> PipelineInputs:
 
 SD15_INPAINT = PipelineFamily(
     name="sd15-inpaint",
-    # The seed's own repository, runwayml/stable-diffusion-inpainting, was taken down; this is its copy.
+    # A copy of runwayml/stable-diffusion-inpainting, which diffusers' benchmark used and which was taken down.
     hub_id="stable-diffusion-v1-5/stable-diffusion-inpainting",
     class_name=_BLUEPRINT.class_name,
     load_options=lambda: {"safety_checker": None, "requires_safety_checker": False},

@@ -1,4 +1,4 @@
-"""Stable Diffusion 3 medium: three text encoders, a transformer over image and text at once, flow matching."""
+"""Stable Diffusion 3 medium: three text encoders, a transformer over joint image and text tokens, flow matching."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily

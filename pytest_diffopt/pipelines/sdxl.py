@@ -5,6 +5,8 @@ Also with the tiny autoencoder in place of that VAE.
 
 from typing import Any
 
+import diffusers
+
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
@@ -13,12 +15,12 @@ from pytest_diffopt.pipelines.variations import usual_variations
 
 _HUB_ID = "stabilityai/stable-diffusion-xl-base-1.0"
 _REPOSITORY = "stable-diffusion-xl-base-1.0"
-# The VAE that the article takes: the published one overflows in float16.
+# The VAE that the *Diffusion, Fast* article uses; the published one overflows in float16.
 _VAE_ID = "madebyollin/sdxl-vae-fp16-fix"
 _TINY_AUTOENCODER_ID = "sayakpaul/taesdxl-diffusers"
 
 CLASS_NAME = "StableDiffusionXLPipeline"
-#: What the pipelines made of SDXL share: all but the UNet.
+#: The parts that all SDXL pipelines share: all but the UNet.
 SHARED_PARTS = {
     "vae": Part(full="sdxl-vae-fp16-fix/vae", tiny="sd-vae"),
     "text_encoder": Part(full=f"{_REPOSITORY}/text_encoder", tiny="sd-text-encoder"),
@@ -41,7 +43,7 @@ _BLUEPRINT_TAESD = Blueprint(
 
 
 def sdxl_call(scale: Scale) -> PipelineInputs:
-    """Return the article's call: 1024 x 1024 pixels in 30 steps."""
+    """Return the call of the *Diffusion, Fast* article: 1024 x 1024 pixels in 30 steps."""
     common = {"output_type": "np", "guidance_scale": guidance_at(scale, 5.0)}
     if scale is Scale.TINY:
         return PipelineInputs(TINY_CALL | common)
@@ -50,15 +52,11 @@ def sdxl_call(scale: Scale) -> PipelineInputs:
 
 
 def _load_options() -> dict[str, Any]:
-    from diffusers import AutoencoderKL  # noqa: PLC0415 - slow to import
-
-    return {"vae": AutoencoderKL.from_pretrained(_VAE_ID), **OPTIONS}
+    return {"vae": diffusers.AutoencoderKL.from_pretrained(_VAE_ID), **OPTIONS}
 
 
 def _load_options_taesd() -> dict[str, Any]:
-    from diffusers import AutoencoderTiny  # noqa: PLC0415 - slow to import
-
-    return {"vae": AutoencoderTiny.from_pretrained(_TINY_AUTOENCODER_ID), **OPTIONS}
+    return {"vae": diffusers.AutoencoderTiny.from_pretrained(_TINY_AUTOENCODER_ID), **OPTIONS}
 
 
 SDXL = PipelineFamily(

@@ -1,4 +1,4 @@
-"""SSD-1B: SDXL distilled into half of its UNet's parameters."""
+"""SSD-1B: SDXL with a distilled UNet of half the parameters."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part
 from pytest_diffopt.pipelines.family import PipelineFamily

@@ -1,10 +1,12 @@
-"""The components of the tiny pipelines: their architectures and their trained weights, shipped with the package."""
+"""The components of the tiny pipelines: architectures and trained weights that the package includes."""
 
 import hashlib
 import json
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from safetensors.torch import load_model
 
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.published import build_published
@@ -15,20 +17,18 @@ WEIGHTS = files("pytest_diffopt.pipelines") / "weights"
 PROVENANCE = "provenance.json"
 _PROMPT_TOKENS = 32
 _CLIP_VOCABULARY = 640
-_REINSTALL = "reinstall pytest-diffopt, or train them again with tools/train_tiny.py"
+_REINSTALL = "reinstall pytest-diffopt, or train the weights again with tools/train_tiny.py"
 
 
 def build_tiny_component(name: str) -> Any:
-    """Build a trained component in float32, on torch's default device, ready for inference.
+    """Build a trained component in float32 and evaluation mode, on torch's default device.
 
     Args:
         name: a file of `configs/tiny`, such as `sd15-unet`.
 
     Raises:
-        PipelineError: its weights are missing, or are not those that were trained.
+        PipelineError: the weights are missing, or their checksum is wrong.
     """
-    from safetensors.torch import load_model  # noqa: PLC0415 - slow to import
-
     _check_weights(name)
     component = build_untrained(name)
     load_model(component, str(WEIGHTS / f"{name}.safetensors"))
@@ -54,16 +54,16 @@ def tiny_t5_tokenizer() -> Any:
 
 @cache
 def provenance() -> dict[str, dict[str, Any]]:
-    """Return where the weights of each component come from: script, seed, steps, loss, checksum.
+    """Return the provenance of each component's weights: script, seed, steps, loss, checksum.
 
     Raises:
-        PipelineError: the file that says so is missing or no JSON.
+        PipelineError: the provenance file is missing or not valid JSON.
     """
     path = WEIGHTS / PROVENANCE
     try:
         known: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        msg = f"the tiny pipelines' weights are of unknown origin: {path}: {error}; {_REINSTALL}"
+        msg = f"the provenance of the tiny pipelines' weights could not be read: {path}: {error}; {_REINSTALL}"
         raise PipelineError(msg) from error
     return known
 
@@ -76,18 +76,17 @@ def checksum(data: bytes) -> str:
 def _check_weights(name: str) -> None:
     known = provenance()
     if name not in known:
-        msg = f"no tiny component is called {name!r}{did_you_mean(name, known)}; known: {', '.join(sorted(known))}"
+        msg = f"unknown tiny component: {name!r}{did_you_mean(name, known)}; known: {', '.join(sorted(known))}"
         raise PipelineError(msg)
-    path = WEIGHTS / f"{name}.safetensors"
+    path, expected = WEIGHTS / f"{name}.safetensors", known[name]["sha256"]
     try:
         found = checksum(path.read_bytes())
     except OSError as error:
         msg = f"the tiny pipelines' weights are missing: {path}: {error.strerror}; {_REINSTALL}"
         raise PipelineError(msg) from error
-    if found != known[name]["sha256"]:
-        expected = known[name]["sha256"]
+    if found != expected:
         msg = (
             f"the tiny pipelines' weights were altered: {path} has SHA-256 {found[:12]}, "
-            f"{PROVENANCE} says {expected[:12]}; {_REINSTALL}"
+            f"expected {expected[:12]} ({PROVENANCE}); {_REINSTALL}"
         )
         raise PipelineError(msg)

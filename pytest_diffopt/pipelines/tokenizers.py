@@ -1,36 +1,37 @@
-"""Tokenizers that need no download: the bytes of the prompt are its tokens."""
+"""Tokenizers that need no download: their tokens are the bytes or characters of the prompt."""
 
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
+import transformers
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
 _WORD_END = "</w>"
-_SPELLED_OUT, _WHOLE_WORD = -10.0, -1.0  # log-likelihoods: a unigram model takes the likeliest way to cut a prompt
+# Log-likelihoods of characters and of whole words: a unigram model selects the most likely segmentation of a prompt.
+_CHARACTER, _WHOLE_WORD = -10.0, -1.0
 
 
 def byte_level_clip_tokenizer(
     *, vocab_size: int = 514, max_length: int = 77, pad_with_end: bool = True, words: Iterable[str] = ()
 ) -> Any:
-    """Build a `CLIPTokenizer` whose vocabulary is the 256 bytes, each within a word and at its end.
+    """Build a `CLIPTokenizer` whose vocabulary is the 256 bytes, each within a word and at the end of a word.
 
     Args:
-        vocab_size: the size of the text encoder's vocabulary, at least 514 and what the words' merges need; the start
-            and end tokens are its last two, as in CLIP's own, because its text encoder finds the end of the prompt as
-            the highest id.
-        max_length: tokens of a prompt, start and end included.
-        pad_with_end: pad with the end token, as CLIP's first tokenizer does; else with `!`, as OpenCLIP's does.
-        words: lower-case words that become one token each; any other is spelled out in the pieces of these and bytes.
+        vocab_size: the size of the text encoder's vocabulary, at least 514 plus the number of merges for `words`. As
+            in CLIP, the last two ids are the start and end tokens: the text encoder finds the end of the prompt by the
+            highest id.
+        max_length: the number of tokens of a prompt, including start and end.
+        pad_with_end: pad with the end token, like CLIP's tokenizer; else with `!`, like OpenCLIP's.
+        words: lower-case words that become one token each; other words are split into merges of these words and bytes.
     """
-    from transformers import CLIPTokenizer  # noqa: PLC0415 - transformers is slow to import
-    from transformers.convert_slow_tokenizer import bytes_to_unicode  # noqa: PLC0415 - as above
-
     letters = list(bytes_to_unicode().values())
     merges = _merges_of(words)
     tokens = [*letters, *(letter + _WORD_END for letter in letters), *map("".join, merges)]
     vocabulary = {token: number for number, token in enumerate(tokens)}
     vocabulary |= {"<|startoftext|>": vocab_size - 2, "<|endoftext|>": vocab_size - 1}
-    return CLIPTokenizer(
+    return transformers.CLIPTokenizer(
         vocab=vocabulary,
         merges=merges,
         model_max_length=max_length,
@@ -39,7 +40,7 @@ def byte_level_clip_tokenizer(
 
 
 def _merges_of(words: Iterable[str]) -> list[tuple[str, str]]:
-    """Train byte-pair encoding until each word is one token: the commonest pair first, the first in order of several.
+    """Train byte-pair encoding until each word is one token: most frequent pair first, ties in lexical order.
 
     Source: Sennrich et al., Neural Machine Translation of Rare Words with Subword Units, 2016, algorithm 1.
     """
@@ -65,12 +66,10 @@ def character_level_t5_tokenizer(*, max_length: int = 512, words: Iterable[str] 
     """Build a `T5Tokenizer` whose vocabulary is the printable ASCII characters and the start of a word.
 
     Args:
-        max_length: tokens of a prompt, the end included.
+        max_length: the number of tokens of a prompt, including the end.
         words: words that become one token each.
     """
-    from transformers import T5Tokenizer  # noqa: PLC0415 - transformers is slow to import
-
     letters = (chr(code) for code in range(ord("!"), ord("~") + 1))
-    spelling = [(token, _SPELLED_OUT) for token in ("<pad>", "</s>", "<unk>", "▁", *letters)]
+    spelling = [(token, _CHARACTER) for token in ("<pad>", "</s>", "<unk>", "▁", *letters)]
     whole = [(f"▁{word}", _WHOLE_WORD) for word in words]
-    return T5Tokenizer(vocab=[*spelling, *whole], extra_ids=0, model_max_length=max_length)
+    return transformers.T5Tokenizer(vocab=[*spelling, *whole], extra_ids=0, model_max_length=max_length)

@@ -1,4 +1,4 @@
-"""Calls that differ as calls do in production, and must not compile anything anew."""
+"""Calls that differ like calls in production and must not cause a recompile."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -10,10 +10,10 @@ LONG_PROMPT = "a small blue square on a green background, left, beside a large y
 
 
 def usual_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
-    """Vary whatever of prompt, guidance, steps and seed the plain call has, one at a time.
+    """Return calls that vary the plain call's prompt, guidance, steps and seed, one at a time.
 
     Args:
-        plain: the plain call.
+        plain: the plain call; keywords that it does not have are not varied.
     """
     differences = chain(_prompts(plain), _guidance(plain), _steps(plain))
     return (
@@ -31,7 +31,7 @@ def _prompts(plain: PipelineInputs) -> Sequence[tuple[str, dict[str, Any]]]:
 
 def _guidance(plain: PipelineInputs) -> Sequence[tuple[str, dict[str, Any]]]:
     scale = plain.get("guidance_scale")
-    if not isinstance(scale, float) or scale <= 1:  # without guidance the UNet sees half of the batch: other shapes
+    if not isinstance(scale, float) or scale <= 1:  # without guidance the UNet's batch is half as large
         return ()
     other = scale + 2.5
     return ((f"guidance_scale={other:g}", {"guidance_scale": other}),)

@@ -1,1 +1,1 @@
-"""Recipes: ordered stacks of optimizations, applied to a pipeline and verified in it."""
+"""Recipes: ordered stacks of optimizations that are applied to a pipeline and then verified."""

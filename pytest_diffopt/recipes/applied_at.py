@@ -1,4 +1,4 @@
-"""When a pipeline took its recipe: what was compiled before that is another pipeline's."""
+"""The time at which a recipe was applied to a pipeline. Earlier compilations belong to other pipelines."""
 
 import time
 from typing import Any
@@ -10,13 +10,13 @@ _applied_at_us: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
 def note_applied(pipeline: Any) -> None:
-    """Write down that a pipeline takes its recipe now."""
+    """Record that a recipe is being applied to a pipeline now."""
     _applied_at_us[pipeline] = time.time_ns() // _NS_PER_US
 
 
 def applied_at_us(pipeline: Any) -> int:
-    """Return when that was, in microseconds since the epoch; 0 for a pipeline that somebody else optimized."""
+    """Return when a recipe was applied, in microseconds since the epoch; 0 for a pipeline without a recipe."""
     try:
         return _applied_at_us.get(pipeline, 0)
-    except TypeError:  # a callable that cannot be weakly referenced never took a recipe
+    except TypeError:  # no recipe can be applied to a callable that cannot be weakly referenced
         return 0

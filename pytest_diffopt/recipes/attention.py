@@ -1,4 +1,4 @@
-"""Attention processors: diffusers' vanilla ones, or scaled_dot_product_attention with a chosen kernel."""
+"""Attention processors: diffusers' vanilla processors, or scaled_dot_product_attention with a selected kernel."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+from diffusers.models.attention_processor import Attention, AttnAddedKVProcessor2_0, AttnProcessor2_0
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from typing_extensions import override
 
@@ -14,9 +15,9 @@ from pytest_diffopt.pipelines.components import spatial_modules
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
 
-# Processors that multiply, take the softmax and multiply again, in operations of their own.
+# Processors that run matmul, softmax and matmul as separate operations.
 _VANILLA = frozenset({"AttnProcessor", "AttnAddedKVProcessor", "SlicedAttnProcessor", "SlicedAttnAddedKVProcessor"})
-# Fused projections put the second one in the first one's place; both call SDPA.
+# Fusing the projections replaces the first with the second; both call SDPA.
 _PROCESSOR_2_0 = frozenset({"AttnProcessor2_0", "FusedAttnProcessor2_0"})
 _BACKENDS = {
     "flash": SDPBackend.FLASH_ATTENTION,
@@ -28,20 +29,20 @@ _BACKENDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class VanillaAttention(Optimization):
-    """Attention written out, as before PyTorch 2: the first level of the ladder, for comparison."""
+    """Attention as separate operations, as before PyTorch 2: the first level of the ladder, for comparison."""
 
     name: ClassVar[str] = "vanilla_attention"
     stage: ClassVar[Stage] = Stage.ATTENTION
     conflicts: ClassVar[dict[str, str]] = {
         "sdpa": "a layer has one attention processor",
-        "fuse_qkv": "fused projections bring a processor that calls SDPA",
+        "fuse_qkv": "fused projections use a processor that calls SDPA",
     }
 
     @override
     def apply(self, pipeline: Any) -> None:
         for name, module in _with_processors(pipeline, self).items():
             if not hasattr(module, "set_default_attn_processor"):
-                msg = f"vanilla_attention needs set_default_attn_processor(), which {name} lacks"
+                msg = f"vanilla_attention needs set_default_attn_processor(), and {name} has none"
                 raise RecipeError(msg)
             module.set_default_attn_processor()
 
@@ -55,7 +56,7 @@ class Sdpa(Optimization):
     """`scaled_dot_product_attention`, the default of diffusers on PyTorch 2.
 
     Attributes:
-        backend: the only kernel that may answer; None leaves the choice to torch.
+        backend: the only kernel that is enabled; None leaves the choice to torch.
     """
 
     name: ClassVar[str] = "sdpa"
@@ -65,11 +66,6 @@ class Sdpa(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        from diffusers.models.attention_processor import (  # noqa: PLC0415 - diffusers is slow to import
-            AttnAddedKVProcessor2_0,
-            AttnProcessor2_0,
-        )
-
         for module in _with_processors(pipeline, self).values():
             if any(name in _VANILLA for name in _processor_names(module)):
                 added = _layers_with_added_projections(module)
@@ -81,7 +77,7 @@ class Sdpa(Optimization):
         if self.backend is None:
             return state
         enabled = [name for name, is_enabled in _enabled_backends().items() if is_enabled]
-        missing = [*state.missing] if enabled == [self.backend] else [*state.missing, f"backends allowed: {enabled}"]
+        missing = [*state.missing] if enabled == [self.backend] else [*state.missing, f"enabled backends: {enabled}"]
         return self.state(f"{state.found}, backend {', '.join(enabled)}", missing)
 
     @override
@@ -96,7 +92,7 @@ class Sdpa(Optimization):
 
 @dataclass(frozen=True, kw_only=True)
 class AttnProcessor20(Optimization):
-    """`AttnProcessor2_0` in every layer, asked for by name as the seeds' older page does."""
+    """`AttnProcessor2_0` in every layer, set by name as on diffusers' "PyTorch 2.0" page."""
 
     name: ClassVar[str] = "attn_processor_2_0"
     stage: ClassVar[Stage] = Stage.ATTENTION
@@ -104,21 +100,19 @@ class AttnProcessor20(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        from diffusers.models.attention_processor import Attention, AttnProcessor2_0  # noqa: PLC0415 - slow to import
-
         for name, module in _with_processors(pipeline, self).items():
             others = [layer for layer in _layers_with_processor(module) if not isinstance(layer, Attention)]
             if others:
                 msg = (
-                    f"attn_processor_2_0 fits diffusers' Attention, and {len(others)} attention layers of {name} are "
-                    f"{type(others[0]).__name__}: they call SDPA by a processor of their own"
+                    f"attn_processor_2_0 needs layers of the class Attention, and {len(others)} attention layers of "
+                    f"{name} are {type(others[0]).__name__}, which calls SDPA from its own processor"
                 )
                 raise RecipeError(msg)
             added = _layers_with_added_projections(module)
             if added:
                 msg = (
-                    f"attn_processor_2_0 would leave out the added key and value projections of {len(added)} attention "
-                    f"layers of {name}: sdpa takes the processor that reads them"
+                    f"attn_processor_2_0 ignores the added key and value projections of {len(added)} attention layers "
+                    f"of {name}: use sdpa, which selects a processor that reads them"
                 )
                 raise RecipeError(msg)
             module.set_attn_processor(AttnProcessor2_0())
@@ -133,7 +127,7 @@ def _layers_with_processor(module: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def _layers_with_added_projections(module: torch.nn.Module) -> list[torch.nn.Module]:
-    """Return the layers that attend to the text by projections of their own, as DeepFloyd IF's do."""
+    """Return the layers with separate key and value projections for the text, as in DeepFloyd IF."""
     return [layer for layer in module.modules() if getattr(layer, "added_kv_proj_dim", None) is not None]
 
 

@@ -1,10 +1,11 @@
-"""The attention backend of today's diffusers: `set_attention_backend`."""
+"""The attention backend of current diffusers: `set_attention_backend`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError, did_you_mean
@@ -15,24 +16,23 @@ from pytest_diffopt.records import OptimizationState
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionBackend(Optimization):
-    """`denoiser.set_attention_backend(...)`: which library or kernel computes attention.
+    """`denoiser.set_attention_backend(...)`: the library or kernel that computes attention.
 
-    diffusers' older layers, a UNet's among them, call SDPA past it, so there it does nothing and is refused.
+    diffusers' older layers, including those of UNets, call SDPA directly. The backend has no effect there and is
+    rejected.
 
     Attributes:
-        backend: as diffusers names it: `native`, `_native_cudnn`, `flash`, `sage`, ...
+        backend: a name that diffusers defines: `native`, `_native_cudnn`, `flash`, `sage`, ...
     """
 
     name: ClassVar[str] = "attention_backend"
     stage: ClassVar[Stage] = Stage.ATTENTION
-    conflicts: ClassVar[dict[str, str]] = {"vanilla_attention": "it writes attention out"}
+    conflicts: ClassVar[dict[str, str]] = {"vanilla_attention": "it runs attention as separate operations"}
 
     backend: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a backend that diffusers does not have, before anybody builds a pipeline for it."""
-        from diffusers.models.attention_dispatch import AttentionBackendName  # noqa: PLC0415 - slow to import
-
+        """Reject a backend that diffusers does not define, before a pipeline is built."""
         known = [one.value for one in AttentionBackendName]
         if self.backend not in known:
             hint = did_you_mean(self.backend, known)
@@ -42,31 +42,31 @@ class AttentionBackend(Optimization):
     @override
     def apply(self, pipeline: Any) -> None:
         for name, denoiser in _denoisers_of(pipeline).items():
-            if not _takers(denoiser):
+            if not _accepts_backend(denoiser):
                 msg = (
-                    f"attention_backend would change nothing: no attention processor of {name} takes a backend; "
-                    "for its layers there is sdpa(backend=...)"
+                    f"attention_backend has no effect: no attention processor of {name} accepts a backend; "
+                    "use sdpa(backend=...)"
                 )
                 raise RecipeError(msg)
             self._set_in(denoiser)
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        total, answered, missing = 0, 0, []
+        total, right, missing = 0, 0, []
         for name, denoiser in _denoisers_of(pipeline).items():
             backends = [_backend_of(processor) for processor in _processors(denoiser)]
             others = [backend for backend in backends if backend != self.backend]
             total += len(backends)
-            answered += len(backends) - len(others)
+            right += len(backends) - len(others)
             if others:
                 kinds = ", ".join(sorted(set(others)))
-                missing.append(f"{len(others)} of {len(backends)} attention layers of {name} use another: {kinds}")
+                missing.append(f"{len(others)} of {len(backends)} attention layers of {name} use {kinds}")
         if not total:
-            missing.append("there is no attention layer")
-        return self.state(f"{answered} of {total} attention layers use {self.backend}", missing)
+            missing.append("the pipeline has no attention layer")
+        return self.state(f"{right} of {total} attention layers use {self.backend}", missing)
 
     def _set_in(self, denoiser: Any) -> None:
-        with _active_backend_kept():
+        with _keep_active_backend():
             try:
                 denoiser.set_attention_backend(self.backend)
             except (RuntimeError, ValueError) as error:
@@ -83,22 +83,20 @@ def _processors(denoiser: Any) -> list[Any]:
     return [part.processor for part in denoiser.modules() if hasattr(part, "processor")]
 
 
-def _takers(denoiser: Any) -> list[Any]:
-    return [processor for processor in _processors(denoiser) if hasattr(processor, "_attention_backend")]
+def _accepts_backend(denoiser: Any) -> bool:
+    return any(hasattr(processor, "_attention_backend") for processor in _processors(denoiser))
 
 
 def _backend_of(processor: Any) -> str:
     if not hasattr(processor, "_attention_backend"):
-        return f"{type(processor).__name__} takes none"
-    chosen = processor._attention_backend  # noqa: SLF001 - diffusers has no other way to ask
+        return f"{type(processor).__name__}, which accepts none"
+    chosen = processor._attention_backend  # noqa: SLF001 - diffusers has no public accessor
     return "diffusers' default" if chosen is None else str(getattr(chosen, "value", chosen))
 
 
 @contextmanager
-def _active_backend_kept() -> Iterator[None]:
-    """Let diffusers' default for every other model of the process be what it was."""
-    from diffusers.models.attention_dispatch import _AttentionBackendRegistry  # noqa: PLC0415 - as above
-
+def _keep_active_backend() -> Iterator[None]:
+    """Restore diffusers' default backend, which applies to every other model of the process."""
     before, _ = _AttentionBackendRegistry.get_active_backend()
     try:
         yield

@@ -1,4 +1,4 @@
-"""torch.compile of the denoiser, the VAE's decoder, or any other part."""
+"""torch.compile of the denoiser, the VAE's decoder, or any other module or method."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -20,13 +20,15 @@ class Compile(Optimization):
     """`torch.compile`, in place, so that the pipeline keeps its modules.
 
     Attributes:
-        target: what is compiled: `denoiser` (the UNet or transformer), a component's name, or `component.method`.
+        target: `denoiser` (the UNet or transformer), a component's name, or `component.method`, for each part to
+            compile.
         mode: Inductor's mode.
-        fullgraph: refuse graph breaks while compiling, instead of counting them.
-        dynamic: compile for any shape (True), for one shape each (False), or let torch find out (None).
-        regional: compile the denoiser's repeated blocks once each kind, instead of the whole of it: True by diffusers'
-            `compile_repeated_blocks`, "accelerate" by accelerate's `compile_regions`, which takes every layer.
-        backend: the compiler; None takes Inductor on a GPU, and elsewhere a stand-in that only traces.
+        fullgraph: raise on a graph break instead of counting it.
+        dynamic: compile for any shape (True), for each shape separately (False), or let torch decide (None).
+        regional: compile each kind of repeated block of the denoiser once, instead of the whole denoiser. True uses
+            diffusers' `compile_repeated_blocks`, "accelerate" uses accelerate's `compile_regions`, which compiles
+            every layer.
+        backend: the compiler; None selects Inductor on a GPU, and elsewhere a backend that only traces.
     """
 
     name: ClassVar[str] = "compile"
@@ -40,7 +42,7 @@ class Compile(Optimization):
     backend: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be compiled, before anybody builds a pipeline for it."""
+        """Reject an empty target and an unknown backend, before a pipeline is built."""
         if not self.target:
             msg = "compile(target=...) must name at least one module or method, got: []"
             raise RecipeError(msg)
@@ -68,34 +70,35 @@ class Compile(Optimization):
         lines = {target: self._missing(pipeline, target) for target in self.target}
         missing = [line for lines_of_target in lines.values() for line in lines_of_target]
         compiled = [target for target in self.target if not lines[target]]
-        stand_in = "" if self._is_on_gpu(pipeline) or self.backend else " (only traced: no GPU)"
-        return self.state(f"compiled code ran for {', '.join(compiled) or 'nothing'}{stand_in}", missing)
+        traced = "" if self._is_on_gpu(pipeline) or self.backend else " (only traced: no GPU)"
+        return self.state(f"compiled code ran for {', '.join(compiled) or 'nothing'}{traced}", missing)
 
     def _missing(self, pipeline: Any, target: str) -> list[str]:
         return [line for part in _resolve(pipeline, target) for line in self._missing_part(pipeline, *part)]
 
     def _missing_part(self, pipeline: Any, component: str, method: str) -> list[str]:
+        functions = self._compiled_functions(pipeline, component, method)
+        name = f"{component}.{method}" if method else component
+        if not functions:
+            return [f"{name} is not compiled"]
+        if not all(map(_has_compiled_code, functions)):
+            return [f"{name} is compiled, but its compiled code has not run"]
+        return []
+
+    def _compiled_functions(self, pipeline: Any, component: str, method: str) -> list[Any]:
+        """Return the original functions that a target compiles; empty if any of them is not compiled."""
         owner = getattr(pipeline, component)
         if method:
             original = original_callable(getattr(owner, method))
-            parts = [] if original is None else [original]
-        elif self.regional == "accelerate" and component in denoiser_names(pipeline):
-            parts = forwards_of_regions(owner)
-        elif self.regional and component in denoiser_names(pipeline):
-            parts = forwards_of_blocks(owner)
-        else:
-            parts = [type(owner).forward] if is_compiled_module(owner) else []
-        name = f"{component}.{method}" if method else component
-        if not parts:
-            return [f"{name} is not compiled"]
-        if not all(map(_has_compiled_code, parts)):
-            return [f"{name} is compiled, but its compiled code has not run"]
-        return []
+            return [] if original is None else [original]
+        if self.regional and component in denoiser_names(pipeline):
+            return forwards_of_regions(owner) if self.regional == "accelerate" else forwards_of_blocks(owner)
+        return [type(owner).forward] if is_compiled_module(owner) else []
 
     def _options(self, pipeline: Any) -> dict[str, Any]:
         options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": self.dynamic}
         if self.backend or not self._is_on_gpu(pipeline):
-            # Where there is no GPU, Dynamo and AOTAutograd trace as they do for Inductor, in seconds, and that is all.
+            # Without a GPU, Dynamo and AOTAutograd trace as they do for Inductor, and no kernel is generated.
             return options | {"backend": self.backend or trace_only}
         return options | ({"mode": self.mode} if self.mode else {})
 
@@ -105,18 +108,18 @@ class Compile(Optimization):
 
 
 def _resolve(pipeline: Any, target: str) -> list[tuple[str, str]]:
-    """Split a target into the component's name and the method's, empty for the module itself.
+    """Split a target into pairs of component name and method name; the method is empty for the module itself.
 
-    A chain of pipelines has several denoisers, and each of them is meant.
+    A chain of pipelines has several denoisers; `denoiser` resolves to each of them.
 
     Raises:
-        RecipeError: the pipeline has no such component, or the component no such method.
+        RecipeError: the pipeline has no such component, or the component has no such method.
     """
     part, _, method = target.partition(".")
     components = denoiser_names(pipeline) if part == DENOISER else component_names(pipeline, part)
     owners = [getattr(pipeline, component, None) for component in components]
     if not owners or not all(_can_compile(owner, method) for owner in owners):
-        msg = f"compile(target=...) must name a module of the pipeline or its method, got: {target!r}"
+        msg = f"compile(target=...) must name a module of the pipeline or one of its methods, got: {target!r}"
         raise RecipeError(msg)
     return [(component, method) for component in components]
 
@@ -126,9 +129,10 @@ def _can_compile(owner: Any, method: str) -> bool:
 
 
 def _has_compiled_code(function: Any) -> bool:
-    """Tell whether Dynamo holds compiled code of a function, or of one that it wraps.
+    """Return whether Dynamo has compiled code for a function or for a function that it wraps.
 
-    A decorated `forward` is compiled from its wrapper on; when that breaks, the function within is compiled alone.
+    A decorated `forward` is compiled starting at its wrapper. When the wrapper has a graph break, the inner function
+    is compiled separately.
     """
     layers = [function]
     while hasattr(layers[-1], "__wrapped__"):

@@ -1,4 +1,4 @@
-"""What surrounds compilation: Inductor's flags, and the cache that spares a second run the work."""
+"""Compiler settings: Inductor's flags, and the compile cache that later processes reuse."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -22,31 +22,36 @@ from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
 
 _CACHE_FOLDER = "TORCHINDUCTOR_CACHE_DIR"
-_ONLY_COMPILED = "nothing but a compiler reads it"
+_ONLY_COMPILED = "only a compiler reads it"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Gone:
-    """A flag that the seeds or their time name and today's torch does not heed: since when, and what replaced it."""
+class _RemovedFlag:
+    """A flag of older torch versions that current torch ignores.
+
+    Attributes:
+        since: the first torch version that ignores it.
+        instead: what replaces it.
+    """
 
     since: str
     instead: str
 
 
 _PROLOGUES = "prologue_fusion, which is on by default, fuses the cast into the matmul"
-_GONE = {
-    "use_mixed_mm": _Gone(since="2.7", instead=_PROLOGUES),
-    "mixed_mm_choice": _Gone(since="2.7", instead=_PROLOGUES),
-    "force_mixed_mm": _Gone(since="2.5", instead=_PROLOGUES),
+_REMOVED_FLAGS = {
+    "use_mixed_mm": _RemovedFlag(since="2.7", instead=_PROLOGUES),
+    "mixed_mm_choice": _RemovedFlag(since="2.7", instead=_PROLOGUES),
+    "force_mixed_mm": _RemovedFlag(since="2.5", instead=_PROLOGUES),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class InductorFlags(Optimization):
-    """Flags of `torch._inductor.config`, in force while the pipeline runs, and so while it is compiled.
+    """Flags of `torch._inductor.config`, set while the pipeline runs and therefore while it is compiled.
 
     Attributes:
-        flags: name to value: `inductor(flags={"conv_1x1_as_mm": True})`.
+        flags: values by name: `inductor(flags={"conv_1x1_as_mm": True})`.
     """
 
     name: ClassVar[str] = "inductor"
@@ -56,13 +61,13 @@ class InductorFlags(Optimization):
     flags: dict[str, bool | int | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse flags that this torch would ignore, before anybody builds a pipeline for them."""
+        """Reject flags that the installed torch ignores, before a pipeline is built."""
         if not self.flags:
             msg = 'inductor(flags=...) must name at least one flag, as in {"conv_1x1_as_mm": True}, got: {}'
             raise RecipeError(msg)
         known = inductor_flags()
         for name, value in self.flags.items():
-            _refuse_gone(name)
+            _refuse_removed(name)
             if name not in known:
                 msg = f"torch {torch.__version__} has no inductor flag {name!r}{did_you_mean(name, known)}"
                 raise RecipeError(msg)
@@ -70,26 +75,26 @@ class InductorFlags(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        """Change nothing in the pipeline: the state of torch while it is compiled is all there is."""
+        """Change nothing in the pipeline: the flags are set by `call_context`."""
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
         compilations = flags_while_compiling(applied_at_us(pipeline))
-        missing = [line for name, value in self.flags.items() for line in _unheeded(name, value, compilations)]
+        missing = [line for name, value in self.flags.items() for line in _mismatches(name, value, compilations)]
         if not compilations:
             missing.append("nothing was compiled since the recipe was applied")
-        held = sum(all(seen.get(name) == value for name, value in self.flags.items()) for seen in compilations)
-        return self.state(f"{', '.join(self.flags)} held in {held} of {len(compilations)} compilations", missing)
+        right = sum(all(seen.get(name) == value for name, value in self.flags.items()) for seen in compilations)
+        return self.state(f"{', '.join(self.flags)} set in {right} of {len(compilations)} compilations", missing)
 
     @override
     def call_context(self) -> AbstractContextManager[object]:
         return inductor_flags_set(self.flags)
 
 
-def _refuse_gone(name: str) -> None:
-    gone = _GONE.get(name)
-    if gone:
-        msg = f"inductor flag {name!r} does nothing since torch {gone.since}: leave it out; {gone.instead}"
+def _refuse_removed(name: str) -> None:
+    removed = _REMOVED_FLAGS.get(name)
+    if removed:
+        msg = f"inductor flag {name!r} has no effect since torch {removed.since}: remove it; {removed.instead}"
         raise RecipeError(msg)
 
 
@@ -100,7 +105,7 @@ def _refuse_wrong_type(name: str, value: object, default: object) -> None:
         raise RecipeError(msg)
 
 
-def _unheeded(name: str, value: object, compilations: list[Mapping[str, Any]]) -> Iterator[str]:
+def _mismatches(name: str, value: object, compilations: list[Mapping[str, Any]]) -> Iterator[str]:
     others = [seen.get(name) for seen in compilations if seen.get(name) != value]
     if others:
         kinds = ", ".join(sorted({repr(other) for other in others}))
@@ -112,7 +117,7 @@ class CompileCache(Optimization):
     """Inductor's compiled code on disk, so that the next process does not compile it again.
 
     Attributes:
-        folder: where it is kept; made when it is missing.
+        folder: where the code is stored; created if missing.
     """
 
     name: ClassVar[str] = "compile_cache"
@@ -122,7 +127,7 @@ class CompileCache(Optimization):
     folder: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a cache that lies nowhere."""
+        """Reject an empty folder name."""
         if not self.folder:
             msg = "compile_cache(folder=...) must name a folder, got: ''"
             raise RecipeError(msg)
@@ -132,16 +137,16 @@ class CompileCache(Optimization):
         try:
             Path(self.folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"compile_cache(folder=...) must name a folder that can be written, got: {self.folder!r} ({error})"
+            msg = f"compile_cache(folder=...) must name a writable folder, got: {self.folder!r} ({error})"
             raise RecipeError(msg) from error
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
         folder = os.environ.get(_CACHE_FOLDER, "")
         graphs = list(Path(self.folder).glob("fxgraph/*/*"))
-        missing = [] if graphs else [f"{self.folder} holds no compiled graph: only the backend inductor keeps any"]
+        missing = [] if graphs else [f"{self.folder} contains no compiled graph; only the inductor backend stores any"]
         if folder != self.folder:
-            missing.append(f"compiled code is kept in {folder or 'the default folder'} while the pipeline runs")
+            missing.append(f"compiled code is stored in {folder or 'the default folder'} while the pipeline runs")
         return self.state(f"{len(graphs)} compiled graphs in {self.folder}", missing)
 
     @override

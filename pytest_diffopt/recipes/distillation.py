@@ -1,10 +1,11 @@
-"""Smaller models in place of the pipeline's own: the tiny autoencoder, and a denoiser with fewer blocks."""
+"""Smaller models that replace the pipeline's own: the tiny autoencoder, and a denoiser with fewer blocks."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import diffusers
 import torch
 from typing_extensions import override
 
@@ -15,7 +16,8 @@ from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
 
 _SEED = 0
-_READING_THE_VAE = frozenset({"StableDiffusionUpscalePipeline"})
+# These read layers of the VAE that AutoencoderTiny lacks.
+_NEEDS_FULL_VAE = frozenset({"StableDiffusionUpscalePipeline"})
 _SDXL_TRANSFORMER_BLOCKS = 70
 _SDXL_WIDTH = 320
 
@@ -25,7 +27,8 @@ class TinyAutoencoder(Optimization):
     """AutoencoderTiny in place of the VAE.
 
     Attributes:
-        weights: a hub id or folder, as `sayakpaul/taesdxl-diffusers`; without one it is random, for figures alone.
+        weights: a hub id or folder, such as `sayakpaul/taesdxl-diffusers`; empty for random weights, which suffice to
+            measure.
     """
 
     name: ClassVar[str] = "tiny_autoencoder"
@@ -36,30 +39,25 @@ class TinyAutoencoder(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        from diffusers import AutoencoderTiny  # noqa: PLC0415 - slow to import
-
         own = _module(pipeline, "vae", self.name)
-        if type(pipeline).__name__ in _READING_THE_VAE:
-            msg = (
-                f"tiny_autoencoder cannot serve {type(pipeline).__name__}, which reads vae.post_quant_conv at each call"
-            )
+        if type(pipeline).__name__ in _NEEDS_FULL_VAE:
+            name = type(pipeline).__name__
+            msg = f"tiny_autoencoder does not work with {name}, which reads vae.post_quant_conv in each call"
             raise RecipeError(msg)
         with _on_device_of(own):
-            made = _made(AutoencoderTiny, self.weights, _tiny_config(own.config), self.name)
+            made = _load_or_build(diffusers.AutoencoderTiny, self.weights, _tiny_config(own.config), self.name)
         _refuse_other_latents(own, made)
         pipeline.register_modules(vae=made.to(own.dtype).eval())
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        from diffusers import AutoencoderTiny  # noqa: PLC0415 - slow to import
-
         vae = _module(pipeline, "vae", self.name)
-        missing = [] if isinstance(vae, AutoencoderTiny) else [f"vae is {type(vae).__name__}"]
+        missing = [] if isinstance(vae, diffusers.AutoencoderTiny) else [f"vae is {type(vae).__name__}"]
         return self.state(f"vae is {type(vae).__name__} with {_num_parameters(vae)} parameters", missing)
 
 
 def _tiny_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the published shape for a VAE of so many levels; half as wide as the VAE at its narrowest."""
+    """Return the published shape for a VAE of as many levels, half as wide as the VAE at its narrowest level."""
     levels = len(config["block_out_channels"])
     channels = (min(config["block_out_channels"]) // 2,) * levels
     return {
@@ -74,18 +72,18 @@ def _tiny_config(config: Mapping[str, Any]) -> dict[str, Any]:
 def _refuse_other_latents(own: Any, made: Any) -> None:
     if made.config.latent_channels != own.config.latent_channels:
         msg = (
-            f"tiny_autoencoder must take the VAE's {own.config.latent_channels} latent channels, "
-            f"got one that takes {made.config.latent_channels}"
+            f"tiny_autoencoder must have the VAE's {own.config.latent_channels} latent channels, "
+            f"got: {made.config.latent_channels}"
         )
         raise RecipeError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distilled(Optimization):
-    """A UNet of fewer blocks: bk-sdm's shape for Stable Diffusion, SSD-1B's for SDXL.
+    """A UNet with fewer blocks: the shape of bk-sdm for Stable Diffusion, of SSD-1B for SDXL.
 
     Attributes:
-        weights: a hub id or folder, as `nota-ai/bk-sdm-small`; without one it keeps what fits of the UNet's own.
+        weights: a hub id or folder, such as `nota-ai/bk-sdm-small`; empty to keep the UNet's own weights that fit.
     """
 
     name: ClassVar[str] = "distilled"
@@ -96,16 +94,15 @@ class Distilled(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        from diffusers import UNet2DConditionModel  # noqa: PLC0415 - slow to import
-
         own = _module(pipeline, "unet", self.name)
-        if not isinstance(own, UNet2DConditionModel):
+        kind = diffusers.UNet2DConditionModel
+        if not isinstance(own, kind):
             msg = f"distilled needs a UNet2DConditionModel, got: {type(own).__name__}"
             raise RecipeError(msg)
         with _on_device_of(own):
-            made = _made(UNet2DConditionModel, self.weights, _distilled_config(own.config), self.name, subfolder="unet")
+            made = _load_or_build(kind, self.weights, _distilled_config(own.config), self.name, subfolder="unet")
         if not self.weights:
-            _keep_what_fits(made, own)
+            _copy_fitting_weights(made, own)
         pipeline.register_modules(unet=made.to(own.dtype).eval())
 
     @override
@@ -156,17 +153,19 @@ def _module(pipeline: Any, part: str, name: str) -> Any:
     return modules[part]
 
 
-def _made(kind: Any, weights: str, config: Mapping[str, Any], name: str, *, subfolder: str | None = None) -> Any:
+def _load_or_build(
+    kind: Any, weights: str, config: Mapping[str, Any], name: str, *, subfolder: str | None = None
+) -> Any:
     if not weights:
         return kind(**config)
     try:
         return kind.from_pretrained(weights, subfolder=subfolder)
     except Exception as error:
-        msg = f"{name}(weights=...) could not be loaded from {weights!r}: {type(error).__name__}: {error}"
+        msg = f"{name}(weights={weights!r}) could not be loaded: {type(error).__name__}: {error}"
         raise RecipeError(msg) from error
 
 
-def _keep_what_fits(made: torch.nn.Module, own: torch.nn.Module) -> None:
+def _copy_fitting_weights(made: torch.nn.Module, own: torch.nn.Module) -> None:
     new, old = made.state_dict(), own.state_dict()
     fitting = {name: value for name, value in old.items() if name in new and new[name].shape == value.shape}
     if not any(parameter.is_meta for parameter in made.parameters()):
@@ -175,7 +174,7 @@ def _keep_what_fits(made: torch.nn.Module, own: torch.nn.Module) -> None:
 
 @contextmanager
 def _on_device_of(module: Any) -> Iterator[None]:
-    """Build on the module's device, random parameters the same each time."""
+    """Build on the module's device, with the same random parameters each time."""
     with torch.random.fork_rng(devices=[]), module.device:
         torch.manual_seed(_SEED)
         yield

@@ -1,10 +1,10 @@
-"""The text of a recipe, `bf16 + sdpa + compile(mode="max-autotune")`, to a recipe and back.
+"""Parser of recipes such as `bf16 + sdpa + compile(mode="max-autotune")`.
 
-The text is a Python expression, so Python's own parser reads it; nothing of it is ever evaluated.
+A recipe is a Python expression. Python's parser reads it, and it is never evaluated.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
 import msgspec
@@ -15,19 +15,14 @@ from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.recipes.registry import registered_optimizations
 
 
-def known_optimizations() -> tuple[str, ...]:
-    """Return the names that a recipe may use: this package's in the order in which they are applied, then users'."""
-    return tuple(registered_optimizations())
-
-
 def parse_recipe(text: str) -> Recipe:
-    """Read a recipe.
+    """Parse a recipe.
 
     Args:
-        text: optimizations joined by `+`, each a name or a call with keywords that are literals.
+        text: optimizations joined by `+`; each is a name, or a call with literal keywords.
 
     Raises:
-        RecipeError: the text cannot be read, names something unknown, or breaks a rule of recipes.
+        RecipeError: the text cannot be parsed, contains an unknown name, or breaks a rule of recipes.
     """
     try:
         expression = ast.parse(text.strip(), mode="eval").body
@@ -35,10 +30,10 @@ def parse_recipe(text: str) -> Recipe:
     except SyntaxError as error:
         problem = error.msg
     except ValueError:
-        problem = "it holds what no line of Python can hold"
+        problem = "it contains a character that is not allowed in Python source"
     except (MemoryError, RecursionError):
         problem = "it is nested too deeply"
-    msg = f"a recipe reads like `bf16 + sdpa + compile`, got: {text!r} ({problem})"
+    msg = f"a recipe must look like `bf16 + sdpa + compile`, got: {text!r} ({problem})"
     raise RecipeError(msg)
 
 
@@ -55,7 +50,7 @@ def _optimization(term: ast.expr, text: str) -> Optimization:
         return _build(term.id, {})
     if isinstance(term, ast.Call) and isinstance(term.func, ast.Name) and not term.args:
         return _build(term.func.id, _keywords(term.keywords, text))
-    msg = f"each part of a recipe is a name or name(keyword=value), got: {ast.unparse(term)!r} in {text!r}"
+    msg = f"each part of a recipe must be a name or name(keyword=value), got: {ast.unparse(term)!r} in {text!r}"
     raise RecipeError(msg)
 
 
@@ -63,8 +58,8 @@ def _keywords(given: list[ast.keyword], text: str) -> dict[str, object]:
     keywords = [_keyword(keyword, text) for keyword in given]
     names = [name for name, _ in keywords]
     for name in names:
-        if names.count(name) > 1:  # Python refuses that when it compiles, not when it parses
-            msg = f"a recipe gives each keyword once, got {name} {names.count(name)} times in {text!r}"
+        if names.count(name) > 1:  # Python rejects this when it compiles, not when it parses
+            msg = f"a keyword can be given once, got {name} {names.count(name)} times in {text!r}"
             raise RecipeError(msg)
     return dict(keywords)
 
@@ -73,7 +68,7 @@ def _keyword(keyword: ast.keyword, text: str) -> tuple[str, object]:
     try:
         return keyword.arg or "**", ast.literal_eval(keyword.value)
     except (ValueError, TypeError) as error:
-        msg = f"a keyword of a recipe takes a literal, got: {ast.unparse(keyword)!r} in {text!r}"
+        msg = f"a keyword's value must be a literal, got: {ast.unparse(keyword)!r} in {text!r}"
         raise RecipeError(msg) from error
 
 
@@ -83,14 +78,17 @@ def _build(name: str, keywords: dict[str, object]) -> Optimization:
     if kind is None:
         msg = f"unknown optimization: {name!r}{did_you_mean(name, kinds)}; known: {', '.join(kinds)}"
         raise RecipeError(msg)
-    known = {field.name for field in fields(kind)}
+    _refuse_unknown_keywords(name, keywords, {field.name for field in fields(kind)})
+    try:
+        return msgspec.convert(keywords, kind, strict=True)
+    except msgspec.ValidationError as error:
+        msg = f"invalid value for {name}: {error}"
+        raise RecipeError(msg) from error
+
+
+def _refuse_unknown_keywords(name: str, keywords: Iterable[str], known: set[str]) -> None:
     for keyword in keywords:
         if keyword not in known:
             takes = f"it takes: {', '.join(sorted(known))}" if known else "it takes none"
             msg = f"unknown keyword of {name}: {keyword!r}{did_you_mean(keyword, known)}; {takes}"
             raise RecipeError(msg)
-    try:
-        return msgspec.convert(keywords, kind, strict=True)
-    except msgspec.ValidationError as error:
-        msg = f"{name} was given a value that it cannot take: {error}"
-        raise RecipeError(msg) from error

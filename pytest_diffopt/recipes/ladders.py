@@ -1,6 +1,6 @@
-"""Ladders: named rows of recipes, each on top of the last, as the article climbs them and as one would today.
+"""Ladders: named sequences of recipes in which each level builds on the levels before.
 
-Texts only, so that markers and reports know a ladder without torch.
+The recipes are plain strings, so that markers and reports can list a ladder without importing torch.
 """
 
 from collections.abc import Iterator
@@ -10,23 +10,24 @@ from typing import Any
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.scale import Scale
 
-_ARTICLES_FLAGS = (
+# The article is "Accelerating Generative AI Part III: Diffusion, Fast" on the PyTorch blog.
+_ARTICLE_FLAGS = (
     '"conv_1x1_as_mm": True, "coordinate_descent_tuning": True, "epilogue_fusion": False, '
     '"coordinate_descent_check_all_directions": True'
 )
-# The article's sixth flag, use_mixed_mm, does nothing any more.
-_INT8_FLAGS = f'{_ARTICLES_FLAGS}, "force_fuse_int_mm_with_mul": True'
+# The article's sixth flag, use_mixed_mm, has no effect since torch 2.7.
+_INT8_FLAGS = f'{_ARTICLE_FLAGS}, "force_fuse_int_mm_with_mul": True'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Level:
-    """One row of a ladder.
+    """One level of a ladder.
 
     Attributes:
         ladder: the ladder's name.
-        number: its place, from 1.
-        label: what this level adds, in a word that a test id can hold.
-        recipe: the whole stack, as a recipe writes itself.
+        number: the position in the ladder, from 1.
+        label: what this level adds, as one word that a test id can contain.
+        recipe: the whole recipe, in its canonical form.
     """
 
     ladder: str
@@ -36,25 +37,26 @@ class Level:
 
     @property
     def test_id(self) -> str:
-        """How a test id names the level: `diffusion-fast-4-compile`."""
+        """The level's part of a test id: `diffusion-fast-4-compile`."""
         return f"{self.ladder}-{self.number}-{self.label}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Traits:
-    """What a pipeline lets a ladder do.
+    """Properties of a pipeline that decide the levels of its ladders.
 
     Attributes:
-        has_vanilla_attention: its layers can write attention out.
+        has_vanilla_attention: its layers have a vanilla attention processor.
         fuses: diffusers can fuse its projections.
-        tiny_channels: the width of its tiny VAE that stands for the article's 128; 0 where there is no 1 x 1
-            convolution of it.
-        target: what is compiled; empty for the recipe's default.
-        vae: its VAE, where it has linear layers to quantize.
-        scheduler: what spares its loop the waits: nothing, its first index, or another scheduler with one.
-        regional: how its blocks are compiled: by diffusers where it names them, else by accelerate, or not at all.
-        shapes: for which shapes it is compiled; a chain's denoisers are of one class, and torch would compile the later
-            ones for any shape, because it has seen the first one's.
+        tiny_channels: the number of channels at tiny scale that corresponds to the article's 128; 0 if no 1 x 1
+            convolution has it.
+        target: the modules to compile; empty for the recipe's default.
+        vae: its VAE, if the VAE has linear layers to quantize; else empty.
+        scheduler: the optimizations that remove the syncs of its loop.
+        regional: the value of `compile(regional=...)`: "True" if diffusers defines the repeated blocks, else
+            "accelerate"; empty for no regional compilation.
+        shapes: the `dynamic` keyword of `compile`. The denoisers of a chain have one class, and torch would compile the
+            later ones for any shape, because it has seen the shapes of the first.
     """
 
     has_vanilla_attention: bool = True
@@ -68,7 +70,7 @@ class _Traits:
 
     @property
     def blocks(self) -> str:
-        """Which layers stay compiled under regional compilation."""
+        """The filter for quantization that selects the layers that regional compilation compiles."""
         return "blocks" if self.regional == "True" else "all"
 
 
@@ -101,25 +103,24 @@ def known_ladders() -> tuple[str, ...]:
 
 
 def ladder(name: str, pipeline: str, scale: str = Scale.TINY, *, on_gpu: bool = False) -> tuple[Level, ...]:
-    """Return a ladder's levels for a pipeline, what does not apply to it left out.
+    """Return a ladder's levels for a pipeline, without the levels that do not apply to it.
 
-    Without a GPU whatever is compiled is traced by Dynamo alone: it finds graph breaks, and a ladder is through in
-    seconds.
+    Without a GPU, `compile` uses the backend `eager`: Dynamo traces and finds graph breaks, and a ladder takes seconds.
 
     Args:
         name: `diffusion-fast` or `modern`.
         pipeline: the pipeline's name.
-        scale: how large it is; the article's choice of layers goes by their width.
-        on_gpu: whether it runs on a GPU.
+        scale: the pipeline's scale; it sets the width of the convolutions that `pointwise_linears` replaces.
+        on_gpu: whether the pipeline runs on a GPU.
 
     Raises:
-        RecipeError: there is no such ladder, or the pipeline has none.
+        RecipeError: the ladder is unknown, or no ladder is defined for the pipeline.
     """
     if name not in known_ladders():
         msg = f"unknown ladder: {name!r}{did_you_mean(name, known_ladders())}; known: {', '.join(known_ladders())}"
         raise RecipeError(msg)
     if pipeline not in _TRAITS:
-        msg = f"no ladder is written for {pipeline!r}{did_you_mean(pipeline, _TRAITS)}; known: {', '.join(_TRAITS)}"
+        msg = f"no ladder is defined for {pipeline!r}{did_you_mean(pipeline, _TRAITS)}; known: {', '.join(_TRAITS)}"
         raise RecipeError(msg)
     traits = _TRAITS[pipeline]
     traced = "" if on_gpu else ', backend="eager"'
@@ -131,7 +132,7 @@ def ladder(name: str, pipeline: str, scale: str = Scale.TINY, *, on_gpu: bool = 
 
 
 def _diffusion_fast(traits: _Traits, scale: str, traced: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the article's six rows."""
+    """Yield the article's six levels."""
     if traits.has_vanilla_attention:
         yield "fp32", ("fp32", "vanilla_attention")
         yield "bf16", ("bf16", "vanilla_attention")
@@ -139,17 +140,17 @@ def _diffusion_fast(traits: _Traits, scale: str, traced: str) -> Iterator[tuple[
         yield "fp32", ("fp32",)
     yield "sdpa", ("bf16", "sdpa")
     compiled = _compiled(traits, f'mode="max-autotune", fullgraph=True{traits.shapes}{traced}')
-    yield "compile", ("bf16", "sdpa", "channels_last", f"inductor(flags={{{_ARTICLES_FLAGS}}})", compiled)
+    yield "compile", ("bf16", "sdpa", "channels_last", f"inductor(flags={{{_ARTICLE_FLAGS}}})", compiled)
     plain, fused = ("bf16", "sdpa", "channels_last"), "fuse_qkv" if traits.fuses else ""
     if fused:
-        yield "fuse_qkv", (*plain, fused, f"inductor(flags={{{_ARTICLES_FLAGS}}})", compiled)
+        yield "fuse_qkv", (*plain, fused, f"inductor(flags={{{_ARTICLE_FLAGS}}})", compiled)
     int8 = "int8_dynamic" if traits.vae else 'int8_dynamic(target=["denoiser"])'
     linears = _pointwise(traits, scale)
     yield "int8", (*plain, linears, fused, int8, f"inductor(flags={{{_INT8_FLAGS}}})", compiled)
 
 
 def _modern(traits: _Traits, traced: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield what one would do today: no wait at the first step, blocks compiled once, smaller matmuls."""
+    """Yield the levels for current torch: no sync at the first step, regional compilation, quantized matmuls."""
     base = (*traits.scheduler, "bf16", "sdpa")
     fused = (*base, "channels_last", "fuse_qkv" if traits.fuses else "")
     regional = f", regional={traits.regional}" if traits.regional else ""

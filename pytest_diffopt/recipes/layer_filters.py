@@ -1,12 +1,12 @@
-"""Which layers an optimization takes: the article's choices, by name."""
+"""Named filters that select the linear layers that an optimization changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-# SDXL's matmuls that int8 made no faster, as the article's repository lists them: (in_features, out_features).
-_ARTICLES_SLOW_SHAPES = frozenset(
+# SDXL's matmuls that int8 does not speed up, (in_features, out_features). Source: the diffusion-fast repository.
+_ARTICLE_SLOW_SHAPES = frozenset(
     {
         (1280, 640),
         (1920, 1280),
@@ -29,16 +29,16 @@ _ARTICLES_SLOW_SHAPES = frozenset(
         (960, 640),
     }
 )
-_ARTICLES_SMALLEST_INPUT = 16
+_ARTICLE_SMALLEST_INPUT = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerFilter:
-    """A choice of linear layers.
+    """A selection of linear layers.
 
     Attributes:
-        rule: the choice in words.
-        choose: returns what is chosen of a module's linears.
+        rule: a description of the selection.
+        choose: returns the selected linear layers of a module.
     """
 
     rule: str
@@ -46,7 +46,7 @@ class LayerFilter:
 
 
 def by_shape(rule: str, is_chosen: Callable[[int, int], bool]) -> LayerFilter:
-    """Choose layers by their inputs and outputs."""
+    """Return a filter that selects layers by `in_features` and `out_features`."""
     return LayerFilter(
         rule=rule,
         choose=lambda module: [one for one in linears_of(module) if is_chosen(one.in_features, one.out_features)],
@@ -54,12 +54,12 @@ def by_shape(rule: str, is_chosen: Callable[[int, int], bool]) -> LayerFilter:
 
 
 def filter_named(name: str) -> LayerFilter:
-    """Return a filter by its name: `all`, `blocks` or `diffusion-fast`."""
+    """Return the filter with a name: `all`, `blocks` or `diffusion-fast`."""
     return _FILTERS[name]
 
 
 def linears_of(module: torch.nn.Module) -> list[torch.nn.Linear]:
-    """Return every linear layer, each once."""
+    """Return every linear layer of a module once."""
     return [layer for layer in module.modules() if isinstance(layer, torch.nn.Linear)]
 
 
@@ -71,10 +71,10 @@ def _linears_of_blocks(module: torch.nn.Module) -> list[torch.nn.Linear]:
 
 _FILTERS = {
     "all": LayerFilter(rule="all", choose=linears_of),
-    # What regional compilation leaves outside would run uncompiled, and be slower than before.
-    "blocks": LayerFilter(rule="blocks: those in the blocks that the model repeats", choose=_linears_of_blocks),
+    # Layers that regional compilation leaves uncompiled are slower after quantization.
+    "blocks": LayerFilter(rule="blocks: only the model's repeated blocks", choose=_linears_of_blocks),
     "diffusion-fast": by_shape(
         "diffusion-fast: more than 16 inputs, and none of the article's 19 slow shapes",
-        lambda inputs, outputs: inputs > _ARTICLES_SMALLEST_INPUT and (inputs, outputs) not in _ARTICLES_SLOW_SHAPES,
+        lambda inputs, outputs: inputs > _ARTICLE_SMALLEST_INPUT and (inputs, outputs) not in _ARTICLE_SLOW_SHAPES,
     ),
 }

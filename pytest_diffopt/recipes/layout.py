@@ -13,7 +13,7 @@ from pytest_diffopt.records import OptimizationState
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelsLast(Optimization):
-    """The weights of every 2-d convolution of the denoiser, VAE and ControlNet in NHWC order."""
+    """NHWC weights in every 2-d convolution of the denoiser, VAE and ControlNet."""
 
     name: ClassVar[str] = "channels_last"
     stage: ClassVar[Stage] = Stage.LAYOUT
@@ -27,18 +27,21 @@ class ChannelsLast(Optimization):
     def verify(self, pipeline: Any) -> OptimizationState:
         total, missing = 0, []
         for name, module in spatial_modules(pipeline).items():
-            weights = _telling_weights(module)
+            weights = _layout_sensitive_weights(module)
             laid_out = sum(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
             total += laid_out
             if laid_out < len(weights):
                 missing.append(f"{len(weights) - laid_out} of {len(weights)} convolution weights of {name} are NCHW")
         if not total and not missing:
-            missing.append("there is no convolution whose layout could change")
+            missing.append("the pipeline has no convolution whose layout can change")
         return self.state(f"{total} convolution weights are channels_last", missing)
 
 
-def _telling_weights(module: torch.nn.Module) -> list[torch.Tensor]:
-    """Return the convolution weights whose strides tell; a 1 x 1 kernel or a single channel fits both layouts."""
+def _layout_sensitive_weights(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Return the convolution weights whose strides differ between the layouts.
+
+    The weights of a 1 x 1 kernel or a single channel have the same strides in both.
+    """
     convolutions = [part for part in module.modules() if isinstance(part, torch.nn.Conv2d)]
     return [part.weight for part in convolutions if not (_is_nchw(part.weight) and _is_nhwc(part.weight))]
 

@@ -1,4 +1,4 @@
-"""What every optimization is able to do, and how it writes itself down."""
+"""The base class of optimizations."""
 
 import json
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from pytest_diffopt.records import OptimizationState
 
 
 class Stage(IntEnum):
-    """The order in which kinds of optimizations must be applied; each stage sees what the earlier ones left."""
+    """The order in which kinds of optimizations must be applied; each stage works on the result of the earlier ones."""
 
     MODEL = 1
     SCHEDULER = 2
@@ -31,20 +31,20 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Optimization(ABC):
-    """One thing done to a pipeline.
+    """One change of a pipeline.
 
-    A subclass is a frozen dataclass whose fields are its keywords in a recipe. It sets `name`, where the order matters
-    `stage`, where the image is meant to be another one `draws_another_image`, and defines `apply` and `verify`;
-    where it needs torch's global state, it returns that from `call_context`.
+    A subclass is a frozen dataclass whose fields are its keywords in a recipe. It sets `name` and defines `apply` and
+    `verify`. It sets `stage` if the order matters, and `draws_another_image` if the image is meant to change. If it
+    depends on torch's global state, it returns a context manager from `call_context`.
     """
 
     name: ClassVar[str]
     stage: ClassVar[Stage] = Stage.OWN
-    #: Another algorithm or model draws another image however exact it is: the reference carries it too.
+    #: True for another algorithm or model, whose image differs from the plain one. The reference then has it too.
     draws_another_image: ClassVar[bool] = False
-    #: Names of optimizations that contradict this one, each with the reason.
+    #: Names of optimizations that contradict this one, with the reason.
     conflicts: ClassVar[dict[str, str]] = {}
-    #: Names of optimizations without which this one makes no sense, each with what is known of it alone.
+    #: Names of optimizations without which this one has no benefit, with the reason or published figures.
     partners: ClassVar[dict[str, str]] = {}
 
     @abstractmethod
@@ -52,28 +52,28 @@ class Optimization(ABC):
         """Change the pipeline in place.
 
         Raises:
-            RecipeError: this pipeline has nothing that the optimization could change.
+            RecipeError: the optimization does not apply to this pipeline.
         """
 
     @abstractmethod
     def verify(self, pipeline: Any) -> OptimizationState:
-        """Look at the living pipeline, never at what was asked, and say what is there."""
+        """Inspect the pipeline itself and return what was found; the recipe is not taken as evidence."""
 
     def call_context(self) -> AbstractContextManager[object]:
-        """Return the state of torch that must hold while the pipeline runs; restored after every call."""
+        """Return a context manager that sets torch's global state during each call and restores it afterwards."""
         return nullcontext()
 
     @property
     def needs_call_context(self) -> bool:
-        """Tell whether `call_context` does anything."""
+        """Whether the class overrides `call_context`."""
         return type(self).call_context is not Optimization.call_context
 
-    def why_unavailable(self, device: torch.device) -> str:  # noqa: ARG002 - most run anywhere
-        """Say why this machine cannot run it, in words that fit behind its name; empty when it can."""
+    def why_unavailable(self, device: torch.device) -> str:  # noqa: ARG002 - most optimizations run on any device
+        """Return why this device cannot run it, as a phrase that follows its name; empty if it can."""
         return ""
 
     def __str__(self) -> str:
-        """Write it as a recipe does: its name, and the keywords that are not at their defaults."""
+        """Return its canonical form: the name, and the keywords that differ from their defaults."""
         changed = [f"{field.name}={_literal(getattr(self, field.name))}" for field in self._changed_fields()]
         return f"{self.name}({', '.join(changed)})" if changed else self.name
 
@@ -81,7 +81,12 @@ class Optimization(ABC):
         return [field for field in fields(self) if getattr(self, field.name) != field.default]
 
     def state(self, found: str, missing: list[str] | None = None) -> OptimizationState:
-        """Compose what `verify` returns."""
+        """Return a result for `verify`.
+
+        Args:
+            found: what the pipeline contains.
+            missing: what it lacks, one line each.
+        """
         return OptimizationState(name=str(self), found=found, missing=tuple(missing or ()))
 
 
@@ -90,5 +95,5 @@ def _literal(value: object) -> str:
         return "[" + ", ".join(_literal(item) for item in value) + "]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_literal(key)}: {_literal(item)}" for key, item in value.items()) + "}"
-    # Every text of JSON is one of Python too, and its quotes are the ones that recipes are written with.
+    # A JSON string is also a Python literal, with the double quotes of the canonical form.
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

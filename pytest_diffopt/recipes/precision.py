@@ -46,7 +46,7 @@ def _plain(dtype: torch.dtype) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Fp32(_Precision):
-    """Single precision: the plain recipe, and the reference of every other."""
+    """float32 parameters, buffers and computation: the plain recipe, and the reference for every other one."""
 
     name: ClassVar[str] = "fp32"
     dtype: ClassVar[torch.dtype] = torch.float32
@@ -61,17 +61,17 @@ class Bf16(_Precision):
     dtype: ClassVar[torch.dtype] = torch.bfloat16
     conflicts: ClassVar[dict[str, str]] = {
         "fp16": _ONE_DTYPE,
-        "tf32": "tf32 speeds up float32 matmuls, and none is left",
+        "tf32": "tf32 speeds up float32 matmuls, and none remains",
     }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fp16(_Precision):
-    """float16 parameters, buffers and computation; a VAE that overflows in it is upcast by diffusers itself."""
+    """float16 parameters, buffers and computation; diffusers upcasts a VAE that overflows in float16."""
 
     name: ClassVar[str] = "fp16"
     dtype: ClassVar[torch.dtype] = torch.float16
-    conflicts: ClassVar[dict[str, str]] = {"tf32": "tf32 speeds up float32 matmuls, and none is left"}
+    conflicts: ClassVar[dict[str, str]] = {"tf32": "tf32 speeds up float32 matmuls, and none remains"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Tf32(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        """Change nothing in the pipeline: the state of torch during its calls is all there is."""
+        """Change nothing in the pipeline: the precision is set by `call_context`."""
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:

@@ -1,10 +1,11 @@
-"""Fused projections: Q, K and V of an attention layer in one matmul."""
+"""Fused projections: one matmul for Q, K and V of an attention layer."""
 
 import inspect
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from diffusers.models.attention import AttentionMixin, AttentionModuleMixin
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
@@ -30,14 +31,10 @@ class FuseQkv(Optimization):
             msg = f"fuse_qkv needs a module with fuse_qkv_projections(), and {type(pipeline).__name__} has none"
             raise RecipeError(msg)
         for name, module in modules.items():
-            try:
-                module.fuse_qkv_projections()
-            except ValueError as error:
-                msg = f"fuse_qkv cannot fuse {name}: {error}"
-                raise RecipeError(msg) from error
+            _fuse(name, module)
         if not any(_is_fused(layer) for module in modules.values() for layer in _attention_layers(module)):
             kinds = ", ".join(type(module).__name__ for module in modules.values())
-            msg = f"fuse_qkv changed nothing: no attention layer of {kinds} can fuse its projections"
+            msg = f"fuse_qkv has no effect: no attention layer of {kinds} can fuse its projections"
             raise RecipeError(msg)
 
     @override
@@ -54,11 +51,19 @@ class FuseQkv(Optimization):
                 processors = ", ".join(sorted({type(layer.processor).__name__ for layer in unused}))
                 missing.append(
                     f"{len(unused)} of {len(layers)} attention layers of {name} are fused, but {processors}"
-                    " does not use it"
+                    " does not use the fused weights"
                 )
         if not fused and not missing:
-            missing.append("there is no attention layer that could be fused")
+            missing.append("the pipeline has no attention layer that can be fused")
         return self.state(f"{fused} attention layers use fused projections", missing)
+
+
+def _fuse(name: str, module: Any) -> None:
+    try:
+        module.fuse_qkv_projections()
+    except ValueError as error:
+        msg = f"fuse_qkv cannot fuse {name}: {error}"
+        raise RecipeError(msg) from error
 
 
 def _fusing_modules(pipeline: Any) -> dict[str, Any]:
@@ -66,12 +71,10 @@ def _fusing_modules(pipeline: Any) -> dict[str, Any]:
 
 
 def _fuses(module: Any) -> bool:
-    """Tell whether a module's `fuse_qkv_projections()` does anything.
+    """Return whether a module's `fuse_qkv_projections()` has an effect.
 
-    The one that models inherit fuses the later attention modules alone: a ControlNet has it, and no such module.
+    The inherited method fuses only instances of `AttentionModuleMixin`. A ControlNet has the method, but none of them.
     """
-    from diffusers.models.attention import AttentionMixin, AttentionModuleMixin  # noqa: PLC0415 - slow to import
-
     method = getattr(type(module), "fuse_qkv_projections", None)
     if method is not AttentionMixin.fuse_qkv_projections:
         return method is not None
@@ -83,7 +86,7 @@ def _attention_layers(module: torch.nn.Module) -> list[Any]:
 
 
 def _can_fuse(layer: Any) -> bool:
-    """Tell whether a layer has projections to fuse; diffusers marks those whose single block is fused as published."""
+    """Return whether a layer has projections to fuse; diffusers marks the layers that are fused as published."""
     return bool(getattr(layer, "_supports_qkv_fusion", True))
 
 
@@ -92,10 +95,10 @@ def _is_fused(layer: Any) -> bool:
 
 
 def _uses_fused(layer: Any) -> bool:
-    """Tell whether the code of the layer's processor reads the fused weights.
+    """Return whether the code of the layer's processor reads the fused weights.
 
-    diffusers' `Attention` has a processor of its own for that; the later attention modules (`AttentionModuleMixin`)
-    keep theirs, which ask for `fused_projections` at every call, themselves or in a function that they call.
+    diffusers' `Attention` has a separate processor for fused weights. Instances of `AttentionModuleMixin` keep their
+    processor, which reads `fused_projections` in every call, itself or in a function that it calls.
     """
     return _reads(type(layer.processor).__call__, depth=_CALLS_FOLLOWED)
 

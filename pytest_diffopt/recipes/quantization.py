@@ -1,4 +1,4 @@
-"""Quantization by torchao: int8 and fp8 with activations quantized as they come, int8 and int4 of weights alone."""
+"""Quantization by torchao: int8 and fp8 with dynamically quantized activations, and weight-only int8 and int4."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -17,7 +17,14 @@ from pytest_diffopt.records import OptimizationState
 _ONE_QUANTIZATION = "a layer's weight is quantized once"
 _FP8_CAPABILITY = (8, 9)
 _INT4: torch.dtype = torch.int4  # type: ignore[attr-defined]  # torch's stubs lack it
-_PUBLISHED = "FLUX.1-dev, batch 1, as diffusers-torchao published it"
+
+
+def _published(uncompiled: str, compiled: str) -> str:
+    """Return the published times per image of a format; bfloat16 takes 6.57 s uncompiled and 4.21 s compiled."""
+    return (
+        f"diffusers-torchao published {uncompiled} s per image uncompiled and {compiled} s compiled for FLUX.1-dev at "
+        "batch 1 (bfloat16: 6.57 s and 4.21 s)"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +32,16 @@ class _Quantization(Optimization):
     """The weights of linear layers in a smaller number format.
 
     Attributes:
-        target: whose layers: `denoiser` or a component's name.
-        filter: which linears: `all`, those in the `blocks` that the model repeats, for regional compilation, or the
-            article's choice, `diffusion-fast`.
+        target: the modules whose layers are quantized: `denoiser` or components' names.
+        filter: the linear layers that are quantized: `all`; `blocks`, those in the model's repeated blocks, for
+            regional compilation; or `diffusion-fast`, the article's selection.
     """
 
     stage: ClassVar[Stage] = Stage.QUANTIZATION
-    holds: ClassVar[str]
-    #: What the format's kernel asks of a layer's shape, in words.
-    needs_of_kernel: ClassVar[str] = ""
+    #: The format, for messages.
+    weight_format: ClassVar[str]
+    #: The kernel's requirement on a layer's shape, for messages.
+    kernel_requirement: ClassVar[str] = ""
 
     target: tuple[str, ...] = ("denoiser",)
     filter: Literal["all", "blocks", "diffusion-fast"] = "all"
@@ -62,9 +70,9 @@ class _Quantization(Optimization):
             quantized += sum(self._is_quantized(layer.weight) for layer in linears)
             left_out += len(linears) - len(eligible)
             if plain:
-                missing.append(f"{len(plain)} of {len(eligible)} linears of {name} do not hold {self.holds}")
+                missing.append(f"{len(plain)} of {len(eligible)} linears of {name} do not have {self.weight_format}")
         if not total:
-            missing.append("there is no linear layer")
+            missing.append("the target has no linear layer")
         left = f", {left_out} left out by the filter" if left_out else ""
         return self.state(f"{quantized} of {total} linears{left}{self._note(pipeline)}", missing)
 
@@ -72,11 +80,11 @@ class _Quantization(Optimization):
     def _filter(self) -> LayerFilter:
         named = filter_named(self.filter)
         return LayerFilter(
-            rule=f"{named.rule}{self.needs_of_kernel and f', {self.needs_of_kernel}'}",
-            choose=lambda module: [layer for layer in named.choose(module) if self._kernel_takes(layer)],
+            rule=f"{named.rule}{self.kernel_requirement and f', {self.kernel_requirement}'}",
+            choose=lambda module: [layer for layer in named.choose(module) if self._kernel_supports(layer)],
         )
 
-    def _kernel_takes(self, layer: torch.nn.Linear) -> bool:  # noqa: ARG002 - most take any
+    def _kernel_supports(self, layer: torch.nn.Linear) -> bool:  # noqa: ARG002 - most kernels support any shape
         return True
 
     def _config(self, quantization: Any, pipeline: Any) -> Any:
@@ -85,38 +93,36 @@ class _Quantization(Optimization):
     def _is_quantized(self, weight: torch.Tensor) -> bool:
         raise NotImplementedError
 
-    def _note(self, pipeline: Any) -> str:  # noqa: ARG002 - of one kind only
+    def _note(self, pipeline: Any) -> str:  # noqa: ARG002 - only int4 has a note
         return ""
 
     def _refuse_nothing(self, modules: dict[str, torch.nn.Module]) -> None:
         if not any(self._filter.choose(module) for module in modules.values()):
             total = sum(len(linears_of(module)) for module in modules.values())
             msg = (
-                f"{self.name} would quantize nothing: its filter ({self._filter.rule}) lets none of the "
-                f"{total} linears of {', '.join(modules)} through"
+                f"{self.name} has no effect: its filter ({self._filter.rule}) selects none of the {total} linears "
+                f"of {', '.join(modules)}"
             )
             raise RecipeError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Dynamic(_Quantization):
-    """int8 weights and, at each call, int8 activations with a scale of their own; the article's last level.
+    """int8 weights, and int8 activations with a scale computed in each call; the article's last level.
 
     Attributes:
-        target: whose layers; the article takes the denoiser and the VAE.
-        filter: which linears, by default the article's choice.
+        target: the modules whose layers are quantized; the article uses the denoiser and the VAE.
+        filter: the linear layers that are quantized, by default the article's selection.
     """
 
     name: ClassVar[str] = "int8_dynamic"
-    holds: ClassVar[str] = "int8 weights with dynamic activations"
+    weight_format: ClassVar[str] = "int8 weights with dynamic activations"
     conflicts: ClassVar[dict[str, str]] = {
         "int8_weight_only": _ONE_QUANTIZATION,
         "int4_weight_only": _ONE_QUANTIZATION,
         "fp8_dynamic": _ONE_QUANTIZATION,
     }
-    partners: ClassVar[dict[str, str]] = {
-        "compile": f"{_PUBLISHED}, takes 130.5 s an image uncompiled and 3.41 s compiled (bfloat16: 6.57 s and 4.21 s)"
-    }
+    partners: ClassVar[dict[str, str]] = {"compile": _published("130.5", "3.41")}
 
     target: tuple[str, ...] = ("denoiser", "vae")
     filter: Literal["all", "blocks", "diffusion-fast"] = "diffusion-fast"
@@ -132,14 +138,12 @@ class Int8Dynamic(_Quantization):
 
 @dataclass(frozen=True, kw_only=True)
 class Int8WeightOnly(_Quantization):
-    """int8 weights, turned back before each product: half the memory of bfloat16."""
+    """int8 weights that are dequantized before each matmul: half the memory of bfloat16."""
 
     name: ClassVar[str] = "int8_weight_only"
-    holds: ClassVar[str] = "int8 weights"
+    weight_format: ClassVar[str] = "int8 weights"
     conflicts: ClassVar[dict[str, str]] = {"int4_weight_only": _ONE_QUANTIZATION, "fp8_dynamic": _ONE_QUANTIZATION}
-    partners: ClassVar[dict[str, str]] = {
-        "compile": f"{_PUBLISHED}, takes 8.55 s an image uncompiled and 4.62 s compiled (bfloat16: 6.57 s and 4.21 s)"
-    }
+    partners: ClassVar[dict[str, str]] = {"compile": _published("8.55", "4.62")}
 
     @override
     def _config(self, quantization: Any, pipeline: Any) -> Any:
@@ -152,28 +156,30 @@ class Int8WeightOnly(_Quantization):
 
 @dataclass(frozen=True, kw_only=True)
 class Int4WeightOnly(_Quantization):
-    """int4 weights in groups with a scale each: a quarter of bfloat16's memory.
+    """int4 weights in groups with one scale each: a quarter of bfloat16's memory.
 
-    CUDA's kernels hold two values a byte. Elsewhere the same values are held one a byte, and the state says so.
+    CUDA's kernels store two values per byte. On other devices the same values take one byte each, and the state
+    reports this.
 
     Attributes:
-        target: whose layers.
-        filter: which linears.
-        group_size: how many values share a scale; layers whose input is no multiple of it are left out.
+        target: the modules whose layers are quantized.
+        filter: the linear layers that are quantized.
+        group_size: the number of values that share a scale; layers whose `in_features` is not a multiple of it are left
+            out.
     """
 
     name: ClassVar[str] = "int4_weight_only"
-    holds: ClassVar[str] = "int4 weights"
-    needs_of_kernel: ClassVar[str] = "in_features a multiple of group_size"
+    weight_format: ClassVar[str] = "int4 weights"
+    kernel_requirement: ClassVar[str] = "in_features a multiple of group_size"
     conflicts: ClassVar[dict[str, str]] = {"fp8_dynamic": _ONE_QUANTIZATION}
     partners: ClassVar[dict[str, str]] = {
-        "compile": "its weights are turned back in operations of their own, which only a compiler fuses"
+        "compile": "its weights are dequantized in separate operations, which only a compiler fuses"
     }
 
     group_size: Literal[32, 64, 128, 256] = 32
 
     @override
-    def _kernel_takes(self, layer: torch.nn.Linear) -> bool:
+    def _kernel_supports(self, layer: torch.nn.Linear) -> bool:
         return layer.in_features % self.group_size == 0
 
     @override
@@ -191,22 +197,20 @@ class Int4WeightOnly(_Quantization):
 
     @override
     def _note(self, pipeline: Any) -> str:
-        return "" if pipeline.device.type == "cuda" else " (one value a byte: no GPU)"
+        return "" if pipeline.device.type == "cuda" else " (one value per byte: no GPU)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fp8Dynamic(_Quantization):
-    """float8 weights and, at each call, float8 activations with a scale a row."""
+    """float8 weights, and float8 activations with one scale per row, computed in each call."""
 
     name: ClassVar[str] = "fp8_dynamic"
-    holds: ClassVar[str] = "float8 weights with dynamic activations"
-    needs_of_kernel: ClassVar[str] = "in_features and out_features multiples of 16"
-    partners: ClassVar[dict[str, str]] = {
-        "compile": f"{_PUBLISHED}, takes 8.62 s an image uncompiled and 3.24 s compiled (bfloat16: 6.57 s and 4.21 s)"
-    }
+    weight_format: ClassVar[str] = "float8 weights with dynamic activations"
+    kernel_requirement: ClassVar[str] = "in_features and out_features multiples of 16"
+    partners: ClassVar[dict[str, str]] = {"compile": _published("8.62", "3.24")}
 
     @override
-    def _kernel_takes(self, layer: torch.nn.Linear) -> bool:
+    def _kernel_supports(self, layer: torch.nn.Linear) -> bool:
         return layer.in_features % 16 == 0 and layer.out_features % 16 == 0
 
     @override

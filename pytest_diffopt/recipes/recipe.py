@@ -1,4 +1,4 @@
-"""A recipe: its rules, how it is applied to a pipeline, and how it is verified there."""
+"""A recipe: its rules, its application to a pipeline, and its verification."""
 
 import warnings
 from collections.abc import Iterator
@@ -25,13 +25,14 @@ class Recipe:
     """An ordered stack of optimizations.
 
     Raises:
-        RecipeError: it is empty, names an optimization twice, in the wrong order, or beside one that contradicts it.
+        RecipeError: it is empty, names an optimization twice or in the wrong order, or combines optimizations that
+            contradict each other.
     """
 
     optimizations: tuple[Optimization, ...]
 
     def __post_init__(self) -> None:
-        """Judge the stack before anybody builds a pipeline for it."""
+        """Check the rules before a pipeline is built."""
         if not self.optimizations:
             msg = "a recipe must name at least one optimization; the plain one is fp32"
             raise RecipeError(msg)
@@ -40,21 +41,21 @@ class Recipe:
         self._refuse_wrong_order()
 
     def __str__(self) -> str:
-        """Write the recipe so that it can be read back."""
+        """Return the canonical form, which `parse_recipe` accepts."""
         return " + ".join(str(optimization) for optimization in self.optimizations)
 
     @property
     def test_id(self) -> str:
-        """The recipe without blanks and quotes, as test ids show it."""
+        """The recipe without blanks and quotes, for test ids."""
         return str(self).replace(" ", "").replace('"', "")
 
     @property
     def compiles(self) -> bool:
-        """Tell whether any optimization compiles."""
+        """Whether the recipe includes `compile`."""
         return any(optimization.name == "compile" for optimization in self.optimizations)
 
     def reference(self) -> "Recipe":
-        """Return the plain recipe that draws the same image: fp32, and what is meant to draw another one."""
+        """Return the reference recipe: fp32, and the optimizations that are meant to draw another image."""
         kept = tuple(optimization for optimization in self.optimizations if optimization.draws_another_image)
         return Recipe(optimizations=tuple(sorted((*kept, Fp32()), key=lambda one: one.stage)))
 
@@ -62,16 +63,16 @@ class Recipe:
         """Apply every optimization in order and return the same pipeline.
 
         Raises:
-            RecipeError: the pipeline already carries a recipe, or one of the optimizations does not fit it.
+            RecipeError: the pipeline already has a recipe, or one of the optimizations does not apply to it.
         """
         if pipeline in _applied:
-            msg = f"a pipeline takes one recipe: this {type(pipeline).__name__} already carries {_applied[pipeline]}"
+            msg = f"a pipeline takes one recipe: this {type(pipeline).__name__} already has {_applied[pipeline]}"
             raise RecipeError(msg)
         self._refuse_unavailable(pipeline)
         for line in self.advice():
             warnings.warn(line, RecipeWarning, stacklevel=2)
         note_applied(pipeline)
-        with _random_state_kept(pipeline):
+        with _preserve_random_state(pipeline):
             for optimization in self.optimizations:
                 optimization.apply(pipeline)
         _applied[pipeline] = self
@@ -80,22 +81,22 @@ class Recipe:
         return pipeline
 
     def advice(self) -> tuple[str, ...]:
-        """Say what makes no sense in the recipe, a line each, with the published figures."""
+        """Return one line for each optimization that has no benefit in this recipe, with published figures."""
         names = {optimization.name for optimization in self.optimizations}
         return tuple(
-            f"{optimization.name} without {partner} makes no sense: {known}"
+            f"{optimization.name} has no benefit without {partner}: {known}"
             for optimization in self.optimizations
             for partner, known in optimization.partners.items()
             if partner not in names
         )
 
     def why_unavailable(self, device: torch.device) -> str:
-        """Say why this machine cannot run the recipe; empty when it can."""
+        """Return why this device cannot run the recipe; empty if it can."""
         reasons = [(one.name, one.why_unavailable(device)) for one in self.optimizations]
         return "; ".join(f"{name} {reason}" for name, reason in reasons if reason)
 
     def verify(self, pipeline: Any) -> tuple[OptimizationState, ...]:
-        """Look for every optimization in the living pipeline, in its own call context."""
+        """Inspect the pipeline for every optimization, inside its call context."""
         with call_context(pipeline):
             return tuple(optimization.verify(pipeline) for optimization in self.optimizations)
 
@@ -124,7 +125,7 @@ class Recipe:
         for earlier, later in pairwise(self.optimizations):
             if earlier.stage > later.stage:
                 right = " + ".join(str(one) for one in sorted(self.optimizations, key=lambda one: one.stage))
-                msg = f"{later.name} must stand before {earlier.name}, got: {self}; the right order is: {right}"
+                msg = f"{later.name} must come before {earlier.name}, got: {self}; the right order is: {right}"
                 raise RecipeError(msg)
 
 
@@ -132,13 +133,13 @@ def recipe_of(pipeline: Any) -> Recipe | None:
     """Return the recipe that was applied to a pipeline by `Recipe.apply`."""
     try:
         return _applied.get(pipeline)
-    except TypeError:  # a callable that cannot be weakly referenced never took a recipe
+    except TypeError:  # no recipe can be applied to a callable that cannot be weakly referenced
         return None
 
 
 @contextmanager
 def call_context(pipeline: Any) -> Iterator[None]:
-    """Hold the state of torch that this pipeline's calls run in, as `__call__` does."""
+    """Set the global state of torch that the pipeline's recipe needs, as its `__call__` does."""
     contexts = getattr(type(pipeline), "_diffopt_call_contexts", ())
     with ExitStack() as stack:
         for context in contexts:
@@ -146,23 +147,23 @@ def call_context(pipeline: Any) -> Iterator[None]:
         yield
 
 
-def _random_state_kept(pipeline: Any) -> AbstractContextManager[None]:
-    """Let what draws random numbers, as every new layer does before it is filled, draw them for itself."""
+def _preserve_random_state(pipeline: Any) -> AbstractContextManager[None]:
+    """Restore the random state afterwards: every new layer draws random numbers before its weights are loaded."""
     device = getattr(pipeline, "device", None)
     is_cuda = isinstance(device, torch.device) and device.type == "cuda" and torch.cuda.is_available()
     return torch.random.fork_rng(devices=[device] if is_cuda else [])
 
 
 def _run_in_context(pipeline: Any) -> None:
-    """Give this one pipeline a class of its own whose calls run in its recipe's context.
+    """Give this pipeline a subclass whose calls run in its recipe's context.
 
-    Python looks `__call__` up on the class, so an attribute of the instance would not be seen. The new class has the
-    old one's name, and `isinstance` and `save_pretrained` work as before.
+    Python looks up `__call__` on the class, so an attribute of the instance has no effect. The subclass has the name of
+    the original class; `isinstance` and `save_pretrained` work as before.
     """
     original = type(pipeline)
     recipe = _applied[pipeline]
 
-    @wraps(original.__call__)  # diffusers, and who verifies, ask what the pipeline's own call takes and reads
+    @wraps(original.__call__)  # diffusers and `verify` inspect the signature and the code of the pipeline's call
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         with call_context(self):

@@ -1,4 +1,4 @@
-"""The optimizations that a recipe may name: this package's, and those that a user registers."""
+"""The registry of optimizations: this package's own and those that users register."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,13 +13,13 @@ _KINDS: dict[str, type[Optimization]] = {kind.name: kind for kind in BUILTIN}
 
 
 def register_optimization(kind: _Kind) -> _Kind:
-    """Let recipes name an optimization; a decorator for a subclass of `Optimization`.
+    """Register an optimization for recipes; a decorator for a subclass of `Optimization`.
 
-    Its annotated attributes become its keywords, as in a dataclass. Registering the same class again, as a conftest
-    that is imported twice does, replaces it.
+    The annotated attributes become its keywords, as in a dataclass. Registering the same class again, for example from
+    a conftest that is imported twice, replaces it.
 
     Raises:
-        RecipeError: the class is no optimization, lacks something, or its name is taken or no name.
+        RecipeError: the class is not a complete optimization, or its name is invalid or taken.
     """
     _refuse_incomplete(kind)
     made: Any = kind if "__dataclass_params__" in vars(kind) else dataclass(frozen=True, kw_only=True)(kind)
@@ -28,7 +28,7 @@ def register_optimization(kind: _Kind) -> _Kind:
 
 
 def registered_optimizations() -> dict[str, type[Optimization]]:
-    """Return every kind by its name, in the order of registration."""
+    """Return every optimization class by name: this package's in the order of application, then users'."""
     return dict(_KINDS)
 
 
@@ -38,15 +38,15 @@ def _refuse_incomplete(kind: object) -> None:
         raise RecipeError(msg)
     lacking = sorted(kind.__abstractmethods__)
     if lacking:
-        msg = f"an optimization needs apply and verify, and {kind.__name__} lacks {' and '.join(lacking)}"
+        msg = f"an optimization must define apply and verify, and {kind.__name__} lacks {' and '.join(lacking)}"
         raise RecipeError(msg)
     name = getattr(kind, "name", None)
     if not (isinstance(name, str) and name.isidentifier()):
-        msg = f"an optimization's name must be one that Python could give, got: {name!r} in {kind.__name__}"
+        msg = f"an optimization's name must be a Python identifier, got: {name!r} in {kind.__name__}"
         raise RecipeError(msg)
     known = _KINDS.get(name)
     if known is not None and _place(known) != _place(kind):
-        msg = f"an optimization's name must be its own: {name!r} is {known.__module__}.{known.__qualname__} already"
+        msg = f"an optimization's name must be unique: {name!r} is already {known.__module__}.{known.__qualname__}"
         raise RecipeError(msg)
 
 

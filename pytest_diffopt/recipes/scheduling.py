@@ -1,9 +1,10 @@
-"""The scheduler: another one in its place, and its first index given to it."""
+"""Scheduler optimizations: another scheduler, and an explicit begin index."""
 
 import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import diffusers
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError, did_you_mean
@@ -15,11 +16,11 @@ _STEPS_TO_TRY = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Scheduler(Optimization):
-    """Another scheduler, made from the configuration of the pipeline's own.
+    """Another scheduler, built from the configuration of the pipeline's own.
 
     Attributes:
-        use: the class of diffusers, as in `scheduler(use="DPMSolverMultistepScheduler")`.
-        options: what its configuration says differently.
+        use: a scheduler class of diffusers, as in `scheduler(use="DPMSolverMultistepScheduler")`.
+        options: configuration values to override.
     """
 
     name: ClassVar[str] = "scheduler"
@@ -30,9 +31,7 @@ class Scheduler(Optimization):
     options: dict[str, bool | int | float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a scheduler that diffusers does not have, before anybody builds a pipeline for it."""
-        import diffusers  # noqa: PLC0415 - slow to import
-
+        """Reject a scheduler that diffusers does not have, before a pipeline is built."""
         known = [name for name in dir(diffusers) if name.endswith("Scheduler")]
         if self.use not in known:
             hint = did_you_mean(self.use, known)
@@ -41,14 +40,12 @@ class Scheduler(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        import diffusers  # noqa: PLC0415 - slow to import
-
         own = _scheduler_of(pipeline, self.name)
         kind = getattr(diffusers, self.use)
         made, unused = kind.from_config(own.config, return_unused_kwargs=True, **self.options)
         unknown = sorted(set(unused) & set(self.options))
         if unknown:
-            msg = f"{self.use} takes no option {unknown[0]!r}{did_you_mean(unknown[0], made.config)}"
+            msg = f"{self.use} has no option {unknown[0]!r}{did_you_mean(unknown[0], made.config)}"
             raise RecipeError(msg)
         pipeline.register_modules(scheduler=made)
 
@@ -71,9 +68,9 @@ class Scheduler(Optimization):
 
 @dataclass(frozen=True, kw_only=True)
 class BeginIndex(Optimization):
-    """`scheduler.set_begin_index(0)` at each call: otherwise some schedulers look their first timestep up on the GPU.
+    """`scheduler.set_begin_index(0)` in each call: without it some schedulers look up their first timestep on the GPU.
 
-    A pipeline that sets an index of its own, as image-to-image does, keeps it.
+    A pipeline that sets its own index, such as image-to-image, keeps it.
     """
 
     name: ClassVar[str] = "begin_index"
@@ -91,7 +88,8 @@ class BeginIndex(Optimization):
     def verify(self, pipeline: Any) -> OptimizationState:
         scheduler = _scheduler_of(pipeline, self.name)
         tried = copy.deepcopy(scheduler)
-        shift = {"mu": 1.0} if tried.config.get("use_dynamic_shifting") else {}  # what a pipeline computes of its size
+        # Pipelines compute mu from the image size; any value is valid here.
+        shift = {"mu": 1.0} if tried.config.get("use_dynamic_shifting") else {}
         tried.set_timesteps(_STEPS_TO_TRY, **shift)
         index = getattr(tried, "begin_index", None)
         missing = [] if index == 0 else [f"{type(scheduler).__name__} begins at index {index} after set_timesteps()"]
@@ -99,14 +97,14 @@ class BeginIndex(Optimization):
 
 
 def _beginning_at_zero(kind: type) -> type:
-    """Make a class whose `set_timesteps` gives the first index too; named as the original, as saving demands."""
+    """Return a subclass whose `set_timesteps` also sets the begin index; saving needs the name of the original."""
 
     def set_timesteps(self: Any, *args: Any, **kwargs: Any) -> None:
         original: Any = kind
         original.set_timesteps(self, *args, **kwargs)
         self.set_begin_index(0)
 
-    # diffusers asks for this method's parameters
+    # diffusers inspects the parameters of this method.
     set_timesteps.__wrapped__ = kind.set_timesteps  # type: ignore[attr-defined]
     return type(kind.__name__, (kind,), {"set_timesteps": set_timesteps, "__module__": kind.__module__})
 

@@ -1,4 +1,4 @@
-"""What an optimization works on, by name: `denoiser`, or a component of the pipeline."""
+"""The modules that the keyword `target` of an optimization names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ def target_modules(pipeline: Any, target: Sequence[str], name: str) -> dict[str,
     """Return the modules that a keyword `target` names.
 
     Args:
-        pipeline: whose modules.
-        target: `denoiser` or components' names.
-        name: the optimization that asks.
+        pipeline: the pipeline that contains the modules.
+        target: `denoiser` or names of components.
+        name: the optimization, for messages.
 
     Raises:
         RecipeError: the list is empty, or the pipeline has no such module.

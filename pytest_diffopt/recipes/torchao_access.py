@@ -1,4 +1,4 @@
-"""torchao, which is not installed everywhere: found, or missed in words that say what to do."""
+"""Access to torchao, an optional dependency."""
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -11,11 +11,11 @@ from pytest_diffopt.errors import RecipeError
 OLDEST = "0.18"
 
 
-def torchao_quantization(asked_by: str) -> Any:
+def torchao_quantization(needed_by: str) -> Any:
     """Return the module `torchao.quantization`.
 
     Args:
-        asked_by: the optimization that needs it.
+        needed_by: the optimization that needs it, for messages.
 
     Raises:
         RecipeError: torchao is missing or too old.
@@ -24,9 +24,9 @@ def torchao_quantization(asked_by: str) -> Any:
     try:
         found = version("torchao")
     except PackageNotFoundError as error:
-        msg = f"{asked_by} needs torchao, which is not installed: {install}"
+        msg = f"{needed_by} needs torchao, which is not installed: {install}"
         raise RecipeError(msg) from error
     if Version(found) < Version(OLDEST):
-        msg = f"{asked_by} needs torchao {OLDEST} or newer, and {found} is installed: {install}"
+        msg = f"{needed_by} needs torchao {OLDEST} or newer, and {found} is installed: {install}"
         raise RecipeError(msg)
     return import_module("torchao.quantization")

@@ -1,4 +1,4 @@
-"""The VAE under float16: upcast by diffusers while it decodes, or one that does not overflow."""
+"""The VAE in a float16 pipeline: upcast by diffusers while it decodes, or safe from overflow in float16."""
 
 import inspect
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import OptimizationState
 
 _FLAG = "force_upcast"
-_ONE_WAY = "either the VAE is upcast or it needs no upcasting"
+_EXCLUSIVE = "the VAE is either upcast or needs no upcasting"
 _PROBE_SIZE = 8
 _SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class VaeUpcast(Optimization):
-    """The VAE decodes in float32 while everything else runs in float16, as the published SDXL needs it."""
+    """The VAE decodes in float32 while everything else runs in float16, as the published SDXL requires."""
 
     name: ClassVar[str] = "vae_upcast"
     stage: ClassVar[Stage] = Stage.PRECISION
     partners: ClassVar[dict[str, str]] = {"fp16": "diffusers upcasts a VAE from float16 only"}
-    conflicts: ClassVar[dict[str, str]] = {"fp16_safe_vae": _ONE_WAY, "tiny_autoencoder": "it does not overflow"}
+    conflicts: ClassVar[dict[str, str]] = {"fp16_safe_vae": _EXCLUSIVE, "tiny_autoencoder": "it does not overflow"}
 
     @override
     def apply(self, pipeline: Any) -> None:
         vae = _vae_of(pipeline, self.name)
-        if not _asks_for_upcast(pipeline):
+        if not _reads_upcast_flag(pipeline):
             msg = f"vae_upcast needs a pipeline that reads vae.config.{_FLAG}, and {type(pipeline).__name__} does not"
             raise RecipeError(msg)
         vae.register_to_config(**{_FLAG: True})
@@ -41,7 +41,7 @@ class VaeUpcast(Optimization):
         missing = []
         if not vae.config.get(_FLAG):
             missing.append(f"vae.config.{_FLAG} is {vae.config.get(_FLAG)}")
-        if not _asks_for_upcast(pipeline):
+        if not _reads_upcast_flag(pipeline):
             missing.append(f"{type(pipeline).__name__} never reads vae.config.{_FLAG}")
         if vae.dtype != torch.float16:
             missing.append(f"vae is {_plain(vae.dtype)}, and diffusers upcasts from float16 only")
@@ -50,15 +50,15 @@ class VaeUpcast(Optimization):
 
 @dataclass(frozen=True, kw_only=True)
 class Fp16SafeVae(Optimization):
-    """A VAE that decodes in float16 itself, as `madebyollin/sdxl-vae-fp16-fix` does.
+    """A VAE that decodes in float16 without overflow, such as `madebyollin/sdxl-vae-fp16-fix`.
 
     Attributes:
-        weights: a hub id or folder; without one the VAE that is there is said to be safe, and tried.
+        weights: a hub id or folder; empty to keep the pipeline's VAE. `verify` decodes latents to check for overflow.
     """
 
     name: ClassVar[str] = "fp16_safe_vae"
     stage: ClassVar[Stage] = Stage.MODEL
-    partners: ClassVar[dict[str, str]] = {"fp16": "in another precision nothing overflows"}
+    partners: ClassVar[dict[str, str]] = {"fp16": "other precisions do not overflow"}
 
     weights: str = ""
 
@@ -85,7 +85,7 @@ class Fp16SafeVae(Optimization):
 
 
 def _overflows(vae: Any) -> int:
-    """Decode latents drawn as a pipeline ends with them, past any compiled code; count what is not finite."""
+    """Decode random latents with the uncompiled decoder and return the number of values that are not finite."""
     generator = torch.Generator().manual_seed(_SEED)
     shape = (1, vae.config.latent_channels, _PROBE_SIZE, _PROBE_SIZE)
     latents = torch.randn(shape, generator=generator) / (vae.config.get("scaling_factor") or 1.0)
@@ -94,7 +94,7 @@ def _overflows(vae: Any) -> int:
     return int((~torch.isfinite(image)).sum())
 
 
-def _asks_for_upcast(pipeline: Any) -> bool:
+def _reads_upcast_flag(pipeline: Any) -> bool:
     return _FLAG in inspect.unwrap(type(pipeline).__call__).__code__.co_names
 
 
@@ -110,7 +110,7 @@ def _loaded(kind: Any, weights: str) -> Any:
     try:
         return kind.from_pretrained(weights)
     except Exception as error:
-        msg = f"fp16_safe_vae(weights=...) could not be loaded from {weights!r}: {type(error).__name__}: {error}"
+        msg = f"fp16_safe_vae(weights={weights!r}) could not be loaded: {type(error).__name__}: {error}"
         raise RecipeError(msg) from error
 
 

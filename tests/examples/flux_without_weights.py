@@ -1,4 +1,4 @@
-"""FLUX.1-dev's published architecture on the meta device, as a user would write it for `profile module:function`."""
+"""FLUX.1-dev's published architecture on the meta device, an example for `profile module:function`."""
 
 from typing import Any
 

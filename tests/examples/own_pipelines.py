@@ -1,4 +1,4 @@
-"""What a user may give to `profile module:function`: right ones and wrong ones."""
+"""Valid and invalid functions for `profile module:function`."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -16,11 +16,11 @@ class Bar:
         """End the loop."""
 
     def update(self, steps: int = 1) -> None:
-        """Finish steps."""
+        """Count steps."""
 
 
 class OwnPipeline:
-    """A pipeline of nobody's family: two linear layers, called once a step."""
+    """A pipeline without a diffusers base class: two linear layers, one called in each step."""
 
     def __init__(self, *, finish: Callable[[torch.Tensor], object] | None = None) -> None:
         self.components = {"transformer": torch.nn.Linear(8, 8), "vae": torch.nn.Linear(8, 4)}
@@ -33,13 +33,13 @@ class OwnPipeline:
         return self
 
     def progress_bar(self, iterable: object = None, total: int | None = None) -> Bar:
-        """Make the bar for the loop."""
+        """Return the bar for the loop."""
         del iterable, total
         return Bar()
 
     @torch.no_grad()
     def __call__(self, prompt: str, num_inference_steps: int = 3) -> Any:
-        """Make an image of four numbers."""
+        """Return an image of four numbers."""
         denoiser, vae = self.components.values()
         latents = torch.full((1, 8), float(len(prompt)), device=denoiser.weight.device)
         with self.progress_bar(total=num_inference_steps) as bar:
@@ -57,12 +57,12 @@ def build() -> OwnPipeline:
 
 
 def build_with_inputs() -> tuple[OwnPipeline, dict[str, Any]]:
-    """Return a pipeline and what it is called with."""
+    """Return a pipeline and its inputs."""
     return OwnPipeline(), {"prompt": "p", "num_inference_steps": 5}
 
 
 def build_reading_after_last_update() -> OwnPipeline:
-    """Return a pipeline that waits inside its loop, after the last step was counted."""
+    """Return a pipeline that synchronizes inside its loop, after the last step was counted."""
     return OwnPipeline(finish=lambda latents: latents.sum().item())
 
 
@@ -88,5 +88,5 @@ def build_nothing() -> int:
 
 
 def build_without_loop() -> torch.nn.Module:
-    """Return something that can be called and has no loop."""
+    """Return a callable without a loop."""
     return torch.nn.Linear(8, 8)

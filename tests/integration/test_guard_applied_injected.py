@@ -59,4 +59,4 @@ def test_what_did_nothing_fails_and_its_counterpart_passes(report: pytest.RunRes
 def _lines_of(case: Case) -> str:
     """Write the failure's lines about the case."""
     missing = "\n".join(f"    missing: {line}" for line in case.missing)
-    return f": {case.found_of_nothing}\n{missing}\nseen in pipeline StableDiffusionXLPipeline"
+    return f": {case.found_without}\n{missing}\nseen in pipeline StableDiffusionXLPipeline"

@@ -1,4 +1,4 @@
-"""`diffopt(batch=...)`: how many images one call is asked for."""
+"""`diffopt(batch=...)` sets the number of images per call."""
 
 import pytest
 
@@ -15,13 +15,13 @@ import pytest
 
 @pytest.mark.diffopt(pipeline="mine", recipe="fp32", batch=BATCH)
 def test_it(pipeline_inputs):
-    print("asked for", pipeline_inputs.get("num_images_per_prompt"), repr(pipeline_inputs.label))
+    print("images:", pipeline_inputs.get("num_images_per_prompt"), repr(pipeline_inputs.label))
 """
 
 
 @pytest.fixture
 def batch_project(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Make a project with a registered pipeline, which is forgotten afterwards."""
+    """Return a project with a registered pipeline, isolated from other tests."""
     monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
     monkeypatch.setattr(registry, "_REGISTERED_AT", {})
     project.makeconftest(REGISTERED)
@@ -29,13 +29,13 @@ def batch_project(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_each_batch_is_a_case(batch_project: pytest.Pytester) -> None:
-    """Ids say it, and the call is asked for so many; one image is what the plain call draws."""
+    """The ids show the batch, and the call gets it as a keyword; the plain call draws one image."""
     batch_project.makepyfile(test_it=SHOWS_BATCH.replace("BATCH", "[1, 4]"))
     result = batch_project.runpytest_inprocess("-v", "-s")
 
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
-        ["*::test_it[[]mine-batch1] asked for None ''", "*::test_it[[]mine-batch4] asked for 4 'batch 4'"]
+        ["*::test_it[[]mine-batch1] images: None ''", "*::test_it[[]mine-batch4] images: 4 'batch 4'"]
     )
 
 
@@ -49,8 +49,8 @@ def test_each_batch_is_a_case(batch_project: pytest.Pytester) -> None:
         ("16", "pipeline 'mine' draws at most 4 at once, got: batch=16"),
     ],
 )
-def test_a_batch_that_cannot_be_is_an_error(batch_project: pytest.Pytester, batch: str, message: str) -> None:
-    """At collection, with the test's name and no traceback."""
+def test_an_invalid_batch_is_an_error(batch_project: pytest.Pytester, batch: str, message: str) -> None:
+    """The error at collection names the test and has no traceback."""
     batch_project.makepyfile(test_it=SHOWS_BATCH.replace("BATCH", batch))
     result = batch_project.runpytest_inprocess()
 
@@ -59,7 +59,7 @@ def test_a_batch_that_cannot_be_is_an_error(batch_project: pytest.Pytester, batc
 
 
 def test_a_size_that_cannot_be_drawn_is_an_error(project: pytest.Pytester) -> None:
-    """Before the pipeline runs, with the nearest that can."""
+    """The pipeline does not run; the message shows the nearest valid size."""
     project.makepyfile(
         test_it="""
         import pytest
@@ -75,5 +75,5 @@ def test_a_size_that_cannot_be_drawn_is_an_error(project: pytest.Pytester) -> No
     result.assert_outcomes(failed=1)
     assert (
         "diffopt: height must be a multiple of 8 pixels for StableDiffusionPipeline "
-        "(its VAE makes one latent of 4), got: 65; the nearest is 64"
+        "(its VAE has 4 pixels per latent), got: 65; the nearest is 64"
     ) in result.outlines

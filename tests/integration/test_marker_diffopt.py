@@ -1,4 +1,4 @@
-"""`@pytest.mark.diffopt` names what a test runs with; what it cannot read is an error at collection."""
+"""`@pytest.mark.diffopt` sets the pipeline and recipe of a test; an invalid marker is an error at collection."""
 
 import re
 
@@ -20,7 +20,7 @@ def collect(project: pytest.Pytester, text: str) -> pytest.RunResult:
 
 
 def test_lists_parametrize(project: pytest.Pytester) -> None:
-    """Each pipeline with each recipe is a test, and its id reads as the marker does, without blanks and quotes."""
+    """Each pair of pipeline and recipe is a test; its id shows both without blanks and quotes."""
     result = collect(
         project,
         MARKED.format(arguments='pipeline="sdxl", recipe=["fp32", "bf16 + sdpa", "compile(mode=\'max-autotune\')"]'),
@@ -36,8 +36,8 @@ def test_lists_parametrize(project: pytest.Pytester) -> None:
     )
 
 
-def test_the_nearest_marker_wins_keyword_by_keyword(project: pytest.Pytester) -> None:
-    """A function's marker replaces what the module's says, and keeps what it leaves out."""
+def test_the_closest_marker_overrides_each_keyword(project: pytest.Pytester) -> None:
+    """A function's marker overrides the keywords of the module's marker and keeps the others."""
     result = collect(
         project,
         """
@@ -70,7 +70,7 @@ def test_module(diffopt_pipeline, diffopt_recipe):
 
 
 def test_tests_are_ordered_so_that_each_pipeline_is_built_once(project: pytest.Pytester) -> None:
-    """Two tests with two recipes each: pytest runs both tests of one recipe before it builds the next."""
+    """All tests of one recipe run before the first test of the next."""
     result = collect(
         project,
         """
@@ -127,7 +127,7 @@ def test_b(optimized_pipeline):
         ),
         (
             "recipe=\"sdpa(backend='flesh')\"",
-            "sdpa was given a value that it cannot take: Invalid enum value 'flesh' - at `$.backend`",
+            "invalid value for sdpa: Invalid enum value 'flesh' - at `$.backend`",
         ),
         (
             'recipe="fp16 + bf16"',
@@ -135,8 +135,8 @@ def test_b(optimized_pipeline):
         ),
     ],
 )
-def test_what_cannot_be_read_is_an_error_at_collection(project: pytest.Pytester, arguments: str, message: str) -> None:
-    """One line names the test, the value and the nearest known one; no traceback, and nothing has run."""
+def test_an_invalid_marker_is_an_error_at_collection(project: pytest.Pytester, arguments: str, message: str) -> None:
+    """One line shows the test, the value and the closest known one; there is no traceback and no test runs."""
     result = collect(project, MARKED.format(arguments=arguments))
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -145,8 +145,8 @@ def test_what_cannot_be_read_is_an_error_at_collection(project: pytest.Pytester,
     result.stdout.no_fnmatch_line("*pytest_diffopt/*")
 
 
-def test_a_marker_that_names_no_pipeline_is_an_error_of_the_fixture(project: pytest.Pytester) -> None:
-    """Who uses our pipeline must name one or bring their own, and is told both."""
+def test_a_marker_without_a_pipeline_is_an_error_of_the_fixture(project: pytest.Pytester) -> None:
+    """The message shows both solutions: name a pipeline, or override the fixtures."""
     project.makepyfile(
         test_it="""
 import pytest
@@ -166,8 +166,8 @@ def test_it(optimized_pipeline):
     result.stdout.no_fnmatch_line("*pytest_diffopt/*")
 
 
-def test_strict_markers_know_ours(project: pytest.Pytester) -> None:
-    """Both markers are registered, with a help text."""
+def test_both_markers_are_registered(project: pytest.Pytester) -> None:
+    """`--markers` shows their help texts."""
     result = project.runpytest_inprocess("--markers")
 
     result.stdout.fnmatch_lines(

@@ -1,4 +1,4 @@
-"""`@pytest.mark.gpu` asks for a GPU, of diffopt's tests only."""
+"""`@pytest.mark.gpu` requires a GPU; it applies only to diffopt's tests."""
 
 from types import SimpleNamespace
 
@@ -15,8 +15,8 @@ def test_it(diffopt_pipeline):
 """
 
 
-def test_a_gpu_marker_on_somebody_elses_test_is_left_alone(project: pytest.Pytester) -> None:
-    """A project may have a `gpu` marker of its own, with arguments of its own."""
+def test_a_gpu_marker_on_another_test_is_ignored(project: pytest.Pytester) -> None:
+    """A project can have its own `gpu` marker with its own arguments."""
     project.makepyfile(
         test_it="""
 import pytest
@@ -58,8 +58,8 @@ def test_other():
         ),
     ],
 )
-def test_what_cannot_be_read_ends_the_run(project: pytest.Pytester, arguments: str, message: str) -> None:
-    """One line names the test and the value; a test that would never run is not skipped in silence."""
+def test_an_invalid_marker_is_a_usage_error(project: pytest.Pytester, arguments: str, message: str) -> None:
+    """One line shows the test and the value; the test is not silently skipped."""
     project.makepyfile(test_it=MARKED.format(arguments=arguments))
     result = project.runpytest_inprocess()
 
@@ -69,7 +69,7 @@ def test_what_cannot_be_read_ends_the_run(project: pytest.Pytester, arguments: s
 
 @pytest.fixture
 def small_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for one GPU of 16 GiB and compute capability 7.5."""
+    """Simulate one GPU with 16 GiB and compute capability 7.5."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Small GPU")
@@ -91,8 +91,8 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         ("count=2", "needs 2 GPUs, got: 1"),
     ],
 )
-def test_a_gpu_that_is_too_small_skips_with_the_reason(project: pytest.Pytester, arguments: str, reason: str) -> None:
-    """What the test asks for, and what the GPU has."""
+def test_an_insufficient_gpu_skips_with_the_reason(project: pytest.Pytester, arguments: str, reason: str) -> None:
+    """The reason shows the requirement and what the GPU has."""
     project.makepyfile(test_it=MARKED.format(arguments=arguments))
     result = project.runpytest_inprocess("--gpu", "-rs")
 
@@ -101,8 +101,8 @@ def test_a_gpu_that_is_too_small_skips_with_the_reason(project: pytest.Pytester,
 
 
 @pytest.mark.usefixtures("small_gpu")
-def test_a_gpu_that_suffices_runs_the_test(project: pytest.Pytester) -> None:
-    """Exactly what was asked for is enough."""
+def test_a_sufficient_gpu_runs_the_test(project: pytest.Pytester) -> None:
+    """A GPU that exactly meets the requirement is sufficient."""
     project.makepyfile(test_it=MARKED.format(arguments="memory_gib=16, capability=(7, 5), count=1"))
     result = project.runpytest_inprocess("--gpu")
 

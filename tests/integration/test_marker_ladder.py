@@ -1,8 +1,8 @@
-"""`ladder` in the marker: a test for each level, named for it, or an error that says what the marker needs."""
+"""`ladder` in the marker: one test per level; an incomplete marker is an error."""
 
 import pytest
 
-CLIMBING = """
+EVERY_LEVEL = """
 import pytest
 
 @pytest.mark.diffopt(pipeline=["sdxl", "flux"], ladder="modern")
@@ -19,8 +19,8 @@ def test_it({fixtures}):
 
 
 def test_each_level_is_a_test(project: pytest.Pytester) -> None:
-    """The id names pipeline, ladder, place and what the level adds; a recipe would be too long for a file's name."""
-    project.makepyfile(test_it=CLIMBING)
+    """The id shows pipeline, ladder, number and label; a recipe would be too long for a file name."""
+    project.makepyfile(test_it=EVERY_LEVEL)
     result = project.runpytest_inprocess("--collect-only", "-q")
 
     levels = ["1-bf16", "2-compile", "3-int8", "4-fp8"]
@@ -29,8 +29,8 @@ def test_each_level_is_a_test(project: pytest.Pytester) -> None:
     assert {line for line in result.outlines if line.startswith("test_it.py::")} == ids
 
 
-def test_only_the_levels_that_are_named_are_tests(project: pytest.Pytester) -> None:
-    """Of each pipeline that has one; the place in the ladder stays in the id."""
+def test_level_selects_levels_by_label(project: pytest.Pytester) -> None:
+    """Each pipeline that has the level gets a test; its number in the ladder stays in the id."""
     marked = MARKED.format(
         arguments='pipeline=["sdxl", "deepfloyd-if"], ladder="diffusion-fast", level=["fuse_qkv", "int8"]',
         fixtures="optimized_pipeline",
@@ -83,10 +83,10 @@ def test_only_the_levels_that_are_named_are_tests(project: pytest.Pytester) -> N
         ),
     ],
 )
-def test_what_the_marker_needs_is_reported(
+def test_an_incomplete_marker_is_an_error(
     project: pytest.Pytester, arguments: str, fixtures: str, message: str
 ) -> None:
-    """At collection, without a traceback."""
+    """The error appears at collection, without a traceback."""
     project.makepyfile(test_it=MARKED.format(arguments=arguments, fixtures=fixtures))
     result = project.runpytest_inprocess("--collect-only", "-q")
 
@@ -94,9 +94,9 @@ def test_what_the_marker_needs_is_reported(
     result.stdout.fnmatch_lines([f"diffopt: test_it.py::test_it: {message}"])
 
 
-def test_a_level_that_this_machine_cannot_run_is_skipped_with_the_reason(project: pytest.Pytester) -> None:
-    """float8 needs a GPU that has it."""
-    project.makepyfile(test_it=CLIMBING)
+def test_an_unavailable_level_is_skipped_with_the_reason(project: pytest.Pytester) -> None:
+    """float8 needs a GPU that supports it."""
+    project.makepyfile(test_it=EVERY_LEVEL)
     result = project.runpytest_inprocess("-k", "sdxl and fp8", "-rs")
 
     result.assert_outcomes(skipped=1, deselected=7)

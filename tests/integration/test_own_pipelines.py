@@ -1,4 +1,4 @@
-"""The pages that show how to bring a pipeline of one's own are run as they stand."""
+"""The examples of `docs/own-pipelines.md` run as shown."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def build_my_pipeline():
 
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget afterwards what a conftest registered."""
+    """Isolate the registry from the pipelines of a conftest."""
     monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
     monkeypatch.setattr(registry, "_REGISTERED_AT", {})
 
@@ -32,8 +32,8 @@ def example(project: pytest.Pytester, heading: str) -> None:
         (project.path / name).write_text(text, encoding="utf-8")
 
 
-def test_a_pipeline_can_be_registered_as_the_page_says(project: pytest.Pytester) -> None:
-    """Ids read as those of the pipelines that come with the plugin; each is built once for a recipe."""
+def test_a_pipeline_can_be_registered_as_documented(project: pytest.Pytester) -> None:
+    """Test ids have the same form as for this package's pipelines; the pipeline is built once per recipe."""
     example(project, "Register it")
     result = project.runpytest_inprocess("-v", "-W", "ignore", "--setup-show")
 
@@ -45,7 +45,7 @@ def test_a_pipeline_can_be_registered_as_the_page_says(project: pytest.Pytester)
 
 
 def test_a_misspelt_name_of_a_registered_pipeline_is_reported(project: pytest.Pytester) -> None:
-    """The nearest known name may be the user's own."""
+    """The closest known name can be the user's own."""
     example(project, "Register it")
     test = project.path / "test_mine.py"
     test.write_text(test.read_text().replace('"mine"', '"mne"'))
@@ -56,7 +56,7 @@ def test_a_misspelt_name_of_a_registered_pipeline_is_reported(project: pytest.Py
 
 
 def test_a_scale_that_was_not_registered_is_an_error(project: pytest.Pytester) -> None:
-    """The message says how it would be had; there is no traceback."""
+    """The message names the keyword that adds it; there is no traceback."""
     example(project, "Register it")
     result = project.runpytest_inprocess("-W", "ignore", "--diffopt-scale", "full", "-k", "applied and fp32")
 
@@ -68,7 +68,7 @@ def test_a_scale_that_was_not_registered_is_an_error(project: pytest.Pytester) -
 
 
 def test_a_name_that_is_taken_is_an_error(project: pytest.Pytester) -> None:
-    """At collection, with both places."""
+    """The error at collection shows both places."""
     example(project, "Register it")
     conftest = project.path / "conftest.py"
     conftest.write_text(conftest.read_text().replace('"mine"', '"sdxl"'))
@@ -76,5 +76,5 @@ def test_a_name_that_is_taken_is_an_error(project: pytest.Pytester) -> None:
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        [f"*two pipelines are called 'sdxl': one of pytest-diffopt itself, one of {conftest}:*; rename one of them"]
+        [f"*two pipelines have the name 'sdxl', one from pytest-diffopt itself, one from {conftest}:*: rename one of *"]
     )

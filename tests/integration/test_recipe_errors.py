@@ -1,4 +1,4 @@
-"""A recipe that cannot be is refused at collection, whatever is wrong with it, in one line."""
+"""An invalid recipe is an error of one line at collection."""
 
 import pytest
 
@@ -24,15 +24,15 @@ def test_it(diffopt_recipe):
     [
         (
             "sdpa + bf16",
-            "bf16 must stand before sdpa, got: sdpa + bf16; the right order is: bf16 + sdpa",
+            "bf16 must come before sdpa, got: sdpa + bf16; the right order is: bf16 + sdpa",
         ),
         (
             "compile + fuse_qkv",
-            "fuse_qkv must stand before compile, got: compile + fuse_qkv; the right order is: fuse_qkv + compile",
+            "fuse_qkv must come before compile, got: compile + fuse_qkv; the right order is: fuse_qkv + compile",
         ),
         (
             "tf32 + bf16",
-            "bf16 and tf32 contradict each other (tf32 speeds up float32 matmuls, and none is left), got: tf32 + bf16",
+            "bf16 and tf32 contradict each other (tf32 speeds up float32 matmuls, and none remains), got: tf32 + bf16",
         ),
         (
             "vanilla_attention + sdpa",
@@ -44,19 +44,22 @@ def test_it(diffopt_recipe):
         ("bf16 + bf16", "a recipe names each optimization once, got bf16 2 times: bf16 + bf16"),
         (
             "compile(True)",
-            "each part of a recipe is a name or name(keyword=value), got: 'compile(True)' in 'compile(True)'",
+            "each part of a recipe must be a name or name(keyword=value), got: 'compile(True)' in 'compile(True)'",
         ),
-        ("bf16 - sdpa", "each part of a recipe is a name or name(keyword=value), got: 'bf16 - sdpa' in 'bf16 - sdpa'"),
-        ("bf16 +", "a recipe reads like `bf16 + sdpa + compile`, got: 'bf16 +' (invalid syntax)"),
-        ("", "a recipe reads like `bf16 + sdpa + compile`, got: '' (invalid syntax)"),
+        (
+            "bf16 - sdpa",
+            "each part of a recipe must be a name or name(keyword=value), got: 'bf16 - sdpa' in 'bf16 - sdpa'",
+        ),
+        ("bf16 +", "a recipe must look like `bf16 + sdpa + compile`, got: 'bf16 +' (invalid syntax)"),
+        ("", "a recipe must look like `bf16 + sdpa + compile`, got: '' (invalid syntax)"),
         (
             "compile(mode=fast)",
-            "a keyword of a recipe takes a literal, got: 'mode=fast' in 'compile(mode=fast)'",
+            "a keyword's value must be a literal, got: 'mode=fast' in 'compile(mode=fast)'",
         ),
         ("bf16(fast=1)", "unknown keyword of bf16: 'fast'; it takes none"),
         (
             "compile(fullgraph=1)",
-            "compile was given a value that it cannot take: Expected `bool`, got `int` - at `$.fullgraph`",
+            "invalid value for compile: Expected `bool`, got `int` - at `$.fullgraph`",
         ),
         (
             "compile(backend='indutcor')",
@@ -64,8 +67,8 @@ def test_it(diffopt_recipe):
         ),
     ],
 )
-def test_a_recipe_that_cannot_be_is_an_error_at_collection(project: pytest.Pytester, recipe: str, message: str) -> None:
-    """The rule, the recipe, and the right one where there is one; no traceback."""
+def test_an_invalid_recipe_is_an_error_at_collection(project: pytest.Pytester, recipe: str, message: str) -> None:
+    """The message shows the rule, the recipe and, if possible, the corrected recipe; there is no traceback."""
     project.makepyfile(test_it=MARKED.format(recipe=recipe))
     result = project.runpytest_inprocess("--collect-only", "-q")
 
@@ -77,24 +80,24 @@ def test_a_recipe_that_cannot_be_is_an_error_at_collection(project: pytest.Pytes
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ("fp32", "a pipeline takes one recipe: this SmallPipeline already carries fp32"),
+        ("fp32", "a pipeline takes one recipe: this SmallPipeline already has fp32"),
         ("sdpa", "sdpa needs a module with attention processors, and SmallPipeline has none"),
         ("fuse_qkv", "fuse_qkv needs a module with fuse_qkv_projections(), and SmallPipeline has none"),
-        ("compile(regional=True)", "compile(regional=True) needs repeated blocks, and SmallUNet names none"),
+        ("compile(regional=True)", "compile(regional=True) needs a list of repeated blocks, and SmallUNet has none"),
         (
             "compile(target=['transformer'])",
-            "compile(target=...) must name a module of the pipeline or its method, got: 'transformer'",
+            "compile(target=...) must name a module of the pipeline or one of its methods, got: 'transformer'",
         ),
         (
             "compile(target=['vae.draw'])",
-            "compile(target=...) must name a module of the pipeline or its method, got: 'vae.draw'",
+            "compile(target=...) must name a module of the pipeline or one of its methods, got: 'vae.draw'",
         ),
     ],
 )
 def test_a_recipe_that_does_not_fit_the_pipeline_is_an_error(
     own_pipeline: pytest.Pytester, recipe: str, message: str
 ) -> None:
-    """What the optimization needs and the pipeline lacks, without a traceback."""
+    """The message shows what the optimization needs and the pipeline lacks; there is no traceback."""
     marker = f'import pytest\n\npytestmark = pytest.mark.diffopt(recipe="{recipe}")\n'
     own_pipeline.makepyfile(test_it=marker + APPLIED)
     result = own_pipeline.runpytest_inprocess()

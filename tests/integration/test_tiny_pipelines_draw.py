@@ -1,6 +1,6 @@
-"""The tiny pipelines draw what they are told: a person would say so, and here the judge does.
+"""The tiny pipelines draw what the prompt describes.
 
-A judge who knows nothing of the prompt says which colors and which shape each image shows.
+A classifier that does not get the prompt determines the colors and the shape in each image.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pytest_diffopt.pipelines.scenes import Scene
 from tools.tiny_training.drawing import draw, scenes_to_draw
-from tools.tiny_training.judge import Seen, look_at
+from tools.tiny_training.judge import describe
 
 SCENES = scenes_to_draw()[:24]
 COLORS_RIGHT, SHAPES_RIGHT = 0.95, 0.85
@@ -38,8 +38,8 @@ DRAWING = [
 
 
 def parts_right(images: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) -> tuple[float, float]:
-    """Return how many images have the right colors, and the right shape."""
-    seen: list[Seen] = [look_at(image) for image in images]
+    """Return the fractions of images with the right colors and with the right shape."""
+    seen = [describe(image) for image in images]
     colors = [view.has_colors_of(scene) for view, scene in zip(seen, scenes, strict=True)]
     shapes = [view.shape is scene.shape for view, scene in zip(seen, scenes, strict=True)]
     return sum(colors) / len(scenes), sum(shapes) / len(scenes)
@@ -47,7 +47,7 @@ def parts_right(images: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) ->
 
 @pytest.mark.parametrize("name", DRAWING)
 def test_the_image_follows_the_prompt(name: str) -> None:
-    """Both colors and the shape, over each shape and every color on another."""
+    """Colors and shapes are right in most of 24 scenes with every shape and color."""
     colors, shapes = parts_right(draw(name, SCENES), SCENES)
 
     assert colors >= COLORS_RIGHT
@@ -55,7 +55,7 @@ def test_the_image_follows_the_prompt(name: str) -> None:
 
 
 def test_another_prompt_gives_another_image() -> None:
-    """What the judge sees follows what was asked, not what the noise happened to be."""
+    """The colors follow the prompt, not the noise."""
     swapped = [replace(scene, color=scene.background, background=scene.color) for scene in SCENES[:8]]
     colors, _ = parts_right(draw("sd15", swapped), swapped)
     wrong, _ = parts_right(draw("sd15", swapped), SCENES[:8])

@@ -1,4 +1,4 @@
-"""A pipeline of the user's own: one overridden fixture, and everything else keeps working."""
+"""A user's pipeline: with one overridden fixture all assertions work."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def pipeline_inputs():
 
 
 def test_compile_inside_the_users_fixture_is_seen(project: pytest.Pytester) -> None:
-    """What compiles while the fixture runs belongs to the pipeline, though no test was running yet."""
+    """Code that compiles in the fixture, before the test runs, belongs to the pipeline."""
     project.makeconftest(
         OWN_CONFTEST.format(
             build="""
@@ -50,7 +50,7 @@ def test_one_graph(optimized_pipeline, pipeline_inputs):
     )
 
 
-def test_the_markers_recipe_serves_a_pipeline_that_the_user_builds(own_pipeline: pytest.Pytester) -> None:
+def test_the_markers_recipe_applies_to_a_users_pipeline(own_pipeline: pytest.Pytester) -> None:
     """`diffopt_recipe` is the marker's recipe; `apply` works on any pipeline, and verdicts name it."""
     own_pipeline.makepyfile(
         test_it="""
@@ -80,8 +80,8 @@ def test_applied(optimized_pipeline):
     )
 
 
-def test_inputs_that_nobody_overrides_are_a_clear_error(project: pytest.Pytester) -> None:
-    """Who brings a pipeline brings its inputs too, and is told which fixtures."""
+def test_inputs_that_are_not_overridden_are_an_error(project: pytest.Pytester) -> None:
+    """The message names the fixtures to override together."""
     project.makepyfile(
         test_it="""
 import pytest
@@ -141,10 +141,10 @@ def test_it(optimized_pipeline, pipeline_inputs):
         ("assert_repeatable(optimized_pipeline, **pipeline_inputs)", "repeatability"),
     ],
 )
-def test_what_the_pipeline_raises_passes_with_a_note(
+def test_an_exception_of_the_pipeline_propagates_with_a_note(
     own_pipeline: pytest.Pytester, assertion: str, concern: str
 ) -> None:
-    """The user's own exception and line, a note of the step and of who was watching, and everything put back."""
+    """The exception keeps its type and line, a note adds the step and the probe, and the pipeline is restored."""
     own_pipeline.makepyfile(test_it=RAISES.format(assertion=assertion))
     result = own_pipeline.runpytest_inprocess()
 
@@ -187,7 +187,7 @@ def test_what_the_pipeline_raises_passes_with_a_note(
 def test_a_pipeline_without_a_denoise_loop_is_an_error(
     own_pipeline: pytest.Pytester, method: str, message: str
 ) -> None:
-    """Nothing that was watched is no success; the message says how a loop is found."""
+    """A guard without a watched step must not pass; the message explains how the loop is found."""
     own_pipeline.makepyfile(
         test_it=f"""
 import small_pipeline
@@ -208,7 +208,7 @@ def test_never_syncs():
 
 
 def test_assertions_take_a_bare_function(project: pytest.Pytester) -> None:
-    """No assertion needs a pipeline where a callable says as much."""
+    """Assertions that need no denoise loop accept any callable."""
     project.makepyfile(
         test_it="""
 import torch
@@ -231,7 +231,7 @@ def test_it():
 
 
 def test_no_variations_are_an_error(own_pipeline: pytest.Pytester) -> None:
-    """A list that is empty by mistake would be green for ever."""
+    """An empty list would always pass."""
     own_pipeline.makepyfile(
         test_it="""
 from pytest_diffopt import assert_no_recompiles

@@ -1,1 +1,1 @@
-"""How the tiny pipelines learn to draw."""
+"""Training of the tiny pipelines."""

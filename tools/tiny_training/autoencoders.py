@@ -15,20 +15,20 @@ _KL_WEIGHT = 1e-3
 
 @dataclass(kw_only=True)
 class KLAutoencoderLesson(Lesson):
-    """A variational autoencoder: draws what it is shown, and keeps its latents near a normal distribution."""
+    """A variational autoencoder, trained to reconstruct images with latents close to a normal distribution."""
 
     learning_rate: float = 2e-3
 
-    def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:  # noqa: D102
+    def loss(self, models: Models, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: D102
         images = self.scenes.image(chosen)
         posterior = models[self.name].encode(images).latent_dist
-        drawn = models[self.name].decode(posterior.sample(dice)).sample
-        wrong: torch.Tensor = functional.l1_loss(drawn, images) + functional.mse_loss(drawn, images)
+        decoded = models[self.name].decode(posterior.sample(generator)).sample
+        error: torch.Tensor = functional.l1_loss(decoded, images) + functional.mse_loss(decoded, images)
         divergence: torch.Tensor = (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean() / 2
-        return wrong + _KL_WEIGHT * divergence
+        return error + _KL_WEIGHT * divergence
 
     def finish(self, models: Models) -> None:
-        """Stretch the latents so that the published scaling factor brings them to a standard deviation of one."""
+        """Rescale the latents to a standard deviation of one after the published scaling factor."""
         vae = models[self.name]
         with torch.no_grad():
             latents = vae.encode(self.scenes.image(torch.arange(512))).latent_dist.mean
@@ -40,7 +40,7 @@ class KLAutoencoderLesson(Lesson):
 
 
 def _stretch(out: Any, into: Any, factor: float, *, channels: int) -> None:
-    """Multiply what one convolution gives and divide what the next takes."""
+    """Multiply the outputs of one convolution and divide the inputs of the next."""
     with torch.no_grad():
         out.weight[:channels] *= factor
         out.bias[:channels] *= factor
@@ -50,7 +50,7 @@ def _stretch(out: Any, into: Any, factor: float, *, channels: int) -> None:
 
 @dataclass(kw_only=True)
 class TinyAutoencoderLesson(Lesson):
-    """An autoencoder without attention that takes and gives another's scaled latents."""
+    """An autoencoder without attention that uses the scaled latents of another autoencoder."""
 
     learning_rate: float = 2e-3
 
@@ -58,9 +58,9 @@ class TinyAutoencoderLesson(Lesson):
         super().begin(models, cache)
         self.latents = latents_of(self.uses[0], models[self.uses[0]], self.scenes, cache)
 
-    def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:  # noqa: D102, ARG002
+    def loss(self, models: Models, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: D102, ARG002
         images, latents = self.scenes.image(chosen), self.latents[chosen]
         small = models[self.name]
-        drawn = small.decode(latents).sample
-        wrong: torch.Tensor = functional.l1_loss(drawn, images) + functional.mse_loss(drawn, images)
-        return wrong + functional.mse_loss(small.encode(images).latents, latents)
+        decoded = small.decode(latents).sample
+        error: torch.Tensor = functional.l1_loss(decoded, images) + functional.mse_loss(decoded, images)
+        return error + functional.mse_loss(small.encode(images).latents, latents)

@@ -1,4 +1,4 @@
-"""Every lesson, in an order in which each finds what it needs."""
+"""Every lesson, ordered so that each comes after the lessons whose components it uses."""
 
 from tools.tiny_training.autoencoders import KLAutoencoderLesson, TinyAutoencoderLesson
 from tools.tiny_training.denoisers import (

@@ -1,4 +1,4 @@
-"""Ask a tiny pipeline for the images of some scenes, each the way that pipeline is asked."""
+"""Draw scenes with a tiny pipeline, with the inputs that the pipeline needs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ _WIDTH = 64
 
 
 def scenes_to_draw(colors: Sequence[tuple[str, str]] | None = None) -> list[Scene]:
-    """Return each shape in turn, with each color on another: as many scenes as there are pairs, 32 by default."""
+    """Return one scene for each pair of color and background, 32 by default; the shapes alternate."""
     names = list(COLORS)
     pairs = colors or [(names[i % 8], names[(i + 1 + i // 8) % 8]) for i in range(32)]
     shapes = list(Shape)
@@ -35,12 +35,12 @@ def draw(name: str, scenes: Sequence[Scene], *, steps: int = STEPS) -> list[NDAr
     """Draw scenes with a tiny pipeline.
 
     Args:
-        name: the pipeline's.
-        scenes: what to draw.
-        steps: denoise steps, of every stage.
+        name: the pipeline's name.
+        scenes: the scenes to draw.
+        steps: denoise steps of every stage.
 
     Returns:
-        An image of each scene, (width, width, 3).
+        One image per scene, uint8, (width, width, 3).
     """
     family = find_pipeline(name)
     pipeline = build_pipeline(family, Scale.TINY).pipeline
@@ -49,26 +49,26 @@ def draw(name: str, scenes: Sequence[Scene], *, steps: int = STEPS) -> list[NDAr
 
 
 def _calls(family: PipelineFamily, scenes: Sequence[Scene]) -> list[dict[str, Any]]:
-    """Return the calls that draw all scenes: one for all, but for a chain, which enlarges one image a call."""
+    """Return the calls that draw all scenes: one call, or one per scene for a chain, which upscales one image each."""
     plain = dict(family.inputs(Scale.TINY))
     if "num_images_per_prompt" in plain:
         plain["num_images_per_prompt"] = 1
     if family.stages:
         return [plain | {"prompt": scene.caption} | _embeddings([scene]) for scene in scenes]
-    told = _embeddings(scenes) if "prompt_embeds" in plain else {"prompt": [scene.caption for scene in scenes]}
-    return [plain | told | _images(family, scenes)]
+    prompts = _embeddings(scenes) if "prompt_embeds" in plain else {"prompt": [scene.caption for scene in scenes]}
+    return [plain | prompts | _images(family, scenes)]
 
 
 def _embeddings(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
     encoder = build_tiny_component("t5-text-encoder")
     with torch.no_grad():
-        told, _ = t5_hidden(encoder, [scene.caption for scene in scenes], masked=True)
+        hidden, _ = t5_hidden(encoder, [scene.caption for scene in scenes], masked=True)
         empty, _ = t5_hidden(encoder, [""] * len(scenes), masked=True)
-    return {"prompt_embeds": told, "negative_prompt_embeds": empty}
+    return {"prompt_embeds": hidden, "negative_prompt_embeds": empty}
 
 
 def _images(family: PipelineFamily, scenes: Sequence[Scene]) -> dict[str, Any]:
-    """Return what each call starts from, where it starts from an image."""
+    """Return the image inputs of a pipeline that needs them."""
     if family.name == "sd15-controlnet":
         return {"image": [Image.fromarray(scene.edges(_WIDTH)) for scene in scenes]}
     if family.name == "sd15-img2img":

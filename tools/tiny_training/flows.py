@@ -1,8 +1,9 @@
-"""Lessons of the flow-matching transformers; they learn the velocity from image to noise."""
+"""Lessons of the flow-matching transformers, which learn the velocity from image to noise."""
 
 from dataclasses import dataclass
 from typing import Any
 
+import diffusers
 import torch
 from torch.nn import functional
 
@@ -14,21 +15,26 @@ from tools.tiny_training.text import clip_output, t5_hidden
 
 @dataclass(kw_only=True)
 class FlowLesson(LatentLesson):
-    """Stable Diffusion 3: told by two CLIP encoders, by what they pool, and by T5."""
+    """Stable Diffusion 3: conditioned on two CLIP encoders, their pooled embeddings, and T5."""
 
     vae: str = "sd3-vae"
 
-    def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:  # noqa: D102
+    def loss(self, models: Models, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: D102
         clean = self.latents[chosen]
-        noise, times = noise_like(clean, dice), flow_times(len(chosen), dice)
-        way = times[:, None, None, None]
-        predicted = self.predict(models, (1 - way) * clean + way * noise, times, chosen, dice)
+        noise, times = noise_like(clean, generator), flow_times(len(chosen), generator)
+        share = times[:, None, None, None]
+        predicted = self.predict(models, (1 - share) * clean + share * noise, times, chosen, generator)
         return flow_loss(predicted, clean=clean, noise=noise)
 
     def predict(  # noqa: D102
-        self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator
+        self,
+        models: Models,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        chosen: torch.Tensor,
+        generator: torch.Generator,
     ) -> Any:
-        prompts = self.prompts(chosen, dice)
+        prompts = self.prompts(chosen, generator)
         by_t5, _ = t5_hidden(models["t5-text-encoder"], prompts, masked=False)
         clip = models["sdxl-text-encoder-2"]
         both = [clip_output(clip, prompts), clip_output(clip, prompts, pad_with_end=False)]
@@ -40,28 +46,31 @@ class FlowLesson(LatentLesson):
 
 @dataclass(kw_only=True)
 class FluxLesson(FlowLesson):
-    """FLUX: told by T5 and by what CLIP pools; guided by a number, not by an empty prompt."""
+    """FLUX: conditioned on T5 and CLIP's pooled embeddings, with the guidance scale as an input."""
 
-    def prompts(self, chosen: torch.Tensor, dice: torch.Generator) -> list[str]:  # noqa: D102
-        return self.scenes.captions(chosen, dice)
+    def prompts(self, chosen: torch.Tensor, generator: torch.Generator) -> list[str]:  # noqa: D102
+        return self.scenes.captions(chosen, generator)
 
     def predict(  # noqa: D102
-        self, models: Models, noisy: torch.Tensor, timesteps: torch.Tensor, chosen: torch.Tensor, dice: torch.Generator
+        self,
+        models: Models,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        chosen: torch.Tensor,
+        generator: torch.Generator,
     ) -> Any:
-        from diffusers import FluxPipeline  # noqa: PLC0415 - slow to import
-
-        prompts = self.prompts(chosen, dice)
-        told, _ = t5_hidden(models["t5-text-encoder"], prompts, masked=False)
+        prompts = self.prompts(chosen, generator)
+        hidden, _ = t5_hidden(models["t5-text-encoder"], prompts, masked=False)
         pooled = clip_output(models["sd-text-encoder"], prompts).pooler_output
         number, channels, height, width = noisy.shape
-        packing: Any = FluxPipeline
+        packing: Any = diffusers.FluxPipeline
         packed = models[self.name](
             packing._pack_latents(noisy, number, channels, height, width),  # noqa: SLF001 - diffusers has no public one
-            encoder_hidden_states=told,
+            encoder_hidden_states=hidden,
             pooled_projections=pooled,
             timestep=timesteps,
             img_ids=packing._prepare_latent_image_ids(number, height // 2, width // 2, noisy.device, noisy.dtype),  # noqa: SLF001
-            txt_ids=torch.zeros(told.shape[1], 3),
-            guidance=1 + 4 * torch.rand(number, generator=dice),
+            txt_ids=torch.zeros(hidden.shape[1], 3),
+            guidance=1 + 4 * torch.rand(number, generator=generator),
         ).sample
         return packing._unpack_latents(packed, height, width, 1)  # noqa: SLF001 - sizes in latents

@@ -1,4 +1,4 @@
-"""Look at an image and say what it shows, by colors and plain geometry; knows nothing of the prompt."""
+"""A classifier of the tiny pipelines' images by color and geometry, independent of the prompt."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from scipy import ndimage
 
 from pytest_diffopt.pipelines.scenes import COLORS, Scene, Shape
 
-_BORDER = 3  # pixels at the edge of an image: background, whatever the scene
-_DIFFERS = 60  # how far a color lies from the background's to be the shape's, of 441 at most
+_BORDER = 3  # pixels at the edge of an image, which are background in every scene
+_DIFFERS = 60  # minimum distance of the shape's color from the background's; the maximum is 441
 _SMALLEST = 20  # pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
-    """What an image shows.
+class Description:
+    """The content of an image.
 
     Attributes:
-        color: of the shape, a key of `COLORS`; None where nothing stands out.
-        background: the color around it.
-        shape: None where nothing stands out.
-        area: the part of the image that it covers.
-        centre: where its middle lies, (x, y), in parts of the width.
+        color: the shape's color, a key of `COLORS`; None if no shape is found.
+        background: the background's color, a key of `COLORS`.
+        shape: the shape; None if no shape is found.
+        area: the fraction of the image that the shape covers.
+        centre: the shape's centre, (x, y), as fractions of the width and height.
     """
 
     color: str | None
@@ -33,23 +33,23 @@ class Seen:
     centre: tuple[float, float]
 
     def has_colors_of(self, scene: Scene) -> bool:
-        """Tell whether both colors are those of the scene."""
+        """Return whether both colors are those of the scene."""
         return (self.color, self.background) == (scene.color, scene.background)
 
 
-def look_at(image: NDArray[np.uint8]) -> Seen:
-    """Say what an image shows, (height, width, 3)."""
+def describe(image: NDArray[np.uint8]) -> Description:
+    """Return the content of an image, uint8, (height, width, 3)."""
     ground = _median(image[_border_of(image)])
     mask = _largest(np.linalg.norm(image - ground, axis=-1) > _DIFFERS)
     if mask.sum() < _SMALLEST:
-        return Seen(color=None, background=_nearest(ground), shape=None, area=0.0, centre=(0.5, 0.5))
+        return Description(color=None, background=_nearest(ground), shape=None, area=0.0, centre=(0.5, 0.5))
     inner = ndimage.binary_erosion(mask, iterations=2)
     color = _median(image[inner if inner.any() else mask])
     height, width = (axis.mean() / size for axis, size in zip(np.nonzero(mask), mask.shape, strict=True))
-    return Seen(
+    return Description(
         color=_nearest(color),
         background=_nearest(ground),
-        shape=_likest(mask),
+        shape=_most_similar_shape(mask),
         area=float(mask.mean()),
         centre=(float(width), float(height)),
     )
@@ -70,7 +70,7 @@ def _nearest(color: NDArray[np.float64]) -> str:
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Keep the largest connected part, with its holes filled."""
+    """Return the largest connected part, with its holes filled."""
     parts, number = ndimage.label(mask)
     if not number:
         return mask
@@ -78,8 +78,8 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(ndimage.binary_fill_holes(parts == 1 + int(sizes.argmax())), dtype=np.bool_)
 
 
-def _likest(mask: NDArray[np.bool_]) -> Shape:
-    """Return the shape whose outline, stretched to the mask's own box, has the most in common with it."""
+def _most_similar_shape(mask: NDArray[np.bool_]) -> Shape:
+    """Return the shape that overlaps most with the mask when scaled to its bounding box."""
     rows, columns = np.nonzero(mask)
     box = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     return max(Shape, key=lambda shape: _overlap(_outline(shape, box.shape), box))

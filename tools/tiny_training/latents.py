@@ -1,4 +1,4 @@
-"""Images through an autoencoder, once, kept in the cache."""
+"""Latents of the training images, encoded once and cached."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ _IMAGES_AT_ONCE = 64
 
 
 def latents_of(name: str, vae: Any, scenes: Scenes, cache: Path, *, kind: str = "scenes") -> torch.Tensor:
-    """Return the scaled latents of every image, (number, channels, height, width), as the denoisers see them.
+    """Return the scaled latents of every image, (number, channels, height, width), the input of the denoisers.
 
     Args:
-        name: the autoencoder's.
+        name: the autoencoder's name.
         vae: the autoencoder.
         scenes: the images.
-        cache: a folder.
-        kind: tells sets of images apart.
+        cache: the folder of the cache.
+        kind: distinguishes sets of images in the cache.
     """
     path = cache / f"latents-{name}-{provenance()[name]['sha256'][:12]}-{kind}-{len(scenes.scenes)}.safetensors"
     if not path.exists():
@@ -30,7 +30,7 @@ def latents_of(name: str, vae: Any, scenes: Scenes, cache: Path, *, kind: str = 
 
 
 def scaled(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    """Bring latents to a standard deviation of about one, as the pipelines do."""
+    """Return latents with a standard deviation of about one, scaled as in the pipelines."""
     factor: float = vae.config.scaling_factor
     return (latents - (vae.config.shift_factor or 0.0)) * factor
 

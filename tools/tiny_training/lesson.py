@@ -1,4 +1,4 @@
-"""What every lesson is: which components it trains, on what, and how wrong they are."""
+"""The base class of lessons."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ class Lesson(ABC):
     """One training run.
 
     Attributes:
-        name: the component that it is about.
-        uses: trained components that stay as they are.
-        starts_from: a trained component whose parameters it begins with, where they fit.
+        name: the component that is trained.
+        uses: trained components that the lesson uses and does not change.
+        starts_from: a trained component whose fitting parameters are the starting point; empty for random parameters.
         steps: optimizer steps.
-        batch_size: images a step.
-        learning_rate: the highest, after the warm-up.
-        width: pixels of its images.
+        batch_size: images per step.
+        learning_rate: the highest learning rate, after the warm-up.
+        width: width of the images in pixels.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Lesson(ABC):
     width: int = 64
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: ARG002 - what some lessons need
-        """Draw the images; what else is worth computing once goes into the cache."""
+        """Draw the images; subclasses also compute and cache latents."""
         self.scenes: Scenes = draw_scenes(_SCENES, width=self.width, seed=_SEED)
 
     def helpers(self, models: Models) -> dict[str, torch.nn.Module]:  # noqa: ARG002 - what some lessons need
-        """Return what is trained along and thrown away."""
+        """Return modules that are trained together with the component and discarded afterwards."""
         return {}
 
     @abstractmethod
-    def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
-        """Return how wrong the models are about the chosen images, a scalar; all chance comes from `dice`."""
+    def loss(self, models: Models, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the loss for the chosen images, a scalar; all random numbers come from `generator`."""
 
-    def finish(self, models: Models) -> None:  # noqa: B027 - few lessons have something to settle
-        """Settle what the published configuration asks of trained weights."""
+    def finish(self, models: Models) -> None:  # noqa: B027 - optional
+        """Adjust the trained weights to the published configuration."""

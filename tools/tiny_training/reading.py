@@ -1,6 +1,6 @@
-"""Lessons of the text encoders: to say in every token what the whole prompt asks for.
+"""Lessons of the text encoders: every token's hidden state must encode the content of the whole prompt.
 
-A denoiser need not learn to read then, as none does whose text encoder was trained before it.
+The denoisers then need not learn to read the prompt, as with any pretrained text encoder.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from torch.nn import functional
 
 from pytest_diffopt.pipelines.scenes import COLORS, Place, Scene, Shape, Size
 from tools.tiny_training.lesson import Lesson, Models
-from tools.tiny_training.scenes import Scenes, imagine_scenes
+from tools.tiny_training.scenes import Scenes, random_scenes
 from tools.tiny_training.text import clip_output, t5_hidden
 
 _SCENES = 50_000
-_UNSAID = -100  # what cross entropy leaves out
+_IGNORED = -100  # the target that cross entropy ignores
 _ANSWERS: dict[str, list[str]] = {
     "shape": list(Shape),
     "color": list(COLORS),
@@ -29,33 +29,33 @@ _ANSWERS: dict[str, list[str]] = {
 
 @dataclass(kw_only=True)
 class ReadingLesson(Lesson):
-    """A text encoder; linear readers, thrown away afterwards, answer from its hidden states what the prompt says."""
+    """A text encoder, trained with linear probes that predict the prompt's content and are discarded afterwards."""
 
     learning_rate: float = 2e-3
     batch_size: int = 64
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102, ARG002 - no images are needed
-        self.scenes = Scenes(scenes=imagine_scenes(_SCENES, seed=0), images=torch.empty(0))
+        self.scenes = Scenes(scenes=random_scenes(_SCENES, seed=0), images=torch.empty(0))
 
     def helpers(self, models: Models) -> dict[str, torch.nn.Module]:
-        """Return a reader for each kind of hidden state."""
+        """Return a linear probe for each kind of hidden state."""
         width = models[self.name].config.hidden_size
         answers = sum(map(len, _ANSWERS.values()))
         return {kind: torch.nn.Linear(width, answers) for kind in ("last", "before", "pooled")}
 
-    def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:  # noqa: D102
-        captions = self.scenes.captions(chosen, dice)
+    def loss(self, models: Models, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: D102
+        captions = self.scenes.captions(chosen, generator)
         right = _answers([self.scenes.scenes[number] for number in chosen.tolist()], captions)
-        states = self.states(models[self.name], captions, dice)
-        return torch.stack([_wrong(models[kind](state), right, where) for kind, state, where in states]).sum()
+        states = self.states(models[self.name], captions, generator)
+        return torch.stack([_probe_loss(models[kind](state), right, where) for kind, state, where in states]).sum()
 
-    def pads_with_end(self, dice: torch.Generator) -> bool:  # noqa: ARG002 - the second encoder knows both ways
-        """Tell whether prompts are padded with the token that ends them."""
+    def pads_with_end(self, generator: torch.Generator) -> bool:  # noqa: ARG002 - the second encoder uses both paddings
+        """Return whether prompts are padded with the end token."""
         return True
 
-    def states(self, encoder: Any, captions: Sequence[str], dice: torch.Generator) -> list[Any]:
-        """Return kinds of hidden states (batch, tokens, width), and which tokens have read the whole prompt."""
-        output = clip_output(encoder, captions, pad_with_end=self.pads_with_end(dice))
+    def states(self, encoder: Any, captions: Sequence[str], generator: torch.Generator) -> list[Any]:
+        """Return kinds of hidden states (batch, tokens, width), and a mask of the tokens that see the whole prompt."""
+        output = clip_output(encoder, captions, pad_with_end=self.pads_with_end(generator))
         end = torch.tensor([len(caption.replace(",", " ,").split()) + 1 for caption in captions])
         read = torch.arange(output.last_hidden_state.shape[1]) >= end[:, None]
         pooled = output.text_embeds if hasattr(output, "text_embeds") else output.pooler_output
@@ -68,27 +68,27 @@ class ReadingLesson(Lesson):
 
 @dataclass(kw_only=True)
 class SecondReadingLesson(ReadingLesson):
-    """The second CLIP encoder, whose prompts SDXL pads with another token than the end; SD3 has both ways."""
+    """The second CLIP encoder: SDXL does not pad its prompts with the end token, SD3 uses both paddings."""
 
-    def pads_with_end(self, dice: torch.Generator) -> bool:  # noqa: D102
-        return bool(torch.rand((), generator=dice) < 0.5)  # noqa: PLR2004 - both alike
+    def pads_with_end(self, generator: torch.Generator) -> bool:  # noqa: D102
+        return bool(torch.rand((), generator=generator) < 0.5)  # noqa: PLR2004 - equal probability
 
 
 @dataclass(kw_only=True)
 class T5ReadingLesson(ReadingLesson):
-    """The T5 encoder, which every token lets see every other; some pipelines mask the padding, some do not."""
+    """The T5 encoder, whose attention is bidirectional; some pipelines mask the padding, some do not."""
 
-    def states(self, encoder: Any, captions: Sequence[str], dice: torch.Generator) -> list[Any]:  # noqa: D102
-        masked = bool(torch.rand((), generator=dice) < 0.5)  # noqa: PLR2004 - both alike
+    def states(self, encoder: Any, captions: Sequence[str], generator: torch.Generator) -> list[Any]:  # noqa: D102
+        masked = bool(torch.rand((), generator=generator) < 0.5)  # noqa: PLR2004 - equal probability
         hidden, mask = t5_hidden(encoder, captions, masked=masked)
         return [("last", hidden, mask.bool() if masked else torch.ones_like(mask).bool())]
 
 
 def _answers(scenes: Sequence[Scene], captions: Sequence[str]) -> torch.Tensor:
-    """Return the number of each right answer, (batch, questions)."""
+    """Return the class index of each property, (batch, properties)."""
     rows = [
         [
-            _UNSAID if name == "shape" and " shape " in caption else known.index(str(getattr(scene, name)))
+            _IGNORED if name == "shape" and " shape " in caption else known.index(str(getattr(scene, name)))
             for name, known in _ANSWERS.items()
         ]
         for scene, caption in zip(scenes, captions, strict=True)
@@ -96,9 +96,9 @@ def _answers(scenes: Sequence[Scene], captions: Sequence[str]) -> torch.Tensor:
     return torch.tensor(rows)
 
 
-def _wrong(said: torch.Tensor, right: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """Return the cross entropy of what the chosen tokens say, over all questions."""
-    rows = right[:, None].expand(-1, said.shape[1], -1)[where]
-    questions = torch.split(said[where], [len(known) for known in _ANSWERS.values()], dim=-1)
-    wrong = [functional.cross_entropy(question, rows[:, i]) for i, question in enumerate(questions)]
-    return torch.stack(wrong).mean()
+def _probe_loss(logits: torch.Tensor, right: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross entropy of the selected tokens over all properties."""
+    rows = right[:, None].expand(-1, logits.shape[1], -1)[where]
+    properties = torch.split(logits[where], [len(known) for known in _ANSWERS.values()], dim=-1)
+    losses = [functional.cross_entropy(one, rows[:, i]) for i, one in enumerate(properties)]
+    return torch.stack(losses).mean()

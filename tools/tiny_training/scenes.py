@@ -1,4 +1,4 @@
-"""The images that the tiny pipelines are trained on: thousands of scenes, drawn once, the same for every seed."""
+"""The training images of the tiny pipelines: thousands of random scenes, reproducible by seed."""
 
 import random
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import torch
 
 from pytest_diffopt.pipelines.scenes import COLORS, Place, Scene, Shape, Size
 
-_MENTION_SHAPE = 0.9  # else the caption says "shape", for what a ControlNet adds
-_MIDDLE_MEDIUM = 0.4  # how many scenes have the plainest caption
+_MENTION_SHAPE = 0.9  # other captions contain "shape", so that a ControlNet can define the shape
+_MIDDLE_MEDIUM = 0.4  # the fraction of scenes with the plainest caption
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +18,7 @@ class Scenes:
     """Scenes with their images.
 
     Attributes:
-        scenes: what each image shows.
+        scenes: the scene of each image.
         images: (number, 3, width, width), uint8.
     """
 
@@ -26,7 +26,7 @@ class Scenes:
     images: torch.Tensor
 
     def image(self, chosen: torch.Tensor) -> torch.Tensor:
-        """Return images as a model takes them: (batch, 3, width, width), float32 from -1 to 1."""
+        """Return images as model inputs, (batch, 3, width, width), float32 from -1 to 1."""
         return self.images[chosen].float() / 127.5 - 1
 
     def edges(self, chosen: torch.Tensor) -> torch.Tensor:
@@ -38,40 +38,40 @@ class Scenes:
     def captions(
         self, chosen: torch.Tensor, generator: torch.Generator, *, vague: float = 1 - _MENTION_SHAPE
     ) -> list[str]:
-        """Return a caption for each; `vague` is the part that says "shape" instead of what it is."""
-        dice = torch.rand(len(chosen), generator=generator).tolist()
+        """Return a caption for each scene; a fraction `vague` of them contains "shape" instead of the shape's name."""
+        rolls = torch.rand(len(chosen), generator=generator).tolist()
         return [
             _vague(self.scenes[number]) if roll < vague else self.scenes[number].caption
-            for number, roll in zip(chosen.tolist(), dice, strict=True)
+            for number, roll in zip(chosen.tolist(), rolls, strict=True)
         ]
 
 
 def draw_scenes(number: int, *, width: int, seed: int) -> Scenes:
     """Draw scenes of random shape, color, place and size."""
-    scenes = imagine_scenes(number, seed=seed)
+    scenes = random_scenes(number, seed=seed)
     images = np.stack([scene.image(width) for scene in scenes])
     return Scenes(scenes=scenes, images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
 
 
-def imagine_scenes(number: int, *, seed: int) -> list[Scene]:
+def random_scenes(number: int, *, seed: int) -> list[Scene]:
     """Return scenes of random shape, color, place and size."""
-    dice = random.Random(seed)  # noqa: S311 - images are no secrets
-    return [_random_scene(dice) for _ in range(number)]
+    rng = random.Random(seed)  # noqa: S311 - not for cryptography
+    return [_random_scene(rng) for _ in range(number)]
 
 
-def _random_scene(dice: random.Random) -> Scene:
-    color, background = dice.sample(sorted(COLORS), 2)
-    plain = dice.random() < _MIDDLE_MEDIUM
-    place = Place.MIDDLE if plain else dice.choice(list(Place))
+def _random_scene(rng: random.Random) -> Scene:
+    color, background = rng.sample(sorted(COLORS), 2)
+    plain = rng.random() < _MIDDLE_MEDIUM
+    place = Place.MIDDLE if plain else rng.choice(list(Place))
     fitting = list(Size) if place is Place.MIDDLE else [Size.SMALL, Size.MEDIUM]  # a large one must not be cut off
     return Scene(
-        shape=dice.choice(list(Shape)),
+        shape=rng.choice(list(Shape)),
         color=color,
         background=background,
         place=place,
-        size=Size.MEDIUM if plain else dice.choice(fitting),
-        shift=(dice.uniform(-0.03, 0.03), dice.uniform(-0.03, 0.03)),
-        growth=dice.uniform(0.93, 1.07),
+        size=Size.MEDIUM if plain else rng.choice(fitting),
+        shift=(rng.uniform(-0.03, 0.03), rng.uniform(-0.03, 0.03)),
+        growth=rng.uniform(0.93, 1.07),
     )
 
 

@@ -1,4 +1,4 @@
-"""Trained weights, in half precision, and where they come from."""
+"""Writes trained weights in half precision and their provenance into the package."""
 
 import json
 import subprocess
@@ -16,27 +16,27 @@ _FOLDER = Path(str(WEIGHTS))
 
 
 def ship(name: str, model: Any, *, lesson: Lesson, loss: float, seed: int) -> None:
-    """Write a component's weights beside the package's code, and their provenance.
+    """Write a component's weights and their provenance into the package.
 
     Args:
-        name: the component's.
-        model: with what was learned.
-        lesson: in which it was learned.
-        loss: at the end, averaged.
-        seed: of everything.
+        name: the component's name.
+        model: the trained component.
+        lesson: the lesson that trained it.
+        loss: the moving average of the loss at the end.
+        seed: the seed of the training.
     """
     _FOLDER.mkdir(exist_ok=True)
     path = _FOLDER / f"{name}.safetensors"
-    with FileLock(_FOLDER / ".lock"):  # several lessons may end at once
+    with FileLock(_FOLDER / ".lock"):  # several lessons can finish at the same time
         save_model(model.half(), str(path))
-        path.chmod(0o644)  # safetensors lets its owner alone read it
+        path.chmod(0o644)  # safetensors creates files that only their owner can read
         record = {
             "sha256": checksum(path.read_bytes()),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "script": "tools/train_tiny.py",
             "lesson": lesson.name,
             "revision": _revision(),
-            "starts_from": _beginning(lesson.starts_from),
+            "starts_from": _starting_point(lesson.starts_from),
             "seed": seed,
             "steps": lesson.steps,
             "batch_size": lesson.batch_size,
@@ -53,8 +53,8 @@ def _add_provenance(name: str, record: dict[str, Any]) -> None:
     provenance.cache_clear()
 
 
-def _beginning(name: str) -> dict[str, Any] | None:
-    """Return which weights a lesson began with, and how many steps those had; None if it began with random ones."""
+def _starting_point(name: str) -> dict[str, Any] | None:
+    """Return the weights that a lesson started from and their number of steps; None for random weights."""
     if not name:
         return None
     before = provenance()[name]

@@ -1,4 +1,4 @@
-"""What the tiny denoisers are told: prompts through the text encoders, exactly as the pipelines do it."""
+"""Encodes prompts for the tiny denoisers exactly as the pipelines do."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -8,17 +8,17 @@ import torch
 
 from pytest_diffopt.pipelines.tiny import tiny_clip_tokenizer, tiny_t5_tokenizer
 
-_UNCONDITIONAL = 0.1  # the part of prompts left out, so that guidance has something to lead away from
+_UNCONDITIONAL = 0.1  # the fraction of empty prompts, for classifier-free guidance
 
 
-def without_some(captions: Sequence[str], generator: torch.Generator) -> list[str]:
-    """Return the captions with every tenth left empty."""
-    dice = torch.rand(len(captions), generator=generator).tolist()
-    return ["" if roll < _UNCONDITIONAL else caption for caption, roll in zip(captions, dice, strict=True)]
+def with_some_empty(captions: Sequence[str], generator: torch.Generator) -> list[str]:
+    """Return the captions with a random tenth of them replaced by the empty prompt."""
+    rolls = torch.rand(len(captions), generator=generator).tolist()
+    return ["" if roll < _UNCONDITIONAL else caption for caption, roll in zip(captions, rolls, strict=True)]
 
 
 def clip_output(encoder: Any, captions: Sequence[str], *, pad_with_end: bool = True) -> Any:
-    """Run a CLIP text encoder: its last hidden state, its hidden states, and what it pools."""
+    """Run a CLIP text encoder; the output has its last hidden state, all hidden states and the pooled embedding."""
     return encoder(_tokens(_clip(pad_with_end=pad_with_end), captions).input_ids, output_hidden_states=True)
 
 

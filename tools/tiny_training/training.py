@@ -1,4 +1,4 @@
-"""One lesson from its first step, or from where it was interrupted, to weights in the package."""
+"""Trains a lesson, resuming after an interruption, and writes the weights into the package."""
 
 import math
 import os
@@ -24,15 +24,15 @@ _SMOOTHING = 0.99
 
 @dataclass(kw_only=True)
 class Course:
-    """A lesson that is being taught.
+    """The state of a training run.
 
     Attributes:
-        lesson: which.
-        models: every component by name; those of the lesson are trained.
-        averages: a moving average of each trained parameter; this is what is shipped.
+        lesson: the lesson.
+        models: every component by name, including those that are not trained.
+        averages: a moving average of each trained parameter, which the package ships.
         optimizer: AdamW over the trained parameters.
-        step: steps taken.
-        loss: a moving average of it.
+        step: the number of completed steps.
+        loss: a moving average of the loss.
     """
 
     lesson: Lesson
@@ -44,12 +44,12 @@ class Course:
 
 
 def teach(lesson: Lesson, *, cache: Path, save_every: int = 250) -> None:
-    """Train a lesson's components to the end and put their weights into the package.
+    """Train a lesson's component to the end and write its weights into the package.
 
     Args:
-        lesson: which.
-        cache: where images' latents and the state of interrupted lessons lie.
-        save_every: steps between two savings.
+        lesson: the lesson.
+        cache: the folder for latents and for the state of interrupted lessons.
+        save_every: the number of steps between checkpoints.
     """
     torch.manual_seed(SEED)
     course = _begin(lesson)
@@ -70,7 +70,7 @@ def teach(lesson: Lesson, *, cache: Path, save_every: int = 250) -> None:
 def _begin(lesson: Lesson) -> Course:
     models = {lesson.name: build_untrained(lesson.name).train()}
     if lesson.starts_from:
-        _take_over(models[lesson.name], build_tiny_component(lesson.starts_from))
+        _copy_parameters(models[lesson.name], build_tiny_component(lesson.starts_from))
     helpers = lesson.helpers(models)
     parameters = [parameter for model in (models | helpers).values() for parameter in model.parameters()]
     models |= helpers
@@ -82,12 +82,12 @@ def _begin(lesson: Lesson) -> Course:
     return Course(lesson=lesson, models=models, averages=averages, optimizer=optimizer)
 
 
-def _take_over(model: Any, other: Any) -> None:
-    """Copy every parameter whose name both have; of another width, the part that both have, the rest being zero."""
-    theirs = other.state_dict()
+def _copy_parameters(model: Any, other: Any) -> None:
+    """Copy parameters by name; for different sizes copy the common part and set the rest to zero."""
+    source = other.state_dict()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            given = theirs.get(name)
+            given = source.get(name)
             if given is None:
                 continue
             common = tuple(slice(min(sizes)) for sizes in zip(parameter.shape, given.shape, strict=True))
@@ -97,11 +97,11 @@ def _take_over(model: Any, other: Any) -> None:
 
 def _take_step(course: Course) -> None:
     lesson = course.lesson
-    dice = torch.Generator().manual_seed(SEED + course.step)
-    chosen = torch.randint(len(lesson.scenes.scenes), (lesson.batch_size,), generator=dice)
+    generator = torch.Generator().manual_seed(SEED + course.step)
+    chosen = torch.randint(len(lesson.scenes.scenes), (lesson.batch_size,), generator=generator)
     for group in course.optimizer.param_groups:
         group["lr"] = lesson.learning_rate * _rate(course.step, lesson.steps)
-    loss = lesson.loss(course.models, chosen, dice)
+    loss = lesson.loss(course.models, chosen, generator)
     course.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(course.optimizer.param_groups[0]["params"], _GRADIENT_NORM)
@@ -112,7 +112,7 @@ def _take_step(course: Course) -> None:
 
 
 def _rate(step: int, steps: int) -> float:
-    """Return the part of the highest learning rate: a linear warm-up, then half a cosine."""
+    """Return the factor on the learning rate: a linear warm-up, then half a cosine."""
     warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
     return warm_up * (_LOWEST_RATE + (1 - _LOWEST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2)
 
@@ -135,7 +135,7 @@ def _save(course: Course, path: Path) -> None:
     }
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
-    os.replace(partial, path)  # noqa: PTH105 - atomic; a kill at any moment leaves the old one
+    os.replace(partial, path)  # noqa: PTH105 - atomic, so that an interruption leaves the old file
 
 
 def _resume(course: Course, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Variations that keywords alone do not make change the pipeline for one call, and put it back."""
+"""Variations beyond keywords change the pipeline for one call and restore it."""
 
 import contextlib
 from typing import Any
@@ -18,24 +18,24 @@ from pytest_diffopt.pipelines.inputs import PipelineInputs
 
 
 class Pipeline:
-    """What a scheduler's change needs of one."""
+    """The part of a pipeline that a change of the scheduler uses."""
 
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = scheduler
 
 
 class PipelineWithLora:
-    """What a LoRA's scale needs of one."""
+    """The part of a pipeline that a change of a LoRA's scale uses."""
 
     def __init__(self) -> None:
         self.scales: list[tuple[str, float]] = []
 
     def get_active_adapters(self) -> list[str]:
-        """Return the only one."""
+        """Return the only adapter."""
         return ["style"]
 
     def set_adapters(self, name: str, scale: float) -> None:
-        """Keep what was set."""
+        """Record the scale."""
         self.scales.append((name, scale))
 
 
@@ -43,8 +43,8 @@ PLAIN = PipelineInputs({"prompt": "a circle", "guidance_scale": 5.0, "height": 6
 
 
 @pytest.mark.parametrize("kind", [EulerDiscreteScheduler, DDIMScheduler])
-def test_another_scheduler_is_there_for_the_block_alone(kind: Any) -> None:
-    """Of another class, with timesteps of the same dtype; also a failure puts the old one back."""
+def test_another_scheduler_is_set_only_inside_the_block(kind: Any) -> None:
+    """It has another class and timesteps of the same dtype. An exception restores the original too."""
     pipeline = Pipeline(kind())
     original = pipeline.scheduler
     with contextlib.suppress(ZeroDivisionError), another_scheduler()(pipeline):
@@ -59,7 +59,7 @@ def test_another_scheduler_is_there_for_the_block_alone(kind: Any) -> None:
 
 
 def test_a_scheduler_can_be_named() -> None:
-    """With the settings of the one that is there."""
+    """It gets the configuration of the original."""
     pipeline = Pipeline(EulerDiscreteScheduler(beta_end=0.01))
     with another_scheduler("DDIMScheduler")(pipeline):
         assert type(pipeline.scheduler) is DDIMScheduler
@@ -67,14 +67,14 @@ def test_a_scheduler_can_be_named() -> None:
 
 
 def test_an_unknown_scheduler_is_an_error() -> None:
-    """With the nearest known one."""
+    """The message suggests the closest name."""
     message = r"diffusers has no scheduler 'DDIMSchedular' \(did you mean 'DDIMScheduler'\?\)"
     with pytest.raises(PipelineError, match=message), another_scheduler("DDIMSchedular")(Pipeline(DDIMScheduler())):
         pass
 
 
-def test_a_loras_scale_is_set_for_the_block_alone() -> None:
-    """Back to full strength afterwards."""
+def test_a_lora_scale_is_set_only_inside_the_block() -> None:
+    """The scale is 1.0 afterwards."""
     pipeline = PipelineWithLora()
     with lora_scaled(0.5, adapter="style")(pipeline):
         during = list(pipeline.scales)
@@ -87,17 +87,17 @@ def test_a_loras_scale_is_set_for_the_block_alone() -> None:
     ("pipeline", "message"),
     [
         (PipelineWithLora(), r"no LoRA 'styl' is active \(did you mean 'style'\?\); active: style"),
-        (Pipeline(None), "a LoRA's scale needs a pipeline that can load one, got: Pipeline"),
+        (Pipeline(None), "lora_scaled needs a pipeline that can load a LoRA, got: Pipeline"),
     ],
 )
-def test_a_lora_that_is_not_there_is_an_error(pipeline: Any, message: str) -> None:
-    """With what is there."""
+def test_a_missing_lora_is_an_error(pipeline: Any, message: str) -> None:
+    """The message lists the active ones."""
     with pytest.raises(PipelineError, match=message), lora_scaled(0.5, adapter="styl")(pipeline):
         pass
 
 
 def test_keyword_variations_gain_another_scheduler() -> None:
-    """None of them changes a shape."""
+    """No variation changes a shape."""
     varied = with_changes((PLAIN, PLAIN.varied("another seed", seed=1)))
 
     assert [one.label for one in varied] == ["", "another seed", "another scheduler"]
@@ -105,8 +105,8 @@ def test_keyword_variations_gain_another_scheduler() -> None:
     assert varied[-1].change is not None
 
 
-def test_calls_of_other_shapes_are_reported() -> None:
-    """All but the plain one."""
+def test_shape_variations_are_marked_as_changing_shapes() -> None:
+    """All but the plain call are."""
     varied = shape_variations(PLAIN)
 
     assert [(one.label, one.changes_shape) for one in varied] == [
@@ -120,10 +120,10 @@ def test_calls_of_other_shapes_are_reported() -> None:
 
 
 def test_what_the_plain_call_does_not_have_is_not_varied() -> None:
-    """A pipeline without guidance has none to switch off."""
+    """A call without guidance cannot switch guidance off."""
     assert [one.label for one in shape_variations(PipelineInputs({"guidance_scale": 1.0}))] == [""]
 
 
-def test_lora_variations_are_calls_with_a_change() -> None:
-    """One a scale."""
+def test_lora_variations_have_one_call_per_scale() -> None:
+    """The label gives the scale."""
     assert [one.label for one in lora_variations(PLAIN, adapter="style")] == ["LoRA scale 1.0", "LoRA scale 0.5"]

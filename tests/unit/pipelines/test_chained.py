@@ -1,4 +1,4 @@
-"""Stages look like one pipeline from outside, and are called as the seed calls them."""
+"""A chain has the interface of one pipeline and calls its stages as the published benchmark does."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ INPUTS = FAMILY.inputs(Scale.TINY)
 
 @pytest.fixture(scope="module")
 def chain() -> Any:
-    """Build the three stages, once for all that only look and call."""
+    """Build the three stages once, for all tests that do not change them."""
     return build_pipeline(FAMILY, Scale.TINY).pipeline
 
 
 def test_components_are_numbered_by_stage(chain: Any) -> None:
-    """Each is an attribute under that name."""
+    """Each component is an attribute with that name."""
     first, second, third = chain.stages
 
     assert denoiser_names(chain) == ("unet_1", "unet_2", "unet_3")
@@ -33,14 +33,14 @@ def test_components_are_numbered_by_stage(chain: Any) -> None:
     assert chain.text_encoder_1 is None
 
 
-def test_an_unknown_attribute_is_pythons_own_error(chain: Any) -> None:
-    """Whoever asks with `hasattr` is told no."""
+def test_an_unknown_attribute_raises_attribute_error(chain: Any) -> None:
+    """`hasattr` returns False."""
     with pytest.raises(AttributeError, match="'DeepFloydIF' object has no attribute 'vae'"):
         _ = chain.vae
 
 
 def test_the_denoise_loops_are_watched_as_one(chain: Any) -> None:
-    """Their steps are counted on; between two loops there is no step."""
+    """The step numbers continue from stage to stage; between two loops there is no step."""
     seen: list[int | None] = []
     with watch_denoise_loop(chain, seen.append) as loop:
         chain(**INPUTS.varied("few steps", num_inference_steps=(1, 2, 1)))
@@ -51,7 +51,7 @@ def test_the_denoise_loops_are_watched_as_one(chain: Any) -> None:
 
 
 def test_progress_bars_can_be_silenced_and_shown(chain: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """They are tqdm's, one a stage."""
+    """Each stage shows one tqdm bar."""
     chain.set_progress_bar_config(disable=False)
     chain(**INPUTS.varied("one step each", num_inference_steps=1))
     shown = capsys.readouterr().err
@@ -63,7 +63,7 @@ def test_progress_bars_can_be_silenced_and_shown(chain: Any, capsys: pytest.Capt
 
 
 def test_both_upscalers_enlarge_the_first_image(chain: Any) -> None:
-    """The seed gives the third stage what the first one drew, not the second."""
+    """As in the published benchmark, the third stage gets the first stage's image, not the second's."""
     given: dict[str, Any] = {}
     hook = chain.stages[2].image_processor.preprocess
 
@@ -82,8 +82,8 @@ def test_both_upscalers_enlarge_the_first_image(chain: Any) -> None:
     assert output.images.shape == (1, 128, 128, 3)
 
 
-def test_a_batch_is_the_first_stages(chain: Any) -> None:
-    """The others receive one image, as in the seed's tables."""
+def test_only_the_first_stage_draws_a_batch(chain: Any) -> None:
+    """The other stages receive one image, as in the published benchmark."""
     output = chain(**INPUTS.varied("batch 2", num_images_per_prompt=2, num_inference_steps=1))
 
     assert [len(one) for one in (output.first, output.second, output.images)] == [2, 1, 1]
@@ -97,25 +97,25 @@ def test_the_same_call_draws_the_same_image(chain: Any) -> None:
     assert not np.array_equal(first, chain(**INPUTS.varied("another seed", seed=1)).images)
 
 
-def test_steps_are_the_stages_own_when_nobody_says(chain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or one number for all."""
-    asked: list[Any] = []
+def test_steps_default_to_those_of_each_stage(chain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One number sets the steps of all stages."""
+    steps: list[Any] = []
 
     def stage(**call: Any) -> Any:
-        asked.append(call.get("num_inference_steps"))
+        steps.append(call.get("num_inference_steps"))
         return type("Output", (), {"images": torch.zeros(1, 3, 8, 8)})
 
     monkeypatch.setattr(chain, "stages", (stage, stage, lambda _prompt, **call: stage(**call)))
-    told = {"prompt_embeds": None, "negative_prompt_embeds": None}
-    chain("p", **told)
-    chain("p", num_inference_steps=7, **told)
+    embeddings = {"prompt_embeds": None, "negative_prompt_embeds": None}
+    chain("p", **embeddings)
+    chain("p", num_inference_steps=7, **embeddings)
 
-    assert asked == [None, None, None, 7, 7, 7]
+    assert steps == [None, None, None, 7, 7, 7]
 
 
 @pytest.mark.parametrize("steps", [(1, 2), (1, 2, 3, 4)])
 def test_steps_for_other_than_three_stages_are_an_error(chain: Any, steps: tuple[int, ...]) -> None:
-    """The rule and the value are told."""
+    """The message shows the rule and the value."""
     with pytest.raises(PipelineError) as error:
         chain(**INPUTS.varied("steps", num_inference_steps=steps))
 
@@ -125,7 +125,7 @@ def test_steps_for_other_than_three_stages_are_an_error(chain: Any, steps: tuple
 
 
 def test_every_stage_is_moved() -> None:
-    """To another precision, and to another device."""
+    """`to` changes the dtype and the device."""
     chain = build_pipeline(FAMILY, Scale.TINY).pipeline
     assert chain.to(torch.bfloat16) is chain
 
@@ -134,5 +134,5 @@ def test_every_stage_is_moved() -> None:
 
 
 def test_the_tiny_upscaler_keeps_the_scaling_that_its_vae_was_trained_with() -> None:
-    """Diffusers would overwrite it with the published one."""
+    """Diffusers alone would overwrite it with the published factor."""
     assert build_pipeline(find_pipeline("deepfloyd-if-3"), Scale.TINY).pipeline.vae.config.scaling_factor == 0.18215

@@ -1,4 +1,4 @@
-"""The parts of a pipeline are found whoever built it."""
+"""The modules of any pipeline are found."""
 
 from typing import Any
 
@@ -12,45 +12,45 @@ UNET, TRANSFORMER, VAE, CONTROLNET, ENCODER = (nn.Linear(1, 1) for _ in range(5)
 
 
 class Pipeline:
-    """A pipeline of these parts."""
+    """A pipeline with these components."""
 
     def __init__(self, **components: Any) -> None:
         self.components = components
 
 
 def test_the_modules_are_the_parts_that_have_parameters() -> None:
-    """A tokenizer, a scheduler and a part that is not there are none."""
+    """A tokenizer, a scheduler and an absent component are not modules."""
     pipeline = Pipeline(vae=VAE, tokenizer=object(), image_encoder=None, unet=UNET)
 
     assert modules_of(pipeline) == {"vae": VAE, "unet": UNET}
 
 
-def test_a_bare_module_is_its_own_only_one() -> None:
-    """It is called by its class."""
+def test_a_bare_module_is_its_only_module() -> None:
+    """Its name is its class name."""
     assert modules_of(UNET) == {"Linear": UNET}
 
 
 def test_a_function_has_no_modules() -> None:
-    """Nothing is made up for a bare callable."""
+    """The result is empty for a bare callable."""
     assert modules_of(len) == {}
 
 
 @pytest.mark.parametrize(("name", "module"), [("unet", UNET), ("transformer", TRANSFORMER)])
 def test_the_denoiser_is_the_unet_or_the_transformer(name: str, module: nn.Module) -> None:
-    """What runs in every step."""
+    """Either name is found."""
     assert denoiser_names(Pipeline(vae=VAE, **{name: module})) == (name,)
 
 
 def test_a_pipeline_without_a_denoiser_is_an_error() -> None:
-    """What it has instead is listed."""
+    """The message lists its modules."""
     with pytest.raises(PipelineError) as error:
         denoiser_names(Pipeline(vae=VAE, text_encoder=ENCODER))
 
-    assert str(error.value) == "a pipeline needs a unet or a transformer, got Pipeline with: vae, text_encoder"
+    assert str(error.value) == "a pipeline must have a unet or a transformer, got Pipeline with: vae, text_encoder"
 
 
-def test_what_works_on_images_comes_in_one_order() -> None:
-    """The denoiser first, then the VAE and the ControlNet where there are any; no text encoder."""
+def test_spatial_modules_have_a_fixed_order() -> None:
+    """The denoiser comes first, then the VAE and the ControlNet; text encoders are not included."""
     full = Pipeline(controlnet=CONTROLNET, text_encoder=ENCODER, vae=VAE, unet=UNET)
 
     assert list(spatial_modules(full).items()) == [("unet", UNET), ("vae", VAE), ("controlnet", CONTROLNET)]
@@ -58,7 +58,7 @@ def test_what_works_on_images_comes_in_one_order() -> None:
 
 
 def test_a_chain_has_a_denoiser_in_each_stage() -> None:
-    """Its components are numbered; `vae` means the one that there is."""
+    """Its components are numbered; `vae` refers to the only VAE."""
     chain = Pipeline(unet_1=UNET, tokenizer_1=object(), unet_2=TRANSFORMER, text_encoder_2=ENCODER, vae_2=VAE)
 
     assert denoiser_names(chain) == component_names(chain, "denoiser") == ("unet_1", "unet_2")
@@ -66,8 +66,8 @@ def test_a_chain_has_a_denoiser_in_each_stage() -> None:
     assert list(spatial_modules(chain)) == ["unet_1", "unet_2", "vae_2"]
 
 
-def test_a_name_that_is_there_is_itself() -> None:
-    """`text_encoder` is the first of two, `text_encoder_2` the second; what is not there has no name."""
+def test_a_full_name_refers_to_that_module_only() -> None:
+    """`text_encoder` does not include `text_encoder_2`; an absent module has no name."""
     pipeline = Pipeline(text_encoder=ENCODER, text_encoder_2=VAE, unet=UNET)
 
     assert component_names(pipeline, "text_encoder") == ("text_encoder",)
@@ -76,5 +76,5 @@ def test_a_name_that_is_there_is_itself() -> None:
 
 
 def test_a_second_transformer_is_a_denoiser_too() -> None:
-    """Some video pipelines call one for the noisy steps and another for the rest."""
+    """Some video pipelines use one transformer for the noisy steps and another for the rest."""
     assert denoiser_names(Pipeline(transformer=TRANSFORMER, transformer_2=UNET)) == ("transformer", "transformer_2")

@@ -1,4 +1,4 @@
-"""What pipelines start from is the same everywhere, and fits the scale."""
+"""Input images are identical on every machine and fit the scale."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +14,10 @@ from pytest_diffopt.pipelines.scale import Scale
     ("image", "mode", "tiny_pixels", "full_pixels"),
     [(sketch, "RGB", 64, 512), (mask, "L", 64, 512), (outline, "RGB", 64, 512), (small_image, "RGB", 32, 64)],
 )
-def test_a_image_has_the_size_of_its_scale(
+def test_an_image_has_the_size_of_its_scale(
     image: Callable[[Scale], Any], mode: str, tiny_pixels: int, full_pixels: int
 ) -> None:
-    """And is drawn alike each time, into an image of its own."""
+    """Each call returns a new, identical image."""
     for scale, pixels in ((Scale.TINY, tiny_pixels), (Scale.FULL, full_pixels)):
         first, second = image(scale), image(scale)
         assert (first.mode, first.size) == (mode, (pixels, pixels))
@@ -27,7 +27,7 @@ def test_a_image_has_the_size_of_its_scale(
 
 @pytest.mark.parametrize("scale", Scale)
 def test_a_mask_is_black_and_white_with_a_disc_in_the_middle(scale: Scale) -> None:
-    """About two fifths of it are to be painted anew."""
+    """The disc covers about 40 % of the image."""
     values = np.asarray(mask(scale))
 
     assert set(np.unique(values)) == {0, 255}
@@ -37,7 +37,7 @@ def test_a_mask_is_black_and_white_with_a_disc_in_the_middle(scale: Scale) -> No
 
 @pytest.mark.parametrize("scale", Scale)
 def test_an_outline_is_thin_and_not_empty(scale: Scale) -> None:
-    """White edges on black, none of them the image's own border."""
+    """The edges are white on black and exclude the image's border."""
     values = np.asarray(outline(scale))[..., 0]
 
     assert set(np.unique(values)) == {0, 255}
@@ -47,5 +47,5 @@ def test_an_outline_is_thin_and_not_empty(scale: Scale) -> None:
 
 
 def test_the_sketch_has_many_colors() -> None:
-    """An image of one color would tell nothing."""
+    """An image of one color would not exercise the pipeline."""
     assert len(np.unique(np.asarray(sketch(Scale.FULL)).reshape(-1, 3), axis=0)) >= 7

@@ -1,4 +1,4 @@
-"""Every pipeline that comes with the plugin: the published architecture to the last parameter, and its tiny twin."""
+"""Every named pipeline has the published architecture at full scale, and the same classes at tiny scale."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -52,8 +52,8 @@ PUBLISHED = {
     "flux": {"transformer": 11_901_408_320} | FLUX_PARTS,
     "flux-schnell": {"transformer": 11_891_178_560} | FLUX_PARTS,
 }
-# Rows of the seeds' table of pipelines; what else is here is a stage, a variant, or what people run today.
-SEEDS = {
+# The calls of diffusers' "PyTorch 2.0" and "Accelerate inference" pages and of the article *Diffusion, Fast*.
+PUBLISHED_CALLS = {
     "sd15": ("StableDiffusionPipeline", "stable-diffusion-v1-5/stable-diffusion-v1-5", 512, 50),
     "sd15-img2img": ("StableDiffusionImg2ImgPipeline", "stable-diffusion-v1-5/stable-diffusion-v1-5", None, 50),
     "sd15-inpaint": (
@@ -82,7 +82,7 @@ every_family = pytest.mark.parametrize("name", PUBLISHED)
 
 @cache
 def published(name: str) -> Any:
-    """Build the published architecture without memory for it."""
+    """Build the published architecture on the meta device, without memory."""
     build = find_pipeline(name).build_random
     assert build is not None
     with torch.device("meta"):
@@ -96,18 +96,18 @@ def _forget() -> Iterator[None]:
 
 
 def tiny(name: str) -> Any:
-    """Build the tiny twin."""
+    """Build the tiny pipeline."""
     return build_pipeline(find_pipeline(name), Scale.TINY).pipeline
 
 
-def test_nothing_is_missing_here() -> None:
-    """A family that is added is counted here too."""
+def test_every_family_has_published_counts() -> None:
+    """A new family needs an entry in `PUBLISHED`."""
     assert set(PUBLISHED) == set(known_pipelines())
 
 
 @every_family
 def test_the_full_scale_is_the_published_architecture(name: str) -> None:
-    """Each part has the parameters of the published weights, and there is no other part."""
+    """Each module has the number of parameters of the published weights, and there is no other module."""
     counts = {
         part: sum(parameter.numel() for parameter in module.parameters())
         for part, module in modules_of(published(name)).items()
@@ -118,7 +118,7 @@ def test_the_full_scale_is_the_published_architecture(name: str) -> None:
 
 @every_family
 def test_both_scales_have_the_same_classes(name: str) -> None:
-    """What is guarded in the small one is what runs in the large one, under the same names, ready for inference."""
+    """The modules have the same names and classes, and are in evaluation mode."""
     small, full = tiny(name), published(name)
 
     assert type(small) is type(full)
@@ -130,8 +130,8 @@ def test_both_scales_have_the_same_classes(name: str) -> None:
 
 
 @every_family
-def test_the_tiny_one_has_the_published_schedulers(name: str) -> None:
-    """The step that is guarded is the published one."""
+def test_the_tiny_scale_has_the_published_schedulers(name: str) -> None:
+    """The schedulers' configurations are equal at both scales."""
     small, full = (
         {part: dict(one.config) for part, one in pipeline.components.items() if part.split("_")[-1].startswith("sched")}
         for pipeline in (tiny(name), published(name))
@@ -143,7 +143,7 @@ def test_the_tiny_one_has_the_published_schedulers(name: str) -> None:
 
 @every_family
 def test_every_build_draws_the_same_image(name: str) -> None:
-    """It is neither broken nor of one color, and torch's own generator is left where it was."""
+    """The image is finite, and the state of torch's default generator does not change."""
     torch.manual_seed(1)
     before = torch.get_rng_state()
     inputs = find_pipeline(name).inputs(Scale.TINY)
@@ -158,7 +158,7 @@ def test_every_build_draws_the_same_image(name: str) -> None:
 
 @every_family
 def test_a_tiny_pipeline_has_trained_weights(name: str) -> None:
-    """It never looks for others."""
+    """It uses the weights that the package includes."""
     built = build_pipeline(find_pipeline(name), Scale.TINY)
 
     assert (built.weights, built.origin) == (Weights.PRETRAINED, "trained, shipped with pytest-diffopt")
@@ -166,7 +166,7 @@ def test_a_tiny_pipeline_has_trained_weights(name: str) -> None:
 
 @every_family
 def test_a_tiny_pipeline_is_tiny(name: str) -> None:
-    """Under two million parameters, on the CPU, in single precision."""
+    """It has fewer than two million parameters, on the CPU, in float32."""
     tensors = [one for module in modules_of(tiny(name)).values() for one in module.parameters()]
 
     assert sum(tensor.numel() for tensor in tensors) < 2_000_000
@@ -175,16 +175,16 @@ def test_a_tiny_pipeline_is_tiny(name: str) -> None:
 
 @every_family
 def test_both_scales_are_called_with_the_same_keywords(name: str) -> None:
-    """A test that was written for one scale runs at the other."""
+    """A test for one scale runs at the other."""
     inputs = find_pipeline(name).inputs
 
     assert set(inputs(Scale.TINY)) == set(inputs(Scale.FULL))
 
 
-@pytest.mark.parametrize("name", SEEDS)
-def test_the_full_call_is_the_seeds(name: str) -> None:
-    """The class, the repository, the size and the steps of the table."""
-    family, (class_name, hub_id, height, steps) = find_pipeline(name), SEEDS[name]
+@pytest.mark.parametrize("name", PUBLISHED_CALLS)
+def test_the_full_call_is_the_published_call(name: str) -> None:
+    """The class, the repository, the size and the number of steps are equal."""
+    family, (class_name, hub_id, height, steps) = find_pipeline(name), PUBLISHED_CALLS[name]
     call = family.inputs(Scale.FULL)
 
     assert (family.class_name, family.hub_id) == (class_name, hub_id)
@@ -194,7 +194,7 @@ def test_the_full_call_is_the_seeds(name: str) -> None:
 
 @every_family
 def test_variations_change_one_thing_each(name: str) -> None:
-    """None of them may compile anything anew: the same shapes, another prompt, guidance, number of steps or seed."""
+    """No variation changes a shape: each has another prompt, guidance, number of steps or seed."""
     family = find_pipeline(name)
     plain, variations = family.inputs(Scale.TINY), family.variations(Scale.TINY)
     changed = [
@@ -208,8 +208,8 @@ def test_variations_change_one_thing_each(name: str) -> None:
     assert {"num_inference_steps"} in changed
 
 
-def test_the_scheduler_is_on_the_cpu_wherever_it_is_built() -> None:
-    """As `from_pretrained` leaves it: diffusers turns its tables into numpy's, which no other device allows."""
+def test_the_scheduler_is_always_on_the_cpu() -> None:
+    """Diffusers converts its tables to numpy arrays, which needs the CPU; `from_pretrained` also puts it there."""
     scheduler = published("sdxl").scheduler
     scheduler.set_timesteps(30)
 
@@ -218,5 +218,5 @@ def test_the_scheduler_is_on_the_cpu_wherever_it_is_built() -> None:
 
 
 def test_the_inpainting_unet_sees_mask_and_masked_image() -> None:
-    """Nine channels: four of latents, one of the mask, four of what is left of the image."""
+    """Nine channels: four of the latents, one of the mask, four of the masked image."""
     assert tiny("sd15-inpaint").unet.config.in_channels == published("sd15-inpaint").unet.config.in_channels == 9

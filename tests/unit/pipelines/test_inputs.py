@@ -1,4 +1,4 @@
-"""Inputs give the same call every time that they are unpacked."""
+"""Inputs give the same call each time they are unpacked."""
 
 import pytest
 import torch
@@ -9,14 +9,14 @@ INPUTS = PipelineInputs({"prompt": "a red circle", "height": 64}, seed=3)
 
 
 def draw(**inputs: object) -> float:
-    """Use a generator up, as a pipeline does."""
+    """Draw from the generator, as a pipeline does."""
     generator = inputs["generator"]
     assert isinstance(generator, torch.Generator)
     return torch.rand(1, generator=generator).item()
 
 
 def test_each_unpacking_makes_a_fresh_generator() -> None:
-    """A generator that was used would give another image at the second call."""
+    """A used generator would give another image in the second call."""
     assert INPUTS["generator"] is not INPUTS["generator"]
     assert draw(**INPUTS) == draw(**INPUTS) == torch.rand(1, generator=torch.Generator().manual_seed(3)).item()
 
@@ -27,7 +27,7 @@ def test_the_generator_is_on_the_cpu() -> None:
 
 
 def test_it_is_a_mapping_of_keywords() -> None:
-    """The generator stands among them, and an unknown keyword is a KeyError as in any mapping."""
+    """The generator is one of them, and an unknown keyword raises a KeyError."""
     with pytest.raises(KeyError):
         INPUTS["width"]
 
@@ -36,8 +36,8 @@ def test_it_is_a_mapping_of_keywords() -> None:
     assert (INPUTS["prompt"], INPUTS["height"]) == ("a red circle", 64)
 
 
-def test_a_variation_changes_what_it_says_and_nothing_else() -> None:
-    """The original stays, and the variation has a label for failures."""
+def test_a_variation_changes_only_the_given_keywords() -> None:
+    """The original does not change, and the variation has a label for failures."""
     varied = INPUTS.varied("height=128", height=128, guidance_scale=7.5)
 
     assert {name: varied[name] for name in varied if name != "generator"} == {
@@ -51,15 +51,15 @@ def test_a_variation_changes_what_it_says_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("seed", [0, 5])
 def test_a_variation_may_have_another_seed(seed: int) -> None:
-    """Zero is a seed too."""
+    """Zero is a valid seed."""
     varied = INPUTS.varied("another seed", seed=seed)
 
     assert varied.seed == seed
     assert draw(**varied) == torch.rand(1, generator=torch.Generator().manual_seed(seed)).item()
 
 
-def test_what_was_given_can_change_afterwards() -> None:
-    """The arguments are copied."""
+def test_the_arguments_are_copied() -> None:
+    """A later change of the dictionary has no effect."""
     given = {"height": 64}
     inputs = PipelineInputs(given)
     given["height"] = 128
@@ -68,5 +68,5 @@ def test_what_was_given_can_change_afterwards() -> None:
 
 
 def test_it_shows_its_arguments_and_its_seed() -> None:
-    """A failure that prints it says which call it was."""
+    """Its repr identifies the call in a failure."""
     assert repr(INPUTS) == "PipelineInputs({'prompt': 'a red circle', 'height': 64}, seed=3)"

@@ -1,4 +1,4 @@
-"""Weights are looked for in one order, and where there are none the reason is told. No test asks the network."""
+"""Weights are searched in a fixed order, and random weights come with a reason. No test uses the network."""
 
 import os
 import subprocess
@@ -28,18 +28,18 @@ PRETRAINED, RANDOM = Weights.PRETRAINED, Weights.RANDOM
 
 
 class Built:
-    """What a family builds here: something that has weights, and can be silenced and moved."""
+    """A stand-in for a pipeline: it has weights, a progress bar and `to`."""
 
     def __init__(self) -> None:
         self.weights = torch.rand(3)
         self.done: list[object] = []
 
     def set_progress_bar_config(self, **config: object) -> None:
-        """Write down what was asked."""
+        """Record the configuration."""
         self.done.append(config)
 
     def to(self, device: str) -> "Built":
-        """Write down where it goes."""
+        """Record the device."""
         self.done.append(device)
         return self
 
@@ -57,27 +57,27 @@ FAMILY = PipelineFamily(
 
 
 def source(weights: Weights, path: str, origin: str) -> WeightSource:
-    """Describe where weights come from."""
+    """Return a source of weights."""
     return WeightSource(weights=weights, path=path, origin=origin)
 
 
 @pytest.fixture(autouse=True)
 def hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let the hub answer from here, its cache be empty, and nobody be told to stay offline; return who asked it."""
-    asked: list[str] = []
+    """Replace the hub by one that answers and has an empty cache, online; return the ids that it is queried for."""
+    queried: list[str] = []
 
     def answer(_api: object, hub_id: str, *, timeout: float) -> None:
         assert timeout == 3.0
-        asked.append(hub_id)
+        queried.append(hub_id)
 
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda _hub_id, _name: None)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", answer)
-    return asked
+    return queried
 
 
 def test_a_tiny_pipeline_needs_no_weights(hub: list[str], tmp_path: Path) -> None:
-    """Not even a folder that has some is looked at."""
+    """A folder with weights is not used."""
     (tmp_path / "sdxl").mkdir()
 
     assert find_weights(FAMILY, Scale.TINY, tmp_path) == source(Weights.OWN, "", "the user's own")
@@ -86,7 +86,7 @@ def test_a_tiny_pipeline_needs_no_weights(hub: list[str], tmp_path: Path) -> Non
 
 
 def test_a_local_folder_comes_first(hub: list[str], tmp_path: Path) -> None:
-    """It holds each pipeline under its name."""
+    """It contains each pipeline under its name."""
     (tmp_path / "sdxl").mkdir()
 
     assert find_weights(FAMILY, Scale.FULL, tmp_path) == source(
@@ -95,8 +95,8 @@ def test_a_local_folder_comes_first(hub: list[str], tmp_path: Path) -> None:
     assert hub == []
 
 
-def test_what_is_cached_is_taken_without_asking(hub: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when a folder was named that does not hold this pipeline."""
+def test_cached_weights_are_used_without_querying_the_hub(hub: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """This includes a weights folder that does not contain the pipeline."""
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda hub_id, name: f"/cache/{hub_id}/{name}")
 
     assert find_weights(FAMILY, Scale.FULL, Path("/nowhere")) == source(
@@ -105,21 +105,21 @@ def test_what_is_cached_is_taken_without_asking(hub: list[str], monkeypatch: pyt
     assert hub == []
 
 
-def test_a_cache_that_knows_of_a_missing_file_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub's cache marks a file that it found missing with an object that is no path."""
+def test_a_file_that_the_cache_marks_as_missing_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's cache marks a missing file with an object that is not a path."""
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda _hub_id, _name: object())
 
     assert find_weights(FAMILY, Scale.FULL).origin == f"{HUB_ID} from the hub"
 
 
-def test_the_hub_is_asked_last(hub: list[str]) -> None:
-    """Once, within a short time."""
+def test_the_hub_is_queried_last(hub: list[str]) -> None:
+    """It is queried once, with a short timeout."""
     assert find_weights(FAMILY, Scale.FULL) == source(PRETRAINED, HUB_ID, f"{HUB_ID} from the hub")
     assert hub == [HUB_ID]
 
 
-def test_the_hub_is_left_alone_where_it_may_not_be_asked(hub: list[str]) -> None:
-    """A header that only says what would happen waits for no network."""
+def test_the_hub_is_not_queried_for_the_header(hub: list[str]) -> None:
+    """The session header does not use the network."""
     assert find_weights(FAMILY, Scale.FULL, may_ask_hub=False) == source(
         RANDOM, "", f"{HUB_ID} if the hub answers, else random"
     )
@@ -127,8 +127,8 @@ def test_the_hub_is_left_alone_where_it_may_not_be_asked(hub: list[str]) -> None
 
 
 @pytest.mark.parametrize("value", ["1", "true", "YES", "on"])
-def test_offline_means_offline(hub: list[str], monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """The network is not touched, and the weights are random for that reason."""
+def test_the_hub_is_not_queried_offline(hub: list[str], monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """The weights are random, with that reason."""
     monkeypatch.setenv("HF_HUB_OFFLINE", value)
 
     assert find_weights(FAMILY, Scale.FULL) == source(
@@ -138,8 +138,8 @@ def test_offline_means_offline(hub: list[str], monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("value", ["0", "false", ""])
-def test_offline_can_be_said_to_be_off(hub: list[str], monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """A variable that is set to no is not set."""
+def test_offline_can_be_set_to_false(hub: list[str], monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """A false value has the same effect as an unset variable."""
     monkeypatch.setenv("HF_HUB_OFFLINE", value)
     find_weights(FAMILY, Scale.FULL)
 
@@ -147,8 +147,8 @@ def test_offline_can_be_said_to_be_off(hub: list[str], monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("error", [ConnectionError("no route"), TimeoutError(), ValueError("no such model")])
-def test_a_silent_hub_means_random_weights_with_the_reason(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """Whatever the network does, the pipeline is built, and says why it is not the published one."""
+def test_an_unavailable_hub_leads_to_random_weights(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """The pipeline is built on any network error, and its origin gives the reason."""
 
     def fail(_api: object, _hub_id: str, *, timeout: float) -> None:
         assert timeout
@@ -162,8 +162,8 @@ def test_a_silent_hub_means_random_weights_with_the_reason(monkeypatch: pytest.M
     assert built.origin == f"random: {HUB_ID} is not cached and the hub did not serve it ({type(error).__name__})"
 
 
-def test_random_weights_are_seeded_and_torchs_own_generator_is_left_alone() -> None:
-    """Two builds are equal, and a test that draws afterwards draws what it would have drawn."""
+def test_random_weights_are_seeded() -> None:
+    """Two builds are equal, and the state of torch's default generator does not change."""
     before = torch.get_rng_state()
     first, second = (build_pipeline(FAMILY, Scale.TINY).pipeline for _ in range(2))
 
@@ -171,8 +171,8 @@ def test_random_weights_are_seeded_and_torchs_own_generator_is_left_alone() -> N
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_built_pipeline_is_silent_and_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full one is built where it will run, a tiny one on the CPU, so that its weights are the same everywhere."""
+def test_a_built_pipeline_has_no_progress_bar_and_is_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full pipeline is built on its device, a tiny one on the CPU, so that its weights are the same on each."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     tiny = build_pipeline(FAMILY, Scale.TINY, device="meta").pipeline
     full = build_pipeline(FAMILY, Scale.FULL, device="meta").pipeline
@@ -182,27 +182,27 @@ def test_a_built_pipeline_is_silent_and_on_its_device(monkeypatch: pytest.Monkey
 
 
 def test_a_saved_pipeline_is_loaded_from_its_folder(tmp_path: Path) -> None:
-    """What was saved draws the same image again."""
+    """It draws the same image as the saved pipeline."""
     saved = tiny_sdxl()
     saved.save_pretrained(tmp_path / "sdxl")
     built = build_pipeline(FAMILY, Scale.FULL, weights_folder=tmp_path)
 
     assert (built.weights, built.origin) == (PRETRAINED, f"from {tmp_path / 'sdxl'}")
-    # The files are mapped into memory, where other addresses choose other kernels.
+    # The files are memory-mapped, and another alignment selects other kernels.
     assert np.allclose(built.pipeline(**INPUTS).images, saved(**INPUTS).images, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("index", "reason"),
     [
-        (None, "it has no model_index.json, so it is no saved pipeline"),
-        ("{", "model_index.json does not say the pipeline's class"),
-        ("[]", "model_index.json does not say the pipeline's class"),
-        ('{"_class_name": "FluxPipeline"}', "it holds a FluxPipeline, not a StableDiffusionXLPipeline"),
+        (None, "not a saved pipeline, model_index.json is missing"),
+        ("{", "model_index.json has no valid _class_name"),
+        ("[]", "model_index.json has no valid _class_name"),
+        ('{"_class_name": "FluxPipeline"}', "it is a FluxPipeline, not a StableDiffusionXLPipeline"),
     ],
 )
-def test_a_folder_that_is_no_pipeline_is_an_error(tmp_path: Path, index: str | None, reason: str) -> None:
-    """Somebody meant these weights: random ones in their place would hide that they are broken."""
+def test_a_folder_without_a_valid_pipeline_is_an_error(tmp_path: Path, index: str | None, reason: str) -> None:
+    """Random weights in place of the user's would hide that the folder is broken."""
     folder = tmp_path / "sdxl"
     folder.mkdir()
     if index is not None:
@@ -213,12 +213,12 @@ def test_a_folder_that_is_no_pipeline_is_an_error(tmp_path: Path, index: str | N
 
     assert str(error.value) == (
         f"sdxl could not be loaded from {folder}: {reason}; "
-        f"save one there with pipeline.save_pretrained('{folder}'), or take the folder away"
+        f"save one there with pipeline.save_pretrained('{folder}'), or remove the folder"
     )
 
 
 def test_a_saved_pipeline_without_its_weights_is_an_error(tmp_path: Path) -> None:
-    """The folder has an index, and the file that is missing is named."""
+    """The folder has an index; the message names the missing file."""
     tiny_sdxl().save_pretrained(tmp_path / "sdxl")
     (tmp_path / "sdxl" / "unet" / "diffusion_pytorch_model.safetensors").unlink()
 
@@ -226,8 +226,8 @@ def test_a_saved_pipeline_without_its_weights_is_an_error(tmp_path: Path) -> Non
         build_pipeline(FAMILY, Scale.FULL, weights_folder=tmp_path)
 
 
-def test_half_a_download_is_an_error(tmp_path: Path) -> None:
-    """The cache has the index and not the weights: what is missing can be downloaded, or the half removed."""
+def test_an_incomplete_download_is_an_error(tmp_path: Path) -> None:
+    """The cache has the index but not the weights; the message shows how to finish or remove the download."""
     snapshot = tmp_path / "models--somebody--some-model" / "snapshots" / "0"
     tiny_sdxl().save_pretrained(snapshot)
     (snapshot / "unet" / "diffusion_pytorch_model.safetensors").unlink()
@@ -237,20 +237,20 @@ def test_half_a_download_is_an_error(tmp_path: Path) -> None:
         "from tests.unit.pipelines.test_loading import FAMILY, Scale, build_pipeline\n"
         "build_pipeline(FAMILY, Scale.FULL)"
     )
-    # The hub's library reads where its cache is, and whether it may ask, once, when it is imported.
+    # huggingface_hub reads the location of its cache and the offline flag once, at import.
     environment = os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
 
     assert "PipelineError: sdxl could not be loaded somebody/some-model from the hub's cache: " in run.stderr
     assert (
-        "  the download in the hub's cache is not complete: finish it with `hf download somebody/some-model`, "
+        "  the download in the hub's cache is incomplete: finish it with `hf download somebody/some-model`, "
         "or remove it with `hf cache rm model/somebody/some-model`"
     ) in run.stderr
 
 
-def test_a_gated_model_says_how_to_be_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub describes such a model to everybody and refuses its files: that is known when it is loaded."""
-    refusal = GatedRepoError.__new__(GatedRepoError)  # its constructor wants a response of the hub's HTTP client
+def test_a_gated_model_is_an_error_with_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub answers queries about such a model but refuses its files, so the error appears while loading."""
+    refusal = GatedRepoError.__new__(GatedRepoError)  # its constructor needs a response of the hub's HTTP client
 
     class Loader:
         @classmethod
@@ -264,13 +264,13 @@ def test_a_gated_model_says_how_to_be_let_in(monkeypatch: pytest.MonkeyPatch) ->
     headline, advice = str(error.value).splitlines()
     assert headline.startswith(f"sdxl could not be loaded {HUB_ID} from the hub: OSError: ")
     assert advice == (
-        f"  its authors ask to accept their terms: do so at https://huggingface.co/{HUB_ID}, "
+        f"  the repository is gated: accept its terms at https://huggingface.co/{HUB_ID}, "
         "then log in with `hf auth login` or set HF_TOKEN; for random weights set HF_HUB_OFFLINE=1"
     )
 
 
-def test_every_repository_that_is_needed_is_looked_for(hub: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipeline in the cache whose VAE is not there cannot be loaded from it."""
+def test_every_needed_repository_is_searched(hub: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cached pipeline without its cached VAE cannot be loaded from the cache."""
     family = replace(FAMILY, more_hub_ids=("somebody/a-vae",))
     monkeypatch.setattr(loading, "_is_cached", lambda hub_id: hub_id == HUB_ID)
 
@@ -278,8 +278,8 @@ def test_every_repository_that_is_needed_is_looked_for(hub: list[str], monkeypat
     assert hub == ["somebody/a-vae"]
 
 
-def test_a_chain_is_loaded_when_each_stage_can_be(hub: list[str], tmp_path: Path) -> None:
-    """Half of a chain with random weights for the rest would be nobody's pipeline."""
+def test_a_chain_is_loaded_if_each_stage_can_be(hub: list[str], tmp_path: Path) -> None:
+    """If one stage has no weights, all stages have random weights."""
     first, second = (replace(FAMILY, name=name, hub_id=f"somebody/{name}") for name in ("first", "second"))
     chain = replace(FAMILY, name="both", hub_id="", stages=(first, second), chain=lambda *stages: stages)
     (tmp_path / "first").mkdir()
@@ -295,7 +295,7 @@ def test_a_chain_is_loaded_when_each_stage_can_be(hub: list[str], tmp_path: Path
 
 @pytest.mark.parametrize(("scale", "keyword"), [(Scale.TINY, "build_tiny"), (Scale.FULL, "build_random")])
 def test_a_scale_that_a_family_lacks_is_an_error(scale: Scale, keyword: str) -> None:
-    """It is told how it would be had."""
+    """The message names the keyword that adds it."""
     family = replace(FAMILY, hub_id="", build_tiny=None, build_random=None)
 
     with pytest.raises(PipelineError) as error:
@@ -304,8 +304,8 @@ def test_a_scale_that_a_family_lacks_is_an_error(scale: Scale, keyword: str) -> 
     assert str(error.value) == (f"pipeline 'sdxl' has no {scale} scale without weights: register it with {keyword}=...")
 
 
-def test_a_family_may_name_options_for_loading(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are made when they are needed, and given to `from_pretrained`."""
+def test_load_options_are_passed_to_from_pretrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function is called when the pipeline is loaded."""
     given: dict[str, Any] = {}
 
     class Loader:

@@ -1,4 +1,4 @@
-"""A pipeline is found by its name, and an unknown name is told with the nearest one."""
+"""A pipeline is found by its name, and an unknown name is an error with the closest name."""
 
 from typing import Any
 
@@ -15,32 +15,32 @@ CALL = {"prompt": "a red circle", "num_inference_steps": 2}
 
 @pytest.fixture
 def families(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test register what it likes, and nobody see it afterwards."""
+    """Isolate the registry, so that a test's pipelines do not reach other tests."""
     monkeypatch.setattr(registry, "_FAMILIES", {"sdxl": find_pipeline("sdxl")})
     monkeypatch.setattr(registry, "_REGISTERED_AT", {})
 
 
 def build() -> object:
-    """Build something."""
+    """Return any object."""
     return object()
 
 
 @pytest.mark.parametrize("name", known_pipelines())
 def test_every_known_pipeline_is_found_under_its_name(name: str) -> None:
-    """A family's name is what a marker writes."""
+    """The name in a marker is the family's name."""
     assert find_pipeline(name).name == name
 
 
 def test_sdxl_is_known() -> None:
-    """The first family of the article."""
+    """The pipeline of the article *Diffusion, Fast* is registered."""
     assert "sdxl" in known_pipelines()
 
 
 @pytest.mark.parametrize(("name", "hint"), [("sdlx", " (did you mean 'sdxl'?)"), ("flux", ""), ("", "")])
-def test_an_unknown_name_is_an_error_with_the_nearest_one(
+def test_an_unknown_name_is_an_error_with_the_closest_name(
     monkeypatch: pytest.MonkeyPatch, name: str, hint: str
 ) -> None:
-    """A nearest one is suggested only where one is near; all known ones are listed."""
+    """A name is suggested only if it is similar; all known names are listed."""
     monkeypatch.setattr(registry, "_FAMILIES", {"sdxl": find_pipeline("sdxl")})
 
     with pytest.raises(PipelineError) as error:
@@ -51,7 +51,7 @@ def test_an_unknown_name_is_an_error_with_the_nearest_one(
 
 @pytest.mark.usefixtures("families")
 def test_a_registered_pipeline_is_found() -> None:
-    """With its inputs at both scales, and the usual variations of them."""
+    """It has its inputs at both scales, and the usual variations."""
     family = register_pipeline("mine", inputs=CALL, build_tiny=build)
     plain = family.inputs(Scale.TINY)
 
@@ -63,7 +63,7 @@ def test_a_registered_pipeline_is_found() -> None:
 
 @pytest.mark.usefixtures("families")
 def test_inputs_and_variations_may_depend_on_the_scale() -> None:
-    """A function of the scale returns keywords, or inputs with a seed of their own."""
+    """A function of the scale returns keywords, or inputs with their own seed."""
     seeded = PipelineInputs(CALL, seed=5)
     family = register_pipeline(
         "mine",
@@ -79,7 +79,7 @@ def test_inputs_and_variations_may_depend_on_the_scale() -> None:
 
 @pytest.mark.usefixtures("families")
 def test_variations_may_be_a_list() -> None:
-    """The same at both scales."""
+    """The list is the same at both scales."""
     other = PipelineInputs(CALL).varied("seed", seed=2)
     family = register_pipeline("mine", inputs=CALL, variations=[other], build_tiny=build)
 
@@ -88,7 +88,7 @@ def test_variations_may_be_a_list() -> None:
 
 @pytest.mark.usefixtures("families")
 def test_the_same_line_may_register_again() -> None:
-    """Pytest imports a conftest anew in each run within one process."""
+    """Pytest imports a conftest again in each run within one process."""
     for _ in range(2):
         register_pipeline("mine", inputs=CALL, build_tiny=build)
 
@@ -96,14 +96,16 @@ def test_the_same_line_may_register_again() -> None:
 
 
 @pytest.mark.usefixtures("families")
-def test_another_line_may_not_take_the_name() -> None:
-    """Both places are told."""
+def test_another_line_cannot_take_the_name() -> None:
+    """The message shows both places."""
     register_pipeline("mine", inputs=CALL, build_tiny=build)
     with pytest.raises(PipelineError) as error:
         register_pipeline("mine", inputs=CALL, build_tiny=build)
 
     one, other = (f"{__file__}:{number}" for number in (_line_of(error) - 2, _line_of(error)))
-    assert str(error.value) == f"two pipelines are called 'mine': one of {one}, one of {other}; rename one of them"
+    assert (
+        str(error.value) == f"two pipelines have the name 'mine', one from {one}, one from {other}: rename one of them"
+    )
 
 
 def _line_of(error: Any) -> int:
@@ -113,47 +115,47 @@ def _line_of(error: Any) -> int:
 
 @pytest.mark.usefixtures("families")
 def test_a_name_of_this_package_is_taken() -> None:
-    """A user's `sdxl` would silently stand for another pipeline in every suite."""
-    with pytest.raises(PipelineError, match="two pipelines are called 'sdxl': one of pytest-diffopt itself, one of "):
+    """A user's `sdxl` would silently replace the pipeline in every suite."""
+    with pytest.raises(PipelineError, match="two pipelines have the name 'sdxl', one from pytest-diffopt itself, one "):
         register_pipeline("sdxl", inputs=CALL, build_tiny=build)
 
 
 @pytest.mark.parametrize("name", ["", "my pipeline", "a[b]", "sdxl@full", "-x", 3])
-def test_a_name_that_cannot_stand_in_a_test_id_is_an_error(name: Any) -> None:
-    """The rule and the name are told."""
+def test_a_name_that_does_not_fit_a_test_id_is_an_error(name: Any) -> None:
+    """The message shows the rule and the name."""
     with pytest.raises(PipelineError) as error:
         register_pipeline(name, inputs=CALL, build_tiny=build)
 
     assert str(error.value) == (
-        f"a pipeline's name stands in test ids: letters, digits, '.', '-' and '_' only, got: {name!r}"
+        f"a pipeline's name is part of test ids and allows letters, digits, '.', '-' and '_', got: {name!r}"
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"inputs": CALL}, " needs build_tiny, build_random or hub_id: nothing says how it is built"),
+        ({"inputs": CALL}, " needs at least one of build_tiny, build_random and hub_id"),
         (
             {"inputs": CALL, "build_tiny": 3},
-            ", build_tiny=...) takes a function without arguments, got: 3",
+            ", build_tiny=...) must be a function without arguments, got: 3",
         ),
         (
             {"inputs": 3, "build_tiny": build},
-            ", inputs=...) takes keywords, or a function of a scale, got: 3",
+            ", inputs=...) must be a mapping of keywords or a function of a scale, got: 3",
         ),
         (
             {"inputs": CALL, "build_tiny": build, "variations": []},
-            ", variations=...) takes calls, or a function of a scale, got: []",
+            ", variations=...) must be a sequence of calls or a function of a scale, got: []",
         ),
         (
             {"inputs": CALL, "build_tiny": build, "largest_batch": 0},
-            ", largest_batch=...) takes a number from 1, got: 0",
+            ", largest_batch=...) must be an integer of at least 1, got: 0",
         ),
     ],
 )
 @pytest.mark.usefixtures("families")
 def test_a_wrong_argument_is_an_error(arguments: dict[str, Any], message: str) -> None:
-    """And nothing is registered."""
+    """Nothing is registered."""
     with pytest.raises(PipelineError) as error:
         register_pipeline("mine", **arguments)
 
@@ -163,10 +165,10 @@ def test_a_wrong_argument_is_an_error(arguments: dict[str, Any], message: str) -
 
 
 @pytest.mark.usefixtures("families")
-def test_inputs_that_turn_out_to_be_no_keywords_are_an_error() -> None:
-    """A function of the scale is known only when it is called."""
-    wrong: Any = lambda _scale: ["prompt"]  # noqa: E731 - it is the wrong one
+def test_inputs_that_return_no_mapping_are_an_error() -> None:
+    """The result of a function of the scale is checked when it is called."""
+    wrong: Any = lambda _scale: ["prompt"]  # noqa: E731 - a wrong argument in one line
     family = register_pipeline("mine", inputs=wrong, build_tiny=build)
 
-    with pytest.raises(PipelineError, match=r"the inputs of pipeline 'mine' must be keywords of its call, got: \['p"):
+    with pytest.raises(PipelineError, match=r"the inputs of pipeline 'mine' must be a mapping of keywords, got: \['p"):
         family.inputs(Scale.TINY)

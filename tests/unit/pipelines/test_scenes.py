@@ -1,4 +1,4 @@
-"""The little world that the tiny pipelines draw: what is drawn is what the caption says."""
+"""Scenes of the tiny pipelines: the drawn image matches the caption."""
 
 from collections.abc import Callable
 
@@ -12,15 +12,15 @@ RED_CIRCLE = Scene(shape=Shape.CIRCLE, color="red", background="blue")
 LARGE_CROSS = Scene(shape=Shape.CROSS, color="white", background="black", place=Place.TOP, size=Size.LARGE)
 
 
-def test_a_caption_leaves_out_what_is_ordinary() -> None:
-    """Middle and medium are not mentioned."""
+def test_a_caption_omits_the_middle_and_the_medium_size() -> None:
+    """Other places and sizes are part of the caption."""
     assert RED_CIRCLE.caption == "a red circle on a blue background"
     assert LARGE_CROSS.caption == "a large white cross on a black background, top"
 
 
 @pytest.mark.parametrize("shape", Shape)
 def test_each_shape_has_its_color_inside_and_the_background_outside(shape: Shape) -> None:
-    """The middle of the image and its corner."""
+    """The middle pixel and a corner pixel are compared."""
     image = Scene(shape=shape, color="red", background="blue").image(64)
 
     assert image.shape == (64, 64, 3)
@@ -32,14 +32,14 @@ def test_each_shape_has_its_color_inside_and_the_background_outside(shape: Shape
     ("shape", "part"), [(Shape.CIRCLE, np.pi / 4), (Shape.SQUARE, 1), (Shape.TRIANGLE, 1 / 2), (Shape.CROSS, 5 / 9)]
 )
 def test_each_shape_covers_its_part_of_its_box(shape: Shape, part: float) -> None:
-    """Within four per cent, for pixels have a size."""
+    """The tolerance of 4 % covers the rounding to pixels."""
     covered = Scene(shape=shape, color="red", background="blue").mask(256).sum() / 255
 
     assert covered == pytest.approx(part * (2 * 0.26 * 256) ** 2, rel=0.04)
 
 
 def test_edges_follow_the_outline_only() -> None:
-    """White on black; nothing inside, nothing outside."""
+    """The pixels inside and outside the shape are black."""
     edges = Scene(shape=Shape.SQUARE, color="red", background="blue").edges(64)
 
     assert set(np.unique(edges)) == {0, 255}
@@ -49,7 +49,7 @@ def test_edges_follow_the_outline_only() -> None:
 
 
 def test_a_shift_and_a_growth_move_and_enlarge() -> None:
-    """As parts of the width, and as a factor."""
+    """The shift is a fraction of the width, the growth a factor."""
     moved = Scene(shape=Shape.CIRCLE, color="red", background="blue", shift=(0.1, 0.0), growth=1.2)
     columns = np.nonzero(moved.mask(200))[1]
 
@@ -59,5 +59,5 @@ def test_a_shift_and_a_growth_move_and_enlarge() -> None:
 
 @pytest.mark.parametrize("tokenize", [tiny_clip_tokenizer().tokenize, tiny_t5_tokenizer().tokenize])
 def test_every_word_of_a_caption_is_one_token(tokenize: Callable[[str], list[str]]) -> None:
-    """So that a tiny text encoder need not learn to read."""
+    """A tiny text encoder then need not learn to spell."""
     assert all(len(tokenize(word)) == 1 for word in caption_words())

@@ -1,4 +1,4 @@
-"""A size that does not come out even in latents is refused before anything runs."""
+"""A size that is not a whole number of latents is rejected before anything runs."""
 
 from typing import Any
 
@@ -23,19 +23,19 @@ def tiny(name: str) -> Any:
     ("keyword", "size", "nearest"), [("height", 65, 64), ("width", 63, 64), ("width", 4, 8), ("height", 0, 8)]
 )
 def test_a_size_that_cannot_be_drawn_is_an_error(name: str, keyword: str, size: int, nearest: int) -> None:
-    """Eight pixels for a UNet by diffusers' own rule; two by two latents of four pixels for the transformers."""
+    """The divisor is 8 pixels: diffusers' rule for UNets, and 2 x 2 latents of 4 pixels for the transformers."""
     with pytest.raises(PipelineError) as error:
         require_divisible_sizes(tiny(name), {"height": 64, "width": 64, keyword: size})
 
     assert str(error.value) == (
-        f"{keyword} must be a multiple of 8 pixels for {CLASSES[name]} (its VAE makes one latent of 4), "
+        f"{keyword} must be a multiple of 8 pixels for {CLASSES[name]} (its VAE has 4 pixels per latent), "
         f"got: {size}; the nearest is {nearest}"
     )
 
 
 @pytest.mark.parametrize("name", [*CLASSES, "pixart-alpha"])
-def test_a_size_that_is_refused_would_not_have_been_drawn(name: str) -> None:
-    """No pipeline draws 65 pixels, and each draws 72."""
+def test_the_divisor_matches_what_the_pipeline_draws(name: str) -> None:
+    """65 pixels are rejected, and each pipeline draws 72."""
     pipeline, call = tiny(name), find_pipeline(name).inputs(Scale.TINY).varied("two steps", num_inference_steps=2)
 
     require_divisible_sizes(pipeline, {"height": 72})
@@ -45,13 +45,13 @@ def test_a_size_that_is_refused_would_not_have_been_drawn(name: str) -> None:
 
 
 @pytest.mark.parametrize("inputs", [{}, {"height": None}, {"height": 512}, {"size": 65}])
-def test_what_says_no_size_is_left_alone(inputs: dict[str, Any]) -> None:
-    """The pipeline's own default holds."""
+def test_a_call_without_a_size_is_accepted(inputs: dict[str, Any]) -> None:
+    """The pipeline's default size applies."""
     require_divisible_sizes(tiny("sd15"), inputs)
 
 
 @pytest.mark.parametrize("name", ["deepfloyd-if-1", "deepfloyd-if"])
-def test_pixels_need_no_latents(name: str) -> None:
-    """Nor does a bare function."""
+def test_a_pipeline_without_latents_accepts_every_size(name: str) -> None:
+    """A bare function does too."""
     require_divisible_sizes(tiny(name), {"height": 65})
     require_divisible_sizes(len, {"height": 65})

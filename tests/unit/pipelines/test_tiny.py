@@ -1,4 +1,4 @@
-"""The tiny components: their weights are there, are those that were trained, and weigh what was promised."""
+"""The tiny components: their weights are present, unaltered and within the size limit."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ COMPONENTS = sorted(path.stem for path in Path(str(files("pytest_diffopt.pipelin
 
 @pytest.fixture
 def copied_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with one component's weights that a test may spoil."""
+    """Return a folder with a copy of one component's weights that a test can alter."""
     for name in ("taesd.safetensors", tiny.PROVENANCE):
         shutil.copy(SHIPPED / name, tmp_path)
     monkeypatch.setattr(tiny, "WEIGHTS", tmp_path)
@@ -27,8 +27,8 @@ def copied_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_every_architecture_has_weights_of_known_origin(name: str) -> None:
-    """In float32, with as many parameters as its provenance says, none of them broken."""
+def test_every_architecture_has_weights_with_provenance(name: str) -> None:
+    """The weights are finite, in float32, and as many as the provenance records."""
     component = tiny.build_tiny_component(name)
     parameters = list(component.parameters())
 
@@ -38,8 +38,8 @@ def test_every_architecture_has_weights_of_known_origin(name: str) -> None:
     assert not component.training
 
 
-def test_provenance_tells_of_every_component_and_of_nothing_else() -> None:
-    """Script, revision, seed, steps and loss of each."""
+def test_provenance_covers_exactly_the_components() -> None:
+    """Each record has script, revision, seed, steps, loss and checksum."""
     known = tiny.provenance()
 
     assert sorted(known) == COMPONENTS
@@ -47,12 +47,12 @@ def test_provenance_tells_of_every_component_and_of_nothing_else() -> None:
 
 
 def test_all_weights_together_are_small() -> None:
-    """They travel with the package: at most 15 MB."""
+    """The package includes them: at most 15 MB."""
     assert sum(path.stat().st_size for path in SHIPPED.glob("*.safetensors")) <= 15_000_000
 
 
 def test_missing_weights_are_named(copied_weights: Path) -> None:
-    """Never a silent fallback to random ones."""
+    """There is no silent fallback to random weights."""
     (copied_weights / "taesd.safetensors").unlink()
 
     with pytest.raises(PipelineError) as error:
@@ -60,12 +60,12 @@ def test_missing_weights_are_named(copied_weights: Path) -> None:
 
     assert str(error.value) == (
         f"the tiny pipelines' weights are missing: {copied_weights}/taesd.safetensors: No such file or directory; "
-        "reinstall pytest-diffopt, or train them again with tools/train_tiny.py"
+        "reinstall pytest-diffopt, or train the weights again with tools/train_tiny.py"
     )
 
 
 def test_altered_weights_are_named(copied_weights: Path) -> None:
-    """One byte is enough."""
+    """One altered byte is detected."""
     path = copied_weights / "taesd.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -77,23 +77,25 @@ def test_altered_weights_are_named(copied_weights: Path) -> None:
 
     assert str(error.value) == (
         f"the tiny pipelines' weights were altered: {path} has SHA-256 {tiny.checksum(bytes(content))[:12]}, "
-        f"provenance.json says {expected[:12]}; reinstall pytest-diffopt, or train them again with tools/train_tiny.py"
+        f"expected {expected[:12]} (provenance.json); "
+        "reinstall pytest-diffopt, or train the weights again with tools/train_tiny.py"
     )
 
 
 def test_a_missing_provenance_is_named(copied_weights: Path) -> None:
-    """Weights of unknown origin are not used."""
+    """Weights without provenance are not used."""
     (copied_weights / tiny.PROVENANCE).unlink()
 
-    with pytest.raises(PipelineError, match=r"the tiny pipelines' weights are of unknown origin: .*provenance\.json"):
+    message = r"the provenance of the tiny pipelines' weights could not be read: .*provenance\.json"
+    with pytest.raises(PipelineError, match=message):
         tiny.build_tiny_component("taesd")
 
 
-def test_an_unknown_component_is_named_with_the_nearest() -> None:
-    """As a pipeline is."""
+def test_an_unknown_component_is_an_error_with_the_closest_name() -> None:
+    """The message lists the known components too."""
     with pytest.raises(PipelineError) as error:
         tiny.build_tiny_component("sd15-unett")
 
     assert str(error.value).startswith(
-        "no tiny component is called 'sd15-unett' (did you mean 'sd15-unet'?); known: bk-sdm-unet, "
+        "unknown tiny component: 'sd15-unett' (did you mean 'sd15-unet'?); known: bk-sdm-unet, "
     )

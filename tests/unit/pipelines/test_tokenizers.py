@@ -1,10 +1,10 @@
-"""The tokenizer takes any prompt, as CLIP's does, without a download."""
+"""The tokenizers accept any prompt, like CLIP's and T5's, without a download."""
 
 from pytest_diffopt.pipelines.tokenizers import byte_level_clip_tokenizer, character_level_t5_tokenizer
 
 
-def test_every_byte_is_a_token_and_the_last_of_a_word_another() -> None:
-    """Start and end are the last two of the vocabulary: CLIP finds the end of the prompt as the highest id."""
+def test_every_byte_is_a_token_with_a_second_one_at_the_end_of_a_word() -> None:
+    """Start and end are the last two ids: CLIP finds the end of the prompt by the highest id."""
     tokenizer = byte_level_clip_tokenizer()
     ids = tokenizer("a red")["input_ids"]
 
@@ -12,13 +12,13 @@ def test_every_byte_is_a_token_and_the_last_of_a_word_another() -> None:
     assert tokenizer.convert_ids_to_tokens(ids) == ["<|startoftext|>", "a</w>", "r", "e", "d</w>", "<|endoftext|>"]
 
 
-def test_bytes_that_are_no_ascii_are_tokens_too() -> None:
-    """There is no prompt with an unknown token."""
+def test_non_ascii_bytes_are_tokens_too() -> None:
+    """No prompt has an unknown token."""
     assert byte_level_clip_tokenizer()("é!")["input_ids"] == [512, 127, 358, 256, 513]
 
 
 def test_a_prompt_is_padded_with_the_end_or_with_the_first_token() -> None:
-    """CLIP's first tokenizer pads with the end token, OpenCLIP's with `!`, which is token 0."""
+    """CLIP's tokenizer pads with the end token, OpenCLIP's with `!`, which is token 0."""
     first = byte_level_clip_tokenizer(max_length=8)
     second = byte_level_clip_tokenizer(max_length=8, pad_with_end=False)
 
@@ -26,8 +26,8 @@ def test_a_prompt_is_padded_with_the_end_or_with_the_first_token() -> None:
     assert second("ab", padding="max_length")["input_ids"] == [512, 64, 321, 513, 0, 0, 0, 0]
 
 
-def test_a_long_prompt_is_cut_and_still_ends() -> None:
-    """Start and end are counted in its length."""
+def test_a_truncated_prompt_keeps_its_end_token() -> None:
+    """The length includes start and end."""
     tokenizer = byte_level_clip_tokenizer()
     ids = tokenizer("x" * 100, truncation=True)["input_ids"]
 
@@ -35,7 +35,7 @@ def test_a_long_prompt_is_cut_and_still_ends() -> None:
 
 
 def test_the_ids_fit_the_published_vocabulary() -> None:
-    """Start and end move with its size, the bytes stay."""
+    """The ids of start and end depend on the vocabulary size; the ids of bytes do not."""
     tokenizer = byte_level_clip_tokenizer(vocab_size=49408)
 
     assert tokenizer("ab")["input_ids"] == [49406, 64, 321, 49407]
@@ -43,7 +43,7 @@ def test_the_ids_fit_the_published_vocabulary() -> None:
 
 
 def test_a_known_word_is_one_token() -> None:
-    """Its merges are tokens of the vocabulary; an unknown word is spelled in pieces of known ones and bytes."""
+    """Its merges are tokens of the vocabulary; an unknown word is split into merges of known words and bytes."""
     tokenizer = byte_level_clip_tokenizer(vocab_size=530, words=("red", "blue"))
 
     assert tokenizer.tokenize("red blue") == ["red</w>", "blue</w>"]
@@ -51,8 +51,8 @@ def test_a_known_word_is_one_token() -> None:
     assert max(tokenizer.get_vocab().values()) == 529
 
 
-def test_t5_takes_a_known_word_whole_and_spells_another() -> None:
-    """The likeliest cut of a prompt has the fewest pieces."""
+def test_t5_has_one_token_per_known_word_and_splits_others() -> None:
+    """The most likely segmentation of a prompt has the fewest pieces."""
     tokenizer = character_level_t5_tokenizer(words=("red",))
 
     assert tokenizer.tokenize("red") == ["▁red"]

@@ -1,4 +1,4 @@
-"""The usual variations change one thing at a time, of what the plain call has."""
+"""The usual variations change one keyword of the plain call at a time."""
 
 import pytest
 
@@ -7,12 +7,12 @@ from pytest_diffopt.pipelines.variations import usual_variations
 
 
 def labels(**call: object) -> list[str]:
-    """Return what the variations of this call are named."""
+    """Return the labels of this call's variations."""
     return [one.label for one in usual_variations(PipelineInputs(call))]
 
 
-def test_everything_that_a_call_has_is_varied() -> None:
-    """In the order in which the calls are made."""
+def test_every_keyword_of_a_call_is_varied() -> None:
+    """The labels are in the order of the calls."""
     assert labels(prompt="a red circle", guidance_scale=7.5, num_inference_steps=4) == [
         "the same call again",
         "a longer prompt",
@@ -25,12 +25,12 @@ def test_everything_that_a_call_has_is_varied() -> None:
 
 @pytest.mark.parametrize("guidance", [1.0, 0.0, None])
 def test_guidance_that_is_off_stays_off(guidance: float | None) -> None:
-    """It would double the batch, and so the shapes."""
+    """Guidance would double the batch and so change the shapes."""
     assert labels(guidance_scale=guidance) == ["the same call again", "another seed"]
 
 
 def test_what_a_call_lacks_is_not_varied() -> None:
-    """Embeddings in place of a prompt stay as they are; every stage takes one step more."""
+    """Prompt embeddings are not varied; every stage runs one more step."""
     assert labels(prompt_embeds=object(), num_inference_steps=(3, 4)) == [
         "the same call again",
         "num_inference_steps=(4, 5)",
@@ -38,6 +38,6 @@ def test_what_a_call_lacks_is_not_varied() -> None:
     ]
 
 
-def test_the_plain_calls_seed_is_counted_on() -> None:
-    """Only the last call has another one."""
+def test_another_seed_is_the_plain_seed_plus_one() -> None:
+    """Only the last call has another seed."""
     assert [one.seed for one in usual_variations(PipelineInputs({"prompt": "p"}, seed=5))] == [5, 5, 5, 6]

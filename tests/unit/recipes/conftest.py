@@ -1,4 +1,4 @@
-"""What the tests of this folder share."""
+"""Fixtures for tests of recipes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,13 +11,13 @@ from tests.unit.tiny_pipelines import tiny_sdxl
 
 @pytest.fixture
 def pipeline() -> Any:
-    """Build a tiny SDXL that no recipe has touched."""
+    """Build a tiny SDXL without a recipe."""
     return tiny_sdxl()
 
 
 @pytest.fixture
 def does_nothing(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Optimization]], None]:
-    """Return a function that injects the fault which every `verify` is there for: `apply` that changes nothing."""
+    """Return a function that injects the fault that every `verify` must detect: `apply` does nothing."""
 
     def inject(kind: type[Optimization]) -> None:
         monkeypatch.setattr(kind, "apply", lambda _optimization, _pipeline: None)

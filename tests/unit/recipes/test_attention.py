@@ -1,4 +1,4 @@
-"""Attention processors and the kernels that may answer are what was asked for, or are missed."""
+"""Attention processors and enabled kernels are verified."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +17,14 @@ BACKENDS = ["flash", "efficient", "cudnn", "math"]
 
 
 def enabled_backends() -> list[str]:
-    """Ask torch which kernels may answer now."""
+    """Return the kernels that torch has enabled."""
     cuda: Any = torch.backends.cuda
-    asked = [cuda.flash_sdp_enabled, cuda.mem_efficient_sdp_enabled, cuda.cudnn_sdp_enabled, cuda.math_sdp_enabled]
-    return [name for name, ask in zip(BACKENDS, asked, strict=True) if ask()]
+    queries = [cuda.flash_sdp_enabled, cuda.mem_efficient_sdp_enabled, cuda.cudnn_sdp_enabled, cuda.math_sdp_enabled]
+    return [name for name, is_enabled in zip(BACKENDS, queries, strict=True) if is_enabled()]
 
 
 def test_vanilla_attention_is_in_every_layer(pipeline: Any) -> None:
-    """The denoiser's and the VAE's layers multiply, take the softmax and multiply again."""
+    """The layers of the denoiser and the VAE have vanilla processors."""
     recipe = parse_recipe("vanilla_attention")
     recipe.apply(pipeline)
 
@@ -33,10 +33,10 @@ def test_vanilla_attention_is_in_every_layer(pipeline: Any) -> None:
     )
 
 
-def test_vanilla_attention_that_was_not_applied_is_missed(
+def test_missing_vanilla_attention_is_reported(
     pipeline: Any, does_nothing: Callable[[type[Optimization]], None]
 ) -> None:
-    """Diffusers' default is SDPA, and is named."""
+    """The state names the processors in use, diffusers' default."""
     does_nothing(VanillaAttention)
     recipe = parse_recipe("vanilla_attention")
     recipe.apply(pipeline)
@@ -54,7 +54,7 @@ def test_vanilla_attention_that_was_not_applied_is_missed(
 
 
 def test_sdpa_replaces_vanilla_attention(pipeline: Any) -> None:
-    """A pipeline that came with other processors has SDPA in every layer afterwards."""
+    """Every layer has SDPA afterwards."""
     pipeline.unet.set_default_attn_processor()
     pipeline.vae.set_default_attn_processor()
     recipe = parse_recipe("sdpa")
@@ -63,8 +63,8 @@ def test_sdpa_replaces_vanilla_attention(pipeline: Any) -> None:
     assert recipe.verify(pipeline) == (OptimizationState(name="sdpa", found="24 of 24 attention layers use SDPA"),)
 
 
-def test_sdpa_that_was_not_applied_is_missed(pipeline: Any, does_nothing: Callable[[type[Optimization]], None]) -> None:
-    """The layers that still write attention out are counted, module by module."""
+def test_missing_sdpa_is_reported(pipeline: Any, does_nothing: Callable[[type[Optimization]], None]) -> None:
+    """The layers with vanilla attention are counted per module."""
     pipeline.unet.set_attn_processor(AttnProcessor())
     does_nothing(Sdpa)
     recipe = parse_recipe("sdpa")
@@ -80,8 +80,8 @@ def test_sdpa_that_was_not_applied_is_missed(pipeline: Any, does_nothing: Callab
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_backend_is_the_only_one_while_the_pipeline_runs(pipeline: Any, backend: str) -> None:
-    """It is verified in the state of the calls, and afterwards every kernel may answer again."""
+def test_only_the_selected_backend_is_enabled_during_calls(pipeline: Any, backend: str) -> None:
+    """It is verified inside the call context; afterwards all kernels are enabled again."""
     before = enabled_backends()
     recipe = parse_recipe(f"sdpa(backend={backend!r})")
     recipe.apply(pipeline)
@@ -94,8 +94,8 @@ def test_a_backend_is_the_only_one_while_the_pipeline_runs(pipeline: Any, backen
     assert enabled_backends() == before
 
 
-def test_a_backend_that_was_not_chosen_is_missed(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which kernels may answer stands there."""
+def test_a_missing_backend_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state lists the enabled kernels."""
     monkeypatch.setattr(Sdpa, "call_context", Optimization.call_context)
     recipe = parse_recipe("sdpa(backend='math')")
     recipe.apply(pipeline)
@@ -104,14 +104,14 @@ def test_a_backend_that_was_not_chosen_is_missed(pipeline: Any, monkeypatch: pyt
         OptimizationState(
             name='sdpa(backend="math")',
             found="24 of 24 attention layers use SDPA, backend flash, efficient, cudnn, math",
-            missing=("backends allowed: ['flash', 'efficient', 'cudnn', 'math']",),
+            missing=("enabled backends: ['flash', 'efficient', 'cudnn', 'math']",),
         ),
     )
 
 
 @pytest.mark.parametrize("name", ["sdpa", "vanilla_attention"])
 def test_a_pipeline_without_attention_is_refused(name: str) -> None:
-    """There is nothing that the optimization could change."""
+    """The optimization does not apply to it."""
 
     class Convolutional:
         def __init__(self) -> None:
@@ -123,8 +123,8 @@ def test_a_pipeline_without_attention_is_refused(name: str) -> None:
     assert str(error.value) == f"{name} needs a module with attention processors, and Convolutional has none"
 
 
-def test_a_module_that_cannot_go_back_to_vanilla_attention_is_refused() -> None:
-    """Transformers of diffusers have processors, and no way to the plain ones."""
+def test_a_module_without_vanilla_processors_is_refused() -> None:
+    """Diffusers' transformers have attention processors, but no vanilla ones."""
 
     class Transformer(torch.nn.Module):
         attn_processors: dict[str, object] = {}  # noqa: RUF012 - diffusers has a property here
@@ -136,4 +136,4 @@ def test_a_module_that_cannot_go_back_to_vanilla_attention_is_refused() -> None:
     with pytest.raises(RecipeError) as error:
         parse_recipe("vanilla_attention").apply(Pipeline())
 
-    assert str(error.value) == "vanilla_attention needs set_default_attn_processor(), which transformer lacks"
+    assert str(error.value) == "vanilla_attention needs set_default_attn_processor(), and transformer has none"

@@ -1,4 +1,4 @@
-"""The attention backend of diffusers is in every processor that takes one, and where none does it is refused."""
+"""The attention backend is set in every processor, and rejected if no processor accepts one."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ MATH = 'attention_backend(backend="_native_math")'
 
 @pytest.fixture
 def flux() -> Any:
-    """Build a pipeline whose attention asks for a backend."""
+    """Build a pipeline whose attention processors accept a backend."""
     return build_pipeline(find_pipeline("flux"), Scale.TINY).pipeline
 
 
 def test_every_processor_has_it(flux: Any) -> None:
-    """The pipeline draws, and the default of every other model of the process is what it was."""
+    """The pipeline draws, and diffusers' default backend does not change."""
     before, recipe = torch_state(), parse_recipe(MATH)
     recipe.apply(flux)
     flux(**find_pipeline("flux").inputs(Scale.TINY))
@@ -32,30 +32,29 @@ def test_every_processor_has_it(flux: Any) -> None:
     assert torch_state() == before
 
 
-def test_one_that_was_not_set_is_missed(flux: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the processors use instead is said."""
+def test_a_missing_backend_is_reported(flux: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state names the backend in use."""
     monkeypatch.setattr(AttentionBackend, "apply", lambda _self, _pipeline: None)
     recipe = parse_recipe(MATH)
     recipe.apply(flux)
     (state,) = recipe.verify(flux)
 
     assert state.found == "0 of 5 attention layers use _native_math"
-    assert state.missing == ("5 of 5 attention layers of transformer use another: diffusers' default",)
+    assert state.missing == ("5 of 5 attention layers of transformer use diffusers' default",)
 
 
-def test_where_no_processor_takes_one_it_is_refused(pipeline: Any) -> None:
-    """A UNet's layers call SDPA past it: nothing would change, silently."""
+def test_a_pipeline_whose_processors_accept_no_backend_is_refused(pipeline: Any) -> None:
+    """A UNet's layers call SDPA directly, so the backend would silently have no effect."""
     with pytest.raises(RecipeError) as error:
         parse_recipe(MATH).apply(pipeline)
 
     assert str(error.value) == (
-        "attention_backend would change nothing: no attention processor of unet takes a backend; "
-        "for its layers there is sdpa(backend=...)"
+        "attention_backend has no effect: no attention processor of unet accepts a backend; use sdpa(backend=...)"
     )
 
 
 def test_a_backend_that_is_not_installed_is_refused(flux: Any) -> None:
-    """With diffusers' own advice."""
+    """The message includes diffusers' own error."""
     with pytest.raises(RecipeError) as error:
         parse_recipe('attention_backend(backend="sage")').apply(flux)
 
@@ -63,7 +62,7 @@ def test_a_backend_that_is_not_installed_is_refused(flux: Any) -> None:
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    """Before anything is built, with the nearest one."""
+    """It is rejected before a pipeline is built, with the closest name."""
     with pytest.raises(RecipeError) as error:
         parse_recipe('attention_backend(backend="natve")')
 

@@ -1,6 +1,6 @@
-"""Compiled code really ran for everything that was to be compiled, or it is missed.
+"""`verify` detects whether compiled code ran for every target.
 
-Small modules stand in for a pipeline's: what is asked of torch and how it is found again does not depend on their size.
+Small modules stand in for a pipeline's: the calls of torch and the verification do not depend on their size.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ X = torch.ones(2, 4)
 
 
 class Block(nn.Module):
-    """The part of a denoiser that it repeats."""
+    """The repeated block of a denoiser."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Block(nn.Module):
 
 
 class Denoiser(ModelMixin):  # type: ignore[misc]  # diffusers is not typed
-    """A denoiser of two blocks."""
+    """A denoiser with two blocks."""
 
     _repeated_blocks = ("Block",)
 
@@ -63,7 +63,7 @@ class Vae(nn.Module):
 
 
 class Pipeline:
-    """What the optimization asks of a diffusers pipeline."""
+    """The part of a diffusers pipeline that the optimization uses."""
 
     def __init__(self) -> None:
         self.unet = Denoiser()
@@ -76,7 +76,7 @@ class Pipeline:
         return {"unet": self.unet, "vae": self.vae}
 
     def run(self) -> None:
-        """Call what a recipe compiles by default."""
+        """Call the default targets."""
         with torch.no_grad():
             self.unet(X)
             self.vae.decode(X)
@@ -84,20 +84,20 @@ class Pipeline:
 
 @pytest.fixture(autouse=True)
 def _forget_compiled_code() -> Iterator[None]:
-    """Compiled code belongs to functions, not to objects: let no test find another one's."""
+    """Reset Dynamo: compiled code belongs to functions, so a test could find that of another test."""
     torch.compiler.reset()
     yield
     torch.compiler.reset()
 
 
 def state_of(text: str, pipeline: Any) -> OptimizationState:
-    """Verify a recipe of one optimization."""
+    """Return the state of a recipe with one optimization."""
     (state,) = parse_recipe(text).verify(pipeline)
     return state
 
 
 def test_compiled_code_that_ran_is_found() -> None:
-    """By default the denoiser and the VAE's decoder are compiled, traced by the stand-in where there is no GPU."""
+    """By default the denoiser and the VAE's decoder are compiled; without a GPU they are only traced."""
     pipeline = Pipeline()
     parse_recipe("compile").apply(pipeline)
     pipeline.run()
@@ -107,8 +107,8 @@ def test_compiled_code_that_ran_is_found() -> None:
     )
 
 
-def test_a_compilation_that_was_not_applied_is_missed(does_nothing: Callable[[type[Optimization]], None]) -> None:
-    """Each target is named, and a call of the pipeline changes nothing of it."""
+def test_missing_compilation_is_reported(does_nothing: Callable[[type[Optimization]], None]) -> None:
+    """The state names each target that is not compiled."""
     does_nothing(Compile)
     pipeline = Pipeline()
     parse_recipe("compile").apply(pipeline)
@@ -121,8 +121,8 @@ def test_a_compilation_that_was_not_applied_is_missed(does_nothing: Callable[[ty
     )
 
 
-def test_compiled_code_that_never_ran_is_missed() -> None:
-    """Torch compiles at the first call; until then nothing is proven."""
+def test_compiled_code_that_never_ran_is_reported() -> None:
+    """Torch compiles in the first call; before it there is no evidence."""
     pipeline = Pipeline()
     parse_recipe("compile").apply(pipeline)
 
@@ -132,8 +132,8 @@ def test_compiled_code_that_never_ran_is_missed() -> None:
     )
 
 
-def test_a_module_that_is_called_past_its_compiled_code_is_missed() -> None:
-    """`module.forward(x)` is the classic: the compiled code hangs on the module's call."""
+def test_a_call_that_bypasses_compiled_code_is_reported() -> None:
+    """`module.forward(x)` bypasses it: the compiled code runs only in the module's `__call__`."""
     pipeline = Pipeline()
     parse_recipe("compile").apply(pipeline)
     with torch.no_grad():
@@ -148,7 +148,7 @@ def test_a_module_that_is_called_past_its_compiled_code_is_missed() -> None:
 
 
 def test_a_module_of_a_real_pipeline_can_be_a_target() -> None:
-    """A component's name compiles the module, in place: the pipeline keeps it, and its class."""
+    """A component's name compiles the module in place: the pipeline keeps the same object."""
     pipeline = tiny_sdxl()
     encoder = pipeline.text_encoder
     recipe = 'compile(target=["text_encoder"])'
@@ -165,7 +165,7 @@ def test_a_module_of_a_real_pipeline_can_be_a_target() -> None:
 
 
 def test_regional_compilation_compiles_every_repeated_block() -> None:
-    """The blocks run compiled code, the denoiser around them does not."""
+    """The blocks are compiled, the denoiser itself is not."""
     recipe = "compile(target=['denoiser'], regional=True, backend='eager')"
     pipeline = Pipeline()
     parse_recipe(recipe).apply(pipeline)
@@ -178,8 +178,8 @@ def test_regional_compilation_compiles_every_repeated_block() -> None:
     assert state_of("compile(target=['unet'])", pipeline).missing == ("unet is not compiled",)
 
 
-def test_one_block_without_compiled_code_is_missed() -> None:
-    """Regional means all of them."""
+def test_one_uncompiled_block_is_reported() -> None:
+    """Regional compilation must compile all blocks."""
     recipe = "compile(target=['denoiser'], regional=True)"
     pipeline = Pipeline()
     parse_recipe(recipe).apply(pipeline)
@@ -189,27 +189,30 @@ def test_one_block_without_compiled_code_is_missed() -> None:
     assert state_of(recipe, pipeline).missing == ("unet is not compiled",)
 
 
-def test_regional_compilation_needs_a_denoiser_that_names_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise there is nothing that it could compile."""
+def test_regional_compilation_needs_a_list_of_repeated_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A denoiser without one is rejected."""
     monkeypatch.setattr(Denoiser, "_repeated_blocks", None)
 
     with pytest.raises(RecipeError) as error:
         parse_recipe("compile(regional=True)").apply(Pipeline())
 
-    assert str(error.value) == "compile(regional=True) needs repeated blocks, and Denoiser names none"
+    assert str(error.value) == "compile(regional=True) needs a list of repeated blocks, and Denoiser has none"
 
 
 @pytest.mark.parametrize("target", ["unit", "vae.encode", "device", "vae.layer.forward"])
-def test_a_target_that_is_no_module_and_no_method_is_refused(target: str) -> None:
-    """The target is named as it was written."""
+def test_a_target_that_is_neither_module_nor_method_is_refused(target: str) -> None:
+    """The message shows the target as written."""
     with pytest.raises(RecipeError) as error:
         parse_recipe(f"compile(target=[{target!r}])").apply(Pipeline())
 
-    assert str(error.value) == f"compile(target=...) must name a module of the pipeline or its method, got: {target!r}"
+    assert (
+        str(error.value)
+        == f"compile(target=...) must name a module of the pipeline or one of its methods, got: {target!r}"
+    )
 
 
 def test_a_pipeline_without_a_denoiser_is_refused() -> None:
-    """`denoiser` is the UNet or the transformer."""
+    """The default target `denoiser` needs a UNet or a transformer."""
 
     class Encoder:
         def __init__(self) -> None:
@@ -218,7 +221,7 @@ def test_a_pipeline_without_a_denoiser_is_refused() -> None:
     with pytest.raises(PipelineError) as error:
         parse_recipe("compile").apply(Encoder())
 
-    assert str(error.value) == "a pipeline needs a unet or a transformer, got Encoder with: vae"
+    assert str(error.value) == "a pipeline must have a unet or a transformer, got Encoder with: vae"
 
 
 @pytest.mark.parametrize(
@@ -235,27 +238,27 @@ def test_a_pipeline_without_a_denoiser_is_refused() -> None:
         ),
     ],
 )
-def test_what_torch_is_asked_for(
+def test_options_of_torch_compile(
     monkeypatch: pytest.MonkeyPatch, text: str, device: str, options: dict[str, object]
 ) -> None:
-    """Inductor and its mode on a GPU; elsewhere the stand-in that traces, unless a backend is named."""
-    asked: list[dict[str, object]] = []
+    """Inductor and its mode on a GPU; elsewhere the tracing backend, unless a backend is named."""
+    calls: list[dict[str, object]] = []
     pipeline = Pipeline()
     pipeline.device = torch.device(device)
 
     def compile_nothing(function: Any, **given: object) -> Any:
-        asked.append(given)
+        calls.append(given)
         return function
 
     monkeypatch.setattr(torch, "compile", compile_nothing)
-    monkeypatch.setattr(pipeline.unet, "compile", lambda **given: asked.append(given))
+    monkeypatch.setattr(pipeline.unet, "compile", lambda **given: calls.append(given))
     parse_recipe(text).apply(pipeline)
 
-    assert asked == [options, options]
+    assert calls == [options, options]
 
 
-def test_on_a_gpu_no_stand_in_is_mentioned() -> None:
-    """What runs there is the recipe's own compiler."""
+def test_the_state_on_a_gpu_does_not_mention_tracing() -> None:
+    """On a GPU the code is compiled by Inductor."""
     pipeline = Pipeline()
     pipeline.device = torch.device("cuda")
 

@@ -1,4 +1,4 @@
-"""Inductor's flags hold while something is compiled, and its cache spares the next run the work."""
+"""Inductor's flags are set while the pipeline is compiled, and its cache is reused by the next run."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from pytest_diffopt.recipes.recipe import call_context
 
 
 class Denoiser(nn.Module):
-    """Dynamo leaves torch's own modules alone, so it is one of ours."""
+    """A custom module, because Dynamo skips torch's own modules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Denoiser(nn.Module):
 
 
 class Pipeline:
-    """What the optimizations ask of a pipeline, and a call."""
+    """The part of a pipeline that the optimizations use, and a call."""
 
     def __init__(self) -> None:
         self.unet = Denoiser()
@@ -40,7 +40,7 @@ class Pipeline:
         return {"unet": self.unet}
 
     def __call__(self) -> torch.Tensor:
-        """Call what is compiled."""
+        """Call the compiled module."""
         with torch.no_grad():
             result: torch.Tensor = self.unet(torch.ones(2, 4))
         return result
@@ -54,7 +54,7 @@ def _forget_compiled_code() -> Iterator[None]:
 
 
 def refusal(text: str) -> str:
-    """Read what is no recipe, and return the message."""
+    """Parse an invalid recipe and return the message."""
     with pytest.raises(RecipeError) as caught:
         parse_recipe(text)
     return str(caught.value)
@@ -66,14 +66,14 @@ def refusal(text: str) -> str:
         (
             "{'use_mixed_mm': True}",
             (
-                "inductor flag 'use_mixed_mm' does nothing since torch 2.7: leave it out; "
+                "inductor flag 'use_mixed_mm' has no effect since torch 2.7: remove it; "
                 "prologue_fusion, which is on by default, fuses the cast into the matmul"
             ),
         ),
         (
             "{'force_mixed_mm': True}",
             (
-                "inductor flag 'force_mixed_mm' does nothing since torch 2.5: leave it out; "
+                "inductor flag 'force_mixed_mm' has no effect since torch 2.5: remove it; "
                 "prologue_fusion, which is on by default, fuses the cast into the matmul"
             ),
         ),
@@ -86,12 +86,12 @@ def refusal(text: str) -> str:
     ],
 )
 def test_a_flag_that_would_be_ignored_is_refused(flags: str, message: str) -> None:
-    """By name, with the version that dropped it and what replaced it, before anything is built."""
+    """The message names the flag, the version that removed it and the replacement."""
     assert refusal(f"inductor(flags={flags})") == message
 
 
-def test_a_flag_of_this_torch_is_known_to_it() -> None:
-    """The article's five that are left."""
+def test_the_flags_of_the_article_are_accepted() -> None:
+    """Five of the article's six flags still have an effect."""
     names = [
         "conv_1x1_as_mm",
         "coordinate_descent_tuning",
@@ -103,8 +103,8 @@ def test_a_flag_of_this_torch_is_known_to_it() -> None:
     assert parse_recipe(f"inductor(flags={dict.fromkeys(names, True)})")
 
 
-def test_flags_hold_during_calls_alone() -> None:
-    """Compilation happens in a call; before and after it the flags are what they were."""
+def test_flags_are_set_only_during_calls() -> None:
+    """Compilation happens in a call; after it the flags are restored."""
     pipeline = Pipeline()
     parse_recipe("inductor(flags={'conv_1x1_as_mm': True}) + compile(target=['unet'], backend='eager')").apply(pipeline)
     with call_context(pipeline):
@@ -113,8 +113,8 @@ def test_flags_hold_during_calls_alone() -> None:
     assert (during, inductor_config.conv_1x1_as_mm) == (True, False)
 
 
-def test_flags_of_which_nothing_was_compiled_are_missed() -> None:
-    """They were in force, and nobody looked at them."""
+def test_flags_without_a_compilation_are_reported() -> None:
+    """The flags had no effect, because nothing was compiled."""
     pipeline = Pipeline()
     recipe = parse_recipe("inductor(flags={'conv_1x1_as_mm': True}) + compile(target=['unet'], backend='eager')")
     recipe.apply(pipeline)
@@ -122,23 +122,23 @@ def test_flags_of_which_nothing_was_compiled_are_missed() -> None:
     assert recipe.verify(pipeline)[0].missing == ("nothing was compiled since the recipe was applied",)
 
 
-def test_flags_alone_are_warned_of() -> None:
-    """Nothing but a compiler reads them."""
-    with pytest.warns(RecipeWarning, match="inductor without compile makes no sense: nothing but a compiler reads it"):
+def test_flags_without_compile_warn() -> None:
+    """Only a compiler reads them."""
+    with pytest.warns(RecipeWarning, match="inductor has no benefit without compile: only a compiler reads it"):
         parse_recipe("inductor(flags={'conv_1x1_as_mm': True})").apply(Pipeline())
 
 
 def test_a_cache_needs_a_folder(tmp_path: Path) -> None:
-    """One that is named, and can be made."""
+    """The folder must be named and writable."""
     (tmp_path / "file").touch()
 
     assert refusal("compile_cache") == "compile_cache(folder=...) must name a folder, got: ''"
-    with pytest.raises(RecipeError, match="must name a folder that can be written"):
+    with pytest.raises(RecipeError, match="must name a writable folder"):
         parse_recipe(f"compile_cache(folder={str(tmp_path / 'file')!r}) + compile").apply(Pipeline())
 
 
-def test_a_cache_that_kept_nothing_is_missed(tmp_path: Path) -> None:
-    """Another backend than Inductor keeps nothing."""
+def test_an_empty_cache_is_reported(tmp_path: Path) -> None:
+    """Only Inductor stores compiled graphs."""
     pipeline = Pipeline()
     recipe = parse_recipe(f"compile_cache(folder={str(tmp_path)!r}) + compile(target=['unet'], backend='eager')")
     recipe.apply(pipeline)
@@ -146,20 +146,20 @@ def test_a_cache_that_kept_nothing_is_missed(tmp_path: Path) -> None:
 
     assert recipe.verify(pipeline)[0].found == f"0 compiled graphs in {tmp_path}"
     assert recipe.verify(pipeline)[0].missing == (
-        f"{tmp_path} holds no compiled graph: only the backend inductor keeps any",
+        f"{tmp_path} contains no compiled graph; only the inductor backend stores any",
     )
 
 
-def test_a_cache_that_is_not_the_one_in_use_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled code that is kept elsewhere is not found by the next run."""
+def test_a_cache_that_is_not_in_use_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run does not find compiled code in another folder."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/elsewhere")
     (state,) = parse_recipe(f"compile_cache(folder={str(tmp_path)!r})").verify(Pipeline())
 
-    assert state.missing[1] == "compiled code is kept in /elsewhere while the pipeline runs"
+    assert state.missing[1] == "compiled code is stored in /elsewhere while the pipeline runs"
 
 
-def test_inductor_keeps_its_graph_and_finds_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second compilation of the same code comes from the folder; outside of calls Inductor looks elsewhere."""
+def test_inductor_stores_its_graph_and_reuses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second compilation is a cache hit; outside of calls Inductor uses another folder."""
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     text = f"compile_cache(folder={str(tmp_path)!r}) + compile(target=['unet'], backend='inductor')"
     states, hits = [], []

@@ -1,4 +1,4 @@
-"""Smaller models have the published shapes, and take the place of what they fit alone."""
+"""Smaller models have the published shapes and replace only models that they fit."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ from pytest_diffopt.recipes.grammar import parse_recipe
 
 
 def shape_of(config: dict[str, Any]) -> dict[str, Any]:
-    """Leave the class's name out."""
+    """Return a configuration without the class name."""
     return {name: value for name, value in config.items() if not name.startswith("_")}
 
 
 def refusal(text: str, pipeline: Any) -> str:
-    """Apply what cannot be applied, and return the message."""
+    """Apply a recipe that does not fit and return the message."""
     with pytest.raises(RecipeError) as caught:
         parse_recipe(text).apply(pipeline)
     return str(caught.value)
 
 
 def test_stable_diffusion_distilled_is_bk_sdm() -> None:
-    """One layer a block and no middle block make the published small one of the published one."""
+    """One layer per block and no middle block turn the published UNet into the published small one."""
     own = shape_of(published_config("stable-diffusion-v1-5", "unet"))
     small = shape_of(published_config("bk-sdm-small", "unet"))
     made = _distilled_config(own)
@@ -38,14 +38,14 @@ def test_stable_diffusion_distilled_is_bk_sdm() -> None:
 
 
 def test_sdxl_distilled_is_ssd_1b() -> None:
-    """Its transformer blocks are published one by one."""
+    """The configuration is the published one."""
     own = shape_of(published_config("stable-diffusion-xl-base-1.0", "unet"))
 
     assert _distilled_config(own) == shape_of(published_config("SSD-1B", "unet"))
 
 
 def test_the_tiny_autoencoder_has_the_published_shape() -> None:
-    """Of the published VAE's levels and width."""
+    """Its levels and width follow from those of the VAE."""
     own = published_config("stable-diffusion-v1-5", "vae")
     published = published_config("taesd", "vae")
     made = _tiny_config(own)
@@ -55,8 +55,8 @@ def test_the_tiny_autoencoder_has_the_published_shape() -> None:
     }
 
 
-def test_what_fits_is_kept(pipeline: Any) -> None:
-    """A distilled UNet begins with the layers of its teacher."""
+def test_fitting_weights_are_kept(pipeline: Any) -> None:
+    """A distilled UNet starts with the weights of the UNet that it replaces."""
     own = pipeline.unet.conv_in.weight.clone()
     parse_recipe("distilled").apply(pipeline)
 
@@ -64,17 +64,17 @@ def test_what_fits_is_kept(pipeline: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["distilled", "tiny_autoencoder", "fp16_safe_vae + fp16"])
-def test_weights_that_are_nowhere_are_reported(pipeline: Any, text: str) -> None:
-    """With the name that was given, and why it could not be loaded."""
+def test_missing_weights_are_reported(pipeline: Any, text: str) -> None:
+    """The message shows the given name and the reason."""
     name, _, rest = text.partition(" ")
 
     assert refusal(f"{name}(weights='/nowhere') {rest}", pipeline).startswith(
-        f"{name}(weights=...) could not be loaded from '/nowhere': OSError: "
+        f"{name}(weights='/nowhere') could not be loaded: OSError: "
     )
 
 
 def test_a_transformer_is_refused() -> None:
-    """No smaller one of its kind is published."""
+    """No smaller transformer is published."""
     flux = build_pipeline(find_pipeline("flux"), Scale.TINY).pipeline
 
     assert refusal("distilled", flux) == (
@@ -83,9 +83,10 @@ def test_a_transformer_is_refused() -> None:
 
 
 def test_a_pipeline_that_reads_its_vae_is_refused() -> None:
-    """AutoencoderTiny lacks the layer that the upscaler looks at."""
+    """AutoencoderTiny lacks a layer that the upscaler reads."""
     upscaler = build_pipeline(find_pipeline("deepfloyd-if-3"), Scale.TINY).pipeline
 
     assert refusal("tiny_autoencoder", upscaler) == (
-        "tiny_autoencoder cannot serve StableDiffusionUpscalePipeline, which reads vae.post_quant_conv at each call"
+        "tiny_autoencoder does not work with StableDiffusionUpscalePipeline, "
+        "which reads vae.post_quant_conv in each call"
     )

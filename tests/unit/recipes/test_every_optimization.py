@@ -1,4 +1,4 @@
-"""Each optimization is applied and found, is missed when it did nothing, and leaves nothing of torch changed."""
+"""Each optimization is found after it is applied, is reported as missing if not, and restores torch's state."""
 
 import warnings
 from collections.abc import Iterator
@@ -22,28 +22,28 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.recipe
 
 @pytest.fixture(autouse=True)
 def _forget_compiled_code() -> Iterator[None]:
-    """Compiled code belongs to functions, not to objects: let no test find another one's."""
+    """Reset Dynamo: compiled code belongs to functions, so a test could find that of another test."""
     torch.compiler.reset()
     yield
     torch.compiler.reset()
 
 
 def apply(recipe: Recipe, pipeline: Any) -> None:
-    """Apply it, without the advice that it makes no sense alone."""
+    """Apply a recipe without its warnings about missing partners."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RecipeWarning)
         recipe.apply(pipeline)
 
 
 def state_of(case: Case, recipe: Recipe, pipeline: Any) -> OptimizationState:
-    """Verify the one optimization that the case is about."""
+    """Return the state of the case's optimization."""
     states = recipe.verify(pipeline)
     return next(state for state in states if state.name.split("(")[0] == case.name)
 
 
 @every_case
-def test_what_was_applied_is_found(case: Case, pipeline: Any) -> None:
-    """The pipeline draws, and afterwards shows the optimization, all of it."""
+def test_an_applied_optimization_is_found(case: Case, pipeline: Any) -> None:
+    """The pipeline draws, and `verify` finds the optimization everywhere."""
     recipe = parse_recipe(case.recipe)
     case.before(pipeline)
     apply(recipe, pipeline)
@@ -56,8 +56,8 @@ def test_what_was_applied_is_found(case: Case, pipeline: Any) -> None:
 
 
 @every_case
-def test_what_did_nothing_is_missed(case: Case, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was asked for counts for nothing; what the pipeline shows instead is said."""
+def test_an_optimization_without_effect_is_reported(case: Case, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe is not evidence; the state shows what the pipeline has instead."""
     recipe = parse_recipe(case.recipe)
     (kind,) = (type(one) for one in recipe.optimizations if one.name == case.name)
     monkeypatch.setattr(kind, "apply", lambda _optimization, _pipeline: None)
@@ -67,12 +67,12 @@ def test_what_did_nothing_is_missed(case: Case, pipeline: Any, monkeypatch: pyte
     pipeline(**INPUTS)
     state = state_of(case, recipe, pipeline)
 
-    assert (state.found, state.missing) == (case.found_of_nothing, case.missing)
+    assert (state.found, state.missing) == (case.found_without, case.missing)
 
 
 @every_case
-def test_torch_is_left_as_it_was(case: Case, pipeline: Any) -> None:
-    """Neither applying nor calling nor verifying leaves a flag, a backend, a random state or a variable behind."""
+def test_global_state_is_restored(case: Case, pipeline: Any) -> None:
+    """Applying, calling and verifying change no flag, backend, random state or environment variable."""
     case.before(pipeline)
     recipe = parse_recipe(case.recipe)
     before = torch_state()
@@ -85,8 +85,8 @@ def test_torch_is_left_as_it_was(case: Case, pipeline: Any) -> None:
     assert _changed(before, torch_state()) == {}
 
 
-def test_no_optimization_is_left_out() -> None:
-    """A new one needs a case here, or a reason to be elsewhere."""
+def test_every_optimization_has_a_case() -> None:
+    """A new one needs a case, or an entry in `ELSEWHERE`."""
     assert {case.name for case in CASES} | ELSEWHERE == {kind.name for kind in BUILTIN}
 
 

@@ -1,4 +1,4 @@
-"""A recipe has one text, and a text that is no recipe is told why."""
+"""A recipe has one canonical form, and an invalid recipe is an error with the reason."""
 
 from typing import get_args, get_type_hints
 
@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.recipes.attention import Sdpa, VanillaAttention
 from pytest_diffopt.recipes.compilation import Compile
-from pytest_diffopt.recipes.grammar import known_optimizations, parse_recipe
+from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.layout import ChannelsLast
 from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
 from pytest_diffopt.recipes.projections import FuseQkv
 from pytest_diffopt.recipes.recipe import Recipe
+from pytest_diffopt.recipes.registry import registered_optimizations
 
 KNOWN = (
     "distilled, tiny_autoencoder, fp16_safe_vae, scheduler, begin_index, fp32, tf32, bf16, fp16, vae_upcast, "
@@ -44,14 +45,14 @@ recipes = stages.map(lambda parts: sum(parts, ())).filter(bool).map(lambda stack
 
 
 def refusal(text: str) -> str:
-    """Read what is no recipe, and return the message."""
+    """Parse an invalid recipe and return the message."""
     with pytest.raises(RecipeError) as caught:
         parse_recipe(text)
     return str(caught.value)
 
 
 def test_names_become_optimizations_in_order() -> None:
-    """The article's own stack is read as written."""
+    """The article's recipe is parsed as written."""
     recipe = parse_recipe('bf16 + sdpa + channels_last + fuse_qkv + compile(mode="max-autotune")')
 
     assert recipe == Recipe(
@@ -62,7 +63,7 @@ def test_names_become_optimizations_in_order() -> None:
 @settings(max_examples=60, deadline=None, database=None)
 @given(recipe=recipes)
 def test_every_recipe_can_be_written_and_read_back(recipe: Recipe) -> None:
-    """Whatever its keywords hold, quotes and backslashes too."""
+    """This includes keywords with quotes and backslashes."""
     assert parse_recipe(str(recipe)) == recipe
 
 
@@ -82,14 +83,14 @@ def test_every_recipe_can_be_written_and_read_back(recipe: Recipe) -> None:
         ("compile(target=['été'])", 'compile(target=["été"])'),
     ],
 )
-def test_a_recipe_has_one_text(text: str, canonical: str) -> None:
-    """Blanks, quotes, brackets, defaults and the order of keywords make no difference."""
+def test_a_recipe_has_one_canonical_form(text: str, canonical: str) -> None:
+    """Blanks, quotes, brackets, defaults and the order of keywords do not matter."""
     assert str(parse_recipe(text)) == canonical
 
 
-def test_the_known_names_stand_in_the_order_of_application() -> None:
-    """The order is the one that messages and pages show."""
-    assert ", ".join(known_optimizations()) == KNOWN
+def test_known_names_are_in_the_order_of_application() -> None:
+    """Messages and docs show the same order."""
+    assert ", ".join(registered_optimizations()) == KNOWN
 
 
 @pytest.mark.parametrize(
@@ -103,8 +104,8 @@ def test_the_known_names_stand_in_the_order_of_application() -> None:
         ("bf16(x=1)", "unknown keyword of bf16: 'x'; it takes none"),
     ],
 )
-def test_an_unknown_name_is_reported_with_the_nearest_and_all_known(text: str, message: str) -> None:
-    """A nearest one is suggested only where one is near."""
+def test_an_unknown_name_is_an_error_with_the_closest_and_all_known(text: str, message: str) -> None:
+    """A name is suggested only if it is similar."""
     assert refusal(text) == message
 
 
@@ -119,9 +120,9 @@ def test_an_unknown_name_is_reported_with_the_nearest_and_all_known(text: str, m
         ("bf16 + (sdpa if x else y)", "'sdpa if x else y'"),
     ],
 )
-def test_a_part_that_is_no_name_and_no_call_with_keywords_is_refused(text: str, part: str) -> None:
-    """Nothing is evaluated: a positional argument, a sum of anything else or an attribute is no part of a recipe."""
-    assert refusal(text) == f"each part of a recipe is a name or name(keyword=value), got: {part} in {text!r}"
+def test_a_part_that_is_neither_a_name_nor_a_call_with_keywords_is_refused(text: str, part: str) -> None:
+    """Positional arguments, other operators and attributes are not allowed."""
+    assert refusal(text) == f"each part of a recipe must be a name or name(keyword=value), got: {part} in {text!r}"
 
 
 @pytest.mark.parametrize(
@@ -129,56 +130,56 @@ def test_a_part_that_is_no_name_and_no_call_with_keywords_is_refused(text: str, 
     [
         (
             'compile(mode="fast")',
-            "compile was given a value that it cannot take: Invalid enum value 'fast' - at `$.mode`",
+            "invalid value for compile: Invalid enum value 'fast' - at `$.mode`",
         ),
         (
             "compile(fullgraph=1)",
-            "compile was given a value that it cannot take: Expected `bool`, got `int` - at `$.fullgraph`",
+            "invalid value for compile: Expected `bool`, got `int` - at `$.fullgraph`",
         ),
         (
             "compile(target='unet')",
-            "compile was given a value that it cannot take: Expected `array`, got `str` - at `$.target`",
+            "invalid value for compile: Expected `array`, got `str` - at `$.target`",
         ),
         (
             "compile(target=[1])",
-            "compile was given a value that it cannot take: Expected `str`, got `int` - at `$.target[0]`",
+            "invalid value for compile: Expected `str`, got `int` - at `$.target[0]`",
         ),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused(text: str, reason: str) -> None:
-    """What was expected, what was given, and of which keyword."""
+    """The message shows the expected type, the given type and the keyword."""
     assert refusal(text) == reason
 
 
 @pytest.mark.parametrize(("text", "keyword"), [("sdpa(backend=flash)", "backend=flash"), ("sdpa(backend={[]})",) * 2])
-def test_a_value_that_is_no_literal_is_refused(text: str, keyword: str) -> None:
-    """A keyword takes a text, a number, a truth value or a list of them."""
+def test_a_value_that_is_not_a_literal_is_refused(text: str, keyword: str) -> None:
+    """A keyword accepts strings, numbers, booleans and lists of them."""
     keyword = keyword.removeprefix("sdpa(").removesuffix(")")
 
-    assert refusal(text) == f"a keyword of a recipe takes a literal, got: {keyword!r} in {text!r}"
+    assert refusal(text) == f"a keyword's value must be a literal, got: {keyword!r} in {text!r}"
 
 
-def test_a_keyword_that_stands_twice_is_refused() -> None:
-    """Neither of the two values may win silently."""
+def test_a_repeated_keyword_is_refused() -> None:
+    """Neither value silently overrides the other."""
     text = 'compile(mode="default", mode="max-autotune")'
 
-    assert refusal(text) == f"a recipe gives each keyword once, got mode 2 times in {text!r}"
+    assert refusal(text) == f"a keyword can be given once, got mode 2 times in {text!r}"
 
 
 def test_compiling_nothing_is_refused() -> None:
-    """An optimization that is asked to do nothing could never be found missing."""
+    """`verify` could not detect a missing optimization without a target."""
     assert refusal("compile(target=[])") == "compile(target=...) must name at least one module or method, got: []"
 
 
 @pytest.mark.parametrize("text", ["", "   ", "bf16 +", "bf16 + + ", "compile("])
-def test_a_text_that_is_no_expression_is_refused(text: str) -> None:
-    """What a recipe reads like, what was given, and where Python's parser stumbled."""
-    assert refusal(text).startswith(f"a recipe reads like `bf16 + sdpa + compile`, got: {text!r} (")
+def test_a_text_that_is_not_an_expression_is_refused(text: str) -> None:
+    """The message shows the expected form, the text and the error of Python's parser."""
+    assert refusal(text).startswith(f"a recipe must look like `bf16 + sdpa + compile`, got: {text!r} (")
 
 
-def test_an_empty_text_says_how_a_recipe_reads() -> None:
-    """The whole message, with the parser's own word."""
-    assert refusal("") == "a recipe reads like `bf16 + sdpa + compile`, got: '' (invalid syntax)"
+def test_an_empty_text_is_an_error_with_the_expected_form() -> None:
+    """The whole message is compared."""
+    assert refusal("") == "a recipe must look like `bf16 + sdpa + compile`, got: '' (invalid syntax)"
 
 
 @pytest.mark.parametrize(
@@ -187,14 +188,14 @@ def test_an_empty_text_says_how_a_recipe_reads() -> None:
         (
             "channels_last + bf16",
             (
-                "bf16 must stand before channels_last, got: channels_last + bf16; "
+                "bf16 must come before channels_last, got: channels_last + bf16; "
                 "the right order is: bf16 + channels_last"
             ),
         ),
         (
             "channels_last + compile + sdpa + bf16",
             (
-                "sdpa must stand before compile, got: channels_last + compile + sdpa + bf16; "
+                "sdpa must come before compile, got: channels_last + compile + sdpa + bf16; "
                 "the right order is: bf16 + sdpa + channels_last + compile"
             ),
         ),
@@ -202,7 +203,7 @@ def test_an_empty_text_says_how_a_recipe_reads() -> None:
         ("bf16 + fp32", "fp32 and bf16 contradict each other (a pipeline has one precision), got: bf16 + fp32"),
         (
             "bf16 + tf32",
-            "bf16 and tf32 contradict each other (tf32 speeds up float32 matmuls, and none is left), got: bf16 + tf32",
+            "bf16 and tf32 contradict each other (tf32 speeds up float32 matmuls, and none remains), got: bf16 + tf32",
         ),
         (
             "vanilla_attention + sdpa",
@@ -215,7 +216,7 @@ def test_an_empty_text_says_how_a_recipe_reads() -> None:
             "vanilla_attention + fuse_qkv",
             (
                 "vanilla_attention and fuse_qkv contradict each other "
-                "(fused projections bring a processor that calls SDPA), got: vanilla_attention + fuse_qkv"
+                "(fused projections use a processor that calls SDPA), got: vanilla_attention + fuse_qkv"
             ),
         ),
         ("bf16 + bf16", "a recipe names each optimization once, got bf16 2 times: bf16 + bf16"),
@@ -226,19 +227,19 @@ def test_an_empty_text_says_how_a_recipe_reads() -> None:
     ],
 )
 def test_a_stack_that_breaks_a_rule_is_refused(text: str, message: str) -> None:
-    """Order, contradiction and repetition, each with what would be right or why it is wrong."""
+    """Wrong order, contradiction and repetition are errors with the correction or the reason."""
     assert refusal(text) == message
 
 
 def test_a_recipe_without_optimizations_is_refused() -> None:
-    """The plain recipe has a name."""
+    """The plain recipe has the name fp32."""
     with pytest.raises(RecipeError) as caught:
         Recipe(optimizations=())
 
     assert str(caught.value) == "a recipe must name at least one optimization; the plain one is fp32"
 
 
-def test_the_text_of_a_test_id_has_no_blanks_and_quotes() -> None:
+def test_a_test_id_has_no_blanks_and_quotes() -> None:
     """A test id can be typed on a command line."""
     recipe = Recipe(optimizations=(Bf16(), VanillaAttention(), Compile(mode="max-autotune", target=("unet",))))
 
@@ -246,22 +247,22 @@ def test_the_text_of_a_test_id_has_no_blanks_and_quotes() -> None:
 
 
 @pytest.mark.parametrize(("text", "compiles"), [("bf16 + compile", True), ("bf16", False)])
-def test_a_recipe_tells_whether_it_compiles(text: str, *, compiles: bool) -> None:
-    """Who builds a pipeline warms it up only then."""
+def test_compiles_is_true_for_recipes_with_compile(text: str, *, compiles: bool) -> None:
+    """Only such pipelines are warmed up after they are built."""
     assert parse_recipe(text).compiles is compiles
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("\udc80f16", "it holds what no line of Python can hold"),
+        ("\udc80f16", "it contains a character that is not allowed in Python source"),
         ("bf16 + " * 5000 + "sdpa", "it is nested too deeply"),
         ("compile(mode=" + "-" * 5000 + "1)", "it is nested too deeply"),
     ],
 )
-def test_what_python_itself_gives_up_on_is_refused(text: str, problem: str) -> None:
-    """Its parser has errors of other kinds than a misspelt line."""
+def test_errors_of_pythons_parser_are_reported(text: str, problem: str) -> None:
+    """The parser raises other errors than SyntaxError too."""
     with pytest.raises(RecipeError) as refused:
         parse_recipe(text)
 
-    assert str(refused.value) == f"a recipe reads like `bf16 + sdpa + compile`, got: {text!r} ({problem})"
+    assert str(refused.value) == f"a recipe must look like `bf16 + sdpa + compile`, got: {text!r} ({problem})"

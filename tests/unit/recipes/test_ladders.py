@@ -1,4 +1,4 @@
-"""A ladder's levels are recipes as they write themselves, each fits its pipeline, and the article's six are there."""
+"""A ladder's levels are recipes in canonical form that fit their pipeline."""
 
 import warnings
 from typing import Any
@@ -17,30 +17,30 @@ every_pipeline = pytest.mark.parametrize("pipeline", _TRAITS)
 
 
 def labels(name: str, pipeline: str) -> list[str]:
-    """Name a ladder's levels."""
+    """Return the labels of a ladder's levels."""
     return [level.label for level in ladder(name, pipeline)]
 
 
-def test_the_articles_six_rows() -> None:
-    """fp32 without SDPA, bf16, SDPA, compiled, with fused projections, in int8."""
+def test_diffusion_fast_has_the_articles_six_levels() -> None:
+    """fp32 without SDPA, bf16, SDPA, compilation, fused projections, int8."""
     assert labels("diffusion-fast", "sdxl") == ["fp32", "bf16", "sdpa", "compile", "fuse_qkv", "int8"]
 
 
-def test_what_does_not_apply_is_left_out() -> None:
-    """A transformer of today cannot write attention out; DeepFloyd IF cannot fuse."""
+def test_levels_that_do_not_apply_are_left_out() -> None:
+    """FLUX's transformer has no vanilla attention; DeepFloyd IF cannot fuse its projections."""
     assert labels("diffusion-fast", "flux") == ["fp32", "sdpa", "compile", "fuse_qkv", "int8"]
     assert labels("diffusion-fast", "deepfloyd-if") == ["fp32", "bf16", "sdpa", "compile", "int8"]
 
 
-def test_a_published_scheduler_that_waits_is_left() -> None:
-    """As the article's repository left Stable Diffusion's PNDM."""
+def test_modern_replaces_a_scheduler_that_synchronizes() -> None:
+    """Stable Diffusion's PNDM is replaced, as in the article's repository."""
     assert ladder("modern", "sd15")[0].recipe == (
         'scheduler(use="DPMSolverMultistepScheduler") + begin_index + bf16 + sdpa'
     )
 
 
-def test_on_a_gpu_the_recipes_own_compiler_runs() -> None:
-    """Without one Dynamo alone traces, and the recipe says so."""
+def test_the_recipe_names_the_backend_eager_without_a_gpu() -> None:
+    """On a GPU the recipe names no backend."""
     assert ladder("diffusion-fast", "sdxl", on_gpu=True)[3].recipe.endswith(
         'compile(mode="max-autotune", fullgraph=True)'
     )
@@ -49,16 +49,16 @@ def test_on_a_gpu_the_recipes_own_compiler_runs() -> None:
     )
 
 
-def test_at_full_size_the_articles_width_is_the_articles() -> None:
-    """128 channels; the tiny VAE is eight times as narrow."""
+def test_the_width_of_pointwise_linears_follows_the_scale() -> None:
+    """At full scale 128 channels as in the article; the tiny VAE has an eighth of them."""
     assert "pointwise_linears(channels=16)" in ladder("diffusion-fast", "sdxl")[5].recipe
     assert " + pointwise_linears + " in ladder("diffusion-fast", "sdxl", "full")[5].recipe
 
 
 @every_ladder
 @every_pipeline
-def test_every_level_is_written_as_a_recipe_writes_itself(name: str, pipeline: str) -> None:
-    """Reports find a level again by its text; a level that makes no sense would be warned of."""
+def test_every_level_is_in_canonical_form(name: str, pipeline: str) -> None:
+    """Reports find a level by its text. No level has a warning about missing partners."""
     levels = [level for on_gpu in (True, False) for level in ladder(name, pipeline, on_gpu=on_gpu)]
     recipes = [parse_recipe(level.recipe) for level in levels]
 
@@ -68,23 +68,23 @@ def test_every_level_is_written_as_a_recipe_writes_itself(name: str, pipeline: s
 
 @every_ladder
 @every_pipeline
-def test_the_level_in_int8_fits_its_pipeline(name: str, pipeline: str) -> None:
-    """It holds what the other levels hold, and each of it finds something to change."""
+def test_the_int8_level_fits_its_pipeline(name: str, pipeline: str) -> None:
+    """It includes the optimizations of the other levels, and each has an effect."""
     built: Any = build_pipeline(find_pipeline(pipeline), Scale.TINY).pipeline
     (level,) = (one for one in ladder(name, pipeline) if one.label == "int8")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         recipe = parse_recipe(level.recipe)
         recipe.apply(built)
-    waiting = [
+    missing = [
         one for one in recipe.verify(built) if one.missing and one.name.split("(")[0] not in {"compile", "inductor"}
     ]
 
-    assert waiting == []
+    assert missing == []
 
 
 def test_an_unknown_ladder_is_reported() -> None:
-    """The nearest one is offered."""
+    """The message suggests the closest name."""
     with pytest.raises(RecipeError) as error:
         ladder("modren", "sdxl")
 
@@ -92,8 +92,8 @@ def test_an_unknown_ladder_is_reported() -> None:
 
 
 def test_a_pipeline_without_a_ladder_is_reported() -> None:
-    """A user's own pipeline takes recipes."""
+    """Ladders exist only for this package's pipelines."""
     with pytest.raises(RecipeError) as error:
         ladder("modern", "mine")
 
-    assert str(error.value).startswith("no ladder is written for 'mine'; known: sd15, ")
+    assert str(error.value).startswith("no ladder is defined for 'mine'; known: sd15, ")

@@ -1,4 +1,4 @@
-"""The convolutions' weights are laid out as asked, or are missed with their number."""
+"""The memory layout of the convolution weights is verified."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from pytest_diffopt.records import OptimizationState
 
 
 def test_every_convolution_is_channels_last(pipeline: Any) -> None:
-    """Those of the denoiser and the VAE whose strides can tell."""
+    """The weights of the denoiser and the VAE whose strides differ between the layouts are counted."""
     recipe = parse_recipe("channels_last")
     recipe.apply(pipeline)
 
@@ -22,10 +22,8 @@ def test_every_convolution_is_channels_last(pipeline: Any) -> None:
     )
 
 
-def test_a_layout_that_was_not_applied_is_missed(
-    pipeline: Any, does_nothing: Callable[[type[Optimization]], None]
-) -> None:
-    """The weights that are still NCHW are counted, module by module."""
+def test_a_missing_layout_is_reported(pipeline: Any, does_nothing: Callable[[type[Optimization]], None]) -> None:
+    """The weights that are NCHW are counted per module."""
     does_nothing(ChannelsLast)
     recipe = parse_recipe("channels_last")
     recipe.apply(pipeline)
@@ -42,8 +40,8 @@ def test_a_layout_that_was_not_applied_is_missed(
     )
 
 
-def test_one_convolution_left_behind_is_missed(pipeline: Any) -> None:
-    """A layer that was replaced after the recipe was applied is the one that counts."""
+def test_one_convolution_in_another_layout_is_reported(pipeline: Any) -> None:
+    """A layer that replaced another after the recipe was applied is counted."""
     recipe = parse_recipe("channels_last")
     recipe.apply(pipeline)
     pipeline.unet.conv_in = torch.nn.Conv2d(4, 16, 3, padding=1)
@@ -57,8 +55,8 @@ def test_one_convolution_left_behind_is_missed(pipeline: Any) -> None:
     )
 
 
-def test_a_pipeline_without_a_telling_convolution_misses_the_layout() -> None:
-    """A 1 x 1 kernel fits both layouts, so nothing of it proves anything."""
+def test_a_pipeline_without_layout_sensitive_convolutions_is_reported() -> None:
+    """A 1 x 1 kernel has the same strides in both layouts and is no evidence."""
 
     class Pipeline:
         def __init__(self) -> None:
@@ -72,6 +70,6 @@ def test_a_pipeline_without_a_telling_convolution_misses_the_layout() -> None:
         OptimizationState(
             name="channels_last",
             found="0 convolution weights are channels_last",
-            missing=("there is no convolution whose layout could change",),
+            missing=("the pipeline has no convolution whose layout can change",),
         ),
     )

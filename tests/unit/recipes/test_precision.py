@@ -1,4 +1,4 @@
-"""Each precision is there when it was applied, and is missed with its counts when it was not."""
+"""The precision of the parameters and of float32 matmuls is verified."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ DTYPES = [(Fp32(), torch.float32), (Bf16(), torch.bfloat16), (Fp16(), torch.floa
 
 @pytest.mark.parametrize(("precision", "dtype"), DTYPES)
 def test_a_precision_is_that_of_every_parameter(pipeline: Any, precision: Optimization, dtype: torch.dtype) -> None:
-    """All modules of the pipeline are cast, and verified so."""
+    """All modules of the pipeline are cast and verified."""
     recipe = parse_recipe(precision.name)
     recipe.apply(pipeline)
     plain = str(dtype).removeprefix("torch.")
@@ -28,10 +28,10 @@ def test_a_precision_is_that_of_every_parameter(pipeline: Any, precision: Optimi
 
 
 @pytest.mark.parametrize(("precision", "dtype"), DTYPES[1:])
-def test_a_precision_that_was_not_applied_is_missed(
+def test_a_missing_precision_is_reported(
     pipeline: Any, does_nothing: Callable[[type[Optimization]], None], precision: Optimization, dtype: torch.dtype
 ) -> None:
-    """The parameters of each module that are something else are counted."""
+    """The parameters with another dtype are counted per module."""
     does_nothing(type(precision))
     recipe = parse_recipe(precision.name)
     recipe.apply(pipeline)
@@ -50,8 +50,8 @@ def test_a_precision_that_was_not_applied_is_missed(
     )
 
 
-def test_one_module_left_behind_is_missed(pipeline: Any) -> None:
-    """Every other dtype of it is named, and the modules that are fine are not."""
+def test_one_module_in_another_precision_is_reported(pipeline: Any) -> None:
+    """The state lists only that module, with all its dtypes."""
     recipe = parse_recipe("bf16")
     recipe.apply(pipeline)
     pipeline.vae.to(torch.float32)
@@ -66,10 +66,8 @@ def test_one_module_left_behind_is_missed(pipeline: Any) -> None:
     )
 
 
-def test_the_plain_recipe_is_missed_in_a_cast_pipeline(
-    pipeline: Any, does_nothing: Callable[[type[Optimization]], None]
-) -> None:
-    """A reference that is not in single precision is no reference."""
+def test_a_cast_pipeline_is_not_fp32(pipeline: Any, does_nothing: Callable[[type[Optimization]], None]) -> None:
+    """A reference must be in float32."""
     pipeline.to(torch.bfloat16)
     does_nothing(Fp32)
     recipe = parse_recipe("fp32")
@@ -81,8 +79,8 @@ def test_the_plain_recipe_is_missed_in_a_cast_pipeline(
     assert state.missing[0] == "156 of 156 parameters of vae are bfloat16"
 
 
-def test_tf32_holds_while_the_pipeline_runs(pipeline: Any) -> None:
-    """The state that its calls run in is what is verified, and it is gone after each."""
+def test_tf32_is_set_only_during_calls(pipeline: Any) -> None:
+    """It is verified inside the call context and restored afterwards."""
     before = torch.get_float32_matmul_precision()
     recipe = parse_recipe("fp32 + tf32")
     recipe.apply(pipeline)
@@ -93,8 +91,8 @@ def test_tf32_holds_while_the_pipeline_runs(pipeline: Any) -> None:
     assert torch.get_float32_matmul_precision() == before == "highest"
 
 
-def test_tf32_that_was_not_applied_is_missed(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls that run as before are told apart from calls that run in TensorFloat-32."""
+def test_missing_tf32_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls in full precision are distinguished from calls in TensorFloat-32."""
     monkeypatch.setattr(Tf32, "call_context", Optimization.call_context)
     recipe = parse_recipe("tf32")
     recipe.apply(pipeline)

@@ -1,4 +1,4 @@
-"""Q, K and V are one matmul in every attention layer, and used as one, or are missed."""
+"""Fused projections exist and are used in every attention layer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from pytest_diffopt.records import OptimizationState
 
 
 def test_every_layer_is_fused(pipeline: Any) -> None:
-    """Self-attention has one projection, cross-attention one for K and V; all are used."""
+    """Self-attention has one projection, cross-attention one for K and V; all are in use."""
     recipe = parse_recipe("fuse_qkv")
     recipe.apply(pipeline)
     block = pipeline.unet.mid_block.attentions[0].transformer_blocks[0]
@@ -27,10 +27,8 @@ def test_every_layer_is_fused(pipeline: Any) -> None:
     )
 
 
-def test_projections_that_were_not_fused_are_missed(
-    pipeline: Any, does_nothing: Callable[[type[Optimization]], None]
-) -> None:
-    """The layers are counted, module by module."""
+def test_unfused_projections_are_reported(pipeline: Any, does_nothing: Callable[[type[Optimization]], None]) -> None:
+    """The layers are counted per module."""
     does_nothing(FuseQkv)
     recipe = parse_recipe("fuse_qkv")
     recipe.apply(pipeline)
@@ -44,8 +42,8 @@ def test_projections_that_were_not_fused_are_missed(
     )
 
 
-def test_fused_projections_that_nothing_uses_are_missed(pipeline: Any) -> None:
-    """The weights are there and the processor does not read them: the memory is spent, the time is not saved."""
+def test_unused_fused_projections_are_reported(pipeline: Any) -> None:
+    """Fused weights that the processor does not read cost memory and save no time."""
     recipe = parse_recipe("fuse_qkv")
     recipe.apply(pipeline)
     pipeline.unet.set_attn_processor(AttnProcessor2_0())
@@ -54,13 +52,15 @@ def test_fused_projections_that_nothing_uses_are_missed(pipeline: Any) -> None:
         OptimizationState(
             name="fuse_qkv",
             found="2 attention layers use fused projections",
-            missing=("22 of 22 attention layers of unet are fused, but AttnProcessor2_0 does not use it",),
+            missing=(
+                "22 of 22 attention layers of unet are fused, but AttnProcessor2_0 does not use the fused weights",
+            ),
         ),
     )
 
 
-def test_a_pipeline_that_can_fuse_nothing_is_refused() -> None:
-    """There is nothing that the optimization could change, and nothing that could be missed."""
+def test_a_pipeline_that_cannot_fuse_is_refused() -> None:
+    """`apply` raises, and `verify` reports that no layer can be fused."""
 
     class Pipeline:
         def __init__(self) -> None:
@@ -76,6 +76,6 @@ def test_a_pipeline_that_can_fuse_nothing_is_refused() -> None:
         OptimizationState(
             name="fuse_qkv",
             found="0 attention layers use fused projections",
-            missing=("there is no attention layer that could be fused",),
+            missing=("the pipeline has no attention layer that can be fused",),
         ),
     )

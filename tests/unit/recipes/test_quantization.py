@@ -1,4 +1,4 @@
-"""Quantization: which layers, what is refused and why, and what float8 asks of a GPU."""
+"""Quantization: the selected layers, rejected recipes, and float8's requirement on the GPU."""
 
 from importlib import metadata
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ NO_MATCH = "its filter (diffusion-fast: more than 16 inputs, and none of the art
 
 
 class Pipeline:
-    """What quantization asks of a pipeline: modules by name, and a device."""
+    """The part of a pipeline that quantization uses: modules by name, and a device."""
 
     def __init__(self, *linears: nn.Linear, device: str = "cpu") -> None:
         self.components = {"transformer": nn.Sequential(*linears)}
@@ -27,14 +27,14 @@ class Pipeline:
 
 
 def refusal(text: str, pipeline: Any) -> str:
-    """Apply what cannot be applied, and return the message."""
+    """Apply a recipe that does not fit and return the message."""
     with pytest.raises(RecipeError) as caught, pytest.warns(RecipeWarning):
         parse_recipe(text).apply(pipeline)
     return str(caught.value)
 
 
 def quiet(text: str) -> Recipe:
-    """Read a recipe that compiles as well, so that nothing is advised."""
+    """Parse a recipe with `compile` added, so that it gives no warning."""
     return parse_recipe(f"{text} + compile")
 
 
@@ -43,14 +43,14 @@ def quiet(text: str) -> Recipe:
     [((16, 64), False), ((17, 64), True), ((1280, 640), False), ((640, 1280), False), ((1280, 1280), True)],
 )
 def test_the_articles_filter(shape: tuple[int, int], *, is_chosen: bool) -> None:
-    """More than 16 inputs, and none of the shapes that int8 made no faster."""
+    """It selects layers with more than 16 inputs, except for the article's slow shapes."""
     layer = nn.Linear(*shape, device="meta")
 
     assert filter_named("diffusion-fast").choose(nn.Sequential(layer)) == [layer] * is_chosen
 
 
-def test_the_blocks_filter_takes_the_repeated_blocks_alone(pipeline: Any) -> None:
-    """Regional compilation leaves the embeddings and projections outside, where int8 would run uncompiled."""
+def test_the_blocks_filter_selects_only_the_repeated_blocks(pipeline: Any) -> None:
+    """Regional compilation does not compile the embeddings, where int8 would run uncompiled."""
     chosen = filter_named("blocks").choose(pipeline.unet)
     block = pipeline.unet.mid_block.attentions[0].transformer_blocks[0]
 
@@ -59,25 +59,25 @@ def test_the_blocks_filter_takes_the_repeated_blocks_alone(pipeline: Any) -> Non
     assert len(chosen) == 110
 
 
-def test_a_filter_that_leaves_no_layer_is_refused() -> None:
-    """Nothing would be quantized, and nothing is."""
+def test_a_filter_that_selects_no_layer_is_refused() -> None:
+    """The quantization would have no effect."""
     pipeline = Pipeline(nn.Linear(16, 16), nn.Linear(640, 640))
 
     assert refusal("int8_dynamic(target=['denoiser'])", pipeline) == (
-        f"int8_dynamic would quantize nothing: {NO_MATCH} lets none of the 2 linears of transformer through"
+        f"int8_dynamic has no effect: {NO_MATCH} selects none of the 2 linears of transformer"
     )
 
 
-def test_a_kernel_that_takes_no_layer_is_refused() -> None:
-    """What the format's kernel asks of a shape is a part of the rule."""
+def test_a_kernel_that_supports_no_layer_is_refused() -> None:
+    """The message shows the kernel's requirement on the shape."""
     assert refusal("int4_weight_only(group_size=64)", Pipeline(nn.Linear(32, 32))) == (
-        "int4_weight_only would quantize nothing: its filter (all, in_features a multiple of group_size) "
-        "lets none of the 1 linears of transformer through"
+        "int4_weight_only has no effect: its filter (all, in_features a multiple of group_size) "
+        "selects none of the 1 linears of transformer"
     )
 
 
 def test_an_unknown_target_is_refused(pipeline: Any) -> None:
-    """The nearest module is offered, and all are named."""
+    """The message suggests the closest module and lists all."""
     assert refusal("int8_dynamic(target=['unit'])", pipeline) == (
         "int8_dynamic(target=...) must name a module of the pipeline, got: 'unit' (did you mean 'unet'?); "
         "it has: vae, text_encoder, text_encoder_2, unet"
@@ -85,14 +85,14 @@ def test_an_unknown_target_is_refused(pipeline: Any) -> None:
 
 
 def test_an_empty_target_is_refused(pipeline: Any) -> None:
-    """An optimization that is asked to do nothing could never be found missing."""
+    """`verify` could not detect a missing optimization without a target."""
     assert refusal("int8_dynamic(target=[])", pipeline) == (
         "int8_dynamic(target=...) must name at least one module, got: []"
     )
 
 
-def test_torchao_missing_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the command that installs it."""
+def test_missing_torchao_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message shows the command that installs it."""
 
     def missing(_name: str) -> str:
         raise metadata.PackageNotFoundError
@@ -104,8 +104,8 @@ def test_torchao_missing_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_torchao_too_old_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With both versions and the command."""
+def test_old_torchao_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message shows both versions and the command."""
     monkeypatch.setattr("pytest_diffopt.recipes.torchao_access.version", lambda _name: "0.9.0")
 
     assert refusal("int8_dynamic", pipeline) == (
@@ -116,34 +116,35 @@ def test_torchao_too_old_is_reported(pipeline: Any, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("text", "known"),
     [
-        ("int8_dynamic", "takes 130.5 s an image uncompiled and 3.41 s compiled (bfloat16: 6.57 s and 4.21 s)"),
-        ("int8_weight_only", "takes 8.55 s an image uncompiled and 4.62 s compiled (bfloat16: 6.57 s and 4.21 s)"),
+        ("int8_dynamic", "130.5 s per image uncompiled and 3.41 s compiled"),
+        ("int8_weight_only", "8.55 s per image uncompiled and 4.62 s compiled"),
     ],
 )
-def test_quantization_without_compilation_is_warned_of(pipeline: Any, text: str, known: str) -> None:
-    """It can be done; the published figures say why nobody should."""
+def test_quantization_without_compile_warns(pipeline: Any, text: str, known: str) -> None:
+    """The warning shows the published times."""
     with pytest.warns(RecipeWarning) as caught:
         parse_recipe(f"bf16 + {text}").apply(pipeline)
 
     assert [str(one.message) for one in caught] == [
-        f"{text} without compile makes no sense: FLUX.1-dev, batch 1, as diffusers-torchao published it, {known}"
+        f"{text} has no benefit without compile: diffusers-torchao published {known} for FLUX.1-dev at batch 1 "
+        "(bfloat16: 6.57 s and 4.21 s)"
     ]
 
 
-def test_one_layer_left_behind_is_missed(pipeline: Any) -> None:
-    """A layer that was replaced after the recipe was applied is the one that counts."""
+def test_one_unquantized_layer_is_reported(pipeline: Any) -> None:
+    """A layer that replaced another after the recipe was applied is counted."""
     recipe = quiet("bf16 + int8_dynamic")
     recipe.apply(pipeline)
     pipeline.unet.mid_block.attentions[0].proj_in = nn.Linear(32, 32)
 
     assert recipe.verify(pipeline)[1].found == "146 of 147 linears"
     assert recipe.verify(pipeline)[1].missing == (
-        "1 of 139 linears of unet do not hold int8 weights with dynamic activations",
+        "1 of 139 linears of unet do not have int8 weights with dynamic activations",
     )
 
 
-def test_one_kind_of_int8_is_not_the_other() -> None:
-    """Weights alone are no dynamic quantization, nor the other way round."""
+def test_dynamic_and_weight_only_int8_are_distinguished() -> None:
+    """Neither is found where the other was applied."""
     dynamic, weight_only = tiny_sdxl(), tiny_sdxl()
     quiet("int8_dynamic").apply(dynamic)
     quiet("int8_weight_only").apply(weight_only)
@@ -153,7 +154,7 @@ def test_one_kind_of_int8_is_not_the_other() -> None:
 
 
 def test_quantizing_twice_is_refused() -> None:
-    """A recipe names one quantization."""
+    """A recipe can contain one quantization."""
     with pytest.raises(RecipeError) as error:
         parse_recipe("int8_dynamic + int8_weight_only")
 
@@ -171,15 +172,15 @@ def test_quantizing_twice_is_refused() -> None:
         ((8, 6), "needs a GPU of compute capability 8.9 or newer, and this one has 8.6"),
     ],
 )
-def test_float8_asks_for_a_gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], reason: str) -> None:
-    """Older GPUs have no matmul in float8."""
+def test_float8_needs_a_recent_gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], reason: str) -> None:
+    """Older GPUs have no float8 matmul."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
 
     assert Fp8Dynamic().why_unavailable(torch.device("cuda")) == reason
 
 
 def test_float8_without_a_gpu_is_refused(pipeline: Any) -> None:
-    """Where it is applied by hand; a suite skips the test with the same reason."""
+    """`apply` raises an error; a suite skips the test with the same reason."""
     with pytest.raises(RecipeError) as error:
         quiet("fp8_dynamic").apply(pipeline)
 
@@ -189,7 +190,7 @@ def test_float8_without_a_gpu_is_refused(pipeline: Any) -> None:
 
 
 def test_float8_weights_are_found(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the CPU torchao makes the same weights, once it does not look for a GPU; only a call needs one."""
+    """Without its hardware check torchao quantizes the weights on the CPU too; only a call needs a GPU."""
     monkeypatch.setattr(Fp8Dynamic, "why_unavailable", lambda _self, _device: "")
     monkeypatch.setattr("torchao.quantization.quant_api._check_hardware_support", lambda _granularity: None)
     recipe = quiet("bf16 + fp8_dynamic")
@@ -199,19 +200,19 @@ def test_float8_weights_are_found(pipeline: Any, monkeypatch: pytest.MonkeyPatch
     assert (state.found, state.missing) == ("42 of 139 linears, 97 left out by the filter", ())
 
 
-def test_float8_that_is_not_there_is_missed(pipeline: Any) -> None:
-    """Whoever quantized, or did not: the weights tell."""
+def test_missing_float8_is_reported(pipeline: Any) -> None:
+    """`verify` inspects the weights."""
     (state,) = parse_recipe("fp8_dynamic").verify(pipeline)
 
     assert state.found == "0 of 139 linears, 97 left out by the filter"
-    assert state.missing == ("42 of 42 linears of unet do not hold float8 weights with dynamic activations",)
+    assert state.missing == ("42 of 42 linears of unet do not have float8 weights with dynamic activations",)
 
 
-def test_on_a_gpu_int4_takes_the_packed_kernel() -> None:
-    """Two values a byte, laid out for tensor cores; elsewhere the values are the same, one a byte."""
-    asked: list[dict[str, object]] = []
-    quantization = SimpleNamespace(Int4WeightOnlyConfig=lambda **given: asked.append(given))
+def test_int4_uses_the_packed_format_on_a_gpu() -> None:
+    """Two values per byte, in a layout for tensor cores; on other devices one value per byte."""
+    calls: list[dict[str, object]] = []
+    quantization = SimpleNamespace(Int4WeightOnlyConfig=lambda **given: calls.append(given))
     (optimization,) = parse_recipe("int4_weight_only").optimizations
     optimization._config(quantization, Pipeline(device="cuda"))  # type: ignore[attr-defined]
 
-    assert asked == [{"group_size": 32, "int4_packing_format": "tile_packed_to_4d", "version": 2}]
+    assert calls == [{"group_size": 32, "int4_packing_format": "tile_packed_to_4d", "version": 2}]

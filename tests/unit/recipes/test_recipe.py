@@ -1,4 +1,4 @@
-"""A recipe changes one pipeline, once, and torch's global state only while that pipeline runs."""
+"""A recipe changes one pipeline, once, and sets torch's global state only while that pipeline runs."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ IN_CONTEXT = 'tf32 + sdpa(backend="math")'
 
 
 def torch_state() -> tuple[str, bool, bool]:
-    """Read the global state that a call context changes."""
+    """Return the global state that a call context changes."""
     cuda: Any = torch.backends.cuda
     return torch.get_float32_matmul_precision(), cuda.flash_sdp_enabled(), cuda.math_sdp_enabled()
 
@@ -25,7 +25,7 @@ DURING = ("high", False, True)
 
 
 def test_a_whole_stack_is_applied_and_verified(pipeline: Any) -> None:
-    """Each optimization survives the ones after it, and the pipeline still draws."""
+    """Each optimization is still found after the later ones, and the pipeline draws."""
     recipe = parse_recipe("bf16 + sdpa + channels_last + fuse_qkv")
     applied = recipe.apply(pipeline)
 
@@ -35,8 +35,8 @@ def test_a_whole_stack_is_applied_and_verified(pipeline: Any) -> None:
     assert pipeline(**INPUTS).images.shape == (1, 64, 64, 3)
 
 
-def test_a_pipeline_knows_its_recipe(pipeline: Any) -> None:
-    """Who meets it later can ask what it must have; a pipeline without one has none, nor has any other object."""
+def test_recipe_of_returns_the_applied_recipe(pipeline: Any) -> None:
+    """It returns None for a pipeline without a recipe and for any other object."""
     recipe = parse_recipe("bf16")
     before = recipe_of(pipeline)
     recipe.apply(pipeline)
@@ -48,22 +48,20 @@ def test_a_pipeline_knows_its_recipe(pipeline: Any) -> None:
 
 
 def test_a_second_recipe_is_refused(pipeline: Any) -> None:
-    """Nobody could say any more which optimizations a pipeline must have; the first one is left as it is."""
+    """The first recipe remains, so that the expected optimizations are unambiguous."""
     recipe = parse_recipe("bf16 + sdpa")
     recipe.apply(pipeline)
 
     with pytest.raises(RecipeError) as error:
         parse_recipe("fp16").apply(pipeline)
 
-    assert str(error.value) == (
-        "a pipeline takes one recipe: this StableDiffusionXLPipeline already carries bf16 + sdpa"
-    )
+    assert str(error.value) == ("a pipeline takes one recipe: this StableDiffusionXLPipeline already has bf16 + sdpa")
     assert recipe_of(pipeline) is recipe
     assert pipeline.unet.dtype == torch.bfloat16
 
 
 def test_the_same_recipe_twice_is_refused(pipeline: Any) -> None:
-    """Fusing or compiling twice is no optimization."""
+    """Fusing or compiling twice has no benefit."""
     recipe = parse_recipe("sdpa")
     recipe.apply(pipeline)
 
@@ -71,17 +69,17 @@ def test_the_same_recipe_twice_is_refused(pipeline: Any) -> None:
         recipe.apply(pipeline)
 
 
-def test_a_call_runs_in_its_recipes_state_and_leaves_none(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The state holds in each call from its beginning to its end."""
+def test_a_call_sets_and_restores_the_global_state(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state is set in each call and restored between calls."""
     seen: list[tuple[str, bool, bool]] = []
     parse_recipe(IN_CONTEXT).apply(pipeline)
     decode = pipeline.vae.decode
 
-    def looking_decode(*args: Any, **kwargs: Any) -> Any:
+    def recording_decode(*args: Any, **kwargs: Any) -> Any:
         seen.append(torch_state())
         return decode(*args, **kwargs)
 
-    monkeypatch.setattr(pipeline.vae, "decode", looking_decode)
+    monkeypatch.setattr(pipeline.vae, "decode", recording_decode)
     pipeline(**INPUTS)
     between = torch_state()
     pipeline(**INPUTS)
@@ -90,8 +88,8 @@ def test_a_call_runs_in_its_recipes_state_and_leaves_none(pipeline: Any, monkeyp
     assert (between, torch_state()) == (BEFORE, BEFORE)
 
 
-def test_a_call_that_fails_leaves_no_state_behind(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next pipeline of the process runs as if this one had never been there."""
+def test_a_failing_call_restores_the_global_state(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later pipelines of the process are not affected."""
 
     def fail(*_args: Any, **_kwargs: Any) -> None:
         message = f"injected in {torch_state()}"
@@ -107,25 +105,25 @@ def test_a_call_that_fails_leaves_no_state_behind(pipeline: Any, monkeypatch: py
     assert torch_state() == BEFORE
 
 
-def test_another_pipeline_of_the_same_class_runs_in_no_state(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The state belongs to the one pipeline that took the recipe."""
+def test_another_pipeline_of_the_same_class_is_not_affected(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state is set only for the pipeline with the recipe."""
     seen: list[tuple[str, bool, bool]] = []
     parse_recipe(IN_CONTEXT).apply(pipeline)
     other = tiny_sdxl()
     decode = other.vae.decode
 
-    def looking_decode(*args: Any, **kwargs: Any) -> Any:
+    def recording_decode(*args: Any, **kwargs: Any) -> Any:
         seen.append(torch_state())
         return decode(*args, **kwargs)
 
-    monkeypatch.setattr(other.vae, "decode", looking_decode)
+    monkeypatch.setattr(other.vae, "decode", recording_decode)
     other(**INPUTS)
 
     assert seen == [BEFORE]
 
 
-def test_the_call_context_can_be_held_without_a_call(pipeline: Any) -> None:
-    """Who times parts of a pipeline does so in the state of its calls."""
+def test_the_call_context_can_be_entered_without_a_call(pipeline: Any) -> None:
+    """Parts of a pipeline are timed inside its call context."""
     parse_recipe(IN_CONTEXT).apply(pipeline)
 
     with call_context(pipeline):
@@ -135,7 +133,7 @@ def test_the_call_context_can_be_held_without_a_call(pipeline: Any) -> None:
 
 
 def test_a_pipeline_keeps_its_class(pipeline: Any) -> None:
-    """Diffusers looks at the class's name, and a user at `isinstance`; both find what they found before."""
+    """The class name, which diffusers reads, and `isinstance` do not change."""
     parse_recipe(IN_CONTEXT).apply(pipeline)
 
     assert isinstance(pipeline, StableDiffusionXLPipeline)
@@ -145,7 +143,7 @@ def test_a_pipeline_keeps_its_class(pipeline: Any) -> None:
 
 
 def test_a_recipe_without_state_leaves_the_class_alone(pipeline: Any) -> None:
-    """Only who needs a call context gets a class of its own."""
+    """Only a pipeline that needs a call context gets a subclass."""
     parse_recipe("bf16 + sdpa").apply(pipeline)
 
     assert type(pipeline) is StableDiffusionXLPipeline
@@ -161,6 +159,6 @@ def test_a_recipe_without_state_leaves_the_class_alone(pipeline: Any) -> None:
         ("tiny_autoencoder + fp16", "tiny_autoencoder + fp32"),
     ],
 )
-def test_the_reference_keeps_what_is_meant_to_draw_another_image(text: str, reference: str) -> None:
-    """Another scheduler and other models; whatever should draw the same image is left out."""
+def test_the_reference_keeps_optimizations_that_draw_another_image(text: str, reference: str) -> None:
+    """It keeps other schedulers and other models; optimizations that draw the same image are left out."""
     assert str(parse_recipe(text).reference()) == reference

@@ -1,4 +1,4 @@
-"""Regional compilation by accelerate: a transformer's blocks run compiled code, and a UNet is refused."""
+"""Regional compilation by accelerate: a transformer's blocks are compiled, and a UNet is rejected."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,12 +25,12 @@ def _forget_compiled_code() -> Iterator[None]:
 
 @pytest.fixture
 def sd3() -> Any:
-    """Build a pipeline whose denoiser names no repeated blocks."""
+    """Build a pipeline whose denoiser has no list of repeated blocks."""
     return build_pipeline(find_pipeline("sd3"), Scale.TINY).pipeline
 
 
 def test_every_block_runs_compiled_code(sd3: Any) -> None:
-    """Before the first call nothing is proven."""
+    """Before the first call, compiled code has not run."""
     recipe = parse_recipe(REGIONAL)
     recipe.apply(sd3)
     (before,) = recipe.verify(sd3)
@@ -41,8 +41,8 @@ def test_every_block_runs_compiled_code(sd3: Any) -> None:
     assert (state.found, state.missing) == ("compiled code ran for denoiser", ())
 
 
-def test_a_compilation_that_was_not_applied_is_missed(sd3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks are what they were."""
+def test_missing_compilation_is_reported(sd3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks are not compiled."""
     monkeypatch.setattr(Compile, "apply", lambda _self, _pipeline: None)
     recipe = parse_recipe(REGIONAL)
     recipe.apply(sd3)
@@ -51,11 +51,11 @@ def test_a_compilation_that_was_not_applied_is_missed(sd3: Any, monkeypatch: pyt
 
 
 def test_a_unet_is_refused(pipeline: Any) -> None:
-    """Its own code asks for the truth of a layer, which accelerate's wrapper does not answer."""
+    """Its code uses a layer as a condition, which fails with accelerate's wrapper."""
     with pytest.raises(RecipeError) as error:
         parse_recipe(REGIONAL).apply(pipeline)
 
     assert str(error.value) == (
-        'compile(regional="accelerate") cannot take a UNet2DConditionModel: it asks `if self.conv_norm_out`, which '
-        "accelerate's wrapper of a layer answers with a TypeError; compile(regional=True) can"
+        'compile(regional="accelerate") does not support UNet2DConditionModel: it evaluates '
+        "`if self.conv_norm_out`, which raises a TypeError on accelerate's wrapped layer; use compile(regional=True)"
     )

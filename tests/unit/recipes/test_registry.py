@@ -1,4 +1,4 @@
-"""Users' optimizations are recipes' words like ours, or are refused with the rule that they break."""
+"""Users can register optimizations for recipes; an invalid one is an error with the reason."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import pytest
 
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.recipes import registry
-from pytest_diffopt.recipes.grammar import known_optimizations, parse_recipe
+from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.optimization import Optimization
-from pytest_diffopt.recipes.registry import register_optimization
+from pytest_diffopt.recipes.registry import register_optimization, registered_optimizations
 from pytest_diffopt.records import OptimizationState
 
 
 class Whole(Optimization):
-    """An optimization of a user's, complete."""
+    """A complete user-defined optimization."""
 
     name = "whole"
 
@@ -24,7 +24,7 @@ class Whole(Optimization):
         pipeline.strength = self.strength
 
     def verify(self, pipeline: Any) -> OptimizationState:
-        """Look at the mark."""
+        """Return the mark."""
         return self.state(f"strength {pipeline.strength}")
 
 
@@ -34,17 +34,17 @@ def _nothing_stays_registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refusal(kind: Any) -> str:
-    """Register what cannot be, and return the message."""
+    """Register an invalid optimization and return the message."""
     with pytest.raises(RecipeError) as caught:
         register_optimization(kind)
     return str(caught.value)
 
 
-def test_a_registered_optimization_is_a_word_of_recipes() -> None:
-    """With its annotated attributes as keywords, before `compile` in the order."""
+def test_a_registered_optimization_can_be_used_in_recipes() -> None:
+    """Its annotated attributes are keywords, and it comes before `compile`."""
 
     class Pipeline:
-        """Anything."""
+        """Any object."""
 
     register_optimization(Whole)
     pipeline, recipe = Pipeline(), parse_recipe("whole(strength=0.5) + compile")
@@ -52,46 +52,46 @@ def test_a_registered_optimization_is_a_word_of_recipes() -> None:
     whole.apply(pipeline)
 
     assert str(recipe) == "whole(strength=0.5) + compile"
-    assert known_optimizations()[-1] == "whole"
+    assert [*registered_optimizations()][-1] == "whole"
     assert whole.verify(pipeline).found == "strength 0.5"
-    with pytest.raises(RecipeError, match="whole must stand before compile"):
+    with pytest.raises(RecipeError, match="whole must come before compile"):
         parse_recipe("compile + whole")
 
 
 def test_registering_again_replaces() -> None:
-    """A conftest may be imported twice in a process."""
+    """A conftest can be imported twice in a process."""
     register_optimization(Whole)
 
     assert register_optimization(Whole) is Whole
 
 
 def test_a_taken_name_is_refused() -> None:
-    """Nobody could tell the two apart."""
+    """The name would be ambiguous."""
 
     class Mine(Whole):
         name = "bf16"
 
     assert refusal(Mine) == (
-        "an optimization's name must be its own: 'bf16' is pytest_diffopt.recipes.precision.Bf16 already"
+        "an optimization's name must be unique: 'bf16' is already pytest_diffopt.recipes.precision.Bf16"
     )
 
 
-def test_a_name_that_no_recipe_could_write_is_refused() -> None:
+def test_a_name_that_is_not_an_identifier_is_refused() -> None:
     """A recipe is a Python expression."""
 
     class Mine(Whole):
         name = "my-own"
 
-    assert refusal(Mine) == "an optimization's name must be one that Python could give, got: 'my-own' in Mine"
+    assert refusal(Mine) == "an optimization's name must be a Python identifier, got: 'my-own' in Mine"
 
 
 def test_an_incomplete_class_is_refused() -> None:
-    """What it lacks is named."""
+    """The message names the missing methods."""
 
     class Mine(Optimization):
         name = "mine"
 
-    assert refusal(Mine) == "an optimization needs apply and verify, and Mine lacks apply and verify"
+    assert refusal(Mine) == "an optimization must define apply and verify, and Mine lacks apply and verify"
 
 
 def test_something_else_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""The scheduler is replaced as asked and begins where it is told, or what cannot be is refused."""
+"""The scheduler is replaced and begins at an explicit index; invalid requests are rejected."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from pytest_diffopt.recipes.grammar import parse_recipe
 from tests.unit.tiny_pipelines import INPUTS
 
 
-def test_the_configuration_is_the_own_ones(pipeline: Any) -> None:
-    """What the pipeline's own scheduler says of noise and timesteps stays; the options change the rest."""
+def test_the_new_scheduler_keeps_the_configuration(pipeline: Any) -> None:
+    """It keeps the noise and timestep settings of the original, except for the given options."""
     spacing = pipeline.scheduler.config.timestep_spacing
     recipe = parse_recipe('scheduler(use="DPMSolverMultistepScheduler", options={"use_karras_sigmas": True})')
     recipe.apply(pipeline)
@@ -20,13 +20,13 @@ def test_the_configuration_is_the_own_ones(pipeline: Any) -> None:
     assert str(recipe) == 'scheduler(use="DPMSolverMultistepScheduler", options={"use_karras_sigmas": True})'
 
 
-def test_without_options_none_are_written() -> None:
-    """A recipe is as short as it can be."""
+def test_empty_options_are_left_out_of_the_canonical_form() -> None:
+    """They are the default."""
     assert str(parse_recipe('scheduler(use="DDIMScheduler", options={})')) == 'scheduler(use="DDIMScheduler")'
 
 
 def test_an_unknown_scheduler_is_refused() -> None:
-    """Before anything is built, with the nearest one."""
+    """It is rejected before a pipeline is built, with the closest name."""
     with pytest.raises(RecipeError) as error:
         parse_recipe('scheduler(use="DDIMSheduler")')
 
@@ -36,18 +36,18 @@ def test_an_unknown_scheduler_is_refused() -> None:
 
 
 def test_an_unknown_option_is_refused(pipeline: Any) -> None:
-    """Diffusers would ignore it."""
+    """Diffusers would silently ignore it."""
     recipe = parse_recipe('scheduler(use="EulerDiscreteScheduler", options={"use_karas_sigmas": True})')
     with pytest.raises(RecipeError) as error:
         recipe.apply(pipeline)
 
     assert str(error.value) == (
-        "EulerDiscreteScheduler takes no option 'use_karas_sigmas' (did you mean 'use_karras_sigmas'?)"
+        "EulerDiscreteScheduler has no option 'use_karas_sigmas' (did you mean 'use_karras_sigmas'?)"
     )
 
 
-def test_the_image_is_the_same_with_a_given_first_index(pipeline: Any) -> None:
-    """The index that is given is the one that would be looked up."""
+def test_the_begin_index_does_not_change_the_image(pipeline: Any) -> None:
+    """The explicit index equals the one that the scheduler would look up."""
     plain = pipeline(**INPUTS).images
     parse_recipe("begin_index").apply(pipeline)
 
@@ -56,8 +56,8 @@ def test_the_image_is_the_same_with_a_given_first_index(pipeline: Any) -> None:
     assert pipeline.scheduler.begin_index == 0
 
 
-def test_a_scheduler_without_an_index_is_refused(pipeline: Any) -> None:
-    """PNDM and DDIM know no first index."""
+def test_a_scheduler_without_a_begin_index_is_refused(pipeline: Any) -> None:
+    """PNDM and DDIM have no begin index."""
     parse_recipe('scheduler(use="DDIMScheduler")').apply(pipeline)
     (begin_index,) = parse_recipe("begin_index").optimizations
     with pytest.raises(RecipeError) as error:
@@ -67,10 +67,10 @@ def test_a_scheduler_without_an_index_is_refused(pipeline: Any) -> None:
 
 
 def test_a_pipeline_without_a_scheduler_is_refused() -> None:
-    """There is nothing to change."""
+    """The optimization does not apply to it."""
 
     class Pipeline:
-        """Anything."""
+        """Any object."""
 
     with pytest.raises(RecipeError, match="begin_index needs a pipeline with a scheduler, and Pipeline has none"):
         parse_recipe("begin_index").apply(Pipeline())

@@ -1,4 +1,4 @@
-"""A VAE under float16 is upcast or safe, and what stands in the way of either is said."""
+"""A VAE in a float16 pipeline is upcast or safe from overflow; otherwise the reason is reported."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from pytest_diffopt.recipes.grammar import parse_recipe
 
 
 def test_a_pipeline_that_never_upcasts_is_refused() -> None:
-    """The flag alone would do nothing."""
+    """The flag alone would have no effect."""
     with pytest.raises(RecipeError) as error:
         parse_recipe("fp16 + vae_upcast").apply(build_pipeline(find_pipeline("sd15"), Scale.TINY).pipeline)
 
@@ -23,16 +23,16 @@ def test_a_pipeline_that_never_upcasts_is_refused() -> None:
 
 
 def test_only_float16_is_upcast(pipeline: Any) -> None:
-    """In bfloat16 the flag is there and does nothing: a warning, and then red."""
+    """In bfloat16 the flag has no effect: `apply` warns, and `verify` reports it."""
     recipe = parse_recipe("bf16 + vae_upcast")
-    with pytest.warns(RecipeWarning, match="vae_upcast without fp16 makes no sense"):
+    with pytest.warns(RecipeWarning, match="vae_upcast has no benefit without fp16"):
         recipe.apply(pipeline)
 
     assert recipe.verify(pipeline)[1].missing == ("vae is bfloat16, and diffusers upcasts from float16 only",)
 
 
 def test_a_vae_that_overflows_is_not_safe(pipeline: Any) -> None:
-    """It is tried, not believed."""
+    """`verify` decodes latents to check."""
     recipe = parse_recipe("fp16_safe_vae + fp16")
     recipe.apply(pipeline)
     with torch.no_grad():
@@ -43,6 +43,6 @@ def test_a_vae_that_overflows_is_not_safe(pipeline: Any) -> None:
 
 
 def test_upcast_and_safe_contradict_each_other() -> None:
-    """Either it is upcast or it needs no upcasting."""
+    """A VAE is either upcast or needs no upcasting."""
     with pytest.raises(RecipeError, match="vae_upcast and fp16_safe_vae contradict each other"):
         parse_recipe("fp16_safe_vae + fp16 + vae_upcast")

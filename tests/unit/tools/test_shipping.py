@@ -1,4 +1,4 @@
-"""Trained weights are shipped in halves, with where they come from and what they began with."""
+"""Trained weights are written in half precision, with their provenance and starting point."""
 
 import json
 from functools import cache
@@ -14,17 +14,17 @@ from tools.tiny_training import shipping
 from tools.tiny_training.lesson import Lesson, Models
 
 
-class ImageResult(Lesson):
-    """A lesson that nobody takes."""
+class UntrainedLesson(Lesson):
+    """A lesson that is never trained."""
 
-    def loss(self, models: Models, chosen: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
-        """Be right from the start."""
+    def loss(self, models: Models, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Fail: the loss is never computed."""
         raise NotImplementedError
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Ship into a folder of this test's own."""
+    """Redirect the weights to a temporary folder."""
 
     @cache
     def provenance() -> dict[str, dict[str, Any]]:
@@ -38,13 +38,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ship(name: str, *, starts_from: str = "", steps: int = 10) -> None:
-    """Ship a layer of six parameters."""
-    lesson = ImageResult(name=name, starts_from=starts_from, steps=steps)
+    """Write a layer with six parameters."""
+    lesson = UntrainedLesson(name=name, starts_from=starts_from, steps=steps)
     shipping.ship(name, torch.nn.Linear(2, 2), lesson=lesson, loss=0.123456, seed=7)
 
 
-def test_weights_are_halves_with_their_provenance(folder: Path) -> None:
-    """Everything that made them, and their checksum."""
+def test_weights_are_float16_with_provenance(folder: Path) -> None:
+    """The provenance has the training parameters and the checksum."""
     ship("unet")
     known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["unet"]
 
@@ -64,8 +64,8 @@ def test_weights_are_halves_with_their_provenance(folder: Path) -> None:
     }
 
 
-def test_weights_that_began_with_others_name_them(folder: Path) -> None:
-    """Also where those were of the same name, as with `--from-shipped`: by the checksum that they had."""
+def test_provenance_records_the_starting_point(folder: Path) -> None:
+    """With `--from-shipped` both have the same name; the checksum is that of the earlier weights."""
     ship("unet")
     first = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["unet"]
     ship("unet", starts_from="unet", steps=5)
