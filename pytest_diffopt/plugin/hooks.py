@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to people
         config.pluginmanager.register(session_reports.SessionReports(config), "diffopt-reports")
     if config_stash.settings_of(config).against or config_stash.settings_of(config).calibrate:
-        from pytest_diffopt.paired.test_items import prepare_session  # noqa: PLC0415
+        from pytest_diffopt.paired.comparison_items import prepare_session  # noqa: PLC0415
 
         prepare_session(config, config_stash.settings_of(config))
     if config_stash.settings_of(config).prune:
@@ -105,9 +105,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = config_stash.settings_of(config)
     check_collected(items, settings, runs=not config.option.collectonly)
     if settings.against or settings.calibrate:
-        from pytest_diffopt.paired.test_items import stand_for_latency_tests  # noqa: PLC0415
+        from pytest_diffopt.paired.comparison_items import replace_latency_tests  # noqa: PLC0415
 
-        stand_for_latency_tests(config, items)
+        replace_latency_tests(config, items)
 
 
 @pytest.hookimpl(wrapper=True)
