@@ -8,7 +8,7 @@ from pytest_diffopt.api.assertions import conclude, lifetime_of
 from pytest_diffopt.api.images import conclude_images, first_module, image_calls
 from pytest_diffopt.api.stored_gates import DEFAULT_REASON
 from pytest_diffopt.baselines import BaselineKey, BaselineStore, ImageBaseline
-from pytest_diffopt.baselines.documents import provenance
+from pytest_diffopt.baselines.documents import AcceptedEnvironment, AcceptedSubject
 from pytest_diffopt.baselines.image_document import ImageFigures, ImageSample
 from pytest_diffopt.baselines.image_files import StoredFiles
 from pytest_diffopt.environment import capture_environment
@@ -134,7 +134,10 @@ class ImageGate:
         files, reference = self._files(key), drawn[0].reference
         latents = stored_latents(reference)
         document = ImageBaseline(
-            **provenance(subject, case=self.case.name, environment=self._environment(subject), reason=reason),
+            case=self.case.name,
+            subject=AcceptedSubject.of(subject),
+            environment=AcceptedEnvironment.of(self._environment(subject)),
+            reason=reason,
             images=tuple(files.write_image(*numbered) for numbered in enumerate(levels_of(reference))),
             latents=files.write_latents(latents) if latents else None,
             thresholds=learned(samples, margin=margin),

@@ -1,4 +1,4 @@
-"""Accepted baselines: read strictly before a record is judged, written only on request; without torch."""
+"""What was accepted: read strictly before a record is judged, written only when somebody asks; without torch."""
 
 from pytest_diffopt.baselines.documents import Baseline, CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
 from pytest_diffopt.baselines.image_document import ImageBaseline

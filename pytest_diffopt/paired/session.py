@@ -67,12 +67,12 @@ class PairedSession:
         """
         record: PairedRecord | None = None
         while True:
-            workers = self._running(progress)
+            workers = self._running_workers(progress)
             try:
                 with at_their_call(workers, nodeid, progress, at_once=not self._settings.use_gpu) as ready:
                     if isinstance(ready, str):
-                        return self._judged(_lacking(workers, nodeid), ready)
-                    record = self._timed_further(record or _begun(workers, ready), workers, ready, progress)
+                        return self._judged(_incomparable_record(workers, nodeid), ready)
+                    record = self._with_blocks_of(record or _new_record(workers, ready), workers, ready, progress)
                     if self._is_settled(record):
                         return self._judged(self._with_cause(record, workers, progress), ready)
             except BaseException:
@@ -106,7 +106,7 @@ class PairedSession:
         self, nodeid: str, plan: SamplingPlan | None, *, number: int, progress: ProgressCallback
     ) -> tuple[PairedSamples, Ready]:
         """Time a test's call by a new pair of processes; without a plan the warm calls determine it."""
-        workers = self._running(progress)
+        workers = self._running_workers(progress)
         try:
             with at_their_call(workers, nodeid, progress, at_once=not self._settings.use_gpu) as ready:
                 assert not isinstance(ready, str), "unreachable: both sides have the same tests"  # noqa: S101
@@ -115,7 +115,7 @@ class PairedSession:
         finally:
             self._end_workers()
 
-    def _timed_further(
+    def _with_blocks_of(
         self, record: PairedRecord, workers: Workers, ready: BothReady, progress: ProgressCallback
     ) -> PairedRecord:
         """Add the blocks that this pair of processes times in its share of the budget."""
@@ -134,7 +134,7 @@ class PairedSession:
             throttled_blocks=(*record.throttled_blocks, *samples.throttled),
             blocks_of_pairs=(*earlier, len(samples.blocks)),
             spent_seconds=record.spent_seconds + samples.spent_seconds,
-            gpu=_joined(record.gpu, samples.gpu),
+            gpu=_merged_readings(record.gpu, samples.gpu),
         )
 
     def _plan(self, timing: PairedTiming, repeats: int) -> SamplingPlan:
@@ -172,7 +172,7 @@ class PairedSession:
             device=record.subject.device,
         )
 
-    def _running(self, progress: ProgressCallback) -> Workers:
+    def _running_workers(self, progress: ProgressCallback) -> Workers:
         if self._why_not_startable:
             raise ProbeError(self._why_not_startable)
         if self._workers is None:
@@ -206,7 +206,7 @@ def _calibration_record(subject: Subject, timed: Sequence[PairedSamples]) -> Cal
     )
 
 
-def _begun(workers: Workers, ready: BothReady) -> PairedRecord:
+def _new_record(workers: Workers, ready: BothReady) -> PairedRecord:
     return PairedRecord(
         subject=ready.head.subject,
         base=workers.base.side.label,
@@ -218,14 +218,14 @@ def _begun(workers: Workers, ready: BothReady) -> PairedRecord:
     )
 
 
-def _joined(earlier: GPURecord | None, later: GPURecord | None) -> GPURecord | None:
+def _merged_readings(earlier: GPURecord | None, later: GPURecord | None) -> GPURecord | None:
     if earlier is None or later is None:
         return earlier or later
     unreadable = tuple(dict.fromkeys((*earlier.unreadable, *later.unreadable)))
     return GPURecord(readings=(*earlier.readings, *later.readings), unreadable=unreadable)
 
 
-def _lacking(workers: Workers, nodeid: str) -> PairedRecord:
+def _incomparable_record(workers: Workers, nodeid: str) -> PairedRecord:
     return PairedRecord(
         subject=Subject(pipeline=nodeid),
         base=workers.base.side.label,

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from pytest_diffopt.baselines import BaselineKey, BaselineStore, LatencyBaseline, MemoryBaseline
-from pytest_diffopt.baselines import store as store_module
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.errors import BaselineError
 from pytest_diffopt.records import Concern
@@ -254,6 +253,8 @@ def test_a_lock_folder_that_is_a_link_is_refused(
 
 def test_a_lock_that_is_never_released_raises(store: BaselineStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session does not hang."""
+    from pytest_diffopt.baselines import store as store_module  # noqa: PLC0415 - `store` is the fixture here
+
     monkeypatch.setattr(store_module, "_LOCK_TIMEOUT_S", 0.01)
     path = store.path(KEY)
 
