@@ -1,7 +1,7 @@
-"""A document to its one canonical text and back; the way back believes nothing.
+"""Encode a document as its one canonical text, and decode it strictly.
 
-The text is JSON with sorted keys, two blanks of indent and a list of figures on one line, so that a diff shows what
-changed and nothing else. It holds no time and no machine path: accepting the same figures again changes no byte.
+The text is JSON with sorted keys, an indent of two spaces and each list of figures on one line, so that a diff shows
+only what changed. It contains no time and no machine path: accepting the same figures again changes no byte.
 """
 
 import json
@@ -18,15 +18,15 @@ from pytest_diffopt.errors import BaselineError, BrokenBaselineError
 Document = TypeVar("Document", bound=Baseline)
 
 _REPLACE = "restore the file from version control, or accept new figures with --diffopt-update all"
-_UPGRADE = "upgrade pytest-diffopt: what it wrote must not be replaced by less"
-_LOOK = "it would guard nothing: look at what was measured"
-_ONE_CASE_ONE_CONCERN = "a case has one baseline: check each concern in a test of its own, then --diffopt-update all"
-# A line break cannot stand inside a JSON string, so this finds lists of figures and never part of a text.
+_UPGRADE = "upgrade pytest-diffopt: an older version must not replace this file"
+_LOOK = "a baseline with this value would guard nothing: check what was measured"
+_ONE_CASE_ONE_CONCERN = "a case has one baseline: check each concern in its own test, then run --diffopt-update all"
+# A JSON string contains no line break, so this matches lists of figures and never part of a text.
 _LIST_OF_FIGURES = re.compile(r"\[\n([-+.\deE,\s]+)\n\s*\]")
 
 
 class _Problem(JSONProblem):
-    """Why a text is no document, and what to do about it; `is_final` when replacing the file would lose something."""
+    """Why a text is not a valid document, and what to do; `is_final` if the file must not be replaced."""
 
     def __init__(self, problem: str, hint: str, *, is_final: bool) -> None:
         super().__init__(problem)
@@ -35,17 +35,17 @@ class _Problem(JSONProblem):
 
 
 def encode(document: Baseline, *, file: Path) -> bytes:
-    """Write a document in its canonical form.
+    """Encode a document in its canonical form.
 
     Args:
-        document: what was accepted.
-        file: where it will stand; only named in messages.
+        document: the accepted document.
+        file: the path of its file, for error messages.
 
     Returns:
-        UTF-8 with a line end after the last line.
+        UTF-8 text with a newline after the last line.
 
     Raises:
-        BaselineError: The reader would refuse it (a zero figure, say): nothing is accepted that cannot be used.
+        BaselineError: `decode` would refuse the text, for example because of a figure of zero.
     """
     content = msgspec.to_builtins(document)
     envelope = {"concern": document.concern, "schema_version": document.schema_version}
@@ -60,25 +60,25 @@ def encode(document: Baseline, *, file: Path) -> bytes:
 
 
 def decode(raw: bytes, document_type: type[Document], *, file: Path) -> Document:
-    """Read a document strictly.
+    """Decode a document strictly.
 
     Args:
         raw: the bytes of the file.
-        document_type: the only kind of document that is wanted.
-        file: where they stand; only named in messages.
+        document_type: the expected kind of document.
+        file: the path of the file, for error messages.
 
     Raises:
-        BrokenBaselineError: The bytes are no JSON, of another kind or an older schema version, or a key is missing,
-            unknown, of the wrong type or out of its range. The message names the file, the key, the value and what to
-            do.
-        BaselineError: The schema version is a newer one.
+        BrokenBaselineError: The bytes are not JSON, or have another concern or an older schema version, or a key is
+            missing, unknown, of the wrong type or out of range. The message names the file, the key, the value and
+            what to do.
+        BaselineError: The schema version is newer.
     """
     try:
         return _document(raw, document_type)
     except JSONProblem as problem:
-        told = problem if isinstance(problem, _Problem) else _Problem(str(problem), _REPLACE, is_final=False)
-        message = f"the baseline {file} cannot be trusted: {told}\n  {told.hint}"
-        raise (BaselineError if told.is_final else BrokenBaselineError)(message) from problem
+        found = problem if isinstance(problem, _Problem) else _Problem(str(problem), _REPLACE, is_final=False)
+        message = f"the baseline {file} cannot be trusted: {found}\n  {found.hint}"
+        raise (BaselineError if found.is_final else BrokenBaselineError)(message) from problem
 
 
 def _document(raw: bytes, document_type: type[Document]) -> Document:
@@ -98,16 +98,16 @@ def _on_one_line(figures: re.Match[str]) -> str:
 
 
 def _check_envelope(content: dict[str, Any], document_type: type[Baseline]) -> None:
-    """Make sure that this is the kind and the version of document that can be read."""
+    """Check the concern and the schema version."""
     known = document_type.schema_version
     version = _required(content, "schema_version")
     if type(version) is not int:
         _refuse(f"schema_version: must be a whole number, got: {shown(version)}")
-    versions = f"({version}; this one reads {known})"
+    versions = f"(version {version}; this one reads {known})"
     if version > known:
-        _refuse(f"schema_version: a newer pytest-diffopt wrote it {versions}", _UPGRADE, is_final=True)
+        _refuse(f"schema_version: written by a newer pytest-diffopt {versions}", _UPGRADE, is_final=True)
     if version < known:
-        _refuse(f"schema_version: an older pytest-diffopt wrote it {versions}")
+        _refuse(f"schema_version: written by an older pytest-diffopt {versions}")
     concern = _required(content, "concern")
     if concern != document_type.concern:
         _refuse(f"concern: must be {document_type.concern}, got: {shown(concern)}", _ONE_CASE_ONE_CONCERN)

@@ -1,10 +1,10 @@
-"""The accepted documents: what a baseline file may hold, and nothing else.
+"""The accepted documents: the content of a baseline file.
 
-A new kind of baseline is one more subclass of `Baseline`: it names its concern, its schema version and its figures. The
-codec and the store then know it. Every field is required in the file: a figure that is left out would guard nothing.
+A new kind of baseline is a subclass of `Baseline` with its concern, schema version and figures; the codec and the store
+need no change. Every field is required in the file: a missing figure would guard nothing.
 """
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self, TypedDict
 
 from msgspec import Meta, Struct, convert
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from pytest_diffopt.baselines.figures import (
     RegionFigures,
     Text,
     figures_of,
+    phase_figures,
 )
 from pytest_diffopt.records import (
     CompileCountRecord,
@@ -32,12 +33,12 @@ from pytest_diffopt.records import (
     Weights,
 )
 
-#: So many sessions are kept; the oldest leaves when one more is accepted, so that a file stays readable in a diff.
+#: The number of sessions that are kept, so that a file stays readable in a diff. The oldest one is dropped.
 MAX_SESSIONS = 5
 
 
 class AcceptedSubject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was measured, as `records.Subject` describes it."""
+    """What was measured; see `records.Subject`."""
 
     pipeline: Text
     scale: str
@@ -58,26 +59,45 @@ class AcceptedSubject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class AcceptedEnvironment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The machine, which must be the same to compare, and the versions, which are only told when they differ."""
+    """The machine, which must be the same to compare, and the versions, which are only reported if they differ."""
 
     device_name: Text
     versions: dict[str, str]
 
     @classmethod
     def of(cls, environment: Environment) -> Self:
-        """Copy what matters for a comparison."""
+        """Copy the parts of an environment that matter for a comparison."""
         return cls(device_name=environment.device_name, versions=dict(environment.versions))
 
 
+class Provenance(TypedDict):
+    """The fields that every document has; see `Baseline`."""
+
+    case: str
+    subject: AcceptedSubject
+    environment: AcceptedEnvironment
+    reason: str
+
+
+def provenance(subject: Subject, *, case: str, environment: Environment, reason: str) -> Provenance:
+    """Return the fields that every document has, for a subject that was measured in this environment."""
+    return Provenance(
+        case=case,
+        subject=AcceptedSubject.of(subject),
+        environment=AcceptedEnvironment.of(environment),
+        reason=reason,
+    )
+
+
 class Baseline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every baseline holds.
+    """The common fields of every baseline.
 
     Attributes:
-        concern: what the figures are about; stands in the file beside them.
-        schema_version: the only version of this document that can be read; stands in the file beside it.
-        case: the test that owns it, as pytest names it (`test_latency[sdxl-bf16]`).
+        concern: the concern of the figures; part of the file.
+        schema_version: the only version that can be read; part of the file.
+        case: the test that owns the baseline, as pytest names it (`test_latency[sdxl-bf16]`).
         subject: what was measured.
-        environment: on which machine, with which versions.
+        environment: the machine and the versions.
         reason: why these figures were accepted.
     """
 
@@ -91,20 +111,20 @@ class Baseline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class LatencySession(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The raw samples of one session, in the order in which they were taken."""
+    """The raw samples of one session, in the order of their measurement."""
 
     samples_ns: Annotated[tuple[Figure, ...], Meta(min_length=1)]
 
 
 class LatencyBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long a call may take.
+    """The accepted latency of a call.
 
     Attributes:
-        num_steps: denoise steps in one call; 0 when it has no denoise loop.
-        sessions: raw samples of several sessions, the oldest first: one session does not know how much sessions differ.
-        margin: the relative slowdown that is still allowed, as a fraction.
-        floor_ns: a slowdown of fewer nanoseconds is allowed too, however much of a short call it is.
-        counts: what a call did on the simulated GPU in the last session; `null` where nobody counted.
+        num_steps: denoise steps in one call; 0 without a denoise loop.
+        sessions: raw samples of several sessions, the oldest first; one session does not show how much sessions differ.
+        margin: the allowed relative slowdown, as a fraction.
+        floor_ns: the allowed absolute slowdown, for short calls.
+        counts: the counts of a call on the simulated GPU in the last session; `null` if it was not counted.
     """
 
     concern: ClassVar[Concern] = Concern.LATENCY
@@ -117,15 +137,12 @@ class LatencyBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields
     counts: CallFigures | None
 
     @classmethod
-    def from_record(  # noqa: PLR0913 - each is a figure of the file, and none has a default that would be right
+    def from_record(  # noqa: PLR0913 - each is a field of the file, and none has a valid default
         cls, record: LatencyRecord, *, case: str, environment: Environment, margin: float, floor_ns: int, reason: str
     ) -> Self:
         """Accept a record as the first session."""
         return cls(
-            case=case,
-            subject=AcceptedSubject.of(record.subject),
-            environment=AcceptedEnvironment.of(environment),
-            reason=reason,
+            **provenance(record.subject, case=case, environment=environment, reason=reason),
             num_steps=record.num_steps,
             sessions=(LatencySession(samples_ns=record.samples_ns),),
             margin=margin,
@@ -134,7 +151,7 @@ class LatencyBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields
         )
 
     def with_session(self, record: LatencyRecord, *, environment: Environment) -> Self:
-        """Accept one more session of the same subject; the oldest leaves when there are too many."""
+        """Accept another session of the same subject; the oldest of too many sessions is dropped."""
         sessions = (*self.sessions, LatencySession(samples_ns=record.samples_ns))
         return replace(
             self,
@@ -145,14 +162,14 @@ class LatencyBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class MemoryBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much memory a call may hold at its peak.
+    """The accepted peak memory of a call.
 
     Attributes:
-        peak_allocated_bytes: held by tensors.
-        peak_reserved_bytes: held by the caching allocator; `null` where there is no such allocator.
-        seen_by: the instrument; figures of two instruments are not compared.
-        margin: the relative growth that is still allowed, as a fraction.
-        floor_bytes: a growth of fewer bytes is allowed too.
+        peak_allocated_bytes: the peak of the memory of tensors.
+        peak_reserved_bytes: the peak of the caching allocator's memory; `null` without such an allocator.
+        seen_by: the instrument; figures of different instruments are not compared.
+        margin: the allowed relative growth, as a fraction.
+        floor_bytes: the allowed absolute growth.
     """
 
     concern: ClassVar[Concern] = Concern.MEMORY
@@ -165,15 +182,12 @@ class MemoryBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=
     floor_bytes: Floor
 
     @classmethod
-    def from_record(  # noqa: PLR0913 - each is a figure of the file, and none has a default that would be right
+    def from_record(  # noqa: PLR0913 - each is a field of the file, and none has a valid default
         cls, record: MemoryRecord, *, case: str, environment: Environment, margin: float, floor_bytes: int, reason: str
     ) -> Self:
         """Accept a record; the 0 of a device without a caching allocator becomes `null`."""
         return cls(
-            case=case,
-            subject=AcceptedSubject.of(record.subject),
-            environment=AcceptedEnvironment.of(environment),
-            reason=reason,
+            **provenance(record.subject, case=case, environment=environment, reason=reason),
             peak_allocated_bytes=record.peak_allocated_bytes,
             peak_reserved_bytes=record.peak_reserved_bytes or None,
             seen_by=record.seen_by,
@@ -183,14 +197,14 @@ class MemoryBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a call does on the simulated GPU, to the last operation.
+    """The accepted counts of a call on the simulated GPU; they are compared exactly.
 
     Attributes:
         gpu_model: the simulated GPU.
         num_steps: denoise steps in one call.
         phases: the figures of each phase.
-        modules: the figures of each part, to say which one changed.
-        attention: how often each attention kernel would run.
+        modules: the figures of each module, to locate a change.
+        attention: the number of calls of each attention kernel.
         unmodelled: operations that were not counted.
     """
 
@@ -208,13 +222,10 @@ class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
     def from_record(cls, record: CountRecord, *, case: str, environment: Environment, reason: str) -> Self:
         """Accept a record."""
         return cls(
-            case=case,
-            subject=AcceptedSubject.of(record.subject),
-            environment=AcceptedEnvironment.of(environment),
-            reason=reason,
+            **provenance(record.subject, case=case, environment=environment, reason=reason),
             gpu_model=record.gpu_model,
             num_steps=record.num_steps,
-            phases={counts.phase: convert(figures_of(counts), PhaseFigures) for counts in record.phases},
+            phases=phase_figures(record),
             modules={counts.module: convert(figures_of(counts), ModuleFigures) for counts in record.modules},
             attention=dict(record.attention),
             unmodelled=record.unmodelled,
@@ -222,10 +233,10 @@ class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class CompileBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What compiling a pipeline came to.
+    """The accepted compile counts of a pipeline.
 
     Attributes:
-        regions: the figures of each function that was compiled.
+        regions: the figures of each compiled function.
     """
 
     concern: ClassVar[Concern] = Concern.COMPILATION
@@ -237,9 +248,6 @@ class CompileBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields
     def from_record(cls, record: CompileCountRecord, *, case: str, environment: Environment, reason: str) -> Self:
         """Accept a record."""
         return cls(
-            case=case,
-            subject=AcceptedSubject.of(record.subject),
-            environment=AcceptedEnvironment.of(environment),
-            reason=reason,
+            **provenance(record.subject, case=case, environment=environment, reason=reason),
             regions={counts.region: convert(figures_of(counts), RegionFigures) for counts in record.regions},
         )

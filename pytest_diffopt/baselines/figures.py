@@ -1,4 +1,4 @@
-"""The figures that accepted documents hold, and what they may be."""
+"""The figures of accepted documents and their valid ranges."""
 
 from typing import Annotated, Self
 
@@ -7,16 +7,16 @@ from msgspec import Meta, Struct, convert, to_builtins
 from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, RegionCounts, Subject
 
 Text = Annotated[str, Meta(min_length=1)]
-#: A figure that was measured: zero would mean that nothing was.
+#: A measured figure; zero would mean that nothing was measured.
 Figure = Annotated[int, Meta(gt=0)]
-#: A tolerance that may be switched off with zero.
+#: A count, or a tolerance that zero disables.
 Floor = Annotated[int, Meta(ge=0)]
-#: 0.05 allows 5 %. Above 1 somebody meant percent.
+#: A tolerance: 0.05 allows 5 %. A value above 1 is a percentage by mistake.
 Fraction = Annotated[float, Meta(gt=0, le=1)]
 
 
 class PhaseFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The counts of one phase, as `records.PhaseCounts` describes them."""
+    """The counts of one phase; see `records.PhaseCounts`."""
 
     flops: Floor
     operations: Floor
@@ -34,7 +34,7 @@ class ModuleFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class RegionFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What compiling one function came to, as `records.RegionCounts` describes it."""
+    """The compile counts of one function; see `records.RegionCounts`."""
 
     graphs: Floor
     breaks: Floor
@@ -44,12 +44,12 @@ class RegionFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class CallFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a call did on the simulated GPU when its time was accepted: to say why it takes another time now.
+    """The counts of a call on the simulated GPU when its latency was accepted, to explain a later change.
 
     Attributes:
         gpu_model: the simulated GPU.
         phases: the figures of each phase.
-        attention: how often each attention kernel would run.
+        attention: the number of calls of each attention kernel.
     """
 
     gpu_model: Text
@@ -58,23 +58,27 @@ class CallFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @classmethod
     def of(cls, record: CountRecord | None) -> Self | None:
-        """Copy what was counted; None where nobody did."""
+        """Copy a record's counts; None without a record."""
         if record is None:
             return None
-        phases = {counts.phase: convert(figures_of(counts), PhaseFigures) for counts in record.phases}
-        return cls(gpu_model=record.gpu_model, phases=phases, attention=dict(record.attention))
+        return cls(gpu_model=record.gpu_model, phases=phase_figures(record), attention=dict(record.attention))
 
     def as_record(self, subject: Subject) -> CountRecord:
-        """Return the record that they were copied from, without what was not kept."""
+        """Return a record with these counts, without steps and modules, which are not stored."""
         phases = tuple(PhaseCounts(phase=name, **figures_of(figures)) for name, figures in self.phases.items())
         return CountRecord(
             subject=subject, gpu_model=self.gpu_model, num_steps=0, phases=phases, modules=(), attention=self.attention
         )
 
 
+def phase_figures(record: CountRecord) -> dict[str, PhaseFigures]:
+    """Return the figures of each phase of a record."""
+    return {counts.phase: convert(figures_of(counts), PhaseFigures) for counts in record.phases}
+
+
 _Counts = PhaseCounts | ModuleCounts | RegionCounts | PhaseFigures | ModuleFigures | RegionFigures
 
 
 def figures_of(counts: _Counts) -> dict[str, int]:
-    """Return the counts of a phase, module or compiled function by name, from a record or from a document."""
+    """Return the counts of a phase, module or compiled function by name, from a record or a document."""
     return {name: value for name, value in to_builtins(counts).items() if isinstance(value, int)}

@@ -1,4 +1,4 @@
-"""The accepted document of one call's images: which files hold them, how far others may be, and why that far."""
+"""The accepted document of the images of one call: their files, the thresholds, and the samples behind those."""
 
 from typing import Annotated, ClassVar
 
@@ -8,7 +8,7 @@ from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.figures import Text
 from pytest_diffopt.records import Concern
 
-#: A stored image or set of latents may not be larger: baselines are committed.
+#: The largest size of a stored image or set of latents; baselines are committed to a repository.
 MAX_FILE_BYTES = 1 << 24
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -16,7 +16,7 @@ Distance = Annotated[float, Meta(ge=0)]
 
 
 class StoredFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file beside a baseline: its name in the baseline's folder, and what must be in it."""
+    """A file beside a baseline: its name in the baseline's folder, its checksum and its size."""
 
     name: Text
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -24,9 +24,9 @@ class StoredFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ImageFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The worst figures of a call, as `records.ImageDifference` describes them.
+    """The worst figures of a call; see `records.ImageDifference`.
 
-    Of equal images PSNR is infinite, which JSON cannot hold; no more than 100 dB is written.
+    The PSNR of equal images is infinite, which JSON cannot represent, so it is stored as at most 100 dB.
     """
 
     ssim: Annotated[float, Meta(ge=-1, le=1)]
@@ -38,21 +38,21 @@ class ImageFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ImageSample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one call came to while the thresholds were learned."""
+    """The figures of one call from which the thresholds were learned."""
 
     call: Text
     figures: ImageFigures
 
 
 class ImageBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Accepted images.
+    """The accepted images of a call.
 
     Attributes:
-        images: a PNG for each image of the call; empty where it gives latents.
-        latents: the latents after each step and in place of images, as safetensors; `null` where there are none.
-        thresholds: how far images may be from these.
-        margin: by how much more than the worst sample that is, as a fraction.
-        samples: what the thresholds were learned from.
+        images: a PNG file for each image of the call; empty if the call returns latents.
+        latents: the latents of each step, and those returned instead of images, as safetensors; `null` without latents.
+        thresholds: the allowed difference of later images from these.
+        margin: by how much the thresholds exceed the worst sample, as a fraction.
+        samples: the figures from which the thresholds were learned.
     """
 
     concern: ClassVar[Concern] = Concern.IMAGES
@@ -66,5 +66,5 @@ class ImageBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def files(self) -> tuple[StoredFile, ...]:
-        """Every file that belongs to the document."""
+        """All files of the document."""
         return (*self.images, *filter(None, [self.latents]))

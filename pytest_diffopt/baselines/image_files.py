@@ -1,4 +1,4 @@
-"""Images and latents beside baselines, in a folder or behind a URL: PNG and safetensors, checked, never unpickled."""
+"""Images and latents beside baselines, in a folder or behind a URL: PNG and safetensors, verified, never unpickled."""
 
 import hashlib
 from io import BytesIO
@@ -7,6 +7,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+from fsspec.core import url_to_fs
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from pytest_diffopt.baselines.image_document import MAX_FILE_BYTES, StoredFile
 from pytest_diffopt.baselines.key import BaselineKey, slug
@@ -24,7 +28,7 @@ class StoredFiles:
     """The files of one baseline, below one root.
 
     Args:
-        root: a folder, or any URL that fsspec reads (`s3://...`, `https://...`, `hf://...`).
+        root: a folder, or any URL that fsspec supports (`s3://...`, `https://...`, `hf://...`).
         key: the baseline.
     """
 
@@ -34,10 +38,10 @@ class StoredFiles:
         self._prefix = key.relative_path.stem
 
     def write(self, label: str, ending: str, raw: bytes) -> StoredFile:
-        """Write a file whose name holds a part of its checksum, so that what an older document names stays as it is.
+        """Write a file whose name contains a part of its checksum, so that files of older documents stay unchanged.
 
         Raises:
-            BaselineError: it is too large, or cannot be written.
+            BaselineError: the file is too large, or cannot be written.
         """
         digest = hashlib.sha256(raw).hexdigest()
         file = StoredFile(
@@ -46,12 +50,12 @@ class StoredFiles:
         if len(raw) > MAX_FILE_BYTES:
             msg = (
                 f"the reference {self._shown(file)} must not be larger than {MAX_FILE_BYTES} bytes, got: {len(raw)}; "
-                "draw smaller images, or take fewer steps"
+                "generate smaller images, or use fewer steps"
             )
             raise BaselineError(msg)
         try:
             self._write(file, raw)
-        except Exception as error:  # a file system behind a URL raises what it likes
+        except Exception as error:  # file systems behind URLs raise exceptions of any type
             msg = f"the reference {self._shown(file)} cannot be written: {error}"
             raise BaselineError(msg) from error
         return file
@@ -60,13 +64,13 @@ class StoredFiles:
         """Read a file that a document names.
 
         Raises:
-            BaselineError: its name leads out of the folder, it cannot be read, or is not what was accepted.
+            BaselineError: its name leads out of the folder, it cannot be read, or it differs from the accepted file.
         """
         self._require_inside(file)
         try:
             with self._open(file, "rb") as stream:
-                raw: bytes = stream.read(file.size_bytes + 1)  # no more, whatever somebody put there
-        except Exception as error:  # a file system behind a URL raises what it likes
+                raw: bytes = stream.read(file.size_bytes + 1)  # bounded: the file may have been replaced by a huge one
+        except Exception as error:  # file systems behind URLs raise exceptions of any type
             msg = f"the reference {self._shown(file)} cannot be read: {error}\n  {_RENEW}"
             raise BrokenBaselineError(msg) from error
         digest = hashlib.sha256(raw).hexdigest()
@@ -75,28 +79,26 @@ class StoredFiles:
         return raw
 
     def remove(self, file: StoredFile) -> None:
-        """Remove a file that no document names any more, where it still is.
+        """Remove a file that no document names any longer, if it exists.
 
         Raises:
-            BaselineError: it cannot be removed.
+            BaselineError: the file cannot be removed.
         """
         self._require_inside(file)
         system, path = self._located(file)
         try:
             if system.exists(path):
                 system.rm_file(path)
-        except Exception as error:  # a file system behind a URL raises what it likes
+        except Exception as error:  # file systems behind URLs raise exceptions of any type
             msg = f"the reference {self._shown(file)} cannot be removed: {error}"
             raise BaselineError(msg) from error
 
     def read_image(self, file: StoredFile) -> Levels:
-        """Read an image, shape (height, width, channels).
+        """Read an image, dtype uint8, shape (height, width, channels).
 
         Raises:
-            BaselineError: as `read`, or it is no PNG of eight bits a channel.
+            BaselineError: see `read`; or the file is not a PNG with eight bits per channel.
         """
-        from PIL import Image  # noqa: PLC0415 - only a test with stored images is made to wait
-
         try:
             image = Image.open(BytesIO(self.read(file)), formats=["PNG"])
         except (
@@ -106,40 +108,42 @@ class StoredFiles:
             Image.DecompressionBombError,
             Image.DecompressionBombWarning,  # where warnings are errors
         ) as error:
-            self._refuse(file, f"it is no PNG: {error}")
-        if image.mode not in _MODES:
-            self._refuse(file, f"it must have eight bits a channel ({', '.join(_MODES)}), got: mode {image.mode!r}")
-        if image.width * image.height > _MAX_PIXELS:
-            size = f"{image.width} x {image.height}"
-            self._refuse(file, f"it must not have more than {_MAX_PIXELS} pixels, got: {size}")
+            self._refuse(file, f"it is not a PNG: {error}")
+        self._check_format(file, image)
         try:
             levels = np.asarray(image.copy())
         except (OSError, SyntaxError, ValueError) as error:
-            self._refuse(file, f"it is no whole PNG: {error}")
+            self._refuse(file, f"it is not a complete PNG: {error}")
         return levels if levels.ndim > len(image.size) else levels[..., np.newaxis]
+
+    def _check_format(self, file: StoredFile, image: Image.Image) -> None:
+        if image.mode not in _MODES:
+            self._refuse(file, f"it must have eight bits per channel ({', '.join(_MODES)}), got: mode {image.mode!r}")
+        if image.width * image.height > _MAX_PIXELS:
+            size = f"{image.width} x {image.height}"
+            self._refuse(file, f"it must not have more than {_MAX_PIXELS} pixels, got: {size}")
 
     def read_latents(self, file: StoredFile) -> dict[str, npt.NDArray[Any]]:
         """Read latents by name.
 
         Raises:
-            BaselineError: as `read`, or it is no safetensors.
+            BaselineError: see `read`; or the file is not a safetensors file.
         """
-        from safetensors import SafetensorError  # noqa: PLC0415 - as above
-        from safetensors.numpy import load  # noqa: PLC0415 - as above
-
         try:
             return dict(load(self.read(file)))
         except (SafetensorError, ValueError, KeyError) as error:
-            self._refuse(file, f"it is no safetensors: {error}")
+            self._refuse(file, f"it is not a safetensors file: {error}")
 
     def write_image(self, number: int, levels: Levels) -> StoredFile:
         """Write an image as PNG.
 
-        Raises:
-            BaselineError: as `write`.
-        """
-        from PIL import Image  # noqa: PLC0415 - as above
+        Args:
+            number: the index of the image.
+            levels: dtype uint8, shape (height, width, channels).
 
+        Raises:
+            BaselineError: see `write`.
+        """
         raw = BytesIO()
         Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels).save(raw, "PNG")
         return self.write(str(number), "png", raw.getvalue())
@@ -148,14 +152,11 @@ class StoredFiles:
         """Write latents by name as safetensors.
 
         Raises:
-            BaselineError: as `write`.
+            BaselineError: see `write`.
         """
-        from safetensors.numpy import save  # noqa: PLC0415 - as above
-
         return self.write("latents", "safetensors", save(latents))
 
     def _located(self, file: StoredFile) -> tuple[Any, str]:
-        from fsspec.core import url_to_fs  # noqa: PLC0415 - as above
 
         system, root = url_to_fs(self._root)
         return system, f"{root.rstrip('/')}/{self._folder}/{file.name}"
@@ -170,9 +171,9 @@ class StoredFiles:
         system.pipe_file(path, raw)
 
     def _require_inside(self, file: StoredFile) -> None:
-        """Refuse a name that could lead anywhere else: a document comes with a pull request of anybody."""
+        """Refuse a name that leads out of the folder: a document may come from an untrusted pull request."""
         if slug(file.name) != file.name or not file.name.startswith(f"{self._prefix}."):
-            self._refuse(file, f"its name must begin with {self._prefix}. and lead nowhere else, got: {file.name!r}")
+            self._refuse(file, f"its name must begin with '{self._prefix}.' and contain no path, got: {file.name!r}")
 
     def _shown(self, file: StoredFile) -> str:
         root = self._root if "://" in self._root else PurePosixPath(self._root)

@@ -1,4 +1,4 @@
-"""What a change did to a baseline: whether the same guard now allows more than it did."""
+"""How a change affects a baseline: whether its guard allows more than before."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from pytest_diffopt.errors import BaselineError
 
 
 class ChangeKind(StrEnum):
-    """What happened to a baseline, what weakens the gate most first."""
+    """The kind of change of a baseline, ordered from the weakest gate to the strictest."""
 
     UNREADABLE = "unreadable"
     LOOSENED = "loosened"
@@ -26,12 +26,12 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LimitChange:
-    """One limit that is not what it was.
+    """A changed limit.
 
     Attributes:
-        name: of the figure; its unit is its last word (`latency_ns`).
-        before: the most that was allowed; None when there was no such limit.
-        after: the most that is allowed now; None when there is no such limit any more.
+        name: the name of the figure; its last word is the unit (`latency_ns`).
+        before: the previous limit; None if there was none.
+        after: the new limit; None if there is none.
     """
 
     name: str
@@ -40,20 +40,20 @@ class LimitChange:
 
     @property
     def is_looser(self) -> bool:
-        """Whether more is allowed: what nobody had accepted was not, and what is gone guards nothing."""
+        """Whether more is allowed than before; a new or a removed limit counts as looser."""
         return self.before is None or self.after is None or self.after > self.before
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaselineChange:
-    """What happened to the file of one baseline.
+    """The change of the file of one baseline.
 
     Attributes:
-        path: the file, from the root of the repository.
-        kind: what happened.
-        limits: every limit that changed, the looser ones first.
-        reason: why the new figures were accepted, as the file says; empty where it says nothing.
-        note: what else there is to know.
+        path: the file, relative to the root of the repository.
+        kind: the kind of change.
+        limits: every changed limit, the looser ones first.
+        reason: the reason in the new file; empty without one.
+        note: further details.
     """
 
     path: str
@@ -64,7 +64,7 @@ class BaselineChange:
 
 
 def compare(path: str, before: bytes | None, after: bytes | None) -> BaselineChange:
-    """Compare two states of one file; None where it does not exist."""
+    """Compare two states of one file; None if it does not exist."""
     if after is None:
         return BaselineChange(path=path, kind=ChangeKind.REMOVED)
     if not path.endswith(".json"):
@@ -78,14 +78,14 @@ def compare(path: str, before: bytes | None, after: bytes | None) -> BaselineCha
     try:
         old = _document(before, path)
     except BaselineError:
-        note = "what it was before cannot be read"
+        note = "the previous version cannot be read"
         return BaselineChange(path=path, kind=ChangeKind.CHANGED, reason=new.reason, note=note)
     return _compared(path, old, new)
 
 
 def _compared(path: str, old: Baseline, new: Baseline) -> BaselineChange:
     if type(old) is not type(new):
-        note = f"it guarded {old.concern}, and guards {new.concern} now"
+        note = f"the concern changed from {old.concern} to {new.concern}"
         return BaselineChange(path=path, kind=ChangeKind.LOOSENED, reason=new.reason, note=note)
     changed = sorted(_limit_changes(old, new), key=lambda change: not change.is_looser)
     if not changed:
@@ -102,21 +102,23 @@ def _limit_changes(old: Baseline, new: Baseline) -> Iterator[LimitChange]:
 
 
 def _document(raw: bytes, path: str) -> Baseline:
-    """Read a document of whatever kind it says it is; the strict reader decides whether it is one."""
+    """Decode a document of the kind that its concern names."""
     concern = _concern_of(raw)
     kinds = {kind.concern.value: kind for kind in Baseline.__subclasses__()}
     if concern not in kinds:
-        msg = f"the baseline {path} cannot be trusted: concern: no baseline is about {concern!r}"
+        got = f"unknown, got: {concern!r}" if concern else "missing"
+        msg = f"the baseline {path} cannot be trusted: concern: {got}"
         raise BaselineError(msg)
     return decode(raw, kinds[concern], file=Path(path))
 
 
 def _concern_of(raw: bytes) -> str:
+    """Return the concern of a document; empty if the text is not a JSON object with a concern."""
     try:
         content: Any = json.loads(raw)
     except (ValueError, RecursionError):
-        content = None
-    return str(content.get("concern")) if isinstance(content, dict) else "nothing that can be read"
+        return ""
+    return str(content.get("concern", "")) if isinstance(content, dict) else ""
 
 
 def _first_line(error: BaselineError) -> str:

@@ -1,4 +1,4 @@
-"""How much each baseline allows: one number for each thing that it limits, and more of it guards less."""
+"""The limits of a baseline: one number per figure; a larger limit guards less."""
 
 from functools import singledispatch
 
@@ -16,9 +16,9 @@ from pytest_diffopt.statistics.intervals import median
 
 @singledispatch
 def limits(document: Baseline) -> dict[str, float]:
-    """Return the most that a document allows, by the name of the figure; units stand in the names.
+    """Return the largest values that a document allows, by figure; the names contain the units.
 
-    Of a kind of document that is not known here nothing is returned: then nobody can say what became looser.
+    An unknown kind of document has no limits, so no change of it is found to be looser.
     """
     del document
     return {}
@@ -55,7 +55,7 @@ def _counts(document: CountBaseline) -> dict[str, float]:
 
 @limits.register
 def _compilation(document: CompileBaseline) -> dict[str, float]:
-    # Of operators neither more nor fewer is worse: fewer breaks capture more, and better code has fewer.
+    # The number of operators is not a limit: fewer breaks capture more operators, and better code has fewer.
     return {
         f"{region}: {name}": float(value)
         for region, counts in document.regions.items()
@@ -66,7 +66,7 @@ def _compilation(document: CompileBaseline) -> dict[str, float]:
 
 @limits.register
 def _images(document: ImageBaseline) -> dict[str, float]:
-    # Of SSIM and PSNR less is worse, so what they may lose is the limit.
+    # Smaller values of SSIM and PSNR are worse, so the limit is the allowed loss.
     thresholds = document.thresholds
     return {
         "loss of SSIM": 1 - thresholds.ssim,

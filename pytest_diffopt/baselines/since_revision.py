@@ -1,4 +1,4 @@
-"""The baselines of the working tree beside those of the revision that a change started from."""
+"""Compare the baselines of the working tree with those of the revision from which a branch started."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from pytest_diffopt.baselines.git import GitError, GitMissingError, git_bytes, g
 from pytest_diffopt.baselines.limit_changes import BaselineChange, ChangeKind, compare
 
 _SHORT_REVISION = 9
-_SHALLOW = "this is a shallow clone that ends before the change began: fetch the whole history (fetch-depth: 0)"
+_SHALLOW = "this shallow clone does not contain the start of the branch: fetch the whole history (fetch-depth: 0)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaselineComparison:
-    """Every baseline that a change touched.
+    """The changed baselines of a branch.
 
     Attributes:
-        base: what it is compared with: `origin/main (1a2b3c4d5)`.
-        changes: what happened, what weakens the gate most first.
-        problem: why nothing could be compared; empty when it could.
+        base: the revision to compare with, such as `origin/main (1a2b3c4d5)`.
+        changes: the changes, those that weaken the gate most first.
+        problem: why nothing could be compared; empty if the comparison succeeded.
     """
 
     base: str
@@ -31,9 +31,9 @@ class BaselineComparison:
 
 
 def compare_since(base: str, baselines: Path) -> BaselineComparison:
-    """Compare the baselines on disk with those at the point where this branch left another.
+    """Compare the baselines on disk with those at the merge base of this branch and another.
 
-    What is not committed counts too. A comparison that cannot be made is no error: it says why in its `problem`.
+    Uncommitted changes are included. A comparison that is not possible raises no error; its `problem` is the reason.
 
     Args:
         base: the other branch, as git names it (`origin/main`).
@@ -41,7 +41,7 @@ def compare_since(base: str, baselines: Path) -> BaselineComparison:
     """
     folder = next(parent for parent in (baselines, *baselines.parents) if parent.is_dir())
     try:
-        # The folder's own repository; what lies below it may not exist, here or there.
+        # The repository of the nearest folder that exists: `baselines` may exist in only one of the two revisions.
         root = Path(git_output(folder, "rev-parse", "--show-toplevel")).resolve()
         commit = _merge_base(root, base)
         changes = list(_changes(root, commit, baselines.resolve().relative_to(root).as_posix()))
@@ -59,7 +59,7 @@ def _merge_base(root: Path, base: str) -> str:
 
 
 def _changes(root: Path, commit: str, folder: str) -> Iterator[BaselineChange]:
-    """Yield what happened to each file below a folder, from a commit to the working tree."""
+    """Yield the change of each file below a folder, from a commit to the working tree."""
     pathspec = f":(top,literal){folder}"
     listed = _names(git_bytes(root, "diff", "--name-only", "--no-renames", "-z", commit, "--", pathspec))
     untracked = _names(git_bytes(root, "ls-files", "--others", "--exclude-standard", "-z", "--", pathspec))
@@ -86,11 +86,11 @@ def _why(folder: Path, base: str, error: GitError) -> str:
     try:
         is_shallow = git_output(folder, "rev-parse", "--is-shallow-repository") == "true"
     except GitError:
-        return f"{folder} is in no git repository"
+        return f"{folder} is not in a git repository"
     if is_shallow:
         return _SHALLOW
     try:
         git_output(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
     except GitError:
         return f"this repository has no {base}: fetch it first"
-    return f"{base} and this branch have no common start: {error}"
+    return f"{base} and this branch have no common ancestor: {error}"

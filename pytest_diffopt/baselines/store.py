@@ -1,4 +1,4 @@
-"""The folder of baselines: read before a record is judged, written only with permission and never by halves."""
+"""The folder of baselines: read before a record is judged, written atomically and only with permission."""
 
 import hashlib
 import os
@@ -17,31 +17,30 @@ from pytest_diffopt.errors import BaselineError, BrokenBaselineError
 from pytest_diffopt.records import Concern
 
 _LOCK_TIMEOUT_S = 30.0
-#: What a case may own in its folder: its figures and its reference images and latents.
+#: The extensions of the files that a case may own: its figures, and its reference images and latents.
 _OWNED_ENDINGS = frozenset({".json", ".png", ".safetensors"})
 _UNFINISHED = ".unfinished"
 _OTHER_FOLDER = "or name another folder with --diffopt-baselines"
 
 
 class BaselineStore:
-    """Baselines below one folder, which need not exist before the first is written."""
+    """The baselines below one folder, which is created when the first baseline is written."""
 
     def __init__(self, root: Path, permission: WritePermission = WritePermission.NEVER) -> None:
-        """Name the folder and say what may be written to it."""
+        """Bind to a folder with a permission to write."""
         self.root = root
         self.permission = permission
-        # Keyed by the folded path: some file systems hold `test_A` and `test_a` for one file.
+        # Keyed by the case-folded path: on some file systems `test_A` and `test_a` are the same file.
         self._owners: dict[str, tuple[str, Concern]] = {}
 
     def path(self, key: BaselineKey) -> Path:
-        """Return the file of a key, whether it exists or not."""
+        """Return the path of a key's file, which need not exist."""
         return self.root / key.relative_path
 
     def read(self, key: BaselineKey, document_type: type[Document]) -> Document | None:
-        """Return the accepted document, or None when there is none.
+        """Return the accepted document, or None if there is none.
 
-        Where everything may be replaced, a file that cannot be trusted counts as none: replacing it is what the message
-        would advise.
+        With `WritePermission.ALL` a file that cannot be trusted counts as none, because it may be replaced.
 
         Raises:
             BaselineError: The file cannot be read, cannot be trusted, or belongs to another case.
@@ -60,7 +59,7 @@ class BaselineStore:
             raise
 
     def can_accept(self, key: BaselineKey) -> bool:
-        """Tell whether this session may write the baseline of a key."""
+        """Return whether this session may write the baseline of a key."""
         match self.permission:
             case WritePermission.NEVER:
                 return False
@@ -71,10 +70,12 @@ class BaselineStore:
                 return True
 
     def claim(self, key: BaselineKey, *, nodeid: str, concern: Concern) -> None:
-        """Give the file of a key to one test for this session; claim all at collection, which every worker makes whole.
+        """Reserve the file of a key for one test of this session.
+
+        Claim all keys at collection: every xdist worker collects all tests, so each detects the conflict.
 
         Raises:
-            BaselineError: Another test has it, or this test has it for another concern.
+            BaselineError: Another test owns the file, or this test owns it for another concern.
         """
         path = self.path(key)
         owner, claimed = self._owners.setdefault(path.as_posix().casefold(), (nodeid, concern))
@@ -86,25 +87,25 @@ class BaselineStore:
             raise BaselineError(message)
         if claimed != concern:
             message = (
-                f"{nodeid} owns the baseline {path} for {claimed!s} already, and wants it for {concern!s}\n"
-                "  check each concern in a test of its own: a case has one baseline"
+                f"{nodeid} uses the baseline {path} for {claimed!s} and for {concern!s}\n"
+                "  check each concern in its own test: a case has one baseline"
             )
             raise BaselineError(message)
 
     def accept(self, key: BaselineKey, document: Baseline, *, nodeid: str) -> Path:
-        """Write a document in one stroke: whoever reads, and whatever kills us, finds the old file or the new one.
+        """Write a document atomically: after a crash, and for a concurrent reader, the file is the old or the new one.
 
         Args:
-            key: what it will be found by.
-            document: what was accepted.
+            key: the key of the baseline.
+            document: the accepted document.
             nodeid: the test that accepts it.
 
         Returns:
-            The file.
+            The path of the file.
 
         Raises:
-            BaselineError: There is no permission, two tests own the key, the document breaks its own rules, or the
-                file system refuses.
+            BaselineError: There is no permission, two tests own the key, the document is invalid, or the file system
+                reports an error.
         """
         self.claim(key, nodeid=nodeid, concern=document.concern)
         path = self.path(key)
@@ -117,20 +118,20 @@ class BaselineStore:
         return path
 
     def prune(self, cases: Iterable[BaselineKey], suites: Iterable[str]) -> tuple[Path, ...]:
-        """Remove, on every device and at every scale, what no case of these suites owns any more.
+        """Remove the files of these suites that no case owns, on every device and at every scale.
 
-        Only right after a collection that left nothing out (no `-k`, no single test): what was not collected counts as
-        gone. Of the keys only suite and case are looked at: a run at one scale, on one device, keeps all others.
+        It requires a complete collection (no `-k`, no single test): a case that was not collected counts as removed.
+        Only the suite and the case of a key are compared, so a run at one scale on one device keeps all others.
 
         Args:
             cases: the keys of all collected cases.
-            suites: the suites that were collected; the files of others stay.
+            suites: the collected suites; the files of other suites are kept.
 
         Returns:
-            The files that were removed.
+            The removed files.
 
         Raises:
-            BaselineError: The file system refuses.
+            BaselineError: The file system reports an error.
         """
         removed = self.unowned(cases, suites)
         with _explained("prune the baselines", self.root):
@@ -139,10 +140,10 @@ class BaselineStore:
         return removed
 
     def unowned(self, cases: Iterable[BaselineKey], suites: Iterable[str]) -> tuple[Path, ...]:
-        """Return what `prune` would remove.
+        """Return the files that `prune` would remove.
 
         Raises:
-            BaselineError: The file system refuses.
+            BaselineError: The file system reports an error.
         """
         kept = {(suite_folder(key.suite), slug(key.case)) for key in cases}
         with _explained("look for baselines to prune", self.root):
@@ -154,7 +155,7 @@ class BaselineStore:
             )
 
     def _files(self, suite: str) -> list[Path]:
-        """List the files of a suite on every device that a case could own, and those that a kill left unfinished."""
+        """List the files of a suite that a case could own, on every device, and the unfinished files of killed runs."""
         if not self.root.exists():
             return []
         folders = [device / suite for device in self.root.iterdir() if (device / suite).is_dir()]
@@ -163,23 +164,23 @@ class BaselineStore:
 
     def _refusal(self, path: Path) -> str:
         if self.permission is WritePermission.MISSING:
-            return f"the baseline {path} exists already\n  replace it with --diffopt-update all"
-        return f"the baseline {path} may not be written\n  allow it with --diffopt-update missing or all"
+            return f"the baseline {path} already exists\n  to replace it: --diffopt-update all"
+        return f"the baseline {path} may not be written\n  to allow it: --diffopt-update missing or all"
 
 
 def _of_case(case: str, document: Document, path: Path) -> Document:
-    """Return the document when it was accepted for this case."""
+    """Return the document if it was accepted for this case."""
     if document.case == case:
         return document
     message = (
         f"the baseline {path} cannot be trusted: case: must be {case}, got: {document.case}\n"
-        "  it was renamed by hand, or two tests share it: accept it again with --diffopt-update all"
+        "  the file was renamed, or two tests share it: accept it again with --diffopt-update all"
     )
     raise BrokenBaselineError(message)
 
 
 def _possible_owners(path: Path) -> tuple[str, ...]:
-    """Return the slugs of the cases that may own a file: its name up to any of its dots (`test_a.tiny.json`)."""
+    """Return the slugs of the cases that may own a file: every prefix of its name that ends at a dot."""
     if path.suffix == _UNFINISHED:
         return ()
     parts = path.stem.split(".")
@@ -187,7 +188,7 @@ def _possible_owners(path: Path) -> tuple[str, ...]:
 
 
 def _replace(path: Path, raw: bytes) -> None:
-    # Always the same name, so that what a kill leaves behind is overwritten by the next try; the lock keeps it ours.
+    # A fixed name: the next attempt overwrites what a killed process left behind. The lock excludes other writers.
     unfinished = path.with_name(f".{path.name}{_UNFINISHED}")
     with unfinished.open("wb") as file:
         file.write(raw)
@@ -198,15 +199,15 @@ def _replace(path: Path, raw: bytes) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time write a file; the lock lives outside the tree that people commit.
+    """Let one process at a time write a file; the lock file is outside the committed tree.
 
-    It holds on one machine. Across machines that share the folder a reader still never meets half a file.
+    The lock covers one machine. Machines that share the folder still never read an incomplete file.
     """
     folder = Path(tempfile.gettempdir()) / f"pytest-diffopt-locks-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    # The name can be guessed: a stranger who made the folder first could point the locks at our files.
+    # The name is predictable: another user could have created it as a link to files of this user.
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        message = f"{folder} belongs to somebody else\n  remove it, or set TMPDIR to a folder of your own"
+        message = f"{folder} is owned by another user or is a link\n  remove it, or set TMPDIR to a folder of your own"
         raise BaselineError(message)
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
     try:
@@ -214,14 +215,14 @@ def _locked(path: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         message = (
-            f"another process has been writing the baseline {path} for {_LOCK_TIMEOUT_S:.0f} s\n  end it, then retry"
+            f"another process has locked the baseline {path} for {_LOCK_TIMEOUT_S:.0f} s\n  end it, then run again"
         )
         raise BaselineError(message) from error
 
 
 @contextmanager
 def _explained(action: str, path: Path) -> Iterator[None]:
-    """Turn what the file system says into what a person can do about it."""
+    """Convert an error of the file system to a `BaselineError` with a hint."""
     try:
         yield
     except OSError as error:
@@ -232,8 +233,8 @@ def _explained(action: str, path: Path) -> Iterator[None]:
 def _hint(error: OSError) -> str:
     match error:
         case NotADirectoryError() | FileExistsError():
-            return f"a file stands where a folder is needed: move it away, {_OTHER_FOLDER}"
+            return f"a file exists where a folder is needed: move it, {_OTHER_FOLDER}"
         case IsADirectoryError():
-            return f"a folder stands where the file belongs: move it away, {_OTHER_FOLDER}"
+            return f"a folder exists where a file is needed: move it, {_OTHER_FOLDER}"
         case _:
-            return f"give this user the right to it and room on its disk, {_OTHER_FOLDER}"
+            return f"check the permissions and the free disk space, {_OTHER_FOLDER}"

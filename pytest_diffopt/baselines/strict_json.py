@@ -1,4 +1,4 @@
-"""JSON read to the letter, and what is wrong with it said by the key, the rule and the value."""
+"""Strict JSON: every problem is reported with its key, the rule and the value."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-# The path is the last thing in it: the name of an unknown field, which may be any text, stands before.
+# The path comes last: the name of an unknown field, which may be any text, comes before it.
 _PROBLEM = re.compile(r"(?P<rule>.*) - at `\$\.?(?P<key>[^`]*)`|(?P<whole>.*)", re.DOTALL)
 _FIELD = re.compile(r"Object (?P<problem>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 _EXPECTED = re.compile(r"Expected (?P<what>.*?)(?:, got .*)?$", re.DOTALL)
@@ -14,12 +14,16 @@ _PATH_STEP = re.compile(r"\[(\d+)\]|\[(\.\.\.)\]|([^.\[\]]+)")
 _LONGEST_VALUE = 60
 
 
-class JSONProblem(Exception):  # noqa: N818 - its reader catches it, and tells it as an error that names the file
-    """Why a text is not what it should be."""
+class JSONProblem(Exception):  # noqa: N818 - callers convert it to an error that names the file
+    """Why a text is not valid."""
 
 
 def parse(raw: bytes) -> Any:
-    """Parse what is JSON to the letter; Python's reader alone would let NaN, broken text and double keys through."""
+    """Parse JSON; unlike Python's parser, refuse NaN, surrogates and duplicate keys.
+
+    Raises:
+        JSONProblem: the bytes are not strict JSON.
+    """
     try:
         content = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates)
         for key, leaf in _leaves(content):
@@ -28,7 +32,7 @@ def parse(raw: bytes) -> Any:
         refuse(f"it is not UTF-8 text (byte {error.start})")
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        refuse(f"it is not whole JSON: {error.msg} ({where})")
+        refuse(f"it is not valid JSON: {error.msg} ({where})")
     except RecursionError:
         refuse("it is nested too deeply")
     except ValueError as error:  # a number of thousands of digits
@@ -41,12 +45,12 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        refuse(f"{_printable(twice)}: the key stands twice")
+        refuse(f"{_printable(twice)}: duplicate key")
     return content
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every key and every plain value below `value`, each with the path that leads to it."""
+    """Yield every key and every plain value below `value`, each with its path."""
     if isinstance(value, dict):
         for name, child in value.items():
             path = f"{key}.{name}" if key else name
@@ -67,9 +71,14 @@ def _check_leaf(key: str, leaf: Any) -> None:
 
 
 def described(problem: str, content: Any) -> str:
-    """Say msgspec's finding with its key first and the value that broke the rule last."""
+    """Rewrite a message of msgspec: the key first, then the rule, and the refused value last.
+
+    Args:
+        problem: the message of a `msgspec.ValidationError`.
+        content: the parsed JSON.
+    """
     found = _PROBLEM.fullmatch(problem)
-    assert found, "unreachable because the pattern matches any text"  # noqa: S101
+    assert found, "unreachable: the pattern matches any text"  # noqa: S101
     key, rule = found["key"] or "", found["rule"] or found["whole"] or ""
     field = _FIELD.fullmatch(rule)
     if field is None:
@@ -80,13 +89,13 @@ def described(problem: str, content: Any) -> str:
 
 
 def _value_at(content: Any, key: str) -> Any:
-    """Follow a path such as `sessions[0].samples_ns[2]`; a step that names no single place (`[...]`) ends the way."""
+    """Follow a path such as `sessions[0].samples_ns[2]`, up to a step without a single target (`[...]`)."""
     for index, any_key, name in _PATH_STEP.findall(key):
         if any_key:
             return content
         try:
             content = content[int(index)] if index else content[name]
-        except (LookupError, TypeError):  # an unknown field may be named like the end of a finding
+        except (LookupError, TypeError):  # the name of an unknown field may look like the end of a message
             return content
     return content
 
@@ -100,11 +109,11 @@ def _printable(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Write a value as JSON does, cut where it is long."""
+    """Return a value as JSON, shortened if it is long."""
     text = json.dumps(value)
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
 
 
 def refuse(problem: str) -> NoReturn:
-    """Say why a text cannot be read."""
+    """Raise a `JSONProblem`."""
     raise JSONProblem(problem)

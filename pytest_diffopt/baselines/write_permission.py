@@ -1,10 +1,10 @@
-"""Which baselines a run may write."""
+"""The permission of a run to write baselines."""
 
 from enum import StrEnum
 
 
 class WritePermission(StrEnum):
-    """Which baselines this run may write; nothing else ever writes one."""
+    """Which baselines this run may write: none, missing ones, or all."""
 
     NEVER = "never"
     MISSING = "missing"

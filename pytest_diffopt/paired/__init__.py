@@ -1,1 +1,1 @@
-"""Base and head as two processes that wait for each other: the same test, timed in turn on one machine."""
+"""Compare two revisions, base and head: two worker processes run the same test, and its call is timed in both."""

@@ -2,7 +2,8 @@
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +19,14 @@ from pytest_diffopt.probes.counts import try_to_count
 from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.probes.gpu_state import gpu_uuid
 from pytest_diffopt.probes.latency import Stopwatch
-from pytest_diffopt.probes.timed_device import timed_device
+from pytest_diffopt.probes.timed_device import TimedDevice, timed_device
 from pytest_diffopt.records import Device, Subject
 from pytest_diffopt.session.settings import Settings
 
 _NS_PER_SECOND = 1_000_000_000
-#: The fraction of the sampling budget that warm-up may use in addition.
+#: The limit of the warm-up time, as a fraction of the sampling budget; it comes on top of that budget.
 _WARMUP_SHARE = 0.25
-#: Before at least so many calls in a row, one more call costs little and refills the caches.
+#: From this number of calls per time on, an untimed call before them costs little and refills the caches.
 _REFRESH_FROM = 4
 
 
@@ -34,15 +35,15 @@ class PairedTiming:
     """Times a call for the controller.
 
     Attributes:
-        controller: the process that compares.
-        settings: the settings of the session.
+        controller: the connection to the controller.
+        settings: the options of this run.
     """
 
     controller: Controller
     settings: Settings
 
     def serve(self, target: Any, arguments: CallArguments) -> None:
-        """Warm the call up, then time it as often as the controller asks.
+        """Warm the call up and time it whenever the controller requests it.
 
         Args:
             target: a pipeline, module or function.
@@ -53,9 +54,18 @@ class PairedTiming:
         call = plain_call(target, arguments)
         num_steps = _steps_of_first_call(target, call)
         stopwatch = Stopwatch(call=call, synchronize=device.synchronize, subject=subject, clock=time.perf_counter_ns)
+        ready = self._warmed_up(stopwatch, device, subject, num_steps)
+        with _frozen_objects():
+            self.controller.serve(
+                ready,
+                time_calls=lambda repeats: _time(stopwatch.many(repeats), call, repeats),
+                count=lambda: _counted(target, arguments, subject),
+            )
+
+    def _warmed_up(self, stopwatch: Stopwatch, device: TimedDevice, subject: Subject, num_steps: int) -> Ready:
         warmup_ns = stopwatch.warm_up(self.settings.paired_max_seconds * _WARMUP_SHARE * _NS_PER_SECOND)
         own, foreign = modules_of_trees()
-        ready = Ready(
+        return Ready(
             subject=subject,
             environment=capture_environment(subject.device),
             warmup_ns=tuple(warmup_ns),
@@ -66,26 +76,26 @@ class PairedTiming:
             own_modules=own,
             foreign_modules=foreign,
         )
-        # The objects made so far stay: the garbage collector need not visit them during a timed call.
-        gc.collect()
-        gc.freeze()
-        try:
-            self.controller.serve(
-                ready,
-                time_calls=lambda repeats: _time(stopwatch.many(repeats), call, repeats),
-                count=lambda: _counted(target, arguments, subject),
-            )
-        finally:
-            gc.unfreeze()
 
 
-def _time(stopwatch: Any, call: Callable[[], object], repeats: int) -> Timed:
+@contextmanager
+def _frozen_objects() -> Iterator[None]:
+    """Exclude all objects that exist now from garbage collection, which could otherwise run inside a timed call."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _time(stopwatch: Stopwatch, call: Callable[[], object], repeats: int) -> Timed:
     if repeats >= _REFRESH_FROM:
         call()
     return timed(stopwatch.time_ns)
 
 
-def _share(stopwatch: Any, subject: Subject) -> float:
+def _share(stopwatch: Stopwatch, subject: Subject) -> float:
     return cpu_share(stopwatch.time_ns) if subject.device is Device.CPU else 0.0
 
 

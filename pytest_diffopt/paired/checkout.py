@@ -1,4 +1,4 @@
-"""Two versions of the code beside each other: the working tree as it is, and a revision in a temporary work tree."""
+"""Check out both sides of a comparison: the working tree as it is, and a revision in a temporary git worktree."""
 
 import os
 import shutil
@@ -19,13 +19,13 @@ _SHORT_REVISION = 9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """One version of the code, and how a process comes to import it.
+    """One version of the code, and how a process imports it.
 
     Attributes:
-        label: as a person names it: `HEAD~1 (1a2b3c4d5)`.
+        label: its name in messages, such as `HEAD~1 (1a2b3c4d5)`.
         tree: the root of its files.
-        folder: where its pytest runs.
-        import_paths: what stands first on its path.
+        folder: the folder in which its pytest runs.
+        import_paths: the first entries of its import path.
     """
 
     label: str
@@ -39,8 +39,8 @@ class Revision:
     """A commit.
 
     Attributes:
-        repository: the root of the repository that has it.
-        name: as the user wrote it.
+        repository: the root of its repository.
+        name: the name that the user gave.
         commit: its full hash.
     """
 
@@ -50,15 +50,15 @@ class Revision:
 
     @property
     def label(self) -> str:
-        """Read as `origin/main (1a2b3c4d5)`."""
+        """The name and the short hash, such as `origin/main (1a2b3c4d5)`."""
         return f"{self.name} ({self.commit[:_SHORT_REVISION]})"
 
 
 def find_revision(folder: Path, name: str) -> Revision:
-    """Find a revision in the repository that a folder is part of.
+    """Find a revision in the repository that contains a folder.
 
     Raises:
-        ProbeError: git is missing, the folder is in no repository, or that has no such revision.
+        ProbeError: git is missing, the folder is not in a repository, or the repository has no such revision.
     """
     if not folder.is_dir():
         msg = f"--diffopt-editable must name a folder, got: {folder}"
@@ -75,15 +75,15 @@ def find_revision(folder: Path, name: str) -> Revision:
 
 @contextmanager
 def both_sides(revision: Revision, *, root: Path, is_project: bool) -> Iterator[tuple[Side, Side]]:
-    """Put base beside head for as long as the block runs.
+    """Check out base beside head while the block runs.
 
-    Head is the working tree as it is, with what nobody committed. Base is the revision in a temporary work tree.
+    Head is the working tree as it is, uncommitted changes included. Base is the revision in a temporary git worktree.
 
     Args:
-        revision: what base is.
+        revision: the revision of base.
         root: pytest's root folder.
-        is_project: the revision is one of the project that has the tests, so base runs its own tests; else both run the
-            tests of `root`, with two versions of another package.
+        is_project: whether the revision belongs to the project under test. If so, base runs its own tests. Otherwise
+            both sides run the tests of `root` with two versions of another package.
 
     Yields:
         Base and head.
@@ -99,10 +99,10 @@ def both_sides(revision: Revision, *, root: Path, is_project: bool) -> Iterator[
 
 @contextmanager
 def same_code_twice(root: Path) -> Iterator[tuple[Side, Side]]:
-    """Put the code of a folder beside itself.
+    """Compare the code of a folder with itself.
 
     Yields:
-        Two sides that differ in nothing but their names.
+        Two sides that differ only in their labels.
     """
     names = ("one process", "another process of the same code")
     one, other = (Side(label=name, tree=root, folder=root, import_paths=_import_paths(root)) for name in names)
@@ -111,13 +111,13 @@ def same_code_twice(root: Path) -> Iterator[tuple[Side, Side]]:
 
 @contextmanager
 def work_tree(revision: Revision) -> Iterator[Path]:
-    """Check a revision out into a temporary folder, and take that away at the end.
+    """Check a revision out into a temporary folder, and remove the folder at the end.
 
     Raises:
         ProbeError: git cannot check it out.
     """
     remove_abandoned(revision.repository)
-    # The name says whose it is: one that a killed process left behind is found by the next.
+    # The name contains the process id, so that the next run finds and removes what a killed process left behind.
     folder = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-")).resolve()
     try:
         _git(revision.repository, "worktree", "add", "--detach", "--force", str(folder), revision.commit)
@@ -127,7 +127,7 @@ def work_tree(revision: Revision) -> Iterator[Path]:
 
 
 def remove_abandoned(repository: Path) -> None:
-    """Take away the work trees of processes that are gone."""
+    """Remove the temporary git worktrees of processes that no longer run."""
     lines = _git(repository, "worktree", "list", "--porcelain").splitlines()
     for folder in (Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")):
         owner = folder.name.removeprefix(_TEMPORARY_PREFIX).partition("-")[0]
@@ -151,9 +151,9 @@ def _remove(repository: Path, folder: Path) -> None:
 
 
 def _import_paths(tree: Path) -> tuple[Path, ...]:
-    """Return what of this import path is in a tree: the package under test, installed in place or found there.
+    """Return the entries of this process's import path that are inside a tree: the package under test.
 
-    Its `src`, or else its root, belongs to it where no path says so too: an installation may map names.
+    `src`, or the root of the tree without one, is always added: an editable install can map names without a path entry.
     """
     environment = Path(sysconfig.get_paths()["purelib"])
     found = [Path(entry).resolve() for entry in sys.path if entry]
@@ -163,7 +163,7 @@ def _import_paths(tree: Path) -> tuple[Path, ...]:
 
 
 def _is_installed(path: Path, environment: Path) -> bool:
-    """Tell whether a path belongs to an environment that only lies inside of the tree, as `.venv` does."""
+    """Return whether a path belongs to a virtual environment, which may be inside the tree (`.venv`)."""
     return path.is_relative_to(environment) or path.is_relative_to(Path(sys.prefix))
 
 

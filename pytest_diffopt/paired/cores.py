@@ -1,7 +1,7 @@
-"""Both processes of a pair on one processor core: a neighbour that slows one core down slows both of them.
+"""Pin both processes of a pair to one CPU core, so that other load on that core slows both of them.
 
-Left to itself each stays on the core where it began, and whoever shares that core is taken for a difference of the
-code.
+Without pinning, each process stays on the core where it started, and the load on that core appears as a difference of
+the code.
 """
 
 import os
@@ -11,14 +11,14 @@ from pathlib import Path
 
 
 def share_core(pids: Iterable[int], *, number: int) -> int | None:
-    """Bind all threads of some processes to one core.
+    """Pin all threads of some processes to one core.
 
     Args:
-        pids: the processes.
-        number: of the pair, from 0; each has the next of the cores that this process may use.
+        pids: the ids of the processes.
+        number: the index of the pair, from 0. Each pair uses the next of the cores available to this process.
 
     Returns:
-        The core, or None where the system binds nothing (macOS, Windows) or forbids it.
+        The core; None if the system does not support pinning (macOS, Windows) or forbids it.
     """
     if not hasattr(os, "sched_setaffinity"):
         return None
@@ -26,7 +26,7 @@ def share_core(pids: Iterable[int], *, number: int) -> int | None:
     core = cores[number % len(cores)]
     try:
         for thread in _threads(pids):
-            with suppress(ProcessLookupError):  # it has just ended
+            with suppress(ProcessLookupError):  # the thread has just ended
                 os.sched_setaffinity(thread, {core})
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""How long calls take by the clock on the wall, and how much time of the processor."""
+"""Measure the wall-clock time and the CPU time of calls."""
 
 import math
 import time
@@ -7,36 +7,36 @@ from pathlib import Path
 
 from pytest_diffopt.paired.messages import Timed
 
-#: Of so many times one is hardly disturbed,
-_TIMES = 5
-#: and one that is so near to 1 was not.
+#: The number of attempts; at least one of them is expected to run almost undisturbed.
+_ATTEMPTS = 5
+#: A share this close to 1 comes from an undisturbed call.
 _UNDISTURBED = 0.0005
-#: Linux keeps here how long this thread computed, and how long it waited for a core; both in nanoseconds.
-_SCHEDULED = Path("/proc/thread-self/schedstat")
+#: Linux reports here how long this thread ran, and how long it waited for a core; both in nanoseconds.
+_SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 
 def timed(time_ns: Callable[[], int]) -> Timed:
-    """Return how long calls took, both ways.
+    """Return the wall-clock time and the CPU time of calls.
 
     Args:
-        time_ns: makes them, and returns their time by the clock on the wall.
+        time_ns: makes the calls and returns their wall-clock time.
     """
     start_ns = time.process_time_ns()
     duration_ns = time_ns()
-    return Timed(duration_ns=duration_ns, processor_ns=time.process_time_ns() - start_ns)
+    return Timed(duration_ns=duration_ns, cpu_ns=time.process_time_ns() - start_ns)
 
 
 def cpu_share(time_ns: Callable[[], int]) -> float:
-    """Return the processor time of a call over its time: 1 where one thread computes and waits for nothing.
+    """Return the CPU time of a call divided by its wall-clock time: 1 if one thread computes and never blocks.
 
-    Who wants the same core makes the call wait, which says nothing about it: that is taken out where the system tells
-    it, and the least disturbed of a few calls counts.
+    Other processes on the same core delay the call without being part of it. That delay is subtracted if the system
+    reports it, and the least disturbed of several calls counts.
 
     Args:
-        time_ns: as for `timed`.
+        time_ns: makes a call and returns its wall-clock time.
     """
     nearest = math.inf
-    for _ in range(_TIMES):
+    for _ in range(_ATTEMPTS):
         nearest = min(nearest, _share(time_ns), key=_distance)
         if _distance(nearest) <= _UNDISTURBED:
             break
@@ -48,16 +48,17 @@ def _distance(share: float) -> float:
 
 
 def _share(time_ns: Callable[[], int]) -> float:
-    before_ns = _waited_for_core_ns()
-    seen = timed(time_ns)
-    waited_ns = _waited_for_core_ns() - before_ns
-    if seen.processor_ns >= seen.duration_ns:
-        return seen.processor_ns / seen.duration_ns
-    return min(1.0, seen.processor_ns / max(1, seen.duration_ns - waited_ns))
+    before_ns = _runnable_ns()
+    measured = timed(time_ns)
+    delayed_ns = _runnable_ns() - before_ns
+    if measured.cpu_ns >= measured.duration_ns:
+        return measured.cpu_ns / measured.duration_ns
+    return min(1.0, measured.cpu_ns / max(1, measured.duration_ns - delayed_ns))
 
 
-def _waited_for_core_ns() -> int:
+def _runnable_ns() -> int:
+    """Return how long this thread was ready to run and had no core; 0 if the system does not report it."""
     try:
-        return int(_SCHEDULED.read_text().split()[1])
-    except (OSError, IndexError, ValueError):  # another system, or a kernel that does not keep it
+        return int(_SCHEDSTAT.read_text().split()[1])
+    except (OSError, IndexError, ValueError):  # not Linux, or a kernel without scheduler statistics
         return 0

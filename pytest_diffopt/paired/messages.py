@@ -1,4 +1,4 @@
-"""What the controller asks of a worker, what a worker answers, and the line between them."""
+"""The messages between the controller and a worker, and the connection that carries them."""
 
 import select
 import socket
@@ -9,30 +9,30 @@ import msgspec
 
 from pytest_diffopt.records import CountRecord, Environment, Subject
 
-#: A worker whose package is of another version may not understand; both say theirs first.
-PROTOCOL = 3
-#: The environment variable that names a worker's end of the line.
-LINE_VARIABLE = "DIFFOPT_WORKER_LINE"
-#: The environment variables that name the folder whose code a worker runs, and the other worker's.
+#: The version of these messages. A worker of another revision may have another one, so it is compared first.
+PROTOCOL = 4
+#: The environment variable that holds the file descriptor of a worker's end of the connection.
+CONNECTION_VARIABLE = "DIFFOPT_WORKER_CONNECTION"
+#: The environment variables that hold the folder whose code a worker runs, and that of the other worker.
 OWN_TREE_VARIABLE, OTHER_TREE_VARIABLE = "DIFFOPT_WORKER_TREE", "DIFFOPT_WORKER_OTHER_TREE"
 
 _CHUNK_BYTES = 65_536
 
 
 class RunTest(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Run a test up to its call, warm that up, and wait."""
+    """Run a test up to its call, warm the call up, and wait for the next request."""
 
     nodeid: str
 
 
 class TimeCalls(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Make the call so many times and say how long that took."""
+    """Make the call `repeats` times and return how long that took."""
 
     repeats: int
 
 
 class CountCall(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Make the call once on the simulated GPU and say what it does."""
+    """Make the call once on the simulated GPU and return its counts."""
 
 
 class FinishTest(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -40,15 +40,15 @@ class FinishTest(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Quit(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """End."""
+    """End the worker."""
 
 
 class Collected(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The worker is there and knows these tests.
+    """The worker has started and collected its tests.
 
     Attributes:
         protocol: its version of these messages.
-        nodeids: the tests.
+        nodeids: the collected tests.
     """
 
     protocol: int
@@ -56,18 +56,18 @@ class Collected(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The call is warm.
+    """The call is warm and can be timed.
 
     Attributes:
-        subject: what is called.
+        subject: the pipeline, module or function that is called.
         environment: the worker's machine and versions.
-        warmup_ns: the calls so far.
-        num_steps: denoise steps in one; 0 without a loop.
-        num_threads: threads that torch computes with on the processor; 0 for a call on a GPU.
-        cpu_share: the processor time of a call over how long it takes; 0 for a call on a GPU.
-        gpu_uuid: NVIDIA's number of the GPU; empty without one.
-        own_modules: how many of the imported modules are from the worker's own tree.
-        foreign_modules: those from the other worker's tree: they would make both sides the same.
+        warmup_ns: the durations of the warm-up calls.
+        num_steps: denoise steps in one call; 0 without a denoise loop.
+        num_threads: the number of CPU threads that torch uses; 0 for a call on a GPU.
+        cpu_share: the CPU time of a call divided by its wall-clock time; 0 for a call on a GPU.
+        gpu_uuid: the GPU's UUID as NVIDIA reports it; empty without a GPU.
+        own_modules: the number of modules imported from the worker's own tree.
+        foreign_modules: the modules imported from the other worker's tree. With any, both sides run the same code.
     """
 
     subject: Subject
@@ -82,30 +82,30 @@ class Ready(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Timed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """How long the calls took, and how much of the processor's time.
+    """How long the calls took.
 
     Attributes:
-        duration_ns: by the clock on the wall.
-        processor_ns: what all threads of the process computed meanwhile.
+        duration_ns: their wall-clock time.
+        cpu_ns: the CPU time of all threads of the process meanwhile.
     """
 
     duration_ns: int
-    processor_ns: int
+    cpu_ns: int
 
 
 class Counted(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """What the call does; None with the reason where it cannot be counted."""
+    """The counts of the call; None with the reason if it cannot be counted."""
 
     record: CountRecord | None
     why_not: str = ""
 
 
 class EndedTest(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The test is over.
+    """The test has ended.
 
     Attributes:
-        outcome: pytest's word for it.
-        text: what pytest would print of a failure, or why it was skipped.
+        outcome: pytest's outcome: `passed`, `failed` or `skipped`.
+        text: pytest's report of the failure, or the reason of the skip.
     """
 
     outcome: str
@@ -116,19 +116,19 @@ Request = RunTest | TimeCalls | CountCall | FinishTest | Quit
 Answer = Collected | Ready | Timed | Counted | EndedTest
 
 
-class LineClosedError(Exception):
-    """The other end is gone."""
+class ConnectionClosedError(Exception):
+    """The other end of the connection is closed."""
 
 
-class LineSilentError(Exception):
-    """The other end said nothing in time."""
+class ConnectionTimeoutError(Exception):
+    """The other end sent no message in time."""
 
 
-class Line:
-    """One end of a line: a message is one line of JSON."""
+class Connection:
+    """One end of a connection. A message is one line of JSON."""
 
     def __init__(self, end: socket.socket) -> None:
-        """Take hold of an end."""
+        """Take ownership of a socket."""
         self._socket = end
         self._received = bytearray()
 
@@ -136,23 +136,23 @@ class Line:
         """Send a message.
 
         Raises:
-            LineClosedError: nobody is there to read it.
+            ConnectionClosedError: the other end is closed.
         """
         try:
             self._socket.sendall(msgspec.json.encode(message) + b"\n")
         except OSError as error:
-            raise LineClosedError from error
+            raise ConnectionClosedError from error
 
     def receive(self, kinds: Any, *, timeout_seconds: float | None = None) -> Any:
         """Wait for a message.
 
         Args:
-            kinds: the union of what it may be.
-            timeout_seconds: how long to wait; None waits for as long as the other end lives.
+            kinds: the union of the accepted message types.
+            timeout_seconds: how long to wait; None waits until the other end is closed.
 
         Raises:
-            LineClosedError: the other end is gone.
-            LineSilentError: nothing came in time.
+            ConnectionClosedError: the other end is closed.
+            ConnectionTimeoutError: no message arrived in time.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while b"\n" not in self._received:
@@ -162,18 +162,18 @@ class Line:
         return msgspec.json.decode(line, type=kinds)
 
     def close(self) -> None:
-        """Let go."""
+        """Close this end."""
         self._socket.close()
 
     def _receive_some(self, deadline: float | None) -> None:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         readable, _, _ = select.select([self._socket], [], [], left)
         if not readable:
-            raise LineSilentError
+            raise ConnectionTimeoutError
         try:
             received = self._socket.recv(_CHUNK_BYTES)
         except OSError as error:
-            raise LineClosedError from error
+            raise ConnectionClosedError from error
         if not received:
-            raise LineClosedError
+            raise ConnectionClosedError
         self._received += received

@@ -1,4 +1,4 @@
-"""A worker as the controller sees it: started, asked, and ended whatever happens."""
+"""A worker process of the controller: started, sent requests, and always terminated."""
 
 import contextlib
 import os
@@ -15,14 +15,14 @@ from typing import IO, Any
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.messages import (
-    LINE_VARIABLE,
+    CONNECTION_VARIABLE,
     OTHER_TREE_VARIABLE,
     OWN_TREE_VARIABLE,
     PROTOCOL,
     Collected,
-    Line,
-    LineClosedError,
-    LineSilentError,
+    Connection,
+    ConnectionClosedError,
+    ConnectionTimeoutError,
     Quit,
     Request,
 )
@@ -35,12 +35,12 @@ _SECONDS_TO_END = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerStart:
-    """What both workers are started with.
+    """The arguments with which both workers are started.
 
     Attributes:
-        files: the test files, from pytest's root.
-        options: pytest's.
-        timeout_seconds: for any one answer.
+        files: the test files, relative to pytest's root.
+        options: the command-line options of pytest.
+        timeout_seconds: the time limit of each answer.
     """
 
     files: tuple[str, ...]
@@ -49,10 +49,10 @@ class WorkerStart:
 
 
 class Worker:
-    """A process that runs tests of one side, each up to its call, and times that when it is asked to.
+    """A process that runs the tests of one side, each up to its call, and times that call on request.
 
-    It has a session of its own, so Ctrl-C reaches the controller alone, which then ends it. It ends itself when the
-    controller is gone.
+    It runs in its own process session, so Ctrl-C reaches only the controller, which then terminates it. It exits when
+    the controller closes the connection.
     """
 
     def __init__(self, name: str, side: Side, other: Side, start: WorkerStart) -> None:
@@ -60,19 +60,19 @@ class Worker:
 
         Args:
             name: `base` or `head`.
-            side: what it runs.
-            other: what it must not import from.
-            start: what both are started with.
+            side: the code that it runs.
+            other: the other side, whose code it must not import.
+            start: the arguments of both workers.
         """
         self.name = name
         self.side = side
         self._timeout_seconds = start.timeout_seconds
         self._doing = "starting"
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the process
         ours, theirs = socket.socketpair()
         with theirs:
-            self._line = Line(ours)
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, the user's own tests
+            self._connection = Connection(ours)
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter runs the user's own tests
                 _command(side, start),
                 cwd=side.folder,
                 env=_environment(side, other, theirs.fileno()),
@@ -85,18 +85,18 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The id of the process."""
         return self._process.pid
 
     def collected(self) -> frozenset[str]:
-        """Wait until the worker knows its tests, and return their names.
+        """Wait until the worker has collected its tests, and return their ids.
 
         Raises:
-            ProbeError: it ended before, was silent for too long, or is of another version.
+            ProbeError: the worker exited, did not answer in time, or uses another version of the protocol.
         """
         answer: Collected = self.receive(Collected)
         if answer.protocol != PROTOCOL:
-            msg = f"{self._who} speaks version {answer.protocol} of the protocol, this process version {PROTOCOL}"
+            msg = f"{self._label} uses protocol version {answer.protocol}, this process uses version {PROTOCOL}"
             raise ProbeError(msg)
         return frozenset(answer.nodeids)
 
@@ -104,61 +104,61 @@ class Worker:
         """Send a request and wait for its answer.
 
         Args:
-            request: what to do.
-            kinds: the union of what the answer may be.
-            doing: what the worker does meanwhile, for messages.
+            request: the request.
+            kinds: the union of the accepted answer types.
+            doing: what the worker does meanwhile, for error messages.
 
         Raises:
-            ProbeError: it died, or was silent for too long.
+            ProbeError: the worker exited, or did not answer in time.
         """
         self.send(request, doing=doing)
         return self.receive(kinds)
 
     def send(self, request: Request, *, doing: str) -> None:
-        """Send a request; what it answers is still to be received.
+        """Send a request without waiting for its answer; see `receive`.
 
         Raises:
-            ProbeError: it died.
+            ProbeError: the worker exited.
         """
         self._doing = doing
         try:
-            self._line.send(request)
-        except LineClosedError:
-            raise self._died() from None
+            self._connection.send(request)
+        except ConnectionClosedError:
+            raise self._exit_error() from None
 
     def receive(self, kinds: Any) -> Any:
-        """Wait for the answer to what was sent last.
+        """Wait for the answer to the last request.
 
         Raises:
-            ProbeError: it died, or was silent for too long.
+            ProbeError: the worker exited, or did not answer in time.
         """
         try:
-            return self._line.receive(kinds, timeout_seconds=self._timeout_seconds)
-        except LineClosedError:
-            raise self._died() from None
-        except LineSilentError:
+            return self._connection.receive(kinds, timeout_seconds=self._timeout_seconds)
+        except ConnectionClosedError:
+            raise self._exit_error() from None
+        except ConnectionTimeoutError:
             seconds = f"{self._timeout_seconds:g} s"
             msg = (
-                f"{self._who} said nothing for {seconds} while {self._doing}\n{self._last_output()}\n"
-                "  give it more time: --diffopt-worker-timeout"
+                f"{self._label} sent no answer for {seconds} while {self._doing}\n{self._last_output()}\n"
+                "  to wait longer: --diffopt-worker-timeout SECONDS"
             )
             raise ProbeError(msg) from None
 
     def close(self) -> None:
-        """End the process, at once if it must be."""
-        with contextlib.suppress(LineClosedError):
-            self._line.send(Quit())
-        self._line.close()
-        self._end()
+        """Ask the process to exit, and terminate it if it does not."""
+        with contextlib.suppress(ConnectionClosedError):
+            self._connection.send(Quit())
+        self._connection.close()
+        self._terminate()
         self._output.close()
 
-    def _died(self) -> ProbeError:
-        code = self._end()
+    def _exit_error(self) -> ProbeError:
+        code = self._terminate()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        return ProbeError(f"{self._who} ended while {self._doing} ({how})\n{self._last_output()}")
+        return ProbeError(f"{self._label} exited while {self._doing} ({how})\n{self._last_output()}")
 
-    def _end(self) -> int:
-        """Wait a little for the process to end by itself, then end it and whatever it started."""
+    def _terminate(self) -> int:
+        """Wait for the process to exit, then terminate it and its children; return its exit status."""
         for ending in (None, signal.SIGTERM, signal.SIGKILL):
             if ending is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -172,10 +172,10 @@ class Worker:
         self._output.seek(max(0, size - _SHOWN_BYTES))
         lines = self._output.read().decode(errors="replace").splitlines()[-_SHOWN_LINES:]
         shown = [f"    {line}" for line in lines if line.strip()]
-        return "\n".join(["  its last output:", *shown]) if shown else "  it wrote nothing"
+        return "\n".join(["  its last output:", *shown]) if shown else "  it printed nothing"
 
     @property
-    def _who(self) -> str:
+    def _label(self) -> str:
         return f"the {self.name} worker, {self.side.label},"
 
 
@@ -184,16 +184,16 @@ def _command(side: Side, start: WorkerStart) -> Sequence[str]:
     return [sys.executable, "-m", "pytest", "-p", PAIRED_WORKER, *start.options, f"--rootdir={side.folder}", *files]
 
 
-def _environment(side: Side, other: Side, line: int) -> dict[str, str]:
+def _environment(side: Side, other: Side, connection: int) -> dict[str, str]:
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     kept = [path for path in inherited if not Path(path).resolve().is_relative_to(other.tree)]
     ours = [str(path) for path in side.import_paths]
     environment = {name: text for name, text in os.environ.items() if not name.startswith(("PYTEST_", "COV_CORE_"))}
-    # Sets that are walked in another order in each process make two processes of the same code differ in speed.
+    # With random hash seeds, sets are iterated in another order in each process, and the same code differs in speed.
     environment.setdefault("PYTHONHASHSEED", "0")
     return environment | {
         "PYTHONPATH": os.pathsep.join([*ours, *kept]),
-        LINE_VARIABLE: str(line),
+        CONNECTION_VARIABLE: str(connection),
         OWN_TREE_VARIABLE: str(side.tree),
         OTHER_TREE_VARIABLE: str(other.tree),
     }

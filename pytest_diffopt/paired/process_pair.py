@@ -1,4 +1,4 @@
-"""A pair of processes, base and head: brought to the same call, timed, counted."""
+"""A pair of worker processes, base and head: both run the same test up to its call, which is timed and counted."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,21 +14,21 @@ from pytest_diffopt.paired.cores import share_core
 from pytest_diffopt.paired.messages import CountCall, Counted, EndedTest, FinishTest, Ready, RunTest, TimeCalls, Timed
 from pytest_diffopt.paired.process import Worker, WorkerStart
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan, repeats_for, sample_blocks
-from pytest_diffopt.paired.time_blocks import TimeBlock, TimeSide, in_turn, side_by_side
+from pytest_diffopt.paired.time_blocks import TimeBlock, TimeSide, concurrent, interleaved
 from pytest_diffopt.probes.gpu_state import open_meter
 from pytest_diffopt.records import PairedBlock, PairedRecord, PairedTiming
 from pytest_diffopt.session.progress import ProgressCallback
 
 IsDecided = Callable[[Sequence[PairedBlock]], bool]
 
-#: What a call does besides computing, as a fraction of its time, and still is judged by what it computes.
-_MOST_WAITING = 0.0025
+#: The largest difference between the CPU time and the wall-clock time of a call that is timed by its CPU time.
+_MAX_CPU_SHARE_ERROR = 0.0025
 _TIMING = "timing a call"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workers:
-    """Both workers, and the tests that each knows."""
+    """Both workers and the tests that each has collected."""
 
     base: Worker
     head: Worker
@@ -41,7 +41,7 @@ class Workers:
         return self.base, self.head
 
     def lacking(self, nodeid: str) -> str:
-        """Return which side has no such test; empty where both have it."""
+        """Return which side has no such test; empty if both have it."""
         if nodeid not in self.base_tests:
             return self.base.name
         return "" if nodeid in self.head_tests else self.head.name
@@ -49,44 +49,44 @@ class Workers:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BothReady:
-    """What both workers said when their call was warm."""
+    """The answers of both workers when their call is warm."""
 
     base: Ready
     head: Ready
 
     @property
     def repeats(self) -> int:
-        """How many calls make one time."""
+        """The number of calls per time."""
         return repeats_for(self.base.warmup_ns, self.head.warmup_ns)
 
     @property
     def is_single_threaded(self) -> bool:
-        """Whether both compute with one thread of the processor: more would only wait for each other on one core."""
+        """Whether both use one CPU thread: several threads would block each other on one core."""
         return self.base.num_threads == self.head.num_threads == 1
 
     @property
     def timing(self) -> PairedTiming:
-        """How they are timed best: by their processor time where they need nothing else."""
-        only_compute = self.is_single_threaded and not self.why_in_turn
+        """Concurrent CPU time for calls that only compute in one thread, otherwise interleaved wall-clock time."""
+        only_compute = self.is_single_threaded and not self.why_interleaved
         return PairedTiming.SIDE_BY_SIDE if only_compute else PairedTiming.IN_TURN
 
     @property
-    def why_in_turn(self) -> str:
-        """What of their calls keeps them from being timed side by side on a processor; empty on a GPU.
+    def why_interleaved(self) -> str:
+        """Why the calls cannot be timed concurrently on a CPU; empty if they can, and on a GPU.
 
-        A call that sleeps, reads from a network or lets others compute takes longer than its own thread tells.
+        The CPU time of a thread does not include its sleep, its I/O and the work of other threads.
         """
         for answer in (self.base, self.head):
             if answer.num_threads > 1:
-                return f"torch computes with {answer.num_threads} threads; OMP_NUM_THREADS=1 lets both share a core"
-            if answer.num_threads and abs(1 - answer.cpu_share) > _MOST_WAITING:
+                return f"torch uses {answer.num_threads} threads; set OMP_NUM_THREADS=1 to time both on one core"
+            if answer.num_threads and abs(1 - answer.cpu_share) > _MAX_CPU_SHARE_ERROR:
                 share = percent(answer.cpu_share)
-                return f"a call needs the processor for {share} of its time: it waits, or other threads compute for it"
+                return f"the CPU time of a call is {share} of its wall-clock time: it blocks, or uses other threads"
         return ""
 
 
 def start_workers(base: Side, head: Side, start: WorkerStart) -> Workers:
-    """Start both at once, and wait for each."""
+    """Start both workers at once, and wait until both have collected their tests."""
     with ExitStack() as on_failure:
         workers = []
         for name, side, other in (("base", base, head), ("head", head, base)):
@@ -101,17 +101,17 @@ def start_workers(base: Side, head: Side, start: WorkerStart) -> Workers:
 def at_their_call(
     workers: Workers, nodeid: str, progress: ProgressCallback, *, at_once: bool
 ) -> "Iterator[BothReady | str]":
-    """Bring both workers to the call of a test, and let the test end afterwards.
+    """Let both workers run a test up to its call, and finish the test after the block.
 
     Args:
-        workers: both.
+        workers: both workers.
         nodeid: the test.
-        progress: shows a line while this takes long.
-        at_once: let both build and warm up at the same time; on a GPU each has it alone, as what is tuned by timing
-            would be tuned to the other's noise.
+        progress: shows a progress line.
+        at_once: whether both build and warm up at the same time. On a GPU they do so one after the other: autotuning
+            would otherwise be disturbed by the other process.
 
     Yields:
-        What both said; or which side has no such test.
+        The answers of both; or the side that has no such test.
     """
     lacking = workers.lacking(nodeid)
     if lacking:
@@ -125,14 +125,14 @@ def at_their_call(
     for worker in workers.both:
         ended = worker.ask(FinishTest(), Ready | EndedTest, doing=f"ending {nodeid}")
         if isinstance(ended, Ready):
-            msg = f"{nodeid} checks a latency twice: one test has one latency"
+            msg = f"{nodeid} calls latency_baseline.check twice (1 call per test allowed)"
             raise ProbeError(msg)
 
 
 def _brought_to_call(workers: Sequence[Worker], nodeid: str, progress: ProgressCallback) -> list[Ready]:
-    progress(f"building and warming up at {' and '.join(worker.name for worker in workers)}")
+    progress(f"building and warming up {' and '.join(worker.name for worker in workers)}")
     for worker in workers:
-        worker.send(RunTest(nodeid=nodeid), doing=f"building what {nodeid} times")
+        worker.send(RunTest(nodeid=nodeid), doing=f"running {nodeid} up to its timed call")
     return [_at_call(worker) for worker in workers]
 
 
@@ -143,25 +143,26 @@ def _at_call(worker: Worker) -> Ready:
     version = f"at {worker.side.label}"
     if answer.outcome == "skipped":
         pytest.skip(f"skipped {version}: {answer.text}")
-    why = "never came to latency_baseline.check(...)" if answer.outcome == "passed" else "failed before its call"
+    passed = answer.outcome == "passed"
+    why = "did not call latency_baseline.check(...)" if passed else "failed before its timed call"
     msg = f"the test {why} {version}\n{answer.text}".rstrip()
     raise ProbeError(msg)
 
 
 def _refuse_mixed_code(workers: Workers, ready: BothReady) -> None:
-    """Refuse two sides that run the same code: their comparison would always be green."""
+    """Refuse two sides that run the same code: their comparison would always pass."""
     for worker, answer, other in ((workers.base, ready.base, workers.head), (workers.head, ready.head, workers.base)):
         if answer.foreign_modules:
             names = ", ".join(answer.foreign_modules[:3])
             msg = (
-                f"the {worker.name} worker, {worker.side.label}, imports {names} from {other.side.tree}, "
-                f"not from {worker.side.tree}: both sides would run the same code"
+                f"the {worker.name} worker, {worker.side.label}, imports {names} from {other.side.tree} "
+                f"instead of {worker.side.tree}: both sides would run the same code"
             )
             raise ProbeError(msg)
         if not answer.own_modules:
             msg = (
                 f"the {worker.name} worker, {worker.side.label}, imports nothing from {worker.side.tree}: "
-                "there is nothing to compare; name the folder of a package that the test uses with --diffopt-editable"
+                "there is nothing to compare; pass the folder of a package that the test uses with --diffopt-editable"
             )
             raise ProbeError(msg)
 
@@ -169,39 +170,40 @@ def _refuse_mixed_code(workers: Workers, ready: BothReady) -> None:
 def time_pair(
     workers: Workers, ready: BothReady, plan: SamplingPlan, *, is_decided: IsDecided, progress: ProgressCallback
 ) -> PairedSamples:
-    """Time what both workers are ready for; on a GPU its readings are taken meanwhile.
+    """Time the warm calls of both workers; on a GPU its state is read meanwhile.
 
     Args:
-        workers: both.
-        ready: what they said.
-        plan: how; side by side needs one core for both, and is in turn where the system binds no process.
-        is_decided: tells from this pair's blocks so far that more would change nothing.
-        progress: shows a line while this takes long.
+        workers: both workers.
+        ready: their answers.
+        plan: how to time. Concurrent timing requires both processes on one core; if the system cannot pin them, they
+            are interleaved.
+        is_decided: returns whether the blocks of this pair so far suffice.
+        progress: shows a progress line.
     """
     pids = {worker.pid for worker in workers.both}
     is_bound = ready.is_single_threaded and share_core(pids, number=plan.seed) is not None
     plan = plan if is_bound else replace(plan, timing=PairedTiming.IN_TURN)
     time_block = _block_timer(workers, plan)
-    time_block(base_first=True)  # what waited while the other warmed up is warm again
+    time_block(base_first=True)  # refills the caches of the side that was idle while the other warmed up
     meter = open_meter(ready.head.gpu_uuid, own_pids=lambda: pids) if ready.head.gpu_uuid else None
     return sample_blocks(time_block, plan, is_decided=is_decided, meter=meter, progress=progress)
 
 
 def _block_timer(workers: Workers, plan: SamplingPlan) -> TimeBlock:
     if plan.timing is PairedTiming.SIDE_BY_SIDE:
-        return side_by_side(*(partial(_begin, worker, plan.repeats) for worker in workers.both))
-    return in_turn(*(partial(_duration_ns, worker, plan.repeats) for worker in workers.both))
+        return concurrent(*(partial(_begin, worker, plan.repeats) for worker in workers.both))
+    return interleaved(*(partial(_duration_ns, worker, plan.repeats) for worker in workers.both))
 
 
 def _begin(worker: Worker, repeats: int) -> TimeSide:
-    """Let a worker begin, and return what waits for its processor time."""
+    """Let a worker begin, and return a function that waits for its CPU time."""
     worker.send(TimeCalls(repeats=repeats), doing=_TIMING)
 
-    def processor_ns() -> int:
+    def cpu_ns() -> int:
         timed: Timed = worker.receive(Timed)
-        return timed.processor_ns
+        return timed.cpu_ns
 
-    return processor_ns
+    return cpu_ns
 
 
 def _duration_ns(worker: Worker, repeats: int) -> int:
@@ -210,7 +212,7 @@ def _duration_ns(worker: Worker, repeats: int) -> int:
 
 
 def with_counts(record: PairedRecord, workers: Workers) -> PairedRecord:
-    """Return a record with what a call of each side does on the simulated GPU, or why that is not known."""
+    """Return the record with the counts of a call of each side on the simulated GPU, or why there are none."""
     answers: list[Counted] = [
         worker.ask(CountCall(), Counted, doing="counting on the simulated GPU") for worker in workers.both
     ]

@@ -1,4 +1,4 @@
-"""Base and head timed in blocks of a random order, until what they say is clear or the time is over."""
+"""Time base and head in blocks of random order, until the blocks decide or the time budget ends."""
 
 import random
 import time
@@ -11,8 +11,8 @@ from pytest_diffopt.records import GPURecord, PairedBlock, PairedTiming
 from pytest_diffopt.session.progress import ProgressCallback, no_progress
 from pytest_diffopt.statistics.intervals import median
 
-#: Each time should be about so long. A shorter one is lost in what it costs to change between two processes; a longer
-#: one is hardly steadier where neighbours slow a machine down for tenths of a second, and there are fewer of them.
+#: The target duration of each time. Much shorter times are dominated by process switches. Longer ones are hardly
+#: steadier on a machine whose other load changes every few tenths of a second, and there are fewer of them.
 _TIMED_SECONDS = 0.03
 _NS_PER_SECOND = 1e9
 
@@ -22,10 +22,10 @@ class SamplingPlan:
     """How one pair of processes is timed.
 
     Attributes:
-        timing: in turn or side by side.
-        repeats: how many calls make one time.
-        max_seconds: no block begins later than this.
-        seed: of the die that decides who is first.
+        timing: interleaved or concurrent.
+        repeats: the number of calls per time.
+        max_seconds: the time after which no block begins.
+        seed: the seed of the random order.
     """
 
     timing: PairedTiming
@@ -36,14 +36,14 @@ class SamplingPlan:
 
 @dataclass(kw_only=True)
 class PairedSamples:
-    """What was timed so far.
+    """The blocks that were timed so far.
 
     Attributes:
-        plan: how.
-        blocks: blocks that count.
-        throttled: blocks that do not, because the GPU was throttled.
-        spent_seconds: how long all took.
-        gpu: what the GPU said.
+        plan: how they were timed.
+        blocks: the blocks that count.
+        throttled: the blocks that do not count because the GPU was throttled.
+        spent_seconds: the duration of all blocks.
+        gpu: the readings of the GPU; None without one.
     """
 
     plan: SamplingPlan
@@ -54,12 +54,12 @@ class PairedSamples:
 
 
 def repeats_for(*warmups_ns: Sequence[int]) -> int:
-    """Return how many calls make one time of a block, from what both sides' warm calls took."""
+    """Return the number of calls per time, from the durations of the warm calls of both sides in nanoseconds."""
     slower_ns = max(median(warmup_ns[-3:]) for warmup_ns in warmups_ns)
     return max(1, round(_TIMED_SECONDS * _NS_PER_SECOND / slower_ns))
 
 
-def sample_blocks(  # noqa: PLR0913 - a test brings its own clock
+def sample_blocks(  # noqa: PLR0913 - a test passes its own clock
     time_block: TimeBlock,
     plan: SamplingPlan,
     *,
@@ -68,28 +68,28 @@ def sample_blocks(  # noqa: PLR0913 - a test brings its own clock
     clock: Callable[[], float] = time.monotonic,
     progress: ProgressCallback = no_progress,
 ) -> PairedSamples:
-    """Time both sides block by block; a die says which is first.
+    """Time both sides block by block, in an order randomized with a fixed seed.
 
     Args:
         time_block: times one block.
-        plan: how it does that, and for how long.
-        is_decided: tells from all blocks so far that more would change nothing; it must stand being asked again and
-            again.
-        meter: reads the GPU before and after each block; None where there is none.
+        plan: how to time, and for how long.
+        is_decided: returns whether the blocks so far suffice. It is called before each block, so it must be valid for
+            repeated looks at the data.
+        meter: reads the GPU before and after each block; None without a GPU.
         clock: returns seconds.
-        progress: shows a line while this takes long.
+        progress: shows a progress line.
 
     Raises:
         ProbeError: a time was not positive.
     """
-    die = random.Random(plan.seed)  # noqa: S311 - it decides an order, and no secret
+    order = random.Random(plan.seed)  # noqa: S311 - an order, not a secret
     samples = PairedSamples(plan=plan)
     readings = [meter.read()] if meter else []
     start = clock()
     while samples.spent_seconds < plan.max_seconds and not is_decided(samples.blocks):
         left = plan.max_seconds - samples.spent_seconds
         progress(f"base and head {plan.timing}: {len(samples.blocks)} blocks, at most {left:.0f} s left")
-        block = time_block(base_first=die.random() < 0.5)  # noqa: PLR2004 - a fair die
+        block = time_block(base_first=order.random() < 0.5)  # noqa: PLR2004 - both orders are equally likely
         if meter:
             readings.append(meter.read())
         is_throttled = any(reading.is_throttled for reading in readings[-2:])

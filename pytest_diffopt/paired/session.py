@@ -1,14 +1,16 @@
-"""A session's two workers: started when the first test needs them, kept for all others, gone when the session ends."""
+"""The paired session: it starts both workers at the first comparison, and ends them with the pytest session."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 
+from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.calibration import judge_calibration
 from pytest_diffopt.guards.paired_latency import PairedRule, judge_paired
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.paired.checkout import Side
+from pytest_diffopt.paired.messages import Ready
 from pytest_diffopt.paired.process import WorkerStart
 from pytest_diffopt.paired.process_pair import (
     BothReady,
@@ -24,21 +26,21 @@ from pytest_diffopt.session.progress import ProgressCallback
 from pytest_diffopt.session.settings import Settings
 from pytest_diffopt.statistics.sequential import PAIRS_OF_PROCESSES
 
-_NOT_BOUND = "this system binds no process to a core"
+_NOT_PINNED = "this system cannot pin a process to a core"
 
 OpenSides = Callable[[], AbstractContextManager[tuple[Side, Side]]]
 
 
 class PairedSession:
-    """Compares one test after the other."""
+    """Compares the tests of a pytest session one at a time."""
 
     def __init__(self, settings: Settings, open_sides: OpenSides, start: WorkerStart) -> None:
-        """Prepare; nothing is started before the first comparison.
+        """Prepare a session; workers are started by the first comparison.
 
         Args:
-            settings: what the user asked for.
-            open_sides: puts base beside head.
-            start: what workers are started with.
+            settings: the options of this run.
+            open_sides: checks out base and head.
+            start: the arguments of the workers.
         """
         self.num_cases = 1
         self._settings = settings
@@ -51,26 +53,26 @@ class PairedSession:
         self._why_not_startable = ""
 
     def use_files(self, files: Sequence[str]) -> None:
-        """Name the files of the tests that will be compared."""
+        """Set the files of the tests to compare."""
         self._start = replace(self._start, files=tuple(files))
 
     def compare(self, nodeid: str, progress: ProgressCallback) -> tuple[PairedRecord, Verdict]:
-        """Time a test's call at base and at head, and judge it.
+        """Time a test's call at base and at head, and judge the difference.
 
-        Two processes of the same code differ a little, for as long as they live: what the first pair leaves open is
-        timed by others.
+        Two processes of the same code differ slightly for their whole lifetime, so a test that the first pair of
+        processes leaves undecided is timed by further pairs.
 
         Raises:
-            ProbeError: a worker failed, died or was silent; both are ended, and the next test has new ones.
+            ProbeError: a worker failed, exited or did not answer. Both are terminated; the next test starts new ones.
         """
         record: PairedRecord | None = None
         while True:
-            workers = self._running(progress)
+            workers = self._running_workers(progress)
             try:
                 with at_their_call(workers, nodeid, progress, at_once=not self._settings.use_gpu) as ready:
                     if isinstance(ready, str):
-                        return self._judged(_lacking(workers, nodeid), ready)
-                    record = self._timed_further(record or _begun(workers, ready), workers, ready, progress)
+                        return self._judged(_incomparable_record(workers, nodeid), ready)
+                    record = self._with_blocks_of(record or _new_record(workers, ready), workers, ready, progress)
                     if self._is_settled(record):
                         return self._judged(self._with_cause(record, workers, progress), ready)
             except BaseException:
@@ -79,44 +81,44 @@ class PairedSession:
             self._end_workers()
 
     def calibrate(self, nodeid: str, progress: ProgressCallback) -> tuple[CalibrationRecord, Verdict]:
-        """Time a test's call by pairs of processes of the same code, and say what could be seen with them.
+        """Time a test's call by pairs of processes of the same code, and report which slowdowns could be detected.
 
         Raises:
-            ProbeError: a worker failed, died or was silent.
+            ProbeError: a worker failed, exited or did not answer.
         """
         timed: list[PairedSamples] = []
         for number in range(PAIRS_OF_PROCESSES):
-            workers = self._running(progress)
-            try:
-                with at_their_call(workers, nodeid, progress, at_once=not self._settings.use_gpu) as ready:
-                    assert not isinstance(ready, str), "unreachable because both have the same tests"  # noqa: S101
-                    first = timed[0].plan if timed else self._plan(ready.timing, ready.repeats)
-                    plan = replace(first, seed=number)
-                    timed.append(time_pair(workers, ready, plan, is_decided=_never, progress=progress))
-                    head = ready.head
-            finally:
-                self._end_workers()
-        record = CalibrationRecord(
-            subject=head.subject,
-            timing=timed[0].plan.timing,
-            repeats=timed[0].plan.repeats,
-            pairs=tuple(tuple(samples.blocks) for samples in timed),
-            spent_seconds=sum(samples.spent_seconds for samples in timed),
-        )
+            plan = timed[0].plan if timed else None
+            samples, head = self._timed_by_new_pair(nodeid, plan, number=number, progress=progress)
+            timed.append(samples)
+        record = _calibration_record(head.subject, timed)
         margin, budget = self._settings.paired_margin, self._settings.paired_max_seconds
-        progress("drawing sessions from what was timed")
+        progress("resampling sessions from the timed blocks")
         return record, judge_calibration(record, margin=margin, max_seconds=budget, environment=head.environment)
 
     def close(self) -> None:
-        """End both workers and take the temporary work tree away."""
+        """End both workers and remove the temporary git worktree."""
         self._end_workers()
         self._resources.close()
         self._sides = None
 
-    def _timed_further(
+    def _timed_by_new_pair(
+        self, nodeid: str, plan: SamplingPlan | None, *, number: int, progress: ProgressCallback
+    ) -> tuple[PairedSamples, Ready]:
+        """Time a test's call by a new pair of processes; without a plan the warm calls determine it."""
+        workers = self._running_workers(progress)
+        try:
+            with at_their_call(workers, nodeid, progress, at_once=not self._settings.use_gpu) as ready:
+                assert not isinstance(ready, str), "unreachable: both sides have the same tests"  # noqa: S101
+                plan = replace(plan or self._plan(ready.timing, ready.repeats), seed=number)
+                return time_pair(workers, ready, plan, is_decided=_never, progress=progress), ready.head
+        finally:
+            self._end_workers()
+
+    def _with_blocks_of(
         self, record: PairedRecord, workers: Workers, ready: BothReady, progress: ProgressCallback
     ) -> PairedRecord:
-        """Add what this pair of processes times in its share of the budget."""
+        """Add the blocks that this pair of processes times in its share of the budget."""
         rule, earlier = self._rule(record), record.blocks_of_pairs
 
         def is_decided(blocks: Sequence[PairedBlock]) -> bool:
@@ -127,25 +129,25 @@ class PairedSession:
         return replace(
             record,
             timing=samples.plan.timing,
-            why_in_turn=record.why_in_turn or ("" if samples.plan == plan else _NOT_BOUND),
+            why_in_turn=record.why_in_turn or ("" if samples.plan == plan else _NOT_PINNED),
             blocks=(*record.blocks, *samples.blocks),
             throttled_blocks=(*record.throttled_blocks, *samples.throttled),
             blocks_of_pairs=(*earlier, len(samples.blocks)),
             spent_seconds=record.spent_seconds + samples.spent_seconds,
-            gpu=_joined(record.gpu, samples.gpu),
+            gpu=_merged_readings(record.gpu, samples.gpu),
         )
 
     def _plan(self, timing: PairedTiming, repeats: int) -> SamplingPlan:
-        """Return how each pair of processes is timed, within its share of the budget; its number is its seed."""
+        """Return how each pair of processes is timed within its share of the budget; the caller sets the seed."""
         seconds = self._settings.paired_max_seconds / PAIRS_OF_PROCESSES
         return SamplingPlan(timing=timing, repeats=repeats, max_seconds=seconds)
 
     def _is_settled(self, record: PairedRecord) -> bool:
-        """Tell whether another pair of processes would change nothing, or has no more time."""
+        """Return whether the verdict is decided, or no pair of processes is left in the budget."""
         return len(record.blocks_of_pairs) >= PAIRS_OF_PROCESSES or self._outcome(record) is not Outcome.INCONCLUSIVE
 
     def _with_cause(self, record: PairedRecord, workers: Workers, progress: ProgressCallback) -> PairedRecord:
-        """Count what both sides do where one is slower."""
+        """Add the counts of both sides if they differ in speed."""
         if self._outcome(record) not in {Outcome.REGRESSED, Outcome.IMPROVED}:
             return record
         progress("counting what changed")
@@ -155,7 +157,6 @@ class PairedSession:
         return self._rule(record).outcome(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
 
     def _judged(self, record: PairedRecord, ready: BothReady | str) -> tuple[PairedRecord, Verdict]:
-        from pytest_diffopt.environment import capture_environment  # noqa: PLC0415 - asks the packages for versions
 
         environment = capture_environment(record.subject.device) if isinstance(ready, str) else ready.head.environment
         verdict = judge_paired(record, self._rule(record), environment=environment)
@@ -171,7 +172,7 @@ class PairedSession:
             device=record.subject.device,
         )
 
-    def _running(self, progress: ProgressCallback) -> Workers:
+    def _running_workers(self, progress: ProgressCallback) -> Workers:
         if self._why_not_startable:
             raise ProbeError(self._why_not_startable)
         if self._workers is None:
@@ -180,7 +181,7 @@ class PairedSession:
                 self._sides = self._resources.enter_context(self._open_sides())
             try:
                 self._workers = start_workers(*self._sides, self._start)
-            except ProbeError as error:  # it would be the same for every test
+            except ProbeError as error:  # every other test would fail in the same way
                 self._why_not_startable = str(error)
                 raise
         return self._workers
@@ -195,26 +196,36 @@ def _never(_blocks: Sequence[PairedBlock]) -> bool:
     return False
 
 
-def _begun(workers: Workers, ready: BothReady) -> PairedRecord:
+def _calibration_record(subject: Subject, timed: Sequence[PairedSamples]) -> CalibrationRecord:
+    return CalibrationRecord(
+        subject=subject,
+        timing=timed[0].plan.timing,
+        repeats=timed[0].plan.repeats,
+        pairs=tuple(tuple(samples.blocks) for samples in timed),
+        spent_seconds=sum(samples.spent_seconds for samples in timed),
+    )
+
+
+def _new_record(workers: Workers, ready: BothReady) -> PairedRecord:
     return PairedRecord(
         subject=ready.head.subject,
         base=workers.base.side.label,
         head=workers.head.side.label,
         timing=ready.timing,
-        why_in_turn=ready.why_in_turn,
+        why_in_turn=ready.why_interleaved,
         repeats=ready.repeats,
         num_steps=ready.head.num_steps,
     )
 
 
-def _joined(earlier: GPURecord | None, later: GPURecord | None) -> GPURecord | None:
+def _merged_readings(earlier: GPURecord | None, later: GPURecord | None) -> GPURecord | None:
     if earlier is None or later is None:
         return earlier or later
     unreadable = tuple(dict.fromkeys((*earlier.unreadable, *later.unreadable)))
     return GPURecord(readings=(*earlier.readings, *later.readings), unreadable=unreadable)
 
 
-def _lacking(workers: Workers, nodeid: str) -> PairedRecord:
+def _incomparable_record(workers: Workers, nodeid: str) -> PairedRecord:
     return PairedRecord(
         subject=Subject(pipeline=nodeid),
         base=workers.base.side.label,

@@ -1,4 +1,4 @@
-"""One block of times: base and head in turn, or both at once."""
+"""One block of times: base and head interleaved or concurrent."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -6,9 +6,9 @@ from typing import Protocol
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.records import PairedBlock
 
-#: Makes its calls and returns how many nanoseconds they took.
+#: Makes the calls of one side and returns their duration in nanoseconds.
 TimeSide = Callable[[], int]
-#: Lets its calls begin, and returns what waits for their end.
+#: Starts the calls of one side, and returns a function that waits for their end.
 BeginSide = Callable[[], TimeSide]
 
 
@@ -16,14 +16,14 @@ class TimeBlock(Protocol):
     """Times one block."""
 
     def __call__(self, *, base_first: bool) -> PairedBlock:
-        """Time it, base first or head."""
+        """Time a block that begins with base or with head."""
 
 
-def in_turn(base: TimeSide, head: TimeSide) -> TimeBlock:
-    """Time one of them, the other twice, the first again: what drifts steadily hits both alike.
+def interleaved(base: TimeSide, head: TimeSide) -> TimeBlock:
+    """Return a block that times one side, the other side twice, and the first again, so that linear drift cancels.
 
     Raises:
-        ProbeError: by the block, when a time was not positive.
+        ProbeError: a time was not positive (raised by the block).
     """
 
     def time_block(*, base_first: bool) -> PairedBlock:
@@ -36,17 +36,17 @@ def in_turn(base: TimeSide, head: TimeSide) -> TimeBlock:
     return time_block
 
 
-def side_by_side(base: BeginSide, head: BeginSide) -> TimeBlock:
-    """Time both at once, twice: each of them is asked first once.
+def concurrent(base: BeginSide, head: BeginSide) -> TimeBlock:
+    """Return a block that times both sides at once, twice; each side is started first once.
 
-    What disturbs the machine for longer than the system lets one of them compute (a few milliseconds) hits both alike.
+    Disturbances that last longer than a time slice of the scheduler (a few milliseconds) affect both sides equally.
 
     Raises:
-        ProbeError: by the block, when a time was not positive.
+        ProbeError: a time was not positive (raised by the block).
     """
 
     def time_block(*, base_first: bool) -> PairedBlock:
-        rounds = [_at_once(base, head, base_first=one) for one in (base_first, not base_first)]
+        rounds = [_at_once(base, head, base_first=first) for first in (base_first, not base_first)]
         (base_1, head_1), (base_2, head_2) = rounds
         return PairedBlock(base_ns=(base_1, base_2), head_ns=(head_1, head_2))
 
@@ -54,7 +54,7 @@ def side_by_side(base: BeginSide, head: BeginSide) -> TimeBlock:
 
 
 def _at_once(base: BeginSide, head: BeginSide, *, base_first: bool) -> tuple[int, int]:
-    """Return base's time and head's."""
+    """Return the times of base and head."""
     if base_first:
         end_base, end_head = base(), head()
     else:
@@ -64,6 +64,6 @@ def _at_once(base: BeginSide, head: BeginSide, *, base_first: bool) -> tuple[int
 
 def _positive(duration_ns: int) -> int:
     if duration_ns <= 0:
-        msg = f"a call must take at least 1 ns, got: {duration_ns} ns from a worker: its times cannot be trusted"
+        msg = f"a call must take at least 1 ns, got: {duration_ns} ns: the clock of a worker cannot be trusted"
         raise ProbeError(msg)
     return duration_ns

@@ -1,6 +1,6 @@
-"""The plugin of a worker: it runs the tests that the controller names, and times their calls when it is asked to.
+"""The pytest plugin of a worker: it runs the tests that the controller names, and times their calls on request.
 
-pytest loads it with `-p`, in a process that the controller started and nobody else.
+pytest loads it with `-p`, and only in a process that the controller started.
 """
 
 import os
@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 
 from pytest_diffopt.paired.messages import (
-    LINE_VARIABLE,
+    CONNECTION_VARIABLE,
     OTHER_TREE_VARIABLE,
     OWN_TREE_VARIABLE,
     PROTOCOL,
     Collected,
+    Connection,
+    ConnectionClosedError,
     CountCall,
     Counted,
     EndedTest,
     FinishTest,
-    Line,
-    LineClosedError,
     Quit,
     Ready,
     RunTest,
@@ -32,46 +32,43 @@ from pytest_diffopt.paired.messages import (
     Timed,
 )
 
-# Taken out of the environment at once: a test that starts pytest starts no worker.
-_LINE = os.environ.pop(LINE_VARIABLE, "")
+# Removed from the environment, so that a pytest process started by a test is not a worker.
+_CONNECTION = os.environ.pop(CONNECTION_VARIABLE, "")
 _OWN_TREE, _OTHER_TREE = os.environ.pop(OWN_TREE_VARIABLE, ""), os.environ.pop(OTHER_TREE_VARIABLE, "")
 _CONTROLLER_GONE = 3
 
 
 class Controller:
-    """The controller as a worker sees it."""
+    """The worker's end of the connection to the controller."""
 
-    def __init__(self, line: Line) -> None:
-        """Bind to the worker's end of the line."""
-        self._line = line
-        self.was_served = False
+    def __init__(self, connection: Connection) -> None:
+        """Bind to a connection."""
+        self._connection = connection
 
     def next_test(self) -> RunTest | Quit:
         """Wait for the next test to run."""
-        request: RunTest | Quit = self._line.receive(RunTest | Quit)
-        self.was_served = False
+        request: RunTest | Quit = self._connection.receive(RunTest | Quit)
         return request
 
-    def progress(self, answer: Collected | EndedTest) -> None:
-        """Say that the tests are known, or that one is over."""
-        self._line.send(answer)
+    def report(self, event: Collected | EndedTest) -> None:
+        """Report that the tests are collected, or that one has ended."""
+        self._connection.send(event)
 
     def serve(self, ready: Ready, *, time_calls: Callable[[int], Timed], count: Callable[[], Counted]) -> None:
-        """Time the warm call of the running test whenever the controller wants it, until it has seen enough.
+        """Time or count the warm call of the running test on each request, until the controller ends the test.
 
         Args:
-            ready: what the controller should know.
-            time_calls: makes the call so many times, and returns how long that took.
-            count: counts what it does on the simulated GPU.
+            ready: sent first: what is called, and where.
+            time_calls: makes the call this number of times, and returns how long that took.
+            count: makes the call on the simulated GPU, and returns its counts.
         """
-        self._line.send(ready)
-        self.was_served = True
+        self._connection.send(ready)
         while True:
-            match self._line.receive(TimeCalls | CountCall | FinishTest | Quit):
+            match self._connection.receive(TimeCalls | CountCall | FinishTest | Quit):
                 case TimeCalls(repeats=repeats):
-                    self._line.send(time_calls(repeats))
+                    self._connection.send(time_calls(repeats))
                 case CountCall():
-                    self._line.send(count())
+                    self._connection.send(count())
                 case FinishTest():
                     return
                 case _:
@@ -79,7 +76,7 @@ class Controller:
 
 
 class WorkerPlugin:
-    """Runs one test after the other, as the controller names them, instead of all."""
+    """Runs the tests that the controller names, one at a time, instead of all collected tests."""
 
     def __init__(self, controller: Controller) -> None:
         """Bind to the controller."""
@@ -87,29 +84,29 @@ class WorkerPlugin:
         self._reports: list[pytest.TestReport] = []
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Take the place of pytest's loop."""
+        """Replace pytest's loop over the tests."""
         items = {item.nodeid: item for item in session.items}
         with _ended_with_controller():
-            self._controller.progress(Collected(protocol=PROTOCOL, nodeids=tuple(items)))
+            self._controller.report(Collected(protocol=PROTOCOL, nodeids=tuple(items)))
             while isinstance(request := self._controller.next_test(), RunTest):
                 self._reports.clear()
                 item = items[request.nodeid]
-                # Without a next test whatever this one set up is torn down, the pipeline of its session too.
+                # Without a next item pytest tears down all fixtures, session-scoped pipelines included.
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-                self._controller.progress(_ended(self._reports))
+                self._controller.report(_ended(self._reports))
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember how the parts of the test went."""
+        """Keep the reports of the test's phases."""
         self._reports.append(report)
 
 
 @contextmanager
 def _ended_with_controller() -> Any:
-    """End this process when the controller is gone: nobody is left who would clean up after it."""
+    """Exit this process when the controller closes the connection: no other process would terminate it."""
     try:
         yield
-    except LineClosedError:
+    except ConnectionClosedError:
         os._exit(_CONTROLLER_GONE)
 
 
@@ -122,7 +119,7 @@ def _ended(reports: Sequence[pytest.TestReport]) -> EndedTest:
 
 
 def modules_of_trees() -> tuple[int, tuple[str, ...]]:
-    """Return how many imported modules are from this worker's tree, and the names of those from the other's."""
+    """Return the number of modules imported from this worker's tree, and the names of those from the other tree."""
     own, foreign = 0, []
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -136,14 +133,14 @@ def modules_of_trees() -> tuple[int, tuple[str, ...]]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Bind to the controller that started this process."""
-    if not _LINE:
-        msg = "pytest_diffopt.paired.worker is for processes that --diffopt-against starts"
+    """Connect to the controller that started this process."""
+    if not _CONNECTION:
+        msg = "pytest_diffopt.paired.worker is only for processes that --diffopt-against starts"
         raise pytest.UsageError(msg)
-    controller = Controller(Line(socket.socket(fileno=int(_LINE))))
+    controller = Controller(Connection(socket.socket(fileno=int(_CONNECTION))))
     config.stash[CONTROLLER] = controller
     config.pluginmanager.register(WorkerPlugin(controller), "diffopt-paired-worker")
 
 
-#: Where a worker's config keeps its controller.
+#: The key of the controller in a worker's `config.stash`.
 CONTROLLER = pytest.StashKey[Controller]()

@@ -27,7 +27,7 @@ def register(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to the user
         plugins.register(SessionReports(config), "diffopt-reports")
     if settings.against or settings.calibrate:
-        from pytest_diffopt.paired.test_items import prepare_session  # noqa: PLC0415 - only a paired session
+        from pytest_diffopt.paired.comparison_items import prepare_session  # noqa: PLC0415 - only a paired session
 
         prepare_session(config, settings)
     if settings.prune:
@@ -76,9 +76,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = settings_of(config)
     check_collected(items, settings, runs=not config.option.collectonly)
     if settings.against or settings.calibrate:
-        from pytest_diffopt.paired.test_items import stand_for_latency_tests  # noqa: PLC0415 - only a paired session
+        from pytest_diffopt.paired.comparison_items import replace_latency_tests  # noqa: PLC0415 - only a paired session
 
-        stand_for_latency_tests(config, items)
+        replace_latency_tests(config, items)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,36 +1,34 @@
-"""What a sequential rule would say of many sessions like those that were measured: drawn again from their own times.
+"""Apply a sequential rule to many sessions that are resampled from measured times.
 
 Source: Künsch, "The Jackknife and the Bootstrap for General Stationary Observations", Annals of Statistics 17 (1989):
-blocks that follow each other are drawn together, so that what makes them alike is kept.
+consecutive blocks are drawn together, which preserves their correlation.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from pytest_diffopt.records import PairedBlock
 from pytest_diffopt.statistics.robust_ratio import logs_of
 from pytest_diffopt.statistics.sequential import PAIRS_OF_PROCESSES, PAIRS_OF_TIMES, Decision, SequentialRule, looks
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+Array = npt.NDArray[np.float64]
 
-    Array = npt.NDArray[np.float64]
-
-#: So many blocks that followed each other are drawn together.
+#: The number of consecutive blocks that are drawn together.
 _RUN = 8
 _SIDES = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shares:
-    """Of many sessions, the share that ended in each way.
+    """The fractions of many sessions with each result.
 
     Attributes:
-        slower: head was called slower.
-        as_fast: it was called not slower, or faster.
-        mean_count: how many blocks a session needed, or had.
+        slower: the fraction in which head was found slower.
+        as_fast: the fraction in which head was found not slower, or faster.
+        mean_count: the mean number of blocks until the decision, or until the end of an undecided session.
     """
 
     slower: float
@@ -38,7 +36,7 @@ class Shares:
     mean_count: float
 
 
-def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
+def sequential_shares(  # noqa: PLR0913 - a rule, and the parameters of the resampling
     measured: Sequence[Sequence[PairedBlock]],
     rule: SequentialRule,
     *,
@@ -47,19 +45,17 @@ def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
     sessions: int = 2000,
     seed: int = 0,
 ) -> Shares:
-    """Draw sessions from measured blocks, and look at each as the paired gate does.
+    """Resample sessions from measured blocks, and judge each as the paired gate does.
 
     Args:
-        measured: blocks in the order in which they were measured, one sequence for each pair of processes. A session is
-            drawn from as many pairs as the gate starts: two processes of the same code differ a little.
-        rule: what decides.
-        slowdown: what is injected, as a fraction.
-        count: how many blocks a session has at most.
-        sessions: how many are drawn.
-        seed: of the draw.
+        measured: blocks in the order of their measurement, one sequence per pair of processes. A session is drawn from
+            as many pairs as the gate starts, because two processes of the same code differ slightly.
+        rule: the rule that decides.
+        slowdown: the injected slowdown, as a fraction.
+        count: the largest number of blocks of a session.
+        sessions: the number of sessions.
+        seed: the seed of the resampling.
     """
-    import numpy as np  # noqa: PLC0415 - only who calibrates waits for it
-
     generator = np.random.default_rng(seed)
     logs = [logs_of(blocks) for blocks in measured]
     drawn = np.stack([_session(generator, logs, count) for _ in range(sessions)])
@@ -79,18 +75,14 @@ def sequential_shares(  # noqa: PLR0913 - a rule, and how to draw
     )
 
 
-def _session(generator: "np.random.Generator", measured: "Sequence[Array]", count: int) -> "Array":
-    """Draw from one pair of processes after the other, as many blocks from each."""
-    import numpy as np  # noqa: PLC0415 - as above
-
+def _session(generator: np.random.Generator, measured: Sequence[Array], count: int) -> Array:
+    """Draw equally many blocks from one pair of processes after the other."""
     chosen = generator.choice(len(measured), size=PAIRS_OF_PROCESSES, replace=len(measured) < PAIRS_OF_PROCESSES)
     parts = [_run_of(generator, measured[pair], _blocks_of_each(count)) for pair in chosen]
     return np.concatenate(parts)[: PAIRS_OF_TIMES * count]
 
 
-def _run_of(generator: "np.random.Generator", logs: "Array", count: int) -> "Array":
-    import numpy as np  # noqa: PLC0415 - as above
-
+def _run_of(generator: np.random.Generator, logs: Array, count: int) -> Array:
     blocks = logs.reshape(-1, PAIRS_OF_TIMES, _SIDES)
     starts = generator.integers(len(blocks), size=-(-count // _RUN))
     places = (starts[:, None] + np.arange(_RUN)).ravel()[:count] % len(blocks)
@@ -103,6 +95,6 @@ def _blocks_of_each(count: int) -> int:
 
 
 def _split(number: int, each: int) -> tuple[int, ...]:
-    """Return how many blocks each pair of processes has timed when there are so many."""
+    """Return the number of blocks of each pair of processes when `number` blocks are timed in all."""
     whole, rest = divmod(number, each)
     return (each,) * whole + (rest,)

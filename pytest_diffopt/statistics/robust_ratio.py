@@ -1,57 +1,52 @@
-"""How many times as long head takes as base, from pairs of times on a machine that others use too.
+"""Estimate the ratio of head's time to base's from pairs of times on a shared machine.
 
-Whatever else a machine does makes calls up to twice as slow, for tenths of a second at a time. A pair of times beside
-each other is mostly hit as one; where only one of them is, its ratio is far off, and must not count as much.
+Other load makes calls up to twice as slow, for tenths of a second at a time. Usually it slows both times of an adjacent
+pair. If it slows only one of them, their ratio is an outlier, and its weight must be limited.
 
-Source: Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 35 (1964): a ratio that is
-further off than one standard deviation counts as one that is just so far off. The mean keeps 90 % of what normal noise
-lets it know.
+Source: Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 35 (1964): a ratio further
+away than one standard deviation counts as one standard deviation away. For normal noise the efficiency is 90 %.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from pytest_diffopt.records import PairedBlock
 from pytest_diffopt.statistics.intervals import NORMAL_CONSISTENCY
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+Array = npt.NDArray[np.float64]
 
-    Array = npt.NDArray[np.float64]
-
-#: Newton's method hardly moves after a few rounds.
+#: Newton's method converges within a few rounds.
 _ROUNDS = 8
-#: Half of the ratios lie within less than a standard deviation; a smaller share is a distribution of two peaks.
+#: At least half of the ratios are within one standard deviation; a smaller fraction indicates two peaks.
 _LEAST_SLOPE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RobustRatio:
-    """What the pairs of one or more sessions say.
+    """The robust estimates of one or more sessions.
 
     Attributes:
-        log_ratio: the logarithm of how many times as long head takes, for each session.
-        deviation: that of one pair, so that the standard error of `log_ratio` is this over the root of `count`;
-            infinite for a single pair.
-        count: how many pairs each session has.
+        log_ratio: the logarithm of head's time over base's, shape (sessions,).
+        deviation: the standard deviation of one pair, shape (sessions,); infinite for a single pair. The standard error
+            of `log_ratio` is `deviation / sqrt(count)`.
+        count: the number of pairs of each session.
     """
 
-    log_ratio: "Array"
-    deviation: "Array"
+    log_ratio: Array
+    deviation: Array
     count: int
 
 
-def robust_ratio(base: "Array", head: "Array") -> RobustRatio:
-    """Estimate how many times as long head takes as base.
+def robust_ratio(base: Array, head: Array) -> RobustRatio:
+    """Estimate the logarithm of head's time over base's by Huber's mean.
 
     Args:
         base: logarithms of base's times, shape (sessions, pairs), at least one pair.
-        head: of head's, in the same order.
+        head: logarithms of head's times, same shape and order.
     """
-    import numpy as np  # noqa: PLC0415 - only who times in pairs waits for it
-
     differences = head - base
     location = np.median(differences, axis=-1, keepdims=True)
     scale = _scale(differences - location)
@@ -64,19 +59,15 @@ def robust_ratio(base: "Array", head: "Array") -> RobustRatio:
     return RobustRatio(log_ratio=location[:, 0], deviation=(scale * spread / slope)[:, 0], count=count)
 
 
-def logs_of(blocks: Sequence[PairedBlock]) -> "Array":
-    """Return the logarithms of times in nanoseconds, shape (pairs, 2): base's beside head's, two pairs a block."""
-    import numpy as np  # noqa: PLC0415 - as above
-
+def logs_of(blocks: Sequence[PairedBlock]) -> Array:
+    """Return the logarithms of times in nanoseconds, shape (pairs, 2): columns base and head, two pairs per block."""
     times = np.array([(block.base_ns, block.head_ns) for block in blocks], dtype=np.float64)
     logs: Array = np.log(times).swapaxes(1, 2).reshape(-1, 2)
     return logs
 
 
-def _scale(distances: "Array") -> "Array":
-    """Return a robust standard deviation; the plain one where most distances are alike, and 1 where all are."""
-    import numpy as np  # noqa: PLC0415 - as above
-
+def _scale(distances: Array) -> Array:
+    """Return a robust standard deviation; the plain one if most distances are equal, and 1 if all are equal."""
     robust = NORMAL_CONSISTENCY * np.median(np.abs(distances), axis=-1, keepdims=True)
     plain = distances.std(axis=-1, keepdims=True)
     scale: Array = np.where(robust > 0, robust, np.where(plain > 0, plain, 1.0))

@@ -1,4 +1,4 @@
-"""How many inputs each reader gets, and how a valid one is spoilt."""
+"""The number of inputs of each reader, and the mutations of valid inputs."""
 
 import json
 import os
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pytest_diffopt.errors import DiffoptError
 
-#: Over all readers: few beside the other tests, `make fuzz` asks for 100,000.
+#: The number of inputs of all readers together: few in the test suite, 100,000 in `make fuzz`.
 TOTAL_INPUTS = int(os.environ.get("DIFFOPT_FUZZ_INPUTS", "2000"))
-# What readers of JSON, of recipes and of PNG take notice of.
+# Tokens with a meaning in JSON, recipes or PNG.
 _TOKENS = (
     *(b"null", b"true", b"-1", b"0", b"1e999", b"NaN", b"Infinity", b'""', b"[]", b"{}", b"{", b"]", b'"', b",", b":"),
     *(
@@ -38,7 +38,7 @@ _VALUES = st.recursive(
 
 
 def share(weight: float) -> settings:
-    """Return the settings of a test that gets this part of all inputs; those of all tests add up to one."""
+    """Return the settings of a test that gets this fraction of all inputs; the fractions of all tests add up to one."""
     return settings(
         max_examples=max(10, round(TOTAL_INPUTS * weight)),
         deadline=None,
@@ -47,8 +47,8 @@ def share(weight: float) -> settings:
     )
 
 
-def only_our_errors(read: Callable[[], object]) -> None:
-    """Read; what comes out is a result, or an error of ours with a message that can be printed."""
+def only_diffopt_errors(read: Callable[[], object]) -> None:
+    """Read; only a `DiffoptError` may be raised, with a message that can be printed."""
     message = "read"
     try:
         read()
@@ -59,8 +59,8 @@ def only_our_errors(read: Callable[[], object]) -> None:
 
 
 @st.composite
-def spoilt(draw: st.DrawFn, valid: bytes) -> bytes:
-    """Change a valid file in a few places: bytes, parts left out, doubled or moved, and words that mean something."""
+def mutated(draw: st.DrawFn, valid: bytes) -> bytes:
+    """Change a valid file in a few places: replace, delete or repeat bytes, and insert tokens."""
     raw = bytearray(valid)
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(raw)))
@@ -81,7 +81,7 @@ def spoilt(draw: st.DrawFn, valid: bytes) -> bytes:
 
 @st.composite
 def with_another_value(draw: st.DrawFn, valid: bytes) -> bytes:
-    """Put any value in the place of any other in a valid JSON document, so that the file stays whole."""
+    """Replace any value of a valid JSON document by any other value, so that the file stays valid JSON."""
     content: Any = json.loads(valid)
     place = content
     while True:
@@ -95,11 +95,11 @@ def with_another_value(draw: st.DrawFn, valid: bytes) -> bytes:
 
 
 def json_inputs(valid: bytes) -> st.SearchStrategy[bytes]:
-    """Return what a reader of JSON may meet."""
-    return spoilt(valid) | with_another_value(valid) | st.binary(max_size=200)
+    """Return inputs of a reader of JSON."""
+    return mutated(valid) | with_another_value(valid) | st.binary(max_size=200)
 
 
 def text_inputs(valid: list[str]) -> st.SearchStrategy[str]:
-    """Return what a reader of a short text may meet."""
-    spoilt_text = st.sampled_from(valid).flatmap(lambda text: spoilt(text.encode()))
-    return st.text(max_size=60) | spoilt_text.map(lambda raw: raw.decode(errors="surrogateescape"))
+    """Return inputs of a reader of a short text."""
+    mutated_text = st.sampled_from(valid).flatmap(lambda text: mutated(text.encode()))
+    return st.text(max_size=60) | mutated_text.map(lambda raw: raw.decode(errors="surrogateescape"))

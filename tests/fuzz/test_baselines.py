@@ -1,4 +1,4 @@
-"""Whatever stands in a baseline's file, it is read or refused in our own words."""
+"""Any content of a baseline file is read, or refused with a `DiffoptError`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pytest_diffopt.baselines.codec import decode, encode
 from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.limit_changes import compare
-from tests.fuzz.inputs import json_inputs, only_our_errors, share
+from tests.fuzz.inputs import json_inputs, only_diffopt_errors, share
 from tests.unit.baselines.baseline_examples import compiled, counts, latency, memory
 
 FILE = Path("baselines/case.json")
@@ -21,15 +21,15 @@ VALID = [encode(example, file=FILE) for example in EXAMPLES]
 @share(0.1)
 @given(data=st.data())
 def test_reading_a_baseline(number: int, data: st.DataObject) -> None:
-    """Of each kind; the message names the file."""
+    """Baselines of each kind."""
     raw = data.draw(json_inputs(VALID[number]))
 
-    only_our_errors(lambda: decode(raw, type(EXAMPLES[number]), file=FILE))
+    only_diffopt_errors(lambda: decode(raw, type(EXAMPLES[number]), file=FILE))
 
 
 @share(0.05)
 @given(before=st.sampled_from(VALID), after=st.sampled_from(VALID).flatmap(json_inputs))
-def test_comparing_a_baseline_with_what_it_was(before: bytes, after: bytes) -> None:
-    """It guards a pull request, which may hold anything: every file becomes a change of some kind."""
+def test_comparing_two_versions_of_a_baseline(before: bytes, after: bytes) -> None:
+    """A pull request may contain any content: every pair of files has a kind of change."""
     assert compare(str(FILE), before, after).kind
     assert compare(str(FILE), after, before).kind

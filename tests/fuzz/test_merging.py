@@ -1,4 +1,4 @@
-"""Whatever the reports of other machines hold, they become one with its page, or are refused in our own words."""
+"""Reports of other machines with any content are merged into one report, or refused with a `DiffoptError`."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from pytest_diffopt.reports.merging.new_folder import new_folder
 from pytest_diffopt.reports.merging.sources import read_sources
 from pytest_diffopt.reports.merging.writing import write_merged
 from pytest_diffopt.session.required_verdicts import parse_requirements
-from tests.fuzz.inputs import json_inputs, only_our_errors, share
+from tests.fuzz.inputs import json_inputs, only_diffopt_errors, share
 from tests.unit.reports.merging.shard_examples import written
 from tests.unit.reports.report_examples import (
     BROKEN,
@@ -31,7 +31,7 @@ DEMANDS = Demands(num_shards=2, requirements=parse_requirements("gpu>=1, latency
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, list[bytes]]]:
-    """Write two reports with images, and return their folders, each with reports of few and of many findings."""
+    """Write two reports with images; return their folders, each with reports of few and of many findings."""
     folders = [tmp_path_factory.mktemp(name) for name in ("h200", "l4")]
     contents: list[list[bytes]] = []
     for folder in folders:
@@ -49,7 +49,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, list[by
 @share(0.05)
 @given(data=st.data())
 def test_merging_reports(shards: list[tuple[Path, list[bytes]]], data: st.DataObject) -> None:
-    """To the end: the images are copied, the page and the summary are written."""
+    """Including copying the images and writing the page and the summary."""
     for folder, contents in shards:
         valid = data.draw(st.sampled_from(contents))
         (folder / "report.json").write_bytes(data.draw(st.just(valid) | json_inputs(valid)))
@@ -63,4 +63,4 @@ def test_merging_reports(shards: list[tuple[Path, list[bytes]]], data: st.DataOb
         with new_folder(into, others=folders) as folder:
             write_merged(folder, report, sources)
 
-    only_our_errors(merge)
+    only_diffopt_errors(merge)

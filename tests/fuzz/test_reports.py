@@ -1,4 +1,4 @@
-"""Whatever lies in a report's folder, it is read, refused in our own words, or not shown."""
+"""Any content of a report's folder is read, refused with a `DiffoptError`, or not shown."""
 
 import io
 from pathlib import Path
@@ -14,13 +14,13 @@ from pytest_diffopt.reports.document import report_of
 from pytest_diffopt.reports.json_report import read_json_report, write_json_report
 from pytest_diffopt.reports.page.embedded_images import EmbeddedImages
 from pytest_diffopt.session.settings import Settings
-from tests.fuzz.inputs import json_inputs, only_our_errors, share, spoilt
+from tests.fuzz.inputs import json_inputs, mutated, only_diffopt_errors, share
 from tests.unit.reports.verdict_examples import entry, ledger
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    """Write a report with a verdict of each look, and return its folder and what it holds."""
+    """Write a report with verdicts of several kinds; return its folder and its content."""
     folder = tmp_path_factory.mktemp("report")
     found = ledger(
         entry(figures={"median_ns": 1.5, "psnr_db": float("inf")}),
@@ -34,11 +34,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
 @share(0.1)
 @given(data=st.data())
 def test_reading_a_report(report: tuple[Path, bytes], data: st.DataObject) -> None:
-    """It may come from another machine."""
+    """The report may come from another machine."""
     folder, valid = report
     (folder / "report.json").write_bytes(data.draw(json_inputs(valid)))
 
-    only_our_errors(lambda: read_json_report(folder))
+    only_diffopt_errors(lambda: read_json_report(folder))
 
 
 def png() -> bytes:
@@ -48,11 +48,11 @@ def png() -> bytes:
     return written.getvalue()
 
 
-@pytest.mark.parametrize("whole_bytes", [10_000, 0], ids=["as it is", "made smaller"])
+@pytest.mark.parametrize("whole_bytes", [10_000, 0], ids=["original size", "reduced size"])
 @share(0.025)
-@given(raw=spoilt(png()) | st.binary(max_size=200))
-def test_showing_a_image(tmp_path_factory: pytest.TempPathFactory, whole_bytes: int, raw: bytes) -> None:
-    """What cannot be shown says why."""
+@given(raw=mutated(png()) | st.binary(max_size=200))
+def test_showing_an_image(tmp_path_factory: pytest.TempPathFactory, whole_bytes: int, raw: bytes) -> None:
+    """An image that cannot be shown is replaced by a note with the reason."""
     folder = tmp_path_factory.getbasetemp()
     (folder / "image.png").write_bytes(raw)
     shown = EmbeddedImages(folder=folder, whole_bytes=whole_bytes).embed("image.png")

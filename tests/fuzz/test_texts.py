@@ -1,4 +1,4 @@
-"""Whatever a marker, a recipe or an option says, it is read or refused in our own words."""
+"""Any text of a marker, a recipe or an option is read, or refused with a `DiffoptError`."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from pytest_diffopt.plugin import markers, parametrization
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.session.required_verdicts import parse_requirements
 from pytest_diffopt.session.settings import Settings
-from tests.fuzz.inputs import only_our_errors, share, text_inputs
+from tests.fuzz.inputs import only_diffopt_errors, share, text_inputs
 
 RECIPES = [
     "bf16 + sdpa + channels_last + fuse_qkv + compile",
@@ -54,17 +54,17 @@ def keywords(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
 @share(0.15)
 @given(text=text_inputs(RECIPES))
 def test_reading_a_recipe(text: str) -> None:
-    """Python's parser reads it, which has errors of its own for what no line of Python is."""
+    """Recipes are parsed by Python's parser, whose own errors must not escape."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python's, about a backslash that means nothing
-        only_our_errors(lambda: parse_recipe(text))
+        warnings.simplefilter("ignore")  # Python warns of invalid escape sequences
+        only_diffopt_errors(lambda: parse_recipe(text))
 
 
 @share(0.05)
 @given(text=text_inputs(["gpu>=20, latency>=3", "graph-breaks >= 1"]))
-def test_reading_what_a_run_must_have(text: str) -> None:
-    """`--diffopt-require`."""
-    only_our_errors(lambda: parse_requirements(text))
+def test_reading_requirements(text: str) -> None:
+    """The value of `--diffopt-require`."""
+    only_diffopt_errors(lambda: parse_requirements(text))
 
 
 @share(0.05)
@@ -75,7 +75,7 @@ def test_reading_what_a_run_must_have(text: str) -> None:
 )
 def test_reading_a_gpu_marker(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Any value under any name."""
-    only_our_errors(lambda: markers.gpu_needs(marked("gpu", args, kwargs)))
+    only_diffopt_errors(lambda: markers.gpu_needs(marked("gpu", args, kwargs)))
 
 
 @share(0.1)
@@ -83,7 +83,7 @@ def test_reading_a_gpu_marker(args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     args=st.lists(VALUES, max_size=1).map(tuple), kwargs=keywords(["pipeline", "recipe", "ladder", "scale", "batch"])
 )
 def test_reading_a_diffopt_marker(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Every part of it that the collection of tests reads."""
+    """Every argument that the collection of tests reads."""
     item = marked("diffopt", args, kwargs)
 
     def read() -> None:
@@ -96,5 +96,5 @@ def test_reading_a_diffopt_marker(args: tuple[Any, ...], kwargs: dict[str, Any])
             parametrization._batches(arguments, Settings())
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as above
-        only_our_errors(read)
+        warnings.simplefilter("ignore")  # Python warns of invalid escape sequences
+        only_diffopt_errors(read)

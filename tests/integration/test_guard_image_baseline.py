@@ -222,11 +222,11 @@ def png(image: Image.Image, path: Path) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
-        ("text", "it is no PNG: cannot identify image file *"),
-        ("JPEG", "it is no PNG: cannot identify image file *"),
-        ("truncated", "it is no whole PNG: *"),
-        ("16-bit", "it must have eight bits a channel (L, LA, RGB, RGBA), got: mode 'I;16'"),
-        ("palette", "it must have eight bits a channel (L, LA, RGB, RGBA), got: mode 'P'"),
+        ("text", "it is not a PNG: cannot identify image file *"),
+        ("JPEG", "it is not a PNG: cannot identify image file *"),
+        ("truncated", "it is not a complete PNG: *"),
+        ("16-bit", "it must have eight bits per channel (L, LA, RGB, RGBA), got: mode 'I;16'"),
+        ("palette", "it must have eight bits per channel (L, LA, RGB, RGBA), got: mode 'P'"),
         ("bomb", "it must not have more than 67108864 pixels, got: 9000 x 9000"),
     ],
 )
@@ -263,7 +263,7 @@ def test_a_name_that_leads_elsewhere_is_refused(own_pipeline: pytest.Pytester, n
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        [f"diffopt: the reference *: its name must begin with test_image. and lead nowhere else, got: '{name}'"]
+        [f"diffopt: the reference *: its name must begin with 'test_image.' and contain no path, got: '{name}'"]
     )
 
 

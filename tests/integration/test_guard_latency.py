@@ -166,8 +166,8 @@ def test_a_clock_that_stands_still_is_refused(own_pipeline: pytest.Pytester) -> 
 @pytest.mark.parametrize(
     ("broken", "told"),
     [
-        ("", "diffopt: the baseline * cannot be trusted: it is not whole JSON: *"),
-        ("{", "diffopt: the baseline * cannot be trusted: it is not whole JSON: *"),
+        ("", "diffopt: the baseline * cannot be trusted: it is not valid JSON: *"),
+        ("{", "diffopt: the baseline * cannot be trusted: it is not valid JSON: *"),
         ('{"schema_version": 99}', "diffopt: the baseline *schema_version*99*"),
     ],
     ids=["empty", "truncated", "newer"],

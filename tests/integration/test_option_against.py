@@ -1,4 +1,4 @@
-"""`--diffopt-against`: base and head in turn, in two processes, each with its own code."""
+"""`--diffopt-against`: base and head are timed by two processes, each with its own code."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.paired.repositories import commit, git
 
-# What is timed sleeps: it takes as long on every machine, and the margin is far from what scheduling adds.
+# The timed calls sleep: they take equally long on every machine, and the margin is much larger than scheduling noise.
 PRODUCT = """
 import os
 import time
@@ -26,8 +26,8 @@ def changed():
 def unchanged():
     call(0.02)
 
-def dying():
-    {dying}
+def crashing():
+    {crashing}
 """
 TESTS = """
 import product
@@ -38,11 +38,11 @@ def test_changed(latency_baseline):
 def test_unchanged(latency_baseline):
     latency_baseline.check(product.unchanged)
 
-def test_dying(latency_baseline):
-    latency_baseline.check(product.dying)
+def test_crashing(latency_baseline):
+    latency_baseline.check(product.crashing)
 
 def test_without_a_time():
-    raise AssertionError("not of this run")
+    raise AssertionError("must be deselected")
 """
 NEW_TEST = """
 def test_new(latency_baseline):
@@ -53,21 +53,21 @@ OPTIONS = ("--diffopt-margin=0.5", "--diffopt-max-seconds=30", "--tb=short")
 
 @pytest.fixture
 def repository(project: pytest.Pytester) -> pytest.Pytester:
-    """A project in git whose head is slower in one place, dies in another, and has one test more."""
-    base = PRODUCT.format(changed_seconds=0.02, dying="time.sleep(0.02)")
+    """A git project whose head is slower in one function, crashes in another, and has an additional test."""
+    base = PRODUCT.format(changed_seconds=0.02, crashing="time.sleep(0.02)")
     commit(project.path, {"product.py": base, "test_it.py": TESTS})
-    head = PRODUCT.format(changed_seconds=0.06, dying="os.write(2, b'the driver crashed'); os._exit(7)")
+    head = PRODUCT.format(changed_seconds=0.06, crashing="os.write(2, b'the driver crashed'); os._exit(7)")
     commit(project.path, {"product.py": head, "test_it.py": TESTS + NEW_TEST})
     return project
 
 
 def left_over(project: pytest.Pytester) -> int:
-    """Count the work trees besides the project's own."""
+    """Count the git worktrees besides the project's own."""
     return len(git(project.path, "worktree", "list").splitlines()) - 1
 
 
-def test_a_injected_slowdown_fails_and_the_same_code_green(repository: pytest.Pytester) -> None:
-    """Red says by how much and against what; a worker that dies and a test that base lacks end no other comparison."""
+def test_injected_slowdown_fails_and_same_code_passes(repository: pytest.Pytester) -> None:
+    """A worker that exits, and a test that base does not have, affect no other comparison."""
     result = repository.runpytest_inprocess("--diffopt-against=HEAD~1", "-v", *OPTIONS)
 
     result.assert_outcomes(passed=1, failed=2, skipped=1, deselected=1)
@@ -86,8 +86,8 @@ def test_a_injected_slowdown_fails_and_the_same_code_green(repository: pytest.Py
     )
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the head worker, the working tree (?????????), ended while building what "
-            "test_it.py::test_dying times (exit status 7)",
+            "diffopt: the head worker, the working tree (?????????), exited while running "
+            "test_it.py::test_crashing up to its timed call (exit status 7)",
             "  its last output:",
             "*the driver crashed*",
         ]
@@ -96,8 +96,8 @@ def test_a_injected_slowdown_fails_and_the_same_code_green(repository: pytest.Py
     assert left_over(repository) == 0
 
 
-def test_the_same_commit_against_itself_passes_with_what_nobody_committed(repository: pytest.Pytester) -> None:
-    """The working tree is compared as it is, a test's own package can be another repository, and both are said."""
+def test_uncommitted_change_of_another_package_fails(repository: pytest.Pytester) -> None:
+    """With `--diffopt-editable` the compared package is in another repository; its uncommitted change is reported."""
     other = repository.mkdir("other")
     commit(other, {"engine.py": "SECONDS = 0.02\n"})
     (other / "engine.py").write_text("SECONDS = 0.06\n")
@@ -117,11 +117,11 @@ def test_engine(latency_baseline):
     result.stdout.fnmatch_lines(["  head    6*.* ms a call, the working tree (????????? with an uncommitted change)"])
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to a core")
-def test_calls_that_only_compute_are_timed_side_by_side(
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
+def test_calls_that_only_compute_are_timed_concurrently(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the time of the processor that each has of the core they share: red and green as in turn."""
+    """By their CPU time on one shared core; the verdicts are the same as with interleaved timing."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     product = "def unchanged(): return sum(range(200_000))\n\ndef changed(): return sum(range({}))\n"
     tests = """
@@ -149,8 +149,8 @@ def test_unchanged(latency_baseline):
     )
 
 
-def test_what_only_one_process_shows_is_no_difference_of_the_code(project: pytest.Pytester) -> None:
-    """Head's first process is half as fast, for as long as it lives: another pair is asked, and is alike."""
+def test_a_difference_of_one_process_is_not_a_difference_of_the_code(project: pytest.Pytester) -> None:
+    """The first process of head takes twice as long for its whole lifetime; the following pairs do not differ."""
     product = """
 import os
 import time
@@ -180,28 +180,28 @@ def test_call(latency_baseline):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--diffopt-against=maim"], "*--diffopt-against names no revision of *: 'maim' (did you mean 'main'?)*"),
         (
             ["--diffopt-against=HEAD", "--diffopt-update=all"],
-            "*--diffopt-against and --diffopt-update do not go together: it writes no baseline*",
+            "*--diffopt-against and --diffopt-update cannot be combined: --diffopt-against writes no baseline*",
         ),
-        (["--diffopt-against=HEAD", "-n2"], "*--diffopt-against and -n do not go together: tests that run beside*"),
+        (["--diffopt-against=HEAD", "-n2"], "*--diffopt-against and -n cannot be combined: concurrent tests*"),
         (["--diffopt-editable=."], "*--diffopt-editable needs --diffopt-against*"),
     ],
     ids=["no such revision", "update", "xdist", "editable alone"],
 )
-def test_what_cannot_be_compared_is_refused_at_once(repository: pytest.Pytester, options: list[str], told: str) -> None:
-    """A usage error, before anything is built."""
+def test_conflicting_options_are_refused(repository: pytest.Pytester, options: list[str], message: str) -> None:
+    """With a usage error, before any worker starts."""
     result = repository.runpytest_inprocess(*options)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([told])
+    result.stderr.fnmatch_lines([message])
 
 
 def test_a_project_without_git_is_refused(project: pytest.Pytester) -> None:
-    """With git's own words."""
+    """The message contains git's own."""
     result = project.runpytest_inprocess("--diffopt-against=HEAD")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -212,7 +212,7 @@ def test_a_project_without_git_is_refused(project: pytest.Pytester) -> None:
 def test_an_interrupted_run_leaves_no_process_and_no_work_tree(
     repository: pytest.Pytester, ending: signal.Signals
 ) -> None:
-    """Whether Ctrl-C or a runner's end of time: both workers and the work tree go."""
+    """Both after Ctrl-C and at the time limit of a CI runner."""
     pids = repository.path / "pids"
     repository.makepyfile(
         test_it=f"""
@@ -231,14 +231,14 @@ def test_long(latency_baseline):
     commit(repository.path, {}, "a long test")
     command = [sys.executable, "-m", "pytest", "--diffopt-against=HEAD", "--diffopt-max-seconds=600", "-q"]
     command.append("--diffopt-margin=0.00001")
-    # Shells let what they start in the background ignore Ctrl-C, and so would whatever the tests start there.
-    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    # Shells make background processes ignore SIGINT, and child processes inherit that.
+    restore_sigint = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     run = subprocess.Popen(
         command,
         cwd=repository.path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=heeding,  # noqa: PLW1509 - no thread of ours is running
+        preexec_fn=restore_sigint,  # noqa: PLW1509 - this process has no other threads
     )
     workers = _wait_for_two(pids, run)
     run.send_signal(ending)
@@ -249,7 +249,7 @@ def test_long(latency_baseline):
 
 
 def _wait_for_two(pids: Path, run: subprocess.Popen[bytes]) -> list[int]:
-    """Wait until both workers have written their numbers."""
+    """Wait until both workers have written their process ids, and return them."""
     for _ in range(1200):
         written = [int(line) for line in pids.read_text().split()] if pids.exists() else []
         if len(written) == 2:
@@ -257,5 +257,5 @@ def _wait_for_two(pids: Path, run: subprocess.Popen[bytes]) -> list[int]:
         assert run.poll() is None
         time.sleep(0.1)
     os.kill(run.pid, signal.SIGKILL)
-    message = "the workers never came to their call"
+    message = "the workers did not reach their timed call"
     raise AssertionError(message)

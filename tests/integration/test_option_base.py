@@ -1,4 +1,4 @@
-"""`--diffopt-base REF`: nobody loosens a baseline unseen."""
+"""`--diffopt-base REF`: every loosened baseline is reported."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_good():
 
 @pytest.fixture
 def change(injected: pytest.Pytester) -> pytest.Pytester:
-    """Make a repository with a branch that loosens one baseline, adds one and removes one."""
+    """A repository with a branch that loosens one baseline, adds one and removes one."""
     injected.makepyfile(test_it=GOOD)
     baselines = injected.path / "baselines/GPU"
     write_baseline(baselines / "slow.json", 100)
@@ -32,8 +32,8 @@ def change(injected: pytest.Pytester) -> pytest.Pytester:
     return injected
 
 
-def test_the_terminal_names_what_guards_less(change: pytest.Pytester) -> None:
-    """With the limit before and after; what was only added is counted."""
+def test_the_terminal_lists_loosened_and_removed_baselines(change: pytest.Pytester) -> None:
+    """With the limit before and after; added baselines are only counted."""
     base = git(change.path, "rev-parse", "main")[:9]
     result = change.runpytest_inprocess("--diffopt-base", "main")
 
@@ -49,10 +49,10 @@ def test_the_terminal_names_what_guards_less(change: pytest.Pytester) -> None:
     )
 
 
-def test_the_summary_of_a_pull_request_lists_every_one(
+def test_the_summary_of_a_pull_request_lists_every_change(
     change: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """GitHub names the branch that it will go to; the clone knows it as `origin/main`."""
+    """The base is GitHub's target branch, as a branch of `origin`."""
     git(tmp_path, "clone", "--quiet", "--branch=change", str(change.path), "clone")
     monkeypatch.chdir(tmp_path / "clone")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -70,8 +70,8 @@ def test_the_summary_of_a_pull_request_lists_every_one(
     assert "| added | <code>baselines/GPU/new.json</code> |  | first accepted |" in text
 
 
-def test_the_report_lists_every_one(change: pytest.Pytester) -> None:
-    """On its page, and in its document, from which the summary of merged shards has them."""
+def test_the_report_lists_every_change(change: pytest.Pytester) -> None:
+    """On its page and in `report.json`, which the summary of merged shards reads."""
     change.runpytest_inprocess("--diffopt-base=main", "--diffopt-report=report")
     found = read_json_report(change.path / "report").baselines
     page = (change.path / "report/index.html").read_text(encoding="utf-8")
@@ -85,10 +85,10 @@ def test_the_report_lists_every_one(change: pytest.Pytester) -> None:
     assert "<strong>loosened</strong></th><td><code>baselines/GPU/slow.json</code></td><td>latency_ns 105 ms" in page
 
 
-def test_a_shallow_clone_says_that_it_compared_nothing(
+def test_a_shallow_clone_is_reported_as_not_compared(
     change: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Silence would read as none loosened; the run is as green as its tests."""
+    """Without the line it would look as if nothing was loosened; the run still passes."""
     git(tmp_path, "clone", "--quiet", "--depth=1", "--branch=change", f"file://{change.path}", "clone")
     monkeypatch.chdir(tmp_path / "clone")
     result = change.runpytest_inprocess("--rootdir", str(tmp_path / "clone"), "--diffopt-base=origin/main")
@@ -96,19 +96,19 @@ def test_a_shallow_clone_says_that_it_compared_nothing(
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
         [
-            "baselines were not compared with origin/main: this is a shallow clone that ends before the change began: "
-            "fetch the whole history (fetch-depth: 0)"
+            "baselines were not compared with origin/main: this shallow clone does not contain the start of the "
+            "branch: fetch the whole history (fetch-depth: 0)"
         ]
     )
 
 
-def test_the_ini_counterpart_compares_every_run(change: pytest.Pytester) -> None:
-    """`diffopt_base = main`."""
+def test_the_ini_option_compares_in_every_run(change: pytest.Pytester) -> None:
+    """With `diffopt_base = main`."""
     change.makeini("[pytest]\ndiffopt_base = main")
 
     change.runpytest_inprocess().stdout.fnmatch_lines(["baselines since main (*): 1 loosened, 1 removed, 1 added"])
 
 
 def test_without_a_base_nothing_is_compared(change: pytest.Pytester) -> None:
-    """Nothing says what the change started from."""
+    """The start of the branch is unknown."""
     change.runpytest_inprocess().stdout.no_fnmatch_line("*baselines since*")

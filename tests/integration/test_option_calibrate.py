@@ -1,4 +1,4 @@
-"""`--diffopt-calibrate`: the same code against itself, what the paired gate would see of it, and a report of both."""
+"""`--diffopt-calibrate`: the same code is timed against itself, and the paired gate's sensitivity is reported."""
 
 import json
 
@@ -13,7 +13,7 @@ def test_latency(latency_baseline):
 
 
 def test_a_machine_is_calibrated_without_git(project: pytest.Pytester) -> None:
-    """Six pairs of processes; the figures stand below the tests and in the environment of the report."""
+    """By six pairs of processes; the figures are printed and stored in the environment of the report."""
     project.makepyfile(test_it=PROJECT)
     result = project.runpytest_inprocess("--diffopt-calibrate", "--diffopt-max-seconds=12", "--diffopt-report=out")
 
@@ -27,9 +27,9 @@ def test_a_machine_is_calibrated_without_git(project: pytest.Pytester) -> None:
     assert figures["blocks"] >= 24
 
 
-def test_it_goes_with_no_revision(project: pytest.Pytester) -> None:
-    """There is nothing to compare with but itself."""
+def test_a_revision_is_refused(project: pytest.Pytester) -> None:
+    """The code is compared with itself."""
     result = project.runpytest_inprocess("--diffopt-calibrate", "--diffopt-against=HEAD")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--diffopt-calibrate compares the same code with itself, so it takes no*"])
+    result.stderr.fnmatch_lines(["*--diffopt-calibrate compares the same code with itself; remove --diffopt-against*"])

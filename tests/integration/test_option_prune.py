@@ -1,4 +1,4 @@
-"""`--diffopt-prune` removes what no test owns any more, and refuses to guess."""
+"""`--diffopt-prune` removes baselines that no test owns, and refuses an incomplete collection."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_counts(optimized_pipeline, pipeline_inputs, count_baseline, size):
 
 @pytest.fixture
 def two_baselines(own_pipeline: pytest.Pytester) -> pytest.Pytester:
-    """Make a project with two accepted cases, of which one test is gone by now."""
+    """A project with an accepted case whose test was removed, and another test file."""
     own_pipeline.makepyfile(test_it=COUNTS.format(sizes="16, 32"), test_other=COUNTS.format(sizes="16"))
     own_pipeline.runpytest_inprocess("--diffopt-update=missing").assert_outcomes(passed=3)
     own_pipeline.makepyfile(test_it=COUNTS.format(sizes="16"))
@@ -23,12 +23,12 @@ def two_baselines(own_pipeline: pytest.Pytester) -> pytest.Pytester:
 
 
 def names(project: pytest.Pytester) -> list[str]:
-    """Return the names of the baselines that are there."""
+    """Return the names of the stored baselines."""
     return sorted(f"{path.parent.name}/{path.name}" for path in (project.path / "baselines").rglob("*.json"))
 
 
-def test_what_no_test_owns_is_removed_and_named(two_baselines: pytest.Pytester) -> None:
-    """The case that is gone goes, the others stay, and the summary says which."""
+def test_a_baseline_without_a_test_is_removed_and_listed(two_baselines: pytest.Pytester) -> None:
+    """The other baselines are kept."""
     result = two_baselines.runpytest_inprocess("--diffopt-prune")
 
     result.assert_outcomes(passed=2)
@@ -38,7 +38,7 @@ def test_what_no_test_owns_is_removed_and_named(two_baselines: pytest.Pytester) 
     assert names(two_baselines) == ["test_it/test_counts[16].json", "test_other/test_counts[16].json"]
 
 
-def test_files_that_were_not_collected_keep_theirs(two_baselines: pytest.Pytester) -> None:
+def test_files_that_were_not_collected_keep_their_baselines(two_baselines: pytest.Pytester) -> None:
     """Only the collected test files are pruned."""
     two_baselines.runpytest_inprocess("--diffopt-prune", "test_other.py").assert_outcomes(passed=1)
 
@@ -54,7 +54,7 @@ def test_files_that_were_not_collected_keep_theirs(two_baselines: pytest.Pyteste
     ],
 )
 def test_a_partial_collection_is_refused(two_baselines: pytest.Pytester, arguments: list[str], reason: str) -> None:
-    """What was left out would be taken for gone."""
+    """Tests that were not collected would count as removed."""
     result = two_baselines.runpytest_inprocess("--diffopt-prune", *arguments)
 
     if not reason:
@@ -71,7 +71,7 @@ def test_a_partial_collection_is_refused(two_baselines: pytest.Pytester, argumen
 
 
 def test_a_folder_outside_of_the_project_is_pruned_too(own_pipeline: pytest.Pytester, tmp_path: Path) -> None:
-    """Its files are named by their whole path."""
+    """Its files are listed with their absolute path."""
     option = f"--diffopt-baselines={tmp_path / 'elsewhere'}"
     own_pipeline.makepyfile(test_it=COUNTS.format(sizes="16, 32"))
     own_pipeline.runpytest_inprocess(option, "--diffopt-update=missing").assert_outcomes(passed=2)
@@ -92,8 +92,8 @@ def test_image(optimized_pipeline, pipeline_inputs, image_baseline, size):
 
 
 @pytest.mark.parametrize("is_broken", [False, True], ids=["whole", "broken"])
-def test_references_elsewhere_go_with_their_document(own_pipeline: pytest.Pytester, *, is_broken: bool) -> None:
-    """Those of other cases stay; what a document named that cannot be read is told."""
+def test_references_are_removed_with_their_document(own_pipeline: pytest.Pytester, *, is_broken: bool) -> None:
+    """Those of other cases are kept; the files of a document that cannot be read are kept and reported."""
     far = own_pipeline.path / "far"
     option = f"--diffopt-references={far.as_uri()}"
     own_pipeline.makepyfile(test_it=IMAGES.format(sizes="16, 32") + COUNTS.format(sizes="16, 32"))

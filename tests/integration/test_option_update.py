@@ -1,4 +1,4 @@
-"""`--diffopt-update` is the only way in which a baseline is written, and never in CI unless told so."""
+"""`--diffopt-update` is the only option that writes baselines, and is refused in CI by default."""
 
 import pytest
 
@@ -8,8 +8,8 @@ def test_counts(optimized_pipeline, pipeline_inputs, count_baseline):
 """
 
 
-def test_missing_writes_what_is_missing_and_nothing_else(own_pipeline: pytest.Pytester) -> None:
-    """A baseline that is there stays as it is, to the byte."""
+def test_missing_writes_only_missing_baselines(own_pipeline: pytest.Pytester) -> None:
+    """An existing baseline is not changed by a byte."""
     own_pipeline.makepyfile(test_it=COUNTS)
     own_pipeline.runpytest_inprocess("--diffopt-update=missing")
     (path,) = (own_pipeline.path / "baselines").rglob("*.json")
@@ -21,8 +21,8 @@ def test_missing_writes_what_is_missing_and_nothing_else(own_pipeline: pytest.Py
     assert path.read_bytes() == before
 
 
-def test_an_unknown_verb_is_refused(own_pipeline: pytest.Pytester) -> None:
-    """The verbs are named."""
+def test_an_unknown_choice_is_refused(own_pipeline: pytest.Pytester) -> None:
+    """The message lists the choices."""
     result = own_pipeline.runpytest_inprocess("--diffopt-update=some")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -30,7 +30,7 @@ def test_an_unknown_verb_is_refused(own_pipeline: pytest.Pytester) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(own_pipeline: pytest.Pytester) -> None:
-    """A file stands where the folder of baselines should be."""
+    """A file has the path of the folder of baselines."""
     own_pipeline.makepyfile(test_it=COUNTS)
     (own_pipeline.path / "baselines").write_text("")
     result = own_pipeline.runpytest_inprocess("--diffopt-update=missing", "--tb=short")
@@ -40,7 +40,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(own_pipeline: pytest.Pytest
 
 
 def test_two_tests_that_own_one_file_are_refused(own_pipeline: pytest.Pytester) -> None:
-    """Names that differ only in case would share a file on some machines: it is said before any test runs."""
+    """Names that differ only in case share a file on some machines: they are refused before any test runs."""
     own_pipeline.makepyfile(test_it=COUNTS + COUNTS.replace("test_counts", "test_COUNTS"))
     result = own_pipeline.runpytest_inprocess()
 
@@ -54,7 +54,7 @@ def test_two_tests_that_own_one_file_are_refused(own_pipeline: pytest.Pytester) 
 
 
 def test_one_baseline_a_test(own_pipeline: pytest.Pytester) -> None:
-    """A second check in the same test would overwrite the first one's baseline."""
+    """A second check in the same test would overwrite the baseline of the first."""
     own_pipeline.makepyfile(
         test_it="""
         def test_both(optimized_pipeline, pipeline_inputs, count_baseline, memory_baseline):
@@ -65,11 +65,11 @@ def test_one_baseline_a_test(own_pipeline: pytest.Pytester) -> None:
     result = own_pipeline.runpytest_inprocess("--diffopt-update=missing", "--tb=short")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["diffopt: test_it.py::test_both owns the baseline * for counts already*"])
+    result.stdout.fnmatch_lines(["diffopt: test_it.py::test_both uses the baseline * for counts and for memory*"])
 
 
-def test_two_workers_that_update_different_cases_lose_none(project: pytest.Pytester) -> None:
-    """Whatever xdist spreads over workers is written whole, and holds in the next run."""
+def test_two_xdist_workers_write_all_their_baselines(project: pytest.Pytester) -> None:
+    """The next run passes with them."""
     project.makepyfile(
         test_it="""
         import time

@@ -1,4 +1,4 @@
-"""In CI no baseline is written, unless somebody says that this one run may."""
+"""In CI no baseline is written without `--diffopt-allow-ci-update`."""
 
 import pytest
 
@@ -8,7 +8,7 @@ import pytest
 def test_writing_in_ci_is_refused(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, option: str, value: str
 ) -> None:
-    """The message names the option, what makes it CI, and both ways on."""
+    """The message contains the option, the value of `CI`, and both alternatives."""
     monkeypatch.setenv("CI", value)
     result = project.runpytest_inprocess(option)
 
@@ -36,7 +36,7 @@ def test_writing_in_ci_is_refused(
 def test_anything_else_runs(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, value: str, arguments: list[str]
 ) -> None:
-    """Outside CI, in CI with leave, and in CI without writing, the run goes on."""
+    """Outside CI, in CI with `--diffopt-allow-ci-update`, and in CI without writing, tests run."""
     monkeypatch.setenv("CI", value)
     project.makepyfile(test_it="def test_other(): pass")
     result = project.runpytest_inprocess(*arguments)
@@ -44,8 +44,8 @@ def test_anything_else_runs(
     result.assert_outcomes(passed=1)
 
 
-def test_an_unknown_verb_is_refused(project: pytest.Pytester) -> None:
-    """The message names the choices."""
+def test_an_unknown_choice_is_refused(project: pytest.Pytester) -> None:
+    """The message lists the choices."""
     result = project.runpytest_inprocess("--diffopt-update=some")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -1,4 +1,4 @@
-"""Documents and keys that the tests of this folder share."""
+"""Example documents and keys for tests."""
 
 from pytest_diffopt.baselines.documents import (
     AcceptedEnvironment,
@@ -22,7 +22,7 @@ ENVIRONMENT = AcceptedEnvironment(device_name="NVIDIA H200", versions={"torch": 
 
 
 def latency(*samples_ns: int, case: str = KEY.case) -> LatencyBaseline:
-    """Accept one session with these samples."""
+    """Return a latency baseline of one session with these samples."""
     return LatencyBaseline(
         case=case,
         subject=SUBJECT,
@@ -37,7 +37,7 @@ def latency(*samples_ns: int, case: str = KEY.case) -> LatencyBaseline:
 
 
 def memory() -> MemoryBaseline:
-    """Accept two peaks."""
+    """Return a memory baseline."""
     return MemoryBaseline(
         case=KEY.case,
         subject=SUBJECT,
@@ -52,7 +52,7 @@ def memory() -> MemoryBaseline:
 
 
 def counts(*, operations: int = 7, phase: str = "step 1", unmodelled: tuple[str, ...] = ()) -> CountBaseline:
-    """Accept the counts of one phase."""
+    """Return a count baseline of one phase."""
     figures = PhaseFigures(
         flops=10, operations=operations, bytes_to_device=0, bytes_to_host=0, allocated_bytes=0, peak_memory_bytes=5
     )
@@ -71,7 +71,7 @@ def counts(*, operations: int = 7, phase: str = "step 1", unmodelled: tuple[str,
 
 
 def compiled(*, breaks: int = 0, region: str = "UNet.forward") -> CompileBaseline:
-    """Accept one compiled function."""
+    """Return a compile baseline of one function."""
     figures = RegionFigures(graphs=1, breaks=breaks, recompiles=0, operations=80, guards=9)
     return CompileBaseline(
         case=KEY.case, subject=SUBJECT, environment=ENVIRONMENT, reason="first accepted", regions={region: figures}
@@ -79,9 +79,9 @@ def compiled(*, breaks: int = 0, region: str = "UNet.forward") -> CompileBaselin
 
 
 def images(**thresholds: float) -> ImageBaseline:
-    """Accept one image; by default it may be this far off."""
-    known = {"ssim": 0.98, "psnr_db": 40.0, "max_error": 0.2, "mean_error": 0.01, "flip": 0.05, "latent_error": 0.03}
-    figures = ImageFigures(**(known | thresholds))
+    """Return an image baseline of one image with these thresholds."""
+    defaults = {"ssim": 0.98, "psnr_db": 40.0, "max_error": 0.2, "mean_error": 0.01, "flip": 0.05, "latent_error": 0.03}
+    figures = ImageFigures(**(defaults | thresholds))
     return ImageBaseline(
         case=KEY.case,
         subject=SUBJECT,

@@ -1,4 +1,4 @@
-"""A document has one text, and nothing but a whole and honest text becomes a document."""
+"""A document has one canonical text, and only a valid text is decoded."""
 
 import json
 from pathlib import Path
@@ -51,51 +51,51 @@ TEXT = """{
 
 
 def refusal(raw: bytes, document_type: type[Baseline] = LatencyBaseline) -> list[str]:
-    """Read what must not be read, and return the lines of the message."""
+    """Decode an invalid text, and return the lines of the error message."""
     with pytest.raises(BaselineError) as caught:
         decode(raw, document_type, file=FILE)
     return str(caught.value).splitlines()
 
 
 def changed(**changes: Any) -> bytes:
-    """Write the example with other top-level values."""
+    """Return the example with other top-level values."""
     return json.dumps(json.loads(TEXT) | changes).encode()
 
 
 def with_sample(figure: str) -> bytes:
-    """Write the example with another second sample."""
+    """Return the example with another second sample."""
     return TEXT.replace("1100", figure).encode()
 
 
 def test_a_document_has_one_text() -> None:
-    """The text is sorted, indented by two, with figures on one line and a line end at the end."""
+    """Sorted keys, an indent of two spaces, each list of figures on one line, and a final newline."""
     assert encode(latency(), file=FILE).decode() == TEXT
 
 
 @pytest.mark.parametrize("document", [latency(), memory()], ids=["latency", "memory"])
 def test_reading_what_was_written_gives_the_same(document: Baseline) -> None:
-    """Nothing is lost or rounded on the way to a file and back."""
+    """Encoding and decoding loses no value and rounds none."""
     assert decode(encode(document, file=FILE), type(document), file=FILE) == document
 
 
-def test_a_text_that_looks_like_figures_is_left_alone() -> None:
-    """Only lists of figures are put on one line, never what stands inside a string."""
+def test_a_string_that_looks_like_figures_is_unchanged() -> None:
+    """Only lists of figures are put on one line, never the content of a string."""
     document = msgspec.structs.replace(latency(), reason="[ 1,  2 ]\n  [\n 1,\n 2 ]")
 
     assert decode(encode(document, file=FILE), LatencyBaseline, file=FILE) == document
 
 
 BROKEN = {
-    "it is not whole JSON: Expecting value (line 1, column 1)": b"",
-    "it is not whole JSON: Unterminated string starting at (line 3, column 14)": TEXT[:60].encode(),
+    "it is not valid JSON: Expecting value (line 1, column 1)": b"",
+    "it is not valid JSON: Unterminated string starting at (line 3, column 14)": TEXT[:60].encode(),
     "it is not UTF-8 text (byte 0)": b"\xff\xfe",
     "it must be a JSON object, got: [1]": b"[1]",
     "it is nested too deeply": b"[" * 100_000,
-    "a: the key stands twice": b'{"a": 1, "a": 2}',
+    "a: duplicate key": b'{"a": 1, "a": 2}',
     "schema_version: missing": b"{}",
     "concern: missing": b'{"schema_version": 2}',
     'schema_version: must be a whole number, got: "1"': changed(schema_version="1"),
-    "schema_version: an older pytest-diffopt wrote it (0; this one reads 2)": changed(schema_version=0),
+    "schema_version: written by an older pytest-diffopt (version 0; this one reads 2)": changed(schema_version=0),
     "margin: must be a finite number, got: NaN": changed(margin=float("nan")),
     "sessions[0].samples_ns[1]: must be a finite number, got: NaN": with_sample("NaN"),
     "sessions[0].samples_ns[1]: must be a finite number, got: Infinity": with_sample("1e999"),
@@ -125,42 +125,43 @@ def test_a_broken_file_is_refused_with_its_key_and_value(problem: str) -> None:
 
 @pytest.mark.parametrize("key", sorted(json.loads(TEXT)))
 def test_a_file_without_a_key_is_refused(key: str) -> None:
-    """Every key is required: a figure that is left out would guard nothing."""
+    """Every key is required: a missing figure would guard nothing."""
     content = json.loads(TEXT)
     del content[key]
 
     assert refusal(json.dumps(content).encode())[0].endswith(f"cannot be trusted: {key}: missing")
 
 
-def test_a_newer_file_asks_for_a_newer_plugin() -> None:
-    """A file of a later version is not guessed at, whatever else it holds."""
+def test_a_newer_file_is_refused() -> None:
+    """A file of a later schema version is not interpreted; the hint is to upgrade."""
     assert refusal(changed(schema_version=3, unheard_of=True)) == [
-        f"the baseline {FILE} cannot be trusted: schema_version: a newer pytest-diffopt wrote it (3; this one reads 2)",
-        "  upgrade pytest-diffopt: what it wrote must not be replaced by less",
+        f"the baseline {FILE} cannot be trusted: schema_version: written by a newer pytest-diffopt "
+        "(version 3; this one reads 2)",
+        "  upgrade pytest-diffopt: an older version must not replace this file",
     ]
 
 
 def test_a_file_of_another_concern_is_refused() -> None:
-    """Figures of one concern are never read as those of another."""
+    """Figures of one concern are not read as those of another."""
     assert refusal(TEXT.replace('"schema_version": 2', '"schema_version": 1').encode(), MemoryBaseline) == [
         f'the baseline {FILE} cannot be trusted: concern: must be memory, got: "latency"',
-        "  a case has one baseline: check each concern in a test of its own, then --diffopt-update all",
+        "  a case has one baseline: check each concern in its own test, then run --diffopt-update all",
     ]
 
 
-def test_what_could_not_be_read_is_not_written() -> None:
-    """A zero figure is refused before it reaches the disk."""
+def test_a_document_that_cannot_be_decoded_is_not_encoded() -> None:
+    """A figure of zero is refused before a file is written."""
     with pytest.raises(BaselineError) as error:
         encode(latency(0), file=FILE)
 
     assert str(error.value).splitlines() == [
         f"the baseline {FILE} cannot be accepted: sessions[0].samples_ns[0]: must be int >= 1, got: 0",
-        "  it would guard nothing: look at what was measured",
+        "  a baseline with this value would guard nothing: check what was measured",
     ]
 
 
 def test_a_record_becomes_a_document() -> None:
-    """The figures are the record's, the 0 of a missing allocator becomes `null`, and only so many sessions stay."""
+    """The figures are copied, the 0 of a missing allocator becomes `null`, and only the newest sessions are kept."""
     environment = Environment(device_slug="cpu", device_name="a CPU", versions={"torch": "2.13.0"})
     record = LatencyRecord(subject=Subject(pipeline="sdxl"), warmup_ns=(9,), samples_ns=(3, 4), num_steps=2)
     seen = MemoryRecord(subject=record.subject, peak_allocated_bytes=5, peak_reserved_bytes=0, seen_by="me")
@@ -179,8 +180,8 @@ def test_a_record_becomes_a_document() -> None:
     assert (peaks.peak_allocated_bytes, peaks.peak_reserved_bytes) == (5, None)
 
 
-def test_a_wrong_figure_below_a_free_name_is_refused() -> None:
-    """Of a dictionary's keys the finding names none, so the whole of it is shown."""
+def test_a_wrong_figure_below_a_free_key_is_refused() -> None:
+    """The key of a dictionary is not known, so the message shows the whole dictionary."""
     content = json.loads(encode(compiled(), file=FILE))
     content["regions"]["UNet.forward"]["breaks"] = None
 
@@ -192,8 +193,8 @@ def test_a_wrong_figure_below_a_free_name_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["- at `$", " - at `$", " - at `$.nothing.there"])
-def test_a_key_that_looks_like_a_finding_is_refused(name: str) -> None:
-    """The words of the strict reader end with a path; so may a name."""
+def test_a_key_that_looks_like_a_message_is_refused(name: str) -> None:
+    """The messages of msgspec end with a path, and an unknown key may end like one."""
     for where in ("environment", ""):
         content = json.loads(TEXT)
         (content[where] if where else content)[name] = None
@@ -209,7 +210,7 @@ JSON_VALUES = st.recursive(
 
 
 def read_or_refuse(raw: bytes) -> None:
-    """Read bytes; only a `BaselineError` may come out, and its message can always be printed."""
+    """Decode bytes; only a `BaselineError` may be raised, with a message that can be printed."""
     try:
         decode(raw, LatencyBaseline, file=FILE)
     except BaselineError as error:
@@ -218,7 +219,7 @@ def read_or_refuse(raw: bytes) -> None:
 
 @pytest.mark.parametrize("depth", [100, 900, 2000, 20_000])
 def test_deep_nesting_is_refused_and_never_crashes(depth: int) -> None:
-    """However deep a file is nested, and whichever reader gives up first, only a `BaselineError` comes out."""
+    """At every depth a `BaselineError` is raised, whichever parser reaches its limit first."""
     with pytest.raises(BaselineError):
         decode(b'{"a":' * depth + b"1" + b"}" * depth, LatencyBaseline, file=FILE)
 
@@ -226,14 +227,14 @@ def test_deep_nesting_is_refused_and_never_crashes(depth: int) -> None:
 @settings(max_examples=200, deadline=None, database=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused_and_never_crash(raw: bytes) -> None:
-    """Whatever stands in the file, only a `BaselineError` comes out."""
+    """Any content raises a `BaselineError`."""
     read_or_refuse(raw)
 
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(data=st.data())
 def test_a_mutated_document_is_read_or_refused_and_never_crashes(data: st.DataObject) -> None:
-    """Any value anywhere in a valid document may be anything: only a `BaselineError` comes out."""
+    """Any value of a valid document is replaced by any other: only a `BaselineError` may be raised."""
     content: Any = json.loads(TEXT)
     place = content
     while True:
@@ -249,15 +250,15 @@ def test_a_mutated_document_is_read_or_refused_and_never_crashes(data: st.DataOb
 @settings(max_examples=200, deadline=None, database=None)
 @given(position=st.integers(0, len(TEXT) - 1), byte=st.integers(0, 255))
 def test_a_flipped_byte_is_read_or_refused_and_never_crashes(position: int, byte: int) -> None:
-    """One wrong byte anywhere in a valid file: only a `BaselineError` comes out."""
+    """One wrong byte anywhere in a valid file: only a `BaselineError` may be raised."""
     raw = bytearray(TEXT.encode())
     raw[position] = byte
 
     read_or_refuse(bytes(raw))
 
 
-def test_accepted_images_come_back() -> None:
-    """Every threshold and sample, and the checksums of what they are compared with."""
+def test_an_image_baseline_is_decoded_as_it_was_encoded() -> None:
+    """With every threshold, sample and checksum."""
     raw = encode(images(), file=FILE)
 
     assert decode(raw, ImageBaseline, file=FILE) == images()
@@ -273,8 +274,8 @@ def test_accepted_images_come_back() -> None:
         (b'"margin": 0.5', b'"margin": 0', "margin: must be"),
     ],
 )
-def test_images_that_cannot_be_are_refused(old: bytes, new: bytes, problem: str) -> None:
-    """A checksum that is none, a file past the limit, a figure out of its range."""
+def test_an_invalid_image_baseline_is_refused(old: bytes, new: bytes, problem: str) -> None:
+    """An invalid checksum, a file that is too large, a figure out of range."""
     raw = encode(images(), file=FILE).replace(old, new)
 
     with pytest.raises(BrokenBaselineError, match=problem):

@@ -1,4 +1,4 @@
-"""The files beside a baseline come back as they were, or not at all."""
+"""The files beside a baseline are read back exactly, or refused."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ def files(root: Path) -> StoredFiles:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_a_image_comes_back_to_the_bit(tmp_path: Path, channels: int) -> None:
-    """Grey, colors, and with transparency."""
+def test_an_image_is_read_back_bit_for_bit(tmp_path: Path, channels: int) -> None:
+    """Gray, RGB and RGBA."""
     levels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
     file = files(tmp_path).write_image(2, levels)
 
@@ -29,8 +29,8 @@ def test_a_image_comes_back_to_the_bit(tmp_path: Path, channels: int) -> None:
     assert (tmp_path / FOLDER / file.name).stat().st_size == file.size_bytes
 
 
-def test_latents_come_back_to_the_bit(tmp_path: Path) -> None:
-    """By name."""
+def test_latents_are_read_back_bit_for_bit(tmp_path: Path) -> None:
+    """With their names."""
     latents = {"step_0000": np.random.default_rng(0).standard_normal((1, 4, 2, 2)).astype(np.float32)}
     found = files(tmp_path).read_latents(files(tmp_path).write_latents(latents))
 
@@ -38,24 +38,24 @@ def test_latents_come_back_to_the_bit(tmp_path: Path) -> None:
     assert np.array_equal(found["step_0000"], latents["step_0000"])
 
 
-def test_what_is_no_safetensors_is_refused(tmp_path: Path) -> None:
-    """A pickle, say."""
+def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path) -> None:
+    """For example a pickle."""
     file = files(tmp_path).write("latents", "safetensors", b"\x80\x04 no safetensors")
 
-    with pytest.raises(BaselineError, match="cannot be trusted: it is no safetensors: "):
+    with pytest.raises(BaselineError, match="cannot be trusted: it is not a safetensors file: "):
         files(tmp_path).read_latents(file)
 
 
 def test_other_content_has_another_name(tmp_path: Path) -> None:
-    """What an accepted document names stays as it is until the next one is written whole."""
+    """So the files of the accepted document are kept until the next document is written."""
     one, other = (files(tmp_path).write("0", "png", raw) for raw in (b"one", b"other"))
 
     assert one.name != other.name
     assert files(tmp_path).read(one) == b"one"
 
 
-def test_what_is_removed_may_be_gone_already(tmp_path: Path) -> None:
-    """By a hand, or another worker."""
+def test_removing_a_missing_file_does_nothing(tmp_path: Path) -> None:
+    """Another worker may have removed it."""
     file = files(tmp_path).write("0", "png", b"one")
     files(tmp_path).remove(file)
     files(tmp_path).remove(file)
@@ -63,8 +63,8 @@ def test_what_is_removed_may_be_gone_already(tmp_path: Path) -> None:
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-def test_a_file_past_the_limit_is_not_written(tmp_path: Path) -> None:
-    """The limit, the size, and what to do."""
+def test_a_file_that_is_too_large_is_not_written(tmp_path: Path) -> None:
+    """The message contains the limit and the size."""
     with pytest.raises(BaselineError, match=f"larger than {MAX_FILE_BYTES} bytes, got: "):
         files(tmp_path).write("0", "png", bytes(MAX_FILE_BYTES + 1))
 
@@ -72,7 +72,7 @@ def test_a_file_past_the_limit_is_not_written(tmp_path: Path) -> None:
 
 
 def test_a_file_that_grew_is_refused(tmp_path: Path) -> None:
-    """No more of it is read than was accepted."""
+    """Its checksum differs; at most one byte more than the accepted size is read."""
     file = files(tmp_path).write("0", "png", b"one")
     (tmp_path / FOLDER / file.name).write_bytes(b"one and more")
 
@@ -81,9 +81,9 @@ def test_a_file_that_grew_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../other.png", "/etc/passwd", "test_latency.0.png", "", "a\\b.png"])
-def test_a_name_that_leads_elsewhere_is_never_followed(tmp_path: Path, name: str) -> None:
-    """Neither read nor removed."""
+def test_a_name_outside_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """The file is neither read nor removed."""
     file = StoredFile(name=name, sha256="0" * 64, size_bytes=1)
     for follow in (files(tmp_path).read, files(tmp_path).remove):
-        with pytest.raises(BaselineError, match=r"its name must begin with .* and lead nowhere else, got: "):
+        with pytest.raises(BaselineError, match=r"its name must begin with '.*' and contain no path, got: "):
             follow(file)

@@ -1,4 +1,4 @@
-"""Any case has a file of its own, with a name that can be read and that every file system takes."""
+"""Every case has its own file, with a readable name that every file system accepts."""
 
 import re
 
@@ -13,7 +13,7 @@ CASE = "test_latency[sdxl-bf16+sdpa+compile(mode=max-autotune)]"
 
 @pytest.mark.parametrize("scale", ["tiny", ""])
 def test_a_key_is_a_readable_path(scale: str) -> None:
-    """The device, the suite, the case and the scale can be read off the path; no scale leaves no trace."""
+    """The path contains the device, the suite, the case and the scale, if there is one."""
     key = BaselineKey(device_slug="nvidia-h200", suite="models/test_sdxl", case=CASE, scale=scale)
 
     assert f"nvidia-h200/models/test_sdxl/{CASE}{'.tiny' if scale else ''}.json" == str(key.relative_path)
@@ -32,22 +32,22 @@ def test_a_key_is_a_readable_path(scale: str) -> None:
     ],
 )
 def test_an_unsafe_name_is_replaced_and_hashed(name: str, readable: str) -> None:
-    """What had to change carries a short hash of the whole, so that two such names stay two."""
+    """A changed name ends with a short hash of the original, so that different names stay different."""
     left, _, digest = slug(name).rpartition("-")
 
     assert readable == left
     assert re.fullmatch(r"[0-9a-f]{8}", digest)
 
 
-def test_names_that_differ_only_in_what_is_replaced_stay_two() -> None:
-    """The hash is of the name, not of what is left of it."""
+def test_names_that_differ_only_in_unsafe_characters_stay_different() -> None:
+    """The hash is that of the original name."""
     assert slug("test_a[x/y]") != slug("test_a[x:y]")
 
 
 @settings(max_examples=200, deadline=None, database=None)
 @given(st.text(max_size=200))
 def test_any_text_becomes_a_safe_name_in_its_folder(text: str) -> None:
-    """No name leaves its folder, is hidden, holds what a file system refuses, or is too long."""
+    """No name leads out of its folder, is hidden, contains an unsafe character, or is too long."""
     key = BaselineKey(device_slug=text, suite=text, case=text, scale=text)
 
     for part in key.relative_path.parts:
@@ -59,6 +59,6 @@ def test_any_text_becomes_a_safe_name_in_its_folder(text: str) -> None:
 
 @settings(max_examples=200, deadline=None, database=None)
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_two_names_share_a_file_only_when_they_are_one(one: str, other: str) -> None:
-    """Different names have different files."""
+def test_different_names_have_different_files(one: str, other: str) -> None:
+    """Equal names have the same file."""
     assert (one == other) == (slug(one) == slug(other))

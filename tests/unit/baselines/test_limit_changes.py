@@ -1,4 +1,4 @@
-"""A change to a baseline is named for what it does to the gate."""
+"""A change of a baseline is classified by its effect on the gate."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ PATH = "baselines/nvidia-h200/test_sdxl/case.json"
 
 
 def raw(document: Baseline) -> bytes:
-    """Write a document as its file."""
+    """Return the bytes of a document's file."""
     return encode(document, file=Path(PATH))
 
 
 def test_a_slower_accepted_latency_is_looser() -> None:
-    """With the limit before and after, and the reason that the file gives."""
+    """The change contains the limit before and after, and the reason from the file."""
     change = compare(PATH, raw(latency(1000)), raw(replace(latency(1200), reason="a better image")))
 
     assert change == BaselineChange(
@@ -38,18 +38,18 @@ def test_a_slower_accepted_latency_is_looser() -> None:
         replace(latency(900), margin=0.9),
     ],
 )
-def test_a_wider_tolerance_is_looser_whatever_the_figure_did(looser: Baseline) -> None:
-    """Nobody raises a threshold unseen, not even beside a gain."""
+def test_a_wider_tolerance_is_looser(looser: Baseline) -> None:
+    """Also together with a faster figure."""
     assert compare(PATH, raw(latency(1000)), raw(looser)).kind is ChangeKind.LOOSENED
 
 
 def test_a_faster_accepted_latency_is_tighter() -> None:
-    """It guards more."""
+    """The gate is stricter than before."""
     assert compare(PATH, raw(latency(1000)), raw(latency(900))).kind is ChangeKind.TIGHTENED
 
 
 def test_one_looser_limit_among_tighter_ones_is_looser() -> None:
-    """And it stands first."""
+    """It is listed first."""
     before, after = memory(), replace(memory(), peak_allocated_bytes=1 << 19, peak_reserved_bytes=1 << 22)
     change = compare(PATH, raw(replace(before, peak_reserved_bytes=1 << 21)), raw(after))
 
@@ -66,29 +66,29 @@ def test_one_looser_limit_among_tighter_ones_is_looser() -> None:
         (compiled(), compiled(region="VAE.decode"), "UNet.forward: graphs"),
     ],
 )
-def test_more_of_what_is_counted_is_looser(before: Baseline, after: Baseline, name: str) -> None:
-    """Also what is counted no more, and a function that is compiled no more."""
+def test_a_larger_count_is_looser(before: Baseline, after: Baseline, name: str) -> None:
+    """Also an operation that is no longer counted, and a function that is no longer compiled."""
     change = compare(PATH, raw(before), raw(after))
 
     assert change.kind is ChangeKind.LOOSENED
     assert change.limits[0].name == name
 
 
-def test_what_limits_nothing_is_only_a_change() -> None:
-    """Another version, another reason."""
+def test_a_change_without_limits_is_neither_looser_nor_tighter() -> None:
+    """For example another reason."""
     assert compare(PATH, raw(latency(1000)), raw(replace(latency(1000), reason="other"))).kind is ChangeKind.CHANGED
 
 
-def test_a_file_that_guards_something_else_is_looser() -> None:
-    """What it guarded is guarded no more."""
+def test_a_change_of_the_concern_is_looser() -> None:
+    """The previous concern is no longer guarded."""
     change = compare(PATH, raw(latency(1000)), raw(memory()))
 
     assert change.kind is ChangeKind.LOOSENED
-    assert change.note == "it guarded latency, and guards memory now"
+    assert change.note == "the concern changed from latency to memory"
 
 
-def test_files_come_and_go() -> None:
-    """Images too; what they hold is not compared here."""
+def test_added_and_removed_files_are_reported() -> None:
+    """Images too; their content is not compared."""
     document = raw(latency(1000))
 
     assert compare(PATH, None, document).kind is ChangeKind.ADDED
@@ -100,13 +100,14 @@ def test_files_come_and_go() -> None:
 @pytest.mark.parametrize(
     ("content", "note"),
     [
-        (b"[]", f"the baseline {PATH} cannot be trusted: concern: no baseline is about 'nothing that can be read'"),
-        (b'{"concern": "speed"}', f"the baseline {PATH} cannot be trusted: concern: no baseline is about 'speed'"),
+        (b"[]", f"the baseline {PATH} cannot be trusted: concern: missing"),
+        (b"{", f"the baseline {PATH} cannot be trusted: concern: missing"),
+        (b'{"concern": "speed"}', f"the baseline {PATH} cannot be trusted: concern: unknown, got: 'speed'"),
         (b'{"concern": "latency"}', f"the baseline {PATH} cannot be trusted: schema_version: missing"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(content: bytes, note: str) -> None:
-    """It guards nothing; one that could not be read before is only changed."""
+    """It guards nothing. A file whose previous version cannot be read is only changed."""
     change = compare(PATH, raw(latency(1000)), content)
 
     assert (change.kind, change.note) == (ChangeKind.UNREADABLE, note)

@@ -1,4 +1,4 @@
-"""What a baseline allows, in one number for each thing: more of it guards less."""
+"""A baseline has one limit per figure; a larger limit guards less."""
 
 import pytest
 from msgspec.structs import replace
@@ -12,13 +12,13 @@ from tests.unit.baselines.baseline_examples import ENVIRONMENT, SUBJECT, compile
 
 
 def test_a_latency_allows_its_median_and_the_larger_tolerance() -> None:
-    """The margin of a long call, the floor of a short one."""
+    """The margin for a long call, the floor for a short one."""
     assert limits(latency(1000, 1100, 1200)) == {"latency_ns": 1200.0}
     assert limits(replace(latency(1000, 1100, 1200), floor_ns=0)) == {"latency_ns": 1155.0}
 
 
-def test_the_limit_is_the_one_that_the_guard_holds() -> None:
-    """A call of exactly that passes, a nanosecond more does not."""
+def test_the_limit_is_the_one_of_the_guard() -> None:
+    """A call that takes exactly the limit passes, one nanosecond more fails."""
     accepted = latency(1000, 1100, 1200)
     subject = Subject(
         pipeline=SUBJECT.pipeline,
@@ -42,7 +42,7 @@ def test_the_limit_is_the_one_that_the_guard_holds() -> None:
     assert outcomes == [Outcome.PASSED, Outcome.REGRESSED]
 
 
-def test_a_memory_peak_that_does_not_exist_is_no_limit() -> None:
+def test_a_missing_memory_peak_is_not_a_limit() -> None:
     """The simulated GPU has no caching allocator."""
     allowed = (1 << 20) * 1.01
 
@@ -50,8 +50,8 @@ def test_a_memory_peak_that_does_not_exist_is_no_limit() -> None:
     assert sorted(limits(replace(memory(), peak_reserved_bytes=5))) == ["peak_allocated_bytes", "peak_reserved_bytes"]
 
 
-def test_counts_and_compilation_allow_what_they_hold() -> None:
-    """Exactly; of compiled operators neither more nor fewer is worse."""
+def test_counts_are_their_own_limits() -> None:
+    """Except for compiled operators, of which neither more nor fewer is worse."""
     assert limits(counts(operations=7)) == {
         "step 1: allocated_bytes": 0.0,
         "step 1: bytes_to_device": 0.0,
@@ -69,8 +69,8 @@ def test_counts_and_compilation_allow_what_they_hold() -> None:
     }
 
 
-def test_images_allow_what_they_may_lose() -> None:
-    """More of any of them guards less, also of those of which a good image has much."""
+def test_limits_of_images_grow_with_the_allowed_difference() -> None:
+    """Also for SSIM and PSNR, which are larger for better images."""
     assert limits(images()) == pytest.approx(
         {
             "loss of SSIM": 0.02,
@@ -86,5 +86,5 @@ def test_images_allow_what_they_may_lose() -> None:
 
 
 def test_an_unknown_kind_has_no_limits() -> None:
-    """Nobody can say what of it became looser."""
+    """So no change of it is looser."""
     assert limits(Baseline(case="a", subject=SUBJECT, environment=ENVIRONMENT, reason="b")) == {}

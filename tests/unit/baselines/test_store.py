@@ -1,4 +1,4 @@
-"""The store gives back what was accepted, writes with permission only, and never by halves."""
+"""The store returns accepted documents, and writes atomically and only with permission."""
 
 import errno
 import os
@@ -22,12 +22,12 @@ NODEID = "suites/test_sdxl.py::test_latency[sdxl-bf16+sdpa]"
 
 @pytest.fixture
 def store(tmp_path: Path) -> BaselineStore:
-    """Make a store that may write everything, in a folder that does not exist yet."""
+    """A store that may write everything, in a folder that does not exist yet."""
     return BaselineStore(tmp_path / "baselines", WritePermission.ALL)
 
 
 def with_permission(store: BaselineStore, permission: WritePermission) -> BaselineStore:
-    """Open the folder of a store anew, as a later session does."""
+    """Open the folder of a store again, as a later session does."""
     return BaselineStore(store.root, permission)
 
 
@@ -41,8 +41,8 @@ def files(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
-def test_what_was_accepted_is_read_again(store: BaselineStore) -> None:
-    """A document comes back as it was accepted, and its file is the only one in the tree."""
+def test_an_accepted_document_is_read_back(store: BaselineStore) -> None:
+    """Its file is the only one in the tree."""
     path = store.accept(KEY, latency(), nodeid=NODEID)
 
     assert latency() == store.read(KEY, LatencyBaseline)
@@ -50,14 +50,14 @@ def test_what_was_accepted_is_read_again(store: BaselineStore) -> None:
     assert [str(KEY.relative_path)] == files(store.root)
 
 
-def test_there_is_no_baseline_where_there_is_no_folder(store: BaselineStore) -> None:
-    """A missing folder means that nothing was accepted, and reading makes none."""
+def test_a_missing_folder_has_no_baseline(store: BaselineStore) -> None:
+    """Reading does not create the folder."""
     assert store.read(KEY, LatencyBaseline) is None
     assert not store.root.exists()
 
 
 def test_nothing_is_written_without_permission(store: BaselineStore) -> None:
-    """Without `--diffopt-update` the folder stays as it is."""
+    """Without `--diffopt-update` the folder is unchanged."""
     closed = with_permission(store, WritePermission.NEVER)
 
     with pytest.raises(BaselineError) as error:
@@ -67,7 +67,7 @@ def test_nothing_is_written_without_permission(store: BaselineStore) -> None:
     assert not closed.root.exists()
     assert [
         f"the baseline {store.path(KEY)} may not be written",
-        "  allow it with --diffopt-update missing or all",
+        "  to allow it: --diffopt-update missing or all",
     ] == lines(error)
 
 
@@ -81,7 +81,7 @@ def test_missing_permits_the_first_and_not_the_second(store: BaselineStore) -> N
 
     assert not careful.can_accept(KEY)
     assert latency(100) == careful.read(KEY, LatencyBaseline)
-    assert [f"the baseline {store.path(KEY)} exists already", "  replace it with --diffopt-update all"] == lines(error)
+    assert [f"the baseline {store.path(KEY)} already exists", "  to replace it: --diffopt-update all"] == lines(error)
 
 
 def test_all_permits_to_replace(store: BaselineStore) -> None:
@@ -92,15 +92,15 @@ def test_all_permits_to_replace(store: BaselineStore) -> None:
     assert latency(200) == store.read(KEY, LatencyBaseline)
 
 
-def test_accepting_the_same_again_changes_no_byte(store: BaselineStore) -> None:
-    """A file holds nothing that changes by itself, so a commit shows only what changed."""
+def test_accepting_the_same_figures_changes_no_byte(store: BaselineStore) -> None:
+    """A file contains no time, so a commit shows only changed figures."""
     first = store.accept(KEY, latency(), nodeid=NODEID).read_bytes()
 
     assert first == store.accept(KEY, latency(), nodeid=NODEID).read_bytes()
 
 
 def test_two_tests_may_not_accept_one_case(store: BaselineStore) -> None:
-    """The second test that claims a file is told of the first."""
+    """The error names both tests."""
     store.accept(KEY, latency(), nodeid="a/test_sdxl.py::test_x")
 
     with pytest.raises(BaselineError) as error:
@@ -114,8 +114,8 @@ def test_two_tests_may_not_accept_one_case(store: BaselineStore) -> None:
     ] == lines(error)
 
 
-def test_cases_that_differ_in_capitals_only_may_not_share_a_session(store: BaselineStore) -> None:
-    """Where a file system folds capitals they would be one file; that is said on every file system."""
+def test_cases_that_differ_only_in_capitals_are_refused(store: BaselineStore) -> None:
+    """They share a file on a case-insensitive file system; they are refused on every file system."""
     store.claim(KEY, nodeid="test_a", concern=Concern.LATENCY)
 
     with pytest.raises(BaselineError, match="two tests own the baseline"):
@@ -130,13 +130,13 @@ def test_one_test_may_not_accept_two_concerns(store: BaselineStore) -> None:
         store.accept(KEY, memory(), nodeid=NODEID)
 
     assert [
-        f"{NODEID} owns the baseline {store.path(KEY)} for latency already, and wants it for memory",
-        "  check each concern in a test of its own: a case has one baseline",
+        f"{NODEID} uses the baseline {store.path(KEY)} for latency and for memory",
+        "  check each concern in its own test: a case has one baseline",
     ] == lines(error)
 
 
-def test_a_file_that_was_renamed_by_hand_is_refused(store: BaselineStore) -> None:
-    """A baseline guards the case that it was accepted for and no other."""
+def test_a_renamed_file_is_refused(store: BaselineStore) -> None:
+    """A baseline guards only the case for which it was accepted."""
     other = replace(KEY, case="test_other")
     store.accept(KEY, latency(), nodeid=NODEID).rename(store.path(other))
 
@@ -145,21 +145,21 @@ def test_a_file_that_was_renamed_by_hand_is_refused(store: BaselineStore) -> Non
 
     assert [
         f"the baseline {store.path(other)} cannot be trusted: case: must be test_other, got: {KEY.case}",
-        "  it was renamed by hand, or two tests share it: accept it again with --diffopt-update all",
+        "  the file was renamed, or two tests share it: accept it again with --diffopt-update all",
     ] == lines(error)
 
 
 @pytest.mark.parametrize("permission", [WritePermission.NEVER, WritePermission.MISSING])
-def test_a_broken_file_is_named(store: BaselineStore, permission: WritePermission) -> None:
-    """What cannot be trusted is an error with the file's name, never a missing baseline."""
+def test_a_broken_file_raises(store: BaselineStore, permission: WritePermission) -> None:
+    """A file that cannot be trusted does not count as a missing baseline."""
     store.accept(KEY, latency(), nodeid=NODEID).write_bytes(b"{")
 
-    with pytest.raises(BaselineError, match="cannot be trusted: it is not whole JSON"):
+    with pytest.raises(BaselineError, match="cannot be trusted: it is not valid JSON"):
         with_permission(store, permission).read(KEY, LatencyBaseline)
 
 
-def test_a_broken_file_can_be_replaced_as_its_message_says(store: BaselineStore) -> None:
-    """With `--diffopt-update all` it counts as none, is replaced, and can be read again."""
+def test_a_broken_file_can_be_replaced(store: BaselineStore) -> None:
+    """With `--diffopt-update all` it counts as missing and is replaced."""
     store.accept(KEY, latency(), nodeid=NODEID).write_bytes(b"{")
 
     assert store.read(KEY, LatencyBaseline) is None
@@ -167,21 +167,21 @@ def test_a_broken_file_can_be_replaced_as_its_message_says(store: BaselineStore)
     assert store.read(KEY, LatencyBaseline) == latency()
 
 
-def test_a_newer_file_is_never_taken_for_none(store: BaselineStore) -> None:
-    """An older plugin does not replace what a newer one wrote, even when everything may be replaced."""
+def test_a_newer_file_is_not_replaced(store: BaselineStore) -> None:
+    """An older plugin does not replace a file of a newer one, not even with `--diffopt-update all`."""
     path = store.accept(KEY, latency(), nodeid=NODEID)
     path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 3'))
 
-    with pytest.raises(BaselineError, match="a newer pytest-diffopt wrote it"):
+    with pytest.raises(BaselineError, match="written by a newer pytest-diffopt"):
         store.read(KEY, LatencyBaseline)
 
 
-def test_a_file_where_the_folder_belongs(tmp_path: Path) -> None:
-    """Reading and writing both say what is in the way."""
+def test_a_file_in_place_of_the_folder_raises(tmp_path: Path) -> None:
+    """Reading and writing both report it."""
     root = tmp_path / "baselines"
     root.write_text("not a folder")
     store = BaselineStore(root, WritePermission.ALL)
-    hint = "  a file stands where a folder is needed: move it away, or name another folder with --diffopt-baselines"
+    hint = "  a file exists where a folder is needed: move it, or name another folder with --diffopt-baselines"
 
     with pytest.raises(BaselineError) as reading:
         store.read(KEY, LatencyBaseline)
@@ -193,8 +193,8 @@ def test_a_file_where_the_folder_belongs(tmp_path: Path) -> None:
     assert [f"cannot write the baseline {path}: Not a directory ({path.parent})", hint] == lines(writing)
 
 
-def test_a_folder_where_the_file_belongs(store: BaselineStore) -> None:
-    """A folder with the name of a baseline is said to be one."""
+def test_a_folder_in_place_of_the_file_raises(store: BaselineStore) -> None:
+    """The error names the folder."""
     path = store.path(KEY)
     path.mkdir(parents=True)
 
@@ -203,12 +203,12 @@ def test_a_folder_where_the_file_belongs(store: BaselineStore) -> None:
 
     assert [
         f"cannot read the baseline {path}: Is a directory ({path})",
-        "  a folder stands where the file belongs: move it away, or name another folder with --diffopt-baselines",
+        "  a folder exists where a file is needed: move it, or name another folder with --diffopt-baselines",
     ] == lines(error)
 
 
-def test_a_read_only_file_system(store: BaselineStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the file system refuses is told with what to do, and the old file stays."""
+def test_a_read_only_file_system_raises(store: BaselineStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has a hint, and the old file is kept."""
     path = store.accept(KEY, latency(100), nodeid=NODEID)
 
     def refuse(self: Path, target: Path) -> None:
@@ -222,13 +222,13 @@ def test_a_read_only_file_system(store: BaselineStore, monkeypatch: pytest.Monke
     assert latency(100) == store.read(KEY, LatencyBaseline)
     assert [
         f"cannot write the baseline {path}: Read-only file system ({path.with_name(f'.{path.name}.unfinished')})",
-        "  give this user the right to it and room on its disk, or name another folder with --diffopt-baselines",
+        "  check the permissions and the free disk space, or name another folder with --diffopt-baselines",
     ] == lines(error)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_read_only_folder(store: BaselineStore) -> None:
-    """A folder without the right to write is an error with its name."""
+def test_a_read_only_folder_raises(store: BaselineStore) -> None:
+    """The error names the file."""
     store.root.mkdir()
     store.root.chmod(0o500)
 
@@ -236,10 +236,10 @@ def test_a_read_only_folder(store: BaselineStore) -> None:
         store.accept(KEY, latency(), nodeid=NODEID)
 
 
-def test_locks_of_a_stranger_are_not_trusted(
+def test_a_lock_folder_that_is_a_link_is_refused(
     store: BaselineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder of locks that is a link could point at anything, so nothing is written."""
+    """It could point to any folder, so nothing is written."""
     locks = tmp_path / f"pytest-diffopt-locks-{os.getuid()}"
     locks.symlink_to(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -248,29 +248,29 @@ def test_locks_of_a_stranger_are_not_trusted(
         store.accept(KEY, latency(), nodeid=NODEID)
 
     assert [
-        f"{locks} belongs to somebody else",
+        f"{locks} is owned by another user or is a link",
         "  remove it, or set TMPDIR to a folder of your own",
     ] == lines(error)
 
 
-def test_a_writer_that_never_ends_is_reported(store: BaselineStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that is held too long is an error, not a session that hangs."""
-    from pytest_diffopt.baselines import store as module  # noqa: PLC0415 - the limit to shorten lives there
+def test_a_lock_that_is_never_released_raises(store: BaselineStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session does not hang."""
+    from pytest_diffopt.baselines import store as store_module  # noqa: PLC0415 - `store` is the fixture here
 
-    monkeypatch.setattr(module, "_LOCK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(store_module, "_LOCK_TIMEOUT_S", 0.01)
     path = store.path(KEY)
 
-    with module._locked(path), pytest.raises(BaselineError) as error:
+    with store_module._locked(path), pytest.raises(BaselineError) as error:
         store.accept(KEY, latency(), nodeid=NODEID)
 
     assert [
-        f"another process has been writing the baseline {path} for 0 s",
-        "  end it, then retry",
+        f"another process has locked the baseline {path} for 0 s",
+        "  end it, then run again",
     ] == lines(error)
 
 
-def test_prune_removes_what_no_case_owns(store: BaselineStore) -> None:
-    """Of the collected suites only the files of collected cases stay, on every device and at every scale."""
+def test_prune_removes_files_that_no_case_owns(store: BaselineStore) -> None:
+    """Only in the collected suites, on every device and at every scale."""
     gone = replace(KEY, case="test_gone")
     kept = [KEY, replace(KEY, scale="full"), replace(KEY, device_slug="cpu"), replace(KEY, suite="test_other")]
     for key in [*kept, gone, replace(gone, device_slug="cpu", scale="")]:
@@ -294,7 +294,7 @@ def test_prune_removes_what_no_case_owns(store: BaselineStore) -> None:
 
 
 def test_prune_of_a_missing_folder_removes_nothing(store: BaselineStore) -> None:
-    """Where nothing was accepted there is nothing to prune."""
+    """Nothing has been accepted yet."""
     assert store.prune([], ["test_sdxl"]) == ()
 
 
@@ -309,10 +309,10 @@ from pytest_diffopt.baselines.write_permission import WritePermission
 store = BaselineStore(Path(sys.argv[2]), WritePermission.ALL)
 print("ready", flush=True)
 rounds, samples, cases = int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
-for turn in range(rounds):
+for round_number in range(rounds):
     for case in cases:
         key = replace(KEY, case=case)
-        store.accept(key, latency(*[1 + turn % 2] * samples, case=case), nodeid=case)
+        store.accept(key, latency(*[1 + round_number % 2] * samples, case=case), nodeid=case)
 """
 
 
@@ -337,12 +337,12 @@ for _ in range(int(sys.argv[3])):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     if store.read(KEY, LatencyBaseline) not in accepted:
-        sys.exit("a kill left no whole baseline")
+        sys.exit("a kill left an incomplete baseline")
 """
 
 
 def start_writer(root: Path, cases: list[str], *, rounds: int, samples: int) -> subprocess.Popen[bytes]:
-    """Start a process that accepts baselines again and again."""
+    """Start a process that accepts baselines in a loop."""
     command = [
         sys.executable,
         "-c",
@@ -356,19 +356,19 @@ def start_writer(root: Path, cases: list[str], *, rounds: int, samples: int) -> 
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
-def test_a_kill_at_any_moment_leaves_a_whole_baseline(store: BaselineStore) -> None:
-    """A hundred writers die at random moments: the old baseline or the new one is there, and nobody is in the way."""
+def test_a_killed_writer_leaves_a_complete_baseline(store: BaselineStore) -> None:
+    """A hundred writers are killed at random times: the file is the old or the new one, and can be written again."""
     store.accept(KEY, latency(*[1] * 2_000), nodeid=NODEID)
     root = Path(__file__).parents[3]
-    # Each writer is forked from one process that has imported everything: a hundred are killed within seconds.
+    # All writers are forked from one process that has imported everything, so a hundred are killed within seconds.
     subprocess.run([sys.executable, "-c", KILLER, str(root), str(store.root), "100"], check=True, timeout=300)
 
     store.accept(KEY, latency(3), nodeid=NODEID)
     assert [str(KEY.relative_path)] == files(store.root)
 
 
-def test_two_processes_lose_none_of_each_others_baselines(store: BaselineStore) -> None:
-    """Two writers of different cases, and of one case that both write, leave every baseline whole."""
+def test_concurrent_writers_lose_no_baseline(store: BaselineStore) -> None:
+    """Two processes write different cases and one common case."""
     cases = [[f"test_{name}[{index}]" for index in range(8)] + ["test_shared"] for name in ("a", "b")]
     writers = [start_writer(store.root, own, rounds=20, samples=10) for own in cases]
     codes = [writer.wait(timeout=60) for writer in writers]
@@ -383,7 +383,7 @@ def test_two_processes_lose_none_of_each_others_baselines(store: BaselineStore) 
 
 
 def test_another_device_has_its_own_baseline(store: BaselineStore) -> None:
-    """What one GPU may take says nothing of another."""
+    """The figures of one GPU do not apply to another."""
     store.accept(KEY, latency(), nodeid=NODEID)
 
     other = BaselineKey(device_slug="nvidia-l4", suite=KEY.suite, case=KEY.case, scale=KEY.scale)

@@ -145,7 +145,7 @@ def test_another_machine_or_a_rehearsal_cannot_go_on(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"{", "it is not whole JSON: Expecting property name enclosed in double quotes (line 1, column 2)"),
+        (b"{", "it is not valid JSON: Expecting property name enclosed in double quotes (line 1, column 2)"),
         (b"[]", "it must have the keys cases, command, cut_off_seconds, environment, kind"),
     ],
 )

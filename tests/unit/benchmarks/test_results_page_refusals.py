@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_trusted_is_refused(
     ("content", "told"),
     [
         (None, "cannot be read: No such file or directory"),
-        (b"{", "cannot be trusted: it is not whole JSON: "),
+        (b"{", "cannot be trusted: it is not valid JSON: "),
         (b"[]", "cannot be trusted: : must be object, got: []"),
     ],
     ids=["missing", "half", "other"],

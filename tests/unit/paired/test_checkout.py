@@ -1,4 +1,4 @@
-"""A revision is found and checked out beside the working tree, and nothing of it stays."""
+"""A revision is checked out beside the working tree, and removed afterwards."""
 
 import os
 import subprocess
@@ -24,12 +24,12 @@ def repository(tmp_path: Path) -> Path:
 
 
 def work_trees(repository: Path) -> int:
-    """Count the work trees that git knows, the repository's own among them."""
+    """Count the git worktrees, including the repository's own."""
     return len(git(repository, "worktree", "list").splitlines())
 
 
-def test_base_is_the_revision_and_head_the_tree_as_it_is(repository: Path) -> None:
-    """What nobody committed is compared as it is, and said; afterwards nothing is left."""
+def test_base_is_the_revision_and_head_the_working_tree(repository: Path) -> None:
+    """Uncommitted changes are part of head and of its label; the worktree is removed afterwards."""
     (repository / "version.py").write_text("three")
     revision = find_revision(repository, "release")
     with both_sides(revision, root=repository, is_project=True) as (base, head):
@@ -45,8 +45,8 @@ def test_base_is_the_revision_and_head_the_tree_as_it_is(repository: Path) -> No
     assert work_trees(repository) == 1
 
 
-def test_the_packages_own_paths_are_mapped(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every entry of the import path inside the tree stands first for each side; an environment inside does not."""
+def test_import_paths_inside_the_tree_are_mapped(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each side gets the entries inside its tree; those of a virtual environment in the tree are left out."""
     (repository / "src").mkdir()
     environment = repository / ".venv"
     monkeypatch.setattr(sys, "prefix", str(environment))
@@ -63,8 +63,8 @@ def test_two_versions_of_another_package_run_the_same_tests(repository: Path, tm
         assert base.import_paths != head.import_paths == (repository,)
 
 
-def test_an_unknown_revision_is_named_with_the_nearest(repository: Path) -> None:
-    """An option of git is no revision either."""
+def test_unknown_revision_is_refused_with_a_suggestion(repository: Path) -> None:
+    """An option of git is not a revision either."""
     with pytest.raises(ProbeError) as error:
         find_revision(repository, "relaese")
 
@@ -75,26 +75,26 @@ def test_an_unknown_revision_is_named_with_the_nearest(repository: Path) -> None
         find_revision(repository, "--all")
 
 
-def test_a_folder_without_a_repository_is_refused(tmp_path: Path) -> None:
-    """With git's own words."""
+def test_folder_without_a_repository_is_refused(tmp_path: Path) -> None:
+    """The message contains git's own."""
     with pytest.raises(ProbeError, match=r"--diffopt-against needs a git repository: .*not a git repository"):
         find_revision(tmp_path, "HEAD")
     with pytest.raises(ProbeError, match="--diffopt-editable must name a folder, got: "):
         find_revision(tmp_path / "nowhere", "HEAD")
 
 
-def test_the_work_tree_goes_also_when_the_block_fails(repository: Path) -> None:
-    """Ctrl-C leaves nothing behind."""
+def test_work_tree_is_removed_when_the_block_fails(repository: Path) -> None:
+    """Ctrl-C leaves no worktree."""
     with pytest.raises(KeyboardInterrupt), work_tree(find_revision(repository, "HEAD")):
         raise KeyboardInterrupt
 
     assert work_trees(repository) == 1
 
 
-def test_the_work_tree_of_a_killed_process_is_taken_away_by_the_next(
+def test_work_tree_of_a_killed_process_is_removed_by_the_next_run(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its name says whose it was; that of a living process stays."""
+    """Its name contains the process id; the worktree of a running process is kept."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     left, living = (tmp_path / f"diffopt-base-{pid}-x" for pid in (gone.pid, os.getpid()))
@@ -105,5 +105,5 @@ def test_the_work_tree_of_a_killed_process_is_taken_away_by_the_next(
     assert not left.exists()
     assert living.exists()
     assert work_trees(repository) == 2
-    monkeypatch.setenv("GIT_DIR", "/nowhere")  # as within a hook of git
+    monkeypatch.setenv("GIT_DIR", "/nowhere")  # git sets it for its hooks
     checkout.remove_abandoned(repository)

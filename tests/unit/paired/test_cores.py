@@ -1,4 +1,4 @@
-"""A pair of processes shares one core, and the next pair has another."""
+"""A pair of processes shares one core, and the next pair uses another."""
 
 import os
 import subprocess
@@ -9,20 +9,20 @@ import pytest
 
 from pytest_diffopt.paired.cores import share_core
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to a core")
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
 
 
 @pytest.fixture
 def pids() -> Iterator[list[int]]:
-    """Two processes that wait."""
+    """Two idle processes."""
     processes = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(2)]
     yield [process.pid for process in processes]
     for process in processes:
         process.communicate()
 
 
-def test_both_are_bound_to_one_core(pids: list[int]) -> None:
-    """The pairs go through all cores that this process may use."""
+def test_both_processes_are_pinned_to_one_core(pids: list[int]) -> None:
+    """Successive pairs use all cores available to this process."""
     cores = sorted(os.sched_getaffinity(0))
     for number in range(len(cores) + 1):
         core = share_core(pids, number=number)
@@ -31,8 +31,8 @@ def test_both_are_bound_to_one_core(pids: list[int]) -> None:
         assert [os.sched_getaffinity(pid) for pid in pids] == [{core}, {core}]
 
 
-def test_a_system_that_forbids_it_is_left_alone(pids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container may: the gate then times them wherever they are."""
+def test_forbidden_affinity_pins_nothing(pids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may forbid it: the gate then times the processes on any core."""
 
     def refuse(*_: object) -> None:
         raise PermissionError
@@ -42,8 +42,8 @@ def test_a_system_that_forbids_it_is_left_alone(pids: list[int], monkeypatch: py
     assert share_core(pids, number=0) is None
 
 
-def test_other_systems_bind_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On macOS and Windows there is no such call."""
+def test_missing_affinity_pins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call does not exist on macOS and Windows."""
     monkeypatch.delattr(os, "sched_setaffinity")
 
     assert share_core([1], number=0) is None

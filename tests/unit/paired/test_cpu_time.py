@@ -1,4 +1,4 @@
-"""What share of a call's time is computing, whoever else wants the same core meanwhile."""
+"""The share of CPU time in a call's time is measured independently of other load on the same core."""
 
 import itertools
 from collections.abc import Callable
@@ -15,59 +15,59 @@ Injection = Callable[..., Callable[[], int]]
 
 @pytest.fixture
 def inject(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Injection:
-    """Return what makes calls of 100 ns that compute, and wait for a core, for as long as they are told."""
-    scheduled = tmp_path / "schedstat"
+    """Return a factory of calls of 100 ns with given times of computing and of waiting for a core."""
+    schedstat = tmp_path / "schedstat"
     clock = {"computed": 7, "waited": 11}
-    monkeypatch.setattr(cpu_time, "_SCHEDULED", scheduled)
+    monkeypatch.setattr(cpu_time, "_SCHEDSTAT", schedstat)
     monkeypatch.setattr("time.process_time_ns", lambda: clock["computed"])
 
     def injected(
-        computed: tuple[int, ...], waited: tuple[int, ...] = (0,), *, is_told: bool = True
+        computed: tuple[int, ...], waited: tuple[int, ...] = (0,), *, has_schedstat: bool = True
     ) -> Callable[[], int]:
         calls = zip(itertools.cycle(computed), itertools.cycle(waited), strict=False)
 
-        def progress() -> None:
-            if is_told:
-                scheduled.write_text(f"{clock['computed']} {clock['waited']} 3\n")
+        def update_schedstat() -> None:
+            if has_schedstat:
+                schedstat.write_text(f"{clock['computed']} {clock['waited']} 3\n")
 
         def call() -> int:
             for name, by in zip(clock, next(calls), strict=True):
                 clock[name] += by
-            progress()
+            update_schedstat()
             return 100
 
-        progress()
+        update_schedstat()
         return call
 
     return injected
 
 
 def test_both_times_are_reported(inject: Injection) -> None:
-    """By the clock on the wall, and of the processor."""
-    assert timed(inject((60,))) == Timed(duration_ns=100, processor_ns=60)
+    """The wall-clock time and the CPU time."""
+    assert timed(inject((60,))) == Timed(duration_ns=100, cpu_ns=60)
 
 
 @pytest.mark.parametrize(
     ("computed", "waited", "share"),
     [
-        pytest.param((100,), (0,), 1.0, id="it computes"),
-        pytest.param((50,), (0,), 0.5, id="it sleeps half of its time"),
-        pytest.param((50,), (50,), 1.0, id="it computes, and another has the core half of the time"),
-        pytest.param((40,), (20,), 0.5, id="it sleeps, and another has the core"),
-        pytest.param((50,), (51,), 1.0, id="the two clocks are not quite alike"),
-        pytest.param((200,), (0,), 2.0, id="another thread computes too"),
-        pytest.param((60, 60, 99, 60, 60), (0,), 0.99, id="the least disturbed counts"),
+        pytest.param((100,), (0,), 1.0, id="the call only computes"),
+        pytest.param((50,), (0,), 0.5, id="the call sleeps half of its time"),
+        pytest.param((50,), (50,), 1.0, id="another process uses the core half of the time"),
+        pytest.param((40,), (20,), 0.5, id="the call sleeps, and another process uses the core"),
+        pytest.param((50,), (51,), 1.0, id="the two clocks differ slightly"),
+        pytest.param((200,), (0,), 2.0, id="another thread of the call computes"),
+        pytest.param((60, 60, 99, 60, 60), (0,), 0.99, id="the least disturbed call counts"),
     ],
 )
-def test_the_share_is_what_the_call_itself_does(
+def test_share_excludes_other_load(
     inject: Injection, computed: tuple[int, ...], waited: tuple[int, ...], share: float
 ) -> None:
-    """Of 100 ns, in the least disturbed of five calls."""
+    """The share of 100 ns, in the least disturbed of five calls."""
     assert cpu_share(inject(computed, waited)) == pytest.approx(share)
 
 
-def test_a_call_that_computes_is_made_once(inject: Injection) -> None:
-    """It may take minutes; what is disturbed is asked again, five times at most."""
+def test_undisturbed_call_is_made_once(inject: Injection) -> None:
+    """A call may take minutes; a disturbed one is repeated, up to five calls."""
     made = []
 
     def counted(call: Callable[[], int]) -> Callable[[], int]:
@@ -84,9 +84,9 @@ def test_a_call_that_computes_is_made_once(inject: Injection) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "0 0", "no figures here"])
-def test_a_system_that_tells_no_waits_counts_them_all(inject: Injection, tmp_path: Path, text: str | None) -> None:
-    """Only Linux has the file, and a kernel may be built without: then a busy core looks like a call that waits."""
-    call = inject((50,), (50,), is_told=False)
+def test_without_schedstat_other_load_is_not_excluded(inject: Injection, tmp_path: Path, text: str | None) -> None:
+    """Only Linux has the file, and not every kernel: then a busy core looks like a call that blocks."""
+    call = inject((50,), (50,), has_schedstat=False)
     if text is not None:
         (tmp_path / "schedstat").write_text(text)
 

@@ -1,4 +1,4 @@
-"""Messages come over the line whole and in order; an end that is gone or silent is told."""
+"""Messages arrive complete and in order; a closed connection and a timeout raise an error."""
 
 import socket
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_diffopt.paired.messages import (
+    Connection,
+    ConnectionClosedError,
+    ConnectionTimeoutError,
     Counted,
     EndedTest,
-    Line,
-    LineClosedError,
-    LineSilentError,
     Quit,
     RunTest,
     TimeCalls,
@@ -19,17 +19,17 @@ from pytest_diffopt.paired.messages import (
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[Line, Line]]:
-    """Both ends of a line."""
+def ends() -> Iterator[tuple[Connection, Connection]]:
+    """Both ends of a connection."""
     one, other = socket.socketpair()
-    lines = Line(one), Line(other)
-    yield lines
-    for line in lines:
-        line.close()
+    connections = Connection(one), Connection(other)
+    yield connections
+    for connection in connections:
+        connection.close()
 
 
-def test_messages_arrive_in_order_and_of_their_kind(ends: tuple[Line, Line]) -> None:
-    """Several sent at once are told apart; a line break within a text is no end."""
+def test_messages_arrive_in_order_with_their_types(ends: tuple[Connection, Connection]) -> None:
+    """Messages sent at once are separated; a line break in a text does not end a message."""
     controller, worker = ends
     controller.send(RunTest(nodeid="test_it.py::test[a\nb]"))
     controller.send(TimeCalls(repeats=3))
@@ -38,30 +38,30 @@ def test_messages_arrive_in_order_and_of_their_kind(ends: tuple[Line, Line]) -> 
     assert worker.receive(TimeCalls | Quit) == TimeCalls(repeats=3)
 
 
-def test_a_long_message_arrives_whole(ends: tuple[Line, Line]) -> None:
-    """A traceback of 100,000 characters is longer than what comes at once."""
+def test_long_message_arrives_complete(ends: tuple[Connection, Connection]) -> None:
+    """A traceback of 100,000 characters is longer than one read of the socket."""
     controller, worker = ends
     worker.send(EndedTest(outcome="failed", text="x" * 100_000))
 
     assert len(controller.receive(Timed | EndedTest).text) == 100_000
 
 
-def test_silence_is_reported(ends: tuple[Line, Line]) -> None:
-    """Who waits for too long is told, and can go on waiting."""
+def test_timeout_raises_and_the_connection_stays_usable(ends: tuple[Connection, Connection]) -> None:
+    """A later message is still received."""
     controller, worker = ends
-    with pytest.raises(LineSilentError):
+    with pytest.raises(ConnectionTimeoutError):
         controller.receive(Timed, timeout_seconds=0.01)
-    worker.send(Timed(duration_ns=5, processor_ns=4))
+    worker.send(Timed(duration_ns=5, cpu_ns=4))
 
-    assert controller.receive(Timed) == Timed(duration_ns=5, processor_ns=4)
+    assert controller.receive(Timed) == Timed(duration_ns=5, cpu_ns=4)
 
 
-def test_an_end_that_is_gone_is_reported(ends: tuple[Line, Line]) -> None:
-    """Both to who waits and to who sends."""
+def test_closed_connection_raises(ends: tuple[Connection, Connection]) -> None:
+    """Both when receiving and when sending."""
     controller, worker = ends
     worker.close()
 
-    with pytest.raises(LineClosedError):
+    with pytest.raises(ConnectionClosedError):
         controller.receive(Counted)
-    with pytest.raises(LineClosedError):
+    with pytest.raises(ConnectionClosedError):
         controller.send(Quit())

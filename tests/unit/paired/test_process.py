@@ -1,4 +1,4 @@
-"""A worker that dies or is silent is told with its side and its last output, and nothing of it stays."""
+"""A worker that exits or does not answer raises an error with its side and its last output, and is terminated."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ def side(tmp_path: Path) -> Side:
 
 @pytest.fixture
 def other(tmp_path: Path) -> Side:
-    """Another folder, of which nothing is needed."""
+    """Another folder, which need not exist."""
     elsewhere = tmp_path / "elsewhere"
     return Side(label="head", tree=elsewhere, folder=elsewhere, import_paths=())
 
@@ -37,14 +37,14 @@ def started(side: Side, other: Side, *, seconds: float = 120.0) -> Worker:
 
 @pytest.fixture
 def worker(side: Side, other: Side) -> Iterator[Worker]:
-    """A worker that runs."""
+    """A running worker."""
     one = started(side, other)
     yield one
     one.close()
 
 
-def test_a_worker_runs_the_tests_that_it_is_reported(worker: Worker) -> None:
-    """It says which it knows, runs one more than once, and says how each ended; a file that it lacks is left out."""
+def test_worker_runs_the_requested_tests(worker: Worker) -> None:
+    """It reports its tests and each outcome, and runs a test twice; a file missing in its tree is left out."""
     assert worker.collected() == {"test_it.py::test_it"}
     for _ in range(2):
         ended = worker.ask(RunTest(nodeid="test_it.py::test_it"), Ready | EndedTest, doing="running a test")
@@ -52,8 +52,8 @@ def test_a_worker_runs_the_tests_that_it_is_reported(worker: Worker) -> None:
         assert "assert 1 == 2" in ended.text
 
 
-def test_a_worker_that_does_not_come_to_life_is_reported_with_its_output(side: Side, other: Side) -> None:
-    """What pytest printed of a conftest that cannot be imported stands in the error."""
+def test_worker_that_cannot_start_is_reported_with_its_output(side: Side, other: Side) -> None:
+    """The error contains pytest's message about a conftest that cannot be imported."""
     (side.folder / "conftest.py").write_text("raise RuntimeError('the extension was never built')")
     worker = started(side, other)
     with pytest.raises(ProbeError) as error:
@@ -61,13 +61,13 @@ def test_a_worker_that_does_not_come_to_life_is_reported_with_its_output(side: S
     worker.close()
 
     first, second, *output = str(error.value).splitlines()
-    assert first == "the base worker, main (1a2b3c4d5), ended while starting (exit status 4)"
+    assert first == "the base worker, main (1a2b3c4d5), exited while starting (exit status 4)"
     assert second == "  its last output:"
     assert any("the extension was never built" in line for line in output)
 
 
-def test_a_worker_that_is_silent_is_ended(side: Side, other: Side) -> None:
-    """It says for how long it was waited for and which option waits longer; the process is gone afterwards."""
+def test_worker_that_does_not_answer_is_terminated(side: Side, other: Side) -> None:
+    """The error contains the time limit and the option that raises it."""
     (side.folder / "conftest.py").write_text("import time\nprint('still here', flush=True)\ntime.sleep(600)")
     worker = started(side, other, seconds=0.2)
     with pytest.raises(ProbeError) as error:
@@ -75,24 +75,24 @@ def test_a_worker_that_is_silent_is_ended(side: Side, other: Side) -> None:
     worker.close()
 
     lines = str(error.value).splitlines()
-    assert lines[0] == "the base worker, main (1a2b3c4d5), said nothing for 0.2 s while starting"
-    assert lines[-1] == "  give it more time: --diffopt-worker-timeout"
+    assert lines[0] == "the base worker, main (1a2b3c4d5), sent no answer for 0.2 s while starting"
+    assert lines[-1] == "  to wait longer: --diffopt-worker-timeout SECONDS"
     assert not Path(f"/proc/{worker.pid}").exists()
 
 
-def test_a_worker_ends_when_its_controller_is_gone(worker: Worker) -> None:
-    """Nobody is left who would end it: it does that itself."""
+def test_worker_exits_when_its_controller_is_gone(worker: Worker) -> None:
+    """No other process would terminate it."""
     worker.collected()
-    worker._line.close()
+    worker._connection.close()
 
     assert worker._process.wait(timeout=60) == 3
 
 
-def test_a_worker_that_is_killed_is_reported_by_its_signal(worker: Worker) -> None:
-    """The signal is named."""
+def test_killed_worker_is_reported_with_its_signal(worker: Worker) -> None:
+    """The error names the signal instead of an exit status."""
     worker.collected()
     worker._process.kill()
     worker._process.wait()
 
-    with pytest.raises(ProbeError, match=r"ended while being asked \(signal SIGKILL\)"):
-        worker.ask(Quit(), EndedTest, doing="being asked")
+    with pytest.raises(ProbeError, match=r"exited while ending \(signal SIGKILL\)"):
+        worker.ask(Quit(), EndedTest, doing="ending")

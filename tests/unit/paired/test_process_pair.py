@@ -1,4 +1,4 @@
-"""Two workers are timed side by side where each needs one thread of the processor and nothing else."""
+"""Two workers are timed concurrently if each computes in one CPU thread and never blocks."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.unit.guards.guard_examples import ENVIRONMENT, SUBJECT
 
 
 def ready(*, num_threads: int = 1, cpu_share: float = 1.0) -> Ready:
-    """Return what a worker says of its call."""
+    """Return a worker's description of its warm call."""
     return Ready(
         subject=SUBJECT,
         environment=ENVIRONMENT,
@@ -24,12 +24,12 @@ def ready(*, num_threads: int = 1, cpu_share: float = 1.0) -> Ready:
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9976, 1.0024])
-def test_calls_that_only_compute_are_timed_side_by_side(share: float) -> None:
-    """A quarter of a percent may be the clock's."""
+def test_calls_that_only_compute_are_timed_concurrently(share: float) -> None:
+    """A difference of a quarter of a percent may be an error of the clocks."""
     both = BothReady(base=ready(), head=ready(cpu_share=share))
 
     assert both.timing is PairedTiming.SIDE_BY_SIDE
-    assert both.why_in_turn == ""
+    assert both.why_interleaved == ""
 
 
 @pytest.mark.parametrize(
@@ -37,24 +37,24 @@ def test_calls_that_only_compute_are_timed_side_by_side(share: float) -> None:
     [
         pytest.param(
             ready(cpu_share=0.5),
-            "a call needs the processor for 50.0 % of its time: it waits, or other threads compute for it",
-            id="it waits",
+            "the CPU time of a call is 50.0 % of its wall-clock time: it blocks, or uses other threads",
+            id="the call blocks",
         ),
         pytest.param(
             ready(cpu_share=1.003),
-            "a call needs the processor for 100.3 % of its time: it waits, or other threads compute for it",
+            "the CPU time of a call is 100.3 % of its wall-clock time: it blocks, or uses other threads",
             id="another thread computes",
         ),
         pytest.param(
             ready(num_threads=2),
-            "torch computes with 2 threads; OMP_NUM_THREADS=1 lets both share a core",
-            id="torch computes with two threads",
+            "torch uses 2 threads; set OMP_NUM_THREADS=1 to time both on one core",
+            id="torch uses two threads",
         ),
         pytest.param(ready(num_threads=0, cpu_share=0.0), "", id="on a GPU"),
     ],
 )
-def test_all_others_are_timed_in_turn(other: Ready, why: str) -> None:
-    """Whichever side it is, and the reason is said where a user can do something about it."""
+def test_all_other_calls_are_interleaved(other: Ready, why: str) -> None:
+    """One such side suffices; on a CPU the reason is given, because the user can change it."""
     for both in (BothReady(base=ready(), head=other), BothReady(base=other, head=ready())):
         assert both.timing is PairedTiming.IN_TURN
-        assert both.why_in_turn == why
+        assert both.why_interleaved == why

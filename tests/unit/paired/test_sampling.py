@@ -1,30 +1,30 @@
-"""Base and head are timed in random order, until it is clear or the time is over."""
+"""Base and head are timed in random order, until the blocks decide or the time budget ends."""
 
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan, repeats_for, sample_blocks
-from pytest_diffopt.paired.time_blocks import in_turn
+from pytest_diffopt.paired.time_blocks import interleaved
 from pytest_diffopt.records import GPUReading, PairedBlock, PairedTiming, Slowdown
 
 MS = 1_000_000
 
 
 class Machine:
-    """Two workers whose calls take what they are told; the clock moves with them."""
+    """Two workers whose calls take given times; they advance the clock."""
 
     def __init__(self) -> None:
-        """Begin at 0."""
+        """Start at 0 s."""
         self.seconds = 0.0
         self.order = ""
 
     def clock(self) -> float:
-        """Return the time."""
+        """Return the time in seconds."""
         return self.seconds
 
     def worker(self, letter: str, milliseconds: int) -> Callable[[], int]:
-        """Return a worker."""
+        """Return a worker whose calls take this long."""
 
         def time_calls() -> int:
             self.order += letter
@@ -39,14 +39,14 @@ def sample(
 ) -> tuple[PairedSamples, Machine]:
     """Sample 200 ms against 220 ms."""
     machine = Machine()
-    time_block = in_turn(machine.worker("b", 200), machine.worker("h", 220))
+    time_block = interleaved(machine.worker("b", 200), machine.worker("h", 220))
     plan = SamplingPlan(timing=PairedTiming.IN_TURN, repeats=2, max_seconds=seconds, seed=seed)
     samples = sample_blocks(time_block, plan, is_decided=is_decided, clock=machine.clock)
     return samples, machine
 
 
-def test_blocks_are_of_random_order() -> None:
-    """Both orders occur, and the seed repeats them."""
+def test_blocks_have_random_order() -> None:
+    """Both orders occur, and the same seed repeats them."""
     samples, machine = sample()
     _, again = sample()
     _, other = sample(seed=1)
@@ -57,23 +57,23 @@ def test_blocks_are_of_random_order() -> None:
     assert set(samples.blocks) == {PairedBlock(base_ns=(200 * MS, 200 * MS), head_ns=(220 * MS, 220 * MS))}
 
 
-def test_the_budget_ends_it() -> None:
-    """No block begins after the budget; one takes 0.84 s."""
+def test_budget_ends_sampling() -> None:
+    """No block of 0.84 s begins after the budget of 4 s."""
     samples, _ = sample(seconds=4.0)
 
     assert len(samples.blocks) == 5
     assert samples.spent_seconds == pytest.approx(4.2)
 
 
-def test_it_ends_as_soon_as_it_is_decided() -> None:
-    """What is clear takes no more time."""
+def test_decision_ends_sampling() -> None:
+    """Sampling ends before the budget once the blocks decide."""
     samples, _ = sample(lambda blocks: len(blocks) == 3)
 
     assert len(samples.blocks) == 3
 
 
 def test_blocks_of_a_throttled_gpu_do_not_count() -> None:
-    """They are kept apart, and the readings are kept."""
+    """They are kept separately, with the readings."""
     readings = [GPUReading(), GPUReading(slowdowns=(Slowdown.HARDWARE,)), *[GPUReading()] * 9]
 
     class Meter:
@@ -84,7 +84,7 @@ def test_blocks_of_a_throttled_gpu_do_not_count() -> None:
 
     machine = Machine()
     samples = sample_blocks(
-        in_turn(machine.worker("b", 100), machine.worker("h", 100)),
+        interleaved(machine.worker("b", 100), machine.worker("h", 100)),
         SamplingPlan(timing=PairedTiming.IN_TURN, repeats=1, max_seconds=1.5),
         is_decided=lambda _blocks: False,
         meter=Meter(),
@@ -97,6 +97,6 @@ def test_blocks_of_a_throttled_gpu_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(("base_ms", "head_ms", "repeats"), [(1, 1, 30), (1, 15, 2), (500, 400, 1), (0.5, 0.4, 60)])
-def test_short_calls_are_timed_several_at_once(base_ms: float, head_ms: float, repeats: int) -> None:
-    """About 30 ms of the slower side; what compiled before does not matter."""
+def test_a_time_of_short_calls_includes_several_calls(base_ms: float, head_ms: float, repeats: int) -> None:
+    """About 30 ms of the slower side; earlier warm-up calls, which compile, are ignored."""
     assert repeats_for([9_000 * MS, *[int(base_ms * MS)] * 3], [int(head_ms * MS)] * 4) == repeats

@@ -1,24 +1,24 @@
-"""A block times both sides twice, in mirrored order: in turn, or both at once."""
+"""A block times both sides twice, in mirrored order: interleaved or concurrent."""
 
 from collections.abc import Callable
 
 import pytest
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.paired.time_blocks import in_turn, side_by_side
+from pytest_diffopt.paired.time_blocks import concurrent, interleaved
 from pytest_diffopt.records import PairedBlock
 
 
 class Workers:
-    """Two workers that write down when they are asked and when they are waited for; each time is the next number."""
+    """Two workers that record when they begin (b, h) and when they are waited for (B, H); each time is a new number."""
 
     def __init__(self) -> None:
-        """Begin with nothing asked."""
+        """Start with no records."""
         self.order = ""
         self.times = iter(range(1, 9))
 
     def time(self, letter: str) -> Callable[[], int]:
-        """Return a worker that is asked and waited for in one."""
+        """Return a worker that begins and is waited for in one call."""
         begin = self.begin(letter)
 
         def time() -> int:
@@ -28,7 +28,7 @@ class Workers:
         return time
 
     def begin(self, letter: str) -> Callable[[], Callable[[], int]]:
-        """Return a worker that is asked first and waited for later."""
+        """Return a worker that begins in one call and is waited for in another."""
 
         def begin() -> Callable[[], int]:
             self.order += letter
@@ -48,11 +48,11 @@ class Workers:
         (False, "hHbBbBhH", PairedBlock(base_ns=(2, 3), head_ns=(1, 4))),
     ],
 )
-def test_in_turn_one_runs_at_a_time(*, base_first: bool, order: str, block: PairedBlock) -> None:
-    """The first is also the last, and each is waited for before the next is asked."""
+def test_interleaved_runs_one_side_at_a_time(*, base_first: bool, order: str, block: PairedBlock) -> None:
+    """The first side is also the last, and each ends before the next begins."""
     workers = Workers()
 
-    assert in_turn(workers.time("b"), workers.time("h"))(base_first=base_first) == block
+    assert interleaved(workers.time("b"), workers.time("h"))(base_first=base_first) == block
     assert workers.order == order
 
 
@@ -63,18 +63,18 @@ def test_in_turn_one_runs_at_a_time(*, base_first: bool, order: str, block: Pair
         (False, "hbBHbhBH", PairedBlock(base_ns=(1, 3), head_ns=(2, 4))),
     ],
 )
-def test_side_by_side_both_run_at_once(*, base_first: bool, order: str, block: PairedBlock) -> None:
-    """Both are asked before either is waited for, each of them first once."""
+def test_concurrent_runs_both_sides_at_once(*, base_first: bool, order: str, block: PairedBlock) -> None:
+    """Both begin before either is waited for; each begins first once."""
     workers = Workers()
 
-    assert side_by_side(workers.begin("b"), workers.begin("h"))(base_first=base_first) == block
+    assert concurrent(workers.begin("b"), workers.begin("h"))(base_first=base_first) == block
     assert workers.order == order
 
 
-def test_a_time_that_cannot_be_one_is_an_error() -> None:
-    """A worker whose clock stands still is not believed, however it is asked."""
-    told = "a call must take at least 1 ns, got: 0 ns from a worker: its times cannot be trusted"
-    with pytest.raises(ProbeError, match=told):
-        in_turn(lambda: 0, lambda: 1)(base_first=True)
-    with pytest.raises(ProbeError, match=told):
-        side_by_side(lambda: lambda: 1, lambda: lambda: 0)(base_first=True)
+def test_time_of_zero_raises() -> None:
+    """A worker whose clock does not advance is refused, interleaved and concurrent."""
+    message = "a call must take at least 1 ns, got: 0 ns: the clock of a worker cannot be trusted"
+    with pytest.raises(ProbeError, match=message):
+        interleaved(lambda: 0, lambda: 1)(base_first=True)
+    with pytest.raises(ProbeError, match=message):
+        concurrent(lambda: lambda: 1, lambda: lambda: 0)(base_first=True)

@@ -149,9 +149,9 @@ def test_a_file_that_cannot_be_trusted_names_the_key(
 @pytest.mark.parametrize(
     ("raw", "problem"),
     [
-        (b"", "it is not whole JSON: Expecting value (line 1, column 1)"),
+        (b"", "it is not valid JSON: Expecting value (line 1, column 1)"),
         (b"[]", "it must be a JSON object, got: []"),
-        (b'{"schema_version": 1, "schema_version": 1}', "schema_version: the key stands twice"),
+        (b'{"schema_version": 1, "schema_version": 1}', "schema_version: duplicate key"),
         (b'{"schema_version": NaN}', "schema_version: must be a finite number, got: NaN"),
         (b"\xff", "it is not UTF-8 text (byte 0)"),
         (b"{}", "schema_version: must be 2, got: null"),

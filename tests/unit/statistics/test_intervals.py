@@ -1,4 +1,4 @@
-"""The figures behind a verdict are what their sources say they are."""
+"""The statistics of verdicts agree with their published sources."""
 
 import math
 import random
@@ -20,7 +20,7 @@ from pytest_diffopt.statistics.intervals import (
 
 
 def noisy_pairs(speed_up: float, *, pairs: int, seed: int, noise: float = 0.02) -> tuple[list[float], list[float]]:
-    """Draw samples of a reference and of a subject that is so many times as fast; a drift hits both alike."""
+    """Draw samples of a reference and of a subject that is `speed_up` times as fast; both drift equally."""
     dice = random.Random(seed)  # noqa: S311 - no secret
     drift = [math.exp(0.1 * index / pairs) for index in range(pairs)]
     reference = [1e9 * factor * math.exp(dice.gauss(0, noise)) for factor in drift]
@@ -28,14 +28,14 @@ def noisy_pairs(speed_up: float, *, pairs: int, seed: int, noise: float = 0.02) 
     return reference, subject
 
 
-def test_the_median_is_the_middle() -> None:
-    """One slow call does not move it."""
+def test_one_slow_call_does_not_change_the_median() -> None:
+    """The median of an even number of samples is the mean of the middle two."""
     assert median([1, 2, 900]) == 2.0
     assert median([1, 2]) == 1.5
 
 
 def test_the_spread_is_a_robust_standard_deviation() -> None:
-    """It is that of a normal distribution, and one call that is ten times as slow hardly moves it."""
+    """It equals that of a normal distribution, and one call that takes ten times as long hardly changes it."""
     dice = random.Random(0)  # noqa: S311 - no secret
     samples = [dice.gauss(1000, 10) for _ in range(2001)]
 
@@ -45,7 +45,7 @@ def test_the_spread_is_a_robust_standard_deviation() -> None:
 
 
 def test_the_interval_is_students() -> None:
-    """The quantile is that of the published tables: t(0.995, 9) = 3.2498."""
+    """The quantile agrees with published tables: t(0.995, 9) = 3.2498."""
     assert half_width(1.0, pairs=10, confidence=0.99) == pytest.approx(3.2498 / math.sqrt(10), rel=1e-4)
 
 
@@ -57,14 +57,14 @@ def test_the_ratio_is_that_of_the_geometric_means() -> None:
     assert interval.pairs == 2
 
 
-def test_equal_pairs_have_a_sharp_ratio() -> None:
-    """Without any spread the interval is the ratio."""
+def test_equal_pairs_have_an_interval_of_width_zero() -> None:
+    """Without spread the interval is the ratio."""
     interval = ratio_interval([3.0] * 4, [2.0] * 4)
 
     assert (interval.low, interval.high) == pytest.approx((1.5, 1.5))
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_contains_the_true_ratio_with_its_confidence() -> None:
     """Of 400 measurements with a drift of 10 %, about 1 % miss the true speed-up."""
     intervals = [ratio_interval(*noisy_pairs(1.2, pairs=20, seed=seed)) for seed in range(400)]
     missed = sum(not interval.low <= 1.2 <= interval.high for interval in intervals)
@@ -74,13 +74,13 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 
 @pytest.mark.parametrize(("one", "other"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([], [])])
 def test_incomplete_pairs_are_refused(one: list[float], other: list[float]) -> None:
-    """One pair has no spread, and half a pair is none."""
-    with pytest.raises(ValueError, match=f"two whole pairs are needed, got: {len(one)} and {len(other)} samples"):
+    """One pair has no spread."""
+    with pytest.raises(ValueError, match=f"two complete pairs are needed, got: {len(one)} and {len(other)} samples"):
         ratio_interval(one, other)
 
 
-def test_the_forecast_of_pairs_is_enough() -> None:
-    """As many pairs as were foretold set the interval clear of the demanded ratio."""
+def test_the_estimated_number_of_pairs_suffices() -> None:
+    """With that many pairs the interval excludes the demanded ratio."""
     few = ratio_interval(*noisy_pairs(1.02, pairs=8, seed=1))
     needed = pairs_needed(few, demanded=1.0)
     many = ratio_interval(*noisy_pairs(1.02, pairs=2 * needed, seed=2))
@@ -90,8 +90,8 @@ def test_the_forecast_of_pairs_is_enough() -> None:
     assert many.low > 1.0
 
 
-def test_the_forecast_has_ends() -> None:
-    """A ratio that is clear needs no more, and one that is met exactly is never decided."""
+def test_the_estimated_number_of_pairs_is_bounded() -> None:
+    """A ratio that is already excluded needs no further pairs, and one that is met exactly is never decided."""
     clear = ratio_interval([2.0, 2.1, 2.0], [1.0, 1.0, 1.0])
     even = ratio_interval([2.0, 1.0], [1.0, 2.0])
 
@@ -99,8 +99,8 @@ def test_the_forecast_has_ends() -> None:
     assert pairs_needed(even, demanded=even.ratio) == 1_000_000
 
 
-def test_the_anytime_bound_is_what_its_source_says() -> None:
-    """The bound ends where the mixture martingale of the t-statistic reaches the inverse of the error probability."""
+def test_the_anytime_bound_agrees_with_its_source() -> None:
+    """At the bound the mixture martingale of the t-statistic equals the inverse of the error probability."""
     values = [0.1, 0.3, 0.2, 0.25, 0.15] * 6
     count, spread = len(values), 1 + len(values) * _MIXTURE_VARIANCE
     half = anytime_half_width(statistics.stdev(values), count=count, confidence=0.99)
@@ -112,20 +112,20 @@ def test_the_anytime_bound_is_what_its_source_says() -> None:
 
 
 def test_too_few_values_bound_nothing() -> None:
-    """One value, and the first few, leave every mean possible."""
+    """After the first few values every mean is still possible."""
     assert anytime_half_width(0.0, count=1, confidence=0.99) == math.inf
     assert anytime_half_width(0.1, count=3, confidence=0.999) == math.inf
     assert anytime_half_width(0.1, count=12, confidence=0.999) < math.inf
 
 
-def test_values_that_do_not_differ_bound_the_mean_to_a_point() -> None:
-    """No spread is no doubt, once there are enough of them."""
+def test_equal_values_have_a_bound_of_width_zero() -> None:
+    """Once there are enough of them."""
     assert anytime_half_width(0.0, count=20, confidence=0.999) == 0
     assert MeanBound(mean=0.5, half_width=0.1, confidence=0.999, count=20, deviation=0.2).low == 0.4
 
 
-def test_the_number_of_values_that_would_do_is_foretold() -> None:
-    """So many make the interval narrower than the distance, one fewer does not; never more than a million."""
+def test_the_estimated_number_of_values_is_the_smallest_that_suffices() -> None:
+    """With one value fewer the interval is wider than the distance; the estimate is at most a million."""
     needed = values_needed(0.01, distance=0.004, confidence=0.999)
 
     assert anytime_half_width(0.01, count=needed, confidence=0.999) < 0.004

@@ -1,4 +1,4 @@
-"""Sessions drawn from measured blocks end as sessions of such blocks do."""
+"""Resampled sessions have the same results as sessions with such blocks."""
 
 import math
 import random
@@ -15,37 +15,37 @@ MS = 1_000_000
 
 
 def measured(deviation: float, *, offset: float = 0.0, number: int = 100, seed: int = 0) -> list[PairedBlock]:
-    """Pretend that a pair of processes was timed whose head takes so much longer."""
-    die = random.Random(seed)  # noqa: S311 - no secret
+    """Return blocks of a pair of processes whose head is slower by `offset`."""
+    noise = random.Random(seed)  # noqa: S311 - no secret
 
     def time(offset: float = 0.0) -> int:
-        return round(80 * MS * math.exp(die.gauss(offset, deviation / math.sqrt(2))))
+        return round(80 * MS * math.exp(noise.gauss(offset, deviation / math.sqrt(2))))
 
     return [PairedBlock(base_ns=(time(), time()), head_ns=(time(offset), time(offset))) for _ in range(number)]
 
 
 def shares(values: list[list[PairedBlock]], *, slowdown: float = 0.0, count: int = 150) -> tuple[float, float]:
-    """Return how many sessions were called slower, and how many as fast."""
+    """Return the fractions of sessions that were called slower and as fast."""
     drawn = sequential_shares(values, RULE, slowdown=slowdown, count=count, sessions=200)
     return drawn.slower, drawn.as_fast
 
 
-def test_the_same_code_is_never_slower_and_mostly_as_fast() -> None:
-    """With a spread of 2 % and 150 blocks the question is settled, and rightly."""
+def test_same_code_is_never_slower_and_mostly_as_fast() -> None:
+    """With a spread of 2 % and 150 blocks nearly all sessions are decided, and correctly."""
     slower, as_fast = shares([measured(0.02)])
 
     assert slower == 0
     assert as_fast > 0.95
 
 
-def test_what_is_injected_is_seen() -> None:
-    """A slowdown of 3 % is past a margin of 1 %; with so few blocks nothing is known."""
+def test_injected_slowdown_is_detected() -> None:
+    """A slowdown of 3 % exceeds a margin of 1 %; with five blocks no session is decided."""
     assert shares([measured(0.02)], slowdown=0.03)[0] > 0.95
     assert shares([measured(0.02)], slowdown=0.03, count=5) == (0, 0)
 
 
-def test_a_session_has_several_pairs_of_processes() -> None:
-    """One of three that is 2 % off is mostly outvoted by the others; where all are, head is slower."""
+def test_a_session_is_drawn_from_several_pairs_of_processes() -> None:
+    """One outlier of three pairs is mostly outvoted; if all pairs are slower, head is slower."""
     alike, off = [measured(0.01, seed=seed) for seed in range(2)], measured(0.01, offset=0.015, seed=2)
 
     assert shares([*alike, off])[0] < 0.15
@@ -53,7 +53,7 @@ def test_a_session_has_several_pairs_of_processes() -> None:
 
 
 def test_the_times_of_a_block_make_two_pairs() -> None:
-    """Base's first time stands beside head's first, and the second beside the second."""
+    """The first times of base and head are a pair, and so are the second ones."""
     block = PairedBlock(base_ns=(1, 2), head_ns=(3, 4))
 
     assert logs_of([block]).ravel() == pytest.approx([0, math.log(3), math.log(2), math.log(4)])

@@ -69,7 +69,7 @@ def test_broken_json_is_refused(tmp_path: Path) -> None:
     (cut / "report.json").write_bytes((cut / "report.json").read_bytes()[:-3])
 
     assert refusal(good, cut)[0].startswith(
-        f"the report {cut / 'report.json'} cannot be trusted: it is not whole JSON: "
+        f"the report {cut / 'report.json'} cannot be trusted: it is not valid JSON: "
     )
 
 

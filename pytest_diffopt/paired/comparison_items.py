@@ -1,4 +1,4 @@
-"""The tests of a paired session: each stands for the test of the same name that two workers run."""
+"""The pytest items of a paired session: each replaces a test, which two workers run instead."""
 
 import signal
 from collections.abc import Callable
@@ -19,22 +19,22 @@ _TIMING_FIXTURE = "latency_baseline"
 
 
 class PairedItem(pytest.Item):
-    """One test, which is not run here: nothing is built in this process."""
+    """Replaces one test: the workers run it, this process only judges."""
 
-    def __init__(self, *, stands_for: pytest.Item, **node: Any) -> None:
-        """Take the place of a test."""
+    def __init__(self, *, replaced: pytest.Item, **node: Any) -> None:
+        """Copy the markers of the replaced test."""
         super().__init__(**node)
-        self._stands_for = stands_for
-        self.own_markers = list(stands_for.own_markers)
+        self._replaced = replaced
+        self.own_markers = list(replaced.own_markers)
 
     @classmethod
-    def standing_for(cls, item: pytest.Item) -> "PairedItem":
-        """Return the item that takes the place of another, under its name."""
-        assert item.parent is not None, "unreachable because every test has a file"  # noqa: S101
-        return cls.from_parent(item.parent, name=item.name, stands_for=item)
+    def replacing(cls, item: pytest.Item) -> "PairedItem":
+        """Return an item that replaces another one under its name."""
+        assert item.parent is not None, "unreachable: every test has a file"  # noqa: S101
+        return cls.from_parent(item.parent, name=item.name, replaced=item)
 
     def runtest(self) -> None:
-        """Let both workers time the test's call, and conclude."""
+        """Time the test's call in both workers, and pass or fail."""
         __tracebackhide__ = True
         test, session = active_test(), self.config.stash[_SESSION]
         if test.settings.calibrate:
@@ -43,17 +43,17 @@ class PairedItem(pytest.Item):
             conclude(*session.compare(self.nodeid, test.progress))
 
     def reportinfo(self) -> Any:
-        """Say where the test is."""
-        return self._stands_for.reportinfo()
+        """Return the location of the replaced test."""
+        return self._replaced.reportinfo()
 
 
 def prepare_session(config: pytest.Config, settings: Settings) -> None:
-    """Get a session ready to compare, and see to it that nothing of it is left at the end.
+    """Create the paired session of this run, and register its cleanup.
 
     Raises:
-        pytest.UsageError: the revision cannot be found, or this run cannot compare.
+        pytest.UsageError: there is no such revision, or an option conflicts with the comparison.
     """
-    _refuse(config, settings)
+    _refuse_conflicting_options(config, settings)
     open_sides = _sides(config, settings)
     start = WorkerStart(
         files=(), options=_worker_options(config, settings), timeout_seconds=settings.worker_timeout_seconds
@@ -77,11 +77,11 @@ def _sides(config: pytest.Config, settings: Settings) -> OpenSides:
     return lambda: both_sides(revision, root=root, is_project=is_project)
 
 
-def stand_for_latency_tests(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put an item of ours in the place of every test that times a call, and leave out all others."""
+def replace_latency_tests(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Replace every test that times a call by a `PairedItem`, and deselect all others."""
     timing = [item for item in items if _TIMING_FIXTURE in getattr(item, "fixturenames", ())]
     others = [item for item in items if item not in timing]
-    items[:] = [PairedItem.standing_for(item) for item in timing]
+    items[:] = [PairedItem.replacing(item) for item in timing]
     if others:
         config.hook.pytest_deselected(items=others)
     session = config.stash[_SESSION]
@@ -89,30 +89,26 @@ def stand_for_latency_tests(config: pytest.Config, items: list[pytest.Item]) -> 
     session.use_files(list(dict.fromkeys(item.nodeid.partition("::")[0] for item in items)))
 
 
-def _refuse(config: pytest.Config, settings: Settings) -> None:
+def _refuse_conflicting_options(config: pytest.Config, settings: Settings) -> None:
     mode = "--diffopt-calibrate" if settings.calibrate else "--diffopt-against"
     if settings.calibrate and settings.against:
-        msg = "--diffopt-calibrate compares the same code with itself, so it takes no --diffopt-against"
+        msg = "--diffopt-calibrate compares the same code with itself; remove --diffopt-against"
         raise pytest.UsageError(msg)
-    asked = [
-        name for name, given in (("--diffopt-update", settings.update != "never"), ("-n", _is_spread(config))) if given
-    ]
-    if asked:
-        why = {
-            "--diffopt-update": "it writes no baseline",
-            "-n": "tests that run beside each other disturb each other's times",
-        }[asked[0]]
-        msg = f"{mode} and {asked[0]} do not go together: {why}"
+    if settings.update != "never":
+        msg = f"{mode} and --diffopt-update cannot be combined: {mode} writes no baseline"
+        raise pytest.UsageError(msg)
+    if _is_distributed(config):
+        msg = f"{mode} and -n cannot be combined: concurrent tests disturb each other's times"
         raise pytest.UsageError(msg)
 
 
-def _is_spread(config: pytest.Config) -> bool:
+def _is_distributed(config: pytest.Config) -> bool:
     return bool(getattr(config.option, "numprocesses", None)) or hasattr(config, "workerinput")
 
 
 def _worker_options(config: pytest.Config, settings: Settings) -> tuple[str, ...]:
-    """Return the options that decide what a test builds; what a project's ini file says each side reads itself."""
-    # Nothing is captured: what a worker wrote before it died would be lost with its buffer.
+    """Return the options that determine what a test builds; each side reads the ini file of its own tree."""
+    # Output is not captured: pytest's capture buffer would be lost when a worker crashes.
     options = ["-s", "-p", "no:cacheprovider", f"--diffopt-scale={settings.scale}"]
     options.append(f"--diffopt-max-seconds={settings.paired_max_seconds}")
     if settings.use_gpu:
@@ -125,14 +121,14 @@ def _worker_options(config: pytest.Config, settings: Settings) -> tuple[str, ...
 
 
 def _interrupted_by_sigterm() -> Callable[[], None]:
-    """Let SIGTERM, which a runner sends when the time is over, end the session like Ctrl-C; return what undoes it."""
+    """Make SIGTERM, which a CI runner sends at its time limit, act like Ctrl-C; return a function that undoes this."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     try:
         before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: somebody else has the process in hand
+    except ValueError:  # not the main thread: signals belong to the embedding program
         return lambda: None
 
     def undo() -> None:
