@@ -67,11 +67,11 @@ class BothReady:
     @property
     def timing(self) -> PairedTiming:
         """How they are timed best: by their processor time where they need nothing else."""
-        only_compute = self.is_single_threaded and not self.why_in_turn
-        return PairedTiming.SIDE_BY_SIDE if only_compute else PairedTiming.IN_TURN
+        only_compute = self.is_single_threaded and not self.why_interleaved
+        return PairedTiming.CONCURRENT if only_compute else PairedTiming.INTERLEAVED
 
     @property
-    def why_in_turn(self) -> str:
+    def why_interleaved(self) -> str:
         """What of their calls keeps them from being timed side by side on a processor; empty on a GPU.
 
         A call that sleeps, reads from a network or lets others compute takes longer than its own thread tells.
@@ -180,7 +180,7 @@ def time_pair(
     """
     pids = {worker.pid for worker in workers.both}
     is_bound = ready.is_single_threaded and share_core(pids, number=plan.seed) is not None
-    plan = plan if is_bound else replace(plan, timing=PairedTiming.IN_TURN)
+    plan = plan if is_bound else replace(plan, timing=PairedTiming.INTERLEAVED)
     time_block = _block_timer(workers, plan)
     time_block(base_first=True)  # what waited while the other warmed up is warm again
     meter = open_meter(ready.head.gpu_uuid, own_pids=lambda: pids) if ready.head.gpu_uuid else None
@@ -188,7 +188,7 @@ def time_pair(
 
 
 def _block_timer(workers: Workers, plan: SamplingPlan) -> TimeBlock:
-    if plan.timing is PairedTiming.SIDE_BY_SIDE:
+    if plan.timing is PairedTiming.CONCURRENT:
         return side_by_side(*(partial(_begin, worker, plan.repeats) for worker in workers.both))
     return in_turn(*(partial(_duration_ns, worker, plan.repeats) for worker in workers.both))
 

@@ -159,7 +159,7 @@ class SequentialRule:
 
 def processes_differ_by(timing: PairedTiming, device: Device) -> float:
     """Return how much two processes of the same code differ, timed so on this kind of device."""
-    by_the_clock = timing is PairedTiming.IN_TURN and device is Device.CPU
+    by_the_clock = timing is PairedTiming.INTERLEAVED and device is Device.CPU
     return _BY_THE_CLOCK_ON_A_PROCESSOR if by_the_clock else _PROCESSES_DIFFER_BY
 
 

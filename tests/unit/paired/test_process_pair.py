@@ -28,8 +28,8 @@ def test_calls_that_only_compute_are_timed_side_by_side(share: float) -> None:
     """A quarter of a percent may be the clock's."""
     both = BothReady(base=ready(), head=ready(cpu_share=share))
 
-    assert both.timing is PairedTiming.SIDE_BY_SIDE
-    assert both.why_in_turn == ""
+    assert both.timing is PairedTiming.CONCURRENT
+    assert both.why_interleaved == ""
 
 
 @pytest.mark.parametrize(
@@ -56,5 +56,5 @@ def test_calls_that_only_compute_are_timed_side_by_side(share: float) -> None:
 def test_all_others_are_timed_in_turn(other: Ready, why: str) -> None:
     """Whichever side it is, and the reason is said where a user can do something about it."""
     for both in (BothReady(base=ready(), head=other), BothReady(base=other, head=ready())):
-        assert both.timing is PairedTiming.IN_TURN
-        assert both.why_in_turn == why
+        assert both.timing is PairedTiming.INTERLEAVED
+        assert both.why_interleaved == why
