@@ -64,7 +64,7 @@ class ImageGate:
             BaselineError: the baseline cannot be trusted, or may not be written; or the images are two-valued.
         """
         __tracebackhide__ = True
-        from pytest_diffopt.probes.image_results import compare_results, draw  # noqa: PLC0415 - imports torch
+        from pytest_diffopt.probes.image_results import compare_results, generate  # noqa: PLC0415 - imports torch
 
         subject = lifetime_of(target).subject
         environment, key = self._environment(subject), self._key(subject)
@@ -78,7 +78,7 @@ class ImageGate:
         self._require_comparable(accepted, subject, environment)
         assert accepted is not None, "unreachable because a missing baseline has ended the test"  # noqa: S101
         reference = self._stored(accepted, key)
-        result = draw(target, made[0], inputs)
+        result = generate(target, made[0], inputs)
         record = compare_results(result, reference, subject)
         hint = f"if this is wanted: {self.case.rerun_command(self.settings)} --diffopt-update all"
         thresholds = thresholds_of(accepted.thresholds)
@@ -125,7 +125,7 @@ class ImageGate:
         drawn: "list[ComparedSample]",
         accepted_with: tuple[float, str],
     ) -> ImageBaseline:
-        from pytest_diffopt.probes.image_samples import levels_of, stored_latents  # noqa: PLC0415 - imports torch
+        from pytest_diffopt.probes.image_samples import stored_latents, uint8_images  # noqa: PLC0415 - imports torch
 
         margin, reason = accepted_with
         samples = tuple(ImageSample(call=one.call, figures=_figures(one.record)) for one in drawn)
@@ -138,7 +138,7 @@ class ImageGate:
             subject=AcceptedSubject.of(subject),
             environment=AcceptedEnvironment.of(self._environment(subject)),
             reason=reason,
-            images=tuple(files.write_image(*numbered) for numbered in enumerate(levels_of(reference))),
+            images=tuple(files.write_image(*numbered) for numbered in enumerate(uint8_images(reference))),
             latents=files.write_latents(latents) if latents else None,
             thresholds=learned(samples, margin=margin),
             margin=margin,

@@ -61,16 +61,16 @@ def assert_same_images(
         **inputs: keywords of the call; with `output_type="latent"` latents are compared.
     """
     __tracebackhide__ = True
-    from pytest_diffopt.probes.image_results import compare_results, draw  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.image_results import compare_results, generate  # noqa: PLC0415 - imports torch
 
     subject, accepted = lifetime_of(pipeline).subject, thresholds or default_thresholds(lifetime_of(pipeline).subject)
     # both are made before either runs: a generator among the inputs must start from one state for both
     calls = image_calls((pipeline, reference), args, inputs)
-    theirs, ours = draw(reference, calls[1], inputs), draw(pipeline, calls[0], inputs)
+    theirs, ours = generate(reference, calls[1], inputs), generate(pipeline, calls[0], inputs)
     record = compare_results(ours, theirs, subject, with_lpips=accepted.ask_for_lpips)
     verdict = judge_images(record, accepted)
     if verdict.is_failure:
-        again = partial(draw, reference, calls[1], inputs)
+        again = partial(generate, reference, calls[1], inputs)
         verdict = _unless_rounding_decides(verdict, record, accepted, (pipeline, reference), (theirs, again))
     if verdict.is_failure and active_test().settings.explain:
         record = replace(record, first_module=first_module(pipeline, reference, calls, accepted))

@@ -149,7 +149,7 @@ class LatencyGate(StoredGate):
         from pytest_diffopt.probes.calls import repeatable_call  # noqa: PLC0415 - imports torch
         from pytest_diffopt.probes.latency import measure_latency  # noqa: PLC0415 - as above
         from pytest_diffopt.probes.loop_times import time_loops  # noqa: PLC0415 - as above
-        from pytest_diffopt.probes.pytest_benchmark_bridge import hand_over  # noqa: PLC0415 - as above
+        from pytest_diffopt.probes.pytest_benchmark_bridge import replay_samples  # noqa: PLC0415 - as above
         from pytest_diffopt.probes.timed_device import timed_device  # noqa: PLC0415 - as above
 
         test = active_test()
@@ -166,7 +166,7 @@ class LatencyGate(StoredGate):
         )
         benchmark = self.benchmark()
         if benchmark is not None and record.samples_ns:
-            hand_over(benchmark, record.samples_ns)
+            replay_samples(benchmark, record.samples_ns)
         test.progress("timing the denoise loop")
         loops = time_loops(target, call, device=device, each_step=self.settings.time_steps)
         return replace(

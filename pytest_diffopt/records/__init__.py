@@ -3,7 +3,7 @@
 from pytest_diffopt.records.applied import AppliedRecord, OptimizationState
 from pytest_diffopt.records.compilation import (
     BreakKind,
-    CacheAnswer,
+    CacheResult,
     CompilationRecord,
     CompileCountRecord,
     CompiledFrame,
@@ -60,7 +60,7 @@ Record = (
 __all__ = [
     "AppliedRecord",
     "BreakKind",
-    "CacheAnswer",
+    "CacheResult",
     "CalibrationRecord",
     "CompilationRecord",
     "CompileCountRecord",
