@@ -1,4 +1,4 @@
-"""Images against those that were accepted: draw, judge, and learn where the user allowed it."""
+"""Images against those that were accepted: generate, judge, and learn where the user allowed it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -47,10 +47,10 @@ class ImageGate:
     def check(
         self, target: Any, /, *args: Any, margin: float = DEFAULT_MARGIN, reason: str = DEFAULT_REASON, **inputs: Any
     ) -> None:
-        """Draw, and compare with the images and latents that were accepted for this test.
+        """Generate images, and compare them with the images and latents that were accepted for this test.
 
         Where this run may accept, the images are those of `reference_pipeline` and the thresholds are learned from
-        the test's own call, `pipeline_variations` and three more seeds, each drawn by both. Without a reference
+        the test's own call, `pipeline_variations` and three more seeds, each made with both. Without a reference
         pipeline the target is its own reference.
 
         Args:
@@ -111,8 +111,8 @@ class ImageGate:
         variations = self.fixture("pipeline_variations") or ()
         calls = calls_to_learn_from(args, inputs, variations)
         samples: list[ComparedSample] = []
-        drawn = sample_images(target, target if reference is None else reference, calls, lifetime_of(target).subject)
-        for sample in drawn:
+        compared = sample_images(target, target if reference is None else reference, calls, lifetime_of(target).subject)
+        for sample in compared:
             active_test().progress(f"learning how far images may be: {len(samples) + 1} of {len(calls)} calls")
             samples.append(sample)
         return samples
@@ -122,16 +122,16 @@ class ImageGate:
         known: ImageBaseline | None,
         key: BaselineKey,
         subject: Subject,
-        drawn: "list[ComparedSample]",
+        compared: "list[ComparedSample]",
         accepted_with: tuple[float, str],
     ) -> ImageBaseline:
         from pytest_diffopt.probes.image_samples import stored_latents, uint8_images  # noqa: PLC0415 - imports torch
 
         margin, reason = accepted_with
-        samples = tuple(ImageSample(call=one.call, figures=_figures(one.record)) for one in drawn)
-        _refuse_defects(drawn)
+        samples = tuple(ImageSample(call=one.call, figures=_figures(one.record)) for one in compared)
+        _refuse_defects(compared)
         _refuse_two_valued(samples)
-        files, reference = self._files(key), drawn[0].reference
+        files, reference = self._files(key), compared[0].reference
         latents = stored_latents(reference)
         document = ImageBaseline(
             case=self.case.name,
@@ -179,9 +179,9 @@ def _figures(record: ImageRecord) -> ImageFigures:
     )
 
 
-def _refuse_defects(drawn: "list[ComparedSample]") -> None:
+def _refuse_defects(compared: "list[ComparedSample]") -> None:
     """Refuse to accept what is wrong whatever it is compared with."""
-    for sample in drawn:
+    for sample in compared:
         record = sample.record
         defects = [*(one.defects for one in record.differences), *(one.defects for one in record.latents)]
         for defect in (defect for its in defects for defect in its):

@@ -30,8 +30,8 @@ def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageTh
     Where both pipelines are at hand, `assert_same_images` sees more.
 
     Args:
-        images: what the optimized pipeline drew: its output, tensors, arrays or PIL images; or its latents.
-        reference: what the plain pipeline drew of the same inputs.
+        images: images of the optimized pipeline: its output, tensors, arrays or PIL images; or its latents.
+        reference: images of the plain pipeline from the same inputs.
         thresholds: how far they may be apart.
     """
     __tracebackhide__ = True
@@ -47,7 +47,7 @@ def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageTh
 def assert_same_images(
     pipeline: Any, reference: Any, /, *args: Any, thresholds: ImageThresholds | None = None, **inputs: Any
 ) -> None:
-    """Assert that two pipelines draw the same of the same inputs: the images, and the latents after every step.
+    """Assert that two pipelines generate the same images from the same inputs, with the same latents after every step.
 
     When they do not, the failure names the first step whose latents left the corridor, and with `--diffopt-explain` the
     first module. Where the reference itself, rounded as the pipeline is, does not keep the thresholds, rounding decides
@@ -96,7 +96,7 @@ def assert_repeatable(
         *args: with `inputs`, the call; generators are set back before the second one.
         max_error: the largest difference of any value that is accepted; 0 asks for equal bits.
         after: keywords of other calls, such as `pipeline_variations`. All are made in turn and then once more in the
-            opposite order, and each must draw what it drew before.
+            opposite order, and each must generate the same image as before.
         second_process: make the second call in another process, which runs this same test up to here; its hashes are
             others. Not beside `after`.
         **inputs: keywords of the call.
@@ -148,17 +148,17 @@ def _unless_rounding_decides(
     record: ImageRecord,
     thresholds: ImageThresholds,
     pipelines: tuple[Any, Any],
-    drawn: "tuple[ImageResult, Callable[[], ImageResult]]",
+    generated: "tuple[ImageResult, Callable[[], ImageResult]]",
 ) -> Verdict:
-    """Draw the reference again, rounded to what the optimized pipeline is in, before its image is called wrong."""
+    """Generate the reference again, rounded to what the optimized pipeline is in, before its image is called wrong."""
     from pytest_diffopt.probes.image_results import compare_results  # noqa: PLC0415 - imports torch
     from pytest_diffopt.probes.rounding import SCALES, rounded_calls, rounding_of  # noqa: PLC0415 - as above
 
-    (pipeline, reference), (theirs, again) = pipelines, drawn
+    (pipeline, reference), (theirs, again) = pipelines, generated
     dtype = rounding_of(pipeline)
     if dtype is None:
         return verdict
-    active_test().progress(f"drawing the reference again, rounded in {len(SCALES)} ways")
+    active_test().progress(f"generating the reference again, rounded in {len(SCALES)} ways")
     results = rounded_calls(reference, dtype, again)
     rounded = [
         compare_results(result, theirs, record.subject, with_lpips=thresholds.ask_for_lpips) for result in results
@@ -233,6 +233,6 @@ def _folder_of(files: ImageFiles | None) -> str:
 
 
 def _subject_of_test() -> Subject:
-    """Return the subject of images, which do not say who drew them: the test's optimized pipeline."""
+    """Return the subject of images, whose pipeline is not known: the test's optimized pipeline."""
     pipeline = active_test().fixtures().get("optimized_pipeline")
     return Subject(pipeline="images") if pipeline is None else lifetime_of(pipeline).subject

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_diffopt.errors import DiffoptError
 
-if TYPE_CHECKING:  # pytest loads this module with every diffopt test, whether it draws or not
+if TYPE_CHECKING:  # pytest loads this module with every diffopt test, whether it generates images or not
     import numpy as np
     import numpy.typing as npt
 
@@ -57,7 +57,7 @@ class Artifacts:
         """Write an image as PNG of eight bits.
 
         Args:
-            pixels: float, shape (height, width, channels); what is not in [0, 1] is drawn as the nearest that is.
+            pixels: float, shape (height, width, channels); values outside of [0, 1] are clipped.
             name: what it is called among the images of its test, without ending.
 
         Returns:

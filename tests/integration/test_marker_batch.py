@@ -29,7 +29,7 @@ def batch_project(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_each_batch_is_a_case(batch_project: pytest.Pytester) -> None:
-    """Ids say it, and the call is asked for so many; one image is what the plain call draws."""
+    """Ids say it, and the call is asked for so many; the plain call generates one image."""
     batch_project.makepyfile(test_it=SHOWS_BATCH.replace("BATCH", "[1, 4]"))
     result = batch_project.runpytest_inprocess("-v", "-s")
 
@@ -46,7 +46,7 @@ def test_each_batch_is_a_case(batch_project: pytest.Pytester) -> None:
         ("'4'", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: '4'"),
         ("[]", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: []"),
         ("True", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: True"),
-        ("16", "pipeline 'mine' draws at most 4 at once, got: batch=16"),
+        ("16", "pipeline 'mine' generates at most 4 images per call, got: batch=16"),
     ],
 )
 def test_a_batch_that_cannot_be_is_an_error(batch_project: pytest.Pytester, batch: str, message: str) -> None:
