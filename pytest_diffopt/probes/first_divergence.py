@@ -56,8 +56,8 @@ def first_diverging_module(
 ) -> ModuleDrift | None:
     """Return the innermost module whose output is the first to differ although its inputs agree.
 
-    Compiled modules run eagerly during the search, since forward hooks inside of a graph do not run. Modules that only
-    one pipeline calls, such as those replaced by a fused projection, are skipped.
+    Compiled modules run eagerly during the search, so that the modules inside of them can be observed. Modules that
+    only one pipeline calls, such as those replaced by a fused projection, are skipped.
 
     Args:
         target: the pipeline or module.
