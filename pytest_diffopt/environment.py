@@ -1,4 +1,4 @@
-"""What machine and which versions this is; read once, without importing torch unless a GPU was asked for."""
+"""Device and package versions; read once, and without importing torch unless a GPU is requested."""
 
 import platform
 import re
@@ -14,15 +14,15 @@ _DISTRIBUTIONS = ("torch", "diffusers", "transformers", "torchao", "accelerate",
 
 
 class NoGPUError(DiffoptError):
-    """A GPU was asked for, and there is none that torch can use."""
+    """A GPU was requested, and torch cannot use any."""
 
 
 @cache
 def capture_environment(device: Device) -> Environment:
-    """Describe the machine that this device is on.
+    """Return the environment for a device.
 
     Raises:
-        NoGPUError: the device is a real GPU, and torch finds none.
+        NoGPUError: the device is `CUDA`, and torch finds no GPU.
     """
     if device is Device.SIMULATED:
         return Environment(device_slug="simulated", device_name="the simulated GPU", versions=_versions())
@@ -32,41 +32,41 @@ def capture_environment(device: Device) -> Environment:
 
 
 def gpu_name() -> str:
-    """Return what the first GPU calls itself.
+    """Return the name that the first GPU reports.
 
     Raises:
-        NoGPUError: torch finds no GPU; the message says what it does find.
+        NoGPUError: torch finds no GPU; the message states which build of torch is installed.
     """
-    import torch  # noqa: PLC0415 - only a run on a GPU pays for it here
+    import torch  # noqa: PLC0415 - loaded only when a GPU is requested
 
     kind = accelerator_kind()
     if not kind:
         toolkits = {"CUDA": torch.version.cuda, "ROCm": torch.version.hip}
         build = " and ".join(f"{name} {version}" for name, version in toolkits.items() if version)
-        reason = f"is built for {build}, but sees no GPU" if build else "is a build for the CPU only"
-        msg = f"--gpu needs a GPU that torch can use, and there is none: torch {torch.__version__} {reason}"
+        reason = f"is built for {build} but finds no GPU" if build else "is a CPU-only build"
+        msg = f"--gpu needs a GPU that torch can use, but found none: torch {torch.__version__} {reason}"
         raise NoGPUError(msg)
     module = torch.get_device_module(kind)
     return str(module.get_device_name(0)) if hasattr(module, "get_device_name") else kind
 
 
 def accelerator_kind() -> str:
-    """Return torch's name of the real accelerator of this machine (`cuda` also means ROCm), or an empty string.
+    """Return torch's device type of this machine's accelerator (`cuda` includes ROCm), or an empty string.
 
-    `torch.accelerator` is not asked: once the simulated GPU was set up in a process, that is the accelerator it names.
+    `torch.accelerator` is not used: once the simulated GPU is registered in a process, it reports that one.
     """
-    import torch  # noqa: PLC0415 - who asks has torch
+    import torch  # noqa: PLC0415 - loaded at pytest's start, where torch must not be
 
     return next((kind for kind in _ACCELERATORS if torch.get_device_module(kind).is_available()), "")
 
 
 def torch_device(device: Device) -> str:
-    """Return torch's name of the device that a pipeline is built on: `cpu`, or the real accelerator."""
+    """Return torch's name of the device on which a pipeline is built: `cpu`, or the machine's accelerator."""
     return (accelerator_kind() if device is Device.CUDA else "") or "cpu"
 
 
 def slug(name: str) -> str:
-    """Turn a device's name into a folder's: lower case, digits and single hyphens."""
+    """Return a folder name for a device name: lower-case letters, digits and single hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
@@ -86,7 +86,7 @@ def _versions() -> dict[str, str]:
 
 
 def _cpu_name() -> str:
-    """Return the processor's model; Linux tells it in /proc, other systems through `platform`."""
+    """Return the CPU model, from /proc/cpuinfo on Linux and from `platform` elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

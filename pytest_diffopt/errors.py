@@ -1,7 +1,7 @@
-"""Every error that this package raises on purpose.
+"""Errors that this package raises for invalid use.
 
-A message says the rule, the value that broke it, where, and what to do. The plugin turns each of them into pytest's own
-kind of failure, so a user never meets a traceback for something that a user did.
+A message states the rule, the value that violates it, where, and what to do. The plugin reports these errors as pytest
+failures or usage errors without a traceback.
 """
 
 import difflib
@@ -9,46 +9,46 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Write ` (did you mean 'sdxl'?)` for an unknown name, or nothing where no known one is near."""
+    """Return ` (did you mean 'sdxl'?)` for an unknown name, or an empty string without a close match."""
     nearest = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {nearest[0]!r}?)" if nearest else ""
 
 
 class DiffoptError(Exception):
-    """Something a user asked for cannot be done; the message says why and what to do."""
+    """A request cannot be fulfilled; the message states why and what to do."""
 
 
 class MarkerError(DiffoptError):
-    """A marker cannot be read."""
+    """A marker is invalid."""
 
 
 class RequirementError(DiffoptError):
-    """What `--diffopt-require` asks for cannot be read."""
+    """The value of `--diffopt-require` is invalid."""
 
 
 class RecipeError(DiffoptError):
-    """A recipe is misspelt, contradicts itself, or cannot be applied to this pipeline."""
+    """A recipe is misspelled, contradicts itself, or cannot be applied to this pipeline."""
 
 
 class RecipeWarning(UserWarning):
-    """A recipe can be applied, and is known to make no sense as it stands."""
+    """A recipe can be applied, but has no useful effect in this form."""
 
 
 class PipelineError(DiffoptError):
-    """A pipeline is unknown, cannot be built, or failed while it was watched."""
+    """A pipeline is unknown, cannot be built, or failed during a measurement."""
 
 
 class BaselineError(DiffoptError):
-    """A baseline cannot be read, trusted or written."""
+    """A baseline cannot be read, verified or written."""
 
 
 class BrokenBaselineError(BaselineError):
-    """A baseline's content cannot be trusted; accepting a new one fixes that."""
+    """The content of a baseline is invalid; accept a new baseline to replace it."""
 
 
 class SimulationError(DiffoptError):
-    """The simulated GPU cannot do what was asked of it."""
+    """The simulated GPU cannot perform an operation."""
 
 
 class ProbeError(DiffoptError):
-    """A probe cannot see what it was asked to watch."""
+    """A probe cannot measure its target."""

@@ -59,7 +59,7 @@ def measure(
             assert not isinstance(ready, str), "unreachable because both have the same test"  # noqa: S101
             plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
             samples = time_pair(workers, ready, plan, is_decided=_never, progress=no_progress)
-            in_turn = replace(plan, timing=PairedTiming.IN_TURN, max_seconds=seconds_in_turn)
+            in_turn = replace(plan, timing=PairedTiming.INTERLEAVED, max_seconds=seconds_in_turn)
             others = PairedSamples(plan=in_turn)
             if seconds_in_turn:
                 others = time_pair(workers, ready, in_turn, is_decided=_never, progress=no_progress)

@@ -21,7 +21,7 @@ from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
-from pytest_diffopt.probes.image_results import ImageResult, compare_results, draw
+from pytest_diffopt.probes.image_results import ImageResult, compare_results, generate
 from pytest_diffopt.probes.rounding import rounded_calls, rounding_of
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.records import Device, ImageRecord, Subject
@@ -163,7 +163,7 @@ def _drawn(pipeline: Any, family: PipelineFamily, seeds: int) -> list[ImageResul
     for prompt in PROMPTS:
         call = inputs.varied("", prompt=prompt, num_images_per_prompt=seeds)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in range(seeds)]
-        together = draw(pipeline, partial(pipeline, **dict(call) | {"generator": generators}))
+        together = generate(pipeline, partial(pipeline, **dict(call) | {"generator": generators}))
         results += [_one_of(together, number) for number in range(seeds)]
     return results
 

@@ -18,7 +18,7 @@ from pytest_diffopt.environment import torch_device
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.probes.calls import failures_noted, repeatable_call
 from pytest_diffopt.probes.compilation import CompileLog
-from pytest_diffopt.probes.image_results import draw
+from pytest_diffopt.probes.image_results import generate
 from pytest_diffopt.probes.latency import Call, measure_ratio
 from pytest_diffopt.probes.loop_times import time_loop
 from pytest_diffopt.probes.syncs import watch_syncs
@@ -59,7 +59,7 @@ def _compilation(pipeline: Any, inputs: PipelineInputs, _subject: Subject) -> Ca
 
 
 def _result(pipeline: Any, inputs: PipelineInputs, _subject: Subject) -> Call:
-    return partial(draw, pipeline, repeatable_call(pipeline, (), inputs), inputs)
+    return partial(generate, pipeline, repeatable_call(pipeline, (), inputs), inputs)
 
 
 def _loop(pipeline: Any, inputs: PipelineInputs, subject: Subject) -> Call:

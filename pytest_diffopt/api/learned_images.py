@@ -8,7 +8,7 @@ from pytest_diffopt.baselines.image_files import StoredFiles
 from pytest_diffopt.errors import BaselineError
 from pytest_diffopt.guards.images import worst_figures
 from pytest_diffopt.guards.learned_thresholds import learned, two_valued
-from pytest_diffopt.probes.image_samples import ComparedSample, levels_of, stored_latents
+from pytest_diffopt.probes.image_samples import ComparedSample, uint8_images, stored_latents
 from pytest_diffopt.records import Environment, ImageRecord, Subject
 
 _LARGEST_PSNR_DB = 100.0
@@ -48,7 +48,7 @@ def learned_document(  # noqa: PLR0913 - each is a figure of the file
         subject=AcceptedSubject.of(subject),
         environment=AcceptedEnvironment.of(environment),
         reason=reason,
-        images=tuple(files.write_image(*numbered) for numbered in enumerate(levels_of(reference))),
+        images=tuple(files.write_image(*numbered) for numbered in enumerate(uint8_images(reference))),
         latents=files.write_latents(latents) if latents else None,
         thresholds=learned(samples, margin=margin),
         margin=margin,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 #: The probability that any test of a session is called slower though none is slower than half of the margin.
 FALSE_ALARMS = 0.001
 _HOW = {
-    PairedTiming.IN_TURN: "in turn by two processes",
-    PairedTiming.SIDE_BY_SIDE: "side by side by two processes on one core",
+    PairedTiming.INTERLEAVED: "in turn by two processes",
+    PairedTiming.CONCURRENT: "side by side by two processes on one core",
 }
 _OUTCOMES = {
     Decision.OPEN: Outcome.INCONCLUSIVE,
@@ -198,7 +198,7 @@ def _explanation(
         ("change", f"{_interval(bound)} at {100 * rule.confidence:.6g} % confidence, {_blocks(record)}"),
         ("head", f"{_call(record, head=True)} a call, {record.head}"),
         ("base", f"{_call(record, head=False)} a call, {record.base}"),
-        *((("in turn", record.why_in_turn),) if outcome is Outcome.INCONCLUSIVE and record.why_in_turn else ()),
+        *((("in turn", record.why_interleaved),) if outcome is Outcome.INCONCLUSIVE and record.why_interleaved else ()),
         *_gpu_rows(record),
     )
     return explain(
@@ -269,12 +269,12 @@ def _call_ns(record: PairedRecord, *, head: bool) -> float:
 
 def _call(record: PairedRecord, *, head: bool) -> str:
     """Write what a call takes; side by side that is no time by the clock, as the other process has its share of it."""
-    of_what = " of the processor" if record.timing is PairedTiming.SIDE_BY_SIDE else ""
+    of_what = " of the processor" if record.timing is PairedTiming.CONCURRENT else ""
     return f"{time(_call_ns(record, head=head))}{of_what}"
 
 
 def _figure(record: PairedRecord) -> str:
-    if record.timing is PairedTiming.SIDE_BY_SIDE or not record.num_steps:
+    if record.timing is PairedTiming.CONCURRENT or not record.num_steps:
         return _call(record, head=True)
     return f"{_call(record, head=True)}, {1e9 * record.num_steps / _call_ns(record, head=True):.1f} steps/s"
 

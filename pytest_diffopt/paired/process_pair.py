@@ -68,7 +68,7 @@ class BothReady:
     def timing(self) -> PairedTiming:
         """Concurrent CPU time for calls that only compute in one thread, otherwise interleaved wall-clock time."""
         only_compute = self.is_single_threaded and not self.why_interleaved
-        return PairedTiming.SIDE_BY_SIDE if only_compute else PairedTiming.IN_TURN
+        return PairedTiming.CONCURRENT if only_compute else PairedTiming.INTERLEAVED
 
     @property
     def why_interleaved(self) -> str:
@@ -182,7 +182,7 @@ def time_pair(
     """
     pids = {worker.pid for worker in workers.both}
     is_bound = ready.is_single_threaded and share_core(pids, number=plan.seed) is not None
-    plan = plan if is_bound else replace(plan, timing=PairedTiming.IN_TURN)
+    plan = plan if is_bound else replace(plan, timing=PairedTiming.INTERLEAVED)
     time_block = _block_timer(workers, plan)
     time_block(base_first=True)  # refills the caches of the side that was idle while the other warmed up
     meter = open_meter(ready.head.gpu_uuid, own_pids=lambda: pids) if ready.head.gpu_uuid else None
@@ -190,7 +190,7 @@ def time_pair(
 
 
 def _block_timer(workers: Workers, plan: SamplingPlan) -> TimeBlock:
-    if plan.timing is PairedTiming.SIDE_BY_SIDE:
+    if plan.timing is PairedTiming.CONCURRENT:
         return concurrent(*(partial(_begin, worker, plan.repeats) for worker in workers.both))
     return interleaved(*(partial(_duration_ns, worker, plan.repeats) for worker in workers.both))
 

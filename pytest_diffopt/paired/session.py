@@ -129,7 +129,7 @@ class PairedSession:
         return replace(
             record,
             timing=samples.plan.timing,
-            why_in_turn=record.why_in_turn or ("" if samples.plan == plan else _NOT_PINNED),
+            why_interleaved=record.why_interleaved or ("" if samples.plan == plan else _NOT_PINNED),
             blocks=(*record.blocks, *samples.blocks),
             throttled_blocks=(*record.throttled_blocks, *samples.throttled),
             blocks_of_pairs=(*earlier, len(samples.blocks)),
@@ -212,7 +212,7 @@ def _new_record(workers: Workers, ready: BothReady) -> PairedRecord:
         base=workers.base.side.label,
         head=workers.head.side.label,
         timing=ready.timing,
-        why_in_turn=ready.why_interleaved,
+        why_interleaved=ready.why_interleaved,
         repeats=ready.repeats,
         num_steps=ready.head.num_steps,
     )

@@ -1,1 +1,1 @@
-"""Watch one thing while a pipeline runs, and yield a record of it."""
+"""Measurements of a running pipeline; each probe returns a record."""

@@ -1,4 +1,4 @@
-"""Calling a pipeline so that the same inputs give the same call every time."""
+"""Repeatable calls of a pipeline, and notes on the errors that they raise."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -14,12 +14,18 @@ from pytest_diffopt.records import Concern, Subject
 
 
 def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Mapping[str, Any]) -> Callable[[], Any]:
-    """Return a function that makes one and the same call each time.
+    """Return a function that makes the same call each time.
 
-    A generator among the inputs changes while it is used, so each is set back to its state of now before every call.
+    Using a generator changes its state, so each generator among the inputs is reset to its present state before every
+    call.
+
+    Args:
+        target: the pipeline, module or callable.
+        args: positional arguments of the call.
+        inputs: keyword arguments of the call.
 
     Raises:
-        PipelineError: the pipeline cannot draw the height or width that is asked for.
+        PipelineError: the pipeline cannot generate images of the requested height or width.
     """
     positional, keywords = tuple(args), dict(inputs)
     require_divisible_sizes(target, keywords)
@@ -37,16 +43,16 @@ def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Map
 
 @contextmanager
 def failures_noted(target: Any, concern: Concern, subject: Subject) -> Iterator[None]:
-    """Let whatever the watched pipeline raises pass as it is, with a note of how far it came and who was watching."""
+    """Add a note to any error that the pipeline raises: its denoise step, the measured concern and the subject."""
     watch = watch_denoise_loop(target) if has_denoise_loop(target) else nullcontext()
     with watch as loop:
         try:
             yield
         except DiffoptError:
-            raise  # says all of that itself
+            raise  # its message already contains all of that
         except Exception as error:
             progress = f" {loop.progress()}" if loop else ""
-            error.add_note(f"diffopt: raised{progress} while watching {concern}, {subject}")
+            error.add_note(f"diffopt: raised{progress} while measuring {concern}, {subject}")
             raise
 
 

@@ -1,4 +1,4 @@
-"""Three channels in [0, 1], which models of sight are made for, of images that have any other number."""
+"""Conversion of images to three channels in [0, 1], as FLIP and LPIPS require."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ _COLOR_CHANNELS = 3
 
 
 def three_channels(images: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Return three channels: one of grey is each of them, and transparency is left out.
+    """Return images with three channels: a gray channel is repeated, and an alpha channel is dropped.
 
     Args:
         images: float, shape (..., channels); values outside of [0, 1] are clipped.

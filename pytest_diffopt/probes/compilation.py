@@ -1,4 +1,4 @@
-"""What `torch.compile` does, watched while it really happens."""
+"""Graph breaks, recompiles and counts of `torch.compile`, observed during real compilations."""
 
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -11,9 +11,9 @@ from pytest_diffopt._torch_private.compile_errors import FullGraphError, Recompi
 from pytest_diffopt._torch_private.compile_watching import Compilation, TracedBreak, compilations_watched
 from pytest_diffopt.probes.compiled_modules import compiled_modules, compiled_names
 from pytest_diffopt.probes.failed_guards import failed_guard
-from pytest_diffopt.probes.graph_breaks import graph_break, is_consequence, one_a_place, read_in_graph, written_name
+from pytest_diffopt.probes.graph_breaks import graph_break, is_consequence, one_per_line, read_in_graph, source_name
 from pytest_diffopt.records import (
-    CacheAnswer,
+    CacheResult,
     CompilationRecord,
     CompileCountRecord,
     CompiledFrame,
@@ -34,17 +34,17 @@ _NO_CUDA_GRAPHS = "torch gives no reason"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogPosition:
-    """A moment in a compile log."""
+    """A position in a compile log."""
 
     frames: int
     breaks: int
 
 
 class CompileLog(AbstractContextManager["CompileLog"]):
-    """Everything that Dynamo compiled since the log was opened, in order.
+    """Every compilation by Dynamo since the log was opened, in order.
 
-    One log lives as long as the test session. A position in it (`mark`) separates what came before a moment from what
-    came after, so nothing has to be compiled twice to be seen.
+    One log is open for the whole test session. A position in it (`mark`) separates earlier from later compilations, so
+    that nothing needs to be compiled twice to be observed.
     """
 
     def __init__(self) -> None:
@@ -64,29 +64,29 @@ class CompileLog(AbstractContextManager["CompileLog"]):
 
     @property
     def namespaces(self) -> Collection[dict[str, Any]]:
-        """The globals of every module in which something was compiled."""
+        """The globals of every Python module with a compiled function."""
         return self._namespaces.values()
 
     def mark(self) -> LogPosition:
-        """Return the present end of the log."""
+        """Return the current end of the log."""
         return LogPosition(frames=len(self._frames), breaks=len(self._breaks))
 
     def since(self, start: LogPosition, subject: Subject, *, until: LogPosition | None = None) -> CompilationRecord:
-        """Return what was compiled after a position; each place that broke the graph is named once."""
+        """Return the compilations after a position; each line with a graph break is listed once."""
         end = until or self.mark()
         return CompilationRecord(
             subject=subject,
             frames=tuple(self._frames[start.frames : end.frames]),
-            breaks=one_a_place(self._breaks[start.breaks : end.breaks]),
+            breaks=one_per_line(self._breaks[start.breaks : end.breaks]),
         )
 
-    def tells_why(self, start: LogPosition) -> bool:
-        """Tell whether a call that ended in an error is explained by what was seen since."""
+    def explains_error(self, start: LogPosition) -> bool:
+        """Return whether a break or the recompile limit since `start` explains why a call raised."""
         return len(self._breaks) > start.breaks or any(frame.hit_limit for frame in self._frames[start.frames :])
 
     def _add(self, found: Compilation) -> None:
         frame = _frame(found)
-        if self._is_another_in_a_known_wrapper(found):  # whose guards fail for what they do not guard
+        if self._wraps_new_function(found):  # the guards of a shared wrapper fail for each further function
             frame = replace(frame, failed_guard=None)
         for one in found.breaks:
             if not is_consequence(one, self._traced):
@@ -96,8 +96,8 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._frames.append(frame)
         self._namespaces[id(found.namespace)] = found.namespace
 
-    def _is_another_in_a_known_wrapper(self, found: Compilation) -> bool:
-        """Tell whether a decorator's wrapper is compiled for a function that is new, and was before for another."""
+    def _wraps_new_function(self, found: Compilation) -> bool:
+        """Return whether a decorator's wrapper, compiled before for another function, is compiled for a new one."""
         if _is_first(found):
             self._wrapped.pop(found.wrapper, None)
         wrapped = self._wrapped.setdefault(found.wrapper, set())
@@ -107,23 +107,23 @@ class CompileLog(AbstractContextManager["CompileLog"]):
 
 
 def _is_first(found: Compilation) -> bool:
-    """Tell whether Dynamo knew nothing of a wrapper yet, or forgot it: it numbers the compilations of each as `3/0`."""
+    """Return whether this is a wrapper's first compilation (since a reset): Dynamo's ids end in `/0`, as in `3/0`."""
     return found.compile_id.partition("/")[2].partition("_")[0] == "0"
 
 
 def watch_warmup(
     log: CompileLog, start: LogPosition, call: Callable[[], object], subject: Subject, *, target: Any = None
 ) -> CompilationRecord:
-    """Call once, and return what was compiled since `start`, be it by this call or by an earlier one.
+    """Call once, and return everything compiled since `start`, by this call or by earlier ones.
 
-    A break that `fullgraph=True` turns into an error ends the call, and is in the record as any other.
+    A break that `fullgraph=True` turns into an error ends the call, and is recorded like any other.
 
     Args:
-        log: where compilations are seen.
-        start: where the pipeline's life began.
-        call: the call.
-        subject: the pipeline.
-        target: the pipeline itself, to tell which of its modules are compiled.
+        log: the log of compilations.
+        start: position before the pipeline was built.
+        call: makes the call.
+        subject: description of the pipeline.
+        target: the pipeline, whose compiled modules are listed in the record.
     """
     __tracebackhide__ = True
     ended = _call(log, start, call)
@@ -132,7 +132,7 @@ def watch_warmup(
     return replace(record, modules=modules, ended_by_fullgraph=bool(ended), torch_traceback=ended)
 
 
-def watch_recompiles(  # noqa: PLR0913 - what is called, of what, and since when
+def watch_recompiles(  # noqa: PLR0913 - the calls, their target and two log positions are independent
     log: CompileLog,
     call: Callable[[Mapping[str, Any]], object],
     variations: Iterable[Mapping[str, Any]],
@@ -143,27 +143,27 @@ def watch_recompiles(  # noqa: PLR0913 - what is called, of what, and since when
     target: Any = None,
     is_dynamic: bool = False,
 ) -> RecompileRecord:
-    """Make each varied call, and return what each compiled; the first one is made once more before, as warm-up.
+    """Make each varied call, and return what each compiled. The first call is made twice, first as warm-up.
 
-    A break that `fullgraph=True` turns into an error ends the last call that is made.
+    A break that `fullgraph=True` turns into an error ends the sequence of calls.
 
     Args:
-        log: where compilations are seen.
+        log: the log of compilations.
         call: calls the pipeline with the given keywords.
-        variations: the calls; a mapping's `label`, where it has one, names it, and its `changes_shape` tells that it
-            gives the models inputs of another shape.
-        start: where the pipeline's life began.
-        subject: the pipeline.
-        warm: where its first whole call had ended; None when it was not called yet.
-        target: the pipeline itself, to tell whether what is compiled at warm-up still is afterwards.
-        is_dynamic: it was compiled for any shape.
+        variations: keywords of each call; optional attributes of a mapping are `label`, its name, and `changes_shape`,
+            whether it changes the input shapes of the models.
+        start: position before the pipeline was built.
+        subject: description of the pipeline.
+        warm: position after its first complete call; None before any call.
+        target: the pipeline, whose modules must remain compiled.
+        is_dynamic: whether it was compiled with `dynamic=True`.
     """
     __tracebackhide__ = True
     calls = list(variations)
     before = log.mark()
     ended = _call(log, before, partial(call, calls[0]))
     warmup = log.since(start, subject, until=warm)
-    # Dynamo may have been reset since, so that what the call compiles for the first time is no fault; the rest is.
+    # Dynamo may have been reset since `warm`: only a compilation with a failed guard is a recompile.
     again = [frame for frame in log.since(before, subject).frames if frame.failed_guard] if warm else []
     seen = [_varied(0, calls[0], again)] if again else []
     names = compiled_names(target)
@@ -186,12 +186,12 @@ def watch_recompiles(  # noqa: PLR0913 - what is called, of what, and since when
 
 
 def _call(log: CompileLog, before: LogPosition, call: Callable[[], object]) -> str:
-    """Call, and return torch's traceback when the log holds the reason why `fullgraph=True` ended it."""
+    """Call, and return torch's traceback when `fullgraph=True` ended the call and the log contains the reason."""
     __tracebackhide__ = True
     try:
         call()
     except (FullGraphError, RecompileLimitError) as error:
-        if not log.tells_why(before):
+        if not log.explains_error(before):
             raise
         return "".join(traceback.format_exception(error))
     return ""
@@ -206,7 +206,7 @@ def _varied(number: int, inputs: Mapping[str, Any], frames: Iterable[CompiledFra
 
 
 def count_regions(record: CompilationRecord) -> CompileCountRecord:
-    """Add up what each function came to, in the order in which they were compiled."""
+    """Sum the counts of each function, in the order of first compilation."""
     regions = dict.fromkeys([frame.region for frame in record.frames] + [one.region for one in record.breaks])
     return CompileCountRecord(subject=record.subject, regions=tuple(_counts(name, record) for name in regions))
 
@@ -225,7 +225,7 @@ def _counts(region: str, record: CompilationRecord) -> RegionCounts:
 
 def _frame(found: Compilation) -> CompiledFrame:
     code, metrics = found.code, found.metrics
-    name = written_name(code.co_name)
+    name = source_name(code.co_name)
     frame = CompiledFrame(
         region=code.co_qualname.removesuffix(code.co_name).replace("<locals>.", "") + name,
         where=locate(code.co_filename, code.co_firstlineno, name),
@@ -251,10 +251,10 @@ def _frame(found: Compilation) -> CompiledFrame:
     )
 
 
-def _cache(metrics: Any) -> CacheAnswer:
-    """Return what the caches said to the whole compilation: one part that nobody knew is a miss."""
+def _cache(metrics: Any) -> CacheResult:
+    """Return the cache result of a whole compilation: a miss of any part counts as a miss."""
     stores = ("inductor_fx_local_cache", "inductor_fx_remote_cache", "aotautograd_local_cache")
     if any(getattr(metrics, f"{store}_miss_count") for store in stores):
-        return CacheAnswer.MISS
-    known = any(getattr(metrics, f"{store}_hit_count") for store in stores)
-    return CacheAnswer.HIT if known else CacheAnswer.NOT_ASKED
+        return CacheResult.MISS
+    is_hit = any(getattr(metrics, f"{store}_hit_count") for store in stores)
+    return CacheResult.HIT if is_hit else CacheResult.NOT_USED

@@ -1,4 +1,4 @@
-"""What torch raises when a compilation cannot even begin, in words that say what to do."""
+"""Actionable messages for compilations that cannot start."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,46 +11,46 @@ from pytest_diffopt.errors import ProbeError, did_you_mean
 
 
 def refuse_when_switched_off() -> None:
-    """Refuse to watch compilation in a process that compiles nothing.
+    """Refuse to check compilation in a process in which `torch.compile` is disabled.
 
     Raises:
-        ProbeError: with what switches it off.
+        ProbeError: `torch.compile` is disabled; the message names the setting.
     """
     reason = compile_switched_off()
     if reason:
-        msg = f"torch.compile is switched off: {reason}; nothing would be checked\n  take it out of the environment"
+        msg = f"torch.compile is disabled: {reason}; nothing would be checked\n  remove this setting"
         raise ProbeError(msg)
 
 
 @contextmanager
 def failures_explained() -> Iterator[None]:
-    """Say what to do about a compilation that cannot begin; whatever else is raised passes as it is.
+    """Replace errors of a compilation that cannot start by an actionable message; other errors pass unchanged.
 
     Raises:
-        ProbeError: the backend is unknown, or it lacks a compiler.
+        ProbeError: the backend is unknown, or no C++ compiler was found.
     """
     try:
         yield
     except Exception as error:
-        words = explained(error)
-        if words is None:
+        explanation = explained(error)
+        if explanation is None:
             raise
-        raise words from None
+        raise explanation from None
 
 
 def explained(error: BaseException) -> ProbeError | None:
-    """Return what a person can do about an error of torch; None where the error says so itself."""
+    """Return an error with an actionable message; None when torch's own message suffices."""
     if isinstance(error, InvalidBackendError):
         known = torch.compiler.list_backends(exclude_tags=())
         name = str(error).partition("'")[2].partition("'")[0]
         return ProbeError(
-            f"unknown backend of torch.compile: {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
+            f"unknown torch.compile backend: {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
         )
     if isinstance(error, BackendError) and _lacks_compiler(error):
         return ProbeError(
-            "Inductor needs a C++ compiler to compile for the CPU, and finds none that works\n"
+            "Inductor needs a C++ compiler to compile for the CPU, but found none that works\n"
             "  install one (Debian and Ubuntu: apt install g++; Fedora: dnf install gcc-c++; conda: gxx), "
-            'name yours in CXX, or compile with backend="aot_eager_decomp_partition" here'
+            'set CXX to yours, or compile with backend="aot_eager_decomp_partition" here'
         )
     return None
 

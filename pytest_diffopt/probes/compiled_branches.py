@@ -1,7 +1,7 @@
-"""Compiled code on the simulated GPU: its original runs there, and takes the branches that the compiled code took.
+"""Compiled code on the simulated GPU: the eager code runs, on the branches that the compiled code takes.
 
-Libraries ask `torch.compiler.is_compiling()`: torchao prints every activation to see whether it is being traced, unless
-it is told that it is. Uncompiled that print is a real wait; compiled it is not there.
+Libraries branch on `torch.compiler.is_compiling()`. For example, torchao prints activations to detect tracing unless
+that function returns True; in eager code the print synchronizes, in compiled code it does not exist.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from pytest_diffopt.pipelines.components import modules_of
 
 @contextmanager
 def branches_of_compiled_code(target: Any) -> Iterator[None]:
-    """Let everything compiled in a pipeline or module see itself as being compiled, for the length of a block."""
+    """Let `torch.compiler.is_compiling()` return True in all compiled code of a pipeline or module."""
     with ExitStack() as stack:
         for root in modules_of(target).values():
             for module in root.modules():
@@ -26,7 +26,7 @@ def branches_of_compiled_code(target: Any) -> Iterator[None]:
 
 
 def _compiled_attributes(module: torch.nn.Module) -> list[str]:
-    """Return the names under which compiled callables hang on a module: its own call, or a method that was replaced."""
+    """Return the names of a module's compiled attributes: its own call, and replaced methods."""
     methods = [name for name, value in vars(module).items() if original_callable(value) is not None]
     own = ["_compiled_call_impl"] if is_compiled_module(module) else []
     return [*own, *(name for name in methods if name not in own)]

@@ -1,4 +1,4 @@
-"""What of a pipeline is compiled, whoever compiled it."""
+"""Compiled modules, methods and functions of a pipeline."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,19 +18,19 @@ from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.records import CompiledModule
 
 _Call = Callable[..., Any]
-#: Makes, from a path, the compiled call and the eager one, what is called in their place.
+#: Returns the replacement for a call, given its path, the compiled call and the eager one.
 Replacement = Callable[[str, _Call, _Call], _Call]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompiledPart:
-    """One module, method or function that is compiled.
+    """One compiled module, method or function.
 
     Attributes:
-        path: where it is in the pipeline (`unet.down_blocks.1`, `vae.decode`).
-        name: what all of its kind are called.
-        function: what a person wrote, decorators and all.
-        replaced: a context in which something else answers for it.
+        path: path in the pipeline (`unet.down_blocks.1`, `vae.decode`).
+        name: name shared by all parts of the same class and component.
+        function: the source function, decorators included.
+        replaced: returns a context in which a replacement is called instead.
     """
 
     path: str
@@ -40,7 +40,7 @@ class CompiledPart:
 
 
 def compiled_parts(target: Any) -> Iterator[CompiledPart]:
-    """Yield everything that is compiled in a pipeline or module; a bare compiled function is its own, only part."""
+    """Yield every compiled part of a pipeline or module; a bare compiled function is its only part."""
     for component, part in modules_of(target).items():
         for path, module in part.named_modules():
             yield from _compiled_in_place(component, path, module)
@@ -51,11 +51,11 @@ def compiled_parts(target: Any) -> Iterator[CompiledPart]:
 
 
 def compiled_modules(target: Any, regions_seen: set[str]) -> tuple[CompiledModule, ...]:
-    """Return what is compiled, everything of one kind together.
+    """Return the compiled parts, grouped by name.
 
     Args:
         target: the pipeline.
-        regions_seen: functions that were seen being compiled; only something that runs is.
+        regions_seen: functions whose compilation was observed, which means that they were called.
     """
     kinds: dict[str, list[CompiledPart]] = {}
     for part in compiled_parts(target):
@@ -72,20 +72,20 @@ def compiled_modules(target: Any, regions_seen: set[str]) -> tuple[CompiledModul
 
 
 def compiled_names(target: Any) -> tuple[str, ...]:
-    """Return the paths of everything that is compiled."""
+    """Return the path of every compiled part."""
     return tuple(part.path for part in compiled_parts(target))
 
 
 def region_of(function: _Call) -> str:
-    """Return the name of the innermost function that decorators wrap, as the compile log names its region."""
+    """Return the qualified name of the innermost wrapped function, as used for regions in the compile log."""
     name: str = getattr(_layers(function)[-1], "__qualname__", type(function).__name__)
     return name.replace("<locals>.", "")
 
 
 def _has_run(function: _Call, regions_seen: set[str]) -> bool:
-    """Tell whether a function was compiled: one that nobody calls never is.
+    """Return whether a function was called, which is when `torch.compile` compiles it.
 
-    A decorated `forward` is compiled from its wrapper on; when that breaks, the function within is compiled alone.
+    A decorated `forward` is compiled from its wrapper on; after a graph break the inner function is compiled alone.
     """
     codes = [layer.__code__ for layer in _layers(function) if hasattr(layer, "__code__")]
     return region_of(function) in regions_seen or any(map(compiled_code_count, codes))

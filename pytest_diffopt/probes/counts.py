@@ -1,4 +1,4 @@
-"""What a call does, counted on the simulated GPU: exact, and the same on every machine."""
+"""Counts of a call on the simulated GPU: exact, and equal on every machine."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -25,10 +25,10 @@ _PATH_DEPTH = 2
 def try_to_count(
     target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject, *, gpu_model: str = DEFAULT_GPU_MODEL
 ) -> tuple[CountRecord | None, str]:
-    """Count what a call does, beside what it is measured for; that it cannot be counted is an answer too.
+    """Count a call in addition to another measurement; a failure to count is returned, not raised.
 
     Returns:
-        The counts and an empty text; or None and why there are none.
+        The counts and an empty string; or None and the reason.
     """
     try:
         return count_call(target, args, inputs, subject, gpu_model=gpu_model), ""
@@ -39,14 +39,14 @@ def try_to_count(
 def count_call(
     target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject, *, gpu_model: str = DEFAULT_GPU_MODEL
 ) -> CountRecord:
-    """Make one call on the simulated GPU and count what it does.
+    """Make one call on the simulated GPU, and return its counts.
 
     Args:
         target: a pipeline, module or callable.
-        args: with `inputs`, the call.
-        inputs: keywords of the call.
-        subject: what is called; its device is `SIMULATED`.
-        gpu_model: the name of the GPU that is simulated.
+        args: positional arguments of the call.
+        inputs: keyword arguments of the call.
+        subject: description of the target; its device is `SIMULATED`.
+        gpu_model: name of the simulated GPU.
 
     Raises:
         ProbeError: the pipeline never entered its denoise loop.
@@ -69,7 +69,7 @@ def count_call(
 
 
 def _least_seconds(gpu: SimulatedGPU, target: Any) -> float:
-    """Return the least time that the GPU's peaks allow for the call; moving the weights is no part of it."""
+    """Return the lower bound on the call's time from the GPU's peak rates, without the transfer of the weights."""
     parameters = (parameter for module in modules_of(target).values() for parameter in module.parameters())
     dtype = fastest_dtype({one.dtype for one in parameters if one.is_floating_point()}, gpu.gpu_model)
     return seconds_of((counts for phase, counts in gpu.phases.items() if phase is not None), gpu.gpu_model, dtype)
@@ -93,7 +93,7 @@ def _enter(gpu: SimulatedGPU, step: int | None) -> None:
 
 
 def _phases(counted: Mapping[Hashable, Counts]) -> tuple[PhaseCounts, ...]:
-    """Name the phases, and let neighbouring steps that are alike stand together; moving the weights is no phase."""
+    """Name the phases and merge consecutive equal steps; the transfer of the weights (phase None) is left out."""
     rows: list[tuple[list[Hashable], Counts]] = []
     for phase, counts in counted.items():
         if phase is None:
@@ -125,7 +125,7 @@ def _phase(names: Sequence[Hashable], counts: Counts) -> PhaseCounts:
 
 
 def _modules(counted: Mapping[str, Counts]) -> tuple[ModuleCounts, ...]:
-    """Add up what each part does with everything inside it."""
+    """Sum the counts of each part, submodules included."""
     parts: defaultdict[str, ModuleCounts] = defaultdict(lambda: ModuleCounts(module="", flops=0, operations=0))
     for path, counts in counted.items():
         name = _part_of(path) or _OUTSIDE
@@ -137,7 +137,7 @@ def _modules(counted: Mapping[str, Counts]) -> tuple[ModuleCounts, ...]:
 
 
 def _part_of(path: str) -> str:
-    """Cut a module's path to the part that a person names: `unet.mid_block`, or `unet.down_blocks.1` in a list."""
+    """Cut a module's path to two names (`unet.mid_block`), or three for a list item (`unet.down_blocks.1`)."""
     names = path.split(".")
     is_in_list = len(names) > _PATH_DEPTH and names[_PATH_DEPTH].isdigit()
     return ".".join(names[: _PATH_DEPTH + is_in_list])

@@ -1,7 +1,7 @@
-"""The denoise loop of any diffusers pipeline, found through its `progress_bar`.
+"""The denoise loop of any diffusers pipeline, observed through its `progress_bar`.
 
-Every pipeline opens `self.progress_bar(...)` around its loop and calls `update()` at the end of a step, or iterates
-over it; nothing else marks a step in all of them.
+Every pipeline opens `self.progress_bar(...)` around its loop and either calls `update()` at the end of a step or
+iterates over it. No other interface marks a step in all pipelines.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,12 +12,12 @@ from pytest_diffopt.errors import ProbeError
 
 
 class DenoiseLoop:
-    """Where a watched pipeline is: in which denoise step, or outside the loop.
+    """Position of a pipeline: its current denoise step, or outside the loop.
 
     Attributes:
-        step: the step that runs now, from 0; None outside the loop.
-        num_steps: steps finished so far, over all loops of the call.
-        failed_step: the step in which an exception left the loop; None while none has.
+        step: the current step, from 0; None outside the loop.
+        num_steps: finished steps, over all loops of the call.
+        failed_step: the step that raised; None without an exception.
     """
 
     def __init__(self, on_step: Callable[[int | None], None]) -> None:
@@ -28,7 +28,7 @@ class DenoiseLoop:
         self._entered = False
 
     def require_entered(self, pipeline: Any) -> None:
-        """Refuse a call in which no loop ran.
+        """Require that a denoise loop ran.
 
         Raises:
             ProbeError: the pipeline never opened its progress bar, or never finished a step.
@@ -36,16 +36,16 @@ class DenoiseLoop:
         name = type(pipeline).__name__
         if not self._entered:
             msg = (
-                f"the denoise loop is found through pipeline.progress_bar(...), which {name} never opened: "
+                f"no denoise loop: {name} never opened pipeline.progress_bar(...): "
                 "open it around the loop, or pass a callable that is one step"
             )
             raise ProbeError(msg)
         if not self.num_steps:
-            msg = f"{name} opened its progress bar, but never called update() on it: no denoise step was finished"
+            msg = f"no denoise step was finished: {name} opened its progress bar but never called update() on it"
             raise ProbeError(msg)
 
     def enter(self) -> None:
-        """Begin a loop: the next step starts."""
+        """Enter a loop: the next step starts."""
         self._entered = True
         self._go_to(self.num_steps)
 
@@ -55,15 +55,15 @@ class DenoiseLoop:
         self._go_to(self.num_steps)
 
     def leave(self) -> None:
-        """End the loop."""
+        """Leave the loop."""
         self._go_to(None)
 
     def fail(self) -> None:
-        """Remember the step that an exception ends."""
+        """Record the current step as the one that raised."""
         self.failed_step = self.step
 
     def progress(self) -> str:
-        """Say how far the call came."""
+        """Return text for the position of the call, such as `in denoise step 3`."""
         if self.failed_step is not None:
             return f"in denoise step {self.failed_step}"
         return f"after {self.num_steps} finished denoise steps" if self._entered else "before the denoise loop"
@@ -74,7 +74,7 @@ class DenoiseLoop:
 
 
 class _WatchedBar:
-    """A progress bar that tells the loop about its steps and is otherwise the pipeline's own."""
+    """A proxy of the pipeline's progress bar that reports its steps to the loop."""
 
     def __init__(self, bar: Any, loop: DenoiseLoop) -> None:
         self._context = bar
@@ -82,7 +82,7 @@ class _WatchedBar:
         self._loop = loop
 
     def __enter__(self) -> Self:
-        self._bar = self._context.__enter__()  # tqdm's is itself, a user's own may be another object
+        self._bar = self._context.__enter__()  # tqdm returns itself; a user's bar may return another object
         self._loop.enter()
         return self
 
@@ -114,15 +114,15 @@ def watch_denoise_loop(pipeline: Any, on_step: Callable[[int | None], None] | No
     """Watch the pipeline's denoise loop while the block runs.
 
     Args:
-        pipeline: anything with diffusers' `progress_bar` method.
-        on_step: called with each step's number as it starts, and with None as the loop ends.
+        pipeline: any object with diffusers' `progress_bar` method.
+        on_step: called with each step's number when it starts, and with None when the loop ends.
 
     Raises:
         ProbeError: the object has no `progress_bar`.
     """
     original = getattr(pipeline, "progress_bar", None)
     if not callable(original):
-        msg = f"the denoise loop is found through pipeline.progress_bar(...), which {type(pipeline).__name__} lacks"
+        msg = f"no denoise loop: {type(pipeline).__name__} has no progress_bar method, through which the loop is found"
         raise ProbeError(msg)
     loop = DenoiseLoop(on_step or (lambda _step: None))
 
@@ -130,16 +130,16 @@ def watch_denoise_loop(pipeline: Any, on_step: Callable[[int | None], None] | No
         return _WatchedBar(original(iterable=iterable, total=total), loop)
 
     before = vars(pipeline).get("progress_bar")
-    pipeline.progress_bar = progress_bar  # on the instance, which hides the class's
+    pipeline.progress_bar = progress_bar  # on the instance, so that it hides the class's method
     try:
         yield loop
     finally:
         if before is None:
             del pipeline.progress_bar
-        else:  # the user's own, or that of a watch around this one
+        else:  # set by the user, or by an enclosing watch
             pipeline.progress_bar = before
 
 
 def has_denoise_loop(target: Any) -> bool:
-    """Tell whether the object is a pipeline whose loop can be found, not a bare callable or module."""
+    """Return whether the object is a pipeline with a progress bar, not a bare callable or module."""
     return callable(getattr(target, "progress_bar", None))

@@ -1,4 +1,4 @@
-"""How many operators run one by one between the graphs of what is compiled: those that Dynamo left out."""
+"""Number of operators that run eagerly between the graphs of compiled code."""
 
 from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import ExitStack
@@ -14,23 +14,23 @@ from pytest_diffopt.records import BreakKind, CompilationRecord
 
 _Call = Callable[..., Any]
 _COMPILED, _GRAPH = "pytest-diffopt: compiled", "pytest-diffopt: graph"
-_OPERATOR = "::"  # in the name of every operator: aten::mul
+_OPERATOR = "::"  # part of every operator's name, as in aten::mul
 
 
 def with_eager_operators(
     record: CompilationRecord, target: Any, call: Callable[[], object], namespaces: Iterable[MutableMapping[str, Any]]
 ) -> CompilationRecord:
-    """Return the record with the number of operators that were left out; where no graph broke, as it is.
+    """Return the record with the number of eager operators; without a graph break, return it unchanged.
 
     Args:
-        record: what was compiled.
+        record: the observed compilations.
         target: the pipeline, module or compiled function.
-        call: calls it; it is called once more, unless `fullgraph=True` ended it before.
-        namespaces: the globals of every module in which something was compiled.
+        call: calls it; called once more, unless `fullgraph=True` ended the call of the record.
+        namespaces: the globals of every Python module with a compiled function.
     """
     __tracebackhide__ = True
-    left = any(one.kind is not BreakKind.READ_IN_THE_GRAPH for one in record.breaks)
-    if record.ended_by_fullgraph or not (left or any(frame.hit_limit for frame in record.frames)):
+    has_break = any(one.kind is not BreakKind.READ_IN_THE_GRAPH for one in record.breaks)
+    if record.ended_by_fullgraph or not (has_break or any(frame.hit_limit for frame in record.frames)):
         return record
     return replace(record, eager_operators=count_eager_operators(target, call, namespaces))
 
@@ -38,23 +38,23 @@ def with_eager_operators(
 def count_eager_operators(
     target: Any, call: Callable[[], object], namespaces: Iterable[MutableMapping[str, Any]]
 ) -> int:
-    """Call once more, and return how many operators ran inside what is compiled and outside of its graphs.
+    """Call once, and return the number of operators that ran inside compiled parts but outside of their graphs.
 
-    Operators are counted as eager code calls them, not what those call in turn.
+    Only operators that eager code calls directly are counted, not operators called by other operators.
 
     Args:
         target: the pipeline, module or compiled function.
         call: calls it.
-        namespaces: the globals of every module in which something was compiled.
+        namespaces: the globals of every Python module with a compiled function.
     """
     with ExitStack() as stack:
         stack.enter_context(graphs_called_through(namespaces, _marking(_GRAPH)))
         for part in compiled_parts(target):
             stack.enter_context(part.replaced(lambda _path, compiled, _eager: _marking(_COMPILED)(compiled)))
         seen = stack.enter_context(profile(use_kineto=False))
-        # A bare function cannot be replaced where it is called, but it is all that is called.
+        # A bare function cannot be replaced at its call site; the whole call is its call.
         _marking(_COMPILED)(call)() if original_callable(target) else call()
-    return sum(map(_is_left_out, seen.function_events))
+    return sum(map(_is_eager_operator, seen.function_events))
 
 
 def _marking(name: str) -> Callable[[_Call], _Call]:
@@ -68,12 +68,12 @@ def _marking(name: str) -> Callable[[_Call], _Call]:
     return wrap
 
 
-def _is_left_out(event: Any) -> bool:
+def _is_eager_operator(event: Any) -> bool:
     if _OPERATOR not in event.name:
         return False
     callers = set()
     while event.cpu_parent is not None:
         event = event.cpu_parent
         callers.add(event.name)
-    is_of_a_graph = bool(callers & {_GRAPH, *DYNAMOS_OWN_WORK})
-    return _COMPILED in callers and not is_of_a_graph and not any(_OPERATOR in name for name in callers)
+    is_in_graph = bool(callers & {_GRAPH, *DYNAMOS_OWN_WORK})
+    return _COMPILED in callers and not is_in_graph and not any(_OPERATOR in name for name in callers)

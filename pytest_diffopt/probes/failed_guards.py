@@ -1,4 +1,4 @@
-"""The guard that made Dynamo compile again: read from torch's text, with what its source is now."""
+"""The failed guard behind a recompile, parsed from torch's message, with the present value of its source."""
 
 import ast
 import re
@@ -15,21 +15,21 @@ _KEYWORD = re.compile(r"\bkwargs\['(?P<name>\w+)'\]")
 _INNER_DICT = re.compile(
     r"\.(?:__dict__\['_(?:modules|parameters|buffers)'\]|_modules|_parameters|_buffers|__dict__)\['(?P<name>\w+)'\]"
 )
-# What an object is known by to a guard is another number in every run.
+# A guard identifies an object by its id, which differs between runs.
 _ADDRESS = re.compile(r", \d{6,}(?=\))")
 
 _Values = Callable[[str], object]
-#: What was assumed, of what, what it was, and what it is.
+#: Kind of the guard, its source, and the old and the new value.
 _Reading = tuple[GuardKind, str, str, str]
 
 
 def failed_guard(text: str, code: CodeType, value_of: _Values) -> FailedGuard | None:
-    """Read the guard that failed; None for a text that tells of none.
+    """Parse the failed guard; return None for text without one.
 
     Args:
-        text: torch's words, the guard first and the user's stack after it.
-        code: the function that was compiled again.
-        value_of: returns what an expression is now.
+        text: torch's message: the guard, followed by the user's stack.
+        code: the recompiled function.
+        value_of: returns the present value of an expression.
     """
     first, _, rest = text.strip().partition("\n")
     guard = re.sub(r"\s+", " ", _ID.sub("", first).partition("  # ")[0]).strip()
@@ -47,7 +47,7 @@ def failed_guard(text: str, code: CodeType, value_of: _Values) -> FailedGuard | 
 
 
 def _read(guard: str, value_of: _Values) -> _Reading:
-    """Find the first kind of text that this is."""
+    """Parse the guard with the first matching pattern."""
     for pattern, read in _READERS:
         if found := pattern.match(guard):
             return read(found, value_of)
@@ -93,7 +93,7 @@ def _value(found: re.Match[str], value_of: _Values) -> _Reading:
     return GuardKind.VALUE, found["source"], _literal(found["old"]), _now(found["source"], value_of, _described)
 
 
-#: Every kind of text that torch writes, and how it is read.
+#: Each format of a guard in torch's messages, with its parser.
 _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Values], _Reading]], ...] = (
     (
         re.compile(
@@ -113,17 +113,17 @@ _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Values], _Readi
     (re.compile(r"___check_obj_id\((?P<source>.+), \d+\)"), _object),
     (re.compile(r"GLOBAL_STATE changed: (?P<source>.+)"), _state),
     (re.compile(r"(?:.*[^\w.\]'\[])?(?P<source>[\w.\]'\[]+)\.(?:size|stride|storage_offset)\("), _symbolic),
-    # torch stumbles over a shape guard of an argument that is no tensor any more, and tells how instead of which
+    # an argument that is no longer a tensor: torch reports the error of evaluating its shape guard, not the guard
     (re.compile(r"'\w+' object has no attribute '(?:size|stride|storage_offset)'"), _unevaluated),
     (re.compile(r"(?P<source>.+?) (?:==|is) (?P<old>.+)$"), _value),
 )
 
 
 def _now(source: str, value_of: _Values, describe: Callable[[object], str]) -> str:
-    """Describe what the source of a guard is now; empty where it cannot be reached any more."""
+    """Describe the present value of a guard's source; empty when it can no longer be evaluated."""
     try:
         return describe(value_of(source))
-    except Exception:  # noqa: BLE001 - whatever the user's properties raise; the guard is told without its new value
+    except Exception:  # noqa: BLE001 - a user's property may raise anything; the new value is then left out
         return ""
 
 
@@ -151,7 +151,7 @@ def _class_name(text: str) -> str:
 
 
 def _as_written(text: str, code: CodeType) -> str:
-    """Name things as the user's code does: `_modules` are attributes, and a decorator's `args` have names."""
+    """Rewrite expressions as in the user's code: `_modules[...]` as an attribute, `args[...]` as a parameter."""
     names = code.co_varnames[: code.co_argcount]
 
     def argument(found: re.Match[str]) -> str:

@@ -1,12 +1,12 @@
-"""The module at which two pipelines part: both make the same call, and their modules' outputs are laid side by side.
+"""The first module whose output differs between two pipelines that make the same call.
 
-Level by level, from a pipeline's components down: keeping what every module of a large denoiser gives at once would
-need more memory than the pipeline itself.
+The search descends one nesting level per call, starting at the components: keeping the outputs of all modules of a
+large denoiser at once would need more memory than the pipeline.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from pytest_diffopt.probes.compiled_modules import compiled_parts
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.records import ModuleDrift
 
-#: A module is where images part when its output is further off than this share, and its inputs are not.
+#: Largest relative error at which tensors count as equal.
 CORRIDOR = 0.1
 
 _Module = torch.nn.Module
@@ -26,7 +26,7 @@ _Tensors = tuple[torch.Tensor, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Call:
-    """One call of one module: what went in, what came out, and in which denoise step."""
+    """One call of one module: its inputs, its outputs and its denoise step."""
 
     path: str
     inputs: _Tensors
@@ -36,12 +36,12 @@ class _Call:
 
 @dataclass(kw_only=True, slots=True)
 class _Trace:
-    """The calls of some modules, in the order in which they end."""
+    """The calls of some modules, in the order in which they return."""
 
     calls: list[_Call] = field(default_factory=list)
 
     def numbered(self) -> dict[tuple[str, int], _Call]:
-        """Return each call by its module's path and how often that was called before."""
+        """Return each call, keyed by its module's path and the number of earlier calls of that module."""
         known: dict[str, int] = {}
         found = {}
         for call in self.calls:
@@ -54,32 +54,32 @@ class _Trace:
 def first_diverging_module(
     target: Any, reference: Any, call: Callable[[Any], object], *, corridor: float = CORRIDOR
 ) -> ModuleDrift | None:
-    """Find the innermost module whose output first leaves the corridor though its inputs are inside.
+    """Return the innermost module whose output is the first to differ although its inputs agree.
 
-    What is compiled runs uncompiled meanwhile: nobody can look into it. Modules that only one pipeline calls, such as
-    those that a fused projection replaces, are passed over.
+    Compiled modules run eagerly during the search, so that the modules inside of them can be observed. Modules that
+    only one pipeline calls, such as those replaced by a fused projection, are skipped.
 
     Args:
         target: the pipeline or module.
-        reference: what it is compared with, of the same modules by name.
-        call: makes one and the same call of what it is given.
-        corridor: how far an output may be off, as a share of the reference's length.
+        reference: the reference, with modules of the same names.
+        call: makes the same call of whichever of both it is given.
+        corridor: largest relative error at which tensors count as equal.
 
     Returns:
-        None where no module stands out: the difference grows little by little, or comes from outside of any module.
+        The module; None when the difference grows gradually over many modules, or arises outside of all modules.
 
     Raises:
-        ProbeError: one of both has no modules.
+        ProbeError: target or reference has no modules.
     """
     ours, theirs = _modules(target), _modules(reference)
     paths, found = _children(ours, ""), None
     while paths:
         pair = [_watched(one, modules, paths, call) for one, modules in ((target, ours), (reference, theirs))]
-        apart = _first_apart(*pair, corridor=corridor)
-        if apart is None:
+        drift = _first_diverging(*pair, corridor=corridor)
+        if drift is None:
             break
-        path, found = apart.module, _named(apart, ours)
-        paths = _children(ours, path)
+        found = replace(drift, module_type=type(ours[drift.module]).__name__)
+        paths = _children(ours, drift.module)
     return found
 
 
@@ -87,7 +87,7 @@ def _modules(target: Any) -> dict[str, _Module]:
     """Return every module by its path in the pipeline."""
     parts = modules_of(target)
     if not parts:
-        msg = f"to find the module where images part, both must hold modules, got: {type(target).__name__}"
+        msg = f"the search for the diverging module needs pipelines or modules, got: {type(target).__name__}"
         raise ProbeError(msg)
     return {
         ".".join(filter(None, [component, path])): module
@@ -97,7 +97,7 @@ def _modules(target: Any) -> dict[str, _Module]:
 
 
 def _children(modules: Mapping[str, _Module], parent: str) -> tuple[str, ...]:
-    """Return the modules right below one; a container that nobody calls stands for what is in it."""
+    """Return the direct children of a module; a container that is never called is replaced by its own children."""
     depth = parent.count(".") + 1 if parent else 0
     below = [path for path in modules if path.count(".") == depth and path.startswith(f"{parent}." if parent else "")]
     return tuple(inner for path in below for inner in _called(modules, path))
@@ -106,7 +106,7 @@ def _children(modules: Mapping[str, _Module], parent: str) -> tuple[str, ...]:
 def _called(modules: Mapping[str, _Module], path: str) -> tuple[str, ...]:
     module = modules[path]
     is_container = isinstance(module, (torch.nn.ModuleList, torch.nn.ModuleDict))
-    # a VAE is called by its `decode`, which runs no hook: its parts stand for it
+    # a VAE is called through `decode`, which runs no hooks: its children are watched instead
     is_called_by_name = "." not in path and callable(getattr(module, "decode", None))
     return _children(modules, path) if is_container or is_called_by_name else (path,)
 
@@ -140,14 +140,14 @@ def _hooked(module: _Module, path: str, trace: _Trace, loop: DenoiseLoop | None)
         handle.remove()
 
 
-def _first_apart(ours: _Trace, theirs: _Trace, *, corridor: float) -> ModuleDrift | None:
+def _first_diverging(ours: _Trace, theirs: _Trace, *, corridor: float) -> ModuleDrift | None:
     known = theirs.numbered()
     for key, call in ours.numbered().items():
         other = known.get(key)
         if other is None:
             continue
         error, input_error = _error(call.outputs, other.outputs), _error(call.inputs, other.inputs)
-        # "not (error <= corridor)", so that a NaN is outside
+        # "not (error <= corridor)", so that a NaN counts as different
         if not error <= corridor and input_error <= corridor:
             return ModuleDrift(
                 module=call.path, module_type="", step=call.step, relative_error=error, input_error=input_error
@@ -155,18 +155,8 @@ def _first_apart(ours: _Trace, theirs: _Trace, *, corridor: float) -> ModuleDrif
     return None
 
 
-def _named(drift: ModuleDrift, modules: Mapping[str, _Module]) -> ModuleDrift:
-    return ModuleDrift(
-        module=drift.module,
-        module_type=type(modules[drift.module]).__name__,
-        step=drift.step,
-        relative_error=drift.relative_error,
-        input_error=drift.input_error,
-    )
-
-
 def _error(ours: _Tensors, theirs: _Tensors) -> float:
-    """Return the largest relative error of any tensor; tensors of other shapes, as another layout has, are no error."""
+    """Return the largest relative error of any tensor; tensors whose shapes differ (another layout) are skipped."""
     pairs = [(one, other) for one, other in zip(ours, theirs, strict=False) if one.shape == other.shape]
     return max((_relative(*pair) for pair in pairs), default=0.0)
 
@@ -177,7 +167,7 @@ def _relative(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def _copies(value: Any) -> _Tensors:
-    """Copy every floating tensor of a call's arguments or result: a module may write into them."""
+    """Copy every floating-point tensor of a call's arguments or result: a module may modify them in place."""
     if isinstance(value, torch.Tensor):
         return (value.detach().to("cpu", torch.float64, copy=True),) if value.dtype.is_floating_point else ()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What Dynamo says of a place that keeps a model from being one graph, reduced to what a person would fix."""
+"""Dynamo's reports of graph breaks, reduced to one entry per line of user code."""
 
 import re
 from collections.abc import Iterable
@@ -7,19 +7,18 @@ from pytest_diffopt._torch_private.compile_watching import StackLine, TracedBrea
 from pytest_diffopt.records import BreakKind, GraphBreak
 from pytest_diffopt.records.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
 
-# Dynamo appends what happened while it handled a break; what broke first stands first.
+# Dynamo appends errors that occur while it handles a break; the original break comes first.
 _CONSEQUENCE = "*** While handling this graph break"
 _CODE = re.compile(r"/gb/gb(?P<number>\d+)\.html")
 _HINT = "Hint: "
 _RESUMED = re.compile(r"^torch_dynamo_resume_in_(?P<name>.+)_at_(?P<line>\d+)$")
-# Dynamo skips a function that it gave up, and cannot call what waits on the stack of a call that broke. It tells both
-# as breaks of the caller.
+# After a break, Dynamo skips the broken function and its callers. It reports each of them as a further break.
 _SKIPPED = re.compile(r"Attempted to (?:inline|call) function marked as skipped")
 _SKIPPED_NAME = re.compile(r"name: (?P<name>[^,]+), filename: `(?P<path>[^`]+)`")
 
 
 def graph_break(found: TracedBreak, region: str) -> GraphBreak:
-    """Return a break with its line, its reason, its number and its hints."""
+    """Return a graph break with its line, reason, number and hints."""
     text = found.message.partition(_CONSEQUENCE)[0]
     lines = [line.strip() for line in text.strip().splitlines()]
     code = _CODE.search(text)
@@ -34,13 +33,13 @@ def graph_break(found: TracedBreak, region: str) -> GraphBreak:
 
 
 def read_in_graph(found: TracedBreak, region: str) -> GraphBreak:
-    """Return a read that the graph holds: nothing left it, and the CPU waits all the same."""
+    """Return a read inside the graph: no graph break, but a host-device synchronization."""
     kind = BreakKind.READ_IN_THE_GRAPH
     return GraphBreak(where=_where(found.stack), reason=found.message, region=region, kind=kind)
 
 
-def one_a_place(breaks: Iterable[GraphBreak]) -> tuple[GraphBreak, ...]:
-    """Keep one break a line; a function that was given up says so, whichever account came first."""
+def one_per_line(breaks: Iterable[GraphBreak]) -> tuple[GraphBreak, ...]:
+    """Keep one break per line; of several, one that skips the whole function takes precedence."""
     places: dict[tuple[str, int], GraphBreak] = {}
     for found in breaks:
         key = (found.where.file, found.where.line)
@@ -51,7 +50,7 @@ def one_a_place(breaks: Iterable[GraphBreak]) -> tuple[GraphBreak, ...]:
 
 
 def is_consequence(found: TracedBreak, known: Iterable[TracedBreak]) -> bool:
-    """Tell whether a break only says that a function is skipped, and why it is stands among the known ones already."""
+    """Return whether a break only reports a skipped function whose own break is already known."""
     if not _SKIPPED.match(found.message):
         return False
     skipped = _SKIPPED_NAME.search(found.message)
@@ -67,18 +66,18 @@ def _same_line(caller: StackLine, innermost: tuple[StackLine, ...]) -> bool:
 
 
 def _is_in(line: StackLine, path: str, function: str) -> bool:
-    return line.path == path and written_name(line.function) == function
+    return line.path == path and source_name(line.function) == function
 
 
-def written_name(function: str) -> str:
-    """Return the name of the function that a person wrote; Dynamo makes one more for what follows a break."""
+def source_name(function: str) -> str:
+    """Return a function's name in the source; Dynamo generates another name for the continuation after a break."""
     resumed = _RESUMED.match(function)
     return resumed["name"] if resumed else function
 
 
 def _where(stack: tuple[StackLine, ...]) -> CodeLocation:
-    """Point at the innermost line that a person would fix; Dynamo's own polyfills of builtins are none."""
+    """Return the innermost line of user code; Dynamo's polyfills of builtins are skipped."""
     lines = [line for line in stack if not is_machinery(line.path)] or list(stack)
     if not lines:
         return UNKNOWN_LOCATION
-    return locate(lines[-1].path, lines[-1].line, written_name(lines[-1].function))
+    return locate(lines[-1].path, lines[-1].line, source_name(lines[-1].function))

@@ -1,4 +1,4 @@
-"""Images and other outputs of a pipeline, in whatever form they come, as one array."""
+"""Conversion of images and other outputs of a pipeline to one array."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ Pixels = npt.NDArray[np.float64]
 _MAX_CHANNELS = 4
 _RANK_OF_BATCH = 4
 _LARGEST_BYTE = 255.0
-#: PIL's modes of eight bits a channel; `P` would give places in a palette for colors.
+#: PIL's modes with eight bits per channel; `P` is excluded, since its values are palette indices.
 _PIL_MODES = ("L", "LA", "RGB", "RGBA")
 
 
@@ -23,11 +23,11 @@ def images_of(output: Any) -> Pixels:
 
     Args:
         output: a pipeline's output object, its `images`, a tensor, an array, a PIL image, or a list of any of them.
-            uint8 values are divided by 255; floating values are taken as [0, 1]. Channels may stand first or last;
-            where both could be, they stand first in a tensor and last in an array.
+            uint8 values are divided by 255; floating-point values must be in [0, 1]. Channels are first or last; where
+            the shape allows both, they are first in a tensor and last in an array.
 
     Raises:
-        ProbeError: it holds no image, images of different sizes, or values of more than eight bits.
+        ProbeError: the output contains no image, images of different sizes, or integers of more than eight bits.
     """
     values = values_of(output)
     if values.ndim == _RANK_OF_BATCH - 1:
@@ -39,10 +39,10 @@ def images_of(output: Any) -> Pixels:
 
 
 def values_of(output: Any) -> Pixels:
-    """Return every value of an output as float64; integers of 8 bits are divided by 255, channels come last.
+    """Return every value of an output as float64, channels last; uint8 values are divided by 255.
 
     Raises:
-        ProbeError: it is nothing that can be compared, or a list of things of different sizes.
+        ProbeError: the output has an unsupported type, or is a list of items of different sizes.
     """
     output = getattr(output, "images", output)
     if isinstance(output, torch.Tensor):
@@ -61,7 +61,7 @@ def values_of(output: Any) -> Pixels:
 def _of_tensor(tensor: torch.Tensor) -> Pixels:
     if not (tensor.dtype == torch.uint8 or tensor.dtype.is_floating_point):
         _refuse_type(str(tensor.dtype))
-    # numpy has no bfloat16, so torch converts.
+    # numpy has no bfloat16: convert in torch.
     array = tensor.detach().cpu().to(torch.float64).numpy()
     array = array / _LARGEST_BYTE if tensor.dtype == torch.uint8 else array
     return np.moveaxis(array, -3, -1) if _may_be_channels_first(array) else array
@@ -70,13 +70,13 @@ def _of_tensor(tensor: torch.Tensor) -> Pixels:
 def _of_pil(image: Image) -> Pixels:
     if image.mode not in _PIL_MODES:
         msg = (
-            f"PIL images must have eight bits a channel ({', '.join(_PIL_MODES)}), got: mode {image.mode!r}; "
+            f"PIL images must have eight bits per channel ({', '.join(_PIL_MODES)}), got: mode {image.mode!r}; "
             'convert it: image.convert("RGB")'
         )
         raise ProbeError(msg)
     try:
         array = np.asarray(image)
-    except (OSError, SyntaxError) as error:  # PIL reads a file only now; broken PNG is a syntax error to it
+    except (OSError, SyntaxError) as error:  # PIL reads the file only here; it raises SyntaxError for a broken PNG
         msg = f"a PIL image cannot be read: {error}"
         raise ProbeError(msg) from error
     return _scaled(array if array.ndim >= _RANK_OF_BATCH - 1 else array[..., np.newaxis])
@@ -99,7 +99,7 @@ def _scaled(array: npt.NDArray[Any]) -> Pixels:
 
 
 def _refuse_type(name: str) -> None:
-    msg = f"images must be uint8, or floating in [0, 1], got: {name}"
+    msg = f"images must be uint8, or floating-point in [0, 1], got: {name}"
     raise ProbeError(msg)
 
 

@@ -1,4 +1,4 @@
-"""One call of a pipeline as the image guard needs it: what it drew, and the latents on the way there."""
+"""Result of one call for the image guard: images or latents, and the latents of each step."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from pytest_diffopt.records import ImageRecord, Subject
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageResult:
-    """What one call gave.
+    """Result of one call.
 
     Attributes:
-        images: float in [0, 1], shape (number, height, width, channels); None where it gave latents.
-        latents: what it gave in place of images; None where it gave images.
-        steps: the latents after each denoise step; empty where no scheduler was seen.
+        images: float in [0, 1], shape (number, height, width, channels); None when the call returned latents.
+        latents: latents returned instead of images; None when the call returned images.
+        steps: latents after each denoise step; empty without a scheduler.
     """
 
     images: Pixels | None
@@ -28,16 +28,16 @@ class ImageResult:
     steps: tuple[torch.Tensor, ...] = ()
 
 
-def draw(target: Any, call: Callable[[], Any], inputs: Mapping[str, Any] | None = None) -> ImageResult:
-    """Make a call, and keep what it gives.
+def generate(target: Any, call: Callable[[], Any], inputs: Mapping[str, Any] | None = None) -> ImageResult:
+    """Make a call, and return its images or latents.
 
     Args:
-        target: the pipeline that the call is of.
-        call: the call.
-        inputs: its keywords, which say whether latents are asked for.
+        target: the called pipeline.
+        call: makes the call.
+        inputs: keywords of the call; `output_type` decides whether it returns latents.
 
     Raises:
-        ProbeError: it gave neither images nor latents.
+        ProbeError: the call returned neither images nor latents.
     """
     __tracebackhide__ = True
     with watch_latents(target) as steps:
@@ -48,18 +48,18 @@ def draw(target: Any, call: Callable[[], Any], inputs: Mapping[str, Any] | None 
 def result_of(
     output: Any, inputs: Mapping[str, Any] | None = None, *, steps: tuple[torch.Tensor, ...] = ()
 ) -> ImageResult:
-    """Read what somebody else drew.
+    """Convert the output of a call that was made elsewhere.
 
     Args:
-        output: a pipeline's output, in any form that `images_of` takes, or latents.
-        inputs: keywords of the call that gave it, where they are known.
-        steps: the latents after each denoise step, where they are known.
+        output: a pipeline's output, in any form that `images_of` accepts, or latents.
+        inputs: keywords of the call, if known.
+        steps: latents after each denoise step, if known.
 
     Raises:
-        ProbeError: it holds neither images nor latents.
+        ProbeError: the output contains neither images nor latents.
     """
     latents = latents_of(output, inputs)
-    # copied: the next call may draw into the same memory
+    # copied: the next call may write to the same memory
     images = images_of(output).copy() if latents is None else None
     return ImageResult(images=images, latents=None if latents is None else latents.clone(), steps=steps)
 
@@ -67,27 +67,28 @@ def result_of(
 def compare_results(
     result: ImageResult, reference: ImageResult, subject: Subject, *, with_lpips: bool = False
 ) -> ImageRecord:
-    """Compare what two calls gave: images with images, latents with latents, and step by step.
+    """Compare the results of two calls: their images or latents, and the latents of each step.
 
     Args:
-        result: what the optimized pipeline gave.
-        reference: what the plain one gave.
+        result: result of the optimized pipeline.
+        reference: result of the reference pipeline.
         subject: the optimized pipeline.
-        with_lpips: measure LPIPS of the images, too.
+        with_lpips: also measure LPIPS of the images.
 
     Raises:
-        ProbeError: one gave images and the other latents, or of another number or size; or LPIPS cannot be measured.
+        ProbeError: one result has images and the other latents, their number or size differs, or LPIPS cannot be
+            measured.
     """
     steps = drift(result.steps, reference.steps)
     if result.latents is not None and reference.latents is not None:
         if with_lpips:
-            msg = "LPIPS is measured of images, got: latents; leave max_lpips out, or ask the pipeline for images"
+            msg = "LPIPS needs images, got: latents; remove max_lpips, or let the pipeline return images"
             raise ProbeError(msg)
         latents = compare_latents(result.latents, reference.latents)
         return ImageRecord(subject=subject, differences=(), latents=latents, drift=steps)
     if result.images is None or reference.images is None:
         ours, theirs = ("latents" if one.images is None else "images" for one in (result, reference))
-        msg = f"images are compared with images and latents with latents, got: {ours} and {theirs}"
+        msg = f"both results must be images, or both latents, got: {ours} and {theirs}"
         raise ProbeError(msg)
     images = compare_images(result.images, reference.images, subject, with_lpips=with_lpips)
     return replace(images, drift=steps)

@@ -1,4 +1,4 @@
-"""What the calls of a recipe come to, each beside its reference, for thresholds to be learned from."""
+"""Image differences over several calls, from which thresholds are learned, and the stored form of a result."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ import numpy.typing as npt
 import torch
 
 from pytest_diffopt.probes.calls import repeatable_call
-from pytest_diffopt.probes.image_results import ImageResult, compare_results, draw
+from pytest_diffopt.probes.image_results import ImageResult, compare_results, generate
 from pytest_diffopt.records import ImageRecord, Subject
 
 _LARGEST_BYTE = 255
-_IN_PLACE_OF_IMAGES = "latents"
-_MORE_SEEDS = 3
+_FINAL_LATENTS = "latents"
+_NUM_OTHER_SEEDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComparedSample:
-    """One call, drawn by both pipelines.
+    """One call of both pipelines.
 
     Attributes:
-        call: how it differs from the test's own call.
-        reference: what the plain pipeline drew, as it would be stored.
-        record: how far the other one was.
+        call: label of the call.
+        reference: result of the reference pipeline, rounded as when stored.
+        record: difference of the optimized pipeline's result from it.
     """
 
     call: str
@@ -33,67 +33,74 @@ class ComparedSample:
 
 
 def sample_images(
-    target: Any, reference: Any, calls: "Mapping[str, CallOf]", subject: Subject
+    target: Any, reference: Any, calls: "Mapping[str, PipelineCall]", subject: Subject
 ) -> Iterator[ComparedSample]:
-    """Draw each call with both pipelines.
+    """Make each call with both pipelines, and compare the results.
 
     Args:
         target: the optimized pipeline.
-        reference: the plain one; the same where there is none.
-        calls: by what sets each apart, what makes the call of either pipeline.
+        reference: the reference pipeline; the optimized one when there is none.
+        calls: each call by its label.
         subject: the optimized pipeline.
     """
-    for label, make in calls.items():
-        call, their_call = make(target), make(reference)
-        theirs = as_stored(draw(reference, their_call, make.inputs))
-        record = compare_results(draw(target, call, make.inputs), theirs, subject)
+    for label, call in calls.items():
+        our_call, their_call = call.bound_to(target), call.bound_to(reference)
+        theirs = as_stored(generate(reference, their_call, call.inputs))
+        record = compare_results(generate(target, our_call, call.inputs), theirs, subject)
         yield ComparedSample(call=label, reference=theirs, record=record)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CallOf:
-    """One call, of whichever pipeline."""
+class PipelineCall:
+    """Arguments of a call, for any pipeline."""
 
     args: tuple[Any, ...] = ()
     inputs: Mapping[str, Any]
 
-    def __call__(self, target: Any) -> Callable[[], Any]:
-        """Return the call of a pipeline, generators as they were when it was asked for."""
+    def bound_to(self, target: Any) -> Callable[[], Any]:
+        """Return the repeatable call of a pipeline; generators start from their present state."""
         return repeatable_call(target, self.args, self.inputs)
 
 
 def calls_to_learn_from(
     args: tuple[Any, ...], inputs: Mapping[str, Any], variations: Sequence[Mapping[str, Any]]
-) -> dict[str, CallOf]:
-    """Return the test's own call, those that its pipeline is known to be called with, and the own one of other seeds.
+) -> dict[str, PipelineCall]:
+    """Return the test's own call, its variations, and the own call repeated with other seeds.
 
     Args:
         args: positional arguments of the test's own call.
-        inputs: its keywords.
-        variations: other calls; those that change the pipeline itself are left out.
+        inputs: its keyword arguments.
+        variations: keyword arguments of other calls; variations that change the pipeline itself are left out.
     """
-    calls = {"the test's own call": CallOf(args=args, inputs=inputs)}
-    for number, variation in enumerate(variations):
-        if getattr(variation, "change", None) is None:
-            label = getattr(variation, "label", "") or f"variation {number}"
-            calls[label] = CallOf(args=args, inputs=dict(variation))
+    own = {"the test's own call": inputs}
+    varied = {
+        getattr(variation, "label", "") or f"variation {number}": dict(variation)
+        for number, variation in enumerate(variations)
+        if getattr(variation, "change", None) is None
+    }
+    calls = own | varied | _repeats(inputs)
+    return {label: PipelineCall(args=args, inputs=keywords) for label, keywords in calls.items()}
+
+
+def _repeats(inputs: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the inputs with other seeds; without a generator, return the unchanged inputs twice."""
     generator = inputs.get("generator")
-    if isinstance(generator, torch.Generator):
-        for seed in range(1, _MORE_SEEDS + 1):
-            other = torch.Generator(generator.device).manual_seed(generator.initial_seed() + seed)
-            calls[f"seed {generator.initial_seed() + seed}"] = CallOf(args=args, inputs={**inputs, "generator": other})
-    else:
-        calls |= {f"the own call, {time} time": CallOf(args=args, inputs=inputs) for time in ("second", "third")}
-    return calls
+    if not isinstance(generator, torch.Generator):
+        return {f"the test's own call, {time} time": inputs for time in ("second", "third")}
+    first = generator.initial_seed()
+    return {
+        f"seed {seed}": {**inputs, "generator": torch.Generator(generator.device).manual_seed(seed)}
+        for seed in range(first + 1, first + _NUM_OTHER_SEEDS + 1)
+    }
 
 
 def as_stored(result: ImageResult) -> ImageResult:
-    """Return a drawing as it is after being stored: images of eight bits, latents of single precision."""
-    return result_from_stored(levels_of(result), stored_latents(result))
+    """Return a result as after storing and reading it: 8-bit images, single-precision latents."""
+    return result_from_stored(uint8_images(result), stored_latents(result))
 
 
-def levels_of(result: ImageResult) -> list[npt.NDArray[np.uint8]]:
-    """Return the images of a drawing in eight bits; what is no number is black, which is a defect elsewhere."""
+def uint8_images(result: ImageResult) -> list[npt.NDArray[np.uint8]]:
+    """Return the images of a result as uint8; NaN becomes black, since it is reported as a defect elsewhere."""
     if result.images is None:
         return []
     finite = np.clip(np.nan_to_num(result.images, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
@@ -101,18 +108,18 @@ def levels_of(result: ImageResult) -> list[npt.NDArray[np.uint8]]:
 
 
 def stored_latents(result: ImageResult) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the latents of a drawing by name, in single precision."""
+    """Return the latents of a result by name, in single precision."""
     named = {f"step_{number:04}": step for number, step in enumerate(result.steps)}
     if result.latents is not None:
-        named[_IN_PLACE_OF_IMAGES] = result.latents
+        named[_FINAL_LATENTS] = result.latents
     return {name: latents.float().contiguous().numpy() for name, latents in named.items()}
 
 
 def result_from_stored(
     images: Sequence[npt.NDArray[np.uint8]], latents: Mapping[str, npt.NDArray[np.float32]]
 ) -> ImageResult:
-    """Return the drawing of which this is stored."""
+    """Return the result that was stored as these images and latents."""
     tensors = {name: torch.tensor(latents[name]) for name in sorted(latents)}
-    whole = tensors.pop(_IN_PLACE_OF_IMAGES, None)
+    final = tensors.pop(_FINAL_LATENTS, None)
     pixels = np.stack(images) / _LARGEST_BYTE if images else None
-    return ImageResult(images=pixels, latents=whole, steps=tuple(tensors.values()))
+    return ImageResult(images=pixels, latents=final, steps=tuple(tensors.values()))

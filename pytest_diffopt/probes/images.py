@@ -1,4 +1,4 @@
-"""How far images are from their references."""
+"""Differences of images from their references."""
 
 import math
 from itertools import repeat
@@ -13,26 +13,26 @@ from pytest_diffopt.probes.image_arrays import Pixels, images_of
 from pytest_diffopt.probes.lpips import lpips_of
 from pytest_diffopt.records import ImageDifference, ImageRecord, Subject
 
-# The window of the published SSIM: a Gaussian of sigma 1.5, cut off at 11 x 11 (Wang et al. 2004, section III-B).
+# Window of the published SSIM: a Gaussian with sigma 1.5, truncated to 11 x 11 (Wang et al. 2004, section III-B).
 _SSIM_SIGMA = 1.5
 _SSIM_WINDOW = 11
 _BLACK_BELOW = 1 / 255
-# What a half precision may round beyond the ends.
+# Rounding in half precision may exceed [0, 1] by this much.
 _SLACK = 0.01
 
 
 def compare_images(images: Any, reference: Any, subject: Subject, *, with_lpips: bool = False) -> ImageRecord:
-    """Compare images with their references, one by one.
+    """Compare each image with its reference.
 
     Args:
-        images: what the optimized pipeline drew, in any form that `images_of` takes.
-        reference: what the plain pipeline drew, as many and as large.
-        subject: the pipeline.
-        with_lpips: measure LPIPS, too, which needs the extra `lpips`.
+        images: images of the optimized pipeline, in any form that `images_of` accepts.
+        reference: images of the reference pipeline, of the same number and size.
+        subject: the optimized pipeline.
+        with_lpips: also measure LPIPS, which needs the extra `lpips`.
 
     Raises:
-        ProbeError: their number, size or channels differ, they are too small for SSIM's window, or LPIPS cannot be
-            measured here.
+        ProbeError: number, size or channels differ, the images are smaller than SSIM's window, or LPIPS cannot be
+            measured.
     """
     ours, theirs = images_of(images), images_of(reference)
     if ours.shape != theirs.shape:
@@ -43,7 +43,7 @@ def compare_images(images: Any, reference: Any, subject: Subject, *, with_lpips:
         msg = f"images must be at least {_SSIM_WINDOW} x {_SSIM_WINDOW} pixels for SSIM, got: {ours.shape[1:3]}"
         raise ProbeError(msg)
     compared = zip(ours, theirs, lpips_of(ours, theirs) if with_lpips else repeat(None, len(ours)), strict=True)
-    with np.errstate(invalid="ignore", divide="ignore"):  # values that are no numbers are told as defects
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN and infinite values are reported as defects
         return ImageRecord(subject=subject, differences=tuple(_difference(*one) for one in compared))
 
 
@@ -72,12 +72,12 @@ def _difference(image: Pixels, reference: Pixels, lpips: float | None) -> ImageD
 
 def _psnr_db(image: Pixels, reference: Pixels) -> float:
     if np.array_equal(image, reference):
-        return math.inf  # scikit-image divides by zero, with a warning
+        return math.inf  # scikit-image would divide by zero and warn
     return float(peak_signal_noise_ratio(reference, image, data_range=1.0))
 
 
 def _defects(image: Pixels, name: str) -> tuple[str, ...]:
-    """Name what is wrong with an image whatever it is compared with; two black images are very similar."""
+    """Return defects of an image by itself, independent of any comparison: two black images are very similar."""
     not_finite = int(np.count_nonzero(~np.isfinite(image)))
     if not_finite:
         return (f"{name} holds {not_finite} values that are NaN or infinite",)

@@ -1,4 +1,4 @@
-"""How long a call takes once it is warm, the device waited for before and after each."""
+"""Time of a warm call, with the device synchronized before and after each."""
 
 import math
 import random
@@ -15,11 +15,11 @@ from pytest_diffopt.statistics.intervals import median
 Call = Callable[[], object]
 Clock = Callable[[], int]
 
-#: Warm-up looks at so many of the newest calls,
+#: Number of the latest calls that decide whether warm-up is finished.
 _NEWEST = 3
-#: and takes them for equal within this fraction: compilation, autotuning and caches make steps far larger than this.
+#: Times within this fraction count as equal; compilation, autotuning and caches change times by far more.
 _EQUAL_WITHIN = 0.05
-#: The share of the budget that warm-up may use after the first call.
+#: Fraction of the budget that warm-up may use after the first call.
 _WARMUP_SHARE = 0.5
 _NS_PER_SECOND = 1_000_000_000
 
@@ -28,7 +28,7 @@ def _no_progress(_text: str) -> None:
     """Show nothing."""
 
 
-def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test brings its own clock
+def measure_latency(  # noqa: PLR0913 - three limits of the budget, and a clock that tests replace
     call: Call,
     *,
     synchronize: Callable[[], None],
@@ -41,37 +41,37 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
     clock: Clock = time.perf_counter_ns,
     progress: Callable[[str], None] = _no_progress,
 ) -> LatencyRecord:
-    """Time a call again and again.
+    """Time a call repeatedly.
 
-    Warm-up goes on until the calls have settled: the newest three are equal within 5 %, or none of them was more than
-    5 % faster than the fastest before (so a noisy machine settles too). A fixed count would time the second compilation
-    of one pipeline and waste a minute on another. The first call, which compiles, is not charged to the budget; the
-    rest of warm-up ends at half of it. Whether the calls were warm at last is said in the record.
+    Warm-up continues until times have settled: the latest three are equal within 5 %, or none of them is more than 5 %
+    faster than the fastest earlier one (so that it also ends on a noisy machine). With a fixed number of calls, one
+    pipeline would still be compiling, and another would waste a minute. The first call, which compiles, does not count
+    against the budget; the remaining warm-up ends at half of it. The record states whether the calls were warm.
 
-    Where a GPU can be read it is read before the first counted call and after each. A call before or after which it
-    was throttled is kept apart and does not count; twice as many calls are made in all at most.
+    If the GPU can be read, it is read before the first counted call and after each. A call during which the GPU was
+    throttled is recorded separately and not counted; the total number of calls is at most doubled.
 
     Args:
-        call: what is timed.
-        synchronize: waits for the device.
+        call: makes the timed call.
+        synchronize: blocks until the device is idle.
         subject: what the call runs.
-        max_seconds: the time for all calls but the first; `min_samples` are taken whatever they need.
-        min_samples: so many calls are counted at least.
-        max_samples: and so many at most: their file is read by people.
-        num_steps: denoise steps in one call; 0 when it has no denoise loop.
-        meter: reads the GPU; None where there is none.
-        clock: returns nanoseconds and never runs backwards.
-        progress: shows a line while this takes long.
+        max_seconds: time budget for all calls but the first; `min_samples` calls are made in any case.
+        min_samples: smallest number of counted calls.
+        max_samples: largest number of counted calls, which keeps the stored file readable.
+        num_steps: denoise steps in one call; 0 without a denoise loop.
+        meter: reads the GPU; None without a GPU.
+        clock: monotonic clock in nanoseconds.
+        progress: shows a progress line.
 
     Raises:
-        ProbeError: The clock ran backwards or stood still, or the device ran out of memory.
+        ProbeError: the clock stopped or ran backwards, or the device ran out of memory.
     """
     stopwatch = Stopwatch(call=call, synchronize=synchronize, subject=subject, clock=clock)
     budget_ns = max_seconds * _NS_PER_SECOND
     warmup_ns = stopwatch.warm_up(budget_ns * _WARMUP_SHARE, progress)
     left_ns = budget_ns - sum(warmup_ns[1:])
     samples = _Samples(meter)
-    while samples.wants_more(min_samples, max_samples, left_ns):
+    while samples.needs_more(min_samples, max_samples, left_ns):
         progress(samples.progress(left_ns))
         samples.add(stopwatch.time_ns())
     return LatencyRecord(
@@ -85,7 +85,7 @@ def measure_latency(  # noqa: PLR0913 - the budget has three ends, and a test br
     )
 
 
-def measure_ratio(  # noqa: PLR0913 - two calls, two subjects, a budget with three ends
+def measure_ratio(  # noqa: PLR0913 - two calls, two subjects, three limits of the budget
     call: Call,
     reference_call: Call,
     *,
@@ -98,38 +98,38 @@ def measure_ratio(  # noqa: PLR0913 - two calls, two subjects, a budget with thr
     seed: int = 0,
     clock: Clock = time.perf_counter_ns,
 ) -> RatioRecord:
-    """Time two calls in turn, so that whatever drifts hits both alike.
+    """Time two interleaved calls, so that drift of the machine affects both equally.
 
-    Rounds come in blocks of two, subject-reference-reference-subject or the other way round as a die with a fixed seed
-    says: within a block neither is always first, and over blocks no rhythm of the machine is met. How many rounds there
-    are depends on the time that they take and never on how they look, so an interval made of them means what it says.
+    Rounds are made in blocks of two, subject-reference-reference-subject or reversed, in an order randomized with a
+    fixed seed: neither call is always first, and the order does not follow a periodic disturbance. The number of rounds
+    depends only on elapsed time and never on the measured times, so that a confidence interval of them is valid.
 
     Args:
-        call: what is timed.
-        reference_call: what it is compared with.
-        synchronize: waits for the device.
+        call: makes the timed call.
+        reference_call: makes the call that it is compared with.
+        synchronize: blocks until the device is idle.
         subject: what `call` runs.
         reference: what `reference_call` runs.
-        max_seconds: the time for all calls but the first of each; `min_rounds` are made whatever they need.
-        min_rounds: so many rounds at least, rounded up to whole blocks.
-        max_rounds: so many rounds at most, rounded up likewise.
-        seed: of the die.
-        clock: returns nanoseconds and never runs backwards.
+        max_seconds: time budget for all calls but the first of each; `min_rounds` rounds are made in any case.
+        min_rounds: smallest number of rounds, rounded up to whole blocks.
+        max_rounds: largest number of rounds, rounded up to whole blocks.
+        seed: seed of the random order.
+        clock: monotonic clock in nanoseconds.
 
     Raises:
-        ProbeError: The clock ran backwards or stood still, or the device ran out of memory.
+        ProbeError: the clock stopped or ran backwards, or the device ran out of memory.
     """
     ours = Stopwatch(call=call, synchronize=synchronize, subject=subject, clock=clock)
     theirs = Stopwatch(call=reference_call, synchronize=synchronize, subject=reference, clock=clock)
     budget_ns = max_seconds * _NS_PER_SECOND
     warmup_ns = [time for one in (ours, theirs) for time in one.warm_up(budget_ns * _WARMUP_SHARE / 2)[1:]]
     left_ns = budget_ns - sum(warmup_ns)
-    die = random.Random(seed)  # noqa: S311 - it decides an order, and no secret
+    order = random.Random(seed)  # noqa: S311 - not used for security
     samples: dict[Stopwatch, list[int]] = {ours: [], theirs: []}
     while len(samples[ours]) < min_rounds or (
         len(samples[ours]) < max_rounds and sum(map(sum, samples.values())) < left_ns
     ):
-        first, second = die.sample((ours, theirs), k=2)
+        first, second = order.sample((ours, theirs), k=2)
         for one in (first, second, second, first):
             samples[one].append(one.time_ns())
     return RatioRecord(
@@ -138,7 +138,7 @@ def measure_ratio(  # noqa: PLR0913 - two calls, two subjects, a budget with thr
 
 
 class _Samples:
-    """Calls that count, and calls that do not because the GPU was throttled."""
+    """Times of counted calls, and of calls excluded because the GPU was throttled."""
 
     def __init__(self, meter: GPUMeter | None) -> None:
         self.counted_ns: list[int] = []
@@ -147,26 +147,26 @@ class _Samples:
         self._readings = [meter.read()] if meter else []
 
     def add(self, sample_ns: int) -> None:
-        """Put a call where it belongs."""
+        """Add a time to the counted or the throttled ones, after reading the GPU."""
         if self._meter:
             self._readings.append(self._meter.read())
         is_throttled = any(reading.is_throttled for reading in self._readings[-2:])
         (self.throttled_ns if is_throttled else self.counted_ns).append(sample_ns)
 
-    def wants_more(self, least: int, most: int, budget_ns: float) -> bool:
-        """Tell whether there are too few calls, or the time for more."""
+    def needs_more(self, least: int, most: int, budget_ns: float) -> bool:
+        """Return whether there are too few calls, or budget left for more."""
         if len(self.counted_ns) < least:
             return len(self.throttled_ns) < most
         return len(self.counted_ns) < most and self._spent_ns < budget_ns
 
     def progress(self, budget_ns: float) -> str:
-        """Say how far it is."""
+        """Return a progress line."""
         left_s = max(0.0, budget_ns - self._spent_ns) / _NS_PER_SECOND
         throttled = f", {len(self.throttled_ns)} throttled" if self.throttled_ns else ""
         return f"measuring: {len(self.counted_ns)} calls{throttled}, at most {left_s:.0f} s left"
 
     def gpu(self) -> GPURecord | None:
-        """Return what the GPU said."""
+        """Return all readings of the GPU; None without one."""
         return GPURecord(readings=tuple(self._readings), unreadable=self._meter.unreadable) if self._meter else None
 
     @property
@@ -176,7 +176,14 @@ class _Samples:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Stopwatch:
-    """Times one call."""
+    """Times one call.
+
+    Attributes:
+        call: makes the call.
+        synchronize: blocks until the device is idle.
+        subject: what the call runs.
+        clock: monotonic clock in nanoseconds.
+    """
 
     call: Call
     synchronize: Callable[[], None]
@@ -184,7 +191,7 @@ class Stopwatch:
     clock: Clock
 
     def warm_up(self, budget_ns: float, progress: Callable[[str], None] = _no_progress) -> list[int]:
-        """Call until the calls have settled, or until all but the first have used the budget."""
+        """Call until times have settled, or until all calls but the first have used the budget; return the times."""
         progress("warming up: the first call")
         durations_ns = [self.time_ns("during warm-up")]
         while not has_settled(durations_ns) and sum(durations_ns[1:]) < budget_ns:
@@ -193,7 +200,7 @@ class Stopwatch:
         return durations_ns
 
     def many(self, repeats: int) -> "Stopwatch":
-        """Return a stopwatch of so many calls in a row: the device is waited for after the last."""
+        """Return a stopwatch for this many calls in a row, with one synchronization after the last."""
 
         def calls() -> None:
             for _ in range(repeats):
@@ -202,7 +209,7 @@ class Stopwatch:
         return replace(self, call=calls)
 
     def time_ns(self, when: str = "after warm-up") -> int:
-        """Make the call once; what the device still had to do before is not counted, what it was asked for is."""
+        """Make the call once, and return its time; work pending on the device before it is not included."""
         self.synchronize()
         start = self.clock()
         call_within_memory(self._whole_call, subject=self.subject, when=when)
@@ -214,7 +221,7 @@ class Stopwatch:
 
 
 def has_settled(durations_ns: Sequence[int]) -> bool:
-    """Tell whether the newest calls are equal, or no faster than those before."""
+    """Return whether the latest times are equal, or no faster than the earlier ones."""
     newest, earlier = durations_ns[-_NEWEST:], durations_ns[:-_NEWEST]
     if len(newest) < _NEWEST:
         return False
@@ -224,7 +231,7 @@ def has_settled(durations_ns: Sequence[int]) -> bool:
 
 
 def _is_steady(samples_ns: Sequence[int]) -> bool:
-    """Tell whether the counted calls got no faster among themselves, when warm-up was too short to tell."""
+    """Return whether the counted calls did not get faster, for a warm-up that was too short to decide."""
     if not samples_ns:
         return False
     half = (len(samples_ns) + 1) // 2
@@ -232,9 +239,9 @@ def _is_steady(samples_ns: Sequence[int]) -> bool:
 
 
 def _checked(start: int, end: int) -> int:
-    """Return how long it took; a time that cannot be one is an error and never a sample."""
+    """Return the elapsed time; a time below 1 ns raises and is never a sample."""
     if end > start:
         return end - start
-    what = "stood still during a call" if end == start else f"ran backwards by {start - end} ns during a call"
-    message = f"a call must take at least 1 ns, but the clock {what}: its times cannot be trusted"
+    problem = "did not advance" if end == start else f"ran backwards by {start - end} ns"
+    message = f"the clock {problem} during a call: its times cannot be trusted"
     raise ProbeError(message)

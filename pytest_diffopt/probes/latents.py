@@ -1,5 +1,6 @@
-"""What a pipeline's latents are after each denoise step, and how far they are from another pipeline's."""
+"""Latents after each denoise step, and their differences from those of another pipeline."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -17,15 +18,16 @@ _SLACK = 0.01
 
 @contextmanager
 def watch_latents(target: Any) -> Iterator[list[torch.Tensor]]:
-    """Keep what each denoise step leaves, by every scheduler of a pipeline, while the block runs.
+    """Record the latents after each denoise step while the block runs.
 
-    Every diffusers pipeline asks a scheduler for the latents of the next step; a chain's stages each ask their own.
+    The latents are the results of `scheduler.step`, which every diffusers pipeline calls; each stage of a chain calls
+    its own scheduler.
 
     Args:
-        target: a pipeline; of anything without a scheduler nothing is kept.
+        target: a pipeline; nothing is recorded for a target without a scheduler.
 
     Yields:
-        One tensor a step, copied: a pipeline may write the next step into the same memory.
+        A list with one copy per step: a pipeline may write the next step to the same memory.
     """
     seen: list[torch.Tensor] = []
     with ExitStack() as stack:
@@ -35,7 +37,7 @@ def watch_latents(target: Any) -> Iterator[list[torch.Tensor]]:
 
 
 def drift(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> tuple[StepDrift, ...]:
-    """Compare latents step by step, as far as both have steps, and latents of one shape."""
+    """Compare latents step by step, up to the first step that only one has or whose shapes differ."""
     found = []
     for step, (one, other) in enumerate(zip(ours, theirs, strict=False)):
         if one.shape != other.shape:
@@ -47,23 +49,23 @@ def drift(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> tuple
 
 
 def latents_of(output: Any, inputs: Mapping[str, Any] | None = None) -> torch.Tensor | None:
-    """Return the latents that an output holds in place of images; None where it holds images.
+    """Return the latents of an output; None when the output contains images.
 
     Args:
         output: a pipeline's output, or its `images`.
-        inputs: keywords of the call that gave it; `output_type="latent"` says it plainly. Without that a tensor counts
-            as latents when its channels, or its values, cannot be an image's.
+        inputs: keywords of the call; with `output_type="latent"` the output is latents. Otherwise a tensor counts as
+            latents when its channels or values cannot be those of an image.
     """
     value = getattr(output, "images", output)
     value = value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
     if not isinstance(value, torch.Tensor) or not value.dtype.is_floating_point:
         return None
-    asked = inputs is not None and inputs.get("output_type") == "latent"
-    return value.detach().cpu() if asked or _cannot_be_images(value) else None
+    is_requested = inputs is not None and inputs.get("output_type") == "latent"
+    return value.detach().cpu() if is_requested or _cannot_be_images(value) else None
 
 
 def compare_latents(latents: torch.Tensor, reference: torch.Tensor) -> tuple[LatentDifference, ...]:
-    """Compare latents with their references, one by one.
+    """Compare the latents of each image with their reference.
 
     Raises:
         ProbeError: their shapes differ.
@@ -81,12 +83,12 @@ def _difference(one: torch.Tensor, other: torch.Tensor) -> LatentDifference:
         cosine=cosine,
         relative_error=relative_error,
         max_error=float((one - other).abs().max()),
-        defects=_defects(one, "the latents") + _defects(other, "the reference"),
+        defects=_defects(one, "the latents") + _defects(other, "the reference latents"),
     )
 
 
 def _distance(one: torch.Tensor, other: torch.Tensor) -> tuple[float, float]:
-    """Return the cosine of the angle between both, and the length of their difference by the reference's."""
+    """Return the cosine similarity of two vectors, and the norm of their difference relative to the reference."""
     length, difference = float(other.norm()), float((one - other).norm())
     if difference == 0.0:
         return 1.0, 0.0
@@ -95,7 +97,7 @@ def _distance(one: torch.Tensor, other: torch.Tensor) -> tuple[float, float]:
 
 
 def _defects(latents: torch.Tensor, name: str) -> tuple[str, ...]:
-    """Name what is wrong with latents whatever they are compared with."""
+    """Return defects of latents by themselves, independent of any comparison."""
     not_finite = int((~latents.isfinite()).sum())
     if not_finite:
         return (f"{name} hold {not_finite} values that are NaN or infinite",)
@@ -103,13 +105,13 @@ def _defects(latents: torch.Tensor, name: str) -> tuple[str, ...]:
 
 
 def _pairs(one: torch.Tensor, other: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield each image's latents beside their reference, as vectors of double precision."""
+    """Yield the latents of each image with their reference, as vectors of double precision."""
     flat = (value.detach().cpu().double().reshape(len(value), -1) for value in (one, other))
     return zip(*flat, strict=True)
 
 
 def _worst(choose: Callable[..., float], figures: Sequence[float]) -> float:
-    return float("nan") if any(figure != figure for figure in figures) else choose(figures)  # noqa: PLR0124 - NaN alone
+    return float("nan") if any(map(math.isnan, figures)) else choose(figures)
 
 
 def _cannot_be_images(value: torch.Tensor) -> bool:
@@ -124,7 +126,7 @@ def _cannot_be_images(value: torch.Tensor) -> bool:
 def _schedulers(target: Any) -> Iterator[Any]:
     components = getattr(target, "components", None)
     known = components if isinstance(components, dict) else {}
-    seen: list[Any] = []  # a chain's stages may share one
+    seen: list[Any] = []  # the stages of a chain may share a scheduler
     for part in known.values():
         if callable(getattr(part, "step", None)) and not isinstance(part, torch.nn.Module):
             if not any(part is other for other in seen):
@@ -136,7 +138,7 @@ def _schedulers(target: Any) -> Iterator[Any]:
 def _step_seen(scheduler: Any, keep: Callable[[torch.Tensor], None]) -> Iterator[None]:
     original, before = scheduler.step, vars(scheduler).get("step")
 
-    @wraps(original)  # pipelines look at its parameters to know whether it takes a generator
+    @wraps(original)  # pipelines inspect its signature for the parameter `generator`
     def step(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
         latents = result[0] if isinstance(result, tuple) else getattr(result, "prev_sample", None)
@@ -144,11 +146,11 @@ def _step_seen(scheduler: Any, keep: Callable[[torch.Tensor], None]) -> Iterator
             keep(latents.detach().clone())
         return result
 
-    scheduler.step = step  # on the instance, which hides the class's
+    scheduler.step = step  # on the instance, so that it hides the class's method
     try:
         yield
     finally:
         if before is None:
             del scheduler.step
-        else:  # the user's own
+        else:  # set by the user
             scheduler.step = before

@@ -1,4 +1,4 @@
-"""How long the denoise loop takes, and each step of it; in calls of their own, so that no counted call carries it."""
+"""Time of the denoise loop and of each step, measured in separate calls so that counted calls have no overhead."""
 
 import time
 from collections.abc import Callable
@@ -11,18 +11,18 @@ from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_l
 from pytest_diffopt.probes.timed_device import TimedDevice
 
 _NS_PER_MS = 1e6
-#: One call may be disturbed; of three the median is not.
+#: The median of three calls is robust against one disturbed call.
 _CALLS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoopTimes:
-    """One call's denoise loop.
+    """Times of the denoise loop in one call.
 
     Attributes:
-        loop_ns: from the start of the first step to the end of the loop; over all loops where there are several.
-        steps_ns: each step; empty unless asked for.
-        num_steps: how many steps there were.
+        loop_ns: from the start of the first step to the end of the loop; summed over several loops.
+        steps_ns: time of each step; empty unless requested.
+        num_steps: number of steps.
     """
 
     loop_ns: int
@@ -31,18 +31,18 @@ class LoopTimes:
 
 
 class StepMarks(Protocol):
-    """Marks moments between steps without holding the device up."""
+    """Takes timestamps between steps without synchronizing the device."""
 
     def mark(self) -> Any:
-        """Mark this moment."""
+        """Take a timestamp."""
 
     def between_ns(self, start: Any, end: Any) -> int:
-        """Return the time between two marks, once the device has done its work."""
+        """Return the time between two timestamps; call it after a synchronization."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostMarks:
-    """Marks on a device whose work is done when a call returns."""
+    """Timestamps for a synchronous device, such as the CPU."""
 
     clock: Callable[[], int]
 
@@ -51,41 +51,41 @@ class HostMarks:
         return self.clock()
 
     def between_ns(self, start: int, end: int) -> int:
-        """Subtract."""
+        """Return the difference."""
         return end - start
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceMarks:
-    """Marks in the stream of an accelerator, which tells later when it came to them. Never run on a GPU so far."""
+    """Timestamps as events in the stream of an accelerator. Not yet run on a GPU."""
 
     device: torch.device
 
     def mark(self) -> Any:
-        """Record an event behind everything that was asked of the device so far."""
+        """Record an event after all work that is queued on the current stream."""
         event = torch.Event(self.device, enable_timing=True)
         event.record()
         return event
 
     def between_ns(self, start: Any, end: Any) -> int:
-        """Return the device's own time between two events."""
+        """Return the device time between two events."""
         return int(start.elapsed_time(end) * _NS_PER_MS)
 
 
 def step_marks(device: torch.device | str, clock: Callable[[], int]) -> StepMarks:
-    """Return the marks that fit a device."""
+    """Return the timestamps for a device."""
     device = torch.device(device)
     return HostMarks(clock=clock) if device.type == "cpu" else DeviceMarks(device=device)
 
 
 def time_loops(target: Any, call: Callable[[], object], *, device: TimedDevice, each_step: bool) -> list[LoopTimes]:
-    """Make a few calls and time the denoise loop of each; none where the target has no loop, or never opens it.
+    """Make three calls, and time the denoise loop of each; return an empty list for a target without a loop.
 
     Args:
-        target: what is called.
+        target: the called pipeline.
         call: calls it.
-        device: where it runs.
-        each_step: time each step too.
+        device: the device on which it runs.
+        each_step: also time each step.
     """
     if not has_denoise_loop(target):
         return []
@@ -105,14 +105,14 @@ def time_loop(
     clock: Callable[[], int],
     marks: StepMarks | None = None,
 ) -> LoopTimes:
-    """Make one call and time its denoise loop.
+    """Make one call, and time its denoise loop.
 
     Args:
-        pipeline: what has the loop.
+        pipeline: the called pipeline.
         call: calls it.
-        synchronize: waits for the device: once before each loop and once after it, never between steps.
-        clock: returns nanoseconds.
-        marks: what marks each step; None times the loop alone.
+        synchronize: blocks until the device is idle; called once before and once after each loop, never between steps.
+        clock: clock in nanoseconds.
+        marks: takes a timestamp at each step; None measures the loop only.
     """
     watch = _LoopWatch(synchronize=synchronize, clock=clock, marks=marks)
     with watch_denoise_loop(pipeline, watch.on_step) as loop:
@@ -121,7 +121,7 @@ def time_loop(
 
 
 class _LoopWatch:
-    """Reads the clock at both ends of every loop, and marks the steps between."""
+    """Reads the clock at both ends of every loop, and takes a timestamp at each step."""
 
     def __init__(self, *, synchronize: Callable[[], None], clock: Callable[[], int], marks: StepMarks | None) -> None:
         self.loop_ns = 0
@@ -132,7 +132,7 @@ class _LoopWatch:
         self._marked: list[tuple[int | None, Any]] = []
 
     def on_step(self, step: int | None) -> None:
-        """Take note that a step starts, or that the loop ended."""
+        """Handle the start of a step, or the end of the loop (None)."""
         if self._start_ns is None and step is not None:
             self._synchronize()
             self._start_ns = self._clock()
@@ -144,7 +144,7 @@ class _LoopWatch:
             self._start_ns = None
 
     def steps_ns(self) -> tuple[int, ...]:
-        """Return the time of each finished step: what lies between its own start and that of the next."""
+        """Return the time of each finished step, from its start to the start of the next."""
         if self._marks is None:
             return ()
         pairs = zip(self._marked, self._marked[1:], strict=False)

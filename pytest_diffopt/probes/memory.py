@@ -1,4 +1,4 @@
-"""The most memory that one warm call holds: on a real device, or on the simulated GPU."""
+"""Peak memory of one warm call, on a real device or on the simulated GPU."""
 
 import gc
 from collections.abc import Mapping, Sequence
@@ -18,21 +18,21 @@ _NO_ALLOCATOR = "peak memory can only be measured on a device with torch's cachi
 
 
 def measure_peak_memory_cuda(call: Call, subject: Subject, *, device: torch.device | str = "cuda") -> MemoryRecord:
-    """Make a call twice, and return what the second one held at its peak: what compiling and autotuning held is gone.
+    """Make a call twice, and return the peak memory of the second: compilation and autotuning are excluded.
 
-    What the warm-up call left in the allocator's cache is released between the two: it would count as reserved though
-    no warm call needs it. The weights count, as they must be there.
+    The allocator's cache is emptied between the calls, since memory cached during warm-up would count as reserved
+    although no warm call needs it. The weights are included.
 
-    It was never run on a GPU: the order of its steps, and what it says when memory runs out, are tested with the
-    functions of `torch.cuda` replaced. That the figures agree with the GPU's own is not tested.
+    Not yet run on a GPU: the order of steps and the message for an out-of-memory error are tested with the functions of
+    `torch.cuda` replaced. The figures have not been compared with those of a GPU.
 
     Args:
-        call: what is watched.
+        call: makes the measured call.
         subject: what the call runs.
         device: the device on which it runs.
 
     Raises:
-        ProbeError: There is no such device, it counts no memory, or it ran out of it.
+        ProbeError: the device does not exist, has no memory statistics, or ran out of memory.
     """
     synchronize = device_synchronizer(device)
     allocator = torch.get_device_module(torch.device(device).type)
@@ -57,12 +57,12 @@ def measure_peak_memory_cuda(call: Call, subject: Subject, *, device: torch.devi
 def measure_peak_memory_simulated(
     target: Any, args: Sequence[Any], inputs: Mapping[str, Any], subject: Subject
 ) -> MemoryRecord:
-    """Count what a call would hold at its peak on a GPU, the weights included; exact, and the same on every machine.
+    """Return the peak memory of a call on the simulated GPU, weights included: exact, and equal on every machine.
 
     Args:
         target: a pipeline, module or callable.
-        args: with `inputs`, the call.
-        inputs: keywords of the call.
+        args: positional arguments of the call.
+        inputs: keyword arguments of the call.
         subject: what the call runs.
     """
     with on_simulated_gpu(target) as gpu:

@@ -1,9 +1,9 @@
-"""Every compiled module beside its eager twin, given the same inputs in the same call."""
+"""Comparison of every compiled module with its eager module, on the same inputs in the same call."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,17 +18,21 @@ _Call = Callable[..., Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tolerance:
-    """How far a compiled value may be from the eager one: `absolute + relative x the output's largest eager value`.
+    """Allowed difference of a compiled value: `absolute + relative x the largest absolute value of the eager output`.
 
-    torch.testing takes each value's own size. What a whole model rounds off has the size of its largest values, so that
-    in bfloat16 a quarter of the values near zero would be too far off.
+    torch.testing scales by each value instead. The rounding error of a whole model scales with its largest values, so
+    that in bfloat16 a quarter of the values near zero would fail.
+
+    Attributes:
+        relative: fraction of the largest absolute value of the eager output.
+        absolute: allowed difference in addition to that.
     """
 
     relative: float
     absolute: float
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a tolerance."""
+        """Refuse negative values and NaN."""
         if not (self.relative >= 0 and self.absolute >= 0):
             msg = f"a tolerance must not be negative, got: rtol={self.relative}, atol={self.absolute}"
             raise ProbeError(msg)
@@ -37,26 +41,26 @@ class Tolerance:
 def compare_with_eager(
     target: Any, call: Callable[[], object], subject: Subject, *, tolerance: Tolerance | None = None
 ) -> NumericsRecord:
-    """Call once, and let every compiled module also run uncompiled, on copies of the same inputs.
+    """Call once, running every compiled module also in eager mode, on copies of the same inputs.
 
     Args:
         target: the pipeline or module.
-        call: the call.
+        call: makes the call.
         subject: the pipeline.
-        tolerance: how far values may be apart; None takes torch.testing's figures for the output's dtype.
+        tolerance: allowed difference; None uses torch.testing's tolerances for the output's dtype.
 
     Raises:
-        ProbeError: nothing of the target is compiled.
+        ProbeError: no module of the target is compiled.
     """
     __tracebackhide__ = True
     parts = _outermost(compiled_parts(target))
     if not parts:
-        msg = f"nothing of {subject} is compiled, so there is nothing to compare with eager"
+        msg = f"no compiled module to compare with eager mode: nothing is compiled in {subject}"
         raise ProbeError(msg)
     comparison = _Comparison(tolerance)
     with ExitStack() as stack:
         for part in parts:
-            stack.enter_context(part.replaced(comparison.beside))
+            stack.enter_context(part.replaced(comparison.with_eager))
         call()
     differences = tuple(comparison.differences.values())
     seen = {difference.module for difference in differences}
@@ -65,14 +69,14 @@ def compare_with_eager(
 
 
 class _Comparison:
-    """What was compared so far, one entry for each output of each module."""
+    """Differences so far, one entry for each output of each module."""
 
     def __init__(self, tolerance: Tolerance | None) -> None:
         self.differences: dict[tuple[str, str], OutputDifference] = {}
         self._tolerance = tolerance
 
-    def beside(self, path: str, compiled: _Call, eager: _Call) -> _Call:
-        """Return a call that answers with the compiled result, after comparing it with the eager one."""
+    def with_eager(self, path: str, compiled: _Call, eager: _Call) -> _Call:
+        """Return a call that compares the compiled result with the eager one, and returns the compiled one."""
 
         def both(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
@@ -89,14 +93,14 @@ class _Comparison:
         for name in {**expected, **actual}:
             found = _difference(path, name, actual.get(name), expected.get(name), self._tolerance)
             known = self.differences.get((path, name))
-            self.differences[path, name] = _together(known, found) if known else found
+            self.differences[path, name] = _merged(known, found) if known else found
 
 
 def _difference(
     path: str, name: str, actual: torch.Tensor | None, expected: torch.Tensor | None, tolerance: Tolerance | None
 ) -> OutputDifference:
     one = actual if expected is None else expected
-    assert one is not None, "unreachable because one of both holds the name"  # noqa: S101
+    assert one is not None, "unreachable because the name is from one of both outputs"  # noqa: S101
     accepted = tolerance or _default(one.dtype)
     problem = _problem(actual, expected)
     differing, max_error, relative = (0, 0.0, 0.0)
@@ -124,51 +128,47 @@ def _default(dtype: torch.dtype) -> Tolerance:
 
 def _problem(actual: torch.Tensor | None, expected: torch.Tensor | None) -> str:
     if actual is None or expected is None:
-        return "only the eager module gives it" if actual is None else "only the compiled module gives it"
+        return "only the eager module returns it" if actual is None else "only the compiled module returns it"
     if actual.shape != expected.shape:
         return f"shape {tuple(expected.shape)} became {tuple(actual.shape)}"
     return f"{expected.dtype} became {actual.dtype}" if actual.dtype != expected.dtype else ""
 
 
 def _errors(actual: torch.Tensor, expected: torch.Tensor, accepted: Tolerance) -> tuple[int, float, float]:
-    """Return how many values are too far apart, the largest error, and that error by the largest eager value."""
+    """Return the number of values outside of the tolerance, the largest error, and that error relative to eager."""
     if not actual.numel():
         return 0, 0.0, 0.0
-    # two NaN are alike, as are two infinities; one beside a number is as wrong as can be
-    alike = torch.isclose(actual, expected, rtol=0.0, atol=0.0, equal_nan=True)
+    # NaN equals NaN, and an infinity itself; either compared with a finite value is an infinite error
+    is_equal = torch.isclose(actual, expected, rtol=0.0, atol=0.0, equal_nan=True)
     errors = (actual.double() - expected.double()).abs().nan_to_num(nan=math.inf, posinf=math.inf)
-    errors = torch.where(alike, 0.0, errors)
+    errors = torch.where(is_equal, 0.0, errors)
     largest = float(expected.double().abs().nan_to_num(nan=0.0, posinf=0.0).max())
     error = float(errors.max())
     differing = int((errors > accepted.absolute + accepted.relative * largest).sum())
     return differing, error, error / largest if largest else error
 
 
-def _together(known: OutputDifference, found: OutputDifference) -> OutputDifference:
-    return OutputDifference(
-        module=known.module,
-        output=known.output,
-        dtype=known.dtype,
+def _merged(known: OutputDifference, found: OutputDifference) -> OutputDifference:
+    return replace(
+        known,
         calls=known.calls + 1,
         values=known.values + found.values,
         differing_values=known.differing_values + found.differing_values,
         max_error=max(known.max_error, found.max_error),
         max_relative_error=max(known.max_relative_error, found.max_relative_error),
-        relative_tolerance=known.relative_tolerance,
-        absolute_tolerance=known.absolute_tolerance,
         problem=known.problem or found.problem,
     )
 
 
 def _outermost(parts: Iterator[CompiledPart]) -> list[CompiledPart]:
-    """Leave out what is compiled inside of something compiled: the outer one runs it as part of itself."""
+    """Drop compiled parts inside of other compiled parts, which the outer part runs itself."""
     found = list(parts)
     paths = [part.path + "." for part in found]
     return [part for part in found if not any(part.path.startswith(path) for path in paths)]
 
 
 def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield every tensor of an output with its name: `[0]`, `.sample`; empty for an output that is one tensor."""
+    """Yield every tensor of an output with its name (`[0]`, `.sample`); the name of a single tensor is empty."""
     if isinstance(value, torch.Tensor):
         yield name, value
     elif isinstance(value, Mapping):
@@ -180,7 +180,7 @@ def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _copied(value: Any) -> Any:
-    """Copy the tensors of a call's arguments: a module may write into them."""
+    """Copy the tensors of a call's arguments: a module may modify them in place."""
     if isinstance(value, torch.Tensor):
         return value.clone()
     if isinstance(value, dict):
@@ -191,7 +191,7 @@ def _copied(value: Any) -> Any:
 
 
 def _same_random_numbers(*arguments: Any) -> Any:
-    """Give the eager module the random numbers that the compiled one will draw too."""
+    """Return a context that restores the random state, so that the compiled module draws the same random numbers."""
     devices = {tensor.device for _, tensor in _tensors(list(arguments)) if tensor.device.type not in {"cpu", "meta"}}
     if len({device.type for device in devices}) > 1:
         return nullcontext()

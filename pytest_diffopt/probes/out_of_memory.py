@@ -1,4 +1,4 @@
-"""Running out of memory is a result: it is said with its figure, and the memory is given back."""
+"""Out-of-memory errors as results: a message with the requested size, after the memory is released."""
 
 import re
 from collections.abc import Callable
@@ -8,15 +8,15 @@ import torch
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.records import Subject
 
-_WANTED = re.compile(r"Tried to allocate ([\d.]+ \w+)")
+_REQUESTED = re.compile(r"Tried to allocate ([\d.]+ \w+)")
 
 
 class DeviceMemoryError(ProbeError):
-    """The device had too little memory.
+    """The device ran out of memory.
 
     Args:
-        message: what is told.
-        when: in which call: `during warm-up` or `after warm-up`.
+        message: the message.
+        when: the failing call: `during warm-up` or `after warm-up`.
     """
 
     def __init__(self, message: str, *, when: str) -> None:
@@ -25,15 +25,15 @@ class DeviceMemoryError(ProbeError):
 
 
 def call_within_memory(call: Callable[[], object], *, subject: Subject, when: str) -> None:
-    """Make a call.
+    """Make a call, and convert torch's out-of-memory error.
 
     Args:
-        call: what is watched.
-        subject: what it runs, for the message.
-        when: `during warm-up` or `after warm-up`: a pipeline that only just fits runs out in either.
+        call: makes the call.
+        subject: what the call runs, for the message.
+        when: `during warm-up` or `after warm-up`, for the message.
 
     Raises:
-        DeviceMemoryError: The device had too little memory; the message says how much was wanted.
+        DeviceMemoryError: the device ran out of memory; the message states the requested size.
     """
     try:
         call()
@@ -41,10 +41,10 @@ def call_within_memory(call: Callable[[], object], *, subject: Subject, when: st
         reason = str(error)
     else:
         return
-    # Outside of the handler: an error chained to the first one would keep its frames, and so its tensors, alive.
-    expected = _WANTED.search(reason)
+    # Outside of the handler: an error chained to torch's would keep its frames alive, and with them their tensors.
+    requested = _REQUESTED.search(reason)
     message = (
-        f"out of memory {when}: {subject} wanted {expected[1] if expected else 'an unknown amount'} more\n"
+        f"out of memory {when}: {subject} requested {requested[1] if requested else 'an unknown amount'} more\n"
         f"  {reason.splitlines()[0]}\n"
         "  run it on a larger device, at a smaller scale, or with a recipe that needs less"
     )

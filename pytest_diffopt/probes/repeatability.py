@@ -1,4 +1,4 @@
-"""Whether the same call gives the same output twice."""
+"""Comparison of the outputs of repeated calls."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -16,43 +16,43 @@ _NONE: Mapping[str, Callable[[], Any]] = MappingProxyType({})
 def compare_repeats(
     call: Callable[[], Any], subject: Subject, others: Mapping[str, Callable[[], Any]] = _NONE
 ) -> RepeatabilityRecord:
-    """Make each call twice, the second time in the opposite order, and compare every value.
+    """Make each call twice, the second time in reverse order, and compare every value.
 
     Args:
-        call: makes the same call each time, generators set back.
+        call: the test's own call, repeatable (its generators are reset).
         subject: the pipeline.
-        others: calls that are made in between, by name, so that what one leaves behind another finds.
+        others: further calls by name, made in between to detect state that one call leaves for another.
 
     Returns:
-        The own call, or the first of the others that differs where the own one does not.
+        The record of the first call whose output differs, the test's own call first; else that of the own call.
 
     Raises:
         ProbeError: the second output has another shape.
     """
     __tracebackhide__ = True
     calls = {"": call, **others}
-    # The values are copied out before the next call, which may reuse the first one's buffers.
+    # Copied: the next call may reuse the buffers.
     first = {name: values_of(make()).copy() for name, make in calls.items()}
     again = [compare_values(first[name], values_of(calls[name]()), subject, name) for name in reversed(calls)]
     return next((record for record in reversed(again) if record.differing_values), again[-1])
 
 
 def compare_values(first: Pixels, second: Pixels, subject: Subject, name: str = "") -> RepeatabilityRecord:
-    """Compare every value of what two calls gave.
+    """Compare every value of two outputs.
 
     Args:
-        first: what the first gave.
-        second: what the second gave.
+        first: output of the first call.
+        second: output of the second call.
         subject: the pipeline.
-        name: of the call; empty for the test's own.
+        name: name of the call; empty for the test's own.
 
     Raises:
-        ProbeError: the second has another shape.
+        ProbeError: the shapes differ.
     """
     if first.shape != second.shape:
-        msg = f"the same call must give outputs of one shape, got: {first.shape} and {second.shape}"
+        msg = f"both outputs of the same call must have one shape, got: {first.shape} and {second.shape}"
         raise ProbeError(msg)
-    # NaN equals NaN here: an image of NaN is the image guard's business.
+    # NaN equals NaN here: the image guard reports NaN.
     differs = ~np.isclose(first, second, rtol=0, atol=0, equal_nan=True)
     errors = np.abs(first[differs] - second[differs])
     return RepeatabilityRecord(

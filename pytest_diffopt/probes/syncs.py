@@ -1,4 +1,4 @@
-"""Where the CPU waits for the GPU inside the denoise loop: on the simulated GPU, or on a real one."""
+"""Host-device synchronizations inside the denoise loop, on the simulated GPU or on a real one."""
 
 import sys
 import warnings
@@ -16,16 +16,16 @@ from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import users_line
 
-# What torch says under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
-_TORCH_SAYS = "called a synchronizing CUDA operation"
+# Text of the warning under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
+_SYNC_WARNING = "called a synchronizing CUDA operation"
 
 
 class SyncWatch:
-    """A running watch; `record` is there once the block has ended.
+    """A watch of one block; `record` is available once the block has ended.
 
     Args:
-        device: where the tensors of a watched call must be.
-        unwatched: what happens in its block belongs to no step.
+        device: device of the tensors of a watched call.
+        unwatched: returns a context whose work belongs to no step.
     """
 
     def __init__(self, device: torch.device, unwatched: Callable[[], AbstractContextManager[None]]) -> None:
@@ -34,36 +34,36 @@ class SyncWatch:
         self._record: SyncRecord | None = None
 
     def moved(self, values: Any) -> Any:
-        """Return the same arguments with every tensor on the device that watches; that is no part of the call."""
+        """Return the arguments with every tensor moved to the watched device; the move belongs to no step."""
         with self._unwatched():
             return moved(values, self._device)
 
     @property
     def record(self) -> SyncRecord:
-        """What was seen.
+        """The observed synchronizations.
 
         Raises:
             ProbeError: the block has not ended yet.
         """
         if self._record is None:
-            msg = "a sync record is complete only when its block has ended: read it after the with statement"
+            msg = "a sync record is available only after its block has ended: read it after the with statement"
             raise ProbeError(msg)
         return self._record
 
     def finish(self, record: SyncRecord) -> None:
-        """Take the finished record."""
+        """Set the record."""
         self._record = record
 
 
 def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWatch]:
-    """Watch a pipeline's denoise loop, or the whole of a bare callable or module as if it were one step.
+    """Watch a pipeline's denoise loop; the whole block counts as one step for a bare callable or module.
 
-    On a real GPU (`subject.device` is `CUDA`) torch's own sync debug mode is armed inside the loop only. Elsewhere the
-    pipeline is moved to a simulated GPU for the length of the block, and is back where it was after it.
+    On a real GPU (`subject.device` is `CUDA`), torch's sync debug mode is enabled inside the loop only. Otherwise the
+    pipeline is moved to a simulated GPU while the block runs, and moved back afterwards.
 
     Args:
         target: the pipeline, callable or module that is called within the block.
-        subject: what it is; its device decides who watches.
+        subject: description of the target; its device selects the instrument.
     """
     return _watch_cuda(target, subject) if subject.device is Device.CUDA else _watch_simulated(target, subject)
 
@@ -99,18 +99,17 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
 
 @contextmanager
 def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
-    """Count what `torch.cuda.set_sync_debug_mode("warn")` reports inside the loop.
+    """Record the warnings of `torch.cuda.set_sync_debug_mode("warn")` inside the loop.
 
-    Its warnings carry no stack, but they are raised on the thread that waited while the waiting call returns, so the
-    stack at that moment names the line. Never run on a GPU so far: tests drive it with the warnings that torch's
-    source promises.
+    The warnings have no stack, but each is issued by the synchronizing thread during the synchronizing call: the stack
+    at that moment contains the line. Not yet run on a GPU: tests issue the warnings that torch's source defines.
     """
     loop: DenoiseLoop | None = None
     syncs: list[ObservedSync] = []
     users_mode = torch.cuda.get_sync_debug_mode()
 
     def arm_in(step: int | None) -> None:
-        # In a step and only there: inside CUDA graph capture the mode would wedge the context.
+        # Only inside of a step: during CUDA graph capture the mode would invalidate the context.
         torch.cuda.set_sync_debug_mode(users_mode if step is None else "warn")
 
     with ExitStack() as stack:
@@ -127,28 +126,28 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
 
 
 def _count_warnings(note: Callable[[FrameType], None]) -> None:
-    """Send each of torch's sync warnings to `note`, and every other warning where it went before."""
+    """Pass the frame of each of torch's sync warnings to `note`; show every other warning as before."""
     before = warnings.showwarning
 
     def showwarning(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-        if _TORCH_SAYS in str(message):
-            note(sys._getframe(1))  # noqa: SLF001 - CPython's own way to a frame without a traceback
+        if _SYNC_WARNING in str(message):
+            note(sys._getframe(1))  # noqa: SLF001 - CPython has no public equivalent as fast
         else:
             before(message, category, *rest, **more)
 
-    warnings.filterwarnings("always", message=f".*{_TORCH_SAYS}.*")
+    warnings.filterwarnings("always", message=f".*{_SYNC_WARNING}.*")
     warnings.filterwarnings("ignore", message=".*Synchronization debug mode is a prototype feature.*")
     warnings.showwarning = showwarning
 
 
 def _real_sync(frame: FrameType, step: int) -> ObservedSync:
     where = users_line(frame)
-    return ObservedSync(kind="wait", operation=_called(where.source), where=where, step=step)
+    return ObservedSync(kind="sync", operation=_sync_in(where.source), where=where, step=step)
 
 
-def _called(source: str) -> str:
-    """Name what waited as well as the line allows: torch does not say which operation it was."""
-    return next((name for name in (".item()", ".cpu()", ".tolist()", ".nonzero()", ".to(") if name in source), "a wait")
+def _sync_in(source: str) -> str:
+    """Guess the synchronizing operation from its line: torch's warning does not name it."""
+    return next((name for name in (".item()", ".cpu()", ".tolist()", ".nonzero()", ".to(") if name in source), "a sync")
 
 
 def _step_now(loop: DenoiseLoop | None) -> int:
@@ -156,13 +155,13 @@ def _step_now(loop: DenoiseLoop | None) -> int:
 
 
 def _last_step(step: int, num_steps: int) -> int:
-    """Count what happens after the last update, and still inside the loop, to the last step."""
+    """Attribute work inside the loop but after the last update to the last step."""
     return min(step, num_steps - 1)
 
 
 @contextmanager
 def _steps_of(target: Any, on_step: Callable[[int | None], None]) -> Iterator[DenoiseLoop | None]:
-    """Tell each step of a pipeline's loop; without a loop the whole block is step 0."""
+    """Report each step of a pipeline's loop; without a loop the whole block is step 0."""
     if has_denoise_loop(target):
         with watch_denoise_loop(target, on_step) as loop:
             yield loop
@@ -176,7 +175,7 @@ def _steps_of(target: Any, on_step: Callable[[int | None], None]) -> Iterator[De
 
 @contextmanager
 def _unwatched(loop: DenoiseLoop | None, on_step: Callable[[int | None], None]) -> Iterator[None]:
-    """Let what happens in the block belong to no step."""
+    """Assign the work of the block to no step."""
     on_step(None)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The device that calls are timed on: how to wait for it, and what reads it."""
+"""The device on which calls are timed: its synchronization and its meter."""
 
 import functools
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from pytest_diffopt.records import Device
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimedDevice:
-    """A device that calls are timed on.
+    """A device on which calls are timed.
 
     Attributes:
-        torch_device: torch's name of it.
-        synchronize: waits until it has done all that was asked of it.
+        torch_device: torch's name of the device.
+        synchronize: blocks until the device is idle.
         meter: reads the GPU; None on a CPU.
     """
 
@@ -28,10 +28,10 @@ class TimedDevice:
 
 
 def timed_device(device: Device) -> TimedDevice:
-    """Return what is needed to time calls on a device.
+    """Return the synchronization and the meter of a device.
 
     Raises:
-        ProbeError: torch cannot wait for this device.
+        ProbeError: torch cannot synchronize this device.
     """
     name = torch_device(device)
     meter = None if name == "cpu" else open_meter(gpu_uuid(name))
@@ -39,22 +39,22 @@ def timed_device(device: Device) -> TimedDevice:
 
 
 def device_synchronizer(device: torch.device | str) -> Callable[[], None]:
-    """Return a function that waits until a device has done all that was asked of it; on a CPU nothing is pending.
+    """Return a function that blocks until a device is idle; on a CPU it does nothing.
 
     Raises:
-        ProbeError: torch cannot wait for this device.
+        ProbeError: torch cannot synchronize this device.
     """
     device = torch.device(device)
     if device.type == "cpu":
         return _nothing_is_pending
     found = accelerator_kind()
     if found != device.type:
-        message = f"cannot wait for the device {device}: the accelerator that torch finds here is {found or 'none'}"
+        message = f"cannot synchronize the device {device}: the accelerator found by torch is {found or 'none'}"
         raise ProbeError(message)
     module = torch.get_device_module(device.type)
-    # MPS is one device, and its wait takes no argument.
+    # MPS has a single device, and its synchronize takes no argument.
     return module.synchronize if device.type == "mps" else functools.partial(module.synchronize, device)
 
 
 def _nothing_is_pending() -> None:
-    """Wait for nothing: a CPU has done its work when the call returns."""
+    """Do nothing: on a CPU, work is finished when a call returns."""

@@ -1,9 +1,9 @@
-"""What the probes saw: frozen, raw figures with units in their names, no opinion."""
+"""Records of probes: frozen dataclasses of raw figures with units in their names, and without a verdict."""
 
 from pytest_diffopt.records.applied import AppliedRecord, OptimizationState
 from pytest_diffopt.records.compilation import (
     BreakKind,
-    CacheAnswer,
+    CacheResult,
     CompilationRecord,
     CompileCountRecord,
     CompiledFrame,
@@ -17,6 +17,7 @@ from pytest_diffopt.records.compilation import (
     RegionCounts,
     VariationRecompiles,
 )
+from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
     ImageDifference,
@@ -27,18 +28,15 @@ from pytest_diffopt.records.images import (
     RepeatabilityRecord,
     StepDrift,
 )
-from pytest_diffopt.records.performance import (
+from pytest_diffopt.records.latency import (
     CalibrationRecord,
-    CountRecord,
     LatencyRecord,
-    MemoryRecord,
-    ModuleCounts,
     PairedBlock,
     PairedRecord,
     PairedTiming,
-    PhaseCounts,
     RatioRecord,
 )
+from pytest_diffopt.records.memory import MemoryRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
 
@@ -62,7 +60,7 @@ Record = (
 __all__ = [
     "AppliedRecord",
     "BreakKind",
-    "CacheAnswer",
+    "CacheResult",
     "CalibrationRecord",
     "CompilationRecord",
     "CompileCountRecord",

@@ -1,4 +1,4 @@
-"""What is left of the optimizations of a recipe."""
+"""State of each optimization of a recipe in the pipeline."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from pytest_diffopt.records.subject import Subject
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizationState:
-    """What is left of one optimization in the living pipeline.
+    """State of one optimization in the live pipeline.
 
     Attributes:
-        name: the optimization as the recipe writes it.
-        found: what was found, in one line ("4 of 4 convolutions of unet are channels_last").
-        missing: what should be there and is not, a line each; empty when the optimization is fully applied.
+        name: the optimization as written in the recipe.
+        found: one-line summary of the state ("4 of 4 convolutions of unet are channels_last").
+        missing: parts of the optimization that are not applied, one line each; empty when it is fully applied.
     """
 
     name: str
@@ -22,7 +22,7 @@ class OptimizationState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppliedRecord:
-    """Every optimization of a recipe, as the pipeline shows it."""
+    """State of every optimization of a recipe."""
 
     subject: Subject
     optimizations: tuple[OptimizationState, ...]

@@ -1,4 +1,4 @@
-"""A place in somebody's source code, and how to find the one that a person wants to read."""
+"""Locations in source code, and the search for the innermost line of user code on a stack."""
 
 import functools
 import linecache
@@ -10,8 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 _PACKAGE = str(Path(__file__).parents[1]) + "/"
-_STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"
-# They carry an operation out for somebody; none of their lines is where a person would fix it.
+_STDLIB = sysconfig.get_path("stdlib") + "/"
+# Code that executes operations for its caller: a sync or graph break is fixed in the caller, not here.
 _MACHINERY = ("torch/", "torchao/", "accelerate/hooks.py")
 
 
@@ -20,10 +20,10 @@ class CodeLocation:
     """One line of source code.
 
     Attributes:
-        file: the path from its import root (`diffusers/schedulers/scheduling_ddim.py`) or from the working folder.
-        line: its number, from 1; 0 when it is unknown.
-        function: the name of the function that holds it.
-        source: the text of the line, stripped; empty when the file cannot be read.
+        file: path from its import root (`diffusers/schedulers/scheduling_ddim.py`) or from the working directory.
+        line: line number, from 1; 0 when unknown.
+        function: name of the enclosing function.
+        source: text of the line, stripped; empty when the file cannot be read.
     """
 
     file: str
@@ -32,7 +32,7 @@ class CodeLocation:
     source: str = ""
 
     def __str__(self) -> str:
-        """Read as `file:line`, which terminals and editors turn into a link."""
+        """Return `file:line`, which terminals and editors turn into a link."""
         return f"{self.file}:{self.line}"
 
 
@@ -40,12 +40,12 @@ UNKNOWN_LOCATION = CodeLocation(file="<unknown>", line=0, function="<unknown>")
 
 
 def locate(path: str, line: int, function: str) -> CodeLocation:
-    """Describe a line of a file, its path shortened to what a person would search for."""
+    """Return the location of a line, with the path shortened by `shorten`."""
     return CodeLocation(file=shorten(path), line=line, function=function, source=linecache.getline(path, line).strip())
 
 
 def shorten(path: str) -> str:
-    """Cut the site-packages, the working folder or an import root off a path; any other path is left as it is."""
+    """Strip the working directory or the import root (such as site-packages) from a path; keep any other path."""
     working_folder = str(Path.cwd()) + "/"
     if path.startswith(working_folder) and "-packages/" not in path:
         return path[len(working_folder) :]
@@ -54,27 +54,27 @@ def shorten(path: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def is_machinery(path: str) -> bool:
-    """Tell whether a file only carries operations out: torch, this package, the standard library, generated code."""
+    """Return whether a file is not user code: torch, this package, the standard library or generated code."""
     if path.startswith((_PACKAGE, "<")):
         return True
     inside = _inside_import_root(path)
-    return inside.startswith(_MACHINERY) if inside else path.startswith(_STANDARD_LIBRARY)
+    return inside.startswith(_MACHINERY) if inside else path.startswith(_STDLIB)
 
 
 def _inside_import_root(path: str) -> str:
-    """Return the path below the folder that it is imported from; empty for the standard library and for strangers."""
-    roots = sorted((root + "/" for root in sys.path if root and root + "/" != _STANDARD_LIBRARY), key=len, reverse=True)
+    """Return the path below its import root; empty for the standard library and for files outside of `sys.path`."""
+    roots = sorted((root + "/" for root in sys.path if root and root + "/" != _STDLIB), key=len, reverse=True)
     return next((path[len(root) :] for root in roots if path.startswith(root)), "")
 
 
 def users_frame(frame: FrameType) -> FrameType | None:
-    """Return the innermost frame, from `frame` outwards, of code that a person would fix."""
+    """Return the innermost frame of user code, searching from `frame` outwards."""
     return next((one for one in _outwards(frame) if not is_machinery(one.f_code.co_filename)), None)
 
 
 def users_line(frame: FrameType | None = None) -> CodeLocation:
-    """Return the innermost line, from `frame` (default: the caller) outwards, of code that a person would fix."""
-    found = users_frame(frame or sys._getframe(1))  # noqa: SLF001 - CPython's own way to a frame without a traceback
+    """Return the innermost line of user code, searching from `frame` (default: the caller) outwards."""
+    found = users_frame(frame or sys._getframe(1))  # noqa: SLF001 - CPython has no public equivalent as fast
     if found is None:
         return UNKNOWN_LOCATION
     return locate(found.f_code.co_filename, found.f_lineno, found.f_code.co_name)

@@ -1,4 +1,4 @@
-"""What `torch.compile` did, and how far its results are from eager ones."""
+"""Compilations by `torch.compile`, and the differences of compiled results from eager ones."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,16 +7,16 @@ from pytest_diffopt.records.code_location import UNKNOWN_LOCATION, CodeLocation
 from pytest_diffopt.records.subject import Subject
 
 
-class CacheAnswer(StrEnum):
-    """What Inductor's and AOTAutograd's caches said to a compilation."""
+class CacheResult(StrEnum):
+    """Result of looking a compilation up in the caches of Inductor and AOTAutograd."""
 
-    NOT_ASKED = "not asked"
+    NOT_USED = "not used"
     HIT = "hit"
     MISS = "miss"
 
 
 class GuardKind(StrEnum):
-    """What a guard that failed had assumed of its source."""
+    """Property of a guard's source that the guard checks."""
 
     VALUE = "value"
     TYPE = "type"
@@ -28,7 +28,11 @@ class GuardKind(StrEnum):
 
 
 class BreakKind(StrEnum):
-    """How a line keeps the model from being one graph."""
+    """How a line prevents a single graph.
+
+    `LEFT_THE_GRAPH`: a graph break. `GAVE_UP_THE_FUNCTION`: Dynamo runs the whole function eagerly.
+    `READ_IN_THE_GRAPH`: the graph reads a tensor's value, which synchronizes without a graph break.
+    """
 
     LEFT_THE_GRAPH = "left the graph"
     GAVE_UP_THE_FUNCTION = "gave up the function"
@@ -37,15 +41,15 @@ class BreakKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailedGuard:
-    """The assumption that made Dynamo compile a function again.
+    """The failed guard that caused a recompile.
 
     Attributes:
-        kind: what was assumed.
-        source: of what, as the user's code names it (`timestep`); empty where torch names nothing.
-        old: what it was when the code was compiled (`int 981`); empty where torch does not tell.
-        new: what it is now; empty where that is unknown.
-        where: the innermost line of the user's code that needed the assumption.
-        text: torch's own words, in one line.
+        kind: checked property.
+        source: guarded expression, as in the user's code (`timestep`); empty when torch gives none.
+        old: value at compilation (`int 981`); empty when torch does not report it.
+        new: present value; empty when unknown.
+        where: innermost line of the user's code that installed the guard.
+        text: torch's message, in one line.
     """
 
     kind: GuardKind
@@ -61,18 +65,18 @@ class CompiledFrame:
     """One compilation of one Python frame.
 
     Attributes:
-        region: the function that a person knows (`UNet2DConditionModel.forward`), also for a part of it after a break.
-        where: the first line of that function.
-        compile_id: Dynamo's own id of this compilation, `frame/attempt`.
-        operations: how many operators its graph holds; 0 when none was captured.
-        guards: how many guards protect it.
-        is_compiled: False when Dynamo gave the frame up and left its operators to Python.
-        is_resumed: it begins after a graph break.
-        hit_limit: Dynamo will compile this function no more, because it did so too often.
-        failed_guard: why a function was compiled again; None for its first time.
-        compile_ns: time that compilation took.
-        cache: what the compile caches answered.
-        cuda_graphs_skipped: why Inductor uses no CUDA graphs here; empty where it does, or never meant to.
+        region: the function as written (`UNet2DConditionModel.forward`), also for its continuation after a graph break.
+        where: first line of that function.
+        compile_id: Dynamo's id of this compilation, `frame/attempt`.
+        operations: operators in its graph; 0 when none was captured.
+        guards: guards on its graph.
+        is_compiled: False when Dynamo skipped the frame, so that its operators run eagerly.
+        is_resumed: whether the frame is a continuation after a graph break.
+        hit_limit: whether Dynamo reached its recompile limit and will not compile this function again.
+        failed_guard: cause of a recompile; None for a first compilation.
+        compile_ns: time spent on compilation.
+        cache: result of the compile cache lookups.
+        cuda_graphs_skipped: why Inductor skipped CUDA graphs; empty when it uses them or was not asked to.
     """
 
     region: str
@@ -85,21 +89,21 @@ class CompiledFrame:
     is_resumed: bool = False
     hit_limit: bool = False
     failed_guard: FailedGuard | None = None
-    cache: CacheAnswer = CacheAnswer.NOT_ASKED
+    cache: CacheResult = CacheResult.NOT_USED
     cuda_graphs_skipped: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GraphBreak:
-    """One place that keeps the model from being one graph.
+    """One line that prevents a single graph.
 
     Attributes:
-        where: the innermost line of the user's code.
-        reason: Dynamo's reason, its first line.
-        region: the function that was being compiled, as `CompiledFrame` names it.
-        kind: what became of it.
-        code: Dynamo's number of this kind of break (`GB0059`); empty where torch gives none.
-        hints: what Dynamo advises, a line each.
+        where: innermost line of the user's code.
+        reason: first line of Dynamo's reason.
+        region: the function that was being compiled, as in `CompiledFrame`.
+        kind: how the line prevents a single graph.
+        code: Dynamo's number for this type of break (`GB0059`); empty when torch gives none.
+        hints: Dynamo's hints, one line each.
     """
 
     where: CodeLocation
@@ -112,13 +116,13 @@ class GraphBreak:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledModule:
-    """Everything of one class that is compiled in one part of a pipeline.
+    """All compiled modules of one class in one component of a pipeline.
 
     Attributes:
-        name: the part, and the class of what is compiled inside it (`unet`, `unet BasicBlock`, `vae.decode`).
-        region: the function that is compiled.
-        instances: how many modules share it.
-        has_run: its compiled code was called.
+        name: the component, with the class of the compiled submodules (`unet`, `unet BasicBlock`, `vae.decode`).
+        region: the compiled function.
+        instances: number of modules that share it.
+        has_run: whether its compiled code was called.
     """
 
     name: str
@@ -129,15 +133,15 @@ class CompiledModule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompilationRecord:
-    """What was compiled between two moments of a pipeline's life.
+    """Compilations between two points of a pipeline's lifetime.
 
     Attributes:
-        frames: every frame that was compiled or given up.
-        breaks: each place that keeps the model from being one graph.
-        modules: what of the pipeline is compiled.
-        eager_operators: how many operators ran between the graphs in one call more; None where no graph broke.
-        ended_by_fullgraph: `fullgraph=True` turned the last break into an error, so the call ended there.
-        torch_traceback: torch's own account of that error; empty otherwise.
+        frames: every frame that was compiled or skipped.
+        breaks: each line that prevents a single graph.
+        modules: compiled modules of the pipeline.
+        eager_operators: operators that ran between the graphs, counted in one further call; None without a break.
+        ended_by_fullgraph: whether `fullgraph=True` turned the last break into an error, which ended the call.
+        torch_traceback: traceback of that error; empty otherwise.
     """
 
     subject: Subject
@@ -151,15 +155,15 @@ class CompilationRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegionCounts:
-    """What compiling one function came to, exactly.
+    """Exact compilation counts of one function.
 
     Attributes:
-        region: the function, as `CompiledFrame` names it.
-        graphs: how many graphs it became.
-        breaks: in how many lines it left the graph.
-        recompiles: how often it was compiled again.
-        operations: how many operators its graphs hold.
-        guards: how many guards protect them.
+        region: the function, as in `CompiledFrame`.
+        graphs: compiled graphs.
+        breaks: lines with a graph break.
+        recompiles: recompiles.
+        operations: operators in all of its graphs.
+        guards: guards on all of its graphs.
     """
 
     region: str
@@ -172,7 +176,7 @@ class RegionCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompileCountRecord:
-    """What compiling a pipeline came to, from before it was built to the end of its first call."""
+    """Compilation counts of a pipeline, from before it is built to the end of its first call."""
 
     subject: Subject
     regions: tuple[RegionCounts, ...]
@@ -180,12 +184,12 @@ class CompileCountRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VariationRecompiles:
-    """What one varied call compiled after warm-up.
+    """Compilations of one varied call after warm-up.
 
     Attributes:
-        variation: how the call differed ("guidance_scale=7.5").
-        frames: the frames that it compiled.
-        changes_shape: the call gives the models inputs of another shape (another resolution, another batch).
+        variation: how the call differs ("guidance_scale=7.5").
+        frames: frames that it compiled.
+        changes_shape: whether the call changes the input shapes of the models (another resolution or batch size).
     """
 
     variation: str
@@ -195,13 +199,15 @@ class VariationRecompiles:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecompileRecord:
-    """What was compiled at warm-up, and by each varied call after it.
+    """Compilations at warm-up and by each varied call after it.
 
     Attributes:
-        is_dynamic: compiled for any shape (`dynamic=True`), so that another shape is no reason to compile.
-        lost: what was compiled after warm-up and is not any more.
-        breaks: what `fullgraph=True` turned into an error, which ended the last call.
-        torch_traceback: torch's own account of that error; empty otherwise.
+        warmup_frames: frames compiled at warm-up.
+        variations: compilations of each varied call.
+        is_dynamic: whether `dynamic=True` was used, so that a new shape must not recompile.
+        lost: paths of modules that were compiled after warm-up and no longer are.
+        breaks: graph breaks that `fullgraph=True` turned into an error, which ended the last call.
+        torch_traceback: traceback of that error; empty otherwise.
     """
 
     subject: Subject
@@ -215,20 +221,20 @@ class RecompileRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputDifference:
-    """How far one output of one compiled module is from what the same module gives uncompiled, over all its calls.
+    """Difference of one output of a compiled module from the same output in eager mode, over all calls.
 
     Attributes:
-        module: its path in the pipeline (`unet.down_blocks.1`).
-        output: which of its outputs (`[0]`, `.sample`); empty for the only one.
-        dtype: of the output.
-        calls: how often it was compared.
-        values: how many values were compared.
-        differing_values: how many are further apart than is allowed.
-        max_error: the largest absolute difference.
-        max_relative_error: the largest absolute difference, by the largest absolute value of the eager output.
-        relative_tolerance: how much of the largest absolute value of the eager output a value may be off.
-        absolute_tolerance: how much it may be off besides.
-        problem: what cannot be compared ("shape (2, 4) became (2, 5)"); empty otherwise.
+        module: path in the pipeline (`unet.down_blocks.1`).
+        output: name of the output (`[0]`, `.sample`); empty for a single output.
+        dtype: dtype of the output.
+        calls: number of compared calls.
+        values: number of compared values.
+        differing_values: number of values outside of the tolerance.
+        max_error: largest absolute difference.
+        max_relative_error: `max_error` divided by the largest absolute value of the eager output.
+        relative_tolerance: allowed difference, as a fraction of the largest absolute value of the eager output.
+        absolute_tolerance: allowed difference in addition to that.
+        problem: why the outputs cannot be compared ("shape (2, 4) became (2, 5)"); empty otherwise.
     """
 
     module: str
@@ -246,10 +252,11 @@ class OutputDifference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumericsRecord:
-    """Every output of every compiled module beside its eager twin.
+    """Every output of every compiled module, compared with the eager module.
 
     Attributes:
-        silent: compiled modules that the call never reached, so that nothing of them was compared.
+        differences: one entry per output.
+        silent: compiled modules that were never called, so that none of their outputs was compared.
     """
 
     subject: Subject

@@ -1,14 +1,14 @@
-"""What a GPU said of itself while a call was timed on it."""
+"""State of a GPU while a call is timed on it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: Below this share of its highest clock a GPU does not do what it can; nvbench drops such samples by the same figure.
+#: A GPU below this fraction of its maximum clock counts as throttled; nvbench drops samples at the same fraction.
 _LEAST_CLOCK_SHARE = 0.75
 
 
 class Slowdown(StrEnum):
-    """Why a GPU's clock is lower than it could be, as NVML tells it; being idle is no slowdown."""
+    """Reason for a lowered clock, as reported by NVML; idling does not count."""
 
     HARDWARE = "hardware slowdown"
     HARDWARE_THERMAL = "hardware thermal slowdown"
@@ -19,13 +19,13 @@ class Slowdown(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GPUProcess:
-    """A process of somebody else on the same GPU.
+    """Another process on the same GPU.
 
     Attributes:
-        pid: its number; of another namespace in some containers.
-        name: its program; empty where that is not told.
-        memory_bytes: what it holds on the GPU; 0 where that is not told.
-        utilization_percent: the GPU's time that it used lately; None where that is not told.
+        pid: process id; in some containers that of another namespace.
+        name: program name; empty when unknown.
+        memory_bytes: GPU memory in use; 0 when unknown.
+        utilization_percent: recent GPU utilization; None when unknown.
     """
 
     pid: int
@@ -35,27 +35,25 @@ class GPUProcess:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it computes, or may: one that is not known to be idle may disturb."""
+        """Whether the process uses the GPU, or may: unknown utilization counts as busy."""
         return self.utilization_percent is None or self.utilization_percent > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GPUReading:
-    """A GPU at one moment; None is what it would not tell.
+    """State of a GPU at one moment; None where a value is not available.
 
     Attributes:
-        sm_clock_mhz: the clock of its processors.
-        max_sm_clock_mhz: the highest that they can have.
-        memory_clock_mhz: the clock of its memory.
-        power_milliwatts: what it draws.
-        temperature_celsius: how hot it is.
-        slowdowns: why its clock is lowered.
-        others: processes of others on it.
+        sm_clock_mhz: clock of the streaming multiprocessors.
+        max_sm_clock_mhz: their maximum clock.
+        power_milliwatts: power draw.
+        temperature_celsius: temperature.
+        slowdowns: reasons for a lowered clock.
+        others: other processes on the GPU.
     """
 
     sm_clock_mhz: int | None = None
     max_sm_clock_mhz: int | None = None
-    memory_clock_mhz: int | None = None
     power_milliwatts: int | None = None
     temperature_celsius: int | None = None
     slowdowns: tuple[Slowdown, ...] = ()
@@ -63,9 +61,10 @@ class GPUReading:
 
     @property
     def is_throttled(self) -> bool:
-        """Whether a call timed now would tell of the GPU's trouble.
+        """Whether a time measured now would be distorted by throttling.
 
-        The power cap alone does not count: a large GPU at full load lives at it. It counts when the clock has fallen.
+        The power cap alone does not count, since a large GPU at full load always runs at it. It counts when the clock
+        has fallen below 75 % of its maximum.
         """
         if any(slowdown is not Slowdown.POWER_CAP for slowdown in self.slowdowns):
             return True
@@ -76,11 +75,11 @@ class GPUReading:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GPURecord:
-    """A GPU over one measurement.
+    """State of a GPU during one measurement.
 
     Attributes:
-        readings: before the first counted call, and after each.
-        unreadable: what the GPU would not tell, each with the reason.
+        readings: one before the first counted call, and one after each.
+        unreadable: values that could not be read, each with the reason.
     """
 
     readings: tuple[GPUReading, ...]
@@ -88,6 +87,6 @@ class GPURecord:
 
     @property
     def busy_others(self) -> tuple[GPUProcess, ...]:
-        """Every process of others that computed, once, in the order in which they were seen."""
+        """Every other process that was busy, once, in the order of first observation."""
         seen = {other.pid: other for reading in self.readings for other in reading.others if other.is_busy}
         return tuple(seen.values())

@@ -1,4 +1,4 @@
-"""How far images are from each other, and on the way to them the latents."""
+"""Differences between images, and between the latents of their denoise steps."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from pytest_diffopt.records.subject import Subject
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFiles:
-    """Where an image was kept, as PNG files named from the folder of the report or, without one, from pytest's cache.
+    """PNG files of one comparison, relative to the folder of the report or, without a report, to pytest's cache.
 
     Attributes:
-        image: what was drawn.
-        reference: what it was compared with.
-        heat_map: FLIP of each pixel, in the colors of magma: black where nobody sees a difference.
+        image: the generated image.
+        reference: its reference.
+        heat_map: FLIP of each pixel in the magma colormap; black where no difference is visible.
     """
 
     image: str
@@ -22,19 +22,19 @@ class ImageFiles:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageDifference:
-    """How far one image is from its reference; pixel values are in [0, 1].
+    """Difference of one image from its reference; pixel values are in [0, 1].
 
     Attributes:
         ssim: structural similarity as published (Wang et al. 2004), 1 for equal images.
         psnr_db: peak signal-to-noise ratio in decibels; infinite for equal images.
-        max_error: the largest absolute difference of any pixel.
-        mean_error: the mean absolute difference.
-        flip: the mean over all pixels of LDR-FLIP (Andersson et al. 2020), what a person sees who flips between both
-            on a 4K monitor at arm's length; 0 for equal images, at most 1.
-        lpips: LPIPS with AlexNet (Zhang et al. 2018), how differently a network that knows photographs sees both; 0 for
-            equal images. None where nobody asked for it.
-        defects: what is wrong with the image itself ("is constant", "holds 12 NaN"); empty for a healthy one.
-        files: where both were kept; None where nobody asked for it.
+        max_error: largest absolute difference of any pixel.
+        mean_error: mean absolute difference.
+        flip: LDR-FLIP (Andersson et al. 2020), mean over all pixels: the visible difference when flipping between both
+            images on a 4K monitor at arm's length; 0 for equal images, at most 1.
+        lpips: LPIPS with AlexNet (Zhang et al. 2018), the distance in the features of a network trained on photographs;
+            0 for equal images. None when not requested.
+        defects: defects of either image ("the image is black"); empty without a defect.
+        files: PNG files of both; None when they are not kept.
     """
 
     ssim: float
@@ -49,13 +49,13 @@ class ImageDifference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LatentDifference:
-    """How far the latents of one image are from their reference.
+    """Difference of the latents of one image from their reference.
 
     Attributes:
-        cosine: of the angle between both, 1 for the same direction.
-        relative_error: the length of their difference, as a share of the reference's length.
-        max_error: the largest absolute difference of any value.
-        defects: what is wrong with the latents themselves; empty for healthy ones.
+        cosine: cosine similarity of both, 1 for the same direction.
+        relative_error: norm of the difference, divided by the norm of the reference.
+        max_error: largest absolute difference of any value.
+        defects: defects of either ("the latents are constant: ..."); empty without a defect.
     """
 
     cosine: float
@@ -66,12 +66,12 @@ class LatentDifference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepDrift:
-    """How far the latents are from their reference after one denoise step; of a batch, the furthest.
+    """Difference of the latents from their reference after one denoise step; the worst image of a batch.
 
     Attributes:
         step: the step, from 0.
-        cosine: of the angle between both, 1 for the same direction.
-        relative_error: the length of their difference, as a share of the reference's length.
+        cosine: cosine similarity of both, 1 for the same direction.
+        relative_error: norm of the difference, divided by the norm of the reference.
     """
 
     step: int
@@ -81,14 +81,14 @@ class StepDrift:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleDrift:
-    """The first module, in the order in which they end, whose output leaves what its inputs can account for.
+    """The first module, in the order in which calls return, whose output differs although its inputs agree.
 
     Attributes:
-        module: its path in the pipeline (`unet.down_blocks.0.attentions.1`).
-        module_type: its class.
-        step: the denoise step in which it was called, from 0; None outside the loop.
-        relative_error: how far its output is from the reference pipeline's, as a share of the latter's length.
-        input_error: the same of its inputs.
+        module: path in the pipeline (`unet.down_blocks.0.attentions.1`).
+        module_type: class of the module.
+        step: the denoise step of the call, from 0; None outside the loop.
+        relative_error: norm of the output's difference, divided by the norm of the reference pipeline's output.
+        input_error: relative error of its inputs, defined in the same way.
     """
 
     module: str
@@ -100,14 +100,14 @@ class ModuleDrift:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRecord:
-    """A batch of images beside its references, in order.
+    """A batch of images, each compared with its reference, in order.
 
     Attributes:
-        subject: the pipeline that drew them.
-        differences: each image beside its reference; empty where latents were asked for.
-        latents: each image's latents beside theirs, where latents were asked for in place of images.
-        drift: the latents after each denoise step; empty where only images were at hand.
-        first_module: where the images part; None where nobody looked for it or no module stands out.
+        subject: the pipeline that generated the images.
+        differences: one entry per image; empty when the pipeline returned latents.
+        latents: one entry per image, when the pipeline returned latents instead of images.
+        drift: differences of the latents after each denoise step; empty when only images were available.
+        first_module: first module whose output differs; None when not searched for or not found.
     """
 
     subject: Subject
@@ -119,14 +119,14 @@ class ImageRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RepeatabilityRecord:
-    """The same call, made twice.
+    """Outputs of the same call, made twice.
 
     Attributes:
-        differing_values: how many values of the output differ in any bit.
-        values: how many values the output has.
-        max_error: the largest absolute difference.
-        call: which of the calls that were made in turn; empty for the test's own.
-        in_second_process: the second time was in another process.
+        differing_values: number of values of the output that differ in any bit.
+        values: number of values of the output.
+        max_error: largest absolute difference.
+        call: label of the call among the repeated calls; empty for the test's own call.
+        in_second_process: whether the second call ran in another process.
     """
 
     subject: Subject

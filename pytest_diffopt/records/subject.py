@@ -1,4 +1,4 @@
-"""What was watched, where, and with which versions."""
+"""Subject of a record: pipeline, recipe and device; and the environment in which it was taken."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Concern(StrEnum):
-    """What can regress; probes, guards, tests and pages are named for it."""
+    """What can regress. Probes, guards, tests and documentation pages use these names."""
 
     APPLIED = "applied"
     GRAPH_BREAKS = "graph breaks"
@@ -22,7 +22,7 @@ class Concern(StrEnum):
 
 
 class Device(StrEnum):
-    """Where a pipeline ran while it was watched."""
+    """Device on which a pipeline is measured."""
 
     CUDA = "cuda"
     SIMULATED = "simulated"
@@ -30,7 +30,7 @@ class Device(StrEnum):
 
 
 class Weights(StrEnum):
-    """Where the parameters come from; `RANDOM` draws noise, whatever the architecture."""
+    """Where the parameters come from; with `RANDOM` the images are noise."""
 
     PRETRAINED = "pretrained"
     RANDOM = "random"
@@ -39,14 +39,14 @@ class Weights(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """What was watched.
+    """What was measured.
 
     Attributes:
-        pipeline: its name (`sdxl`), or the class of a pipeline that the user built.
+        pipeline: name of the pipeline (`sdxl`), or class of a pipeline that the user built.
         scale: `tiny`, `full`, or empty for a pipeline that the user built.
-        recipe: the canonical text of its recipe; empty when nobody said.
-        weights: where its parameters come from.
-        device: where it ran.
+        recipe: canonical text of the recipe; empty when unknown.
+        weights: where the parameters come from.
+        device: where the pipeline ran.
     """
 
     pipeline: str
@@ -56,7 +56,7 @@ class Subject:
     device: Device = Device.CPU
 
     def __str__(self) -> str:
-        """Read as `pipeline sdxl (tiny, weights: random), recipe bf16 + sdpa`."""
+        """Return text like `pipeline sdxl (tiny, weights: random), recipe bf16 + sdpa`."""
         details = ", ".join(filter(None, [self.scale, f"weights: {self.weights}"]))
         recipe = f", recipe {self.recipe}" if self.recipe else ""
         return f"pipeline {self.pipeline} ({details}){recipe}"
@@ -64,11 +64,11 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """The machine and the versions that a record was taken with.
+    """The device and the package versions with which a record was taken.
 
     Attributes:
-        device_slug: the folder of its baselines (`nvidia-h200`).
-        device_name: what the device calls itself.
+        device_slug: folder of the device's baselines (`nvidia-h200`).
+        device_name: name that the device reports.
         versions: distribution name to version.
     """
 

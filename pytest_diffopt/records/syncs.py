@@ -1,4 +1,4 @@
-"""How often the CPU waited for the GPU."""
+"""Host-device synchronizations inside the denoise loop."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from pytest_diffopt.records.subject import Subject
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObservedSync:
-    """One time that the CPU waited for the GPU inside the denoise loop.
+    """One synchronization inside the denoise loop.
 
     Attributes:
-        kind: `read by the host`, `copy from the host`, `copy to the host` or `explicit wait`.
-        operation: what was called, as a person would write it (`.item()`).
-        where: the innermost line of the user's code.
+        kind: cause of the sync, for example `read by the host` or `copy to the host`.
+        operation: the call that synchronized, as written in code (`.item()`).
+        where: innermost line of the user's code.
         step: the denoise step, from 0.
     """
 
@@ -25,13 +25,13 @@ class ObservedSync:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyncRecord:
-    """Every wait inside the denoise loop.
+    """Every synchronization inside the denoise loop.
 
     Attributes:
-        num_steps: how many steps the loop took.
-        seen_by: the instrument, as a person would name it ("the simulated GPU").
-        unmodelled: operations about which the instrument knows nothing.
-        placeholders: lines that read a value which the instrument did not have; what they decided may be wrong.
+        num_steps: steps of the loop.
+        seen_by: name of the instrument, for messages ("the simulated GPU").
+        unmodelled: operations for which the instrument has no model.
+        placeholders: lines that read a placeholder value; control flow that depends on it may be wrong.
     """
 
     subject: Subject

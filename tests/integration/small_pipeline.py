@@ -1,10 +1,10 @@
-"""A pipeline as a user has one: diffusers' own base class, a few thousand parameters, milliseconds a call.
+"""A user's pipeline: based on diffusers' base class, with a few thousand parameters and milliseconds per call.
 
-Tests copy this file beside the tests that pytester runs.
+Tests copy this file into the directory in which pytester runs.
 """
 
 # mypy: disable-error-code="misc, no-any-return, untyped-decorator"
-# diffusers ships no types: its classes are Any to mypy.
+# diffusers has no type information: its classes are Any to mypy.
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from diffusers.configuration_utils import register_to_config
 
 
 class SmallUNet(ModelMixin, ConfigMixin):
-    """Two convolutions, told the time."""
+    """Two convolutions, conditioned on the timestep."""
 
     @register_to_config
     def __init__(self, channels: int = 16) -> None:
@@ -37,12 +37,12 @@ class SmallVAE(ModelMixin, ConfigMixin):
         self.conv = torch.nn.Conv2d(4, 3, 1)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Draw the latents."""
+        """Decode latents to an image."""
         return torch.sigmoid(self.conv(latents))
 
 
 class SmallPipeline(DiffusionPipeline):
-    """The loop that every diffusers pipeline has."""
+    """A pipeline with the denoise loop of every diffusers pipeline."""
 
     def __init__(self, unet: ModelMixin, vae: ModelMixin) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class SmallPipeline(DiffusionPipeline):
         output_type: str = "np",
         size: int = 16,
     ) -> ImagePipelineOutput:
-        """Draw one image."""
+        """Generate one image."""
         latents = torch.randn(1, 4, size, size, generator=generator).to(self.device, self.dtype)
         latents = latents + len(prompt) / 100
         timesteps = torch.linspace(1, 0, num_inference_steps, device=self.device, dtype=self.dtype)
@@ -70,17 +70,17 @@ class SmallPipeline(DiffusionPipeline):
         return ImagePipelineOutput(images.float().cpu().permute(0, 2, 3, 1).numpy() if output_type == "np" else images)
 
     def step(self, latents: torch.Tensor, timestep: torch.Tensor, num_inference_steps: int) -> torch.Tensor:
-        """Make one denoise step; tests override it to do something wrong in the loop."""
+        """Make one denoise step; tests override it to inject faults into the loop."""
         return latents - self.unet(latents, timestep) / num_inference_steps
 
 
 def build(unet: type[ModelMixin] = SmallUNet, pipeline: type[SmallPipeline] = SmallPipeline) -> Any:
-    """Build the pipeline, the same weights each time."""
+    """Build the pipeline, with the same weights each time."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return pipeline(unet=unet(), vae=SmallVAE())
 
 
 def inputs() -> dict[str, Any]:
-    """Return the plain call."""
+    """Return the inputs of the plain call."""
     return {"prompt": "a red circle", "generator": torch.Generator().manual_seed(0)}

@@ -102,8 +102,8 @@ def test_a_process_that_compiles_nothing_is_an_error(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: torch.compile is switched off: TORCH_COMPILE_DISABLE=1 is set; nothing would be checked",
-            "  take it out of the environment",
+            "diffopt: torch.compile is disabled: TORCH_COMPILE_DISABLE=1 is set; nothing would be checked",
+            "  remove this setting",
         ],
         consecutive=True,
     )
@@ -115,7 +115,7 @@ def test_a_backend_that_does_not_exist_is_an_error_with_the_nearest(own_pipeline
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["diffopt: unknown backend of torch.compile: 'inductr' (did you mean 'inductor'?); known: *"]
+        ["diffopt: unknown torch.compile backend: 'inductr' (did you mean 'inductor'?); known: *"]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
 
@@ -129,6 +129,6 @@ def test_no_compiler_for_inductor_is_an_error_that_names_the_package(own_pipelin
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["diffopt: Inductor needs a C++ compiler to compile for the CPU, and finds none that works"]
+        ["diffopt: Inductor needs a C++ compiler to compile for the CPU, but found none that works"]
     )
     result.stdout.no_fnmatch_line("*Traceback*")

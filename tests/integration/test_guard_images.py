@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import lpips_stand_ins
+from tests import fake_lpips
 
 SIMILAR = """
 import numpy as np
@@ -162,7 +162,7 @@ def test_image(optimized_pipeline):
 @pytest.fixture
 def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Pretend that LPIPS can be measured, as the mean squared error; return the file of AlexNet's weights."""
-    return lpips_stand_ins.install(monkeypatch, tmp_path)
+    return fake_lpips.install(monkeypatch, tmp_path)
 
 
 def run_lpips(project: pytest.Pytester, images: str, thresholds: str) -> pytest.RunResult:
@@ -208,7 +208,7 @@ def test_lpips_that_cannot_be_measured_is_an_error(own_pipeline: pytest.Pytester
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            f"diffopt: LPIPS needs AlexNet's weights, and there is no file {weights}; fetch it once: "
+            f"diffopt: LPIPS needs AlexNet's weights, but {weights} does not exist; fetch it once: "
             "python -c 'from torchvision.models import alexnet; alexnet(weights=\"DEFAULT\")'"
         ]
     )

@@ -155,12 +155,7 @@ def test_a_clock_that_stands_still_is_refused(own_pipeline: pytest.Pytester) -> 
     result = run(own_pipeline, 0)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        [
-            "diffopt: a call must take at least 1 ns, but the clock stood still during a call: "
-            "its times cannot be trusted"
-        ]
-    )
+    result.stdout.fnmatch_lines(["diffopt: the clock did not advance during a call: its times cannot be trusted"])
 
 
 @pytest.mark.parametrize(

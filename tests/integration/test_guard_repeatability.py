@@ -91,7 +91,7 @@ def test_outputs_of_two_shapes_are_an_error(own_pipeline: pytest.Pytester) -> No
 
     result.assert_outcomes(failed=1)
     assert (
-        "diffopt: the same call must give outputs of one shape, got: (1, 15, 16, 3) and (1, 14, 16, 3)"
+        "diffopt: both outputs of the same call must have one shape, got: (1, 15, 16, 3) and (1, 14, 16, 3)"
         in result.outlines
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import lpips_stand_ins
+from tests import fake_lpips
 
 CASE = """
 import pytest
@@ -130,9 +130,7 @@ def test_latents_beside_images_are_an_error(own_pipeline: pytest.Pytester) -> No
     result = own_pipeline.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
-    assert "diffopt: images are compared with images and latents with latents, got: latents and images" in (
-        result.outlines
-    )
+    assert "diffopt: both results must be images, or both latents, got: latents and images" in (result.outlines)
 
 
 ON_AN_EDGE = """
@@ -191,7 +189,7 @@ def test_lpips_is_asked_of_the_rounded_reference_too(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Where no other threshold is left, it alone is red, and it alone says that rounding decides."""
-    lpips_stand_ins.install(monkeypatch, tmp_path)
+    fake_lpips.install(monkeypatch, tmp_path)
     wide = "min_ssim=-1, min_psnr_db=0, max_error=9, max_mean_error=9, max_flip=9, max_latent_error=9, max_lpips=1e-9"
     project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=wide))
     result = project.runpytest_inprocess("-rs")
@@ -210,7 +208,7 @@ def test_lpips_of_latents_is_an_error(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It would be skipped in silence."""
-    lpips_stand_ins.install(monkeypatch, tmp_path)
+    fake_lpips.install(monkeypatch, tmp_path)
     call = "thresholds=ImageThresholds(max_lpips=0.05), **(dict(pipeline_inputs) | {'output_type': 'latent'})"
     project.makepyfile(
         test_it=f"""
@@ -226,7 +224,7 @@ def test_lpips_of_latents_is_an_error(
 
     result.assert_outcomes(failed=1)
     assert (
-        "diffopt: LPIPS is measured of images, got: latents; leave max_lpips out, or ask the pipeline for images"
+        "diffopt: LPIPS needs images, got: latents; remove max_lpips, or let the pipeline return images"
     ) in result.outlines
 
 

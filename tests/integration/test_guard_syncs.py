@@ -169,7 +169,7 @@ def test_a_pipeline_without_a_loop_is_an_error(own_pipeline: pytest.Pytester) ->
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the denoise loop is found through pipeline.progress_bar(...), which SmallPipeline never opened: "
+            "diffopt: no denoise loop: SmallPipeline never opened pipeline.progress_bar(...): "
             "open it around the loop, or pass a callable that is one step"
         ]
     )

@@ -49,13 +49,13 @@ def test_the_files_hold_what_was_compared(project: pytest.Pytester) -> None:
     project.runpytest_inprocess()
 
     (folder,) = (project.path / ".pytest_cache/d/diffopt/images").iterdir()
-    drawn = np.linspace(0.1, 0.9, 16 * 16 * 3).reshape(16, 16, 3)
+    expected = np.linspace(0.1, 0.9, 16 * 16 * 3).reshape(16, 16, 3)
     image, reference, same, other = (
         np.asarray(Image.open(folder / f"{name}.png"), dtype=float) / 255
         for name in ("0-1-image", "0-1-reference", "0-0-heat-map", "0-1-heat-map")
     )
-    assert np.abs(image - (1 - drawn)).max() < 0.003
-    assert np.abs(reference - drawn).max() < 0.003
+    assert np.abs(image - (1 - expected)).max() < 0.003
+    assert np.abs(reference - expected).max() < 0.003
     assert same.max() < 0.1 < other.mean()
 
 

@@ -46,7 +46,7 @@ def test_each_batch_is_a_case(batch_project: pytest.Pytester) -> None:
         ("'4'", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: '4'"),
         ("[]", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: []"),
         ("True", "@pytest.mark.diffopt(batch=...) takes a number of images or a list of them, got: True"),
-        ("16", "pipeline 'mine' draws at most 4 at once, got: batch=16"),
+        ("16", "pipeline 'mine' generates at most 4 images per call, got: batch=16"),
     ],
 )
 def test_an_invalid_batch_is_an_error(batch_project: pytest.Pytester, batch: str, message: str) -> None:

@@ -32,7 +32,7 @@ def test_without_a_usable_gpu_the_run_is_an_error(project: pytest.Pytester) -> N
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        [(f"ERROR: diffopt: --gpu needs a GPU that torch can use, and there is none: torch {torch.__version__} is *")]
+        [(f"ERROR: diffopt: --gpu needs a GPU that torch can use, but found none: torch {torch.__version__} is *")]
     )
 
 

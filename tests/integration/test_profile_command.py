@@ -142,7 +142,7 @@ def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ),
         (
             [f"{OWN}:build_without_loop"],
-            "error: the denoise loop is found through pipeline.progress_bar(...), which Linear lacks",
+            "error: no denoise loop: Linear has no progress_bar method, through which the loop is found",
         ),
         (
             [f"{OWN}:build_failing"],

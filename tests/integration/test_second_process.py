@@ -42,7 +42,7 @@ def test_the_same_image_in_another_process_passes(own_pipeline: pytest.Pytester)
 
 
 def test_what_each_process_has_anew_fails(own_pipeline: pytest.Pytester) -> None:
-    """Twice in one process such a pipeline draws the same; the lines say where to look."""
+    """Twice in one process such a pipeline generates the same image; the lines say where to look."""
     result = run(own_pipeline, OF_A_HASH, "assert_repeatable(optimized_pipeline, **inputs)")
 
     result.assert_outcomes(failed=1, deselected=1)

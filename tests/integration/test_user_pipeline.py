@@ -153,7 +153,7 @@ def test_an_exception_of_the_pipeline_propagates_with_a_note(
         [
             "E*ArithmeticError: the scheduler diverged",
             (
-                f"E*diffopt: raised in denoise step 2 while watching {concern}, "
+                f"E*diffopt: raised in denoise step 2 while measuring {concern}, "
                 "pipeline Pipeline (weights: the user's own)"
             ),
             "*test_it.py:11: ArithmeticError",
@@ -173,13 +173,13 @@ def test_an_exception_of_the_pipeline_propagates_with_a_note(
                 "    def __call__(self, **inputs): return None"
             ),
             (
-                "the denoise loop is found through pipeline.progress_bar(...), which Pipeline never opened: "
+                "no denoise loop: Pipeline never opened pipeline.progress_bar(...): "
                 "open it around the loop, or pass a callable that is one step"
             ),
         ),
         (
             "def __call__(self, **inputs):\n        with self.progress_bar(total=3): return None",
-            "Pipeline opened its progress bar, but never called update() on it: no denoise step was finished",
+            "no denoise step was finished: Pipeline opened its progress bar but never called update() on it",
         ),
     ],
     ids=["never opened", "never updated"],

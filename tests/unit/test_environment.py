@@ -1,4 +1,4 @@
-"""The machine is described as it is, and a GPU that is not there is an error that says what is."""
+"""Tests of the environment: device names, package versions, and the error without a GPU."""
 
 import platform
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ from pytest_diffopt.records import Device
 
 @pytest.fixture(autouse=True)
 def _recaptured() -> Iterator[None]:
-    """An environment is captured once; a test that replaces the machine must not leave its own behind."""
+    """An environment is cached; remove that of a replaced machine."""
     capture_environment.cache_clear()
     yield
     capture_environment.cache_clear()
 
 
 def with_accelerators(monkeypatch: pytest.MonkeyPatch, **names: str | None) -> None:
-    """Replace torch's modules of accelerators: each is available, with this name where it has one."""
+    """Replace torch's accelerator modules: each given one is available, with this name."""
 
     def module_of(kind: str) -> Any:
         module = SimpleNamespace(is_available=lambda: kind in names)
@@ -54,10 +54,10 @@ def with_accelerators(monkeypatch: pytest.MonkeyPatch, **names: str | None) -> N
         ({"mps": None, "cuda": "NVIDIA H200"}, "cuda"),
     ],
 )
-def test_the_accelerator_is_the_one_that_is_available(
+def test_the_available_accelerator_is_used(
     monkeypatch: pytest.MonkeyPatch, available: dict[str, str | None], kind: str
 ) -> None:
-    """Its kind, or an empty text; pipelines are built there, or on the CPU."""
+    """Pipelines are built on it, or on the CPU without one."""
     with_accelerators(monkeypatch, **available)
 
     assert accelerator_kind() == kind
@@ -68,15 +68,15 @@ def test_the_accelerator_is_the_one_that_is_available(
 @pytest.mark.parametrize(
     ("cuda", "hip", "reason"),
     [
-        (None, None, "is a build for the CPU only"),
-        ("13.0", None, "is built for CUDA 13.0, but sees no GPU"),
-        (None, "7.1", "is built for ROCm 7.1, but sees no GPU"),
+        (None, None, "is a CPU-only build"),
+        ("13.0", None, "is built for CUDA 13.0 but finds no GPU"),
+        (None, "7.1", "is built for ROCm 7.1 but finds no GPU"),
     ],
 )
-def test_a_gpu_that_is_not_there_is_an_error(
+def test_a_missing_gpu_is_an_error(
     monkeypatch: pytest.MonkeyPatch, cuda: str | None, hip: str | None, reason: str
 ) -> None:
-    """It says whether torch was built for one, so that a user knows what to install or to plug in."""
+    """The message states for which toolkit torch was built."""
     with_accelerators(monkeypatch)
     monkeypatch.setattr(torch.version, "cuda", cuda)
     monkeypatch.setattr(torch.version, "hip", hip)
@@ -85,13 +85,13 @@ def test_a_gpu_that_is_not_there_is_an_error(
         capture_environment(Device.CUDA)
 
     assert str(error.value) == (
-        f"--gpu needs a GPU that torch can use, and there is none: torch {torch.__version__} {reason}"
+        f"--gpu needs a GPU that torch can use, but found none: torch {torch.__version__} {reason}"
     )
     assert isinstance(error.value, DiffoptError)
 
 
-def test_a_gpu_is_called_what_it_calls_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first one; its folder is the slug of that."""
+def test_a_gpu_has_the_name_that_it_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first GPU is used; the folder is the slug of its name."""
     with_accelerators(monkeypatch, cuda="NVIDIA H200")
     captured = capture_environment(Device.CUDA)
 
@@ -99,22 +99,22 @@ def test_a_gpu_is_called_what_it_calls_itself(monkeypatch: pytest.MonkeyPatch) -
     assert captured.device_slug == "nvidia-h200-0"
 
 
-def test_a_gpu_without_a_name_is_called_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Apple's has none."""
+def test_a_gpu_without_a_name_is_named_after_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example MPS."""
     with_accelerators(monkeypatch, mps=None)
 
     assert gpu_name() == "mps"
 
 
 def test_the_simulated_gpu_is_the_same_on_every_machine() -> None:
-    """Its baselines hold everywhere, so its name tells of no machine."""
+    """Its baselines are valid everywhere, so that its name does not depend on the machine."""
     captured = capture_environment(Device.SIMULATED)
 
     assert (captured.device_slug, captured.device_name) == ("simulated", "the simulated GPU")
 
 
-def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not installed is left out."""
+def test_versions_are_those_of_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that is not installed is left out."""
     monkeypatch.setattr(environment, "_DISTRIBUTIONS", ("torch", "no-such-distribution"))
 
     assert capture_environment(Device.SIMULATED).versions == {
@@ -124,7 +124,7 @@ def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_distribution_that_is_not_installed_is_reported() -> None:
-    """In words, where a version would stand."""
+    """The version is then `not installed`."""
     assert distribution_version("no-such-distribution") == "not installed"
     assert distribution_version("torch") == version("torch")
 
@@ -138,10 +138,10 @@ def test_a_distribution_that_is_not_installed_is_reported() -> None:
         (None, "", platform.machine()),
     ],
 )
-def test_a_cpu_is_called_by_its_model(
+def test_a_cpu_has_the_name_of_its_model(
     monkeypatch: pytest.MonkeyPatch, cpuinfo: str | None, processor: str, name: str
 ) -> None:
-    """Linux tells it, other systems tell what they tell; its folder says that it is a CPU's."""
+    """From /proc/cpuinfo, else from `platform`; its folder starts with `cpu-`."""
     read_text = Path.read_text
 
     def read(path: Path, *args: str, **kwargs: str) -> str:
@@ -158,8 +158,8 @@ def test_a_cpu_is_called_by_its_model(
     assert (captured.device_name, captured.device_slug) == (name, "cpu-" + slug(name))
 
 
-def test_an_environment_is_captured_once() -> None:
-    """It does not change while tests run."""
+def test_an_environment_is_cached() -> None:
+    """It does not change during a test session."""
     assert capture_environment(Device.CPU) is capture_environment(Device.CPU)
 
 
@@ -172,6 +172,6 @@ def test_an_environment_is_captured_once() -> None:
         ("Intel(R) Arc(TM)", "intel-r-arc-tm"),
     ],
 )
-def test_a_name_becomes_a_folder(name: str, folder: str) -> None:
-    """Lower case, digits and single hyphens."""
+def test_a_slug_is_a_folder_name(name: str, folder: str) -> None:
+    """Lower-case letters, digits and single hyphens."""
     assert slug(name) == folder

@@ -96,7 +96,7 @@ ALARMS = {
         "weights": "random",
         "pair": {
             "slowdown": 0.0,
-            "timing": "in turn",
+            "timing": "interleaved",
             "repeats": 1,
             "seconds": 10.0,
             "blocks": [{"base_ns": [100_000_000] * 2, "head_ns": [101_000_000] * 2}] * 8,

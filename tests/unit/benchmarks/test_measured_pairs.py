@@ -47,7 +47,7 @@ class Processes:
         """Be ready."""
         assert nodeid == "test_it.py::test_latency[a]"
         self.at_once = at_once
-        yield SimpleNamespace(timing=PairedTiming.IN_TURN, repeats=3)
+        yield SimpleNamespace(timing=PairedTiming.INTERLEAVED, repeats=3)
 
     def time_pair(self, _workers: Any, _ready: Any, plan: SamplingPlan, **_: Any) -> PairedSamples:
         """Time."""
@@ -71,7 +71,7 @@ def pair(*, throttled: int = 0) -> Pair:
     """Return what one pair of processes timed."""
     return Pair(
         slowdown=0.02,
-        timing=PairedTiming.IN_TURN,
+        timing=PairedTiming.INTERLEAVED,
         repeats=3,
         seconds=20.0,
         blocks=(BLOCK,),
@@ -88,7 +88,7 @@ def test_a_pair_on_a_gpu(processes: Processes) -> None:
     assert processes.options == ("-s", "-p", "no:cacheprovider", "-n0", "--gpu")
     assert processes.at_once is False
     assert processes.products == ["SLOWDOWN = 0.0", "SLOWDOWN = 0.02"]
-    assert processes.plans[0] == SamplingPlan(timing=PairedTiming.IN_TURN, repeats=3, max_seconds=20.0, seed=5)
+    assert processes.plans[0] == SamplingPlan(timing=PairedTiming.INTERLEAVED, repeats=3, max_seconds=20.0, seed=5)
     assert processes.closed == 2
     assert measured == pair(throttled=1)
 

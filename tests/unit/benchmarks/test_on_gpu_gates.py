@@ -44,7 +44,7 @@ def pair(slowdown: float, *, seen: float, blocks: int = 20, throttled: int = 0) 
     one = PairedBlock(base_ns=(200 * MS, 200 * MS), head_ns=(round(0.999 * head_ns), round(1.001 * head_ns)))
     timed = Pair(
         slowdown=slowdown,
-        timing=PairedTiming.IN_TURN,
+        timing=PairedTiming.INTERLEAVED,
         repeats=1,
         seconds=20.0,
         blocks=(one,) * blocks,

@@ -27,7 +27,7 @@ def rule(
 ) -> PairedRule:
     """Return the rule of a case that is timed in turn."""
     return PairedRule.for_case(
-        margin=margin, num_cases=num_cases, num_regressed=num_regressed, timing=PairedTiming.IN_TURN, device=device
+        margin=margin, num_cases=num_cases, num_regressed=num_regressed, timing=PairedTiming.INTERLEAVED, device=device
     )
 
 
@@ -86,7 +86,7 @@ def test_a_injected_slowdown_fails_with_its_cause() -> None:
 
 def test_side_by_side_the_figures_are_of_the_processor() -> None:
     """No steps a second: by the clock a call took twice as long, as the other process had its turns."""
-    timing = PairedTiming.SIDE_BY_SIDE
+    timing = PairedTiming.CONCURRENT
     slower = judge(record(blocks(0.08, spread=0.01), timing=timing))
     same = judge(record(blocks(0.0, spread=0.01), timing=timing))
 
@@ -129,8 +129,8 @@ def test_too_little_time_says_how_much_would_do() -> None:
 def test_what_stays_open_says_what_kept_it_from_being_timed_side_by_side() -> None:
     """That scatters less; of what is decided it does not matter."""
     why = "torch computes with 2 threads; OMP_NUM_THREADS=1 lets both share a core"
-    still_open = judge(record(blocks(0.0, spread=0.05, count=20), why_in_turn=why))
-    slower = judge(record(blocks(0.08, spread=0.01), why_in_turn=why))
+    still_open = judge(record(blocks(0.0, spread=0.05, count=20), why_interleaved=why))
+    slower = judge(record(blocks(0.08, spread=0.01), why_interleaved=why))
 
     assert f"  in turn  {why}" in still_open.explanation
     assert not any(why in line for line in slower.explanation)

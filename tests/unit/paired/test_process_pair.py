@@ -28,7 +28,7 @@ def test_calls_that_only_compute_are_timed_concurrently(share: float) -> None:
     """A difference of a quarter of a percent may be an error of the clocks."""
     both = BothReady(base=ready(), head=ready(cpu_share=share))
 
-    assert both.timing is PairedTiming.SIDE_BY_SIDE
+    assert both.timing is PairedTiming.CONCURRENT
     assert both.why_interleaved == ""
 
 
@@ -56,5 +56,5 @@ def test_calls_that_only_compute_are_timed_concurrently(share: float) -> None:
 def test_all_other_calls_are_interleaved(other: Ready, why: str) -> None:
     """One such side suffices; on a CPU the reason is given, because the user can change it."""
     for both in (BothReady(base=ready(), head=other), BothReady(base=other, head=ready())):
-        assert both.timing is PairedTiming.IN_TURN
+        assert both.timing is PairedTiming.INTERLEAVED
         assert both.why_interleaved == why

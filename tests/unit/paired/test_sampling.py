@@ -40,7 +40,7 @@ def sample(
     """Sample 200 ms against 220 ms."""
     machine = Machine()
     time_block = interleaved(machine.worker("b", 200), machine.worker("h", 220))
-    plan = SamplingPlan(timing=PairedTiming.IN_TURN, repeats=2, max_seconds=seconds, seed=seed)
+    plan = SamplingPlan(timing=PairedTiming.INTERLEAVED, repeats=2, max_seconds=seconds, seed=seed)
     samples = sample_blocks(time_block, plan, is_decided=is_decided, clock=machine.clock)
     return samples, machine
 
@@ -85,7 +85,7 @@ def test_blocks_of_a_throttled_gpu_do_not_count() -> None:
     machine = Machine()
     samples = sample_blocks(
         interleaved(machine.worker("b", 100), machine.worker("h", 100)),
-        SamplingPlan(timing=PairedTiming.IN_TURN, repeats=1, max_seconds=1.5),
+        SamplingPlan(timing=PairedTiming.INTERLEAVED, repeats=1, max_seconds=1.5),
         is_decided=lambda _blocks: False,
         meter=Meter(),
         clock=machine.clock,

@@ -1,4 +1,4 @@
-"""What Dynamo compiled, where it left the graph and why it compiled again, seen while it happens."""
+"""Tests of the compile log: compiled frames, graph breaks, recompiles and their reasons."""
 
 import functools
 import inspect
@@ -14,7 +14,7 @@ from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.probes.compilation import CompileLog, watch_recompiles, watch_warmup
 from pytest_diffopt.records import (
     BreakKind,
-    CacheAnswer,
+    CacheResult,
     CompilationRecord,
     CompiledFrame,
     GraphBreak,
@@ -62,14 +62,14 @@ def calls_prints(x: torch.Tensor) -> torch.Tensor:
 
 
 def reads_in_a_loop(x: torch.Tensor) -> torch.Tensor:
-    """Break the graph where Dynamo cannot go on."""
+    """Break the graph in a loop, where Dynamo cannot resume."""
     for _ in range(2):
         x = x * x.sum().item()
     return x
 
 
 def calls_reads(x: torch.Tensor) -> torch.dtype:
-    """Ask for a value on the way to something that is no tensor."""
+    """Read a value and return an object that is not a tensor."""
     return torch.tensor(x.sum().item()).dtype
 
 
@@ -79,13 +79,13 @@ def converts(x: torch.Tensor) -> torch.Tensor:
 
 
 def loops_twice(x: torch.Tensor) -> torch.Tensor:
-    """Call a function that Dynamo gives up, twice."""
+    """Call a function that Dynamo skips, twice."""
     y = reads_in_a_loop(x + 1) * 2
     return reads_in_a_loop(y + 1) * 2
 
 
 def branches_when_asked(x: torch.Tensor, *, flag: bool) -> torch.Tensor:
-    """Break the graph at a branch on data, for some calls."""
+    """Break the graph at a branch on data in some calls."""
     return branches(x) if flag else x
 
 
@@ -95,12 +95,12 @@ def scaled(x: torch.Tensor, factor: float) -> torch.Tensor:
 
 
 def halved_by(x: torch.Tensor, factor: float) -> torch.Tensor:
-    """Divide by a number of the caller's."""
+    """Divide by a number."""
     return x / factor
 
 
 def through(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a method, as diffusers wraps many."""
+    """Wrap a method, as diffusers does with many methods."""
 
     @functools.wraps(method)
     def wrapper(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -127,14 +127,14 @@ class Module(nn.Module):
 
 
 def line_of(function: Callable[..., object], source: str) -> int:
-    """Return the number of the line of a function that holds this text."""
+    """Return the number of the function's first line that contains this text."""
     lines, first = inspect.getsourcelines(function)
     return first + next(number for number, line in enumerate(lines) if source in line)
 
 
 @pytest.fixture(autouse=True)
 def _forget_compiled_code() -> Iterator[None]:
-    """Compiled code belongs to functions: let no test find another one's."""
+    """Compiled code is attached to functions: remove that of other tests."""
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
@@ -142,13 +142,13 @@ def _forget_compiled_code() -> Iterator[None]:
 
 @pytest.fixture
 def log() -> Iterator[CompileLog]:
-    """Open a log for the length of a test."""
+    """Open a log during a test."""
     with CompileLog() as opened:
         yield opened
 
 
 def compiling(log: CompileLog, function: Callable[..., Any], *args: Any, backend: str = "eager") -> CompilationRecord:
-    """Compile and call a function; return what was seen."""
+    """Compile and call a function; return the record."""
     start = log.mark()
     torch.compile(function, backend=backend)(*args)
     return log.since(start, SUBJECT)
@@ -167,8 +167,8 @@ def the_frame(record: CompilationRecord) -> CompiledFrame:
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_a_function_that_compiles_to_one_graph(log: CompileLog, backend: str) -> None:
-    """One frame with its place and size, no break, no reason."""
+def test_a_function_that_compiles_to_one_graph_is_one_frame(log: CompileLog, backend: str) -> None:
+    """The frame has a location and a size; there is no break and no failed guard."""
     record = compiling(log, clean, X, backend=backend)
     frame = the_frame(record)
 
@@ -181,7 +181,7 @@ def test_a_function_that_compiles_to_one_graph(log: CompileLog, backend: str) ->
         None,
         False,
         False,
-        CacheAnswer.NOT_ASKED,
+        CacheResult.NOT_USED,
     )
     assert frame.guards > 0
     assert frame.compile_ns > 0
@@ -197,10 +197,10 @@ def test_a_function_that_compiles_to_one_graph(log: CompileLog, backend: str) ->
     ],
 )
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_a_graph_break_is_seen_with_its_line_and_reason(
+def test_a_graph_break_has_its_line_and_reason(
     log: CompileLog, function: Callable[..., Any], source: str, reason: str, backend: str
 ) -> None:
-    """The line of the user's code, once, with Dynamo's reason in one line."""
+    """It is recorded once, with the line of the user's code and Dynamo's reason in one line."""
     found = the_break(compiling(log, function, X, backend=backend))
 
     assert str(found.where) == f"{FILE}:{line_of(function, source)}"
@@ -210,8 +210,8 @@ def test_a_graph_break_is_seen_with_its_line_and_reason(
     assert found.code.startswith("GB0")
 
 
-def test_dynamos_hints_come_along(log: CompileLog) -> None:
-    """Each on a line of its own, without the word that introduces it."""
+def test_a_graph_break_has_dynamos_hints(log: CompileLog) -> None:
+    """One line each, without the prefix `Hint:`."""
     hints = the_break(compiling(log, reads, X)).hints
 
     assert len(hints) == 1
@@ -219,7 +219,7 @@ def test_dynamos_hints_come_along(log: CompileLog) -> None:
 
 
 def test_a_break_inside_a_nested_call_points_at_the_inner_line(log: CompileLog) -> None:
-    """A person fixes the line that breaks, not the one that calls it; the call is no second break."""
+    """The break is fixed in the inner line; the calling line is not reported as a second break."""
     found = the_break(compiling(log, calls_prints, X))
 
     assert str(found.where) == f"{FILE}:{line_of(prints, 'print(')}"
@@ -227,32 +227,30 @@ def test_a_break_inside_a_nested_call_points_at_the_inner_line(log: CompileLog) 
 
 
 def test_a_break_inside_a_module_points_at_the_inner_line(log: CompileLog) -> None:
-    """Modules are traced through like functions."""
+    """Modules are traced like functions."""
     found = the_break(compiling(log, Module(), X))
 
     assert str(found.where) == f"{FILE}:{line_of(reads, '.item()')}"
 
 
-def test_a_function_that_dynamo_gives_up_is_reported(log: CompileLog) -> None:
-    """A break in a loop loses the whole function; a break elsewhere only cuts it."""
+def test_a_function_that_dynamo_skips_is_reported(log: CompileLog) -> None:
+    """After a break in a loop the whole function runs eagerly; a break elsewhere splits it."""
     assert the_break(compiling(log, reads_in_a_loop, X)).kind is BreakKind.GAVE_UP_THE_FUNCTION
     assert the_break(compiling(log, reads, X)).kind is BreakKind.LEFT_THE_GRAPH
 
 
 @pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace the builtin:UserWarning")
 @pytest.mark.parametrize("function", [converts, loops_twice])
-def test_a_caller_that_only_suffers_from_a_break_is_no_second_one(
-    log: CompileLog, function: Callable[..., Any]
-) -> None:
-    """Dynamo tells the callers of a function that broke as breaks of their own."""
+def test_callers_of_a_broken_function_are_not_reported(log: CompileLog, function: Callable[..., Any]) -> None:
+    """Dynamo reports each caller of a broken function as a further break."""
     found = the_break(compiling(log, function, X))
 
     assert found.where.function in {"calls_reads", "reads_in_a_loop"}
     assert found.reason == "Unsupported Tensor.item() call with capture_scalar_outputs=False"
 
 
-def test_a_read_that_fullgraph_captures_is_seen_in_the_graph(log: CompileLog) -> None:
-    """Nothing leaves the graph, and the CPU waits all the same."""
+def test_a_read_captured_by_fullgraph_is_reported(log: CompileLog) -> None:
+    """There is no graph break, but the read synchronizes."""
     start = log.mark()
     torch.compile(reads, backend="eager", fullgraph=True)(X)
     found = the_break(log.since(start, SUBJECT))
@@ -262,8 +260,8 @@ def test_a_read_that_fullgraph_captures_is_seen_in_the_graph(log: CompileLog) ->
     assert found.reason == "the graph holds .item()"
 
 
-def test_a_number_that_varies_is_no_read(log: CompileLog) -> None:
-    """Dynamo hands it to the graph in a tensor of the host's and takes it out again: no GPU is asked."""
+def test_a_varying_number_is_not_a_read(log: CompileLog) -> None:
+    """Dynamo passes it to the graph as a CPU tensor and reads it there: no synchronization."""
     start = log.mark()
     compiled = torch.compile(halved_by, backend="eager")
     for factor in (1.0, 2.0, 3.0):
@@ -272,8 +270,8 @@ def test_a_number_that_varies_is_no_read(log: CompileLog) -> None:
     assert log.since(start, SUBJECT).breaks == ()
 
 
-def test_a_wrapper_is_called_by_what_it_wraps(log: CompileLog) -> None:
-    """A person knows `Decorated.forward`, not the decorator's `wrapper`."""
+def test_a_wrapper_is_named_after_the_wrapped_function(log: CompileLog) -> None:
+    """The region is `Decorated.forward`, not the decorator's `wrapper`."""
     start = log.mark()
     torch.compile(Decorated(), backend="eager")(X)
     frame = the_frame(log.since(start, SUBJECT))
@@ -282,11 +280,11 @@ def test_a_wrapper_is_called_by_what_it_wraps(log: CompileLog) -> None:
     assert str(frame.where) == f"{FILE}:{line_of(Decorated, '@through')}"
 
 
-def test_two_functions_in_one_decorator_are_no_recompile(log: CompileLog) -> None:
-    """Dynamo keeps what it compiled with the wrapper, which they share: the second fails the first one's guards."""
+def test_two_functions_in_one_decorator_are_not_a_recompile(log: CompileLog) -> None:
+    """Dynamo caches compiled code with the shared wrapper, so that the second function fails the first one's guards."""
 
     class Other(nn.Module):
-        """A module of another class, whose forward takes something else."""
+        """A module of another class, whose forward has another signature."""
 
         @through
         def forward(self, x: torch.Tensor, factor: torch.Tensor) -> Any:
@@ -307,7 +305,7 @@ def test_two_functions_in_one_decorator_are_no_recompile(log: CompileLog) -> Non
 
 
 def test_the_parts_of_a_broken_function_are_frames(log: CompileLog) -> None:
-    """What runs before the break, and what resumes after it."""
+    """One frame before the break, and one that resumes after it."""
     record = compiling(log, prints, X)
 
     assert [frame.is_compiled for frame in record.frames] == [True, True]
@@ -315,8 +313,8 @@ def test_the_parts_of_a_broken_function_are_frames(log: CompileLog) -> None:
     assert [frame.is_resumed for frame in record.frames] == [False, True]
 
 
-def test_a_recompile_has_the_guard_that_failed(log: CompileLog) -> None:
-    """The second value of a float compiles anew; the third does not, because Dynamo made it dynamic."""
+def test_a_recompile_has_its_failed_guard(log: CompileLog) -> None:
+    """The second value of a float recompiles; the third does not, since Dynamo has made it dynamic."""
     compiled = torch.compile(scaled, backend="eager")
     compiled(X, 2.0)
     start = log.mark()
@@ -336,8 +334,8 @@ def test_a_recompile_has_the_guard_that_failed(log: CompileLog) -> None:
     assert log.since(start, SUBJECT).frames == ()
 
 
-def test_another_rank_is_the_reason_of_a_recompile(log: CompileLog) -> None:
-    """Dynamo's own words, with old and new."""
+def test_a_changed_rank_is_a_failed_shape_guard(log: CompileLog) -> None:
+    """The text is Dynamo's, with the old and the new rank."""
     compiled = torch.compile(doubled, backend="eager")
     compiled(X)
     start = log.mark()
@@ -350,8 +348,8 @@ def test_another_rank_is_the_reason_of_a_recompile(log: CompileLog) -> None:
     assert failed.text == "tensor 'x' rank mismatch. expected 1, actual 2"
 
 
-def test_a_position_separates_before_from_after(log: CompileLog) -> None:
-    """Nothing has to be compiled twice to be seen: an earlier position still shows all that came after it."""
+def test_a_position_selects_later_compilations(log: CompileLog) -> None:
+    """An earlier position still includes everything compiled after it."""
     start = log.mark()
     compiling(log, clean, X)
     middle = log.mark()
@@ -364,8 +362,8 @@ def test_a_position_separates_before_from_after(log: CompileLog) -> None:
     assert log.since(end, SUBJECT) == CompilationRecord(subject=SUBJECT, frames=(), breaks=())
 
 
-def test_the_log_outlives_a_reset_of_dynamo(log: CompileLog) -> None:
-    """Dynamo empties its own lists between two pipelines; what was seen stays, and nothing is seen twice."""
+def test_the_log_survives_a_reset_of_dynamo(log: CompileLog) -> None:
+    """Dynamo clears its own lists between two pipelines; the log keeps its entries, without duplicates."""
     start = log.mark()
     for _ in range(2):
         compiling(log, reads, X)
@@ -373,11 +371,11 @@ def test_the_log_outlives_a_reset_of_dynamo(log: CompileLog) -> None:
     record = log.since(start, SUBJECT)
 
     assert [frame.where.function for frame in record.frames if not frame.is_resumed] == ["reads", "reads"]
-    assert len(record.breaks) == 1  # a place is named once, however often it broke
+    assert len(record.breaks) == 1  # one entry per line, for any number of breaks
 
 
-def test_what_was_compiled_before_the_log_was_opened_is_not_its_own() -> None:
-    """A log begins where it is opened."""
+def test_earlier_compilations_are_not_in_the_log() -> None:
+    """A log starts when it is opened."""
     torch.compile(clean, backend="eager")(X)
     with CompileLog() as log:
         record = log.since(log.mark(), SUBJECT)
@@ -387,8 +385,8 @@ def test_what_was_compiled_before_the_log_was_opened_is_not_its_own() -> None:
     assert [frame.where.function for frame in everything.frames] == ["doubled"]
 
 
-def test_a_function_that_is_compiled_too_often_is_seen_being_given_up(log: CompileLog) -> None:
-    """Dynamo only warns; from then on the function runs uncompiled."""
+def test_reaching_the_recompile_limit_is_recorded(log: CompileLog) -> None:
+    """Dynamo only warns; from then on the function runs eagerly."""
     compiled = torch.compile(scaled, backend="eager", dynamic=False)
     start = log.mark()
     with torch._dynamo.config.patch(recompile_limit=2):
@@ -400,8 +398,8 @@ def test_a_function_that_is_compiled_too_often_is_seen_being_given_up(log: Compi
     assert [frame.hit_limit for frame in frames] == [False, False, True]
 
 
-def test_two_logs_see_the_same_and_torch_is_as_it_was_afterwards() -> None:
-    """A session inside a session, as pytester runs them; the order in which they close does not matter."""
+def test_nested_logs_both_record_and_torch_is_restored() -> None:
+    """A test session inside of another, as with pytester; the logs may be closed in any order."""
     before = torch._dynamo.convert_frame._compile
     first, second = CompileLog(), CompileLog()
     first.__enter__()
@@ -418,8 +416,8 @@ def test_two_logs_see_the_same_and_torch_is_as_it_was_afterwards() -> None:
     assert torch._dynamo.convert_frame._compile is before
 
 
-def test_warming_up_shows_what_an_earlier_call_compiled_too(log: CompileLog) -> None:
-    """A pipeline that was warmed up when it was built is not compiled again, and is seen all the same."""
+def test_warm_up_includes_compilations_of_earlier_calls(log: CompileLog) -> None:
+    """A pipeline that was warmed up when it was built is not compiled again, but still recorded."""
     compiled = torch.compile(clean, backend="eager")
     start = log.mark()
     compiled(X)
@@ -429,15 +427,15 @@ def test_warming_up_shows_what_an_earlier_call_compiled_too(log: CompileLog) -> 
 
 
 def varied(log: CompileLog, function: Callable[..., Any], *calls: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """Make these calls, and return what each compiled after warm-up."""
+    """Make these calls, and return the functions that each compiled after warm-up."""
     compiled = torch.compile(function, backend="eager")
     record = watch_recompiles(log, lambda inputs: compiled(**inputs), calls, start=log.mark(), subject=SUBJECT)
     assert len(record.warmup_frames) == 1
     return [(one.variation, [frame.where.function for frame in one.frames]) for one in record.variations]
 
 
-def test_each_varied_call_shows_what_it_compiled(log: CompileLog) -> None:
-    """The first one is the warm-up and is made again; a call without a label is called by its number."""
+def test_each_varied_call_has_its_compilations(log: CompileLog) -> None:
+    """The first call is also the warm-up; a call without a label is named by its number."""
     assert varied(log, scaled, {"x": X, "factor": 2.0}, {"x": X, "factor": 3.0}, {"x": X, "factor": 4.0}) == [
         ("call 1", []),
         ("call 2", ["scaled"]),
@@ -445,8 +443,8 @@ def test_each_varied_call_shows_what_it_compiled(log: CompileLog) -> None:
     ]
 
 
-def test_a_varied_call_is_called_by_its_label(log: CompileLog) -> None:
-    """A failure says which call it was."""
+def test_a_varied_call_is_named_by_its_label(log: CompileLog) -> None:
+    """Failures show the label."""
 
     class Inputs(PipelineInputs):
         """Inputs for a function that takes no generator."""
@@ -459,8 +457,8 @@ def test_a_varied_call_is_called_by_its_label(log: CompileLog) -> None:
     assert varied(log, doubled, *calls) == [("plain", []), ("3 x 3", ["doubled"])]
 
 
-def test_after_warm_up_another_first_compilation_is_no_recompile(log: CompileLog) -> None:
-    """Another pipeline's end resets Dynamo; what the next call compiles for the first time is no fault of it."""
+def test_a_first_compilation_after_a_reset_is_not_a_recompile(log: CompileLog) -> None:
+    """Dynamo is reset when another pipeline ends; the next call then compiles everything for the first time."""
     compiled = torch.compile(scaled, backend="eager")
     start = log.mark()
     compiled(X, 2.0)
@@ -476,8 +474,8 @@ def test_after_warm_up_another_first_compilation_is_no_recompile(log: CompileLog
     assert len(record.warmup_frames) == 1
 
 
-def test_what_was_compiled_and_is_not_any_more_is_lost(log: CompileLog) -> None:
-    """A module that takes another's place is eager unless somebody compiles it."""
+def test_a_module_that_is_no_longer_compiled_is_lost(log: CompileLog) -> None:
+    """A module that replaces a compiled one is eager until it is compiled too."""
     target = nn.Sequential(Decorated(), Decorated())
     target[0].compile(backend="eager")
 
@@ -491,8 +489,8 @@ def test_what_was_compiled_and_is_not_any_more_is_lost(log: CompileLog) -> None:
     assert record.lost == ("Sequential.0",)
 
 
-def test_a_break_that_fullgraph_makes_an_error_is_a_record(log: CompileLog) -> None:
-    """With torch's own account for those who want it; any other error passes."""
+def test_a_fullgraph_error_is_recorded_as_a_break(log: CompileLog) -> None:
+    """The record has torch's traceback; any other error is raised."""
     compiled = torch.compile(branches, backend="eager", fullgraph=True)
     record = watch_warmup(log, log.mark(), lambda: compiled(X), SUBJECT)
 
@@ -503,8 +501,8 @@ def test_a_break_that_fullgraph_makes_an_error_is_a_record(log: CompileLog) -> N
         watch_warmup(log, log.mark(), lambda: 1 // 0, SUBJECT)
 
 
-def test_a_varied_call_that_fullgraph_ends_is_the_last(log: CompileLog) -> None:
-    """The calls after it are not made: what they do depends on a pipeline that failed."""
+def test_a_fullgraph_error_ends_the_varied_calls(log: CompileLog) -> None:
+    """Later calls would depend on the state of a failed pipeline."""
     compiled = torch.compile(branches_when_asked, backend="eager", fullgraph=True)
     calls = [{"x": X, "flag": False}, {"x": X, "flag": True}, {"x": X, "flag": False}]
     record = watch_recompiles(log, lambda inputs: compiled(**inputs), calls, start=log.mark(), subject=SUBJECT)

@@ -1,4 +1,4 @@
-"""What torch raises when a compilation cannot begin says what to do."""
+"""Tests of the messages for compilations that cannot start."""
 
 import pytest
 import torch
@@ -9,43 +9,40 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.compile_failures import failures_explained, refuse_when_switched_off
 
 
-def test_a_process_that_compiles_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing would be checked; any other process is taken."""
+def test_disabled_compilation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would be checked; otherwise there is no error."""
     refuse_when_switched_off()
     monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")
     with pytest.raises(ProbeError) as caught:
         refuse_when_switched_off()
 
     assert str(caught.value) == (
-        "torch.compile is switched off: TORCH_COMPILE_DISABLE=1 is set; nothing would be checked\n"
-        "  take it out of the environment"
+        "torch.compile is disabled: TORCH_COMPILE_DISABLE=1 is set; nothing would be checked\n  remove this setting"
     )
 
 
-def test_an_unknown_backend_names_the_nearest() -> None:
-    """And all that torch knows."""
+def test_an_unknown_backend_suggests_the_closest_one() -> None:
+    """All known backends are listed."""
     with pytest.raises(ProbeError) as caught, failures_explained():
         torch.compile(torch.relu, backend="inductr")
 
-    assert str(caught.value).startswith(
-        "unknown backend of torch.compile: 'inductr' (did you mean 'inductor'?); known: "
-    )
+    assert str(caught.value).startswith("unknown torch.compile backend: 'inductr' (did you mean 'inductor'?); known: ")
 
 
 def test_a_missing_compiler_is_reported_with_the_package() -> None:
-    """Of each usual system; torch's own text has none."""
+    """The message names the package for each common system; torch's message names none."""
     error = BackendError("inductor", InvalidCxxCompiler(), None)
     with pytest.raises(ProbeError) as caught, failures_explained():
         raise error
 
     assert str(caught.value) == (
-        "Inductor needs a C++ compiler to compile for the CPU, and finds none that works\n"
-        "  install one (Debian and Ubuntu: apt install g++; Fedora: dnf install gcc-c++; conda: gxx), name yours in "
-        'CXX, or compile with backend="aot_eager_decomp_partition" here'
+        "Inductor needs a C++ compiler to compile for the CPU, but found none that works\n"
+        "  install one (Debian and Ubuntu: apt install g++; Fedora: dnf install gcc-c++; conda: gxx), "
+        'set CXX to yours, or compile with backend="aot_eager_decomp_partition" here'
     )
 
 
-def test_any_other_error_passes_as_it_is() -> None:
-    """It says itself what is wrong."""
+def test_other_errors_are_not_replaced() -> None:
+    """Their own messages suffice."""
     with pytest.raises(ZeroDivisionError), failures_explained():
         1 // 0  # noqa: B018 - it raises

@@ -1,4 +1,4 @@
-"""Whatever is compiled in a pipeline is found, whoever compiled it, and whether it ran."""
+"""Tests of the search for compiled parts of a pipeline, and of whether each was called."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ X = torch.ones(1, 2)
 
 
 class Block(nn.Module):
-    """What repeats."""
+    """A repeated block."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Double."""
@@ -31,7 +31,7 @@ class VAE(nn.Module):
 
 
 class Pipeline:
-    """Anything with components."""
+    """An object with components."""
 
     def __init__(self) -> None:
         self.unet: Any = nn.Sequential(Block(), Block(), nn.Linear(2, 2))
@@ -39,7 +39,7 @@ class Pipeline:
 
     @property
     def components(self) -> dict[str, Any]:
-        """Return them as diffusers does."""
+        """Return the components, as in diffusers."""
         return {"unet": self.unet, "vae": self.vae, "scheduler": None}
 
 
@@ -52,18 +52,18 @@ def _forget_compiled_code() -> Iterator[None]:
 
 @pytest.fixture
 def pipeline() -> Pipeline:
-    """Make one, not compiled yet."""
+    """Return a pipeline that is not compiled."""
     return Pipeline()
 
 
-def test_nothing_compiled_is_nothing_found(pipeline: Pipeline) -> None:
-    """Also of a bare function."""
+def test_nothing_is_found_in_an_eager_pipeline(pipeline: Pipeline) -> None:
+    """Nor for a bare function."""
     assert compiled_modules(pipeline, set()) == ()
     assert compiled_names(print) == ()
 
 
-def test_blocks_of_one_kind_stand_together(pipeline: Pipeline) -> None:
-    """With how many they are, and whether any ran."""
+def test_blocks_of_one_class_are_grouped(pipeline: Pipeline) -> None:
+    """The group has the number of blocks, and whether any was called."""
     for block in pipeline.unet[:2]:
         block.compile(backend="eager")
     before = compiled_modules(pipeline, set())
@@ -74,8 +74,8 @@ def test_blocks_of_one_kind_stand_together(pipeline: Pipeline) -> None:
     assert compiled_names(pipeline) == ("unet.0", "unet.1")
 
 
-def test_a_method_a_whole_module_and_a_wrapped_module_are_found(pipeline: Pipeline) -> None:
-    """Compiled in place, by attribute, and by what `torch.compile` gives."""
+def test_compiled_methods_and_modules_are_found(pipeline: Pipeline) -> None:
+    """A method, and a module wrapped by `torch.compile`."""
     pipeline.vae.decode = torch.compile(pipeline.vae.decode, backend="eager")
     pipeline.unet = torch.compile(pipeline.unet, backend="eager")
 
@@ -85,22 +85,22 @@ def test_a_method_a_whole_module_and_a_wrapped_module_are_found(pipeline: Pipeli
     ]
 
 
-def test_a_compiled_function_is_its_own_part() -> None:
-    """A bare target."""
+def test_a_compiled_function_is_its_only_part() -> None:
+    """The target is a bare function."""
     compiled = torch.compile(Block().forward, backend="eager")
 
     assert [(one.name, one.region) for one in compiled_modules(compiled, set())] == [("forward", "Block.forward")]
 
 
-def test_a_function_that_was_seen_being_compiled_has_run(pipeline: Pipeline) -> None:
-    """Also where Dynamo was reset since, or gave it up."""
+def test_a_function_in_the_compile_log_has_run(pipeline: Pipeline) -> None:
+    """Also when Dynamo was reset afterwards, or skipped the function."""
     pipeline.vae.decode = torch.compile(pipeline.vae.decode, backend="eager")
 
     assert [one.has_run for one in compiled_modules(pipeline, {"VAE.decode"})] == [True]
 
 
-def test_a_layer_of_torch_that_is_compiled_by_itself_has_run(pipeline: Pipeline) -> None:
-    """Dynamo compiles a wrapper of its own around it, and the log names the layer all the same."""
+def test_a_separately_compiled_layer_of_torch_has_run(pipeline: Pipeline) -> None:
+    """Dynamo compiles its own wrapper around the layer; the log still contains the layer's name."""
     pipeline.unet[2] = torch.compile(pipeline.unet[2], backend="eager")
     with CompileLog() as log:
         start = log.mark()
@@ -113,16 +113,16 @@ def test_a_layer_of_torch_that_is_compiled_by_itself_has_run(pipeline: Pipeline)
     )
 
 
-def test_a_module_that_only_remembers_another_is_not_compiled(pipeline: Pipeline) -> None:
-    """Accelerate notes the module that it made a copy of under the name that torch's wrapper has for it."""
+def test_a_module_with_orig_mod_but_no_compiled_code_is_not_compiled(pipeline: Pipeline) -> None:
+    """Accelerate stores the original of a copied module as `_orig_mod`, the name used by torch's wrapper."""
     vars(pipeline.unet)["_orig_mod"] = nn.Sequential()
 
     assert compiled_modules(pipeline, set()) == ()
 
 
 @pytest.mark.parametrize("kind", ["in place", "method", "wrapped"])
-def test_something_else_answers_within_the_block(pipeline: Pipeline, kind: str) -> None:
-    """It is told the path and both calls; afterwards all is as before."""
+def test_a_compiled_part_is_replaced_within_the_block(pipeline: Pipeline, kind: str) -> None:
+    """The replacement receives the path and both calls; afterwards the compiled call is restored."""
     if kind == "in place":
         pipeline.unet.compile(backend="eager")
     elif kind == "method":

@@ -1,4 +1,4 @@
-"""What a call does is counted exactly, phase by phase and part by part, and is the same every time."""
+"""Tests of exact counts by phase and by module."""
 
 from typing import Any
 
@@ -26,21 +26,21 @@ def record() -> CountRecord:
     return count(tiny_sdxl())
 
 
-def test_equal_later_steps_stand_together(record: CountRecord) -> None:
-    """The first step is always by itself: it may prepare what the others use."""
+def test_equal_later_steps_are_merged(record: CountRecord) -> None:
+    """The first step is always separate: it may prepare data for the others."""
     assert [phase.phase for phase in record.phases] == ["before the loop", "step 0", "steps 1-3", "after the loop"]
     assert (record.subject, record.num_steps, record.gpu_model, record.unmodelled) == (SUBJECT, 4, "nvidia-h200", ())
 
 
 def test_two_calls_and_two_builds_count_the_same(record: CountRecord) -> None:
-    """Counts are compared without tolerance, so they must not move."""
+    """Counts are compared without tolerance, so they must be reproducible."""
     pipeline = tiny_sdxl()
 
     assert [count(pipeline), count(pipeline)] == [record, record]
 
 
-def test_more_steps_are_more_of_the_same(record: CountRecord) -> None:
-    """A step does what a step does, however many there are."""
+def test_counts_of_a_step_do_not_depend_on_the_number_of_steps(record: CountRecord) -> None:
+    """Four and six steps have equal counts per step."""
     longer = count(tiny_sdxl(), steps=6)
 
     assert [phase.phase for phase in longer.phases] == ["before the loop", "step 0", "steps 1-5", "after the loop"]
@@ -51,8 +51,8 @@ def test_more_steps_are_more_of_the_same(record: CountRecord) -> None:
     )
 
 
-def test_two_steps_have_no_row_to_share() -> None:
-    """A row of one is a step, not steps."""
+def test_a_single_later_step_is_named_step() -> None:
+    """The phase is `step 1`, not `steps 1-1`."""
     assert [phase.phase for phase in count(tiny_sdxl(), steps=2).phases] == [
         "before the loop",
         "step 0",
@@ -61,8 +61,8 @@ def test_two_steps_have_no_row_to_share() -> None:
     ]
 
 
-def test_a_step_that_does_more_stands_alone() -> None:
-    """What a user adds to one step is seen in it, and the others are still alike."""
+def test_a_step_with_other_counts_is_separate() -> None:
+    """An operation added to one step appears in that step; equal steps after it are merged again."""
 
     def callback(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if step == 2:
@@ -84,7 +84,7 @@ def test_a_step_that_does_more_stands_alone() -> None:
 
 
 def test_nothing_crosses_the_bus_within_the_loop(record: CountRecord) -> None:
-    """The prompt goes to the GPU before it, the image comes back after it."""
+    """The prompt is copied to the GPU before the loop, the image to the host after it."""
     before, first, later, after = record.phases
 
     assert (first.bytes_to_device, first.bytes_to_host, later.bytes_to_device, later.bytes_to_host) == (0, 0, 0, 0)
@@ -92,8 +92,8 @@ def test_nothing_crosses_the_bus_within_the_loop(record: CountRecord) -> None:
     assert after.bytes_to_host == 64 * 64 * 3 * 4
 
 
-def test_the_parts_are_those_that_people_name(record: CountRecord) -> None:
-    """Two levels deep, three where the second is a list; parts add up to the whole call."""
+def test_modules_are_cut_to_two_levels(record: CountRecord) -> None:
+    """Three levels for list items; the parts add up to the whole call."""
     parts = {module.module: module for module in record.modules}
     whole = sum(phase.flops * (3 if phase.phase == "steps 1-3" else 1) for phase in record.phases)
 
@@ -110,7 +110,7 @@ def test_the_parts_are_those_that_people_name(record: CountRecord) -> None:
 
 
 def test_attention_kernels_are_counted(record: CountRecord) -> None:
-    """Which one would run, for which shapes and dtype, how often: in float32 the flash kernel cannot."""
+    """By kernel, shape and dtype; the flash kernel does not support float32."""
     assert record.attention == {
         "efficient 1x1x256x32 float32": 1,
         "efficient 1x6x32x8 float32": 4,
@@ -120,7 +120,7 @@ def test_attention_kernels_are_counted(record: CountRecord) -> None:
 
 
 def test_another_precision_changes_the_kernel_and_the_memory(record: CountRecord) -> None:
-    """The same work in bfloat16 goes to cuDNN's kernel, and holds less."""
+    """The same work in bfloat16 uses cuDNN's kernel, and less memory."""
     half = count(parse_recipe("bf16").apply(tiny_sdxl()))
 
     assert half.attention["cudnn 2x5x16x8 bfloat16"] == 64
@@ -148,7 +148,7 @@ def test_a_bare_module_is_one_phase() -> None:
 
 
 def test_the_pipeline_is_back_on_the_cpu() -> None:
-    """With the very parameters that it had."""
+    """Its parameters have the same storage as before."""
     pipeline = tiny_sdxl()
     before = [parameter.data_ptr() for parameter in pipeline.unet.parameters()]
     count(pipeline, steps=2)
@@ -157,8 +157,8 @@ def test_the_pipeline_is_back_on_the_cpu() -> None:
     assert [parameter.data_ptr() for parameter in pipeline.unet.parameters()] == before
 
 
-def test_a_pipeline_that_never_loops_is_refused() -> None:
-    """Its figures would be those of something else."""
+def test_a_pipeline_without_a_loop_is_refused() -> None:
+    """Its counts would have no denoise steps."""
 
     class Idle:
         """A pipeline whose call does nothing."""
@@ -172,11 +172,11 @@ def test_a_pipeline_that_never_loops_is_refused() -> None:
     with pytest.raises(ProbeError) as error:
         count_call(Idle(), (), {}, SUBJECT)
 
-    assert str(error.value).startswith("the denoise loop is found through pipeline.progress_bar(...), which Idle")
+    assert str(error.value).startswith("no denoise loop: Idle")
 
 
-def test_the_least_time_is_what_the_gpus_peaks_allow() -> None:
-    """A product of a thousand million operations is bound by them, or by what it writes; a slower GPU takes longer."""
+def test_the_lower_bound_is_from_the_gpus_peak_rates() -> None:
+    """A product of 10^9 operations is bound by compute or by the bytes written; a slower GPU takes longer."""
     layer = nn.Linear(1000, 1000, bias=False)
     hidden = torch.zeros(500, 1000)
 
@@ -190,8 +190,8 @@ def test_the_least_time_is_what_the_gpus_peaks_allow() -> None:
     assert on_t4.least_ns > on_h200.least_ns
 
 
-def test_a_call_that_cannot_be_counted_is_an_answer() -> None:
-    """It stands beside a time that was measured, and must not undo that."""
+def test_a_failure_to_count_returns_the_reason() -> None:
+    """It must not discard the time that was measured in addition."""
     hidden = torch.zeros(1, 2)
 
     nowhere, why_not = try_to_count(nn.Linear(2, 2), (hidden,), {}, SUBJECT, gpu_model="nvidia-h2000")

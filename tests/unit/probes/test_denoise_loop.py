@@ -1,4 +1,4 @@
-"""The denoise loop is found through the progress bar, in both of its forms, and left as it was."""
+"""Tests of watching the denoise loop through the progress bar, in both of its forms."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
@@ -11,7 +11,7 @@ from tests.unit.tiny_pipelines import INPUTS, tiny_sdxl
 
 
 class Bar:
-    """A progress bar as tqdm makes it: a block, an iterable, with things of its own."""
+    """A progress bar like tqdm's: a context manager and an iterable with methods of its own."""
 
     def __init__(self, iterable: Iterable[Any] | None, total: int | None) -> None:
         self.iterable = iterable
@@ -29,17 +29,17 @@ class Bar:
         return iter(self.iterable or ())
 
     def update(self, n: int = 1) -> str:
-        """Take steps."""
+        """Advance by steps."""
         self.done.append(f"update {n}")
         return "displayed"
 
     def set_postfix(self, text: str) -> None:
-        """Show something, as only the pipeline's own bar can."""
+        """Show text, which only the pipeline's own bar supports."""
         self.done.append(text)
 
 
 class Pipeline:
-    """What diffusers' pipelines have."""
+    """A pipeline with a progress bar, as in diffusers."""
 
     def __init__(self) -> None:
         self.bars: list[Bar] = []
@@ -51,14 +51,14 @@ class Pipeline:
 
 
 def block(pipeline: Any, steps: int = 3) -> None:
-    """Run a loop in the form of Stable Diffusion."""
+    """Run a loop as in Stable Diffusion."""
     with pipeline.progress_bar(total=steps) as bar:
         for _ in range(steps):
             bar.update()
 
 
 def iterable(pipeline: Any, steps: int = 3) -> None:
-    """Run a loop in the form of the older pipelines."""
+    """Run a loop as in older pipelines."""
     for _ in pipeline.progress_bar(range(steps)):
         pass
 
@@ -67,8 +67,8 @@ FORMS = pytest.mark.parametrize("run", [block, iterable])
 
 
 @FORMS
-def test_each_step_is_reported_as_it_starts(run: Callable[[Any], None]) -> None:
-    """What comes after the last update belongs to one more step, until the loop ends."""
+def test_each_step_is_reported_when_it_starts(run: Callable[[Any], None]) -> None:
+    """After the last update one more step starts, until the loop ends."""
     seen: list[int | None] = []
     pipeline = Pipeline()
     with watch_denoise_loop(pipeline, seen.append) as loop:
@@ -80,8 +80,8 @@ def test_each_step_is_reported_as_it_starts(run: Callable[[Any], None]) -> None:
 
 
 @FORMS
-def test_a_second_loop_of_the_same_call_counts_on(run: Callable[[Any], None]) -> None:
-    """A refiner's or an upscaler's loop does not start at step 0 again."""
+def test_a_second_loop_of_the_same_call_continues_the_count(run: Callable[[Any], None]) -> None:
+    """The loop of a refiner or an upscaler does not start at step 0 again."""
     seen: list[int | None] = []
     pipeline = Pipeline()
     with watch_denoise_loop(pipeline, seen.append) as loop:
@@ -92,8 +92,8 @@ def test_a_second_loop_of_the_same_call_counts_on(run: Callable[[Any], None]) ->
     assert loop.num_steps == 6
 
 
-def test_several_steps_at_once_are_as_many() -> None:
-    """`update(2)` finishes two."""
+def test_an_update_by_two_finishes_two_steps() -> None:
+    """`update(2)`, positional or by keyword."""
     pipeline = Pipeline()
     with watch_denoise_loop(pipeline) as loop, pipeline.progress_bar(total=4) as bar:
         bar.update(2)
@@ -103,8 +103,8 @@ def test_several_steps_at_once_are_as_many() -> None:
     assert (step, loop.num_steps) == (2, 4)
 
 
-def test_the_bar_is_otherwise_the_pipelines_own() -> None:
-    """It is entered, updated and left, gives back what it gives back, and has its own methods."""
+def test_the_proxy_forwards_everything_to_the_bar() -> None:
+    """Enter, update and exit, return values and other methods."""
     pipeline = Pipeline()
     with watch_denoise_loop(pipeline), pipeline.progress_bar(total=1) as bar:
         shown = bar.update()
@@ -115,8 +115,8 @@ def test_the_bar_is_otherwise_the_pipelines_own() -> None:
     assert pipeline.bars[0].done == ["enter", "update 1", "noise left", "exit"]
 
 
-def test_leaving_an_iterated_loop_early_ends_it() -> None:
-    """A `break` is no reason to count on into what follows."""
+def test_a_break_ends_an_iterated_loop() -> None:
+    """Later work belongs to no step."""
     seen: list[int | None] = []
     pipeline = Pipeline()
     with watch_denoise_loop(pipeline, seen.append):
@@ -127,8 +127,8 @@ def test_leaving_an_iterated_loop_early_ends_it() -> None:
     assert seen == [0, 1, None]
 
 
-def test_the_steps_of_a_real_pipeline_are_seen() -> None:
-    """SDXL's loop, from the outside."""
+def test_the_steps_of_a_diffusers_pipeline_are_counted() -> None:
+    """The pipeline is a tiny SDXL, unmodified."""
     pipeline = tiny_sdxl()
     with watch_denoise_loop(pipeline) as loop:
         pipeline(**INPUTS)
@@ -138,8 +138,8 @@ def test_the_steps_of_a_real_pipeline_are_seen() -> None:
 
 
 @FORMS
-def test_a_loop_that_fails_is_over_and_nothing_stays_behind(run: Callable[[Any], None]) -> None:
-    """The class's own progress bar is there again, and the next watch begins anew."""
+def test_a_failing_loop_is_left_and_the_pipeline_restored(run: Callable[[Any], None]) -> None:
+    """The class's own progress bar is used again, and the next watch starts from zero."""
 
     def fail_at_one(step: int | None) -> None:
         if step == 1:
@@ -157,8 +157,8 @@ def test_a_loop_that_fails_is_over_and_nothing_stays_behind(run: Callable[[Any],
     assert again.num_steps == 3
 
 
-def test_watches_can_stand_in_each_other_and_each_sees_every_step() -> None:
-    """The outer one still watches when the inner one has ended, also when it failed."""
+def test_nested_watches_each_count_every_step() -> None:
+    """The outer one continues after the inner one has ended, also after an error."""
 
     def fail_at_two(step: int | None) -> None:
         if step == 2:
@@ -171,13 +171,13 @@ def test_watches_can_stand_in_each_other_and_each_sees_every_step() -> None:
             block(pipeline)
         block(pipeline)
 
-    # The inner watch failed as it went to step 2, before the outer one was told of it.
+    # The inner watch raised at step 2, before the outer one was updated.
     assert (outer.num_steps, inner.num_steps) == (1 + 3, 2)
     assert "progress_bar" not in vars(pipeline)
 
 
-def test_a_progress_bar_of_the_users_own_stays() -> None:
-    """Somebody who silenced one pipeline by hand finds it silent afterwards."""
+def test_a_progress_bar_set_by_the_user_is_restored() -> None:
+    """For example on a pipeline whose bar the user has silenced."""
     pipeline: Any = Pipeline()
     silent = pipeline.progress_bar
     pipeline.progress_bar = silent
@@ -189,17 +189,17 @@ def test_a_progress_bar_of_the_users_own_stays() -> None:
 
 
 def test_an_object_without_a_progress_bar_is_refused() -> None:
-    """What a loop is found through, and what lacks it."""
+    """The message states how a loop is found, and the class that has none."""
     with pytest.raises(ProbeError) as error, watch_denoise_loop(object()):
         pass
 
-    assert str(error.value) == "the denoise loop is found through pipeline.progress_bar(...), which object lacks"
+    assert str(error.value) == "no denoise loop: object has no progress_bar method, through which the loop is found"
     assert not has_denoise_loop(object())
     assert has_denoise_loop(Pipeline())
 
 
 def test_a_call_without_a_loop_is_refused() -> None:
-    """Nothing was watched, so nothing may be said."""
+    """Nothing was watched, so that nothing may pass."""
     pipeline = Pipeline()
     with watch_denoise_loop(pipeline) as loop:
         pass
@@ -208,13 +208,13 @@ def test_a_call_without_a_loop_is_refused() -> None:
         loop.require_entered(pipeline)
 
     assert str(error.value) == (
-        "the denoise loop is found through pipeline.progress_bar(...), which Pipeline never opened: "
+        "no denoise loop: Pipeline never opened pipeline.progress_bar(...): "
         "open it around the loop, or pass a callable that is one step"
     )
 
 
 def test_a_loop_without_steps_is_refused() -> None:
-    """A bar that is opened and never updated marks no step."""
+    """A bar that is never updated marks no step."""
     pipeline = Pipeline()
     with watch_denoise_loop(pipeline) as loop, pipeline.progress_bar(total=4):
         pass
@@ -223,5 +223,5 @@ def test_a_loop_without_steps_is_refused() -> None:
         loop.require_entered(pipeline)
 
     assert str(error.value) == (
-        "Pipeline opened its progress bar, but never called update() on it: no denoise step was finished"
+        "no denoise step was finished: Pipeline opened its progress bar but never called update() on it"
     )

@@ -1,4 +1,4 @@
-"""Operators that run between graphs are counted as eager code calls them, and no others."""
+"""Tests of counting operators that run eagerly between graphs."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,12 +30,12 @@ class Whole(nn.Module):
         return result
 
     def between(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what is between the two layers."""
+        """Compute between the two layers."""
         return x + 1
 
 
 class Reading(Whole):
-    """Asks for a value between two graphs."""
+    """Reads a value between two graphs."""
 
     def between(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply by a number."""
@@ -43,7 +43,7 @@ class Reading(Whole):
 
 
 class GivenUp(Whole):
-    """Breaks where Dynamo cannot resume, so that this function runs uncompiled."""
+    """Breaks where Dynamo cannot resume, so that this function runs eagerly."""
 
     def between(self, x: torch.Tensor) -> torch.Tensor:
         """Add and double, twice."""
@@ -64,23 +64,23 @@ def _forget_compiled_code() -> Iterator[None]:
 
 
 @torch.no_grad()
-def left_out(target: Any) -> int:
-    """Compile by a first call, and count in a second."""
+def eager_operators(target: Any) -> int:
+    """Compile in a first call, and count in a second."""
     with CompileLog() as log:
         target(X)
         return count_eager_operators(target, lambda: target(X), log.namespaces)
 
 
 @pytest.mark.parametrize(("model", "number"), [(Whole(), 0), (Reading(), 1), (GivenUp(), 4)], ids=["no", "item", "try"])
-def test_what_runs_outside_of_any_graph(model: nn.Module, number: int) -> None:
-    """One for `.item()`; the whole loop where Dynamo gave up; none where nothing broke."""
+def test_operators_outside_of_any_graph_are_counted(model: nn.Module, number: int) -> None:
+    """One for `.item()`; the whole loop of a skipped function; none without a break."""
     model.compile(backend="eager")
 
-    assert left_out(model) == number
+    assert eager_operators(model) == number
 
 
-def test_dynamos_own_operators_are_none_of_the_users() -> None:
-    """A number that changes becomes a tensor before the graph that takes it is called."""
+def test_dynamos_own_operators_are_not_counted() -> None:
+    """Dynamo converts a changing number to a tensor before it calls the graph."""
     model = Reading()
     model.compile(backend="eager")
 
@@ -93,26 +93,26 @@ def test_dynamos_own_operators_are_none_of_the_users() -> None:
         assert count_eager_operators(model, lambda: twice(X), log.namespaces) == 2
 
 
-def test_a_compiled_function() -> None:
-    """All that is called is inside what is compiled."""
-    assert left_out(torch.compile(Reading().forward, backend="eager")) == 1
+def test_operators_of_a_compiled_function_are_counted() -> None:
+    """The whole call is inside the compiled function."""
+    assert eager_operators(torch.compile(Reading().forward, backend="eager")) == 1
 
 
-def test_what_is_not_compiled_is_none_of_it() -> None:
-    """Only what belongs to something compiled can be left out of its graph."""
+def test_operators_of_eager_modules_are_not_counted() -> None:
+    """Only operators inside of compiled modules count."""
     whole = nn.Sequential(Reading(), Reading())
     whole[0].compile(backend="eager")
 
-    assert left_out(whole) == 1
+    assert eager_operators(whole) == 1
 
 
-def test_graphs_are_called_as_before_afterwards() -> None:
-    """Nothing is wrapped any more, and nothing was compiled again."""
+def test_graphs_are_restored_after_counting() -> None:
+    """The wrappers are removed, and nothing is recompiled."""
     model = Reading()
     model.compile(backend="eager")
-    left_out(model)
+    eager_operators(model)
     graphs = {name: graph for name, graph in globals().items() if name.startswith("__compiled_fn")}
-    left_out(model)
+    eager_operators(model)
 
     assert graphs
     assert {name: globals()[name] for name in graphs} == graphs
@@ -129,8 +129,8 @@ def test_graphs_are_called_as_before_afterwards() -> None:
     ],
     ids=["no break", "read in the graph", "ended by fullgraph"],
 )
-def test_nothing_is_called_again_where_nothing_was_left_out(record: CompilationRecord) -> None:
-    """Counting costs a call, which only a broken graph is worth."""
+def test_without_a_graph_break_no_further_call_is_made(record: CompilationRecord) -> None:
+    """Counting needs another call, which is made only for a broken graph."""
 
     def never() -> None:
         pytest.fail("called")

@@ -1,4 +1,4 @@
-"""Torch's texts of guards that failed, each as torch 2.11 to 2.13 writes it, become plain facts."""
+"""Tests of parsing torch's messages of failed guards, in the formats of torch 2.11 to 2.13."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from pytest_diffopt.records import GuardKind
 
 
 def forward(self: object, hidden_states: object, timestep: object = None) -> object:
-    """Be the function that was compiled."""
+    """Serve as the compiled function."""
     return self, hidden_states, timestep
 
 
@@ -16,7 +16,7 @@ VALUES = {"timestep": 961, "opt": 1.5, "flag": True, "self.processor": object(),
 
 
 def value_of(expression: str) -> object:
-    """Pretend to be the frame that is compiled."""
+    """Return the value of an expression in the compiled frame."""
     return VALUES[expression]
 
 
@@ -66,16 +66,16 @@ def value_of(expression: str) -> object:
         ("0/0: Cache line invalidated", (GuardKind.OTHER, "", "", "")),
     ],
 )
-def test_every_kind_of_text_is_read(text: str, expected: tuple[GuardKind, str, str, str]) -> None:
-    """What was assumed, of what, what it was, and what it is now."""
+def test_every_message_format_is_parsed(text: str, expected: tuple[GuardKind, str, str, str]) -> None:
+    """Into the kind, the source, the old and the new value."""
     found = failed_guard(text, CODE, value_of)
 
     assert found is not None
     assert (found.kind, found.source, found.old, found.new) == expected
 
 
-def test_arguments_of_a_wrapper_are_called_as_the_function_calls_them() -> None:
-    """`args[0]` of a decorator is the first argument after `self`."""
+def test_arguments_of_a_wrapper_have_the_functions_parameter_names() -> None:
+    """`args[0]` of a decorator is the first parameter after `self`."""
     first = failed_guard("0/0: tensor 'args[0]' rank mismatch. expected 1, actual 2", CODE, value_of)
     keyword = failed_guard("0/0: kwargs['timestep'] == 981", CODE, value_of)
     beyond = failed_guard("0/0: tensor 'args[7]' rank mismatch. expected 1, actual 2", CODE, value_of)
@@ -87,16 +87,16 @@ def test_arguments_of_a_wrapper_are_called_as_the_function_calls_them() -> None:
     )
 
 
-def test_addresses_are_left_out_of_torchs_words() -> None:
-    """They are others in every run, and an allowance is written once."""
+def test_object_ids_are_removed_from_the_text() -> None:
+    """They differ between runs, and an allowance must match every run."""
     found = failed_guard("0/0: ___check_obj_id(self.processor, 139795024903376), type=<class 'P'>", CODE, value_of)
 
     assert found is not None
     assert found.text == "___check_obj_id(self.processor), type=<class 'P'>"
 
 
-def test_the_users_stack_gives_the_line_that_needed_the_guard() -> None:
-    """Its innermost line that a person would fix."""
+def test_the_location_is_from_the_user_stack() -> None:
+    """It is the innermost line of user code."""
     text = (
         "0/0: timestep == 981  # x\nUser stack trace:\n"
         f'  File "{__file__}", line 12, in forward\n    return self\n'
@@ -108,6 +108,6 @@ def test_the_users_stack_gives_the_line_that_needed_the_guard() -> None:
     assert (found.where.line, found.where.function) == (12, "forward")
 
 
-def test_a_first_compilation_has_no_guard_that_failed() -> None:
-    """Torch gives no text."""
+def test_a_first_compilation_has_no_failed_guard() -> None:
+    """Torch reports no text."""
     assert failed_guard("", CODE, value_of) is None

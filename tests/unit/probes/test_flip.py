@@ -1,4 +1,4 @@
-"""FLIP, as its authors' own program says it of an image, and drawn for people."""
+"""Tests of FLIP and its heat map."""
 
 import flip_evaluator
 import numpy as np
@@ -11,12 +11,12 @@ Pixels = npt.NDArray[np.float64]
 
 
 def noise(seed: int, channels: int = 3) -> Pixels:
-    """Draw an image."""
+    """Return an image of noise."""
     return np.random.default_rng(seed).random((24, 24, channels))
 
 
-def test_the_figure_is_its_authors() -> None:
-    """Reference first, as they ask for it; the figure is a mean of their map."""
+def test_the_figure_is_that_of_flip_evaluator() -> None:
+    """The reference is the first argument there; the figure is the mean of the map."""
     ours, theirs = noise(1), noise(2)
     errors, mean, _ = flip_evaluator.evaluate(
         theirs.astype(np.float32), ours.astype(np.float32), "LDR", applyMagma=False
@@ -26,25 +26,25 @@ def test_the_figure_is_its_authors() -> None:
     assert mean_flip(ours, theirs) == pytest.approx(float(errors.mean()))
 
 
-def test_equal_images_and_opposite_ones() -> None:
-    """Nobody sees a difference of nothing; black beside white is nearly all that can be seen."""
+def test_flip_of_equal_and_of_opposite_images() -> None:
+    """0 for equal images; nearly 1 for black and white."""
     black, white = np.zeros((24, 24, 3)), np.ones((24, 24, 3))
 
     assert mean_flip(noise(1), noise(1)) == 0.0
     assert mean_flip(black, white) > 0.9
 
 
-def test_grey_is_taken_for_a_color_and_transparency_is_left_out() -> None:
-    """FLIP knows three channels and no other number."""
+def test_gray_is_converted_and_alpha_dropped() -> None:
+    """FLIP is defined for three channels."""
     one, other = noise(1, 1), noise(2, 1)
-    clear, opaque = (np.concatenate([noise(3), np.full((24, 24, 1), alpha)], axis=-1) for alpha in (0.1, 1.0))
+    transparent, opaque = (np.concatenate([noise(3), np.full((24, 24, 1), alpha)], axis=-1) for alpha in (0.1, 1.0))
 
     assert mean_flip(one, other) == mean_flip(one.repeat(3, axis=-1), other.repeat(3, axis=-1))
-    assert mean_flip(clear, opaque) == 0.0
+    assert mean_flip(transparent, opaque) == 0.0
 
 
-def test_what_is_no_number_has_no_figure() -> None:
-    """A NaN must not be clipped into a good one."""
+def test_flip_of_nan_is_nan() -> None:
+    """NaN must not be clipped to a valid value."""
     broken = noise(1)
     broken[0, 0, 0] = np.nan
 
@@ -53,12 +53,12 @@ def test_what_is_no_number_has_no_figure() -> None:
 
 
 def test_the_heat_map_is_dark_where_both_agree() -> None:
-    """Magma, in [0, 1], as large as the image; also of an image with NaN."""
+    """It uses the magma colormap, is in [0, 1], has the image's size, and accepts NaN."""
     changed = noise(1)
     changed[:, 12:] = 1 - changed[:, 12:]
     changed[0, 23] = np.nan
-    drawn = flip_heat_map(changed, noise(1))
+    colors = flip_heat_map(changed, noise(1))
 
-    assert drawn.shape == (24, 24, 3)
-    assert 0.0 <= drawn.min() <= drawn.max() <= 1.0
-    assert drawn[:, :6].mean() < 0.2 < drawn[:, 18:].mean()
+    assert colors.shape == (24, 24, 3)
+    assert 0.0 <= colors.min() <= colors.max() <= 1.0
+    assert colors[:, :6].mean() < 0.2 < colors[:, 18:].mean()

@@ -1,4 +1,4 @@
-"""A GPU is read through NVIDIA's library, replayed here: what it will not tell is noted and never guessed."""
+"""Tests of reading a GPU through NVML, with recorded values: unreadable values are listed and never guessed."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -15,11 +15,11 @@ OWN, OTHER = 100, 200
 
 
 def recorded(**answers: Any) -> Any:
-    """Stand in for `pynvml`: its own constants and errors, and answers of a busy H200 as they were recorded.
+    """Return a fake `pynvml` with the real constants and errors, and values recorded on a busy H200.
 
-    An answer that is an error is raised.
+    A value that is an exception is raised.
     """
-    usual: Mapping[str, Any] = {
+    recorded_values: Mapping[str, Any] = {
         "nvmlDeviceGetCurrentClocksEventReasons": 0,
         "nvmlDeviceGetClockInfo": 1830,
         "nvmlDeviceGetMaxClockInfo": 1980,
@@ -39,20 +39,21 @@ def recorded(**answers: Any) -> Any:
         return ask
 
     constants = {name: value for name, value in vars(pynvml).items() if not name.startswith("nvmlDevice")}
-    return SimpleNamespace(**constants | {name: answer(value) for name, value in {**usual, **answers}.items()})
+    return SimpleNamespace(
+        **constants | {name: answer(value) for name, value in {**recorded_values, **answers}.items()}
+    )
 
 
 def meter(**answers: Any) -> NvmlMeter:
-    """Make a meter of a GPU that answers so."""
+    """Return a meter of a GPU with these values."""
     return NvmlMeter(recorded(**answers), "handle", own_pids=lambda: {OWN})
 
 
 def test_a_gpu_is_read() -> None:
-    """Clocks, power and heat; our own process is nobody else."""
+    """Clocks, power and temperature; our own process is not among the others."""
     assert meter().read() == GPUReading(
         sm_clock_mhz=1830,
         max_sm_clock_mhz=1980,
-        memory_clock_mhz=1830,
         power_milliwatts=612_345,
         temperature_celsius=58,
     )
@@ -70,10 +71,10 @@ def test_a_gpu_is_read() -> None:
         (pynvml.nvmlClocksEventReasonSwPowerCap, 1200, (Slowdown.POWER_CAP,), True),  # below 75 % of 1980 MHz
     ],
 )
-def test_a_throttled_gpu_is_reported_from_an_idle_one(
+def test_a_throttled_gpu_is_distinguished_from_an_idle_one(
     bits: int, clock_mhz: int, slowdowns: tuple[Slowdown, ...], *, is_throttled: bool
 ) -> None:
-    """A low clock alone says nothing; a reason for it does."""
+    """A low clock is throttling only with a reason from NVML."""
     reading = meter(nvmlDeviceGetCurrentClocksEventReasons=bits, nvmlDeviceGetClockInfo=clock_mhz).read()
 
     assert reading.slowdowns == slowdowns
@@ -88,10 +89,10 @@ def test_a_throttled_gpu_is_reported_from_an_idle_one(
         (pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND), 0, False),
         (pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED), None, True),
     ],
-    ids=["computes", "idle", "nobody computes", "nobody knows"],
+    ids=["busy", "idle", "no samples", "unknown"],
 )
-def test_others_on_the_gpu_are_named(use: Any, utilization_percent: int | None, *, is_busy: bool) -> None:
-    """A process that holds memory and does nothing is idle; one of which nothing is known may disturb."""
+def test_other_processes_on_the_gpu_are_listed(use: Any, utilization_percent: int | None, *, is_busy: bool) -> None:
+    """A process without utilization is idle; one with unknown utilization counts as busy."""
     processes = [SimpleNamespace(pid=OWN, usedGpuMemory=1), SimpleNamespace(pid=OTHER, usedGpuMemory=2**30)]
     (other,) = meter(nvmlDeviceGetComputeRunningProcesses=processes, nvmlDeviceGetProcessUtilization=use).read().others
 
@@ -99,8 +100,8 @@ def test_others_on_the_gpu_are_named(use: Any, utilization_percent: int | None, 
     assert other.is_busy is is_busy
 
 
-def test_processes_under_the_numbers_of_a_host_may_be_ours() -> None:
-    """In a container NVML tells the host's numbers: one process is taken for ours, of two one is somebody else's."""
+def test_processes_with_pids_of_the_host_may_be_our_own() -> None:
+    """In a container NVML reports the host's pids: a single process counts as ours, of two at least one is another."""
     one = [SimpleNamespace(pid=7, usedGpuMemory=1)]
     two = [*one, SimpleNamespace(pid=8, usedGpuMemory=None)]
 
@@ -108,8 +109,8 @@ def test_processes_under_the_numbers_of_a_host_may_be_ours() -> None:
     assert len(meter(nvmlDeviceGetComputeRunningProcesses=two).read().others) == 2
 
 
-def test_what_may_not_be_read_is_left_out_and_noted() -> None:
-    """Without permission, or on a slice of a GPU, the rest is still read."""
+def test_unreadable_values_are_none_and_listed() -> None:
+    """Without permission, or on a MIG instance, all other values are still read."""
     refused = pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
     watched = meter(nvmlDeviceGetClockInfo=refused, nvmlDeviceGetComputeRunningProcesses=refused)
     reading = watched.read()
@@ -118,18 +119,18 @@ def test_what_may_not_be_read_is_left_out_and_noted() -> None:
     assert watched.unreadable == ("clocks: Insufficient Permissions", "processes: Insufficient Permissions")
 
 
-def test_without_the_library_nothing_is_read_and_that_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra that is missing is named; a GPU of another maker is too."""
+def test_without_the_library_the_gpu_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the missing extra; a GPU of another vendor has its own message."""
     monkeypatch.setitem(sys.modules, "pynvml", None)
     missing = open_meter("GPU-1")
 
     assert missing.read() == GPUReading()
     assert missing.unreadable == ("the GPU: nvidia-ml-py is not installed: pip install 'pytest-diffopt[gpu]'",)
-    assert open_meter("").unreadable == ("the GPU: only NVIDIA's GPUs can be read",)
+    assert open_meter("").unreadable == ("the GPU: only NVIDIA GPUs can be read",)
 
 
 def test_without_a_driver_the_reason_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NVML's own words are kept."""
+    """The text is NVML's."""
 
     def no_driver() -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
@@ -139,6 +140,6 @@ def test_without_a_driver_the_reason_is_reported(monkeypatch: pytest.MonkeyPatch
     assert open_meter("GPU-1").unreadable == ("the GPU: NVML Shared Library Not Found",)
 
 
-def test_a_cpu_has_no_number() -> None:
-    """Only NVIDIA's GPUs have one."""
+def test_a_cpu_has_no_uuid() -> None:
+    """Only NVIDIA GPUs have one."""
     assert gpu_uuid("cpu") == ""

@@ -1,4 +1,4 @@
-"""Images in every form become one array of float64 in [0, 1], channels last."""
+"""Tests of the conversion of images to float64 arrays in [0, 1], channels last."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,8 +60,8 @@ TENSOR = torch.from_numpy(EXPECTED[0]).permute(2, 0, 1)
         "output of arrays",
     ],
 )
-def test_every_form_gives_the_same_images(output: Any) -> None:
-    """Bytes are divided by 255, floating values are taken as they are, channels come last."""
+def test_every_form_is_converted_to_the_same_array(output: Any) -> None:
+    """uint8 values are divided by 255, floating-point values are kept, channels are last."""
     images = images_of(output)
 
     assert images.dtype == np.float64
@@ -70,8 +70,8 @@ def test_every_form_gives_the_same_images(output: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_every_precision_is_widened(dtype: torch.dtype) -> None:
-    """Half steps are exact in all of them, also in the bfloat16 that numpy lacks."""
+def test_every_precision_is_converted_to_float64(dtype: torch.dtype) -> None:
+    """0.5 is exact in each of them; numpy has no bfloat16."""
     images = images_of(torch.full((2, 3, HEIGHT, WIDTH), 0.5, dtype=dtype))
 
     assert images.shape == (2, HEIGHT, WIDTH, 3)
@@ -80,23 +80,23 @@ def test_every_precision_is_widened(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("output", [[PIL_IMAGE, PIL_IMAGE], [TENSOR, TENSOR], torch.stack([TENSOR] * 2)])
 def test_a_batch_keeps_its_order_and_number(output: Any) -> None:
-    """As many images as there are."""
+    """The batch size is that of the output."""
     assert images_of(output).shape == (2, HEIGHT, WIDTH, 3)
 
 
-def test_channels_of_their_own_are_kept() -> None:
-    """An alpha channel, or one channel of latents."""
+def test_other_numbers_of_channels_are_kept() -> None:
+    """Four with alpha, or one."""
     assert images_of(Image.fromarray(LEVELS).convert("RGBA")).shape == (1, HEIGHT, WIDTH, 4)
     assert images_of(torch.zeros(1, 1, HEIGHT, WIDTH)).shape == (1, HEIGHT, WIDTH, 1)
 
 
-def test_a_grey_image_has_one_channel() -> None:
-    """PIL leaves it out."""
+def test_a_gray_image_has_one_channel() -> None:
+    """PIL's array has no channel dimension."""
     assert images_of(PIL_IMAGE.convert("L")).shape == (1, HEIGHT, WIDTH, 1)
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
-    """PIL opens it and finds out when its pixels are wanted."""
+    """PIL opens it, and fails when the pixels are read."""
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "whole.png")
     (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:1000])
@@ -108,8 +108,8 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         images_of(image)
 
 
-def test_values_of_anything_need_no_shape_of_a_image() -> None:
-    """A vector or a sequence of hidden states can be compared too."""
+def test_values_may_have_any_shape() -> None:
+    """Vectors and sequences of hidden states can be compared too."""
     assert np.array_equal([1.0, 2.0], values_of(torch.tensor([1.0, 2.0])))
     assert values_of(torch.zeros(1, 77, 32)).size == 77 * 32
 
@@ -133,17 +133,20 @@ def test_values_of_anything_need_no_shape_of_a_image() -> None:
             np.zeros((1, 5, 16, 16)),
             "images must have the shape (number, height, width, channels), got: (1, 5, 16, 16)",
         ),
-        (np.zeros((16, 16, 3), dtype=np.uint16), "images must be uint8, or floating in [0, 1], got: uint16"),
-        (np.zeros((16, 16, 3), dtype=bool), "images must be uint8, or floating in [0, 1], got: bool"),
-        (torch.zeros(3, 16, 16, dtype=torch.int32), "images must be uint8, or floating in [0, 1], got: torch.int32"),
+        (np.zeros((16, 16, 3), dtype=np.uint16), "images must be uint8, or floating-point in [0, 1], got: uint16"),
+        (np.zeros((16, 16, 3), dtype=bool), "images must be uint8, or floating-point in [0, 1], got: bool"),
+        (
+            torch.zeros(3, 16, 16, dtype=torch.int32),
+            "images must be uint8, or floating-point in [0, 1], got: torch.int32",
+        ),
         (
             PIL_IMAGE.convert("P"),
-            "PIL images must have eight bits a channel (L, LA, RGB, RGBA), got: mode 'P'; "
+            "PIL images must have eight bits per channel (L, LA, RGB, RGBA), got: mode 'P'; "
             'convert it: image.convert("RGB")',
         ),
         (
             Image.new("I;16", (16, 16)),
-            "PIL images must have eight bits a channel (L, LA, RGB, RGBA), got: mode 'I;16'; "
+            "PIL images must have eight bits per channel (L, LA, RGB, RGBA), got: mode 'I;16'; "
             'convert it: image.convert("RGB")',
         ),
         (
@@ -156,8 +159,8 @@ def test_values_of_anything_need_no_shape_of_a_image() -> None:
         ),
     ],
 )
-def test_what_is_no_image_is_refused(output: Any, message: str) -> None:
-    """The rule and what was given."""
+def test_an_output_without_images_is_refused(output: Any, message: str) -> None:
+    """The message states the rule and the value."""
     with pytest.raises(ProbeError) as error:
         images_of(output)
 

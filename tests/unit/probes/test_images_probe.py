@@ -1,4 +1,4 @@
-"""How far an image is from its reference, as scikit-image says, and what is wrong with it whatever it is beside."""
+"""Tests of image differences and defects."""
 
 import math
 
@@ -16,20 +16,20 @@ Pixels = npt.NDArray[np.float64]
 
 
 def noise(seed: int, *, size: int = 24) -> Pixels:
-    """Draw an image."""
+    """Return an image of noise."""
     return np.random.default_rng(seed).random((1, size, size, 3))
 
 
 def difference(image: Pixels, reference: Pixels) -> ImageDifference:
-    """Compare one image with one."""
+    """Compare one image with its reference."""
     record = compare_images(image, reference, SUBJECT)
     assert record.subject is SUBJECT
     (found,) = record.differences
     return found
 
 
-def test_the_figures_are_scikit_images() -> None:
-    """SSIM with the published Gaussian window, on all channels; PSNR of a range of one."""
+def test_ssim_and_psnr_are_those_of_scikit_image() -> None:
+    """SSIM with the published Gaussian window, on all channels; PSNR with a data range of 1."""
     image, reference = noise(1), noise(2)
     found = difference(image, reference)
 
@@ -50,8 +50,8 @@ def test_the_figures_are_scikit_images() -> None:
     assert found.defects == ()
 
 
-def test_psnr_and_errors_as_worked_by_hand() -> None:
-    """Every value off by a tenth: the mean square is a hundredth, so 20 dB."""
+def test_psnr_and_errors_equal_a_manual_calculation() -> None:
+    """With an error of 0.1 in every value, the mean square is 0.01, which is 20 dB."""
     reference = noise(1) * 0.5
     found = difference(reference + 0.1, reference)
 
@@ -59,22 +59,22 @@ def test_psnr_and_errors_as_worked_by_hand() -> None:
     assert [found.max_error, found.mean_error] == pytest.approx([0.1, 0.1])
 
 
-def test_ssim_as_worked_by_hand() -> None:
-    """Of two constant images only the brightness differs: (2ab + c) / (a² + b² + c), c = 0.01²."""
+def test_ssim_equals_a_manual_calculation() -> None:
+    """For two constant images only the brightness term remains: (2ab + c) / (a² + b² + c), c = 0.01²."""
     found = difference(np.full((1, 16, 16, 3), 0.5), np.full((1, 16, 16, 3), 0.25))
 
     assert found.ssim == pytest.approx((2 * 0.5 * 0.25 + 1e-4) / (0.5**2 + 0.25**2 + 1e-4))
 
 
-def test_equal_images_are_as_close_as_can_be() -> None:
-    """An infinite PSNR, said without a division by zero."""
+def test_equal_images_have_no_difference() -> None:
+    """PSNR is infinite, without a division by zero."""
     assert difference(noise(1), noise(1)) == ImageDifference(
         ssim=1.0, psnr_db=math.inf, max_error=0.0, mean_error=0.0, flip=0.0
     )
 
 
 def test_each_image_of_a_batch_is_compared_with_its_own_reference() -> None:
-    """In order."""
+    """The order is kept."""
     batch = np.concatenate([noise(1), noise(2)])
     first, second = compare_images(batch, np.concatenate([noise(1), noise(3)]), SUBJECT).differences
 
@@ -86,22 +86,22 @@ def test_each_image_of_a_batch_is_compared_with_its_own_reference() -> None:
     ("level", "defect"),
     [(0.0, "is black"), (0.003, "is black"), (0.25, "is constant: every value is 0.250")],
 )
-def test_a_image_without_content_is_a_defect(level: float, defect: str) -> None:
-    """Two black images are very similar: it is said of both, whichever was drawn by whom."""
+def test_an_image_without_content_is_a_defect(level: float, defect: str) -> None:
+    """Two black images are very similar, so that the defect is reported for the image and for the reference."""
     flat = np.full((1, 16, 16, 3), level)
-    drawn = noise(1, size=16)
+    image = noise(1, size=16)
 
-    assert difference(flat, drawn).defects == (f"the image {defect}",)
-    assert difference(drawn, flat).defects == (f"the reference {defect}",)
+    assert difference(flat, image).defects == (f"the image {defect}",)
+    assert difference(image, flat).defects == (f"the reference {defect}",)
     assert difference(flat, flat).defects == (f"the image {defect}", f"the reference {defect}")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_values_that_are_no_numbers_are_a_defect(value: float) -> None:
-    """They are counted, and no figure of such an image looks like one."""
-    broken, drawn = noise(1), noise(2)
+def test_nan_and_infinite_values_are_a_defect(value: float) -> None:
+    """They are counted, and the figures are not finite."""
+    broken, reference = noise(1), noise(2)
     broken[0, 3:5, 3, 0] = value
-    found = difference(broken, drawn)
+    found = difference(broken, reference)
 
     assert found.defects == ("the image holds 2 values that are NaN or infinite",)
     assert math.isnan(found.ssim)
@@ -109,7 +109,7 @@ def test_values_that_are_no_numbers_are_a_defect(value: float) -> None:
 
 
 def test_images_of_different_sizes_are_refused() -> None:
-    """Both shapes are named."""
+    """The message states both shapes."""
     with pytest.raises(ProbeError) as error:
         compare_images(noise(1, size=16), noise(1, size=24), SUBJECT)
 
@@ -119,7 +119,7 @@ def test_images_of_different_sizes_are_refused() -> None:
 
 
 def test_images_smaller_than_the_window_are_refused() -> None:
-    """SSIM looks through a window of 11 x 11; at that size it works."""
+    """SSIM's window is 11 x 11; images of that size are accepted."""
     with pytest.raises(ProbeError) as error:
         compare_images(noise(1, size=10), noise(1, size=10), SUBJECT)
 

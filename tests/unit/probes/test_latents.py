@@ -1,4 +1,4 @@
-"""The latents of each step, and how far apart they are."""
+"""Tests of recording and comparing the latents of each step."""
 
 import contextlib
 import inspect
@@ -14,7 +14,7 @@ from pytest_diffopt.probes.latents import compare_latents, drift, latents_of, wa
 
 
 class Scheduler:
-    """A scheduler that halves the latents, into the same memory each time."""
+    """A scheduler that halves the latents in place."""
 
     def step(self, latents: torch.Tensor, generator: object = None, *, return_dict: bool = True) -> Any:
         """Make one step."""
@@ -24,13 +24,13 @@ class Scheduler:
 
 
 def pipeline(**components: Any) -> SimpleNamespace:
-    """Make something with components."""
+    """Return an object with components."""
     return SimpleNamespace(components=components)
 
 
 @pytest.mark.parametrize("return_dict", [True, False])
 def test_each_step_is_copied(*, return_dict: bool) -> None:
-    """Whatever form the scheduler answers in; the next step writes into the same memory."""
+    """For both return types of a scheduler; the next step writes to the same memory."""
     scheduler, latents = Scheduler(), torch.full((1, 4, 2, 2), 8.0)
     with watch_latents(pipeline(scheduler=scheduler)) as seen:
         scheduler.step(latents, return_dict=return_dict)
@@ -39,15 +39,15 @@ def test_each_step_is_copied(*, return_dict: bool) -> None:
     assert [float(step.mean()) for step in seen] == [4.0, 2.0]
 
 
-def test_pipelines_still_see_what_a_step_takes() -> None:
-    """A pipeline of diffusers looks at the signature to know whether it may hand over a generator."""
+def test_the_signature_of_a_step_is_kept() -> None:
+    """Diffusers pipelines inspect it for the parameter `generator`."""
     scheduler = Scheduler()
     with watch_latents(pipeline(scheduler=scheduler)):
         assert "generator" in inspect.signature(scheduler.step).parameters
 
 
-def test_the_scheduler_is_as_it_was() -> None:
-    """Also when the block fails, and where a step of the user's own was there."""
+def test_the_scheduler_is_restored() -> None:
+    """Also after an error, and with a `step` set by the user."""
     scheduler, own = Scheduler(), Scheduler()
     vars(own)["step"] = len
     with contextlib.suppress(ZeroDivisionError), watch_latents(pipeline(scheduler=scheduler, scheduler_2=own)):
@@ -57,8 +57,8 @@ def test_the_scheduler_is_as_it_was() -> None:
     assert vars(own) == {"step": len}
 
 
-def test_every_stage_of_a_chain_is_seen_once() -> None:
-    """Stages have schedulers of their own, or share one; a module with a `step` is none."""
+def test_every_scheduler_of_a_chain_is_recorded_once() -> None:
+    """Stages may share a scheduler; a module is not a scheduler."""
     first, shared, module = Scheduler(), Scheduler(), torch.nn.Linear(1, 1)
     chain = pipeline(scheduler_1=first, scheduler_2=shared, scheduler_3=shared, unet=module)
     with watch_latents(chain) as seen:
@@ -68,14 +68,14 @@ def test_every_stage_of_a_chain_is_seen_once() -> None:
     assert [len(step) for step in seen] == [1, 2]
 
 
-def test_what_has_no_scheduler_leaves_no_trace() -> None:
-    """A bare function can be called all the same."""
+def test_nothing_is_recorded_without_a_scheduler() -> None:
+    """The target is a bare function."""
     with watch_latents(len) as seen:
         assert not seen
 
 
-def test_drift_as_worked_by_hand() -> None:
-    """(3, 4) beside (3, 0): the difference is 4, the reference 3 long, the cosine 3/5."""
+def test_drift_equals_a_manual_calculation() -> None:
+    """(3, 4) and (3, 0): the norm of the difference is 4, that of the reference 3, the cosine 3/5."""
     ours = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
     theirs = torch.tensor([[3.0, 0.0], [1.0, 0.0]])
     (found,) = drift([ours], [theirs])
@@ -86,14 +86,14 @@ def test_drift_as_worked_by_hand() -> None:
 
 
 def test_equal_latents_do_not_drift() -> None:
-    """Not by a rounding error, and zeros neither."""
+    """Exactly, also for zeros."""
     for latents in (torch.randn(2, 4, 3, 3), torch.zeros(2, 4)):
         (found,) = drift([latents], [latents.clone()])
         assert (found.cosine, found.relative_error) == (1.0, 0.0)
 
 
-def test_drift_ends_where_the_calls_cannot_be_compared() -> None:
-    """At the last step of the shorter one, and where shapes part."""
+def test_drift_ends_at_the_last_comparable_step() -> None:
+    """At the end of the shorter call, or before the first step with different shapes."""
     one = torch.ones(1, 4)
 
     assert len(drift([one, one, one], [one, one])) == 2
@@ -101,7 +101,7 @@ def test_drift_ends_where_the_calls_cannot_be_compared() -> None:
 
 
 def test_a_nan_is_the_worst_step() -> None:
-    """In whichever image of the batch."""
+    """In any image of the batch."""
     broken = torch.tensor([[1.0, 1.0], [math.nan, 1.0]])
     (found,) = drift([broken], [torch.ones(2, 2)])
 
@@ -132,22 +132,24 @@ LATENTS = torch.linspace(-3, 3, 4 * 16 * 16).reshape(1, 4, 16, 16)
         "an output",
         "a list of one",
         "sixteen channels",
-        "packed, as asked for",
-        "images, as asked for",
-        "images that are wrong",
+        "packed latents, requested",
+        "images, requested",
+        "images out of range",
         "RGBA",
         "channels last",
         "an array",
         "bytes",
     ],
 )
-def test_latents_are_reported_from_images(output: Any, inputs: dict[str, str] | None, *, are_latents: bool) -> None:
-    """By what was asked for, or by channels and values that no image has."""
+def test_latents_are_distinguished_from_images(
+    output: Any, inputs: dict[str, str] | None, *, are_latents: bool
+) -> None:
+    """By the requested output type, or by channels and values that no image has."""
     assert (latents_of(output, inputs) is not None) is are_latents
 
 
 def test_latents_are_compared_one_by_one() -> None:
-    """With what is wrong with either."""
+    """Each has its own figures and defects."""
     ours, theirs = torch.cat([LATENTS, LATENTS * 0 + 2]), torch.cat([LATENTS, LATENTS])
     first, second = compare_latents(ours, theirs)
 
@@ -157,17 +159,17 @@ def test_latents_are_compared_one_by_one() -> None:
 
 
 def test_nan_latents_are_a_defect() -> None:
-    """They are counted, on either side."""
+    """They are counted, in the latents and in the reference."""
     broken = LATENTS.clone()
     broken[0, 0, 0, :3] = math.nan
     (ours,), (theirs,) = compare_latents(broken, LATENTS), compare_latents(LATENTS, broken)
 
     assert ours.defects == ("the latents hold 3 values that are NaN or infinite",)
-    assert theirs.defects == ("the reference hold 3 values that are NaN or infinite",)
+    assert theirs.defects == ("the reference latents hold 3 values that are NaN or infinite",)
 
 
 def test_latents_of_another_shape_are_refused() -> None:
-    """Both shapes are named."""
+    """The message states both shapes."""
     with pytest.raises(ProbeError) as error:
         compare_latents(LATENTS, LATENTS[..., :8])
 

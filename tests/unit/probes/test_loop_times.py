@@ -1,4 +1,4 @@
-"""The denoise loop and its steps are timed in calls of their own, the device waited for at the loop's ends alone."""
+"""Tests of timing the denoise loop and its steps, with synchronization only at both ends of the loop."""
 
 from typing import Any, Self
 
@@ -23,7 +23,7 @@ class Bar:
 
 
 class Pipeline:
-    """Two loops, as a chain of two pipelines has; the clock moves when it says so."""
+    """Two loops, as in a chain of two pipelines; the call advances the clock."""
 
     def __init__(self) -> None:
         self.now_ns = 1000
@@ -34,7 +34,7 @@ class Pipeline:
         return Bar()
 
     def __call__(self) -> None:
-        """Take 100 before, 5 + 3 in the first loop, 50 between, 2 in the second, 7 after."""
+        """Advance by 100 before, 5 + 3 in the first loop, 50 between, 2 in the second, 7 after."""
         self.now_ns += 100
         with self.progress_bar() as bar:
             for step_ns in (5, 3):
@@ -51,12 +51,12 @@ class Pipeline:
         return self.now_ns
 
     def synchronize(self) -> None:
-        """Write down when the device was waited for."""
+        """Log the time of a synchronization."""
         self.syncs.append(self.now_ns)
 
 
-def test_loops_and_steps_are_reported_apart_from_the_rest() -> None:
-    """What comes before, between and after loops counts for none of them; the wait is never between steps."""
+def test_only_loops_and_their_steps_are_timed() -> None:
+    """Time before, between and after the loops is not counted; there is no synchronization between steps."""
     pipeline = Pipeline()
     times = time_loop(
         pipeline,
@@ -72,24 +72,24 @@ def test_loops_and_steps_are_reported_apart_from_the_rest() -> None:
     assert pipeline.syncs == [1100, 1108, 1158, 1160]
 
 
-def test_steps_are_marked_only_when_asked_for() -> None:
-    """Nothing happens in a step that nobody asked to time."""
+def test_steps_are_timed_only_on_request() -> None:
+    """Otherwise nothing is executed between steps."""
     pipeline = Pipeline()
     times = time_loop(pipeline, pipeline, synchronize=pipeline.synchronize, clock=pipeline.clock)
 
     assert (times.loop_ns, times.steps_ns) == (10, ())
 
 
-def test_what_has_no_loop_has_no_times() -> None:
-    """A bare callable, and a pipeline that never opens its bar, are not timed in parts."""
+def test_a_target_without_a_loop_has_no_times() -> None:
+    """A bare callable, or a pipeline that never opens its progress bar."""
     device = TimedDevice(torch_device="cpu", synchronize=lambda: None, meter=None)
 
     assert time_loops(lambda: None, lambda: None, device=device, each_step=True) == []
     assert time_loops(Pipeline(), lambda: None, device=device, each_step=True) == []
 
 
-def test_an_accelerators_steps_are_marked_in_its_own_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Events are recorded without waiting, and their distance in milliseconds becomes nanoseconds."""
+def test_steps_on_an_accelerator_are_timed_with_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events are recorded without synchronization, and elapsed milliseconds are converted to nanoseconds."""
     recorded: list[str] = []
 
     class Event:

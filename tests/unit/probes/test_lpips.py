@@ -1,4 +1,4 @@
-"""LPIPS as published where its packages are; where they are not, what is missing and what to do."""
+"""Tests of LPIPS: its value when the packages are installed, and the messages when something is missing."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -17,19 +17,19 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.images import compare_images
 from pytest_diffopt.probes.lpips import lpips_of
 from pytest_diffopt.records import Subject
-from tests import lpips_stand_ins
+from tests import fake_lpips
 
 Pixels = npt.NDArray[np.float64]
 FETCH = """python -c 'from torchvision.models import alexnet; alexnet(weights="DEFAULT")'"""
 
 
 def noise(seed: int, *, number: int = 1, size: int = 32, channels: int = 3) -> Pixels:
-    """Draw images."""
+    """Return images of noise."""
     return np.random.default_rng(seed).random((number, size, size, channels))
 
 
 def refusal(images: Pixels | None = None) -> str:
-    """Return what is said where LPIPS cannot be measured."""
+    """Return the message when LPIPS cannot be measured."""
     images = noise(1) if images is None else images
     with pytest.raises(ProbeError) as error:
         lpips_of(images, images)
@@ -38,15 +38,15 @@ def refusal(images: Pixels | None = None) -> str:
 
 @pytest.fixture
 def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Pretend that both packages are installed; return the file of AlexNet's weights."""
-    return lpips_stand_ins.install(monkeypatch, tmp_path)
+    """Install fakes of both packages; return the file of AlexNet's weights."""
+    return fake_lpips.install(monkeypatch, tmp_path)
 
 
 @pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_each_image_has_a_figure_of_its_own(number: int, channels: int) -> None:
-    """In order, of three channels: grey is taken for a color, and transparency is left out."""
+def test_each_image_has_its_own_figure(number: int, channels: int) -> None:
+    """In order, from three channels: gray is converted, and alpha is dropped."""
     ours, theirs = (noise(seed, number=number, channels=channels) for seed in (1, 2))
     errors = ((ours - theirs)[..., :3] ** 2).mean(axis=(1, 2, 3))
 
@@ -56,8 +56,8 @@ def test_each_image_has_a_figure_of_its_own(number: int, channels: int) -> None:
 
 @pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_no_number_has_no_figure(value: float) -> None:
-    """A NaN must not be clipped into a good one, and the others of its batch keep theirs."""
+def test_lpips_of_a_not_finite_image_is_nan(value: float) -> None:
+    """It must not be clipped to a valid value; other images of the batch are not affected."""
     broken, whole = noise(1, number=2), noise(1, number=2)
     broken[1, 3, 3, 0] = value
 
@@ -67,8 +67,8 @@ def test_what_is_no_number_has_no_figure(value: float) -> None:
 
 
 @pytest.mark.usefixtures("weights")
-def test_it_is_a_figure_of_a_record_where_it_is_asked_for() -> None:
-    """And None of any other."""
+def test_lpips_is_recorded_only_on_request() -> None:
+    """Otherwise it is None."""
     compare = partial(compare_images, noise(1, number=2), noise(2, number=2), Subject(pipeline="sdxl"))
 
     assert tuple(one.lpips for one in compare(with_lpips=True).differences) == lpips_of(
@@ -78,8 +78,8 @@ def test_it_is_a_figure_of_a_record_where_it_is_asked_for() -> None:
 
 
 @pytest.mark.usefixtures("weights")
-def test_the_tests_own_random_numbers_and_device_stay_as_they_are() -> None:
-    """A network draws random weights before it reads its own, and it is made on the CPU."""
+def test_the_random_state_and_the_default_device_are_kept() -> None:
+    """The network is initialized with random weights before its own are loaded, and is built on the CPU."""
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)
@@ -94,7 +94,7 @@ def test_the_tests_own_random_numbers_and_device_stay_as_they_are() -> None:
 @pytest.mark.parametrize("name", ["torchvision", "torchmetrics"])
 @pytest.mark.usefixtures("weights")
 def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """With the command that installs both."""
+    """The message has the command that installs both."""
 
     def version(asked: str) -> str:
         if asked == name:
@@ -104,7 +104,7 @@ def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, name: st
     monkeypatch.setattr("pytest_diffopt.probes.lpips.version", version)
 
     assert refusal() == (
-        f'LPIPS needs {name}, which is not installed: pip install "pytest-diffopt[lpips]", or leave max_lpips out'
+        f'LPIPS needs {name}, which is not installed: pip install "pytest-diffopt[lpips]", or remove max_lpips'
     )
 
 
@@ -115,7 +115,7 @@ def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, name: st
 def test_a_package_that_is_too_old_is_reported(
     monkeypatch: pytest.MonkeyPatch, name: str, oldest: str, found: str
 ) -> None:
-    """With both versions and the command."""
+    """The message has both versions and the command."""
     versions = {"torchvision": "0.28.0", "torchmetrics": "1.9.0"} | {name: found}
     monkeypatch.setattr("pytest_diffopt.probes.lpips.version", versions.__getitem__)
 
@@ -129,10 +129,10 @@ def test_a_package_that_is_too_old_is_reported(
     [("torchvision", "torchvision", "0.28.0"), ("torchmetrics", "torchmetrics.functional.image", "1.9.0")],
 )
 @pytest.mark.usefixtures("weights")
-def test_a_package_that_does_not_import_is_reported(
+def test_a_package_that_cannot_be_imported_is_reported(
     monkeypatch: pytest.MonkeyPatch, name: str, module: str, version: str
 ) -> None:
-    """With its own error in one line: a build for CUDA beside a torch without it says no more than this."""
+    """The message has its error in one line, as raised by a CUDA build with a CPU-only torch."""
 
     def imported(asked: str) -> Any:
         if asked == module:
@@ -143,22 +143,22 @@ def test_a_package_that_does_not_import_is_reported(
     monkeypatch.setattr("pytest_diffopt.probes.lpips.import_module", imported)
 
     assert refusal() == (
-        f"LPIPS needs {name}, and {name} {version} does not import beside torch {torch.__version__}: "
+        f"LPIPS needs {name}, but {name} {version} cannot be imported with torch {torch.__version__}: "
         "RuntimeError: operator torchvision::nms does not exist; "
-        "install the build that goes with this torch, from the index that torch came from"
+        "install the build for this torch, from the index from which torch was installed"
     )
 
 
 def test_missing_weights_are_reported_and_not_fetched(weights: Path) -> None:
-    """The file that is looked for, and the one command that fetches it; nothing is left in its place."""
+    """The message has the expected file and the command that fetches it; no file is created."""
     weights.unlink()
 
-    assert refusal() == f"LPIPS needs AlexNet's weights, and there is no file {weights}; fetch it once: {FETCH}"
+    assert refusal() == f"LPIPS needs AlexNet's weights, but {weights} does not exist; fetch it once: {FETCH}"
     assert list(weights.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "shown"),
     [
         (EOFError("Ran out of input"), "EOFError: Ran out of input"),
         (OSError("Input/output error"), "OSError: Input/output error"),
@@ -167,42 +167,42 @@ def test_missing_weights_are_reported_and_not_fetched(weights: Path) -> None:
     ],
 )
 def test_weights_that_cannot_be_read_are_reported(
-    monkeypatch: pytest.MonkeyPatch, weights: Path, error: Exception, said: str
+    monkeypatch: pytest.MonkeyPatch, weights: Path, error: Exception, shown: str
 ) -> None:
-    """The file, torch's own words in one line, and how to have it again."""
+    """The message has the file, torch's error in one line, and how to fetch it again."""
 
     def fail(*_images: torch.Tensor, **_options: object) -> None:
         raise error
 
     module = "torchmetrics.functional.image"
-    lpips_stand_ins.module(monkeypatch, module, learned_perceptual_image_patch_similarity=fail)
+    fake_lpips.module(monkeypatch, module, learned_perceptual_image_patch_similarity=fail)
 
     assert refusal() == (
-        f"LPIPS cannot be computed with AlexNet's weights in {weights}: {said}; "
-        f"if the file is broken, remove it and fetch it again: {FETCH}"
+        f"LPIPS cannot be computed with AlexNet's weights in {weights}: {shown}; "
+        f"if the file is corrupt, remove it and fetch it again: {FETCH}"
     )
 
 
 @pytest.mark.usefixtures("weights")
 def test_images_too_small_for_alexnet_are_refused() -> None:
-    """Its second pooling sees nothing of fewer than 31 pixels; at that size it works."""
+    """Its second pooling needs at least 31 pixels; images of that size are accepted."""
     assert refusal(noise(1, size=30)) == (
-        "images must be at least 31 x 31 pixels for LPIPS, got: (30, 30); leave max_lpips out"
+        "images must be at least 31 x 31 pixels for LPIPS, got: (30, 30); remove max_lpips"
     )
     assert lpips_of(noise(1, size=31), noise(1, size=31)) == (0.0,)
 
 
 def installed_torchvision() -> Any:
-    """Import torchvision, or skip the test where both packages are not there, or are of a build for another torch."""
+    """Import torchvision; skip the test when a package is missing or built for another torch."""
     pytest.importorskip("torchmetrics")
     try:
         return import_module("torchvision")
     except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision does not import: {error}")
+        pytest.skip(f"torchvision cannot be imported: {error}")
 
 
 def weights_file(torch_home: Path) -> Path:
-    """Return the file where torchvision looks for AlexNet's weights before it fetches them."""
+    """Return the file in which torchvision caches AlexNet's weights."""
     url = installed_torchvision().models.AlexNet_Weights.IMAGENET1K_V1.url
     file = torch_home / "hub/checkpoints" / Path(url).name
     file.parent.mkdir(parents=True)
@@ -211,7 +211,7 @@ def weights_file(torch_home: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def alexnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Make an AlexNet of random weights, and put them where torchvision looks for its own."""
+    """Build an AlexNet with random weights, and store them in torchvision's cache."""
     file = weights_file(tmp_path_factory.mktemp("torch_home"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -220,15 +220,15 @@ def alexnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCH_HOME", str(file.parents[2]))
         yield network.features.eval()
-    file.unlink()  # a quarter of a gigabyte, which pytest would keep
+    file.unlink()  # 233 MiB, which pytest would keep
 
 
 def published_lpips(alexnet: Any, image: Pixels, reference: Pixels) -> float:
-    """Work LPIPS out by the formula (Zhang et al. 2018, equation 1) with the linear weights that torchmetrics ships."""
-    import torchmetrics.functional.image.lpips as shipped  # noqa: PLC0415 - an extra
+    """Compute LPIPS by its formula (Zhang et al. 2018, equation 1), with torchmetrics' linear weights."""
+    import torchmetrics.functional.image.lpips as shipped  # noqa: PLC0415 - optional dependency
 
     linear = torch.load(Path(shipped.__file__).with_name("lpips_models") / "alex.pth", map_location="cpu")
-    # the mean and deviation of ImageNet's colors, in a range of [-1, 1]
+    # mean and standard deviation of ImageNet's colors, scaled to [-1, 1]
     shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
     seen = [(torch.from_numpy(one).float() * 2 - 1 - shift) / scale for one in (image, reference)]
     ours, theirs = (one.permute(2, 0, 1)[None] for one in seen)
@@ -246,8 +246,8 @@ def published_lpips(alexnet: Any, image: Pixels, reference: Pixels) -> float:
     return total
 
 
-def test_the_figure_is_as_published(alexnet: Any) -> None:
-    """Unit-normalized features of five layers, squared differences, linear weights, mean over places, sum."""
+def test_lpips_is_as_published(alexnet: Any) -> None:
+    """Unit-normalized features of five layers, squared differences, linear weights, spatial mean, sum."""
     ours, theirs = noise(1, number=2, size=64), noise(2, number=2, size=64)
     ours[1] = np.clip(theirs[1] + 0.05 * (ours[1] - 0.5), 0.0, 1.0)
     far, near = lpips_of(ours, theirs)
@@ -259,8 +259,8 @@ def test_the_figure_is_as_published(alexnet: Any) -> None:
 
 
 @pytest.mark.usefixtures("alexnet")
-def test_the_networks_of_the_packages_take_the_smallest_image_and_leave_the_random_numbers() -> None:
-    """What is promised of the stand-ins holds for them."""
+def test_the_real_packages_accept_the_smallest_image_and_keep_the_random_state() -> None:
+    """The same properties are tested above with fakes."""
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)
@@ -269,8 +269,8 @@ def test_the_networks_of_the_packages_take_the_smallest_image_and_leave_the_rand
     assert torch.rand(1) == expected
 
 
-def test_broken_weights_of_the_packages_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Empty, another kind of file, cut off, or another network's: no bare traceback of torch's."""
+def test_the_real_packages_report_corrupt_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty file, another file type, a truncated file, or weights of another network."""
     file = weights_file(tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     other = BytesIO()
@@ -278,6 +278,6 @@ def test_broken_weights_of_the_packages_are_reported(monkeypatch: pytest.MonkeyP
 
     for content in (b"", b"<html>not found</html>", other.getvalue()[:1000], other.getvalue()):
         file.write_bytes(content)
-        said = refusal()
-        assert said.startswith(f"LPIPS cannot be computed with AlexNet's weights in {file}: ")
-        assert said.endswith(f"; if the file is broken, remove it and fetch it again: {FETCH}")
+        message = refusal()
+        assert message.startswith(f"LPIPS cannot be computed with AlexNet's weights in {file}: ")
+        assert message.endswith(f"; if the file is corrupt, remove it and fetch it again: {FETCH}")

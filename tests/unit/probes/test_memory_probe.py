@@ -1,4 +1,4 @@
-"""The peak is that of a warm call, and too little memory is a result. No GPU is needed: torch's part is replaced."""
+"""Tests of measuring peak memory on a GPU, with the functions of `torch.cuda` replaced."""
 
 import pytest
 import torch
@@ -13,15 +13,15 @@ SUBJECT = Subject(pipeline="sdxl", scale="tiny", recipe="bf16", device=Device.CU
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Replace the GPU by one that writes down what it was asked to do."""
+    """Replace the GPU by a fake that logs every operation."""
     done: list[str] = []
 
     def step(name: str, result: int = 0) -> None:
-        def write_down(*_: object) -> int:
+        def log(*_: object) -> int:
             done.append(name)
             return result
 
-        monkeypatch.setattr(torch.cuda, name, write_down)
+        monkeypatch.setattr(torch.cuda, name, log)
 
     for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
         step(name)
@@ -31,8 +31,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-def test_only_the_warm_call_is_counted(done: list[str]) -> None:
-    """The peak is reset after the warm-up call and its cache, and read when the second call is over."""
+def test_only_the_warm_call_is_measured(done: list[str]) -> None:
+    """The peak is reset after the warm-up call and after emptying the cache, and read after the second call."""
     record = measure_peak_memory_cuda(lambda: done.append("call"), SUBJECT)
 
     assert record == MemoryRecord(
@@ -54,8 +54,8 @@ def test_only_the_warm_call_is_counted(done: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("fails_at", "when"), [(1, "during warm-up"), (2, "after warm-up")])
-def test_running_out_of_memory_is_a_result(done: list[str], fails_at: int, when: str) -> None:
-    """It says in which call and how much was wanted; an unknown amount is said to be one."""
+def test_an_out_of_memory_error_names_the_call(done: list[str], fails_at: int, when: str) -> None:
+    """The message has the call and the requested size, or `an unknown amount`."""
 
     def call() -> None:
         done.append("call")
@@ -68,14 +68,14 @@ def test_running_out_of_memory_is_a_result(done: list[str], fails_at: int, when:
 
     assert error.value.when == when
     assert str(error.value).splitlines() == [
-        f"out of memory {when}: {SUBJECT} wanted an unknown amount more",
+        f"out of memory {when}: {SUBJECT} requested an unknown amount more",
         "  out of memory",
         "  run it on a larger device, at a smaller scale, or with a recipe that needs less",
     ]
 
 
-def test_a_cpu_has_no_such_figure() -> None:
-    """Nothing is made up where nothing can be measured."""
+def test_a_cpu_is_refused() -> None:
+    """It has no caching allocator."""
     with pytest.raises(ProbeError) as error:
         measure_peak_memory_cuda(lambda: None, SUBJECT, device="cpu")
 

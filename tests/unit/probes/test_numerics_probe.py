@@ -1,4 +1,4 @@
-"""Every compiled module beside its eager twin: what is compared, and how far apart it is."""
+"""Tests of comparing compiled modules with their eager modules."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ def _forget_compiled_code() -> Iterator[None]:
 
 
 class Doubled(nn.Module):
-    """Two outputs, a tuple."""
+    """Returns a tuple of two outputs."""
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Double and sum."""
@@ -32,7 +32,7 @@ class Doubled(nn.Module):
 
 
 def off_by(error: float) -> Callable[..., Any]:
-    """Make a backend that adds an error to the first output of what it compiles."""
+    """Return a backend that adds an error to the first output of a graph."""
 
     def backend(graph: Any, _inputs: Any) -> Any:
         def run(*args: Any) -> Any:
@@ -57,7 +57,7 @@ def first(record: NumericsRecord) -> OutputDifference:
 
 
 def test_equal_outputs_have_no_error() -> None:
-    """Each output by its name, with torch.testing's tolerance for its dtype."""
+    """Each output has its name, and torch.testing's tolerance for its dtype."""
     record = compared("eager")
 
     assert [(one.module, one.output, one.dtype, one.values) for one in record.differences] == [
@@ -69,34 +69,34 @@ def test_equal_outputs_have_no_error() -> None:
     assert record.silent == ()
 
 
-def test_an_error_is_measured_against_the_largest_value() -> None:
-    """Both values are off by as much; the largest eager one is 8."""
+def test_the_relative_error_is_relative_to_the_largest_value() -> None:
+    """Both values have the same error; the largest eager value is 8."""
     found = first(compared(off_by(0.5)))
 
     assert (found.differing_values, found.max_error, found.max_relative_error) == (2, 0.5, 0.0625)
 
 
-def test_rounding_of_the_dtype_is_allowed() -> None:
-    """In bfloat16 a hundredth of the largest value is rounding; in float32 it is not."""
+def test_the_tolerance_depends_on_the_dtype() -> None:
+    """1 % of the largest value is allowed in bfloat16, but not in float32."""
     assert first(compared(off_by(0.08), X.bfloat16())).differing_values == 0
     assert first(compared(off_by(0.08))).differing_values == 2
 
 
-def test_a_tolerance_of_ones_own_is_used() -> None:
-    """Instead of the dtype's."""
+def test_a_given_tolerance_is_used() -> None:
+    """It replaces that of the dtype."""
     assert first(compared(off_by(0.5), tolerance=Tolerance(relative=0.0, absolute=0.6))).differing_values == 0
 
 
 @pytest.mark.parametrize(("value", "differing"), [(math.nan, 2), (math.inf, 2), (-math.inf, 2)])
-def test_what_is_no_number_is_too_far_off(value: float, differing: int) -> None:
-    """However large the tolerance."""
+def test_nan_and_infinite_errors_are_never_tolerated(value: float, differing: int) -> None:
+    """With any tolerance."""
     found = first(compared(off_by(value), tolerance=Tolerance(relative=1.0, absolute=100.0)))
 
     assert (found.differing_values, found.max_error) == (differing, math.inf)
 
 
-def test_nan_beside_nan_is_alike() -> None:
-    """The compiled module is no worse than the eager one."""
+def test_nan_equals_nan() -> None:
+    """The eager module returns the same values."""
     assert first(compared("eager", torch.tensor([[math.nan, math.inf]]))).differing_values == 0
 
 
@@ -112,8 +112,8 @@ class Counter:
             self.components["unet"](x)
 
 
-def test_all_calls_count_together() -> None:
-    """The largest error of any, and how many values there were."""
+def test_several_calls_are_merged() -> None:
+    """Into the largest error, and the total number of values."""
     module = Doubled()
     module.compile(backend="eager", dynamic=True)
     target = Counter(module)
@@ -122,8 +122,8 @@ def test_all_calls_count_together() -> None:
     assert (first(record).module, first(record).calls, first(record).values) == ("unet", 2, 8)
 
 
-def test_a_module_that_writes_into_its_input_gets_a_copy() -> None:
-    """Both start from the same values."""
+def test_a_module_that_modifies_its_input_gets_a_copy() -> None:
+    """Both modules start from the same values."""
 
     class InPlace(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -136,8 +136,8 @@ def test_a_module_that_writes_into_its_input_gets_a_copy() -> None:
     assert first(record).max_error == 0.0
 
 
-def test_both_draw_the_same_random_numbers() -> None:
-    """Dropout and noise are no difference."""
+def test_both_modules_use_the_same_random_numbers() -> None:
+    """Dropout and noise are not a difference."""
 
     class Noisy(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -150,8 +150,8 @@ def test_both_draw_the_same_random_numbers() -> None:
     assert first(record).max_error == 0.0
 
 
-def test_what_is_compiled_inside_of_something_compiled_is_part_of_it() -> None:
-    """Only the outer one is called from Python."""
+def test_a_nested_compiled_module_is_part_of_the_outer_one() -> None:
+    """Only the outer module is called from Python."""
     module = nn.Sequential(Doubled())
     module[0].compile(backend="eager")
     module.compile(backend="eager")
@@ -160,8 +160,8 @@ def test_what_is_compiled_inside_of_something_compiled_is_part_of_it() -> None:
     assert {one.module for one in record.differences} == {"Sequential"}
 
 
-def test_a_compiled_module_that_the_call_never_reaches_is_reported() -> None:
-    """Nothing of it was compared."""
+def test_a_compiled_module_that_is_never_called_is_reported() -> None:
+    """None of its outputs was compared."""
     module = nn.ModuleList([Doubled(), Doubled()])
     for one in module:
         one.compile(backend="eager")
@@ -170,14 +170,14 @@ def test_a_compiled_module_that_the_call_never_reaches_is_reported() -> None:
     assert record.silent == ("ModuleList.1",)
 
 
-def test_nothing_compiled_is_an_error() -> None:
+def test_an_eager_target_is_refused() -> None:
     """There is nothing to compare."""
-    with pytest.raises(ProbeError, match=r"nothing of pipeline sdxl .* is compiled"):
+    with pytest.raises(ProbeError, match=r"no compiled module .*: nothing is compiled in pipeline sdxl"):
         compare_with_eager(nn.Linear(1, 1), lambda: None, SUBJECT)
 
 
 @pytest.mark.parametrize("tolerance", [(-1.0, 0.0), (0.0, math.nan)])
 def test_a_tolerance_must_not_be_negative(tolerance: tuple[float, float]) -> None:
-    """With the value."""
+    """The message has the value."""
     with pytest.raises(ProbeError, match="must not be negative, got: rtol="):
         Tolerance(relative=tolerance[0], absolute=tolerance[1])

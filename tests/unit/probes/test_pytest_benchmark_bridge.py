@@ -1,4 +1,4 @@
-"""pytest-benchmark shows exactly our samples, and nothing where it is switched off."""
+"""Tests of replaying samples to pytest-benchmark."""
 
 import json
 
@@ -8,24 +8,24 @@ pytest_plugins = ["pytester"]
 
 SAMPLES_NS = [2_000_000_000, 1_999_999_999, 3, 7_000_001]
 TEST = f"""
-from pytest_diffopt.probes.pytest_benchmark_bridge import hand_over
+from pytest_diffopt.probes.pytest_benchmark_bridge import replay_samples
 
 def test_latency(benchmark):
     timer = benchmark._timer
-    hand_over(benchmark, {SAMPLES_NS})
+    replay_samples(benchmark, {SAMPLES_NS})
     assert benchmark._timer is timer
 """
 
 
 @pytest.fixture
 def bench(pytester: pytest.Pytester) -> pytest.Pytester:
-    """Make a test that hands samples over."""
+    """Create a test that replays samples."""
     pytester.makepyfile(TEST)
     return pytester
 
 
-def test_its_json_holds_exactly_our_samples(bench: pytest.Pytester) -> None:
-    """No sample is lost, added, reordered or rounded, and the clock says what it is."""
+def test_its_json_has_exactly_our_samples(bench: pytest.Pytester) -> None:
+    """No sample is lost, added, reordered or rounded, and the timer has a descriptive name."""
     result = bench.runpytest("-p", "no:diffopt", "--benchmark-json=out.json")
     written = json.loads((bench.path / "out.json").read_text())["benchmarks"][0]
 
@@ -36,16 +36,16 @@ def test_its_json_holds_exactly_our_samples(bench: pytest.Pytester) -> None:
     assert written["options"]["timer"] == "device_synchronized_clock"
 
 
-def test_its_table_shows_them(bench: pytest.Pytester) -> None:
-    """Our samples stand in the table that people know."""
+def test_its_table_shows_our_samples(bench: pytest.Pytester) -> None:
+    """With four rounds of one iteration."""
     result = bench.runpytest("-p", "no:diffopt")
 
     result.stdout.fnmatch_lines(["*benchmark: 1 tests*", "Name (time in *)*", "test_latency *4*1"])
 
 
 @pytest.mark.parametrize("option", ["--benchmark-disable", "-n1"])
-def test_where_it_is_switched_off_nothing_is_counted(bench: pytest.Pytester, option: str) -> None:
-    """Under xdist and on request the test passes all the same, without a table and without an unused fixture."""
+def test_nothing_is_recorded_when_it_is_disabled(bench: pytest.Pytester, option: str) -> None:
+    """Under xdist and with `--benchmark-disable` the test passes, without a table or a warning."""
     result = bench.runpytest_subprocess("-p", "no:diffopt", option, "-W", "error:Benchmark fixture was not used")
 
     result.assert_outcomes(passed=1)

@@ -1,4 +1,4 @@
-"""The same call twice, compared value by value."""
+"""Tests of comparing the outputs of repeated calls."""
 
 import math
 from collections.abc import Callable
@@ -15,30 +15,30 @@ SUBJECT = Subject(pipeline="sdxl")
 
 
 def returning(*outputs: object) -> Callable[[], object]:
-    """Make a call that gives these, one after the other."""
+    """Return a call that returns these outputs, one after the other."""
     left = iter(outputs)
     return lambda: next(left)
 
 
 def record(differing: int, max_error: float, *, values: int = 4) -> RepeatabilityRecord:
-    """Describe two calls."""
+    """Return a record."""
     return RepeatabilityRecord(subject=SUBJECT, differing_values=differing, values=values, max_error=max_error)
 
 
-def test_equal_bits_differ_in_nothing() -> None:
-    """Two tensors of one value each."""
+def test_equal_outputs_do_not_differ() -> None:
+    """Two equal tensors."""
     assert compare_repeats(returning(torch.ones(4), torch.ones(4)), SUBJECT) == record(0, 0.0)
 
 
-def test_each_value_that_differs_is_counted() -> None:
-    """However little; the largest difference is told."""
+def test_each_differing_value_is_counted() -> None:
+    """Even a difference of one bit; the largest difference is recorded."""
     call = returning(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 1.0 + 1e-15, 2.5, 3.0]))
 
     assert compare_repeats(call, SUBJECT) == record(2, 0.5)
 
 
-def test_an_output_that_the_second_call_overwrites_is_still_the_first() -> None:
-    """A buffer that is reused, as CUDA graphs do, does not make two images one."""
+def test_an_output_overwritten_by_the_second_call_was_copied() -> None:
+    """Calls may reuse a buffer, as with CUDA graphs."""
     buffer = torch.zeros(4)
 
     def call() -> torch.Tensor:
@@ -48,30 +48,30 @@ def test_an_output_that_the_second_call_overwrites_is_still_the_first() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_values_that_are_no_numbers_are_equal_to_themselves(value: float) -> None:
-    """A broken image that is broken the same way is repeatable; that it is broken is another guard's business."""
+def test_nan_and_infinite_values_equal_themselves(value: float) -> None:
+    """A defective image can be repeatable; the image guard reports the defect."""
     assert compare_repeats(returning(np.full(4, value), np.full(4, value)), SUBJECT) == record(0, 0.0)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_number_that_is_none_the_second_time_differs(value: float) -> None:
-    """The largest difference is then no number either."""
+def test_a_value_that_becomes_nan_or_infinite_differs(value: float) -> None:
+    """The largest difference is then not finite."""
     found = compare_repeats(returning(np.ones(4), np.array([1.0, 1.0, 1.0, value])), SUBJECT)
 
     assert found.differing_values == 1
     assert not math.isfinite(found.max_error)
 
 
-def test_outputs_of_two_shapes_are_refused() -> None:
-    """Both are named."""
+def test_outputs_of_different_shapes_are_refused() -> None:
+    """The message states both shapes."""
     with pytest.raises(ProbeError) as error:
         compare_repeats(returning(np.ones(4), np.ones((2, 2))), SUBJECT)
 
-    assert str(error.value) == "the same call must give outputs of one shape, got: (4,) and (2, 2)"
+    assert str(error.value) == "both outputs of the same call must have one shape, got: (4,) and (2, 2)"
 
 
-def test_calls_are_made_again_in_the_opposite_order() -> None:
-    """So that each comes once after every other."""
+def test_calls_are_repeated_in_reverse_order() -> None:
+    """Each call is thereby made once after every other."""
     made: list[str] = []
 
     def making(name: str) -> Callable[[], object]:
@@ -87,8 +87,8 @@ def test_calls_are_made_again_in_the_opposite_order() -> None:
     assert found == record(0, 0.0, values=1)
 
 
-def test_another_call_that_differs_is_named() -> None:
-    """The own one is told first where both differ."""
+def test_a_differing_call_is_named() -> None:
+    """The own call takes precedence when both differ."""
     one, two = torch.zeros(1), torch.ones(1)
 
     assert compare_repeats(returning(one, one), SUBJECT, {"b": returning(one, two)}).call == "b"

@@ -1,6 +1,6 @@
-"""Waits inside the denoise loop are found with file, line and step: on the simulated GPU, and as CUDA reports them.
+"""Tests of observing syncs in the denoise loop, on the simulated GPU and with torch's sync debug mode.
 
-There is no GPU here: torch's sync debug mode is replaced, and its warnings are given as its source words them.
+No GPU is needed: the debug mode is replaced, and its warnings are issued as defined in torch's source.
 """
 
 import inspect
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.syncs import watch_syncs
+from pytest_diffopt.probes.syncs import _sync_in, watch_syncs
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from tests.unit.tiny_pipelines import INPUTS, tiny_sdxl
 
@@ -27,18 +27,18 @@ TORCHS_WARNING = (
 
 
 def line_of(function: Callable[..., object], source: str) -> int:
-    """Return the number of the line of a function that holds this text."""
+    """Return the number of the function's first line that contains this text."""
     lines, first = inspect.getsourcelines(function)
     return first + next(number for number, line in enumerate(lines) if source in line)
 
 
 class Value:
-    """Something on a GPU: reading it makes torch warn, as its debug mode does, while the mode is on."""
+    """A value on a GPU: reading it issues torch's warning while the debug mode is enabled."""
 
     mode = "default"
 
     def item(self) -> float:
-        """Wait for the GPU."""
+        """Read the value, which synchronizes."""
         if Value.mode == "warn":
             warnings.warn(TORCHS_WARNING, UserWarning, stacklevel=1)
         return 0.0
@@ -48,7 +48,7 @@ class Bar(nullcontext["Bar"]):
     """A progress bar that shows nothing."""
 
     def __enter__(self) -> Self:
-        """Be used as it is, as tqdm's."""
+        """Return itself, like tqdm."""
         return self
 
     def update(self, n: int = 1) -> None:
@@ -56,7 +56,7 @@ class Bar(nullcontext["Bar"]):
 
 
 class Pipeline:
-    """A pipeline on a GPU that reads a value before, within and after its loop."""
+    """A pipeline on a GPU that reads a value before and after its loop."""
 
     def __init__(self, step: Callable[[int], object] = lambda _step: None) -> None:
         self.step = step
@@ -77,7 +77,7 @@ class Pipeline:
 
 
 def read_often(step: int) -> None:
-    """Wait twice in step 1, once in step 2."""
+    """Synchronize twice in step 1, once in step 2."""
     if step == 1:
         Value().item()
     if step:
@@ -86,7 +86,7 @@ def read_often(step: int) -> None:
 
 @pytest.fixture
 def modes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Replace torch's switch by one that writes down how it was set, and warns of itself as torch's does."""
+    """Replace torch's function by one that logs each mode, and issues torch's warning about the prototype."""
     done: list[str] = []
 
     def set_mode(mode: str) -> None:
@@ -101,22 +101,22 @@ def modes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def watched(pipeline: Callable[[], object], subject: Subject = CUDA) -> SyncRecord:
-    """Make one call and return what was seen."""
+    """Make one call, and return the record."""
     with watch_syncs(pipeline, subject) as watch:
         pipeline()
     return watch.record
 
 
-def test_the_users_own_mode_is_put_back(modes: list[str]) -> None:
-    """Somebody who debugs with the mode at "error" finds it there afterwards."""
+def test_the_users_debug_mode_is_restored(modes: list[str]) -> None:
+    """For example "error"."""
     Value.mode = "error"
     watched(Pipeline())
 
     assert modes[-1] == "error"
 
 
-def test_cuda_waits_are_seen_inside_the_loop_only(modes: list[str]) -> None:
-    """The debug mode is on from the first step to the end of the loop, and what waits around it is no concern."""
+def test_cuda_syncs_are_recorded_inside_the_loop_only(modes: list[str]) -> None:
+    """The debug mode is enabled from the first step to the end of the loop; syncs outside of it do not count."""
     record = watched(Pipeline(read_often))
 
     assert modes == ["warn", "warn", "warn", "warn", "default", "default"]
@@ -124,12 +124,12 @@ def test_cuda_waits_are_seen_inside_the_loop_only(modes: list[str]) -> None:
     assert [sync.step for sync in record.syncs] == [1, 1, 2]
 
 
-def test_a_cuda_wait_has_the_line_of_the_users_code(modes: list[str]) -> None:
-    """Torch's warning carries no stack: the stack of the moment does."""
+def test_a_cuda_sync_has_its_line(modes: list[str]) -> None:
+    """Torch's warning has no stack; the line is from the stack at that moment."""
     sync = watched(Pipeline(lambda step: Value().item() if step == 2 else None)).syncs[0]
 
     assert modes
-    assert sync == ObservedSync(kind="wait", operation="a wait", where=sync.where, step=2)
+    assert sync == ObservedSync(kind="sync", operation="a sync", where=sync.where, step=2)
     assert (sync.where.file, sync.where.function) == (FILE, "item")
     assert sync.where.line == line_of(Value.item, "warnings.warn")
 
@@ -142,18 +142,16 @@ def test_a_cuda_wait_has_the_line_of_the_users_code(modes: list[str]) -> None:
         ("x = latents.tolist()", ".tolist()"),
         ("x = mask.nonzero()", ".nonzero()"),
         ("x = latents.to('cpu')", ".to("),
-        ("if latents > 1:", "a wait"),
+        ("if latents > 1:", "a sync"),
     ],
 )
-def test_what_waited_is_read_from_the_line(source: str, operation: str) -> None:
-    """Torch does not say which operation it was; the source does as well as it can."""
-    from pytest_diffopt.probes.syncs import _called  # noqa: PLC0415 - nothing else of the module's inside is tested
-
-    assert _called(source) == operation
+def test_the_operation_is_read_from_the_line(source: str, operation: str) -> None:
+    """Torch's warning does not name the operation."""
+    assert _sync_in(source) == operation
 
 
-def test_a_wait_after_the_last_update_belongs_to_the_last_step(modes: list[str]) -> None:
-    """There is no step 3 of 3."""
+def test_a_sync_after_the_last_update_belongs_to_the_last_step(modes: list[str]) -> None:
+    """Steps are numbered 0 to 2, so that there is no step 3."""
 
     class LateReader(Pipeline):
         def __call__(self, steps: int = 3) -> None:
@@ -166,8 +164,8 @@ def test_a_wait_after_the_last_update_belongs_to_the_last_step(modes: list[str])
     assert modes[-1] == "default"
 
 
-def test_the_mode_is_off_again_after_a_failure(modes: list[str]) -> None:
-    """Also when the loop fails in the middle of a step; and the way of warnings is what it was."""
+def test_the_mode_is_disabled_after_an_error(modes: list[str]) -> None:
+    """In the middle of a step; the handling of warnings is restored too."""
     before = warnings.showwarning, list(warnings.filters)
 
     def fail(step: int) -> None:
@@ -182,8 +180,8 @@ def test_the_mode_is_off_again_after_a_failure(modes: list[str]) -> None:
     assert (warnings.showwarning, list(warnings.filters)) == before
 
 
-def test_other_warnings_still_arrive(modes: list[str]) -> None:
-    """Only torch's own are counted; a user's warning in the loop reaches the user, and is no wait."""
+def test_other_warnings_are_passed_on(modes: list[str]) -> None:
+    """Only torch's sync warnings are counted; a user's warning in the loop is shown and is not a sync."""
 
     def warn(step: int) -> None:
         warnings.warn(f"step {step} is odd", UserWarning, stacklevel=1)
@@ -197,15 +195,15 @@ def test_other_warnings_still_arrive(modes: list[str]) -> None:
 
 
 def test_without_a_loop_the_whole_call_is_one_step(modes: list[str]) -> None:
-    """A bare callable is watched from its beginning to its end."""
+    """The target is a bare callable."""
     record = watched(lambda: Value().item())
 
     assert modes == ["warn", "default", "default"]
     assert (record.num_steps, [sync.step for sync in record.syncs]) == (1, [0])
 
 
-def test_moving_arguments_to_the_gpu_is_no_part_of_the_call(modes: list[str]) -> None:
-    """The debug mode is off while they are moved, and on again for the call."""
+def test_moving_arguments_to_the_gpu_is_not_watched(modes: list[str]) -> None:
+    """The debug mode is disabled during the move, and enabled again for the call."""
     with watch_syncs(lambda: None, CUDA) as watch:
         moved = watch.moved({"steps": 3})
 
@@ -213,34 +211,34 @@ def test_moving_arguments_to_the_gpu_is_no_part_of_the_call(modes: list[str]) ->
     assert modes == ["warn", "default", "warn", "default", "default"]
 
 
-def test_a_pipeline_that_never_loops_is_refused(modes: list[str]) -> None:
-    """A green verdict about a loop that did not run would be a lie."""
+def test_a_pipeline_without_a_loop_is_refused(modes: list[str]) -> None:
+    """A loop that did not run must not pass."""
     with pytest.raises(ProbeError) as error, watch_syncs(Pipeline(), CUDA):
         pass
 
     assert modes == ["default"]
-    assert str(error.value).startswith("the denoise loop is found through pipeline.progress_bar(...), which Pipeline")
+    assert str(error.value).startswith("no denoise loop: Pipeline")
 
 
-def test_a_record_is_there_only_after_its_block() -> None:
-    """Half a record would look like a whole one."""
+def test_a_record_is_available_only_after_its_block() -> None:
+    """A partial record must not be mistaken for a complete one."""
     with watch_syncs(nn.Linear(1, 1), SIMULATED) as watch, pytest.raises(ProbeError) as error:
-        watch.record  # noqa: B018 - reading it is what is refused
+        watch.record  # noqa: B018 - the read itself raises
 
     assert str(error.value) == (
-        "a sync record is complete only when its block has ended: read it after the with statement"
+        "a sync record is available only after its block has ended: read it after the with statement"
     )
 
 
 def reading_callback(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-    """Read a value in step 1, as users do who log their loss of noise."""
+    """Read a value in step 1, as for logging."""
     if step == 1:
         tensors["latents"].max().item()
     return tensors
 
 
 def storages(pipeline: Any) -> dict[str, int]:
-    """Return where each parameter's values are."""
+    """Return the address of each parameter's storage."""
     return {
         f"{module}.{name}": parameter.data_ptr()
         for module in ("unet", "vae", "text_encoder", "text_encoder_2")
@@ -248,8 +246,8 @@ def storages(pipeline: Any) -> dict[str, int]:
     }
 
 
-def test_a_injected_read_is_found_on_the_simulated_gpu() -> None:
-    """With file, line, source, operation, kind and step; the loop around it never waits."""
+def test_an_injected_read_is_found_on_the_simulated_gpu() -> None:
+    """The record has file, line, source, operation, kind and step, and no other sync."""
     pipeline = tiny_sdxl()
     with watch_syncs(pipeline, SIMULATED) as watch:
         pipeline(**INPUTS.varied("", num_inference_steps=3), callback_on_step_end=reading_callback)
@@ -264,8 +262,8 @@ def test_a_injected_read_is_found_on_the_simulated_gpu() -> None:
     assert sync.where.source == 'tensors["latents"].max().item()'
 
 
-def test_its_clean_counterpart_never_syncs() -> None:
-    """The same call without the injected read."""
+def test_the_call_without_the_injected_read_has_no_sync() -> None:
+    """The injected read is the only sync."""
     pipeline = tiny_sdxl()
     with watch_syncs(pipeline, SIMULATED) as watch:
         pipeline(**INPUTS)
@@ -274,8 +272,8 @@ def test_its_clean_counterpart_never_syncs() -> None:
     assert watch.record.num_steps == 2
 
 
-def test_the_pipeline_is_back_where_it_was() -> None:
-    """On the CPU, with the very parameters that it had, and drawing what it drew."""
+def test_the_pipeline_is_moved_back() -> None:
+    """It is on the CPU, with the same parameter storages, and generates the same image."""
     pipeline = tiny_sdxl()
     before, image = storages(pipeline), pipeline(**INPUTS).images
     with watch_syncs(pipeline, SIMULATED):
@@ -286,8 +284,8 @@ def test_the_pipeline_is_back_where_it_was() -> None:
     assert (pipeline(**INPUTS).images == image).all()
 
 
-def test_the_pipeline_is_back_after_a_failure() -> None:
-    """Also when a step failed in the middle."""
+def test_the_pipeline_is_moved_back_after_an_error() -> None:
+    """A step raises."""
 
     def fail(*_arguments: object) -> None:
         message = "injected"
@@ -305,7 +303,7 @@ def test_the_pipeline_is_back_after_a_failure() -> None:
 
 
 def test_a_bare_function_is_watched_as_one_step() -> None:
-    """Its tensors are moved to the device that watches."""
+    """Its tensors are moved to the simulated GPU."""
 
     def reading(x: torch.Tensor) -> float:
         return x.sum().item()

@@ -1,4 +1,4 @@
-"""A place is named as a person would search for it, and is the one that a person would fix."""
+"""Tests of locations in source code and of the search for the user's line."""
 
 import json
 import sys
@@ -19,27 +19,27 @@ from pytest_diffopt.records.code_location import (
     users_line,
 )
 
-STANDARD_LIBRARY = sysconfig.get_path("stdlib")
+STDLIB = sysconfig.get_path("stdlib")
 SITE_PACKAGES = next(path for path in sys.path if path.endswith("-packages"))
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered() -> None:
-    """What is machinery is remembered by path; import roots change here."""
+def _empty_cache() -> None:
+    """Results are cached by path, and these tests change the import roots."""
     is_machinery.cache_clear()
 
 
 def test_a_location_reads_as_a_link() -> None:
-    """Terminals and editors open `file:line`."""
+    """The format is `file:line`, which terminals and editors open."""
     assert str(CodeLocation(file="a/b.py", line=3, function="f")) == "a/b.py:3"
 
 
 def test_a_line_is_located_with_its_source() -> None:
-    """Stripped, and empty where there is none to read."""
+    """The source is stripped; it is empty when the file cannot be read."""
     path = __file__
     here = locate(path, 1, "f")
 
-    assert here.source.startswith('"""A place is named')
+    assert here.source.startswith('"""Tests of locations')
     assert here.file == "tests/unit/records/test_code_location.py"
     assert locate("/nowhere/x.py", 3, "f") == CodeLocation(file="/nowhere/x.py", line=3, function="f")
 
@@ -53,15 +53,15 @@ def test_a_line_is_located_with_its_source() -> None:
         ("<string>", "<string>"),
     ],
 )
-def test_a_path_is_cut_to_what_a_person_searches_for(path: str, short: str) -> None:
-    """Site-packages and the working folder are left off, a stranger's path is left whole."""
+def test_a_path_is_shortened(path: str, short: str) -> None:
+    """By site-packages or the working directory; any other path is kept."""
     assert shorten(path) == short
 
 
-def test_an_environment_within_the_working_folder_is_still_site_packages(
+def test_site_packages_within_the_working_directory_are_removed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`.venv/lib/.../site-packages/` is no part of a name that people know."""
+    """The prefix `.venv/lib/.../site-packages/` is not shown."""
     root = tmp_path / ".venv" / "lib" / "site-packages"
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(root)
@@ -70,7 +70,7 @@ def test_an_environment_within_the_working_folder_is_still_site_packages(
 
 
 def test_the_deepest_import_root_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A root within a root is the one that the module is imported from."""
+    """For nested roots, the module is imported from the inner one."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "src")
 
@@ -86,7 +86,7 @@ def test_the_deepest_import_root_counts(monkeypatch: pytest.MonkeyPatch, tmp_pat
         (f"{SITE_PACKAGES}/accelerate/utils/own.py", False),
         (f"{SITE_PACKAGES}/diffusers/models/unet.py", False),
         (f"{SITE_PACKAGES}/torchvision/ops.py", False),
-        (f"{STANDARD_LIBRARY}/contextlib.py", True),
+        (f"{STDLIB}/contextlib.py", True),
         (code_location.__file__, True),
         ("<string>", True),
         ("<eval_with_key>.12", True),
@@ -94,18 +94,18 @@ def test_the_deepest_import_root_counts(monkeypatch: pytest.MonkeyPatch, tmp_pat
         ("/elsewhere/own.py", False),
     ],
 )
-def test_machinery_is_what_only_carries_operations_out(path: str, *, expected: bool) -> None:
-    """Torch, this package, the standard library and generated code are never where a person would fix something."""
+def test_machinery_is_code_that_is_not_the_users(path: str, *, expected: bool) -> None:
+    """Torch, this package, Python's own modules and generated code are not user code."""
     assert is_machinery(path) is expected
 
 
 def calling_back(function: Callable[[], CodeLocation]) -> CodeLocation:
-    """Call from a line of a user's own."""
+    """Call from a line of user code."""
     return function()
 
 
 def test_the_users_line_is_the_caller() -> None:
-    """Without a frame, the one that asks."""
+    """The default frame is that of the caller."""
     here = calling_back(users_line)
 
     assert (here.file, here.function) == ("tests/unit/records/test_code_location.py", "calling_back")
@@ -113,7 +113,7 @@ def test_the_users_line_is_the_caller() -> None:
 
 
 def test_the_innermost_line_outside_the_machinery_counts() -> None:
-    """The standard library decodes, and the user's own hook asks: the frames between are passed over."""
+    """The user's hook is called by Python's `json` module, whose frames are skipped."""
     seen: list[CodeLocation] = []
 
     def hook(pairs: dict[str, object]) -> dict[str, object]:
@@ -129,7 +129,7 @@ def test_the_innermost_line_outside_the_machinery_counts() -> None:
 
 
 def test_a_stack_of_machinery_alone_has_no_users_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The place is then said to be unknown, not made up."""
+    """The location is then unknown."""
     monkeypatch.setattr(code_location, "is_machinery", lambda _path: True)
 
     assert users_frame(sys._getframe()) is None

@@ -1,4 +1,4 @@
-"""torchvision and torchmetrics, as far as LPIPS asks them, where they are not installed: no network, the same calls."""
+"""Fakes of torchvision and torchmetrics for tests of LPIPS without these packages."""
 
 import sys
 from pathlib import Path
@@ -7,15 +7,15 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-#: The name of AlexNet's weights, as torch's hub keeps them.
+#: File name of AlexNet's weights in torch's cache.
 WEIGHTS = "alexnet-1234abcd.pth"
 
 
 def install(monkeypatch: pytest.MonkeyPatch, torch_home: Path) -> Path:
-    """Put both in place, and a file where AlexNet's weights are looked for: "LPIPS" is then the mean squared error.
+    """Install both fakes and a file of AlexNet's weights; "LPIPS" is then the mean squared error.
 
     Returns:
-        the file.
+        The file of the weights.
     """
     versions = {"torchvision": "0.28.0", "torchmetrics": "1.9.0"}
     monkeypatch.setattr("pytest_diffopt.probes.lpips.version", versions.__getitem__)
@@ -33,16 +33,16 @@ def install(monkeypatch: pytest.MonkeyPatch, torch_home: Path) -> Path:
 
 
 def module(monkeypatch: pytest.MonkeyPatch, name: str, **attributes: object) -> None:
-    """Pretend that a module was imported."""
-    made = ModuleType(name)
-    made.__dict__.update(attributes)
-    monkeypatch.setitem(sys.modules, name, made)
+    """Register a fake module as imported."""
+    fake = ModuleType(name)
+    fake.__dict__.update(attributes)
+    monkeypatch.setitem(sys.modules, name, fake)
 
 
 def mean_squared_error(
     image: torch.Tensor, reference: torch.Tensor, *, net_type: str, reduction: str, normalize: bool
 ) -> torch.Tensor:
-    """Take what torchmetrics takes and refuse what it refuses; a network of random weights was made on the way."""
+    """Accept and refuse the same arguments as torchmetrics, and consume random numbers like building its network."""
     assert (net_type, reduction, normalize) == ("alex", "none", True)
     assert torch.rand(1).device == image.device == reference.device == torch.device("cpu")
     for one in (image, reference):
