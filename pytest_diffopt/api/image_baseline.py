@@ -80,7 +80,7 @@ class ImageGate:
         reference = self._stored(accepted, key)
         result = draw(target, made[0], inputs)
         record = compare_results(result, reference, subject)
-        hint = f"if this is wanted: {self.case.rerun_command(self.settings)} --diffopt-update all"
+        hint = f"to accept this: {self.case.rerun_command(self.settings)} --diffopt-update all"
         thresholds = thresholds_of(accepted.thresholds)
         verdict = judge_images(record, thresholds, hint=hint)
         if verdict.is_failure and plain is not None:

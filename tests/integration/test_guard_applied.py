@@ -40,7 +40,7 @@ def test_one_of_two_that_is_not_there_fails(own_pipeline: pytest.Pytester) -> No
             "  bf16: 6 of 8 parameters are bfloat16",
             "    missing: 2 of 2 parameters of vae are float32",
             "seen in pipeline SmallPipeline (weights: the user's own), recipe bf16 + channels_last",
-            "fix how it is applied, or take it out of the recipe",
+            "fix how it is applied, or remove it from the recipe",
         ],
         consecutive=True,
     )

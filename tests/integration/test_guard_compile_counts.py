@@ -63,12 +63,12 @@ def test_a_break_more_fails_with_old_and_new(own_pipeline: pytest.Pytester) -> N
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: compiling did not come to what was accepted",
+            "diffopt: the compile counts differ from the accepted ones",
             "  UNet.forward  graphs 1 -> 2",
             "  UNet.forward  breaks 0 -> 1",
             "  UNet.forward  guards * -> *",
             "seen while compiling pipeline SmallPipeline (weights: the user's own)",
-            "if this is wanted: pytest test_it.py::test_compilation --diffopt-update all",
+            "to accept this: pytest test_it.py::test_compilation --diffopt-update all",
         ],
         consecutive=True,
     )
@@ -82,7 +82,7 @@ def test_a_break_less_asks_to_be_kept(own_pipeline: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: compiling became better",
+            "diffopt: the compile counts improved",
             "  UNet.forward  graphs 2 -> 1",
             "  UNet.forward  breaks 1 -> 0",
             "  UNet.forward  guards * -> *",
@@ -106,7 +106,7 @@ def test_a_function_that_is_compiled_no_more_fails(own_pipeline: pytest.Pytester
 
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
-        ["diffopt: compiling did not come to what was accepted", "  UNet.forward is compiled no more"]
+        ["diffopt: the compile counts differ from the accepted ones", "  UNet.forward is no longer compiled"]
     )
 
 

@@ -30,7 +30,7 @@ def test_it(optimized_pipeline, pipeline_inputs):
             "diffopt: nothing was compiled, so nothing was checked",
             "  watched since its first assertion, or since the optimized_pipeline fixture began to build it",
             "seen in pipeline SmallPipeline (weights: the user's own)",
-            "add compile to the recipe, or take this assertion out of the test",
+            "add compile to the recipe, or remove this assertion",
         ],
         consecutive=True,
     )
@@ -67,9 +67,9 @@ def test_a_module_that_is_swapped_after_warm_up_fails(own_pipeline: pytest.Pytes
     result.stdout.fnmatch_lines(
         [
             "diffopt: 1 compiled module lost",
-            "  unet was compiled at warm-up, and what is there now is not",
+            "  unet was compiled at warm-up; its replacement is not compiled",
             "seen in 2 varied calls of pipeline Pipeline (weights: the user's own)",
-            "compile what takes its place, before the first call",
+            "compile the replacement before the first call",
         ],
         consecutive=True,
     )
@@ -115,10 +115,10 @@ def test_a_vae_that_is_compiled_and_never_called_fails(own_pipeline: pytest.Pyte
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 module compiled and never called",
+            "diffopt: 1 compiled module is never called",
             "  vae.decode  (SmallVAE.decode)",
             "seen while compiling pipeline Latents (weights: the user's own), 1 frame compiled",
-            "let the call reach it, or compile it no more",
+            "call this module in the test, or stop compiling it",
         ],
         consecutive=True,
     )

@@ -59,14 +59,14 @@ def test_one_operation_more_fails(own_pipeline: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the counts are not what was accepted",
+            "diffopt: the counts differ from the accepted ones",
             "  step 0     operations 8 -> 9 (+12.5 %)",
             "  step 0     allocated_bytes 66,048 -> 70,144 (+6.2 %)",
             "  steps 1-2  operations 8 -> 9 (+12.5 %)",
             "  steps 1-2  allocated_bytes 66,048 -> 70,144 (+6.2 %)",
             "  in outside modules  operations 12 -> 15 (+25.0 %)",
             "seen on the simulated nvidia-h200, pipeline Pipeline (weights: the user's own)",
-            "if this is wanted: pytest test_it.py::test_counts --diffopt-update all",
+            "to accept this: pytest test_it.py::test_counts --diffopt-update all",
         ],
         consecutive=True,
     )
@@ -81,7 +81,7 @@ def test_one_operation_fewer_asks_to_be_accepted(own_pipeline: pytest.Pytester) 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the counts became better",
+            "diffopt: the counts improved",
             "to keep the gain: pytest test_it.py::test_counts --diffopt-update all",
         ]
     )

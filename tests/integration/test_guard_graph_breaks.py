@@ -45,7 +45,7 @@ from tests.integration.compiled_projects import EAGER, NO_BREAKS, allowing, run
 def test_a_graph_break_fails_and_names_the_line(
     own_pipeline: pytest.Pytester, line: str, told: list[str], left_out: int
 ) -> None:
-    """The user's line, its text, Dynamo's reason and advice, what ran outside of any graph, and how to accept it."""
+    """The user's line, its text, Dynamo's reason and advice, what ran outside any graph, and how to accept it."""
     result = run(own_pipeline, NO_BREAKS.format(line=line, options=EAGER))
 
     result.assert_outcomes(failed=1)
@@ -55,8 +55,8 @@ def test_a_graph_break_fails_and_names_the_line(
             "  test_it.py:7  in forward",
             *(f"    {text}" for text in told),
             "seen while compiling pipeline SmallPipeline (weights: the user's own), * frames compiled: "
-            f"* operators captured; a call runs {left_out} outside of any graph",
-            'if this is wanted: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", break_reason="*',
+            f"* operators captured; a call runs {left_out} outside any graph",
+            'to accept this: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", break_reason="*',
         ],
         consecutive=True,
     )
@@ -94,10 +94,10 @@ def test_an_allowance_that_nothing_needs_any_more_fails(own_pipeline: pytest.Pyt
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 allowance for graph breaks no longer needed",
-            "  test_it.py:forward (GB0059): 0 times (1 allowed), because: tells the progress",
+            "diffopt: 1 graph break allowance is no longer needed",
+            "  test_it.py:forward (GB0059): 0 times (1 allowed); its reason: tells the progress",
             "seen while compiling *",
-            "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen",
+            "remove or lower it in allow_graph_breaks, so that the break cannot return unnoticed",
         ],
         consecutive=True,
     )
@@ -115,9 +115,9 @@ def test_a_read_that_fullgraph_captures_fails(own_pipeline: pytest.Pytester) -> 
             "  test_it.py:7  in forward",
             f"    {line}",
             "    the graph holds .item()",
-            "    fullgraph=True lets the graph hold it, and the CPU waits for the GPU all the same",
+            "    fullgraph=True keeps the read in the graph; it still syncs the CPU with the GPU",
             "seen while compiling pipeline SmallPipeline (weights: the user's own), 1 frame compiled",
-            'if this is wanted: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", '
+            'to accept this: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", '
             'break_reason="the graph holds .item()", reason="...")[]]',
         ],
         consecutive=True,

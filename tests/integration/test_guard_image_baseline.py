@@ -86,13 +86,13 @@ def test_another_image_fails(own_pipeline: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "diffopt: 1 of 1 image differs from the reference",
-            "  image 0: SSIM 0.* (at least 0.99* wanted)",
-            "  image 0: PSNR * dB (at least 5* dB wanted)",
+            "  image 0: SSIM 0.* (at least 0.99* required)",
+            "  image 0: PSNR * dB (at least 5* dB required)",
             "  image 0: largest error of a pixel 0.* (0.00* allowed)",
             "  image 0: mean error 0.* (0.00* allowed)",
             "  image 0: FLIP 0.* (0.0* allowed)",
             "seen in pipeline SmallPipeline (weights: the user's own); pixel values are in [[]0, 1[]]",
-            f"if this is wanted: {COMMAND} all",
+            f"to accept this: {COMMAND} all",
             "images: /*",
         ],
         consecutive=True,

@@ -21,7 +21,7 @@ def test_image(optimized_pipeline):
     assert_images_similar({call})
 """
 SEEN = "seen in pipeline SmallPipeline (weights: the user's own); pixel values are in [[]0, 1[]]"
-HINT = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason beside it"
 
 
 def run(project: pytest.Pytester, call: str) -> pytest.RunResult:
@@ -50,8 +50,8 @@ def test_a_image_close_to_its_reference_passes(own_pipeline: pytest.Pytester, ca
         (
             "SWAPPED, GRADIENT",
             [
-                "image 0: SSIM * (at least 0.94 wanted)",
-                "image 0: PSNR * dB (at least 28 dB wanted)",
+                "image 0: SSIM * (at least 0.94 required)",
+                "image 0: PSNR * dB (at least 28 dB required)",
                 "image 0: largest error of a pixel 0.7* (0.6 allowed)",
                 "image 0: mean error 0.* (0.02 allowed)",
                 "image 0: FLIP 0.7* (0.18 allowed)",

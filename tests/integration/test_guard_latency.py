@@ -73,13 +73,13 @@ def test_a_slower_call_fails(own_pipeline: pytest.Pytester) -> None:
             "diffopt: the call became 15.0 % slower: 23.0 ms (21.0 ms allowed)",
             "  now           23.0 ms, median of * calls, spread 0.0 %",
             "  accepted      20.0 ms, median of 1 session",
-            "  change        3.00 ms (5.0 % or 1.00 ms allowed, whichever is more)",
-            "  a step        7.67 ms, accepted 6.67 ms (3 steps)",
+            "  change        3.00 ms (5.0 % or 1.00 ms allowed, whichever is larger)",
+            "  per step      7.67 ms, accepted 6.67 ms (3 steps)",
             "  denoise loop  * of it",
             "  steps         the first *, each of the others *",
-            "  nothing that is counted changed: the same operations take another time, or the time goes elsewhere",
+            "  no count changed: the same operations take a different time, or the time is spent elsewhere",
             "seen on *, pipeline SmallPipeline (weights: the user's own)",
-            "if this is wanted: pytest test_it.py::test_latency --diffopt-update all",
+            "to accept this: pytest test_it.py::test_latency --diffopt-update all",
         ],
         consecutive=True,
     )
@@ -107,7 +107,7 @@ def test_a_slower_call_is_reported_with_the_operations_that_it_does_more(own_pip
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "  what changed, counted on the simulated GPU:",
+            "  counts that changed, on the simulated GPU:",
             "    operations in step 0 *",
             "    bytes allocated in step 0 *",
             "    operations in steps 1-2 *",

@@ -65,7 +65,7 @@ def test_more_memory_fails_and_the_same_passes(own_pipeline: pytest.Pytester) ->
     same.assert_outcomes(passed=1)
     more.assert_outcomes(failed=1)
     more.stdout.fnmatch_lines(
-        ["diffopt: *(* allowed)", "if this is wanted: pytest test_it.py::test_memory --diffopt-update all"]
+        ["diffopt: *(* allowed)", "to accept this: pytest test_it.py::test_memory --diffopt-update all"]
     )
 
 
@@ -83,7 +83,7 @@ def test_a_pipeline_that_is_not_faster_fails(project: pytest.Pytester) -> None:
     result = project.runpytest_inprocess("--diffopt-max-seconds=1", "--tb=short")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["diffopt: only 1.10x as fast as the reference (at least 1.50x demanded)"])
+    result.stdout.fnmatch_lines(["diffopt: only 1.10x as fast as the reference (at least 1.50x required)"])
 
 
 def test_a_demand_that_makes_no_sense_is_an_error(project: pytest.Pytester) -> None:

@@ -38,11 +38,11 @@ def test_a_wrong_module_fails_and_the_right_one_beside_it_is_not_named(own_pipel
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 output of compiled modules not what the same modules give uncompiled",
-            "  unet  float32, 3072 of 3072 values too far off, largest error 0.01, * x the largest value "
+            "diffopt: 1 output of compiled modules differs from eager",
+            "  unet  float32, 3072 of 3072 values out of tolerance, largest error 0.01, * x the largest value "
             "(1e-05 + 1.3e-06 x the largest value allowed)",
-            "seen beside eager on the same inputs, pipeline SmallPipeline (weights: the user's own)",
-            "if this is wanted: rtol=..., atol=...",
+            "seen against eager on the same inputs, pipeline SmallPipeline (weights: the user's own)",
+            "to accept this: rtol=..., atol=...",
         ],
         consecutive=True,
     )

@@ -45,7 +45,7 @@ def test_a_recompile_fails_and_names_the_guard(own_pipeline: pytest.Pytester) ->
             "      return super().forward(latents, timestep) [*] strength",
             "    torch: strength == 3",
             "seen in 2 varied calls of pipeline Pipeline (weights: the user's own)",
-            'if this is wanted: allow_recompiles=[[]AllowedRecompiles(where="test_it.py:forward", guard="strength", '
+            'to accept this: allow_recompiles=[[]AllowedRecompiles(where="test_it.py:forward", guard="strength", '
             'reason="...")[]]',
         ],
         consecutive=True,
@@ -107,8 +107,8 @@ def test_an_int_that_changes_each_step_fails_from_the_first_variation(own_pipeli
             "    test_it.py:7  in forward",
             "      return super().forward(latents, timestep) [*] strength",
             "    torch: strength == 1",
-            "    and 6 times more: warm-up, call 1, call 2",
-            "  UNet.forward  test_it.py:6: compiled so often that Dynamo gave it up; it runs uncompiled",
+            "    and 6 more: warm-up, call 1, call 2",
+            "  UNet.forward  test_it.py:6: reached Dynamo's recompile limit; it now runs uncompiled",
         ],
         consecutive=True,
     )

@@ -55,13 +55,13 @@ def test_processors_that_are_guarded_by_their_id_fail_under_regional_compilation
         [
             "diffopt: 7 recompiles (0 allowed)",
             "  warm-up: Block.forward  test_it.py:15",
-            "    `self.processor` is another Processor than before: specialised on the very object; share one, or ask "
+            "    `self.processor` is a different Processor: specialised on the very object; share one, or ask "
             "forward for what it does, not for what it is",
             "    test_it.py:16  in forward",
             "      return self.processor(self, x) [*] (1 if id(self.processor) else 2)",
             "    torch: ___check_obj_id(self.processor), type=<*test_it.Processor*>",
-            "    and 6 times more: warm-up",
-            "  Block.forward  test_it.py:15: compiled so often that Dynamo gave it up; it runs uncompiled",
+            "    and 6 more: warm-up",
+            "  Block.forward  test_it.py:15: reached Dynamo's recompile limit; it now runs uncompiled",
         ],
         consecutive=True,
     )
@@ -75,8 +75,8 @@ def test_a_function_that_is_compiled_too_often_is_no_single_graph(own_pipeline: 
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 function compiled too often",
-            "  Block.forward  test_it.py:15: compiled so often that Dynamo gave it up; it runs uncompiled",
+            "diffopt: 1 function reached Dynamo's recompile limit",
+            "  Block.forward  test_it.py:15: reached Dynamo's recompile limit; it now runs uncompiled",
         ],
         consecutive=True,
     )

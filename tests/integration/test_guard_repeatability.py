@@ -52,13 +52,13 @@ def test_a_counter_that_leaks_fails(own_pipeline: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the same call gave another image the second time",
+            "diffopt: the same call gave a different image the second time",
             "  1 of 768 values differ (0.1%)",
             "  largest difference 1 (0 allowed)",
             "seen in pipeline Pipeline (weights: the user's own)",
             (
                 "look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
-                "a generator that is not seeded; or state a bound: max_error=..."
+                "a generator that is not seeded; or allow a bound: max_error=..."
             ),
         ],
         consecutive=True,
@@ -106,11 +106,11 @@ AFTER = "after=[small_pipeline.inputs() | {'prompt': 'a much longer prompt', 'nu
         ("Pipeline.last = inputs['prompt']", ""),
         (
             "output.images[0, 0, 0, 0] = len(getattr(Pipeline, 'last', '')); Pipeline.last = inputs['prompt']",
-            "diffopt: the same call gave another image the second time",
+            "diffopt: the same call gave a different image the second time",
         ),
         (
             "output.images[0, 0, 0, 0] = 0 if self.calls < 3 or inputs['num_inference_steps'] != 2 else 1",
-            "diffopt: the call 'other 0' gave another image the second time",
+            "diffopt: the call 'other 0' gave a different image the second time",
         ),
     ],
     ids=["clean", "a state that nobody reads", "the prompt before", "the other call"],

@@ -33,7 +33,7 @@ WRONG_ATTENTION = (
 WRONG_VAE = "vae = optimized_pipeline.vae; vae.decoder.conv_out = Doubled(vae.decoder.conv_out)"
 WRONG_SCHEDULER = "optimized_pipeline.scheduler.register_to_config(prediction_type='v_prediction')"
 SEEN = "seen in pipeline sdxl (tiny, weights: pretrained), recipe fp32 + channels_last; pixel values are in [[]0, 1[]]"
-HINT = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason beside it"
 HINT = "to find the module where they part: the same command with --diffopt-explain"
 
 
@@ -60,11 +60,11 @@ def test_an_attention_that_counts_double_fails(project: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(
         [
             "diffopt: 1 of 1 image differs from the reference",
-            "  image 0: PSNR * dB (at least 80 dB wanted)",
+            "  image 0: PSNR * dB (at least 80 dB required)",
             "  image 0: largest error of a pixel 0.* (0.005 allowed)",
             "  image 0: mean error 0.* (0.0002 allowed)",
             "  image 0: FLIP 0.* (0.002 allowed)",
-            "  first off in step 0 of 4: latents 0.* of their length off (0.001 allowed), cosine 1.0000",
+            "  first difference in step 0 of 4: relative latent error 0.* (0.001 allowed), cosine 1.0000",
             SEEN,
             HINT,
             HINT,
@@ -104,7 +104,7 @@ def test_a_bug_behind_the_loop_is_reported_from_one_in_it(project: pytest.Pytest
     result = run(project, WRONG_VAE)
 
     result.assert_outcomes(failed=1)
-    assert "  the latents of all 4 steps agree: the difference comes after the last" in result.outlines
+    assert "  the latents of all 4 steps agree: the images differ after the last step" in result.outlines
 
 
 def test_a_scheduler_that_is_wrong_has_no_module(project: pytest.Pytester) -> None:
@@ -166,11 +166,11 @@ def test_a_image_that_rounding_decides_proves_nothing(project: pytest.Pytester) 
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED * diffopt: rounding decides this image, so that nothing is proven by it",
-            "  image 0: SSIM * (at least 0.94 wanted)",
-            "  first off in step 1 of *: latents * of their length off (0.12 allowed), cosine *",
-            "  the reference itself is past half of that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
-            "  after the first step latents 0.0* of their length off, the rounded reference's 0.0*",
+            "SKIPPED * diffopt: rounding decides this image, so this comparison proves nothing",
+            "  image 0: SSIM * (at least 0.94 required)",
+            "  first difference in step 1 of *: relative latent error * (0.12 allowed), cosine *",
+            "  the reference rounded to bfloat16 is past half the thresholds in 5 of 5 variants: SSIM *",
+            "  after the first step relative latent error 0.0*, the rounded reference's 0.0*",
             "seen in *sd15*, recipe bf16; pixel values are in [[]0, 1[]]",
             "give the test a call that is far from the edge: *",
             "images: *",
@@ -184,7 +184,7 @@ def test_a_bug_fails_though_rounding_decides_the_image(project: pytest.Pytester)
     result = project.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["the reference itself is past half of that *; but not all of it has grown: *"])
+    result.stdout.fnmatch_lines(["the reference rounded to * is past half the thresholds *; rounding does not explain it: *"])
 
 
 def test_lpips_is_asked_of_the_rounded_reference_too(
@@ -199,9 +199,9 @@ def test_lpips_is_asked_of_the_rounded_reference_too(
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED * diffopt: rounding decides this image, so that nothing is proven by it",
+            "SKIPPED * diffopt: rounding decides this image, so this comparison proves nothing",
             "  image 0: LPIPS 0.* (1e-09 allowed)",
-            "  the reference itself is past half of that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
+            "  the reference rounded to bfloat16 is past half the thresholds in 5 of 5 variants: SSIM *",
         ]
     )
 

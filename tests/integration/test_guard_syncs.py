@@ -43,11 +43,11 @@ def test_a_read_in_each_step_fails(own_pipeline: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (0 allowed)",
+            "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync per step (0 allowed)",
             "  1/step  .item()  test_it.py:7  in step  (read by the host)",
             "                   largest = latents.abs().max().item()",
             "seen on the simulated GPU, steps 0-2 of 3, pipeline Pipeline (weights: the user's own)",
-            'if this is wanted: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=1, reason="...")]',
+            'to accept this: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=1, reason="...")]',
         ],
         consecutive=True,
     )
@@ -60,11 +60,11 @@ def test_a_wait_in_the_first_step_alone_is_reported(own_pipeline: pytest.Pyteste
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the CPU waits for the GPU in the denoise loop: 1 time in the first step (0 allowed)",
+            "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync in the first step (0 allowed)",
             "  1 in step 0  .item()  test_it.py:7  in step  (read by the host)",
             "                        first = timestep.item() *",
             "seen on the simulated GPU, step 0 of 3, pipeline Pipeline (weights: the user's own)",
-            'if this is wanted: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=0, first_step=1, '
+            'to accept this: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=0, first_step=1, '
             'reason="...")]',
         ],
         consecutive=True,
@@ -83,7 +83,7 @@ def test_one_wait_more_than_allowed_fails(own_pipeline: pytest.Pytester) -> None
     result = run(own_pipeline, "largest = latents.max().item() + latents.min().item()", ALLOWED.format(count=1))
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (1 allowed)"])
+    result.stdout.fnmatch_lines(["diffopt: the denoise loop synchronizes the CPU with the GPU: 2 syncs per step (1 allowed)"])
 
 
 def test_an_allowance_that_nothing_uses_asks_to_be_removed(own_pipeline: pytest.Pytester) -> None:
@@ -93,10 +93,10 @@ def test_an_allowance_that_nothing_uses_asks_to_be_removed(own_pipeline: pytest.
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 allowance for waits no longer needed",
-            "  test_it.py:step waits no more; it was allowed because: the loop stops early",
+            "diffopt: 1 sync allowance is no longer needed",
+            "  test_it.py:step no longer synchronizes; remove the allowance (its reason: the loop stops early)",
             "seen on the simulated GPU, pipeline Pipeline (weights: the user's own)",
-            "take it out of allow_syncs, or lower it, so that the wait cannot come back unseen",
+            "remove or lower it in allow_syncs, so that the sync cannot return unnoticed",
         ],
         consecutive=True,
     )
@@ -107,7 +107,7 @@ def test_an_allowance_larger_than_needed_asks_to_be_lowered(own_pipeline: pytest
     result = run(own_pipeline, READS, ALLOWED.format(count=2))
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["  test_it.py:step waits less often now: 1/step (2 allowed)"])
+    result.stdout.fnmatch_lines(["  test_it.py:step synchronizes less often: 1/step (2 allowed)"])
 
 
 def test_a_wait_outside_of_the_loop_is_not_its_business(own_pipeline: pytest.Pytester) -> None:

@@ -35,7 +35,7 @@ def test_a_scheduler_that_reads_turns_exactly_its_own_cases_red(project: pytest.
     ]
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (0 allowed)",
+            "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync per step (0 allowed)",
             "  1/step  .item()  conftest.py:9  in waiting_step  (read by the host)",
             "                   largest = model_output.abs().max().item()",
             "seen on the simulated GPU, steps 0-5 of 6, pipeline sdxl (tiny, weights: pretrained), recipe fp32",

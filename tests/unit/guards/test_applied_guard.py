@@ -45,7 +45,7 @@ def test_an_optimization_that_did_nothing_fails() -> None:
         "  sdpa: 3 of 4 attention layers use SDPA",
         "    missing: 1 of 4 attention layers of unet use AttnProcessor",
         f"seen in {SEEN}",
-        "fix how it is applied, or take it out of the recipe",
+        "fix how it is applied, or remove it from the recipe",
     )
     assert verdict.figures == {"optimizations": 2, "unapplied": 1}
 
@@ -63,7 +63,7 @@ def test_each_missing_thing_has_a_line() -> None:
         "    missing: unet is not compiled",
         "    missing: vae.decode is not compiled",
         f"seen in {SEEN}",
-        "fix how it is applied, or take it out of the recipe",
+        "fix how it is applied, or remove it from the recipe",
     )
 
 

@@ -41,7 +41,7 @@ def test_a_quiet_machine_sees_small_slowdowns() -> None:
     assert quiet.figures["smallest_slowdown"] == 0.0125
     assert noisy.figures["smallest_slowdown"] > 0.02
     assert quiet.figures["recommended_margin"] < noisy.figures["recommended_margin"]
-    assert quiet.summary.startswith("calibrated: false alarms 0 %, sees 1.25 % in 60 s at a margin of 1 %; ")
+    assert quiet.summary.startswith("calibrated: false alarms 0 %, detects 1.25 % in 60 s at a margin of 1 %; ")
 
 
 def test_processes_that_differ_ask_for_a_larger_margin() -> None:
@@ -58,9 +58,9 @@ def test_too_few_blocks_calibrate_nothing() -> None:
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation == (
-        "diffopt: 9 blocks of the same code against itself are too few to calibrate with",
+        "diffopt: 9 blocks of the same code against itself are too few to calibrate",
         f"seen on NVIDIA H200, {SEEN}",
-        "give it more time: --diffopt-max-seconds 12",
+        "measure longer: --diffopt-max-seconds 12",
     )
 
 

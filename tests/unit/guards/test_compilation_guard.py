@@ -69,7 +69,7 @@ def test_graph_breaks_fail_with_the_lines_that_broke() -> None:
         "  models/own.py:20  in gate",
         "    Tensor.item()",
         f"seen while compiling {SEEN}, 2 frames compiled",
-        'if this is wanted: allow_graph_breaks=[AllowedGraphBreaks(where="own.py:gate", '
+        'to accept this: allow_graph_breaks=[AllowedGraphBreaks(where="own.py:gate", '
         'break_reason="Failed to trace builtin operator", reason="..."), '
         'AllowedGraphBreaks(where="own.py:gate", break_reason="Tensor.item()", reason="...")]',
     )
@@ -80,11 +80,11 @@ def test_graph_breaks_fail_with_the_lines_that_broke() -> None:
     [
         (
             BreakKind.GAVE_UP_THE_FUNCTION,
-            "    the whole function runs uncompiled: Dynamo cannot go on after this line",
+            "    the whole function runs uncompiled: Dynamo cannot resume after this line",
         ),
         (
             BreakKind.READ_IN_THE_GRAPH,
-            "    fullgraph=True lets the graph hold it, and the CPU waits for the GPU all the same",
+            "    fullgraph=True keeps the read in the graph; it still syncs the CPU with the GPU",
         ),
     ],
 )
@@ -123,10 +123,10 @@ def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 allowance for graph breaks no longer needed",
-        "  own.py:gate (GB0059): 0 times (1 allowed), because: tells the progress",
+        "diffopt: 1 graph break allowance is no longer needed",
+        "  own.py:gate (GB0059): 0 times (1 allowed); its reason: tells the progress",
         f"seen while compiling {SEEN}, 1 frame compiled",
-        "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen",
+        "remove or lower it in allow_graph_breaks, so that the break cannot return unnoticed",
     )
 
 
@@ -157,10 +157,10 @@ def test_a_module_that_was_compiled_and_never_called_fails() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 module compiled and never called",
+        "diffopt: 1 compiled module is never called",
         "  vae.decode  (VAE.decode)",
         f"seen while compiling {SEEN}, 1 frame compiled",
-        "let the call reach it, or compile it no more",
+        "call this module in the test, or stop compiling it",
     )
 
 
@@ -170,8 +170,8 @@ def test_a_function_that_was_compiled_too_often_fails() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 function compiled too often",
-        "  UNet.forward  diffusers/unet.py:40: compiled so often that Dynamo gave it up; it runs uncompiled",
+        "diffopt: 1 function reached Dynamo's recompile limit",
+        "  UNet.forward  diffusers/unet.py:40: reached Dynamo's recompile limit; it now runs uncompiled",
         f"seen while compiling {SEEN}, 1 frame compiled",
         "assert_no_recompiles names the guards that fail",
     )
@@ -188,7 +188,7 @@ def test_nothing_compiled_has_no_graph_break_and_fails() -> None:
         "diffopt: nothing was compiled, so nothing was checked",
         "  watched since its first assertion, or since the optimized_pipeline fixture began to build it",
         f"seen in {SEEN}",
-        "add compile to the recipe, or take this assertion out of the test",
+        "add compile to the recipe, or remove this assertion",
     )
 
 
@@ -199,6 +199,6 @@ def test_operators_that_were_left_out_are_reported() -> None:
 
     assert (
         verdict.explanation[-2]
-        == f"seen while compiling {SEEN}, 2 frames compiled: 14 operators captured; a call runs 7 outside of any graph"
+        == f"seen while compiling {SEEN}, 2 frames compiled: 14 operators captured; a call runs 7 outside any graph"
     )
     assert verdict.figures["eager_operators"] == 7

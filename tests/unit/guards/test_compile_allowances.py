@@ -39,11 +39,11 @@ def test_a_recompile_is_known_by_the_source_of_its_guard_or_torchs_words(guard: 
         ),
         (
             lambda: AllowedGraphBreaks(where="own.py:gate", break_reason=" ", reason="expected"),
-            "AllowedGraphBreaks(break_reason=...) must say what is accepted in own.py:gate, got: ' '",
+            "AllowedGraphBreaks(break_reason=...) must name the accepted cause in own.py:gate, got: ' '",
         ),
         (
             lambda: AllowedRecompiles(where="own.py:gate", guard="n", reason=""),
-            "AllowedRecompiles(reason=...) must say why it is accepted in own.py:gate, got: ''",
+            "AllowedRecompiles(reason=...) must give a reason for accepting it in own.py:gate, got: ''",
         ),
         (
             lambda: AllowedRecompiles(where="own.py:gate", guard="n", reason="expected", times=0),

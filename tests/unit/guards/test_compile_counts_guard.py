@@ -39,14 +39,14 @@ def test_a_change_is_reported_function_by_function_with_the_versions_that_differ
     verdict = judged(replace(UNET, breaks=2, graphs=3), VAE, environment=NEWER)
 
     assert verdict.explanation == (
-        "diffopt: compiling did not come to what was accepted",
+        "diffopt: the compile counts differ from the accepted ones",
         "  UNet.forward  graphs 2 -> 3",
         "  UNet.forward  breaks 1 -> 2",
         f"seen while compiling {SEEN}",
         "differs from the baseline's environment:",
         "  torch    2.14.0, accepted with 2.13.0",
         "  torchao  1.0, accepted with none",
-        f"if this is wanted: {RERUN} --diffopt-update all",
+        f"to accept this: {RERUN} --diffopt-update all",
     )
     assert verdict.changes == (
         FigureChange(where="UNet.forward", figure="graphs", before=2, after=3),

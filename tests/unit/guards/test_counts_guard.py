@@ -12,7 +12,7 @@ from pytest_diffopt.records import Concern, CountRecord, Environment, ModuleCoun
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_GPU, SEEN, SUBJECT
 
 RERUN = "pytest 'suites/test_sdxl.py::test_counts[sdxl]'"
-HINT = f"if this is wanted: {RERUN} --diffopt-update all"
+HINT = f"to accept this: {RERUN} --diffopt-update all"
 SEEN_ON = f"seen on the simulated nvidia-h200, {SEEN}"
 
 
@@ -81,7 +81,7 @@ def test_more_fails_with_old_and_new_and_the_module() -> None:
     assert verdict.is_failure
     assert verdict.summary == "5.3e-06 TFLOP, 617 operations, peak 2.00 MiB"
     assert verdict.explanation == (
-        "diffopt: the counts are not what was accepted",
+        "diffopt: the counts differ from the accepted ones",
         "  steps 1-3  flops 1,000,000 -> 1,100,000 (+10.0 %)",
         "  steps 1-3  operations 100 -> 139 (+39.0 %)",
         "  in unet  operations 300 -> 417 (+39.0 %)",
@@ -110,7 +110,7 @@ def test_fewer_of_everything_is_an_improvement_that_asks_to_be_kept() -> None:
     assert verdict.outcome is Outcome.IMPROVED
     assert verdict.is_failure
     assert verdict.explanation == (
-        "diffopt: the counts became better",
+        "diffopt: the counts improved",
         "  steps 1-3  operations 100 -> 80 (-20.0 %)",
         SEEN_ON,
         "differs from the baseline's environment:",
@@ -137,7 +137,7 @@ def test_another_attention_kernel_fails() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: the counts are not what was accepted",
+        "diffopt: the counts differ from the accepted ones",
         "  attention flash 2x10x4096x64 bfloat16: 8 -> 0 calls",
         "  attention math 2x10x4096x64 bfloat16: 0 -> 8 calls",
         SEEN_ON,
@@ -151,7 +151,7 @@ def test_another_blind_spot_fails() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: the counts are not what was accepted",
+        "diffopt: the counts differ from the accepted ones",
         "  operations that are not counted: none -> torchao::dequantize",
         SEEN_ON,
         HINT,
@@ -237,9 +237,9 @@ def test_counts_of_something_else_are_not_compared() -> None:
 
     assert verdict.outcome is Outcome.INCOMPARABLE
     assert not verdict.is_failure
-    assert verdict.summary == "baseline of another recipe, device name, GPU"
+    assert verdict.summary == "baseline of a different recipe, device name, GPU"
     assert verdict.explanation == (
-        "diffopt: the counts baseline is of another recipe, device name, GPU: nothing was compared",
+        "diffopt: the counts baseline was made with a different recipe, device name, GPU: nothing was compared",
         "  recipe       bf16 + sdpa, accepted with fp32",
         "  device name  NVIDIA L4, accepted with NVIDIA H200",
         "  GPU         nvidia-h200, accepted with nvidia-l4",
@@ -277,7 +277,7 @@ def test_a_loop_of_another_length_fails(num_steps: int, change: str) -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: the counts are not what was accepted",
+        "diffopt: the counts differ from the accepted ones",
         f"  the loop  steps {change}",
         SEEN_ON,
         HINT,

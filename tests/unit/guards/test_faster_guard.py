@@ -30,14 +30,14 @@ def test_a_injected_loss_fails() -> None:
     verdict = judge_ratio(record(1.05), demanded=1.2)
 
     assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.summary == "1.05x as fast as the reference (at least 1.20x demanded)"
+    assert verdict.summary == "1.05x as fast as the reference (at least 1.20x required)"
     assert verdict.explanation == (
-        "diffopt: only 1.05x as fast as the reference (at least 1.20x demanded)",
+        "diffopt: only 1.05x as fast as the reference (at least 1.20x required)",
         "  speed-up   1.05x, 99.0 % confidence interval 1.04x to 1.06x, from 20 pairs",
         f"  subject    948 ms, {SEEN}",
         f"  reference  999 ms, {SEEN.replace('bf16 + sdpa', 'fp32')}",
-        "seen on cuda, both timed in turn in this session",
-        "if this is fast enough: demand less of it in the test",
+        "seen on cuda, both timed interleaved in this session",
+        "to accept this: lower by=... in the test",
     )
 
 
@@ -59,10 +59,10 @@ def test_what_noise_hides_is_neither() -> None:
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation[0] == (
-        "diffopt: too noisy to say: 1.15x to 1.28x as fast as the reference (at least 1.20x demanded)"
+        "diffopt: too noisy to decide: 1.15x to 1.28x as fast as the reference (at least 1.20x required)"
     )
     assert verdict.explanation[-1] == (
-        f"give it more time: about {more} more pairs would decide it, --diffopt-max-seconds"
+        f"measure longer: about {more} more pairs would decide it, raise --diffopt-max-seconds"
     )
     assert more > 0
 
@@ -75,8 +75,8 @@ def test_few_pairs_decide_nothing(speed_up: float) -> None:
     verdict = judge_ratio(few, demanded=1.2)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.explanation[0].startswith("diffopt: too few pairs to say: ")
-    assert verdict.explanation[-1] == "give it more time: about 1 more pair would decide it, --diffopt-max-seconds"
+    assert verdict.explanation[0].startswith("diffopt: too few pairs to decide: ")
+    assert verdict.explanation[-1] == "measure longer: about 1 more pair would decide it, raise --diffopt-max-seconds"
     assert more_pairs_needed(few, demanded=1.2) == 1
 
 

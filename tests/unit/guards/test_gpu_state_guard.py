@@ -30,7 +30,7 @@ def test_a_busy_gpu_decides_nothing_and_the_process_is_named() -> None:
         "diffopt: the GPU is busy with python3 (pid 4711, 31.0 % of the GPU, 1.00 GiB): nothing was compared",
         "  GPU  1980 MHz, 58 degrees C, 651 W",
         f"seen on NVIDIA H200, {SEEN}",
-        "run it again on a GPU that nobody else uses, once it is cool",
+        "rerun on an idle GPU that has cooled down",
     )
     assert not is_fit_for_baseline(record)
 

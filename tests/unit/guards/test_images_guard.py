@@ -18,7 +18,7 @@ from pytest_diffopt.records import (
 )
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
-HINT = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason beside it"
 
 
 def difference(  # noqa: PLR0913 - one for each figure
@@ -70,14 +70,14 @@ def test_equal_images_pass() -> None:
 @pytest.mark.parametrize(
     ("far", "line"),
     [
-        (difference(ssim=0.9), "SSIM 0.9000 (at least 0.94 wanted)"),
-        (difference(psnr_db=25.0), "PSNR 25.0 dB (at least 28 dB wanted)"),
+        (difference(ssim=0.9), "SSIM 0.9000 (at least 0.94 required)"),
+        (difference(psnr_db=25.0), "PSNR 25.0 dB (at least 28 dB required)"),
         (difference(max_error=0.7), "largest error of a pixel 0.7000 (0.6 allowed)"),
         (difference(mean_error=0.03), "mean error 0.0300 (0.02 allowed)"),
         (difference(flip=0.2), "FLIP 0.2000 (0.18 allowed)"),
         (difference(flip=math.nan), "FLIP nan (0.18 allowed)"),
-        (difference(ssim=math.nan), "SSIM nan (at least 0.94 wanted)"),
-        (difference(psnr_db=math.nan), "PSNR nan dB (at least 28 dB wanted)"),
+        (difference(ssim=math.nan), "SSIM nan (at least 0.94 required)"),
+        (difference(psnr_db=math.nan), "PSNR nan dB (at least 28 dB required)"),
         (difference(max_error=math.nan), "largest error of a pixel nan (0.6 allowed)"),
         (difference(mean_error=math.nan), "mean error nan (0.02 allowed)"),
         (difference(defects=("the image is black",)), "the image is black"),
@@ -116,7 +116,7 @@ def test_thresholds_are_the_users_own() -> None:
     wide, narrow = ImageThresholds(min_ssim=0.5), ImageThresholds(min_ssim=0.999)
 
     assert judge(difference(ssim=0.6), thresholds=wide).outcome is Outcome.PASSED
-    assert judge(difference(), thresholds=narrow).explanation[1] == "  image 0: SSIM 0.9900 (at least 0.999 wanted)"
+    assert judge(difference(), thresholds=narrow).explanation[1] == "  image 0: SSIM 0.9900 (at least 0.999 required)"
 
 
 LPIPS = ImageThresholds(max_lpips=0.05)
@@ -165,7 +165,7 @@ def test_every_failing_image_of_a_batch_is_named() -> None:
     assert verdict.explanation == (
         "diffopt: 2 of 3 images differ from the reference",
         "  image 1: the image is black",
-        "  image 1: SSIM 0.1000 (at least 0.94 wanted)",
+        "  image 1: SSIM 0.1000 (at least 0.94 required)",
         "  image 1: largest error of a pixel 1.0000 (0.6 allowed)",
         "  image 2: mean error 0.5000 (0.02 allowed)",
         f"seen in {SEEN}; pixel values are in [0, 1]",
@@ -206,8 +206,8 @@ def test_latents_that_leave_the_corridor_fail_with_a_good_image(error: float) ->
 
     assert verdict.figures["first_step_outside"] == 1
     assert verdict.explanation == (
-        "diffopt: the latents leave the reference's on the way to the image",
-        f"  first off in step 1 of 3: latents {error:.4f} of their length off (0.12 allowed), "
+        "diffopt: the latents differ from the reference during denoising",
+        f"  first difference in step 1 of 3: relative latent error {error:.4f} (0.12 allowed), "
         f"cosine {1 - error / 2:.4f}",
         "  first module apart: unet.mid_block (Block), step 1: "
         "its output is 0.4000 of its length off, its inputs 0.0100",
@@ -221,7 +221,7 @@ def test_a_image_that_is_off_after_good_latents_is_reported() -> None:
     record = ImageRecord(subject=SUBJECT, differences=(difference(ssim=0.5),), drift=drifting(0.01, 0.01).drift)
 
     assert judge_images(record, ImageThresholds()).explanation[2] == (
-        "  the latents of all 2 steps agree: the difference comes after the last"
+        "  the latents of all 2 steps agree: the images differ after the last step"
     )
 
 
@@ -238,7 +238,7 @@ def test_latents_are_judged_in_place_of_images() -> None:
     assert judged(good).outcome is Outcome.PASSED
     assert judged(good, far, broken).explanation[:3] == (
         "diffopt: 2 of 3 latents differ from the reference",
-        "  latent 1: latents 0.3000 of their length off (0.12 allowed), cosine 0.9000",
+        "  latent 1: relative latent error 0.3000 (0.12 allowed), cosine 0.9000",
         "  latent 2: the latents are constant",
     )
 

@@ -47,10 +47,10 @@ def test_a_injected_regression_fails() -> None:
         "diffopt: the call became 9.5 % slower: 2.41 s (2.31 s allowed)",
         "  now       2.41 s, median of 3 calls, spread 0.6 %",
         "  accepted  2.20 s, median of 3 sessions from 2.19 s to 2.21 s",
-        "  change    210 ms (5.0 % or 5.00 ms allowed, whichever is more)",
-        "  a step    80.3 ms, accepted 73.3 ms (30 steps)",
+        "  change    210 ms (5.0 % or 5.00 ms allowed, whichever is larger)",
+        "  per step  80.3 ms, accepted 73.3 ms (30 steps)",
         f"seen on NVIDIA H200, {SEEN}",
-        f"if this is wanted: {RERUN} --diffopt-update all",
+        f"to accept this: {RERUN} --diffopt-update all",
     )
     assert verdict.figures == pytest.approx(
         {
@@ -83,9 +83,9 @@ def test_a_regression_is_reported_with_what_changed_of_what_is_counted() -> None
 
     assert verdict.summary == "2.50 s, 12.0 steps/s, 40 % of the roofline (+25.0 %)"
     assert verdict.explanation[4:9] == (
-        "  a step    83.3 ms, accepted 66.7 ms (30 steps)",
+        "  per step  83.3 ms, accepted 66.7 ms (30 steps)",
         "  roofline  1.00 s is the least that this GPU's peaks allow",
-        "  what changed, counted on the simulated GPU:",
+        "  counts that changed, on the simulated GPU:",
         "    operations in steps 1-29  1 204 -> 1 390",
         f"seen on NVIDIA H200, {SEEN}",
     )
@@ -161,7 +161,7 @@ def test_an_improvement_asks_to_be_kept() -> None:
         "diffopt: the call became 25.0 % faster: 1.50 s (2.10 s allowed)",
         "  now       1.50 s, median of 1 call, spread 0.0 %",
         "  accepted  2.00 s, median of 1 session",
-        "  change    500 ms (5.0 % or 5.00 ms allowed, whichever is more)",
+        "  change    500 ms (5.0 % or 5.00 ms allowed, whichever is larger)",
         f"seen on NVIDIA H200, {SEEN}",
         "differs from the baseline's environment:",
         "  torch    2.14.0, accepted with 2.13.0",
@@ -190,9 +190,9 @@ def test_a_baseline_of_something_else_is_not_compared() -> None:
     verdict = judge(record(2410), with_changes(baseline, subject=subject), environment=OTHER_GPU)
 
     assert verdict.outcome is Outcome.INCOMPARABLE
-    assert verdict.summary == "baseline of another recipe, device name, number of steps"
+    assert verdict.summary == "baseline of a different recipe, device name, number of steps"
     assert verdict.explanation == (
-        "diffopt: the latency baseline is of another recipe, device name, number of steps: nothing was compared",
+        "diffopt: the latency baseline was made with a different recipe, device name, number of steps: nothing was compared",
         "  recipe           bf16 + sdpa, accepted with fp32",
         "  device name      NVIDIA L4, accepted with NVIDIA H200",
         "  number of steps  30, accepted with 20",
@@ -208,4 +208,4 @@ def test_a_call_that_never_warmed_up_decides_nothing() -> None:
     assert verdict.explanation[0] == (
         "diffopt: the call was still getting faster after 2 warm-up calls: 2.20 s (2.31 s allowed)"
     )
-    assert verdict.explanation[-1] == "give it more time: --diffopt-max-seconds"
+    assert verdict.explanation[-1] == "measure longer: raise --diffopt-max-seconds"

@@ -50,12 +50,12 @@ def test_a_injected_regression_fails() -> None:
         "diffopt: the memory peak grew by 25.0 %: 1.25 GiB allocated by tensors (1.02 GiB allowed)",
         "  allocated by tensors       1.25 GiB, accepted 1.00 GiB, +25.0 % (1.02 GiB allowed)",
         "  reserved by the allocator  2.00 GiB, accepted 2.00 GiB, +0.0 % (2.04 GiB allowed)",
-        "  2.0 % or 8.00 MiB allowed, whichever is more",
+        "  2.0 % or 8.00 MiB allowed, whichever is larger",
         f"seen on NVIDIA H200 by the CUDA allocator, {SEEN}",
         "differs from the baseline's environment:",
         "  torch    2.14.0, accepted with 2.13.0",
         "  torchao  1.0, accepted with none",
-        f"if this is wanted: {RERUN} --diffopt-update all",
+        f"to accept this: {RERUN} --diffopt-update all",
     )
     assert verdict.figures == {
         "peak_allocated_bytes": 1280 * MIB,
@@ -134,7 +134,7 @@ def test_a_baseline_of_another_instrument_is_not_compared() -> None:
 
     assert verdict.outcome is Outcome.INCOMPARABLE
     assert verdict.explanation == (
-        "diffopt: the memory baseline is of another device name, instrument, caching allocator: nothing was compared",
+        "diffopt: the memory baseline was made with a different device name, instrument, caching allocator: nothing was compared",
         "  device name        NVIDIA L4, accepted with NVIDIA H200",
         "  instrument         the simulated GPU, accepted with the CUDA allocator",
         "  caching allocator  none, accepted with one",

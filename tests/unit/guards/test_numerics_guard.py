@@ -47,11 +47,11 @@ def test_an_output_that_is_too_far_off_fails() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 output of compiled modules not what the same modules give uncompiled",
-        "  vae.decode  bfloat16, 7 of 100 values too far off, largest error 0.5, 0.25 x the largest value "
+        "diffopt: 1 output of compiled modules differs from eager",
+        "  vae.decode  bfloat16, 7 of 100 values out of tolerance, largest error 0.5, 0.25 x the largest value "
         "(1e-05 + 0.016 x the largest value allowed)",
-        f"seen beside eager on the same inputs, {SEEN}",
-        "if this is wanted: rtol=..., atol=...",
+        f"seen against eager on the same inputs, {SEEN}",
+        "to accept this: rtol=..., atol=...",
     )
 
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_compared_stands_first() -> None:
     verdict = judge_numerics(NumericsRecord(subject=SUBJECT, differences=(FAR, other)))
 
     assert verdict.explanation[:2] == (
-        "diffopt: 2 outputs of compiled modules not what the same modules give uncompiled",
+        "diffopt: 2 outputs of compiled modules differ from eager",
         "  unet[0]     shape (2, 4) became (2, 5)",
     )
 
@@ -79,8 +79,8 @@ def test_a_compiled_module_that_was_never_called_fails() -> None:
     verdict = judge_numerics(NumericsRecord(subject=SUBJECT, differences=(CLOSE,), silent=("vae.decode",)))
 
     assert verdict.explanation == (
-        "diffopt: 1 compiled module not called",
-        "  vae.decode was never called, so nothing of it was compared",
-        f"seen beside eager on the same inputs, {SEEN}",
-        "let the call reach it, or compile it no more",
+        "diffopt: 1 compiled module is never called",
+        "  vae.decode was never called, so it was not compared",
+        f"seen against eager on the same inputs, {SEEN}",
+        "call this module in the test, or stop compiling it",
     )

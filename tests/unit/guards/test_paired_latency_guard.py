@@ -73,14 +73,14 @@ def test_a_injected_slowdown_fails_with_its_cause() -> None:
         "diffopt: the call became 8.0 % slower than at main (1a2b3c4d5) (1.0 % allowed)",
         "  change  +8.0 %, between +6.7 % and +9.3 % at 99.8 % confidence, "
         "40 blocks of 4 calls by 2 pairs of processes",
-        "  head    108 ms a call, the working tree (6e7f8a9b0)",
-        "  base    100 ms a call, main (1a2b3c4d5)",
-        "  what changed, counted on the simulated GPU:",
+        "  head    108 ms per call, the working tree (6e7f8a9b0)",
+        "  base    100 ms per call, main (1a2b3c4d5)",
+        "  counts that changed, on the simulated GPU:",
         "    operations in steps 1-29  1 204 -> 1 390",
         "    attention flash 2x10      70 times -> 60 times",
         "    attention math 2x10       0 times -> 10 times",
-        f"seen on NVIDIA H200, both timed in turn by two processes, {SEEN}",
-        "if this is wanted: allow it with --diffopt-margin, or merge it and compare from there",
+        f"seen on NVIDIA H200, both timed interleaved in two processes, {SEEN}",
+        "to accept this: raise --diffopt-margin, or merge the change: later changes are compared with it",
     )
 
 
@@ -91,11 +91,11 @@ def test_side_by_side_the_figures_are_of_the_processor() -> None:
     same = judge(record(blocks(0.0, spread=0.01), timing=timing))
 
     assert slower.explanation[2:4] == (
-        "  head    108 ms of the processor a call, the working tree (6e7f8a9b0)",
-        "  base    100 ms of the processor a call, main (1a2b3c4d5)",
+        "  head    108 ms of CPU time per call, the working tree (6e7f8a9b0)",
+        "  base    100 ms of CPU time per call, main (1a2b3c4d5)",
     )
-    assert f"seen on NVIDIA H200, both timed side by side by two processes on one core, {SEEN}" in slower.explanation
-    assert same.summary.startswith("100 ms of the processor (-0.0 %, between ")
+    assert f"seen on NVIDIA H200, both timed concurrently in two processes on one core, {SEEN}" in slower.explanation
+    assert same.summary.startswith("100 ms of CPU time (-0.0 %, between ")
 
 
 def test_its_counterpart_of_the_same_code_passes() -> None:
@@ -121,7 +121,7 @@ def test_too_little_time_says_how_much_would_do() -> None:
     verdict = judge(record(blocks(0.0, spread=0.05, count=20)))
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.explanation[0].startswith("diffopt: too noisy to say against main (1a2b3c4d5): -0.1 %, between ")
+    assert verdict.explanation[0].startswith("diffopt: too noisy to compare with main (1a2b3c4d5): -0.1 %, between ")
     assert verdict.explanation[-1].startswith("give it more time: about ")
     assert "--diffopt-max-seconds" in verdict.explanation[-1]
 
@@ -132,7 +132,7 @@ def test_what_stays_open_says_what_kept_it_from_being_timed_side_by_side() -> No
     still_open = judge(record(blocks(0.0, spread=0.05, count=20), why_in_turn=why))
     slower = judge(record(blocks(0.08, spread=0.01), why_in_turn=why))
 
-    assert f"  in turn  {why}" in still_open.explanation
+    assert f"  interleaved  {why}" in still_open.explanation
     assert not any(why in line for line in slower.explanation)
 
 
@@ -142,7 +142,7 @@ def test_no_time_tells_less_than_two_processes_differ_by() -> None:
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation[-1] == (
-        "more time would not tell it from two processes of the same code: give a larger --diffopt-margin"
+        "measuring longer cannot distinguish this from two processes of the same code: raise --diffopt-margin"
     )
 
 
@@ -174,7 +174,7 @@ def test_a_test_that_the_base_lacks_is_not_compared() -> None:
 
     assert verdict.outcome is Outcome.INCOMPARABLE
     assert verdict.explanation == (
-        "diffopt: main (1a2b3c4d5) has no such test: nothing was compared",
+        "diffopt: this test does not exist at main (1a2b3c4d5): nothing was compared",
         "a new test is compared from the next change on",
     )
 

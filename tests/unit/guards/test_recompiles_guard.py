@@ -53,9 +53,9 @@ def test_a_recompile_fails_with_the_call_and_the_guard_that_failed() -> None:
         "      def forward(self, x):",
         "    torch: guidance == 5.0",
         "  another seed: UNet.forward  diffusers/unet.py:40",
-        "    compiled for the first time, after warm-up",
+        "    compiled for the first time after warm-up",
         f"seen in 2 varied calls of {SEEN}",
-        'if this is wanted: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", '
+        'to accept this: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", '
         'reason="...")]',
     )
 
@@ -67,9 +67,9 @@ def test_the_same_guard_is_reported_once() -> None:
 
     assert verdict.explanation[0] == "diffopt: 3 recompiles (0 allowed)"
     assert verdict.explanation[6:] == (
-        "    and 2 times more: 9.0",
+        "    and 2 more: 9.0",
         f"seen in 2 varied calls of {SEEN}",
-        'if this is wanted: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", times=3, '
+        'to accept this: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", times=3, '
         'reason="...")]',
     )
 
@@ -134,10 +134,10 @@ def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 allowance for recompiles no longer needed",
-        "  unet.py:forward (guidance): 0 times (1 allowed), because: two values, both warmed up",
+        "diffopt: 1 recompile allowance is no longer needed",
+        "  unet.py:forward (guidance): 0 times (1 allowed); its reason: two values, both warmed up",
         f"seen in {SEEN}",
-        "take it out of allow_recompiles, or lower it, so that the recompile cannot come back unseen",
+        "remove or lower it in allow_recompiles, so that the recompile cannot return unnoticed",
     )
 
 
@@ -148,9 +148,9 @@ def test_a_module_that_is_not_compiled_any_more_fails() -> None:
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
         "diffopt: 1 compiled module lost",
-        "  unet was compiled at warm-up, and what is there now is not",
+        "  unet was compiled at warm-up; its replacement is not compiled",
         f"seen in 1 varied call of {SEEN}",
-        "compile what takes its place, before the first call",
+        "compile the replacement before the first call",
     )
 
 
@@ -160,7 +160,7 @@ def test_a_function_that_dynamo_gave_up_is_reported_beside_the_guards_that_faile
     verdict = recompiles(call("call 1", frame(GUIDANCE), gave_up))
 
     assert verdict.explanation[0] == "diffopt: 1 recompile (0 allowed)"
-    assert "  UNet.forward  diffusers/unet.py:40: compiled so often that Dynamo gave it up; it runs uncompiled" in (
+    assert "  UNet.forward  diffusers/unet.py:40: reached Dynamo's recompile limit; it now runs uncompiled" in (
         verdict.explanation
     )
 
@@ -192,23 +192,23 @@ def test_frames_that_were_only_given_up_count_as_nothing_compiled() -> None:
     [
         (GuardKind.VALUE, "int 981", "int 961", "was int 981, is int 961: specialised on its value; pass a tensor"),
         (GuardKind.VALUE, "int 981", "", "was int 981: specialised on its value; pass a tensor"),
-        (GuardKind.VALUE, "False", "True", "was False, is True: specialised on its value; always pass the same one"),
-        (GuardKind.TYPE, "P", "Q", "was P, is Q: specialised on its type; always pass the same one"),
+        (GuardKind.VALUE, "False", "True", "was False, is True: specialised on its value; always pass the same value"),
+        (GuardKind.TYPE, "P", "Q", "was P, is Q: specialised on its type; always pass the same type"),
         (
             GuardKind.DTYPE,
             "dtype Float",
             "dtype Long",
-            "was dtype Float, is dtype Long: one compilation a dtype; always pass the same one",
+            "was dtype Float, is dtype Long: compiled once per dtype; always pass the same dtype",
         ),
         (GuardKind.OTHER, "requires_grad=0", "", "was requires_grad=0"),
         (
             GuardKind.OBJECT,
             "",
             "AttnProcessor",
-            "is another AttnProcessor than before: specialised on the very object; share one, or ask forward for what "
+            "is a different AttnProcessor: specialised on the very object; share one, or ask forward for what "
             "it does, not for what it is",
         ),
-        (GuardKind.SHAPE, "", "", "has a shape that the compiled code excludes: forward asks for its shape"),
+        (GuardKind.SHAPE, "", "", "has a shape that the compiled code excludes: forward branches on its shape"),
     ],
 )
 def test_each_kind_of_guard_in_plain_words(kind: GuardKind, old: str, new: str, words: str) -> None:
@@ -225,7 +225,7 @@ def test_state_and_unknown_guards_name_no_source() -> None:
     other = FailedGuard(kind=GuardKind.OTHER, source="", old="", new="", text="something")
 
     assert described(state) == (
-        "torch's global state changed (grad_mode): one compilation a state; make every call in the same one"
+        "torch's global state changed (grad_mode): compiled once per state; make every call in the same state"
     )
-    assert described(shape) == "a guard on a shape failed; torch does not tell of what"
+    assert described(shape) == "a shape guard failed; torch does not report for which tensor"
     assert described(other) == "a guard failed"

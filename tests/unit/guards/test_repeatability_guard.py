@@ -33,13 +33,13 @@ def test_another_image_fails() -> None:
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "largest difference 0.00391"
     assert verdict.explanation == (
-        "diffopt: the same call gave another image the second time",
+        "diffopt: the same call gave a different image the second time",
         "  1536 of 12288 values differ (12.5%)",
         "  largest difference 0.00391 (0 allowed)",
         f"seen in {SEEN}",
         (
             "look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
-            "a generator that is not seeded; or state a bound: max_error=..."
+            "a generator that is not seeded; or allow a bound: max_error=..."
         ),
     )
     assert verdict.figures == {"differing_values": 1536, "max_error": 0.00390625}

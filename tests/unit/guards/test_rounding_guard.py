@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_diffopt.guards.images import ImageThresholds, judge_images
-from pytest_diffopt.guards.rounding import FAR_FROM_THE_EDGE, judge_at_edge
+from pytest_diffopt.guards.rounding import USE_A_STABLE_CALL, judge_at_edge
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import ImageDifference, ImageRecord, LatentDifference, StepDrift
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
@@ -37,14 +37,14 @@ def test_where_the_rounded_reference_is_as_far_off_nothing_is_proven() -> None:
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert not verdict.is_failure
     assert verdict.explanation == (
-        "diffopt: rounding decides this image, so that nothing is proven by it",
-        "  image 0: SSIM 0.8000 (at least 0.94 wanted)",
-        "  first off in step 1 of 2: latents 0.2000 of their length off (0.12 allowed), cosine 1.0000",
-        "  the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 2 ways): "
-        "SSIM 0.9000, PSNR 40.0 dB, latents 0.1700 off",
-        "  after the first step latents 0.0200 of their length off, the rounded reference's 0.0150",
+        "diffopt: rounding decides this image, so this comparison proves nothing",
+        "  image 0: SSIM 0.8000 (at least 0.94 required)",
+        "  first difference in step 1 of 2: relative latent error 0.2000 (0.12 allowed), cosine 1.0000",
+        "  the reference rounded to bfloat16 is past half the thresholds in 1 of 2 variants: "
+        "SSIM 0.9000, PSNR 40.0 dB, relative latent error 0.1700",
+        "  after the first step relative latent error 0.0200, the rounded reference's 0.0150",
         f"seen in {SEEN}; pixel values are in [0, 1]",
-        FAR_FROM_THE_EDGE,
+        USE_A_STABLE_CALL,
     )
 
 
@@ -84,9 +84,9 @@ def test_what_is_off_before_anything_grew_is_a_regression(first: float) -> None:
 
     assert verdict.is_failure
     assert verdict.explanation[-1] == (
-        "the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 1 ways): "
-        "SSIM 0.9000, PSNR 40.0 dB, latents 0.1700 off; but not all of it has grown: "
-        f"after the first step latents {first:.4f} of their length off, the rounded reference's 0.0150"
+        "the reference rounded to bfloat16 is past half the thresholds in 1 of 1 variants: "
+        "SSIM 0.9000, PSNR 40.0 dB, relative latent error 0.1700; rounding does not explain it: "
+        f"after the first step relative latent error {first:.4f}, the rounded reference's 0.0150"
     )
 
 
@@ -114,6 +114,6 @@ def test_latents_in_place_of_images_are_reported_alone() -> None:
     one, other = (replace(record, differences=(), latents=latents) for record in (drawn(0.02, 0.2), OTHER))
 
     assert judge(one, other).explanation[3] == (
-        "  the reference itself is past half of that where it is rounded to bfloat16 (in 1 of 1 ways): "
+        "  the reference rounded to bfloat16 is past half the thresholds in 1 of 1 variants: "
         "latents 0.2000 off"
     )

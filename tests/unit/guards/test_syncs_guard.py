@@ -18,7 +18,7 @@ STEP = CodeLocation(
 )
 GATE = CodeLocation(file="models/own.py", line=7, function="gate", source="if x.max() > 1:")
 BARE = CodeLocation(file="models/own.py", line=9, function="bare")
-STALE_HINT = "take it out of allow_syncs, or lower it, so that the wait cannot come back unseen"
+STALE_HINT = "remove or lower it in allow_syncs, so that the sync cannot return unnoticed"
 
 
 def observed_syncs(where: CodeLocation, per_step: Mapping[int, int], operation: str = ".item()") -> list[ObservedSync]:
@@ -85,11 +85,11 @@ def test_a_wait_fails_with_place_source_and_a_hint_to_paste() -> None:
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "2 syncs in the first step, up to 2 in each later one"
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (0 allowed)",
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 2 syncs per step (0 allowed)",
         "  2/step  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
         "                   alpha_prod_t = self.alphas_cumprod[timestep]",
         f"seen on the simulated GPU, steps 0-3 of 4, {SEEN}",
-        'if this is wanted: allow_syncs=[AllowedSyncs(where="scheduling_ddim.py:step", per_step=2, reason="...")]',
+        'to accept this: allow_syncs=[AllowedSyncs(where="scheduling_ddim.py:step", per_step=2, reason="...")]',
     )
     assert verdict.figures == {"syncs": 8, "steps": 4, "first_step": 2}
 
@@ -98,7 +98,7 @@ def test_the_hint_can_be_pasted_and_makes_the_guard_green() -> None:
     """What the failure advises is Python, and once it is done the same loop passes."""
     syncs = [*observed_syncs(STEP, {0: 5, 1: 2, 2: 2, 3: 2}), *observed_syncs(GATE, {0: 1})]
     hint = judge(*syncs).explanation[-1]
-    code = hint.removeprefix("if this is wanted: allow_syncs=")
+    code = hint.removeprefix("to accept this: allow_syncs=")
     allow = eval(code, {"AllowedSyncs": AllowedSyncs})  # noqa: S307 - that it can be evaluated is what is promised
 
     assert code == (
@@ -127,12 +127,12 @@ def test_waits_of_the_first_step_alone_are_reported() -> None:
 
     assert verdict.summary == "1 sync in the first step, up to 0 in each later one"
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time in the first step (0 allowed)",
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync in the first step (0 allowed)",
         "  1 in step 0  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
         "                        alpha_prod_t = self.alphas_cumprod[timestep]",
         f"seen on the simulated GPU, step 0 of 4, {SEEN}",
         (
-            "if this is wanted: allow_syncs=[AllowedSyncs("
+            "to accept this: allow_syncs=[AllowedSyncs("
             'where="scheduling_ddim.py:step", per_step=0, first_step=1, reason="...")]'
         ),
     )
@@ -151,7 +151,7 @@ def test_an_allowance_covers_its_function() -> None:
 def test_an_allowance_covers_nothing_else(where: str) -> None:
     """Neither another function of the file nor the function's name in another file."""
     assert judge(*ALWAYS_TWICE, allow=(allowance(where),)).explanation[0] == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (0 allowed)"
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 2 syncs per step (0 allowed)"
     )
 
 
@@ -161,12 +161,12 @@ def test_more_than_the_allowance_fails_with_the_limit() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 3 times a step (2 allowed)",
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 3 syncs per step (2 allowed)",
         "  3/step  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
         "                   alpha_prod_t = self.alphas_cumprod[timestep]",
         f"seen on the simulated GPU, step 2 of 4, {SEEN}",
         (
-            "if this is wanted: allow_syncs=[AllowedSyncs("
+            "to accept this: allow_syncs=[AllowedSyncs("
             'where="scheduling_ddim.py:step", per_step=3, first_step=0, reason="...")]'
         ),
     )
@@ -178,7 +178,7 @@ def test_the_first_step_has_a_limit_of_its_own() -> None:
 
     assert judge(*observed_syncs(STEP, {0: 3, 1: 2, 2: 2, 3: 2}), allow=allow).outcome is Outcome.PASSED
     assert judge(*observed_syncs(STEP, {0: 4, 1: 2, 2: 2, 3: 2}), allow=allow).explanation[0] == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 4 times in the first step (3 allowed)"
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 4 syncs in the first step (3 allowed)"
     )
 
 
@@ -187,11 +187,11 @@ def test_what_is_covered_is_left_out_of_a_failure() -> None:
     verdict = judge(*ALWAYS_TWICE, *observed_syncs(GATE, {1: 1}), allow=(allowance(),))
 
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (0 allowed)",
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync per step (0 allowed)",
         "  1/step  .item()  models/own.py:7  in gate  (read by the host)",
         "                   if x.max() > 1:",
         f"seen on the simulated GPU, step 1 of 4, {SEEN}",
-        'if this is wanted: allow_syncs=[AllowedSyncs(where="own.py:gate", per_step=1, first_step=0, reason="...")]',
+        'to accept this: allow_syncs=[AllowedSyncs(where="own.py:gate", per_step=1, first_step=0, reason="...")]',
     )
 
 
@@ -201,8 +201,8 @@ def test_an_allowance_that_nothing_uses_fails() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 allowance for waits no longer needed",
-        "  scheduling_ddim.py:step waits no more; it was allowed because: DDIM reads its alphas",
+        "diffopt: 1 sync allowance is no longer needed",
+        "  scheduling_ddim.py:step no longer synchronizes; remove the allowance (its reason: DDIM reads its alphas)",
         f"seen on the simulated GPU, {SEEN}",
         STALE_HINT,
     )
@@ -214,9 +214,9 @@ def test_an_allowance_that_grants_too_much_fails() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 2 allowances for waits no longer needed",
-        "  own.py:gate waits no more; it was allowed because: DDIM reads its alphas",
-        "  scheduling_ddim.py:step waits less often now: 1/step (2 allowed)",
+        "diffopt: 2 sync allowances are no longer needed",
+        "  own.py:gate no longer synchronizes; remove the allowance (its reason: DDIM reads its alphas)",
+        "  scheduling_ddim.py:step synchronizes less often: 1/step (2 allowed)",
         f"seen on the simulated GPU, {SEEN}",
         STALE_HINT,
     )
@@ -264,7 +264,7 @@ def test_what_the_instrument_did_not_know_stands_in_the_failure() -> None:
     assert judge_syncs(seen).explanation[3:5] == (
         "  not modelled, so not counted: own::sort, torchao::dequantize",
         (
-            "  values that were not there were read, so what follows may differ: "
+            "  placeholder values were read, so later code may take another branch than on a GPU: "
             "models/own.py:7, diffusers/schedulers/scheduling_ddim.py:449"
         ),
     )
@@ -285,7 +285,7 @@ def test_an_allowance_must_have_a_reason(reason: str) -> None:
     with pytest.raises(ValueError, match="reason") as error:
         AllowedSyncs(where="a.py:step", per_step=1, reason=reason)
 
-    assert str(error.value) == f"AllowedSyncs(reason=...) must say why a.py:step may wait, got: {reason!r}"
+    assert str(error.value) == f"AllowedSyncs(reason=...) must give a reason for the syncs in a.py:step, got: {reason!r}"
 
 
 @pytest.mark.parametrize(("per_step", "first_step"), [(0, None), (-1, None), (0, 0), (-1, 2), (2, -1)])
@@ -295,7 +295,7 @@ def test_an_allowance_must_allow_something(per_step: int, first_step: int | None
         AllowedSyncs(where="a.py:step", per_step=per_step, first_step=first_step, reason="why")
 
     assert str(error.value) == (
-        "AllowedSyncs(per_step=..., first_step=...) must allow a positive number of waits, got: "
+        "AllowedSyncs(per_step=..., first_step=...) must allow a positive number of syncs, got: "
         f"AllowedSyncs(where='a.py:step', per_step={per_step}, reason='why', first_step={first_step})"
     )
 
