@@ -134,7 +134,7 @@ def unused(seen: Sequence[_Seen], allow: Sequence[Allowance[_Seen]]) -> list[str
     """Return a line for each allowance that covers less than its limit."""
     counts = Counter(_owner(one, allow) for one in seen)
     return [
-        f"{one.where} ({one.cause}): {counted(counts[index], 'time')} {allowed(one.limit)}, because: {one.reason}"
+        f"{one.where} ({one.cause}): {counted(counts[index], 'time')} {allowed(one.limit)}; its reason: {one.reason}"
         for index, one in enumerate(allow)
         if counts[index] < one.limit
     ]

@@ -60,7 +60,7 @@ def judge_counts(
 def _rows_that_differ(
     record: CountRecord, baseline: CountBaseline, environment: Environment
 ) -> tuple[tuple[str, str], ...]:
-    gpu_model = changes({"gpu_model": record.gpu_model}, {"gpu_model": baseline.gpu_model})
+    gpu_model = changes({"GPU": record.gpu_model}, {"GPU": baseline.gpu_model})
     return (*what_differs(record.subject, environment, baseline), *gpu_model)
 
 

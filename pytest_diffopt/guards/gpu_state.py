@@ -39,7 +39,7 @@ def gpu_rows(
     """
     if gpu is None:
         return ()
-    rows = [("gpu", text)] if (text := _state(gpu.readings)) else []
+    rows = [("GPU", text)] if (text := _state(gpu.readings)) else []
     if num_throttled:
         total = counted(num_counted + num_throttled, noun)
         reasons = ", ".join(_slowdowns(gpu.readings))

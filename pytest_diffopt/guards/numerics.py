@@ -34,7 +34,7 @@ def _explanation(record: NumericsRecord, wrong: list[OutputDifference]) -> tuple
     return explain(
         headline,
         [*in_columns((one.module + one.output, _facts(one)) for one in wrong[:_SHOWN]), *more, *silent],
-        seen=f"beside eager on the same inputs, {record.subject}",
+        seen=f"against eager on the same inputs, {record.subject}",
         hint="to accept this: rtol=..., atol=..." if wrong else "call this module in the test, or stop compiling it",
     )
 

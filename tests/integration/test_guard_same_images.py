@@ -1,4 +1,4 @@
-"""Two pipelines that do not draw the same turn their test red, with the step and the module where they part."""
+"""Two pipelines that draw different images fail their test, with the step and the module where they diverge."""
 
 from pathlib import Path
 
@@ -45,15 +45,15 @@ def run(project: pytest.Pytester, inject: str, *options: str, inputs: str = "pip
 
 @pytest.mark.parametrize("inputs", ["pipeline_inputs", "(dict(pipeline_inputs) | {'output_type': 'latent'})"])
 def test_the_same_pipeline_in_another_layout_passes(project: pytest.Pytester, inputs: str) -> None:
-    """Float32 in another order of additions; images, and latents where they are asked for."""
+    """Float32 with another order of additions; images, and latents where the call returns them."""
     result = run(project, CLEAN, "-v", inputs=inputs)
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["passed * images *sdxl*"])
 
 
-def test_an_attention_that_counts_double_fails(project: pytest.Pytester) -> None:
-    """Where nobody sees it and SSIM neither: float32 is held to its own arithmetic, from the first step on."""
+def test_a_doubled_attention_output_fails(project: pytest.Pytester) -> None:
+    """It is invisible, also to SSIM: float32 has strict thresholds from the first step on."""
     result = run(project, WRONG_ATTENTION)
 
     result.assert_outcomes(failed=1)
@@ -91,7 +91,7 @@ def test_an_attention_that_counts_double_fails(project: pytest.Pytester) -> None
     ids=["attention", "VAE"],
 )
 def test_the_first_module_is_named_on_demand(project: pytest.Pytester, inject: str, module: str) -> None:
-    """With its class, the step, and how far its inputs were off."""
+    """With its class, the step, and the error of its inputs."""
     result = run(project, inject, "--diffopt-explain")
 
     result.assert_outcomes(failed=1)
@@ -99,16 +99,16 @@ def test_the_first_module_is_named_on_demand(project: pytest.Pytester, inject: s
     result.stdout.no_fnmatch_line(HINT)
 
 
-def test_a_bug_behind_the_loop_is_reported_from_one_in_it(project: pytest.Pytester) -> None:
-    """All latents agree, so it is the VAE."""
+def test_a_bug_after_the_loop_is_distinguished_from_one_in_it(project: pytest.Pytester) -> None:
+    """All latents agree, so it is in the VAE."""
     result = run(project, WRONG_VAE)
 
     result.assert_outcomes(failed=1)
     assert "  the latents of all 4 steps agree: the images differ after the last step" in result.outlines
 
 
-def test_a_scheduler_that_is_wrong_has_no_module(project: pytest.Pytester) -> None:
-    """Every module answers rightly to what it is asked until the latents have left; nothing is blamed for it."""
+def test_a_wrong_scheduler_names_no_module(project: pytest.Pytester) -> None:
+    """Every module is right for its inputs until the latents diverge, so no module is named."""
     result = run(project, WRONG_SCHEDULER, "--diffopt-explain")
 
     result.assert_outcomes(failed=1)
@@ -116,8 +116,8 @@ def test_a_scheduler_that_is_wrong_has_no_module(project: pytest.Pytester) -> No
     result.stdout.no_fnmatch_line("*first module apart*")
 
 
-def test_latents_beside_images_are_an_error(own_pipeline: pytest.Pytester) -> None:
-    """They cannot be compared, and the message says which is which."""
+def test_latents_against_images_are_an_error(own_pipeline: pytest.Pytester) -> None:
+    """They cannot be compared, and the message names which is which."""
     own_pipeline.makepyfile(
         test_it="""
         import torch
@@ -158,8 +158,8 @@ def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypa
 """
 
 
-def test_a_image_that_rounding_decides_proves_nothing(project: pytest.Pytester) -> None:
-    """The reference grows its own rounding as far: the test is skipped, and says so."""
+def test_an_image_that_rounding_decides_is_inconclusive(project: pytest.Pytester) -> None:
+    """Rounding moves the reference as far, so the test is skipped with that reason."""
     project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=""))
     result = project.runpytest_inprocess("-rs")
 
@@ -179,18 +179,20 @@ def test_a_image_that_rounding_decides_proves_nothing(project: pytest.Pytester) 
 
 
 def test_a_bug_fails_though_rounding_decides_the_image(project: pytest.Pytester) -> None:
-    """It is there after the first step, when nothing has grown."""
+    """Its error is present after the first step, before rounding can accumulate."""
     project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.1, thresholds=""))
     result = project.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["the reference rounded to * is past half the thresholds *; rounding does not explain it: *"])
+    result.stdout.fnmatch_lines(
+        ["the reference rounded to * is past half the thresholds *; rounding does not explain it: *"]
+    )
 
 
-def test_lpips_is_asked_of_the_rounded_reference_too(
+def test_lpips_of_the_rounded_reference_is_judged_too(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Where no other threshold is left, it alone is red, and it alone says that rounding decides."""
+    """Where LPIPS has the only threshold, it alone fails, and it alone shows that rounding decides."""
     lpips_stand_ins.install(monkeypatch, tmp_path)
     wide = "min_ssim=-1, min_psnr_db=0, max_error=9, max_mean_error=9, max_flip=9, max_latent_error=9, max_lpips=1e-9"
     project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=wide))
@@ -209,7 +211,7 @@ def test_lpips_is_asked_of_the_rounded_reference_too(
 def test_lpips_of_latents_is_an_error(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It would be skipped in silence."""
+    """Otherwise the threshold would be ignored silently."""
     lpips_stand_ins.install(monkeypatch, tmp_path)
     call = "thresholds=ImageThresholds(max_lpips=0.05), **(dict(pipeline_inputs) | {'output_type': 'latent'})"
     project.makepyfile(
@@ -247,14 +249,14 @@ DPM = 'scheduler(use="DPMSolverMultistepScheduler") + fp32 + channels_last'
 
 
 def test_the_reference_has_the_scheduler_of_the_recipe(project: pytest.Pytester) -> None:
-    """Another scheduler draws another image however exact it is; what is left is held to float32's own arithmetic."""
+    """A different scheduler draws a different image; the rest of the recipe has float32's strict thresholds."""
     project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, inject="pass"))
 
     project.runpytest_inprocess().assert_outcomes(passed=4)
 
 
 def test_a_bug_under_another_scheduler_fails(project: pytest.Pytester) -> None:
-    """The clean twin is the test above."""
+    """Its clean counterpart is the test before it."""
     inject = "optimized_pipeline.scheduler.register_to_config(solver_order=1)"
     project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, inject=inject))
 

@@ -1,4 +1,4 @@
-"""Recompiles: what is red, what is excused, and every word of it."""
+"""The verdict on recompiles, with what is excused and every line of its text."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ ALLOWED = AllowedRecompiles(where="unet.py:forward", guard="guidance", reason="t
 
 
 def call(name: str, *frames: CompiledFrame, changes_shape: bool = False) -> VariationRecompiles:
-    """Pretend that a call compiled these."""
+    """Return a varied call with these compilations."""
     return VariationRecompiles(variation=name, frames=frames, changes_shape=changes_shape)
 
 
@@ -29,7 +29,7 @@ def recompiles(*variations: VariationRecompiles, allow: tuple[AllowedRecompiles,
 
 
 def test_varied_calls_that_compile_nothing_pass() -> None:
-    """Compiled once, at warm-up, and never again."""
+    """Everything was compiled once, at warm-up."""
     verdict = recompiles(call("another seed"), call("call 2"))
 
     assert verdict.outcome is Outcome.PASSED
@@ -40,7 +40,7 @@ def test_varied_calls_that_compile_nothing_pass() -> None:
 
 
 def test_a_recompile_fails_with_the_call_and_the_guard_that_failed() -> None:
-    """Which variation, which function, what was assumed and what it is; a first compilation says that it is one."""
+    """The variation, the function, the assumed and the new value; a first compilation is reported as one."""
     verdict = recompiles(call("guidance_scale=7.5", frame(GUIDANCE)), call("another seed", frame()))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -55,13 +55,12 @@ def test_a_recompile_fails_with_the_call_and_the_guard_that_failed() -> None:
         "  another seed: UNet.forward  diffusers/unet.py:40",
         "    compiled for the first time after warm-up",
         f"seen in 2 varied calls of {SEEN}",
-        'to accept this: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", '
-        'reason="...")]',
+        'to accept this: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", reason="...")]',
     )
 
 
 def test_the_same_guard_is_reported_once() -> None:
-    """The first time whole, of the others when they were."""
+    """The first recompile in full, the others by their calls."""
     again = replace(GUIDANCE, old="float 7.5", new="float 9.0")
     verdict = recompiles(call("7.5", frame(GUIDANCE)), call("9.0", frame(again), frame(again)))
 
@@ -74,8 +73,8 @@ def test_the_same_guard_is_reported_once() -> None:
     )
 
 
-def test_what_compiles_again_while_warming_up_fails_unless_it_met_another_shape() -> None:
-    """Blocks of several sizes share a function; a value that changes each step is nobody's shape."""
+def test_a_recompile_during_warm_up_fails_unless_a_shape_changed() -> None:
+    """Blocks of several sizes share a function; a value that changes in each step is not a shape."""
     by_value = recompiles(warmup_frames=(frame(), frame(GUIDANCE)))
     by_shape = recompiles(warmup_frames=(frame(), frame(SIZE)))
 
@@ -95,20 +94,20 @@ def test_what_compiles_again_while_warming_up_fails_unless_it_met_another_shape(
     ids=["once", "twice", "another guard", "first time"],
 )
 def test_another_resolution_may_compile_each_function_once(frames: tuple[CompiledFrame, ...], outcome: Outcome) -> None:
-    """Once for each shape that it met at warm-up, and only because of its shape."""
+    """Once for each shape at warm-up, and only because of a shape."""
     assert recompiles(call("1024 px", *frames, changes_shape=True)).outcome is outcome
 
 
 def test_another_resolution_may_compile_as_often_as_warm_up_did() -> None:
-    """Blocks of two sizes meet two new sizes."""
+    """Blocks of two sizes get two new sizes."""
     warmup = (frame(), frame(SIZE))
     verdict = recompiles(call("1024 px", frame(SIZE), frame(SIZE), changes_shape=True), warmup_frames=warmup)
 
     assert verdict.outcome is Outcome.PASSED
 
 
-def test_with_dynamic_true_another_resolution_compiles_nothing() -> None:
-    """That is what it was compiled for."""
+def test_another_resolution_may_compile_nothing_with_dynamic_true() -> None:
+    """Dynamic shapes cover it."""
     verdict = recompiles(call("1024 px", frame(SIZE), changes_shape=True), is_dynamic=True)
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -119,7 +118,7 @@ def test_with_dynamic_true_another_resolution_compiles_nothing() -> None:
 
 
 def test_allowed_recompiles_pass_and_one_more_fails() -> None:
-    """By function and guard."""
+    """Allowances are by function and guard."""
     assert recompiles(call("7.5", frame(GUIDANCE)), allow=(ALLOWED,)).outcome is Outcome.PASSED
 
     verdict = recompiles(call("7.5", frame(GUIDANCE)), call("9", frame(GUIDANCE)), allow=(ALLOWED,))
@@ -128,8 +127,8 @@ def test_allowed_recompiles_pass_and_one_more_fails() -> None:
     assert verdict.explanation[0] == "diffopt: 2 recompiles (1 allowed)"
 
 
-def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
-    """With the reason that was given for it."""
+def test_an_unused_allowance_fails() -> None:
+    """The failure shows the reason of the allowance."""
     verdict = recompiles(call("7.5"), allow=(ALLOWED,))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -141,8 +140,8 @@ def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
     )
 
 
-def test_a_module_that_is_not_compiled_any_more_fails() -> None:
-    """Swapped after warm-up, it runs as slowly as if nobody had compiled anything."""
+def test_a_module_that_is_no_longer_compiled_fails() -> None:
+    """A module swapped after warm-up runs eagerly."""
     verdict = recompiles(call("call 1"), lost=("unet",))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -154,7 +153,7 @@ def test_a_module_that_is_not_compiled_any_more_fails() -> None:
     )
 
 
-def test_a_function_that_dynamo_gave_up_is_reported_beside_the_guards_that_failed() -> None:
+def test_a_function_at_the_recompile_limit_is_reported_with_its_failed_guards() -> None:
     """The eighth version was the last."""
     gave_up = frame(is_compiled=False, hit_limit=True)
     verdict = recompiles(call("call 1", frame(GUIDANCE), gave_up))
@@ -165,8 +164,8 @@ def test_a_function_that_dynamo_gave_up_is_reported_beside_the_guards_that_faile
     )
 
 
-def test_a_break_that_ended_a_varied_call_is_reported_as_the_break_it_is() -> None:
-    """`fullgraph=True` made an error of it."""
+def test_a_break_that_ended_a_varied_call_is_reported_as_a_break() -> None:
+    """`fullgraph=True` turned it into an error."""
     verdict = recompiles(breaks=(PRINTS,))
 
     assert verdict.concern is Concern.RECOMPILES
@@ -179,7 +178,7 @@ def test_a_break_that_ended_a_varied_call_is_reported_as_the_break_it_is() -> No
 
 
 def test_frames_that_were_only_given_up_count_as_nothing_compiled() -> None:
-    """A warm-up that left no compiled code cannot recompile, which proves nothing."""
+    """Without compiled code nothing can recompile, so nothing was checked."""
     verdict = recompiles(call("call 1"), warmup_frames=(frame(is_compiled=False),))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -205,13 +204,13 @@ def test_frames_that_were_only_given_up_count_as_nothing_compiled() -> None:
             GuardKind.OBJECT,
             "",
             "AttnProcessor",
-            "is a different AttnProcessor: specialised on the very object; share one, or ask forward for what "
-            "it does, not for what it is",
+            "is a different AttnProcessor: specialised on the object's identity; pass the same object, or check its "
+            "properties in forward",
         ),
         (GuardKind.SHAPE, "", "", "has a shape that the compiled code excludes: forward branches on its shape"),
     ],
 )
-def test_each_kind_of_guard_in_plain_words(kind: GuardKind, old: str, new: str, words: str) -> None:
+def test_each_kind_of_guard_is_described(kind: GuardKind, old: str, new: str, words: str) -> None:
     """What it was, what it is, and what to do."""
     failed = FailedGuard(kind=kind, source="x", old=old, new=new, text="", where=UNKNOWN_LOCATION)
 
@@ -219,7 +218,7 @@ def test_each_kind_of_guard_in_plain_words(kind: GuardKind, old: str, new: str, 
 
 
 def test_state_and_unknown_guards_name_no_source() -> None:
-    """There is none that a person would look for."""
+    """They have no source in the user's code."""
     state = FailedGuard(kind=GuardKind.GLOBAL_STATE, source="grad_mode", old="", new="", text="")
     shape = FailedGuard(kind=GuardKind.SHAPE, source="", old="", new="", text="'NoneType' has no 'size'")
     other = FailedGuard(kind=GuardKind.OTHER, source="", old="", new="", text="something")

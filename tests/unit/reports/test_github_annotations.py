@@ -58,7 +58,8 @@ def test_the_users_own_line_is_annotated(project: Path) -> None:
 def test_a_line_outside_of_the_repository_leaves_the_test(project: Path) -> None:
     """Nobody can annotate diffusers' files in another repository; the message names them."""
     assert annotated(waiting(("diffusers/schedulers/scheduling_ddim.py", 449)), project) == [
-        "::error file=tests/test_it.py,line=3,title=diffopt%3A syncs::the denoise loop synchronizes the CPU with the GPU: "
+        "::error file=tests/test_it.py,line=3,title=diffopt%3A syncs::"
+        "the denoise loop synchronizes the CPU with the GPU: "
         f"1 sync per step (0 allowed) (at diffusers/schedulers/scheduling_ddim.py:449) [{TEST}]"
     ]
 
