@@ -51,8 +51,8 @@ def gpu_rows(
 
 def _named(other: GPUProcess) -> str:
     use = "" if other.utilization_percent is None else f", {percent(other.utilization_percent / 100)} of the GPU"
-    held = f", {size(other.memory_bytes)}" if other.memory_bytes else ""
-    return f"{other.name or 'a process'} (pid {other.pid}{use}{held})"
+    memory = f", {size(other.memory_bytes)}" if other.memory_bytes else ""
+    return f"{other.name or 'a process'} (pid {other.pid}{use}{memory})"
 
 
 def _slowdowns(readings: Iterable[GPUReading]) -> list[Slowdown]:

@@ -75,7 +75,7 @@ _KEEPS_ARITHMETIC = frozenset(
     }
 )
 #: The hint where the thresholds are set in the test.
-OWN_THRESHOLDS = "to accept this: pass thresholds=ImageThresholds(...) with the reason beside it"
+OWN_THRESHOLDS = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
 
 
 def default_thresholds(subject: Subject) -> ImageThresholds:

@@ -249,7 +249,7 @@ def _blocks(record: PairedRecord) -> str:
 
 
 def _call_ns(record: PairedRecord, *, head: bool) -> float:
-    times = [one for block in record.blocks for one in (block.head_ns if head else block.base_ns)]
+    times = [time_ns for block in record.blocks for time_ns in (block.head_ns if head else block.base_ns)]
     return median(times) / record.repeats
 
 

@@ -22,6 +22,8 @@ _FIRST_TIME = "compiled for the first time after warm-up"
 _WARMING_UP = "warm-up"
 _FOR_A_NUMBER = "specialised on its value; pass a tensor"
 _NO_LONGER_NEEDED = "remove or lower it in allow_recompiles, so that the recompile cannot return unnoticed"
+_COMPILE_REPLACEMENT = "compile the replacement before the first call"
+_STAY_BELOW_LIMIT = "reduce the recompiles of this function: past the limit Dynamo runs it uncompiled"
 _ADVICE = {
     GuardKind.VALUE: "specialised on its value; always pass the same value",
     GuardKind.TYPE: "specialised on its type; always pass the same type",
@@ -47,7 +49,7 @@ def judge_recompiles(record: RecompileRecord, *, allow: Sequence[AllowedRecompil
         return _broken(record)
     if not any(frame.is_compiled for frame in record.warmup_frames):
         return nothing_compiled(Concern.RECOMPILES, record)
-    found = [*_culprits(record)]
+    found = [*_unexpected(record)]
     frames = [frame for _, frame in found]
     too_many = excess(frames, allow)
     at_limit = limit_lines([*record.warmup_frames, *(frame for one in record.variations for frame in one.frames)])
@@ -75,7 +77,7 @@ def _broken(record: RecompileRecord) -> Verdict:
     return replace(judge_graph_breaks(broken), concern=Concern.RECOMPILES)
 
 
-def _culprits(record: RecompileRecord) -> Iterator[tuple[str, CompiledFrame]]:
+def _unexpected(record: RecompileRecord) -> Iterator[tuple[str, CompiledFrame]]:
     """Yield every unexpected compilation with the call that caused it."""
     for frame in record.warmup_frames:
         if frame.failed_guard and frame.failed_guard.kind is not GuardKind.SHAPE and not frame.hit_limit:
@@ -111,12 +113,20 @@ def _recompile_lines(
     frames = [frame for _, frame in found]
     number = f"{counted(len(frames), 'recompile')} {allowed(exceeded_limit(frames, allow))}"
     lost = [f"{name} was compiled at warm-up; its replacement is not compiled" for name in record.lost]
+    headline, hint = (number, _hint(frames)) if found else _without_recompiles(len(lost), len(at_limit))
     return explain(
-        number if found else f"{counted(len(at_limit) + len(lost), 'compiled module')} lost",
+        headline,
         [*(line for group in _grouped(found) for line in _group_lines(group)), *at_limit, *lost],
         seen=f"in {calls} of {record.subject}",
-        hint=_hint(frames) if found else "compile the replacement before the first call",
+        hint=hint,
     )
+
+
+def _without_recompiles(num_lost: int, num_at_limit: int) -> tuple[str, str]:
+    """Return the headline and the hint when compiled code was lost and no unexpected recompile was seen."""
+    if num_lost:
+        return f"{counted(num_lost, 'compiled module')} replaced by uncompiled code", _COMPILE_REPLACEMENT
+    return f"{counted(num_at_limit, 'function')} reached Dynamo's recompile limit", _STAY_BELOW_LIMIT
 
 
 def _stale_lines(record: RecompileRecord, stale: Sequence[str]) -> tuple[str, ...]:

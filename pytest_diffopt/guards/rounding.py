@@ -15,7 +15,7 @@ LARGEST_RATIO = 2.0
 #: The hint for a call whose image rounding decides.
 USE_A_STABLE_CALL = (
     "test a call that is less sensitive to rounding: another seed or prompt, more steps, less guidance; "
-    "or pass thresholds=ImageThresholds(...) with the reason beside it"
+    "or pass thresholds=ImageThresholds(...) with the reason in a comment"
 )
 
 

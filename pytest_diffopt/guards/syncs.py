@@ -129,7 +129,7 @@ def _caveats(record: SyncRecord) -> list[str]:
     """Return what the instrument could not model."""
     unmodelled = f"not modelled, so not counted: {', '.join(record.unmodelled)}"
     read = ", ".join(map(str, record.placeholders))
-    placeholders = f"placeholder values were read, so later code may take another branch than on a GPU: {read}"
+    placeholders = f"placeholder values were read, so later code may take a different branch than on a GPU: {read}"
     return [line for line, known in ((unmodelled, record.unmodelled), (placeholders, record.placeholders)) if known]
 
 

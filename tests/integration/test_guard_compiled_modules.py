@@ -66,7 +66,7 @@ def test_a_module_that_is_swapped_after_warm_up_fails(own_pipeline: pytest.Pytes
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 compiled module lost",
+            "diffopt: 1 compiled module replaced by uncompiled code",
             "  unet was compiled at warm-up; its replacement is not compiled",
             "seen in 2 varied calls of pipeline Pipeline (weights: the user's own)",
             "compile the replacement before the first call",

@@ -21,7 +21,7 @@ def test_image(optimized_pipeline):
     assert_images_similar({call})
 """
 SEEN = "seen in pipeline SmallPipeline (weights: the user's own); pixel values are in [[]0, 1[]]"
-HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
 
 
 def run(project: pytest.Pytester, call: str) -> pytest.RunResult:
@@ -72,9 +72,7 @@ def test_an_image_close_to_its_reference_passes(own_pipeline: pytest.Pytester, c
     ],
     ids=["another image", "one dot", "black", "constant"],
 )
-def test_an_image_that_differs_from_the_reference_fails(
-    own_pipeline: pytest.Pytester, call: str, facts: list[str]
-) -> None:
+def test_an_image_unlike_its_reference_fails(own_pipeline: pytest.Pytester, call: str, facts: list[str]) -> None:
     """Each figure is followed by its limit; two equal black images fail too."""
     result = run(own_pipeline, call)
 

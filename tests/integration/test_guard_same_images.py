@@ -33,7 +33,7 @@ WRONG_ATTENTION = (
 WRONG_VAE = "vae = optimized_pipeline.vae; vae.decoder.conv_out = Doubled(vae.decoder.conv_out)"
 WRONG_SCHEDULER = "optimized_pipeline.scheduler.register_to_config(prediction_type='v_prediction')"
 SEEN = "seen in pipeline sdxl (tiny, weights: pretrained), recipe fp32 + channels_last; pixel values are in [[]0, 1[]]"
-HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
 HINT = "to find the module where they part: the same command with --diffopt-explain"
 
 

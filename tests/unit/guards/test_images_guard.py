@@ -18,7 +18,7 @@ from pytest_diffopt.records import (
 )
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
-HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
 
 
 def difference(  # noqa: PLR0913 - one for each figure

@@ -146,7 +146,7 @@ def test_a_module_that_is_no_longer_compiled_fails() -> None:
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 compiled module lost",
+        "diffopt: 1 compiled module replaced by uncompiled code",
         "  unet was compiled at warm-up; its replacement is not compiled",
         f"seen in 1 varied call of {SEEN}",
         "compile the replacement before the first call",
@@ -155,12 +155,24 @@ def test_a_module_that_is_no_longer_compiled_fails() -> None:
 
 def test_a_function_at_the_recompile_limit_is_reported_with_its_failed_guards() -> None:
     """The eighth version was the last."""
-    gave_up = frame(is_compiled=False, hit_limit=True)
-    verdict = recompiles(call("call 1", frame(GUIDANCE), gave_up))
+    at_limit = frame(is_compiled=False, hit_limit=True)
+    verdict = recompiles(call("call 1", frame(GUIDANCE), at_limit))
 
     assert verdict.explanation[0] == "diffopt: 1 recompile (0 allowed)"
     assert "  UNet.forward  diffusers/unet.py:40: reached Dynamo's recompile limit; it now runs uncompiled" in (
         verdict.explanation
+    )
+
+
+def test_the_recompile_limit_alone_fails() -> None:
+    """Also where the recompiles before it are allowed."""
+    verdict = recompiles(call("call 1", frame(is_compiled=False, hit_limit=True)))
+
+    assert verdict.explanation == (
+        "diffopt: 1 function reached Dynamo's recompile limit",
+        "  UNet.forward  diffusers/unet.py:40: reached Dynamo's recompile limit; it now runs uncompiled",
+        f"seen in 1 varied call of {SEEN}",
+        "reduce the recompiles of this function: past the limit Dynamo runs it uncompiled",
     )
 
 

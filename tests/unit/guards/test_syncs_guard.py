@@ -264,7 +264,7 @@ def test_limits_of_the_instrument_are_reported() -> None:
     assert judge_syncs(seen).explanation[3:5] == (
         "  not modelled, so not counted: own::sort, torchao::dequantize",
         (
-            "  placeholder values were read, so later code may take another branch than on a GPU: "
+            "  placeholder values were read, so later code may take a different branch than on a GPU: "
             "models/own.py:7, diffusers/schedulers/scheduling_ddim.py:449"
         ),
     )
