@@ -57,9 +57,10 @@ class PairedRule:
     ) -> "PairedRule":
         """Return the rule for the next test of a session, by Holm's method in the order of the tests.
 
-        In Holm's method each rejection raises the significance level of the next test. Applied in the order of the
-        tests instead of the order of their p-values, it rejects no more tests and errs no more often: all rejections
-        before the first false alarm are correct, so at least as many tests as the divisor could still raise one.
+        In Holm's method each rejection raises the significance level of the next test. In the order of the tests
+        instead of the order of their p-values it never rejects more tests, and its error rate is not higher: all
+        rejections before the first false alarm are correct, so at least as many tests as the divisor could still raise
+        one.
 
         Args:
             margin: the allowed slowdown, as a fraction.
@@ -111,7 +112,7 @@ class PairedRule:
         return _OUTCOMES[Decision(int(decisions[0]))]
 
     def is_decided(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> bool:
-        """Return whether the outcome is decided, so that no more blocks are needed."""
+        """Return whether the outcome is decided, so that further blocks are not needed."""
         if not is_look(len(blocks)):
             return False
         return self.outcome(blocks, blocks_of_pairs=blocks_of_pairs) is not Outcome.INCONCLUSIVE

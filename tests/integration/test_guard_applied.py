@@ -14,7 +14,7 @@ pytestmark = pytest.mark.diffopt(recipe="{recipe}")
 def optimized_pipeline(diffopt_recipe):
     pipeline = small_pipeline.build()
     diffopt_recipe.apply(pipeline)
-    {spoilt}
+    {altered}
     return pipeline
 
 def test_applied(optimized_pipeline, pipeline_inputs):
@@ -23,15 +23,15 @@ def test_applied(optimized_pipeline, pipeline_inputs):
 CALLED = ", **pipeline_inputs"
 
 
-def run(project: pytest.Pytester, recipe: str, *, spoilt: str = "pass", call: str = "") -> pytest.RunResult:
+def run(project: pytest.Pytester, recipe: str, *, altered: str = "pass", call: str = "") -> pytest.RunResult:
     """Run the test on a pipeline that is altered after its recipe was applied."""
-    project.makepyfile(test_it=APPLIED.format(recipe=recipe, spoilt=spoilt, call=call))
+    project.makepyfile(test_it=APPLIED.format(recipe=recipe, altered=altered, call=call))
     return project.runpytest_inprocess()
 
 
 def test_one_of_two_that_is_not_applied_fails(own_pipeline: pytest.Pytester) -> None:
     """The failure names the optimization, what was found, and what is missing where."""
-    result = run(own_pipeline, "bf16 + channels_last", spoilt="pipeline.vae.to(torch.float32)")
+    result = run(own_pipeline, "bf16 + channels_last", altered="pipeline.vae.to(torch.float32)")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -59,7 +59,7 @@ def test_two_that_are_not_applied_are_counted(own_pipeline: pytest.Pytester) -> 
     result = run(
         own_pipeline,
         "bf16 + channels_last",
-        spoilt="pipeline.unet.to(torch.float32, memory_format=torch.contiguous_format)",
+        altered="pipeline.unet.to(torch.float32, memory_format=torch.contiguous_format)",
     )
 
     result.stdout.fnmatch_lines(
@@ -79,7 +79,7 @@ def test_compiled_code_that_never_ran_fails(own_pipeline: pytest.Pytester) -> No
     result = run(
         own_pipeline,
         "compile(target=['denoiser'], backend='eager')",
-        spoilt="pipeline.step = lambda latents, timestep, steps: latents - pipeline.unet.forward(latents, timestep)",
+        altered="pipeline.step = lambda latents, timestep, steps: latents - pipeline.unet.forward(latents, timestep)",
         call=CALLED,
     )
 

@@ -167,7 +167,7 @@ def optimized_pipeline():
             "diffopt: these images are two-valued, and a threshold that lets both kinds pass would guard nothing",
             "  SSIM * or more: seed [13], seed [13]",
             "  SSIM * or less: *",
-            "  give the test a call that is far from the edge (another seed, more steps, less guidance), or compare "
+            "  test a call that is less sensitive to rounding (another seed, more steps, less guidance), or compare "
             "with assert_same_images(..., thresholds=...)",
         ],
         consecutive=True,

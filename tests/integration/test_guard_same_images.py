@@ -33,8 +33,8 @@ WRONG_ATTENTION = (
 WRONG_VAE = "vae = optimized_pipeline.vae; vae.decoder.conv_out = Doubled(vae.decoder.conv_out)"
 WRONG_SCHEDULER = "optimized_pipeline.scheduler.register_to_config(prediction_type='v_prediction')"
 SEEN = "seen in pipeline sdxl (tiny, weights: pretrained), recipe fp32 + channels_last; pixel values are in [[]0, 1[]]"
-HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
-HINT = "to find the module where they part: the same command with --diffopt-explain"
+ACCEPT_HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
+EXPLAIN_HINT = "to find the module where they part: the same command with --diffopt-explain"
 
 
 def run(project: pytest.Pytester, inject: str, *options: str, inputs: str = "pipeline_inputs") -> pytest.RunResult:
@@ -66,8 +66,8 @@ def test_a_doubled_attention_output_fails(project: pytest.Pytester) -> None:
             "  image 0: FLIP 0.* (0.002 allowed)",
             "  first difference in step 0 of 4: relative latent error 0.* (0.001 allowed), cosine 1.0000",
             SEEN,
-            HINT,
-            HINT,
+            ACCEPT_HINT,
+            EXPLAIN_HINT,
             "images: /*/images/test_it.py__test_image*",
         ],
         consecutive=True,
@@ -96,7 +96,7 @@ def test_the_first_module_is_named_on_demand(project: pytest.Pytester, inject: s
 
     result.assert_outcomes(failed=1)
     assert module in result.outlines
-    result.stdout.no_fnmatch_line(HINT)
+    result.stdout.no_fnmatch_line(EXPLAIN_HINT)
 
 
 def test_a_bug_after_the_loop_is_distinguished_from_one_in_it(project: pytest.Pytester) -> None:
@@ -135,7 +135,7 @@ def test_latents_against_images_are_an_error(own_pipeline: pytest.Pytester) -> N
     )
 
 
-ON_AN_EDGE = """
+ROUNDING_DECIDES = """
 import pytest
 import torch
 from pytest_diffopt import ImageThresholds, assert_same_images
@@ -160,7 +160,7 @@ def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypa
 
 def test_an_image_that_rounding_decides_is_inconclusive(project: pytest.Pytester) -> None:
     """Rounding moves the reference as far, so the test is skipped with that reason."""
-    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=""))
+    project.makepyfile(test_it=ROUNDING_DECIDES.format(factor=1.0, thresholds=""))
     result = project.runpytest_inprocess("-rs")
 
     result.assert_outcomes(skipped=1)
@@ -172,7 +172,7 @@ def test_an_image_that_rounding_decides_is_inconclusive(project: pytest.Pytester
             "  the reference rounded to bfloat16 is past half the thresholds in 5 of 5 variants: SSIM *",
             "  after the first step relative latent error 0.0*, the rounded reference's 0.0*",
             "seen in *sd15*, recipe bf16; pixel values are in [[]0, 1[]]",
-            "give the test a call that is far from the edge: *",
+            "test a call that is less sensitive to rounding: *",
             "images: *",
         ]
     )
@@ -180,7 +180,7 @@ def test_an_image_that_rounding_decides_is_inconclusive(project: pytest.Pytester
 
 def test_a_bug_fails_though_rounding_decides_the_image(project: pytest.Pytester) -> None:
     """Its error is present after the first step, before rounding can accumulate."""
-    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.1, thresholds=""))
+    project.makepyfile(test_it=ROUNDING_DECIDES.format(factor=1.1, thresholds=""))
     result = project.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
@@ -195,7 +195,7 @@ def test_lpips_of_the_rounded_reference_is_judged_too(
     """Where LPIPS has the only threshold, it alone fails, and it alone shows that rounding decides."""
     lpips_stand_ins.install(monkeypatch, tmp_path)
     wide = "min_ssim=-1, min_psnr_db=0, max_error=9, max_mean_error=9, max_flip=9, max_latent_error=9, max_lpips=1e-9"
-    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=wide))
+    project.makepyfile(test_it=ROUNDING_DECIDES.format(factor=1.0, thresholds=wide))
     result = project.runpytest_inprocess("-rs")
 
     result.assert_outcomes(skipped=1)
