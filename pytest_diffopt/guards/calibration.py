@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable
 
-from pytest_diffopt.guards.failure_text import counted, explain
+from pytest_diffopt.guards.comparison import undecided
+from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, Concern, Environment
@@ -64,16 +65,13 @@ def _percent(fraction: float) -> str:
 def _too_few(record: CalibrationRecord, total: int, environment: Environment) -> Verdict:
     blocks = counted(total, "block")
     needed = math.ceil(record.spent_seconds * _LEAST_BLOCKS / max(1, total) * 1.5)
-    return Verdict(
-        concern=Concern.LATENCY,
-        outcome=Outcome.INCONCLUSIVE,
-        subject=record.subject,
+    return undecided(
+        Concern.LATENCY,
+        record.subject,
+        f"{blocks} of the same code against itself are too few to calibrate",
+        seen=f"on {environment.device_name}",
+        hint=f"measure longer: --diffopt-max-seconds {needed}",
         summary=f"not calibrated: {blocks}",
-        explanation=explain(
-            f"{blocks} of the same code against itself are too few to calibrate",
-            seen=f"on {environment.device_name}, {record.subject}",
-            hint=f"measure longer: --diffopt-max-seconds {needed}",
-        ),
     )
 
 

@@ -29,37 +29,44 @@ def judge_compile_counts(
         environment: the versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
-    concern, subject = Concern.COMPILATION, record.subject
     if baseline is None:
-        return missing(concern, subject, figure=_summary(record), environment=environment, rerun=rerun)
-    if rows := what_differs(subject, environment, baseline):
-        return incomparable(concern, subject, rows=rows, rerun=rerun)
-    ignored = {"guards"} if _is_another_torch(environment, baseline) else set[str]()
+        figure = _summary(record)
+        return missing(Concern.COMPILATION, record.subject, figure=figure, environment=environment, rerun=rerun)
+    if rows := what_differs(record.subject, environment, baseline):
+        return incomparable(Concern.COMPILATION, record.subject, rows=rows, rerun=rerun)
+    return _compared(record, baseline, BaselineContext(environment=environment, baseline=baseline, rerun=rerun))
+
+
+def _compared(record: CompileCountRecord, baseline: CompileBaseline, context: BaselineContext) -> Verdict:
+    ignored = {"guards"} if _is_another_torch(context.environment, baseline) else set[str]()
     changed = [one for one in _changes(record, baseline) if one.figure not in ignored]
     gone = [name for name in baseline.regions if name not in {counts.region for counts in record.regions}]
     outcome = _outcome(changed, gone)
-    context = BaselineContext(environment=environment, baseline=baseline, rerun=rerun)
-    explanation = context.explain(
-        outcome,
-        "the compile counts improved"
-        if outcome is Outcome.IMPROVED
-        else "the compile counts differ from the accepted ones",
-        [
-            *in_columns((one.where, f"{one.figure} {one.before:,} -> {one.after:,}") for one in changed),
-            *(f"{name} is no longer compiled" for name in gone),
-        ],
-        seen=f"while compiling {subject}",
-    )
     return Verdict(
-        concern=concern,
+        concern=Concern.COMPILATION,
         outcome=outcome,
-        subject=subject,
+        subject=record.subject,
         summary=_summary(record),
-        explanation=() if outcome is Outcome.PASSED else explanation,
+        explanation=() if outcome is Outcome.PASSED else _explanation(outcome, changed, gone, record, context),
         figures=_totals(record.regions)
         | {f"accepted_{name}": total for name, total in _totals(baseline.regions.values()).items()},
         changes=tuple(changed),
         environment_changes=context.version_differences,
+    )
+
+
+def _explanation(
+    outcome: Outcome, changed: list[FigureChange], gone: list[str], record: CompileCountRecord, context: BaselineContext
+) -> tuple[str, ...]:
+    is_better = outcome is Outcome.IMPROVED
+    return context.explain(
+        outcome,
+        "the compile counts improved" if is_better else "the compile counts differ from the accepted ones",
+        [
+            *in_columns((one.where, f"{one.figure} {one.before:,} -> {one.after:,}") for one in changed),
+            *(f"{name} is no longer compiled" for name in gone),
+        ],
+        seen=f"while compiling {record.subject}",
     )
 
 

@@ -33,12 +33,15 @@ def judge_counts(
         return missing(Concern.COUNTS, record.subject, figure=figure, environment=environment, rerun=rerun)
     if rows := _rows_that_differ(record, baseline, environment):
         return incomparable(Concern.COUNTS, record.subject, rows=rows, rerun=rerun)
+    return _compared(record, baseline, BaselineContext(environment=environment, baseline=baseline, rerun=rerun))
+
+
+def _compared(record: CountRecord, baseline: CountBaseline, context: BaselineContext) -> Verdict:
     now = {phase.phase: phase for phase in record.phases}
     changed = [*_step_changes(record, baseline), *_phase_changes(record, baseline)]
     kernels = [*_kernel_changes(record.attention, baseline.attention)]
     is_same = not changed and not kernels and record.unmodelled == baseline.unmodelled
     outcome = Outcome.PASSED if is_same else _outcome(changed, may_be_better=_may_be_better(record, baseline))
-    context = BaselineContext(environment=environment, baseline=baseline, rerun=rerun)
     explanation = context.explain(
         outcome,
         "the counts improved" if outcome is Outcome.IMPROVED else "the counts differ from the accepted ones",
