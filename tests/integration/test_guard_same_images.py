@@ -79,13 +79,13 @@ def test_a_doubled_attention_output_fails(project: pytest.Pytester) -> None:
     [
         (
             WRONG_ATTENTION,
-            "  first module apart: unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0 (Doubled), step 0: "
-            "its output is 1.0000 of its length off, its inputs 0.0000",
+            "  first differing module: unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0 (Doubled), "
+            "step 0: relative error 1.0000 of its output, 0.0000 of its inputs",
         ),
         (
             WRONG_VAE,
-            "  first module apart: vae.decoder.conv_out (Doubled), outside of the denoise loop: "
-            "its output is 1.0000 of its length off, its inputs 0.0000",
+            "  first differing module: vae.decoder.conv_out (Doubled), outside the denoise loop: "
+            "relative error 1.0000 of its output, 0.0000 of its inputs",
         ),
     ],
     ids=["attention", "VAE"],
@@ -112,8 +112,8 @@ def test_a_wrong_scheduler_names_no_module(project: pytest.Pytester) -> None:
     result = run(project, WRONG_SCHEDULER, "--diffopt-explain")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["  first off in step 0 of 4: latents *"])
-    result.stdout.no_fnmatch_line("*first module apart*")
+    result.stdout.fnmatch_lines(["  first difference in step 0 of 4: relative latent error *"])
+    result.stdout.no_fnmatch_line("*first differing module*")
 
 
 def test_latents_against_images_are_an_error(own_pipeline: pytest.Pytester) -> None:
