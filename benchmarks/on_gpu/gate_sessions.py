@@ -18,7 +18,7 @@ _GIT = (
     *("-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"),
 )
 _HEADLINE = "diffopt: "
-_CAUSES = ("nothing that is counted changed", "what changed, counted")
+_CAUSES = ("no count changed", "counts that changed")
 
 
 class GateSessionError(DiffoptError):

@@ -48,7 +48,7 @@ def _recipe_for(pipeline: Any, recipe: "str | Recipe | None") -> Recipe:
         return known
     if not active_test().recipe_text:
         msg = (
-            f"no recipe is known for this {type(pipeline).__name__}: mark the test with "
+            f"no recipe names the optimizations of this {type(pipeline).__name__}: mark the test with "
             '@pytest.mark.diffopt(recipe="...") or pass recipe="..."'
         )
         raise RecipeError(msg)

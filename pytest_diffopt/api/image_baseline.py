@@ -97,7 +97,7 @@ class ImageGate(BaselineGate):
         reference = self._stored(accepted, self._key(subject))
         result = draw(target, calls[0], arguments.keywords)
         record = compare_results(result, reference, subject)
-        hint = f"if this is wanted: {rerun} --diffopt-update all"
+        hint = f"to accept this: {rerun} --diffopt-update all"
         thresholds = thresholds_of(accepted.thresholds)
         verdict = judge_images(record, thresholds, hint=hint)
         if verdict.is_failure and plain is not None:

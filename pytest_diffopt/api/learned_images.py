@@ -93,7 +93,7 @@ def _refuse_two_valued(samples: tuple[ImageSample, ...]) -> None:
             "these images are two-valued, and a threshold that lets both kinds pass would guard nothing\n"
             f"  SSIM {found.close_ssim:.4f} or more: {', '.join(found.close)}\n"
             f"  SSIM {found.far_ssim:.4f} or less: {', '.join(found.far)}\n"
-            "  give the test a call that is far from the edge (another seed, more steps, less guidance), or compare "
+            "  test a call that is less sensitive to rounding (another seed, more steps, less guidance), or compare "
             "with assert_same_images(..., thresholds=...)"
         )
         raise BaselineError(msg)

@@ -1,12 +1,12 @@
-"""Judge whether every optimization of a recipe is really there."""
+"""Judge whether every optimization of a recipe is applied."""
 
-from pytest_diffopt.guards.failure_text import counted, explain
+from pytest_diffopt.guards.failure_text import are, counted, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import AppliedRecord, Concern, OptimizationState
 
 
 def judge_applied(record: AppliedRecord) -> Verdict:
-    """An optimization of which anything is missing is a regression."""
+    """Judge a record: an optimization that is missing in any place is a regression."""
     unapplied = [state for state in record.optimizations if state.missing]
     total = counted(len(record.optimizations), "optimization")
     return Verdict(
@@ -28,10 +28,10 @@ def _summary(record: AppliedRecord, unapplied: list[OptimizationState]) -> str:
 def _explanation(record: AppliedRecord, unapplied: list[OptimizationState], total: str) -> tuple[str, ...]:
     facts = [line for state in unapplied for line in _lines(state)]
     return explain(
-        f"{len(unapplied)} of {total} {'is' if len(unapplied) == 1 else 'are'} not applied",
+        f"{len(unapplied)} of {total} {are(len(unapplied))} not applied",
         facts,
         seen=f"in {record.subject}",
-        hint="fix how it is applied, or take it out of the recipe",
+        hint="fix how it is applied, or remove it from the recipe",
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether a record and a baseline are of the same thing, and what else was different."""
+"""Whether a record can be compared with a baseline, and how their environments differ."""
 
 from collections.abc import Mapping
 
@@ -9,13 +9,13 @@ from pytest_diffopt.records import Concern, Environment, Subject
 
 
 def missing(concern: Concern, subject: Subject, *, figure: str, environment: Environment, rerun: str) -> Verdict:
-    """Say that nobody has accepted a baseline yet: red, because nothing is guarded.
+    """Return the verdict when no baseline has been accepted yet: it fails, because nothing is guarded.
 
     Args:
         concern: what was judged.
         subject: what was watched.
-        figure: what was seen, which would become the baseline.
-        environment: the machine on which it was seen.
+        figure: the measured figure, which would become the baseline.
+        environment: the machine on which it was measured.
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
     return Verdict(
@@ -32,12 +32,12 @@ def missing(concern: Concern, subject: Subject, *, figure: str, environment: Env
 
 
 def incomparable(concern: Concern, subject: Subject, *, rows: tuple[tuple[str, str], ...], rerun: str) -> Verdict:
-    """Say that the baseline is of something else, and of what.
+    """Return the verdict when the baseline was made under different conditions.
 
     Args:
         concern: what was judged.
         subject: what was watched.
-        rows: what differs, and how.
+        rows: the differences, as `what_differs` returns them.
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
     names = ", ".join(name for name, _ in rows)
@@ -45,9 +45,9 @@ def incomparable(concern: Concern, subject: Subject, *, rows: tuple[tuple[str, s
         concern=concern,
         outcome=Outcome.INCOMPARABLE,
         subject=subject,
-        summary=f"baseline of another {names}",
+        summary=f"baseline of a different {names}",
         explanation=explain(
-            f"the {concern} baseline is of another {names}: nothing was compared",
+            f"the {concern} baseline was made with a different {names}: nothing was compared",
             facts=in_columns(rows),
             hint=f"to replace it: {rerun} --diffopt-update all",
         ),
@@ -55,7 +55,7 @@ def incomparable(concern: Concern, subject: Subject, *, rows: tuple[tuple[str, s
 
 
 def what_differs(subject: Subject, environment: Environment, baseline: Baseline) -> tuple[tuple[str, str], ...]:
-    """Return what makes a comparison meaningless: rows of a name and `<now>, accepted with <then>`."""
+    """Return the differences that rule out a comparison: rows of a name and `<now>, accepted with <then>`."""
     now = {
         "pipeline": subject.pipeline,
         "scale": subject.scale,
@@ -76,12 +76,12 @@ def what_differs(subject: Subject, environment: Environment, baseline: Baseline)
 
 
 def version_differences(environment: Environment, baseline: Baseline) -> tuple[str, ...]:
-    """Return the versions that differ: they may be the reason of a change, and never excuse it."""
+    """Return the versions that differ, a line each. They may explain a change but never excuse it."""
     return in_columns(changes(environment.versions, baseline.environment.versions))
 
 
 def changes(now: Mapping[str, str], then: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the names whose text is not what it was, in order, each with both texts."""
+    """Return the names whose text changed, in order, each with both texts."""
     names = sorted(
         now.keys() | then.keys(), key=lambda name: (list(now).index(name) if name in now else len(now), name)
     )

@@ -1,9 +1,10 @@
-"""What the paired gate can see on this machine: the same code against itself, and what it would say of slowdowns."""
+"""Estimate what the paired gate can detect on this machine, from timings of the same code against itself."""
 
 import math
 from collections.abc import Callable
 
-from pytest_diffopt.guards.failure_text import counted, explain
+from pytest_diffopt.guards.comparison import undecided
+from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, Concern, Environment
@@ -13,19 +14,19 @@ from pytest_diffopt.statistics.sequential import SequentialRule, processes_diffe
 _POWER = 0.95
 _STEP = 0.0025
 _LARGEST = 0.5
-#: Fewer blocks than this cannot stand for a session.
+#: The least number of blocks that can represent a session.
 _LEAST_BLOCKS = 24
 
 
 def judge_calibration(
     record: CalibrationRecord, *, margin: float, max_seconds: float, environment: Environment
 ) -> Verdict:
-    """Say how often the same code would be called slower, how small a slowdown would be seen, and which margin to take.
+    """Estimate the false alarm rate, the smallest slowdown that is detected, and the margin to use.
 
     Args:
         record: blocks of the same code against itself.
-        margin: the slowdown that is allowed.
-        max_seconds: the budget of a case.
+        margin: the allowed slowdown, as a fraction.
+        max_seconds: the time budget of a test, in seconds.
         environment: the machine.
     """
     total = sum(map(len, record.pairs))
@@ -42,7 +43,7 @@ def judge_calibration(
         outcome=Outcome.PASSED,
         subject=record.subject,
         summary=(
-            f"calibrated: false alarms {_percent(alarms)}, sees {seen} in {max_seconds:g} s at a margin of "
+            f"calibrated: false alarms {_percent(alarms)}, detects {seen} in {max_seconds:g} s at a margin of "
             f"{_percent(margin)}; recommended margin {take}"
         ),
         figures={
@@ -57,23 +58,20 @@ def judge_calibration(
 
 
 def _percent(fraction: float) -> str:
-    """Write a fraction as percent, to the hundredth: `1.25 %`."""
+    """Write a fraction as percent with four significant digits: `1.25 %`."""
     return f"{100 * fraction:.4g} %"
 
 
 def _too_few(record: CalibrationRecord, total: int, environment: Environment) -> Verdict:
     blocks = counted(total, "block")
     needed = math.ceil(record.spent_seconds * _LEAST_BLOCKS / max(1, total) * 1.5)
-    return Verdict(
-        concern=Concern.LATENCY,
-        outcome=Outcome.INCONCLUSIVE,
-        subject=record.subject,
+    return undecided(
+        Concern.LATENCY,
+        record.subject,
+        f"{blocks} of the same code against itself are too few to calibrate",
+        seen=f"on {environment.device_name}",
+        hint=f"measure longer: --diffopt-max-seconds {needed}",
         summary=f"not calibrated: {blocks}",
-        explanation=explain(
-            f"{blocks} of the same code against itself are too few to calibrate with",
-            seen=f"on {environment.device_name}, {record.subject}",
-            hint=f"give it more time: --diffopt-max-seconds {needed}",
-        ),
     )
 
 
@@ -82,12 +80,12 @@ def _share_slower(record: CalibrationRecord, slowdown: float, margin: float, cou
 
 
 def _smallest_slowdown(record: CalibrationRecord, margin: float, count: int) -> float | None:
-    """Return the smallest slowdown, in steps of 0.25 %, that is called one often enough."""
+    """Return the smallest slowdown, in steps of 0.25 %, that fails in at least 95 % of sessions."""
     return _smallest(lambda slowdown: _share_slower(record, slowdown, margin, count) >= _POWER, least=margin)
 
 
 def _recommended_margin(record: CalibrationRecord, count: int) -> float | None:
-    """Return the smallest margin, in steps of 0.25 %, at which the same code passes and hardly ever fails."""
+    """Return the smallest margin, in steps of 0.25 %, at which the same code passes in at least 95 % of sessions."""
 
     def is_quiet(margin: float) -> bool:
         shares = sequential_shares(record.pairs, _rule(record, margin), count=count)
@@ -97,7 +95,7 @@ def _recommended_margin(record: CalibrationRecord, count: int) -> float | None:
 
 
 def _smallest(is_enough: Callable[[float], bool], *, least: float) -> float | None:
-    """Return the smallest fraction in steps of 0.25 %, up to a half, that is enough; None where none is."""
+    """Return the smallest fraction in steps of 0.25 %, up to 50 %, for which `is_enough`; None if there is none."""
     low, high = math.ceil(least / _STEP), round(_LARGEST / _STEP)
     if not is_enough(high * _STEP):
         return None

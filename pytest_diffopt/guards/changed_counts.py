@@ -1,31 +1,31 @@
-"""What changed of everything that can be counted of a call: the likely cause of another time."""
+"""The counts of a call that changed: the likely cause of another latency."""
 
 from pytest_diffopt.guards.failure_text import counted, in_columns, size
 from pytest_diffopt.records import CountRecord, PhaseCounts
 
 
 def cause(base: CountRecord | None, head: CountRecord | None, *, why_not: str) -> tuple[str, ...]:
-    """Say what changed of what can be counted, beside a time that changed.
+    """Return the lines about changed counts that go with a changed latency.
 
     Args:
-        base: what a call did; None where nobody counted.
-        head: what it does.
-        why_not: the reason, where counting was tried in vain.
+        base: the counts before; None where they were not taken.
+        head: the counts now; None where they were not taken.
+        why_not: the reason, where counting failed.
     """
     if base is None or head is None:
         return (f"not counted: {why_not}",) if why_not else ()
     rows = changed_count_rows(base, head)
     if not rows:
-        return ("nothing that is counted changed: the same operations take another time, or the time goes elsewhere",)
-    return ("what changed, counted on the simulated GPU:", *("  " + line for line in in_columns(rows)))
+        return ("no count changed: the same operations take a different time, or the time is spent elsewhere",)
+    return ("counts that changed, on the simulated GPU:", *("  " + line for line in in_columns(rows)))
 
 
 def changed_count_rows(base: CountRecord, head: CountRecord) -> tuple[tuple[str, str], ...]:
-    """Return a row for each count that is not what it was: `operations in step 1-29` and `1204 -> 1390`.
+    """Return a row for each count that changed: `operations in step 1-29` and `1204 -> 1390`.
 
     Args:
-        base: what a call did.
-        head: what it does.
+        base: the counts before.
+        head: the counts now.
     """
     then = {phase.phase: phase for phase in base.phases}
     now = {phase.phase: phase for phase in head.phases}

@@ -1,10 +1,10 @@
-"""Judge what `torch.compile` made of a pipeline at warm-up: one graph everywhere, and all of it used."""
+"""Judge the compilation of a pipeline at warm-up: no graph breaks, and every compiled module is called."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, exceeded_limit, excess, place_of, unused
-from pytest_diffopt.guards.failure_text import allowed, counted, explain
+from pytest_diffopt.guards.failure_text import allowed, are, counted, explain, not_needed
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
     BreakKind,
@@ -17,21 +17,21 @@ from pytest_diffopt.records import (
 )
 
 _NOTHING_COMPILED = "nothing was compiled, so nothing was checked"
-_WATCHED_SINCE = "watched since its first assertion, or since the optimized_pipeline fixture began to build it"
+_WATCHED_SINCE = "watched since its first assertion, or since the optimized_pipeline fixture started"
 _WITHOUT_FULLGRAPH = "fullgraph=True makes it an error: fix the line, or compile without fullgraph to count the breaks"
-_COMPILE_FIRST = "add compile to the recipe, or take this assertion out of the test"
-_CALL_OR_LEAVE = "let the call reach it, or compile it no more"
-_NO_LONGER_NEEDED = "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen"
-_WORDS = {
+_COMPILE_FIRST = "add compile to the recipe, or remove this assertion"
+_CALL_OR_STOP_COMPILING = "call this module in the test, or stop compiling it"
+_NO_LONGER_NEEDED = "remove or lower it in allow_graph_breaks, so that the break cannot return unnoticed"
+_EFFECTS = {
     BreakKind.LEFT_THE_GRAPH: "",
-    BreakKind.GAVE_UP_THE_FUNCTION: "the whole function runs uncompiled: Dynamo cannot go on after this line",
-    BreakKind.READ_IN_THE_GRAPH: "fullgraph=True lets the graph hold it, and the CPU waits for the GPU all the same",
+    BreakKind.GAVE_UP_THE_FUNCTION: "the whole function runs uncompiled: Dynamo cannot resume after this line",
+    BreakKind.READ_IN_THE_GRAPH: "fullgraph=True keeps the read in the graph; it still syncs the CPU with the GPU",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Finding:
-    """What is wrong, the facts, and what to do."""
+    """A failure: its headline, its facts, and what to do."""
 
     headline: str
     facts: tuple[str, ...]
@@ -39,11 +39,11 @@ class _Finding:
 
 
 def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGraphBreaks] = ()) -> Verdict:
-    """A break that no allowance covers, compiled code that never runs, or no compilation at all, is a regression.
+    """Judge a record: graph breaks not allowed, compiled code that never runs, or no compilation are regressions.
 
     Args:
         record: what was compiled at warm-up.
-        allow: breaks that are accepted; one that is gone asks to be taken out.
+        allow: accepted graph breaks; an allowance that is no longer needed is a regression too.
     """
     if not record.frames and not record.breaks and all(module.has_run for module in record.modules):
         return nothing_compiled(Concern.GRAPH_BREAKS, record)
@@ -66,7 +66,7 @@ def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGrap
 
 
 def nothing_compiled(concern: Concern, record: CompilationRecord | RecompileRecord) -> Verdict:
-    """Say that there was nothing to judge, which is never green."""
+    """Return the verdict when nothing was compiled: a regression, because nothing was checked."""
     return Verdict(
         concern=concern,
         outcome=Outcome.REGRESSED,
@@ -76,11 +76,11 @@ def nothing_compiled(concern: Concern, record: CompilationRecord | RecompileReco
     )
 
 
-def gave_up_lines(frames: Sequence[CompiledFrame]) -> list[str]:
-    """Return the functions that Dynamo compiles no more, because it did so too often."""
+def limit_lines(frames: Sequence[CompiledFrame]) -> list[str]:
+    """Return a line for each function that reached Dynamo's recompile limit."""
     found = {frame.region: frame for frame in frames if frame.hit_limit}
     return [
-        f"{frame.region}  {frame.where}: compiled so often that Dynamo gave it up; it runs uncompiled"
+        f"{frame.region}  {frame.where}: reached Dynamo's recompile limit; it now runs uncompiled"
         for frame in found.values()
     ]
 
@@ -90,7 +90,7 @@ def _finding(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) -> 
 
 
 def _findings(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) -> Iterator[_Finding | None]:
-    """Look for one fault after another: who is told of a break first fixes that."""
+    """Yield the failures in order of importance; only the first is shown."""
     too_many = list(record.breaks) if record.ended_by_fullgraph else excess(record.breaks, allow)
     if too_many:
         limit = 0 if record.ended_by_fullgraph else exceeded_limit(too_many, allow)
@@ -99,21 +99,21 @@ def _findings(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) ->
             facts=tuple(line for found in too_many for line in _break_lines(found, is_error=record.ended_by_fullgraph)),
             hint=_WITHOUT_FULLGRAPH if record.ended_by_fullgraph else _hint(too_many),
         )
-    if given_up := gave_up_lines(record.frames):
+    if at_limit := limit_lines(record.frames):
         yield _Finding(
-            headline=f"{counted(len(given_up), 'function')} compiled too often",
-            facts=tuple(given_up),
-            hint="assert_no_recompiles names the guards that fail",
+            headline=f"{counted(len(at_limit), 'function')} reached Dynamo's recompile limit",
+            facts=tuple(at_limit),
+            hint="use assert_no_recompiles to see the guards that fail",
         )
     if silent := [module for module in record.modules if not module.has_run]:
         yield _Finding(
-            headline=f"{counted(len(silent), 'module')} compiled and never called",
+            headline=f"{counted(len(silent), 'compiled module')} {are(len(silent))} never called",
             facts=tuple(f"{module.name}  ({module.region})" for module in silent),
-            hint=_CALL_OR_LEAVE,
+            hint=_CALL_OR_STOP_COMPILING,
         )
     if stale := unused(record.breaks, allow):
         yield _Finding(
-            headline=f"{counted(len(stale), 'allowance')} for graph breaks no longer needed",
+            headline=not_needed("graph break", len(stale)),
             facts=tuple(stale),
             hint=_NO_LONGER_NEEDED,
         )
@@ -132,15 +132,15 @@ def _operators(record: CompilationRecord) -> str:
     if record.eager_operators is None:
         return ""
     captured = sum(frame.operations for frame in record.frames)
-    return f": {counted(captured, 'operator')} captured; a call runs {record.eager_operators} outside of any graph"
+    return f": {counted(captured, 'operator')} captured; a call runs {record.eager_operators} outside any graph"
 
 
 def _break_lines(found: GraphBreak, *, is_error: bool) -> Sequence[str]:
     source = [f"  {found.where.source}"] if found.where.source else []
     code = f"  ({found.code})" if found.code else ""
-    words = [f"  {_WORDS[found.kind]}"] if _WORDS[found.kind] and not is_error else []
+    effect = [f"  {_EFFECTS[found.kind]}"] if _EFFECTS[found.kind] and not is_error else []
     hints = [f"  hint: {hint}" for hint in found.hints]
-    return [f"{found.where}  in {found.where.function}", *source, f"  {found.reason}{code}", *words, *hints]
+    return [f"{found.where}  in {found.where.function}", *source, f"  {found.reason}{code}", *effect, *hints]
 
 
 def _hint(breaks: Sequence[GraphBreak]) -> str:
@@ -153,7 +153,7 @@ def _hint(breaks: Sequence[GraphBreak]) -> str:
         'reason="...")'
         for (where, reason), lines in groups.items()
     ]
-    return f"if this is wanted: allow_graph_breaks=[{', '.join(texts)}]"
+    return f"to accept this: allow_graph_breaks=[{', '.join(texts)}]"
 
 
 def _summary(record: CompilationRecord, graphs: int) -> str:
@@ -163,7 +163,7 @@ def _summary(record: CompilationRecord, graphs: int) -> str:
 
 
 def _region(module: CompiledModule, frames: Sequence[CompiledFrame]) -> str:
-    """Say `unet BasicTransformerBlock: 4 blocks, 1 compile`."""
+    """Write a module's summary: `unet BasicTransformerBlock: 4 blocks, 1 compile`."""
     compiles = sum(frame.region == module.region and frame.is_compiled and not frame.is_resumed for frame in frames)
     blocks = f"{counted(module.instances, 'block')}, " if module.instances > 1 else ""
     return f"{module.name}: {blocks}{counted(compiles, 'compile')}"

@@ -1,4 +1,4 @@
-"""Graph breaks and recompiles that somebody has accepted: by function and by reason, never by number alone."""
+"""Accepted graph breaks and recompiles, each named by function and cause, never by number alone."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ _Seen = TypeVar("_Seen")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AllowedGraphBreaks:
-    """Graph breaks that somebody has accepted.
+    """Accepted graph breaks.
 
     Attributes:
-        where: the file's name and the function, as a failure prints them: `unet.py:forward`.
-        break_reason: Dynamo's reason, or its number (`GB0059`), as a failure prints them; a part of it is enough.
-        reason: why they are accepted; it is shown when they are gone.
-        lines: in how many lines of the function.
+        where: the file name and the function, as a failure prints them: `unet.py:forward`.
+        break_reason: Dynamo's reason or its number (`GB0059`), as a failure prints them; a part is enough.
+        reason: why they are accepted; it is shown when they no longer occur.
+        lines: the number of lines of the function that break.
     """
 
     where: str
@@ -31,22 +31,22 @@ class AllowedGraphBreaks:
     lines: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse an allowance that names no function, no break, no number or no reason."""
+        """Raise ValueError for an allowance without a function, a break, a positive number or a reason."""
         _check(self, where=self.where, cause=self.break_reason, named="break_reason", reason=self.reason)
         _check_number(self, "lines", self.lines)
 
     @property
     def limit(self) -> int:
-        """How many breaks are covered."""
+        """The number of breaks that are covered."""
         return self.lines
 
     @property
     def cause(self) -> str:
-        """What is accepted."""
+        """The cause that is accepted."""
         return self.break_reason
 
     def covers(self, seen: GraphBreak) -> bool:
-        """Tell whether a break is in the named function, for the named reason."""
+        """Return whether a break is in the named function, for the named reason."""
         return self.where == place_of(seen.where) and (
             self.break_reason == seen.code or self.break_reason in seen.reason
         )
@@ -54,13 +54,13 @@ class AllowedGraphBreaks:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AllowedRecompiles:
-    """Recompiles that somebody has accepted.
+    """Accepted recompiles.
 
     Attributes:
-        where: the file's name and the function that is compiled again, as a failure prints them: `unet.py:forward`.
-        guard: what the guard that failed is about (`timestep`), or torch's own words, as a failure prints them.
-        reason: why they are accepted; it is shown when they are gone.
-        times: how often, in all varied calls together.
+        where: the file name and the function that is compiled again, as a failure prints them: `unet.py:forward`.
+        guard: the source of the failed guard (`timestep`), or a part of torch's text, as a failure prints them.
+        reason: why they are accepted; it is shown when they no longer occur.
+        times: the number of recompiles in all varied calls together.
     """
 
     where: str
@@ -69,48 +69,48 @@ class AllowedRecompiles:
     times: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse an allowance that names no function, no guard, no number or no reason."""
+        """Raise ValueError for an allowance without a function, a guard, a positive number or a reason."""
         _check(self, where=self.where, cause=self.guard, named="guard", reason=self.reason)
         _check_number(self, "times", self.times)
 
     @property
     def limit(self) -> int:
-        """How many recompiles are covered."""
+        """The number of recompiles that are covered."""
         return self.times
 
     @property
     def cause(self) -> str:
-        """What is accepted."""
+        """The cause that is accepted."""
         return self.guard
 
     def covers(self, seen: CompiledFrame) -> bool:
-        """Tell whether the named function was compiled again because of the named guard."""
+        """Return whether the named function was compiled again because of the named guard."""
         if self.where != place_of(seen.where) or seen.failed_guard is None:
             return False
         return self.guard == seen.failed_guard.source or self.guard in seen.failed_guard.text
 
 
 class Allowance(Protocol[_Seen_contra]):
-    """What both kinds have in common."""
+    """The interface that both kinds share."""
 
     @property
     def where(self) -> str:
-        """The file's name and the function."""
+        """The file name and the function."""
 
     @property
     def cause(self) -> str:
-        """What is accepted."""
+        """The cause that is accepted."""
 
     @property
     def reason(self) -> str:
-        """Why."""
+        """Why it is accepted."""
 
     @property
     def limit(self) -> int:
-        """How many."""
+        """The number that is covered."""
 
     def covers(self, seen: _Seen_contra, /) -> bool:
-        """Tell whether this was meant."""
+        """Return whether the allowance is about this break or recompile."""
 
 
 def place_of(where: CodeLocation) -> str:
@@ -119,22 +119,22 @@ def place_of(where: CodeLocation) -> str:
 
 
 def excess(seen: Sequence[_Seen], allow: Sequence[Allowance[_Seen]]) -> list[_Seen]:
-    """Return what no allowance covers; where there is more than one covers, all of it."""
+    """Return what no allowance covers; where an allowance is exceeded, all that it is about."""
     owners = [_owner(one, allow) for one in seen]
     counts = Counter(owner for owner in owners if owner is not None)
     return [one for one, owner in zip(seen, owners, strict=True) if owner is None or counts[owner] > allow[owner].limit]
 
 
 def exceeded_limit(over: Sequence[_Seen], allow: Sequence[Allowance[_Seen]]) -> int:
-    """Return how many were allowed of what is too much."""
+    """Return the total limit of the allowances that were exceeded."""
     return sum(allow[owner].limit for owner in {_owner(one, allow) for one in over} if owner is not None)
 
 
 def unused(seen: Sequence[_Seen], allow: Sequence[Allowance[_Seen]]) -> list[str]:
-    """Tell which allowances cover nothing any more, or less than they grant."""
+    """Return a line for each allowance that covers less than its limit."""
     counts = Counter(_owner(one, allow) for one in seen)
     return [
-        f"{one.where} ({one.cause}): {counted(counts[index], 'time')} {allowed(one.limit)}, because: {one.reason}"
+        f"{one.where} ({one.cause}): {counted(counts[index], 'time')} {allowed(one.limit)}; its reason: {one.reason}"
         for index, one in enumerate(allow)
         if counts[index] < one.limit
     ]
@@ -150,10 +150,10 @@ def _check(allowance: object, *, where: str, cause: str, named: str, reason: str
         msg = f"{kind}(where=...) must be 'file.py:function', got: {where!r}"
         raise ValueError(msg)
     if not cause.strip():
-        msg = f"{kind}({named}=...) must say what is accepted in {where}, got: {cause!r}"
+        msg = f"{kind}({named}=...) must name the accepted cause in {where}, got: {cause!r}"
         raise ValueError(msg)
     if not reason.strip():
-        msg = f"{kind}(reason=...) must say why it is accepted in {where}, got: {reason!r}"
+        msg = f"{kind}(reason=...) must give a reason for accepting it in {where}, got: {reason!r}"
         raise ValueError(msg)
 
 

@@ -1,15 +1,16 @@
-"""Judge what compiling came to, function by function, exactly: worse is red, and better asks to be kept."""
+"""Judge the compile counts of each function exactly: any change fails, and a gain must be accepted."""
 
 from collections.abc import Collection, Iterator
 
 from pytest_diffopt.baselines.documents import CompileBaseline
 from pytest_diffopt.baselines.figures import RegionFigures, figures_of
-from pytest_diffopt.guards.baseline_comparison import incomparable, missing, version_differences, what_differs
-from pytest_diffopt.guards.failure_text import counted, explain, in_columns
+from pytest_diffopt.guards.baseline_comparison import incomparable, missing, what_differs
+from pytest_diffopt.guards.comparison import BaselineContext
+from pytest_diffopt.guards.failure_text import counted, in_columns
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import CompileCountRecord, Concern, Environment, RegionCounts
 
-# How many operators are captured says nothing by itself: fewer breaks capture more, and better code has fewer.
+# More captured operators are neither better nor worse: fewer breaks capture more, and better code has fewer.
 _WITHOUT_DIRECTION = "operations"
 _FIGURES = ("graphs", "breaks", "recompiles", "operations", "guards")
 
@@ -19,45 +20,53 @@ def judge_compile_counts(
 ) -> Verdict:
     """Compare graphs, breaks, recompiles, operators and guards of each function with the accepted ones.
 
-    Guards are left out where torch is another release or build: each release of Dynamo guards otherwise, and code that
-    parses torch's version while it is traced is guarded by what the name of the build makes it do.
+    Guards are compared only under the same torch release and build. Each release of Dynamo sets different guards, and
+    traced code that parses torch's version gets guards that depend on the build's name.
 
     Args:
-        record: what was counted now.
+        record: the counts now.
         baseline: what was accepted; None when nothing was.
         environment: the versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
-    concern, subject = Concern.COMPILATION, record.subject
     if baseline is None:
-        return missing(concern, subject, figure=_summary(record), environment=environment, rerun=rerun)
-    if rows := what_differs(subject, environment, baseline):
-        return incomparable(concern, subject, rows=rows, rerun=rerun)
-    ignored = {"guards"} if _is_another_torch(environment, baseline) else set[str]()
+        figure = _summary(record)
+        return missing(Concern.COMPILATION, record.subject, figure=figure, environment=environment, rerun=rerun)
+    if rows := what_differs(record.subject, environment, baseline):
+        return incomparable(Concern.COMPILATION, record.subject, rows=rows, rerun=rerun)
+    return _compared(record, baseline, BaselineContext(environment=environment, baseline=baseline, rerun=rerun))
+
+
+def _compared(record: CompileCountRecord, baseline: CompileBaseline, context: BaselineContext) -> Verdict:
+    ignored = {"guards"} if _is_another_torch(context.environment, baseline) else set[str]()
     changed = [one for one in _changes(record, baseline) if one.figure not in ignored]
     gone = [name for name in baseline.regions if name not in {counts.region for counts in record.regions}]
     outcome = _outcome(changed, gone)
-    better = outcome is Outcome.IMPROVED
-    explanation = explain(
-        "compiling became better" if better else "compiling did not come to what was accepted",
-        [
-            *in_columns((one.where, f"{one.figure} {one.before:,} -> {one.after:,}") for one in changed),
-            *(f"{name} is compiled no more" for name in gone),
-        ],
-        seen=f"while compiling {subject}",
-        differences=version_differences(environment, baseline),
-        hint=f"{'to keep the gain' if better else 'if this is wanted'}: {rerun} --diffopt-update all",
-    )
     return Verdict(
-        concern=concern,
+        concern=Concern.COMPILATION,
         outcome=outcome,
-        subject=subject,
+        subject=record.subject,
         summary=_summary(record),
-        explanation=() if outcome is Outcome.PASSED else explanation,
+        explanation=() if outcome is Outcome.PASSED else _explanation(outcome, changed, gone, record, context),
         figures=_totals(record.regions)
         | {f"accepted_{name}": total for name, total in _totals(baseline.regions.values()).items()},
         changes=tuple(changed),
-        environment_changes=version_differences(environment, baseline),
+        environment_changes=context.version_differences,
+    )
+
+
+def _explanation(
+    outcome: Outcome, changed: list[FigureChange], gone: list[str], record: CompileCountRecord, context: BaselineContext
+) -> tuple[str, ...]:
+    is_better = outcome is Outcome.IMPROVED
+    return context.explain(
+        outcome,
+        "the compile counts improved" if is_better else "the compile counts differ from the accepted ones",
+        [
+            *in_columns((one.where, f"{one.figure} {one.before:,} -> {one.after:,}") for one in changed),
+            *(f"{name} is no longer compiled" for name in gone),
+        ],
+        seen=f"while compiling {record.subject}",
     )
 
 
@@ -75,7 +84,7 @@ def _changes(record: CompileCountRecord, baseline: CompileBaseline) -> Iterator[
 
 
 def _outcome(changed: list[FigureChange], gone: list[str]) -> Outcome:
-    """Less of everything that costs is better; a function that is compiled no more never is."""
+    """Return `IMPROVED` only if every cost fell and no function is missing."""
     if not changed and not gone:
         return Outcome.PASSED
     costs = [one for one in changed if one.figure != _WITHOUT_DIRECTION]

@@ -1,4 +1,4 @@
-"""Judge exact counts: any change is shown, worse fails, and better asks to be accepted."""
+"""Judge exact counts: any change fails, and a gain must be accepted."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -6,8 +6,9 @@ from itertools import groupby
 
 from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.baselines.figures import PhaseFigures, figures_of
-from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, version_differences, what_differs
-from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, size
+from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, what_differs
+from pytest_diffopt.guards.comparison import BaselineContext
+from pytest_diffopt.guards.failure_text import change, counted, in_columns, size
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, CountRecord, Environment, PhaseCounts
 
@@ -22,7 +23,7 @@ def judge_counts(
     """Compare every count with the accepted one, exactly.
 
     Args:
-        record: what was counted now.
+        record: the counts now.
         baseline: what was accepted; None when nothing was.
         environment: the versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
@@ -32,52 +33,62 @@ def judge_counts(
         return missing(Concern.COUNTS, record.subject, figure=figure, environment=environment, rerun=rerun)
     if rows := _rows_that_differ(record, baseline, environment):
         return incomparable(Concern.COUNTS, record.subject, rows=rows, rerun=rerun)
+    return _compared(record, baseline, BaselineContext(environment=environment, baseline=baseline, rerun=rerun))
+
+
+def _compared(record: CountRecord, baseline: CountBaseline, context: BaselineContext) -> Verdict:
     now = {phase.phase: phase for phase in record.phases}
     changed = [*_step_changes(record, baseline), *_phase_changes(record, baseline)]
     kernels = [*_kernel_changes(record.attention, baseline.attention)]
     is_same = not changed and not kernels and record.unmodelled == baseline.unmodelled
     outcome = Outcome.PASSED if is_same else _outcome(changed, may_be_better=_may_be_better(record, baseline))
+    explanation = context.explain(
+        outcome,
+        "the counts improved" if outcome is Outcome.IMPROVED else "the counts differ from the accepted ones",
+        _facts(changed, kernels, record, baseline),
+        seen=f"on the simulated {record.gpu_model}, {record.subject}",
+    )
     return Verdict(
         concern=Concern.COUNTS,
         outcome=outcome,
         subject=record.subject,
         summary=_summary(record),
-        explanation=() if is_same else _explanation(outcome, changed, kernels, record, baseline, environment, rerun),
+        explanation=() if is_same else explanation,
         figures=_totals(now) | {f"accepted_{name}": total for name, total in _totals(baseline.phases).items()},
         changes=(*changed, *kernels, *_module_changes(record, baseline)),
-        environment_changes=version_differences(environment, baseline),
+        environment_changes=context.version_differences,
     )
 
 
 def _rows_that_differ(
     record: CountRecord, baseline: CountBaseline, environment: Environment
 ) -> tuple[tuple[str, str], ...]:
-    gpu_model = changes({"gpu_model": record.gpu_model}, {"gpu_model": baseline.gpu_model})
+    gpu_model = changes({"GPU": record.gpu_model}, {"GPU": baseline.gpu_model})
     return (*what_differs(record.subject, environment, baseline), *gpu_model)
 
 
 def _outcome(changed: list[FigureChange], *, may_be_better: bool) -> Outcome:
-    """Only fewer of everything is an improvement; another kernel alone is not."""
+    """Return `IMPROVED` only if counts fell and none grew; a different attention kernel alone is a regression."""
     is_better = bool(changed) and may_be_better and not any(one.after > one.before for one in changed)
     return Outcome.IMPROVED if is_better else Outcome.REGRESSED
 
 
 def _may_be_better(record: CountRecord, baseline: CountBaseline) -> bool:
-    """Tell whether less is a gain: a step that is left out is none, nor operations that are only counted no more."""
+    """Return whether lower counts are a gain: not with fewer steps, nor with operations that are no longer counted."""
     return record.num_steps == baseline.num_steps and set(record.unmodelled) <= set(baseline.unmodelled)
 
 
 def _step_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[FigureChange]:
-    """Yield a loop that is longer or shorter: the same call took as many steps as were accepted."""
+    """Yield the change of the number of steps, if there is one."""
     if record.num_steps != baseline.num_steps:
         yield FigureChange(where="the loop", figure="steps", before=baseline.num_steps, after=record.num_steps)
 
 
 def _phase_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[FigureChange]:
-    """Yield what changed in each phase; where loops are of another length, in the phases that both have.
+    """Yield what changed in each phase; where the number of steps differs, only in the phases that both have.
 
-    Steps are compared one by one, as equal ones may stand together now and not before, and told together again: all
-    but the first, which often does more than the others and is read apart from them.
+    Steps are compared one by one, because equal steps may be grouped differently in the record and in the baseline.
+    Later steps with equal changes are then grouped again. The first step often does more, so it stays separate.
     """
     now = _by_step({phase.phase: figures_of(phase) for phase in record.phases})
     accepted = _by_step({phase: figures_of(figures) for phase, figures in baseline.phases.items()})
@@ -88,7 +99,7 @@ def _phase_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[Fig
         if same_steps or (phase in now and phase in accepted)
     ]
     for (_, alike), group in groupby(changed, key=lambda one: (_is_later_step(one[0]), one[1])):
-        where = _together([phase for phase, _ in group])
+        where = _grouped([phase for phase, _ in group])
         yield from (replace(one, where=place) for place in where for one in alike)
 
 
@@ -97,7 +108,7 @@ def _is_later_step(phase: str) -> bool:
 
 
 def _by_step(phases: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
-    """Let each of the steps that stand together stand alone."""
+    """Expand each group of steps into single steps."""
     return {one: figures for phase, figures in phases.items() for one in _single_steps(phase)}
 
 
@@ -108,8 +119,8 @@ def _single_steps(phase: str) -> list[str]:
     return [f"{_STEP}{number}" for number in range(int(first), int(last) + 1)]
 
 
-def _together(phases: list[str]) -> list[str]:
-    """Write later steps in a row as one phase; other phases, and steps apart, stay."""
+def _grouped(phases: list[str]) -> list[str]:
+    """Return consecutive later steps as one phase, and other phases unchanged."""
     numbers = [int(phase.removeprefix(_STEP)) for phase in phases if _is_later_step(phase)]
     if len(numbers) == len(phases) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1)):
         return [f"{_STEPS}{numbers[0]}-{numbers[-1]}"]
@@ -136,7 +147,7 @@ def _kernel_changes(now: Mapping[str, int], accepted: Mapping[str, int]) -> Iter
 
 
 def _module_changes(record: CountRecord, baseline: CountBaseline) -> list[FigureChange]:
-    """Return what changed in which part, the largest first."""
+    """Return the changes of each module, the largest first."""
     now = {module.module: figures_of(module) for module in record.modules}
     accepted = {module: figures_of(figures) for module, figures in baseline.modules.items()}
     found = [
@@ -147,32 +158,18 @@ def _module_changes(record: CountRecord, baseline: CountBaseline) -> list[Figure
     return sorted(found, key=lambda one: abs(one.after - one.before) / max(one.before, 1), reverse=True)
 
 
-def _explanation(  # noqa: PLR0913, PLR0917 - all that can be said of one judgement
-    outcome: Outcome,
-    changed: list[FigureChange],
-    kernels: list[FigureChange],
-    record: CountRecord,
-    baseline: CountBaseline,
-    environment: Environment,
-    rerun: str,
-) -> tuple[str, ...]:
+def _facts(
+    changed: list[FigureChange], kernels: list[FigureChange], record: CountRecord, baseline: CountBaseline
+) -> list[str]:
     modules = _module_changes(record, baseline)
     left_out = len(modules) - _SHOWN_MODULES
-    facts = [
+    return [
         *in_columns((one.where, _in_words(one)) for one in changed),
         *(f"attention {one.figure}: {one.before} -> {one.after} calls" for one in kernels),
         *in_columns((f"in {one.where}", _in_words(one)) for one in modules[:_SHOWN_MODULES]),
         *([f"and {counted(left_out, 'change')} in other modules"] if left_out > 0 else []),
         *_unmodelled(record, baseline),
     ]
-    is_better = outcome is Outcome.IMPROVED
-    return explain(
-        "the counts became better" if is_better else "the counts are not what was accepted",
-        facts,
-        seen=f"on the simulated {record.gpu_model}, {record.subject}",
-        differences=version_differences(environment, baseline),
-        hint=f"{'to keep the gain' if is_better else 'if this is wanted'}: {rerun} --diffopt-update all",
-    )
 
 
 def _unmodelled(record: CountRecord, baseline: CountBaseline) -> list[str]:
@@ -189,7 +186,7 @@ def _summary(record: CountRecord) -> str:
 
 
 def _totals(phases: Mapping[str, PhaseCounts] | Mapping[str, PhaseFigures]) -> dict[str, int]:
-    """Sum a call up over its phases."""
+    """Return the totals of a call over its phases."""
     return {
         "flops": sum(counts.flops * _times(phase) for phase, counts in phases.items()),
         "operations": sum(counts.operations * _times(phase) for phase, counts in phases.items()),
@@ -198,5 +195,5 @@ def _totals(phases: Mapping[str, PhaseCounts] | Mapping[str, PhaseFigures]) -> d
 
 
 def _times(phase: str) -> int:
-    """Return how many steps stand together in a row: `steps 1-29` are 29."""
+    """Return the number of steps in a phase: 29 for `steps 1-29`."""
     return len(_single_steps(phase))

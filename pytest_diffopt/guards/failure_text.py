@@ -1,4 +1,4 @@
-"""How a failure reads: one layout and one way to write a figure, for every guard.
+"""The layout of a failure and the format of figures, shared by every guard.
 
 diffopt: <headline>
   <fact>
@@ -22,10 +22,10 @@ def explain(
 
     Args:
         headline: what is wrong, with the figure and what is allowed.
-        facts: what a person needs to understand it.
-        seen: on what and of what it was seen ("on the simulated GPU, ..."); left out when empty.
+        facts: the details, one per line.
+        seen: the device and the subject ("on the simulated GPU, ..."); left out when empty.
         differences: what differs from the environment in which the baseline was accepted.
-        hint: what to do when it is wanted, best a command that can be copied; left out when empty.
+        hint: what to do, preferably a command that can be copied; left out when empty.
 
     Returns:
         The lines, without line ends.
@@ -42,19 +42,19 @@ def explain(
 
 
 def in_columns(rows: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Write rows of a name and a text, the texts one below the other."""
+    """Write rows of a name and a text in two aligned columns."""
     rows = tuple(rows)
     width = max((len(name) for name, _ in rows), default=0)
     return tuple(f"{name:<{width}}  {text}" for name, text in rows)
 
 
 def time(nanoseconds: float) -> str:
-    """Write a time as a person reads it: `2.41 s`, `12.3 ms`."""
+    """Write a time in a readable unit: `2.41 s`, `12.3 ms`."""
     return _in_unit(nanoseconds, _TIME_UNITS) or f"{nanoseconds:.0f} ns"
 
 
 def size(num_bytes: float) -> str:
-    """Write an amount of memory as a person reads it: `1.23 GiB`."""
+    """Write an amount of memory in a readable unit: `1.23 GiB`."""
     return _in_unit(num_bytes, _BYTE_UNITS) or f"{num_bytes:.0f} B"
 
 
@@ -74,17 +74,32 @@ def factor(value: float) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Write a number of things: `1 call`, `2 calls`."""
+    """Write a number with its noun: `1 call`, `2 calls`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def are(number: int) -> str:
+    """Write the verb for a number of things: `is`, `are`."""
+    return "is" if number == 1 else "are"
+
+
+def not_needed(kind: str, number: int) -> str:
+    """Write the headline about stale allowances: `1 sync allowance is no longer needed`.
+
+    Args:
+        kind: what is allowed: `sync`.
+        number: the number of allowances.
+    """
+    return f"{counted(number, f'{kind} allowance')} {are(number)} no longer needed"
+
+
 def allowed(limit: str | float) -> str:
-    """Write the limit that stands beside a figure: `(0 allowed)`."""
+    """Write the limit of a figure: `(0 allowed)`."""
     return f"({limit} allowed)"
 
 
 def _in_unit(value: float, units: tuple[tuple[float, str], ...]) -> str:
-    """Write a value in the largest unit of which it holds one, with three digits; empty when it holds none."""
+    """Write a value with three digits in the largest unit not above it; empty when it is below every unit."""
     return next((f"{_three_digits(value / unit)} {name}" for unit, name in units if abs(value) >= unit), "")
 
 

@@ -1,22 +1,22 @@
-"""Whether a GPU was fit to be timed on, and what it said."""
+"""Whether a GPU was fit for timing, and the state that it reported."""
 
 from collections.abc import Iterable
 
 from pytest_diffopt.guards.failure_text import counted, percent, size
 from pytest_diffopt.records import GPUProcess, GPUReading, GPURecord, Slowdown
 
-#: Fewer calls than this that were not throttled say nothing.
+#: The least number of calls without throttling that can be judged.
 MIN_UNTHROTTLED = 3
 
 
 def why_gpu_unfit(gpu: GPURecord | None, *, num_counted: int, num_throttled: int, noun: str = "call") -> str:
-    """Return a headline that says why nothing can be told from a measurement; empty where the GPU was fit.
+    """Return a headline with the reason why a measurement cannot be judged; empty where the GPU was fit.
 
     Args:
-        gpu: what the GPU said; None where there is none.
-        num_counted: calls that count.
-        num_throttled: calls that were dropped because the GPU was throttled.
-        noun: what is counted.
+        gpu: the state of the GPU during the calls; None without a GPU.
+        num_counted: the number of calls that count.
+        num_throttled: the number of calls dropped because the GPU was throttled.
+        noun: what a call is named in the text.
     """
     if gpu and gpu.busy_others:
         return f"the GPU is busy with {', '.join(map(_named, gpu.busy_others))}: nothing was compared"
@@ -29,17 +29,17 @@ def why_gpu_unfit(gpu: GPURecord | None, *, num_counted: int, num_throttled: int
 def gpu_rows(
     gpu: GPURecord | None, *, num_counted: int, num_throttled: int, noun: str = "call"
 ) -> tuple[tuple[str, str], ...]:
-    """Return what a person should know of the GPU: rows of a name and a text.
+    """Return the state of the GPU for a failure: rows of a name and a text.
 
     Args:
-        gpu: what the GPU said; None where there is none.
-        num_counted: calls that count.
-        num_throttled: calls that were dropped because the GPU was throttled.
-        noun: what is counted.
+        gpu: the state of the GPU during the calls; None without a GPU.
+        num_counted: the number of calls that count.
+        num_throttled: the number of calls dropped because the GPU was throttled.
+        noun: what a call is named in the text.
     """
     if gpu is None:
         return ()
-    rows = [("gpu", text)] if (text := _state(gpu.readings)) else []
+    rows = [("GPU", text)] if (text := _state(gpu.readings)) else []
     if num_throttled:
         total = counted(num_counted + num_throttled, noun)
         reasons = ", ".join(_slowdowns(gpu.readings))
@@ -51,8 +51,8 @@ def gpu_rows(
 
 def _named(other: GPUProcess) -> str:
     use = "" if other.utilization_percent is None else f", {percent(other.utilization_percent / 100)} of the GPU"
-    held = f", {size(other.memory_bytes)}" if other.memory_bytes else ""
-    return f"{other.name or 'a process'} (pid {other.pid}{use}{held})"
+    memory = f", {size(other.memory_bytes)}" if other.memory_bytes else ""
+    return f"{other.name or 'a process'} (pid {other.pid}{use}{memory})"
 
 
 def _slowdowns(readings: Iterable[GPUReading]) -> list[Slowdown]:
@@ -70,8 +70,8 @@ def _state(readings: tuple[GPUReading, ...]) -> str:
 
 
 def _span(figures: Iterable[float | None], unit: str) -> str:
-    told = [figure for figure in figures if figure is not None]
-    if not told:
+    known = [figure for figure in figures if figure is not None]
+    if not known:
         return ""
-    low, high = f"{min(told):.0f}", f"{max(told):.0f}"
+    low, high = f"{min(known):.0f}", f"{max(known):.0f}"
     return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"

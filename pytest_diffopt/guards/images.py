@@ -1,4 +1,4 @@
-"""Judge whether the image is still the image."""
+"""Judge whether an image is close enough to its reference."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,20 +20,20 @@ from pytest_diffopt.records import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageThresholds:
-    """How far an image may be from its reference; every one of them must hold. Pixel values are in [0, 1].
+    """How far an image may be from its reference; all thresholds apply. Pixel values are in [0, 1].
 
-    The defaults leave room for what bfloat16 and int8 cost the tiny pipelines at their plain calls;
-    `docs/image-comparison.md` has the figures. `image_baseline` learns those of one recipe.
+    The defaults leave room for the error of bfloat16 and int8 in the tiny pipelines at their plain calls;
+    `docs/image-comparison.md` has the figures. `image_baseline` learns the thresholds of one recipe.
 
     Attributes:
         min_ssim: the least structural similarity.
         min_psnr_db: the least peak signal-to-noise ratio, in decibels.
-        max_error: the largest absolute difference that any pixel may have.
+        max_error: the largest absolute difference of any pixel.
         max_mean_error: the largest mean absolute difference.
         max_flip: the largest mean FLIP.
-        max_lpips: the largest LPIPS; without it LPIPS is not measured, which needs the extra `lpips`.
-        max_latent_error: the longest difference of latents, as a share of the reference's length, after any step and
-            where latents are asked for in place of images.
+        max_lpips: the largest LPIPS; None to not measure LPIPS. Needs the extra `lpips`.
+        max_latent_error: the largest norm of the latents' difference, as a fraction of the norm of the reference:
+            after each step, and where a call returns latents instead of images.
     """
 
     min_ssim: float = 0.94
@@ -46,16 +46,16 @@ class ImageThresholds:
 
     @property
     def ask_for_lpips(self) -> bool:
-        """Whether LPIPS is to be measured."""
+        """Whether LPIPS must be measured."""
         return self.max_lpips is not None
 
 
-#: What float32 rounds off where only the order of additions changes; measured without a GPU, where the worst of four
-#: pipelines over seeds and prompts was 118.9 dB, FLIP 0.0001 and latents less than 0.0005 off.
+#: Room for float32 rounding where only the order of additions changes. Measured without a GPU: the worst of four
+#: pipelines over seeds and prompts was 118.9 dB, FLIP 0.0001 and a relative latent error below 0.0005.
 EXACT_ARITHMETIC = ImageThresholds(
     min_ssim=0.9999, min_psnr_db=80.0, max_error=0.005, max_mean_error=0.0002, max_flip=0.002, max_latent_error=0.001
 )
-# Another scheduler or model draws another image, but the reference carries it too.
+# A different scheduler or model draws a different image, but the reference uses the same one.
 _KEEPS_ARITHMETIC = frozenset(
     {
         "attn_processor_2_0",
@@ -74,14 +74,14 @@ _KEEPS_ARITHMETIC = frozenset(
         "vanilla_attention",
     }
 )
-#: What to do where the thresholds are the test's own.
-OWN_THRESHOLDS = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+#: The hint where the thresholds are set in the test.
+OWN_THRESHOLDS = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
 
 
 def default_thresholds(subject: Subject) -> ImageThresholds:
-    """Return what holds where a test says nothing: sharper where the recipe leaves float32 as it is.
+    """Return the thresholds for a test that sets none: stricter where the recipe keeps float32 arithmetic.
 
-    On a GPU convolutions may take TensorFloat-32 by themselves, so that only the CPU is held to it.
+    The stricter ones apply only on the CPU: on a GPU convolutions may use TensorFloat-32 by default.
     """
     names = {part.partition("(")[0] for part in subject.recipe.split(" + ")}
     is_exact = subject.device is Device.CPU and "fp32" in names and names <= _KEEPS_ARITHMETIC
@@ -89,12 +89,12 @@ def default_thresholds(subject: Subject) -> ImageThresholds:
 
 
 def judge_images(record: ImageRecord, thresholds: ImageThresholds, *, hint: str = OWN_THRESHOLDS) -> Verdict:
-    """An image past any threshold, latents past theirs after any step, or a defect of its own, is a regression.
+    """Judge a record: images or latents past a threshold, and images with defects, are regressions.
 
     Args:
-        record: what was compared.
+        record: the comparison of images and latents.
         thresholds: how far apart images and latents may be.
-        hint: what to do when the difference is wanted.
+        hint: what to do when the difference is intended.
     """
     images = [[*one.defects, *_violations(one, thresholds)] for one in record.differences]
     latents = [[*one.defects, *_latent_violations(one, thresholds)] for one in record.latents]
@@ -113,13 +113,13 @@ def judge_images(record: ImageRecord, thresholds: ImageThresholds, *, hint: str 
 def _summary(record: ImageRecord) -> str:
     figures = worst_figures(record)
     if not record.differences:
-        return f"latents {figures['latent_error']:.4f} off"
+        return f"relative latent error {figures['latent_error']:.4f}"
     lpips = f", LPIPS {figures['lpips']:.4f}" if "lpips" in figures else ""
     return f"SSIM {figures['ssim']:.4f}, PSNR {figures['psnr_db']:.1f} dB, FLIP {figures['flip']:.4f}{lpips}"
 
 
 def worst_figures(record: ImageRecord) -> dict[str, float]:
-    """Return the worst of each figure over all images, latents and steps; none of what the record lacks."""
+    """Return the worst of each figure over all images, latents and steps, without figures that were not measured."""
     figures = {}
     if record.differences:
         figures = {
@@ -136,21 +136,21 @@ def worst_figures(record: ImageRecord) -> dict[str, float]:
 
 
 def _worst(choose: Callable[[Iterable[float]], float], figures: Iterable[float]) -> float:
-    """Return the worst figure of a batch; NaN is worse than any, and `min` keeps it only where it stands first."""
+    """Return the worst figure of a batch. NaN is the worst; `min` and `max` return it only where it comes first."""
     figures = tuple(figures)
     return math.nan if any(map(math.isnan, figures)) else choose(figures)
 
 
 def _violations(difference: ImageDifference, thresholds: ImageThresholds) -> list[str]:
-    # Written as "not (good)" so that a NaN, which compares false with everything, is a violation.
+    # Each rule states what is good and is negated, so that NaN, which compares false with everything, is a violation.
     rules = [
         (
             difference.ssim >= thresholds.min_ssim,
-            f"SSIM {difference.ssim:.4f} (at least {thresholds.min_ssim:.4g} wanted)",
+            f"SSIM {difference.ssim:.4f} (at least {thresholds.min_ssim:.4g} required)",
         ),
         (
             difference.psnr_db >= thresholds.min_psnr_db,
-            f"PSNR {difference.psnr_db:.1f} dB (at least {thresholds.min_psnr_db:.4g} dB wanted)",
+            f"PSNR {difference.psnr_db:.1f} dB (at least {thresholds.min_psnr_db:.4g} dB required)",
         ),
         (
             difference.max_error <= thresholds.max_error,
@@ -173,12 +173,12 @@ def _lpips_rule(difference: ImageDifference, largest: float) -> tuple[bool, str]
 
 
 def _latent_violations(difference: LatentDifference, thresholds: ImageThresholds) -> list[str]:
-    return [] if difference.relative_error <= thresholds.max_latent_error else [_latents_off(difference, thresholds)]
+    return [] if difference.relative_error <= thresholds.max_latent_error else [_latent_line(difference, thresholds)]
 
 
-def _latents_off(seen: LatentDifference | StepDrift, thresholds: ImageThresholds) -> str:
+def _latent_line(seen: LatentDifference | StepDrift, thresholds: ImageThresholds) -> str:
     limit = allowed(f"{thresholds.max_latent_error:.4g}")
-    return f"latents {seen.relative_error:.4f} of their length off {limit}, cosine {seen.cosine:.4f}"
+    return f"relative latent error {seen.relative_error:.4f} {limit}, cosine {seen.cosine:.4f}"
 
 
 def _outside(drift: Sequence[StepDrift], thresholds: ImageThresholds) -> list[StepDrift]:
@@ -192,7 +192,7 @@ def _explanation(
     facts = [f"{noun} {number}: {line}" for number, its in enumerate(lines) for line in its]
     return explain(
         _headline(noun, lines),
-        [*facts, *_where_it_began(record, outside, thresholds)],
+        [*facts, *_origin(record, outside, thresholds)],
         seen=f"in {record.subject}; pixel values are in [0, 1]",
         hint=hint,
     )
@@ -201,23 +201,23 @@ def _explanation(
 def _headline(noun: str, lines: list[list[str]]) -> str:
     failing = sum(map(bool, lines))
     if not failing:
-        return "the latents leave the reference's on the way to the image"
+        return "the latents differ from the reference during denoising"
     return f"{failing} of {counted(len(lines), noun)} {'differs' if failing == 1 else 'differ'} from the reference"
 
 
-def _where_it_began(record: ImageRecord, outside: list[StepDrift], thresholds: ImageThresholds) -> Iterator[str]:
+def _origin(record: ImageRecord, outside: list[StepDrift], thresholds: ImageThresholds) -> Iterator[str]:
     if outside:
         first = outside[0]
-        yield f"first off in step {first.step} of {len(record.drift)}: {_latents_off(first, thresholds)}"
+        yield f"first difference in step {first.step} of {len(record.drift)}: {_latent_line(first, thresholds)}"
     elif record.drift:
-        yield f"the latents of all {counted(len(record.drift), 'step')} agree: the difference comes after the last"
+        yield f"the latents of all {counted(len(record.drift), 'step')} agree: the images differ after the last step"
     if record.first_module:
         yield _module_line(record.first_module)
 
 
 def _module_line(drift: ModuleDrift) -> str:
-    where = "outside of the denoise loop" if drift.step is None else f"step {drift.step}"
+    where = "outside the denoise loop" if drift.step is None else f"step {drift.step}"
     return (
-        f"first module apart: {drift.module} ({drift.module_type}), {where}: its output is {drift.relative_error:.4f} "
-        f"of its length off, its inputs {drift.input_error:.4f}"
+        f"first differing module: {drift.module} ({drift.module_type}), {where}: relative error "
+        f"{drift.relative_error:.4f} of its output, {drift.input_error:.4f} of its inputs"
     )

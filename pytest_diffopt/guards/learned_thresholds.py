@@ -1,4 +1,4 @@
-"""Thresholds of images, learned from what many calls of one recipe came to."""
+"""Image thresholds learned from many calls of one recipe."""
 
 import math
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pytest_diffopt.baselines.image_document import ImageFigures, ImageSample
 from pytest_diffopt.guards.images import ImageThresholds
 
-#: By how much more than the worst sample an image may be off.
+#: How much larger than the worst sample an error may be, as a fraction.
 DEFAULT_MARGIN = 0.5
-# Below these nobody sees anything, and another processor may round otherwise.
+# Differences below these are invisible, and another processor may round differently.
 _SSIM_FLOOR = 5e-4
 _MAX_ERROR_FLOOR = 1 / 255
 _MEAN_ERROR_FLOOR = 5e-4
 _FLIP_FLOOR = 2e-3
 _LATENT_FLOOR = 1e-3
 _PSNR_CAP_DB = 60.0
-# Two-valued: some images lose this much of SSIM, the rest at most a fifth of it, and none lies in between.
+# Two-valued: some images lose at least 0.1 of SSIM, the rest at most a fifth of that loss, with none in between.
 _OTHER_IMAGE = 0.1
 _GAP = 5.0
 _FEWEST_SAMPLES = 3
@@ -24,13 +24,13 @@ _FEWEST_SAMPLES = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TwoValued:
-    """Images of two kinds: those close to their reference, and others.
+    """Images of two kinds: close to their reference, or different images.
 
     Attributes:
         close: the calls whose images are close.
         close_ssim: the least SSIM among them.
-        far: the calls whose images are other images.
-        far_ssim: the largest SSIM among those.
+        far: the calls whose images are different.
+        far_ssim: the largest SSIM among them.
     """
 
     close: tuple[str, ...]
@@ -40,7 +40,7 @@ class TwoValued:
 
 
 def two_valued(samples: Sequence[ImageSample]) -> TwoValued | None:
-    """Tell whether the samples fall into two kinds; a threshold that lets both pass would guard nothing."""
+    """Return the two kinds of images that the samples fall into, else None; thresholds that pass both guard nothing."""
     ordered = sorted(samples, key=lambda sample: -sample.figures.ssim)
     if len(ordered) < _FEWEST_SAMPLES:
         return None
@@ -58,11 +58,11 @@ def two_valued(samples: Sequence[ImageSample]) -> TwoValued | None:
 
 
 def learned(samples: Sequence[ImageSample], *, margin: float) -> ImageFigures:
-    """Return the worst of each figure, widened: an error by `margin` of itself, SSIM and PSNR by as much of theirs.
+    """Return the worst of each figure with its error widened by the margin; SSIM and PSNR are widened alike.
 
     Args:
-        samples: what calls came to, each beside its reference.
-        margin: as a fraction; 0.5 lets an error be half as large again.
+        samples: the figures of calls, each compared with its reference.
+        margin: as a fraction; 0.5 allows an error 1.5 times as large.
     """
     worst = worst_of(samples)
     wider = 1 + margin
@@ -77,7 +77,7 @@ def learned(samples: Sequence[ImageSample], *, margin: float) -> ImageFigures:
 
 
 def worst_of(samples: Sequence[ImageSample]) -> ImageFigures:
-    """Return the worst of each figure, each for itself."""
+    """Return the worst of each figure over all samples."""
     figures = [sample.figures for sample in samples]
     return ImageFigures(
         ssim=min(one.ssim for one in figures),
@@ -90,7 +90,7 @@ def worst_of(samples: Sequence[ImageSample]) -> ImageFigures:
 
 
 def thresholds_of(figures: ImageFigures) -> ImageThresholds:
-    """Return the thresholds that a document holds."""
+    """Return the thresholds for stored figures."""
     return ImageThresholds(
         min_ssim=figures.ssim,
         min_psnr_db=figures.psnr_db,

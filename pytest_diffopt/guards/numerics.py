@@ -1,6 +1,6 @@
-"""Judge how far compiled modules are from their eager twins."""
+"""Judge how far the outputs of compiled modules are from eager."""
 
-from pytest_diffopt.guards.failure_text import allowed, counted, explain, in_columns
+from pytest_diffopt.guards.failure_text import allowed, are, counted, explain, in_columns
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, NumericsRecord, OutputDifference
 
@@ -8,7 +8,7 @@ _SHOWN = 8
 
 
 def judge_numerics(record: NumericsRecord) -> Verdict:
-    """A value that is further from eager than its dtype allows, or a compiled module never called, is a regression."""
+    """Judge a record: outputs out of tolerance, and compiled modules that are never called, are regressions."""
     wrong = [one for one in record.differences if one.problem or one.differing_values]
     modules = {one.module for one in record.differences}
     return Verdict(
@@ -23,19 +23,19 @@ def judge_numerics(record: NumericsRecord) -> Verdict:
 
 def _explanation(record: NumericsRecord, wrong: list[OutputDifference]) -> tuple[str, ...]:
     wrong = sorted(wrong, key=lambda one: (not one.problem, -one.max_relative_error))
-    silent = [f"{name} was never called, so nothing of it was compared" for name in record.silent]
+    silent = [f"{name} was never called, so it was not compared" for name in record.silent]
     left_out = len(wrong) - _SHOWN
     more = [f"and {counted(left_out, 'output')} more"] if left_out > 0 else []
     headline = (
-        f"{counted(len(wrong), 'output')} of compiled modules not what the same modules give uncompiled"
+        f"{counted(len(wrong), 'output')} of compiled modules {'differs' if len(wrong) == 1 else 'differ'} from eager"
         if wrong
-        else f"{counted(len(silent), 'compiled module')} not called"
+        else f"{counted(len(silent), 'compiled module')} {are(len(silent))} never called"
     )
     return explain(
         headline,
         [*in_columns((one.module + one.output, _facts(one)) for one in wrong[:_SHOWN]), *more, *silent],
-        seen=f"beside eager on the same inputs, {record.subject}",
-        hint="if this is wanted: rtol=..., atol=..." if wrong else "let the call reach it, or compile it no more",
+        seen=f"against eager on the same inputs, {record.subject}",
+        hint="to accept this: rtol=..., atol=..." if wrong else "call this module in the test, or stop compiling it",
     )
 
 
@@ -44,7 +44,7 @@ def _facts(one: OutputDifference) -> str:
         return one.problem
     tolerance = f"{one.absolute_tolerance:.3g} + {one.relative_tolerance:.3g} x the largest value"
     return (
-        f"{one.dtype}, {one.differing_values} of {counted(one.values, 'value')} too far off, largest error "
+        f"{one.dtype}, {one.differing_values} of {counted(one.values, 'value')} out of tolerance, largest error "
         f"{one.max_error:.3g}, {one.max_relative_error:.3g} x the largest value {allowed(tolerance)}"
     )
 

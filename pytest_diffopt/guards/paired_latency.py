@@ -1,4 +1,4 @@
-"""Head may not be slower than base, both timed by two processes on one machine."""
+"""Judge whether head is slower than base, each timed in its own process on the same machine."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_diffopt.guards.changed_counts import cause
+from pytest_diffopt.guards.comparison import MEASURE_LONGER, is_change, speed_change, undecided
 from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, percent, time
 from pytest_diffopt.guards.gpu_state import gpu_rows, why_gpu_unfit
 from pytest_diffopt.guards.verdict import Outcome, Verdict
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-#: The probability that any test of a session is called slower though none is slower than half of the margin.
+#: The probability that any test of a session fails although none is slower by more than half of the margin.
 FALSE_ALARMS = 0.001
 _HOW = {
-    PairedTiming.INTERLEAVED: "in turn by two processes",
-    PairedTiming.CONCURRENT: "side by side by two processes on one core",
+    PairedTiming.INTERLEAVED: "interleaved in two processes",
+    PairedTiming.CONCURRENT: "concurrently in two processes on one core",
 }
 _OUTCOMES = {
     Decision.OPEN: Outcome.INCONCLUSIVE,
@@ -42,10 +43,10 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedRule:
-    """What a difference between base and head must be to count.
+    """When a difference between base and head counts.
 
     Attributes:
-        sequential: decides from the times.
+        sequential: the sequential test that decides from the times.
     """
 
     sequential: SequentialRule
@@ -56,14 +57,15 @@ class PairedRule:
     ) -> "PairedRule":
         """Return the rule for the next test of a session, by Holm's method in the order of the tests.
 
-        Holm lets each rejection raise the level of the next. Taken in the order of the tests instead of that of their
-        p-values it rejects no more, and errs no more often: before the first false alarm all rejections were right, so
-        at least as many tests as it divides by could still raise one.
+        In Holm's method each rejection raises the significance level of the next test. In the order of the tests
+        instead of the order of their p-values it never rejects more tests, and its error rate is not higher: all
+        rejections before the first false alarm are correct, so at least as many tests as the divisor could still raise
+        one.
 
         Args:
-            margin: the slowdown that is allowed, as a fraction.
-            num_cases: how many tests this session compares.
-            num_regressed: how many of them it has called slower so far.
+            margin: the allowed slowdown, as a fraction.
+            num_cases: the number of tests that this session compares.
+            num_regressed: the number of them that have failed so far.
             timing: how base and head are timed.
             device: where they run.
         """
@@ -73,20 +75,20 @@ class PairedRule:
 
     @property
     def margin(self) -> float:
-        """The slowdown that is allowed, as a fraction."""
+        """The allowed slowdown, as a fraction."""
         return self.sequential.margin
 
     @property
     def confidence(self) -> float:
-        """Of the interval that is shown."""
+        """The confidence of the interval that is shown, as a fraction."""
         return self.sequential.confidence
 
     def bound(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> MeanBound:
-        """Bound the logarithm of how many times as long head takes as base.
+        """Bound the logarithm of head's time over base's.
 
         Args:
-            blocks: what was timed.
-            blocks_of_pairs: how many of them each pair of processes timed.
+            blocks: the timed blocks.
+            blocks_of_pairs: the number of blocks of each pair of processes.
         """
         seen = robust_ratio(*_sides(blocks))
         return MeanBound(
@@ -98,11 +100,11 @@ class PairedRule:
         )
 
     def outcome(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> Outcome:
-        """Say what blocks prove: slower than the margin, not slower, faster, or nothing yet.
+        """Return the outcome: slower than the margin, not slower, faster, or undecided.
 
         Args:
-            blocks: what was timed.
-            blocks_of_pairs: how many of them each pair of processes timed.
+            blocks: the timed blocks.
+            blocks_of_pairs: the number of blocks of each pair of processes.
         """
         if not blocks:
             return Outcome.INCONCLUSIVE
@@ -110,35 +112,35 @@ class PairedRule:
         return _OUTCOMES[Decision(int(decisions[0]))]
 
     def is_decided(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> bool:
-        """Tell whether more blocks would change nothing."""
+        """Return whether the outcome is decided, so that further blocks are not needed."""
         if not is_look(len(blocks)):
             return False
         return self.outcome(blocks, blocks_of_pairs=blocks_of_pairs) is not Outcome.INCONCLUSIVE
 
 
 def _sides(blocks: Sequence[PairedBlock]) -> "tuple[Array, Array]":
-    """Return one session's logarithms of base's times, and of head's."""
+    """Return the logarithms of base's times and of head's, each with shape (1, blocks)."""
     logs = logs_of(blocks)
     return logs[None, :, 0], logs[None, :, 1]
 
 
 def log_ratio(block: PairedBlock) -> float:
-    """Return the logarithm of head's time over base's; what drifts steadily within the block cancels."""
+    """Return the logarithm of head's time over base's; steady drift within the block cancels."""
     return (math.log(block.head_ns[0] / block.base_ns[0]) + math.log(block.head_ns[1] / block.base_ns[1])) / 2
 
 
 def judge_paired(record: PairedRecord, rule: PairedRule, *, environment: Environment) -> Verdict:
-    """Say whether head is slower than base, as soon as the whole interval is on one side of the margin.
+    """Judge whether head is slower than base: decided once the whole interval is on one side of the margin.
 
     Args:
-        record: what was timed.
-        rule: what counts.
+        record: the timed blocks.
+        rule: decides when a difference counts.
         environment: the machine and versions of head.
     """
     if record.lacking:
         return _lacking(record)
     if unfit := _why_unfit(record):
-        return _undecided(record, environment, headline=unfit, hint="run it again on a GPU that nobody else uses")
+        return _undecided(record, environment, headline=unfit, hint="rerun on an idle GPU that has cooled down")
     if not record.blocks:
         headline = "no block was timed within the budget: nothing was compared"
         return _undecided(record, environment, headline=headline, hint=_more_seconds(record, rule, None))
@@ -169,26 +171,19 @@ def _why_unfit(record: PairedRecord) -> str:
 
 def _lacking(record: PairedRecord) -> Verdict:
     version = record.base if record.lacking == "base" else record.head
+    headline = f"this test does not exist at {version}"
     return Verdict(
         concern=Concern.LATENCY,
         outcome=Outcome.INCOMPARABLE,
         subject=record.subject,
-        summary=f"{version} has no such test",
-        explanation=explain(
-            f"{version} has no such test: nothing was compared",
-            hint="a new test is compared from the next change on",
-        ),
+        summary=headline,
+        explanation=explain(f"{headline}: nothing was compared", hint="a new test is compared from the next change on"),
     )
 
 
 def _undecided(record: PairedRecord, environment: Environment, *, headline: str, hint: str) -> Verdict:
-    return Verdict(
-        concern=Concern.LATENCY,
-        outcome=Outcome.INCONCLUSIVE,
-        subject=record.subject,
-        summary=headline,
-        explanation=explain(headline, facts=in_columns(_gpu_rows(record)), seen=_seen(record, environment), hint=hint),
-    )
+    facts, seen = in_columns(_gpu_rows(record)), _timed_on(record, environment)
+    return undecided(Concern.LATENCY, record.subject, headline, facts=facts, seen=seen, hint=hint)
 
 
 def _explanation(
@@ -196,56 +191,48 @@ def _explanation(
 ) -> tuple[str, ...]:
     facts = (
         ("change", f"{_interval(bound)} at {100 * rule.confidence:.6g} % confidence, {_blocks(record)}"),
-        ("head", f"{_call(record, head=True)} a call, {record.head}"),
-        ("base", f"{_call(record, head=False)} a call, {record.base}"),
-        *((("in turn", record.why_interleaved),) if outcome is Outcome.INCONCLUSIVE and record.why_interleaved else ()),
+        ("head", f"{_call(record, head=True)} per call, {record.head}"),
+        ("base", f"{_call(record, head=False)} per call, {record.base}"),
+        *((("interleaved", record.why_interleaved),) if outcome is Outcome.INCONCLUSIVE and record.why_interleaved else ()),
         *_gpu_rows(record),
     )
     return explain(
         _headline(outcome, bound, record, rule),
         facts=(*in_columns(facts), *_cause(outcome, record)),
-        seen=_seen(record, environment),
+        seen=f"{_timed_on(record, environment)}, {record.subject}",
         hint=_hint(outcome, bound, record, rule),
     )
 
 
 def _headline(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:
     allowed = f"({percent(rule.margin)} allowed)"
-    match outcome:
-        case Outcome.REGRESSED:
-            return f"the call became {percent(math.expm1(bound.mean))} slower than at {record.base} {allowed}"
-        case Outcome.IMPROVED:
-            return f"the call became {percent(-math.expm1(bound.mean))} faster than at {record.base} {allowed}"
-        case _:
-            return f"too noisy to say against {record.base}: {_interval(bound)} {allowed}"
+    if is_change(outcome):
+        return f"{speed_change(outcome, math.expm1(bound.mean))} than at {record.base} {allowed}"
+    return f"too noisy to compare with {record.base}: {_interval(bound)} {allowed}"
 
 
 def _cause(outcome: Outcome, record: PairedRecord) -> tuple[str, ...]:
-    """Say what changed of what can be counted, where that was tried."""
-    if outcome not in {Outcome.REGRESSED, Outcome.IMPROVED}:
+    """Return the counts that changed, the likely cause of another time."""
+    if not is_change(outcome):
         return ()
     return cause(record.base_counts, record.head_counts, why_not=record.why_not_counted)
 
 
 def _hint(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:
-    match outcome:
-        case Outcome.REGRESSED:
-            return "if this is wanted: allow it with --diffopt-margin, or merge it and compare from there"
-        case Outcome.IMPROVED:
-            return ""
-        case _:
-            return _more_seconds(record, rule, bound)
+    if outcome is Outcome.REGRESSED:
+        return "to accept this: raise --diffopt-margin, or merge the change: later changes are compared with it"
+    return "" if outcome is Outcome.IMPROVED else _more_seconds(record, rule, bound)
 
 
 def _more_seconds(record: PairedRecord, rule: PairedRule, bound: MeanBound | None) -> str:
     if bound is None or not math.isfinite(bound.deviation):
-        return "give it more time: --diffopt-max-seconds"
+        return MEASURE_LONGER
     distance, confidence = rule.sequential.distance_to_decide(bound.mean)
     if not distance:
-        return "more time would not tell it from two processes of the same code: give a larger --diffopt-margin"
+        return "measuring longer cannot distinguish this from two processes of the same code: raise --diffopt-margin"
     pairs = values_needed(bound.deviation, distance=distance, confidence=confidence)
     seconds = max(1.0, record.spent_seconds / len(record.blocks) * pairs / 2)
-    return f"give it more time: about {seconds:.0f} s would decide it, --diffopt-max-seconds {math.ceil(seconds * 1.2)}"
+    return f"measure longer: about {seconds:.0f} s would decide it, --diffopt-max-seconds {math.ceil(seconds * 1.2)}"
 
 
 def _interval(bound: MeanBound) -> str:
@@ -263,13 +250,13 @@ def _blocks(record: PairedRecord) -> str:
 
 
 def _call_ns(record: PairedRecord, *, head: bool) -> float:
-    times = [one for block in record.blocks for one in (block.head_ns if head else block.base_ns)]
+    times = [time_ns for block in record.blocks for time_ns in (block.head_ns if head else block.base_ns)]
     return median(times) / record.repeats
 
 
 def _call(record: PairedRecord, *, head: bool) -> str:
-    """Write what a call takes; side by side that is no time by the clock, as the other process has its share of it."""
-    of_what = " of the processor" if record.timing is PairedTiming.CONCURRENT else ""
+    """Write the time of a call; concurrent calls share a core, so only their CPU time is meaningful."""
+    of_what = " of CPU time" if record.timing is PairedTiming.CONCURRENT else ""
     return f"{time(_call_ns(record, head=head))}{of_what}"
 
 
@@ -279,8 +266,8 @@ def _figure(record: PairedRecord) -> str:
     return f"{_call(record, head=True)}, {1e9 * record.num_steps / _call_ns(record, head=True):.1f} steps/s"
 
 
-def _seen(record: PairedRecord, environment: Environment) -> str:
-    return f"on {environment.device_name}, both timed {_HOW[record.timing]}, {record.subject}"
+def _timed_on(record: PairedRecord, environment: Environment) -> str:
+    return f"on {environment.device_name}, both timed {_HOW[record.timing]}"
 
 
 def _gpu_rows(record: PairedRecord) -> tuple[tuple[str, str], ...]:

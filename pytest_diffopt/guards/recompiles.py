@@ -1,12 +1,12 @@
-"""Judge what was compiled again, and name the culprit."""
+"""Judge recompiles, and name the guard that caused each."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from pytest_diffopt.guards.compilation import gave_up_lines, judge_graph_breaks, nothing_compiled
+from pytest_diffopt.guards.compilation import judge_graph_breaks, limit_lines, nothing_compiled
 from pytest_diffopt.guards.compile_allowances import AllowedRecompiles, exceeded_limit, excess, place_of, unused
-from pytest_diffopt.guards.failure_text import allowed, counted, explain
+from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
     CompilationRecord,
@@ -18,44 +18,46 @@ from pytest_diffopt.records import (
     VariationRecompiles,
 )
 
-_FIRST_TIME = "compiled for the first time, after warm-up"
+_FIRST_TIME = "compiled for the first time after warm-up"
 _WARMING_UP = "warm-up"
 _FOR_A_NUMBER = "specialised on its value; pass a tensor"
-_NO_LONGER_NEEDED = "take it out of allow_recompiles, or lower it, so that the recompile cannot come back unseen"
+_NO_LONGER_NEEDED = "remove or lower it in allow_recompiles, so that the recompile cannot return unnoticed"
+_COMPILE_REPLACEMENT = "compile the replacement before the first call"
+_STAY_BELOW_LIMIT = "reduce the recompiles of this function: past the limit Dynamo runs it uncompiled"
 _ADVICE = {
-    GuardKind.VALUE: "specialised on its value; always pass the same one",
-    GuardKind.TYPE: "specialised on its type; always pass the same one",
-    GuardKind.OBJECT: "specialised on the very object; share one, or ask forward for what it does, not for what it is",
+    GuardKind.VALUE: "specialised on its value; always pass the same value",
+    GuardKind.TYPE: "specialised on its type; always pass the same type",
+    GuardKind.OBJECT: "specialised on the object's identity; pass the same object, or check its properties in forward",
     GuardKind.SHAPE: "specialised on its shape; compile with dynamic=True",
-    GuardKind.DTYPE: "one compilation a dtype; always pass the same one",
-    GuardKind.GLOBAL_STATE: "one compilation a state; make every call in the same one",
+    GuardKind.DTYPE: "compiled once per dtype; always pass the same dtype",
+    GuardKind.GLOBAL_STATE: "compiled once per state; make every call in the same state",
     GuardKind.OTHER: "",
 }
 
 
 def judge_recompiles(record: RecompileRecord, *, allow: Sequence[AllowedRecompiles] = ()) -> Verdict:
-    """A recompile that nothing excuses, compiled code that is lost, or no compilation at all, is a regression.
+    """Judge a record: recompiles not allowed, lost compiled code, or no compilation are regressions.
 
-    At warm-up a function may be compiled once for every shape that it meets. A call that changes shapes may compile
-    each function as often again, unless it was compiled for any shape.
+    At warm-up a function may be compiled once for each input shape. A call that changes shapes may compile each
+    function as many times again, unless it was compiled with dynamic shapes.
 
     Args:
-        record: what was seen.
-        allow: recompiles that are accepted; one that is gone asks to be taken out.
+        record: the compilations at warm-up and in each varied call.
+        allow: accepted recompiles; an allowance that is no longer needed is a regression too.
     """
     if record.breaks:
         return _broken(record)
     if not any(frame.is_compiled for frame in record.warmup_frames):
         return nothing_compiled(Concern.RECOMPILES, record)
-    found = [*_culprits(record)]
+    found = [*_unexpected(record)]
     frames = [frame for _, frame in found]
     too_many = excess(frames, allow)
-    given_up = gave_up_lines([*record.warmup_frames, *(frame for one in record.variations for frame in one.frames)])
+    at_limit = limit_lines([*record.warmup_frames, *(frame for one in record.variations for frame in one.frames)])
     stale = unused(frames, allow)
     calls = counted(len(record.variations), "varied call")
     explanation = (
-        _recompile_lines(record, [pair for pair in found if pair[1] in too_many], given_up, allow, calls)
-        if too_many or given_up or record.lost
+        _recompile_lines(record, [pair for pair in found if pair[1] in too_many], at_limit, allow, calls)
+        if too_many or at_limit or record.lost
         else _stale_lines(record, stale)
     )
     return Verdict(
@@ -69,14 +71,14 @@ def judge_recompiles(record: RecompileRecord, *, allow: Sequence[AllowedRecompil
 
 
 def _broken(record: RecompileRecord) -> Verdict:
-    """Tell of the break that `fullgraph=True` made an error of: what comes after it was not seen."""
+    """Judge the graph break that `fullgraph=True` turned into an error: nothing after it was watched."""
     frames = tuple(frame for one in record.variations for frame in one.frames)
     broken = CompilationRecord(subject=record.subject, frames=frames, breaks=record.breaks, ended_by_fullgraph=True)
     return replace(judge_graph_breaks(broken), concern=Concern.RECOMPILES)
 
 
-def _culprits(record: RecompileRecord) -> Iterator[tuple[str, CompiledFrame]]:
-    """Yield every compilation that should not have been, with the call that made it."""
+def _unexpected(record: RecompileRecord) -> Iterator[tuple[str, CompiledFrame]]:
+    """Yield every unexpected compilation with the call that caused it."""
     for frame in record.warmup_frames:
         if frame.failed_guard and frame.failed_guard.kind is not GuardKind.SHAPE and not frame.hit_limit:
             yield _WARMING_UP, frame
@@ -87,7 +89,7 @@ def _culprits(record: RecompileRecord) -> Iterator[tuple[str, CompiledFrame]]:
 
 
 def _unexcused(variation: VariationRecompiles, at_warmup: Counter[str], *, is_dynamic: bool) -> Iterable[CompiledFrame]:
-    """Return what a call may not compile: anything, or where it changes shapes, more than one set of new shapes."""
+    """Return the compilations that a call may not cause: all, or for a call that changes shapes, more than one set."""
     frames = [frame for frame in variation.frames if not frame.hit_limit]
     if is_dynamic or not variation.changes_shape:
         return frames
@@ -104,30 +106,37 @@ def _unexcused(variation: VariationRecompiles, at_warmup: Counter[str], *, is_dy
 def _recompile_lines(
     record: RecompileRecord,
     found: Sequence[tuple[str, CompiledFrame]],
-    given_up: Sequence[str],
+    at_limit: Sequence[str],
     allow: Sequence[AllowedRecompiles],
     calls: str,
 ) -> tuple[str, ...]:
     frames = [frame for _, frame in found]
     number = f"{counted(len(frames), 'recompile')} {allowed(exceeded_limit(frames, allow))}"
-    lost = [f"{name} was compiled at warm-up, and what is there now is not" for name in record.lost]
+    lost = [f"{name} was compiled at warm-up; its replacement is not compiled" for name in record.lost]
+    headline, hint = (number, _hint(frames)) if found else _without_recompiles(len(lost), len(at_limit))
     return explain(
-        number if found else f"{counted(len(given_up) + len(lost), 'compiled module')} lost",
-        [*(line for group in _alike(found) for line in _group_lines(group)), *given_up, *lost],
+        headline,
+        [*(line for group in _grouped(found) for line in _group_lines(group)), *at_limit, *lost],
         seen=f"in {calls} of {record.subject}",
-        hint=_hint(frames) if found else "compile what takes its place, before the first call",
+        hint=hint,
     )
+
+
+def _without_recompiles(num_lost: int, num_at_limit: int) -> tuple[str, str]:
+    """Return the headline and the hint when compiled code was lost and no unexpected recompile was seen."""
+    if num_lost:
+        return f"{counted(num_lost, 'compiled module')} replaced by uncompiled code", _COMPILE_REPLACEMENT
+    return f"{counted(num_at_limit, 'function')} reached Dynamo's recompile limit", _STAY_BELOW_LIMIT
 
 
 def _stale_lines(record: RecompileRecord, stale: Sequence[str]) -> tuple[str, ...]:
     if not stale:
         return ()
-    headline = f"{counted(len(stale), 'allowance')} for recompiles no longer needed"
-    return explain(headline, stale, seen=f"in {record.subject}", hint=_NO_LONGER_NEEDED)
+    return explain(not_needed("recompile", len(stale)), stale, seen=f"in {record.subject}", hint=_NO_LONGER_NEEDED)
 
 
-def _alike(found: Sequence[tuple[str, CompiledFrame]]) -> Iterable[Sequence[tuple[str, CompiledFrame]]]:
-    """Put the recompiles of one function by one guard together, whatever the values were."""
+def _grouped(found: Sequence[tuple[str, CompiledFrame]]) -> Iterable[Sequence[tuple[str, CompiledFrame]]]:
+    """Group the recompiles of one function by one guard, whatever the values were."""
     groups: dict[tuple[str, str, str], list[tuple[str, CompiledFrame]]] = {}
     for call, frame in found:
         failed = frame.failed_guard
@@ -137,7 +146,7 @@ def _alike(found: Sequence[tuple[str, CompiledFrame]]) -> Iterable[Sequence[tupl
 
 
 def _group_lines(group: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:
-    """Tell the first one whole, and of the others when they were."""
+    """Return the first recompile in full, and the calls of the others."""
     (call, frame), *others = group
     head = f"{call}: {frame.region}  {frame.where}"
     failed = frame.failed_guard
@@ -150,19 +159,19 @@ def _group_lines(group: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:
 
 def _more(others: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:
     calls = ", ".join(dict.fromkeys(call for call, _ in others))
-    return [f"  and {counted(len(others), 'time')} more: {calls}"] if others else []
+    return [f"  and {len(others)} more: {calls}"] if others else []
 
 
 def described(failed: FailedGuard) -> str:
-    """Say what was assumed, what it is now, and what to do: `timestep` was int 981, is int 961: ...."""
+    """Return what the guard assumed, what it found, and what to do: `timestep` was int 981, is int 961: ...."""
     if failed.kind is GuardKind.GLOBAL_STATE:
         return f"torch's global state changed ({failed.source}): {_ADVICE[failed.kind]}"
     if failed.kind is GuardKind.OBJECT:
-        return f"`{failed.source}` is another {failed.new or 'object'} than before: {_ADVICE[failed.kind]}"
+        return f"`{failed.source}` is a different {failed.new or 'object'}: {_ADVICE[failed.kind]}"
     if failed.kind is GuardKind.SHAPE and not failed.source:
-        return "a guard on a shape failed; torch does not tell of what"
+        return "a shape guard failed; torch does not report for which tensor"
     if failed.kind is GuardKind.SHAPE and not failed.old:
-        return f"`{failed.source}` has a shape that the compiled code excludes: forward asks for its shape"
+        return f"`{failed.source}` has a shape that the compiled code excludes: forward branches on its shape"
     if not failed.source:
         return "a guard failed"
     was = f"`{failed.source}` was {failed.old}"
@@ -178,9 +187,9 @@ def _hint(frames: Sequence[CompiledFrame]) -> str:
         if frame.failed_guard
     )
     if not groups:
-        return "warm up with a call that reaches it"
+        return "call this function during warm-up"
     texts = [
         f'AllowedRecompiles(where="{where}", guard="{guard}", {f"times={times}, " if times > 1 else ""}reason="...")'
         for (where, guard), times in groups.items()
     ]
-    return f"if this is wanted: allow_recompiles=[{', '.join(texts)}]"
+    return f"to accept this: allow_recompiles=[{', '.join(texts)}]"

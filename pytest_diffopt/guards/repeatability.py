@@ -1,4 +1,4 @@
-"""Judge whether the same call gives the same image twice."""
+"""Judge whether the same call gives the same image again."""
 
 from pytest_diffopt.guards.failure_text import allowed, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
@@ -9,17 +9,17 @@ _OF_A_CALL = (
     "a generator that is not seeded"
 )
 _OF_A_PROCESS = (
-    "look for what each process has anew: the order of a set, hash() and id(), a seed taken from the clock or from the "
-    "process, a file that one writes and the other reads"
+    "look for what differs between processes: the order of a set, hash() and id(), a seed taken from the clock or the "
+    "process ID, a file that one process writes and the other reads"
 )
 
 
 def judge_repeatability(record: RepeatabilityRecord, *, max_error: float = 0.0) -> Verdict:
-    """A second call that differs by more than `max_error` anywhere is a regression; 0 asks for equal bits.
+    """Judge a record: any value that differs by more than `max_error` is a regression; 0 requires equal bits.
 
     Args:
-        record: the two calls compared.
-        max_error: the largest absolute difference of any value that is accepted.
+        record: the comparison of two calls.
+        max_error: the largest accepted absolute difference of any value.
     """
     is_equal = record.differing_values == 0 or (max_error > 0 and record.max_error <= max_error)
     return Verdict(
@@ -36,11 +36,11 @@ def _explanation(record: RepeatabilityRecord, max_error: float) -> tuple[str, ..
     share = record.differing_values / record.values
     which = f"the call {record.call!r}" if record.call else "the same call"
     return explain(
-        f"{which} gave another image {'in a second process' if record.in_second_process else 'the second time'}",
+        f"{which} gave a different image {'in a second process' if record.in_second_process else 'the second time'}",
         [
             f"{record.differing_values} of {record.values} values differ ({share:.1%})",
             f"largest difference {record.max_error:.3g} {allowed(f'{max_error:g}')}",
         ],
         seen=f"in {record.subject}",
-        hint=f"{_OF_A_PROCESS if record.in_second_process else _OF_A_CALL}; or state a bound: max_error=...",
+        hint=f"{_OF_A_PROCESS if record.in_second_process else _OF_A_CALL}; or allow a bound: max_error=...",
     )

@@ -1,24 +1,24 @@
-"""Judge how often the CPU waits for the GPU inside the denoise loop."""
+"""Judge host-device synchronizations inside the denoise loop."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from pytest_diffopt.guards.failure_text import allowed, counted, explain
+from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AllowedSyncs:
-    """Waits that somebody has accepted, with the reason.
+    """Accepted syncs, with the reason.
 
     Attributes:
-        where: the file's name and the function, as a failure prints them: `scheduling_ddim.py:step`.
-        per_step: the most waits in any step after the first.
-        first_step: the most waits in the first step; None means the same as `per_step`.
-        reason: why they are accepted; it is shown when they change.
+        where: the file name and the function, as a failure prints them: `scheduling_ddim.py:step`.
+        per_step: the largest number of syncs in any step after the first.
+        reason: why they are accepted; it is shown when they no longer occur.
+        first_step: the largest number of syncs in the first step; None means the same as `per_step`.
     """
 
     where: str
@@ -27,28 +27,28 @@ class AllowedSyncs:
     first_step: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an allowance that names no function, allows nothing, or gives no reason."""
+        """Raise ValueError for an allowance without a function, a positive number or a reason."""
         if self.where.count(":") != 1 or not all(self.where.split(":")):
             msg = f"AllowedSyncs(where=...) must be 'file.py:function', got: {self.where!r}"
             raise ValueError(msg)
         if not self.reason.strip():
-            msg = f"AllowedSyncs(reason=...) must say why {self.where} may wait, got: {self.reason!r}"
+            msg = f"AllowedSyncs(reason=...) must give a reason for the syncs in {self.where}, got: {self.reason!r}"
             raise ValueError(msg)
         if self.per_step < 0 or self.limit(0) < 0 or self.per_step + self.limit(0) == 0:
-            msg = f"AllowedSyncs(per_step=..., first_step=...) must allow a positive number of waits, got: {self}"
+            msg = f"AllowedSyncs(per_step=..., first_step=...) must allow a positive number of syncs, got: {self}"
             raise ValueError(msg)
 
     def limit(self, step: int) -> int:
-        """Return how many waits this step may have."""
+        """Return the largest number of syncs in this step."""
         return self.per_step if step or self.first_step is None else self.first_step
 
     def covers(self, sync: ObservedSync) -> bool:
-        """Tell whether a wait happened in the named function of the named file."""
+        """Return whether a sync happened in the named function of the named file."""
         return self.where == f"{PurePath(sync.where.file).name}:{sync.where.function}"
 
 
 def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Verdict:
-    """A wait that no allowance covers, or an allowance that nothing uses, is a regression."""
+    """Judge a record: syncs that are not allowed, and allowances that are no longer needed, are regressions."""
     excess = _excess(record.syncs, allow)
     stale = [allowance for allowance in allow if not any(allowance.covers(sync) for sync in record.syncs)]
     shrunk = (
@@ -70,7 +70,7 @@ def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Ve
 
 
 def _excess(syncs: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> list[ObservedSync]:
-    """Return the waits beyond what is allowed; when one step of a place is over its limit, all of that step's."""
+    """Return the syncs that are not allowed; where a step exceeds a place's limit, all syncs of that place and step."""
     per_place = Counter((sync.step, _allowance(sync, allow)) for sync in syncs)
     limits = {allowance.where: allowance for allowance in allow}
     over = {
@@ -86,7 +86,7 @@ def _allowance(sync: ObservedSync, allow: Sequence[AllowedSyncs]) -> str | None:
 
 
 def _shrunk(allowance: AllowedSyncs, record: SyncRecord) -> bool:
-    """Tell whether the waits have become fewer than the allowance grants, in the first step or in the later ones."""
+    """Return whether there are fewer syncs than the allowance grants, in the first step or in the later ones."""
     mine = [sync for sync in record.syncs if allowance.covers(sync)]
     first, later = len(_in_first_step(mine)), _per_later_step(mine)
     if allowance.first_step is None:
@@ -99,7 +99,7 @@ def _in_first_step(syncs: Sequence[ObservedSync]) -> list[ObservedSync]:
 
 
 def _per_later_step(syncs: Sequence[ObservedSync]) -> int:
-    """Return the most waits that any step after the first has."""
+    """Return the largest number of syncs in any step after the first."""
     return max(Counter(sync.step for sync in syncs if sync.step > 0).values(), default=0)
 
 
@@ -114,11 +114,11 @@ def _summary(record: SyncRecord) -> str:
 def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> tuple[str, ...]:
     later = _per_later_step(excess)
     first = len(_in_first_step(excess))
-    often = f"{counted(later, 'time')} a step" if later else f"{counted(first, 'time')} in the first step"
+    often = f"{counted(later, 'sync')} per step" if later else f"{counted(first, 'sync')} in the first step"
     broken = [allowance for allowance in allow if any(allowance.covers(sync) for sync in excess)]
     limits = sum(allowance.limit(1 if later else 0) for allowance in broken)
     return explain(
-        f"the CPU waits for the GPU in the denoise loop: {often} {allowed(limits)}",
+        f"the denoise loop synchronizes the CPU with the GPU: {often} {allowed(limits)}",
         [*_place_lines(excess), *_caveats(record)],
         seen=f"on {record.seen_by}, {_steps(excess)} of {record.num_steps}, {record.subject}",
         hint=_hint(excess),
@@ -126,16 +126,15 @@ def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Seq
 
 
 def _caveats(record: SyncRecord) -> list[str]:
-    """Say what the instrument did not know."""
+    """Return what the instrument could not model."""
     unmodelled = f"not modelled, so not counted: {', '.join(record.unmodelled)}"
-    placeholders = (
-        f"values that were not there were read, so what follows may differ: {', '.join(map(str, record.placeholders))}"
-    )
+    read = ", ".join(map(str, record.placeholders))
+    placeholders = f"placeholder values were read, so later code may take a different branch than on a GPU: {read}"
     return [line for line, known in ((unmodelled, record.unmodelled), (placeholders, record.placeholders)) if known]
 
 
 def _place_lines(syncs: Sequence[ObservedSync]) -> list[str]:
-    """Return two lines a place, the busiest first: how often, what, where; and the source."""
+    """Return two lines per place, the most frequent first: how often, the operation, where; and the source line."""
     places: dict[tuple[object, str, str], list[ObservedSync]] = {}
     for sync in syncs:
         places.setdefault((sync.where, sync.operation, sync.kind), []).append(sync)
@@ -168,7 +167,7 @@ def _hint(syncs: Sequence[ObservedSync]) -> str:
     for sync in syncs:
         groups.setdefault(f"{PurePath(sync.where.file).name}:{sync.where.function}", []).append(sync)
     texts = [_allowance_text(where, group) for where, group in groups.items()]
-    return f"if this is wanted: allow_syncs=[{', '.join(texts)}]"
+    return f"to accept this: allow_syncs=[{', '.join(texts)}]"
 
 
 def _allowance_text(where: str, syncs: Sequence[ObservedSync]) -> str:
@@ -180,15 +179,18 @@ def _allowance_text(where: str, syncs: Sequence[ObservedSync]) -> str:
 def _stale_lines(record: SyncRecord, stale: Sequence[AllowedSyncs], shrunk: Sequence[AllowedSyncs]) -> tuple[str, ...]:
     if not stale and not shrunk:
         return ()
-    gone = [f"{allowance.where} waits no more; it was allowed because: {allowance.reason}" for allowance in stale]
+    gone = [
+        f"{allowance.where} no longer synchronizes; remove the allowance (its reason: {allowance.reason})"
+        for allowance in stale
+    ]
     fewer = [
-        f"{allowance.where} waits less often now: {_frequency([s for s in record.syncs if allowance.covers(s)])} "
+        f"{allowance.where} synchronizes less often: {_frequency([s for s in record.syncs if allowance.covers(s)])} "
         f"{allowed(allowance.per_step)}"
         for allowance in shrunk
     ]
     return explain(
-        f"{counted(len(stale) + len(shrunk), 'allowance')} for waits no longer needed",
+        not_needed("sync", len(stale) + len(shrunk)),
         [*gone, *fewer],
         seen=f"on {record.seen_by}, {record.subject}",
-        hint="take it out of allow_syncs, or lower it, so that the wait cannot come back unseen",
+        hint="remove or lower it in allow_syncs, so that the sync cannot return unnoticed",
     )

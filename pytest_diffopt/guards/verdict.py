@@ -1,4 +1,4 @@
-"""What a guard says of a record."""
+"""The verdict of a guard on a record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,22 +18,22 @@ class Outcome(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-_RED = frozenset({Outcome.REGRESSED, Outcome.MISSING})
-# Nothing is noisy about them: a gain that nobody accepts can be lost again unseen.
+_FAILED = frozenset({Outcome.REGRESSED, Outcome.MISSING})
+# These figures have no noise. A gain that is not accepted could be lost again unnoticed, so it fails too.
 _EXACT = frozenset({Concern.COUNTS, Concern.COMPILATION})
-#: A test with one of these verdicts is skipped with its reason: nothing was proven, and that must not look green.
+#: A test with one of these verdicts is skipped with its reason: nothing was proven, so it must not pass.
 UNPROVEN = frozenset({Outcome.INCOMPARABLE, Outcome.INCONCLUSIVE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FigureChange:
-    """One figure that is not what was accepted.
+    """One figure that differs from the accepted one.
 
     Attributes:
-        where: of what it is the figure: a phase, a module, a compiled function, or the call.
-        figure: its name, with its unit.
-        before: what was accepted.
-        after: what it is now.
+        where: what was measured: a phase, a module, a compiled function, or the call.
+        figure: the figure's name, with its unit.
+        before: the accepted value.
+        after: the value now.
     """
 
     where: str
@@ -44,17 +44,17 @@ class FigureChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What a guard says of one record.
+    """The verdict of a guard on one record.
 
     Attributes:
         concern: what was judged.
-        outcome: the judgement.
+        outcome: the outcome.
         subject: what was watched.
-        summary: the figure that matters, in one line for tables.
-        explanation: the lines that a person needs when it is not `PASSED`, the headline first; empty otherwise.
-        figures: numbers for machines, units in their names.
+        summary: the main figure, in one line for tables.
+        explanation: the lines of the failure text, the headline first; empty when the outcome is `PASSED`.
+        figures: machine-readable numbers, with units in their names.
         changes: each figure that differs from the accepted one, where a baseline was compared figure by figure.
-        environment_changes: the versions that are not those of the baseline, a line each, also when it passed.
+        environment_changes: the versions that differ from the baseline's, a line each, also when it passed.
     """
 
     concern: Concern
@@ -69,4 +69,4 @@ class Verdict:
     @property
     def is_failure(self) -> bool:
         """Whether the test fails: a regression, no accepted baseline, or a gain in exact figures not yet accepted."""
-        return self.outcome in _RED or (self.outcome is Outcome.IMPROVED and self.concern in _EXACT)
+        return self.outcome in _FAILED or (self.outcome is Outcome.IMPROVED and self.concern in _EXACT)

@@ -1,4 +1,4 @@
-"""Test files of a user who compiles a small pipeline, and how they are run."""
+"""Test files that compile a small pipeline, and functions that run them."""
 
 import pytest
 
@@ -25,13 +25,13 @@ EAGER = 'backend="eager"'
 
 
 def run(project: pytest.Pytester, text: str) -> pytest.RunResult:
-    """Run one test file, and show of each failure what a person would read."""
+    """Run one test file with short tracebacks."""
     project.makepyfile(test_it=text)
     return project.runpytest_inprocess("--tb=short")
 
 
 def allowing(text: str) -> str:
-    """Let the test accept a print in `forward`."""
-    allowance = 'AllowedGraphBreaks(where="test_it.py:forward", break_reason="GB0059", reason="tells the progress")'
+    """Return the test file with an allowance for a print in `forward`."""
+    allowance = 'AllowedGraphBreaks(where="test_it.py:forward", break_reason="GB0059", reason="prints progress")'
     text = text.replace("import assert_no_graph_breaks", "import AllowedGraphBreaks, assert_no_graph_breaks")
     return text.replace("**pipeline_inputs", f"allow_graph_breaks=[{allowance}], **pipeline_inputs")

@@ -1,6 +1,6 @@
-"""Verdicts for tests of what is told about them: judged by the guards, of records that nobody had to measure.
+"""Verdicts of the guards on hand-made records, for tests of the reports.
 
-Tests copy this file beside the tests that pytester runs; nothing in it imports torch.
+Tests copy this file next to the tests that pytester runs; nothing in it imports torch.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ MILLISECOND_NS = 1_000_000
 
 
 def syncs(*lines: int, file: str = "own_pipeline.py") -> None:
-    """Judge a denoise loop that waits at these lines."""
+    """Judge a denoise loop with syncs at these lines."""
     syncs = tuple(
         ObservedSync(
             kind="read by the host",
@@ -34,7 +34,7 @@ def syncs(*lines: int, file: str = "own_pipeline.py") -> None:
 
 
 def takes(milliseconds: int, *, accepted: int = 100, device: Device = Device.CUDA, pipeline: str = "own") -> None:
-    """Judge a call that takes so long, where another time was accepted."""
+    """Judge a call that takes this long against an accepted latency."""
     subject = Subject(pipeline=pipeline, recipe="bf16", device=device)
     baseline = accepted_latency(accepted, subject)
     samples = (milliseconds * MILLISECOND_NS,) * 5
@@ -43,7 +43,7 @@ def takes(milliseconds: int, *, accepted: int = 100, device: Device = Device.CUD
 
 
 def accepted_latency(milliseconds: int, subject: Subject | None = None) -> LatencyBaseline:
-    """Accept a call that takes so long."""
+    """Return the baseline of a call that takes this long."""
     subject = subject or Subject(pipeline="own", recipe="bf16", device=Device.CUDA)
     samples = (milliseconds * MILLISECOND_NS,) * 5
     record = LatencyRecord(subject=subject, warmup_ns=samples, samples_ns=samples, num_steps=4)
@@ -53,6 +53,6 @@ def accepted_latency(milliseconds: int, subject: Subject | None = None) -> Laten
 
 
 def write_baseline(path: Path, milliseconds: int) -> None:
-    """Write a baseline that accepts a call that takes so long."""
+    """Write the baseline of a call that takes this long."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode(accepted_latency(milliseconds), file=path))

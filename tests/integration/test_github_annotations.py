@@ -3,14 +3,14 @@
 import pytest
 
 WAITING = """
-from injected_verdicts import waits
+from injected_verdicts import syncs
 
-def test_waits():
-    waits(2, 2)
+def test_syncs():
+    syncs(2, 2)
 """
 COMMAND = (
-    "::error file=own_pipeline.py,line=2,title=diffopt%3A syncs::the CPU waits for the GPU in the denoise loop: "
-    "2 times a step (0 allowed) [test_it.py::test_waits]"
+    "::error file=own_pipeline.py,line=2,title=diffopt%3A syncs::the denoise loop synchronizes the CPU with the GPU: "
+    "2 syncs per step (0 allowed) [test_it.py::test_syncs]"
 )
 
 

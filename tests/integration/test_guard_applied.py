@@ -1,4 +1,4 @@
-"""An optimization that was asked for and did nothing turns its test red."""
+"""An optimization of the recipe that is not applied fails the test."""
 
 import pytest
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.diffopt(recipe="{recipe}")
 def optimized_pipeline(diffopt_recipe):
     pipeline = small_pipeline.build()
     diffopt_recipe.apply(pipeline)
-    {spoilt}
+    {altered}
     return pipeline
 
 def test_applied(optimized_pipeline, pipeline_inputs):
@@ -23,15 +23,15 @@ def test_applied(optimized_pipeline, pipeline_inputs):
 CALLED = ", **pipeline_inputs"
 
 
-def run(project: pytest.Pytester, recipe: str, *, spoilt: str = "pass", call: str = "") -> pytest.RunResult:
-    """Run the test on a pipeline that is spoilt after its recipe was applied."""
-    project.makepyfile(test_it=APPLIED.format(recipe=recipe, spoilt=spoilt, call=call))
+def run(project: pytest.Pytester, recipe: str, *, altered: str = "pass", call: str = "") -> pytest.RunResult:
+    """Run the test on a pipeline that is altered after its recipe was applied."""
+    project.makepyfile(test_it=APPLIED.format(recipe=recipe, altered=altered, call=call))
     return project.runpytest_inprocess()
 
 
-def test_one_of_two_that_is_not_there_fails(own_pipeline: pytest.Pytester) -> None:
+def test_one_of_two_that_is_not_applied_fails(own_pipeline: pytest.Pytester) -> None:
     """The failure names the optimization, what was found, and what is missing where."""
-    result = run(own_pipeline, "bf16 + channels_last", spoilt="pipeline.vae.to(torch.float32)")
+    result = run(own_pipeline, "bf16 + channels_last", altered="pipeline.vae.to(torch.float32)")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -40,26 +40,26 @@ def test_one_of_two_that_is_not_there_fails(own_pipeline: pytest.Pytester) -> No
             "  bf16: 6 of 8 parameters are bfloat16",
             "    missing: 2 of 2 parameters of vae are float32",
             "seen in pipeline SmallPipeline (weights: the user's own), recipe bf16 + channels_last",
-            "fix how it is applied, or take it out of the recipe",
+            "fix how it is applied, or remove it from the recipe",
         ],
         consecutive=True,
     )
 
 
 @pytest.mark.parametrize("recipe", ["bf16 + channels_last", "compile(target=['denoiser'], backend='eager')"])
-def test_a_recipe_that_is_all_there_passes(own_pipeline: pytest.Pytester, recipe: str) -> None:
-    """What the living pipeline shows is what counts, and here it shows all of it."""
+def test_a_fully_applied_recipe_passes(own_pipeline: pytest.Pytester, recipe: str) -> None:
+    """Only the pipeline itself is inspected."""
     result = run(own_pipeline, recipe, call=CALLED)
 
     result.assert_outcomes(passed=1)
 
 
-def test_two_that_are_not_there_are_counted(own_pipeline: pytest.Pytester) -> None:
-    """Each is told on its own lines."""
+def test_two_that_are_not_applied_are_counted(own_pipeline: pytest.Pytester) -> None:
+    """Each has its own lines."""
     result = run(
         own_pipeline,
         "bf16 + channels_last",
-        spoilt="pipeline.unet.to(torch.float32, memory_format=torch.contiguous_format)",
+        altered="pipeline.unet.to(torch.float32, memory_format=torch.contiguous_format)",
     )
 
     result.stdout.fnmatch_lines(
@@ -75,11 +75,11 @@ def test_two_that_are_not_there_are_counted(own_pipeline: pytest.Pytester) -> No
 
 
 def test_compiled_code_that_never_ran_fails(own_pipeline: pytest.Pytester) -> None:
-    """A pipeline that goes around its compiled module has compiled for nothing."""
+    """A pipeline that bypasses its compiled module gains nothing from compiling it."""
     result = run(
         own_pipeline,
         "compile(target=['denoiser'], backend='eager')",
-        spoilt="pipeline.step = lambda latents, timestep, steps: latents - pipeline.unet.forward(latents, timestep)",
+        altered="pipeline.step = lambda latents, timestep, steps: latents - pipeline.unet.forward(latents, timestep)",
         call=CALLED,
     )
 
@@ -94,8 +94,8 @@ def test_compiled_code_that_never_ran_fails(own_pipeline: pytest.Pytester) -> No
     )
 
 
-def test_nobody_says_what_must_be_there(own_pipeline: pytest.Pytester) -> None:
-    """Without a recipe in the marker, the call or the pipeline there is nothing to verify, and that is an error."""
+def test_a_missing_recipe_is_an_error(own_pipeline: pytest.Pytester) -> None:
+    """Without a recipe in the marker, the call or the pipeline there is nothing to verify."""
     own_pipeline.makepyfile(
         test_it="""
 from pytest_diffopt import assert_optimizations_applied
@@ -108,13 +108,13 @@ def test_applied(optimized_pipeline):
 
     result.assert_outcomes(failed=1)
     assert (
-        "diffopt: no recipe is known for this SmallPipeline: mark the test with "
+        "diffopt: no recipe names the optimizations of this SmallPipeline: mark the test with "
         '@pytest.mark.diffopt(recipe="...") or pass recipe="..."' in result.outlines
     )
 
 
-def test_the_call_may_say_what_must_be_there(own_pipeline: pytest.Pytester) -> None:
-    """A recipe as an argument serves a pipeline that somebody else optimized."""
+def test_the_recipe_can_be_an_argument(own_pipeline: pytest.Pytester) -> None:
+    """For a pipeline that other code optimized."""
     own_pipeline.makepyfile(
         test_it="""
 from pytest_diffopt import assert_optimizations_applied

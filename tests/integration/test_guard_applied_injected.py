@@ -1,10 +1,10 @@
-"""Each optimization of the seeds, asked for and made to do nothing: the guard is red and says what it found."""
+"""Every optimization, requested but without effect: the guard fails and reports what it found."""
 
 import pytest
 
 from tests.optimization_cases import CASES, Case
 
-#: Users' tests in miniature: the case's optimization is there (`clean`) or changes nothing (`injected`).
+#: Test files: the case's optimization is applied (`clean`) or has no effect (`injected`).
 TESTS = """
 import warnings
 
@@ -37,7 +37,7 @@ def test_injected(number, monkeypatch):
         monkeypatch.setattr(kind, "call_context", Optimization.call_context)
     assert_optimizations_applied(pipeline_of(case), **INPUTS)
 """
-# Two that compile are shown by the tests of the guard; here each is the tracing of a model.
+# Cases that compile would trace a model each; the guard's own tests cover compilation.
 QUICK = [case for case in CASES if "compile" not in case.recipe]
 
 
@@ -49,14 +49,14 @@ def report(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     return project.runpytest_inprocess("-W", "ignore", "-v")
 
 
-def test_what_did_nothing_fails_and_its_counterpart_passes(report: pytest.RunResult) -> None:
-    """One session, every optimization twice: the failure names it, what was found of it, and what is missing."""
+def test_an_optimization_without_effect_fails_and_its_counterpart_passes(report: pytest.RunResult) -> None:
+    """The failure names the optimization, what was found, and what is missing."""
     report.assert_outcomes(passed=len(QUICK), failed=len(QUICK))
     for case in QUICK:
         assert _lines_of(case) in "\n".join(report.outlines)
 
 
 def _lines_of(case: Case) -> str:
-    """Write the failure's lines about the case."""
+    """Return the lines of the failure about a case."""
     missing = "\n".join(f"    missing: {line}" for line in case.missing)
     return f": {case.found_without}\n{missing}\nseen in pipeline StableDiffusionXLPipeline"

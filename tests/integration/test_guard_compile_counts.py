@@ -1,4 +1,4 @@
-"""What compiling comes to is compared exactly: one graph more is red, and one less asks to be kept."""
+"""Compile counts are compared exactly: one graph more fails, and one graph less must be accepted."""
 
 import pytest
 
@@ -31,8 +31,8 @@ def run(project: pytest.Pytester, line: str, *options: str, before: str = "pass"
     return project.runpytest_inprocess("--tb=short", *options)
 
 
-def test_without_a_baseline_it_fails(own_pipeline: pytest.Pytester) -> None:
-    """The command that accepts it is there to be copied."""
+def test_a_missing_baseline_fails(own_pipeline: pytest.Pytester) -> None:
+    """The failure has the command that accepts the counts."""
     result = run(own_pipeline, "pass")
 
     result.assert_outcomes(failed=1, passed=1)
@@ -47,15 +47,15 @@ def test_without_a_baseline_it_fails(own_pipeline: pytest.Pytester) -> None:
     )
 
 
-def test_the_same_code_compiles_to_the_same(own_pipeline: pytest.Pytester) -> None:
-    """To the last operator and guard."""
+def test_the_same_code_passes(own_pipeline: pytest.Pytester) -> None:
+    """Down to the last operator and guard."""
     run(own_pipeline, "pass", "--diffopt-update=missing")
     result = run(own_pipeline, "pass")
 
     result.assert_outcomes(passed=2)
 
 
-def test_a_break_more_fails_with_old_and_new(own_pipeline: pytest.Pytester) -> None:
+def test_one_break_more_fails_with_old_and_new(own_pipeline: pytest.Pytester) -> None:
     """Each figure of the function that changed."""
     run(own_pipeline, "latents = latents + 1", "--diffopt-update=missing")
     result = run(own_pipeline, "latents = latents + 1; print('drawing')")
@@ -63,26 +63,26 @@ def test_a_break_more_fails_with_old_and_new(own_pipeline: pytest.Pytester) -> N
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: compiling did not come to what was accepted",
+            "diffopt: the compile counts differ from the accepted ones",
             "  UNet.forward  graphs 1 -> 2",
             "  UNet.forward  breaks 0 -> 1",
             "  UNet.forward  guards * -> *",
             "seen while compiling pipeline SmallPipeline (weights: the user's own)",
-            "if this is wanted: pytest test_it.py::test_compilation --diffopt-update all",
+            "to accept this: pytest test_it.py::test_compilation --diffopt-update all",
         ],
         consecutive=True,
     )
 
 
-def test_a_break_less_asks_to_be_kept(own_pipeline: pytest.Pytester) -> None:
-    """A gain that nobody accepts can be lost again unseen."""
+def test_one_break_less_fails_until_it_is_accepted(own_pipeline: pytest.Pytester) -> None:
+    """A gain that is not accepted could be lost again unnoticed."""
     run(own_pipeline, "latents = latents + 1; print('drawing')", "--diffopt-update=missing")
     result = run(own_pipeline, "latents = latents + 1")
 
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: compiling became better",
+            "diffopt: the compile counts improved",
             "  UNet.forward  graphs 2 -> 1",
             "  UNet.forward  breaks 1 -> 0",
             "  UNet.forward  guards * -> *",
@@ -93,7 +93,7 @@ def test_a_break_less_asks_to_be_kept(own_pipeline: pytest.Pytester) -> None:
     )
 
 
-def test_a_function_that_is_compiled_no_more_fails(own_pipeline: pytest.Pytester) -> None:
+def test_a_function_that_is_no_longer_compiled_fails(own_pipeline: pytest.Pytester) -> None:
     """Fewer graphs are no gain then."""
     run(own_pipeline, "pass", "--diffopt-update=missing")
     text = (
@@ -106,12 +106,12 @@ def test_a_function_that_is_compiled_no_more_fails(own_pipeline: pytest.Pytester
 
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
-        ["diffopt: compiling did not come to what was accepted", "  UNet.forward is compiled no more"]
+        ["diffopt: the compile counts differ from the accepted ones", "  UNet.forward is no longer compiled"]
     )
 
 
-def test_what_another_test_compiled_later_does_not_count(own_pipeline: pytest.Pytester) -> None:
-    """Only what was compiled up to the end of the first call does, whatever ran in between."""
+def test_compilations_after_the_first_call_do_not_count(own_pipeline: pytest.Pytester) -> None:
+    """Whatever other tests compile in between."""
     own_pipeline.makeconftest("")
     text = COMPILED.replace("@pytest.fixture\n", "@pytest.fixture(scope='module')\n")
     text = text.replace("import small_pipeline\n", "import small_pipeline\nfrom pytest_diffopt import *\n", 1)
@@ -126,8 +126,8 @@ def test_what_another_test_compiled_later_does_not_count(own_pipeline: pytest.Py
     result.assert_outcomes(passed=2)
 
 
-def test_a_call_that_fullgraph_ends_is_reported_as_the_break_it_is(own_pipeline: pytest.Pytester) -> None:
-    """There is nothing to count."""
+def test_a_call_that_fullgraph_ends_is_reported_as_a_break(own_pipeline: pytest.Pytester) -> None:
+    """There are no counts to compare."""
     text = COMPILED.format(line="print('drawing')", before="pass").replace("dynamic=False", "fullgraph=True")
     own_pipeline.makepyfile(test_it=text)
     result = own_pipeline.runpytest_inprocess("--tb=short")

@@ -1,4 +1,4 @@
-"""A compilation that cannot be is told in a few lines: a break under `fullgraph`, no backend, no compiler."""
+"""A failed compilation is reported in a few lines: a break under `fullgraph`, no backend, no compiler."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from tests.integration.compiled_projects import EAGER, NO_BREAKS, allowing, run
 
 
 @pytest.mark.parametrize("is_allowed", [False, True])
-def test_fullgraph_that_breaks_is_a_red_verdict(own_pipeline: pytest.Pytester, *, is_allowed: bool) -> None:
-    """The error that torch raises is told as the break that it is, and no allowance accepts a call that failed."""
+def test_a_break_under_fullgraph_fails(own_pipeline: pytest.Pytester, *, is_allowed: bool) -> None:
+    """Torch's error is reported as a graph break, and no allowance accepts a call that failed."""
     text = NO_BREAKS.format(line='print("drawing")', options=EAGER + ", fullgraph=True")
     result = run(own_pipeline, allowing(text) if is_allowed else text)
 
@@ -31,7 +31,7 @@ def test_fullgraph_that_breaks_is_a_red_verdict(own_pipeline: pytest.Pytester, *
 
 
 def test_torchs_own_traceback_of_a_break_comes_with_v(own_pipeline: pytest.Pytester) -> None:
-    """Below what a person needs."""
+    """After diffopt's own lines."""
     own_pipeline.makepyfile(test_it=NO_BREAKS.format(line='print("drawing")', options=EAGER + ", fullgraph=True"))
     result = own_pipeline.runpytest_inprocess("-v")
 
@@ -45,8 +45,8 @@ def test_torchs_own_traceback_of_a_break_comes_with_v(own_pipeline: pytest.Pytes
     )
 
 
-def test_fullgraph_that_breaks_in_warm_up_is_a_fixture_error(project: pytest.Pytester) -> None:
-    """A named pipeline that cannot be compiled in full says why, without torch's traceback."""
+def test_a_break_under_fullgraph_in_warm_up_is_a_fixture_error(project: pytest.Pytester) -> None:
+    """A named pipeline that cannot be compiled in full is reported without torch's traceback."""
     project.makepyfile(
         test_it="""
 import pytest
@@ -95,7 +95,7 @@ def test_applied(optimized_pipeline):
 def test_a_process_that_compiles_nothing_is_an_error(
     own_pipeline: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every assertion about compilation would be green."""
+    """Otherwise every assertion about compilation would pass."""
     monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")
     result = run(own_pipeline, NO_BREAKS.format(line="pass", options=EAGER))
 
@@ -121,8 +121,8 @@ def test_a_backend_that_does_not_exist_is_an_error_with_the_nearest(own_pipeline
 
 
 def test_no_compiler_for_inductor_is_an_error_that_names_the_package(own_pipeline: pytest.Pytester) -> None:
-    """Torch's own text says only that it found none."""
-    from torch._inductor import config  # noqa: PLC0415 - only this test waits for Inductor
+    """Torch's own text only reports that it found none."""
+    from torch._inductor import config  # noqa: PLC0415 - seconds, for this test alone
 
     with config.patch({"cpp.cxx": (None, "/nowhere/g++")}):
         result = run(own_pipeline, NO_BREAKS.format(line="pass", options=""))

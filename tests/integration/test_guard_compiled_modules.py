@@ -1,4 +1,4 @@
-"""What is compiled must be what runs: nothing compiled, swapped after warm-up, and never called are red."""
+"""Compiled modules must be the ones that run: no compilation, a swapped module and an uncalled module fail."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.integration.compiled_projects import run
     ],
 )
 def test_nothing_compiled_fails(own_pipeline: pytest.Pytester, assertion: str) -> None:
-    """A pipeline in which nothing is compiled has no breaks to count, and that is never green."""
+    """A pipeline without compiled modules has no breaks to count and must not pass."""
     result = run(
         own_pipeline,
         f"""
@@ -28,9 +28,9 @@ def test_it(optimized_pipeline, pipeline_inputs):
     result.stdout.fnmatch_lines(
         [
             "diffopt: nothing was compiled, so nothing was checked",
-            "  watched since its first assertion, or since the optimized_pipeline fixture began to build it",
+            "  watched since its first assertion, or since the optimized_pipeline fixture started",
             "seen in pipeline SmallPipeline (weights: the user's own)",
-            "add compile to the recipe, or take this assertion out of the test",
+            "add compile to the recipe, or remove this assertion",
         ],
         consecutive=True,
     )
@@ -60,23 +60,23 @@ def test_swap(optimized_pipeline, pipeline_inputs):
 
 
 def test_a_module_that_is_swapped_after_warm_up_fails(own_pipeline: pytest.Pytester) -> None:
-    """Nothing recompiles: what takes its place was never compiled."""
+    """Nothing recompiles, because the replacement was never compiled."""
     result = run(own_pipeline, SWAPPED.format(compile=""))
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 compiled module lost",
-            "  unet was compiled at warm-up, and what is there now is not",
+            "diffopt: 1 compiled module replaced by uncompiled code",
+            "  unet was compiled at warm-up; its replacement is not compiled",
             "seen in 2 varied calls of pipeline Pipeline (weights: the user's own)",
-            "compile what takes its place, before the first call",
+            "compile the replacement before the first call",
         ],
         consecutive=True,
     )
 
 
-def test_a_compiled_module_in_its_place_passes(own_pipeline: pytest.Pytester) -> None:
-    """The same code serves both."""
+def test_a_compiled_replacement_passes(own_pipeline: pytest.Pytester) -> None:
+    """Both run the same compiled code."""
     result = run(own_pipeline, SWAPPED.format(compile='self.unet.compile(backend="eager")'))
 
     result.assert_outcomes(passed=1)
@@ -107,7 +107,7 @@ def test_graph(optimized_pipeline, pipeline_inputs):
 
 
 def test_a_vae_that_is_compiled_and_never_called_fails(own_pipeline: pytest.Pytester) -> None:
-    """Its compiled method is there; the pipeline calls another one."""
+    """Its compiled method exists, but the pipeline calls another one."""
     text = UNUSED.format(instead="pipeline.__class__ = Latents")
     text = text.replace("@pytest.fixture", LATENTS + "@pytest.fixture", 1)
     result = run(own_pipeline, text)
@@ -115,17 +115,17 @@ def test_a_vae_that_is_compiled_and_never_called_fails(own_pipeline: pytest.Pyte
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 module compiled and never called",
+            "diffopt: 1 compiled module is never called",
             "  vae.decode  (SmallVAE.decode)",
             "seen while compiling pipeline Latents (weights: the user's own), 1 frame compiled",
-            "let the call reach it, or compile it no more",
+            "call this module in the test, or stop compiling it",
         ],
         consecutive=True,
     )
 
 
 def test_a_vae_that_is_compiled_and_called_passes(own_pipeline: pytest.Pytester) -> None:
-    """Both are seen compiling."""
+    """The compilation of both modules is watched."""
     result = run(own_pipeline, UNUSED.format(instead=""))
 
     result.assert_outcomes(passed=1)

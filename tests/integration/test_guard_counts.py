@@ -1,4 +1,4 @@
-"""One operation more than was accepted is red, on a GPU that is not there."""
+"""One operation more than accepted fails, counted on the simulated GPU."""
 
 import pytest
 
@@ -28,8 +28,8 @@ def run(project: pytest.Pytester, line: str, *options: str) -> pytest.RunResult:
     return project.runpytest_inprocess("--tb=short", *options)
 
 
-def test_without_a_baseline_it_fails(own_pipeline: pytest.Pytester) -> None:
-    """Counts that nobody accepted guard nothing."""
+def test_a_missing_baseline_fails(own_pipeline: pytest.Pytester) -> None:
+    """Counts without a baseline guard nothing."""
     result = run(own_pipeline, PLAIN)
 
     result.assert_outcomes(failed=1)
@@ -43,8 +43,8 @@ def test_without_a_baseline_it_fails(own_pipeline: pytest.Pytester) -> None:
     )
 
 
-def test_the_same_call_counts_the_same(own_pipeline: pytest.Pytester) -> None:
-    """What was accepted passes again, exactly."""
+def test_the_same_call_passes(own_pipeline: pytest.Pytester) -> None:
+    """Counts are exact."""
     run(own_pipeline, PLAIN, "--diffopt-update=missing")
     result = run(own_pipeline, PLAIN)
 
@@ -52,28 +52,28 @@ def test_the_same_call_counts_the_same(own_pipeline: pytest.Pytester) -> None:
 
 
 def test_one_operation_more_fails(own_pipeline: pytest.Pytester) -> None:
-    """An operation more in each step is told as old and new, for the steps in which it is."""
+    """An operation more in each step is shown with old and new figures for the steps concerned."""
     run(own_pipeline, PLAIN, "--diffopt-update=missing")
     result = run(own_pipeline, "latents = (latents + 1) * 2")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the counts are not what was accepted",
+            "diffopt: the counts differ from the accepted ones",
             "  step 0     operations 8 -> 9 (+12.5 %)",
             "  step 0     allocated_bytes 66,048 -> 70,144 (+6.2 %)",
             "  steps 1-2  operations 8 -> 9 (+12.5 %)",
             "  steps 1-2  allocated_bytes 66,048 -> 70,144 (+6.2 %)",
             "  in outside modules  operations 12 -> 15 (+25.0 %)",
             "seen on the simulated nvidia-h200, pipeline Pipeline (weights: the user's own)",
-            "if this is wanted: pytest test_it.py::test_counts --diffopt-update all",
+            "to accept this: pytest test_it.py::test_counts --diffopt-update all",
         ],
         consecutive=True,
     )
 
 
-def test_one_operation_fewer_asks_to_be_accepted(own_pipeline: pytest.Pytester) -> None:
-    """A gain that nobody accepts could be lost again unseen, so it is red too and says what it is."""
+def test_one_operation_fewer_fails_until_it_is_accepted(own_pipeline: pytest.Pytester) -> None:
+    """A gain that is not accepted could be lost again unnoticed."""
     run(own_pipeline, "latents = (latents + 1) * 2", "--diffopt-update=missing")
     result = run(own_pipeline, PLAIN)
     accepting = run(own_pipeline, PLAIN, "--diffopt-update=all")
@@ -81,15 +81,15 @@ def test_one_operation_fewer_asks_to_be_accepted(own_pipeline: pytest.Pytester) 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the counts became better",
+            "diffopt: the counts improved",
             "to keep the gain: pytest test_it.py::test_counts --diffopt-update all",
         ]
     )
     accepting.assert_outcomes(passed=1)
 
 
-def test_the_pipeline_is_back_where_it_was(own_pipeline: pytest.Pytester) -> None:
-    """Counting leaves the pipeline on the CPU, with the very same weights."""
+def test_counting_leaves_the_pipeline_unchanged(own_pipeline: pytest.Pytester) -> None:
+    """It is on the CPU afterwards, with the same weights."""
     own_pipeline.makepyfile(
         test_it="""
         def test_counts(optimized_pipeline, pipeline_inputs, count_baseline):

@@ -1,4 +1,4 @@
-"""A graph break is seen where it really happens, and told with the user's own line."""
+"""A graph break is reported at the user's own line."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from tests.integration.compiled_projects import EAGER, NO_BREAKS, allowing, run
 
 
 @pytest.mark.parametrize(
-    ("line", "told", "left_out"),
+    ("line", "facts", "left_out"),
     [
         (
             'print("drawing")',
@@ -43,9 +43,9 @@ from tests.integration.compiled_projects import EAGER, NO_BREAKS, allowing, run
     ids=["print", "item", "branch"],
 )
 def test_a_graph_break_fails_and_names_the_line(
-    own_pipeline: pytest.Pytester, line: str, told: list[str], left_out: int
+    own_pipeline: pytest.Pytester, line: str, facts: list[str], left_out: int
 ) -> None:
-    """The user's line, its text, Dynamo's reason and advice, what ran outside of any graph, and how to accept it."""
+    """The line, its source, Dynamo's reason and hint, the operators outside any graph, and the allowance."""
     result = run(own_pipeline, NO_BREAKS.format(line=line, options=EAGER))
 
     result.assert_outcomes(failed=1)
@@ -53,10 +53,10 @@ def test_a_graph_break_fails_and_names_the_line(
         [
             "diffopt: 1 graph break (0 allowed)",
             "  test_it.py:7  in forward",
-            *(f"    {text}" for text in told),
+            *(f"    {text}" for text in facts),
             "seen while compiling pipeline SmallPipeline (weights: the user's own), * frames compiled: "
-            f"* operators captured; a call runs {left_out} outside of any graph",
-            'if this is wanted: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", break_reason="*',
+            f"* operators captured; a call runs {left_out} outside any graph",
+            'to accept this: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", break_reason="*',
         ],
         consecutive=True,
     )
@@ -70,7 +70,7 @@ def test_one_graph_passes(own_pipeline: pytest.Pytester) -> None:
 
 
 def test_an_accepted_break_passes_and_another_one_fails(own_pipeline: pytest.Pytester) -> None:
-    """The allowance is for this function and this reason; nothing else passes under it."""
+    """The allowance covers only this function and this reason."""
     accepted = run(own_pipeline, allowing(NO_BREAKS.format(line='print("drawing")', options=EAGER)))
     line = 'print("drawing"); latents = latents * latents.mean().item()'
     another = run(own_pipeline, allowing(NO_BREAKS.format(line=line.replace("; ", "\n        "), options=EAGER)))
@@ -87,24 +87,24 @@ def test_an_accepted_break_passes_and_another_one_fails(own_pipeline: pytest.Pyt
     )
 
 
-def test_an_allowance_that_nothing_needs_any_more_fails(own_pipeline: pytest.Pytester) -> None:
-    """It would hide the break when it comes back."""
+def test_an_unused_allowance_fails(own_pipeline: pytest.Pytester) -> None:
+    """It would hide the break if it returned."""
     result = run(own_pipeline, allowing(NO_BREAKS.format(line="pass", options=EAGER)))
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 allowance for graph breaks no longer needed",
-            "  test_it.py:forward (GB0059): 0 times (1 allowed), because: tells the progress",
+            "diffopt: 1 graph break allowance is no longer needed",
+            "  test_it.py:forward (GB0059): 0 times (1 allowed); its reason: prints progress",
             "seen while compiling *",
-            "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen",
+            "remove or lower it in allow_graph_breaks, so that the break cannot return unnoticed",
         ],
         consecutive=True,
     )
 
 
 def test_a_read_that_fullgraph_captures_fails(own_pipeline: pytest.Pytester) -> None:
-    """Torch keeps `.item()` in the graph there, and the CPU waits for the GPU all the same."""
+    """Torch keeps `.item()` in the graph, and the CPU still blocks on the GPU."""
     line = "latents = latents * latents.mean().item()"
     result = run(own_pipeline, NO_BREAKS.format(line=line, options=EAGER + ", fullgraph=True"))
 
@@ -115,9 +115,9 @@ def test_a_read_that_fullgraph_captures_fails(own_pipeline: pytest.Pytester) -> 
             "  test_it.py:7  in forward",
             f"    {line}",
             "    the graph holds .item()",
-            "    fullgraph=True lets the graph hold it, and the CPU waits for the GPU all the same",
+            "    fullgraph=True keeps the read in the graph; it still syncs the CPU with the GPU",
             "seen while compiling pipeline SmallPipeline (weights: the user's own), 1 frame compiled",
-            'if this is wanted: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", '
+            'to accept this: allow_graph_breaks=[[]AllowedGraphBreaks(where="test_it.py:forward", '
             'break_reason="the graph holds .item()", reason="...")[]]',
         ],
         consecutive=True,

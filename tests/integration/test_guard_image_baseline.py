@@ -1,4 +1,4 @@
-"""Stored images: accepted once, compared with ever after, and trusted only as far as their checksums go."""
+"""Stored images are accepted once, compared in every run, and verified by their checksums."""
 
 import json
 import shutil
@@ -40,14 +40,14 @@ def accepted(project: pytest.Pytester, *options: str) -> Path:
 
 
 def document(folder: Path) -> dict[str, Any]:
-    """Read the one document."""
+    """Read the only document."""
     (path,) = folder.glob("*.json")
     content: dict[str, Any] = json.loads(path.read_text())
     return content
 
 
-def test_without_a_baseline_the_test_fails(own_pipeline: pytest.Pytester) -> None:
-    """Nothing was compared, and the command that accepts stands there."""
+def test_a_missing_baseline_fails(own_pipeline: pytest.Pytester) -> None:
+    """Nothing was compared, and the failure has the command that accepts the images."""
     write(own_pipeline)
     result = own_pipeline.runpytest_inprocess()
 
@@ -62,8 +62,8 @@ def test_without_a_baseline_the_test_fails(own_pipeline: pytest.Pytester) -> Non
     )
 
 
-def test_what_was_accepted_passes_and_unchanged(own_pipeline: pytest.Pytester) -> None:
-    """An image beside its document; another run compares and writes nothing."""
+def test_accepted_images_pass_and_nothing_is_written(own_pipeline: pytest.Pytester) -> None:
+    """The image is stored next to its document."""
     folder = accepted(own_pipeline)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     own_pipeline.runpytest_inprocess().assert_outcomes(passed=1)
@@ -77,7 +77,7 @@ def test_what_was_accepted_passes_and_unchanged(own_pipeline: pytest.Pytester) -
 
 
 def test_another_image_fails(own_pipeline: pytest.Pytester) -> None:
-    """The learned limits stand beside the figures, the command that accepts last."""
+    """The learned limits follow the figures, and the command that accepts comes last."""
     accepted(own_pipeline)
     write(own_pipeline, BRIGHTER)
     result = own_pipeline.runpytest_inprocess()
@@ -86,13 +86,13 @@ def test_another_image_fails(own_pipeline: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "diffopt: 1 of 1 image differs from the reference",
-            "  image 0: SSIM 0.* (at least 0.99* wanted)",
-            "  image 0: PSNR * dB (at least 5* dB wanted)",
+            "  image 0: SSIM 0.* (at least 0.99* required)",
+            "  image 0: PSNR * dB (at least 5* dB required)",
             "  image 0: largest error of a pixel 0.* (0.00* allowed)",
             "  image 0: mean error 0.* (0.00* allowed)",
             "  image 0: FLIP 0.* (0.0* allowed)",
             "seen in pipeline SmallPipeline (weights: the user's own); pixel values are in [[]0, 1[]]",
-            f"if this is wanted: {COMMAND} all",
+            f"to accept this: {COMMAND} all",
             "images: /*",
         ],
         consecutive=True,
@@ -100,7 +100,7 @@ def test_another_image_fails(own_pipeline: pytest.Pytester) -> None:
 
 
 def test_thresholds_are_learned_from_the_reference(own_pipeline: pytest.Pytester) -> None:
-    """The reference's images are stored; how far the optimized ones are from them is allowed, and half as much."""
+    """The reference's images are stored; the allowed error is 1.5 times that of the optimized ones."""
     own_pipeline.makeconftest(own_pipeline.path.joinpath("conftest.py").read_text() + WITH_REFERENCE)
     write(own_pipeline, NEARLY)
     own_pipeline.runpytest_inprocess("--diffopt-update=missing").assert_outcomes(passed=1)
@@ -116,7 +116,7 @@ def test_thresholds_are_learned_from_the_reference(own_pipeline: pytest.Pytester
 
 
 def test_a_new_image_replaces_the_old_one(own_pipeline: pytest.Pytester) -> None:
-    """No file is left that nobody names."""
+    """No file without a document is left."""
     folder = accepted(own_pipeline)
     (before,) = document(folder)["images"]
     write(own_pipeline, BRIGHTER)
@@ -138,7 +138,7 @@ def test_a_black_image_is_not_accepted(own_pipeline: pytest.Pytester) -> None:
 
 
 def test_two_valued_images_are_not_accepted(own_pipeline: pytest.Pytester) -> None:
-    """Every other call draws another image: no threshold could tell one from a bug."""
+    """Every other call draws a different image, so no threshold could distinguish it from a bug."""
     own_pipeline.makeconftest(
         own_pipeline.path.joinpath("conftest.py").read_text()
         + WITH_REFERENCE
@@ -167,7 +167,7 @@ def optimized_pipeline():
             "diffopt: these images are two-valued, and a threshold that lets both kinds pass would guard nothing",
             "  SSIM * or more: seed [13], seed [13]",
             "  SSIM * or less: *",
-            "  give the test a call that is far from the edge (another seed, more steps, less guidance), or compare "
+            "  test a call that is less sensitive to rounding (another seed, more steps, less guidance), or compare "
             "with assert_same_images(..., thresholds=...)",
         ],
         consecutive=True,
@@ -175,7 +175,7 @@ def optimized_pipeline():
 
 
 def test_references_may_be_behind_a_url(own_pipeline: pytest.Pytester) -> None:
-    """The document stays with the code; images are read from wherever fsspec reaches."""
+    """The document stays with the code; images are read through fsspec."""
     url = (own_pipeline.path / "far").as_uri()
     folder = accepted(own_pipeline, f"--diffopt-references={url}")
     own_pipeline.runpytest_inprocess(f"--diffopt-references={url}").assert_outcomes(passed=1)
@@ -187,8 +187,8 @@ def test_references_may_be_behind_a_url(own_pipeline: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines([f"diffopt: the reference {url}/cpu/test_it/test_image.0-*.png cannot be read: *"])
 
 
-def test_a_protocol_that_nobody_knows_is_an_error(own_pipeline: pytest.Pytester) -> None:
-    """It is told what is missing; no traceback."""
+def test_an_unknown_protocol_is_an_error(own_pipeline: pytest.Pytester) -> None:
+    """The message names what is missing, without a traceback."""
     write(own_pipeline)
     result = own_pipeline.runpytest_inprocess("--diffopt-update=missing", "--diffopt-references=nowhere://bucket/refs")
 
@@ -199,7 +199,7 @@ def test_a_protocol_that_nobody_knows_is_an_error(own_pipeline: pytest.Pytester)
 
 
 def altered(folder: Path, *, raw: bytes | None = None, name: str = "", size_bytes: int = 0) -> None:
-    """Change the stored image, or what the document says of it, with a checksum that fits."""
+    """Change the stored image, or its entry in the document, with a matching checksum."""
     import hashlib  # noqa: PLC0415 - only this one needs it
 
     (path,) = folder.glob("*.json")
@@ -214,7 +214,7 @@ def altered(folder: Path, *, raw: bytes | None = None, name: str = "", size_byte
 
 
 def png(image: Image.Image, path: Path) -> bytes:
-    """Write a PNG and return what is in it."""
+    """Write a PNG and return its bytes."""
     image.save(path)
     return path.read_bytes()
 
@@ -230,8 +230,8 @@ def png(image: Image.Image, path: Path) -> bytes:
         ("bomb", "it must not have more than 67108864 pixels, got: 9000 x 9000"),
     ],
 )
-def test_what_is_no_image_is_an_error(own_pipeline: pytest.Pytester, kind: str, problem: str) -> None:
-    """Even with the right checksum; a bomb is never unpacked."""
+def test_a_file_that_is_no_image_is_an_error(own_pipeline: pytest.Pytester, kind: str, problem: str) -> None:
+    """Even with the right checksum; a decompression bomb is never unpacked."""
     folder, scratch = accepted(own_pipeline), own_pipeline.path / "scratch.png"
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
     raw = {
@@ -256,8 +256,8 @@ def test_what_is_no_image_is_an_error(own_pipeline: pytest.Pytester, kind: str, 
 
 
 @pytest.mark.parametrize("name", ["../../../secret.png", "/etc/passwd", "another_test.0-00000000.png"])
-def test_a_name_that_leads_elsewhere_is_refused(own_pipeline: pytest.Pytester, name: str) -> None:
-    """A document may come with anybody's pull request."""
+def test_a_name_outside_the_folder_is_refused(own_pipeline: pytest.Pytester, name: str) -> None:
+    """A document may come from an untrusted pull request."""
     altered(accepted(own_pipeline), name=name)
     result = own_pipeline.runpytest_inprocess()
 
@@ -267,8 +267,8 @@ def test_a_name_that_leads_elsewhere_is_refused(own_pipeline: pytest.Pytester, n
     )
 
 
-def test_a_image_that_was_altered_is_refused(own_pipeline: pytest.Pytester) -> None:
-    """By a hand, a merge or a bad disk."""
+def test_an_altered_image_is_refused(own_pipeline: pytest.Pytester) -> None:
+    """Whether by hand, by a merge or by a bad disk."""
     folder = accepted(own_pipeline)
     (path,) = folder.glob("*.png")
     Image.new("RGB", (16, 16)).save(path)

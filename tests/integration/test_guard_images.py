@@ -1,4 +1,4 @@
-"""An image that is not the image any more turns its test red; so does one that is no image at all."""
+"""An image that differs from its reference fails the test; so does an image with defects."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_image(optimized_pipeline):
     assert_images_similar({call})
 """
 SEEN = "seen in pipeline SmallPipeline (weights: the user's own); pixel values are in [[]0, 1[]]"
-HINT = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
+HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
 
 
 def run(project: pytest.Pytester, call: str) -> pytest.RunResult:
@@ -39,7 +39,7 @@ def run(project: pytest.Pytester, call: str) -> pytest.RunResult:
     ],
     ids=["equal", "close", "within thresholds"],
 )
-def test_a_image_close_to_its_reference_passes(own_pipeline: pytest.Pytester, call: str) -> None:
+def test_an_image_close_to_its_reference_passes(own_pipeline: pytest.Pytester, call: str) -> None:
     """Rounding is no regression, and a test may widen the thresholds."""
     run(own_pipeline, call).assert_outcomes(passed=1)
 
@@ -50,8 +50,8 @@ def test_a_image_close_to_its_reference_passes(own_pipeline: pytest.Pytester, ca
         (
             "SWAPPED, GRADIENT",
             [
-                "image 0: SSIM * (at least 0.94 wanted)",
-                "image 0: PSNR * dB (at least 28 dB wanted)",
+                "image 0: SSIM * (at least 0.94 required)",
+                "image 0: PSNR * dB (at least 28 dB required)",
                 "image 0: largest error of a pixel 0.7* (0.6 allowed)",
                 "image 0: mean error 0.* (0.02 allowed)",
                 "image 0: FLIP 0.7* (0.18 allowed)",
@@ -72,8 +72,8 @@ def test_a_image_close_to_its_reference_passes(own_pipeline: pytest.Pytester, ca
     ],
     ids=["another image", "one dot", "black", "constant"],
 )
-def test_a_image_that_is_not_the_reference_fails(own_pipeline: pytest.Pytester, call: str, facts: list[str]) -> None:
-    """Each figure stands beside its limit; two equal black images are no success."""
+def test_an_image_unlike_its_reference_fails(own_pipeline: pytest.Pytester, call: str, facts: list[str]) -> None:
+    """Each figure is followed by its limit; two equal black images fail too."""
     result = run(own_pipeline, call)
 
     result.assert_outcomes(failed=1)
@@ -89,8 +89,8 @@ def test_a_image_that_is_not_the_reference_fails(own_pipeline: pytest.Pytester, 
     )
 
 
-def test_a_image_with_nan_fails(own_pipeline: pytest.Pytester) -> None:
-    """NaN compares false with every threshold, and must not slip through for that."""
+def test_an_image_with_nan_fails(own_pipeline: pytest.Pytester) -> None:
+    """NaN compares false with every threshold and must still fail."""
     result = run(own_pipeline, "HOLED, GRADIENT")
 
     result.assert_outcomes(failed=1)
@@ -139,8 +139,8 @@ def test_only_the_images_that_differ_are_named(own_pipeline: pytest.Pytester) ->
     ],
     ids=["sizes", "sizes in a batch", "too small", "no image", "empty", "no channels"],
 )
-def test_what_cannot_be_compared_is_an_error(own_pipeline: pytest.Pytester, call: str, message: str) -> None:
-    """The message says the rule and the shapes; no traceback."""
+def test_images_that_cannot_be_compared_are_an_error(own_pipeline: pytest.Pytester, call: str, message: str) -> None:
+    """The message has the rule and the shapes, without a traceback."""
     result = run(own_pipeline, call)
 
     result.assert_outcomes(failed=1)
@@ -161,7 +161,7 @@ def test_image(optimized_pipeline):
 
 @pytest.fixture
 def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Pretend that LPIPS can be measured, as the mean squared error; return the file of AlexNet's weights."""
+    """Replace LPIPS by the mean squared error, and return the file of AlexNet's weights."""
     return fake_lpips.install(monkeypatch, tmp_path)
 
 
@@ -172,8 +172,8 @@ def run_lpips(project: pytest.Pytester, images: str, thresholds: str) -> pytest.
 
 
 @pytest.mark.usefixtures("weights")
-def test_lpips_is_judged_where_a_test_asks_for_it(own_pipeline: pytest.Pytester) -> None:
-    """Beside the other figures; the clean twin is green, and says it, too."""
+def test_lpips_is_judged_where_a_test_sets_a_threshold(own_pipeline: pytest.Pytester) -> None:
+    """It is reported with the other figures, also where the test passes."""
     red = run_lpips(own_pipeline, "GRADIENT + 0.018", "max_lpips=0.0002")
     green = run_lpips(own_pipeline, "GRADIENT + 0.01", "max_lpips=0.0002")
 
@@ -191,8 +191,8 @@ def test_lpips_is_judged_where_a_test_asks_for_it(own_pipeline: pytest.Pytester)
     green.stdout.fnmatch_lines(["passed * images * SSIM *, PSNR *, FLIP *, LPIPS 0.0001"])
 
 
-def test_lpips_that_nobody_asks_for_needs_nothing(own_pipeline: pytest.Pytester, weights: Path) -> None:
-    """Without its weights every other figure is judged as ever."""
+def test_without_a_threshold_lpips_needs_no_weights(own_pipeline: pytest.Pytester, weights: Path) -> None:
+    """Every other figure is judged as usual."""
     weights.unlink()
     result = run_lpips(own_pipeline, "GRADIENT + 0.018", "")
 
@@ -201,14 +201,14 @@ def test_lpips_that_nobody_asks_for_needs_nothing(own_pipeline: pytest.Pytester,
 
 
 def test_lpips_that_cannot_be_measured_is_an_error(own_pipeline: pytest.Pytester, weights: Path) -> None:
-    """Never a skip, and never a green test that judged less than it was asked."""
+    """It must neither skip nor pass a test that required it."""
     weights.unlink()
     result = run_lpips(own_pipeline, "GRADIENT", "max_lpips=0.05")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            f"diffopt: LPIPS needs AlexNet's weights, but {weights} does not exist; fetch it once: "
+            f"diffopt: LPIPS needs AlexNet's weights, and there is no file {weights}; fetch it once: "
             "python -c 'from torchvision.models import alexnet; alexnet(weights=\"DEFAULT\")'"
         ]
     )

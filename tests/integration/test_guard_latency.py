@@ -1,4 +1,4 @@
-"""A call that became slower than it was accepted to be is red. The clock is the test's own: nothing is timed."""
+"""A call that is slower than accepted fails. The test's own clock replaces the timer, so nothing is timed."""
 
 import json
 from pathlib import Path
@@ -24,19 +24,19 @@ MS = 1_000_000
 
 
 def run(project: pytest.Pytester, call_ns: int, *options: str) -> pytest.RunResult:
-    """Run one latency test in which every call takes exactly so long."""
+    """Run one latency test in which every call takes exactly this long."""
     project.makepyfile(test_it=LATENCY.format(call_ns=call_ns))
     return project.runpytest_inprocess("--tb=short", "--diffopt-max-seconds=1", *options)
 
 
 def baseline(project: pytest.Pytester) -> Path:
-    """Return the one baseline that the project has."""
+    """Return the project's only baseline."""
     (path,) = (project.path / "baselines").rglob("*.json")
     return path
 
 
-def test_without_a_baseline_it_fails_and_says_how_to_accept_it(own_pipeline: pytest.Pytester) -> None:
-    """A latency that nobody accepted guards nothing, so it is not green, and nothing is written."""
+def test_a_missing_baseline_fails_with_the_command_that_accepts(own_pipeline: pytest.Pytester) -> None:
+    """A latency without a baseline guards nothing, and nothing is written."""
     result = run(own_pipeline, 20 * MS)
 
     result.assert_outcomes(failed=1)
@@ -52,7 +52,7 @@ def test_without_a_baseline_it_fails_and_says_how_to_accept_it(own_pipeline: pyt
 
 
 def test_an_accepted_latency_still_passes(own_pipeline: pytest.Pytester) -> None:
-    """What was accepted passes in the run that accepts it and in the next one, which writes nothing."""
+    """In the run that accepts it and in the next one, which writes nothing."""
     accepting = run(own_pipeline, 20 * MS, "--diffopt-update=missing")
     written = baseline(own_pipeline).read_bytes()
     later = run(own_pipeline, 20 * MS)
@@ -63,7 +63,7 @@ def test_an_accepted_latency_still_passes(own_pipeline: pytest.Pytester) -> None
 
 
 def test_a_slower_call_fails(own_pipeline: pytest.Pytester) -> None:
-    """A call past margin and floor fails with both figures and the command that would accept it."""
+    """A call past margin and floor fails with both figures and the command that accepts it."""
     run(own_pipeline, 20 * MS, "--diffopt-update=missing")
     result = run(own_pipeline, 23 * MS, "--diffopt-time-steps")
 
@@ -73,13 +73,13 @@ def test_a_slower_call_fails(own_pipeline: pytest.Pytester) -> None:
             "diffopt: the call became 15.0 % slower: 23.0 ms (21.0 ms allowed)",
             "  now           23.0 ms, median of * calls, spread 0.0 %",
             "  accepted      20.0 ms, median of 1 session",
-            "  change        3.00 ms (5.0 % or 1.00 ms allowed, whichever is more)",
-            "  a step        7.67 ms, accepted 6.67 ms (3 steps)",
-            "  denoise loop  * of it",
-            "  steps         the first *, each of the others *",
-            "  nothing that is counted changed: the same operations take another time, or the time goes elsewhere",
+            "  change        3.00 ms (5.0 % or 1.00 ms allowed, whichever is larger)",
+            "  per step      7.67 ms, accepted 6.67 ms (3 steps)",
+            "  denoise loop  * of the call",
+            "  steps         first *, each later one *",
+            "  no count changed: the same operations take a different time, or the time is spent elsewhere",
             "seen on *, pipeline SmallPipeline (weights: the user's own)",
-            "if this is wanted: pytest test_it.py::test_latency --diffopt-update all",
+            "to accept this: pytest test_it.py::test_latency --diffopt-update all",
         ],
         consecutive=True,
     )
@@ -98,8 +98,8 @@ def optimized_pipeline():
 """
 
 
-def test_a_slower_call_is_reported_with_the_operations_that_it_does_more(own_pipeline: pytest.Pytester) -> None:
-    """What was counted when it was accepted stands in the baseline."""
+def test_a_slower_call_is_reported_with_its_additional_operations(own_pipeline: pytest.Pytester) -> None:
+    """The counts at acceptance are stored in the baseline."""
     run(own_pipeline, 20 * MS, "--diffopt-update=missing")
     own_pipeline.makepyfile(test_it=LATENCY.format(call_ns=23 * MS) + MORE_WORK)
     result = own_pipeline.runpytest_inprocess("--tb=short", "--diffopt-max-seconds=1")
@@ -107,7 +107,7 @@ def test_a_slower_call_is_reported_with_the_operations_that_it_does_more(own_pip
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "  what changed, counted on the simulated GPU:",
+            "  counts that changed, on the simulated GPU:",
             "    operations in step 0 *",
             "    bytes allocated in step 0 *",
             "    operations in steps 1-2 *",
@@ -116,7 +116,7 @@ def test_a_slower_call_is_reported_with_the_operations_that_it_does_more(own_pip
 
 
 def test_a_faster_call_passes_and_is_shown(own_pipeline: pytest.Pytester) -> None:
-    """An improvement is no failure, but it stands in the summary with the command that keeps it."""
+    """An improvement passes, and the summary shows the command that keeps it."""
     run(own_pipeline, 20 * MS, "--diffopt-update=missing")
     result = run(own_pipeline, 10 * MS)
 
@@ -124,16 +124,16 @@ def test_a_faster_call_passes_and_is_shown(own_pipeline: pytest.Pytester) -> Non
     result.stdout.fnmatch_lines(["improved  latency  SmallPipeline*10.0 ms, 300.0 steps/s (-50.0 %)"])
 
 
-def test_updating_all_adds_a_session_while_the_baseline_holds(own_pipeline: pytest.Pytester) -> None:
-    """One session does not know how much sessions differ: an update of what still holds keeps both."""
+def test_updating_all_adds_a_session_while_the_latency_is_unchanged(own_pipeline: pytest.Pytester) -> None:
+    """One session does not show how much sessions differ, so an update of an unchanged latency keeps both."""
     run(own_pipeline, 20 * MS, "--diffopt-update=missing")
     run(own_pipeline, 20 * MS, "--diffopt-update=all")
 
     assert len(json.loads(baseline(own_pipeline).read_text())["sessions"]) == 2
 
 
-def test_updating_all_begins_anew_after_a_change(own_pipeline: pytest.Pytester) -> None:
-    """What was left behind is not mixed with what is accepted now."""
+def test_updating_all_starts_a_new_baseline_after_a_change(own_pipeline: pytest.Pytester) -> None:
+    """Earlier sessions are not mixed with what is accepted now."""
     run(own_pipeline, 20 * MS, "--diffopt-update=missing")
     result = run(own_pipeline, 40 * MS, "--diffopt-update=all")
 
@@ -143,15 +143,15 @@ def test_updating_all_begins_anew_after_a_change(own_pipeline: pytest.Pytester) 
     ]
 
 
-def test_the_samples_stand_in_pytest_benchmarks_own_table(own_pipeline: pytest.Pytester) -> None:
-    """pytest-benchmark's table, JSON and comparison keep working, with exactly our samples."""
+def test_the_samples_are_in_pytest_benchmarks_table(own_pipeline: pytest.Pytester) -> None:
+    """pytest-benchmark's table, JSON and comparison work with exactly these samples."""
     result = run(own_pipeline, 20 * MS, "--diffopt-update=missing")
 
     result.stdout.fnmatch_lines(["*benchmark: 1 tests*", "test_latency*20.0000*"])
 
 
-def test_a_clock_that_stands_still_is_refused(own_pipeline: pytest.Pytester) -> None:
-    """A time that cannot be one is an error, and never a sample."""
+def test_a_stopped_clock_is_refused(own_pipeline: pytest.Pytester) -> None:
+    """An impossible time is an error, never a sample."""
     result = run(own_pipeline, 0)
 
     result.assert_outcomes(failed=1)
@@ -159,7 +159,7 @@ def test_a_clock_that_stands_still_is_refused(own_pipeline: pytest.Pytester) -> 
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("broken", "message"),
     [
         ("", "diffopt: the baseline * cannot be trusted: it is not valid JSON: *"),
         ("{", "diffopt: the baseline * cannot be trusted: it is not valid JSON: *"),
@@ -167,11 +167,11 @@ def test_a_clock_that_stands_still_is_refused(own_pipeline: pytest.Pytester) -> 
     ],
     ids=["empty", "truncated", "newer"],
 )
-def test_a_baseline_that_cannot_be_trusted_is_an_error(own_pipeline: pytest.Pytester, broken: str, told: str) -> None:
-    """A broken file is named, and never taken for a missing one."""
+def test_a_broken_baseline_is_an_error(own_pipeline: pytest.Pytester, broken: str, message: str) -> None:
+    """A broken file is named, and never treated as a missing one."""
     run(own_pipeline, 20 * MS, "--diffopt-update=missing")
     baseline(own_pipeline).write_text(broken)
     result = run(own_pipeline, 20 * MS)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([told])
+    result.stdout.fnmatch_lines([message])

@@ -1,4 +1,4 @@
-"""Peak memory against what was accepted, and one pipeline faster than another."""
+"""Peak memory against a baseline, and one pipeline faster than another."""
 
 import pytest
 
@@ -39,13 +39,13 @@ MIB = 2**20
 
 
 def run(project: pytest.Pytester, kept_bytes: int, *options: str) -> pytest.RunResult:
-    """Run one memory test of a pipeline that holds so many bytes more in each step."""
+    """Run one memory test of a pipeline that holds this many more bytes in each step."""
     project.makepyfile(test_it=MEMORY.format(kept_bytes=kept_bytes))
     return project.runpytest_inprocess("--tb=short", *options)
 
 
 def test_memory_without_a_baseline_fails(own_pipeline: pytest.Pytester) -> None:
-    """A peak that nobody accepted guards nothing."""
+    """A peak without a baseline guards nothing."""
     result = run(own_pipeline, MIB)
 
     result.assert_outcomes(failed=1)
@@ -65,12 +65,12 @@ def test_more_memory_fails_and_the_same_passes(own_pipeline: pytest.Pytester) ->
     same.assert_outcomes(passed=1)
     more.assert_outcomes(failed=1)
     more.stdout.fnmatch_lines(
-        ["diffopt: *(* allowed)", "if this is wanted: pytest test_it.py::test_memory --diffopt-update all"]
+        ["diffopt: *(* allowed)", "to accept this: pytest test_it.py::test_memory --diffopt-update all"]
     )
 
 
 def test_a_pipeline_that_is_faster_passes(project: pytest.Pytester) -> None:
-    """Twice as fast is more than the 1.5 times that are demanded."""
+    """Twice as fast passes where 1.5 times is required."""
     project.makepyfile(test_it=FASTER.format(slow_ns=20_000_000, by=1.5))
     result = project.runpytest_inprocess("--diffopt-max-seconds=1")
 
@@ -78,16 +78,16 @@ def test_a_pipeline_that_is_faster_passes(project: pytest.Pytester) -> None:
 
 
 def test_a_pipeline_that_is_not_faster_fails(project: pytest.Pytester) -> None:
-    """The ratio, its interval, both medians, and what was demanded."""
+    """The ratio, its interval, both medians, and the required factor."""
     project.makepyfile(test_it=FASTER.format(slow_ns=11_000_000, by=1.5))
     result = project.runpytest_inprocess("--diffopt-max-seconds=1", "--tb=short")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["diffopt: only 1.10x as fast as the reference (at least 1.50x demanded)"])
+    result.stdout.fnmatch_lines(["diffopt: only 1.10x as fast as the reference (at least 1.50x required)"])
 
 
-def test_a_demand_that_makes_no_sense_is_an_error(project: pytest.Pytester) -> None:
-    """A factor of nothing would always hold."""
+def test_a_required_factor_of_zero_is_an_error(project: pytest.Pytester) -> None:
+    """It would always pass."""
     project.makepyfile(test_it=FASTER.format(slow_ns=11_000_000, by=0))
     result = project.runpytest_inprocess("--tb=short")
 

@@ -1,4 +1,4 @@
-"""Compiled modules are compared with eager ones, each by itself and output by output."""
+"""Compiled modules are compared with eager ones, each separately and output by output."""
 
 import pytest
 
@@ -31,18 +31,18 @@ def run(project: pytest.Pytester, error: str, tolerance: str = "") -> pytest.Run
     return project.runpytest_inprocess("--tb=short")
 
 
-def test_a_wrong_module_fails_and_the_right_one_beside_it_is_not_named(own_pipeline: pytest.Pytester) -> None:
-    """With the error, how much of the largest value it is, and what is allowed."""
+def test_only_the_wrong_module_is_named(own_pipeline: pytest.Pytester) -> None:
+    """With its error, absolute and relative to the largest value, and the tolerance."""
     result = run(own_pipeline, "+ 0.01")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 output of compiled modules not what the same modules give uncompiled",
-            "  unet  float32, 3072 of 3072 values too far off, largest error 0.01, * x the largest value "
+            "diffopt: 1 output of compiled modules differs from eager",
+            "  unet  float32, 3072 of 3072 values out of tolerance, largest error 0.01, * x the largest value "
             "(1e-05 + 1.3e-06 x the largest value allowed)",
-            "seen beside eager on the same inputs, pipeline SmallPipeline (weights: the user's own)",
-            "if this is wanted: rtol=..., atol=...",
+            "seen against eager on the same inputs, pipeline SmallPipeline (weights: the user's own)",
+            "to accept this: rtol=..., atol=...",
         ],
         consecutive=True,
     )
@@ -50,14 +50,14 @@ def test_a_wrong_module_fails_and_the_right_one_beside_it_is_not_named(own_pipel
 
 @pytest.mark.parametrize(("error", "tolerance"), [("", ""), ("+ 0.01", "rtol=0.0, atol=0.02, ")])
 def test_equal_or_tolerated_numbers_pass(own_pipeline: pytest.Pytester, error: str, tolerance: str) -> None:
-    """Within the dtype's rounding, or what the test allows."""
+    """Within the dtype's rounding, or within the tolerance of the test."""
     result = run(own_pipeline, error, tolerance)
 
     result.assert_outcomes(passed=1)
 
 
 def test_one_tolerance_without_the_other_is_an_error(own_pipeline: pytest.Pytester) -> None:
-    """Nobody would know what the other one is."""
+    """The default of the other one would be a surprise."""
     result = run(own_pipeline, "", "rtol=0.1, ")
 
     result.assert_outcomes(failed=1)

@@ -1,4 +1,4 @@
-"""Recompiles are told with the call that caused them and the guard that failed."""
+"""A recompile is reported with the call that caused it and the guard that failed."""
 
 import importlib
 
@@ -31,7 +31,7 @@ def test_never_recompiles(optimized_pipeline, pipeline_inputs):
 
 
 def test_a_recompile_fails_and_names_the_guard(own_pipeline: pytest.Pytester) -> None:
-    """The call that recompiled, the function, what it was and is, and the line that needed to know."""
+    """The call, the function, the old and new value, and the line that depends on it."""
     text = NO_RECOMPILES.format(strength="num_inference_steps", change='{"num_inference_steps": 4}')
     result = run(own_pipeline, text)
 
@@ -45,27 +45,27 @@ def test_a_recompile_fails_and_names_the_guard(own_pipeline: pytest.Pytester) ->
             "      return super().forward(latents, timestep) [*] strength",
             "    torch: strength == 3",
             "seen in 2 varied calls of pipeline Pipeline (weights: the user's own)",
-            'if this is wanted: allow_recompiles=[[]AllowedRecompiles(where="test_it.py:forward", guard="strength", '
+            'to accept this: allow_recompiles=[[]AllowedRecompiles(where="test_it.py:forward", guard="strength", '
             'reason="...")[]]',
         ],
         consecutive=True,
     )
 
 
-def test_another_shape_fails_unless_the_call_is_reported(own_pipeline: pytest.Pytester) -> None:
-    """Another resolution may compile once; with `dynamic=True` never, and a call that keeps quiet about it never."""
+def test_another_shape_fails_unless_the_call_is_marked_as_reshaped(own_pipeline: pytest.Pytester) -> None:
+    """Another resolution may compile once; with `dynamic=True`, or if the call is not marked, it may not."""
     text = NO_RECOMPILES.format(strength="1", change='{"size": 24}')
-    quiet = run(own_pipeline, text)
-    told = text.replace(
+    unmarked = run(own_pipeline, text)
+    marked = text.replace(
         'assert_no_recompiles(optimized_pipeline, [pipeline_inputs, pipeline_inputs | {"size": 24}])',
         "assert_no_recompiles(optimized_pipeline, [PLAIN, PLAIN.reshaped('24 x 24', size=24)])",
     ).replace("class UNet", "PLAIN = PipelineInputs({})\n\nclass UNet")
-    told = told.replace("import assert_no_recompiles", "import PipelineInputs, assert_no_recompiles")
-    once = run(own_pipeline, told)
-    dynamic = run(own_pipeline, told.replace("size=24)])", "size=24)], dynamic=True)"))
+    marked = marked.replace("import assert_no_recompiles", "import PipelineInputs, assert_no_recompiles")
+    once = run(own_pipeline, marked)
+    dynamic = run(own_pipeline, marked.replace("size=24)])", "size=24)], dynamic=True)"))
 
-    quiet.assert_outcomes(failed=1)
-    quiet.stdout.fnmatch_lines(
+    unmarked.assert_outcomes(failed=1)
+    unmarked.stdout.fnmatch_lines(
         [
             "  call 2: UNet.forward  test_it.py:6",
             "    `latents` was size 16 in dimension 2, is size 24 in dimension 2: specialised on its shape; "
@@ -79,8 +79,8 @@ def test_another_shape_fails_unless_the_call_is_reported(own_pipeline: pytest.Py
     dynamic.stdout.fnmatch_lines(["  24 x 24: UNet.forward  test_it.py:8"])
 
 
-def test_calls_that_compile_nothing_anew_pass(own_pipeline: pytest.Pytester) -> None:
-    """Another prompt and other steps pass when what varies does not reach a guard."""
+def test_calls_that_compile_nothing_pass(own_pipeline: pytest.Pytester) -> None:
+    """Another prompt and other steps pass if what varies does not reach a guard."""
     change = '{"prompt": "a blue square", "num_inference_steps": 4}'
     result = run(own_pipeline, NO_RECOMPILES.format(strength="1", change=change))
 
@@ -88,7 +88,7 @@ def test_calls_that_compile_nothing_anew_pass(own_pipeline: pytest.Pytester) -> 
 
 
 def test_an_int_that_changes_each_step_fails_from_the_first_variation(own_pipeline: pytest.Pytester) -> None:
-    """What recompiles within the very first call is warm-up; what goes on recompiling afterwards is not."""
+    """Recompiles within the very first call are warm-up; recompiles after it are not."""
     text = NO_RECOMPILES.format(strength="self.calls", change="{}").replace(
         "class Pipeline(small_pipeline.SmallPipeline):\n",
         "class Pipeline(small_pipeline.SmallPipeline):\n    calls = 0\n",
@@ -107,8 +107,8 @@ def test_an_int_that_changes_each_step_fails_from_the_first_variation(own_pipeli
             "    test_it.py:7  in forward",
             "      return super().forward(latents, timestep) [*] strength",
             "    torch: strength == 1",
-            "    and 6 times more: warm-up, call 1, call 2",
-            "  UNet.forward  test_it.py:6: compiled so often that Dynamo gave it up; it runs uncompiled",
+            "    and 6 more: warm-up, call 1, call 2",
+            "  UNet.forward  test_it.py:6: reached Dynamo's recompile limit; it now runs uncompiled",
         ],
         consecutive=True,
     )
@@ -167,7 +167,7 @@ def test_a_prompt_whose_length_is_compiled_in_fails(own_pipeline: pytest.Pyteste
 
 
 def test_a_prompt_that_is_padded_passes(own_pipeline: pytest.Pytester) -> None:
-    """As the text encoders of diffusers do."""
+    """As by the text encoders of diffusers."""
     result = run(own_pipeline, PROMPTS.format(length="8, 4"))
 
     result.assert_outcomes(passed=1)
@@ -175,7 +175,7 @@ def test_a_prompt_that_is_padded_passes(own_pipeline: pytest.Pytester) -> None:
 
 @pytest.fixture
 def _peft_imported() -> None:
-    """Import it before pytester counts what was imported: it takes seconds."""
+    """Import peft before pytester counts imports, because that takes seconds."""
     importlib.import_module("peft.tuners.tuners_utils")
 
 
@@ -211,7 +211,7 @@ def test_lora(optimized_pipeline):
 
 @pytest.mark.usefixtures("_peft_imported")
 def test_a_lora_scale_that_is_a_float_fails(own_pipeline: pytest.Pytester) -> None:
-    """The line is peft's own."""
+    """The reported line is in peft."""
     result = run(own_pipeline, LORA.format(scale="scale"))
 
     result.assert_outcomes(failed=1)
@@ -230,7 +230,7 @@ def test_a_lora_scale_that_is_a_float_fails(own_pipeline: pytest.Pytester) -> No
 
 @pytest.mark.usefixtures("_peft_imported")
 def test_a_lora_scale_that_is_a_tensor_passes(own_pipeline: pytest.Pytester) -> None:
-    """It is an input of the graph then."""
+    """It is an input of the graph."""
     result = run(own_pipeline, LORA.format(scale="torch.tensor(scale)"))
 
     result.assert_outcomes(passed=1)

@@ -1,4 +1,4 @@
-"""Blocks that are compiled one by one: one compile for all of a kind, or one for each."""
+"""Blocks that are compiled one by one: one compilation for all of a kind, or one for each."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_graph(optimized_pipeline, pipeline_inputs):
 def test_processors_that_are_guarded_by_their_id_fail_under_regional_compilation(
     own_pipeline: pytest.Pytester,
 ) -> None:
-    """Each of nine blocks is compiled for itself, until Dynamo gives up."""
+    """Each of nine blocks is compiled separately, until Dynamo's recompile limit."""
     own_pipeline.makepyfile(test_it=BLOCKS.format(id_guard=" * (1 if id(self.processor) else 2)"))
     result = own_pipeline.runpytest_inprocess("-k", "recompiles")
 
@@ -55,19 +55,19 @@ def test_processors_that_are_guarded_by_their_id_fail_under_regional_compilation
         [
             "diffopt: 7 recompiles (0 allowed)",
             "  warm-up: Block.forward  test_it.py:15",
-            "    `self.processor` is another Processor than before: specialised on the very object; share one, or ask "
-            "forward for what it does, not for what it is",
+            "    `self.processor` is a different Processor: specialised on the object's identity; pass the "
+            "same object, or check its properties in forward",
             "    test_it.py:16  in forward",
             "      return self.processor(self, x) [*] (1 if id(self.processor) else 2)",
             "    torch: ___check_obj_id(self.processor), type=<*test_it.Processor*>",
-            "    and 6 times more: warm-up",
-            "  Block.forward  test_it.py:15: compiled so often that Dynamo gave it up; it runs uncompiled",
+            "    and 6 more: warm-up",
+            "  Block.forward  test_it.py:15: reached Dynamo's recompile limit; it now runs uncompiled",
         ],
         consecutive=True,
     )
 
 
-def test_a_function_that_is_compiled_too_often_is_no_single_graph(own_pipeline: pytest.Pytester) -> None:
+def test_a_function_at_the_recompile_limit_fails(own_pipeline: pytest.Pytester) -> None:
     """It runs uncompiled from then on."""
     own_pipeline.makepyfile(test_it=BLOCKS.format(id_guard=" * (1 if id(self.processor) else 2)"))
     result = own_pipeline.runpytest_inprocess("-k", "graph")
@@ -75,14 +75,14 @@ def test_a_function_that_is_compiled_too_often_is_no_single_graph(own_pipeline: 
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 function compiled too often",
-            "  Block.forward  test_it.py:15: compiled so often that Dynamo gave it up; it runs uncompiled",
+            "diffopt: 1 function reached Dynamo's recompile limit",
+            "  Block.forward  test_it.py:15: reached Dynamo's recompile limit; it now runs uncompiled",
         ],
         consecutive=True,
     )
 
 
-def test_regional_compilation_shows_as_n_blocks_and_one_compile(own_pipeline: pytest.Pytester) -> None:
+def test_regional_compilation_is_shown_as_n_blocks_and_one_compile(own_pipeline: pytest.Pytester) -> None:
     """In the table that `-v` prints."""
     own_pipeline.makepyfile(test_it=BLOCKS.format(id_guard=""))
     result = own_pipeline.runpytest_inprocess("-v", "-k", "graph")

@@ -1,4 +1,4 @@
-"""State that leaks from one call into the next turns its test red."""
+"""State that leaks from one call into the next fails the test."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_repeatable(optimized_pipeline, pipeline_inputs):
 
 
 def run(project: pytest.Pytester, leak: str, bound: str = "") -> pytest.RunResult:
-    """Run the test on a pipeline that leaks in this way."""
+    """Run the test on a pipeline with this leak."""
     project.makepyfile(test_it=REPEATABLE.format(leak=leak, bound=bound))
     return project.runpytest_inprocess()
 
@@ -41,7 +41,7 @@ def run(project: pytest.Pytester, leak: str, bound: str = "") -> pytest.RunResul
     ids=["clean", "NaN both times", "within the bound"],
 )
 def test_the_same_image_twice_passes(own_pipeline: pytest.Pytester, leak: str, bound: str) -> None:
-    """Equal bits pass, though the inputs hold one generator; a stated bound passes what is below it."""
+    """Equal bits pass although the inputs share one generator; a stated bound passes what is below it."""
     run(own_pipeline, leak, bound).assert_outcomes(passed=1)
 
 
@@ -52,20 +52,20 @@ def test_a_counter_that_leaks_fails(own_pipeline: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the same call gave another image the second time",
+            "diffopt: the same call gave a different image the second time",
             "  1 of 768 values differ (0.1%)",
             "  largest difference 1 (0 allowed)",
             "seen in pipeline Pipeline (weights: the user's own)",
             (
                 "look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
-                "a generator that is not seeded; or state a bound: max_error=..."
+                "a generator that is not seeded; or allow a bound: max_error=..."
             ),
         ],
         consecutive=True,
     )
 
 
-def test_a_buffer_that_is_reused_is_seen(own_pipeline: pytest.Pytester) -> None:
+def test_a_reused_buffer_is_detected(own_pipeline: pytest.Pytester) -> None:
     """The first output is compared as it was, not as the second call leaves it."""
     leak = (
         "self.buffer = getattr(self, 'buffer', output.images); "
@@ -77,8 +77,8 @@ def test_a_buffer_that_is_reused_is_seen(own_pipeline: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["  768 of 768 values differ (100.0%)", "  largest difference 0.1 (0 allowed)"])
 
 
-def test_a_bound_is_printed_beside_the_figure(own_pipeline: pytest.Pytester) -> None:
-    """Past the bound the test is red."""
+def test_a_bound_is_printed_after_the_figure(own_pipeline: pytest.Pytester) -> None:
+    """A difference past the bound fails."""
     result = run(own_pipeline, "output.images[0, 0, 0, 0] += self.calls", bound="max_error=0.5, ")
 
     result.assert_outcomes(failed=1)
@@ -86,7 +86,7 @@ def test_a_bound_is_printed_beside_the_figure(own_pipeline: pytest.Pytester) -> 
 
 
 def test_outputs_of_two_shapes_are_an_error(own_pipeline: pytest.Pytester) -> None:
-    """They cannot be compared, and the message says so without a traceback."""
+    """They cannot be compared, and the message has no traceback."""
     result = run(own_pipeline, "output.images = output.images[:, self.calls:]")
 
     result.assert_outcomes(failed=1)
@@ -106,17 +106,17 @@ AFTER = "after=[small_pipeline.inputs() | {'prompt': 'a much longer prompt', 'nu
         ("Pipeline.last = inputs['prompt']", ""),
         (
             "output.images[0, 0, 0, 0] = len(getattr(Pipeline, 'last', '')); Pipeline.last = inputs['prompt']",
-            "diffopt: the same call gave another image the second time",
+            "diffopt: the same call gave a different image the second time",
         ),
         (
             "output.images[0, 0, 0, 0] = 0 if self.calls < 3 or inputs['num_inference_steps'] != 2 else 1",
-            "diffopt: the call 'other 0' gave another image the second time",
+            "diffopt: the call 'other 0' gave a different image the second time",
         ),
     ],
-    ids=["clean", "a state that nobody reads", "the prompt before", "the other call"],
+    ids=["clean", "unused state", "the prompt before", "the other call"],
 )
-def test_what_other_calls_leave_behind_is_seen(own_pipeline: pytest.Pytester, leak: str, headline: str) -> None:
-    """All calls are made in turn, then in the opposite order, and each must draw what it drew before."""
+def test_state_left_by_other_calls_is_detected(own_pipeline: pytest.Pytester, leak: str, headline: str) -> None:
+    """All calls run in order and then in reverse, and each must draw the same image again."""
     own_pipeline.makeconftest(
         own_pipeline.path.joinpath("conftest.py")
         .read_text()

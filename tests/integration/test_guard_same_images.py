@@ -1,4 +1,4 @@
-"""Two pipelines that do not draw the same turn their test red, with the step and the module where they part."""
+"""Two pipelines that draw different images fail their test, with the step and the module where they diverge."""
 
 from pathlib import Path
 
@@ -33,8 +33,8 @@ WRONG_ATTENTION = (
 WRONG_VAE = "vae = optimized_pipeline.vae; vae.decoder.conv_out = Doubled(vae.decoder.conv_out)"
 WRONG_SCHEDULER = "optimized_pipeline.scheduler.register_to_config(prediction_type='v_prediction')"
 SEEN = "seen in pipeline sdxl (tiny, weights: pretrained), recipe fp32 + channels_last; pixel values are in [[]0, 1[]]"
-HINT = "if this is wanted: pass thresholds=ImageThresholds(...) with the reason beside it"
-HINT = "to find the module where they part: the same command with --diffopt-explain"
+ACCEPT_HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
+EXPLAIN_HINT = "to find the module where they part: the same command with --diffopt-explain"
 
 
 def run(project: pytest.Pytester, inject: str, *options: str, inputs: str = "pipeline_inputs") -> pytest.RunResult:
@@ -45,29 +45,29 @@ def run(project: pytest.Pytester, inject: str, *options: str, inputs: str = "pip
 
 @pytest.mark.parametrize("inputs", ["pipeline_inputs", "(dict(pipeline_inputs) | {'output_type': 'latent'})"])
 def test_the_same_pipeline_in_another_layout_passes(project: pytest.Pytester, inputs: str) -> None:
-    """Float32 in another order of additions; images, and latents where they are asked for."""
+    """Float32 with another order of additions; images, and latents where the call returns them."""
     result = run(project, CLEAN, "-v", inputs=inputs)
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["passed * images *sdxl*"])
 
 
-def test_an_attention_that_counts_double_fails(project: pytest.Pytester) -> None:
-    """Where nobody sees it and SSIM neither: float32 is held to its own arithmetic, from the first step on."""
+def test_a_doubled_attention_output_fails(project: pytest.Pytester) -> None:
+    """It is invisible, also to SSIM: float32 has strict thresholds from the first step on."""
     result = run(project, WRONG_ATTENTION)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
             "diffopt: 1 of 1 image differs from the reference",
-            "  image 0: PSNR * dB (at least 80 dB wanted)",
+            "  image 0: PSNR * dB (at least 80 dB required)",
             "  image 0: largest error of a pixel 0.* (0.005 allowed)",
             "  image 0: mean error 0.* (0.0002 allowed)",
             "  image 0: FLIP 0.* (0.002 allowed)",
-            "  first off in step 0 of 4: latents 0.* of their length off (0.001 allowed), cosine 1.0000",
+            "  first difference in step 0 of 4: relative latent error 0.* (0.001 allowed), cosine 1.0000",
             SEEN,
-            HINT,
-            HINT,
+            ACCEPT_HINT,
+            EXPLAIN_HINT,
             "images: /*/images/test_it.py__test_image*",
         ],
         consecutive=True,
@@ -79,45 +79,45 @@ def test_an_attention_that_counts_double_fails(project: pytest.Pytester) -> None
     [
         (
             WRONG_ATTENTION,
-            "  first module apart: unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0 (Doubled), step 0: "
-            "its output is 1.0000 of its length off, its inputs 0.0000",
+            "  first differing module: unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0 (Doubled), "
+            "step 0: relative error 1.0000 of its output, 0.0000 of its inputs",
         ),
         (
             WRONG_VAE,
-            "  first module apart: vae.decoder.conv_out (Doubled), outside of the denoise loop: "
-            "its output is 1.0000 of its length off, its inputs 0.0000",
+            "  first differing module: vae.decoder.conv_out (Doubled), outside the denoise loop: "
+            "relative error 1.0000 of its output, 0.0000 of its inputs",
         ),
     ],
     ids=["attention", "VAE"],
 )
 def test_the_first_module_is_named_on_demand(project: pytest.Pytester, inject: str, module: str) -> None:
-    """With its class, the step, and how far its inputs were off."""
+    """With its class, the step, and the error of its inputs."""
     result = run(project, inject, "--diffopt-explain")
 
     result.assert_outcomes(failed=1)
     assert module in result.outlines
-    result.stdout.no_fnmatch_line(HINT)
+    result.stdout.no_fnmatch_line(EXPLAIN_HINT)
 
 
-def test_a_bug_behind_the_loop_is_reported_from_one_in_it(project: pytest.Pytester) -> None:
-    """All latents agree, so it is the VAE."""
+def test_a_bug_after_the_loop_is_distinguished_from_one_in_it(project: pytest.Pytester) -> None:
+    """All latents agree, so it is in the VAE."""
     result = run(project, WRONG_VAE)
 
     result.assert_outcomes(failed=1)
-    assert "  the latents of all 4 steps agree: the difference comes after the last" in result.outlines
+    assert "  the latents of all 4 steps agree: the images differ after the last step" in result.outlines
 
 
-def test_a_scheduler_that_is_wrong_has_no_module(project: pytest.Pytester) -> None:
-    """Every module answers rightly to what it is asked until the latents have left; nothing is blamed for it."""
+def test_a_wrong_scheduler_names_no_module(project: pytest.Pytester) -> None:
+    """Every module is right for its inputs until the latents diverge, so no module is named."""
     result = run(project, WRONG_SCHEDULER, "--diffopt-explain")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["  first off in step 0 of 4: latents *"])
-    result.stdout.no_fnmatch_line("*first module apart*")
+    result.stdout.fnmatch_lines(["  first difference in step 0 of 4: relative latent error *"])
+    result.stdout.no_fnmatch_line("*first differing module*")
 
 
-def test_latents_beside_images_are_an_error(own_pipeline: pytest.Pytester) -> None:
-    """They cannot be compared, and the message says which is which."""
+def test_latents_against_images_are_an_error(own_pipeline: pytest.Pytester) -> None:
+    """They cannot be compared, and the message names which is which."""
     own_pipeline.makepyfile(
         test_it="""
         import torch
@@ -130,10 +130,12 @@ def test_latents_beside_images_are_an_error(own_pipeline: pytest.Pytester) -> No
     result = own_pipeline.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
-    assert "diffopt: both results must be images, or both latents, got: latents and images" in (result.outlines)
+    assert "diffopt: images are compared with images and latents with latents, got: latents and images" in (
+        result.outlines
+    )
 
 
-ON_AN_EDGE = """
+ROUNDING_DECIDES = """
 import pytest
 import torch
 from pytest_diffopt import ImageThresholds, assert_same_images
@@ -156,50 +158,52 @@ def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypa
 """
 
 
-def test_a_image_that_rounding_decides_proves_nothing(project: pytest.Pytester) -> None:
-    """The reference grows its own rounding as far: the test is skipped, and says so."""
-    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=""))
+def test_an_image_that_rounding_decides_is_inconclusive(project: pytest.Pytester) -> None:
+    """Rounding moves the reference as far, so the test is skipped with that reason."""
+    project.makepyfile(test_it=ROUNDING_DECIDES.format(factor=1.0, thresholds=""))
     result = project.runpytest_inprocess("-rs")
 
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED * diffopt: rounding decides this image, so that nothing is proven by it",
-            "  image 0: SSIM * (at least 0.94 wanted)",
-            "  first off in step 1 of *: latents * of their length off (0.12 allowed), cosine *",
-            "  the reference itself is past half of that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
-            "  after the first step latents 0.0* of their length off, the rounded reference's 0.0*",
+            "SKIPPED * diffopt: rounding decides this image, so this comparison proves nothing",
+            "  image 0: SSIM * (at least 0.94 required)",
+            "  first difference in step 1 of *: relative latent error * (0.12 allowed), cosine *",
+            "  the reference rounded to bfloat16 is past half the thresholds in 5 of 5 variants: SSIM *",
+            "  after the first step relative latent error 0.0*, the rounded reference's 0.0*",
             "seen in *sd15*, recipe bf16; pixel values are in [[]0, 1[]]",
-            "give the test a call that is far from the edge: *",
+            "test a call that is less sensitive to rounding: *",
             "images: *",
         ]
     )
 
 
 def test_a_bug_fails_though_rounding_decides_the_image(project: pytest.Pytester) -> None:
-    """It is there after the first step, when nothing has grown."""
-    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.1, thresholds=""))
+    """Its error is present after the first step, before rounding can accumulate."""
+    project.makepyfile(test_it=ROUNDING_DECIDES.format(factor=1.1, thresholds=""))
     result = project.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["the reference itself is past half of that *; but not all of it has grown: *"])
+    result.stdout.fnmatch_lines(
+        ["the reference rounded to * is past half the thresholds *; rounding does not explain it: *"]
+    )
 
 
-def test_lpips_is_asked_of_the_rounded_reference_too(
+def test_lpips_of_the_rounded_reference_is_judged_too(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Where no other threshold is left, it alone is red, and it alone says that rounding decides."""
+    """Where LPIPS has the only threshold, it alone fails, and it alone shows that rounding decides."""
     fake_lpips.install(monkeypatch, tmp_path)
     wide = "min_ssim=-1, min_psnr_db=0, max_error=9, max_mean_error=9, max_flip=9, max_latent_error=9, max_lpips=1e-9"
-    project.makepyfile(test_it=ON_AN_EDGE.format(factor=1.0, thresholds=wide))
+    project.makepyfile(test_it=ROUNDING_DECIDES.format(factor=1.0, thresholds=wide))
     result = project.runpytest_inprocess("-rs")
 
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED * diffopt: rounding decides this image, so that nothing is proven by it",
+            "SKIPPED * diffopt: rounding decides this image, so this comparison proves nothing",
             "  image 0: LPIPS 0.* (1e-09 allowed)",
-            "  the reference itself is past half of that where it is rounded to bfloat16 (in 5 of 5 ways): SSIM *",
+            "  the reference rounded to bfloat16 is past half the thresholds in 5 of 5 variants: SSIM *",
         ]
     )
 
@@ -207,7 +211,7 @@ def test_lpips_is_asked_of_the_rounded_reference_too(
 def test_lpips_of_latents_is_an_error(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It would be skipped in silence."""
+    """Otherwise the threshold would be ignored silently."""
     fake_lpips.install(monkeypatch, tmp_path)
     call = "thresholds=ImageThresholds(max_lpips=0.05), **(dict(pipeline_inputs) | {'output_type': 'latent'})"
     project.makepyfile(
@@ -224,7 +228,7 @@ def test_lpips_of_latents_is_an_error(
 
     result.assert_outcomes(failed=1)
     assert (
-        "diffopt: LPIPS needs images, got: latents; remove max_lpips, or let the pipeline return images"
+        "diffopt: LPIPS is measured of images, got: latents; leave max_lpips out, or ask the pipeline for images"
     ) in result.outlines
 
 
@@ -245,14 +249,14 @@ DPM = 'scheduler(use="DPMSolverMultistepScheduler") + fp32 + channels_last'
 
 
 def test_the_reference_has_the_scheduler_of_the_recipe(project: pytest.Pytester) -> None:
-    """Another scheduler draws another image however exact it is; what is left is held to float32's own arithmetic."""
+    """A different scheduler draws a different image; the rest of the recipe has float32's strict thresholds."""
     project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, inject="pass"))
 
     project.runpytest_inprocess().assert_outcomes(passed=4)
 
 
 def test_a_bug_under_another_scheduler_fails(project: pytest.Pytester) -> None:
-    """The clean twin is the test above."""
+    """Its clean counterpart is the test before it."""
     inject = "optimized_pipeline.scheduler.register_to_config(solver_order=1)"
     project.makepyfile(test_it=OTHER_SCHEDULER.format(recipe=DPM, inject=inject))
 

@@ -1,4 +1,4 @@
-"""A wait in the denoise loop is red on a machine without a GPU, with its file, line, step and how often."""
+"""A sync in the denoise loop fails without a GPU, with its file, line, step and frequency."""
 
 import pytest
 
@@ -30,88 +30,89 @@ def run(project: pytest.Pytester, line: str, allowance: str = "") -> pytest.RunR
 
 
 def test_a_loop_that_never_syncs_passes(own_pipeline: pytest.Pytester) -> None:
-    """Arithmetic on the GPU is queued, and nothing of it waits."""
+    """Arithmetic on the GPU is queued without a sync."""
     result = run(own_pipeline, "latents = latents * 1.0")
 
     result.assert_outcomes(passed=1)
 
 
 def test_a_read_in_each_step_fails(own_pipeline: pytest.Pytester) -> None:
-    """The user's own line, how often a step, and the allowance to paste when it is wanted."""
+    """The user's own line, how often per step, and the allowance to copy."""
     result = run(own_pipeline, READS)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (0 allowed)",
+            "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync per step (0 allowed)",
             "  1/step  .item()  test_it.py:7  in step  (read by the host)",
             "                   largest = latents.abs().max().item()",
             "seen on the simulated GPU, steps 0-2 of 3, pipeline Pipeline (weights: the user's own)",
-            'if this is wanted: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=1, reason="...")]',
+            'to accept this: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=1, reason="...")]',
         ],
         consecutive=True,
     )
 
 
-def test_a_wait_in_the_first_step_alone_is_reported(own_pipeline: pytest.Pytester) -> None:
-    """What happens once is told apart from what happens in every step."""
+def test_a_sync_in_the_first_step_fails(own_pipeline: pytest.Pytester) -> None:
+    """It is distinguished from a sync in every step."""
     result = run(own_pipeline, "first = timestep.item() if not hasattr(self, 'seen') else 0; self.seen = True")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the CPU waits for the GPU in the denoise loop: 1 time in the first step (0 allowed)",
+            "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync in the first step (0 allowed)",
             "  1 in step 0  .item()  test_it.py:7  in step  (read by the host)",
             "                        first = timestep.item() *",
             "seen on the simulated GPU, step 0 of 3, pipeline Pipeline (weights: the user's own)",
-            'if this is wanted: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=0, first_step=1, '
+            'to accept this: allow_syncs=[[]AllowedSyncs(where="test_it.py:step", per_step=0, first_step=1, '
             'reason="...")]',
         ],
         consecutive=True,
     )
 
 
-def test_an_allowed_wait_passes(own_pipeline: pytest.Pytester) -> None:
-    """An allowance covers what it names, as often as it says."""
+def test_an_allowed_sync_passes(own_pipeline: pytest.Pytester) -> None:
+    """An allowance covers the function that it names, up to its limit."""
     result = run(own_pipeline, READS, ALLOWED.format(count=1))
 
     result.assert_outcomes(passed=1)
 
 
-def test_one_wait_more_than_allowed_fails(own_pipeline: pytest.Pytester) -> None:
-    """An allowance is a count: one more in the same function is red."""
+def test_one_sync_more_than_allowed_fails(own_pipeline: pytest.Pytester) -> None:
+    """An allowance is a number: one more in the same function fails."""
     result = run(own_pipeline, "largest = latents.max().item() + latents.min().item()", ALLOWED.format(count=1))
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (1 allowed)"])
+    headline = "diffopt: the denoise loop synchronizes the CPU with the GPU: 2 syncs per step (1 allowed)"
+    result.stdout.fnmatch_lines([headline])
 
 
-def test_an_allowance_that_nothing_uses_asks_to_be_removed(own_pipeline: pytest.Pytester) -> None:
-    """A fixed wait could come back unseen behind an allowance that stayed."""
+def test_an_unused_allowance_fails(own_pipeline: pytest.Pytester) -> None:
+    """A fixed sync could return unnoticed under an allowance that stayed."""
     result = run(own_pipeline, "latents = latents * 1.0", ALLOWED.format(count=1))
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: 1 allowance for waits no longer needed",
-            "  test_it.py:step waits no more; it was allowed because: the loop stops early",
+            "diffopt: 1 sync allowance is no longer needed",
+            "  test_it.py:step no longer synchronizes; remove the allowance (its reason: the loop stops early)",
             "seen on the simulated GPU, pipeline Pipeline (weights: the user's own)",
-            "take it out of allow_syncs, or lower it, so that the wait cannot come back unseen",
+            "remove or lower it in allow_syncs, so that the sync cannot return unnoticed",
         ],
         consecutive=True,
     )
 
 
-def test_an_allowance_larger_than_needed_asks_to_be_lowered(own_pipeline: pytest.Pytester) -> None:
-    """Fewer waits are an improvement that must be kept."""
+def test_an_allowance_larger_than_needed_fails(own_pipeline: pytest.Pytester) -> None:
+    """Fewer syncs are an improvement that must be kept."""
     result = run(own_pipeline, READS, ALLOWED.format(count=2))
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["  test_it.py:step waits less often now: 1/step (2 allowed)"])
+    result.stdout.fnmatch_lines(["  test_it.py:step synchronizes less often: 1/step (2 allowed)"])
 
 
-def test_a_wait_outside_of_the_loop_is_not_its_business(own_pipeline: pytest.Pytester) -> None:
-    """The image is copied to the host after the last step, as it must be."""
+def test_a_sync_outside_the_loop_passes(own_pipeline: pytest.Pytester) -> None:
+    """The image is copied to the host after the last step."""
     own_pipeline.makepyfile(
         test_it="""
         from pytest_diffopt import no_syncs
@@ -154,7 +155,7 @@ def test_a_bare_callable_is_watched_as_one_step(project: pytest.Pytester, body: 
 
 
 def test_a_pipeline_without_a_loop_is_an_error(own_pipeline: pytest.Pytester) -> None:
-    """Where no step is found nothing was checked, and that is said."""
+    """Without a step nothing was checked."""
     own_pipeline.makepyfile(
         test_it="""
         from pytest_diffopt import assert_no_syncs

@@ -76,11 +76,11 @@ def test_injected_slowdown_fails_and_same_code_passes(repository: pytest.Pyteste
         [
             "diffopt: the call became 1*.* % slower than at HEAD~1 (?????????) (50.0 % allowed)",
             "  change  +*, between +* and +* at 99.9* % confidence, * blocks of 4 calls by 2 pairs of processes",
-            "  head    6*.* ms a call, the working tree (?????????)",
-            "  base    2*.* ms a call, HEAD~1 (?????????)",
-            "  nothing that is counted changed: *",
-            "seen on *, both timed in turn by two processes, pipeline changed (weights: the user's own)",
-            "if this is wanted: allow it with --diffopt-margin, or merge it and compare from there",
+            "  head    6*.* ms per call, the working tree (?????????)",
+            "  base    2*.* ms per call, HEAD~1 (?????????)",
+            "  no count changed: *",
+            "seen on *, both timed interleaved in two processes, pipeline changed (weights: the user's own)",
+            "to accept this: raise --diffopt-margin, or merge the change: later changes are compared with it",
         ],
         consecutive=True,
     )
@@ -92,7 +92,7 @@ def test_injected_slowdown_fails_and_same_code_passes(repository: pytest.Pyteste
             "*the driver crashed*",
         ]
     )
-    result.stdout.fnmatch_lines(["*incomparable  latency  *HEAD~1 (?????????) has no such test"])
+    result.stdout.fnmatch_lines(["*incomparable  latency  *this test does not exist at HEAD~1 (?????????)"])
     assert left_over(repository) == 0
 
 
@@ -114,7 +114,7 @@ def test_engine(latency_baseline):
     result = repository.runpytest_inprocess("--diffopt-against=HEAD", "--diffopt-editable=other", *OPTIONS)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["  head    6*.* ms a call, the working tree (????????? with an uncommitted change)"])
+    result.stdout.fnmatch_lines(["  head    6*.* ms per call, the working tree (????????? with an uncommitted change)"])
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
@@ -141,10 +141,10 @@ def test_unchanged(latency_baseline):
     result.stdout.fnmatch_lines(["test_it.py::test_unchanged PASSED*"])
     result.stdout.fnmatch_lines(
         [
-            "  head    * ms of the processor a call, the working tree (????????? with an uncommitted change)",
-            "  base    * ms of the processor a call, HEAD (?????????)",
-            "  nothing that is counted changed: *",
-            "seen on *, both timed side by side by two processes on one core, pipeline changed *",
+            "  head    * ms of CPU time per call, the working tree (????????? with an uncommitted change)",
+            "  base    * ms of CPU time per call, HEAD (?????????)",
+            "  no count changed: *",
+            "seen on *, both timed concurrently in two processes on one core, pipeline changed *",
         ]
     )
 

@@ -19,7 +19,7 @@ def test_a_machine_is_calibrated_without_git(project: pytest.Pytester) -> None:
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["test_it.py::test_latency: calibrated: false alarms *, sees * in 12 s at a margin of 1 %*"]
+        ["test_it.py::test_latency: calibrated: false alarms *, detects * in 12 s at a margin of 1 %*"]
     )
     report = json.loads((project.path / "out" / "report.json").read_text())
     figures = report["shards"][0]["environment"]["calibration"]["test_it.py::test_latency"]

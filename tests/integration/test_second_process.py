@@ -48,13 +48,13 @@ def test_what_each_process_has_anew_fails(own_pipeline: pytest.Pytester) -> None
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the same call gave another image in a second process",
+            "diffopt: the same call gave a different image in a second process",
             "  1 of 768 values differ (0.1%)",
             "  largest difference 0.* (0 allowed)",
             "seen in pipeline Pipeline (weights: the user's own)",
             (
                 "look for what each process has anew: the order of a set, hash() and id(), a seed taken from the clock "
-                "or from the process, a file that one writes and the other reads; or state a bound: max_error=..."
+                "or from the process, a file that one writes and the other reads; or allow a bound: max_error=..."
             ),
         ],
         consecutive=True,

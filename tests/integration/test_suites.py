@@ -1,4 +1,4 @@
-"""The suites fail for injected faults in diffusers, and only in the affected cases."""
+"""The suites that people run turn red where diffusers is broken, and only there."""
 
 import shutil
 from pathlib import Path
@@ -11,31 +11,31 @@ import pytest
 from diffusers import DPMSolverMultistepScheduler
 
 @pytest.fixture(autouse=True)
-def inject_sync(monkeypatch):
+def one_wait_more(monkeypatch):
     step = DPMSolverMultistepScheduler.step
 
-    def reading_step(self, model_output, timestep, sample, **rest):
+    def waiting_step(self, model_output, timestep, sample, **rest):
         largest = model_output.abs().max().item()
         return step(self, model_output, timestep, sample, **rest)
 
-    monkeypatch.setattr(DPMSolverMultistepScheduler, "step", reading_step)
+    monkeypatch.setattr(DPMSolverMultistepScheduler, "step", waiting_step)
 """
 
 
-def test_a_sync_in_a_scheduler_fails_only_its_own_cases(project: pytest.Pytester) -> None:
-    """With one `.item()` in one scheduler's step, its cases fail with file and line, and the others pass."""
+def test_a_scheduler_that_reads_turns_exactly_its_own_cases_red(project: pytest.Pytester) -> None:
+    """One injected `.item()` in one scheduler's step: its cases are red with file and line, the others stay green."""
     shutil.copy(SUITES / "test_schedulers.py", project.path)
     project.makeconftest(SCHEDULER_READS)
     result = project.runpytest_inprocess("--tb=short", "-k", "DPMSolverMultistep or EulerDiscrete", "-W", "ignore")
 
-    failed = sorted(line for line in result.outlines if line.startswith("FAILED"))
-    assert [line.split("[")[1].split("]")[0] for line in failed] == [
+    red = sorted(line for line in result.outlines if line.startswith("FAILED"))
+    assert [line.split("[")[1].split("]")[0] for line in red] == [
         "DPMSolverMultistepScheduler",
         "sdxl-fp32-DPMSolverMultistepScheduler",
     ]
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (0 allowed)",
+            "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync per step (0 allowed)",
             "  1/step  .item()  conftest.py:9  in reading_step  (read by the host)",
             "                   largest = model_output.abs().max().item()",
             "seen on the simulated GPU, steps 0-5 of 6, pipeline sdxl (tiny, weights: pretrained), recipe fp32",
@@ -43,8 +43,8 @@ def test_a_sync_in_a_scheduler_fails_only_its_own_cases(project: pytest.Pytester
     )
 
 
-def test_a_print_in_the_unet_fails_the_compiled_case(project: pytest.Pytester) -> None:
-    """A print in the UNet's mid block is a graph break, and the message shows the line."""
+def test_a_print_in_the_unet_turns_the_compiled_cases_red(project: pytest.Pytester) -> None:
+    """One injected print in the UNet's mid block breaks the graph, and the message names the line."""
     project.makepyfile(
         test_it="""
         import pytest
@@ -54,14 +54,14 @@ def test_a_print_in_the_unet_fails_the_compiled_case(project: pytest.Pytester) -
         pytestmark = pytest.mark.diffopt(pipeline="sdxl", recipe="fp32 + compile(target=['denoiser'])")
 
         @pytest.fixture(autouse=True, scope="session")
-        def inject_print():
+        def chatty():
             forward = UNetMidBlock2DCrossAttn.forward
 
-            def printing_forward(self, *args, **kwargs):
+            def chatty_forward(self, *args, **kwargs):
                 print("in the middle")
                 return forward(self, *args, **kwargs)
 
-            UNetMidBlock2DCrossAttn.forward = printing_forward
+            UNetMidBlock2DCrossAttn.forward = chatty_forward
             yield
             UNetMidBlock2DCrossAttn.forward = forward
 
@@ -75,7 +75,7 @@ def test_a_print_in_the_unet_fails_the_compiled_case(project: pytest.Pytester) -
     result.stdout.fnmatch_lines(
         [
             "diffopt: 1 graph break (0 allowed)",
-            "  test_it.py:12  in printing_forward",
+            "  test_it.py:12  in chatty_forward",
             '    print("in the middle")',
             "    Failed to trace builtin operator  (GB0059)",
         ],

@@ -32,7 +32,7 @@ RED = Ending(
     explanation=(
         "the call became 5.1 % slower than at HEAD~1 (820a6d477) (1.0 % allowed)",
         "  change  +5.1 %, between +4.8 % and +5.4 % at 99.8 % confidence, 5 blocks of 4 calls",
-        "  nothing that is counted changed: the same operations take another time, or the time goes elsewhere",
+        "  no count changed: the same operations take a different time, or the time is spent elsewhere",
     ),
 )
 MS = 1_000_000
@@ -140,15 +140,15 @@ def report(outcome: str, *explanation: str, summary: str = "221 ms") -> dict[str
         (0, report("passed"), "exit code 0, passed", ("221 ms",)),
         (
             1,
-            report("regressed", "diffopt: it became slower", "  nothing that is counted changed: the same operations"),
+            report("regressed", "diffopt: it became slower", "  no count changed: the same operations"),
             "exit code 1, regressed, with its cause",
-            ("it became slower", "  nothing that is counted changed: the same operations"),
+            ("it became slower", "  no count changed: the same operations"),
         ),
         (
             1,
-            report("regressed", "diffopt: it became slower", "  what changed, counted on the simulated GPU:"),
+            report("regressed", "diffopt: it became slower", "  counts that changed, on the simulated GPU:"),
             "exit code 1, regressed, with its cause",
-            ("it became slower", "  what changed, counted on the simulated GPU:"),
+            ("it became slower", "  counts that changed, on the simulated GPU:"),
         ),
         (
             1,

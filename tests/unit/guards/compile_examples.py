@@ -1,4 +1,4 @@
-"""Compilations that the tests of this folder share."""
+"""Compilations shared by the tests of this folder."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ UNET = CompiledModule(name="unet", region="UNet.forward", instances=1, has_run=T
 
 
 def frame(failed: FailedGuard | None = None, **changes: Any) -> CompiledFrame:
-    """Pretend that `UNet.forward` was compiled."""
+    """Return a compilation of `UNet.forward`."""
     facts: dict[str, Any] = {
         "region": "UNet.forward",
         "where": FORWARD,

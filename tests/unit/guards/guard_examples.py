@@ -1,4 +1,4 @@
-"""Records, an environment and a command that the tests of this folder share."""
+"""Records, an environment and a command shared by the tests of this folder."""
 
 from pytest_diffopt.records import CountRecord, Device, Environment, PhaseCounts, Subject, Weights
 

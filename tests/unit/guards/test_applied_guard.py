@@ -1,4 +1,4 @@
-"""An optimization of which anything is missing is red, with what is missing of it."""
+"""An optimization that is missing in any place fails, with what is missing."""
 
 from pytest_diffopt.guards.applied import judge_applied
 from pytest_diffopt.guards.verdict import Outcome
@@ -19,12 +19,12 @@ COMPILE = OptimizationState(
 
 
 def record(*states: OptimizationState) -> AppliedRecord:
-    """Pretend that a pipeline looks like this."""
+    """Return the record of a pipeline with these optimizations."""
     return AppliedRecord(subject=SUBJECT, optimizations=states)
 
 
-def test_a_recipe_that_is_all_there_passes() -> None:
-    """The summary says what was found, and nothing is explained."""
+def test_a_fully_applied_recipe_passes() -> None:
+    """The summary lists what was found, and there is no explanation."""
     verdict = judge_applied(record(BF16, BF16))
 
     assert verdict.outcome is Outcome.PASSED
@@ -35,7 +35,7 @@ def test_a_recipe_that_is_all_there_passes() -> None:
 
 
 def test_an_optimization_that_did_nothing_fails() -> None:
-    """What is found of it and what is missing stand one below the other; what is fine is not repeated."""
+    """The failure lists what was found and what is missing, without the optimizations that are applied."""
     verdict = judge_applied(record(BF16, SDPA))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -45,13 +45,13 @@ def test_an_optimization_that_did_nothing_fails() -> None:
         "  sdpa: 3 of 4 attention layers use SDPA",
         "    missing: 1 of 4 attention layers of unet use AttnProcessor",
         f"seen in {SEEN}",
-        "fix how it is applied, or take it out of the recipe",
+        "fix how it is applied, or remove it from the recipe",
     )
     assert verdict.figures == {"optimizations": 2, "unapplied": 1}
 
 
 def test_each_missing_thing_has_a_line() -> None:
-    """Several optimizations, several lines of one of them: all are told, in the recipe's order."""
+    """All missing parts of several optimizations are listed in the recipe's order."""
     verdict = judge_applied(record(SDPA, COMPILE))
 
     assert verdict.summary == "not applied: sdpa, compile"
@@ -63,10 +63,10 @@ def test_each_missing_thing_has_a_line() -> None:
         "    missing: unet is not compiled",
         "    missing: vae.decode is not compiled",
         f"seen in {SEEN}",
-        "fix how it is applied, or take it out of the recipe",
+        "fix how it is applied, or remove it from the recipe",
     )
 
 
 def test_one_optimization_is_written_in_the_singular() -> None:
-    """A recipe of one reads as a sentence."""
+    """A recipe of one optimization has a grammatical headline."""
     assert judge_applied(record(COMPILE)).explanation[0] == "diffopt: 1 of 1 optimization is not applied"

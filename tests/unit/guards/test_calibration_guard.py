@@ -1,4 +1,4 @@
-"""A calibration says how often the same code would be called slower, and how small a slowdown would be seen."""
+"""Calibration reports the false alarm rate of the paired gate and the smallest slowdown that it detects."""
 
 import math
 import random
@@ -16,7 +16,7 @@ MS = 1_000_000
 
 
 def record(deviation: float, *, blocks: int = 60, offsets: tuple[float, ...] = (0.0, 0.0, 0.0)) -> CalibrationRecord:
-    """Pretend that pairs of processes differed so much, a block taking a third of a second."""
+    """Return blocks of processes that differ by these fractions; each block takes a third of a second."""
     die = random.Random(0)  # noqa: S311 - no secret
 
     def block(offset: float) -> PairedBlock:
@@ -28,12 +28,12 @@ def record(deviation: float, *, blocks: int = 60, offsets: tuple[float, ...] = (
 
 
 def judge(what: CalibrationRecord) -> Verdict:
-    """Judge at a margin of 1 % and 60 s a case."""
+    """Judge at a margin of 1 % and with 60 s per test."""
     return judge_calibration(what, margin=0.01, max_seconds=60.0, environment=ENVIRONMENT)
 
 
-def test_a_quiet_machine_sees_small_slowdowns() -> None:
-    """The less the blocks differ, the smaller the slowdown that is seen and the margin that does."""
+def test_a_quiet_machine_detects_small_slowdowns() -> None:
+    """The less the blocks differ, the smaller the detected slowdown and the recommended margin."""
     quiet, noisy = judge(record(0.005)), judge(record(0.03))
 
     assert quiet.outcome is noisy.outcome is Outcome.PASSED
@@ -41,31 +41,31 @@ def test_a_quiet_machine_sees_small_slowdowns() -> None:
     assert quiet.figures["smallest_slowdown"] == 0.0125
     assert noisy.figures["smallest_slowdown"] > 0.02
     assert quiet.figures["recommended_margin"] < noisy.figures["recommended_margin"]
-    assert quiet.summary.startswith("calibrated: false alarms 0 %, sees 1.25 % in 60 s at a margin of 1 %; ")
+    assert quiet.summary.startswith("calibrated: false alarms 0 %, detects 1.25 % in 60 s at a margin of 1 %; ")
 
 
-def test_processes_that_differ_ask_for_a_larger_margin() -> None:
-    """Two processes of the same code that are 2 % apart would be a false alarm at 1 %, and the margin says so."""
+def test_processes_that_differ_need_a_larger_margin() -> None:
+    """Two processes of the same code that are 2 % apart are a false alarm at a margin of 1 %."""
     verdict = judge(record(0.005, offsets=(0.0, 0.0, 0.02)))
 
     assert 0.1 < verdict.figures["false_alarm_rate"] < 0.5
     assert verdict.figures["recommended_margin"] == pytest.approx(0.0225, abs=0.0026)
 
 
-def test_too_few_blocks_calibrate_nothing() -> None:
-    """It says how many seconds would do."""
+def test_too_few_blocks_are_inconclusive() -> None:
+    """The hint gives the number of seconds that suffices."""
     verdict = judge(record(0.01, blocks=3))
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation == (
-        "diffopt: 9 blocks of the same code against itself are too few to calibrate with",
+        "diffopt: 9 blocks of the same code against itself are too few to calibrate",
         f"seen on NVIDIA H200, {SEEN}",
-        "give it more time: --diffopt-max-seconds 12",
+        "measure longer: --diffopt-max-seconds 12",
     )
 
 
-def test_the_terminal_shows_it() -> None:
-    """One line a case, whatever the verbosity."""
+def test_the_terminal_shows_the_calibration() -> None:
+    """One line per test, at any verbosity."""
     what = record(0.005)
     (line,) = calibration_lines([entry_of("test_it.py::test_latency", judge(what), what)])
 

@@ -1,4 +1,4 @@
-"""Graph breaks: what is red, what is green, and every word of it."""
+"""The verdict on graph breaks, with every line of its text."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from pytest_diffopt.records import (
 from tests.unit.guards.compile_examples import PRINTS, READS, UNET, frame
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
-ALLOW_PRINT = AllowedGraphBreaks(where="own.py:gate", break_reason="GB0059", reason="tells the progress")
+ALLOW_PRINT = AllowedGraphBreaks(where="own.py:gate", break_reason="GB0059", reason="prints progress")
 ALLOW_READ = AllowedGraphBreaks(where="own.py:gate", break_reason="Tensor.item()", reason="decides once")
 BLOCKS = CompiledModule(name="unet Block", region="Block.forward", instances=4, has_run=True)
 
@@ -35,7 +35,7 @@ def breaks(
 
 
 def test_one_graph_passes() -> None:
-    """No break: the summary counts the frames, and nothing is explained."""
+    """Without a break the summary counts the frames, and there is no explanation."""
     verdict = breaks()
 
     assert verdict.outcome is Outcome.PASSED
@@ -45,8 +45,8 @@ def test_one_graph_passes() -> None:
     assert verdict.figures == {"graph_breaks": 0, "compiled_frames": 1, "operations": 7, "compile_ns": 1_000_000}
 
 
-def test_the_summary_tells_how_often_each_kind_of_module_was_compiled() -> None:
-    """Regional compilation reads as n blocks, 1 compile; what follows a break is no compile of its own."""
+def test_the_summary_counts_the_compilations_of_each_kind_of_module() -> None:
+    """Regional compilation reads as n blocks, 1 compile; frames resumed after a break are not counted as compiles."""
     block = frame(region="Block.forward")
     verdict = breaks(frames=(block, replace(block, is_resumed=True), frame()), modules=(UNET, BLOCKS))
 
@@ -54,7 +54,7 @@ def test_the_summary_tells_how_often_each_kind_of_module_was_compiled() -> None:
 
 
 def test_graph_breaks_fail_with_the_lines_that_broke() -> None:
-    """Each place has its line, its source, Dynamo's reason, number and hints; the hint can be pasted."""
+    """Each place has its line, its source, Dynamo's reason, number and hints; the allowance can be copied."""
     verdict = breaks(PRINTS, READS, frames=(frame(), frame(), frame(is_compiled=False)))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -69,7 +69,7 @@ def test_graph_breaks_fail_with_the_lines_that_broke() -> None:
         "  models/own.py:20  in gate",
         "    Tensor.item()",
         f"seen while compiling {SEEN}, 2 frames compiled",
-        'if this is wanted: allow_graph_breaks=[AllowedGraphBreaks(where="own.py:gate", '
+        'to accept this: allow_graph_breaks=[AllowedGraphBreaks(where="own.py:gate", '
         'break_reason="Failed to trace builtin operator", reason="..."), '
         'AllowedGraphBreaks(where="own.py:gate", break_reason="Tensor.item()", reason="...")]',
     )
@@ -80,16 +80,16 @@ def test_graph_breaks_fail_with_the_lines_that_broke() -> None:
     [
         (
             BreakKind.GAVE_UP_THE_FUNCTION,
-            "    the whole function runs uncompiled: Dynamo cannot go on after this line",
+            "    the whole function runs uncompiled: Dynamo cannot resume after this line",
         ),
         (
             BreakKind.READ_IN_THE_GRAPH,
-            "    fullgraph=True lets the graph hold it, and the CPU waits for the GPU all the same",
+            "    fullgraph=True keeps the read in the graph; it still syncs the CPU with the GPU",
         ),
     ],
 )
-def test_what_became_of_a_break_is_reported(kind: BreakKind, words: str) -> None:
-    """A function that is lost as a whole, and a read that the graph holds, are told apart from a cut."""
+def test_the_effect_of_a_break_is_reported(kind: BreakKind, words: str) -> None:
+    """A function that runs uncompiled and a read inside the graph are distinguished from a split graph."""
     assert words in breaks(replace(READS, kind=kind)).explanation
 
 
@@ -109,7 +109,7 @@ def test_allowed_breaks_pass_and_the_next_one_fails() -> None:
 
 
 def test_one_break_more_than_allowed_shows_all_of_its_kind() -> None:
-    """Which of them is the new one cannot be told."""
+    """The new break cannot be distinguished from the allowed ones."""
     other = replace(PRINTS, where=replace(PRINTS.where, line=30))
     verdict = breaks(PRINTS, other, allow=(ALLOW_PRINT,))
 
@@ -117,21 +117,21 @@ def test_one_break_more_than_allowed_shows_all_of_its_kind() -> None:
     assert verdict.explanation[-1].endswith('break_reason="Failed to trace builtin operator", lines=2, reason="...")]')
 
 
-def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
-    """With the reason that was given for it."""
+def test_an_unused_allowance_fails() -> None:
+    """The failure shows the reason of the allowance."""
     verdict = breaks(allow=(ALLOW_PRINT,))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 allowance for graph breaks no longer needed",
-        "  own.py:gate (GB0059): 0 times (1 allowed), because: tells the progress",
+        "diffopt: 1 graph break allowance is no longer needed",
+        "  own.py:gate (GB0059): 0 times (1 allowed); its reason: prints progress",
         f"seen while compiling {SEEN}, 1 frame compiled",
-        "take it out of allow_graph_breaks, or lower it, so that the break cannot come back unseen",
+        "remove or lower it in allow_graph_breaks, so that the break cannot return unnoticed",
     )
 
 
 def test_a_break_that_ended_the_call_fails_whatever_is_allowed() -> None:
-    """`fullgraph=True` made an error of it, so nothing after it was seen, and no allowance makes that green."""
+    """`fullgraph=True` turns it into an error, so nothing after it was watched; no allowance accepts that."""
     record = CompilationRecord(subject=SUBJECT, frames=(), breaks=(PRINTS,), ended_by_fullgraph=True)
     verdict = judge_graph_breaks(record, allow=(ALLOW_PRINT,))
 
@@ -142,43 +142,43 @@ def test_a_break_that_ended_the_call_fails_whatever_is_allowed() -> None:
     )
 
 
-def test_a_break_alone_proves_that_something_was_tried() -> None:
-    """A warm-up in which Dynamo gave everything up is about breaks, not about nothing being compiled."""
+def test_a_break_without_frames_is_reported_as_a_break() -> None:
+    """If Dynamo gave up every function, the failure is about breaks, not about nothing being compiled."""
     verdict = breaks(PRINTS, frames=())
 
     assert verdict.explanation[0] == "diffopt: 1 graph break (0 allowed)"
     assert verdict.explanation[-2] == f"seen while compiling {SEEN}, 0 frames compiled"
 
 
-def test_a_module_that_was_compiled_and_never_called_fails() -> None:
-    """Its graph was never looked at, and nobody gets what compiling it was for."""
+def test_a_compiled_module_that_is_never_called_fails() -> None:
+    """Its graph was not checked, and compiling it has no effect."""
     decode = CompiledModule(name="vae.decode", region="VAE.decode", instances=1, has_run=False)
     verdict = breaks(modules=(UNET, decode))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 module compiled and never called",
+        "diffopt: 1 compiled module is never called",
         "  vae.decode  (VAE.decode)",
         f"seen while compiling {SEEN}, 1 frame compiled",
-        "let the call reach it, or compile it no more",
+        "call this module in the test, or stop compiling it",
     )
 
 
-def test_a_function_that_was_compiled_too_often_fails() -> None:
-    """Dynamo leaves it to Python from then on, which looks like one graph and is none."""
+def test_a_function_at_the_recompile_limit_fails() -> None:
+    """It runs uncompiled from then on, which otherwise looks like one graph."""
     verdict = breaks(frames=(frame(), frame(is_compiled=False, hit_limit=True)))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 function compiled too often",
-        "  UNet.forward  diffusers/unet.py:40: compiled so often that Dynamo gave it up; it runs uncompiled",
+        "diffopt: 1 function reached Dynamo's recompile limit",
+        "  UNet.forward  diffusers/unet.py:40: reached Dynamo's recompile limit; it now runs uncompiled",
         f"seen while compiling {SEEN}, 1 frame compiled",
-        "assert_no_recompiles names the guards that fail",
+        "use assert_no_recompiles to see the guards that fail",
     )
 
 
-def test_nothing_compiled_has_no_graph_break_and_fails() -> None:
-    """A pipeline that was never compiled must not look as if it compiled to one graph."""
+def test_nothing_compiled_fails() -> None:
+    """A pipeline that was not compiled must not pass as one graph."""
     verdict = breaks(frames=())
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -186,19 +186,19 @@ def test_nothing_compiled_has_no_graph_break_and_fails() -> None:
     assert verdict.summary == "nothing compiled"
     assert verdict.explanation == (
         "diffopt: nothing was compiled, so nothing was checked",
-        "  watched since its first assertion, or since the optimized_pipeline fixture began to build it",
+        "  watched since its first assertion, or since the optimized_pipeline fixture started",
         f"seen in {SEEN}",
-        "add compile to the recipe, or take this assertion out of the test",
+        "add compile to the recipe, or remove this assertion",
     )
 
 
-def test_operators_that_were_left_out_are_reported() -> None:
-    """Beside those that were captured, in the failure and in the figures."""
+def test_operators_outside_the_graphs_are_reported() -> None:
+    """They are counted in the failure and in the figures, as are the captured ones."""
     record = CompilationRecord(subject=SUBJECT, frames=(frame(), frame()), breaks=(PRINTS,), eager_operators=7)
     verdict = judge_graph_breaks(record)
 
     assert (
         verdict.explanation[-2]
-        == f"seen while compiling {SEEN}, 2 frames compiled: 14 operators captured; a call runs 7 outside of any graph"
+        == f"seen while compiling {SEEN}, 2 frames compiled: 14 operators captured; a call runs 7 outside any graph"
     )
     assert verdict.figures["eager_operators"] == 7

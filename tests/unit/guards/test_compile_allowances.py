@@ -1,4 +1,4 @@
-"""Allowances for compilation name a function and a reason, never a number alone."""
+"""Allowances for compilation name a function and a cause, never a number alone."""
 
 from collections.abc import Callable
 
@@ -9,20 +9,20 @@ from tests.unit.guards.compile_examples import GUIDANCE, PRINTS, SIZE, frame
 
 
 @pytest.mark.parametrize("break_reason", ["GB0059", "Failed to trace builtin operator", "builtin operator"])
-def test_a_break_is_known_by_its_number_or_its_words(break_reason: str) -> None:
+def test_a_break_is_matched_by_its_number_or_its_text(break_reason: str) -> None:
     """As a failure prints them."""
     assert AllowedGraphBreaks(where="own.py:gate", break_reason=break_reason, reason="expected").covers(PRINTS)
 
 
 @pytest.mark.parametrize(("where", "break_reason"), [("own.py:other", "GB0059"), ("own.py:gate", "GB0170")])
 def test_another_function_or_another_reason_is_not_covered(where: str, break_reason: str) -> None:
-    """Both must fit."""
+    """Both the function and the reason must match."""
     assert not AllowedGraphBreaks(where=where, break_reason=break_reason, reason="expected").covers(PRINTS)
 
 
 @pytest.mark.parametrize("guard", ["guidance", "guidance == 5.0"])
-def test_a_recompile_is_known_by_the_source_of_its_guard_or_torchs_words(guard: str) -> None:
-    """A first compilation has no guard that failed, so no allowance covers it."""
+def test_a_recompile_is_matched_by_its_guards_source_or_text(guard: str) -> None:
+    """A first compilation has no failed guard, so no allowance covers it."""
     allowed = AllowedRecompiles(where="unet.py:forward", guard=guard, reason="expected")
 
     assert allowed.covers(frame(GUIDANCE))
@@ -39,11 +39,11 @@ def test_a_recompile_is_known_by_the_source_of_its_guard_or_torchs_words(guard: 
         ),
         (
             lambda: AllowedGraphBreaks(where="own.py:gate", break_reason=" ", reason="expected"),
-            "AllowedGraphBreaks(break_reason=...) must say what is accepted in own.py:gate, got: ' '",
+            "AllowedGraphBreaks(break_reason=...) must name the accepted cause in own.py:gate, got: ' '",
         ),
         (
             lambda: AllowedRecompiles(where="own.py:gate", guard="n", reason=""),
-            "AllowedRecompiles(reason=...) must say why it is accepted in own.py:gate, got: ''",
+            "AllowedRecompiles(reason=...) must give a reason for accepting it in own.py:gate, got: ''",
         ),
         (
             lambda: AllowedRecompiles(where="own.py:gate", guard="n", reason="expected", times=0),
@@ -52,7 +52,7 @@ def test_a_recompile_is_known_by_the_source_of_its_guard_or_torchs_words(guard: 
     ],
 )
 def test_an_allowance_without_place_cause_reason_or_number_is_refused(make: Callable[[], object], message: str) -> None:
-    """With the rule and the value."""
+    """The message has the rule and the value."""
     with pytest.raises(ValueError, match="Allowed") as caught:
         make()
 

@@ -1,4 +1,4 @@
-"""What compiling came to, against what was accepted: which change is worse, which is better."""
+"""Compile counts against a baseline: which changes are regressions and which are gains."""
 
 from dataclasses import replace
 
@@ -35,18 +35,18 @@ def test_the_same_counts_pass() -> None:
 
 
 def test_a_change_is_reported_function_by_function_with_the_versions_that_differ() -> None:
-    """Old and new."""
+    """With the old and the new figure."""
     verdict = judged(replace(UNET, breaks=2, graphs=3), VAE, environment=NEWER)
 
     assert verdict.explanation == (
-        "diffopt: compiling did not come to what was accepted",
+        "diffopt: the compile counts differ from the accepted ones",
         "  UNet.forward  graphs 2 -> 3",
         "  UNet.forward  breaks 1 -> 2",
         f"seen while compiling {SEEN}",
         "differs from the baseline's environment:",
         "  torch    2.14.0, accepted with 2.13.0",
         "  torchao  1.0, accepted with none",
-        f"if this is wanted: {RERUN} --diffopt-update all",
+        f"to accept this: {RERUN} --diffopt-update all",
     )
     assert verdict.changes == (
         FigureChange(where="UNet.forward", figure="graphs", before=2, after=3),
@@ -68,8 +68,8 @@ def test_a_change_is_reported_function_by_function_with_the_versions_that_differ
     ],
     ids=["break fixed", "guard less", "guard more", "both ways", "operators alone", "gone", "new"],
 )
-def test_only_less_of_all_that_costs_is_better(regions: tuple[RegionCounts, ...], outcome: Outcome) -> None:
-    """Either is red until it is accepted."""
+def test_only_lower_costs_are_a_gain(regions: tuple[RegionCounts, ...], outcome: Outcome) -> None:
+    """Regressions and gains both fail until they are accepted."""
     verdict = judged(*regions)
 
     assert verdict.outcome is outcome
@@ -78,15 +78,15 @@ def test_only_less_of_all_that_costs_is_better(regions: tuple[RegionCounts, ...]
 
 @pytest.mark.parametrize("torch", ["2.13.0+cu130", "2.13.1", "2.14.0"])
 def test_guards_of_another_torch_are_not_compared(torch: str) -> None:
-    """Each release guards otherwise, and each build its own name; all else is compared."""
+    """Each release and each build sets different guards; all other figures are compared."""
     environment = replace(ENVIRONMENT, versions={"torch": torch})
 
     assert judged(replace(UNET, guards=UNET.guards + 3), VAE, environment=environment).outcome is Outcome.PASSED
     assert judged(replace(UNET, graphs=3), VAE, environment=environment).outcome is Outcome.REGRESSED
 
 
-def test_nothing_accepted_yet_fails() -> None:
-    """With the command that accepts it."""
+def test_a_missing_baseline_fails() -> None:
+    """With the command that accepts the counts."""
     record = CompileCountRecord(subject=SUBJECT, regions=(UNET,))
     verdict = judge_compile_counts(record, None, environment=ENVIRONMENT, rerun=RERUN)
 
@@ -95,7 +95,7 @@ def test_nothing_accepted_yet_fails() -> None:
 
 
 def test_a_baseline_of_another_recipe_is_not_compared() -> None:
-    """Nothing would follow from it."""
+    """The verdict is incomparable."""
     before = CompileCountRecord(subject=replace(SUBJECT, recipe="fp32"), regions=(UNET,))
     baseline = CompileBaseline.from_record(before, case="test_it", environment=ENVIRONMENT, reason="first")
     record = CompileCountRecord(subject=SUBJECT, regions=(UNET,))

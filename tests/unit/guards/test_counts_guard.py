@@ -1,4 +1,4 @@
-"""Counts are exact: equal passes, worse is red, better asks to be accepted and is red until it is."""
+"""Counts are exact: equal counts pass, and both regressions and gains fail until they are accepted."""
 
 from dataclasses import replace
 
@@ -12,12 +12,12 @@ from pytest_diffopt.records import Concern, CountRecord, Environment, ModuleCoun
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_GPU, SEEN, SUBJECT
 
 RERUN = "pytest 'suites/test_sdxl.py::test_counts[sdxl]'"
-HINT = f"if this is wanted: {RERUN} --diffopt-update all"
+HINT = f"to accept this: {RERUN} --diffopt-update all"
 SEEN_ON = f"seen on the simulated nvidia-h200, {SEEN}"
 
 
 def phase(name: str, *, flops: int = 1_000_000, operations: int = 100) -> PhaseCounts:
-    """Pretend that a phase does this much."""
+    """Return the counts of a phase."""
     return PhaseCounts(
         phase=name,
         flops=flops,
@@ -46,12 +46,12 @@ BASELINE = CountBaseline.from_record(RECORD, case="test_counts[sdxl]", environme
 def judge(
     now: CountRecord, baseline: CountBaseline | None = BASELINE, *, environment: Environment = ENVIRONMENT
 ) -> Verdict:
-    """Judge beside what was accepted."""
+    """Judge against the accepted counts."""
     return judge_counts(now, baseline, environment=environment, rerun=RERUN)
 
 
 def test_equal_counts_pass() -> None:
-    """The summary counts every step of a row that stands for several."""
+    """The summary counts every step of a phase that groups several."""
     verdict = judge(RECORD)
 
     assert verdict.outcome is Outcome.PASSED
@@ -61,15 +61,15 @@ def test_equal_counts_pass() -> None:
     assert verdict.explanation == ()
 
 
-def test_the_figures_for_machines_count_what_the_summary_counts() -> None:
-    """Both are of the whole call: a row of several steps counts as often as it has steps."""
+def test_the_figures_cover_the_whole_call() -> None:
+    """A phase that groups several steps counts once for each step."""
     totals = {"flops": 5_000_000, "operations": 500, "peak_memory_bytes": 2 * 1024 * 1024}
 
     assert judge(RECORD).figures == totals | {f"accepted_{name}": total for name, total in totals.items()}
 
 
-def test_more_fails_with_old_and_new_and_the_module() -> None:
-    """Each figure of each phase that changed, and in which part of the pipeline."""
+def test_higher_counts_fail_with_the_phase_and_the_module() -> None:
+    """Each changed figure of each phase, and the part of the pipeline in which it changed."""
     now = replace(
         RECORD,
         phases=(BEFORE, FIRST, phase("steps 1-3", flops=1_100_000, operations=139)),
@@ -81,7 +81,7 @@ def test_more_fails_with_old_and_new_and_the_module() -> None:
     assert verdict.is_failure
     assert verdict.summary == "5.3e-06 TFLOP, 617 operations, peak 2.00 MiB"
     assert verdict.explanation == (
-        "diffopt: the counts are not what was accepted",
+        "diffopt: the counts differ from the accepted ones",
         "  steps 1-3  flops 1,000,000 -> 1,100,000 (+10.0 %)",
         "  steps 1-3  operations 100 -> 139 (+39.0 %)",
         "  in unet  operations 300 -> 417 (+39.0 %)",
@@ -92,25 +92,25 @@ def test_more_fails_with_old_and_new_and_the_module() -> None:
 
 
 def test_one_operation_more_fails() -> None:
-    """There is no tolerance: what is counted is not noisy."""
+    """There is no tolerance, because counts have no noise."""
     assert judge(replace(RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", operations=101)))).is_failure
 
 
 def test_a_figure_that_was_zero_has_no_percentage() -> None:
-    """Nothing can be divided by what was not there."""
+    """A change from zero has no relative size."""
     now = replace(RECORD, phases=(BEFORE, replace(FIRST, bytes_to_host=8), LATER))
 
     assert judge(now).explanation[1] == "  step 0  bytes_to_host 0 -> 8"
 
 
-def test_fewer_of_everything_is_an_improvement_that_asks_to_be_kept() -> None:
-    """It is red all the same: a gain that nobody accepts can be lost again unseen."""
+def test_lower_counts_fail_until_they_are_accepted() -> None:
+    """A gain that is not accepted could be lost again unnoticed."""
     verdict = judge(replace(RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", operations=80))), environment=NEWER)
 
     assert verdict.outcome is Outcome.IMPROVED
     assert verdict.is_failure
     assert verdict.explanation == (
-        "diffopt: the counts became better",
+        "diffopt: the counts improved",
         "  steps 1-3  operations 100 -> 80 (-20.0 %)",
         SEEN_ON,
         "differs from the baseline's environment:",
@@ -121,7 +121,7 @@ def test_fewer_of_everything_is_an_improvement_that_asks_to_be_kept() -> None:
 
 
 def test_less_of_one_and_more_of_another_is_no_improvement() -> None:
-    """Somebody has to look at the exchange."""
+    """A trade-off must be reviewed."""
     verdict = judge(replace(RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", flops=900_000, operations=101))))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -132,12 +132,12 @@ def test_less_of_one_and_more_of_another_is_no_improvement() -> None:
 
 
 def test_another_attention_kernel_fails() -> None:
-    """The same figures with another kernel are not the same work on a GPU."""
+    """Equal figures with a different kernel are different work on a GPU."""
     verdict = judge(replace(RECORD, attention={"math 2x10x4096x64 bfloat16": 8}))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: the counts are not what was accepted",
+        "diffopt: the counts differ from the accepted ones",
         "  attention flash 2x10x4096x64 bfloat16: 8 -> 0 calls",
         "  attention math 2x10x4096x64 bfloat16: 0 -> 8 calls",
         SEEN_ON,
@@ -145,21 +145,21 @@ def test_another_attention_kernel_fails() -> None:
     )
 
 
-def test_another_blind_spot_fails() -> None:
-    """An operation that is not counted any more makes figures smaller without any gain."""
+def test_a_new_unmodelled_operation_fails() -> None:
+    """An operation that is no longer counted lowers the figures without any gain."""
     verdict = judge(replace(RECORD, unmodelled=("torchao::dequantize",)))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: the counts are not what was accepted",
+        "diffopt: the counts differ from the accepted ones",
         "  operations that are not counted: none -> torchao::dequantize",
         SEEN_ON,
         HINT,
     )
 
 
-def test_fewer_figures_beside_a_new_blind_spot_are_no_improvement() -> None:
-    """What is not counted any more is not saved."""
+def test_lower_counts_with_a_new_unmodelled_operation_are_no_gain() -> None:
+    """Operations that are no longer counted are not saved."""
     now = replace(
         RECORD, phases=(BEFORE, FIRST, phase("steps 1-3", operations=80)), unmodelled=("torchao::dequantize",)
     )
@@ -168,7 +168,7 @@ def test_fewer_figures_beside_a_new_blind_spot_are_no_improvement() -> None:
 
 
 def test_a_phase_that_split_is_compared_step_by_step() -> None:
-    """One of the equal steps does more: only that is told, and where all do, each as much."""
+    """If one of the grouped steps does more, only that step is reported."""
     apart = (BEFORE, FIRST, phase("step 1", operations=120), phase("steps 2-3"))
     all_other = (BEFORE, FIRST, *(phase(f"step {number}", operations=100 + number) for number in (1, 2, 3)))
 
@@ -182,8 +182,8 @@ def test_a_phase_that_split_is_compared_step_by_step() -> None:
     ]
 
 
-def test_steps_that_became_alike_are_reported_together() -> None:
-    """Accepted one by one, now together; the first stays apart."""
+def test_steps_with_equal_changes_are_reported_together() -> None:
+    """They were accepted one by one and are grouped now; the first step stays separate."""
     before = replace(RECORD, phases=(BEFORE, FIRST, *(phase(f"step {number}") for number in (1, 2, 3))))
     accepted = CountBaseline.from_record(before, case="test_it", environment=ENVIRONMENT, reason="first")
     now = replace(RECORD, phases=(BEFORE, phase("step 0", operations=101), phase("steps 1-3", operations=101)))
@@ -196,7 +196,7 @@ def test_steps_that_became_alike_are_reported_together() -> None:
 
 
 def test_many_modules_are_cut_to_the_five_that_changed_most() -> None:
-    """The rest is counted, not listed."""
+    """The other modules are counted, not listed."""
     modules = [ModuleCounts(module=f"m{number}", flops=100, operations=100) for number in range(8)]
     baseline = CountBaseline.from_record(
         replace(RECORD, modules=tuple(modules)), case="case", environment=ENVIRONMENT, reason="new"
@@ -218,7 +218,7 @@ def test_many_modules_are_cut_to_the_five_that_changed_most() -> None:
 
 
 def test_a_missing_baseline_fails_with_the_command_that_makes_one() -> None:
-    """What nobody accepted guards nothing."""
+    """Counts without a baseline guard nothing."""
     verdict = judge(RECORD, None)
 
     assert verdict.outcome is Outcome.MISSING
@@ -230,24 +230,24 @@ def test_a_missing_baseline_fails_with_the_command_that_makes_one() -> None:
     )
 
 
-def test_counts_of_something_else_are_not_compared() -> None:
-    """Another recipe, machine or GPU is named, with both texts."""
+def test_counts_of_another_recipe_machine_or_gpu_are_not_compared() -> None:
+    """Each difference is named, with both texts."""
     other = with_changes(BASELINE, subject=with_changes(BASELINE.subject, recipe="fp32"), gpu_model="nvidia-l4")
     verdict = judge(RECORD, other, environment=OTHER_GPU)
 
     assert verdict.outcome is Outcome.INCOMPARABLE
     assert not verdict.is_failure
-    assert verdict.summary == "baseline of another recipe, device name, GPU"
+    assert verdict.summary == "baseline of a different recipe, device name, GPU"
     assert verdict.explanation == (
-        "diffopt: the counts baseline is of another recipe, device name, GPU: nothing was compared",
+        "diffopt: the counts baseline was made with a different recipe, device name, GPU: nothing was compared",
         "  recipe       bf16 + sdpa, accepted with fp32",
         "  device name  NVIDIA L4, accepted with NVIDIA H200",
-        "  GPU         nvidia-h200, accepted with nvidia-l4",
+        "  GPU          nvidia-h200, accepted with nvidia-l4",
         f"to replace it: {RERUN} --diffopt-update all",
     )
 
 
-def test_changes_are_handed_on_figure_by_figure() -> None:
+def test_changes_are_listed_figure_by_figure() -> None:
     """Phases, kernels and modules, and the versions that differ even where the counts do not."""
     now = replace(
         RECORD,
@@ -271,13 +271,13 @@ def test_changes_are_handed_on_figure_by_figure() -> None:
 
 @pytest.mark.parametrize(("num_steps", "change"), [(3, "4 -> 3 (-25.0 %)"), (5, "4 -> 5 (+25.0 %)")])
 def test_a_loop_of_another_length_fails(num_steps: int, change: str) -> None:
-    """A step that is left out is no gain; only the phases that both have are compared."""
+    """A missing step is no gain; only the phases that both have are compared."""
     now = replace(RECORD, num_steps=num_steps, phases=(BEFORE, FIRST, phase(f"steps 1-{num_steps - 1}")))
     verdict = judge(now)
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: the counts are not what was accepted",
+        "diffopt: the counts differ from the accepted ones",
         f"  the loop  steps {change}",
         SEEN_ON,
         HINT,

@@ -1,4 +1,4 @@
-"""Every failure has one layout, and every figure one way to be written."""
+"""Every failure has one layout, and every kind of figure one format."""
 
 import pytest
 
@@ -20,13 +20,13 @@ def test_a_failure_has_one_layout() -> None:
     )
 
 
-def test_what_is_empty_leaves_no_line() -> None:
-    """Only the headline and the hint are always there."""
+def test_an_empty_part_has_no_line() -> None:
+    """Only the headline is always present."""
     assert explain("it broke", hint="fix it") == ("diffopt: it broke", "fix it")
 
 
-def test_rows_stand_in_columns() -> None:
-    """The texts stand one below the other; no rows are no lines."""
+def test_rows_are_aligned_in_columns() -> None:
+    """No rows give no lines."""
     assert in_columns([("a", "1"), ("long", "2")]) == ("a     1", "long  2")
     assert in_columns([]) == ()
 
@@ -45,7 +45,7 @@ def test_rows_stand_in_columns() -> None:
     ],
 )
 def test_a_time_has_three_digits(nanoseconds: float, text: str) -> None:
-    """The unit is the largest of which it holds one."""
+    """The unit is the largest that is not above the time."""
     assert time(nanoseconds) == text
 
 
@@ -60,7 +60,7 @@ def test_a_time_has_three_digits(nanoseconds: float, text: str) -> None:
     ],
 )
 def test_a_size_has_three_digits(num_bytes: float, text: str) -> None:
-    """The unit is the largest of which it holds one."""
+    """The unit is the largest that is not above the size."""
     assert size(num_bytes) == text
 
 

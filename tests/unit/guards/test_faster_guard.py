@@ -1,4 +1,4 @@
-"""A speed-up is believed only when the whole interval says so."""
+"""A speed-up is decided only when the whole interval is on one side of the required factor."""
 
 import math
 import random
@@ -15,7 +15,7 @@ REFERENCE = replace(SUBJECT, recipe="fp32")
 
 
 def record(speed_up: float, *, pairs: int = 20, noise: float = 0.01) -> RatioRecord:
-    """Pretend that a subject was timed in turn with its reference."""
+    """Return interleaved timings of a subject and its reference."""
     dice = random.Random(0)  # noqa: S311 - no secret
     return RatioRecord(
         subject=SUBJECT,
@@ -25,24 +25,24 @@ def record(speed_up: float, *, pairs: int = 20, noise: float = 0.01) -> RatioRec
     )
 
 
-def test_a_injected_loss_fails() -> None:
-    """Slower than demanded, surely: the interval, both medians and both recipes."""
+def test_an_injected_slowdown_fails() -> None:
+    """The whole interval is below the required factor: the interval, both medians and both recipes are shown."""
     verdict = judge_ratio(record(1.05), demanded=1.2)
 
     assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.summary == "1.05x as fast as the reference (at least 1.20x demanded)"
+    assert verdict.summary == "1.05x as fast as the reference (at least 1.20x required)"
     assert verdict.explanation == (
-        "diffopt: only 1.05x as fast as the reference (at least 1.20x demanded)",
+        "diffopt: only 1.05x as fast as the reference (at least 1.20x required)",
         "  speed-up   1.05x, 99.0 % confidence interval 1.04x to 1.06x, from 20 pairs",
         f"  subject    948 ms, {SEEN}",
         f"  reference  999 ms, {SEEN.replace('bf16 + sdpa', 'fp32')}",
-        "seen on cuda, both timed in turn in this session",
-        "if this is fast enough: demand less of it in the test",
+        "seen on cuda, both timed interleaved in this session",
+        "to accept this: lower by=... in the test",
     )
 
 
 def test_its_clean_counterpart_passes() -> None:
-    """Faster than demanded, surely: nothing to explain, all figures kept."""
+    """The whole interval is above the required factor: no explanation, all figures kept."""
     verdict = judge_ratio(record(1.3), demanded=1.2)
 
     assert verdict.outcome is Outcome.PASSED
@@ -51,36 +51,36 @@ def test_its_clean_counterpart_passes() -> None:
     assert verdict.figures["demanded_speed_up"] == 1.2
 
 
-def test_what_noise_hides_is_neither() -> None:
-    """An interval that holds the demanded factor is not turned green; it says how many pairs would decide."""
+def test_an_interval_around_the_required_factor_is_inconclusive() -> None:
+    """The hint estimates how many pairs would decide it."""
     noisy = record(1.21, noise=0.05)
     verdict = judge_ratio(noisy, demanded=1.2)
     more = more_pairs_needed(noisy, demanded=1.2)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation[0] == (
-        "diffopt: too noisy to say: 1.15x to 1.28x as fast as the reference (at least 1.20x demanded)"
+        "diffopt: too noisy to decide: 1.15x to 1.28x as fast as the reference (at least 1.20x required)"
     )
     assert verdict.explanation[-1] == (
-        f"give it more time: about {more} more pairs would decide it, --diffopt-max-seconds"
+        f"measure longer: about {more} more pairs would decide it, raise --diffopt-max-seconds"
     )
     assert more > 0
 
 
 @pytest.mark.parametrize("speed_up", [0.5, 2.0])
-def test_few_pairs_decide_nothing(speed_up: float) -> None:
-    """However clear they look, fewer than six pairs are no measurement."""
+def test_too_few_pairs_are_inconclusive(speed_up: float) -> None:
+    """Fewer than six pairs are not judged, however clear they are."""
     few = record(speed_up, pairs=MIN_PAIRS - 1)
 
     verdict = judge_ratio(few, demanded=1.2)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.explanation[0].startswith("diffopt: too few pairs to say: ")
-    assert verdict.explanation[-1] == "give it more time: about 1 more pair would decide it, --diffopt-max-seconds"
+    assert verdict.explanation[0].startswith("diffopt: too few pairs to decide: ")
+    assert verdict.explanation[-1] == "measure longer: about 1 more pair would decide it, raise --diffopt-max-seconds"
     assert more_pairs_needed(few, demanded=1.2) == 1
 
 
 def test_a_decision_needs_no_more_pairs() -> None:
-    """What is decided, either way, asks for nothing."""
+    """Whether it passes or fails."""
     assert more_pairs_needed(record(2.0), demanded=1.2) == 0
     assert more_pairs_needed(record(0.5), demanded=1.2) == 0

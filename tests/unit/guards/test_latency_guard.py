@@ -1,4 +1,4 @@
-"""A call that became slower than the margin and the floor allow is red; anything less is not."""
+"""A call fails when it is slower than the margin and the floor allow."""
 
 from dataclasses import replace
 
@@ -16,13 +16,13 @@ MS = 1_000_000
 
 
 def record(*milliseconds: int, num_steps: int = 30) -> LatencyRecord:
-    """Pretend that calls took this long."""
+    """Return calls that took this long."""
     samples = tuple(one * MS for one in milliseconds)
     return LatencyRecord(subject=SUBJECT, warmup_ns=(9000 * MS, 2200 * MS), samples_ns=samples, num_steps=num_steps)
 
 
 def accepted(*milliseconds: int, margin: float = 0.05, floor_ms: int = 5, num_steps: int = 30) -> LatencyBaseline:
-    """Accept sessions with one sample each."""
+    """Return a baseline of sessions with one sample each."""
     first, *others = (record(one, num_steps=num_steps) for one in milliseconds)
     baseline = LatencyBaseline.from_record(
         first, case="test_latency[sdxl]", environment=ENVIRONMENT, margin=margin, floor_ns=floor_ms * MS, reason="new"
@@ -37,7 +37,7 @@ def judge(now: LatencyRecord, baseline: LatencyBaseline | None, *, environment: 
     return judge_latency(now, baseline, environment=environment, rerun=RERUN)
 
 
-def test_a_injected_regression_fails() -> None:
+def test_an_injected_regression_fails() -> None:
     """9.5 % slower than the median session: every figure, what is allowed, and the command that accepts it."""
     verdict = judge(record(2400, 2410, 2420), accepted(2200, 2190, 2210))
 
@@ -47,10 +47,10 @@ def test_a_injected_regression_fails() -> None:
         "diffopt: the call became 9.5 % slower: 2.41 s (2.31 s allowed)",
         "  now       2.41 s, median of 3 calls, spread 0.6 %",
         "  accepted  2.20 s, median of 3 sessions from 2.19 s to 2.21 s",
-        "  change    210 ms (5.0 % or 5.00 ms allowed, whichever is more)",
-        "  a step    80.3 ms, accepted 73.3 ms (30 steps)",
+        "  change    210 ms (5.0 % or 5.00 ms allowed, whichever is larger)",
+        "  per step  80.3 ms, accepted 73.3 ms (30 steps)",
         f"seen on NVIDIA H200, {SEEN}",
-        f"if this is wanted: {RERUN} --diffopt-update all",
+        f"to accept this: {RERUN} --diffopt-update all",
     )
     assert verdict.figures == pytest.approx(
         {
@@ -64,13 +64,13 @@ def test_a_injected_regression_fails() -> None:
 
 
 def counted(what: LatencyRecord, *, operations: int) -> LatencyRecord:
-    """Pretend that a step does so many operations, and that the GPU could do it in a second."""
+    """Return the counts of a step with this many operations; the GPU's roofline is one second."""
     counts = replace(COUNTS, phases=(replace(STEP, operations=operations),))
     return replace(what, counts=counts, roofline_ns=1000.0 * MS)
 
 
-def test_a_regression_is_reported_with_what_changed_of_what_is_counted() -> None:
-    """And with the share of what the GPU could do, in the summary, the explanation and the figures."""
+def test_a_regression_is_reported_with_the_changed_counts() -> None:
+    """The share of the roofline is in the summary, the explanation and the figures."""
     baseline = LatencyBaseline.from_record(
         counted(record(2000), operations=1204),
         case="test_latency[sdxl]",
@@ -83,17 +83,17 @@ def test_a_regression_is_reported_with_what_changed_of_what_is_counted() -> None
 
     assert verdict.summary == "2.50 s, 12.0 steps/s, 40 % of the roofline (+25.0 %)"
     assert verdict.explanation[4:9] == (
-        "  a step    83.3 ms, accepted 66.7 ms (30 steps)",
-        "  roofline  1.00 s is the least that this GPU's peaks allow",
-        "  what changed, counted on the simulated GPU:",
+        "  per step  83.3 ms, accepted 66.7 ms (30 steps)",
+        "  roofline  1.00 s, the lower bound at this GPU's peak rates",
+        "  counts that changed, on the simulated GPU:",
         "    operations in steps 1-29  1 204 -> 1 390",
         f"seen on NVIDIA H200, {SEEN}",
     )
     assert verdict.figures["roofline_share"] == pytest.approx(0.4)
 
 
-def test_a_regression_without_another_count_is_reported() -> None:
-    """Also that nothing could be counted; a baseline that was never counted says nothing."""
+def test_a_regression_without_changed_counts_is_reported() -> None:
+    """So is the reason why nothing was counted; a baseline without counts adds no line."""
     baseline = accepted(2000)
     with_counts = with_changes(baseline, counts=CallFigures.of(COUNTS))
     now = record(2500)
@@ -101,13 +101,13 @@ def test_a_regression_without_another_count_is_reported() -> None:
     same = judge(replace(now, counts=COUNTS), with_counts)
     uncounted = judge(replace(now, why_not_counted="no shape rule"), with_counts)
 
-    assert any("nothing that is counted changed" in line for line in same.explanation)
+    assert any("no count changed" in line for line in same.explanation)
     assert "  not counted: no shape rule" in uncounted.explanation
-    assert not any("counted" in line for line in judge(replace(now, counts=COUNTS), baseline).explanation)
+    assert not any("count" in line for line in judge(replace(now, counts=COUNTS), baseline).explanation)
 
 
-def test_what_was_counted_is_that_of_the_last_session() -> None:
-    """A session that is added brings its counts, also none."""
+def test_the_counts_of_the_last_session_are_kept() -> None:
+    """An added session replaces the counts, also with none."""
     first = accepted(2000)
     second = first.with_session(counted(record(2000), operations=1390), environment=ENVIRONMENT)
 
@@ -117,7 +117,7 @@ def test_what_was_counted_is_that_of_the_last_session() -> None:
 
 
 def test_its_clean_counterpart_passes() -> None:
-    """The same call at the accepted speed passes and explains nothing."""
+    """The same call at the accepted speed passes without an explanation."""
     verdict = judge(record(2200, 2210, 2190), accepted(2200, 2190, 2210))
 
     assert verdict.outcome is Outcome.PASSED
@@ -126,7 +126,7 @@ def test_its_clean_counterpart_passes() -> None:
 
 
 def test_one_slow_call_is_no_regression() -> None:
-    """The median counts: a machine that hiccups once stays green."""
+    """The median is judged, so a single slow call passes."""
     assert judge(record(2200, 2210, 9000), accepted(2200)).outcome is Outcome.PASSED
 
 
@@ -141,18 +141,18 @@ def test_one_slow_call_is_no_regression() -> None:
     ],
 )
 def test_a_short_call_is_guarded_by_the_floor(now: int, outcome: Outcome) -> None:
-    """Past the margin alone nothing counts, in either direction."""
+    """A change past the margin alone does not count, in either direction."""
     assert judge(record(now), accepted(100, margin=0.01, floor_ms=5)).outcome is outcome
 
 
 def test_a_long_call_is_guarded_by_the_margin() -> None:
-    """Past the floor alone nothing counts."""
+    """A change past the floor alone does not count."""
     assert judge(record(10_400), accepted(10_000)).outcome is Outcome.PASSED
     assert judge(record(10_501), accepted(10_000)).outcome is Outcome.REGRESSED
 
 
-def test_an_improvement_asks_to_be_kept() -> None:
-    """A faster call is told, with the versions that differ and the command that keeps the gain."""
+def test_an_improvement_is_reported() -> None:
+    """A faster call has the versions that differ and the command that keeps the gain."""
     verdict = judge(record(1500, num_steps=0), accepted(2000, num_steps=0), environment=NEWER)
 
     assert verdict.outcome is Outcome.IMPROVED
@@ -161,7 +161,7 @@ def test_an_improvement_asks_to_be_kept() -> None:
         "diffopt: the call became 25.0 % faster: 1.50 s (2.10 s allowed)",
         "  now       1.50 s, median of 1 call, spread 0.0 %",
         "  accepted  2.00 s, median of 1 session",
-        "  change    500 ms (5.0 % or 5.00 ms allowed, whichever is more)",
+        "  change    500 ms (5.0 % or 5.00 ms allowed, whichever is larger)",
         f"seen on NVIDIA H200, {SEEN}",
         "differs from the baseline's environment:",
         "  torch    2.14.0, accepted with 2.13.0",
@@ -171,7 +171,7 @@ def test_an_improvement_asks_to_be_kept() -> None:
 
 
 def test_a_missing_baseline_fails_with_the_command_that_makes_one() -> None:
-    """What nobody accepted guards nothing."""
+    """A latency without a baseline guards nothing."""
     verdict = judge(record(2410), None)
 
     assert verdict.outcome is Outcome.MISSING
@@ -183,16 +183,17 @@ def test_a_missing_baseline_fails_with_the_command_that_makes_one() -> None:
     )
 
 
-def test_a_baseline_of_something_else_is_not_compared() -> None:
-    """Another GPU, recipe or number of steps is named, with both texts."""
+def test_a_baseline_of_another_gpu_recipe_or_step_count_is_not_compared() -> None:
+    """Each difference is named, with both texts."""
     baseline = accepted(2000, num_steps=20)
     subject = with_changes(baseline.subject, recipe="fp32")
     verdict = judge(record(2410), with_changes(baseline, subject=subject), environment=OTHER_GPU)
 
     assert verdict.outcome is Outcome.INCOMPARABLE
-    assert verdict.summary == "baseline of another recipe, device name, number of steps"
+    assert verdict.summary == "baseline of a different recipe, device name, number of steps"
     assert verdict.explanation == (
-        "diffopt: the latency baseline is of another recipe, device name, number of steps: nothing was compared",
+        "diffopt: the latency baseline was made with a different recipe, device name, number of steps: "
+        "nothing was compared",
         "  recipe           bf16 + sdpa, accepted with fp32",
         "  device name      NVIDIA L4, accepted with NVIDIA H200",
         "  number of steps  30, accepted with 20",
@@ -200,12 +201,12 @@ def test_a_baseline_of_something_else_is_not_compared() -> None:
     )
 
 
-def test_a_call_that_never_warmed_up_decides_nothing() -> None:
-    """While calls still get faster their median is no figure of the pipeline; that is said and is not green."""
+def test_a_call_that_is_still_getting_faster_is_inconclusive() -> None:
+    """Its median is not the pipeline's latency, so the test is skipped with that reason."""
     verdict = judge(replace(record(2200), is_warm=False), accepted(2200))
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation[0] == (
         "diffopt: the call was still getting faster after 2 warm-up calls: 2.20 s (2.31 s allowed)"
     )
-    assert verdict.explanation[-1] == "give it more time: --diffopt-max-seconds"
+    assert verdict.explanation[-1] == "measure longer: raise --diffopt-max-seconds"

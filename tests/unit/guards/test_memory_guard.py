@@ -1,4 +1,4 @@
-"""A call that holds more memory at its peak than the margin and the floor allow is red; anything less is not."""
+"""A call fails when its peak memory is above what the margin and the floor allow."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 
 def record(allocated_mib: int, reserved_mib: int = 2048, *, seen_by: str = "the CUDA allocator") -> MemoryRecord:
-    """Pretend that a call peaked at this."""
+    """Return a call with these peaks."""
     return MemoryRecord(
         subject=SUBJECT,
         peak_allocated_bytes=allocated_mib * MIB,
@@ -24,7 +24,7 @@ def record(allocated_mib: int, reserved_mib: int = 2048, *, seen_by: str = "the 
 
 
 def accepted(seen: MemoryRecord, *, margin: float = 0.02, floor_mib: int = 8) -> MemoryBaseline:
-    """Accept a record."""
+    """Return a baseline of a record."""
     return MemoryBaseline.from_record(
         seen,
         case="test_memory[sdxl]",
@@ -40,8 +40,8 @@ def judge(now: MemoryRecord, baseline: MemoryBaseline | None, *, environment: En
     return judge_memory(now, baseline, environment=environment, rerun=RERUN)
 
 
-def test_a_injected_regression_fails() -> None:
-    """25 % more at the peak: both peaks, what is allowed, what differs, and the command that accepts it."""
+def test_an_injected_regression_fails() -> None:
+    """A 25 % higher peak: both peaks, what is allowed, what differs, and the command that accepts it."""
     verdict = judge(record(1280, 2048), accepted(record(1024, 2048)), environment=NEWER)
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -50,12 +50,12 @@ def test_a_injected_regression_fails() -> None:
         "diffopt: the memory peak grew by 25.0 %: 1.25 GiB allocated by tensors (1.02 GiB allowed)",
         "  allocated by tensors       1.25 GiB, accepted 1.00 GiB, +25.0 % (1.02 GiB allowed)",
         "  reserved by the allocator  2.00 GiB, accepted 2.00 GiB, +0.0 % (2.04 GiB allowed)",
-        "  2.0 % or 8.00 MiB allowed, whichever is more",
+        "  2.0 % or 8.00 MiB allowed, whichever is larger",
         f"seen on NVIDIA H200 by the CUDA allocator, {SEEN}",
         "differs from the baseline's environment:",
         "  torch    2.14.0, accepted with 2.13.0",
         "  torchao  1.0, accepted with none",
-        f"if this is wanted: {RERUN} --diffopt-update all",
+        f"to accept this: {RERUN} --diffopt-update all",
     )
     assert verdict.figures == {
         "peak_allocated_bytes": 1280 * MIB,
@@ -70,15 +70,15 @@ def test_a_injected_regression_fails() -> None:
 
 
 def test_its_clean_counterpart_passes() -> None:
-    """The same peaks pass and explain nothing."""
+    """The same peaks pass without an explanation."""
     verdict = judge(record(1024), accepted(record(1024)))
 
     assert verdict.outcome is Outcome.PASSED
     assert verdict.explanation == ()
 
 
-def test_what_the_allocator_reserves_is_guarded_too() -> None:
-    """Memory that fragmentation wastes is lost for everybody else, though no tensor holds it."""
+def test_the_reserved_peak_is_guarded_too() -> None:
+    """Memory lost to fragmentation is not held by any tensor, but unavailable to other processes."""
     verdict = judge(record(900, 3072), accepted(record(1024, 2048)))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -92,12 +92,12 @@ def test_what_the_allocator_reserves_is_guarded_too() -> None:
     [(108, Outcome.PASSED), (109, Outcome.REGRESSED), (92, Outcome.PASSED), (91, Outcome.IMPROVED)],
 )
 def test_a_small_peak_is_guarded_by_the_floor(now: int, outcome: Outcome) -> None:
-    """Past the margin of 2 % alone nothing counts, in either direction: the floor is 8 MiB."""
+    """A change past the margin of 2 % alone does not count, in either direction: the floor is 8 MiB."""
     assert judge(record(now), accepted(record(100))).outcome is outcome
 
 
-def test_an_improvement_asks_to_be_kept() -> None:
-    """A smaller peak is told, with the command that keeps the gain."""
+def test_an_improvement_is_reported() -> None:
+    """A lower peak has the command that keeps the gain."""
     verdict = judge(record(768), accepted(record(1024)))
 
     assert verdict.outcome is Outcome.IMPROVED
@@ -108,7 +108,7 @@ def test_an_improvement_asks_to_be_kept() -> None:
 
 
 def test_without_an_allocator_only_tensors_are_compared() -> None:
-    """The simulated GPU has no caching allocator; its zero is no figure."""
+    """The simulated GPU has no caching allocator; its zero is not compared."""
     seen = record(1024, 0, seen_by="the simulated GPU")
     verdict = judge(replace(seen, peak_allocated_bytes=2048 * MIB), accepted(seen))
 
@@ -117,7 +117,7 @@ def test_without_an_allocator_only_tensors_are_compared() -> None:
 
 
 def test_a_missing_baseline_fails_with_the_command_that_makes_one() -> None:
-    """What nobody accepted guards nothing."""
+    """A peak without a baseline guards nothing."""
     verdict = judge(record(1280), None)
 
     assert verdict.outcome is Outcome.MISSING
@@ -129,12 +129,13 @@ def test_a_missing_baseline_fails_with_the_command_that_makes_one() -> None:
 
 
 def test_a_baseline_of_another_instrument_is_not_compared() -> None:
-    """What the simulated GPU counts is never held against what a GPU reports."""
+    """Figures of the simulated GPU are never compared with those of a GPU."""
     verdict = judge(record(1024, 0, seen_by="the simulated GPU"), accepted(record(1024)), environment=OTHER_GPU)
 
     assert verdict.outcome is Outcome.INCOMPARABLE
     assert verdict.explanation == (
-        "diffopt: the memory baseline is of another device name, instrument, caching allocator: nothing was compared",
+        "diffopt: the memory baseline was made with a different device name, instrument, caching allocator: "
+        "nothing was compared",
         "  device name        NVIDIA L4, accepted with NVIDIA H200",
         "  instrument         the simulated GPU, accepted with the CUDA allocator",
         "  caching allocator  none, accepted with one",

@@ -1,4 +1,4 @@
-"""Compiled modules beside eager ones: what is red, and every word of it."""
+"""The verdict on compiled modules against eager, with every line of its text."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ FAR = replace(CLOSE, module="vae.decode", output="", differing_values=7, max_err
 
 
 def test_outputs_within_the_tolerance_pass() -> None:
-    """The summary tells the largest error."""
+    """The summary has the largest error."""
     verdict = judge_numerics(NumericsRecord(subject=SUBJECT, differences=(CLOSE,)))
 
     assert verdict.outcome is Outcome.PASSED
@@ -32,8 +32,8 @@ def test_outputs_within_the_tolerance_pass() -> None:
     assert verdict.explanation == ()
 
 
-def test_equal_values_are_reported_to_be_equal() -> None:
-    """There is no largest error to tell."""
+def test_equal_values_are_reported_as_equal() -> None:
+    """The summary has no error."""
     same = replace(CLOSE, max_error=0.0)
 
     assert judge_numerics(NumericsRecord(subject=SUBJECT, differences=(same,))).summary == (
@@ -41,46 +41,46 @@ def test_equal_values_are_reported_to_be_equal() -> None:
     )
 
 
-def test_an_output_that_is_too_far_off_fails() -> None:
-    """Only that one is told, with its error and what is allowed."""
+def test_an_output_out_of_tolerance_fails() -> None:
+    """Only this output is shown, with its error and the tolerance."""
     verdict = judge_numerics(NumericsRecord(subject=SUBJECT, differences=(CLOSE, FAR)))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 output of compiled modules not what the same modules give uncompiled",
-        "  vae.decode  bfloat16, 7 of 100 values too far off, largest error 0.5, 0.25 x the largest value "
+        "diffopt: 1 output of compiled modules differs from eager",
+        "  vae.decode  bfloat16, 7 of 100 values out of tolerance, largest error 0.5, 0.25 x the largest value "
         "(1e-05 + 0.016 x the largest value allowed)",
-        f"seen beside eager on the same inputs, {SEEN}",
-        "if this is wanted: rtol=..., atol=...",
+        f"seen against eager on the same inputs, {SEEN}",
+        "to accept this: rtol=..., atol=...",
     )
 
 
-def test_what_cannot_be_compared_stands_first() -> None:
-    """Another shape is worse than another number."""
+def test_outputs_that_cannot_be_compared_come_first() -> None:
+    """A different shape is worse than a different value."""
     other = replace(CLOSE, problem="shape (2, 4) became (2, 5)")
     verdict = judge_numerics(NumericsRecord(subject=SUBJECT, differences=(FAR, other)))
 
     assert verdict.explanation[:2] == (
-        "diffopt: 2 outputs of compiled modules not what the same modules give uncompiled",
+        "diffopt: 2 outputs of compiled modules differ from eager",
         "  unet[0]     shape (2, 4) became (2, 5)",
     )
 
 
 def test_many_outputs_are_cut_short() -> None:
-    """The worst are shown."""
+    """Only the worst are shown."""
     many = tuple(replace(FAR, module=f"unet.{index}") for index in range(10))
     verdict = judge_numerics(NumericsRecord(subject=SUBJECT, differences=many))
 
     assert verdict.explanation[-3] == "  and 2 outputs more"
 
 
-def test_a_compiled_module_that_was_never_called_fails() -> None:
-    """Nothing of it was compared."""
+def test_a_compiled_module_that_is_never_called_fails() -> None:
+    """Its outputs were not compared."""
     verdict = judge_numerics(NumericsRecord(subject=SUBJECT, differences=(CLOSE,), silent=("vae.decode",)))
 
     assert verdict.explanation == (
-        "diffopt: 1 compiled module not called",
-        "  vae.decode was never called, so nothing of it was compared",
-        f"seen beside eager on the same inputs, {SEEN}",
-        "let the call reach it, or compile it no more",
+        "diffopt: 1 compiled module is never called",
+        "  vae.decode was never called, so it was not compared",
+        f"seen against eager on the same inputs, {SEEN}",
+        "call this module in the test, or stop compiling it",
     )

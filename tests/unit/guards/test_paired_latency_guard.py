@@ -1,4 +1,4 @@
-"""Head is slower only when the whole interval is past the margin, and red says by how much and what changed."""
+"""Head fails only when the whole interval is past the margin, and the failure shows the counts that changed."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ MS = 1_000_000
 def rule(
     *, margin: float = 0.01, num_cases: int = 1, num_regressed: int = 0, device: Device = Device.CUDA
 ) -> PairedRule:
-    """Return the rule of a case that is timed in turn."""
+    """Return the rule of a test with interleaved timing."""
     return PairedRule.for_case(
         margin=margin, num_cases=num_cases, num_regressed=num_regressed, timing=PairedTiming.INTERLEAVED, device=device
     )
@@ -35,7 +35,7 @@ RULE = rule()
 
 
 def blocks(slowdown: float, *, spread: float = 0.02, count: int = 40) -> tuple[PairedBlock, ...]:
-    """Pretend that head took so much longer, give or take."""
+    """Return blocks in which head took this many times as long, with this noise."""
     noise = islice(cycle((1 + spread, 1 - spread)), count)
     return tuple(
         PairedBlock(base_ns=(100 * MS, 100 * MS), head_ns=(round(100 * MS * (1 + slowdown) * one),) * 2)
@@ -44,7 +44,7 @@ def blocks(slowdown: float, *, spread: float = 0.02, count: int = 40) -> tuple[P
 
 
 def record(timed: Sequence[PairedBlock], **changes: object) -> PairedRecord:
-    """Pretend that these blocks of four calls were timed within ten seconds."""
+    """Return a record of these blocks of four calls, timed within ten seconds."""
     whole = PairedRecord(
         subject=SUBJECT,
         base="main (1a2b3c4d5)",
@@ -62,8 +62,8 @@ def judge(what: PairedRecord) -> Verdict:
     return judge_paired(what, RULE, environment=ENVIRONMENT)
 
 
-def test_a_injected_slowdown_fails_with_its_cause() -> None:
-    """Every figure, and of what is counted all that changed and nothing else."""
+def test_an_injected_slowdown_fails_with_its_cause() -> None:
+    """Every figure, and only the counts that changed."""
     slower = replace(COUNTS, phases=(replace(STEP, operations=1390),), attention={"flash 2x10": 60, "math 2x10": 10})
     verdict = judge(record(blocks(0.08, spread=0.01), base_counts=COUNTS, head_counts=slower))
 
@@ -73,33 +73,33 @@ def test_a_injected_slowdown_fails_with_its_cause() -> None:
         "diffopt: the call became 8.0 % slower than at main (1a2b3c4d5) (1.0 % allowed)",
         "  change  +8.0 %, between +6.7 % and +9.3 % at 99.8 % confidence, "
         "40 blocks of 4 calls by 2 pairs of processes",
-        "  head    108 ms a call, the working tree (6e7f8a9b0)",
-        "  base    100 ms a call, main (1a2b3c4d5)",
-        "  what changed, counted on the simulated GPU:",
+        "  head    108 ms per call, the working tree (6e7f8a9b0)",
+        "  base    100 ms per call, main (1a2b3c4d5)",
+        "  counts that changed, on the simulated GPU:",
         "    operations in steps 1-29  1 204 -> 1 390",
         "    attention flash 2x10      70 times -> 60 times",
         "    attention math 2x10       0 times -> 10 times",
-        f"seen on NVIDIA H200, both timed in turn by two processes, {SEEN}",
-        "if this is wanted: allow it with --diffopt-margin, or merge it and compare from there",
+        f"seen on NVIDIA H200, both timed interleaved in two processes, {SEEN}",
+        "to accept this: raise --diffopt-margin, or merge the change: later changes are compared with it",
     )
 
 
-def test_side_by_side_the_figures_are_of_the_processor() -> None:
-    """No steps a second: by the clock a call took twice as long, as the other process had its turns."""
+def test_concurrent_timing_reports_cpu_time() -> None:
+    """Without steps per second: by wall-clock time a call took twice as long, because the processes share a core."""
     timing = PairedTiming.CONCURRENT
     slower = judge(record(blocks(0.08, spread=0.01), timing=timing))
     same = judge(record(blocks(0.0, spread=0.01), timing=timing))
 
     assert slower.explanation[2:4] == (
-        "  head    108 ms of the processor a call, the working tree (6e7f8a9b0)",
-        "  base    100 ms of the processor a call, main (1a2b3c4d5)",
+        "  head    108 ms of CPU time per call, the working tree (6e7f8a9b0)",
+        "  base    100 ms of CPU time per call, main (1a2b3c4d5)",
     )
-    assert f"seen on NVIDIA H200, both timed side by side by two processes on one core, {SEEN}" in slower.explanation
-    assert same.summary.startswith("100 ms of the processor (-0.0 %, between ")
+    assert f"seen on NVIDIA H200, both timed concurrently in two processes on one core, {SEEN}" in slower.explanation
+    assert same.summary.startswith("100 ms of CPU time (-0.0 %, between ")
 
 
 def test_its_counterpart_of_the_same_code_passes() -> None:
-    """No difference, and an interval within the margin: nothing to explain."""
+    """The interval is within the margin, so there is no explanation."""
     verdict = judge(record(blocks(0.0, spread=0.01)))
 
     assert verdict.outcome is Outcome.PASSED
@@ -112,56 +112,56 @@ def test_its_counterpart_of_the_same_code_passes() -> None:
     [(0.05, Outcome.REGRESSED), (0.012, Outcome.INCONCLUSIVE), (-0.01, Outcome.PASSED), (-0.05, Outcome.IMPROVED)],
 )
 def test_only_a_whole_interval_decides(slowdown: float, outcome: Outcome) -> None:
-    """Past the margin it is slower, below it not; across it nothing is known."""
+    """Past the margin it fails, below it passes, across it is inconclusive."""
     assert judge(record(blocks(slowdown, spread=0.015))).outcome is outcome
 
 
-def test_too_little_time_says_how_much_would_do() -> None:
-    """The forecast is for the same noise, and the option can be copied."""
+def test_too_little_time_estimates_how_much_would_decide() -> None:
+    """The estimate assumes the same noise, and the option can be copied."""
     verdict = judge(record(blocks(0.0, spread=0.05, count=20)))
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.explanation[0].startswith("diffopt: too noisy to say against main (1a2b3c4d5): -0.1 %, between ")
-    assert verdict.explanation[-1].startswith("give it more time: about ")
+    assert verdict.explanation[0].startswith("diffopt: too noisy to compare with main (1a2b3c4d5): -0.1 %, between ")
+    assert verdict.explanation[-1].startswith("measure longer: about ")
     assert "--diffopt-max-seconds" in verdict.explanation[-1]
 
 
-def test_what_stays_open_says_what_kept_it_from_being_timed_side_by_side() -> None:
-    """That scatters less; of what is decided it does not matter."""
+def test_an_inconclusive_verdict_shows_why_the_timing_was_interleaved() -> None:
+    """Concurrent timing has less noise; a decided verdict omits the reason."""
     why = "torch computes with 2 threads; OMP_NUM_THREADS=1 lets both share a core"
     still_open = judge(record(blocks(0.0, spread=0.05, count=20), why_interleaved=why))
     slower = judge(record(blocks(0.08, spread=0.01), why_interleaved=why))
 
-    assert f"  in turn  {why}" in still_open.explanation
+    assert f"  interleaved  {why}" in still_open.explanation
     assert not any(why in line for line in slower.explanation)
 
 
-def test_no_time_tells_less_than_two_processes_differ_by() -> None:
-    """Then more of it is no hint, and the larger margin is."""
+def test_a_change_below_the_difference_of_two_processes_needs_a_larger_margin() -> None:
+    """Measuring longer cannot decide it."""
     verdict = judge_paired(record(blocks(0.004, spread=0.0001)), rule(margin=0.003), environment=ENVIRONMENT)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation[-1] == (
-        "more time would not tell it from two processes of the same code: give a larger --diffopt-margin"
+        "measuring longer cannot distinguish this from two processes of the same code: raise --diffopt-margin"
     )
 
 
-def test_no_block_at_all_decides_nothing() -> None:
-    """A budget too small for one block is no pass."""
+def test_no_block_is_inconclusive() -> None:
+    """A budget too small for one block does not pass."""
     assert judge(record(())).outcome is Outcome.INCONCLUSIVE
 
 
-def test_a_change_that_nothing_counted_explains_is_reported() -> None:
-    """Equal counts are told, and so is that counting failed."""
+def test_a_change_without_changed_counts_is_reported() -> None:
+    """Equal counts are reported, and so is a failure to count."""
     same = judge(record(blocks(0.08), base_counts=COUNTS, head_counts=COUNTS))
     failed = judge(record(blocks(0.08), why_not_counted="no GPU can be simulated"))
 
-    assert any("nothing that is counted changed" in line for line in same.explanation)
+    assert any("no count changed" in line for line in same.explanation)
     assert "  not counted: no GPU can be simulated" in failed.explanation
 
 
-def test_a_busy_gpu_decides_nothing() -> None:
-    """Whatever the times say, they are somebody else's too."""
+def test_a_busy_gpu_is_inconclusive() -> None:
+    """The timings include another process."""
     training = GPUProcess(pid=4711, name="python3", memory_bytes=0, utilization_percent=31)
     gpu = GPURecord(readings=(GPUReading(others=(training,)),))
 
@@ -169,31 +169,31 @@ def test_a_busy_gpu_decides_nothing() -> None:
 
 
 def test_a_test_that_the_base_lacks_is_not_compared() -> None:
-    """A new test is neither green nor red."""
+    """A new test neither passes nor fails."""
     verdict = judge(record((), lacking="base"))
 
     assert verdict.outcome is Outcome.INCOMPARABLE
     assert verdict.explanation == (
-        "diffopt: main (1a2b3c4d5) has no such test: nothing was compared",
+        "diffopt: this test does not exist at main (1a2b3c4d5): nothing was compared",
         "a new test is compared from the next change on",
     )
 
 
 def test_a_drift_within_a_block_cancels() -> None:
-    """Base, head, head, base while all gets slower by the same factor each time: no difference is left."""
+    """Base, head, head, base, each slower by the same factor: no difference is left."""
     assert log_ratio(PairedBlock(base_ns=(100, 800), head_ns=(200, 400))) == pytest.approx(0)
 
 
 def test_holms_level_rises_with_each_regression() -> None:
-    """The first of four is judged at a quarter of the session's level, the last after three regressions at it all."""
+    """The first of four tests has a quarter of the session's level, the last after three regressions all of it."""
     rules = [rule(num_cases=4, num_regressed=n) for n in range(4)]
 
     assert [rule.sequential.false_alarms for rule in rules] == pytest.approx([0.00025, 0.001 / 3, 0.0005, 0.001])
     assert rules[-1].confidence == pytest.approx(0.998)
 
 
-def test_by_the_clock_on_a_processor_more_processes_are_asked() -> None:
-    """Where others use the machine too, two processes of the same code differ by a percent; by processor time half."""
+def test_wall_clock_timing_on_a_cpu_needs_more_processes() -> None:
+    """On a shared machine two processes of the same code differ by 1 % of wall-clock time, by 0.5 % of CPU time."""
     slower = record(blocks(0.024, spread=0.001))
 
     assert judge_paired(slower, rule(device=Device.CUDA), environment=ENVIRONMENT).outcome is Outcome.REGRESSED

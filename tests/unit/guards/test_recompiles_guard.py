@@ -1,4 +1,4 @@
-"""Recompiles: what is red, what is excused, and every word of it."""
+"""The verdict on recompiles, with what is excused and every line of its text."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ ALLOWED = AllowedRecompiles(where="unet.py:forward", guard="guidance", reason="t
 
 
 def call(name: str, *frames: CompiledFrame, changes_shape: bool = False) -> VariationRecompiles:
-    """Pretend that a call compiled these."""
+    """Return a varied call with these compilations."""
     return VariationRecompiles(variation=name, frames=frames, changes_shape=changes_shape)
 
 
@@ -29,7 +29,7 @@ def recompiles(*variations: VariationRecompiles, allow: tuple[AllowedRecompiles,
 
 
 def test_varied_calls_that_compile_nothing_pass() -> None:
-    """Compiled once, at warm-up, and never again."""
+    """Everything was compiled once, at warm-up."""
     verdict = recompiles(call("another seed"), call("call 2"))
 
     assert verdict.outcome is Outcome.PASSED
@@ -40,7 +40,7 @@ def test_varied_calls_that_compile_nothing_pass() -> None:
 
 
 def test_a_recompile_fails_with_the_call_and_the_guard_that_failed() -> None:
-    """Which variation, which function, what was assumed and what it is; a first compilation says that it is one."""
+    """The variation, the function, the assumed and the new value; a first compilation is reported as one."""
     verdict = recompiles(call("guidance_scale=7.5", frame(GUIDANCE)), call("another seed", frame()))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -53,29 +53,28 @@ def test_a_recompile_fails_with_the_call_and_the_guard_that_failed() -> None:
         "      def forward(self, x):",
         "    torch: guidance == 5.0",
         "  another seed: UNet.forward  diffusers/unet.py:40",
-        "    compiled for the first time, after warm-up",
+        "    compiled for the first time after warm-up",
         f"seen in 2 varied calls of {SEEN}",
-        'if this is wanted: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", '
-        'reason="...")]',
+        'to accept this: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", reason="...")]',
     )
 
 
 def test_the_same_guard_is_reported_once() -> None:
-    """The first time whole, of the others when they were."""
+    """The first recompile in full, the others by their calls."""
     again = replace(GUIDANCE, old="float 7.5", new="float 9.0")
     verdict = recompiles(call("7.5", frame(GUIDANCE)), call("9.0", frame(again), frame(again)))
 
     assert verdict.explanation[0] == "diffopt: 3 recompiles (0 allowed)"
     assert verdict.explanation[6:] == (
-        "    and 2 times more: 9.0",
+        "    and 2 more: 9.0",
         f"seen in 2 varied calls of {SEEN}",
-        'if this is wanted: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", times=3, '
+        'to accept this: allow_recompiles=[AllowedRecompiles(where="unet.py:forward", guard="guidance", times=3, '
         'reason="...")]',
     )
 
 
-def test_what_compiles_again_while_warming_up_fails_unless_it_met_another_shape() -> None:
-    """Blocks of several sizes share a function; a value that changes each step is nobody's shape."""
+def test_a_recompile_during_warm_up_fails_unless_a_shape_changed() -> None:
+    """Blocks of several sizes share a function; a value that changes in each step is not a shape."""
     by_value = recompiles(warmup_frames=(frame(), frame(GUIDANCE)))
     by_shape = recompiles(warmup_frames=(frame(), frame(SIZE)))
 
@@ -95,20 +94,20 @@ def test_what_compiles_again_while_warming_up_fails_unless_it_met_another_shape(
     ids=["once", "twice", "another guard", "first time"],
 )
 def test_another_resolution_may_compile_each_function_once(frames: tuple[CompiledFrame, ...], outcome: Outcome) -> None:
-    """Once for each shape that it met at warm-up, and only because of its shape."""
+    """Once for each shape at warm-up, and only because of a shape."""
     assert recompiles(call("1024 px", *frames, changes_shape=True)).outcome is outcome
 
 
 def test_another_resolution_may_compile_as_often_as_warm_up_did() -> None:
-    """Blocks of two sizes meet two new sizes."""
+    """Blocks of two sizes get two new sizes."""
     warmup = (frame(), frame(SIZE))
     verdict = recompiles(call("1024 px", frame(SIZE), frame(SIZE), changes_shape=True), warmup_frames=warmup)
 
     assert verdict.outcome is Outcome.PASSED
 
 
-def test_with_dynamic_true_another_resolution_compiles_nothing() -> None:
-    """That is what it was compiled for."""
+def test_another_resolution_may_compile_nothing_with_dynamic_true() -> None:
+    """Dynamic shapes cover it."""
     verdict = recompiles(call("1024 px", frame(SIZE), changes_shape=True), is_dynamic=True)
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -119,7 +118,7 @@ def test_with_dynamic_true_another_resolution_compiles_nothing() -> None:
 
 
 def test_allowed_recompiles_pass_and_one_more_fails() -> None:
-    """By function and guard."""
+    """Allowances are by function and guard."""
     assert recompiles(call("7.5", frame(GUIDANCE)), allow=(ALLOWED,)).outcome is Outcome.PASSED
 
     verdict = recompiles(call("7.5", frame(GUIDANCE)), call("9", frame(GUIDANCE)), allow=(ALLOWED,))
@@ -128,45 +127,57 @@ def test_allowed_recompiles_pass_and_one_more_fails() -> None:
     assert verdict.explanation[0] == "diffopt: 2 recompiles (1 allowed)"
 
 
-def test_an_allowance_that_nothing_uses_asks_to_be_removed() -> None:
-    """With the reason that was given for it."""
+def test_an_unused_allowance_fails() -> None:
+    """The failure shows the reason of the allowance."""
     verdict = recompiles(call("7.5"), allow=(ALLOWED,))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 allowance for recompiles no longer needed",
-        "  unet.py:forward (guidance): 0 times (1 allowed), because: two values, both warmed up",
+        "diffopt: 1 recompile allowance is no longer needed",
+        "  unet.py:forward (guidance): 0 times (1 allowed); its reason: two values, both warmed up",
         f"seen in {SEEN}",
-        "take it out of allow_recompiles, or lower it, so that the recompile cannot come back unseen",
+        "remove or lower it in allow_recompiles, so that the recompile cannot return unnoticed",
     )
 
 
-def test_a_module_that_is_not_compiled_any_more_fails() -> None:
-    """Swapped after warm-up, it runs as slowly as if nobody had compiled anything."""
+def test_a_module_that_is_no_longer_compiled_fails() -> None:
+    """A module swapped after warm-up runs eagerly."""
     verdict = recompiles(call("call 1"), lost=("unet",))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 compiled module lost",
-        "  unet was compiled at warm-up, and what is there now is not",
+        "diffopt: 1 compiled module replaced by uncompiled code",
+        "  unet was compiled at warm-up; its replacement is not compiled",
         f"seen in 1 varied call of {SEEN}",
-        "compile what takes its place, before the first call",
+        "compile the replacement before the first call",
     )
 
 
-def test_a_function_that_dynamo_gave_up_is_reported_beside_the_guards_that_failed() -> None:
+def test_a_function_at_the_recompile_limit_is_reported_with_its_failed_guards() -> None:
     """The eighth version was the last."""
-    gave_up = frame(is_compiled=False, hit_limit=True)
-    verdict = recompiles(call("call 1", frame(GUIDANCE), gave_up))
+    at_limit = frame(is_compiled=False, hit_limit=True)
+    verdict = recompiles(call("call 1", frame(GUIDANCE), at_limit))
 
     assert verdict.explanation[0] == "diffopt: 1 recompile (0 allowed)"
-    assert "  UNet.forward  diffusers/unet.py:40: compiled so often that Dynamo gave it up; it runs uncompiled" in (
+    assert "  UNet.forward  diffusers/unet.py:40: reached Dynamo's recompile limit; it now runs uncompiled" in (
         verdict.explanation
     )
 
 
-def test_a_break_that_ended_a_varied_call_is_reported_as_the_break_it_is() -> None:
-    """`fullgraph=True` made an error of it."""
+def test_the_recompile_limit_alone_fails() -> None:
+    """Also where the recompiles before it are allowed."""
+    verdict = recompiles(call("call 1", frame(is_compiled=False, hit_limit=True)))
+
+    assert verdict.explanation == (
+        "diffopt: 1 function reached Dynamo's recompile limit",
+        "  UNet.forward  diffusers/unet.py:40: reached Dynamo's recompile limit; it now runs uncompiled",
+        f"seen in 1 varied call of {SEEN}",
+        "reduce the recompiles of this function: past the limit Dynamo runs it uncompiled",
+    )
+
+
+def test_a_break_that_ended_a_varied_call_is_reported_as_a_break() -> None:
+    """`fullgraph=True` turned it into an error."""
     verdict = recompiles(breaks=(PRINTS,))
 
     assert verdict.concern is Concern.RECOMPILES
@@ -179,7 +190,7 @@ def test_a_break_that_ended_a_varied_call_is_reported_as_the_break_it_is() -> No
 
 
 def test_frames_that_were_only_given_up_count_as_nothing_compiled() -> None:
-    """A warm-up that left no compiled code cannot recompile, which proves nothing."""
+    """Without compiled code nothing can recompile, so nothing was checked."""
     verdict = recompiles(call("call 1"), warmup_frames=(frame(is_compiled=False),))
 
     assert verdict.outcome is Outcome.REGRESSED
@@ -192,26 +203,26 @@ def test_frames_that_were_only_given_up_count_as_nothing_compiled() -> None:
     [
         (GuardKind.VALUE, "int 981", "int 961", "was int 981, is int 961: specialised on its value; pass a tensor"),
         (GuardKind.VALUE, "int 981", "", "was int 981: specialised on its value; pass a tensor"),
-        (GuardKind.VALUE, "False", "True", "was False, is True: specialised on its value; always pass the same one"),
-        (GuardKind.TYPE, "P", "Q", "was P, is Q: specialised on its type; always pass the same one"),
+        (GuardKind.VALUE, "False", "True", "was False, is True: specialised on its value; always pass the same value"),
+        (GuardKind.TYPE, "P", "Q", "was P, is Q: specialised on its type; always pass the same type"),
         (
             GuardKind.DTYPE,
             "dtype Float",
             "dtype Long",
-            "was dtype Float, is dtype Long: one compilation a dtype; always pass the same one",
+            "was dtype Float, is dtype Long: compiled once per dtype; always pass the same dtype",
         ),
         (GuardKind.OTHER, "requires_grad=0", "", "was requires_grad=0"),
         (
             GuardKind.OBJECT,
             "",
             "AttnProcessor",
-            "is another AttnProcessor than before: specialised on the very object; share one, or ask forward for what "
-            "it does, not for what it is",
+            "is a different AttnProcessor: specialised on the object's identity; pass the same object, or check its "
+            "properties in forward",
         ),
-        (GuardKind.SHAPE, "", "", "has a shape that the compiled code excludes: forward asks for its shape"),
+        (GuardKind.SHAPE, "", "", "has a shape that the compiled code excludes: forward branches on its shape"),
     ],
 )
-def test_each_kind_of_guard_in_plain_words(kind: GuardKind, old: str, new: str, words: str) -> None:
+def test_each_kind_of_guard_is_described(kind: GuardKind, old: str, new: str, words: str) -> None:
     """What it was, what it is, and what to do."""
     failed = FailedGuard(kind=kind, source="x", old=old, new=new, text="", where=UNKNOWN_LOCATION)
 
@@ -219,13 +230,13 @@ def test_each_kind_of_guard_in_plain_words(kind: GuardKind, old: str, new: str, 
 
 
 def test_state_and_unknown_guards_name_no_source() -> None:
-    """There is none that a person would look for."""
+    """They have no source in the user's code."""
     state = FailedGuard(kind=GuardKind.GLOBAL_STATE, source="grad_mode", old="", new="", text="")
     shape = FailedGuard(kind=GuardKind.SHAPE, source="", old="", new="", text="'NoneType' has no 'size'")
     other = FailedGuard(kind=GuardKind.OTHER, source="", old="", new="", text="something")
 
     assert described(state) == (
-        "torch's global state changed (grad_mode): one compilation a state; make every call in the same one"
+        "torch's global state changed (grad_mode): compiled once per state; make every call in the same state"
     )
-    assert described(shape) == "a guard on a shape failed; torch does not tell of what"
+    assert described(shape) == "a shape guard failed; torch does not report for which tensor"
     assert described(other) == "a guard failed"

@@ -1,4 +1,4 @@
-"""A second call that gives another image is red, unless a bound was stated and holds."""
+"""A second call that gives a different image fails, unless it is within a stated bound."""
 
 import math
 
@@ -11,12 +11,12 @@ from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
 
 def record(differing: int, max_error: float) -> RepeatabilityRecord:
-    """Pretend that so many of 12288 values differed by up to so much."""
+    """Return a record in which this many of 12288 values differed by up to this much."""
     return RepeatabilityRecord(subject=SUBJECT, differing_values=differing, values=12288, max_error=max_error)
 
 
 def test_equal_bits_pass() -> None:
-    """Nothing differs, nothing is explained."""
+    """There is no explanation."""
     verdict = judge_repeatability(record(0, 0.0))
 
     assert verdict.outcome is Outcome.PASSED
@@ -27,19 +27,19 @@ def test_equal_bits_pass() -> None:
 
 
 def test_another_image_fails() -> None:
-    """How many values, how far, and where to look."""
+    """How many values differ, by how much, and where to look."""
     verdict = judge_repeatability(record(1536, 0.00390625))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "largest difference 0.00391"
     assert verdict.explanation == (
-        "diffopt: the same call gave another image the second time",
+        "diffopt: the same call gave a different image the second time",
         "  1536 of 12288 values differ (12.5%)",
         "  largest difference 0.00391 (0 allowed)",
         f"seen in {SEEN}",
         (
             "look for state kept between calls: an output buffer that is reused, a scheduler that is not reset, "
-            "a generator that is not seeded; or state a bound: max_error=..."
+            "a generator that is not seeded; or allow a bound: max_error=..."
         ),
     )
     assert verdict.figures == {"differing_values": 1536, "max_error": 0.00390625}
@@ -50,12 +50,12 @@ def test_another_image_fails() -> None:
     [(0.01, Outcome.PASSED), (0.0101, Outcome.REGRESSED), (math.nan, Outcome.REGRESSED), (math.inf, Outcome.REGRESSED)],
 )
 def test_a_stated_bound_is_what_is_allowed(error: float, outcome: Outcome) -> None:
-    """At the bound it is green, past it or without a number it is red."""
+    """A difference at the bound passes; above it or NaN it fails."""
     assert judge_repeatability(record(5, error), max_error=0.01).outcome is outcome
 
 
-def test_the_bound_stands_in_the_message() -> None:
-    """The figure and what is allowed stand side by side."""
+def test_the_bound_is_in_the_message() -> None:
+    """The figure is followed by what is allowed."""
     verdict = judge_repeatability(record(1, 0.5), max_error=0.01)
 
     assert verdict.explanation[2] == "  largest difference 0.5 (0.01 allowed)"

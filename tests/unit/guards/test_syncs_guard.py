@@ -1,4 +1,4 @@
-"""A wait that nobody allowed is red, and so is an allowance that nothing needs any more."""
+"""A sync that is not allowed fails, and so does an allowance that is not needed."""
 
 from collections.abc import Mapping
 
@@ -18,11 +18,11 @@ STEP = CodeLocation(
 )
 GATE = CodeLocation(file="models/own.py", line=7, function="gate", source="if x.max() > 1:")
 BARE = CodeLocation(file="models/own.py", line=9, function="bare")
-STALE_HINT = "take it out of allow_syncs, or lower it, so that the wait cannot come back unseen"
+STALE_HINT = "remove or lower it in allow_syncs, so that the sync cannot return unnoticed"
 
 
 def observed_syncs(where: CodeLocation, per_step: Mapping[int, int], operation: str = ".item()") -> list[ObservedSync]:
-    """Pretend that a line waited so many times in these steps."""
+    """Return this many syncs of a line in each of these steps."""
     return [
         ObservedSync(kind="read by the host", operation=operation, where=where, step=step)
         for step, count in per_step.items()
@@ -36,7 +36,7 @@ def record(
     unmodelled: tuple[str, ...] = (),
     placeholders: tuple[CodeLocation, ...] = (),
 ) -> SyncRecord:
-    """Pretend that a loop of four steps waited like this."""
+    """Return the record of a loop of four steps with these syncs."""
     return SyncRecord(
         subject=SUBJECT,
         num_steps=num_steps,
@@ -50,12 +50,12 @@ def record(
 def allowance(
     where: str = "scheduling_ddim.py:step", *, per_step: int = 2, first_step: int | None = None
 ) -> AllowedSyncs:
-    """Accept what DDIM reads."""
+    """Return an allowance for the syncs of DDIM."""
     return AllowedSyncs(where=where, per_step=per_step, first_step=first_step, reason="DDIM reads its alphas")
 
 
 def judge(*syncs: ObservedSync, allow: tuple[AllowedSyncs, ...] = (), num_steps: int = 4) -> Verdict:
-    """Judge a loop that waited like this."""
+    """Judge a loop with these syncs."""
     return judge_syncs(record(*syncs, num_steps=num_steps), allow=allow)
 
 
@@ -63,7 +63,7 @@ ALWAYS_TWICE = observed_syncs(STEP, {0: 2, 1: 2, 2: 2, 3: 2})
 
 
 def test_a_loop_that_never_syncs_passes() -> None:
-    """Nothing seen, nothing explained."""
+    """There is no explanation."""
     verdict = judge()
 
     assert verdict.outcome is Outcome.PASSED
@@ -74,31 +74,31 @@ def test_a_loop_that_never_syncs_passes() -> None:
 
 
 def test_a_loop_of_one_step_is_written_in_the_singular() -> None:
-    """One step is no steps."""
+    """In the summary."""
     assert judge(num_steps=1).summary == "0 syncs in 1 step"
 
 
-def test_a_wait_fails_with_place_source_and_a_hint_to_paste() -> None:
-    """How often, what, where, its source line, on what, and the allowance as code."""
+def test_a_sync_fails_with_its_place_its_source_and_an_allowance() -> None:
+    """How often, the operation, the place, its source line, the instrument, and the allowance as code."""
     verdict = judge(*ALWAYS_TWICE)
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "2 syncs in the first step, up to 2 in each later one"
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (0 allowed)",
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 2 syncs per step (0 allowed)",
         "  2/step  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
         "                   alpha_prod_t = self.alphas_cumprod[timestep]",
         f"seen on the simulated GPU, steps 0-3 of 4, {SEEN}",
-        'if this is wanted: allow_syncs=[AllowedSyncs(where="scheduling_ddim.py:step", per_step=2, reason="...")]',
+        'to accept this: allow_syncs=[AllowedSyncs(where="scheduling_ddim.py:step", per_step=2, reason="...")]',
     )
     assert verdict.figures == {"syncs": 8, "steps": 4, "first_step": 2}
 
 
-def test_the_hint_can_be_pasted_and_makes_the_guard_green() -> None:
-    """What the failure advises is Python, and once it is done the same loop passes."""
+def test_the_allowance_of_the_hint_makes_the_guard_pass() -> None:
+    """The hint is valid Python, and the same loop passes with it."""
     syncs = [*observed_syncs(STEP, {0: 5, 1: 2, 2: 2, 3: 2}), *observed_syncs(GATE, {0: 1})]
     hint = judge(*syncs).explanation[-1]
-    code = hint.removeprefix("if this is wanted: allow_syncs=")
+    code = hint.removeprefix("to accept this: allow_syncs=")
     allow = eval(code, {"AllowedSyncs": AllowedSyncs})  # noqa: S307 - that it can be evaluated is what is promised
 
     assert code == (
@@ -108,8 +108,8 @@ def test_the_hint_can_be_pasted_and_makes_the_guard_green() -> None:
     assert judge(*syncs, allow=tuple(allow)).outcome is Outcome.PASSED
 
 
-def test_places_stand_in_columns_the_busiest_first() -> None:
-    """Frequencies and operations are as wide as the widest; a source that is unknown leaves no line."""
+def test_places_are_aligned_with_the_most_frequent_first() -> None:
+    """A place without a known source line has no second line."""
     verdict = judge(*observed_syncs(BARE, {0: 1}, ".nonzero()"), *ALWAYS_TWICE, *observed_syncs(GATE, {2: 1}, "bool()"))
 
     assert verdict.explanation[1:-2] == (
@@ -121,25 +121,25 @@ def test_places_stand_in_columns_the_busiest_first() -> None:
     )
 
 
-def test_waits_of_the_first_step_alone_are_reported() -> None:
-    """A scheduler that only prepares itself does not wait in every step."""
+def test_syncs_in_the_first_step_alone_are_reported() -> None:
+    """A scheduler that prepares itself synchronizes only once."""
     verdict = judge(*observed_syncs(STEP, {0: 1}))
 
     assert verdict.summary == "1 sync in the first step, up to 0 in each later one"
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time in the first step (0 allowed)",
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync in the first step (0 allowed)",
         "  1 in step 0  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
         "                        alpha_prod_t = self.alphas_cumprod[timestep]",
         f"seen on the simulated GPU, step 0 of 4, {SEEN}",
         (
-            "if this is wanted: allow_syncs=[AllowedSyncs("
+            "to accept this: allow_syncs=[AllowedSyncs("
             'where="scheduling_ddim.py:step", per_step=0, first_step=1, reason="...")]'
         ),
     )
 
 
 def test_an_allowance_covers_its_function() -> None:
-    """What was accepted is green, and the summary still counts it."""
+    """Allowed syncs pass, and the summary still counts them."""
     verdict = judge(*ALWAYS_TWICE, allow=(allowance(),))
 
     assert verdict.outcome is Outcome.PASSED
@@ -149,74 +149,74 @@ def test_an_allowance_covers_its_function() -> None:
 
 @pytest.mark.parametrize("where", ["scheduling_ddim.py:set_timesteps", "other.py:step"])
 def test_an_allowance_covers_nothing_else(where: str) -> None:
-    """Neither another function of the file nor the function's name in another file."""
+    """Neither another function of the file nor the same function name in another file."""
     assert judge(*ALWAYS_TWICE, allow=(allowance(where),)).explanation[0] == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 2 times a step (0 allowed)"
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 2 syncs per step (0 allowed)"
     )
 
 
 def test_more_than_the_allowance_fails_with_the_limit() -> None:
-    """The step that went past it is named, with all its waits; the steps that are within it are not."""
+    """The step above the limit is shown with all its syncs; steps within the limit are not."""
     verdict = judge(*observed_syncs(STEP, {0: 2, 1: 2, 2: 3, 3: 2}), allow=(allowance(),))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 3 times a step (2 allowed)",
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 3 syncs per step (2 allowed)",
         "  3/step  .item()  diffusers/schedulers/scheduling_ddim.py:449  in step  (read by the host)",
         "                   alpha_prod_t = self.alphas_cumprod[timestep]",
         f"seen on the simulated GPU, step 2 of 4, {SEEN}",
         (
-            "if this is wanted: allow_syncs=[AllowedSyncs("
+            "to accept this: allow_syncs=[AllowedSyncs("
             'where="scheduling_ddim.py:step", per_step=3, first_step=0, reason="...")]'
         ),
     )
 
 
 def test_the_first_step_has_a_limit_of_its_own() -> None:
-    """It may wait more often than the others; past its own limit the message says that one."""
+    """It may have more syncs than the others; above its own limit the message shows that limit."""
     allow = (allowance(per_step=2, first_step=3),)
 
     assert judge(*observed_syncs(STEP, {0: 3, 1: 2, 2: 2, 3: 2}), allow=allow).outcome is Outcome.PASSED
     assert judge(*observed_syncs(STEP, {0: 4, 1: 2, 2: 2, 3: 2}), allow=allow).explanation[0] == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 4 times in the first step (3 allowed)"
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 4 syncs in the first step (3 allowed)"
     )
 
 
-def test_what_is_covered_is_left_out_of_a_failure() -> None:
-    """Only the wait that nobody accepted is shown and advised about."""
+def test_allowed_syncs_are_left_out_of_a_failure() -> None:
+    """The failure and the hint cover only the syncs that are not allowed."""
     verdict = judge(*ALWAYS_TWICE, *observed_syncs(GATE, {1: 1}), allow=(allowance(),))
 
     assert verdict.explanation == (
-        "diffopt: the CPU waits for the GPU in the denoise loop: 1 time a step (0 allowed)",
+        "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync per step (0 allowed)",
         "  1/step  .item()  models/own.py:7  in gate  (read by the host)",
         "                   if x.max() > 1:",
         f"seen on the simulated GPU, step 1 of 4, {SEEN}",
-        'if this is wanted: allow_syncs=[AllowedSyncs(where="own.py:gate", per_step=1, first_step=0, reason="...")]',
+        'to accept this: allow_syncs=[AllowedSyncs(where="own.py:gate", per_step=1, first_step=0, reason="...")]',
     )
 
 
-def test_an_allowance_that_nothing_uses_fails() -> None:
-    """A wait that was fixed must not be able to come back; the reason is told to whoever takes it out."""
+def test_an_unused_allowance_fails() -> None:
+    """A fixed sync must not return unnoticed; the failure shows the reason of the allowance."""
     verdict = judge(allow=(allowance(),))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 1 allowance for waits no longer needed",
-        "  scheduling_ddim.py:step waits no more; it was allowed because: DDIM reads its alphas",
+        "diffopt: 1 sync allowance is no longer needed",
+        "  scheduling_ddim.py:step no longer synchronizes; remove the allowance (its reason: DDIM reads its alphas)",
         f"seen on the simulated GPU, {SEEN}",
         STALE_HINT,
     )
 
 
 def test_an_allowance_that_grants_too_much_fails() -> None:
-    """Fewer waits than granted: how many there are, and how many were granted."""
+    """The failure shows the number of syncs and the limit."""
     verdict = judge(*observed_syncs(STEP, {0: 1, 1: 1, 2: 1, 3: 1}), allow=(allowance(), allowance("own.py:gate")))
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.explanation == (
-        "diffopt: 2 allowances for waits no longer needed",
-        "  own.py:gate waits no more; it was allowed because: DDIM reads its alphas",
-        "  scheduling_ddim.py:step waits less often now: 1/step (2 allowed)",
+        "diffopt: 2 sync allowances are no longer needed",
+        "  own.py:gate no longer synchronizes; remove the allowance (its reason: DDIM reads its alphas)",
+        "  scheduling_ddim.py:step synchronizes less often: 1/step (2 allowed)",
         f"seen on the simulated GPU, {SEEN}",
         STALE_HINT,
     )
@@ -231,8 +231,8 @@ def test_an_allowance_that_grants_too_much_fails() -> None:
         ({0: 1, 1: 1, 2: 1, 3: 1}, Outcome.REGRESSED),
     ],
 )
-def test_an_allowance_for_every_step_is_used_where_any_step_uses_it(per_step: dict[int, int], outcome: Outcome) -> None:
-    """Steps need not be alike; only an allowance that no step needs in full is too wide."""
+def test_an_allowance_is_needed_if_any_step_reaches_its_limit(per_step: dict[int, int], outcome: Outcome) -> None:
+    """Steps may differ; an allowance is too wide only if no step reaches its limit."""
     assert judge(*observed_syncs(STEP, per_step), allow=(allowance(per_step=2),)).outcome is outcome
 
 
@@ -245,26 +245,26 @@ def test_an_allowance_for_every_step_is_used_where_any_step_uses_it(per_step: di
     ],
 )
 def test_an_allowance_for_the_first_step_must_be_used_in_full(per_step: dict[int, int], outcome: Outcome) -> None:
-    """Both its limits can become too wide, each for itself."""
+    """Each of its two limits can become too wide."""
     assert judge(*observed_syncs(STEP, per_step), allow=(allowance(per_step=2, first_step=3),)).outcome is outcome
 
 
 def test_in_a_loop_of_one_step_only_the_first_limit_can_be_too_wide() -> None:
-    """There is no later step that could use the other one."""
+    """There is no later step that could reach the other limit."""
     verdict = judge(*observed_syncs(STEP, {0: 3}), allow=(allowance(per_step=2, first_step=3),), num_steps=1)
 
     assert verdict.outcome is Outcome.PASSED
 
 
-def test_what_the_instrument_did_not_know_stands_in_the_failure() -> None:
-    """Operations without a model and values that were made up are told beside the waits."""
+def test_limits_of_the_instrument_are_reported() -> None:
+    """Operations without a model and reads of placeholder values are listed with the syncs."""
     syncs = observed_syncs(GATE, {0: 1, 1: 1})
     seen = record(*syncs, unmodelled=("own::sort", "torchao::dequantize"), placeholders=(GATE, STEP))
 
     assert judge_syncs(seen).explanation[3:5] == (
         "  not modelled, so not counted: own::sort, torchao::dequantize",
         (
-            "  values that were not there were read, so what follows may differ: "
+            "  placeholder values were read, so later code may take a different branch than on a GPU: "
             "models/own.py:7, diffusers/schedulers/scheduling_ddim.py:449"
         ),
     )
@@ -272,7 +272,7 @@ def test_what_the_instrument_did_not_know_stands_in_the_failure() -> None:
 
 @pytest.mark.parametrize("where", ["", "step", "scheduling_ddim.py:", ":step", "a.py:b:c"])
 def test_an_allowance_must_name_a_function_of_a_file(where: str) -> None:
-    """The form and what was given stand in the message."""
+    """The message has the required form and the value."""
     with pytest.raises(ValueError, match="where") as error:
         AllowedSyncs(where=where, per_step=1, reason="why")
 
@@ -281,27 +281,28 @@ def test_an_allowance_must_name_a_function_of_a_file(where: str) -> None:
 
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_an_allowance_must_have_a_reason(reason: str) -> None:
-    """Nobody accepts a wait without saying why."""
+    """An empty reason raises."""
     with pytest.raises(ValueError, match="reason") as error:
         AllowedSyncs(where="a.py:step", per_step=1, reason=reason)
 
-    assert str(error.value) == f"AllowedSyncs(reason=...) must say why a.py:step may wait, got: {reason!r}"
+    message = f"AllowedSyncs(reason=...) must give a reason for the syncs in a.py:step, got: {reason!r}"
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(("per_step", "first_step"), [(0, None), (-1, None), (0, 0), (-1, 2), (2, -1)])
-def test_an_allowance_must_allow_something(per_step: int, first_step: int | None) -> None:
-    """Zero everywhere would be no allowance, and a negative number none that could be."""
+def test_an_allowance_must_have_a_positive_limit(per_step: int, first_step: int | None) -> None:
+    """Zero everywhere and negative numbers raise."""
     with pytest.raises(ValueError, match="positive") as error:
         AllowedSyncs(where="a.py:step", per_step=per_step, first_step=first_step, reason="why")
 
     assert str(error.value) == (
-        "AllowedSyncs(per_step=..., first_step=...) must allow a positive number of waits, got: "
+        "AllowedSyncs(per_step=..., first_step=...) must allow a positive number of syncs, got: "
         f"AllowedSyncs(where='a.py:step', per_step={per_step}, reason='why', first_step={first_step})"
     )
 
 
-def test_an_allowance_for_the_first_step_alone_is_one() -> None:
-    """Nothing per step is fine where the first step may wait."""
+def test_an_allowance_for_the_first_step_alone_is_valid() -> None:
+    """`per_step=0` is valid with a `first_step`."""
     only_first = AllowedSyncs(where="a.py:step", per_step=0, first_step=1, reason="why")
 
     assert [only_first.limit(step) for step in range(3)] == [1, 0, 0]

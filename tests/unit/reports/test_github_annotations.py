@@ -51,16 +51,17 @@ def annotated(found: Ledger, project: Path, *, workspace: Path | None = None) ->
 def test_the_users_own_line_is_annotated(project: Path) -> None:
     """With what is wrong there, and which test saw it; a place that was met twice has one annotation."""
     assert annotated(waiting(("own/pipe.py", 7), ("own/pipe.py", 7)), project) == [
-        "::error file=own/pipe.py,line=7,title=diffopt%3A syncs::the CPU waits for the GPU in the denoise loop: "
-        f"2 times a step (0 allowed) [{TEST}]"
+        "::error file=own/pipe.py,line=7,title=diffopt%3A syncs::the denoise loop synchronizes the CPU with the GPU: "
+        f"2 syncs per step (0 allowed) [{TEST}]"
     ]
 
 
 def test_a_line_outside_of_the_repository_leaves_the_test(project: Path) -> None:
     """Nobody can annotate diffusers' files in another repository; the message names them."""
     assert annotated(waiting(("diffusers/schedulers/scheduling_ddim.py", 449)), project) == [
-        "::error file=tests/test_it.py,line=3,title=diffopt%3A syncs::the CPU waits for the GPU in the denoise loop: "
-        f"1 time a step (0 allowed) (at diffusers/schedulers/scheduling_ddim.py:449) [{TEST}]"
+        "::error file=tests/test_it.py,line=3,title=diffopt%3A syncs::"
+        "the denoise loop synchronizes the CPU with the GPU: "
+        f"1 sync per step (0 allowed) (at diffusers/schedulers/scheduling_ddim.py:449) [{TEST}]"
     ]
 
 

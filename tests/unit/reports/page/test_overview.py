@@ -71,7 +71,7 @@ def test_the_same_trouble_of_two_pipelines_is_reported_once() -> None:
     """With both cases."""
     (trouble,) = head(syncs(), syncs(SD15)).troubles
 
-    assert trouble.headline == "the CPU waits for the GPU in the denoise loop: 3 times a step (0 allowed)"
+    assert trouble.headline == "the denoise loop synchronizes the CPU with the GPU: 3 syncs per step (0 allowed)"
     assert [case.pipeline for case in trouble.cases] == ["sdxl (tiny)", "sd15 (tiny)"]
     assert trouble.cases[0].first_fact == "2/step .item() models/own.py:12 in gate (read by the host)"
 
