@@ -35,6 +35,6 @@ def percent(share: float) -> str:
     return f"{share:.0%}"
 
 
-def speed(steps_a_second: float) -> str:
+def speed(steps_per_second: float) -> str:
     """Write denoise steps a second; slow ones with a digit more."""
-    return f"{steps_a_second:.2f}" if steps_a_second >= 1 else f"{steps_a_second:.3f}"
+    return f"{steps_per_second:.2f}" if steps_per_second >= 1 else f"{steps_per_second:.3f}"

@@ -144,10 +144,10 @@ def _by_stage(text: str, pipelines: Sequence[str], batch: str) -> Iterator[tuple
     if len(figures) != len(stages):
         msg = f"a cell must have {len(stages)} figures, got: {text}"
         raise ValueError(msg)
-    yield from zip(stages, map(_steps_a_second, figures), strict=True)
+    yield from zip(stages, map(_steps_per_second, figures), strict=True)
 
 
-def _steps_a_second(text: str) -> float:
+def _steps_per_second(text: str) -> float:
     text = _MISPRINTS.get(text, text)
     if slow := _SECONDS_A_STEP.fullmatch(text):
         return 1 / float(slow[1])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.on_gpu.cells import NOT_YET, compile_time, why_none
 from benchmarks.on_gpu.command import Figures
-from benchmarks.on_gpu.throughput import BATCHES, cell_name, steps_a_second
+from benchmarks.on_gpu.throughput import BATCHES, cell_name, steps_per_second
 from benchmarks.results_page.markdown import speed, table, times
 from benchmarks.results_page.measured import Measured
 from benchmarks.results_page.published_table import GPUS, LINK, TITLE, Cell, NoFigure, Place, Torch
@@ -70,7 +70,7 @@ def measured_gain(cases: Mapping[str, Figures], pipeline: str, batch: int) -> Ga
 
     def look_up(*, is_compiled: bool) -> Speed:
         figures = cases.get(cell_name(pipeline, batch, is_compiled=is_compiled))
-        value = steps_a_second(figures)
+        value = steps_per_second(figures)
         if value is not None:
             return Speed(value=value)
         return Speed(value=None, why_none="not measured" if figures is None else why_none(figures) or "no loop")

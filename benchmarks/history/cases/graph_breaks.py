@@ -16,7 +16,7 @@ from pytest_diffopt.records import Device, Subject
 def watch(name: str) -> Verdict:
     """Compile a model and call it once.
 
-    The backend is `eager`: graph breaks depend only on Dynamo, and torch 2.13's `aot_eager` cannot run this VAE on a CPU.
+    The backend is `eager`: graph breaks depend only on Dynamo, and torch 2.13's `aot_eager` fails for this VAE on CPU.
     """
     torch.manual_seed(0)
     model, inputs = _MODELS[name]()

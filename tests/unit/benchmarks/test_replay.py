@@ -13,7 +13,7 @@ import pytest
 from benchmarks.history import replay
 from benchmarks.history.bugs import BUGS, Bug, ReplayOutcome
 from benchmarks.history.environments import PINS, Cache, InstallError
-from benchmarks.history.replay import Row, ReplayResult
+from benchmarks.history.replay import ReplayResult, Row
 
 BUG = Bug(
     name="flux-syncs",

@@ -115,8 +115,8 @@ def test_file_of_another_machine_is_refused(
     printed = capsys.readouterr()
     versions = json.dumps({"cuda": str(torch.version.cuda), "torch": str(torch.__version__)})
     assert printed.err == (
-        f'simulated_vs_cuda: {file} cannot be gone on from: its environment is {{"device": "{GPU}", "versions": '
-        f'{versions}}}, and this is {{"device": "NVIDIA A100", "versions": {versions}}}; give another file\n'
+        f'simulated_vs_cuda: {file} cannot be continued: environment must be {{"device": "NVIDIA A100", "versions": '
+        f'{versions}}}, got: {{"device": "{GPU}", "versions": {versions}}}; give another file\n'
     )
     assert printed.out == ""
     assert file.read_bytes() == before
