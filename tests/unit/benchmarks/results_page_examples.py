@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.on_gpu.results import Results
 from benchmarks.results_page.counted import read_counted
+from pytest_diffopt.records import PairedTiming
 
 H200 = {"device": "NVIDIA H200", "versions": {"torch": "2.13.0+cu130", "cuda": "13.0"}}
 CPU = {"device": "a CPU", "versions": {"torch": "2.13.0+cpu"}}
@@ -96,7 +97,7 @@ ALARMS = {
         "weights": "random",
         "pair": {
             "slowdown": 0.0,
-            "timing": "in turn",
+            "timing": str(PairedTiming.IN_TURN),
             "repeats": 1,
             "seconds": 10.0,
             "blocks": [{"base_ns": [100_000_000] * 2, "head_ns": [101_000_000] * 2}] * 8,

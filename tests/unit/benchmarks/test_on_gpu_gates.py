@@ -1,26 +1,19 @@
-"""Test the two commands that run the latency gates on a GPU: plans, sessions and tables; nothing is timed."""
+"""Test the GPU command `paired`: its sessions of the latency gates and its table; nothing is timed."""
 
 import json
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import msgspec
 import pytest
 
-from benchmarks.false_alarms.measuring import Pair
-from benchmarks.false_alarms.projects import TimedCall
 from benchmarks.on_gpu import __main__ as on_gpu
-from benchmarks.on_gpu import false_alarms, paired
+from benchmarks.on_gpu import paired
 from benchmarks.on_gpu.command import Figures
 from benchmarks.on_gpu.commands import COMMANDS
-from benchmarks.on_gpu.gate_sessions import Ending, GateSessionError, commit, ending, run_session
+from benchmarks.on_gpu.gate_sessions import Ending, GateSessionError
 from benchmarks.on_gpu.setting import Setting
-from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.records import Device, PairedBlock, PairedTiming
-from tests.unit.paired.repositories import git
 
 GPU = {"device": "NVIDIA H200", "versions": {"torch": "2.11.0", "cuda": "13.0"}}
 MEASURED = Setting(is_rehearsal=False, reports=Path("reports"))
@@ -35,200 +28,6 @@ FAILED = Ending(
         "  nothing that is counted changed: the same operations take another time, or the time goes elsewhere",
     ),
 )
-MS = 1_000_000
-
-
-def pair(slowdown: float, *, measured_slowdown: float, blocks: int = 20, throttled: int = 0) -> Figures:
-    """Return the figures of a pair of processes with a measured slowdown of head, with 0.1 % of noise."""
-    head_ns = 200 * MS * (1 + measured_slowdown)
-    one = PairedBlock(base_ns=(200 * MS, 200 * MS), head_ns=(round(0.999 * head_ns), round(1.001 * head_ns)))
-    timed = Pair(
-        slowdown=slowdown,
-        timing=PairedTiming.IN_TURN,
-        repeats=1,
-        seconds=20.0,
-        blocks=(one,) * blocks,
-        seconds_in_turn=0.0,
-        blocks_in_turn=(),
-        throttled_blocks=throttled,
-    )
-    return {"recipe": "bf16 + sdpa", "weights": "random", "pair": json.loads(msgspec.json.encode(timed))}
-
-
-def test_first_half_has_every_slowdown() -> None:
-    """Pairs of the same code alternate with slowdowns; the first half of a run measures every slowdown."""
-    names = [case.name for case in COMMANDS["false-alarms"].cases(MEASURED)]
-
-    assert names[:8] == [
-        "same code, pair 1",
-        "2 % injected, pair 1",
-        "same code, pair 2",
-        "5 % injected, pair 1",
-        "same code, pair 3",
-        "1 % injected, pair 1",
-        "same code, pair 4",
-        "3 % injected, pair 1",
-    ]
-    assert len(names) == 16
-
-
-def test_pairs_run_full_size_sdxl_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a GPU each pair is measured once, with its own number, and its raw times are kept."""
-    calls: list[Mapping[str, Any]] = []
-
-    def measure(slowdown: float, **how: Any) -> Pair:
-        calls.append({"slowdown": slowdown, **how})
-        return msgspec.convert(pair(slowdown, measured_slowdown=slowdown)["pair"], Pair)
-
-    monkeypatch.setattr(false_alarms, "measure", measure)
-    monkeypatch.setattr(false_alarms, "weights_of", lambda _setting: "random")
-    figures = [case.measure() for case in COMMANDS["false-alarms"].cases(MEASURED)[:2]]
-
-    call = TimedCall(device=Device.CUDA, scale=Scale.FULL, recipe="bf16 + sdpa", steps=2)
-    assert calls == [
-        {"slowdown": slowdown, "seconds": 20.0, "seconds_in_turn": 0.0, "number": number, "call": call}
-        for number, slowdown in enumerate((0.0, 0.02))
-    ]
-    assert json.loads(json.dumps(figures)) == [pair(0.0, measured_slowdown=0.0), pair(0.02, measured_slowdown=0.02)]
-
-
-def test_false_alarms_table() -> None:
-    """The table has each pair, and the outcome shares of sessions drawn from pairs of one slowdown."""
-    seen = {
-        "same code, pair 1": pair(0.0, measured_slowdown=0.001),
-        "5 % injected, pair 1": pair(0.05, measured_slowdown=0.048, throttled=3),
-    }
-
-    assert on_gpu.report(COMMANDS["false-alarms"], REHEARSED, GPU, seen)[2:] == [
-        f"rehearsal | {line}"
-        for line in (
-            "weights: random",
-            "pair of processes     head slower by  deviation   call  blocks  throttled",
-            "same code, pair 1             +0.10%      0.10%  0.2 s      20          0",
-            "5 % injected, pair 1          +4.80%      0.10%  0.2 s      20          3",
-            "injected      pairs   slower  not slower  inconclusive  slower, same code multiplied",
-            "same code         1    0.00%     100.00%         0.00%                         0.00%",
-            "1 % injected      0        -           -             -                         0.00%",
-            "2 % injected      0        -           -             -                       100.00%",
-            "3 % injected      0        -           -             -                       100.00%",
-            "5 % injected      1  100.00%       0.00%         0.00%                       100.00%",
-            "500 sessions of up to 60 s, drawn from these pairs; margin 1 %",
-        )
-    ]
-
-
-def test_throttled_pair_has_no_ratio() -> None:
-    """A pair without blocks is marked as throttled, and no session is drawn from it."""
-    seen = {
-        "same code, pair 1": pair(0.0, measured_slowdown=0.0, blocks=0, throttled=7),
-        "5 % injected, pair 1": {"failed": "no"},
-    }
-
-    lines = COMMANDS["false-alarms"].table(REHEARSED, seen)
-
-    assert lines[1].split() == ["same", "code,", "pair", "1", "throttled", "0", "7"]
-    assert lines[2].split() == ["5", "%", "injected,", "pair", "1", "failed"]
-    assert lines[4].split() == ["same", "code", "0", "-", "-", "-", "-"]
-
-
-def report(outcome: str, *explanation: str, summary: str = "221 ms") -> dict[str, Any]:
-    """Return a report of one verdict."""
-    verdict = {"outcome": outcome, "explanation": list(explanation), "summary": summary}
-    return {"verdicts": [{"nodeid": "test_it.py::test_latency", "verdict": verdict}], "broken": []}
-
-
-@pytest.mark.parametrize(
-    ("exit_code", "document", "result", "explanation"),
-    [
-        (0, report("passed"), "exit code 0, passed", ("221 ms",)),
-        (
-            1,
-            report("regressed", "diffopt: it became slower", "  nothing that is counted changed: the same operations"),
-            "exit code 1, regressed, with its cause",
-            ("it became slower", "  nothing that is counted changed: the same operations"),
-        ),
-        (
-            1,
-            report("regressed", "diffopt: it became slower", "  what changed, counted on the simulated GPU:"),
-            "exit code 1, regressed, with its cause",
-            ("it became slower", "  what changed, counted on the simulated GPU:"),
-        ),
-        (
-            1,
-            report("regressed", "diffopt: it became slower", "  not counted: no"),
-            "exit code 1, regressed",
-            ("it became slower", "  not counted: no"),
-        ),
-        (
-            1,
-            {"verdicts": [], "broken": [{"nodeid": "test_it.py", "reason": "ImportError: no"}]},
-            "exit code 1, broken",
-            ("test_it.py: ImportError: no",),
-        ),
-        (5, {"verdicts": [], "broken": []}, "exit code 5, no verdict", ()),
-    ],
-    ids=["passed", "same-counts", "other-counts", "not-counted", "broken", "no-verdict"],
-)
-def test_session_result_is_read_from_report(
-    exit_code: int, document: Mapping[str, Any], result: str, explanation: Sequence[str]
-) -> None:
-    """The result has exit code, outcome, whether the cause is known, and the gate's message."""
-    ended = ending(exit_code, document)
-
-    assert str(ended) == result
-    assert ended.explanation == tuple(explanation)
-
-
-@dataclass
-class FakePytest:
-    """A process that writes a report and exits."""
-
-    writes: str
-    lines: list[list[str]] = field(default_factory=list)
-
-    def start(self, line: list[str], *, cwd: Path) -> Self:
-        """Start the process."""
-        assert cwd == Path("project")
-        self.lines.append(line)
-        folder = Path(line[5].removeprefix("--diffopt-report="))
-        assert not folder.exists()
-        if self.writes:
-            folder.mkdir()
-            (folder / "report.json").write_text(self.writes, encoding="utf-8")
-        return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def wait(self) -> int:
-        """Return the exit code."""
-        return 2
-
-
-def test_report_of_earlier_session_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An existing report is removed first; a session without a report is an error."""
-    started = FakePytest(writes=json.dumps(report("passed")))
-    monkeypatch.setattr(subprocess, "Popen", started.start)
-    run_session(Path("project"), ("--gpu",), report=tmp_path / "report")
-    started.writes = ""
-
-    with pytest.raises(GateSessionError) as error:
-        run_session(Path("project"), ("--gpu",), report=tmp_path / "report")
-
-    assert str(error.value) == "pytest exited with code 2 and wrote no report; see log.txt"
-    assert [line[2:4] + line[6:] for line in started.lines] == [["pytest", "-p", "--gpu"]] * 2
-
-
-def test_commits_of_the_same_code_are_distinct(tmp_path: Path) -> None:
-    """HEAD~1 exists, everything is committed, and the project has its own ini file."""
-    for _ in range(2):
-        commit(tmp_path, {"product.py": "SLOWDOWN = 0.0\n"})
-
-    assert git(tmp_path, "rev-list", "--count", "HEAD") == "2"
-    assert git(tmp_path, "status", "--porcelain") == ""
-    assert (tmp_path / "pytest.ini").exists()
 
 
 @dataclass
