@@ -1,23 +1,23 @@
-"""Joins what the simulated GPU and a real one saw of the same case, and writes it as a table; knows neither of them."""
+"""Compare the readings of the simulated GPU and of a real GPU for the same cases, and format them as a table."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 PEAK_TOLERANCE = 0.03
-_HEADINGS = ("case", "syncs both", "only simulated", "only real", "waits / traced", "FLOPs", "ops / launches", "peak")
+_HEADINGS = ("case", "syncs both", "only simulated", "only real", "syncs / traced", "FLOPs", "ops / launches", "peak")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What one side saw of one case.
+    """What one device measured in one case.
 
     Attributes:
-        syncs: by line of user code, how often the sync debug mode reports a wait there.
-        syncs: waits in all, those that the debug mode does not see included.
+        syncs: for each line of user code, how many syncs torch's sync debug mode reports there.
+        num_syncs: all syncs, including those that the debug mode does not report.
         flops: floating-point operations.
         operations: operations that launch work; on a real GPU, launched kernels.
-        peak_bytes: most bytes that were allocated at one moment, above what was allocated before the call.
+        peak_bytes: peak of allocated memory, minus what was allocated before the call.
     """
 
     syncs: Mapping[str, int]
@@ -32,9 +32,9 @@ class Agreement:
     """Both readings of one case.
 
     Attributes:
-        case: its name.
-        simulated: what the simulated GPU saw.
-        real: what the real one saw.
+        case: name of the case.
+        simulated: reading of the simulated GPU.
+        real: reading of the real GPU.
     """
 
     case: str
@@ -43,44 +43,44 @@ class Agreement:
 
     @property
     def seen_by_both(self) -> Counter[str]:
-        """The syncs that both saw, by line."""
+        """Syncs that both devices report, by line."""
         return Counter(self.simulated.syncs) & Counter(self.real.syncs)
 
     @property
     def only_simulated(self) -> Counter[str]:
-        """The syncs that only the simulated GPU saw, by line."""
+        """Syncs that only the simulated GPU reports, by line."""
         return Counter(self.simulated.syncs) - Counter(self.real.syncs)
 
     @property
     def only_real(self) -> Counter[str]:
-        """The syncs that only the real GPU saw, by line."""
+        """Syncs that only the real GPU reports, by line."""
         return Counter(self.real.syncs) - Counter(self.simulated.syncs)
 
     @property
     def peak_ratio(self) -> float | None:
-        """Simulated over real peak; 1 where neither allocates, None where only the simulated one does."""
+        """Simulated peak divided by the real peak; 1 if neither allocates, None if only the simulated GPU does."""
         if self.real.peak_bytes:
             return self.simulated.peak_bytes / self.real.peak_bytes
         return None if self.simulated.peak_bytes else 1.0
 
     @property
     def agrees_on_syncs(self) -> bool:
-        """Tell whether both saw the same syncs, on the same lines, as often."""
+        """Whether both report the same number of syncs on the same lines."""
         return not self.only_simulated and not self.only_real
 
     @property
     def agrees_on_flops(self) -> bool:
-        """Tell whether both counted the same FLOPs."""
+        """Whether both count the same FLOPs."""
         return self.simulated.flops == self.real.flops
 
     @property
     def agrees_on_peak(self) -> bool:
-        """Tell whether the peaks are within the promised distance."""
+        """Whether the peaks differ by at most `PEAK_TOLERANCE`."""
         return self.peak_ratio is not None and abs(self.peak_ratio - 1) <= PEAK_TOLERANCE
 
 
 def report(agreements: Sequence[Agreement], failures: Mapping[str, str]) -> Iterator[str]:
-    """Compose the table, each line on which the two disagree, and the sums."""
+    """Yield the table, each line on which the devices disagree, the failed cases and the summary."""
     yield from _aligned([_HEADINGS, *map(_row, agreements)])
     yield from _disagreements(agreements)
     if failures:
@@ -91,7 +91,7 @@ def report(agreements: Sequence[Agreement], failures: Mapping[str, str]) -> Iter
 
 
 def summary(agreements: Sequence[Agreement]) -> str:
-    """Say in one line how far the two agree."""
+    """Return in one line in how many cases the devices agree."""
     return (
         f"of {len(agreements)} cases: the same syncs in {sum(one.agrees_on_syncs for one in agreements)}, "
         f"equal FLOPs in {sum(one.agrees_on_flops for one in agreements)}, "

@@ -1,4 +1,4 @@
-"""The cases that run on the simulated GPU and on a real one: small, and the same on both."""
+"""Small cases that run identically on the simulated GPU and on a real GPU."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ _SCHEDULERS = (
 )  # fmt: skip
 _STEPS = 4
 _SHAPE = (1, 4, 16, 16)
-# Enough to see that the simulated side works where there is no GPU.
+# Without a GPU these two show that the simulated side works.
 _WITHOUT_GPU = ("EulerDiscreteScheduler", "DDIMScheduler")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """Something to run on both.
+    """One case for both devices.
 
     Attributes:
-        name: readable and unique.
-        prepare: makes everything on a device, and returns the call that is watched.
+        name: unique and readable.
+        prepare: creates modules and inputs on a device, and returns the call to measure.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Case:
 
 
 def cases(*, with_gpu: bool) -> Iterator[Case]:
-    """Return every case, or a tiny subset where nothing can be compared."""
+    """Yield every case, or two cases without a GPU, where nothing can be compared."""
     for name in _SCHEDULERS if with_gpu else _WITHOUT_GPU:
         yield Case(name=name, prepare=_scheduler(name))
     if with_gpu:
@@ -86,8 +86,8 @@ def _sdxl(device: torch.device) -> Callable[[], object]:
 
 
 def _rows() -> Iterator[Case]:
-    """Return the calls that prove the rows of the table of waits."""
-    from tests.unit.simulated_gpu.cuda.test_sync_table import CASES, Things  # noqa: PLC0415 - only where pytest is
+    """Yield the calls that test the rows of the simulated GPU's sync table."""
+    from tests.unit.simulated_gpu.cuda.test_sync_table import CASES, Things  # noqa: PLC0415 - it needs pytest
 
     for row in CASES:
 

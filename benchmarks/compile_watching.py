@@ -1,6 +1,7 @@
-"""What watching costs a compilation, and a call afterwards: the same compile with and without the log, in turn.
+"""Measure the overhead of `CompileLog` on a compilation and on the calls after it.
 
-Processor time is compared, not the clock's: other people's work on the machine is in the latter.
+Compilations with and without the log alternate. CPU time is compared, because other processes on the machine affect
+wall-clock time.
 """
 
 import statistics
@@ -18,7 +19,7 @@ _BACKEND = "aot_eager_decomp_partition"
 
 
 class Block(torch.nn.Module):
-    """Enough operators for a compilation of about a second."""
+    """A module that takes about a second to compile."""
 
     def __init__(self, depth: int = 12) -> None:
         super().__init__()
@@ -26,7 +27,7 @@ class Block(torch.nn.Module):
         self.linears = torch.nn.ModuleList(torch.nn.Linear(16, 16) for _ in range(depth))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Attend and add, again and again."""
+        """Apply normalization, a linear layer and attention, `depth` times."""
         for norm, linear in zip(self.norms, self.linears, strict=True):
             hidden = linear(norm(x))
             x = x + torch.nn.functional.scaled_dot_product_attention(hidden, hidden, hidden)
@@ -34,7 +35,7 @@ class Block(torch.nn.Module):
 
 
 def compile_once(*, is_watched: bool) -> tuple[float, float]:
-    """Return the processor time of a compilation, and of calls after it."""
+    """Return the CPU time in seconds of a compilation, and of the calls after it."""
     torch.compiler.reset()
     module = Block().eval()
     x = torch.ones(1, 2, 8, 16)
@@ -52,7 +53,7 @@ def _spent(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measure in pairs, the order changing from pair to pair, and print the ratios."""
+    """Measure in pairs, in alternating order, and print the ratios."""
     compile_once(is_watched=False)
     compile_once(is_watched=True)
     compiling, calling, plain_s = [], [], []
@@ -62,10 +63,10 @@ def main() -> None:
         compiling.append(spent[True][0] / spent[False][0])
         calling.append(spent[True][1] / spent[False][1])
         plain_s.append(spent[False][0])
-    print(f"{_PAIRS} pairs, a compilation takes {statistics.median(plain_s):.2f} s of processor time")
-    for name, ratios in (("compiling", compiling), (f"{_CALLS} calls afterwards", calling)):
+    print(f"{_PAIRS} pairs, a compilation takes {statistics.median(plain_s):.2f} s of CPU time")
+    for name, ratios in (("compiling", compiling), (f"{_CALLS} calls after it", calling)):
         low, high = statistics.quantiles(ratios, n=4)[0], statistics.quantiles(ratios, n=4)[2]
-        print(f"{name}: watched / plain, median {statistics.median(ratios):.3f}, quartiles {low:.3f} to {high:.3f}")
+        print(f"{name}: with log / without, median {statistics.median(ratios):.3f}, quartiles {low:.3f} to {high:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What counting a full-size pipeline costs on this machine: `python benchmarks/full_size.py`.
+"""Measure the cost of profiling full-size pipelines on this machine: `python benchmarks/full_size.py`.
 
-Each pipeline is profiled in a process of its own, from starting Python to the finished report: the published
-architecture in bfloat16, the published call, all steps and the VAE's decoder. Names as arguments measure only those.
+Each pipeline is profiled in its own process, from the start of Python to the finished report: the published
+architecture in bfloat16, the published call, all steps and the VAE's decoder. Arguments select pipelines by name.
 """
 
 import argparse
@@ -25,14 +25,14 @@ _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What one profile cost.
+    """The cost of one profile.
 
     Attributes:
-        case: what was profiled.
-        seconds: from start to end.
-        cpu_seconds: of them, the time that a core worked for it; on a busy machine the truer figure.
-        peak_rss_bytes: most memory that the process held.
-        flops: the FLOPs that were counted: figures can be compared only where these are equal.
+        case: name of the profiled pipeline.
+        seconds: wall-clock time from start to end.
+        cpu_seconds: CPU time; more reliable on a busy machine.
+        peak_rss_bytes: peak resident memory of the process.
+        flops: counted FLOPs; costs are comparable only if these are equal.
     """
 
     case: str
@@ -43,10 +43,10 @@ class Cost:
 
 
 def main() -> int:
-    """Print the costs; the exit code is 1 when a promise is broken."""
+    """Print the costs; the exit code is 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("pipelines", nargs="*", metavar="NAME", help="which; by default all that the plugin names")
+    parser.add_argument("pipelines", nargs="*", metavar="NAME", help="pipelines to profile; default: all")
     options = parser.parse_args()
     costs = [_measure(name) for name in options.pipelines or known_pipelines()]
     print(json.dumps([asdict(cost) for cost in costs], indent=2) if options.json else _table(costs))
@@ -58,7 +58,7 @@ def _measure(name: str) -> Cost:
     with tempfile.TemporaryFile("w+") as report:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=_ROOT, stdout=report)
-        _, status, usage = os.wait4(process.pid, 0)  # the one call that tells what this child alone used
+        _, status, usage = os.wait4(process.pid, 0)  # reports the resources of this child alone
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
@@ -81,8 +81,8 @@ def _table(costs: Sequence[Cost]) -> str:
         for cost in costs
     ]
     heading = f"{'':<22}{'wall':>11}{'CPU':>11}{'peak RSS':>13}{'counted':>17}"
-    promise = f"promised: at most {_MOST_SECONDS:g} s and {_MOST_BYTES / 2**30:g} GiB each"
-    return "\n".join([heading, *rows, promise])
+    limits = f"allowed: {_MOST_SECONDS:g} s and {_MOST_BYTES / 2**30:g} GiB each"
+    return "\n".join([heading, *rows, limits])
 
 
 if __name__ == "__main__":

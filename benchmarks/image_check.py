@@ -1,8 +1,8 @@
-"""What one image check costs on one core, by figure: python benchmarks/image_check.py [--size 512] [--lpips].
+"""Measure the cost of one image check on one core: `python benchmarks/image_check.py [--size 512] [--lpips]`.
 
-Both images are at hand: a photograph that scikit-image ships, and the same with the noise that bfloat16 leaves. The
-processor's time of this process is counted, so that what else runs on the machine does not count. `--lpips` needs the
-extra of that name and AlexNet's weights; any weights of its shape cost the same.
+The images are a photograph from scikit-image, and the same photograph with noise of the size of bfloat16's rounding.
+CPU time of this process is measured, so other processes do not count. `--lpips` needs the extra `lpips` and AlexNet's
+weights; random weights of the same shapes cost the same.
 """
 
 import argparse
@@ -26,9 +26,9 @@ _NOISE = 0.004
 
 def main() -> None:
     """Print the median of each part."""
-    parser = argparse.ArgumentParser(description="what one image check costs")
-    parser.add_argument("--size", type=int, default=512, help="pixels in each direction")
-    parser.add_argument("--lpips", action="store_true", help="measure LPIPS, too")
+    parser = argparse.ArgumentParser(description="measure the cost of one image check")
+    parser.add_argument("--size", type=int, default=512, help="width and height in pixels")
+    parser.add_argument("--lpips", action="store_true", help="also measure LPIPS")
     asked = parser.parse_args()
     size = asked.size
     torch.set_num_threads(1)
@@ -37,14 +37,14 @@ def main() -> None:
     tensor = torch.from_numpy(np.clip(reference + noise, 0.0, 1.0)).permute(0, 3, 1, 2).bfloat16()
     image = images_of(tensor)
 
-    print(f"{size} x {size} pixels, processor seconds, median of {_ROUNDS}")
-    lpips = {"LPIPS, where it is asked for": lambda: lpips_of(image, reference)} if asked.lpips else {}
+    print(f"{size} x {size} pixels, CPU time, median of {_ROUNDS}")
+    lpips = {"LPIPS, if requested": lambda: lpips_of(image, reference)} if asked.lpips else {}
     for name, part in {
         "read a tensor": lambda: images_of(tensor),
         "FLIP alone": lambda: mean_flip(image[0], reference[0]),
         "all figures": lambda: compare_images(image, reference, Subject(pipeline="benchmark")),
         "the whole check": lambda: _check(tensor, reference),
-        "a heat map, when it fails": lambda: flip_heat_map(image[0], reference[0]),
+        "heat map of a failed check": lambda: flip_heat_map(image[0], reference[0]),
         **lpips,
     }.items():
         print(f"  {name:<29} {_median_seconds(part):.3f} s")

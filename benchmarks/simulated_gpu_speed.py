@@ -1,8 +1,8 @@
-"""How fast the simulated GPU is: full-size SDXL and FLUX.1, and the same forward under FakeTensorMode.
+"""Compare the simulated GPU's speed with FakeTensorMode's for forward passes of full-size SDXL and FLUX.1.
 
-Run `python benchmarks/simulated_gpu_speed.py`. Models are built without weights. The two sides take turns, step by
-step, so that a busy machine slows both; the best of each is compared, the first step, which fills the caches, is shown
-apart.
+Run `python benchmarks/simulated_gpu_speed.py`. Models are built without weights. The two sides alternate step by step,
+so that a busy machine slows both. The fastest steps are compared; the first step, which fills the caches, is shown
+separately.
 """
 
 import argparse
@@ -22,7 +22,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, FluxTransformer2DModel, UNet2DConditionModel
 
-# The published architectures, as far as they differ from diffusers' defaults.
+# The published architectures, where they differ from diffusers' defaults.
 SDXL_UNET: dict[str, Any] = {
     "sample_size": 128,
     "addition_embed_type": "text_time",
@@ -76,7 +76,7 @@ def flux_inputs(device: Any) -> dict[str, Any]:
 
 
 def build(model: type, config: dict[str, Any], dtype: torch.dtype, device: str = "meta") -> Any:
-    """Build a model, without weights unless told otherwise."""
+    """Build a model; without weights by default."""
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
@@ -87,14 +87,14 @@ def build(model: type, config: dict[str, Any], dtype: torch.dtype, device: str =
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """A model at full size.
+    """A full-size model.
 
     Attributes:
-        name: what it is called in the table.
-        kind: diffusers' class.
-        config: its architecture.
-        dtype: of its weights.
-        inputs: makes one step's inputs on a device.
+        name: name in the table.
+        kind: class of diffusers.
+        config: the architecture.
+        dtype: dtype of the weights.
+        inputs: creates the inputs of one step on a device.
     """
 
     name: str
@@ -105,14 +105,14 @@ class Model:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Return how long a call takes."""
+    """Return the wall-clock time of a call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def compare(model: Model, steps: int) -> None:
-    """Run steps on the simulated GPU and under FakeTensorMode in turns, and print both."""
+    """Alternate steps on the simulated GPU and under FakeTensorMode, and print both times."""
     module = build(model.kind, model.config, model.dtype)
     fake_mode = FakeTensorMode()
     with fake_mode:
@@ -134,11 +134,11 @@ def compare(model: Model, steps: int) -> None:
     print(f"{model.name}: {counts.flops / 1e12:.2f} TFLOP, {counts.operations} operations a step")
     print(f"  simulated GPU   first {simulated[0]:6.3f} s   later {ours_s:6.3f} s = {each:.0f} us an operation")
     print(f"  FakeTensorMode  first {faked[0]:6.3f} s   later {theirs_s:6.3f} s")
-    print(f"  ratio           first {simulated[0] / faked[0]:6.2f}     later {ours_s / theirs_s:6.2f}   (up to 1.5)")
+    print(f"  ratio           first {simulated[0] / faked[0]:6.2f}     later {ours_s / theirs_s:6.2f}   (1.5 allowed)")
 
 
 def whole_sdxl(steps: int) -> None:
-    """Run the denoise loop and the VAE decode at full size, and print time and memory (15 s and 3 GiB allowed)."""
+    """Run the denoise loop and the VAE decode at full size; print time and memory (15 s and 3 GiB allowed)."""
     start = time.perf_counter()
     unet = build(UNet2DConditionModel, SDXL_UNET, torch.float16)
     vae = build(AutoencoderKL, SDXL_VAE, torch.float16)
@@ -162,13 +162,13 @@ def whole_sdxl(steps: int) -> None:
     syncs = [sum(sync.phase == f"step {number}" for sync in gpu.syncs) for number in range(steps)]
     print(f"SDXL, {steps} steps and VAE decode: {took:.1f} s (15 allowed), {gib:.2f} GiB (3 allowed)")
     print(f"  {gpu.flops / 1e12:.1f} TFLOP, peak {gpu.peak_memory_bytes / 2**30:.2f} GiB on the GPU")
-    print(f"  waits: {syncs[0]} in the first step, {sum(syncs[1:])} later")
+    print(f"  syncs: {syncs[0]} in the first step, {sum(syncs[1:])} later")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=5, help="steps of each comparison")
+    parser.add_argument("--steps", type=int, default=5, help="steps in each comparison")
     arguments = parser.parse_args()
     torch.set_grad_enabled(False)
     whole_sdxl(30)

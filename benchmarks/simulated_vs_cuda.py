@@ -1,16 +1,16 @@
-"""Is the simulated GPU right? Runs the same cases on it and on a real NVIDIA GPU, and prints where the two agree.
+"""Run the same cases on the simulated GPU and on a real NVIDIA GPU, and print where the two agree.
 
     python -m benchmarks.simulated_vs_cuda --json agreement.json --budget-seconds 540
 
-On the GPU the syncs are counted by torch's sync debug mode, line by line; waits that it does not see, and launched
-kernels, by the profiler; FLOPs by `FlopCounterMode`; memory by the caching allocator. The JSON file grows case by case,
-so the same line goes on where an earlier one stopped; it refuses the file of another machine or torch. Without a GPU
-a few cases run on the simulated GPU alone, and nothing is compared.
+On the GPU torch's sync debug mode counts the syncs of each line. The profiler counts all syncs, including those that
+the debug mode does not report, and launched kernels. `FlopCounterMode` counts FLOPs, and the caching allocator reports
+memory. The JSON file is extended after each case, so the same command continues an interrupted run; a file of another
+machine or torch version is refused. Without a GPU a few cases run on the simulated GPU alone, and nothing is compared.
 
-The exit code is 0 when everything was compared, 1 when a case failed, 2 when the file cannot be gone on from, and 3
-when the budget ended first. A disagreement is what this is for, and no failure.
+The exit code is 0 if every case was compared, 1 if a case failed, 2 if the file cannot be continued, and 3 if the
+budget ended first. A disagreement is a result, not a failure.
 
-This has never run on a GPU so far: only its joining, its budget and its table are tested.
+This has not run on a GPU yet: only the comparison, the budget and the table are tested.
 """
 
 import argparse
@@ -36,18 +36,19 @@ from benchmarks.on_gpu.running import Budget, measure_all, positive_seconds
 from pytest_diffopt.probes.syncs import watch_syncs
 from pytest_diffopt.records import Device, Subject
 from pytest_diffopt.simulated_gpu import SimulatedGPU
+from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model, known_gpu_models
 
 _LAUNCHES = frozenset({"cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx"})
-# A blocking copy from or to pageable memory ends in the first; the others are asked for by name.
+# A blocking copy from or to pageable memory calls the first; the others are explicit calls.
 _SYNCS = frozenset({"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy"})
 _WATCHED = "the call"
 _FAILED, _CANNOT_RUN, _CASES_LEFT = 1, 2, 3
-# Several times what a case takes once CUDA and the profiler are loaded; nothing cuts off one that is begun.
+# Several times the duration of a case once CUDA and the profiler are loaded; a started case is not interrupted.
 _LEAST_SECONDS = 20.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare what is left, or say that nothing was compared."""
+    """Compare the remaining cases; without a GPU, run a few on the simulated GPU alone."""
     options = _parsed(arguments)
     if not torch.cuda.is_available():
         return _without_gpu()
@@ -74,12 +75,12 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kept = "the readings; what is there is kept (default: agreement.json)"
-    parser.add_argument("--json", type=Path, default=Path("agreement.json"), metavar="FILE", help=kept)
+    file_help = "file of the readings; existing readings are kept (default: agreement.json)"
+    parser.add_argument("--json", type=Path, default=Path("agreement.json"), metavar="FILE", help=file_help)
     parser.add_argument(
-        "--budget-seconds", type=positive_seconds, default=math.inf, metavar="S", help="default: as long as it takes"
+        "--budget-seconds", type=positive_seconds, default=math.inf, metavar="S", help="default: unlimited"
     )
-    parser.add_argument("--retry-failed", action="store_true", help="read the cases that failed once more")
+    parser.add_argument("--retry-failed", action="store_true", help="repeat the cases that failed")
     return parser.parse_args(arguments)
 
 
@@ -94,21 +95,21 @@ def _without_gpu() -> int:
         print(
             f"{case.name}: {sum(reading.syncs.values())} syncs, {reading.flops} FLOPs, {reading.operations} operations"
         )
-    print("nothing was compared: torch finds no CUDA device")
+    print("nothing was compared: no CUDA device")
     return 0
 
 
 def compare(
     everything: Sequence[Case], results: Results, read: Callable[[Case], Figures], *, budget: Budget, again: str
 ) -> int:
-    """Read the cases that are left on both sides, print what is known so far, and return the exit code.
+    """Read the remaining cases on both devices, print the report, and return the exit code.
 
     Args:
         everything: every case.
-        results: what was read so far.
-        read: reads one case on both sides.
-        budget: no case is begun when it is nearly spent.
-        again: the command line that goes on.
+        results: the readings so far.
+        read: reads one case on both devices.
+        budget: no case is started if less than its `least_seconds` are left.
+        again: the command line that continues the run.
     """
     by_name = {case.name: case for case in everything}
     left = measure_all(list(by_name), results, lambda name, _: read(by_name[name]), budget=budget, progress=_progress)
@@ -116,7 +117,7 @@ def compare(
     for line in report([_agreement(*one) for one in results.cases.items() if one[0] not in failures], failures):
         print(line)
     if left:
-        print(f"left: {', '.join(left)}\ngo on with: {again}")
+        print(f"left: {', '.join(left)}\ncontinue with: {again}")
         return _CASES_LEFT
     return _FAILED if failures else 0
 
@@ -128,7 +129,7 @@ def _progress(line: str) -> None:
 def _read_both(case: Case) -> Figures:
     try:
         return {"simulated": asdict(read_simulated(case)), "real": asdict(read_real(case))}
-    except Exception as error:  # noqa: BLE001 - one case that fails is told, and the others are compared
+    except Exception as error:  # noqa: BLE001 - a failed case is reported, and the others are compared
         return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
 
 
@@ -163,9 +164,7 @@ def read_simulated(case: Case) -> Reading:
 
 
 def _simulated_gpu() -> str:
-    """Return the simulated GPU with the real one's capability: it decides which attention kernels run."""
-    from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model, known_gpu_models  # noqa: PLC0415
-
+    """Return a GPU model with the real GPU's compute capability, which determines the attention kernels."""
     default = "nvidia-h200"
     if not torch.cuda.is_available():
         return default
@@ -174,8 +173,8 @@ def _simulated_gpu() -> str:
 
 
 def read_real(case: Case) -> Reading:
-    """Run a case on the GPU, once for each way of looking: they disturb one another."""
-    _fresh(case)()  # libraries are loaded and workspaces taken at the first call
+    """Run a case on the GPU, once for each measurement, because the measurements disturb each other."""
+    _fresh(case)()  # the first call loads libraries and allocates workspaces
     peak_bytes = _peak_bytes(_fresh(case))
     syncs = _syncs(_fresh(case))
     events = _events(_fresh(case))
@@ -189,7 +188,7 @@ def read_real(case: Case) -> Reading:
 
 
 def _fresh(case: Case) -> Callable[[], object]:
-    """Prepare a case anew: a scheduler remembers what it did."""
+    """Prepare a case from scratch, because schedulers have state."""
     gc.collect()
     call = case.prepare(torch.device("cuda"))
     torch.cuda.synchronize()
@@ -217,7 +216,7 @@ def _flops(call: Callable[[], object]) -> int:
 
 
 def _events(call: Callable[[], object]) -> Counter[str]:
-    """Count what was traced within the call; the profiler itself waits for the GPU when it ends."""
+    """Count the traced events within the call; the profiler itself synchronizes when it ends."""
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as trace, record_function(_WATCHED):
         call()
     events = list(trace.events() or ())

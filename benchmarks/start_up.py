@@ -1,7 +1,7 @@
-"""What the plugin adds to a pytest start: `python benchmarks/start_up.py`.
+"""Measure what the plugin adds to the start of pytest: `python benchmarks/start_up.py`.
 
-Two commands in turn, so that a noisy machine hits both alike: Python importing pytest, and the same with this plugin;
-then pytest collecting an empty project without the plugin, and with it.
+Two commands are interleaved, so that a noisy machine affects both equally: a Python process that imports pytest,
+without and with this plugin; then pytest collecting an empty project, without and with it.
 """
 
 import argparse
@@ -17,9 +17,9 @@ _HEAVY = ("torch", "numpy", "diffusers", "transformers", "skimage", "scipy")
 
 
 def main() -> int:
-    """Print both differences and what was imported; the exit code is 1 when a promise is broken."""
+    """Print both differences and the heavy imports; the exit code is 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30, help="how often each command runs")
+    parser.add_argument("--rounds", type=int, default=30, help="runs of each command")
     rounds = parser.parse_args().rounds
     heavy = _heavy_modules()
     with tempfile.TemporaryDirectory() as folder:
@@ -28,9 +28,9 @@ def main() -> int:
         )
         start = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         starts = _compare([*start, "-p", "no:diffopt"], start, rounds, folder)
-    print(f"importing the plugin adds {imports:.1f} ms to importing pytest (up to {_LIMIT_MS:g} ms promised)")
+    print(f"importing the plugin adds {imports:.1f} ms to importing pytest ({_LIMIT_MS:g} ms allowed)")
     print(f"the plugin adds {starts:.1f} ms to pytest in an empty folder")
-    print(f"heavy modules imported by the plugin: {', '.join(heavy) or 'none'} (none promised)")
+    print(f"heavy modules imported by the plugin: {', '.join(heavy) or 'none'} (none allowed)")
     return 1 if heavy or imports > _LIMIT_MS else 0
 
 

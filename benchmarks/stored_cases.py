@@ -1,8 +1,8 @@
-"""How long a run waits for its baselines among 10 000 stored ones: `python benchmarks/stored_cases.py`.
+"""Time how long a run takes to find its baselines among 10 000 stored ones: `python benchmarks/stored_cases.py`.
 
-The cases are of 100 suites, on one GPU. A run claims and reads those of its own tests: here one suite's 100. What it
-would take a run of everything to claim all of them is told too. The best of some tries counts: the first fills the file
-system's cache.
+The stored cases belong to 100 suites on one GPU. A run claims and reads the baselines of its own tests, here the 100 of
+one suite. The time to claim all of them is printed too. The best of several tries counts, because the first try fills
+the file system's cache.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _MOST_MS = 100.0
 
 
 def main() -> int:
-    """Print the times; the exit code is 1 when a promise is broken."""
+    """Print the times; the exit code is 1 if the limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suites", type=int, default=_SUITES, help="how many suites of 100 cases are stored")
     suites: int = parser.parse_args().suites
@@ -37,7 +37,7 @@ def main() -> int:
             _store(root, key)
         read_ms = _best_ms(lambda: _read(root, keys[len(keys) // 2]))
         claim_ms = _best_ms(lambda: _claim(BaselineStore(root), everything))
-    allowed = f"of processor time (up to {_MOST_MS:g} ms promised)"
+    allowed = f"of CPU time ({_MOST_MS:g} ms allowed)"
     print(f"{len(everything)} stored cases")
     print(f"claiming and reading the {_CASES_A_SUITE} that a run of one suite needs: {read_ms:.1f} ms {allowed}")
     print(f"claiming all of them: {claim_ms:.1f} ms {allowed}")
@@ -51,14 +51,14 @@ def _key(suite: int, case: int) -> BaselineKey:
 
 
 def _store(root: Path, key: BaselineKey) -> None:
-    """Write one document; one after the other with our own locks and syncs would take minutes."""
+    """Write one document directly: `BaselineStore` locks and syncs each file, which would take minutes."""
     path = root / key.relative_path
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_TEXT.replace(b"CASE", key.case.encode()))
 
 
 def _text() -> bytes:
-    """Return the text of a document as the store writes it."""
+    """Return a document as `BaselineStore` writes it."""
     key = BaselineKey(device_slug="nvidia-h200", suite="suites/test_0", case="CASE", scale="tiny")
     document = LatencyBaseline.from_record(
         LatencyRecord(

@@ -1,9 +1,9 @@
-"""What we add to a call while it is timed: `python benchmarks/timed_region.py`.
+"""Measure what the plugin adds to a timed call: `python benchmarks/timed_region.py`.
 
-Within the timed region stand the wrapper that makes the same call each time (it sets generators back) and the wait for
-the device. Both are timed around a function that does nothing, in turn with the bare function, thousands of times: a
-tiny pipeline's own times scatter by far more than we add, and its call is timed for the share alone. Nothing of ours
-runs in a denoise step: loops and steps are timed in calls of their own.
+The timed region contains the wrapper that makes calls repeatable (it resets generators) and the device synchronization.
+Both are timed around an empty function, interleaved with the bare function, thousands of times. The overhead is far
+below the variation of a tiny pipeline's times, so the pipeline is timed only to compute the overhead's share. Denoise
+steps have no overhead: loops and steps are timed in separate calls.
 """
 
 import statistics
@@ -29,18 +29,18 @@ _STEPS = 4
 
 
 def main() -> int:
-    """Print what we add and what a tiny call takes; the exit code is 1 when a promise is broken."""
+    """Print the overhead and the time of a tiny call; the exit code is 1 if the limit is exceeded."""
     added_ns = _added_ns()
     call_ns = _tiny_call_ns()
     share = added_ns / call_ns
-    print(f"we add {added_ns / 1e3:.1f} us to a timed call")
+    print(f"added to a timed call: {added_ns / 1e3:.1f} us")
     print(f"the tiny SDXL pipeline, {_STEPS} steps: {call_ns / 1e6:.1f} ms")
-    print(f"share: {100 * share:.3f} % (up to {100 * _MOST_SHARE:g} % promised)")
+    print(f"share: {100 * share:.3f} % ({100 * _MOST_SHARE:g} % allowed)")
     return int(share > _MOST_SHARE)
 
 
 def _added_ns() -> float:
-    """Return the median of the paired differences: our way of timing an empty call, and a bare one."""
+    """Return the median paired difference between an empty call timed by the plugin and a bare empty call."""
     generator = torch.Generator().manual_seed(0)
     ours = _stopwatch(repeatable_call(lambda **_: None, (), {"generator": generator}))
     bare = _nothing
@@ -63,7 +63,7 @@ def _bare_ns(call: Callable[..., None]) -> int:
 
 
 def _tiny_call_ns() -> float:
-    """Return the median processor time of a tiny call: on a busy machine the clock's would flatter the share."""
+    """Return the median CPU time of a tiny call: wall-clock time on a busy machine would make the share too small."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pipeline = build_pipeline(find_pipeline("sdxl"), Scale.TINY).pipeline

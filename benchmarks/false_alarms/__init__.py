@@ -1,1 +1,1 @@
-"""How often each timing rule calls the same code slower, and how often it sees a slowdown that is there."""
+"""Measure how often each timing rule reports unchanged code as slower, and how often it detects a real slowdown."""

@@ -1,8 +1,8 @@
-"""Measure, judge by every rule, print the table, draw the curve.
+"""Measure pairs of processes, apply every timing rule, print the table and plot the power curve.
 
 python -m benchmarks.false_alarms --raw false_alarms.jsonl --image docs/power.png
 
-What was measured is written down pair by pair: the same command goes on where it was interrupted.
+Each pair is appended to the --raw file as soon as it is measured. Repeat an interrupted command to continue.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import msgspec
 
 from benchmarks.false_alarms.measuring import Pair, measure
 from benchmarks.false_alarms.rules import (
+    Session,
     asv,
     blocks_in,
     paired_gate,
@@ -31,7 +32,7 @@ _THRESHOLDS = [step / 1000 for step in range(100)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     options = _parsed(arguments)
     pairs = _read(options.raw)
     if not options.judge_only:
@@ -45,18 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.false_alarms", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=200, help="pairs of processes of the same code")
+    parser.add_argument("--pairs", type=int, default=200, help="pairs of processes that run the same code")
     parser.add_argument("--injected-pairs", type=int, default=6, help="pairs of processes for each injected slowdown")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long each pair is timed")
-    parser.add_argument("--seconds-in-turn", type=float, default=3.0, help="how long in turn, for the other rules")
-    parser.add_argument("--session", type=float, default=60.0, help="the length of a session that is judged")
-    parser.add_argument("--margin", type=float, default=0.01, help="of the paired gate")
-    parser.add_argument("--sessions", type=int, default=10_000, help="how many are drawn")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long each pair is timed concurrently")
     parser.add_argument(
-        "--raw", type=Path, default=Path("false_alarms.jsonl"), help="the measured times, a line a pair"
+        "--seconds-in-turn",
+        type=float,
+        default=3.0,
+        help="how long each pair is timed interleaved, for the other rules",
     )
-    parser.add_argument("--judge-only", action="store_true", help="measure nothing more")
-    parser.add_argument("--image", type=Path, help="where the power curve goes; needs matplotlib")
+    parser.add_argument("--session", type=float, default=60.0, help="length of a simulated session")
+    parser.add_argument("--margin", type=float, default=0.01, help="margin of the paired gate, as a fraction")
+    parser.add_argument("--sessions", type=int, default=10_000, help="how many sessions are drawn")
+    parser.add_argument("--raw", type=Path, default=Path("false_alarms.jsonl"), help="measured times, one pair a line")
+    parser.add_argument("--judge-only", action="store_true", help="do not measure, only apply the rules to --raw")
+    parser.add_argument("--image", type=Path, help="file for the plot of the power curve; needs matplotlib")
     return parser.parse_args(arguments)
 
 
@@ -66,7 +70,7 @@ def _read(raw: Path) -> list[Pair]:
 
 
 def _measured(known: Sequence[Pair], options: argparse.Namespace) -> list[Pair]:
-    """Measure what is missing, and write each pair down as soon as it is there."""
+    """Measure the missing pairs, and append each to the --raw file as soon as it is measured."""
     pairs: list[Pair] = []
     for slowdown in _missing(known, options):
         number = len(known) + len(pairs)
@@ -81,7 +85,7 @@ def _measured(known: Sequence[Pair], options: argparse.Namespace) -> list[Pair]:
 
 
 def _missing(known: Sequence[Pair], options: argparse.Namespace) -> Iterator[float]:
-    """Return the slowdowns that want measuring, mixed, so that a noisy hour falls on all of them alike."""
+    """Yield the slowdowns to measure, mixed, so that a noisy period affects all of them equally."""
     have = Counter(pair.slowdown for pair in known)
     expected = {slowdown: options.injected_pairs if slowdown else options.pairs for slowdown in _SLOWDOWNS}
     lacking = [(slowdown, number) for slowdown, most in expected.items() for number in range(have[slowdown], most)]
@@ -90,7 +94,7 @@ def _missing(known: Sequence[Pair], options: argparse.Namespace) -> Iterator[flo
 
 
 def _ends(pairs: Sequence[Pair], options: argparse.Namespace) -> dict[float, Shares]:
-    """Return how the paired gate's sessions of the same code end, each slowdown multiplied into it."""
+    """Return the outcome shares of paired-gate sessions of the same code, multiplied by each slowdown."""
     same = [pair for pair in pairs if not pair.slowdown]
     return {slowdown: paired_gate(same, slowdown=slowdown, **_gate(options)) for slowdown in _SLOWDOWNS}
 
@@ -102,7 +106,7 @@ def _gate(options: argparse.Namespace) -> dict[str, Any]:
 def _table(
     pairs: Sequence[Pair], multiplied: Mapping[float, Shares], options: argparse.Namespace
 ) -> dict[str, list[float]]:
-    """Return for each rule how often it calls head slower, in the order of the slowdowns."""
+    """Return for each rule the share of sessions in which head is reported slower, one figure for each slowdown."""
     same = [pair for pair in pairs if not pair.slowdown]
     groups = [[pair for pair in pairs if pair.slowdown == slowdown] for slowdown in _SLOWDOWNS]
     drawn = [sessions_of(group, same, number=options.sessions // 5, seed=seed) for seed, group in enumerate(groups)]
@@ -115,40 +119,46 @@ def _table(
         "asv, interleaved": [share(asv, sessions) for sessions in drawn],
         "t-test at 5 %, interleaved": [share(t_test, sessions) for sessions in drawn],
     }
-    ours = table["paired gate"][_SLOWDOWNS.index(0.02)]
-    seeing_2 = drawn[_SLOWDOWNS.index(0.02)]
-    as_often = [one for one in _THRESHOLDS if share(pytest_benchmark(one), seeing_2) >= ours]
+    return table | _equally_powerful(table["paired gate"], drawn)
+
+
+def _equally_powerful(
+    paired_gate_shares: Sequence[float], drawn: Sequence[Sequence[Session]]
+) -> dict[str, list[float]]:
+    """Return the row of pytest-benchmark with the threshold that detects 2 % as often as the paired gate does."""
+    index = _SLOWDOWNS.index(0.02)
+    as_often = [one for one in _THRESHOLDS if share(pytest_benchmark(one), drawn[index]) >= paired_gate_shares[index]]
     equal = max(as_often, default=0.0)
-    what = "which sees 2 % as often" if as_often else "which sees the most of 2 % that it can"
-    name = f"pytest-benchmark median:{equal:.1%}, {what}"
-    return table | {name: [share(pytest_benchmark(equal), sessions) for sessions in drawn]}
+    power = "which detects 2 % as often" if as_often else "which detects 2 % as often as it can"
+    name = f"pytest-benchmark median:{equal:.1%}, {power}"
+    return {name: [share(pytest_benchmark(equal), sessions) for sessions in drawn]}
 
 
 def _print(table: dict[str, list[float]], pairs: Sequence[Pair], passed: Shares, options: argparse.Namespace) -> None:
     same = [pair for pair in pairs if not pair.slowdown]
     seconds = options.session * passed.mean_count / blocks_in(same, seconds=options.session)
     print(
-        f"{len(same)} pairs of processes of the same code, {sum(len(one.blocks) for one in same)} blocks in "
+        f"{len(same)} pairs of processes that run the same code, {sum(len(one.blocks) for one in same)} blocks in "
         f"{sum(one.seconds for one in same):.0f} s; {options.sessions} sessions of up to {options.session:g} s each\n"
-        f"the same code passes the paired gate in {passed.as_fast:.2%} of them, after {seconds:.0f} s on average; "
-        f"the others stay undecided\n"
+        f"the same code passes the paired gate in {passed.as_fast:.2%} of the sessions, after {seconds:.0f} s on "
+        f"average; the other sessions are inconclusive\n"
     )
-    print("| called slower | " + " | ".join("same code" if not one else f"{one:.0%}" for one in _SLOWDOWNS) + " |")
+    print("| reported slower | " + " | ".join("same code" if not one else f"{one:.0%}" for one in _SLOWDOWNS) + " |")
     print("|---" * (len(_SLOWDOWNS) + 1) + "|")
     for name, shares in table.items():
         print(f"| {name} | " + " | ".join(f"{one:.2%}" for one in shares) + " |")
 
 
 def _draw(table: dict[str, list[float]], image: Path) -> None:
-    import matplotlib as mpl  # noqa: PLC0415 - only for the image
+    import matplotlib as mpl  # noqa: PLC0415 - optional, only for the plot
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is selected
 
     figure, axes = plt.subplots(figsize=(8, 6))
     for name, shares in table.items():
         axes.plot([100 * one for one in _SLOWDOWNS], [100 * one for one in shares], marker="o", label=name)
-    axes.set(xlabel="injected slowdown, %", ylabel="called slower, % of sessions")
+    axes.set(xlabel="injected slowdown, %", ylabel="reported slower, % of sessions")
     axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     axes.grid(alpha=0.3)
     figure.tight_layout()

@@ -1,14 +1,16 @@
-"""A slowdown of a known size: each denoise step waits. Copied beside the tests that are timed, so it is on its own.
+"""Inject a slowdown of a known size: a delay in each denoise step.
 
-On a CPU the processor waits, in its own time, so that the wait is as long when another process has its turn meanwhile:
-each step for a share of what was computed since the step before it, so that whatever slows the call down makes the wait
-as much longer. Before the first step of a call lie its beginning and the end of the call before.
+This file is copied next to the timed tests, so it imports nothing from this repository.
 
-On a GPU that would be hidden: the processor is ahead of the GPU and waits for it anyway. There the GPU waits, in its
-stream, between the kernels of two steps.
+On a CPU the delay is a busy loop measured in the thread's CPU time, so preemption by another process does not shorten
+it. Each delay is a share of the CPU time since the previous step, so it grows with everything that slows the call. The
+first step's share covers the beginning of the call and the end of the previous call.
 
-`torch.cuda._sleep` is private to torch, and has this name in 2.11, 2.12 and 2.13. Nothing public makes a stream wait
-for a given time.
+On a GPU a CPU delay would be hidden, because the CPU runs ahead of the GPU. There a kernel keeps the stream busy
+between two steps.
+
+`torch.cuda._sleep` is private, and has this name in torch 2.11, 2.12 and 2.13. torch has no public function that keeps
+a stream busy for a given time.
 """
 
 import statistics
@@ -20,7 +22,7 @@ import torch
 
 _WARMUP_CALLS = 5
 _TIMED_CALLS = 15
-# A millisecond or so: far above what an event resolves, and little beside a step.
+# About a millisecond: far above the resolution of an event, and short compared with a step.
 _CALIBRATION_CYCLES = 2_000_000
 _NS_PER_MS = 1e6
 
@@ -28,27 +30,27 @@ _Inputs = Mapping[str, Any]
 
 
 def inject(pipeline: Any, inputs: _Inputs, *, share: float) -> None:
-    """Make each step of a pipeline's scheduler wait, so that a call takes longer by a share of what it takes now.
+    """Delay each step of a pipeline's scheduler, so that a call takes longer by a share of its time.
 
     Args:
-        pipeline: a diffusers pipeline, where it will be timed.
+        pipeline: a diffusers pipeline, on the device on which it is timed.
         inputs: keywords of its call.
-        share: of the call's time, as a fraction; the steps wait for equal parts of it.
+        share: total delay as a fraction of the call's time, distributed over the steps.
     """
     if pipeline.device.type == "cuda":
-        _plant_on_gpu(pipeline, inputs, share)
+        _inject_on_gpu(pipeline, inputs, share)
     else:
-        _after_each_step(pipeline, _processor_wait(share))
+        _after_each_step(pipeline, _cpu_delay(share))
 
 
-def _plant_on_gpu(pipeline: Any, inputs: _Inputs, share: float) -> None:
+def _inject_on_gpu(pipeline: Any, inputs: _Inputs, share: float) -> None:
     call_ns, steps = _measured(pipeline, inputs)
     cycles = round(share * call_ns / steps * _cycles_per_ns(pipeline, inputs))
     _after_each_step(pipeline, lambda: _keep_gpu_busy(cycles))
 
 
 def _measured(pipeline: Any, inputs: _Inputs) -> tuple[float, int]:
-    """Return how long a warm call takes, and how many steps it makes."""
+    """Return the time of a warm call in nanoseconds, and its number of steps."""
     for _ in range(_WARMUP_CALLS):
         pipeline(**inputs)
     took_ns, steps = [], 0
@@ -67,7 +69,7 @@ def _measured(pipeline: Any, inputs: _Inputs) -> tuple[float, int]:
 
 
 def _after_each_step(pipeline: Any, do: Callable[[], None]) -> None:
-    """Let the scheduler do something after each step, in place of what it was told before."""
+    """Call `do` after each scheduler step; this replaces an earlier `do`."""
     step = type(pipeline.scheduler).step
 
     def stepped(*args: Any, **keywords: Any) -> Any:
@@ -78,10 +80,10 @@ def _after_each_step(pipeline: Any, do: Callable[[], None]) -> None:
     pipeline.scheduler.step = stepped
 
 
-def _processor_wait(share: float) -> Callable[[], None]:
+def _cpu_delay(share: float) -> Callable[[], None]:
     last_ns = time.thread_time_ns()
 
-    def wait() -> None:
+    def delay() -> None:
         nonlocal last_ns
         now_ns = time.thread_time_ns()
         end_ns = now_ns + share * (now_ns - last_ns)
@@ -89,7 +91,7 @@ def _processor_wait(share: float) -> Callable[[], None]:
             pass
         last_ns = time.thread_time_ns()
 
-    return wait
+    return delay
 
 
 def _gpu_ns() -> int:
@@ -98,17 +100,17 @@ def _gpu_ns() -> int:
 
 
 def _cycles_per_ns(pipeline: Any, inputs: _Inputs) -> float:
-    """Find how long the GPU waits for a cycle, in the loop of real calls: under load its clock is another."""
+    """Measure the GPU's clock within real calls: under load it differs from the idle clock."""
     spans: list[tuple[Any, Any]] = []
 
-    def wait_between_events() -> None:
+    def sleep_between_events() -> None:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         start.record()
         _keep_gpu_busy(_CALIBRATION_CYCLES)
         end.record()
         spans.append((start, end))
 
-    _after_each_step(pipeline, wait_between_events)
+    _after_each_step(pipeline, sleep_between_events)
     for _ in range(_WARMUP_CALLS):
         pipeline(**inputs)
     torch.cuda.synchronize()
@@ -117,4 +119,4 @@ def _cycles_per_ns(pipeline: Any, inputs: _Inputs) -> float:
 
 
 def _keep_gpu_busy(cycles: int) -> None:
-    torch.cuda._sleep(cycles)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as the module says
+    torch.cuda._sleep(cycles)  # type: ignore[no-untyped-call]  # noqa: SLF001 - see the module's docstring

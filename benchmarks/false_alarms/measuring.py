@@ -1,4 +1,4 @@
-"""Real pairs of processes that time a pipeline, head with a wait injected in `scheduler.step` or the same as base."""
+"""Time a pipeline in real pairs of processes; head runs the same code as base, or has an injected delay."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,17 +18,17 @@ from pytest_diffopt.session.progress import no_progress
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one pair of processes timed.
+    """The times of one pair of processes.
 
     Attributes:
-        slowdown: what was injected, as a fraction.
-        timing: how both were timed.
-        repeats: calls in each time.
-        seconds: how long all blocks took.
+        slowdown: injected slowdown of head, as a fraction.
+        timing: how the blocks were timed.
+        repeats: calls in each sample.
+        seconds: duration of all blocks.
         blocks: base and head, as the paired gate times them.
-        seconds_in_turn: how long those in turn took.
-        blocks_in_turn: by the clock on the wall, one process at a time, as everybody else times them.
-        throttled_blocks: how many blocks do not count, because the GPU held itself back.
+        seconds_in_turn: duration of the interleaved blocks.
+        blocks_in_turn: wall-clock times, one process at a time, as other tools measure.
+        throttled_blocks: number of blocks that were discarded because the GPU throttled.
     """
 
     slowdown: float
@@ -44,19 +44,19 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def measure(
     slowdown: float, *, seconds: float, seconds_in_turn: float, number: int, call: TimedCall = TINY_ON_CPU
 ) -> Pair:
-    """Start two processes, inject a slowdown in one, and time them as the paired gate does, and as others do.
+    """Start two processes, inject a slowdown in head, and time both as the paired gate does and interleaved.
 
     Args:
-        slowdown: what is injected in head, as a fraction.
-        seconds: how long the paired gate times them.
-        seconds_in_turn: how long they are timed in turn afterwards; 0 on a GPU, where the gate does so itself.
-        number: of the pair; it decides the order of the blocks, and the core.
-        call: what is timed, and where.
+        slowdown: injected slowdown of head, as a fraction.
+        seconds: how long both are timed as the paired gate does.
+        seconds_in_turn: how long both are then timed interleaved; 0 on a GPU, where the gate itself interleaves.
+        number: number of the pair; the seed of the order of the blocks.
+        call: the timed call and its device.
     """
     with _workers(slowdown, call) as workers:
         (nodeid,) = workers.base_tests
         with at_their_call(workers, nodeid, no_progress, at_once=call.device is Device.CPU) as ready:
-            assert not isinstance(ready, str), "unreachable because both have the same test"  # noqa: S101
+            assert not isinstance(ready, str), "unreachable: both sides have the same test"  # noqa: S101
             plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
             samples = time_pair(workers, ready, plan, is_decided=_never, progress=no_progress)
             in_turn = replace(plan, timing=PairedTiming.INTERLEAVED, max_seconds=seconds_in_turn)

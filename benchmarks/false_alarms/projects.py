@@ -1,4 +1,4 @@
-"""A small project whose one test times a pipeline, as it is or with a wait injected in `scheduler.step`."""
+"""A small project whose only test times a pipeline, with or without a delay injected in `scheduler.step`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device
 
-#: What is called.
+#: Name of the timed pipeline.
 PIPELINE = "sdxl"
-_PRODUCT = '''"""What is under test."""
+_PRODUCT = '''"""The code under test."""
 
 from injected_delay import inject
 
@@ -19,7 +19,7 @@ def prepare(pipeline, inputs):
     if SLOWDOWN:
         inject(pipeline, inputs, share=SLOWDOWN)
 '''
-_TEST = '''"""How long a call takes."""
+_TEST = '''"""Times a call."""
 
 import product
 import pytest
@@ -38,13 +38,13 @@ def test_latency(optimized_pipeline, pipeline_inputs, latency_baseline):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimedCall:
-    """What is timed, and where.
+    """The timed call and its device.
 
     Attributes:
         device: the CPU or a GPU.
-        scale: of the pipeline, which is SDXL.
-        recipe: its recipe.
-        steps: denoise steps in one call; None for the pipeline's own number.
+        scale: scale of the SDXL pipeline.
+        recipe: recipe of the pipeline.
+        steps: denoise steps of one call; None for the pipeline's default.
     """
 
     device: Device
@@ -54,14 +54,14 @@ class TimedCall:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What pytest is told about it."""
+        """Options of pytest that select the device."""
         return ("--gpu",) if self.device is Device.CUDA else ()
 
     def project(self, slowdown: float) -> dict[str, str]:
-        """Return the files of the project, by their names.
+        """Return the texts of the project's files, by file name.
 
         Args:
-            slowdown: what is injected in its product, as a fraction of the call.
+            slowdown: injected slowdown, as a fraction of the call's time.
         """
         steps = "" if self.steps is None else f'.varied("", num_inference_steps={self.steps})'
         gpu = "\n    pytest.mark.gpu," if self.device is Device.CUDA else ""
@@ -76,5 +76,5 @@ class TimedCall:
         }
 
 
-#: Cheap, and everywhere.
+#: The default: cheap, and available on every machine.
 TINY_ON_CPU = TimedCall(device=Device.CPU, scale=Scale.TINY, recipe="fp32")

@@ -1,8 +1,8 @@
-"""Timing rules, each given the same samples: does it call head slower than base?
+"""Timing rules that decide from the same samples whether head is slower than base.
 
-Our paired gate judges sessions that are drawn from as many pairs of processes as it starts, in runs of blocks that
-followed each other. Every other rule judges what one pair of processes was timed in turn, by the clock on the wall, as
-it is; what compares with a stored figure gets that from a base that was timed by another pair, as in another session.
+Sessions of the paired gate are drawn from as many pairs of processes as the gate starts, in runs of consecutive blocks.
+Every other rule judges the interleaved wall-clock times of one pair of processes, unmodified. A rule that compares with
+a stored figure takes that figure from the base of another pair, as from an earlier session.
 """
 
 import math
@@ -25,12 +25,12 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """The times of one call in one session, in nanoseconds.
+    """Times of one call in one session, in nanoseconds.
 
     Attributes:
-        base: of the base, in turn with head.
-        head: of the head.
-        stored: of the base, in each of some earlier sessions.
+        base: times of base, interleaved with head.
+        head: times of head.
+        stored: times of base in each of the earlier sessions.
     """
 
     base: Array
@@ -42,13 +42,13 @@ Rule = Callable[[Session], bool]
 
 
 def stored_gate(session: Session) -> bool:
-    """Our stored gate: median against the median of sessions' medians, past 5 % and 1 ms."""
+    """Apply our stored gate: the median exceeds the median of earlier sessions' medians by 5 % and by 1 ms."""
     accepted = float(np.median([np.median(one[:_STORED_SAMPLES]) for one in session.stored]))
     return float(np.median(session.head[:_STORED_SAMPLES])) > accepted + max(0.05 * accepted, 1e6)
 
 
 def pytest_benchmark(threshold: float) -> Rule:
-    """pytest-benchmark's `--benchmark-compare-fail=median:N%`: one stored median."""
+    """Return pytest-benchmark's `--benchmark-compare-fail=median:N%`, which uses one stored median."""
 
     def is_slower(session: Session) -> bool:
         return float(np.median(session.head)) > float(np.median(session.stored[0])) * (1 + threshold)
@@ -57,24 +57,24 @@ def pytest_benchmark(threshold: float) -> Rule:
 
 
 def asv(session: Session) -> bool:
-    """asv's rule: Mann-Whitney p < 0.002 and a factor of 1.1, on samples taken in turn."""  # noqa: D403 - as above
+    """Apply asv's rule, Mann-Whitney p < 0.002 and a factor of 1.1, to interleaved samples."""
     differs = stats.mannwhitneyu(session.base, session.head).pvalue < 0.002  # noqa: PLR2004 - asv's own figure
     return bool(differs and np.median(session.head) > 1.1 * np.median(session.base))
 
 
 def t_test(session: Session) -> bool:
-    """A plain Welch t-test at 5 %, on samples taken in turn."""
+    """Apply a Welch t-test at 5 % to interleaved samples."""
     return bool(stats.ttest_ind(session.head, session.base, equal_var=False, alternative="greater").pvalue < 0.05)  # noqa: PLR2004 - the usual figure
 
 
 def sessions_of(pairs: Sequence[Pair], bases: Sequence[Pair], *, number: int, seed: int) -> list[Session]:
-    """Draw pairs of processes, each with others whose base was stored.
+    """Draw sessions: each is one pair of processes and the stored bases of others.
 
     Args:
-        pairs: of one slowdown.
-        bases: pairs whose base may have been stored.
-        number: how many sessions.
-        seed: of the draw.
+        pairs: pairs of one slowdown.
+        bases: pairs from which stored bases are drawn.
+        number: number of sessions.
+        seed: seed of the draw.
     """
     generator = np.random.default_rng(seed)
     drawn = []
@@ -92,7 +92,7 @@ def sessions_of(pairs: Sequence[Pair], bases: Sequence[Pair], *, number: int, se
     return drawn
 
 
-def paired_gate(  # noqa: PLR0913 - a rule, and how to draw
+def paired_gate(  # noqa: PLR0913 - the gate's parameters and the draw's
     pairs: Sequence[Pair],
     *,
     slowdown: float = 0.0,
@@ -101,15 +101,15 @@ def paired_gate(  # noqa: PLR0913 - a rule, and how to draw
     number: int,
     device: Device = Device.CPU,
 ) -> Shares:
-    """Return how sessions of our paired gate end; NaN where nothing was measured.
+    """Return the shares of outcomes of our paired gate's sessions; NaN without measured pairs.
 
     Args:
-        pairs: of one slowdown.
-        slowdown: what is multiplied into head's times beside it.
-        seconds: the budget.
-        margin: of the gate.
-        number: how many sessions are drawn.
-        device: where they were timed.
+        pairs: pairs of one slowdown.
+        slowdown: additional slowdown; head's times are multiplied by it.
+        seconds: time budget of a session.
+        margin: margin of the gate, as a fraction.
+        number: number of sessions to draw.
+        device: device on which the pairs were timed.
     """
     if not pairs:
         return Shares(slower=math.nan, as_fast=math.nan, mean_count=math.nan)
@@ -120,16 +120,16 @@ def paired_gate(  # noqa: PLR0913 - a rule, and how to draw
 
 
 def blocks_in(pairs: Sequence[Pair], *, seconds: float) -> int:
-    """Return how many blocks the paired gate times in so many seconds."""
+    """Return how many blocks the paired gate times in a number of seconds."""
     return round(seconds * sum(len(pair.blocks) for pair in pairs) / sum(pair.seconds for pair in pairs))
 
 
 def share(rule: Rule, sessions: Sequence[Session]) -> float:
-    """Return how often a rule calls head slower; NaN of no session."""
+    """Return the share of sessions in which a rule reports head slower; NaN without sessions."""
     return sum(map(rule, sessions)) / len(sessions) if sessions else math.nan
 
 
 def _times(pair: Pair, *, head: bool) -> Array:
-    """Return the times of one call in turn, in nanoseconds."""
+    """Return the interleaved times of one call, in nanoseconds."""
     blocks = pair.blocks_in_turn or pair.blocks
     return np.array([one for block in blocks for one in (block.head_ns if head else block.base_ns)]) / pair.repeats

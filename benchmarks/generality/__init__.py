@@ -1,1 +1,1 @@
-"""How much of diffusers the simulated GPU runs: every tiny pipeline of diffusers' own tests, beside the CPU."""
+"""Measure how many pipelines of diffusers' own tests run on the simulated GPU, with the CPU as the reference."""

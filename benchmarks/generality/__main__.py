@@ -1,11 +1,11 @@
-"""Run every tiny pipeline of diffusers' own fast tests on the CPU and on the simulated GPU, in turn, and compare.
+"""Run every tiny pipeline of diffusers' own fast tests on the CPU and on the simulated GPU, and compare.
 
 python -m benchmarks.generality --diffusers-tests ../diffusers --json generality.json
 
-The checkout is one of diffusers' repository, of the release that is installed; its tests need
-`pip install parameterized requests-mock ftfy`. Every value is kept. Processor time is compared, not the clock's: other
-people's work on the machine is in the latter. A run that was stopped goes on where its --json file ends. The exit code
-is 1 when a promise is broken.
+The checkout of diffusers' repository must be of the installed release; its tests need
+`pip install parameterized requests-mock ftfy`. The simulated GPU keeps the values of all tensors. CPU time is compared,
+because other processes on the machine affect wall-clock time. An interrupted run continues where its --json file ends.
+The exit code is 1 if a pipeline fails or differs, or if a limit is exceeded.
 """
 
 import argparse
@@ -29,11 +29,11 @@ _NEEDED = {"parameterized": "parameterized", "requests_mock": "requests-mock", "
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says."""
+    """Run the command line."""
     options = _parsed(arguments)
     checkout: Path = options.diffusers_tests.resolve()
     expected = _expected(options.only, groups(checkout))
-    _complain_of_what_is_missing(checkout)
+    _check_requirements(checkout)
     file: Path = options.json
     found, done = rows.read(file)
     _rewrite(file, found, done)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found, done = rows.read(file)
     shown = [row for row in found if row.group in expected]
     print(*rows.table(shown), *rows.totals(shown), sep="\n")
-    return 0 if rows.is_kept(shown) else 1
+    return 0 if rows.passes(shown) else 1
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -53,10 +53,15 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--diffusers-tests", type=Path, required=True, metavar="DIR", help="a checkout of diffusers")
-    parser.add_argument("--json", type=Path, default=Path("generality.json"), metavar="FILE", help="where rows go")
-    parser.add_argument("--only", nargs="+", default=[], metavar="GROUP", help="folders of tests, such as flux")
-    parser.add_argument("--rounds", type=int, default=1, help="how often each side runs each pipeline")
-    parser.add_argument("--attention", choices=("any", "math"), default="any", help="math: plain arithmetic everywhere")
+    parser.add_argument("--json", type=Path, default=Path("generality.json"), metavar="FILE", help="file for the rows")
+    parser.add_argument("--only", nargs="+", default=[], metavar="GROUP", help="test folders to run, such as flux")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each pipeline on each side")
+    parser.add_argument(
+        "--attention",
+        choices=("any", "math"),
+        default="any",
+        help="math: use only the math backend of scaled_dot_product_attention",
+    )
     return parser.parse_args(arguments)
 
 
@@ -68,53 +73,53 @@ def _expected(asked: Sequence[str], known: Sequence[str]) -> Sequence[str]:
     return asked or known
 
 
-def _complain_of_what_is_missing(checkout: Path) -> None:
+def _check_requirements(checkout: Path) -> None:
     missing = [package for module, package in _NEEDED.items() if util.find_spec(module) is None]
     if missing:
-        message = f"diffusers' tests need what is not installed: pip install {' '.join(missing)}"
+        message = f"diffusers' tests need packages that are not installed; run: pip install {' '.join(missing)}"
         raise SystemExit(message)
     source, installed = checkout / "src" / "diffusers" / "__init__.py", metadata.version("diffusers")
     version = re.search(r'__version__ = "(.+)"', source.read_text()) if source.is_file() else None
     if version and version[1] != installed:
-        print(f"the checkout is of diffusers {version[1]}, {installed} is installed: some tests may not fit")
+        print(f"the checkout is of diffusers {version[1]}, but {installed} is installed: some tests may not match")
 
 
 def _rewrite(file: Path, found: Sequence[Row], done: set[str]) -> None:
-    """Drop what a worker was writing when it was stopped."""
+    """Rewrite the file without the incomplete last line of an interrupted worker."""
     lines = [*map(msgspec.json.encode, found), *(msgspec.json.encode(rows.Done(done=group)) for group in sorted(done))]
     file.write_bytes(b"".join(line + b"\n" for line in lines))
 
 
 def _run(options: argparse.Namespace, work: Sequence[str]) -> None:
-    """Let a worker run groups until it is through or down; whatever it was at has crashed."""
+    """Run groups in a worker until it ends; if it dies, the pipeline that it was running is a crashed row."""
     command = [sys.executable, "-m", "benchmarks.generality.worker", str(options.diffusers_tests.resolve())]
     command += ["--rounds", str(options.rounds), "--attention", options.attention, *work]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    at: Row | None = None
+    running: Row | None = None
     with (
         options.json.open("ab") as file,
         subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE) as worker,
     ):
-        assert worker.stdout is not None  # noqa: S101 - asked for above
+        assert worker.stdout is not None  # noqa: S101 - PIPE is passed
         for line in worker.stdout:
             started = _started(line)
-            at = started
+            running = started
             if started is None:
                 file.write(line)
                 file.flush()
                 print(".", end="", file=sys.stderr, flush=True)
         code = worker.wait()
         print(file=sys.stderr)
-        if code and at is None:
-            message = f"the worker ended with code {code} outside every pipeline; what it said stands above"
+        if code and running is None:
+            message = f"the worker exited with code {code} outside of a pipeline; its output is above"
             raise SystemExit(message)
-        if code and at is not None:
-            crashed = msgspec.structs.replace(at, reason=f"the process ended with code {code}")
+        if code and running is not None:
+            crashed = msgspec.structs.replace(running, reason=f"the process exited with code {code}")
             file.write(msgspec.json.encode(crashed) + b"\n")
 
 
 def _started(line: bytes) -> Row | None:
-    """Return the row of a pipeline that a worker begins with; None for every other line."""
+    """Return the row of a pipeline that a worker starts; None for every other line."""
     one = msgspec.json.decode(line, type=dict[str, object])
     row = None if "done" in one else msgspec.convert(one, Row)
     return row if row is not None and row.outcome is Outcome.CRASHED else None

@@ -1,4 +1,4 @@
-"""The tiny pipelines that diffusers' own fast tests build, and their inputs."""
+"""Tiny pipelines that diffusers' own fast tests build, and their inputs."""
 
 import importlib
 import inspect
@@ -21,15 +21,15 @@ class Case:
     """One pipeline of diffusers' tests.
 
     Attributes:
-        name: file and class.
-        tests: an instance of the class that makes its components and inputs.
+        name: test file and class.
+        tests: an instance of the test class, which creates the components and inputs.
     """
 
     name: str
     tests: Any
 
     def build(self) -> Any:
-        """Build the pipeline with the weights that its tests draw."""
+        """Build the pipeline with the random weights of its tests."""
         seed()
         pipeline = self.tests.pipeline_class(**self.tests.get_dummy_components())
         pipeline.set_progress_bar_config(disable=True)
@@ -39,7 +39,7 @@ class Case:
         return pipeline
 
     def inputs(self) -> dict[str, Any]:
-        """Return what its tests call it with; images come back as arrays."""
+        """Return the keywords with which its tests call it; the output type is an array instead of an image."""
         seed()
         takes_device = inspect.signature(self.tests.get_dummy_inputs).parameters
         inputs: dict[str, Any] = self.tests.get_dummy_inputs(*(["cpu"] if takes_device else []))
@@ -54,11 +54,11 @@ def groups(checkout: Path) -> list[str]:
     """Return the folders of pipeline tests.
 
     Raises:
-        SystemExit: the folder is no checkout of diffusers.
+        SystemExit: the folder is not a checkout of diffusers.
     """
     folder = checkout / _TESTS
     if not folder.is_dir():
-        message = f"--diffusers-tests must be a checkout of diffusers, with {_TESTS} in it, got: {checkout}"
+        message = f"--diffusers-tests must be a checkout of diffusers that contains {_TESTS}, got: {checkout}"
         raise SystemExit(message)
     return sorted({file.parent.name for file in folder.glob("*/test_*.py")})
 
@@ -69,7 +69,7 @@ def files(checkout: Path, group: str) -> list[Path]:
 
 
 def cases(group: str, file: Path) -> Iterator[Case]:
-    """Yield the pipelines of a file, each once, however many classes test it.
+    """Yield each pipeline of a file once, even if several classes test it.
 
     Raises:
         CannotReadError: the file cannot be imported.
@@ -88,7 +88,7 @@ def cases(group: str, file: Path) -> Iterator[Case]:
 def _imported(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except BaseException as error:  # `pytest.skip` at the top of a module is no Exception
+    except BaseException as error:  # `pytest.skip` at module level is not an Exception
         if isinstance(error, KeyboardInterrupt):
             raise
         message = f"{type(error).__name__}: {error}"
@@ -102,7 +102,7 @@ def _is_tiny(name: str, found: Any, module: ModuleType) -> bool:
 
 
 def seed() -> None:
-    """Let every generator start from the same place."""
+    """Seed every random number generator."""
     torch.manual_seed(0)
-    np.random.seed(0)  # noqa: NPY002 - the one that diffusers' tests draw from
+    np.random.seed(0)  # noqa: NPY002 - diffusers' tests use the legacy generator
     random.seed(0)

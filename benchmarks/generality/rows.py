@@ -1,4 +1,4 @@
-"""What came of each pipeline, as a line of JSON, a row of the table and a share of the totals."""
+"""The result of each pipeline: as a line of JSON, as a row of the table, and in the totals."""
 
 import enum
 from collections import Counter
@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 
 TOLERANCE = 1e-4
-MOST_TIMES = 1.5
+MAX_RATIO = 1.5
 
 
 class Outcome(enum.Enum):
-    """How far a pipeline came."""
+    """The last stage that a pipeline reached."""
 
     RAN = "ran"
     NOT_BUILT = "not built"
@@ -21,21 +21,21 @@ class Outcome(enum.Enum):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One pipeline.
+    """The result of one pipeline.
 
     Attributes:
-        group: the folder of diffusers' tests.
-        case: file and class in it; empty where a whole file could not be read.
-        outcome: how far it came.
-        reason: why no further.
-        cpu_s: processor time of its call on the CPU, one for each round.
-        simulated_s: processor time on the simulated GPU: entering, moving, the call and moving back.
-        operations: what it launched.
-        difference: greatest difference of the outputs; None where they are not comparable.
-        difference_laid_out_alike: the same with the CPU's `group_norm` given a contiguous input, as CUDA's has it;
-            looked at only where the first is too large.
-        unmodelled: operations that the simulated GPU knows no rule for.
-        is_restored: whether each parameter came back in the memory that it had.
+        group: folder of diffusers' tests.
+        case: file and class in the folder; only the file if it cannot be imported.
+        outcome: the last stage that the pipeline reached.
+        reason: why it went no further.
+        cpu_s: CPU time of the call on the CPU, for each round.
+        simulated_s: CPU time on the simulated GPU, for each round: entering, moving, the call and moving back.
+        operations: number of launched operations.
+        difference: maximum difference of the outputs; None if they are not comparable.
+        difference_laid_out_alike: the same if the CPU's `group_norm` gets a contiguous input, as in CUDA's kernel;
+            computed only if `difference` is too large.
+        unmodelled: operations for which the simulated GPU has no rule.
+        is_restored: whether each parameter is back in its original memory.
     """
 
     group: str
@@ -52,32 +52,32 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What the pipeline is called among all."""
+        """Unique name of the pipeline."""
         return f"{self.group}/{self.case}"
 
     @property
-    def times(self) -> float:
-        """How many times the CPU's processor time the simulated GPU took."""
+    def ratio(self) -> float:
+        """Ratio of the CPU time on the simulated GPU to that on the CPU."""
         return sum(self.simulated_s) / sum(self.cpu_s)
 
     @property
     def is_right(self) -> bool:
-        """Whether the output is the CPU's within the tolerance, both laid out alike."""
-        seen = (self.difference, self.difference_laid_out_alike)
-        return any(one is not None and one <= TOLERANCE for one in seen)
+        """Whether the output equals the CPU's within the tolerance, at least with the same memory layout."""
+        differences = (self.difference, self.difference_laid_out_alike)
+        return any(one is not None and one <= TOLERANCE for one in differences)
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker's word that it is through with a group."""
+    """A line that a worker prints after a group is complete."""
 
     done: str
 
 
 def read(file: Path) -> tuple[list[Row], set[str]]:
-    """Return the rows that a file holds, and the groups that are done; a broken last line is a worker that was killed.
+    """Return the rows of a file and the completed groups; the incomplete last line of a killed worker is ignored.
 
     Raises:
-        SystemExit: a line is none of ours.
+        SystemExit: a line was not written by this benchmark.
     """
     rows: list[Row] = []
     done: set[str] = set()
@@ -92,15 +92,17 @@ def read(file: Path) -> tuple[list[Row], set[str]]:
             else:
                 rows.append(msgspec.convert(one, Row))
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            message = f"{file}, line {number}: {error}; give --json another file, or remove this one to start anew"
+            message = (
+                f"{file}, line {number}: {error}; give --json another file, or remove this one to start from scratch"
+            )
             raise SystemExit(message) from error
     return rows, done
 
 
 def table(rows: Sequence[Row]) -> Iterable[str]:
-    """Yield a line for each pipeline that ran, and one for each that did not with the reason."""
+    """Yield a line for each pipeline: the figures if it ran, else the reason."""
     width = max((len(row.name) for row in rows), default=0)
-    yield f"{'pipeline':<{width}} {'CPU':>9} {'simulated':>10} {'times':>6} {'difference':>11}"
+    yield f"{'pipeline':<{width}} {'CPU':>9} {'simulated':>10} {'ratio':>6} {'difference':>11}"
     for row in rows:
         if row.outcome is not Outcome.RAN:
             yield f"{row.name:<{width}} {row.outcome.value}: {row.reason[:120]}"
@@ -108,35 +110,36 @@ def table(rows: Sequence[Row]) -> Iterable[str]:
         cpu_ms, simulated_ms = sum(row.cpu_s) * 1e3, sum(row.simulated_s) * 1e3
         difference = "none" if row.difference == 0 else "?" if row.difference is None else f"{row.difference:.1e}"
         remarks = [
-            f"{row.difference_laid_out_alike:.1e} laid out alike" if row.difference_laid_out_alike is not None else "",
+            f"{row.difference_laid_out_alike:.1e} with the same layout"
+            if row.difference_laid_out_alike is not None
+            else "",
             f"unmodelled: {', '.join(row.unmodelled)}" if row.unmodelled else "",
             "" if row.is_restored else "NOT RESTORED",
         ]
-        said = "  " + "; ".join(filter(None, remarks)) if any(remarks) else ""
-        yield f"{row.name:<{width}} {cpu_ms:>6.0f} ms {simulated_ms:>7.0f} ms {row.times:>6.2f} {difference:>11}{said}"
+        notes = "  " + "; ".join(filter(None, remarks)) if any(remarks) else ""
+        yield f"{row.name:<{width}} {cpu_ms:>6.0f} ms {simulated_ms:>7.0f} ms {row.ratio:>6.2f} {difference:>11}{notes}"
 
 
 def totals(rows: Sequence[Row]) -> Iterable[str]:
-    """Yield what the rows come to."""
+    """Yield the totals over the rows."""
     count = Counter(row.outcome for row in rows)
     ran = [row for row in rows if row.outcome is Outcome.RAN]
     tried = [row for row in rows if row.outcome is not Outcome.NOT_BUILT]
-    yield f"{len(ran)} of {len(tried)} pipelines ran; {count[Outcome.NOT_BUILT]} could not be built on the CPU either"
+    yield f"{len(ran)} of {len(tried)} pipelines ran; {count[Outcome.NOT_BUILT]} more could not be built on the CPU"
     if not ran:
         return
     within = sum(row.difference is not None and row.difference <= TOLERANCE for row in ran)
     exact = sum(row.difference == 0 for row in ran)
     right = sum(row.is_right for row in ran)
-    yield f"{within} give the CPU's output within {TOLERANCE:g}, {exact} of them exactly; {right} laid out alike"
-    yield f"{sum(row.is_restored for row in ran)} came back in the memory that they had"
+    yield f"{within} match the CPU's output within {TOLERANCE:g}, {exact} of them exactly; {right} with the same layout"
+    yield f"{sum(row.is_restored for row in ran)} are back in their original memory"
     cpu_s, simulated_s = (sum(sum(times) for times in column) for column in _columns(ran))
     operations = sum(row.operations * len(row.cpu_s) for row in ran)
     each_us = (simulated_s - cpu_s) / operations * 1e6 if operations else 0.0
-    times = sorted(row.times for row in ran)
+    ratios = sorted(row.ratio for row in ran)
     yield (
-        f"processor time: CPU {cpu_s:.1f} s, simulated GPU {simulated_s:.1f} s, {simulated_s / cpu_s:.2f} times as "
-        f"much ({MOST_TIMES} allowed); the middle pipeline {times[len(times) // 2]:.2f} times; "
-        f"{each_us:.0f} us more an operation"
+        f"CPU time: CPU {cpu_s:.1f} s, simulated GPU {simulated_s:.1f} s, ratio {simulated_s / cpu_s:.2f} "
+        f"({MAX_RATIO} allowed); median ratio {ratios[len(ratios) // 2]:.2f}; {each_us:.0f} us more per operation"
     )
 
 
@@ -144,9 +147,9 @@ def _columns(rows: Sequence[Row]) -> tuple[list[tuple[float, ...]], list[tuple[f
     return [row.cpu_s for row in rows], [row.simulated_s for row in rows]
 
 
-def is_kept(rows: Sequence[Row]) -> bool:
-    """Tell whether what is promised holds: all run, all are right, and the time is within bounds."""
+def passes(rows: Sequence[Row]) -> bool:
+    """Return whether all pipelines run and match the CPU, and the time is within the limit."""
     ran = [row for row in rows if row.outcome is Outcome.RAN]
     cpu_s, simulated_s = (sum(sum(times) for times in column) for column in _columns(ran))
     tried = [row for row in rows if row.outcome is not Outcome.NOT_BUILT]
-    return len(ran) == len(tried) > 0 and all(row.is_right for row in ran) and simulated_s <= MOST_TIMES * cpu_s
+    return len(ran) == len(tried) > 0 and all(row.is_right for row in ran) and simulated_s <= MAX_RATIO * cpu_s

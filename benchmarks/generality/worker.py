@@ -1,6 +1,6 @@
-"""Run groups of diffusers' tests on the CPU and on the simulated GPU, in turn, and print a line of JSON for each.
+"""Run groups of diffusers' tests on the CPU and on the simulated GPU, and print a line of JSON for each pipeline.
 
-A process of its own, because a pipeline may bring it down; `python -m benchmarks.generality` starts it and reads along.
+`python -m benchmarks.generality` starts this as a separate process, because a pipeline may crash it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.generality import hub_stand_ins
+from benchmarks.generality import hub_replacements
 from benchmarks.generality.cases import CannotReadError, Case, cases, files, seed
 from benchmarks.generality.rows import TOLERANCE, Done, Outcome, Row
 from pytest_diffopt.simulated_gpu import SimulatedGPU
@@ -32,7 +32,7 @@ _Run = tuple[float, list[torch.Tensor]]
 
 
 def main() -> None:
-    """Run the groups that the command line names."""
+    """Run the groups of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--rounds", type=int, default=1)
@@ -45,7 +45,7 @@ def main() -> None:
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    hub_stand_ins.install()
+    hub_replacements.install()
     _warm_up()
     for group in options.groups:
         for row in _rows(group, options):
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _own_standard_output() -> TextIO:
-    """Keep the pipe to the parent for our lines; whatever else is printed goes to standard error."""
+    """Reserve the pipe to the parent for JSON lines; redirect all other output to standard error."""
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return lines
@@ -66,7 +66,7 @@ def _print(lines: TextIO, one: Row | Done) -> None:
 
 
 def _warm_up() -> None:
-    """Let torch import what it imports when a shape rule is asked for the first time."""
+    """Trigger the imports that torch defers until the first use of a shape rule."""
     with SimulatedGPU(real_up_to=0) as gpu:
         torch.nn.functional.linear(*(torch.ones(2, 2, device=gpu.device) for _ in range(2)))
 
@@ -79,7 +79,7 @@ def _rows(group: str, options: argparse.Namespace) -> Iterator[Row]:
             for case in cases(group, file):
                 started = Row(group=group, case=case.name, outcome=Outcome.CRASHED)
                 if started.name not in options.skip:
-                    yield started  # what is known of it if the process ends here
+                    yield started  # the row that remains if the process crashes
                     yield _measured(started, case, options)
         except CannotReadError as error:
             yield Row(group=group, case=file.stem, outcome=Outcome.NOT_BUILT, reason=str(error)[:_LONGEST_REASON])
@@ -92,12 +92,12 @@ def _measured(row: Row, case: Case, options: argparse.Namespace) -> Row:
     try:
         with _limited(), in_mode():
             first = _on_cpu(case)
-    except Exception as error:  # noqa: BLE001 - whatever keeps diffusers' own test from running here
+    except Exception as error:  # noqa: BLE001 - any error that keeps diffusers' own test from running
         return _without(row, Outcome.NOT_BUILT, error)
     try:
         with _limited(), in_mode():
             return _compared(row, case, first, options.rounds)
-    except Exception as error:  # noqa: BLE001 - whatever the simulated GPU does not carry out
+    except Exception as error:  # noqa: BLE001 - any error that the simulated GPU causes
         return _without(row, Outcome.FAILED, error)
 
 
@@ -108,7 +108,7 @@ def _without(row: Row, outcome: Outcome, error: Exception) -> Row:
 
 def _compared(row: Row, case: Case, first: _Run, rounds: int) -> Row:
     pipeline = case.build()
-    places = _places(pipeline)
+    addresses = _addresses(pipeline)
     cpu, simulated = [first], []
     for number in range(rounds):
         gpu = SimulatedGPU(real_up_to=math.inf)
@@ -126,11 +126,11 @@ def _compared(row: Row, case: Case, first: _Run, rounds: int) -> Row:
         difference=difference,
         difference_laid_out_alike=_difference(_laid_out_alike(case), simulated[0][1]) if is_off else None,
         unmodelled=gpu.unmodelled,
-        is_restored=_places(pipeline) == places,
+        is_restored=_addresses(pipeline) == addresses,
     )
 
 
-def _places(pipeline: Any) -> list[int]:
+def _addresses(pipeline: Any) -> list[int]:
     modules = [one for one in pipeline.components.values() if isinstance(one, torch.nn.Module)]
     return [one.data_ptr() for module in modules for one in module.parameters()]
 
@@ -158,7 +158,7 @@ def _on_simulated_gpu(pipeline: Any, case: Case, gpu: SimulatedGPU) -> _Run:
 
 
 def _laid_out_alike(case: Case) -> list[torch.Tensor]:
-    """Run on the CPU with CUDA's layout in `group_norm`, which rounds otherwise than channels_last does."""
+    """Run on the CPU with the contiguous layout of CUDA's `group_norm`, which rounds differently from channels_last."""
     functional = torch.nn.functional
     original = functional.group_norm
     functional.group_norm = lambda x, *args, **kwargs: original(x.contiguous(), *args, **kwargs)
@@ -179,7 +179,7 @@ def _tensors(out: Any) -> list[torch.Tensor]:
 
 
 def _difference(expected: list[torch.Tensor], actual: list[torch.Tensor]) -> float | None:
-    """Return the greatest difference; None where the outputs are no tensors of the same shapes, or not numbers."""
+    """Return the maximum difference; None if the outputs have different shapes, no tensors, or NaN."""
     if not expected or [one.shape for one in expected] != [one.shape for one in actual]:
         return None
     greatest = max(float((a - b).abs().max()) if a.numel() else 0.0 for a, b in zip(expected, actual, strict=True))
@@ -194,19 +194,19 @@ def _math_attention() -> Iterator[None]:
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """Give a pipeline up after some minutes."""
+    """Raise TimeoutError after `_LIMIT_S` seconds."""
 
     def stop(*_: object) -> None:
         message = f"took longer than {_LIMIT_S} s"
         raise TimeoutError(message)
 
-    kept = signal.signal(signal.SIGALRM, stop)
+    previous = signal.signal(signal.SIGALRM, stop)
     signal.alarm(_LIMIT_S)
     try:
         yield
     finally:
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, kept)
+        signal.signal(signal.SIGALRM, previous)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""The bugs that are replayed, and which color our guard must show on which release of diffusers."""
+"""The replayed bugs of diffusers, and the expected outcome of our guard on each release."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Color(StrEnum):
-    """What came of one replay."""
+class ReplayOutcome(StrEnum):
+    """The outcome of one replay."""
 
-    RED = "red"
-    GREEN = "green"
+    FAILED = "failed"
+    PASSED = "passed"
     UNPROVEN = "unproven"
     CRASHED = "crashed"
     TIMED_OUT = "timed out"
@@ -21,13 +21,13 @@ class Bug:
     """One bug of diffusers.
 
     Attributes:
-        name: what `--only` takes.
-        title: what was wrong, in a few words.
-        number: of the issue or pull request of huggingface/diffusers; 0 where there is none.
-        case: the module in `cases/` that makes the smallest trigger and lets a guard judge it.
-        arguments: what the case's `watch` takes.
-        expected: the color that each release must show.
-        accepted_on: the release whose figures are the baseline of the others; empty where the guard needs none.
+        name: argument of `--only`.
+        title: the bug in a few words.
+        number: number of the issue or pull request of huggingface/diffusers; 0 if there is none.
+        case: module in `cases/` that builds the smallest reproduction and runs a guard on it.
+        arguments: arguments of the case's `watch`.
+        expected: expected outcome for each release.
+        accepted_on: release whose figures are the baseline of the others; empty if the guard needs none.
     """
 
     name: str
@@ -35,18 +35,18 @@ class Bug:
     number: int = 0
     case: str
     arguments: tuple[str, ...] = ()
-    expected: Mapping[str, Color]
+    expected: Mapping[str, ReplayOutcome]
     accepted_on: str = ""
 
     @property
     def link(self) -> str:
-        """Where it was reported or fixed; empty where nobody did."""
+        """URL of the issue or pull request; empty if there is none."""
         return f"https://github.com/huggingface/diffusers/pull/{self.number}" if self.number else ""
 
 
-_RED_TODAY = {"0.42.1": Color.RED}
-_GREEN_TODAY = {"0.42.1": Color.GREEN}
-# #11696 set the scheduler's first index in Flux; the same search is still in these.
+_FAILS_TODAY = {"0.42.1": ReplayOutcome.FAILED}
+_PASSES_TODAY = {"0.42.1": ReplayOutcome.PASSED}
+# #11696 set the scheduler's first index in Flux; these pipelines still search it.
 _LIKE_FLUX = {
     "sd3": "StableDiffusion3Pipeline",
     "cogview4": "CogView4Pipeline",
@@ -70,7 +70,7 @@ BUGS: tuple[Bug, ...] = (
         number=11696,
         case="flow_match_syncs",
         arguments=("FluxPipeline",),
-        expected={"0.33.1": Color.RED, "0.34.0": Color.GREEN},
+        expected={"0.33.1": ReplayOutcome.FAILED, "0.34.0": ReplayOutcome.PASSED},
     ),
     Bug(
         name="z-image-syncs",
@@ -78,28 +78,28 @@ BUGS: tuple[Bug, ...] = (
         number=13461,
         case="flow_match_syncs",
         arguments=("ZImagePipeline",),
-        expected={"0.37.1": Color.RED, "0.38.0": Color.GREEN},
+        expected={"0.37.1": ReplayOutcome.FAILED, "0.38.0": ReplayOutcome.PASSED},
     ),
     Bug(
         name="auraflow-recompiles",
         title="AuraFlow: recompiles for another image size",
         number=11297,
         case="auraflow_recompiles",
-        expected={"0.33.1": Color.RED, "0.34.0": Color.GREEN},
+        expected={"0.33.1": ReplayOutcome.FAILED, "0.34.0": ReplayOutcome.PASSED},
     ),
     Bug(
         name="auraflow-second-call",
         title="AuraFlow: fails when it is called twice",
         number=14184,
         case="auraflow_second_call",
-        expected={"0.39.0": Color.RED, "0.40.0": Color.GREEN},
+        expected={"0.39.0": ReplayOutcome.FAILED, "0.40.0": ReplayOutcome.PASSED},
     ),
     Bug(
         name="cogvideox-memory",
-        title="CogVideoX: the VAE's decode holds more memory",
+        title="CogVideoX: the VAE's decode uses more memory",
         number=10091,
         case="cogvideox_memory",
-        expected={"0.30.3": Color.GREEN, "0.31.0": Color.RED},
+        expected={"0.30.3": ReplayOutcome.PASSED, "0.31.0": ReplayOutcome.FAILED},
         accepted_on="0.30.3",
     ),
     Bug(
@@ -108,43 +108,43 @@ BUGS: tuple[Bug, ...] = (
         number=11457,
         case="graph_breaks",
         arguments=("HunyuanVideoTransformer3DModel",),
-        expected={"0.33.1": Color.RED, "0.34.0": Color.GREEN},
+        expected={"0.33.1": ReplayOutcome.FAILED, "0.34.0": ReplayOutcome.PASSED},
     ),
-    # It broke the graphs of lazy tensors, not Dynamo's: unchanged it passes, so its effect there is injected.
+    # It broke the graphs of lazy tensors, not Dynamo's: the original code passes, so a graph break is injected.
     Bug(
         name="vae-dtype-injected",
-        title="VAE: a weight's value is asked for (injected)",
+        title="VAE: reads a weight's value (injected)",
         number=12512,
         case="graph_breaks",
         arguments=("vae-injected",),
-        expected=_RED_TODAY,
+        expected=_FAILS_TODAY,
     ),
     Bug(
         name="vae-dtype",
-        title="VAE: a weight's dtype is asked for (as it was)",
+        title="VAE: reads a weight's dtype (original code)",
         number=12512,
         case="graph_breaks",
         arguments=("vae-as-it-was",),
-        expected=_GREEN_TODAY,
+        expected=_PASSES_TODAY,
     ),
     *(
         Bug(
             name=f"{name}-syncs",
-            title=f"{pipeline.removesuffix('Pipeline')}: Flux's syncs, still there",
+            title=f"{pipeline.removesuffix('Pipeline')}: Flux's syncs, not fixed",
             number=11696,
             case="flow_match_syncs",
             arguments=(pipeline,),
-            expected=_RED_TODAY,
+            expected=_FAILS_TODAY,
         )
         for name, pipeline in _LIKE_FLUX.items()
     ),
     *(
         Bug(
             name=f"{name}-syncs",
-            title=f"{scheduler}: syncs in step(), still there",
+            title=f"{scheduler}: syncs in step(), not fixed",
             case="scheduler_syncs",
             arguments=(scheduler,),
-            expected=_RED_TODAY,
+            expected=_FAILS_TODAY,
         )
         for name, scheduler in _SCHEDULERS.items()
     ),

@@ -1,6 +1,6 @@
-"""Run one case in the environment of one release: `replay.py` starts it, with that environment in `PYTHONPATH`.
+"""Run one case in the environment of one release; `replay.py` starts it with that environment in `PYTHONPATH`.
 
-The verdict goes to a file as JSON, so that whatever old packages print does not matter.
+The verdict is written to a JSON file, because old packages may print to standard output.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from pytest_diffopt.guards.verdict import Verdict
 
 
 class _Hiding(PathFinder):
-    """Finds everything but the hidden packages."""
+    """A path finder that does not find the hidden packages."""
 
     @classmethod
     def find_spec(
         cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module as Python does; a hidden one is not there."""
+        """Return the spec of a module; None if its package is hidden."""
         return None if fullname.partition(".")[0] in HIDDEN else PathFinder.find_spec(fullname, path, target)
 
 
@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("arguments", nargs="*")
     options = parser.parse_args()
     if version("diffusers") != options.release:
-        print(f"this is the environment of diffusers {version('diffusers')}, not of {options.release}")
+        print(f"the environment must have diffusers {options.release}, got: {version('diffusers')}")
         return 1
     sys.meta_path[sys.meta_path.index(PathFinder)] = _Hiding
     verdict: Verdict = import_module(f"benchmarks.history.cases.{options.case}").watch(*options.arguments)

@@ -1,1 +1,1 @@
-"""Realistic bugs, injected into living pipelines, and which of our guards sees each of them."""
+"""Inject realistic faults into live pipelines, and record which guards catch each of them."""

@@ -1,4 +1,4 @@
-"""Bugs of attention: in the fused processor, in the masks, in which processor is used at all."""
+"""Attention faults: in the fused processor, in masks, and in the choice of the processor."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +13,7 @@ _UNWRITTEN_ROWS = 16
 
 
 def _in_fused_attention(change: Callable[..., Any]) -> Injection:
-    """Let `change(attend, query, key, value, **keywords)` answer wherever the fused processor attends."""
+    """Replace attention in the fused processor by `change(attend, query, key, value, **keywords)`."""
 
     def inject(_pipeline: Any) -> AbstractContextManager[Any]:
         return wrapped(FusedAttnProcessor2_0, "__call__", attending(change))
@@ -79,14 +79,14 @@ def _processed_by(module: Any, processor: Any) -> Iterator[None]:
 
 
 def _in_float16(attend: Any, query: Any, key: Any, value: Any, **keywords: Any) -> Any:
-    """Multiply before scaling, in float16, as kernels did that were written for smaller activations."""
+    """Multiply in float16 before scaling, as kernels for smaller activations did."""
     magnified = [(tensor.float() * 64).to(torch.float16) for tensor in (query, key)]
     scores = (magnified[0].float() @ magnified[1].float().transpose(-1, -2)).to(torch.float16).float()
     del attend, keywords
     return ((scores / 64**2 * query.shape[3] ** -0.5).softmax(-1) @ value.float()).to(value.dtype)
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="attention-scale-lost",
         imitates="the fused processor multiplies Q and K without 1/sqrt(d)",
@@ -94,7 +94,7 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="attention-scale-of-the-whole-width",
-        imitates="Q K is scaled by the width of all heads together, not of one",
+        imitates="the scale of Q K uses the width of all heads instead of one head",
         precedent="huggingface/diffusers#4154 (a wrong inner_dim)",
         inject=_in_fused_attention(_scaled_by_the_whole_width),
     ),
@@ -111,49 +111,49 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="heads-reversed",
-        imitates="the heads are joined in another order than to_out expects",
+        imitates="heads are concatenated in a different order than to_out expects",
         inject=_in_fused_attention(_heads_reversed),
     ),
     InjectedFault(
         name="heads-and-tokens-confused",
-        imitates="view() where transpose() was meant: heads and tokens are mixed",
+        imitates="view() instead of transpose(): heads and tokens are mixed",
         inject=_in_fused_attention(_heads_and_tokens_confused),
     ),
     InjectedFault(
         name="one-head-missing",
-        imitates="a loop over heads that ends one too early",
+        imitates="a loop over heads omits the last head",
         inject=_in_fused_attention(_one_head_missing),
     ),
     InjectedFault(
         name="attention-made-causal",
-        imitates="is_causal=True reaches attention over an image",
+        imitates="is_causal=True is passed to attention over an image",
         inject=_in_fused_attention(_causal),
     ),
     InjectedFault(
         name="attention-tail-unwritten",
-        imitates="a kernel leaves the last block of query rows at zero",
+        imitates="a kernel does not write the last block of query rows",
         inject=_in_fused_attention(_last_rows_unwritten),
     ),
     InjectedFault(
         name="attention-overflows-float16",
-        imitates="Q K leaves float16's range before it is scaled",
+        imitates="Q K overflows float16 before it is scaled",
         inject=_in_fused_attention(_in_float16),
     ),
     InjectedFault(
         name="text-mask-dropped",
-        imitates="the mask of the prompt's padding never reaches cross-attention",
+        imitates="the prompt's padding mask is not passed to cross-attention",
         pipeline="pixart-alpha",
-        recipe="fp32 + sdpa",  # in bfloat16 its tiny weights are two-valued, and image_baseline refuses them
+        recipe="fp32 + sdpa",  # image_baseline refuses the tiny pipeline's bfloat16 images: they have only two values
         inject=lambda pipeline: wrapped(pipeline.transformer, "forward", _without_mask),
     ),
     InjectedFault(
         name="vae-with-another-processor",
-        imitates="the VAE runs vanilla attention although the recipe says SDPA",
+        imitates="the VAE uses vanilla attention although the recipe requests SDPA",
         inject=lambda pipeline: _processed_by(pipeline.vae, AttnProcessor()),
     ),
     InjectedFault(
         name="fused-projections-unused",
-        imitates="processors are set again after fusing, and the fused weights lie idle",
+        imitates="processors are set again after fusing, so the fused weights are unused",
         inject=lambda pipeline: _processed_by(pipeline.unet, AttnProcessor2_0()),
     ),
 )

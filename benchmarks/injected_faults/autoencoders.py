@@ -1,4 +1,4 @@
-"""Bugs of the autoencoder and of what makes an image of its output."""
+"""Faults of the autoencoder and of the postprocessing of its output."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 from benchmarks.injected_faults.declaring import InjectedFault, configured, wrapped
 
 _SDXL_SCALING = 0.13025
-# What the published SDXL's VAE reaches inside; float16 ends at 65504.
+# Magnitude of activations in the published SDXL VAE; the largest float16 is 65504.
 _LARGE = 1e6
 _WHITE = 255
 
@@ -46,7 +46,7 @@ def _last_row_unwritten(forward: Any, *args: Any, **keywords: Any) -> Any:
 
 
 def _seam(forward: Any, *args: Any, **keywords: Any) -> Any:
-    """Let the right half of the image stand one pixel too far left, as tiles do that overlap by one."""
+    """Shift the right half of the image left by one pixel, as two tiles with a wrong overlap do."""
     output = forward(*args, **keywords)
     middle = output.shape[-1] // 2
     return torch.cat([output[..., :middle], output[..., middle:].roll(-1, dims=-1)], dim=-1)
@@ -88,10 +88,10 @@ def _without_shift(decode: Any, latents: Any, *args: Any, **keywords: Any) -> An
     return decode(latents - (decode.__self__.config.shift_factor or 0), *args, **keywords)
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="vae-scaling-factor",
-        imitates="the scaling factor of SDXL's VAE is used with Stable Diffusion's, or the other way round",
+        imitates="the scaling factors of SDXL's and Stable Diffusion's VAE are confused",
         inject=lambda pipeline: configured(pipeline.vae, scaling_factor=_SDXL_SCALING),
     ),
     InjectedFault(
@@ -107,7 +107,7 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="vae-overflows-float16",
-        imitates="the decoder's activations leave float16's range: Inf, then NaN, then black",
+        imitates="the decoder's activations overflow float16: Inf, then NaN, then black",
         precedent="huggingface/diffusers#4325",
         inject=lambda pipeline: wrapped(pipeline.vae.decoder.mid_block, "forward", _through_float16),
     ),
@@ -119,17 +119,17 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="smooth-upsampling",
-        imitates="upsampling is bilinear where the weights expect the nearest pixel",
+        imitates="upsampling is bilinear, but the weights expect nearest",
         inject=lambda _pipeline: wrapped(Upsample2D, "forward", _smooth_upsampling),
     ),
     InjectedFault(
         name="last-row-unwritten",
-        imitates="a kernel's mask leaves out the last row of pixels",
+        imitates="a kernel's mask omits the last row of pixels",
         inject=lambda pipeline: wrapped(pipeline.vae.decoder.conv_out, "forward", _last_row_unwritten),
     ),
     InjectedFault(
         name="seam-between-tiles",
-        imitates="two tiles of the VAE overlap by one pixel too much",
+        imitates="two tiles of the VAE overlap by one pixel too many",
         inject=lambda pipeline: wrapped(pipeline.vae.decoder, "forward", _seam),
     ),
     InjectedFault(
@@ -140,34 +140,34 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="red-and-blue-swapped",
-        imitates="the image comes back as BGR",
+        imitates="the image is returned as BGR",
         inject=lambda _pipeline: wrapped(VaeImageProcessor, "postprocess", _blue_first),
     ),
     InjectedFault(
         name="image-not-denormalized",
-        imitates="[-1, 1] is clamped to [0, 1] in place of being shifted",
+        imitates="[-1, 1] is clamped to [0, 1] instead of shifted",
         inject=lambda _pipeline: wrapped(VaeImageProcessor, "denormalize", _not_shifted),
     ),
     InjectedFault(
         name="image-not-clamped",
-        imitates="values past white wrap around to black when they become bytes",
+        imitates="values above white wrap around to black in the conversion to bytes",
         inject=lambda _pipeline: wrapped(VaeImageProcessor, "denormalize", _wrapped_around),
     ),
     InjectedFault(
         name="posterior-sampled-without-generator",
-        imitates="the VAE's encoder draws from the global random state",
+        imitates="the VAE's encoder uses the global random state",
         pipeline="sd15-img2img",
         inject=lambda _pipeline: wrapped(DiagonalGaussianDistribution, "sample", _any_sample),
     ),
     InjectedFault(
         name="encoded-latents-doubled",
-        imitates="the scaling factor is applied by the encoder and again by the pipeline's own factor",
+        imitates="both the encoder and the pipeline apply a scaling factor",
         pipeline="sd15-img2img",
         inject=lambda _pipeline: wrapped(pipeline_stable_diffusion_img2img, "retrieve_latents", _latents_unscaled),
     ),
     InjectedFault(
         name="posterior-noise-of-one",
-        imitates="the posterior's noise is one everywhere in place of drawn",
+        imitates="the posterior's noise is a constant 1 instead of random",
         pipeline="sd15-img2img",
         inject=lambda _pipeline: wrapped(pipeline_stable_diffusion_img2img, "retrieve_latents", _most_likely),
     ),

@@ -21,30 +21,30 @@ from benchmarks.injected_faults.declaring import InjectedFault
 from pytest_diffopt.errors import did_you_mean
 
 SUBJECTS: Mapping[str, tuple[InjectedFault, ...]] = {
-    "attention": attention.BUGS,
-    "denoiser": denoisers.BUGS,
-    "scheduler": schedulers.BUGS,
-    "guidance": guidance.BUGS,
-    "autoencoder": autoencoders.BUGS,
-    "text encoder": text_encoders.BUGS,
-    "conditioning": conditioning.BUGS,
-    "quantization": quantization.BUGS,
-    "state": leaks.BUGS,
-    "compilation": compilation.BUGS,
-    "syncs": syncs.BUGS,
-    "performance": performance.BUGS,
+    "attention": attention.FAULTS,
+    "denoiser": denoisers.FAULTS,
+    "scheduler": schedulers.FAULTS,
+    "guidance": guidance.FAULTS,
+    "autoencoder": autoencoders.FAULTS,
+    "text encoder": text_encoders.FAULTS,
+    "conditioning": conditioning.FAULTS,
+    "quantization": quantization.FAULTS,
+    "state": leaks.FAULTS,
+    "compilation": compilation.FAULTS,
+    "syncs": syncs.FAULTS,
+    "performance": performance.FAULTS,
 }
-BUGS: tuple[InjectedFault, ...] = tuple(bug for bugs in SUBJECTS.values() for bug in bugs)
+FAULTS: tuple[InjectedFault, ...] = tuple(fault for faults in SUBJECTS.values() for fault in faults)
 
 
-def find_bug(name: str) -> InjectedFault:
-    """Return the bug of that name.
+def find_fault(name: str) -> InjectedFault:
+    """Return the fault with a name.
 
     Raises:
-        argparse.ArgumentTypeError: there is none.
+        argparse.ArgumentTypeError: no fault has this name.
     """
-    known = {bug.name: bug for bug in BUGS}
+    known = {fault.name: fault for fault in FAULTS}
     if name not in known:
-        message = f"there is no bug {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}"
+        message = f"unknown fault {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
         raise argparse.ArgumentTypeError(message)
     return known[name]

@@ -1,4 +1,4 @@
-"""Bugs of compiled pipelines: graph breaks, recompiles, code that is not compiled or comes to other numbers."""
+"""Compilation faults: graph breaks, recompiles, code that is not compiled or that computes different values."""
 
 import functools
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def _checked(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
 
 
 def _masked_up_to(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
-    """Fill a mask up to a tensor's value, row by row."""
+    """Fill each row of a mask up to an index that is a tensor's value."""
     mask = torch.zeros(sample.shape[0], 4, device=sample.device)
     lengths = (sample[:, 0, 0, 0] * 0 + 2).to(torch.int64)
     for row in range(sample.shape[0]):
@@ -51,44 +51,44 @@ def _otherwise_when_compiled(forward: Any, *args: Any, **keywords: Any) -> Any:
 
 @contextmanager
 def _before_compiled_code(pipeline: Any) -> Iterator[None]:
-    """Call the UNet with its timestep as a number, as a pipeline does that reads `t.item()`."""
+    """Call the UNet with its timestep as a Python number, as a pipeline that reads `t.item()` does."""
     unet = pipeline.unet
-    compiled = unet._compiled_call_impl  # noqa: SLF001 - where `Module.compile` keeps what a call of the module runs
+    compiled = unet._compiled_call_impl  # noqa: SLF001 - `Module.compile` stores the compiled call there
 
     @functools.wraps(compiled)
     def call(sample: Any, timestep: Any, *args: Any, **keywords: Any) -> Any:
         return compiled(sample, timestep.item(), *args, **keywords)
 
-    unet._compiled_call_impl = call  # noqa: SLF001 - as above
+    unet._compiled_call_impl = call  # noqa: SLF001 - see above
     try:
         yield
     finally:
-        unet._compiled_call_impl = compiled  # noqa: SLF001 - as above
+        unet._compiled_call_impl = compiled  # noqa: SLF001 - see above
 
 
 @contextmanager
 def _never_called(pipeline: Any) -> Iterator[None]:
-    """Take the compiled code away, as an inverted `if` around the call does."""
+    """Remove the compiled code, as an inverted `if` around the call does."""
     unet = pipeline.unet
-    compiled = unet._compiled_call_impl  # noqa: SLF001 - where `Module.compile` keeps what a call of the module runs
-    unet._compiled_call_impl = None  # noqa: SLF001 - as above
+    compiled = unet._compiled_call_impl  # noqa: SLF001 - `Module.compile` stores the compiled call there
+    unet._compiled_call_impl = None  # noqa: SLF001 - see above
     try:
         yield
     finally:
-        unet._compiled_call_impl = compiled  # noqa: SLF001 - as above
+        unet._compiled_call_impl = compiled  # noqa: SLF001 - see above
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="graph-break-on-a-value",
         imitates="an if on a tensor's value in the model's forward",
-        precedent="huggingface/diffusers#12512 (a weight's value asked for)",
+        precedent="huggingface/diffusers#12512 (reads a weight's value)",
         recipe=_COMPILED,
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _checked),
     ),
     InjectedFault(
         name="graph-break-on-a-mask",
-        imitates="a mask filled up to a tensor's value, row by row",
+        imitates="each row of a mask is filled up to a tensor's value",
         precedent="huggingface/diffusers#11457",
         recipe=_COMPILED,
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _masked_up_to),
@@ -106,15 +106,15 @@ BUGS: tuple[InjectedFault, ...] = (
         inject=_counting_calls,
     ),
     InjectedFault(
-        name="compiled-code-comes-to-other-numbers",
-        imitates="a miscompiled operation: eager is right, compiled is not",
+        name="compiled-output-differs",
+        imitates="a miscompiled operation: eager is correct, compiled is not",
         precedent="torch-spyre/torch-spyre#2525",
         recipe=_COMPILED,
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _otherwise_when_compiled),
     ),
     InjectedFault(
         name="not-applied-compile",
-        imitates="an inverted condition: what was compiled is never called",
+        imitates="an inverted condition: the compiled code is never called",
         recipe=_COMPILED,
         inject=_never_called,
     ),

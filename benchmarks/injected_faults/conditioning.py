@@ -1,4 +1,4 @@
-"""Bugs of what a pipeline starts from: seeds, masks, images, ControlNets."""
+"""Faults of a pipeline's inputs: seeds, masks, images, ControlNets."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def _mask_behind_the_image(forward: Any, sample: Any, *args: Any, **keywords: An
 
 
 def _mask_of_the_second_half(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
-    """Leave the half that has no prompt without its mask, as when only one half is conditioned."""
+    """Remove the mask of the unprompted half of the batch, as when only one half is conditioned."""
     changed = sample.clone()
     changed[:1, _LATENT_CHANNELS:] = 0
     return forward(changed, *args, **keywords)
@@ -83,10 +83,10 @@ def _noise_of_the_last_step(add_noise: Any, self: Any, original: Any, noise: Any
     return add_noise(self, original, noise, self.timesteps[-1:])
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="seed-ignored",
-        imitates="the generator does not reach the latents, and every call draws another image",
+        imitates="the generator is not used for the latents, so every call gives a different image",
         inject=lambda pipeline: wrapped(pipeline, "prepare_latents", _without_generator),
     ),
     InjectedFault(
@@ -97,7 +97,7 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="inpainting-mask-inverted",
-        imitates="what should be kept is painted anew, and the rest kept",
+        imitates="the area to keep is repainted, and the rest is kept",
         pipeline="sd15-inpaint",
         inject=lambda pipeline: wrapped(pipeline.mask_processor, "preprocess", _mask_inverted),
     ),
@@ -109,7 +109,7 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="inpainting-channels-reordered",
-        imitates="latents, image and mask are joined in another order than the UNet learned",
+        imitates="latents, image and mask are concatenated in a different order than in training",
         pipeline="sd15-inpaint",
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _mask_behind_the_image),
     ),
@@ -121,7 +121,7 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="controlnet-scale-ignored",
-        imitates="controlnet_conditioning_scale is compiled in as 1",
+        imitates="controlnet_conditioning_scale is compiled as the constant 1",
         precedent="siliconflow/onediff#899",
         pipeline="sd15-controlnet",
         recipe=_CONTROLNET_RECIPE,
@@ -139,34 +139,34 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="controlnet-residuals-dropped",
-        imitates="the UNet is not given what the ControlNet computed",
+        imitates="the ControlNet's residuals are not passed to the UNet",
         pipeline="sd15-controlnet",
         recipe=_CONTROLNET_RECIPE,
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _residuals_dropped),
     ),
     InjectedFault(
         name="controlnet-middle-dropped",
-        imitates="the ControlNet's residual of the middle block is left out",
+        imitates="the ControlNet's residual of the middle block is omitted",
         pipeline="sd15-controlnet",
         recipe=_CONTROLNET_RECIPE,
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _middle_dropped),
     ),
     InjectedFault(
         name="control-image-inverted",
-        imitates="the edges come as black on white",
+        imitates="the edges are black on white",
         pipeline="sd15-controlnet",
         recipe=_CONTROLNET_RECIPE,
         inject=lambda _pipeline: wrapped(StableDiffusionControlNetPipeline, "prepare_image", _colors_inverted),
     ),
     InjectedFault(
         name="strength-ignored",
-        imitates="image-to-image starts from pure noise whatever its strength",
+        imitates="image-to-image starts from pure noise for every strength",
         pipeline="sd15-img2img",
         inject=lambda _pipeline: wrapped(StableDiffusionImg2ImgPipeline, "get_timesteps", _every_step),
     ),
     InjectedFault(
         name="noise-of-the-last-step",
-        imitates="the start image is noised for the last timestep, not the first",
+        imitates="the start image is noised for the last timestep instead of the first",
         pipeline="sd15-img2img",
         inject=lambda _pipeline: wrapped(PNDMScheduler, "add_noise", _noise_of_the_last_step),
     ),

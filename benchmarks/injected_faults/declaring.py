@@ -1,4 +1,4 @@
-"""What an injected fault is, and the few ways in which one is injected."""
+"""The declaration of an injected fault, and context managers that inject one."""
 
 import functools
 import inspect
@@ -13,27 +13,27 @@ from torch.nn import functional
 
 from pytest_diffopt import AllowedSyncs
 
-#: Plants a bug into a pipeline, or into the classes that it is made of, until the block ends.
+#: Injects a fault into a pipeline, or into its classes, until the block ends.
 Injection = Callable[[Any], AbstractContextManager[Any]]
 
-#: What most bugs are injected into: every optimization that leaves the code uncompiled.
+#: The default recipe: every optimization that does not compile.
 FUSED = "bf16 + sdpa + channels_last + fuse_qkv"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InjectedFault:
-    """One bug.
+    """One injected fault.
 
     Attributes:
-        name: what `--only` takes.
-        imitates: what goes wrong, as a reviewer would say it.
-        precedent: where the like of it happened; empty where none is known to us.
-        pipeline: the tiny pipeline that it is injected into.
-        recipe: what that pipeline is optimized with.
-        inputs: what the call says besides the family's plain one, where the bug would hide without it.
-        is_timed: only a clock can see it, so the latency is measured too.
-        allow_syncs: waits that the recipe itself is known for.
-        inject: injects it into the optimized pipeline.
+        name: argument of `--only`.
+        imitates: the bug that it imitates, in a reviewer's terms.
+        precedent: issue or pull request of a similar bug; empty if none is known.
+        pipeline: tiny pipeline into which it is injected.
+        recipe: recipe of that pipeline.
+        inputs: additional keywords of the call without which the fault has no effect.
+        is_timed: whether only latency shows it, so the latency is measured too.
+        allow_syncs: known syncs of the recipe.
+        inject: injects the fault into the optimized pipeline.
     """
 
     name: str
@@ -48,29 +48,33 @@ class InjectedFault:
 
 
 def replaced(owner: Any, name: str, new_value: Any) -> AbstractContextManager[Any]:
-    """Put another value in an attribute's place until the block ends."""
+    """Replace the value of an attribute until the block ends."""
     return mock.patch.object(owner, name, new_value)
 
 
 def wrapped(owner: Any, name: str, around: Callable[..., Any]) -> AbstractContextManager[Any]:
-    """Let `around(original, *args, **kwargs)` answer in a method's or function's place until the block ends."""
+    """Replace a method or function by `around(original, *args, **kwargs)` until the block ends."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
-    def answer(*args: Any, **kwargs: Any) -> Any:
+    def replacement(*args: Any, **kwargs: Any) -> Any:
         return around(original, *args, **kwargs)
 
     is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
-    return mock.patch.object(owner, name, staticmethod(answer) if is_static else answer)
+    return mock.patch.object(owner, name, staticmethod(replacement) if is_static else replacement)
 
 
 def attending(change: Callable[..., Any]) -> Callable[..., Any]:
-    """Make what `wrapped` takes: while the original runs, `change(attend, query, key, value, **keywords)` attends."""
+    """Return a function for `wrapped` that replaces attention while the original runs.
+
+    Args:
+        change: called as `change(attend, query, key, value, **keywords)` instead of `scaled_dot_product_attention`.
+    """
     name = "scaled_dot_product_attention"
     attend = functional.scaled_dot_product_attention
 
     def once(_patched: Any, *args: Any, **kwargs: Any) -> Any:
-        with replaced(functional, name, attend):  # what answers for a simulated GPU attends once more, on the CPU
+        with replaced(functional, name, attend):  # the simulated GPU's handler calls it again, on the CPU
             return change(attend, *args, **kwargs)
 
     def around(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -82,7 +86,7 @@ def attending(change: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def configured(component: Any, **values: Any) -> Iterator[None]:
-    """Let a component's configuration say something else until the block ends."""
+    """Change a component's configuration until the block ends."""
     before = {name: component.config[name] for name in values}
     component.register_to_config(**values)
     try:
@@ -93,7 +97,7 @@ def configured(component: Any, **values: Any) -> Iterator[None]:
 
 @contextmanager
 def altered(parameters: Mapping[torch.Tensor, torch.Tensor]) -> Iterator[None]:
-    """Give parameters other values until the block ends."""
+    """Change the values of parameters until the block ends."""
     before = {parameter: parameter.detach().clone() for parameter in parameters}
     try:
         _fill(parameters)

@@ -1,4 +1,4 @@
-"""Bugs of the denoiser: skip connections, time and size embeddings, norms, feed-forward layers, NaN."""
+"""Faults of the denoiser: skip connections, time and size embeddings, norms, feed-forward layers, NaN."""
 
 import math
 from typing import Any
@@ -56,7 +56,7 @@ def _one_channel_nan(forward: Any, *args: Any, **keywords: Any) -> Any:
 
 
 def _statistics_of_a_padded_block(_group_norm: Any, x: Any, groups: int, *affine: Any) -> Any:
-    """Divide by the next power of two in place of the number of channels in a group."""
+    """Divide by the next power of two instead of the number of channels in a group."""
     weight, bias, eps = affine
     grouped = x.float().reshape(x.shape[0], groups, x.shape[1] // groups, -1)
     padding = grouped.shape[2] / 2 ** math.ceil(math.log2(grouped.shape[2]))
@@ -87,25 +87,25 @@ def _units_confused(forward: Any, *args: Any, timestep: Any, **keywords: Any) ->
     return forward(*args, timestep=timestep / 1000, **keywords)
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="skip-connection-dropped",
-        imitates="an up block gets zeros in place of its last skip connection",
+        imitates="an up block gets zeros instead of its last skip connection",
         inject=lambda _pipeline: wrapped(CrossAttnUpBlock2D, "forward", _last_skip_zero),
     ),
     InjectedFault(
         name="skip-connections-mirrored",
-        imitates="a padding fix turns the skip connections left to right",
+        imitates="a padding fix mirrors the skip connections horizontally",
         inject=lambda pipeline: wrapped(pipeline.unet.up_blocks[1], "forward", _skips_of_one_side),
     ),
     InjectedFault(
         name="time-embedding-stale",
-        imitates="the time embedding is cached by its shape and dtype: every step sees the first one's",
+        imitates="the time embedding is cached by shape and dtype: every step uses the first step's",
         inject=lambda _pipeline: wrapped(UNet2DConditionModel, "get_time_embed", _kept_from_the_first_step()),
     ),
     InjectedFault(
         name="timestep-in-bfloat16",
-        imitates="the timestep is rounded to bfloat16 before it is embedded: 751 is 752",
+        imitates="the timestep is rounded to bfloat16 before it is embedded: 751 becomes 752",
         precedent="huggingface/diffusers#9405",
         inject=lambda _pipeline: wrapped(UNet2DConditionModel, "get_time_embed", _timestep_rounded),
     ),
@@ -116,7 +116,7 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="size-conditions-swapped",
-        imitates="SDXL is told the crop where it expects the original size",
+        imitates="SDXL gets the crop instead of the original size",
         inject=lambda _pipeline: wrapped(StableDiffusionXLPipeline, "_get_add_time_ids", _sizes_in_another_order),
     ),
     InjectedFault(
@@ -137,7 +137,7 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="gate-and-value-swapped",
-        imitates="GEGLU gates with the half that holds the values",
+        imitates="GEGLU gates with the half that contains the values",
         inject=lambda _pipeline: wrapped(GEGLU, "forward", _gate_in_the_values_place),
     ),
     InjectedFault(
@@ -147,13 +147,13 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="rotary-positions-transposed",
-        imitates="FLUX's rows and columns change places in the rotary embedding",
+        imitates="rows and columns are swapped in FLUX's rotary embedding",
         pipeline="flux",
         inject=lambda _pipeline: wrapped(FluxPipeline, "_prepare_latent_image_ids", _rows_and_columns_swapped),
     ),
     InjectedFault(
         name="timestep-divided-twice",
-        imitates="the transformer gets its timestep divided by 1000 once more",
+        imitates="the transformer's timestep is divided by 1000 twice",
         pipeline="sd3",
         inject=lambda pipeline: wrapped(pipeline.transformer, "forward", _units_confused),
     ),

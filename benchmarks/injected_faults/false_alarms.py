@@ -1,4 +1,4 @@
-"""How often the image guard is red over pipelines that are right: every usual recipe, many seeds, several prompts."""
+"""Count how often the image guard fails on correct pipelines, over the usual recipes, seeds and prompts."""
 
 import gc
 import warnings
@@ -48,7 +48,7 @@ _ALL = (
     "bf16 + sdpa + channels_last + fuse_qkv + compile",
     "bf16 + sdpa + channels_last + fuse_qkv + int8_dynamic",
 )
-#: What the suites use, taken apart, for each pipeline of one stage.
+#: The recipes of the suites and parts of them, for each single-stage pipeline.
 RECIPES: Mapping[str, tuple[str, ...]] = {
     "sd15": _ALL,
     "sd15-img2img": _ALL,
@@ -61,9 +61,9 @@ RECIPES: Mapping[str, tuple[str, ...]] = {
     "pixart-alpha": _ALL,
     "bk-sdm": _ALL,
 }
-#: Pipelines that the defaults are too narrow for, as in their suites.
+#: Pipelines for which the default thresholds are too narrow, with the thresholds of their suites.
 THRESHOLDS: Mapping[str, ImageThresholds] = {"pixart-alpha": PIXART_ALPHA}
-#: What a person wants to know of a distribution: the middle, and how far its bad end reaches.
+#: The reported quantiles of a distribution, from the median to the worst value.
 _SHARES = {"median": 0.5, "worst of 100": 0.99, "worst": 1.0}
 METRICS = ("ssim", "psnr_db", "max_error", "mean_error", "flip", "latent_error")
 _LARGER_IS_BETTER = frozenset({"ssim", "psnr_db"})
@@ -71,14 +71,14 @@ _USUAL_CHECKS = ("cosine", "within_1e3", "within_1e2")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RightImages:
-    """What the guards say of images that are right.
+class CorrectImages:
+    """The verdicts on correct images.
 
     Attributes:
-        pipeline: which pipeline drew them.
-        recipe: with which optimizations.
-        verdicts: the image guard's, one an image.
-        usual_checks: what diffusers' checks say, one an image.
+        pipeline: pipeline of the images.
+        recipe: recipe of the pipeline.
+        verdicts: verdict of the image guard for each image.
+        usual_checks: results of diffusers' checks for each image.
     """
 
     pipeline: str
@@ -88,39 +88,39 @@ class RightImages:
 
     @property
     def on_edge(self) -> int:
-        """How many of them rounding decides, so that the guard proves nothing and says so."""
+        """Number of images that are decided by rounding, so the verdict is inconclusive."""
         return sum(verdict.outcome is Outcome.INCONCLUSIVE for verdict in self.verdicts)
 
     @property
     def alarms(self) -> int:
-        """How many of them the image guard calls wrong."""
+        """Number of images that the image guard fails."""
         return sum(verdict.is_failure for verdict in self.verdicts)
 
-    def red_calls(self) -> list[str]:
-        """Name the calls whose images those are."""
+    def failed_calls(self) -> list[str]:
+        """Return the calls of the failed images."""
         seeds = len(self.verdicts) // len(PROMPTS)
-        red = [number for number, verdict in enumerate(self.verdicts) if verdict.is_failure]
-        return [f"`{self.pipeline}`, seed {number % seeds} of {PROMPTS[number // seeds]!r}" for number in red]
+        failed = [number for number, verdict in enumerate(self.verdicts) if verdict.is_failure]
+        return [f"`{self.pipeline}`, seed {number % seeds} of {PROMPTS[number // seeds]!r}" for number in failed]
 
     def usual_alarms(self) -> list[int]:
-        """Return how many of them each variant of diffusers' check calls wrong."""
+        """Return the number of images that each variant of diffusers' check fails."""
         return [sum(getattr(check, name) for check in self.usual_checks) for name in _USUAL_CHECKS]
 
 
-def measure(pipelines: Sequence[str], *, seeds: int) -> Iterator[RightImages]:
-    """Draw every prompt from every seed with every recipe, and compare with the plain pipeline.
+def measure(pipelines: Sequence[str], *, seeds: int) -> Iterator[CorrectImages]:
+    """Generate images for every recipe, prompt and seed, and compare them with the unoptimized pipeline's.
 
     Args:
-        pipelines: which pipelines; each is drawn with all of its recipes.
-        seeds: how many seeds for each prompt.
+        pipelines: names of the pipelines; each runs with all of its recipes.
+        seeds: number of seeds for each prompt.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RecipeWarning)  # int8 without compile makes sense here: it is compared
+        warnings.simplefilter("ignore", RecipeWarning)  # int8 without compile is intended here
         for name in pipelines:
             yield from _of_pipeline(name, seeds)
 
 
-def _of_pipeline(name: str, seeds: int) -> Iterator[RightImages]:
+def _of_pipeline(name: str, seeds: int) -> Iterator[CorrectImages]:
     family = find_pipeline(name)
     reference = build_pipeline(family, Scale.TINY).pipeline
     plain = _drawn(reference, family, seeds)
@@ -132,7 +132,7 @@ def _of_pipeline(name: str, seeds: int) -> Iterator[RightImages]:
         records = _compared(drawn, plain, Subject(pipeline=name, recipe=recipe, device=Device.CPU))
         handlers = zip(*rounded, strict=True) if rounding_of(pipeline) else repeat((), len(records))
         pairs = zip(drawn, plain, strict=True)
-        yield RightImages(
+        yield CorrectImages(
             pipeline=name,
             recipe=recipe,
             verdicts=tuple(_judge(*both) for both in zip(records, handlers, strict=True)),
@@ -157,7 +157,7 @@ def _judge(record: ImageRecord, rounded: Sequence[ImageRecord]) -> Verdict:
 
 
 def _drawn(pipeline: Any, family: PipelineFamily, seeds: int) -> list[ImageResult]:
-    """Draw an image of each prompt and seed, all seeds of a prompt in one call."""
+    """Return a result for each prompt and seed; all seeds of a prompt run in one call."""
     inputs = family.inputs(Scale.TINY)
     results = []
     for prompt in PROMPTS:
@@ -169,20 +169,20 @@ def _drawn(pipeline: Any, family: PipelineFamily, seeds: int) -> list[ImageResul
 
 
 def _one_of(result: ImageResult, number: int) -> ImageResult:
-    """Take one image, and its latents, out of a batch."""
-    assert result.images is not None, "unreachable because the tiny pipelines' calls ask for images"  # noqa: S101
+    """Return one image of a batch, and its latents."""
+    assert result.images is not None, "unreachable: the tiny pipelines' calls return images"  # noqa: S101
     only = slice(number, number + 1)
     return ImageResult(images=result.images[only], steps=tuple(step[only] for step in result.steps))
 
 
-def table(rows: Sequence[RightImages]) -> list[str]:
-    """Return the lines of a Markdown table: a line a pipeline and recipe, the worst figure of each metric."""
-    names = ("pipeline", "recipe", "false alarms", "on an edge", "SSIM", "PSNR, dB", "largest error", "mean error")
+def table(rows: Sequence[CorrectImages]) -> list[str]:
+    """Return a Markdown table with a row for each pipeline and recipe, and the worst figure of each metric."""
+    names = ("pipeline", "recipe", "false alarms", "on an edge", "SSIM", "PSNR, dB", "max error", "mean error")
     head = " | ".join(("|", *names, "FLIP", "latents", "usual |")).replace("| | ", "| ", 1)
     return [head, "| --- " * head.count(" | ") + "| --- |", *map(_line, rows)]
 
 
-def _line(row: RightImages) -> str:
+def _line(row: CorrectImages) -> str:
     ssim, psnr_db, *errors = (distribution([row], metric)["worst"] for metric in METRICS)
     figures = [f"{ssim:.4f}", f"{psnr_db:.1f}", *(f"{error:.4f}" for error in errors)]
     alarms = f"{row.alarms} of {len(row.verdicts)}"
@@ -190,8 +190,8 @@ def _line(row: RightImages) -> str:
     return f"| `{row.pipeline}` | `{row.recipe}` | {alarms} | {row.on_edge} | {' | '.join(figures)} | {usual} |"
 
 
-def distribution(rows: Sequence[RightImages], metric: str) -> dict[str, float]:
-    """Return the middle and the bad end of a metric."""
+def distribution(rows: Sequence[CorrectImages], metric: str) -> dict[str, float]:
+    """Return the quantiles of a metric."""
     values = np.array([verdict.figures[metric] for row in rows for verdict in row.verdicts])
     is_better = metric in _LARGER_IS_BETTER
     return {
@@ -200,22 +200,22 @@ def distribution(rows: Sequence[RightImages], metric: str) -> dict[str, float]:
     }
 
 
-def totals(rows: Sequence[RightImages]) -> list[str]:
-    """Return the lines that sum up: how many alarms, and over which calls."""
+def totals(rows: Sequence[CorrectImages]) -> list[str]:
+    """Return the totals as a list in Markdown: the number of false alarms, and their calls."""
     number = sum(len(row.verdicts) for row in rows)
     cosine, tight, usual = (sum(counts) for counts in zip(*(row.usual_alarms() for row in rows), strict=True))
-    red = Counter(call for row in rows for call in row.red_calls())
-    alarms = sum(red.values())
+    failed = Counter(call for row in rows for call in row.failed_calls())
+    alarms = sum(failed.values())
     return [
-        f"- **{alarms} false {'alarm' if alarms == 1 else 'alarms'}** over {number} right images",
-        *(f"  - {call}: with {count} of its recipes" for call, count in sorted(red.items())),
-        f"- {sum(row.on_edge for row in rows)} on an edge: rounding decides them, and the guard says so",
-        f"- diffusers' usual check, of the same images: {cosine} by cosine, {tight} by 1e-3, {usual} by 1e-2",
+        f"- **{alarms} false {'alarm' if alarms == 1 else 'alarms'}** over {number} correct images",
+        *(f"  - {call}: with {count} of its recipes" for call, count in sorted(failed.items())),
+        f"- {sum(row.on_edge for row in rows)} on an edge: decided by rounding, and reported as inconclusive",
+        f"- diffusers' usual check fails, of the same images: {cosine} by cosine, {tight} by 1e-3, {usual} by 1e-2",
     ]
 
 
-def as_plain(row: RightImages) -> dict[str, Any]:
-    """Return everything that was seen, for machines."""
+def as_plain(row: CorrectImages) -> dict[str, Any]:
+    """Return all results of a row as plain data for JSON."""
     return {
         "pipeline": row.pipeline,
         "recipe": row.recipe,

@@ -1,4 +1,4 @@
-"""Which of our assertions turn red over a pipeline: the ones that a user's tests would make."""
+"""Run the assertions of a user's tests on a pipeline, and record which of them fail."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
+import torch
 
 from pytest_diffopt import (
     AllowedSyncs,
@@ -27,7 +28,7 @@ from pytest_diffopt.session.active_test import active_test
 
 
 class Guard(StrEnum):
-    """What a test of a user's asks."""
+    """An assertion or baseline fixture of a user's test."""
 
     APPLIED = "applied"
     IMAGE = "image"
@@ -42,51 +43,51 @@ class Guard(StrEnum):
     LATENCY = "latency"
 
 
-class Color(StrEnum):
-    """What came of an assertion."""
+class CheckOutcome(StrEnum):
+    """The outcome of an assertion."""
 
-    GREEN = "green"
-    RED = "red"
+    PASSED = "passed"
+    FAILED = "failed"
     RAISED = "raised"
     UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """One guard's answer.
+class CheckResult:
+    """The result of one guard.
 
     Attributes:
-        guard: which.
-        color: what came of it.
-        said: the first line of what it said; empty where it is green.
-        figures: what it measured; empty where it came to no verdict.
+        guard: the guard.
+        outcome: the outcome of its assertion.
+        headline: first line of its message; empty if it passed.
+        figures: measured figures; empty without a verdict.
     """
 
     guard: Guard
-    color: Color
-    said: str = ""
+    outcome: CheckOutcome
+    headline: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_caught(self) -> bool:
-        """Whether a test would fail: the guard is red, or the pipeline itself raised."""
-        return self.color in {Color.RED, Color.RAISED}
+        """Whether a test would fail: the guard failed, or the pipeline raised."""
+        return self.outcome in {CheckOutcome.FAILED, CheckOutcome.RAISED}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A pipeline and what its tests need to know.
+    """A pipeline, and the objects that its checks use.
 
     Attributes:
         pipeline: the optimized pipeline.
-        reference: the plain one.
-        inputs: the call.
-        variations: calls that must compile nothing anew.
-        images: what the plain pipeline drew, and how far the clean pipeline was from it.
-        own_images: what the clean pipeline drew itself.
-        counts: the accepted counts of the clean pipeline.
-        latency: the accepted latency of the clean pipeline; None where nobody times it.
-        allow_syncs: waits that are accepted of the clean pipeline.
+        reference: the unoptimized pipeline.
+        inputs: keywords of the call.
+        variations: calls that must not recompile.
+        images: gate with images of the reference, and thresholds learned from the clean pipeline.
+        own_images: gate with images of the clean pipeline itself.
+        counts: gate with the accepted counts of the clean pipeline.
+        latency: gate with the accepted latency of the clean pipeline; None if it is not timed.
+        allow_syncs: accepted syncs of the clean pipeline.
     """
 
     pipeline: Any
@@ -99,8 +100,8 @@ class Subject:
     latency: LatencyGate | None = None
     allow_syncs: Sequence[AllowedSyncs] = field(default_factory=tuple)
 
-    def asked_in_turn(self) -> Iterator[tuple[Guard, Callable[[], None]]]:
-        """Yield every question; those about compiling first, since they count from when the pipeline is new."""
+    def checks(self) -> Iterator[tuple[Guard, Callable[[], None]]]:
+        """Yield every check; compile checks first, because they count from the creation of the pipeline."""
         pipeline, inputs = self.pipeline, self.inputs
         if self.is_compiled:
             yield Guard.GRAPH_BREAKS, lambda: assert_no_graph_breaks(pipeline, **inputs)
@@ -117,10 +118,10 @@ class Subject:
             latency = self.latency
             yield Guard.LATENCY, lambda: latency.check(pipeline, **inputs)
 
-    def asked_together(self) -> list[list[tuple[Guard, Callable[[], None]]]]:
-        """Return the questions that share a injecting: all where it takes a compilation, else each its own."""
-        questions = list(self.asked_in_turn())
-        return [questions] if self.is_compiled else [[question] for question in questions]
+    def check_groups(self) -> list[list[tuple[Guard, Callable[[], None]]]]:
+        """Return groups of checks that share one injection: all if the recipe compiles, else each alone."""
+        checks = list(self.checks())
+        return [checks] if self.is_compiled else [[check] for check in checks]
 
     @property
     def is_compiled(self) -> bool:
@@ -129,25 +130,25 @@ class Subject:
         return recipe is not None and recipe.compiles
 
 
-def ask(guard: Guard, question: Callable[[], None]) -> Answer:
-    """Make an assertion and say what came of it."""
+def run_check(guard: Guard, check: Callable[[], None]) -> CheckResult:
+    """Run an assertion and return its result."""
     active_test().take_entries()
     try:
-        question()
+        check()
     except pytest.fail.Exception as failure:
-        color, said = Color.RED, _headline(str(failure))
+        outcome, headline = CheckOutcome.FAILED, _headline(str(failure))
     except pytest.skip.Exception as skipped:
-        color, said = Color.UNPROVEN, _headline(str(skipped))
-    except Exception as error:  # noqa: BLE001 - whatever a broken pipeline raises turns its test red
-        color, said = Color.RAISED, said_of(error)
+        outcome, headline = CheckOutcome.UNPROVEN, _headline(str(skipped))
+    except Exception as error:  # noqa: BLE001 - any error of a broken pipeline fails its test
+        outcome, headline = CheckOutcome.RAISED, error_headline(error)
     else:
-        color, said = Color.GREEN, ""
+        outcome, headline = CheckOutcome.PASSED, ""
     figures = {name: value for entry in active_test().take_entries() for name, value in entry.verdict.figures.items()}
-    return Answer(guard=guard, color=color, said=said, figures=figures)
+    return CheckResult(guard=guard, outcome=outcome, headline=headline, figures=figures)
 
 
-def said_of(error: Exception) -> str:
-    """Write an error in one line."""
+def error_headline(error: Exception) -> str:
+    """Return an error in one line."""
     return f"{type(error).__name__}: {_headline(str(error))}"
 
 
@@ -157,9 +158,7 @@ def _headline(text: str) -> str:
 
 @contextmanager
 def recompiled(subject: Subject) -> Iterator[None]:
-    """Let what is compiled in the block be compiled there: compiled code does not know that a bug was injected."""
-    import torch  # noqa: PLC0415 - slow to import
-
+    """Discard compiled code before and after the block: code compiled before an injection lacks the fault."""
     if subject.is_compiled:
         torch.compiler.reset()
     try:

@@ -1,4 +1,4 @@
-"""Bugs of classifier-free guidance: order, scale, rescaling, negative prompts."""
+"""Faults of classifier-free guidance: order, scale, rescaling, negative prompts."""
 
 from typing import Any
 
@@ -26,27 +26,27 @@ def _without_negative_prompt(encode_prompt: Any, *args: Any, **keywords: Any) ->
 
 
 def _seen_twice(forward: Any, *args: Any, **keywords: Any) -> Any:
-    """Give both halves the output of the half with the prompt, as a guidance that is skipped by mistake does."""
+    """Return the output of the prompted half for both halves, which makes guidance ineffective."""
     _, with_prompt = forward(*args, **keywords)[0].chunk(2)
     return (torch.cat([with_prompt, with_prompt]),)
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="guidance-order-swapped",
-        imitates="the half without a prompt is taken for the one with it",
+        imitates="the unprompted half is used as the prompted half",
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _halves_swapped),
     ),
     InjectedFault(
         name="guidance-scale-one-more",
-        imitates="guidance starts from the prompted output: the scale counts one more",
+        imitates="guidance starts from the prompted output, so the effective scale is higher by 1",
         inject=lambda _pipeline: replaced(
             StableDiffusionXLPipeline, "guidance_scale", property(lambda self: self._guidance_scale + 1)
         ),
     ),
     InjectedFault(
         name="guidance-off",
-        imitates="guidance_scale is not handed on, and the pipeline draws without guidance",
+        imitates="guidance_scale is not passed on, so the pipeline runs without guidance",
         precedent="vllm-project/vllm-omni#922",
         inject=lambda _pipeline: replaced(
             StableDiffusionXLPipeline, "do_classifier_free_guidance", property(lambda _self: False)
@@ -54,18 +54,18 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="guidance-halves-alike",
-        imitates="a cache shared by both halves: guidance computes and changes nothing",
+        imitates="both halves share a cache, so guidance is computed without effect",
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _seen_twice),
     ),
     InjectedFault(
         name="guidance-rescale-lost",
-        imitates="guidance_rescale is accepted and not applied",
+        imitates="guidance_rescale is accepted but not applied",
         inputs={"guidance_rescale": 0.7},
         inject=lambda _pipeline: wrapped(pipeline_stable_diffusion_xl, "rescale_noise_cfg", _as_it_was),
     ),
     InjectedFault(
         name="negative-prompt-ignored",
-        imitates="negative_prompt is accepted and not encoded",
+        imitates="negative_prompt is accepted but not encoded",
         inputs={"negative_prompt": _NEGATIVE_PROMPT},
         inject=lambda _pipeline: wrapped(StableDiffusionXLPipeline, "encode_prompt", _without_negative_prompt),
     ),

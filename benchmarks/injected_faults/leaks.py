@@ -1,4 +1,4 @@
-"""Bugs that pass from one step or call into the next: buffers, caches, tables changed in place."""
+"""Faults that leak state from one step or call to the next: buffers, caches, tables changed in place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _DRIFT = 1.02
 
 
 def _one_buffer() -> Any:
-    """Answer every call in one buffer, as a CUDA graph does that nobody copies the output of."""
+    """Return every output in one buffer, as a CUDA graph does if the caller does not copy its output."""
     buffers: dict[tuple[int, ...], Any] = {}
 
     def around(forward: Any, *args: Any, **keywords: Any) -> Any:
@@ -25,7 +25,7 @@ def _one_buffer() -> Any:
 
 
 def _one_call_late() -> Any:
-    """Answer with the output of the call before, as when a graph's output is read before it has run."""
+    """Return the output of the previous call, as when a graph's output is read before the graph has run."""
     last: list[Any] = []
 
     def around(forward: Any, *args: Any, **keywords: Any) -> Any:
@@ -37,7 +37,7 @@ def _one_call_late() -> Any:
 
 @contextmanager
 def _table_scaled_in_place(pipeline: Any) -> Iterator[None]:
-    """Scale the scheduler's table a little more at each call."""
+    """Scale the scheduler's table by a further factor in each call."""
     table = pipeline.scheduler.alphas_cumprod
 
     def around(set_timesteps: Any, *args: Any, **keywords: Any) -> None:
@@ -50,7 +50,7 @@ def _table_scaled_in_place(pipeline: Any) -> Iterator[None]:
 
 @contextmanager
 def _fused_again_at_each_call(pipeline: Any) -> Iterator[None]:
-    """Add a LoRA's weights to the layer's own in every call, and never take them off."""
+    """Add a LoRA's weights to the layer's weights in every call, and never remove them."""
     weight = pipeline.unet.mid_block.attentions[0].proj_in.weight
     update = weight.detach().clone() * (_DRIFT - 1) * 5
 
@@ -90,7 +90,7 @@ def _generator_kept() -> Any:
 
 
 def _first_generator(first: list[Any], value: Any) -> Any:
-    """Return the generator of the first call in the place of every later one."""
+    """Return the generator of the first call instead of a later one."""
     if not isinstance(value, torch.Generator):
         return value
     if not first:
@@ -105,7 +105,7 @@ def _added_in_place(step: Any, self: Any, model_output: Any, timestep: Any, samp
 
 
 def _embedding_kept() -> Any:
-    """Keep the prompt's embedding of the first call for every other."""
+    """Return the prompt embedding of the first call in every call."""
     first: list[Any] = []
 
     def around(encode_prompt: Any, *args: Any, **keywords: Any) -> Any:
@@ -116,23 +116,23 @@ def _embedding_kept() -> Any:
     return around
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="stale-output-buffer",
-        imitates="the UNet answers in one buffer, as CUDA graphs do, under a scheduler that keeps outputs",
+        imitates="the UNet returns one buffer, as CUDA graphs do, to a scheduler that keeps outputs",
         precedent="pytorch/pytorch#148439 (an output overwritten by the next run)",
-        pipeline="sd15",  # PNDM keeps what it is given; DPM-Solver++ keeps what it computes of that
-        inputs={"guidance_scale": 1.0},  # guidance would make a new tensor of the buffer
+        pipeline="sd15",  # PNDM keeps the output itself; DPM-Solver++ keeps values computed from it
+        inputs={"guidance_scale": 1.0},  # guidance would create a new tensor from the buffer
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _one_buffer()),
     ),
     InjectedFault(
         name="output-one-step-late",
-        imitates="each step reads the output of the step before",
+        imitates="each step reads the previous step's output",
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _one_call_late()),
     ),
     InjectedFault(
         name="scheduler-table-changed-in-place",
-        imitates="set_timesteps() scales its table in place: each call differs from the last",
+        imitates="set_timesteps() scales its table in place, so each call differs from the previous one",
         inject=_table_scaled_in_place,
     ),
     InjectedFault(
@@ -142,23 +142,23 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="lora-fused-again",
-        imitates="a LoRA is fused at each call and never unfused",
+        imitates="a LoRA is fused in each call and never unfused",
         inject=_fused_again_at_each_call,
     ),
     InjectedFault(
         name="upcast-vae-left-behind",
-        imitates="the first call leaves the VAE in float32, and the second fails",
+        imitates="the first call leaves the VAE in float32, so the second call fails",
         precedent="huggingface/diffusers#14184",
         inject=_upcast_vae_left,
     ),
     InjectedFault(
         name="generator-kept",
-        imitates="the first call's generator is cached and goes on where it stopped",
+        imitates="the first call's generator is cached, and the next call continues its state",
         inject=lambda pipeline: wrapped(pipeline, "prepare_latents", _generator_kept()),
     ),
     InjectedFault(
         name="prompt-embedding-kept",
-        imitates="the embedding of the first prompt is cached for every other",
+        imitates="the embedding of the first prompt is cached and used for every prompt",
         inject=lambda pipeline: wrapped(pipeline, "encode_prompt", _embedding_kept()),
     ),
 )

@@ -1,4 +1,4 @@
-"""A page of the docs of which one part is written by a program."""
+"""Replace a generated section of a page of the docs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,16 +7,16 @@ from pytest_diffopt.errors import DiffoptError
 
 
 class PageError(DiffoptError):
-    """A page lacks the lines between which a program writes."""
+    """A page lacks the comments that delimit a generated section."""
 
 
 def replace_section(page: Path, section: str, lines: Sequence[str]) -> None:
-    """Write lines between the two comments that begin and end a section.
+    """Replace the lines between the two comments that begin and end a section.
 
     Args:
         page: a Markdown file.
-        section: what the comments name: `<!-- begin: section -->`.
-        lines: what stands between them from now on.
+        section: name of the section in the comments, as in `<!-- begin: section -->`.
+        lines: the new lines.
 
     Raises:
         PageError: the page lacks one of the comments.
@@ -26,6 +26,6 @@ def replace_section(page: Path, section: str, lines: Sequence[str]) -> None:
     before, found_begin, rest = text.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
-        msg = f"{page} must hold the lines {begin} and {end}, in this order; what is between them is replaced"
+        msg = f"{page} must contain the lines {begin} and {end}, in this order; the lines between them are replaced"
         raise PageError(msg)
     page.write_text("\n".join([f"{before}{begin}", "", *lines, "", f"{end}{after}"]), encoding="utf-8")

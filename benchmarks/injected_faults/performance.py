@@ -1,4 +1,4 @@
-"""Bugs that draw the right image with more work, memory or time than was accepted."""
+"""Faults that give the correct image with more operations, memory or time than accepted."""
 
 import gc
 import time
@@ -13,7 +13,7 @@ from diffusers.schedulers import EulerDiscreteScheduler
 
 from benchmarks.injected_faults.declaring import InjectedFault, attending, wrapped
 
-_WAIT_NS = 40_000_000
+_DELAY_NS = 40_000_000
 
 
 def _twice(forward: Any, *args: Any, **keywords: Any) -> Any:
@@ -65,8 +65,8 @@ def _key_and_value_projected_twice(call: Any, self: Any, attention: Any, *args: 
     return call(self, attention, *args, **keywords)
 
 
-def _waiting(step: Any, *args: Any, **keywords: Any) -> Any:
-    end = time.perf_counter_ns() + _WAIT_NS
+def _delayed(step: Any, *args: Any, **keywords: Any) -> Any:
+    end = time.perf_counter_ns() + _DELAY_NS
     output = step(*args, **keywords)
     while time.perf_counter_ns() < end:
         pass
@@ -103,20 +103,20 @@ def _contiguous_again(pipeline: Any) -> Iterator[None]:
         pipeline.unet.to(memory_format=torch.channels_last)
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="extra-flops-model-run-twice",
-        imitates="the UNet runs twice a step, and one result is thrown away",
+        imitates="the UNet runs twice in each step, and one result is discarded",
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _twice),
     ),
     InjectedFault(
         name="extra-flops-prompt-encoded-in-every-step",
-        imitates="the prompt's encoding slipped into the loop",
+        imitates="the prompt is encoded inside the denoise loop",
         inject=_prompt_encoded_in_every_step,
     ),
     InjectedFault(
         name="extra-flops-decoded-in-every-step",
-        imitates="every step's latents are decoded for a callback that nobody set",
+        imitates="every step's latents are decoded for a callback that is not set",
         inject=_decoded_in_every_step,
     ),
     InjectedFault(
@@ -131,17 +131,17 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="extra-memory-outputs-kept",
-        imitates="each step's output stays referenced to the end",
+        imitates="each step's output stays referenced until the end",
         inject=lambda pipeline: wrapped(pipeline.unet.conv_in, "forward", _never_freed()),
     ),
     InjectedFault(
         name="attention-mask-of-zeros",
-        imitates="a mask that masks nothing keeps attention off its fastest kernel",
+        imitates="a mask without effect prevents attention's fastest kernel",
         inject=lambda _pipeline: wrapped(FusedAttnProcessor2_0, "__call__", attending(_with_empty_mask)),
     ),
     InjectedFault(
         name="not-applied-vae-in-float32",
-        imitates="the VAE stays in float32 under a recipe that says bfloat16",
+        imitates="the VAE stays in float32 although the recipe requests bfloat16",
         inject=_vae_in_float32,
     ),
     InjectedFault(
@@ -151,9 +151,9 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="slow-step",
-        imitates="Python work of 40 ms in every step",
+        imitates="40 ms of Python work in every step",
         is_timed=True,
-        inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _waiting),
+        inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "step", _delayed),
     ),
     InjectedFault(
         name="slow-garbage-collection",

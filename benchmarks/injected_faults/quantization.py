@@ -1,4 +1,4 @@
-"""Bugs of quantized weights and activations: scales, zero points, packing, saturation."""
+"""Faults of quantized weights and activations: scales, zero points, packing, saturation."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -11,7 +11,7 @@ from benchmarks.injected_faults.declaring import InjectedFault, Injection, repla
 from pytest_diffopt import AllowedSyncs
 
 _DYNAMIC = 'bf16 + sdpa + int8_dynamic(target=["denoiser"], filter="all")'
-#: Eager torchao on a GPU asks for a value here and there while it quantizes each activation; compiled code does not.
+#: Eager torchao on a GPU reads values while it quantizes each activation; compiled code does not.
 _DYNAMIC_SYNCS = tuple(
     AllowedSyncs(where=where, per_step=per_step, reason="eager torchao reads values while it quantizes activations")
     for where, per_step in {
@@ -32,7 +32,7 @@ _ZERO_POINT = 8
 
 
 def _weights_changed(name: str, change: Callable[[Any], torch.Tensor]) -> Injection:
-    """Put something else in the place of one part of every quantized weight."""
+    """Replace one part of every quantized weight by the result of `change(weight)`."""
 
     @contextmanager
     def inject(pipeline: Any) -> Iterator[None]:
@@ -50,7 +50,7 @@ def _quantized_weights(module: torch.nn.Module) -> Sequence[Any]:
 
 
 def _scale_of_columns(weight: Any) -> torch.Tensor:
-    """Return for each row the scale of a column, as an index into the wrong axis does."""
+    """Return the scale of a column for each row, as an index into the wrong axis does."""
     columns = weight.dequantize().abs().amax(dim=0) / _INT8_RANGE[1]
     rows = torch.arange(weight.scale.numel()) % columns.numel()
     scale: torch.Tensor = columns[rows].reshape(weight.scale.shape).to(weight.scale.dtype)
@@ -105,7 +105,7 @@ def _static(_pipeline: Any) -> AbstractContextManager[Any]:
     return wrapped(int8_tensor, "_choose_quant_func_and_quantize_tensor", _scaled_by_the_first_token)
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="int8-scale-of-the-wrong-axis",
         imitates="rows of int8 weights are scaled by the scales of columns",
@@ -121,14 +121,14 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="int8-zero-point-lost",
-        imitates="weights are quantized with a zero point that the product does not take off",
-        precedent="pytorch/ao#1317 (zero points where there should be none)",
+        imitates="weights are quantized with a zero point that the product does not subtract",
+        precedent="pytorch/ao#1317 (unexpected zero points)",
         recipe=_INT8,
         inject=_weights_changed("qdata", _off_by_a_zero_point),
     ),
     InjectedFault(
         name="int8-sums-saturate",
-        imitates="sums of int8 products end at 16 bits, as on CPUs without VNNI",
+        imitates="sums of int8 products saturate at 16 bits, as on CPUs without VNNI",
         recipe=_DYNAMIC,
         allow_syncs=_DYNAMIC_SYNCS,
         inject=_saturating,

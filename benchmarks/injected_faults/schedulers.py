@@ -1,4 +1,4 @@
-"""Bugs of schedulers: sigmas, timesteps, spacing, prediction types, history."""
+"""Faults of schedulers: sigmas, timesteps, spacing, prediction types, history."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +12,7 @@ from benchmarks.injected_faults.declaring import FUSED, InjectedFault, Injection
 
 
 def _sigmas_changed(change: Any) -> Injection:
-    """Change the sigmas whenever Euler's are made."""
+    """Change the sigmas after each `set_timesteps` of Euler's scheduler."""
 
     def around(set_timesteps: Any, self: Any, *args: Any, **keywords: Any) -> None:
         set_timesteps(self, *args, **keywords)
@@ -54,7 +54,7 @@ def _linear_betas(pipeline: Any) -> AbstractContextManager[Any]:
 
 
 def _history_kept(*names: str) -> Injection:
-    """Let what a multistep scheduler remembers of one call reach into the next."""
+    """Keep a multistep scheduler's history from one call to the next."""
 
     def around(set_timesteps: Any, *args: Any, **keywords: Any) -> None:
         owner = set_timesteps.__self__
@@ -65,7 +65,7 @@ def _history_kept(*names: str) -> Injection:
 
     @contextmanager
     def inject(pipeline: Any) -> Iterator[None]:
-        pipeline.scheduler.set_timesteps(1)  # what earlier calls left behind is not this bug's
+        pipeline.scheduler.set_timesteps(1)  # clears the history of earlier calls
         with wrapped(pipeline.scheduler, "set_timesteps", around):
             yield
 
@@ -88,10 +88,10 @@ def _previous_output_forgotten(step: Any, *args: Any, **keywords: Any) -> Any:
     return step(*args, **keywords)
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="wrong-sigma-index",
-        imitates="each step takes the sigma of the step before",
+        imitates="each step uses the previous step's sigma",
         inject=_sigmas_changed(_one_index_back),
     ),
     InjectedFault(
@@ -101,68 +101,68 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="one-step-too-few",
-        imitates="the last timestep is left out",
+        imitates="the last timestep is omitted",
         inject=lambda _pipeline: wrapped(pipeline_stable_diffusion_xl, "retrieve_timesteps", _without_the_last),
     ),
     InjectedFault(
         name="model-input-unscaled",
-        imitates="scale_model_input() is called and its result thrown away",
+        imitates="scale_model_input() is called and its result is discarded",
         inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "scale_model_input", _unscaled),
     ),
     InjectedFault(
         name="first-noise-unscaled",
-        imitates="init_noise_sigma is taken for 1",
+        imitates="init_noise_sigma is assumed to be 1",
         inject=lambda _pipeline: replaced(EulerDiscreteScheduler, "init_noise_sigma", property(lambda _self: 1.0)),
     ),
     InjectedFault(
         name="last-sigma-not-zero",
-        imitates="final_sigmas_type is lost: a little noise stays in the image",
+        imitates="final_sigmas_type is lost, so some noise remains in the image",
         inject=lambda pipeline: configured(pipeline.scheduler, final_sigmas_type="sigma_min"),
     ),
     InjectedFault(
         name="timestep-spacing-lost",
-        imitates="from_config() forgets timestep_spacing: other timesteps are sampled",
+        imitates="from_config() drops timestep_spacing, so other timesteps are used",
         inject=lambda pipeline: configured(pipeline.scheduler, timestep_spacing="linspace"),
     ),
     InjectedFault(
         name="steps-offset-lost",
-        imitates="steps_offset is 0 where the model was published with 1",
+        imitates="steps_offset is 0, but the model was published with 1",
         inject=lambda pipeline: configured(pipeline.scheduler, steps_offset=0),
     ),
     InjectedFault(
         name="prediction-type-confused",
-        imitates="predicted noise is taken for a velocity",
+        imitates="predicted noise is interpreted as velocity",
         inject=lambda pipeline: configured(pipeline.scheduler, prediction_type="v_prediction"),
     ),
     InjectedFault(
         name="beta-schedule-lost",
-        imitates="betas are linear where the model was trained with scaled_linear",
+        imitates="betas are linear, but the model was trained with scaled_linear",
         inject=_linear_betas,
     ),
     InjectedFault(
         name="previous-timestep-of-training",
-        imitates="DDIM goes back one training step in place of one inference step",
+        imitates="DDIM goes back one training step instead of one inference step",
         pipeline="sd15-inpaint",
         inject=lambda _pipeline: wrapped(DDIMScheduler, "step", _one_training_step_back),
     ),
     InjectedFault(
         name="pndm-history-kept",
-        imitates="PNDM begins a call with the last one's counter and outputs",
+        imitates="PNDM starts a call with the previous call's counter and outputs",
         precedent="replicate/cog-stable-diffusion#9",
         pipeline="sd15",
         inject=_history_kept("ets", "counter"),
     ),
     InjectedFault(
         name="dpm-history-kept",
-        imitates="DPM-Solver++ begins a call with the last one's model outputs",
+        imitates="DPM-Solver++ starts a call with the previous call's model outputs",
         precedent="huggingface/diffusers#8711",
-        # with a last sigma of 0 the first step gives no weight to what was kept
+        # with a last sigma of 0, the first step gives no weight to the history
         recipe=f'scheduler(use="DPMSolverMultistepScheduler", options={{"final_sigmas_type": "sigma_min"}}) + {FUSED}',
         inject=_history_kept("model_outputs", "lower_order_nums"),
     ),
     InjectedFault(
         name="dpm-order-lost",
-        imitates="DPM-Solver++ forgets that it has an earlier output, and stays of first order",
+        imitates="DPM-Solver++ drops its earlier output and stays at first order",
         recipe=f'scheduler(use="DPMSolverMultistepScheduler") + {FUSED}',
         inject=lambda pipeline: wrapped(pipeline.scheduler, "step", _previous_output_forgotten),
     ),

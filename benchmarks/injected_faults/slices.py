@@ -1,7 +1,7 @@
-"""How diffusers' own tests judge an image: nine values of its last channel, in the lower right corner.
+"""The image check of diffusers' own tests: nine values of the last channel, in the lower right corner.
 
-`tests/pipelines/stable_diffusion/test_stable_diffusion.py` and most of its neighbours: `image[0, -3:, -3:, -1]` against
-nine stored numbers, by the largest difference or by the cosine distance.
+`tests/pipelines/stable_diffusion/test_stable_diffusion.py` and most tests next to it compare `image[0, -3:, -3:, -1]`
+with nine stored numbers, by maximum difference or by cosine distance.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ _USUAL_LIMIT = 1e-2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SliceCheck:
-    """What diffusers' checks say of an image; each is true where that check is red.
+    """The results of diffusers' checks of an image; True means that the check fails.
 
     Attributes:
-        cosine: the cosine distance of the nine values is past 1e-3.
-        within_1e3: one of them is further off than 1e-3.
-        within_1e2: one of them is further off than 1e-2.
+        cosine: whether the cosine distance of the nine values exceeds 1e-3.
+        within_1e3: whether a value differs by more than 1e-3.
+        within_1e2: whether a value differs by more than 1e-2.
     """
 
     cosine: bool
@@ -30,7 +30,7 @@ class SliceCheck:
     within_1e2: bool
 
 
-#: The check cannot pass: the call raised.
+#: The call raised, so every check fails.
 RAISED = SliceCheck(cosine=True, within_1e3=True, within_1e2=True)
 
 
@@ -39,11 +39,11 @@ def check_slice(images: Any, expected: Any) -> SliceCheck:
 
     Args:
         images: an array of shape (number, height, width, channels).
-        expected: what was drawn before, of the same shape.
+        expected: the stored images, of the same shape.
     """
     seen, stored = _slice(images), _slice(expected)
     largest = float(np.abs(seen - stored).max())
-    # Written as "not (good)" so that a NaN, which compares false with everything, is red as it is in diffusers.
+    # Negated comparisons, so that NaN fails, as it does in diffusers.
     return SliceCheck(
         cosine=not _cosine_distance(seen, stored) < _COSINE_LIMIT,
         within_1e3=not largest < _TIGHT_LIMIT,

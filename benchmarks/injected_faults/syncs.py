@@ -1,4 +1,4 @@
-"""Bugs that make the CPU wait for the GPU in the denoise loop; the image stays as it was."""
+"""Faults that add a host-device synchronization to the denoise loop and leave the image unchanged."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from benchmarks.injected_faults.declaring import InjectedFault, wrapped
 
 def _checked_for_nan(step: Any, self: Any, model_output: Any, *args: Any, **keywords: Any) -> Any:
     if model_output.isnan().any():
-        msg = "the model's output holds NaN"
+        msg = "the model's output contains NaN"
         raise ValueError(msg)
     return step(self, model_output, *args, **keywords)
 
 
 def _looked_up(set_begin_index: Any, *args: Any, **keywords: Any) -> None:
-    """Leave the first index to be searched among the timesteps."""
+    """Do not set the first index, so that the scheduler searches it among the timesteps."""
     del set_begin_index, args, keywords
 
 
@@ -26,9 +26,9 @@ def _previewed(step: Any, *args: Any, **keywords: Any) -> Any:
     return output
 
 
-def _only_the_sound(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
-    is_sound = sample.flatten(1).isfinite().all(dim=1)
-    return forward(sample[is_sound], *args, **keywords)
+def _only_finite(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
+    is_finite = sample.flatten(1).isfinite().all(dim=1)
+    return forward(sample[is_finite], *args, **keywords)
 
 
 def _copied_again(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
@@ -41,7 +41,7 @@ def _counted(forward: Any, sample: Any, *args: Any, **keywords: Any) -> Any:
     return forward(sample if longest else sample + longest, *args, **keywords)
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="sync-nan-check",
         imitates="a NaN check left in scheduler.step()",
@@ -49,7 +49,7 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="sync-first-index-searched",
-        imitates="nobody tells the scheduler its first index: nonzero() and .item() in the first step",
+        imitates="the scheduler's first index is not set: nonzero() and .item() in the first step",
         precedent="huggingface/diffusers#11696",
         inject=lambda _pipeline: wrapped(EulerDiscreteScheduler, "set_begin_index", _looked_up),
     ),
@@ -62,11 +62,11 @@ BUGS: tuple[InjectedFault, ...] = (
         name="sync-boolean-mask",
         imitates="x[mask] in the model's forward",
         precedent="huggingface/diffusers#13461",
-        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _only_the_sound),
+        inject=lambda pipeline: wrapped(pipeline.unet, "forward", _only_finite),
     ),
     InjectedFault(
         name="sync-table-copied",
-        imitates="a small table is made on the CPU and copied to the GPU in every step",
+        imitates="a small table is created on the CPU and copied to the GPU in every step",
         inject=lambda pipeline: wrapped(pipeline.unet, "forward", _copied_again),
     ),
     InjectedFault(

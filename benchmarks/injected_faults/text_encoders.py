@@ -1,4 +1,4 @@
-"""Bugs on the way from the prompt to its embedding."""
+"""Faults in the computation of the prompt's embedding."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -70,14 +70,14 @@ def _relu(forward: Any, hidden_states: Any) -> Any:
 
 
 def _part(module: Any, name: str) -> Any:
-    """Return the first part of that name, wherever the release of transformers keeps it."""
+    """Return the first submodule with a name; its path depends on the release of transformers."""
     return next(part for path, part in module.named_modules() if path.rpartition(".")[2] == name)
 
 
-BUGS: tuple[InjectedFault, ...] = (
+FAULTS: tuple[InjectedFault, ...] = (
     InjectedFault(
         name="wrong-text-encoder-layer",
-        imitates="SDXL gets its text encoders' last layer in place of the one before",
+        imitates="SDXL gets its text encoders' last layer instead of the penultimate one",
         inject=lambda pipeline: wrapped(pipeline.text_encoder, "forward", _one_layer_later),
     ),
     InjectedFault(
@@ -87,35 +87,35 @@ BUGS: tuple[InjectedFault, ...] = (
     ),
     InjectedFault(
         name="text-encoders-swapped",
-        imitates="the embeddings of the two text encoders are joined the other way round",
+        imitates="the embeddings of the two text encoders are concatenated in reverse order",
         inject=lambda pipeline: wrapped(pipeline, "encode_prompt", _encoders_swapped),
     ),
     InjectedFault(
         name="final-norm-skipped",
-        imitates="the text encoder's last layer norm is left out",
+        imitates="the text encoder's last layer norm is skipped",
         pipeline="sd15",
         inject=lambda pipeline: wrapped(_part(pipeline.text_encoder, "final_layer_norm"), "forward", _unnormed),
     ),
     InjectedFault(
         name="causal-mask-dropped",
-        imitates="CLIP's text encoder sees the words that come later",
+        imitates="CLIP's text encoder attends to later words",
         pipeline="sd15",
         inject=lambda _pipeline: wrapped(modeling_clip.CLIPEncoder, "forward", _without_causal_mask),
     ),
     InjectedFault(
         name="positions-from-one",
-        imitates="position ids begin with 1",
+        imitates="position ids start at 1",
         pipeline="sd15",
         inject=_positions_from_one,
     ),
     InjectedFault(
         name="another-padding-token",
-        imitates="SDXL's second tokenizer pads with the end of text, as the first does",
+        imitates="SDXL's second tokenizer pads with the end-of-text token, like the first",
         inject=_another_padding,
     ),
     InjectedFault(
         name="another-activation",
-        imitates="the text encoder's hidden_act is lost, and ReLU takes its place",
+        imitates="the text encoder's hidden_act is lost, and ReLU is used instead",
         pipeline="sd15",
         inject=_another_activation,
     ),

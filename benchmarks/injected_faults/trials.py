@@ -1,4 +1,4 @@
-"""Planting a bug and asking every guard, after the clean pipeline turned none of them red."""
+"""Inject a fault and run every guard, after every guard passed on the clean pipeline."""
 
 import gc
 import warnings
@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from benchmarks.injected_faults.declaring import InjectedFault, Injection
-from benchmarks.injected_faults.guarding import Answer, Color, Guard, Subject, ask, recompiled
+from benchmarks.injected_faults.guarding import CheckOutcome, CheckResult, Guard, Subject, recompiled, run_check
 from benchmarks.injected_faults.slices import RAISED, SliceCheck, check_slice
 from pytest_diffopt import AllowedSyncs, CountGate, ImageGate, LatencyGate, PipelineInputs, Scale
 from pytest_diffopt.baselines.store import BaselineStore
@@ -28,7 +28,7 @@ from pytest_diffopt.session.baseline_owner import BaselineOwner
 from pytest_diffopt.session.settings import Settings
 from suites.known_syncs import DDIM, FLOW_MATCH_EULER, PNDM
 
-#: Where the published scheduler waits; a recipe that brings another one has no such excuse.
+#: Known syncs of the published schedulers; not used for a recipe that replaces the scheduler.
 _KNOWN_SYNCS = {
     "sd15": PNDM,
     "sd15-img2img": PNDM,
@@ -36,20 +36,20 @@ _KNOWN_SYNCS = {
     "sd15-inpaint": DDIM,
     "sd3": FLOW_MATCH_EULER,
 }
-_SECONDS_OF_A_LATENCY = 20.0  # a collection of garbage in every step makes a call take seconds
+_LATENCY_SECONDS = 20.0  # with a garbage collection in every step a call takes seconds
 
 
 class NotCleanError(DiffoptError):
-    """A guard is red before anything was injected."""
+    """A guard fails on the clean pipeline, before an injection."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImageSeen:
-    """The image that was drawn with a bug.
+class ImageEffect:
+    """The effect of a fault on the image.
 
     Attributes:
-        is_changed: any value differs from what was drawn without the bug.
-        usual_check: what diffusers' own checks say of it.
+        is_changed: whether any value differs from the clean pipeline's image.
+        usual_check: results of diffusers' own checks.
     """
 
     is_changed: bool
@@ -58,153 +58,152 @@ class ImageSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """What came of one bug.
+    """The results of one fault.
 
     Attributes:
-        bug: the bug.
-        answers: what each guard said.
-        image: the image with the bug.
+        fault: the fault.
+        checks: result of each guard.
+        image: effect on the image.
     """
 
-    bug: InjectedFault
-    answers: tuple[Answer, ...]
-    image: ImageSeen
+    fault: InjectedFault
+    checks: tuple[CheckResult, ...]
+    image: ImageEffect
 
     @property
     def caught_by(self) -> tuple[Guard, ...]:
-        """The guards whose tests would fail."""
-        return tuple(answer.guard for answer in self.answers if answer.is_caught)
+        """Guards whose tests would fail."""
+        return tuple(check.guard for check in self.checks if check.is_caught)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """A clean optimized pipeline, and what it drew.
+class CleanPipeline:
+    """A clean optimized pipeline and its images.
 
     Attributes:
-        subject: the pipeline, with all that its guards need.
-        drawn: its images.
+        subject: the pipeline, with the objects that its checks use.
+        drawn: images, as an array of shape (number, height, width, channels).
     """
 
     subject: Subject
     drawn: Any
 
 
-class Workshop:
-    """The benches that bugs are tried on, one at a time: bugs of one pipeline, recipe and call share one."""
+class TrialRunner:
+    """Runs trials; consecutive faults of one pipeline, recipe and call share the clean pipeline."""
 
     def __init__(self, folder: Path) -> None:
-        """Name the folder in which the clean pipelines' figures are accepted."""
+        """Set the folder for the baselines of the clean pipelines."""
         self._folder = folder
-        self._settings = Settings(max_seconds=_SECONDS_OF_A_LATENCY)
+        self._settings = Settings(max_seconds=_LATENCY_SECONDS)
         self._test = ActiveTest(settings=self._settings)
         self._key: tuple[str, ...] = ()
-        self._bench: Bench | None = None
+        self._clean: CleanPipeline | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        """Be the running test, for the assertions."""
+        """Register as the running test, which the assertions need."""
         self._stack.enter_context(running(self._test))
         self._stack.callback(self._test.pipelines.close)
-        quiet = self._stack.enter_context(warnings.catch_warnings())
-        del quiet
-        warnings.simplefilter("ignore", RecipeWarning)  # int8 without compile makes sense here: it is compared
+        self._stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", RecipeWarning)  # int8 without compile is intended here
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Free everything."""
-        self._bench = None
+        """Release the pipelines."""
+        self._clean = None
         self._stack.close()
 
-    def try_out(self, bug: InjectedFault) -> Trial:
-        """Plant a bug, anew for each guard, and return what they said.
+    def run(self, fault: InjectedFault) -> Trial:
+        """Run every guard with the fault, injected separately for each group of guards.
 
         Raises:
-            NotCleanError: a guard is red without the bug.
+            NotCleanError: a guard fails without the fault.
         """
-        bench = self._bench_of(bug)
-        image = _see(bug, bench)
-        answers = [answer for group in self._answers(bug, bench.subject, bug.inject) for answer in group]
-        return Trial(bug=bug, answers=tuple(answers), image=image)
+        clean = self._clean_for(fault)
+        image = _image_effect(fault, clean)
+        checks = [check for group in self._check_results(fault, clean.subject, fault.inject) for check in group]
+        return Trial(fault=fault, checks=tuple(checks), image=image)
 
-    def _answers(self, bug: InjectedFault, subject: Subject, inject: Injection) -> Iterator[list[Answer]]:
-        """Ask the guards, each group of them in a life of its own: as if the pipeline had been built with the bug."""
+    def _check_results(self, fault: InjectedFault, subject: Subject, inject: Injection) -> Iterator[list[CheckResult]]:
+        """Run each group of guards with a separate injection, as if the pipeline had been built with the fault."""
         pipelines = self._test.pipelines
-        for questions in subject.asked_together():
+        for checks in subject.check_groups():
             with recompiled(subject), inject(subject.pipeline):
-                pipelines.register(subject.pipeline, _watched(bug), pipelines.log.mark())
-                yield [ask(guard, question) for guard, question in questions]
+                pipelines.register(subject.pipeline, _watched(fault), pipelines.log.mark())
+                yield [run_check(guard, check) for guard, check in checks]
 
-    def _bench_of(self, bug: InjectedFault) -> Bench:
-        key = (bug.pipeline, bug.recipe, repr(sorted(bug.inputs.items())), str(bug.is_timed))
-        if self._bench is None or self._key != key:
-            self._bench = None
+    def _clean_for(self, fault: InjectedFault) -> CleanPipeline:
+        key = (fault.pipeline, fault.recipe, repr(sorted(fault.inputs.items())), str(fault.is_timed))
+        if self._clean is None or self._key != key:
+            self._clean = None
             gc.collect()
-            self._bench = self._clean_bench(bug)
+            self._clean = self._built(fault)
             self._key = key
-        return self._bench
+        return self._clean
 
-    def _clean_bench(self, bug: InjectedFault) -> Bench:
-        family = find_pipeline(bug.pipeline)
-        recipe = parse_recipe(bug.recipe)
+    def _built(self, fault: InjectedFault) -> CleanPipeline:
+        family = find_pipeline(fault.pipeline)
+        recipe = parse_recipe(fault.recipe)
         reference = recipe.reference().apply(build_pipeline(family, Scale.TINY).pipeline)
         pipeline = recipe.apply(build_pipeline(family, Scale.TINY).pipeline)
-        inputs = family.inputs(Scale.TINY).varied("", **bug.inputs)
+        inputs = family.inputs(Scale.TINY).varied("", **fault.inputs)
         variations = family.variations(Scale.TINY)
-        beside = {"reference_pipeline": reference, "pipeline_variations": variations}
+        fixtures = {"reference_pipeline": reference, "pipeline_variations": variations}
         subject = Subject(
             pipeline=pipeline,
             reference=reference,
             inputs=inputs,
             variations=variations,
-            images=ImageGate(fixture=beside.get, **self._gate(bug, "images")),
-            own_images=ImageGate(fixture={"pipeline_variations": variations}.get, **self._gate(bug, "own images")),
-            counts=CountGate(**self._gate(bug, "counts")),
-            latency=LatencyGate(benchmark=lambda: None, **self._gate(bug, "latency")) if bug.is_timed else None,
-            allow_syncs=(*_syncs_of_scheduler(bug), *bug.allow_syncs),
+            images=ImageGate(fixture=fixtures.get, **self._gate(fault, "images")),
+            own_images=ImageGate(fixture={"pipeline_variations": variations}.get, **self._gate(fault, "own images")),
+            counts=CountGate(**self._gate(fault, "counts")),
+            latency=LatencyGate(benchmark=lambda: None, **self._gate(fault, "latency")) if fault.is_timed else None,
+            allow_syncs=(*_syncs_of_scheduler(fault), *fault.allow_syncs),
         )
-        self._require_clean(bug, subject)
+        self._require_clean(fault, subject)
         with recompiled(subject):
-            return Bench(subject=subject, drawn=_draw(pipeline, inputs))
+            return CleanPipeline(subject=subject, drawn=_draw(pipeline, inputs))
 
-    def _gate(self, bug: InjectedFault, concern: str) -> dict[str, Any]:
-        name = f"{concern}[{bug.name}]"
+    def _gate(self, fault: InjectedFault, concern: str) -> dict[str, Any]:
+        name = f"{concern}[{fault.name}]"
         store = BaselineStore(self._folder, WritePermission.MISSING)
         owner = BaselineOwner(nodeid=name, suite="injected", name=name)
         return {"owner": owner, "store": store, "settings": self._settings}
 
-    def _require_clean(self, bug: InjectedFault, subject: Subject) -> None:
-        """Ask every guard of the clean pipeline; those with a baseline accept it now."""
-        for answers in self._answers(bug, subject, lambda _pipeline: nullcontext()):
-            for answer in answers:
-                if answer.color is not Color.GREEN:
-                    where = f"{bug.pipeline} with {bug.recipe}"
-                    msg = f"{answer.guard} must be green before {bug.name} is injected into {where}, got: {answer.said}"
+    def _require_clean(self, fault: InjectedFault, subject: Subject) -> None:
+        """Run every guard on the clean pipeline; the baselines are accepted here."""
+        for checks in self._check_results(fault, subject, lambda _pipeline: nullcontext()):
+            for check in checks:
+                if check.outcome is not CheckOutcome.PASSED:
+                    where = f"{fault.pipeline} with {fault.recipe}"
+                    msg = f"{check.guard} must pass before {fault.name} is injected into {where}, got: {check.headline}"
                     raise NotCleanError(msg)
 
 
-def _see(bug: InjectedFault, bench: Bench) -> ImageSeen:
-    """Draw with the bug, the first call after it was injected."""
-    subject = bench.subject
+def _image_effect(fault: InjectedFault, clean: CleanPipeline) -> ImageEffect:
+    """Generate the image in the first call after the injection, and compare it with the clean image."""
+    subject = clean.subject
     try:
-        with recompiled(subject), bug.inject(subject.pipeline):
+        with recompiled(subject), fault.inject(subject.pipeline):
             drawn = _draw(subject.pipeline, subject.inputs)
-    except Exception:  # noqa: BLE001 - whatever a broken pipeline raises turns its test red, diffusers' too
-        return ImageSeen(is_changed=True, usual_check=RAISED)
-    is_changed = not np.array_equal(drawn, bench.drawn)
-    return ImageSeen(is_changed=is_changed, usual_check=check_slice(drawn, bench.drawn))
+    except Exception:  # noqa: BLE001 - any error of a broken pipeline fails its test, in diffusers too
+        return ImageEffect(is_changed=True, usual_check=RAISED)
+    is_changed = not np.array_equal(drawn, clean.drawn)
+    return ImageEffect(is_changed=is_changed, usual_check=check_slice(drawn, clean.drawn))
 
 
-def _syncs_of_scheduler(bug: InjectedFault) -> Sequence[AllowedSyncs]:
-    return () if "scheduler(" in bug.recipe else _KNOWN_SYNCS.get(bug.pipeline, ())
+def _syncs_of_scheduler(fault: InjectedFault) -> Sequence[AllowedSyncs]:
+    return () if "scheduler(" in fault.recipe else _KNOWN_SYNCS.get(fault.pipeline, ())
 
 
 def _draw(pipeline: Any, inputs: PipelineInputs) -> Any:
     return np.array(pipeline(**inputs).images)
 
 
-def _watched(bug: InjectedFault) -> Watched:
+def _watched(fault: InjectedFault) -> Watched:
     return Watched(
-        pipeline=bug.pipeline, scale=Scale.TINY, recipe=bug.recipe, weights=Weights.PRETRAINED, device=Device.CPU
+        pipeline=fault.pipeline, scale=Scale.TINY, recipe=fault.recipe, weights=Weights.PRETRAINED, device=Device.CPU
     )

@@ -1,1 +1,1 @@
-"""What only a GPU can tell, in commands that can be stopped at any moment and go on from their JSON file."""
+"""Measurements that need a GPU, as commands that can be interrupted at any time and continue from a JSON file."""

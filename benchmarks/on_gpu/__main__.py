@@ -1,9 +1,9 @@
-"""What only a GPU can tell, as much of it as the budget allows; the same line again goes on from the JSON file.
+"""Run measurements that need a GPU within a time budget; the same command continues from its JSON file.
 
 python -m benchmarks.on_gpu ladder --json ladder.json --budget-seconds 540
 
-The exit code is 0 when everything was measured, 1 when a case failed or came out wrong, 2 when the command cannot run
-here, and 3 when the budget ended first.
+The exit code is 0 if everything was measured, 1 if a case failed or had an unexpected result, 2 if the command cannot
+run on this machine, and 3 if the budget ended first.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.on_gpu.children import ask_child
+from benchmarks.on_gpu.children import run_child
 from benchmarks.on_gpu.command import REASONS, WRONG, Command, Figures
 from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.one_case import ENVIRONMENT
@@ -28,7 +28,7 @@ _FAILED, _CANNOT_RUN, _CASES_LEFT = 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is left, and print the table."""
+    """Measure the remaining cases, and print the table."""
     options = _parsed(arguments)
     try:
         return _run(options)
@@ -41,12 +41,14 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.on_gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = "; ".join(f"{one.name}: {one.summary}" for one in COMMANDS.values())
-    parser.add_argument("command", choices=COMMANDS, help=known)
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="results; what is there is kept")
+    summaries = "; ".join(f"{one.name}: {one.summary}" for one in COMMANDS.values())
+    parser.add_argument("command", choices=COMMANDS, help=summaries)
+    parser.add_argument(
+        "--json", type=Path, required=True, metavar="FILE", help="file of the results; existing results are kept"
+    )
     parser.add_argument("--budget-seconds", type=positive_seconds, default=540.0, metavar="S", help="default: 540")
-    parser.add_argument("--retry-failed", action="store_true", help="measure the cases that failed once more")
-    parser.add_argument("--rehearse", action="store_true", help="on the CPU, tiny; measures nothing")
+    parser.add_argument("--retry-failed", action="store_true", help="repeat the cases that failed")
+    parser.add_argument("--rehearse", action="store_true", help="run tiny pipelines on the CPU, without measuring")
     return parser.parse_args(arguments)
 
 
@@ -61,35 +63,35 @@ def _run(options: argparse.Namespace) -> int:
     reports = options.json.resolve().with_name(f"{options.json.stem}-reports")
     setting = Setting(is_rehearsal=options.rehearse, reports=reports)
     child = ["--reports", str(reports), *(["--rehearse"] if options.rehearse else [])]
-    ask = partial(ask_child, command.name, child, _log(reports))
-    environment = _environment(ask)
+    run = partial(run_child, command.name, child, _log(reports))
+    environment = _environment(run)
     results = Results(options.json, command=command.name, environment=environment, is_rehearsal=setting.is_rehearsal)
     if options.retry_failed:
         results.forget_failures()
     names = [case.name for case in command.cases(setting)]
-    left = measure_all(names, results, ask, budget=budget, progress=_progress)
+    left = measure_all(names, results, run, budget=budget, progress=_progress)
     for line in report(command, setting, environment, results.cases):
         print(line)
     if left:
-        print(f"left: {', '.join(left)}\ngo on with: {_again(options)}")
+        print(f"left: {', '.join(left)}\ncontinue with: {_again(options)}")
         return _CASES_LEFT
     return _FAILED if any({"failed", WRONG} & figures.keys() for figures in results.cases.values()) else 0
 
 
 def _log(reports: Path) -> Path:
-    """Return the file that gets what torch and the libraries say, in a folder that is there."""
+    """Create the file for the output of torch and the libraries, and return its path."""
     try:
         reports.mkdir(parents=True, exist_ok=True)
         log = reports / "log.txt"
         log.touch()
     except OSError as error:
-        msg = f"the folder beside the JSON file cannot be written: {reports} ({error.strerror})"
+        msg = f"the report folder cannot be written: {reports} ({error.strerror})"
         raise ResultsError(msg) from error
     return log
 
 
-def _environment(ask: Callable[[str], dict[str, Any] | None]) -> dict[str, Any]:
-    answer = ask(ENVIRONMENT) or {}
+def _environment(run: Callable[[str], dict[str, Any] | None]) -> dict[str, Any]:
+    answer = run(ENVIRONMENT) or {}
     if "refused" in answer or "failed" in answer:
         raise ResultsError(answer.get("refused") or answer["failed"])
     return answer
@@ -98,7 +100,7 @@ def _environment(ask: Callable[[str], dict[str, Any] | None]) -> dict[str, Any]:
 def report(
     command: Command, setting: Setting, environment: Mapping[str, Any], seen: Mapping[str, Figures]
 ) -> list[str]:
-    """Return the table with what must be known to read it; in a rehearsal every single line says that it is one."""
+    """Return the table, with machine, weights and reasons of missing figures; in a rehearsal every line is marked."""
     weights = sorted({figures["weights"] for figures in seen.values() if "weights" in figures})
     scale = Scale.TINY if command.is_always_tiny else setting.scale
     lines = [

@@ -1,4 +1,4 @@
-"""Starts the process of a case, and ends it and all that it started when its time is over."""
+"""Start the process of a case, and end it and its children when its time is over."""
 
 import json
 import os
@@ -12,28 +12,28 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[2]
-# What the paired gate starts has sessions of its own, and is given some seconds to end by itself.
+# The paired gate starts processes in other sessions; the case gets some seconds to end them.
 _SECONDS_TO_END = 20.0
 
 
-def ask_child(
+def run_child(
     command: str, options: Sequence[str], log: Path, case: str, seconds: float | None = None
 ) -> dict[str, Any] | None:
-    """Run `one_case` and return its answer, or None when it was cut off.
+    """Run `one_case` and return its answer, or None if it was cut off.
 
-    A process that ends without an answer is a result too: `failed`, with its exit code.
+    A process that exits without an answer gives the result `failed` with its exit code.
 
     Args:
-        command: the command's name.
-        options: of `one_case`.
-        log: where it writes what it has to say, after what is there.
-        case: the case's name.
-        seconds: its time; None for as long as it takes.
+        command: name of the command.
+        options: options of `one_case`.
+        log: file to which its output is appended.
+        case: name of the case.
+        seconds: time limit; None for none.
     """
     with tempfile.TemporaryDirectory(prefix="on-gpu-") as folder:
         answer = Path(folder) / "answer.json"
         line = [sys.executable, "-m", "benchmarks.on_gpu.one_case", command, case, str(answer), *options]
-        # A session of its own: Inductor's compile workers, and pytest's, end with it.
+        # A separate session, so that Inductor's compile workers and pytest's workers end with it.
         with (
             log.open("a", encoding="utf-8") as file,
             subprocess.Popen(line, cwd=_ROOT, stdout=file, stderr=file, start_new_session=True) as process,
@@ -46,11 +46,11 @@ def ask_child(
                 _end(process)
         if answer.exists():
             return dict(json.loads(answer.read_text(encoding="utf-8")))
-        return {"failed": f"its process ended with {code} and without an answer"}
+        return {"failed": f"its process exited with code {code} and without an answer"}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End whatever is left of the process's own session; while it runs, let it first end what has another."""
+    """End the process's session; a running process first gets SIGTERM, so that it can end other sessions."""
     with suppress(ProcessLookupError):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)

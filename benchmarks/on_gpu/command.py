@@ -1,4 +1,4 @@
-"""What a command is: cases that are measured one by one, and a table of what was seen."""
+"""The definition of a command: cases that are measured one by one, and a table of their figures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from typing import Any
 
 from benchmarks.on_gpu.setting import Setting
 
-#: Why a case has no figures: memory ran out, the machine lacks what the recipe needs, or it failed.
+#: Keys of a case without figures: out of memory, the machine cannot run the recipe, or an error.
 REASONS = ("out_of_memory", "unavailable", "failed")
-#: Why a case that has figures is not as it must be.
+#: Key of a case whose figures are not as expected.
 WRONG = "wrong"
-#: What one case gave: figures with their units in their names, or one of the reasons why there are none.
+#: The result of one case: figures with units in their names, or one of `REASONS`.
 Figures = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """Something that is measured in a process of its own.
+    """A case, which is measured in a separate process.
 
     Attributes:
         name: readable, and unique within its command.
-        measure: measures it.
+        measure: measures the case.
     """
 
     name: str
@@ -29,15 +29,15 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """One thing to find out.
+    """One command.
 
     Attributes:
-        name: what the command line calls it.
-        summary: what it finds out, in a line.
-        cases: in the order in which they are measured: what is cheap and tells most comes first.
-        table: writes lines of what was seen so far, by case; a case that is not there was not measured yet.
-        is_always_tiny: its pipelines are tiny on the GPU too.
-        least_seconds: a case that gets less is cut off before it has told anything.
+        name: name on the command line.
+        summary: summary in one line.
+        cases: returns the cases in the order of measuring: cheap and informative ones first.
+        table: returns the lines of the table from the figures so far, by case; unmeasured cases are missing.
+        is_always_tiny: whether its pipelines are also tiny on the GPU.
+        least_seconds: a case with less time would be cut off without a result.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Every command, by its name."""
+"""Every command, by name."""
 
 from benchmarks.on_gpu.command import Command
 from benchmarks.on_gpu.false_alarms import FALSE_ALARMS

@@ -1,4 +1,4 @@
-"""How often the paired gate errs on the GPU: pairs of processes of the same code, and of code with a wait injected."""
+"""Measure how often the paired gate is wrong on the GPU, with pairs of the same code and with injected delays."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,21 +19,21 @@ from pytest_diffopt.statistics.intervals import median
 from pytest_diffopt.statistics.resampling import Shares
 from pytest_diffopt.statistics.robust_ratio import logs_of, robust_ratio
 
-# Twice so: what a call that was cut off leaves behind holds something of all.
+# Each slowdown occurs in each half, so that an interrupted run has measured all of them.
 _MEASURED = (0.0, 0.02, 0.0, 0.05, 0.0, 0.01, 0.0, 0.03) * 2
 _REHEARSED = (0.0, 0.05)
 _SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05)
-# As the gate is used: its own margin and budget.
+# The gate's default margin and budget.
 _MARGIN = 0.01
 _SESSION_SECONDS = 60.0
-_HEADINGS = ("injected", "pairs", "called slower", "not slower", "undecided", "multiplied into the same code")
-_PAIR_HEADINGS = ("pair of processes", "head is slower by", "scatter", "a call", "blocks", "throttled")
+_HEADINGS = ("injected", "pairs", "slower", "not slower", "inconclusive", "slower, same code multiplied")
+_PAIR_HEADINGS = ("pair of processes", "head slower by", "deviation", "call", "blocks", "throttled")
 _NS_PER_SECOND = 1e9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Planned:
-    """One pair of processes."""
+    """One planned pair of processes."""
 
     number: int
     slowdown: float
@@ -59,7 +59,7 @@ def _cases(setting: Setting) -> list[Case]:
 def _measure(setting: Setting, planned: _Planned) -> Figures:
     call = timed_call(setting)
     given_seconds = setting.pick(measured=20.0, rehearsed=2.0)
-    # On a GPU the gate times in turn, as all others do: once is enough.
+    # On a GPU the gate itself interleaves the processes, so a second measurement is not needed.
     pair = measure(planned.slowdown, seconds=given_seconds, seconds_in_turn=0.0, number=planned.number, call=call)
     return {"recipe": call.recipe, "weights": weights_of(setting), "pair": msgspec.to_builtins(pair)}
 
@@ -102,7 +102,7 @@ def _pair_row(name: str, figures: Figures | None) -> tuple[str, ...]:
 
 
 def _row(slowdown: float, pairs: Sequence[Pair], gate: Callable[..., Shares]) -> tuple[str, ...]:
-    """Say how sessions end that are drawn from the pairs of one slowdown, and from the same code made slower by it."""
+    """Return the outcome shares of sessions drawn from pairs of one slowdown, and of the same code multiplied by it."""
     usable = [pair for pair in pairs if pair.blocks]
     of_this = [pair for pair in usable if pair.slowdown == slowdown]
     same_code = [pair for pair in usable if not pair.slowdown]
@@ -117,8 +117,8 @@ def _share(value: float) -> str:
 
 FALSE_ALARMS = Command(
     name="false-alarms",
-    summary="pairs of processes of the same code, and of slowdowns injected in SDXL",
+    summary="pairs of processes with the same code, and with slowdowns injected in SDXL",
     cases=_cases,
     table=_table,
-    least_seconds=90.0,  # full-size SDXL is built twice, one after the other, and timed for 20 s
+    least_seconds=90.0,  # full-size SDXL is built twice sequentially, and timed for 20 s
 )

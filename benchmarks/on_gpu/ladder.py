@@ -1,4 +1,4 @@
-"""SDXL's ladders: the article's six rows, and what one would do today."""
+"""SDXL's ladders: the six rows of the article, and the current recipes."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,7 +12,7 @@ from pytest_diffopt.statistics.intervals import median
 
 _PIPELINE = "sdxl"
 _ARTICLE, _TODAY = "diffusion-fast", "modern"
-_HEADINGS = ("level", "a call", "times the first", "compiling", "peak memory")
+_HEADINGS = ("level", "call", "speedup", "compile time", "peak memory")
 
 
 def _levels(setting: Setting, name: str) -> tuple[Level, ...]:
@@ -20,7 +20,7 @@ def _levels(setting: Setting, name: str) -> tuple[Level, ...]:
 
 
 def _cases(setting: Setting) -> list[Case]:
-    """Return the levels; those that autotune every kernel come last, for they take many minutes to compile."""
+    """Return a case for each level; levels that autotune every kernel are last, because they compile for minutes."""
     article = _levels(setting, _ARTICLE)
     autotuned = [level for level in article if "max-autotune" in level.recipe]
     quick = [level for level in article if level not in autotuned]
@@ -41,7 +41,7 @@ def _table(setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
     times = {
         level.test_id: _call_seconds(seen[level.test_id]) for level in today if not why_none(seen.get(level.test_id))
     }
-    best = [f"today's best level: {min(times, key=times.__getitem__)}"] if times else []
+    best = [f"fastest level of {_TODAY}: {min(times, key=times.__getitem__)}"] if times else []
     return [*aligned([_HEADINGS, *rows]), *best]
 
 

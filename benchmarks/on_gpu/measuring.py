@@ -1,4 +1,4 @@
-"""One pipeline with one recipe: compiled, warmed up, timed, and its peak memory read; by the plugin's own probes."""
+"""Measure one pipeline with one recipe with the plugin's probes: compile time, latency and peak memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,13 +29,13 @@ _MOST_SAMPLES = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """What is called.
+    """One measured call.
 
     Attributes:
-        pipeline: the pipeline's name.
-        recipe: its recipe's text.
-        steps: denoise steps in one call; for a pipeline that starts within its schedule, before that is cut.
-        batch: images in one call; None for the pipeline's own number.
+        pipeline: name of the pipeline.
+        recipe: text of the recipe.
+        steps: denoise steps of one call; image-to-image runs fewer, depending on its strength.
+        batch: images of one call; None for the pipeline's default.
     """
 
     pipeline: str
@@ -50,15 +50,15 @@ class Run:
 
 
 def measure_run(setting: Setting, run: Run) -> Figures:
-    """Measure one run; that memory runs out, or that the machine lacks what the recipe needs, is a result.
+    """Measure one run; out of memory, or a recipe that the machine cannot run, is a result.
 
     Returns:
-        `call_seconds`, `warmup_seconds` (its first call compiles), `compile_seconds`, `loop_seconds` and
-        `loop_steps`, `peak_allocated_bytes` (None on a CPU), and what else tells how to read them.
+        `call_seconds`, `warmup_seconds` (the first call compiles), `compile_seconds`, `loop_seconds` and
+        `loop_steps`, `peak_allocated_bytes` (None on a CPU), and further context.
     """
-    lacking = parse_recipe(run.recipe).why_unavailable(torch.device(torch_device(setting.device)))
-    if lacking:
-        return {"unavailable": lacking}
+    unmet = parse_recipe(run.recipe).why_unavailable(torch.device(torch_device(setting.device)))
+    if unmet:
+        return {"unavailable": unmet}
     try:
         return _measured(setting, run)
     except DeviceMemoryError as error:
@@ -133,7 +133,7 @@ def _memory(setting: Setting, call: Call, subject: Subject) -> dict[str, Any]:
         return {"peak_allocated_bytes": None}
     try:
         record = measure_peak_memory_cuda(call, subject)
-    except DeviceMemoryError as error:  # its own first call is the pipeline's tenth
+    except DeviceMemoryError as error:  # the probe's first call is about the pipeline's tenth
         raise DeviceMemoryError(str(error), when="after warm-up") from None
     return {"peak_allocated_bytes": record.peak_allocated_bytes, "peak_reserved_bytes": record.peak_reserved_bytes}
 

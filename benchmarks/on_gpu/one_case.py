@@ -1,4 +1,4 @@
-"""One case in a process of its own: memory that ran out, or a CUDA error, is gone with it.
+"""Measure one case in a separate process, so that a CUDA error or lost memory does not affect other cases.
 
 python -m benchmarks.on_gpu.one_case ladder diffusion-fast-1-fp32 answer.json --reports DIR [--rehearse]
 """
@@ -18,12 +18,12 @@ from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.environment import capture_environment
 
-#: In place of a case's name: the machine itself.
+#: Instead of a case's name: describe the machine.
 ENVIRONMENT = "environment"
 
 
 def main() -> int:
-    """Write what the case gave."""
+    """Write the result of the case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("case")
@@ -40,25 +40,25 @@ def main() -> int:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """End in order when the time is over: what was started in other sessions is ended too."""
+    """Exit by an exception when the time is over, so that processes of other sessions are ended too."""
     sys.exit(128 + number)
 
 
 def environment_of(setting: Setting) -> Figures:
-    """Describe the machine; asked for in a process of its own, so that none but the cases hold memory of the GPU."""
+    """Return the machine and its versions; runs in a separate process, so that only cases allocate GPU memory."""
     if not setting.is_rehearsal and not torch.cuda.is_available():
-        found = f"this measures on an NVIDIA GPU, and torch {torch.__version__} sees no CUDA device"
-        return {"refused": f"{found}; --rehearse runs it on the CPU, tiny, and measures nothing"}
+        found = f"needs an NVIDIA GPU, but torch {torch.__version__} finds no CUDA device"
+        return {"refused": f"{found}; --rehearse runs tiny pipelines on the CPU, without measuring"}
     environment = capture_environment(setting.device)
     versions = dict(environment.versions) | ({} if setting.is_rehearsal else {"cuda": str(torch.version.cuda)})
     return {"device": environment.device_name, "versions": versions}
 
 
 def measured(case: Case) -> Figures:
-    """Measure a case; what it raises is a result, its traceback goes where the process writes."""
+    """Measure a case; an exception is a result, and its traceback goes to the log."""
     try:
         return case.measure()
-    except Exception as error:  # noqa: BLE001 - one case that fails is told, and the others are measured
+    except Exception as error:  # noqa: BLE001 - a failed case is reported, and the others are measured
         traceback.print_exc()
         return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
 

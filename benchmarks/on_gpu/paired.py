@@ -1,7 +1,7 @@
-"""Both latency gates as a user meets them: red where a slowdown was injected, and green where nothing changed.
+"""Run both latency gates as a user does: they must fail for an injected slowdown, and pass for the same code.
 
-The stored gate sees slowdowns past 5 %: one of exactly that size would be called slower as often as not, so twice as
-much is injected for it.
+The stored gate detects slowdowns above 5 %. A slowdown of exactly 5 % would be detected about half of the time, so 10 %
+are injected for it.
 """
 
 import json
@@ -18,24 +18,24 @@ from benchmarks.on_gpu.gate_call import timed_call, weights_of
 from benchmarks.on_gpu.gate_sessions import Ending, GateSessionError, commit, run_session
 from benchmarks.on_gpu.setting import Setting
 
-_GREEN = "exit code 0, passed"
-_RED = "exit code 1, regressed, with its cause"
+_PASSED = "exit code 0, passed"
+_FAILED = "exit code 1, regressed, with its cause"
 _SESSIONS = 3
-_HEADINGS = ("case", "expected", "seen", "", "took")
-# A processor with neighbours makes the same call up to twice as long: in a rehearsal more is injected, and allowed.
+_HEADINGS = ("case", "expected", "actual", "", "duration")
+# On a shared CPU the same call takes up to twice as long, so a rehearsal injects and allows more.
 _REHEARSED_PAIRED = ("--diffopt-margin=0.1", "--diffopt-max-seconds=30")
 _REHEARSED_STORED = ("--diffopt-margin=1",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Try:
-    """One way in which a gate is met.
+    """One test of a gate.
 
     Attributes:
-        name: readable, and unique.
-        injected: the slowdown of what is judged, as a fraction.
-        expected: how the last session must end.
-        run: lets the gate judge.
+        name: readable and unique.
+        injected: injected slowdown of the judged code, as a fraction.
+        expected: expected result of the last session.
+        run: runs the gate.
     """
 
     name: str
@@ -45,7 +45,7 @@ class _Try:
 
     @property
     def folder(self) -> str:
-        """The name of its folder of reports."""
+        """Name of its report folder."""
         return self.name.replace(" %", "").replace(",", "").replace(" ", "-")
 
 
@@ -53,10 +53,10 @@ def _tries(setting: Setting) -> tuple[_Try, ...]:
     paired = setting.pick(measured=0.05, rehearsed=0.5)
     stored = setting.pick(measured=0.1, rehearsed=3.0)
     return (
-        _Try(name="same code", injected=0.0, expected=_GREEN, run=_against_revision),
-        _Try(name=f"injected {100 * paired:.0f} %", injected=paired, expected=_RED, run=_against_revision),
-        _Try(name="stored, same code", injected=0.0, expected=_GREEN, run=_against_baseline),
-        _Try(name=f"stored, injected {100 * stored:.0f} %", injected=stored, expected=_RED, run=_against_baseline),
+        _Try(name="same code", injected=0.0, expected=_PASSED, run=_against_revision),
+        _Try(name=f"injected {100 * paired:.0f} %", injected=paired, expected=_FAILED, run=_against_revision),
+        _Try(name="stored, same code", injected=0.0, expected=_PASSED, run=_against_baseline),
+        _Try(name=f"stored, injected {100 * stored:.0f} %", injected=stored, expected=_FAILED, run=_against_baseline),
     )
 
 
@@ -67,24 +67,24 @@ def _cases(setting: Setting) -> list[Case]:
 def _measure(setting: Setting, one: _Try) -> Figures:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="on-gpu-project-") as folder:
-        # Resolved: git names a repository by where it really is.
+        # Resolved, because git returns the real path of a repository.
         ended = one.run(setting, one, Path(folder).resolve())
     figures = {
         "recipe": timed_call(setting).recipe,
         "weights": weights_of(setting),
         "injected": one.injected,
         "expected": one.expected,
-        "seen": str(ended),
+        "actual": str(ended),
         "explanation": list(ended.explanation),
         "seconds": time.monotonic() - start,
         "report": f"{one.folder}/report.json",
     }
-    is_right = figures["seen"] == figures["expected"]
-    return figures if is_right else figures | {WRONG: f"expected {one.expected}, seen {ended}"}
+    is_right = figures["actual"] == figures["expected"]
+    return figures if is_right else figures | {WRONG: f"expected {one.expected}, got {ended}"}
 
 
 def _against_revision(setting: Setting, one: _Try, folder: Path) -> Ending:
-    """Compare the last commit, which is slower where a slowdown is injected, with the one before."""
+    """Compare the last commit, which has the injected slowdown, with the previous one."""
     call = timed_call(setting)
     for slowdown in (0.0, one.injected):
         commit(folder, call.project(slowdown))
@@ -93,7 +93,7 @@ def _against_revision(setting: Setting, one: _Try, folder: Path) -> Ending:
 
 
 def _against_baseline(setting: Setting, one: _Try, folder: Path) -> Ending:
-    """Compare with what several sessions accepted, of the code without a slowdown."""
+    """Compare with a baseline of several sessions of the code without a slowdown."""
     call = timed_call(setting)
     baselines = setting.reports / "baselines"
     rehearsed = setting.pick(measured=(), rehearsed=_REHEARSED_STORED)
@@ -103,8 +103,8 @@ def _against_baseline(setting: Setting, one: _Try, folder: Path) -> Ending:
         _accept(folder, options, report=setting.reports / f"session-{number + 1}")
     if _sessions_in(baselines) != _SESSIONS:
         msg = (
-            f"{baselines} holds {_sessions_in(baselines)} sessions, and {_SESSIONS} are wanted: one differed from the "
-            "others by more than the margin, or they are of another GPU; remove the folder to begin anew"
+            f"{baselines} has {_sessions_in(baselines)} sessions, {_SESSIONS} are required: a session differed by more "
+            "than the margin, or the sessions are from another GPU; remove the folder to start from scratch"
         )
         raise GateSessionError(msg)
     commit(folder, call.project(one.injected))
@@ -112,37 +112,37 @@ def _against_baseline(setting: Setting, one: _Try, folder: Path) -> Ending:
 
 
 def _accept(folder: Path, options: tuple[str, ...], *, report: Path) -> None:
-    # Whatever CI forbids to write lies in a folder that nobody commits.
+    # CI updates are allowed, because this folder is never committed.
     ended = run_session(folder, ("--diffopt-update=all", "--diffopt-allow-ci-update", *options), report=report)
-    if str(ended) != _GREEN:
-        msg = f"nothing was accepted: {ended}: {ended.explanation[0] if ended.explanation else 'nothing was told'}"
+    if str(ended) != _PASSED:
+        msg = f"nothing was accepted: {ended}: {ended.explanation[0] if ended.explanation else 'no message'}"
         raise GateSessionError(msg)
 
 
 def _sessions_in(baselines: Path) -> int:
-    """Return how many sessions the one baseline holds."""
+    """Return the number of sessions in the baseline."""
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in baselines.rglob("*.json")]
     return sum(len(document["sessions"]) for document in documents)
 
 
 def _table(setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
     tries = _tries(setting)
-    told = [line for one in tries for line in _told(one.name, seen.get(one.name))]
-    return [*aligned([_HEADINGS, *(_row(one, seen.get(one.name)) for one in tries)]), *told]
+    messages = [line for one in tries for line in _message(one.name, seen.get(one.name))]
+    return [*aligned([_HEADINGS, *(_row(one, seen.get(one.name)) for one in tries)]), *messages]
 
 
 def _row(one: _Try, figures: Figures | None) -> tuple[str, ...]:
     reason = why_none(figures)
     if figures is None or reason:
         return (one.name, one.expected, reason, "", "")
-    return (one.name, one.expected, figures["seen"], "WRONG" if WRONG in figures else "", seconds(figures["seconds"]))
+    return (one.name, one.expected, figures["actual"], "WRONG" if WRONG in figures else "", seconds(figures["seconds"]))
 
 
-def _told(name: str, figures: Figures | None) -> list[str]:
-    """Return what the gate said of a case: all of it where it was not green."""
+def _message(name: str, figures: Figures | None) -> list[str]:
+    """Return the gate's message for a case."""
     if figures is None or why_none(figures):
         return []
-    headline, *more = figures["explanation"] or ["nothing"]
+    headline, *more = figures["explanation"] or ["no message"]
     return [f"{name}: {headline}", *more]
 
 
@@ -151,5 +151,5 @@ PAIRED = Command(
     summary="the paired gate and the stored one against injected slowdowns",
     cases=_cases,
     table=_table,
-    least_seconds=90.0,  # full-size SDXL is built once by each process of a pair, one after the other
+    least_seconds=90.0,  # both processes of a pair build full-size SDXL, sequentially
 )

@@ -1,4 +1,4 @@
-"""The JSON file that a command goes on from: whole at every moment, and of one machine."""
+"""The JSON file from which a command continues: always complete, and of one machine."""
 
 import json
 import os
@@ -15,20 +15,20 @@ _MEASUREMENT = "measured"
 
 
 class ResultsError(DiffoptError):
-    """A file of results cannot be read, written, or gone on from."""
+    """A results file cannot be read, written or continued."""
 
 
 class Results:
-    """What was measured so far, and how often a case was cut off.
+    """The results so far, and the attempts that were cut off.
 
     Args:
-        path: the file; made when the first case ends.
-        command: the command's name.
+        path: the file; created when the first case ends.
+        command: name of the command.
         environment: the machine and its versions.
-        is_rehearsal: nothing in it is a measurement.
+        is_rehearsal: whether the results are from a rehearsal, not a measurement.
 
     Raises:
-        ResultsError: the file is there, and is not one of this command on this machine.
+        ResultsError: the file exists, but is not of this command on this machine.
     """
 
     def __init__(self, path: Path, *, command: str, environment: Mapping[str, Any], is_rehearsal: bool) -> None:
@@ -44,17 +44,17 @@ class Results:
             self._read()
 
     def keep(self, name: str, figures: Figures) -> None:
-        """Take what a case gave, and write it."""
+        """Add the result of a case, and write the file."""
         self.cases[name] = figures
         self._write()
 
     def note_cut_off(self, name: str, seconds: float) -> None:
-        """Write down that a case was cut off after so many seconds."""
+        """Add an attempt that was cut off after `seconds`, and write the file."""
         self.cut_off_seconds.setdefault(name, []).append(round(seconds, 1))
         self._write()
 
     def forget_failures(self) -> None:
-        """Let the cases that failed be measured again."""
+        """Remove the failed cases, so that they are measured again."""
         self.cases = {name: figures for name, figures in self.cases.items() if "failed" not in figures}
         self.cut_off_seconds.clear()
 
@@ -63,8 +63,8 @@ class Results:
         for key, here in self._heading.items():
             if document.get(key) != here:
                 msg = (
-                    f"{self._path} cannot be gone on from: its {key} is {_shown(document.get(key))}, "
-                    f"and this is {_shown(here)}; give another file"
+                    f"{self._path} cannot be continued: {key} must be {_shown(here)}, "
+                    f"got: {_shown(document.get(key))}; give another file"
                 )
                 raise ResultsError(msg)
         self.cases = dict(document["cases"])
@@ -77,18 +77,19 @@ class Results:
             msg = f"{self._path} cannot be read: {error.strerror}"
             raise ResultsError(msg) from error
         except JSONProblem as error:
-            msg = f"{self._path} holds no results: {error}; give another file"
+            msg = f"{self._path} is not a results file: {error}; give another file"
             raise ResultsError(msg) from error
         expected = {*self._heading, "cases", "cut_off_seconds"}
         if not isinstance(document, dict) or not expected <= document.keys():
             msg = (
-                f"{self._path} holds no results: it must have the keys {', '.join(sorted(expected))}; give another file"
+                f"{self._path} is not a results file: it must have the keys {', '.join(sorted(expected))}; "
+                "give another file"
             )
             raise ResultsError(msg)
         return document
 
     def _write(self) -> None:
-        """Write through a second file, so that a run that is cut off leaves a whole one."""
+        """Write a second file and rename it, so that an interrupted run leaves a complete file."""
         document = self._heading | {"cases": self.cases, "cut_off_seconds": self.cut_off_seconds}
         half = self._path.with_name(f"{self._path.name}.{os.getpid()}.half")
         try:

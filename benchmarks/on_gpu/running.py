@@ -1,4 +1,4 @@
-"""Measures the cases that are left, one by one, as long as the budget lasts."""
+"""Measure the remaining cases one by one within the budget."""
 
 import argparse
 import math
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from benchmarks.on_gpu.command import Figures
 from benchmarks.on_gpu.results import Results
 
-#: Measures one case by its name within so many seconds; None when it was cut off.
+#: Measures one case, given its name and time limit in seconds; returns None if it was cut off.
 Attempt = Callable[[str, float], Figures | None]
 
-# What a case compiled before it was cut off is in Inductor's cache, so the next attempt comes further; not for ever.
+# Inductor's cache keeps what a cut-off case compiled, so the next attempt gets further.
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """The time of one command.
+    """The time budget of one command.
 
     Attributes:
-        seconds: all of it.
-        clock: returns seconds and never runs backwards.
-        start: what the clock said when the command began.
-        least_seconds: a case that gets less would hardly end.
+        seconds: the whole budget.
+        clock: monotonic clock in seconds.
+        start: clock reading at the start of the command.
+        least_seconds: minimum time for a case.
     """
 
     seconds: float
@@ -33,17 +33,17 @@ class Budget:
 
     @property
     def left_seconds(self) -> float:
-        """What is left of it."""
+        """The remaining time."""
         return self.seconds - (self.clock() - self.start)
 
     @property
     def is_spent(self) -> bool:
-        """Whether the next case would hardly begin; a small budget is used up to its last quarter."""
+        """Whether too little time is left for another case; of a small budget at least three quarters are used."""
         return self.left_seconds < min(self.least_seconds, self.seconds / 4)
 
 
 def positive_seconds(text: str) -> float:
-    """Read a budget from the command line."""
+    """Parse a budget of the command line."""
     seconds = float(text)
     if not (math.isfinite(seconds) and seconds > 0):
         msg = f"must be a positive number of seconds, got: {text}"
@@ -54,14 +54,14 @@ def positive_seconds(text: str) -> float:
 def measure_all(
     names: Sequence[str], results: Results, attempt: Attempt, *, budget: Budget, progress: Callable[[str], None]
 ) -> list[str]:
-    """Measure what the results lack, and return the names that are left when the budget is spent.
+    """Measure the cases without results, and return those that remain when the budget is spent.
 
     Args:
         names: every case, in order.
-        results: what is there is not measured again.
+        results: the results; cases in it are not measured again.
         attempt: measures one case.
-        budget: no case is begun when it is spent; the one that runs then is cut off.
-        progress: shows a line.
+        budget: when it is spent, no case is started and a running case is cut off.
+        progress: prints a line.
     """
     left = [name for name in names if name not in results.cases]
     while left and not budget.is_spent:
@@ -74,7 +74,7 @@ def measure_all(
 
 
 def _measure(name: str, results: Results, attempt: Attempt, budget: Budget) -> bool:
-    """Measure one case; tell whether it is done with, be it that it never will be."""
+    """Measure one case; return whether it is finished, which includes giving up after several attempts."""
     given_seconds = budget.left_seconds
     figures = attempt(name, given_seconds)
     if figures is None:
@@ -83,6 +83,6 @@ def _measure(name: str, results: Results, attempt: Attempt, budget: Budget) -> b
         if len(cut_off) < _ATTEMPTS:
             return False
         given = ", ".join(f"{seconds:.0f} s" for seconds in cut_off)
-        figures = {"failed": f"given up: it was cut off {len(cut_off)} times, after {given}"}
+        figures = {"failed": f"given up: cut off {len(cut_off)} times, after {given}"}
     results.keep(name, figures)
     return True

@@ -1,4 +1,4 @@
-"""Where a command runs: on the GPU at full size, or rehearsed on the CPU with the tiny pipelines."""
+"""Where a command runs: on the GPU at full size, or as a rehearsal on the CPU with tiny pipelines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,11 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """Where and how large.
+    """Device and scale of a command.
 
     Attributes:
-        is_rehearsal: on the CPU, tiny, few steps: it shows that a command works, and measures nothing.
-        reports: a folder for what does not fit into the JSON file.
+        is_rehearsal: whether it runs tiny pipelines on the CPU, which tests the command without measuring.
+        reports: folder for reports and logs.
     """
 
     is_rehearsal: bool
@@ -24,14 +24,14 @@ class Setting:
 
     @property
     def device(self) -> Device:
-        """Where pipelines are built."""
+        """Device of the pipelines."""
         return Device.CPU if self.is_rehearsal else Device.CUDA
 
     @property
     def scale(self) -> Scale:
-        """How large they are."""
+        """Scale of the pipelines."""
         return Scale.TINY if self.is_rehearsal else Scale.FULL
 
     def pick(self, *, measured: _Value, rehearsed: _Value) -> _Value:
-        """Return the one or the other."""
+        """Return `rehearsed` in a rehearsal, else `measured`."""
         return rehearsed if self.is_rehearsal else measured

@@ -1,4 +1,4 @@
-"""The regression suite itself on the GPU, tiny, a file at a time, each with its report; or what it accepts there."""
+"""Run the tiny regression suite on the GPU file by file, each with its report, or update its baselines."""
 
 import json
 import subprocess
@@ -13,11 +13,11 @@ from benchmarks.on_gpu.command import Case, Command, Figures
 from benchmarks.on_gpu.setting import Setting
 
 _ROOT = Path(__file__).parents[2]
-_HEADINGS = ("file", "verdicts", "skipped", "red or broken")
-# Everything passed, something failed, and nothing was collected (a file whose tests are all slow).
+_HEADINGS = ("file", "verdicts", "skipped", "failed or broken")
+# pytest's exit codes for passed, failed, and no tests collected (all tests of a file are slow).
 _RAN = (0, 1, 5)
 _REHEARSED = ("test_sdxl_taesd",)
-# A gain in these is red as long as nobody accepts it.
+# An improvement of these fails until it is accepted.
 _EXACT_CONCERNS = ("counts", "compilation")
 
 
@@ -26,8 +26,8 @@ def _cases(setting: Setting) -> list[Case]:
 
 
 def _accepting_cases(setting: Setting) -> list[Case]:
-    """Return the same files, each of which adds a session to its baselines."""
-    # Those of a processor are of no use to anybody else.
+    """Return a case for each file that adds a session to its baselines."""
+    # Baselines of a rehearsal are not for the repository.
     elsewhere = (f"--diffopt-baselines={setting.reports / 'baselines'}",) if setting.is_rehearsal else ()
     options = ("--diffopt-update=all", "--diffopt-allow-ci-update", *elsewhere)
     return [Case(name=name, measure=partial(_measure, setting, name, options)) for name in _files(setting)]
@@ -44,32 +44,31 @@ def _measure(setting: Setting, name: str, options: Sequence[str]) -> Figures:
     where = [] if setting.is_rehearsal else ["--gpu"]
     code = subprocess.run([*line, *where, *options], cwd=_ROOT, check=False).returncode
     if code not in _RAN:
-        return {"failed": f"pytest ended with {code}"}
+        return {"failed": f"pytest exited with code {code}"}
     report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return {
         "report": f"{folder.name}/report.json",
         "exit_code": code,
         "verdicts": report["counts"],
         "skipped": len(report["skipped"]),
-        "red": [
-            f"{one['nodeid']}: {one['verdict']['summary']}"
-            for one in report["verdicts"]
-            if _is_worth_a_line(one["verdict"])
+        "failures": [
+            f"{one['nodeid']}: {one['verdict']['summary']}" for one in report["verdicts"] if _is_listed(one["verdict"])
         ],
         "broken": [f"{one['nodeid']}: {one['reason']}" for one in report["broken"]],
     }
 
 
-def _is_worth_a_line(verdict: Mapping[str, Any]) -> bool:
-    """Tell whether a verdict is red for more than a missing baseline, which every case lacks on a GPU that is new."""
+def _is_listed(verdict: Mapping[str, Any]) -> bool:
+    """Return whether a verdict fails for another reason than a missing baseline, which is expected on a new GPU."""
     is_unaccepted_gain = verdict["outcome"] == "improved" and verdict["concern"] in _EXACT_CONCERNS
     return verdict["outcome"] == "regressed" or is_unaccepted_gain
 
 
 def _table(setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
     names = _files(setting)
-    red = [line for one in seen.values() for line in (*one.get("red", ()), *one.get("broken", ()))]
-    return [*aligned([_HEADINGS, *(_row(name, seen.get(name)) for name in names)]), *(f"red: {line}" for line in red)]
+    failed = [line for one in seen.values() for line in (*one.get("failures", ()), *one.get("broken", ()))]
+    rows = [_HEADINGS, *(_row(name, seen.get(name)) for name in names)]
+    return [*aligned(rows), *(f"failed: {line}" for line in failed)]
 
 
 def _row(name: str, figures: Figures | None) -> tuple[str, ...]:
@@ -77,20 +76,20 @@ def _row(name: str, figures: Figures | None) -> tuple[str, ...]:
     if figures is None or reason:
         return (name, reason, "", "")
     verdicts = ", ".join(f"{number} {outcome}" for outcome, number in figures["verdicts"].items()) or "none"
-    return (name, verdicts, str(figures["skipped"]), str(len(figures["red"]) + len(figures["broken"])))
+    return (name, verdicts, str(figures["skipped"]), str(len(figures["failures"]) + len(figures["broken"])))
 
 
 SUITES = Command(
     name="suites",
-    summary="pytest suites --gpu, tiny, a file at a time",
+    summary="pytest suites --gpu, tiny, file by file",
     cases=_cases,
     table=_table,
     is_always_tiny=True,
 )
-#: Each JSON file of it is one session of the GPU, in `baselines/` afterwards.
+#: Each JSON file of this command corresponds to one session in `baselines/`.
 BASELINES = Command(
     name="baselines",
-    summary="a session of the GPU's baselines, accepted by pytest suites --gpu --diffopt-update all",
+    summary="one session of the GPU's baselines: pytest suites --gpu --diffopt-update all",
     cases=_accepting_cases,
     table=_table,
     is_always_tiny=True,

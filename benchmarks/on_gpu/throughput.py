@@ -1,6 +1,6 @@
-"""The diffusers page's table: six pipelines, three batches, compiled or not, in denoise steps a second.
+"""The table of diffusers' docs: six pipelines, three batch sizes, compiled or not, in denoise steps per second.
 
-The steps are those of the denoise loop alone, and fewer than the page's fifty: each takes as long as the one before.
+Only the denoise loop is timed. It has fewer steps than the 50 of the docs, because every step takes the same time.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.statistics.intervals import median
 
 _EVERY_BATCH = (1, 4, 16)
-#: Each pipeline's batches, as in the page: only the first stage of IF draws more than one image.
+#: Batch sizes of each pipeline, as in the docs: only the first stage of IF generates more than one image.
 BATCHES = {
     "sd15": _EVERY_BATCH,
     "sd15-img2img": _EVERY_BATCH,
@@ -27,14 +27,14 @@ BATCHES = {
 }
 _ALSO_COMPILED = {"sd15-controlnet": ("controlnet",)}
 _COMPILED = (False, True)
-# Compiled or not, and the batch: both kinds and every pipeline, in a third of the cells.
+# (is compiled, batch size): both kinds and every pipeline, in a third of the cells.
 _REHEARSED = ((False, 4), (True, 1))
 _MEASURED_STEPS = 10
-_HEADINGS = ("pipeline", "batch", "not compiled", "compiled", "gain", "compiling")
+_HEADINGS = ("pipeline", "batch", "not compiled", "compiled", "speedup", "compile time")
 
 
 def _cases(setting: Setting) -> list[Case]:
-    """Return every cell; what compiles comes after all that does not, and larger batches after smaller ones."""
+    """Return a case for each cell: compiled cells after the others, larger batches after smaller ones."""
     cells = [
         (is_compiled, batch, pipeline)
         for is_compiled, batch in setting.pick(measured=tuple(product(_COMPILED, _EVERY_BATCH)), rehearsed=_REHEARSED)
@@ -60,7 +60,7 @@ def _run(setting: Setting, pipeline: str, batch: int, *, is_compiled: bool) -> R
 
 
 def _recipe(pipeline: str, *, is_compiled: bool) -> str:
-    """Return the page's own recipe: half precision, channels_last, and the denoiser compiled."""
+    """Return the recipe of the docs: half precision, channels_last, and the denoiser compiled."""
     plain = "fp16 + sdpa + channels_last"
     if not is_compiled:
         return plain
@@ -75,20 +75,23 @@ def cell_name(pipeline: str, batch: int, *, is_compiled: bool) -> str:
 
 def _table(_setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
     rows = [_row(pipeline, batch, seen) for pipeline, batches in BATCHES.items() for batch in batches]
-    return [*aligned([_HEADINGS, *rows]), "denoise steps a second, the loop alone; one step draws the whole batch"]
+    return [
+        *aligned([_HEADINGS, *rows]),
+        "denoise steps per second of the loop alone; one step processes the whole batch",
+    ]
 
 
 def _row(pipeline: str, batch: int, seen: Mapping[str, Figures]) -> tuple[str, ...]:
     plain, compiled = (seen.get(cell_name(pipeline, batch, is_compiled=one)) for one in _COMPILED)
-    speeds = [steps_a_second(one) for one in (plain, compiled)]
-    gain = f"{speeds[1] / speeds[0]:.2f} x" if speeds[0] and speeds[1] else ""
-    compiling = compile_time(compiled) if compiled is not None and speeds[1] else ""
+    speeds = [steps_per_second(one) for one in (plain, compiled)]
+    speedup = f"{speeds[1] / speeds[0]:.2f} x" if speeds[0] and speeds[1] else ""
+    compile_cell = compile_time(compiled) if compiled is not None and speeds[1] else ""
     cells = [f"{speed:.2f}" if speed else why_none(one) for speed, one in zip(speeds, (plain, compiled), strict=True)]
-    return (pipeline, str(batch), *cells, gain, compiling)
+    return (pipeline, str(batch), *cells, speedup, compile_cell)
 
 
-def steps_a_second(figures: Figures | None) -> float | None:
-    """Return the speed of the denoise loop; None where it was not timed."""
+def steps_per_second(figures: Figures | None) -> float | None:
+    """Return the denoise steps per second of the loop; None if it was not timed."""
     if figures is None or why_none(figures) or not figures["loop_seconds"]:
         return None
     return float(figures["loop_steps"] / median(figures["loop_seconds"]))

@@ -1,1 +1,1 @@
-"""The page of results: what a GPU gave, beside what others published."""
+"""The page of results: figures measured on a GPU, compared with published figures."""

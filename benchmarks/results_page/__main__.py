@@ -1,10 +1,10 @@
-"""Write the page of results from the files that `python -m benchmarks.on_gpu` wrote on a GPU.
+"""Write the page of results from the JSON files of `python -m benchmarks.on_gpu`.
 
 python -m benchmarks.results_page --out docs/results.md
 
-It shows the files that are kept in benchmarks/results_page/measured/, each under its command's name, or others that
-are named. A section without a file says that it was not measured, and how to measure it. The exit code is 0 when the
-page was written, and 2 when a file cannot be shown.
+By default it reads the files in benchmarks/results_page/measured/, each named after its command; options replace
+single files. A section without a file has the command that measures it. The exit code is 0 if the page was written, and
+2 if a file cannot be shown.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from benchmarks.results_page.reading import FiguresError
 from pytest_diffopt.errors import DiffoptError
 
 _CANNOT_WRITE = 2
-_SHOWN = ("ladder", "table", "overhead", "suites", "paired", "false-alarms")
-_KEPT = Path(__file__).with_name("measured")
-_REAL_PAGE = Path(__file__).parents[2] / "docs" / "results.md"
+_COMMANDS = ("ladder", "table", "overhead", "suites", "paired", "false-alarms")
+_MEASURED_FOLDER = Path(__file__).with_name("measured")
+_DOCS_PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,24 +44,28 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--ladder", type=Path, metavar="FILE", help="of SDXL's ladders")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="of the table of steps a second")
-    parser.add_argument("--overhead", type=Path, metavar="FILE", help="of what watching costs")
-    parser.add_argument("--suites", type=Path, metavar="FILE", help="of the suites")
-    parser.add_argument("--paired", type=Path, metavar="FILE", help="of the latency gates against injected slowdowns")
-    parser.add_argument("--false-alarms", type=Path, metavar="FILE", help="of the paired gate's mistakes")
-    parser.add_argument("--out", type=Path, required=True, metavar="PAGE", help="the page; its images go beside it")
-    parser.add_argument("--rehearsal", action="store_true", help="the files are those of rehearsals, and the page too")
+    parser.add_argument("--ladder", type=Path, metavar="FILE", help="results of `ladder`")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="results of `table`")
+    parser.add_argument("--overhead", type=Path, metavar="FILE", help="results of `overhead`")
+    parser.add_argument("--suites", type=Path, metavar="FILE", help="results of `suites`")
+    parser.add_argument("--paired", type=Path, metavar="FILE", help="results of `paired`")
+    parser.add_argument("--false-alarms", type=Path, metavar="FILE", help="results of `false-alarms`")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="PAGE", help="the page; its images are written next to it"
+    )
+    parser.add_argument(
+        "--rehearsal", action="store_true", help="the files are from rehearsals, and the page is marked as one"
+    )
     return parser.parse_args(arguments)
 
 
 def _write(options: argparse.Namespace) -> None:
-    if options.rehearsal and options.out.resolve() == _REAL_PAGE:
-        msg = f"a rehearsal cannot be shown as results: --out must be another file than docs/{_REAL_PAGE.name}"
+    if options.rehearsal and options.out.resolve() == _DOCS_PAGE:
+        msg = f"a rehearsal has no results: --out must not be docs/{_DOCS_PAGE.name}"
         raise FiguresError(msg)
-    named = {command: file for command in _SHOWN if (file := getattr(options, command.replace("-", "_")))}
-    kept = {} if options.rehearsal else kept_files()
-    figures = read_figures(kept | named, is_rehearsal=options.rehearsal)
+    named = {command: file for command in _COMMANDS if (file := getattr(options, command.replace("-", "_")))}
+    default = {} if options.rehearsal else measured_files()
+    figures = read_figures(default | named, is_rehearsal=options.rehearsal)
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         written = draw_images(figures, options.out)
@@ -73,21 +77,21 @@ def _write(options: argparse.Namespace) -> None:
         print(file)
 
 
-def kept_files() -> dict[str, Path]:
-    """Return the files that the page in the documentation shows, by their commands."""
-    files = {command: _KEPT / f"{command}.json" for command in _SHOWN}
+def measured_files() -> dict[str, Path]:
+    """Return the files of the page in the docs, by command."""
+    files = {command: _MEASURED_FOLDER / f"{command}.json" for command in _COMMANDS}
     return {command: file for command, file in files.items() if file.exists()}
 
 
 def read_figures(files: Mapping[str, Path], *, is_rehearsal: bool = False) -> Figures:
-    """Read all that stands on the page.
+    """Read all figures of the page.
 
     Args:
-        files: what was measured, by the command that did.
-        is_rehearsal: whether the page is one of a rehearsal.
+        files: results files, by command.
+        is_rehearsal: whether the page is of a rehearsal.
 
     Raises:
-        FiguresError: a file cannot be shown on this page.
+        FiguresError: a file cannot be read, or cannot be shown on this page.
     """
     measured = {command: read_measured(file, command) for command, file in files.items()}
     for one in measured.values():
@@ -103,20 +107,20 @@ def read_figures(files: Mapping[str, Path], *, is_rehearsal: bool = False) -> Fi
 
 
 def _check_kind(one: Measured, *, is_rehearsal: bool) -> None:
-    """Refuse to let a rehearsal pass for a measurement, and the other way round."""
+    """Refuse a rehearsal on a page of measurements, and a measurement on a page of a rehearsal."""
     if one.is_rehearsal and not is_rehearsal:
-        msg = f"{one.path} is a rehearsal, in which nothing is measured; with --rehearsal it makes a page that says so"
+        msg = f"{one.path} is a rehearsal, not a measurement; --rehearsal writes a page that is marked as one"
         raise FiguresError(msg)
     if is_rehearsal and not one.is_rehearsal:
-        msg = f"{one.path} was measured on a GPU: a page of a rehearsal (--rehearsal) must not show it"
+        msg = f"{one.path} is a measurement, and cannot be shown on a page of a rehearsal (--rehearsal)"
         raise FiguresError(msg)
 
 
 def _check_machine(one: Measured, first: Measured) -> None:
-    """Refuse figures of two machines on one page: its ratios would compare them."""
+    """Refuse figures of two machines on one page, because its ratios would compare them."""
     if one.machine != first.machine:
         msg = (
-            f"{one.path} and {first.path} must be of one machine with the same versions, got: "
+            f"{one.path} and {first.path} must be from one machine with the same versions, got: "
             f"{one.machine} and {first.machine}"
         )
         raise FiguresError(msg)

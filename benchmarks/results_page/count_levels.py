@@ -1,4 +1,4 @@
-"""Count what each level of SDXL's ladders does at full size, without weights and without a GPU.
+"""Count FLOPs and allocations of each level of SDXL's ladders at full size, without weights and without a GPU.
 
 python -m benchmarks.results_page.count_levels --json benchmarks/results_page/counted_levels.json
 """
@@ -25,18 +25,18 @@ from pytest_diffopt.records import Device
 
 _PIPELINE = "sdxl"
 _GPU = "nvidia-a100"
-# Where the weights are: their shapes are all that is counted.
-_NOWHERE = torch.device("meta")
+# The weights need no data: only shapes matter.
+_META = torch.device("meta")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Count, and write the file."""
+    """Count the levels, and write the file."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.results_page.count_levels",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="what was counted; written anew")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="file to overwrite")
     parser.add_argument("--scale", type=Scale, choices=list(Scale), default=Scale.FULL, help="default: full")
     parser.add_argument("--steps", type=int, default=30, help="denoise steps; default: 30")
     options = parser.parse_args(arguments)
@@ -53,12 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def count(scale: Scale, steps: int) -> CountedLevels:
     """Count every level of every ladder."""
     levels = [level for name in known_ladders() for level in ladder(name, _PIPELINE, scale, on_gpu=True)]
-    lacking = {level.test_id: parse_recipe(level.recipe).why_unavailable(_NOWHERE) for level in levels}
+    unavailable = {level.test_id: parse_recipe(level.recipe).why_unavailable(_META) for level in levels}
     return CountedLevels(
         setting=f"{_PIPELINE}, {scale}, {steps} steps",
         versions=dict(capture_environment(Device.SIMULATED).versions),
-        levels={level.test_id: _counted(level, scale, steps) for level in levels if not lacking[level.test_id]},
-        not_counted={name: why for name, why in lacking.items() if why},
+        levels={level.test_id: _counted(level, scale, steps) for level in levels if not unavailable[level.test_id]},
+        not_counted={name: why for name, why in unavailable.items() if why},
     )
 
 
@@ -71,13 +71,13 @@ def _counted(level: Level, scale: Scale, steps: int) -> CountedLevel:
     return CountedLevel(
         recipe=target.recipe,
         dtypes=tuple(sorted(str(dtype).removeprefix("torch.") for dtype in profile.dtypes)),
-        phases=tuple(_alike(profile.phases)),
+        phases=tuple(_merged(profile.phases)),
         unmodelled=profile.unmodelled,
     )
 
 
-def _alike(phases: Sequence[Phase]) -> Iterator[CountedPhase]:
-    """Let neighbours that do the same stand together."""
+def _merged(phases: Sequence[Phase]) -> Iterator[CountedPhase]:
+    """Yield the phases, with consecutive equal phases merged."""
     for (flops, allocated_bytes), group in itertools.groupby(
         phases, lambda phase: (phase.counts.flops, phase.counts.allocated_bytes)
     ):

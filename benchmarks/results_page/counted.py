@@ -1,10 +1,10 @@
-"""What each level of SDXL's ladders does at full size, counted without a GPU, and the least time it needs on one."""
+"""Counted FLOPs and allocations of each level of SDXL's full-size ladders, and the roofline's time for them."""
 
 from pathlib import Path
 from typing import Annotated
 
 import torch
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from benchmarks.results_page.reading import FiguresError, Text, Whole, read_document
 from pytest_diffopt.simulated_gpu import Counts
@@ -16,13 +16,13 @@ COUNTED = Path(__file__).with_name("counted_levels.json")
 
 
 class CountedPhase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A stretch of the call, or several that are alike.
+    """A phase of the call, or several equal consecutive phases.
 
     Attributes:
-        name: `encode`, `step 1`, `decode`.
-        times: how often it comes.
-        flops: of matrix products, convolutions and attention; a multiply-add is two.
-        allocated_bytes: of the tensors that are made.
+        name: such as `encode`, `step 1` or `decode`.
+        times: number of merged phases.
+        flops: FLOPs of matrix products, convolutions and attention; a multiply-add counts two.
+        allocated_bytes: total size of the created tensors.
     """
 
     name: Text
@@ -35,10 +35,10 @@ class CountedLevel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One level.
 
     Attributes:
-        recipe: its whole stack, as a recipe writes itself.
-        dtypes: the floating dtypes of its parameters, by torch's names.
-        phases: the call, in order.
-        unmodelled: operations whose cost is not known, so that their FLOPs are missing.
+        recipe: canonical text of its recipe.
+        dtypes: names of the floating dtypes of its parameters, without `torch.`.
+        phases: phases of the call, in order.
+        unmodelled: operations of unknown cost, whose FLOPs are missing.
     """
 
     recipe: Text
@@ -48,50 +48,50 @@ class CountedLevel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def is_compiled(self) -> bool:
-        """Whether any of it is."""
+        """Whether its recipe compiles."""
         return "compile(" in self.recipe
 
     @property
     def flops(self) -> int:
-        """Of the whole call."""
+        """FLOPs of the whole call."""
         return sum(phase.times * phase.flops for phase in self.phases)
 
 
 class CountedLevels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every level, of one call.
+    """Every level of the ladders.
 
     Attributes:
-        setting: what was called.
-        versions: of the libraries whose code ran.
-        levels: by the level's name.
-        not_counted: why the others were not, by theirs.
+        setting: description of the call.
+        versions: versions of the libraries.
+        levels: counted levels, by name.
+        not_counted: reasons why levels were not counted, by name.
     """
 
     setting: Text
     versions: dict[str, str]
-    levels: dict[str, CountedLevel]
+    levels: dict[str, CountedLevel] = field(name="rungs")
     not_counted: dict[str, Text]
 
 
 def read_counted(path: Path = COUNTED) -> CountedLevels:
-    """Read what was counted.
+    """Read the file of counted levels.
 
     Raises:
-        FiguresError: it cannot be read, or is no such file.
+        FiguresError: it cannot be read, or is invalid.
     """
     counted = read_document(path, CountedLevels)
     for name, level in counted.levels.items():
         if unknown := [one for one in level.dtypes if not isinstance(getattr(torch, one, None), torch.dtype)]:
-            msg = f"{path} cannot be trusted: levels.{name}.dtypes: must be torch's names of dtypes, got: {unknown[0]}"
+            msg = f"{path} is invalid: rungs.{name}.dtypes: must be names of torch's dtypes, got: {unknown[0]}"
             raise FiguresError(msg)
     return counted
 
 
 def least_seconds(level: CountedLevel, gpu: GPUModel) -> float:
-    """Return the least time that a GPU's peaks allow for a level: it can reach all of the roofline, and no more.
+    """Return the roofline's time for a level: the minimum that a GPU's peaks allow.
 
-    What is compiled need not write every tensor that was counted: its FLOPs alone bound it. A level that multiplies in
-    eight bits is held to the peak of the dtype it keeps the rest in, which those products may exceed.
+    Compiled code need not write every counted tensor, so only its FLOPs bound it. A level with 8-bit matrix products is
+    bounded by the peak of the dtype of its other operations, which those products may exceed.
     """
     dtype = fastest_dtype((getattr(torch, name) for name in level.dtypes), gpu)
     bounds = [

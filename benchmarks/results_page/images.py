@@ -1,11 +1,11 @@
-"""The curves of the page: the ladder's, and what compiling gains."""
+"""The images of the page: speedups of the ladder, and speedups by compilation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results_page.ladder_section import todays_levels
+from benchmarks.results_page.ladder_section import modern_levels
 from benchmarks.results_page.page import GAINS_IMAGE, LADDER_IMAGE, Figures
 from benchmarks.results_page.published_table import GPUS
 from benchmarks.results_page.reading import FiguresError
@@ -17,7 +17,7 @@ _ROOM_FOR_LABELS = 1.12
 
 
 def draw_images(figures: Figures, page: Path) -> list[Path]:
-    """Draw the page's images beside it, and return their files.
+    """Draw the page's images next to it, and return their files.
 
     Raises:
         FiguresError: matplotlib is not installed.
@@ -36,30 +36,32 @@ def draw_images(figures: Figures, page: Path) -> list[Path]:
 @contextmanager
 def _plotting() -> Iterator[Any]:
     try:
-        import matplotlib as mpl  # noqa: PLC0415 - only for the images
+        import matplotlib as mpl  # noqa: PLC0415 - optional, only for the images
     except ImportError as error:
         msg = "the page's images need matplotlib: pip install 'pytest-diffopt[test]'"
         raise FiguresError(msg) from error
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is selected
 
-    with mpl.rc_context({"svg.hashsalt": "results", "svg.fonttype": "none"}):  # the same bytes, and text as text
+    with mpl.rc_context(
+        {"svg.hashsalt": "results", "svg.fonttype": "none"}
+    ):  # reproducible bytes, and text instead of paths
         yield plt
 
 
 def _draw_ladder(pyplot: Any, figures: Figures) -> Any:
-    """Draw each level's speed over the first, the article's and ours."""
+    """Draw the speedup of each level over the first, for the article and for the measurement."""
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     article = figures.published.ladder.gains()
     _line(axes, article, label=f"the article, {figures.published.ladder.gpu}", color="tab:blue")
-    if climb := figures.climb:
-        names = [*article, *todays_levels()]
-        gains = {name: gain for name in names if (gain := climb.gain(name))}
+    if measured := figures.measured_ladder:
+        names = [*article, *modern_levels()]
+        gains = {name: gain for name in names if (gain := measured.gain(name))}
         label = _label(figures)
         _line(axes, {name: gain for name, gain in gains.items() if name in article}, label=label, color=_OWN_COLOR)
-        today = {name: gain for name, gain in gains.items() if name not in article}
-        _line(axes, today, label=f"{label}, today", color="tab:green")
-    axes.set(ylabel="times as fast as the first level", title=_title(figures, "SDXL's ladder"))
+        modern = {name: gain for name, gain in gains.items() if name not in article}
+        _line(axes, modern, label=f"{label}, modern levels", color="tab:green")
+    axes.set(ylabel="speedup over the first level", title=_title(figures, "SDXL's ladder"))
     axes.tick_params(axis="x", labelrotation=25)
     axes.set_ylim(0, _ROOM_FOR_LABELS * axes.dataLim.y1)
     axes.legend(fontsize="small")
@@ -76,7 +78,7 @@ def _line(axes: Any, gains: Mapping[str, float], *, label: str, color: str) -> N
 
 
 def _draw_gains(pyplot: Any, figures: Figures) -> Any:
-    """Draw bars for each pipeline that has a gain anywhere, a panel for each batch."""
+    """Draw bars for each pipeline with a speedup on any GPU, with one panel for each batch size."""
     batches = sorted({batch for _, batch in places()})
     figure, panels = pyplot.subplots(len(batches), 1, figsize=(9, 3 * len(batches)), sharex=True)
     pipelines = [one for one in dict.fromkeys(pipeline for pipeline, _ in places()) if _has_gain(figures, one)]
@@ -92,7 +94,7 @@ def _draw_gains(pyplot: Any, figures: Figures) -> Any:
 
 
 def _gains(figures: Figures, pipelines: Sequence[str], batch: int) -> dict[str, list[float | None]]:
-    """Return the gains of each GPU, in the order of the pipelines; None where there is none."""
+    """Return the speedups on each GPU, in the order of the pipelines; None if there is none."""
     table = figures.published_table
     series = {gpu: [published_gain(table, gpu, one, batch).ratio for one in pipelines] for gpu in GPUS}
     if here := figures.measured.get("table"):
@@ -117,4 +119,4 @@ def _label(figures: Figures) -> str:
 
 
 def _title(figures: Figures, text: str) -> str:
-    return f"{text} (a rehearsal, measures nothing)" if figures.is_rehearsal else text
+    return f"{text} (rehearsal, not measured)" if figures.is_rehearsal else text

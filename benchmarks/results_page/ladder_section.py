@@ -1,4 +1,4 @@
-"""SDXL's ladder: the article's six levels there and here, their shares of the roofline, and the levels of today."""
+"""SDXL's ladder: the article's six levels there and here, their shares of the roofline, and the modern levels."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from pytest_diffopt.recipes.ladders import ladder
 from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel, gpu_model, gpu_model_by_cuda_name, known_gpu_models
 from pytest_diffopt.statistics.intervals import median
 
-_TODAY = "modern"
+_MODERN = "modern"
 _PIPELINE = "sdxl"
-_UNKNOWN = "not known"
+_UNKNOWN = "unknown"
 _TERA = 1e12
-_THEIR_HEADINGS = ("level", "it adds", "article", "times the first", "of the roofline")
-_OUR_HEADINGS = ("here", "times the first", "here ÷ article", "of the roofline", "compiling", "peak memory")
-_TODAYS_HEADINGS = ("level", "here", "times the article's first", "of the roofline", "compiling", "peak memory")
+_THEIR_HEADINGS = ("level", "adds", "article", "speedup", "roofline share")
+_OUR_HEADINGS = ("here", "speedup", "here ÷ article", "roofline share", "compile time", "peak memory")
+_MODERN_HEADINGS = ("level", "here", "speedup", "roofline share", "compile time", "peak memory")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Climb:
-    """What was timed of the ladders on one machine.
+class MeasuredLadder:
+    """The measured levels of the ladders on one machine.
 
     Attributes:
-        cases: what each level gave, by its name.
-        first: the name of the level that the others are compared with.
-        counted: what the levels do.
-        gpu: the machine's, where its peaks are known.
-        why_no_gpu: why they are not; empty where they are.
+        cases: figures of each level, by name.
+        first: name of the level to which speedups refer.
+        counted: counted FLOPs and allocations of the levels.
+        gpu: GPU model of the machine; None if its peaks are unknown.
+        why_no_gpu: reason why the peaks are unknown; empty if they are known.
     """
 
     cases: Mapping[str, Figures]
@@ -42,47 +42,48 @@ class Climb:
     why_no_gpu: str = ""
 
     @classmethod
-    def of(cls, measured: Measured, article: PublishedTimes, counted: CountedLevels) -> "Climb":
-        """Return what a file holds."""
+    def of(cls, measured: Measured, article: PublishedTimes, counted: CountedLevels) -> "MeasuredLadder":
+        """Return the ladders of a results file."""
         first, own = article.rows[0].name, gpu_model_by_cuda_name(measured.machine.device)
         if measured.is_rehearsal:
-            why = "A rehearsal is of tiny pipelines, and has no roofline."
+            why = "A rehearsal runs tiny pipelines, for which no roofline is computed."
         elif own is None:
-            why = f"Peaks are known for {', '.join(known_gpu_models())}, not for {measured.machine.device}."
+            known = ", ".join(known_gpu_models())
+            why = f"No roofline: the peaks of {measured.machine.device} are unknown; known: {known}."
         else:
             return cls(cases=measured.cases, first=first, counted=counted, gpu=own)
         return cls(cases=measured.cases, first=first, counted=counted, why_no_gpu=why)
 
     def seconds(self, level: str) -> float | None:
-        """Return the median time of a call; None where none was timed."""
+        """Return the median time of a call; None if the level has no times."""
         figures = self.cases.get(level)
         return None if figures is None or why_none(figures) else median(figures["call_seconds"])
 
     def gain(self, level: str) -> float | None:
-        """Return how many times as fast as the first level one is."""
+        """Return the speedup of a level over the first level; None if either has no time."""
         first, own = self.seconds(self.first), self.seconds(level)
         return first / own if first and own else None
 
     def roofline_share(self, level: str) -> float | None:
-        """Return the least time for a level as a share of its time; None where it is not known."""
+        """Return the roofline's time for a level as a share of its time; None if unknown."""
         known, own = self.counted.levels.get(level), self.seconds(level)
-        if known is None or known.unmodelled or own is None or self.gpu is None or level in self.otherwise_made():
+        if known is None or known.unmodelled or own is None or self.gpu is None or level in self.with_other_recipe():
             return None
         return least_seconds(known, self.gpu) / own
 
-    def otherwise_made(self) -> list[str]:
-        """Return the levels that were timed with another recipe than was counted."""
+    def with_other_recipe(self) -> list[str]:
+        """Return the levels that were timed with a different recipe than counted."""
         counted = self.counted.levels
         return [name for name in counted if self.seconds(name) and self.cases[name]["recipe"] != counted[name].recipe]
 
 
-def todays_levels() -> list[str]:
-    """Return the names of the levels that one would climb today."""
-    return [level.test_id for level in ladder(_TODAY, _PIPELINE, Scale.FULL, on_gpu=True)]
+def modern_levels() -> list[str]:
+    """Return the names of the levels of the modern ladder."""
+    return [level.test_id for level in ladder(_MODERN, _PIPELINE, Scale.FULL, on_gpu=True)]
 
 
-def article_lines(article: PublishedTimes, counted: CountedLevels, here: Climb | None) -> Iterator[str]:
-    """Yield the article's ladder, and beside it what was measured."""
+def article_lines(article: PublishedTimes, counted: CountedLevels, here: MeasuredLadder | None) -> Iterator[str]:
+    """Yield the article's ladder, with the measured figures."""
     yield f"[{article.title}]({article.link}): {article.setting}."
     yield ""
     rows = [
@@ -96,18 +97,18 @@ def article_lines(article: PublishedTimes, counted: CountedLevels, here: Climb |
     yield from _roofline_lines(counted, here)
 
 
-def today_lines(article: PublishedTimes, here: Climb) -> Iterator[str]:
-    """Yield the levels of today, which the article could not climb."""
-    yield from table(_TODAYS_HEADINGS, [[f"`{name}`", *_cells(name, here)] for name in todays_levels()])
+def modern_lines(article: PublishedTimes, here: MeasuredLadder) -> Iterator[str]:
+    """Yield the measured levels of the modern ladder."""
+    yield from table(_MODERN_HEADINGS, [[f"`{name}`", *_cells(name, here)] for name in modern_levels()])
     yield ""
-    gains = {name: gain for name in todays_levels() if (gain := here.gain(name))}
+    gains = {name: gain for name in modern_levels() if (gain := here.gain(name))}
     if not gains:
-        yield "No level of today has a time beside the article's first one."
+        yield "No modern level has a speedup over the article's first level."
         return
     best = max(gains, key=gains.__getitem__)
     last = here.gain(article.rows[-1].name)
-    past = f", {times(gains[best] / last)} the article's last level here" if last else ""
-    yield f"Today's best level is `{best}`: {times(gains[best])} the article's first one{past}."
+    over_last = f", {times(gains[best] / last)} over its last level" if last else ""
+    yield f"The fastest modern level is `{best}`: {times(gains[best])} over the article's first level here{over_last}."
 
 
 def _theirs(row: PublishedRow, article: PublishedTimes, counted: CountedLevels) -> list[str]:
@@ -116,14 +117,14 @@ def _theirs(row: PublishedRow, article: PublishedTimes, counted: CountedLevels) 
     return [f"{row.seconds:.2f} s", times(article.gains()[row.name]), share]
 
 
-def _ours(name: str, article: PublishedTimes, here: Climb) -> list[str]:
+def _ours(name: str, article: PublishedTimes, here: MeasuredLadder) -> list[str]:
     time, ratio, *others = _cells(name, here)
     gain = here.gain(name)
     return [time, ratio, times(gain / article.gains()[name]) if gain else NOT_YET, *others]
 
 
-def _cells(name: str, here: Climb) -> list[str]:
-    """Return a level's time, gain, share of the roofline, compile time and memory."""
+def _cells(name: str, here: MeasuredLadder) -> list[str]:
+    """Return a level's time, speedup, roofline share, compile time and memory."""
     figures, own, gain, share = here.cases.get(name), here.seconds(name), here.gain(name), here.roofline_share(name)
     if figures is None or own is None:
         return ["not measured" if figures is None else why_none(figures), *[NOT_YET] * 4]
@@ -136,8 +137,8 @@ def _cells(name: str, here: Climb) -> list[str]:
     ]
 
 
-def _total(article: PublishedTimes, here: Climb | None) -> str:
-    """Say what all levels together gain, there and here."""
+def _total(article: PublishedTimes, here: MeasuredLadder | None) -> str:
+    """Return the speedup of all levels together, in the article and here."""
     first, last = article.rows[0], article.rows[-1]
     there = (
         f"All levels together: {times(article.total)} in the article ({first.seconds:.2f} s to {last.seconds:.2f} s)"
@@ -147,18 +148,17 @@ def _total(article: PublishedTimes, here: Climb | None) -> str:
     gain = here.gain(last.name)
     if gain is None:
         return f"{there}; here the first or the last level has no time."
-    as_much = "at least as much" if gain >= article.total else "less"
-    return f"{there}; here {times(gain)}, {as_much}: {times(gain / article.total)} of it."
+    return f"{there}; here {times(gain)}, which is {times(gain / article.total)} the article's."
 
 
-def _roofline_lines(counted: CountedLevels, here: Climb | None) -> Iterator[str]:
-    """Say what the roofline's shares rest on, and why some are not known."""
+def _roofline_lines(counted: CountedLevels, here: MeasuredLadder | None) -> Iterator[str]:
+    """Yield how the roofline shares are computed, and why some are unknown."""
     flops = sorted({level.flops for level in counted.levels.values()})
     span = " to ".join(f"{one / _TERA:.0f}" for one in dict.fromkeys((flops[0], flops[-1])))
     yield (
-        f"The roofline is the least time that the GPU's peaks allow for what was counted on the simulated GPU "
-        f"({counted.setting}: {span} TFLOP): float32 is held to the peak of TF32, int8 and fp8 to that of bfloat16, "
-        f"which their products may exceed."
+        f"The roofline share is the minimum time that the GPU's peaks allow, divided by the measured time. The minimum "
+        f"is computed from the FLOPs and bytes counted on the simulated GPU ({counted.setting}: {span} TFLOP). The "
+        f"peak of float32 is TF32's, and that of int8 and fp8 is bfloat16's, which their products may exceed."
     )
     for name, why in counted.not_counted.items():
         yield f"`{name}` was not counted: {why}."
@@ -167,4 +167,4 @@ def _roofline_lines(counted: CountedLevels, here: Climb | None) -> Iterator[str]
     if here.why_no_gpu:
         yield here.why_no_gpu
         return
-    yield from (f"`{name}` was timed with another recipe than was counted." for name in here.otherwise_made())
+    yield from (f"`{name}` was timed with a different recipe than counted." for name in here.with_other_recipe())

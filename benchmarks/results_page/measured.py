@@ -1,4 +1,4 @@
-"""What the commands of `benchmarks.on_gpu` wrote, checked before any of it is shown."""
+"""Read and validate the results files of the commands of `benchmarks.on_gpu`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ _Samples = tuple[Positive, ...]
 
 
 class Machine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where it was measured.
+    """The machine of a measurement.
 
     Attributes:
-        device: the GPU, as it names itself.
-        versions: of the libraries and of CUDA.
+        device: name of the GPU.
+        versions: versions of the libraries and of CUDA.
     """
 
     device: Text
     versions: dict[str, str]
 
     def __str__(self) -> str:
-        """Name it with its versions."""
+        """Return the name with the versions."""
         return ", ".join([self.device, *(f"{name} {version}" for name, version in self.versions.items())])
 
 
 class _Results(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file as it is written; what a case holds goes by its command."""
+    """A results file; the content of its cases depends on the command."""
 
     command: Text
     kind: Text
@@ -46,7 +46,7 @@ class _Results(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Timed(Struct, frozen=True, kw_only=True):
-    """A case of the ladder or of the table; what it holds besides is not shown."""
+    """A case of `ladder` or `table`; other keys are not shown."""
 
     recipe: Text
     weights: Text
@@ -60,40 +60,40 @@ class _Timed(Struct, frozen=True, kw_only=True):
 
 
 class _Watched(Struct, frozen=True, kw_only=True):
-    """A case of the overhead."""
+    """A case of `overhead`."""
 
     watched_seconds: Annotated[_Samples, Meta(min_length=2)]
     unwatched_seconds: Annotated[_Samples, Meta(min_length=2)]
 
 
 class _Suite(Struct, frozen=True, kw_only=True):
-    """A file of the suites."""
+    """A case of `suites`."""
 
     verdicts: dict[str, int]
     skipped: Whole
-    red: tuple[str, ...]
+    failures: tuple[str, ...]
     broken: tuple[str, ...]
 
 
 class _Gate(Struct, frozen=True, kw_only=True):
-    """A gate as a user meets it."""
+    """A case of `paired`."""
 
     weights: Text
     expected: Text
-    seen: Text
+    actual: Text
     explanation: tuple[str, ...]
     seconds: Positive
 
 
 class _PairOfProcesses(Struct, frozen=True, kw_only=True):
-    """What two processes were timed."""
+    """A case of `false-alarms`."""
 
     weights: Text
     pair: Pair
 
 
 class _WithoutFigures(Struct, frozen=True, kw_only=True):
-    """A case of any command that has none, for one reason."""
+    """A case of any command without figures, with the reason."""
 
     out_of_memory: Text | UnsetType = UNSET
     unavailable: Text | UnsetType = UNSET
@@ -112,13 +112,13 @@ _CASES: dict[str, type[Struct]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """One file.
+    """One results file.
 
     Attributes:
-        path: the file.
-        machine: where it was measured.
-        is_rehearsal: nothing in it is a measurement.
-        cases: what each case gave, by its name: figures, or one of the reasons why there are none.
+        path: path of the file.
+        machine: machine of the measurement.
+        is_rehearsal: whether it is from a rehearsal, not a measurement.
+        cases: figures of each case, or the reason why there are none, by name.
     """
 
     path: Path
@@ -128,17 +128,17 @@ class Measured:
 
     @property
     def setting(self) -> Setting:
-        """Where and how large it ran."""
+        """Device and scale of the command."""
         return Setting(is_rehearsal=self.is_rehearsal, reports=self.path.parent)
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """Where the weights came from, in words."""
+        """Origins of the weights."""
         return tuple(sorted({figures["weights"] for figures in self.cases.values() if "weights" in figures}))
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why cases have no figures, in words: memory that ran out, what the machine lacks, a failure."""
+        """Reasons why cases have no figures: out of memory, unavailable or failed."""
         return tuple(
             f"`{name}`: {reason.replace('_', ' ')}: {figures[reason]}"
             for name, figures in self.cases.items()
@@ -148,17 +148,17 @@ class Measured:
 
 
 def read_measured(path: Path, command: str) -> Measured:
-    """Read what a command wrote.
+    """Read the results file of a command.
 
     Raises:
-        FiguresError: the file cannot be read, or is not one of this command.
+        FiguresError: the file cannot be read, is invalid, or is of another command.
     """
     results = read_document(path, _Results)
     if results.command != command:
-        msg = f"{path} cannot be shown as the {command}: its command is {shown(results.command)}"
+        msg = f"{path} must be of the command {command}, got: {shown(results.command)}"
         raise FiguresError(msg)
     if results.kind not in {_MEASURED, REHEARSAL}:
-        msg = f"{path} cannot be trusted: kind: must be {shown(_MEASURED)} or a rehearsal's, got: {shown(results.kind)}"
+        msg = f"{path} is invalid: kind: must be {shown(_MEASURED)} or a rehearsal's, got: {shown(results.kind)}"
         raise FiguresError(msg)
     measured = Measured(
         path=path, machine=results.environment, is_rehearsal=results.kind == REHEARSAL, cases=results.cases
@@ -170,9 +170,9 @@ def read_measured(path: Path, command: str) -> Measured:
 
 
 def _check(path: Path, command: str, name: str, figures: Figures, known: set[str]) -> None:
-    """Make sure that a case is one of the command, and holds what is shown of it."""
+    """Validate that a case belongs to the command, and has the keys that are shown."""
     if name not in known:
-        msg = f"{path} cannot be trusted: cases: the {command} has no case {shown(name)}; another version wrote it"
+        msg = f"{path} is invalid: cases: {command} has no case {shown(name)}; another version wrote the file"
         raise FiguresError(msg)
     given = [reason for reason in REASONS if reason in figures]
     try:
@@ -181,5 +181,5 @@ def _check(path: Path, command: str, name: str, figures: Figures, known: set[str
         else:
             convert(figures, _CASES[command])
     except JSONProblem as error:
-        msg = f"{path} cannot be trusted: cases, {shown(name)}: {error}"
+        msg = f"{path} is invalid: cases, {shown(name)}: {error}"
         raise FiguresError(msg) from error

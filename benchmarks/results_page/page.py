@@ -1,4 +1,4 @@
-"""The page: what was published, beside it what a GPU gave, and how to repeat each."""
+"""The page: published figures, measured figures, and the commands that reproduce them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,46 +7,47 @@ from benchmarks.on_gpu.__main__ import report
 from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.results import REHEARSAL
 from benchmarks.results_page.counted import CountedLevels
-from benchmarks.results_page.ladder_section import Climb, article_lines, today_lines
+from benchmarks.results_page.ladder_section import MeasuredLadder, article_lines, modern_lines
 from benchmarks.results_page.markdown import commands, output, table, times
 from benchmarks.results_page.measured import Machine, Measured
 from benchmarks.results_page.published_table import Cell, Place
 from benchmarks.results_page.published_times import Published, PublishedTimes
 from benchmarks.results_page.table_section import gain_lines, speed_lines
 
-#: The images that stand beside the page, by the end of their names.
+#: Suffixes of the names of the page's images.
 LADDER_IMAGE, GAINS_IMAGE = "ladder", "gains"
 _BUDGETS_SECONDS = {"ladder": 540, "table": 540, "overhead": 300, "suites": 240, "paired": 420, "false-alarms": 540}
 _TITLES = {
     "ladder": "SDXL's ladder",
-    "table": "Steps a second",
-    "overhead": "What watching costs",
+    "table": "Denoise steps per second",
+    "overhead": "Overhead of the probes",
     "suites": "The suites on the GPU",
-    "paired": "The latency gates against injected slowdowns",
-    "false-alarms": "How often the paired gate errs",
+    "paired": "The latency gates with injected slowdowns",
+    "false-alarms": "False alarms of the paired gate",
 }
-_WHERE_FILES_LIE = {
-    False: "Keep the files in `benchmarks/results_page/measured/`, under the names above; then, on any machine:",
-    True: "Then, on any machine:",
+_WRITE_PAGE = {
+    False: "Put the files into `benchmarks/results_page/measured/`, with the names above, and write the page on any "
+    "machine:",
+    True: "Write the page on any machine:",
 }
 _OWN = {
-    "overhead": "What each guard's watching adds to a full-size call of SDXL; at most 0.5 % is promised.",
-    "suites": "The regression suite at tiny scale, a file at a time: its verdicts, and what is red.",
-    "paired": "Each gate in its own repository: the same code must be green, an injected slowdown red with its cause.",
-    "false-alarms": "Full-size SDXL by pairs of processes: of the same code, and with a wait injected in each step.",
+    "overhead": "The overhead of each guard's probe on a full-size call of SDXL; 0.5 % is allowed.",
+    "suites": "The regression suite at tiny scale, file by file: its verdicts and failures.",
+    "paired": "Each gate in its own repository: the same code must pass, an injected slowdown fail with its cause.",
+    "false-alarms": "Full-size SDXL in pairs of processes: with the same code, and with a delay injected in each step.",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figures:
-    """All that stands on the page.
+    """All figures of the page.
 
     Attributes:
-        published: the times of others.
-        published_table: the speeds of others.
-        counted: what the ladders' levels do.
-        measured: what was measured, by the command that did.
-        is_rehearsal: nothing of it is a measurement.
+        published: published times.
+        published_table: published speeds.
+        counted: counted FLOPs and allocations of the ladders' levels.
+        measured: results files, by command.
+        is_rehearsal: whether the figures are from a rehearsal, not a measurement.
     """
 
     published: Published
@@ -57,22 +58,22 @@ class Figures:
 
     @property
     def machine(self) -> Machine | None:
-        """Where all of it was measured; None where nothing was."""
+        """Machine of all measurements; None without measurements."""
         return next((one.machine for one in self.measured.values()), None)
 
     @property
-    def climb(self) -> Climb | None:
-        """The ladders here; None where they were not measured."""
+    def measured_ladder(self) -> MeasuredLadder | None:
+        """The measured ladders; None if they are not measured."""
         ladder = self.measured.get("ladder")
-        return Climb.of(ladder, self.published.ladder, self.counted) if ladder else None
+        return MeasuredLadder.of(ladder, self.published.ladder, self.counted) if ladder else None
 
 
 def page(figures: Figures, name: str) -> str:
     """Return the page.
 
     Args:
-        figures: all that stands on it.
-        name: its file's name without the ending: its images are named after it.
+        figures: all figures of the page.
+        name: name of the page's file without suffix; the images' names start with it.
     """
     return "\n".join([*_lines(figures, name), ""])
 
@@ -80,11 +81,12 @@ def page(figures: Figures, name: str) -> str:
 def _lines(figures: Figures, name: str) -> Iterator[str]:
     yield "# Results on a GPU"
     yield ""
-    yield "<!-- Written by python -m benchmarks.results_page: change the figures or the program, and write it anew. -->"
+    yield "<!-- Generated by python -m benchmarks.results_page: do not edit. -->"
     yield ""
     yield (
-        "What [the commands for a lent GPU](on-gpu.md) measured, beside the figures of others. Theirs come from other "
-        "GPUs and from software of 2023, so what is compared are ratios; no guard and no test goes by them."
+        "Figures measured with the [GPU commands](on-gpu.md), compared with published figures. The published figures "
+        "are from other GPUs and from software of 2023, so only ratios are compared. No guard and no test depends on "
+        "them."
     )
     yield ""
     yield _state(figures)
@@ -92,51 +94,48 @@ def _lines(figures: Figures, name: str) -> Iterator[str]:
     yield from _table(figures, name)
     for command in _OWN:
         yield from _own_table(figures, command)
-    yield from _nobodys(figures)
+    yield from _not_measured(figures)
     yield from _repeating(figures)
 
 
 def _state(figures: Figures) -> str:
-    """Say what the page rests on."""
+    """Return whether and where the figures were measured."""
     if figures.is_rehearsal:
         return f"**{REHEARSAL[0].upper()}{REHEARSAL[1:]}.**"
     if figures.machine is None:
-        return (
-            "**Nothing was measured on a GPU yet.** Every figure below is a published one, or was counted on the "
-            "simulated GPU."
-        )
-    lacking = [_TITLES[command] for command in _TITLES if command not in figures.measured]
-    left = f" Not measured yet: {', '.join(lacking)}." if lacking else ""
+        return "**Nothing was measured on a GPU yet.** All figures are published, or counted on the simulated GPU."
+    missing = [_TITLES[command] for command in _TITLES if command not in figures.measured]
+    left = f" Not measured yet: {', '.join(missing)}." if missing else ""
     return f"Measured on {figures.machine}.{left}"
 
 
 def _titled(figures: Figures, title: str) -> Iterator[str]:
-    """Yield a title; in a rehearsal every section says that it is one."""
+    """Yield a title; in a rehearsal it is followed by a note."""
     yield from ("", title, "")
     if figures.is_rehearsal:
-        yield from ("**A rehearsal on a CPU with the tiny pipelines: nothing in this section is a measurement.**", "")
+        yield from ("**Rehearsal on a CPU with tiny pipelines: nothing in this section is a measurement.**", "")
 
 
 def _heading(figures: Figures, command: str) -> Iterator[str]:
-    """Yield the title of a section, and whether anything of it was measured."""
+    """Yield the title of a section, and how it was or can be measured."""
     yield from _titled(figures, f"## {_TITLES[command]}")
     measured = figures.measured.get(command)
     if measured is None:
-        yield "Not measured on a GPU yet. This does it, on the GPU:"
+        yield "Not measured on a GPU yet. Run on the GPU:"
     else:
-        yield from _how_it_was_measured(measured, command)
+        yield from _context(measured, command)
     yield ""
     yield from commands(_command(command, is_rehearsal=figures.is_rehearsal), why_not_run="needs a GPU")
     yield ""
 
 
-def _how_it_was_measured(measured: Measured, command: str) -> Iterator[str]:
-    """Say where the weights came from and what is left to do; the command to repeat it follows."""
+def _context(measured: Measured, command: str) -> Iterator[str]:
+    """Yield the origin of the weights, the remaining cases, and an introduction of the command."""
     yield from (f"Weights: {one}." for one in measured.weights)
     left = [case.name for case in COMMANDS[command].cases(measured.setting) if case.name not in measured.cases]
     if left:
-        yield f"{len(left)} of {len(left) + len(measured.cases)} cases are left: {', '.join(left)}."
-    yield "This repeats it, or goes on where it stopped:"
+        yield f"{len(left)} of {len(left) + len(measured.cases)} cases are not measured yet: {', '.join(left)}."
+    yield "Command to repeat or continue the measurement:"
 
 
 def _command(command: str, *, is_rehearsal: bool) -> str:
@@ -147,15 +146,15 @@ def _command(command: str, *, is_rehearsal: bool) -> str:
 
 def _ladder(figures: Figures, name: str) -> Iterator[str]:
     yield from _heading(figures, "ladder")
-    climb, article = figures.climb, figures.published.ladder
-    yield from article_lines(article, figures.counted, climb)
+    measured, article = figures.measured_ladder, figures.published.ladder
+    yield from article_lines(article, figures.counted, measured)
     yield ""
-    yield _image(name, LADDER_IMAGE, "How many times as fast as the first level each level of the ladder is")
-    yield from _titled(figures, "### The levels of today")
-    if climb is None:
-        yield "Not measured on a GPU yet; the same command does it."
+    yield _image(name, LADDER_IMAGE, "Speedup of each level of the ladder over the first level")
+    yield from _titled(figures, "### The modern levels")
+    if measured is None:
+        yield "Not measured on a GPU yet; the same command measures them."
     else:
-        yield from today_lines(article, climb)
+        yield from modern_lines(article, measured)
     yield from _reasons(figures, "ladder")
 
 
@@ -164,38 +163,38 @@ def _table(figures: Figures, name: str) -> Iterator[str]:
     here = figures.measured.get("table")
     yield from speed_lines(figures.published_table, here)
     yield from _reasons(figures, "table")
-    yield from _titled(figures, "### What compiling gains on each GPU")
-    yield "Compiled ÷ not compiled, with the nightly torch where no version is named; what has no ratio says why."
+    yield from _titled(figures, "### Speedup by compilation on each GPU")
+    yield "Compiled ÷ not compiled, with the nightly torch if no version is given; other cells have the reason."
     yield ""
     yield from gain_lines(figures.published_table, here)
     yield ""
-    yield _image(name, GAINS_IMAGE, "What compiling gains, by pipeline, batch and GPU")
+    yield _image(name, GAINS_IMAGE, "Speedup by compilation, by pipeline, batch and GPU")
 
 
 def _reasons(figures: Figures, command: str) -> Iterator[str]:
-    """Say why cases have no figures."""
+    """Yield the reasons why cases have no figures."""
     measured = figures.measured.get(command)
     if measured and measured.reasons:
         yield from ("", *(f"- {reason}" for reason in measured.reasons))
 
 
-def _image(name: str, which: str, what: str) -> str:
-    return f"![{what}]({name}-{which}.svg)"
+def _image(name: str, suffix: str, description: str) -> str:
+    return f"![{description}]({name}-{suffix}.svg)"
 
 
 def _own_table(figures: Figures, command: str) -> Iterator[str]:
-    """Yield what nobody has published, as the command prints it."""
+    """Yield a section without published figures, with the table as the command prints it."""
     yield from _heading(figures, command)
-    yield f"{_OWN[command]} No published figures stand beside it."
+    yield f"{_OWN[command]} There are no published figures to compare with."
     if measured := figures.measured.get(command):
         environment = {"device": measured.machine.device, "versions": measured.machine.versions}
         yield ""
         yield from output(report(COMMANDS[command], measured.setting, environment, measured.cases))
 
 
-def _nobodys(figures: Figures) -> Iterator[str]:
-    """Yield what was published and no command of ours measures."""
-    yield from _titled(figures, "## Published, and measured by no command yet")
+def _not_measured(figures: Figures) -> Iterator[str]:
+    """Yield the published figures that no command measures."""
+    yield from _titled(figures, "## Published figures without a measuring command")
     sources = (figures.published.distilled, figures.published.precision)
     yield "\n\n".join("\n".join(_times(source)) for source in sources)
 
@@ -205,20 +204,20 @@ def _times(source: PublishedTimes) -> Iterator[str]:
     yield ""
     gains = source.gains()
     rows: Sequence[Sequence[str]] = [[row.adds, f"{row.seconds:.2f} s", times(gains[row.name])] for row in source.rows]
-    yield from table(("", "a call", "times the first"), rows)
+    yield from table(("", "call", "speedup"), rows)
 
 
 def _repeating(figures: Figures) -> Iterator[str]:
-    """Say how the page itself is made."""
-    yield from _titled(figures, "## How to repeat this page")
+    """Yield how to write the page."""
+    yield from _titled(figures, "## Reproducing this page")
     yield (
-        "The commands above go on from their files, so a GPU may be lent many times; [on a lent GPU](on-gpu.md) says "
-        "how to read them. " + _WHERE_FILES_LIE[figures.is_rehearsal]
+        "The commands above continue from their files, so they can run in several GPU sessions; "
+        "[Measuring on a GPU](on-gpu.md) explains their tables. " + _WRITE_PAGE[figures.is_rehearsal]
     )
     yield ""
     yield from commands(_own_command(is_rehearsal=figures.is_rehearsal), why_not_run="writes the page itself")
     yield ""
-    yield "A section without a file says that it was not measured. What the ladders' levels do is counted by:"
+    yield "A section without a file is marked as not measured. FLOPs and bytes of the ladders' levels are counted by:"
     yield ""
     yield from commands(
         "python -m benchmarks.results_page.count_levels --json benchmarks/results_page/counted_levels.json",

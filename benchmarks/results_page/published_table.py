@@ -1,6 +1,6 @@
-"""The tables of diffusers' page "PyTorch 2.0": five GPUs, three batches, six pipelines, compiled or not, two torches.
+"""The tables of diffusers' page "PyTorch 2.0": five GPUs, three batch sizes, six pipelines, compiled or not.
 
-The cells stand in `diffusers_table.csv` as they are printed there.
+Each cell is given for two versions of torch. `diffusers_table.csv` has the cells as printed on the page.
 """
 
 import csv
@@ -19,20 +19,20 @@ LINK = (
 )
 _FILE = Path(__file__).with_name("diffusers_table.csv")
 _FIGURE = re.compile(r"\d+(\.\d+)?")
-# As tqdm writes it where a step takes longer than a second.
-_SECONDS_A_STEP = re.compile(r"(\d+\.\d+)s")
+# tqdm's format for steps that take longer than a second.
+_SECONDS_PER_STEP = re.compile(r"(\d+\.\d+)s")
 _MISPRINTS = {"12,.79": "12.79"}
 
 
 class Torch(enum.StrEnum):
-    """The two versions that the page compares."""
+    """The two torch versions of the page."""
 
     STABLE = "torch 2.0"
     NIGHTLY = "torch nightly"
 
 
 class NoFigure(enum.StrEnum):
-    """Why a cell holds no figure, in the page's own words."""
+    """Why a cell has no figure, as printed on the page."""
 
     OUT_OF_MEMORY = "OOM"
     AFTER_WARMUP = "OOM after warmup"
@@ -42,9 +42,9 @@ class NoFigure(enum.StrEnum):
 
 
 _WHY_NONE = {one.value: one for one in NoFigure}
-#: The GPUs, in the page's order.
+#: The GPUs, in the order of the page.
 GPUS = ("A100", "V100", "T4", "RTX 3090", "RTX 4090")
-# A chain of stages has a figure for each.
+# A cell of a chain has a figure for each stage.
 _PIPELINES: dict[str, tuple[str, ...]] = {
     "SD - txt2img": ("sd15",),
     "SD - img2img": ("sd15-img2img",),
@@ -59,19 +59,19 @@ _COLUMNS = {
     for is_compiled in (False, True)
     for torch in Torch
 }
-_HEADING = ["gpu", "batch", "pipeline", *_COLUMNS]
+_HEADING = ["card", "batch", "pipeline", *_COLUMNS]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a figure stands.
+    """The position of a figure.
 
     Attributes:
-        gpu: the page's name of it.
-        batch: images in one call.
-        pipeline: our name of it; each stage of a chain is one.
-        torch: which of the two.
-        is_compiled: whether it was compiled.
+        gpu: name of the GPU on the page.
+        batch: images of one call.
+        pipeline: our name of the pipeline; each stage of a chain is one.
+        torch: torch version.
+        is_compiled: whether the pipeline is compiled.
     """
 
     gpu: str
@@ -81,7 +81,7 @@ class Place:
     is_compiled: bool
 
 
-#: Denoise steps a second, or why there are none.
+#: Denoise steps per second, or the reason why there are none.
 Cell = float | NoFigure
 
 
@@ -89,12 +89,12 @@ def published_table(file: Path = _FILE) -> dict[Place, Cell]:
     """Read every figure.
 
     Raises:
-        FiguresError: the file was spoilt: where, what it must be, and what it holds.
+        FiguresError: the file is invalid; the message has the line, the rule and the value.
     """
     with file.open(encoding="utf-8", newline="") as stream:
         heading, *rows = csv.reader(stream)
     if heading != _HEADING:
-        msg = f"{file}: its first line must be {','.join(_HEADING)}, got: {','.join(heading)}"
+        msg = f"{file}: the first line must be {','.join(_HEADING)}, got: {','.join(heading)}"
         raise FiguresError(msg)
     table: dict[Place, Cell] = {}
     for number, row in enumerate(rows, start=2):
@@ -108,21 +108,21 @@ def published_table(file: Path = _FILE) -> dict[Place, Cell]:
 
 def _add(table: dict[Place, Cell], row: Sequence[str]) -> None:
     if len(row) != len(_HEADING):
-        msg = f"it must have {len(_HEADING)} cells, got: {len(row)}"
+        msg = f"must have {len(_HEADING)} cells, got: {len(row)}"
         raise ValueError(msg)
     gpu, batch, name, *cells = row
     pipelines = _PIPELINES[_known("pipeline", name.removesuffix(" *"), _PIPELINES)]
     for (torch, is_compiled), text in zip(_COLUMNS.values(), cells, strict=True):
         for pipeline, cell in _by_stage(text, pipelines, batch):
             place = Place(
-                gpu=_known("gpu", gpu, GPUS),
+                gpu=_known("GPU", gpu, GPUS),
                 batch=int(_known("batch", batch, _BATCHES)),
                 pipeline=pipeline,
                 torch=torch,
                 is_compiled=is_compiled,
             )
             if place in table:
-                msg = f"{name} on {gpu} at batch {batch} stands twice"
+                msg = f"duplicate row: {name} on {gpu} with batch {batch}"
                 raise ValueError(msg)
             table[place] = cell
 
@@ -135,7 +135,7 @@ def _known(what: str, name: str, known: Mapping[str, object] | Sequence[str]) ->
 
 
 def _by_stage(text: str, pipelines: Sequence[str], batch: str) -> Iterator[tuple[str, Cell]]:
-    """Yield the cell of each stage; only the first one draws more than one image."""
+    """Yield the cell of each stage; only the first stage generates more than one image."""
     stages = pipelines if batch == "1" else pipelines[:1]
     if text in _WHY_NONE:
         yield from ((stage, _WHY_NONE[text]) for stage in stages)
@@ -144,14 +144,14 @@ def _by_stage(text: str, pipelines: Sequence[str], batch: str) -> Iterator[tuple
     if len(figures) != len(stages):
         msg = f"a cell must have {len(stages)} figures, got: {text}"
         raise ValueError(msg)
-    yield from zip(stages, map(_steps_a_second, figures), strict=True)
+    yield from zip(stages, map(_steps_per_second, figures), strict=True)
 
 
-def _steps_a_second(text: str) -> float:
+def _steps_per_second(text: str) -> float:
     text = _MISPRINTS.get(text, text)
-    if slow := _SECONDS_A_STEP.fullmatch(text):
+    if slow := _SECONDS_PER_STEP.fullmatch(text):
         return 1 / float(slow[1])
     if not _FIGURE.fullmatch(text) or not float(text):
-        msg = f"a cell must be steps a second, seconds a step, or one of {', '.join(NoFigure)}, got: {text}"
+        msg = f"a cell must be steps per second, seconds per step, or one of {', '.join(NoFigure)}, got: {text}"
         raise ValueError(msg)
     return float(text)

@@ -1,9 +1,9 @@
-"""What others published in seconds: rows of one setting, each faster than the one before."""
+"""Published times: rows of one setting, each faster than the previous one."""
 
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from benchmarks.results_page.reading import Positive, Text, read_document
 
@@ -11,12 +11,12 @@ _FILE = Path(__file__).with_name("published_times.json")
 
 
 class PublishedRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One time.
+    """One published time.
 
     Attributes:
         name: our name of the level, pipeline or precision.
-        adds: what it adds to the row before.
-        seconds: of one call.
+        adds: optimization added to the previous row.
+        seconds: time of one call.
     """
 
     name: Text
@@ -28,36 +28,36 @@ class PublishedTimes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The rows of one source.
 
     Attributes:
-        title: what it is called.
-        link: where it is.
-        gpu: the GPU's name, as `simulated_gpu.GPUs` knows it.
-        setting: what was called, and where.
-        rows: from the first, which the others are compared with.
+        title: title of the source.
+        link: URL of the source.
+        gpu: name of the GPU model in `simulated_gpu.cost.gpus`.
+        setting: description of the call and the machine.
+        rows: the times; speedups refer to the first.
     """
 
     title: Text
     link: Text
-    gpu: Text
+    gpu: Text = field(name="card")
     setting: Text
     rows: Annotated[tuple[PublishedRow, ...], Meta(min_length=2)]
 
     def gains(self) -> dict[str, float]:
-        """Return how many times as fast as the first row each is, by its name."""
+        """Return the speedup of each row over the first, by name."""
         return {row.name: self.rows[0].seconds / row.seconds for row in self.rows}
 
     @property
     def total(self) -> float:
-        """How many times as fast as the first row the last is."""
+        """Speedup of the last row over the first."""
         return self.rows[0].seconds / self.rows[-1].seconds
 
 
 class Published(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every source of times.
+    """All published times.
 
     Attributes:
-        ladder: the article's six levels.
-        distilled: smaller models.
-        precision: lower precisions, on older software.
+        ladder: the six levels of the article.
+        distilled: distilled models.
+        precision: lower precisions, with older software.
     """
 
     ladder: PublishedTimes
@@ -66,9 +66,9 @@ class Published(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def published_times() -> Published:
-    """Read them.
+    """Read the published times.
 
     Raises:
-        FiguresError: the file was spoilt.
+        FiguresError: the file is invalid.
     """
     return read_document(_FILE, Published)

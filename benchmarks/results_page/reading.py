@@ -1,4 +1,4 @@
-"""Files of figures, read to the letter: what a file lacks, or holds wrongly, is said with its key and its value."""
+"""Read JSON files strictly: an error has the key, the rule and the value."""
 
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -10,7 +10,7 @@ from pytest_diffopt.baselines.strict_json import JSONProblem, described, parse
 from pytest_diffopt.errors import DiffoptError
 
 Text = Annotated[str, Meta(min_length=1)]
-#: A time or speed that was measured: zero would mean that nothing was.
+#: A measured time or speed; zero is invalid.
 Positive = Annotated[float, Meta(gt=0)]
 Whole = Annotated[int, Meta(ge=0)]
 
@@ -18,14 +18,14 @@ _Document = TypeVar("_Document")
 
 
 class FiguresError(DiffoptError):
-    """A file of figures cannot be read, or must not be shown."""
+    """A file of figures cannot be read or shown."""
 
 
 def read_document(path: Path, document_type: type[_Document]) -> _Document:
     """Read a JSON file.
 
     Raises:
-        FiguresError: it cannot be read, or is no such document.
+        FiguresError: it cannot be read, or is not a valid document.
     """
     try:
         content = parse(path.read_bytes())
@@ -34,15 +34,15 @@ def read_document(path: Path, document_type: type[_Document]) -> _Document:
         msg = f"{path} cannot be read: {error.strerror}"
         raise FiguresError(msg) from error
     except JSONProblem as error:
-        msg = f"{path} cannot be trusted: {error}"
+        msg = f"{path} is invalid: {error}"
         raise FiguresError(msg) from error
 
 
 def convert(content: object, document_type: type[_Document]) -> _Document:
-    """Return what was parsed as a document.
+    """Convert parsed JSON to a document.
 
     Raises:
-        JSONProblem: it is none: the key, the rule and the value.
+        JSONProblem: it is invalid; the message has the key, the rule and the value.
     """
     try:
         return msgspec.convert(content, document_type, strict=True)

@@ -1,50 +1,50 @@
-"""The table of the diffusers page: steps a second here and on the A100, and what compiling gains on each GPU."""
+"""The table of diffusers' page: steps per second here and on the A100, and speedups by compilation on each GPU."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.on_gpu.cells import NOT_YET, compile_time, why_none
 from benchmarks.on_gpu.command import Figures
-from benchmarks.on_gpu.throughput import BATCHES, cell_name, steps_a_second
+from benchmarks.on_gpu.throughput import BATCHES, cell_name, steps_per_second
 from benchmarks.results_page.markdown import speed, table, times
 from benchmarks.results_page.measured import Measured
 from benchmarks.results_page.published_table import GPUS, LINK, TITLE, Cell, NoFigure, Place, Torch
 
-#: The GPU whose speeds stand beside ours: all six pipelines ran on it, and the article climbed its ladder there.
-BESIDE = "A100"
+#: The GPU with whose speeds ours are compared: all six pipelines and the article's ladder ran on it.
+REFERENCE_GPU = "A100"
 _DATA = "https://github.com/pytest-diffopt/pytest-diffopt/blob/main/benchmarks/results_page/diffusers_table.csv"
 _FIRST_STAGE = ("deepfloyd-if-1", 1)
 _WORDS = {NoFigure.FAILED: "failed", NoFigure.NOT_GIVEN: "not given"}
-_THEIR_HEADINGS = ("pipeline", "batch", BESIDE, "compiled", "gain")
-_OUR_HEADINGS = ("here", "compiled", "gain", "gain here ÷ there", "compiling")
+_THEIR_HEADINGS = ("pipeline", "batch", REFERENCE_GPU, "compiled", "speedup")
+_OUR_HEADINGS = ("here", "compiled", "speedup", f"speedup here ÷ {REFERENCE_GPU}", "compile time")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Speed:
-    """One cell: denoise steps a second, or in words why there are none."""
+    """One cell: denoise steps per second, or the reason why there are none."""
 
     value: float | None
     why_none: str = ""
 
     def __str__(self) -> str:
-        """Write it."""
+        """Return the cell's text."""
         return self.why_none if self.value is None else speed(self.value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gain:
-    """What compiling one pipeline at one batch comes to on one GPU."""
+    """The speeds of one pipeline with one batch size on one GPU, not compiled and compiled."""
 
     plain: Speed
     compiled: Speed
 
     @property
     def ratio(self) -> float | None:
-        """How many times as fast it is compiled; None where one of the two has no speed."""
+        """Speedup by compilation; None if either has no speed."""
         return self.compiled.value / self.plain.value if self.compiled.value and self.plain.value else None
 
     def __str__(self) -> str:
-        """Write it; what has no speed says why."""
+        """Return the speedup, or the reason why there is none."""
         if self.ratio:
             return times(self.ratio)
         return self.plain.why_none or self.compiled.why_none
@@ -53,7 +53,7 @@ class Gain:
 def published_gain(
     published: Mapping[Place, Cell], gpu: str, pipeline: str, batch: int, torch: Torch = Torch.NIGHTLY
 ) -> Gain:
-    """Return what the page says of a GPU; a row that it lacks was not given."""
+    """Return the published speeds on a GPU; a missing row is not given."""
 
     def look_up(*, is_compiled: bool) -> Speed:
         place = Place(gpu=gpu, batch=batch, pipeline=pipeline, torch=torch, is_compiled=is_compiled)
@@ -66,11 +66,11 @@ def published_gain(
 
 
 def measured_gain(cases: Mapping[str, Figures], pipeline: str, batch: int) -> Gain:
-    """Return what was measured here."""
+    """Return the measured speeds."""
 
     def look_up(*, is_compiled: bool) -> Speed:
         figures = cases.get(cell_name(pipeline, batch, is_compiled=is_compiled))
-        value = steps_a_second(figures)
+        value = steps_per_second(figures)
         if value is not None:
             return Speed(value=value)
         return Speed(value=None, why_none="not measured" if figures is None else why_none(figures) or "no loop")
@@ -79,16 +79,16 @@ def measured_gain(cases: Mapping[str, Figures], pipeline: str, batch: int) -> Ga
 
 
 def places() -> Iterator[tuple[str, int]]:
-    """Yield every pipeline with each of its batches."""
+    """Yield every pipeline with each of its batch sizes."""
     yield from ((pipeline, batch) for pipeline, batches in BATCHES.items() for batch in batches)
 
 
 def speed_lines(published: Mapping[Place, Cell], here: Measured | None) -> Iterator[str]:
-    """Yield speeds on the A100 and here, side by side."""
+    """Yield the table of speeds on the A100 and here."""
     yield (
-        f"[{TITLE}]({LINK}), an {BESIDE} with the nightly torch of 2023; denoise steps a second, one step draws the "
-        f"whole batch. Every cell of the page, of five GPUs and two versions of torch, stands in "
-        f"[`diffusers_table.csv`]({_DATA})."
+        f"[{TITLE}]({LINK}), an {REFERENCE_GPU} with the nightly torch of 2023, in denoise steps per second; one step "
+        f"processes the whole batch. [`diffusers_table.csv`]({_DATA}) has every cell of the page, for five GPUs and "
+        f"two versions of torch."
     )
     yield ""
     yield from table([*_THEIR_HEADINGS, *(_OUR_HEADINGS if here else ())], list(_speed_rows(published, here)))
@@ -98,17 +98,17 @@ def speed_lines(published: Mapping[Place, Cell], here: Measured | None) -> Itera
 
 def _speed_rows(published: Mapping[Place, Cell], here: Measured | None) -> Iterator[list[str]]:
     for pipeline, batch in places():
-        there = published_gain(published, BESIDE, pipeline, batch)
+        there = published_gain(published, REFERENCE_GPU, pipeline, batch)
         cells = [f"`{pipeline}`", str(batch), str(there.plain), str(there.compiled), _ratio(there)]
         yield [*cells, *(_our_cells(here, there, pipeline, batch) if here else ())]
 
 
 def _our_cells(here: Measured, there: Gain, pipeline: str, batch: int) -> list[str]:
     own = measured_gain(here.cases, pipeline, batch)
-    beside = times(own.ratio / there.ratio) if own.ratio and there.ratio else NOT_YET
+    relative = times(own.ratio / there.ratio) if own.ratio and there.ratio else NOT_YET
     figures = here.cases.get(cell_name(pipeline, batch, is_compiled=True))
-    compiling = compile_time(figures) if figures and own.compiled.value else NOT_YET
-    return [str(own.plain), str(own.compiled), _ratio(own), beside, compiling]
+    compile_cell = compile_time(figures) if figures and own.compiled.value else NOT_YET
+    return [str(own.plain), str(own.compiled), _ratio(own), relative, compile_cell]
 
 
 def _ratio(gain: Gain) -> str:
@@ -116,25 +116,27 @@ def _ratio(gain: Gain) -> str:
 
 
 def _first_stage(published: Mapping[Place, Cell], here: Measured | None) -> str:
-    """Say what compiling gains where launching takes the most: IF's first stage."""
-    there = published_gain(published, BESIDE, *_FIRST_STAGE)
-    told = f"Compiling makes IF's first stage {there} as fast on the {BESIDE} ({there.compiled} / {there.plain})"
+    """Return the speedup of IF's first stage, which is the most launch-bound pipeline."""
+    there = published_gain(published, REFERENCE_GPU, *_FIRST_STAGE)
+    text = (
+        f"Compilation speeds up IF's first stage by {there} on the {REFERENCE_GPU} ({there.compiled} / {there.plain})"
+    )
     if here is None:
-        return f"{told}."
+        return f"{text}."
     own = measured_gain(here.cases, *_FIRST_STAGE)
     if not own.ratio or not there.ratio:
-        return f"{told}; here: {own}."
-    as_much = "at least as much" if own.ratio >= there.ratio else "less"
-    return f"{told}; here {own} ({own.compiled} / {own.plain}), {as_much}: {times(own.ratio / there.ratio)} of it."
+        return f"{text}; here: {own}."
+    relative = f"{times(own.ratio / there.ratio)} the {REFERENCE_GPU}'s"
+    return f"{text}; here {own} ({own.compiled} / {own.plain}), which is {relative}."
 
 
 def gain_lines(published: Mapping[Place, Cell], here: Measured | None) -> Iterator[str]:
-    """Yield what compiling gains on every GPU of the page."""
-    headings = ["pipeline", "batch", *GPUS, f"{BESIDE}, {Torch.STABLE}", *(["here"] if here else [])]
+    """Yield the table of speedups by compilation on every GPU of the page, and here."""
+    headings = ["pipeline", "batch", *GPUS, f"{REFERENCE_GPU}, {Torch.STABLE}", *(["here"] if here else [])]
     rows = []
     for pipeline, batch in places():
         theirs = [str(published_gain(published, gpu, pipeline, batch)) for gpu in GPUS]
-        older = str(published_gain(published, BESIDE, pipeline, batch, Torch.STABLE))
+        older = str(published_gain(published, REFERENCE_GPU, pipeline, batch, Torch.STABLE))
         own = [str(measured_gain(here.cases, pipeline, batch))] if here else []
         rows.append([f"`{pipeline}`", str(batch), *theirs, older, *own])
     yield from table(headings, rows)

@@ -1,4 +1,4 @@
-"""Bugs injected into living pipelines: the harness tells who sees them, and leaves nothing of them behind."""
+"""Test that injected faults are caught by the expected guards, and are removed completely."""
 
 import inspect
 import sys
@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks.injected_faults.catalogue import BUGS, find_bug
+from benchmarks.injected_faults.catalogue import FAULTS, find_fault
 from benchmarks.injected_faults.declaring import InjectedFault, wrapped
 from benchmarks.injected_faults.guarding import Guard
-from benchmarks.injected_faults.trials import NotCleanError, Workshop
+from benchmarks.injected_faults.trials import NotCleanError, TrialRunner
 from pytest_diffopt import Scale
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
@@ -25,79 +25,79 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest_diffopt.errors.RecipeWar
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    """Open a workshop for one test: it takes the place of the test that runs now, as the plugin knows it."""
-    with Workshop(tmp_path) as opened:
+def runner(tmp_path: Path) -> Iterator[TrialRunner]:
+    """Open a trial runner for one test; it replaces the plugin's running test."""
+    with TrialRunner(tmp_path) as opened:
         yield opened
 
 
 def harmless(inject: Any, **changes: Any) -> InjectedFault:
-    """Declare something that is no bug."""
-    return replace(find_bug("heads-reversed"), name="harmless", inject=inject, **changes)
+    """Declare an injection without an effect."""
+    return replace(find_fault("heads-reversed"), name="harmless", inject=inject, **changes)
 
 
 @pytest.mark.parametrize(
-    ("name", "seen_by", "not_seen_by"),
+    ("name", "caught", "not_caught"),
     [
         ("heads-reversed", {Guard.IMAGE, Guard.STORED_IMAGE}, {Guard.REPEATABLE, Guard.SYNCS, Guard.APPLIED}),
         ("gate-and-value-swapped", {Guard.STORED_IMAGE}, {Guard.IMAGE, Guard.REPEATABLE, Guard.SYNCS}),
         ("sync-first-index-searched", {Guard.SYNCS}, {Guard.IMAGE, Guard.STORED_IMAGE, Guard.REPEATABLE}),
     ],
 )
-def test_a_bug_is_seen_by_the_guards_whose_business_it_is(
-    workshop: Workshop, name: str, seen_by: set[Guard], not_seen_by: set[Guard]
+def test_fault_is_caught_by_expected_guards(
+    runner: TrialRunner, name: str, caught: set[Guard], not_caught: set[Guard]
 ) -> None:
-    """One in the optimized path, one that the plain pipeline shares, one that leaves the image alone."""
-    caught_by = set(workshop.try_out(find_bug(name)).caught_by)
+    """One fault is only in the optimized path, one is also in the reference, one does not change the image."""
+    caught_by = set(runner.run(find_fault(name)).caught_by)
 
-    assert seen_by <= caught_by
-    assert not not_seen_by & caught_by
+    assert caught <= caught_by
+    assert not not_caught & caught_by
 
 
-def test_what_is_no_bug_is_seen_by_nobody(workshop: Workshop) -> None:
-    """Planting as such changes nothing: the clean pipeline passes every guard, wrapped or not."""
+def test_injection_without_effect_is_not_caught(runner: TrialRunner) -> None:
+    """The injection mechanism itself changes nothing: a wrapped clean pipeline passes every guard."""
 
     def inject(pipeline: Any) -> AbstractContextManager[Any]:
         return wrapped(pipeline.unet, "forward", lambda forward, *args, **keywords: forward(*args, **keywords))
 
-    trial = workshop.try_out(harmless(inject))
+    trial = runner.run(harmless(inject))
 
     assert trial.caught_by == ()
     assert not trial.image.is_changed
-    assert {answer.guard for answer in trial.answers} >= {Guard.IMAGE, Guard.SYNCS, Guard.COUNTS, Guard.APPLIED}
+    assert {check.guard for check in trial.checks} >= {Guard.IMAGE, Guard.SYNCS, Guard.COUNTS, Guard.APPLIED}
 
 
-def test_nothing_is_injected_into_what_is_not_clean(workshop: Workshop) -> None:
-    """DDIM waits for the GPU in every step: the benchmark says so and stops."""
-    bug = harmless(lambda _pipeline: nullcontext(), recipe='scheduler(use="DDIMScheduler")')
+def test_unclean_pipeline_is_refused(runner: TrialRunner) -> None:
+    """DDIM synchronizes in every step, so the clean pipeline fails the sync guard and nothing is injected."""
+    fault = harmless(lambda _pipeline: nullcontext(), recipe='scheduler(use="DDIMScheduler")')
 
-    with pytest.raises(NotCleanError, match=r"^syncs must be green before harmless is injected into sdxl with .*DDIM"):
-        workshop.try_out(bug)
+    with pytest.raises(NotCleanError, match=r"^syncs must pass before harmless is injected into sdxl with .*DDIM"):
+        runner.run(fault)
 
 
-@pytest.mark.parametrize("recipe", sorted({(bug.pipeline, bug.recipe) for bug in BUGS}), ids="-".join)
-def test_every_plant_puts_back_what_it_changed(recipe: tuple[str, str]) -> None:
-    """Weights, configurations, methods of instances, classes and modules: all as before, after every bug."""
+@pytest.mark.parametrize("recipe", sorted({(fault.pipeline, fault.recipe) for fault in FAULTS}), ids="-".join)
+def test_every_injection_is_removed(recipe: tuple[str, str]) -> None:
+    """Weights, configurations and methods of instances, classes and modules are restored after every fault."""
     name, text = recipe
     pipeline = parse_recipe(text).apply(build_pipeline(find_pipeline(name), Scale.TINY).pipeline)
     before = _state_of(pipeline)
     left_behind = []
-    for bug in BUGS:
-        if (bug.pipeline, bug.recipe) == recipe:
-            with bug.inject(pipeline):
+    for fault in FAULTS:
+        if (fault.pipeline, fault.recipe) == recipe:
+            with fault.inject(pipeline):
                 pass
             changed = _differences(before, _state_of(pipeline))
-            left_behind += [f"{bug.name}: {', '.join(changed)}"] if changed else []
+            left_behind += [f"{fault.name}: {', '.join(changed)}"] if changed else []
 
     assert left_behind == []
 
 
 def _state_of(pipeline: Any) -> dict[str, Any]:
-    """Return whatever a inject may touch: by a name, its value, or its identity where only that can be compared."""
+    """Return everything that an injection may change, by name: values, or objects to compare by identity."""
     state: dict[str, Any] = {f"functional.{name}": value for name, value in vars(functional).items()}
     for name, part in pipeline.components.items():
         state |= {f"{name}.config.{key}": repr(value) for key, value in _configuration(part).items()}
-        if isinstance(part, torch.nn.Module):  # a scheduler's own state is set anew by every call
+        if isinstance(part, torch.nn.Module):  # every call resets a scheduler's state
             state |= {f"{name}.{key}": repr(value) for key, value in vars(part).items() if _is_plain(value)}
             state |= {f"{name}.{path}.forward": "forward" in vars(inner) for path, inner in part.named_modules()}
             state |= {f"{name}.{path}": _values(value) for path, value in part.state_dict().items()}
@@ -107,14 +107,14 @@ def _state_of(pipeline: Any) -> dict[str, Any]:
 
 
 def _configuration(part: Any) -> dict[str, Any]:
-    """Return a component's configuration, as diffusers or as transformers keeps it."""
+    """Return a component's configuration, of diffusers' or transformers' kind."""
     config = getattr(part, "config", None) or {}
     found: dict[str, Any] = dict(config) if isinstance(config, dict) else config.to_dict()
     return found
 
 
 def _owners() -> list[Any]:
-    """Return the classes and modules that the modules of bugs name: what they may patch."""
+    """Return the classes and modules that the fault modules import, which are those that they may patch."""
     modules = [module for name, module in sys.modules.items() if name.startswith("benchmarks.injected_faults.")]
     named = [value for module in modules for value in vars(module).values()]
     found = [value for value in named if inspect.isclass(value) or inspect.ismodule(value)]
@@ -141,8 +141,8 @@ def _is_same(one: Any, other: Any) -> bool:
     return one is other or (isinstance(one, (str, bool)) and one == other)
 
 
-def test_the_page_is_of_a_file_that_exists() -> None:
-    """The docs' page that the command renews has both of its sections."""
+def test_docs_page_has_both_generated_sections() -> None:
+    """The page that the command updates has both of its sections."""
     page = (Path(__file__).parents[2] / "docs" / "injected-faults.md").read_text(encoding="utf-8")
 
     assert all(

@@ -1,10 +1,10 @@
-"""How the readings of the simulated and a real GPU are joined and shown; the readings are made up."""
+"""Test how readings of the simulated and of a real GPU are compared and formatted, with example readings."""
 
 from benchmarks.agreement import Agreement, Reading, report, summary
 
 
 def reading(syncs: dict[str, int], *, flops: int = 10, peak_bytes: int = 1000) -> Reading:
-    """Describe what one side saw."""
+    """Return a reading of one device."""
     return Reading(syncs=syncs, num_syncs=sum(syncs.values()), flops=flops, operations=5, peak_bytes=peak_bytes)
 
 
@@ -17,14 +17,14 @@ OTHER = Agreement(
 
 
 def test_syncs_are_joined_by_line() -> None:
-    """Each sync is seen by both or by one side, counted a line."""
+    """Syncs are counted per line, separately for both devices and for each alone."""
     assert OTHER.seen_by_both == {"a.py:1": 1}
     assert OTHER.only_simulated == {"a.py:1": 2, "b.py:2": 1}
     assert OTHER.only_real == {"c.py:3": 4}
 
 
-def test_agreement() -> None:
-    """A case agrees on syncs, FLOPs and peak memory each by itself."""
+def test_agreement_is_per_figure() -> None:
+    """Agreement on syncs, FLOPs and peak memory is determined separately."""
     assert SAME.agrees_on_syncs
     assert SAME.agrees_on_flops
     assert SAME.agrees_on_peak
@@ -33,8 +33,8 @@ def test_agreement() -> None:
     assert not OTHER.agrees_on_peak
 
 
-def test_peaks_of_nothing() -> None:
-    """Two that allocate nothing agree; one that does and one that does not cannot be divided."""
+def test_peak_ratio_without_allocations() -> None:
+    """The ratio is 1 if neither device allocates, and None if only the real one does not."""
     nothing, something = reading({}, peak_bytes=0), reading({}, peak_bytes=512)
 
     assert Agreement(case="", simulated=nothing, real=nothing).peak_ratio == 1.0
@@ -42,9 +42,9 @@ def test_peaks_of_nothing() -> None:
 
 
 def test_report_names_each_disagreement() -> None:
-    """The table is followed by every line that only one side saw, by the failures and by the sums."""
+    """The table is followed by every line that only one device reports, the failures and the summary."""
     assert list(report([SAME, OTHER], {"third": "RuntimeError: no"})) == [
-        "case   syncs both  only simulated  only real  waits / traced    FLOPs  ops / launches   peak",
+        "case   syncs both  only simulated  only real  syncs / traced    FLOPs  ops / launches   peak",
         "same            2               0          0           2 / 2    equal           5 / 5  1.000",
         "other           1               3          4           4 / 5  10 / 12           5 / 5  0.500",
         "only simulated: 2 x a.py:1 (other)",
@@ -58,6 +58,6 @@ def test_report_names_each_disagreement() -> None:
     ]
 
 
-def test_summary_of_nothing() -> None:
-    """No case is no agreement."""
+def test_summary_without_cases() -> None:
+    """Without cases every count is 0."""
     assert summary([]) == "of 0 cases: the same syncs in 0, equal FLOPs in 0, peak memory within 3% in 0"

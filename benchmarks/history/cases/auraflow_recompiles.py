@@ -1,4 +1,4 @@
-"""AuraFlow's transformer, compiled for dynamic shapes: whether another image size compiles it anew."""
+"""AuraFlow's transformer, compiled for dynamic shapes: whether a different image size recompiles it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +11,12 @@ from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.probes.compilation import CompileLog, watch_recompiles
 from pytest_diffopt.records import Device, Subject
 
-# Latents are cut into patches of 2 x 2, so latents of twice the grid's side fill it.
+# The patch size is 2 x 2, so latents of twice the grid's side length fill it.
 _GRID = 16
 
 
 class _Inputs(dict[str, Any]):
-    """The keywords of a call, with the name that a failure gives it."""
+    """Keywords of a call, with a label for failures."""
 
     def __init__(self, size: int) -> None:
         super().__init__(
@@ -28,9 +28,9 @@ class _Inputs(dict[str, Any]):
 
 
 def watch() -> Verdict:
-    """Compile once, and call with two sizes, the second as large as the model's grid of positions.
+    """Compile once, and call with two sizes; the second fills the model's position grid.
 
-    Slicing that grid made Dynamo assume "not the whole of it", a guard that fails only there.
+    Slicing the grid made Dynamo add a guard that the slice is not the whole grid, which fails only for that size.
     """
     torch.manual_seed(0)
     transformer = diffusers.AuraFlowTransformer2DModel(

@@ -1,4 +1,4 @@
-"""AuraFlow in float16: whether the pipeline can be called again, after it has turned its VAE to float32."""
+"""AuraFlow in float16: whether the pipeline can be called again after it has moved its VAE to float32."""
 
 import diffusers
 import torch
@@ -13,7 +13,7 @@ _SUBJECT = Subject(pipeline="AuraFlowPipeline", scale="tiny", recipe="fp16", dev
 
 
 def watch() -> Verdict:
-    """Call once, which must work, and then twice to compare: an error there is as red as a difference."""
+    """Call once, which must pass, and then twice to compare; an error there fails like a difference."""
     pipeline = _pipeline()
     embeds = {prefix + "prompt_embeds": torch.randn(1, 7, 32).half() for prefix in ("", "negative_")}
     masks = {prefix + "prompt_attention_mask": torch.ones(1, 7) for prefix in ("", "negative_")}

@@ -1,4 +1,4 @@
-"""CogVideoX: how much memory the VAE holds while it decodes, against what an earlier release held."""
+"""CogVideoX: peak memory of the VAE's decode, compared with an earlier release."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ _FLOOR_BYTES = 1_048_576
 
 
 class _Decode(nn.Module):
-    """What is called is the module that is watched; of a VAE only the decoder is wanted."""
+    """A module whose call runs only the VAE's decode."""
 
     def __init__(self, vae: Any) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def watch(verb: str, accepted: str) -> Verdict:
 
     Args:
         verb: `accept` writes the figures as the baseline first; `judge` only compares with it.
-        accepted: the baseline's file.
+        accepted: file of the baseline.
     """
     torch.manual_seed(0)
     vae = diffusers.AutoencoderKLCogVideoX(block_out_channels=(32, 32, 64, 64), norm_num_groups=8).eval()
@@ -52,7 +52,7 @@ def watch(verb: str, accepted: str) -> Verdict:
             environment=environment,
             margin=_MARGIN,
             floor_bytes=_FLOOR_BYTES,
-            reason="the release before",
+            reason="the previous release",
         )
         file.write_bytes(encode(baseline, file=file))
     baseline = decode(file.read_bytes(), MemoryBaseline, file=file)

@@ -1,6 +1,6 @@
-"""Flow-matching pipelines: whether the scheduler, or the model, waits for the GPU in the denoise loop.
+"""Flow-matching pipelines: whether the scheduler or the model synchronizes in the denoise loop.
 
-The text encoders are left out: what they would have made is given.
+The pipelines have no text encoders; prompt embeddings are passed.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,9 +29,9 @@ def watch(name: str) -> Verdict:
 
 
 def _fill_rotary_tables(transformer: Any, positions: torch.Tensor) -> None:
-    """Let Z-Image copy its rotary tables to the device before the loop.
+    """Make Z-Image copy its rotary tables to the device before the loop.
 
-    Every release does so in the first step of a pipeline's life: a wait of its own, which #13461 left as it is.
+    Every release copies them in a pipeline's first step. This is another sync, which #13461 did not change.
     """
     if hasattr(transformer, "rope_embedder"):
         transformer.rope_embedder(positions)

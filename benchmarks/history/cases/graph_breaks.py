@@ -1,4 +1,4 @@
-"""Models that left the graph while they were compiled."""
+"""Models with graph breaks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from pytest_diffopt.records import Device, Subject
 def watch(name: str) -> Verdict:
     """Compile a model and call it once.
 
-    Only Dynamo works: where graphs break is its business, and torch 2.13's `aot_eager` cannot run this VAE on a CPU.
+    The backend is `eager`: graph breaks depend only on Dynamo, and torch 2.13's `aot_eager` fails for this VAE on CPU.
     """
     torch.manual_seed(0)
     model, inputs = _MODELS[name]()
@@ -55,7 +55,7 @@ def _hunyuan_video() -> tuple[nn.Module, Mapping[str, Any]]:
 
 
 class _VaeWithDtype(nn.Module):
-    """A VAE's decoder, told its precision by its own weights, as diffusers' decoder did until #12512."""
+    """A VAE's decoder that reads the dtype of its weights, as diffusers' decoder did until #12512."""
 
     def __init__(self, dtype_of: Callable[[torch.Tensor], torch.dtype]) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def _as_it_was(weight: torch.Tensor) -> torch.dtype:
 
 
 def _injected(weight: torch.Tensor) -> torch.dtype:
-    """Ask for a value, which is what the line above came to on the lazy tensors of the report."""
+    """Read a value, which is the effect of the line above on the lazy tensors of the report."""
     return torch.tensor(weight.flatten()[0].item()).dtype
 
 

@@ -1,4 +1,4 @@
-"""Schedulers whose `step()` waits for the GPU, in a small Stable Diffusion."""
+"""Schedulers whose `step()` synchronizes, in a small Stable Diffusion pipeline."""
 
 import diffusers
 import torch
@@ -10,7 +10,7 @@ from pytest_diffopt.records import Device, Subject
 
 
 def watch(scheduler: str) -> Verdict:
-    """Run the pipeline with a scheduler for six steps on a simulated GPU."""
+    """Run six steps with a scheduler on a simulated GPU."""
     torch.manual_seed(0)
     pipeline = diffusers.StableDiffusionPipeline(
         unet=diffusers.UNet2DConditionModel(

@@ -1,4 +1,4 @@
-"""Files as the commands for a lent GPU write them; every figure in them is made up."""
+"""Example results files of the GPU commands, with placeholder figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.on_gpu.results import Results
 from benchmarks.results_page.counted import read_counted
+from pytest_diffopt.records import PairedTiming
 
 H200 = {"device": "NVIDIA H200", "versions": {"torch": "2.13.0+cu130", "cuda": "13.0"}}
 CPU = {"device": "a CPU", "versions": {"torch": "2.13.0+cpu"}}
@@ -13,7 +14,7 @@ RECIPES = {name: level.recipe for name, level in read_counted().levels.items()}
 
 
 def timed(seconds: float, **more: object) -> dict[str, Any]:
-    """Return the figures of a case of which each call took so long; its loop made ten steps."""
+    """Return the figures of a case whose calls take `seconds` and have ten steps."""
     return {
         "recipe": "bf16",
         "weights": "random: HF_HUB_OFFLINE is set",
@@ -32,7 +33,7 @@ def timed(seconds: float, **more: object) -> dict[str, Any]:
 
 
 def compiled(seconds: float, **more: object) -> dict[str, Any]:
-    """Return the same of a case that was compiled."""
+    """Return the figures of a compiled case."""
     return timed(seconds, compile_seconds=60.0, compile_cache=["miss"], compiled_frames=2, **more)
 
 
@@ -73,7 +74,7 @@ SUITES = {
         "exit_code": 1,
         "verdicts": {"passed": 12, "regressed": 1},
         "skipped": 2,
-        "red": ["suites/test_flux.py::test_no_syncs: 3 syncs in 4 steps"],
+        "failures": ["suites/test_flux.py::test_no_syncs: 3 syncs in 4 steps"],
         "broken": [],
     }
 }
@@ -83,11 +84,11 @@ GATES = {
         "weights": "random",
         "injected": 0.0,
         "expected": "exit code 0, passed",
-        "seen": "exit code 1, regressed",
+        "actual": "exit code 1, regressed",
         "explanation": ["diffopt: the call became 2.0 % slower than at HEAD~1"],
         "seconds": 61.0,
         "report": "same-code/report.json",
-        "wrong": "expected exit code 0, passed, seen exit code 1, regressed",
+        "wrong": "expected exit code 0, passed, got exit code 1, regressed",
     }
 }
 ALARMS = {
@@ -96,7 +97,7 @@ ALARMS = {
         "weights": "random",
         "pair": {
             "slowdown": 0.0,
-            "timing": "interleaved",
+            "timing": str(PairedTiming.INTERLEAVED),
             "repeats": 1,
             "seconds": 10.0,
             "blocks": [{"base_ns": [100_000_000] * 2, "head_ns": [101_000_000] * 2}] * 8,
@@ -115,7 +116,7 @@ def written(
     environment: Mapping[str, Any] = H200,
     is_rehearsal: bool = False,
 ) -> Path:
-    """Write a file as a command does, case by case."""
+    """Write a results file case by case, as a command does."""
     results = Results(path, command=command, environment=environment, is_rehearsal=is_rehearsal)
     for name, figures in cases.items():
         results.keep(name, figures)

@@ -1,4 +1,4 @@
-"""What the levels of SDXL's ladders do, counted without a GPU, and the least time for it on one."""
+"""Test the counted FLOPs and allocations of SDXL's ladders, and the roofline's time for them."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ from pytest_diffopt.recipes.ladders import ladder
 from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model
 
 
-def test_what_was_counted_is_what_the_ladders_are_today() -> None:
-    """A level that was changed since must be counted anew."""
+def test_counted_levels_are_up_to_date() -> None:
+    """Names and recipes equal those of the ladders; a changed level must be counted again."""
     counted = read_counted()
     levels = [level for name in ("diffusion-fast", "modern") for level in ladder(name, "sdxl", Scale.FULL, on_gpu=True)]
 
@@ -26,8 +26,8 @@ def test_what_was_counted_is_what_the_ladders_are_today() -> None:
 
 
 @pytest.mark.parametrize(("recipe", "expected"), [("bf16", 3 * 2.0 + 1.0), ("bf16 + compile(fullgraph=True)", 4.0)])
-def test_the_least_time_for_a_level(recipe: str, expected: float) -> None:
-    """Three steps that write for two seconds, and compute for one; what is compiled need not write."""
+def test_least_time_of_a_level(recipe: str, expected: float) -> None:
+    """Each of three steps writes for 2 s and computes for 1 s; compiled code is bounded only by computing."""
     its_gpu = gpu_model("nvidia-a100")
     flops = int(its_gpu.bfloat16_tflops * 1e12)
     written_bytes = int(2 * its_gpu.gigabytes_per_s * 1e9)
@@ -44,24 +44,22 @@ def test_the_least_time_for_a_level(recipe: str, expected: float) -> None:
     assert least_seconds(level, its_gpu) == pytest.approx(expected)
 
 
-def test_a_dtype_that_torch_does_not_know_is_refused(tmp_path: Path) -> None:
-    """The file, the key and the value."""
+def test_unknown_dtype_is_refused(tmp_path: Path) -> None:
+    """The message has the file, the key and the value."""
     file = tmp_path / "counted.json"
     phase = {"name": "encode", "times": 1, "flops": 1, "allocated_bytes": 1}
     level = {"recipe": "bf16", "dtypes": ["bf"], "unmodelled": [], "phases": [phase]}
-    content = {"setting": "sdxl", "versions": {}, "not_counted": {}, "levels": {"first": level}}
+    content = {"setting": "sdxl", "versions": {}, "not_counted": {}, "rungs": {"first": level}}
     file.write_text(json.dumps(content), encoding="utf-8")
 
     with pytest.raises(FiguresError) as error:
         read_counted(file)
 
-    assert str(error.value) == (
-        f"{file} cannot be trusted: levels.first.dtypes: must be torch's names of dtypes, got: bf"
-    )
+    assert str(error.value) == (f"{file} is invalid: rungs.first.dtypes: must be names of torch's dtypes, got: bf")
 
 
 def test_levels_are_counted_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps that are alike stand together; what cannot be built without a GPU says why."""
+    """Equal steps are merged, and a level that cannot be built without a GPU has the reason."""
     levels = ladder("modern", "sdxl", Scale.TINY, on_gpu=True)
     monkeypatch.setattr(count_levels, "known_ladders", lambda: ("modern",))
     monkeypatch.setattr(count_levels, "ladder", lambda *_args, **_options: (levels[0], levels[-1]))

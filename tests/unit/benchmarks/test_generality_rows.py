@@ -1,4 +1,4 @@
-"""The rows of the generality benchmark: kept in a file that a killed run can go on with, summed up, and judged."""
+"""Test the rows of the generality benchmark: the file that an interrupted run continues, the totals, the verdict."""
 
 from pathlib import Path
 
@@ -25,27 +25,27 @@ NOT_BUILT = Row(group="old", case="test_old", outcome=Outcome.NOT_BUILT, reason=
 
 
 def written(file: Path, *lines: Row | Done) -> Path:
-    """Write what a worker would."""
+    """Write lines as a worker does."""
     file.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
     return file
 
 
-def test_what_was_written_is_read_again(tmp_path: Path) -> None:
-    """With the groups that are done, and without the half line of a worker that was killed."""
+def test_read_ignores_incomplete_last_line(tmp_path: Path) -> None:
+    """Rows and completed groups are read; the incomplete line of a killed worker is ignored."""
     file = written(tmp_path / "rows.json", RAN, Done(done="flux"), NOT_BUILT)
     file.write_bytes(file.read_bytes() + b'{"group": "sd3", "ca')
 
     assert rows.read(file) == ([RAN, NOT_BUILT], {"flux"})
 
 
-def test_no_file_is_a_fresh_start(tmp_path: Path) -> None:
-    """Nothing is known and nothing is done."""
+def test_missing_file_has_no_rows(tmp_path: Path) -> None:
+    """Without a file there are no rows and no completed groups."""
     assert rows.read(tmp_path / "rows.json") == ([], set())
 
 
 @pytest.mark.parametrize("line", [b"[]", b"{", b'{"group": 1}'])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, line: bytes) -> None:
-    """By name and line, with what to do."""
+def test_foreign_file_is_refused(tmp_path: Path, line: bytes) -> None:
+    """The message has the file, the line and what to do."""
     file = tmp_path / "rows.json"
     file.write_bytes(line + b"\n")
 
@@ -53,33 +53,33 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, line: bytes) -> Non
         rows.read(file)
 
 
-def test_the_table_has_a_line_for_each() -> None:
-    """Times and differences of what ran, reasons of what did not, and what is wrong with a row at its end."""
+def test_table_has_a_line_for_each_pipeline() -> None:
+    """A line has times and difference if the pipeline ran, else the reason; notes are at its end."""
     shown = list(rows.table([RAN, OFF, SLOW, FAILED]))
 
     assert [" ".join(line.split()) for line in shown[1:]] == [
         "flux/test_flux::FluxTests 400 ms 400 ms 1.00 none",
-        "flux/off 400 ms 400 ms 1.00 2.0e-02 1.0e-06 laid out alike",
+        "flux/off 400 ms 400 ms 1.00 2.0e-02 1.0e-06 with the same layout",
         "flux/slow 400 ms 1000 ms 2.50 none NOT RESTORED",
         "flux/failed failed: TypeError: no",
     ]
 
 
-def test_the_totals_sum_up_what_ran() -> None:
-    """What could not be built anywhere counts neither for nor against."""
+def test_totals_exclude_pipelines_that_cannot_be_built() -> None:
+    """A pipeline that cannot be built on the CPU counts neither as run nor as failed."""
     assert list(rows.totals([RAN, OFF, WRONG, FAILED, NOT_BUILT])) == [
-        "3 of 4 pipelines ran; 1 could not be built on the CPU either",
-        "1 give the CPU's output within 0.0001, 1 of them exactly; 2 laid out alike",
-        "3 came back in the memory that they had",
+        "3 of 4 pipelines ran; 1 more could not be built on the CPU",
+        "1 match the CPU's output within 0.0001, 1 of them exactly; 2 with the same layout",
+        "3 are back in their original memory",
         (
-            "processor time: CPU 1.2 s, simulated GPU 1.2 s, 1.00 times as much (1.5 allowed); "
-            "the middle pipeline 1.00 times; 0 us more an operation"
+            "CPU time: CPU 1.2 s, simulated GPU 1.2 s, ratio 1.00 (1.5 allowed); "
+            "median ratio 1.00; 0 us more per operation"
         ),
     ]
 
 
 @pytest.mark.parametrize(
-    ("seen", "is_kept"),
+    ("found", "passes"),
     [
         ([RAN, OFF, NOT_BUILT], True),
         ([RAN, WRONG], False),
@@ -88,8 +88,8 @@ def test_the_totals_sum_up_what_ran() -> None:
         ([NOT_BUILT], False),
         ([], False),
     ],
-    ids=["all right", "a wrong output", "a failure", "too slow", "nothing built", "nothing"],
+    ids=["all right", "wrong output", "failed", "too slow", "nothing built", "no rows"],
 )
-def test_the_promise(seen: list[Row], *, is_kept: bool) -> None:
-    """All run, all are right, within the time; nothing at all is no promise kept."""
-    assert rows.is_kept(seen) is is_kept
+def test_passes_only_if_all_pipelines_match_in_time(found: list[Row], *, passes: bool) -> None:
+    """All pipelines must run, match and stay within the time limit; no pipelines fail."""
+    assert rows.passes(found) is passes

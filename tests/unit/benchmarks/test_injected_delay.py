@@ -1,4 +1,4 @@
-"""An injected wait is as long as it was asked to be, on a processor and on a GPU; both are pretended here."""
+"""Test that an injected delay has the requested length, on a simulated CPU clock and a fake GPU."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -16,38 +16,38 @@ STEPS = 4
 
 @dataclass
 class Clock:
-    """Time goes on when somebody works or waits."""
+    """A clock that advances only when work or a delay is simulated."""
 
     now_ns: float = 0.0
 
-    def processor_ns(self) -> float:
-        """Tell this thread's time; reading it takes some, or a wait would never end."""
+    def cpu_ns(self) -> float:
+        """Return the thread's CPU time; each read advances it, else a busy loop would never end."""
         self.now_ns += 1
         return self.now_ns
 
     def wall_ns(self) -> float:
-        """Tell the time on the wall."""
+        """Return the wall-clock time."""
         return self.now_ns
 
 
 class Scheduler:
-    """Makes steps that nobody counts."""
+    """A scheduler whose step increments the sample."""
 
     def step(self, sample: int) -> int:
-        """Make one."""
+        """Return the next sample."""
         return sample + 1
 
 
 @dataclass
 class Pipeline:
-    """Makes some steps; what they return is its image."""
+    """A pipeline that returns the sample after its steps."""
 
     clock: Clock
     device: Any
     scheduler: Any = field(default_factory=Scheduler)
 
     def __call__(self, *, num_steps: int) -> int:
-        """Draw."""
+        """Run the denoise steps."""
         sample = 0
         for _ in range(num_steps):
             self.clock.now_ns += STEP_NS
@@ -55,27 +55,27 @@ class Pipeline:
         return sample
 
     def took_ns(self) -> float:
-        """Return how long a call takes."""
+        """Return the time of a call."""
         start_ns = self.clock.now_ns
         assert self(num_steps=STEPS) == STEPS
         return self.clock.now_ns - start_ns
 
 
 def fake_gpu(clock: Clock, cycles_per_ns: float) -> SimpleNamespace:
-    """Return what of torch a GPU's wait needs; its kernels are done as soon as they are launched."""
+    """Return a fake torch module; its kernels finish as soon as they are launched."""
 
     class Event:
-        """A moment in the stream."""
+        """A time in the stream."""
 
         def __init__(self, *, enable_timing: bool) -> None:
             assert enable_timing
 
         def record(self) -> None:
-            """Remember this moment."""
+            """Record the current time."""
             self.at_ns = clock.now_ns
 
         def elapsed_time(self, end: "Event") -> float:
-            """Return the milliseconds until another moment."""
+            """Return the milliseconds until another event."""
             return (end.at_ns - self.at_ns) / 1e6
 
     def sleep(cycles: int) -> None:
@@ -87,17 +87,15 @@ def fake_gpu(clock: Clock, cycles_per_ns: float) -> SimpleNamespace:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The only clock there is."""
+    """Replace the clocks of the module under test."""
     one = Clock()
-    monkeypatch.setattr(
-        injected_delay, "time", SimpleNamespace(thread_time_ns=one.processor_ns, perf_counter_ns=one.wall_ns)
-    )
+    monkeypatch.setattr(injected_delay, "time", SimpleNamespace(thread_time_ns=one.cpu_ns, perf_counter_ns=one.wall_ns))
     return one
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5])
-def test_a_processor_waits_in_its_own_time(clock: Clock, share: float) -> None:
-    """The call takes longer by the share, to what reading the clock takes, and draws the same."""
+def test_cpu_delay_is_a_share_of_cpu_time(clock: Clock, share: float) -> None:
+    """The call takes longer by the share, apart from the cost of clock reads, and returns the same sample."""
     pipeline = Pipeline(clock=clock, device=SimpleNamespace(type="cpu"))
     inject(pipeline, {"num_steps": STEPS}, share=share)
 
@@ -105,8 +103,10 @@ def test_a_processor_waits_in_its_own_time(clock: Clock, share: float) -> None:
 
 
 @pytest.mark.parametrize("cycles_per_ns", [1.2, 1.98])
-def test_a_gpu_waits_in_its_stream(clock: Clock, monkeypatch: pytest.MonkeyPatch, cycles_per_ns: float) -> None:
-    """Whatever its clock runs at: how long a cycle takes is measured by the GPU's own events."""
+def test_gpu_delay_is_independent_of_clock_rate(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, cycles_per_ns: float
+) -> None:
+    """The duration of a cycle is measured with CUDA events, so any clock rate gives the same delay."""
     monkeypatch.setattr(injected_delay, "torch", fake_gpu(clock, cycles_per_ns))
     pipeline = Pipeline(clock=clock, device=SimpleNamespace(type="cuda"))
     inject(pipeline, {"num_steps": STEPS}, share=0.02)
@@ -114,8 +114,8 @@ def test_a_gpu_waits_in_its_stream(clock: Clock, monkeypatch: pytest.MonkeyPatch
     assert pipeline.took_ns() == pytest.approx(STEPS * STEP_NS * 1.02, rel=1e-5)
 
 
-def test_torch_still_has_the_private_name() -> None:
-    """When torch moves it, injected slowdowns on a GPU need another way to wait."""
+def test_torch_has_private_sleep() -> None:
+    """Injected GPU delays depend on `torch.cuda._sleep`."""
     assert callable(getattr(torch.cuda, "_sleep", None)), (
-        "torch.cuda._sleep is gone: look for another kernel that waits, benchmarks/false_alarms"
+        "torch.cuda._sleep does not exist: benchmarks/false_alarms needs another kernel that keeps the GPU busy"
     )

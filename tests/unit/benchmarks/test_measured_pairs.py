@@ -1,4 +1,4 @@
-"""Pairs of processes that time a small project: what is in it, and how they are started; nothing is timed here."""
+"""Test the pairs of processes that time a small project: its files and how it starts; nothing is timed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ BLOCK = PairedBlock(base_ns=(100, 101), head_ns=(102, 103))
 
 
 class Processes:
-    """Stands in for the paired gate: it starts nothing, and each pair times one block, and one on a throttled GPU."""
+    """A fake for the paired gate: each pair has one block and one throttled block."""
 
     def __init__(self) -> None:
         self.products: list[str] = []
@@ -32,7 +32,7 @@ class Processes:
         self.closed = 0
 
     def start(self, base: Side, head: Side, start: WorkerStart) -> Any:
-        """Look at what would be started."""
+        """Record how the processes would be started."""
         assert start.files == ("test_it.py",)
         self.options = start.options
         self.products = [(side.folder / "product.py").read_text().splitlines()[4] for side in (base, head)]
@@ -44,13 +44,13 @@ class Processes:
 
     @contextmanager
     def at_call(self, _workers: Any, nodeid: str, _progress: Any, *, at_once: bool) -> Iterator[Any]:
-        """Be ready."""
+        """Yield a fake pair of processes at their call."""
         assert nodeid == "test_it.py::test_latency[a]"
         self.at_once = at_once
         yield SimpleNamespace(timing=PairedTiming.INTERLEAVED, repeats=3)
 
     def time_pair(self, _workers: Any, _ready: Any, plan: SamplingPlan, **_: Any) -> PairedSamples:
-        """Time."""
+        """Record the plan, and return one block."""
         self.plans.append(plan)
         if not plan.max_seconds:
             return PairedSamples(plan=plan)
@@ -59,7 +59,7 @@ class Processes:
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
-    """Nothing is started."""
+    """Replace the paired gate's processes."""
     one = Processes()
     monkeypatch.setattr(measuring, "start_workers", one.start)
     monkeypatch.setattr(measuring, "at_their_call", one.at_call)
@@ -68,7 +68,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
 
 
 def pair(*, throttled: int = 0) -> Pair:
-    """Return what one pair of processes timed."""
+    """Return the times of one pair of processes."""
     return Pair(
         slowdown=0.02,
         timing=PairedTiming.INTERLEAVED,
@@ -81,8 +81,8 @@ def pair(*, throttled: int = 0) -> Pair:
     )
 
 
-def test_a_pair_on_a_gpu(processes: Processes) -> None:
-    """Both are told to use it, one builds at a time, head alone is slower, and dropped blocks are counted."""
+def test_pair_on_gpu(processes: Processes) -> None:
+    """Both processes get `--gpu`, build sequentially, only head is slower, and discarded blocks are counted."""
     measured = measure(0.02, seconds=20.0, seconds_in_turn=0.0, number=5, call=ON_GPU)
 
     assert processes.options == ("-s", "-p", "no:cacheprovider", "-n0", "--gpu")
@@ -93,8 +93,8 @@ def test_a_pair_on_a_gpu(processes: Processes) -> None:
     assert measured == pair(throttled=1)
 
 
-def test_a_pair_on_the_cpu(processes: Processes) -> None:
-    """Both build at once, and are timed in turn afterwards for the rules that know nothing else."""
+def test_pair_on_cpu(processes: Processes) -> None:
+    """Both processes build concurrently, and are afterwards timed interleaved for the other rules."""
     measured = measure(0.0, seconds=10.0, seconds_in_turn=3.0, number=0)
 
     assert processes.options == ("-s", "-p", "no:cacheprovider", "-n0")
@@ -104,8 +104,8 @@ def test_a_pair_on_the_cpu(processes: Processes) -> None:
     assert measured.seconds_in_turn == 3.0
 
 
-def test_lines_of_pairs_without_throttling_stay_what_they_were() -> None:
-    """The count is written only where there is one, and older files are still read."""
+def test_throttled_count_is_written_only_if_nonzero() -> None:
+    """Lines without throttling have no count, so older files can still be read."""
     encoded = msgspec.json.encode(pair())
 
     assert b"throttled_blocks" not in encoded
@@ -113,8 +113,8 @@ def test_lines_of_pairs_without_throttling_stay_what_they_were() -> None:
     assert b'"throttled_blocks":2' in msgspec.json.encode(pair(throttled=2))
 
 
-def test_the_timed_project_on_a_gpu() -> None:
-    """Its test is marked for one, and asks for the scale, the recipe and the steps."""
+def test_timed_project_on_gpu() -> None:
+    """The project's test has the gpu marker, the scale, the recipe and the number of steps."""
     project = ON_GPU.project(0.05)
 
     assert ON_GPU.options == ("--gpu",)
@@ -133,8 +133,8 @@ def test_the_timed_project_on_a_gpu() -> None:
     ]
 
 
-def test_the_timed_project_on_a_cpu() -> None:
-    """No GPU is asked for, and the call is the pipeline's own; every file is Python."""
+def test_timed_project_on_cpu() -> None:
+    """The test has no gpu marker and calls the pipeline with its default inputs; every file is valid Python."""
     project = TINY_ON_CPU.project(0.0)
 
     assert TINY_ON_CPU.options == ()

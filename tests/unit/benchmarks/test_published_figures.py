@@ -1,4 +1,4 @@
-"""What others published is what their pages say, and the file of it is read to the letter."""
+"""Test that the published figures equal those of their pages, and that their files are read strictly."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,24 +14,24 @@ from pytest_diffopt.recipes.ladders import ladder
 from pytest_diffopt.simulated_gpu.cost.gpus import known_gpu_models
 
 TABLE = published_table()
-HEADING = "GPU,batch,pipeline,torch 2.0,torch nightly,torch 2.0 compiled,torch nightly compiled"
+HEADING = "card,batch,pipeline,torch 2.0,torch nightly,torch 2.0 compiled,torch nightly compiled"
 
 
 def cell(gpu: str, batch: int, pipeline: str, torch: Torch, *, is_compiled: bool) -> published.Cell:
-    """Return one cell."""
+    """Return one cell of the table."""
     return TABLE[Place(gpu=gpu, batch=batch, pipeline=pipeline, torch=torch, is_compiled=is_compiled)]
 
 
-def test_every_cell_of_the_page_is_there() -> None:
-    """Three tables of six rows a GPU, five where SDXL was not run; IF has three figures at batch 1."""
+def test_table_is_complete() -> None:
+    """Each GPU has three tables of six rows, or five without SDXL; IF has three figures with batch 1."""
     rows = {(place.gpu, place.batch, place.pipeline) for place in TABLE}
 
     assert Counter(gpu for gpu, _, _ in rows) == {"A100": 20, "V100": 17, "T4": 20, "RTX 3090": 17, "RTX 4090": 20}
     assert len(TABLE) == 4 * len(rows)
 
 
-def test_what_is_no_figure_is_reported_apart() -> None:
-    """As often as it stands on the page; a failed chain counts for each of its stages."""
+def test_cells_without_figures() -> None:
+    """The numbers of cells without figures equal the page's; a failed chain counts for each of its stages."""
     assert Counter(one for one in TABLE.values() if isinstance(one, NoFigure)) == {
         NoFigure.OUT_OF_MEMORY: 2,
         NoFigure.AFTER_WARMUP: 4,
@@ -45,8 +45,8 @@ def test_what_is_no_figure_is_reported_apart() -> None:
     ("gpu", "total"),
     [("A100", 1282.01), ("V100", 723.71), ("T4", 291.89), ("RTX 3090", 832.36), ("RTX 4090", 1716.38)],
 )
-def test_the_figures_add_up(gpu: str, total: float) -> None:
-    """The sums were taken from the page by other means: a figure that was copied wrongly would move them."""
+def test_sums_of_figures(gpu: str, total: float) -> None:
+    """The sums were computed from the page independently, so they detect copying errors."""
     figures = [one for place, one in TABLE.items() if place.gpu == gpu and not isinstance(one, NoFigure)]
 
     assert sum(figures) == pytest.approx(total, abs=5e-4)
@@ -74,14 +74,14 @@ def test_the_figures_add_up(gpu: str, total: float) -> None:
     ],
 )
 def test_cells_read_by_hand(found: published.Cell, expected: published.Cell) -> None:
-    """Speeds, a misprint, seconds a step, memory that ran out, what failed and what was not given."""
+    """The cells include speeds, a misprint, seconds per step, out of memory, failures and cells not given."""
     assert found == expected
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
-        ("A100,1,SD - txt2img,1,2,3", "line 2: it must have 7 cells, got: 6"),
+        ("A100,1,SD - txt2img,1,2,3", "line 2: must have 7 cells, got: 6"),
         (
             "H100,1,SD - txt2img,1,2,3,4",
             "line 2: the GPU must be one of A100, V100, T4, RTX 3090, RTX 4090, got: H100",
@@ -95,40 +95,40 @@ def test_cells_read_by_hand(found: published.Cell, expected: published.Cell) -> 
         ("A100,1,IF,1 / 2,2,3,4", "line 2: a cell must have 3 figures, got: 1 / 2"),
         (
             "A100,1,SD - txt2img,1,2,3,fast",
-            "line 2: a cell must be steps a second, seconds a step, or one of OOM, OOM after warmup, "
+            "line 2: a cell must be steps per second, seconds per step, or one of OOM, OOM after warmup, "
             "OOM after 2nd iteration, ❌, -, got: fast",
         ),
         (
             "A100,1,SD - txt2img,1,2,3,4\nA100,1,SD - txt2img,1,2,3,4",
-            "line 3: SD - txt2img on A100 at batch 1 stands twice",
+            "line 3: duplicate row: SD - txt2img on A100 with batch 1",
         ),
     ],
     ids=["cells", "gpu", "batch", "pipeline", "stages", "figure", "twice"],
 )
-def test_a_spoilt_table_is_refused(tmp_path: Path, line: str, told: str) -> None:
-    """The line, the rule and the value."""
+def test_invalid_table_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    """The message has the line, the rule and the value."""
     file = tmp_path / "table.csv"
     file.write_text(f"{HEADING}\n{line}\n", encoding="utf-8")
 
     with pytest.raises(FiguresError) as error:
         published_table(file)
 
-    assert str(error.value) == f"{file}, {told}"
+    assert str(error.value) == f"{file}, {message}"
 
 
-def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
-    """What a column means is said by its heading alone."""
+def test_table_with_other_columns_is_refused(tmp_path: Path) -> None:
+    """The first line must have the expected column names."""
     file = tmp_path / "table.csv"
-    file.write_text("GPU,batch\n", encoding="utf-8")
+    file.write_text("card,batch\n", encoding="utf-8")
 
     with pytest.raises(FiguresError) as error:
         published_table(file)
 
-    assert str(error.value) == f"{file}: its first line must be {HEADING}, got: GPU,batch"
+    assert str(error.value) == f"{file}: the first line must be {HEADING}, got: card,batch"
 
 
-def test_the_articles_ladder() -> None:
-    """Six levels under the names that our ladder gives them, 3.03 x in all."""
+def test_ladder_of_the_article() -> None:
+    """The article's six levels have the names of our ladder, and a total speedup of 3.03 x."""
     article = published_times().ladder
 
     assert [row.seconds for row in article.rows] == [7.36, 4.63, 3.31, 2.54, 2.52, 2.43]
@@ -139,8 +139,8 @@ def test_the_articles_ladder() -> None:
     assert article.gpu in known_gpu_models()
 
 
-def test_the_smaller_models_and_the_precisions() -> None:
-    """As published, in seconds."""
+def test_distilled_models_and_precisions() -> None:
+    """The times in seconds equal the published ones."""
     published_here = published_times()
 
     assert [row.seconds for row in published_here.distilled.rows] == [6.37, 4.18, 3.83]

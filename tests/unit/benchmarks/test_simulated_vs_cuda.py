@@ -1,4 +1,4 @@
-"""The comparison of the simulated GPU with a GPU: what it goes on from and when it stops; nothing is read here."""
+"""Test how the comparison of simulated and real GPU continues, stops and reports; the readings are fake."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ GPU = "NVIDIA H200"
 
 
 class Machine:
-    """A GPU, and a clock that each case moves on."""
+    """A fake GPU, and a clock that each case advances."""
 
     def __init__(self, **takes_seconds: float) -> None:
         self.now = 0.0
@@ -34,20 +34,20 @@ class Machine:
         return [Case(name=name, prepare=unused) for name in self.takes_seconds]
 
     def read_both(self, case: Case) -> Figures:
-        """Read one."""
+        """Read one case."""
         self.now += self.takes_seconds[case.name]
         self.read.append(case.name)
         return {"failed": "RuntimeError: no"} if case.name in self.fails else AGREED
 
 
 def unused(_device: torch.device) -> Callable[[], object]:
-    """Stand where a case is prepared."""
+    """Fail: no case is prepared."""
     raise AssertionError
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A GPU on which three cases take a hundred seconds each."""
+    """A fake GPU on which each of three cases takes 100 s."""
     one = Machine(first=100, second=100, third=100)
     monkeypatch.setattr(simulated_vs_cuda, "cases", one.cases)
     monkeypatch.setattr(simulated_vs_cuda, "_read_both", one.read_both)
@@ -57,39 +57,39 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return one
 
 
-def test_the_budget_ends_it_and_the_same_line_goes_on(
+def test_same_command_continues_after_budget(
     machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No case is begun with less than 20 s left: exit code 3; then only what is left is read: exit code 0."""
+    """No case starts with less than 20 s left, exit code 3; the second run reads only the rest, exit code 0."""
     file = tmp_path / "agreement.json"
     line = ["--json", str(file), "--budget-seconds", "219"]
 
     assert simulated_vs_cuda.main(line) == 3
     assert capsys.readouterr().out.splitlines() == [
         f"{GPU}, torch {torch.__version__}, cuda {torch.version.cuda}",
-        "case    syncs both  only simulated  only real  waits / traced  FLOPs  ops / launches   peak",
+        "case    syncs both  only simulated  only real  syncs / traced  FLOPs  ops / launches   peak",
         "first            2               0          0           2 / 2  equal           5 / 5  1.000",
         "second           2               0          0           2 / 2  equal           5 / 5  1.000",
         "",
         "of 2 cases: the same syncs in 2, equal FLOPs in 2, peak memory within 3% in 2",
         "left: third",
-        f"go on with: python -m benchmarks.simulated_vs_cuda --json {file} --budget-seconds 219",
+        f"continue with: python -m benchmarks.simulated_vs_cuda --json {file} --budget-seconds 219",
     ]
     assert simulated_vs_cuda.main(line) == 0
     assert machine.read == ["first", "second", "third"]
     assert list(json.loads(file.read_text(encoding="utf-8"))["cases"]) == ["first", "second", "third"]
 
 
-def test_without_a_budget_everything_is_read(machine: Machine, tmp_path: Path) -> None:
-    """It takes as long as it takes."""
+def test_every_case_is_read_without_budget(machine: Machine, tmp_path: Path) -> None:
+    """The default budget is unlimited."""
     assert simulated_vs_cuda.main(["--json", str(tmp_path / "agreement.json")]) == 0
     assert machine.read == ["first", "second", "third"]
 
 
-def test_a_case_that_failed_is_reported_and_read_again_only_when_asked(
+def test_failed_case_is_repeated_only_with_retry_failed(
     machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exit code is 1 for as long as it stands in the file."""
+    """A failed case is reported, and the exit code is 1 as long as it is in the file."""
     line = ["--json", str(tmp_path / "agreement.json")]
     machine.fails = ("second",)
 
@@ -101,10 +101,10 @@ def test_a_case_that_failed_is_reported_and_read_again_only_when_asked(
     assert machine.read == ["first", "second", "third", "second"]
 
 
-def test_the_file_of_another_machine_is_refused(
+def test_file_of_another_machine_is_refused(
     machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Readings of two GPUs never stand in one table, and the file is left as it is; exit code 2."""
+    """Readings of two GPUs are never mixed: exit code 2, and the file is unchanged."""
     file = tmp_path / "agreement.json"
     simulated_vs_cuda.main(["--json", str(file)])
     before = file.read_bytes()
@@ -112,21 +112,21 @@ def test_the_file_of_another_machine_is_refused(
     capsys.readouterr()
 
     assert simulated_vs_cuda.main(["--json", str(file), "--retry-failed"]) == 2
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     versions = json.dumps({"cuda": str(torch.version.cuda), "torch": str(torch.__version__)})
-    assert told.err == (
-        f'simulated_vs_cuda: {file} cannot be gone on from: its environment is {{"device": "{GPU}", "versions": '
-        f'{versions}}}, and this is {{"device": "NVIDIA A100", "versions": {versions}}}; give another file\n'
+    assert printed.err == (
+        f'simulated_vs_cuda: {file} cannot be continued: environment must be {{"device": "NVIDIA A100", "versions": '
+        f'{versions}}}, got: {{"device": "{GPU}", "versions": {versions}}}; give another file\n'
     )
-    assert told.out == ""
+    assert printed.out == ""
     assert file.read_bytes() == before
     assert len(machine.read) == 3
 
 
-def test_without_a_gpu_nothing_is_compared_or_written(
+def test_nothing_is_compared_without_gpu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the simulated side saw is shown, and the last line says what that is worth."""
+    """The simulated readings are printed, no file is written, and the last line states that nothing was compared."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(simulated_vs_cuda, "read_simulated", lambda _case: Reading(**READING))
     file = tmp_path / "agreement.json"
@@ -135,14 +135,14 @@ def test_without_a_gpu_nothing_is_compared_or_written(
     assert capsys.readouterr().out.splitlines() == [
         "EulerDiscreteScheduler: 2 syncs, 10 FLOPs, 5 operations",
         "DDIMScheduler: 2 syncs, 10 FLOPs, 5 operations",
-        "nothing was compared: torch finds no CUDA device",
+        "nothing was compared: no CUDA device",
     ]
     assert not file.exists()
 
 
 @pytest.mark.parametrize("given", ["0", "nan"])
-def test_a_budget_is_a_positive_number(given: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Refused by its value."""
+def test_budget_must_be_positive(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message has the given value."""
     with pytest.raises(SystemExit, match="2"):
         simulated_vs_cuda.main(["--budget-seconds", given])
 

@@ -1,4 +1,4 @@
-"""Bugs are injected for the length of a block, and nothing of them is left behind it."""
+"""Test that faults are injected for the duration of a block, and removed completely."""
 
 from typing import Any
 
@@ -11,24 +11,24 @@ from benchmarks.injected_faults.declaring import altered, attending, configured,
 
 
 class Base:
-    """Something with methods."""
+    """A class with methods."""
 
     def greet(self, name: str) -> str:
-        """Greet."""
+        """Return a greeting."""
         return f"hello {name}"
 
     @staticmethod
     def add(one: int, other: int) -> int:
-        """Add."""
+        """Return the sum."""
         return one + other
 
 
 class Derived(Base):
-    """Something that inherits them."""
+    """A class that inherits the methods."""
 
 
-def test_a_wrapped_method_is_the_inherited_one_again() -> None:
-    """The class does not keep a copy of what it inherits."""
+def test_wrapped_inherited_method_is_removed() -> None:
+    """The class does not keep a copy of an inherited method."""
     with wrapped(Derived, "greet", lambda original, self, name: original(self, name.upper())):
         during = Derived().greet("you")
 
@@ -37,8 +37,8 @@ def test_a_wrapped_method_is_the_inherited_one_again() -> None:
     assert "greet" not in vars(Derived)
 
 
-def test_a_wrapped_static_method_stays_static() -> None:
-    """It gets no self, of the class or of an instance."""
+def test_wrapped_static_method_stays_static() -> None:
+    """It gets no `self`, called on the class or on an instance."""
     before = vars(Base)["add"]
     with wrapped(Base, "add", lambda original, one, other: -original(one, other)):
         during = Base.add(1, 2), Base().add(1, 2)
@@ -47,8 +47,8 @@ def test_a_wrapped_static_method_stays_static() -> None:
     assert vars(Base)["add"] is before
 
 
-def test_an_instance_keeps_nothing_of_its_wrapped_method() -> None:
-    """A module's forward is its class's own afterwards, also when the call raised."""
+def test_wrapped_instance_method_is_removed() -> None:
+    """A module's `forward` is the class's again, also after an exception."""
     layer = torch.nn.Linear(2, 2)
     with wrapped(layer, "forward", lambda forward, x: forward(x) * 0):
         during = layer(torch.ones(1, 2))
@@ -59,8 +59,8 @@ def test_an_instance_keeps_nothing_of_its_wrapped_method() -> None:
     assert "forward" not in vars(layer)
 
 
-def test_a_replaced_attribute_comes_back() -> None:
-    """Also one that is a part of a module."""
+def test_replaced_attribute_is_restored() -> None:
+    """A replaced submodule is the original again."""
     model = torch.nn.Sequential(torch.nn.Linear(2, 2))
     part = model[0]
     with replaced(model, "0", torch.nn.Identity()):
@@ -69,8 +69,8 @@ def test_a_replaced_attribute_comes_back() -> None:
     assert model[0] is part
 
 
-def test_a_configuration_comes_back() -> None:
-    """Other values stay as they were all the time."""
+def test_configuration_is_restored() -> None:
+    """The changed value is restored, and the other values never change."""
     scheduler = EulerDiscreteScheduler(steps_offset=1)
     before = dict(scheduler.config)
     with configured(scheduler, steps_offset=0):
@@ -79,8 +79,8 @@ def test_a_configuration_comes_back() -> None:
     assert dict(scheduler.config) == before
 
 
-def test_altered_weights_come_back_bit_for_bit() -> None:
-    """Also when the new values are NaN."""
+def test_altered_weights_are_restored_bitwise() -> None:
+    """Weights are restored even if the new values are NaN."""
     weight = torch.nn.Linear(2, 2).weight
     before = weight.detach().clone()
     with altered({weight: torch.full((2, 2), torch.nan)}):
@@ -89,8 +89,8 @@ def test_altered_weights_come_back_bit_for_bit() -> None:
     assert torch.equal(weight, before)
 
 
-def test_attention_is_changed_once_and_only_inside_the_call() -> None:
-    """What attends within the changed attention is torch's own again."""
+def test_attention_is_replaced_only_inside_the_call() -> None:
+    """The replacement itself calls torch's own attention."""
     seen = []
 
     def change(attend: object, *args: Any) -> torch.Tensor:

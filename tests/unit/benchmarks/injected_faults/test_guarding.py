@@ -1,13 +1,13 @@
-"""What comes of an assertion is told from what it raised."""
+"""Test how the outcome of an assertion is derived from what it raises."""
 
 from collections.abc import Callable
 
 import pytest
 
-from benchmarks.injected_faults.guarding import Answer, Color, Guard, ask
+from benchmarks.injected_faults.guarding import CheckOutcome, CheckResult, Guard, run_check
 
 
-def red() -> None:
+def failing() -> None:
     """Fail as a guard does."""
     pytest.fail("diffopt: 1 of 1 image differs\n  image 0: SSIM 0.5", pytrace=False)
 
@@ -24,21 +24,21 @@ def raising() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "color", "said"),
+    ("check", "outcome", "headline"),
     [
-        (lambda: None, Color.GREEN, ""),
-        (red, Color.RED, "1 of 1 image differs"),
-        (unproven, Color.UNPROVEN, "nothing was compared"),
-        (raising, Color.RAISED, "RuntimeError: shapes differ"),
+        (lambda: None, CheckOutcome.PASSED, ""),
+        (failing, CheckOutcome.FAILED, "1 of 1 image differs"),
+        (unproven, CheckOutcome.UNPROVEN, "nothing was compared"),
+        (raising, CheckOutcome.RAISED, "RuntimeError: shapes differ"),
     ],
 )
-def test_an_answer_is_a_color_and_one_line(question: Callable[[], None], color: Color, said: str) -> None:
-    """A failure keeps its headline alone."""
-    assert ask(Guard.IMAGE, question) == Answer(guard=Guard.IMAGE, color=color, said=said)
+def test_result_has_outcome_and_headline(check: Callable[[], None], outcome: CheckOutcome, headline: str) -> None:
+    """Only the first line of a message is kept."""
+    assert run_check(Guard.IMAGE, check) == CheckResult(guard=Guard.IMAGE, outcome=outcome, headline=headline)
 
 
-def test_red_and_raised_turn_a_test_red() -> None:
-    """Skipped does not, for nothing was proven."""
-    caught = [color for color in Color if Answer(guard=Guard.IMAGE, color=color).is_caught]
+def test_failed_and_raised_catch_the_fault() -> None:
+    """A skipped check proves nothing, so it does not catch the fault."""
+    caught = [outcome for outcome in CheckOutcome if CheckResult(guard=Guard.IMAGE, outcome=outcome).is_caught]
 
-    assert caught == [Color.RED, Color.RAISED]
+    assert caught == [CheckOutcome.FAILED, CheckOutcome.RAISED]

@@ -1,6 +1,6 @@
-"""What diffusers' tests fetch from the hub, made on the spot: tokenizers and text encoders with random weights.
+"""Replacements for the tokenizers and text encoders that diffusers' tests fetch from the hub.
 
-They run on both sides, so what is compared stays comparable; nothing here needs the network.
+They have random weights, need no network, and run on both sides, so the outputs stay comparable.
 """
 
 import zlib
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 
-_WORDS = 50  # different words that a prompt may hold
+_WORDS = 50  # size of the vocabulary of words
 _FIRST_WORD, _BEGIN, _END, _PAD = 5, 2, 1, 0
 _LONGEST = 512
 _CHAT = "a b c"
@@ -36,7 +36,7 @@ _T5: dict[str, Any] = {
 
 
 class Encoding(dict[str, Any]):
-    """What a tokenizer returns: a dictionary whose entries are attributes too."""
+    """Output of a tokenizer: a dictionary whose entries are also attributes."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -45,12 +45,12 @@ class Encoding(dict[str, Any]):
             raise AttributeError(name) from error
 
     def to(self, device: Any) -> "Encoding":
-        """Move the tensors."""
+        """Move the tensors to a device."""
         return Encoding({name: one.to(device) if torch.is_tensor(one) else one for name, one in self.items()})
 
 
 class Tokenizer:
-    """Gives each word a number; answers what diffusers' pipelines ask of any tokenizer."""
+    """A tokenizer that hashes words to ids, with the methods that diffusers' pipelines use."""
 
     model_max_length = 77
     pad_token_id, eos_token_id, bos_token_id, unk_token_id = _PAD, _END, _BEGIN, 3
@@ -72,10 +72,10 @@ class Tokenizer:
         return_tensors: str | None = None,
         **__: Any,
     ) -> Encoding:
-        """Return the numbers of the words and a mask, padded to one length."""
+        """Return the token ids and the attention mask, padded to one length."""
         texts = [text] if isinstance(text, str) else list(text)
         longest = max_length or self.model_max_length
-        rows = [self._numbers(str(one), longest) for one in texts]
+        rows = [self._ids(str(one), longest) for one in texts]
         length = min(longest if padding == "max_length" else max(map(len, rows)), _LONGEST)
         ids: Any = [(row + [_PAD] * length)[:length] for row in rows]
         mask: Any = [([1] * len(row) + [0] * length)[:length] for row in rows]
@@ -89,32 +89,32 @@ class Tokenizer:
         return self.vocab_size
 
     @staticmethod
-    def _numbers(text: str, longest: int) -> list[int]:
+    def _ids(text: str, longest: int) -> list[int]:
         words = [_FIRST_WORD + zlib.crc32(word.encode()) % _WORDS for word in text.split()]
         return [_BEGIN, *words[: longest - 2], _END]
 
     def batch_decode(self, rows: Any, **_: Any) -> list[str]:
-        """Return some text for each row."""
+        """Return a constant text for each row."""
         return ["a"] * len(rows)
 
     def decode(self, *_: Any, **__: Any) -> str:
-        """Return some text."""
+        """Return a constant text."""
         return "a"
 
     def encode(self, text: str, **_: Any) -> list[int]:
-        """Return the numbers of the words."""
-        return self._numbers(text, self.model_max_length)
+        """Return the token ids."""
+        return self._ids(text, self.model_max_length)
 
     def tokenize(self, text: str, **_: Any) -> list[str]:
         """Return the words."""
         return text.split()
 
     def convert_tokens_to_ids(self, tokens: Any) -> Any:
-        """Return the same number for every token."""
+        """Return the same id for every token."""
         return 4 if isinstance(tokens, str) else [4] * len(tokens)
 
     def apply_chat_template(self, messages: Any, *_: Any, tokenize: bool = True, **options: Any) -> Any:
-        """Return the text of a chat, or its numbers."""
+        """Return the text of a chat, or its token ids."""
         if not tokenize:
             is_batch = isinstance(messages, list) and bool(messages) and isinstance(messages[0], list)
             return [_CHAT] * len(messages) if is_batch else _CHAT
@@ -122,23 +122,23 @@ class Tokenizer:
         return numbers if options.get("return_dict") else numbers["input_ids"]
 
     def get_added_vocab(self) -> dict[str, int]:
-        """Return that no words were added."""
+        """Return an empty vocabulary: no words were added."""
         return {}
 
     def save_pretrained(self, *_: Any, **__: Any) -> None:
-        """Save nothing: a stand-in is made anew."""
+        """Save nothing: the tokenizer is created again when it is needed."""
 
 
 def install() -> None:
-    """Let transformers hand out stand-ins for what its classes would fetch, as long as this process lives."""
+    """Replace `from_pretrained` of transformers' classes for the rest of this process."""
     for name in _TOKENIZERS:
-        _answer(name, lambda *_: Tokenizer())
+        _replace_loader(name, lambda *_: Tokenizer())
     for name in _TEXT_ENCODERS:
-        _answer(name, lambda kind, *_: _text_encoder(kind))
-    _answer("AutoConfig", lambda _, *names: _config("UMT5" if "umt5" in str(names).lower() else "T5"))
+        _replace_loader(name, lambda kind, *_: _text_encoder(kind))
+    _replace_loader("AutoConfig", lambda _, *names: _config("UMT5" if "umt5" in str(names).lower() else "T5"))
 
 
-def _answer(name: str, make: Callable[..., Any]) -> None:
+def _replace_loader(name: str, make: Callable[..., Any]) -> None:
     def from_pretrained(cls: type, *names: Any, **_: Any) -> Any:
         return make(cls, *names)
 
