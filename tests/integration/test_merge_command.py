@@ -54,7 +54,7 @@ def test_the_page_distinguishes_the_gpus(shards: list[str], tmp_path: Path, caps
         str(into / "index.html"),
     ]
     page = (into / "index.html").read_text(encoding="utf-8")
-    assert sorted(path.name for path in into.iterdir()) == ["index.html", "images", "report.json", "summary.md"]
+    assert sorted(path.name for path in into.iterdir()) == ["images", "index.html", "report.json", "summary.md"]
     assert "on H200 and L4 · torch 2.12.0 and 2.13.0 · diffusers 0.42.1</span>" in page
     assert '<th scope="row">sdxl (tiny), H200</th>' in page
     assert '<th scope="row">sdxl (tiny), L4</th>' in page
