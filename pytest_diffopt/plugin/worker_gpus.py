@@ -60,7 +60,7 @@ class GPUAssignment:
         if num_workers > len(gpus):
             msg = (
                 f"diffopt: --gpu gives each worker a GPU of its own, got: {counted(num_workers, 'worker')} (-n) "
-                f"and {counted(len(gpus), 'gpu')}; -n auto starts one for each"
+                f"and {counted(len(gpus), 'GPU')}; -n auto starts one for each"
             )
             raise pytest.UsageError(msg)
         self._free = list(gpus)
