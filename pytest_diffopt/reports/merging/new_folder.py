@@ -23,18 +23,18 @@ def new_folder(path: Path, *, sources: Sequence[Path]) -> Iterator[Path]:
     _check(path, sources)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        written = beside / path.name
+        written = temporary / path.name
         written.mkdir()  # with the default permissions; mkdtemp's are stricter
         yield written
         written.rename(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
-        shutil.rmtree(beside)
+        shutil.rmtree(temporary)
 
 
 def _check(path: Path, sources: Sequence[Path]) -> None:
