@@ -1,4 +1,4 @@
-"""`python -m pytest_diffopt`: what this package does without pytest."""
+"""`python -m pytest_diffopt`: the commands of this package."""
 
 import argparse
 import sys
@@ -11,12 +11,12 @@ from pytest_diffopt.reports.comment import command as comment
 from pytest_diffopt.reports.merging import command as merge
 from pytest_diffopt.reports.page import command as report
 
-_RED = 1
-_BAD_INPUT = 2  # as argparse's own
+_FAILED = 1
+_BAD_INPUT = 2  # as argparse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; what a user did wrong is one line on stderr."""
+    """Run one command and return its exit code; a user error is printed on stderr."""
     parser = argparse.ArgumentParser(prog="python -m pytest_diffopt", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     profile.add_to(commands)
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DiffoptError as error:
         sys.stderr.write(f"error: {error}\n")
         return _BAD_INPUT
-    return _RED if is_failure else 0
+    return _FAILED if is_failure else 0
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What makes the data that the package ships."""
+"""Development tools: shipped data, documentation, releases and workflows."""

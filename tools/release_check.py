@@ -1,4 +1,4 @@
-"""A release has the version of its tag, and the changelog says what is new in it."""
+"""Check that a release has the version of its tag, and a section in the changelog."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ from pytest_diffopt._version import __version__
 
 
 def problems(tag: str, version: str, changelog: str) -> list[str]:
-    """Return what is wrong with a release; nothing when it may be published."""
+    """Return the problems of a release; empty if it can be published."""
     found = []
     if tag != f"v{version}":
         found.append(f"the tag must be v{version}, the version in pytest_diffopt/_version.py, got: {tag!r}")
@@ -18,7 +18,7 @@ def problems(tag: str, version: str, changelog: str) -> list[str]:
 
 
 def main() -> int:
-    """Check the tag that is given."""
+    """Check the tag given as argument."""
     found = problems(sys.argv[1], __version__, Path("CHANGELOG.md").read_text(encoding="utf-8"))
     sys.stdout.writelines(f"{problem}\n" for problem in found)
     return 1 if found else 0

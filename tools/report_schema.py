@@ -1,4 +1,4 @@
-"""Write the JSON Schema of `report.json` again, from the types: `python -m tools.report_schema`."""
+"""Generate the JSON Schema of `report.json` from its types: `python -m tools.report_schema`."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from pytest_diffopt.reports import schema
 
 
 def main() -> None:
-    """Write it where the package ships it."""
+    """Write the schema into the package."""
     path = Path(schema.__file__).with_name(schema.FILE_NAME)
     path.write_text(json.dumps(schema.report_schema(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

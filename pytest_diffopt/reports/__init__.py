@@ -1,1 +1,1 @@
-"""Reports: from the ledger to text."""
+"""Reports: the ledger as text, JSON, Markdown and HTML."""

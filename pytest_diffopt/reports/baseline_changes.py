@@ -1,4 +1,4 @@
-"""What a change did to the baselines, in words."""
+"""Baselines that a change loosened, added or removed, as text."""
 
 from collections.abc import Iterator
 
@@ -6,13 +6,13 @@ from pytest_diffopt.baselines.limit_changes import BaselineChange, ChangeKind
 from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.reports.figures import old_and_new
 
-#: What weakens the gate, so a reader must not miss it.
+#: The kinds of change that weaken the gate; reports emphasize them.
 WEAKENING = (ChangeKind.UNREADABLE, ChangeKind.LOOSENED, ChangeKind.REMOVED)
 _SHOWN_LIMITS = 3
 
 
 def headline(comparison: BaselineComparison) -> str:
-    """Write `baselines since origin/main (1a2b3c4d5): 1 loosened, 2 added`."""
+    """Return one line, such as `baselines since origin/main (1a2b3c4d5): 1 loosened, 2 added`."""
     if comparison.problem:
         return f"baselines were not compared with {comparison.base}: {comparison.problem}"
     counts = {kind: len(comparison.of_kind(kind)) for kind in ChangeKind}
@@ -21,7 +21,7 @@ def headline(comparison: BaselineComparison) -> str:
 
 
 def change_lines(comparison: BaselineComparison) -> Iterator[str]:
-    """Yield the headline, and a line for each baseline that guards less than it did."""
+    """Yield the headline, then one line for each change that weakens the gate."""
     yield headline(comparison)
     for change in comparison.changes:
         if change.kind in WEAKENING:
@@ -29,7 +29,7 @@ def change_lines(comparison: BaselineComparison) -> Iterator[str]:
 
 
 def what_changed(change: BaselineChange) -> str:
-    """Write the limits that changed, the looser ones first, and what else there is to know."""
+    """Return the changed limits, loosened ones first, and the note of the change."""
     shown = [f"{limit.name} {old_and_new(limit.name, limit.before, limit.after)}" for limit in change.limits]
     more = len(shown) - _SHOWN_LIMITS
     parts = [*shown[:_SHOWN_LIMITS], *([f"and {more} more"] if more > 0 else []), *filter(None, [change.note])]

@@ -1,4 +1,4 @@
-"""What the paired gate can see on this machine, one line a calibrated case."""
+"""Calibrations of the paired gate: the slowdowns that it detects on this machine."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""How long compiling took before the first image: the whole model beside its repeated blocks."""
+"""Cold start: the compile time before the first image, whole-model and regional compilation compared."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,13 +14,13 @@ _NO_ARGUMENTS = "compile()"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColdStart:
-    """How long compiling took before the first image, both ways.
+    """The compile time before the first image, with whole-model and with regional compilation.
 
     Attributes:
         pipeline: the pipeline and its scale.
-        recipe: what was applied; without what tells both ways apart.
-        whole_ns: with the whole model compiled.
-        regional_ns: with its repeated blocks compiled.
+        recipe: the applied recipe, without `regional=True`.
+        whole_ns: compile time of the whole model.
+        regional_ns: compile time of the repeated blocks.
     """
 
     pipeline: str
@@ -30,11 +30,11 @@ class ColdStart:
 
     @property
     def speed_up(self) -> float:
-        """How many times as fast the repeated blocks are compiled."""
+        """How many times as fast regional compilation is."""
         return self.whole_ns / self.regional_ns
 
     def __str__(self) -> str:
-        """Write the line of the terminal."""
+        """Return the line for the terminal."""
         return (
             f"cold start of {self.pipeline}, {self.recipe}: whole {time(self.whole_ns)}, "
             f"regional {time(self.regional_ns)} ({factor(self.speed_up)} as fast)"
@@ -42,12 +42,12 @@ class ColdStart:
 
 
 def cold_start_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:
-    """Yield one line for each pipeline that was compiled both ways in this session."""
+    """Yield one line for each pipeline that was compiled whole and regionally in this session."""
     yield from map(str, cold_starts(entries))
 
 
 def cold_starts(entries: Iterable[LedgerEntry]) -> Iterator[ColdStart]:
-    """Yield the figures of each pipeline that was compiled both ways in this session."""
+    """Yield the figures of each pipeline that was compiled whole and regionally in this session."""
     by_recipe: dict[tuple[str, str, str], dict[bool, float]] = {}
     for entry in entries:
         verdict = entry.verdict
@@ -57,11 +57,11 @@ def cold_starts(entries: Iterable[LedgerEntry]) -> Iterator[ColdStart]:
             key = verdict.subject.pipeline, verdict.subject.scale, recipe
             by_recipe.setdefault(key, {})[recipe != verdict.subject.recipe] = spent
     for (pipeline, scale, recipe), spent_ns in by_recipe.items():
-        if len(spent_ns) == 2:  # noqa: PLR2004 - compiled both ways
+        if len(spent_ns) == 2:  # noqa: PLR2004 - whole and regional
             name = pipeline + (f" ({scale})" if scale else "")
             yield ColdStart(pipeline=name, recipe=recipe, whole_ns=spent_ns[False], regional_ns=spent_ns[True])
 
 
 def _whole(recipe: str) -> str:
-    """Return the same recipe without regional compilation."""
+    """Return the recipe without `regional=True`."""
     return _REGIONAL.sub("", recipe).replace("compile(, ", "compile(").replace(_NO_ARGUMENTS, "compile")

@@ -1,4 +1,4 @@
-"""The document that a report is: what `report.json` holds, and all that the page is made from."""
+"""The report as a data structure: the content of `report.json`, and the only input of the page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,10 +22,10 @@ class ReportedEnvironment(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """The machine and the versions that a session ran with.
 
     Attributes:
-        device: what the device calls itself.
+        device: the name that the device reports.
         device_slug: the folder of its baselines.
         versions: distribution name to version.
-        calibration: what the paired gate can see on this machine, by the test that found it out; absent where none did.
+        calibration: figures of each calibration of the paired gate, by the node ID of its test; absent without one.
     """
 
     device: str
@@ -35,12 +35,12 @@ class ReportedEnvironment(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 class Shard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One session of those that a report tells of.
+    """One session of a report.
 
     Attributes:
-        name: what its verdicts name it by; empty where the report is of one session.
-        environment: what it ran with.
-        scale: how large named pipelines were built where a marker did not say.
+        name: the name by which its verdicts refer to it; empty in a report of one session.
+        environment: the machine and versions of the session.
+        scale: the default scale of named pipelines; a marker can override it.
     """
 
     name: str
@@ -49,17 +49,17 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that a session found, or several that were merged.
+    """The findings of one session, or of several merged sessions.
 
     Attributes:
-        schema_version: of this document.
+        schema_version: version of this document.
         shards: the sessions.
-        counts: how many verdicts there are of each outcome.
+        counts: number of verdicts of each outcome.
         verdicts: every verdict with its test and its record, in the order in which tests reported them.
-        unmet_requirements: what the run did not prove although it may look green.
-        broken: the tests that failed without a verdict that says why.
-        skipped: the tests that proved nothing, and have no verdict that says why.
-        baselines: what the change did to the baselines; absent where nothing says what it started from.
+        unmet_requirements: requirements that the run did not prove.
+        broken: tests that failed without a failing verdict.
+        skipped: tests that proved nothing and have no verdict of that outcome.
+        baselines: changes of the baselines since the base revision; absent if no base revision is known.
     """
 
     schema_version: int
@@ -72,15 +72,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     baselines: BaselineComparison | msgspec.UnsetType = msgspec.UNSET
 
     def gpus(self) -> dict[str, str]:
-        """Return what a case is told by from the same case elsewhere: the device of each shard, by the shard's name.
+        """Return the device of each shard, by the shard's name; empty strings if all shards ran on one device.
 
-        Empty texts where all ran on one device.
+        Reports show it to distinguish the same case on several GPUs.
         """
         devices = {shard.name: shard.environment.device for shard in self.shards}
         return devices if len(set(devices.values())) > 1 else dict.fromkeys(devices, "")
 
     def is_failure(self) -> bool:
-        """Tell whether anything in it fails a run."""
+        """Return whether a finding in this report fails the run."""
         is_bad = any(entry.verdict.is_failure for entry in self.verdicts)
         return (
             is_bad
@@ -95,13 +95,13 @@ def report_of(
     unmet_requirements: Sequence[UnmetRequirement] = (),
     baselines: BaselineComparison | None = None,
 ) -> Report:
-    """Put a session's findings together.
+    """Build the report of a session.
 
     Args:
-        ledger: what was found.
-        settings: what the user asked for.
-        unmet_requirements: what was not proven.
-        baselines: what the change did to the baselines; None where nothing says what it started from.
+        ledger: the findings of the session.
+        settings: the session's settings.
+        unmet_requirements: requirements that the run did not prove.
+        baselines: changes of the baselines; None if no base revision is known.
     """
     environment = capture_environment(Device.CUDA if settings.use_gpu else Device.CPU)
     return Report(
@@ -133,6 +133,6 @@ def _skipped(ledger: Ledger) -> list[CaseResult]:
 
 
 def _calibration(ledger: Ledger) -> Any:
-    """Return what the paired gate can see on this machine, where this run found that out."""
+    """Return the figures of each calibration, or UNSET if this run has none."""
     found = {entry.nodeid: dict(entry.verdict.figures) for entry in calibrations(ledger.entries)}
     return found or msgspec.UNSET

@@ -1,4 +1,4 @@
-"""Figures as a person reads them, their unit taken from their name."""
+"""Figures as text, with the unit that the name implies."""
 
 from collections.abc import Mapping
 
@@ -8,10 +8,7 @@ _ACCEPTED = "accepted_"
 
 
 def figure(name: str, value: float) -> str:
-    """Write a value in the unit that its name ends with: `latency_ns` is a time, `peak_bytes` an amount of memory.
-
-    So is `bytes_to_host`.
-    """
+    """Format a value in the unit of its name: `latency_ns` is a time, `peak_bytes` and `bytes_to_host` are sizes."""
     if name.endswith("_ns"):
         return time(value)
     if name.endswith("_bytes") or name.startswith("bytes_"):
@@ -20,14 +17,14 @@ def figure(name: str, value: float) -> str:
 
 
 def old_and_new(name: str, old: float | None, new: float | None) -> str:
-    """Write `10.0 ms -> 12.0 ms (+20.0 %)`; what is not there is a dash."""
+    """Return `10.0 ms -> 12.0 ms (+20.0 %)`, with a dash for a missing value."""
     before, after = ("-" if value is None else figure(name, value) for value in (old, new))
     relative = f" ({change(new / old - 1)})" if old and new is not None else ""
     return f"{before} -> {after}{relative}"
 
 
 def compared_figures(figures: Mapping[str, float]) -> str:
-    """Write each figure that has an accepted twin of another value, old -> new; empty where there is none."""
+    """Return `name old -> new` for each figure that differs from its `accepted_` counterpart, else an empty string."""
     pairs = [(name, figures[_ACCEPTED + name], value) for name, value in figures.items() if _ACCEPTED + name in figures]
     changed = [(name, old, new) for name, old, new in pairs if old != new]
     return ", ".join(f"{_readable(name)} {old_and_new(name, old, new)}" for name, old, new in changed)

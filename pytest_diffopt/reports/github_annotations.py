@@ -1,4 +1,4 @@
-"""Annotations: a failure shown on the line of the pull request that it is about."""
+"""GitHub annotations: each failure shown at its line of the pull request."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,9 +10,9 @@ from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.records import Concern
 from pytest_diffopt.session.ledger import CaseResult, Ledger, LedgerEntry
 
-#: What has a line of somebody's code to stand on.
+#: The concerns whose records contain lines of user code.
 _LOCATED = frozenset({Concern.SYNCS, Concern.GRAPH_BREAKS, Concern.RECOMPILES})
-# GitHub shows so many errors of one step, and drops the rest without a word.
+# GitHub shows this many errors of one step, and drops further ones silently.
 _SHOWN = 10
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
@@ -20,13 +20,13 @@ _PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A line of the repository, and what is wrong there.
+    """A line of the repository, and the failure at it.
 
     Attributes:
-        file: the path from the root of the repository; empty when nobody knows one.
-        line: its number, from 1; 0 for the whole file.
+        file: path relative to the root of the repository; empty if unknown.
+        line: line number, from 1; 0 for the whole file.
         title: the concern.
-        headline: what is wrong.
+        headline: headline of the failure.
     """
 
     file: str
@@ -36,15 +36,15 @@ class Place:
 
 
 def annotation_lines(ledger: Ledger, *, root: Path, folder: Path, workspace: Path | None) -> Iterator[str]:
-    """Yield a command for each line that waits for the GPU, breaks the graph or makes torch compile again.
+    """Yield a workflow command for each line that syncs, breaks the graph or triggers a recompile.
 
-    Where that line is not in the repository (it is diffusers' own, say), the test that found it is annotated.
+    If that line is outside of the repository, for example in diffusers, the test is annotated instead.
 
     Args:
-        ledger: of the session.
-        root: pytest's root folder, which the names of tests begin at.
-        folder: the working folder, which the paths of user's code begin at.
-        workspace: the folder that GitHub's paths begin at; pytest's root folder when there is none.
+        ledger: the ledger of the session.
+        root: pytest's root folder, to which node IDs are relative.
+        folder: the working folder, to which paths of user code are relative.
+        workspace: the folder to which GitHub's paths are relative; None for pytest's root folder.
     """
     found: dict[Place, list[str]] = {}
     for entry in ledger.entries:
@@ -59,7 +59,7 @@ def annotation_lines(ledger: Ledger, *, root: Path, folder: Path, workspace: Pat
 
 
 def _places(entry: LedgerEntry, case: CaseResult | None, starts: Sequence[Path], workspace: Path) -> list[Place]:
-    """Return the lines that a verdict is about: of its record those that it explains, for others are allowed."""
+    """Return the lines of the record that the verdict's explanation names; other lines are allowed."""
     headline = entry.verdict.explanation[0].removeprefix("diffopt: ")
     explained = "\n".join(entry.verdict.explanation)
     shown = [(file, line) for file, line in _locations(entry.record) if _is_in(f"{file}:{line}", explained)]
@@ -77,7 +77,7 @@ def _is_in(place: str, explained: str) -> bool:
 
 
 def _locations(record: Any) -> Iterator[tuple[str, int]]:
-    """Yield file and line of every `CodeLocation` in a record, in its order."""
+    """Yield file and line of every `CodeLocation` in a record, in order."""
     if isinstance(record, dict):
         if {"file", "line", "function"} <= record.keys():
             yield str(record["file"]), int(record["line"])
@@ -89,7 +89,7 @@ def _locations(record: Any) -> Iterator[tuple[str, int]]:
 
 
 def _in_workspace(file: str, starts: Iterable[Path], workspace: Path) -> str:
-    """Return a path from the root of the repository; empty when it is no file in there."""
+    """Return a path relative to the root of the repository; empty if no such file exists in it."""
     for start in starts:
         path = (start / file).resolve()
         if path.is_file() and path.is_relative_to(workspace):
@@ -98,7 +98,7 @@ def _in_workspace(file: str, starts: Iterable[Path], workspace: Path) -> str:
 
 
 def _command(place: Place, nodeids: Sequence[str]) -> str:
-    more = f" and {counted(len(nodeids) - 1, 'test')} more" if len(nodeids) > 1 else ""
+    more = f" and {counted(len(nodeids) - 1, 'more test')}" if len(nodeids) > 1 else ""
     properties = {"file": place.file, "line": str(place.line) if place.line else "", "title": f"diffopt: {place.title}"}
     written = ",".join(f"{name}={value.translate(_PROPERTY)}" for name, value in properties.items() if value)
     return f"::error {written}::{f'{place.headline} [{nodeids[0]}{more}]'.translate(_DATA)}"

@@ -1,4 +1,4 @@
-"""The job of GitHub Actions that a session runs in, as its environment tells."""
+"""The GitHub Actions job that a session runs in, read from environment variables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GitHubRun:
-    """What a job of GitHub Actions says of itself; everything is empty outside of one.
+    """The environment of a GitHub Actions job; all defaults outside of one.
 
     Attributes:
-        is_active: this is such a job, so what is written to its output may be an annotation.
-        step_summary: the file that is shown on the page of the run; None when there is none.
-        workspace: the folder that the repository was checked out into.
-        base: the branch that a pull request will go to, as git names it here (`origin/main`); empty for other events.
+        is_active: whether this is a GitHub Actions job, in which annotations can be printed.
+        step_summary: the file whose content GitHub shows on the page of the run; None if not set.
+        workspace: the folder of the repository's checkout; None if not set.
+        base: the remote branch that a pull request targets, such as `origin/main`; empty for other events.
     """
 
     is_active: bool = False
@@ -23,7 +23,7 @@ class GitHubRun:
 
 
 def github_run(environment: Mapping[str, str]) -> GitHubRun:
-    """Read the environment."""
+    """Read the job from environment variables."""
     if environment.get("GITHUB_ACTIONS") != "true":
         return GitHubRun()
     summary, workspace, branch = (

@@ -1,4 +1,4 @@
-"""The summary of a session in Markdown: for the page of a run of GitHub Actions, and for a comment."""
+"""The Markdown summary of a session: for the page of a GitHub Actions run, and for a comment."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,30 +11,31 @@ from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.reports import baseline_changes
 from pytest_diffopt.reports.figures import compared_figures
+from pytest_diffopt.reports.json_report import invalid_figures_refused, read_json_report
 from pytest_diffopt.reports.markdown import code, fenced, folded, head, linked, row, text
 from pytest_diffopt.reports.order import anchored
-from pytest_diffopt.reports.summary import Summary
+from pytest_diffopt.reports.summary import Summary, summary_of
 from pytest_diffopt.reports.terminal import total_line
 from pytest_diffopt.session.ledger import BrokenTest, CaseResult, LedgerEntry
 
-#: GitHub refuses a larger summary of a step whole.
+#: GitHub rejects the whole summary of a step if it is larger.
 SUMMARY_LIMIT_BYTES = 1024 * 1024
-#: And a comment of more than 65,536 characters; what is written beside the summary has its room, too.
+#: GitHub rejects a comment of more than 65,536 characters; the rest is for the marker and the link.
 COMMENT_LIMIT_BYTES = 63_000
-# What says how much was left out has room beside what was not.
+# Room for the note about omitted items.
 _RESERVED_BYTES = 200
 _SHOWN_TESTS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Section:
-    """A part whose items may be left out from the end.
+    """A section whose last items can be omitted.
 
     Attributes:
-        opening: before the items.
-        items: the worst first.
-        noun: what an item is.
-        closing: after the items.
+        opening: Markdown before the items.
+        items: Markdown of each item, the worst first.
+        noun: singular noun for an item, used in the note about omitted items.
+        closing: Markdown after the items.
     """
 
     opening: str
@@ -44,15 +45,30 @@ class _Section:
 
 
 def render(summary: Summary, *, limit_bytes: int = SUMMARY_LIMIT_BYTES) -> str:
-    """Write the summary, the worst first; what would not fit any more is left out from the end, and said."""
+    """Return the summary, the worst findings first; items that exceed the limit are omitted, with a note."""
     written = ""
     for section in _sections(summary):
         written += _fitted(section, limit_bytes - len(written.encode()))
     return written
 
 
+def render_folder(folder: Path, *, page: str = "") -> str:
+    """Return the summary of the report in a folder.
+
+    Args:
+        folder: the folder of the report.
+        page: URL of the report's page; empty if unknown.
+
+    Raises:
+        ReportError: the report cannot be read or is invalid.
+    """
+    report = read_json_report(folder)
+    with invalid_figures_refused(folder):
+        return render(summary_of(report, page=page))
+
+
 def write_summary_file(path: Path, written: str) -> None:
-    """Write a summary into a file of its own, in place of what was there.
+    """Write a summary into a file, replacing its content.
 
     Raises:
         DiffoptError: the file cannot be written.
@@ -66,7 +82,7 @@ def write_summary_file(path: Path, written: str) -> None:
 
 
 def append_step_summary(path: Path, summary: Summary) -> None:
-    """Add the summary to what other commands of the same step have written: together they share GitHub's limit.
+    """Append the summary to the step's file; all commands of the step share GitHub's size limit.
 
     Raises:
         DiffoptError: the file cannot be written.
@@ -81,7 +97,7 @@ def append_step_summary(path: Path, summary: Summary) -> None:
 
 
 def _fitted(section: _Section, room_bytes: int) -> str:
-    """Write as many items of a section as there is room for."""
+    """Return a section with as many items as fit."""
     frame = len(section.opening.encode()) + len(section.closing.encode()) + _RESERVED_BYTES
     room = room_bytes - frame
     if room < 0:
@@ -93,7 +109,7 @@ def _fitted(section: _Section, room_bytes: int) -> str:
             break
         kept.append(item)
     missing = len(section.items) - len(kept)
-    note = f"\n{counted(missing, section.noun)} left out: GitHub takes no larger summary.\n" if missing else ""
+    note = f"\n{counted(missing, section.noun)} omitted: GitHub accepts no larger summary.\n" if missing else ""
     return "\n".join([section.opening, *kept]) + section.closing + "\n" + note + "\n"
 
 
@@ -159,7 +175,7 @@ def _kind(kind: str) -> str:
 
 
 def _table_head(summary: Summary) -> str:
-    gpu = ["gpu"] if summary.shows_gpus else []
+    gpu = ["GPU"] if summary.shows_gpus else []
     return head(["", "concern", "pipeline", *gpu, "recipe", "old -&gt; new", "test"])
 
 
@@ -174,18 +190,18 @@ def _verdict_row(summary: Summary, anchor: str, entry: LedgerEntry) -> str:
 
 
 def _test(summary: Summary, anchor: str, entry: LedgerEntry) -> str:
-    """Name a test; where the page can be opened, as a link to all that it shows of it."""
+    """Return the node ID of a test, as a link to its case on the page if the page has a URL."""
     return linked(entry.nodeid, f"{summary.page}#{anchor}") if summary.page else code(entry.nodeid)
 
 
 def _details(summary: Summary, anchor: str, entry: LedgerEntry) -> str:
     title = f"{entry.verdict.outcome}: {_named(summary, entry)}"
-    images = f"\n\n{linked('its part of the report', f'{summary.page}#{anchor}')}" if summary.page else ""
+    images = f"\n\n{linked('this case in the report', f'{summary.page}#{anchor}')}" if summary.page else ""
     return folded(title, fenced(entry.verdict.explanation) + images) + "\n"
 
 
 def _named(summary: Summary, test: LedgerEntry | BrokenTest | CaseResult) -> str:
-    """Name a test and, where there are several, its GPU."""
+    """Return the node ID of a test, with its GPU if the report has several."""
     gpu = summary.gpu(test.shard)
     return code(test.nodeid) + (f" on {text(gpu)}" if gpu else "")
 
@@ -201,19 +217,19 @@ def _broken(summary: Summary) -> _Section:
 
 
 def _sessions(summary: Summary) -> _Section:
-    opening = head(["shard", "gpu", "verdicts", "failed", "broken tests", "skipped tests"])
+    opening = head(["shard", "GPU", "verdicts", "failed", "broken tests", "skipped tests"])
     rows = [
         row(
             [
                 code(session.name),
                 text(session.device),
-                *map(str, (session.num_verdicts, session.num_red, session.num_broken, session.num_skipped)),
+                *map(str, (session.num_verdicts, session.num_failed, session.num_broken, session.num_skipped)),
             ]
         )
         for session in summary.sessions
     ]
-    different = "".join(f"\n\nNot the same everywhere: {text(line)}" for line in summary.differences)
-    return _Section(opening=opening, items=rows, noun="shard", closing=f"\n{different}")
+    differences = "".join(f"\n\nVersions differ: {text(line)}" for line in summary.differences)
+    return _Section(opening=opening, items=rows, noun="shard", closing=f"\n{differences}")
 
 
 def _skipped(summary: Summary) -> _Section:

@@ -1,4 +1,4 @@
-"""The line at the top of a session."""
+"""The plugin's line in pytest's header."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from pytest_diffopt.session.settings import Settings
 
 
 def header_line(settings: Settings, root: Path) -> str:
-    """Say on what the session runs, without importing torch unless a GPU was asked for."""
+    """Return device, versions, scale and baselines folder; imports torch only if a GPU was requested."""
     parts = [
         f"device {_device(settings)}",
         f"torch {distribution_version('torch')}",
@@ -19,7 +19,7 @@ def header_line(settings: Settings, root: Path) -> str:
 
 
 def shown_path(path: Path, root: Path) -> str:
-    """Write a path from the project's root, or whole where it is outside of it."""
+    """Return a path relative to the project's root, or unchanged if it is outside of the root."""
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
@@ -29,4 +29,4 @@ def _device(settings: Settings) -> str:
     try:
         return gpu_name()
     except NoGPUError:
-        return "none"  # the collection ends in an error that says why
+        return "none"  # collection raises the error that explains it

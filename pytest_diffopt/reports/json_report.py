@@ -1,4 +1,4 @@
-"""`report.json`: the whole ledger, for machines, and the strict way back from it."""
+"""Write `report.json`, and read it back strictly."""
 
 import json
 import math
@@ -16,13 +16,11 @@ from pytest_diffopt.reports.document import SCHEMA_VERSION, Report
 from pytest_diffopt.reports.recorded import record_type
 from pytest_diffopt.reports.typed_json import fitted
 
-#: What the file is called in a report's folder.
+#: The name of the file in a report's folder.
 FILE_NAME = "report.json"
-#: Reports are read into memory whole; of the 500 cases that a page must hold one takes 2 MB.
+#: A larger file is refused, because it is read into memory as a whole; a report of 500 cases takes 2 MB.
 MAX_BYTES = 256 * 2**20
-
-
-#: What to do about a report that somebody changed.
+#: The hint of errors about a file that was changed or damaged.
 HINT = "write it again with --diffopt-report"
 
 
@@ -31,11 +29,11 @@ class ReportError(DiffoptError):
 
 
 class ReportVersionError(ReportError):
-    """A report is of a version that this pytest-diffopt does not read.
+    """A report has a schema version that this pytest-diffopt does not read.
 
     Attributes:
         path: the file.
-        version: what it says of itself.
+        version: the value of its `schema_version`.
     """
 
     def __init__(self, path: Path, version: object) -> None:
@@ -46,7 +44,7 @@ class ReportVersionError(ReportError):
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the report's folder, before a run that would end without its report.
+    """Create the report's folder, so that an unusable path fails before the tests run.
 
     Raises:
         DiffoptError: the folder cannot be written.
@@ -61,9 +59,9 @@ def prepare_folder(folder: Path) -> None:
 
 
 def write_json_report(folder: Path, report: Report) -> Path:
-    """Write a report into `report.json`, in a folder that `prepare_folder` made.
+    """Write a report into `report.json`, in an existing folder.
 
-    Numbers that JSON cannot hold are written as the texts `inf`, `-inf` and `nan`.
+    Non-finite numbers are written as the strings `inf`, `-inf` and `nan`.
 
     Raises:
         ReportError: the file cannot be written.
@@ -78,18 +76,18 @@ def write_json_report(folder: Path, report: Report) -> Path:
 
 
 def encoded(report: Report) -> bytes:
-    """Return what stands in the file."""
+    """Return the content of the file."""
     text = json.dumps(_finite(msgspec.to_builtins(report)), indent=2, sort_keys=True, allow_nan=False)
     return (text + "\n").encode()
 
 
 def read_json_report(folder: Path) -> Report:
-    """Read the `report.json` of a folder, strictly.
+    """Read and validate the `report.json` of a folder.
 
     Raises:
-        ReportVersionError: it is of another version.
-        ReportError: there is none, or a key is missing, unknown, stands twice or holds what it may not; the message
-            names the file, the key, the value and what to do.
+        ReportVersionError: it has another schema version.
+        ReportError: the file does not exist, or a key is missing, unknown, repeated or has an invalid value. The
+            message has the file, the key, the value and a hint.
     """
     path = folder / FILE_NAME
     try:
@@ -109,16 +107,18 @@ def read_json_report(folder: Path) -> Report:
 
 
 @contextmanager
-def only_sense(folders: object) -> Iterator[None]:
-    """Show a report that somebody may have changed: every value is of its type, and may still be no figure of anything.
+def invalid_figures_refused(folders: object) -> Iterator[None]:
+    """Turn an arithmetic error in the block into a `ReportError` about a file that was changed by hand.
+
+    A value can have the right type and still be invalid, such as a latency of zero.
 
     Raises:
-        ReportError: what is shown within divides by a figure of zero, or orders one that is no number.
+        ReportError: the block divides by zero, or raises `ValueError` for a figure that is not a number.
     """
     try:
         yield
     except (ArithmeticError, ValueError) as error:
-        msg = f"the report {folders} cannot be shown, a figure of it makes no sense: {error}\n  {HINT}"
+        msg = f"the report {folders} cannot be shown: one of its figures is invalid: {error}\n  {HINT}"
         raise ReportError(msg) from error
 
 
@@ -152,25 +152,25 @@ def _converted(value: Any, type_: Any, content: Any, key: str = "") -> Any:
 
 
 def _check_counts(report: Report) -> None:
-    """Refuse totals that are not those of the verdicts: somebody cut the file."""
+    """Refuse totals that do not match the verdicts: verdicts were removed or added by hand."""
     found: dict[str, int] = {}
     for entry in report.verdicts:
         found[entry.verdict.outcome] = found.get(entry.verdict.outcome, 0) + 1
     if found != report.counts:
-        refuse(f"counts: must be those of the verdicts, {shown(found)}, got: {shown(report.counts)}")
+        refuse(f"counts: must match the verdicts, {shown(found)}, got: {shown(report.counts)}")
 
 
 def _check_shards(report: Report) -> None:
-    """Refuse what is from no shard, or from one of two."""
+    """Refuse shards without unique names, and findings of an unknown shard."""
     names = [shard.name for shard in report.shards]
     if len(set(names)) < len(names) or not names:
-        refuse(f"shards: must be there, each with a name of its own, got: {shown(names)}")
-    said = {
+        refuse(f"shards: must be at least one, with unique names, got: {shown(names)}")
+    references = {
         "verdicts": [entry.shard for entry in report.verdicts],
         "broken": [test.shard for test in report.broken],
         "skipped": [case.shard for case in report.skipped],
     }
-    for key, found in said.items():
+    for key, found in references.items():
         for index, name in enumerate(found):
             if name not in names:
                 refuse(f"{key}[{index}].shard: must be one of {shown(names)}, got: {shown(name)}")

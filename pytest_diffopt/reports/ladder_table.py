@@ -1,4 +1,4 @@
-"""A ladder as a table and a bar chart: what each level proved, and what it costs."""
+"""A ladder as a table and a bar chart: verdicts, operations, memory and latency of each level."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,20 +15,20 @@ _BAR_WIDTH = 24
 _SHOWN = (Concern.APPLIED, Concern.GRAPH_BREAKS, Concern.SYNCS, Concern.IMAGES)
 _NOTHING = "-"
 _HEAD = ("", "level", *_SHOWN, "operations a step", "peak memory", "latency", "times as fast")
-#: Of two verdicts on one level the worse one is shown.
-_BAD_FIRST = (Outcome.REGRESSED, Outcome.MISSING, Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE, Outcome.IMPROVED)
+#: Of several verdicts of one concern on one level, the first of these is shown.
+_WORST_FIRST = (Outcome.REGRESSED, Outcome.MISSING, Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE, Outcome.IMPROVED)
 
 
 @dataclass(kw_only=True)
 class LadderRow:
-    """What a session found of one level.
+    """The findings of a session about one level.
 
     Attributes:
-        level: which one.
-        outcomes: the verdict of each concern.
-        latency_ns: the median call, where latency was measured.
-        peak_memory_bytes: the most that a call holds, where it was counted or measured.
-        operations: operations launched in a late denoise step, where they were counted.
+        level: the level.
+        outcomes: the worst outcome of each concern.
+        latency_ns: median time of a call; None if not measured.
+        peak_memory_bytes: peak memory of a call; None if neither counted nor measured.
+        operations: operations launched in a late denoise step; None if not counted.
     """
 
     level: Level
@@ -39,14 +39,14 @@ class LadderRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClimbedLadder:
-    """A ladder of which at least two levels were tested.
+class LadderResult:
+    """A ladder with at least two tested levels, for one pipeline.
 
     Attributes:
-        name: of the ladder.
-        pipeline: that climbed it.
-        scale: at which.
-        rows: what was found of each level.
+        name: name of the ladder.
+        pipeline: the tested pipeline.
+        scale: the scale of the pipeline.
+        rows: the findings about each tested level.
     """
 
     name: str
@@ -56,19 +56,19 @@ class ClimbedLadder:
 
     @property
     def title(self) -> str:
-        """Name the ladder and who climbed it."""
+        """The ladder and the pipeline, as a title."""
         return f"ladder {self.name}: {self.pipeline} ({self.scale})"
 
     def table(self) -> list[list[str]]:
-        """Return the head and a line a level, without the columns that nothing was found for."""
+        """Return a header row and one row for each level, without empty columns."""
         lines = [list(_HEAD), *(_cells(row, self.rows[0]) for row in self.rows)]
         used = [column for column in range(len(_HEAD)) if any(line[column] != _NOTHING for line in lines[1:])]
         return [[line[column] for column in used] for line in lines]
 
     def bars(self) -> tuple[str, list[tuple[str, float, str]]]:
-        """Return what the chart shows, and a bar a level: its label, value and text.
+        """Return the title of the chart, and label, value and text of the bar of each level.
 
-        The latency where it was measured, else the peak memory where it was counted, else nothing.
+        The bars show latency if it was measured, else peak memory; levels without a value have no bar.
         """
         latencies = [(row.level.label, row.latency_ns, time(row.latency_ns)) for row in self.rows if row.latency_ns]
         if latencies:
@@ -77,25 +77,25 @@ class ClimbedLadder:
         return "peak memory", [(label, peak, size(peak)) for label, peak in peaks]
 
 
-def ladders(entries: Sequence[LedgerEntry]) -> Iterator[ClimbedLadder]:
-    """Yield every ladder of which at least two levels were tested."""
+def ladders(entries: Sequence[LedgerEntry]) -> Iterator[LadderResult]:
+    """Yield each ladder with at least two tested levels."""
     for name in known_ladders():
-        for pipeline, scale in _climbed(entries, name):
+        for pipeline, scale in _tested_pipelines(entries, name):
             rows = _rows(entries, name, pipeline, scale)
             if len(rows) > 1:
-                yield ClimbedLadder(name=name, pipeline=pipeline, scale=scale, rows=tuple(rows))
+                yield LadderResult(name=name, pipeline=pipeline, scale=scale, rows=tuple(rows))
 
 
 def ladder_lines(entries: Sequence[LedgerEntry]) -> Iterator[str]:
-    """Yield the lines of every ladder of which at least two levels were tested; nothing without one."""
-    for climbed in ladders(entries):
-        yield climbed.title
-        yield from _table(climbed.table())
-        yield from _bars(*climbed.bars())
+    """Yield title, table and bar chart of each ladder with at least two tested levels."""
+    for result in ladders(entries):
+        yield result.title
+        yield from _table(result.table())
+        yield from _bars(*result.bars())
 
 
-def _climbed(entries: Iterable[LedgerEntry], name: str) -> list[tuple[str, str]]:
-    """Return the pipelines that this ladder's own tests ran with, in order."""
+def _tested_pipelines(entries: Iterable[LedgerEntry], name: str) -> list[tuple[str, str]]:
+    """Return pipeline and scale of each subject that this ladder's tests ran with, in order."""
     subjects = [entry.verdict.subject for entry in entries if f"-{name}-" in entry.nodeid]
     return list(dict.fromkeys((subject.pipeline, subject.scale) for subject in subjects))
 
@@ -126,12 +126,12 @@ def _row(level: Level, entries: Iterable[LedgerEntry]) -> LadderRow:
 
 def _take_outcome(row: LadderRow, concern: Concern, outcome: Outcome) -> None:
     known = row.outcomes.get(concern)
-    if known is None or (outcome in _BAD_FIRST and (known not in _BAD_FIRST or _is_worse(outcome, known))):
+    if known is None or (outcome in _WORST_FIRST and (known not in _WORST_FIRST or _is_worse(outcome, known))):
         row.outcomes[concern] = outcome
 
 
 def _is_worse(outcome: Outcome, known: Outcome) -> bool:
-    return _BAD_FIRST.index(outcome) < _BAD_FIRST.index(known)
+    return _WORST_FIRST.index(outcome) < _WORST_FIRST.index(known)
 
 
 def _take_figures(row: LadderRow, entry: LedgerEntry) -> None:

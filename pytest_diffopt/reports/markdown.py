@@ -1,10 +1,10 @@
-"""GitHub's Markdown: any text in it is shown as it is, and none of it is obeyed."""
+"""GitHub Markdown in which any text is shown literally."""
 
 import html
 import re
 from collections.abc import Iterable
 
-# Every character that Markdown, HTML, a table, a mention, an emoji, a link or a formula begins or ends with.
+# Each character that can begin or end markup, HTML, a table cell, a mention, an emoji, a link or a formula.
 _ACTIVE = re.compile(r"[&<>\"'\\|`*_\[\]!~@:#$^]")
 _BACKTICKS = re.compile(r"`+")
 _LONGEST_CELL = 300
@@ -12,25 +12,25 @@ _SHORTEST_FENCE = 3
 
 
 def text(content: str) -> str:
-    """Write a text in one line; names and paths belong into `code`."""
+    """Escape a text into one line, shortened to the length of a table cell. For names and paths use `code`."""
     line = " ".join(_printable(content).split())
     shown = line if len(line) <= _LONGEST_CELL else line[:_LONGEST_CELL] + "..."
-    # An entity is never the beginning of markup, wherever it stands; a backslash is not enough within a table.
+    # An entity never begins markup, at any position; a backslash escape does not work in every table cell.
     return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", shown)
 
 
 def code(content: str) -> str:
-    """Write a name in one line, in the typewriter font; nobody is mentioned in there."""
+    """Format a name as inline code in one line, in which GitHub resolves no mentions."""
     return f"<code>{text(content)}</code>" if content else ""
 
 
 def linked(content: str, url: str) -> str:
-    """Write a name as `code` does, as a link."""
+    """Format a name as inline code that links to a URL."""
     return f'<a href="{html.escape(url)}">{code(content)}</a>'
 
 
 def fenced(lines: Iterable[str]) -> str:
-    """Write lines as a block of code, within a fence that is longer than any in them."""
+    """Format lines as a code block, with a fence longer than any run of backticks in them."""
     block = "\n".join(_printable(line) for line in lines)
     longest = max((len(run) for run in _BACKTICKS.findall(block)), default=0)
     fence = "`" * max(_SHORTEST_FENCE, longest + 1)
@@ -38,21 +38,21 @@ def fenced(lines: Iterable[str]) -> str:
 
 
 def row(cells: Iterable[str]) -> str:
-    """Write a row of a table from cells that are Markdown already."""
+    """Format a table row of cells that are already Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
 def head(names: Iterable[str]) -> str:
-    """Write the head of a table."""
+    """Format the header of a table."""
     names = list(names)
     return f"{row(names)}\n{row('---' for _ in names)}"
 
 
 def folded(title: str, body: str) -> str:
-    """Write a part that is closed until somebody opens it, from Markdown."""
+    """Format a collapsed section of Markdown."""
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
 
 
 def _printable(content: str) -> str:
-    """Replace what has no shape of its own, such as what turns the direction of writing around."""
+    """Replace each non-printable character by a space, such as one that changes the text direction."""
     return "".join(character if character.isprintable() else " " for character in content)

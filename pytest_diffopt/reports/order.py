@@ -1,4 +1,4 @@
-"""Which verdict a person has to read first."""
+"""The order of verdicts in reports: the most important first."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Concern
 from pytest_diffopt.session.ledger import LedgerEntry
 
-#: Red first, then what proved nothing, then gains.
+#: Failures first, then verdicts that proved nothing, then improvements.
 WORST_FIRST = (
     Outcome.REGRESSED,
     Outcome.MISSING,
@@ -15,7 +15,7 @@ WORST_FIRST = (
     Outcome.IMPROVED,
     Outcome.PASSED,
 )
-#: A wrong image is worse than a slow one, and a cause stands before what it causes.
+#: Correctness comes before speed, and a cause before its effects.
 BY_CONCERN = (
     Concern.IMAGES,
     Concern.NUMERICS,
@@ -32,12 +32,12 @@ BY_CONCERN = (
 
 
 def worst_first(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Sort verdicts, the worst first; of equally bad ones a wrong image before a slow one, then as the tests were."""
+    """Sort verdicts by failure, outcome and concern; ties keep the order of the tests."""
     return sorted(entries, key=_rank)
 
 
 def anchored(entries: Iterable[LedgerEntry]) -> list[tuple[str, LedgerEntry]]:
-    """Return each verdict, the worst first, with the anchor that the page has for it."""
+    """Return verdicts in the order of `worst_first`, each with its anchor on the page."""
     return [(f"case-{number}", entry) for number, entry in enumerate(worst_first(entries), start=1)]
 
 

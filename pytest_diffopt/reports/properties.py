@@ -1,4 +1,4 @@
-"""The figures of a test as properties, which pytest writes into JUnit's XML."""
+"""Outcomes and figures of a test as properties, which pytest writes into JUnit XML."""
 
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -9,13 +9,13 @@ Property = tuple[str, object]
 
 
 def properties_of(entries: Sequence[LedgerEntry], known: Iterable[Property] = ()) -> list[Property]:
-    """Return a name and a value for the outcome and for each figure of each verdict.
+    """Return name and value of the outcome and of each figure of each verdict.
 
-    A concern that a test asserts more than once is numbered from its second time: `diffopt.images-2.ssim`.
+    If a test has several verdicts of one concern, they are numbered from the second: `diffopt.images-2.ssim`.
 
     Args:
         entries: the verdicts.
-        known: the properties that the test has already.
+        known: the properties that the test already has.
     """
     found: list[Property] = []
     taken = {name for name, _value in known}

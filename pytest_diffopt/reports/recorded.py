@@ -1,4 +1,4 @@
-"""The records of a ledger as their own types again: a ledger keeps them as plain values."""
+"""Convert the plain values of a ledger entry back into a record of the right type."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from pytest_diffopt.records import (
 )
 from pytest_diffopt.session.ledger import LedgerEntry
 
-#: The records that a verdict of each concern can be about.
+#: The record types of each concern.
 RECORD_TYPES: Mapping[Concern, tuple[type[Record], ...]] = {
     Concern.APPLIED: (AppliedRecord,),
     Concern.GRAPH_BREAKS: (CompilationRecord,),
@@ -43,20 +43,20 @@ RECORD_TYPES: Mapping[Concern, tuple[type[Record], ...]] = {
 
 
 def record_of(entry: LedgerEntry) -> Record:
-    """Return the record of an entry, of its own type.
+    """Return the record of an entry as an instance of its record type.
 
     Raises:
-        msgspec.ValidationError: it is not what a probe of this concern writes down.
+        msgspec.ValidationError: the values do not match any record type of the concern.
     """
     return msgspec.convert(entry.record, record_type(entry.verdict.concern, entry.record))
 
 
 def record_type(concern: Concern, record: Mapping[str, Any]) -> type[Record]:
-    """Return the type of a record: the first of its concern whose every key without a default is there, else the last.
+    """Return the first record type of the concern whose required keys are all present, else the last type.
 
     Args:
-        concern: what the record is about.
-        record: its plain values.
+        concern: the concern of the verdict.
+        record: the record as plain values.
     """
     types = RECORD_TYPES[concern]
     return next((one for one in types if _required(one) <= record.keys()), types[-1])

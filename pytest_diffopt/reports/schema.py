@@ -1,4 +1,4 @@
-"""What `report.json` may hold, as a JSON Schema made from the types that write it."""
+"""The JSON Schema of `report.json`, generated from the types of the report."""
 
 from inspect import cleandoc
 from typing import Any
@@ -9,7 +9,7 @@ from pytest_diffopt.reports.document import SCHEMA_VERSION, Report
 from pytest_diffopt.reports.recorded import RECORD_TYPES
 from pytest_diffopt.reports.typed_json import TEXTS_OF_FLOATS
 
-#: The schema as it is shipped, beside this module.
+#: The name of the shipped schema, in the folder of this module.
 FILE_NAME = "report.schema.json"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _POINTER = "#/$defs/{name}"
@@ -21,21 +21,21 @@ def report_schema() -> dict[str, Any]:
     """Return the schema."""
     records = tuple(one for types in RECORD_TYPES.values() for one in types)
     (report, *references), definitions = msgspec.json.schema_components((Report, *records), ref_template=_POINTER)
-    # A ledger keeps records as plain values; which type they are of, the concern of the verdict tells.
+    # A ledger keeps records as plain values; the concern of the verdict determines the type.
     definitions["LedgerEntry"]["properties"]["record"] = {"anyOf": references}
     definitions["Report"]["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
     return {
         "$schema": _DIALECT,
-        "title": "What pytest --diffopt-report writes into report.json",
+        "title": "report.json, as written by pytest --diffopt-report",
         **report,
         "$defs": _strict(definitions),
     }
 
 
 def _strict(schema: Any) -> Any:
-    """Forbid unknown keys, and allow the texts in which numbers are written that JSON lacks.
+    """Forbid unknown keys, and allow the strings that stand in for non-finite numbers.
 
-    Descriptions are docstrings, which Python indents as their code until 3.13.
+    Descriptions are docstrings; before Python 3.13 they keep the indentation of the code.
     """
     if isinstance(schema, list):
         return [_strict(one) for one in schema]
@@ -48,4 +48,4 @@ def _strict(schema: Any) -> Any:
 
 
 def _described(text: Any) -> Any:
-    return cleandoc(text) if isinstance(text, str) else _strict(text)  # else it is a property of that name
+    return cleandoc(text) if isinstance(text, str) else _strict(text)  # a property named `description`

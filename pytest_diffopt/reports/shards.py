@@ -1,4 +1,4 @@
-"""The sessions of a merged report: where they ran, and what was not the same everywhere."""
+"""The sessions of a report: their devices and versions, and version differences between them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,12 +6,12 @@ from pytest_diffopt.reports.document import Report, Shard
 from pytest_diffopt.session.ledger import LedgerEntry
 
 _MISSING = "not installed"
-#: What a reader wants to know of every report.
+#: The distributions whose versions every report shows at the top.
 _SHOWN_VERSIONS = ("torch", "diffusers")
 
 
-def where(shards: Sequence[Shard]) -> str:
-    """Write `NVIDIA H200 and NVIDIA L4 · torch 2.13.0 · diffusers 0.42.1`."""
+def environment_line(shards: Sequence[Shard]) -> str:
+    """Return one line, such as `NVIDIA H200 and NVIDIA L4 · torch 2.13.0 · diffusers 0.42.1`."""
     versions = [
         f"{name} {_listed(found)}"
         for name in _SHOWN_VERSIONS
@@ -20,8 +20,8 @@ def where(shards: Sequence[Shard]) -> str:
     return " · ".join([_listed(list(dict.fromkeys(shard.environment.device for shard in shards))), *versions])
 
 
-def differences(shards: Sequence[Shard]) -> Iterator[str]:
-    """Yield a line for each distribution whose version is not the same in every shard, with who has which."""
+def version_differences(shards: Sequence[Shard]) -> Iterator[str]:
+    """Yield one line for each distribution whose version differs between shards, with the shards of each version."""
     names = sorted({name for shard in shards for name in shard.environment.versions})
     for name in names:
         versions = _versions(shards, name)
@@ -30,7 +30,7 @@ def differences(shards: Sequence[Shard]) -> Iterator[str]:
 
 
 def by_gpu(report: Report) -> Mapping[str, Sequence[LedgerEntry]]:
-    """Return the verdicts of each GPU: figures of two are never rows of one table."""
+    """Group the verdicts by GPU, because figures of different GPUs do not belong in one table."""
     gpus = report.gpus()
     groups: dict[str, list[LedgerEntry]] = {}
     for entry in report.verdicts:
@@ -39,7 +39,7 @@ def by_gpu(report: Report) -> Mapping[str, Sequence[LedgerEntry]]:
 
 
 def _versions(shards: Sequence[Shard], name: str) -> dict[str, list[str]]:
-    """Return the versions of a distribution, each with the shards that have it."""
+    """Return each version of a distribution with the names of its shards."""
     found: dict[str, list[str]] = {}
     for shard in shards:
         found.setdefault(shard.environment.versions.get(name, _MISSING), []).append(shard.name)

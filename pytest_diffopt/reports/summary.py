@@ -1,4 +1,4 @@
-"""What a summary is made from: the ledger of a session that ends, or a report that was written."""
+"""The input of the Markdown summary, built from a session's ledger or from a written report."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,45 +6,45 @@ from dataclasses import dataclass, field
 
 from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.reports.document import Report
-from pytest_diffopt.reports.shards import differences, where
+from pytest_diffopt.reports.shards import environment_line, version_differences
 from pytest_diffopt.session.ledger import Ledger
 from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """One of the sessions that were merged.
+    """One session of a merged report.
 
     Attributes:
-        name: of its shard.
-        device: where it ran.
-        num_verdicts: how many it gave.
-        num_red: how many of them fail a test.
-        num_broken: how many tests failed without a verdict.
-        num_skipped: how many tests proved nothing.
+        name: name of its shard.
+        device: name of its device.
+        num_verdicts: number of its verdicts.
+        num_failed: number of verdicts that fail a test.
+        num_broken: number of tests that failed without a verdict.
+        num_skipped: number of tests that proved nothing.
     """
 
     name: str
     device: str
     num_verdicts: int
-    num_red: int
+    num_failed: int
     num_broken: int
     num_skipped: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """What a summary is made from.
+    """The input of the Markdown summary.
 
     Attributes:
-        ledger: the verdicts.
-        unmet_requirements: what was not proven.
-        setting: on what the session ran, in one line.
-        baselines: what the change did to the baselines; None where nothing says what it started from.
-        gpus: where each shard of a merged report ran, by its name; empty texts where one GPU is all there is.
-        sessions: those that were merged; empty for a single one.
-        differences: the versions that were not the same in all of them.
-        page: where the report's page can be opened; empty where that is not known.
+        ledger: the verdicts, and broken and skipped tests.
+        unmet_requirements: requirements that the run did not prove.
+        setting: devices and versions, in one line.
+        baselines: changes of the baselines; None if no base revision is known.
+        gpus: GPU of each shard of a merged report, by the shard's name; empty strings if there is one GPU.
+        sessions: the merged sessions; empty for a single session.
+        differences: one line for each distribution whose version differs between the sessions.
+        page: URL of the report's page; empty if unknown.
     """
 
     ledger: Ledger
@@ -58,20 +58,20 @@ class Summary:
 
     @property
     def shows_gpus(self) -> bool:
-        """Whether a reader must be told which GPU a test ran on."""
+        """Whether the summary shows the GPU of each test."""
         return any(self.gpus.values())
 
     def gpu(self, shard: str) -> str:
-        """Return which GPU a shard ran on, where that must be told."""
+        """Return the GPU of a shard; empty if the summary does not show GPUs."""
         return self.gpus.get(shard, "")
 
 
 def summary_of(report: Report, *, page: str = "") -> Summary:
-    """Make the summary of a report that was written.
+    """Build the summary input from a report.
 
     Args:
-        report: of one session, or of several that were merged.
-        page: where its page can be opened.
+        report: the report of one session or of several merged sessions.
+        page: URL of the report's page; empty if unknown.
     """
     ledger = Ledger(
         entries=report.verdicts,
@@ -81,18 +81,18 @@ def summary_of(report: Report, *, page: str = "") -> Summary:
     return Summary(
         ledger=ledger,
         unmet_requirements=report.unmet_requirements,
-        setting=where(report.shards),
+        setting=environment_line(report.shards),
         baselines=report.baselines or None,
         gpus=report.gpus(),
         sessions=_sessions(report) if len(report.shards) > 1 else (),
-        differences=list(differences(report.shards)),
+        differences=list(version_differences(report.shards)),
         page=page,
     )
 
 
 def _sessions(report: Report) -> list[Session]:
     verdicts = Counter(entry.shard for entry in report.verdicts)
-    red = Counter(entry.shard for entry in report.verdicts if entry.verdict.is_failure)
+    failed = Counter(entry.shard for entry in report.verdicts if entry.verdict.is_failure)
     broken = Counter(test.shard for test in report.broken)
     skipped = Counter(case.shard for case in report.skipped)
     return [
@@ -100,7 +100,7 @@ def _sessions(report: Report) -> list[Session]:
             name=shard.name,
             device=shard.environment.device,
             num_verdicts=verdicts[shard.name],
-            num_red=red[shard.name],
+            num_failed=failed[shard.name],
             num_broken=broken[shard.name],
             num_skipped=skipped[shard.name],
         )

@@ -1,4 +1,4 @@
-"""The terminal's section: quiet when all is well, a table with `-v`."""
+"""The diffopt section of pytest's terminal summary; with `-v` it has a table of all verdicts."""
 
 from collections.abc import Iterable, Iterator
 
@@ -26,7 +26,15 @@ def write_summary(
     *,
     is_verbose: bool,
 ) -> None:
-    """Write the section: only the bad verdicts, or all of them, then what became of the gate itself."""
+    """Write the section: verdicts, calibrations, cold starts, ladders, baseline changes and unmet requirements.
+
+    Args:
+        terminal: pytest's terminal reporter.
+        ledger: the findings of the session.
+        unmet_requirements: requirements that the run did not prove.
+        baselines: changes of the baselines; None if no base revision is known.
+        is_verbose: list all verdicts; otherwise only those that did not pass.
+    """
     shown = [entry for entry in ledger.entries if is_verbose or entry.verdict.outcome is not Outcome.PASSED]
     terminal.section("diffopt", sep="=")
     for entry, line in zip(shown, table_lines(shown), strict=True):
@@ -44,7 +52,7 @@ def write_summary(
 
 
 def table_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:
-    """Yield one line a verdict, its columns aligned: outcome, concern, pipeline, recipe, figure."""
+    """Yield one line for each verdict, with aligned columns: outcome, concern, pipeline, recipe, figure."""
     rows = [_row(entry) for entry in entries]
     widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
     for row in rows:
@@ -52,7 +60,7 @@ def table_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:
 
 
 def total_line(ledger: Ledger) -> str:
-    """Write `24 verdicts: 23 passed, 1 regressed`."""
+    """Return one line, such as `24 verdicts: 23 passed, 1 regressed`."""
     counts = ledger.counts()
     parts = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
     return f"{counted(len(ledger.entries), 'verdict')}{': ' if parts else ''}{parts}"

@@ -1,6 +1,6 @@
-"""Plain values held against a type: no unknown key, and the three numbers that JSON lacks made numbers again.
+"""Prepare parsed JSON for msgspec: refuse unknown keys, and restore non-finite numbers from their strings.
 
-msgspec checks the rest; of a dataclass it lets unknown keys pass, and `inf` is no float to it.
+msgspec validates everything else. It accepts unknown keys of dataclasses, and does not read `inf` as a float.
 """
 
 from functools import cache
@@ -11,20 +11,20 @@ from msgspec import inspect
 from pytest_diffopt.baselines.strict_json import refuse
 from pytest_diffopt.errors import did_you_mean
 
-#: How the numbers that JSON lacks are written.
+#: The strings that stand in for the numbers that JSON cannot represent.
 TEXTS_OF_FLOATS = ("inf", "-inf", "nan")
 
 
 def fitted(value: Any, type_: Any, key: str = "") -> Any:
-    """Return the value with its numbers restored.
+    """Return the value with its non-finite numbers restored.
 
     Args:
-        value: what was parsed.
-        type_: what it shall be.
-        key: the path that leads to it; only named in messages.
+        value: the parsed JSON.
+        type_: the expected type.
+        key: the path of the value, for messages.
 
     Raises:
-        JSONProblem: a key is unknown.
+        JSONProblem: A key is unknown.
     """
     return _fitted(value, _info(type_), key)
 
@@ -62,6 +62,6 @@ def _fitted_fields(value: dict[str, Any], info: inspect.StructType | inspect.Dat
 
 
 def _fitted_to_one(value: Any, info: inspect.UnionType, key: str) -> Any:
-    """Fit to the one type that has a shape; an optional record has one, and so has an optional number."""
+    """Restore by the single type of the union that is neither None nor int, as in an optional record or float."""
     shaped = [one for one in info.types if not isinstance(one, inspect.NoneType | inspect.IntType)]
     return _fitted(value, shaped[0], key) if len(shaped) == 1 else value

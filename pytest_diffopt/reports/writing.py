@@ -1,4 +1,4 @@
-"""A report's folder: the document first, so that it is there whatever becomes of the page."""
+"""Write a report's folder: the document first, so that it exists even if the page cannot be written."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from pytest_diffopt.reports.page.rendering import write_page
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write `report.json` and `index.html` into a folder that is there.
+    """Write `report.json` and `index.html` into an existing folder.
 
     Raises:
-        ReportError: one of them cannot be written.
+        ReportError: a file cannot be written.
     """
     write_json_report(folder, report)
     write_page(folder, report)

@@ -1,4 +1,4 @@
-"""Reports of other machines with any content are merged into one report, or refused with a `DiffoptError`."""
+"""Reports with any content are merged into one with its page, or refused with a `DiffoptError`."""
 
 import shutil
 from pathlib import Path
@@ -7,11 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_diffopt.reports.merging.combining import Demands, together
-from pytest_diffopt.reports.merging.new_folder import new_folder
-from pytest_diffopt.reports.merging.sources import read_sources
-from pytest_diffopt.reports.merging.writing import write_merged
-from pytest_diffopt.session.required_verdicts import parse_requirements
+from pytest_diffopt.reports.merging.merge import merge
 from tests.fuzz.inputs import json_inputs, only_diffopt_errors, share
 from tests.unit.reports.merging.shard_examples import written
 from tests.unit.reports.report_examples import (
@@ -26,12 +22,10 @@ from tests.unit.reports.report_examples import (
     syncs,
 )
 
-DEMANDS = Demands(num_shards=2, requirements=parse_requirements("gpu>=1, latency>=1"))
-
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, list[bytes]]]:
-    """Write two reports with images; return their folders, each with reports of few and of many findings."""
+    """Write two reports with images, and return their folders, each with reports of few and many findings."""
     folders = [tmp_path_factory.mktemp(name) for name in ("h200", "l4")]
     contents: list[list[bytes]] = []
     for folder in folders:
@@ -49,7 +43,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, list[by
 @share(0.05)
 @given(data=st.data())
 def test_merging_reports(shards: list[tuple[Path, list[bytes]]], data: st.DataObject) -> None:
-    """Including copying the images and writing the page and the summary."""
+    """The images are copied, and the page and the summary are written."""
     for folder, contents in shards:
         valid = data.draw(st.sampled_from(contents))
         (folder / "report.json").write_bytes(data.draw(st.just(valid) | json_inputs(valid)))
@@ -57,10 +51,4 @@ def test_merging_reports(shards: list[tuple[Path, list[bytes]]], data: st.DataOb
     into = folders[0].parent / "merged"
     shutil.rmtree(into, ignore_errors=True)
 
-    def merge() -> None:
-        sources = read_sources(folders)
-        report = together(sources, DEMANDS)
-        with new_folder(into, others=folders) as folder:
-            write_merged(folder, report, sources)
-
-    only_diffopt_errors(merge)
+    only_diffopt_errors(lambda: merge(folders, into, num_shards=2, required="gpu>=1, latency>=1"))

@@ -1,8 +1,8 @@
-"""In a job of GitHub Actions a failure is shown on its line; elsewhere no command is printed."""
+"""In a GitHub Actions job failures are annotated at their lines; elsewhere no command is printed."""
 
 import pytest
 
-WAITING = """
+SYNCING = """
 from injected_verdicts import syncs
 
 def test_syncs():
@@ -15,30 +15,30 @@ COMMAND = (
 
 
 @pytest.fixture
-def waiting(injected: pytest.Pytester) -> pytest.Pytester:
-    """Make a project whose own pipeline waits in its second line."""
-    injected.makepyfile(test_it=WAITING, own_pipeline="\npass")
+def syncing(injected: pytest.Pytester) -> pytest.Pytester:
+    """Return a project whose pipeline syncs in its second line."""
+    injected.makepyfile(test_it=SYNCING, own_pipeline="\npass")
     return injected
 
 
-def test_the_line_that_waits_is_annotated(waiting: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command stands at the beginning of a line of its own, without colors."""
+def test_the_line_that_syncs_is_annotated(syncing: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command is on a line of its own, without colors."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setenv("GITHUB_WORKSPACE", str(waiting.path))
-    result = waiting.runpytest_inprocess("--color=yes")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(syncing.path))
+    result = syncing.runpytest_inprocess("--color=yes")
 
     assert COMMAND in result.outlines
 
 
-def test_elsewhere_nothing_is_annotated(waiting: pytest.Pytester) -> None:
-    """On a laptop it would be noise."""
-    waiting.runpytest_inprocess().stdout.no_fnmatch_line("*::error*")
+def test_outside_of_github_actions_nothing_is_annotated(syncing: pytest.Pytester) -> None:
+    """No command is printed."""
+    syncing.runpytest_inprocess().stdout.no_fnmatch_line("*::error*")
 
 
-def test_spread_over_workers_it_is_annotated_once(waiting: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers tell their controller, and that tells GitHub."""
+def test_with_xdist_the_line_is_annotated_once(syncing: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the controller prints annotations."""
     pytest.importorskip("xdist")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    result = waiting.runpytest_subprocess("-p", "xdist", "-n", "1", "-p", "no:benchmark", timeout=120)
+    result = syncing.runpytest_subprocess("-p", "xdist", "-n", "1", "-p", "no:benchmark", timeout=120)
 
     assert result.outlines.count(COMMAND) == 1

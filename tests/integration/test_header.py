@@ -1,4 +1,4 @@
-"""The head of a session says on what it runs, and where weights come from."""
+"""The header shows the device, versions and scale of a session, and the source of the weights."""
 
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -18,15 +18,15 @@ def test_it(diffopt_pipeline):
 """
 
 
-def test_the_header_names_device_versions_scale_and_baselines(project: pytest.Pytester) -> None:
-    """One line, at every start."""
+def test_the_header_shows_device_versions_scale_and_baselines(project: pytest.Pytester) -> None:
+    """It is one line."""
     result = project.runpytest_inprocess()
 
     assert f"diffopt: device cpu (syncs: simulated GPU), {VERSIONS}, scale tiny, baselines baselines" in result.outlines
 
 
 def test_the_header_follows_the_options(project: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A baselines folder outside of the root is shown in full."""
+    """The path of a baselines folder outside of the root is absolute."""
     folder: Path = tmp_path_factory.mktemp("elsewhere")
     result = project.runpytest_inprocess("--diffopt-scale=full", f"--diffopt-baselines={folder}")
 
@@ -43,18 +43,18 @@ def test_the_header_follows_the_options(project: pytest.Pytester, tmp_path_facto
         ),
     ],
 )
-def test_each_collected_pipeline_says_where_its_weights_come_from(
+def test_the_source_of_weights_is_shown_for_each_collected_pipeline(
     project: pytest.Pytester, scale: str, line: str
 ) -> None:
-    """After collection, before the first test, and without asking the network."""
+    """After collection, before the first test, and without network access."""
     project.makepyfile(test_it=NAMED.format(scale=scale))
     result = project.runpytest_inprocess("--collect-only")
 
     assert line in result.outlines
 
 
-def test_a_project_without_named_pipelines_has_no_line_of_weights(project: pytest.Pytester) -> None:
-    """Nothing is said where nothing is built."""
+def test_without_named_pipelines_no_weights_are_shown(project: pytest.Pytester) -> None:
+    """No pipeline is built."""
     project.makepyfile(test_it="def test_other(): pass")
     result = project.runpytest_inprocess()
 

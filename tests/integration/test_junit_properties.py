@@ -1,4 +1,4 @@
-"""`--junit-xml` carries the figures, for whatever reads it."""
+"""`--junit-xml` contains the figures as properties."""
 
 import xml.etree.ElementTree as ET
 
@@ -20,12 +20,12 @@ def test_slower(after):
 
 def properties(pytester: pytest.Pytester) -> list[tuple[str | None, str | None]]:
     """Return the properties of the only test, in order."""
-    tree = ET.parse(pytester.path / "junit.xml")  # noqa: S314 - our own file
+    tree = ET.parse(pytester.path / "junit.xml")  # noqa: S314 - written by this test
     return [(one.get("name"), one.get("value")) for one in tree.iterfind(".//testcase/properties/property")]
 
 
 def test_every_figure_is_a_property_once(injected: pytest.Pytester) -> None:
-    """Of a verdict in the test, and of one in a fixture after it."""
+    """Figures of a verdict in the test, and of one in the teardown of a fixture."""
     injected.makepyfile(test_it=SLOWER)
     injected.runpytest_inprocess("--junit-xml=junit.xml")
     found = properties(injected)
@@ -36,8 +36,8 @@ def test_every_figure_is_a_property_once(injected: pytest.Pytester) -> None:
     assert len(found) == len(set(found)) == 10
 
 
-def test_other_tests_have_none(injected: pytest.Pytester) -> None:
-    """Nothing is added to what is not ours."""
+def test_other_tests_have_no_properties(injected: pytest.Pytester) -> None:
+    """Only diffopt tests have properties."""
     injected.makepyfile(test_it="def test_other(): pass")
     injected.runpytest_inprocess("--junit-xml=junit.xml")
 

@@ -1,4 +1,4 @@
-"""Spread over workers a run comes to the same verdicts."""
+"""A run with xdist workers has the same verdicts as one process."""
 
 import json
 from collections.abc import Sequence
@@ -9,23 +9,23 @@ import pytest
 
 pytest.importorskip("xdist")
 
-# Without diffusers, which the workers would have to import.
+# Does not use diffusers, which is slow to import in each worker.
 MANY = """
 import numpy as np
 import pytest
 from pytest_diffopt import assert_images_similar, assert_repeatable
 
-PICTURE = np.linspace(0, 1, 16 * 16 * 3).reshape(1, 16, 16, 3)
+IMAGE = np.linspace(0, 1, 16 * 16 * 3).reshape(1, 16, 16, 3)
 
 def draw():
-    return PICTURE
+    return IMAGE
 
 def test_good():
     assert_repeatable(draw)
-    assert_images_similar(draw(), PICTURE)
+    assert_images_similar(draw(), IMAGE)
 
 def test_bad():
-    assert_images_similar(1 - draw(), PICTURE)
+    assert_images_similar(1 - draw(), IMAGE)
 
 @pytest.mark.diffopt(pipeline="sdxl", recipe=["fp32", "bf16"])
 def test_named(diffopt_pipeline, diffopt_recipe):
@@ -34,14 +34,14 @@ def test_named(diffopt_pipeline, diffopt_recipe):
 
 
 def verdicts(report: Path) -> Sequence[dict[str, Any]]:
-    """Return the verdicts of a report, in an order that no scheduling changes, wherever its images lie."""
+    """Return the sorted verdicts of a report, independent of scheduling and of the report's folder."""
     text = report.read_text(encoding="utf-8").replace(str(report.parent), "report")
     found = json.loads(text)["verdicts"]
     return sorted(found, key=lambda entry: (entry["nodeid"], entry["verdict"]["concern"]))
 
 
 def test_two_workers_give_the_same_verdicts(project: pytest.Pytester) -> None:
-    """The controller's report and table are those of one process; workers write none."""
+    """Report and table of the controller equal those of one process; workers write none."""
     project.makepyfile(test_it=MANY)
     alone = project.runpytest_inprocess("--diffopt-report=alone")
     spread = project.runpytest_subprocess(

@@ -1,4 +1,4 @@
-"""`python -m pytest_diffopt merge DIR... --into DIR` makes one report of several, or says why it does not."""
+"""`python -m pytest_diffopt merge DIR... --into DIR` merges several reports, or prints an error."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ GOOD = clean(SDXL, ON_GPU)
 
 @pytest.fixture
 def shards(tmp_path: Path) -> list[str]:
-    """Write the reports of two GPUs that found the same image wrong, in images of their own."""
+    """Write the reports of two GPUs in which the same image regressed, each with its own image files."""
     folders = [tmp_path / "in" / name for name in ("h200", "l4")]
     for number, folder in enumerate(folders):
         folder.mkdir(parents=True)
@@ -41,8 +41,8 @@ def merge(*arguments: str | Path) -> int:
     return main(["merge", *map(str, arguments)])
 
 
-def test_one_page_tells_the_gpus_apart(shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Verdicts, images, skipped tests and versions of both; the exit code is that of a red run."""
+def test_the_page_distinguishes_the_gpus(shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has verdicts, images, skipped tests and versions of both; the exit code is that of a failed run."""
     into = tmp_path / "merged"
 
     assert merge(*shards, "--into", into) == 1
@@ -50,11 +50,11 @@ def test_one_page_tells_the_gpus_apart(shards: list[str], tmp_path: Path, capsys
         f"regressed  images  sdxl (tiny)  {SDXL.recipe}  SSIM 0.6173, PSNR 14.2 dB, FLIP 0.3400  H200",
         f"regressed  images  sdxl (tiny)  {SDXL.recipe}  SSIM 0.6173, PSNR 14.2 dB, FLIP 0.3400  L4",
         "2 shards merged, 22 verdicts: 20 passed, 2 regressed",
-        "not the same everywhere: torch 2.12.0 (h200), 2.13.0 (l4)",
+        "versions differ: torch 2.12.0 (h200), 2.13.0 (l4)",
         str(into / "index.html"),
     ]
     page = (into / "index.html").read_text(encoding="utf-8")
-    assert sorted(path.name for path in into.iterdir()) == ["index.html", "images", "report.json", "summary.md"]
+    assert sorted(path.name for path in into.iterdir()) == ["images", "index.html", "report.json", "summary.md"]
     assert "on H200 and L4 · torch 2.12.0 and 2.13.0 · diffusers 0.42.1</span>" in page
     assert '<th scope="row">sdxl (tiny), H200</th>' in page
     assert '<th scope="row">sdxl (tiny), L4</th>' in page
@@ -64,7 +64,7 @@ def test_one_page_tells_the_gpus_apart(shards: list[str], tmp_path: Path, capsys
 
 
 def test_each_shard_keeps_its_own_images(shards: list[str], tmp_path: Path) -> None:
-    """Both machines named them alike."""
+    """Files of equal names from two machines do not overwrite each other."""
     merge(*shards, "--into", tmp_path / "merged")
     report = json.loads((tmp_path / "merged/report.json").read_text(encoding="utf-8"))
     files = [entry["record"]["differences"][0]["files"]["image"] for entry in report["verdicts"][::11]]
@@ -75,7 +75,7 @@ def test_each_shard_keeps_its_own_images(shards: list[str], tmp_path: Path) -> N
 
 
 def test_the_summary_has_a_column_of_gpus(shards: list[str], tmp_path: Path) -> None:
-    """And a row for each shard."""
+    """It also has a row for each shard."""
     merge(*shards, "--into", tmp_path / "merged", "--expect", "3")
     text = (tmp_path / "merged/summary.md").read_text(encoding="utf-8")
 
@@ -85,11 +85,11 @@ def test_the_summary_has_a_column_of_gpus(shards: list[str], tmp_path: Path) -> 
     assert "| **regressed** | images | <code>sdxl (tiny)</code> | L4 | " in text
     assert "| shard | GPU | verdicts | failed | broken tests | skipped tests |" in text
     assert "| <code>l4</code> | L4 | 11 | 1 | 0 | 3 |" in text
-    assert "Not the same everywhere: torch 2.12.0 (h200), 2.13.0 (l4)" in text
+    assert "Versions differ: torch 2.12.0 (h200), 2.13.0 (l4)" in text
 
 
-def test_a_test_that_broke_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With its shard and its reason: it gave no verdict."""
+def test_a_broken_test_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its shard and its reason, because it has no verdict."""
     folders = [written(tmp_path / "h200", GOOD, broken=[BROKEN]), written(tmp_path / "l4", GOOD)]
 
     assert merge(*folders, "--into", tmp_path / "merged") == 1
@@ -99,8 +99,8 @@ def test_a_test_that_broke_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     ]
 
 
-def test_good_shards_end_green(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the number that was expected, and the verdicts."""
+def test_passed_shards_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the expected number of shards and the required verdicts."""
     folders = [written(tmp_path / name, GOOD) for name in ("h200", "l4")]
 
     assert merge(*folders, "--into", tmp_path / "merged", "--expect=2", "--require=gpu>=4") == 0
@@ -108,25 +108,25 @@ def test_good_shards_end_green(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    ("demand", "line"),
+    ("expectation", "line"),
     [
         ("--expect=3", "not proven: --expect asks for 3 shards, got: 2 (h200, l4)"),
         ("--require=gpu>=20", "not proven: --require asks for gpu>=20, got: 4 verdicts"),
     ],
 )
-def test_less_than_was_asked_for_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], demand: str, line: str
+def test_an_unmet_expectation_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], expectation: str, line: str
 ) -> None:
-    """Also on the page."""
+    """The terminal and the page show it."""
     folders = [written(tmp_path / name, GOOD) for name in ("h200", "l4")]
 
-    assert merge(*folders, "--into", tmp_path / "merged", demand) == 1
+    assert merge(*folders, "--into", tmp_path / "merged", expectation) == 1
     assert line in capsys.readouterr().out.splitlines()
-    assert "Less was proven than had to be" in (tmp_path / "merged/index.html").read_text(encoding="utf-8")
+    assert "A requirement was not met" in (tmp_path / "merged/index.html").read_text(encoding="utf-8")
 
 
 def test_an_empty_shard_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever the other one proved."""
+    """Even if the other shard passed."""
     folders = [written(tmp_path / "h200", GOOD), written(tmp_path / "l4", [], skipped=SKIPPED)]
 
     assert merge(*folders, "--into", tmp_path / "merged") == 1
@@ -148,11 +148,11 @@ def test_an_empty_shard_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ),
         (
             ["{h200}", "{l4}", "--into", "{l4}"],
-            ["error: --into must name another folder than those that are merged, got: {l4}"],
+            ["error: --into must not name a folder that is merged, got: {l4}"],
         ),
         (
             ["{h200}", "--into", "{in}"],
-            ["error: --into must name a new or an empty folder, got: {in} (it holds 'h200')"],
+            ["error: --into must name a new or an empty folder, got: {in} (it contains 'h200')"],
         ),
         (
             ["{h200}", "--into", "{h200}/report.json"],
@@ -176,7 +176,7 @@ def test_an_empty_shard_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_bad_input_is_an_error(
     shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], lines: list[str]
 ) -> None:
-    """The rule, the value and what to do, exit code 2, and nothing is left behind."""
+    """The message has the rule, the value and a hint; the exit code is 2, and no file is left behind."""
     names = {name: str(tmp_path / name) for name in ("in", "merged", "empty")} | dict(
         zip(("h200", "l4"), shards, strict=True)
     )
@@ -189,8 +189,10 @@ def test_bad_input_is_an_error(
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "\u0662x"])
-def test_a_number_of_shards_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str) -> None:
-    """Of at least one."""
+def test_an_invalid_number_of_shards_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    """It must be a whole number of at least 1."""
     with pytest.raises(SystemExit) as caught:
         merge(tmp_path, "--into", tmp_path / "merged", f"--expect={number}")
 
@@ -199,35 +201,35 @@ def test_a_number_of_shards_is_one(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_missing_image_is_an_error(shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The folder was uploaded without them; no half report is left."""
+    """The folder can be uploaded without its images; no partial report is left."""
     shutil.rmtree(Path(shards[1]) / "images")
 
     assert merge(*shards, "--into", tmp_path / "merged") == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"error: the image images/sdxl/heat-map.png of the report {shards[1]}/report.json cannot be taken over: "
+        f"error: the image images/sdxl/heat-map.png of the report {shards[1]}/report.json cannot be copied: "
         "No such file or directory",
-        "  a report is merged with the whole folder that --diffopt-report wrote",
+        "  merge the whole folder that --diffopt-report wrote, with its images",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 @pytest.mark.parametrize("name", ["../../secret.png", "/etc/hostname", "link.png"])
-def test_nothing_outside_of_a_report_is_copied(
+def test_a_file_outside_of_a_report_is_not_copied(
     shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    """A report may come from a machine that ran anybody's code."""
+    """A report can come from a machine that ran untrusted code."""
     (tmp_path / "secret.png").write_text("secret")
     (Path(shards[0]) / "link.png").symlink_to(tmp_path / "secret.png")
     path = Path(shards[0]) / "report.json"
     path.write_text(path.read_text(encoding="utf-8").replace("images/sdxl/image.png", name), encoding="utf-8")
 
     assert merge(*shards, "--into", tmp_path / "merged") == 2
-    assert f"the image {name} of the report {path} cannot be taken over: it lies outside" in capsys.readouterr().err
+    assert f"the image {name} of the report {path} cannot be copied: it is outside" in capsys.readouterr().err
     assert not (tmp_path / "merged").exists()
 
 
-def test_a_figure_that_makes_no_sense_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every value is of its type, and the page divides by one that somebody set to zero."""
+def test_an_invalid_figure_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every value has the right type, and the page divides by one that was set to zero."""
     folder = written(tmp_path / "a", [ratio()])
     path = folder / "report.json"
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -236,13 +238,13 @@ def test_a_figure_that_makes_no_sense_is_an_error(tmp_path: Path, capsys: pytest
 
     assert merge(folder, "--into", tmp_path / "merged") == 2
     assert capsys.readouterr().err.startswith(
-        f"error: the report {folder} cannot be shown, a figure of it makes no sense"
+        f"error: the report {folder} cannot be shown: one of its figures is invalid"
     )
     assert not (tmp_path / "merged").exists()
 
 
-def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
-    """It may have been made for it."""
+def test_an_empty_folder_is_accepted(tmp_path: Path) -> None:
+    """It can have been created for the report."""
     (tmp_path / "merged").mkdir()
 
     assert merge(written(tmp_path / "a", GOOD), "--into", tmp_path / "merged") == 0
@@ -250,7 +252,7 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 
 
 def test_the_page_of_a_merged_report_is_written_again(shards: list[str], tmp_path: Path) -> None:
-    """`report` reads it as any other."""
+    """`report` accepts a merged report."""
     merge(*shards, "--into", tmp_path / "merged")
     page = tmp_path / "merged/index.html"
     before = page.read_text(encoding="utf-8")
@@ -260,8 +262,8 @@ def test_the_page_of_a_merged_report_is_written_again(shards: list[str], tmp_pat
     assert page.read_text(encoding="utf-8") == before
 
 
-def test_hostile_names_stay_text(tmp_path: Path) -> None:
-    """A folder is named by whoever made it, and a device names itself."""
+def test_hostile_names_are_escaped(tmp_path: Path) -> None:
+    """Names of folders and devices are untrusted."""
     name = "<script>alert(1)<"
     folders = [written(tmp_path / name, GOOD, device="<b>GPU"), written(tmp_path / "l4", [syncs()])]
     merge(*folders, "--into", tmp_path / "merged")

@@ -1,4 +1,4 @@
-"""`--diffopt-report DIR` writes the whole ledger for machines."""
+"""`--diffopt-report DIR` writes the whole ledger into `report.json`."""
 
 import json
 
@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from pytest_diffopt import assert_images_similar, assert_repeatable
 
-PICTURE = np.linspace(0, 1, 16 * 16 * 3).reshape(1, 16, 16, 3)
+IMAGE = np.linspace(0, 1, 16 * 16 * 3).reshape(1, 16, 16, 3)
 
 @pytest.mark.diffopt(recipe="fp32")
 def test_good(optimized_pipeline, pipeline_inputs):
     assert_repeatable(optimized_pipeline, **pipeline_inputs)
 
 def test_bad(optimized_pipeline):
-    assert_images_similar(1 - PICTURE, PICTURE)
+    assert_images_similar(1 - IMAGE, IMAGE)
 
 def test_equal(optimized_pipeline):
-    assert_images_similar(PICTURE, PICTURE)
+    assert_images_similar(IMAGE, IMAGE)
 """
-KEYS_OF_REPORT = ["broken", "counts", "schema_version", "shards", "unmet_requirements", "skipped", "verdicts"]
+KEYS_OF_REPORT = ["broken", "counts", "schema_version", "shards", "skipped", "unmet_requirements", "verdicts"]
 WITHOUT_VERDICTS = """
 import pytest
 from pytest_diffopt import assert_repeatable
@@ -31,20 +31,20 @@ from pytest_diffopt import assert_repeatable
 def test_on_a_gpu(optimized_pipeline):
     assert_repeatable(lambda: 1)
 
-def test_of_somebody_else():
-    pytest.skip("no business of ours")
+def test_without_diffopt():
+    pytest.skip("not a diffopt test")
 
 @pytest.fixture
 def broken():
     raise OSError("no weights here")
 
-def test_that_cannot_begin(broken):
+def test_with_broken_setup(broken):
     assert_repeatable(lambda: 1)
 """
 
 
-def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pytester) -> None:
-    """Verdicts in the order of the tests, each with the record that was judged, and the environment once."""
+def test_the_report_contains_every_verdict_and_its_record(own_pipeline: pytest.Pytester) -> None:
+    """Verdicts are in the order of the tests, each with its record; the environment is listed once."""
     own_pipeline.makepyfile(test_it=TWO_VERDICTS)
     result = own_pipeline.runpytest_inprocess("--diffopt-report=out/report")
     text = (own_pipeline.path / "out/report/report.json").read_text(encoding="utf-8")
@@ -91,8 +91,8 @@ def test_the_report_holds_every_verdict_and_its_record(own_pipeline: pytest.Pyte
     assert bad["verdict"]["explanation"][0] == "diffopt: 1 of 1 image differs from the reference"
 
 
-def test_numbers_that_json_lacks_are_texts(own_pipeline: pytest.Pytester) -> None:
-    """Equal images have an infinite PSNR, and strict readers refuse `Infinity`."""
+def test_non_finite_numbers_are_strings(own_pipeline: pytest.Pytester) -> None:
+    """Equal images have an infinite PSNR, and strict JSON parsers refuse `Infinity`."""
     own_pipeline.makepyfile(test_it=TWO_VERDICTS)
     own_pipeline.runpytest_inprocess("--diffopt-report=report")
     report = json.loads((own_pipeline.path / "report/report.json").read_text(encoding="utf-8"))
@@ -100,8 +100,8 @@ def test_numbers_that_json_lacks_are_texts(own_pipeline: pytest.Pytester) -> Non
     assert report["verdicts"][2]["verdict"]["figures"]["psnr_db"] == "inf"
 
 
-def test_the_ini_counterpart_asks_for_it_too(own_pipeline: pytest.Pytester) -> None:
-    """`diffopt_report = DIR` is relative to the root."""
+def test_the_ini_option_writes_a_report(own_pipeline: pytest.Pytester) -> None:
+    """`diffopt_report = DIR` is relative to the root folder."""
     own_pipeline.makeini("[pytest]\ndiffopt_report = report")
     own_pipeline.makepyfile(test_it=TWO_VERDICTS)
     own_pipeline.runpytest_inprocess()
@@ -109,8 +109,8 @@ def test_the_ini_counterpart_asks_for_it_too(own_pipeline: pytest.Pytester) -> N
     assert (own_pipeline.path / "report/report.json").is_file()
 
 
-def test_a_run_without_verdicts_is_reported_as_such(project: pytest.Pytester) -> None:
-    """An empty report is a report: a missing file would look like a run that never was."""
+def test_a_run_without_verdicts_writes_an_empty_report(project: pytest.Pytester) -> None:
+    """A missing file would look like a run that never happened."""
     project.makepyfile(test_it="def test_other(): pass")
     project.runpytest_inprocess("--diffopt-report=report")
     report = json.loads((project.path / "report/report.json").read_text(encoding="utf-8"))
@@ -118,8 +118,8 @@ def test_a_run_without_verdicts_is_reported_as_such(project: pytest.Pytester) ->
     assert report["verdicts"] == []
 
 
-def test_what_ended_without_a_verdict_is_reported_with_its_reason(own_pipeline: pytest.Pytester) -> None:
-    """Skipped tests of ours, and every failure that no verdict explains: also a file that cannot be collected."""
+def test_tests_without_a_verdict_are_reported_with_their_reason(own_pipeline: pytest.Pytester) -> None:
+    """Skipped diffopt tests, and every failure without a failing verdict, including collection errors."""
     own_pipeline.makepyfile(test_it=WITHOUT_VERDICTS, test_more="import nowhere_to_be_found")
     own_pipeline.runpytest_inprocess("--diffopt-report=report", "--continue-on-collection-errors")
     report = json.loads((own_pipeline.path / "report/report.json").read_text(encoding="utf-8"))
@@ -129,14 +129,14 @@ def test_what_ended_without_a_verdict_is_reported_with_its_reason(own_pipeline: 
     assert uncollected["nodeid"] == "test_more.py"
     assert "No module named 'nowhere_to_be_found'" in uncollected["details"]
     assert (failed["nodeid"], failed["reason"]) == (
-        "test_it.py::test_that_cannot_begin",
+        "test_it.py::test_with_broken_setup",
         "OSError: no weights here",
     )
     assert "def broken():" in failed["details"]
 
 
 def test_a_folder_that_is_a_file_is_an_error(project: pytest.Pytester) -> None:
-    """The run ends red, with the option, the value and the reason, and no traceback."""
+    """The run fails with the option, the value and the reason, without a traceback."""
     (project.path / "report").write_text("", encoding="utf-8")
     project.makepyfile(test_it="def test_other(): pass")
     result = project.runpytest_inprocess("--diffopt-report=report")
@@ -149,8 +149,8 @@ def test_a_folder_that_is_a_file_is_an_error(project: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_folder_that_cannot_be_written_is_an_error(project: pytest.Pytester) -> None:
-    """A path below a file fails for everybody, also for root."""
+def test_an_unwritable_folder_is_an_error(project: pytest.Pytester) -> None:
+    """A path below a file cannot be created by any user, including root."""
     (project.path / "file").write_text("", encoding="utf-8")
     project.makepyfile(test_it="def test_other(): pass")
     result = project.runpytest_inprocess("--diffopt-report=file/report")

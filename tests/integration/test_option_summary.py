@@ -1,4 +1,4 @@
-"""`--diffopt-summary FILE` and GitHub's own variable: the session in Markdown."""
+"""`--diffopt-summary FILE` and `GITHUB_STEP_SUMMARY`: the Markdown summary of a session."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_slower():
 
 @pytest.fixture
 def page(injected: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Pretend to be a job of GitHub Actions, whose page something was written to before."""
+    """Set the environment of a GitHub Actions job whose summary already has content."""
     path = injected.path / "page"
     path.write_text("# before\n", encoding="utf-8")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -25,8 +25,8 @@ def page(injected: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_file_holds_the_worst_first(injected: pytest.Pytester) -> None:
-    """The slower call with old and new, and no markup but ours."""
+def test_the_file_has_the_worst_verdict_first(injected: pytest.Pytester) -> None:
+    """The slower call has its old and new time, and text is escaped."""
     injected.makepyfile(test_it=ONE_BAD)
     injected.runpytest_inprocess("--diffopt-summary", "out/summary.md")
     text = (injected.path / "out/summary.md").read_text(encoding="utf-8")
@@ -39,8 +39,8 @@ def test_the_file_holds_the_worst_first(injected: pytest.Pytester) -> None:
     assert text.index("test&#95;slower") < text.index("test&#95;good")
 
 
-def test_a_new_run_leaves_nothing_of_the_old_one(injected: pytest.Pytester) -> None:
-    """Also where it ends before its tests."""
+def test_a_new_run_removes_the_old_summary(injected: pytest.Pytester) -> None:
+    """Even if it ends before its tests."""
     injected.makepyfile(test_it=ONE_BAD)
     injected.runpytest_inprocess("--diffopt-summary=summary.md")
     injected.runpytest_inprocess("--diffopt-summary=summary.md", "--diffopt-require=nonsense")
@@ -48,8 +48,8 @@ def test_a_new_run_leaves_nothing_of_the_old_one(injected: pytest.Pytester) -> N
     assert not (injected.path / "summary.md").read_text(encoding="utf-8")
 
 
-def test_the_ini_counterpart_asks_for_it_too(injected: pytest.Pytester) -> None:
-    """`diffopt_summary = FILE` is relative to the root."""
+def test_the_ini_option_writes_a_summary(injected: pytest.Pytester) -> None:
+    """`diffopt_summary = FILE` is relative to the root folder."""
     injected.makeini("[pytest]\ndiffopt_summary = summary.md")
     injected.makepyfile(test_it=ONE_BAD)
     injected.runpytest_inprocess()
@@ -57,8 +57,8 @@ def test_the_ini_counterpart_asks_for_it_too(injected: pytest.Pytester) -> None:
     assert (injected.path / "summary.md").is_file()
 
 
-def test_a_file_that_cannot_be_written_ends_the_run_before_its_tests(injected: pytest.Pytester) -> None:
-    """With the option, the value and the reason."""
+def test_an_unwritable_file_is_an_error_before_the_tests(injected: pytest.Pytester) -> None:
+    """The message has the option, the value and the reason."""
     injected.makepyfile(test_it=ONE_BAD)
     result = injected.runpytest_inprocess("--diffopt-summary=test_it.py/summary.md")
 
@@ -69,24 +69,24 @@ def test_a_file_that_cannot_be_written_ends_the_run_before_its_tests(injected: p
     )
 
 
-def test_githubs_page_gets_it_without_being_asked(injected: pytest.Pytester, page: Path) -> None:
-    """After what stands there."""
+def test_the_step_summary_is_written_without_an_option(injected: pytest.Pytester, page: Path) -> None:
+    """It is appended to existing content."""
     injected.makepyfile(test_it=ONE_BAD)
     injected.runpytest_inprocess()
 
     assert page.read_text(encoding="utf-8").startswith("# before\n## diffopt: failed\n")
 
 
-def test_githubs_page_is_left_alone_by_other_tests(injected: pytest.Pytester, page: Path) -> None:
-    """A project that only has the plugin installed sees nothing of it."""
+def test_without_diffopt_tests_the_step_summary_is_unchanged(injected: pytest.Pytester, page: Path) -> None:
+    """The plugin can be installed in a project that does not use it."""
     injected.makepyfile(test_it="def test_other(): pass")
     injected.runpytest_inprocess()
 
     assert page.read_text(encoding="utf-8") == "# before\n"
 
 
-def test_a_page_that_cannot_be_written_changes_no_verdict(injected: pytest.Pytester, page: Path) -> None:
-    """It is said, and the run stays green."""
+def test_an_unwritable_step_summary_does_not_fail_the_run(injected: pytest.Pytester, page: Path) -> None:
+    """The problem is reported in the terminal."""
     page.unlink()
     page.mkdir()
     injected.makepyfile(test_it="from injected_verdicts import takes\ndef test_good(): takes(100)")
@@ -98,8 +98,8 @@ def test_a_page_that_cannot_be_written_changes_no_verdict(injected: pytest.Pytes
     )
 
 
-def test_what_was_skipped_is_there_with_its_reason(injected: pytest.Pytester) -> None:
-    """A run without a GPU says how much needs one."""
+def test_skipped_tests_are_listed_with_their_reason(injected: pytest.Pytester) -> None:
+    """A run without a GPU shows how many tests need one."""
     injected.makepyfile(
         test_it="""
 import pytest
@@ -115,6 +115,6 @@ def test_on_the_gpu():
 
     assert text.startswith("## diffopt: nothing was judged\n")
     assert (
-        "| 1 | needs a GPU&#58; run with --gpu | <code>test&#95;it.py&#58;&#58;test&#95;on&#95;the&#95;GPU</code> |"
+        "| 1 | needs a GPU&#58; run with --gpu | <code>test&#95;it.py&#58;&#58;test&#95;on&#95;the&#95;gpu</code> |"
         in text
     )

@@ -1,4 +1,4 @@
-"""`python -m pytest_diffopt report DIR` writes the page again, or says in a line or two why it does not."""
+"""`python -m pytest_diffopt report DIR` writes the page again, or prints a short error."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.unit.reports.report_examples import draw_images, full_report, ratio, 
 
 
 def test_the_page_is_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same page from the document alone, and where it is."""
+    """The page is identical, and its path is printed."""
     write_report(tmp_path, full_report([draw_images(tmp_path)]))
     page = tmp_path / "index.html"
     before = page.read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def test_the_page_is_written_again(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_folder_without_a_report_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two lines on stderr, and the exit code of bad input."""
+    """Two lines on stderr, and exit code 2."""
     assert main(["report", str(tmp_path)]) == 2
     assert capsys.readouterr().err.splitlines() == [
         f"error: the report {tmp_path / 'report.json'} cannot be read: No such file or directory",
@@ -31,8 +31,8 @@ def test_a_folder_without_a_report_is_an_error(tmp_path: Path, capsys: pytest.Ca
     ]
 
 
-def test_a_report_that_cannot_be_trusted_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the file, the key and what to do; the page of before stays."""
+def test_an_invalid_report_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message has the file, the key and a hint; the existing page is unchanged."""
     write_report(tmp_path, full_report())
     path = tmp_path / "report.json"
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -49,8 +49,8 @@ def test_a_report_that_cannot_be_trusted_is_an_error(tmp_path: Path, capsys: pyt
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == before
 
 
-def test_a_figure_that_makes_no_sense_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every value is of its type, and the page divides by one that somebody set to zero."""
+def test_an_invalid_figure_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every value has the right type, and the page divides by one that was set to zero."""
     write_report(tmp_path, report([ratio()]))
     path = tmp_path / "report.json"
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -59,6 +59,6 @@ def test_a_figure_that_makes_no_sense_is_an_error(tmp_path: Path, capsys: pytest
 
     assert main(["report", str(tmp_path)]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"error: the report {tmp_path} cannot be shown, a figure of it makes no sense: division by zero",
+        f"error: the report {tmp_path} cannot be shown: one of its figures is invalid: division by zero",
         "  write it again with --diffopt-report",
     ]

@@ -1,4 +1,4 @@
-"""With pytest-xdist each worker takes its own GPU, and the verdicts are those of one process."""
+"""With pytest-xdist each worker uses its own GPU, and the verdicts equal those of one process."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("xdist")
 
-# In workers, too, there is a GPU.
+# Fakes a GPU, also in workers.
 GPUS = """
-from pytest_diffopt import collection
+from pytest_diffopt.plugin import collection
 from pytest_diffopt.reports import header
 
 collection._require_gpu = lambda: None
@@ -30,23 +30,23 @@ from injected_verdicts import takes
 def test_on_a_gpu(number, worker_id):
     pathlib.Path(f"gpu-of-{worker_id}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
     takes(102 + number)
-    time.sleep(0.2)  # so that every worker has its turn
+    time.sleep(0.2)  # so that every worker gets tests
 """
-#: GPUs whose times are known: what is accepted, judged and written down after that is the plugin's own.
+#: Fakes measured times; everything after the measurement is the real code.
 TIMED_GPUS = (
     GPUS
     + """
 import time
 
-from pytest_diffopt import stored_gates
+from pytest_diffopt.api import stored_gates
 from pytest_diffopt.records import Device, Environment, LatencyRecord, Subject
 from pytest_diffopt.reports import document
 
 def environment(device):
-    return Environment(device_slug="fake-GPU", device_name="a fake GPU", versions={"torch": "2.13.0"})
+    return Environment(device_slug="fake-gpu", device_name="a fake GPU", versions={"torch": "2.13.0"})
 
 def measure(self, target, args, inputs):
-    time.sleep(0.1)  # so that every worker has its turn
+    time.sleep(0.1)  # so that every worker gets tests
     samples = (round(target() * 1_000_000),) * 5
     subject = Subject(pipeline="own", scale="tiny", recipe="bf16", device=Device.CUDA)
     return LatencyRecord(subject=subject, warmup_ns=samples, samples_ns=samples, num_steps=4)
@@ -75,7 +75,7 @@ NAMES = ["0", "3", "GPU-8f3c", "MIG-1a2b"]
 
 @pytest.fixture
 def four_gpus(injected: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Make a project on a machine with four GPUs, named in every way that CUDA knows."""
+    """Return a project on a machine with four GPUs, named in each way that CUDA accepts."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(NAMES))
     injected.makeconftest(GPUS)
     injected.makepyfile(test_it=EIGHT)
@@ -84,7 +84,7 @@ def four_gpus(injected: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyt
 
 def verdicts(project: pytest.Pytester, junit: str) -> dict[str, list[tuple[str | None, str | None]]]:
     """Return every figure of every test."""
-    tree = ET.parse(project.path / junit)  # noqa: S314 - our own file
+    tree = ET.parse(project.path / junit)  # noqa: S314 - written by this test
     return {
         str(case.get("name")): [(one.get("name"), one.get("value")) for one in case.iterfind("properties/property")]
         for case in tree.iterfind(".//testcase")
@@ -92,13 +92,13 @@ def verdicts(project: pytest.Pytester, junit: str) -> dict[str, list[tuple[str |
 
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    """Run in a process of its own, as workers do."""
+    """Run pytest in a subprocess, since workers are subprocesses."""
     with_xdist = ("-p", "xdist", "-p", "no:benchmark", "-p", "no:randomly")
     return project.runpytest_subprocess(*with_xdist, "--gpu", *arguments, timeout=300)
 
 
 def test_auto_starts_a_worker_for_each_gpu(four_gpus: pytest.Pytester) -> None:
-    """Each sees one, no two the same, and together they come to the verdicts of one process."""
+    """Each worker sees one GPU, no two see the same, and the verdicts equal those of one process."""
     spread = run(four_gpus, "-n", "auto", "--junit-xml=spread.xml")
     seen = sorted(path.read_text() for path in four_gpus.path.glob("gpu-of-gw*"))
     run(four_gpus, "-n", "0", "--junit-xml=alone.xml")
@@ -111,14 +111,14 @@ def test_auto_starts_a_worker_for_each_gpu(four_gpus: pytest.Pytester) -> None:
 
 @pytest.fixture
 def timed_gpus(four_gpus: pytest.Pytester) -> pytest.Pytester:
-    """Make a project with twelve latency cases on the four GPUs."""
+    """Return a project with twelve latency cases on the four GPUs."""
     four_gpus.makeconftest(TIMED_GPUS)
     four_gpus.makepyfile(test_it=TIMED)
     return four_gpus
 
 
 def ledger(project: pytest.Pytester, report: str) -> dict[str, Any]:
-    """Return all that a report says, its verdicts in an order that no scheduling changes."""
+    """Return the content of a report, with sorted verdicts, independent of scheduling."""
     found: dict[str, Any] = json.loads((project.path / report / "report.json").read_text(encoding="utf-8"))
     for part in ("verdicts", "broken", "skipped"):
         found[part].sort(key=lambda one: one["nodeid"])
@@ -126,12 +126,12 @@ def ledger(project: pytest.Pytester, report: str) -> dict[str, Any]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder, to the byte."""
+    """Return the content of every file below a folder."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_four_gpus_accept_what_one_process_accepts(timed_gpus: pytest.Pytester) -> None:
-    """Each baseline to the byte, and in the ledger every verdict; no lock or temporary file is left."""
+def test_baselines_of_four_gpus_equal_those_of_one_process(timed_gpus: pytest.Pytester) -> None:
+    """Baselines are equal to the byte, ledgers are equal, and no lock or temporary file is left."""
     for workers in ("0", "4"):
         options = (f"--diffopt-baselines=baselines-{workers}", f"--diffopt-report=report-{workers}")
         accepting = run(timed_gpus, "-n", workers, "--diffopt-update=missing", *options)
@@ -142,12 +142,14 @@ def test_four_gpus_accept_what_one_process_accepts(timed_gpus: pytest.Pytester) 
 
     assert sorted(gpus) == NAMES
     assert written == files(timed_gpus.path / "baselines-0")
-    assert sorted(written) == sorted(f"fake-GPU/test_it/test_latency[{number}].tiny.json" for number in range(12))
+    assert sorted(written) == sorted(f"fake-gpu/test_it/test_latency[{number}].tiny.json" for number in range(12))
     assert ledger(timed_gpus, "report-4") == ledger(timed_gpus, "report-0")
 
 
-def test_four_gpus_judge_as_one_process_does(timed_gpus: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same cases are slower, by the same figures, and the baselines stay as they are."""
+def test_verdicts_of_four_gpus_equal_those_of_one_process(
+    timed_gpus: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same cases regress by the same figures, and baselines are unchanged."""
     run(timed_gpus, "-n", "0", "--diffopt-update=missing")
     before = files(timed_gpus.path / "baselines")
     monkeypatch.setenv("SLOWER", "20")
@@ -163,7 +165,7 @@ def test_four_gpus_judge_as_one_process_does(timed_gpus: pytest.Pytester, monkey
 
 
 def test_two_workers_on_one_gpu_are_refused(four_gpus: pytest.Pytester) -> None:
-    """Before anything is measured."""
+    """The run ends before any measurement."""
     result = run(four_gpus, "-n", "5")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR

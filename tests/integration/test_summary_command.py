@@ -1,4 +1,4 @@
-"""`python -m pytest_diffopt summary DIR` prints the summary of a report that was written, with links into its page."""
+"""`python -m pytest_diffopt summary DIR` prints the summary of a written report, with links into its page."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,8 @@ from tests.unit.reports.report_examples import full_report, report, syncs
 URL = "https://github.com/owner/name/actions/runs/1/artifacts/2?a=1&b=2"
 
 
-def test_it_is_that_of_the_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Headline, verdicts, what broke and what was skipped, from the document alone; without an URL no link."""
+def test_the_summary_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Headline, verdicts, broken and skipped tests; without `--page` there are no links."""
     write_report(tmp_path, full_report())
 
     assert main(["summary", str(tmp_path)]) == 0
@@ -28,13 +28,13 @@ def test_it_is_that_of_the_session(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "<a " not in text
 
 
-def test_each_check_leads_to_its_part_of_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """GitHub shows no image out of an artefact, and a page that can be opened shows all of them."""
+def test_each_check_links_to_its_case_on_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """GitHub's Markdown cannot show images of an artifact; the page shows them."""
     write_report(tmp_path, full_report())
     main(["summary", str(tmp_path), "--page", URL])
     text = capsys.readouterr().out
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    # Below its line in the table the explanation of each bad check has the link once more.
+    # The explanation of each failed check repeats the link of its table row.
     links = re.findall(
         r'<a href="https://github.com/owner/name/actions/runs/1/artifacts/2\?a=1&amp;b=2#(case-\d+)">', text
     )
@@ -47,18 +47,18 @@ def test_each_check_leads_to_its_part_of_the_page(tmp_path: Path, capsys: pytest
     assert re.search(r"\| \*\*regressed\*\* \| images \|.*#case-1\">", text)
 
 
-def test_it_fits_into_githubs_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The links count, too."""
+def test_the_summary_fits_githubs_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The limit includes the links."""
     write_report(tmp_path, report([syncs(num_steps=1)] * 3000))
     main(["summary", str(tmp_path), "--page", URL])
     text = capsys.readouterr().out
 
     assert 0.9 * SUMMARY_LIMIT_BYTES < len(text.encode()) <= SUMMARY_LIMIT_BYTES
-    assert "left out: GitHub takes no larger summary." in text
+    assert "omitted: GitHub accepts no larger summary." in text
 
 
-def test_it_lists_the_baselines_that_the_change_loosened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As the session saw them, which had the repository."""
+def test_the_summary_lists_loosened_baselines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report has them from the session, which compared the repository."""
     write_report(tmp_path, full_report())
     main(["summary", str(tmp_path)])
 
@@ -69,7 +69,7 @@ def test_it_lists_the_baselines_that_the_change_loosened(tmp_path: Path, capsys:
 
 
 def test_a_folder_without_a_report_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A session that ended before its tests wrote none."""
+    """A session that ended before its tests writes no report."""
     assert main(["summary", str(tmp_path)]) == 2
     assert capsys.readouterr().err.splitlines() == [
         f"error: the report {tmp_path / 'report.json'} cannot be read: No such file or directory",
@@ -81,8 +81,8 @@ def test_a_folder_without_a_report_is_an_error(tmp_path: Path, capsys: pytest.Ca
     "url",
     ["javascript:alert(1)", "https://a b", 'https://a"b', "https://a#case-1", "https://a|b", "https://a)b", "page"],
 )
-def test_what_is_no_url_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str) -> None:
-    """Markdown and HTML would take a part of it for something else."""
+def test_an_invalid_url_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str) -> None:
+    """Parts of it could be markup in Markdown or HTML."""
     with pytest.raises(SystemExit) as caught:
         main(["summary", str(tmp_path), "--page", url])
 

@@ -1,4 +1,4 @@
-"""The terminal's section: quiet when all is well, a table with `-v`, and a bad verdict always."""
+"""The diffopt section of the terminal: totals, failed verdicts, and a table of all verdicts with `-v`."""
 
 import pytest
 
@@ -27,23 +27,23 @@ TABLE = [
 
 
 def section(result: pytest.RunResult) -> list[str]:
-    """Return the lines of our section, without its title."""
+    """Return the lines of the diffopt section, without its title."""
     titles = [number for number, line in enumerate(result.outlines) if line.startswith("=")]
     start = next(number for number in titles if " diffopt " in result.outlines[number])
     end = next(number for number in titles if number > start)
     return [line for line in result.outlines[start + 1 : end] if line]
 
 
-def test_all_good_is_one_line(own_pipeline: pytest.Pytester) -> None:
-    """A green run says how many verdicts there were and no more."""
+def test_a_passed_run_prints_one_line(own_pipeline: pytest.Pytester) -> None:
+    """It prints only the number of verdicts."""
     own_pipeline.makepyfile(test_it=ALL_GOOD)
     result = own_pipeline.runpytest_inprocess()
 
     assert section(result) == ["2 verdicts: 2 passed"]
 
 
-def test_verbose_is_a_table(own_pipeline: pytest.Pytester) -> None:
-    """With `-v` every verdict has its line, in columns."""
+def test_verbose_prints_a_table(own_pipeline: pytest.Pytester) -> None:
+    """With `-v` every verdict has a line, in aligned columns."""
     own_pipeline.makepyfile(test_it=ALL_GOOD)
     result = own_pipeline.runpytest_inprocess("-v")
 
@@ -54,8 +54,8 @@ def test_verbose_is_a_table(own_pipeline: pytest.Pytester) -> None:
     ]
 
 
-def test_a_bad_verdict_is_always_shown(own_pipeline: pytest.Pytester) -> None:
-    """Without `-v` the good ones are counted, and the bad one has its line."""
+def test_a_failed_verdict_is_always_printed(own_pipeline: pytest.Pytester) -> None:
+    """Without `-v` passed verdicts are only counted."""
     own_pipeline.makepyfile(test_it=ONE_BAD)
     result = own_pipeline.runpytest_inprocess()
 
@@ -65,8 +65,8 @@ def test_a_bad_verdict_is_always_shown(own_pipeline: pytest.Pytester) -> None:
     ]
 
 
-def test_verbose_shows_good_and_bad_in_one_table(own_pipeline: pytest.Pytester) -> None:
-    """One table, in the order of the tests."""
+def test_verbose_prints_passed_and_failed_verdicts_in_one_table(own_pipeline: pytest.Pytester) -> None:
+    """In the order of the tests."""
     own_pipeline.makepyfile(test_it=ONE_BAD)
     result = own_pipeline.runpytest_inprocess("-v")
 
@@ -74,7 +74,7 @@ def test_verbose_shows_good_and_bad_in_one_table(own_pipeline: pytest.Pytester) 
 
 
 def test_a_run_without_verdicts_has_no_section(project: pytest.Pytester) -> None:
-    """Who has no diffopt test sees nothing of us but the head."""
+    """A project without diffopt tests sees only the header line."""
     project.makepyfile(test_it="def test_other(): pass")
     result = project.runpytest_inprocess("-v")
 

@@ -1,4 +1,4 @@
-"""Nothing that is read is run: no pickle, no `torch.load`, and no code of a model's own."""
+"""No file that is read can run code: no pickle, no `torch.load`, and no remote code of models."""
 
 import ast
 from collections.abc import Iterator
@@ -10,21 +10,21 @@ import pytest_diffopt
 
 PACKAGE = Path(pytest_diffopt.__file__).parent
 REPOSITORY = Path(__file__).parents[2]
-# Each of them runs what a file says, or hands on to something that does.
+# Modules that execute code from a file, directly or indirectly.
 UNSAFE_MODULES = frozenset({"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"})
-# The source of a guard of Dynamo's, which torch wrote and evaluates itself at every call; it comes out of no file.
+# The source of a Dynamo guard, which torch generates and evaluates itself at every call; it is not read from a file.
 KNOWN = ["_torch_private/compile_watching.py: eval"]
 UNSAFE_CALLS = frozenset({"eval", "exec", "__import__"})
 
 
 def trees(folder: Path) -> Iterator[tuple[Path, ast.Module]]:
-    """Yield every file of Python below a folder."""
+    """Yield path and syntax tree of every Python file below a folder."""
     for path in sorted(folder.rglob("*.py")):
         yield path, ast.parse(path.read_text(encoding="utf-8"))
 
 
 def unsafe(tree: ast.Module) -> Iterator[str]:
-    """Yield what in a file would run what is read."""
+    """Yield the name of each construct that can execute code from a file."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -55,15 +55,15 @@ def _is(keyword: ast.keyword, *, value: bool) -> bool:
     return isinstance(keyword.value, ast.Constant) and keyword.value.value is value
 
 
-def test_the_package_runs_nothing_that_it_reads() -> None:
-    """Not a single place but one, which reads no file."""
+def test_the_package_executes_no_code_from_files() -> None:
+    """The known exception reads no file."""
     found = [f"{path.relative_to(PACKAGE)}: {what}" for path, tree in trees(PACKAGE) for what in unsafe(tree)]
 
     assert found == KNOWN
 
 
-def test_the_package_never_loads_with_torch() -> None:
-    """Not even weights alone: what it reads is safetensors, JSON and PNG."""
+def test_the_package_does_not_use_torch_load() -> None:
+    """Not even with `weights_only`: it reads safetensors, JSON and PNG."""
     calls = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
         for path, tree in trees(PACKAGE)
@@ -75,8 +75,8 @@ def test_the_package_never_loads_with_torch() -> None:
 
 
 @pytest.mark.parametrize("folder", ["tools", "benchmarks", "suites"])
-def test_what_stands_beside_it_runs_nothing_either(folder: str) -> None:
-    """`torch.load` takes weights alone there."""
+def test_other_folders_execute_no_code_from_files(folder: str) -> None:
+    """They can use `torch.load` with `weights_only=True`."""
     found = [f"{path.name}: {what}" for path, tree in trees(REPOSITORY / folder) for what in unsafe(tree)]
 
     assert found == []
@@ -97,12 +97,12 @@ def test_what_stands_beside_it_runs_nothing_either(folder: str) -> None:
         "subprocess.run(command, shell=True)",
     ],
 )
-def test_the_search_finds_what_it_looks_for(line: str) -> None:
-    """Each of them, injected."""
+def test_an_unsafe_construct_is_found(line: str) -> None:
+    """Each construct that is searched for."""
     assert list(unsafe(ast.parse(line)))
 
 
 @pytest.mark.parametrize("line", ["torch.load(path, weights_only=True)", "model.eval()", "json.load(file)"])
-def test_the_search_finds_nothing_in_what_is_safe(line: str) -> None:
-    """A module's `eval()` is another thing."""
+def test_a_safe_construct_is_not_found(line: str) -> None:
+    """Such as `eval()` of a module."""
     assert not list(unsafe(ast.parse(line)))

@@ -1,4 +1,4 @@
-"""Our workflows keep to their habits, and what they run is what people run."""
+"""Workflows follow the security rules of this repository, and run make targets."""
 
 import os
 import re
@@ -21,7 +21,7 @@ PINNED = re.compile(r"^[\w.-]+/[\w./-]+@[0-9a-f]{40}$")
 
 
 def content(path: Path) -> dict[Any, Any]:
-    """Read a file of YAML."""
+    """Return the content of a YAML file."""
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
@@ -31,14 +31,14 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
         yield from job["steps"]
 
 
-def test_they_are_all_there() -> None:
-    """Or nothing below would look at them."""
+def test_all_workflows_are_checked() -> None:
+    """The other tests iterate over this list."""
     assert [path.name for path in WORKFLOWS] == ["baselines.yml", "ci.yml", "gpu.yml", "release.yml"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
-def test_a_workflow_has_no_rights_and_one_run_at_a_time(path: Path) -> None:
-    """Each job names the rights that it needs, and ends in time."""
+def test_a_workflow_has_no_default_permissions_and_one_concurrent_run(path: Path) -> None:
+    """Each job declares its permissions and a timeout."""
     workflow = content(path)
 
     assert workflow["permissions"] == {}
@@ -47,8 +47,8 @@ def test_a_workflow_has_no_rights_and_one_run_at_a_time(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "action.yml"], ids=lambda path: str(path.stem))
-def test_every_action_is_pinned_with_its_version_beside_it(path: Path) -> None:
-    """A tag can be moved; the comment is for people."""
+def test_every_action_is_pinned_to_a_commit_with_a_version_comment(path: Path) -> None:
+    """A tag can be moved; the comment is for readers."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\s*(?:- )?uses: ", line)]
 
     for line in lines:
@@ -60,15 +60,15 @@ def test_every_action_is_pinned_with_its_version_beside_it(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
 def test_a_checkout_keeps_no_token(path: Path) -> None:
-    """What runs after it could use it."""
+    """Later steps could use it."""
     checkouts = [step for step in steps(path) if str(step.get("uses", "")).startswith("actions/checkout@")]
 
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
-def test_shell_steps_are_targets_that_exist(path: Path) -> None:
-    """Whatever CI does, somebody can do at home."""
+def test_shell_steps_run_make_targets(path: Path) -> None:
+    """Every step of CI can be run locally."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for step in steps(path):
         if "run" in step:
@@ -77,22 +77,22 @@ def test_shell_steps_are_targets_that_exist(path: Path) -> None:
             assert words[1] in targets
 
 
-def test_what_runs_the_code_of_a_pull_request_can_only_read() -> None:
-    """And what can write checks out nothing but main."""
+def test_a_job_that_runs_code_of_a_pull_request_is_read_only() -> None:
+    """A job with write permission runs only code of main."""
     for name in ("gpu", "baselines"):
         jobs = content(ROOT / f".github/workflows/{name}.yml")["jobs"].values()
         for job in jobs:
             text = yaml.safe_dump(job)
-            is_ours = "self-hosted" in str(job["runs-on"])
+            is_self_hosted = "self-hosted" in str(job["runs-on"])
             can_write = "write" in job["permissions"].values()
 
-            assert not (is_ours and can_write)
-            assert is_ours <= (job["permissions"] == {"contents": "read"})
+            assert not (is_self_hosted and can_write)
+            assert is_self_hosted <= (job["permissions"] == {"contents": "read"})
             assert "secrets." not in text
 
 
-def test_no_gpu_is_lost_on_the_way_to_the_status() -> None:
-    """The reports of all GPUs are merged, as many as there are runners, and the status waits for that."""
+def test_the_status_depends_on_the_reports_of_all_runners() -> None:
+    """The merge expects one report per runner, and the status needs the merge."""
     jobs = content(ROOT / ".github/workflows/gpu.yml")["jobs"]
     (merge,) = [step for step in jobs["report"]["steps"] if "make merge" in str(step.get("run"))]
 
@@ -103,13 +103,13 @@ def test_no_gpu_is_lost_on_the_way_to_the_status() -> None:
 
 
 def action_step(name: str) -> dict[str, Any]:
-    """Return a step of the action."""
+    """Return the step of the action with this name."""
     (step,) = [step for step in content(ROOT / "action.yml")["runs"]["steps"] if step.get("name") == name]
     return dict(step)
 
 
 def in_bash(name: str, folder: Path, **environment: str) -> str:
-    """Run a step of the action as GitHub does, and return what it prints."""
+    """Run a step of the action as GitHub does, and return its output."""
     bash = shutil.which("bash")
     assert bash is not None
     command = [bash, "-e", "-o", "pipefail", "-c", action_step(name)["run"]]
@@ -119,11 +119,11 @@ def in_bash(name: str, folder: Path, **environment: str) -> str:
 
 
 def test_the_action_links_each_check_to_the_page_that_it_uploaded(tmp_path: Path) -> None:
-    """The page is an artefact of its own, under the report's name, that a browser opens; nothing is written twice."""
+    """The page is a separate artifact under the report's name, which a browser opens."""
     folder = tmp_path / "diffopt"
     folder.mkdir()
     write_report(folder, full_report())
-    in_bash("Name the page", tmp_path, RUNNER_TEMP=str(tmp_path), REPORT="our report")
+    in_bash("Name the page", tmp_path, RUNNER_TEMP=str(tmp_path), REPORT="a report")
     urls = {"PAGE": "https://github.com/o/n/actions/runs/1/artifacts/3", "REPORT": "https://github.com/o/n/2"}
     in_bash(
         "Show the summary",
@@ -135,19 +135,19 @@ def test_the_action_links_each_check_to_the_page_that_it_uploaded(tmp_path: Path
     )
     summary = (tmp_path / "page").read_text(encoding="utf-8")
 
-    assert (tmp_path / "our report.html").read_bytes() == (folder / "index.html").read_bytes()
-    assert action_step("Keep the page")["with"] == {
+    assert (tmp_path / "a report.html").read_bytes() == (folder / "index.html").read_bytes()
+    assert action_step("Upload the page")["with"] == {
         "path": "${{ runner.temp }}/${{ inputs.report }}.html",
         "archive": False,
         "if-no-files-found": "ignore",
     }
     assert summary.startswith("## diffopt: failed\n")
     assert '<a href="https://github.com/o/n/actions/runs/1/artifacts/3#case-1">' in summary
-    assert summary.endswith("\n[The report with its images, to download](https://github.com/o/n/2)\n")
+    assert summary.endswith("\n[Download the report with its images](https://github.com/o/n/2)\n")
 
 
-def test_the_action_shows_nothing_of_a_session_that_wrote_no_report(tmp_path: Path) -> None:
-    """It ended before its tests, and says why in its own output."""
+def test_without_a_report_the_action_writes_no_summary(tmp_path: Path) -> None:
+    """The session ended before its tests, and printed the reason."""
     in_bash("Name the page", tmp_path, RUNNER_TEMP=str(tmp_path), REPORT="report")
     in_bash(
         "Show the summary",
@@ -162,8 +162,8 @@ def test_the_action_shows_nothing_of_a_session_that_wrote_no_report(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_action_hands_its_inputs_on_as_they_are(tmp_path: Path) -> None:
-    """A blank does not split an argument, and nothing in it is run."""
+def test_the_action_passes_its_inputs_unchanged(tmp_path: Path) -> None:
+    """A space does not split an argument, and the shell does not evaluate it."""
     shown = tmp_path / "python"
     shown.write_text('#!/bin/sh\nprintf "%s\\n" "$@" "page: $GITHUB_STEP_SUMMARY"\n')
     shown.chmod(0o755)
@@ -177,9 +177,9 @@ def test_the_action_hands_its_inputs_on_as_they_are(tmp_path: Path) -> None:
         "ARGUMENTS": "-k\nsyncs or counts\n$(touch stolen)",
         "TESTS": "tests/test a.py",
     }
-    said = in_bash("Run the gate", tmp_path, **inputs)
+    output = in_bash("Run the gate", tmp_path, **inputs)
 
-    assert said.splitlines() == [
+    assert output.splitlines() == [
         "-m",
         "pytest",
         f"--diffopt-report={tmp_path}/runner temp/diffopt",

@@ -1,1 +1,1 @@
-"""What the jobs of our own workflows decide; with Python's standard library alone, so that they install nothing."""
+"""Steps of this repository's workflows; they use only the standard library, so that jobs install nothing."""

@@ -1,4 +1,4 @@
-"""Open a pull request with the baselines that the runners have measured."""
+"""Open a pull request with the baselines that the runners measured."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.github.asking import RefusedError, output_of
+from tools.github.commands import RefusedError, output_of
 
 _BASELINES = Path("baselines")
 _ENDINGS = frozenset({".json", ".png", ".safetensors"})
@@ -21,38 +21,38 @@ _AUTHOR = (
 
 
 def measured_files(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield each baseline that a runner measured, and where it belongs.
+    """Yield the path of each measured baseline, and its path in the repository.
 
     Args:
-        folder: the artefacts of every runner, each in a folder of its own with `baselines/` in it.
+        folder: the artifacts of all runners, one folder for each, with a subfolder `baselines/`.
 
     Raises:
-        RefusedError: something else than a baseline lies there; a runner has run what a pull request holds.
+        RefusedError: a file is not a baseline; artifacts are untrusted, since runners run code of pull requests.
     """
     for source in sorted(folder.glob("*/baselines/**/*")):
         if source.is_dir() and not source.is_symlink():
             continue
-        _refuse_anything_else(source)
+        _refuse_other_files(source)
         yield source, _BASELINES / source.relative_to(folder / source.relative_to(folder).parts[0] / "baselines")
 
 
-def _refuse_anything_else(source: Path) -> None:
+def _refuse_other_files(source: Path) -> None:
     if source.is_symlink() or not source.is_file() or source.suffix not in _ENDINGS:
-        msg = f"a baseline is a file that ends with {', '.join(sorted(_ENDINGS))}, got: {source}"
+        msg = f"a baseline must be a file that ends with {', '.join(sorted(_ENDINGS))}, got: {source}"
         raise RefusedError(msg)
     if source.stat().st_size > _LARGEST_BYTES:
-        msg = f"a baseline has up to {_LARGEST_BYTES} bytes, got: {source.stat().st_size} in {source}"
+        msg = f"a baseline must have at most {_LARGEST_BYTES} bytes, got: {source.stat().st_size} in {source}"
         raise RefusedError(msg)
     if source.suffix == ".json":
         try:
             json.loads(source.read_bytes())
         except (ValueError, RecursionError) as error:
-            msg = f"a baseline is whole JSON, got: {source}: {error}"
+            msg = f"a baseline must be valid JSON, got: {source}: {error}"
             raise RefusedError(msg) from error
 
 
-def take_over(folder: Path) -> list[Path]:
-    """Put what was measured where it belongs, and return what changed."""
+def copy_baselines(folder: Path) -> list[Path]:
+    """Copy the measured baselines into the repository, and return the changed files."""
     for source, target in list(measured_files(folder)):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
@@ -61,7 +61,7 @@ def take_over(folder: Path) -> list[Path]:
 
 
 def propose(changed: list[Path], *, base: str, branch: str, link: str, reason: str) -> str:
-    """Commit what changed to a branch of its own, and open a pull request; return its address."""
+    """Commit the changed files to a new branch, open a pull request, and return its URL."""
     devices = sorted({path.parts[1] for path in changed if len(path.parts) > 1})
     title = f"Accept baselines measured on {', '.join(devices)}"
     body = f"{reason}\n\n{len(changed)} files. [The run that measured them, with its reports]({link})\n"
@@ -74,30 +74,32 @@ def propose(changed: list[Path], *, base: str, branch: str, link: str, reason: s
 
 def _refuse_forks(base: str) -> None:
     if not base:
-        msg = "the branch of a fork cannot take a pull request from here: take the baselines from the artefacts"
+        msg = "cannot open a pull request to the branch of a fork: download the baselines from the artifacts"
         raise RefusedError(msg)
 
 
 def main() -> int:
-    """Open the pull request, or say why there is none."""
+    """Open the pull request, or print why there is none."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("artifacts", type=Path, help="the folder with the artefacts of every runner")
-    parser.add_argument("--base", required=True, help="the branch that the pull request goes to")
-    parser.add_argument("--branch", required=True, help="the branch that it is made of")
-    parser.add_argument("--link", required=True, help="the run that measured them")
-    parser.add_argument("--reason", required=True, help="why they are right")
+    parser.add_argument("artifacts", type=Path, help="the folder with the artifacts of all runners")
+    parser.add_argument("--base", required=True, help="the base branch of the pull request")
+    parser.add_argument("--branch", required=True, help="the head branch of the pull request")
+    parser.add_argument("--link", required=True, help="the URL of the run that measured them")
+    parser.add_argument("--reason", required=True, help="why the new figures are right")
     options = parser.parse_args()
     try:
         _refuse_forks(options.base)
-        changed = take_over(options.artifacts)
+        changed = copy_baselines(options.artifacts)
         if not changed:
-            sys.stdout.write("::notice title=diffopt::what was measured is what was accepted: nothing to propose\n")
+            sys.stdout.write(
+                "::notice title=diffopt::the measured figures equal the accepted ones: nothing to propose\n"
+            )
             return 0
-        address = propose(changed, base=options.base, branch=options.branch, link=options.link, reason=options.reason)
+        url = propose(changed, base=options.base, branch=options.branch, link=options.link, reason=options.reason)
     except RefusedError as error:
         sys.stdout.write(f"::error title=diffopt::{error}\n")
         return 1
-    sys.stdout.write(f"{address}\n")
+    sys.stdout.write(f"{url}\n")
     return 0
 
 

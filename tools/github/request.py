@@ -1,7 +1,7 @@
-"""Who may start a run on our own runners, of which commit, and on which GPUs.
+"""Decide which commit runs on the self-hosted runners, and on which GPUs.
 
-A run of a pull request names its commit: only that is run, for what is pushed after the review was read by nobody. Only
-somebody who may push here can start one; GitHub sees to that, and it is asked once more.
+A run of a pull request names the reviewed commit, and only that commit is run, since later pushes are not reviewed.
+Only users with push permission can start a run. GitHub enforces this, and it is checked again here.
 """
 
 import json
@@ -12,81 +12,85 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.github.asking import RefusedError, asked, hand_on
+from tools.github.commands import RefusedError, github_api, write_outputs
 
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,60}")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _MAY_PUSH = frozenset({"admin", "write"})
-_NO_RUNNER = "the repository's variable GPU_RUNNERS names no runner: nothing is run"
+_NO_RUNNER = "the repository variable GPU_RUNNERS is empty: nothing is run"
 
 
 def runner_labels(text: str) -> list[str]:
-    """Read the repository's variable GPU_RUNNERS: one label a line, as `h200`.
+    """Parse the repository variable GPU_RUNNERS: one label per line, such as `h200`.
 
     Raises:
-        RefusedError: a line is no label, or stands twice.
+        RefusedError: a line is not a label, or is repeated.
     """
     labels = [line.strip() for line in text.splitlines() if line.strip()]
     for label in labels:
         if not _LABEL.fullmatch(label) or labels.count(label) > 1:
-            msg = f"GPU_RUNNERS must hold one label of a runner a line, each once, got: {label!r}"
+            msg = f"GPU_RUNNERS must have one runner label per line, each once, got: {label!r}"
             raise RefusedError(msg)
     return labels
 
 
-def request_of(event: Mapping[str, Any], *, commit: str, ask: Callable[[str], Any]) -> dict[str, str]:
-    """Return what to run, and for which pull request.
+def request_of(event: Mapping[str, Any], *, commit: str, api: Callable[[str], Any]) -> dict[str, str]:
+    """Return the commit to run, and the pull request that it belongs to.
 
     Args:
-        event: the payload of the event; where it names no pull request, the commit that it is about is run.
-        commit: the commit that the event is about.
-        ask: answers a path of GitHub's API.
+        event: the payload of the event; if it names no pull request, `commit` is run.
+        commit: the commit of the event.
+        api: returns the response of GitHub's API for a path.
 
     Raises:
-        RefusedError: the request is not well formed, who made it may not, or it names another commit than the newest.
+        RefusedError: the request is malformed, its sender has no push permission, or its commit is not the newest.
     """
     inputs = event.get("inputs") or {}
     number = str(inputs.get("pull-request") or "").strip()
     if not number:
         return {"commit": commit, "pull_request": "", "branch": ""}
-    named = _well_formed(number, str(inputs.get("commit") or "").strip())
+    requested = _valid_commit(number, str(inputs.get("commit") or "").strip())
     repository = str(event["repository"]["full_name"])
-    _refuse_strangers(ask, repository, str(event["sender"]["login"]))
-    head = ask(f"repos/{repository}/pulls/{number}")["head"]
-    if not str(head["sha"]).startswith(named):
+    _require_push_permission(api, repository, str(event["sender"]["login"]))
+    head = api(f"repos/{repository}/pulls/{number}")["head"]
+    if not str(head["sha"]).startswith(requested):
         newest = f"the newest commit of the pull request, which is {head['sha'][:9]}"
-        msg = f"{named} is not {newest}: read that, then ask for it"
+        msg = f"{requested} is not {newest}: review that commit, then request it"
         raise RefusedError(msg)
-    is_ours = head["repo"] is not None and head["repo"]["full_name"] == repository
-    return {"commit": str(head["sha"]), "pull_request": number, "branch": str(head["ref"]) if is_ours else ""}
+    is_same_repository = head["repo"] is not None and head["repo"]["full_name"] == repository
+    return {
+        "commit": str(head["sha"]),
+        "pull_request": number,
+        "branch": str(head["ref"]) if is_same_repository else "",
+    }
 
 
-def _well_formed(number: str, commit: str) -> str:
+def _valid_commit(number: str, commit: str) -> str:
     if not _NUMBER.fullmatch(number):
-        msg = f"pull-request must be its number, got: {number!r}"
+        msg = f"pull-request must be a number, got: {number!r}"
         raise RefusedError(msg)
     if not _COMMIT.fullmatch(commit):
-        msg = f"commit must be at least 7 digits of the commit of the pull request that was read, got: {commit!r}"
+        msg = f"commit must be at least 7 digits of the reviewed commit, got: {commit!r}"
         raise RefusedError(msg)
     return commit
 
 
-def _refuse_strangers(ask: Callable[[str], Any], repository: str, login: str) -> None:
-    permission = str(ask(f"repos/{repository}/collaborators/{login}/permission")["permission"])
+def _require_push_permission(api: Callable[[str], Any], repository: str, login: str) -> None:
+    permission = str(api(f"repos/{repository}/collaborators/{login}/permission")["permission"])
     if permission not in _MAY_PUSH:
-        msg = f"only who may push to {repository} may start this, got: {login} ({permission})"
+        msg = f"starting a run needs push permission to {repository}, got: {login} ({permission})"
         raise RefusedError(msg)
 
 
 def main() -> int:
-    """Read the event of this job, and hand on what the next ones need."""
+    """Read the event of this job, and write the outputs for the next jobs."""
     environment = os.environ
     try:
         event = json.loads(Path(environment["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
         labels = runner_labels(environment.get("GPU_RUNNERS", ""))
-        request = request_of(event, commit=environment["GITHUB_SHA"], ask=asked)
-        hand_on(request | {"runners": json.dumps(labels), "num_runners": str(len(labels))})
+        request = request_of(event, commit=environment["GITHUB_SHA"], api=github_api)
+        write_outputs(request | {"runners": json.dumps(labels), "num_runners": str(len(labels))})
     except RefusedError as error:
         sys.stdout.write(f"::error title=diffopt::{error}\n")
         return 1

@@ -1,1 +1,1 @@
-"""One comment on a pull request, updated and not repeated."""
+"""A comment on a pull request, which later runs update."""

@@ -8,30 +8,30 @@ from typing import Any
 from pytest_diffopt.reports.comment.posting import NotAllowedError, Place, PostingError, post
 
 _DESCRIPTION = """
-Put a summary, as --diffopt-summary wrote it, on a pull request; it replaces the comment of an earlier run.
-GitHub's command line, gh, does the asking: it wants GH_TOKEN. Without the right to comment there is a notice, and no
-failure.
+Post a summary that --diffopt-summary wrote as a comment on a pull request; it replaces the comment of an earlier run.
+Requests go through GitHub's CLI, gh, which reads GH_TOKEN. Without permission to comment, a notice is printed and the
+command succeeds.
 """
 _ACTIONS_LOGIN = "github-actions[bot]"
 
 
 def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add this command to those that the package knows."""
-    parser = commands.add_parser("comment", help="put a summary on a pull request", description=_DESCRIPTION)
+    """Add this command to the command line of the package."""
+    parser = commands.add_parser("comment", help="post a summary on a pull request", description=_DESCRIPTION)
     parser.set_defaults(run=run)
     parser.add_argument("summary", type=Path, help="the file that --diffopt-summary wrote")
-    parser.add_argument("--repository", required=True, metavar="OWNER/NAME", help="of the pull request")
-    parser.add_argument("--pull-request", required=True, type=int, metavar="N", help="its number")
-    parser.add_argument("--key", default="gate", help="which of several comments this is (default: %(default)s)")
-    parser.add_argument("--author", default=_ACTIONS_LOGIN, help="who writes it (default: %(default)s)")
-    parser.add_argument("--link", default="", metavar="URL", help="where the whole report is")
+    parser.add_argument("--repository", required=True, metavar="OWNER/NAME", help="the repository")
+    parser.add_argument("--pull-request", required=True, type=int, metavar="N", help="the pull request's number")
+    parser.add_argument("--key", default="gate", help="distinguishes several comments (default: %(default)s)")
+    parser.add_argument("--author", default=_ACTIONS_LOGIN, help="login of its author (default: %(default)s)")
+    parser.add_argument("--link", default="", metavar="URL", help="link to the full report")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the comment, or say why it may not be written.
+    """Post the comment, or print a notice if the token has no permission.
 
     Raises:
-        DiffoptError: the summary cannot be read, or GitHub refuses for another reason than permission.
+        DiffoptError: the summary cannot be read, or posting fails for another reason.
     """
     place = Place(
         repository=options.repository,
@@ -54,9 +54,9 @@ def _text(file: Path, link: str) -> str:
         msg = f"the summary must be a file that --diffopt-summary wrote, got: {file} ({error.strerror})"
         raise PostingError(msg) from error
     except UnicodeDecodeError as error:
-        msg = f"the summary must be a file that --diffopt-summary wrote, got: {file} (no UTF-8 at byte {error.start})"
+        msg = f"the summary must be a file that --diffopt-summary wrote, got: {file} (not UTF-8 at byte {error.start})"
         raise PostingError(msg) from error
     if not text.strip():
         msg = f"the summary is empty, so the run ended before its tests: {file}"
         raise PostingError(msg)
-    return f"{text}\n[The whole report]({link})\n" if link else text
+    return f"{text}\n[The full report]({link})\n" if link else text

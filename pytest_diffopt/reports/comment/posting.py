@@ -1,4 +1,4 @@
-"""Find the comment that an earlier run wrote, and replace it; write one where there is none."""
+"""Replace the comment of an earlier run on a pull request, or create the first one."""
 
 import json
 import re
@@ -9,22 +9,22 @@ from typing import Any
 
 from pytest_diffopt.errors import DiffoptError
 
-#: GitHub refuses a longer comment; the marker and a link have their room beside this.
+#: GitHub rejects a comment of more than 65,536 characters; the rest is for the marker and a link.
 COMMENT_LIMIT_BYTES = 64_000
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,60}")
 _NO_PERMISSION = re.compile(r"\(HTTP (?:401|403|404)\)")
 
 
 class PostingError(DiffoptError):
-    """A comment cannot be written."""
+    """A comment cannot be posted."""
 
 
 class NotAllowedError(PostingError):
-    """The token may not write it."""
+    """The token has no permission to comment."""
 
 
 class Posted(StrEnum):
-    """What became of the comment."""
+    """Whether the comment was created or updated."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -32,13 +32,13 @@ class Posted(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a comment goes.
+    """The pull request of a comment, and the key and author that identify the comment.
 
     Attributes:
         repository: `owner/name`.
-        pull_request: its number.
-        key: which of several comments it is (a GPU, say); the comments of two keys live side by side.
-        author: who writes it; a comment of anybody else is left alone, whatever it says.
+        pull_request: number of the pull request.
+        key: identifies one of several comments, for example by GPU.
+        author: login of the author; comments of other authors are never changed.
     """
 
     repository: str
@@ -47,7 +47,7 @@ class Place:
     author: str
 
     def __post_init__(self) -> None:
-        """Refuse what would lead elsewhere than to a pull request."""
+        """Validate the repository and the key, because both become part of a request."""
         if not re.fullmatch(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", self.repository):
             msg = f"--repository must be owner/name, got: {self.repository!r}"
             raise PostingError(msg)
@@ -57,24 +57,24 @@ class Place:
 
     @property
     def marker(self) -> str:
-        """The first line of the comment, which nobody sees and the next run finds."""
+        """The first line of the comment: hidden in the rendered comment, and searched for by the next run."""
         return f"<!-- pytest-diffopt: {self.key} -->"
 
 
 def post(place: Place, text: str) -> Posted:
-    """Write the comment.
+    """Create or update the comment.
 
     Args:
-        place: where.
-        text: Markdown, as `--diffopt-summary` wrote it.
+        place: the pull request and the comment's key.
+        text: Markdown that `--diffopt-summary` wrote.
 
     Raises:
-        NotAllowedError: the token may not.
-        PostingError: the text is too long, or GitHub or its command line refuses for another reason.
+        NotAllowedError: the token has no permission to comment.
+        PostingError: the text is too long, or gh fails for another reason.
     """
     length = len(text.encode())
     if length > COMMENT_LIMIT_BYTES:
-        msg = f"a comment may have up to {COMMENT_LIMIT_BYTES} bytes, as --diffopt-summary writes it, got: {length}"
+        msg = f"a comment must have at most {COMMENT_LIMIT_BYTES} bytes, as --diffopt-summary writes it, got: {length}"
         raise PostingError(msg)
     body = json.dumps({"body": f"{place.marker}\n{text}"})
     number = _earlier(place)
@@ -86,12 +86,12 @@ def post(place: Place, text: str) -> Posted:
 
 
 def _earlier(place: Place) -> int | None:
-    """Return the number of the comment that an earlier run wrote."""
+    """Return the ID of the comment of an earlier run, or None."""
     path = f"repos/{place.repository}/issues/{place.pull_request}/comments?per_page=100"
     pages = json.loads(_gh("--paginate", "--slurp", path))
     comments: list[dict[str, Any]] = [comment for page in pages for comment in page]
-    ours = [one for one in comments if one["user"]["login"] == place.author and _first_line(one) == place.marker]
-    return int(ours[0]["id"]) if ours else None
+    matching = [one for one in comments if one["user"]["login"] == place.author and _first_line(one) == place.marker]
+    return int(matching[0]["id"]) if matching else None
 
 
 def _first_line(comment: dict[str, Any]) -> str:
@@ -99,15 +99,15 @@ def _first_line(comment: dict[str, Any]) -> str:
 
 
 def _gh(*arguments: str, body: str = "") -> str:
-    """Ask GitHub by its own command line, which has the token from the environment."""
+    """Send a request through GitHub's CLI, which reads the token from the environment."""
     command = ["gh", "api", *arguments, *(["--input", "-"] if body else [])]
     try:
         return subprocess.run(command, input=body, capture_output=True, text=True, check=True).stdout  # noqa: S603
     except FileNotFoundError as error:
-        msg = "comments are written by GitHub's command line, and gh is not on the path"
+        msg = "comments are posted by GitHub's CLI, and gh is not on the PATH"
         raise PostingError(msg) from error
     except subprocess.CalledProcessError as error:
-        words = error.stderr.strip()
-        kind = NotAllowedError if _NO_PERMISSION.search(words) else PostingError
-        msg = f"GitHub refused the comment: {words or error.returncode}"
-        raise kind(msg) from error
+        problem = error.stderr.strip()
+        error_type = NotAllowedError if _NO_PERMISSION.search(problem) else PostingError
+        msg = f"GitHub refused the comment: {problem or error.returncode}"
+        raise error_type(msg) from error

@@ -1,1 +1,1 @@
-"""Reports of several shards, one report."""
+"""Merging the reports of several shards into one."""

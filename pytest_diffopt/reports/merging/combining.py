@@ -1,4 +1,4 @@
-"""What several sessions found, as one report; a shard that proved nothing is not lost among those that did."""
+"""Combine the findings of several shards into one report; a shard that proved nothing fails it."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,24 +18,24 @@ from pytest_diffopt.session.ledger import BrokenTest, CaseResult, Ledger, Ledger
 from pytest_diffopt.session.required_verdicts import Requirement
 from pytest_diffopt.session.unmet_requirements import UnmetRequirement, reasons_of, unmet
 
-_Found = TypeVar("_Found", LedgerEntry, BrokenTest, CaseResult)
+_Finding = TypeVar("_Finding", LedgerEntry, BrokenTest, CaseResult)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Demands:
-    """What the shards must have come to before they may be green together.
+class Expectations:
+    """The conditions under which the merged report passes.
 
     Attributes:
-        num_shards: how many there must be; None where nobody said.
-        requirements: how many verdicts of which kind they must have given.
+        num_shards: the expected number of shards; None to accept any.
+        requirements: the required numbers of verdicts, over all shards.
     """
 
     num_shards: int | None = None
     requirements: tuple[Requirement, ...] = ()
 
 
-def together(sources: Sequence[Source], demands: Demands) -> Report:
-    """Put the findings of all shards into one report, in the order in which they were named."""
+def combine(sources: Sequence[Source], expectations: Expectations) -> Report:
+    """Combine the findings of all shards into one report, in the order of the shards."""
     verdicts = [of_shard(entry, source) for source in sources for entry in source.report.verdicts]
     counts = Counter(entry.verdict.outcome for entry in verdicts)
     return Report(
@@ -44,7 +44,7 @@ def together(sources: Sequence[Source], demands: Demands) -> Report:
         counts=dict(counts),
         verdicts=verdicts,
         unmet_requirements=sorted(
-            _unmet_requirements(sources, verdicts, demands),
+            _unmet_requirements(sources, verdicts, expectations),
             key=lambda unmet_requirement: not unmet_requirement.is_failure,
         ),
         broken=[of_shard(test, source) for source in sources for test in source.report.broken],
@@ -53,13 +53,13 @@ def together(sources: Sequence[Source], demands: Demands) -> Report:
     )
 
 
-def of_shard(found: _Found, source: Source) -> _Found:
-    """Return what a shard found with the shard's name in it."""
-    return replace(found, shard=source.name)
+def of_shard(finding: _Finding, source: Source) -> _Finding:
+    """Return a finding with the name of its shard."""
+    return replace(finding, shard=source.name)
 
 
 def _baselines(comparisons: Sequence[BaselineComparison]) -> BaselineComparison | msgspec.UnsetType:
-    """Put together what each shard saw of the same change; one with a shallow clone saw nothing of it."""
+    """Combine the comparisons of the shards; those that failed, as in a shallow clone, are used only if all did."""
     if not comparisons:
         return msgspec.UNSET
     seen = [one for one in comparisons if not one.problem] or comparisons[:1]
@@ -69,18 +69,18 @@ def _baselines(comparisons: Sequence[BaselineComparison]) -> BaselineComparison 
 
 
 def _unmet_requirements(
-    sources: Sequence[Source], verdicts: list[LedgerEntry], demands: Demands
+    sources: Sequence[Source], verdicts: list[LedgerEntry], expectations: Expectations
 ) -> Iterator[UnmetRequirement]:
-    if demands.num_shards is not None and demands.num_shards != len(sources):
+    if expectations.num_shards is not None and expectations.num_shards != len(sources):
         names = ", ".join(source.name for source in sources)
-        text = f"--expect asks for {counted(demands.num_shards, 'shard')}, got: {len(sources)} ({names})"
+        text = f"--expect asks for {counted(expectations.num_shards, 'shard')}, got: {len(sources)} ({names})"
         yield UnmetRequirement(text=text, is_failure=True)
-    yield from unmet(demands.requirements, Ledger(entries=verdicts), option="--require")
+    yield from unmet(expectations.requirements, Ledger(entries=verdicts), option="--require")
     yield from chain.from_iterable(map(_of_one, sources))
 
 
 def _of_one(source: Source) -> Iterator[UnmetRequirement]:
-    """Yield what one shard did not prove; one that decided nothing at all may not be green because others did."""
+    """Yield the unmet requirements of one shard; a shard without a decided verdict fails, whatever others proved."""
     if all(entry.verdict.outcome in UNPROVEN for entry in source.report.verdicts):
         yield UnmetRequirement(text=f"{source.name} proved nothing: {_why_nothing(source.report)}", is_failure=True)
     for unmet_requirement in source.report.unmet_requirements:

@@ -1,4 +1,4 @@
-"""The images of all shards beside the merged report, each shard's in a folder of its own."""
+"""Copy the images of all shards into the merged report's folder, with one subfolder for each shard."""
 
 import shutil
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from pytest_diffopt.baselines.key import slug
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.json_report import FILE_NAME, ReportError
 from pytest_diffopt.reports.merging.sources import Source
-from pytest_diffopt.reports.page.embedded_images import UnfitError, path_of
+from pytest_diffopt.reports.page.embedded_images import InvalidImageError, path_of
 from pytest_diffopt.session.ledger import LedgerEntry
 
 _FOLDER = "images"
 
 
 def with_images(report: Report, sources: Sequence[Source], folder: Path) -> Report:
-    """Copy every image that a report names into a folder, and name it as it is called there.
+    """Copy every image of a report into a folder, and return the report with the new names.
 
     Args:
-        report: of all shards.
+        report: the combined report of all shards.
         sources: the shards.
-        folder: of the merged report.
+        folder: the folder of the merged report.
 
     Raises:
-        ReportError: an image is not there, is none of its report's, or cannot be written.
+        ReportError: an image is missing, is outside of its report's folder, or cannot be written.
     """
     by_name = {source.name: source for source in sources}
     verdicts = [_with_images(entry, by_name[entry.shard], folder) for entry in report.verdicts]
@@ -47,20 +47,20 @@ def _moved(files: dict[str, Any] | None, source: Source, folder: Path) -> dict[s
 
 
 def _copied(name: str, source: Source, folder: Path) -> str:
-    """Copy one image, and return its name from the merged report's folder."""
+    """Copy one image, and return its path relative to the merged report's folder."""
     try:
         path = path_of(source.folder, name)
         inside = path.relative_to(source.folder.resolve())
         parts = inside.parts[1:] if inside.parts[:1] == (_FOLDER,) else inside.parts
         target = PurePosixPath(_FOLDER, slug(source.name), *parts)
-        if not (folder / target).exists():  # two verdicts may name one
+        if not (folder / target).exists():  # two verdicts may have the same image
             (folder / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / target)
-    except (OSError, ValueError, UnfitError) as error:
+    except (OSError, ValueError, InvalidImageError) as error:
         reason = getattr(error, "strerror", None) or error
         msg = (
-            f"the image {name} of the report {source.folder / FILE_NAME} cannot be taken over: {reason}\n"
-            "  a report is merged with the whole folder that --diffopt-report wrote"
+            f"the image {name} of the report {source.folder / FILE_NAME} cannot be copied: {reason}\n"
+            "  merge the whole folder that --diffopt-report wrote, with its images"
         )
         raise ReportError(msg) from error
     return str(target)

@@ -1,4 +1,4 @@
-"""A folder that is there with everything in it, or not at all."""
+"""Create a folder atomically: with its whole content, or not at all."""
 
 import shutil
 import tempfile
@@ -10,43 +10,43 @@ from pytest_diffopt.reports.json_report import ReportError
 
 
 @contextmanager
-def new_folder(path: Path, *, others: Sequence[Path]) -> Iterator[Path]:
-    """Give a folder beside `path` to write into, which takes its place when the block ends without an error.
+def new_folder(path: Path, *, sources: Sequence[Path]) -> Iterator[Path]:
+    """Yield a temporary folder next to `path`, and rename it to `path` if the block ends without an error.
 
     Args:
-        path: what `--into` names.
-        others: the folders that are read from.
+        path: the folder that `--into` names.
+        sources: the folders that are merged.
 
     Raises:
-        ReportError: it is one of the others, holds something, or cannot be written.
+        ReportError: `path` is one of the sources, is not empty, or cannot be written.
     """
-    _check(path, others)
+    _check(path, sources)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        written = beside / path.name
-        written.mkdir()  # with the rights that any new folder has, which a temporary one has not
+        written = temporary / path.name
+        written.mkdir()  # with the default permissions; mkdtemp's are stricter
         yield written
         written.rename(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
-        shutil.rmtree(beside)
+        shutil.rmtree(temporary)
 
 
-def _check(path: Path, others: Sequence[Path]) -> None:
-    if path.resolve() in [other.resolve() for other in others]:
-        msg = f"--into must name another folder than those that are merged, got: {path}"
+def _check(path: Path, sources: Sequence[Path]) -> None:
+    if path.resolve() in [source.resolve() for source in sources]:
+        msg = f"--into must not name a folder that is merged, got: {path}"
         raise ReportError(msg)
     try:
-        holds = sorted(one.name for one in path.iterdir()) if path.exists() else []
+        content = sorted(one.name for one in path.iterdir()) if path.exists() else []
     except OSError as error:
         raise _unwritable(path, error) from error
-    if holds:
-        msg = f"--into must name a new or an empty folder, got: {path} (it holds {holds[0]!r})"
+    if content:
+        msg = f"--into must name a new or an empty folder, got: {path} (it contains {content[0]!r})"
         raise ReportError(msg)
 
 

@@ -1,4 +1,4 @@
-"""The reports that are merged: read, named, and held against each other."""
+"""The reports to merge: read, named and checked against each other."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,12 @@ from pytest_diffopt.reports.json_report import FILE_NAME, ReportError, ReportVer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One report that is merged.
+    """One report to merge.
 
     Attributes:
-        name: what the merged report calls its shard: the folder's, with as many of those above as tell it apart.
-        folder: where it lies.
-        report: what it holds, of one session.
+        name: name of its shard in the merged report: the folder's name, or its path if two names are equal.
+        folder: the folder of the report.
+        report: the report, of one session.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Source:
 
     @property
     def session(self) -> Shard:
-        """The only one that it tells of."""
+        """The single session of the report."""
         (session,) = self.report.shards
         return session
 
@@ -34,8 +34,8 @@ def read_sources(folders: Sequence[Path]) -> list[Source]:
     """Read the reports of all shards.
 
     Raises:
-        ReportError: one is named twice, cannot be read or trusted, is merged already or of another version than the
-            others, or two of them have the same case of the same GPU.
+        ReportError: a report is named twice, cannot be read, is invalid, is already merged or has another version than
+            the others, or two reports have the same case on the same GPU.
     """
     names = _names(folders)
     reports = _reports(folders)
@@ -49,7 +49,7 @@ def read_sources(folders: Sequence[Path]) -> list[Source]:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """Name each folder by its own name, or where two have the same by the way from the folder that holds them all."""
+    """Return the names of the folders; if two are equal, the paths relative to the common parent folder."""
     resolved = [folder.resolve() for folder in folders]
     for number, folder in enumerate(resolved):
         if folder in resolved[:number]:
@@ -63,7 +63,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def _reports(folders: Sequence[Path]) -> list[Report]:
-    """Read every report, before one of another version is refused: its message names a file of each."""
+    """Read every report before refusing another version, because the error names a file of each version."""
     read: list[Report] = []
     refused: list[ReportVersionError] = []
     versions: dict[object, Path] = {}
@@ -90,14 +90,14 @@ def _refuse_merged(sources: Sequence[Source]) -> None:
     for source in sources:
         if [shard.name for shard in source.report.shards] != [""]:
             msg = (
-                f"the report {source.folder / FILE_NAME} is merged already\n"
-                "  name the reports that it was made from, beside the others"
+                f"the report {source.folder / FILE_NAME} is already merged\n"
+                "  name the reports that it was merged from instead"
             )
             raise ReportError(msg)
 
 
 def _refuse_cases_twice(sources: Sequence[Source]) -> None:
-    """Refuse what would be counted twice: a case is told from itself by its GPU and its scale, and by nothing else."""
+    """Refuse a case that two reports have with the same GPU and scale: it would count twice."""
     seen: dict[tuple[str, str, str], Source] = {}
     for source in sources:
         cases = dict.fromkeys(_cases(source))
@@ -106,7 +106,7 @@ def _refuse_cases_twice(sources: Sequence[Source]) -> None:
                 msg = (
                     f"{case[-1]} ran twice on {source.session.environment.device}: "
                     f"in {seen[case].folder} and in {source.folder}\n"
-                    "  name one report of each case: two runs of one would count as two"
+                    "  name one report of each case: two runs would count as two cases"
                 )
                 raise ReportError(msg)
         seen |= dict.fromkeys(cases, source)

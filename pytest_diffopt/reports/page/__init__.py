@@ -1,1 +1,1 @@
-"""`index.html`: the report that people look at, one file that needs nothing else."""
+"""`index.html`: the report as one self-contained page."""

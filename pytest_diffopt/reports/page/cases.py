@@ -1,4 +1,4 @@
-"""The cases of a report in the order in which a person should look at them."""
+"""The cases of a page: one for each verdict, the most important first."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,14 +15,14 @@ _PREFIX = "diffopt: "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One verdict as the page shows it.
+    """One verdict of the page.
 
     Attributes:
-        anchor: what links to it name it by.
-        nodeid: the test.
-        verdict: what the guard said.
-        record: what was seen.
-        gpu: where, in a report of several GPUs; else empty.
+        anchor: ID of its element, for links.
+        nodeid: node ID of the test.
+        verdict: the verdict.
+        record: the record that was judged.
+        gpu: the GPU, in a report of several GPUs; else empty.
     """
 
     anchor: str
@@ -33,53 +33,53 @@ class Case:
 
     @property
     def pipeline(self) -> str:
-        """The pipeline, its scale and, of several, its GPU, as tables name them."""
+        """The pipeline with its scale and, in a report of several GPUs, its GPU."""
         return ", ".join(filter(None, [pipeline_of(self.verdict), self.gpu]))
 
     @property
     def headline(self) -> str:
-        """What the verdict says in one line."""
+        """The first line of the explanation, or the summary if the verdict has no explanation."""
         lines = self.verdict.explanation
         return lines[0].removeprefix(_PREFIX) if lines else self.verdict.summary
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """What it says besides."""
+        """The further lines of the explanation."""
         return self.verdict.explanation[1:]
 
     @property
     def first_fact(self) -> str:
-        """The fact that matters most; empty where there is none."""
+        """The first fact of the explanation; empty without one."""
         return next((" ".join(line.split()) for line in self.facts[:1] if line.startswith(" ")), "")
 
     @property
     def changes(self) -> tuple[FigureChange, ...]:
-        """The figures that are not what was accepted."""
+        """The figures that differ from the accepted ones."""
         return self.verdict.changes
 
     @property
     def rerun(self) -> str:
-        """The command that runs its test alone."""
+        """The command that runs only this test."""
         return f"pytest {shlex.quote(self.nodeid)}"
 
     @property
     def kind(self) -> str:
-        """Which template shows its record."""
+        """The name of the record type, which is that of its template."""
         return type(self.record).__name__
 
 
 def pipeline_of(verdict: Verdict) -> str:
-    """Name a pipeline and its scale."""
+    """Return the pipeline and its scale, as in `sdxl (tiny)`."""
     scale = f" ({verdict.subject.scale})" if verdict.subject.scale else ""
     return verdict.subject.pipeline + scale
 
 
 def cases_of(entries: Iterable[LedgerEntry], gpus: Mapping[str, str]) -> list[Case]:
-    """Return the cases, the worst first, else in the order of the tests.
+    """Return the cases, the most important first; ties keep the order of the tests.
 
     Args:
         entries: the verdicts.
-        gpus: what tells the cases of each shard apart, by its name.
+        gpus: the GPU of each shard, by the shard's name; empty strings for a single GPU.
     """
     return [
         Case(
@@ -94,7 +94,7 @@ def cases_of(entries: Iterable[LedgerEntry], gpus: Mapping[str, str]) -> list[Ca
 
 
 def by_pipeline(cases: Sequence[Case]) -> dict[str, list[Case]]:
-    """Put the cases of each pipeline together."""
+    """Group the cases by pipeline."""
     groups: dict[str, list[Case]] = {}
     for case in cases:
         groups.setdefault(case.pipeline, []).append(case)

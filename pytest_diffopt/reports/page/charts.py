@@ -1,4 +1,4 @@
-"""Where the dots, lines and bands of a chart stand; the templates draw them as SVG."""
+"""The layout of a chart: coordinates of its dots, lines and bands, which the templates draw as SVG."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,13 +15,13 @@ Write = Callable[[float], str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
-    """Values of one kind.
+    """A series of values.
 
     Attributes:
-        name: what they are, for the legend.
-        kind: how they are drawn: the class of the stylesheet.
-        points: where each stands and its value.
-        is_line: whether a line joins them.
+        name: name in the legend.
+        kind: CSS class that determines the style.
+        points: x and y value of each point.
+        is_line: whether a line joins the points.
     """
 
     name: str
@@ -32,13 +32,13 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Band:
-    """What is allowed.
+    """A range of allowed values.
 
     Attributes:
-        low: its lower end.
-        high: its upper end.
-        centre: what was accepted; None where only a limit is known.
-        name: what it is, for the legend.
+        low: lower end.
+        high: upper end.
+        centre: the accepted value; None if only limits are known.
+        name: name in the legend.
     """
 
     low: float
@@ -49,7 +49,7 @@ class Band:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dot:
-    """A value on the page, with what a pointer or a screen reader tells of it."""
+    """A point in page coordinates, with the text of its tooltip."""
 
     x: float
     y: float
@@ -58,7 +58,7 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrawnSeries:
-    """A series on the page; `line` joins its dots, empty where nothing does."""
+    """A series in page coordinates; `line` has the points of its line, or is empty."""
 
     name: str
     kind: str
@@ -68,7 +68,7 @@ class DrawnSeries:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:
-    """A place on an axis."""
+    """A labelled position on an axis."""
 
     at: float
     text: str
@@ -76,15 +76,23 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chart:
-    """A chart, ready to be drawn; lengths are in the units of its view box.
+    """A chart in page coordinates; all lengths are in the units of the SVG view box.
 
     Attributes:
-        title: what it shows, for who cannot see it.
-        series: what was seen.
-        band_name: what the band is; empty without one.
-        band_top: where it begins.
-        band_height: how high it is.
-        centre: where the accepted value is; None without one.
+        title: title, also the accessible name.
+        x_label: label of the x axis.
+        series: the series.
+        x_ticks: ticks of the x axis.
+        y_ticks: ticks of the y axis.
+        band_name: name of the band of allowed values; empty without a band.
+        band_top: upper edge of the band.
+        band_height: height of the band.
+        centre: y coordinate of the accepted value; None without one.
+        width: width of the view box.
+        height: height of the view box.
+        left: left edge of the plot area.
+        right: right edge of the plot area.
+        bottom: lower edge of the plot area.
     """
 
     title: str
@@ -105,7 +113,7 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Scale:
-    """A range of values laid over a range of the page."""
+    """A linear map from a range of values to a range of page coordinates."""
 
     low: float
     high: float
@@ -117,7 +125,7 @@ class _Scale:
         return round(self.begin + share * (self.end - self.begin), 1)
 
 
-def chart(  # noqa: PLR0913 - what a chart is made of
+def chart(  # noqa: PLR0913 - the parts of a chart
     title: str,
     series: Sequence[Series],
     *,
@@ -129,12 +137,12 @@ def chart(  # noqa: PLR0913 - what a chart is made of
     """Lay out a chart.
 
     Args:
-        title: what it shows.
-        series: what was seen, at least one value of it.
-        write: writes a value.
-        x_label: what the values are counted by.
-        band: what is allowed.
-        includes: values that the axis must reach.
+        title: title of the chart.
+        series: the series, with at least one point in all.
+        write: formats a value.
+        x_label: label of the x axis.
+        band: the range of allowed values; None without one.
+        includes: further values that the y axis must include.
     """
     points = [point for one in series for point in one.points]
     values = [value for _, value in points]
@@ -167,14 +175,14 @@ def _drawn(series: Series, x: _Scale, y: _Scale, write: Write) -> DrawnSeries:
 
 
 def _x_ticks(places: Sequence[float], x: _Scale) -> tuple[Tick, ...]:
-    """Return whole numbers, as many as can be read beside each other."""
+    """Return evenly chosen positions, few enough that their labels do not overlap."""
     distinct = sorted(set(places))
     every = -(-len(distinct) // _MOST_X_TICKS)
     return tuple(Tick(at=x(place), text=f"{place:g}") for place in distinct[::every])
 
 
 def _y_ticks(y: _Scale, write: Write) -> tuple[Tick, ...]:
-    """Return round numbers."""
+    """Return ticks at round values."""
     step = _round_step((y.high - y.low) / _TICKS)
     first = math.ceil(y.low / step)
     values = [step * number for number in range(first, math.floor(y.high / step) + 1)]
@@ -182,6 +190,6 @@ def _y_ticks(y: _Scale, write: Write) -> tuple[Tick, ...]:
 
 
 def _round_step(step: float) -> float:
-    """Return the nearest of 1, 2 and 5 times a power of ten that is not smaller."""
+    """Return the smallest of 1, 2 and 5 times a power of ten that is at least `step`."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(power * times for times in (1, 2, 5, 10) if power * times >= step)

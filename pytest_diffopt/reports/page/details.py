@@ -1,4 +1,4 @@
-"""What a page shows of a record besides the record itself: charts, and rows put together."""
+"""Data that the templates show in addition to a record: charts, and syncs grouped by line."""
 
 import math
 from collections import Counter
@@ -22,19 +22,19 @@ from pytest_diffopt.records import (
 )
 from pytest_diffopt.reports.page.charts import Band, Chart, Series, Write, chart
 
-# More bars than these are no wider than a hair.
+# More bars would be too narrow to see.
 _MOST_STEPS = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyncPlace:
-    """One line of code that waits.
+    """The syncs of one line of code.
 
     Attributes:
-        sync: the first time.
-        count: how often.
-        in_first: how often in the first step.
-        in_later: the most in any later step.
+        sync: the first of them.
+        count: their number.
+        in_first: their number in the first step.
+        in_later: their largest number in any later step.
     """
 
     sync: ObservedSync
@@ -45,7 +45,7 @@ class SyncPlace:
 
 @singledispatch
 def details_of(record: Record, verdict: Verdict) -> dict[str, Any]:
-    """Return what the template of a record shows besides the record."""
+    """Return the data that the template of a record shows in addition to the record."""
     del record, verdict
     return {}
 
@@ -62,7 +62,7 @@ def _(record: SyncRecord, verdict: Verdict) -> dict[str, Any]:
 
 
 def sync_places(syncs: Sequence[ObservedSync]) -> list[SyncPlace]:
-    """Return each line that waits, the busiest first."""
+    """Group syncs by line, operation and kind, the most frequent first."""
     groups: dict[tuple[Any, str, str], list[ObservedSync]] = {}
     for sync in syncs:
         groups.setdefault((sync.where, sync.operation, sync.kind), []).append(sync)
@@ -82,7 +82,7 @@ def _(record: LatencyRecord, verdict: Verdict) -> dict[str, Any]:
 
 
 def latency_chart(record: LatencyRecord, verdict: Verdict) -> Chart | None:
-    """Draw every call in its turn, beside what was accepted; None where none was timed."""
+    """Chart the time of every call and the accepted range; None if no call was timed."""
     calls = [("warm-up", "warmup", record.warmup_ns), ("counted call", "sample", record.samples_ns)]
     calls.append(("throttled", "throttled", record.throttled_ns))
     series, begin = [], 1
@@ -109,14 +109,14 @@ def _(record: PairedRecord, verdict: Verdict) -> dict[str, Any]:
 
 
 def paired_chart(record: PairedRecord, verdict: Verdict) -> Chart | None:
-    """Draw how much slower head was in each block; None where none was timed."""
+    """Chart the slowdown of head in each block; None if no block was timed."""
     if not record.blocks:
         return None
     points = [(float(number), math.expm1(log_ratio(block))) for number, block in enumerate(record.blocks, start=1)]
     margin = verdict.figures.get("margin")
     band = Band(low=-margin, high=margin, centre=0.0, name=f"up to {change(margin)} allowed") if margin else None
     blocks = Series(name="block", kind="sample", points=points)
-    return chart("Head beside base", [blocks], write=change, x_label="block", band=band, includes=(0.0,))
+    return chart("Head relative to base", [blocks], write=change, x_label="block", band=band, includes=(0.0,))
 
 
 @details_of.register
@@ -129,7 +129,7 @@ def _(record: CalibrationRecord, verdict: Verdict) -> dict[str, Any]:
         begin += len(blocks)
     if begin == 1:
         return {"chart": None}
-    title = "The same code beside itself"
+    title = "The same code compared with itself"
     return {"chart": chart(title, series, write=change, x_label="block", includes=(0.0,))}
 
 
@@ -150,7 +150,7 @@ def _(record: ImageRecord, verdict: Verdict) -> dict[str, Any]:
 
 
 def drift_charts(record: ImageRecord, verdict: Verdict) -> list[Chart]:
-    """Draw how the latents leave their reference, step by step; nothing where only images were at hand."""
+    """Chart the drift of the latents from their reference at each step; empty without recorded latents."""
     if not record.drift:
         return []
     outside = verdict.figures.get("first_step_outside", math.inf)
@@ -165,14 +165,14 @@ def drift_charts(record: ImageRecord, verdict: Verdict) -> list[Chart]:
 def _drift_chart(
     title: str, points: Sequence[tuple[float, float]], write: Write, *, ideal: float, outside: float
 ) -> Chart:
-    """Draw one measure.
+    """Chart one measure of drift.
 
     Args:
-        title: what it is.
-        points: each step and its value.
-        write: writes a value.
-        ideal: what equal latents have.
-        outside: the first step that left the corridor.
+        title: title of the chart.
+        points: step and value of each point.
+        write: formats a value.
+        ideal: the value of equal latents.
+        outside: the first step outside of the corridor.
     """
     finite = [point for point in points if math.isfinite(point[1])]
     series = [
@@ -182,5 +182,5 @@ def _drift_chart(
         ),
     ]
     if not finite:
-        series = [Series(name="not a number", kind="outside", points=[(place, ideal) for place, _ in points])]
+        series = [Series(name="not finite", kind="outside", points=[(place, ideal) for place, _ in points])]
     return chart(title, series, write=write, x_label="denoise step", includes=(ideal,))

@@ -1,4 +1,4 @@
-"""Images inside the page: whole ones as long as the page stays small, then smaller ones, then links alone."""
+"""Images embedded in the page: in full size up to one budget, scaled down up to a second, then only named."""
 
 import base64
 import io
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-#: What whole images may take of the page; in the page's text they are a third longer.
+#: Budget of images in full size; as base64 they take a third more.
 WHOLE_BYTES = 9_000_000
-#: What smaller ones may take besides.
+#: Additional budget of images that are scaled down.
 SMALL_BYTES = 3_000_000
-#: Images are made smaller only as long as that takes about two seconds of one core.
+#: Budget of pixels to scale down; takes about two seconds on one core.
 SHRUNK_PIXELS = 120_000_000
-#: A file that is larger, or an image with more pixels, was not kept by a probe.
+#: Limits of a valid image: probes write no larger ones.
 MOST_BYTES = 64 * 2**20
 MOST_PIXELS = 4096 * 4096
 
@@ -25,14 +25,14 @@ _HEADER = struct.Struct(">8s4x4sII")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmbeddedImage:
-    """An image as the page shows it.
+    """An image of the page.
 
     Attributes:
-        file: its name from the folder of the report.
-        source: the image itself, as an URL of its own data; empty where it is not shown.
-        width: of the image itself, in pixels.
-        height: of the image itself, in pixels.
-        note: why it is not shown, or not whole; empty where it is.
+        file: path relative to the report's folder; empty if the file is invalid.
+        source: data URL of the image; empty if it is not shown.
+        width: width of the file's image, in pixels.
+        height: height of the file's image, in pixels.
+        note: why the image is not shown, or not in full size; else empty.
     """
 
     file: str
@@ -42,21 +42,21 @@ class EmbeddedImage:
     note: str = ""
 
 
-class UnfitError(Exception):
-    """A file is not what a probe keeps."""
+class InvalidImageError(Exception):
+    """A file cannot be an image that a probe wrote."""
 
 
 @dataclass(kw_only=True)
 class EmbeddedImages:
-    """The images of one page, embedded in the order in which they are asked for: the ones that matter first.
+    """The images of one page; budgets are spent in the order of the calls, so the most important cases come first.
 
     Attributes:
-        folder: of the report.
-        whole_bytes: what whole images may still take.
-        small_bytes: what smaller ones may still take.
-        shrunk_pixels: how many pixels may still be made smaller.
-        num_small: how many are shown smaller.
-        num_left_out: how many are not shown.
+        folder: the folder of the report.
+        whole_bytes: remaining budget of images in full size.
+        small_bytes: remaining budget of images that are scaled down.
+        shrunk_pixels: remaining budget of pixels to scale down.
+        num_small: number of images that are scaled down.
+        num_omitted: number of images that are not shown.
     """
 
     folder: Path
@@ -64,16 +64,16 @@ class EmbeddedImages:
     small_bytes: int = SMALL_BYTES
     shrunk_pixels: int = SHRUNK_PIXELS
     num_small: int = 0
-    num_left_out: int = 0
+    num_omitted: int = 0
     _embedded: dict[str, EmbeddedImage] = field(default_factory=dict)
 
     def embed(self, file: str) -> EmbeddedImage:
-        """Return an image of the report's folder as the page shows it; what cannot be shown says why."""
+        """Return an image of the report's folder; if it cannot be shown, the note has the reason."""
         if file not in self._embedded:
             try:
                 self._embedded[file] = self._embed(file)
-            except (OSError, ValueError, SyntaxError, UnfitError, UnidentifiedImageError) as error:  # Pillow's, too
-                self.num_left_out += 1
+            except (OSError, ValueError, SyntaxError, InvalidImageError, UnidentifiedImageError) as error:
+                self.num_omitted += 1
                 reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 self._embedded[file] = EmbeddedImage(file="", note=f"{file} cannot be shown: {reason}")
         return self._embedded[file]
@@ -91,40 +91,40 @@ class EmbeddedImages:
             self.small_bytes -= len(small)
             self.num_small += 1
             source = _data_url(small, "jpeg")
-            return EmbeddedImage(file=file, source=source, width=width, height=height, note="shown smaller")
-        self.num_left_out += 1
-        return EmbeddedImage(file=file, width=width, height=height, note="not in this page, which would be too large")
+            return EmbeddedImage(file=file, source=source, width=width, height=height, note="scaled down")
+        self.num_omitted += 1
+        return EmbeddedImage(file=file, width=width, height=height, note="omitted to limit the size of this page")
 
 
 def path_of(folder: Path, file: str) -> Path:
-    """Return where an image of a report's folder is; its name may have come from somebody else's `report.json`.
+    """Return the path of an image in a report's folder; the name is untrusted, since it comes from `report.json`.
 
     Raises:
-        UnfitError: it lies elsewhere, or is too large for an image that a probe kept.
-        OSError: it is not there.
-        ValueError: no file can have this name.
+        InvalidImageError: the file is outside of the folder, or larger than any image that a probe writes.
+        OSError: the file does not exist.
+        ValueError: the name is not a valid file name.
     """
     path = (folder / file).resolve()
     if not path.is_relative_to(folder.resolve()):
-        message = "it lies outside of the report's folder"
-        raise UnfitError(message)
+        message = "it is outside of the report's folder"
+        raise InvalidImageError(message)
     if path.stat().st_size > MOST_BYTES:
         message = f"it is larger than {MOST_BYTES // 2**20} MiB"
-        raise UnfitError(message)
+        raise InvalidImageError(message)
     return path
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Read width and height out of a PNG's header."""
+    """Read width and height from the header of a PNG."""
     with path.open("rb") as file:
         header = file.read(_HEADER.size)
     signature, chunk, width, height = _HEADER.unpack(header.ljust(_HEADER.size, b"\0"))
     if signature != _SIGNATURE or chunk != b"IHDR":
-        message = "it is no PNG"
-        raise UnfitError(message)
+        message = "it is not a PNG"
+        raise InvalidImageError(message)
     if not 0 < width * height <= MOST_PIXELS:
         message = f"it has {width} x {height} pixels"
-        raise UnfitError(message)
+        raise InvalidImageError(message)
     return width, height
 
 

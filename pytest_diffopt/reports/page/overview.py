@@ -1,4 +1,4 @@
-"""What a person reads first: what is wrong, how much of what was looked at, and what was not looked at."""
+"""The head of the page: state, headline, failures grouped by problem, and a table by pipeline and concern."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from pytest_diffopt.reports.page.cases import Case
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trouble:
-    """One thing that is wrong, in every case in which it was seen.
+class Problem:
+    """One problem, with every case that has it.
 
     Attributes:
-        concern: of what.
-        headline: what is wrong.
-        cases: where.
+        concern: the concern of the verdicts.
+        headline: the common headline of the verdicts.
+        cases: the cases.
     """
 
     concern: Concern
@@ -28,14 +28,14 @@ class Trouble:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """What became of one concern of one pipeline.
+    """The verdicts of one concern of one pipeline.
 
     Attributes:
-        outcome: the worst verdict.
-        is_failure: whether a test failed by it.
-        num_good: how many verdicts are no trouble.
-        num_all: how many there are.
-        anchor: the worst case.
+        outcome: the worst outcome.
+        is_failure: whether the worst verdict fails its test.
+        num_good: number of verdicts that neither fail nor prove nothing.
+        num_all: number of verdicts.
+        anchor: anchor of the worst case.
     """
 
     outcome: Outcome
@@ -50,37 +50,37 @@ class Overview:
     """The head of the page.
 
     Attributes:
-        state: the class of the stylesheet: `bad`, `unsure` or `good`.
+        state: CSS class of the banner: `bad`, `unsure` or `good`.
         headline: the whole report in one line.
-        details: how many of what.
-        troubles: what is wrong, the worst first.
+        details: number of verdicts of each outcome, and of skipped tests.
+        problems: the failures, grouped by concern and headline, the worst first.
         concerns: the columns of the table.
-        rows: each pipeline with a cell for each column, None where nothing was judged.
-        environment_changes: the versions that are not those of baselines, each with how many cases have them.
+        rows: each pipeline with a cell for each column, None without verdicts.
+        environment_changes: differences from the environments of baselines, each with its number of cases.
     """
 
     state: str
     headline: str
     details: str
-    troubles: tuple[Trouble, ...]
+    problems: tuple[Problem, ...]
     concerns: tuple[Concern, ...]
     rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
     environment_changes: tuple[tuple[str, int], ...]
 
 
 def overview(cases: Sequence[Case], report: Report) -> Overview:
-    """Sum a report up.
+    """Summarize a report.
 
     Args:
         cases: its verdicts, the worst first.
-        report: what else was found.
+        report: the report.
     """
     concerns = tuple(concern for concern in Concern if any(case.verdict.concern is concern for case in cases))
     return Overview(
         state=_state(cases, report),
         headline=_headline(cases, report),
         details=_details(cases, report),
-        troubles=_troubles(cases),
+        problems=_problems(cases),
         concerns=concerns,
         rows=_rows(cases, concerns),
         environment_changes=_environment_changes(cases),
@@ -96,12 +96,12 @@ def _state(cases: Sequence[Case], report: Report) -> str:
 
 
 def _headline(cases: Sequence[Case], report: Report) -> str:
-    red = sum(case.verdict.is_failure for case in cases)
+    num_failed = sum(case.verdict.is_failure for case in cases)
     checks = counted(len(cases), "check")
     bad = [
-        f"{red} of {checks} failed" if red else "",
+        f"{num_failed} of {checks} failed" if num_failed else "",
         f"{counted(len(report.broken), 'test')} failed without a verdict" if report.broken else "",
-        "less was proven than had to be"
+        "a requirement was not met"
         if any(unmet_requirement.is_failure for unmet_requirement in report.unmet_requirements)
         else "",
     ]
@@ -110,7 +110,7 @@ def _headline(cases: Sequence[Case], report: Report) -> str:
         return text[0].upper() + text[1:]
     unproven = sum(case.verdict.outcome in UNPROVEN for case in cases)
     if unproven:
-        return f"Nothing failed, and {unproven} of {checks} proved nothing"
+        return f"Nothing failed, but {unproven} of {checks} proved nothing"
     skipped = f", {counted(len(report.skipped), 'test')} skipped" if report.skipped else ""
     return f"{_all(len(cases))} passed{skipped}" if cases else "Nothing was checked"
 
@@ -126,13 +126,13 @@ def _details(cases: Sequence[Case], report: Report) -> str:
     return ", ".join([*parts, *skipped])
 
 
-def _troubles(cases: Sequence[Case]) -> tuple[Trouble, ...]:
+def _problems(cases: Sequence[Case]) -> tuple[Problem, ...]:
     groups: dict[tuple[Concern, str], list[Case]] = {}
     for case in cases:
         if case.verdict.is_failure:
             groups.setdefault((case.verdict.concern, case.headline), []).append(case)
     return tuple(
-        Trouble(concern=concern, headline=headline, cases=tuple(group)) for (concern, headline), group in groups.items()
+        Problem(concern=concern, headline=headline, cases=tuple(group)) for (concern, headline), group in groups.items()
     )
 
 
@@ -147,7 +147,7 @@ def _rows(cases: Sequence[Case], concerns: Sequence[Concern]) -> tuple[tuple[str
 
 
 def _cell(cases: Sequence[Case]) -> Cell | None:
-    """Sum up; the cases come the worst first."""
+    """Summarize cases, which are sorted with the worst first."""
     if not cases:
         return None
     worst = cases[0]

@@ -1,4 +1,4 @@
-"""The page itself: templates filled with the report, and nothing that has to be fetched."""
+"""Render the page from templates; the result is self-contained."""
 
 import base64
 import hashlib
@@ -18,15 +18,15 @@ from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_starts
 from pytest_diffopt.reports.document import Report
 from pytest_diffopt.reports.figures import figure
-from pytest_diffopt.reports.json_report import ReportError
+from pytest_diffopt.reports.json_report import ReportError, invalid_figures_refused, read_json_report
 from pytest_diffopt.reports.ladder_table import ladders
 from pytest_diffopt.reports.page.cases import Case, by_pipeline, cases_of
 from pytest_diffopt.reports.page.details import details_of
 from pytest_diffopt.reports.page.embedded_images import EmbeddedImages
 from pytest_diffopt.reports.page.overview import overview
-from pytest_diffopt.reports.shards import by_gpu, differences, where
+from pytest_diffopt.reports.shards import by_gpu, environment_line, version_differences
 
-#: What the file is called in a report's folder.
+#: The name of the file in a report's folder.
 FILE_NAME = "index.html"
 _TEMPLATES = "templates"
 
@@ -35,8 +35,8 @@ def write_page(folder: Path, report: Report) -> Path:
     """Write the page of a report into `index.html`.
 
     Args:
-        folder: of the report, in which its images are.
-        report: what the page is made from.
+        folder: the folder of the report, which contains its images.
+        report: the report.
 
     Raises:
         ReportError: the file cannot be written.
@@ -50,8 +50,19 @@ def write_page(folder: Path, report: Report) -> Path:
     return path
 
 
+def rewrite_page(folder: Path) -> Path:
+    """Write the page of a report again, from its `report.json`.
+
+    Raises:
+        ReportError: the report cannot be read or is invalid, or the page cannot be written.
+    """
+    report = read_json_report(folder)
+    with invalid_figures_refused(folder):
+        return write_page(folder, report)
+
+
 def render(report: Report, folder: Path) -> str:
-    """Return the page of a report, with the images of its folder."""
+    """Return the page of a report, with the images in its folder."""
     cases = cases_of(report.verdicts, report.gpus())
     verdicts = by_gpu(report).items()
     style, script = _asset("page.css"), _asset("page.js")
@@ -61,17 +72,17 @@ def render(report: Report, folder: Path) -> str:
         .render(
             report=report,
             overview=overview(cases, report),
-            red=[case for case in cases if case.verdict.is_failure],
+            failed=[case for case in cases if case.verdict.is_failure],
             others=by_pipeline([case for case in cases if not case.verdict.is_failure]),
             gpus=report.gpus(),
-            where=where(report.shards),
-            differences=list(differences(report.shards)),
+            where=environment_line(report.shards),
+            differences=list(version_differences(report.shards)),
             ladders=[(gpu, ladder) for gpu, entries in verdicts for ladder in ladders(entries)],
             cold_starts=[(gpu, start) for gpu, entries in verdicts for start in cold_starts(entries)],
             calibrations=list(calibration_lines(report.verdicts)),
             images=EmbeddedImages(folder=folder),
-            style=Markup(style),  # noqa: S704 - our own file, and so is the next
-            script=Markup(script),  # noqa: S704 - as above
+            style=Markup(style),  # noqa: S704 - a file of this package
+            script=Markup(script),  # noqa: S704 - a file of this package
             weakening=baseline_changes.WEAKENING,
             policy=_policy(style, script),
             version=__version__,
@@ -80,7 +91,7 @@ def render(report: Report, folder: Path) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Let the browser run and apply nothing but our own script and style: whatever a name or a message holds."""
+    """Return a content security policy that allows only the page's own script and style."""
     return (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -126,10 +137,10 @@ def _details(case: Case) -> Mapping[str, Any]:
 
 
 def relative(after: float, before: float) -> str:
-    """Write how much a figure changed; empty where there was none before."""
+    """Return the relative change of a figure; empty if it was zero before."""
     return change(after / before - 1) if before else ""
 
 
 def slug(text: str) -> str:
-    """Turn the text of an enum into a class of the stylesheet."""
+    """Return the text of an enum as a CSS class."""
     return text.replace(" ", "-")

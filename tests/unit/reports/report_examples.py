@@ -1,4 +1,4 @@
-"""A session's findings of every kind, judged by the real guards, for the tests of the reports."""
+"""Example reports with every kind of finding, judged by the real guards."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -81,8 +81,8 @@ SDXL = Subject(
     weights=Weights.PRETRAINED,
     device=Device.SIMULATED,
 )
-#: Of a report of one session no case needs to say on which GPU it ran.
-NOWHERE = {"": ""}
+#: The GPUs of a report of one session.
+NO_GPUS = {"": ""}
 ON_GPU = replace(SDXL, scale="full", device=Device.CUDA)
 THEN = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.12.1"})
 NOW = Environment(device_slug="nvidia-h200", device_name="NVIDIA H200", versions={"torch": "2.13.0"})
@@ -96,7 +96,7 @@ GATE = CodeLocation(file="models/own.py", line=12, function="gate", source='prin
 
 
 def applied(subject: Subject = SDXL, *, is_good: bool = True) -> LedgerEntry:
-    """Find the optimizations, or miss one."""
+    """Return an entry in which all optimizations are applied, or one is missing."""
     missing = () if is_good else ("unet.conv_in is contiguous", "unet.conv_out is contiguous")
     states = (
         OptimizationState(name="bf16", found="686 of 686 parameters are bfloat16"),
@@ -107,7 +107,7 @@ def applied(subject: Subject = SDXL, *, is_good: bool = True) -> LedgerEntry:
 
 
 def syncs(subject: Subject = SDXL, *, per_step: int = 3, num_steps: int = 6) -> LedgerEntry:
-    """Wait so often in each step."""
+    """Return an entry with this number of syncs per step."""
     seen = tuple(
         ObservedSync(kind="read by the host", operation=".item()", where=STEP if number % 2 else GATE, step=step)
         for step in range(num_steps)
@@ -118,7 +118,7 @@ def syncs(subject: Subject = SDXL, *, per_step: int = 3, num_steps: int = 6) -> 
 
 
 def frame(failed: FailedGuard | None = None, number: int = 0) -> CompiledFrame:
-    """Compile the UNet."""
+    """Return a compiled frame of the UNet."""
     return CompiledFrame(
         region="UNet2DConditionModel.forward",
         where=GATE,
@@ -132,7 +132,7 @@ def frame(failed: FailedGuard | None = None, number: int = 0) -> CompiledFrame:
 
 
 def graph_breaks(subject: Subject = SDXL, *, is_good: bool = True, compile_ns: int = 2_410 * MS) -> LedgerEntry:
-    """Compile to one graph, or print in the middle of it."""
+    """Return an entry without a graph break, or with one at a `print`."""
     found = GraphBreak(
         where=GATE,
         reason="Failed to trace builtin operator: print",
@@ -151,7 +151,7 @@ def graph_breaks(subject: Subject = SDXL, *, is_good: bool = True, compile_ns: i
 
 
 def recompiles(subject: Subject = SDXL, *, is_good: bool = True) -> LedgerEntry:
-    """Compile again for another guidance, or not."""
+    """Return an entry without a recompile, or with one for another guidance scale."""
     failed = FailedGuard(
         kind=GuardKind.VALUE,
         source="guidance_scale",
@@ -170,7 +170,7 @@ def recompiles(subject: Subject = SDXL, *, is_good: bool = True) -> LedgerEntry:
 
 
 def compile_counts(subject: Subject = SDXL, *, breaks: int = 0) -> LedgerEntry:
-    """Compile to what was accepted, or to more breaks."""
+    """Return an entry with this number of graph breaks, where 0 is accepted."""
     accepted = RegionCounts(region="UNet.forward", graphs=1, breaks=0, recompiles=0, operations=686, guards=1204)
     then = CompileCountRecord(subject=subject, regions=(accepted,))
     baseline = CompileBaseline.from_record(then, case="test_it", environment=THEN, reason="first")
@@ -180,7 +180,7 @@ def compile_counts(subject: Subject = SDXL, *, breaks: int = 0) -> LedgerEntry:
 
 
 def numerics(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry:
-    """Give the same results as eager code, or not."""
+    """Return an entry with this number of values that differ from eager code."""
     difference = OutputDifference(
         module="unet.down_blocks.1",
         output="[0]",
@@ -204,7 +204,7 @@ def images(
     ssim: float = 0.6173,
     lpips: float | None = None,
 ) -> LedgerEntry:
-    """Draw the same image, or another one, and say from which step on."""
+    """Return an entry with equal images, or with different ones and the drift of their latents."""
     is_good = ssim > 0.99
     difference = ImageDifference(
         ssim=ssim,
@@ -234,7 +234,7 @@ def images(
 
 
 def repeatability(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry:
-    """Draw the same twice, or not."""
+    """Return an entry with this number of values that differ between two calls."""
     record = RepeatabilityRecord(
         subject=subject, differing_values=differing, values=12_288, max_error=0.2 * bool(differing)
     )
@@ -242,7 +242,7 @@ def repeatability(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry
 
 
 def counts(subject: Subject = SDXL, *, operations: int = 1204) -> LedgerEntry:
-    """Count what was accepted, or another number of operations."""
+    """Return an entry with this number of operations, where 1204 are accepted."""
 
     def phase(name: str, number: int) -> PhaseCounts:
         return PhaseCounts(
@@ -271,7 +271,7 @@ def counts(subject: Subject = SDXL, *, operations: int = 1204) -> LedgerEntry:
 
 
 def latency(subject: Subject = ON_GPU, *, milliseconds: float = 2410.0) -> LedgerEntry:
-    """Take so long, where 2.2 s were accepted."""
+    """Return an entry with this latency, where 2.2 s is accepted."""
     wave = [1.0, 1.003, 0.998, 1.001, 1.004, 0.999, 0.997, 1.002]
     then = LatencyRecord(subject=subject, warmup_ns=(9_000 * MS,), samples_ns=(2200 * MS,) * 5, num_steps=30)
     now = replace(
@@ -289,13 +289,13 @@ def latency(subject: Subject = ON_GPU, *, milliseconds: float = 2410.0) -> Ledge
 
 
 def latency_without_baseline() -> LedgerEntry:
-    """Take a time that nobody accepted."""
+    """Return a latency entry without a baseline."""
     record = LatencyRecord(subject=ON_GPU, warmup_ns=(9_000 * MS,), samples_ns=(2200 * MS,) * 5, num_steps=30)
     return entry("test_latency_new", judge_latency(record, None, environment=NOW, rerun="pytest test_it.py"), record)
 
 
 def blocks(slowdown: float, count: int = 40) -> tuple[PairedBlock, ...]:
-    """Time both in turn, the noise the same each time."""
+    """Return interleaved times of base and head, with deterministic noise."""
     return tuple(
         PairedBlock(
             base_ns=(100 * MS + 9_000 * number, 100 * MS - 7_000 * number),
@@ -306,7 +306,7 @@ def blocks(slowdown: float, count: int = 40) -> tuple[PairedBlock, ...]:
 
 
 def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
-    """Compare two versions of the code."""
+    """Return an entry that compares two versions of the code."""
     record = PairedRecord(
         subject=ON_GPU,
         base="main",
@@ -323,7 +323,7 @@ def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
 
 
 def calibration() -> LedgerEntry:
-    """Compare the code with itself."""
+    """Return an entry that compares the code with itself."""
     record = CalibrationRecord(
         subject=ON_GPU, repeats=1, pairs=(blocks(0.0), blocks(0.001), blocks(-0.001)), spent_seconds=60.0
     )
@@ -333,7 +333,7 @@ def calibration() -> LedgerEntry:
 
 
 def ratio() -> LedgerEntry:
-    """Be half again as fast as the reference."""
+    """Return an entry that is 1.5 times as fast as the reference."""
     record = RatioRecord(
         subject=ON_GPU,
         reference=replace(ON_GPU, recipe="bf16"),
@@ -344,7 +344,7 @@ def ratio() -> LedgerEntry:
 
 
 def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
-    """Hold so much, where 1 GiB was accepted."""
+    """Return an entry with this peak memory, where 1 GiB is accepted."""
     then = MemoryRecord(
         subject=subject, peak_allocated_bytes=1 << 30, peak_reserved_bytes=1 << 31, seen_by="the CUDA allocator"
     )
@@ -356,13 +356,13 @@ def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
 
 
 def entry(test: str, verdict: Verdict, record: object) -> LedgerEntry:
-    """Write a verdict down as the plugin does."""
+    """Return the ledger entry of a verdict."""
     nodeid = f"suites/test_{verdict.subject.pipeline}.py::{test}[{verdict.subject.pipeline}-{verdict.subject.recipe}]"
-    return entry_of(nodeid, verdict, record)  # type: ignore[arg-type] # each caller's record is one
+    return entry_of(nodeid, verdict, record)  # type: ignore[arg-type] # callers pass records
 
 
 def one_of_each(files: Sequence[ImageFiles | None] = (None,)) -> list[LedgerEntry]:
-    """Find something wrong of every kind, each beside its clean twin of another pipeline."""
+    """Return a failed entry of every kind, and passed entries of another pipeline."""
     good, good_gpu = replace(SDXL, pipeline="sd15", recipe="bf16"), replace(ON_GPU, pipeline="sd15", recipe="bf16")
     return [
         applied(is_good=False),
@@ -385,7 +385,7 @@ def one_of_each(files: Sequence[ImageFiles | None] = (None,)) -> list[LedgerEntr
 
 
 def clean(subject: Subject, on_gpu: Subject) -> list[LedgerEntry]:
-    """Find nothing wrong of a pipeline."""
+    """Return passed entries of every kind for one pipeline."""
     makers: list[Callable[[Subject], LedgerEntry]] = [
         applied,
         lambda one: syncs(one, per_step=0),
@@ -432,7 +432,7 @@ UNMET = UnmetRequirement(text="--diffopt-require asks for gpu>=20, got: 3 verdic
 
 
 def full_report(files: Sequence[ImageFiles | None] = (None,)) -> Report:
-    """Find something of every kind."""
+    """Return a report with every kind of finding."""
     return report(
         one_of_each(files), broken=[BROKEN], skipped=SKIPPED, unmet_requirements=[UNDECIDED], baselines=LOOSENED
     )
@@ -446,7 +446,7 @@ def report(
     unmet_requirements: Sequence[UnmetRequirement] = (),
     baselines: BaselineComparison | None = None,
 ) -> Report:
-    """Put findings together as a session does."""
+    """Return the report of a session with these findings."""
     counted: dict[str, int] = {}
     for one in entries:
         counted[one.verdict.outcome] = counted.get(one.verdict.outcome, 0) + 1
@@ -463,7 +463,7 @@ def report(
 
 
 def shard(name: str = "", *, device: str = "NVIDIA H200", torch: str = "2.13.0") -> Shard:
-    """Run on a GPU."""
+    """Return a shard that ran on a GPU."""
     return Shard(
         name=name,
         environment=ReportedEnvironment(
@@ -476,7 +476,7 @@ def shard(name: str = "", *, device: str = "NVIDIA H200", torch: str = "2.13.0")
 
 
 def draw_images(folder: Path, *, side: int = 64, name: str = "sdxl", noise: float = 0.0) -> ImageFiles:
-    """Draw a reference, an image with a part gone wrong, and where they differ; noise is what PNG cannot shrink."""
+    """Write a reference, an image with a wrong region, and their heat map; noise prevents compression."""
     row, column = np.mgrid[0:side, 0:side] / side
     disc = (row - 0.5) ** 2 + (column - 0.5) ** 2 < 0.09
     reference = np.stack([0.25 + 0.6 * disc, 0.3 + 0.3 * row, 0.75 - 0.5 * disc], axis=-1)
@@ -484,12 +484,12 @@ def draw_images(folder: Path, *, side: int = 64, name: str = "sdxl", noise: floa
     shifted = np.roll(disc, side // 6, axis=1) & (row > 0.35)
     image[..., 1] = np.where(shifted, 0.85, image[..., 1])
     error = np.abs(image - reference).max(axis=-1)
-    grain = noise * np.random.default_rng(0).standard_normal(reference.shape)
-    image, reference = image + grain, reference + grain
-    heat = np.stack([error, error**2 * 0.8, 0.5 * np.sqrt(error) * (error < 0.6)], axis=-1)
+    added = noise * np.random.default_rng(0).standard_normal(reference.shape)
+    image, reference = image + added, reference + added
+    heat_map = np.stack([error, error**2 * 0.8, 0.5 * np.sqrt(error) * (error < 0.6)], axis=-1)
     (folder / "images" / name).mkdir(parents=True, exist_ok=True)
     names = {part: f"images/{name}/{part}.png" for part in ("image", "reference", "heat-map")}
-    for part, pixels in (("image", image), ("reference", reference), ("heat-map", heat)):
+    for part, pixels in (("image", image), ("reference", reference), ("heat-map", heat_map)):
         levels = (255 * np.clip(pixels, 0, 1)).astype(np.uint8)
         Image.fromarray(levels).resize((side, side), Image.Resampling.NEAREST).save(folder / names[part])
     return ImageFiles(image=names["image"], reference=names["reference"], heat_map=names["heat-map"])

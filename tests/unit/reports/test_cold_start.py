@@ -1,4 +1,4 @@
-"""The cold start of a pipeline compiled whole stands beside the one of its blocks."""
+"""Cold start compares whole-model and regional compilation of a pipeline."""
 
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Subject
@@ -9,7 +9,7 @@ SECOND_NS = 1e9
 
 
 def entry(recipe: str, seconds: float, concern: Concern = Concern.GRAPH_BREAKS) -> LedgerEntry:
-    """Pretend that compiling this recipe took so long."""
+    """Return a ledger entry with this compile time."""
     verdict = Verdict(
         concern=concern,
         outcome=Outcome.PASSED,
@@ -20,8 +20,8 @@ def entry(recipe: str, seconds: float, concern: Concern = Concern.GRAPH_BREAKS) 
     return LedgerEntry(nodeid="test_it", verdict=verdict, record={})
 
 
-def test_both_ways_stand_side_by_side() -> None:
-    """Recipes that differ only in `regional=True` belong together."""
+def test_whole_and_regional_compilation_share_a_line() -> None:
+    """Recipes that differ only in `regional=True` are compared."""
     lines = cold_start_lines(
         [
             entry('bf16 + compile(target=["denoiser"])', 5.0),
@@ -37,8 +37,8 @@ def test_both_ways_stand_side_by_side() -> None:
     ]
 
 
-def test_one_way_alone_is_no_comparison() -> None:
-    """Nor are two pipelines, or verdicts about something else."""
+def test_a_single_recipe_has_no_line() -> None:
+    """Different recipes and verdicts of other concerns are not compared either."""
     assert list(cold_start_lines([entry("bf16 + compile", 5.0), entry("fp32 + compile(regional=True)", 2.0)])) == []
     assert (
         list(cold_start_lines([entry("compile", 5.0), entry("compile(regional=True)", 2.0, Concern.RECOMPILES)])) == []

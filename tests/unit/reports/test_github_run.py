@@ -1,4 +1,4 @@
-"""The environment of a job is read, and no other machine is taken for one."""
+"""The environment of a GitHub Actions job is read, and other machines are not mistaken for one."""
 
 from pathlib import Path
 
@@ -13,17 +13,17 @@ JOB = {
 
 
 def test_a_job_of_a_pull_request() -> None:
-    """Its base is the remote branch, for a checkout has no other."""
+    """Its base is the remote branch, since a checkout has no local one."""
     assert github_run(JOB) == GitHubRun(
         is_active=True, step_summary=Path("/runner/summary"), workspace=Path("/runner/project"), base="origin/main"
     )
 
 
-def test_a_job_that_is_no_pull_request_has_no_base() -> None:
-    """Nothing says what it started from."""
+def test_a_job_of_another_event_has_no_base() -> None:
+    """`GITHUB_BASE_REF` is set only for pull requests."""
     assert github_run({"GITHUB_ACTIONS": "true"}) == GitHubRun(is_active=True)
 
 
-def test_elsewhere_nothing_is_written_for_github() -> None:
-    """Also where somebody left one of the variables behind."""
+def test_outside_of_github_actions_every_field_is_empty() -> None:
+    """Even if some of the variables are set."""
     assert github_run({name: value for name, value in JOB.items() if name != "GITHUB_ACTIONS"}) == GitHubRun()

@@ -1,4 +1,4 @@
-"""The summary says the worst first, obeys no text, and fits."""
+"""The summary has the worst verdicts first, escapes all text, and fits GitHub's limits."""
 
 from pathlib import Path
 
@@ -46,12 +46,12 @@ def summary(
     baselines: BaselineComparison | None = None,
     setting: str = "device cpu",
 ) -> Summary:
-    """Put a summary together."""
+    """Build the input of a summary."""
     return Summary(ledger=found, unmet_requirements=unmet_requirements, setting=setting, baselines=baselines)
 
 
-def test_the_whole_of_it() -> None:
-    """Headline, what was not proven, baselines, bad verdicts and why, what was skipped, and what is good."""
+def test_the_whole_summary() -> None:
+    """Headline, unmet requirements, baselines, failed verdicts with explanations, skipped tests, passed verdicts."""
     found = ledger(entry(nodeid="test_good"), SLOWER, skipped={"test_gpu": "needs a GPU: run with --gpu"})
     text = render(
         summary(
@@ -126,13 +126,13 @@ def test_the_whole_of_it() -> None:
         (summary(Ledger()), "nothing was judged"),
     ],
 )
-def test_the_headline_is_never_greener_than_the_run(made_from: Summary, state: str) -> None:
-    """A gap is in the headline, too."""
+def test_the_headline_has_the_state_of_the_run(made_from: Summary, state: str) -> None:
+    """An unmet requirement changes the headline too."""
     assert render(made_from).startswith(f"## diffopt: {state}\n")
 
 
-def test_a_test_that_broke_is_there_and_makes_the_headline_red() -> None:
-    """It gave no verdict, so no row of the table tells of it."""
+def test_a_broken_test_is_listed_and_fails_the_headline() -> None:
+    """It has no verdict, so the table has no row for it."""
     found = ledger(entry())
     found.broken.append(BrokenTest(nodeid="test_<b>", reason="ZeroDivisionError", details="line 1\nline 2"))
     text = render(summary(found))
@@ -145,8 +145,8 @@ def test_a_test_that_broke_is_there_and_makes_the_headline_red() -> None:
     )
 
 
-def test_baselines_that_could_not_be_compared_are_reported() -> None:
-    """Silence would read as none loosened."""
+def test_baselines_that_cannot_be_compared_are_reported() -> None:
+    """No message would look like no change."""
     problem = BaselineComparison(base="origin/main", problem="this is a shallow clone")
 
     assert "baselines were not compared with origin/main&#58; this is a shallow clone" in render(
@@ -157,8 +157,8 @@ def test_baselines_that_could_not_be_compared_are_reported() -> None:
     )
 
 
-def test_a_pipeline_named_as_a_tag_is_a_name() -> None:
-    """Nothing of it becomes markup."""
+def test_a_pipeline_named_like_a_tag_is_escaped() -> None:
+    """No part of the name becomes markup."""
     found = ledger(entry(Outcome.REGRESSED, pipeline="<script>`x`|", explanation=("diffopt: <b>\n```\n@all",)))
     text = render(summary(found))
 
@@ -167,8 +167,8 @@ def test_a_pipeline_named_as_a_tag_is_a_name() -> None:
     assert "diffopt: <b> ``` @all\n````" in text
 
 
-def test_a_summary_that_is_too_large_is_cut_from_its_end() -> None:
-    """The headline and the worst stay, every part says how much is missing, and tables stay whole."""
+def test_a_summary_that_is_too_large_is_cut_at_the_end_of_each_section() -> None:
+    """Headline and worst verdicts stay, each section has the number of omitted items, and tables stay valid."""
     good = [entry(nodeid=f"test_good_{number}") for number in range(500)]
     bad = [entry(Outcome.MISSING, nodeid=f"test_bad_{number}", explanation=("x" * 100,)) for number in range(500)]
     text = render(summary(ledger(*good, *bad, SLOWER), baselines=COMPARISON), limit_bytes=20_000)
@@ -177,24 +177,24 @@ def test_a_summary_that_is_too_large_is_cut_from_its_end() -> None:
     assert text.startswith("## diffopt: failed\n\n1001 verdicts")
     assert "**loosened**" in text
     assert text.index("**regressed**") < text.index("**missing**")
-    left_out = [line for line in text.splitlines() if "left out" in line]
-    assert [line.split(" ", 1)[1] for line in left_out][:2] == [
-        "verdicts left out: GitHub takes no larger summary.",
-        "explanations left out: GitHub takes no larger summary.",
+    omitted = [line for line in text.splitlines() if " omitted: " in line]
+    assert [line.split(" ", 1)[1] for line in omitted][:2] == [
+        "verdicts omitted: GitHub accepts no larger summary.",
+        "explanations omitted: GitHub accepts no larger summary.",
     ]
-    assert int(left_out[0].split()[0]) == 501 - text.count("| **") + 1  # the loosened baseline has a row, too
+    assert int(omitted[0].split()[0]) == 501 - text.count("| **") + 1  # the loosened baseline has a row too
 
 
-def test_what_fits_is_not_cut() -> None:
-    """A thousand verdicts do."""
+def test_a_thousand_verdicts_are_not_cut() -> None:
+    """They fit GitHub's limit."""
     text = render(summary(ledger(*(entry(nodeid=f"test_{number}") for number in range(1000)))))
 
-    assert "left out" not in text
+    assert "omitted" not in text
     assert len(text.encode()) < SUMMARY_LIMIT_BYTES
 
 
 def test_commands_of_one_step_share_its_limit(tmp_path: Path) -> None:
-    """What stands there already stays; GitHub would refuse the whole."""
+    """Existing content stays; GitHub would reject the whole file if it exceeded the limit."""
     path = tmp_path / "summary"
     path.write_bytes(b"x" * (SUMMARY_LIMIT_BYTES - 1000))
     append_step_summary(path, summary(ledger(*(entry(nodeid=f"test_{number}") for number in range(100)))))
@@ -205,8 +205,8 @@ def test_commands_of_one_step_share_its_limit(tmp_path: Path) -> None:
     assert "## diffopt: passed" in content
 
 
-def test_a_file_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
-    """It names the option or the variable, the value and the reason."""
+def test_an_unwritable_file_is_a_diffopt_error(tmp_path: Path) -> None:
+    """The message has the option or the variable, the value and the reason."""
     (tmp_path / "file").write_text("")
     path = tmp_path / "file/summary.md"
     with pytest.raises(DiffoptError) as of_option:

@@ -1,4 +1,4 @@
-"""`report.json` says everything, is what its schema says, and is believed only when it is whole."""
+"""`report.json` is complete, matches its schema, and is read only if it is valid."""
 
 import contextlib
 import copy
@@ -23,35 +23,35 @@ from tests.unit.reports.report_examples import full_report
 
 EVERYTHING = full_report()
 WRITTEN: dict[str, Any] = json.loads(encoded(EVERYTHING))
-AGAIN = "  write it again with --diffopt-report"
+HINT_LINE = "  write it again with --diffopt-report"
 
 
 @pytest.fixture
 def written() -> dict[str, Any]:
-    """Return what stands in the file of a report of every kind."""
+    """Return the JSON of a report with every kind of finding."""
     return WRITTEN
 
 
 def read(folder: Path, content: object) -> Report:
-    """Read a report that holds this."""
+    """Write this content as a report, and read it."""
     (folder / "report.json").write_text(json.dumps(content), encoding="utf-8")
     return read_json_report(folder)
 
 
 def as_json(value: object) -> Any:
-    """Return what JSON makes of a value: tuples are lists."""
+    """Return a value after a JSON round trip: tuples become lists."""
     return json.loads(json.dumps(value))
 
 
 def refusal(folder: Path, content: object) -> list[str]:
-    """Read a report that must not be read, and return the lines of the message."""
+    """Read an invalid report, and return the lines of the error."""
     with pytest.raises(ReportError) as caught:
         read(folder, content)
     return str(caught.value).splitlines()
 
 
 def changed(content: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    """Put another value at a path, such as `verdicts.0.record.subject`."""
+    """Return a copy with another value at a path, such as `verdicts.0.record.subject`."""
     copied = copy.deepcopy(content)
     *way, last = [int(step) if step.isdecimal() else step for step in path.split(".")]
     place: Any = copied
@@ -61,8 +61,8 @@ def changed(content: dict[str, Any], path: str, value: object) -> dict[str, Any]
     return copied
 
 
-def test_what_is_written_is_read(tmp_path: Path, written: dict[str, Any]) -> None:
-    """Every verdict, record and number, the infinite ones too."""
+def test_a_report_survives_a_round_trip(tmp_path: Path, written: dict[str, Any]) -> None:
+    """Every verdict, record and number, including infinity."""
     back = read(tmp_path, written)
     equal = next(entry for entry in back.verdicts if entry.verdict.figures.get("psnr_db") == math.inf)
 
@@ -73,15 +73,15 @@ def test_what_is_written_is_read(tmp_path: Path, written: dict[str, Any]) -> Non
     assert equal.record["differences"][0]["psnr_db"] == math.inf
 
 
-def test_the_shipped_schema_is_that_of_the_types() -> None:
-    """`python -m tools.report_schema` writes it again."""
+def test_the_shipped_schema_matches_the_types() -> None:
+    """If it does not, run `python -m tools.report_schema`."""
     shipped = files("pytest_diffopt.reports").joinpath(FILE_NAME).read_text(encoding="utf-8")
 
     assert json.loads(shipped) == as_json(report_schema())
 
 
-def test_a_report_is_what_its_schema_says(written: dict[str, Any]) -> None:
-    """A validator that knows nothing of us agrees, of every kind of record."""
+def test_a_report_matches_its_schema(written: dict[str, Any]) -> None:
+    """An independent validator accepts every kind of record."""
     validator = jsonschema.Draft202012Validator(report_schema())
 
     validator.check_schema(report_schema())
@@ -100,14 +100,14 @@ def test_a_report_is_what_its_schema_says(written: dict[str, Any]) -> None:
         ("schema_version", 1),
     ],
 )
-def test_the_schema_refuses_what_the_reader_refuses(
+def test_schema_and_reader_refuse_the_same_content(
     tmp_path: Path, written: dict[str, Any], path: str, value: object
 ) -> None:
-    """Unknown keys and values of another type, at any depth."""
+    """Unknown keys and values of a wrong type, at any depth."""
     content = changed(written, path, value)
 
     assert not jsonschema.Draft202012Validator(report_schema()).is_valid(content)
-    assert refusal(tmp_path, content)[-1] == AGAIN
+    assert refusal(tmp_path, content)[-1] == HINT_LINE
 
 
 @pytest.mark.parametrize(
@@ -128,22 +128,22 @@ def test_the_schema_refuses_what_the_reader_refuses(
         ),
         ("verdicts.1.record", {}, "verdicts[1].record.subject: missing"),
         ("verdicts.6.verdict.figures.ssim", "large", "verdicts[6].verdict.figures[...]: must be float, got: "),
-        ("counts", {"passed": 1}, "counts: must be those of the verdicts, "),
-        ("shards", [], "shards: must be there, each with a name of its own, got: []"),
-        ("shards", [WRITTEN["shards"][0]] * 2, 'shards: must be there, each with a name of its own, got: ["", ""]'),
+        ("counts", {"passed": 1}, "counts: must match the verdicts, "),
+        ("shards", [], "shards: must be at least one, with unique names, got: []"),
+        ("shards", [WRITTEN["shards"][0]] * 2, 'shards: must be at least one, with unique names, got: ["", ""]'),
         ("verdicts.2.shard", "h100", 'verdicts[2].shard: must be one of [""], got: "h100"'),
         ("broken.0.shard", "h100", 'broken[0].shard: must be one of [""], got: "h100"'),
         ("skipped.1.shard", "h100", 'skipped[1].shard: must be one of [""], got: "h100"'),
     ],
 )
-def test_a_file_that_cannot_be_trusted_names_the_key(
+def test_the_error_of_an_invalid_report_names_the_key(
     tmp_path: Path, written: dict[str, Any], path: str, value: object, problem: str
 ) -> None:
-    """With the file, the value that broke the rule, and what to do."""
+    """The message also has the file, the value and a hint."""
     lines = refusal(tmp_path, changed(written, path, value))
 
     assert lines[0].startswith(f"the report {tmp_path / 'report.json'} cannot be trusted: {problem}")
-    assert lines[1] == AGAIN
+    assert lines[1] == HINT_LINE
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_a_file_that_cannot_be_trusted_names_the_key(
         (b"{}", "schema_version: must be 2, got: null"),
     ],
 )
-def test_what_is_no_report_says_why(tmp_path: Path, raw: bytes, problem: str) -> None:
-    """Broken text, broken JSON, and JSON of something else."""
+def test_a_file_that_is_no_report_is_refused(tmp_path: Path, raw: bytes, problem: str) -> None:
+    """Invalid UTF-8, invalid JSON, and JSON of another structure."""
     (tmp_path / "report.json").write_bytes(raw)
     with pytest.raises(ReportError) as caught:
         read_json_report(tmp_path)
@@ -166,8 +166,8 @@ def test_what_is_no_report_says_why(tmp_path: Path, raw: bytes, problem: str) ->
     assert str(caught.value).splitlines()[0] == f"the report {tmp_path / 'report.json'} cannot be trusted: {problem}"
 
 
-def test_a_folder_without_a_report_is_reported(tmp_path: Path) -> None:
-    """With what was looked for."""
+def test_a_folder_without_a_report_is_an_error(tmp_path: Path) -> None:
+    """The message has the missing file and a hint."""
     with pytest.raises(ReportError) as caught:
         read_json_report(tmp_path)
 
@@ -177,8 +177,8 @@ def test_a_folder_without_a_report_is_reported(tmp_path: Path) -> None:
     ]
 
 
-def test_a_report_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
-    """The folder has gone since the run began."""
+def test_an_unwritable_report_is_an_error(tmp_path: Path) -> None:
+    """The folder can be deleted during the run."""
     with pytest.raises(ReportError, match=r"report\.json cannot be written: No such file or directory"):
         write_json_report(tmp_path / "gone", EVERYTHING)
 
@@ -206,7 +206,7 @@ def places() -> list[str]:
     ),
 )
 @settings(max_examples=200, deadline=None)
-def test_whatever_stands_at_any_place_is_read_or_refused(path: str, value: object) -> None:
-    """A report, or the one error that names the file; never a traceback."""
+def test_any_value_at_any_path_is_read_or_refused(path: str, value: object) -> None:
+    """The result is a report or a `ReportError`, and never another exception."""
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ReportError):
         assert isinstance(read(Path(folder), changed(WRITTEN, path, value)), Report)

@@ -1,4 +1,4 @@
-"""The ladder's table and chart show what was found of each level, and nothing that was not."""
+"""The table and chart of a ladder show the findings about each level, without empty columns."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ LEVELS = ladder("modern", "sdxl")
 
 
 def entry(number: int, concern: Concern, outcome: Outcome = Outcome.PASSED, **record: Any) -> LedgerEntry:
-    """Pretend that a test of the ladder gave this verdict."""
+    """Return the ledger entry of a ladder test with this verdict."""
     level = LEVELS[number - 1]
     subject = Subject(pipeline="sdxl", scale="tiny", recipe=level.recipe)
     verdict = Verdict(concern=concern, outcome=outcome, subject=subject, summary="")
@@ -20,7 +20,7 @@ def entry(number: int, concern: Concern, outcome: Outcome = Outcome.PASSED, **re
 
 
 def counted(number: int, operations: int, peak: int) -> LedgerEntry:
-    """Pretend that a level was counted."""
+    """Return the ledger entry of a level's counts."""
     phases = [
         {"phase": "before the loop", "operations": 1, "peak_memory_bytes": 1},
         {"phase": "steps 1-3", "operations": operations, "peak_memory_bytes": peak},
@@ -28,8 +28,8 @@ def counted(number: int, operations: int, peak: int) -> LedgerEntry:
     return entry(number, Concern.COUNTS, phases=phases)
 
 
-def test_without_a_gpu_the_counted_memory_is_charted() -> None:
-    """A level that was skipped has no row, a column that nobody filled is not there."""
+def test_without_a_gpu_the_chart_shows_counted_memory() -> None:
+    """A skipped level has no row, and empty columns are omitted."""
     lines = ladder_lines(
         [
             entry(1, Concern.APPLIED),
@@ -43,7 +43,7 @@ def test_without_a_gpu_the_counted_memory_is_charted() -> None:
 
     assert list(lines) == [
         "ladder modern: sdxl (tiny)",
-        "     level     applied  graph breaks  syncs   operations a step  peak memory",
+        "     level    applied  graph breaks  syncs   operations a step  peak memory",
         "  1  bf16     passed   -             passed  480                4.00 KiB",
         "  2  compile  passed   regressed     -       400                1.00 KiB",
         "  peak memory",
@@ -52,8 +52,8 @@ def test_without_a_gpu_the_counted_memory_is_charted() -> None:
     ]
 
 
-def test_on_a_gpu_the_latency_is_charted() -> None:
-    """With how many times as fast as the first level each is."""
+def test_on_a_gpu_the_chart_shows_latency() -> None:
+    """The table has the speedup of each level over the first."""
     lines = ladder_lines(
         [
             entry(1, Concern.LATENCY, samples_ns=[8_000_000, 9_000_000, 8_000_000]),
@@ -63,7 +63,7 @@ def test_on_a_gpu_the_latency_is_charted() -> None:
 
     assert list(lines) == [
         "ladder modern: sdxl (tiny)",
-        "     level     latency  times as fast",
+        "     level    latency  times as fast",
         "  1  bf16     8.00 ms  1.00x",
         "  2  compile  2.00 ms  4.00x",
         "  latency",
@@ -73,7 +73,7 @@ def test_on_a_gpu_the_latency_is_charted() -> None:
 
 
 def test_of_two_verdicts_the_worse_one_is_shown() -> None:
-    """Whichever came first."""
+    """In any order of the verdicts."""
     bad, good = entry(1, Concern.SYNCS, Outcome.REGRESSED), entry(1, Concern.SYNCS)
     for both in ([bad, good], [good, bad]):
         lines = list(ladder_lines([*both, entry(2, Concern.SYNCS)]))
@@ -81,7 +81,7 @@ def test_of_two_verdicts_the_worse_one_is_shown() -> None:
         assert lines[2] == "  1  bf16     regressed"
 
 
-def test_a_recipe_outside_of_a_ladder_makes_none() -> None:
+def test_a_test_outside_of_a_ladder_adds_no_level() -> None:
     """Other suites run the same recipes."""
     level = LEVELS[0]
     subject = Subject(pipeline="sdxl", scale="tiny", recipe=level.recipe)

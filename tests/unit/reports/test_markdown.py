@@ -1,4 +1,4 @@
-"""Whatever a text holds, GitHub shows it as it is and obeys none of it."""
+"""GitHub shows any text literally."""
 
 import html
 
@@ -24,8 +24,8 @@ from pytest_diffopt.reports.markdown import code, fenced, folded, head, linked, 
         ("sdxl bf16 + sdpa", "sdxl bf16 + sdpa"),
     ],
 )
-def test_markup_in_a_text_is_text(content: str, shown: str) -> None:
-    """Tags, tables, code, emphasis, links, mentions, emoji, formulas, line ends and what turns writing around."""
+def test_markup_in_a_text_is_escaped(content: str, shown: str) -> None:
+    """Tags, tables, code, emphasis, links, mentions, emoji, formulas, newlines and direction overrides."""
     assert text(content) == shown
     assert code(content) == f"<code>{shown}</code>"
 
@@ -33,21 +33,21 @@ def test_markup_in_a_text_is_text(content: str, shown: str) -> None:
 @settings(max_examples=300, deadline=None, database=None)
 @given(st.text(max_size=100))
 def test_a_text_never_leaves_its_cell(content: str) -> None:
-    """It has no active character of its own, and reads as it was."""
+    """The escaped text has no active character, and renders as the original."""
     written = text(content)
 
     assert not set(written) & set("<>|`*_[]@\n\r\\!~$")
     assert html.unescape(written) == " ".join("".join(c if c.isprintable() else " " for c in content).split())
 
 
-def test_a_long_text_is_cut() -> None:
-    """A cell is for reading."""
+def test_a_long_text_is_shortened() -> None:
+    """Table cells stay readable."""
     assert text("x" * 301) == "x" * 300 + "..."
 
 
 @pytest.mark.parametrize("inside", ["plain", "```", "a ```` b", "`"])
 def test_a_fence_is_longer_than_any_inside(inside: str) -> None:
-    """So no line closes it."""
+    """No line of the content can close the block."""
     opening, *lines, closing = fenced([inside, "second"]).splitlines()
 
     assert lines == [inside, "second"]
@@ -57,24 +57,24 @@ def test_a_fence_is_longer_than_any_inside(inside: str) -> None:
 
 
 def test_a_line_of_a_block_stays_one_line() -> None:
-    """A line end within a line would end the line."""
+    """Newlines within a line become spaces."""
     assert fenced(["a\n```\nb"]).splitlines()[1:-1] == ["a ``` b"]
 
 
-def test_tables_and_folds() -> None:
-    """As GitHub writes them."""
+def test_tables_and_collapsed_sections() -> None:
+    """In GitHub's syntax."""
     assert head(["a", "b"]) == "| a | b |\n| --- | --- |"
     assert row(["1", "2"]) == "| 1 | 2 |"
     assert folded("title", "body") == "<details><summary>title</summary>\n\nbody\n\n</details>"
 
 
-def test_nothing_is_not_code() -> None:
-    """An empty name has no box."""
+def test_an_empty_name_is_empty() -> None:
+    """It gives no empty code box."""
     assert not code("")
 
 
-def test_a_link_shows_a_name_and_leads_where_it_says() -> None:
-    """Neither can end the other."""
+def test_name_and_url_of_a_link_are_escaped() -> None:
+    """Neither can end the element."""
     assert linked("a[b]", "https://a/?b=1&c=\"2'") == (
         '<a href="https://a/?b=1&amp;c=&quot;2&#x27;"><code>a&#91;b&#93;</code></a>'
     )

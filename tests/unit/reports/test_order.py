@@ -1,4 +1,4 @@
-"""The worst verdict is read first."""
+"""Reports list the most important verdict first."""
 
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Concern
@@ -6,8 +6,8 @@ from pytest_diffopt.reports.order import BY_CONCERN, anchored, worst_first
 from tests.unit.reports.verdict_examples import entry
 
 
-def test_red_comes_first_then_what_proved_nothing() -> None:
-    """A gain in exact figures is red, one in noisy figures is not; equal ones keep their order."""
+def test_failures_come_first_then_unproven_verdicts() -> None:
+    """An improvement of exact figures fails, one of noisy figures does not; ties keep their order."""
     exact_gain = entry(Outcome.IMPROVED, Concern.COUNTS, nodeid="counts")
     gain = entry(Outcome.IMPROVED, nodeid="gain")
     entries = [
@@ -32,7 +32,7 @@ def test_red_comes_first_then_what_proved_nothing() -> None:
 
 
 def test_a_wrong_image_comes_before_a_slow_call() -> None:
-    """Of equally bad ones; what page and summary name a case by is its place among them."""
+    """If both regressed; the anchor of a case is its position in this order."""
     slower = entry(Outcome.REGRESSED, nodeid="slower")
     other_image = entry(Outcome.REGRESSED, Concern.IMAGES, nodeid="another image")
 
@@ -43,6 +43,6 @@ def test_a_wrong_image_comes_before_a_slow_call() -> None:
     ]
 
 
-def test_every_concern_has_its_place() -> None:
-    """A new one would end in an error."""
+def test_every_concern_has_a_rank() -> None:
+    """A missing one would raise an error."""
     assert set(BY_CONCERN) == set(Concern)

@@ -1,4 +1,4 @@
-"""Every figure of a test has a name and a value of its own."""
+"""Every figure of a test becomes a property with a unique name."""
 
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Concern
@@ -7,7 +7,7 @@ from tests.unit.reports.verdict_examples import entry
 
 
 def test_figures_are_named_by_their_concern() -> None:
-    """The second verdict about a concern is numbered."""
+    """The second verdict of a concern is numbered."""
     entries = [
         entry(Outcome.REGRESSED, Concern.GRAPH_BREAKS, figures={"graph_breaks": 2}),
         entry(Outcome.PASSED, Concern.LATENCY, figures={"median_ns": 1.5}),
@@ -24,8 +24,8 @@ def test_figures_are_named_by_their_concern() -> None:
     ]
 
 
-def test_a_later_phase_goes_on_counting() -> None:
-    """The call of a test and its fixtures report apart."""
+def test_numbering_continues_across_phases() -> None:
+    """Setup, call and teardown of a test add their properties separately."""
     first = properties_of([entry()])
 
     assert properties_of([entry()], first) == [("diffopt.latency-2.outcome", "passed")]

@@ -1,4 +1,4 @@
-"""What a ledger keeps as plain values becomes the record again that a probe wrote down."""
+"""The plain values of a ledger are converted back into the original record."""
 
 import typing
 
@@ -11,23 +11,23 @@ from tests.unit.reports.report_examples import one_of_each
 
 
 @pytest.mark.parametrize("entry", one_of_each(), ids=lambda entry: entry.nodeid.partition("::")[2])
-def test_every_kind_of_record_comes_back(entry: LedgerEntry) -> None:
-    """As its own type, with the subject of its verdict."""
+def test_every_kind_of_record_is_restored(entry: LedgerEntry) -> None:
+    """The record has its original type and the subject of its verdict."""
     record = record_of(entry)
 
     assert type(record) in RECORD_TYPES[entry.verdict.concern]
     assert record.subject == entry.verdict.subject
 
 
-def test_the_table_knows_every_record() -> None:
-    """And nothing else: a new record that is missing here could not be read back."""
+def test_the_table_contains_every_record_type() -> None:
+    """A record type that is missing in the table could not be read back."""
     known = {one for types in RECORD_TYPES.values() for one in types}
 
     assert known == set(typing.get_args(Record))
 
 
-def test_the_examples_show_every_record() -> None:
-    """So that what is tested with them is tested for every kind."""
+def test_the_examples_contain_every_record_type() -> None:
+    """Tests that use the examples then cover every type."""
     shown = {type(record_of(entry)) for entry in one_of_each()}
 
     assert shown == set(typing.get_args(Record))

@@ -8,7 +8,7 @@ from pytest_diffopt.records import Concern, Device, Subject
 from pytest_diffopt.session.ledger import CaseResult, Ledger, LedgerEntry
 
 
-def entry(  # noqa: PLR0913 - a verdict has that many sides
+def entry(  # noqa: PLR0913 - the fields of a verdict
     outcome: Outcome = Outcome.PASSED,
     concern: Concern = Concern.LATENCY,
     *,
@@ -20,7 +20,7 @@ def entry(  # noqa: PLR0913 - a verdict has that many sides
     figures: Mapping[str, float] | None = None,
     record: Mapping[str, Any] | None = None,
 ) -> LedgerEntry:
-    """Pretend that a guard said so."""
+    """Return a ledger entry with this verdict."""
     verdict = Verdict(
         concern=concern,
         outcome=outcome,
@@ -33,7 +33,7 @@ def entry(  # noqa: PLR0913 - a verdict has that many sides
 
 
 def ledger(*entries: LedgerEntry, skipped: Mapping[str, str] | None = None) -> Ledger:
-    """Pretend that a session had these verdicts, and skipped these tests for these reasons."""
+    """Return a ledger with these verdicts and these skipped tests, each with its reason."""
     found = Ledger(entries=list(entries))
     for one in entries:
         found.cases[one.nodeid] = CaseResult(nodeid=one.nodeid, file="test_it.py", line=3)

@@ -1,4 +1,4 @@
-"""The documentation's pages are whole without a network."""
+"""Pages of the documentation load no resources from other hosts."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from tools.site_without_network import fetched_from_elsewhere
         '<iframe src="http://example.org"></iframe>',
     ],
 )
-def test_what_a_browser_fetches_by_itself_is_found(html: str) -> None:
+def test_a_resource_on_another_host_is_found(html: str) -> None:
     """Fonts, scripts, images and frames."""
     assert len(fetched_from_elsewhere(html)) == 1
 
@@ -29,6 +29,6 @@ def test_what_a_browser_fetches_by_itself_is_found(html: str) -> None:
         '<img src="report.png">',
     ],
 )
-def test_what_a_reader_follows_is_not(html: str) -> None:
-    """Nor what lies beside the page."""
+def test_links_and_local_resources_are_accepted(html: str) -> None:
+    """A browser does not fetch links automatically."""
     assert fetched_from_elsewhere(html) == []

@@ -7,7 +7,7 @@
   const shown = document.getElementById("shown");
   const toggles = all("#controls input[type=checkbox]");
 
-  // The text of a closed case is searched too: somebody looks for a file or a function.
+  // The search includes the text of closed cases, such as files and functions.
   const texts = new Map(cases.map((one) => [one, one.textContent.toLowerCase()]));
 
   function filter() {
@@ -43,7 +43,7 @@
     }
   }
 
-  // The image over its reference, with an edge between them to move, and a button that flips from one to the other.
+  // Overlay the image on its reference, with a movable edge between them and a button that switches between both.
   function addSlider(images) {
     const [reference, image] = all("img", images);
     if (!reference || !image || all("img", images).length < 2 || !images.querySelector(".image.image img")) return;
@@ -61,12 +61,12 @@
     range.min = "0";
     range.max = "100";
     range.value = "50";
-    range.setAttribute("aria-label", "how much of the reference is seen, in percent");
+    range.setAttribute("aria-label", "visible share of the reference, in percent");
     const flip = document.createElement("button");
     flip.type = "button";
     flip.className = "flip";
     flip.textContent = "flip";
-    flip.title = "show the other one";
+    flip.title = "switch between reference and image";
     const caption = document.createElement("figcaption");
     caption.append(flip, "reference | image");
     const place = () => {
@@ -102,7 +102,7 @@
   });
   window.addEventListener("beforeprint", () => {
     for (const one of cases) {
-      if (one.matches(".red")) one.open = true;
+      if (one.matches(".failed")) one.open = true;
     }
   });
   window.addEventListener("hashchange", openTarget);

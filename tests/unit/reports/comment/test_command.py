@@ -1,4 +1,4 @@
-"""`python -m pytest_diffopt comment`: one comment, updated and not repeated, with a stand-in for `gh`."""
+"""`python -m pytest_diffopt comment` creates or updates one comment; a fake `gh` records the requests."""
 
 import json
 import stat
@@ -10,7 +10,7 @@ import pytest
 
 from pytest_diffopt.__main__ import main
 
-# Answers the list of comments from a file, writes down every request, and refuses when it is told to.
+# Records every request, returns the list of comments from a file, and fails if the file `refusal` exists.
 GH = """#!{python}
 import json, pathlib, sys
 here = pathlib.Path(__file__).parent
@@ -28,7 +28,7 @@ BOT = "github-actions[bot]"
 
 @pytest.fixture
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a stand-in for `gh` on the path, and a summary beside it; no pull request has a comment yet."""
+    """Put a fake `gh` on the PATH and a summary next to it; the pull request has no comment."""
     gh = tmp_path / "gh"
     gh.write_text(GH.format(python=sys.executable))
     gh.chmod(gh.stat().st_mode | stat.S_IXUSR)
@@ -39,7 +39,7 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def comments(github: Path, *found: tuple[int, str, str]) -> None:
-    """Let the pull request have these comments, on pages of one."""
+    """Give the pull request these comments, one on each page."""
     pages = [[{"id": number, "user": {"login": login}, "body": body}] for number, login, body in found]
     (github / "comments").write_text(json.dumps(pages or [[]]))
 
@@ -51,25 +51,25 @@ def run(github: Path, *more: str) -> int:
 
 
 def asked(github: Path) -> list[dict[str, Any]]:
-    """Return what GitHub was asked for."""
+    """Return the recorded requests."""
     return [json.loads(line) for line in (github / "asked").read_text().splitlines()]
 
 
-def test_the_first_run_writes_one(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a marker that nobody sees, and a link to the report."""
+def test_the_first_run_creates_a_comment(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has a hidden marker, and a link to the report."""
     assert run(github, "--link", "https://example.org/report") == 0
 
     (listed, posted) = asked(github)
     assert listed["arguments"][-1] == "repos/owner/name/issues/12/comments?per_page=100"
     assert posted["arguments"][:4] == ["api", "--method", "POST", "repos/owner/name/issues/12/comments"]
     assert json.loads(posted["body"]) == {
-        "body": f"{MARKER}\n## diffopt: passed\n\n[The whole report](https://example.org/report)\n"
+        "body": f"{MARKER}\n## diffopt: passed\n\n[The full report](https://example.org/report)\n"
     }
     assert capsys.readouterr().out == "created the comment 'h200' of owner/name#12\n"
 
 
-def test_the_next_run_replaces_it(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Among all pages, and only the one with its own key and author."""
+def test_the_next_run_updates_it(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On any page, and only the comment with the same key and author."""
     comments(
         github,
         (1, "mallory", f"{MARKER}\nnot yours"),
@@ -85,7 +85,7 @@ def test_the_next_run_replaces_it(github: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_no_permission_is_a_notice(github: Path, capsys: pytest.CaptureFixture[str], status: int) -> None:
-    """A pull request from a fork has a token that may only read; its verdict stands."""
+    """The token of a pull request from a fork is read-only; the job does not fail for it."""
     (github / "refusal").write_text(f"gh: Resource not accessible by integration (HTTP {status})")
 
     assert run(github) == 0
@@ -96,33 +96,31 @@ def test_no_permission_is_a_notice(github: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_another_refusal_is_an_error(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In GitHub's words."""
+    """The message contains GitHub's."""
     (github / "refusal").write_text("gh: Validation Failed (HTTP 422)")
 
     assert run(github) == 2
     assert capsys.readouterr().err == "error: GitHub refused the comment: gh: Validation Failed (HTTP 422)\n"
 
 
-def test_without_githubs_command_line_it_is_reported(
+def test_a_missing_gh_is_an_error(
     github: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A runner of one's own may lack it."""
+    """A self-hosted runner can lack it."""
     monkeypatch.setenv("PATH", "/nowhere")
 
     assert run(github) == 2
-    assert capsys.readouterr().err == (
-        "error: comments are written by GitHub's command line, and gh is not on the path\n"
-    )
+    assert capsys.readouterr().err == ("error: comments are posted by GitHub's CLI, and gh is not on the PATH\n")
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
         (b"", "the summary is empty, so the run ended before its tests: {file}"),
-        (b"\xff", "the summary must be a file that --diffopt-summary wrote, got: {file} (no UTF-8 at byte 0)"),
+        (b"\xff", "the summary must be a file that --diffopt-summary wrote, got: {file} (not UTF-8 at byte 0)"),
         (
             b"x" * 64_001,
-            "a comment may have up to 64000 bytes, as --diffopt-summary writes it, got: 64001",
+            "a comment must have at most 64000 bytes, as --diffopt-summary writes it, got: 64001",
         ),
         (
             None,
@@ -130,10 +128,10 @@ def test_without_githubs_command_line_it_is_reported(
         ),
     ],
 )
-def test_a_summary_that_is_none_is_refused(
+def test_an_invalid_summary_is_refused(
     github: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, problem: str
 ) -> None:
-    """Before GitHub is asked."""
+    """No request is sent."""
     file = github / "summary.md"
     file.unlink()
     if content is not None:
@@ -155,9 +153,9 @@ def test_a_summary_that_is_none_is_refused(
         ),
     ],
 )
-def test_a_place_that_leads_elsewhere_is_refused(
+def test_an_invalid_repository_or_key_is_refused(
     github: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, problem: str
 ) -> None:
-    """Also one that would end the marker early."""
+    """They could lead to another URL, or end the marker."""
     assert run(github, f"{option}={value}") == 2
     assert capsys.readouterr().err == f"error: {problem}\n"

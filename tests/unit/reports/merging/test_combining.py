@@ -1,4 +1,4 @@
-"""What several shards found is all there, each with its shard, and nothing is greener than its worst part."""
+"""The combined report has every finding with its shard, and fails if any shard fails or proved nothing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from pytest_diffopt.baselines.limit_changes import BaselineChange, ChangeKind
 from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.reports.document import Report
-from pytest_diffopt.reports.merging.combining import Demands, together
+from pytest_diffopt.reports.merging.combining import Expectations, combine
 from pytest_diffopt.session.ledger import LedgerEntry
 from pytest_diffopt.session.required_verdicts import parse_requirements
 from pytest_diffopt.session.unmet_requirements import UnmetRequirement
@@ -20,30 +20,30 @@ from tests.unit.reports.report_examples import BROKEN, LOOSENED, ON_GPU, SDXL, S
 GOOD = clean(SDXL, ON_GPU)
 
 
-def merged(*shards: Sequence[LedgerEntry], demands: Demands | None = None, **more: Any) -> Report:
-    """Merge shards of these findings: a, b, c."""
+def merged(*shards: Sequence[LedgerEntry], expectations: Expectations | None = None, **more: Any) -> Report:
+    """Combine shards a, b, c with these findings."""
     sources = [source(name, entries) for name, entries in zip("abc", shards, strict=False)]
     if more:
         sources.append(source("last", **more))
-    return together(sources, demands or Demands())
+    return combine(sources, expectations or Expectations())
 
 
-def of_three(*comparisons: BaselineComparison) -> BaselineComparison:
-    """Merge three shards that compared the baselines so."""
-    found = together(
-        [source(str(one), GOOD, baselines=seen) for one, seen in enumerate(comparisons)], Demands()
+def combined_baselines(*comparisons: BaselineComparison) -> BaselineComparison:
+    """Combine shards with these comparisons of the baselines."""
+    found = combine(
+        [source(str(one), GOOD, baselines=seen) for one, seen in enumerate(comparisons)], Expectations()
     ).baselines
     assert found
     return found
 
 
-def red(report: Report) -> list[str]:
-    """Return what the report fell short of."""
+def failures(report: Report) -> list[str]:
+    """Return the texts of the unmet requirements that fail the report."""
     return [unmet_requirement.text for unmet_requirement in report.unmet_requirements if unmet_requirement.is_failure]
 
 
-def test_every_finding_is_there_with_its_shard() -> None:
-    """Verdicts, broken and skipped tests in the order of the shards, and each environment."""
+def test_every_finding_has_its_shard() -> None:
+    """Verdicts, broken and skipped tests are in the order of the shards, with each environment."""
     report = merged(GOOD, entries=[syncs()], broken=[BROKEN], skipped=SKIPPED)
 
     assert [shard.name for shard in report.shards] == ["a", "last"]
@@ -56,8 +56,8 @@ def test_every_finding_is_there_with_its_shard() -> None:
 
 
 def test_good_shards_pass_together() -> None:
-    """Nothing is missing, so nothing is said."""
-    report = merged(GOOD, GOOD, demands=Demands(num_shards=2, requirements=parse_requirements("gpu>=4")))
+    """The report has no unmet requirement."""
+    report = merged(GOOD, GOOD, expectations=Expectations(num_shards=2, requirements=parse_requirements("gpu>=4")))
 
     assert report.unmet_requirements == []
     assert not report.is_failure()
@@ -65,20 +65,20 @@ def test_good_shards_pass_together() -> None:
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_another_number_of_shards_fails(number: int) -> None:
-    """One that never reported, and one too many; the ones that are there are named."""
-    report = merged(GOOD, GOOD, demands=Demands(num_shards=number))
+    """A missing and an additional shard fail; the message names the shards."""
+    report = merged(GOOD, GOOD, expectations=Expectations(num_shards=number))
     asked = {1: "1 shard", 3: "3 shards"}[number]
 
-    assert red(report) == [f"--expect asks for {asked}, got: 2 (a, b)"]
+    assert failures(report) == [f"--expect asks for {asked}, got: 2 (a, b)"]
     assert report.is_failure()
 
 
 def test_fewer_verdicts_than_required_fail() -> None:
-    """Over all shards, not in each."""
-    demands = Demands(requirements=parse_requirements("gpu>=5, syncs>=2", option="--require"))
-    report = merged(GOOD, GOOD, demands=demands)
+    """Verdicts are counted over all shards."""
+    expectations = Expectations(requirements=parse_requirements("gpu>=5, syncs>=2", option="--require"))
+    report = merged(GOOD, GOOD, expectations=expectations)
 
-    assert red(report) == ["--require asks for gpu>=5, got: 4 verdicts"]
+    assert failures(report) == ["--require asks for gpu>=5, got: 4 verdicts"]
 
 
 @pytest.mark.parametrize(
@@ -91,16 +91,16 @@ def test_fewer_verdicts_than_required_fail() -> None:
     ],
     ids=["empty", "skipped", "broken", "undecided"],
 )
-def test_a_shard_that_proved_nothing_fails_beside_a_good_one(nothing: dict[str, Any], why: str) -> None:
-    """Its emptiness would not be seen among the others' verdicts."""
+def test_a_shard_that_proved_nothing_fails_the_report(nothing: dict[str, Any], why: str) -> None:
+    """Even if another shard passed."""
     report = merged(GOOD, **nothing)
 
-    assert red(report) == [f"last proved nothing: {why}"]
+    assert failures(report) == [f"last proved nothing: {why}"]
     assert report.is_failure()
 
 
-def test_what_a_shard_fell_short_of_is_reported_with_its_name() -> None:
-    """The red ones first, whichever shard they are of."""
+def test_an_unmet_requirement_has_the_name_of_its_shard() -> None:
+    """Those that fail come first."""
     lost = UnmetRequirement(text="lost 1 worker", is_failure=True)
     report = merged(GOOD, entries=GOOD, unmet_requirements=[UNDECIDED, lost])
 
@@ -112,19 +112,23 @@ def test_what_a_shard_fell_short_of_is_reported_with_its_name() -> None:
 
 
 def test_gpus_are_named_only_where_there_are_several() -> None:
-    """Two shards of one GPU are told apart by their cases."""
-    one = together([source("a", GOOD, device="L4"), source("b", [syncs()], device="L4")], Demands())
+    """Two shards of one GPU show no GPU."""
+    one = combine([source("a", GOOD, device="L4"), source("b", [syncs()], device="L4")], Expectations())
 
     assert one.gpus() == {"a": "", "b": ""}
     assert merged(GOOD, GOOD).gpus() == {"a": "A", "b": "B"}
 
 
-def test_what_a_change_did_to_the_baselines_is_reported_once() -> None:
-    """Each shard saw the same change, but one that had cloned without its history."""
-    blind = BaselineComparison(base="origin/main", problem="this is a shallow clone")
+def test_changes_of_baselines_are_combined() -> None:
+    """A shard with a shallow clone has no comparison, and is ignored if another shard has one."""
+    failed = BaselineComparison(base="origin/main", problem="this is a shallow clone")
     wider = replace(LOOSENED, changes=(*LOOSENED.changes, BaselineChange(path="a.json", kind=ChangeKind.REMOVED)))
 
     assert merged(GOOD, entries=GOOD, baselines=LOOSENED).baselines == LOOSENED
-    assert [change.kind for change in of_three(blind, LOOSENED, wider).changes] == ["loosened", "removed", "added"]
-    assert of_three(blind, blind, blind) == blind
+    assert [change.kind for change in combined_baselines(failed, LOOSENED, wider).changes] == [
+        "loosened",
+        "removed",
+        "added",
+    ]
+    assert combined_baselines(failed, failed, failed) == failed
     assert merged(GOOD).baselines is msgspec.UNSET

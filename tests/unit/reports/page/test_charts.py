@@ -1,4 +1,4 @@
-"""A chart stands where its values say, and its axis is written in round numbers."""
+"""Charts place values in proportion, with round numbers on the axis."""
 
 import itertools
 
@@ -11,13 +11,13 @@ MS = 1_000_000
 
 
 def drawn(*values: float, band: Band | None = None) -> Chart:
-    """Lay out some values in their turn."""
+    """Lay out values in order."""
     series = Series(name="call", kind="sample", points=[*enumerate(values, start=1)])
     return chart("Time of each call", [series], write=time, x_label="call", band=band)
 
 
-def test_larger_values_stand_higher_and_later_ones_further_right() -> None:
-    """The page's y grows downward."""
+def test_larger_values_are_higher_and_later_values_further_right() -> None:
+    """The y coordinate of the page grows downward."""
     dots = drawn(10 * MS, 30 * MS, 20 * MS).series[0].dots
     first, second, third = dots
 
@@ -27,8 +27,8 @@ def test_larger_values_stand_higher_and_later_ones_further_right() -> None:
     assert [dot.text for dot in dots] == ["call: 10.0 ms", "call: 30.0 ms", "call: 20.0 ms"]
 
 
-def test_the_band_is_where_its_values_would_be() -> None:
-    """A dot on its upper end stands on its upper edge."""
+def test_the_band_uses_the_scale_of_the_values() -> None:
+    """A dot at its upper end is on its upper edge."""
     band = Band(low=10 * MS, high=30 * MS, centre=20 * MS, name="accepted")
     found = drawn(30 * MS, 10 * MS, 20 * MS, band=band)
     high, low, centre = (dot.y for dot in found.series[0].dots)
@@ -38,8 +38,8 @@ def test_the_band_is_where_its_values_would_be() -> None:
     assert found.centre == centre
 
 
-def test_the_axis_reaches_the_band() -> None:
-    """Values far from what was accepted are shown beside it, inside the drawing."""
+def test_the_axis_includes_the_band() -> None:
+    """Values far from the accepted range and the range itself are both inside the plot."""
     found = drawn(100 * MS, band=Band(low=10 * MS, high=20 * MS, centre=None, name="accepted"))
 
     assert 0 < found.series[0].dots[0].y < found.band_top < found.band_top + found.band_height < found.bottom
@@ -48,7 +48,7 @@ def test_the_axis_reaches_the_band() -> None:
 
 @pytest.mark.parametrize("values", [(2400 * MS, 2410 * MS), (0.001, 0.33), (7.0,), (0.0, 0.0), (-0.02, 0.04)])
 def test_ticks_are_few_round_and_evenly_spaced(values: tuple[float, ...]) -> None:
-    """Also where all values are alike, or all are zero."""
+    """Also if all values are equal or zero."""
     series = [Series(name="x", kind="sample", points=[*enumerate(values)])]
     found = chart("x", series, write=lambda value: f"{value:.12g}", x_label="x")
     written = [float(tick.text) for tick in found.y_ticks]
@@ -60,12 +60,12 @@ def test_ticks_are_few_round_and_evenly_spaced(values: tuple[float, ...]) -> Non
 
 
 def test_many_values_share_few_ticks() -> None:
-    """As many as can be read beside each other."""
+    """So many that their labels do not overlap."""
     assert len(drawn(*range(100, 200)).x_ticks) <= 12
 
 
-def test_a_line_joins_the_dots_where_it_is_asked_for() -> None:
-    """Latents are followed from step to step; calls are not."""
+def test_a_line_joins_the_dots_only_if_requested() -> None:
+    """Charts of drift have a line, charts of calls do not."""
     series = Series(name="drift", kind="drift", points=[(0, 0.1), (1, 0.2)], is_line=True)
     found = chart("x", [series], write=str, x_label="step").series[0]
 
@@ -73,8 +73,8 @@ def test_a_line_joins_the_dots_where_it_is_asked_for() -> None:
     assert drawn(1, 2).series[0].line == ""
 
 
-def test_a_series_without_values_is_left_out() -> None:
-    """The legend names what is there."""
+def test_an_empty_series_is_omitted() -> None:
+    """The legend has only series with values."""
     empty = Series(name="throttled", kind="throttled", points=[])
     full = Series(name="call", kind="sample", points=[(1, 5.0)])
 

@@ -1,4 +1,4 @@
-"""What a page shows of a record besides the record itself is right, also where there is nothing to show."""
+"""Charts and grouped syncs of the page are correct, also for records without values."""
 
 import math
 from dataclasses import replace
@@ -19,15 +19,15 @@ from pytest_diffopt.records import (
 )
 from pytest_diffopt.reports.page.cases import cases_of
 from pytest_diffopt.reports.page.details import details_of, drift_charts, latency_chart, sync_places
-from tests.unit.reports.report_examples import GATE, MS, NOWHERE, ON_GPU, SDXL, STEP, latency, paired, syncs
+from tests.unit.reports.report_examples import GATE, MS, NO_GPUS, ON_GPU, SDXL, STEP, latency, paired, syncs
 
-NOTHING_SAID = Verdict(concern=Concern.LATENCY, outcome=Outcome.PASSED, subject=SDXL, summary="")
-OUTSIDE = replace(NOTHING_SAID, concern=Concern.IMAGES, figures={"first_step_outside": 2})
+EMPTY_VERDICT = Verdict(concern=Concern.LATENCY, outcome=Outcome.PASSED, subject=SDXL, summary="")
+OUTSIDE = replace(EMPTY_VERDICT, concern=Concern.IMAGES, figures={"first_step_outside": 2})
 
 
-def test_waits_are_put_together_by_their_line() -> None:
-    """The busiest first, with how often in the first step and in each later one."""
-    (case,) = cases_of([syncs(per_step=3, num_steps=4)], NOWHERE)
+def test_syncs_are_grouped_by_line() -> None:
+    """The most frequent line comes first, with counts of the first and of later steps."""
+    (case,) = cases_of([syncs(per_step=3, num_steps=4)], NO_GPUS)
     assert isinstance(case.record, SyncRecord)
     first, second = sync_places(case.record.syncs)
 
@@ -36,9 +36,9 @@ def test_waits_are_put_together_by_their_line() -> None:
     assert details_of(case.record, case.verdict)["per_step"] == [3, 3, 3, 3]
 
 
-def test_each_call_is_a_dot_beside_what_was_accepted() -> None:
-    """Warm-up and counted calls apart, in their turn; the band is the guard's own tolerance."""
-    (case,) = cases_of([latency(milliseconds=2410)], NOWHERE)
+def test_the_latency_chart_shows_each_call_and_the_accepted_range() -> None:
+    """Warm-up and counted calls are separate series; the band is the tolerance of the guard."""
+    (case,) = cases_of([latency(milliseconds=2410)], NO_GPUS)
     assert isinstance(case.record, LatencyRecord)
     found = latency_chart(case.record, case.verdict)
 
@@ -48,19 +48,19 @@ def test_each_call_is_a_dot_beside_what_was_accepted() -> None:
     assert all(dot.y < found.band_top for dot in found.series[1].dots)
 
 
-def test_throttled_calls_are_reported_apart() -> None:
-    """They do not count."""
+def test_throttled_calls_are_a_separate_series() -> None:
+    """They are excluded from the samples."""
     record = LatencyRecord(subject=ON_GPU, warmup_ns=(), samples_ns=(2 * MS,), throttled_ns=(9 * MS,))
-    found = latency_chart(record, NOTHING_SAID)
+    found = latency_chart(record, EMPTY_VERDICT)
 
     assert found is not None
     assert [one.kind for one in found.series] == ["sample", "throttled"]
     assert found.band_name == ""
 
 
-def test_blocks_are_drawn_as_changes() -> None:
-    """Beside the margin."""
-    (case,) = cases_of([paired(0.04)], NOWHERE)
+def test_the_paired_chart_shows_relative_changes() -> None:
+    """The band is the margin."""
+    (case,) = cases_of([paired(0.04)], NO_GPUS)
     found = details_of(case.record, case.verdict)["chart"]
 
     assert found.band_name == "up to +1.0 % allowed"
@@ -78,12 +78,12 @@ def test_blocks_are_drawn_as_changes() -> None:
     ids=lambda record: type(record).__name__,
 )
 def test_without_a_sample_there_is_no_chart(record: Record) -> None:
-    """Nothing was timed, and the page can still be written."""
-    assert details_of(record, NOTHING_SAID)["chart"] is None
+    """The page can be written even if nothing was timed."""
+    assert details_of(record, EMPTY_VERDICT)["chart"] is None
 
 
-def test_drift_is_drawn_step_by_step() -> None:
-    """Both measures, each with the value of equal latents on its axis."""
+def test_drift_charts_show_each_step() -> None:
+    """One chart of the relative error and one of the cosine, with a series of the steps outside of the corridor."""
     drift = tuple(StepDrift(step=step, cosine=1 - step / 100, relative_error=step / 10) for step in range(3))
     error, cosine = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=drift), OUTSIDE)
 
@@ -97,19 +97,19 @@ def test_drift_is_drawn_step_by_step() -> None:
     assert [dot.text for dot in error.series[1].dots] == ["outside of the corridor: 20.0 %"]
 
 
-def test_latents_that_are_no_number_are_left_out_of_the_line() -> None:
-    """Where none is left the chart says so."""
+def test_values_that_are_not_finite_are_excluded_from_the_line() -> None:
+    """Without a finite value, the series is named `not finite`."""
     whole = StepDrift(step=0, cosine=1.0, relative_error=0.0)
     broken = StepDrift(step=1, cosine=math.nan, relative_error=math.inf)
-    mixed = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=(whole, broken)), NOTHING_SAID)
+    mixed = drift_charts(ImageRecord(subject=SDXL, differences=(), drift=(whole, broken)), EMPTY_VERDICT)
     nothing = drift_charts(
-        ImageRecord(subject=SDXL, differences=(), drift=(broken, replace(broken, step=2))), NOTHING_SAID
+        ImageRecord(subject=SDXL, differences=(), drift=(broken, replace(broken, step=2))), EMPTY_VERDICT
     )
 
     assert [len(one.series[0].dots) for one in mixed] == [1, 1]
-    assert [one.series[0].name for one in nothing] == ["not a number", "not a number"]
+    assert [one.series[0].name for one in nothing] == ["not finite", "not finite"]
 
 
-def test_where_only_images_were_at_hand_no_drift_is_drawn() -> None:
-    """Nothing is invented."""
-    assert drift_charts(ImageRecord(subject=SDXL, differences=()), NOTHING_SAID) == []
+def test_without_recorded_latents_there_is_no_drift_chart() -> None:
+    """A record of images alone has no drift."""
+    assert drift_charts(ImageRecord(subject=SDXL, differences=()), EMPTY_VERDICT) == []

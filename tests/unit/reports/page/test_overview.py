@@ -1,4 +1,4 @@
-"""The head of the page says at once what is wrong, and never calls green what proved nothing."""
+"""The head of the page shows the problems first, and does not show unproven runs as passed."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from pytest_diffopt.reports.page.overview import Overview, overview
 from pytest_diffopt.session.ledger import LedgerEntry
 from tests.unit.reports.report_examples import (
     BROKEN,
-    NOWHERE,
+    NO_GPUS,
     ON_GPU,
     SDXL,
     SKIPPED,
@@ -31,8 +31,8 @@ SD15 = replace(SDXL, pipeline="sd15")
 
 
 def head(*entries: LedgerEntry, **others: Any) -> Overview:
-    """Sum up these findings."""
-    return overview(cases_of(entries, NOWHERE), report(entries, **others))
+    """Return the overview of these findings."""
+    return overview(cases_of(entries, NO_GPUS), report(entries, **others))
 
 
 @pytest.mark.parametrize(
@@ -46,38 +46,38 @@ def head(*entries: LedgerEntry, **others: Any) -> Overview:
         (head(syncs(per_step=0), broken=[BROKEN]), "bad", "1 test failed without a verdict"),
         (head(syncs(per_step=0), skipped=SKIPPED), "good", "The only check passed, 3 tests skipped"),
         (head(skipped=SKIPPED), "unsure", "Nothing was checked"),
-        (head(syncs(per_step=0), unmet_requirements=[UNMET]), "bad", "Less was proven than had to be"),
-        (head(syncs(), unmet_requirements=[UNMET]), "bad", "1 of 1 check failed and less was proven than had to be"),
+        (head(syncs(per_step=0), unmet_requirements=[UNMET]), "bad", "A requirement was not met"),
+        (head(syncs(), unmet_requirements=[UNMET]), "bad", "1 of 1 check failed and a requirement was not met"),
         (head(syncs(per_step=0), unmet_requirements=[UNDECIDED]), "good", "The only check passed"),
-        (head(paired(count=2), syncs(per_step=0)), "unsure", "Nothing failed, and 1 of 2 checks proved nothing"),
+        (head(paired(count=2), syncs(per_step=0)), "unsure", "Nothing failed, but 1 of 2 checks proved nothing"),
         (head(counts(operations=1100)), "bad", "1 of 1 check failed"),
     ],
 )
-def test_the_headline_and_its_color(found: Overview, state: str, headline: str) -> None:
-    """Red where a test failed, amber where something is not proven, green only where everything is."""
+def test_the_state_and_the_headline(found: Overview, state: str, headline: str) -> None:
+    """Bad if a test failed, unsure if something is not proven, good only if everything is."""
     assert (found.state, found.headline) == (state, headline)
 
 
 def test_the_worst_comes_first() -> None:
-    """A wrong image before a slow call, and what failed before what did not."""
-    cases = cases_of([*clean(SD15, replace(ON_GPU, pipeline="sd15")), latency(), syncs(), images()], NOWHERE)
+    """A wrong image comes before a slow call, and failed cases before others."""
+    cases = cases_of([*clean(SD15, replace(ON_GPU, pipeline="sd15")), latency(), syncs(), images()], NO_GPUS)
 
     assert [case.verdict.concern for case in cases[:3]] == [Concern.IMAGES, Concern.SYNCS, Concern.LATENCY]
     assert [case.anchor for case in cases[:3]] == ["case-1", "case-2", "case-3"]
     assert not any(case.verdict.is_failure for case in cases[3:])
 
 
-def test_the_same_trouble_of_two_pipelines_is_reported_once() -> None:
-    """With both cases."""
-    (trouble,) = head(syncs(), syncs(SD15)).troubles
+def test_the_same_problem_of_two_pipelines_is_listed_once() -> None:
+    """It has both cases."""
+    (problem,) = head(syncs(), syncs(SD15)).problems
 
-    assert trouble.headline == "the denoise loop synchronizes the CPU with the GPU: 3 syncs per step (0 allowed)"
-    assert [case.pipeline for case in trouble.cases] == ["sdxl (tiny)", "sd15 (tiny)"]
-    assert trouble.cases[0].first_fact == "2/step .item() models/own.py:12 in gate (read by the host)"
+    assert problem.headline == "the denoise loop synchronizes the CPU with the GPU: 3 syncs per step (0 allowed)"
+    assert [case.pipeline for case in problem.cases] == ["sdxl (tiny)", "sd15 (tiny)"]
+    assert problem.cases[0].first_fact == "2/step .item() models/own.py:12 in gate (read by the host)"
 
 
-def test_a_cell_counts_what_is_well_and_points_to_the_worst() -> None:
-    """Of each pipeline and guard."""
+def test_a_cell_counts_good_verdicts_and_links_to_the_worst() -> None:
+    """Each cell is one pipeline and one concern."""
     found = head(syncs(per_step=0), syncs(), images(SD15))
     rows = dict(found.rows)
 
@@ -89,6 +89,6 @@ def test_a_cell_counts_what_is_well_and_points_to_the_worst() -> None:
     assert rows["sdxl (tiny)"][1] is None
 
 
-def test_versions_that_differ_are_counted() -> None:
-    """Also of checks that passed."""
+def test_version_differences_are_counted() -> None:
+    """Including those of passed checks."""
     assert head(*one_of_each()).environment_changes == (("torch 2.13.0, accepted with 2.12.1", 8),)

@@ -1,4 +1,4 @@
-"""The page shows every kind of finding, fetches nothing, runs nothing but its own script, and escapes everything."""
+"""The page shows every kind of finding, fetches nothing, runs only its own script, and escapes all text."""
 
 import hashlib
 import re
@@ -39,7 +39,7 @@ VOID = {"meta", "img", "input", "br"}
 
 
 class Elements(HTMLParser):
-    """Every element of a page with its attributes, and whether each is closed in its turn."""
+    """The elements of a page with their attributes; fails if the elements are not nested correctly."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -50,13 +50,13 @@ class Elements(HTMLParser):
         assert self._open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Write an element down."""
+        """Record an element."""
         self.found.append((tag, dict(attrs)))
         if tag not in VOID:
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Write an element of SVG down that closes itself."""
+        """Record a self-closing SVG element."""
         self.found.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
@@ -64,17 +64,17 @@ class Elements(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        """Write a text down."""
+        """Record a text."""
         self.texts.append(data)
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        """Return the attributes of each element of a kind."""
+        """Return the attributes of each element with this tag."""
         return [attributes for name, attributes in self.found if name == tag]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a report's folder with the images of one case."""
+    """Create a report's folder with the images of one case."""
     path = tmp_path_factory.mktemp("report")
     draw_images(path)
     return path
@@ -82,12 +82,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def everything(folder: Path) -> Report:
-    """Find something of every kind."""
+    """Return a report with every kind of finding."""
     return full_report([draw_images(folder)])
 
 
-def test_every_verdict_and_every_unjudged_test_is_there(folder: Path, everything: Report) -> None:
-    """Each case once, the failed ones open; skipped tests with their reason."""
+def test_the_page_has_every_verdict_and_every_test_without_one(folder: Path, everything: Report) -> None:
+    """Each case is listed once, failed ones open; skipped tests have their reason."""
     page = render(everything, folder)
     cases = [one for one in Elements(page).all("details") if str(one.get("id", "")).startswith("case-")]
 
@@ -99,11 +99,11 @@ def test_every_verdict_and_every_unjudged_test_is_there(folder: Path, everything
     assert "OSError: no weights here" in page
 
 
-def test_it_says_what_matters_of_each_kind(folder: Path, everything: Report) -> None:
-    """Lines of code, old and new figures, what was accepted, where images part."""
+def test_each_kind_of_case_shows_its_main_facts(folder: Path, everything: Report) -> None:
+    """Lines of code, accepted and new figures, and the module where images diverge."""
     page = render(everything, folder)
 
-    for said in (
+    for fact in (
         "diffusers/schedulers/scheduling_ddim.py:449",
         "alpha_prod_t_prev = self.alphas_cumprod[prev_timestep]",
         "Failed to trace builtin operator: print",
@@ -119,19 +119,19 @@ def test_it_says_what_matters_of_each_kind(folder: Path, everything: Report) -> 
         "+15.4 %",
         "torch 2.13.0, accepted with 2.12.1",
     ):
-        assert said in page, said
+        assert fact in page, fact
 
 
-def test_lpips_is_shown_where_it_was_measured(folder: Path) -> None:
-    """Between FLIP and the errors."""
+def test_lpips_is_shown_only_if_it_was_measured(folder: Path) -> None:
+    """It is listed between FLIP and the errors."""
     measured, other = render(report([images(lpips=0.1234)]), folder), render(report([images()]), folder)
 
     assert "FLIP 0.3400 · LPIPS 0.1234 · largest error 0.9100" in measured
     assert "FLIP 0.3400 · largest error 0.9100" in other
 
 
-def test_the_images_are_inside(folder: Path, everything: Report) -> None:
-    """Reference, image and heat map, each as its own data."""
+def test_images_are_embedded(folder: Path, everything: Report) -> None:
+    """Reference, image and heat map are data URLs."""
     found = Elements(render(everything, folder)).all("img")
 
     assert [str(one["alt"]).partition(",")[0] for one in found] == ["reference", "image", "FLIP heat map"]
@@ -139,7 +139,7 @@ def test_the_images_are_inside(folder: Path, everything: Report) -> None:
 
 
 def test_nothing_is_fetched_and_links_stay_inside(folder: Path, everything: Report) -> None:
-    """No address of another place, not even of a font; links lead into the page or to the document beside it."""
+    """The page has no URL of another host, and links lead only into the page or to `report.json`."""
     page = render(everything, folder)
     elements = Elements(page)
 
@@ -149,8 +149,8 @@ def test_nothing_is_fetched_and_links_stay_inside(folder: Path, everything: Repo
     assert not any("src" in one for one in elements.all("script"))
 
 
-def test_links_lead_to_what_is_there(folder: Path, everything: Report) -> None:
-    """Every anchor of a link is that of one element."""
+def test_every_link_has_a_target(folder: Path, everything: Report) -> None:
+    """IDs are unique, and each link names one of them."""
     elements = Elements(render(everything, folder))
     anchors = [one["id"] for _, one in elements.found if "id" in one]
 
@@ -158,8 +158,8 @@ def test_links_lead_to_what_is_there(folder: Path, everything: Report) -> None:
     assert {str(one["href"])[1:] for one in elements.all("a") if one["href"] != "report.json"} <= set(map(str, anchors))
 
 
-def test_only_our_own_script_and_style_may_run(folder: Path, everything: Report) -> None:
-    """The policy names them by their digests, and no element has a style or a handler of its own."""
+def test_only_the_pages_own_script_and_style_are_allowed(folder: Path, everything: Report) -> None:
+    """The policy has their digests, and no element has an inline style or handler."""
     page = render(everything, folder)
     elements = Elements(page)
     policy = next(str(one["content"]) for one in elements.all("meta") if "http-equiv" in one)
@@ -172,8 +172,8 @@ def test_only_our_own_script_and_style_may_run(folder: Path, everything: Report)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_whatever_a_name_holds_is_text(folder: Path, text: str) -> None:
-    """In pipelines, recipes, lines of code, reasons, explanations, image files and pytest's own names."""
+def test_hostile_text_is_escaped(folder: Path, text: str) -> None:
+    """In pipelines, recipes, lines of code, reasons, explanations, image files and node IDs."""
     subject = replace(SDXL, pipeline=text, recipe=text)
     files = ImageFiles(image=text, reference=text, heat_map=text)
     entries = [applied(subject, is_good=False), syncs(subject), graph_breaks(subject, is_good=False)]
@@ -202,32 +202,32 @@ def test_whatever_a_name_holds_is_text(folder: Path, text: str) -> None:
     )
 
 
-def test_a_page_made_from_the_file_is_the_same(folder: Path, everything: Report) -> None:
-    """The document holds all that the page shows."""
+def test_a_page_from_report_json_is_identical(folder: Path, everything: Report) -> None:
+    """The document contains everything that the page shows."""
     write_json_report(folder, everything)
 
     assert render(read_json_report(folder), folder) == render(everything, folder)
 
 
-def test_an_empty_report_is_a_page(folder: Path) -> None:
-    """That says that nothing was checked."""
+def test_an_empty_report_gives_a_valid_page(folder: Path) -> None:
+    """Its headline is `Nothing was checked`."""
     page = render(report([]), folder)
 
     Elements(page)
     assert "<h1>Nothing was checked</h1>" in page
 
 
-def test_a_case_with_many_findings_stays_readable(folder: Path) -> None:
-    """The first of them, and how many more there are."""
+def test_a_case_with_many_findings_is_shortened(folder: Path) -> None:
+    """It shows the first findings, and the number of the others."""
     record = images(files=[None] * 40)
     page = render(report([record]), folder)
 
     assert page.count('class="compared"') == 16
-    assert "and 24 images more in <code>report.json</code>" in page
+    assert "and 24 more images in <code>report.json</code>" in page
     assert len(record.record["differences"]) == 40
 
 
-def test_a_page_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
-    """The folder has gone since the run began."""
+def test_an_unwritable_page_is_an_error(tmp_path: Path) -> None:
+    """The folder can be deleted during the run."""
     with pytest.raises(ReportError, match=r"index\.html cannot be written: No such file or directory"):
         write_page(tmp_path / "gone", report([]))

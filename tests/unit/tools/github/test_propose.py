@@ -1,4 +1,4 @@
-"""What runners measured becomes a pull request, and nothing else that lies beside it."""
+"""Measured baselines are proposed in a pull request, and other files are refused."""
 
 import stat
 import sys
@@ -9,7 +9,7 @@ import pytest
 from tests.unit.paired.repositories import commit, git
 from tools.github import propose
 
-# Writes down what it was asked.
+# Records its arguments.
 GH = """#!{python}
 import pathlib, sys
 with (pathlib.Path(__file__).parent / "asked").open("a") as file:
@@ -21,7 +21,7 @@ ARGUMENTS = ("--branch=baselines/of-1a2b3c4d5", "--link=https://example.org/run"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a checkout of a repository with one baseline, and a stand-in for `gh`."""
+    """Create a checkout of a repository with one baseline, and a fake `gh`."""
     commit(tmp_path / "origin", {"baselines/nvidia-h200/a.json": "{}\n"})
     git(tmp_path, "clone", "--quiet", str(tmp_path / "origin"), "project")
     gh = tmp_path / "bin/gh"
@@ -34,7 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def measured(project: Path, name: str, content: bytes = b'{"a": 1}\n') -> Path:
-    """Pretend that a runner measured this."""
+    """Write a file into the artifact of a runner."""
     path = project / "artifacts/report-h200" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -42,15 +42,15 @@ def measured(project: Path, name: str, content: bytes = b'{"a": 1}\n') -> Path:
 
 
 def run(project: Path, monkeypatch: pytest.MonkeyPatch, *, base: str = "main") -> int:
-    """Propose what was measured."""
+    """Propose the measured baselines."""
     monkeypatch.setattr("sys.argv", ["propose", str(project / "artifacts"), f"--base={base}", *ARGUMENTS])
     return propose.main()
 
 
-def test_what_changed_is_committed_pushed_and_proposed(
+def test_changed_baselines_are_committed_pushed_and_proposed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On a branch of its own, with the reason and the run; the report beside it stays out."""
+    """On a new branch, with the reason and a link to the run; the report is not committed."""
     measured(project, "baselines/nvidia-h200/a.json")
     measured(project, "baselines/nvidia-l4/deep/b.png", b"image")
     measured(project, "report/report.json")
@@ -72,15 +72,15 @@ def test_what_changed_is_committed_pushed_and_proposed(
     assert asked[2:10] == ["pr", "create", "--base", "main", "--head", branch, "--title", title]
 
 
-def test_nothing_new_is_no_pull_request(
+def test_unchanged_baselines_open_no_pull_request(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The figures are those that were accepted."""
+    """The measured figures equal the accepted ones."""
     measured(project, "baselines/nvidia-h200/a.json", b"{}\n")
 
     assert run(project, monkeypatch) == 0
     assert capsys.readouterr().out == (
-        "::notice title=diffopt::what was measured is what was accepted: nothing to propose\n"
+        "::notice title=diffopt::the measured figures equal the accepted ones: nothing to propose\n"
     )
     assert not (project / "bin/asked").exists()
 
@@ -88,12 +88,16 @@ def test_nothing_new_is_no_pull_request(
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("baselines/run.sh", b"", "a baseline is a file that ends with .json, .png, .safetensors, got: "),
-        ("baselines/a.json", b"{", "a baseline is whole JSON, got: "),
-        ("baselines/a.png", b"x" * (16 * 1024 * 1024 + 1), "a baseline has up to 16777216 bytes, got: 16777217 in "),
+        ("baselines/run.sh", b"", "a baseline must be a file that ends with .json, .png, .safetensors, got: "),
+        ("baselines/a.json", b"{", "a baseline must be valid JSON, got: "),
+        (
+            "baselines/a.png",
+            b"x" * (16 * 1024 * 1024 + 1),
+            "a baseline must have at most 16777216 bytes, got: 16777217 in ",
+        ),
     ],
 )
-def test_anything_else_is_refused(  # noqa: PLR0913, PLR0917 - pytest's fixtures and three parameters
+def test_other_files_are_refused(  # noqa: PLR0913, PLR0917 - pytest's fixtures and three parameters
     project: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -101,33 +105,33 @@ def test_anything_else_is_refused(  # noqa: PLR0913, PLR0917 - pytest's fixtures
     content: bytes,
     problem: str,
 ) -> None:
-    """A runner has run what a pull request holds, so it may hand over anything."""
+    """A runner runs code of pull requests, so its artifacts are untrusted."""
     measured(project, name, content)
 
     assert run(project, monkeypatch) == 1
     assert capsys.readouterr().out.startswith(f"::error title=diffopt::{problem}")
 
 
-def test_a_link_out_of_the_folder_is_refused(
+def test_a_symlink_is_refused(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It would put a file of this machine into the pull request."""
+    """It could copy any file of the machine into the pull request."""
     link = project / "artifacts/report-h200/baselines/a.json"
     link.parent.mkdir(parents=True)
     link.symlink_to("/etc/hostname")
 
     assert run(project, monkeypatch) == 1
-    assert "a baseline is a file" in capsys.readouterr().out
+    assert "a baseline must be a file" in capsys.readouterr().out
 
 
 def test_the_branch_of_a_fork_is_refused(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nobody can open a pull request to it from here."""
+    """The token has no permission in the fork."""
     measured(project, "baselines/nvidia-h200/a.json")
 
     assert run(project, monkeypatch, base="") == 1
     assert capsys.readouterr().out == (
-        "::error title=diffopt::the branch of a fork cannot take a pull request from here: "
-        "take the baselines from the artefacts\n"
+        "::error title=diffopt::cannot open a pull request to the branch of a fork: "
+        "download the baselines from the artifacts\n"
     )

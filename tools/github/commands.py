@@ -1,4 +1,4 @@
-"""GitHub's and git's command lines, and what a job hands to the next one."""
+"""Run gh and git, and write the outputs of a step."""
 
 import json
 import os
@@ -9,36 +9,40 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """Something is not done; the message says why and what to do."""
+    """A request is refused; the message has the reason and a hint."""
 
 
 def output_of(*command: str) -> str:
-    """Run a command and return what it prints.
+    """Run a command and return its standard output.
 
     Raises:
-        RefusedError: it is missing, or ends with an error.
+        RefusedError: the command is not installed, or exits with an error.
     """
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
     except FileNotFoundError as error:
-        msg = f"{command[0]} is not on the path"
+        msg = f"{command[0]} is not on the PATH"
         raise RefusedError(msg) from error
     except subprocess.CalledProcessError as error:
         msg = f"{' '.join(command[:3])}: {error.stderr.strip() or error.returncode}"
         raise RefusedError(msg) from error
 
 
-def asked(path: str) -> Any:
-    """Return what GitHub's API answers."""
+def github_api(path: str) -> Any:
+    """Return the parsed response of GitHub's API for a path."""
     return json.loads(output_of("gh", "api", path))
 
 
-def hand_on(values: Mapping[str, str]) -> None:
-    """Write the outputs of this step; one of several lines would be two outputs, so there is none."""
+def write_outputs(values: Mapping[str, str]) -> None:
+    """Write the outputs of this step.
+
+    Raises:
+        RefusedError: a value has several lines, which would be several outputs.
+    """
     lines = [f"{name}={value}" for name, value in values.items()]
-    broken = [line for line in lines if len(line.splitlines()) != 1]
-    if broken:
-        msg = f"an output must be one line, got: {broken[0]!r}"
+    invalid = [line for line in lines if len(line.splitlines()) != 1]
+    if invalid:
+        msg = f"an output must be one line, got: {invalid[0]!r}"
         raise RefusedError(msg)
     with Path(os.environ["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
