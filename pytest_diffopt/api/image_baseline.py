@@ -16,7 +16,7 @@ from pytest_diffopt.baselines.key import BaselineKey
 from pytest_diffopt.guards.baseline_comparison import incomparable, missing, what_differs
 from pytest_diffopt.guards.images import judge_images
 from pytest_diffopt.guards.learned_thresholds import DEFAULT_MARGIN, thresholds_of
-from pytest_diffopt.probes.image_results import ImageResult, compare_results, draw
+from pytest_diffopt.probes.image_results import ImageResult, compare_results, generate
 from pytest_diffopt.probes.image_samples import ComparedSample, calls_to_learn_from, result_from_stored, sample_images
 from pytest_diffopt.records import Concern, Device, Environment, ImageRecord, Subject
 from pytest_diffopt.session.active_test import active_test
@@ -95,7 +95,7 @@ class ImageGate(BaselineGate):
         __tracebackhide__ = True
         (target, plain), subject = pipelines, lifetime_of(pipelines[0]).subject
         reference = self._stored(accepted, self._key(subject))
-        result = draw(target, calls[0], arguments.keywords)
+        result = generate(target, calls[0], arguments.keywords)
         record = compare_results(result, reference, subject)
         hint = f"to accept this: {rerun} --diffopt-update all"
         thresholds = thresholds_of(accepted.thresholds)

@@ -11,7 +11,7 @@ from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, defa
 from pytest_diffopt.guards.rounding import judge_at_edge
 from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.probes.first_divergence import CORRIDOR, first_diverging_module
-from pytest_diffopt.probes.image_results import ImageResult, compare_results, draw, result_of
+from pytest_diffopt.probes.image_results import ImageResult, compare_results, generate, result_of
 from pytest_diffopt.probes.rounding import SCALES, rounded_calls, rounding_of
 from pytest_diffopt.records import Concern, ImageRecord, ModuleDrift, Subject
 from pytest_diffopt.session.active_test import active_test
@@ -60,12 +60,12 @@ def assert_same_images(
     subject, accepted = lifetime_of(pipeline).subject, thresholds or default_thresholds(lifetime_of(pipeline).subject)
     # both calls are made before either runs: a generator among the inputs must start from one state for both
     calls = image_calls((pipeline, reference), arguments)
-    theirs = draw(reference, calls[1], arguments.keywords)
-    ours = draw(pipeline, calls[0], arguments.keywords)
+    theirs = generate(reference, calls[1], arguments.keywords)
+    ours = generate(pipeline, calls[0], arguments.keywords)
     record = compare_results(ours, theirs, subject, with_lpips=accepted.ask_for_lpips)
     verdict = judge_images(record, accepted)
     if verdict.is_failure:
-        again = partial(draw, reference, calls[1], arguments.keywords)
+        again = partial(generate, reference, calls[1], arguments.keywords)
         verdict = _unless_rounding_decides(verdict, record, accepted, (pipeline, reference), (theirs, again))
     if verdict.is_failure and active_test().settings.explain:
         record = replace(record, first_module=first_module(pipeline, reference, calls, accepted))

@@ -14,7 +14,7 @@ from pytest_diffopt.probes.counts import try_to_count
 from pytest_diffopt.probes.latency import measure_latency
 from pytest_diffopt.probes.loop_times import time_loops
 from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL
-from pytest_diffopt.probes.pytest_benchmark_bridge import hand_over
+from pytest_diffopt.probes.pytest_benchmark_bridge import replay_samples
 from pytest_diffopt.probes.timed_device import timed_device
 from pytest_diffopt.records import Environment, LatencyRecord
 from pytest_diffopt.session.active_test import active_test
@@ -94,7 +94,7 @@ class LatencyGate(BaselineGate):
         )
         benchmark = self.benchmark()
         if benchmark is not None and record.samples_ns:
-            hand_over(benchmark, record.samples_ns)
+            replay_samples(benchmark, record.samples_ns)
         test.progress("timing the denoise loop")
         loops = time_loops(target, call, device=device, each_step=self.settings.time_steps)
         return replace(

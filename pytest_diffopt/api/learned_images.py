@@ -8,7 +8,7 @@ from pytest_diffopt.baselines.image_files import StoredFiles
 from pytest_diffopt.errors import BaselineError
 from pytest_diffopt.guards.images import worst_figures
 from pytest_diffopt.guards.learned_thresholds import learned, two_valued
-from pytest_diffopt.probes.image_samples import ComparedSample, uint8_images, stored_latents
+from pytest_diffopt.probes.image_samples import ComparedSample, stored_latents, uint8_images
 from pytest_diffopt.records import Environment, ImageRecord, Subject
 
 _LARGEST_PSNR_DB = 100.0

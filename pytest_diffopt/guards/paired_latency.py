@@ -189,11 +189,12 @@ def _undecided(record: PairedRecord, environment: Environment, *, headline: str,
 def _explanation(
     outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule, environment: Environment
 ) -> tuple[str, ...]:
+    why_interleaved = record.why_interleaved if outcome is Outcome.INCONCLUSIVE else ""
     facts = (
         ("change", f"{_interval(bound)} at {100 * rule.confidence:.6g} % confidence, {_blocks(record)}"),
         ("head", f"{_call(record, head=True)} per call, {record.head}"),
         ("base", f"{_call(record, head=False)} per call, {record.base}"),
-        *((("interleaved", record.why_interleaved),) if outcome is Outcome.INCONCLUSIVE and record.why_interleaved else ()),
+        *((("interleaved", why_interleaved),) if why_interleaved else ()),
         *_gpu_rows(record),
     )
     return explain(

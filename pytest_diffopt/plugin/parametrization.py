@@ -120,7 +120,8 @@ def _batches(arguments: dict[str, Any], settings: Settings) -> list[int]:
     families = [named.family for named in _named_pipelines(arguments, settings)] if "pipeline" in arguments else []
     for family in families:
         if family.largest_batch is not None and max(batches) > family.largest_batch:
-            msg = f"pipeline {family.name!r} generates at most {family.largest_batch} images per call, got: batch={given!r}"
+            limit = f"generates at most {family.largest_batch} images per call"
+            msg = f"pipeline {family.name!r} {limit}, got: batch={given!r}"
             raise MarkerError(msg)
     return batches
 

@@ -10,7 +10,8 @@ from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Concern, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.reports.github_annotations import annotation_lines
-from pytest_diffopt.session.ledger import CaseResult, Ledger, entry_of
+from pytest_diffopt.session.ledger import CaseResult, Ledger
+from pytest_diffopt.session.ledger_entries import entry_of
 from tests.unit.reports.verdict_examples import entry, ledger
 
 TEST = "tests/test_it.py::test_it"
@@ -58,8 +59,8 @@ def test_a_line_of_user_code_is_annotated_once(project: Path) -> None:
 def test_a_line_outside_of_the_repository_annotates_the_test(project: Path) -> None:
     """The file of another repository cannot be annotated; the message has its path and line."""
     assert annotated(syncs_at(("diffusers/schedulers/scheduling_ddim.py", 449)), project) == [
-        "::error file=tests/test_it.py,line=3,title=diffopt%3A syncs::the denoise loop synchronizes the CPU with the GPU: "
-        f"1 time a step (0 allowed) (at diffusers/schedulers/scheduling_ddim.py:449) [{TEST}]"
+        "::error file=tests/test_it.py,line=3,title=diffopt%3A syncs::the denoise loop synchronizes the CPU with "
+        f"the GPU: 1 sync per step (0 allowed) (at diffusers/schedulers/scheduling_ddim.py:449) [{TEST}]"
     ]
 
 
