@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.latency_baseline import LatencyGate
     from pytest_diffopt.api.memory_baseline import MemoryGate
     from pytest_diffopt.api.numerics import assert_compiled_matches_eager
+    from pytest_diffopt.api.own_guard import conclude_own_guard
     from pytest_diffopt.api.repeatability import assert_repeatable
     from pytest_diffopt.api.syncs import assert_no_syncs, no_syncs
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
@@ -56,6 +57,7 @@ _HOMES = {
     "assert_optimizations_applied": "api.applied",
     "assert_repeatable": "api.repeatability",
     "assert_same_images": "api.images",
+    "conclude_own_guard": "api.own_guard",
     "ladder": "recipes.ladders",
     "lora_scaled": "pipelines.call_changes",
     "lora_variations": "pipelines.call_changes",
@@ -90,6 +92,7 @@ __all__ = [
     "assert_optimizations_applied",
     "assert_repeatable",
     "assert_same_images",
+    "conclude_own_guard",
     "ladder",
     "lora_scaled",
     "lora_variations",

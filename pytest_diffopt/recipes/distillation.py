@@ -33,7 +33,7 @@ class TinyAutoencoder(Optimization):
 
     name: ClassVar[str] = "tiny_autoencoder"
     stage: ClassVar[Stage] = Stage.MODEL
-    draws_another_image: ClassVar[bool] = True
+    changes_image_by_design: ClassVar[bool] = True
 
     weights: str = ""
 
@@ -88,7 +88,7 @@ class Distilled(Optimization):
 
     name: ClassVar[str] = "distilled"
     stage: ClassVar[Stage] = Stage.MODEL
-    draws_another_image: ClassVar[bool] = True
+    changes_image_by_design: ClassVar[bool] = True
 
     weights: str = ""
 

@@ -34,14 +34,14 @@ class Optimization(ABC):
     """One change of a pipeline.
 
     A subclass is a frozen dataclass whose fields are its keywords in a recipe. It sets `name` and defines `apply` and
-    `verify`. It sets `stage` if the order matters, and `draws_another_image` if the image is meant to change. If it
+    `verify`. It sets `stage` if the order matters, and `changes_image_by_design` if the image is meant to change. If it
     depends on torch's global state, it returns a context manager from `call_context`.
     """
 
     name: ClassVar[str]
     stage: ClassVar[Stage] = Stage.OWN
     #: True for another algorithm or model, whose image differs from the plain one. The reference then has it too.
-    draws_another_image: ClassVar[bool] = False
+    changes_image_by_design: ClassVar[bool] = False
     #: Names of optimizations that contradict this one, with the reason.
     conflicts: ClassVar[dict[str, str]] = {}
     #: Names of optimizations without which this one has no benefit, with the reason or published figures.

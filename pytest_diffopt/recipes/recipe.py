@@ -56,7 +56,7 @@ class Recipe:
 
     def reference(self) -> "Recipe":
         """Return the reference recipe: fp32, and the optimizations that are meant to draw another image."""
-        kept = tuple(optimization for optimization in self.optimizations if optimization.draws_another_image)
+        kept = tuple(optimization for optimization in self.optimizations if optimization.changes_image_by_design)
         return Recipe(optimizations=tuple(sorted((*kept, Fp32()), key=lambda one: one.stage)))
 
     def apply(self, pipeline: Any) -> Any:

@@ -25,7 +25,7 @@ class Scheduler(Optimization):
 
     name: ClassVar[str] = "scheduler"
     stage: ClassVar[Stage] = Stage.SCHEDULER
-    draws_another_image: ClassVar[bool] = True
+    changes_image_by_design: ClassVar[bool] = True
 
     use: str = ""
     options: dict[str, bool | int | float | str] = field(default_factory=dict)

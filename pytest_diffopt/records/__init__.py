@@ -37,6 +37,7 @@ from pytest_diffopt.records.latency import (
     RatioRecord,
 )
 from pytest_diffopt.records.memory import MemoryRecord
+from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
 
@@ -55,6 +56,7 @@ Record = (
     | PairedRecord
     | CalibrationRecord
     | MemoryRecord
+    | OwnRecord
 )
 
 __all__ = [
@@ -88,6 +90,7 @@ __all__ = [
     "ObservedSync",
     "OptimizationState",
     "OutputDifference",
+    "OwnRecord",
     "PairedBlock",
     "PairedRecord",
     "PairedTiming",

@@ -19,6 +19,7 @@ class Concern(StrEnum):
     COUNTS = "counts"
     LATENCY = "latency"
     MEMORY = "memory"
+    OWN = "own guard"
 
 
 class Device(StrEnum):

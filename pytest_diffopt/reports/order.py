@@ -28,6 +28,7 @@ BY_CONCERN = (
     Concern.MEMORY,
     Concern.COUNTS,
     Concern.COMPILATION,
+    Concern.OWN,
 )
 
 

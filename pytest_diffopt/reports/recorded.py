@@ -17,6 +17,7 @@ from pytest_diffopt.records import (
     LatencyRecord,
     MemoryRecord,
     NumericsRecord,
+    OwnRecord,
     PairedRecord,
     RatioRecord,
     RecompileRecord,
@@ -39,6 +40,7 @@ RECORD_TYPES: Mapping[Concern, tuple[type[Record], ...]] = {
     Concern.COUNTS: (CountRecord,),
     Concern.LATENCY: (RatioRecord, PairedRecord, CalibrationRecord, LatencyRecord),
     Concern.MEMORY: (MemoryRecord,),
+    Concern.OWN: (OwnRecord,),
 }
 
 
