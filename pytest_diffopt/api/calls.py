@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,12 +95,20 @@ def plain_call(target: Any, arguments: CallArguments) -> Callable[[], Any]:
 
 
 def watched_call(target: Any, arguments: CallArguments, concern: Concern, subject: Subject) -> Callable[[], Any]:
-    """Return a function that makes the call; an exception gets a note of what was watched and how far the call came."""
+    """Return a function that makes the call; an exception gets a note of what was watched and how far the call came.
+
+    If the keywords are `PipelineInputs` with a change (`.within`), the call is made inside that change.
+    """
     call = plain_call(target, arguments)
+    change = getattr(arguments.keywords, "change", None)
 
     def watched() -> Any:
         __tracebackhide__ = True
-        with failures_noted(target, concern, subject), failures_explained():
+        with (
+            change(target) if change else nullcontext(),
+            failures_noted(target, concern, subject),
+            failures_explained(),
+        ):
             return call()
 
     return watched

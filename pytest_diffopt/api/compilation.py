@@ -1,7 +1,6 @@
 """`assert_no_graph_breaks` and `assert_no_recompiles`: one graph, compiled once."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
@@ -79,9 +78,7 @@ def assert_no_recompiles(
 
     def call(inputs: Mapping[str, Any]) -> object:
         __tracebackhide__ = True
-        change = getattr(inputs, "change", None)
-        with change(target) if change else nullcontext():
-            return watched_call(target, CallArguments(keywords=inputs), Concern.RECOMPILES, lifetime.subject)()
+        return watched_call(target, CallArguments(keywords=inputs), Concern.RECOMPILES, lifetime.subject)()
 
     record = watch_recompiles(
         pipelines.log,

@@ -38,7 +38,9 @@ class CountGate(BaselineGate):
         subject = replace(active_test().pipelines.lifetime_of(target).subject, device=Device.SIMULATED)
         record = count_call(target, arguments.positional, arguments.keywords, subject)
 
-        def renew(_accepted: CountBaseline | None, environment: Environment) -> CountBaseline:
+        def renew(_accepted: CountBaseline | None, environment: Environment) -> CountBaseline | None:
+            if not all(record.operations_per_phase):  # without evidence there is nothing to accept
+                return None
             return CountBaseline.from_record(record, case=self.owner.name, environment=environment, reason=reason)
 
         self._settle(record_comparison(record, CountBaseline, judge=judge_counts, renew=renew))

@@ -43,7 +43,9 @@ class MemoryGate(BaselineGate):
         arguments = call_arguments(target, args, inputs, asserted_by="memory_baseline.check", own=own)
         record = self._measure(target, arguments)
 
-        def renew(_accepted: MemoryBaseline | None, environment: Environment) -> MemoryBaseline:
+        def renew(_accepted: MemoryBaseline | None, environment: Environment) -> MemoryBaseline | None:
+            if record.operations == 0:  # without evidence there is nothing to accept
+                return None
             return MemoryBaseline.from_record(
                 record,
                 case=self.owner.name,

@@ -33,7 +33,8 @@ def assert_repeatable(
         *args: with `inputs`, the call; generators are reset before the second one. One `PipelineInputs` may hold the
             keywords.
         max_error: the largest allowed difference of any value; 0 requires equal bits.
-        after: keywords of other calls, such as `pipeline_variations`. All calls are made one after another and then
+        after: keywords of other calls, such as `pipeline_variations`; a call with a change (`.within`) is made inside
+            it. All calls are made one after another and then
             again in the opposite order; each must return what it returned before.
         second_process: make the second call in another process, which runs this same test up to here with another
             hash seed. Cannot be combined with `after`.
@@ -61,7 +62,6 @@ def _other_calls(target: Any, after: Sequence[Mapping[str, Any]], subject: Subje
             target, CallArguments(keywords=other), Concern.REPEATABILITY, subject
         )
         for number, other in enumerate(after)
-        if getattr(other, "change", None) is None
     }
 
 

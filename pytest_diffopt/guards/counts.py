@@ -9,6 +9,7 @@ from pytest_diffopt.baselines.figures import PhaseFigures, figures_of
 from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, what_differs
 from pytest_diffopt.guards.comparison import BaselineContext
 from pytest_diffopt.guards.failure_text import change, counted, in_columns, size
+from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, CountRecord, Environment, PhaseCounts
 
@@ -28,6 +29,10 @@ def judge_counts(
         environment: the versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
+    if nothing := unwatched(
+        Concern.COUNTS, record.subject, record.operations_per_phase, seen_by=f"the simulated {record.gpu_model}"
+    ):
+        return nothing
     if baseline is None:
         figure = _summary(record)
         return missing(Concern.COUNTS, record.subject, figure=figure, environment=environment, rerun=rerun)

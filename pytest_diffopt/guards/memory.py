@@ -4,6 +4,7 @@ from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, what_differs
 from pytest_diffopt.guards.comparison import BaselineContext, Comparison, allowed_difference, worst_outcome
 from pytest_diffopt.guards.failure_text import allowed, change, in_columns, percent, size
+from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, MemoryRecord
 
@@ -25,6 +26,10 @@ def judge_memory(
         environment: the machine and versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
+    if record.operations is not None and (
+        nothing := unwatched(Concern.MEMORY, record.subject, [record.operations], seen_by=record.seen_by)
+    ):
+        return nothing
     if baseline is None:
         figure = f"{size(record.peak_allocated_bytes)} at the peak"
         return missing(Concern.MEMORY, record.subject, figure=figure, environment=environment, rerun=rerun)

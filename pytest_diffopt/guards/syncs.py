@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed
+from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
 
@@ -48,7 +49,12 @@ class AllowedSyncs:
 
 
 def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Verdict:
-    """Judge a record: syncs that are not allowed, and allowances that are no longer needed, are regressions."""
+    """Judge a record: syncs that are not allowed, and allowances that are no longer needed, are regressions.
+
+    A record without evidence, whose steps ran nothing on the watched device, is `UNWATCHED`.
+    """
+    if nothing := unwatched(Concern.SYNCS, record.subject, record.operations, seen_by=record.seen_by):
+        return nothing
     excess = _excess(record.syncs, allow)
     stale = [allowance for allowance in allow if not any(allowance.covers(sync) for sync in record.syncs)]
     shrunk = (

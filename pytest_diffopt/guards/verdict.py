@@ -14,11 +14,12 @@ class Outcome(StrEnum):
     REGRESSED = "regressed"
     IMPROVED = "improved"
     MISSING = "missing"
+    UNWATCHED = "unwatched"
     INCOMPARABLE = "incomparable"
     INCONCLUSIVE = "inconclusive"
 
 
-_FAILED = frozenset({Outcome.REGRESSED, Outcome.MISSING})
+_FAILED = frozenset({Outcome.REGRESSED, Outcome.MISSING, Outcome.UNWATCHED})
 # These figures have no noise. A gain that is not accepted could be lost again unnoticed, so it fails too.
 _EXACT = frozenset({Concern.COUNTS, Concern.COMPILATION})
 #: A test with one of these verdicts is skipped with its reason: nothing was proven, so it must not pass.

@@ -31,9 +31,12 @@ def try_to_count(
         The counts and an empty string; or None and the reason.
     """
     try:
-        return count_call(target, args, inputs, subject, gpu_model=gpu_model), ""
+        record = count_call(target, args, inputs, subject, gpu_model=gpu_model)
     except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         return None, (str(error).splitlines() or [type(error).__name__])[0]
+    if not all(record.operations_per_phase):
+        return None, "no operation of the denoise loop ran on the simulated GPU"
+    return record, ""
 
 
 def count_call(

@@ -72,4 +72,5 @@ def measure_peak_memory_simulated(
         peak_allocated_bytes=gpu.peak_memory_bytes,
         peak_reserved_bytes=0,
         seen_by="the simulated GPU",
+        operations=gpu.counts.operations,
     )

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_map_only
 
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.compiled_branches import branches_of_compiled_code
+from pytest_diffopt.probes.offloading import refuse_offloaded
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
 #: The simulated GPU when none is named.
@@ -36,6 +37,9 @@ def on_simulated_gpu(
 
     Yields:
         The simulated GPU.
+
+    Raises:
+        ProbeError: a module is offloaded by hooks, which would move it back to its own device in every call.
     """
     modules = modules_of(target).values()
     num_parameters = sum(parameter.numel() for module in modules for parameter in module.parameters())
@@ -46,6 +50,7 @@ def on_simulated_gpu(
             if part is not None and not isinstance(part, torch.nn.Module):
                 gpu.keep(part)  # a scheduler holds tensors on the device of its last use
         if modules_of(target):
+            refuse_offloaded(target)
             target.to(gpu.device)
         with branches_of_compiled_code(target):
             yield gpu

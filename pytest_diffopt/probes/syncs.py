@@ -2,7 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -15,6 +16,7 @@ from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, wa
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import users_line
+from pytest_diffopt.simulated_gpu import Counts
 
 # Text of the warning under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
 _SYNC_WARNING = "called a synchronizing CUDA operation"
@@ -93,8 +95,18 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             seen_by="the simulated GPU",
             unmodelled=tuple(gpu.unmodelled),
             placeholders=tuple(dict.fromkeys(where for _operation, where in gpu.placeholders)),
+            operations=_operations_per_step(gpu.phases, num_steps),
         )
     )
+
+
+def _operations_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple[int, ...]:
+    """Return the number of operations of each step; work after the last update belongs to the last step."""
+    operations = Counter[int]()
+    for phase, counts in phases.items():
+        if isinstance(phase, int):
+            operations[_last_step(phase, num_steps)] += counts.operations
+    return tuple(operations[step] for step in range(num_steps))
 
 
 @contextmanager

@@ -66,3 +66,9 @@ class CountRecord:
     attention: Mapping[str, int]
     unmodelled: tuple[str, ...] = ()
     least_ns: float = 0.0
+
+    @property
+    def operations_per_phase(self) -> tuple[int, ...]:
+        """The operations of each phase of the denoise loop, or of the whole call without a loop."""
+        steps = [phase.operations for phase in self.phases if phase.phase.startswith("step")]
+        return tuple(steps) if self.num_steps else (sum(phase.operations for phase in self.phases),)

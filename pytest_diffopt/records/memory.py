@@ -12,6 +12,8 @@ class MemoryRecord:
     Attributes:
         peak_allocated_bytes: allocated to tensors.
         peak_reserved_bytes: reserved by the caching allocator; 0 on the simulated GPU, which has no such allocator.
+        operations: operations of the call on the simulated GPU, the evidence that it was watched; None on a real GPU,
+            where they are not counted.
         seen_by: name of the instrument, for messages.
     """
 
@@ -19,3 +21,4 @@ class MemoryRecord:
     peak_allocated_bytes: int
     peak_reserved_bytes: int
     seen_by: str
+    operations: int | None = None

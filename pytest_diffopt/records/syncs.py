@@ -31,6 +31,8 @@ class SyncRecord:
         num_steps: steps of the loop.
         seen_by: name of the instrument, for messages ("the simulated GPU").
         unmodelled: operations for which the instrument has no model.
+        operations: the number of operations of each step on the simulated GPU, the evidence that it was watched; empty
+            on a real GPU, where torch does not count them.
         placeholders: lines that read a placeholder value; control flow that depends on it may be wrong.
     """
 
@@ -40,3 +42,4 @@ class SyncRecord:
     seen_by: str
     unmodelled: tuple[str, ...] = ()
     placeholders: tuple[CodeLocation, ...] = ()
+    operations: tuple[int, ...] = ()

@@ -16,7 +16,14 @@ _SHOWN = (Concern.APPLIED, Concern.GRAPH_BREAKS, Concern.SYNCS, Concern.IMAGES)
 _NOTHING = "-"
 _HEAD = ("", "level", *_SHOWN, "operations a step", "peak memory", "latency", "times as fast")
 #: Of several verdicts of one concern on one level, the first of these is shown.
-_WORST_FIRST = (Outcome.REGRESSED, Outcome.MISSING, Outcome.INCONCLUSIVE, Outcome.INCOMPARABLE, Outcome.IMPROVED)
+_WORST_FIRST = (
+    Outcome.REGRESSED,
+    Outcome.MISSING,
+    Outcome.UNWATCHED,
+    Outcome.INCONCLUSIVE,
+    Outcome.INCOMPARABLE,
+    Outcome.IMPROVED,
+)
 
 
 @dataclass(kw_only=True)

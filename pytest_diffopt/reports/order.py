@@ -10,6 +10,7 @@ from pytest_diffopt.session.ledger import LedgerEntry
 WORST_FIRST = (
     Outcome.REGRESSED,
     Outcome.MISSING,
+    Outcome.UNWATCHED,
     Outcome.INCONCLUSIVE,
     Outcome.INCOMPARABLE,
     Outcome.IMPROVED,

@@ -14,7 +14,13 @@ from pytest_diffopt.reports.ladder_table import ladder_lines
 from pytest_diffopt.session.ledger import Ledger, LedgerEntry
 from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 
-_COLORS = {Outcome.PASSED: "green", Outcome.IMPROVED: "cyan", Outcome.REGRESSED: "red", Outcome.MISSING: "red"}
+_COLORS = {
+    Outcome.PASSED: "green",
+    Outcome.IMPROVED: "cyan",
+    Outcome.REGRESSED: "red",
+    Outcome.MISSING: "red",
+    Outcome.UNWATCHED: "red",
+}
 _OTHER_COLOR = "yellow"
 
 

@@ -16,7 +16,7 @@ _DEVICES = {"gpu": Device.CUDA} | {device.value: device for device in Device}
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _KNOWN = (*_DEVICES, *_CONCERNS, *_OUTCOMES)
 # Such a verdict compared nothing, so it does not count for its device or concern.
-_EMPTY = UNPROVEN | {Outcome.MISSING}
+_EMPTY = UNPROVEN | {Outcome.MISSING, Outcome.UNWATCHED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
