@@ -18,7 +18,7 @@ _DEFAULT_TOP = 8
 
 def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add this command to the package's commands."""
-    parser = commands.add_parser("profile", help="count what a pipeline does, phase by phase", description=_DESCRIPTION)
+    parser = commands.add_parser("profile", help="count the work of each phase of a pipeline", description=_DESCRIPTION)
     parser.set_defaults(run=run)
     parser.add_argument(
         "target",

@@ -119,16 +119,13 @@ def _sections(summary: Summary) -> Iterator[_Section]:
     good = [(anchor, entry) for anchor, entry in entries if entry.verdict.outcome is Outcome.PASSED]
     yield _headline(summary)
     if summary.unmet_requirements:
-        lines = [f"- {text(unmet_requirement.text)}" for unmet_requirement in summary.unmet_requirements]
-        yield _Section(opening="**Not proven:**\n", items=lines, noun="line")
+        yield _not_proven(summary)
     if summary.baselines is not None:
         yield _baselines(summary.baselines)
     if bad:
-        rows = [_verdict_row(summary, anchor, entry) for anchor, entry in bad]
-        yield _Section(opening=_table_head(summary), items=rows, noun="verdict")
-        yield _Section(
-            opening="", items=[_details(summary, anchor, entry) for anchor, entry in bad], noun="explanation"
-        )
+        yield _Section(opening=_table_head(summary), items=_verdict_rows(summary, bad), noun="verdict")
+        explanations = [_details(summary, anchor, entry) for anchor, entry in bad]
+        yield _Section(opening="", items=explanations, noun="explanation")
     if summary.ledger.broken:
         yield _broken(summary)
     if summary.sessions:
@@ -136,9 +133,7 @@ def _sections(summary: Summary) -> Iterator[_Section]:
     if summary.ledger.skipped():
         yield _skipped(summary)
     if good:
-        opening = f"<details><summary>{counted(len(good), 'verdict')} passed</summary>\n\n{_table_head(summary)}"
-        rows = [_verdict_row(summary, anchor, entry) for anchor, entry in good]
-        yield _Section(opening=opening, items=rows, noun="verdict", closing="\n\n</details>")
+        yield _passed(summary, good)
 
 
 def _headline(summary: Summary) -> _Section:
@@ -159,6 +154,17 @@ def _state(summary: Summary) -> str:
     return "passed" if judged else "nothing was judged"
 
 
+def _not_proven(summary: Summary) -> _Section:
+    lines = [f"- {text(unmet_requirement.text)}" for unmet_requirement in summary.unmet_requirements]
+    return _Section(opening="**Not proven:**\n", items=lines, noun="line")
+
+
+def _passed(summary: Summary, entries: Sequence[tuple[str, LedgerEntry]]) -> _Section:
+    opening = f"<details><summary>{counted(len(entries), 'verdict')} passed</summary>\n\n{_table_head(summary)}"
+    rows = _verdict_rows(summary, entries)
+    return _Section(opening=opening, items=rows, noun="verdict", closing="\n\n</details>")
+
+
 def _baselines(comparison: BaselineComparison) -> _Section:
     title = f"### Baselines\n\n{text(baseline_changes.headline(comparison))}\n"
     if not comparison.changes:
@@ -177,6 +183,10 @@ def _kind(kind: str) -> str:
 def _table_head(summary: Summary) -> str:
     gpu = ["GPU"] if summary.shows_gpus else []
     return head(["", "concern", "pipeline", *gpu, "recipe", "old -&gt; new", "test"])
+
+
+def _verdict_rows(summary: Summary, entries: Sequence[tuple[str, LedgerEntry]]) -> list[str]:
+    return [_verdict_row(summary, anchor, entry) for anchor, entry in entries]
 
 
 def _verdict_row(summary: Summary, anchor: str, entry: LedgerEntry) -> str:

@@ -83,7 +83,7 @@ class SimulatedGPU:
         )
 
     def _entered(self, dispatcher: Dispatcher) -> ExitStack:
-        """Start the simulation, and return what ends it."""
+        """Start the simulation; closing the returned stack ends it."""
         with ExitStack() as exits:
             exits.enter_context(_fewer_collections())
             exits.callback(_set_executor, NO_SIMULATION)

@@ -80,7 +80,7 @@ def test_two_xdist_workers_write_all_their_baselines(project: pytest.Pytester) -
             latency_baseline.check(time.sleep, 0.01)
         """
     )
-    options = ("-n2", "--diffopt-margin=1", "--diffopt-max-seconds=0.1")
+    options = ("-n2", "--diffopt-margin=1", "--diffopt-max-seconds=1")
     accepting = project.runpytest_subprocess("--diffopt-update=missing", *options, timeout=200)
     later = project.runpytest_subprocess(*options, timeout=200)
 

@@ -78,15 +78,19 @@ def _refuse_forks(base: str) -> None:
         raise RefusedError(msg)
 
 
-def main() -> int:
-    """Open the pull request, or print why there is none."""
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("artifacts", type=Path, help="the folder with the artifacts of all runners")
     parser.add_argument("--base", required=True, help="the base branch of the pull request")
     parser.add_argument("--branch", required=True, help="the head branch of the pull request")
     parser.add_argument("--link", required=True, help="the URL of the run that measured them")
     parser.add_argument("--reason", required=True, help="why the new figures are right")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Open the pull request, or print why there is none."""
+    options = _options()
     try:
         _refuse_forks(options.base)
         changed = copy_baselines(options.artifacts)

@@ -121,21 +121,18 @@ class Dispatcher:
         host_args = host_values.known_values(args, self.ledger)
         if host_args is None:
             return NOT_HANDLED
-        host_kwargs = _NO_OPTIONS
-        if kwargs:
-            options = host_values.known_values(kwargs.values(), self.ledger)
-            if options is None:
-                return NOT_HANDLED
-            host_kwargs = dict(zip(kwargs, options, strict=True))
+        options = host_values.known_values(kwargs.values(), self.ledger) if kwargs else ()
+        if options is None:
+            return NOT_HANDLED
+        host_kwargs = dict(zip(kwargs, options, strict=True)) if kwargs else _NO_OPTIONS
         if op.rules:
             self.note_syncs(op.full_name, op.bind(args, kwargs))
         host = self._run_on_host(op, host_args, host_kwargs)
         cell = self.ledger.cell()
         if op.launches:
             cell.operations += 1
-        if not op.has_flops:
-            return self.results.from_host(op, None, host, args, kwargs)
-        cell.flops += flops_of(op.overload, host_args, host_kwargs, host)
+        if op.has_flops:
+            cell.flops += flops_of(op.overload, host_args, host_kwargs, host)
         layout = convolution_layout(args[0].metadata, args[1].metadata, host.shape) if op.is_convolution else None
         return self.results.from_host(op, layout, host, args, kwargs)
 

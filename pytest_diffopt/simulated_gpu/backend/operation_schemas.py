@@ -1,5 +1,6 @@
 """Facts about an operation from its schema: what it reads, writes and shares; computed once for each overload."""
 
+import enum
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -70,7 +71,13 @@ _SAME_LAYOUT_IN_FLOAT32 = frozenset({"aten._fused_rms_norm", "aten.native_group_
 
 _CUDA_ONLY = frozenset(f"aten._scaled_dot_product_{kernel}_attention" for kernel in ("flash", "efficient", "cudnn"))
 
-NEW, VIEW, WRITTEN = range(3)
+
+class ResultKind(enum.Enum):
+    """How a result relates to the operands."""
+
+    NEW = "new memory"
+    VIEW = "a view of an operand"
+    WRITTEN = "an operand that was written to"
 
 
 class Operation:
@@ -81,7 +88,7 @@ class Operation:
         call: runs it, without the checks of `overload.__call__`.
         name: the name without the overload: `aten.add_`.
         full_name: the name with the overload: `aten.add_.Tensor`.
-        returns: for each result `NEW`, `VIEW` or `WRITTEN`, and the position of the operand that it shares memory with.
+        returns: for each result its kind, and the position of the operand that it shares memory with; -1 for none.
         writes: the positions of the operands that it writes to.
         launches: whether it launches work on the device.
         may_reshape: whether it may change the shape of an operand in place.
@@ -111,12 +118,10 @@ class Operation:
             if argument.alias_info is not None and argument.alias_info.is_write
         )
         self.returns = tuple(self._return(result) for result in returns)
-        is_view = bool(self.returns) and not self.writes and all(kind == VIEW for kind, _ in self.returns)
-        reshapes = torch.Tag.inplace_view in overload.tags
-        self.launches = not (is_view or reshapes or self.name in _LAUNCHES_NOTHING) and (
-            bool(self.writes) or any("Tensor" in str(result.type) for result in returns)
-        )
-        self.may_reshape = reshapes or has_out_argument(overload) or self.name in ("aten.resize_", "aten.set_")
+        self._is_view = bool(returns) and not self.writes and all(kind is ResultKind.VIEW for kind, _ in self.returns)
+        self._reshapes = torch.Tag.inplace_view in overload.tags
+        self.launches = self._launches(returns)
+        self.may_reshape = self._reshapes or has_out_argument(overload) or self.name in ("aten.resize_", "aten.set_")
         self.is_composite = is_composite(overload)
         self.is_factory = self.name in _READS_NO_VALUES
         self.takes_host_tensors = self.name in _TAKES_HOST_TENSORS
@@ -124,22 +129,32 @@ class Operation:
         self.is_cuda_only = self.name in _CUDA_ONLY
         self.is_convolution = self.name == "aten.convolution"
         self.has_flops = has_flops(overload)
-        is_alike = is_view or torch.Tag.pointwise in overload.tags or self.name in _SAME_LAYOUT or self.is_convolution
-        self.has_cpu_layout = is_alike and not (self.may_reshape or self.is_foreign)
+        self.has_cpu_layout = self._has_cpu_layout()
         self.has_cpu_layout_in_float32 = self.has_cpu_layout or self.name in _SAME_LAYOUT_IN_FLOAT32
         self.rules = sync_table.rules_for(self.full_name)
 
-    def _return(self, result: Any) -> tuple[int, int]:
+    def _launches(self, returns: Sequence[Any]) -> bool:
+        if self._is_view or self._reshapes or self.name in _LAUNCHES_NOTHING:
+            return False
+        return bool(self.writes) or any("Tensor" in str(result.type) for result in returns)
+
+    def _has_cpu_layout(self) -> bool:
+        if self.may_reshape or self.is_foreign:
+            return False
+        is_elementwise = torch.Tag.pointwise in self.overload.tags
+        return self._is_view or is_elementwise or self.name in _SAME_LAYOUT or self.is_convolution
+
+    def _return(self, result: Any) -> tuple[ResultKind, int]:
         if self.name in _HIDDEN_VIEWS:
-            return VIEW, _HIDDEN_VIEWS[self.name]
+            return ResultKind.VIEW, _HIDDEN_VIEWS[self.name]
         if result.alias_info is None:
-            return NEW, -1
+            return ResultKind.NEW, -1
         shared = [
             position
             for position, argument in enumerate(schema_arguments(self.overload))
             if argument.alias_info is not None and _may_share(argument.alias_info, result.alias_info)
         ]
-        return (WRITTEN if shared[0] in self.writes else VIEW), shared[0]
+        return (ResultKind.WRITTEN if shared[0] in self.writes else ResultKind.VIEW), shared[0]
 
     def argument(self, position: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Return an operand by its position, whether it was passed by position or by keyword."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from pytest_diffopt.simulated_gpu.backend import host_values
-from pytest_diffopt.simulated_gpu.backend.operation_schemas import VIEW, WRITTEN, Operation
+from pytest_diffopt.simulated_gpu.backend.operation_schemas import Operation, ResultKind
 from pytest_diffopt.simulated_gpu.backend.tensor import Metadata, SimulatedTensor, become, make
 from pytest_diffopt.simulated_gpu.cost.accounting import CostLedger
 from pytest_diffopt.simulated_gpu.cuda.layouts import Inference
@@ -43,7 +43,7 @@ class Results:
     def with_values(
         self, op: Operation, inference: Inference | None, host: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
-        """Wrap what the CPU computed, in CUDA's layout where that is known."""
+        """Wrap values that the CPU computed, in CUDA's layout if it is known."""
         if op.may_reshape:
             for target in _targets(op, args, kwargs):
                 if isinstance(target, SimulatedTensor) and target.host_data is not None:
@@ -66,15 +66,15 @@ class Results:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> Any:
-        """Wrap what the CPU computed; its layout is CUDA's unless `layout` is given."""
+        """Wrap values that the CPU computed; their layout is CUDA's unless `layout` is given."""
         if len(op.returns) != 1:
             return self.with_values(op, None, host, args, kwargs)
         kind, position = op.returns[0]
         return self._wrap(op.argument(position, args, kwargs), kind, layout, host)
 
-    def _wrap(self, operand: Any, kind: int, expected: Any, host: Any) -> Any:
+    def _wrap(self, operand: Any, kind: ResultKind, expected: Any, host: Any) -> Any:
         """Make one result: `expected` is its metadata where known, `host` its values where known."""
-        if kind == WRITTEN:
+        if kind is ResultKind.WRITTEN:
             return operand
         if isinstance(expected, list) or isinstance(host, list | tuple):
             count = len(host if host is not None else expected)
@@ -84,7 +84,7 @@ class Results:
             return host
         if host is None and not isinstance(expected, Metadata):
             return expected
-        if kind == VIEW:
+        if kind is ResultKind.VIEW:
             return make(Metadata.of_tensor(host) if host is not None else expected, operand.allocation, host)
         return self.new(expected, host)
 

@@ -1,4 +1,4 @@
-"""The GPU models that can be simulated: what decides which kernels run, what fits in memory, and the roofline."""
+"""The GPU models that can be simulated: their compute capability, memory and peaks."""
 
 from dataclasses import dataclass
 

@@ -16,7 +16,7 @@ from pytest_diffopt._torch_private.shape_rules import (
     shape_rules,
     suggested_memory_format,
 )
-from pytest_diffopt.simulated_gpu.backend.operation_schemas import NEW, Operation
+from pytest_diffopt.simulated_gpu.backend.operation_schemas import Operation, ResultKind
 from pytest_diffopt.simulated_gpu.backend.tensor import Metadata, SimulatedTensor
 
 _CACHE_SIZE = 200_000
@@ -49,7 +49,7 @@ class Inference:
         new = [
             result
             for (kind, _), result in zip(operation.returns, self.results, strict=True)
-            if kind == NEW and result is not None
+            if kind is ResultKind.NEW and result is not None
         ]
         if new and not operation.writes and all(isinstance(one, Metadata) and one.is_droppable for one in new):
             self.smallest_droppable = min(one.numel for one in new)

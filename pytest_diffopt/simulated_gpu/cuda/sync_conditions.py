@@ -96,7 +96,7 @@ def blocking_copy_out(call: Call) -> int:
 
 
 def pageable_copy_out(call: Call) -> int:
-    """Non-blocking `copy_` to pageable host memory, which blocks all the same."""
+    """`copy_` to pageable host memory with `non_blocking=True`, which blocks nevertheless."""
     target = call["self"]
     is_copy = is_off_device(target) and is_on_device(call["src"]) and call["non_blocking"]
     return int(is_copy and not is_pinned(target) and target.numel() > 0)
