@@ -23,6 +23,7 @@ from pytest_diffopt.guards.images import ImageThresholds, judge_images
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.numerics import judge_numerics
+from pytest_diffopt.guards.own import judge_own
 from pytest_diffopt.guards.paired_latency import PairedRule, judge_paired
 from pytest_diffopt.guards.recompiles import judge_recompiles
 from pytest_diffopt.guards.repeatability import judge_repeatability
@@ -54,6 +55,7 @@ from pytest_diffopt.records import (
     ObservedSync,
     OptimizationState,
     OutputDifference,
+    OwnRecord,
     PairedBlock,
     PairedRecord,
     PhaseCounts,
@@ -355,6 +357,13 @@ def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
     return entry("test_memory", judge_memory(now, baseline, environment=NOW, rerun="pytest test_it.py"), now)
 
 
+def own_guard(subject: Subject = ON_GPU, *, copied_bytes: int = 2600) -> LedgerEntry:
+    """Return an entry of a guard outside the package."""
+    record = OwnRecord(subject=subject, guard="bus", figures={"copied_bytes": copied_bytes})
+    failure = f"{copied_bytes} bytes copied to the GPU (1000 allowed)" if copied_bytes > 1000 else ""
+    return entry("test_bus", judge_own(record, failure=failure), record)
+
+
 def entry(test: str, verdict: Verdict, record: object) -> LedgerEntry:
     """Return the ledger entry of a verdict."""
     nodeid = f"suites/test_{verdict.subject.pipeline}.py::{test}[{verdict.subject.pipeline}-{verdict.subject.recipe}]"
@@ -380,6 +389,7 @@ def one_of_each(files: Sequence[ImageFiles | None] = (None,)) -> list[LedgerEntr
         calibration(),
         ratio(),
         memory(),
+        own_guard(),
         *clean(good, good_gpu),
     ]
 

@@ -1,0 +1,231 @@
+"""A guard that watched nothing fails: without evidence on the watched device there is no pass."""
+
+import pytest
+
+HOLDS_ITS_TENSORS = """
+import functools
+import torch
+from pytest_diffopt import assert_no_syncs
+
+hidden = torch.ones(4)
+
+def closure():
+    return hidden.sum().item()
+
+class Model:
+    def run(self):
+        return hidden.sum().item()
+
+def of_argument(value):
+    return value.sum().item()
+
+def no_tensor():
+    return 1 + 1
+"""
+HEADLINE = "diffopt: no operation of the call ran on the simulated GPU: nothing was watched"
+
+
+@pytest.mark.parametrize(
+    "target", ["closure", "Model().run", "functools.partial(of_argument, hidden)", "no_tensor"], ids=str
+)
+def test_a_callable_that_holds_its_tensors_is_unwatched(project: pytest.Pytester, target: str) -> None:
+    """Its `.item()` runs on the CPU, where no sync can be seen, so it must not pass."""
+    project.makepyfile(test_it=f"{HOLDS_ITS_TENSORS}\ndef test_it():\n    assert_no_syncs({target})\n")
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            HEADLINE,
+            "seen in pipeline * (weights: the user's own)",
+            "the call must compute on the device of its pipeline: pass its tensors as arguments *",
+            "unwatched  syncs  *no operation of the call ran on the simulated GPU: nothing was watched",
+            "1 verdict: 1 unwatched",
+        ]
+    )
+
+
+def test_the_same_callable_with_its_tensor_as_argument_is_watched(project: pytest.Pytester) -> None:
+    """The clean counterpart: the sync is seen with its line."""
+    project.makepyfile(test_it=f"{HOLDS_ITS_TENSORS}\ndef test_it():\n    assert_no_syncs(of_argument, hidden)\n")
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  1 in step 0  .item()  test_it.py:* in of_argument  (read by the host)"])
+
+
+FIXED_DEVICE = """
+import torch
+from small_pipeline import SmallPipeline, SmallUNet, SmallVAE
+
+class OnTheCpu(SmallPipeline):
+    def __call__(self, *args, **more):
+        for module in (self.unet, self.vae):
+            module.to("cpu")
+        self._execution_device_fixed = torch.device("cpu")
+        return super().__call__(*args, **more)
+
+    @property
+    def _execution_device(self):
+        return torch.device("cpu")
+
+    @property
+    def device(self):
+        return torch.device("cpu")
+
+def build():
+    return OnTheCpu(unet=SmallUNet(), vae=SmallVAE())
+"""
+
+
+@pytest.mark.parametrize("gate", ["count_baseline", "memory_baseline"])
+def test_a_baseline_without_operations_is_never_accepted(project: pytest.Pytester, gate: str) -> None:
+    """With permission to write, too: a file of zeros would guard nothing."""
+    project.makepyfile(
+        test_it=f"""
+        def double(value=2):
+            return 2 * value
+
+        def test_it({gate}):
+            {gate}.check(double)
+        """
+    )
+    result = project.runpytest_inprocess("--diffopt-update", "missing")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["diffopt: no operation of the call ran on *: nothing was watched"])
+    assert not (project.path / "baselines").exists()
+
+
+@pytest.mark.parametrize("gate", ["count_baseline", "memory_baseline"])
+def test_a_baseline_with_operations_is_accepted(project: pytest.Pytester, gate: str) -> None:
+    """The clean counterpart."""
+    project.makepyfile(
+        test_it=f"""
+        import torch
+
+        def test_it({gate}):
+            {gate}.check(torch.nn.Linear(2, 2), torch.ones(1, 2))
+        """
+    )
+    result = project.runpytest_inprocess("--diffopt-update", "missing")
+
+    result.assert_outcomes(passed=1)
+    assert len(list((project.path / "baselines").rglob("*.json"))) == 1
+
+
+OFFLOADED = """
+import accelerate
+import pytest
+import torch
+from diffusers.hooks import apply_group_offloading
+from pytest_diffopt import assert_no_syncs
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.layer(x).max().item()
+
+def group(model):
+    apply_group_offloading(model, onload_device=torch.device("cpu"), offload_type="leaf_level")
+
+def sequential(model):
+    accelerate.cpu_offload(model, execution_device=torch.device("cpu"))
+
+def whole(model):
+    accelerate.cpu_offload_with_hook(model, execution_device=torch.device("cpu"))
+
+def plain(model):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("offload", "hook"),
+    [
+        ("group", "diffusers group offloading"),
+        ("sequential", "accelerate AlignDevicesHook"),
+        ("whole", "accelerate CpuOffload"),
+    ],
+)
+def test_an_offloaded_module_is_refused_in_one_line(project: pytest.Pytester, offload: str, hook: str) -> None:
+    """Its hooks would run it on the CPU while the simulated GPU watches nothing."""
+    project.makepyfile(
+        test_it=f"{OFFLOADED}\ndef test_it():\n    model = Model()\n    {offload}(model)\n"
+        "    assert_no_syncs(model, torch.ones(1, 8))\n"
+    )
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    assert (
+        "diffopt: offloaded modules cannot be watched on the simulated GPU, because their hooks move them in every "
+        f"call: Model ({hook}); build the pipeline without offload for this test"
+    ) in result.outlines
+
+
+def test_the_same_module_without_offload_is_watched(project: pytest.Pytester) -> None:
+    """The clean counterpart: the sync is seen."""
+    project.makepyfile(test_it=f"{OFFLOADED}\ndef test_it():\n    assert_no_syncs(Model(), torch.ones(1, 8))\n")
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  1 in step 0  .item()  test_it.py:* in forward  (read by the host)"])
+
+
+def test_a_pipeline_that_fixes_its_device_is_unwatched(project: pytest.Pytester) -> None:
+    """It moves itself back to the CPU in every call; the loop runs, but not on the simulated GPU."""
+    project.makepyfile(
+        test_it=f"""
+{FIXED_DEVICE}
+from pytest_diffopt import PipelineInputs, assert_no_syncs
+
+def test_it():
+    assert_no_syncs(build(), **PipelineInputs({{"prompt": "a"}}))
+"""
+    )
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["diffopt: no operation of the denoise loop ran on the simulated GPU: nothing was watched"]
+    )
+
+
+CACHED = """
+from contextlib import contextmanager
+import numpy as np
+from pytest_diffopt import PipelineInputs, assert_repeatable
+
+PLAIN = PipelineInputs({"prompt": "a red circle"})
+LEFT_BEHIND = LEFT
+
+class Pipeline:
+    def __init__(self):
+        self.components, self.cache, self.caching = {}, 0.0, False
+
+    def __call__(self, prompt, generator=None):
+        image = np.full((1, 8, 8, 3), len(prompt) / 100 + self.cache, dtype=np.float32)
+        self.cache += LEFT_BEHIND if self.caching else 0.0
+        return image
+
+@contextmanager
+def cached(pipeline):
+    pipeline.caching = True
+    yield
+    pipeline.caching = False
+
+def test_it():
+    assert_repeatable(Pipeline(), after=[PLAIN.within("cached", cached)], **PLAIN)
+"""
+
+
+@pytest.mark.parametrize(("left", "outcome"), [("0.25", "failed"), ("0.0", "passed")])
+def test_a_call_within_a_change_is_made(project: pytest.Pytester, left: str, outcome: str) -> None:
+    """What the change leaves behind is found; without a remainder the test passes."""
+    project.makepyfile(test_it=CACHED.replace("= LEFT\n", f"= {left}\n"))
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(**{outcome: 1})
