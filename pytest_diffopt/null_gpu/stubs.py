@@ -191,9 +191,13 @@ def _housekeeping(prototype: Prototype) -> str:
     lines = [_new(p) if creates and not p.is_integer else _zero(p) for p in _outputs(prototype)]
     if "Destroy" in prototype.name and len(prototype.parameters) == 1:
         lines.append(f"  free((void *){prototype.parameters[0].name});\n")
-    if not creates and _KNOWN.search(prototype.name) is None:
+    if not creates and _KNOWN.search(prototype.name) is None and not _is_setter(prototype):
         lines.append(f'  unmodelled("{prototype.name}");\n')
     return "".join(lines) + f"  return ({prototype.returns})0;\n"
+
+
+def _is_setter(prototype: Prototype) -> bool:
+    return "Set" in prototype.name and not _outputs(prototype)
 
 
 def _outputs(prototype: Prototype) -> list[_Parameter]:

@@ -1,0 +1,311 @@
+"""One operation on the null GPU, with its values."""
+
+import ctypes
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pytest_diffopt.null_gpu.counters import library, muted
+from pytest_diffopt.null_gpu.errors import MissingValueError, ResidentMemoryError
+from pytest_diffopt.null_gpu.values.host_calls import (
+    HostCall,
+    RandomState,
+    host_kwargs,
+    host_views,
+    leaves,
+    on_host,
+    store,
+)
+from pytest_diffopt.null_gpu.values.missing import MissingValues, Origin, calling_line
+from pytest_diffopt.null_gpu.values.operations import Kind, Plan, plan_for
+from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain
+
+_GIB = 2**30
+_MIB = 2**20
+_SMALL_BYTES = _MIB
+_CHECK_MEMORY_EVERY = 64
+
+
+@dataclass(kw_only=True, slots=True)
+class ValueReport:
+    """What was not as on a GPU.
+
+    Attributes:
+        uncomputed: operations that the CPU could not compute, and why; what they should have written has no value.
+        replaced: operations whose CUDA code failed without the numbers that its kernels should have written, and the
+            error; the CPU's result is used instead, and memory figures may differ.
+        zeros_read: the lines that copied a large tensor without values to the host and got zeros.
+    """
+
+    uncomputed: dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
+    zeros_read: Counter[str] = field(default_factory=Counter)
+
+
+class Engine:
+    """Runs operations and computes their values."""
+
+    def __init__(self, *, limit_bytes: int, resident_limit_bytes: int) -> None:
+        """Start with all values known.
+
+        Args:
+            limit_bytes: the largest tensor that has values.
+            resident_limit_bytes: the resident memory at which the run ends.
+        """
+        self.report = ValueReport()
+        self.missing = MissingValues()
+        self.tape: list[HostCall] | None = None
+        self.limit_bytes = limit_bytes
+        self._resident_limit_bytes = resident_limit_bytes
+        self._plans: dict[Any, Plan] = {}
+        self._computed = 0
+
+    def run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operation as the GPU would, and compute what it writes."""
+        tensors = _cuda_tensors(args, kwargs)
+        if not tensors and not _makes_cuda_tensors(kwargs):
+            return operation(*args, **kwargs)
+        if not all(map(is_plain, tensors)):
+            return operation(*args, **kwargs)
+        plan = self._plans.get(operation)
+        if plan is None:
+            plan = self._plans[operation] = plan_for(operation)
+        if plan.kind is Kind.SCALAR_READ:
+            self.require(args[0], plan.name)
+            return operation(*args, **kwargs)
+        if plan.kind is Kind.COPY:
+            return self._copy(operation, plan, args, kwargs)
+        return self._generic(operation, plan, args, kwargs)
+
+    def require(self, tensor: torch.Tensor, reader: str) -> None:
+        """Check that a tensor has values.
+
+        Raises:
+            MissingValueError: it has none.
+        """
+        origin = self.missing.origin(tensor)
+        if origin is not None:
+            msg = (
+                f"{reader} at {calling_line()} reads a value that does not exist on the null GPU: {origin}. "
+                "Compute all values (values=all) at a smaller scale, or do not read this one."
+            )
+            raise MissingValueError(msg)
+
+    # ---- copies
+
+    def _copy(self, operation: Any, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        source: torch.Tensor = args[1] if plan.written else args[0]
+        origin = self.missing.origin(source) if source.is_cuda else None
+        target_is_host = not (args[0].is_cuda if plan.written else _target_device(source, kwargs) == "cuda")
+        if target_is_host and origin is not None and _bytes(source) <= _SMALL_BYTES:
+            self.require(source, plan.name)
+        target: torch.Tensor = operation(*args, **kwargs)
+        if target.is_cuda:
+            origin = origin or self._too_large(plan, (target,))
+            call = HostCall(function=torch.Tensor.copy_, args=(host_view(target), on_host(source)), kwargs={})
+            self._finish(plan, origin, call, written=(target,))
+        elif origin is not None:
+            self.report.zeros_read[calling_line()] += 1
+            target.zero_()
+        else:
+            target.copy_(host_view(source))  # a copy that converts was computed by a kernel
+        return target
+
+    # ---- all else
+
+    def _generic(self, operation: Any, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        origin = self._first_missing(plan, args, kwargs)
+        numbers = self._answers(plan, args)
+        random = _random_state(args, kwargs) if plan.is_random else None
+        try:
+            with _answering(numbers):
+                result = operation(*args, **kwargs)
+        except RuntimeError as error:
+            if origin is not None or _is_cudas_own(error):
+                raise
+            return self._replace(plan, args, kwargs, random, error)
+        if isinstance(result, (bool, int, float)):
+            return self._number(plan, args, kwargs)
+        outputs = tuple(leaf for leaf in leaves(result) if isinstance(leaf, torch.Tensor) and leaf.is_cuda)
+        written = outputs + tuple(_written(plan, args, kwargs))
+        origin = origin or self._too_large(plan, written)
+        if origin is not None:
+            self._finish(plan, origin, None, written=written)
+            return result
+        call = _host_call(plan, args, kwargs, random, () if plan.written else host_views(result))
+        replacement = self._finish(plan, None, call, written=written)
+        return result if replacement is None else replacement
+
+    def _number(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for tensor in _cuda_tensors(args, kwargs):
+            self.require(tensor, plan.name)
+        return _host_call(plan, args, kwargs, None, ()).compute()
+
+    def _first_missing(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Origin | None:
+        read = args[1:] if plan.overwrites and 0 in plan.written else args
+        others = {name: value for name, value in kwargs.items() if name not in plan.written_names}
+        for tensor in _cuda_tensors(read, others):
+            origin = self.missing.origin(tensor)
+            if origin is not None:
+                return origin
+        return self._too_large(plan, _cuda_tensors(read, others))
+
+    def _too_large(self, plan: Plan, tensors: tuple[torch.Tensor, ...]) -> Origin | None:
+        if all(_bytes(tensor) <= self.limit_bytes for tensor in tensors):
+            return None
+        reason = f"its tensors are larger than {self.limit_bytes / _MIB:.0f} MiB"
+        return Origin(operation=plan.name, location=calling_line(), reason=reason)
+
+    def _answers(self, plan: Plan, args: tuple[Any, ...]) -> list[int]:
+        if plan.answers is None:
+            return []
+        for tensor in plan.answers.reads(args):
+            if not tensor.is_cuda:
+                continue
+            self.require(tensor, plan.name)
+        return plan.answers.numbers(on_host(args))
+
+    def _finish(
+        self, plan: Plan, origin: Origin | None, call: HostCall | None, *, written: tuple[torch.Tensor, ...]
+    ) -> Any:
+        """Compute, or list what was written as missing; return a result that replaces the GPU's, or None."""
+        replacement = None
+        if origin is None and call is not None:
+            origin, replacement = self._compute(plan, call)
+        for tensor in written:
+            if origin is None:
+                self.missing.written(tensor)
+            else:
+                self.missing.add(tensor, origin)
+        return replacement
+
+    def _compute(self, plan: Plan, call: HostCall) -> tuple[Origin | None, Any]:
+        self._check_memory()
+        try:
+            computed = call.compute()
+        except (RuntimeError, TypeError, NotImplementedError) as error:
+            reason = str(error).partition("\n")[0]
+            self.report.uncomputed.setdefault(plan.name, reason)
+            return Origin(operation=plan.name, location=calling_line(), reason=f"the CPU cannot: {reason}"), None
+        if call.outputs and _shapes(computed) != _shapes(call.outputs):
+            self.report.replaced.setdefault(plan.name, f"{_shapes(call.outputs)} instead of {_shapes(computed)}")
+            return None, _on_gpu(computed)
+        store(computed, call.outputs)
+        if self.tape is not None:
+            self.tape.append(call)
+        return None, None
+
+    def _replace(
+        self,
+        plan: Plan,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        random: RandomState | None,
+        error: RuntimeError,
+    ) -> Any:
+        try:
+            computed = _host_call(plan, args, kwargs, random, ()).compute()
+        except (RuntimeError, TypeError):
+            raise error from None  # the CPU refuses too: it is the caller's error
+        self.report.replaced.setdefault(plan.name, str(error).partition("\n")[0])
+        return next(iter(_written(plan, args, kwargs))) if plan.written else _on_gpu(computed)
+
+    def _check_memory(self) -> None:
+        self._computed += 1
+        if self._computed % _CHECK_MEMORY_EVERY:
+            return
+        resident = resident_bytes()
+        if resident > self._resident_limit_bytes:
+            msg = (
+                f"the values on the null GPU take {resident / _GIB:.1f} GiB of resident memory, and "
+                f"{self._resident_limit_bytes / _GIB:.1f} GiB is allowed: use a smaller scale or values=small"
+            )
+            raise ResidentMemoryError(msg)
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def _answering(numbers: list[int]) -> Iterator[None]:
+    native = library()
+    native.null_gpu_begin_answers((ctypes.c_int64 * len(numbers))(*numbers), len(numbers))
+    try:
+        yield
+    finally:
+        native.null_gpu_end_answers()
+
+
+def _cuda_tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    values = (*args, *kwargs.values()) if kwargs else args
+    return tuple(leaf for leaf in leaves(values) if isinstance(leaf, torch.Tensor) and leaf.is_cuda)
+
+
+def _makes_cuda_tensors(kwargs: dict[str, Any]) -> bool:
+    device = kwargs.get("device")
+    return device is not None and torch.device(device).type == "cuda"
+
+
+def _target_device(source: torch.Tensor, kwargs: dict[str, Any]) -> str:
+    device = kwargs.get("device")
+    return source.device.type if device is None else torch.device(device).type
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _shapes(value: Any) -> list[torch.Size]:
+    return [leaf.shape for leaf in leaves(value) if isinstance(leaf, torch.Tensor)][:1]
+
+
+def _written(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[torch.Tensor]:
+    values = [value for index, value in enumerate(args) if index in plan.written]
+    values += [value for name, value in kwargs.items() if name in plan.written_names]
+    yield from (leaf for leaf in leaves(values) if isinstance(leaf, torch.Tensor) and leaf.is_cuda)
+
+
+def _host_call(
+    plan: Plan,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    random: RandomState | None,
+    outputs: tuple[torch.Tensor | None, ...],
+) -> HostCall:
+    return HostCall(
+        function=plan.compute,
+        args=on_host(args),
+        kwargs=host_kwargs(kwargs),
+        outputs=outputs,
+        random=random,
+        takes_generator=plan.takes_generator,
+    )
+
+
+def _random_state(args: tuple[Any, ...], kwargs: dict[str, Any]) -> RandomState:
+    given = (leaf for leaf in leaves((*args, *kwargs.values())) if isinstance(leaf, torch.Generator))
+    generator = next(given, None) or torch.cuda.default_generators[torch.cuda.current_device()]
+    if torch.cuda.is_current_stream_capturing():
+        return RandomState(seed=generator.initial_seed(), offset=0)  # a graph knows its offset at each replay only
+    return RandomState(seed=generator.initial_seed(), offset=generator.get_offset())
+
+
+def _is_cudas_own(error: RuntimeError) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, torch.AcceleratorError)) or "CUDA error" in str(error)
+
+
+def _on_gpu(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        with muted():
+            moved = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="cuda")
+        host_view(moved).copy_(value)
+        return moved
+    return type(value)(map(_on_gpu, value)) if isinstance(value, (list, tuple)) else value
