@@ -22,6 +22,7 @@ from pytest_diffopt.null_gpu.values.host_calls import (
     on_host,
     store,
 )
+from pytest_diffopt.null_gpu.values.layouts import Layouts
 from pytest_diffopt.null_gpu.values.missing import MissingValues, Origin, calling_line
 from pytest_diffopt.null_gpu.values.operations import Kind, Plan, plan_for
 from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain
@@ -60,6 +61,7 @@ class Engine:
         """
         self.report = ValueReport()
         self.missing = MissingValues()
+        self._layouts = Layouts()
         self.tape: list[HostCall] | None = None
         self.limit_bytes = limit_bytes
         self._resident_limit_bytes = resident_limit_bytes
@@ -138,14 +140,14 @@ class Engine:
         if origin is not None:
             self._finish(plan, origin, None, written=written)
             return result
-        call = _host_call(plan, args, kwargs, random, () if plan.written else host_views(result))
+        call = self._host_call(plan, args, kwargs, random, () if plan.written else host_views(result))
         replacement = self._finish(plan, None, call, written=written)
         return result if replacement is None else replacement
 
     def _number(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for tensor in _cuda_tensors(args, kwargs):
             self.require(tensor, plan.name)
-        return _host_call(plan, args, kwargs, None, ()).compute()
+        return self._host_call(plan, args, kwargs, None, ()).compute()
 
     def _first_missing(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Origin | None:
         read = args[1:] if plan.overwrites and 0 in plan.written else args
@@ -177,7 +179,7 @@ class Engine:
         """Compute, or list what was written as missing; return a result that replaces the GPU's, or None."""
         replacement = None
         if origin is None and call is not None:
-            origin, replacement = self._compute(plan, call)
+            origin, replacement = self._compute(plan, call, written)
         for tensor in written:
             if origin is None:
                 self.missing.written(tensor)
@@ -185,7 +187,7 @@ class Engine:
                 self.missing.add(tensor, origin)
         return replacement
 
-    def _compute(self, plan: Plan, call: HostCall) -> tuple[Origin | None, Any]:
+    def _compute(self, plan: Plan, call: HostCall, written: tuple[torch.Tensor, ...]) -> tuple[Origin | None, Any]:
         self._check_memory()
         try:
             computed = call.compute()
@@ -197,6 +199,8 @@ class Engine:
             self.report.replaced.setdefault(plan.name, f"{_shapes(call.outputs)} instead of {_shapes(computed)}")
             return None, _on_gpu(computed)
         store(computed, call.outputs)
+        if call.outputs:
+            self._layouts.remember(computed, written)
         if self.tape is not None:
             self.tape.append(call)
         return None, None
@@ -210,11 +214,31 @@ class Engine:
         error: RuntimeError,
     ) -> Any:
         try:
-            computed = _host_call(plan, args, kwargs, random, ()).compute()
+            computed = self._host_call(plan, args, kwargs, random, ()).compute()
         except (RuntimeError, TypeError):
             raise error from None  # the CPU refuses too: it is the caller's error
         self.report.replaced.setdefault(plan.name, str(error).partition("\n")[0])
         return next(iter(_written(plan, args, kwargs))) if plan.written else _on_gpu(computed)
+
+    def _host_call(
+        self,
+        plan: Plan,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        random: RandomState | None,
+        outputs: tuple[torch.Tensor | None, ...],
+    ) -> HostCall:
+        host_args = on_host(args)
+        if not plan.written:
+            host_args = self._layouts.apply(args, host_args)
+        return HostCall(
+            function=plan.compute,
+            args=host_args,
+            kwargs=host_kwargs(kwargs),
+            outputs=outputs,
+            random=random,
+            takes_generator=plan.takes_generator,
+        )
 
     def _check_memory(self) -> None:
         self._computed += 1
@@ -271,23 +295,6 @@ def _written(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Itera
     values = [value for index, value in enumerate(args) if index in plan.written]
     values += [value for name, value in kwargs.items() if name in plan.written_names]
     yield from (leaf for leaf in leaves(values) if isinstance(leaf, torch.Tensor) and leaf.is_cuda)
-
-
-def _host_call(
-    plan: Plan,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    random: RandomState | None,
-    outputs: tuple[torch.Tensor | None, ...],
-) -> HostCall:
-    return HostCall(
-        function=plan.compute,
-        args=on_host(args),
-        kwargs=host_kwargs(kwargs),
-        outputs=outputs,
-        random=random,
-        takes_generator=plan.takes_generator,
-    )
 
 
 def _random_state(args: tuple[Any, ...], kwargs: dict[str, Any]) -> RandomState:
