@@ -27,7 +27,7 @@ class Layouts:
         for output, result in zip(written, leaves(computed), strict=False):
             if not isinstance(result, torch.Tensor):
                 continue
-            if _is_channels_last(result) and not _is_channels_last(output):
+            if _is_channels_last(result) and result.stride() != output.stride():
                 self._channels_last[storage_key(output)] = weak_storage(output)
             elif self._channels_last:
                 self._channels_last.pop(storage_key(output), None)
@@ -44,7 +44,8 @@ class Layouts:
             return on_host
         if storage_key(given) not in self._channels_last:
             return on_host
-        return on_host.contiguous(memory_format=_CHANNELS_LAST[given.dim()])
+        # a batch of one may have any batch stride, by which CPU kernels choose, so that the strides are made anew
+        return torch.empty_like(on_host, memory_format=_CHANNELS_LAST[given.dim()]).copy_(on_host)
 
 
 def _is_channels_last(tensor: torch.Tensor) -> bool:
