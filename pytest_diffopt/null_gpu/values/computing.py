@@ -9,6 +9,8 @@ from typing import Any
 
 from pytest_diffopt.null_gpu.counters import library
 from pytest_diffopt.null_gpu.errors import NullGpuError
+from pytest_diffopt.null_gpu.values import compiled, cuda_graphs
+from pytest_diffopt.null_gpu.values.active import active_engine, set_active_engine
 from pytest_diffopt.null_gpu.values.engine import Engine, ValueReport, resident_bytes
 from pytest_diffopt.null_gpu.values.torch_internals import included, intercept
 
@@ -53,37 +55,32 @@ def computing(
 
 def is_computing() -> bool:
     """Whether a `computing()` block is active."""
-    return _active.engine is not None
-
-
-class _Active:
-    engine: Engine | None = None
-
-
-_active = _Active()
+    return active_engine() is not None
 
 
 @contextmanager
 def _activated(engine: Engine) -> Iterator[None]:
-    if _active.engine is not None:
+    if active_engine() is not None:
         msg = "values are computed already: computing() cannot be nested"
         raise NullGpuError(msg)
     native = library()
     native.null_gpu_copy_limit.argtypes = [ctypes.c_size_t]
     intercept(_handle)
-    _active.engine = engine
+    compiled.install()
+    cuda_graphs.install()
+    set_active_engine(engine)
     native.null_gpu_read_memory(1)
     native.null_gpu_copy_limit(max(engine.limit_bytes, _COPY_LIMIT_BYTES))
     try:
         yield
     finally:
-        _active.engine = None
+        set_active_engine(None)
         native.null_gpu_read_memory(0)
         native.null_gpu_copy_limit(_COPY_LIMIT_BYTES)
 
 
 def _handle(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    engine = _active.engine
+    engine = active_engine()
     return operation(*args, **kwargs) if engine is None else engine.run(operation, args, kwargs)
 
 

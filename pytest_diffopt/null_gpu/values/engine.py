@@ -111,7 +111,7 @@ class Engine:
         if target.is_cuda:
             origin = origin or self._too_large(plan, (target,))
             call = HostCall(function=torch.Tensor.copy_, args=(host_view(target), on_host(source)), kwargs={})
-            self._finish(plan, origin, call, written=(target,))
+            self.finish(plan.name, origin, call, written=(target,))
         elif origin is not None:
             self.report.zeros_read[calling_line()] += 1
             target.zero_()
@@ -138,10 +138,10 @@ class Engine:
         written = outputs + tuple(_written(plan, args, kwargs))
         origin = origin or self._too_large(plan, written)
         if origin is not None:
-            self._finish(plan, origin, None, written=written)
+            self.finish(plan.name, origin, None, written=written)
             return result
         call = self._host_call(plan, args, kwargs, random, () if plan.written else host_views(result))
-        replacement = self._finish(plan, None, call, written=written)
+        replacement = self.finish(plan.name, None, call, written=written)
         return result if replacement is None else replacement
 
     def _number(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -173,13 +173,13 @@ class Engine:
             self.require(tensor, plan.name)
         return plan.answers.numbers(on_host(args))
 
-    def _finish(
-        self, plan: Plan, origin: Origin | None, call: HostCall | None, *, written: tuple[torch.Tensor, ...]
+    def finish(
+        self, name: str, origin: Origin | None, call: HostCall | None, *, written: tuple[torch.Tensor, ...]
     ) -> Any:
         """Compute, or list what was written as missing; return a result that replaces the GPU's, or None."""
         replacement = None
         if origin is None and call is not None:
-            origin, replacement = self._compute(plan, call, written)
+            origin, replacement = self._compute(name, call, written)
         for tensor in written:
             if origin is None:
                 self.missing.written(tensor)
@@ -187,16 +187,16 @@ class Engine:
                 self.missing.add(tensor, origin)
         return replacement
 
-    def _compute(self, plan: Plan, call: HostCall, written: tuple[torch.Tensor, ...]) -> tuple[Origin | None, Any]:
+    def _compute(self, name: str, call: HostCall, written: tuple[torch.Tensor, ...]) -> tuple[Origin | None, Any]:
         self._check_memory()
         try:
             computed = call.compute()
         except (RuntimeError, TypeError, NotImplementedError) as error:
             reason = str(error).partition("\n")[0]
-            self.report.uncomputed.setdefault(plan.name, reason)
-            return Origin(operation=plan.name, location=calling_line(), reason=f"the CPU cannot: {reason}"), None
+            self.report.uncomputed.setdefault(name, reason)
+            return Origin(operation=name, location=calling_line(), reason=f"the CPU cannot: {reason}"), None
         if call.outputs and _shapes(computed) != _shapes(call.outputs):
-            self.report.replaced.setdefault(plan.name, f"{_shapes(call.outputs)} instead of {_shapes(computed)}")
+            self.report.replaced.setdefault(name, f"{_shapes(call.outputs)} instead of {_shapes(computed)}")
             return None, _on_gpu(computed)
         store(computed, call.outputs)
         if call.outputs:
