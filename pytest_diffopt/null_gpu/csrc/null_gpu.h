@@ -90,7 +90,7 @@ enum cudaMemcpyKind resolve_kind(const void *to, const void *from, enum cudaMemc
 int already_waited(cudaStream_t stream);
 void forget_wait(void);
 
-/* ---- streams.c ---- */
+/* ---- streams.c, events.c, capture.c ---- */
 
 struct capture;
 struct stream;

@@ -1,0 +1,24 @@
+"""Python imports this at its start where this folder is on PYTHONPATH: it starts the null GPU's recording.
+
+Another `sitecustomize` that it hides is run afterwards.
+"""
+
+import importlib.machinery
+import importlib.util
+import sys
+from pathlib import Path
+
+from pytest_diffopt.null_gpu.recording import start_recording
+
+_HERE = Path(__file__).parent
+
+
+def _run_hidden() -> None:
+    others = [entry for entry in sys.path if Path(entry or ".").resolve() != _HERE.resolve()]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+start_recording()
+_run_hidden()
