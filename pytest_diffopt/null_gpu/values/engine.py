@@ -4,7 +4,6 @@ import ctypes
 import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,7 +82,7 @@ class Engine:
             return operation(*args, **kwargs)
         if plan.kind is Kind.COPY:
             return self._copy(operation, plan, args, kwargs)
-        return self._generic(operation, plan, args, kwargs)
+        return self._generic(operation, plan, args, kwargs, tensors)
 
     def require(self, tensor: torch.Tensor, reader: str) -> None:
         """Check that a tensor has values.
@@ -105,7 +104,7 @@ class Engine:
         source: torch.Tensor = args[1] if plan.written else args[0]
         origin = self.missing.origin(source) if source.is_cuda else None
         target_is_host = not (args[0].is_cuda if plan.written else _target_device(source, kwargs) == "cuda")
-        if target_is_host and origin is not None and _bytes(source) <= _SMALL_BYTES:
+        if target_is_host and origin is not None and source.nbytes <= _SMALL_BYTES:
             self.require(source, plan.name)
         target: torch.Tensor = operation(*args, **kwargs)
         if target.is_cuda:
@@ -121,21 +120,32 @@ class Engine:
 
     # ---- all else
 
-    def _generic(self, operation: Any, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        origin = self._first_missing(plan, args, kwargs)
+    def _generic(  # noqa: PLR0913, PLR0917 - the hot path: what is known already is passed on
+        self,
+        operation: Any,
+        plan: Plan,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        tensors: tuple[torch.Tensor, ...],
+    ) -> Any:
+        origin = self._why_not(plan, _read(plan, args, kwargs) if plan.overwrites else tensors)
         numbers = self._answers(plan, args)
         random = _random_state(args, kwargs) if plan.is_random else None
+        native = library()
+        native.null_gpu_begin_answers(*(_as_int64(numbers) if numbers else _NO_NUMBERS))
         try:
-            with _answering(numbers):
-                result = operation(*args, **kwargs)
+            result = operation(*args, **kwargs)
         except RuntimeError as error:
             if origin is not None or _is_cudas_own(error):
                 raise
             return self._replace(plan, args, kwargs, random, error)
+        finally:
+            native.null_gpu_end_answers()
         if isinstance(result, (bool, int, float)):
             return self._number(plan, args, kwargs)
-        outputs = tuple(leaf for leaf in leaves(result) if isinstance(leaf, torch.Tensor) and leaf.is_cuda)
-        written = outputs + tuple(_written(plan, args, kwargs))
+        written = _cuda_tensors((result,), {})
+        if plan.written:
+            written += tuple(_written(plan, args, kwargs))
         origin = origin or self._too_large(plan, written)
         if origin is not None:
             self.finish(plan.name, origin, None, written=written)
@@ -149,17 +159,19 @@ class Engine:
             self.require(tensor, plan.name)
         return self._host_call(plan, args, kwargs, None, ()).compute()
 
-    def _first_missing(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Origin | None:
-        read = args[1:] if plan.overwrites and 0 in plan.written else args
-        others = {name: value for name, value in kwargs.items() if name not in plan.written_names}
-        for tensor in _cuda_tensors(read, others):
+    def _why_not(self, plan: Plan, read: tuple[torch.Tensor, ...]) -> Origin | None:
+        for tensor in read:
             origin = self.missing.origin(tensor)
             if origin is not None:
                 return origin
-        return self._too_large(plan, _cuda_tensors(read, others))
+        return self._too_large(plan, read)
 
     def _too_large(self, plan: Plan, tensors: tuple[torch.Tensor, ...]) -> Origin | None:
-        if all(_bytes(tensor) <= self.limit_bytes for tensor in tensors):
+        limit = self.limit_bytes
+        for tensor in tensors:
+            if tensor.nbytes > limit:
+                break
+        else:
             return None
         reason = f"its tensors are larger than {self.limit_bytes / _MIB:.0f} MiB"
         return Origin(operation=plan.name, location=calling_line(), reason=reason)
@@ -258,19 +270,27 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@contextmanager
-def _answering(numbers: list[int]) -> Iterator[None]:
-    native = library()
-    native.null_gpu_begin_answers((ctypes.c_int64 * len(numbers))(*numbers), len(numbers))
-    try:
-        yield
-    finally:
-        native.null_gpu_end_answers()
+def _as_int64(numbers: list[int]) -> tuple[ctypes.Array[ctypes.c_int64], int]:
+    return (ctypes.c_int64 * len(numbers))(*numbers), len(numbers)
+
+
+_NO_NUMBERS = _as_int64([])
 
 
 def _cuda_tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, ...]:
-    values = (*args, *kwargs.values()) if kwargs else args
-    return tuple(leaf for leaf in leaves(values) if isinstance(leaf, torch.Tensor) and leaf.is_cuda)
+    found: list[torch.Tensor] = []
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(value, torch.Tensor):
+            if value.is_cuda:
+                found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found += _cuda_tensors(tuple(value), {})
+    return tuple(found)
+
+
+def _read(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    positional = args[1:] if 0 in plan.written else args
+    return _cuda_tensors(positional, {name: value for name, value in kwargs.items() if name not in plan.written_names})
 
 
 def _makes_cuda_tensors(kwargs: dict[str, Any]) -> bool:
@@ -281,10 +301,6 @@ def _makes_cuda_tensors(kwargs: dict[str, Any]) -> bool:
 def _target_device(source: torch.Tensor, kwargs: dict[str, Any]) -> str:
     device = kwargs.get("device")
     return source.device.type if device is None else torch.device(device).type
-
-
-def _bytes(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
 
 
 def _shapes(value: Any) -> list[torch.Size]:
