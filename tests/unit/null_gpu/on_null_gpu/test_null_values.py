@@ -1,0 +1,286 @@
+"""Values: what the CPU computes on the memory of the GPU is what the CPU computes."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch.nn import functional
+
+from pytest_diffopt.null_gpu.counters import TallyKind, counting
+from pytest_diffopt.null_gpu.errors import MissingValueError, NullGpuError, ResidentMemoryError
+from pytest_diffopt.null_gpu.values.computing import Values, computing, is_computing
+from pytest_diffopt.null_gpu.values.engine import ValueReport
+
+Case = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], object]
+
+CASES: dict[str, Case] = {
+    # views, in-place, out=
+    "add": lambda x, i, m: x + 1,
+    "in place": lambda x, i, m: x.add_(2).mul_(3),
+    "out": lambda x, i, m: torch.sin(x, out=torch.empty_like(x)),
+    "view": lambda x, i, m: x.t()[1:].contiguous(),
+    "write through a view": lambda x, i, m: (x[1:3].fill_(7), x)[1],
+    "reinterpret": lambda x, i, m: x.view(torch.int32),
+    "foreach": lambda x, i, m: torch._foreach_add([x, x], 1.5),
+    "foreach in place": lambda x, i, m: (torch._foreach_mul_([x], 2.0), x)[1],
+    "foreach copy": lambda x, i, m: (torch._foreach_copy_([x], [x + 1]), x)[1],
+    # sizes that depend on data
+    "nonzero": lambda x, i, m: m.nonzero(),
+    "mask": lambda x, i, m: x[m],
+    "two masks": lambda x, i, m: x[m.any(1)][:, m.any(0)],
+    "write by mask": lambda x, i, m: (x.__setitem__(m, 1.0), x)[1],
+    "masked_select": lambda x, i, m: torch.masked_select(x, m),
+    "unique": lambda x, i, m: torch.unique(i, return_inverse=True, return_counts=True),
+    "unique rows": lambda x, i, m: torch.unique(m, dim=0),
+    "unique_consecutive": lambda x, i, m: torch.unique_consecutive(i),
+    "repeat_interleave": lambda x, i, m: i.repeat_interleave(i),
+    "bincount": lambda x, i, m: torch.bincount(i),
+    "isin": lambda x, i, m: torch.isin(i, i[:2]),
+    "one_hot": lambda x, i, m: functional.one_hot(i),
+    # numbers
+    "item": lambda x, i, m: x.sum().item(),
+    "bool": lambda x, i, m: bool((x > 0).any()),
+    "tolist": lambda x, i, m: x.tolist(),
+    "equal": lambda x, i, m: torch.equal(x, x.clone()),
+    "not equal": lambda x, i, m: torch.equal(x, x + 1),
+    "allclose": lambda x, i, m: torch.allclose(x, x),
+    # complex, linear algebra
+    "fft": lambda x, i, m: torch.fft.fft(x).abs(),
+    "conjugate": lambda x, i, m: torch.view_as_real(torch.complex(x, x).conj() * 2),
+    "svd": lambda x, i, m: torch.linalg.svdvals(x),
+    "inverse": lambda x, i, m: torch.linalg.inv(x[:4, :4]),
+    "solve": lambda x, i, m: torch.linalg.solve(x[:4, :4], x[:4, :2]),
+    "cholesky": lambda x, i, m: torch.linalg.cholesky(x @ x.T + 4 * torch.eye(4, device=x.device)),
+    # layers
+    "convolution": lambda x, i, m: functional.conv1d(x[None], torch.ones(3, 4, 3, device=x.device)),
+    "batch norm": lambda x, i, m: functional.batch_norm(x[None], x[:, 0] * 0, x[:, 0] * 0 + 1),
+    "group norm": lambda x, i, m: functional.group_norm(x[None], 2),
+    "layer norm": lambda x, i, m: functional.layer_norm(x, (5,)),
+    "rms norm": lambda x, i, m: functional.rms_norm(x, (5,)),
+    "attention": lambda x, i, m: functional.scaled_dot_product_attention(*[x[None, None].repeat(1, 1, 1, 8)] * 3),
+    "embedding": lambda x, i, m: functional.embedding(i, x),
+    "interpolate": lambda x, i, m: functional.interpolate(x[None, None], scale_factor=2, mode="bicubic"),
+    "cross entropy": lambda x, i, m: functional.cross_entropy(x, i[:4] % 5),
+    "matmul in half": lambda x, i, m: (x.half() @ x.half().T).float(),
+    # creation, sorting, gathering
+    "arange": lambda x, i, m: torch.arange(5, device=x.device),
+    "tensor": lambda x, i, m: torch.tensor([1.0, 2.0], device=x.device),
+    "sort": lambda x, i, m: x.sort(),
+    "topk": lambda x, i, m: x.topk(2),
+    "quantile": lambda x, i, m: torch.quantile(x, 0.5),
+    "scatter": lambda x, i, m: x.scatter(1, i[:4, None] % 4, 1.0),
+    "searchsorted": lambda x, i, m: torch.searchsorted(i.sort()[0], i),
+    # copies
+    "to half on the host": lambda x, i, m: x.to("cpu", torch.half),
+    "non-blocking": lambda x, i, m: x.to("cpu", non_blocking=True),
+    "into host memory": lambda x, i, m: torch.empty(4, 5).copy_(x),
+}
+
+
+@pytest.fixture(autouse=True)
+def inference() -> Iterator[None]:
+    """Compute no gradients unless a test asks for them."""
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture
+def report() -> Iterator[ValueReport]:
+    """All values."""
+    with computing(Values.ALL) as found:
+        yield found
+
+
+def arguments(device: str) -> list[torch.Tensor]:
+    """The same numbers on each device."""
+    torch.manual_seed(0)
+    return [tensor.to(device) for tensor in (torch.randn(4, 5), torch.randint(0, 4, (6,)), torch.randn(4, 5) > 0)]
+
+
+def on_host(value: object) -> object:
+    """Move a result to the host."""
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
+    return [on_host(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_result_is_the_cpus(report: ValueReport, name: str) -> None:
+    """Bit for bit, and nothing was left uncomputed."""
+    expected, actual = on_host(CASES[name](*arguments("cpu"))), on_host(CASES[name](*arguments("cuda")))
+
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
+    assert report.uncomputed == {}
+
+
+def test_values_in_inference_mode(report: ValueReport) -> None:
+    """Composite operations are seen there, too."""
+    weight = torch.ones(2, 5, device="cuda")
+    with torch.inference_mode():
+        result = functional.linear(arguments("cuda")[0], weight)
+
+    assert torch.equal(result.cpu(), functional.linear(arguments("cpu")[0], weight.cpu()))
+    assert report.replaced == {}
+
+
+def test_autocast(report: ValueReport) -> None:
+    """The product is in the lower precision."""
+    del report
+    ones = torch.ones(2, 2, device="cuda")
+    with torch.autocast("cuda", torch.bfloat16):
+        product = ones @ ones
+
+    assert (product.dtype, product.tolist()) == (torch.bfloat16, [[2.0, 2.0], [2.0, 2.0]])
+
+
+def test_random_numbers_follow_the_generator(report: ValueReport) -> None:
+    """The same seed and offset give the same numbers; the CPU's own generator is left alone."""
+    del report
+    generator = torch.Generator("cuda").manual_seed(3)
+    before = torch.get_rng_state()
+    first, second = (torch.randn(4, device="cuda", generator=generator) for _ in range(2))
+    generator.manual_seed(3)
+    again = torch.randn(4, device="cuda", generator=generator)
+
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_backward(report: ValueReport) -> None:
+    """Gradients are computed on autograd's thread."""
+    with torch.enable_grad():
+        weight = torch.tensor([1.0, 2.0], device="cuda", requires_grad=True)
+        (weight * weight).sum().backward()
+
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [2.0, 4.0]
+    assert report.uncomputed == {}
+
+
+def test_values_count_nowhere(report: ValueReport) -> None:
+    """Kernels, copies, syncs and memory are as without values."""
+    del report
+    tensor = torch.ones(8, device="cuda")
+    torch.cuda.reset_peak_memory_stats()
+    with counting() as phase:
+        tensor.add(1).mul(2)
+
+    assert phase.counts.total(TallyKind.KERNEL) == 2
+    assert sum(phase.counts.total(kind) for kind in TallyKind) == 2
+
+
+def test_mask_allocates_what_a_gpu_does(report: ValueReport) -> None:
+    """The operation itself reads the count that the CPU computed, and allocates its result."""
+    mask = torch.tensor([True, False, True], device="cuda")
+    with counting() as phase:
+        found = mask.nonzero()
+
+    assert found.tolist() == [[0], [2]]
+    assert phase.counts.total(TallyKind.SYNC) == 1
+    assert report.replaced == {}
+
+
+def test_torchs_own_branches_are_kept(report: ValueReport) -> None:
+    """No dispatch mode is active, which would make torch take other paths."""
+    del report
+    assert torch._C._len_torch_dispatch_stack() == 0
+
+
+def test_replay_of_a_graph_computes(report: ValueReport) -> None:
+    """What was captured is computed again from the inputs of each replay."""
+    del report
+    source = torch.ones(4, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        target = source * 2 + 1
+    source.fill_(5)
+    graph.replay()
+
+    assert target.tolist() == [11.0] * 4
+
+
+def test_small_values_do_not_reach_through_large_tensors() -> None:
+    """Reading a value that does not exist is an error that names both operations and lines."""
+    with computing(Values.SMALL):
+        large = torch.ones(2**20, device="cuda")
+        mean = large.mean()
+        with pytest.raises(MissingValueError) as caught:
+            mean.item()
+
+    message = str(caught.value)
+    assert message.startswith(f"aten::_local_scalar_dense at {__file__}:")
+    assert "reads a value that does not exist on the null GPU: aten::ones" in message or "aten::fill_" in message
+    assert "its tensors are larger than 1 MiB" in message
+
+
+def test_small_values_are_values() -> None:
+    """A scheduler's numbers can be read."""
+    with computing(Values.SMALL):
+        assert torch.arange(10, device="cuda").flip(0)[2].item() == 7
+
+
+def test_overwritten_memory_has_values_again() -> None:
+    """A small tensor that lost its values gets new ones."""
+    with computing(Values.SMALL):
+        small = torch.ones(2**20, device="cuda").mean().reshape(1).clone()
+        small.fill_(3)
+
+        assert small.item() == 3
+
+
+def test_large_copy_to_the_host_is_zero_and_listed() -> None:
+    """An image at full size is black, and the report names the line."""
+    with computing(Values.SMALL) as report:
+        image = torch.ones(2**20, device="cuda").cpu()
+
+    assert int(image.count_nonzero()) == 0
+    ((line, count),) = report.zeros_read.items()
+    assert line.startswith(__file__)
+    assert count == 1
+
+
+def test_size_that_depends_on_missing_values_is_an_error() -> None:
+    """No size is made of old bytes."""
+    with computing(Values.SMALL):
+        large = torch.ones(2**21, device="cuda")
+        with pytest.raises(MissingValueError, match="aten::nonzero"):
+            large.nonzero()
+
+
+def test_memory_limit_ends_the_run() -> None:
+    """With a sentence."""
+    with (
+        computing(Values.ALL, resident_limit_bytes=2**20),
+        pytest.raises(ResidentMemoryError, match="GiB of resident memory, and 0.0 GiB is allowed"),
+    ):
+        for _ in range(100):
+            torch.ones(4, device="cuda").add_(1)
+
+
+def test_callers_error_is_torchs() -> None:
+    """An operation that the CPU refuses as well raises what CUDA's raised."""
+    with computing(Values.ALL), pytest.raises(RuntimeError, match="must match the size of tensor"):
+        torch.ones(2, device="cuda") + torch.ones(3, device="cuda")
+
+
+def test_out_of_memory_is_not_replaced() -> None:
+    """It is an error on a GPU, too."""
+    with computing(Values.ALL), pytest.raises(torch.OutOfMemoryError):
+        torch.ones(2**38, device="cuda")
+
+
+def test_blocks_cannot_be_nested() -> None:
+    """One engine computes."""
+    with computing(Values.ALL), pytest.raises(NullGpuError, match="cannot be nested"), computing(Values.ALL):
+        pass
+
+    assert not is_computing()
+
+
+def test_without_values_nothing_is_computed() -> None:
+    """The block leaves nothing behind."""
+    with computing(Values.ALL):
+        torch.ones(3, device="cuda")
+
+    assert torch.full((1,), 3.0, device="cuda").item() == 0
