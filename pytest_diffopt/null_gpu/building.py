@@ -25,7 +25,9 @@ _CACHE_VARIABLE = "DIFFOPT_NULL_GPU_CACHE"
 _LINKS = ("libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1")
 _FLAGS = ("-fPIC", "-O1", "-w", "-fvisibility=hidden", "-pthread")
 # cuda_fp16.h asks for this header of another package; nothing of it is used from C.
-_NV_TARGET = "#define NV_IF_TARGET(...)\n#define NV_IF_ELSE_TARGET(...)\n#define NV_IS_HOST\n#define NV_PROVIDES_SM_53\n"
+_NV_TARGET = (
+    "#define NV_IF_TARGET(...)\n#define NV_IF_ELSE_TARGET(...)\n#define NV_IS_HOST\n#define NV_PROVIDES_SM_53\n"
+)
 _KEY_LENGTH = 16
 _SHOWN_ERROR_LINES = 12
 

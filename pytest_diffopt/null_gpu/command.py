@@ -49,7 +49,9 @@ def run_command(options: argparse.Namespace) -> int:
         variables = _variables(records, values=options.values)
         code = run(command, gpu=options.gpu, count=options.count, variables=variables)
         name = find_gpu(options.gpu).name
-        sys.stderr.writelines(f"{line}\n" for line in summary_lines(read_records(records), gpu=name, count=options.count))
+        sys.stderr.writelines(
+            f"{line}\n" for line in summary_lines(read_records(records), gpu=name, count=options.count)
+        )
     return code
 
 

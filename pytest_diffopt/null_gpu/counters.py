@@ -101,9 +101,7 @@ def library() -> ctypes.CDLL:
     try:
         loaded.null_gpu_tallies.restype = ctypes.c_size_t
     except AttributeError:
-        msg = (
-            "this process does not run on the null GPU: start it with `python -m pytest_diffopt.null_gpu -- COMMAND`"
-        )
+        msg = "this process does not run on the null GPU: start it with `python -m pytest_diffopt.null_gpu -- COMMAND`"
         raise NullGpuError(msg) from None
     loaded.null_gpu_tallies.argtypes = [ctypes.POINTER(_Row), ctypes.c_size_t]
     return loaded

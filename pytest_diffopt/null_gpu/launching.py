@@ -21,9 +21,7 @@ def is_active() -> bool:
     return DEVICE_VARIABLE in os.environ
 
 
-def environment(
-    gpu: str = DEFAULT_GPU, *, count: int = 1, base: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def environment(gpu: str = DEFAULT_GPU, *, count: int = 1, base: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment variables of a process on the null GPU; the library is built if needed.
 
     Args:

@@ -133,7 +133,13 @@ def write_stubs(names: Iterable[str], prototypes: dict[str, Prototype], folders:
     """Write the C source that defines all the names."""
     folders = tuple(folders)
     headers = [name for name in _HEADERS if _existing(folders, name)]
-    lines = ['#include "null_gpu.h"', "#include <stdalign.h>", *(f"#include <{name}>" for name in headers), "#include <stdio.h>", ""]
+    lines = [
+        '#include "null_gpu.h"',
+        "#include <stdalign.h>",
+        *(f"#include <{name}>" for name in headers),
+        "#include <stdio.h>",
+        "",
+    ]
     for name in sorted(names):
         prototype = prototypes.get(name)
         lines.append(_refuse(name) if prototype is None else _define(prototype))

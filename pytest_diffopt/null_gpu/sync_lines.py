@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pytest_diffopt.null_gpu.counters import library
 
@@ -91,10 +92,10 @@ def recording_syncs(when: Callable[[Sync], None]) -> Iterator[None]:
         _install(previous)
 
 
-_installed: list[ctypes._CFuncPtr | None] = [None]
+_installed: list[Any] = [None]
 
 
-def _install(hook: "ctypes._CFuncPtr | None") -> "ctypes._CFuncPtr | None":
+def _install(hook: Any) -> Any:
     # the reference is kept for as long as the library may call it
     previous, _installed[0] = _installed[0], hook
     library().null_gpu_on_sync(hook)

@@ -1,21 +1,10 @@
 /* Memory: device memory is reserved and not touched; host and device share one address space. */
 #define _GNU_SOURCE
-#include "null_gpu.h"
-
-#include <sys/mman.h>
-
-struct block {
-  char *start;
-  size_t bytes;
-  size_t counted; /* what it takes from the device's memory */
-  enum place place;
-  int device;
-  int owned; /* whether cudaFree or cudaFreeHost unmaps it */
-};
+#include "memory.h"
 
 static struct block *blocks; /* sorted by address */
 static size_t n_blocks, block_room;
-static size_t used_bytes[MAX_DEVICES];
+size_t used_bytes[MAX_DEVICES];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- what lies where ---- */
@@ -36,7 +25,7 @@ static struct block *block_of(const void *address) {
   return i >= 0 && (const char *)address < blocks[i].start + blocks[i].bytes ? &blocks[i] : NULL;
 }
 
-static void insert_block(struct block block) {
+void insert_block(struct block block) {
   pthread_mutex_lock(&lock);
   if (n_blocks == block_room) blocks = realloc(blocks, (block_room = block_room * 2 + 64) * sizeof *blocks);
   size_t at = (size_t)(index_before(block.start) + 1);
@@ -47,8 +36,7 @@ static void insert_block(struct block block) {
   pthread_mutex_unlock(&lock);
 }
 
-/* Takes the block that starts at the address out of the list; its size is 0 when there is none. */
-static struct block remove_block(const void *start) {
+struct block remove_block(const void *start) {
   struct block removed = {0};
   pthread_mutex_lock(&lock);
   long i = index_before(start);
@@ -77,7 +65,7 @@ size_t device_bytes_used(int device) { return __atomic_load_n(&used_bytes[device
 
 enum { PAGE = 4096 };
 
-static void *reserve(size_t bytes, int protection) {
+void *reserve(size_t bytes, int protection) {
   void *start = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return start == MAP_FAILED ? NULL : start;
 }
@@ -230,78 +218,7 @@ EXPORT cudaError_t cudaDeviceSetGraphMemAttribute(int device, enum cudaGraphMemA
   return cudaSuccess;
 }
 
-/* ---- virtual memory, which torch's expandable segments use ---- */
-
-struct physical {
-  size_t bytes;
-  int device;
-};
-
-EXPORT CUresult cuMemGetAllocationGranularity(size_t *bytes, const CUmemAllocationProp *properties,
-                                              CUmemAllocationGranularity_flags option) {
-  (void)properties, (void)option;
-  *bytes = 2 << 20;
-  return CUDA_SUCCESS;
-}
-
-EXPORT CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignment, CUdeviceptr wish,
-                                    unsigned long long flags) {
-  (void)alignment, (void)wish, (void)flags;
-  void *start = reserve(bytes, PROT_NONE);
-  *address = (CUdeviceptr)(uintptr_t)start;
-  return start ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-}
-
-EXPORT CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes) {
-  return munmap((void *)address, bytes) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
-}
-
-EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *properties,
-                            unsigned long long flags) {
-  (void)flags;
-  int device = properties->location.id;
-  if (device < 0 || device >= device_count) return CUDA_ERROR_INVALID_DEVICE;
-  if (bytes > gpu.memory_bytes - device_bytes_used(device)) return CUDA_ERROR_OUT_OF_MEMORY;
-  count_named(TALLY_ALLOCATION, "cuMemCreate", bytes);
-  __atomic_add_fetch(&used_bytes[device], bytes, __ATOMIC_RELAXED);
-  struct physical *physical = malloc(sizeof *physical);
-  *physical = (struct physical){bytes, device};
-  *handle = (CUmemGenericAllocationHandle)(uintptr_t)physical;
-  return CUDA_SUCCESS;
-}
-
-EXPORT CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
-  struct physical *physical = (void *)(uintptr_t)handle;
-  count_named(TALLY_ALLOCATION, "cuMemRelease", physical->bytes);
-  __atomic_sub_fetch(&used_bytes[physical->device], physical->bytes, __ATOMIC_RELAXED);
-  free(physical);
-  return CUDA_SUCCESS;
-}
-
-EXPORT CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGenericAllocationHandle handle,
-                         unsigned long long flags) {
-  (void)offset, (void)flags;
-  struct physical *physical = (void *)(uintptr_t)handle;
-  if (mprotect((void *)address, bytes, PROT_READ | PROT_WRITE)) return CUDA_ERROR_INVALID_VALUE;
-  insert_block((struct block){(char *)address, bytes, 0, PLACE_DEVICE, physical->device, 0});
-  return CUDA_SUCCESS;
-}
-
-EXPORT CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const CUmemAccessDesc *list, size_t n) {
-  (void)address, (void)bytes, (void)list, (void)n;
-  return CUDA_SUCCESS;
-}
-
-EXPORT CUresult cuMemUnmap(CUdeviceptr address, size_t bytes) {
-  for (char *at = (char *)address; at < (char *)address + bytes;) {
-    struct block block = remove_block(at);
-    if (!block.bytes) return CUDA_ERROR_INVALID_VALUE;
-    at += block.bytes;
-  }
-  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-  void *start = mmap((void *)address, bytes, PROT_NONE, flags, -1, 0); /* gives the pages back */
-  return start == MAP_FAILED ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
-}
+/* ---- the driver's names ---- */
 
 EXPORT CUresult cuMemGetAddressRange_v2(CUdeviceptr *start, size_t *bytes, CUdeviceptr address) {
   pthread_mutex_lock(&lock);

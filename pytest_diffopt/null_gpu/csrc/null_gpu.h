@@ -136,6 +136,8 @@ void run_graph(const struct graph *graph);
 
 /* ---- kernels.c ---- */
 
+/* Gives a kernel's handle a name; the name must live as long as the process. */
+void name_kernel(const void *handle, const char *name);
 cudaError_t launch_kernel(const void *handle, cudaStream_t stream);
 
 /* ---- libraries.c ---- */

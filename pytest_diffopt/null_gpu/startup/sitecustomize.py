@@ -3,6 +3,8 @@
 Another `sitecustomize` that it hides is run afterwards.
 """
 
+# ruff: noqa: INP001 - a folder on the path, and no package
+
 import importlib.machinery
 import importlib.util
 import sys

@@ -20,7 +20,7 @@ from pytest_diffopt.null_gpu.values.torch_internals import excluded
 _NAME = "a compiled graph"
 
 
-class _OnHost(TorchDispatchMode):
+class _OnHost(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Has every operation run on the CPU, on host views of what is on the GPU."""
 
     def __torch_dispatch__(
@@ -36,7 +36,7 @@ class _OnHost(TorchDispatchMode):
 
 def install() -> None:
     """Have Inductor's compiled graphs compute values while an engine is active; may be called again."""
-    wrapper = torch._TorchCompileInductorWrapper
+    wrapper: Any = torch._TorchCompileInductorWrapper  # noqa: SLF001 - what torch.compile calls Inductor by
     if not hasattr(wrapper.__call__, "__wrapped__"):
         wrapper.__call__ = _with_reference(wrapper.__call__)
 
@@ -75,7 +75,7 @@ def _compute(engine: Engine, reference: torch.fx.GraphModule, args: tuple[Any, .
 
 
 def _evaluate(reference: torch.fx.GraphModule, args: tuple[Any, ...]) -> Any:
-    with torch.no_grad(), _OnHost():
+    with torch.no_grad(), _OnHost():  # type: ignore[no-untyped-call]
         return reference(*args)
 
 

@@ -29,9 +29,7 @@ class Values(Enum):
 
 
 @contextmanager
-def computing(
-    values: Values = Values.SMALL, *, resident_limit_bytes: int | None = None
-) -> Iterator[ValueReport]:
+def computing(values: Values = Values.SMALL, *, resident_limit_bytes: int | None = None) -> Iterator[ValueReport]:
     """Give values to what this thread runs on the null GPU, and to what backward runs for it on other threads.
 
     The block cannot be nested in another one.

@@ -16,7 +16,7 @@ _tapes: WeakKeyDictionary[Any, list[HostCall]] = WeakKeyDictionary()
 
 def install() -> None:
     """Have torch's CUDA graphs keep what they compute; may be called again."""
-    graph = torch.cuda.CUDAGraph
+    graph: Any = torch.cuda.CUDAGraph
     if not hasattr(graph.replay, "__wrapped__"):
         graph.capture_begin = _starting_tape(graph.capture_begin)
         graph.capture_end = _ending_tape(graph.capture_end)

@@ -3,7 +3,6 @@
 import ctypes
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,20 @@ import torch
 
 from pytest_diffopt.null_gpu.counters import library, muted
 from pytest_diffopt.null_gpu.errors import MissingValueError, ResidentMemoryError
+from pytest_diffopt.null_gpu.values.arguments import (
+    cuda_tensors,
+    first_shape,
+    makes_cuda_tensors,
+    random_state,
+    read_tensors,
+    target_device,
+    written_tensors,
+)
 from pytest_diffopt.null_gpu.values.host_calls import (
     HostCall,
     RandomState,
     host_kwargs,
     host_views,
-    leaves,
     on_host,
     store,
 )
@@ -69,8 +76,8 @@ class Engine:
 
     def run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation as the GPU would, and compute what it writes."""
-        tensors = _cuda_tensors(args, kwargs)
-        if not tensors and not _makes_cuda_tensors(kwargs):
+        tensors = cuda_tensors(args, kwargs)
+        if not tensors and not makes_cuda_tensors(kwargs):
             return operation(*args, **kwargs)
         if not all(map(is_plain, tensors)):
             return operation(*args, **kwargs)
@@ -103,7 +110,7 @@ class Engine:
     def _copy(self, operation: Any, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         source: torch.Tensor = args[1] if plan.written else args[0]
         origin = self.missing.origin(source) if source.is_cuda else None
-        target_is_host = not (args[0].is_cuda if plan.written else _target_device(source, kwargs) == "cuda")
+        target_is_host = not (args[0].is_cuda if plan.written else target_device(source, kwargs) == "cuda")
         if target_is_host and origin is not None and source.nbytes <= _SMALL_BYTES:
             self.require(source, plan.name)
         target: torch.Tensor = operation(*args, **kwargs)
@@ -120,7 +127,7 @@ class Engine:
 
     # ---- all else
 
-    def _generic(  # noqa: PLR0913, PLR0917 - the hot path: what is known already is passed on
+    def _generic(
         self,
         operation: Any,
         plan: Plan,
@@ -128,9 +135,9 @@ class Engine:
         kwargs: dict[str, Any],
         tensors: tuple[torch.Tensor, ...],
     ) -> Any:
-        origin = self._why_not(plan, _read(plan, args, kwargs) if plan.overwrites else tensors)
+        origin = self._why_not(plan, read_tensors(plan, args, kwargs) if plan.overwrites else tensors)
         numbers = self._answers(plan, args)
-        random = _random_state(args, kwargs) if plan.is_random else None
+        random = random_state(args, kwargs) if plan.is_random else None
         native = library()
         native.null_gpu_begin_answers(*(_as_int64(numbers) if numbers else _NO_NUMBERS))
         try:
@@ -143,9 +150,9 @@ class Engine:
             native.null_gpu_end_answers()
         if isinstance(result, (bool, int, float)):
             return self._number(plan, args, kwargs)
-        written = _cuda_tensors((result,), {})
+        written = cuda_tensors((result,), {})
         if plan.written:
-            written += tuple(_written(plan, args, kwargs))
+            written += tuple(written_tensors(plan, args, kwargs))
         origin = origin or self._too_large(plan, written)
         if origin is not None:
             self.finish(plan.name, origin, None, written=written)
@@ -155,7 +162,7 @@ class Engine:
         return result if replacement is None else replacement
 
     def _number(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for tensor in _cuda_tensors(args, kwargs):
+        for tensor in cuda_tensors(args, kwargs):
             self.require(tensor, plan.name)
         return self._host_call(plan, args, kwargs, None, ()).compute()
 
@@ -207,8 +214,8 @@ class Engine:
             reason = str(error).partition("\n")[0]
             self.report.uncomputed.setdefault(name, reason)
             return Origin(operation=name, location=calling_line(), reason=f"the CPU cannot: {reason}"), None
-        if call.outputs and _shapes(computed) != _shapes(call.outputs):
-            self.report.replaced.setdefault(name, f"{_shapes(call.outputs)} instead of {_shapes(computed)}")
+        if call.outputs and first_shape(computed) != first_shape(call.outputs):
+            self.report.replaced.setdefault(name, f"{first_shape(call.outputs)} instead of {first_shape(computed)}")
             return None, _on_gpu(computed)
         store(computed, call.outputs)
         if call.outputs:
@@ -230,7 +237,7 @@ class Engine:
         except (RuntimeError, TypeError):
             raise error from None  # the CPU refuses too: it is the caller's error
         self.report.replaced.setdefault(plan.name, str(error).partition("\n")[0])
-        return next(iter(_written(plan, args, kwargs))) if plan.written else _on_gpu(computed)
+        return next(iter(written_tensors(plan, args, kwargs))) if plan.written else _on_gpu(computed)
 
     def _host_call(
         self,
@@ -275,50 +282,6 @@ def _as_int64(numbers: list[int]) -> tuple[ctypes.Array[ctypes.c_int64], int]:
 
 
 _NO_NUMBERS = _as_int64([])
-
-
-def _cuda_tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, ...]:
-    found: list[torch.Tensor] = []
-    for value in (*args, *kwargs.values()) if kwargs else args:
-        if isinstance(value, torch.Tensor):
-            if value.is_cuda:
-                found.append(value)
-        elif isinstance(value, (list, tuple)):
-            found += _cuda_tensors(tuple(value), {})
-    return tuple(found)
-
-
-def _read(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, ...]:
-    positional = args[1:] if 0 in plan.written else args
-    return _cuda_tensors(positional, {name: value for name, value in kwargs.items() if name not in plan.written_names})
-
-
-def _makes_cuda_tensors(kwargs: dict[str, Any]) -> bool:
-    device = kwargs.get("device")
-    return device is not None and torch.device(device).type == "cuda"
-
-
-def _target_device(source: torch.Tensor, kwargs: dict[str, Any]) -> str:
-    device = kwargs.get("device")
-    return source.device.type if device is None else torch.device(device).type
-
-
-def _shapes(value: Any) -> list[torch.Size]:
-    return [leaf.shape for leaf in leaves(value) if isinstance(leaf, torch.Tensor)][:1]
-
-
-def _written(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[torch.Tensor]:
-    values = [value for index, value in enumerate(args) if index in plan.written]
-    values += [value for name, value in kwargs.items() if name in plan.written_names]
-    yield from (leaf for leaf in leaves(values) if isinstance(leaf, torch.Tensor) and leaf.is_cuda)
-
-
-def _random_state(args: tuple[Any, ...], kwargs: dict[str, Any]) -> RandomState:
-    given = (leaf for leaf in leaves((*args, *kwargs.values())) if isinstance(leaf, torch.Generator))
-    generator = next(given, None) or torch.cuda.default_generators[torch.cuda.current_device()]
-    if torch.cuda.is_current_stream_capturing():
-        return RandomState(seed=generator.initial_seed(), offset=0)  # a graph knows its offset at each replay only
-    return RandomState(seed=generator.initial_seed(), offset=generator.get_offset())
 
 
 def _is_cudas_own(error: RuntimeError) -> bool:

@@ -7,10 +7,9 @@ the next operation is computed on a copy in the CPU's layout, so that values are
 from typing import Any
 
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
 
 from pytest_diffopt.null_gpu.values.host_calls import leaves
-from pytest_diffopt.null_gpu.values.torch_internals import storage_key, weak_storage
+from pytest_diffopt.null_gpu.values.torch_internals import WeakStorage, has_expired, storage_key, weak_storage
 
 _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 _SWEEP_AT_LEAST = 256
@@ -20,7 +19,7 @@ class Layouts:
     """The storages that the CPU lays out channels last and the GPU does not."""
 
     def __init__(self) -> None:
-        self._channels_last: dict[int, StorageWeakRef] = {}
+        self._channels_last: dict[int, WeakStorage] = {}
 
     def remember(self, computed: Any, written: tuple[torch.Tensor, ...]) -> None:
         """Keep which of the CPU's results are channels last where the GPU's are not."""
@@ -32,7 +31,7 @@ class Layouts:
             elif self._channels_last:
                 self._channels_last.pop(storage_key(output), None)
         if len(self._channels_last) > _SWEEP_AT_LEAST:
-            self._channels_last = {key: ref for key, ref in self._channels_last.items() if not ref.expired()}
+            self._channels_last = {key: ref for key, ref in self._channels_last.items() if not has_expired(ref)}
 
     def apply(self, given: Any, on_host: Any) -> Any:
         """Return arguments on the host, with channels-last copies of the tensors that are that on the CPU."""
@@ -51,4 +50,6 @@ class Layouts:
 def _is_channels_last(tensor: torch.Tensor) -> bool:
     memory_format = _CHANNELS_LAST.get(tensor.dim())
     # a tensor of one channel or one pixel is both, and then strides do not matter
-    return memory_format is not None and tensor.is_contiguous(memory_format=memory_format) and not tensor.is_contiguous()
+    return (
+        memory_format is not None and tensor.is_contiguous(memory_format=memory_format) and not tensor.is_contiguous()
+    )

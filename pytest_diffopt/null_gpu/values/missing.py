@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
 
-from pytest_diffopt.null_gpu.values.torch_internals import storage_key, weak_storage
+from pytest_diffopt.null_gpu.values.torch_internals import WeakStorage, has_expired, storage_key, weak_storage
 
 _PACKAGE = str(Path(__file__).parent) + "/"
 _TORCH = str(Path(torch.__file__).parent) + "/"
@@ -38,7 +37,7 @@ class MissingValues:
     """The storages without values. A storage that is not listed has values."""
 
     def __init__(self) -> None:
-        self._origins: dict[int, tuple[StorageWeakRef, Origin]] = {}
+        self._origins: dict[int, tuple[WeakStorage, Origin]] = {}
         self._sweep_at = _SWEEP_AT_LEAST
 
     def origin(self, tensor: torch.Tensor) -> Origin | None:
@@ -50,7 +49,7 @@ class MissingValues:
         """List a tensor's storage."""
         self._origins[storage_key(tensor)] = (weak_storage(tensor), origin)
         if len(self._origins) > self._sweep_at:
-            self._origins = {key: entry for key, entry in self._origins.items() if not entry[0].expired()}
+            self._origins = {key: entry for key, entry in self._origins.items() if not has_expired(entry[0])}
             self._sweep_at = max(_SWEEP_AT_LEAST, 2 * len(self._origins))
 
     def written(self, tensor: torch.Tensor) -> None:

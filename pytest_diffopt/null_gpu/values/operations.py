@@ -96,7 +96,8 @@ def _kind(name: str) -> Kind:
 def _computation(operation: Any, name: str, parameters: tuple[str, ...]) -> Callable[..., Any]:
     if name.startswith("_scaled_dot_product") and name.endswith("attention"):
         return _attention(parameters)
-    return _EQUIVALENTS.get(name, operation)
+    equivalent: Callable[..., Any] = _EQUIVALENTS.get(name, operation)
+    return equivalent
 
 
 def _attention(parameters: tuple[str, ...]) -> Callable[..., Any]:
@@ -116,7 +117,7 @@ def _attention(parameters: tuple[str, ...]) -> Callable[..., Any]:
     return attend
 
 
-def _batch_norm(  # noqa: PLR0913 - torch's own signature
+def _batch_norm(  # noqa: PLR0913, PLR0917 - torch's own signature
     input_: torch.Tensor,
     weight: torch.Tensor | None,
     bias: torch.Tensor | None,
@@ -153,7 +154,7 @@ def _mask_counts(args: tuple[Any, ...]) -> list[int]:
 
 
 def _selected_count(args: tuple[Any, ...]) -> list[int]:
-    _, mask = torch.broadcast_tensors(args[0], args[1])
+    _, mask = torch.broadcast_tensors(args[0], args[1])  # type: ignore[no-untyped-call]
     return [int(mask.count_nonzero())]
 
 

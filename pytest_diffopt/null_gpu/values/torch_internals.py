@@ -4,6 +4,8 @@ Tried with torch 2.14. A Python kernel under an otherwise unused dispatch key se
 `TorchDispatchMode` does; unlike a mode it leaves `isTensorSubclassLike` false and is no subject of Dynamo.
 """
 
+# ruff: noqa: SLF001 - it exists for that
+
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +15,11 @@ import torch
 from torch.library import Library, fallthrough_kernel
 from torch.multiprocessing.reductions import StorageWeakRef
 
+# A weak reference to a storage.
+WeakStorage = StorageWeakRef
+
 _KEY_NAME = "Fake"  # meant for torchdistx; nothing in torch includes it
-_KEY = torch._C._parse_dispatch_key(_KEY_NAME)
+_KEY: Any = torch._C._parse_dispatch_key(_KEY_NAME)
 _KEYS = torch._C.DispatchKeySet(_KEY)
 _COMPOSITE = "CompositeImplicitAutograd"
 _CPU = torch.device("cpu")
@@ -54,8 +59,8 @@ def intercept(handler: Handler) -> None:
     May be called again after more operations have been defined; the handler must be the same.
     """
     if "_" not in _libraries:
-        _libraries["_"] = Library("_", "IMPL")
-        _libraries["_"].fallback(fallthrough_kernel, _KEY_NAME)
+        _libraries["_"] = Library("_", "IMPL")  # type: ignore[no-untyped-call]
+        _libraries["_"].fallback(fallthrough_kernel, _KEY_NAME)  # type: ignore[no-untyped-call]
     for name in torch._C._dispatch_get_all_op_names():
         if name not in _registered:
             _registered.add(name)
@@ -71,7 +76,7 @@ def _register(qualified: str, handler: Handler) -> None:
     if operation is None or packet in _WITHOUT_VALUES or operation.is_view:
         return
     if namespace not in _libraries:
-        _libraries[namespace] = Library(namespace, "IMPL")
+        _libraries[namespace] = Library(namespace, "IMPL")  # type: ignore[no-untyped-call]
     library = _libraries[namespace].m
     if library is not None:
         library.impl(name, _KEY_NAME, functools.partial(_call, handler, operation), False)  # noqa: FBT003
@@ -127,22 +132,14 @@ def host_view(tensor: torch.Tensor) -> torch.Tensor:
 
 def storage_key(tensor: torch.Tensor) -> int:
     """Return a number that tells a tensor's storage from others that are alive or weakly referenced."""
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
-def weak_storage(tensor: torch.Tensor) -> StorageWeakRef:
+def weak_storage(tensor: torch.Tensor) -> WeakStorage:
     """Return a weak reference to a tensor's storage; its key is not given to another one meanwhile."""
-    return StorageWeakRef(tensor.untyped_storage())
+    return WeakStorage(tensor.untyped_storage())  # type: ignore[no-untyped-call]
 
 
-@contextmanager
-def without_sync_warnings() -> Iterator[None]:
-    """Keep torch's sync debug mode from reporting what happens in the block."""
-    mode = torch._C._cuda_get_sync_debug_mode()
-    if mode:
-        torch._C._cuda_set_sync_debug_mode(0)
-    try:
-        yield
-    finally:
-        if mode:
-            torch._C._cuda_set_sync_debug_mode(mode)
+def has_expired(reference: WeakStorage) -> bool:
+    """Whether a storage is gone."""
+    return bool(reference.expired())  # type: ignore[no-untyped-call]

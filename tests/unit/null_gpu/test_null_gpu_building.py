@@ -47,7 +47,7 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_key_changes_with_what_the_library_depends_on(build: TorchBuild) -> None:
-    """torch's version, CUDA's and the libraries that call it."""
+    """Torch's version, CUDA's and the libraries that call it."""
     before = cache_key(build)
     others = {
         cache_key(replace(build, version="2.15.0+cu130")),
@@ -77,7 +77,7 @@ def test_missing_compiler_is_named(build: TorchBuild, monkeypatch: pytest.Monkey
     monkeypatch.setenv("CC", "no-such-compiler")
 
     assert find_compiler() is None
-    with pytest.raises(BuildError, match="needs a C compiler, and 'no-such-compiler' was not found.*gcc"):
+    with pytest.raises(BuildError, match=r"needs a C compiler, and 'no-such-compiler' was not found.*gcc"):
         built_library(build)
 
 

@@ -107,7 +107,7 @@ def test_summary_of_a_command_that_used_no_gpu() -> None:
 
 
 def test_line_of_a_sync_is_the_callers() -> None:
-    """torch's own lines are passed over; a thread without Python has no line."""
+    """Torch's own lines are passed over; a thread without Python has no line."""
     inner = Line(file="/v/site-packages/torch/_tensor.py", number=1, function="item")
     outer = Line(file="/home/me/scheduler.py", number=12, function="step")
 

@@ -11,7 +11,8 @@ HEADER = """
 cublasStatus_t CUBLASWINAPI cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t transa, int m, int n, int k,
                                            const float* alpha, const float* A, float* C);
 cusolverStatus_t CUSOLVERAPI cusolverDnSgetrf_bufferSize(cusolverDnHandle_t handle, int m, int n, float *A, int *Lwork);
-cusolverStatus_t CUSOLVERAPI cusolverDnSgetrf(cusolverDnHandle_t handle, int m, int n, float *A, int *devIpiv, int *info);
+cusolverStatus_t CUSOLVERAPI cusolverDnSgetrf(cusolverDnHandle_t handle, int m, int n, float *A, int *devIpiv,
+                                              int *info);
 cusparseStatus_t CUSPARSEAPI cusparseCreate(cusparseHandle_t* handle);
 const char* CUSPARSEAPI cusparseGetErrorString(cusparseStatus_t status);
 cudnnStatus_t CUDNNWINAPI cudnnGetTensorNdDescriptor(const cudnnTensorDescriptor_t d, int n, int *nbDims, int dimA[]);

@@ -1,5 +1,6 @@
 """The tests of `on_null_gpu/`, in a process that runs there, and processes on other GPUs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ print(total - free)
 
 
 def test_expandable_segments(on_null_gpu: Runner) -> None:
-    """torch's other allocator maps and unmaps physical memory."""
+    """Torch's other allocator maps and unmaps physical memory."""
     done = on_null_gpu("-c", EXPANDABLE, variables={"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"})
 
     assert done.stdout == "0\n", done.stderr
@@ -91,7 +92,7 @@ model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.SiLU()).cuda()
 with torch.no_grad():
     model(torch.ones(4, 8, device="cuda"))
 counts = read_counts()
-print(sorted((kind.name, name, tally.count, tally.bytes) for kind in TallyKind for name, tally in counts.of(kind).items()))
+print(sorted((kind.name, *item) for kind in TallyKind for item in counts.of(kind).items()))
 print(torch.cuda.memory_stats()["allocated_bytes.all.peak"], torch.cuda.memory_stats()["reserved_bytes.all.peak"])
 """
 
@@ -121,3 +122,21 @@ def test_gpu_is_absent_without_the_description(on_null_gpu: Runner) -> None:
     done = on_null_gpu("-c", program, variables={"DIFFOPT_NULL_GPU_DEVICE": ""})
 
     assert done.stdout == "False\n", done.stderr
+
+
+BUILD = """
+from pytest_diffopt.null_gpu.building import built_library
+from pytest_diffopt.null_gpu.torch_build import find_torch_build
+print(built_library(find_torch_build()))
+"""
+
+
+def test_processes_that_build_at_once_get_one_library(on_null_gpu: Runner, tmp_path: Path) -> None:
+    """One of them builds, and the others wait for it."""
+    cache = {"DIFFOPT_NULL_GPU_CACHE": str(tmp_path)}
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: on_null_gpu("-c", BUILD, variables=cache), range(3)))
+    folders = [path for path in tmp_path.iterdir() if path.is_dir()]
+
+    assert len({one.stdout for one in done}) == 1, [one.stderr for one in done]
+    assert [str(folder / "libnull_gpu.so") for folder in folders] == [done[0].stdout.strip()]

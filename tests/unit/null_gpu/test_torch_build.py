@@ -58,7 +58,7 @@ def test_missing_header_is_named(tmp_path: Path, missing: str) -> None:
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_other_system_is_an_error(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
-    """torch has CUDA builds that can be preloaded for Linux alone."""
+    """Torch has CUDA builds that can be preloaded for Linux alone."""
     monkeypatch.setattr(sys, "platform", platform)
 
     with pytest.raises(BuildError, match=f"needs Linux.*{platform}"):

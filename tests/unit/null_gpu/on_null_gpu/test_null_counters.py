@@ -68,7 +68,9 @@ def test_entry_point_that_does_not_exist_is_named() -> None:
     """One of a driver that is newer than the headers."""
     found, result = ctypes.c_void_p(1), ctypes.c_int()
     with counting() as phase:
-        status = library()["cuGetProcAddress_v2"](b"cuFromTheFuture", ctypes.byref(found), 14000, 0, ctypes.byref(result))
+        status = library()["cuGetProcAddress_v2"](
+            b"cuFromTheFuture", ctypes.byref(found), 14000, 0, ctypes.byref(result)
+        )
 
     assert (status, found.value) == (500, None)
     assert list(phase.counts.of(TallyKind.UNMODELLED)) == ["cuFromTheFuture (looked up)"]
@@ -87,7 +89,7 @@ def test_host_callback_runs() -> None:
 
 @pytest.mark.parametrize("operation", ["svdvals", "inv", "cholesky", "eigvalsh", "qr", "det"])
 def test_linear_algebra_runs(operation: str) -> None:
-    """cuSOLVER's sizes and info are set: no absurd allocation, no failure to converge."""
+    """CuSOLVER's sizes and info are set: no absurd allocation, no failure to converge."""
     before = torch.cuda.memory_reserved()
     getattr(torch.linalg, operation)(torch.eye(4, device="cuda"))
 
@@ -95,7 +97,7 @@ def test_linear_algebra_runs(operation: str) -> None:
 
 
 def test_fourier_transform_runs() -> None:
-    """cuFFT's plans work."""
+    """CuFFT's plans work."""
     with counting() as phase:
         torch.fft.fft(torch.ones(8, device="cuda"))
 
@@ -127,4 +129,6 @@ def test_nothing_here_was_unmodelled() -> None:
     """What this file ran is modelled, but for what it called on purpose."""
     named = set(read_counts().of(TallyKind.UNMODELLED))
 
-    assert {name for name in named if not name.startswith(("cuMemAdvise", "cuFromTheFuture", "cuGetExportTable"))} == set()
+    assert {
+        name for name in named if not name.startswith(("cuMemAdvise", "cuFromTheFuture", "cuGetExportTable"))
+    } == set()

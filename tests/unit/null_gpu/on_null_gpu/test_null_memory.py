@@ -63,7 +63,7 @@ def test_short_copy_is_made() -> None:
 
 
 def test_pinned_memory() -> None:
-    """torch sees that memory is pinned."""
+    """Torch sees that memory is pinned."""
     pinned = torch.ones(10).pin_memory()
 
     assert pinned.is_pinned()

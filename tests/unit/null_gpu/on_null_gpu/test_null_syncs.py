@@ -95,7 +95,7 @@ class _Reading(torch.autograd.Function):
         return value * 2
 
     @staticmethod
-    def backward(_: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(_: object, gradient: torch.Tensor) -> torch.Tensor:
         gradient.sum().item()
         return gradient
 
@@ -103,14 +103,14 @@ class _Reading(torch.autograd.Function):
 def test_sync_on_backwards_thread() -> None:
     """The thread of autograd, which torch starts, is seen."""
     leaf = torch.ones(3, device="cuda", requires_grad=True)
-    syncs = syncs_of(lambda: _Reading.apply(leaf).sum().backward())
+    syncs = syncs_of(lambda: _Reading.apply(leaf).sum().backward())  # type: ignore[no-untyped-call]
 
     assert [sync.line.function if sync.line else "" for sync in syncs] == ["backward"]
 
 
 def test_event(tensor: torch.Tensor) -> None:
     """Waiting for an event blocks; elapsed time is the host's and not negative."""
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     start.record()
     tensor.add_(1)
     end.record()
@@ -122,7 +122,7 @@ def test_event(tensor: torch.Tensor) -> None:
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature:UserWarning")
 def test_torchs_sync_debug_mode(tensor: torch.Tensor) -> None:
-    """torch's own warning appears, as on a GPU."""
+    """Torch's own warning appears, as on a GPU."""
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with pytest.warns(UserWarning, match="called a synchronizing CUDA operation"):
