@@ -1,5 +1,8 @@
 """The tests of `on_null_gpu/`, in a process that runs there, and processes on other GPUs."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from pytest_diffopt.null_gpu.launching import is_active
 from tests.unit.null_gpu.conftest import Runner
 
+REPOSITORY = Path(__file__).parents[3]
 INNER = Path(__file__).parent / "on_null_gpu"
 FILES = sorted(path.name for path in INNER.glob("test_*.py"))
 
@@ -140,3 +144,45 @@ def test_processes_that_build_at_once_get_one_library(on_null_gpu: Runner, tmp_p
 
     assert len({one.stdout for one in done}) == 1, [one.stderr for one in done]
     assert [str(folder / "libnull_gpu.so") for folder in folders] == [done[0].stdout.strip()]
+
+
+PLUGIN = """
+import pytest
+from pytest_diffopt.null_gpu.launching import restart
+
+def pytest_addoption(parser):
+    parser.addoption("--null", default="")
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, which a new process could not undo
+def pytest_load_initial_conftests(early_config):
+    if early_config.known_args_namespace.null:
+        restart(early_config.known_args_namespace.null)
+    return (yield)
+"""
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_gpu(number):
+    import torch
+    assert torch.cuda.get_device_name() == "Tesla T4"
+"""
+
+
+@pytest.mark.skipif(is_active(), reason="this process runs on the null GPU: it would not start again")
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_pytest_starts_itself_again(
+    on_null_gpu: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    """`restart()` keeps the arguments and the output; xdist's workers run on the null GPU as well."""
+    on_null_gpu("-c", "")  # it is built, or the test is skipped
+    (tmp_path / "restarting.py").write_text(PLUGIN, encoding="ascii")
+    (tmp_path / "test_gpu.py").write_text(TESTS, encoding="ascii")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="ascii")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(REPOSITORY)]))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    command = ["-m", "pytest", "-p", "restarting", "-p", "xdist", "--null", "t4", "-n", workers, str(tmp_path)]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
