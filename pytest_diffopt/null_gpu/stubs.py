@@ -44,6 +44,7 @@ class _Parameter:
     declaration: str
     type: str
     name: str
+    is_array: bool = False
 
     @property
     def is_integer(self) -> bool:
@@ -108,7 +109,8 @@ def _parameter(text: str, index: int) -> _Parameter:
     found = re.fullmatch(r"(.*?[\s*])(\w+)", text)
     if found is None:  # a parameter without a name
         return _Parameter(declaration=f"{text} p{index}", type=text, name=f"p{index}")
-    return _Parameter(declaration=text, type=found.group(1).strip(), name=found.group(2))
+    kind, name = found.group(1).strip(), found.group(2)
+    return _Parameter(declaration=text, type=kind, name=name, is_array=array is not None)
 
 
 _DRIVER_PROTOTYPE = re.compile(r"\bCUresult\s+CUDAAPI\s+(cu[A-Z]\w+)\s*\(")
@@ -199,7 +201,9 @@ def _housekeeping(prototype: Prototype) -> str:
         lines.append(f"  free((void *){prototype.parameters[0].name});\n")
     if not creates and _KNOWN.search(prototype.name) is None and not _is_setter(prototype):
         lines.append(f'  unmodelled("{prototype.name}");\n')
-    return "".join(lines) + f"  return ({prototype.returns})0;\n"
+    # how long an array is, is not known here
+    status = _status(prototype.name) if any(p.is_array for p in _outputs(prototype)) else 0
+    return "".join(lines) + f"  return ({prototype.returns}){status};\n"
 
 
 def _is_setter(prototype: Prototype) -> bool:

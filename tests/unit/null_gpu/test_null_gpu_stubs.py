@@ -16,6 +16,7 @@ cusolverStatus_t CUSOLVERAPI cusolverDnSgetrf(cusolverDnHandle_t handle, int m, 
 cusparseStatus_t CUSPARSEAPI cusparseCreate(cusparseHandle_t* handle);
 const char* CUSPARSEAPI cusparseGetErrorString(cusparseStatus_t status);
 cudnnStatus_t CUDNNWINAPI cudnnGetTensorNdDescriptor(const cudnnTensorDescriptor_t d, int n, int *nbDims, int dimA[]);
+cudnnStatus_t CUDNNWINAPI cudnnGetVersionOf(const cudnnTensorDescriptor_t d, int *version);
 cusolverStatus_t CUSOLVERAPI cusolverDnSetStream(cusolverDnHandle_t handle, cudaStream_t streamId);
 """
 PROTOTYPES = {prototype.name: prototype for prototype in parse_prototypes(HEADER)}
@@ -80,10 +81,19 @@ def test_handle_is_new_and_stream_is_kept() -> None:
 
 def test_getter_sets_its_outputs_and_is_reported() -> None:
     """What is not known is zero and is listed."""
+    stub = stub_of("cudnnGetVersionOf")
+
+    assert 'unmodelled("cudnnGetVersionOf");' in stub
+    assert "memset((void *)version, 0, sizeof *version)" in stub
+    assert "return (cudnnStatus_t)0;" in stub
+
+
+def test_getter_of_an_array_fails() -> None:
+    """Its length is not known, and success would leave a part of it unset."""
     stub = stub_of("cudnnGetTensorNdDescriptor")
 
     assert 'unmodelled("cudnnGetTensorNdDescriptor");' in stub
-    assert "memset((void *)nbDims, 0, sizeof *nbDims)" in stub
+    assert "return (cudnnStatus_t)3000;" in stub
 
 
 def test_text_is_text() -> None:
