@@ -58,7 +58,8 @@ assert torch.cuda.memory_allocated(0) == torch.cuda.memory_allocated(1) == 4 * 2
 with torch.cuda.device(1):
     assert torch.zeros(1, device="cuda").device.index == 1
     torch.cuda.current_stream().synchronize()
-print(b.device, torch.cuda.mem_get_info(0) == torch.cuda.mem_get_info(1))
+used = [total - free for free, total in map(torch.cuda.mem_get_info, range(2))]
+print(b.device, [size // 2**20 for size in used])
 """
 
 
@@ -66,7 +67,7 @@ def test_each_device_has_its_memory(on_null_gpu: Runner) -> None:
     """A copy to the other device is allocated there."""
     done = on_null_gpu("-c", TWO_DEVICES, count=2)
 
-    assert done.stdout == "cuda:1 True\n", done.stderr
+    assert done.stdout == "cuda:1 [20, 22]\n", done.stderr
 
 
 EXPANDABLE = """
@@ -74,7 +75,7 @@ import torch
 x = torch.ones(64 * 2**20, dtype=torch.uint8, device="cuda")
 del x
 y = torch.ones(96 * 2**20, dtype=torch.uint8, device="cuda")
-assert torch.cuda.memory_reserved() == 96 * 2**20, torch.cuda.memory_reserved()
+assert torch.cuda.memory_reserved() == 100 * 2**20, torch.cuda.memory_reserved()  # in steps of 20 MiB
 del y
 torch.cuda.empty_cache()
 free, total = torch.cuda.mem_get_info()
@@ -86,7 +87,7 @@ def test_expandable_segments(on_null_gpu: Runner) -> None:
     """Torch's other allocator maps and unmaps physical memory."""
     done = on_null_gpu("-c", EXPANDABLE, variables={"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"})
 
-    assert done.stdout == "0\n", done.stderr
+    assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 COUNTED = """
