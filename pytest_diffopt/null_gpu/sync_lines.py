@@ -16,6 +16,7 @@ from pytest_diffopt.null_gpu.counters import library
 _HOOK = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"
 _PACKAGE = str(Path(__file__).parent) + "/"
+_GENERATED = ("<frozen ", "<eval_with_key>")  # of the import system and of torch.fx; <string> and <stdin> are a user's
 _MAX_FRAMES = 64
 
 
@@ -60,7 +61,7 @@ class Sync:
 
 
 def _is_machinery(file: str) -> bool:
-    if file.startswith((_PACKAGE, "<")) or "/site-packages/torch/" in file:
+    if file.startswith((_PACKAGE, *_GENERATED)) or "/site-packages/torch/" in file:
         return True
     return file.startswith(_STANDARD_LIBRARY) and "/site-packages/" not in file
 

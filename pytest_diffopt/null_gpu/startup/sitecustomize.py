@@ -10,8 +10,6 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from pytest_diffopt.null_gpu.recording import start_recording
-
 _HERE = Path(__file__).parent
 
 
@@ -22,5 +20,13 @@ def _run_hidden() -> None:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
-start_recording()
+def _start() -> None:
+    # another Python than the one that has the package: its processes have no record
+    if importlib.util.find_spec("pytest_diffopt") is not None:
+        from pytest_diffopt.null_gpu.recording import start_recording  # noqa: PLC0415 - it may be missing
+
+        start_recording()
+
+
+_start()
 _run_hidden()

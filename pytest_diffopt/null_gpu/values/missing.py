@@ -60,7 +60,7 @@ class MissingValues:
 
 @functools.lru_cache(maxsize=4096)
 def _is_machinery(file: str) -> bool:
-    return file.startswith((_PACKAGE, _TORCH, "<"))
+    return file.startswith((_PACKAGE, _TORCH, "<frozen ", "<eval_with_key>"))
 
 
 def calling_line() -> str:

@@ -113,7 +113,7 @@ def test_two_processes_count_the_same(on_null_gpu: Runner) -> None:
 def test_command_prints_what_a_program_did(on_null_gpu: Runner) -> None:
     """The line of the sync, the kernels and the peak, with values."""
     program = "import torch\nx = torch.arange(4, device='cuda')\nassert x.sum().item() == 6\nraise SystemExit(5)\n"
-    done = on_null_gpu("-m", "pytest_diffopt.null_gpu", "--", "python", "-c", program)
+    done = on_null_gpu("-m", "pytest_diffopt.null_gpu", "--", sys.executable, "-c", program)
 
     assert done.returncode == 5, done.stderr
     assert "null GPU: NVIDIA H200" in done.stderr
