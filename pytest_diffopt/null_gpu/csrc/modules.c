@@ -9,6 +9,7 @@ static const void *new_function(const char *name) {
   return handle;
 }
 
+#if CUDART_VERSION >= 12080
 EXPORT cudaError_t cudaLibraryLoadData(cudaLibrary_t *library, const void *code, enum cudaJitOption *options, void **values,
                                        unsigned n, enum cudaLibraryOption *more, void **more_values, unsigned n_more) {
   (void)code, (void)options, (void)values, (void)n, (void)more, (void)more_values, (void)n_more;
@@ -26,6 +27,7 @@ EXPORT cudaError_t cudaLibraryGetKernel(cudaKernel_t *kernel, cudaLibrary_t libr
   *kernel = (cudaKernel_t)(uintptr_t)new_function(name);
   return cudaSuccess;
 }
+#endif
 
 EXPORT CUresult cuModuleLoad(CUmodule *module, const char *path) {
   (void)path;
