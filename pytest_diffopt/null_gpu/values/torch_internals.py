@@ -1,7 +1,7 @@
 """The torch internals that the values need: a dispatch key of their own, host views of device memory.
 
-Tried with torch 2.14. A Python kernel under an otherwise unused dispatch key sees each operation below autograd, as a
-`TorchDispatchMode` does; unlike a mode it leaves `isTensorSubclassLike` false and is no subject of Dynamo.
+Tried with torch 2.12 and 2.14. A Python kernel under an otherwise unused dispatch key sees each operation below
+autograd, as a `TorchDispatchMode` does; unlike a mode it leaves `isTensorSubclassLike` false and is no subject of Dynamo.
 """
 
 # ruff: noqa: SLF001 - it exists for that
@@ -18,7 +18,19 @@ from torch.multiprocessing.reductions import StorageWeakRef
 # A weak reference to a storage.
 WeakStorage = StorageWeakRef
 
-_KEY_NAME = "Fake"  # meant for torchdistx; nothing in torch includes it
+_PYTHON = torch._C.DispatchKey.Python
+
+
+def _below_python(name: str) -> bool:
+    # a key above would come before dispatch modes and fake tensors, which compilation works with
+    key: Any = torch._C._parse_dispatch_key(name)
+    after = torch._C._dispatch_keyset_full_after(key)
+    return not after.has(_PYTHON)
+
+
+# Neither is included by torch. "Fake" also sees operations that create tensors as they are called, and is above Python
+# before torch 2.14; below "CustomRNGKeyId" they are seen as the operations that fill their result.
+_KEY_NAME = next(filter(_below_python, ("Fake", "CustomRNGKeyId")))
 _KEY: Any = torch._C._parse_dispatch_key(_KEY_NAME)
 _KEYS = torch._C.DispatchKeySet(_KEY)
 _COMPOSITE = "CompositeImplicitAutograd"
@@ -113,7 +125,7 @@ def excluded() -> Iterator[None]:
 
 def is_plain(tensor: torch.Tensor) -> bool:
     """Whether a tensor is memory of its own, and neither a fake tensor nor another wrapper."""
-    return type(tensor) in _PLAIN or not torch._C._dispatch_keys(tensor).has(torch._C.DispatchKey.Python)
+    return type(tensor) in _PLAIN or not torch._C._dispatch_keys(tensor).has(_PYTHON)
 
 
 def host_view(tensor: torch.Tensor) -> torch.Tensor:

@@ -181,6 +181,7 @@ def test_memory_can_grow_while_capturing() -> None:
     capture(lambda: torch.empty(2**28, device="cuda"))
 
 
+@pytest.mark.filterwarnings("ignore:The AccumulateGrad node's stream:UserWarning")  # torch 2.12's own capture
 def test_graphed_callable(model: torch.nn.Module, inputs: torch.Tensor) -> None:
     """Torch's own wrapper, backward included."""
     with torch.enable_grad():
