@@ -1,7 +1,7 @@
 """The torch internals that the values need: a dispatch key of their own, host views of device memory.
 
 Tried with torch 2.12 and 2.14. A Python kernel under an otherwise unused dispatch key sees each operation below
-autograd, as a `TorchDispatchMode` does; unlike a mode it leaves `isTensorSubclassLike` false and is no subject of Dynamo.
+autograd, as a `TorchDispatchMode` does. Unlike a mode it leaves `isTensorSubclassLike` false, and Dynamo ignores it.
 """
 
 # ruff: noqa: SLF001 - it exists for that
