@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
 from pytest_diffopt.null_gpu.sync_lines import Sync, recording_syncs
@@ -15,6 +16,10 @@ from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.pipelines.scale import Scale
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers and transformers of other versions than the suites'
+
+# Before torch 2.14 a group norm on CUDA makes its input contiguous by an operation that the CPU does not run: the CPU's
+# convolutions then sum in another order.
+TOLERANCE = 0.0 if Version(torch.__version__).release >= (2, 14) else 2e-5
 
 
 def images(pipeline: Any, name: str) -> Any:
@@ -37,7 +42,7 @@ def test_image_is_the_cpus(name: str) -> None:
     with computing(Values.ALL) as report, torch.no_grad():
         actual = images(pipeline.to("cuda"), name)
 
-    assert np.abs(actual - expected).max() == 0.0
+    assert np.abs(actual - expected).max() <= TOLERANCE
     assert expected.std() > 0.01
     assert (report.uncomputed, report.replaced) == ({}, {})
 
