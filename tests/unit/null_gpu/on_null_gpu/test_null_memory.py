@@ -1,0 +1,76 @@
+"""Memory: torch's own allocator over memory that is reserved and not touched."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pytest_diffopt.null_gpu.counters import TallyKind, counting
+
+GIB = 2**30
+
+
+def resident_bytes() -> int:
+    """Return what this process keeps in memory."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+
+
+def test_memory_is_not_touched() -> None:
+    """Sixty gigabytes are allocated and filled by a kernel, and nothing is resident."""
+    before = resident_bytes()
+    tensor = torch.zeros(60 * GIB, dtype=torch.uint8, device="cuda")
+
+    assert torch.cuda.memory_allocated() >= 60 * GIB
+    assert resident_bytes() - before < GIB // 4
+    del tensor
+    torch.cuda.empty_cache()
+
+
+def test_out_of_memory_is_torchs_own() -> None:
+    """At the GPU's size, with torch's message."""
+    with pytest.raises(torch.OutOfMemoryError, match=r"GPU 0 has a total capacity of 139\.80 GiB of which"):
+        torch.empty(150 * GIB, dtype=torch.uint8, device="cuda")
+
+
+def test_memory_is_given_back() -> None:
+    """What is free is what was free."""
+    torch.cuda.empty_cache()
+    free = torch.cuda.mem_get_info()[0]
+    tensor = torch.empty(GIB, dtype=torch.uint8, device="cuda")
+    less = torch.cuda.mem_get_info()[0]
+    del tensor
+    torch.cuda.empty_cache()
+
+    assert free - less == GIB
+    assert torch.cuda.mem_get_info()[0] == free
+
+
+def test_long_copy_is_not_made_and_read_as_zero() -> None:
+    """And it is counted as such."""
+    host = torch.ones(8 * 2**20, dtype=torch.uint8)
+    with counting() as phase:
+        back = host.to("cuda").cpu()
+
+    assert int(back.sum()) == 0
+    assert phase.counts.total_bytes(TallyKind.SKIPPED_COPY) == 2 * 8 * 2**20
+
+
+def test_short_copy_is_made() -> None:
+    """Up and down again."""
+    host = torch.arange(1000)
+
+    assert torch.equal(host.to("cuda").cpu(), host)
+
+
+def test_pinned_memory() -> None:
+    """Torch sees that memory is pinned."""
+    pinned = torch.ones(10).pin_memory()
+
+    assert pinned.is_pinned()
+    assert not torch.ones(10).is_pinned()
+    assert torch.equal(pinned.to("cuda", non_blocking=True).cpu(), pinned)
+
+
+def test_scalar_without_values_is_zero() -> None:
+    """No kernel wrote it, and old bytes are not shown."""
+    assert torch.full((1,), 7.0, device="cuda").item() == 0
