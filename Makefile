@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # By default torch uses every core for each operation, which slows down tiny pipelines, above all in parallel.
 export OMP_NUM_THREADS ?= 1
 # These targets need no hub; without this each tokenizer sends a request first.
-gate ladders test injected-faults on-gpu-rehearsal: export HF_HUB_OFFLINE ?= 1
+gate ladders test null-gpu injected-faults on-gpu-rehearsal: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
 # Another torch than in constraints.txt, in a separate environment: make test TORCH=2.11.0
@@ -18,7 +18,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install gate ladders gpu test lint docs fuzz format benchmarks history generality injected-faults clean
+.PHONY: install null-gpu gate ladders gpu test lint docs fuzz format benchmarks history generality injected-faults clean
 .PHONY: on-gpu-rehearsal dist test-wheel release-check baselines comment merge summary status gpu-request propose-baselines
 
 install: $(INSTALLED)
@@ -54,6 +54,17 @@ test: $(INSTALLED)
 # Fuzz every reader of files, with arbitrary bytes and with mutated valid files.
 fuzz: $(INSTALLED)
 	DIFFOPT_FUZZ_INPUTS=$(FUZZ_INPUTS) $(BIN)/python -m pytest tests/fuzz -n 2 $(PYTEST_ARGS)
+
+# The null GPU's own tests, in an environment of their own with the CUDA build of torch; no GPU and no driver are needed.
+CUDA_VENV := .venv-cuda
+null-gpu: $(CUDA_VENV)/.installed
+	$(CUDA_VENV)/bin/python -m pytest tests/unit/null_gpu -q $(PYTEST_ARGS)
+
+$(CUDA_VENV)/.installed: pyproject.toml constraints-cuda.txt
+	test -x $(CUDA_VENV)/bin/python || $(PYTHON) -m venv $(CUDA_VENV)
+	$(CUDA_VENV)/bin/python $(PIP) --constraint constraints-cuda.txt torch
+	$(CUDA_VENV)/bin/python $(PIP) --constraint constraints-cuda.txt --editable . hypothesis nvidia-ml-py pytest-xdist
+	touch $@
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -159,5 +170,5 @@ generality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-torch-* .wheel dist site .history .on-gpu-rehearsal .mypy_cache \
+	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) .wheel dist site .history .on-gpu-rehearsal .mypy_cache \
 		.ruff_cache .pytest_cache .import_linter_cache

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.null_gpu import command as null_gpu
 from pytest_diffopt.profile import command as profile
 from pytest_diffopt.reports import summary_command as summary
 from pytest_diffopt.reports.comment import command as comment
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pytest_diffopt", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     profile.add_to(commands)
+    null_gpu.add_to(commands)
     comment.add_to(commands)
     report.add_to(commands)
     merge.add_to(commands)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pytest_diffopt.null_gpu.doctor import check_devices, doctor_lines
 from pytest_diffopt.null_gpu.errors import NullGpuError
@@ -19,6 +20,24 @@ from pytest_diffopt.null_gpu.summary import summary_lines
 _STARTUP = Path(__file__).parent / "startup"
 _BAD_INPUT = 2  # as argparse's own
 _NO_VALUES = "none"
+
+
+def add_to(commands: Any) -> None:
+    """Add `null-gpu` and `doctor` to the commands of `python -m pytest_diffopt`.
+
+    Args:
+        commands: the subparsers of argparse.
+    """
+    parser = commands.add_parser("null-gpu", help="run a command on the null GPU and print what it did there")
+    add_arguments(parser)
+    parser.set_defaults(run=_run_and_exit)
+    doctor = commands.add_parser("doctor", help="print which of the three devices this machine offers")
+    doctor.set_defaults(run=run_doctor)
+
+
+def _run_and_exit(options: argparse.Namespace) -> bool:
+    """End this process with the exit code or the signal of the command."""
+    raise SystemExit(exit_as(run_command(options)))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -55,7 +55,8 @@ class _Limits:
     blocks: int
 
 
-# CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
+# To be checked against the CUDA C++ Programming Guide, "Technical Specifications per Compute Capability": written
+# without access to it.
 _LIMITS = {
     (7, 0): _Limits(shared_kib_per_block=96, shared_kib_per_multiprocessor=96, threads=2048, blocks=32),
     (7, 5): _Limits(shared_kib_per_block=64, shared_kib_per_multiprocessor=64, threads=1024, blocks=16),
@@ -97,8 +98,8 @@ def _gpu(  # noqa: PLR0913 - one column of a table each
     )
 
 
-# Multiprocessors, L2, bus and clocks: NVIDIA's data sheets and architecture whitepapers (Volta, Turing, Ampere, Ada,
-# Hopper, Blackwell). Memory: the total_memory that torch reports on that GPU; it varies by some MiB with the driver.
+# A figure with a source has it in a comment. The others are still to be checked against NVIDIA's data sheets (bus, L2,
+# clocks) and against the total_memory that torch reports on that GPU, which varies by some MiB with the driver.
 _GPUS = {
     gpu.key: gpu
     for gpu in (

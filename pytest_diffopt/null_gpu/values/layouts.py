@@ -43,7 +43,7 @@ class Layouts:
             return on_host
         if storage_key(given) not in self._channels_last:
             return on_host
-        # a batch of one may have any batch stride, by which CPU kernels choose, so that the strides are made anew
+        # a batch of one may have any batch stride, by which CPU kernels choose, so the strides are computed again
         return torch.empty_like(on_host, memory_format=_CHANNELS_LAST[given.dim()]).copy_(on_host)
 
 

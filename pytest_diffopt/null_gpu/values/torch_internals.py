@@ -143,7 +143,7 @@ def host_view(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def storage_key(tensor: torch.Tensor) -> int:
-    """Return a number that tells a tensor's storage from others that are alive or weakly referenced."""
+    """Return a number that identifies a tensor's storage among those that are alive or weakly referenced."""
     return int(tensor.untyped_storage()._cdata)
 
 

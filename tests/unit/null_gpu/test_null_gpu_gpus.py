@@ -5,12 +5,12 @@ import pytest
 from pytest_diffopt.null_gpu.errors import NullGpuError
 from pytest_diffopt.null_gpu.gpus import MAX_DEVICES, describe_for_library, find_gpu, gpu_names
 
-WANTED = {"h200", "h100", "b200", "a100-80gb", "l4", "l40s", "t4", "v100", "rtx-4090", "rtx-5090"}
+EXPECTED = {"h200", "h100", "b200", "a100-80gb", "l4", "l40s", "t4", "v100", "rtx-4090", "rtx-5090"}
 
 
 def test_all_gpus_are_known() -> None:
     """Every GPU that the documentation names can be found."""
-    assert set(gpu_names()) == WANTED
+    assert set(gpu_names()) == EXPECTED
 
 
 @pytest.mark.parametrize("name", ["h200", "H200", "nvidia-h200"])
@@ -44,7 +44,7 @@ def test_description_has_the_fields_of_the_library() -> None:
     )
 
 
-@pytest.mark.parametrize("name", sorted(WANTED))
+@pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_block_fits_into_a_multiprocessor(name: str) -> None:
     """A block cannot have more shared memory than its multiprocessor."""
     gpu = find_gpu(name)
