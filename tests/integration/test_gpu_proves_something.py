@@ -26,7 +26,7 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fake a GPU that is too small for tests with a requirement."""
     monkeypatch.setattr(collection, "_require_gpu", lambda: None)
     monkeypatch.setattr(header, "gpu_name", lambda: "a small GPU")
-    monkeypatch.setattr(running_test, "_unmet_requirement", lambda _needs: TOO_SMALL)
+    monkeypatch.setattr(running_test, "_missing_of_gpu", lambda _needs: TOO_SMALL)
 
 
 def test_a_gpu_that_is_too_small_for_some_tests_is_reported(injected: pytest.Pytester) -> None:
