@@ -1,4 +1,4 @@
-"""What every test of the plugin shares: pytester, no network, and no trace of the machine that runs them."""
+"""Shared by all tests: pytester, no network access, and no environment variables of CI or xdist."""
 
 import os
 
@@ -6,19 +6,19 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, when it is imported
+os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, at import
 os.environ["OMP_NUM_THREADS"] = "1"  # for the subprocesses that tests start
 
 
 @pytest.fixture(autouse=True)
 def outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the tests say themselves when they are in CI, and in whose."""
+    """Remove the variables of the CI that runs the tests: tests of CI set their own."""
     for name in [name for name in os.environ if name == "CI" or name.startswith("GITHUB_")]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)
 def outside_xdist(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the sessions that tests start not take themselves for a worker of this one."""
+    """Remove xdist's variables, so that sessions started by a test do not run as workers of this session."""
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
         monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""What users write in commands, ini files and tests; a change belongs in the changelog."""
+"""The public interface: options, ini names, markers, fixtures and names; document each change in the changelog."""
 
 import pytest
 
@@ -107,8 +107,8 @@ def pytest_configure(config):
 """
 
 
-def test_options_ini_names_and_markers_are_what_they_were(project: pytest.Pytester) -> None:
-    """As pytest itself knows them."""
+def test_options_ini_names_and_markers_are_unchanged(project: pytest.Pytester) -> None:
+    """As registered with pytest."""
     project.makeconftest(SHOW)
     result = project.runpytest_inprocess("-s")
 
@@ -116,8 +116,8 @@ def test_options_ini_names_and_markers_are_what_they_were(project: pytest.Pytest
         assert f"{kind} {names}" in result.outlines
 
 
-def test_the_fixtures_are_what_they_were(project: pytest.Pytester) -> None:
-    """Each is shown by `pytest --fixtures`, with its docstring."""
+def test_the_fixtures_are_unchanged(project: pytest.Pytester) -> None:
+    """`pytest --fixtures` shows each with a docstring."""
     result = project.runpytest_inprocess("--fixtures", "-v")
     ours = [line.split()[0] for line in result.outlines if "pytest_diffopt/plugin/fixtures.py:" in line]
 
@@ -125,13 +125,13 @@ def test_the_fixtures_are_what_they_were(project: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*pytest_diffopt/plugin/fixtures.py*: no docstring*")
 
 
-def test_every_option_that_lasts_has_an_ini_counterpart() -> None:
-    """Only what holds for one run has none: writing baselines, comparing revisions, calibrating, explaining."""
-    counterparts = {
+def test_every_permanent_option_has_an_ini_name() -> None:
+    """Only options of a single run have none: writing baselines, comparing revisions, calibrating, explaining."""
+    ini_names = {
         "diffopt_" + option.removeprefix("--").removeprefix("diffopt-").replace("-", "_") for option in OPTIONS
     }
 
-    assert sorted(counterparts - set(INI_NAMES)) == [
+    assert sorted(ini_names - set(INI_NAMES)) == [
         "diffopt_against",
         "diffopt_allow_ci_update",
         "diffopt_calibrate",
@@ -142,6 +142,6 @@ def test_every_option_that_lasts_has_an_ini_counterpart() -> None:
     ]
 
 
-def test_the_public_names_are_what_they_were() -> None:
-    """`__all__` is sorted, and complete."""
+def test_the_public_names_are_unchanged() -> None:
+    """`__all__` is sorted and complete."""
     assert pytest_diffopt.__all__ == PUBLIC_NAMES

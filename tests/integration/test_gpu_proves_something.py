@@ -1,4 +1,4 @@
-"""A `--gpu` run that proved less than it looks says so, or is red."""
+"""A `--gpu` run reports what it did not prove, or fails."""
 
 import pytest
 
@@ -23,14 +23,14 @@ TOO_SMALL = "needs a GPU with 80 GiB, got: 24.0 GiB"
 
 @pytest.fixture(autouse=True)
 def small_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretend that there is a GPU, and that it is too small for who asks for one."""
+    """Fake a GPU that is too small for tests with a requirement."""
     monkeypatch.setattr(collection, "_require_gpu", lambda: None)
     monkeypatch.setattr(header, "gpu_name", lambda: "a small GPU")
-    monkeypatch.setattr(running_test, "_unmet_requirement", lambda _needs: TOO_SMALL)
+    monkeypatch.setattr(running_test, "_missing_of_gpu", lambda _needs: TOO_SMALL)
 
 
-def test_a_gpu_that_is_too_small_for_some_is_in_the_headline(injected: pytest.Pytester) -> None:
-    """The rest was proven, so the run is green, with a line that says what was not."""
+def test_a_gpu_that_is_too_small_for_some_tests_is_reported(injected: pytest.Pytester) -> None:
+    """The run passes, and a line reports the tests that proved nothing."""
     injected.makepyfile(test_it=ON_THE_GPU)
     result = injected.runpytest_inprocess("--gpu")
 
@@ -41,8 +41,8 @@ def test_a_gpu_that_is_too_small_for_some_is_in_the_headline(injected: pytest.Py
     )
 
 
-def test_a_gpu_that_is_too_small_for_all_fails(injected: pytest.Pytester) -> None:
-    """A row of skips is not green."""
+def test_a_gpu_that_is_too_small_for_all_tests_fails(injected: pytest.Pytester) -> None:
+    """A run with only skipped tests does not pass."""
     injected.makepyfile(test_it=ON_THE_GPU)
     result = injected.runpytest_inprocess("--gpu", "-k", "test_large")
 
@@ -54,7 +54,7 @@ def test_a_gpu_that_is_too_small_for_all_fails(injected: pytest.Pytester) -> Non
 
 
 def test_a_run_without_a_diffopt_test_is_reported(injected: pytest.Pytester) -> None:
-    """It may be about something else, so it stays green."""
+    """It passes, because `--gpu` may be meant for other tests."""
     injected.makepyfile(test_it="def test_other(): pass")
     result = injected.runpytest_inprocess("--gpu")
 
@@ -62,8 +62,8 @@ def test_a_run_without_a_diffopt_test_is_reported(injected: pytest.Pytester) -> 
     result.stdout.fnmatch_lines(["not proven: --gpu was given, but no diffopt test ran"])
 
 
-def test_a_verdict_that_compared_nothing_is_in_the_headline(injected: pytest.Pytester) -> None:
-    """A baseline of another number of steps is none."""
+def test_a_verdict_that_compared_nothing_is_reported(injected: pytest.Pytester) -> None:
+    """A baseline of another GPU is not compared."""
     injected.makepyfile(
         test_it="""
 from dataclasses import replace
@@ -83,8 +83,8 @@ def test_other_gpu(monkeypatch):
     result.stdout.fnmatch_lines(["not proven: 1 verdict decided nothing: 1 incomparable"])
 
 
-def test_a_worker_that_dies_fails(injected: pytest.Pytester) -> None:
-    """Xdist starts another one; what the first had still to do is named."""
+def test_a_lost_worker_fails(injected: pytest.Pytester) -> None:
+    """Even if xdist replaces it."""
     pytest.importorskip("xdist")
     injected.makepyfile(
         test_it="""

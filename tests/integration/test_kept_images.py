@@ -1,4 +1,4 @@
-"""Images of failing checks stay on disk, and with a report those of every check."""
+"""Images of failing checks are kept; with a report, those of every check."""
 
 import json
 
@@ -10,16 +10,16 @@ TWO = """
 import numpy as np
 from pytest_diffopt import assert_images_similar
 
-PICTURE = np.linspace(0.1, 0.9, 16 * 16 * 3).reshape(1, 16, 16, 3)
+IMAGE = np.linspace(0.1, 0.9, 16 * 16 * 3).reshape(1, 16, 16, 3)
 
 def test_good():
-    assert_images_similar(PICTURE, PICTURE)
-    assert_images_similar(PICTURE, PICTURE)
+    assert_images_similar(IMAGE, IMAGE)
+    assert_images_similar(IMAGE, IMAGE)
 
 def test_bad():
-    assert_images_similar(np.concatenate([PICTURE, 1 - PICTURE]), np.concatenate([PICTURE, PICTURE]))
+    assert_images_similar(np.concatenate([IMAGE, 1 - IMAGE]), np.concatenate([IMAGE, IMAGE]))
 """
-OF_BAD = [
+FILES_OF_BAD = [
     "0-0-heat-map.png",
     "0-0-image.png",
     "0-0-reference.png",
@@ -30,20 +30,20 @@ OF_BAD = [
 
 
 def test_a_failure_keeps_its_images_in_pytests_cache(project: pytest.Pytester) -> None:
-    """The folder stands in the message; what passes leaves nothing."""
+    """The message contains the folder; a passing check keeps nothing."""
     project.makeini("[pytest]")
     project.makepyfile(test_it=TWO)
     result = project.runpytest_inprocess()
 
     folder = project.path / ".pytest_cache/d/diffopt/images"
     result.assert_outcomes(passed=1, failed=1)
-    (of_bad,) = folder.iterdir()
-    assert f"images: {of_bad}" in result.outlines
-    assert sorted(path.name for path in of_bad.iterdir()) == OF_BAD
+    (folder_of_bad,) = folder.iterdir()
+    assert f"images: {folder_of_bad}" in result.outlines
+    assert sorted(path.name for path in folder_of_bad.iterdir()) == FILES_OF_BAD
 
 
-def test_the_files_hold_what_was_compared(project: pytest.Pytester) -> None:
-    """Eight bits a channel; the heat map is dark where both agree."""
+def test_the_files_contain_the_compared_images(project: pytest.Pytester) -> None:
+    """8 bits per channel; the heat map is dark where both agree."""
     project.makeini("[pytest]")
     project.makepyfile(test_it=TWO)
     project.runpytest_inprocess()
@@ -61,7 +61,7 @@ def test_the_files_hold_what_was_compared(project: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one process", "workers"])
 def test_a_report_keeps_the_images_of_every_check(project: pytest.Pytester, workers: list[str]) -> None:
-    """Each difference in `report.json` names its files from the report's folder."""
+    """Each difference in `report.json` has the paths of its files, relative to the report's folder."""
     project.makepyfile(test_it=TWO)
     project.runpytest_inprocess("--diffopt-report=out", *workers)
 
@@ -77,7 +77,7 @@ def test_a_report_keeps_the_images_of_every_check(project: pytest.Pytester, work
 
 
 def test_a_full_disk_does_not_hide_the_failure(project: pytest.Pytester) -> None:
-    """The figures are told, and why there is no image."""
+    """The message contains the figures and the reason why no image was kept."""
     project.makeini("[pytest]")
     project.makepyfile(test_it=TWO)
     (project.path / ".pytest_cache/d/diffopt").mkdir(parents=True)

@@ -89,7 +89,7 @@ def test_the_summary_has_a_column_of_gpus(shards: list[str], tmp_path: Path) -> 
 
 
 def test_a_broken_test_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With its shard and its reason, because it has no verdict."""
+    """It has no verdict; the line shows its shard and its reason."""
     folders = [written(tmp_path / "h200", GOOD, broken=[BROKEN]), written(tmp_path / "l4", GOOD)]
 
     assert merge(*folders, "--into", tmp_path / "merged") == 1
@@ -100,7 +100,7 @@ def test_a_broken_test_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_passed_shards_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the expected number of shards and the required verdicts."""
+    """The expected number of shards and the required verdicts are present."""
     folders = [written(tmp_path / name, GOOD) for name in ("h200", "l4")]
 
     assert merge(*folders, "--into", tmp_path / "merged", "--expect=2", "--require=gpu>=4") == 0
@@ -126,7 +126,7 @@ def test_an_unmet_expectation_fails(
 
 
 def test_an_empty_shard_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Even if the other shard passed."""
+    """It fails even if the other shard passed."""
     folders = [written(tmp_path / "h200", GOOD), written(tmp_path / "l4", [], skipped=SKIPPED)]
 
     assert merge(*folders, "--into", tmp_path / "merged") == 1
@@ -173,7 +173,7 @@ def test_an_empty_shard_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ],
     ids=["no report", "into an input", "into a full folder", "into a file", "below a file", "requirement", "empty"],
 )
-def test_bad_input_is_an_error(
+def test_invalid_input_is_an_error(
     shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], lines: list[str]
 ) -> None:
     """The message has the rule, the value and a hint; the exit code is 2, and no file is left behind."""

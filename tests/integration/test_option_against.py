@@ -41,7 +41,7 @@ def test_unchanged(latency_baseline):
 def test_crashing(latency_baseline):
     latency_baseline.check(product.crashing)
 
-def test_without_a_time():
+def test_without_timing():
     raise AssertionError("must be deselected")
 """
 NEW_TEST = """
@@ -53,7 +53,7 @@ OPTIONS = ("--diffopt-margin=0.5", "--diffopt-max-seconds=30", "--tb=short")
 
 @pytest.fixture
 def repository(project: pytest.Pytester) -> pytest.Pytester:
-    """A git project whose head is slower in one function, crashes in another, and has an additional test."""
+    """Return a git project whose head is slower in one function, crashes in another, and has an additional test."""
     base = PRODUCT.format(changed_seconds=0.02, crashing="time.sleep(0.02)")
     commit(project.path, {"product.py": base, "test_it.py": TESTS})
     head = PRODUCT.format(changed_seconds=0.06, crashing="os.write(2, b'the driver crashed'); os._exit(7)")
@@ -121,7 +121,7 @@ def test_engine(latency_baseline):
 def test_calls_that_only_compute_are_timed_concurrently(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By their CPU time on one shared core; the verdicts are the same as with interleaved timing."""
+    """They share one core and are measured in CPU time; the verdicts equal those of interleaved timing."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     product = "def unchanged(): return sum(range(200_000))\n\ndef changed(): return sum(range({}))\n"
     tests = """
@@ -193,7 +193,7 @@ def test_call(latency_baseline):
     ids=["no such revision", "update", "xdist", "editable alone"],
 )
 def test_conflicting_options_are_refused(repository: pytest.Pytester, options: list[str], message: str) -> None:
-    """With a usage error, before any worker starts."""
+    """The usage error is raised before any worker starts."""
     result = repository.runpytest_inprocess(*options)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -201,7 +201,7 @@ def test_conflicting_options_are_refused(repository: pytest.Pytester, options: l
 
 
 def test_a_project_without_git_is_refused(project: pytest.Pytester) -> None:
-    """The message contains git's own."""
+    """The error names the requirement."""
     result = project.runpytest_inprocess("--diffopt-against=HEAD")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR

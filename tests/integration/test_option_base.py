@@ -18,7 +18,7 @@ def test_good():
 
 @pytest.fixture
 def change(injected: pytest.Pytester) -> pytest.Pytester:
-    """A repository with a branch that loosens one baseline, adds one and removes one."""
+    """Return a repository with a branch that loosens one baseline, adds one and removes one."""
     injected.makepyfile(test_it=GOOD)
     baselines = injected.path / "baselines/GPU"
     write_baseline(baselines / "slow.json", 100)
@@ -33,7 +33,7 @@ def change(injected: pytest.Pytester) -> pytest.Pytester:
 
 
 def test_the_terminal_lists_loosened_and_removed_baselines(change: pytest.Pytester) -> None:
-    """With the limit before and after; added baselines are only counted."""
+    """Loosened baselines show both limits; added ones are only counted."""
     base = git(change.path, "rev-parse", "main")[:9]
     result = change.runpytest_inprocess("--diffopt-base", "main")
 
@@ -52,7 +52,7 @@ def test_the_terminal_lists_loosened_and_removed_baselines(change: pytest.Pytest
 def test_the_summary_of_a_pull_request_lists_every_change(
     change: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The base is GitHub's target branch, as a branch of `origin`."""
+    """The base is GitHub's target branch, on `origin`."""
     git(tmp_path, "clone", "--quiet", "--branch=change", str(change.path), "clone")
     monkeypatch.chdir(tmp_path / "clone")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -71,7 +71,7 @@ def test_the_summary_of_a_pull_request_lists_every_change(
 
 
 def test_the_report_lists_every_change(change: pytest.Pytester) -> None:
-    """On its page and in `report.json`, which the summary of merged shards reads."""
+    """Both the page and `report.json`, which the merge of shards reads, contain them."""
     change.runpytest_inprocess("--diffopt-base=main", "--diffopt-report=report")
     found = read_json_report(change.path / "report").baselines
     page = (change.path / "report/index.html").read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def test_the_report_lists_every_change(change: pytest.Pytester) -> None:
 def test_a_shallow_clone_is_reported_as_not_compared(
     change: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without the line it would look as if nothing was loosened; the run still passes."""
+    """Without the line, no baseline would appear to be loosened. The run passes."""
     git(tmp_path, "clone", "--quiet", "--depth=1", "--branch=change", f"file://{change.path}", "clone")
     monkeypatch.chdir(tmp_path / "clone")
     result = change.runpytest_inprocess("--rootdir", str(tmp_path / "clone"), "--diffopt-base=origin/main")
@@ -110,5 +110,5 @@ def test_the_ini_option_compares_in_every_run(change: pytest.Pytester) -> None:
 
 
 def test_without_a_base_nothing_is_compared(change: pytest.Pytester) -> None:
-    """The start of the branch is unknown."""
+    """Without `--diffopt-base` and outside of a pull request."""
     change.runpytest_inprocess().stdout.no_fnmatch_line("*baselines since*")

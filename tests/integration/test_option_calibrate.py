@@ -13,7 +13,7 @@ def test_latency(latency_baseline):
 
 
 def test_a_machine_is_calibrated_without_git(project: pytest.Pytester) -> None:
-    """By six pairs of processes; the figures are printed and stored in the environment of the report."""
+    """Six pairs of processes are timed; the figures are printed and stored in the environment of the report."""
     project.makepyfile(test_it=PROJECT)
     result = project.runpytest_inprocess("--diffopt-calibrate", "--diffopt-max-seconds=12", "--diffopt-report=out")
 

@@ -1,4 +1,4 @@
-"""`--gpu`: the only way to a real GPU, and never a green row of skips."""
+"""`--gpu` selects the real GPU; without a usable one it is an error."""
 
 import pytest
 import torch
@@ -12,11 +12,11 @@ def test_on_the_gpu(diffopt_pipeline):
     pass
 """
 
-without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no GPU")
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="tests the behavior without a GPU")
 
 
-def test_without_it_gpu_tests_are_skipped_with_the_way_to_run_them(project: pytest.Pytester) -> None:
-    """A test that needs a GPU says so instead of failing."""
+def test_without_the_option_gpu_tests_are_skipped(project: pytest.Pytester) -> None:
+    """The reason names the option."""
     project.makepyfile(test_it=GPU_TEST)
     result = project.runpytest_inprocess("-rs")
 
@@ -25,8 +25,8 @@ def test_without_it_gpu_tests_are_skipped_with_the_way_to_run_them(project: pyte
 
 
 @without_gpu
-def test_without_a_usable_gpu_the_run_is_an_error(project: pytest.Pytester) -> None:
-    """Asked for a GPU where there is none, the run ends at once, with a usage error that says what torch sees."""
+def test_without_a_usable_gpu_the_option_is_an_error(project: pytest.Pytester) -> None:
+    """The run ends at once with a usage error, which shows the build of torch."""
     project.makepyfile(test_it=GPU_TEST)
     result = project.runpytest_inprocess("--gpu")
 
@@ -37,8 +37,8 @@ def test_without_a_usable_gpu_the_run_is_an_error(project: pytest.Pytester) -> N
 
 
 @without_gpu
-def test_what_a_gpu_would_run_can_be_listed_without_one(project: pytest.Pytester) -> None:
-    """Nothing is run, so nothing can be green that was not checked."""
+def test_gpu_tests_can_be_listed_without_a_gpu(project: pytest.Pytester) -> None:
+    """No test runs, so none can pass without a check."""
     project.makepyfile(test_it=GPU_TEST)
     result = project.runpytest_inprocess("--gpu", "--collect-only", "-q", "--diffopt-scale", "full")
 
@@ -47,8 +47,8 @@ def test_what_a_gpu_would_run_can_be_listed_without_one(project: pytest.Pytester
 
 
 @without_gpu
-def test_the_ini_counterpart_asks_for_the_gpu_too(project: pytest.Pytester) -> None:
-    """`diffopt_gpu = true` is `--gpu` for every run."""
+def test_the_ini_option_requires_a_gpu_too(project: pytest.Pytester) -> None:
+    """`diffopt_gpu = true` enables `--gpu` in every run."""
     project.makeini("[pytest]\ndiffopt_gpu = true")
     project.makepyfile(test_it=GPU_TEST)
     result = project.runpytest_inprocess()
@@ -58,7 +58,7 @@ def test_the_ini_counterpart_asks_for_the_gpu_too(project: pytest.Pytester) -> N
 
 @without_gpu
 def test_a_project_without_diffopt_tests_needs_no_gpu(project: pytest.Pytester) -> None:
-    """`--gpu` may mean something else to other tests; only ours insist on a GPU."""
+    """`--gpu` may be meant for other tests; only diffopt tests require a GPU."""
     project.makepyfile(test_it="def test_other(): pass")
     result = project.runpytest_inprocess("--gpu")
 
@@ -66,10 +66,8 @@ def test_a_project_without_diffopt_tests_needs_no_gpu(project: pytest.Pytester) 
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [([], "False"), (["--gpu"], "True")])
-def test_a_conftest_that_defines_it_already_is_respected(
-    project: pytest.Pytester, arguments: list[str], expected: str
-) -> None:
-    """Two definitions would end pytest with a ValueError; the user's stands and its value is used."""
+def test_a_conftest_can_define_the_option(project: pytest.Pytester, arguments: list[str], expected: str) -> None:
+    """The plugin does not define it a second time, and reads the value of the conftest's option."""
     project.makeconftest(
         """
 def pytest_addoption(parser):
@@ -87,8 +85,8 @@ def test_value(pytestconfig):
     result.assert_outcomes(passed=1)
 
 
-def test_it_is_in_the_help(project: pytest.Pytester) -> None:
-    """`--help` lists it, though it is defined after every initial conftest."""
+def test_the_option_is_in_the_help(project: pytest.Pytester) -> None:
+    """Although it is defined after every initial conftest."""
     result = project.runpytest_inprocess("--help")
 
     result.stdout.fnmatch_lines(["*--gpu *use the real GPU(s)*"])

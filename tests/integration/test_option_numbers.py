@@ -1,4 +1,4 @@
-"""`--diffopt-margin` and `--diffopt-max-seconds` take positive numbers and nothing else."""
+"""`--diffopt-margin` and `--diffopt-max-seconds` accept only positive numbers."""
 
 import pytest
 
@@ -8,7 +8,7 @@ OPTIONS = ["margin", "max_seconds"]
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
 def test_a_number_that_is_not_positive_is_refused(project: pytest.Pytester, name: str, value: str) -> None:
-    """The message says the rule and the value, before any test runs."""
+    """The message contains the rule and the value; no test runs."""
     result = project.runpytest_inprocess(f"--diffopt-{name.replace('_', '-')}={value}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -27,8 +27,8 @@ def test_a_text_on_the_command_line_is_refused(project: pytest.Pytester, name: s
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("value", ["much", "0", "nan", "5%"])
-def test_a_bad_number_in_the_ini_file_is_refused(project: pytest.Pytester, name: str, value: str) -> None:
-    """The message shows the value as the file has it."""
+def test_an_invalid_number_in_the_ini_file_is_refused(project: pytest.Pytester, name: str, value: str) -> None:
+    """The message shows the value as written in the file."""
     project.makeini(f"[pytest]\ndiffopt_{name} = {value}")
     result = project.runpytest_inprocess()
 

@@ -15,7 +15,7 @@ def test_counts(optimized_pipeline, pipeline_inputs, count_baseline, size):
 
 @pytest.fixture
 def two_baselines(own_pipeline: pytest.Pytester) -> pytest.Pytester:
-    """A project with an accepted case whose test was removed, and another test file."""
+    """Return a project with a baseline whose test was removed, and another test file."""
     own_pipeline.makepyfile(test_it=COUNTS.format(sizes="16, 32"), test_other=COUNTS.format(sizes="16"))
     own_pipeline.runpytest_inprocess("--diffopt-update=missing").assert_outcomes(passed=3)
     own_pipeline.makepyfile(test_it=COUNTS.format(sizes="16"))
@@ -93,7 +93,7 @@ def test_image(optimized_pipeline, pipeline_inputs, image_baseline, size):
 
 @pytest.mark.parametrize("is_broken", [False, True], ids=["whole", "broken"])
 def test_references_are_removed_with_their_document(own_pipeline: pytest.Pytester, *, is_broken: bool) -> None:
-    """Those of other cases are kept; the files of a document that cannot be read are kept and reported."""
+    """References of other cases are kept; those of an invalid document are kept and reported."""
     far = own_pipeline.path / "far"
     option = f"--diffopt-references={far.as_uri()}"
     own_pipeline.makepyfile(test_it=IMAGES.format(sizes="16, 32") + COUNTS.format(sizes="16, 32"))

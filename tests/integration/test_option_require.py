@@ -1,4 +1,4 @@
-"""`--diffopt-require`: a run with fewer verdicts than it must have is red."""
+"""`--diffopt-require`: a run with fewer verdicts than required fails."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_b():
 
 
 def test_enough_verdicts_pass(injected: pytest.Pytester) -> None:
-    """Nothing more is said."""
+    """No line is printed."""
     injected.makepyfile(test_it=TWO_LATENCIES)
     result = injected.runpytest_inprocess("--diffopt-require", "gpu>=2, latency>=1")
 
@@ -22,8 +22,8 @@ def test_enough_verdicts_pass(injected: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*not proven*")
 
 
-def test_too_few_fail_though_every_test_passed(injected: pytest.Pytester) -> None:
-    """The line says what was asked for and what there is."""
+def test_too_few_verdicts_fail_even_if_every_test_passed(injected: pytest.Pytester) -> None:
+    """The line shows the required and the actual number."""
     injected.makepyfile(test_it=TWO_LATENCIES)
     result = injected.runpytest_inprocess("--diffopt-require", "gpu>=3")
 
@@ -34,23 +34,23 @@ def test_too_few_fail_though_every_test_passed(injected: pytest.Pytester) -> Non
     )
 
 
-def test_the_ini_counterpart_holds_for_every_run(injected: pytest.Pytester) -> None:
-    """`diffopt_require = gpu>=3`."""
+def test_the_ini_option_applies_to_every_run(injected: pytest.Pytester) -> None:
+    """With `diffopt_require = gpu>=3`."""
     injected.makeini("[pytest]\ndiffopt_require = gpu>=3")
     injected.makepyfile(test_it=TWO_LATENCIES)
 
     assert injected.runpytest_inprocess().ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_a_list_of_tests_is_not_judged(injected: pytest.Pytester) -> None:
-    """Nothing ran."""
+def test_collect_only_ignores_the_requirement(injected: pytest.Pytester) -> None:
+    """No test runs."""
     injected.makepyfile(test_it=TWO_LATENCIES)
 
     assert injected.runpytest_inprocess("--diffopt-require=gpu>=3", "--collect-only").ret == pytest.ExitCode.OK
 
 
-def test_what_cannot_be_read_ends_the_run_before_its_tests(injected: pytest.Pytester) -> None:
-    """With the nearest known name, and no traceback."""
+def test_an_invalid_requirement_is_a_usage_error(injected: pytest.Pytester) -> None:
+    """The message has the closest known name, and no traceback."""
     injected.makepyfile(test_it=TWO_LATENCIES)
     result = injected.runpytest_inprocess("--diffopt-require", "latencies>=3")
 

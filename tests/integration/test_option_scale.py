@@ -1,4 +1,4 @@
-"""`--diffopt-scale`: how large named pipelines are built where a marker does not say."""
+"""`--diffopt-scale`: the scale of named pipelines whose marker does not set it."""
 
 import pytest
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.mark.diffopt(pipeline="sdxl"{scale})
 def test_scale(diffopt_pipeline):
-    assert diffopt_pipeline.scale == "{wanted}"
+    assert diffopt_pipeline.scale == "{expected}"
 """
 
 
@@ -20,12 +20,12 @@ def test_scale(diffopt_pipeline):
         ("diffopt_scale = full", ["--diffopt-scale=tiny"], "", "tiny"),
         ("diffopt_scale = full", ["--diffopt-scale=full"], ', scale="tiny"', "tiny"),
     ],
-    ids=["default", "command line", "ini", "command line beats ini", "marker beats both"],
+    ids=["default", "command line", "ini", "command line over ini", "marker over both"],
 )
-def test_the_nearest_word_counts(
+def test_the_closest_setting_is_used(
     project: pytest.Pytester, ini: str, arguments: list[str], marked: str, expected: str
 ) -> None:
-    """A marker beats the command line, which beats the ini file, which beats the default."""
+    """A marker overrides the command line, which overrides the ini file, which overrides the default."""
     project.makeini(f"[pytest]\n{ini}")
     project.makepyfile(test_it=SHOWS_SCALE.format(scale=marked, expected=expected))
     result = project.runpytest_inprocess(*arguments)
@@ -33,8 +33,8 @@ def test_the_nearest_word_counts(
     result.assert_outcomes(passed=1)
 
 
-def test_another_scale_than_the_runs_own_is_in_the_id(project: pytest.Pytester) -> None:
-    """A reader of the ids sees at which scale a test ran when it is not the one of the run."""
+def test_a_scale_other_than_that_of_the_run_is_in_the_id(project: pytest.Pytester) -> None:
+    """The scale of the run is not in the id."""
     project.makepyfile(test_it=SHOWS_SCALE.format(scale=', scale=["tiny", "full"]', expected="tiny"))
     result = project.runpytest_inprocess("--collect-only", "-q")
 
@@ -44,7 +44,7 @@ def test_another_scale_than_the_runs_own_is_in_the_id(project: pytest.Pytester) 
 
 
 def test_an_unknown_scale_on_the_command_line_is_refused(project: pytest.Pytester) -> None:
-    """The message names the choices."""
+    """The message lists the choices."""
     result = project.runpytest_inprocess("--diffopt-scale=huge")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -52,7 +52,7 @@ def test_an_unknown_scale_on_the_command_line_is_refused(project: pytest.Pyteste
 
 
 def test_an_unknown_scale_in_the_ini_file_is_refused(project: pytest.Pytester) -> None:
-    """The message says the rule and the value."""
+    """The message contains the rule and the value."""
     project.makeini("[pytest]\ndiffopt_scale = huge")
     result = project.runpytest_inprocess()
 

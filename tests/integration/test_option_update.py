@@ -9,7 +9,7 @@ def test_counts(optimized_pipeline, pipeline_inputs, count_baseline):
 
 
 def test_missing_writes_only_missing_baselines(own_pipeline: pytest.Pytester) -> None:
-    """An existing baseline is not changed by a byte."""
+    """Existing baselines are unchanged to the byte."""
     own_pipeline.makepyfile(test_it=COUNTS)
     own_pipeline.runpytest_inprocess("--diffopt-update=missing")
     (path,) = (own_pipeline.path / "baselines").rglob("*.json")
@@ -53,8 +53,8 @@ def test_two_tests_that_own_one_file_are_refused(own_pipeline: pytest.Pytester) 
     )
 
 
-def test_one_baseline_a_test(own_pipeline: pytest.Pytester) -> None:
-    """A second check in the same test would overwrite the baseline of the first."""
+def test_a_second_check_in_one_test_is_refused(own_pipeline: pytest.Pytester) -> None:
+    """It would overwrite the baseline of the first."""
     own_pipeline.makepyfile(
         test_it="""
         def test_both(optimized_pipeline, pipeline_inputs, count_baseline, memory_baseline):

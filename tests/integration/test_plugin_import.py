@@ -1,4 +1,4 @@
-"""A project without diffopt tests pays nothing for the plugin being installed."""
+"""The installed plugin imports no heavy package in a project without diffopt tests."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ SHOW_HEAVY = f"import sys; print([name for name in {HEAVY} if name in sys.module
 
 
 def test_importing_the_plugin_imports_nothing_heavy() -> None:
-    """pytest imports it at every start, of any project."""  # noqa: D403 - pytest writes itself small
+    """Pytest imports the plugin at every start, in every project."""
     code = f"import pytest_diffopt.plugin.hooks; {SHOW_HEAVY}"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
 
@@ -20,7 +20,7 @@ def test_importing_the_plugin_imports_nothing_heavy() -> None:
 
 
 def test_a_session_without_diffopt_tests_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
-    """From the header to the summary, a whole session stays light."""
+    """From the header to the summary."""
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:benchmark")
     pytester.makeconftest(f"def pytest_unconfigure(config): {SHOW_HEAVY}")
     pytester.makepyfile(test_it="def test_other(): pass")
@@ -30,13 +30,13 @@ def test_a_session_without_diffopt_tests_imports_nothing_heavy(pytester: pytest.
     result.stdout.fnmatch_lines(["diffopt: device cpu *", "[[][]]"])
 
 
-def test_the_public_names_are_there_when_asked_for() -> None:
-    """The package imports its names when they are first used, and has each that it promises."""
+def test_the_public_names_are_imported_at_first_use() -> None:
+    """Every name in `__all__` exists."""
     assert all(hasattr(pytest_diffopt, name) for name in pytest_diffopt.__all__)
     assert dir(pytest_diffopt) == pytest_diffopt.__all__
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    """Lazy names must not change how a typing error reads."""
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """The message is Python's own."""
     with pytest.raises(AttributeError, match=r"^module 'pytest_diffopt' has no attribute 'assert_fast'$"):
-        pytest_diffopt.assert_fast  # noqa: B018 - asking is the test
+        pytest_diffopt.assert_fast  # noqa: B018 - the access is tested

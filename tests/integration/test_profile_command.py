@@ -11,7 +11,7 @@ import pytest
 from pytest_diffopt.__main__ import main
 from pytest_diffopt.pipelines.registry import known_pipelines
 
-# diffusers imports torchao, whose docstrings hold invalid escapes; numpy 2 and torch disagree about `__array__`.
+# diffusers imports torchao, whose docstrings contain invalid escapes; torch's `__array__` lacks numpy 2's copy keyword.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::SyntaxWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -1,4 +1,4 @@
-"""The same call in a second process: what each process has anew turns the test red."""
+"""The same call in a second process: a value that differs between processes fails."""
 
 import os
 
@@ -26,24 +26,24 @@ def test_repeatable(optimized_pipeline, pipeline_inputs, steps):
     {before}
     assert_repeatable(optimized_pipeline, second_process=True, {bound}**inputs)
 """
-OF_A_HASH = "output.images[0, 0, 0, 0] += hash('a red circle') % 1000 / 1000"
+ADDS_A_HASH = "output.images[0, 0, 0, 0] += hash('a red circle') % 1000 / 1000"
 
 
 def run(project: pytest.Pytester, inject: str, before: str = "pass", bound: str = "") -> pytest.RunResult:
-    """Run the test on a pipeline with this in its call."""
+    """Run the test on a pipeline with this line in its call."""
     project.makepyfile(test_it=REPEATABLE.format(inject=inject, before=before, bound=bound))
     return project.runpytest_inprocess("-k", "3")
 
 
 def test_the_same_image_in_another_process_passes(own_pipeline: pytest.Pytester) -> None:
-    """Equal bits; the other process takes the same parameters, and a test's second such call is answered by its own."""
+    """The second process runs the same parameters; each such call of a test has its own second process."""
     before = "assert_repeatable(optimized_pipeline, second_process=True, **pipeline_inputs)"
     run(own_pipeline, "pass", before).assert_outcomes(passed=1, deselected=1)
 
 
-def test_what_each_process_has_anew_fails(own_pipeline: pytest.Pytester) -> None:
-    """Twice in one process such a pipeline generates the same image; the lines say where to look."""
-    result = run(own_pipeline, OF_A_HASH, "assert_repeatable(optimized_pipeline, **inputs)")
+def test_a_value_that_differs_between_processes_fails(own_pipeline: pytest.Pytester) -> None:
+    """Two calls in one process generate the same image; the message names possible causes."""
+    result = run(own_pipeline, ADDS_A_HASH, "assert_repeatable(optimized_pipeline, **inputs)")
 
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(
@@ -53,8 +53,9 @@ def test_what_each_process_has_anew_fails(own_pipeline: pytest.Pytester) -> None
             "  largest difference 0.* (0 allowed)",
             "seen in pipeline Pipeline (weights: the user's own)",
             (
-                "look for what each process has anew: the order of a set, hash() and id(), a seed taken from the clock "
-                "or from the process, a file that one writes and the other reads; or allow a bound: max_error=..."
+                "look for what differs between processes: the order of a set, hash() and id(), a seed taken from the "
+                "clock or the process ID, a file that one process writes and the other reads; "
+                "or allow a bound: max_error=..."
             ),
         ],
         consecutive=True,
@@ -64,7 +65,7 @@ def test_what_each_process_has_anew_fails(own_pipeline: pytest.Pytester) -> None
 def test_a_test_that_does_not_run_alone_is_reported(
     own_pipeline: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what the other process said, and the command that shows it."""
+    """The message contains the output of the second process, and its command."""
     monkeypatch.setenv("ONLY_HERE", str(os.getpid()))
     result = run(own_pipeline, "pass", "assert os.environ['ONLY_HERE'] == str(os.getpid()), 'not in this process'")
 
@@ -79,11 +80,11 @@ def test_a_test_that_does_not_run_alone_is_reported(
     )
 
 
-def test_other_calls_beside_it_are_refused(own_pipeline: pytest.Pytester) -> None:
-    """Each is an assertion of its own."""
+def test_other_calls_are_refused(own_pipeline: pytest.Pytester) -> None:
+    """Each needs a separate assertion."""
     result = run(own_pipeline, "pass", bound="after=[{'prompt': 'another'}], ")
 
     result.assert_outcomes(failed=1, deselected=1)
     assert (
-        "diffopt: second_process=True makes the test's own call alone: assert after=... by itself, got: 1 call"
+        "diffopt: second_process=True makes only the test's own call: assert after=... separately, got: 1 call"
     ) in result.outlines

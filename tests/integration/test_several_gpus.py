@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("xdist")
 
-# Fakes a GPU, also in workers.
+# Fakes a GPU in the controller and in workers.
 GPUS = """
 from pytest_diffopt.plugin import collection
 from pytest_diffopt.reports import header

@@ -1,4 +1,4 @@
-"""The suites that people run turn red where diffusers is broken, and only there."""
+"""A fault injected into diffusers fails the affected cases of the suites, and no other."""
 
 import shutil
 from pathlib import Path
@@ -11,25 +11,25 @@ import pytest
 from diffusers import DPMSolverMultistepScheduler
 
 @pytest.fixture(autouse=True)
-def one_wait_more(monkeypatch):
+def one_more_sync(monkeypatch):
     step = DPMSolverMultistepScheduler.step
 
-    def waiting_step(self, model_output, timestep, sample, **rest):
+    def reading_step(self, model_output, timestep, sample, **rest):
         largest = model_output.abs().max().item()
         return step(self, model_output, timestep, sample, **rest)
 
-    monkeypatch.setattr(DPMSolverMultistepScheduler, "step", waiting_step)
+    monkeypatch.setattr(DPMSolverMultistepScheduler, "step", reading_step)
 """
 
 
-def test_a_scheduler_that_reads_turns_exactly_its_own_cases_red(project: pytest.Pytester) -> None:
-    """One injected `.item()` in one scheduler's step: its cases are red with file and line, the others stay green."""
+def test_a_sync_in_one_scheduler_fails_only_its_cases(project: pytest.Pytester) -> None:
+    """For an injected `.item()` in one scheduler's step, the failures show its file and line."""
     shutil.copy(SUITES / "test_schedulers.py", project.path)
     project.makeconftest(SCHEDULER_READS)
     result = project.runpytest_inprocess("--tb=short", "-k", "DPMSolverMultistep or EulerDiscrete", "-W", "ignore")
 
-    red = sorted(line for line in result.outlines if line.startswith("FAILED"))
-    assert [line.split("[")[1].split("]")[0] for line in red] == [
+    failed = sorted(line for line in result.outlines if line.startswith("FAILED"))
+    assert [line.split("[")[1].split("]")[0] for line in failed] == [
         "DPMSolverMultistepScheduler",
         "sdxl-fp32-DPMSolverMultistepScheduler",
     ]
@@ -43,8 +43,8 @@ def test_a_scheduler_that_reads_turns_exactly_its_own_cases_red(project: pytest.
     )
 
 
-def test_a_print_in_the_unet_turns_the_compiled_cases_red(project: pytest.Pytester) -> None:
-    """One injected print in the UNet's mid block breaks the graph, and the message names the line."""
+def test_a_print_in_the_unet_fails_the_graph_break_guard(project: pytest.Pytester) -> None:
+    """An injected print in the UNet's mid block breaks the graph; the message shows its line."""
     project.makepyfile(
         test_it="""
         import pytest

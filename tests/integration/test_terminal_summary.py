@@ -66,7 +66,7 @@ def test_a_failed_verdict_is_always_printed(own_pipeline: pytest.Pytester) -> No
 
 
 def test_verbose_prints_passed_and_failed_verdicts_in_one_table(own_pipeline: pytest.Pytester) -> None:
-    """In the order of the tests."""
+    """The table is in the order of the tests."""
     own_pipeline.makepyfile(test_it=ONE_BAD)
     result = own_pipeline.runpytest_inprocess("-v")
 

@@ -1,6 +1,6 @@
 """The tiny pipelines draw what the prompt describes.
 
-A classifier that does not get the prompt determines the colors and the shape in each image.
+A classifier without access to the prompt determines the colors and the shape in each image.
 """
 
 from collections.abc import Sequence

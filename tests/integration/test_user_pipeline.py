@@ -16,7 +16,7 @@ def pipeline_inputs():
 """
 
 
-def test_compile_inside_the_users_fixture_is_seen(project: pytest.Pytester) -> None:
+def test_compilation_in_the_users_fixture_is_recorded(project: pytest.Pytester) -> None:
     """Code that compiles in the fixture, before the test runs, belongs to the pipeline."""
     project.makeconftest(
         OWN_CONFTEST.format(

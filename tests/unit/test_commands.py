@@ -1,4 +1,4 @@
-"""Every command of `python -m pytest_diffopt` is there, and none but the one that runs needs what it works with."""
+"""Every command of `python -m pytest_diffopt` exists, and imports only its own dependencies."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ import pytest_diffopt
 
 
 @pytest.mark.parametrize("command", ["comment", "merge", "profile", "report", "summary"])
-def test_help_needs_the_standard_library_alone(command: str) -> None:
-    """So a job that only comments installs nothing, whatever the commands beside it import."""
+def test_help_needs_only_the_standard_library(command: str) -> None:
+    """A job that only comments on a pull request installs nothing else."""
     done = subprocess.run(
         [sys.executable, "-S", "-m", "pytest_diffopt", command, "--help"],
         cwd=Path(pytest_diffopt.__file__).parents[1],

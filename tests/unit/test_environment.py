@@ -26,7 +26,7 @@ from pytest_diffopt.records import Device
 
 @pytest.fixture(autouse=True)
 def _recaptured() -> Iterator[None]:
-    """An environment is cached; remove that of a replaced machine."""
+    """Clear the cached environment before and after each test."""
     capture_environment.cache_clear()
     yield
     capture_environment.cache_clear()
@@ -107,7 +107,7 @@ def test_a_gpu_without_a_name_is_named_after_its_kind(monkeypatch: pytest.Monkey
 
 
 def test_the_simulated_gpu_is_the_same_on_every_machine() -> None:
-    """Its baselines are valid everywhere, so that its name does not depend on the machine."""
+    """Its baselines are valid on every machine, so its name does not depend on one."""
     captured = capture_environment(Device.SIMULATED)
 
     assert (captured.device_slug, captured.device_name) == ("simulated", "the simulated GPU")

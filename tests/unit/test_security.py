@@ -12,7 +12,7 @@ PACKAGE = Path(pytest_diffopt.__file__).parent
 REPOSITORY = Path(__file__).parents[2]
 # Modules that execute code from a file, directly or indirectly.
 UNSAFE_MODULES = frozenset({"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"})
-# The source of a Dynamo guard, which torch generates and evaluates itself at every call; it is not read from a file.
+# Evaluates the source of a Dynamo guard, which torch generates; it is not read from a file.
 KNOWN = ["_torch_private/compile_watching.py: eval"]
 UNSAFE_CALLS = frozenset({"eval", "exec", "__import__"})
 

@@ -1,4 +1,4 @@
-"""What a command of a page must be for somebody who types it: known programs, options, files and targets."""
+"""Checks of the commands on a page: programs, options, files and make targets must exist."""
 
 import argparse
 import ast
@@ -19,24 +19,24 @@ _MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 _TARGETS = set(re.findall(r"^([a-z-]+):", _MAKEFILE, re.MULTILINE))
 _VARIABLES = set(re.findall(r"^(?:export )?([A-Z_]+) [?:]?=", _MAKEFILE, re.MULTILINE))
 _EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-_OURS = "pytest-diffopt"
+_DISTRIBUTION = "pytest-diffopt"
 
 
-class _Parsed(Exception):  # noqa: N818 - it is no error
-    """Holds the parser that a command has built."""
+class _Parsed(Exception):  # noqa: N818 - not an error
+    """Carries the argument parser out of `main`."""
 
 
 def commands_of(block: Block) -> list[list[str]]:
-    """Return the words of each command that a block shows."""
+    """Return the arguments of each command in a block."""
     lines = [line.removeprefix("$ ") for line in block.text.splitlines() if line.startswith("$ ")]
     return [shlex.split(line, comments=True) for line in lines]
 
 
 def problems(words: list[str], *, parse_for_pytest: Callable[[list[str]], object]) -> Iterator[str]:
-    """Yield what is wrong with a command.
+    """Yield the problems of a command.
 
     Args:
-        words: its words.
+        words: the program and its arguments.
         parse_for_pytest: parses arguments as pytest does, with the plugin's options.
     """
     program, *arguments = words
@@ -52,7 +52,7 @@ def problems(words: list[str], *, parse_for_pytest: Callable[[list[str]], object
 
 
 def _unknown_program(arguments: list[str]) -> Iterator[str]:
-    yield f"nobody knows how to check this command, got arguments: {arguments}"
+    yield f"no check exists for this command, got arguments: {arguments}"
 
 
 def _unknown_to(parse: Callable[[list[str]], object], arguments: list[str]) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _unknown_to(parse: Callable[[list[str]], object], arguments: list[str]) -> I
 
 
 def _our_parser() -> argparse.ArgumentParser:
-    """Return the parser of `python -m pytest_diffopt`, as the command builds it."""
+    """Return the argument parser that `python -m pytest_diffopt` builds."""
 
     def stop(parser: argparse.ArgumentParser, _arguments: object = None) -> None:
         raise _Parsed(parser)
@@ -80,7 +80,7 @@ def _our_parser() -> argparse.ArgumentParser:
 
 
 def _missing_files(arguments: list[str]) -> Iterator[str]:
-    """Paths of the suite exist; a test file of the reader's own stands on the page."""
+    """Yield paths of suites and tests that do not exist; other files are defined on the page."""
     for word in arguments:
         if word.startswith(("suites", "tests/")) and not (ROOT / word).exists():
             yield f"there is no {word}"
@@ -96,7 +96,7 @@ def _make(arguments: list[str]) -> Iterator[str]:
 
 
 def _python(arguments: list[str]) -> Iterator[str]:
-    """A script or module of the repository, whose options stand somewhere in its code; or code itself."""
+    """Check `-c` code, `pip`, or a script or module of the repository, whose source must contain each option."""
     if arguments[0] == "-c":
         yield from _code(arguments[1])
         return
@@ -122,12 +122,12 @@ def _code(text: str) -> Iterator[str]:
 def _pip(arguments: list[str]) -> Iterator[str]:
     for word in arguments[1:]:
         package, _, extra = word.partition("[")
-        if package.partition("==")[0] == _OURS and extra and extra.rstrip("]") not in _EXTRAS:
+        if package.partition("==")[0] == _DISTRIBUTION and extra and extra.rstrip("]") not in _EXTRAS:
             yield f"there is no extra {extra.rstrip(']')}"
 
 
 def _gh(arguments: list[str]) -> Iterator[str]:
-    """A workflow that can be started by hand, with inputs that it has."""
+    """Yield inputs that a manually started workflow does not have."""
     path = ROOT / ".github/workflows" / arguments[2]
     inputs = yaml.safe_load(path.read_text(encoding="utf-8"))[True]["workflow_dispatch"]["inputs"]
     given = [word.partition("=")[0] for flag, word in itertools.pairwise(arguments) if flag == "-f"]
@@ -149,6 +149,6 @@ _CHECKS: dict[str, Callable[[list[str]], Iterator[str]]] = {
 
 
 def links_into_the_repository(page: Path) -> list[str]:
-    """Return the paths in the repository that a page names by their address on GitHub."""
+    """Return the repository paths in a page's GitHub links."""
     address = r"https://github\.com/pytest-diffopt/pytest-diffopt/(?:blob|tree)/main/([^)#\s]+)"
     return re.findall(address, page.read_text(encoding="utf-8"))

@@ -1,11 +1,11 @@
-"""The pages of the documentation, read into the blocks of code that they show.
+"""Parse the pages of the documentation into code blocks.
 
-A comment right above a block is not shown to readers, and says what the tests need to know:
+An HTML comment directly above a block is invisible to readers and configures its test:
 
-    <!-- not run: needs a GPU -->          the block is parsed, and nothing more
-    <!-- given conftest.py: ... -->        a file of the project that readers do not need to see
-    <!-- given: ... -->                    lines that run before the block, in its place
-    <!-- printed by: ... -->               the block is what these lines print
+    <!-- not run: needs a GPU -->          the block is only parsed
+    <!-- given conftest.py: ... -->        a file of the project that the page does not show
+    <!-- given: ... -->                    lines that run before the block
+    <!-- printed by: ... -->               the block is the output of these lines
 """
 
 import re
@@ -28,14 +28,14 @@ class Block:
 
     Attributes:
         page: the page's path from the root of the repository.
-        line: where the block begins on it, from one.
-        section: the heading above it, of the first or second level.
-        language: what stands behind its fence; empty where nothing does.
-        text: what it shows.
-        reason: why it is not run; empty where it is.
-        files: the project's files that readers do not see.
-        before: lines to run before it.
-        printer: lines that print it.
+        line: the block's first line on the page, from 1.
+        section: the closest heading above it, of level 1 or 2.
+        language: the info string of its fence; may be empty.
+        text: its content.
+        reason: why it is not run; empty if it is run.
+        files: name and content of files that the page does not show.
+        before: lines that run before it.
+        printer: lines whose output it is.
     """
 
     page: str
@@ -55,12 +55,12 @@ class Block:
 
     @property
     def file(self) -> str:
-        """The name of the file that the first line says it is; empty where it says nothing."""
+        """The file name in the comment on its first line; empty without one."""
         named = _FILE.match(self.text)
         return named[1] if named and self.language == "python" else ""
 
-    def told(self, comments: str) -> Self:
-        """Return the block with what the comments above it say."""
+    def with_comments(self, comments: str) -> Self:
+        """Return the block with the attributes that the comments above it set."""
         known = [(kind, text.strip()) for kind, text in _COMMENT.findall(comments)]
         values = {name: text for kind, text in known if (name := _ATTRIBUTES.get(kind))}
         files = [(kind.removeprefix("given "), text) for kind, text in known if kind.startswith("given ")]
@@ -71,12 +71,12 @@ _ATTRIBUTES = {"not run": "reason", "given": "before", "printed by": "printer"}
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Return every block of code of a page, in order."""
+    """Return the code blocks of a page, in order."""
     found, section, comments = [], "", ""
     tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
     for number, token in enumerate(tokens):
         if token.type in {"fence", "code_block"}:
-            found.append(_block(page, section, token).told(comments))
+            found.append(_block(page, section, token).with_comments(comments))
         elif token.type == "heading_open" and token.tag in {"h1", "h2"}:
             section = tokens[number + 1].content
         comments = comments + token.content if token.type == "html_block" else ""
@@ -84,7 +84,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def place(value: Path | Block) -> str:
-    """Name a page or block in a test's id."""
+    """Return the test id of a page or block."""
     return value.place if isinstance(value, Block) else value.relative_to(ROOT).as_posix()
 
 

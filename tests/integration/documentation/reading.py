@@ -1,4 +1,4 @@
-"""A reader who does what a page says, from its top to its end, in one project."""
+"""Run the code blocks of a page in order, in one project."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ from pytest_diffopt.recipes import registry as recipes
 from tests.integration.documentation.pages import Block
 from tests.integration.documentation.shown_output import assert_printed
 
-#: The reader's own, which pages import and need not show.
+#: The reader's own module, which pages import but do not show.
 MY_PIPELINES = """
 import small_pipeline
 from small_pipeline import SmallPipeline as MyPipeline
@@ -29,10 +29,11 @@ _PROMPT = "$ "
 
 @dataclass(kw_only=True)
 class Reader:
-    """Writes the files of a page, and runs pytest where the page does.
+    """Writes the files of a page, and runs pytest as the page shows.
 
-    Blocks of Python that begin with the name of a file are written; any other is run as it stands. An output, a command
-    and the end of a section run what was written since: red where the page shows a failure, else green.
+    A Python block that begins with a file name is written to that file; any other is executed. An output block, a
+    command and the end of a section run the tests written since the last run. They must fail if the page shows a
+    failure, and pass otherwise.
     """
 
     project: pytest.Pytester
@@ -42,7 +43,7 @@ class Reader:
     tests: dict[str, Path] = field(default_factory=dict)
 
     def read(self, blocks: list[Block]) -> None:
-        """Read the blocks of one page."""
+        """Run the blocks of one page."""
         section = ""
         for block in blocks:
             if block.section != section:
@@ -51,17 +52,17 @@ class Reader:
             for name, text in block.files:
                 self.write(name, text)
             if not block.reason:
-                HABITS[block.language](self, block)
+                HANDLERS[block.language](self, block)
         self.end_section()
         assert not self.unread, f"{self.unread}: no test uses this file"
 
     def end_section(self) -> None:
-        """Files that nothing was shown of must pass; those of a page's beginning may wait for the first test."""
+        """Require tests without shown output to pass; files written before the first test run with it."""
         if self.unread and any(self.project.path.glob("**/test_*.py")):
             self.pytest("", self.unread, *self.tests)
 
     def python(self, block: Block) -> None:
-        """Write a file, or run the lines."""
+        """Write a named file, or execute the lines."""
         if block.file:
             self.write(block.file, block.text)
             self.unread = block.place
@@ -69,7 +70,7 @@ class Reader:
             self.run(f"{block.before}\n{block.text}", block.place)
 
     def write(self, name: str, text: str) -> None:
-        """Write a file of the project, of a time of its own: Python and pytest know a changed file by its time."""
+        """Write a file of the project with a unique modification time, by which Python and pytest detect changes."""
         path = self.project.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -79,7 +80,7 @@ class Reader:
             self.tests[name] = path
 
     def text(self, block: Block) -> None:
-        """Compare what is shown with what is printed."""
+        """Compare the shown with the printed output."""
         if block.printer:
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 self.run(block.printer, block.place)
@@ -89,7 +90,7 @@ class Reader:
             self.pytest(block.text, block.place, *self.tests)
 
     def console(self, block: Block) -> None:
-        """Run the commands that can be run here; of any other nothing can be shown."""
+        """Run pytest and pytest_diffopt commands; any other command must show no output."""
         for command, shown in _commands(block.text):
             words = shlex.split(command, comments=True)
             if words[0] == "pytest":
@@ -106,24 +107,24 @@ class Reader:
         self.write("pyproject.toml", block.text)
 
     def other(self, _block: Block) -> None:
-        """Leave it to those who only parse it."""
+        """Skip the block: other tests parse it."""
 
     def run(self, code: str, place: str) -> None:
-        """Run lines of Python."""
-        exec(compile(code, place, "exec"), self.names)  # noqa: S102 - the project's own pages
+        """Execute lines of Python."""
+        exec(compile(code, place, "exec"), self.names)  # noqa: S102 - from the project's own pages
 
     def pytest(self, shown: str, place: str, *options: str) -> None:
-        """Run the project's tests: what the page says, else those that were written since."""
+        """Run the project's tests with these options: those of the command, or the tests written since the last run."""
         self.unread = ""
         self.tests.clear()
         result = _run(self.project, *options)
         assert_printed(shown, "\n".join([*result.outlines, *result.errlines]), place)
         is_failure = shown.startswith("diffopt:")
         expected = pytest.ExitCode.TESTS_FAILED if is_failure else pytest.ExitCode.OK
-        assert result.ret == expected, f"{place}: pytest ended with {result.ret!r}, and not with {expected!r}"
+        assert result.ret == expected, f"{place}: pytest ended with {result.ret!r}, expected {expected!r}"
 
 
-HABITS = {
+HANDLERS = {
     "python": Reader.python,
     "text": Reader.text,
     "console": Reader.console,
@@ -134,7 +135,7 @@ HABITS = {
 
 
 def _commands(text: str) -> list[tuple[str, str]]:
-    """Return each command with what is shown below it."""
+    """Return each command with the output shown below it."""
     found: list[tuple[str, str]] = []
     for line in text.splitlines(keepends=True):
         if line.startswith(_PROMPT):
@@ -145,8 +146,8 @@ def _commands(text: str) -> list[tuple[str, str]]:
 
 
 def _run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
-    """Run pytest once, and forget what the project registered."""
-    import torch  # noqa: PLC0415 - only these tests wait for it
+    """Run pytest once, and undo what the project registered."""
+    import torch  # noqa: PLC0415 - slow to import
 
     torch.compiler.reset()
     with pytest.MonkeyPatch.context() as patch:

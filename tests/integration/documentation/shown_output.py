@@ -1,12 +1,12 @@
-"""What a page shows of an output, beside what was really printed."""
+"""Compare the output that a page shows with the printed output."""
 
 import re
 
 
 def assert_printed(shown: str, printed: str, place: str) -> None:
-    """Assert that the lines which a page shows were printed one below the other.
+    """Assert that the shown lines were printed consecutively.
 
-    Three dots stand for the rest of a word or line, and alone on a line for any number of lines.
+    Three dots match the rest of a word or line; alone on a line they match any number of lines.
     """
     lines = [_pattern(line) for line in shown.splitlines()]
     if not re.search("^" + "".join(lines), f"{printed}\n", re.MULTILINE):

@@ -1,4 +1,4 @@
-"""What users can write stands where they look for it."""
+"""Every option, ini name, fixture and guard is documented."""
 
 import pytest
 
@@ -12,12 +12,12 @@ GUARDS = [name for name in [*pytest_diffopt.__all__, *FIXTURES] if name.startswi
 
 
 @pytest.mark.parametrize("name", [*OPTIONS, *INI_NAMES, *FIXTURES])
-def test_the_page_of_options_has_it(name: str) -> None:
-    """Options, ini names and fixtures."""
+def test_the_options_page_documents_each_name(name: str) -> None:
+    """Each option, ini name and fixture is on docs/options.md."""
     assert f"`{name}" in OPTIONS_PAGE
 
 
 @pytest.mark.parametrize("name", GUARDS)
 def test_a_guard_has_a_page(name: str) -> None:
-    """The overview leads to each."""
+    """The overview of the guards links to it."""
     assert f"| [`{name}`](" in GUARDS_PAGE

@@ -1,4 +1,4 @@
-"""What a page shows and nobody can run here is parsed: commands, workflows, settings, links."""
+"""Blocks that cannot run in tests are parsed: commands, workflows, settings and links."""
 
 import re
 import subprocess
@@ -19,13 +19,13 @@ ACTIONLINT = Path(sys.executable).with_name("actionlint")
 
 
 def of(language: str) -> list[Block]:
-    """Return every block of a language."""
+    """Return all blocks in a language."""
     return [block for block in BLOCKS if block.language == language]
 
 
 @pytest.mark.parametrize("block", of("console"), ids=place)
-def test_a_command_can_be_typed_as_it_stands(block: Block, pytestconfig: pytest.Config) -> None:
-    """Its options are known, its files and targets are there."""
+def test_a_command_is_valid(block: Block, pytestconfig: pytest.Config) -> None:
+    """Its options, files and make targets exist."""
     parse = pytestconfig._parser.parse
     found = [problem for words in commands_of(block) for problem in problems(words, parse_for_pytest=parse)]
 
@@ -46,12 +46,12 @@ def test_a_command_can_be_typed_as_it_stands(block: Block, pytestconfig: pytest.
         (["python", "-c", "from torchvision import"], "cannot be parsed"),
         (["pip", "install", "pytest-diffopt[gpus]"], "no extra gpus"),
         (["gh", "workflow", "run", "gpu.yml", "-f", "pull=1"], "no input pull"),
-        (["rm", "-rf", "/"], "nobody knows"),
+        (["rm", "-rf", "/"], "no check exists"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_a_command_that_would_fail_is_found(command: list[str], problem: str, pytestconfig: pytest.Config) -> None:
-    """Or the test above would be green over anything."""
+def test_an_invalid_command_is_found(command: list[str], problem: str, pytestconfig: pytest.Config) -> None:
+    """The checks of `test_a_command_is_valid` detect each kind of error."""
     found = list(problems(command, parse_for_pytest=pytestconfig._parser.parse))
 
     assert problem in "\n".join(found)
@@ -59,18 +59,18 @@ def test_a_command_that_would_fail_is_found(command: list[str], problem: str, py
 
 @pytest.mark.parametrize("block", of("toml"), ids=place)
 def test_settings_are_known(block: Block, pytestconfig: pytest.Config) -> None:
-    """Each ini name is one that pytest or the plugin defines."""
+    """Pytest or the plugin defines each ini name."""
     names = tomllib.loads(block.text)["tool"]["pytest"]["ini_options"]
 
     assert [name for name in names if name not in pytestconfig._parser._inidict] == []
 
 
 @pytest.mark.parametrize("block", of("yaml"), ids=place)
-def test_a_workflow_is_one_that_github_takes(block: Block, tmp_path: Path) -> None:
-    """As actionlint says; what is only a part of one is put where it belongs."""
+def test_a_workflow_is_valid(block: Block, tmp_path: Path) -> None:
+    """Actionlint accepts it; a partial workflow is completed first."""
     path = tmp_path / "workflow.yml"
     path.write_text(yaml.safe_dump(whole_workflow(yaml.safe_load(block.text))), encoding="utf-8")
-    labels = ["-ignore", 'label ".+" is unknown']  # they are those of the reader's own runners
+    labels = ["-ignore", 'label ".+" is unknown']  # labels of the reader's own runners
     done = subprocess.run(
         [str(ACTIONLINT), "-no-color", *labels, str(path)], capture_output=True, text=True, check=False
     )
@@ -79,8 +79,8 @@ def test_a_workflow_is_one_that_github_takes(block: Block, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("block", [block for block in of("yaml") if ACTION in block.text], ids=place)
-def test_our_action_is_given_inputs_that_it_has(block: Block) -> None:
-    """The composite action's own file says which."""
+def test_our_action_is_used_with_existing_inputs(block: Block) -> None:
+    """`action.yml` defines the inputs."""
     known = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["inputs"]
     (job,) = whole_workflow(yaml.safe_load(block.text))["jobs"].values()
     (ours,) = [step for step in job["steps"] if step.get("uses", "").startswith(ACTION)]
@@ -89,12 +89,12 @@ def test_our_action_is_given_inputs_that_it_has(block: Block) -> None:
 
 
 def in_the_repository(path: str) -> Path:
-    """Return where a file is: the package's own may be installed elsewhere."""
+    """Return the location of a file; the package may be installed elsewhere."""
     return (Path(pytest_diffopt.__file__).parents[1] if path.startswith("pytest_diffopt/") else ROOT) / path
 
 
 def whole_workflow(content: Any) -> dict[Any, Any]:
-    """Put steps, or a part of a job, into a workflow."""
+    """Complete steps, or a part of a job, to a workflow."""
     if isinstance(content, dict) and "jobs" in content:
         # YAML 1.1 reads `on` as true
         return {"on" if key is True else key: value for key, value in content.items()}
@@ -104,8 +104,8 @@ def whole_workflow(content: Any) -> dict[Any, Any]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=place)
-def test_what_a_page_links_to_in_the_repository_is_there(page: Path) -> None:
-    """By its address on GitHub, or beside the page; links between the pages of docs/ are MkDocs' business, too."""
+def test_the_targets_of_links_exist(page: Path) -> None:
+    """GitHub links into the repository and relative links; MkDocs also checks links between pages of docs/."""
     text = page.read_text(encoding="utf-8")
     beside = [name for name in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text) if not name.startswith("http")]
 

@@ -1,4 +1,4 @@
-"""A page that does not hold is found: the other tests here would be green over anything else."""
+"""The reader detects pages whose examples do not run as shown."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.documentation import pages
 from tests.integration.documentation.pages import Block, blocks_of
-from tests.integration.documentation.reading import HABITS, Reader
+from tests.integration.documentation.reading import HANDLERS, Reader
 from tests.integration.documentation.shown_output import assert_printed
 
 PASSING = """
@@ -26,7 +26,7 @@ diffopt: broken
 
 @pytest.fixture
 def reader(pytester: pytest.Pytester) -> Reader:
-    """Make a reader with a project of their own."""
+    """Make a reader with its own project."""
     pytester.makeini("[pytest]\n")
     return Reader(project=pytester)
 
@@ -37,7 +37,7 @@ def _pages_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def blocks(tmp_path: Path, text: str) -> list[Block]:
-    """Read a page."""
+    """Return the blocks of a page with this text."""
     page = tmp_path / "page.md"
     page.write_text(text, encoding="utf-8")
     return blocks_of(page)
@@ -57,14 +57,14 @@ def blocks(tmp_path: Path, text: str) -> list[Block]:
         "<!-- printed by:\nprint(6 * 7)\n-->\n```text\n42\n```\n",
     ],
 )
-def test_a_page_that_holds_is_read_to_its_end(reader: Reader, tmp_path: Path, text: str) -> None:
-    """Green where nothing or a green run is shown."""
+def test_a_correct_page_passes(reader: Reader, tmp_path: Path, text: str) -> None:
+    """Passing tests without output, failing tests with their output, commands, hidden files and printed lines."""
     reader.project.makepyfile(conftest="import sys; sys.path.insert(0, '')")
     reader.read(blocks(tmp_path, text))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (FAILING, "page.md:2: pytest ended with <ExitCode.TESTS_FAILED: 1>"),
         (FAILING + SHOWN.replace("broken", "fixed"), "page.md:8 shows what was not printed"),
@@ -76,23 +76,23 @@ def test_a_page_that_holds_is_read_to_its_end(reader: Reader, tmp_path: Path, te
         ("```python\nassert 1 == 2\n```\n", ""),
     ],
 )
-def test_a_page_that_does_not_hold_fails(reader: Reader, tmp_path: Path, text: str, told: str) -> None:
-    """With the page and line."""
+def test_an_incorrect_page_fails(reader: Reader, tmp_path: Path, text: str, message: str) -> None:
+    """The error contains the page and line."""
     with pytest.raises(AssertionError) as error:
         reader.read(blocks(tmp_path, text))
 
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
-def test_code_that_is_only_indented_is_found_too(tmp_path: Path) -> None:
-    """It has no language, which nobody knows how to run."""
+def test_an_indented_block_has_no_handler(tmp_path: Path) -> None:
+    """It has no language, so that `test_a_block_has_a_language_with_a_handler` fails."""
     (block,) = blocks(tmp_path, "text\n\n    $ make gate\n")
 
-    assert block.language not in HABITS
+    assert block.language not in HANDLERS
 
 
-def test_a_mark_is_for_the_block_below_it_alone(tmp_path: Path) -> None:
-    """A paragraph in between ends what it says."""
+def test_a_comment_applies_only_to_the_next_block(tmp_path: Path) -> None:
+    """Later blocks are run."""
     below, later = blocks(tmp_path, f"<!-- not run: needs a GPU -->\n{PASSING}\nAnd then:\n{PASSING}")
 
     assert (below.reason, later.reason) == ("needs a GPU", "")
@@ -106,8 +106,8 @@ def test_a_mark_is_for_the_block_below_it_alone(tmp_path: Path) -> None:
         ("one\n  two", "one\n  two  \n"),
     ],
 )
-def test_three_dots_stand_for_the_rest(shown: str, printed: str) -> None:
-    """Of a line, or of many."""
+def test_three_dots_match_the_rest(shown: str, printed: str) -> None:
+    """Within one line, or for several lines."""
     assert_printed(shown, printed, "page.md:1")
 
 
@@ -116,6 +116,6 @@ def test_three_dots_stand_for_the_rest(shown: str, printed: str) -> None:
     [("two", "one two"), ("one\nthree", "one\ntwo\nthree"), ("1 [a]", "1 a"), ("one", "")],
 )
 def test_whole_lines_are_compared(shown: str, printed: str) -> None:
-    """One below the other, and letter by letter."""
+    """Lines must be complete, consecutive and literally equal."""
     with pytest.raises(AssertionError, match="shows what was not printed"):
         assert_printed(shown, printed, "page.md:1")

@@ -1,4 +1,4 @@
-"""The site that `make docs` builds, without a network."""
+"""The site that `make docs` builds works without a network."""
 
 import subprocess
 import sys
@@ -22,9 +22,9 @@ setTimeout(() => {
 </body>"""
 
 
-@pytest.mark.skipif(find_browser() is None, reason="needs a Chromium on this machine")
-def test_the_search_needs_no_server(tmp_path: Path) -> None:
-    """Opened as a file, where a browser starts no worker."""
+@pytest.mark.skipif(find_browser() is None, reason="needs Chromium")
+def test_the_search_works_without_a_server(tmp_path: Path) -> None:
+    """For a page opened from a file, a browser starts no web worker."""
     pytest.importorskip("material", reason="needs the extra docs")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

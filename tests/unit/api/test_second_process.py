@@ -1,4 +1,4 @@
-"""A second process needs a test that pytest runs."""
+"""`second_process=True` needs a test that pytest runs."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.session.active_test import ActiveTest, running
 
 
-def test_outside_of_pytest_it_is_refused() -> None:
-    """Nobody could build the pipeline again."""
+def test_a_second_process_outside_of_pytest_is_refused() -> None:
+    """The second process could not build the pipeline."""
     with (
         running(ActiveTest()),
         pytest.raises(ProbeError, match=r"^second_process=True runs the test again in another process, .*got: a call "),

@@ -1,4 +1,4 @@
-"""A test is this plugin's business as soon as it uses any of its fixtures."""
+"""A test that uses any fixture of the plugin is a diffopt test."""
 
 import ast
 from pathlib import Path
@@ -7,8 +7,8 @@ from pytest_diffopt.plugin import fixtures
 from pytest_diffopt.plugin.markers import OUR_FIXTURES
 
 
-def test_every_fixture_is_known() -> None:
-    """Tests that use no other fixture than a missing one would not be looked after."""
+def test_every_fixture_is_listed() -> None:
+    """A test that uses only an unlisted fixture would not be a diffopt test."""
     tree = ast.parse(Path(fixtures.__file__).read_text(encoding="utf-8"))
     defined = {
         node.name

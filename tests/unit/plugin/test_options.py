@@ -1,4 +1,4 @@
-"""The command line and the ini file become one frozen `Settings`, and what cannot be read is a usage error."""
+"""The command line and the ini file become one frozen `Settings`; an invalid value is a usage error."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +26,8 @@ def settings_of(pytester: pytest.Pytester) -> Configure:
     return read
 
 
-def test_nobody_asked_for_anything(settings_of: Configure, pytester: pytest.Pytester) -> None:
-    """The defaults: tiny, without a GPU, baselines under the root, nothing is written."""
+def test_without_options_the_defaults_are_used(settings_of: Configure, pytester: pytest.Pytester) -> None:
+    """Tiny scale, no GPU, baselines under the root folder, and nothing is written."""
     assert settings_of() == Settings(
         use_gpu=False,
         scale=Scale.TINY,
@@ -41,8 +41,8 @@ def test_nobody_asked_for_anything(settings_of: Configure, pytester: pytest.Pyte
     )
 
 
-def test_the_command_line_says_everything(settings_of: Configure, pytester: pytest.Pytester) -> None:
-    """Folders are under the root, absolute ones where they are."""
+def test_every_setting_has_a_command_line_option(settings_of: Configure, pytester: pytest.Pytester) -> None:
+    """Relative folders are below the root folder; absolute ones are unchanged."""
     settings = settings_of(
         "--gpu",
         "--diffopt-scale=full",
@@ -81,8 +81,8 @@ diffopt_margin = 0.1
 """
 
 
-def test_the_ini_file_says_what_may_hold_for_every_run(settings_of: Configure, pytester: pytest.Pytester) -> None:
-    """All but writing baselines."""
+def test_every_permanent_setting_has_an_ini_option(settings_of: Configure, pytester: pytest.Pytester) -> None:
+    """Only writing baselines has none."""
     assert settings_of(ini=INI) == Settings(
         use_gpu=True,
         scale=Scale.FULL,
@@ -96,8 +96,8 @@ def test_the_ini_file_says_what_may_hold_for_every_run(settings_of: Configure, p
     )
 
 
-def test_references_may_be_a_folder_or_a_url(settings_of: Configure, pytester: pytest.Pytester) -> None:
-    """A folder is under the root; a URL stays what it is, and a run may name another one."""
+def test_references_can_be_a_folder_or_a_url(settings_of: Configure, pytester: pytest.Pytester) -> None:
+    """A folder is relative to the root; a URL is unchanged. The command line overrides the ini file."""
     ini = "diffopt_references = s3://bucket/references"
 
     assert settings_of().references == ""
@@ -105,14 +105,14 @@ def test_references_may_be_a_folder_or_a_url(settings_of: Configure, pytester: p
     assert settings_of("--diffopt-references=far", ini=ini).references == str(pytester.path / "far")
 
 
-def test_a_run_may_ask_for_the_module_where_images_part(settings_of: Configure) -> None:
-    """It takes calls of its own, so nobody asks for it in every run."""
+def test_explain_is_off_by_default(settings_of: Configure) -> None:
+    """It needs additional calls, so it is enabled per run only."""
     assert settings_of("--diffopt-explain").explain
     assert not settings_of().explain
 
 
-def test_the_command_line_beats_the_ini_file(settings_of: Configure, pytester: pytest.Pytester) -> None:
-    """One option at a time."""
+def test_the_command_line_overrides_the_ini_file(settings_of: Configure, pytester: pytest.Pytester) -> None:
+    """Each option is overridden separately."""
     settings = settings_of("--diffopt-scale=tiny", "--diffopt-margin=0.2", ini=INI)
 
     assert (settings.scale, settings.margin) == (Scale.TINY, 0.2)
@@ -130,10 +130,10 @@ def test_the_command_line_beats_the_ini_file(settings_of: Configure, pytester: p
         ("", ("--diffopt-max-seconds=-1",), "diffopt_max_seconds must be a positive number, got: '-1.0'"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_a_usage_error(
+def test_an_invalid_value_is_a_usage_error(
     settings_of: Configure, ini: str, arguments: tuple[str, ...], message: str
 ) -> None:
-    """The rule and the value."""
+    """The message contains the rule and the value."""
     with pytest.raises(pytest.UsageError) as error:
         settings_of(*arguments, ini=ini)
 
@@ -143,7 +143,7 @@ def test_a_value_of_the_wrong_kind_is_a_usage_error(
 @pytest.mark.parametrize("option", ["--diffopt-update=missing", "--diffopt-update=all", "--diffopt-prune"])
 @pytest.mark.parametrize("value", ["1", "true", "github"])
 def test_baselines_are_not_written_in_ci(settings_of: Configure, option: str, value: str) -> None:
-    """The message says what to do instead."""
+    """The message contains both alternatives."""
     with pytest.raises(pytest.UsageError) as error:
         settings_of(option, environment={"CI": value})
 
@@ -154,25 +154,25 @@ def test_baselines_are_not_written_in_ci(settings_of: Configure, option: str, va
 
 
 @pytest.mark.parametrize("environment", [{}, {"CI": ""}, {"CI": "0"}, {"CI": "False"}, {"CI": "no"}])
-def test_outside_of_ci_they_are(settings_of: Configure, environment: dict[str, str]) -> None:
-    """A variable that is set to no is not set."""
+def test_baselines_are_written_outside_of_ci(settings_of: Configure, environment: dict[str, str]) -> None:
+    """A false value of `CI` counts as unset."""
     assert settings_of("--diffopt-update=missing", environment=environment).update is WritePermission.MISSING
 
 
-def test_ci_may_write_where_somebody_allows_it(settings_of: Configure) -> None:
-    """By name, on the command line."""
+def test_ci_writes_baselines_with_permission(settings_of: Configure) -> None:
+    """`--diffopt-allow-ci-update` gives it."""
     settings = settings_of("--diffopt-update=all", "--diffopt-allow-ci-update", environment={"CI": "1"})
 
     assert settings.update is WritePermission.ALL
 
 
 def test_reading_in_ci_needs_no_permission(settings_of: Configure) -> None:
-    """Judging is what CI is for."""
+    """CI compares with stored baselines by default."""
     assert settings_of(environment={"CI": "1"}).update is WritePermission.NEVER
 
 
-def test_a_gpu_option_of_somebody_elses_is_used(settings_of: Configure, pytester: pytest.Pytester) -> None:
-    """A conftest that defines `--gpu` keeps it, and it means the same here."""
+def test_a_foreign_gpu_option_is_used(settings_of: Configure, pytester: pytest.Pytester) -> None:
+    """A conftest that defines `--gpu` keeps its option, and the plugin reads its value."""
     pytester.makeconftest(
         "def pytest_addoption(parser):\n    parser.addoption('--gpu', action='store_true', help='ours')\n"
     )
@@ -180,8 +180,8 @@ def test_a_gpu_option_of_somebody_elses_is_used(settings_of: Configure, pytester
     assert settings_of("--gpu").use_gpu
 
 
-def test_what_the_paired_gate_is_asked_for(settings_of: Configure, pytester: pytest.Pytester) -> None:
-    """A revision, the folder of its package from where pytest was started, and how long to wait for an answer."""
+def test_the_settings_of_the_paired_gate(settings_of: Configure, pytester: pytest.Pytester) -> None:
+    """The revision, the compared package's folder relative to the invocation folder, and the timeout of a worker."""
     settings = settings_of(
         "--diffopt-against=main",
         "--diffopt-editable=engine",

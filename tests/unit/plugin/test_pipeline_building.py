@@ -1,4 +1,4 @@
-"""A pipeline that ended is freed before the next one is built, whatever holds it in a cycle."""
+"""An ended pipeline is freed before the next one is built, even if it is part of a reference cycle."""
 
 import gc
 import weakref
@@ -21,10 +21,10 @@ SD15 = NamedPipeline(family=find_pipeline("sd15"), scale=Scale.TINY)
 
 @pytest.mark.usefixtures("only_our_collections")
 @pytest.mark.parametrize("in_a_cycle", [False, True])
-def test_the_last_pipeline_is_free_before_the_next_is_built(
+def test_the_last_pipeline_is_freed_before_the_next_is_built(
     monkeypatch: pytest.MonkeyPatch, *, in_a_cycle: bool
 ) -> None:
-    """Python's own collector is off: what frees the first pipeline is the building of the second."""
+    """Python's garbage collector is off: building the second pipeline frees the first."""
     monkeypatch.setattr(pipeline_building, "_MOST_BYTES_LEFT_OVER", 2**20)
     pipelines = WatchedPipelines()
     with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines) as pipeline:
@@ -40,8 +40,8 @@ def test_the_last_pipeline_is_free_before_the_next_is_built(
 
 
 @pytest.mark.usefixtures("only_our_collections")
-def test_small_pipelines_in_cycles_wait_for_each_other() -> None:
-    """A collection beside torch takes longer than a tiny pipeline: the first stays until they hold much together."""
+def test_small_pipelines_in_cycles_are_collected_together() -> None:
+    """A garbage collection takes longer than a tiny pipeline: it runs when ended pipelines use much memory."""
     pipelines = WatchedPipelines()
     with built_pipeline(SD15, parse_recipe("fp32"), Device.CPU, Settings(), pipelines) as pipeline:
         unet = weakref.ref(pipeline.unet)
@@ -55,7 +55,7 @@ def test_small_pipelines_in_cycles_wait_for_each_other() -> None:
 
 @pytest.fixture
 def only_our_collections() -> Iterator[None]:
-    """Switch off Python's own garbage collector, and on again."""
+    """Disable Python's automatic garbage collection during the test."""
     gc.collect()
     gc.disable()
     yield

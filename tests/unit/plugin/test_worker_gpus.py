@@ -1,4 +1,4 @@
-"""Each worker has a GPU that no other one has."""
+"""Each xdist worker has its own GPU."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from pytest_diffopt.plugin.worker_gpus import GPUAssignment, take_gpu, visible_g
 
 
 class Driver:
-    """A stand-in for NVML with two GPUs, or without a driver."""
+    """A replacement of NVML with two GPUs, or without a driver."""
 
     NVMLError = OSError
 
@@ -20,17 +20,17 @@ class Driver:
         self.is_on = False
 
     def __getattr__(self, name: str) -> Any:
-        """Answer the four questions that are asked."""
-        answers = {
+        """Return the functions that are used."""
+        functions = {
             "nvmlInit": self._start,
             "nvmlShutdown": self._stop,
             "nvmlDeviceGetCount": lambda: 2,
             "nvmlDeviceGetHandleByIndex": lambda index: index,
             "nvmlDeviceGetUUID": "GPU-{}".format,
         }
-        if name not in answers:  # Python looks for what any module has
+        if name not in functions:  # Python reads attributes of any module
             raise AttributeError(name)
-        return answers[name]
+        return functions[name]
 
     def _start(self) -> None:
         if not self._has_driver:
@@ -56,14 +56,16 @@ def node(name: str) -> Any:
         ("-1", []),
     ],
 )
-def test_the_variable_names_them(named: str, gpus: list[str]) -> None:
-    """Numbers, and names of GPUs and of parts of a GPU; what follows -1 is hidden."""
+def test_the_variable_names_the_gpus(named: str, gpus: list[str]) -> None:
+    """By index, or by the UUID of a GPU or of a MIG instance; entries after -1 are hidden."""
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": named}) == gpus
 
 
 @pytest.mark.parametrize(("has_driver", "gpus"), [(True, ["GPU-0", "GPU-1"]), (False, [])])
-def test_without_the_variable_nvml_does(monkeypatch: pytest.MonkeyPatch, gpus: list[str], *, has_driver: bool) -> None:
-    """By names that do not depend on an order; without a driver there are none."""
+def test_without_the_variable_nvml_names_the_gpus(
+    monkeypatch: pytest.MonkeyPatch, gpus: list[str], *, has_driver: bool
+) -> None:
+    """By UUIDs, which do not depend on an order; without a driver there are none."""
     driver = Driver(has_driver=has_driver)
     monkeypatch.setitem(sys.modules, "pynvml", driver)
 
@@ -71,14 +73,14 @@ def test_without_the_variable_nvml_does(monkeypatch: pytest.MonkeyPatch, gpus: l
     assert not driver.is_on
 
 
-def test_no_two_workers_share_a_gpu_and_a_dead_one_leaves_its_own() -> None:
-    """Xdist names the next worker anew."""
-    keeper = GPUAssignment(["0", "1"], 2)
+def test_no_two_workers_share_a_gpu_and_that_of_a_lost_worker_is_reassigned() -> None:
+    """Xdist gives the replacement a new name."""
+    assignment = GPUAssignment(["0", "1"], 2)
     first, second, third = node("gw0"), node("gw1"), node("gw2")
     for one in (first, second):
-        keeper.pytest_configure_node(one)
-    keeper.pytest_testnodedown(second)
-    keeper.pytest_configure_node(third)
+        assignment.pytest_configure_node(one)
+    assignment.pytest_testnodedown(second)
+    assignment.pytest_configure_node(third)
 
     assert [one.workerinput for one in (first, second, third)] == [
         {"diffopt_gpu": "0"},
@@ -88,7 +90,7 @@ def test_no_two_workers_share_a_gpu_and_a_dead_one_leaves_its_own() -> None:
 
 
 def test_more_workers_than_gpus_are_refused() -> None:
-    """Their times would be each other's."""
+    """They would disturb each other's timings."""
     with pytest.raises(pytest.UsageError) as refused:
         GPUAssignment(["0"], 2)
 
@@ -98,8 +100,8 @@ def test_more_workers_than_gpus_are_refused() -> None:
     )
 
 
-def test_a_worker_sees_its_own_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The controller, and a worker without a GPU, see what they saw."""
+def test_a_worker_sees_only_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session without xdist keeps all of them."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     take_gpu(SimpleNamespace())  # type: ignore[arg-type] # a session without xdist
     before = os.environ["CUDA_VISIBLE_DEVICES"]

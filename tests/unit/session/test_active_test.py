@@ -1,4 +1,4 @@
-"""The test that runs now is known to its assertions, and to nothing after it."""
+"""Assertions can access the running test until it ends."""
 
 import pytest
 
@@ -12,8 +12,8 @@ RECORD = RepeatabilityRecord(subject=Subject(pipeline="sdxl"), differing_values=
 ENTRY = entry_of("test_x", judge_repeatability(RECORD), RECORD)
 
 
-def test_the_running_test_is_the_active_one_inside_its_block() -> None:
-    """A test within a test, as pytester runs them, is the active one until it ends."""
+def test_the_innermost_running_test_is_active() -> None:
+    """Pytester runs a test within a test; when it ends, the outer one is active again."""
     outer, inner = ActiveTest(nodeid="outer"), ActiveTest(nodeid="inner")
     before = active_test()
     with running(outer):
@@ -27,7 +27,7 @@ def test_the_running_test_is_the_active_one_inside_its_block() -> None:
 
 
 def test_a_test_that_fails_is_no_longer_active() -> None:
-    """The next one starts clean."""
+    """The next test does not see it."""
     before = active_test()
 
     with pytest.raises(RuntimeError), running(ActiveTest(nodeid="failing")):
@@ -36,16 +36,16 @@ def test_a_test_that_fails_is_no_longer_active() -> None:
     assert active_test() is before
 
 
-def test_outside_of_pytest_there_is_a_stand_in() -> None:
-    """Assertions work in a script: plain settings, no recipe, no fixtures."""
-    with running(None):  # type: ignore[arg-type]  # as outside of every block
-        stand_in = active_test()
+def test_outside_of_pytest_a_default_test_is_active() -> None:
+    """Assertions work in a script, with default settings, no recipe and no fixtures."""
+    with running(None):  # type: ignore[arg-type]  # the state outside of every block
+        default = active_test()
 
-    assert (stand_in.nodeid, stand_in.settings, stand_in.recipe_text, stand_in.fixtures()) == ("", Settings(), "", {})
+    assert (default.nodeid, default.settings, default.recipe_text, default.fixtures()) == ("", Settings(), "", {})
 
 
 def test_entries_are_taken_once() -> None:
-    """A report carries each verdict, and the next report not again."""
+    """Each verdict is attached to one report only."""
     test = ActiveTest(entries=[ENTRY])
 
     assert test.take_entries() == [ENTRY]

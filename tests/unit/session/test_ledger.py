@@ -1,4 +1,4 @@
-"""Verdicts travel from an xdist worker to its controller as plain values, and are the same afterwards."""
+"""Verdicts are sent from an xdist worker to the controller as plain values, without loss."""
 
 import json
 import math
@@ -36,15 +36,15 @@ IMAGES = ImageRecord(
 
 @pytest.fixture
 def entries() -> list[LedgerEntry]:
-    """Judge a red and a green record."""
+    """Judge a failing and a passing record."""
     return [
         entry_of("test_syncs", judge_syncs(SYNCS), SYNCS),
         entry_of("test_image", judge_images(IMAGES, ImageThresholds()), IMAGES),
     ]
 
 
-def test_a_record_is_written_down_as_plain_values(entries: list[LedgerEntry]) -> None:
-    """Dictionaries, lists, texts and numbers, nested as the record is."""
+def test_a_record_becomes_plain_values(entries: list[LedgerEntry]) -> None:
+    """Dictionaries, lists, strings and numbers, with the structure of the record."""
     sync = {
         "kind": "read by the host",
         "operation": ".item()",
@@ -57,8 +57,8 @@ def test_a_record_is_written_down_as_plain_values(entries: list[LedgerEntry]) ->
     assert (entries[0].nodeid, entries[0].verdict.outcome) == ("test_syncs", Outcome.REGRESSED)
 
 
-def test_entries_survive_the_way_as_plain_values(entries: list[LedgerEntry]) -> None:
-    """Verdicts are whole again, enums and all."""
+def test_entries_are_restored_from_plain_values(entries: list[LedgerEntry]) -> None:
+    """Restored verdicts are equal, including their enums."""
     back = from_plain(to_plain(entries))
 
     assert [one.verdict for one in back] == [one.verdict for one in entries]
@@ -66,20 +66,20 @@ def test_entries_survive_the_way_as_plain_values(entries: list[LedgerEntry]) -> 
     assert to_plain(back) == to_plain(entries)
 
 
-def test_what_travels_is_json(entries: list[LedgerEntry]) -> None:
-    """Also an infinite figure, which Python's JSON can write; whoever reads it elsewhere is the report's concern."""
-    travelled = json.loads(json.dumps(to_plain(entries)))
+def test_plain_values_are_json(entries: list[LedgerEntry]) -> None:
+    """Python's JSON can represent an infinite figure; reports write it as a string."""
+    received = json.loads(json.dumps(to_plain(entries)))
 
-    assert [one.verdict for one in from_plain(travelled)] == [one.verdict for one in entries]
+    assert [one.verdict for one in from_plain(received)] == [one.verdict for one in entries]
 
 
-def test_nothing_travels_as_nothing() -> None:
-    """A test without verdicts has an empty list."""
+def test_no_entries_become_no_values() -> None:
+    """A test without verdicts sends an empty list."""
     assert from_plain(to_plain([])) == []
 
 
 def test_outcomes_are_counted(entries: list[LedgerEntry]) -> None:
-    """The terminal's last line is made of these."""
+    """The last line in the terminal shows these counts."""
     ledger = Ledger(entries=[*entries, entries[1]])
 
     assert ledger.counts() == {Outcome.REGRESSED: 1, Outcome.PASSED: 2}

@@ -1,4 +1,4 @@
-"""Each pipeline of a session is known with its life's beginning; a stranger begins to live when it is met."""
+"""Each pipeline of a session has a lifetime, which starts at its build or at its first use."""
 
 import gc
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ class Pipeline:
 
 @pytest.fixture
 def pipelines() -> Iterator[WatchedPipelines]:
-    """Open a session's pipelines, and close its compile log."""
+    """Return the pipelines of a session; close its compile log afterwards."""
     watched = WatchedPipelines()
     yield watched
     watched.close()
 
 
-def test_a_registered_pipeline_is_known(pipelines: WatchedPipelines) -> None:
-    """With what it is, and when its life began."""
+def test_a_registered_pipeline_has_its_lifetime(pipelines: WatchedPipelines) -> None:
+    """Its subject and start are those of the registration."""
     pipeline, start = Pipeline(), pipelines.log.mark()
     pipelines.register(pipeline, SUBJECT, start)
 
@@ -53,15 +53,17 @@ def test_a_registered_pipeline_is_known(pipelines: WatchedPipelines) -> None:
         (SimpleNamespace(device="cpu"), "SimpleNamespace", Device.CPU),
     ],
 )
-def test_a_stranger_is_the_users_own(pipelines: WatchedPipelines, target: Any, name: str, device: Device) -> None:
-    """Called by its name or class, on the device where it is, with the recipe that its test names."""
+def test_an_unregistered_target_is_the_users_own(
+    pipelines: WatchedPipelines, target: Any, name: str, device: Device
+) -> None:
+    """It has the name of the function or class, its device, and the recipe of the test."""
     lifetime = pipelines.lifetime_of(target, recipe="bf16 + sdpa")
 
     assert lifetime.subject == Subject(pipeline=name, recipe="bf16 + sdpa", weights=Weights.OWN, device=device)
 
 
-def test_a_stranger_begins_to_live_when_it_is_met(pipelines: WatchedPipelines) -> None:
-    """What was compiled before is not its own."""
+def test_the_lifetime_of_an_unregistered_target_starts_at_its_first_use(pipelines: WatchedPipelines) -> None:
+    """Earlier compilations do not belong to it."""
     torch._dynamo.reset()
     torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1))
     lifetime = pipelines.lifetime_of(Pipeline())
@@ -70,8 +72,8 @@ def test_a_stranger_begins_to_live_when_it_is_met(pipelines: WatchedPipelines) -
     torch._dynamo.reset()
 
 
-def test_an_adopted_pipeline_keeps_its_beginning(pipelines: WatchedPipelines) -> None:
-    """A second adoption changes nothing, nor does one of a pipeline that was built here."""
+def test_an_adopted_pipeline_keeps_its_start(pipelines: WatchedPipelines) -> None:
+    """A second adoption changes nothing, and neither does adopting a registered pipeline."""
     own, built, start = Pipeline(), Pipeline(), pipelines.log.mark()
     pipelines.register(built, SUBJECT, start)
     for pipeline in (own, built):
@@ -84,8 +86,8 @@ def test_an_adopted_pipeline_keeps_its_beginning(pipelines: WatchedPipelines) ->
     assert pipelines.lifetime_of(built) == PipelineLifetime(subject=SUBJECT, start=start)
 
 
-def test_what_cannot_be_weakly_referenced_is_described_each_time(pipelines: WatchedPipelines) -> None:
-    """Adopting it is no error, and it is the user's own whenever it is met."""
+def test_a_target_without_weak_references_has_no_lifetime(pipelines: WatchedPipelines) -> None:
+    """Adopting it is not an error; each use describes it as the user's own."""
     target = (1, 2)
     pipelines.adopt(target, pipelines.log.mark(), recipe="bf16")
 
@@ -93,7 +95,7 @@ def test_what_cannot_be_weakly_referenced_is_described_each_time(pipelines: Watc
 
 
 def test_a_pipeline_is_not_kept_alive(pipelines: WatchedPipelines) -> None:
-    """Its memory is needed by the next one."""
+    """The next pipeline needs its memory."""
     pipeline = Pipeline()
     pipelines.register(pipeline, SUBJECT, pipelines.log.mark())
     del pipeline
@@ -102,8 +104,8 @@ def test_a_pipeline_is_not_kept_alive(pipelines: WatchedPipelines) -> None:
     assert len(pipelines._lifetimes) == 0
 
 
-def test_the_first_whole_call_is_noted_once() -> None:
-    """Later calls change nothing; a callable that cannot be remembered has no life to note it in."""
+def test_the_first_complete_call_is_recorded_once() -> None:
+    """Later calls change nothing; a target without weak references is ignored."""
     pipelines = WatchedPipelines()
     target = type("Pipeline", (), {})()
     before = pipelines.lifetime_of(target).warm
@@ -122,8 +124,8 @@ def test_the_first_whole_call_is_noted_once() -> None:
 def test_the_session_has_one_log_until_it_is_closed(
     pipelines: WatchedPipelines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dynamo's own limit holds again afterwards; closing twice is none too many."""
-    monkeypatch.setattr(compile_watching, "_listeners", [])  # the session that runs this test may have a log of its own
+    """Closing it restores Dynamo; closing it twice is not an error."""
+    monkeypatch.setattr(compile_watching, "_listeners", [])  # the session that runs this test may have a log too
     monkeypatch.setattr(compile_watching, "_patched", ExitStack())
     before = torch._dynamo.convert_frame._compile
     log = pipelines.log

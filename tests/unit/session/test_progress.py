@@ -1,4 +1,4 @@
-"""The progress line stands below pytest's own line, puts the cursor back and leaves nothing behind."""
+"""The progress line is shown below pytest's line, restores the cursor and is erased afterwards."""
 
 import io
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from pytest_diffopt.session.progress import ProgressLine, erased_at_end
 
 
 class Screen:
-    """A terminal of some rows that understands what the line writes, and scrolls."""
+    """A terminal that interprets the control sequences that the line uses, and scrolls."""
 
     def __init__(self, rows: list[str]) -> None:
-        """Show these rows, the cursor at the end of the last."""
+        """Show these rows, with the cursor at the end of the last."""
         self.rows = rows
         self.row, self.column = len(rows) - 1, len(rows[-1])
 
     def feed(self, text: str) -> None:
-        """Do what the characters say."""
+        """Interpret these characters."""
         while text:
             if text.startswith("\x1b["):
                 number, command = "", ""
@@ -55,7 +55,7 @@ class Screen:
 
 
 class Terminal(io.StringIO):
-    """Passes what is written on to a screen, and counts how often capturing was off."""
+    """Writes to a screen, only while capturing is suspended, and counts the writes."""
 
     def __init__(self, screen: Screen) -> None:
         """Bind to a screen."""
@@ -65,7 +65,7 @@ class Terminal(io.StringIO):
         self.is_captured = True
 
     def write(self, text: str) -> int:
-        """Write."""
+        """Write to the screen."""
         assert not self.is_captured
         self.writes += 1
         self.screen.feed(text)
@@ -73,7 +73,7 @@ class Terminal(io.StringIO):
 
     @contextmanager
     def uncaptured(self) -> Iterator[None]:
-        """Let writes through."""
+        """Suspend capturing."""
         self.is_captured = False
         yield
         self.is_captured = True
@@ -81,12 +81,12 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def screen() -> Screen:
-    """A screen on which pytest wrote half a line."""
+    """Return a screen on which pytest wrote an unfinished line."""
     return Screen(["collected 2 items", "test_it.py ."])
 
 
 def line_on(screen: Screen, now: list[float], *, width: int = 40) -> tuple[ProgressLine, Terminal]:
-    """Make a line for pytest's half line."""
+    """Return a progress line below pytest's unfinished line, and its terminal."""
     terminal = Terminal(screen)
     line = ProgressLine(
         terminal,
@@ -98,8 +98,8 @@ def line_on(screen: Screen, now: list[float], *, width: int = 40) -> tuple[Progr
     return line, terminal
 
 
-def test_the_line_stands_below_and_goes_without_a_trace(screen: Screen) -> None:
-    """While work goes on it is rewritten in place; afterwards pytest writes on as if nothing had been."""
+def test_the_line_is_shown_below_and_erased(screen: Screen) -> None:
+    """It is rewritten in place; afterwards pytest continues its own line."""
     now = [0.0]
     line, _terminal = line_on(screen, now)
 
@@ -123,8 +123,8 @@ def test_a_long_text_is_cut_before_it_wraps(screen: Screen) -> None:
     assert screen.rows[2] == "diffopt: a text tha"
 
 
-def test_a_terminal_is_not_flooded(screen: Screen) -> None:
-    """Of many texts within a tenth of a second the first is shown."""
+def test_the_rate_of_writes_is_limited(screen: Screen) -> None:
+    """Of several texts within 0.1 s only the first is shown."""
     now = [0.0]
     line, terminal = line_on(screen, now)
     for _ in range(100):
@@ -134,12 +134,12 @@ def test_a_terminal_is_not_flooded(screen: Screen) -> None:
     assert terminal.writes == 1
 
 
-def test_who_told_nothing_erases_nothing(screen: Screen) -> None:
-    """A short test writes nothing at all, and where there is no terminal there is nobody to tell."""
+def test_without_progress_nothing_is_written(screen: Screen) -> None:
+    """Neither without a text, nor without a terminal."""
     line, terminal = line_on(screen, [0.0])
     with erased_at_end(line):
         pass
     with erased_at_end(None) as progress:
-        progress("unheard")
+        progress("not shown")
 
     assert terminal.writes == 0

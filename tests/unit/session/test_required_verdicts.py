@@ -1,4 +1,4 @@
-"""`--diffopt-require` is read to the letter, and counts verdicts that say something."""
+"""`--diffopt-require` is parsed strictly, and counts only verdicts that compared something."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.unit.reports.verdict_examples import entry, ledger
 
 
 def test_a_requirement_counts_a_device_a_concern_or_an_outcome() -> None:
-    """`gpu` is the real one; a concern of two words is written with a hyphen."""
+    """`gpu` is a real GPU; a concern of two words has a hyphen."""
     found = ledger(
         entry(device=Device.CUDA),
         entry(Outcome.REGRESSED, device=Device.CUDA),
@@ -32,8 +32,8 @@ def test_a_requirement_counts_a_device_a_concern_or_an_outcome() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.MISSING, Outcome.INCOMPARABLE, Outcome.INCONCLUSIVE])
-def test_what_compared_nothing_counts_for_no_device_and_no_concern(outcome: Outcome) -> None:
-    """It counts under its own name alone."""
+def test_a_verdict_without_a_comparison_counts_only_for_its_outcome(outcome: Outcome) -> None:
+    """It counts for no device and no concern."""
     found = ledger(entry(outcome, device=Device.CUDA))
     gpu, latency, named = parse_requirements(f"gpu>=1, latency>=1, {outcome}>=1")
 
@@ -61,8 +61,8 @@ def test_what_compared_nothing_counts_for_no_device_and_no_concern(outcome: Outc
         ),
     ],
 )
-def test_anything_else_is_refused_with_what_it_takes(text: str, message: str) -> None:
-    """The rule, the value, and the nearest known name."""
+def test_an_invalid_requirement_is_refused(text: str, message: str) -> None:
+    """The message contains the rule, the value and the closest known name."""
     with pytest.raises(RequirementError) as caught:
         parse_requirements(text)
 

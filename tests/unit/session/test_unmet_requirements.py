@@ -1,4 +1,4 @@
-"""What was not proven is said, and where it must not look green it is red."""
+"""Unmet requirements are reported; some fail the run."""
 
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Device
@@ -19,20 +19,20 @@ def found(of: Ledger, settings: Settings) -> list[tuple[bool, str]]:
     ]
 
 
-def test_a_run_that_proved_what_it_should_says_nothing() -> None:
-    """With a GPU and without; a skip is no gap where no GPU was asked for."""
+def test_a_complete_run_has_no_unmet_requirements() -> None:
+    """Without `--gpu` a skipped GPU test is not an unmet requirement."""
     assert found(ledger(entry()), Settings()) == []
     assert found(ledger(entry(device=Device.CUDA)), ON_GPU) == []
     assert found(ledger(skipped={"test_gpu": "needs a GPU: run with --gpu"}), Settings()) == []
 
 
-def test_gpu_without_a_case_is_reported() -> None:
-    """It is not red: `--gpu` may be meant for other tests."""
+def test_gpu_without_a_diffopt_test_is_reported() -> None:
+    """It is not a failure: `--gpu` may be meant for other tests."""
     assert found(Ledger(), ON_GPU) == [(False, "--gpu was given, but no diffopt test ran")]
 
 
-def test_gpu_with_nothing_but_skips_fails() -> None:
-    """Each reason once, with how often it was given."""
+def test_gpu_with_only_skipped_tests_fails() -> None:
+    """Each reason is listed once, with its count."""
     skipped = {"test_a": TOO_SMALL, "test_b": TOO_SMALL, "test_c": "no reason given"}
 
     assert found(ledger(skipped=skipped), ON_GPU) == [
@@ -40,15 +40,15 @@ def test_gpu_with_nothing_but_skips_fails() -> None:
     ]
 
 
-def test_a_gpu_that_is_too_small_for_some_is_reported() -> None:
-    """The run is as good as what did run, and says how much did not."""
+def test_a_gpu_that_is_too_small_for_some_tests_is_reported() -> None:
+    """The other tests ran, so it is not a failure."""
     some = ledger(entry(device=Device.CUDA), skipped={"test_large": TOO_SMALL})
 
     assert found(some, ON_GPU) == [(False, f"1 of 2 diffopt tests proved nothing ({TOO_SMALL})")]
 
 
 def test_a_lost_worker_fails() -> None:
-    """Whatever it still had to do, nobody knows whether it was done."""
+    """Its remaining tests may not have run."""
     lost = ledger(entry())
     lost.lost_workers.append("gw1: Not properly terminated")
 
@@ -56,7 +56,7 @@ def test_a_lost_worker_fails() -> None:
 
 
 def test_fewer_verdicts_than_required_fail() -> None:
-    """Only what is not met is told."""
+    """Only unmet requirements are reported."""
     settings = Settings(required="gpu>=2, latency>=1")
 
     assert found(ledger(entry(device=Device.CUDA)), settings) == [
@@ -64,8 +64,8 @@ def test_fewer_verdicts_than_required_fail() -> None:
     ]
 
 
-def test_verdicts_that_decided_nothing_are_reported_after_what_fails() -> None:
-    """The red ones come first."""
+def test_undecided_verdicts_are_reported_after_failures() -> None:
+    """Failures come first."""
     undecided = ledger(entry(Outcome.INCONCLUSIVE), entry(Outcome.INCOMPARABLE), entry(Outcome.INCONCLUSIVE))
 
     assert found(undecided, Settings(required="passed>=1")) == [
@@ -74,6 +74,6 @@ def test_verdicts_that_decided_nothing_are_reported_after_what_fails() -> None:
     ]
 
 
-def test_a_process_of_the_paired_gate_judges_nothing() -> None:
-    """Another process does."""
+def test_a_worker_of_the_paired_gate_has_no_unmet_requirements() -> None:
+    """The main process judges."""
     assert found(Ledger(), Settings(use_gpu=True, is_paired_worker=True)) == []
