@@ -38,21 +38,21 @@ TIMED_GPUS = (
     + """
 import time
 
-from pytest_diffopt.api import stored_gates
+from pytest_diffopt.api import baseline_gate, latency_baseline
 from pytest_diffopt.records import Device, Environment, LatencyRecord, Subject
 from pytest_diffopt.reports import document
 
 def environment(device):
     return Environment(device_slug="fake-gpu", device_name="a fake GPU", versions={"torch": "2.13.0"})
 
-def measure(self, target, args, inputs):
+def measure(self, target, arguments):
     time.sleep(0.1)  # so that every worker gets tests
     samples = (round(target() * 1_000_000),) * 5
     subject = Subject(pipeline="own", scale="tiny", recipe="bf16", device=Device.CUDA)
     return LatencyRecord(subject=subject, warmup_ns=samples, samples_ns=samples, num_steps=4)
 
-stored_gates.capture_environment = document.capture_environment = environment
-stored_gates.LatencyGate._measure = measure
+baseline_gate.capture_environment = document.capture_environment = environment
+latency_baseline.LatencyGate._measure = measure
 """
 )
 TIMED = """
