@@ -208,7 +208,7 @@ def test_lpips_that_cannot_be_measured_is_an_error(own_pipeline: pytest.Pytester
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            f"diffopt: LPIPS needs AlexNet's weights, and there is no file {weights}; fetch it once: "
+            f"diffopt: LPIPS needs AlexNet's weights, but {weights} does not exist; fetch it once: "
             "python -c 'from torchvision.models import alexnet; alexnet(weights=\"DEFAULT\")'"
         ]
     )

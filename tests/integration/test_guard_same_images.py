@@ -130,9 +130,7 @@ def test_latents_against_images_are_an_error(own_pipeline: pytest.Pytester) -> N
     result = own_pipeline.runpytest_inprocess()
 
     result.assert_outcomes(failed=1)
-    assert "diffopt: images are compared with images and latents with latents, got: latents and images" in (
-        result.outlines
-    )
+    assert "diffopt: both results must be images, or both latents, got: latents and images" in result.outlines
 
 
 ROUNDING_DECIDES = """
@@ -228,7 +226,7 @@ def test_lpips_of_latents_is_an_error(
 
     result.assert_outcomes(failed=1)
     assert (
-        "diffopt: LPIPS is measured of images, got: latents; leave max_lpips out, or ask the pipeline for images"
+        "diffopt: LPIPS needs images, got: latents; remove max_lpips, or let the pipeline return images"
     ) in result.outlines
 
 
