@@ -35,7 +35,7 @@ def try_to_count(
     except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         return None, (str(error).splitlines() or [type(error).__name__])[0]
     if not all(record.operations_per_phase):
-        return None, "no operation of the denoise loop ran on the simulated GPU"
+        return None, "no operation of the call ran on the simulated GPU"
     return record, ""
 
 

@@ -84,6 +84,7 @@ PUBLIC_NAMES = [
     "assert_optimizations_applied",
     "assert_repeatable",
     "assert_same_images",
+    "conclude_own_guard",
     "ladder",
     "lora_scaled",
     "lora_variations",

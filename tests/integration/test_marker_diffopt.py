@@ -174,7 +174,7 @@ def test_both_markers_are_registered(project: pytest.Pytester) -> None:
         [
             (
                 "@pytest.mark.diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list; "
-                "diffopt(pipeline, ladder, level): every level of a ladder, or only those that are called so"
+                "diffopt(pipeline, ladder, level): every level of a ladder, or only the named ones"
             ),
             (
                 "@pytest.mark.gpu(memory_gib, capability, count): "

@@ -78,7 +78,7 @@ def test_injected_slowdown_fails_and_same_code_passes(repository: pytest.Pyteste
             "  change  +*, between +* and +* at 99.9* % confidence, * blocks of 4 calls by 2 pairs of processes",
             "  head    6*.* ms per call, the working tree (?????????)",
             "  base    2*.* ms per call, HEAD~1 (?????????)",
-            "  no count changed: *",
+            "  not counted: no operation of the call ran on the simulated GPU",
             "seen on *, both timed interleaved in two processes, pipeline changed (weights: the user's own)",
             "to accept this: raise --diffopt-margin, or merge the change: later changes are compared with it",
         ],
@@ -143,7 +143,7 @@ def test_unchanged(latency_baseline):
         [
             "  head    * ms of CPU time per call, the working tree (????????? with an uncommitted change)",
             "  base    * ms of CPU time per call, HEAD (?????????)",
-            "  no count changed: *",
+            "  not counted: no operation of the call ran on the simulated GPU",
             "seen on *, both timed concurrently in two processes on one core, pipeline changed *",
         ]
     )

@@ -25,15 +25,15 @@ def report(outcome: str, *explanation: str, summary: str = "221 ms") -> dict[str
         (0, report("passed"), "exit code 0, passed", ("221 ms",)),
         (
             1,
-            report("regressed", "diffopt: it became slower", "  nothing that is counted changed: the same operations"),
+            report("regressed", "diffopt: it became slower", "  no count changed: the same operations"),
             "exit code 1, regressed, with its cause",
-            ("it became slower", "  nothing that is counted changed: the same operations"),
+            ("it became slower", "  no count changed: the same operations"),
         ),
         (
             1,
-            report("regressed", "diffopt: it became slower", "  what changed, counted on the simulated GPU:"),
+            report("regressed", "diffopt: it became slower", "  counts that changed, on the simulated GPU:"),
             "exit code 1, regressed, with its cause",
-            ("it became slower", "  what changed, counted on the simulated GPU:"),
+            ("it became slower", "  counts that changed, on the simulated GPU:"),
         ),
         (
             1,

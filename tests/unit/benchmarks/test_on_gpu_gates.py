@@ -25,7 +25,7 @@ FAILED = Ending(
     explanation=(
         "the call became 5.1 % slower than at HEAD~1 (820a6d477) (1.0 % allowed)",
         "  change  +5.1 %, between +4.8 % and +5.4 % at 99.8 % confidence, 5 blocks of 4 calls",
-        "  nothing that is counted changed: the same operations take another time, or the time goes elsewhere",
+        "  no count changed: the same operations take a different time, or the time is spent elsewhere",
     ),
 )
 

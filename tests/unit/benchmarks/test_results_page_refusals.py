@@ -125,7 +125,7 @@ def test_invalid_file_is_refused(tmp_path: Path, change: Callable[[dict[str, Any
     ("content", "message"),
     [
         (None, "cannot be read: No such file or directory"),
-        (b"{", "is invalid: it is not whole JSON: "),
+        (b"{", "is invalid: it is not valid JSON: "),
         (b"[]", "is invalid: : must be object, got: []"),
     ],
     ids=["missing", "half", "other"],
