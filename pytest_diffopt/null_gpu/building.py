@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
 
 from pytest_diffopt.null_gpu.elf_imports import defined_symbols, undefined_symbols
 from pytest_diffopt.null_gpu.errors import BuildError
@@ -40,6 +39,8 @@ def built_library(build: TorchBuild) -> Path:
     Raises:
         BuildError: there is no C compiler, or it fails.
     """
+    from filelock import FileLock  # noqa: PLC0415 - the commands' help needs only the standard library
+
     folder = cache_folder() / cache_key(build)
     library = folder / LIBRARY_NAME
     if library.is_file():

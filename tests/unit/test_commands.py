@@ -9,7 +9,7 @@ import pytest
 import pytest_diffopt
 
 
-@pytest.mark.parametrize("command", ["comment", "merge", "profile", "report", "summary"])
+@pytest.mark.parametrize("command", ["comment", "doctor", "merge", "null-gpu", "profile", "report", "summary"])
 def test_help_needs_only_the_standard_library(command: str) -> None:
     """A job that only comments on a pull request installs nothing else."""
     done = subprocess.run(
