@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 from pytest_diffopt.null_gpu.elf_imports import defined_symbols, undefined_symbols
 from pytest_diffopt.null_gpu.errors import BuildError
 from pytest_diffopt.null_gpu.stubs import driver_functions, is_cuda_name, read_prototypes, write_stubs
