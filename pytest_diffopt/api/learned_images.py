@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pytest_diffopt.baselines.documents import AcceptedEnvironment, AcceptedSubject
+from pytest_diffopt.baselines.documents import provenance
 from pytest_diffopt.baselines.image_document import ImageBaseline, ImageFigures, ImageSample
 from pytest_diffopt.baselines.image_files import StoredFiles
 from pytest_diffopt.errors import BaselineError
@@ -44,10 +44,7 @@ def learned_document(  # noqa: PLR0913 - each is a figure of the file
     reference = compared[0].reference
     latents = stored_latents(reference)
     return ImageBaseline(
-        case=case,
-        subject=AcceptedSubject.of(subject),
-        environment=AcceptedEnvironment.of(environment),
-        reason=reason,
+        **provenance(subject, case=case, environment=environment, reason=reason),
         images=tuple(files.write_image(*numbered) for numbered in enumerate(uint8_images(reference))),
         latents=files.write_latents(latents) if latents else None,
         thresholds=learned(samples, margin=margin),

@@ -31,7 +31,7 @@ _REFRESH_FROM = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairedTiming:
+class CallTimer:
     """Times a call for the controller.
 
     Attributes:

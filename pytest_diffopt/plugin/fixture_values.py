@@ -14,7 +14,7 @@ from pytest_diffopt.api.latency_baseline import LatencyGate
 from pytest_diffopt.api.memory_baseline import MemoryGate
 from pytest_diffopt.environment import torch_device
 from pytest_diffopt.errors import PipelineError
-from pytest_diffopt.paired.call_timing import PairedTiming
+from pytest_diffopt.paired.call_timing import CallTimer
 from pytest_diffopt.paired.worker import CONTROLLER
 from pytest_diffopt.pipelines.call_changes import shape_variations, with_changes
 from pytest_diffopt.pipelines.inputs import PipelineInputs
@@ -95,13 +95,13 @@ def latency_gate(request: pytest.FixtureRequest) -> LatencyGate:
     config = request.config
     has_benchmark = config.pluginmanager.hasplugin("benchmark")
     is_worker = settings_of(config).is_paired_worker
-    timing = PairedTiming(controller=config.stash[CONTROLLER], settings=settings_of(config)) if is_worker else None
+    timer = CallTimer(controller=config.stash[CONTROLLER], settings=settings_of(config)) if is_worker else None
     return _gate(
         LatencyGate,
         request,
         # requested only when there are samples: pytest-benchmark warns of a fixture that is not used
         benchmark=lambda: request.getfixturevalue("benchmark") if has_benchmark else None,
-        serve_pair=timing.serve if timing else None,
+        serve_pair=timer.serve if timer else None,
     )
 
 

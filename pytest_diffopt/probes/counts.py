@@ -34,7 +34,7 @@ def try_to_count(
         record = count_call(target, args, inputs, subject, gpu_model=gpu_model)
     except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         return None, (str(error).splitlines() or [type(error).__name__])[0]
-    if not all(record.operations_per_phase):
+    if not record.is_watched:
         return None, "no operation of the call ran on the simulated GPU"
     return record, ""
 

@@ -68,6 +68,11 @@ class CountRecord:
     least_ns: float = 0.0
 
     @property
+    def is_watched(self) -> bool:
+        """Whether every step ran operations on the simulated GPU; without them the counts are no evidence."""
+        return all(self.operations_per_phase)
+
+    @property
     def operations_per_phase(self) -> tuple[int, ...]:
         """The operations of each phase of the denoise loop, or of the whole call without a loop."""
         steps = [phase.operations for phase in self.phases if phase.phase.startswith("step")]
