@@ -3,6 +3,7 @@
 import pytest
 
 from pytest_diffopt.guards.verdict import UNPROVEN, Verdict
+from pytest_diffopt.printable import printable_lines
 from pytest_diffopt.records import Record
 from pytest_diffopt.session.active_test import active_test
 from pytest_diffopt.session.ledger_entries import entry_of
@@ -22,4 +23,8 @@ def conclude(record: Record, verdict: Verdict) -> None:
 def _torch_traceback_lines(record: Record) -> list[str]:
     """Return torch's traceback of a failed compilation, which `-v` shows."""
     traceback: str = getattr(record, "torch_traceback", "")
-    return ["", "torch's own traceback:", traceback] if traceback and active_test().settings.is_verbose else []
+    return (
+        ["", "torch's own traceback:", printable_lines(traceback)]
+        if traceback and active_test().settings.is_verbose
+        else []
+    )

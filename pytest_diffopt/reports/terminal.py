@@ -7,6 +7,7 @@ import pytest
 from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.verdict import Outcome
+from pytest_diffopt.printable import printable_line
 from pytest_diffopt.reports.baseline_changes import change_lines
 from pytest_diffopt.reports.calibration import calibration_lines
 from pytest_diffopt.reports.cold_start import cold_start_lines
@@ -47,19 +48,18 @@ def write_summary(
         terminal.write_line(line, **{_COLORS.get(entry.verdict.outcome, _OTHER_COLOR): True})
     entries = ledger.entries
     for line in (*calibration_lines(entries), *cold_start_lines(entries), *ladder_lines(entries)):
-        terminal.write_line(line)
+        terminal.write_line(printable_line(line))
     for line in change_lines(baselines) if baselines is not None else ():
-        terminal.write_line(line)
+        terminal.write_line(printable_line(line))
     terminal.write_line(total_line(ledger))
     for unmet_requirement in unmet_requirements:
-        terminal.write_line(
-            f"not proven: {unmet_requirement.text}", **{"red" if unmet_requirement.is_failure else _OTHER_COLOR: True}
-        )
+        line = printable_line(f"not proven: {unmet_requirement.text}")
+        terminal.write_line(line, **{"red" if unmet_requirement.is_failure else _OTHER_COLOR: True})
 
 
 def table_lines(entries: Iterable[LedgerEntry]) -> Iterator[str]:
     """Yield one line for each verdict, with aligned columns: outcome, concern, pipeline, recipe, figure."""
-    rows = [_row(entry) for entry in entries]
+    rows = [tuple(map(printable_line, _row(entry))) for entry in entries]
     widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
     for row in rows:
         yield "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
