@@ -21,7 +21,7 @@ def constraints(tested: Iterable[str], installed: Mapping[str, str]) -> Iterator
         tested: the lines of `constraints.txt`.
         installed: the version of each installed distribution, by name.
     """
-    pins = dict(found.groups() for line in tested if (found := _PIN.fullmatch(line.strip())))
+    pins = {found[1]: found[2] for line in tested if (found := _PIN.fullmatch(line.strip()))}
     kept = _normalized(pins) | _normalized(installed)
     yield from (f"{name}=={version}" for name, version in sorted(kept.items()) if name != _OWN_NAME)
 
