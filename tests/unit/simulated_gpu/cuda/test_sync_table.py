@@ -358,7 +358,11 @@ CASES = (
     # explicit synchronization
     unreported("cuda.synchronize", lambda _: torch.cuda.synchronize(), EXPLICIT, rule="synchronize"),
     unreported("accelerator.synchronize", lambda _: torch.accelerator.synchronize(), EXPLICIT, rule="synchronize"),
-    unreported("simgpu.synchronize", lambda _: torch.simgpu.synchronize(), EXPLICIT, rule="synchronize"),  # type: ignore[attr-defined]
+    unreported("the device's synchronize", lambda g: module_of(g).synchronize(), EXPLICIT, rule="synchronize"),
+    case("Stream.synchronize", lambda g: module_of(g).current_stream().synchronize(), EXPLICIT, rule="synchronize a stream"),
+    unreported("Event.synchronize", lambda g: module_of(g).Event().synchronize(), EXPLICIT, rule="synchronize with an event"),
+    case("wait_stream", lambda g: module_of(g).Stream().wait_stream(module_of(g).current_stream())),
+    case("record_stream", lambda g: g.x.record_stream(module_of(g).current_stream())),
     # work on the host
     case("host item", lambda g: g.host[0, 0].item()),
     case("host nonzero", lambda g: g.host.nonzero()),
