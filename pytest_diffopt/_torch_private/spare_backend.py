@@ -1,8 +1,8 @@
 """PyTorch's spare backend (`PrivateUse1`), on which the simulated GPU is implemented.
 
-Since torch 2.11 the backend can be registered from Python. Registration happens once per process and cannot be undone.
-It is therefore kept invisible: the backend is not renamed, because a renamed backend becomes `torch.accelerator` for the
-rest of the process, and `torch.privateuseone` exists only while a GPU is simulated.
+Since torch 2.11 the backend can be registered from Python. Registration happens once per process and cannot be undone,
+so it is kept invisible. The backend is not renamed: a renamed backend becomes `torch.accelerator` for the rest of the
+process. `torch.privateuseone` exists only while a GPU is simulated.
 """
 
 import functools
@@ -30,19 +30,23 @@ def claim_backend() -> torch.device:
     Raises:
         SimulationError: torch is too old, or another package has registered a backend.
     """
+    _require_supported()
     _require_unclaimed()
     _register()
     return simulated_device()
 
 
-@functools.lru_cache(maxsize=1)
-def _register() -> None:
+def _require_supported() -> None:
     if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
         message = (
             f"the simulated GPU needs torch >= {_VERSION_WITH_PYTHON_BACKENDS}, which can register a backend from "
             f"Python; this is torch {torch.__version__}"
         )
         raise SimulationError(message)
+
+
+@functools.lru_cache(maxsize=1)
+def _register() -> None:
     # The parts of torch's function that do not add names to torch, to its tensors and to its modules.
     accelerators: Any = torch._C._acc
     accelerators.register_python_privateuseone_hook(_hooks())

@@ -27,6 +27,11 @@ _MOVES_WEIGHTS = {
     "diffusers/hooks/group_offloading.py": frozenset({"pre_forward", "onload_", "offload_"}),
 }
 _MOVES_ARGUMENTS = {"accelerate/utils/operations.py": frozenset({"send_to_device"})}
+# Overridden `Module.to` methods, which a hook calls.
+_TRANSPARENT = {
+    "diffusers/models/modeling_utils.py": frozenset({"to"}),
+    "transformers/modeling_utils.py": frozenset({"to"}),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +84,7 @@ def moves_weights(frame: FrameType) -> bool:
     """Return whether an offload hook that moves weights runs, searching from `frame` outwards to the user's code."""
     for one in _outwards(frame):
         file, function = one.f_code.co_filename, one.f_code.co_name
-        if not is_machinery(file):
+        if not is_machinery(file) and function not in _functions_in(_TRANSPARENT, file):
             return False
         if function in _functions_in(_MOVES_ARGUMENTS, file):
             return False

@@ -262,7 +262,7 @@ _EXPLICIT = (
         kind=SyncKind.EXPLICIT,
     ),
     Rule(
-        name="synchronize with an event",
+        name="synchronize an event",
         operations=("torch.cuda.Event.synchronize",),
         syncs=on.once,
         source="at::cuda::CUDAEvent::synchronize",

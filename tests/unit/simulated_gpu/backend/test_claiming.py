@@ -6,7 +6,6 @@ import sys
 import pytest
 from torch.utils import backend_registration
 
-from pytest_diffopt._torch_private.spare_backend import claim_backend
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
@@ -50,7 +49,6 @@ def test_error_names_the_package_that_claimed_the_backend() -> None:
 def test_old_torch_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     """If torch cannot register a backend from Python, the error names the required version."""
     monkeypatch.delattr(backend_registration, "_setup_privateuseone_for_python_backend")
-    claim_backend.cache_clear()
     with pytest.raises(SimulationError, match=r"needs torch >= 2\.\d+"):
         SimulatedGPU().__enter__()
 
