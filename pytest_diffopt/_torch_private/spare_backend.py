@@ -1,8 +1,9 @@
 """PyTorch's spare backend (`PrivateUse1`), on which the simulated GPU is implemented.
 
 Since torch 2.11 the backend can be registered from Python. Registration happens once per process and cannot be undone,
-so it is kept invisible. The backend is not renamed: a renamed backend becomes `torch.accelerator` for the rest of the
-process. `torch.privateuseone` exists only while a GPU is simulated.
+so it is kept invisible. The backend is not named: a named backend becomes `torch.accelerator` for the rest of the
+process. `torch.privateuseone` exists only while a GPU is simulated. A backward pass is the exception: torch's autograd
+requires an accelerator for it.
 """
 
 import functools
@@ -64,16 +65,58 @@ def _device_guard() -> Any:
     return guard()
 
 
+class _NoDevice:
+    """The module `torch.privateuseone` outside of all blocks, after a backward pass: there is no device."""
+
+    def is_available(self) -> bool:
+        return False
+
+    def device_count(self) -> int:
+        return 0
+
+    def _is_in_bad_fork(self) -> bool:
+        return False
+
+    def manual_seed_all(self, _seed: int) -> None:
+        pass
+
+
+_NO_DEVICE = _NoDevice()
+_MODULE_NAME = f"{torch.__name__}.{DEVICE_TYPE}"
+
+
 @contextmanager
 def device_module(module: object) -> Iterator[None]:
     """Let torch find the functions of the simulated GPU in `torch.privateuseone` while the block runs."""
-    name = f"{torch.__name__}.{DEVICE_TYPE}"
-    torch._register_device_module(DEVICE_TYPE, module)
+    _set_module(module)
     try:
         yield
     finally:
-        delattr(torch, DEVICE_TYPE)
-        del sys.modules[name]
+        if _is_accelerator():
+            _set_module(_NO_DEVICE)
+        else:
+            delattr(torch, DEVICE_TYPE)
+            del sys.modules[_MODULE_NAME]
+
+
+def _set_module(module: object) -> None:
+    setattr(torch, DEVICE_TYPE, module)
+    sys.modules[_MODULE_NAME] = module  # type: ignore[assignment] # torch, too, registers objects of other classes
+
+
+def _is_accelerator() -> bool:
+    found = torch.accelerator.current_accelerator()
+    return found is not None and found.type == DEVICE_TYPE
+
+
+def require_accelerator() -> None:
+    """Let torch have an accelerator, without which its autograd runs no backward pass on the spare backend.
+
+    If there is none, the spare backend becomes it until the process ends, under its own name. Outside of the blocks
+    `torch.accelerator.is_available()` is False nevertheless.
+    """
+    if torch.accelerator.current_accelerator() is None:
+        torch.utils.rename_privateuse1_backend(DEVICE_TYPE)
 
 
 def _require_unclaimed() -> None:

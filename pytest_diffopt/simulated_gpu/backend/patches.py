@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pytest_diffopt._torch_private.backward_passes import backward_function
 from pytest_diffopt._torch_private.higher_order_operators import flex_attention_device_check
 from pytest_diffopt._torch_private.module_internals import call_method, registration_hook
-from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE, claim_backend
+from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE, claim_backend, require_accelerator
 from pytest_diffopt._torch_private.storages import generator_address
 from pytest_diffopt.simulated_gpu.backend import fast_paths, pinned_memory
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
@@ -24,14 +25,16 @@ from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 def applied(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, str]) -> Iterator[None]:
     """Patch what cannot be implemented through the backend, and restore it afterwards."""
     flex_attention, name, validate = flex_attention_device_check()
+    autograd, start, run_backward = backward_function()
     patches = (
         (nn.Module, "_apply", recording_apply(snapshot)),
         (nn.Module, "to", module_to(dispatcher, snapshot)),
         (nn.Module, "_call_impl", _named_call(dispatcher, snapshot, names)),
         (torch.Tensor, "data", _data(snapshot)),
         (torch.Tensor, "pin_memory", lambda tensor, *_: pinned_memory.pin(tensor)),
-        (torch.Tensor, "is_pinned", lambda tensor, *_: pinned_memory.is_pinned(tensor)),
+        (torch.Tensor, "is_pinned", _is_pinned()),
         (functional, "linear", fast_paths.linear(dispatcher)),
+        (autograd, start, _with_accelerator(run_backward)),
         (torch, "Generator", _generators(dispatcher)),
         (torch.cuda, "synchronize", _synchronize(dispatcher, "torch.cuda.synchronize")),
         (torch.accelerator, "synchronize", _synchronize(dispatcher, "torch.accelerator.synchronize")),
@@ -128,6 +131,22 @@ def _generators(dispatcher: Dispatcher) -> type:
         """Makes generators."""
 
     return Generator
+
+
+def _is_pinned() -> Callable[..., bool]:
+    """Return the replacement of `Tensor.is_pinned`, which also knows memory that the simulation has pinned."""
+    original = torch.Tensor.is_pinned
+    return lambda tensor, *args: pinned_memory.is_pinned(tensor) or original(tensor, *args)
+
+
+def _with_accelerator(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the replacement of the function that starts a backward pass."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        require_accelerator()
+        return backward(*args, **kwargs)
+
+    return run
 
 
 def _synchronize(dispatcher: Dispatcher, name: str) -> Callable[..., None]:
