@@ -8,21 +8,21 @@ class AttributeSnapshot:
     """Records attributes of objects, with what their lists, dictionaries and sets contain."""
 
     def __init__(self) -> None:
-        self._attributes: dict[int, tuple[Any, dict[str, Any], tuple[str, ...] | None]] = {}
+        self._attributes: dict[tuple[int, tuple[str, ...] | None], tuple[Any, dict[str, Any]]] = {}
         self._containers: dict[int, tuple[Any, Any]] = {}
 
     def keep(self, thing: Any, names: Iterable[str] | None = None) -> None:
-        """Record an object's own attributes, unless it is recorded already.
+        """Record an object's own attributes, unless they are recorded already.
 
         Args:
             thing: the object.
             names: the attributes, which may be absent; all if not given.
         """
-        if id(thing) in self._attributes:
-            return
         chosen = None if names is None else tuple(names)
+        if (id(thing), chosen) in self._attributes:
+            return
         present = vars(thing) if chosen is None else {name: vars(thing)[name] for name in chosen if name in vars(thing)}
-        self._attributes[id(thing)] = (thing, dict(present), chosen)
+        self._attributes[id(thing), chosen] = (thing, dict(present))
         for value in present.values():
             self._keep_contents(value)
 
@@ -37,7 +37,7 @@ class AttributeSnapshot:
         """Restore everything that was recorded."""
         for container, contents in self._containers.values():
             _refill(container, contents)
-        for thing, kept, names in self._attributes.values():
+        for (_, names), (thing, kept) in self._attributes.items():
             attributes = vars(thing)
             for name in list(attributes) if names is None else names:
                 attributes.pop(name, None)
