@@ -97,11 +97,13 @@ def device_module(module: object) -> Iterator[None]:
         else:
             delattr(torch, DEVICE_TYPE)
             del sys.modules[_MODULE_NAME]
+            torch.get_device_module.cache_clear()
 
 
 def _set_module(module: object) -> None:
     setattr(torch, DEVICE_TYPE, module)
     sys.modules[_MODULE_NAME] = module  # type: ignore[assignment] # torch, too, registers objects of other classes
+    torch.get_device_module.cache_clear()  # it would return the module of an earlier block
 
 
 def _is_accelerator() -> bool:

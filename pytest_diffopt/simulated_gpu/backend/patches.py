@@ -9,11 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pytest_diffopt._torch_private.backward_passes import backward_function
+from pytest_diffopt._torch_private.backward_passes import backward_function, is_without_queue
 from pytest_diffopt._torch_private.higher_order_operators import flex_attention_device_check
 from pytest_diffopt._torch_private.module_internals import call_method, registration_hook
 from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE, claim_backend, require_accelerator
 from pytest_diffopt._torch_private.storages import generator_address
+from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu.backend import fast_paths, pinned_memory
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
 from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot, recording_apply
@@ -33,6 +34,7 @@ def applied(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, s
         (torch.Tensor, "data", _data(snapshot)),
         (torch.Tensor, "pin_memory", lambda tensor, *_: pinned_memory.pin(tensor)),
         (torch.Tensor, "is_pinned", _is_pinned()),
+        *((torch, name, _pinning(getattr(torch, name))) for name in _FACTORIES),
         (functional, "linear", fast_paths.linear(dispatcher)),
         (autograd, start, _with_accelerator(run_backward)),
         (torch, "Generator", _generators(dispatcher)),
@@ -61,6 +63,10 @@ def _patched(*patches: tuple[Any, str, Any]) -> Iterator[None]:
 
 
 _ABSENT = object()
+_FACTORIES = (
+    "arange", "empty", "empty_like", "empty_strided", "full", "full_like", "ones", "ones_like", "rand", "rand_like",
+    "randint", "randn", "randn_like", "tensor", "zeros", "zeros_like",
+)  # fmt: skip
 
 
 def _named_call(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, str]) -> Callable[..., Any]:
@@ -139,12 +145,33 @@ def _is_pinned() -> Callable[..., bool]:
     return lambda tensor, *args: pinned_memory.is_pinned(tensor) or original(tensor, *args)
 
 
+def _pinning(create: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Return the replacement of a function that makes tensors: it pins their memory without a real GPU."""
+
+    @functools.wraps(create)
+    def pinning(*args: Any, **kwargs: Any) -> torch.Tensor:
+        is_pinned = kwargs.pop("pin_memory", False)
+        tensor = create(*args, **kwargs)
+        return pinned_memory.pin(tensor) if is_pinned else tensor
+
+    return pinning
+
+
 def _with_accelerator(backward: Callable[..., Any]) -> Callable[..., Any]:
     """Return the replacement of the function that starts a backward pass."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         require_accelerator()
-        return backward(*args, **kwargs)
+        try:
+            return backward(*args, **kwargs)
+        except RuntimeError as error:
+            if not is_without_queue(error):
+                raise
+            message = (
+                "a backward pass on a simulated GPU needs a process that ran none before the first simulated GPU: "
+                "torch makes the queues of all devices at the first one; run this test alone, or first"
+            )
+            raise SimulationError(message) from error
 
     return run
 
