@@ -140,7 +140,7 @@ def test_streams_copy_without_blocking_copies() -> None:
 
 
 def test_record_stream_saves_a_sync_for_each_group() -> None:
-    """Without it the CPU waits for the GPU before it releases a group's memory."""
+    """Without it the CPU synchronizes before the memory of a group is released."""
     with_it = watched(offloaded("leaf, stream, record_stream"), calls=2)
     without_it = watched(offloaded("leaf, stream"), calls=2)
 

@@ -5,6 +5,7 @@ It prints one JSON object. Nothing is claimed in the process before it starts, a
 
 import gc
 import json
+import math
 import os
 import sys
 import types
@@ -12,10 +13,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import accelerate
 import diffusers.hooks
 import torch
 import torch._dynamo
 import torch._inductor.config
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -64,6 +67,73 @@ def loaded() -> Any:
         return list(DataLoader([torch.ones(1)], pin_memory=True))
 
 
+def trained() -> Any:
+    """Return the device and the losses of a training with accelerate, which looks for an accelerator itself."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    torch.manual_seed(0)
+    accelerator, layer = accelerate.Accelerator(), nn.Linear(2, 1)
+    loader = DataLoader(torch.ones(4, 2), batch_size=2)  # type: ignore[arg-type] # a tensor is a data set
+    layer, optimizer, loader = accelerator.prepare(layer, torch.optim.SGD(layer.parameters(), lr=0.1), loader)
+    losses = []
+    for batch in loader:
+        loss = layer(batch).square().sum()
+        accelerator.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    return accelerator.device, losses
+
+
+def dispatched() -> Any:
+    """Return results of accelerate's offload and of its dispatch to devices."""
+    torch.manual_seed(0)
+    x = torch.ones(1, 2)
+    offloaded = accelerate.cpu_offload(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), torch.device("cpu"))
+    placed = accelerate.dispatch_model(nn.Sequential(nn.Linear(2, 2)), {"": "cpu"})
+    return offloaded(x), placed(x)
+
+
+def checked() -> Any:
+    """Return whether torch's own check of gradients accepts operations of each kind."""
+
+    def values(*shape: int) -> torch.Tensor:
+        return torch.linspace(0.1, 0.9, math.prod(shape), dtype=torch.double).reshape(shape).requires_grad_()
+
+    x, y, square, image, kernel = values(4), values(4), values(3, 3), values(1, 2, 5, 5), values(2, 2, 3, 3)
+    operations: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+        "sin": (torch.sin, (x,)),
+        "exp": (torch.exp, (x,)),
+        "add": (torch.add, (x, y)),
+        "mul": (torch.mul, (x, y)),
+        "div": (torch.div, (x, y)),
+        "pow": (torch.pow, (x, 3)),
+        "where": (lambda a, b: torch.where(a > 0.5, a, b), (x, y)),
+        "index": (lambda a: a[torch.tensor([0, 2])], (x,)),
+        "masked": (lambda a: a[torch.tensor([True, False, True, False])], (x,)),
+        "gather": (lambda a: a.gather(0, torch.tensor([3, 1])), (x,)),
+        "scatter_add": (lambda a, b: a.scatter_add(0, torch.tensor([0, 0, 1, 2]), b), (x, y)),
+        "cat": (lambda a, b: torch.cat([a, b]), (x, y)),
+        "stack": (lambda a, b: torch.stack([a, b]), (x, y)),
+        "cumsum": (lambda a: a.cumsum(0), (x,)),
+        "softmax": (lambda a: a.softmax(0), (x,)),
+        "logsumexp": (lambda a: a.logsumexp(0), (x,)),
+        "std": (torch.std, (x,)),
+        "sort": (lambda a: a.sort()[0], (x,)),
+        "mm": (torch.mm, (square, square)),
+        "inverse": (lambda a: (a + 2 * torch.eye(3, dtype=torch.double)).inverse(), (square,)),
+        "einsum": (lambda a: torch.einsum("ij,jk->ik", a, a), (square,)),
+        "linear": (functional.linear, (square, square)),
+        "conv2d": (functional.conv2d, (image, kernel)),
+        "group_norm": (lambda a: functional.group_norm(a, 1), (image,)),
+        "layer_norm": (lambda a: functional.layer_norm(a, (5, 5)), (image,)),
+        "interpolate": (lambda a: functional.interpolate(a, scale_factor=2), (image,)),
+        "pad": (lambda a: functional.pad(a, (1, 1), mode="reflect"), (image,)),
+        "silu": (functional.silu, (x,)),
+        "gelu": (functional.gelu, (x,)),
+        "attention": (lambda a: functional.scaled_dot_product_attention(a, a, a), (image,)),
+    }
+    return {name: torch.autograd.gradcheck(*operation) for name, operation in operations.items()}
+
+
 def behaviours() -> dict[str, str]:
     """Return what torch does for users of an accelerator, a loader, a generator, an event or a stream."""
     calls: dict[str, Callable[[], Any]] = {
@@ -80,7 +150,9 @@ def behaviours() -> dict[str, str]:
         "stream": lambda: torch.Stream().device,
         "cuda stream": torch.cuda.Stream,
         "backward": backward,
-        "gradcheck": lambda: torch.autograd.gradcheck(torch.sin, torch.ones(2, dtype=torch.double, requires_grad=True)),
+        "operations": checked,
+        "training with accelerate": trained,
+        "offload by accelerate": dispatched,
         "seed": lambda: torch.manual_seed(1).initial_seed(),
         "device module": torch.get_device_module,
     }
