@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -15,8 +15,8 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
-from pytest_diffopt.records.code_location import users_line
-from pytest_diffopt.simulated_gpu import Counts
+from pytest_diffopt.records.code_location import moves_weights, users_line
+from pytest_diffopt.simulated_gpu import Counts, Sync
 
 # Text of the warning under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
 _SYNC_WARNING = "called a synchronizing CUDA operation"
@@ -77,36 +77,41 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
         yield watch
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
-    syncs = tuple(
-        ObservedSync(
-            kind=sync.kind.value,
-            operation=sync.shown_as,
-            where=sync.where,
-            step=_last_step(sync.phase, num_steps),
-        )
-        for sync in gpu.syncs
-        if isinstance(sync.phase, int)
-    )
+    syncs = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
+    counts = _counts_per_step(gpu.phases, num_steps)
     watch.finish(
         SyncRecord(
             subject=subject,
             num_steps=num_steps,
-            syncs=syncs,
+            syncs=tuple(_observed(sync, step) for sync, step in syncs if not sync.is_offload),
             seen_by="the simulated GPU",
             unmodelled=tuple(gpu.unmodelled),
             placeholders=tuple(dict.fromkeys(where for _operation, where in gpu.placeholders)),
-            operations=_operations_per_step(gpu.phases, num_steps),
+            operations=tuple(one.operations for one in counts),
+            bytes_to_device=tuple(one.bytes_to_device for one in counts),
+            bytes_to_host=tuple(one.bytes_to_host for one in counts),
+            offload_syncs=_per_step([step for sync, step in syncs if sync.is_offload], num_steps),
         )
     )
 
 
-def _operations_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple[int, ...]:
-    """Return the number of operations of each step; work after the last update belongs to the last step."""
-    operations = Counter[int]()
+def _observed(sync: Sync, step: int) -> ObservedSync:
+    return ObservedSync(kind=sync.kind.value, operation=sync.shown_as, where=sync.where, step=step)
+
+
+def _counts_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple[Counts, ...]:
+    """Return the counts of each step; work after the last update belongs to the last step."""
+    steps = [Counts() for _ in range(num_steps)]
     for phase, counts in phases.items():
         if isinstance(phase, int):
-            operations[_last_step(phase, num_steps)] += counts.operations
-    return tuple(operations[step] for step in range(num_steps))
+            steps[_last_step(phase, num_steps)] += counts
+    return tuple(steps)
+
+
+def _per_step(steps: Iterable[int], num_steps: int) -> tuple[int, ...]:
+    """Return how often each step occurs."""
+    counts = Counter(steps)
+    return tuple(counts[step] for step in range(num_steps))
 
 
 @contextmanager
@@ -118,15 +123,22 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     """
     loop: DenoiseLoop | None = None
     syncs: list[ObservedSync] = []
+    offload_steps: list[int] = []
     users_mode = torch.cuda.get_sync_debug_mode()
 
     def arm_in(step: int | None) -> None:
         # Only inside of a step: during CUDA graph capture the mode would invalidate the context.
         torch.cuda.set_sync_debug_mode(users_mode if step is None else "warn")
 
+    def note(frame: FrameType) -> None:
+        if moves_weights(frame):
+            offload_steps.append(_step_now(loop))
+        else:
+            syncs.append(_real_sync(frame, _step_now(loop)))
+
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        _count_warnings(lambda frame: syncs.append(_real_sync(frame, _step_now(loop))))
+        _count_warnings(note)
         stack.callback(arm_in, None)
         loop = stack.enter_context(_steps_of(target, arm_in))
         watch = SyncWatch(torch.device("cuda"), lambda: _unwatched(loop, arm_in))
@@ -134,7 +146,15 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
     clipped = tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs)
-    watch.finish(SyncRecord(subject=subject, num_steps=num_steps, syncs=clipped, seen_by="the GPU (sync debug mode)"))
+    watch.finish(
+        SyncRecord(
+            subject=subject,
+            num_steps=num_steps,
+            syncs=clipped,
+            seen_by="the GPU (sync debug mode)",
+            offload_syncs=_per_step([_last_step(step, num_steps) for step in offload_steps], num_steps),
+        )
+    )
 
 
 def _count_warnings(note: Callable[[FrameType], None]) -> None:

@@ -43,7 +43,7 @@ def _everything_imported() -> None:
     from pytest_diffopt.simulated_gpu import SimulatedGPU  # noqa: PLC0415 - imports torch
 
     with SimulatedGPU():
-        pass  # registers the module torch.simgpu, which torch 2.11 imports by name
+        pass  # claims torch's spare backend, which happens once per process
     build_pipeline(find_pipeline("sdxl"), Scale.TINY)
     torch.compile(torch.nn.Linear(2, 2), backend="aot_eager_decomp_partition")(torch.ones(2))
     assert diffusers.pipelines.stable_diffusion_xl.StableDiffusionXLPipeline
