@@ -9,6 +9,7 @@ from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of,
 from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
 from pytest_diffopt.probes.calls import failures_noted
+from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.probes.syncs import SyncWatch, watch_syncs
 from pytest_diffopt.records import Concern, Device, Subject
 from pytest_diffopt.session.active_test import active_test
@@ -47,7 +48,7 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
         The watch; its `record` is complete after the block.
     """
     subject = _on_watching_device(lifetime_of(target).subject)
-    with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject):
+    with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
         yield watch
     conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
 

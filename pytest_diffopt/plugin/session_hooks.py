@@ -113,6 +113,7 @@ def pytest_fixture_setup(
     from pytest_diffopt.probes.compile_failures import failures_explained  # noqa: PLC0415 - imports torch
 
     pipelines = watched_pipelines_of(request.config)
+    pipelines.start_afresh()
     start = pipelines.log.mark()
     with failures_explained():
         pipeline = yield
