@@ -1,6 +1,6 @@
 """`assert_no_syncs` and `no_syncs`: the denoise loop never synchronizes the CPU with the GPU."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -30,10 +30,13 @@ def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyn
     __tracebackhide__ = True
     arguments = call_arguments(target, args, inputs, asserted_by="assert_no_syncs", own=("allow_syncs",))
     with no_syncs(target, allow_syncs=allow_syncs) as watch:
-        moved = CallArguments(
-            positional=tuple(watch.moved(arguments.positional)), keywords=watch.moved(dict(arguments.keywords))
-        )
-        plain_call(target, moved)()
+        _moved_call(target, arguments, watch)()
+
+
+def _moved_call(target: Any, arguments: CallArguments, watch: SyncWatch) -> Callable[[], Any]:
+    """Return the call with its tensors on the watched device; nothing else refers to them."""
+    positional, keywords = tuple(watch.moved(arguments.positional)), watch.moved(dict(arguments.keywords))
+    return plain_call(target, CallArguments(positional=positional, keywords=keywords))
 
 
 @contextmanager

@@ -148,3 +148,54 @@ def test_turns():
 
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["passed  graph breaks  Denoiser*0 graph breaks in 1 compiled frame; *"] * 4)
+
+
+CACHES = """
+import functools
+import torch
+from pytest_diffopt import assert_no_syncs
+
+@functools.lru_cache
+def positions(device):
+    return torch.arange(8.0).to(device)
+
+class Rotary:
+    def __init__(self):
+        self.tables = None
+
+    def __call__(self, device):
+        if self.tables is None:
+            self.tables = [torch.ones(8)]
+        if self.tables[0].device != device:
+            self.tables = [table.to(device) for table in self.tables]
+        return self.tables[0]
+
+class Denoiser(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 8)
+        self.rotary = Rotary()
+
+    def forward(self, x):
+        return self.layer(x) * positions(x.device) * self.rotary(x.device)
+
+model = Denoiser()
+
+def test_plain():
+    assert model(torch.ones(2, 8)).device.type == "cpu"
+"""
+ASSERTS = """
+def test_syncs_{number}():
+    assert_no_syncs(model, torch.ones(2, 8))
+"""
+
+
+@pytest.mark.parametrize("order", [(1, 2, 0), (0, 1, 2), (1, 0, 2)], ids=str)
+def test_caches_by_device_hold_nothing_of_the_simulated_gpu(project: pytest.Pytester, order: tuple[int, ...]) -> None:
+    """A function's cache and a plain object of the model: each assertion sees the same, and a plain call works."""
+    project.makepyfile(test_it=CACHES + ASSERTS.format(number=1) + ASSERTS.format(number=2))
+    names = [["test_plain", "test_syncs_1", "test_syncs_2"][number] for number in order]
+    result = project.runpytest_inprocess("--tb=short", *(f"test_it.py::{name}" for name in names))
+
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["regressed  syncs  Denoiser    2 syncs in the first step*"] * 2)
