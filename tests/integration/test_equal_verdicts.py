@@ -199,3 +199,96 @@ def test_caches_by_device_hold_nothing_of_the_simulated_gpu(project: pytest.Pyte
 
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(["regressed  syncs  Denoiser    2 syncs in the first step*"] * 2)
+
+
+ATTENTION = """
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.models.attention import AttentionModuleMixin
+from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry, attention_backend
+
+class Processor:
+    _attention_backend = None
+
+class Attention(torch.nn.Module, AttentionModuleMixin):
+    def __init__(self):
+        super().__init__()
+        self.processor = Processor()
+
+    def forward(self, x):
+        chosen = self.processor._attention_backend or _AttentionBackendRegistry.get_active_backend()[0]
+        return x * x.sum().item() if chosen == AttentionBackendName._NATIVE_MATH else x * 2
+
+class Denoiser(ModelMixin, ConfigMixin):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(2))
+        self.attention = Attention()
+
+    def forward(self, x):
+        return self.attention(x) * self.scale
+"""
+SETS_BACKENDS = """
+import attention, pytest, torch
+from pytest_diffopt import assert_no_syncs
+
+@pytest.fixture(scope="module")
+def shared():
+    model = attention.Denoiser()
+    model.set_attention_backend("_native_math")
+    return model
+
+@pytest.fixture
+def own():
+    model = attention.Denoiser()
+    model.set_attention_backend("_native_math")
+    return model
+
+def test_sets_it_in_a_test():
+    attention.Denoiser().set_attention_backend("_native_math")
+
+def test_with_a_shared_model(shared):
+    assert_no_syncs(shared, torch.ones(2))
+
+def test_with_an_own_model(own):
+    assert_no_syncs(own, torch.ones(2))
+
+def test_another_model():
+    assert_no_syncs(attention.Denoiser(), torch.ones(2))
+
+def test_another_model_beside(own, shared):
+    assert_no_syncs(attention.Denoiser(), torch.ones(2))
+"""
+SETS_A_CONTEXT = """
+import attention, torch
+from pytest_diffopt import assert_no_syncs
+
+def test_within_a_context():
+    with attention.attention_backend("_native_math"):
+        assert_no_syncs(attention.Denoiser(), torch.ones(2))
+"""
+BACKEND_TESTS = (
+    "test_it.py::test_sets_it_in_a_test",
+    "test_it.py::test_with_a_shared_model",
+    "test_it.py::test_another_model",
+    "test_it.py::test_with_an_own_model",
+    "test_it.py::test_another_model_beside",
+    "test_context.py::test_within_a_context",
+)
+
+
+@pytest.mark.parametrize("order", [BACKEND_TESTS, BACKEND_TESTS[::-1]], ids=["forwards", "backwards"])
+def test_each_test_has_its_own_attention_backend(project: pytest.Pytester, order: tuple[str, ...]) -> None:
+    """A model's choice is not the default of other models; the default that a test's own context sets counts."""
+    from diffusers.models.attention_dispatch import _AttentionBackendRegistry  # noqa: PLC0415 - slow to import
+
+    before = _AttentionBackendRegistry.get_active_backend()[0]
+    project.makepyfile(attention=ATTENTION, test_it=SETS_BACKENDS, test_context=SETS_A_CONTEXT)
+    try:
+        result = project.runpytest_inprocess("--tb=short", "-v", *order)
+    finally:
+        _AttentionBackendRegistry.set_active_backend(before)
+
+    result.assert_outcomes(passed=3, failed=3)
+    for name in ("with_a_shared_model", "with_an_own_model", "within_a_context"):
+        result.stdout.fnmatch_lines([f"*::test_{name} FAILED*"])
