@@ -12,6 +12,7 @@ from pytest_diffopt.plugin.collection import check_collected
 from pytest_diffopt.plugin.markers import has_diffopt_marker, recipe_text
 from pytest_diffopt.plugin.session_header import SessionHeader
 from pytest_diffopt.plugin.session_reports import SessionReports
+from pytest_diffopt.probes.attention_default import ATTENTION_DEFAULT
 from pytest_diffopt.session.pipeline_lifetimes import watched_pipelines_of
 from pytest_diffopt.session.settings import settings_of
 
@@ -87,21 +88,41 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Show errors of this package in a test without a traceback."""
-    with running_test.errors_explained(), running_test.noise_of_one_seed(item):
-        return (yield)
+    """Show errors of this package in a test without a traceback; the test's attention backend is its own."""
+    ATTENTION_DEFAULT.enter(item)
+    try:
+        with running_test.errors_explained(), running_test.noise_of_one_seed(item):
+            return (yield)
+    finally:
+        ATTENTION_DEFAULT.leave(item)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Watch a pipeline from before its build, also one that the user's own fixture builds."""
+    """Watch a pipeline from before its build, and whose attention backend a fixture sets."""
+    ATTENTION_DEFAULT.enter(fixturedef)
+    value = yield from _watched_from_its_build(fixturedef, request)
+    ATTENTION_DEFAULT.set_up(value)
+    return value
+
+
+def pytest_fixture_post_finalizer(fixturedef: pytest.FixtureDef[Any]) -> None:
+    """Discard the attention backend that a fixture set."""
+    ATTENTION_DEFAULT.leave(fixturedef)
+
+
+def _watched_from_its_build(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Watch the optimized pipeline from before its build, also one that the user's own fixture builds."""
     if fixturedef.argname != "optimized_pipeline":
         return (yield)
     from pytest_diffopt.probes.compile_failures import failures_explained  # noqa: PLC0415 - imports torch
 
     pipelines = watched_pipelines_of(request.config)
+    pipelines.start_afresh()
     start = pipelines.log.mark()
     with failures_explained():
         pipeline = yield
