@@ -10,6 +10,7 @@ from collections.abc import Generator
 import pytest
 
 from pytest_diffopt.plugin import options
+from pytest_diffopt.plugin.gpu_option import lengthen_gpu_option
 from pytest_diffopt.session.settings import keep_settings
 
 
@@ -19,10 +20,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, object, object]:
-    """Define `--gpu` after every initial conftest had its chance to."""
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None, object, object]:
+    """Read `--gpu` as ours, unless a plugin or an initial conftest has defined it."""
     result = yield
-    options.add_gpu_option(parser)
+    lengthen_gpu_option(parser, args)
     return result
 
 
@@ -37,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Let `-n auto` start one worker for each GPU, if the run uses the GPU. xdist asks before the configuration."""
-    if not (config.getoption("--gpu", default=False) or config.getini("diffopt_gpu")):
+    if not (config.getoption("--diffopt-gpu") or config.getini("diffopt_gpu")):
         return None
     from pytest_diffopt.plugin.worker_gpus import visible_gpus  # noqa: PLC0415 - only a run with -n auto on a GPU
 

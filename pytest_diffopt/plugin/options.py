@@ -3,19 +3,24 @@
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.session.settings import PAIRED_WORKER, Settings
+from pytest_diffopt.session.second_process import second_process_test
+from pytest_diffopt.session.settings import PAIRED_WORKER, InconclusivePolicy, Settings
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Define every option except `--gpu`, and the ini option of each that can apply to more than one run."""
+    """Define every option, and the ini option of each that can apply to more than one run."""
     group = parser.getgroup("diffopt", "guards for the optimizations of diffusion pipelines")
     add = group.addoption
+    add(
+        "--diffopt-gpu", action="store_true", help="use the real GPU(s); short: --gpu, where no other plugin defines it"
+    )
     scales = [scale.value for scale in Scale]
     verbs = [verb.value for verb in WritePermission if verb is not WritePermission.NEVER]
     add("--diffopt-scale", choices=scales, help="the scale of named pipelines (default: tiny)")
@@ -59,7 +64,7 @@ def add_options(parser: pytest.Parser) -> None:
     add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in separate calls")
     add("--diffopt-explain", action="store_true", help="find the first module that differs when an image check fails")
     parser.addini("diffopt_time_steps", "time each step (--diffopt-time-steps)", type="bool", default=False)
-    parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
+    parser.addini("diffopt_gpu", "use the real GPU (--diffopt-gpu)", type="bool", default=False)
     parser.addini("diffopt_scale", "tiny or full (--diffopt-scale)", default="tiny")
     parser.addini("diffopt_baselines", "the folder of baselines (--diffopt-baselines)", default="baselines")
     parser.addini("diffopt_references", "where reference images are (--diffopt-references)", default="")
@@ -68,19 +73,16 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("diffopt_summary", "where the summary goes (--diffopt-summary)", default="")
     parser.addini("diffopt_base", "the branch that changes go to (--diffopt-base)", default="")
     parser.addini("diffopt_require", "the fewest verdicts of a run (--diffopt-require)", default="")
+    parser.addini(
+        "diffopt_inconclusive",
+        "fail or skip a test with a verdict that proves nothing (default: fail in CI, else skip)",
+        default="",
+    )
     parser.addini("diffopt_max_seconds", "sampling time of a latency test (--diffopt-max-seconds)", default="")
     parser.addini("diffopt_margin", "slowdown above which a test fails (--diffopt-margin)", default="")
     parser.addini(
         "diffopt_worker_timeout", "seconds in which a worker must answer (--diffopt-worker-timeout)", default=""
     )
-
-
-def add_gpu_option(parser: pytest.Parser) -> None:
-    """Define `--gpu`, unless another plugin or a conftest has defined it; then theirs is used."""
-    _known, unknown = parser.parse_known_and_unknown_args(["--gpu"])
-    if "--gpu" in unknown:
-        group = parser.getgroup("diffopt")
-        group.addoption("--gpu", action="store_true", default=False, help="use the real GPU(s)")
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -94,8 +96,8 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
     _refuse_writes_in_ci(config, environment, update, prune=prune)
     baselines = _text(config, "baselines")
     defaults = Settings()
-    return Settings(
-        use_gpu=bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu")),
+    settings = Settings(
+        use_gpu=bool(config.getoption("--diffopt-gpu")) or bool(config.getini("diffopt_gpu")),
         scale=_scale(_text(config, "scale")),
         baselines_folder=config.rootpath / baselines,
         references=_references(config),
@@ -106,6 +108,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         summary_file=_folder(config, "summary"),
         base=_text(config, "base").strip(),
         required=_text(config, "require").strip(),
+        inconclusive=_inconclusive(config, environment),
         max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
         margin=_positive(config, "margin", default=defaults.margin),
         against=str(config.getoption("--diffopt-against") or ""),
@@ -119,13 +122,28 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         explain=bool(config.getoption("--diffopt-explain")),
         is_verbose=config.get_verbosity() > 0,
     )
+    return _without_output(settings) if second_process_test(environment) else settings
+
+
+def _without_output(settings: Settings) -> Settings:
+    """Return the settings of a process that makes one call for another process, which judges and reports."""
+    return replace(
+        settings,
+        update=WritePermission.NEVER,
+        prune=False,
+        report_folder=None,
+        summary_file=None,
+        base="",
+        required="",
+        against="",
+        calibrate=False,
+    )
 
 
 def _refuse_writes_in_ci(
     config: pytest.Config, environment: Mapping[str, str], update: WritePermission, *, prune: bool
 ) -> None:
-    in_ci = environment.get("CI", "").lower() not in {"", "0", "false", "no"}
-    if not in_ci or config.getoption("--diffopt-allow-ci-update"):
+    if not _is_ci(environment) or config.getoption("--diffopt-allow-ci-update"):
         return
     asked = "--diffopt-update" if update is not WritePermission.NEVER else "--diffopt-prune" if prune else ""
     if asked:
@@ -134,6 +152,21 @@ def _refuse_writes_in_ci(
             "run it on your machine and commit the result, or add --diffopt-allow-ci-update"
         )
         raise pytest.UsageError(msg)
+
+
+def _is_ci(environment: Mapping[str, str]) -> bool:
+    return environment.get("CI", "").lower() not in {"", "0", "false", "no"}
+
+
+def _inconclusive(config: pytest.Config, environment: Mapping[str, str]) -> InconclusivePolicy:
+    text = str(config.getini("diffopt_inconclusive"))
+    if not text:
+        return InconclusivePolicy.FAIL if _is_ci(environment) else InconclusivePolicy.SKIP
+    try:
+        return InconclusivePolicy(text)
+    except ValueError as error:
+        msg = f"diffopt_inconclusive must be one of {', '.join(InconclusivePolicy)}, got: {text!r}"
+        raise pytest.UsageError(msg) from error
 
 
 def _text(config: pytest.Config, name: str) -> str:

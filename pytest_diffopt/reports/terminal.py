@@ -51,6 +51,9 @@ def write_summary(
     for line in change_lines(baselines) if baselines is not None else ():
         terminal.write_line(line)
     terminal.write_line(total_line(ledger))
+    if ledger.expected:
+        failures = counted(ledger.expected.total(), "failed verdict")
+        terminal.write_line(f"{failures} that a test expected (pytest.raises, xfail): not counted")
     for unmet_requirement in unmet_requirements:
         terminal.write_line(
             f"not proven: {unmet_requirement.text}", **{"red" if unmet_requirement.is_failure else _OTHER_COLOR: True}

@@ -67,8 +67,16 @@ def own_pipeline(project: pytest.Pytester) -> pytest.Pytester:
     return project
 
 
+@pytest.fixture(scope="session")
+def _reports_imported() -> None:
+    """Import what a session imports with its first verdict: pytester unloads it, and numpy cannot be imported again."""
+    for name in ("session_hooks", "session_output"):
+        importlib.import_module(f"pytest_diffopt.plugin.{name}")
+    importlib.import_module("tests.integration.injected_verdicts")
+
+
 @pytest.fixture
-def injected(pytester: pytest.Pytester) -> pytest.Pytester:
+def injected(pytester: pytest.Pytester, _reports_imported: None) -> pytest.Pytester:
     """Make a project whose tests import `injected_verdicts`: fast, and without torch."""
     shutil.copy(_INJECTED_VERDICTS, pytester.path)
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider")

@@ -23,12 +23,12 @@ def test_a_complete_run_has_no_unmet_requirements() -> None:
     """Without `--gpu` a skipped GPU test is not an unmet requirement."""
     assert found(ledger(entry()), Settings()) == []
     assert found(ledger(entry(device=Device.CUDA)), ON_GPU) == []
-    assert found(ledger(skipped={"test_gpu": "needs a GPU: run with --gpu"}), Settings()) == []
+    assert found(ledger(skipped={"test_gpu": "needs a GPU: run with --diffopt-gpu"}), Settings()) == []
 
 
 def test_gpu_without_a_diffopt_test_is_reported() -> None:
     """It is not a failure: `--gpu` may be meant for other tests."""
-    assert found(Ledger(), ON_GPU) == [(False, "--gpu was given, but no diffopt test ran")]
+    assert found(Ledger(), ON_GPU) == [(False, "--diffopt-gpu was given, but no diffopt test ran")]
 
 
 def test_gpu_with_only_skipped_tests_fails() -> None:
@@ -36,7 +36,7 @@ def test_gpu_with_only_skipped_tests_fails() -> None:
     skipped = {"test_a": TOO_SMALL, "test_b": TOO_SMALL, "test_c": "no reason given"}
 
     assert found(ledger(skipped=skipped), ON_GPU) == [
-        (True, f"--gpu was given, but no diffopt test ran on the GPU (2x {TOO_SMALL}; no reason given)")
+        (True, f"--diffopt-gpu was given, but no diffopt test ran on the GPU (2x {TOO_SMALL}; no reason given)")
     ]
 
 
