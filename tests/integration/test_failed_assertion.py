@@ -78,7 +78,7 @@ def test_a_failure_shows_the_verdict_and_the_line(injected: pytest.Pytester, sty
     for line, function, source in (
         (8, "test_direct", "syncs(12)"),
         (5, "check", "syncs(line)"),
-        (12, "test_method", "syncs(12)"),
+        (15, "test_method", "syncs(12)"),
     ):
         shown = [*SYNCS, "", f"test_it.py:{line}: in {function}", f"    {source}"]
         assert "\n".join(shown) in str(result.stdout)
