@@ -1,6 +1,5 @@
 """The exception of an assertion whose verdict fails a test."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from pytest_diffopt.guards.verdict import Verdict
@@ -11,17 +10,15 @@ class DiffoptAssertionError(AssertionError):
 
     Attributes:
         verdict: the verdict, with its outcome and figures.
-        others: further errors that end the test together with this one.
     """
 
-    def __init__(self, text: str, verdict: Verdict, others: Sequence["DiffoptAssertionError"] = ()) -> None:
+    def __init__(self, text: str, verdict: Verdict) -> None:
         super().__init__(text)
         self.verdict = verdict
-        self.others = tuple(others)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the verdict too: a process pool sends an exception to the process that asked for the result."""
-        return type(self), (str(self), self.verdict, self.others)
+        return type(self), (str(self), self.verdict)
 
 
 # Tracebacks and reports show the name from which it is imported.

@@ -26,7 +26,7 @@ def shorten_failure(report: pytest.TestReport, call: pytest.CallInfo[Any], item:
     if call.excinfo is None or report.longrepr is None or item.config.getoption("fulltrace", default=False):
         return
     if isinstance(error, (DiffoptError, DiffoptAssertionError)):
-        report.longrepr = _shortened(call.excinfo, _text(error), item.config)
+        report.longrepr = _shortened(call.excinfo, _text(error), item)
     elif isinstance(error, pytest.skip.Exception) and isinstance(report.longrepr, tuple):
         _locate_skip(report, item)
 
@@ -35,14 +35,14 @@ def _text(error: DiffoptError | DiffoptAssertionError) -> str:
     return str(error) if isinstance(error, DiffoptAssertionError) else f"diffopt: {error}"
 
 
-def _shortened(excinfo: pytest.ExceptionInfo[BaseException], text: str, config: pytest.Config) -> Any:
+def _shortened(excinfo: pytest.ExceptionInfo[BaseException], text: str, item: pytest.Item) -> Any:
     """Return pytest's representation of an error, with these lines; xdist sends it to its controller."""
     shown = excinfo.getrepr(style="value", chain=False)
-    place = _line_of_user(excinfo)
-    shown.reprtraceback.reprentries[-1].lines = [*text.splitlines(), *_place_lines(place, config)]
+    place = _line_of_user(excinfo, item.path)
+    shown.reprtraceback.reprentries[-1].lines = [*text.splitlines(), *_place_lines(place, item.config)]
     if shown.reprcrash is not None:
         file, line = (shown.reprcrash.path, shown.reprcrash.lineno) if place is None else (place.path, place.lineno + 1)
-        shown.reprcrash = replace(shown.reprcrash, path=str(file), lineno=line, message=text)
+        shown.reprcrash = replace(shown.reprcrash, path=str(file), lineno=line, message=text.partition("\n")[0])
     return shown
 
 
@@ -55,16 +55,14 @@ def _place_lines(place: Any, config: pytest.Config) -> Iterator[str]:
     yield f"    {str(place.statement).strip()}"
 
 
-def _line_of_user(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+def _line_of_user(excinfo: pytest.ExceptionInfo[BaseException], file: Path) -> Any:
     """Return the innermost entry of the traceback in the user's code; None if there is none."""
     visible = excinfo.traceback.filter(excinfo)  # without functions that set __tracebackhide__
-    outside = [entry for entry in visible if not _is_in(Path(entry.path), _PACKAGE)]
-    own = [entry for entry in outside if not any(_is_in(Path(entry.path), folder) for folder in _INSTALLED)]
-    return next(reversed(own or outside), None)
+    return next((entry for entry in reversed(visible) if _is_of_user(Path(entry.path), file)), None)
 
 
-def _is_in(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder)
+def _is_of_user(path: Path, test_file: Path) -> bool:
+    return path == test_file or not any(path.is_relative_to(folder) for folder in (_PACKAGE, *_INSTALLED))
 
 
 def _locate_skip(report: pytest.TestReport, item: pytest.Item) -> None:
@@ -72,5 +70,5 @@ def _locate_skip(report: pytest.TestReport, item: pytest.Item) -> None:
     assert isinstance(report.longrepr, tuple), "the caller has checked it"  # noqa: S101
     path, _line, reason = report.longrepr
     _file, line, _name = item.location
-    if _is_in(Path(path), _PACKAGE):
+    if Path(path).is_relative_to(_PACKAGE):
         report.longrepr = (str(item.path), 0 if line is None else line + 1, reason)

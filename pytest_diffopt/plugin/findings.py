@@ -9,7 +9,7 @@ import pytest
 from pytest_diffopt.guards.failed_assertion import DiffoptAssertionError
 from pytest_diffopt.guards.verdict import UNPROVEN, Verdict
 from pytest_diffopt.plugin.markers import belongs_to_diffopt
-from pytest_diffopt.session.active_test import ActiveTest, active_test
+from pytest_diffopt.session.active_test import active_test
 from pytest_diffopt.session.ledger import (
     CARRIED,
     CARRIED_CASE,
@@ -38,7 +38,8 @@ def attach_findings(report: pytest.TestReport, call: pytest.CallInfo[Any], item:
     """
     test = active_test()
     entries = test.take_entries()
-    raised = list(_raised_verdicts(call, test)) if test.concluded else []
+    raised = [*test.raised, *_raised_verdicts(call)] if test.concluded else []
+    test.raised.clear()
     carried = [entry for entry in entries if not _is_expected(entry.verdict, raised, report)]
     if carried:
         _carry(report, item, carried)
@@ -50,9 +51,8 @@ def attach_findings(report: pytest.TestReport, call: pytest.CallInfo[Any], item:
         vars(report)[CARRIED_CASE] = asdict(_result_of(item, report))
 
 
-def _raised_verdicts(call: pytest.CallInfo[Any], test: ActiveTest) -> Iterator[Verdict]:
-    """Yield the verdicts that ended this phase of the test, or that were lost in its threads."""
-    yield from (error.verdict for error in test.failures_lost_in_threads())
+def _raised_verdicts(call: pytest.CallInfo[Any]) -> Iterator[Verdict]:
+    """Yield the verdicts that ended this phase of the test."""
     if call.excinfo is not None:
         yield from _verdicts_of(call.excinfo.value, set())
 
@@ -64,7 +64,6 @@ def _verdicts_of(error: BaseException | None, seen: set[int]) -> Iterator[Verdic
     seen.add(id(error))
     if isinstance(error, DiffoptAssertionError):
         yield error.verdict
-        yield from (other.verdict for other in error.others)
     for inner in (*getattr(error, "exceptions", ()), error.__cause__, error.__context__):
         if isinstance(inner, BaseException):
             yield from _verdicts_of(inner, seen)

@@ -1,17 +1,20 @@
-"""pytest's start: the options, the settings, and the registration of what a session needs.
+"""pytest's start: the options, the markers and the fixtures.
 
 pytest imports this module at every start, also in a project without a diffopt test. It imports nothing that is slow:
-the hooks of a session are in `session_hooks`, which is imported once the configuration is read.
+what a session needs is in `session_hooks`, which is imported when the user asks for something or with the first
+diffopt test (`dormant`).
 """
 
 import os
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
-from pytest_diffopt.plugin import options
+from pytest_diffopt.plugin import fixtures, options
+from pytest_diffopt.plugin.dormant import DormantSession, open_session
 from pytest_diffopt.plugin.gpu_option import lengthen_gpu_option
-from pytest_diffopt.session.settings import keep_settings
+from pytest_diffopt.plugin.markers import MARKER_LINES
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,11 +31,14 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings and register the hooks of a session."""
-    from pytest_diffopt.plugin import session_hooks  # noqa: PLC0415 - not before the command line is known to be valid
-
-    keep_settings(config, options.read_settings(config))
-    session_hooks.register(config)
+    """Define the markers and fixtures, and open the session if the user asks for something."""
+    for line in MARKER_LINES:
+        config.addinivalue_line("markers", line)
+    config.pluginmanager.register(fixtures, "diffopt-fixtures")
+    if options.asks_for_diffopt(config):
+        open_session(config)
+    else:
+        config.pluginmanager.register(DormantSession(config), "diffopt-dormant")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -43,3 +49,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     from pytest_diffopt.plugin.worker_gpus import visible_gpus  # noqa: PLC0415 - only a run with -n auto on a GPU
 
     return len(visible_gpus(os.environ)) or None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Pass the command line to an xdist worker, whose tests may run themselves in a second process."""
+    from pytest_diffopt.plugin.second_process import pass_command_line  # noqa: PLC0415 - only the controller of xdist
+
+    pass_command_line(node.config, node.workerinput)

@@ -6,14 +6,16 @@ read.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_diffopt.errors import MarkerError, did_you_mean
-from pytest_diffopt.pipelines.family import PipelineFamily
-from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.session.our_fixtures import our_fixtures, overrides_ours
+
+if TYPE_CHECKING:
+    from pytest_diffopt.pipelines.family import PipelineFamily
+    from pytest_diffopt.pipelines.scale import Scale
 
 DIFFOPT_HELP = (
     "diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list; "
@@ -29,8 +31,8 @@ _DIFFOPT_KEYWORDS = ("pipeline", "recipe", "ladder", "level", "scale", "batch")
 class NamedPipeline:
     """A pipeline that a marker names, at one scale."""
 
-    family: PipelineFamily
-    scale: Scale
+    family: "PipelineFamily"
+    scale: "Scale"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

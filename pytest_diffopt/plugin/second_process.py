@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_diffopt.session.paired_worker import PAIRED_WORKER
 from pytest_diffopt.session.second_process import SecondProcess
-from pytest_diffopt.session.settings import PAIRED_WORKER, settings_of
+from pytest_diffopt.session.settings import settings_of
 
 _FROM_CONTROLLER = "diffopt_command_line"
 # These select tests, distribute them, write a file or open a debugger.

@@ -2,20 +2,19 @@
 
 import os
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from pytest_diffopt.plugin import fixtures, running_test, worker_gpus
-from pytest_diffopt.plugin.collection import check_collected, weights_lines
+from pytest_diffopt.plugin import running_test, worker_gpus
+from pytest_diffopt.plugin.collection import check_collected
 from pytest_diffopt.plugin.delayed_outcome import outcome_settled
 from pytest_diffopt.plugin.failure_report import shorten_failure
 from pytest_diffopt.plugin.findings import attach_findings, forget_attempt
-from pytest_diffopt.plugin.markers import MARKER_LINES, belongs_to_diffopt, has_diffopt_marker, recipe_text
-from pytest_diffopt.plugin.second_process import pass_command_line
+from pytest_diffopt.plugin.markers import belongs_to_diffopt, has_diffopt_marker, recipe_text
+from pytest_diffopt.plugin.session_header import SessionHeader
 from pytest_diffopt.plugin.session_reports import SessionReports
-from pytest_diffopt.reports.header import header_line
 from pytest_diffopt.session.our_fixtures import is_package_in_use
 from pytest_diffopt.session.pipeline_lifetimes import watched_pipelines_of
 from pytest_diffopt.session.second_process import second_process_test
@@ -25,15 +24,14 @@ _HAS_DIFFOPT_TESTS = pytest.StashKey[bool]()
 
 
 def register(config: pytest.Config) -> None:
-    """Register these hooks, the markers and fixtures, and the plugins that the settings ask for."""
+    """Register these hooks, and the plugins that the settings ask for."""
     settings, plugins = settings_of(config), config.pluginmanager
     plugins.register(sys.modules[__name__], "diffopt-session")
-    for line in MARKER_LINES:
-        config.addinivalue_line("markers", line)
-    plugins.register(fixtures, "diffopt-fixtures")
+    header = SessionHeader(config)
+    plugins.register(header, "diffopt-header")
     _assign_gpus(config)
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to the user
-        plugins.register(SessionReports(config), "diffopt-reports")
+        plugins.register(SessionReports(config, header), "diffopt-reports")
     if settings.against or settings.calibrate:
         from pytest_diffopt.paired.comparison_items import prepare_session  # noqa: PLC0415 - only a paired session
 
@@ -58,16 +56,6 @@ def _assign_gpus(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Restore what the session changed in torch."""
     watched_pipelines_of(config).close()
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    """Return the line that names the device and versions of the session."""
-    return header_line(settings_of(config), config.rootpath)
-
-
-def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
-    """Return the source of the weights of each named pipeline."""
-    return weights_lines(items, settings_of(config))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -147,12 +135,6 @@ def pytest_runtest_makereport(
     shorten_failure(report, call, item)
     attach_findings(report, call, item)
     return report
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Pass the command line to an xdist worker, whose tests may run themselves in a second process."""
-    pass_command_line(node.config, node.workerinput)
 
 
 def _runs_diffopt_tests(config: pytest.Config) -> bool:

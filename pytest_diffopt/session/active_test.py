@@ -10,6 +10,7 @@ from typing import Any
 from pytest_diffopt.guards.failed_assertion import DiffoptAssertionError
 from pytest_diffopt.guards.verdict import Verdict
 from pytest_diffopt.session.artifacts import Artifacts
+from pytest_diffopt.session.first_use import announce_use
 from pytest_diffopt.session.ledger import LedgerEntry
 from pytest_diffopt.session.pipeline_lifetimes import WatchedPipelines
 from pytest_diffopt.session.progress import ProgressCallback, no_progress
@@ -34,6 +35,7 @@ class ActiveTest:
         entries: verdicts that no report carries yet.
         concluded: every verdict of this attempt.
         unproven: the verdicts of this attempt that proved nothing, each as the error that fails the test.
+        raised: the verdicts that end the present phase of the test from outside of its function.
         second_process: returns how pytest runs this test alone in another process, given a folder for its temporary
             files; None outside pytest.
         second_process_calls: how many calls of this attempt asked for a second process so far.
@@ -50,16 +52,16 @@ class ActiveTest:
     entries: list[LedgerEntry] = field(default_factory=list)
     concluded: list[Verdict] = field(default_factory=list)
     unproven: list[DiffoptAssertionError] = field(default_factory=list)
+    raised: list[Verdict] = field(default_factory=list)
     second_process: Callable[[Path], SecondProcess] | None = None
     second_process_calls: int = 0
     artifacts: Artifacts = field(default_factory=Artifacts)
     progress: ProgressCallback = no_progress
-    _thread: int = field(default_factory=threading.get_ident)
     _thread_failures: list[DiffoptAssertionError] = field(default_factory=list)
 
     def begin_attempt(self) -> None:
         """Forget a previous attempt to run the test: a plugin runs it again."""
-        for findings in (self.entries, self.concluded, self.unproven, self._thread_failures):
+        for findings in (self.entries, self.concluded, self.unproven, self.raised, self._thread_failures):
             findings.clear()
         self.second_process_calls = 0
 
@@ -75,12 +77,13 @@ class ActiveTest:
 
     def note_failure(self, error: DiffoptAssertionError) -> None:
         """Keep the error of a verdict in another thread, which may end without anybody seeing the error."""
-        if threading.get_ident() != self._thread and self.keeps_verdicts:
+        if threading.current_thread() is not threading.main_thread() and self.keeps_verdicts:
             self._thread_failures.append(error)
 
-    def failures_lost_in_threads(self) -> list[DiffoptAssertionError]:
-        """Return the errors that left the function of a thread and were raised nowhere else."""
-        return [error for error in self._thread_failures if _left_its_thread(error)]
+    def take_failures_lost_in_threads(self) -> list[DiffoptAssertionError]:
+        """Return and remove the errors that left the function of a thread and were raised nowhere else."""
+        failures, self._thread_failures = self._thread_failures, []
+        return [error for error in failures if _left_its_thread(error)]
 
 
 def _left_its_thread(error: DiffoptAssertionError) -> bool:
@@ -89,22 +92,30 @@ def _left_its_thread(error: DiffoptAssertionError) -> bool:
     return outermost is not None and outermost.tb_frame.f_globals.get("__name__") in _THREAD_MODULES
 
 
-# A list and no context variable: threads do not inherit one, and an event loop keeps the context of the test that
-# started it. pytest runs one test at a time; several only run inside each other, as with pytester.
-_running: list[ActiveTest] = []
+class _Running:
+    """The running test of this process, which runs one at a time; seen by all threads and tasks that it starts.
+
+    No context variable: a thread does not inherit one, and an event loop keeps that of the test that started it.
+    """
+
+    test: ActiveTest | None = None
+
+
 _OUTSIDE_PYTEST = ActiveTest(keeps_verdicts=False)
 
 
 def active_test() -> ActiveTest:
     """Return the running test; outside pytest, a stand-in that keeps no verdicts."""
-    return _running[-1] if _running else _OUTSIDE_PYTEST
+    if _Running.test is None:
+        announce_use()
+    return _Running.test or _OUTSIDE_PYTEST
 
 
 @contextmanager
 def running(test: ActiveTest) -> Iterator[None]:
     """Make this the active test while the block runs."""
-    _running.append(test)
+    outer, _Running.test = _Running.test, test
     try:
         yield
     finally:
-        _running.pop()
+        _Running.test = outer

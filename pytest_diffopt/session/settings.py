@@ -17,10 +17,6 @@ class InconclusivePolicy(StrEnum):
     SKIP = "skip"
 
 
-#: The plugin that each process of the paired gate loads.
-PAIRED_WORKER = "pytest_diffopt.paired.worker"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What the user asked for.

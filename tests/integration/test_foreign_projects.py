@@ -69,7 +69,7 @@ def outcome_lines(result: pytest.RunResult) -> list[str]:
 
 @pytest.mark.parametrize("place", ["here", "GitHub Actions"])
 def test_it_runs_as_without_the_plugin(foreign: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    """The outcomes are equal, nothing heavy is imported, and only the header's line is added."""
+    """The outcomes are equal, nothing heavy is imported, and no line is added."""
     if place == "GitHub Actions":
         monkeypatch.setenv("GITHUB_ACTIONS", "true")
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(foreign.path / "summary.md"))
@@ -79,8 +79,7 @@ def test_it_runs_as_without_the_plugin(foreign: pytest.Pytester, monkeypatch: py
     assert outcome_lines(beside) == outcome_lines(without)
     beside.assert_outcomes(passed=4, failed=1)
     beside.stdout.fnmatch_lines(["imported: []"])
-    added = [line for line in beside.outlines if "diffopt" in line and "plugins: " not in line]
-    assert [line.partition(", ")[0] for line in added] == ["diffopt: device cpu (syncs: simulated GPU)"]
+    beside.stdout.no_fnmatch_line("diffopt: *")
     assert not (foreign.path / "summary.md").exists()
 
 

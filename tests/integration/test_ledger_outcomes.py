@@ -1,4 +1,4 @@
-"""Every report agrees with pytest: after reruns, expected failures, subtests, interrupted sessions and crashed workers."""
+"""Every report agrees with pytest: after reruns, expected failures, subtests, interruptions and crashed workers."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -110,19 +110,39 @@ def test_good():
 ONE_ATTEMPT = [("test_flaky", "passed")] * 3 + [("test_bad", "regressed"), ("test_good", "passed")]
 
 
+#: A plugin that runs a failed test again, as pytest-rerunfailures does, but reports the last attempt only.
+REPORTS_THE_LAST_ATTEMPT = """
+import pytest
+from _pytest.runner import runtestprotocol
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    for _ in range(3):
+        item._initrequest()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        if not any(report.failed for report in reports):
+            break
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
+
+
 @pytest.mark.parametrize(
-    ("plugin", "mark", "arguments"),
+    ("mark", "arguments", "conftest"),
     [
-        ("pytest_rerunfailures", "", ["--reruns=2", "-p", "no:flaky"]),
-        ("pytest_rerunfailures", "@pytest.mark.flaky(reruns=3)", ["-p", "no:flaky"]),
-        ("flaky", "@pytest.mark.flaky(max_runs=3)", ["-p", "no:rerunfailures"]),
+        ("", ["--reruns=2"], ""),
+        ("@pytest.mark.flaky(reruns=3)", [], ""),
+        ("", [], REPORTS_THE_LAST_ATTEMPT),
     ],
+    ids=["option", "marker", "another plugin"],
 )
 def test_only_the_last_attempt_counts(
-    project_of: pytest.Pytester, plugin: str, mark: str, arguments: Sequence[str]
+    project_of: pytest.Pytester, mark: str, arguments: Sequence[str], conftest: str
 ) -> None:
-    """With pytest-rerunfailures and with flaky: a test that passes in the end has passed verdicts only."""
-    pytest.importorskip(plugin)
+    """With pytest-rerunfailures and with another plugin: a test that passes in the end has passed verdicts only."""
+    pytest.importorskip("pytest_rerunfailures")
+    project_of.makeconftest(conftest)
     found = run(project_of, *arguments, tests=FLAKY.format(mark=mark))
 
     assert found.result.parseoutcomes()["passed"] == 2
@@ -139,8 +159,6 @@ def test_a_session_that_passes_after_reruns_has_passed_reports(project_of: pytes
     found = run(
         project_of,
         "--reruns=2",
-        "-p",
-        "no:flaky",
         tests="""
         import pytest
         from attempts import number
@@ -332,7 +350,7 @@ def test_the_last_failed_alone(project_of: pytest.Pytester) -> None:
     run(project_of, tests=MANY)
     found = run(project_of, "--lf", tests=MANY.replace("syncs(12)", "syncs()"))
 
-    found.result.assert_outcomes(passed=2, deselected=2)
+    found.result.assert_outcomes(passed=2)
     assert found.outcomes == [("test_b", "passed"), ("test_c", "passed")]
     assert not found.is_red
 
@@ -364,7 +382,7 @@ def test_a_crashed_worker(project_of: pytest.Pytester, reruns: Sequence[str], br
         pytest.importorskip("pytest_rerunfailures")
     project_of.makepyfile(test_it=CRASH)
     written = ("--diffopt-report=report", "--diffopt-summary=summary.md", "--junit-xml=junit.xml")
-    switches = ("-p", "no:benchmark", "-p", "no:flaky", "-n", "1")
+    switches = ("-p", "no:benchmark", "-n", "1")
     result = project_of.runpytest_subprocess(*written, *switches, *reruns, timeout=120)
     found = read(project_of, result)
 

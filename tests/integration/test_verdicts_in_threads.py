@@ -21,9 +21,12 @@ def test_pass():
 def test_lost_in_a_thread():
     in_thread(takes, 120)
 
+def slow():
+    takes(120)
+
 def test_lost_in_a_pool():
     with ThreadPoolExecutor() as pool:
-        pool.submit(takes, 120)
+        pool.submit(slow)
 
 def test_raised_by_a_pool():
     with ThreadPoolExecutor() as pool:
@@ -108,10 +111,10 @@ def test_a_verdict_of_a_thread_reaches_the_test(injected: pytest.Pytester) -> No
 def test_a_lost_failure_shows_its_line(injected: pytest.Pytester) -> None:
     """The line of the thread's function; nothing of the thread's own code."""
     injected.makepyfile(test_it=THREADS)
-    result = injected.runpytest_inprocess("-k", "lost_in_a_pool", "-p", "no:threadexception")
+    result = injected.runpytest_inprocess("-k", "lost_in_a_pool")
 
     result.stdout.fnmatch_lines(["diffopt: the call became 20.0 % slower: *"])
-    result.stdout.no_fnmatch_line("*concurrent/futures*")
+    result.stdout.fnmatch_lines(["test_it.py:23: in slow", "    takes(120)", "*= diffopt =*"], consecutive=True)
 
 
 def test_an_asyncio_test_has_its_verdicts(injected: pytest.Pytester) -> None:
@@ -119,23 +122,6 @@ def test_an_asyncio_test_has_its_verdicts(injected: pytest.Pytester) -> None:
     pytest.importorskip("anyio")
     injected.makepyfile(test_it=ASYNCIO.format(mark="@pytest.mark.anyio"))
     result = injected.runpytest_inprocess()
-
-    result.assert_outcomes(passed=2, failed=3)
-    result.stdout.fnmatch_lines(["5 verdicts: 2 passed, 3 regressed"])
-
-
-def test_pytest_asyncio(injected: pytest.Pytester) -> None:
-    """The same with its plugin, whose event loop outlives a test."""
-    pytest.importorskip("pytest_asyncio")
-    injected.makeini(
-        """
-        [pytest]
-        asyncio_default_fixture_loop_scope = session
-        asyncio_default_test_loop_scope = session
-        """
-    )
-    injected.makepyfile(test_it=ASYNCIO.format(mark="@pytest.mark.asyncio"))
-    result = injected.runpytest_inprocess("-p", "pytest_asyncio.plugin", "-p", "no:anyio")
 
     result.assert_outcomes(passed=2, failed=3)
     result.stdout.fnmatch_lines(["5 verdicts: 2 passed, 3 regressed"])
