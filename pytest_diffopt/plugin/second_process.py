@@ -55,13 +55,13 @@ def _command_line(config: pytest.Config) -> list[str]:
     passed: list[str] | None = getattr(config, "workerinput", {}).get(_FROM_CONTROLLER)
     if passed is not None:
         return passed
-    tests = list(config.option.file_or_dir)
-    arguments = []
-    for argument in _kept(config.invocation_params.args):
-        if argument in tests:
-            tests.remove(argument)
-        else:
-            arguments.append(argument)
+    arguments = list(_kept(config.invocation_params.args))
+    for test in config.option.file_or_dir:
+        places = [place for place, argument in enumerate(arguments) if argument == test]
+        # an equal text behind an option is more likely the option's value
+        free = [place for place in places if place == 0 or not arguments[place - 1].startswith("-")]
+        for place in (free or places)[-1:]:
+            del arguments[place]
     return [str(config.invocation_params.dir), *arguments]
 
 

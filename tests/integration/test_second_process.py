@@ -132,7 +132,7 @@ def depending(injected: pytest.Pytester) -> pytest.Pytester:
 
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["one process", "xdist"])
 def test_the_second_process_has_the_command_line(depending: pytest.Pytester, workers: list[str]) -> None:
-    """Plugins, ini file, ini overrides and options are the user's; it selects one test and writes no output of its own."""
+    """Plugins, ini file, ini overrides and options are the user's; it runs one test and writes no output of its own."""
     given = ("-p", "given_plugin", "-c", "elsewhere.ini", "-o", "pictures=four", "--prompt", "test_it.py")
     selection = ("test_it.py", "-k", "test", "--maxfail=3", "--lf")
     result = depending.runpytest_subprocess(*given, *selection, *OUTPUTS, *workers, timeout=120)
