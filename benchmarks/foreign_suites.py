@@ -73,7 +73,7 @@ def _differs(suite: Suite, folder: Path, only: Sequence[str]) -> bool:
 def _source(suite: Suite, folder: Path) -> Path:
     """Return the unpacked source distribution."""
     folder.mkdir(parents=True, exist_ok=True)
-    download = ("download", "--quiet", "--no-deps", "--no-binary=:all:", f"--dest={folder}", suite.distribution)
+    download = ("download", "-qq", "--no-deps", "--no-binary=:all:", f"--dest={folder}", suite.distribution)
     subprocess.run([sys.executable, "-m", "pip", *download], check=True)
     archive = next(folder.glob("*.tar.gz"))
     with tarfile.open(archive) as packed:
@@ -86,7 +86,7 @@ def _environment(suite: Suite, folder: Path, *without_dependencies: Path) -> Pat
     python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    install = [str(python), "-m", "pip", "install", "--quiet"]
+    install = [str(python), "-m", "pip", "install", "-qq"]
     subprocess.run([*install, "pytest", suite.distribution, *suite.needs], check=True)
     for distribution in without_dependencies:
         subprocess.run([*install, "--no-deps", "--force-reinstall", str(distribution)], check=True)

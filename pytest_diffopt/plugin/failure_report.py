@@ -2,7 +2,6 @@
 
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,13 @@ def _text(error: DiffoptError | DiffoptAssertionError) -> str:
 
 def _shortened(excinfo: pytest.ExceptionInfo[BaseException], text: str, item: pytest.Item) -> Any:
     """Return pytest's representation of an error, with these lines; xdist sends it to its controller."""
-    shown = excinfo.getrepr(style="value", chain=False)
-    place = _line_of_user(excinfo, item.path)
+    shown, place = excinfo.getrepr(style="value", chain=False), _line_of_user(excinfo, item.path)
     shown.reprtraceback.reprentries[-1].lines = [*text.splitlines(), *_place_lines(place, item.config)]
-    if shown.reprcrash is not None:
-        file, line = (shown.reprcrash.path, shown.reprcrash.lineno) if place is None else (place.path, place.lineno + 1)
-        shown.reprcrash = replace(shown.reprcrash, path=str(file), lineno=line, message=text.partition("\n")[0])
+    crash = shown.reprcrash  # changed in place: a chain of errors, which xdist sends, has the same object
+    if crash is not None:
+        crash.message = text.partition("\n")[0]
+    if crash is not None and place is not None:
+        crash.path, crash.lineno = str(place.path), place.lineno + 1
     return shown
 
 

@@ -1,7 +1,7 @@
 """The markers: `diffopt` names pipelines and recipes, `gpu` names what a test needs of the GPU.
 
-A project that registers a marker of such a name has its own: of its marks only those that have the keywords of ours are
-read.
+A project that registers a marker of such a name has its own. Of its marks, only those that have the keywords of the
+plugin's marker are read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,6 @@ DIFFOPT_HELP = (
 )
 GPU_HELP = "gpu(memory_gib, capability, count): this diffopt test needs --diffopt-gpu and a GPU that has at least this"
 MARKER_LINES = (DIFFOPT_HELP, GPU_HELP)
-_BELONGS = pytest.StashKey[bool]()
 _DIFFOPT_KEYWORDS = ("pipeline", "recipe", "ladder", "level", "scale", "batch")
 
 
@@ -55,9 +54,7 @@ _GPU_KEYWORDS = tuple(field.name for field in fields(GpuNeeds))
 
 def belongs_to_diffopt(item: pytest.Item) -> bool:
     """Return whether a test is a diffopt test: it has the plugin's marker, or uses or overrides one of its fixtures."""
-    if _BELONGS not in item.stash:
-        item.stash[_BELONGS] = has_diffopt_marker(item) or bool(our_fixtures(item)) or overrides_ours(item)
-    return item.stash[_BELONGS]
+    return has_diffopt_marker(item) or bool(our_fixtures(item)) or overrides_ours(item)
 
 
 def gpu_needs(item: pytest.Item) -> GpuNeeds | None:

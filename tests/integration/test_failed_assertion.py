@@ -86,6 +86,17 @@ def test_a_failure_shows_the_verdict_and_the_line(injected: pytest.Pytester, sty
     result.stdout.fnmatch_lines(["FAILED test_it.py::test_direct - diffopt: the denoise loop synchronizes *"])
 
 
+def test_xdist_shows_the_same(injected: pytest.Pytester) -> None:
+    """The worker's report has the verdict, the line and the headline."""
+    pytest.importorskip("xdist")
+    injected.makepyfile(test_it=FAILS)
+    result = injected.runpytest_subprocess("-n", "1", "-p", "no:benchmark", timeout=120)
+
+    shown = [*SYNCS, "", "test_it.py:5: in check", "    syncs(line)"]
+    assert "\n".join(shown) in str(result.stdout)
+    result.stdout.fnmatch_lines(["FAILED test_it.py::test_in_a_helper - diffopt: the denoise loop *"])
+
+
 def test_one_line_per_failure(injected: pytest.Pytester) -> None:
     """`--tb=line` shows the user's line with the headline."""
     injected.makepyfile(test_it=FAILS)

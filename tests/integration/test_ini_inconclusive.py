@@ -100,3 +100,18 @@ def test_another_value_is_refused(injected: pytest.Pytester) -> None:
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: diffopt_inconclusive must be one of fail, skip, got: 'ignore'" in result.errlines
+
+
+def test_the_first_assertion_of_a_session_counts_too(injected: pytest.Pytester) -> None:
+    """Nothing announces it before the test runs: its file imports the assertion inside of the test."""
+    injected.makepyfile(
+        test_it="""
+        def test_it():
+            from injected_verdicts import proves_nothing
+            proves_nothing()
+        """
+    )
+    result = injected.runpytest_subprocess("-rs", "-p", "no:benchmark", timeout=60)
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines([f"SKIPPED [[]1[]] test_it.py:1: {HEADLINE}"])

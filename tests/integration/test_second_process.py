@@ -98,7 +98,7 @@ import pytest
 from pytest_diffopt import assert_repeatable
 
 def test_repeatable(pytestconfig, from_plugin, tmp_path):
-    assert pytestconfig.getini("pictures") == "four"
+    assert pytestconfig.getini("images") == "four"
     assert pytestconfig.getoption("--prompt") == "test_it.py"
     assert os.getcwd() == str(pytestconfig.invocation_params.dir)
     assert tmp_path.exists()
@@ -112,7 +112,7 @@ import pytest
 
 def pytest_addoption(parser):
     parser.addoption("--prompt")
-    parser.addini("pictures", "how many")
+    parser.addini("images", "how many")
 
 @pytest.fixture
 def from_plugin():
@@ -125,7 +125,7 @@ OUTPUTS = ("--junit-xml=junit.xml", "--diffopt-report=report", "--diffopt-summar
 def depending(injected: pytest.Pytester) -> pytest.Pytester:
     """Make a project whose tests need a plugin, an ini override and an option."""
     injected.makepyfile(given_plugin=PLUGIN, test_it=DEPENDS)
-    injected.makefile(".ini", elsewhere="[pytest]\naddopts = -p no:benchmark\npictures = two\n")
+    injected.makefile(".ini", elsewhere="[pytest]\naddopts = -p no:benchmark\nimages = two\n")
     injected.syspathinsert()
     return injected
 
@@ -133,7 +133,7 @@ def depending(injected: pytest.Pytester) -> pytest.Pytester:
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["one process", "xdist"])
 def test_the_second_process_has_the_command_line(depending: pytest.Pytester, workers: list[str]) -> None:
     """Plugins, ini file, ini overrides and options are the user's; it runs one test and writes no output of its own."""
-    given = ("-p", "given_plugin", "-c", "elsewhere.ini", "-o", "pictures=four", "--prompt", "test_it.py")
+    given = ("-p", "given_plugin", "-c", "elsewhere.ini", "-o", "images=four", "--prompt", "test_it.py")
     selection = ("test_it.py", "-k", "test", "--maxfail=3", "--lf")
     result = depending.runpytest_subprocess(*given, *selection, *OUTPUTS, *workers, timeout=120)
 
@@ -145,7 +145,7 @@ def test_the_second_process_has_the_command_line(depending: pytest.Pytester, wor
 def test_options_of_the_environment_are_inherited(depending: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """From `PYTEST_ADDOPTS` and `PYTEST_PLUGINS`."""
     monkeypatch.setenv("PYTEST_PLUGINS", "given_plugin")
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-o pictures=four --prompt=test_it.py --junit-xml=junit.xml")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-o images=four --prompt=test_it.py --junit-xml=junit.xml")
     result = depending.runpytest_subprocess("-c", "elsewhere.ini", timeout=120)
 
     result.assert_outcomes(passed=2)
