@@ -18,7 +18,7 @@ from pytest_diffopt.session.active_test import active_test
 def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyncs] = (), **inputs: Any) -> None:
     """Assert that the denoise loop never synchronizes the CPU with the GPU.
 
-    With `--gpu`, torch's sync debug mode watches the real GPU; without it the pipeline runs on the simulated GPU.
+    With `--diffopt-gpu`, torch's sync debug mode watches the real GPU; without, the pipeline runs on the simulated GPU.
 
     Args:
         target: a pipeline; the whole call of a function or module is watched as if it were one step.
@@ -41,7 +41,7 @@ def _moved_call(target: Any, arguments: CallArguments, watch: SyncWatch) -> Call
 
 @contextmanager
 def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Iterator[SyncWatch]:
-    """Assert the same of every call in a block; without `--gpu` the target is on the simulated GPU inside the block.
+    """Assert the same of every call in a block; without `--diffopt-gpu` the target is on the simulated GPU inside it.
 
     Args:
         target: the pipeline, function or module that the block calls.
@@ -50,6 +50,7 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
     Yields:
         The watch; its `record` is complete after the block.
     """
+    __tracebackhide__ = True
     subject = _on_watching_device(lifetime_of(target).subject)
     with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
         yield watch
