@@ -11,6 +11,7 @@ from pytest_diffopt.guards.latency import is_fit_for_baseline, judge_latency
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.counts import try_to_count
+from pytest_diffopt.probes.host_time import timed_call
 from pytest_diffopt.probes.latency import measure_latency
 from pytest_diffopt.probes.loop_times import time_loops
 from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL
@@ -83,7 +84,7 @@ class LatencyGate(BaselineGate):
         test = active_test()
         lifetime = test.pipelines.lifetime_of(target)
         device = timed_device(lifetime.subject.device)
-        call = plain_call(target, arguments)
+        call = timed_call(plain_call(target, arguments))
         record = measure_latency(
             call,
             synchronize=device.synchronize,

@@ -25,6 +25,7 @@ from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.records import Device
 from pytest_diffopt.session.baseline_owner import owner_of
 from pytest_diffopt.session.baseline_store import store_of
+from pytest_diffopt.session.device import device_of
 from pytest_diffopt.session.pipeline_lifetimes import watched_pipelines_of
 from pytest_diffopt.session.settings import settings_of
 
@@ -141,4 +142,4 @@ def _other_fixture(request: pytest.FixtureRequest) -> Callable[[str], Any]:
 
 
 def _device(config: pytest.Config) -> Device:
-    return Device.CUDA if settings_of(config).use_gpu else Device.CPU
+    return device_of(settings_of(config))

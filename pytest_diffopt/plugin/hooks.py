@@ -18,9 +18,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.add_options(parser)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, object, object]:
-    """Define `--gpu` after every initial conftest had its chance to."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, which a new process could not undo
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    """Start again on the null GPU if asked to; define `--gpu` after every initial conftest had its chance to."""
+    if any("--diffopt-null-gpu" in arg for arg in args) or early_config.getini("diffopt_null_gpu"):
+        from pytest_diffopt.plugin import null_gpu  # noqa: PLC0415 - only a session on the null GPU
+
+        null_gpu.start_on_null_gpu(early_config, parser, args)
     result = yield
     options.add_gpu_option(parser)
     return result
@@ -37,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Let `-n auto` start one worker for each GPU, if the run uses the GPU. xdist asks before the configuration."""
-    if not (config.getoption("--gpu", default=False) or config.getini("diffopt_gpu")):
+    if not options.uses_gpu(config) or options.null_gpu(config):  # each process has a null GPU of its own
         return None
     from pytest_diffopt.plugin.worker_gpus import visible_gpus  # noqa: PLC0415 - only a run with -n auto on a GPU
 

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.session.settings import PAIRED_WORKER, Settings
+from pytest_diffopt.session.settings import PAIRED_WORKER, Settings, default_values
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -56,10 +56,24 @@ def add_options(parser: pytest.Parser) -> None:
         help="seconds in which a worker must answer (default: 1800)",
     )
     add("--diffopt-calibrate", action="store_true", help="measure what --diffopt-against detects on this machine")
+    add(
+        "--diffopt-null-gpu",
+        nargs="?",
+        const="h200",
+        metavar="=NAME",
+        help="run torch's own CUDA code on a stand-in for this GPU (default: h200); no GPU is needed",
+    )
+    add(
+        "--diffopt-null-gpu-values",
+        choices=["small", "all"],
+        help="which tensors have values on the null GPU (default: all at tiny scale, else small)",
+    )
     add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in separate calls")
     add("--diffopt-explain", action="store_true", help="find the first module that differs when an image check fails")
     parser.addini("diffopt_time_steps", "time each step (--diffopt-time-steps)", type="bool", default=False)
     parser.addini("diffopt_gpu", "use the real GPU (--gpu)", type="bool", default=False)
+    parser.addini("diffopt_null_gpu", "the GPU that the null GPU reports itself as (--diffopt-null-gpu)", default="")
+    parser.addini("diffopt_null_gpu_values", "small or all (--diffopt-null-gpu-values)", default="")
     parser.addini("diffopt_scale", "tiny or full (--diffopt-scale)", default="tiny")
     parser.addini("diffopt_baselines", "the folder of baselines (--diffopt-baselines)", default="baselines")
     parser.addini("diffopt_references", "where reference images are (--diffopt-references)", default="")
@@ -83,6 +97,25 @@ def add_gpu_option(parser: pytest.Parser) -> None:
         group.addoption("--gpu", action="store_true", default=False, help="use the real GPU(s)")
 
 
+def uses_gpu(config: pytest.Config) -> bool:
+    """Return whether the session runs on a GPU."""
+    return bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu"))
+
+
+def null_gpu(config: pytest.Config) -> str:
+    """Return the name of the null GPU that the session runs on; empty if it runs on none.
+
+    Raises:
+        pytest.UsageError: the null GPU is asked for, and this process does not run on it.
+    """
+    is_asked_for = bool(_text(config, "null_gpu"))
+    if not is_asked_for and not (uses_gpu(config) and "DIFFOPT_NULL_GPU_DEVICE" in os.environ):
+        return ""
+    from pytest_diffopt.plugin.null_gpu import null_gpu_of_this_process  # noqa: PLC0415 - only on the null GPU
+
+    return null_gpu_of_this_process(is_asked_for=is_asked_for)
+
+
 def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; the command line takes precedence over the ini file.
 
@@ -94,9 +127,12 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
     _refuse_writes_in_ci(config, environment, update, prune=prune)
     baselines = _text(config, "baselines")
     defaults = Settings()
+    scale, stand_in = _scale(_text(config, "scale")), null_gpu(config)
     return Settings(
-        use_gpu=bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu")),
-        scale=_scale(_text(config, "scale")),
+        use_gpu=uses_gpu(config) or bool(stand_in),
+        null_gpu=stand_in,
+        null_gpu_values=_null_gpu_values(config, scale),
+        scale=scale,
         baselines_folder=config.rootpath / baselines,
         references=_references(config),
         weights_folder=_folder(config, "weights"),
@@ -157,6 +193,14 @@ def _scale(text: str) -> Scale:
     except ValueError as error:
         msg = f"diffopt_scale must be one of {', '.join(Scale)}, got: {text!r}"
         raise pytest.UsageError(msg) from error
+
+
+def _null_gpu_values(config: pytest.Config, scale: Scale) -> str:
+    values = _text(config, "null_gpu_values") or default_values(scale)
+    if values not in {"small", "all"}:
+        msg = f"diffopt_null_gpu_values must be small or all, got: {values!r}"
+        raise pytest.UsageError(msg)
+    return values
 
 
 def _editable(config: pytest.Config) -> Path | None:

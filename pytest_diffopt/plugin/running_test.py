@@ -41,11 +41,17 @@ def _active(item: pytest.Item, progress: ProgressCallback) -> ActiveTest:
 def _rerun(item: pytest.Item) -> tuple[str, ...]:
     """Return pytest's arguments that run this test alone, on the same device and scale."""
     settings, config = settings_of(item.config), item.config
-    gpu = ("--gpu",) if settings.use_gpu else ()
     weights = () if settings.weights_folder is None else (f"--diffopt-weights={settings.weights_folder}",)
     inifile = () if config.inipath is None else (f"--config-file={config.inipath}",)
     test = f"{item.path}::{item.nodeid.partition('::')[2]}"
-    return (f"--rootdir={config.rootpath}", *inifile, *gpu, f"--diffopt-scale={settings.scale}", *weights, test)
+    return (
+        f"--rootdir={config.rootpath}",
+        *inifile,
+        *settings.device_options,
+        f"--diffopt-scale={settings.scale}",
+        *weights,
+        test,
+    )
 
 
 def _artifacts(item: pytest.Item) -> Artifacts:

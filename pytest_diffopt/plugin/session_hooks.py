@@ -23,7 +23,12 @@ def register(config: pytest.Config) -> None:
     config.addinivalue_line("markers", DIFFOPT_HELP)
     config.addinivalue_line("markers", GPU_HELP)
     plugins.register(fixtures, "diffopt-fixtures")
-    _assign_gpus(config)
+    if settings.null_gpu:
+        from pytest_diffopt.plugin.null_gpu import SessionOnNullGpu  # noqa: PLC0415 - only on the null GPU
+
+        plugins.register(SessionOnNullGpu(config, settings), "diffopt-null-gpu")
+    else:
+        _assign_gpus(config)
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to the user
         plugins.register(SessionReports(config), "diffopt-reports")
     if settings.against or settings.calibrate:

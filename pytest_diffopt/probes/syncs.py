@@ -11,8 +11,11 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.null_gpu.sync_lines import Sync, recording_syncs
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.null_gpu_launches import LaunchesPerStep
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import users_line
@@ -60,14 +63,15 @@ class SyncWatch:
 def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWatch]:
     """Watch a pipeline's denoise loop; the whole block counts as one step for a bare callable or module.
 
-    On a real GPU (`subject.device` is `CUDA`), torch's sync debug mode is enabled inside the loop only. Otherwise the
-    pipeline is moved to a simulated GPU while the block runs, and moved back afterwards.
+    On a real GPU (`subject.device` is `CUDA`), torch's sync debug mode is enabled inside the loop only. The null GPU
+    reports its own syncs. Otherwise the pipeline is moved to a simulated GPU while the block runs, and moved back
+    afterwards.
 
     Args:
         target: the pipeline, callable or module that is called within the block.
         subject: description of the target; its device selects the instrument.
     """
-    return _watch_cuda(target, subject) if subject.device is Device.CUDA else _watch_simulated(target, subject)
+    return _WATCHES.get(subject.device, _watch_simulated)(target, subject)
 
 
 @contextmanager
@@ -102,10 +106,15 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
 
 def _operations_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple[int, ...]:
     """Return the number of operations of each step; work after the last update belongs to the last step."""
+    return _per_step(
+        {phase: counts.operations for phase, counts in phases.items() if isinstance(phase, int)}, num_steps
+    )
+
+
+def _per_step(counted: Mapping[int, int], num_steps: int) -> tuple[int, ...]:
     operations = Counter[int]()
-    for phase, counts in phases.items():
-        if isinstance(phase, int):
-            operations[_last_step(phase, num_steps)] += counts.operations
+    for step, count in counted.items():
+        operations[_last_step(step, num_steps)] += count
     return tuple(operations[step] for step in range(num_steps))
 
 
@@ -135,6 +144,36 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     num_steps = loop.num_steps if loop else 1
     clipped = tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs)
     watch.finish(SyncRecord(subject=subject, num_steps=num_steps, syncs=clipped, seen_by="the GPU (sync debug mode)"))
+
+
+@contextmanager
+def _watch_null_gpu(target: Any, subject: Subject) -> Iterator[SyncWatch]:
+    """Record each call that blocks the host inside the loop, on any thread and from any library."""
+    loop: DenoiseLoop | None = None
+    launches, syncs = LaunchesPerStep(), list[ObservedSync]()
+
+    def note(sync: Sync) -> None:
+        if launches.step is not None:
+            where = users_line(sys._getframe(1))  # noqa: SLF001 - CPython has no public equivalent as fast
+            operation = _sync_in(where.source)
+            syncs.append(ObservedSync(kind=sync.api, operation=operation, where=where, step=launches.step))
+
+    with ExitStack() as stack:
+        stack.enter_context(recording_syncs(note))
+        loop = stack.enter_context(_steps_of(target, launches.enter))
+        watch = SyncWatch(torch.device("cuda"), lambda: _unwatched(loop, launches.enter))
+        yield watch
+    _require_steps(loop, target)
+    num_steps = loop.num_steps if loop else 1
+    watch.finish(
+        SyncRecord(
+            subject=subject,
+            num_steps=num_steps,
+            syncs=tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs),
+            seen_by=f"the {capture_environment(subject.device).device_name}",
+            operations=_per_step(launches.by_step, num_steps),
+        )
+    )
 
 
 def _count_warnings(note: Callable[[FrameType], None]) -> None:
@@ -198,3 +237,6 @@ def _unwatched(loop: DenoiseLoop | None, on_step: Callable[[int | None], None]) 
 def _require_steps(loop: DenoiseLoop | None, target: Any) -> None:
     if loop is not None:
         loop.require_entered(target)
+
+
+_WATCHES = {Device.CUDA: _watch_cuda, Device.NULL_GPU: _watch_null_gpu}
