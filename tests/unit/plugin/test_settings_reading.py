@@ -7,7 +7,7 @@ import pytest
 
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.plugin.options import read_settings
+from pytest_diffopt.plugin.settings_reading import read_settings
 from pytest_diffopt.session.settings import Settings
 
 pytest_plugins = ["pytester"]
@@ -122,6 +122,7 @@ def test_the_command_line_overrides_the_ini_file(settings_of: Configure, pyteste
 @pytest.mark.parametrize(
     ("ini", "arguments", "message"),
     [
+        ("diffopt_null_gpu_values = none", (), "diffopt_null_gpu_values must be small or all, got: 'none'"),
         ("diffopt_scale = huge", (), "diffopt_scale must be one of tiny, full, got: 'huge'"),
         ("diffopt_margin = much", (), "diffopt_margin must be a positive number, got: 'much'"),
         ("diffopt_margin = nan", (), "diffopt_margin must be a positive number, got: 'nan'"),
