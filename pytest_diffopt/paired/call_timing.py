@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from pytest_diffopt.api.calls import CallArguments, lifetime_of, plain_call
+from pytest_diffopt.api.counts_elsewhere import count_elsewhere
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.paired.cpu_time import cpu_share, timed
 from pytest_diffopt.paired.messages import Counted, Ready, Timed
@@ -20,6 +21,7 @@ from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_l
 from pytest_diffopt.probes.gpu_state import gpu_uuid
 from pytest_diffopt.probes.host_time import timed_call
 from pytest_diffopt.probes.latency import Stopwatch
+from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL
 from pytest_diffopt.probes.timed_device import TimedDevice, timed_device
 from pytest_diffopt.records import Device, Subject
 from pytest_diffopt.session.settings import Settings
@@ -110,5 +112,8 @@ def _steps_of_first_call(target: Any, call: Callable[[], object]) -> int:
 
 
 def _counted(target: Any, arguments: CallArguments, subject: Subject) -> Counted:
-    record, why_not = try_to_count(target, arguments.positional, arguments.keywords, subject)
+    if subject.device.is_gpu:
+        record, why_not = count_elsewhere(subject, gpu_model=DEFAULT_GPU_MODEL)
+    else:
+        record, why_not = try_to_count(target, arguments.positional, arguments.keywords, subject)
     return Counted(record=record, why_not=why_not)

@@ -25,7 +25,8 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
     """Start again on the null GPU if asked to; define `--gpu` after every initial conftest had its chance to."""
-    if any("--diffopt-null-gpu" in arg for arg in args) or early_config.getini("diffopt_null_gpu"):
+    is_asked_for = any("--diffopt-null-gpu" in arg for arg in args) or early_config.getini("diffopt_null_gpu")
+    if is_asked_for and "DIFFOPT_COUNT_REQUEST" not in os.environ:
         from pytest_diffopt.plugin import null_gpu  # noqa: PLC0415 - only a session on the null GPU
 
         null_gpu.start_on_null_gpu(early_config, parser, args)

@@ -10,6 +10,7 @@ import pytest
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.session.count_request import count_request
 from pytest_diffopt.session.paired_worker import PAIRED_WORKER
 from pytest_diffopt.session.settings import Settings, default_values
 
@@ -71,12 +72,14 @@ def _refuse_writes_in_ci(
 
 
 def _uses_gpu(config: pytest.Config) -> bool:
+    if count_request() is not None:  # whatever the command line or the ini file asks for
+        return False
     return bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu"))
 
 
 def _null_gpu(config: pytest.Config) -> str:
     """Return the null GPU that the session uses: because it is asked for, or because the process runs on one."""
-    is_asked_for = bool(_text(config, "null_gpu"))
+    is_asked_for = bool(_text(config, "null_gpu")) and count_request() is None
     if not is_asked_for and not (is_active() and _uses_gpu(config)):
         return ""
     from pytest_diffopt.plugin.null_gpu import null_gpu_of_this_process  # noqa: PLC0415 - only on the null GPU

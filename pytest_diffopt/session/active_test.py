@@ -26,6 +26,7 @@ class ActiveTest:
         entries: verdicts that no report carries yet.
         rerun: pytest's arguments that run this test alone in any process; empty outside pytest.
         second_process_calls: how many calls of the test asked for a second process so far.
+        counted_calls: how many calls of the test could have been counted so far.
         artifacts: where the test's image files go.
         progress: shows a line while something takes long.
     """
@@ -38,6 +39,7 @@ class ActiveTest:
     entries: list[LedgerEntry] = field(default_factory=list)
     rerun: tuple[str, ...] = ()
     second_process_calls: int = 0
+    counted_calls: int = 0
     artifacts: Artifacts = field(default_factory=Artifacts)
     progress: ProgressCallback = no_progress
 
