@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from pytest_diffopt.guards.comparison import undecided
 from pytest_diffopt.guards.failure_text import counted
+from pytest_diffopt.guards.host_time import timed_on
 from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, Concern, Environment
@@ -69,7 +70,7 @@ def _too_few(record: CalibrationRecord, total: int, environment: Environment) ->
         Concern.LATENCY,
         record.subject,
         f"{blocks} of the same code against itself are too few to calibrate",
-        seen=f"on {environment.device_name}",
+        seen=timed_on(record.subject, environment.device_name),
         hint=f"measure longer: --diffopt-max-seconds {needed}",
         summary=f"not calibrated: {blocks}",
     )
