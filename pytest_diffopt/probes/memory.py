@@ -9,6 +9,7 @@ import torch
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.latency import Call
+from pytest_diffopt.probes.memory_holders import holders_of
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.probes.out_of_memory import call_within_memory
 from pytest_diffopt.probes.timed_device import device_synchronizer
@@ -73,4 +74,5 @@ def measure_peak_memory_simulated(
         peak_reserved_bytes=0,
         seen_by="the simulated GPU",
         operations=gpu.counts.operations,
+        peak_holders=holders_of(gpu.peak_holders),
     )

@@ -44,8 +44,9 @@ class Optimization(ABC):
     stage: ClassVar[Stage] = Stage.OWN
     #: True for another algorithm or model, whose image differs from the plain one. The reference then has it too.
     changes_image_by_design: ClassVar[bool] = False
-    #: True for the precisions, which decide the dtype of every parameter that no later optimization takes over.
-    decides_precision: ClassVar[bool] = False
+    #: True if values are stored or computed in another precision. The error of the image is compared with what these
+    #: optimizations alone give. An optimization that changed the dtype of parameters counts without it.
+    affects_precision: ClassVar[bool] = False
     #: Names of optimizations that contradict this one, with the reason.
     conflicts: ClassVar[dict[str, str]] = {}
     #: Names of optimizations without which this one has no benefit, with the reason or published figures.

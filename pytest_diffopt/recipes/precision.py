@@ -21,7 +21,7 @@ class Precision(Optimization):
     """Parameters and buffers of every module in one floating-point dtype."""
 
     stage: ClassVar[Stage] = Stage.PRECISION
-    decides_precision: ClassVar[bool] = True
+    affects_precision: ClassVar[bool] = True
     dtype: ClassVar[torch.dtype]
 
     @override
@@ -90,6 +90,7 @@ class Tf32(Optimization):
 
     name: ClassVar[str] = "tf32"
     stage: ClassVar[Stage] = Stage.PRECISION
+    affects_precision: ClassVar[bool] = True
 
     @override
     def apply(self, pipeline: Any) -> None:

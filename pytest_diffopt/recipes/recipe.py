@@ -15,7 +15,7 @@ from pytest_diffopt.errors import RecipeError, RecipeWarning
 from pytest_diffopt.recipes.applied_at import note_applied
 from pytest_diffopt.recipes.optimization import Optimization
 from pytest_diffopt.recipes.precision import Fp32, Precision
-from pytest_diffopt.recipes.stored_dtypes import dtype_changes_noted, lost_storage, paths_taken_over
+from pytest_diffopt.recipes.stored_dtypes import dtype_changes_noted, lost_storage, paths_taken_over, stored_by
 from pytest_diffopt.records import OptimizationState
 
 _applied: "WeakKeyDictionary[Any, Recipe]" = WeakKeyDictionary()
@@ -59,6 +59,14 @@ class Recipe:
         """Return the reference recipe: fp32, and the optimizations that are meant to draw another image."""
         kept = tuple(optimization for optimization in self.optimizations if optimization.changes_image_by_design)
         return Recipe(optimizations=tuple(sorted((*kept, Fp32()), key=lambda one: one.stage)))
+
+    def precision_of(self, pipeline: Any) -> tuple[Optimization, ...]:
+        """Return the optimizations that decide in which precision a pipeline stores and computes values.
+
+        Args:
+            pipeline: a pipeline to which the recipe was applied.
+        """
+        return tuple(one for one in self.optimizations if one.affects_precision or stored_by(pipeline, one))
 
     def apply(self, pipeline: Any) -> Any:
         """Apply every optimization in order and return the same pipeline.

@@ -37,7 +37,7 @@ def dtype_changes_noted(pipeline: Any, optimization: Optimization) -> Iterator[N
     """
     before = _dtypes(pipeline)
     yield
-    if optimization.stage < Stage.PRECISION or optimization.decides_precision:
+    if optimization.stage < Stage.PRECISION:
         return
     changed = {path: dtype for path, dtype in _dtypes(pipeline).items() if before.get(path, dtype) != dtype}
     if changed:
