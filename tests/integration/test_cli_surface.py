@@ -84,6 +84,7 @@ PUBLIC_NAMES = [
     "assert_compiled_matches_eager",
     "assert_faster",
     "assert_images_similar",
+    "assert_memory_stable",
     "assert_no_graph_breaks",
     "assert_no_recompiles",
     "assert_no_syncs",
