@@ -18,7 +18,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install null-gpu gate ladders gpu test lint docs fuzz format benchmarks history generality injected-faults clean
+.PHONY: install null-gpu gate ladders gpu test test-lpips browser lint docs fuzz format benchmarks history generality injected-faults clean
 .PHONY: on-gpu-rehearsal dist test-wheel release-check baselines comment merge summary status gpu-request propose-baselines
 
 install: $(INSTALLED)
@@ -50,6 +50,20 @@ baselines:
 # The tests of the plugin.
 test: $(INSTALLED)
 	$(BIN)/python -m pytest tests -n 2 $(PYTEST_ARGS)
+
+# A browser for the tests that open pages: Debian's Chromium, unless one is installed.
+browser:
+	$(PYTHON) -m tools.install_browser
+
+# The tests of LPIPS with its packages, in an environment of their own: torchvision requires exactly one build of torch.
+LPIPS_VENV := .venv-lpips
+test-lpips: $(LPIPS_VENV)/.installed
+	DIFFOPT_TESTS_REQUIRE=lpips $(LPIPS_VENV)/bin/python -m pytest tests/unit/probes/test_lpips.py $(PYTEST_ARGS)
+
+$(LPIPS_VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(LPIPS_VENV)/bin/python || $(PYTHON) -m venv $(LPIPS_VENV)
+	$(LPIPS_VENV)/bin/python $(PIP) --constraint constraints.txt --editable '.[test,lpips]'
+	touch $@
 
 # Fuzz every reader of files, with arbitrary bytes and with mutated valid files.
 fuzz: $(INSTALLED)
