@@ -1,6 +1,7 @@
 """Projects in a temporary folder, whose tests pytester runs in this process."""
 
 import importlib
+import itertools
 import pkgutil
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest_diffopt
 
 _INJECTED_VERDICTS = Path(__file__).parent / "injected_verdicts.py"
 _SMALL_PIPELINE = Path(__file__).parent / "small_pipeline.py"
+_PACED_TIME = Path(__file__).parent / "paced_time.py"
 
 #: A conftest that overrides the fixtures with the user's own pipeline; a test may append to it.
 OWN_PIPELINE = """
@@ -64,6 +66,18 @@ def project(pytester: pytest.Pytester, _everything_imported: None) -> Iterator[p
 def own_pipeline(project: pytest.Pytester) -> pytest.Pytester:
     """Make a project whose conftest overrides the pipeline's fixtures, as documented."""
     project.makeconftest(OWN_PIPELINE)
+    return project
+
+
+@pytest.fixture
+def paced(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Make a project whose paired workers have clocks of their own (`paced_time`); each timed block takes 0.1 s."""
+    from pytest_diffopt.paired.sampling import sample_blocks  # noqa: PLC0415 - imported after every module above
+
+    shutil.copy(_PACED_TIME, project.path)
+    project.makeconftest("from paced_time import pytest_configure")
+    clock = itertools.count(step=0.1).__next__
+    monkeypatch.setattr(sample_blocks, "__kwdefaults__", {**(sample_blocks.__kwdefaults__ or {}), "clock": clock})
     return project
 
 
