@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # By default torch uses every core for each operation, which slows down tiny pipelines, above all in parallel.
 export OMP_NUM_THREADS ?= 1
+# Bytecode is compiled once, and not in each of the processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
 # These targets need no hub; without this each tokenizer sends a request first.
 gate ladders test null-gpu injected-faults on-gpu-rehearsal: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"

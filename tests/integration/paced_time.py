@@ -1,4 +1,6 @@
-"""Time for the tests of the paired gate: in a worker it passes only in paced calls, so no figure depends on the machine.
+"""Time for the tests of the paired gate: in a worker it passes only in paced calls.
+
+So no figure depends on the machine.
 
 A test's project has a copy of this file, and a conftest that replaces the clocks of the worker processes.
 """

@@ -37,15 +37,16 @@ def test_changed(latency_baseline):
 def test_unchanged(latency_baseline):
     latency_baseline.check(product.unchanged)
 
-def test_crashing(latency_baseline):
-    latency_baseline.check(product.crashing)
-
 def test_without_timing():
     raise AssertionError("must be deselected")
 """
 NEW_TEST = """
 def test_new(latency_baseline):
     latency_baseline.check(product.unchanged)
+"""
+CRASHING_TEST = """
+def test_crashing(latency_baseline):
+    latency_baseline.check(product.crashing)
 """
 OPTIONS = ("--diffopt-margin=0.5", "--diffopt-max-seconds=30", "--tb=short")
 
@@ -54,9 +55,9 @@ OPTIONS = ("--diffopt-margin=0.5", "--diffopt-max-seconds=30", "--tb=short")
 def repository(paced: pytest.Pytester) -> pytest.Pytester:
     """Return a git project whose head is slower in one function, crashes in another, and has an additional test."""
     base = PRODUCT.format(changed_seconds=0.02, crashing="unchanged()")
-    commit(paced.path, {"product.py": base, "test_it.py": TESTS})
+    commit(paced.path, {"product.py": base, "test_it.py": TESTS + CRASHING_TEST})
     head = PRODUCT.format(changed_seconds=0.06, crashing="os.write(2, b'the driver crashed'); os._exit(7)")
-    commit(paced.path, {"product.py": head, "test_it.py": TESTS + NEW_TEST})
+    commit(paced.path, {"product.py": head, "test_it.py": TESTS + NEW_TEST + CRASHING_TEST})
     return paced
 
 
@@ -95,6 +96,7 @@ def test_injected_slowdown_fails_and_same_code_passes(repository: pytest.Pyteste
     assert left_over(repository) == 0
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_uncommitted_change_of_another_package_fails(repository: pytest.Pytester) -> None:
     """With `--diffopt-editable` the compared package is in another repository; its uncommitted change is reported."""
     other = repository.mkdir("other")
@@ -116,13 +118,22 @@ def test_engine(latency_baseline):
     result.stdout.fnmatch_lines(["  head    60.0 ms per call, the working tree (????????? with an uncommitted change)"])
 
 
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
 def test_calls_that_only_compute_are_timed_concurrently(
     paced: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They share one core and are measured in CPU time; the verdicts equal those of interleaved timing."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    product = "import paced_time\n\ndef unchanged(): paced_time.compute(0.02)\n\ndef changed(): paced_time.compute({})\n"
+    product = """
+import paced_time
+
+def unchanged():
+    paced_time.compute(0.02)
+
+def changed():
+    paced_time.compute({})
+"""
     tests = """
 import product
 
@@ -148,6 +159,7 @@ def test_unchanged(latency_baseline):
     )
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_a_difference_of_one_process_is_not_a_difference_of_the_code(paced: pytest.Pytester) -> None:
     """The first process of head takes twice as long for its whole lifetime; the following pairs do not differ."""
     product = """
@@ -207,6 +219,7 @@ def test_a_project_without_git_is_refused(project: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["*--diffopt-against needs a git repository*"])
 
 
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_no_process_and_no_work_tree(
     repository: pytest.Pytester, ending: signal.Signals
@@ -215,11 +228,12 @@ def test_an_interrupted_run_leaves_no_process_and_no_work_tree(
     pids = repository.path / "pids"
     repository.makepyfile(
         test_it=f"""
-import os, time
+import os
 from pathlib import Path
+import paced_time
 
 def call():
-    time.sleep(0.02)  # wall-clock time, so that the session lasts until it is interrupted
+    paced_time.sleep(0.02)
 
 def test_long(latency_baseline):
     with Path({str(pids)!r}).open("a") as file:
