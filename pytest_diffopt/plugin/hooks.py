@@ -1,7 +1,8 @@
-"""pytest's start: the options, the settings, and the registration of what a session needs.
+"""pytest's start: the options, the markers and the fixtures.
 
 pytest imports this module at every start, also in a project without a diffopt test. It imports nothing that is slow:
-the hooks of a session are in `session_hooks`, which is imported once the configuration is read.
+what a session needs is in `session_hooks`, which is imported when the user asks for something or with the first
+diffopt test (`dormant`).
 """
 
 import os
@@ -9,8 +10,9 @@ from collections.abc import Generator
 
 import pytest
 
-from pytest_diffopt.plugin import options
-from pytest_diffopt.session.settings import keep_settings
+from pytest_diffopt.plugin import fixtures, options
+from pytest_diffopt.plugin.dormant import DormantSession, open_session
+from pytest_diffopt.plugin.markers import DIFFOPT_HELP, GPU_HELP
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,11 +29,14 @@ def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, obje
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings and register the hooks of a session."""
-    from pytest_diffopt.plugin import session_hooks  # noqa: PLC0415 - not before the command line is known to be valid
-
-    keep_settings(config, options.read_settings(config))
-    session_hooks.register(config)
+    """Define the markers and fixtures, and open the session if the user asks for something."""
+    config.addinivalue_line("markers", DIFFOPT_HELP)
+    config.addinivalue_line("markers", GPU_HELP)
+    config.pluginmanager.register(fixtures, "diffopt-fixtures")
+    if options.asks_for_diffopt(config):
+        open_session(config)
+    else:
+        config.pluginmanager.register(DormantSession(config), "diffopt-dormant")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_diffopt.errors import MarkerError, did_you_mean
-from pytest_diffopt.pipelines.family import PipelineFamily
-from pytest_diffopt.pipelines.scale import Scale
+
+if TYPE_CHECKING:
+    from pytest_diffopt.pipelines.family import PipelineFamily
+    from pytest_diffopt.pipelines.scale import Scale
 
 #: Fixtures of this plugin; a test that uses one belongs to it.
 OUR_FIXTURES = frozenset(
@@ -43,8 +45,8 @@ _DIFFOPT_KEYWORDS = ("pipeline", "recipe", "ladder", "level", "scale", "batch")
 class NamedPipeline:
     """A pipeline that a marker names, at one scale."""
 
-    family: PipelineFamily
-    scale: Scale
+    family: "PipelineFamily"
+    scale: "Scale"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,30 +2,29 @@
 
 import os
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from pytest_diffopt.plugin import fixtures, running_test, worker_gpus
-from pytest_diffopt.plugin.collection import check_collected, weights_lines
-from pytest_diffopt.plugin.markers import DIFFOPT_HELP, GPU_HELP, has_diffopt_marker, recipe_text
+from pytest_diffopt.plugin import running_test, worker_gpus
+from pytest_diffopt.plugin.collection import check_collected
+from pytest_diffopt.plugin.markers import has_diffopt_marker, recipe_text
+from pytest_diffopt.plugin.session_header import SessionHeader
 from pytest_diffopt.plugin.session_reports import SessionReports
-from pytest_diffopt.reports.header import header_line
 from pytest_diffopt.session.pipeline_lifetimes import watched_pipelines_of
 from pytest_diffopt.session.settings import settings_of
 
 
 def register(config: pytest.Config) -> None:
-    """Register these hooks, the markers and fixtures, and the plugins that the settings ask for."""
+    """Register these hooks, and the plugins that the settings ask for."""
     settings, plugins = settings_of(config), config.pluginmanager
     plugins.register(sys.modules[__name__], "diffopt-session")
-    config.addinivalue_line("markers", DIFFOPT_HELP)
-    config.addinivalue_line("markers", GPU_HELP)
-    plugins.register(fixtures, "diffopt-fixtures")
+    header = SessionHeader(config)
+    plugins.register(header, "diffopt-header")
     _assign_gpus(config)
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to the user
-        plugins.register(SessionReports(config), "diffopt-reports")
+        plugins.register(SessionReports(config, header), "diffopt-reports")
     if settings.against or settings.calibrate:
         from pytest_diffopt.paired.comparison_items import prepare_session  # noqa: PLC0415 - only a paired session
 
@@ -50,16 +49,6 @@ def _assign_gpus(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Restore what the session changed in torch."""
     watched_pipelines_of(config).close()
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    """Return the line that names the device and versions of the session."""
-    return header_line(settings_of(config), config.rootpath)
-
-
-def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
-    """Return the source of the weights of each named pipeline."""
-    return weights_lines(items, settings_of(config))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

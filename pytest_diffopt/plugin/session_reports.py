@@ -8,6 +8,7 @@ import pytest
 
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.plugin.broken_tests import broken_test
+from pytest_diffopt.plugin.session_header import SessionHeader
 from pytest_diffopt.reports.github_run import github_run
 from pytest_diffopt.session.ledger import CARRIED, CARRIED_CASE, CaseResult, ledger_of
 from pytest_diffopt.session.settings import settings_of
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 class SessionReports:
     """A plugin object, because pytest's reporting hooks do not receive the config."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, header: SessionHeader) -> None:
         self._config = config
+        self._header = header
         self._ledger = ledger_of(config)
 
     @cached_property
@@ -76,7 +78,7 @@ class SessionReports:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show every failed verdict (with `-v` every verdict) and every unmet requirement."""
         if self._has_output:
-            self._output.show(terminalreporter)
+            self._output.show(terminalreporter, self._header.take())
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

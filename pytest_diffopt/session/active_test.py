@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_diffopt.session.artifacts import Artifacts
+from pytest_diffopt.session.first_use import announce_use
 from pytest_diffopt.session.ledger import LedgerEntry
 from pytest_diffopt.session.pipeline_lifetimes import WatchedPipelines
 from pytest_diffopt.session.progress import ProgressCallback, no_progress
@@ -47,20 +47,27 @@ class ActiveTest:
         return taken
 
 
-_running: ContextVar[ActiveTest | None] = ContextVar("diffopt_active_test", default=None)
+class _Running:
+    """The running test of this process, which runs one at a time; seen by all threads and tasks that it starts."""
+
+    test: ActiveTest | None = None
+
+
 _OUTSIDE_PYTEST = ActiveTest()
 
 
 def active_test() -> ActiveTest:
     """Return the running test; outside pytest, a stand-in whose verdicts no report shows."""
-    return _running.get() or _OUTSIDE_PYTEST
+    if _Running.test is None:
+        announce_use()
+    return _Running.test or _OUTSIDE_PYTEST
 
 
 @contextmanager
 def running(test: ActiveTest) -> Iterator[None]:
     """Make this the active test while the block runs."""
-    token = _running.set(test)
+    outer, _Running.test = _Running.test, test
     try:
         yield
     finally:
-        _running.reset(token)
+        _Running.test = outer

@@ -8,9 +8,6 @@ import pytest
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.pipelines.scale import Scale
 
-#: The plugin that each process of the paired gate loads.
-PAIRED_WORKER = "pytest_diffopt.paired.worker"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:

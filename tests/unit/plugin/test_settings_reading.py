@@ -7,7 +7,7 @@ import pytest
 
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.plugin.options import read_settings
+from pytest_diffopt.plugin.settings_reading import read_settings
 from pytest_diffopt.session.settings import Settings
 
 pytest_plugins = ["pytester"]
