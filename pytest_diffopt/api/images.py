@@ -44,8 +44,8 @@ def assert_same_images(
     """Assert that two pipelines generate the same images from the same inputs, and the same latents after every step.
 
     A failure names the first step whose latents exceed their limit, and with `--diffopt-explain` the first module. If
-    the reference itself, rounded to the pipeline's dtype, exceeds the thresholds, rounding decides the image: the test
-    is skipped with that reason, unless more than rounding is seen after the first step.
+    the reference itself, rounded to the pipeline's dtype, exceeds the thresholds, rounding decides the image: the
+    verdict is inconclusive, unless more than rounding is seen after the first step.
 
     Args:
         pipeline: the optimized pipeline.

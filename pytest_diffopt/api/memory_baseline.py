@@ -24,7 +24,7 @@ class MemoryGate(BaselineGate):
     ) -> None:
         """Measure the peak memory of a warm call and compare it with the accepted baseline of this test.
 
-        With `--gpu` the real GPU's allocator is read; without it the simulated GPU counts.
+        With `--diffopt-gpu` the real GPU's allocator is read; without it the simulated GPU counts.
 
         Args:
             target: a pipeline, module or function.

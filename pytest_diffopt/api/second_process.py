@@ -14,10 +14,10 @@ from safetensors.numpy import load_file, save_file
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.image_arrays import Pixels
 from pytest_diffopt.session.active_test import active_test
+from pytest_diffopt.session.second_process import ANSWER_VARIABLE, NUMBER_VARIABLE, TEST_VARIABLE, SecondProcess
 
-#: The file that the second process writes, and the number of the call in the test that is requested.
-ANSWER_VARIABLE = "DIFFOPT_SECOND_PROCESS_ANSWER"
-NUMBER_VARIABLE = "DIFFOPT_SECOND_PROCESS_NUMBER"
+# What belongs to this process alone.
+_NOT_INHERITED = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_", "COV_CORE_", "GITHUB_STEP_SUMMARY")
 _VALUES = "values"
 _SHOWN_LINES = 20
 
@@ -43,7 +43,7 @@ def values_of_second_process() -> Pixels:
         ProbeError: no test runs, or the other process ended before it made the call.
     """
     test = active_test()
-    if not test.rerun:
+    if test.second_process is None:
         msg = (
             "second_process=True runs the test again in another process, which builds the pipeline itself; "
             "it needs a test that pytest runs, got: a call outside pytest"
@@ -52,19 +52,25 @@ def values_of_second_process() -> Pixels:
     test.progress("making the same call in a second process")
     with tempfile.TemporaryDirectory(prefix="diffopt-second-process-") as folder:
         file = Path(folder) / "values.safetensors"
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *test.rerun]
-        output = _run(command, file, test.second_process_calls - 1, test.settings.worker_timeout_seconds)
+        process = test.second_process(Path(folder) / "cache")
+        environment = _environment(process, file, test.second_process_calls - 1)
+        output = _run(process, environment, test.settings.worker_timeout_seconds)
         if not file.exists():
-            raise ProbeError(_without_answer(command, output))
+            raise ProbeError(_without_answer(process, output))
         values: Pixels = load_file(file)[_VALUES]
         return values
 
 
-def _run(command: list[str], file: Path, number: int, timeout_seconds: float) -> str:
+def _command(process: SecondProcess) -> list[str]:
+    return [sys.executable, "-m", "pytest", *process.arguments]
+
+
+def _run(process: SecondProcess, environment: dict[str, str], timeout_seconds: float) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, the user's own test
-            command,
-            env=_environment(file, number),
+            _command(process),
+            cwd=process.folder,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,21 +86,25 @@ def _text(output: bytes | None) -> str:
     return (output or b"").decode("utf-8", errors="replace")
 
 
-def _environment(file: Path, number: int) -> dict[str, str]:
-    """Return this process's environment with another hash seed and without what would make the other write a report."""
-    ours = ("PYTEST_", "COV_CORE_", "GITHUB_STEP_SUMMARY")
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
-    hashes = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    return kept | {ANSWER_VARIABLE: str(file), NUMBER_VARIABLE: str(number), "PYTHONHASHSEED": hashes}
+def _environment(process: SecondProcess, file: Path, number: int) -> dict[str, str]:
+    """Return this process's environment with another hash seed and without what belongs to this process alone."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    return kept | {
+        "PYTEST_ADDOPTS": process.addopts,
+        "PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1",
+        ANSWER_VARIABLE: str(file),
+        NUMBER_VARIABLE: str(number),
+        TEST_VARIABLE: process.nodeid,
+    }
 
 
-def _without_answer(command: list[str], output: str) -> str:
+def _without_answer(process: SecondProcess, output: str) -> str:
     lines = [f"    {line}" for line in output.splitlines() if line.strip()][-_SHOWN_LINES:]
     return "\n".join(
         [
             "the second process ended before the call; its last output:",
             *lines,
             "  the test must run alone and build its pipeline itself or in its fixtures:",
-            f"  {shlex.join(command)}",
+            f"  {shlex.join(_command(process))}",
         ]
     )

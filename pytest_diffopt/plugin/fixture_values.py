@@ -74,7 +74,7 @@ def built(config: pytest.Config, named: NamedPipeline, recipe: Recipe) -> Abstra
 def simulated_pipeline(config: pytest.Config, named: NamedPipeline, recipe: Recipe) -> Any:
     """Return a pipeline for the simulated GPU only."""
     if settings_of(config).use_gpu:
-        pytest.skip("this pipeline has no weights: it runs on the simulated GPU, by a run without --gpu")
+        pytest.skip("this pipeline has no weights: it runs on the simulated GPU, by a run without --diffopt-gpu")
     return pipeline_without_weights(named, recipe, watched_pipelines_of(config))
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.session.paired_worker import PAIRED_WORKER
-from pytest_diffopt.session.settings import Settings
+from pytest_diffopt.session.second_process import second_process_test
+from pytest_diffopt.session.settings import InconclusivePolicy, Settings
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -24,8 +26,8 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
     _refuse_writes_in_ci(config, environment, update, prune=prune)
     baselines = _text(config, "baselines")
     defaults = Settings()
-    return Settings(
-        use_gpu=bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu")),
+    settings = Settings(
+        use_gpu=bool(config.getoption("--diffopt-gpu")) or bool(config.getini("diffopt_gpu")),
         scale=_scale(_text(config, "scale")),
         baselines_folder=config.rootpath / baselines,
         references=_references(config),
@@ -36,6 +38,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         summary_file=_folder(config, "summary"),
         base=_text(config, "base").strip(),
         required=_text(config, "require").strip(),
+        inconclusive=_inconclusive(config, environment),
         max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
         margin=_positive(config, "margin", default=defaults.margin),
         against=str(config.getoption("--diffopt-against") or ""),
@@ -49,13 +52,28 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         explain=bool(config.getoption("--diffopt-explain")),
         is_verbose=config.get_verbosity() > 0,
     )
+    return _without_output(settings) if second_process_test(environment) else settings
+
+
+def _without_output(settings: Settings) -> Settings:
+    """Return the settings of a process that makes one call for another process, which judges and reports."""
+    return replace(
+        settings,
+        update=WritePermission.NEVER,
+        prune=False,
+        report_folder=None,
+        summary_file=None,
+        base="",
+        required="",
+        against="",
+        calibrate=False,
+    )
 
 
 def _refuse_writes_in_ci(
     config: pytest.Config, environment: Mapping[str, str], update: WritePermission, *, prune: bool
 ) -> None:
-    in_ci = environment.get("CI", "").lower() not in {"", "0", "false", "no"}
-    if not in_ci or config.getoption("--diffopt-allow-ci-update"):
+    if not _is_ci(environment) or config.getoption("--diffopt-allow-ci-update"):
         return
     asked = "--diffopt-update" if update is not WritePermission.NEVER else "--diffopt-prune" if prune else ""
     if asked:
@@ -64,6 +82,21 @@ def _refuse_writes_in_ci(
             "run it on your machine and commit the result, or add --diffopt-allow-ci-update"
         )
         raise pytest.UsageError(msg)
+
+
+def _is_ci(environment: Mapping[str, str]) -> bool:
+    return environment.get("CI", "").lower() not in {"", "0", "false", "no"}
+
+
+def _inconclusive(config: pytest.Config, environment: Mapping[str, str]) -> InconclusivePolicy:
+    text = str(config.getini("diffopt_inconclusive"))
+    if not text:
+        return InconclusivePolicy.FAIL if _is_ci(environment) else InconclusivePolicy.SKIP
+    try:
+        return InconclusivePolicy(text)
+    except ValueError as error:
+        msg = f"diffopt_inconclusive must be one of {', '.join(InconclusivePolicy)}, got: {text!r}"
+        raise pytest.UsageError(msg) from error
 
 
 def _text(config: pytest.Config, name: str) -> str:

@@ -46,6 +46,7 @@ def on_simulated_gpu(
     is_computed = computes_small and num_parameters <= _MAX_COMPUTED_PARAMETERS
     real_up_to = math.inf if is_computed else _MAX_ELEMENTS_WITH_VALUES
     with SimulatedGPU(gpu_model, real_up_to=real_up_to, placeholder_values=True) as gpu:
+        gpu.keep(target)  # its own caches
         for part in getattr(target, "components", {}).values():
             if part is not None and not isinstance(part, torch.nn.Module):
                 gpu.keep(part)  # a scheduler holds tensors on the device of its last use

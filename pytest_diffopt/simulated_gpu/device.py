@@ -16,6 +16,7 @@ from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu.backend import attention, copies, creation, decompositions, patches
 from pytest_diffopt.simulated_gpu.backend.device_module import DeviceModule
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher, Handlers
+from pytest_diffopt.simulated_gpu.backend.leftovers import evict_leftovers
 from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot
 from pytest_diffopt.simulated_gpu.backend.tensor import NO_SIMULATION, SimulatedTensor
 from pytest_diffopt.simulated_gpu.cost import gpus
@@ -94,6 +95,7 @@ class SimulatedGPU:
         with ExitStack() as exits:
             exits.enter_context(_fewer_collections())
             exits.callback(_set_executor, NO_SIMULATION)
+            exits.callback(evict_leftovers, self._ledger)
             exits.callback(self._snapshot.restore)
             exits.callback(self._ledger.close)
             exits.enter_context(torch.compiler.set_stance("force_eager"))

@@ -67,9 +67,17 @@ def own_pipeline(project: pytest.Pytester) -> pytest.Pytester:
     return project
 
 
+@pytest.fixture(scope="session")
+def _reports_imported() -> None:
+    """Import what a session imports with its first test: pytester unloads it, and torch cannot be imported again."""
+    for name in ("session_hooks", "session_output", "parametrization"):
+        importlib.import_module(f"pytest_diffopt.plugin.{name}")
+    importlib.import_module("tests.integration.injected_verdicts")
+
+
 @pytest.fixture
-def injected(pytester: pytest.Pytester) -> pytest.Pytester:
-    """Make a project whose tests import `injected_verdicts`: fast, and without torch."""
+def injected(pytester: pytest.Pytester, _reports_imported: None) -> pytest.Pytester:
+    """Make a project whose tests import `injected_verdicts`, which call no pipeline."""
     shutil.copy(_INJECTED_VERDICTS, pytester.path)
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider")
     return pytester

@@ -84,8 +84,7 @@ class Allocation:
         self.origin: tuple[Any, int | None] | None = None
 
     def __del__(self) -> None:
-        if self.ledger.is_open:
-            self.ledger.release(self)
+        self.ledger.release(self)
 
 
 class _Holder:
@@ -116,6 +115,7 @@ class CostLedger:
         live_bytes: bytes that are allocated now.
         peak_bytes: the most bytes that were allocated at one moment.
         is_open: whether it still counts.
+        num_alive: number of allocations that are not released; it is counted after the end too.
         thread: the state of the calling thread.
     """
 
@@ -128,6 +128,7 @@ class CostLedger:
         self.live_bytes = 0
         self.peak_bytes = 0
         self.is_open = True
+        self.num_alive = 0
         self._lock = threading.RLock()  # an allocation may trigger a garbage collection that frees another
         self._holders: dict[_Place | None, _Holder] = {}
         self._held_at_peak: dict[_Place | None, int] = {}
@@ -162,6 +163,7 @@ class CostLedger:
         cell.allocated_bytes += nbytes
         with self._lock:
             holder.nbytes += nbytes
+            self.num_alive += 1
             self.live_bytes = live = self.live_bytes + nbytes
             if live > self.peak_bytes:
                 self.peak_bytes = live
@@ -173,6 +175,7 @@ class CostLedger:
         """Count released memory."""
         nbytes = allocation.nbytes
         with self._lock:
+            self.num_alive -= 1
             if not (self.is_open and nbytes):
                 return
             if self._is_at_peak:

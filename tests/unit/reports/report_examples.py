@@ -421,7 +421,7 @@ SKIPPED = tuple(
         nodeid=f"suites/test_{name}.py::test_latency[{name}-bf16]",
         file=f"suites/test_{name}.py",
         line=7,
-        skip_reason="needs a GPU: run with --gpu",
+        skip_reason="needs a GPU: run with --diffopt-gpu",
     )
     for name in ("sd15", "sdxl", "flux")
 )
