@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,8 @@ def values_of_second_process() -> Pixels:
     with tempfile.TemporaryDirectory(prefix="diffopt-second-process-") as folder:
         file = Path(folder) / "values.safetensors"
         process = test.second_process(Path(folder) / "cache")
-        environment = _environment(process, file, test.second_process_calls - 1)
-        output = _run(process, environment, test.settings.worker_timeout_seconds)
+        variables = _variables(file, test.second_process_calls - 1)
+        output = run_second_process(process, variables, test.settings.worker_timeout_seconds)
         if not file.exists():
             raise ProbeError(_without_answer(process, output))
         values: Pixels = load_file(file)[_VALUES]
@@ -65,12 +66,19 @@ def _command(process: SecondProcess) -> list[str]:
     return [sys.executable, "-m", "pytest", *process.arguments]
 
 
-def _run(process: SecondProcess, environment: dict[str, str], timeout_seconds: float) -> str:
+def run_second_process(process: SecondProcess, variables: Mapping[str, str], timeout_seconds: float) -> str:
+    """Run one test alone in another process, and return its output.
+
+    Args:
+        process: how pytest runs the test.
+        variables: what the process is started for, as environment variables.
+        timeout_seconds: the time after which the process is killed.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, the user's own test
             _command(process),
             cwd=process.folder,
-            env=environment,
+            env=_environment(process, variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -86,16 +94,16 @@ def _text(output: bytes | None) -> str:
     return (output or b"").decode("utf-8", errors="replace")
 
 
-def _environment(process: SecondProcess, file: Path, number: int) -> dict[str, str]:
-    """Return this process's environment with another hash seed and without what belongs to this process alone."""
+def _environment(process: SecondProcess, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without what belongs to this process alone."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(_NOT_INHERITED)}
-    return kept | {
-        "PYTEST_ADDOPTS": process.addopts,
-        "PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1",
-        ANSWER_VARIABLE: str(file),
-        NUMBER_VARIABLE: str(number),
-        TEST_VARIABLE: process.nodeid,
-    }
+    return kept | {"PYTEST_ADDOPTS": process.addopts, TEST_VARIABLE: process.nodeid} | dict(variables)
+
+
+def _variables(file: Path, number: int) -> dict[str, str]:
+    """Return what the second process is started for, with another hash seed than this process's."""
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    return {ANSWER_VARIABLE: str(file), NUMBER_VARIABLE: str(number), "PYTHONHASHSEED": seed}
 
 
 def _without_answer(process: SecondProcess, output: str) -> str:

@@ -13,6 +13,7 @@ from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.probes.syncs import SyncWatch, watch_syncs
 from pytest_diffopt.records import Concern, Device, Subject
 from pytest_diffopt.session.active_test import active_test
+from pytest_diffopt.session.device import device_of
 
 
 def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyncs] = (), **inputs: Any) -> None:
@@ -58,5 +59,5 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
 
 
 def _on_watching_device(subject: Subject) -> Subject:
-    device = Device.CUDA if active_test().settings.use_gpu else Device.SIMULATED
-    return replace(subject, device=device)
+    settings = active_test().settings
+    return replace(subject, device=device_of(settings) if settings.use_gpu else Device.SIMULATED)

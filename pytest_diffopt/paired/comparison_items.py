@@ -112,8 +112,7 @@ def _worker_options(config: pytest.Config, settings: Settings) -> tuple[str, ...
     # Output is not captured: pytest's capture buffer would be lost when a worker crashes.
     options = ["-s", "-p", "no:cacheprovider", f"--diffopt-scale={settings.scale}"]
     options.append(f"--diffopt-max-seconds={settings.paired_max_seconds}")
-    if settings.use_gpu:
-        options.append("--diffopt-gpu")
+    options += settings.device_options
     if settings.weights_folder is not None:
         options.append(f"--diffopt-weights={settings.weights_folder}")
     if config.pluginmanager.hasplugin("xdist"):

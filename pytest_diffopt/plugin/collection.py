@@ -8,6 +8,7 @@ from pytest_diffopt.environment import NoGPUError, gpu_name
 from pytest_diffopt.errors import MarkerError
 from pytest_diffopt.plugin.markers import GpuNeeds, NamedPipeline, belongs_to_diffopt, gpu_needs
 from pytest_diffopt.session.baseline_owner import owner_of, owns_baseline
+from pytest_diffopt.session.count_request import count_request
 from pytest_diffopt.session.our_fixtures import our_fixtures
 from pytest_diffopt.session.settings import Settings
 
@@ -30,7 +31,7 @@ def check_collected(items: Sequence[pytest.Item], settings: Settings, *, runs: b
     needing = [item for item in ours if _needs_gpu(item)]
     if settings.use_gpu and ours and runs:
         _require_gpu()
-    if not settings.use_gpu:
+    if not settings.use_gpu and count_request() is None:
         for item in needing:
             if _is_paired_on_cpu(item, settings):
                 continue

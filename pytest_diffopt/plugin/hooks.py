@@ -22,9 +22,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.add_options(parser)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None, object, object]:
-    """Read `--gpu` as ours, unless a plugin or an initial conftest has defined it."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures output, which a new process could not undo
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    """Start again on the null GPU if asked to; read `--gpu` as ours, unless a plugin or a conftest has defined it."""
+    is_asked_for = any("--diffopt-null-gpu" in arg for arg in args) or early_config.getini("diffopt_null_gpu")
+    if is_asked_for and "DIFFOPT_COUNT_REQUEST" not in os.environ:
+        from pytest_diffopt.plugin import null_gpu  # noqa: PLC0415 - only a session on the null GPU
+
+        null_gpu.start_on_null_gpu(early_config, parser, args)
     result = yield
     lengthen_gpu_option(parser, args)
     return result
@@ -45,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Let `-n auto` start one worker for each GPU, if the run uses the GPU. xdist asks before the configuration."""
     if not (config.getoption("--diffopt-gpu") or config.getini("diffopt_gpu")):
+        return None
+    if os.environ.get("DIFFOPT_NULL_GPU_DEVICE"):  # each process has a null GPU of its own
         return None
     from pytest_diffopt.plugin.worker_gpus import visible_gpus  # noqa: PLC0415 - only a run with -n auto on a GPU
 

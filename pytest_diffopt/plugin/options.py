@@ -11,6 +11,8 @@ from pytest_diffopt.session.paired_worker import PAIRED_WORKER
 
 #: Each option of the ini file with its help, and its value when the file does not have it.
 _INI_TEXTS = {
+    "diffopt_null_gpu": ("the GPU that the null GPU reports itself as (--diffopt-null-gpu)", ""),
+    "diffopt_null_gpu_values": ("small or all (--diffopt-null-gpu-values)", ""),
     "diffopt_scale": ("tiny or full (--diffopt-scale)", "tiny"),
     "diffopt_baselines": ("the folder of baselines (--diffopt-baselines)", "baselines"),
     "diffopt_references": ("where reference images are (--diffopt-references)", ""),
@@ -78,6 +80,18 @@ def add_options(parser: pytest.Parser) -> None:
         help="seconds in which a worker must answer (default: 1800)",
     )
     add("--diffopt-calibrate", action="store_true", help="measure what --diffopt-against detects on this machine")
+    add(
+        "--diffopt-null-gpu",
+        nargs="?",
+        const="h200",
+        metavar="=NAME",
+        help="run torch's own CUDA code on a stand-in for this GPU (default: h200); no GPU is needed",
+    )
+    add(
+        "--diffopt-null-gpu-values",
+        choices=["small", "all"],
+        help="which tensors have values on the null GPU (default: all at tiny scale, else small)",
+    )
     add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in separate calls")
     add("--diffopt-explain", action="store_true", help="find the first module that differs when an image check fails")
     for name, (text, default) in _INI_TEXTS.items():

@@ -91,8 +91,7 @@ def _same_session(config: pytest.Config) -> Iterator[str]:
     yield f"--rootdir={config.rootpath}"
     if config.inipath is not None:
         yield f"--config-file={config.inipath}"
-    if settings.use_gpu:
-        yield "--diffopt-gpu"
+    yield from settings.device_options
     yield f"--diffopt-scale={settings.scale}"
     if settings.weights_folder is not None:
         yield f"--diffopt-weights={settings.weights_folder}"

@@ -30,7 +30,12 @@ def register(config: pytest.Config) -> None:
     plugins.register(sys.modules[__name__], "diffopt-session")
     header = SessionHeader(config)
     plugins.register(header, "diffopt-header")
-    _assign_gpus(config)
+    if settings.null_gpu:
+        from pytest_diffopt.plugin.null_gpu import SessionOnNullGpu  # noqa: PLC0415 - only on the null GPU
+
+        plugins.register(SessionOnNullGpu(config, settings), "diffopt-null-gpu")
+    else:
+        _assign_gpus(config)
     if not hasattr(config, "workerinput"):  # an xdist worker reports to its controller, and the controller to the user
         plugins.register(SessionReports(config, header), "diffopt-reports")
     if settings.against or settings.calibrate:

@@ -39,6 +39,7 @@ class ActiveTest:
         second_process: returns how pytest runs this test alone in another process, given a folder for its temporary
             files; None outside pytest.
         second_process_calls: how many calls of this attempt asked for a second process so far.
+        counted_calls: how many calls of this attempt could have been counted so far.
         artifacts: where the test's image files go.
         progress: shows a line while something takes long.
     """
@@ -55,6 +56,7 @@ class ActiveTest:
     raised: list[Verdict] = field(default_factory=list)
     second_process: Callable[[Path], SecondProcess] | None = None
     second_process_calls: int = 0
+    counted_calls: int = 0
     artifacts: Artifacts = field(default_factory=Artifacts)
     progress: ProgressCallback = no_progress
     _thread_failures: list[DiffoptAssertionError] = field(default_factory=list)
@@ -63,7 +65,7 @@ class ActiveTest:
         """Forget a previous attempt to run the test: a plugin runs it again."""
         for findings in (self.entries, self.concluded, self.unproven, self.raised, self._thread_failures):
             findings.clear()
-        self.second_process_calls = 0
+        self.second_process_calls = self.counted_calls = 0
 
     def enter(self, entry: LedgerEntry) -> None:
         """Keep a verdict until the next report of the test carries it."""

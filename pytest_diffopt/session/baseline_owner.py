@@ -30,8 +30,7 @@ class BaselineOwner:
 
     def rerun_command(self, settings: Settings) -> str:
         """Return the command that runs this test alone."""
-        gpu = " --diffopt-gpu" if settings.use_gpu else ""
-        return f"pytest {shlex.quote(self.nodeid)}{gpu}"
+        return " ".join(["pytest", shlex.quote(self.nodeid), *settings.device_options])
 
 
 def owner_of(item: pytest.Item) -> BaselineOwner:

@@ -22,7 +22,9 @@ class Settings:
     """What the user asked for.
 
     Attributes:
-        use_gpu: run on the real GPU.
+        use_gpu: run on the real GPU, or on the null GPU.
+        null_gpu: the GPU that the null GPU reports itself as (`h200`); empty without it.
+        null_gpu_values: `small` or `all`: which tensors have values on the null GPU.
         scale: the scale of named pipelines whose marker gives none.
         baselines_folder: the folder of baselines.
         references: the folder or URL of reference images and latents; empty for the folder of baselines.
@@ -50,6 +52,8 @@ class Settings:
     """
 
     use_gpu: bool = False
+    null_gpu: str = ""
+    null_gpu_values: str = "all"
     scale: Scale = Scale.TINY
     baselines_folder: Path = Path("baselines")
     references: str = ""
@@ -75,9 +79,23 @@ class Settings:
     is_verbose: bool = False
 
     @property
+    def device_options(self) -> tuple[str, ...]:
+        """Pytest's options that choose this device."""
+        if self.null_gpu:
+            is_default = self.null_gpu_values == default_values(self.scale)
+            values = () if is_default else (f"--diffopt-null-gpu-values={self.null_gpu_values}",)
+            return (f"--diffopt-null-gpu={self.null_gpu}", *values)
+        return ("--diffopt-gpu",) if self.use_gpu else ()
+
+    @property
     def is_paired(self) -> bool:
         """Whether this process or one that it starts times tests in pairs."""
         return bool(self.against) or self.calibrate or self.is_paired_worker
+
+
+def default_values(scale: Scale) -> str:
+    """Return which tensors have values on the null GPU by default: computing a full-size pipeline takes hours."""
+    return "all" if scale is Scale.TINY else "small"
 
 
 _SETTINGS = pytest.StashKey[Settings]()

@@ -50,14 +50,14 @@ def _gpu_unused(ledger: Ledger, settings: Settings) -> Iterator[UnmetRequirement
     """Report that `--diffopt-gpu` had no effect; a failure only if diffopt tests were collected."""
     if not settings.use_gpu:
         return
+    option, device = ("--diffopt-null-gpu", "null GPU") if settings.null_gpu else ("--diffopt-gpu", "GPU")
     skipped = [case.skip_reason for case in ledger.skipped()]
     reasons = "; ".join(reasons_of(skipped))
     if not ledger.cases:
-        yield UnmetRequirement(text="--diffopt-gpu was given, but no diffopt test ran", is_failure=False)
+        yield UnmetRequirement(text=f"{option} was given, but no diffopt test ran", is_failure=False)
     elif len(skipped) == len(ledger.cases):
-        yield UnmetRequirement(
-            text=f"--diffopt-gpu was given, but no diffopt test ran on the GPU ({reasons})", is_failure=True
-        )
+        text = f"{option} was given, but no diffopt test ran on the {device} ({reasons})"
+        yield UnmetRequirement(text=text, is_failure=True)
     elif skipped:
         text = f"{len(skipped)} of {len(ledger.cases)} diffopt tests proved nothing ({reasons})"
         yield UnmetRequirement(text=text, is_failure=False)

@@ -204,6 +204,11 @@ class SimulatedGPU:
         """The lines of user code that held memory at the peak, with their bytes, the largest first."""
         return self._ledger.peak_holders()
 
+    @property
+    def live_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
+        """The lines of user code that hold memory now, with their bytes, the largest first."""
+        return self._ledger.live_holders()
+
 
 @contextmanager
 def _fewer_collections() -> Iterator[None]:

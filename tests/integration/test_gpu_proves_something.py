@@ -83,6 +83,7 @@ def test_other_gpu(monkeypatch):
     result.stdout.fnmatch_lines(["not proven: 1 verdict decided nothing: 1 incomparable"])
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_a_lost_worker_fails(injected: pytest.Pytester) -> None:
     """Even if xdist replaces it."""
     pytest.importorskip("xdist")

@@ -35,6 +35,7 @@ def run(project: pytest.Pytester, inject: str, before: str = "pass", bound: str 
     return project.runpytest_inprocess("-k", "3")
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_the_same_image_in_another_process_passes(own_pipeline: pytest.Pytester) -> None:
     """The second process runs the same parameters; each such call of a test has its own second process."""
     before = "assert_repeatable(optimized_pipeline, second_process=True, **pipeline_inputs)"
@@ -62,6 +63,7 @@ def test_a_value_that_differs_between_processes_fails(own_pipeline: pytest.Pytes
     )
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_a_test_that_does_not_run_alone_is_reported(
     own_pipeline: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,9 +186,12 @@ class CostLedger:
     def _remember_peak(self) -> None:
         """Record the holders when a peak ends, which is when memory is first released after it."""
         if self._is_at_peak:
-            holders = self._holders.copy().items()  # atomic, so no other thread can change it meanwhile
-            self._held_at_peak = {place: holder.nbytes for place, holder in holders if holder.nbytes}
+            self._held_at_peak = self._held_now()
             self._is_at_peak = False
+
+    def _held_now(self) -> dict[_Place | None, int]:
+        holders = self._holders.copy().items()  # atomic, so no other thread can change it meanwhile
+        return {place: holder.nbytes for place, holder in holders if holder.nbytes}
 
     def note_sync(self, kind: SyncKind, operation: str, *, is_reported: bool, count: int = 1) -> None:
         """Note `count` syncs at the running line of user code."""
@@ -252,8 +255,15 @@ class CostLedger:
     def peak_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
         """Return the lines that held memory at the peak, with their bytes, the largest first."""
         self._remember_peak()
+        return self._by_line(self._held_at_peak)
+
+    def live_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
+        """Return the lines whose memory is allocated now, with their bytes, the largest first."""
+        return self._by_line(self._held_now())
+
+    def _by_line(self, held: dict[_Place | None, int]) -> tuple[tuple[CodeLocation, int], ...]:
         holders: dict[CodeLocation, int] = {}
-        for place, nbytes in self._held_at_peak.items():
+        for place, nbytes in held.items():
             where = self._located(place)
             holders[where] = holders.get(where, 0) + nbytes
         return tuple(sorted(holders.items(), key=lambda holder: -holder[1]))

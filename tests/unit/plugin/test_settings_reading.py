@@ -122,6 +122,7 @@ def test_the_command_line_overrides_the_ini_file(settings_of: Configure, pyteste
 @pytest.mark.parametrize(
     ("ini", "arguments", "message"),
     [
+        ("diffopt_null_gpu_values = none", (), "diffopt_null_gpu_values must be small or all, got: 'none'"),
         ("diffopt_scale = huge", (), "diffopt_scale must be one of tiny, full, got: 'huge'"),
         ("diffopt_margin = much", (), "diffopt_margin must be a positive number, got: 'much'"),
         ("diffopt_margin = nan", (), "diffopt_margin must be a positive number, got: 'nan'"),
