@@ -8,7 +8,9 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.numerics import judge_numerics
 from pytest_diffopt.probes.compile_failures import refuse_when_switched_off
 from pytest_diffopt.probes.numerics import Tolerance, compare_with_eager
+from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.records import Concern
+from pytest_diffopt.session.active_test import active_test
 
 
 def assert_compiled_matches_eager(
@@ -16,8 +18,11 @@ def assert_compiled_matches_eager(
 ) -> None:
     """Assert that every compiled module returns what the same module returns uncompiled, output by output.
 
+    Compiled methods and functions among the attributes of the pipeline, its modules and their classes are compared too.
+    A call in which no compiled graph ran proves nothing, and fails.
+
     Args:
-        target: a pipeline or module with something compiled in it.
+        target: a pipeline or module with something compiled in it, or a compiled function.
         *args: with `inputs`, the call; one `PipelineInputs` may hold its keywords.
         rtol: allowed error as a fraction of the output's largest value; without it and `atol`, torch.testing's
             tolerances for the dtype.
@@ -36,6 +41,13 @@ def assert_compiled_matches_eager(
         raise ProbeError(msg)
     tolerance = None if rtol is None or atol is None else Tolerance(relative=rtol, absolute=atol)
     subject = lifetime_of(target).subject
-    call = watched_call(target, arguments, Concern.NUMERICS, subject)
-    record = compare_with_eager(target, call, subject, tolerance=tolerance)
+    with call_of(target):
+        record = compare_with_eager(
+            target,
+            watched_call(target, arguments, Concern.NUMERICS, subject),
+            subject,
+            tolerance=tolerance,
+            call_instead=lambda function: watched_call(function, arguments, Concern.NUMERICS, subject)(),
+            namespaces=active_test().pipelines.log.namespaces,
+        )
     conclude(record, judge_numerics(record))

@@ -5,19 +5,50 @@ from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, NumericsRecord, OutputDifference
 
 _SHOWN = 8
+_WHY_UNCOMPILED = (
+    "Dynamo skips this function or gave it up (a graph break, its recompile limit), or it is excluded from compilation "
+    "(torch.compiler.disable, set_stance): assert_no_graph_breaks and assert_no_recompiles show why"
+)
 
 
 def judge_numerics(record: NumericsRecord) -> Verdict:
-    """Judge a record: outputs out of tolerance, and compiled modules that are never called, are regressions."""
+    """Judge a record: outputs out of tolerance, and compiled modules that are never called, are regressions.
+
+    A module that is called and runs uncompiled is unwatched: eager was compared with eager.
+    """
     wrong = [one for one in record.differences if one.problem or one.differing_values]
     modules = {one.module for one in record.differences}
+    outcome = Outcome.REGRESSED if wrong or record.silent else Outcome.PASSED
+    if outcome is Outcome.PASSED and record.uncompiled:
+        return _unwatched(record)
     return Verdict(
         concern=Concern.NUMERICS,
-        outcome=Outcome.REGRESSED if wrong or record.silent else Outcome.PASSED,
+        outcome=outcome,
         subject=record.subject,
         summary=f"{counted(len(modules), 'compiled module')}, {_summary(record)}",
-        explanation=_explanation(record, wrong) if wrong or record.silent else (),
+        explanation=_explanation(record, wrong) if outcome is not Outcome.PASSED else (),
         figures={"max_error": max((one.max_error for one in record.differences), default=0.0)},
+    )
+
+
+def _unwatched(record: NumericsRecord) -> Verdict:
+    number = len(record.uncompiled)
+    headline = f"{counted(number, 'compiled module')} ran no compiled code: eager was compared with eager"
+    return Verdict(
+        concern=Concern.NUMERICS,
+        outcome=Outcome.UNWATCHED,
+        subject=record.subject,
+        summary=headline,
+        explanation=explain(
+            headline,
+            [
+                f"{one.module}  uncompiled in {one.uncompiled} of {counted(one.calls, 'call')}"
+                for one in record.uncompiled
+            ],
+            seen=f"in {record.subject}",
+            hint=_WHY_UNCOMPILED,
+        ),
+        figures={"uncompiled_calls": sum(one.uncompiled for one in record.uncompiled)},
     )
 
 

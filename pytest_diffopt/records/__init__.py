@@ -15,6 +15,7 @@ from pytest_diffopt.records.compilation import (
     OutputDifference,
     RecompileRecord,
     RegionCounts,
+    UncompiledCalls,
     VariationRecompiles,
 )
 from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
@@ -104,6 +105,7 @@ __all__ = [
     "StepDrift",
     "Subject",
     "SyncRecord",
+    "UncompiledCalls",
     "VariationRecompiles",
     "Weights",
 ]

@@ -253,14 +253,31 @@ class OutputDifference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class UncompiledCalls:
+    """Calls of a compiled module in which no compiled graph ran, so that eager was compared with eager.
+
+    Attributes:
+        module: path in the pipeline.
+        uncompiled: number of such calls.
+        calls: number of all its calls.
+    """
+
+    module: str
+    uncompiled: int
+    calls: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NumericsRecord:
     """Every output of every compiled module, compared with the eager module.
 
     Attributes:
         differences: one entry per output.
         silent: compiled modules that were never called, so that none of their outputs was compared.
+        uncompiled: compiled modules that ran uncompiled in some of their calls.
     """
 
     subject: Subject
     differences: tuple[OutputDifference, ...]
     silent: tuple[str, ...] = ()
+    uncompiled: tuple[UncompiledCalls, ...] = ()

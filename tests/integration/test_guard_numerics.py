@@ -80,3 +80,128 @@ def test_numbers(optimized_pipeline, pipeline_inputs):
     result.stdout.fnmatch_lines(
         ["diffopt: no compiled module to compare with eager mode: nothing is compiled in pipeline SmallPipeline *"]
     )
+
+
+BOUND = """
+import pytest, torch
+from pytest_diffopt import assert_compiled_matches_eager
+
+def backend(graph, inputs):
+    return lambda *args: tuple(one {error} for one in graph(*args))
+
+def halved(x):
+    return x / 2
+
+class Denoiser(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.halve = torch.compile(halved, backend=backend)
+
+    def forward(self, x):
+        return self.halve(x) * 3
+
+    @torch.compile(backend=backend)
+    def decode(self, x):
+        return x - 1
+
+x = torch.linspace(1, 2, 8)
+
+def test_forward():
+    model = torch.nn.Sequential(torch.nn.ReLU(), Denoiser())
+    model[1].forward = torch.compile(model[1].forward, backend=backend)
+    assert_compiled_matches_eager(lambda_of(model), x)
+
+def test_methods():
+    assert_compiled_matches_eager(lambda_of(Denoiser()), x)
+
+def test_function():
+    assert_compiled_matches_eager(torch.compile(halved, backend=backend), x)
+
+def lambda_of(model):
+    class Pipeline:
+        components = {{"denoiser": model}}
+
+        def __call__(self, x):
+            return (model[1] if isinstance(model, torch.nn.Sequential) else model).decode(model(x))
+
+    return Pipeline()
+"""
+
+
+@pytest.mark.parametrize(("error", "outcomes"), [("+ 0.01", {"failed": 3}), ("+ 0", {"passed": 3})])
+def test_compiled_methods_and_functions_are_compared(
+    project: pytest.Pytester, error: str, outcomes: dict[str, int]
+) -> None:
+    """A replaced `forward`, a method that its class compiles, a function in an attribute, and a bare function."""
+    project.makepyfile(test_it=BOUND.format(error=error))
+    result = project.runpytest_inprocess("--tb=short", "-v")
+
+    result.assert_outcomes(**outcomes)
+    if "failed" in outcomes:
+        result.stdout.fnmatch_lines(
+            [
+                "diffopt: 2 outputs of compiled modules differ from eager",
+                "  denoiser.1.forward  float32, 8 of 8 values out of tolerance, *",
+                "  denoiser.1.decode   float32, 8 of 8 values out of tolerance, *",
+                "diffopt: 2 outputs of compiled modules differ from eager",
+                "  denoiser.halve   float32, 8 of 8 values out of tolerance, *",
+                "  denoiser.decode  float32, 8 of 8 values out of tolerance, *",
+                "diffopt: 1 output of compiled modules differs from eager",
+                "  halved  float32, 8 of 8 values out of tolerance, *",
+            ]
+        )
+
+
+UNCOMPILED = """
+import pytest, torch
+from pytest_diffopt import assert_compiled_matches_eager
+
+class Denoiser(torch.nn.Module):
+    def forward(self, x):
+        return x * 2
+
+class Disabled(Denoiser):
+    @torch.compiler.disable
+    def forward(self, x):
+        return super().forward(x)
+
+class Calls:
+    def __init__(self, model):
+        self.components = {"denoiser": model}
+
+    def __call__(self, sizes):
+        for size in sizes:
+            self.components["denoiser"](torch.ones(size))
+
+def compiled(model, **options):
+    model.compile(backend="eager", **options)
+    return model
+
+def test_disabled():
+    assert_compiled_matches_eager(compiled(Disabled()), torch.ones(2))
+
+def test_given_up():
+    assert_compiled_matches_eager(Calls(compiled(Denoiser(), dynamic=False)), range(2, 12))
+
+def test_watched():
+    assert_compiled_matches_eager(Calls(compiled(Denoiser(), dynamic=True)), range(2, 12))
+"""
+
+
+def test_calls_without_compiled_code_are_unwatched(project: pytest.Pytester) -> None:
+    """Eager equals eager: a disabled forward, and the calls after Dynamo gave a function up at its eighth shape."""
+    project.makepyfile(test_it=UNCOMPILED)
+    result = project.runpytest_inprocess("--tb=short", "-v")
+
+    result.assert_outcomes(failed=2, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 compiled module ran no compiled code: eager was compared with eager",
+            "  Disabled  uncompiled in 1 of 1 call",
+            "seen in pipeline Disabled (weights: the user's own)",
+            "Dynamo skips this function or gave it up (a graph break, its recompile limit), or it is excluded *"
+            "(torch.compiler.disable, set_stance): assert_no_graph_breaks and assert_no_recompiles show why",
+        ],
+        consecutive=True,
+    )
+    result.stdout.fnmatch_lines(["  denoiser  uncompiled in 2 of 10 calls", "unwatched  numerics  *"])
