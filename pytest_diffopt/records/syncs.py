@@ -33,6 +33,8 @@ class SyncRecord:
         unmodelled: operations for which the instrument has no model.
         operations: the number of operations of each step on the simulated GPU, the evidence that it was watched; empty
             on a real GPU, where torch does not count them.
+        first_call_syncs: synchronizations in the first step that a repetition of the call does not have: they fill a
+            cache once in the life of the pipeline.
         placeholders: lines that read a placeholder value; control flow that depends on it may be wrong.
     """
 
@@ -43,3 +45,4 @@ class SyncRecord:
     unmodelled: tuple[str, ...] = ()
     placeholders: tuple[CodeLocation, ...] = ()
     operations: tuple[int, ...] = ()
+    first_call_syncs: tuple[ObservedSync, ...] = ()
