@@ -21,7 +21,7 @@ HINT = "to accept this: pytest "
 @pytest.fixture
 def nested(project: pytest.Pytester) -> pytest.Pytester:
     """Make a project with its test in a folder."""
-    folder = project.mkdir("checks of ours")
+    folder = project.mkdir("our checks")
     (folder / "test_it.py").write_text(TEST)
     (folder / "other").mkdir()
     return project
@@ -30,12 +30,12 @@ def nested(project: pytest.Pytester) -> pytest.Pytester:
 @pytest.mark.parametrize(
     ("start", "arguments", "expected"),
     [
-        (".", [], ["checks of ours/test_it.py::test_counts"]),
-        ("checks of ours", [], ["test_it.py::test_counts"]),
-        ("checks of ours/other", [".."], ["../test_it.py::test_counts"]),
-        (".", ["-c", "tox.ini"], ["-c", "tox.ini", "checks of ours/test_it.py::test_counts"]),
+        (".", [], ["our checks/test_it.py::test_counts"]),
+        ("our checks", [], ["test_it.py::test_counts"]),
+        ("our checks/other", [".."], ["../test_it.py::test_counts"]),
+        (".", ["-c", "tox.ini"], ["-c", "tox.ini", "our checks/test_it.py::test_counts"]),
         (
-            "checks of ours/other",
+            "our checks/other",
             ["-c", "../../tox.ini", "--rootdir=..", ".."],
             ["-c", "../../tox.ini", "--rootdir=..", "../test_it.py::test_counts"],
         ),
