@@ -1,4 +1,4 @@
-"""`assert_compiled_matches_eager`: compiled modules return what they return uncompiled."""
+"""Compiled modules return what they return uncompiled, and quantized layers what their dequantized weights return."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from pytest_diffopt.guards.numerics import judge_numerics
 from pytest_diffopt.probes.compile_failures import refuse_when_switched_off
 from pytest_diffopt.probes.numerics import Tolerance, compare_with_eager
 from pytest_diffopt.probes.own_calls import call_of
+from pytest_diffopt.probes.quantized_layers import compare_with_dequantized
 from pytest_diffopt.records import Concern
 from pytest_diffopt.session.active_test import active_test
 
@@ -50,4 +51,26 @@ def assert_compiled_matches_eager(
             call_instead=lambda function: watched_call(function, arguments, Concern.NUMERICS, subject)(),
             namespaces=active_test().pipelines.log.namespaces,
         )
+    conclude(record, judge_numerics(record))
+
+
+def assert_quantized_matches_dequantized(target: Any, /, *args: Any, **inputs: Any) -> None:
+    """Assert that every quantized linear layer returns the product of its input and its dequantized weight.
+
+    The product is computed in float64. The allowed error is torch.testing's for the dtype, relative to the output's
+    largest value; a layer that quantizes its activations may also differ by 8 standard deviations of their rounding.
+    Compiled modules run uncompiled in this call.
+
+    Args:
+        target: a pipeline or module with quantized layers.
+        *args: with `inputs`, the call; one `PipelineInputs` may hold its keywords.
+        **inputs: keywords of the call.
+
+    Raises:
+        ProbeError: no layer is quantized.
+    """
+    __tracebackhide__ = True
+    arguments = call_arguments(target, args, inputs, asserted_by="assert_quantized_matches_dequantized")
+    subject = lifetime_of(target).subject
+    record = compare_with_dequantized(target, watched_call(target, arguments, Concern.NUMERICS, subject), subject)
     conclude(record, judge_numerics(record))

@@ -2,9 +2,18 @@
 
 from pytest_diffopt.guards.failure_text import allowed, are, counted, explain, in_columns
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, NumericsRecord, OutputDifference
+from pytest_diffopt.records import Concern, NumericsRecord, NumericsReference, OutputDifference
 
 _SHOWN = 8
+_PARTS = {NumericsReference.EAGER: "compiled module", NumericsReference.DEQUANTIZED: "quantized layer"}
+_WRONG = {
+    NumericsReference.EAGER: "to accept this: rtol=..., atol=...",
+    NumericsReference.DEQUANTIZED: "the kernel is wrong for this layer: use another format, or leave the layer out",
+}
+_SILENT = {
+    NumericsReference.EAGER: "call this module in the test, or stop compiling it",
+    NumericsReference.DEQUANTIZED: "call the quantized module in the test",
+}
 _WHY_UNCOMPILED = (
     "Dynamo skips this function or gave it up (a graph break, its recompile limit), or it is excluded from compilation "
     "(torch.compiler.disable, set_stance): assert_no_graph_breaks and assert_no_recompiles show why"
@@ -25,7 +34,7 @@ def judge_numerics(record: NumericsRecord) -> Verdict:
         concern=Concern.NUMERICS,
         outcome=outcome,
         subject=record.subject,
-        summary=f"{counted(len(modules), 'compiled module')}, {_summary(record)}",
+        summary=f"{counted(len(modules), _PARTS[record.reference])}, {_summary(record)}",
         explanation=_explanation(record, wrong) if outcome is not Outcome.PASSED else (),
         figures={"max_error": max((one.max_error for one in record.differences), default=0.0)},
     )
@@ -57,16 +66,18 @@ def _explanation(record: NumericsRecord, wrong: list[OutputDifference]) -> tuple
     silent = [f"{name} was never called, so it was not compared" for name in record.silent]
     left_out = len(wrong) - _SHOWN
     more = [f"and {counted(left_out, 'output')} more"] if left_out > 0 else []
+    part = _PARTS[record.reference]
+    differ = "differs" if len(wrong) == 1 else "differ"
     headline = (
-        f"{counted(len(wrong), 'output')} of compiled modules {'differs' if len(wrong) == 1 else 'differ'} from eager"
+        f"{counted(len(wrong), 'output')} of {part}s {differ} from {record.reference}"
         if wrong
-        else f"{counted(len(silent), 'compiled module')} {are(len(silent))} never called"
+        else f"{counted(len(silent), part)} {are(len(silent))} never called"
     )
     return explain(
         headline,
         [*in_columns((one.module + one.output, _facts(one)) for one in wrong[:_SHOWN]), *more, *silent],
-        seen=f"against eager on the same inputs, {record.subject}",
-        hint="to accept this: rtol=..., atol=..." if wrong else "call this module in the test, or stop compiling it",
+        seen=f"against {record.reference} on the same inputs, {record.subject}",
+        hint=_WRONG[record.reference] if wrong else _SILENT[record.reference],
     )
 
 

@@ -136,7 +136,7 @@ class _Comparison:
         for name in {**expected, **actual}:
             found = _difference(path, name, actual.get(name), expected.get(name), self._tolerance)
             known = self.differences.get((path, name))
-            self.differences[path, name] = _merged(known, found) if known else found
+            self.differences[path, name] = merged(known, found) if known else found
 
 
 def _difference(
@@ -192,7 +192,8 @@ def _errors(actual: torch.Tensor, expected: torch.Tensor, accepted: Tolerance) -
     return differing, error, error / largest if largest else error
 
 
-def _merged(known: OutputDifference, found: OutputDifference) -> OutputDifference:
+def merged(known: OutputDifference, found: OutputDifference) -> OutputDifference:
+    """Return the difference of one output over the calls of both."""
     return replace(
         known,
         calls=known.calls + 1,
@@ -200,6 +201,7 @@ def _merged(known: OutputDifference, found: OutputDifference) -> OutputDifferenc
         differing_values=known.differing_values + found.differing_values,
         max_error=max(known.max_error, found.max_error),
         max_relative_error=max(known.max_relative_error, found.max_relative_error),
+        absolute_tolerance=max(known.absolute_tolerance, found.absolute_tolerance),
         problem=known.problem or found.problem,
     )
 

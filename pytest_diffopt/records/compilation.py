@@ -267,17 +267,27 @@ class UncompiledCalls:
     calls: int
 
 
+class NumericsReference(StrEnum):
+    """What outputs are compared with."""
+
+    EAGER = "eager"
+    DEQUANTIZED = "the dequantized weights"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumericsRecord:
-    """Every output of every compiled module, compared with the eager module.
+    """Every output of every compiled module or quantized layer, compared with its reference.
 
     Attributes:
         differences: one entry per output.
-        silent: compiled modules that were never called, so that none of their outputs was compared.
+        silent: compiled modules that were never called, so that none of their outputs was compared; of quantized layers
+            only if none was called.
         uncompiled: compiled modules that ran uncompiled in some of their calls.
+        reference: what the outputs are compared with.
     """
 
     subject: Subject
     differences: tuple[OutputDifference, ...]
     silent: tuple[str, ...] = ()
     uncompiled: tuple[UncompiledCalls, ...] = ()
+    reference: NumericsReference = NumericsReference.EAGER

@@ -205,3 +205,59 @@ def test_calls_without_compiled_code_are_unwatched(project: pytest.Pytester) -> 
         consecutive=True,
     )
     result.stdout.fnmatch_lines(["  denoiser  uncompiled in 2 of 10 calls", "unwatched  numerics  *"])
+
+
+QUANTIZED = """
+import pytest, torch
+from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig, quantize_
+from pytest_diffopt import assert_quantized_matches_dequantized
+
+class Faulty(torch.nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * 1.2
+
+@pytest.mark.parametrize("config", [Int8DynamicActivationInt8WeightConfig(version=2), Int8WeightOnlyConfig(version=2)])
+@pytest.mark.parametrize("kind", [torch.nn.Linear, Faulty])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_layers(config, kind, dtype):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.GELU(), kind(128, 32)).to(dtype)
+    quantize_(model, config)
+    model.compile(backend="eager")
+    assert_quantized_matches_dequantized(model, torch.randn(4, 16, 64, dtype=dtype))
+
+def test_nothing_quantized():
+    assert_quantized_matches_dequantized(torch.nn.Linear(2, 2), torch.ones(2))
+
+def test_never_called():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(64, 64))
+    quantize_(model, Int8WeightOnlyConfig(version=2), lambda layer, name: name == "1")
+    model.forward = lambda x: x
+    assert_quantized_matches_dequantized(model, torch.ones(2))
+"""
+
+
+def test_quantized_layers_are_compared_with_their_dequantized_weights(project: pytest.Pytester) -> None:
+    """A kernel whose results are a fifth too large, with and without quantized activations; right ones pass."""
+    project.makepyfile(test_it=QUANTIZED)
+    result = project.runpytest_inprocess("--tb=short", "-v")
+
+    result.assert_outcomes(passed=4, failed=6)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 output of quantized layers differs from the dequantized weights",
+            "  Sequential.2  float32, * of 2048 values out of tolerance, *",
+            "seen against the dequantized weights on the same inputs, pipeline Sequential (weights: the user's own)",
+            "the kernel is wrong for this layer: use another format, or leave the layer out",
+        ],
+        consecutive=True,
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: no quantized layer to compare with its dequantized weight in pipeline Linear *",
+            "diffopt: 1 quantized layer is never called",
+            "  Sequential.1 was never called, so it was not compared",
+            "call the quantized module in the test",
+            "passed *numerics*2 quantized layers, *",
+        ]
+    )
