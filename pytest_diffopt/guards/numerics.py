@@ -23,9 +23,12 @@ _WHY_UNCOMPILED = (
 def judge_numerics(record: NumericsRecord) -> Verdict:
     """Judge a record: outputs out of tolerance, and compiled modules that are never called, are regressions.
 
+    Against float64, a compiled output may have twice the error of the eager one. It may be out of tolerance if it is at
+    least as exact as the eager one.
+
     A module that is called and runs uncompiled is unwatched: eager was compared with eager.
     """
-    wrong = [one for one in record.differences if one.problem or one.differing_values]
+    wrong = [one for one in record.differences if _is_wrong(one)]
     modules = {one.module for one in record.differences}
     outcome = Outcome.REGRESSED if wrong or record.silent else Outcome.PASSED
     if outcome is Outcome.PASSED and record.uncompiled:
@@ -38,6 +41,13 @@ def judge_numerics(record: NumericsRecord) -> Verdict:
         explanation=_explanation(record, wrong) if outcome is not Outcome.PASSED else (),
         figures={"max_error": max((one.max_error for one in record.differences), default=0.0)},
     )
+
+
+def _is_wrong(one: OutputDifference) -> bool:
+    if one.float64 is None:
+        return bool(one.problem or one.differing_values)
+    is_inexact = one.float64.compiled > one.float64.allowed
+    return bool(one.problem) or is_inexact or (one.differing_values > 0 and not one.float64.is_as_exact)
 
 
 def _unwatched(record: NumericsRecord) -> Verdict:
@@ -84,6 +94,11 @@ def _explanation(record: NumericsRecord, wrong: list[OutputDifference]) -> tuple
 def _facts(one: OutputDifference) -> str:
     if one.problem:
         return one.problem
+    if one.float64 is not None and not one.differing_values:
+        return (
+            f"{one.dtype}, within the tolerance, but its error against float64 is {one.float64.compiled:.3g}, eager's "
+            f"{one.float64.eager:.3g} (root mean squares, {one.float64.allowed:.3g} allowed)"
+        )
     tolerance = f"{one.absolute_tolerance:.3g} + {one.relative_tolerance:.3g} x the largest value"
     return (
         f"{one.dtype}, {one.differing_values} of {counted(one.values, 'value')} out of tolerance, largest error "

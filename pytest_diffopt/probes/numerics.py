@@ -14,8 +14,9 @@ from pytest_diffopt._torch_private.compiled_code import original_callable
 from pytest_diffopt._torch_private.tensors import tolerances
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.compiled_modules import CompiledPart, compiled_parts
+from pytest_diffopt.probes.float64_reference import errors_against, in_float64
 from pytest_diffopt.probes.graph_calls import GraphCalls
-from pytest_diffopt.records import NumericsRecord, OutputDifference, Subject, UncompiledCalls
+from pytest_diffopt.records import Float64Errors, NumericsRecord, OutputDifference, Subject, UncompiledCalls
 
 _Call = Callable[..., Any]
 
@@ -112,6 +113,7 @@ class _Comparison:
         self.uncompiled: Counter[str] = Counter()
         self._tolerance = tolerance
         self._graphs = graphs
+        self._references: dict[str, _Call | None] = {}
 
     def with_eager(self, path: str, compiled: _Call, eager: _Call) -> _Call:
         """Return a call that compares the compiled result with the eager one, and returns the compiled one."""
@@ -121,20 +123,43 @@ class _Comparison:
             if torch.compiler.is_dynamo_compiling():  # another compiled part calls this one, and inlines it
                 return compiled(*args, **kwargs)
             copies = _copied([args, kwargs])
+            exact = self._exact(path, eager, args, kwargs)
             with _same_random_numbers(args, kwargs):
                 expected = eager(*copies[0], **copies[1])
             graph_calls = self._graphs.count
             actual = compiled(*args, **kwargs)
             self.calls[path] += 1
             self.uncompiled[path] += self._graphs.count == graph_calls
-            self._compare(path, dict(_tensors(actual)), dict(_tensors(expected)))
+            self._compare(path, dict(_tensors(actual)), dict(_tensors(expected)), dict(_tensors(exact)))
             return actual
 
         return both
 
-    def _compare(self, path: str, actual: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+    def _exact(self, path: str, eager: _Call, args: Any, kwargs: Any) -> Any:
+        """Return the result in float64; None without a reference: the module is large, or raises in float64."""
+        if path not in self._references:
+            self._references[path] = in_float64(eager) if self._tolerance is None else None
+        reference = self._references[path]
+        if reference is None:
+            return None
+        try:
+            with _same_random_numbers(args, kwargs):
+                return reference(*args, **kwargs)
+        except Exception:  # noqa: BLE001 - many modules support only the dtypes that they were written for
+            self._references[path] = None
+            return None
+
+    def _compare(
+        self,
+        path: str,
+        actual: Mapping[str, torch.Tensor],
+        expected: Mapping[str, torch.Tensor],
+        exact: Mapping[str, torch.Tensor],
+    ) -> None:
         for name in {**expected, **actual}:
             found = _difference(path, name, actual.get(name), expected.get(name), self._tolerance)
+            if name in exact and name in actual and name in expected and not found.problem:
+                found = replace(found, float64=errors_against(exact[name], actual[name], expected[name]))
             known = self.differences.get((path, name))
             self.differences[path, name] = merged(known, found) if known else found
 
@@ -203,7 +228,16 @@ def merged(known: OutputDifference, found: OutputDifference) -> OutputDifference
         max_relative_error=max(known.max_relative_error, found.max_relative_error),
         absolute_tolerance=max(known.absolute_tolerance, found.absolute_tolerance),
         problem=known.problem or found.problem,
+        float64=_worst(known.float64, found.float64),
     )
+
+
+def _worst(known: Float64Errors | None, found: Float64Errors | None) -> Float64Errors | None:
+    """Return the errors of the call that is farthest beyond what is allowed; None if a call has no reference."""
+    if known is None or found is None:
+        return None
+    worst = max(known, found, key=lambda one: one.compiled - one.allowed)
+    return replace(worst, is_as_exact=known.is_as_exact and found.is_as_exact)
 
 
 def _outermost(parts: Iterator[CompiledPart]) -> list[CompiledPart]:

@@ -261,3 +261,52 @@ def test_quantized_layers_are_compared_with_their_dequantized_weights(project: p
             "passed *numerics*2 quantized layers, *",
         ]
     )
+
+
+FLOAT64 = """
+import torch
+from pytest_diffopt import assert_compiled_matches_eager
+
+class Denoiser(torch.nn.Module):
+    def forward(self, x):
+        return x.sin() * 3
+
+class Cancels(torch.nn.Module):
+    def forward(self, x):
+        return ((x + 64) - 64) * 2
+
+def noisy(graph, inputs):
+    def run(*args):
+        return tuple(one + 0.02 * one.abs().mean() * (-1) ** torch.arange(one.numel()) for one in graph(*args))
+    return run
+
+def fused(graph, inputs):
+    return lambda *args: tuple(one.bfloat16() for one in graph(*(arg.float() for arg in args)))
+
+x = torch.linspace(0.1, 3, 256, dtype=torch.bfloat16)
+
+def test_less_exact():
+    model = Denoiser()
+    model.compile(backend=noisy)
+    assert_compiled_matches_eager(model, x)
+
+def test_more_exact():
+    model = Cancels()
+    model.compile(backend=fused)
+    assert_compiled_matches_eager(model, x)
+"""
+
+
+def test_float64_decides_where_eager_rounds(project: pytest.Pytester) -> None:
+    """An error within the tolerance that eager does not have fails; a result nearer to the exact one passes."""
+    project.makepyfile(test_it=FLOAT64)
+    result = project.runpytest_inprocess("--tb=short", "-v")
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_less_exact FAILED*",
+            "*test_more_exact PASSED*",
+            "  Denoiser  bfloat16, within the tolerance, but its error against float64 is *, eager's * (root mean *)",
+        ]
+    )
