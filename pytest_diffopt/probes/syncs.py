@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -19,7 +19,7 @@ from pytest_diffopt.probes.null_gpu_launches import LaunchesPerStep
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import moves_weights, users_line
-from pytest_diffopt.simulated_gpu import Counts
+from pytest_diffopt.simulated_gpu import Counts, SimulatedGPU
 from pytest_diffopt.simulated_gpu import Sync as SimulatedSync
 
 # Text of the warning under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
@@ -32,12 +32,31 @@ class SyncWatch:
     Args:
         device: device of the tensors of a watched call.
         unwatched: returns a context whose work belongs to no step.
+        first_call: the part of the simulated GPU that distinguishes the first call from a repeated one; None elsewhere.
     """
 
-    def __init__(self, device: torch.device, unwatched: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        unwatched: Callable[[], AbstractContextManager[None]],
+        first_call: "_FirstCall | None" = None,
+    ) -> None:
         self._device = device
         self._unwatched = unwatched
+        self._first_call = first_call
         self._record: SyncRecord | None = None
+
+    @property
+    def syncs_in_first_step(self) -> tuple[ObservedSync, ...]:
+        """The synchronizations so far in the first step; empty where a call is not repeated."""
+        return self._first_call.syncs_in_first_step() if self._first_call else ()
+
+    def repeat(self, call: Callable[[], object]) -> None:
+        """Make the call again: what synchronizes in the first call alone fills a cache."""
+        __tracebackhide__ = True
+        if self._first_call:
+            self._first_call.end()
+            call()
 
     def moved(self, values: Any) -> Any:
         """Return the arguments with every tensor moved to the watched device; the move belongs to no step."""
@@ -77,27 +96,92 @@ def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWat
 
 @contextmanager
 def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
-    with on_simulated_gpu(target) as gpu, _steps_of(target, gpu.enter_phase) as loop:
-        watch = SyncWatch(gpu.device, lambda: _unwatched(loop, gpu.enter_phase))
-        yield watch
+    with on_simulated_gpu(target) as gpu:
+        calls = _FirstCall(gpu)
+        with _steps_of(target, calls.enter_phase) as loop:
+            calls.loop = loop
+            watch = SyncWatch(gpu.device, lambda: _unwatched(loop, calls.enter_phase), calls)
+            yield watch
     _require_steps(loop, target)
-    num_steps = loop.num_steps if loop else 1
-    syncs = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
+    num_steps = calls.num_steps
+    seen = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
+    syncs, only_first = calls.split([_observed(sync, step) for sync, step in seen if not sync.is_offload])
     counts = _counts_per_step(gpu.phases, num_steps)
     watch.finish(
         SyncRecord(
             subject=subject,
             num_steps=num_steps,
-            syncs=tuple(_observed(sync, step) for sync, step in syncs if not sync.is_offload),
+            syncs=syncs,
+            first_call_syncs=only_first,
             seen_by="the simulated GPU",
             unmodelled=tuple(gpu.unmodelled),
             placeholders=tuple(dict.fromkeys(where for _operation, where in gpu.placeholders)),
             operations=tuple(one.operations for one in counts),
             bytes_to_device=tuple(one.bytes_to_device for one in counts),
             bytes_to_host=tuple(one.bytes_to_host for one in counts),
-            offload_syncs=_per_step([step for sync, step in syncs if sync.is_offload], num_steps),
+            offload_syncs=_per_step([step for sync, step in seen if sync.is_offload], num_steps),
         )
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Again:
+    """The phase of a step of the repeated call."""
+
+    step: int
+
+
+class _FirstCall:
+    """Distinguishes the first call on a simulated GPU from a repetition of it, which finds filled caches.
+
+    Attributes:
+        loop: the denoise loop; None for a bare callable or module.
+    """
+
+    def __init__(self, gpu: SimulatedGPU) -> None:
+        self.loop: DenoiseLoop | None = None
+        self._gpu = gpu
+        self._is_ended = False
+        self._num_steps = 0
+
+    @property
+    def num_steps(self) -> int:
+        """The number of steps of the first call."""
+        if self.loop is None:
+            return 1
+        return self._num_steps if self._is_ended else self.loop.num_steps
+
+    def enter_phase(self, step: int | None) -> None:
+        """Enter a step of the loop; those of the repeated call are numbered from 0 again."""
+        is_again = self._is_ended and step is not None
+        self._gpu.enter_phase(_Again(step=(step or 0) - self._num_steps) if is_again else step)
+
+    def end(self) -> None:
+        """End the first call: the next one is a repetition."""
+        self._num_steps = self.loop.num_steps if self.loop else 0
+        self._is_ended = True
+        if self.loop is None:
+            self.enter_phase(0)
+
+    def syncs_in_first_step(self) -> tuple[ObservedSync, ...]:
+        """Return the syncs so far in the first step."""
+        return tuple(_observed(sync, 0) for sync in self._gpu.syncs if sync.phase == 0 and not sync.is_offload)
+
+    def split(self, syncs: list[ObservedSync]) -> tuple[tuple[ObservedSync, ...], tuple[ObservedSync, ...]]:
+        """Return the syncs that the repeated call has too, and those of the first call alone."""
+        if not self._is_ended:
+            return tuple(syncs), ()
+        again = Counter(
+            _observed(sync, sync.phase.step)
+            for sync in self._gpu.syncs
+            if isinstance(sync.phase, _Again) and not sync.is_offload
+        )
+        repeated, only_first = [], []
+        for sync in syncs:
+            is_repeated = sync.step > 0 or again[sync] > 0
+            again[sync] -= 1
+            (repeated if is_repeated else only_first).append(sync)
+        return tuple(repeated), tuple(only_first)
 
 
 def _observed(sync: SimulatedSync, step: int) -> ObservedSync:
