@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.repeatability import assert_repeatable
     from pytest_diffopt.api.syncs import assert_no_syncs, no_syncs
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
+    from pytest_diffopt.guards.failed_assertion import DiffoptAssertionError
     from pytest_diffopt.guards.image_thresholds import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
     from pytest_diffopt.pipelines.call_changes import another_scheduler, lora_scaled, lora_variations, shape_variations
@@ -41,6 +42,7 @@ _HOMES = {
     "AllowedSyncs": "guards.syncs",
     "CompileGate": "api.compile_baseline",
     "CountGate": "api.count_baseline",
+    "DiffoptAssertionError": "guards.failed_assertion",
     "ImageGate": "api.image_baseline",
     "ImageThresholds": "guards.image_thresholds",
     "LatencyGate": "api.latency_baseline",
@@ -76,6 +78,7 @@ __all__ = [
     "AllowedSyncs",
     "CompileGate",
     "CountGate",
+    "DiffoptAssertionError",
     "ImageGate",
     "ImageThresholds",
     "LatencyGate",

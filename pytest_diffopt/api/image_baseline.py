@@ -86,9 +86,9 @@ class ImageGate(BaselineGate):
 
         def compare(baseline: ImageBaseline | None, environment: Environment, rerun: str) -> None:
             __tracebackhide__ = True
-            self._require_comparable(baseline, subject, environment)
-            assert baseline is not None, "unreachable because a missing baseline has ended the test"  # noqa: S101
-            self._compare(baseline, (target, plain), calls, arguments, rerun)
+            comparable = self._comparable(baseline, subject, environment)
+            if comparable is not None:
+                self._compare(comparable, (target, plain), calls, arguments, rerun)
 
         self._settle(
             Comparison(subject=subject, document_type=ImageBaseline, renew=renew, conclude=compare, replaced=replaced)
@@ -115,7 +115,10 @@ class ImageGate(BaselineGate):
             verdict = judge_images(record, thresholds, hint=hint)
         conclude_images(record, verdict, result, reference)
 
-    def _require_comparable(self, accepted: ImageBaseline | None, subject: Subject, environment: Environment) -> None:
+    def _comparable(
+        self, accepted: ImageBaseline | None, subject: Subject, environment: Environment
+    ) -> ImageBaseline | None:
+        """Return the accepted baseline; without one that can be compared, conclude so and return None."""
         __tracebackhide__ = True
         rerun, record = self._rerun_command, ImageRecord(subject=subject, differences=())
         if accepted is None:
@@ -123,6 +126,8 @@ class ImageGate(BaselineGate):
             conclude(record, missing(Concern.IMAGES, subject, figure=figure, environment=environment, rerun=rerun))
         elif rows := what_differs(subject, environment, accepted):
             conclude(record, incomparable(Concern.IMAGES, subject, rows=rows, rerun=rerun))
+            return None
+        return accepted
 
     def _files(self, key: BaselineKey) -> StoredFiles:
         return StoredFiles(self.settings.references or str(self.store.root), key)

@@ -7,6 +7,7 @@ from pytest_diffopt.api.baseline_gate import DEFAULT_REASON, BaselineGate, recor
 from pytest_diffopt.api.calls import CallArguments, call_arguments, plain_call
 from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.guards.memory import judge_memory
+from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes import memory
 from pytest_diffopt.records import Device, Environment, MemoryRecord
 from pytest_diffopt.session.active_test import active_test
@@ -25,7 +26,7 @@ class MemoryGate(BaselineGate):
     ) -> None:
         """Measure the peak memory of a warm call and compare it with the accepted baseline of this test.
 
-        With `--gpu` the real GPU's allocator is read; without it the simulated GPU counts.
+        With `--diffopt-gpu` the real GPU's allocator is read; without it the simulated GPU counts.
 
         Args:
             target: a pipeline, module or function.
@@ -62,7 +63,9 @@ class MemoryGate(BaselineGate):
         __tracebackhide__ = True
         subject = active_test().pipelines.lifetime_of(target).subject
         if self.settings.use_gpu:
-            return memory.measure_peak_memory_cuda(plain_call(target, arguments), subject)
+            used = (target, arguments.positional, arguments.keywords)
+            call = plain_call(target, arguments)
+            return memory.measure_peak_memory_cuda(call, subject, used=used if modules_of(target) else ())
         simulated = replace(subject, device=Device.SIMULATED)
         return memory.measure_peak_memory_simulated(target, arguments.positional, arguments.keywords, simulated)
 

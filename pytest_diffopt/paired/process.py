@@ -26,7 +26,7 @@ from pytest_diffopt.paired.messages import (
     Quit,
     Request,
 )
-from pytest_diffopt.session.settings import PAIRED_WORKER
+from pytest_diffopt.session.paired_worker import PAIRED_WORKER
 
 _SHOWN_LINES = 20
 _SHOWN_BYTES = 8192

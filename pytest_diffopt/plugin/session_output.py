@@ -1,6 +1,7 @@
 """What a session shows and writes at its end: the terminal section, the report, summaries and annotations."""
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -48,11 +49,11 @@ class SessionOutput:
         if settings.required:
             parse_requirements(settings.required)
 
-    def show(self, terminal: pytest.TerminalReporter) -> None:
-        """Write the section of the terminal."""
+    def show(self, terminal: pytest.TerminalReporter, heading: Sequence[str]) -> None:
+        """Write the section of the terminal, below a heading."""
         if self._ledger.entries or self._unmet_requirements:
             is_verbose = self._config.get_verbosity() > 0
-            write_summary(terminal, self._ledger, self._unmet_requirements, self._baselines, is_verbose=is_verbose)
+            write_summary(terminal, self._summary, heading=heading, is_verbose=is_verbose)
         for problem in self._unwritten:
             terminal.write_line(f"diffopt: {problem}", red=True)
         if self._github.is_active:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSIONS = f"torch {version('torch')}, diffusers {version('diffusers')}"
+DEVICE = "diffopt: device cpu (syncs: simulated GPU)"
 NAMED = """
 import pytest
 
@@ -19,18 +20,31 @@ def test_it(diffopt_pipeline):
 
 
 def test_the_header_shows_device_versions_scale_and_baselines(project: pytest.Pytester) -> None:
-    """It is one line."""
-    result = project.runpytest_inprocess()
+    """It is one line, once, after the collection that found the first diffopt test."""
+    project.makepyfile(test_it=NAMED.format(scale="tiny"))
+    result = project.runpytest_inprocess("--collect-only")
 
-    assert f"diffopt: device cpu (syncs: simulated GPU), {VERSIONS}, scale tiny, baselines baselines" in result.outlines
+    line = f"{DEVICE}, {VERSIONS}, scale tiny, baselines baselines, inconclusive tests skip"
+    assert result.outlines.count(line) == 1
+    assert result.outlines[result.outlines.index(line) - 1] == "collected 1 item"
+
+
+@pytest.mark.parametrize("option", ["-q", "--no-header"])
+def test_where_pytest_shows_no_header_the_line_is_not_shown(project: pytest.Pytester, option: str) -> None:
+    """As with pytest's own lines."""
+    project.makepyfile(test_it=NAMED.format(scale="tiny"))
+    result = project.runpytest_inprocess("--collect-only", option)
+
+    result.stdout.no_fnmatch_line("diffopt: device *")
 
 
 def test_the_header_follows_the_options(project: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The path of a baselines folder outside of the root is absolute."""
+    """Any option puts the line into pytest's header; the path of a baselines folder outside of the root is absolute."""
     folder: Path = tmp_path_factory.mktemp("elsewhere")
     result = project.runpytest_inprocess("--diffopt-scale=full", f"--diffopt-baselines={folder}")
 
-    assert f"diffopt: device cpu (syncs: simulated GPU), {VERSIONS}, scale full, baselines {folder}" in result.outlines
+    line = f"{DEVICE}, {VERSIONS}, scale full, baselines {folder}, inconclusive tests skip"
+    assert line in result.outlines
 
 
 @pytest.mark.parametrize(
