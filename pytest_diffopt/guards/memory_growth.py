@@ -59,8 +59,6 @@ def _explanation(record: MemoryGrowthRecord, growth: int, max_growth_bytes: int)
             *in_columns(rows),
             *holder_lines(record.holders, "more is held"),
         ],
-        seen=f"on {record.seen_by}, {record.subject}"
-        if "GPU" in record.seen_by
-        else f"by {record.seen_by}, {record.subject}",
+        seen=f"by {record.seen_by}, {record.subject}",
         hint=RELEASE.format(growth=growth),
     )
