@@ -53,6 +53,7 @@ class ImageGate(BaselineGate):
         """
         __tracebackhide__ = True
         own = ("margin", "reason")
+        self._require("image_baseline", reason=reason, margin=margin)
         arguments = call_arguments(target, args, inputs, asserted_by="image_baseline.check", own=own)
         subject = lifetime_of(target).subject
         key = self._key(subject)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.kept_images import conclude_images
+from pytest_diffopt.arguments import TARGET, instance_of, require
 from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
 from pytest_diffopt.guards.rounding import judge_at_edge
 from pytest_diffopt.guards.verdict import Verdict
@@ -18,6 +19,7 @@ from pytest_diffopt.session.active_test import active_test
 
 #: How to get more out of a failure.
 EXPLAIN_HINT = "to find the module where they part: the same command with --diffopt-explain"
+_THRESHOLDS = instance_of(ImageThresholds, hint="write ImageThresholds(min_ssim=0.9)").or_none()
 
 
 def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageThresholds | None = None) -> None:
@@ -31,6 +33,7 @@ def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageTh
         thresholds: the allowed differences.
     """
     __tracebackhide__ = True
+    require(_THRESHOLDS, thresholds, "assert_images_similar(thresholds=...)")
     ours, theirs = result_of(images), result_of(reference)
     subject = _subject_of_test()
     accepted = thresholds or default_thresholds(subject)
@@ -56,6 +59,8 @@ def assert_same_images(
         **inputs: keywords of the call; with `output_type="latent"` latents are compared.
     """
     __tracebackhide__ = True
+    require(TARGET, reference, "the reference of assert_same_images")
+    require(_THRESHOLDS, thresholds, "assert_same_images(thresholds=...)")
     arguments = call_arguments(pipeline, args, inputs, asserted_by="assert_same_images", own=("thresholds",))
     subject, accepted = lifetime_of(pipeline).subject, thresholds or default_thresholds(lifetime_of(pipeline).subject)
     # both calls are made before either runs: a generator among the inputs must start from one state for both

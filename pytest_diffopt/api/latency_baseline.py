@@ -56,6 +56,7 @@ class LatencyGate(BaselineGate):
         """
         __tracebackhide__ = True
         own = ("margin", "reason")
+        self._require("latency_baseline", reason=reason, margin=margin)
         arguments = call_arguments(target, args, inputs, asserted_by="latency_baseline.check", own=own)
         if self.serve_pair is not None:
             self.serve_pair(target, arguments)

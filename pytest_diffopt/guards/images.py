@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pytest_diffopt.arguments import LIMIT, NUMBER, Rule, require
 from pytest_diffopt.guards.failure_text import allowed, counted, explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
@@ -16,6 +17,8 @@ from pytest_diffopt.records import (
     StepDrift,
     Subject,
 )
+
+_SSIM = Rule(text="a number from -1 to 1", holds=lambda value: NUMBER.holds(value) and -1 <= value <= 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +46,13 @@ class ImageThresholds:
     max_flip: float = 0.18
     max_lpips: float | None = None
     max_latent_error: float = 0.12
+
+    def __post_init__(self) -> None:
+        """Raise ArgumentError for a threshold that is no number, or that no image could keep."""
+        require(_SSIM, self.min_ssim, "ImageThresholds(min_ssim=...)")
+        require(LIMIT.or_none(), self.max_lpips, "ImageThresholds(max_lpips=...)")
+        for name in ("min_psnr_db", "max_error", "max_mean_error", "max_flip", "max_latent_error"):
+            require(LIMIT, getattr(self, name), f"ImageThresholds({name}=...)")
 
     @property
     def ask_for_lpips(self) -> bool:

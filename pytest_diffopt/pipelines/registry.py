@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_diffopt.arguments import SOME_TEXT, TEXT, require
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.bk_sdm import BK_SDM, BK_SDM_TAESD
 from pytest_diffopt.pipelines.deepfloyd_if import DEEPFLOYD_IF, DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3
@@ -87,6 +88,8 @@ def register_pipeline(  # noqa: PLR0913 - most of a family's properties are opti
     """
     place = _caller()
     _refuse_name(name, place)
+    require(TEXT, hub_id, f"register_pipeline({name!r}, hub_id=...)", error=PipelineError)
+    require(SOME_TEXT, class_name, f"register_pipeline({name!r}, class_name=...)", error=PipelineError)
     if build_tiny is None and build_random is None and not hub_id:
         msg = f"register_pipeline({name!r}) needs at least one of build_tiny, build_random and hub_id"
         raise PipelineError(msg)
@@ -126,7 +129,8 @@ def _refuse_name(name: str, place: str) -> None:
 
 def _refuse_uncallable(name: str, **builders: object) -> None:
     for keyword, builder in builders.items():
-        if builder is not None and not callable(builder):
+        is_optional = builder is None and keyword != "load_options"
+        if not is_optional and not callable(builder):
             msg = f"register_pipeline({name!r}, {keyword}=...) must be a function without arguments, got: {builder!r}"
             raise PipelineError(msg)
 
