@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # By default torch uses every core for each operation, which slows down tiny pipelines, above all in parallel.
 export OMP_NUM_THREADS ?= 1
+# Bytecode is compiled once, and not in each of the processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
 # These targets need no hub; without this each tokenizer sends a request first.
 gate ladders test null-gpu injected-faults on-gpu-rehearsal: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
@@ -18,9 +20,9 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install null-gpu gate ladders gpu test lint docs fuzz format benchmarks history generality injected-faults clean
-.PHONY: on-gpu-rehearsal dist test-wheel release-check baselines comment comment-environment merge summary
-.PHONY: status gpu-request propose-baselines
+.PHONY: install null-gpu gate ladders gpu test test-lpips browser lint docs fuzz format benchmarks history generality
+.PHONY: injected-faults on-gpu-rehearsal dist test-wheel release-check baselines comment comment-environment merge summary
+.PHONY: status gpu-request propose-baselines clean
 
 install: $(INSTALLED)
 
@@ -51,6 +53,20 @@ baselines:
 # The tests of the plugin.
 test: $(INSTALLED)
 	$(BIN)/python -m pytest tests -n 2 $(PYTEST_ARGS)
+
+# A browser for the tests that open pages: Debian's Chromium, unless one is installed.
+browser:
+	$(PYTHON) -m tools.install_browser
+
+# The tests of LPIPS with its packages, in an environment of their own: torchvision requires exactly one build of torch.
+LPIPS_VENV := .venv-lpips
+test-lpips: $(LPIPS_VENV)/.installed
+	DIFFOPT_TESTS_REQUIRE=lpips $(LPIPS_VENV)/bin/python -m pytest tests/unit/probes/test_lpips.py $(PYTEST_ARGS)
+
+$(LPIPS_VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(LPIPS_VENV)/bin/python || $(PYTHON) -m venv $(LPIPS_VENV)
+	$(LPIPS_VENV)/bin/python $(PIP) --constraint constraints.txt --editable '.[test,lpips]'
+	touch $@
 
 # Fuzz every reader of files, with arbitrary bytes and with mutated valid files.
 fuzz: $(INSTALLED)

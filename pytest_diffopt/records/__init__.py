@@ -20,12 +20,14 @@ from pytest_diffopt.records.compilation import (
 from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
+    ErrorSize,
     ImageDifference,
     ImageFiles,
     ImageRecord,
     LatentDifference,
     ModuleDrift,
     RepeatabilityRecord,
+    RoundingNoise,
     StepDrift,
 )
 from pytest_diffopt.records.latency import (
@@ -36,7 +38,7 @@ from pytest_diffopt.records.latency import (
     PairedTiming,
     RatioRecord,
 )
-from pytest_diffopt.records.memory import MemoryRecord
+from pytest_diffopt.records.memory import CallMemory, MemoryGrowthRecord, MemoryHolder, MemoryRecord
 from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
@@ -56,6 +58,7 @@ Record = (
     | PairedRecord
     | CalibrationRecord
     | MemoryRecord
+    | MemoryGrowthRecord
     | OwnRecord
 )
 
@@ -64,6 +67,7 @@ __all__ = [
     "BreakKind",
     "CacheResult",
     "CalibrationRecord",
+    "CallMemory",
     "CompilationRecord",
     "CompileCountRecord",
     "CompiledFrame",
@@ -72,6 +76,7 @@ __all__ = [
     "CountRecord",
     "Device",
     "Environment",
+    "ErrorSize",
     "FailedGuard",
     "GPUProcess",
     "GPUReading",
@@ -83,6 +88,8 @@ __all__ = [
     "ImageRecord",
     "LatencyRecord",
     "LatentDifference",
+    "MemoryGrowthRecord",
+    "MemoryHolder",
     "MemoryRecord",
     "ModuleCounts",
     "ModuleDrift",
@@ -100,6 +107,7 @@ __all__ = [
     "Record",
     "RegionCounts",
     "RepeatabilityRecord",
+    "RoundingNoise",
     "Slowdown",
     "StepDrift",
     "Subject",

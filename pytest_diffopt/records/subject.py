@@ -28,8 +28,14 @@ class Device(StrEnum):
     """Device on which a pipeline is measured."""
 
     CUDA = "cuda"
+    NULL_GPU = "null-gpu"
     SIMULATED = "simulated"
     CPU = "cpu"
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether torch's own GPU code runs there: on a GPU, or on the null GPU in place of one."""
+        return self in {Device.CUDA, Device.NULL_GPU}
 
 
 class Weights(StrEnum):

@@ -15,6 +15,7 @@ def header_line(settings: Settings, root: Path) -> str:
         f"diffusers {distribution_version('diffusers')}",
         f"scale {settings.scale}",
         f"baselines {shown_path(settings.baselines_folder, root)}",
+        f"inconclusive tests {settings.inconclusive}",
     ]
     return printable_line("diffopt: " + ", ".join(parts))
 

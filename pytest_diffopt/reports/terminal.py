@@ -46,6 +46,9 @@ def write_summary(
     for line in (*calibration_lines(entries), *cold_start_lines(entries), *ladder_lines(entries), *changes):
         terminal.write_line(printable_line(line))
     terminal.write_line(total_line(summary.ledger))
+    if summary.ledger.expected:
+        failures = counted(summary.ledger.expected.total(), "failed verdict")
+        terminal.write_line(f"{failures} that a test expected (pytest.raises, xfail): not counted")
     for unmet_requirement in summary.unmet_requirements:
         line = printable_line(f"not proven: {unmet_requirement.text}")
         terminal.write_line(line, **{"red" if unmet_requirement.is_failure else _OTHER_COLOR: True})
