@@ -61,7 +61,9 @@ def require(rule: Rule, value: Any, argument: str, *, error: type[DiffoptError] 
 
 
 def shown(value: Any) -> str:
-    """Return a value in one line: its repr, or its type where the repr is long, as that of a module."""
+    """Return a value in one line: a text shortened, else its repr, or its type where the repr is long."""
+    if isinstance(value, str) and len(value) > _LONGEST_VALUE:
+        return f"{value[:_LONGEST_VALUE]!r}..."
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a user's type can raise anything, and the message about it must not
@@ -150,7 +152,6 @@ NOT_NEGATIVE = Rule(
 LIMIT = Rule(text="a number of at least 0", holds=lambda value: _is_number(value) and value >= 0)
 INTEGER = Rule(text="a whole number", holds=_is_integer)
 POSITIVE_INTEGER = Rule(text="a whole number of at least 1", holds=lambda value: _is_integer(value) and value >= 1)
-COUNT = Rule(text="a whole number of at least 0", holds=lambda value: _is_integer(value) and value >= 0)
 KEYWORDS = Rule(
     text="a mapping of keywords to values", holds=_has_names, hint='write {"prompt": ..., "num_inference_steps": 4}'
 )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from pytest_diffopt.arguments import COUNT, TEXT, ArgumentError, require
+from pytest_diffopt.arguments import INTEGER, TEXT, ArgumentError, require
 from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed, size
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import Outcome, Verdict
@@ -33,8 +33,8 @@ class AllowedSyncs:
         for rule, value, name in (
             (TEXT, self.where, "where"),
             (TEXT, self.reason, "reason"),
-            (COUNT, self.per_step, "per_step"),
-            (COUNT.or_none(), self.first_step, "first_step"),
+            (INTEGER, self.per_step, "per_step"),
+            (INTEGER.or_none(), self.first_step, "first_step"),
         ):
             require(rule, value, f"AllowedSyncs({name}=...)")
         if self.where.count(":") != 1 or not all(self.where.split(":")):
@@ -43,7 +43,7 @@ class AllowedSyncs:
         if not self.reason.strip():
             msg = f"AllowedSyncs(reason=...) must give a reason for the syncs in {self.where}, got: {self.reason!r}"
             raise ArgumentError(msg)
-        if self.per_step + self.limit(0) == 0:
+        if self.per_step < 0 or self.limit(0) < 0 or self.per_step + self.limit(0) == 0:
             msg = f"AllowedSyncs(per_step=..., first_step=...) must allow a positive number of syncs, got: {self}"
             raise ArgumentError(msg)
 

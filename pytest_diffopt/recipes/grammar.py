@@ -9,7 +9,7 @@ from dataclasses import fields
 
 import msgspec
 
-from pytest_diffopt.arguments import TEXT, require
+from pytest_diffopt.arguments import TEXT, require, shown
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.recipes.optimization import Optimization
 from pytest_diffopt.recipes.recipe import Recipe
@@ -35,7 +35,7 @@ def parse_recipe(text: str) -> Recipe:
         problem = "it contains a character that is not allowed in Python source"
     except (MemoryError, RecursionError):
         problem = "it is nested too deeply"
-    msg = f"a recipe must look like `bf16 + sdpa + compile`, got: {text!r} ({problem})"
+    msg = f"a recipe must look like `bf16 + sdpa + compile`, got: {shown(text)} ({problem})"
     raise RecipeError(msg)
 
 

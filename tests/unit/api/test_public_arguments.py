@@ -3,8 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -58,7 +57,7 @@ class PublicCall:
     """
 
     function: Callable[..., Any]
-    good: Mapping[str, Any] = MappingProxyType({})
+    good: Mapping[str, Any] = field(default_factory=dict)
     wrong: Mapping[str, tuple[Any, ...]]
 
     def __call__(self, **changed: Any) -> None:
@@ -152,6 +151,11 @@ CALLS = {
         function=pytest_diffopt.assert_images_similar,
         good={"images": torch.rand(1, 3, 8, 8), "reference": torch.rand(1, 3, 8, 8)},
         wrong={"images": NO_IMAGE, "reference": NO_IMAGE, "thresholds": NO_THRESHOLDS},
+    ),
+    "assert_memory_stable": PublicCall(
+        function=pytest_diffopt.assert_memory_stable,
+        good={**TARGET, "calls": [{}]},
+        wrong={"target": NO_TARGET, "calls": (*NO_CALLS, []), "max_growth_bytes": (NONE, *NO_INTEGER)},
     ),
     "assert_no_graph_breaks": PublicCall(
         function=pytest_diffopt.assert_no_graph_breaks,
@@ -260,8 +264,8 @@ CALLS = {
     "LatencyGate": PublicCall(function=gate("LatencyGate", benchmark=dict), good=TARGET, wrong=WITH_MARGIN),
     "MemoryGate": PublicCall(function=gate("MemoryGate"), good=TARGET, wrong=WITH_MARGIN),
 }
-# A version; an enumeration, which Python checks; and the base class of the user's own.
-NO_CALL = {"__version__", "Scale", "Optimization"}
+# A version; an enumeration, which Python checks; the base class of the user's own; and an error, which is caught.
+NO_CALL = {"__version__", "Scale", "Optimization", "DiffoptAssertionError"}
 CASES = [
     pytest.param(name, parameter, value, id=f"{name}-{parameter}-{number}")
     for name, public in CALLS.items()
