@@ -35,7 +35,10 @@ def assert_optimizations_applied(
         RecipeError: no recipe is given, applied or named by the marker.
     """
     __tracebackhide__ = True
-    arguments = call_arguments(pipeline, args, inputs, asserted_by="assert_optimizations_applied", own=("recipe",))
+    is_called = bool(args or inputs)
+    arguments = call_arguments(
+        pipeline, args, inputs, asserted_by="assert_optimizations_applied", own=("recipe",), is_called=is_called
+    )
     require(instance_of(str, Recipe, hint='write recipe="bf16 + compile"').or_none(), recipe, _RECIPE_ARGUMENT)
     subject = lifetime_of(pipeline).subject
     if arguments:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_diffopt.api.calls import lifetime_of
+from pytest_diffopt.api.calls import WATCHED, lifetime_of
 from pytest_diffopt.api.conclusion import conclude
-from pytest_diffopt.arguments import FIGURES, SOME_TEXT, TARGET, TEXT, TEXTS, require
+from pytest_diffopt.arguments import FIGURES, SOME_TEXT, TEXT, TEXTS, require
 from pytest_diffopt.guards.own import judge_own
 from pytest_diffopt.records import OwnRecord
 
@@ -35,7 +35,7 @@ def conclude_own_guard(  # noqa: PLR0913 - each is a part of one verdict
             type.
     """
     __tracebackhide__ = True
-    require(TARGET, target, "the target of conclude_own_guard")
+    require(WATCHED, target, "the target of conclude_own_guard")
     for rule, value, name in (
         (SOME_TEXT, guard, "guard"),
         (FIGURES, figures, "figures"),

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, plain_call
+from pytest_diffopt.api.calls import WATCHED, CallArguments, call_arguments, lifetime_of, plain_call
 from pytest_diffopt.api.conclusion import conclude
-from pytest_diffopt.arguments import TARGET, require, sequence_of
+from pytest_diffopt.arguments import require, sequence_of
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs
 from pytest_diffopt.probes.calls import failures_noted
 from pytest_diffopt.probes.own_calls import call_of
@@ -62,7 +62,7 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
         ProbeError: an argument has the wrong type.
     """
     __tracebackhide__ = True
-    require(TARGET, target, "the target of no_syncs")
+    require(WATCHED, target, "the target of no_syncs")
     require(_ALLOWED, allow_syncs, "no_syncs(allow_syncs=...)")
     subject = _on_watching_device(lifetime_of(target).subject)
     with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
