@@ -360,7 +360,7 @@ def ratio() -> LedgerEntry:
         subject_ns=tuple(100 * MS + 10_000 * number for number in range(20)),
         reference_ns=tuple(152 * MS - 20_000 * number for number in range(20)),
     )
-    return entry("test_compiled_is_faster", judge_ratio(record, demanded=1.2), record)
+    return entry("test_compiled_is_faster", judge_ratio(record, required=1.2), record)
 
 
 def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
