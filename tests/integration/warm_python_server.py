@@ -1,5 +1,6 @@
 """The server of `warm_python`: it runs one test of the plugin, which imports everything, and forks for each request."""
 
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -51,6 +52,7 @@ def main(address: str, launcher: str, *paths: str) -> None:
         sys.exit(f"a process with {threads} threads cannot be forked safely")
     gc.collect()
     gc.freeze()
+    atexit.register(gc.freeze)  # if a process undid it: examining every object of torch at its exit takes seconds
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen()
