@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.faster import assert_faster
     from pytest_diffopt.api.image_baseline import ImageGate
     from pytest_diffopt.api.images import assert_images_similar, assert_same_images
+    from pytest_diffopt.api.kernel_baseline import KernelGate
+    from pytest_diffopt.api.kernels import assert_fewer_kernels
     from pytest_diffopt.api.latency_baseline import LatencyGate
     from pytest_diffopt.api.memory_baseline import MemoryGate
     from pytest_diffopt.api.numerics import assert_compiled_matches_eager
@@ -42,6 +44,7 @@ _HOMES = {
     "CountGate": "api.count_baseline",
     "ImageGate": "api.image_baseline",
     "ImageThresholds": "guards.images",
+    "KernelGate": "api.kernel_baseline",
     "LatencyGate": "api.latency_baseline",
     "MemoryGate": "api.memory_baseline",
     "Optimization": "recipes.optimization",
@@ -50,6 +53,7 @@ _HOMES = {
     "another_scheduler": "pipelines.call_changes",
     "assert_compiled_matches_eager": "api.numerics",
     "assert_faster": "api.faster",
+    "assert_fewer_kernels": "api.kernels",
     "assert_images_similar": "api.images",
     "assert_no_graph_breaks": "api.compilation",
     "assert_no_recompiles": "api.compilation",
@@ -76,6 +80,7 @@ __all__ = [
     "CountGate",
     "ImageGate",
     "ImageThresholds",
+    "KernelGate",
     "LatencyGate",
     "MemoryGate",
     "Optimization",
@@ -85,6 +90,7 @@ __all__ = [
     "another_scheduler",
     "assert_compiled_matches_eager",
     "assert_faster",
+    "assert_fewer_kernels",
     "assert_images_similar",
     "assert_no_graph_breaks",
     "assert_no_recompiles",

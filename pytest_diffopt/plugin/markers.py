@@ -23,6 +23,7 @@ OUR_FIXTURES = frozenset(
         "diffopt_recipe",
         "diffopt_reference_recipe",
         "image_baseline",
+        "kernel_baseline",
         "latency_baseline",
         "memory_baseline",
         "optimized_pipeline",

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
+
 from pytest_diffopt._torch_private.compile_errors import FullGraphError, RecompileLimitError
 from pytest_diffopt._torch_private.compile_watching import Compilation, TracedBreak, compilations_watched
+from pytest_diffopt._torch_private.cuda_graphs import cuda_graphs_watched
 from pytest_diffopt.probes.compiled_modules import compiled_modules, compiled_names
 from pytest_diffopt.probes.failed_guards import failed_guard
 from pytest_diffopt.probes.graph_breaks import graph_break, is_consequence, one_per_line, read_in_graph, source_name
@@ -57,6 +60,8 @@ class CompileLog(AbstractContextManager["CompileLog"]):
 
     def __enter__(self) -> Self:
         self._resources.enter_context(compilations_watched(self._add))
+        if torch.cuda.is_available():
+            self._resources.enter_context(cuda_graphs_watched())
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -28,6 +28,7 @@ from pytest_diffopt.records.images import (
     RepeatabilityRecord,
     StepDrift,
 )
+from pytest_diffopt.records.kernels import FewerKernelsRecord, KernelRecord, PhaseKernels
 from pytest_diffopt.records.latency import (
     CalibrationRecord,
     LatencyRecord,
@@ -56,6 +57,8 @@ Record = (
     | PairedRecord
     | CalibrationRecord
     | MemoryRecord
+    | KernelRecord
+    | FewerKernelsRecord
     | OwnRecord
 )
 
@@ -73,6 +76,7 @@ __all__ = [
     "Device",
     "Environment",
     "FailedGuard",
+    "FewerKernelsRecord",
     "GPUProcess",
     "GPUReading",
     "GPURecord",
@@ -81,6 +85,7 @@ __all__ = [
     "ImageDifference",
     "ImageFiles",
     "ImageRecord",
+    "KernelRecord",
     "LatencyRecord",
     "LatentDifference",
     "MemoryRecord",
@@ -95,6 +100,7 @@ __all__ = [
     "PairedRecord",
     "PairedTiming",
     "PhaseCounts",
+    "PhaseKernels",
     "RatioRecord",
     "RecompileRecord",
     "Record",
