@@ -2,8 +2,9 @@
 
 import torch._dynamo.exc as _exc
 
-#: A graph break under `fullgraph=True`.
-FullGraphError = _exc.Unsupported
+#: What Dynamo raises under `fullgraph=True` where it would otherwise break the graph: code that it does not support,
+#: code that it asks the user to change (a branch on data), and operators on functions that it cannot capture.
+USER_ERRORS = (_exc.Unsupported, _exc.UserError, _exc.UncapturedHigherOrderOpError)
 #: The recompile limit is reached under `fullgraph=True`.
 RecompileLimitError = _exc.FailOnRecompileLimitHit
 #: The backend is unknown.

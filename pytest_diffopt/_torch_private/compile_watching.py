@@ -12,7 +12,7 @@ import torch._dynamo.output_graph as _output_graph
 import torch._dynamo.symbolic_convert as _symbolic_convert
 import torch._dynamo.utils as _dynamo_utils
 
-from pytest_diffopt._torch_private.compile_errors import FullGraphError, RecompileLimitError
+from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, RecompileLimitError
 from pytest_diffopt._torch_private.wrapped_code import written_code
 
 _LIMIT_BREAK = "Dynamo recompile limit exceeded"
@@ -159,7 +159,7 @@ def _watching_graphs(original: Callable[..., Any]) -> Callable[..., Any]:
 def _note_error(found: Compilation, error: Exception) -> None:
     if isinstance(error, RecompileLimitError) or getattr(error, "gb_type", "") == _LIMIT_BREAK:
         found.hit_limit = True
-    elif isinstance(error, FullGraphError):
+    elif isinstance(error, USER_ERRORS):
         found.breaks.append(_traced(error, gave_up=True))
 
 

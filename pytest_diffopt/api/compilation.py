@@ -40,7 +40,7 @@ def assert_no_graph_breaks(
     arguments = call_arguments(target, args, inputs, asserted_by="assert_no_graph_breaks", own=own)
     lifetime, pipelines = lifetime_of(target), active_test().pipelines
     call = watched_call(target, arguments, Concern.GRAPH_BREAKS, lifetime.subject)
-    record = watch_warmup(pipelines.log, lifetime.start, call, lifetime.subject, target=target)
+    record = watch_warmup(pipelines.log_of(lifetime), lifetime.start, call, lifetime.subject, target=target)
     pipelines.note_warm(target)
     record = with_eager_operators(record, target, call, pipelines.log.namespaces)
     conclude(record, judge_graph_breaks(record, allow=allow_graph_breaks))
@@ -81,7 +81,7 @@ def assert_no_recompiles(
         return watched_call(target, CallArguments(keywords=inputs), Concern.RECOMPILES, lifetime.subject)()
 
     record = watch_recompiles(
-        pipelines.log,
+        pipelines.log_of(lifetime),
         call,
         variations,
         start=lifetime.start,

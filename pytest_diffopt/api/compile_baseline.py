@@ -59,7 +59,8 @@ def _first_call(target: Any, arguments: CallArguments) -> CompilationRecord:
     __tracebackhide__ = True
     pipelines, lifetime = active_test().pipelines, lifetime_of(target)
     if lifetime.warm is not None:
-        return pipelines.log.since(lifetime.start, lifetime.subject, until=lifetime.warm)
-    record = watch_warmup(pipelines.log, lifetime.start, plain_call(target, arguments), lifetime.subject)
+        return pipelines.log_of(lifetime).since(lifetime.start, lifetime.subject, until=lifetime.warm)
+    call = plain_call(target, arguments)
+    record = watch_warmup(pipelines.log_of(lifetime), lifetime.start, call, lifetime.subject)
     pipelines.note_warm(target)
     return record

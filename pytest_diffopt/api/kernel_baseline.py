@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from typing_extensions import override
-
 from pytest_diffopt.api.baseline_gate import DEFAULT_REASON, BaselineGate, record_comparison
 from pytest_diffopt.api.calls import call_arguments
-from pytest_diffopt.api.kernels import counted_kernels, environment_of
+from pytest_diffopt.api.kernels import counted_kernels
 from pytest_diffopt.baselines.documents import KernelBaseline
 from pytest_diffopt.guards.kernels import judge_kernels
-from pytest_diffopt.records import Environment, Subject
+from pytest_diffopt.records import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,3 @@ class KernelGate(BaselineGate):
             return KernelBaseline.from_record(record, case=self.owner.name, environment=environment, reason=reason)
 
         self._settle(record_comparison(record, KernelBaseline, judge=judge_kernels, renew=renew))
-
-    @override
-    def _environment(self, subject: Subject) -> Environment:
-        return environment_of(subject)

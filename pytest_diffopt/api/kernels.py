@@ -9,9 +9,9 @@ from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.kernels import judge_fewer_kernels
-from pytest_diffopt.null_gpu.launching import is_active
+from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.probes.kernels import count_kernels
-from pytest_diffopt.records import Concern, Device, Environment, FewerKernelsRecord, KernelRecord, Subject
+from pytest_diffopt.records import Concern, Device, FewerKernelsRecord, KernelRecord
 
 
 def assert_fewer_kernels(target: Any, reference: Any, /, *args: Any, by: float = 1.0, **inputs: Any) -> None:
@@ -50,14 +50,6 @@ def counted_kernels(target: Any, arguments: CallArguments) -> KernelRecord:
         name = capture_environment(subject.device).device_name
         return KernelRecord(subject=subject, seen_by=name, num_steps=0, phases=())
     # A module or a function has no device of its own: what it launches there is the evidence.
-    subject = replace(subject, device=Device.CUDA)
+    subject = replace(subject, device=Device.NULL_GPU)
     call = watched_call(target, arguments, Concern.KERNELS, subject)
-    return count_kernels(target, call, subject, seen_by=environment_of(subject).device_name)
-
-
-def environment_of(subject: Subject) -> Environment:
-    """Return the environment of a subject; the null GPU is never taken for the GPU that it reports itself as."""
-    known = capture_environment(subject.device)
-    if not is_active() or subject.device is not Device.CUDA:
-        return known
-    return replace(known, device_slug=f"null-{known.device_slug}", device_name=f"null {known.device_name}")
+    return count_kernels(target, call, subject, seen_by=capture_environment(subject.device).device_name)

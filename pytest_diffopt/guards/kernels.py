@@ -77,7 +77,7 @@ def _unseen(record: KernelRecord, rerun: str = "") -> Verdict | None:
     if record.phases:
         return unwatched(Concern.KERNELS, record.subject, record.launches_per_phase, seen_by=record.seen_by)
     headline = f"no kernel can be counted on {record.seen_by}: nothing was watched"
-    command = rerun.removesuffix(" --gpu") or "pytest ..."
+    command = rerun.removesuffix(" --diffopt-gpu") or "pytest ..."
     return Verdict(
         concern=Concern.KERNELS,
         outcome=Outcome.UNWATCHED,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 import torch
@@ -74,6 +75,12 @@ def compiled_modules(target: Any, regions_seen: set[str]) -> tuple[CompiledModul
 def compiled_names(target: Any) -> tuple[str, ...]:
     """Return the path of every compiled part."""
     return tuple(part.path for part in compiled_parts(target))
+
+
+def compiled_codes(target: Any) -> frozenset[CodeType]:
+    """Return the code of every function that is compiled in a target, and of the functions that these wrap."""
+    layers = (layer for part in compiled_parts(target) for layer in _layers(part.function))
+    return frozenset(layer.__code__ for layer in layers if hasattr(layer, "__code__"))
 
 
 def region_of(function: _Call) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt._torch_private.cuda_memory import memory_pool_of_its_own
 from pytest_diffopt.null_gpu.counters import Counts, Tally, TallyKind, read_counts
 from pytest_diffopt.null_gpu.kernel_names import readable_kernel
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
@@ -76,7 +77,7 @@ def _make_counted(target: Any, call: Callable[[], object], counted: "_Phases") -
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     with ExitStack() as stack:
-        stack.enter_context(torch.cuda.use_mem_pool(torch.cuda.MemPool()))
+        stack.enter_context(memory_pool_of_its_own("cuda"))
         loop = None
         if has_denoise_loop(target):
             enter = counted.enter

@@ -20,12 +20,14 @@ from pytest_diffopt.records.compilation import (
 from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
+    ErrorSize,
     ImageDifference,
     ImageFiles,
     ImageRecord,
     LatentDifference,
     ModuleDrift,
     RepeatabilityRecord,
+    RoundingNoise,
     StepDrift,
 )
 from pytest_diffopt.records.kernels import FewerKernelsRecord, KernelRecord, PhaseKernels
@@ -37,7 +39,7 @@ from pytest_diffopt.records.latency import (
     PairedTiming,
     RatioRecord,
 )
-from pytest_diffopt.records.memory import MemoryRecord
+from pytest_diffopt.records.memory import CallMemory, MemoryGrowthRecord, MemoryHolder, MemoryRecord
 from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
@@ -57,6 +59,7 @@ Record = (
     | PairedRecord
     | CalibrationRecord
     | MemoryRecord
+    | MemoryGrowthRecord
     | KernelRecord
     | FewerKernelsRecord
     | OwnRecord
@@ -67,6 +70,7 @@ __all__ = [
     "BreakKind",
     "CacheResult",
     "CalibrationRecord",
+    "CallMemory",
     "CompilationRecord",
     "CompileCountRecord",
     "CompiledFrame",
@@ -75,6 +79,7 @@ __all__ = [
     "CountRecord",
     "Device",
     "Environment",
+    "ErrorSize",
     "FailedGuard",
     "FewerKernelsRecord",
     "GPUProcess",
@@ -88,6 +93,8 @@ __all__ = [
     "KernelRecord",
     "LatencyRecord",
     "LatentDifference",
+    "MemoryGrowthRecord",
+    "MemoryHolder",
     "MemoryRecord",
     "ModuleCounts",
     "ModuleDrift",
@@ -106,6 +113,7 @@ __all__ = [
     "Record",
     "RegionCounts",
     "RepeatabilityRecord",
+    "RoundingNoise",
     "Slowdown",
     "StepDrift",
     "Subject",

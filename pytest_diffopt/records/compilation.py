@@ -77,6 +77,7 @@ class CompiledFrame:
         compile_ns: time spent on compilation.
         cache: result of the compile cache lookups.
         cuda_graphs_skipped: why Inductor skipped CUDA graphs; empty when it uses them or was not asked to.
+        is_after_reset: whether a reset of Dynamo had discarded the function's code since it was compiled before.
     """
 
     region: str
@@ -91,6 +92,7 @@ class CompiledFrame:
     failed_guard: FailedGuard | None = None
     cache: CacheResult = CacheResult.NOT_USED
     cuda_graphs_skipped: str = ""
+    is_after_reset: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from pytest_diffopt.records import (
     ImageRecord,
     KernelRecord,
     LatencyRecord,
+    MemoryGrowthRecord,
     MemoryRecord,
     NumericsRecord,
     OwnRecord,
@@ -42,7 +43,7 @@ RECORD_TYPES: Mapping[Concern, tuple[type[Record], ...]] = {
     Concern.COUNTS: (CountRecord,),
     Concern.KERNELS: (FewerKernelsRecord, KernelRecord),
     Concern.LATENCY: (RatioRecord, PairedRecord, CalibrationRecord, LatencyRecord),
-    Concern.MEMORY: (MemoryRecord,),
+    Concern.MEMORY: (MemoryGrowthRecord, MemoryRecord),
     Concern.OWN: (OwnRecord,),
 }
 

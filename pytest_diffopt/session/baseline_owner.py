@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from pytest_diffopt.session.our_fixtures import our_fixtures
 from pytest_diffopt.session.settings import Settings
 
 # A test that uses one of these has a baseline file of its own.
@@ -36,8 +37,7 @@ class BaselineOwner:
 
     def rerun_command(self, settings: Settings) -> str:
         """Return the command that runs this test alone."""
-        gpu = " --gpu" if settings.use_gpu else ""
-        return f"pytest {shlex.quote(self.nodeid)}{gpu}"
+        return " ".join(["pytest", shlex.quote(self.nodeid), *settings.device_options])
 
 
 def owner_of(item: pytest.Item) -> BaselineOwner:
@@ -48,4 +48,4 @@ def owner_of(item: pytest.Item) -> BaselineOwner:
 
 def owns_baseline(item: pytest.Item) -> bool:
     """Return whether a test has a baseline file of its own."""
-    return not _OWNING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    return not _OWNING_FIXTURES.isdisjoint(our_fixtures(item))

@@ -10,7 +10,7 @@ from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, FewerKernelsRecord, KernelRecord, PhaseKernels
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_GPU, SEEN, SUBJECT
 
-RERUN = "pytest 'suites/test_sdxl.py::test_kernels[sdxl]' --gpu"
+RERUN = "pytest 'suites/test_sdxl.py::test_kernels[sdxl]' --diffopt-gpu"
 HINT = f"to accept this: {RERUN} --diffopt-update all"
 SEEN_ON = f"seen on null NVIDIA H200, {SEEN}"
 FUSED = {"triton_poi_fused_gelu_mul": 60}

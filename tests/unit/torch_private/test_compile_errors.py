@@ -11,6 +11,8 @@ MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_to
     ("module", "name"),
     [
         (dynamo_exc, "Unsupported"),
+        (dynamo_exc, "UserError"),
+        (dynamo_exc, "UncapturedHigherOrderOpError"),
         (dynamo_exc, "FailOnRecompileLimitHit"),
         (dynamo_exc, "InvalidBackend"),
         (dynamo_exc, "BackendCompilerFailed"),

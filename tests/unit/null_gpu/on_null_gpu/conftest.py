@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pytest_diffopt
-from pytest_diffopt.null_gpu.launching import is_active
+from pytest_diffopt.null_gpu.activity import is_active
 
 collect_ignore_glob = [] if is_active() else ["test_*.py"]
 _SMALL_PIPELINE = Path(__file__).parents[3] / "integration" / "small_pipeline.py"
@@ -32,6 +32,6 @@ def project(pytester: pytest.Pytester, _everything_imported: None) -> Iterator[p
     import torch  # noqa: PLC0415 - slow to import, and not there in a process that only ignores these tests
 
     shutil.copy(_SMALL_PIPELINE, pytester.path)
-    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:benchmark --gpu --tb=short")
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:benchmark --diffopt-null-gpu --tb=short")
     yield pytester
     torch.compiler.reset()

@@ -42,7 +42,7 @@ def test_accepted_kernels_pass_and_two_casts_fail(project: pytest.Pytester) -> N
         [
             "diffopt: no kernels baseline has been accepted: * launches, peak *",
             SEEN,
-            "to accept it: pytest test_it.py::test_kernels --gpu --diffopt-update missing",
+            "to accept it: pytest test_it.py::test_kernels --diffopt-null-gpu=h200 --diffopt-update missing",
         ],
         consecutive=True,
     )
@@ -58,7 +58,7 @@ def test_accepted_kernels_pass_and_two_casts_fail(project: pytest.Pytester) -> N
             "  step 0     unrolled_elementwise_kernel(copy, float64) 0 -> 1",
             "  steps 1-2  launches 10 -> 12 (+20.0 %)",
             SEEN,
-            "to accept this: pytest test_it.py::test_kernels --gpu --diffopt-update all",
+            "to accept this: pytest test_it.py::test_kernels --diffopt-null-gpu=h200 --diffopt-update all",
         ]
     )
 
