@@ -52,8 +52,6 @@ def count_kernels(target: Any, call: Callable[[], object], subject: Subject, *, 
         before = now
     counted = _Phases()
     loop = _make_counted(target, call, counted)
-    if loop:
-        counted.leave_out_empty(loop.num_steps)
     last = _sum(counted.seen.values(), _LAUNCHES)
     return KernelRecord(
         subject=subject,
@@ -80,11 +78,8 @@ def _make_counted(target: Any, call: Callable[[], object], counted: "_Phases") -
         stack.enter_context(memory_pool_of_its_own("cuda"))
         loop = None
         if has_denoise_loop(target):
-            enter = counted.enter
-            loop = stack.enter_context(
-                watch_denoise_loop(target, lambda step: enter(AFTER_LOOP if step is None else step))
-            )
-        counted.enter(BEFORE_LOOP if loop else WHOLE_CALL)
+            loop = stack.enter_context(watch_denoise_loop(target, counted.enter_step))
+        counted.start(BEFORE_LOOP if loop else WHOLE_CALL)
         call()
         counted.enter(None)
     if loop:
@@ -100,6 +95,14 @@ class _Seen:
     peak_allocated_bytes: int
     peak_reserved_bytes: int
 
+    def joined(self, later: "_Seen") -> "_Seen":
+        """Return both parts of a phase as one."""
+        return _Seen(
+            counts=self.counts + later.counts,
+            peak_allocated_bytes=max(self.peak_allocated_bytes, later.peak_allocated_bytes),
+            peak_reserved_bytes=max(self.peak_reserved_bytes, later.peak_reserved_bytes),
+        )
+
 
 class _Phases:
     """What was seen in each phase, in order."""
@@ -107,30 +110,31 @@ class _Phases:
     def __init__(self) -> None:
         self.seen: dict[Hashable, _Seen] = {}
         self._phase: Hashable = None
-        self._allocated, self._reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+        self._allocated = self._reserved = 0
         self._before = Counts()
 
-    def enter_step(self, step: int | None) -> None:
-        """Start a denoise step; None after the loop."""
-        self.enter(AFTER_LOOP if step is None else step)
+    def start(self, phase: Hashable) -> None:
+        """Start with the first phase; the allocator's figures are counted from here."""
+        self._allocated, self._reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+        self.enter(phase)
 
-    def leave_out_empty(self, step: int) -> None:
-        """Forget what is between the last step and the end of the loop if nothing happened there."""
-        seen = self.seen.get(step)
-        if seen is not None and not seen.counts.tallies:
-            del self.seen[step]
+    def enter_step(self, step: int | None) -> None:
+        """Start a denoise step; None after the loop. What follows the last update is a step if it does anything."""
+        if step is None and read_counts() == self._before:
+            self._phase = None
+        self.enter(AFTER_LOOP if step is None else step)
 
     def enter(self, phase: Hashable) -> None:
         """End the current phase and start another; None after the call."""
         now = read_counts()
         if self._phase is not None:
-            self.seen[self._phase] = _Seen(
+            seen = _Seen(
                 counts=now - self._before,
                 peak_allocated_bytes=torch.cuda.max_memory_allocated() - self._allocated,
                 peak_reserved_bytes=torch.cuda.max_memory_reserved() - self._reserved,
             )
-        elif phase is not None:
-            self._allocated, self._reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+            before = self.seen.get(self._phase)  # a chain of pipelines has several loops
+            self.seen[self._phase] = before.joined(seen) if before else seen
         torch.cuda.reset_peak_memory_stats()
         self._phase, self._before = phase, now
 

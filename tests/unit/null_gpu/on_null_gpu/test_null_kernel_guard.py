@@ -1,5 +1,7 @@
 """`kernel_baseline` and `assert_fewer_kernels` in users' projects, on the null GPU."""
 
+import json
+
 import pytest
 import torch
 
@@ -100,6 +102,32 @@ def test_calls_that_differ_are_inconclusive(project: pytest.Pytester) -> None:
 
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*each call launches something else (* launches, peak *"])
+
+
+CHAIN = """
+import small_pipeline
+
+class TwoLoops(small_pipeline.SmallPipeline):
+    def __call__(self, num_inference_steps=2, **inputs):
+        super().__call__(num_inference_steps=num_inference_steps, **inputs)
+        return super().__call__(num_inference_steps=num_inference_steps, **inputs)
+
+def test_kernels(kernel_baseline):
+    pipeline = small_pipeline.build(pipeline=TwoLoops).to("cuda")
+    kernel_baseline.check(pipeline, **small_pipeline.inputs())
+"""
+
+
+def test_two_loops_of_a_call_are_counted(project: pytest.Pytester) -> None:
+    """The work after each loop belongs to one phase, and the second loop goes on with the steps."""
+    project.makepyfile(test_it=CHAIN)
+    project.runpytest_inprocess("--diffopt-update=missing").assert_outcomes(passed=1)
+    path = project.path / "baselines/null-nvidia-h200/test_it/test_kernels.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+
+    assert document["num_steps"] == 4
+    assert list(document["phases"]) == ["after the loop", "before the loop", "step 0", "step 1", "steps 2-3"]
+    assert document["phases"]["after the loop"]["library_calls"]["cudnn convolution 1x4x16x16 + 3x4x1x1"] == 2
 
 
 COMPILED = """
