@@ -5,6 +5,7 @@ from collections.abc import Callable
 from types import CodeType
 
 import pytest
+import torch
 
 from pytest_diffopt._torch_private.cuda_graphs import GraphState, KeptOut
 from pytest_diffopt.recipes import cuda_graphs
@@ -51,7 +52,7 @@ def test_every_part_has_a_graph(states: Callable[..., list[str]]) -> None:
 
 def test_part_without_a_graph_is_named_with_its_reasons(states: Callable[..., list[str]]) -> None:
     """The innermost line of the user's code; torch's own lines are passed over."""
-    stack = (("/p/models.py", 12, "forward"), ("/x/site-packages/torch/nn/functional.py", 3, "pad"))
+    stack = (("/p/models.py", 12, "forward"), (torch.nn.functional.__file__, 3, "pad"))
     lines = states({"1/0": GraphState.RECORDED}, of_0=[KeptOut(reason="cpu ops", stack=stack), KeptOut(reason="other")])
 
     assert lines == ["unet launches no CUDA graph (cpu ops at /p/models.py:12; other)"]

@@ -1,5 +1,7 @@
 """Recipes that ask for CUDA graphs: applied only if a graph is launched; what is kept out is named with its line."""
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers and torch of other versions than the suites'
@@ -141,3 +143,35 @@ def test_output_that_the_next_replay_overwrites_fails(project: pytest.Pytester) 
     result.stdout.fnmatch_lines(
         ["*accessing tensor output of CUDAGraphs that has been overwritten by a subsequent run*"]
     )
+
+
+COMPILED = """
+from pytest_diffopt import assert_no_graph_breaks
+
+@pytest.mark.parametrize("unet", [Clean, ReadsAScalarOfTheCpu])
+def test_one_graph(unet):
+    pipeline = compiled(unet)
+    assert_no_graph_breaks(pipeline, **small_pipeline.inputs())
+"""
+
+
+def test_what_inductor_generated_is_recorded(project: pytest.Pytester) -> None:
+    """Kernels, external calls and partitions of each compilation, equal from Inductor's cache."""
+    project.makepyfile(test_it=WARM + COMPILED)
+    frames = []
+    for _ in range(2):
+        project.runpytest_inprocess("--diffopt-report=report").assert_outcomes(passed=2)
+        report = json.loads((project.path / "report/report.json").read_text(encoding="utf-8"))
+        records = {one["nodeid"].partition("[")[2]: one["record"]["frames"] for one in report["verdicts"]}
+        frames.append({name: [counted(frame) for frame in found] for name, found in records.items()})
+
+    assert frames[0] == frames[1]
+    ((kernels, external, partitions),) = frames[0]["Clean]"]
+    assert (kernels > 0, external, partitions) == (True, 3, 0)  # two convolutions and a linear layer
+    ((split_kernels, split_external, split_partitions),) = frames[0]["ReadsAScalarOfTheCpu]"]
+    assert (split_kernels > kernels, split_external >= external, split_partitions > 1) == (True, True, True)
+
+
+def counted(frame: dict[str, int]) -> tuple[int, int, int]:
+    """Return the counts of Inductor in a frame of a report."""
+    return frame["generated_kernels"], frame["external_calls"], frame["graph_partitions"]
