@@ -149,12 +149,13 @@ def _stack(trace: str) -> tuple[tuple[str, int, str], ...]:
 
 
 def _manager() -> Any:
-    if not torch.cuda.is_initialized():
+    is_initialized: Callable[[], bool] = torch.cuda.is_initialized
+    if not is_initialized():
         return None
     from torch._inductor import cudagraph_trees as trees  # noqa: PLC0415 - slow to import, and only needed on a GPU
 
     try:
-        return trees.get_manager(create_if_none_exists=False)
+        return trees.get_manager(torch.cuda.current_device(), create_if_none_exists=False)
     except AttributeError:  # this thread never compiled anything
         return None
 

@@ -67,16 +67,25 @@ def profile_call_on_null_gpu(find: Callable[[], Target]) -> tuple[Target, NullGp
 
 def _host_times(pipeline: Any, call: Callable[[], object]) -> HostTimes:
     timed = timed_call(call)
+    for _ in range(_UNTIMED_CALLS):
+        timed()
     calls: list[int] = []
     steps: list[int] = []
-    for number in range(_UNTIMED_CALLS + _TIMED_CALLS):
-        marks: list[int] = []
-        start_ns = time.perf_counter_ns()
-        with watch_denoise_loop(pipeline, lambda _step, marks=marks: marks.append(time.perf_counter_ns())):
-            timed()
-        end_ns = time.perf_counter_ns()
-        if number >= _UNTIMED_CALLS:
-            calls.append(end_ns - start_ns)
-            # the last mark is the end of the loop
-            steps += [later - earlier for earlier, later in pairwise(marks[:-1])]
+    for _ in range(_TIMED_CALLS):
+        call_ns, marks = _timed(pipeline, timed)
+        calls.append(call_ns)
+        steps += [later - earlier for earlier, later in pairwise(marks[:-1])]  # the last mark is the end of the loop
     return HostTimes(call_ns=round(median(calls)), step_ns=round(median(steps)))
+
+
+def _timed(pipeline: Any, call: Callable[[], object]) -> tuple[int, list[int]]:
+    """Return the time of a call, and when each of its steps began and its loop ended, in nanoseconds."""
+    marks: list[int] = []
+
+    def mark(_step: int | None) -> None:
+        marks.append(time.perf_counter_ns())
+
+    start_ns = time.perf_counter_ns()
+    with watch_denoise_loop(pipeline, mark):
+        call()
+    return time.perf_counter_ns() - start_ns, marks
