@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from types import CodeType
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ def decode() -> None:
     """Stand in for another compiled function."""
 
 
-PARTS = {"unet": [decorated], "vae.decode": [decode]}
+PARTS: dict[str, list[Any]] = {"unet": [decorated], "vae.decode": [decode]}
 IDS = {unet.__code__: "0/0", decode.__code__: "1/0"}
 
 
