@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.latency_baseline import LatencyGate
     from pytest_diffopt.api.memory_baseline import MemoryGate
     from pytest_diffopt.api.memory_growth import assert_memory_stable
-    from pytest_diffopt.api.numerics import assert_compiled_matches_eager
+    from pytest_diffopt.api.numerics import assert_compiled_matches_eager, assert_quantized_matches_dequantized
     from pytest_diffopt.api.own_guard import conclude_own_guard
     from pytest_diffopt.api.repeatability import assert_repeatable
     from pytest_diffopt.api.syncs import assert_no_syncs, no_syncs
@@ -63,6 +63,7 @@ _HOMES = {
     "assert_no_recompiles": "api.compilation",
     "assert_no_syncs": "api.syncs",
     "assert_optimizations_applied": "api.applied",
+    "assert_quantized_matches_dequantized": "api.numerics",
     "assert_repeatable": "api.repeatability",
     "assert_same_images": "api.images",
     "conclude_own_guard": "api.own_guard",
@@ -102,6 +103,7 @@ __all__ = [
     "assert_no_recompiles",
     "assert_no_syncs",
     "assert_optimizations_applied",
+    "assert_quantized_matches_dequantized",
     "assert_repeatable",
     "assert_same_images",
     "conclude_own_guard",

@@ -26,7 +26,7 @@ def _inputs(scale: Scale) -> PipelineInputs:
         return PipelineInputs(TINY_CALL | _TINY)
     return PipelineInputs(
         {
-            "prompt": "A cat holding a sign that says hello world",
+            "prompt": "A cat holding a sign with the words hello world",
             "height": 1024,
             "width": 1024,
             "num_inference_steps": 4,

@@ -23,7 +23,7 @@ def _inputs(scale: Scale) -> PipelineInputs:
         return PipelineInputs(TINY_CALL | {"guidance_scale": 0.0, "max_sequence_length": 64, "output_type": "np"})
     return PipelineInputs(
         {
-            "prompt": "Young Chinese woman in red Hanfu, intricate embroidery",
+            "prompt": "A young woman in Hanfu, intricate embroidery",
             "height": 1024,
             "width": 1024,
             "num_inference_steps": 8,

@@ -141,7 +141,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         return len(self._breaks) > start.breaks or any(frame.hit_limit for _, frame in self._frames[start.frames :])
 
     def owner_of(self, target: Any) -> Owner | None:
-        """Return the owner that stands for a target, with its present roots; None if it has no weak references."""
+        """Return the owner that represents a target, with its present roots; None if it has no weak references."""
         try:
             owner = self._owners.setdefault(target, Owner())
         except TypeError:
@@ -230,7 +230,7 @@ class OwnLog:
 
     Attributes:
         log: the log of the session.
-        owner: the target; None stands for any.
+        owner: the target; None includes every target.
     """
 
     log: CompileLog
