@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -15,12 +15,12 @@ from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.null_gpu.sync_lines import Sync, recording_syncs
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.first_call import FirstCall, observed
 from pytest_diffopt.probes.null_gpu_launches import LaunchesPerStep
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import moves_weights, users_line
-from pytest_diffopt.simulated_gpu import Counts, SimulatedGPU
-from pytest_diffopt.simulated_gpu import Sync as SimulatedSync
+from pytest_diffopt.simulated_gpu import Counts
 
 # Text of the warning under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
 _SYNC_WARNING = "called a synchronizing CUDA operation"
@@ -39,7 +39,7 @@ class SyncWatch:
         self,
         device: torch.device,
         unwatched: Callable[[], AbstractContextManager[None]],
-        first_call: "_FirstCall | None" = None,
+        first_call: "FirstCall | None" = None,
     ) -> None:
         self._device = device
         self._unwatched = unwatched
@@ -97,7 +97,7 @@ def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWat
 @contextmanager
 def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     with on_simulated_gpu(target) as gpu:
-        calls = _FirstCall(gpu)
+        calls = FirstCall(gpu)
         with _steps_of(target, calls.enter_phase) as loop:
             calls.loop = loop
             watch = SyncWatch(gpu.device, lambda: _unwatched(loop, calls.enter_phase), calls)
@@ -105,7 +105,7 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     _require_steps(loop, target)
     num_steps = calls.num_steps
     seen = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
-    syncs, only_first = calls.split([_observed(sync, step) for sync, step in seen if not sync.is_offload])
+    syncs, only_first = calls.split([observed(sync, step) for sync, step in seen if not sync.is_offload])
     counts = _counts_per_step(gpu.phases, num_steps)
     watch.finish(
         SyncRecord(
@@ -122,70 +122,6 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             offload_syncs=_per_step([step for sync, step in seen if sync.is_offload], num_steps),
         )
     )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Again:
-    """The phase of a step of the repeated call."""
-
-    step: int
-
-
-class _FirstCall:
-    """Distinguishes the first call on a simulated GPU from a repetition of it, which finds filled caches.
-
-    Attributes:
-        loop: the denoise loop; None for a bare callable or module.
-    """
-
-    def __init__(self, gpu: SimulatedGPU) -> None:
-        self.loop: DenoiseLoop | None = None
-        self._gpu = gpu
-        self._is_ended = False
-        self._num_steps = 0
-
-    @property
-    def num_steps(self) -> int:
-        """The number of steps of the first call."""
-        if self.loop is None:
-            return 1
-        return self._num_steps if self._is_ended else self.loop.num_steps
-
-    def enter_phase(self, step: int | None) -> None:
-        """Enter a step of the loop; those of the repeated call are numbered from 0 again."""
-        is_again = self._is_ended and step is not None
-        self._gpu.enter_phase(_Again(step=(step or 0) - self._num_steps) if is_again else step)
-
-    def end(self) -> None:
-        """End the first call: the next one is a repetition."""
-        self._num_steps = self.loop.num_steps if self.loop else 0
-        self._is_ended = True
-        if self.loop is None:
-            self.enter_phase(0)
-
-    def syncs_in_first_step(self) -> tuple[ObservedSync, ...]:
-        """Return the syncs so far in the first step."""
-        return tuple(_observed(sync, 0) for sync in self._gpu.syncs if sync.phase == 0 and not sync.is_offload)
-
-    def split(self, syncs: list[ObservedSync]) -> tuple[tuple[ObservedSync, ...], tuple[ObservedSync, ...]]:
-        """Return the syncs that the repeated call has too, and those of the first call alone."""
-        if not self._is_ended:
-            return tuple(syncs), ()
-        again = Counter(
-            _observed(sync, sync.phase.step)
-            for sync in self._gpu.syncs
-            if isinstance(sync.phase, _Again) and not sync.is_offload
-        )
-        repeated, only_first = [], []
-        for sync in syncs:
-            is_repeated = sync.step > 0 or again[sync] > 0
-            again[sync] -= 1
-            (repeated if is_repeated else only_first).append(sync)
-        return tuple(repeated), tuple(only_first)
-
-
-def _observed(sync: SimulatedSync, step: int) -> ObservedSync:
-    return ObservedSync(kind=sync.kind.value, operation=sync.shown_as, where=sync.where, step=step)
 
 
 def _counts_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple[Counts, ...]:
