@@ -60,10 +60,11 @@ class WatchedPipelines:
         return self._log
 
     def close(self) -> None:
-        """Close the compile log, which restores Dynamo's limits."""
+        """Close the compile log, which restores Dynamo's functions, and forget the lifetimes, which refer to it."""
         if self._log is not None:
             self._log.__exit__()
             self._log = None
+            self._lifetimes.clear()
 
     def register(self, target: Any, subject: Subject, start: "LogPosition") -> None:
         """Register a pipeline with the position of the compile log before its build."""

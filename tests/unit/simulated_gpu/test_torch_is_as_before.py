@@ -18,7 +18,7 @@ def run(*options: str) -> dict[str, Any]:
     root = pytest_diffopt.__path__[0] + "/.."
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])  # torch prints lines of its own before it
     return found
 
 
@@ -48,6 +48,14 @@ def test_no_attribute_of_torch_is_replaced(states: dict[str, Any]) -> None:
 
     assert len(before) > 10_000
     assert {name for name in before if after.get(name) != before[name]} == set()
+
+
+def test_a_graph_break_is_found_again_outside_of_pytest(states: dict[str, Any]) -> None:
+    """Each assertion watches the compiler anew, and restores it."""
+    first, second = states["graph breaks"]
+
+    assert first.startswith("DiffoptAssertionError: diffopt: 1 graph break")
+    assert second == first
 
 
 def test_torch_behaves_as_before(states: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from pytest_diffopt import assert_no_graph_breaks, assert_no_syncs
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.probes.counts import count_call
 from pytest_diffopt.probes.memory import measure_peak_memory_simulated
@@ -217,7 +218,8 @@ class Block(nn.Module):
 def guarded() -> tuple[dict[str, Any], dict[str, Any]]:
     """Use the simulated GPU as the guards do, also with offload and with an error; return the states around it."""
     subject, x = Subject(pipeline="block"), torch.ones(1, 4, 8, 8)
-    block, offloaded = Block(), Block()
+    block, offloaded, compiled = Block(), Block(), torch.compile(Block(), backend="eager")
+    assert_no_graph_breaks(compiled, x)  # before the first state, since the first compilation imports modules
     torch.manual_seed(1)
     before = state()
     with torch.no_grad():
@@ -226,6 +228,8 @@ def guarded() -> tuple[dict[str, Any], dict[str, Any]]:
         diffusers.hooks.apply_group_offloading(offloaded, torch.device("cpu"), offload_type="leaf_level")
         with watch_syncs(offloaded, subject) as watch:
             offloaded(watch.moved(x))
+        assert_no_syncs(block, x)
+        assert_no_graph_breaks(compiled, x)
         count_call(block, [x], {}, subject)
         measure_peak_memory_simulated(block, [x], {}, subject)
     try:
@@ -240,6 +244,12 @@ def simulated_backward() -> None:
     """Run a backward pass on the simulated GPU."""
     with SimulatedGPU() as gpu:
         torch.ones(2, device=gpu.device, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]
+
+
+def broken(x: torch.Tensor) -> torch.Tensor:
+    """Break the graph."""
+    torch._dynamo.graph_break()
+    return x + 1
 
 
 def show(found: dict[str, Any]) -> None:
@@ -258,12 +268,14 @@ def main() -> None:
     behaved_after = behaviours()
     with SimulatedGPU():
         behaved_inside = behaviours()
+    compiled = torch.compile(broken, backend="eager")
     found = {
         "before": before,
         "after": after,
         "behaved_before": behaved_before,
         "behaved_after": behaved_after,
         "behaved_inside": behaved_inside,
+        "graph breaks": [result_of(lambda: assert_no_graph_breaks(compiled, torch.ones(2))) for _ in range(2)],
         "simulated backward": result_of(simulated_backward),
         "behaved_after_a_backward_pass": behaviours(),
     }
