@@ -15,7 +15,7 @@ from scipy import stats
 from benchmarks.false_alarms.measuring import Pair
 from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.records import Device
-from pytest_diffopt.statistics.resampling import Shares, sequential_shares
+from pytest_diffopt.statistics.resampling import ResampledSessions, Shares
 from pytest_diffopt.statistics.sequential import SequentialRule, processes_differ_by
 
 _STORED_SAMPLES = 30
@@ -116,7 +116,8 @@ def paired_gate(  # noqa: PLR0913 - the gate's parameters and the draw's
     apart = processes_differ_by(pairs[0].timing, device)
     rule = SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, processes_differ_by=apart)
     blocks = [pair.blocks for pair in pairs]
-    return sequential_shares(blocks, rule, slowdown=slowdown, count=blocks_in(pairs, seconds=seconds), sessions=number)
+    drawn = ResampledSessions.drawn_from(blocks, count=blocks_in(pairs, seconds=seconds), sessions=number)
+    return drawn.shares(rule, slowdown=slowdown)
 
 
 def blocks_in(pairs: Sequence[Pair], *, seconds: float) -> int:

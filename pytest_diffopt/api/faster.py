@@ -8,6 +8,7 @@ from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.environment import torch_device
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.faster import judge_ratio
+from pytest_diffopt.probes.host_time import timed_call
 from pytest_diffopt.probes.latency import measure_ratio
 from pytest_diffopt.probes.timed_device import device_synchronizer
 from pytest_diffopt.session.active_test import active_test
@@ -34,8 +35,8 @@ def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, *
     test = active_test()
     subject, other = lifetime_of(target).subject, test.pipelines.lifetime_of(reference).subject
     record = measure_ratio(
-        plain_call(target, arguments),
-        plain_call(reference, arguments),
+        timed_call(plain_call(target, arguments)),
+        timed_call(plain_call(reference, arguments)),
         synchronize=device_synchronizer(torch_device(subject.device)),
         subject=subject,
         reference=other,

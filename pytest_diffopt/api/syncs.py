@@ -13,6 +13,7 @@ from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.probes.syncs import SyncWatch, watch_syncs
 from pytest_diffopt.records import Concern, Device, Subject
 from pytest_diffopt.session.active_test import active_test
+from pytest_diffopt.session.device import device_of
 
 
 def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyncs] = (), **inputs: Any) -> None:
@@ -21,7 +22,7 @@ def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyn
     A sync in the first step is a fault of the loop only if a second call has it too; otherwise it fills a cache, and is
     reported as that. This is known on the simulated GPU only.
 
-    With `--gpu`, torch's sync debug mode watches the real GPU; without it the pipeline runs on the simulated GPU.
+    With `--diffopt-gpu`, torch's sync debug mode watches the real GPU; without, the pipeline runs on the simulated GPU.
 
     Args:
         target: a pipeline; the whole call of a function or module is watched as if it were one step.
@@ -48,7 +49,7 @@ def _moved_call(target: Any, arguments: CallArguments, watch: SyncWatch) -> Call
 
 @contextmanager
 def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Iterator[SyncWatch]:
-    """Assert the same of every call in a block; without `--gpu` the target is on the simulated GPU inside the block.
+    """Assert the same of every call in a block; without `--diffopt-gpu` the target is on the simulated GPU inside it.
 
     Args:
         target: the pipeline, function or module that the block calls.
@@ -57,6 +58,7 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
     Yields:
         The watch; its `record` is complete after the block.
     """
+    __tracebackhide__ = True
     subject = _on_watching_device(lifetime_of(target).subject)
     with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
         yield watch
@@ -64,5 +66,5 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
 
 
 def _on_watching_device(subject: Subject) -> Subject:
-    device = Device.CUDA if active_test().settings.use_gpu else Device.SIMULATED
-    return replace(subject, device=device)
+    settings = active_test().settings
+    return replace(subject, device=device_of(settings) if settings.use_gpu else Device.SIMULATED)

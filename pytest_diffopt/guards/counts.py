@@ -9,6 +9,7 @@ from pytest_diffopt.baselines.figures import PhaseFigures, figures_of
 from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, what_differs
 from pytest_diffopt.guards.comparison import BaselineContext
 from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, size
+from pytest_diffopt.guards.memory_holders import holder_lines
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, CountRecord, Environment, OptimizationState, PhaseCounts
@@ -194,7 +195,12 @@ def _facts(
         *in_columns((f"in {one.where}", _in_words(one)) for one in modules[:_SHOWN_MODULES]),
         *([f"and {counted(left_out, 'change')} in other modules"] if left_out > 0 else []),
         *_unmodelled(record, baseline),
+        *(holder_lines(record.peak_holders, "held at the peak") if _peak_grew(changed) else ()),
     ]
+
+
+def _peak_grew(changed: list[FigureChange]) -> bool:
+    return any(one.figure == "peak_memory_bytes" and one.after > one.before for one in changed)
 
 
 def _unmodelled(record: CountRecord, baseline: CountBaseline) -> list[str]:

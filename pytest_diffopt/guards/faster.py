@@ -1,6 +1,7 @@
 """Judge whether one call is faster than another by a required factor, both timed interleaved in the same run."""
 
 from pytest_diffopt.guards.failure_text import counted, explain, factor, in_columns, percent, time
+from pytest_diffopt.guards.host_time import timed_on
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, RatioRecord
 from pytest_diffopt.statistics.intervals import RatioInterval, median, pairs_needed, ratio_interval
@@ -70,7 +71,7 @@ def _explanation(outcome: Outcome, interval: RatioInterval, record: RatioRecord,
     return explain(
         f"{_speed(outcome, interval)} as fast as the reference (at least {factor(demanded)} required)",
         facts=in_columns(facts),
-        seen=f"on {record.subject.device}, both timed interleaved in this session",
+        seen=f"{timed_on(record.subject, record.subject.device)}, both timed interleaved in this session",
         hint=hint,
     )
 

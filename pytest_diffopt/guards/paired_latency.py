@@ -9,6 +9,7 @@ from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.comparison import MEASURE_LONGER, is_change, speed_change, undecided
 from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, percent, time
 from pytest_diffopt.guards.gpu_state import gpu_rows, why_gpu_unfit
+from pytest_diffopt.guards.host_time import time_of, timed_on
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Device, Environment, PairedBlock, PairedRecord, PairedTiming
 from pytest_diffopt.statistics.intervals import MeanBound, median, values_needed
@@ -257,8 +258,8 @@ def _call_ns(record: PairedRecord, *, head: bool) -> float:
 
 def _call(record: PairedRecord, *, head: bool) -> str:
     """Write the time of a call; concurrent calls share a core, so only their CPU time is meaningful."""
-    of_what = " of CPU time" if record.timing is PairedTiming.CONCURRENT else ""
-    return f"{time(_call_ns(record, head=head))}{of_what}"
+    call = time(_call_ns(record, head=head))
+    return f"{call} of CPU time" if record.timing is PairedTiming.CONCURRENT else time_of(record.subject, call)
 
 
 def _figure(record: PairedRecord) -> str:
@@ -268,7 +269,7 @@ def _figure(record: PairedRecord) -> str:
 
 
 def _timed_on(record: PairedRecord, environment: Environment) -> str:
-    return f"on {environment.device_name}, both timed {_HOW[record.timing]}"
+    return f"{timed_on(record.subject, environment.device_name)}, both timed {_HOW[record.timing]}"
 
 
 def _gpu_rows(record: PairedRecord) -> tuple[tuple[str, str], ...]:

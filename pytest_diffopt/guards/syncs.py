@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed
+from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed, size
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
@@ -65,14 +65,15 @@ def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Ve
         concern=Concern.SYNCS,
         outcome=Outcome.REGRESSED if excess or stale or shrunk else Outcome.PASSED,
         subject=record.subject,
-        summary=_summary(record),
+        summary="; ".join([_summary(record), *_offload(record)]),
         explanation=explanation,
         figures={
             "syncs": len(record.syncs),
             "steps": record.num_steps,
             "first_step": len(_in_first_step(record.syncs)),
-            **({"first_call_only": len(record.first_call_syncs)} if record.first_call_syncs else {}),
-        },
+        }
+        | ({"first_call_only": len(record.first_call_syncs)} if record.first_call_syncs else {})
+        | ({"offload_syncs": sum(record.offload_syncs)} if _offload(record) else {}),
     )
 
 
@@ -152,7 +153,19 @@ def _caveats(record: SyncRecord) -> list[str]:
     unmodelled = f"not modelled, so not counted: {', '.join(record.unmodelled)}"
     read = ", ".join(map(str, record.placeholders))
     placeholders = f"placeholder values were read, so later code may take a different branch than on a GPU: {read}"
-    return [line for line, known in ((unmodelled, record.unmodelled), (placeholders, record.placeholders)) if known]
+    known = ((unmodelled, record.unmodelled), (placeholders, record.placeholders))
+    return [*_offload(record), *(line for line, is_known in known if is_known)]
+
+
+def _offload(record: SyncRecord) -> list[str]:
+    """Return what offload costs in the step with the most syncs of its hooks; nothing without offload."""
+    syncs = max(record.offload_syncs, default=0)
+    if not syncs:
+        return []
+    step = record.offload_syncs.index(syncs)
+    over_the_bus = ((record.bytes_to_device, "to the GPU"), (record.bytes_to_host, "to the host"))
+    sizes = [f"{size(per_step[step])} {where}" for per_step, where in over_the_bus if per_step]
+    return [", ".join([f"offload hooks, not counted: {counted(syncs, 'sync')} in step {step}", *sizes])]
 
 
 def _place_lines(syncs: Sequence[ObservedSync]) -> list[str]:

@@ -239,6 +239,11 @@ def find_gpu(name: str) -> Gpu:
     return _GPUS[key]
 
 
+def find_gpu_by_name(name: str) -> Gpu | None:
+    """Return the GPU that reports this name to CUDA, or None."""
+    return next((gpu for gpu in _GPUS.values() if gpu.name == name), None)
+
+
 def describe_for_library(gpu: Gpu, *, count: int) -> str:
     """Write the GPUs as the library reads them (csrc/device.c).
 

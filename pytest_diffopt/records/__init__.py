@@ -9,26 +9,23 @@ from pytest_diffopt.records.compilation import (
     CompiledFrame,
     CompiledModule,
     FailedGuard,
-    Float64Errors,
     GraphBreak,
     GuardKind,
-    NumericsRecord,
-    NumericsReference,
-    OutputDifference,
     RecompileRecord,
     RegionCounts,
-    UncompiledCalls,
     VariationRecompiles,
 )
 from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
+    ErrorSize,
     ImageDifference,
     ImageFiles,
     ImageRecord,
     LatentDifference,
     ModuleDrift,
     RepeatabilityRecord,
+    RoundingNoise,
     StepDrift,
 )
 from pytest_diffopt.records.latency import (
@@ -39,7 +36,14 @@ from pytest_diffopt.records.latency import (
     PairedTiming,
     RatioRecord,
 )
-from pytest_diffopt.records.memory import MemoryRecord
+from pytest_diffopt.records.memory import CallMemory, MemoryGrowthRecord, MemoryHolder, MemoryRecord
+from pytest_diffopt.records.numerics import (
+    Float64Errors,
+    NumericsRecord,
+    NumericsReference,
+    OutputDifference,
+    UncompiledCalls,
+)
 from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
@@ -59,6 +63,7 @@ Record = (
     | PairedRecord
     | CalibrationRecord
     | MemoryRecord
+    | MemoryGrowthRecord
     | OwnRecord
 )
 
@@ -67,6 +72,7 @@ __all__ = [
     "BreakKind",
     "CacheResult",
     "CalibrationRecord",
+    "CallMemory",
     "CompilationRecord",
     "CompileCountRecord",
     "CompiledFrame",
@@ -75,6 +81,7 @@ __all__ = [
     "CountRecord",
     "Device",
     "Environment",
+    "ErrorSize",
     "FailedGuard",
     "Float64Errors",
     "GPUProcess",
@@ -87,6 +94,8 @@ __all__ = [
     "ImageRecord",
     "LatencyRecord",
     "LatentDifference",
+    "MemoryGrowthRecord",
+    "MemoryHolder",
     "MemoryRecord",
     "ModuleCounts",
     "ModuleDrift",
@@ -105,6 +114,7 @@ __all__ = [
     "Record",
     "RegionCounts",
     "RepeatabilityRecord",
+    "RoundingNoise",
     "Slowdown",
     "StepDrift",
     "Subject",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_diffopt.session.our_fixtures import our_fixtures
 from pytest_diffopt.session.settings import Settings
 
 # A test that uses one of these has a baseline file of its own.
@@ -34,8 +35,7 @@ class BaselineOwner:
 
     def rerun_command(self, settings: Settings) -> str:
         """Return the command that runs this test alone, from the folder in which pytest was started."""
-        gpu = " --gpu" if settings.use_gpu else ""
-        return f"pytest {shlex.join(self.arguments or (self.nodeid,))}{gpu}"
+        return " ".join(["pytest", shlex.join(self.arguments or (self.nodeid,)), *settings.device_options])
 
 
 def owner_of(item: pytest.Item) -> BaselineOwner:
@@ -65,4 +65,4 @@ def _from_here(path: Path, config: pytest.Config) -> str:
 
 def owns_baseline(item: pytest.Item) -> bool:
     """Return whether a test has a baseline file of its own."""
-    return not _OWNING_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    return not _OWNING_FIXTURES.isdisjoint(our_fixtures(item))

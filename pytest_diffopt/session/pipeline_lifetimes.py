@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import pytest
 
+from pytest_diffopt.environment import gpu_device
 from pytest_diffopt.records import Device, Subject
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _own_subject(target: Any, recipe: str) -> Subject:
 
 def _device(target: Any) -> Device:
     device = getattr(target, "device", None)
-    return Device.CPU if device is None or getattr(device, "type", "cpu") in {"cpu", "meta"} else Device.CUDA
+    return Device.CPU if device is None or getattr(device, "type", "cpu") in {"cpu", "meta"} else gpu_device()
 
 
 _PIPELINES = pytest.StashKey[WatchedPipelines]()

@@ -154,7 +154,7 @@ class SequentialRule:
 
 def processes_differ_by(timing: PairedTiming, device: Device) -> float:
     """Return the standard deviation of the relative difference of two processes of the same code."""
-    is_wall_clock_on_cpu = timing is PairedTiming.INTERLEAVED and device is Device.CPU
+    is_wall_clock_on_cpu = timing is PairedTiming.INTERLEAVED and device is not Device.CUDA
     return _PROCESS_DEVIATION_OF_WALL_CLOCK_ON_CPU if is_wall_clock_on_cpu else _PROCESS_DEVIATION
 
 

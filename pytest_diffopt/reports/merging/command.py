@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pytest_diffopt.printable import printable_line
+
 _DESCRIPTION = """
 Merge reports that --diffopt-report wrote on several machines, or for several parts of a suite: into report.json,
 index.html with all images, and summary.md. The exit code is 1 if the merged report has a failure.
@@ -29,10 +31,10 @@ def run(options: argparse.Namespace) -> bool:
     Raises:
         DiffoptError: a report cannot be read or merged with the others, or the folder cannot be written.
     """
-    from pytest_diffopt.reports.merging.merge import conclusion, merge  # noqa: PLC0415 - `comment` runs without msgspec
+    from pytest_diffopt.reports.merging.merge import conclusion, merge  # noqa: PLC0415 - --help needs no msgspec
 
     report = merge(options.folders, options.into, num_shards=options.expect, required=options.require)
-    sys.stdout.write("".join(f"{line}\n" for line in conclusion(report, options.into)))
+    sys.stdout.write("".join(f"{printable_line(line)}\n" for line in conclusion(report, options.into)))
     return report.is_failure()
 
 

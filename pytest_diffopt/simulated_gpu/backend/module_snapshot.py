@@ -32,7 +32,7 @@ class ModuleSnapshot:
         self._modules: dict[int, tuple[nn.Module, dict[str, Any], dict[str, dict[str, Any]]]] = {}
         self._children: dict[int, dict[str, nn.Module | None]] = {}
         self._objects = ObjectSnapshot()
-        self._swapped: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._swapped: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._wrappers: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def name_compiled(self, naming: "_Naming") -> None:
@@ -90,11 +90,12 @@ class ModuleSnapshot:
             mark_as_parameter(replacement)
         replacement.requires_grad_(tensor.requires_grad)
         swap_tensors(tensor, replacement)
-        self._swapped.append((tensor, replacement))
+        # Offload moves a parameter to the device and back in every call; only the first move replaces the original.
+        self._swapped.setdefault(id(tensor), (tensor, replacement))
 
     def restore(self) -> None:
         """Restore everything that was recorded."""
-        for tensor, original in reversed(self._swapped):
+        for tensor, original in self._swapped.values():
             swap_tensors(tensor, original)
         for wrapper, original in self._wrappers:
             if any(isinstance(inner, SimulatedTensor) for inner in _inner_tensors(wrapper)):

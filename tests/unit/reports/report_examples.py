@@ -1,5 +1,6 @@
 """Example reports with every kind of finding, judged by the real guards."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,9 +20,11 @@ from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.guards.compile_counts import judge_compile_counts
 from pytest_diffopt.guards.counts import judge_counts
 from pytest_diffopt.guards.faster import judge_ratio
-from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.image_thresholds import ImageThresholds
+from pytest_diffopt.guards.images import judge_images
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.memory import judge_memory
+from pytest_diffopt.guards.memory_growth import judge_memory_growth
 from pytest_diffopt.guards.numerics import judge_numerics
 from pytest_diffopt.guards.own import judge_own
 from pytest_diffopt.guards.paired_latency import PairedRule, judge_paired
@@ -34,6 +37,7 @@ from pytest_diffopt.records import (
     AppliedRecord,
     BreakKind,
     CalibrationRecord,
+    CallMemory,
     CompilationRecord,
     CompileCountRecord,
     CompiledFrame,
@@ -41,6 +45,7 @@ from pytest_diffopt.records import (
     CountRecord,
     Device,
     Environment,
+    ErrorSize,
     FailedGuard,
     GraphBreak,
     GuardKind,
@@ -48,6 +53,8 @@ from pytest_diffopt.records import (
     ImageFiles,
     ImageRecord,
     LatencyRecord,
+    MemoryGrowthRecord,
+    MemoryHolder,
     MemoryRecord,
     ModuleCounts,
     ModuleDrift,
@@ -63,6 +70,7 @@ from pytest_diffopt.records import (
     RecompileRecord,
     RegionCounts,
     RepeatabilityRecord,
+    RoundingNoise,
     StepDrift,
     Subject,
     SyncRecord,
@@ -199,6 +207,14 @@ def numerics(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry:
     return entry("test_compiled_matches_eager", judge_numerics(record), record)
 
 
+NOISE = RoundingNoise(
+    precision="bf16",
+    samples=5,
+    images=(ErrorSize(max_error=0.05, rms_error=0.004, bias=0.0002),),
+    step_errors=(0.01, 0.02, 0.02, 0.03, 0.03, 0.04),
+)
+
+
 def images(
     subject: Subject = SDXL,
     *,
@@ -222,6 +238,7 @@ def images(
         subject=subject,
         differences=tuple(replace(difference, files=kept) for kept in files),
         drift=() if is_good else drift,
+        noise=None if is_good else replace(NOISE, images=NOISE.images * len(files)),
         first_module=None
         if is_good
         else ModuleDrift(
@@ -324,8 +341,9 @@ def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
     return entry("test_latency_paired", verdict, record)
 
 
+@functools.cache
 def calibration() -> LedgerEntry:
-    """Return an entry that compares the code with itself."""
+    """Return an entry that compares the code with itself; 2000 sessions are resampled, so only once."""
     record = CalibrationRecord(
         subject=ON_GPU, repeats=1, pairs=(blocks(0.0), blocks(0.001), blocks(-0.001)), spent_seconds=60.0
     )
@@ -355,6 +373,17 @@ def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
         then, case="test_memory", environment=THEN, margin=0.02, floor_bytes=1 << 20, reason="first"
     )
     return entry("test_memory", judge_memory(now, baseline, environment=NOW, rerun="pytest test_it.py"), now)
+
+
+def memory_growth(subject: Subject = SDXL, *, growth: int = 0) -> LedgerEntry:
+    """Return an entry with this growth of live memory over two calls."""
+    lives = {"the call": 3 << 20, "another prompt": (3 << 20) + growth // 2, "the call, again": (3 << 20) + growth}
+    calls = tuple(CallMemory(call=name, live_bytes=live, operations=900) for name, live in lives.items())
+    holders = (MemoryHolder(where=CodeLocation(file="service.py", line=7, function="keep"), held_bytes=growth),)
+    record = MemoryGrowthRecord(
+        subject=subject, calls=calls, holders=holders if growth else (), seen_by="the simulated GPU"
+    )
+    return entry("test_memory_stable", judge_memory_growth(record), record)
 
 
 def own_guard(subject: Subject = ON_GPU, *, copied_bytes: int = 2600) -> LedgerEntry:
@@ -389,6 +418,7 @@ def one_of_each(files: Sequence[ImageFiles | None] = (None,)) -> list[LedgerEntr
         calibration(),
         ratio(),
         memory(),
+        memory_growth(growth=1 << 16),
         own_guard(),
         *clean(good, good_gpu),
     ]
@@ -421,7 +451,7 @@ SKIPPED = tuple(
         nodeid=f"suites/test_{name}.py::test_latency[{name}-bf16]",
         file=f"suites/test_{name}.py",
         line=7,
-        skip_reason="needs a GPU: run with --gpu",
+        skip_reason="needs a GPU: run with --diffopt-gpu",
     )
     for name in ("sd15", "sdxl", "flux")
 )

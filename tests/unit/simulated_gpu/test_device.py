@@ -299,7 +299,7 @@ def test_generators_live_on_their_device() -> None:
         assert isinstance(torch.Generator(), torch.Generator)
         first = torch.randn(3, device=gpu.device, generator=generator).tolist()
         assert torch.randn(3, device=gpu.device, generator=generator.manual_seed(3)).tolist() == first
-        with pytest.raises(RuntimeError, match="Expected a 'simgpu' device type for generator but found 'cpu'"):
+        with pytest.raises(RuntimeError, match="Expected a 'privateuseone' device type for generator but found 'cpu'"):
             torch.randn(3, device=gpu.device, generator=torch.Generator())
 
 
