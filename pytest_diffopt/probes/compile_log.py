@@ -165,7 +165,8 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         own = owner.roots.union(*(known.codes for known in self._known if known.owner is owner))
         if any(known.is_common or known.codes & own for known in others) and own:
             return True
-        return any(map(is_known_to_dynamo, own - frozenset().union(*(known.codes for known in self._known))))
+        logged = frozenset[CodeType]().union(*(known.codes for known in self._known))
+        return any(map(is_known_to_dynamo, own - logged))
 
     def _add(self, found: Compilation) -> None:
         self._note_number(found.compile_id)

@@ -59,7 +59,8 @@ class RepeatedCall:
         if not self._is_repeated:
             return tuple(syncs), ()
         again = Counter(observed(sync, sync.phase.step) for sync in self._gpu.syncs if isinstance(sync.phase, _Again))
-        repeated, only_first = [], []
+        repeated: list[ObservedSync] = []
+        only_first: list[ObservedSync] = []
         for sync in syncs:
             is_repeated = sync.step > 0 or again[sync] > 0
             again[sync] -= 1
