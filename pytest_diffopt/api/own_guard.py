@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_diffopt.api.calls import lifetime_of
+from pytest_diffopt.api.calls import subject_of
 from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.own import judge_own
@@ -42,7 +42,7 @@ def conclude_own_guard(  # noqa: PLR0913 - each is a part of one verdict
             f"got: guard={guard!r}, figures={dict(figures)}"
         )
         raise ProbeError(msg)
-    record = OwnRecord(subject=lifetime_of(target).subject, guard=guard, figures=dict(figures))
+    record = OwnRecord(subject=subject_of(target), guard=guard, figures=dict(figures))
     conclude(record, judge_own(record, failure=failure, facts=facts, hint=hint))
 
 

@@ -44,12 +44,14 @@ class Owner:
     Attributes:
         roots: the functions that are compiled in the target. A frame of any other function was reached through a graph
             break, so that any other target may reach it too.
+        compiled: the functions that were compiled in its calls, also before a reset.
     """
 
-    __slots__ = ("__weakref__", "roots")
+    __slots__ = ("__weakref__", "compiled", "roots")
 
     def __init__(self) -> None:
         self.roots: frozenset[CodeType] = frozenset()
+        self.compiled: set[CodeType] = set()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +151,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._frames[start.frames :] = _claimed(owner, self._frames[start.frames :])
         self._breaks[start.breaks :] = _claimed(owner, self._breaks[start.breaks :])
         first = max(0, len(self._known) - (len(self._frames) - start.frames))
+        owner.compiled.update(*(known.codes for known in self._known[first:] if known.owner is None))
         self._known[first:] = [
             replace(known, owner=owner, is_common=not known.codes <= owner.roots) if known.owner is None else known
             for known in self._known[first:]
@@ -183,6 +186,8 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._breaks += [(owner, read_in_graph(one, frame.region)) for one in found.reads]
         self._frames.append((owner, frame))
         self._known.append(_known(found, owner))
+        if owner is not None and frame.is_compiled:
+            owner.compiled |= {found.code, found.wrapper}
         self._namespaces[id(found.namespace)] = found.namespace
 
     def _owner_now(self) -> Owner | None:
