@@ -63,9 +63,9 @@ def test_without_scopes_the_registry_counts(state: AttentionDefault) -> None:
 
 def test_the_choice_of_a_model_is_not_the_default_of_another(state: AttentionDefault) -> None:
     """Set in a fixture that returns the model, also in a pipeline or a list; it stays in the registry."""
-    for value in (Model(FLEX), [Model(FLEX)], {"model": Model(FLEX)}):
+    for holding in (lambda model: model, lambda model: [model], lambda model: {"model": model}):
         state.enter("fixture")
-        state.set_up(value)
+        state.set_up(holding(Model(FLEX)))
         state.enter("test")
 
         assert counted(state, Model()) == NATIVE

@@ -23,6 +23,14 @@ class Doubles(nn.Module):
         return x * 2
 
 
+class Negates(nn.Module):
+    """A model of another class."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Negate."""
+        return -x
+
+
 class Breaks(nn.Module):
     """A model that reaches a function through a graph break."""
 
@@ -88,7 +96,7 @@ def test_frames_belong_to_the_called_target(log: CompileLog) -> None:
 
 def test_what_a_fixture_compiles_is_claimed(log: CompileLog) -> None:
     """Outside of every call since a position; frames of other targets stay theirs."""
-    other, start, own = called(compiled(Helped())), log.mark(), compiled(Doubles())
+    other, start, own = called(compiled(Negates())), log.mark(), compiled(Doubles())
     own(X)
     log.claim(start, owner_of(log, own))
 
