@@ -52,7 +52,7 @@ baselines:
 
 # The tests of the plugin.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest tests -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests -n 2 --dist worksteal $(PYTEST_ARGS)
 
 # A browser for the tests that open pages: Debian's Chromium, unless one is installed.
 browser:

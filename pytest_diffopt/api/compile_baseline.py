@@ -35,6 +35,7 @@ class CompileGate(BaselineGate):
         """
         __tracebackhide__ = True
         refuse_when_switched_off()
+        self._require("compile_baseline", reason=reason)
         arguments = call_arguments(target, args, inputs, asserted_by="compile_baseline.check", own=("reason",))
         seen = _first_call(target, arguments)
         if seen.ended_by_fullgraph or not seen.frames:

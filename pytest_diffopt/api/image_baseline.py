@@ -12,6 +12,7 @@ from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.api.images import first_module, image_calls
 from pytest_diffopt.api.kept_images import conclude_images
 from pytest_diffopt.api.learned_images import learned_document, remove_replaced_files
+from pytest_diffopt.arguments import NOT_NEGATIVE, require
 from pytest_diffopt.baselines.image_document import ImageBaseline
 from pytest_diffopt.baselines.image_files import StoredFiles
 from pytest_diffopt.baselines.key import BaselineKey
@@ -63,6 +64,8 @@ class ImageGate(BaselineGate):
         """
         __tracebackhide__ = True
         own = ("margin", "reason")
+        self._require("image_baseline", reason=reason)
+        require(NOT_NEGATIVE, margin, "image_baseline.check(margin=...)")
         arguments = call_arguments(target, args, inputs, asserted_by="image_baseline.check", own=own)
         subject = lifetime_of(target).subject
         key = self._key(subject)

@@ -8,6 +8,7 @@ from typing import Any
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.image_rounding import Rounding
 from pytest_diffopt.api.kept_images import conclude_images
+from pytest_diffopt.arguments import TARGET, instance_of, require
 from pytest_diffopt.guards.image_thresholds import EXACT_ARITHMETIC, ImageThresholds, default_thresholds
 from pytest_diffopt.guards.images import judge_images
 from pytest_diffopt.probes.first_divergence import CORRIDOR, first_diverging_module
@@ -17,6 +18,7 @@ from pytest_diffopt.session.active_test import active_test
 
 #: How to get more out of a failure.
 EXPLAIN_HINT = "to find the module where they part: the same command with --diffopt-explain"
+_THRESHOLDS = instance_of(ImageThresholds, hint="write ImageThresholds(min_ssim=0.9)").or_none()
 
 
 def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageThresholds | None = None) -> None:
@@ -30,6 +32,7 @@ def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageTh
         thresholds: the allowed differences.
     """
     __tracebackhide__ = True
+    require(_THRESHOLDS, thresholds, "assert_images_similar(thresholds=...)")
     ours, theirs = result_of(images), result_of(reference)
     subject = _subject_of_test()
     accepted = thresholds or default_thresholds(subject)
@@ -57,6 +60,8 @@ def assert_same_images(
         **inputs: keywords of the call; with `output_type="latent"` latents are compared.
     """
     __tracebackhide__ = True
+    require(TARGET, reference, "the reference of assert_same_images")
+    require(_THRESHOLDS, thresholds, "assert_same_images(thresholds=...)")
     arguments = call_arguments(pipeline, args, inputs, asserted_by="assert_same_images", own=("thresholds",))
     subject, accepted = lifetime_of(pipeline).subject, thresholds or default_thresholds(lifetime_of(pipeline).subject)
     # both calls are made before either runs: a generator among the inputs must start from one state for both

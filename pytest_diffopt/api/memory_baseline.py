@@ -42,6 +42,7 @@ class MemoryGate(BaselineGate):
         """
         __tracebackhide__ = True
         own = ("margin", "reason")
+        self._require("memory_baseline", reason=reason, margin=margin)
         arguments = call_arguments(target, args, inputs, asserted_by="memory_baseline.check", own=own)
         record = self._measure(target, arguments)
 

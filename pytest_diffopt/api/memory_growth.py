@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import CallArguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.arguments import CALLS, INTEGER, TARGET, require
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.memory_growth import judge_memory_growth
 from pytest_diffopt.probes.calls import failures_noted
@@ -31,9 +32,10 @@ def assert_memory_stable(target: Any, calls: Sequence[Mapping[str, Any]], /, *, 
         max_growth_bytes: the allowed growth, for a cache that is meant to keep something for each kind of call.
 
     Raises:
-        ProbeError: there is no call, or the allowed growth is negative.
+        ProbeError: an argument has the wrong type, there is no call, or the allowed growth is negative.
     """
     __tracebackhide__ = True
+    require(TARGET, target, "the target of assert_memory_stable")
     _refuse_nothing(calls, max_growth_bytes)
     labelled = [(getattr(one, "label", "") or f"call {number}", one) for number, one in enumerate(calls, start=1)]
     record = _measured(target, labelled, lifetime_of(target).subject)
@@ -54,6 +56,9 @@ def _call(target: Any, keywords: Mapping[str, Any], subject: Subject) -> Callabl
 
 
 def _refuse_nothing(calls: Sequence[Mapping[str, Any]], max_growth_bytes: int) -> None:
+    require(INTEGER, max_growth_bytes, "assert_memory_stable(max_growth_bytes=...)")
+    if not isinstance(calls, Mapping):
+        require(CALLS, calls, "the calls of assert_memory_stable")
     if not calls:
         msg = "assert_memory_stable needs at least one call, got: none; pass the keywords of each call in a list"
         raise ProbeError(msg)

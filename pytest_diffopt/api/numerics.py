@@ -4,6 +4,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.arguments import LIMIT, require
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.numerics import judge_numerics
 from pytest_diffopt.probes.compile_failures import refuse_when_switched_off
@@ -35,6 +36,8 @@ def assert_compiled_matches_eager(
     """
     __tracebackhide__ = True
     refuse_when_switched_off()
+    require(LIMIT.or_none(), rtol, "assert_compiled_matches_eager(rtol=...)")
+    require(LIMIT.or_none(), atol, "assert_compiled_matches_eager(atol=...)")
     own = ("rtol", "atol")
     arguments = call_arguments(target, args, inputs, asserted_by="assert_compiled_matches_eager", own=own)
     if (rtol is None) != (atol is None):

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pytest_diffopt.api.calls import CallArguments, call_arguments, plain_call, subject_of
+from pytest_diffopt.api.calls import WATCHED, CallArguments, call_arguments, plain_call, subject_of
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.arguments import require, sequence_of
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs, needs_repetition
 from pytest_diffopt.probes.calls import failures_noted
 from pytest_diffopt.probes.own_calls import call_of
@@ -14,6 +15,8 @@ from pytest_diffopt.probes.syncs import SyncWatch, watch_syncs
 from pytest_diffopt.records import Concern, Device, Subject
 from pytest_diffopt.session.active_test import active_test
 from pytest_diffopt.session.device import device_of
+
+_ALLOWED = sequence_of(AllowedSyncs, 'AllowedSyncs(where="file.py:function", per_step=1, reason="...")')
 
 
 def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyncs] = (), **inputs: Any) -> None:
@@ -30,9 +33,13 @@ def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyn
             simulated GPU with the pipeline.
         allow_syncs: accepted syncs, each with its place, count and reason.
         **inputs: keywords of the call.
+
+    Raises:
+        ProbeError: an argument has the wrong type.
     """
     __tracebackhide__ = True
     arguments = call_arguments(target, args, inputs, asserted_by="assert_no_syncs", own=("allow_syncs",))
+    require(_ALLOWED, allow_syncs, "assert_no_syncs(allow_syncs=...)")
     with no_syncs(target, allow_syncs=allow_syncs) as watch:
         call = _moved_call(target, arguments, watch)
         call()
@@ -57,8 +64,13 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
 
     Yields:
         The watch; its `record` is complete after the block.
+
+    Raises:
+        ProbeError: an argument has the wrong type.
     """
     __tracebackhide__ = True
+    require(WATCHED, target, "the target of no_syncs")
+    require(_ALLOWED, allow_syncs, "no_syncs(allow_syncs=...)")
     subject = _on_watching_device(subject_of(target))
     with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
         yield watch

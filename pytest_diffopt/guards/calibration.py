@@ -10,7 +10,7 @@ from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, Concern, Environment
 from pytest_diffopt.statistics.resampling import ResampledSessions
-from pytest_diffopt.statistics.sequential import SequentialRule, processes_differ_by
+from pytest_diffopt.statistics.sequential import SequentialRule, between_process_deviation
 
 _POWER = 0.95
 _STEP = 0.0025
@@ -107,5 +107,5 @@ def _smallest(is_enough: Callable[[float], bool], *, least: float) -> float | No
 
 
 def _rule(record: CalibrationRecord, margin: float) -> SequentialRule:
-    apart = processes_differ_by(record.timing, record.subject.device)
-    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, processes_differ_by=apart)
+    apart = between_process_deviation(record.timing, record.subject.device)
+    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, between_process_deviation=apart)

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from pytest_diffopt.arguments import LIMIT, NUMBER, Rule, require
 from pytest_diffopt.records import Device, Subject
+
+_SSIM = Rule(text="a number from -1 to 1", holds=lambda value: NUMBER.holds(value) and -1 <= value <= 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +34,14 @@ class ImageThresholds:
     max_flip: float = 0.18
     max_lpips: float | None = None
     max_latent_error: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ArgumentError for a threshold that is no number, or that no image could keep."""
+        require(_SSIM, self.min_ssim, "ImageThresholds(min_ssim=...)")
+        for name in ("max_mean_error", "max_flip"):
+            require(LIMIT, getattr(self, name), f"ImageThresholds({name}=...)")
+        for name in ("min_psnr_db", "max_error", "max_lpips", "max_latent_error"):
+            require(LIMIT.or_none(), getattr(self, name), f"ImageThresholds({name}=...)")
 
     @property
     def ask_for_lpips(self) -> bool:

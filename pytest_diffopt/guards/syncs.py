@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from pytest_diffopt.arguments import INTEGER, TEXT, ArgumentError, require
 from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed, size
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import Outcome, Verdict
@@ -28,16 +29,23 @@ class AllowedSyncs:
     first_step: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an allowance without a function, a positive number or a reason."""
+        """Raise ArgumentError for an allowance without a function, a positive number or a reason."""
+        for rule, value, name in (
+            (TEXT, self.where, "where"),
+            (TEXT, self.reason, "reason"),
+            (INTEGER, self.per_step, "per_step"),
+            (INTEGER.or_none(), self.first_step, "first_step"),
+        ):
+            require(rule, value, f"AllowedSyncs({name}=...)")
         if self.where.count(":") != 1 or not all(self.where.split(":")):
             msg = f"AllowedSyncs(where=...) must be 'file.py:function', got: {self.where!r}"
-            raise ValueError(msg)
+            raise ArgumentError(msg)
         if not self.reason.strip():
             msg = f"AllowedSyncs(reason=...) must give a reason for the syncs in {self.where}, got: {self.reason!r}"
-            raise ValueError(msg)
+            raise ArgumentError(msg)
         if self.per_step < 0 or self.limit(0) < 0 or self.per_step + self.limit(0) == 0:
             msg = f"AllowedSyncs(per_step=..., first_step=...) must allow a positive number of syncs, got: {self}"
-            raise ValueError(msg)
+            raise ArgumentError(msg)
 
     def limit(self, step: int) -> int:
         """Return the largest number of syncs in this step."""

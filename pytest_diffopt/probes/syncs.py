@@ -15,9 +15,9 @@ from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.null_gpu.sync_lines import Sync, recording_syncs
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.first_call import FirstCall, observed
 from pytest_diffopt.probes.null_gpu_launches import LaunchesPerStep
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
-from pytest_diffopt.probes.repeated_call import RepeatedCall, observed
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import moves_weights, users_line
 from pytest_diffopt.simulated_gpu import Counts
@@ -39,7 +39,7 @@ class SyncWatch:
         self,
         device: torch.device,
         unwatched: Callable[[], AbstractContextManager[None]],
-        first_call: RepeatedCall | None = None,
+        first_call: "FirstCall | None" = None,
     ) -> None:
         self._device = device
         self._unwatched = unwatched
@@ -97,15 +97,15 @@ def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWat
 @contextmanager
 def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     with on_simulated_gpu(target) as gpu:
-        calls = RepeatedCall(gpu)
+        calls = FirstCall(gpu)
         with _steps_of(target, calls.enter_phase) as loop:
             calls.loop = loop
             watch = SyncWatch(gpu.device, lambda: _unwatched(loop, calls.enter_phase), calls)
             yield watch
     _require_steps(loop, target)
     num_steps = calls.num_steps
-    found = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
-    syncs, only_first = calls.split([observed(sync, step) for sync, step in found if not sync.is_offload])
+    seen = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
+    syncs, only_first = calls.split([observed(sync, step) for sync, step in seen if not sync.is_offload])
     counts = _counts_per_step(gpu.phases, num_steps)
     watch.finish(
         SyncRecord(
@@ -119,7 +119,7 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             operations=tuple(one.operations for one in counts),
             bytes_to_device=tuple(one.bytes_to_device for one in counts),
             bytes_to_host=tuple(one.bytes_to_host for one in counts),
-            offload_syncs=_per_step([step for sync, step in found if sync.is_offload], num_steps),
+            offload_syncs=_per_step([step for sync, step in seen if sync.is_offload], num_steps),
         )
     )
 

@@ -28,6 +28,7 @@ from pytest_diffopt.records.images import (
     RoundingNoise,
     StepDrift,
 )
+from pytest_diffopt.records.kernels import FewerKernelsRecord, KernelRecord, PhaseKernels
 from pytest_diffopt.records.latency import (
     CalibrationRecord,
     LatencyRecord,
@@ -64,6 +65,8 @@ Record = (
     | CalibrationRecord
     | MemoryRecord
     | MemoryGrowthRecord
+    | KernelRecord
+    | FewerKernelsRecord
     | OwnRecord
 )
 
@@ -83,6 +86,7 @@ __all__ = [
     "Environment",
     "ErrorSize",
     "FailedGuard",
+    "FewerKernelsRecord",
     "Float64Errors",
     "GPUProcess",
     "GPUReading",
@@ -92,6 +96,7 @@ __all__ = [
     "ImageDifference",
     "ImageFiles",
     "ImageRecord",
+    "KernelRecord",
     "LatencyRecord",
     "LatentDifference",
     "MemoryGrowthRecord",
@@ -109,6 +114,7 @@ __all__ = [
     "PairedRecord",
     "PairedTiming",
     "PhaseCounts",
+    "PhaseKernels",
     "RatioRecord",
     "RecompileRecord",
     "Record",

@@ -12,7 +12,14 @@ from pytest_diffopt.session.settings import Settings
 
 # A test that uses one of these has a baseline file of its own.
 _OWNING_FIXTURES = frozenset(
-    {"compile_baseline", "count_baseline", "image_baseline", "latency_baseline", "memory_baseline"}
+    {
+        "compile_baseline",
+        "count_baseline",
+        "image_baseline",
+        "kernel_baseline",
+        "latency_baseline",
+        "memory_baseline",
+    }
 )
 
 
@@ -35,7 +42,8 @@ class BaselineOwner:
 
     def rerun_command(self, settings: Settings) -> str:
         """Return the command that runs this test alone, from the folder in which pytest was started."""
-        return " ".join(["pytest", shlex.join(self.arguments or (self.nodeid,)), *settings.device_options])
+        test = self.arguments or (self.nodeid,)
+        return " ".join(["pytest", shlex.join(test), *settings.device_options])
 
 
 def owner_of(item: pytest.Item) -> BaselineOwner:

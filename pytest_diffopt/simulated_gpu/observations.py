@@ -26,7 +26,7 @@ class SyncKind(enum.Enum):
     READ = "read by the host"
     COPY_FROM_HOST = "copy from the host"
     COPY_TO_HOST = "copy to the host"
-    EXPLICIT = "explicit wait"
+    EXPLICIT = "explicit synchronization"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

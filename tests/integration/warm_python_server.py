@@ -1,5 +1,6 @@
 """The server of `warm_python`: it runs one test of the plugin, which imports everything, and forks for each request."""
 
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -43,13 +44,15 @@ def main(address: str, launcher: str, *paths: str) -> None:
     sys.path[1:1] = paths
     with _silent():
         Path("test_first.py").write_text(_FIRST_TEST, encoding="utf-8")
-        code = pytest.main(["-p", "no:cacheprovider", "-n0", "-q", f"--rootdir={Path.cwd()}", "test_first.py"])
+        options = ("-p", "no:cacheprovider", "-p", "no:rerunfailures", "-n0", "-q")  # reruns start a thread
+        code = pytest.main([*options, f"--rootdir={Path.cwd()}", "test_first.py"])
     if code:
         sys.exit(f"the first test ended with {code!r}")
     if (threads := len(list(Path("/proc/self/task").iterdir()))) > 1:
         sys.exit(f"a process with {threads} threads cannot be forked safely")
     gc.collect()
     gc.freeze()
+    atexit.register(gc.freeze)  # if a process undid it: examining every object of torch at its exit takes seconds
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen()

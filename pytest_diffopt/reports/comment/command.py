@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pytest_diffopt.arguments import whole_number
 from pytest_diffopt.reports.comment.posting import NotAllowedError, Place, post
 from pytest_diffopt.reports.summary_command import report_url
 from pytest_diffopt.reports.workflow_commands import Level, annotation
@@ -24,7 +25,9 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.set_defaults(run=run)
     parser.add_argument("folder", type=Path, help="the folder that --diffopt-report or merge wrote")
     parser.add_argument("--repository", required=True, metavar="OWNER/NAME", help="the repository")
-    parser.add_argument("--pull-request", required=True, type=_number, metavar="N", help="the pull request's number")
+    parser.add_argument(
+        "--pull-request", required=True, type=whole_number, metavar="N", help="the pull request's number"
+    )
     parser.add_argument("--key", default="gate", help="distinguishes several comments (default: %(default)s)")
     parser.add_argument("--author", default=_ACTIONS_LOGIN, help="login of its author (default: %(default)s)")
     parser.add_argument("--link", type=report_url, default="", metavar="URL", help="link to the full report")
@@ -56,10 +59,3 @@ def _text(folder: Path, link: str) -> str:
 
     text = render_folder(folder, limit_bytes=COMMENT_LIMIT_BYTES)
     return f"{text}\n[The full report]({link})\n" if link else text
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        msg = f"must be the number of a pull request, got: {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return int(text)

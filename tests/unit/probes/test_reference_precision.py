@@ -155,3 +155,14 @@ def test_hooks_and_replaced_parameters_are_restored() -> None:
 
     assert state(pipeline) == before
     assert attributes(pipeline) == known
+
+
+def test_what_was_not_cast_keeps_its_memory() -> None:
+    """The optimized pipeline may share a component, whose address compiled code holds."""
+    reference = Pipeline()
+    addresses = [one.data_ptr() for one in reference.components["second"].parameters()]
+    precision = precision_of(Pipeline(torch.bfloat16, torch.float32), reference)
+    assert precision is not None
+    list(rounded_calls(reference, precision, reference))
+
+    assert [one.data_ptr() for one in reference.components["second"].parameters()] == addresses

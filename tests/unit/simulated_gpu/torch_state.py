@@ -126,7 +126,7 @@ def checked() -> Any:
         "group_norm": (lambda a: functional.group_norm(a, 1), (image,)),
         "layer_norm": (lambda a: functional.layer_norm(a, (5, 5)), (image,)),
         "interpolate": (lambda a: functional.interpolate(a, scale_factor=2), (image,)),
-        "pad": (lambda a: functional.pad(a, (1, 1), mode="reflect"), (image,)),
+        "pad": (lambda a: functional.pad(a, (1, 1, 1, 1), mode="reflect"), (image,)),
         "silu": (functional.silu, (x,)),
         "gelu": (functional.gelu, (x,)),
         "attention": (lambda a: functional.scaled_dot_product_attention(a, a, a), (image,)),

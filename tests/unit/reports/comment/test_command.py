@@ -48,7 +48,7 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(github: Path, report: Report) -> None:
-    """Write a report, and the Markdown of whoever ran the tests beside it."""
+    """Write a report, and beside it the Markdown file that the tested code wrote."""
     folder = github / "report"
     folder.mkdir(exist_ok=True)
     write_json_report(folder, report)
@@ -190,8 +190,8 @@ def test_an_invalid_repository_or_key_is_refused(
     [
         ("--link", "https://a/](x)", "argument --link: must be a whole https URL without #, got: https://a/](x)"),
         ("--link", "javascript:x", "argument --link: must be a whole https URL without #, got: javascript:x"),
-        ("--pull-request", "-1", "argument --pull-request: must be the number of a pull request, got: -1"),
-        ("--pull-request", "1/x", "argument --pull-request: must be the number of a pull request, got: 1/x"),
+        ("--pull-request", "-1", "argument --pull-request: must be a whole number of at least 1, got: -1"),
+        ("--pull-request", "1/x", "argument --pull-request: must be a whole number of at least 1, got: 1/x"),
     ],
 )
 def test_an_invalid_link_or_number_is_refused(

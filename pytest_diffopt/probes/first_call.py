@@ -1,4 +1,4 @@
-"""A call on the simulated GPU and its repetition: what only the first one does fills a cache."""
+"""The syncs of a first call that a repetition of it does not have: they fill a cache."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class _Again:
     step: int
 
 
-class RepeatedCall:
+class FirstCall:
     """Distinguishes the first call on a simulated GPU from a repetition of it, which finds filled caches.
 
     Attributes:
@@ -28,7 +28,7 @@ class RepeatedCall:
     def __init__(self, gpu: SimulatedGPU) -> None:
         self.loop: DenoiseLoop | None = None
         self._gpu = gpu
-        self._is_repeated = False
+        self._is_ended = False
         self._num_steps = 0
 
     @property
@@ -36,31 +36,34 @@ class RepeatedCall:
         """The number of steps of the first call."""
         if self.loop is None:
             return 1
-        return self._num_steps if self._is_repeated else self.loop.num_steps
+        return self._num_steps if self._is_ended else self.loop.num_steps
 
     def enter_phase(self, step: int | None) -> None:
         """Enter a step of the loop; those of the repeated call are numbered from 0 again."""
-        is_again = self._is_repeated and step is not None
+        is_again = self._is_ended and step is not None
         self._gpu.enter_phase(_Again(step=(step or 0) - self._num_steps) if is_again else step)
 
-    def end_first(self) -> None:
+    def end(self) -> None:
         """End the first call: the next one is a repetition."""
         self._num_steps = self.loop.num_steps if self.loop else 0
-        self._is_repeated = True
+        self._is_ended = True
         if self.loop is None:
             self.enter_phase(0)
 
     def syncs_in_first_step(self) -> tuple[ObservedSync, ...]:
-        """Return the syncs so far in the first step, except those of offload hooks."""
+        """Return the syncs so far in the first step."""
         return tuple(observed(sync, 0) for sync in self._gpu.syncs if sync.phase == 0 and not sync.is_offload)
 
     def split(self, syncs: list[ObservedSync]) -> tuple[tuple[ObservedSync, ...], tuple[ObservedSync, ...]]:
         """Return the syncs that the repeated call has too, and those of the first call alone."""
-        if not self._is_repeated:
+        if not self._is_ended:
             return tuple(syncs), ()
-        again = Counter(observed(sync, sync.phase.step) for sync in self._gpu.syncs if isinstance(sync.phase, _Again))
-        repeated: list[ObservedSync] = []
-        only_first: list[ObservedSync] = []
+        again = Counter(
+            observed(sync, sync.phase.step)
+            for sync in self._gpu.syncs
+            if isinstance(sync.phase, _Again) and not sync.is_offload
+        )
+        repeated, only_first = list[ObservedSync](), list[ObservedSync]()
         for sync in syncs:
             is_repeated = sync.step > 0 or again[sync] > 0
             again[sync] -= 1
@@ -69,5 +72,5 @@ class RepeatedCall:
 
 
 def observed(sync: Sync, step: int) -> ObservedSync:
-    """Return the record of a sync in a step."""
+    """Return a sync of the simulated GPU as the record has it."""
     return ObservedSync(kind=sync.kind.value, operation=sync.shown_as, where=sync.where, step=step)
