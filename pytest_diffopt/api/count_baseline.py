@@ -39,7 +39,7 @@ class CountGate(BaselineGate):
             pytest.skip("counts are taken on the simulated GPU, by a run without --diffopt-gpu")
         self._require("count_baseline", reason=reason)
         arguments = call_arguments(target, args, inputs, asserted_by="count_baseline.check", own=("reason",))
-        subject = replace(active_test().pipelines.lifetime_of(target).subject, device=Device.SIMULATED)
+        subject = replace(active_test().pipelines.subject_of(target), device=Device.SIMULATED)
         record = count_call(target, arguments.positional, arguments.keywords, subject)
         unapplied = _unapplied(target)
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pytest_diffopt.api.calls import WATCHED, CallArguments, call_arguments, lifetime_of, plain_call
+from pytest_diffopt.api.calls import WATCHED, CallArguments, call_arguments, plain_call, subject_of
 from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.arguments import require, sequence_of
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs, needs_repetition
@@ -71,7 +71,7 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
     __tracebackhide__ = True
     require(WATCHED, target, "the target of no_syncs")
     require(_ALLOWED, allow_syncs, "no_syncs(allow_syncs=...)")
-    subject = _on_watching_device(lifetime_of(target).subject)
+    subject = _on_watching_device(subject_of(target))
     with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
         yield watch
     conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))

@@ -173,10 +173,11 @@ def _compiled_names_in(attributes: Mapping[str, Any]) -> list[str]:
 
 def _bound(function: Any, owner: Any, name: str) -> _Call:
     """Return the original of a compiled method, bound to its object: torch keeps that of its own layers unbound."""
+    call: _Call = function
     of_class = getattr(type(owner), name, None)
     if of_class is None or not isinstance(function, FunctionType):
-        return function
-    return MethodType(function, owner) if inspect.unwrap(of_class) is inspect.unwrap(function) else function
+        return call
+    return MethodType(function, owner) if inspect.unwrap(of_class) is inspect.unwrap(function) else call
 
 
 def _method_replacer(owner: Any, name: str, path: str, original: _Call) -> Callable[[Replacement], Any]:

@@ -51,7 +51,7 @@ def errors_against(exact: torch.Tensor, compiled: torch.Tensor, eager: torch.Ten
 
 def _is_small(module: nn.Module) -> bool:
     tensors = [*module.parameters(), *module.buffers()]
-    is_plain = not any(is_traceable_wrapper_subclass(one) or one.is_quantized for one in tensors)
+    is_plain = not any(map(is_traceable_wrapper_subclass, tensors)) and not any(one.is_quantized for one in tensors)
     return is_plain and sum(one.numel() for one in tensors) <= _MAX_PARAMETERS
 
 

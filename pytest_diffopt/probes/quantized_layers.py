@@ -62,7 +62,7 @@ def _quantized(target: Any) -> Mapping[str, nn.Linear]:
         ".".join(filter(None, [component, path])): module
         for component, part in modules_of(target).items()
         for path, module in part.named_modules()
-        if isinstance(module, nn.Linear) and is_traceable_wrapper_subclass(module.weight)
+        if isinstance(module, nn.Linear) and bool(is_traceable_wrapper_subclass(module.weight))
     }
 
 
@@ -106,6 +106,7 @@ def _activation_error(quantized: Any, x: torch.Tensor, weight: torch.Tensor) -> 
     if inner_dtypes(quantized) & _FLOAT8:
         return _FLOAT8_ERROR * nn.functional.linear(x.square(), weight.square()).sqrt()
     is_per_tensor = type(getattr(arguments, "granularity", None)).__name__ == "PerTensor"
-    scale = x.abs().max() if is_per_tensor else x.abs().amax(-1, keepdim=True)
+    scale: torch.Tensor = x.abs().max() if is_per_tensor else x.abs().amax(-1, keepdim=True)
     coarser = 2 if getattr(arguments, "reduce_range", False) else 1
-    return coarser * _INT8_ERROR * scale * weight.norm(dim=-1)
+    norms: torch.Tensor = torch.linalg.vector_norm(weight, dim=-1)
+    return coarser * _INT8_ERROR * scale * norms

@@ -1,6 +1,10 @@
 """torch.compile of the denoiser, the VAE's decoder, or any other module or method."""
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -144,9 +148,23 @@ def _can_compile(owner: Any, method: str) -> bool:
 
 
 def _has_compiled_code(function: Any) -> bool:
-    """Return whether Dynamo has compiled code for a function or for a function that it wraps.
+    """Return whether Dynamo has, or had before a reset, compiled code for a function or for a function that it wraps.
 
     A decorated `forward` is compiled starting at its wrapper. When the wrapper has a graph break, the inner function
     is compiled separately.
     """
-    return any(compiled_code_count(layer.__code__) for layer in layers_of(function))
+    codes = [layer.__code__ for layer in layers_of(function)]
+    return any(compiled_code_count(code) or code in _discarded.get() for code in codes)
+
+
+_discarded: ContextVar[Collection[CodeType]] = ContextVar("diffopt_discarded_code", default=frozenset())
+
+
+@contextmanager
+def code_compiled_before(codes: Collection[CodeType]) -> Iterator[None]:
+    """Let `verify` count code that ran in the pipeline and that a reset of Dynamo discarded since then."""
+    token = _discarded.set(codes)
+    try:
+        yield
+    finally:
+        _discarded.reset(token)

@@ -9,15 +9,10 @@ from pytest_diffopt.records.compilation import (
     CompiledFrame,
     CompiledModule,
     FailedGuard,
-    Float64Errors,
     GraphBreak,
     GuardKind,
-    NumericsRecord,
-    NumericsReference,
-    OutputDifference,
     RecompileRecord,
     RegionCounts,
-    UncompiledCalls,
     VariationRecompiles,
 )
 from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
@@ -43,6 +38,13 @@ from pytest_diffopt.records.latency import (
     RatioRecord,
 )
 from pytest_diffopt.records.memory import CallMemory, MemoryGrowthRecord, MemoryHolder, MemoryRecord
+from pytest_diffopt.records.numerics import (
+    Float64Errors,
+    NumericsRecord,
+    NumericsReference,
+    OutputDifference,
+    UncompiledCalls,
+)
 from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord

@@ -1,6 +1,6 @@
 """The pipeline of each file."""
 
-import models
+import models  # type: ignore[import-not-found] # the project is copied into a folder of its own
 import pytest
 import torch
 
@@ -8,4 +8,5 @@ import torch
 @pytest.fixture(scope="module")
 def optimized_pipeline() -> torch.nn.Module:
     """Return a compiled model."""
-    return models.compiled(models.Denoiser())
+    model: torch.nn.Module = models.compiled(models.Denoiser())
+    return model

@@ -24,7 +24,8 @@ class Denoiser(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Sum the heads."""
-        return self.layer(x).unflatten(-1, (self.heads, 8)).sum(-2) + positions(x.device)
+        heads: torch.Tensor = self.layer(x).unflatten(-1, (self.heads, 8))
+        return heads.sum(-2) + positions(x.device)
 
 
 class Prints(Denoiser):

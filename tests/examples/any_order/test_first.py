@@ -1,6 +1,6 @@
 """The guards of a user, on a pipeline of the file and on models of the same class."""
 
-import models
+import models  # type: ignore[import-not-found] # the project is copied into a folder of its own
 import pytest
 import torch
 
