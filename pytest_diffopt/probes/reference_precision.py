@@ -99,8 +99,10 @@ def restored(pipeline: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        for one in (*attributes, *values):
-            one.restore()
+        for attribute in attributes:
+            attribute.restore()
+        for value in values:
+            value.restore()
 
 
 class _Value:

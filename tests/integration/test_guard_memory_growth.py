@@ -35,11 +35,11 @@ CALLS = [
 ]
 
 def test_memory(optimized_pipeline):
-    gc_threshold, is_frozen = gc.get_threshold(), gc.get_freeze_count() > 0
+    before = gc.get_threshold(), gc.get_freeze_count() > 0
     try:
         assert_memory_stable(optimized_pipeline, {calls}{options})
     finally:
-        assert (gc.get_threshold(), gc.get_freeze_count() > 0) == (gc_threshold, is_frozen)
+        assert (gc.get_threshold(), gc.get_freeze_count() > 0) == before
         kept.clear()
         cache.clear()
 """
