@@ -30,7 +30,13 @@ def memory_pool_of_its_own(device_type: str) -> Iterator[None]:
         yield
 
 
-def allocated_bytes(tensor: torch.Tensor) -> tuple[int, int]:
+#: A storage that is alive: its address, that of its memory, and its size. Addresses of dead storages are used again.
+Allocation = tuple[int, int, int]
+
+
+def allocation_of(tensor: torch.Tensor) -> tuple[Allocation, int]:
     """Return the identity of a tensor's storage, and the bytes that the caching allocator gave to it."""
-    num_bytes = tensor.untyped_storage().nbytes()
-    return storage_address(tensor), -(-num_bytes // _ROUNDED_TO) * _ROUNDED_TO
+    storage = tensor.untyped_storage()
+    num_bytes = storage.nbytes()
+    allocated = -(-num_bytes // _ROUNDED_TO) * _ROUNDED_TO
+    return (storage_address(tensor), storage.data_ptr(), num_bytes), allocated

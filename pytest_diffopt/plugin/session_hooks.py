@@ -105,10 +105,11 @@ def pytest_fixture_setup(
     if fixturedef.argname != "optimized_pipeline":
         return (yield)
     from pytest_diffopt.probes.compile_failures import failures_explained  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.out_of_memory import memory_errors_explained  # noqa: PLC0415 - imports torch
 
     pipelines = watched_pipelines_of(request.config)
     start = pipelines.log.mark()
-    with failures_explained():
+    with failures_explained(), memory_errors_explained("the fixture optimized_pipeline", when="while it was built"):
         pipeline = yield
     pipelines.adopt(pipeline, start, recipe=recipe_text(request.node))
     return pipeline
