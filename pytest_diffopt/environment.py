@@ -45,7 +45,7 @@ def gpu_name() -> str:
         toolkits = {"CUDA": torch.version.cuda, "ROCm": torch.version.hip}
         build = " and ".join(f"{name} {version}" for name, version in toolkits.items() if version)
         reason = f"is built for {build} but finds no GPU" if build else "is a CPU-only build"
-        msg = f"--gpu needs a GPU that torch can use, but found none: torch {torch.__version__} {reason}"
+        msg = f"--diffopt-gpu needs a GPU that torch can use, but found none: torch {torch.__version__} {reason}"
         raise NoGPUError(msg)
     module = torch.get_device_module(kind)
     name = str(module.get_device_name(0)) if hasattr(module, "get_device_name") else kind

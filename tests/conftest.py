@@ -4,10 +4,11 @@ import os
 
 import pytest
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.requirements"]
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, at import
 os.environ["OMP_NUM_THREADS"] = "1"  # for the subprocesses that tests start
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of them compiles the package, and pytest's plugins, again
 
 
 @pytest.fixture(autouse=True)

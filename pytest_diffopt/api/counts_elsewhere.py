@@ -4,9 +4,6 @@ The simulated GPU could not be moved to and from in a process that uses a real o
 tensors as host memory, and afterwards torch takes it for the machine's accelerator.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +13,7 @@ import msgspec
 import pytest
 
 from pytest_diffopt.api.calls import CallArguments
+from pytest_diffopt.api.second_process import run_second_process
 from pytest_diffopt.probes.counts import try_to_count
 from pytest_diffopt.records import CountRecord, Subject
 from pytest_diffopt.session.active_test import active_test
@@ -56,32 +54,20 @@ def count_elsewhere(subject: Subject, *, gpu_model: str) -> tuple[CountRecord | 
         The counts and an empty string; or None and the reason.
     """
     test = active_test()
-    if not test.rerun:
+    if test.second_process is None:
         return None, "a call on a GPU is counted in another process, which needs a test that pytest runs"
     with tempfile.TemporaryDirectory(prefix="diffopt-counts-") as folder:
         file, number = str(Path(folder) / "counts.json"), test.counted_calls - 1
         request = CountRequest(file=file, number=number, gpu_model=gpu_model)
-        output = _run(request, test.rerun, test.settings.worker_timeout_seconds)
+        process = test.second_process(Path(folder) / "cache")
+        output = run_second_process(process, request.variables, test.settings.worker_timeout_seconds)
         if not request.answer.exists():
-            return None, f"{_NO_ANSWER}: {output}"
+            return None, f"{_NO_ANSWER}: {_first_error(output)}"
         counts, why_not = msgspec.json.decode(request.answer.read_bytes(), type=tuple[CountRecord | None, str])
     return None if counts is None else replace(counts, subject=subject), why_not
 
 
-def _run(request: CountRequest, rerun: tuple[str, ...], timeout_seconds: float) -> str:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *rerun]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter, the user's own test
-            command,
-            env=request.environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            timeout=timeout_seconds,
-        )
-    except subprocess.TimeoutExpired:
-        return f"killed after {timeout_seconds:g} s (--diffopt-worker-timeout)"
-    lines = [line for line in done.stdout.decode("utf-8", errors="replace").splitlines() if line.strip()]
+def _first_error(output: str) -> str:
+    lines = [line for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
     return (errors or lines[-1:] or ["no output"])[0]

@@ -58,6 +58,7 @@ class LatencyGate(BaselineGate):
         """
         __tracebackhide__ = True
         own = ("margin", "reason")
+        self._require("latency_baseline", reason=reason, margin=margin)
         arguments = call_arguments(target, args, inputs, asserted_by="latency_baseline.check", own=own)
         answer_if_requested(target, arguments, active_test().pipelines.lifetime_of(target).subject)
         if self.serve_pair is not None:

@@ -9,8 +9,8 @@ from pytest_diffopt.guards.host_time import timed_on
 from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, Concern, Environment
-from pytest_diffopt.statistics.resampling import sequential_shares
-from pytest_diffopt.statistics.sequential import SequentialRule, processes_differ_by
+from pytest_diffopt.statistics.resampling import ResampledSessions
+from pytest_diffopt.statistics.sequential import SequentialRule, between_process_deviation
 
 _POWER = 0.95
 _STEP = 0.0025
@@ -34,9 +34,10 @@ def judge_calibration(
     if min(map(len, record.pairs), default=0) < _LEAST_BLOCKS // max(1, len(record.pairs)):
         return _too_few(record, total, environment)
     count = max(2, round(max_seconds / (record.spent_seconds / total)))
-    alarms = _share_slower(record, 0.0, margin, count)
-    smallest = _smallest_slowdown(record, margin, count)
-    recommended = _recommended_margin(record, count)
+    sessions, rule = ResampledSessions.drawn_from(record.pairs, count=count), _rule(record, margin)
+    alarms = sessions.shares(rule).slower
+    smallest = _smallest_slowdown(sessions, rule)
+    recommended = _recommended_margin(sessions, record)
     seen = "nothing below 50 %" if smallest is None else _percent(smallest)
     take = "none up to 50 %" if recommended is None else _percent(recommended)
     return Verdict(
@@ -76,20 +77,16 @@ def _too_few(record: CalibrationRecord, total: int, environment: Environment) ->
     )
 
 
-def _share_slower(record: CalibrationRecord, slowdown: float, margin: float, count: int) -> float:
-    return sequential_shares(record.pairs, _rule(record, margin), slowdown=slowdown, count=count).slower
-
-
-def _smallest_slowdown(record: CalibrationRecord, margin: float, count: int) -> float | None:
+def _smallest_slowdown(sessions: ResampledSessions, rule: SequentialRule) -> float | None:
     """Return the smallest slowdown, in steps of 0.25 %, that fails in at least 95 % of sessions."""
-    return _smallest(lambda slowdown: _share_slower(record, slowdown, margin, count) >= _POWER, least=margin)
+    return _smallest(lambda slowdown: sessions.shares(rule, slowdown=slowdown).slower >= _POWER, least=rule.margin)
 
 
-def _recommended_margin(record: CalibrationRecord, count: int) -> float | None:
+def _recommended_margin(sessions: ResampledSessions, record: CalibrationRecord) -> float | None:
     """Return the smallest margin, in steps of 0.25 %, at which the same code passes in at least 95 % of sessions."""
 
     def is_quiet(margin: float) -> bool:
-        shares = sequential_shares(record.pairs, _rule(record, margin), count=count)
+        shares = sessions.shares(_rule(record, margin))
         return shares.slower <= FALSE_ALARMS and shares.as_fast >= _POWER
 
     return _smallest(is_quiet, least=_STEP)
@@ -110,5 +107,5 @@ def _smallest(is_enough: Callable[[float], bool], *, least: float) -> float | No
 
 
 def _rule(record: CalibrationRecord, margin: float) -> SequentialRule:
-    apart = processes_differ_by(record.timing, record.subject.device)
-    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, processes_differ_by=apart)
+    apart = between_process_deviation(record.timing, record.subject.device)
+    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, between_process_deviation=apart)

@@ -17,9 +17,9 @@ from pytest_diffopt.statistics.robust_ratio import logs_of, robust_ratio
 from pytest_diffopt.statistics.sequential import (
     Decision,
     SequentialRule,
-    as_many_processes,
+    between_process_deviation,
+    effective_processes,
     is_look,
-    processes_differ_by,
 )
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class PairedRule:
             device: where they run.
         """
         false_alarms = FALSE_ALARMS / max(1, num_cases - num_regressed)
-        apart = processes_differ_by(timing, device)
-        return cls(sequential=SequentialRule(margin=margin, false_alarms=false_alarms, processes_differ_by=apart))
+        apart = between_process_deviation(timing, device)
+        return cls(sequential=SequentialRule(margin=margin, false_alarms=false_alarms, between_process_deviation=apart))
 
     @property
     def margin(self) -> float:
@@ -94,7 +94,7 @@ class PairedRule:
         seen = robust_ratio(*_sides(blocks))
         return MeanBound(
             mean=float(seen.log_ratio[0]),
-            half_width=float(self.sequential.half_width(seen, as_many_processes(blocks_of_pairs))[0]),
+            half_width=float(self.sequential.half_width(seen, effective_processes(blocks_of_pairs))[0]),
             confidence=self.confidence,
             count=seen.count,
             deviation=float(seen.deviation[0]),

@@ -15,7 +15,7 @@ from pytest_diffopt.paired.process import WorkerStart
 from pytest_diffopt.paired.process_pair import (
     BothReady,
     Workers,
-    at_their_call,
+    paused_at_call,
     start_workers,
     time_pair,
     with_counts,
@@ -78,7 +78,7 @@ class PairedSession:
         while True:
             workers = self._running_workers(progress)
             try:
-                with at_their_call(workers, nodeid, progress, at_once=self._starts_at_once) as ready:
+                with paused_at_call(workers, nodeid, progress, at_once=self._starts_at_once) as ready:
                     if isinstance(ready, str):
                         return self._judged(_incomparable_record(workers, nodeid), ready)
                     record = self._with_blocks_of(record or _new_record(workers, ready), workers, ready, progress)
@@ -117,7 +117,7 @@ class PairedSession:
         """Time a test's call by a new pair of processes; without a plan the warm calls determine it."""
         workers = self._running_workers(progress)
         try:
-            with at_their_call(workers, nodeid, progress, at_once=self._starts_at_once) as ready:
+            with paused_at_call(workers, nodeid, progress, at_once=self._starts_at_once) as ready:
                 assert not isinstance(ready, str), "unreachable: both sides have the same tests"  # noqa: S101
                 plan = replace(plan or self._plan(ready.timing, ready.repeats), seed=number)
                 return time_pair(workers, ready, plan, is_decided=_never, progress=progress), ready.head

@@ -30,7 +30,9 @@ class PipelineFamily:
         chain: builds the chain from its stages.
         largest_batch: the maximum number of images per call; None if only memory limits it.
         one_per_image: the names of inputs of which a batch takes one per image.
-        ships_weights: whether this package includes trained weights of the tiny scale; else they are the user's own.
+        ships_weights: whether this package includes trained weights of the tiny scale.
+        has_random_weights: whether the tiny scale has random weights, the same in every build; without either, its
+            weights are the user's own.
     """
 
     name: str
@@ -47,6 +49,7 @@ class PipelineFamily:
     largest_batch: int | None = None
     one_per_image: tuple[str, ...] = ()
     ships_weights: bool = False
+    has_random_weights: bool = False
 
     def batched_inputs(self, scale: Scale, batch: int | None) -> PipelineInputs:
         """Return the plain call with a number of images; None leaves it unchanged."""

@@ -21,20 +21,25 @@ _INI_TEXTS = {
     "diffopt_summary": ("where the summary goes (--diffopt-summary)", ""),
     "diffopt_base": ("the branch that changes go to (--diffopt-base)", ""),
     "diffopt_require": ("the fewest verdicts of a run (--diffopt-require)", ""),
+    "diffopt_inconclusive": (
+        "fail or skip a test with a verdict that proves nothing (default: fail in CI, else skip)",
+        "",
+    ),
     "diffopt_max_seconds": ("sampling time of a latency test (--diffopt-max-seconds)", ""),
     "diffopt_margin": ("slowdown above which a test fails (--diffopt-margin)", ""),
     "diffopt_worker_timeout": ("seconds in which a worker must answer (--diffopt-worker-timeout)", ""),
 }
 _INI_FLAGS = {
     "diffopt_time_steps": "time each step (--diffopt-time-steps)",
-    "diffopt_gpu": "use the real GPU (--gpu)",
+    "diffopt_gpu": "use the real GPU (--diffopt-gpu)",
 }
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Define every option except `--gpu`, and the ini option of each that can apply to more than one run."""
+    """Define every option, and the ini option of each that can apply to more than one run."""
     group = parser.getgroup("diffopt", "guards for the optimizations of diffusion pipelines")
     add = group.addoption
+    add("--diffopt-gpu", action="store_true", help="use the real GPU(s); short: --gpu, if no other plugin defines it")
     scales = [scale.value for scale in Scale]
     verbs = [verb.value for verb in WritePermission if verb is not WritePermission.NEVER]
     add("--diffopt-scale", choices=scales, help="the scale of named pipelines (default: tiny)")
@@ -95,20 +100,11 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(name, text, type="bool", default=False)
 
 
-def add_gpu_option(parser: pytest.Parser) -> None:
-    """Define `--gpu`, unless another plugin or a conftest has defined it; then theirs is used."""
-    _known, unknown = parser.parse_known_and_unknown_args(["--gpu"])
-    if "--gpu" in unknown:
-        group = parser.getgroup("diffopt")
-        group.addoption("--gpu", action="store_true", default=False, help="use the real GPU(s)")
-
-
 def asks_for_diffopt(config: pytest.Config) -> bool:
     """Return whether the command line or the ini file has a value for this plugin."""
     given = (value for name, value in vars(config.option).items() if name.startswith("diffopt_"))
     return (
         any(value is not None and value is not False for value in given)
-        or bool(config.getoption("--gpu", default=False))
         or any(config.getini(name) for name in _INI_FLAGS)
         or any(config.getini(name) != default for name, (_help, default) in _INI_TEXTS.items())
         or config.pluginmanager.hasplugin(PAIRED_WORKER)

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.plugin.root_folder import refuse_root_of_an_option
 from pytest_diffopt.session.count_request import count_request
 from pytest_diffopt.session.paired_worker import PAIRED_WORKER
-from pytest_diffopt.session.settings import Settings, default_values
+from pytest_diffopt.session.second_process import second_process_test
+from pytest_diffopt.session.settings import InconclusivePolicy, Settings, default_values
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -29,7 +31,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
     baselines = _text(config, "baselines")
     defaults = Settings()
     scale, null_gpu = _scale(_text(config, "scale")), _null_gpu(config)
-    return Settings(
+    settings = Settings(
         use_gpu=_uses_gpu(config) or bool(null_gpu),
         null_gpu=null_gpu,
         null_gpu_values=_null_gpu_values(config, default_values(scale) if null_gpu else defaults.null_gpu_values),
@@ -43,6 +45,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         summary_file=_folder(config, "summary"),
         base=_text(config, "base").strip(),
         required=_text(config, "require").strip(),
+        inconclusive=_inconclusive(config, environment),
         max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
         margin=_positive(config, "margin", default=defaults.margin),
         against=str(config.getoption("--diffopt-against") or ""),
@@ -56,13 +59,28 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         explain=bool(config.getoption("--diffopt-explain")),
         is_verbose=config.get_verbosity() > 0,
     )
+    return _without_output(settings) if second_process_test(environment) else settings
+
+
+def _without_output(settings: Settings) -> Settings:
+    """Return the settings of a process that makes one call for another process, which judges and reports."""
+    return replace(
+        settings,
+        update=WritePermission.NEVER,
+        prune=False,
+        report_folder=None,
+        summary_file=None,
+        base="",
+        required="",
+        against="",
+        calibrate=False,
+    )
 
 
 def _refuse_writes_in_ci(
     config: pytest.Config, environment: Mapping[str, str], update: WritePermission, *, prune: bool
 ) -> None:
-    in_ci = environment.get("CI", "").lower() not in {"", "0", "false", "no"}
-    if not in_ci or config.getoption("--diffopt-allow-ci-update"):
+    if not _is_ci(environment) or config.getoption("--diffopt-allow-ci-update"):
         return
     asked = "--diffopt-update" if update is not WritePermission.NEVER else "--diffopt-prune" if prune else ""
     if asked:
@@ -73,10 +91,25 @@ def _refuse_writes_in_ci(
         raise pytest.UsageError(msg)
 
 
+def _is_ci(environment: Mapping[str, str]) -> bool:
+    return environment.get("CI", "").lower() not in {"", "0", "false", "no"}
+
+
+def _inconclusive(config: pytest.Config, environment: Mapping[str, str]) -> InconclusivePolicy:
+    text = str(config.getini("diffopt_inconclusive"))
+    if not text:
+        return InconclusivePolicy.FAIL if _is_ci(environment) else InconclusivePolicy.SKIP
+    try:
+        return InconclusivePolicy(text)
+    except ValueError as error:
+        msg = f"diffopt_inconclusive must be one of {', '.join(InconclusivePolicy)}, got: {text!r}"
+        raise pytest.UsageError(msg) from error
+
+
 def _uses_gpu(config: pytest.Config) -> bool:
     if count_request() is not None:  # whatever the command line or the ini file asks for
         return False
-    return bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu"))
+    return bool(config.getoption("--diffopt-gpu")) or bool(config.getini("diffopt_gpu"))
 
 
 def _null_gpu(config: pytest.Config) -> str:

@@ -11,6 +11,7 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.held_memory import OtherTensors
 from pytest_diffopt.probes.latency import Call
+from pytest_diffopt.probes.memory_holders import holders_of
 from pytest_diffopt.probes.null_gpu_launches import counted_launches
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.probes.out_of_memory import call_within_memory
@@ -91,4 +92,5 @@ def measure_peak_memory_simulated(
         peak_reserved_bytes=0,
         seen_by="the simulated GPU",
         operations=gpu.counts.operations,
+        peak_holders=holders_of(gpu.peak_holders),
     )

@@ -9,25 +9,31 @@ from pytest_diffopt.records.compilation import (
     CompiledFrame,
     CompiledModule,
     FailedGuard,
+    Float64Errors,
     GraphBreak,
     GuardKind,
     NumericsRecord,
+    NumericsReference,
     OutputDifference,
     RecompileRecord,
     RegionCounts,
+    UncompiledCalls,
     VariationRecompiles,
 )
 from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
+    ErrorSize,
     ImageDifference,
     ImageFiles,
     ImageRecord,
     LatentDifference,
     ModuleDrift,
     RepeatabilityRecord,
+    RoundingNoise,
     StepDrift,
 )
+from pytest_diffopt.records.kernels import FewerKernelsRecord, KernelRecord, PhaseKernels
 from pytest_diffopt.records.latency import (
     CalibrationRecord,
     LatencyRecord,
@@ -36,7 +42,7 @@ from pytest_diffopt.records.latency import (
     PairedTiming,
     RatioRecord,
 )
-from pytest_diffopt.records.memory import MemoryRecord
+from pytest_diffopt.records.memory import CallMemory, MemoryGrowthRecord, MemoryHolder, MemoryRecord
 from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
@@ -56,6 +62,9 @@ Record = (
     | PairedRecord
     | CalibrationRecord
     | MemoryRecord
+    | MemoryGrowthRecord
+    | KernelRecord
+    | FewerKernelsRecord
     | OwnRecord
 )
 
@@ -64,6 +73,7 @@ __all__ = [
     "BreakKind",
     "CacheResult",
     "CalibrationRecord",
+    "CallMemory",
     "CompilationRecord",
     "CompileCountRecord",
     "CompiledFrame",
@@ -72,7 +82,10 @@ __all__ = [
     "CountRecord",
     "Device",
     "Environment",
+    "ErrorSize",
     "FailedGuard",
+    "FewerKernelsRecord",
+    "Float64Errors",
     "GPUProcess",
     "GPUReading",
     "GPURecord",
@@ -81,12 +94,16 @@ __all__ = [
     "ImageDifference",
     "ImageFiles",
     "ImageRecord",
+    "KernelRecord",
     "LatencyRecord",
     "LatentDifference",
+    "MemoryGrowthRecord",
+    "MemoryHolder",
     "MemoryRecord",
     "ModuleCounts",
     "ModuleDrift",
     "NumericsRecord",
+    "NumericsReference",
     "ObservedSync",
     "OptimizationState",
     "OutputDifference",
@@ -95,15 +112,18 @@ __all__ = [
     "PairedRecord",
     "PairedTiming",
     "PhaseCounts",
+    "PhaseKernels",
     "RatioRecord",
     "RecompileRecord",
     "Record",
     "RegionCounts",
     "RepeatabilityRecord",
+    "RoundingNoise",
     "Slowdown",
     "StepDrift",
     "Subject",
     "SyncRecord",
+    "UncompiledCalls",
     "VariationRecompiles",
     "Weights",
 ]

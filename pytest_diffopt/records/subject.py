@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pytest_diffopt.printable import printable_line
+
 
 class Concern(StrEnum):
     """What can regress. Probes, guards, tests and documentation pages use these names."""
@@ -17,6 +19,7 @@ class Concern(StrEnum):
     IMAGES = "images"
     REPEATABILITY = "repeatability"
     COUNTS = "counts"
+    KERNELS = "kernels"
     LATENCY = "latency"
     MEMORY = "memory"
     OWN = "own guard"
@@ -66,7 +69,7 @@ class Subject:
         """Return text like `pipeline sdxl (tiny, weights: random), recipe bf16 + sdpa`."""
         details = ", ".join(filter(None, [self.scale, f"weights: {self.weights}"]))
         recipe = f", recipe {self.recipe}" if self.recipe else ""
-        return f"pipeline {self.pipeline} ({details}){recipe}"
+        return printable_line(f"pipeline {self.pipeline} ({details}){recipe}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,8 +13,11 @@ from pytest_diffopt.records import (
     CompileCountRecord,
     Concern,
     CountRecord,
+    FewerKernelsRecord,
     ImageRecord,
+    KernelRecord,
     LatencyRecord,
+    MemoryGrowthRecord,
     MemoryRecord,
     NumericsRecord,
     OwnRecord,
@@ -38,8 +41,9 @@ RECORD_TYPES: Mapping[Concern, tuple[type[Record], ...]] = {
     Concern.IMAGES: (ImageRecord,),
     Concern.REPEATABILITY: (RepeatabilityRecord,),
     Concern.COUNTS: (CountRecord,),
+    Concern.KERNELS: (FewerKernelsRecord, KernelRecord),
     Concern.LATENCY: (RatioRecord, PairedRecord, CalibrationRecord, LatencyRecord),
-    Concern.MEMORY: (MemoryRecord,),
+    Concern.MEMORY: (MemoryGrowthRecord, MemoryRecord),
     Concern.OWN: (OwnRecord,),
 }
 

@@ -5,7 +5,6 @@ Such a process runs without a GPU, builds named pipelines without weights, and e
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,12 +26,10 @@ class CountRequest:
     number: int
     gpu_model: str
 
-    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment of the process that answers this request."""
-        # what would make it a worker of xdist, measure its coverage, or append to a summary
-        ours = ("PYTEST_", "COV_CORE_", "GITHUB_STEP_SUMMARY")
-        kept = {name: text for name, text in inherited.items() if not name.startswith(ours)}
-        return kept | _WITHOUT_GPU | {REQUEST_VARIABLE: json.dumps(asdict(self))}
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables by which the other process knows this request."""
+        return _WITHOUT_GPU | {REQUEST_VARIABLE: json.dumps(asdict(self))}
 
     @property
     def answer(self) -> Path:

@@ -1,12 +1,20 @@
 """What the user asked for, in one frozen record."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.pipelines.scale import Scale
+
+
+class InconclusivePolicy(StrEnum):
+    """What becomes of a test with a verdict that proves nothing."""
+
+    FAIL = "fail"
+    SKIP = "skip"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +36,7 @@ class Settings:
         base: the branch whose baselines those of the working tree are compared with; empty for the base of GitHub's
             pull request.
         required: the required number of verdicts of each kind, as the user wrote it; empty for none.
+        inconclusive: what becomes of a test with a verdict that proves nothing.
         max_seconds: the time in which one test may sample latencies.
         margin: the slowdown, as a fraction, above which a latency test fails.
         against: the git revision that latencies are compared with, in pairs; empty for the stored baselines.
@@ -55,6 +64,7 @@ class Settings:
     summary_file: Path | None = None
     base: str = ""
     required: str = ""
+    inconclusive: InconclusivePolicy = InconclusivePolicy.SKIP
     max_seconds: float = 10.0
     margin: float = 0.05
     time_steps: bool = False
@@ -75,7 +85,7 @@ class Settings:
             is_default = self.null_gpu_values == default_values(self.scale)
             values = () if is_default else (f"--diffopt-null-gpu-values={self.null_gpu_values}",)
             return (f"--diffopt-null-gpu={self.null_gpu}", *values)
-        return ("--gpu",) if self.use_gpu else ()
+        return ("--diffopt-gpu",) if self.use_gpu else ()
 
     @property
     def is_paired(self) -> bool:

@@ -6,6 +6,7 @@ consecutive blocks are drawn together, which preserves their correlation.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -36,43 +37,61 @@ class Shares:
     mean_count: float
 
 
-def sequential_shares(  # noqa: PLR0913 - a rule, and the parameters of the resampling
-    measured: Sequence[Sequence[PairedBlock]],
-    rule: SequentialRule,
-    *,
-    slowdown: float = 0.0,
-    count: int,
-    sessions: int = 2000,
-    seed: int = 0,
-) -> Shares:
-    """Resample sessions from measured blocks, and judge each as the paired gate does.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ResampledSessions:
+    """Sessions that are drawn once from measured blocks, and judged by any rule.
 
-    Args:
-        measured: blocks in the order of their measurement, one sequence per pair of processes. A session is drawn from
-            as many pairs as the gate starts, because two processes of the same code differ slightly.
-        rule: the rule that decides.
-        slowdown: the injected slowdown, as a fraction.
+    Attributes:
+        base: logarithms of base's times, shape (sessions, pairs of times).
+        head: logarithms of head's times, same shape.
         count: the largest number of blocks of a session.
-        sessions: the number of sessions.
-        seed: the seed of the resampling.
     """
-    generator = np.random.default_rng(seed)
-    logs = [logs_of(blocks) for blocks in measured]
-    drawn = np.stack([_session(generator, logs, count) for _ in range(sessions)])
-    base, head = drawn[..., 0], drawn[..., 1] + np.log1p(slowdown)
-    decisions, needed = np.zeros(sessions, dtype=int), np.full(sessions, count)
-    for number in sorted({*looks(count), *range(_blocks_of_each(count), count, _blocks_of_each(count))}):
-        is_open = np.flatnonzero(decisions == Decision.OPEN)
-        if not len(is_open):
-            break
-        pairs, of_pairs = PAIRS_OF_TIMES * number, _split(number, _blocks_of_each(count))
-        decisions[is_open] = rule.decide(base[is_open, :pairs], head[is_open, :pairs], blocks_of_pairs=of_pairs)
-        needed[is_open] = number
-    return Shares(
-        slower=float((decisions == Decision.SLOWER).mean()),
-        as_fast=float(np.isin(decisions, (Decision.NOT_SLOWER, Decision.FASTER)).mean()),
-        mean_count=float(needed.mean()),
-    )
+
+    base: Array
+    head: Array
+    count: int
+
+    @classmethod
+    def drawn_from(
+        cls, measured: Sequence[Sequence[PairedBlock]], *, count: int, sessions: int = 2000, seed: int = 0
+    ) -> Self:
+        """Resample sessions from measured blocks.
+
+        Args:
+            measured: blocks in the order of their measurement, one sequence per pair of processes. A session is drawn
+                from as many pairs as the gate starts, because two processes of the same code differ slightly.
+            count: the largest number of blocks of a session.
+            sessions: the number of sessions.
+            seed: the seed of the resampling.
+        """
+        generator = np.random.default_rng(seed)
+        logs = [logs_of(blocks) for blocks in measured]
+        drawn = np.stack([_session(generator, logs, count) for _ in range(sessions)])
+        return cls(base=drawn[..., 0], head=drawn[..., 1], count=count)
+
+    def shares(self, rule: SequentialRule, *, slowdown: float = 0.0) -> Shares:
+        """Judge each session as the paired gate does.
+
+        Args:
+            rule: the rule that decides.
+            slowdown: the injected slowdown, as a fraction.
+        """
+        head, each = self.head + np.log1p(slowdown), _blocks_of_each(self.count)
+        decisions, needed = np.zeros(len(head), dtype=int), np.full(len(head), self.count)
+        for number in sorted({*looks(self.count), *range(each, self.count, each)}):
+            is_open = np.flatnonzero(decisions == Decision.OPEN)
+            if not len(is_open):
+                break
+            pairs, of_pairs = PAIRS_OF_TIMES * number, _split(number, each)
+            decisions[is_open] = rule.decide(
+                self.base[is_open, :pairs], head[is_open, :pairs], blocks_of_pairs=of_pairs
+            )
+            needed[is_open] = number
+        return Shares(
+            slower=float((decisions == Decision.SLOWER).mean()),
+            as_fast=float(np.isin(decisions, (Decision.NOT_SLOWER, Decision.FASTER)).mean()),
+            mean_count=float(needed.mean()),
+        )
 
 
 def _session(generator: np.random.Generator, measured: Sequence[Array], count: int) -> Array:

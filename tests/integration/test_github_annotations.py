@@ -35,6 +35,7 @@ def test_outside_of_github_actions_nothing_is_annotated(syncing: pytest.Pytester
     syncing.runpytest_inprocess().stdout.no_fnmatch_line("*::error*")
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_with_xdist_the_line_is_annotated_once(syncing: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the controller prints annotations."""
     pytest.importorskip("xdist")

@@ -59,6 +59,7 @@ def test_the_files_contain_the_compared_images(project: pytest.Pytester) -> None
     assert same.max() < 0.1 < other.mean()
 
 
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one process", "workers"])
 def test_a_report_keeps_the_images_of_every_check(project: pytest.Pytester, workers: list[str]) -> None:
     """Each difference in `report.json` has the paths of its files, relative to the report's folder."""

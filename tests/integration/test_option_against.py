@@ -12,13 +12,12 @@ import pytest
 
 from tests.unit.paired.repositories import commit, git
 
-# The timed calls sleep: they take equally long on every machine, and the margin is much larger than scheduling noise.
 PRODUCT = """
 import os
-import time
+import paced_time
 
 def call(seconds):
-    time.sleep(seconds)
+    paced_time.sleep(seconds)
 
 def changed():
     call({changed_seconds})
@@ -38,9 +37,6 @@ def test_changed(latency_baseline):
 def test_unchanged(latency_baseline):
     latency_baseline.check(product.unchanged)
 
-def test_crashing(latency_baseline):
-    latency_baseline.check(product.crashing)
-
 def test_without_timing():
     raise AssertionError("must be deselected")
 """
@@ -48,17 +44,21 @@ NEW_TEST = """
 def test_new(latency_baseline):
     latency_baseline.check(product.unchanged)
 """
+CRASHING_TEST = """
+def test_crashing(latency_baseline):
+    latency_baseline.check(product.crashing)
+"""
 OPTIONS = ("--diffopt-margin=0.5", "--diffopt-max-seconds=30", "--tb=short")
 
 
 @pytest.fixture
-def repository(project: pytest.Pytester) -> pytest.Pytester:
+def repository(paced: pytest.Pytester) -> pytest.Pytester:
     """Return a git project whose head is slower in one function, crashes in another, and has an additional test."""
-    base = PRODUCT.format(changed_seconds=0.02, crashing="time.sleep(0.02)")
-    commit(project.path, {"product.py": base, "test_it.py": TESTS})
+    base = PRODUCT.format(changed_seconds=0.02, crashing="unchanged()")
+    commit(paced.path, {"product.py": base, "test_it.py": TESTS + CRASHING_TEST})
     head = PRODUCT.format(changed_seconds=0.06, crashing="os.write(2, b'the driver crashed'); os._exit(7)")
-    commit(project.path, {"product.py": head, "test_it.py": TESTS + NEW_TEST})
-    return project
+    commit(paced.path, {"product.py": head, "test_it.py": TESTS + NEW_TEST + CRASHING_TEST})
+    return paced
 
 
 def left_over(project: pytest.Pytester) -> int:
@@ -74,10 +74,10 @@ def test_injected_slowdown_fails_and_same_code_passes(repository: pytest.Pyteste
     result.stdout.fnmatch_lines(["test_it.py::test_unchanged PASSED*"])
     result.stdout.fnmatch_lines(
         [
-            "diffopt: the call became 1*.* % slower than at HEAD~1 (?????????) (50.0 % allowed)",
-            "  change  +*, between +* and +* at 99.9* % confidence, * blocks of 4 calls by 2 pairs of processes",
-            "  head    6*.* ms per call, the working tree (?????????)",
-            "  base    2*.* ms per call, HEAD~1 (?????????)",
+            "diffopt: the call became 200.0 % slower than at HEAD~1 (?????????) (50.0 % allowed)",
+            "  change  +200.0 %, between +* and +* at 99.9* % confidence, * blocks of 4 calls by 2 pairs of processes",
+            "  head    60.0 ms per call, the working tree (?????????)",
+            "  base    20.0 ms per call, HEAD~1 (?????????)",
             "  not counted: no operation of the call ran on the simulated GPU",
             "seen on *, both timed interleaved in two processes, pipeline changed (weights: the user's own)",
             "to accept this: raise --diffopt-margin, or merge the change: later changes are compared with it",
@@ -96,6 +96,7 @@ def test_injected_slowdown_fails_and_same_code_passes(repository: pytest.Pyteste
     assert left_over(repository) == 0
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_uncommitted_change_of_another_package_fails(repository: pytest.Pytester) -> None:
     """With `--diffopt-editable` the compared package is in another repository; its uncommitted change is reported."""
     other = repository.mkdir("other")
@@ -103,27 +104,36 @@ def test_uncommitted_change_of_another_package_fails(repository: pytest.Pytester
     (other / "engine.py").write_text("SECONDS = 0.06\n")
     repository.makepyfile(
         test_it="""
-import time
 import engine
+import paced_time
 
 def test_engine(latency_baseline):
-    latency_baseline.check(time.sleep, engine.SECONDS)
+    latency_baseline.check(paced_time.sleep, engine.SECONDS)
 """
     )
     repository.syspathinsert(other)
     result = repository.runpytest_inprocess("--diffopt-against=HEAD", "--diffopt-editable=other", *OPTIONS)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["  head    6*.* ms per call, the working tree (????????? with an uncommitted change)"])
+    result.stdout.fnmatch_lines(["  head    60.0 ms per call, the working tree (????????? with an uncommitted change)"])
 
 
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
 def test_calls_that_only_compute_are_timed_concurrently(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    paced: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They share one core and are measured in CPU time; the verdicts equal those of interleaved timing."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    product = "def unchanged(): return sum(range(200_000))\n\ndef changed(): return sum(range({}))\n"
+    product = """
+import paced_time
+
+def unchanged():
+    paced_time.compute(0.02)
+
+def changed():
+    paced_time.compute({})
+"""
     tests = """
 import product
 
@@ -133,30 +143,31 @@ def test_changed(latency_baseline):
 def test_unchanged(latency_baseline):
     latency_baseline.check(product.unchanged)
 """
-    commit(project.path, {"product.py": product.format("200_000"), "test_it.py": tests})
-    (project.path / "product.py").write_text(product.format("600_000"))
-    result = project.runpytest_inprocess("--diffopt-against=HEAD", "-v", *OPTIONS)
+    commit(paced.path, {"product.py": product.format(0.02), "test_it.py": tests})
+    (paced.path / "product.py").write_text(product.format(0.06))
+    result = paced.runpytest_inprocess("--diffopt-against=HEAD", "-v", *OPTIONS)
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["test_it.py::test_unchanged PASSED*"])
     result.stdout.fnmatch_lines(
         [
-            "  head    * ms of CPU time per call, the working tree (????????? with an uncommitted change)",
-            "  base    * ms of CPU time per call, HEAD (?????????)",
+            "  head    60.0 ms of CPU time per call, the working tree (????????? with an uncommitted change)",
+            "  base    20.0 ms of CPU time per call, HEAD (?????????)",
             "  not counted: no operation of the call ran on the simulated GPU",
             "seen on *, both timed concurrently in two processes on one core, pipeline changed *",
         ]
     )
 
 
-def test_a_difference_of_one_process_is_not_a_difference_of_the_code(project: pytest.Pytester) -> None:
+@pytest.mark.usefixtures("warm_processes")
+def test_a_difference_of_one_process_is_not_a_difference_of_the_code(paced: pytest.Pytester) -> None:
     """The first process of head takes twice as long for its whole lifetime; the following pairs do not differ."""
     product = """
 import os
-import time
+import paced_time
 
 def call():
-    time.sleep(float(os.environ["SECONDS"]))
+    paced_time.sleep(float(os.environ["SECONDS"]))
 """
     tests = f"""
 import os
@@ -164,18 +175,18 @@ from pathlib import Path
 import product
 
 def test_call(latency_baseline):
-    is_head = Path(product.__file__).is_relative_to({str(project.path)!r})
-    starts = Path({str(project.path)!r}, "starts_of_head" if is_head else "starts_of_base")
+    is_head = Path(product.__file__).is_relative_to({str(paced.path)!r})
+    starts = Path({str(paced.path)!r}, "starts_of_head" if is_head else "starts_of_base")
     is_first = not starts.exists()
     with starts.open("a") as file:
         file.write(".")
     os.environ["SECONDS"] = "0.04" if is_head and is_first else "0.02"
     latency_baseline.check(product.call)
 """
-    commit(project.path, {"product.py": product, "test_it.py": tests})
-    result = project.runpytest_inprocess("--diffopt-against=HEAD", "--diffopt-margin=0.5", "--diffopt-max-seconds=6")
+    commit(paced.path, {"product.py": product, "test_it.py": tests})
+    result = paced.runpytest_inprocess("--diffopt-against=HEAD", "--diffopt-margin=0.5", "--diffopt-max-seconds=6")
 
-    assert all(len((project.path / f"starts_of_{side}").read_text()) > 1 for side in ("base", "head"))
+    assert all(len((paced.path / f"starts_of_{side}").read_text()) > 1 for side in ("base", "head"))
     result.assert_outcomes(passed=1)
 
 
@@ -208,6 +219,7 @@ def test_a_project_without_git_is_refused(project: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["*--diffopt-against needs a git repository*"])
 
 
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_no_process_and_no_work_tree(
     repository: pytest.Pytester, ending: signal.Signals
@@ -216,11 +228,12 @@ def test_an_interrupted_run_leaves_no_process_and_no_work_tree(
     pids = repository.path / "pids"
     repository.makepyfile(
         test_it=f"""
-import os, time
+import os
 from pathlib import Path
+import paced_time
 
 def call():
-    time.sleep(0.02)
+    paced_time.sleep(0.02)
 
 def test_long(latency_baseline):
     with Path({str(pids)!r}).open("a") as file:

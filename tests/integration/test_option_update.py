@@ -68,19 +68,27 @@ def test_a_second_check_in_one_test_is_refused(own_pipeline: pytest.Pytester) ->
     result.stdout.fnmatch_lines(["diffopt: test_it.py::test_both uses the baseline * for counts and for memory*"])
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_two_xdist_workers_write_all_their_baselines(project: pytest.Pytester) -> None:
-    """The next run passes with them."""
+    """The next run passes with them; the test's own clock replaces the timer."""
     project.makepyfile(
         test_it="""
-        import time
+        import itertools
         import pytest
+        from pytest_diffopt.probes import latency
+
+        @pytest.fixture(autouse=True)
+        def clock(monkeypatch):
+            readings = itertools.count(step=10_000_000)
+            monkeypatch.setattr(latency.measure_latency, "__kwdefaults__", {
+                **latency.measure_latency.__kwdefaults__, "clock": lambda: next(readings)})
 
         @pytest.mark.parametrize("case", range(8))
         def test_latency(case, latency_baseline):
-            latency_baseline.check(time.sleep, 0.01)
+            latency_baseline.check(lambda: None)
         """
     )
-    options = ("-n2", "--diffopt-margin=1", "--diffopt-max-seconds=1")
+    options = ("-n2", "--diffopt-max-seconds=1")
     accepting = project.runpytest_subprocess("--diffopt-update=missing", *options, timeout=200)
     later = project.runpytest_subprocess(*options, timeout=200)
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from pytest_diffopt.reports.page.rendering import write_page
 from tests.unit.reports.report_examples import ON_GPU, SDXL, clean, draw_images, full_report, report
-from tools.browser import content_after_scripts, find_browser, take_image
+from tools.browser import content_after_scripts, take_image
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="needs Chromium")
+pytestmark = pytest.mark.needs("browser")
 
 LIGHT_RED, LIGHT_GREEN, DARK_RED = (0xC0, 0x26, 0x1C), (0x1A, 0x7F, 0x37), (0xFF, 0x7B, 0x72)
 LIGHT_PAGE, DARK_PAGE = (0xF6, 0xF7, 0xF9), (0x0E, 0x11, 0x16)

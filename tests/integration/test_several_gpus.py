@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("xdist")
+pytestmark = pytest.mark.usefixtures("warm_processes")
 
 # Fakes a GPU in the controller and in workers.
 GPUS = """
@@ -20,7 +21,6 @@ header.gpu_name = lambda: "a fake GPU"
 EIGHT = """
 import os
 import pathlib
-import time
 
 import pytest
 from injected_verdicts import takes
@@ -30,14 +30,11 @@ from injected_verdicts import takes
 def test_on_a_gpu(number, worker_id):
     pathlib.Path(f"gpu-of-{worker_id}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
     takes(102 + number)
-    time.sleep(0.2)  # so that every worker gets tests
 """
 #: Fakes measured times; everything after the measurement is the real code.
 TIMED_GPUS = (
     GPUS
     + """
-import time
-
 from pytest_diffopt.api import baseline_gate, latency_baseline
 from pytest_diffopt.records import Device, Environment, LatencyRecord, Subject
 from pytest_diffopt.reports import document
@@ -46,7 +43,6 @@ def environment(device):
     return Environment(device_slug="fake-gpu", device_name="a fake GPU", versions={"torch": "2.13.0"})
 
 def measure(self, target, arguments):
-    time.sleep(0.1)  # so that every worker gets tests
     samples = (round(target() * 1_000_000),) * 5
     subject = Subject(pipeline="own", scale="tiny", recipe="bf16", device=Device.CUDA)
     return LatencyRecord(subject=subject, warmup_ns=samples, samples_ns=samples, num_steps=4)
@@ -186,7 +182,7 @@ def test_two_workers_on_one_gpu_are_refused(four_gpus: pytest.Pytester) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            "ERROR: diffopt: --gpu assigns one GPU to each worker, got: 5 workers (-n) and 4 GPUs; "
+            "ERROR: diffopt: --diffopt-gpu assigns one GPU to each worker, got: 5 workers (-n) and 4 GPUs; "
             "-n auto starts one worker per GPU"
         ]
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.documentation.pages import ROOT
-from tools.browser import content_after_scripts, find_browser
+from tools.browser import content_after_scripts
 
 SEARCH = """
 <script>
@@ -22,10 +22,9 @@ setTimeout(() => {
 </body>"""
 
 
-@pytest.mark.skipif(find_browser() is None, reason="needs Chromium")
+@pytest.mark.needs("browser", "docs")
 def test_the_search_works_without_a_server(tmp_path: Path) -> None:
     """For a page opened from a file, a browser starts no web worker."""
-    pytest.importorskip("material", reason="needs the extra docs")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     page = tmp_path / "site" / "index.html"

@@ -192,18 +192,9 @@ def test_images_too_small_for_alexnet_are_refused() -> None:
     assert lpips_of(noise(1, size=31), noise(1, size=31)) == (0.0,)
 
 
-def installed_torchvision() -> Any:
-    """Import torchvision; skip the test when a package is missing or built for another torch."""
-    pytest.importorskip("torchmetrics")
-    try:
-        return import_module("torchvision")
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision cannot be imported: {error}")
-
-
 def weights_file(torch_home: Path) -> Path:
     """Return the file in which torchvision caches AlexNet's weights."""
-    url = installed_torchvision().models.AlexNet_Weights.IMAGENET1K_V1.url
+    url = import_module("torchvision").models.AlexNet_Weights.IMAGENET1K_V1.url
     file = torch_home / "hub/checkpoints" / Path(url).name
     file.parent.mkdir(parents=True)
     return file
@@ -215,7 +206,7 @@ def alexnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     file = weights_file(tmp_path_factory.mktemp("torch_home"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = installed_torchvision().models.alexnet(weights=None)
+        network = import_module("torchvision").models.alexnet(weights=None)
     torch.save(network.state_dict(), file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCH_HOME", str(file.parents[2]))
@@ -246,6 +237,7 @@ def published_lpips(alexnet: Any, image: Pixels, reference: Pixels) -> float:
     return total
 
 
+@pytest.mark.needs("lpips")
 def test_lpips_is_as_published(alexnet: Any) -> None:
     """Unit-normalized features of five layers, squared differences, linear weights, spatial mean, sum."""
     ours, theirs = noise(1, number=2, size=64), noise(2, number=2, size=64)
@@ -258,6 +250,7 @@ def test_lpips_is_as_published(alexnet: Any) -> None:
     assert lpips_of(theirs, theirs) == (0.0, 0.0)
 
 
+@pytest.mark.needs("lpips")
 @pytest.mark.usefixtures("alexnet")
 def test_the_real_packages_accept_the_smallest_image_and_keep_the_random_state() -> None:
     """The same properties are tested above with fakes."""
@@ -269,6 +262,7 @@ def test_the_real_packages_accept_the_smallest_image_and_keep_the_random_state()
     assert torch.rand(1) == expected
 
 
+@pytest.mark.needs("lpips")
 def test_the_real_packages_report_corrupt_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty file, another file type, a truncated file, or weights of another network."""
     file = weights_file(tmp_path)

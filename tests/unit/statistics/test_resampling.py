@@ -6,7 +6,7 @@ import random
 import pytest
 
 from pytest_diffopt.records import PairedBlock
-from pytest_diffopt.statistics.resampling import sequential_shares
+from pytest_diffopt.statistics.resampling import ResampledSessions
 from pytest_diffopt.statistics.robust_ratio import logs_of
 from pytest_diffopt.statistics.sequential import SequentialRule
 
@@ -26,8 +26,8 @@ def measured(deviation: float, *, offset: float = 0.0, number: int = 100, seed: 
 
 def shares(values: list[list[PairedBlock]], *, slowdown: float = 0.0, count: int = 150) -> tuple[float, float]:
     """Return the fractions of sessions that were called slower and as fast."""
-    drawn = sequential_shares(values, RULE, slowdown=slowdown, count=count, sessions=200)
-    return drawn.slower, drawn.as_fast
+    judged = ResampledSessions.drawn_from(values, count=count, sessions=200).shares(RULE, slowdown=slowdown)
+    return judged.slower, judged.as_fast
 
 
 def test_same_code_is_never_slower_and_mostly_as_fast() -> None:
