@@ -13,7 +13,7 @@ _ROUNDED_TO = 512
 
 def release_library_workspaces() -> None:
     """Free the workspaces of cuBLAS, which keeps one for the process from its first call on."""
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch._C._cuda_clearCublasWorkspaces()
 
 
@@ -23,7 +23,7 @@ def memory_pool_of_its_own(device_type: str) -> Iterator[None]:
 
     Only CUDA has pools; on another device the block allocates as always.
     """
-    if device_type != "cuda" or not torch.cuda.is_initialized():
+    if device_type != "cuda" or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         yield
         return
     with torch.cuda.use_mem_pool(torch.cuda.MemPool()):

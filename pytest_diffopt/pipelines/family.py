@@ -56,7 +56,7 @@ class PipelineFamily:
         plain = self.inputs(scale)
         if batch is None or batch == plain.get("num_images_per_prompt", 1):
             return plain
-        repeated = {name: [plain[name]] * batch for name in self.one_per_image}
+        repeated: dict[str, Any] = {name: [plain[name]] * batch for name in self.one_per_image}
         return plain.varied(f"batch {batch}", num_images_per_prompt=batch, **repeated)
 
 

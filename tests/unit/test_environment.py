@@ -185,5 +185,5 @@ def test_the_null_gpu_is_not_the_gpu_that_it_names(monkeypatch: pytest.MonkeyPat
 
     assert gpu_device() is Device.NULL_GPU
     for device in (Device.NULL_GPU, Device.CUDA):
-        assert capture_environment(device).device_name == "null NVIDIA H200"
-        assert capture_environment(device).device_slug == "null-nvidia-h200"
+        assert capture_environment(device).device_name == "null NVIDIA H200 0"
+        assert capture_environment(device).device_slug == "null-nvidia-h200-0"
