@@ -20,8 +20,9 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install null-gpu gate ladders gpu test test-lpips browser lint docs fuzz format benchmarks history generality injected-faults clean
-.PHONY: on-gpu-rehearsal dist test-wheel release-check baselines comment merge summary status gpu-request propose-baselines
+.PHONY: install null-gpu gate ladders gpu test test-lpips browser lint docs fuzz format benchmarks history generality
+.PHONY: injected-faults on-gpu-rehearsal dist test-wheel release-check baselines comment comment-environment merge summary
+.PHONY: status gpu-request propose-baselines clean
 
 install: $(INSTALLED)
 
@@ -133,7 +134,7 @@ on-gpu-rehearsal: $(INSTALLED)
 # The wheel and the source distribution of a release.
 dist: $(INSTALLED)
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist .
+	PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m build --outdir dist .
 
 # Run the tests against the installed wheel, without the package's source in the working folder.
 test-wheel: dist
@@ -148,21 +149,30 @@ test-wheel: dist
 release-check: $(INSTALLED)
 	$(BIN)/python -m tools.release_check "$$TAG"
 
-# Targets of the workflows. Those that use gh need no virtual environment.
-# Post a summary on a pull request: make comment SUMMARY=report/summary.md PULL_REQUEST=12 KEY=h200 LINK=https://...
-comment:
-	$(PYTHON) -m pytest_diffopt comment "$$SUMMARY" --repository "$$GITHUB_REPOSITORY" \
-		--pull-request "$$PULL_REQUEST" --key "$$KEY" --link "$$LINK"
+# Targets of the workflows. Their values are environment variables: make expands $(...) in a value on its command line.
+# What reads a report, and nothing else: a job with a write token installs it in a step before, without the token.
+COMMENT_VENV := .venv-comment
+comment-environment: $(COMMENT_VENV)/.installed
 
-# Merge the reports of several jobs: make merge REPORTS="reports/*" INTO=report EXPECT=4
+$(COMMENT_VENV)/.installed: constraints.txt
+	$(PYTHON) -m venv $(COMMENT_VENV)
+	$(COMMENT_VENV)/bin/python $(PIP) --constraint constraints.txt --only-binary :all: msgspec pytest
+	touch $@
+
+# Post the summary of a report on a pull request: REPORT=report PULL_REQUEST=12 KEY=h200 LINK=https://... make comment
+comment: $(COMMENT_VENV)/.installed
+	$(COMMENT_VENV)/bin/python -m pytest_diffopt comment "$$REPORT" --repository="$$GITHUB_REPOSITORY" \
+		--pull-request="$$PULL_REQUEST" --key="$$KEY" --link="$$LINK"
+
+# Merge the reports of several jobs: EXPECT=4 make merge REPORTS="reports/*" INTO=report
 merge: $(INSTALLED)
-	$(BIN)/python -m pytest_diffopt merge $(REPORTS) --into "$(INTO)" --expect "$(EXPECT)"
+	$(BIN)/python -m pytest_diffopt merge $(REPORTS) --into "$(INTO)" --expect="$$EXPECT"
 
-# Append the summary of a report to the page of the GitHub Actions run: make summary REPORT=report PAGE=https://...
+# Append the summary of a report to the page of the GitHub Actions run: REPORT=report PAGE=https://... make summary
 summary: $(INSTALLED)
-	$(BIN)/python -m pytest_diffopt summary "$$REPORT" --page "$$PAGE" >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+	$(BIN)/python -m pytest_diffopt summary "$$REPORT" --page="$$PAGE" >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 
-# Set the status of a commit of a pull request: make status COMMIT=1a2b3c4 STATE=success LINK=https://...
+# Set the status of a commit of a pull request: COMMIT=... STATE=success LINK=https://... make status
 status:
 	gh api --silent --method POST "repos/$$GITHUB_REPOSITORY/statuses/$$COMMIT" \
 		-f context=gpu -f state="$$STATE" -f target_url="$$LINK"
@@ -171,10 +181,11 @@ status:
 gpu-request:
 	$(PYTHON) -m tools.github.request
 
-# Open a pull request with the measured baselines, from the checkout in CHECKOUT.
+# Open a pull request with the measured baselines, on the commit of the checkout in CHECKOUT. The code is this
+# checkout's own: Python would prefer modules in the folder in which it is started.
 propose-baselines:
-	cd "$$CHECKOUT" && PYTHONPATH="$(CURDIR)" $(PYTHON) -m tools.github.propose "$$ARTIFACTS" \
-		--base "$$([ "$$IS_FORK" = true ] || echo "$$BASE")" --branch "$$BRANCH" --link "$$LINK" --reason "$$REASON"
+	$(PYTHON) -m tools.github.propose "$$ARTIFACTS" --checkout="$$CHECKOUT" \
+		--base="$$([ "$$IS_FORK" = true ] || echo "$$BASE")" --branch="$$BRANCH" --link="$$LINK" --reason="$$REASON"
 
 # Compare every tiny pipeline of diffusers' tests on the simulated GPU with the CPU:
 #   git clone --depth 1 --branch v0.42.1 https://github.com/huggingface/diffusers ../diffusers
@@ -186,5 +197,5 @@ generality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) .wheel dist site .history .on-gpu-rehearsal .mypy_cache \
+	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .on-gpu-rehearsal .mypy_cache \
 		.ruff_cache .pytest_cache .import_linter_cache

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 import torch
 
-from pytest_diffopt.probes.compilation import CompileLog
+from pytest_diffopt.probes.compile_log import CompileLog
 
 _PAIRS = 12
 _CALLS = 300

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from skimage import data, transform
 
-from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.image_thresholds import ImageThresholds
+from pytest_diffopt.guards.images import judge_images
 from pytest_diffopt.probes.flip import flip_heat_map, mean_flip
 from pytest_diffopt.probes.image_arrays import images_of
 from pytest_diffopt.probes.images import compare_images

@@ -1,7 +1,8 @@
 """Measure what the plugin adds to the start of pytest: `python benchmarks/start_up.py`.
 
 Two commands are interleaved, so that a noisy machine affects both equally: a Python process that imports pytest,
-without and with this plugin; then pytest collecting an empty project, without and with it.
+without and with this plugin; then pytest in an empty project, and with 2000 tests of another project, without and with
+it.
 """
 
 import argparse
@@ -11,8 +12,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 _LIMIT_MS = 15.0
+_NUM_TESTS = 2000
+_MANY_TESTS = f"""
+import pytest
+
+@pytest.fixture
+def number(request):
+    return request.param
+
+@pytest.mark.parametrize("number", range({_NUM_TESTS}), indirect=True)
+def test_it(number, tmp_path_factory):
+    assert number >= 0
+"""
 _HEAVY = ("torch", "numpy", "diffusers", "transformers", "skimage", "scipy")
 
 
@@ -28,8 +42,11 @@ def main() -> int:
         )
         start = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         starts = _compare([*start, "-p", "no:diffopt"], start, rounds, folder)
+        Path(folder, "test_many.py").write_text(_MANY_TESTS, encoding="utf-8")
+        many = _compare([*start, "-p", "no:diffopt"], start, max(rounds // 3, 3), folder)
     print(f"importing the plugin adds {imports:.1f} ms to importing pytest ({_LIMIT_MS:g} ms allowed)")
     print(f"the plugin adds {starts:.1f} ms to pytest in an empty folder")
+    print(f"the plugin adds {1000 * (many - starts) / _NUM_TESTS:.1f} us to each test of another project")
     print(f"heavy modules imported by the plugin: {', '.join(heavy) or 'none'} (none allowed)")
     return 1 if heavy or imports > _LIMIT_MS else 0
 

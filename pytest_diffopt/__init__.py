@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.images import assert_images_similar, assert_same_images
     from pytest_diffopt.api.latency_baseline import LatencyGate
     from pytest_diffopt.api.memory_baseline import MemoryGate
-    from pytest_diffopt.api.numerics import assert_compiled_matches_eager
+    from pytest_diffopt.api.memory_growth import assert_memory_stable
+    from pytest_diffopt.api.numerics import assert_compiled_matches_eager, assert_quantized_matches_dequantized
     from pytest_diffopt.api.own_guard import conclude_own_guard
     from pytest_diffopt.api.repeatability import assert_repeatable
     from pytest_diffopt.api.syncs import assert_no_syncs, no_syncs
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
-    from pytest_diffopt.guards.images import ImageThresholds
+    from pytest_diffopt.guards.failed_assertion import DiffoptAssertionError
+    from pytest_diffopt.guards.image_thresholds import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
     from pytest_diffopt.pipelines.call_changes import another_scheduler, lora_scaled, lora_variations, shape_variations
     from pytest_diffopt.pipelines.inputs import PipelineInputs
@@ -40,8 +42,9 @@ _HOMES = {
     "AllowedSyncs": "guards.syncs",
     "CompileGate": "api.compile_baseline",
     "CountGate": "api.count_baseline",
+    "DiffoptAssertionError": "guards.failed_assertion",
     "ImageGate": "api.image_baseline",
-    "ImageThresholds": "guards.images",
+    "ImageThresholds": "guards.image_thresholds",
     "LatencyGate": "api.latency_baseline",
     "MemoryGate": "api.memory_baseline",
     "Optimization": "recipes.optimization",
@@ -51,10 +54,12 @@ _HOMES = {
     "assert_compiled_matches_eager": "api.numerics",
     "assert_faster": "api.faster",
     "assert_images_similar": "api.images",
+    "assert_memory_stable": "api.memory_growth",
     "assert_no_graph_breaks": "api.compilation",
     "assert_no_recompiles": "api.compilation",
     "assert_no_syncs": "api.syncs",
     "assert_optimizations_applied": "api.applied",
+    "assert_quantized_matches_dequantized": "api.numerics",
     "assert_repeatable": "api.repeatability",
     "assert_same_images": "api.images",
     "conclude_own_guard": "api.own_guard",
@@ -74,6 +79,7 @@ __all__ = [
     "AllowedSyncs",
     "CompileGate",
     "CountGate",
+    "DiffoptAssertionError",
     "ImageGate",
     "ImageThresholds",
     "LatencyGate",
@@ -86,10 +92,12 @@ __all__ = [
     "assert_compiled_matches_eager",
     "assert_faster",
     "assert_images_similar",
+    "assert_memory_stable",
     "assert_no_graph_breaks",
     "assert_no_recompiles",
     "assert_no_syncs",
     "assert_optimizations_applied",
+    "assert_quantized_matches_dequantized",
     "assert_repeatable",
     "assert_same_images",
     "conclude_own_guard",

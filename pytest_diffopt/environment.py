@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.records import Device, Environment
 
 _ACCELERATORS = ("cuda", "xpu", "mps")
@@ -22,17 +23,17 @@ def capture_environment(device: Device) -> Environment:
     """Return the environment for a device.
 
     Raises:
-        NoGPUError: the device is `CUDA`, and torch finds no GPU.
+        NoGPUError: the device is a GPU or the null GPU, and torch finds none.
     """
     if device is Device.SIMULATED:
         return Environment(device_slug="simulated", device_name="the simulated GPU", versions=_versions())
-    name = gpu_name() if device is Device.CUDA else _cpu_name()
-    prefix = "" if device is Device.CUDA else "cpu-"
+    name = gpu_name() if device.is_gpu else _cpu_name()
+    prefix = "" if device.is_gpu else "cpu-"
     return Environment(device_slug=prefix + slug(name), device_name=name, versions=_versions())
 
 
 def gpu_name() -> str:
-    """Return the name that the first GPU reports.
+    """Return the name that the first GPU reports, after `null` where the null GPU stands in for it.
 
     Raises:
         NoGPUError: torch finds no GPU; the message states which build of torch is installed.
@@ -44,10 +45,16 @@ def gpu_name() -> str:
         toolkits = {"CUDA": torch.version.cuda, "ROCm": torch.version.hip}
         build = " and ".join(f"{name} {version}" for name, version in toolkits.items() if version)
         reason = f"is built for {build} but finds no GPU" if build else "is a CPU-only build"
-        msg = f"--gpu needs a GPU that torch can use, but found none: torch {torch.__version__} {reason}"
+        msg = f"--diffopt-gpu needs a GPU that torch can use, but found none: torch {torch.__version__} {reason}"
         raise NoGPUError(msg)
     module = torch.get_device_module(kind)
-    return str(module.get_device_name(0)) if hasattr(module, "get_device_name") else kind
+    name = str(module.get_device_name(0)) if hasattr(module, "get_device_name") else kind
+    return f"null {name}" if is_active() else name
+
+
+def gpu_device() -> Device:
+    """Return what torch's GPU is: `NULL_GPU` where the null GPU stands in for one, else `CUDA`."""
+    return Device.NULL_GPU if is_active() else Device.CUDA
 
 
 def accelerator_kind() -> str:
@@ -62,7 +69,7 @@ def accelerator_kind() -> str:
 
 def torch_device(device: Device) -> str:
     """Return torch's name of the device on which a pipeline is built: `cpu`, or the machine's accelerator."""
-    return (accelerator_kind() if device is Device.CUDA else "") or "cpu"
+    return (accelerator_kind() if device.is_gpu else "") or "cpu"
 
 
 def slug(name: str) -> str:

@@ -7,6 +7,8 @@ failures or usage errors without a traceback.
 import difflib
 from collections.abc import Iterable
 
+from pytest_diffopt.printable import printable_lines
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'sdxl'?)` for an unknown name, or an empty string without a close match."""
@@ -16,6 +18,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 class DiffoptError(Exception):
     """A request cannot be fulfilled; the message states why and what to do."""
+
+    def __str__(self) -> str:
+        """Return the message; no text in it, such as the name of a pipeline, is a command for what prints it."""
+        return printable_lines(super().__str__())
 
 
 class MarkerError(DiffoptError):

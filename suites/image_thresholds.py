@@ -2,6 +2,6 @@
 
 from pytest_diffopt import ImageThresholds
 
-#: Over 20 seeds of three prompts the tiny PixArt's latents differ by up to 0.15 in bfloat16 and 0.19 in int8, mostly
-#: already in the first step, and the colors with them. `docs/injected-faults.md` has the figures.
-PIXART_ALPHA = ImageThresholds(min_psnr_db=26.0, max_error=0.7, max_flip=0.25, max_latent_error=0.25)
+#: Over 20 seeds of three prompts the tiny PixArt's colors differ by more than the default FLIP allows in bfloat16 and
+#: int8; `docs/injected-faults.md` has the figures. Errors of pixels and latents are compared with those of rounding.
+PIXART_ALPHA = ImageThresholds(max_flip=0.25)

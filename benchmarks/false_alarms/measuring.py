@@ -11,7 +11,7 @@ import msgspec
 from benchmarks.false_alarms.projects import TINY_ON_CPU, TimedCall
 from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.process import WorkerStart
-from pytest_diffopt.paired.process_pair import Workers, at_their_call, start_workers, time_pair
+from pytest_diffopt.paired.process_pair import Workers, paused_at_call, start_workers, time_pair
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
 from pytest_diffopt.records import Device, PairedBlock, PairedTiming
 from pytest_diffopt.session.progress import no_progress
@@ -55,7 +55,7 @@ def measure(
     """
     with _workers(slowdown, call) as workers:
         (nodeid,) = workers.base_tests
-        with at_their_call(workers, nodeid, no_progress, at_once=call.device is Device.CPU) as ready:
+        with paused_at_call(workers, nodeid, no_progress, at_once=call.device is Device.CPU) as ready:
             assert not isinstance(ready, str), "unreachable: both sides have the same test"  # noqa: S101
             plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
             samples = time_pair(workers, ready, plan, is_decided=_never, progress=no_progress)

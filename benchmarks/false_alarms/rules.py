@@ -16,7 +16,7 @@ from benchmarks.false_alarms.measuring import Pair
 from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.records import Device
 from pytest_diffopt.statistics.resampling import ResampledSessions, Shares
-from pytest_diffopt.statistics.sequential import SequentialRule, processes_differ_by
+from pytest_diffopt.statistics.sequential import SequentialRule, between_process_deviation
 
 _STORED_SAMPLES = 30
 _STORED_SESSIONS = 3
@@ -113,8 +113,8 @@ def paired_gate(  # noqa: PLR0913 - the gate's parameters and the draw's
     """
     if not pairs:
         return Shares(slower=math.nan, as_fast=math.nan, mean_count=math.nan)
-    apart = processes_differ_by(pairs[0].timing, device)
-    rule = SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, processes_differ_by=apart)
+    apart = between_process_deviation(pairs[0].timing, device)
+    rule = SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, between_process_deviation=apart)
     blocks = [pair.blocks for pair in pairs]
     drawn = ResampledSessions.drawn_from(blocks, count=blocks_in(pairs, seconds=seconds), sessions=number)
     return drawn.shares(rule, slowdown=slowdown)

@@ -14,15 +14,15 @@ import torch
 
 from benchmarks.injected_faults.slices import SliceCheck, check_slice
 from pytest_diffopt import ImageThresholds, Scale
+from pytest_diffopt.api.image_rounding import judge_by_samples
 from pytest_diffopt.errors import RecipeWarning
-from pytest_diffopt.guards.images import EXACT_ARITHMETIC, default_thresholds, judge_images
-from pytest_diffopt.guards.rounding import judge_at_edge
+from pytest_diffopt.guards.image_thresholds import EXACT_ARITHMETIC, default_thresholds
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.probes.image_results import ImageResult, compare_results, generate
-from pytest_diffopt.probes.rounding import rounded_calls, rounding_of
+from pytest_diffopt.probes.reference_precision import precision_of, rounded_calls
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.records import Device, ImageRecord, Subject
 from suites.image_thresholds import PIXART_ALPHA
@@ -124,18 +124,22 @@ def _of_pipeline(name: str, seeds: int) -> Iterator[CorrectImages]:
     family = find_pipeline(name)
     reference = build_pipeline(family, Scale.TINY).pipeline
     plain = _drawn(reference, family, seeds)
-    again = rounded_calls(reference, torch.bfloat16, lambda: _drawn(reference, family, seeds))
-    rounded = [_compared(results, plain, Subject(pipeline=name)) for results in again]
+    samples: dict[str, list[list[ImageRecord]]] = {}
     for recipe in RECIPES[name]:
         pipeline = parse_recipe(recipe).apply(build_pipeline(family, Scale.TINY).pipeline)
         drawn = _drawn(pipeline, family, seeds)
         records = _compared(drawn, plain, Subject(pipeline=name, recipe=recipe, device=Device.CPU))
-        handlers = zip(*rounded, strict=True) if rounding_of(pipeline) else repeat((), len(records))
+        precision = precision_of(pipeline, reference)
+        if precision and precision.name not in samples:
+            again = rounded_calls(reference, precision, lambda: _drawn(reference, family, seeds))
+            samples[precision.name] = [_compared(results, plain, Subject(pipeline=name)) for results in again]
+        of_each = zip(*samples[precision.name], strict=True) if precision else repeat((), len(records))
+        label = precision.name if precision else ""
         pairs = zip(drawn, plain, strict=True)
         yield CorrectImages(
             pipeline=name,
             recipe=recipe,
-            verdicts=tuple(_judge(*both) for both in zip(records, handlers, strict=True)),
+            verdicts=tuple(_judge(record, label, its) for record, its in zip(records, of_each, strict=True)),
             usual_checks=tuple(check_slice(one.images, other.images) for one, other in pairs),
         )
         del pipeline
@@ -147,13 +151,13 @@ def _compared(drawn: Sequence[ImageResult], plain: Sequence[ImageResult], subjec
     return [compare_results(*pair, subject) for pair in zip(drawn, plain, strict=True)]
 
 
-def _judge(record: ImageRecord, rounded: Sequence[ImageRecord]) -> Verdict:
+def _judge(record: ImageRecord, precision: str, samples: Sequence[ImageRecord]) -> Verdict:
     """Judge an image as `assert_same_images` does."""
     default = default_thresholds(record.subject)
     is_exact = default == EXACT_ARITHMETIC
     thresholds = default if is_exact else THRESHOLDS.get(record.subject.pipeline, default)
-    verdict = judge_images(record, thresholds)
-    return judge_at_edge(verdict, record, rounded, thresholds, "bfloat16") if verdict.is_failure else verdict
+    _, verdict = judge_by_samples(record, precision, samples, thresholds)
+    return verdict
 
 
 def _drawn(pipeline: Any, family: PipelineFamily, seeds: int) -> list[ImageResult]:

@@ -12,6 +12,7 @@ import torch
 from pytest_diffopt import (
     AllowedSyncs,
     CountGate,
+    DiffoptAssertionError,
     ImageGate,
     LatencyGate,
     PipelineInputs,
@@ -132,18 +133,21 @@ class Subject:
 
 def run_check(guard: Guard, check: Callable[[], None]) -> CheckResult:
     """Run an assertion and return its result."""
-    active_test().take_entries()
+    test = active_test()
+    test.begin_attempt()
     try:
         check()
-    except pytest.fail.Exception as failure:
+    except DiffoptAssertionError as failure:
         outcome, headline = CheckOutcome.FAILED, _headline(str(failure))
     except pytest.skip.Exception as skipped:
         outcome, headline = CheckOutcome.UNPROVEN, _headline(str(skipped))
     except Exception as error:  # noqa: BLE001 - any error of a broken pipeline fails its test
         outcome, headline = CheckOutcome.RAISED, error_headline(error)
     else:
-        outcome, headline = CheckOutcome.PASSED, ""
-    figures = {name: value for entry in active_test().take_entries() for name, value in entry.verdict.figures.items()}
+        unproven, test.unproven = test.unproven, []
+        outcome = CheckOutcome.UNPROVEN if unproven else CheckOutcome.PASSED
+        headline = _headline(str(unproven[0])) if unproven else ""
+    figures = {name: value for entry in test.take_entries() for name, value in entry.verdict.figures.items()}
     return CheckResult(guard=guard, outcome=outcome, headline=headline, figures=figures)
 
 

@@ -13,7 +13,7 @@ from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.probes.calls import repeatable_call
-from pytest_diffopt.probes.compilation import CompileLog
+from pytest_diffopt.probes.compile_log import CompileLog
 from pytest_diffopt.probes.latency import Call, measure_latency
 from pytest_diffopt.probes.loop_times import time_loops
 from pytest_diffopt.probes.memory import measure_peak_memory_cuda

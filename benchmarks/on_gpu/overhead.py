@@ -17,7 +17,7 @@ from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.environment import torch_device
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.probes.calls import failures_noted, repeatable_call
-from pytest_diffopt.probes.compilation import CompileLog
+from pytest_diffopt.probes.compile_log import CompileLog
 from pytest_diffopt.probes.image_results import generate
 from pytest_diffopt.probes.latency import Call, measure_ratio
 from pytest_diffopt.probes.loop_times import time_loop

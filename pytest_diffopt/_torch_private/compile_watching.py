@@ -12,12 +12,14 @@ import torch._dynamo.output_graph as _output_graph
 import torch._dynamo.symbolic_convert as _symbolic_convert
 import torch._dynamo.utils as _dynamo_utils
 
-from pytest_diffopt._torch_private.compile_errors import FullGraphError, RecompileLimitError
+from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, OperatorError, RecompileLimitError
 from pytest_diffopt._torch_private.wrapped_code import written_code
 
 _LIMIT_BREAK = "Dynamo recompile limit exceeded"
 # Operations that read a tensor's value and stay in the graph if Dynamo is configured to capture them.
 _READS = frozenset({"item", "tolist", "nonzero", "_local_scalar_dense"})
+# What precedes the user's stack in the message of an error that Dynamo raises.
+_USER_CODE = "from user code:"
 _STACK_LINE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
 
@@ -159,13 +161,14 @@ def _watching_graphs(original: Callable[..., Any]) -> Callable[..., Any]:
 def _note_error(found: Compilation, error: Exception) -> None:
     if isinstance(error, RecompileLimitError) or getattr(error, "gb_type", "") == _LIMIT_BREAK:
         found.hit_limit = True
-    elif isinstance(error, FullGraphError):
+    elif isinstance(error, (*USER_ERRORS, OperatorError)):
         found.breaks.append(_traced(error, gave_up=True))
 
 
 def _traced(error: Any, *, gave_up: bool = False) -> TracedBreak:
     stack = getattr(error, "real_stack", None) or ()
     lines = tuple(StackLine(path=one.filename, line=one.lineno or 0, function=one.name) for one in stack)
+    lines = lines or _stack_in(str(error).partition(_USER_CODE)[2])
     return TracedBreak(message=str(getattr(error, "msg", error)), stack=lines, gave_up=gave_up)
 
 
@@ -182,11 +185,14 @@ def _is_of_a_number(node: Any) -> bool:
 
 
 def _read(node: Any) -> TracedBreak:
-    lines = tuple(
+    return TracedBreak(message=f"the graph holds .{_operator(node)}()", stack=_stack_in(node.stack_trace or ""))
+
+
+def _stack_in(text: str) -> tuple[StackLine, ...]:
+    return tuple(
         StackLine(path=found["path"], line=int(found["line"]), function=found["function"])
-        for found in _STACK_LINE.finditer(node.stack_trace or "")
+        for found in _STACK_LINE.finditer(text)
     )
-    return TracedBreak(message=f"the graph holds .{_operator(node)}()", stack=lines)
 
 
 def _evaluated(expression: str, f_locals: Any, f_globals: Any) -> object:

@@ -15,6 +15,11 @@ def has_unshared_storage(tensor: torch.Tensor) -> bool:
     return bool(torch._C._storage_Use_Count(storage_address(tensor)) == _TENSOR_AND_PYTHON)
 
 
+def version_of(tensor: torch.Tensor) -> int | None:
+    """Return how often a tensor and its views have been changed in place; None where torch does not count it."""
+    return None if tensor.is_inference() else tensor._version
+
+
 def lazy_clone(tensor: torch.Tensor) -> torch.Tensor | None:
     """Return a clone that shares memory until either side is written to; None if torch cannot share it.
 

@@ -4,12 +4,15 @@ from typing import Any
 
 from pytest_diffopt.api.calls import call_arguments, lifetime_of, plain_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.arguments import instance_of, require
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.guards.applied import judge_applied
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.recipe import Recipe, recipe_of
 from pytest_diffopt.records import AppliedRecord
 from pytest_diffopt.session.active_test import active_test
+
+_RECIPE_ARGUMENT = "assert_optimizations_applied(recipe=...)"
 
 
 def assert_optimizations_applied(
@@ -28,10 +31,15 @@ def assert_optimizations_applied(
         **inputs: keywords of that call.
 
     Raises:
+        ProbeError: an argument has the wrong type.
         RecipeError: no recipe is given, applied or named by the marker.
     """
     __tracebackhide__ = True
-    arguments = call_arguments(pipeline, args, inputs, asserted_by="assert_optimizations_applied", own=("recipe",))
+    is_called = bool(args or inputs)
+    arguments = call_arguments(
+        pipeline, args, inputs, asserted_by="assert_optimizations_applied", own=("recipe",), is_called=is_called
+    )
+    require(instance_of(str, Recipe, hint='write recipe="bf16 + compile"').or_none(), recipe, _RECIPE_ARGUMENT)
     subject = lifetime_of(pipeline).subject
     if arguments:
         plain_call(pipeline, arguments)()

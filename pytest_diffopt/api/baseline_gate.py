@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.arguments import NOT_NEGATIVE, SOME_TEXT, require
 from pytest_diffopt.baselines.documents import Baseline
 from pytest_diffopt.baselines.key import BaselineKey
 from pytest_diffopt.baselines.store import BaselineStore
@@ -81,6 +82,16 @@ class BaselineGate:
     owner: BaselineOwner
     store: BaselineStore
     settings: Settings
+
+    @staticmethod
+    def _require(gate: str, *, reason: str, margin: float | None = None) -> None:
+        """Check what every gate takes.
+
+        Raises:
+            ProbeError: the reason is empty, or the margin is no number of at least 0.
+        """
+        require(SOME_TEXT, reason, f"{gate}.check(reason=...)")
+        require(NOT_NEGATIVE.or_none(), margin, f"{gate}.check(margin=...)")
 
     def _settle(self, comparison: Comparison[_Document]) -> None:
         """Accept the baseline where this run may, then judge and conclude."""

@@ -8,13 +8,23 @@ from typing import Any
 
 from torch import nn
 
+from pytest_diffopt.arguments import TARGET, ArgumentError, Rule, require
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.probes.calls import failures_noted, repeatable_call
 from pytest_diffopt.probes.compile_failures import failures_explained
+from pytest_diffopt.probes.denoise_loop import has_denoise_loop
 from pytest_diffopt.records import Concern, Subject
 from pytest_diffopt.session.active_test import active_test
 from pytest_diffopt.session.pipeline_lifetimes import PipelineLifetime
+
+#: Of a target that the user's code calls, in any way: what holds modules need not be callable itself.
+WATCHED = Rule(
+    text=TARGET.text,
+    holds=lambda value: TARGET.holds(value) or (not isinstance(value, type) and bool(modules_of(value))),
+    hint=TARGET.hint,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +44,14 @@ class CallArguments:
         return bool(self.positional or self.keywords)
 
 
-def call_arguments(
-    target: Any, args: Sequence[Any], inputs: Mapping[str, Any], *, asserted_by: str, own: Sequence[str] = ()
+def call_arguments(  # noqa: PLR0913 - each is a property of the call or of the assertion
+    target: Any,
+    args: Sequence[Any],
+    inputs: Mapping[str, Any],
+    *,
+    asserted_by: str,
+    own: Sequence[str] = (),
+    is_called: bool = True,
 ) -> CallArguments:
     """Separate the arguments of the watched call from those of the assertion.
 
@@ -48,10 +64,14 @@ def call_arguments(
         inputs: keyword arguments that the test passed and that are not the assertion's.
         asserted_by: the public name of the assertion, for messages.
         own: keywords of the assertion.
+        is_called: whether the assertion calls the target, and does not only inspect it.
 
     Raises:
-        ProbeError: a keyword could mean the assertion or the call, or a keyword is passed twice.
+        ProbeError: the target cannot be called, a keyword could mean the assertion or the call, or a keyword is passed
+            twice or in a dictionary.
     """
+    require(TARGET if is_called else WATCHED, target, f"the target of {asserted_by}")
+    _refuse_dictionary(target, args, asserted_by)
     holders = [one for one in args if isinstance(one, PipelineInputs)]
     if not holders:
         _refuse_ambiguous(target, asserted_by, own)
@@ -73,6 +93,19 @@ def _refuse_ambiguous(target: Any, asserted_by: str, own: Sequence[str]) -> None
             f"keywords as one positional argument, {asserted_by}(pipeline, PipelineInputs({{...}}))"
         )
         raise ProbeError(msg)
+
+
+def _refuse_dictionary(target: Any, args: Sequence[Any], asserted_by: str) -> None:
+    """Refuse `check(pipeline, inputs)` with a dictionary of the call's keywords, which would be its first argument."""
+    for one in args:
+        if not isinstance(one, Mapping) or isinstance(one, PipelineInputs):
+            continue
+        if has_denoise_loop(target) or (one and set(one) <= set(_parameters(target))):
+            msg = (
+                f"{asserted_by} takes the call's keywords as **inputs, got: a dictionary as an argument of the call: "
+                f"write {asserted_by}(pipeline, **inputs)"
+            )
+            raise ArgumentError(msg)
 
 
 def _parameters(target: Any) -> Mapping[str, inspect.Parameter]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.arguments import CALLS, TARGET, YES_OR_NO, require, sequence_of
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
@@ -15,6 +16,11 @@ from pytest_diffopt.probes.eager_operators import with_eager_operators
 from pytest_diffopt.recipes.recipe import recipe_of
 from pytest_diffopt.records import Concern
 from pytest_diffopt.session.active_test import active_test
+
+_GRAPH_BREAKS = sequence_of(
+    AllowedGraphBreaks, 'AllowedGraphBreaks(where="file.py:function", break_reason="...", reason="...")'
+)
+_RECOMPILES = sequence_of(AllowedRecompiles, 'AllowedRecompiles(where="file.py:function", guard="...", reason="...")')
 
 
 def assert_no_graph_breaks(
@@ -32,15 +38,17 @@ def assert_no_graph_breaks(
         **inputs: keywords of the call.
 
     Raises:
-        ProbeError: torch.compile is switched off, its backend is unknown, or a compiler is missing.
+        ProbeError: an argument has the wrong type, torch.compile is switched off, its backend is unknown, or a compiler
+            is missing.
     """
     __tracebackhide__ = True
     refuse_when_switched_off()
+    require(_GRAPH_BREAKS, allow_graph_breaks, "assert_no_graph_breaks(allow_graph_breaks=...)")
     own = ("allow_graph_breaks",)
     arguments = call_arguments(target, args, inputs, asserted_by="assert_no_graph_breaks", own=own)
     lifetime, pipelines = lifetime_of(target), active_test().pipelines
     call = watched_call(target, arguments, Concern.GRAPH_BREAKS, lifetime.subject)
-    record = watch_warmup(pipelines.log, lifetime.start, call, lifetime.subject, target=target)
+    record = watch_warmup(pipelines.log_of(lifetime), lifetime.start, call, lifetime.subject, target=target)
     pipelines.note_warm(target)
     record = with_eager_operators(record, target, call, pipelines.log.namespaces)
     conclude(record, judge_graph_breaks(record, allow=allow_graph_breaks))
@@ -66,11 +74,15 @@ def assert_no_recompiles(
         dynamic: whether it was compiled for any shape; by default as the pipeline's recipe has it.
 
     Raises:
-        ProbeError: there are no variations, torch.compile is switched off, its backend is unknown, or a compiler is
-            missing.
+        ProbeError: an argument has the wrong type, there are no variations, torch.compile is switched off, its backend
+            is unknown, or a compiler is missing.
     """
     __tracebackhide__ = True
     refuse_when_switched_off()
+    require(TARGET, target, "the target of assert_no_recompiles")
+    require(CALLS, variations, "the variations of assert_no_recompiles")
+    require(_RECOMPILES, allow_recompiles, "assert_no_recompiles(allow_recompiles=...)")
+    require(YES_OR_NO.or_none(), dynamic, "assert_no_recompiles(dynamic=...)")
     if not variations:
         msg = "assert_no_recompiles needs at least one call to make, got: no variations"
         raise ProbeError(msg)
@@ -81,7 +93,7 @@ def assert_no_recompiles(
         return watched_call(target, CallArguments(keywords=inputs), Concern.RECOMPILES, lifetime.subject)()
 
     record = watch_recompiles(
-        pipelines.log,
+        pipelines.log_of(lifetime),
         call,
         variations,
         start=lifetime.start,

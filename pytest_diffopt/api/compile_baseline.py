@@ -35,6 +35,7 @@ class CompileGate(BaselineGate):
         """
         __tracebackhide__ = True
         refuse_when_switched_off()
+        self._require("compile_baseline", reason=reason)
         arguments = call_arguments(target, args, inputs, asserted_by="compile_baseline.check", own=("reason",))
         seen = _first_call(target, arguments)
         if seen.ended_by_fullgraph or not seen.frames:
@@ -59,7 +60,8 @@ def _first_call(target: Any, arguments: CallArguments) -> CompilationRecord:
     __tracebackhide__ = True
     pipelines, lifetime = active_test().pipelines, lifetime_of(target)
     if lifetime.warm is not None:
-        return pipelines.log.since(lifetime.start, lifetime.subject, until=lifetime.warm)
-    record = watch_warmup(pipelines.log, lifetime.start, plain_call(target, arguments), lifetime.subject)
+        return pipelines.log_of(lifetime).since(lifetime.start, lifetime.subject, until=lifetime.warm)
+    call = plain_call(target, arguments)
+    record = watch_warmup(pipelines.log_of(lifetime), lifetime.start, call, lifetime.subject)
     pipelines.note_warm(target)
     return record

@@ -1,13 +1,13 @@
 """`assert_faster`: one pipeline is faster than another, both timed in this run."""
 
-import math
 from typing import Any
 
 from pytest_diffopt.api.calls import call_arguments, lifetime_of, plain_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.arguments import POSITIVE_NUMBER, TARGET, require
 from pytest_diffopt.environment import torch_device
-from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.faster import judge_ratio
+from pytest_diffopt.probes.host_time import timed_call
 from pytest_diffopt.probes.latency import measure_ratio
 from pytest_diffopt.probes.timed_device import device_synchronizer
 from pytest_diffopt.session.active_test import active_test
@@ -24,21 +24,20 @@ def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, *
         **inputs: keywords of the call.
 
     Raises:
-        ProbeError: `by` is not a positive number, the clock cannot be trusted, or memory ran out.
+        ProbeError: an argument has the wrong type or value, the clock cannot be trusted, or memory ran out.
     """
     __tracebackhide__ = True
-    if not (math.isfinite(by) and by > 0):
-        msg = f"assert_faster(by=...) must be a positive number, got: {by}"
-        raise ProbeError(msg)
+    require(POSITIVE_NUMBER, by, "assert_faster(by=...)")
+    require(TARGET, reference, "the reference of assert_faster")
     arguments = call_arguments(target, args, inputs, asserted_by="assert_faster", own=("by",))
     test = active_test()
     subject, other = lifetime_of(target).subject, test.pipelines.lifetime_of(reference).subject
     record = measure_ratio(
-        plain_call(target, arguments),
-        plain_call(reference, arguments),
+        timed_call(plain_call(target, arguments)),
+        timed_call(plain_call(reference, arguments)),
         synchronize=device_synchronizer(torch_device(subject.device)),
         subject=subject,
         reference=other,
         max_seconds=test.settings.max_seconds,
     )
-    conclude(record, judge_ratio(record, demanded=by))
+    conclude(record, judge_ratio(record, required=by))

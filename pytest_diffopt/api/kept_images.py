@@ -39,7 +39,7 @@ def conclude_images(record: ImageRecord, verdict: Verdict, ours: ImageResult, th
 
 def _with_files(record: ImageRecord, ours: Pixels | None, theirs: Pixels | None) -> ImageRecord:
     assert ours is not None and theirs is not None, "unreachable because the record is of images"  # noqa: S101, PT018
-    check = sum(entry.verdict.concern is Concern.IMAGES for entry in active_test().entries)
+    check = sum(verdict.concern is Concern.IMAGES for verdict in active_test().concluded)
     pairs = enumerate(zip(ours, theirs, strict=True))
     files = [_kept(f"{check}-{number}", *pair) for number, pair in pairs]
     differences = [replace(one, files=its) for one, its in zip(record.differences, files, strict=True)]

@@ -6,17 +6,19 @@ from typing import Any
 
 from pytest_diffopt.api.baseline_gate import DEFAULT_REASON, BaselineGate, record_comparison
 from pytest_diffopt.api.calls import CallArguments, call_arguments, plain_call
+from pytest_diffopt.api.counts_elsewhere import answer_if_requested, count_elsewhere
 from pytest_diffopt.baselines.documents import LatencyBaseline
 from pytest_diffopt.guards.latency import is_fit_for_baseline, judge_latency
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.counts import try_to_count
+from pytest_diffopt.probes.host_time import timed_call
 from pytest_diffopt.probes.latency import measure_latency
 from pytest_diffopt.probes.loop_times import time_loops
 from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL
 from pytest_diffopt.probes.pytest_benchmark_bridge import replay_samples
 from pytest_diffopt.probes.timed_device import timed_device
-from pytest_diffopt.records import Environment, LatencyRecord
+from pytest_diffopt.records import Environment, LatencyRecord, Subject
 from pytest_diffopt.session.active_test import active_test
 from pytest_diffopt.simulated_gpu import gpu_model_by_cuda_name
 
@@ -56,7 +58,9 @@ class LatencyGate(BaselineGate):
         """
         __tracebackhide__ = True
         own = ("margin", "reason")
+        self._require("latency_baseline", reason=reason, margin=margin)
         arguments = call_arguments(target, args, inputs, asserted_by="latency_baseline.check", own=own)
+        answer_if_requested(target, arguments, active_test().pipelines.lifetime_of(target).subject)
         if self.serve_pair is not None:
             self.serve_pair(target, arguments)
             return
@@ -83,7 +87,7 @@ class LatencyGate(BaselineGate):
         test = active_test()
         lifetime = test.pipelines.lifetime_of(target)
         device = timed_device(lifetime.subject.device)
-        call = plain_call(target, arguments)
+        call = timed_call(plain_call(target, arguments))
         record = measure_latency(
             call,
             synchronize=device.synchronize,
@@ -112,19 +116,25 @@ class LatencyGate(BaselineGate):
             return record
         active_test().progress("counting on the simulated GPU")
         here = gpu_model_by_cuda_name(self._environment(record.subject).device_name)
-        counts, why_not = try_to_count(
-            target,
-            arguments.positional,
-            arguments.keywords,
-            record.subject,
-            gpu_model=here.name if here else DEFAULT_GPU_MODEL,
-        )
+        gpu_model = here.name if here else DEFAULT_GPU_MODEL
+        if not record.subject.device.is_gpu:
+            call = (target, arguments.positional, arguments.keywords)
+            counts, why_not = try_to_count(*call, record.subject, gpu_model=gpu_model)
+        elif here or self._are_counts_compared(record.subject):
+            counts, why_not = count_elsewhere(record.subject, gpu_model=gpu_model)
+        else:
+            return record
         return replace(
             record,
             counts=counts,
             why_not_counted=why_not,
             roofline_ns=counts.least_ns if counts is not None and here else 0.0,
         )
+
+    def _are_counts_compared(self, subject: Subject) -> bool:
+        """Return whether counts are stored or may be: another process takes them, which takes seconds."""
+        key = self._key(subject)
+        return self.store.can_accept(key) or self.store.read(key, LatencyBaseline) is not None
 
 
 def _is_one_more_session(record: LatencyRecord, accepted: LatencyBaseline, environment: Environment) -> bool:

@@ -7,12 +7,14 @@ from pytest_diffopt.api.baseline_gate import DEFAULT_REASON, BaselineGate, recor
 from pytest_diffopt.api.calls import CallArguments, call_arguments, plain_call
 from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.guards.memory import judge_memory
+from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes import memory
 from pytest_diffopt.records import Device, Environment, MemoryRecord
 from pytest_diffopt.session.active_test import active_test
 
-# A smaller difference is noise, however large a fraction of a tiny call it is.
-_MEMORY_FLOOR_BYTES = 1_048_576
+# A smaller difference is noise of a GPU's allocator. 1 MiB alone would hide a third of a call that needs 3 MiB.
+_LARGEST_FLOOR_BYTES = 1_048_576
+_FLOOR_FRACTION = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class MemoryGate(BaselineGate):
     ) -> None:
         """Measure the peak memory of a warm call and compare it with the accepted baseline of this test.
 
-        With `--gpu` the real GPU's allocator is read; without it the simulated GPU counts.
+        With `--diffopt-gpu` the real GPU's allocator is read; without it the simulated GPU counts.
 
         Args:
             target: a pipeline, module or function.
@@ -40,6 +42,7 @@ class MemoryGate(BaselineGate):
         """
         __tracebackhide__ = True
         own = ("margin", "reason")
+        self._require("memory_baseline", reason=reason, margin=margin)
         arguments = call_arguments(target, args, inputs, asserted_by="memory_baseline.check", own=own)
         record = self._measure(target, arguments)
 
@@ -51,7 +54,7 @@ class MemoryGate(BaselineGate):
                 case=self.owner.name,
                 environment=environment,
                 margin=self._margin(margin),
-                floor_bytes=_MEMORY_FLOOR_BYTES,
+                floor_bytes=_floor_bytes(record),
                 reason=reason,
             )
 
@@ -61,6 +64,13 @@ class MemoryGate(BaselineGate):
         __tracebackhide__ = True
         subject = active_test().pipelines.lifetime_of(target).subject
         if self.settings.use_gpu:
-            return memory.measure_peak_memory_cuda(plain_call(target, arguments), subject)
+            used = (target, arguments.positional, arguments.keywords)
+            call = plain_call(target, arguments)
+            return memory.measure_peak_memory_cuda(call, subject, used=used if modules_of(target) else ())
         simulated = replace(subject, device=Device.SIMULATED)
         return memory.measure_peak_memory_simulated(target, arguments.positional, arguments.keywords, simulated)
+
+
+def _floor_bytes(record: MemoryRecord) -> int:
+    """Return the absolute growth that always passes: 1 % of the peak, at most 1 MiB."""
+    return min(_LARGEST_FLOOR_BYTES, round(_FLOOR_FRACTION * record.peak_allocated_bytes))

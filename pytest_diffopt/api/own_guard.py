@@ -1,12 +1,11 @@
 """`conclude_own_guard`: the verdict of a guard of your own, in the ledger and the reports like any other."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_diffopt.api.calls import lifetime_of
+from pytest_diffopt.api.calls import WATCHED, lifetime_of
 from pytest_diffopt.api.conclusion import conclude
-from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.arguments import FIGURES, SOME_TEXT, TEXT, TEXTS, require
 from pytest_diffopt.guards.own import judge_own
 from pytest_diffopt.records import OwnRecord
 
@@ -32,19 +31,18 @@ def conclude_own_guard(  # noqa: PLR0913 - each is a part of one verdict
         hint: what to do about it.
 
     Raises:
-        ProbeError: the guard has no name or no figure, or a figure is not a finite number.
+        ProbeError: the guard has no name or no figure, a figure is not a finite number, or an argument has the wrong
+            type.
     """
     __tracebackhide__ = True
-    bad = [name for name, value in figures.items() if not _is_finite_number(value)]
-    if not guard or not figures or bad:
-        msg = (
-            "conclude_own_guard needs a name and at least one finite figure, "
-            f"got: guard={guard!r}, figures={dict(figures)}"
-        )
-        raise ProbeError(msg)
+    require(WATCHED, target, "the target of conclude_own_guard")
+    for rule, value, name in (
+        (SOME_TEXT, guard, "guard"),
+        (FIGURES, figures, "figures"),
+        (TEXT, failure, "failure"),
+        (TEXTS, facts, "facts"),
+        (TEXT, hint, "hint"),
+    ):
+        require(rule, value, f"conclude_own_guard({name}=...)")
     record = OwnRecord(subject=lifetime_of(target).subject, guard=guard, figures=dict(figures))
     conclude(record, judge_own(record, failure=failure, facts=facts, hint=hint))
-
-
-def _is_finite_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

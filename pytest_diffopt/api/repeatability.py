@@ -7,6 +7,7 @@ from typing import Any
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.api.second_process import answer, answers_here, values_of_second_process
+from pytest_diffopt.arguments import CALLS, LIMIT, YES_OR_NO, require
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.repeatability import judge_repeatability
@@ -41,10 +42,14 @@ def assert_repeatable(
         **inputs: keywords of the call.
 
     Raises:
-        ProbeError: the test cannot be run in another process, or `after` is combined with `second_process`.
+        ProbeError: an argument has the wrong type or value, the test cannot be run in another process, or `after` is
+            combined with `second_process`.
     """
     __tracebackhide__ = True
     arguments = call_arguments(target, args, inputs, asserted_by="assert_repeatable", own=_OWN_KEYWORDS)
+    require(LIMIT, max_error, "assert_repeatable(max_error=...)")
+    require(CALLS, after, "assert_repeatable(after=...)")
+    require(YES_OR_NO, second_process, "assert_repeatable(second_process=...)")
     subject = lifetime_of(target).subject
     call = watched_call(target, arguments, Concern.REPEATABILITY, subject)
     if second_process:

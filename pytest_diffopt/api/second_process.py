@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from safetensors.numpy import load_file, save_file
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.image_arrays import Pixels
 from pytest_diffopt.session.active_test import active_test
+from pytest_diffopt.session.second_process import ANSWER_VARIABLE, NUMBER_VARIABLE, TEST_VARIABLE, SecondProcess
 
-#: The file that the second process writes, and the number of the call in the test that is requested.
-ANSWER_VARIABLE = "DIFFOPT_SECOND_PROCESS_ANSWER"
-NUMBER_VARIABLE = "DIFFOPT_SECOND_PROCESS_NUMBER"
+# What belongs to this process alone.
+_NOT_INHERITED = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_", "COV_CORE_", "GITHUB_STEP_SUMMARY")
 _VALUES = "values"
 _SHOWN_LINES = 20
 
@@ -43,7 +44,7 @@ def values_of_second_process() -> Pixels:
         ProbeError: no test runs, or the other process ended before it made the call.
     """
     test = active_test()
-    if not test.rerun:
+    if test.second_process is None:
         msg = (
             "second_process=True runs the test again in another process, which builds the pipeline itself; "
             "it needs a test that pytest runs, got: a call outside pytest"
@@ -52,19 +53,32 @@ def values_of_second_process() -> Pixels:
     test.progress("making the same call in a second process")
     with tempfile.TemporaryDirectory(prefix="diffopt-second-process-") as folder:
         file = Path(folder) / "values.safetensors"
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *test.rerun]
-        output = _run(command, file, test.second_process_calls - 1, test.settings.worker_timeout_seconds)
+        process = test.second_process(Path(folder) / "cache")
+        variables = _variables(file, test.second_process_calls - 1)
+        output = run_second_process(process, variables, test.settings.worker_timeout_seconds)
         if not file.exists():
-            raise ProbeError(_without_answer(command, output))
+            raise ProbeError(_without_answer(process, output))
         values: Pixels = load_file(file)[_VALUES]
         return values
 
 
-def _run(command: list[str], file: Path, number: int, timeout_seconds: float) -> str:
+def _command(process: SecondProcess) -> list[str]:
+    return [sys.executable, "-m", "pytest", *process.arguments]
+
+
+def run_second_process(process: SecondProcess, variables: Mapping[str, str], timeout_seconds: float) -> str:
+    """Run one test alone in another process, and return its output.
+
+    Args:
+        process: how pytest runs the test.
+        variables: what the process is started for, as environment variables.
+        timeout_seconds: the time after which the process is killed.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, the user's own test
-            command,
-            env=_environment(file, number),
+            _command(process),
+            cwd=process.folder,
+            env=_environment(process, variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,21 +94,25 @@ def _text(output: bytes | None) -> str:
     return (output or b"").decode("utf-8", errors="replace")
 
 
-def _environment(file: Path, number: int) -> dict[str, str]:
-    """Return this process's environment with another hash seed and without what would make the other write a report."""
-    ours = ("PYTEST_", "COV_CORE_", "GITHUB_STEP_SUMMARY")
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
-    hashes = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    return kept | {ANSWER_VARIABLE: str(file), NUMBER_VARIABLE: str(number), "PYTHONHASHSEED": hashes}
+def _environment(process: SecondProcess, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without what belongs to this process alone."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    return kept | {"PYTEST_ADDOPTS": process.addopts, TEST_VARIABLE: process.nodeid} | dict(variables)
 
 
-def _without_answer(command: list[str], output: str) -> str:
+def _variables(file: Path, number: int) -> dict[str, str]:
+    """Return what the second process is started for, with another hash seed than this process's."""
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    return {ANSWER_VARIABLE: str(file), NUMBER_VARIABLE: str(number), "PYTHONHASHSEED": seed}
+
+
+def _without_answer(process: SecondProcess, output: str) -> str:
     lines = [f"    {line}" for line in output.splitlines() if line.strip()][-_SHOWN_LINES:]
     return "\n".join(
         [
             "the second process ended before the call; its last output:",
             *lines,
             "  the test must run alone and build its pipeline itself or in its fixtures:",
-            f"  {shlex.join(command)}",
+            f"  {shlex.join(_command(process))}",
         ]
     )

@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 from pytest_diffopt.guards.comparison import undecided
 from pytest_diffopt.guards.failure_text import counted
+from pytest_diffopt.guards.host_time import timed_on
 from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, Concern, Environment
 from pytest_diffopt.statistics.resampling import ResampledSessions
-from pytest_diffopt.statistics.sequential import SequentialRule, processes_differ_by
+from pytest_diffopt.statistics.sequential import SequentialRule, between_process_deviation
 
 _POWER = 0.95
 _STEP = 0.0025
@@ -70,7 +71,7 @@ def _too_few(record: CalibrationRecord, total: int, environment: Environment) ->
         Concern.LATENCY,
         record.subject,
         f"{blocks} of the same code against itself are too few to calibrate",
-        seen=f"on {environment.device_name}",
+        seen=timed_on(record.subject, environment.device_name),
         hint=f"measure longer: --diffopt-max-seconds {needed}",
         summary=f"not calibrated: {blocks}",
     )
@@ -106,5 +107,5 @@ def _smallest(is_enough: Callable[[float], bool], *, least: float) -> float | No
 
 
 def _rule(record: CalibrationRecord, margin: float) -> SequentialRule:
-    apart = processes_differ_by(record.timing, record.subject.device)
-    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, processes_differ_by=apart)
+    apart = between_process_deviation(record.timing, record.subject.device)
+    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, between_process_deviation=apart)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol, TypeVar
 
+from pytest_diffopt.arguments import POSITIVE_INTEGER, TEXT, ArgumentError, require
 from pytest_diffopt.guards.failure_text import allowed, counted
 from pytest_diffopt.records import CompiledFrame, GraphBreak
 from pytest_diffopt.records.code_location import CodeLocation
@@ -31,7 +32,7 @@ class AllowedGraphBreaks:
     lines: int = 1
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an allowance without a function, a break, a positive number or a reason."""
+        """Raise ArgumentError for an allowance without a function, a break, a positive number or a reason."""
         _check(self, where=self.where, cause=self.break_reason, named="break_reason", reason=self.reason)
         _check_number(self, "lines", self.lines)
 
@@ -69,7 +70,7 @@ class AllowedRecompiles:
     times: int = 1
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an allowance without a function, a guard, a positive number or a reason."""
+        """Raise ArgumentError for an allowance without a function, a guard, a positive number or a reason."""
         _check(self, where=self.where, cause=self.guard, named="guard", reason=self.reason)
         _check_number(self, "times", self.times)
 
@@ -146,18 +147,18 @@ def _owner(seen: _Seen, allow: Sequence[Allowance[_Seen]]) -> int | None:
 
 def _check(allowance: object, *, where: str, cause: str, named: str, reason: str) -> None:
     kind = type(allowance).__name__
+    for value, name in ((where, "where"), (cause, named), (reason, "reason")):
+        require(TEXT, value, f"{kind}({name}=...)")
     if where.count(":") != 1 or not all(where.split(":")):
         msg = f"{kind}(where=...) must be 'file.py:function', got: {where!r}"
-        raise ValueError(msg)
+        raise ArgumentError(msg)
     if not cause.strip():
         msg = f"{kind}({named}=...) must name the accepted cause in {where}, got: {cause!r}"
-        raise ValueError(msg)
+        raise ArgumentError(msg)
     if not reason.strip():
         msg = f"{kind}(reason=...) must give a reason for accepting it in {where}, got: {reason!r}"
-        raise ValueError(msg)
+        raise ArgumentError(msg)
 
 
 def _check_number(allowance: object, name: str, number: int) -> None:
-    if number < 1:
-        msg = f"{type(allowance).__name__}({name}=...) must be a positive number, got: {number}"
-        raise ValueError(msg)
+    require(POSITIVE_INTEGER, number, f"{type(allowance).__name__}({name}=...)")

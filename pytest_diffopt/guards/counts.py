@@ -1,6 +1,6 @@
 """Judge exact counts: any change fails, and a gain must be accepted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -8,26 +8,37 @@ from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.baselines.figures import PhaseFigures, figures_of
 from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, what_differs
 from pytest_diffopt.guards.comparison import BaselineContext
-from pytest_diffopt.guards.failure_text import change, counted, in_columns, size
+from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, size
+from pytest_diffopt.guards.memory_holders import holder_lines
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
-from pytest_diffopt.records import Concern, CountRecord, Environment, PhaseCounts
+from pytest_diffopt.records import Concern, CountRecord, Environment, OptimizationState, PhaseCounts
 
 _SHOWN_MODULES = 5
 _STEP, _STEPS = "step ", "steps "
 _TERA = 1e12
+_LOST = "the counts fell while an optimization is not applied"
+_APPLY_FIRST = "fix how it is applied, or remove it from the recipe; until then no counts are accepted"
 
 
 def judge_counts(
-    record: CountRecord, baseline: CountBaseline | None, *, environment: Environment, rerun: str
+    record: CountRecord,
+    baseline: CountBaseline | None,
+    *,
+    environment: Environment,
+    rerun: str,
+    unapplied: Sequence[OptimizationState] = (),
 ) -> Verdict:
     """Compare every count with the accepted one, exactly.
+
+    Lower counts are no gain while an optimization of the recipe is not applied: its own work may be what is missing.
 
     Args:
         record: the counts now.
         baseline: what was accepted; None when nothing was.
         environment: the versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
+        unapplied: the optimizations of the recipe that are not applied.
     """
     if nothing := unwatched(
         Concern.COUNTS, record.subject, record.operations_per_phase, seen_by=f"the simulated {record.gpu_model}"
@@ -38,7 +49,17 @@ def judge_counts(
         return missing(Concern.COUNTS, record.subject, figure=figure, environment=environment, rerun=rerun)
     if rows := _rows_that_differ(record, baseline, environment):
         return incomparable(Concern.COUNTS, record.subject, rows=rows, rerun=rerun)
-    return _compared(record, baseline, BaselineContext(environment=environment, baseline=baseline, rerun=rerun))
+    verdict = _compared(record, baseline, BaselineContext(environment=environment, baseline=baseline, rerun=rerun))
+    return _without_gain(verdict, unapplied) if unapplied and verdict.outcome is Outcome.IMPROVED else verdict
+
+
+def _without_gain(improved: Verdict, unapplied: Sequence[OptimizationState]) -> Verdict:
+    """Return the verdict on lower counts with an optimization that is not applied: nothing to accept."""
+    facts = [line.removeprefix("  ") for line in improved.explanation[1:-1] if line.startswith("  ")]
+    others = [line for line in improved.explanation[1:-1] if not line.startswith("  ")]
+    lost = [f"not applied: {state.name}: {line}" for state in unapplied for line in state.missing]
+    explanation = explain(_LOST, [*lost, *facts], seen=others[0].removeprefix("seen "), hint=_APPLY_FIRST)
+    return replace(improved, outcome=Outcome.REGRESSED, explanation=explanation)
 
 
 def _compared(record: CountRecord, baseline: CountBaseline, context: BaselineContext) -> Verdict:
@@ -174,7 +195,12 @@ def _facts(
         *in_columns((f"in {one.where}", _in_words(one)) for one in modules[:_SHOWN_MODULES]),
         *([f"and {counted(left_out, 'change')} in other modules"] if left_out > 0 else []),
         *_unmodelled(record, baseline),
+        *(holder_lines(record.peak_holders, "held at the peak") if _peak_grew(changed) else ()),
     ]
+
+
+def _peak_grew(changed: list[FigureChange]) -> bool:
+    return any(one.figure == "peak_memory_bytes" and one.after > one.before for one in changed)
 
 
 def _unmodelled(record: CountRecord, baseline: CountBaseline) -> list[str]:

@@ -8,7 +8,9 @@ differs from the baseline's environment:
 <hint>
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from pytest_diffopt.printable import printable_line
 
 _INDENT = "  "
 _TIME_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"))
@@ -31,14 +33,22 @@ def explain(
         The lines, without line ends.
     """
     differences = tuple(differences)
-    return (
-        f"diffopt: {headline}",
-        *(_INDENT + fact for fact in facts),
-        *((f"seen {seen}",) if seen else ()),
-        *(("differs from the baseline's environment:",) if differences else ()),
-        *(_INDENT + difference for difference in differences),
-        *((hint,) if hint else ()),
+    return tuple(
+        _lines(
+            f"diffopt: {headline}",
+            *(_INDENT + fact for fact in facts),
+            *((f"seen {seen}",) if seen else ()),
+            *(("differs from the baseline's environment:",) if differences else ()),
+            *(_INDENT + difference for difference in differences),
+            *((hint,) if hint else ()),
+        )
     )
+
+
+def _lines(*texts: str) -> Iterator[str]:
+    """Yield each line of each text; names and texts of errors in them may contain anything."""
+    for text in texts:
+        yield from map(printable_line, text.splitlines())
 
 
 def in_columns(rows: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -1,91 +1,31 @@
 """Judge whether an image is close enough to its reference."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 
 from pytest_diffopt.guards.failure_text import allowed, counted, explain
+from pytest_diffopt.guards.image_noise import (
+    largest_bias,
+    largest_error,
+    largest_latent_error,
+    largest_step_error,
+    least_psnr_db,
+    noise_lines,
+)
+from pytest_diffopt.guards.image_thresholds import ImageThresholds
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
     Concern,
-    Device,
+    ErrorSize,
     ImageDifference,
     ImageRecord,
     LatentDifference,
     ModuleDrift,
     StepDrift,
-    Subject,
 )
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageThresholds:
-    """How far an image may be from its reference; all thresholds apply. Pixel values are in [0, 1].
-
-    The defaults leave room for the error of bfloat16 and int8 in the tiny pipelines at their plain calls;
-    `docs/image-comparison.md` has the figures. `image_baseline` learns the thresholds of one recipe.
-
-    Attributes:
-        min_ssim: the least structural similarity.
-        min_psnr_db: the least peak signal-to-noise ratio, in decibels.
-        max_error: the largest absolute difference of any pixel.
-        max_mean_error: the largest mean absolute difference.
-        max_flip: the largest mean FLIP.
-        max_lpips: the largest LPIPS; None to not measure LPIPS. Needs the extra `lpips`.
-        max_latent_error: the largest norm of the latents' difference, as a fraction of the norm of the reference:
-            after each step, and where a call returns latents instead of images.
-    """
-
-    min_ssim: float = 0.94
-    min_psnr_db: float = 28.0
-    max_error: float = 0.6
-    max_mean_error: float = 0.02
-    max_flip: float = 0.18
-    max_lpips: float | None = None
-    max_latent_error: float = 0.12
-
-    @property
-    def ask_for_lpips(self) -> bool:
-        """Whether LPIPS must be measured."""
-        return self.max_lpips is not None
-
-
-#: Room for float32 rounding where only the order of additions changes. Measured without a GPU: the worst of four
-#: pipelines over seeds and prompts was 118.9 dB, FLIP 0.0001 and a relative latent error below 0.0005.
-EXACT_ARITHMETIC = ImageThresholds(
-    min_ssim=0.9999, min_psnr_db=80.0, max_error=0.005, max_mean_error=0.0002, max_flip=0.002, max_latent_error=0.001
-)
-# A different scheduler or model draws a different image, but the reference uses the same one.
-_KEEPS_ARITHMETIC = frozenset(
-    {
-        "attn_processor_2_0",
-        "begin_index",
-        "channels_last",
-        "compile",
-        "compile_cache",
-        "distilled",
-        "fp32",
-        "fuse_qkv",
-        "inductor",
-        "pointwise_linears",
-        "scheduler",
-        "sdpa",
-        "tiny_autoencoder",
-        "vanilla_attention",
-    }
-)
 #: The hint where the thresholds are set in the test.
 OWN_THRESHOLDS = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
-
-
-def default_thresholds(subject: Subject) -> ImageThresholds:
-    """Return the thresholds for a test that sets none: stricter where the recipe keeps float32 arithmetic.
-
-    The stricter ones apply only on the CPU: on a GPU convolutions may use TensorFloat-32 by default.
-    """
-    names = {part.partition("(")[0] for part in subject.recipe.split(" + ")}
-    is_exact = subject.device is Device.CPU and "fp32" in names and names <= _KEEPS_ARITHMETIC
-    return EXACT_ARITHMETIC if is_exact else ImageThresholds()
 
 
 def judge_images(record: ImageRecord, thresholds: ImageThresholds, *, hint: str = OWN_THRESHOLDS) -> Verdict:
@@ -96,9 +36,13 @@ def judge_images(record: ImageRecord, thresholds: ImageThresholds, *, hint: str 
         thresholds: how far apart images and latents may be.
         hint: what to do when the difference is intended.
     """
-    images = [[*one.defects, *_violations(one, thresholds)] for one in record.differences]
-    latents = [[*one.defects, *_latent_violations(one, thresholds)] for one in record.latents]
-    outside = _outside(record.drift, thresholds)
+    sizes = record.noise.images if record.noise else (None,) * len(record.differences)
+    pairs = zip(record.differences, sizes, strict=True)
+    images = [[*one.defects, *_violations(one, thresholds, noise)] for one, noise in pairs]
+    latents = [
+        [*one.defects, *_latent_violations(number, record, thresholds)] for number, one in enumerate(record.latents)
+    ]
+    outside = _outside(record, thresholds)
     is_failure = any([*images, *latents, outside])
     return Verdict(
         concern=Concern.IMAGES,
@@ -141,7 +85,9 @@ def _worst(choose: Callable[[Iterable[float]], float], figures: Iterable[float])
     return math.nan if any(map(math.isnan, figures)) else choose(figures)
 
 
-def _violations(difference: ImageDifference, thresholds: ImageThresholds) -> list[str]:
+def _violations(difference: ImageDifference, thresholds: ImageThresholds, noise: ErrorSize | None) -> list[str]:
+    psnr_db, max_error = least_psnr_db(thresholds, noise), largest_error(thresholds, noise)
+    bias = largest_bias(thresholds, noise)
     # Each rule states what is good and is negated, so that NaN, which compares false with everything, is a violation.
     rules = [
         (
@@ -149,13 +95,14 @@ def _violations(difference: ImageDifference, thresholds: ImageThresholds) -> lis
             f"SSIM {difference.ssim:.4f} (at least {thresholds.min_ssim:.4g} required)",
         ),
         (
-            difference.psnr_db >= thresholds.min_psnr_db,
-            f"PSNR {difference.psnr_db:.1f} dB (at least {thresholds.min_psnr_db:.4g} dB required)",
+            difference.psnr_db >= psnr_db,
+            f"PSNR {difference.psnr_db:.1f} dB (at least {psnr_db:.4g} dB required)",
         ),
         (
-            difference.max_error <= thresholds.max_error,
-            f"largest error of a pixel {difference.max_error:.4f} {allowed(f'{thresholds.max_error:.4g}')}",
+            difference.max_error <= max_error,
+            f"largest error of a pixel {difference.max_error:.4f} {allowed(f'{max_error:.4g}')}",
         ),
+        (abs(difference.bias) <= bias, f"mean signed error {difference.bias:+.4f} {allowed(f'{bias:.4g}')}"),
         (
             difference.mean_error <= thresholds.max_mean_error,
             f"mean error {difference.mean_error:.4f} {allowed(f'{thresholds.max_mean_error:.4g}')}",
@@ -172,17 +119,19 @@ def _lpips_rule(difference: ImageDifference, largest: float) -> tuple[bool, str]
     return difference.lpips <= largest, f"LPIPS {difference.lpips:.4f} {allowed(f'{largest:.4g}')}"
 
 
-def _latent_violations(difference: LatentDifference, thresholds: ImageThresholds) -> list[str]:
-    return [] if difference.relative_error <= thresholds.max_latent_error else [_latent_line(difference, thresholds)]
+def _latent_violations(number: int, record: ImageRecord, thresholds: ImageThresholds) -> list[str]:
+    seen, limit = record.latents[number], largest_latent_error(thresholds, record.noise, number)
+    return [] if seen.relative_error <= limit else [_latent_line(seen, limit)]
 
 
-def _latent_line(seen: LatentDifference | StepDrift, thresholds: ImageThresholds) -> str:
-    limit = allowed(f"{thresholds.max_latent_error:.4g}")
-    return f"relative latent error {seen.relative_error:.4f} {limit}, cosine {seen.cosine:.4f}"
+def _latent_line(seen: LatentDifference | StepDrift, limit: float) -> str:
+    return f"relative latent error {seen.relative_error:.4f} {allowed(f'{limit:.4g}')}, cosine {seen.cosine:.4f}"
 
 
-def _outside(drift: Sequence[StepDrift], thresholds: ImageThresholds) -> list[StepDrift]:
-    return [one for one in drift if not one.relative_error <= thresholds.max_latent_error]
+def _outside(record: ImageRecord, thresholds: ImageThresholds) -> list[StepDrift]:
+    return [
+        one for one in record.drift if not one.relative_error <= largest_step_error(thresholds, record.noise, one.step)
+    ]
 
 
 def _explanation(
@@ -192,7 +141,7 @@ def _explanation(
     facts = [f"{noun} {number}: {line}" for number, its in enumerate(lines) for line in its]
     return explain(
         _headline(noun, lines),
-        [*facts, *_origin(record, outside, thresholds)],
+        [*facts, *_origin(record, outside, thresholds), *noise_lines(record)],
         seen=f"in {record.subject}; pixel values are in [0, 1]",
         hint=hint,
     )
@@ -208,7 +157,8 @@ def _headline(noun: str, lines: list[list[str]]) -> str:
 def _origin(record: ImageRecord, outside: list[StepDrift], thresholds: ImageThresholds) -> Iterator[str]:
     if outside:
         first = outside[0]
-        yield f"first difference in step {first.step} of {len(record.drift)}: {_latent_line(first, thresholds)}"
+        line = _latent_line(first, largest_step_error(thresholds, record.noise, first.step))
+        yield f"first difference in step {first.step} of {len(record.drift)}: {line}"
     elif record.drift:
         yield f"the latents of all {counted(len(record.drift), 'step')} agree: the images differ after the last step"
     if record.first_module:

@@ -14,6 +14,7 @@ from pytest_diffopt.guards.comparison import (
 )
 from pytest_diffopt.guards.failure_text import change, counted, in_columns, percent, time
 from pytest_diffopt.guards.gpu_state import gpu_rows, why_gpu_unfit
+from pytest_diffopt.guards.host_time import time_of, timed_on
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, LatencyRecord
 from pytest_diffopt.statistics.intervals import median, relative_spread
@@ -83,7 +84,7 @@ def _on_unfit_gpu(record: LatencyRecord, headline: str, environment: Environment
         record.subject,
         headline,
         facts=in_columns(_gpu_rows(record)),
-        seen=f"on {environment.device_name}",
+        seen=timed_on(record.subject, environment.device_name),
         hint="rerun on an idle GPU that has cooled down",
     )
 
@@ -94,7 +95,7 @@ def _cold(record: LatencyRecord, now: float, environment: Environment) -> Verdic
         Concern.LATENCY,
         record.subject,
         f"{_still_faster(record)}: {time(now)}, too early for a baseline",
-        seen=f"on {environment.device_name}",
+        seen=timed_on(record.subject, environment.device_name),
         hint=MEASURE_LONGER,
         summary=f"{_figure(now, record)}, still getting faster",
     )
@@ -122,7 +123,7 @@ def _explanation(
         outcome,
         _headline(outcome, compared, record),
         (*in_columns(_facts(compared, record, baseline)), *_cause(outcome, record, baseline)),
-        seen=f"on {context.environment.device_name}, {record.subject}",
+        seen=f"{timed_on(record.subject, context.environment.device_name)}, {record.subject}",
     )
 
 
@@ -186,4 +187,4 @@ def _sessions(medians: list[float]) -> str:
 def _figure(now: float, record: LatencyRecord) -> str:
     steps = f", {1e9 * record.num_steps / now:.1f} steps/s" if record.num_steps else ""
     share = f", {100 * record.roofline_ns / now:.0f} % of the roofline" if record.roofline_ns else ""
-    return f"{time(now)}{steps}{share}"
+    return f"{time_of(record.subject, time(now))}{steps}{share}"

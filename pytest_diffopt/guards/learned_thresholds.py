@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_diffopt.baselines.image_document import ImageFigures, ImageSample
-from pytest_diffopt.guards.images import ImageThresholds
+from pytest_diffopt.guards.image_thresholds import ImageThresholds
 
 #: How much larger than the worst sample an error may be, as a fraction.
 DEFAULT_MARGIN = 0.5

@@ -4,6 +4,7 @@ from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, what_differs
 from pytest_diffopt.guards.comparison import BaselineContext, Comparison, allowed_difference, worst_outcome
 from pytest_diffopt.guards.failure_text import allowed, change, in_columns, percent, size
+from pytest_diffopt.guards.memory_holders import holder_lines
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, MemoryRecord
@@ -93,7 +94,11 @@ def _explanation(
     return context.explain(
         outcome,
         _headline(outcome, peaks),
-        (*rows, allowed_difference(baseline.margin, size(baseline.floor_bytes))),
+        (
+            *rows,
+            allowed_difference(baseline.margin, size(baseline.floor_bytes)),
+            *(holder_lines(record.peak_holders, "held at the peak") if outcome is Outcome.REGRESSED else ()),
+        ),
         seen=f"{_seen_by(record, context.environment)}, {record.subject}",
     )
 

@@ -9,6 +9,7 @@ from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.comparison import MEASURE_LONGER, is_change, speed_change, undecided
 from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, percent, time
 from pytest_diffopt.guards.gpu_state import gpu_rows, why_gpu_unfit
+from pytest_diffopt.guards.host_time import time_of, timed_on
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Device, Environment, PairedBlock, PairedRecord, PairedTiming
 from pytest_diffopt.statistics.intervals import MeanBound, median, values_needed
@@ -16,9 +17,9 @@ from pytest_diffopt.statistics.robust_ratio import logs_of, robust_ratio
 from pytest_diffopt.statistics.sequential import (
     Decision,
     SequentialRule,
-    as_many_processes,
+    between_process_deviation,
+    effective_processes,
     is_look,
-    processes_differ_by,
 )
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ class PairedRule:
             device: where they run.
         """
         false_alarms = FALSE_ALARMS / max(1, num_cases - num_regressed)
-        apart = processes_differ_by(timing, device)
-        return cls(sequential=SequentialRule(margin=margin, false_alarms=false_alarms, processes_differ_by=apart))
+        apart = between_process_deviation(timing, device)
+        return cls(sequential=SequentialRule(margin=margin, false_alarms=false_alarms, between_process_deviation=apart))
 
     @property
     def margin(self) -> float:
@@ -93,7 +94,7 @@ class PairedRule:
         seen = robust_ratio(*_sides(blocks))
         return MeanBound(
             mean=float(seen.log_ratio[0]),
-            half_width=float(self.sequential.half_width(seen, as_many_processes(blocks_of_pairs))[0]),
+            half_width=float(self.sequential.half_width(seen, effective_processes(blocks_of_pairs))[0]),
             confidence=self.confidence,
             count=seen.count,
             deviation=float(seen.deviation[0]),
@@ -257,8 +258,8 @@ def _call_ns(record: PairedRecord, *, head: bool) -> float:
 
 def _call(record: PairedRecord, *, head: bool) -> str:
     """Write the time of a call; concurrent calls share a core, so only their CPU time is meaningful."""
-    of_what = " of CPU time" if record.timing is PairedTiming.CONCURRENT else ""
-    return f"{time(_call_ns(record, head=head))}{of_what}"
+    call = time(_call_ns(record, head=head))
+    return f"{call} of CPU time" if record.timing is PairedTiming.CONCURRENT else time_of(record.subject, call)
 
 
 def _figure(record: PairedRecord) -> str:
@@ -268,7 +269,7 @@ def _figure(record: PairedRecord) -> str:
 
 
 def _timed_on(record: PairedRecord, environment: Environment) -> str:
-    return f"on {environment.device_name}, both timed {_HOW[record.timing]}"
+    return f"{timed_on(record.subject, environment.device_name)}, both timed {_HOW[record.timing]}"
 
 
 def _gpu_rows(record: PairedRecord) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed
+from pytest_diffopt.arguments import INTEGER, TEXT, ArgumentError, require
+from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed, size
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
@@ -28,16 +29,23 @@ class AllowedSyncs:
     first_step: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an allowance without a function, a positive number or a reason."""
+        """Raise ArgumentError for an allowance without a function, a positive number or a reason."""
+        for rule, value, name in (
+            (TEXT, self.where, "where"),
+            (TEXT, self.reason, "reason"),
+            (INTEGER, self.per_step, "per_step"),
+            (INTEGER.or_none(), self.first_step, "first_step"),
+        ):
+            require(rule, value, f"AllowedSyncs({name}=...)")
         if self.where.count(":") != 1 or not all(self.where.split(":")):
             msg = f"AllowedSyncs(where=...) must be 'file.py:function', got: {self.where!r}"
-            raise ValueError(msg)
+            raise ArgumentError(msg)
         if not self.reason.strip():
             msg = f"AllowedSyncs(reason=...) must give a reason for the syncs in {self.where}, got: {self.reason!r}"
-            raise ValueError(msg)
+            raise ArgumentError(msg)
         if self.per_step < 0 or self.limit(0) < 0 or self.per_step + self.limit(0) == 0:
             msg = f"AllowedSyncs(per_step=..., first_step=...) must allow a positive number of syncs, got: {self}"
-            raise ValueError(msg)
+            raise ArgumentError(msg)
 
     def limit(self, step: int) -> int:
         """Return the largest number of syncs in this step."""
@@ -65,14 +73,21 @@ def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Ve
         concern=Concern.SYNCS,
         outcome=Outcome.REGRESSED if excess or stale or shrunk else Outcome.PASSED,
         subject=record.subject,
-        summary=_summary(record),
+        summary="; ".join([_summary(record), *_offload(record)]),
         explanation=explanation,
         figures={
             "syncs": len(record.syncs),
             "steps": record.num_steps,
             "first_step": len(_in_first_step(record.syncs)),
-        },
+        }
+        | ({"first_call_only": len(record.first_call_syncs)} if record.first_call_syncs else {})
+        | ({"offload_syncs": sum(record.offload_syncs)} if _offload(record) else {}),
     )
+
+
+def needs_repetition(first_step: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> bool:
+    """Return whether a sync in the first step is not allowed, so that it matters whether a second call has it too."""
+    return bool(_excess(first_step, allow))
 
 
 def _excess(syncs: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> list[ObservedSync]:
@@ -111,10 +126,11 @@ def _per_later_step(syncs: Sequence[ObservedSync]) -> int:
 
 def _summary(record: SyncRecord) -> str:
     steps = counted(record.num_steps, "step")
+    once = f"; {len(record.first_call_syncs)} in the first call only" if record.first_call_syncs else ""
     if not record.syncs:
-        return f"0 syncs in {steps}"
+        return f"0 syncs in {steps}{once}"
     first = len(_in_first_step(record.syncs))
-    return f"{counted(first, 'sync')} in the first step, up to {_per_later_step(record.syncs)} in each later one"
+    return f"{counted(first, 'sync')} in the first step, up to {_per_later_step(record.syncs)} in each later one{once}"
 
 
 def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> tuple[str, ...]:
@@ -125,10 +141,19 @@ def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Seq
     limits = sum(allowance.limit(1 if later else 0) for allowance in broken)
     return explain(
         f"the denoise loop synchronizes the CPU with the GPU: {often} {allowed(limits)}",
-        [*_place_lines(excess), *_caveats(record)],
+        [*_place_lines(excess), *_first_call_lines(record), *_caveats(record)],
         seen=f"on {record.seen_by}, {_steps(excess)} of {record.num_steps}, {record.subject}",
         hint=_hint(excess),
     )
+
+
+def _first_call_lines(record: SyncRecord) -> list[str]:
+    """Return the places that fill a cache, which are no fault of the loop."""
+    places = Counter((str(sync.where), sync.where.function) for sync in record.first_call_syncs)
+    return [
+        f"in the first call only, which fills a cache: {counted(number, 'sync')} at {where}  in {function}"
+        for (where, function), number in places.items()
+    ]
 
 
 def _caveats(record: SyncRecord) -> list[str]:
@@ -136,7 +161,19 @@ def _caveats(record: SyncRecord) -> list[str]:
     unmodelled = f"not modelled, so not counted: {', '.join(record.unmodelled)}"
     read = ", ".join(map(str, record.placeholders))
     placeholders = f"placeholder values were read, so later code may take a different branch than on a GPU: {read}"
-    return [line for line, known in ((unmodelled, record.unmodelled), (placeholders, record.placeholders)) if known]
+    known = ((unmodelled, record.unmodelled), (placeholders, record.placeholders))
+    return [*_offload(record), *(line for line, is_known in known if is_known)]
+
+
+def _offload(record: SyncRecord) -> list[str]:
+    """Return what offload costs in the step with the most syncs of its hooks; nothing without offload."""
+    syncs = max(record.offload_syncs, default=0)
+    if not syncs:
+        return []
+    step = record.offload_syncs.index(syncs)
+    over_the_bus = ((record.bytes_to_device, "to the GPU"), (record.bytes_to_host, "to the host"))
+    sizes = [f"{size(per_step[step])} {where}" for per_step, where in over_the_bus if per_step]
+    return [", ".join([f"offload hooks, not counted: {counted(syncs, 'sync')} in step {step}", *sizes])]
 
 
 def _place_lines(syncs: Sequence[ObservedSync]) -> list[str]:

@@ -17,3 +17,7 @@ class MissingValueError(NullGpuError):
 
 class ResidentMemoryError(NullGpuError):
     """The values take more memory than allowed."""
+
+
+class HostReadsDifferError(NullGpuError):
+    """A call without values read back other values from the GPU than the same call with values."""

@@ -55,8 +55,8 @@ class _Limits:
     blocks: int
 
 
-# To be checked against the CUDA C++ Programming Guide, "Technical Specifications per Compute Capability": written
-# without access to it.
+# NVIDIA's own table: libcudacxx/include/cuda/__device/arch_traits.h in NVIDIA/cccl (004ad19). A block that opts in has
+# all but the 1 KiB that the driver reserves from compute capability 8.0 on.
 _LIMITS = {
     (7, 0): _Limits(shared_kib_per_block=96, shared_kib_per_multiprocessor=96, threads=2048, blocks=32),
     (7, 5): _Limits(shared_kib_per_block=64, shared_kib_per_multiprocessor=64, threads=1024, blocks=16),
@@ -98,8 +98,10 @@ def _gpu(  # noqa: PLR0913 - one column of a table each
     )
 
 
-# A figure with a source has it in a comment. The others are still to be checked against NVIDIA's data sheets (bus, L2,
-# clocks) and against the total_memory that torch reports on that GPU, which varies by some MiB with the driver.
+# Bus and memory clock give the bandwidth of NVIDIA's data sheet, multiprocessors and clock the float32 peak: a test
+# compares both with the figures and sources of `simulated_gpu/cost/gpus.py`. A figure with another source has it in a
+# comment. Without a source: the memory of H200, H100, A100, L40S, V100 and RTX 4090, which varies by some MiB with the
+# driver, and the L2 cache of H200, H100, L4, L40S, V100 and RTX 4090.
 _GPUS = {
     gpu.key: gpu
     for gpu in (
@@ -137,6 +139,7 @@ _GPUS = {
             clock_mhz=1965,
             memory_clock_mhz=3996,
         ),
+        # L2, bus and clock: mixbench in ekondis/mixbench issue 47 (the PCIe variant, with the same chip)
         _gpu(
             "a100-80gb",
             "NVIDIA A100-SXM4-80GB",
@@ -237,6 +240,11 @@ def find_gpu(name: str) -> Gpu:
         msg = f"unknown GPU {name!r}{did_you_mean(key, _GPUS)}; known: {', '.join(gpu_names())}"
         raise NullGpuError(msg)
     return _GPUS[key]
+
+
+def find_gpu_by_name(name: str) -> Gpu | None:
+    """Return the GPU that reports this name to CUDA, or None."""
+    return next((gpu for gpu in _GPUS.values() if gpu.name == name), None)
 
 
 def describe_for_library(gpu: Gpu, *, count: int) -> str:

@@ -7,18 +7,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
+from pytest_diffopt.null_gpu.activity import DEVICE_VARIABLE, active_gpu_name
 from pytest_diffopt.null_gpu.building import built_library
 from pytest_diffopt.null_gpu.errors import NullGpuError
 from pytest_diffopt.null_gpu.gpus import DEFAULT_GPU, describe_for_library, find_gpu
 from pytest_diffopt.null_gpu.torch_build import find_torch_build
 
-DEVICE_VARIABLE = "DIFFOPT_NULL_GPU_DEVICE"
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-
-
-def is_active() -> bool:
-    """Whether this process was started on the null GPU."""
-    return DEVICE_VARIABLE in os.environ
 
 
 def environment(gpu: str = DEFAULT_GPU, *, count: int = 1, base: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -50,12 +45,12 @@ def _with_path(first: str, second: str) -> str:
 
 
 def restart(gpu: str = DEFAULT_GPU, *, count: int = 1) -> None:
-    """Replace this process by the same command on the null GPU; return at once if it runs on it already.
+    """Replace this process by the same command on the null GPU; return at once if it runs on that GPU already.
 
     Raises:
         NullGpuError: torch is imported already, the GPU is unknown, or the library cannot be built.
     """
-    if is_active():
+    if active_gpu_name() == find_gpu(gpu).name:
         return
     if "torch" in sys.modules:
         msg = (

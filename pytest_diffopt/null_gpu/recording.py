@@ -73,7 +73,7 @@ class _Recording:
             syncs=self.syncs,
             peak_allocated_bytes=allocated,
             peak_reserved_bytes=reserved,
-            value_notes=_value_notes(self.values_report),
+            value_notes=() if self.values_report is None else self.values_report.notes(),
         )
         if record.counts.tallies:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -140,16 +140,6 @@ def _peaks() -> tuple[int | None, int | None]:
     devices = range(torch.cuda.device_count())
     allocated = sum(torch.cuda.max_memory_allocated(device) for device in devices)
     return allocated, sum(torch.cuda.max_memory_reserved(device) for device in devices)
-
-
-def _value_notes(report: Any) -> tuple[str, ...]:
-    if report is None:
-        return ()
-    return (
-        *(f"{name} was not computed: {why}" for name, why in sorted(report.uncomputed.items())),
-        *(f"{name} was replaced by the CPU's result: {why}" for name, why in sorted(report.replaced.items())),
-        *(f"zeros were read at {line} ({count} times)" for line, count in sorted(report.zeros_read.items())),
-    )
 
 
 # ---- the file

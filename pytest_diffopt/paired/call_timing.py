@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from pytest_diffopt.api.calls import CallArguments, lifetime_of, plain_call
+from pytest_diffopt.api.counts_elsewhere import count_elsewhere
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.paired.cpu_time import cpu_share, timed
 from pytest_diffopt.paired.messages import Counted, Ready, Timed
@@ -18,7 +19,9 @@ from pytest_diffopt.paired.worker import Controller
 from pytest_diffopt.probes.counts import try_to_count
 from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.probes.gpu_state import gpu_uuid
+from pytest_diffopt.probes.host_time import timed_call
 from pytest_diffopt.probes.latency import Stopwatch
+from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL
 from pytest_diffopt.probes.timed_device import TimedDevice, timed_device
 from pytest_diffopt.records import Device, Subject
 from pytest_diffopt.session.settings import Settings
@@ -51,7 +54,7 @@ class CallTimer:
         """
         subject = lifetime_of(target).subject
         device = timed_device(subject.device)
-        call = plain_call(target, arguments)
+        call = timed_call(plain_call(target, arguments))
         num_steps = _steps_of_first_call(target, call)
         stopwatch = Stopwatch(call=call, synchronize=device.synchronize, subject=subject, clock=time.perf_counter_ns)
         ready = self._warmed_up(stopwatch, device, subject, num_steps)
@@ -70,7 +73,7 @@ class CallTimer:
             environment=capture_environment(subject.device),
             warmup_ns=tuple(warmup_ns),
             num_steps=num_steps,
-            num_threads=torch.get_num_threads() if subject.device is Device.CPU else 0,
+            num_threads=torch.get_num_threads() if subject.device is not Device.CUDA else 0,
             cpu_share=_share(stopwatch.many(repeats_for(warmup_ns)), subject),
             gpu_uuid="" if device.meter is None else gpu_uuid(device.torch_device),
             own_modules=own,
@@ -96,7 +99,7 @@ def _time(stopwatch: Stopwatch, call: Callable[[], object], repeats: int) -> Tim
 
 
 def _share(stopwatch: Stopwatch, subject: Subject) -> float:
-    return cpu_share(stopwatch.time_ns) if subject.device is Device.CPU else 0.0
+    return cpu_share(stopwatch.time_ns) if subject.device is not Device.CUDA else 0.0
 
 
 def _steps_of_first_call(target: Any, call: Callable[[], object]) -> int:
@@ -109,5 +112,8 @@ def _steps_of_first_call(target: Any, call: Callable[[], object]) -> int:
 
 
 def _counted(target: Any, arguments: CallArguments, subject: Subject) -> Counted:
-    record, why_not = try_to_count(target, arguments.positional, arguments.keywords, subject)
+    if subject.device.is_gpu:
+        record, why_not = count_elsewhere(subject, gpu_model=DEFAULT_GPU_MODEL)
+    else:
+        record, why_not = try_to_count(target, arguments.positional, arguments.keywords, subject)
     return Counted(record=record, why_not=why_not)

@@ -13,6 +13,7 @@ from pytest_diffopt.paired.checkout import both_sides, find_revision, same_code_
 from pytest_diffopt.paired.process import WorkerStart
 from pytest_diffopt.paired.session import OpenSides, PairedSession
 from pytest_diffopt.session.active_test import active_test
+from pytest_diffopt.session.our_fixtures import our_fixtures
 from pytest_diffopt.session.settings import Settings
 
 _TIMING_FIXTURE = "latency_baseline"
@@ -79,7 +80,7 @@ def _sides(config: pytest.Config, settings: Settings) -> OpenSides:
 
 def replace_latency_tests(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Replace every test that times a call by a `PairedItem`, and deselect all others."""
-    timing = [item for item in items if _TIMING_FIXTURE in getattr(item, "fixturenames", ())]
+    timing = [item for item in items if _TIMING_FIXTURE in our_fixtures(item)]
     others = [item for item in items if item not in timing]
     items[:] = [PairedItem.replacing(item) for item in timing]
     if others:
@@ -111,8 +112,7 @@ def _worker_options(config: pytest.Config, settings: Settings) -> tuple[str, ...
     # Output is not captured: pytest's capture buffer would be lost when a worker crashes.
     options = ["-s", "-p", "no:cacheprovider", f"--diffopt-scale={settings.scale}"]
     options.append(f"--diffopt-max-seconds={settings.paired_max_seconds}")
-    if settings.use_gpu:
-        options.append("--gpu")
+    options += settings.device_options
     if settings.weights_folder is not None:
         options.append(f"--diffopt-weights={settings.weights_folder}")
     if config.pluginmanager.hasplugin("xdist"):

@@ -98,7 +98,7 @@ def start_workers(base: Side, head: Side, start: WorkerStart) -> Workers:
 
 
 @contextmanager
-def at_their_call(
+def paused_at_call(
     workers: Workers, nodeid: str, progress: ProgressCallback, *, at_once: bool
 ) -> "Iterator[BothReady | str]":
     """Let both workers run a test up to its call, and finish the test after the block.

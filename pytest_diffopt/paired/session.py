@@ -15,13 +15,22 @@ from pytest_diffopt.paired.process import WorkerStart
 from pytest_diffopt.paired.process_pair import (
     BothReady,
     Workers,
-    at_their_call,
+    paused_at_call,
     start_workers,
     time_pair,
     with_counts,
 )
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
-from pytest_diffopt.records import CalibrationRecord, GPURecord, PairedBlock, PairedRecord, PairedTiming, Subject
+from pytest_diffopt.records import (
+    CalibrationRecord,
+    Device,
+    GPURecord,
+    PairedBlock,
+    PairedRecord,
+    PairedTiming,
+    Subject,
+)
+from pytest_diffopt.session.device import device_of
 from pytest_diffopt.session.progress import ProgressCallback
 from pytest_diffopt.session.settings import Settings
 from pytest_diffopt.statistics.sequential import PAIRS_OF_PROCESSES
@@ -69,7 +78,7 @@ class PairedSession:
         while True:
             workers = self._running_workers(progress)
             try:
-                with at_their_call(workers, nodeid, progress, at_once=not self._settings.use_gpu) as ready:
+                with paused_at_call(workers, nodeid, progress, at_once=self._starts_at_once) as ready:
                     if isinstance(ready, str):
                         return self._judged(_incomparable_record(workers, nodeid), ready)
                     record = self._with_blocks_of(record or _new_record(workers, ready), workers, ready, progress)
@@ -108,7 +117,7 @@ class PairedSession:
         """Time a test's call by a new pair of processes; without a plan the warm calls determine it."""
         workers = self._running_workers(progress)
         try:
-            with at_their_call(workers, nodeid, progress, at_once=not self._settings.use_gpu) as ready:
+            with paused_at_call(workers, nodeid, progress, at_once=self._starts_at_once) as ready:
                 assert not isinstance(ready, str), "unreachable: both sides have the same tests"  # noqa: S101
                 plan = replace(plan or self._plan(ready.timing, ready.repeats), seed=number)
                 return time_pair(workers, ready, plan, is_decided=_never, progress=progress), ready.head
@@ -171,6 +180,11 @@ class PairedSession:
             timing=record.timing,
             device=record.subject.device,
         )
+
+    @property
+    def _starts_at_once(self) -> bool:
+        """Whether both processes build their pipelines at the same time: only a GPU's memory may be too small."""
+        return device_of(self._settings) is not Device.CUDA
 
     def _running_workers(self, progress: ProgressCallback) -> Workers:
         if self._why_not_startable:

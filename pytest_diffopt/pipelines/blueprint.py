@@ -19,6 +19,7 @@ class Tokenizer(Enum):
 
     CLIP = auto()
     OPEN_CLIP = auto()
+    QWEN = auto()
     T5 = auto()
 
 
@@ -29,16 +30,18 @@ class Part:
     Attributes:
         full: the published configuration, `repository/component`.
         tiny: the name of the tiny component; empty for a scheduler, which is the published one at both scales.
+        is_trained: whether the tiny component has trained weights; otherwise random ones.
     """
 
     full: str
     tiny: str = ""
+    is_trained: bool = True
 
     def build(self, scale: Scale) -> Any:
         """Build the component on torch's default device."""
         if scale is Scale.FULL or not self.tiny:
             return build_published(*self.full.split("/"))
-        return tiny.build_tiny_component(self.tiny)
+        return tiny.build_tiny_component(self.tiny) if self.is_trained else tiny.build_lively_component(self.tiny)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -58,7 +61,7 @@ class Blueprint:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def build_tiny(self) -> Any:
-        """Build the pipeline from the trained tiny components."""
+        """Build the pipeline from the tiny components."""
         return self._build(Scale.TINY)
 
     def build_random(self) -> Any:
@@ -73,6 +76,8 @@ class Blueprint:
 
 def _tokenizer(kind: Tokenizer, scale: Scale) -> Any:
     pads_with_end = kind is Tokenizer.CLIP
+    if kind is Tokenizer.QWEN:
+        return tiny.tiny_qwen_tokenizer()
     if kind is Tokenizer.T5:
         return tiny.tiny_t5_tokenizer() if scale is Scale.TINY else tokenizers.character_level_t5_tokenizer()
     if scale is Scale.TINY:

@@ -6,6 +6,7 @@ from typing import Any
 
 import diffusers
 
+from pytest_diffopt.arguments import NUMBER, SOME_TEXT, instance_of, require
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.inputs import PipelineChange, PipelineInputs
 
@@ -34,6 +35,7 @@ def shape_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
     Args:
         plain: the plain call; keywords that it does not have are not varied.
     """
+    require(instance_of(PipelineInputs), plain, "the call of shape_variations")
     shapes: dict[str, Mapping[str, Any]] = {}
     guidance = plain.get("guidance_scale")
     if isinstance(guidance, float) and guidance > 1:
@@ -53,6 +55,7 @@ def lora_variations(plain: PipelineInputs, adapter: str = "default_0") -> Sequen
         plain: the plain call.
         adapter: the LoRA's name.
     """
+    require(instance_of(PipelineInputs), plain, "the call of lora_variations")
     return tuple(plain.within(f"LoRA scale {scale}", lora_scaled(scale, adapter=adapter)) for scale in _LORA_SCALES)
 
 
@@ -62,7 +65,11 @@ def another_scheduler(class_name: str | None = None) -> PipelineChange:
     Args:
         class_name: the scheduler's class. By default a common compatible one whose timesteps have the same dtype (a
             model recompiles for another dtype), or a new instance of the same class if there is none.
+
+    Raises:
+        ArgumentError: `class_name` is not a text.
     """
+    require(SOME_TEXT.or_none(), class_name, "another_scheduler(class_name=...)")
 
     @contextmanager
     def changed(pipeline: Any) -> Iterator[None]:
@@ -82,7 +89,12 @@ def lora_scaled(scale: float, *, adapter: str = "default_0") -> PipelineChange:
     Args:
         scale: the LoRA's scale.
         adapter: the LoRA's name.
+
+    Raises:
+        ArgumentError: the scale is no finite number, or the name is not a text.
     """
+    require(NUMBER, scale, "lora_scaled(scale=...)")
+    require(SOME_TEXT, adapter, "lora_scaled(adapter=...)")
 
     @contextmanager
     def changed(pipeline: Any) -> Iterator[None]:
@@ -108,11 +120,12 @@ def _refuse_inactive(pipeline: Any, adapter: str) -> None:
 
 
 def _named(scheduler: Any, class_name: str) -> Any:
-    if not hasattr(diffusers, class_name):
+    kind = getattr(diffusers, class_name, None)
+    if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)):
         names = [one.__name__ for one in scheduler.compatibles]
         msg = f"diffusers has no scheduler {class_name!r}{did_you_mean(class_name, names)}"
         raise PipelineError(msg)
-    return getattr(diffusers, class_name).from_config(scheduler.config)
+    return kind.from_config(scheduler.config)
 
 
 def _like(scheduler: Any) -> Any:

@@ -29,7 +29,9 @@ class PipelineFamily:
         stages: the pipelines that a chain calls one after another; the chain loads weights if each of them can.
         chain: builds the chain from its stages.
         largest_batch: the maximum number of images per call; None if only memory limits it.
-        ships_weights: whether this package includes trained weights of the tiny scale; else they are the user's own.
+        ships_weights: whether this package includes trained weights of the tiny scale.
+        has_random_weights: whether the tiny scale has random weights, the same in every build; without either, its
+            weights are the user's own.
     """
 
     name: str
@@ -45,6 +47,7 @@ class PipelineFamily:
     chain: Callable[..., Any] | None = None
     largest_batch: int | None = None
     ships_weights: bool = False
+    has_random_weights: bool = False
 
     def batched_inputs(self, scale: Scale, batch: int | None) -> PipelineInputs:
         """Return the plain call with a number of images; None leaves it unchanged."""

@@ -4,8 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from pytest_diffopt.arguments import FUNCTION, INTEGER, KEYWORDS, TEXT, YES_OR_NO, ArgumentError, Rule, require
+
 #: Changes a pipeline for the duration of one call, and restores it.
 PipelineChange = Callable[[Any], AbstractContextManager[None]]
+#: The seeds that a torch.Generator takes.
+_SEED = Rule(
+    text="a whole number of at most 64 bits", holds=lambda value: INTEGER.holds(value) and -(2**63) <= value < 2**64
+)
 
 
 class PipelineInputs(Mapping[str, Any]):
@@ -20,6 +26,9 @@ class PipelineInputs(Mapping[str, Any]):
         label: how this call differs from the plain call; empty for the plain call.
         changes_shape: the models get inputs of another shape and may compile once more.
         change: a change of the pipeline itself during this call, such as another scheduler or LoRA scale.
+
+    Raises:
+        ArgumentError: an argument has the wrong type, or the keywords have a generator beside the seed.
     """
 
     def __init__(
@@ -31,6 +40,17 @@ class PipelineInputs(Mapping[str, Any]):
         changes_shape: bool = False,
         change: PipelineChange | None = None,
     ) -> None:
+        require(KEYWORDS, arguments, "PipelineInputs(...)")
+        for rule, value, name in (
+            (_SEED.or_none(), seed, "seed"),
+            (TEXT, label, "label"),
+            (YES_OR_NO, changes_shape, "changes_shape"),
+            (FUNCTION.or_none(), change, "change"),
+        ):
+            require(rule, value, f"PipelineInputs({name}=...)")
+        if "generator" in arguments and seed is not None and not isinstance(arguments, PipelineInputs):
+            msg = "PipelineInputs makes the generator from its seed, got: the keyword generator: pass seed=... instead"
+            raise ArgumentError(msg)
         self._arguments = dict(arguments)
         self.seed = seed
         self.label = label

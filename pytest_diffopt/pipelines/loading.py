@@ -97,6 +97,8 @@ def find_weights(
 def _tiny_weights(family: PipelineFamily) -> WeightSource:
     if family.ships_weights:
         return WeightSource(weights=Weights.PRETRAINED, origin="trained, shipped with pytest-diffopt")
+    if family.has_random_weights:
+        return WeightSource(weights=Weights.RANDOM, origin="random, the same in every build")
     return WeightSource(weights=Weights.OWN, origin="the user's own")
 
 

@@ -12,6 +12,9 @@ _CONFIGS = files("pytest_diffopt.pipelines") / "configs"
 _TEXT_CONFIGS = {
     "CLIPTextModel": "CLIPTextConfig",
     "CLIPTextModelWithProjection": "CLIPTextConfig",
+    "Qwen2_5_VLForConditionalGeneration": "Qwen2_5_VLConfig",
+    "Qwen3ForCausalLM": "Qwen3Config",
+    "Qwen3Model": "Qwen3Config",
     "T5EncoderModel": "T5Config",
 }
 

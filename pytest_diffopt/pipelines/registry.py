@@ -5,13 +5,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_diffopt.arguments import SOME_TEXT, TEXT, require, shown
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.bk_sdm import BK_SDM, BK_SDM_TAESD
 from pytest_diffopt.pipelines.deepfloyd_if import DEEPFLOYD_IF, DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.flux import FLUX, FLUX_SCHNELL
+from pytest_diffopt.pipelines.flux2_klein import FLUX2_KLEIN
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.pixart_alpha import PIXART_ALPHA
+from pytest_diffopt.pipelines.qwen_image import QWEN_IMAGE
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.pipelines.sd3 import SD3
 from pytest_diffopt.pipelines.sd15 import SD15
@@ -21,6 +24,7 @@ from pytest_diffopt.pipelines.sd15_inpaint import SD15_INPAINT
 from pytest_diffopt.pipelines.sdxl import SDXL, SDXL_TAESD
 from pytest_diffopt.pipelines.ssd_1b import SSD_1B
 from pytest_diffopt.pipelines.variations import usual_variations
+from pytest_diffopt.pipelines.z_image import Z_IMAGE
 
 Inputs = Mapping[str, Any] | Callable[[Scale], Mapping[str, Any]]
 Variations = Sequence[PipelineInputs] | Callable[[Scale], Sequence[PipelineInputs]]
@@ -30,6 +34,7 @@ _SHIPPED = (
     *(SD15, SD15_IMG2IMG, SD15_INPAINT, SD15_CONTROLNET),
     *(DEEPFLOYD_IF, DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3),
     *(SDXL, SDXL_TAESD, SSD_1B, PIXART_ALPHA, BK_SDM, BK_SDM_TAESD, SD3, FLUX, FLUX_SCHNELL),
+    *(QWEN_IMAGE, FLUX2_KLEIN, Z_IMAGE),
 )
 _FAMILIES: dict[str, PipelineFamily] = {family.name: family for family in _SHIPPED}
 _REGISTERED_AT: dict[str, str] = {}
@@ -87,6 +92,8 @@ def register_pipeline(  # noqa: PLR0913 - most of a family's properties are opti
     """
     place = _caller()
     _refuse_name(name, place)
+    require(TEXT, hub_id, f"register_pipeline({name!r}, hub_id=...)", error=PipelineError)
+    require(SOME_TEXT, class_name, f"register_pipeline({name!r}, class_name=...)", error=PipelineError)
     if build_tiny is None and build_random is None and not hub_id:
         msg = f"register_pipeline({name!r}) needs at least one of build_tiny, build_random and hub_id"
         raise PipelineError(msg)
@@ -115,7 +122,7 @@ def _caller() -> str:
 
 def _refuse_name(name: str, place: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        msg = f"a pipeline's name is part of test ids and allows letters, digits, '.', '-' and '_', got: {name!r}"
+        msg = f"a pipeline's name is part of test ids and allows letters, digits, '.', '-' and '_', got: {shown(name)}"
         raise PipelineError(msg)
     # The same line can run again: pytest imports a conftest again in each run within one process.
     if name in _FAMILIES and _REGISTERED_AT.get(name) != place:
@@ -126,8 +133,10 @@ def _refuse_name(name: str, place: str) -> None:
 
 def _refuse_uncallable(name: str, **builders: object) -> None:
     for keyword, builder in builders.items():
-        if builder is not None and not callable(builder):
-            msg = f"register_pipeline({name!r}, {keyword}=...) must be a function without arguments, got: {builder!r}"
+        is_optional = builder is None and keyword != "load_options"
+        if not is_optional and not callable(builder):
+            given = shown(builder)
+            msg = f"register_pipeline({name!r}, {keyword}=...) must be a function without arguments, got: {given}"
             raise PipelineError(msg)
 
 
@@ -135,14 +144,14 @@ def _inputs_of(name: str, inputs: Any) -> Callable[[Scale], PipelineInputs]:
     if not callable(inputs) and not isinstance(inputs, Mapping):
         msg = (
             f"register_pipeline({name!r}, inputs=...) must be a mapping of keywords or a function of a scale, "
-            f"got: {inputs!r}"
+            f"got: {shown(inputs)}"
         )
         raise PipelineError(msg)
 
     def call(scale: Scale) -> PipelineInputs:
         given = inputs(scale) if callable(inputs) else inputs
         if not isinstance(given, Mapping):
-            msg = f"the inputs of pipeline {name!r} must be a mapping of keywords, got: {given!r}"
+            msg = f"the inputs of pipeline {name!r} must be a mapping of keywords, got: {shown(given)}"
             raise PipelineError(msg)
         return given if isinstance(given, PipelineInputs) else PipelineInputs(given)
 
@@ -157,10 +166,10 @@ def _variations_of(
     if callable(variations):
         given: Callable[[Scale], Sequence[PipelineInputs]] = variations
         return given
-    if not isinstance(variations, Sequence) or not variations:
+    if not isinstance(variations, Sequence) or isinstance(variations, str) or not variations:
         msg = (
             f"register_pipeline({name!r}, variations=...) must be a sequence of calls or a function of a scale, "
-            f"got: {variations!r}"
+            f"got: {shown(variations)}"
         )
         raise PipelineError(msg)
     fixed = tuple(variations)
@@ -169,6 +178,6 @@ def _variations_of(
 
 def _batch_limit(name: str, largest: int | None) -> int | None:
     if largest is not None and (not isinstance(largest, int) or isinstance(largest, bool) or largest < 1):
-        msg = f"register_pipeline({name!r}, largest_batch=...) must be an integer of at least 1, got: {largest!r}"
+        msg = f"register_pipeline({name!r}, largest_batch=...) must be an integer of at least 1, got: {shown(largest)}"
         raise PipelineError(msg)
     return largest

@@ -2,21 +2,34 @@
 
 import hashlib
 import json
+import math
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import torch
 from safetensors.torch import load_model
 
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.published import build_published
 from pytest_diffopt.pipelines.scenes import caption_words
-from pytest_diffopt.pipelines.tokenizers import byte_level_clip_tokenizer, character_level_t5_tokenizer
+from pytest_diffopt.pipelines.tokenizers import (
+    byte_level_clip_tokenizer,
+    byte_level_qwen_tokenizer,
+    character_level_t5_tokenizer,
+)
 
 WEIGHTS = files("pytest_diffopt.pipelines") / "weights"
 PROVENANCE = "provenance.json"
 _PROMPT_TOKENS = 32
+_SEED = 0
+_VECTOR_NOISE = 0.1
 _CLIP_VOCABULARY = 640
+# Of what Qwen-Image puts before the prompt.
+_INSTRUCTION = (
+    "system user assistant Describe the image by detailing color shape size texture quantity text spatial relationships"
+    " of objects and background"
+)
 _REINSTALL = "reinstall pytest-diffopt, or train the weights again with tools/train_tiny.py"
 
 
@@ -35,6 +48,33 @@ def build_tiny_component(name: str) -> Any:
     return component.eval()
 
 
+def build_lively_component(name: str) -> Any:
+    """Build a component with random weights, large enough that the prompt and each block change the image.
+
+    The weights that a model starts its training with would not do: many blocks add almost nothing then, or exactly
+    nothing. The weights are the same in every build.
+
+    Args:
+        name: a file of `configs/tiny`, such as `qwen-image-transformer`.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(_SEED)
+        component = build_untrained(name)
+        with torch.no_grad():
+            for parameter in component.parameters():
+                _enliven(parameter)
+    return component.eval()
+
+
+def _enliven(parameter: torch.Tensor) -> None:
+    """Draw weights that keep the size of activations, and vectors near the value that a norm starts with."""
+    noise = torch.randn(parameter.shape)
+    if parameter.ndim > 1:
+        parameter.copy_(noise / math.sqrt(parameter[0].numel()))
+    else:
+        parameter.copy_(parameter.nan_to_num(0, 0, 0).clamp(0, 1).round() + _VECTOR_NOISE * noise)
+
+
 def build_untrained(name: str) -> Any:
     """Build a component with random parameters."""
     return build_published("tiny", name)
@@ -50,6 +90,11 @@ def tiny_clip_tokenizer(*, pad_with_end: bool = True) -> Any:
 def tiny_t5_tokenizer() -> Any:
     """Build the tokenizer of the tiny T5 text encoder: each word of the tiny pipelines' captions is one token."""
     return character_level_t5_tokenizer(max_length=_PROMPT_TOKENS, words=caption_words())
+
+
+def tiny_qwen_tokenizer() -> Any:
+    """Build the tokenizer of the tiny Qwen text encoders: each word of captions and instructions is one token."""
+    return byte_level_qwen_tokenizer(words=dict.fromkeys((*_INSTRUCTION.split(), *caption_words())))
 
 
 @cache

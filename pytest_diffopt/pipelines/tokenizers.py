@@ -11,6 +11,17 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 _WORD_END = "</w>"
 # Log-likelihoods of characters and of whole words: a unigram model selects the most likely segmentation of a prompt.
 _CHARACTER, _WHOLE_WORD = -10.0, -1.0
+_QWEN_SPECIAL = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+    *("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
+)
+# The roles and texts of Qwen's published template, without its tools and images.
+_CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}{{ part['text'] }}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 
 def byte_level_clip_tokenizer(
@@ -40,11 +51,15 @@ def byte_level_clip_tokenizer(
 
 
 def _merges_of(words: Iterable[str]) -> list[tuple[str, str]]:
-    """Train byte-pair encoding until each word is one token: most frequent pair first, ties in lexical order.
+    """Return the merges that make each word one token, with CLIP's mark at the end of a word."""
+    return _trained_merges([[*word[:-1], word[-1] + _WORD_END] for word in words])
+
+
+def _trained_merges(spelled: list[list[str]]) -> list[tuple[str, str]]:
+    """Train byte-pair encoding until each spelled word is one token: most frequent pair first, ties in lexical order.
 
     Source: Sennrich et al., Neural Machine Translation of Rare Words with Subword Units, 2016, algorithm 1.
     """
-    spelled = [[*word[:-1], word[-1] + _WORD_END] for word in words]
     merges = []
     while pairs := Counter(pair for symbols in spelled for pair in pairwise(symbols)):
         merges.append(min(pairs, key=lambda pair: (-pairs[pair], pair)))
@@ -60,6 +75,28 @@ def _merged(symbols: list[str], pair: tuple[str, str]) -> list[str]:
         else:
             merged.append(symbol)
     return merged
+
+
+def byte_level_qwen_tokenizer(*, max_length: int = 2048, words: Iterable[str] = ()) -> Any:
+    """Build a `Qwen2Tokenizer` whose vocabulary is the 256 bytes, Qwen's special tokens, and words.
+
+    Args:
+        max_length: the number of tokens of a prompt.
+        words: words that become one token each, alone and after a space. The words of the instruction that a pipeline
+            puts before the prompt must be among them: the pipeline drops its tokens by their published number.
+    """
+    letters = bytes_to_unicode()
+    spelled = [[letters[byte] for byte in text.encode()] for word in words for text in (word, f" {word}")]
+    merges = _trained_merges(spelled)
+    tokens = [*letters.values(), *_QWEN_SPECIAL, *dict.fromkeys(map("".join, merges))]
+    tokenizer = transformers.Qwen2Tokenizer(
+        vocab={token: number for number, token in enumerate(tokens)},
+        merges=merges,
+        model_max_length=max_length,
+        additional_special_tokens=list(_QWEN_SPECIAL[1:]),
+    )
+    tokenizer.chat_template = _CHAT_TEMPLATE
+    return tokenizer
 
 
 def character_level_t5_tokenizer(*, max_length: int = 512, words: Iterable[str] = ()) -> Any:

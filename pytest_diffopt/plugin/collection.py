@@ -8,13 +8,15 @@ from pytest_diffopt.environment import NoGPUError, gpu_name
 from pytest_diffopt.errors import MarkerError
 from pytest_diffopt.plugin.markers import GpuNeeds, NamedPipeline, belongs_to_diffopt, gpu_needs
 from pytest_diffopt.session.baseline_owner import owner_of, owns_baseline
+from pytest_diffopt.session.count_request import count_request
+from pytest_diffopt.session.our_fixtures import our_fixtures
 from pytest_diffopt.session.settings import Settings
 
 _WITHOUT_WEIGHTS = "simulated_pipeline"
 
 
 def check_collected(items: Sequence[pytest.Item], settings: Settings, *, runs: bool = True) -> None:
-    """Skip tests that need a GPU in a run without `--gpu`.
+    """Skip tests that need a GPU in a run without `--diffopt-gpu`.
 
     Args:
         items: every collected test.
@@ -22,18 +24,18 @@ def check_collected(items: Sequence[pytest.Item], settings: Settings, *, runs: b
         runs: whether the tests will run; listing what would run on a GPU needs none.
 
     Raises:
-        pytest.UsageError: `--gpu` was given and torch can use no GPU, or a `gpu` marker cannot be read.
+        pytest.UsageError: `--diffopt-gpu` was given and torch can use no GPU, or a `gpu` marker cannot be read.
     """
     ours = [item for item in items if belongs_to_diffopt(item)]
     refuse_shared_baselines(ours)
     needing = [item for item in ours if _needs_gpu(item)]
     if settings.use_gpu and ours and runs:
         _require_gpu()
-    if not settings.use_gpu:
+    if not settings.use_gpu and count_request() is None:
         for item in needing:
             if _is_paired_on_cpu(item, settings):
                 continue
-            item.add_marker(pytest.mark.skip(reason="needs a GPU: run with --gpu"))
+            item.add_marker(pytest.mark.skip(reason="needs a GPU: run with --diffopt-gpu"))
 
 
 def _is_paired_on_cpu(item: pytest.Item, settings: Settings) -> bool:
@@ -41,9 +43,7 @@ def _is_paired_on_cpu(item: pytest.Item, settings: Settings) -> bool:
 
     A test that asks for a specific GPU does not.
     """
-    return (
-        settings.is_paired and "latency_baseline" in getattr(item, "fixturenames", ()) and gpu_needs(item) == GpuNeeds()
-    )
+    return settings.is_paired and "latency_baseline" in our_fixtures(item) and gpu_needs(item) == GpuNeeds()
 
 
 def weights_lines(items: Iterable[pytest.Item], settings: Settings) -> list[str]:

@@ -79,14 +79,25 @@ class DormantSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
-        """Show errors of this package without a traceback, as the hooks of a session do."""
-        try:
-            return (yield)
-        except DiffoptError:
-            from pytest_diffopt.plugin import running_test  # noqa: PLC0415 - not for other people's tests
+        """Give the test its outcome, as the hooks of a session do, if the session opens while it runs."""
+        result = yield
+        if self._is_open:
+            from pytest_diffopt.plugin.delayed_outcome import settle_outcome  # noqa: PLC0415 - as above
 
-            with running_test.errors_explained():
-                raise
+            settle_outcome()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Show an error of this package without its frames, as the hooks of a session do."""
+        report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, DiffoptError):
+            from pytest_diffopt.plugin.failure_report import shorten_failure  # noqa: PLC0415 - as above
+
+            shorten_failure(report, call, item)
+        return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Open the session in the controller of xdist, with the first report of a worker that carries a finding."""

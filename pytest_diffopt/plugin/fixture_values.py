@@ -1,7 +1,7 @@
 """What the fixtures return. Imported when the first diffopt test asks for a fixture, because it imports torch."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import pytest
@@ -25,6 +25,8 @@ from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.records import Device
 from pytest_diffopt.session.baseline_owner import owner_of
 from pytest_diffopt.session.baseline_store import store_of
+from pytest_diffopt.session.count_request import count_request
+from pytest_diffopt.session.device import device_of
 from pytest_diffopt.session.pipeline_lifetimes import watched_pipelines_of
 from pytest_diffopt.session.settings import settings_of
 
@@ -67,14 +69,19 @@ def torch_device_of(config: pytest.Config) -> str:
 
 
 def built(config: pytest.Config, named: NamedPipeline, recipe: Recipe) -> AbstractContextManager[Any]:
-    """Build a pipeline with its recipe for a block; afterwards its memory and Dynamo's caches are freed."""
+    """Build a pipeline with its recipe for a block; afterwards its memory and Dynamo's caches are freed.
+
+    A process that was started to count a call builds it without weights, for the simulated GPU only.
+    """
+    if count_request() is not None:
+        return nullcontext(pipeline_without_weights(named, recipe, watched_pipelines_of(config)))
     return built_pipeline(named, recipe, _device(config), settings_of(config), watched_pipelines_of(config))
 
 
 def simulated_pipeline(config: pytest.Config, named: NamedPipeline, recipe: Recipe) -> Any:
     """Return a pipeline for the simulated GPU only."""
     if settings_of(config).use_gpu:
-        pytest.skip("this pipeline has no weights: it runs on the simulated GPU, by a run without --gpu")
+        pytest.skip("this pipeline has no weights: it runs on the simulated GPU, by a run without --diffopt-gpu")
     return pipeline_without_weights(named, recipe, watched_pipelines_of(config))
 
 
@@ -141,4 +148,4 @@ def _other_fixture(request: pytest.FixtureRequest) -> Callable[[str], Any]:
 
 
 def _device(config: pytest.Config) -> Device:
-    return Device.CUDA if settings_of(config).use_gpu else Device.CPU
+    return device_of(settings_of(config))

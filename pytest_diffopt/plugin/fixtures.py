@@ -46,7 +46,7 @@ def diffopt_recipe(request: pytest.FixtureRequest) -> "Recipe":
 
 @pytest.fixture(scope="session")
 def diffopt_device(request: pytest.FixtureRequest) -> str:
-    """The torch device of this session's pipelines: `cpu`, or with `--gpu` the accelerator's."""
+    """The torch device of this session's pipelines: `cpu`, or with `--diffopt-gpu` the accelerator's."""
     device: str = _values().torch_device_of(request.config)
     return device
 

@@ -1,43 +1,28 @@
-"""The markers: `diffopt` names pipelines and recipes, `gpu` names what a test needs of the GPU."""
+"""The markers: `diffopt` names pipelines and recipes, `gpu` names what a test needs of the GPU.
 
-from collections.abc import Sequence
+A project that registers a marker of such a name has its own. Of its marks, only those that have the keywords of the
+plugin's marker are read.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_diffopt.errors import MarkerError, did_you_mean
+from pytest_diffopt.session.our_fixtures import our_fixtures, overrides_ours
 
 if TYPE_CHECKING:
     from pytest_diffopt.pipelines.family import PipelineFamily
     from pytest_diffopt.pipelines.scale import Scale
 
-#: Fixtures of this plugin; a test that uses one belongs to it.
-OUR_FIXTURES = frozenset(
-    {
-        "compile_baseline",
-        "count_baseline",
-        "diffopt_batch",
-        "diffopt_device",
-        "diffopt_pipeline",
-        "diffopt_recipe",
-        "diffopt_reference_recipe",
-        "image_baseline",
-        "latency_baseline",
-        "memory_baseline",
-        "optimized_pipeline",
-        "pipeline_inputs",
-        "pipeline_shape_variations",
-        "pipeline_variations",
-        "reference_pipeline",
-        "simulated_pipeline",
-    }
-)
 DIFFOPT_HELP = (
     "diffopt(pipeline, recipe, scale, batch): what this test runs with, each one or a list; "
     "diffopt(pipeline, ladder, level): every level of a ladder, or only the named ones"
 )
-GPU_HELP = "gpu(memory_gib, capability, count): this diffopt test needs --gpu and a GPU that has at least this"
+GPU_HELP = "gpu(memory_gib, capability, count): this diffopt test needs --diffopt-gpu and a GPU that has at least this"
+MARKER_LINES = (DIFFOPT_HELP, GPU_HELP)
 _DIFFOPT_KEYWORDS = ("pipeline", "recipe", "ladder", "level", "scale", "batch")
 
 
@@ -64,10 +49,12 @@ class GpuNeeds:
     count: int = 1
 
 
+_GPU_KEYWORDS = tuple(field.name for field in fields(GpuNeeds))
+
+
 def belongs_to_diffopt(item: pytest.Item) -> bool:
-    """Return whether a test is a diffopt test: it has the marker or uses one of the fixtures."""
-    names = getattr(item, "fixturenames", ())
-    return has_diffopt_marker(item) or not OUR_FIXTURES.isdisjoint(names)
+    """Return whether a test is a diffopt test: it has the plugin's marker, or uses or overrides one of its fixtures."""
+    return has_diffopt_marker(item) or bool(our_fixtures(item)) or overrides_ours(item)
 
 
 def gpu_needs(item: pytest.Item) -> GpuNeeds | None:
@@ -76,10 +63,10 @@ def gpu_needs(item: pytest.Item) -> GpuNeeds | None:
     Raises:
         MarkerError: the marker has an unknown keyword or a value of the wrong kind.
     """
-    marker = item.get_closest_marker("gpu")
+    marker = next(_our_marks(item, "gpu", _GPU_KEYWORDS), None)
     if marker is None:
         return None
-    _refuse_unknown("gpu", marker, [field.name for field in fields(GpuNeeds)])
+    _refuse_unknown("gpu", marker, _GPU_KEYWORDS)
     needs = GpuNeeds(**marker.kwargs)
     capability = needs.capability
     is_version = isinstance(capability, tuple) and [type(part) for part in capability] == [int, int]
@@ -99,8 +86,8 @@ def recipe_text(item: pytest.Item) -> str:
 
 
 def has_diffopt_marker(node: Any) -> bool:
-    """Return whether a test or function has the `diffopt` marker."""
-    return node.get_closest_marker("diffopt") is not None
+    """Return whether a test or function has the plugin's `diffopt` marker."""
+    return any(_our_marks(node, "diffopt", _DIFFOPT_KEYWORDS))
 
 
 def diffopt_arguments(node: pytest.Item) -> dict[str, Any]:
@@ -110,10 +97,28 @@ def diffopt_arguments(node: pytest.Item) -> dict[str, Any]:
         MarkerError: a keyword is unknown, or an argument is positional.
     """
     arguments: dict[str, Any] = {}
-    for marker in node.iter_markers("diffopt"):
+    for marker in _our_marks(node, "diffopt", _DIFFOPT_KEYWORDS):
         _refuse_unknown("diffopt", marker, _DIFFOPT_KEYWORDS)
         arguments = dict(marker.kwargs) | arguments
     return arguments
+
+
+def _our_marks(node: Any, name: str, keywords: Sequence[str]) -> Iterator[pytest.Mark]:
+    """Yield the marks of a name, the nearest first, without those of the project's own marker of that name."""
+    marks = list(node.iter_markers(name))
+    is_shared = bool(marks) and _is_registered_by_project(node.config, name)
+    # every test that needs a GPU may have a bare `gpu`; a bare `diffopt` names nothing that this plugin could run with
+    yield from (
+        mark
+        for mark in marks
+        if not is_shared
+        or (not mark.args and mark.kwargs.keys() <= set(keywords) and (mark.kwargs or keywords is _GPU_KEYWORDS))
+    )
+
+
+def _is_registered_by_project(config: pytest.Config, name: str) -> bool:
+    others = [line for line in config.getini("markers") if line not in MARKER_LINES]
+    return name in {line.partition(":")[0].partition("(")[0].strip() for line in others}
 
 
 def _refuse_unknown(name: str, marker: pytest.Mark, known: Sequence[str]) -> None:

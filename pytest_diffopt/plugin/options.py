@@ -11,6 +11,8 @@ from pytest_diffopt.session.paired_worker import PAIRED_WORKER
 
 #: Each option of the ini file with its help, and its value when the file does not have it.
 _INI_TEXTS = {
+    "diffopt_null_gpu": ("the GPU that the null GPU reports itself as (--diffopt-null-gpu)", ""),
+    "diffopt_null_gpu_values": ("small or all (--diffopt-null-gpu-values)", ""),
     "diffopt_scale": ("tiny or full (--diffopt-scale)", "tiny"),
     "diffopt_baselines": ("the folder of baselines (--diffopt-baselines)", "baselines"),
     "diffopt_references": ("where reference images are (--diffopt-references)", ""),
@@ -19,20 +21,25 @@ _INI_TEXTS = {
     "diffopt_summary": ("where the summary goes (--diffopt-summary)", ""),
     "diffopt_base": ("the branch that changes go to (--diffopt-base)", ""),
     "diffopt_require": ("the fewest verdicts of a run (--diffopt-require)", ""),
+    "diffopt_inconclusive": (
+        "fail or skip a test with a verdict that proves nothing (default: fail in CI, else skip)",
+        "",
+    ),
     "diffopt_max_seconds": ("sampling time of a latency test (--diffopt-max-seconds)", ""),
     "diffopt_margin": ("slowdown above which a test fails (--diffopt-margin)", ""),
     "diffopt_worker_timeout": ("seconds in which a worker must answer (--diffopt-worker-timeout)", ""),
 }
 _INI_FLAGS = {
     "diffopt_time_steps": "time each step (--diffopt-time-steps)",
-    "diffopt_gpu": "use the real GPU (--gpu)",
+    "diffopt_gpu": "use the real GPU (--diffopt-gpu)",
 }
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Define every option except `--gpu`, and the ini option of each that can apply to more than one run."""
+    """Define every option, and the ini option of each that can apply to more than one run."""
     group = parser.getgroup("diffopt", "guards for the optimizations of diffusion pipelines")
     add = group.addoption
+    add("--diffopt-gpu", action="store_true", help="use the real GPU(s); short: --gpu, if no other plugin defines it")
     scales = [scale.value for scale in Scale]
     verbs = [verb.value for verb in WritePermission if verb is not WritePermission.NEVER]
     add("--diffopt-scale", choices=scales, help="the scale of named pipelines (default: tiny)")
@@ -73,6 +80,18 @@ def add_options(parser: pytest.Parser) -> None:
         help="seconds in which a worker must answer (default: 1800)",
     )
     add("--diffopt-calibrate", action="store_true", help="measure what --diffopt-against detects on this machine")
+    add(
+        "--diffopt-null-gpu",
+        nargs="?",
+        const="h200",
+        metavar="=NAME",
+        help="run torch's own CUDA code on a stand-in for this GPU (default: h200); no GPU is needed",
+    )
+    add(
+        "--diffopt-null-gpu-values",
+        choices=["small", "all"],
+        help="which tensors have values on the null GPU (default: all at tiny scale, else small)",
+    )
     add("--diffopt-time-steps", action="store_true", help="time each denoise step too, in separate calls")
     add("--diffopt-explain", action="store_true", help="find the first module that differs when an image check fails")
     for name, (text, default) in _INI_TEXTS.items():
@@ -81,20 +100,11 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(name, text, type="bool", default=False)
 
 
-def add_gpu_option(parser: pytest.Parser) -> None:
-    """Define `--gpu`, unless another plugin or a conftest has defined it; then theirs is used."""
-    _known, unknown = parser.parse_known_and_unknown_args(["--gpu"])
-    if "--gpu" in unknown:
-        group = parser.getgroup("diffopt")
-        group.addoption("--gpu", action="store_true", default=False, help="use the real GPU(s)")
-
-
 def asks_for_diffopt(config: pytest.Config) -> bool:
     """Return whether the command line or the ini file has a value for this plugin."""
     given = (value for name, value in vars(config.option).items() if name.startswith("diffopt_"))
     return (
         any(value is not None and value is not False for value in given)
-        or bool(config.getoption("--gpu", default=False))
         or any(config.getini(name) for name in _INI_FLAGS)
         or any(config.getini(name) != default for name, (_help, default) in _INI_TEXTS.items())
         or config.pluginmanager.hasplugin(PAIRED_WORKER)

@@ -18,6 +18,7 @@ from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weigh
 from pytest_diffopt.plugin.markers import NamedPipeline
 from pytest_diffopt.probes.compilation import watch_warmup
 from pytest_diffopt.probes.compile_failures import failures_explained
+from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.records import Device, Subject, Weights
 from pytest_diffopt.session.active_test import active_test
@@ -69,8 +70,9 @@ def _build(
         inputs = named.family.inputs(named.scale)
         progress(f"compiling {named.family.name} ({named.scale}), recipe {recipe}")
         start_ns = time.perf_counter_ns()
-        with trace_not_captured(), failures_explained():
-            warmup = watch_warmup(pipelines.log, start, lambda: pipeline(**inputs), subject)
+        lifetime = pipelines.lifetime_of(pipeline)
+        with trace_not_captured(), failures_explained(), call_of(pipeline):
+            warmup = watch_warmup(pipelines.log_of(lifetime), lifetime.start, lambda: pipeline(**inputs), subject)
         pipelines.note_warm(
             pipeline,
             first_call_ns=time.perf_counter_ns() - start_ns,

@@ -1,6 +1,5 @@
 """Test reports enter the ledger; at the end of the session it is shown and written."""
 
-import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +8,22 @@ import pytest
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.plugin.broken_tests import broken_test
 from pytest_diffopt.plugin.session_header import SessionHeader
-from pytest_diffopt.reports.github_run import github_run
-from pytest_diffopt.session.ledger import CARRIED, CARRIED_CASE, CaseResult, ledger_of
+from pytest_diffopt.session.ledger import (
+    CARRIED,
+    CARRIED_CASE,
+    CARRIED_EXPECTED,
+    CARRIED_EXPLANATION,
+    CaseResult,
+    ledger_of,
+)
 from pytest_diffopt.session.settings import settings_of
 
 if TYPE_CHECKING:
     from pytest_diffopt.plugin.session_output import SessionOutput
+
+
+# pytest-rerunfailures and others give an attempt that is not the last another outcome.
+_FINAL = frozenset({"passed", "failed", "skipped"})
 
 
 class SessionReports:
@@ -35,7 +44,7 @@ class SessionReports:
     def _has_output(self) -> bool:
         """Whether there is anything to show or write; a session of other people's tests has nothing."""
         ledger = self._ledger
-        return bool(ledger.entries or ledger.cases or ledger.lost_workers) or asks_for_output(self._config)
+        return bool(ledger.entries or ledger.cases or ledger.expected) or asks_for_output(self._config)
 
     def pytest_sessionstart(self) -> None:
         """Refuse output that could not be written at the end, before the tests run."""
@@ -48,21 +57,27 @@ class SessionReports:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Enter the verdicts and the result that a test report carries, from this process or from an xdist worker."""
-        carried, case = vars(report).get(CARRIED), vars(report).get(CARRIED_CASE)
-        if carried:
+        if report.outcome not in _FINAL:  # a plugin runs the test again
+            self._ledger.forget(report.nodeid)
+            return
+        carried = vars(report)
+        if CARRIED in carried:
             from pytest_diffopt.session.ledger_entries import from_plain  # noqa: PLC0415 - imports msgspec
 
-            self._ledger.entries.extend(from_plain(carried))
-        if case:
-            self._ledger.cases[case["nodeid"]] = CaseResult(**case)
-        if report.failed:
-            self._note_failure(report, num_entries=len(carried or ()))
-
-    def _note_failure(self, report: pytest.TestReport, *, num_entries: int) -> None:
-        """Enter a failed test, unless a verdict that came with its report explains the failure."""
-        entries = self._ledger.entries
-        if not any(entry.verdict.is_failure for entry in entries[len(entries) - num_entries :]):
+            self._ledger.entries.extend(from_plain(carried[CARRIED]))
+        if CARRIED_CASE in carried:
+            self._ledger.cases[report.nodeid] = CaseResult(**carried[CARRIED_CASE])
+        if CARRIED_EXPECTED in carried:
+            self._ledger.expected[report.nodeid] += carried[CARRIED_EXPECTED]
+        if report.failed and not self._is_explained(report):
             self._ledger.broken.append(broken_test(report))
+
+    def _is_explained(self, report: pytest.TestReport) -> bool:
+        """Return whether a verdict in the ledger explains the failure: the report's own, or that of a subtest."""
+        return CARRIED_EXPLANATION in vars(report) or (
+            report.when == "call"
+            and any(entry.nodeid == report.nodeid and entry.verdict.is_failure for entry in self._ledger.entries)
+        )
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Enter a file whose tests could not be collected."""
@@ -88,7 +103,7 @@ class SessionReports:
 
 
 def asks_for_output(config: pytest.Config) -> bool:
-    """Return whether the settings or the environment ask for a report, a summary, a comparison or a requirement."""
+    """Return whether the settings ask for a report, a summary, a comparison or a requirement, or for the GPU."""
     settings = settings_of(config)
     asked = (settings.report_folder, settings.summary_file, settings.required, settings.base)
-    return any(asked) or settings.use_gpu or github_run(os.environ).is_active
+    return any(asked) or settings.use_gpu

@@ -3,14 +3,18 @@
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_diffopt.baselines.write_permission import WritePermission
+from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.session.count_request import count_request
 from pytest_diffopt.session.paired_worker import PAIRED_WORKER
-from pytest_diffopt.session.settings import Settings
+from pytest_diffopt.session.second_process import second_process_test
+from pytest_diffopt.session.settings import InconclusivePolicy, Settings, default_values
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -24,9 +28,12 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
     _refuse_writes_in_ci(config, environment, update, prune=prune)
     baselines = _text(config, "baselines")
     defaults = Settings()
-    return Settings(
-        use_gpu=bool(config.getoption("--gpu", default=False)) or bool(config.getini("diffopt_gpu")),
-        scale=_scale(_text(config, "scale")),
+    scale, null_gpu = _scale(_text(config, "scale")), _null_gpu(config)
+    settings = Settings(
+        use_gpu=_uses_gpu(config) or bool(null_gpu),
+        null_gpu=null_gpu,
+        null_gpu_values=_null_gpu_values(config, default_values(scale) if null_gpu else defaults.null_gpu_values),
+        scale=scale,
         baselines_folder=config.rootpath / baselines,
         references=_references(config),
         weights_folder=_folder(config, "weights"),
@@ -36,6 +43,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         summary_file=_folder(config, "summary"),
         base=_text(config, "base").strip(),
         required=_text(config, "require").strip(),
+        inconclusive=_inconclusive(config, environment),
         max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
         margin=_positive(config, "margin", default=defaults.margin),
         against=str(config.getoption("--diffopt-against") or ""),
@@ -49,13 +57,28 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         explain=bool(config.getoption("--diffopt-explain")),
         is_verbose=config.get_verbosity() > 0,
     )
+    return _without_output(settings) if second_process_test(environment) else settings
+
+
+def _without_output(settings: Settings) -> Settings:
+    """Return the settings of a process that makes one call for another process, which judges and reports."""
+    return replace(
+        settings,
+        update=WritePermission.NEVER,
+        prune=False,
+        report_folder=None,
+        summary_file=None,
+        base="",
+        required="",
+        against="",
+        calibrate=False,
+    )
 
 
 def _refuse_writes_in_ci(
     config: pytest.Config, environment: Mapping[str, str], update: WritePermission, *, prune: bool
 ) -> None:
-    in_ci = environment.get("CI", "").lower() not in {"", "0", "false", "no"}
-    if not in_ci or config.getoption("--diffopt-allow-ci-update"):
+    if not _is_ci(environment) or config.getoption("--diffopt-allow-ci-update"):
         return
     asked = "--diffopt-update" if update is not WritePermission.NEVER else "--diffopt-prune" if prune else ""
     if asked:
@@ -64,6 +87,45 @@ def _refuse_writes_in_ci(
             "run it on your machine and commit the result, or add --diffopt-allow-ci-update"
         )
         raise pytest.UsageError(msg)
+
+
+def _is_ci(environment: Mapping[str, str]) -> bool:
+    return environment.get("CI", "").lower() not in {"", "0", "false", "no"}
+
+
+def _inconclusive(config: pytest.Config, environment: Mapping[str, str]) -> InconclusivePolicy:
+    text = str(config.getini("diffopt_inconclusive"))
+    if not text:
+        return InconclusivePolicy.FAIL if _is_ci(environment) else InconclusivePolicy.SKIP
+    try:
+        return InconclusivePolicy(text)
+    except ValueError as error:
+        msg = f"diffopt_inconclusive must be one of {', '.join(InconclusivePolicy)}, got: {text!r}"
+        raise pytest.UsageError(msg) from error
+
+
+def _uses_gpu(config: pytest.Config) -> bool:
+    if count_request() is not None:  # whatever the command line or the ini file asks for
+        return False
+    return bool(config.getoption("--diffopt-gpu")) or bool(config.getini("diffopt_gpu"))
+
+
+def _null_gpu(config: pytest.Config) -> str:
+    """Return the null GPU that the session uses: because it is asked for, or because the process runs on one."""
+    is_asked_for = bool(_text(config, "null_gpu")) and count_request() is None
+    if not is_asked_for and not (is_active() and _uses_gpu(config)):
+        return ""
+    from pytest_diffopt.plugin.null_gpu import null_gpu_of_this_process  # noqa: PLC0415 - only on the null GPU
+
+    return null_gpu_of_this_process(is_asked_for=is_asked_for)
+
+
+def _null_gpu_values(config: pytest.Config, default: str) -> str:
+    values = _text(config, "null_gpu_values") or default
+    if values not in {"small", "all"}:
+        msg = f"diffopt_null_gpu_values must be small or all, got: {values!r}"
+        raise pytest.UsageError(msg)
+    return values
 
 
 def _text(config: pytest.Config, name: str) -> str:

@@ -59,7 +59,7 @@ class GPUAssignment:
         """
         if num_workers > len(gpus):
             msg = (
-                f"diffopt: --gpu assigns one GPU to each worker, got: {counted(num_workers, 'worker')} (-n) "
+                f"diffopt: --diffopt-gpu assigns one GPU to each worker, got: {counted(num_workers, 'worker')} (-n) "
                 f"and {counted(len(gpus), 'GPU')}; -n auto starts one worker per GPU"
             )
             raise pytest.UsageError(msg)

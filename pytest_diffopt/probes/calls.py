@@ -10,6 +10,7 @@ from pytest_diffopt._torch_private.structured_trace import trace_not_captured
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.pipelines.sizes import require_divisible_sizes
 from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.records import Concern, Subject
 
 
@@ -35,7 +36,7 @@ def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Map
         __tracebackhide__ = True
         for generator, state in states:
             generator.set_state(state)
-        with trace_not_captured():
+        with trace_not_captured(), call_of(target):
             return target(*positional, **keywords)
 
     return call

@@ -10,6 +10,7 @@ from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.memory_holders import holders_of
 from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL, moved, on_simulated_gpu
 from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, Subject
 from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, SimulatedGPU
@@ -68,6 +69,7 @@ def count_call(
         attention=dict(sorted(_attention(gpu.attention).items())),
         unmodelled=gpu.unmodelled,
         least_ns=_least_seconds(gpu, target) * 1e9,
+        peak_holders=holders_of(gpu.peak_holders),
     )
 
 

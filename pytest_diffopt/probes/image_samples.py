@@ -10,6 +10,7 @@ import torch
 
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.image_results import ImageResult, compare_results, generate
+from pytest_diffopt.probes.reference_precision import ReferencePrecision, rounded_calls
 from pytest_diffopt.records import ImageRecord, Subject
 
 _LARGEST_BYTE = 255
@@ -48,6 +49,23 @@ def sample_images(
         theirs = as_stored(generate(reference, their_call, call.inputs))
         record = compare_results(generate(target, our_call, call.inputs), theirs, subject)
         yield ComparedSample(call=label, reference=theirs, record=record)
+
+
+def sample_rounding(
+    reference: Any, precision: ReferencePrecision, call: Callable[[], ImageResult], subject: Subject
+) -> Iterator[ComparedSample]:
+    """Make a call with the reference, and again in another precision, rounded in several ways.
+
+    Args:
+        reference: the reference pipeline.
+        precision: the precision of the optimized pipeline.
+        call: makes the call with the reference, the same each time.
+        subject: the optimized pipeline.
+    """
+    theirs = as_stored(call())
+    for number, result in enumerate(rounded_calls(reference, precision, call), start=1):
+        record = compare_results(result, theirs, subject)
+        yield ComparedSample(call=f"rounded as {precision.name} ({number})", reference=theirs, record=record)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,7 @@ def _difference(image: Pixels, reference: Pixels, lpips: float | None) -> ImageD
         mean_error=float(error.mean()),
         flip=mean_flip(image, reference),
         lpips=lpips,
+        bias=float((image - reference).mean()),
         defects=_defects(image, "the image") + _defects(reference, "the reference"),
     )
 

@@ -6,51 +6,68 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt._torch_private.cuda_memory import memory_pool_of_its_own, release_library_workspaces
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.calls import repeatable_call
+from pytest_diffopt.probes.held_memory import bytes_held_by_others
 from pytest_diffopt.probes.latency import Call
+from pytest_diffopt.probes.memory_holders import holders_of
+from pytest_diffopt.probes.null_gpu_launches import counted_launches
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.probes.out_of_memory import call_within_memory
 from pytest_diffopt.probes.timed_device import device_synchronizer
-from pytest_diffopt.records import MemoryRecord, Subject
+from pytest_diffopt.records import Device, MemoryRecord, Subject
 
 _NO_ALLOCATOR = "peak memory can only be measured on a device with torch's caching allocator"
+_ALLOCATOR = "torch's caching allocator"
+_ON_NULL_GPU = "torch's caching allocator on the null GPU"
+# With CUDA graphs the first call of a module warms up and the second captures.
+_WARMUP_CALLS = 2
 
 
-def measure_peak_memory_cuda(call: Call, subject: Subject, *, device: torch.device | str = "cuda") -> MemoryRecord:
-    """Make a call twice, and return the peak memory of the second: compilation and autotuning are excluded.
+def measure_peak_memory_cuda(
+    call: Call, subject: Subject, *, used: Sequence[Any] = (), device: torch.device | str = "cuda"
+) -> MemoryRecord:
+    """Return the peak memory of a warm call: what the call uses holds, and what the call adds to it.
 
-    The allocator's cache is emptied between the calls, since memory cached during warm-up would count as reserved
-    although no warm call needs it. The weights are included.
-
-    Not yet run on a GPU: the order of steps and the message for an out-of-memory error are tested with the functions of
-    `torch.cuda` replaced. The figures have not been compared with those of a GPU.
+    Two calls before it compile, autotune and capture. The figures depend on nothing else that lives in the process:
+    tensors of others are subtracted, and the measured call allocates from a pool of its own, so that free memory which
+    others have reserved serves it nothing. The weights are included; what the call's target holds counts as reserved
+    without the allocator's rounding to segments.
 
     Args:
         call: makes the measured call.
         subject: what the call runs.
+        used: what the call uses: its target and its arguments; if empty, all memory that is held counts.
         device: the device on which it runs.
 
     Raises:
         ProbeError: the device does not exist, has no memory statistics, or ran out of memory.
     """
     synchronize = device_synchronizer(device)
-    allocator = torch.get_device_module(torch.device(device).type)
+    kind = torch.device(device).type
+    allocator = torch.get_device_module(kind)
     if not hasattr(allocator, "max_memory_allocated"):
         message = f"{_NO_ALLOCATOR}, got: {device}"
         raise ProbeError(message)
-    call_within_memory(call, subject=subject, when="during warm-up")
+    release_library_workspaces()
+    for _ in range(_WARMUP_CALLS):
+        call_within_memory(call, subject=subject, when="during warm-up")
     synchronize()
     gc.collect()
     allocator.empty_cache()
+    others = bytes_held_by_others(used, torch.device(device)) if used else 0
+    held, reserved = allocator.memory_allocated(device) - others, allocator.memory_reserved(device)
     allocator.reset_peak_memory_stats(device)
-    call_within_memory(call, subject=subject, when="after warm-up")
-    synchronize()
+    with counted_launches(subject) as launches, memory_pool_of_its_own(kind):
+        call_within_memory(call, subject=subject, when="after warm-up")
+        synchronize()
     return MemoryRecord(
         subject=subject,
-        peak_allocated_bytes=allocator.max_memory_allocated(device),
-        peak_reserved_bytes=allocator.max_memory_reserved(device),
-        seen_by="torch's caching allocator",
+        peak_allocated_bytes=allocator.max_memory_allocated(device) - others,
+        peak_reserved_bytes=held + allocator.max_memory_reserved(device) - reserved,
+        seen_by=_ON_NULL_GPU if subject.device is Device.NULL_GPU else _ALLOCATOR,
+        operations=launches.number,
     )
 
 
@@ -73,4 +90,5 @@ def measure_peak_memory_simulated(
         peak_reserved_bytes=0,
         seen_by="the simulated GPU",
         operations=gpu.counts.operations,
+        peak_holders=holders_of(gpu.peak_holders),
     )

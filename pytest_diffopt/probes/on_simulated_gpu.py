@@ -10,8 +10,8 @@ from torch.utils._pytree import tree_map_only
 
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.compiled_branches import branches_of_compiled_code
-from pytest_diffopt.probes.offloading import refuse_offloaded
-from pytest_diffopt.simulated_gpu import SimulatedGPU
+from pytest_diffopt.probes.offloading import on_device
+from pytest_diffopt.simulated_gpu import SimulatedGPU, Stream
 
 #: The simulated GPU when none is named.
 DEFAULT_GPU_MODEL = "nvidia-h200"
@@ -39,20 +39,18 @@ def on_simulated_gpu(
         The simulated GPU.
 
     Raises:
-        ProbeError: a module is offloaded by hooks, which would move it back to its own device in every call.
+        ProbeError: a module has a hook that moves it in every call, and that cannot be aimed at the simulated GPU.
     """
     modules = modules_of(target).values()
     num_parameters = sum(parameter.numel() for module in modules for parameter in module.parameters())
     is_computed = computes_small and num_parameters <= _MAX_COMPUTED_PARAMETERS
     real_up_to = math.inf if is_computed else _MAX_ELEMENTS_WITH_VALUES
     with SimulatedGPU(gpu_model, real_up_to=real_up_to, placeholder_values=True) as gpu:
+        gpu.keep(target)  # its own caches
         for part in getattr(target, "components", {}).values():
             if part is not None and not isinstance(part, torch.nn.Module):
                 gpu.keep(part)  # a scheduler holds tensors on the device of its last use
-        if modules_of(target):
-            refuse_offloaded(target)
-            target.to(gpu.device)
-        with branches_of_compiled_code(target):
+        with on_device(target, gpu.device, new_stream=Stream), branches_of_compiled_code(target):
             yield gpu
 
 

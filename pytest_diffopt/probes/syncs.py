@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -11,11 +11,15 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.null_gpu.sync_lines import Sync, recording_syncs
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.first_call import FirstCall, observed
+from pytest_diffopt.probes.null_gpu_launches import LaunchesPerStep
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
-from pytest_diffopt.records.code_location import users_line
+from pytest_diffopt.records.code_location import moves_weights, users_line
 from pytest_diffopt.simulated_gpu import Counts
 
 # Text of the warning under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
@@ -28,12 +32,31 @@ class SyncWatch:
     Args:
         device: device of the tensors of a watched call.
         unwatched: returns a context whose work belongs to no step.
+        first_call: the part of the simulated GPU that distinguishes the first call from a repeated one; None elsewhere.
     """
 
-    def __init__(self, device: torch.device, unwatched: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        unwatched: Callable[[], AbstractContextManager[None]],
+        first_call: "FirstCall | None" = None,
+    ) -> None:
         self._device = device
         self._unwatched = unwatched
+        self._first_call = first_call
         self._record: SyncRecord | None = None
+
+    @property
+    def syncs_in_first_step(self) -> tuple[ObservedSync, ...]:
+        """The synchronizations so far in the first step; empty where a call is not repeated."""
+        return self._first_call.syncs_in_first_step() if self._first_call else ()
+
+    def repeat(self, call: Callable[[], object]) -> None:
+        """Make the call again: what synchronizes in the first call alone fills a cache."""
+        __tracebackhide__ = True
+        if self._first_call:
+            self._first_call.end()
+            call()
 
     def moved(self, values: Any) -> Any:
         """Return the arguments with every tensor moved to the watched device; the move belongs to no step."""
@@ -60,53 +83,68 @@ class SyncWatch:
 def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWatch]:
     """Watch a pipeline's denoise loop; the whole block counts as one step for a bare callable or module.
 
-    On a real GPU (`subject.device` is `CUDA`), torch's sync debug mode is enabled inside the loop only. Otherwise the
-    pipeline is moved to a simulated GPU while the block runs, and moved back afterwards.
+    On a real GPU (`subject.device` is `CUDA`), torch's sync debug mode is enabled inside the loop only. The null GPU
+    reports its own syncs. Otherwise the pipeline is moved to a simulated GPU while the block runs, and moved back
+    afterwards.
 
     Args:
         target: the pipeline, callable or module that is called within the block.
         subject: description of the target; its device selects the instrument.
     """
-    return _watch_cuda(target, subject) if subject.device is Device.CUDA else _watch_simulated(target, subject)
+    return _WATCHES.get(subject.device, _watch_simulated)(target, subject)
 
 
 @contextmanager
 def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
-    with on_simulated_gpu(target) as gpu, _steps_of(target, gpu.enter_phase) as loop:
-        watch = SyncWatch(gpu.device, lambda: _unwatched(loop, gpu.enter_phase))
-        yield watch
+    with on_simulated_gpu(target) as gpu:
+        calls = FirstCall(gpu)
+        with _steps_of(target, calls.enter_phase) as loop:
+            calls.loop = loop
+            watch = SyncWatch(gpu.device, lambda: _unwatched(loop, calls.enter_phase), calls)
+            yield watch
     _require_steps(loop, target)
-    num_steps = loop.num_steps if loop else 1
-    syncs = tuple(
-        ObservedSync(
-            kind=sync.kind.value,
-            operation=sync.shown_as,
-            where=sync.where,
-            step=_last_step(sync.phase, num_steps),
-        )
-        for sync in gpu.syncs
-        if isinstance(sync.phase, int)
-    )
+    num_steps = calls.num_steps
+    seen = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
+    syncs, only_first = calls.split([observed(sync, step) for sync, step in seen if not sync.is_offload])
+    counts = _counts_per_step(gpu.phases, num_steps)
     watch.finish(
         SyncRecord(
             subject=subject,
             num_steps=num_steps,
             syncs=syncs,
+            first_call_syncs=only_first,
             seen_by="the simulated GPU",
             unmodelled=tuple(gpu.unmodelled),
             placeholders=tuple(dict.fromkeys(where for _operation, where in gpu.placeholders)),
-            operations=_operations_per_step(gpu.phases, num_steps),
+            operations=tuple(one.operations for one in counts),
+            bytes_to_device=tuple(one.bytes_to_device for one in counts),
+            bytes_to_host=tuple(one.bytes_to_host for one in counts),
+            offload_syncs=_per_step([step for sync, step in seen if sync.is_offload], num_steps),
         )
     )
 
 
-def _operations_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple[int, ...]:
-    """Return the number of operations of each step; work after the last update belongs to the last step."""
-    operations = Counter[int]()
+def _counts_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple[Counts, ...]:
+    """Return the counts of each step; work after the last update belongs to the last step."""
+    steps = [Counts() for _ in range(num_steps)]
     for phase, counts in phases.items():
         if isinstance(phase, int):
-            operations[_last_step(phase, num_steps)] += counts.operations
-    return tuple(operations[step] for step in range(num_steps))
+            steps[_last_step(phase, num_steps)] += counts
+    return tuple(steps)
+
+
+def _summed_per_step(counted: Mapping[int, int], num_steps: int) -> tuple[int, ...]:
+    """Return the number of each step; work after the last update belongs to the last step."""
+    total = Counter[int]()
+    for step, count in counted.items():
+        total[_last_step(step, num_steps)] += count
+    return tuple(total[step] for step in range(num_steps))
+
+
+def _per_step(steps: Iterable[int], num_steps: int) -> tuple[int, ...]:
+    """Return how often each step occurs."""
+    counts = Counter(steps)
+    return tuple(counts[step] for step in range(num_steps))
 
 
 @contextmanager
@@ -118,15 +156,22 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     """
     loop: DenoiseLoop | None = None
     syncs: list[ObservedSync] = []
+    offload_steps: list[int] = []
     users_mode = torch.cuda.get_sync_debug_mode()
 
     def arm_in(step: int | None) -> None:
         # Only inside of a step: during CUDA graph capture the mode would invalidate the context.
         torch.cuda.set_sync_debug_mode(users_mode if step is None else "warn")
 
+    def note(frame: FrameType) -> None:
+        if moves_weights(frame):
+            offload_steps.append(_step_now(loop))
+        else:
+            syncs.append(_real_sync(frame, _step_now(loop)))
+
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        _count_warnings(lambda frame: syncs.append(_real_sync(frame, _step_now(loop))))
+        _count_warnings(note)
         stack.callback(arm_in, None)
         loop = stack.enter_context(_steps_of(target, arm_in))
         watch = SyncWatch(torch.device("cuda"), lambda: _unwatched(loop, arm_in))
@@ -134,7 +179,51 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
     clipped = tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs)
-    watch.finish(SyncRecord(subject=subject, num_steps=num_steps, syncs=clipped, seen_by="the GPU (sync debug mode)"))
+    watch.finish(
+        SyncRecord(
+            subject=subject,
+            num_steps=num_steps,
+            syncs=clipped,
+            seen_by="the GPU (sync debug mode)",
+            offload_syncs=_per_step([_last_step(step, num_steps) for step in offload_steps], num_steps),
+        )
+    )
+
+
+@contextmanager
+def _watch_null_gpu(target: Any, subject: Subject) -> Iterator[SyncWatch]:
+    """Record each call that blocks the host inside the loop, on any thread and from any library."""
+    loop: DenoiseLoop | None = None
+    launches, syncs, offload_steps = LaunchesPerStep(), list[ObservedSync](), list[int]()
+
+    def note(sync: Sync) -> None:
+        if launches.step is None:
+            return
+        frame = sys._getframe(1)  # noqa: SLF001 - CPython has no public equivalent as fast
+        if moves_weights(frame):
+            offload_steps.append(launches.step)
+        else:
+            where = users_line(frame)
+            operation = _sync_in(where.source)
+            syncs.append(ObservedSync(kind=sync.api, operation=operation, where=where, step=launches.step))
+
+    with ExitStack() as stack:
+        stack.enter_context(recording_syncs(note))
+        loop = stack.enter_context(_steps_of(target, launches.enter))
+        watch = SyncWatch(torch.device("cuda"), lambda: _unwatched(loop, launches.enter))
+        yield watch
+    _require_steps(loop, target)
+    num_steps = loop.num_steps if loop else 1
+    watch.finish(
+        SyncRecord(
+            subject=subject,
+            num_steps=num_steps,
+            syncs=tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs),
+            seen_by=f"the {capture_environment(subject.device).device_name}",
+            operations=_summed_per_step(launches.by_step, num_steps),
+            offload_syncs=_per_step([_last_step(step, num_steps) for step in offload_steps], num_steps),
+        )
+    )
 
 
 def _count_warnings(note: Callable[[FrameType], None]) -> None:
@@ -198,3 +287,6 @@ def _unwatched(loop: DenoiseLoop | None, on_step: Callable[[int | None], None]) 
 def _require_steps(loop: DenoiseLoop | None, target: Any) -> None:
     if loop is not None:
         loop.require_entered(target)
+
+
+_WATCHES = {Device.CUDA: _watch_cuda, Device.NULL_GPU: _watch_null_gpu}

@@ -34,7 +34,8 @@ def timed_device(device: Device) -> TimedDevice:
         ProbeError: torch cannot synchronize this device.
     """
     name = torch_device(device)
-    meter = None if name == "cpu" else open_meter(gpu_uuid(name))
+    # the null GPU has readings that depend on nothing
+    meter = None if name == "cpu" or device is Device.NULL_GPU else open_meter(gpu_uuid(name))
     return TimedDevice(torch_device=name, synchronize=device_synchronizer(name), meter=meter)
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 from typing import Any
 
+from pytest_diffopt.arguments import whole_number
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.profile.request import DEFAULT_GPU_MODEL, ProfileRequest
 
@@ -33,9 +34,9 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
         "--recipe", help='optimizations: "bf16 + channels_last" (default: bf16 for a registered pipeline, else none)'
     )
     for option, unit in (("steps", "denoise steps"), ("height", "pixels"), ("width", "pixels"), ("batch", "images")):
-        parser.add_argument(f"--{option}", type=_at_least_one, metavar="N", help=f"{unit} (default: the pipeline's)")
+        parser.add_argument(f"--{option}", type=whole_number, metavar="N", help=f"{unit} (default: the pipeline's)")
     parser.add_argument(
-        "--top", type=_at_least_one, default=_DEFAULT_TOP, metavar="N", help="lines of each list (default: %(default)s)"
+        "--top", type=whole_number, default=_DEFAULT_TOP, metavar="N", help="lines of each list (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
@@ -65,10 +66,3 @@ def run(options: argparse.Namespace) -> None:
     from pytest_diffopt.profile.report import write_report  # noqa: PLC0415
 
     write_report(request, top=options.top, as_json=options.json, shows_progress=shows_progress)
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        msg = f"must be a whole number of at least 1, got: {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return int(text)

@@ -17,7 +17,8 @@ _SCHEMA_VERSION = 1
 
 def as_json(profile: PipelineProfile, target: Target) -> str:
     """Return a profile as JSON, with each step separately and sorted keys."""
-    return json.dumps(_document(profile, target), indent=2, sort_keys=True)
+    written = json.dumps(_document(profile, target), indent=2, sort_keys=True)
+    return written.replace("##[", "\\u0023#[")  # the same text; a GitHub Actions runner reads `##[` as a command
 
 
 def _document(profile: PipelineProfile, target: Target) -> dict[str, Any]:

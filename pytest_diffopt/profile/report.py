@@ -6,10 +6,11 @@ from typing import Any
 import diffusers
 import transformers
 
+from pytest_diffopt.printable import printable_line
 from pytest_diffopt.profile import document, table
-from pytest_diffopt.profile.phases import profile_call
+from pytest_diffopt.profile.phases import PipelineProfile, profile_call
 from pytest_diffopt.profile.request import ProfileRequest
-from pytest_diffopt.profile.target import find_target
+from pytest_diffopt.profile.target import Target, find_target
 from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model
 
 
@@ -30,8 +31,12 @@ def write_report(request: ProfileRequest, *, top: int, as_json: bool, shows_prog
     target = find_target(request)
     _set_progress_bar(target.pipeline, is_shown=shows_progress)
     profile = profile_call(target.pipeline, target.inputs, gpu_model=request.gpu_model)
-    text = document.as_json(profile, target) if as_json else "\n".join(table.lines(profile, target, top=top))
+    text = document.as_json(profile, target) if as_json else _table(profile, target, top)
     sys.stdout.write(text + "\n")
+
+
+def _table(profile: PipelineProfile, target: Target, top: int) -> str:
+    return "\n".join(map(printable_line, table.lines(profile, target, top=top)))
 
 
 def _silence_libraries() -> None:

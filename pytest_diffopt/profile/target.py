@@ -9,11 +9,12 @@ from typing import Any
 
 import diffusers
 
+from pytest_diffopt.arguments import shown
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.loading import build_without_weights
-from pytest_diffopt.pipelines.registry import find_pipeline
+from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
 from pytest_diffopt.profile.request import ProfileRequest
 from pytest_diffopt.recipes.grammar import parse_recipe
 
@@ -48,7 +49,10 @@ def find_target(request: ProfileRequest) -> Target:
         RecipeError: the recipe cannot be parsed or does not fit the pipeline.
     """
     recipe = parse_recipe(request.recipe) if request.recipe is not None else None
-    if Path(request.target).is_dir():
+    if not request.target.strip() or not request.target.isprintable():
+        msg = f"the target must be a registered pipeline, a folder or module:function, got: {shown(request.target)}"
+        raise PipelineError(msg)
+    if _is_folder(request.target):
         found = _from_folder(request)
     elif ":" in request.target:
         found = _from_function(request)
@@ -66,7 +70,19 @@ def find_target(request: ProfileRequest) -> Target:
     )
 
 
+def _is_folder(target: str) -> bool:
+    try:
+        return Path(target).is_dir()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _registered(request: ProfileRequest) -> Target:
+    module_name, dot, name = request.target.rpartition(".")
+    is_dotted = bool(dot) and name != "py" and all(map(str.isidentifier, (*module_name.split("."), name)))
+    if is_dotted and request.target not in known_pipelines():
+        msg = f"{request.target} has no colon: write {module_name}:{name} to call a function"
+        raise PipelineError(msg)
     family = find_pipeline(request.target)
     built = build_without_weights(family, request.scale)
     return Target(
@@ -101,7 +117,7 @@ def _from_function(request: ProfileRequest) -> Target:
     function = _function(request.target)
     try:
         returned = function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         msg = f"{request.target} raised {type(error).__name__}: {error}"
         raise PipelineError(msg) from error
     pipeline, inputs = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)  # noqa: PLR2004
@@ -119,14 +135,20 @@ def _from_function(request: ProfileRequest) -> Target:
 
 def _function(target: str) -> Callable[[], Any]:
     module_name, _, name = target.partition(":")
+    if not module_name or not name.isidentifier():
+        msg = f"{target} must be module:function, such as my_module:build"
+        raise PipelineError(msg)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         msg = f"{target}: the module {module_name!r} cannot be imported: {type(error).__name__}: {error}"
         raise PipelineError(msg) from error
     function = getattr(module, name, None)
     if callable(function):
         return function  # type: ignore[no-any-return] # a user's function; its result is checked
+    if function is not None:
+        msg = f"{target} must be a function that returns a pipeline, got: {shown(function)}"
+        raise PipelineError(msg)
     msg = f"{target}: the module {module_name!r} has no function {name!r}{did_you_mean(name, vars(module))}"
     raise PipelineError(msg)
 

@@ -9,6 +9,7 @@ from dataclasses import fields
 
 import msgspec
 
+from pytest_diffopt.arguments import TEXT, require, shown
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.recipes.optimization import Optimization
 from pytest_diffopt.recipes.recipe import Recipe
@@ -24,6 +25,7 @@ def parse_recipe(text: str) -> Recipe:
     Raises:
         RecipeError: the text cannot be parsed, contains an unknown name, or breaks a rule of recipes.
     """
+    require(TEXT, text, "a recipe", error=RecipeError)
     try:
         expression = ast.parse(text.strip(), mode="eval").body
         return Recipe(optimizations=tuple(_optimization(term, text) for term in _terms(expression)))
@@ -33,7 +35,7 @@ def parse_recipe(text: str) -> Recipe:
         problem = "it contains a character that is not allowed in Python source"
     except (MemoryError, RecursionError):
         problem = "it is nested too deeply"
-    msg = f"a recipe must look like `bf16 + sdpa + compile`, got: {text!r} ({problem})"
+    msg = f"a recipe must look like `bf16 + sdpa + compile`, got: {shown(text)} ({problem})"
     raise RecipeError(msg)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_diffopt.arguments import TEXT, YES_OR_NO, one_of, require
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.scale import Scale
 
@@ -114,8 +115,16 @@ def ladder(name: str, pipeline: str, scale: str = Scale.TINY, *, on_gpu: bool = 
         on_gpu: whether the pipeline runs on a GPU.
 
     Raises:
-        RecipeError: the ladder is unknown, or no ladder is defined for the pipeline.
+        RecipeError: an argument has the wrong type, the ladder or the scale is unknown, or no ladder is defined for
+            the pipeline.
     """
+    for rule, value, argument in (
+        (TEXT, name, "name"),
+        (TEXT, pipeline, "pipeline"),
+        (one_of(Scale), scale, "scale"),
+        (YES_OR_NO, on_gpu, "on_gpu"),
+    ):
+        require(rule, value, f"ladder({argument}=...)", error=RecipeError)
     if name not in known_ladders():
         msg = f"unknown ladder: {name!r}{did_you_mean(name, known_ladders())}; known: {', '.join(known_ladders())}"
         raise RecipeError(msg)

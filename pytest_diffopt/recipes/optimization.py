@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -35,13 +35,18 @@ class Optimization(ABC):
 
     A subclass is a frozen dataclass whose fields are its keywords in a recipe. It sets `name` and defines `apply` and
     `verify`. It sets `stage` if the order matters, and `changes_image_by_design` if the image is meant to change. If it
-    depends on torch's global state, it returns a context manager from `call_context`.
+    depends on torch's global state, it returns a context manager from `call_context`. If it is applied without
+    `Recipe.apply` and stores parameters in another dtype than the recipe's precision, it returns them from
+    `takes_over`.
     """
 
     name: ClassVar[str]
     stage: ClassVar[Stage] = Stage.OWN
     #: True for another algorithm or model, whose image differs from the plain one. The reference then has it too.
     changes_image_by_design: ClassVar[bool] = False
+    #: True if values are stored or computed in another precision. The error of the image is compared with what these
+    #: optimizations alone give. An optimization that changed the dtype of parameters counts without it.
+    affects_precision: ClassVar[bool] = False
     #: Names of optimizations that contradict this one, with the reason.
     conflicts: ClassVar[dict[str, str]] = {}
     #: Names of optimizations without which this one has no benefit, with the reason or published figures.
@@ -62,6 +67,13 @@ class Optimization(ABC):
     def call_context(self) -> AbstractContextManager[object]:
         """Return a context manager that sets torch's global state during each call and restores it afterwards."""
         return nullcontext()
+
+    def takes_over(self, pipeline: Any) -> Iterable[torch.Tensor]:  # noqa: ARG002 - most optimizations take over none
+        """Return the parameters whose dtype this optimization decides in place of the recipe's precision.
+
+        Parameters whose dtype `apply` changed are known without it.
+        """
+        return ()
 
     @property
     def needs_call_context(self) -> bool:

@@ -1,6 +1,6 @@
 """Precision: fp32, tf32, bf16 and fp16."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,16 +10,18 @@ from typing_extensions import override
 
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
+from pytest_diffopt.recipes.stored_dtypes import parameters_by_path, plain_name
 from pytest_diffopt.records import OptimizationState
 
 _ONE_DTYPE = "a pipeline has one precision"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Precision(Optimization):
+class Precision(Optimization):
     """Parameters and buffers of every module in one floating-point dtype."""
 
     stage: ClassVar[Stage] = Stage.PRECISION
+    affects_precision: ClassVar[bool] = True
     dtype: ClassVar[torch.dtype]
 
     @override
@@ -28,24 +30,32 @@ class _Precision(Optimization):
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        total, right, missing = 0, 0, []
-        for name, module in modules_of(pipeline).items():
-            floating = [parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()]
-            others = [dtype for dtype in floating if dtype != self.dtype]
-            total += len(floating)
-            right += len(floating) - len(others)
+        return self.verify_remaining(pipeline, taken_over={})
+
+    def verify_remaining(self, pipeline: Any, *, taken_over: Mapping[str, frozenset[str]]) -> OptimizationState:
+        """Inspect the parameters that no other optimization takes over.
+
+        Args:
+            pipeline: the pipeline.
+            taken_over: the paths of parameters by the optimization that decides their dtype.
+        """
+        elsewhere = frozenset().union(*taken_over.values())
+        remaining = [(path, one) for path, one in parameters_by_path(pipeline).items() if path not in elsewhere]
+        right, missing = 0, []
+        for name in modules_of(pipeline):
+            dtypes = [one.dtype for path, one in remaining if path.startswith(f"{name}.")]
+            others = [dtype for dtype in dtypes if dtype != self.dtype]
+            right += len(dtypes) - len(others)
             if others:
-                kinds = ", ".join(sorted({_plain(dtype) for dtype in others}))
-                missing.append(f"{len(others)} of {len(floating)} parameters of {name} are {kinds}")
-        return self.state(f"{right} of {total} parameters are {_plain(self.dtype)}", missing)
-
-
-def _plain(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+                kinds = ", ".join(sorted({plain_name(dtype) for dtype in others}))
+                missing.append(f"{len(others)} of {len(dtypes)} parameters of {name} are {kinds}")
+        found = f"{right} of {len(remaining)} parameters are {plain_name(self.dtype)}"
+        stored = [f", {len(paths)} taken over by {name}" for name, paths in taken_over.items() if paths]
+        return self.state(found + "".join(stored), missing)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fp32(_Precision):
+class Fp32(Precision):
     """float32 parameters, buffers and computation: the plain recipe, and the reference for every other one."""
 
     name: ClassVar[str] = "fp32"
@@ -54,7 +64,7 @@ class Fp32(_Precision):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bf16(_Precision):
+class Bf16(Precision):
     """bfloat16 parameters, buffers and computation."""
 
     name: ClassVar[str] = "bf16"
@@ -66,7 +76,7 @@ class Bf16(_Precision):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fp16(_Precision):
+class Fp16(Precision):
     """float16 parameters, buffers and computation; diffusers upcasts a VAE that overflows in float16."""
 
     name: ClassVar[str] = "fp16"
@@ -80,6 +90,7 @@ class Tf32(Optimization):
 
     name: ClassVar[str] = "tf32"
     stage: ClassVar[Stage] = Stage.PRECISION
+    affects_precision: ClassVar[bool] = True
 
     @override
     def apply(self, pipeline: Any) -> None:

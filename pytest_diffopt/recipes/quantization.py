@@ -38,6 +38,7 @@ class _Quantization(Optimization):
     """
 
     stage: ClassVar[Stage] = Stage.QUANTIZATION
+    affects_precision: ClassVar[bool] = True
     #: The format, for messages.
     weight_format: ClassVar[str]
     #: The kernel's requirement on a layer's shape, for messages.

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,8 @@ import torch
 from pytest_diffopt.errors import RecipeError, RecipeWarning
 from pytest_diffopt.recipes.applied_at import note_applied
 from pytest_diffopt.recipes.optimization import Optimization
-from pytest_diffopt.recipes.precision import Fp32
+from pytest_diffopt.recipes.precision import Fp32, Precision
+from pytest_diffopt.recipes.stored_dtypes import dtype_changes_noted, lost_storage, paths_taken_over, stored_by
 from pytest_diffopt.records import OptimizationState
 
 _applied: "WeakKeyDictionary[Any, Recipe]" = WeakKeyDictionary()
@@ -59,6 +60,14 @@ class Recipe:
         kept = tuple(optimization for optimization in self.optimizations if optimization.changes_image_by_design)
         return Recipe(optimizations=tuple(sorted((*kept, Fp32()), key=lambda one: one.stage)))
 
+    def precision_of(self, pipeline: Any) -> tuple[Optimization, ...]:
+        """Return the optimizations that decide in which precision a pipeline stores and computes values.
+
+        Args:
+            pipeline: a pipeline to which the recipe was applied.
+        """
+        return tuple(one for one in self.optimizations if one.affects_precision or stored_by(pipeline, one))
+
     def apply(self, pipeline: Any) -> Any:
         """Apply every optimization in order and return the same pipeline.
 
@@ -74,7 +83,8 @@ class Recipe:
         note_applied(pipeline)
         with _preserve_random_state(pipeline):
             for optimization in self.optimizations:
-                optimization.apply(pipeline)
+                with dtype_changes_noted(pipeline, optimization):
+                    optimization.apply(pipeline)
         _applied[pipeline] = self
         if any(optimization.needs_call_context for optimization in self.optimizations):
             _run_in_context(pipeline)
@@ -96,9 +106,21 @@ class Recipe:
         return "; ".join(f"{name} {reason}" for name, reason in reasons if reason)
 
     def verify(self, pipeline: Any) -> tuple[OptimizationState, ...]:
-        """Inspect the pipeline for every optimization, inside its call context."""
+        """Inspect the pipeline for every optimization, inside its call context.
+
+        A precision is verified for the parameters that no other optimization takes over. An optimization whose
+        parameters no longer have the dtype in which it stored them is not applied.
+        """
         with call_context(pipeline):
-            return tuple(optimization.verify(pipeline) for optimization in self.optimizations)
+            return tuple(self._verified(optimization, pipeline) for optimization in self.optimizations)
+
+    def _verified(self, optimization: Optimization, pipeline: Any) -> OptimizationState:
+        if isinstance(optimization, Precision):
+            others = [one for one in self.optimizations if one is not optimization]
+            owners = {one.name: paths_taken_over(pipeline, one) for one in others}
+            return optimization.verify_remaining(pipeline, taken_over=owners)
+        state = optimization.verify(pipeline)
+        return replace(state, missing=(*state.missing, *lost_storage(pipeline, optimization)))
 
     def _refuse_unavailable(self, pipeline: Any) -> None:
         device = getattr(pipeline, "device", None)

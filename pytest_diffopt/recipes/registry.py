@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pytest_diffopt.arguments import shown
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.recipes.builtin import BUILTIN
 from pytest_diffopt.recipes.optimization import Optimization
@@ -34,7 +35,7 @@ def registered_optimizations() -> dict[str, type[Optimization]]:
 
 def _refuse_incomplete(kind: object) -> None:
     if not (isinstance(kind, type) and issubclass(kind, Optimization)):
-        msg = f"register_optimization takes a subclass of pytest_diffopt.Optimization, got: {kind!r}"
+        msg = f"register_optimization takes a subclass of pytest_diffopt.Optimization, got: {shown(kind)}"
         raise RecipeError(msg)
     lacking = sorted(kind.__abstractmethods__)
     if lacking:

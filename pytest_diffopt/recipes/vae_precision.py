@@ -24,6 +24,7 @@ class VaeUpcast(Optimization):
 
     name: ClassVar[str] = "vae_upcast"
     stage: ClassVar[Stage] = Stage.PRECISION
+    affects_precision: ClassVar[bool] = True
     partners: ClassVar[dict[str, str]] = {"fp16": "diffusers upcasts a VAE from float16 only"}
     conflicts: ClassVar[dict[str, str]] = {"fp16_safe_vae": _EXCLUSIVE, "tiny_autoencoder": "it does not overflow"}
 
@@ -58,6 +59,7 @@ class Fp16SafeVae(Optimization):
 
     name: ClassVar[str] = "fp16_safe_vae"
     stage: ClassVar[Stage] = Stage.MODEL
+    affects_precision: ClassVar[bool] = True
     partners: ClassVar[dict[str, str]] = {"fp16": "other precisions do not overflow"}
 
     weights: str = ""

@@ -9,23 +9,28 @@ from pytest_diffopt.records.compilation import (
     CompiledFrame,
     CompiledModule,
     FailedGuard,
+    Float64Errors,
     GraphBreak,
     GuardKind,
     NumericsRecord,
+    NumericsReference,
     OutputDifference,
     RecompileRecord,
     RegionCounts,
+    UncompiledCalls,
     VariationRecompiles,
 )
 from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
+    ErrorSize,
     ImageDifference,
     ImageFiles,
     ImageRecord,
     LatentDifference,
     ModuleDrift,
     RepeatabilityRecord,
+    RoundingNoise,
     StepDrift,
 )
 from pytest_diffopt.records.latency import (
@@ -36,7 +41,7 @@ from pytest_diffopt.records.latency import (
     PairedTiming,
     RatioRecord,
 )
-from pytest_diffopt.records.memory import MemoryRecord
+from pytest_diffopt.records.memory import CallMemory, MemoryGrowthRecord, MemoryHolder, MemoryRecord
 from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
@@ -56,6 +61,7 @@ Record = (
     | PairedRecord
     | CalibrationRecord
     | MemoryRecord
+    | MemoryGrowthRecord
     | OwnRecord
 )
 
@@ -64,6 +70,7 @@ __all__ = [
     "BreakKind",
     "CacheResult",
     "CalibrationRecord",
+    "CallMemory",
     "CompilationRecord",
     "CompileCountRecord",
     "CompiledFrame",
@@ -72,7 +79,9 @@ __all__ = [
     "CountRecord",
     "Device",
     "Environment",
+    "ErrorSize",
     "FailedGuard",
+    "Float64Errors",
     "GPUProcess",
     "GPUReading",
     "GPURecord",
@@ -83,10 +92,13 @@ __all__ = [
     "ImageRecord",
     "LatencyRecord",
     "LatentDifference",
+    "MemoryGrowthRecord",
+    "MemoryHolder",
     "MemoryRecord",
     "ModuleCounts",
     "ModuleDrift",
     "NumericsRecord",
+    "NumericsReference",
     "ObservedSync",
     "OptimizationState",
     "OutputDifference",
@@ -100,10 +112,12 @@ __all__ = [
     "Record",
     "RegionCounts",
     "RepeatabilityRecord",
+    "RoundingNoise",
     "Slowdown",
     "StepDrift",
     "Subject",
     "SyncRecord",
+    "UncompiledCalls",
     "VariationRecompiles",
     "Weights",
 ]

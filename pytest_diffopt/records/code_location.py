@@ -4,7 +4,7 @@ import functools
 import linecache
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -12,7 +12,26 @@ from types import FrameType
 _PACKAGE = str(Path(__file__).parents[1]) + "/"
 _STDLIB = sysconfig.get_path("stdlib") + "/"
 # Code that executes operations for its caller: a sync or graph break is fixed in the caller, not here.
-_MACHINERY = ("torch/", "torchao/", "accelerate/hooks.py")
+_MACHINERY = (
+    "torch/",
+    "torchao/",
+    "accelerate/hooks.py",
+    "accelerate/utils/modeling.py",
+    "accelerate/utils/operations.py",
+    "diffusers/hooks/group_offloading.py",
+    "diffusers/hooks/hooks.py",
+)
+# Functions that move weights between the host and the GPU, by their file. What calls `send_to_device` moves arguments.
+_MOVES_WEIGHTS = {
+    "accelerate/hooks.py": frozenset({"init_hook", "pre_forward", "post_forward", "detach_hook"}),
+    "diffusers/hooks/group_offloading.py": frozenset({"pre_forward", "onload_", "offload_"}),
+}
+_MOVES_ARGUMENTS = {"accelerate/utils/operations.py": frozenset({"send_to_device"})}
+# Overridden `Module.to` methods, which a hook calls.
+_TRANSPARENT = {
+    "diffusers/models/modeling_utils.py": frozenset({"to"}),
+    "transformers/modeling_utils.py": frozenset({"to"}),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +78,23 @@ def is_machinery(path: str) -> bool:
         return True
     inside = _inside_import_root(path)
     return inside.startswith(_MACHINERY) if inside else path.startswith(_STDLIB)
+
+
+def moves_weights(frame: FrameType) -> bool:
+    """Return whether an offload hook that moves weights runs, searching from `frame` outwards to the user's code."""
+    for one in _outwards(frame):
+        file, function = one.f_code.co_filename, one.f_code.co_name
+        if not is_machinery(file) and function not in _functions_in(_TRANSPARENT, file):
+            return False
+        if function in _functions_in(_MOVES_ARGUMENTS, file):
+            return False
+        if function in _functions_in(_MOVES_WEIGHTS, file):
+            return True
+    return False
+
+
+def _functions_in(table: Mapping[str, frozenset[str]], file: str) -> frozenset[str]:
+    return next((functions for name, functions in table.items() if file.endswith(name)), frozenset())
 
 
 def _inside_import_root(path: str) -> str:

@@ -77,6 +77,7 @@ class CompiledFrame:
         compile_ns: time spent on compilation.
         cache: result of the compile cache lookups.
         cuda_graphs_skipped: why Inductor skipped CUDA graphs; empty when it uses them or was not asked to.
+        is_after_reset: whether a reset of Dynamo had discarded the function's code since it was compiled before.
     """
 
     region: str
@@ -91,6 +92,7 @@ class CompiledFrame:
     failed_guard: FailedGuard | None = None
     cache: CacheResult = CacheResult.NOT_USED
     cuda_graphs_skipped: str = ""
+    is_after_reset: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,6 +222,23 @@ class RecompileRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Float64Errors:
+    """Root mean squares of the errors of one output against float64.
+
+    Attributes:
+        compiled: error of the compiled output.
+        eager: error of the eager output.
+        allowed: twice the eager error, and one unit in the last place of the dtype (8 for float32).
+        is_as_exact: whether the compiled output is at least as exact as the eager one, also in its largest error.
+    """
+
+    compiled: float
+    eager: float
+    allowed: float
+    is_as_exact: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OutputDifference:
     """Difference of one output of a compiled module from the same output in eager mode, over all calls.
 
@@ -235,6 +254,7 @@ class OutputDifference:
         relative_tolerance: allowed difference, as a fraction of the largest absolute value of the eager output.
         absolute_tolerance: allowed difference in addition to that.
         problem: why the outputs cannot be compared ("shape (2, 4) became (2, 5)"); empty otherwise.
+        float64: errors against the same call in float64, of the worst call; None where there is no such call.
     """
 
     module: str
@@ -248,17 +268,45 @@ class OutputDifference:
     relative_tolerance: float
     absolute_tolerance: float
     problem: str = ""
+    float64: Float64Errors | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UncompiledCalls:
+    """Calls of a compiled module in which no compiled graph ran, so that eager was compared with eager.
+
+    Attributes:
+        module: path in the pipeline.
+        uncompiled: number of such calls.
+        calls: number of all its calls.
+    """
+
+    module: str
+    uncompiled: int
+    calls: int
+
+
+class NumericsReference(StrEnum):
+    """What outputs are compared with."""
+
+    EAGER = "eager"
+    DEQUANTIZED = "the dequantized weights"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumericsRecord:
-    """Every output of every compiled module, compared with the eager module.
+    """Every output of every compiled module or quantized layer, compared with its reference.
 
     Attributes:
         differences: one entry per output.
-        silent: compiled modules that were never called, so that none of their outputs was compared.
+        silent: compiled modules that were never called, so that none of their outputs was compared; of quantized layers
+            only if none was called.
+        uncompiled: compiled modules that ran uncompiled in some of their calls.
+        reference: what the outputs are compared with.
     """
 
     subject: Subject
     differences: tuple[OutputDifference, ...]
     silent: tuple[str, ...] = ()
+    uncompiled: tuple[UncompiledCalls, ...] = ()
+    reference: NumericsReference = NumericsReference.EAGER

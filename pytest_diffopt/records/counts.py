@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_diffopt.records.memory import MemoryHolder
 from pytest_diffopt.records.subject import Subject
 
 
@@ -56,6 +57,7 @@ class CountRecord:
         attention: number of calls of each attention kernel, keyed like `flash 2x10x4096x64 bfloat16`.
         unmodelled: operations for which the simulated GPU has no model.
         least_ns: lower bound on the time: the simulated GPU's peak rates applied to each phase.
+        peak_holders: the lines that held memory at the peak of the call, the largest first.
     """
 
     subject: Subject
@@ -66,6 +68,7 @@ class CountRecord:
     attention: Mapping[str, int]
     unmodelled: tuple[str, ...] = ()
     least_ns: float = 0.0
+    peak_holders: tuple[MemoryHolder, ...] = ()
 
     @property
     def is_watched(self) -> bool:

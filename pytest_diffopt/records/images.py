@@ -1,5 +1,6 @@
 """Differences between images, and between the latents of their denoise steps."""
 
+import math
 from dataclasses import dataclass
 
 from pytest_diffopt.records.subject import Subject
@@ -33,6 +34,7 @@ class ImageDifference:
             images on a 4K monitor at arm's length; 0 for equal images, at most 1.
         lpips: LPIPS with AlexNet (Zhang et al. 2018), the distance in the features of a network trained on photographs;
             0 for equal images. None when not requested.
+        bias: mean signed difference; rounding has almost none.
         defects: defects of either image ("the image is black"); empty without a defect.
         files: PNG files of both; None when they are not kept.
     """
@@ -43,8 +45,14 @@ class ImageDifference:
     mean_error: float
     flip: float
     lpips: float | None = None
+    bias: float = 0.0
     defects: tuple[str, ...] = ()
     files: ImageFiles | None = None
+
+    @property
+    def rms_error(self) -> float:
+        """The root mean square of the difference, which the peak signal-to-noise ratio expresses in decibels."""
+        return math.pow(10.0, -self.psnr_db / 20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +88,42 @@ class StepDrift:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorSize:
+    """Size of the difference of one image from its reference; pixel values are in [0, 1].
+
+    Attributes:
+        max_error: largest absolute difference of any pixel.
+        rms_error: root mean square of the difference.
+        bias: absolute mean of the difference.
+    """
+
+    max_error: float
+    rms_error: float
+    bias: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundingNoise:
+    """Error of the reference pipeline in the precision of the optimized one, measured with the same call.
+
+    Of several samples each figure is the largest.
+
+    Attributes:
+        precision: the optimizations that give this precision (`bf16 + int8_dynamic`), or the dtypes (`bfloat16`).
+        samples: number of calls.
+        images: one entry per image; empty when the pipeline returned latents.
+        step_errors: relative error of the latents after each denoise step.
+        latent_errors: relative error of the returned latents, one per image; empty when it returned images.
+    """
+
+    precision: str
+    samples: int
+    images: tuple[ErrorSize, ...] = ()
+    step_errors: tuple[float, ...] = ()
+    latent_errors: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleDrift:
     """The first module, in the order in which calls return, whose output differs although its inputs agree.
 
@@ -108,6 +152,8 @@ class ImageRecord:
         latents: one entry per image, when the pipeline returned latents instead of images.
         drift: differences of the latents after each denoise step; empty when only images were available.
         first_module: first module whose output differs; None when not searched for or not found.
+        noise: what rounding alone does to the same call; None when it was not measured.
+        noise_unavailable: why measuring it failed; empty when it was measured or has no meaning.
     """
 
     subject: Subject
@@ -115,6 +161,8 @@ class ImageRecord:
     latents: tuple[LatentDifference, ...] = ()
     drift: tuple[StepDrift, ...] = ()
     first_module: ModuleDrift | None = None
+    noise: RoundingNoise | None = None
+    noise_unavailable: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,22 @@
-"""Peak memory of a call."""
+"""Peak memory of a call, and live memory between calls."""
 
 from dataclasses import dataclass
 
+from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.records.subject import Subject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryHolder:
+    """Memory that one line of code allocated and that is not released.
+
+    Attributes:
+        where: the innermost line of user code that allocated it.
+        held_bytes: the bytes.
+    """
+
+    where: CodeLocation
+    held_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,6 +28,7 @@ class MemoryRecord:
         peak_reserved_bytes: reserved by the caching allocator; 0 on the simulated GPU, which has no such allocator.
         operations: operations of the call on the simulated GPU, the evidence that it was watched; None on a real GPU,
             where they are not counted.
+        peak_holders: the lines that held memory at the peak, the largest first; empty on a real GPU.
         seen_by: name of the instrument, for messages.
     """
 
@@ -22,3 +37,44 @@ class MemoryRecord:
     peak_reserved_bytes: int
     seen_by: str
     operations: int | None = None
+    peak_holders: tuple[MemoryHolder, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallMemory:
+    """Live device memory after one of several calls.
+
+    Attributes:
+        call: label of the call.
+        live_bytes: allocated to tensors after the call, weights included.
+        operations: operations of the call on the simulated GPU; None on a real GPU, where they are not counted.
+    """
+
+    call: str
+    live_bytes: int
+    operations: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryGrowthRecord:
+    """Live device memory between the calls of a pipeline.
+
+    The first call is made twice at the start, so that everything that is built at first use exists, and once more after
+    all others. What its last repetition leaves in addition to the repetition before was kept by the calls between them.
+
+    Attributes:
+        calls: each call in order, from the second repetition of the first call to its last.
+        holders: the lines whose live memory grew between these two, with the growth, the largest first; empty on a real
+            GPU.
+        seen_by: name of the instrument, for messages.
+    """
+
+    subject: Subject
+    calls: tuple[CallMemory, ...]
+    holders: tuple[MemoryHolder, ...] = ()
+    seen_by: str
+
+    @property
+    def growth_bytes(self) -> int:
+        """The live memory after the last call, less that after the same call before all others; may be negative."""
+        return self.calls[-1].live_bytes - self.calls[0].live_bytes

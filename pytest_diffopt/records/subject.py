@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pytest_diffopt.printable import printable_line
+
 
 class Concern(StrEnum):
     """What can regress. Probes, guards, tests and documentation pages use these names."""
@@ -26,8 +28,14 @@ class Device(StrEnum):
     """Device on which a pipeline is measured."""
 
     CUDA = "cuda"
+    NULL_GPU = "null-gpu"
     SIMULATED = "simulated"
     CPU = "cpu"
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether torch's own GPU code runs there: on a GPU, or on the null GPU in place of one."""
+        return self in {Device.CUDA, Device.NULL_GPU}
 
 
 class Weights(StrEnum):
@@ -60,7 +68,7 @@ class Subject:
         """Return text like `pipeline sdxl (tiny, weights: random), recipe bf16 + sdpa`."""
         details = ", ".join(filter(None, [self.scale, f"weights: {self.weights}"]))
         recipe = f", recipe {self.recipe}" if self.recipe else ""
-        return f"pipeline {self.pipeline} ({details}){recipe}"
+        return printable_line(f"pipeline {self.pipeline} ({details}){recipe}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,10 +29,17 @@ class SyncRecord:
 
     Attributes:
         num_steps: steps of the loop.
+        syncs: the synchronizations, except those of offload hooks.
         seen_by: name of the instrument, for messages ("the simulated GPU").
         unmodelled: operations for which the instrument has no model.
         operations: the number of operations of each step on the simulated GPU, the evidence that it was watched; empty
             on a real GPU, where torch does not count them.
+        bytes_to_device: bytes copied over the bus to the simulated GPU in each step; empty on a real GPU.
+        bytes_to_host: bytes copied over the bus to the host in each step; empty on a real GPU.
+        offload_syncs: the number of syncs in each step with which offload hooks move weights; they are the price of
+            offload, and no fault of the loop.
+        first_call_syncs: synchronizations in the first step that a repetition of the call does not have: they fill a
+            cache once in the life of the pipeline.
         placeholders: lines that read a placeholder value; control flow that depends on it may be wrong.
     """
 
@@ -43,3 +50,7 @@ class SyncRecord:
     unmodelled: tuple[str, ...] = ()
     placeholders: tuple[CodeLocation, ...] = ()
     operations: tuple[int, ...] = ()
+    bytes_to_device: tuple[int, ...] = ()
+    bytes_to_host: tuple[int, ...] = ()
+    offload_syncs: tuple[int, ...] = ()
+    first_call_syncs: tuple[ObservedSync, ...] = ()

@@ -9,8 +9,8 @@ from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.guards.verdict import UNPROVEN, Outcome
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.records import Device
 from pytest_diffopt.reports.calibration import calibrations
+from pytest_diffopt.session.device import device_of
 from pytest_diffopt.session.ledger import BrokenTest, CaseResult, Ledger, LedgerEntry
 from pytest_diffopt.session.settings import Settings
 from pytest_diffopt.session.unmet_requirements import UnmetRequirement
@@ -103,7 +103,7 @@ def report_of(
         unmet_requirements: requirements that the run did not prove.
         baselines: changes of the baselines; None if no base revision is known.
     """
-    environment = capture_environment(Device.CUDA if settings.use_gpu else Device.CPU)
+    environment = capture_environment(device_of(settings))
     return Report(
         schema_version=SCHEMA_VERSION,
         shards=[

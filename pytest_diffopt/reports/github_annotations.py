@@ -8,14 +8,13 @@ from typing import Any
 
 from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.records import Concern
+from pytest_diffopt.reports.workflow_commands import Level, annotation
 from pytest_diffopt.session.ledger import CaseResult, Ledger, LedgerEntry
 
 #: The concerns whose records contain lines of user code.
 _LOCATED = frozenset({Concern.SYNCS, Concern.GRAPH_BREAKS, Concern.RECOMPILES})
 # GitHub shows this many errors of one step, and drops further ones silently.
 _SHOWN = 10
-_DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
-_PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +54,7 @@ def annotation_lines(ledger: Ledger, *, root: Path, folder: Path, workspace: Pat
     for place, nodeids in list(found.items())[:_SHOWN]:
         yield _command(place, list(dict.fromkeys(nodeids)))
     if len(found) > _SHOWN:
-        yield f"::notice title=diffopt::{len(found) - _SHOWN} more places are in the summary"
+        yield annotation(Level.NOTICE, f"{len(found) - _SHOWN} more places are in the summary")
 
 
 def _places(entry: LedgerEntry, case: CaseResult | None, starts: Sequence[Path], workspace: Path) -> list[Place]:
@@ -99,6 +98,5 @@ def _in_workspace(file: str, starts: Iterable[Path], workspace: Path) -> str:
 
 def _command(place: Place, nodeids: Sequence[str]) -> str:
     more = f" and {counted(len(nodeids) - 1, 'more test')}" if len(nodeids) > 1 else ""
-    properties = {"file": place.file, "line": str(place.line) if place.line else "", "title": f"diffopt: {place.title}"}
-    written = ",".join(f"{name}={value.translate(_PROPERTY)}" for name, value in properties.items() if value)
-    return f"::error {written}::{f'{place.headline} [{nodeids[0]}{more}]'.translate(_DATA)}"
+    message = f"{place.headline} [{nodeids[0]}{more}]"
+    return annotation(Level.ERROR, message, title=f"diffopt: {place.title}", file=place.file, line=place.line)

@@ -52,19 +52,20 @@ def render(summary: Summary, *, limit_bytes: int = SUMMARY_LIMIT_BYTES) -> str:
     return written
 
 
-def render_folder(folder: Path, *, page: str = "") -> str:
+def render_folder(folder: Path, *, page: str = "", limit_bytes: int = SUMMARY_LIMIT_BYTES) -> str:
     """Return the summary of the report in a folder.
 
     Args:
         folder: the folder of the report.
         page: URL of the report's page; empty if unknown.
+        limit_bytes: the size that the summary may have.
 
     Raises:
         ReportError: the report cannot be read or is invalid.
     """
     report = read_json_report(folder)
     with invalid_figures_refused(folder):
-        return render(summary_of(report, page=page))
+        return render(summary_of(report, page=page), limit_bytes=limit_bytes)
 
 
 def write_summary_file(path: Path, written: str) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pytest_diffopt.environment import NoGPUError, distribution_version, gpu_name
+from pytest_diffopt.printable import printable_line
 from pytest_diffopt.session.settings import Settings
 
 
@@ -14,8 +15,9 @@ def header_line(settings: Settings, root: Path) -> str:
         f"diffusers {distribution_version('diffusers')}",
         f"scale {settings.scale}",
         f"baselines {shown_path(settings.baselines_folder, root)}",
+        f"inconclusive tests {settings.inconclusive}",
     ]
-    return "diffopt: " + ", ".join(parts)
+    return printable_line("diffopt: " + ", ".join(parts))
 
 
 def shown_path(path: Path, root: Path) -> str:

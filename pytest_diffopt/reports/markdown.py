@@ -2,10 +2,20 @@
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from pytest_diffopt.printable import printable_line
 
 # Each character that can begin or end markup, HTML, a table cell, a mention, an emoji, a link or a formula.
 _ACTIVE = re.compile(r"[&<>\"'\\|`*_\[\]!~@:#$^]")
+# GitHub finds mentions, references, addresses and links in the rendered text, in which an entity is its character: only
+# a character in between ends them. It is a zero-width space, as in comments of Dependabot.
+_GAP = "&#8203;"
+_ADDRESS = re.compile(r"(?<=www)(?=\.)|(?<=:)(?=//)|(?<=\S@)(?=\S)", re.IGNORECASE)
+_REFERENCE = re.compile(rf"{_ADDRESS.pattern}|(?<=[@#])(?=\w)|(?<=\bGH)(?=-\d)", re.IGNORECASE)
+# What begins a list, a heading or a rule at the beginning of a paragraph.
+_BLOCK = re.compile(r"(?:[-+]|\d{1,9}[.)])(?:\s|$)|[-= ]+$")
 _BACKTICKS = re.compile(r"`+")
 _LONGEST_CELL = 300
 _SHORTEST_FENCE = 3
@@ -13,15 +23,32 @@ _SHORTEST_FENCE = 3
 
 def text(content: str) -> str:
     """Escape a text into one line, shortened to the length of a table cell. For names and paths use `code`."""
-    line = " ".join(_printable(content).split())
-    shown = line if len(line) <= _LONGEST_CELL else line[:_LONGEST_CELL] + "..."
-    # An entity never begins markup, at any position; a backslash escape does not work in every table cell.
-    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", shown)
+    return _escaped(content, _REFERENCE)
 
 
 def code(content: str) -> str:
-    """Format a name as inline code in one line, in which GitHub resolves no mentions."""
-    return f"<code>{text(content)}</code>" if content else ""
+    """Format a name as inline code in one line, in which GitHub resolves neither mentions nor references."""
+    return f"<code>{_escaped(content, _ADDRESS)}</code>" if content else ""
+
+
+def _escaped(content: str, linked_by_github: re.Pattern[str]) -> str:
+    line = " ".join(_printable(content).split())
+    shown = line if len(line) <= _LONGEST_CELL else line[:_LONGEST_CELL] + "..."
+    pieces = _pieces(shown, linked_by_github)
+    # An entity never begins markup, at any position; a backslash escape does not work in every table cell.
+    written = _GAP.join(_ACTIVE.sub(_entity, piece) for piece in pieces)
+    return (_GAP if _BLOCK.match(shown) else "") + written
+
+
+def _pieces(line: str, linked_by_github: re.Pattern[str]) -> Iterator[str]:
+    """Yield the parts of a line between which a gap ends what GitHub would make a link or a mention."""
+    places = [found.start() for found in linked_by_github.finditer(line)]
+    for start, end in pairwise([0, *places, len(line)]):
+        yield line[start:end]
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"
 
 
 def linked(content: str, url: str) -> str:
@@ -31,7 +58,7 @@ def linked(content: str, url: str) -> str:
 
 def fenced(lines: Iterable[str]) -> str:
     """Format lines as a code block, with a fence longer than any run of backticks in them."""
-    block = "\n".join(_printable(line) for line in lines)
+    block = "\n".join(map(printable_line, lines))  # a summary can be printed in a job
     longest = max((len(run) for run in _BACKTICKS.findall(block)), default=0)
     fence = "`" * max(_SHORTEST_FENCE, longest + 1)
     return f"{fence}text\n{block}\n{fence}"

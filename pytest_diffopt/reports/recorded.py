@@ -15,6 +15,7 @@ from pytest_diffopt.records import (
     CountRecord,
     ImageRecord,
     LatencyRecord,
+    MemoryGrowthRecord,
     MemoryRecord,
     NumericsRecord,
     OwnRecord,
@@ -39,7 +40,7 @@ RECORD_TYPES: Mapping[Concern, tuple[type[Record], ...]] = {
     Concern.REPEATABILITY: (RepeatabilityRecord,),
     Concern.COUNTS: (CountRecord,),
     Concern.LATENCY: (RatioRecord, PairedRecord, CalibrationRecord, LatencyRecord),
-    Concern.MEMORY: (MemoryRecord,),
+    Concern.MEMORY: (MemoryGrowthRecord, MemoryRecord),
     Concern.OWN: (OwnRecord,),
 }
 

@@ -19,7 +19,7 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser("summary", help="print the summary of a report", description=_DESCRIPTION)
     parser.set_defaults(run=run)
     parser.add_argument("folder", type=Path, help="the folder that --diffopt-report or merge wrote")
-    parser.add_argument("--page", type=_url, default="", metavar="URL", help="the URL of its index.html")
+    parser.add_argument("--page", type=report_url, default="", metavar="URL", help="the URL of its index.html")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,12 +28,17 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ReportError: the report cannot be read or is invalid.
     """
-    from pytest_diffopt.reports.github_summary import render_folder  # noqa: PLC0415 - `comment` runs without msgspec
+    from pytest_diffopt.reports.github_summary import render_folder  # noqa: PLC0415 - --help needs no msgspec
 
     sys.stdout.write(render_folder(options.folder, page=options.page))
 
 
-def _url(text: str) -> str:
+def report_url(text: str) -> str:
+    """Return the URL of a report for a link, or an empty text.
+
+    Raises:
+        ArgumentTypeError: the text is not a URL, or has a character that could end the link.
+    """
     if text and not _URL.fullmatch(text):
         msg = f"must be a whole https URL without #, got: {text}"
         raise argparse.ArgumentTypeError(msg)

@@ -12,6 +12,10 @@ from pytest_diffopt.guards.verdict import Outcome, Verdict
 CARRIED = "diffopt_entries"
 #: The attribute that carries the result of a diffopt test.
 CARRIED_CASE = "diffopt_case"
+#: The attribute that carries the number of failed verdicts that the test expected.
+CARRIED_EXPECTED = "diffopt_expected"
+#: The attribute of a failed report whose failure is a verdict in the ledger.
+CARRIED_EXPLANATION = "diffopt_explained"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,12 +80,21 @@ class Ledger:
         cases: the result of each diffopt test, by node id.
         broken: tests that failed without a verdict that explains it.
         lost_workers: xdist workers that ended before their tests did, each with the reason.
+        expected: the number of failed verdicts that each test expected, by node id; they are not among the verdicts.
     """
 
     entries: list[LedgerEntry] = field(default_factory=list)
     cases: dict[str, CaseResult] = field(default_factory=dict)
     broken: list[BrokenTest] = field(default_factory=list)
     lost_workers: list[str] = field(default_factory=list)
+    expected: Counter[str] = field(default_factory=Counter)
+
+    def forget(self, nodeid: str) -> None:
+        """Remove what a test reported: another attempt to run it follows."""
+        self.entries[:] = [entry for entry in self.entries if entry.nodeid != nodeid]
+        self.broken[:] = [test for test in self.broken if test.nodeid != nodeid]
+        self.cases.pop(nodeid, None)
+        self.expected.pop(nodeid, None)
 
     def counts(self) -> Counter[Outcome]:
         """Return the number of verdicts of each outcome."""

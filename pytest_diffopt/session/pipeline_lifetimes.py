@@ -1,27 +1,33 @@
 """The pipelines of a session: what each one is, and when it was built and first called."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import pytest
 
+from pytest_diffopt.environment import gpu_device
 from pytest_diffopt.records import Device, Subject
 
 if TYPE_CHECKING:
-    from pytest_diffopt.probes.compilation import CompileLog, LogPosition
+    from pytest_diffopt.probes.compile_log import CompileLog, LogPosition, Owner, OwnLog
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipelineLifetime:
     """The lifetime of one pipeline.
 
+    Compiled code belongs to functions, which pipelines share. A lifetime therefore starts again whenever Dynamo is
+    reset: by another pipeline that shares a function, or by the user.
+
     Attributes:
         subject: the pipeline, its recipe and device.
-        start: the position of the compile log before the build: what is compiled during the build is the pipeline's.
+        start: the position of the compile log before the build, or at the last reset: what is compiled in the build or
+            in a call from then on is the pipeline's.
         warm: the position of the compile log after the first complete call; None before it.
         first_call_ns: the duration of that call; 0 if it was not timed.
         compile_ns: the part of that duration spent on compilation.
+        owner: the pipeline in the compile log; None if it cannot be weakly referenced.
     """
 
     subject: Subject
@@ -29,6 +35,7 @@ class PipelineLifetime:
     warm: "LogPosition | None" = None
     first_call_ns: int = 0
     compile_ns: int = 0
+    owner: "Owner | None" = field(default=None, compare=False)
 
 
 class WatchedPipelines:
@@ -47,7 +54,7 @@ class WatchedPipelines:
     def log(self) -> "CompileLog":
         """The session's compile log."""
         if self._log is None:
-            from pytest_diffopt.probes.compilation import CompileLog  # noqa: PLC0415 - imports torch
+            from pytest_diffopt.probes.compile_log import CompileLog  # noqa: PLC0415 - imports torch
 
             self._log = CompileLog().__enter__()
         return self._log
@@ -60,7 +67,21 @@ class WatchedPipelines:
 
     def register(self, target: Any, subject: Subject, start: "LogPosition") -> None:
         """Register a pipeline with the position of the compile log before its build."""
-        self._lifetimes[target] = PipelineLifetime(subject=subject, start=start)
+        owner = self.log.owner_of(target)
+        if owner is not None:
+            self.log.claim(start, owner)
+        self._lifetimes[target] = PipelineLifetime(subject=subject, start=start, owner=owner)
+
+    def start_afresh(self) -> None:
+        """Reset Dynamo if it knows any function: a pipeline is about to be built, and may share it."""
+        if self.log.knows_any:
+            _reset_dynamo()
+
+    def log_of(self, lifetime: PipelineLifetime) -> "OwnLog":
+        """Return the part of the compile log that belongs to a pipeline."""
+        from pytest_diffopt.probes.compile_log import OwnLog  # noqa: PLC0415 - imports torch
+
+        return OwnLog(log=self.log, owner=lifetime.owner)
 
     def adopt(self, target: Any, start: "LogPosition", *, recipe: str) -> None:
         """Register a pipeline that the user's code built, unless it is known or cannot be weakly referenced."""
@@ -90,6 +111,9 @@ class WatchedPipelines:
     def lifetime_of(self, target: Any, *, recipe: str = "") -> PipelineLifetime:
         """Return the lifetime of a pipeline; the lifetime of an unregistered one starts now.
 
+        If Dynamo knows functions of the pipeline from elsewhere, it is reset first: the verdict must not depend on what
+        was compiled before. Within a call that is being watched nothing is reset.
+
         Args:
             target: the pipeline.
             recipe: the recipe that the test names; used if no recipe was applied through this package.
@@ -99,9 +123,28 @@ class WatchedPipelines:
             known = self._lifetimes[target]
         except TypeError:  # a callable that cannot be weakly referenced
             return PipelineLifetime(subject=_own_subject(target, recipe), start=self.log.mark())
+        known = self._continued(target, known)
         if recipe and not known.subject.recipe:  # adopted from a fixture of a wider scope than the test's marker
             return replace(known, subject=replace(known.subject, recipe=recipe))
         return known
+
+    def _continued(self, target: Any, known: PipelineLifetime) -> PipelineLifetime:
+        """Return the lifetime, started again if Dynamo was reset since its start or must be reset now."""
+        from pytest_diffopt.probes.own_calls import called_target  # noqa: PLC0415 - imported with the log
+
+        owner = self.log.owner_of(target)
+        if owner is not None and called_target() is None and self.log.is_shared(target, owner):
+            _reset_dynamo()
+        now = self.log.mark()
+        if now.resets != known.start.resets:
+            known = self._lifetimes[target] = replace(known, start=now, warm=None)
+        return known
+
+
+def _reset_dynamo() -> None:
+    from pytest_diffopt._torch_private.dynamo_state import reset_dynamo  # noqa: PLC0415 - imports torch
+
+    reset_dynamo()
 
 
 def _own_subject(target: Any, recipe: str) -> Subject:
@@ -111,7 +154,7 @@ def _own_subject(target: Any, recipe: str) -> Subject:
 
 def _device(target: Any) -> Device:
     device = getattr(target, "device", None)
-    return Device.CPU if device is None or getattr(device, "type", "cpu") in {"cpu", "meta"} else Device.CUDA
+    return Device.CPU if device is None or getattr(device, "type", "cpu") in {"cpu", "meta"} else gpu_device()
 
 
 _PIPELINES = pytest.StashKey[WatchedPipelines]()

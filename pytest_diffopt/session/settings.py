@@ -1,6 +1,7 @@
 """What the user asked for, in one frozen record."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,21 @@ from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.pipelines.scale import Scale
 
 
+class InconclusivePolicy(StrEnum):
+    """What becomes of a test with a verdict that proves nothing."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What the user asked for.
 
     Attributes:
-        use_gpu: run on the real GPU.
+        use_gpu: run on the real GPU, or on the null GPU.
+        null_gpu: the GPU that the null GPU reports itself as (`h200`); empty without it.
+        null_gpu_values: `small` or `all`: which tensors have values on the null GPU.
         scale: the scale of named pipelines whose marker gives none.
         baselines_folder: the folder of baselines.
         references: the folder or URL of reference images and latents; empty for the folder of baselines.
@@ -26,6 +36,7 @@ class Settings:
         base: the branch whose baselines those of the working tree are compared with; empty for the base of GitHub's
             pull request.
         required: the required number of verdicts of each kind, as the user wrote it; empty for none.
+        inconclusive: what becomes of a test with a verdict that proves nothing.
         max_seconds: the time in which one test may sample latencies.
         margin: the slowdown, as a fraction, above which a latency test fails.
         against: the git revision that latencies are compared with, in pairs; empty for the stored baselines.
@@ -41,6 +52,8 @@ class Settings:
     """
 
     use_gpu: bool = False
+    null_gpu: str = ""
+    null_gpu_values: str = "all"
     scale: Scale = Scale.TINY
     baselines_folder: Path = Path("baselines")
     references: str = ""
@@ -51,6 +64,7 @@ class Settings:
     summary_file: Path | None = None
     base: str = ""
     required: str = ""
+    inconclusive: InconclusivePolicy = InconclusivePolicy.SKIP
     max_seconds: float = 10.0
     margin: float = 0.05
     time_steps: bool = False
@@ -65,9 +79,23 @@ class Settings:
     is_verbose: bool = False
 
     @property
+    def device_options(self) -> tuple[str, ...]:
+        """Pytest's options that choose this device."""
+        if self.null_gpu:
+            is_default = self.null_gpu_values == default_values(self.scale)
+            values = () if is_default else (f"--diffopt-null-gpu-values={self.null_gpu_values}",)
+            return (f"--diffopt-null-gpu={self.null_gpu}", *values)
+        return ("--diffopt-gpu",) if self.use_gpu else ()
+
+    @property
     def is_paired(self) -> bool:
         """Whether this process or one that it starts times tests in pairs."""
         return bool(self.against) or self.calibrate or self.is_paired_worker
+
+
+def default_values(scale: Scale) -> str:
+    """Return which tensors have values on the null GPU by default: computing a full-size pipeline takes hours."""
+    return "all" if scale is Scale.TINY else "small"
 
 
 _SETTINGS = pytest.StashKey[Settings]()

@@ -10,11 +10,13 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from pytest_diffopt._torch_private.spare_backend import BACKEND, claim_backend
+from pytest_diffopt._torch_private.spare_backend import claim_backend, device_module
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu.backend import attention, copies, creation, decompositions, patches
+from pytest_diffopt.simulated_gpu.backend.device_module import DeviceModule
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher, Handlers
+from pytest_diffopt.simulated_gpu.backend.leftovers import evict_leftovers
 from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot
 from pytest_diffopt.simulated_gpu.backend.tensor import NO_SIMULATION, SimulatedTensor
 from pytest_diffopt.simulated_gpu.cost import gpus
@@ -31,11 +33,11 @@ class SimulatedGPU:
 
     Small tensors hold real values, so a program takes its real control flow. Large floating tensors hold only their
     shape, so full-size models run in seconds without weights. The counts can be read inside the block and after it;
-    entering again starts from zero. Torch's spare backend stays claimed after the block; everything else is restored.
+    entering again starts from zero. Torch is restored when the block ends; only its spare backend stays claimed.
 
     Attributes:
         gpu_model: the simulated GPU model.
-        device: the `torch.device` of type `simgpu` to move modules and tensors to.
+        device: the `torch.device` of type `privateuseone` to move modules and tensors to.
         real_up_to: floating tensors of more elements keep only their shape; `math.inf` keeps all values.
         placeholder_values: whether reading a value that does not exist returns zero and is listed in `placeholders`;
             otherwise it raises.
@@ -82,17 +84,23 @@ class SimulatedGPU:
             self._ledger, handlers, real_up_to=self.real_up_to, placeholder_values=self.placeholder_values
         )
 
+    def _device_module(self, dispatcher: Dispatcher) -> DeviceModule:
+        return DeviceModule(
+            memory_bytes=lambda: (self._ledger.live_bytes, self._ledger.peak_bytes),
+            on_synchronize=lambda name: dispatcher.note_syncs(name, {}),
+        )
+
     def _entered(self, dispatcher: Dispatcher) -> ExitStack:
         """Start the simulation; closing the returned stack ends it."""
         with ExitStack() as exits:
             exits.enter_context(_fewer_collections())
             exits.callback(_set_executor, NO_SIMULATION)
+            exits.callback(evict_leftovers, self._ledger)
             exits.callback(self._snapshot.restore)
             exits.callback(self._ledger.close)
             exits.enter_context(torch.compiler.set_stance("force_eager"))
             exits.enter_context(patches.applied(dispatcher, self._snapshot, self._names))
-            BACKEND.on_synchronize = lambda name: dispatcher.note_syncs(name, {})
-            BACKEND.memory_bytes = lambda: (self._ledger.live_bytes, self._ledger.peak_bytes)
+            exits.enter_context(device_module(self._device_module(dispatcher)))
             _set_executor(dispatcher)
             return exits.pop_all()
 
@@ -195,6 +203,11 @@ class SimulatedGPU:
     def peak_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
         """The lines of user code that held memory at the peak, with their bytes, the largest first."""
         return self._ledger.peak_holders()
+
+    @property
+    def live_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
+        """The lines of user code that hold memory now, with their bytes, the largest first."""
+        return self._ledger.live_holders()
 
 
 @contextmanager

@@ -26,7 +26,7 @@ class SyncKind(enum.Enum):
     READ = "read by the host"
     COPY_FROM_HOST = "copy from the host"
     COPY_TO_HOST = "copy to the host"
-    EXPLICIT = "explicit wait"
+    EXPLICIT = "explicit synchronization"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +40,7 @@ class Sync:
         phase: the phase set by `SimulatedGPU.enter_phase`; None outside every phase.
         module: the innermost running module: its path if modules were named, else its class; empty outside modules.
         is_reported: whether `torch.cuda.set_sync_debug_mode` would report it on a real GPU.
+        is_offload: whether an offload hook moves weights: accelerate's hooks, or diffusers' group offloading.
     """
 
     kind: SyncKind
@@ -48,6 +49,7 @@ class Sync:
     phase: Hashable | None
     module: str
     is_reported: bool
+    is_offload: bool = False
 
     @property
     def shown_as(self) -> str:

@@ -18,6 +18,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_diffopt.statistics.dependence import effective_count
+
 #: The ratio of the standard deviation to the median absolute deviation of a normal distribution.
 NORMAL_CONSISTENCY = 1.4826
 #: The variance of the mixture, in squared standard deviations, chosen independently of any data. A larger variance
@@ -33,8 +35,9 @@ class RatioInterval:
         ratio: the geometric mean of the paired ratios.
         low: the lower end of the confidence interval.
         high: the upper end.
-        confidence: the fraction of such intervals that contain the true ratio if the pairs are independent.
+        confidence: the fraction of such intervals that contain the true ratio.
         pairs: the number of pairs.
+        effective_pairs: the number of independent pairs that they are worth, at most `pairs`.
     """
 
     ratio: float
@@ -42,6 +45,7 @@ class RatioInterval:
     high: float
     confidence: float
     pairs: int
+    effective_pairs: float
 
 
 def median(samples: Sequence[float]) -> float:
@@ -63,11 +67,12 @@ def ratio_interval(
 ) -> RatioInterval:
     """Estimate the ratio of two positive quantities from samples taken in pairs.
 
-    The interval is Student's t on the log-ratios. Its confidence is valid only for a number of pairs that is fixed in
-    advance: looking after every pair and stopping at a favorable result makes errors far more frequent.
+    The interval is Student's t on the log-ratios, for the number of independent pairs that they are worth. Its
+    confidence is valid only for a number of pairs that does not depend on their ratios: looking after every pair and
+    stopping at a favorable result makes errors far more frequent.
 
     Args:
-        numerators: one sample of each pair.
+        numerators: one sample of each pair, in the order of measurement.
         denominators: the other sample of each pair, in the same order.
         confidence: the confidence level, as a fraction.
 
@@ -79,33 +84,35 @@ def ratio_interval(
         raise ValueError(message)
     logs = [math.log(one / other) for one, other in zip(numerators, denominators, strict=True)]
     middle = statistics.fmean(logs)
-    half = half_width(statistics.stdev(logs), pairs=len(logs), confidence=confidence)
+    effective = effective_count(logs)
+    half = half_width(statistics.stdev(logs), pairs=effective, confidence=confidence)
     return RatioInterval(
         ratio=math.exp(middle),
         low=math.exp(middle - half),
         high=math.exp(middle + half),
         confidence=confidence,
         pairs=len(logs),
+        effective_pairs=effective,
     )
 
 
-def half_width(deviation: float, *, pairs: int, confidence: float) -> float:
+def half_width(deviation: float, *, pairs: float, confidence: float) -> float:
     """Return half the width of Student's t interval for a mean of `pairs` values with this standard deviation."""
     from scipy.special import stdtrit  # noqa: PLC0415 - scipy takes 0.1 s to import, and most sessions do not need it
 
     return float(stdtrit(pairs - 1, (1 + confidence) / 2)) * deviation / math.sqrt(pairs)
 
 
-def pairs_needed(interval: RatioInterval, *, demanded: float) -> int:
-    """Estimate the total number of pairs at which the interval excludes a demanded ratio; at most a million.
+def pairs_needed(interval: RatioInterval, *, required: float) -> int:
+    """Estimate the total number of pairs at which the interval excludes a required ratio; at most a million.
 
     The estimate plans the budget of a new measurement and assumes that its pairs are like those already measured.
 
     Args:
         interval: the interval of the pairs so far.
-        demanded: the ratio that the interval must not contain.
+        required: the ratio that the interval must not contain.
     """
-    distance = abs(math.log(interval.ratio / demanded))
+    distance = abs(math.log(interval.ratio / required))
     spread = math.log(interval.high / interval.low) / 2
     if spread < distance:
         return interval.pairs

@@ -60,12 +60,12 @@ class SequentialRule:
     Attributes:
         margin: the allowed slowdown, as a fraction.
         false_alarms: the probability that code slower by at most half of the margin is ever called slower.
-        processes_differ_by: the standard deviation of the relative difference of two processes of the same code.
+        between_process_deviation: the standard deviation of the relative difference of two processes of the same code.
     """
 
     margin: float
     false_alarms: float
-    processes_differ_by: float = _PROCESS_DEVIATION
+    between_process_deviation: float = _PROCESS_DEVIATION
 
     @property
     def confidence(self) -> float:
@@ -80,7 +80,7 @@ class SequentialRule:
             head: logarithms of head's times, same shape.
             blocks_of_pairs: the number of blocks of each pair of processes, in order.
         """
-        seen, processes = robust_ratio(base, head), as_many_processes(blocks_of_pairs)
+        seen, processes = robust_ratio(base, head), effective_processes(blocks_of_pairs)
         size = np.abs(seen.log_ratio)
         differs = (size > self._log(1)) & (size - self.half_width(seen, processes) > self._log(_INDIFFERENCE))
         differs &= self._most_agree((head - base) * np.sign(seen.log_ratio)[:, None], blocks_of_pairs)
@@ -98,7 +98,7 @@ class SequentialRule:
 
         Args:
             seen: the estimates.
-            processes: the effective number of pairs of processes; see `as_many_processes`.
+            processes: the effective number of pairs of processes; see `effective_processes`.
         """
         return self._half_width(seen, processes, probability=self.false_alarms)
 
@@ -146,19 +146,19 @@ class SequentialRule:
 
     def _of_processes(self, processes: float, probability: float) -> float:
         """Return the part of the half width that covers the difference between processes."""
-        return NormalDist().inv_cdf(1 - probability) * self.processes_differ_by / math.sqrt(processes)
+        return NormalDist().inv_cdf(1 - probability) * self.between_process_deviation / math.sqrt(processes)
 
     def _log(self, margins: float) -> float:
         return math.log1p(margins * self.margin)
 
 
-def processes_differ_by(timing: PairedTiming, device: Device) -> float:
+def between_process_deviation(timing: PairedTiming, device: Device) -> float:
     """Return the standard deviation of the relative difference of two processes of the same code."""
-    is_wall_clock_on_cpu = timing is PairedTiming.INTERLEAVED and device is Device.CPU
+    is_wall_clock_on_cpu = timing is PairedTiming.INTERLEAVED and device is not Device.CUDA
     return _PROCESS_DEVIATION_OF_WALL_CLOCK_ON_CPU if is_wall_clock_on_cpu else _PROCESS_DEVIATION
 
 
-def as_many_processes(blocks_of_pairs: Sequence[int]) -> float:
+def effective_processes(blocks_of_pairs: Sequence[int]) -> float:
     """Return the effective number of pairs of processes (Kish, "Survey Sampling", 1965); 1 before the first block.
 
     The standard deviation of the mean over all blocks is that of one pair of processes divided by the root of this.

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -27,7 +28,9 @@ VALUES = st.recursive(
 
 
 class MarkedTest:
-    """A test with one marker."""
+    """A test with one marker, in a project that registers no marker."""
+
+    config = SimpleNamespace(getini=lambda _name: [])
 
     def __init__(self, marker: pytest.Mark) -> None:
         self._marker = marker

@@ -47,7 +47,7 @@ def _everything_imported() -> None:
     from pytest_diffopt.simulated_gpu import SimulatedGPU  # noqa: PLC0415 - imports torch
 
     with SimulatedGPU():
-        pass  # registers the module torch.simgpu, which torch 2.11 imports by name
+        pass  # claims torch's spare backend, which happens once per process
     build_pipeline(find_pipeline("sdxl"), Scale.TINY)
     torch.compile(torch.nn.Linear(2, 2), backend="aot_eager_decomp_partition")(torch.ones(2))
     assert diffusers.pipelines.stable_diffusion_xl.StableDiffusionXLPipeline
@@ -69,6 +69,14 @@ def own_pipeline(project: pytest.Pytester) -> pytest.Pytester:
     """Make a project whose conftest overrides the pipeline's fixtures, as documented."""
     project.makeconftest(OWN_PIPELINE)
     return project
+
+
+@pytest.fixture(scope="session")
+def _reports_imported() -> None:
+    """Import what a session imports with its first test: pytester unloads it, and torch cannot be imported again."""
+    for name in ("session_hooks", "session_output", "parametrization"):
+        importlib.import_module(f"pytest_diffopt.plugin.{name}")
+    importlib.import_module("tests.integration.injected_verdicts")
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +108,8 @@ def paced(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
 
 
 @pytest.fixture
-def injected(pytester: pytest.Pytester) -> pytest.Pytester:
-    """Make a project whose tests import `injected_verdicts`: fast, and without torch."""
+def injected(pytester: pytest.Pytester, _reports_imported: None) -> pytest.Pytester:
+    """Make a project whose tests import `injected_verdicts`, which call no pipeline."""
     shutil.copy(_INJECTED_VERDICTS, pytester.path)
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider")
     return pytester

@@ -19,6 +19,7 @@ MILLISECOND_NS = 1_000_000
 
 def syncs(*lines: int, file: str = "own_pipeline.py") -> None:
     """Judge a denoise loop with syncs at these lines."""
+    __tracebackhide__ = True
     syncs = tuple(
         ObservedSync(
             kind="read by the host",
@@ -35,11 +36,22 @@ def syncs(*lines: int, file: str = "own_pipeline.py") -> None:
 
 def takes(milliseconds: int, *, accepted: int = 100, device: Device = Device.CUDA, pipeline: str = "own") -> None:
     """Judge a call that takes this long against an accepted latency."""
+    __tracebackhide__ = True
     subject = Subject(pipeline=pipeline, recipe="bf16", device=device)
     baseline = accepted_latency(accepted, subject)
     samples = (milliseconds * MILLISECOND_NS,) * 5
     record = LatencyRecord(subject=subject, warmup_ns=samples, samples_ns=samples, num_steps=4)
     conclude(record, judge_latency(record, baseline, environment=ENVIRONMENT, rerun="pytest"))
+
+
+def proves_nothing() -> None:
+    """Judge a call against the accepted latency of another GPU."""
+    __tracebackhide__ = True
+    subject = Subject(pipeline="own", recipe="bf16", device=Device.CUDA)
+    samples = (100 * MILLISECOND_NS,) * 5
+    record = LatencyRecord(subject=subject, warmup_ns=samples, samples_ns=samples, num_steps=4)
+    elsewhere = Environment(device_slug="other", device_name="another GPU")
+    conclude(record, judge_latency(record, accepted_latency(100), environment=elsewhere, rerun="pytest"))
 
 
 def accepted_latency(milliseconds: int, subject: Subject | None = None) -> LatencyBaseline:

@@ -42,7 +42,17 @@ def test_a_test_that_nothing_announced_is_reported_as_any_other(pytester: pytest
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=120)
 
     result.assert_outcomes(passed=1, failed=2)
-    result.stdout.fnmatch_lines(["*_ test_misused _*", "diffopt: * 'nonsense'*", "*_ test_judged _*"], consecutive=True)
+    result.stdout.fnmatch_lines(
+        [
+            "*_ test_misused _*",
+            "diffopt: * 'nonsense'*",
+            "",
+            "test_it.py:7: in test_misused",
+            '    parse_recipe("nonsense")',
+            "*_ test_judged _*",
+        ],
+        consecutive=True,
+    )
     result.stdout.fnmatch_lines(
         ["*= diffopt =*", "diffopt: device cpu *", "regressed  repeatability  *"], consecutive=True
     )

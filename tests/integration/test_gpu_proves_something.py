@@ -49,7 +49,7 @@ def test_a_gpu_that_is_too_small_for_all_tests_fails(injected: pytest.Pytester) 
     result.assert_outcomes(skipped=1, deselected=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["0 verdicts", f"not proven: --gpu was given, but no diffopt test ran on the GPU ({TOO_SMALL})"]
+        ["0 verdicts", f"not proven: --diffopt-gpu was given, but no diffopt test ran on the GPU ({TOO_SMALL})"]
     )
 
 
@@ -59,7 +59,7 @@ def test_a_run_without_a_diffopt_test_is_reported(injected: pytest.Pytester) -> 
     result = injected.runpytest_inprocess("--gpu")
 
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["not proven: --gpu was given, but no diffopt test ran"])
+    result.stdout.fnmatch_lines(["not proven: --diffopt-gpu was given, but no diffopt test ran"])
 
 
 def test_a_verdict_that_compared_nothing_is_reported(injected: pytest.Pytester) -> None:

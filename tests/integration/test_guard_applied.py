@@ -2,6 +2,9 @@
 
 import pytest
 
+from pytest_diffopt.recipes import registry
+from pytest_diffopt.recipes.registry import registered_optimizations
+
 APPLIED = """
 import pytest
 import small_pipeline
@@ -130,3 +133,71 @@ def test_not_applied(optimized_pipeline):
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["  fp16: 0 of 8 parameters are float16"])
+
+
+FLOAT8_STORAGE = """
+import pytest
+import torch
+from pytest_diffopt import (
+    ImageThresholds, Optimization, assert_no_syncs, assert_optimizations_applied, assert_same_images,
+    register_optimization,
+)
+
+@register_optimization
+class Float8Storage(Optimization):
+    name = "float8_storage"
+
+    def apply(self, pipeline):
+        pipeline.unet.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
+
+    def verify(self, pipeline):
+        count = sum(one.dtype == torch.float8_e4m3fn for one in pipeline.unet.parameters())
+        return self.state(f"{{count}} parameters in float8", [] if count else ["nothing is stored in float8"])
+
+pytestmark = pytest.mark.diffopt(pipeline="sdxl", recipe="bf16 + sdpa + float8_storage")
+
+@pytest.fixture
+def service(optimized_pipeline):
+    {altered}
+    return optimized_pipeline
+
+def test_applied(service):
+    assert_optimizations_applied(service)
+
+def test_no_syncs(service, pipeline_inputs):
+    assert_no_syncs(service, **pipeline_inputs)
+
+def test_image(service, reference_pipeline, pipeline_inputs):
+    assert_same_images(service, reference_pipeline, thresholds=ImageThresholds(min_ssim=0.8), **pipeline_inputs)
+"""
+
+
+@pytest.fixture
+def float8_storage(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Make a project that may register an optimization of its own."""
+    monkeypatch.setattr(registry, "_KINDS", registered_optimizations())
+    return project
+
+
+def test_float8_storage_beside_bf16_passes(float8_storage: pytest.Pytester) -> None:
+    """The optimization takes over the parameters whose dtype it changed, so that bf16 is not asked for them."""
+    float8_storage.makepyfile(test_it=FLOAT8_STORAGE.format(altered="pass"))
+
+    float8_storage.runpytest_inprocess().assert_outcomes(passed=3)
+
+
+def test_lost_float8_storage_fails(float8_storage: pytest.Pytester) -> None:
+    """A cast of the denoiser, as when a LoRA is loaded, gives up what the storage saves."""
+    float8_storage.makepyfile(test_it=FLOAT8_STORAGE.format(altered="optimized_pipeline.unet.to(torch.bfloat16)"))
+    result = float8_storage.runpytest_inprocess("-k", "test_applied")
+
+    result.assert_outcomes(failed=1, deselected=2)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 of 3 optimizations is not applied",
+            "  float8_storage: 0 parameters in float8",
+            "    missing: nothing is stored in float8",
+            "    missing: * of * parameters that it stored in float8_e4m3fn are bfloat16",
+        ],
+        consecutive=True,
+    )

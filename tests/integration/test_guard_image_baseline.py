@@ -115,6 +115,22 @@ def test_thresholds_are_learned_from_the_reference(own_pipeline: pytest.Pytester
     own_pipeline.runpytest_inprocess().assert_outcomes(passed=1)
 
 
+def test_thresholds_are_learned_from_rounding(own_pipeline: pytest.Pytester) -> None:
+    """In half precision: from the own call, and from the reference in the same precision, rounded in five ways."""
+    own_pipeline.makeconftest(own_pipeline.path.joinpath("conftest.py").read_text() + WITH_REFERENCE)
+    write(own_pipeline, "import torch; optimized_pipeline.to(torch.bfloat16)")
+    own_pipeline.runpytest_inprocess("--diffopt-update=missing").assert_outcomes(passed=1)
+    content = document(own_pipeline.path / "baselines/cpu/test_it")
+
+    assert [sample["call"] for sample in content["samples"]] == [
+        "the test's own call",
+        *(f"rounded as bfloat16 ({number})" for number in range(1, 6)),
+    ]
+    first, plain = (sample["figures"] for sample in content["samples"][:2])
+    assert first == plain  # nothing but the dtype differs
+    own_pipeline.runpytest_inprocess().assert_outcomes(passed=1)
+
+
 def test_a_new_image_replaces_the_old_one(own_pipeline: pytest.Pytester) -> None:
     """No file without a document is left."""
     folder = accepted(own_pipeline)

@@ -69,6 +69,29 @@ def test_more_memory_fails_and_the_same_passes(own_pipeline: pytest.Pytester) ->
     )
 
 
+def test_a_failure_lists_the_lines_that_hold_the_peak(own_pipeline: pytest.Pytester) -> None:
+    """The lines that allocated most, with their source."""
+    run(own_pipeline, MIB, "--diffopt-update=missing")
+    more = run(own_pipeline, 4 * MIB)
+
+    more.stdout.fnmatch_lines(
+        [
+            "  held at the peak, by the line that allocated it:",
+            "    4.00 MiB  test_it.py:7  held = torch.empty(4194304, dtype=torch.uint8, device=latents.device)",
+        ]
+    )
+
+
+def test_the_floor_scales_with_the_peak(own_pipeline: pytest.Pytester) -> None:
+    """Half a MiB more than 1.5 MiB fails, though it is less than 1 MiB; 3 % more pass."""
+    run(own_pipeline, 3 * MIB // 2, "--diffopt-update=missing")
+    a_third_more, a_little_more = run(own_pipeline, 2 * MIB), run(own_pipeline, 3 * MIB // 2 + MIB // 20)
+
+    a_third_more.assert_outcomes(failed=1)
+    a_third_more.stdout.fnmatch_lines(["  5.0 % or 1*.* KiB allowed, whichever is larger"])
+    a_little_more.assert_outcomes(passed=1)
+
+
 def test_a_pipeline_that_is_faster_passes(project: pytest.Pytester) -> None:
     """Twice as fast passes where 1.5 times is required."""
     project.makepyfile(test_it=FASTER.format(slow_ns=20_000_000, by=1.5))

@@ -157,7 +157,7 @@ def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypa
 
 
 def test_an_image_that_rounding_decides_is_inconclusive(project: pytest.Pytester) -> None:
-    """Rounding moves the reference as far, so the test is skipped with that reason."""
+    """Rounding moves the reference as far, and the error is no larger, so the test is skipped with that reason."""
     project.makepyfile(test_it=ROUNDING_DECIDES.format(factor=1.0, thresholds=""))
     result = project.runpytest_inprocess("-rs")
 
@@ -166,9 +166,9 @@ def test_an_image_that_rounding_decides_is_inconclusive(project: pytest.Pytester
         [
             "SKIPPED * diffopt: rounding decides this image, so this comparison proves nothing",
             "  image 0: SSIM * (at least 0.94 required)",
-            "  first difference in step 1 of *: relative latent error * (0.12 allowed), cosine *",
-            "  the reference rounded to bfloat16 is past half the thresholds in 5 of 5 variants: SSIM *",
-            "  after the first step relative latent error 0.0*, the rounded reference's 0.0*",
+            "  the latents of all 5 steps agree: the images differ after the last step",
+            "  5 of 5 calls that only round reach half of the thresholds: SSIM 0.*, relative latent error *",
+            "  rounding alone, bf16 in 5 calls: PSNR *, largest error *, relative latent error * (1.5 times allowed)",
             "seen in *sd15*, recipe bf16; pixel values are in [[]0, 1[]]",
             "test a call that is less sensitive to rounding: *",
             "images: *",
@@ -183,7 +183,10 @@ def test_a_bug_fails_though_rounding_decides_the_image(project: pytest.Pytester)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["the reference rounded to * is past half the thresholds *; rounding does not explain it: *"]
+        [
+            "  first difference in step 0 of 5: relative latent error 0.* (0.0* allowed), cosine *",
+            "  rounding alone, bf16 in 5 calls: * (1.5 times allowed)",
+        ]
     )
 
 
@@ -201,7 +204,104 @@ def test_lpips_of_the_rounded_reference_is_judged_too(
         [
             "SKIPPED * diffopt: rounding decides this image, so this comparison proves nothing",
             "  image 0: LPIPS 0.* (1e-09 allowed)",
-            "  the reference rounded to bfloat16 is past half the thresholds in 5 of 5 variants: SSIM *",
+            "  5 of 5 calls that only round reach half of the thresholds: SSIM *",
+        ]
+    )
+
+
+IN_HALF_PRECISION = """
+import pytest
+import torch
+from pytest_diffopt import ImageThresholds, assert_same_images
+
+def half_of_the_mask_lost(unet, sample, *args, **keywords):
+    changed = sample.clone()
+    changed[:1, 4:] = 0
+    return type(unet).forward(unet, changed, *args, **keywords)
+
+def rounded_coarsely(embedding, *args):
+    return type(embedding).forward(embedding, *args).mul(2).round().div(2)
+
+@pytest.mark.diffopt(pipeline={pipeline!r}, recipe="bf16 + sdpa + channels_last")
+def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs, monkeypatch):
+    {inject}
+    assert_same_images(optimized_pipeline, reference_pipeline, {thresholds}**pipeline_inputs)
+"""
+MASK_LOST = (
+    "unet = optimized_pipeline.unet; "
+    "monkeypatch.setattr(unet, 'forward', lambda *args, **keywords: half_of_the_mask_lost(unet, *args, **keywords))"
+)
+EMBEDDING_ROUNDED = (
+    "embedding = optimized_pipeline.transformer.time_text_embed.timestep_embedder; "
+    "monkeypatch.setattr(embedding, 'forward', lambda *args: rounded_coarsely(embedding, *args))"
+)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "inject"),
+    [("sd15-inpaint", MASK_LOST), ("flux", EMBEDDING_ROUNDED)],
+    ids=["mask lost", "time embedding rounded"],
+)
+def test_an_error_beyond_that_of_rounding_fails(project: pytest.Pytester, pipeline: str, inject: str) -> None:
+    """Within every fixed threshold; the same thresholds, set by the test, pass. The clean pipeline passes, too."""
+    fixed = "thresholds=ImageThresholds(min_psnr_db=28, max_error=0.6, max_latent_error=0.12), "
+    failed, wide, clean = (
+        _run_in_half_precision(project, pipeline, inject=code, thresholds=thresholds)
+        for code, thresholds in ((inject, ""), (inject, fixed), ("pass", ""))
+    )
+
+    failed.assert_outcomes(failed=1)
+    failed.stdout.fnmatch_lines(
+        [
+            "  first difference in step 0 of 4: relative latent error * (0.0* allowed), cosine *",
+            "  rounding alone, bf16 in 5 calls: PSNR * dB, largest error 0.*, relative latent error 0.0* "
+            "(1.5 times allowed)",
+        ],
+        consecutive=True,
+    )
+    wide.assert_outcomes(passed=1)
+    clean.assert_outcomes(passed=1)
+
+
+def _run_in_half_precision(
+    project: pytest.Pytester, pipeline: str, *, inject: str, thresholds: str
+) -> pytest.RunResult:
+    project.makepyfile(test_it=IN_HALF_PRECISION.format(pipeline=pipeline, inject=inject, thresholds=thresholds))
+    return project.runpytest_inprocess()
+
+
+def test_a_reference_that_cannot_run_in_half_precision_is_reported(own_pipeline: pytest.Pytester) -> None:
+    """The fixed thresholds apply, and a failure shows why rounding was not measured."""
+    own_pipeline.makepyfile(
+        test_it="""
+import small_pipeline
+import torch
+from pytest_diffopt import assert_same_images
+
+class OnlyFloat32(small_pipeline.SmallPipeline):
+    def step(self, latents, timestep, num_inference_steps):
+        if latents.dtype != torch.float32:
+            raise RuntimeError("this pipeline runs in float32 only")
+        return super().step(latents, timestep, num_inference_steps)
+
+def compare(optimized_pipeline, bias, inputs):
+    optimized_pipeline.vae.conv.bias.data += bias
+    assert_same_images(optimized_pipeline.to(torch.bfloat16), small_pipeline.build(pipeline=OnlyFloat32), **inputs)
+
+def test_clean(pipeline_inputs):
+    compare(small_pipeline.build(), 0, pipeline_inputs)
+
+def test_image(pipeline_inputs):
+    compare(small_pipeline.build(), 1, pipeline_inputs)
+"""
+    )
+    result = own_pipeline.runpytest_inprocess()
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "  image 0: PSNR * dB (at least 28 dB required)",
+            "  the effect of rounding was not measured: this pipeline runs in float32 only",
         ]
     )
 

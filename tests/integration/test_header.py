@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSIONS = f"torch {version('torch')}, diffusers {version('diffusers')}"
+DEVICE = "diffopt: device cpu (syncs: simulated GPU)"
 NAMED = """
 import pytest
 
@@ -23,7 +24,7 @@ def test_the_header_shows_device_versions_scale_and_baselines(project: pytest.Py
     project.makepyfile(test_it=NAMED.format(scale="tiny"))
     result = project.runpytest_inprocess("--collect-only")
 
-    line = f"diffopt: device cpu (syncs: simulated GPU), {VERSIONS}, scale tiny, baselines baselines"
+    line = f"{DEVICE}, {VERSIONS}, scale tiny, baselines baselines, inconclusive tests skip"
     assert result.outlines.count(line) == 1
     assert result.outlines[result.outlines.index(line) - 1] == "collected 1 item"
 
@@ -42,7 +43,8 @@ def test_the_header_follows_the_options(project: pytest.Pytester, tmp_path_facto
     folder: Path = tmp_path_factory.mktemp("elsewhere")
     result = project.runpytest_inprocess("--diffopt-scale=full", f"--diffopt-baselines={folder}")
 
-    assert f"diffopt: device cpu (syncs: simulated GPU), {VERSIONS}, scale full, baselines {folder}" in result.outlines
+    line = f"{DEVICE}, {VERSIONS}, scale full, baselines {folder}, inconclusive tests skip"
+    assert line in result.outlines
 
 
 @pytest.mark.parametrize(

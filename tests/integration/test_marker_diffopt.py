@@ -178,7 +178,7 @@ def test_both_markers_are_registered(project: pytest.Pytester) -> None:
             ),
             (
                 "@pytest.mark.gpu(memory_gib, capability, count): "
-                "this diffopt test needs --gpu and a GPU that has at least this"
+                "this diffopt test needs --diffopt-gpu and a GPU that has at least this"
             ),
         ]
     )

@@ -131,7 +131,7 @@ def test_an_empty_shard_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
     assert merge(*folders, "--into", tmp_path / "merged") == 1
     assert (
-        "not proven: l4 proved nothing: 3 tests skipped (3x needs a GPU: run with --gpu)"
+        "not proven: l4 proved nothing: 3 tests skipped (3x needs a GPU: run with --diffopt-gpu)"
         in capsys.readouterr().out.splitlines()
     )
 

@@ -125,7 +125,10 @@ def test_tests_without_a_verdict_are_reported_with_their_reason(own_pipeline: py
     report = json.loads((own_pipeline.path / "report/report.json").read_text(encoding="utf-8"))
     (skipped,), (uncollected, failed) = report["skipped"], report["broken"]
 
-    assert (skipped["nodeid"], skipped["skip_reason"]) == ("test_it.py::test_on_a_gpu", "needs a GPU: run with --gpu")
+    assert (skipped["nodeid"], skipped["skip_reason"]) == (
+        "test_it.py::test_on_a_gpu",
+        "needs a GPU: run with --diffopt-gpu",
+    )
     assert uncollected["nodeid"] == "test_more.py"
     assert "No module named 'nowhere_to_be_found'" in uncollected["details"]
     assert (failed["nodeid"], failed["reason"]) == (

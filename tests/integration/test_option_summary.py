@@ -114,7 +114,5 @@ def test_on_the_gpu():
     text = (injected.path / "summary.md").read_text(encoding="utf-8")
 
     assert text.startswith("## diffopt: nothing was judged\n")
-    assert (
-        "| 1 | needs a GPU&#58; run with --gpu | <code>test&#95;it.py&#58;&#58;test&#95;on&#95;the&#95;gpu</code> |"
-        in text
-    )
+    test = "<code>test&#95;it.py&#58;&#58;test&#95;on&#95;the&#95;gpu</code>"
+    assert f"| 1 | needs a GPU&#58; run with --diffopt-gpu | {test} |" in text

@@ -77,7 +77,7 @@ def test_a_test_that_does_not_run_alone_is_reported(
             "diffopt: the second process ended before the call; its last output:",
             "*not in this process*",
             "  the test must run alone and build its pipeline itself or in its fixtures:",
-            "  *-m pytest -p no:cacheprovider --rootdir=*--diffopt-scale=tiny *test_it.py::test_repeatable[[]3]*",
+            "  *-m pytest *--rootdir=*--diffopt-scale=tiny *test_it.py::test_repeatable[[]3]*",
         ]
     )
 
@@ -90,3 +90,87 @@ def test_other_calls_are_refused(own_pipeline: pytest.Pytester) -> None:
     assert (
         "diffopt: second_process=True makes only the test's own call: assert after=... separately, got: 1 call"
     ) in result.outlines
+
+
+#: A test that needs what the command line gives it, in both processes.
+DEPENDS = """
+import os
+import numpy as np
+import pytest
+from pytest_diffopt import assert_repeatable
+
+def test_repeatable(pytestconfig, from_plugin, tmp_path):
+    assert pytestconfig.getini("images") == "four"
+    assert pytestconfig.getoption("--prompt") == "test_it.py"
+    assert os.getcwd() == str(pytestconfig.invocation_params.dir)
+    assert tmp_path.exists()
+    assert_repeatable(lambda: np.full((1, 4, 4, 3), from_plugin), second_process=True)
+
+def test_other():
+    assert "DIFFOPT_SECOND_PROCESS_TEST" not in os.environ, "the second process runs one test"
+"""
+PLUGIN = """
+import pytest
+
+def pytest_addoption(parser):
+    parser.addoption("--prompt")
+    parser.addini("images", "how many")
+
+@pytest.fixture
+def from_plugin():
+    return 0.5
+"""
+OUTPUTS = ("--junit-xml=junit.xml", "--diffopt-report=report", "--diffopt-summary=summary.md", "--log-file=log.txt")
+
+
+@pytest.fixture
+def depending(injected: pytest.Pytester) -> pytest.Pytester:
+    """Make a project whose tests need a plugin, an ini override and an option."""
+    injected.makepyfile(given_plugin=PLUGIN, test_it=DEPENDS)
+    injected.makefile(".ini", elsewhere="[pytest]\naddopts = -p no:benchmark\nimages = two\n")
+    injected.syspathinsert()
+    return injected
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["one process", "xdist"])
+def test_the_second_process_has_the_command_line(depending: pytest.Pytester, workers: list[str]) -> None:
+    """Plugins, ini file, ini overrides and options are the user's; it runs one test and writes no output of its own."""
+    given = ("-p", "given_plugin", "-c", "elsewhere.ini", "-o", "images=four", "--prompt", "test_it.py")
+    selection = ("test_it.py", "-k", "test", "--maxfail=3", "--lf")
+    result = depending.runpytest_subprocess(*given, *selection, *OUTPUTS, *workers, timeout=120)
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["1 verdict: 1 passed"])
+    assert all((depending.path / name).exists() for name in ("junit.xml", "report/report.json", "summary.md"))
+
+
+def test_options_of_the_environment_are_inherited(depending: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From `PYTEST_ADDOPTS` and `PYTEST_PLUGINS`."""
+    monkeypatch.setenv("PYTEST_PLUGINS", "given_plugin")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-o images=four --prompt=test_it.py --junit-xml=junit.xml")
+    result = depending.runpytest_subprocess("-c", "elsewhere.ini", timeout=120)
+
+    result.assert_outcomes(passed=2)
+
+
+def test_it_works_when_the_test_is_run_again(injected: pytest.Pytester) -> None:
+    """pytest-rerunfailures runs the failed test again: its calls are counted from the first."""
+    pytest.importorskip("pytest_rerunfailures")
+    injected.makepyfile(
+        test_it="""
+        import os
+        import numpy as np
+        from pytest_diffopt import assert_repeatable
+
+        ATTEMPTS = []
+
+        def test_repeatable():
+            ATTEMPTS.append(1)
+            assert_repeatable(lambda: np.zeros((1, 4, 4, 3)), second_process=True)
+            assert len(ATTEMPTS) == 2, "the first attempt fails"
+        """
+    )
+    result = injected.runpytest_subprocess("--reruns=1", timeout=120)
+
+    assert result.parseoutcomes() == {"passed": 1, "rerun": 1}
+    result.stdout.fnmatch_lines(["1 verdict: 1 passed"])

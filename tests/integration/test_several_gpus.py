@@ -167,7 +167,7 @@ def test_two_workers_on_one_gpu_are_refused(four_gpus: pytest.Pytester) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            "ERROR: diffopt: --gpu assigns one GPU to each worker, got: 5 workers (-n) and 4 GPUs; "
+            "ERROR: diffopt: --diffopt-gpu assigns one GPU to each worker, got: 5 workers (-n) and 4 GPUs; "
             "-n auto starts one worker per GPU"
         ]
     )

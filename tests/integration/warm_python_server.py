@@ -44,7 +44,8 @@ def main(address: str, launcher: str, *paths: str) -> None:
     sys.path[1:1] = paths
     with _silent():
         Path("test_first.py").write_text(_FIRST_TEST, encoding="utf-8")
-        code = pytest.main(["-p", "no:cacheprovider", "-n0", "-q", f"--rootdir={Path.cwd()}", "test_first.py"])
+        options = ("-p", "no:cacheprovider", "-p", "no:rerunfailures", "-n0", "-q")  # reruns start a thread
+        code = pytest.main([*options, f"--rootdir={Path.cwd()}", "test_first.py"])
     if code:
         sys.exit(f"the first test ended with {code!r}")
     if (threads := len(list(Path("/proc/self/task").iterdir()))) > 1:

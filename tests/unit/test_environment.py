@@ -85,7 +85,7 @@ def test_a_missing_gpu_is_an_error(
         capture_environment(Device.CUDA)
 
     assert str(error.value) == (
-        f"--gpu needs a GPU that torch can use, but found none: torch {torch.__version__} {reason}"
+        f"--diffopt-gpu needs a GPU that torch can use, but found none: torch {torch.__version__} {reason}"
     )
     assert isinstance(error.value, DiffoptError)
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,72 @@ def test_a_job_that_runs_code_of_a_pull_request_is_read_only() -> None:
             assert "secrets." not in text
 
 
+def triggers(path: Path) -> set[str]:
+    """Return the events that start a workflow; YAML reads its key `on` as true."""
+    return set(content(path)[True])
+
+
+def test_no_workflow_is_started_with_secrets_by_a_stranger() -> None:
+    """Such as `pull_request_target`, `issue_comment` and `workflow_run`, which run with the permissions of main."""
+    started = set().union(*map(triggers, WORKFLOWS))
+
+    assert started == {"push", "pull_request", "workflow_dispatch"}
+    assert [path.stem for path in WORKFLOWS if "pull_request" in triggers(path)] == ["ci"]
+
+
+def test_a_workflow_of_pull_requests_reads_only() -> None:
+    """It runs the code of anybody."""
+    jobs = content(ROOT / ".github/workflows/ci.yml")["jobs"].values()
+
+    assert all(job["permissions"] == {"contents": "read"} for job in jobs)
+    assert "self-hosted" not in (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "action.yml"], ids=lambda path: str(path.stem))
+def test_no_value_becomes_part_of_a_script(path: Path) -> None:
+    """Neither of the shell, by an expression, nor of make, which expands `$(shell ...)` on its command line."""
+    found = content(path)
+    of_actions = found["runs"]["steps"] if "runs" in found else list(steps(path))
+    scripts = [step["run"] for step in of_actions if "run" in step]
+
+    assert scripts
+    assert not [script for script in scripts if "${{" in script]
+    of_make = [word for script in scripts if script.startswith("make") for word in script.split()]
+    assert [word for word in of_make if re.match(r"[A-Z_]+=.*\$", word)] == []
+
+
+def test_nothing_is_cached_between_runs() -> None:
+    """Code of a pull request that runs on a runner can take the job's credentials for the cache of main."""
+    for path in WORKFLOWS:
+        text = path.read_text(encoding="utf-8")
+
+        assert "actions/cache" not in text
+        assert "cache:" not in text
+
+
+def test_a_comment_is_written_from_the_report_and_posts_no_file() -> None:
+    """The runner's own Markdown is not downloaded into a job that can write; the token is not there at installation."""
+    found = content(ROOT / ".github/workflows/gpu.yml")["jobs"]["post"]["steps"]
+    scripts = [(step["run"], sorted(step.get("env", {}))) for step in found if "run" in step]
+
+    assert scripts == [
+        ("make comment-environment", []),
+        ("make comment", ["GH_TOKEN", "KEY", "LINK", "PULL_REQUEST", "REPORT"]),
+    ]
+
+
+def test_jobs_that_can_write_run_what_needs_only_the_standard_library() -> None:
+    """All but the comment, which reads a report."""
+    for name in ("request", "propose"):
+        command = [sys.executable, "-S", "-c", f"import tools.github.{name}"]
+        subprocess.run(command, cwd=ROOT, check=True)
+
+
 def test_the_status_depends_on_the_reports_of_all_runners() -> None:
     """The merge expects one report per runner, and the status needs the merge."""
     jobs = content(ROOT / ".github/workflows/gpu.yml")["jobs"]
     (merge,) = [step for step in jobs["report"]["steps"] if "make merge" in str(step.get("run"))]
 
-    assert merge["run"].endswith('EXPECT="$EXPECT"')
     assert merge["env"] == {"EXPECT": "${{ needs.permission.outputs.num-runners }}"}
     assert "report" in jobs["status"]["needs"]
     assert "needs.report.result == 'success'" in jobs["status"]["steps"][-1]["env"]["STATE"]
@@ -116,6 +177,27 @@ def in_bash(name: str, folder: Path, **environment: str) -> str:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     done = subprocess.run(command, env=inherited | environment, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout
+
+
+def test_the_action_installs_the_tested_versions(tmp_path: Path) -> None:
+    """For what the project has not installed, and for what builds the package."""
+    shown = tmp_path / "python"
+    shown.write_text(
+        f'#!/bin/sh\ncase $1 in -m) printf \'%s\\n\' "$@" "$PIP_CONSTRAINT";; *) exec {sys.executable} "$@";; esac\n'
+    )
+    shown.chmod(0o755)
+    file = tmp_path / "constraints of diffopt.txt"
+    output = in_bash(
+        "Install pytest-diffopt", tmp_path, PYTHON=str(shown), ACTION_PATH=str(ROOT), PIP_CONSTRAINT=str(file)
+    )
+
+    arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    assert output.splitlines() == [*arguments, str(ROOT), str(file)]
+    written = file.read_text(encoding="utf-8").splitlines()
+    assert f"pytest=={version('pytest')}" in written
+    assert any(line.startswith("hatchling==") for line in written)
+    environment = action_step("Install pytest-diffopt")["env"]
+    assert environment["PIP_BUILD_CONSTRAINT"] == environment["PIP_CONSTRAINT"]
 
 
 def test_the_action_links_each_check_to_the_page_that_it_uploaded(tmp_path: Path) -> None:

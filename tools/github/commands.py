@@ -12,20 +12,26 @@ class RefusedError(Exception):
     """A request is refused; the message has the reason and a hint."""
 
 
-def output_of(*command: str) -> str:
+def output_of(*command: str, environment: Mapping[str, str] | None = None) -> str:
     """Run a command and return its standard output.
+
+    Args:
+        *command: the program and its arguments.
+        environment: variables in addition to those of this process.
 
     Raises:
         RefusedError: the command is not installed, or exits with an error.
     """
+    variables = {**os.environ, **(environment or {})}
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)  # noqa: S603
     except FileNotFoundError as error:
         msg = f"{command[0]} is not on the PATH"
         raise RefusedError(msg) from error
     except subprocess.CalledProcessError as error:
         msg = f"{' '.join(command[:3])}: {error.stderr.strip() or error.returncode}"
         raise RefusedError(msg) from error
+    return done.stdout.strip()
 
 
 def github_api(path: str) -> Any:

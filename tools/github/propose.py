@@ -1,75 +1,119 @@
-"""Open a pull request with the baselines that the runners measured."""
+"""Open a pull request with the baselines that the runners measured.
+
+The commit is made from git's objects alone, without the files of the pull request: none of them is imported, no
+symbolic link among them is written through, and no filter or hook runs.
+"""
 
 import argparse
-import json
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from pytest_diffopt.printable import printable_line
+from pytest_diffopt.reports.markdown import text
+from pytest_diffopt.reports.workflow_commands import Level, annotation
 from tools.github.commands import RefusedError, output_of
+from tools.github.measured_files import measured_files
 
-_BASELINES = Path("baselines")
-_ENDINGS = frozenset({".json", ".png", ".safetensors"})
-_LARGEST_BYTES = 16 * 1024 * 1024
-_AUTHOR = (
-    "-c",
-    "user.name=github-actions[bot]",
-    "-c",
-    "user.email=41898282+github-actions[bot]@users.noreply.github.com",
-)
+_BOT = {
+    f"GIT_{role}_{name}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for name, value in (
+        ("NAME", "github-actions[bot]"),
+        ("EMAIL", "41898282+github-actions[bot]@users.noreply.github.com"),
+    )
+}
+_REGULAR_FILE = "100644"
+_NOTHING_CHANGED = "the measured figures equal the accepted ones: nothing to propose"
 
 
-def measured_files(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield the path of each measured baseline, and its path in the repository.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """A pull request with baselines.
+
+    Attributes:
+        checkout: the repository, at the commit that was measured.
+        base: the base branch.
+        branch: the new branch with the baselines.
+        link: the URL of the run that measured them.
+        reason: why the new figures are right.
+    """
+
+    checkout: Path
+    base: str
+    branch: str
+    link: str
+    reason: str
+
+    def git(self, *arguments: str, index: str = "") -> str:
+        """Run git in the checkout.
+
+        Args:
+            *arguments: git's arguments.
+            index: the file of the index; empty for the checkout's own.
+        """
+        environment = _BOT | ({"GIT_INDEX_FILE": index} if index else {})
+        return output_of("git", "-C", str(self.checkout), *arguments, environment=environment)
+
+
+def tree_with(proposal: Proposal, files: Iterable[tuple[Path, str]]) -> str:
+    """Write the tree of the checkout's commit with these files, and return its name.
+
+    Each runner sends all baselines of the repository; those that it did not measure are as in the commit.
 
     Args:
-        folder: the artifacts of all runners, one folder for each, with a subfolder `baselines/`.
+        proposal: the checkout.
+        files: the path of each file, and its path in the repository.
 
     Raises:
-        RefusedError: a file is not a baseline; artifacts are untrusted, since runners run code of pull requests.
+        RefusedError: two runners measured one baseline differently, or a path is below what is a file in the commit.
     """
-    for source in sorted(folder.glob("*/baselines/**/*")):
-        if source.is_dir() and not source.is_symlink():
+    accepted = _blobs_of_commit(proposal)
+    measured: dict[str, str] = {}
+    for source, target in files:
+        blob = proposal.git("hash-object", "-w", "--no-filters", "--", str(source.resolve()))
+        if blob == accepted.get(target):
             continue
-        _refuse_other_files(source)
-        yield source, _BASELINES / source.relative_to(folder / source.relative_to(folder).parts[0] / "baselines")
+        if measured.setdefault(target, blob) != blob:
+            msg = f"two runners measured {target} differently: propose the baselines of one at a time"
+            raise RefusedError(msg)
+    return _tree(proposal, measured)
 
 
-def _refuse_other_files(source: Path) -> None:
-    if source.is_symlink() or not source.is_file() or source.suffix not in _ENDINGS:
-        msg = f"a baseline must be a file that ends with {', '.join(sorted(_ENDINGS))}, got: {source}"
-        raise RefusedError(msg)
-    if source.stat().st_size > _LARGEST_BYTES:
-        msg = f"a baseline must have at most {_LARGEST_BYTES} bytes, got: {source.stat().st_size} in {source}"
-        raise RefusedError(msg)
-    if source.suffix == ".json":
-        try:
-            json.loads(source.read_bytes())
-        except (ValueError, RecursionError) as error:
-            msg = f"a baseline must be valid JSON, got: {source}: {error}"
-            raise RefusedError(msg) from error
+def _blobs_of_commit(proposal: Proposal) -> dict[str, str]:
+    """Return the name of each file's content in the commit, by the file's path."""
+    rows = [row.partition("\t") for row in proposal.git("ls-tree", "-r", "-z", "HEAD").split("\0") if row]
+    return {path: fields.split()[2] for fields, _, path in rows}
 
 
-def copy_baselines(folder: Path) -> list[Path]:
-    """Copy the measured baselines into the repository, and return the changed files."""
-    for source, target in list(measured_files(folder)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-    output_of("git", "add", "--", str(_BASELINES))
-    return [Path(name) for name in output_of("git", "diff", "--cached", "--name-only").splitlines()]
+def _tree(proposal: Proposal, blobs: Mapping[str, str]) -> str:
+    with TemporaryDirectory() as folder:
+        index = str(Path(folder) / "index")
+        proposal.git("read-tree", "HEAD", index=index)
+        for path, blob in blobs.items():
+            proposal.git("update-index", "--add", "--cacheinfo", f"{_REGULAR_FILE},{blob},{path}", index=index)
+        return proposal.git("write-tree", index=index)
 
 
-def propose(changed: list[Path], *, base: str, branch: str, link: str, reason: str) -> str:
-    """Commit the changed files to a new branch, open a pull request, and return its URL."""
-    devices = sorted({path.parts[1] for path in changed if len(path.parts) > 1})
+def changed_paths(proposal: Proposal, tree: str) -> list[str]:
+    """Return the paths that differ between the checkout's commit and a tree."""
+    names = proposal.git("diff-tree", "-r", "-z", "--name-only", "--no-commit-id", "HEAD", tree)
+    return [name for name in names.split("\0") if name]
+
+
+def propose(proposal: Proposal, tree: str, changed: Sequence[str]) -> str:
+    """Commit a tree to the new branch, open a pull request, and return its URL."""
+    devices = sorted({path.split("/")[1] for path in changed})
     title = f"Accept baselines measured on {', '.join(devices)}"
-    body = f"{reason}\n\n{len(changed)} files. [The run that measured them, with its reports]({link})\n"
-    output_of("git", "switch", "--quiet", "--create", branch)
-    output_of("git", *_AUTHOR, "commit", "--quiet", "--message", f"{title}\n\n{reason}")
+    run = f"[The run that measured them, with its reports]({proposal.link})"
+    body = f"{text(proposal.reason)}\n\n{len(changed)} files. {run}\n"
+    commit = proposal.git("commit-tree", tree, "-p", "HEAD", "-m", f"{title}\n\n{printable_line(proposal.reason)}")
     output_of("gh", "auth", "setup-git")
-    output_of("git", "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
-    return output_of("gh", "pr", "create", "--base", base, "--head", branch, "--title", title, "--body", body)
+    proposal.git("push", "--quiet", "origin", f"{commit}:refs/heads/{proposal.branch}")
+    arguments = (f"--base={proposal.base}", f"--head={proposal.branch}", f"--title={title}", f"--body={body}")
+    return output_of("gh", "pr", "create", *arguments)
 
 
 def _refuse_forks(base: str) -> None:
@@ -81,6 +125,7 @@ def _refuse_forks(base: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("artifacts", type=Path, help="the folder with the artifacts of all runners")
+    parser.add_argument("--checkout", type=Path, required=True, help="the repository, at the measured commit")
     parser.add_argument("--base", required=True, help="the base branch of the pull request")
     parser.add_argument("--branch", required=True, help="the head branch of the pull request")
     parser.add_argument("--link", required=True, help="the URL of the run that measured them")
@@ -88,22 +133,29 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _url_of_proposal(options: argparse.Namespace) -> str:
+    """Open the pull request and return its URL; empty if nothing changed."""
+    _refuse_forks(options.base)
+    proposal = Proposal(
+        checkout=options.checkout,
+        base=options.base,
+        branch=options.branch,
+        link=options.link,
+        reason=options.reason,
+    )
+    tree = tree_with(proposal, list(measured_files(options.artifacts)))
+    changed = changed_paths(proposal, tree)
+    return propose(proposal, tree, changed) if changed else ""
+
+
 def main() -> int:
     """Open the pull request, or print why there is none."""
-    options = _options()
     try:
-        _refuse_forks(options.base)
-        changed = copy_baselines(options.artifacts)
-        if not changed:
-            sys.stdout.write(
-                "::notice title=diffopt::the measured figures equal the accepted ones: nothing to propose\n"
-            )
-            return 0
-        url = propose(changed, base=options.base, branch=options.branch, link=options.link, reason=options.reason)
+        url = _url_of_proposal(_options())
     except RefusedError as error:
-        sys.stdout.write(f"::error title=diffopt::{error}\n")
+        sys.stdout.write(f"{annotation(Level.ERROR, str(error))}\n")
         return 1
-    sys.stdout.write(f"{url}\n")
+    sys.stdout.write(f"{printable_line(url) if url else annotation(Level.NOTICE, _NOTHING_CHANGED)}\n")
     return 0
 
 

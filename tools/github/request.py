@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_diffopt.reports.workflow_commands import Level, annotation
 from tools.github.commands import RefusedError, github_api, write_outputs
 
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,60}")
-_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+# The whole name: a commit with the same first digits can be searched for, and pushed in place of the reviewed one.
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _MAY_PUSH = frozenset({"admin", "write"})
 _NO_RUNNER = "the repository variable GPU_RUNNERS is empty: nothing is run"
@@ -54,13 +56,13 @@ def request_of(event: Mapping[str, Any], *, commit: str, api: Callable[[str], An
     repository = str(event["repository"]["full_name"])
     _require_push_permission(api, repository, str(event["sender"]["login"]))
     head = api(f"repos/{repository}/pulls/{number}")["head"]
-    if not str(head["sha"]).startswith(requested):
-        newest = f"the newest commit of the pull request, which is {head['sha'][:9]}"
+    if head["sha"] != requested:
+        newest = f"the newest commit of the pull request, which is {head['sha']}"
         msg = f"{requested} is not {newest}: review that commit, then request it"
         raise RefusedError(msg)
     is_same_repository = head["repo"] is not None and head["repo"]["full_name"] == repository
     return {
-        "commit": str(head["sha"]),
+        "commit": requested,
         "pull_request": number,
         "branch": str(head["ref"]) if is_same_repository else "",
     }
@@ -71,7 +73,7 @@ def _valid_commit(number: str, commit: str) -> str:
         msg = f"pull-request must be a number, got: {number!r}"
         raise RefusedError(msg)
     if not _COMMIT.fullmatch(commit):
-        msg = f"commit must be at least 7 digits of the reviewed commit, got: {commit!r}"
+        msg = f"commit must be all 40 digits of the reviewed commit, as git rev-parse prints them, got: {commit!r}"
         raise RefusedError(msg)
     return commit
 
@@ -92,10 +94,10 @@ def main() -> int:
         request = request_of(event, commit=environment["GITHUB_SHA"], api=github_api)
         write_outputs(request | {"runners": json.dumps(labels), "num_runners": str(len(labels))})
     except RefusedError as error:
-        sys.stdout.write(f"::error title=diffopt::{error}\n")
+        sys.stdout.write(f"{annotation(Level.ERROR, str(error))}\n")
         return 1
     if not labels:
-        sys.stdout.write(f"::notice title=diffopt::{_NO_RUNNER}\n")
+        sys.stdout.write(f"{annotation(Level.NOTICE, _NO_RUNNER)}\n")
     return 0
 
 

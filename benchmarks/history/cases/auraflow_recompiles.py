@@ -8,7 +8,8 @@ import torch
 
 from pytest_diffopt.guards.recompiles import judge_recompiles
 from pytest_diffopt.guards.verdict import Verdict
-from pytest_diffopt.probes.compilation import CompileLog, watch_recompiles
+from pytest_diffopt.probes.compilation import watch_recompiles
+from pytest_diffopt.probes.compile_log import CompileLog
 from pytest_diffopt.records import Device, Subject
 
 # The patch size is 2 x 2, so latents of twice the grid's side length fill it.

@@ -9,7 +9,8 @@ from torch import nn
 
 from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.guards.verdict import Verdict
-from pytest_diffopt.probes.compilation import CompileLog, watch_warmup
+from pytest_diffopt.probes.compilation import watch_warmup
+from pytest_diffopt.probes.compile_log import CompileLog
 from pytest_diffopt.records import Device, Subject
 
 

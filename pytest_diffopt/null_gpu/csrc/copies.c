@@ -35,6 +35,76 @@ EXPORT void null_gpu_begin_answers(const int64_t *numbers, int n) {
 
 EXPORT void null_gpu_end_answers(void) { own_reading = -1; }
 
+/* ---- tapes: what the thread read back in one call, for calls of the same kind that compute no values ---- */
+
+struct taped_read {
+  size_t bytes;
+  void *data;
+};
+
+struct tape {
+  struct taped_read *reads;
+  size_t length, room, position;
+  int differs;
+};
+
+enum tape_mode { TAPE_OFF, TAPE_RECORDS, TAPE_REPLAYS };
+
+static __thread enum tape_mode tape_mode;
+static __thread struct tape *tape;
+
+EXPORT struct tape *null_gpu_new_tape(void) { return calloc(1, sizeof(struct tape)); }
+
+static void clear_tape(struct tape *of) {
+  while (of->length) free(of->reads[--of->length].data);
+}
+
+EXPORT void null_gpu_free_tape(struct tape *of) {
+  clear_tape(of);
+  free(of->reads);
+  free(of);
+}
+
+/* Use a tape in this thread: a recording begins with an empty tape, a replay at the tape's start. */
+EXPORT void null_gpu_use_tape(struct tape *of, int mode) {
+  tape = of;
+  tape_mode = (enum tape_mode)mode;
+  of->position = 0;
+  of->differs = 0;
+  if (mode == TAPE_RECORDS) clear_tape(of);
+}
+
+/* Whether the reads since the start of the replay differ from those on the tape, in number or size. */
+EXPORT int null_gpu_tape_differs(void) { return tape->differs || tape->position != tape->length; }
+
+/* Replace the last read: its conversion was computed afterwards. */
+EXPORT void null_gpu_amend_tape(const void *data, size_t bytes) {
+  if (tape_mode != TAPE_RECORDS || !tape->length) return;
+  struct taped_read *last = &tape->reads[tape->length - 1];
+  if (last->bytes == bytes) memcpy(last->data, data, bytes);
+}
+
+static void append_to_tape(const void *data, size_t bytes) {
+  if (tape->length == tape->room) {
+    size_t room = tape->room ? 2 * tape->room : 64;
+    struct taped_read *longer = realloc(tape->reads, room * sizeof *longer);
+    if (!longer) return;
+    tape->reads = longer;
+    tape->room = room;
+  }
+  void *copy = malloc(bytes);
+  if (copy) tape->reads[tape->length++] = (struct taped_read){.bytes = bytes, .data = memcpy(copy, data, bytes)};
+}
+
+static int read_tape(void *to, size_t bytes) {
+  if (tape->position >= tape->length || tape->reads[tape->position].bytes != bytes) {
+    tape->differs = 1;
+    return 0;
+  }
+  memcpy(to, tape->reads[tape->position++].data, bytes);
+  return 1;
+}
+
 /* ---- moving ---- */
 
 static void answer(void *to, size_t bytes) {
@@ -44,10 +114,12 @@ static void answer(void *to, size_t bytes) {
 }
 
 static void read_back(void *to, const void *from, size_t bytes) {
+  if (tape_mode == TAPE_REPLAYS && read_tape(to, bytes)) return;
   enum reading reading = own_reading >= 0 ? (enum reading)own_reading : default_reading;
   if (reading == READ_ANSWERS) answer(to, bytes);
   else if (bytes > copy_limit || (reading == READ_ZERO_SCALARS && bytes <= SCALAR_BYTES)) memset(to, 0, bytes);
   else memmove(to, from, bytes);
+  if (tape_mode == TAPE_RECORDS) append_to_tape(to, bytes);
 }
 
 static const char *direction(enum cudaMemcpyKind kind) {

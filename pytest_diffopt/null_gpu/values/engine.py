@@ -1,20 +1,19 @@
 """One operation on the null GPU, with its values."""
 
 import ctypes
-import os
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pytest_diffopt.null_gpu.counters import library, muted
-from pytest_diffopt.null_gpu.errors import MissingValueError, ResidentMemoryError
+from pytest_diffopt.null_gpu.errors import MissingValueError
 from pytest_diffopt.null_gpu.values.arguments import (
     cuda_tensors,
     first_shape,
     makes_cuda_tensors,
+    mixes_devices,
     random_state,
     read_tensors,
     target_device,
@@ -31,12 +30,12 @@ from pytest_diffopt.null_gpu.values.host_calls import (
 from pytest_diffopt.null_gpu.values.layouts import Layouts
 from pytest_diffopt.null_gpu.values.missing import MissingValues, Origin, calling_line
 from pytest_diffopt.null_gpu.values.operations import Kind, Plan, plan_for
+from pytest_diffopt.null_gpu.values.read_tape import amend_last_read
+from pytest_diffopt.null_gpu.values.resident_memory import ResidentLimit
 from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain
 
-_GIB = 2**30
 _MIB = 2**20
 _SMALL_BYTES = _MIB
-_CHECK_MEMORY_EVERY = 64
 
 
 @dataclass(kw_only=True, slots=True)
@@ -54,6 +53,14 @@ class ValueReport:
     replaced: dict[str, str] = field(default_factory=dict)
     zeros_read: Counter[str] = field(default_factory=Counter)
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what was not as on a GPU, in sentences."""
+        return (
+            *(f"{name} was not computed: {why}" for name, why in sorted(self.uncomputed.items())),
+            *(f"{name} was replaced by the CPU's result: {why}" for name, why in sorted(self.replaced.items())),
+            *(f"zeros were read at {line} ({count} times)" for line, count in sorted(self.zeros_read.items())),
+        )
+
 
 class Engine:
     """Runs operations and computes their values."""
@@ -70,9 +77,8 @@ class Engine:
         self._layouts = Layouts()
         self.tape: list[HostCall] | None = None
         self.limit_bytes = limit_bytes
-        self._resident_limit_bytes = resident_limit_bytes
+        self._resident = ResidentLimit(resident_limit_bytes)
         self._plans: dict[Any, Plan] = {}
-        self._computed = 0
 
     def run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation as the GPU would, and compute what it writes."""
@@ -123,6 +129,7 @@ class Engine:
             target.zero_()
         else:
             target.copy_(host_view(source))  # a copy that converts was computed by a kernel
+            amend_last_read(target)
         return target
 
     # ---- all else
@@ -143,7 +150,7 @@ class Engine:
         try:
             result = operation(*args, **kwargs)
         except RuntimeError as error:
-            if origin is not None or _is_cudas_own(error):
+            if origin is not None or _is_cudas_own(error) or mixes_devices(args, kwargs):
                 raise
             return self._replace(plan, args, kwargs, random, error)
         finally:
@@ -207,7 +214,7 @@ class Engine:
         return replacement
 
     def _compute(self, name: str, call: HostCall, written: tuple[torch.Tensor, ...]) -> tuple[Origin | None, Any]:
-        self._check_memory()
+        self._resident.check()
         try:
             computed = call.compute()
         except (RuntimeError, TypeError, NotImplementedError) as error:
@@ -258,23 +265,6 @@ class Engine:
             random=random,
             takes_generator=plan.takes_generator,
         )
-
-    def _check_memory(self) -> None:
-        self._computed += 1
-        if self._computed % _CHECK_MEMORY_EVERY:
-            return
-        resident = resident_bytes()
-        if resident > self._resident_limit_bytes:
-            msg = (
-                f"the values on the null GPU take {resident / _GIB:.1f} GiB of resident memory, and "
-                f"{self._resident_limit_bytes / _GIB:.1f} GiB is allowed: use a smaller scale or values=small"
-            )
-            raise ResidentMemoryError(msg)
-
-
-def resident_bytes() -> int:
-    """Return the resident memory of this process."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _as_int64(numbers: list[int]) -> tuple[ctypes.Array[ctypes.c_int64], int]:

@@ -66,7 +66,7 @@ def post(place: Place, text: str) -> Posted:
 
     Args:
         place: the pull request and the comment's key.
-        text: Markdown that `--diffopt-summary` wrote.
+        text: Markdown that `reports.github_summary` rendered.
 
     Raises:
         NotAllowedError: the token has no permission to comment.
@@ -74,7 +74,7 @@ def post(place: Place, text: str) -> Posted:
     """
     length = len(text.encode())
     if length > COMMENT_LIMIT_BYTES:
-        msg = f"a comment must have at most {COMMENT_LIMIT_BYTES} bytes, as --diffopt-summary writes it, got: {length}"
+        msg = f"a comment must have at most {COMMENT_LIMIT_BYTES} bytes, got: {length}"
         raise PostingError(msg)
     body = json.dumps({"body": f"{place.marker}\n{text}"})
     number = _earlier(place)

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pytest_diffopt.printable import printable_line
+
 _DESCRIPTION = """
 Read the report.json of a folder that --diffopt-report wrote, and write its index.html again, with the images in that
 folder.
@@ -24,6 +26,6 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ReportError: the report cannot be read or is invalid, or the page cannot be written.
     """
-    from pytest_diffopt.reports.page.rendering import rewrite_page  # noqa: PLC0415 - `comment` runs without msgspec
+    from pytest_diffopt.reports.page.rendering import rewrite_page  # noqa: PLC0415 - --help needs no msgspec
 
-    sys.stdout.write(f"{rewrite_page(options.folder)}\n")
+    sys.stdout.write(f"{printable_line(str(rewrite_page(options.folder)))}\n")

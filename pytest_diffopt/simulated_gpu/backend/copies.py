@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private.storages import has_unshared_storage, lazy_clone
+from pytest_diffopt._torch_private.storages import has_unshared_storage, lazy_clone, version_of
 from pytest_diffopt.simulated_gpu.backend import host_values, pinned_memory
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
 from pytest_diffopt.simulated_gpu.backend.operation_schemas import Operation
@@ -32,7 +32,25 @@ def send(dispatcher: Dispatcher, source: torch.Tensor, *, non_blocking: bool) ->
     target = dispatcher.results.new(metadata, _cloned(metadata, source) if is_kept else None)
     dispatcher.note_syncs("aten.copy_.default", {"self": target, "src": source, "non_blocking": non_blocking})
     _count_copy_in(dispatcher, target, source, non_blocking=non_blocking)
+    if not is_kept:
+        _remember_origin(target, source)
     return target
+
+
+def _remember_origin(target: SimulatedTensor, source: torch.Tensor) -> None:
+    """Remember which host tensor a tensor without values is equal to: offload copies its weights back unchanged."""
+    version = version_of(source)
+    is_same = Metadata.of_tensor(source) is target.metadata and not source.is_meta and version is not None
+    target.allocation.origin = (source.detach(), version) if is_same else None
+
+
+def _from_origin(source: SimulatedTensor) -> torch.Tensor | None:
+    """Return a copy of the host tensor that a tensor without values is equal to; None if there is none."""
+    host, version = source.allocation.origin or (None, None)
+    if host is None or version_of(host) != version or Metadata.of_tensor(host) is not source.metadata:
+        return None
+    shared = lazy_clone(host)
+    return host.clone() if shared is None else shared
 
 
 def _cloned(metadata: Metadata, source: torch.Tensor) -> torch.Tensor:
@@ -46,12 +64,15 @@ def _copy_in(
     _count_copy_in(dispatcher, target, source, non_blocking=non_blocking)
     if source.is_meta:  # a model without weights
         target.allocation.has_data = False
+        target.allocation.origin = None
     elif target.has_data and target.host_data is not None:
         shared = _shared(target.metadata, target.host_data, source)
         if shared is None:
             target.host_data.copy_(source)
         else:
             target.host_data = shared
+    elif not target.has_data:
+        _remember_origin(target, source)
     return target
 
 
@@ -108,6 +129,9 @@ def _fetched(dispatcher: Dispatcher, op: Operation, source: SimulatedTensor) -> 
     """Return the values; for an image or latents whose values were dropped, note it and return zeros."""
     if source.has_data and source.host_data is not None:
         return source.host_data
+    unchanged = _from_origin(source)
+    if unchanged is not None:
+        return unchanged
     dispatcher.ledger.note_placeholders(op.name)
     return torch.zeros(source.metadata.shape, dtype=source.metadata.dtype)
 

@@ -1,6 +1,5 @@
 """Snapshots of modules and objects, restored when the block ends: the same tensor objects, not copies."""
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +9,17 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from pytest_diffopt._torch_private.module_internals import COMPILED_CALL, apply_method
 from pytest_diffopt._torch_private.tensor_wrappers import mark_as_parameter, swap_tensors
+from pytest_diffopt.simulated_gpu.backend.object_snapshot import (
+    ObjectSnapshot,
+    holds_simulated,
+    holds_the_same,
+    restore_simulated,
+)
 from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor, make
 
 _REGISTRIES = ("_parameters", "_buffers")
+# What every module has: parameters, hooks and flags, none of which holds another tensor.
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _Naming = Callable[[nn.Module, Callable[..., Any]], Callable[..., Any]]
 
 
@@ -24,8 +31,8 @@ class ModuleSnapshot:
         self._compiled: list[tuple[nn.Module, Callable[..., Any], Callable[..., Any]]] = []
         self._modules: dict[int, tuple[nn.Module, dict[str, Any], dict[str, dict[str, Any]]]] = {}
         self._children: dict[int, dict[str, nn.Module | None]] = {}
-        self._objects: dict[int, tuple[Any, dict[str, Any]]] = {}
-        self._swapped: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._objects = ObjectSnapshot()
+        self._swapped: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._wrappers: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def name_compiled(self, naming: "_Naming") -> None:
@@ -48,6 +55,9 @@ class ModuleSnapshot:
             registries = {name: dict(attributes[name]) for name in _REGISTRIES}
             self._modules[id(module)] = (module, dict(attributes), registries)
             self._children[id(module)] = dict(attributes["_modules"])
+            for name, value in attributes.items():
+                if name not in _OF_EVERY_MODULE:
+                    self._objects.keep(value)
             compiled = attributes.get(COMPILED_CALL)
             if compiled is not None:
                 attributes[COMPILED_CALL] = named = self._naming(module, compiled)
@@ -58,7 +68,7 @@ class ModuleSnapshot:
 
     def keep_called(self, module: nn.Module) -> None:
         """Record a module on the host before it runs; one that was created on the device needs no restoring."""
-        if id(module) not in self._modules and not any(map(_holds_simulated, _registries(module))):
+        if id(module) not in self._modules and not any(map(holds_simulated, _registries(module))):
             self.keep_module(module)
 
     def keep_registering(self, module: nn.Module, _name: str, tensor: torch.Tensor | None) -> None:
@@ -70,8 +80,8 @@ class ModuleSnapshot:
         """Record the attributes of any object."""
         if isinstance(thing, nn.Module):
             self.keep_modules(thing)
-        elif id(thing) not in self._objects:
-            self._objects[id(thing)] = (thing, dict(vars(thing)))
+        else:
+            self._objects.keep(thing)
 
     def set_data(self, tensor: torch.Tensor, other: SimulatedTensor) -> None:
         """Turn a host tensor into one on the device, as `parameter.data = other` does on a real GPU."""
@@ -80,19 +90,19 @@ class ModuleSnapshot:
             mark_as_parameter(replacement)
         replacement.requires_grad_(tensor.requires_grad)
         swap_tensors(tensor, replacement)
-        self._swapped.append((tensor, replacement))
+        # Offload moves a parameter to the device and back in every call; only the first move replaces the original.
+        self._swapped.setdefault(id(tensor), (tensor, replacement))
 
     def restore(self) -> None:
         """Restore everything that was recorded."""
-        for tensor, original in reversed(self._swapped):
+        for tensor, original in self._swapped.values():
             swap_tensors(tensor, original)
         for wrapper, original in self._wrappers:
             if any(isinstance(inner, SimulatedTensor) for inner in _inner_tensors(wrapper)):
                 swap_tensors(wrapper, original)
         self._restore_modules()
-        for thing, kept in self._objects.values():
-            _restore_simulated(vars(thing), kept)
-        for held in (self._modules, self._children, self._objects, self._swapped, self._wrappers, self._compiled):
+        self._objects.restore()
+        for held in (self._modules, self._children, self._swapped, self._wrappers, self._compiled):
             held.clear()
 
     def _restore_modules(self) -> None:
@@ -100,14 +110,14 @@ class ModuleSnapshot:
             if module.__dict__.get(COMPILED_CALL) is named:
                 module.__dict__[COMPILED_CALL] = compiled
         for module, _, _ in self._modules.values():  # first, while layers made on the device can be recognized
-            _restore_simulated(module.__dict__["_modules"], self._children[id(module)])
+            restore_simulated(module.__dict__["_modules"], self._children[id(module)])
         for module, plain, registries in self._modules.values():
             for name, kept in registries.items():
                 registry = module.__dict__[name]
-                if not _holds_the_same(registry, kept):
+                if not holds_the_same(registry, kept):
                     registry.clear()
                     registry.update(kept)
-            _restore_simulated(module.__dict__, plain)
+            restore_simulated(module.__dict__, plain)
 
 
 def _registries(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -127,38 +137,6 @@ def _is_wrapper(tensor: torch.Tensor) -> bool:
 def _inner_tensors(wrapper: Any) -> list[torch.Tensor]:
     names, _ = wrapper.__tensor_flatten__()
     return [getattr(wrapper, name) for name in names]
-
-
-def _restore_simulated(attributes: dict[str, Any], kept: dict[str, Any]) -> None:
-    """Restore the attributes that hold simulated tensors or held tensors before; keep every other change."""
-    if _holds_the_same(attributes, kept):
-        return
-    for name, value in list(attributes.items()):
-        was = kept.get(name)
-        if value is not was and (_holds_simulated(value) or isinstance(was, torch.Tensor)):
-            if name in kept:
-                attributes[name] = was
-            else:
-                del attributes[name]
-
-
-def _holds_the_same(attributes: dict[str, Any], kept: dict[str, Any]) -> bool:
-    """Return whether nothing changed. This is the common case, and a pipeline has thousands of modules."""
-    return (
-        len(attributes) == len(kept)
-        and all(map(operator.is_, attributes.values(), kept.values()))
-        and all(map(operator.is_, attributes, kept))
-    )
-
-
-def _holds_simulated(value: Any) -> bool:
-    if isinstance(value, SimulatedTensor):
-        return True
-    if isinstance(value, nn.Module):  # a layer that was made on the device, such as a fused projection
-        return any(isinstance(one, SimulatedTensor) for one in (*value.parameters(), *value.buffers()))
-    if isinstance(value, list | tuple | set):
-        return any(_holds_simulated(one) for one in value)
-    return isinstance(value, dict) and any(_holds_simulated(one) for one in value.values())
 
 
 def recording_apply(snapshot: ModuleSnapshot) -> Callable[..., nn.Module]:

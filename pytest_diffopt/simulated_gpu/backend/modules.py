@@ -1,4 +1,4 @@
-"""Moves modules to the simulated GPU as `Module.to` moves them to a GPU.
+"""Moves modules to the simulated GPU and back, as `Module.to` moves them to a GPU.
 
 On a GPU a parameter that several modules share stays one object. A simulated tensor is of another class, hence a new
 object, so torch's own `to` would copy a shared parameter once for each module.
@@ -27,11 +27,15 @@ def module_to(dispatcher: Dispatcher, snapshot: ModuleSnapshot) -> Callable[...,
 
     def to(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
         device, dtype, non_blocking, memory_format = parse_to(*args, **kwargs)
-        changes = dtype is not None or memory_format is not None
-        if device is None or device not in _devices() or changes or has_active_modes():
-            return original(module, *args, **kwargs)
-        _Move(dispatcher, snapshot, device, non_blocking=non_blocking).move(module)
-        return module
+        changes = dtype is not None or memory_format is not None or has_active_modes()
+        if device is not None and not changes:
+            if device in _devices():
+                _Move(dispatcher, snapshot, device, non_blocking=non_blocking).move(module)
+                return module
+            if device.type == "cpu" and all(map(_can_leave, module.modules())):
+                _leave(module, snapshot, device, non_blocking=non_blocking)
+                return module
+        return original(module, *args, **kwargs)
 
     return to
 
@@ -39,6 +43,26 @@ def module_to(dispatcher: Dispatcher, snapshot: ModuleSnapshot) -> Callable[...,
 @functools.cache
 def _devices() -> tuple[torch.device, ...]:
     return simulated_device(), torch.device(DEVICE_TYPE)
+
+
+def _can_leave(module: nn.Module) -> bool:
+    """Return whether all parameters of one module are plain tensors, of which none has a gradient."""
+    is_plain = apply_method(type(module)) is apply_method(nn.Module)
+    parameters = module.__dict__["_parameters"].values()
+    return is_plain and all(one is None or (type(one) in _MOVABLE and one.grad is None) for one in parameters)
+
+
+def _leave(module: nn.Module, snapshot: ModuleSnapshot, device: torch.device, *, non_blocking: bool) -> None:
+    """Move a module to the host. Each parameter stays the same object, as on a GPU."""
+    for one in module.modules():
+        snapshot.keep_module(one)
+        for parameter in one.__dict__["_parameters"].values():
+            if type(parameter) is SimulatedTensor:
+                parameter.data = parameter.to(device, non_blocking=non_blocking)
+        buffers = one.__dict__["_buffers"]
+        for name, buffer in buffers.items():
+            if buffer is not None:
+                buffers[name] = buffer.to(device, non_blocking=non_blocking)
 
 
 class _Move:
@@ -91,6 +115,7 @@ class _Move:
 
 
 _PLAIN = (torch.Tensor, nn.Parameter)
+_MOVABLE = (nn.Parameter, SimulatedTensor)
 _HOSTS = ("cpu", "meta")
 
 

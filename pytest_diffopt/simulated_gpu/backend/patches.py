@@ -9,10 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pytest_diffopt._torch_private.backward_passes import backward_function, is_without_queue, runs_on
 from pytest_diffopt._torch_private.higher_order_operators import flex_attention_device_check
 from pytest_diffopt._torch_private.module_internals import call_method, registration_hook
-from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE, claim_backend
+from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE, claim_backend, require_accelerator
 from pytest_diffopt._torch_private.storages import generator_address
+from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu.backend import fast_paths, pinned_memory
 from pytest_diffopt.simulated_gpu.backend.dispatch import Dispatcher
 from pytest_diffopt.simulated_gpu.backend.module_snapshot import ModuleSnapshot, recording_apply
@@ -24,14 +26,17 @@ from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 def applied(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, str]) -> Iterator[None]:
     """Patch what cannot be implemented through the backend, and restore it afterwards."""
     flex_attention, name, validate = flex_attention_device_check()
+    autograd, start, run_backward = backward_function()
     patches = (
         (nn.Module, "_apply", recording_apply(snapshot)),
         (nn.Module, "to", module_to(dispatcher, snapshot)),
         (nn.Module, "_call_impl", _named_call(dispatcher, snapshot, names)),
         (torch.Tensor, "data", _data(snapshot)),
         (torch.Tensor, "pin_memory", lambda tensor, *_: pinned_memory.pin(tensor)),
-        (torch.Tensor, "is_pinned", lambda tensor, *_: pinned_memory.is_pinned(tensor)),
+        (torch.Tensor, "is_pinned", _is_pinned()),
+        *((torch, name, _pinning(getattr(torch, name))) for name in _FACTORIES),
         (functional, "linear", fast_paths.linear(dispatcher)),
+        (autograd, start, _with_accelerator(run_backward)),
         (torch, "Generator", _generators(dispatcher)),
         (torch.cuda, "synchronize", _synchronize(dispatcher, "torch.cuda.synchronize")),
         (torch.accelerator, "synchronize", _synchronize(dispatcher, "torch.accelerator.synchronize")),
@@ -58,6 +63,10 @@ def _patched(*patches: tuple[Any, str, Any]) -> Iterator[None]:
 
 
 _ABSENT = object()
+_FACTORIES = (
+    "arange", "empty", "empty_like", "empty_strided", "full", "full_like", "ones", "ones_like", "rand", "rand_like",
+    "randint", "randn", "randn_like", "tensor", "zeros", "zeros_like",
+)  # fmt: skip
 
 
 def _named_call(dispatcher: Dispatcher, snapshot: ModuleSnapshot, names: dict[int, str]) -> Callable[..., Any]:
@@ -128,6 +137,44 @@ def _generators(dispatcher: Dispatcher) -> type:
         """Makes generators."""
 
     return Generator
+
+
+def _is_pinned() -> Callable[..., bool]:
+    """Return the replacement of `Tensor.is_pinned`, which also knows memory that the simulation has pinned."""
+    original = torch.Tensor.is_pinned
+    return lambda tensor, *args: pinned_memory.is_pinned(tensor) or original(tensor, *args)
+
+
+def _pinning(create: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Return the replacement of a function that makes tensors: it pins their memory without a real GPU."""
+
+    @functools.wraps(create)
+    def pinning(*args: Any, **kwargs: Any) -> torch.Tensor:
+        is_pinned = kwargs.pop("pin_memory", False)
+        tensor = create(*args, **kwargs)
+        return pinned_memory.pin(tensor) if is_pinned else tensor
+
+    return pinning
+
+
+def _with_accelerator(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the replacement of the function that starts a backward pass."""
+
+    def run(outputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if runs_on(outputs, DEVICE_TYPE):
+            require_accelerator()
+        try:
+            return backward(outputs, *args, **kwargs)
+        except RuntimeError as error:
+            if not is_without_queue(error):
+                raise
+            message = (
+                "a backward pass on a simulated GPU needs a process that ran none before the first simulated GPU: "
+                "torch makes the queues of all devices at the first one; run this test alone, or first"
+            )
+            raise SimulationError(message) from error
+
+    return run
 
 
 def _synchronize(dispatcher: Dispatcher, name: str) -> Callable[..., None]:

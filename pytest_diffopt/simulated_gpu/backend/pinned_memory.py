@@ -4,9 +4,10 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from pytest_diffopt._torch_private.storages import storage_address
+from pytest_diffopt._torch_private.storages import lazy_clone, storage_address
 
 # Storages by address. A storage's Python object exists as long as the storage.
+_LARGE_BYTES = 64 * 1024  # from this size, a copy shares memory until either side is written to
 _pinned: WeakValueDictionary[int, torch.UntypedStorage] = WeakValueDictionary()
 
 
@@ -14,7 +15,8 @@ def pin(tensor: torch.Tensor) -> torch.Tensor:
     """Return a copy of a host tensor that is marked as pinned, or the tensor itself if it is marked already."""
     if is_pinned(tensor):
         return tensor
-    copy = tensor.clone()
+    shared = lazy_clone(tensor) if tensor.nbytes >= _LARGE_BYTES else None
+    copy = tensor.clone() if shared is None else shared
     mark_pinned(copy)
     return copy
 

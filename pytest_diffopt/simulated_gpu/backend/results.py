@@ -32,6 +32,7 @@ class Results:
             for target, metadata in zip(_targets(op, args, kwargs), inference.written, strict=True):
                 if isinstance(target, SimulatedTensor):
                     target.allocation.has_data = False
+                    target.allocation.origin = None
                     if target.metadata is not metadata:
                         self._reshape(target, metadata, None)
         results = [

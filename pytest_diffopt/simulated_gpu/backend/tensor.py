@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import torch
+from torch import nn
 
 from pytest_diffopt._torch_private.spare_backend import simulated_device
 from pytest_diffopt._torch_private.tensor_wrappers import (
@@ -11,6 +12,7 @@ from pytest_diffopt._torch_private.tensor_wrappers import (
     make_wrapper,
     mark_as_parameter,
     set_wrapper_metadata,
+    swap_tensors,
 )
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu.cost.accounting import Allocation
@@ -89,7 +91,7 @@ NO_SIMULATION = _NoSimulation()
 
 
 class SimulatedTensor(torch.Tensor):
-    """A tensor on the device `simgpu`; every operation on it runs through `executor`.
+    """A tensor on the simulated GPU; every operation on it runs through `executor`.
 
     Attributes:
         metadata: its shape, stride, offset and dtype.
@@ -103,6 +105,13 @@ class SimulatedTensor(torch.Tensor):
     host_data: torch.Tensor | None
 
     __torch_function__ = NO_TORCH_FUNCTION
+
+    def __new__(cls, data: torch.Tensor, requires_grad: bool = True) -> Any:  # noqa: FBT001, FBT002 - as nn.Parameter
+        """Make a parameter, as `type(parameter)(data)` does where a parameter on a GPU is an `nn.Parameter`."""
+        return nn.Parameter(data, requires_grad=requires_grad)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Do nothing: `__new__` has made the parameter."""
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override] # torch's stub forgets that it is a class method
@@ -124,10 +133,21 @@ class SimulatedTensor(torch.Tensor):
 
     @data.setter
     def data(self, other: torch.Tensor) -> None:
-        if not isinstance(other, SimulatedTensor):
-            message = f"cannot set the data of a tensor on {self.device} to a tensor on {other.device}"
-            raise RuntimeError(message)  # noqa: TRY004 - torch raises RuntimeError
-        become(self, other)
+        if isinstance(other, SimulatedTensor):
+            become(self, other)
+        else:
+            self._leave_device(other)
+
+    def _leave_device(self, host: torch.Tensor) -> None:
+        """Become a tensor on the host, as `parameter.data = host` does on a GPU; the device's memory is released."""
+        if getattr(self, "_is_param", False):
+            replacement: torch.Tensor = nn.Parameter(host.detach(), requires_grad=self.requires_grad)
+        else:
+            replacement = host.detach()
+        swap_tensors(self, replacement)
+
+    def record_stream(self, _stream: Any) -> None:  # type: ignore[override]
+        """Do nothing: the memory of a simulated GPU is released at once, since its work takes no time."""
 
     def tolist(self) -> Any:
         """Return the values as Python numbers; one copy to the host."""

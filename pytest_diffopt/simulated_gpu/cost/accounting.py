@@ -4,9 +4,9 @@ import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from types import CodeType, FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pytest_diffopt.records.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate
+from pytest_diffopt.records.code_location import UNKNOWN_LOCATION, CodeLocation, is_machinery, locate, moves_weights
 from pytest_diffopt.simulated_gpu.observations import Counts, Sync, SyncKind
 
 # CUDACachingAllocator::kMinBlockSize: every allocation is a multiple of it, also in `memory_allocated`.
@@ -71,19 +71,20 @@ class Allocation:
         nbytes: its size, rounded up to the allocator's block size.
         holder: the line of user code that allocated it.
         has_data: whether the values in it are known.
+        origin: the copied host tensor and its version, while values that are not kept here are equal to its values.
     """
 
-    __slots__ = ("has_data", "holder", "ledger", "nbytes")
+    __slots__ = ("has_data", "holder", "ledger", "nbytes", "origin")
 
     def __init__(self, ledger: "CostLedger", nbytes: int, holder: "_Holder", *, has_data: bool) -> None:
         self.ledger = ledger
         self.nbytes = nbytes
         self.holder = holder
         self.has_data = has_data
+        self.origin: tuple[Any, int | None] | None = None
 
     def __del__(self) -> None:
-        if self.ledger.is_open:
-            self.ledger.release(self)
+        self.ledger.release(self)
 
 
 class _Holder:
@@ -114,18 +115,20 @@ class CostLedger:
         live_bytes: bytes that are allocated now.
         peak_bytes: the most bytes that were allocated at one moment.
         is_open: whether it still counts.
+        num_alive: number of allocations that are not released; it is counted after the end too.
         thread: the state of the calling thread.
     """
 
     def __init__(self) -> None:
         self.phase: Hashable | None = None
         # Lines of code are looked up when syncs are read: a loop synchronizes at the same place many times.
-        self._syncs: list[tuple[SyncKind, str, _Place | None, Hashable | None, str, bool]] = []
+        self._syncs: list[tuple[SyncKind, str, _Place | None, Hashable | None, str, bool, bool]] = []
         self.placeholders: list[tuple[str, CodeLocation]] = []
         self.unmodelled: set[str] = set()
         self.live_bytes = 0
         self.peak_bytes = 0
         self.is_open = True
+        self.num_alive = 0
         self._lock = threading.RLock()  # an allocation may trigger a garbage collection that frees another
         self._holders: dict[_Place | None, _Holder] = {}
         self._held_at_peak: dict[_Place | None, int] = {}
@@ -160,6 +163,7 @@ class CostLedger:
         cell.allocated_bytes += nbytes
         with self._lock:
             holder.nbytes += nbytes
+            self.num_alive += 1
             self.live_bytes = live = self.live_bytes + nbytes
             if live > self.peak_bytes:
                 self.peak_bytes = live
@@ -171,6 +175,7 @@ class CostLedger:
         """Count released memory."""
         nbytes = allocation.nbytes
         with self._lock:
+            self.num_alive -= 1
             if not (self.is_open and nbytes):
                 return
             if self._is_at_peak:
@@ -181,13 +186,17 @@ class CostLedger:
     def _remember_peak(self) -> None:
         """Record the holders when a peak ends, which is when memory is first released after it."""
         if self._is_at_peak:
-            holders = self._holders.copy().items()  # atomic, so no other thread can change it meanwhile
-            self._held_at_peak = {place: holder.nbytes for place, holder in holders if holder.nbytes}
+            self._held_at_peak = self._held_now()
             self._is_at_peak = False
+
+    def _held_now(self) -> dict[_Place | None, int]:
+        holders = self._holders.copy().items()  # atomic, so no other thread can change it meanwhile
+        return {place: holder.nbytes for place, holder in holders if holder.nbytes}
 
     def note_sync(self, kind: SyncKind, operation: str, *, is_reported: bool, count: int = 1) -> None:
         """Note `count` syncs at the running line of user code."""
-        sync = (kind, operation, _users_place(), self.phase, self.thread.module, is_reported)
+        is_offload = moves_weights(sys._getframe(1))  # noqa: SLF001 - the only way to a frame without a traceback
+        sync = (kind, operation, _users_place(), self.phase, self.thread.module, is_reported, is_offload)
         self._syncs.extend([sync] * count)
 
     @property
@@ -204,9 +213,17 @@ class CostLedger:
         phase: Hashable | None,
         module: str,
         is_reported: bool,  # noqa: FBT001
+        is_offload: bool,  # noqa: FBT001
     ) -> Sync:
-        where = self._located(place)
-        return Sync(kind=kind, operation=operation, where=where, phase=phase, module=module, is_reported=is_reported)
+        return Sync(
+            kind=kind,
+            operation=operation,
+            where=self._located(place),
+            phase=phase,
+            module=module,
+            is_reported=is_reported,
+            is_offload=is_offload,
+        )
 
     def note_placeholders(self, operation: str) -> None:
         """Note that a placeholder was returned for a value that does not exist."""
@@ -238,8 +255,15 @@ class CostLedger:
     def peak_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
         """Return the lines that held memory at the peak, with their bytes, the largest first."""
         self._remember_peak()
+        return self._by_line(self._held_at_peak)
+
+    def live_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
+        """Return the lines whose memory is allocated now, with their bytes, the largest first."""
+        return self._by_line(self._held_now())
+
+    def _by_line(self, held: dict[_Place | None, int]) -> tuple[tuple[CodeLocation, int], ...]:
         holders: dict[CodeLocation, int] = {}
-        for place, nbytes in self._held_at_peak.items():
+        for place, nbytes in held.items():
             where = self._located(place)
             holders[where] = holders.get(where, 0) + nbytes
         return tuple(sorted(holders.items(), key=lambda holder: -holder[1]))

@@ -14,7 +14,7 @@ class GPUModel:
 
     Attributes:
         name: the name on the command line and in counted baselines.
-        called: CUDA's names of the GPUs with these figures; other variants (PCIe, another memory size) differ.
+        cuda_names: CUDA's names of the GPUs with these figures; other variants (PCIe, another memory size) differ.
         capability: CUDA compute capability (major, minor).
         memory_bytes: nominal memory.
         float16_tflops: peak of float16 matrix products on tensor cores.
@@ -26,7 +26,7 @@ class GPUModel:
     """
 
     name: str
-    called: tuple[str, ...]
+    cuda_names: tuple[str, ...]
     capability: tuple[int, int]
     memory_bytes: int
     float16_tflops: float
@@ -43,7 +43,7 @@ _GPU_MODELS = {
     for gpu_model in (
         GPUModel(
             name="nvidia-v100",
-            called=("Tesla V100-SXM2-16GB", "Tesla V100-SXM2-32GB", "Tesla V100-SXM3-32GB"),
+            cuda_names=("Tesla V100-SXM2-16GB", "Tesla V100-SXM2-32GB", "Tesla V100-SXM3-32GB"),
             capability=(7, 0),
             memory_bytes=32 * _GIB,
             float16_tflops=125.0,
@@ -55,7 +55,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-t4",
-            called=("Tesla T4",),
+            cuda_names=("Tesla T4",),
             capability=(7, 5),
             memory_bytes=16 * _GIB,
             float16_tflops=65.0,
@@ -67,7 +67,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-a100",
-            called=("NVIDIA A100-SXM4-80GB",),
+            cuda_names=("NVIDIA A100-SXM4-80GB",),
             capability=(8, 0),
             memory_bytes=80 * _GIB,
             float16_tflops=312.0,
@@ -79,7 +79,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-a10",
-            called=("NVIDIA A10",),
+            cuda_names=("NVIDIA A10",),
             capability=(8, 6),
             memory_bytes=24 * _GIB,
             float16_tflops=125.0,
@@ -91,7 +91,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-rtx-3090",
-            called=("NVIDIA GeForce RTX 3090",),
+            cuda_names=("NVIDIA GeForce RTX 3090",),
             capability=(8, 6),
             memory_bytes=24 * _GIB,
             float16_tflops=71.0,
@@ -103,7 +103,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-rtx-4090",
-            called=("NVIDIA GeForce RTX 4090",),
+            cuda_names=("NVIDIA GeForce RTX 4090",),
             capability=(8, 9),
             memory_bytes=24 * _GIB,
             float16_tflops=165.2,
@@ -115,7 +115,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-rtx-5090",
-            called=("NVIDIA GeForce RTX 5090",),
+            cuda_names=("NVIDIA GeForce RTX 5090",),
             capability=(12, 0),
             memory_bytes=32 * _GIB,
             float16_tflops=209.5,
@@ -127,7 +127,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-l4",
-            called=("NVIDIA L4",),
+            cuda_names=("NVIDIA L4",),
             capability=(8, 9),
             memory_bytes=24 * _GIB,
             float16_tflops=121.0,
@@ -139,7 +139,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-l40s",
-            called=("NVIDIA L40S",),
+            cuda_names=("NVIDIA L40S",),
             capability=(8, 9),
             memory_bytes=48 * _GIB,
             float16_tflops=362.0,
@@ -151,7 +151,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-h100",
-            called=("NVIDIA H100 80GB HBM3",),
+            cuda_names=("NVIDIA H100 80GB HBM3",),
             capability=(9, 0),
             memory_bytes=80 * _GIB,
             float16_tflops=989.4,
@@ -163,7 +163,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-h200",
-            called=("NVIDIA H200",),
+            cuda_names=("NVIDIA H200",),
             capability=(9, 0),
             memory_bytes=141 * _GB,
             float16_tflops=989.4,
@@ -175,7 +175,7 @@ _GPU_MODELS = {
         ),
         GPUModel(
             name="nvidia-b200",
-            called=("NVIDIA B200",),
+            cuda_names=("NVIDIA B200",),
             capability=(10, 0),
             memory_bytes=180 * _GB,
             float16_tflops=2250.0,
@@ -208,4 +208,4 @@ def gpu_model(name: str) -> GPUModel:
 
 def gpu_model_by_cuda_name(device_name: str) -> GPUModel | None:
     """Return the GPU model by CUDA's name of the device; None if its figures are not known."""
-    return next((one for one in _GPU_MODELS.values() if device_name in one.called), None)
+    return next((one for one in _GPU_MODELS.values() if device_name in one.cuda_names), None)

@@ -248,11 +248,27 @@ _INDEXING = (
 _EXPLICIT = (
     Rule(
         name="synchronize",
-        operations=("torch.cuda.synchronize", "torch.accelerator.synchronize", "torch.simgpu.synchronize"),
+        operations=("torch.cuda.synchronize", "torch.accelerator.synchronize", "torch.privateuseone.synchronize"),
         syncs=on.once,
         source="c10::cuda::device_synchronize",
         kind=SyncKind.EXPLICIT,
         is_reported=False,
+    ),
+    Rule(
+        name="synchronize a stream",
+        operations=("torch.cuda.Stream.synchronize",),
+        syncs=on.once,
+        source="c10::cuda::CUDAStream::synchronize",
+        kind=SyncKind.EXPLICIT,
+    ),
+    Rule(
+        name="synchronize an event",
+        operations=("torch.cuda.Event.synchronize",),
+        syncs=on.once,
+        source="at::cuda::CUDAEvent::synchronize",
+        kind=SyncKind.EXPLICIT,
+        is_reported=False,
+        confidence=Confidence.DOCUMENTED,
     ),
 )
 

@@ -62,7 +62,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
     """Replace the paired gate's processes."""
     one = Processes()
     monkeypatch.setattr(measuring, "start_workers", one.start)
-    monkeypatch.setattr(measuring, "at_their_call", one.at_call)
+    monkeypatch.setattr(measuring, "paused_at_call", one.at_call)
     monkeypatch.setattr(measuring, "time_pair", one.time_pair)
     return one
 

@@ -47,7 +47,7 @@ def test_a_recompile_is_matched_by_its_guards_source_or_text(guard: str) -> None
         ),
         (
             lambda: AllowedRecompiles(where="own.py:gate", guard="n", reason="expected", times=0),
-            "AllowedRecompiles(times=...) must be a positive number, got: 0",
+            "AllowedRecompiles(times=...) must be a whole number of at least 1, got: 0",
         ),
     ],
 )

@@ -27,7 +27,7 @@ def record(speed_up: float, *, pairs: int = 20, noise: float = 0.01) -> RatioRec
 
 def test_an_injected_slowdown_fails() -> None:
     """The whole interval is below the required factor: the interval, both medians and both recipes are shown."""
-    verdict = judge_ratio(record(1.05), demanded=1.2)
+    verdict = judge_ratio(record(1.05), required=1.2)
 
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.summary == "1.05x as fast as the reference (at least 1.20x required)"
@@ -43,19 +43,19 @@ def test_an_injected_slowdown_fails() -> None:
 
 def test_its_clean_counterpart_passes() -> None:
     """The whole interval is above the required factor: no explanation, all figures kept."""
-    verdict = judge_ratio(record(1.3), demanded=1.2)
+    verdict = judge_ratio(record(1.3), required=1.2)
 
     assert verdict.outcome is Outcome.PASSED
     assert verdict.explanation == ()
     assert verdict.figures["speed_up_low"] >= 1.2
-    assert verdict.figures["demanded_speed_up"] == 1.2
+    assert verdict.figures["required_speed_up"] == 1.2
 
 
 def test_an_interval_around_the_required_factor_is_inconclusive() -> None:
     """The hint estimates how many pairs would decide it."""
     noisy = record(1.21, noise=0.05)
-    verdict = judge_ratio(noisy, demanded=1.2)
-    more = more_pairs_needed(noisy, demanded=1.2)
+    verdict = judge_ratio(noisy, required=1.2)
+    more = more_pairs_needed(noisy, required=1.2)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation[0] == (
@@ -72,15 +72,15 @@ def test_too_few_pairs_are_inconclusive(speed_up: float) -> None:
     """Fewer than six pairs are not judged, however clear they are."""
     few = record(speed_up, pairs=MIN_PAIRS - 1)
 
-    verdict = judge_ratio(few, demanded=1.2)
+    verdict = judge_ratio(few, required=1.2)
 
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.explanation[0].startswith("diffopt: too few pairs to decide: ")
     assert verdict.explanation[-1] == "measure longer: about 1 more pair would decide it, raise --diffopt-max-seconds"
-    assert more_pairs_needed(few, demanded=1.2) == 1
+    assert more_pairs_needed(few, required=1.2) == 1
 
 
 def test_a_decision_needs_no_more_pairs() -> None:
     """Whether it passes or fails."""
-    assert more_pairs_needed(record(2.0), demanded=1.2) == 0
-    assert more_pairs_needed(record(0.5), demanded=1.2) == 0
+    assert more_pairs_needed(record(2.0), required=1.2) == 0
+    assert more_pairs_needed(record(0.5), required=1.2) == 0

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from pytest_diffopt.guards.images import EXACT_ARITHMETIC, ImageThresholds, default_thresholds, judge_images
+from pytest_diffopt.guards.image_thresholds import EXACT_ARITHMETIC, ImageThresholds, default_thresholds
+from pytest_diffopt.guards.images import judge_images
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
     Concern,

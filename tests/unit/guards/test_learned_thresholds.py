@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pytest_diffopt.baselines.image_document import ImageFigures, ImageSample
-from pytest_diffopt.guards.images import ImageThresholds
+from pytest_diffopt.guards.image_thresholds import ImageThresholds
 from pytest_diffopt.guards.learned_thresholds import learned, thresholds_of, two_valued
 
 

@@ -1,6 +1,7 @@
 """A sync that is not allowed fails, and so does an allowance that is not needed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,33 @@ def test_a_loop_that_never_syncs_passes() -> None:
     assert verdict.summary == "0 syncs in 4 steps"
     assert verdict.explanation == ()
     assert verdict.figures == {"syncs": 0, "steps": 4, "first_step": 0}
+
+
+def test_syncs_of_offload_hooks_are_printed_and_allowed() -> None:
+    """Of the step with the most of them, with the bytes over the bus; on a GPU, where they are not known, without."""
+    offloaded = replace(
+        record(),
+        offload_syncs=(8, 12, 12, 12),
+        bytes_to_device=(1024, 2048, 2048, 2048),
+        bytes_to_host=(0, 512, 512, 512),
+    )
+    cost = "offload hooks, not counted: 12 syncs in step 1"
+
+    verdict = judge_syncs(offloaded)
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.summary == f"0 syncs in 4 steps; {cost}, 2.00 KiB to the GPU, 512 B to the host"
+    assert verdict.figures == {"syncs": 0, "steps": 4, "first_step": 0, "offload_syncs": 44}
+    assert judge_syncs(replace(offloaded, bytes_to_device=(), bytes_to_host=())).summary.endswith(f"; {cost}")
+
+
+def test_a_failure_prints_the_syncs_of_offload_hooks_apart() -> None:
+    """They are not among the syncs that are to be accepted."""
+    offloaded = replace(record(*observed_syncs(GATE, {1: 1})), offload_syncs=(0, 1, 0, 0))
+    verdict = judge_syncs(offloaded)
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert "  offload hooks, not counted: 1 sync in step 1" in verdict.explanation
+    assert verdict.explanation[0].endswith("1 sync per step (0 allowed)")
 
 
 def test_a_loop_of_one_step_is_written_in_the_singular() -> None:

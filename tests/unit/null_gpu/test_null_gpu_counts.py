@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.null_gpu.counters import Counts, Tally, TallyKind, demangled, kernel_counts, read_counts
 from pytest_diffopt.null_gpu.errors import NullGpuError
-from pytest_diffopt.null_gpu.launching import is_active
 from pytest_diffopt.null_gpu.recording import ProcessRecord, decode_record, encode_record, read_records
 from pytest_diffopt.null_gpu.summary import summary_lines
 from pytest_diffopt.null_gpu.sync_lines import Line, Sync

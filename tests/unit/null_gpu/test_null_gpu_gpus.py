@@ -4,6 +4,7 @@ import pytest
 
 from pytest_diffopt.null_gpu.errors import NullGpuError
 from pytest_diffopt.null_gpu.gpus import MAX_DEVICES, describe_for_library, find_gpu, gpu_names
+from pytest_diffopt.simulated_gpu import gpu_model_by_cuda_name
 
 EXPECTED = {"h200", "h100", "b200", "a100-80gb", "l4", "l40s", "t4", "v100", "rtx-4090", "rtx-5090"}
 
@@ -51,3 +52,22 @@ def test_block_fits_into_a_multiprocessor(name: str) -> None:
 
     assert 49152 < gpu.shared_bytes_per_block <= gpu.shared_bytes_per_multiprocessor
     assert gpu.memory_bytes > 14 * 2**30
+
+
+#: The lanes of a multiprocessor for float32, by compute capability (CUDA C++ Programming Guide, arithmetic throughput).
+FLOAT32_LANES = {(7, 0): 64, (7, 5): 64, (8, 0): 64, (8, 9): 128, (9, 0): 128, (10, 0): 128, (12, 0): 128}
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_figures_agree_with_the_data_sheet(name: str) -> None:
+    """Bus times clock is the bandwidth, lanes times clock the float32 peak; a driver's boost clock is up to 7 % off."""
+    gpu = find_gpu(name)
+    sheet = gpu_model_by_cuda_name(gpu.name)
+    assert sheet is not None
+    gigabytes_per_s = gpu.memory_bus_bits / 8 * 2 * gpu.memory_clock_khz / 1e6
+    float32_tflops = gpu.multiprocessors * FLOAT32_LANES[gpu.capability] * 2 * gpu.clock_khz / 1e9
+
+    assert gpu.capability == sheet.capability
+    assert gigabytes_per_s == pytest.approx(sheet.gigabytes_per_s, rel=0.045)
+    assert float32_tflops == pytest.approx(sheet.float32_tflops, rel=0.07)
+    assert 0.9 < gpu.memory_bytes / sheet.memory_bytes < 1.08

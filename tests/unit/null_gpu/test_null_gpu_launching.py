@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pytest_diffopt.null_gpu import launching
+from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.null_gpu.errors import NullGpuError
-from pytest_diffopt.null_gpu.launching import environment, is_active, restart, run
+from pytest_diffopt.null_gpu.launching import environment, restart, run
 from pytest_diffopt.null_gpu.torch_build import TorchBuild
 
 LIBRARY = Path("/cache/key/libnull_gpu.so")
@@ -107,7 +108,7 @@ def test_restart_after_torch_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_restart_of_a_process_that_runs_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing happens."""
-    monkeypatch.setenv("DIFFOPT_NULL_GPU_DEVICE", "1,90")
+    monkeypatch.setenv("DIFFOPT_NULL_GPU_DEVICE", environment(base=NO_VARIABLES)["DIFFOPT_NULL_GPU_DEVICE"])
     restart()
 
     assert is_active()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_diffopt.null_gpu.launching import is_active
+from pytest_diffopt.null_gpu.activity import is_active
 from tests.unit.null_gpu.conftest import Runner
 
 REPOSITORY = Path(__file__).parents[3]

@@ -8,8 +8,10 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from torch.nn import ModuleList
 
 from pytest_diffopt.pipelines.components import denoiser_names, modules_of
+from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
 from pytest_diffopt.pipelines.scale import Scale
@@ -18,7 +20,7 @@ from pytest_diffopt.records import Weights
 SD15_UNET, SD_VAE, CLIP = 859_520_964, 83_653_863, 123_060_480
 INPAINT_UNET, CONTROLNET, SMALL_UNET, TINY_VAE = 859_535_364, 361_279_120, 482_346_884, 2_445_063
 SDXL_UNET, OPEN_CLIP, SSD_UNET, T5 = 2_567_463_684, 694_659_840, 1_331_334_404, 4_762_310_656
-PIXART, FLOW_VAE = 611_349_152, 83_819_683
+PIXART, FLOW_VAE, QWEN3 = 611_349_152, 83_819_683, 4_022_468_096
 SD15_ENCODERS = {"text_encoder": CLIP}
 SDXL_ENCODERS = {"text_encoder": CLIP, "text_encoder_2": OPEN_CLIP}
 FLUX_PARTS = {"vae": FLOW_VAE, "text_encoder": CLIP, "text_encoder_2": T5}
@@ -51,6 +53,10 @@ PUBLISHED = {
     },
     "flux": {"transformer": 11_901_408_320} | FLUX_PARTS,
     "flux-schnell": {"transformer": 11_891_178_560} | FLUX_PARTS,
+    # Counts of the hub's files: shared by several parties, see pipelines/configs.
+    "qwen-image": {"transformer": 20_430_401_088, "vae": 126_892_531, "text_encoder": 8_292_166_656},
+    "flux2-klein": {"transformer": 3_875_544_576, "vae": 84_046_115, "text_encoder": QWEN3},
+    "z-image": {"transformer": 6_154_908_736, "vae": FLOW_VAE, "text_encoder": QWEN3},
 }
 # The calls of diffusers' "PyTorch 2.0" and "Accelerate inference" pages and of the article *Diffusion, Fast*.
 PUBLISHED_CALLS = {
@@ -75,7 +81,13 @@ PUBLISHED_CALLS = {
     "ssd-1b": ("StableDiffusionXLPipeline", "segmind/SSD-1B", 1024, 30),
     "pixart-alpha": ("PixArtAlphaPipeline", "PixArt-alpha/PixArt-XL-2-1024-MS", 1024, 30),
     "bk-sdm": ("StableDiffusionPipeline", "nota-ai/bk-sdm-small", 512, 25),
+    "qwen-image": ("QwenImagePipeline", "Qwen/Qwen-Image", 1024, 50),
+    "flux2-klein": ("Flux2KleinPipeline", "black-forest-labs/FLUX.2-klein-4B", 1024, 4),
+    "z-image": ("ZImagePipeline", "Tongyi-MAI/Z-Image-Turbo", 1024, 8),
 }
+
+RANDOM = ("qwen-image", "flux2-klein", "z-image")
+VISIBLE = 0.003
 
 every_family = pytest.mark.parametrize("name", PUBLISHED)
 
@@ -157,11 +169,39 @@ def test_every_build_draws_the_same_image(name: str) -> None:
 
 
 @every_family
-def test_a_tiny_pipeline_has_trained_weights(name: str) -> None:
-    """It uses the weights that the package includes."""
+def test_a_tiny_pipeline_names_its_weights(name: str) -> None:
+    """It uses the weights that the package includes, or random ones."""
     built = build_pipeline(find_pipeline(name), Scale.TINY)
 
-    assert (built.weights, built.origin) == (Weights.PRETRAINED, "trained, shipped with pytest-diffopt")
+    assert (built.weights, built.origin) == (
+        (Weights.RANDOM, "random, the same in every build")
+        if name in RANDOM
+        else (Weights.PRETRAINED, "trained, shipped with pytest-diffopt")
+    )
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_the_prompt_and_every_block_change_the_image_of_random_weights(name: str) -> None:
+    """Untrained models often ignore both: then no guard could see that an optimization breaks a block."""
+    inputs, pipeline = find_pipeline(name).inputs(Scale.TINY), tiny(name)
+    plain = pipeline(**inputs).images
+    other_prompt = pipeline(**inputs.varied("prompt", prompt="a green square on a white background")).images
+    blocks = [block for part in pipeline.transformer.children() if isinstance(part, ModuleList) for block in part]
+    without = [_without_block(pipeline, block, inputs) for block in blocks]
+
+    assert min(np.abs(image - plain).mean() for image in (other_prompt, *without)) > VISIBLE
+    assert plain.std() > 10 * VISIBLE
+    assert len(blocks) > 1
+
+
+def _without_block(pipeline: Any, block: Any, inputs: PipelineInputs) -> Any:
+    kept = {key: value.clone() for key, value in block.state_dict().items()}
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.mul_(0.5)
+    image = pipeline(**inputs).images
+    block.load_state_dict(kept)
+    return image
 
 
 @every_family

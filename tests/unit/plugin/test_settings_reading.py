@@ -122,6 +122,7 @@ def test_the_command_line_overrides_the_ini_file(settings_of: Configure, pyteste
 @pytest.mark.parametrize(
     ("ini", "arguments", "message"),
     [
+        ("diffopt_null_gpu_values = none", (), "diffopt_null_gpu_values must be small or all, got: 'none'"),
         ("diffopt_scale = huge", (), "diffopt_scale must be one of tiny, full, got: 'huge'"),
         ("diffopt_margin = much", (), "diffopt_margin must be a positive number, got: 'much'"),
         ("diffopt_margin = nan", (), "diffopt_margin must be a positive number, got: 'nan'"),
@@ -172,12 +173,13 @@ def test_reading_in_ci_needs_no_permission(settings_of: Configure) -> None:
 
 
 def test_a_foreign_gpu_option_is_used(settings_of: Configure, pytester: pytest.Pytester) -> None:
-    """A conftest that defines `--gpu` keeps its option, and the plugin reads its value."""
+    """A conftest that defines `--gpu` keeps its option, and the plugin does not read its value."""
     pytester.makeconftest(
         "def pytest_addoption(parser):\n    parser.addoption('--gpu', action='store_true', help='ours')\n"
     )
 
-    assert settings_of("--gpu").use_gpu
+    assert not settings_of("--gpu").use_gpu
+    assert settings_of("--diffopt-gpu").use_gpu
 
 
 def test_the_settings_of_the_paired_gate(settings_of: Configure, pytester: pytest.Pytester) -> None:

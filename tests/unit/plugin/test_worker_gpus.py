@@ -95,7 +95,7 @@ def test_more_workers_than_gpus_are_refused() -> None:
         GPUAssignment(["0"], 2)
 
     assert str(refused.value) == (
-        "diffopt: --gpu assigns one GPU to each worker, got: 2 workers (-n) and 1 GPU; "
+        "diffopt: --diffopt-gpu assigns one GPU to each worker, got: 2 workers (-n) and 1 GPU; "
         "-n auto starts one worker per GPU"
     )
 

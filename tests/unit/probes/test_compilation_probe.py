@@ -11,7 +11,8 @@ import torch._dynamo.convert_frame
 from torch import nn
 
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.probes.compilation import CompileLog, watch_recompiles, watch_warmup
+from pytest_diffopt.probes.compilation import watch_recompiles, watch_warmup
+from pytest_diffopt.probes.compile_log import CompileLog
 from pytest_diffopt.records import (
     BreakKind,
     CacheResult,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_diffopt.probes.compilation import CompileLog
+from pytest_diffopt.probes.compile_log import CompileLog
 from pytest_diffopt.probes.compiled_modules import compiled_modules, compiled_names, compiled_parts
 from pytest_diffopt.records import CompiledModule, Subject
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_diffopt.probes.compilation import CompileLog
+from pytest_diffopt.probes.compile_log import CompileLog
 from pytest_diffopt.probes.eager_operators import count_eager_operators, with_eager_operators
 from pytest_diffopt.records import BreakKind, CompilationRecord, GraphBreak, Subject
 from pytest_diffopt.records.code_location import UNKNOWN_LOCATION

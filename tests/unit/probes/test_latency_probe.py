@@ -259,7 +259,7 @@ def test_a_drift_of_the_machine_does_not_change_the_verdict(speed_up: float, out
 
     record, _ = measure_interleaved(drifting(100 / speed_up), drifting(100))
 
-    assert judge_ratio(record, demanded=1.2).outcome is outcome
+    assert judge_ratio(record, required=1.2).outcome is outcome
 
 
 def test_a_real_call_is_timed_by_the_real_clock() -> None:

@@ -25,6 +25,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
         step(name)
+    step("memory_allocated", 400)
+    step("memory_reserved", 600)
     step("max_memory_allocated", 1000)
     step("max_memory_reserved", 2000)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -32,19 +34,25 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_only_the_warm_call_is_measured(done: list[str]) -> None:
-    """The peak is reset after the warm-up call and after emptying the cache, and read after the second call."""
+    """The peak is reset after the warm-up calls and after emptying the cache, and read after the third call.
+
+    What the call reserves comes on top of what its target holds, not of what others have reserved.
+    """
     record = measure_peak_memory_cuda(lambda: done.append("call"), SUBJECT)
 
     assert record == MemoryRecord(
         subject=SUBJECT,
         peak_allocated_bytes=1000,
-        peak_reserved_bytes=2000,
+        peak_reserved_bytes=400 + 2000 - 600,
         seen_by="torch's caching allocator",
     )
     assert done == [
         "call",
+        "call",
         "synchronize",
         "empty_cache",
+        "memory_allocated",
+        "memory_reserved",
         "reset_peak_memory_stats",
         "call",
         "synchronize",
@@ -53,7 +61,7 @@ def test_only_the_warm_call_is_measured(done: list[str]) -> None:
     ]
 
 
-@pytest.mark.parametrize(("fails_at", "when"), [(1, "during warm-up"), (2, "after warm-up")])
+@pytest.mark.parametrize(("fails_at", "when"), [(1, "during warm-up"), (3, "after warm-up")])
 def test_an_out_of_memory_error_names_the_call(done: list[str], fails_at: int, when: str) -> None:
     """The message has the call and the requested size, or `an unknown amount`."""
 

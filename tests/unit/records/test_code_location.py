@@ -4,6 +4,7 @@ import json
 import sys
 import sysconfig
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pytest_diffopt.records.code_location import (
     CodeLocation,
     is_machinery,
     locate,
+    moves_weights,
     shorten,
     users_frame,
     users_line,
@@ -83,7 +85,10 @@ def test_the_deepest_import_root_counts(monkeypatch: pytest.MonkeyPatch, tmp_pat
         (f"{SITE_PACKAGES}/torch/nn/modules/module.py", True),
         (f"{SITE_PACKAGES}/torchao/quantization.py", True),
         (f"{SITE_PACKAGES}/accelerate/hooks.py", True),
+        (f"{SITE_PACKAGES}/accelerate/utils/modeling.py", True),
         (f"{SITE_PACKAGES}/accelerate/utils/own.py", False),
+        (f"{SITE_PACKAGES}/diffusers/hooks/group_offloading.py", True),
+        (f"{SITE_PACKAGES}/diffusers/hooks/first_block_cache.py", False),
         (f"{SITE_PACKAGES}/diffusers/models/unet.py", False),
         (f"{SITE_PACKAGES}/torchvision/ops.py", False),
         (f"{STDLIB}/contextlib.py", True),
@@ -102,6 +107,41 @@ def test_machinery_is_code_that_is_not_the_users(path: str, *, expected: bool) -
 def calling_back(function: Callable[[], CodeLocation]) -> CodeLocation:
     """Call from a line of user code."""
     return function()
+
+
+def called_from(*calls: tuple[str, str]) -> bool:
+    """Return whether weights are moved below these functions of site-packages, the outermost first."""
+    chain: Callable[[], bool] = lambda: moves_weights(sys._getframe(1))  # noqa: E731 - the frame of the last call
+    for file, function in reversed(calls):
+        space: dict[str, Callable[[Callable[[], bool]], bool]] = {}
+        source = f"def {function}(inner):\n    return inner()\n"
+        exec(compile(source, f"{SITE_PACKAGES}/{file}", "exec"), space)  # noqa: S102 - a frame of another file
+        chain = partial(space[function], chain)
+    return chain()
+
+
+HOOKS, GROUPS = "accelerate/hooks.py", "diffusers/hooks/group_offloading.py"
+MODELS, OPERATIONS = "diffusers/models/modeling_utils.py", "accelerate/utils/operations.py"
+TORCH = ("torch/nn/modules/module.py", "to")
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ([(HOOKS, "pre_forward"), TORCH], True),
+        ([(HOOKS, "init_hook"), (MODELS, "to"), TORCH], True),
+        ([(HOOKS, "pre_forward"), ("accelerate/utils/modeling.py", "set_module_tensor_to_device"), TORCH], True),
+        ([(GROUPS, "onload_"), TORCH], True),
+        ([(GROUPS, "pre_forward"), (OPERATIONS, "send_to_device"), TORCH], False),
+        ([(HOOKS, "new_forward"), ("torch/nn/modules/linear.py", "forward")], False),
+        ([(HOOKS, "pre_forward"), (MODELS, "forward"), TORCH], False),
+        ([(MODELS, "to"), TORCH], False),
+        ([TORCH], False),
+    ],
+)
+def test_offload_hooks_move_weights(calls: list[tuple[str, str]], *, expected: bool) -> None:
+    """Not the arguments of a call, not in a module's own code, and not when the user moves a module."""
+    assert called_from(("own/pipeline.py", "call"), *calls) is expected
 
 
 def test_the_users_line_is_the_caller() -> None:

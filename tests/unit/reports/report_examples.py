@@ -20,9 +20,11 @@ from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.guards.compile_counts import judge_compile_counts
 from pytest_diffopt.guards.counts import judge_counts
 from pytest_diffopt.guards.faster import judge_ratio
-from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.image_thresholds import ImageThresholds
+from pytest_diffopt.guards.images import judge_images
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.memory import judge_memory
+from pytest_diffopt.guards.memory_growth import judge_memory_growth
 from pytest_diffopt.guards.numerics import judge_numerics
 from pytest_diffopt.guards.own import judge_own
 from pytest_diffopt.guards.paired_latency import PairedRule, judge_paired
@@ -35,6 +37,7 @@ from pytest_diffopt.records import (
     AppliedRecord,
     BreakKind,
     CalibrationRecord,
+    CallMemory,
     CompilationRecord,
     CompileCountRecord,
     CompiledFrame,
@@ -42,6 +45,7 @@ from pytest_diffopt.records import (
     CountRecord,
     Device,
     Environment,
+    ErrorSize,
     FailedGuard,
     GraphBreak,
     GuardKind,
@@ -49,6 +53,8 @@ from pytest_diffopt.records import (
     ImageFiles,
     ImageRecord,
     LatencyRecord,
+    MemoryGrowthRecord,
+    MemoryHolder,
     MemoryRecord,
     ModuleCounts,
     ModuleDrift,
@@ -64,6 +70,7 @@ from pytest_diffopt.records import (
     RecompileRecord,
     RegionCounts,
     RepeatabilityRecord,
+    RoundingNoise,
     StepDrift,
     Subject,
     SyncRecord,
@@ -200,6 +207,14 @@ def numerics(subject: Subject = SDXL, *, differing: int = 0) -> LedgerEntry:
     return entry("test_compiled_matches_eager", judge_numerics(record), record)
 
 
+NOISE = RoundingNoise(
+    precision="bf16",
+    samples=5,
+    images=(ErrorSize(max_error=0.05, rms_error=0.004, bias=0.0002),),
+    step_errors=(0.01, 0.02, 0.02, 0.03, 0.03, 0.04),
+)
+
+
 def images(
     subject: Subject = SDXL,
     *,
@@ -223,6 +238,7 @@ def images(
         subject=subject,
         differences=tuple(replace(difference, files=kept) for kept in files),
         drift=() if is_good else drift,
+        noise=None if is_good else replace(NOISE, images=NOISE.images * len(files)),
         first_module=None
         if is_good
         else ModuleDrift(
@@ -344,7 +360,7 @@ def ratio() -> LedgerEntry:
         subject_ns=tuple(100 * MS + 10_000 * number for number in range(20)),
         reference_ns=tuple(152 * MS - 20_000 * number for number in range(20)),
     )
-    return entry("test_compiled_is_faster", judge_ratio(record, demanded=1.2), record)
+    return entry("test_compiled_is_faster", judge_ratio(record, required=1.2), record)
 
 
 def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
@@ -357,6 +373,17 @@ def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
         then, case="test_memory", environment=THEN, margin=0.02, floor_bytes=1 << 20, reason="first"
     )
     return entry("test_memory", judge_memory(now, baseline, environment=NOW, rerun="pytest test_it.py"), now)
+
+
+def memory_growth(subject: Subject = SDXL, *, growth: int = 0) -> LedgerEntry:
+    """Return an entry with this growth of live memory over two calls."""
+    lives = {"the call": 3 << 20, "another prompt": (3 << 20) + growth // 2, "the call, again": (3 << 20) + growth}
+    calls = tuple(CallMemory(call=name, live_bytes=live, operations=900) for name, live in lives.items())
+    holders = (MemoryHolder(where=CodeLocation(file="service.py", line=7, function="keep"), held_bytes=growth),)
+    record = MemoryGrowthRecord(
+        subject=subject, calls=calls, holders=holders if growth else (), seen_by="the simulated GPU"
+    )
+    return entry("test_memory_stable", judge_memory_growth(record), record)
 
 
 def own_guard(subject: Subject = ON_GPU, *, copied_bytes: int = 2600) -> LedgerEntry:
@@ -391,6 +418,7 @@ def one_of_each(files: Sequence[ImageFiles | None] = (None,)) -> list[LedgerEntr
         calibration(),
         ratio(),
         memory(),
+        memory_growth(growth=1 << 16),
         own_guard(),
         *clean(good, good_gpu),
     ]
@@ -423,7 +451,7 @@ SKIPPED = tuple(
         nodeid=f"suites/test_{name}.py::test_latency[{name}-bf16]",
         file=f"suites/test_{name}.py",
         line=7,
-        skip_reason="needs a GPU: run with --gpu",
+        skip_reason="needs a GPU: run with --diffopt-gpu",
     )
     for name in ("sd15", "sdxl", "flux")
 )

@@ -52,7 +52,7 @@ def summary(
 
 def test_the_whole_summary() -> None:
     """Headline, unmet requirements, baselines, failed verdicts with explanations, skipped tests, passed verdicts."""
-    found = ledger(entry(nodeid="test_good"), SLOWER, skipped={"test_gpu": "needs a GPU: run with --gpu"})
+    found = ledger(entry(nodeid="test_good"), SLOWER, skipped={"test_gpu": "needs a GPU: run with --diffopt-gpu"})
     text = render(
         summary(
             found, UnmetRequirement(text="lost 1 worker", is_failure=True), baselines=COMPARISON, setting="device cpu"
@@ -101,7 +101,7 @@ def test_the_whole_summary() -> None:
         "",
         "| tests | why | which |",
         "| --- | --- | --- |",
-        "| 1 | needs a GPU&#58; run with --gpu | <code>test&#95;gpu</code> |",
+        "| 1 | needs a GPU&#58; run with --diffopt-gpu | <code>test&#95;gpu</code> |",
         "",
         "</details>",
         "",

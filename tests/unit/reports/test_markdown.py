@@ -1,6 +1,7 @@
 """GitHub shows any text literally."""
 
 import html
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,8 @@ from pytest_diffopt.reports.markdown import code, fenced, folded, head, linked, 
         ("`rm`", "&#96;rm&#96;"),
         ("**bold** _it_ ~~no~~", "&#42;&#42;bold&#42;&#42; &#95;it&#95; &#126;&#126;no&#126;&#126;"),
         ("[x](javascript:1)", "&#91;x&#93;(javascript&#58;1)"),
-        ("@everybody #12 :bug: $x$", "&#64;everybody &#35;12 &#58;bug&#58; &#36;x&#36;"),
+        ("![x](a.png)", "&#33;&#91;x&#93;(a.png)"),
+        (":bug: $x$", "&#58;bug&#58; &#36;x&#36;"),
         ("two\nlines\tand\r\nmore", "two lines and more"),
         ("a\u202eb\x1b[31m", "a b &#91;31m"),
         ("&amp;", "&#38;amp;"),
@@ -30,6 +32,26 @@ def test_markup_in_a_text_is_escaped(content: str, shown: str) -> None:
     assert code(content) == f"<code>{shown}</code>"
 
 
+@pytest.mark.parametrize(
+    ("content", "in_text", "in_code"),
+    [
+        ("@team, do", "&#64;~team, do", "&#64;team, do"),
+        ("owner/name#12", "owner/name&#35;~12", "owner/name&#35;12"),
+        ("see GH-12", "see GH~-12", "see GH-12"),
+        ("www.evil.example", "www~.evil.example", "www~.evil.example"),
+        ("https://evil.example", "https&#58;~//evil.example", "https&#58;~//evil.example"),
+        ("me@evil.example", "me&#64;~evil.example", "me&#64;~evil.example"),
+        ("- [ ] x", "~- &#91; &#93; x", "~- &#91; &#93; x"),
+        ("12. x", "~12. x", "~12. x"),
+        ("a@ # www", "a&#64; &#35; www", "a&#64; &#35; www"),
+    ],
+)
+def test_github_links_nothing_in_a_text(content: str, in_text: str, in_code: str) -> None:
+    """A zero-width space, shown here as `~`, ends what GitHub would link; in code it links only addresses."""
+    assert text(content) == in_text.replace("~", "&#8203;")
+    assert code(content) == f"<code>{in_code.replace('~', '&#8203;')}</code>"
+
+
 @settings(max_examples=300, deadline=None, database=None)
 @given(st.text(max_size=100))
 def test_a_text_never_leaves_its_cell(content: str) -> None:
@@ -37,7 +59,9 @@ def test_a_text_never_leaves_its_cell(content: str) -> None:
     written = text(content)
 
     assert not set(written) & set("<>|`*_[]@\n\r\\!~$")
-    assert html.unescape(written) == " ".join("".join(c if c.isprintable() else " " for c in content).split())
+    shown = html.unescape(written)
+    assert shown.replace("\u200b", "") == " ".join("".join(c if c.isprintable() else " " for c in content).split())
+    assert not re.search(r"[@#]\w|\S@\S|www\.|://|\bGH-\d", shown.replace("@\u200b", ""), re.IGNORECASE)
 
 
 def test_a_long_text_is_shortened() -> None:

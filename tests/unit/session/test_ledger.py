@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from pytest_diffopt.guards.images import ImageThresholds, judge_images
+from pytest_diffopt.guards.image_thresholds import ImageThresholds
+from pytest_diffopt.guards.images import judge_images
 from pytest_diffopt.guards.syncs import judge_syncs
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import (

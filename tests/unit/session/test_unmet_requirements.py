@@ -2,8 +2,8 @@
 
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Device
-from pytest_diffopt.session.ledger import Ledger
-from pytest_diffopt.session.settings import Settings
+from pytest_diffopt.session.ledger import BrokenTest, Ledger
+from pytest_diffopt.session.settings import InconclusivePolicy, Settings
 from pytest_diffopt.session.unmet_requirements import find_unmet_requirements
 from tests.unit.reports.verdict_examples import entry, ledger
 
@@ -23,12 +23,12 @@ def test_a_complete_run_has_no_unmet_requirements() -> None:
     """Without `--gpu` a skipped GPU test is not an unmet requirement."""
     assert found(ledger(entry()), Settings()) == []
     assert found(ledger(entry(device=Device.CUDA)), ON_GPU) == []
-    assert found(ledger(skipped={"test_gpu": "needs a GPU: run with --gpu"}), Settings()) == []
+    assert found(ledger(skipped={"test_gpu": "needs a GPU: run with --diffopt-gpu"}), Settings()) == []
 
 
 def test_gpu_without_a_diffopt_test_is_reported() -> None:
     """It is not a failure: `--gpu` may be meant for other tests."""
-    assert found(Ledger(), ON_GPU) == [(False, "--gpu was given, but no diffopt test ran")]
+    assert found(Ledger(), ON_GPU) == [(False, "--diffopt-gpu was given, but no diffopt test ran")]
 
 
 def test_gpu_with_only_skipped_tests_fails() -> None:
@@ -36,7 +36,7 @@ def test_gpu_with_only_skipped_tests_fails() -> None:
     skipped = {"test_a": TOO_SMALL, "test_b": TOO_SMALL, "test_c": "no reason given"}
 
     assert found(ledger(skipped=skipped), ON_GPU) == [
-        (True, f"--gpu was given, but no diffopt test ran on the GPU (2x {TOO_SMALL}; no reason given)")
+        (True, f"--diffopt-gpu was given, but no diffopt test ran on the GPU (2x {TOO_SMALL}; no reason given)")
     ]
 
 
@@ -48,10 +48,13 @@ def test_a_gpu_that_is_too_small_for_some_tests_is_reported() -> None:
 
 
 def test_a_lost_worker_fails() -> None:
-    """Its remaining tests may not have run."""
+    """Its test is broken, unless a plugin ran it again."""
     lost = ledger(entry())
     lost.lost_workers.append("gw1: Not properly terminated")
+    again = found(lost, Settings())
+    lost.broken.append(BrokenTest(nodeid="test_it.py::test_crash", reason="worker 'gw1' crashed"))
 
+    assert again == [(False, "lost 1 worker before the end (gw1: Not properly terminated)")]
     assert found(lost, Settings()) == [(True, "lost 1 worker before the end (gw1: Not properly terminated)")]
 
 
@@ -72,6 +75,13 @@ def test_undecided_verdicts_are_reported_after_failures() -> None:
         (True, "--diffopt-require asks for passed>=1, got: 0 verdicts"),
         (False, "3 verdicts decided nothing: 1 incomparable, 2 inconclusive"),
     ]
+
+
+def test_undecided_verdicts_fail_where_their_tests_do() -> None:
+    """With `diffopt_inconclusive = fail`."""
+    settings = Settings(inconclusive=InconclusivePolicy.FAIL)
+
+    assert found(ledger(entry(Outcome.INCONCLUSIVE)), settings) == [(True, "1 verdict decided nothing: 1 inconclusive")]
 
 
 def test_a_worker_of_the_paired_gate_has_no_unmet_requirements() -> None:

@@ -277,10 +277,10 @@ def test_other_variants_of_a_gpu_have_no_model(device_name: str) -> None:
 
 def test_cudas_names_are_unique() -> None:
     """Each name belongs to one GPU model, and each model has a name."""
-    names = [device_name for name in known_gpu_models() for device_name in gpu_model(name).called]
+    names = [device_name for name in known_gpu_models() for device_name in gpu_model(name).cuda_names]
 
     assert len(set(names)) == len(names)
-    assert all(gpu_model(name).called for name in known_gpu_models())
+    assert all(gpu_model(name).cuda_names for name in known_gpu_models())
 
 
 def test_unknown_gpus_raise() -> None:
@@ -299,7 +299,7 @@ def test_generators_live_on_their_device() -> None:
         assert isinstance(torch.Generator(), torch.Generator)
         first = torch.randn(3, device=gpu.device, generator=generator).tolist()
         assert torch.randn(3, device=gpu.device, generator=generator.manual_seed(3)).tolist() == first
-        with pytest.raises(RuntimeError, match="Expected a 'simgpu' device type for generator but found 'cpu'"):
+        with pytest.raises(RuntimeError, match="Expected a 'privateuseone' device type for generator but found 'cpu'"):
             torch.randn(3, device=gpu.device, generator=torch.Generator())
 
 

@@ -80,9 +80,9 @@ def test_incomplete_pairs_are_refused(one: list[float], other: list[float]) -> N
 
 
 def test_the_estimated_number_of_pairs_suffices() -> None:
-    """With that many pairs the interval excludes the demanded ratio."""
+    """With that many pairs the interval excludes the required ratio."""
     few = ratio_interval(*noisy_pairs(1.02, pairs=8, seed=1))
-    needed = pairs_needed(few, demanded=1.0)
+    needed = pairs_needed(few, required=1.0)
     many = ratio_interval(*noisy_pairs(1.02, pairs=2 * needed, seed=2))
 
     assert few.low < 1.0 < few.high
@@ -95,8 +95,8 @@ def test_the_estimated_number_of_pairs_is_bounded() -> None:
     clear = ratio_interval([2.0, 2.1, 2.0], [1.0, 1.0, 1.0])
     even = ratio_interval([2.0, 1.0], [1.0, 2.0])
 
-    assert pairs_needed(clear, demanded=1.01) == 3
-    assert pairs_needed(even, demanded=even.ratio) == 1_000_000
+    assert pairs_needed(clear, required=1.01) == 3
+    assert pairs_needed(even, required=even.ratio) == 1_000_000
 
 
 def test_the_anytime_bound_agrees_with_its_source() -> None:

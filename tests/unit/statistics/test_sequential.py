@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from pytest_diffopt.statistics.robust_ratio import robust_ratio
-from pytest_diffopt.statistics.sequential import Decision, SequentialRule, as_many_processes, is_look, looks
+from pytest_diffopt.statistics.sequential import Decision, SequentialRule, effective_processes, is_look, looks
 
 Array = npt.NDArray[np.float64]
 RULE = SequentialRule(margin=0.01, false_alarms=0.001)
@@ -117,7 +117,7 @@ def test_slowdown_within_the_process_deviation_stays_open() -> None:
 )
 def test_effective_number_of_pairs_is_weighted_by_blocks(blocks: tuple[int, ...], processes: float) -> None:
     """A pair that has just begun adds almost no information about the difference between processes."""
-    assert as_many_processes(blocks) == pytest.approx(processes)
+    assert effective_processes(blocks) == pytest.approx(processes)
 
 
 def test_looks_become_less_frequent() -> None:

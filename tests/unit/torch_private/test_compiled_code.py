@@ -88,6 +88,7 @@ def test_the_original_of_a_compiled_function_is_found() -> None:
     """A function that is not compiled has none."""
     assert compiled_code.original_callable(torch.compile(plus_one, backend="eager")) is plus_one
     assert compiled_code.original_callable(plus_one) is None
+    assert compiled_code.original_callable(torch.compiler.disable(plus_one)) is None
 
 
 def test_a_module_compiled_in_place_is_recognized() -> None:

@@ -5,16 +5,23 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.injected_faults.guarding import CheckOutcome, CheckResult, Guard, run_check
+from pytest_diffopt import DiffoptAssertionError
+from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.records import Concern, Subject
+from pytest_diffopt.session.active_test import active_test
+
+VERDICT = Verdict(concern=Concern.IMAGES, outcome=Outcome.REGRESSED, subject=Subject(pipeline="own"), summary="")
 
 
 def failing() -> None:
     """Fail as a guard does."""
-    pytest.fail("diffopt: 1 of 1 image differs\n  image 0: SSIM 0.5", pytrace=False)
+    text = "diffopt: 1 of 1 image differs\n  image 0: SSIM 0.5"
+    raise DiffoptAssertionError(text, VERDICT)
 
 
 def unproven() -> None:
-    """Skip as a guard does."""
-    pytest.skip("diffopt: nothing was compared")
+    """Prove nothing, as a guard does."""
+    active_test().unproven.append(DiffoptAssertionError("diffopt: nothing was compared", VERDICT))
 
 
 def raising() -> None:

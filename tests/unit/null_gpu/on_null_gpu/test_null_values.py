@@ -290,6 +290,14 @@ def test_callers_error_is_torchs() -> None:
         torch.ones(2, device="cuda") + torch.ones(3, device="cuda")
 
 
+def test_tensors_on_two_devices_are_an_error(report: ValueReport) -> None:
+    """The CPU could compute it, and a GPU does not."""
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.ones(2, 2, device="cuda") @ torch.ones(2, 2)
+
+    assert not report.replaced
+
+
 def test_out_of_memory_is_not_replaced() -> None:
     """It is an error on a GPU, too."""
     with computing(Values.ALL), pytest.raises(torch.OutOfMemoryError):

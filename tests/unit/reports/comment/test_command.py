@@ -1,14 +1,23 @@
 """`python -m pytest_diffopt comment` creates or updates one comment; a fake `gh` records the requests."""
 
 import json
+import re
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pytest_diffopt.__main__ import main
+from pytest_diffopt.records import Subject
+from pytest_diffopt.reports.document import Report
+from pytest_diffopt.reports.json_report import write_json_report
+from pytest_diffopt.session.ledger import BrokenTest, CaseResult
+from pytest_diffopt.session.unmet_requirements import UnmetRequirement
+from tests.unit.reports.report_examples import full_report
 
 # Records every request, returns the list of comments from a file, and fails if the file `refusal` exists.
 GH = """#!{python}
@@ -28,14 +37,22 @@ BOT = "github-actions[bot]"
 
 @pytest.fixture
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a fake `gh` on the PATH and a summary next to it; the pull request has no comment."""
+    """Put a fake `gh` on the PATH and a report next to it; the pull request has no comment."""
     gh = tmp_path / "gh"
     gh.write_text(GH.format(python=sys.executable))
     gh.chmod(gh.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / "summary.md").write_text("## diffopt: passed\n")
+    write(tmp_path, full_report())
     comments(tmp_path)
     return tmp_path
+
+
+def write(github: Path, report: Report) -> None:
+    """Write a report, and beside it the Markdown file that the tested code wrote."""
+    folder = github / "report"
+    folder.mkdir(exist_ok=True)
+    write_json_report(folder, report)
+    (folder / "summary.md").write_text("## diffopt: passed @team ![x](https://evil.example/x.png)\n")
 
 
 def comments(github: Path, *found: tuple[int, str, str]) -> None:
@@ -45,9 +62,9 @@ def comments(github: Path, *found: tuple[int, str, str]) -> None:
 
 
 def run(github: Path, *more: str) -> int:
-    """Post the summary."""
+    """Post the summary of the report."""
     place = ["--repository", "owner/name", "--pull-request", "12", "--key", "h200"]
-    return main(["comment", str(github / "summary.md"), *place, *more])
+    return main(["comment", str(github / "report"), *place, *more])
 
 
 def asked(github: Path) -> list[dict[str, Any]]:
@@ -62,9 +79,10 @@ def test_the_first_run_creates_a_comment(github: Path, capsys: pytest.CaptureFix
     (listed, posted) = asked(github)
     assert listed["arguments"][-1] == "repos/owner/name/issues/12/comments?per_page=100"
     assert posted["arguments"][:4] == ["api", "--method", "POST", "repos/owner/name/issues/12/comments"]
-    assert json.loads(posted["body"]) == {
-        "body": f"{MARKER}\n## diffopt: passed\n\n[The full report](https://example.org/report)\n"
-    }
+    body = json.loads(posted["body"])["body"]
+    assert body.startswith(f"{MARKER}\n## diffopt: failed\n")
+    assert body.endswith("\n[The full report](https://example.org/report)\n")
+    assert "evil.example" not in body
     assert capsys.readouterr().out == "created the comment 'h200' of owner/name#12\n"
 
 
@@ -113,32 +131,38 @@ def test_a_missing_gh_is_an_error(
     assert capsys.readouterr().err == ("error: comments are posted by GitHub's CLI, and gh is not on the PATH\n")
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b"", "the summary is empty, so the run ended before its tests: {file}"),
-        (b"\xff", "the summary must be a file that --diffopt-summary wrote, got: {file} (not UTF-8 at byte 0)"),
-        (
-            b"x" * 64_001,
-            "a comment must have at most 64000 bytes, as --diffopt-summary writes it, got: 64001",
-        ),
-        (
-            None,
-            "the summary must be a file that --diffopt-summary wrote, got: {file} (No such file or directory)",
-        ),
-    ],
-)
-def test_an_invalid_summary_is_refused(
-    github: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, problem: str
-) -> None:
-    """No request is sent."""
-    file = github / "summary.md"
-    file.unlink()
-    if content is not None:
-        file.write_bytes(content)
+def test_every_text_of_a_report_is_shown_literally(github: Path) -> None:
+    """A name, a reason, a failure and a GPU that would be markup, a mention or a link."""
+    markup = "|\n`x` @team #12 <img src=a> ![x](https://evil.example/x.png) www.evil.example\n```\n::error::x"
+    original = full_report()
+    (entry, *entries) = original.verdicts
+    verdict = replace(entry.verdict, summary=markup, figures={}, subject=Subject(pipeline=markup, recipe=markup))
+    report = msgspec.structs.replace(
+        original,
+        verdicts=[replace(entry, nodeid=markup, verdict=verdict), *entries],
+        broken=[BrokenTest(nodeid=markup, reason=markup, details=markup)],
+        skipped=[CaseResult(nodeid=markup, file="a.py", line=1, skip_reason=markup)],
+        unmet_requirements=[UnmetRequirement(text=markup, is_failure=True)],
+    )
+    write(github, report)
+
+    assert run(github) == 0
+    body = json.loads(asked(github)[1]["body"])["body"]
+    fences = re.compile(r"^(`{3,})text\n.*?^\1$", re.MULTILINE | re.DOTALL)
+    outside = fences.sub("", body.removeprefix(MARKER))
+    assert len(fences.findall(body)) > 1
+    assert "evil" in outside
+    for active in ("`", "@", "![", "](", "<img", "https:", "www.", "\n::"):
+        assert active not in outside
+    assert not re.search(r"#\d", outside.replace("&#", ""))
+
+
+def test_a_folder_without_a_report_is_refused(github: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No request is sent, also not with the Markdown beside it."""
+    (github / "report/report.json").unlink()
 
     assert run(github) == 2
-    assert capsys.readouterr().err == f"error: {problem.format(file=file)}\n"
+    assert str(github / "report/report.json") in capsys.readouterr().err
     assert not (github / "asked").exists()
 
 
@@ -159,3 +183,22 @@ def test_an_invalid_repository_or_key_is_refused(
     """They could lead to another URL, or end the marker."""
     assert run(github, f"{option}={value}") == 2
     assert capsys.readouterr().err == f"error: {problem}\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--link", "https://a/](x)", "argument --link: must be a whole https URL without #, got: https://a/](x)"),
+        ("--link", "javascript:x", "argument --link: must be a whole https URL without #, got: javascript:x"),
+        ("--pull-request", "-1", "argument --pull-request: must be a whole number of at least 1, got: -1"),
+        ("--pull-request", "1/x", "argument --pull-request: must be a whole number of at least 1, got: 1/x"),
+    ],
+)
+def test_an_invalid_link_or_number_is_refused(
+    github: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, problem: str
+) -> None:
+    """A link could end early, a number become another path."""
+    with pytest.raises(SystemExit):
+        run(github, f"{option}={value}")
+
+    assert problem in capsys.readouterr().err

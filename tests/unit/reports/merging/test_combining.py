@@ -85,7 +85,7 @@ def test_fewer_verdicts_than_required_fail() -> None:
     ("nothing", "why"),
     [
         ({"entries": []}, "no diffopt test was run"),
-        ({"entries": [], "skipped": SKIPPED}, "3 tests skipped (3x needs a GPU: run with --gpu)"),
+        ({"entries": [], "skipped": SKIPPED}, "3 tests skipped (3x needs a GPU: run with --diffopt-gpu)"),
         ({"entries": [], "broken": [BROKEN]}, "1 test failed without a verdict"),
         ({"entries": [paired(count=2)]}, "1 verdict, and none decided anything"),
     ],

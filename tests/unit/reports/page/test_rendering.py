@@ -92,9 +92,9 @@ def test_the_page_has_every_verdict_and_every_test_without_one(folder: Path, eve
     cases = [one for one in Elements(page).all("details") if str(one.get("id", "")).startswith("case-")]
 
     assert len(cases) == len(everything.verdicts)
-    assert sum("open" in one for one in cases) == 14
-    assert "14 of 27 checks failed and 1 test failed without a verdict" in page
-    assert page.count("needs a GPU: run with --gpu") == 1
+    assert sum("open" in one for one in cases) == 15
+    assert "15 of 28 checks failed and 1 test failed without a verdict" in page
+    assert page.count("needs a GPU: run with --diffopt-gpu") == 1
     assert "3 tests" in page
     assert "OSError: no weights here" in page
 

@@ -6,7 +6,6 @@ import sys
 import pytest
 from torch.utils import backend_registration
 
-from pytest_diffopt._torch_private.spare_backend import claim_backend
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
@@ -28,7 +27,7 @@ def test_importing_claims_nothing() -> None:
         "print(torch._C._get_privateuse1_backend_name())\n"
     )
 
-    assert run(code).split() == ["privateuseone", "simgpu"]
+    assert run(code).split() == ["privateuseone", "privateuseone"]
 
 
 def test_error_names_the_package_that_claimed_the_backend() -> None:
@@ -50,7 +49,6 @@ def test_error_names_the_package_that_claimed_the_backend() -> None:
 def test_old_torch_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     """If torch cannot register a backend from Python, the error names the required version."""
     monkeypatch.delattr(backend_registration, "_setup_privateuseone_for_python_backend")
-    claim_backend.cache_clear()
     with pytest.raises(SimulationError, match=r"needs torch >= 2\.\d+"):
         SimulatedGPU().__enter__()
 
@@ -59,4 +57,4 @@ def test_entering_works_again() -> None:
     """Entering works twice in a row, also after an earlier error."""
     for _ in range(2):
         with SimulatedGPU() as gpu:
-            assert gpu.device.type == "simgpu"
+            assert gpu.device.type == "privateuseone"

@@ -39,7 +39,7 @@ def test_results_have_cudas_dtype(name: str, real_up_to: int) -> None:
     with SimulatedGPU(real_up_to=real_up_to) as gpu, torch.no_grad():
         x = torch.ones(4, 4, device=gpu.device)
         half = x.half()
-        with torch.autocast("simgpu", dtype=HALF):
+        with torch.autocast("privateuseone", dtype=HALF):
             assert call(x, half).dtype == expected
         assert (x @ x).dtype == FLOAT
 
@@ -51,7 +51,7 @@ def test_casts_are_counted() -> None:
         gpu.enter_phase("plain")
         x @ x
         gpu.enter_phase("autocast")
-        with torch.autocast("simgpu", dtype=HALF):
+        with torch.autocast("privateuseone", dtype=HALF):
             x @ x
 
     assert gpu.phases["plain"].operations == 1

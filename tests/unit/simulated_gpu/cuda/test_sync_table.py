@@ -92,6 +92,11 @@ CREATED_ON_DEVICE: dict[str, tuple[object, ...]] = {
 }
 
 
+def on(things: Things) -> Any:
+    """Return the module of the device, as `torch.cuda` is that of a CUDA GPU."""
+    return torch.get_device_module(things.device)
+
+
 def attend(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Run self-attention of a matrix."""
     return functional.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], mask)
@@ -358,7 +363,16 @@ CASES = (
     # explicit synchronization
     unreported("cuda.synchronize", lambda _: torch.cuda.synchronize(), EXPLICIT, rule="synchronize"),
     unreported("accelerator.synchronize", lambda _: torch.accelerator.synchronize(), EXPLICIT, rule="synchronize"),
-    unreported("simgpu.synchronize", lambda _: torch.simgpu.synchronize(), EXPLICIT, rule="synchronize"),  # type: ignore[attr-defined]
+    unreported("the device's synchronize", lambda g: on(g).synchronize(), EXPLICIT, rule="synchronize"),
+    case(
+        "Stream.synchronize",
+        lambda g: on(g).Stream().synchronize(),
+        EXPLICIT,
+        rule="synchronize a stream",
+    ),
+    unreported("Event.synchronize", lambda g: on(g).Event().synchronize(), EXPLICIT, rule="synchronize an event"),
+    case("wait_stream", lambda g: on(g).Stream().wait_stream(on(g).current_stream())),
+    case("record_stream", lambda g: g.x.record_stream(on(g).current_stream())),
     # work on the host
     case("host item", lambda g: g.host[0, 0].item()),
     case("host nonzero", lambda g: g.host.nonzero()),

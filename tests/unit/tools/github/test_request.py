@@ -40,8 +40,8 @@ def requested(event: Mapping[str, Any], api: Callable[[str], Any]) -> dict[str, 
 
 
 def test_the_named_commit_is_run() -> None:
-    """The output is the full hash, so that later pushes are not run."""
-    assert requested(started(HEAD[:7]), github()) == {"commit": HEAD, "pull_request": "12", "branch": "topic"}
+    """Later pushes are not run."""
+    assert requested(started(HEAD), github()) == {"commit": HEAD, "pull_request": "12", "branch": "topic"}
 
 
 @pytest.mark.parametrize("fork", ["stranger/name", None])
@@ -59,21 +59,26 @@ def test_a_user_without_push_permission_is_refused(permission: str) -> None:
     assert str(refused.value) == f"starting a run needs push permission to owner/name, got: reviewer ({permission})"
 
 
-def test_another_commit_than_the_newest_is_refused() -> None:
-    """A commit was pushed after the review."""
+@pytest.mark.parametrize("reviewed", ["0" * 40, HEAD[:39] + "c", "2" + HEAD[1:]])
+def test_another_commit_than_the_newest_is_refused(reviewed: str) -> None:
+    """A commit was pushed after the review, perhaps one that begins with the same digits."""
     with pytest.raises(RefusedError) as refused:
-        requested(started("0000000"), github())
+        requested(started(reviewed), github())
 
     assert str(refused.value) == (
-        "0000000 is not the newest commit of the pull request, which is 1a2b3c4d5: review that commit, then request it"
+        f"{reviewed} is not the newest commit of the pull request, which is {HEAD}: review that commit, then request it"
     )
 
 
-@pytest.mark.parametrize("commit", ["", "1a2b3c", "HEAD", f"{HEAD}0", HEAD.upper()])
+@pytest.mark.parametrize("commit", ["", HEAD[:7], HEAD[:39], "HEAD", f"{HEAD}0", HEAD.upper(), f"{HEAD}\n0"])
 def test_a_run_that_names_no_commit_is_refused(commit: str) -> None:
-    """A branch can change after the review."""
-    with pytest.raises(RefusedError, match=r"^commit must be at least 7 digits of the reviewed commit, got: "):
+    """A branch can change after the review, and a commit with the same first digits can be searched for."""
+    with pytest.raises(RefusedError) as refused:
         requested(started(commit), github())
+
+    assert str(refused.value) == (
+        f"commit must be all 40 digits of the reviewed commit, as git rev-parse prints them, got: {commit.strip()!r}"
+    )
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "12/files", "latest"])
@@ -145,4 +150,21 @@ def test_a_refusal_ends_the_job(
     monkeypatch.setenv("GITHUB_SHA", "of main")
 
     assert request.main() == 1
-    assert capsys.readouterr().out.startswith("::error title=diffopt::commit must be at least 7 digits")
+    assert capsys.readouterr().out.startswith("::error title=diffopt::commit must be all 40 digits")
+
+
+def test_a_refusal_is_one_command_whatever_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answer of an API, or GPU_RUNNERS, cannot begin another command."""
+    (tmp_path / "event").write_text(json.dumps(started(HEAD)))
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event"))
+    monkeypatch.setenv("GITHUB_SHA", "of main")
+    answer = "read\n::add-mask::%0Aa"
+    monkeypatch.setattr(request, "github_api", github(answer))
+
+    assert request.main() == 1
+    assert capsys.readouterr().out == (
+        "::error title=diffopt::starting a run needs push permission to owner/name, "
+        "got: reviewer (read%0A::add-mask::%250Aa)\n"
+    )

@@ -1,0 +1,88 @@
+"""Judge images by what rounding alone does to the same call, measured with the reference pipeline."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.guards.image_noise import is_usable
+from pytest_diffopt.guards.image_thresholds import ImageThresholds
+from pytest_diffopt.guards.images import judge_images
+from pytest_diffopt.guards.rounding import noise_of, unless_rounding_decides
+from pytest_diffopt.guards.verdict import Verdict
+from pytest_diffopt.probes.image_results import ImageResult, compare_results
+from pytest_diffopt.probes.reference_precision import SCALES, ReferencePrecision, precision_of, rounded_calls
+from pytest_diffopt.records import ImageRecord, RoundingNoise
+from pytest_diffopt.session.active_test import active_test
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rounding:
+    """What is needed to measure rounding.
+
+    Attributes:
+        pipelines: the optimized pipeline and its reference.
+        call: generates the image of the reference.
+        reference: its image in float32.
+        thresholds: how far apart images and latents may be.
+    """
+
+    pipelines: tuple[Any, Any]
+    call: Callable[[], ImageResult]
+    reference: ImageResult
+    thresholds: ImageThresholds
+
+    def judge(self, record: ImageRecord) -> tuple[ImageRecord, Verdict]:
+        """Judge a record: by one sample of rounding if it passes, else by all samples.
+
+        Args:
+            record: the optimized pipeline's image, compared with its reference.
+
+        Returns:
+            The record with the measured noise, and its verdict.
+        """
+        precision = precision_of(*self.pipelines)
+        if precision is None:
+            return record, judge_images(record, self.thresholds)
+        try:
+            return judge_by_samples(record, precision.name, self._samples(record, precision), self.thresholds)
+        except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+            # the reference need not run in this precision; the fixed thresholds then apply
+            record = replace(record, noise_unavailable=(str(error).splitlines() or [type(error).__name__])[0])
+            return record, judge_images(record, self.thresholds)
+
+    def _samples(self, record: ImageRecord, precision: ReferencePrecision) -> Iterator[ImageRecord]:
+        for number, result in enumerate(rounded_calls(self.pipelines[1], precision, self.call), start=1):
+            active_test().progress(f"measuring the effect of rounding: {number} of {len(SCALES)} calls")
+            yield compare_results(result, self.reference, record.subject, with_lpips=self.thresholds.ask_for_lpips)
+
+
+def judge_by_samples(
+    record: ImageRecord, precision: str, samples: Iterable[ImageRecord], thresholds: ImageThresholds
+) -> tuple[ImageRecord, Verdict]:
+    """Judge a record by the largest error of the samples so far, until it passes or there is no other sample.
+
+    Args:
+        record: the optimized pipeline's image, compared with its reference.
+        precision: the precision of the samples, for messages.
+        samples: calls of the reference in that precision, each compared with the reference itself.
+        thresholds: how far apart images and latents may be.
+
+    Returns:
+        The record with the measured noise, and its verdict.
+    """
+    verdict, known = judge_images(record, thresholds), list[ImageRecord]()
+    for sample in samples:
+        known.append(sample)
+        record = _with_noise(record, noise_of(precision, known))
+        verdict = judge_images(record, thresholds)
+        if not verdict.is_failure:
+            return record, verdict
+    return record, unless_rounding_decides(verdict, record, known, thresholds)
+
+
+def _with_noise(record: ImageRecord, noise: RoundingNoise) -> ImageRecord:
+    """Return a record with this noise; without it if the noise is not finite, so that it limits nothing."""
+    if is_usable(noise):
+        return replace(record, noise=noise, noise_unavailable="")
+    return replace(record, noise=None, noise_unavailable=f"the reference in {noise.precision} is not finite")

@@ -1,0 +1,204 @@
+"""A project with fixtures and markers of the plugin's names, but not the plugin's, runs as if it were not installed."""
+
+import pytest
+
+#: Fixtures of a project that knows nothing of diffusion pipelines.
+CONFTEST = """
+import sys
+import pytest
+
+@pytest.fixture(scope="session")
+def optimized_pipeline():
+    return ["extract", "load"]
+
+@pytest.fixture
+def pipeline_inputs():
+    return {"rows": 3}
+
+@pytest.fixture
+def latency_baseline(request):
+    return request.node.name
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "gpu(model): the GPU on which a test runs")
+
+def pytest_unconfigure(config):
+    print("imported:", sorted({"torch", "diffusers", "numpy", "msgspec"} & set(sys.modules)))
+"""
+TESTS = """
+import pytest
+
+@pytest.mark.gpu("a100")
+def test_marked(optimized_pipeline, pipeline_inputs):
+    assert (optimized_pipeline, pipeline_inputs) == (["extract", "load"], {"rows": 3})
+
+@pytest.mark.diffopt("fast", level=3)
+def test_their_other_marker(latency_baseline):
+    assert latency_baseline == "test_their_other_marker"
+
+@pytest.mark.parametrize("reference_pipeline", [1, 2])
+def test_parametrized(reference_pipeline):
+    assert reference_pipeline in {1, 2}
+
+@pytest.mark.gpu
+def test_fails(optimized_pipeline):
+    assert optimized_pipeline == []
+"""
+OUTCOMES = ["test_marked PASSED", "test_their_other_marker PASSED", "test_parametrized[[]1[]] PASSED"]
+
+
+@pytest.fixture
+def foreign(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Make a project that registers its markers and requires that markers are registered."""
+    pytester.makeini(
+        """
+        [pytest]
+        addopts = -p no:cacheprovider -p no:benchmark --strict-markers
+        markers = diffopt(name, level): a test of differential optimization
+        """
+    )
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_it=TESTS)
+    return pytester
+
+
+def outcome_lines(result: pytest.RunResult) -> list[str]:
+    """Return the lines of `-v` with a test's outcome, without the percentage."""
+    return [line.partition(" [")[0] for line in result.outlines if "::" in line and " - " not in line]
+
+
+@pytest.mark.parametrize("place", ["here", "GitHub Actions"])
+def test_it_runs_as_without_the_plugin(foreign: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """The outcomes are equal, nothing heavy is imported, and no line is added."""
+    if place == "GitHub Actions":
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(foreign.path / "summary.md"))
+    without = foreign.runpytest_subprocess("-v", "-p", "no:diffopt", timeout=60)
+    beside = foreign.runpytest_subprocess("-v", timeout=60)
+
+    assert outcome_lines(beside) == outcome_lines(without)
+    beside.assert_outcomes(passed=4, failed=1)
+    beside.stdout.fnmatch_lines(["imported: []"])
+    beside.stdout.no_fnmatch_line("diffopt: *")
+    assert not (foreign.path / "summary.md").exists()
+
+
+def test_its_tests_need_no_gpu(foreign: pytest.Pytester) -> None:
+    """`--diffopt-gpu` is for diffopt tests, and there is none."""
+    result = foreign.runpytest_subprocess("--diffopt-gpu", "-k", "not fails", timeout=120)
+
+    result.assert_outcomes(passed=4, deselected=1)
+    result.stdout.fnmatch_lines(["not proven: --diffopt-gpu was given, but no diffopt test ran"])
+
+
+def test_its_markers_are_listed_beside_ours(foreign: pytest.Pytester) -> None:
+    """`pytest --markers` shows both definitions of a name."""
+    result = foreign.runpytest_inprocess("--markers")
+
+    result.stdout.fnmatch_lines_random(
+        [
+            "@pytest.mark.gpu(model): the GPU on which a test runs",
+            "@pytest.mark.gpu(memory_gib, capability, count): this diffopt test needs *",
+            "@pytest.mark.diffopt(name, level): a test of differential optimization",
+            "@pytest.mark.diffopt(pipeline, recipe, scale, batch): *",
+        ]
+    )
+
+
+def test_a_diffopt_test_in_a_project_with_its_own_markers(project: pytest.Pytester) -> None:
+    """A mark with the plugin's keywords is the plugin's; a mark in another form is the project's."""
+    project.makeini(
+        """
+        [pytest]
+        addopts = -p no:cacheprovider --strict-markers
+        markers =
+            gpu(model): the GPU on which a test runs
+            diffopt: a word that the project uses too
+        """
+    )
+    project.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.gpu("a100")
+        @pytest.mark.diffopt(pipeline="sdxl", recipe="fp32")
+        def test_with_their_gpu_marker(diffopt_pipeline, diffopt_recipe):
+            assert diffopt_pipeline.family.name == "sdxl"
+
+        @pytest.mark.gpu(memory_gib=24)
+        @pytest.mark.diffopt(pipeline="sdxl")
+        def test_with_our_gpu_marker(diffopt_pipeline):
+            raise AssertionError("it needs a GPU")
+
+        @pytest.mark.gpu
+        @pytest.mark.diffopt
+        def test_of_the_project():
+            pass
+        """
+    )
+    result = project.runpytest_inprocess("-rs")
+
+    result.assert_outcomes(passed=2, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED * needs a GPU: run with --diffopt-gpu"])
+
+
+OVERRIDES = """
+import pytest
+{imports}
+
+@pytest.fixture
+def optimized_pipeline():
+    return "their own"
+"""
+NEEDS_GPU = """
+import pytest
+{imports}
+
+@pytest.mark.gpu
+def test_it(optimized_pipeline):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("in_conftest", "in_test", "outcomes"),
+    [
+        ("", "", {"passed": 1}),
+        ("from pytest_diffopt import PipelineInputs", "", {"skipped": 1}),
+        ("", "from pytest_diffopt import assert_no_syncs", {"skipped": 1}),
+        ("", "import pytest_diffopt", {"skipped": 1}),
+        ("", "class Lazy:\n    __module__ = __class__ = property(lambda self: 1 / 0)\nlazy = Lazy()", {"passed": 1}),
+    ],
+)
+def test_an_overridden_fixture_belongs_to_a_project_that_imports_the_package(
+    project: pytest.Pytester, in_conftest: str, in_test: str, outcomes: dict[str, int]
+) -> None:
+    """Then the test is a diffopt test without a marker, and is skipped without a GPU; by its name alone it is not."""
+    project.makeconftest(OVERRIDES.format(imports=in_conftest))
+    project.makepyfile(test_it=NEEDS_GPU.format(imports=in_test))
+
+    project.runpytest_inprocess().assert_outcomes(**outcomes)
+
+
+def test_a_fixture_that_extends_ours_is_still_ours(project: pytest.Pytester) -> None:
+    """It requests the plugin's fixture under its own name."""
+    project.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture
+        def pipeline_inputs(pipeline_inputs):
+            return {**pipeline_inputs, "prompt": "another"}
+        """
+    )
+    project.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.gpu
+        def test_it(pipeline_inputs):
+            pass
+        """
+    )
+
+    project.runpytest_inprocess().assert_outcomes(skipped=1)
