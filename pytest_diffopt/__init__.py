@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.faster import assert_faster
     from pytest_diffopt.api.image_baseline import ImageGate
     from pytest_diffopt.api.images import assert_images_similar, assert_same_images
+    from pytest_diffopt.api.kernel_baseline import KernelGate
+    from pytest_diffopt.api.kernels import assert_fewer_kernels
     from pytest_diffopt.api.latency_baseline import LatencyGate
     from pytest_diffopt.api.memory_baseline import MemoryGate
     from pytest_diffopt.api.memory_growth import assert_memory_stable
@@ -45,6 +47,7 @@ _HOMES = {
     "DiffoptAssertionError": "guards.failed_assertion",
     "ImageGate": "api.image_baseline",
     "ImageThresholds": "guards.image_thresholds",
+    "KernelGate": "api.kernel_baseline",
     "LatencyGate": "api.latency_baseline",
     "MemoryGate": "api.memory_baseline",
     "Optimization": "recipes.optimization",
@@ -53,6 +56,7 @@ _HOMES = {
     "another_scheduler": "pipelines.call_changes",
     "assert_compiled_matches_eager": "api.numerics",
     "assert_faster": "api.faster",
+    "assert_fewer_kernels": "api.kernels",
     "assert_images_similar": "api.images",
     "assert_memory_stable": "api.memory_growth",
     "assert_no_graph_breaks": "api.compilation",
@@ -82,6 +86,7 @@ __all__ = [
     "DiffoptAssertionError",
     "ImageGate",
     "ImageThresholds",
+    "KernelGate",
     "LatencyGate",
     "MemoryGate",
     "Optimization",
@@ -91,6 +96,7 @@ __all__ = [
     "another_scheduler",
     "assert_compiled_matches_eager",
     "assert_faster",
+    "assert_fewer_kernels",
     "assert_images_similar",
     "assert_memory_stable",
     "assert_no_graph_breaks",

@@ -13,6 +13,7 @@ import torch._dynamo.symbolic_convert as _symbolic_convert
 import torch._dynamo.utils as _dynamo_utils
 
 from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, OperatorError, RecompileLimitError
+from pytest_diffopt._torch_private.inductor import inductor_totals
 from pytest_diffopt._torch_private.wrapped_code import written_code
 
 _LIMIT_BREAK = "Dynamo recompile limit exceeded"
@@ -60,6 +61,7 @@ class Compilation:
         reads: captured reads, which synchronize although the graph does not break.
         hit_limit: the function reached the recompile limit and is not compiled again.
         skipped_cuda_graphs: Inductor was to use CUDA graphs, and skipped them.
+        inductor: what Inductor generated, by the names of `inductor_totals`.
         value_of: returns the current value of a guard's expression; raises if it cannot be evaluated.
         namespace: the globals of the function's module.
     """
@@ -74,6 +76,7 @@ class Compilation:
     reads: list[TracedBreak] = field(default_factory=list)
     hit_limit: bool = False
     skipped_cuda_graphs: bool = False
+    inductor: dict[str, int] = field(default_factory=dict)
 
 
 _listeners: list[Callable[[Compilation], None]] = []
@@ -121,7 +124,7 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
             namespace=f_globals,
         )
         _running.append(found)
-        last, skips = _last_metrics(), _cuda_graph_skips()
+        last, skips, generated = _last_metrics(), _cuda_graph_skips(), inductor_totals()
         # Dynamo skips its own frames in the stacks that it records; this function adds one.
         kwargs["skip"] = kwargs.get("skip", 0) + 1
         try:
@@ -133,6 +136,7 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
             _running.pop()
             found.metrics = _first_frame_after(last)
             found.skipped_cuda_graphs = _cuda_graph_skips() > skips
+            found.inductor = {name: number - generated[name] for name, number in inductor_totals().items()}
             for report in _listeners:
                 report(found)
 

@@ -8,7 +8,10 @@ from types import CodeType
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
+import torch
+
 from pytest_diffopt._torch_private.compile_watching import Compilation, TracedBreak, compilations_watched
+from pytest_diffopt._torch_private.cuda_graphs import cuda_graphs_watched
 from pytest_diffopt._torch_private.dynamo_state import frames_since_reset, is_known_to_dynamo
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.compiled_frames import compiled_frame
@@ -92,6 +95,8 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._num_unseen = frames_since_reset()
         self._numbers = set(range(self._num_unseen))
         self._resources.enter_context(compilations_watched(self._add))
+        if torch.cuda.is_available():
+            self._resources.enter_context(cuda_graphs_watched())
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -33,6 +33,7 @@ from pytest_diffopt.records.images import (
     RoundingNoise,
     StepDrift,
 )
+from pytest_diffopt.records.kernels import FewerKernelsRecord, KernelRecord, PhaseKernels
 from pytest_diffopt.records.latency import (
     CalibrationRecord,
     LatencyRecord,
@@ -62,6 +63,8 @@ Record = (
     | CalibrationRecord
     | MemoryRecord
     | MemoryGrowthRecord
+    | KernelRecord
+    | FewerKernelsRecord
     | OwnRecord
 )
 
@@ -81,6 +84,7 @@ __all__ = [
     "Environment",
     "ErrorSize",
     "FailedGuard",
+    "FewerKernelsRecord",
     "Float64Errors",
     "GPUProcess",
     "GPUReading",
@@ -90,6 +94,7 @@ __all__ = [
     "ImageDifference",
     "ImageFiles",
     "ImageRecord",
+    "KernelRecord",
     "LatencyRecord",
     "LatentDifference",
     "MemoryGrowthRecord",
@@ -107,6 +112,7 @@ __all__ = [
     "PairedRecord",
     "PairedTiming",
     "PhaseCounts",
+    "PhaseKernels",
     "RatioRecord",
     "RecompileRecord",
     "Record",

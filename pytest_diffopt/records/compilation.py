@@ -77,6 +77,9 @@ class CompiledFrame:
         compile_ns: time spent on compilation.
         cache: result of the compile cache lookups.
         cuda_graphs_skipped: why Inductor skipped CUDA graphs; empty when it uses them or was not asked to.
+        generated_kernels: kernels that Inductor generated.
+        external_calls: calls of libraries and of torch's own kernels in the generated code.
+        graph_partitions: parts into which Inductor divided the code for CUDA graphs; 0 for undivided code.
         is_after_reset: whether a reset of Dynamo had discarded the function's code since it was compiled before.
     """
 
@@ -92,6 +95,9 @@ class CompiledFrame:
     failed_guard: FailedGuard | None = None
     cache: CacheResult = CacheResult.NOT_USED
     cuda_graphs_skipped: str = ""
+    generated_kernels: int = 0
+    external_calls: int = 0
+    graph_partitions: int = 0
     is_after_reset: bool = False
 
 

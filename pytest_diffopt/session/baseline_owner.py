@@ -12,7 +12,14 @@ from pytest_diffopt.session.settings import Settings
 
 # A test that uses one of these has a baseline file of its own.
 _OWNING_FIXTURES = frozenset(
-    {"compile_baseline", "count_baseline", "image_baseline", "latency_baseline", "memory_baseline"}
+    {
+        "compile_baseline",
+        "count_baseline",
+        "image_baseline",
+        "kernel_baseline",
+        "latency_baseline",
+        "memory_baseline",
+    }
 )
 
 
