@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ def main(address: str, launcher: str, *paths: str) -> None:
 
 
 @contextlib.contextmanager
-def _silent() -> "contextlib.Generator[None]":
+def _silent() -> Iterator[None]:
     """Write standard output to standard error: a line on it means that the server is ready."""
     kept = os.dup(1)
     os.dup2(2, 1)
