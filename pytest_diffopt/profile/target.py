@@ -18,6 +18,7 @@ from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
 from pytest_diffopt.profile.request import ProfiledDevice, ProfileRequest
 from pytest_diffopt.recipes.grammar import parse_recipe
 
+_LONGEST_NAME = 200
 _DEFAULT_RECIPE = "bf16"  # of a registered pipeline
 _PROMPT = "a red circle beside a blue square, on a white table"
 
@@ -84,6 +85,9 @@ def _registered(request: ProfileRequest) -> Target:
     is_dotted = bool(dot) and name != "py" and all(map(str.isidentifier, (*module_name.split("."), name)))
     if is_dotted and request.target not in known_pipelines():
         msg = f"{request.target} has no colon: write {module_name}:{name} to call a function"
+        raise PipelineError(msg)
+    if len(request.target) > _LONGEST_NAME:
+        msg = f"unknown pipeline: {shown(request.target)}"
         raise PipelineError(msg)
     family = find_pipeline(request.target)
     if request.device is ProfiledDevice.NULL:

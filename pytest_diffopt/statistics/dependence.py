@@ -12,6 +12,8 @@ Source:
 import statistics
 from collections.abc import Iterator, Sequence
 
+_ROUNDING = 1e-12
+
 
 def effective_count(values: Sequence[float]) -> float:
     """Return the number of independent values whose mean has the standard error of the mean of these.
@@ -25,7 +27,7 @@ def effective_count(values: Sequence[float]) -> float:
     count, middle = len(values), statistics.fmean(values)
     around = [value - middle for value in values]
     spread = sum(one * one for one in around)
-    if not spread:
+    if spread <= count * (_ROUNDING * middle) ** 2:  # equal values, which may differ from their mean by its rounding
         return float(count)
     inflation = 2 * sum(_initial_monotone(around, spread)) - 1
     return max(2.0, count / max(1.0, inflation))

@@ -65,7 +65,7 @@ def drifting(count: int) -> Iterator[float]:
 
 @pytest.mark.parametrize(
     ("values", "count"),
-    [([1.0, 1.0, 1.0, 1.0], 4), ([1.0, -1.0] * 20, 40), ([0.0, 1.0], 2)],
+    [([1.0, 1.0, 1.0, 1.0], 4), ([math.log(1.1)] * 37, 37), ([1.0, -1.0] * 20, 40), ([0.0, 1.0], 2)],
 )
 def test_equal_and_alternating_values_count_each(values: list[float], count: float) -> None:
     """The count is never larger than the number of values."""
