@@ -125,7 +125,8 @@ def _named(scheduler: Any, class_name: str) -> Any:
         names = [one.__name__ for one in scheduler.compatibles]
         msg = f"diffusers has no scheduler {class_name!r}{did_you_mean(class_name, names)}"
         raise PipelineError(msg)
-    return kind.from_config(scheduler.config)
+    found: Any = kind  # mypy knows it as a mere type
+    return found.from_config(scheduler.config)
 
 
 def _like(scheduler: Any) -> Any:
