@@ -103,7 +103,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+    return type(value) is not bool and isinstance(value, Real) and not math.isnan(value)
 
 
 def _is_integer(value: Any) -> bool:

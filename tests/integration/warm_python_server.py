@@ -80,7 +80,7 @@ def _silent() -> Iterator[None]:
 def _serve(listening: socket.socket) -> Request | None:
     """Fork for each connection until standard input is closed; return the request in a process that runs it."""
     while True:
-        readable, _, _ = select.select([listening, 0], [], [])
+        readable, _, _ = select.select([listening.fileno(), 0], [], [])
         if 0 in readable:
             return None
         connection, _ = listening.accept()
@@ -112,7 +112,7 @@ def _monitor(pid: int, connection: socket.socket) -> None:
     """Pass signals to the process; kill it if its launcher is gone; answer with its exit status."""
     ended = os.pidfd_open(pid)
     while True:
-        readable, _, _ = select.select([ended, connection], [], [])
+        readable, _, _ = select.select([ended, connection.fileno()], [], [])
         if ended in readable:
             break
         numbers = connection.recv(1) or bytes([signal.SIGKILL])

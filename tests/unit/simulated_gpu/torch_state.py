@@ -65,7 +65,8 @@ def loaded() -> Any:
     """Return the batches of a loader that is to pin its memory."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return list(DataLoader([torch.ones(1)], pin_memory=True))
+        batches: Any = [torch.ones(1)]
+        return list(DataLoader(batches, pin_memory=True))
 
 
 def trained() -> Any:
@@ -73,7 +74,8 @@ def trained() -> Any:
     AcceleratorState._reset_state(reset_partial_state=True)
     torch.manual_seed(0)
     accelerator, layer = accelerate.Accelerator(), nn.Linear(2, 1)
-    loader = DataLoader(torch.ones(4, 2), batch_size=2)  # type: ignore[arg-type] # a tensor is a data set
+    batches: Any = torch.ones(4, 2)
+    loader: Any = DataLoader(batches, batch_size=2)
     layer, optimizer, loader = accelerator.prepare(layer, torch.optim.SGD(layer.parameters(), lr=0.1), loader)
     losses = []
     for batch in loader:
@@ -177,10 +179,8 @@ def settings() -> dict[str, str]:
         "random numbers": torch.get_rng_state().tolist(),
         "gradients": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
         "attention": [
-            torch.backends.cuda.flash_sdp_enabled(),
-            torch.backends.cuda.mem_efficient_sdp_enabled(),
-            torch.backends.cuda.math_sdp_enabled(),
-            torch.backends.cuda.cudnn_sdp_enabled(),
+            getattr(torch.backends.cuda, f"{name}_sdp_enabled")()
+            for name in ("flash", "mem_efficient", "math", "cudnn")
         ],
         "autocast": [torch.is_autocast_enabled(device) for device in ("cpu", "cuda", "privateuseone")],
         "deterministic": torch.are_deterministic_algorithms_enabled(),

@@ -1,6 +1,7 @@
 """Compiled functions and modules are recognized, and so is a setting that disables compilation."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
