@@ -13,7 +13,7 @@ def conclude(record: Record, verdict: Verdict) -> None:
 
     A verdict that proves nothing does not end the test, so that a later assertion can still fail; the end of the test
     skips or fails it (`diffopt_inconclusive`). Outside pytest it raises, because a script has no such end; for the same
-    reason the compile log is closed here, which restores Dynamo's functions, and each assertion stands alone.
+    reason the compile log is closed here, which restores Dynamo's functions, and each assertion starts from nothing.
 
     Raises:
         DiffoptAssertionError: the verdict is a failure, or it proves nothing and no test is running.

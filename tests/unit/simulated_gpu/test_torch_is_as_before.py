@@ -51,7 +51,7 @@ def test_no_attribute_of_torch_is_replaced(states: dict[str, Any]) -> None:
 
 
 def test_a_graph_break_is_found_again_outside_of_pytest(states: dict[str, Any]) -> None:
-    """Each assertion watches the compiler anew, and restores it."""
+    """Each assertion watches the compiler again, and restores it."""
     first, second = states["graph breaks"]
 
     assert first.startswith("DiffoptAssertionError: diffopt: 1 graph break")
