@@ -55,7 +55,7 @@ class SyncWatch:
         """Make the call again: what synchronizes in the first call alone fills a cache."""
         __tracebackhide__ = True
         if self._first_call:
-            self._first_call.end_first()
+            self._first_call.end()
             call()
 
     def moved(self, values: Any) -> Any:
