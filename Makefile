@@ -52,7 +52,7 @@ baselines:
 
 # The tests of the plugin.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest tests -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests -n 2 --dist worksteal $(PYTEST_ARGS)
 
 # A browser for the tests that open pages: Debian's Chromium, unless one is installed.
 browser:
@@ -72,15 +72,22 @@ $(LPIPS_VENV)/.installed: pyproject.toml constraints.txt
 fuzz: $(INSTALLED)
 	DIFFOPT_FUZZ_INPUTS=$(FUZZ_INPUTS) $(BIN)/python -m pytest tests/fuzz -n 2 $(PYTEST_ARGS)
 
-# The null GPU's own tests, in an environment of their own with the CUDA build of torch; no GPU and no driver are needed.
+# The null GPU's own tests and the tiny suites on it, in an environment with the CUDA build of torch; no GPU and no driver
+# are needed. Memory is compared with baselines/null-nvidia-h200/. Host time depends on the machine: its baselines are
+# made anew. One file's recipes are compiled, by Inductor and Triton.
 CUDA_VENV := .venv-cuda
+ON_NULL_GPU := $(CUDA_VENV)/bin/python -m pytest --diffopt-null-gpu -m "not slow" -q
 null-gpu: $(CUDA_VENV)/.installed
-	$(CUDA_VENV)/bin/python -m pytest tests/unit/null_gpu -q $(PYTEST_ARGS)
+	$(CUDA_VENV)/bin/python -m pytest tests/unit/null_gpu tests/integration/null_gpu -q $(PYTEST_ARGS)
+	$(ON_NULL_GPU) suites -n 2 --dist loadfile -k "not compile and not latency and not full and not counts" $(PYTEST_ARGS)
+	rm -rf .null-gpu
+	$(ON_NULL_GPU) suites/test_sd15.py -k "compile and not batch4 and not batch16 and not counts" \
+		--diffopt-baselines=.null-gpu/baselines --diffopt-update=missing --diffopt-allow-ci-update $(PYTEST_ARGS)
 
 $(CUDA_VENV)/.installed: pyproject.toml constraints-cuda.txt
 	test -x $(CUDA_VENV)/bin/python || $(PYTHON) -m venv $(CUDA_VENV)
 	$(CUDA_VENV)/bin/python $(PIP) --constraint constraints-cuda.txt torch
-	$(CUDA_VENV)/bin/python $(PIP) --constraint constraints-cuda.txt --editable . hypothesis nvidia-ml-py pytest-xdist
+	$(CUDA_VENV)/bin/python $(PIP) --constraint constraints-cuda.txt --editable '.[gpu,quantization]' hypothesis peft pytest-xdist torchsde
 	touch $@
 
 lint: $(INSTALLED)
@@ -197,5 +204,6 @@ generality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .on-gpu-rehearsal .mypy_cache \
+	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .null-gpu .on-gpu-rehearsal \
+		.mypy_cache \
 		.ruff_cache .pytest_cache .import_linter_cache

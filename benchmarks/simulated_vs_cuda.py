@@ -10,7 +10,10 @@ machine or torch version is refused. Without a GPU a few cases run on the simula
 The exit code is 0 if every case was compared, 1 if a case failed, 2 if the file cannot be continued, and 3 if the
 budget ended first. A disagreement is a result, not a failure.
 
-This has not run on a GPU yet: only the comparison, the budget and the table are tested.
+On the null GPU (`python -m pytest_diffopt null-gpu --values none -- python -m benchmarks.simulated_vs_cuda ...`) its
+counters replace the profiler: a library call counts as one launch.
+
+This has not run on a GPU yet: the comparison, the budget and the table are tested, and all cases ran on the null GPU.
 """
 
 import argparse
@@ -33,8 +36,11 @@ from benchmarks.agreement_cases import Case, cases
 from benchmarks.on_gpu.command import Figures
 from benchmarks.on_gpu.results import Results, ResultsError
 from benchmarks.on_gpu.running import Budget, measure_all, positive_seconds
+from pytest_diffopt.environment import gpu_device, gpu_name
+from pytest_diffopt.null_gpu.activity import is_active
+from pytest_diffopt.null_gpu.counters import TallyKind, counting
 from pytest_diffopt.probes.syncs import watch_syncs
-from pytest_diffopt.records import Device, Subject
+from pytest_diffopt.records import Subject
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model, known_gpu_models
 
@@ -128,7 +134,7 @@ def _progress(line: str) -> None:
 
 def _read_both(case: Case) -> Figures:
     try:
-        return {"simulated": asdict(read_simulated(case)), "real": asdict(read_real(case))}
+        return {"simulated": asdict(read_simulated(case)), "real": asdict(_read_cuda(case))}
     except Exception as error:  # noqa: BLE001 - a failed case is reported, and the others are compared
         return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
 
@@ -139,7 +145,7 @@ def _agreement(name: str, case: Figures) -> Agreement:
 
 def _environment() -> dict[str, Any]:
     return {
-        "device": torch.cuda.get_device_name(),
+        "device": gpu_name(),
         "versions": {"torch": str(torch.__version__), "cuda": str(torch.version.cuda)},
     }
 
@@ -187,6 +193,30 @@ def read_real(case: Case) -> Reading:
     )
 
 
+def _read_cuda(case: Case) -> Reading:
+    return read_null(case) if is_active() else read_real(case)
+
+
+def read_null(case: Case) -> Reading:
+    """Run a case on the null GPU, which has counters in place of the profiler's events."""
+    from pytest_diffopt.null_gpu.values.computing import Values, computing  # noqa: PLC0415 - needs the CUDA build
+
+    with computing(Values.ALL):
+        _fresh(case)()
+        peak_bytes = _peak_bytes(_fresh(case))
+        syncs = _syncs(_fresh(case))
+        call = _fresh(case)
+        with counting() as phase:
+            call()
+        return Reading(
+            syncs=syncs,
+            num_syncs=phase.counts.total(TallyKind.SYNC),
+            flops=_flops(_fresh(case)),
+            operations=phase.counts.total(TallyKind.KERNEL) + phase.counts.total(TallyKind.LIBRARY_CALL),
+            peak_bytes=peak_bytes,
+        )
+
+
 def _fresh(case: Case) -> Callable[[], object]:
     """Prepare a case from scratch, because schedulers have state."""
     gc.collect()
@@ -203,7 +233,7 @@ def _peak_bytes(call: Callable[[], object]) -> int:
 
 
 def _syncs(call: Callable[[], object]) -> Counter[str]:
-    subject = Subject(pipeline="a case", recipe="", device=Device.CUDA)
+    subject = Subject(pipeline="a case", recipe="", device=gpu_device())
     with watch_syncs(call, subject) as watch:
         call()
     return Counter(str(sync.where) for sync in watch.record.syncs)

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.faster import assert_faster
     from pytest_diffopt.api.image_baseline import ImageGate
     from pytest_diffopt.api.images import assert_images_similar, assert_same_images
+    from pytest_diffopt.api.kernel_baseline import KernelGate
+    from pytest_diffopt.api.kernels import assert_fewer_kernels
     from pytest_diffopt.api.latency_baseline import LatencyGate
     from pytest_diffopt.api.memory_baseline import MemoryGate
     from pytest_diffopt.api.memory_growth import assert_memory_stable
-    from pytest_diffopt.api.numerics import assert_compiled_matches_eager
+    from pytest_diffopt.api.numerics import assert_compiled_matches_eager, assert_quantized_matches_dequantized
     from pytest_diffopt.api.own_guard import conclude_own_guard
     from pytest_diffopt.api.repeatability import assert_repeatable
     from pytest_diffopt.api.syncs import assert_no_syncs, no_syncs
@@ -45,6 +47,7 @@ _HOMES = {
     "DiffoptAssertionError": "guards.failed_assertion",
     "ImageGate": "api.image_baseline",
     "ImageThresholds": "guards.image_thresholds",
+    "KernelGate": "api.kernel_baseline",
     "LatencyGate": "api.latency_baseline",
     "MemoryGate": "api.memory_baseline",
     "Optimization": "recipes.optimization",
@@ -53,12 +56,14 @@ _HOMES = {
     "another_scheduler": "pipelines.call_changes",
     "assert_compiled_matches_eager": "api.numerics",
     "assert_faster": "api.faster",
+    "assert_fewer_kernels": "api.kernels",
     "assert_images_similar": "api.images",
     "assert_memory_stable": "api.memory_growth",
     "assert_no_graph_breaks": "api.compilation",
     "assert_no_recompiles": "api.compilation",
     "assert_no_syncs": "api.syncs",
     "assert_optimizations_applied": "api.applied",
+    "assert_quantized_matches_dequantized": "api.numerics",
     "assert_repeatable": "api.repeatability",
     "assert_same_images": "api.images",
     "conclude_own_guard": "api.own_guard",
@@ -81,6 +86,7 @@ __all__ = [
     "DiffoptAssertionError",
     "ImageGate",
     "ImageThresholds",
+    "KernelGate",
     "LatencyGate",
     "MemoryGate",
     "Optimization",
@@ -90,12 +96,14 @@ __all__ = [
     "another_scheduler",
     "assert_compiled_matches_eager",
     "assert_faster",
+    "assert_fewer_kernels",
     "assert_images_similar",
     "assert_memory_stable",
     "assert_no_graph_breaks",
     "assert_no_recompiles",
     "assert_no_syncs",
     "assert_optimizations_applied",
+    "assert_quantized_matches_dequantized",
     "assert_repeatable",
     "assert_same_images",
     "conclude_own_guard",

@@ -30,8 +30,3 @@ FLOW_MATCH_EULER = (
         reason=_FIND_STEP,
     ),
 )
-_FREQUENCIES = "diffusers 0.42 keeps the rotary frequencies on the host, and copies them to the GPU in the first step"
-QWEN_IMAGE = (
-    AllowedSyncs(where="transformer_qwenimage.py:_get_device_freqs", per_step=0, first_step=2, reason=_FREQUENCIES),
-)
-Z_IMAGE = (AllowedSyncs(where="transformer_z_image.py:<listcomp>", per_step=0, first_step=3, reason=_FREQUENCIES),)

@@ -12,6 +12,7 @@ from pytest_diffopt import (
     CountGate,
     LatencyGate,
     PipelineInputs,
+    Scale,
     assert_faster,
     assert_images_similar,
     assert_no_graph_breaks,
@@ -71,7 +72,13 @@ def test_latency(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, laten
 @pytest.mark.gpu
 @every_level
 def test_no_slower_than_plain(
-    optimized_pipeline: Any, reference_pipeline: Any, pipeline_inputs: PipelineInputs
+    optimized_pipeline: Any,
+    reference_pipeline: Any,
+    pipeline_inputs: PipelineInputs,
+    diffopt_pipeline: Any,
+    diffopt_recipe: Recipe,
 ) -> None:
     """The level is faster than the plain pipeline, measured in the same run."""
+    if diffopt_pipeline.scale is Scale.TINY and not diffopt_recipe.compiles:
+        pytest.skip("a tiny call takes as long as its launches, and only compilation makes them fewer")
     assert_faster(optimized_pipeline, reference_pipeline, **pipeline_inputs)

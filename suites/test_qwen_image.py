@@ -3,7 +3,6 @@
 import pytest
 
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
-from suites.known_syncs import QWEN_IMAGE
 
 COMPILED = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
 
@@ -11,8 +10,6 @@ COMPILED = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
 @pytest.mark.diffopt(pipeline="qwen-image", recipe=["fp32", COMPILED])
 class TestEveryRecipe(EveryRecipe):
     """The plain recipe and all of it."""
-
-    allow_syncs = QWEN_IMAGE
 
 
 @pytest.mark.diffopt(pipeline="qwen-image", recipe=COMPILED)
@@ -23,8 +20,6 @@ class TestCompiled(Compiled):
 @pytest.mark.diffopt(pipeline="qwen-image", recipe="bf16 + sdpa", scale="full")
 class TestFullSize(FullSize):
     """The published architecture."""
-
-    allow_syncs = QWEN_IMAGE
 
 
 @pytest.mark.diffopt(pipeline="qwen-image", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)

@@ -13,6 +13,7 @@ from pytest_diffopt import (
     PipelineInputs,
     assert_compiled_matches_eager,
     assert_faster,
+    assert_memory_stable,
     assert_no_graph_breaks,
     assert_no_recompiles,
     assert_no_syncs,
@@ -106,6 +107,12 @@ def test_same_call_gives_the_same_image(optimized_pipeline: Any, pipeline_inputs
 def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
     """Operations, FLOPs, bytes, memory and kernels of a call are exactly those of the baseline."""
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+
+@pytest.mark.diffopt(pipeline="sdxl", recipe="bf16 + sdpa")
+def test_calls_leave_no_memory(optimized_pipeline: Any, pipeline_variations: Sequence[PipelineInputs]) -> None:
+    """Live memory does not grow over calls with other prompts."""
+    assert_memory_stable(optimized_pipeline, pipeline_variations[:3])
 
 
 @full_size

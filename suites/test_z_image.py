@@ -4,7 +4,6 @@ import pytest
 
 from pytest_diffopt import AllowedRecompiles
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
-from suites.known_syncs import Z_IMAGE
 
 COMPILED = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
 
@@ -12,8 +11,6 @@ COMPILED = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
 @pytest.mark.diffopt(pipeline="z-image", recipe=["fp32", COMPILED])
 class TestEveryRecipe(EveryRecipe):
     """The plain recipe and all of it."""
-
-    allow_syncs = Z_IMAGE
 
 
 @pytest.mark.diffopt(pipeline="z-image", recipe=COMPILED)
@@ -32,8 +29,6 @@ class TestCompiled(Compiled):
 @pytest.mark.diffopt(pipeline="z-image", recipe="bf16 + sdpa", scale="full")
 class TestFullSize(FullSize):
     """The published architecture."""
-
-    allow_syncs = Z_IMAGE
 
 
 @pytest.mark.diffopt(pipeline="z-image", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)

@@ -47,9 +47,9 @@ TERMS: Sequence[tuple[str, str]] = (
     (r"wardrobes?", "ModuleSnapshot"),
     (r"whoever", "users who, the one who"),
 )
-_ANY = re.compile(
-    "|".join(rf"(?P<t{i}>(?<![a-z])(?:{term})(?![a-z]))" for i, (term, _) in enumerate(TERMS)), re.IGNORECASE
-)
+_EACH = "|".join(rf"(?P<t{i}>{term})" for i, (term, _) in enumerate(TERMS))
+#: The start of a word is checked once per place, not once per term.
+_ANY = re.compile(rf"(?<![a-z])(?:{_EACH})(?![a-z])", re.IGNORECASE)
 _READ = (".py", ".md", ".html", ".js", ".css", ".yml", ".toml", ".txt", "Makefile")
 #: Where an expression is somebody else's or a term of its own: a file's ending and the text around the match.
 _EXCEPT = (

@@ -55,7 +55,7 @@ class TimedCall:
     @property
     def options(self) -> tuple[str, ...]:
         """Options of pytest that select the device."""
-        return ("--gpu",) if self.device is Device.CUDA else ()
+        return ("--gpu",) if self.device.is_gpu else ()
 
     def project(self, slowdown: float) -> dict[str, str]:
         """Return the texts of the project's files, by file name.

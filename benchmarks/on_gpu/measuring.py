@@ -20,7 +20,7 @@ from pytest_diffopt.probes.memory import measure_peak_memory_cuda
 from pytest_diffopt.probes.out_of_memory import DeviceMemoryError
 from pytest_diffopt.probes.timed_device import TimedDevice, timed_device
 from pytest_diffopt.recipes.grammar import parse_recipe
-from pytest_diffopt.records import CompilationRecord, Device, LatencyRecord, Subject
+from pytest_diffopt.records import CompilationRecord, LatencyRecord, Subject
 
 _NS_PER_SECOND = 1e9
 _LEAST_SAMPLES = 3
@@ -129,7 +129,7 @@ def _loops(pipeline: Any, call: Call, device: TimedDevice) -> dict[str, Any]:
 
 
 def _memory(setting: Setting, call: Call, subject: Subject) -> dict[str, Any]:
-    if setting.device is not Device.CUDA:
+    if not setting.device.is_gpu:
         return {"peak_allocated_bytes": None}
     try:
         record = measure_peak_memory_cuda(call, subject)

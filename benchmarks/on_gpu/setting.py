@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from pytest_diffopt.environment import gpu_device
+from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.records import Device
 
@@ -24,8 +26,8 @@ class Setting:
 
     @property
     def device(self) -> Device:
-        """Device of the pipelines."""
-        return Device.CPU if self.is_rehearsal else Device.CUDA
+        """Device of the pipelines; a rehearsal may run on the null GPU."""
+        return Device.CPU if self.is_rehearsal and not is_active() else gpu_device()
 
     @property
     def scale(self) -> Scale:

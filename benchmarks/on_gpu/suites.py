@@ -41,7 +41,7 @@ def _files(setting: Setting) -> tuple[str, ...]:
 def _measure(setting: Setting, name: str, options: Sequence[str]) -> Figures:
     folder = setting.reports / name
     line = [sys.executable, "-m", "pytest", f"suites/{name}.py", "-m", "not slow", "--diffopt-report", str(folder)]
-    where = [] if setting.is_rehearsal else ["--gpu"]
+    where = ["--gpu"] if setting.device.is_gpu else []
     code = subprocess.run([*line, *where, *options], cwd=_ROOT, check=False).returncode
     if code not in _RAN:
         return {"failed": f"pytest exited with code {code}"}

@@ -12,12 +12,15 @@ import torch._dynamo.output_graph as _output_graph
 import torch._dynamo.symbolic_convert as _symbolic_convert
 import torch._dynamo.utils as _dynamo_utils
 
-from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, RecompileLimitError
+from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, OperatorError, RecompileLimitError
+from pytest_diffopt._torch_private.inductor import inductor_totals
 from pytest_diffopt._torch_private.wrapped_code import written_code
 
 _LIMIT_BREAK = "Dynamo recompile limit exceeded"
 # Operations that read a tensor's value and stay in the graph if Dynamo is configured to capture them.
 _READS = frozenset({"item", "tolist", "nonzero", "_local_scalar_dense"})
+# What precedes the user's stack in the message of an error that Dynamo raises.
+_USER_CODE = "from user code:"
 _STACK_LINE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
 
@@ -58,6 +61,7 @@ class Compilation:
         reads: captured reads, which synchronize although the graph does not break.
         hit_limit: the function reached the recompile limit and is not compiled again.
         skipped_cuda_graphs: Inductor was to use CUDA graphs, and skipped them.
+        inductor: what Inductor generated, by the names of `inductor_totals`.
         value_of: returns the current value of a guard's expression; raises if it cannot be evaluated.
         namespace: the globals of the function's module.
     """
@@ -72,6 +76,7 @@ class Compilation:
     reads: list[TracedBreak] = field(default_factory=list)
     hit_limit: bool = False
     skipped_cuda_graphs: bool = False
+    inductor: dict[str, int] = field(default_factory=dict)
 
 
 _listeners: list[Callable[[Compilation], None]] = []
@@ -119,7 +124,7 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
             namespace=f_globals,
         )
         _running.append(found)
-        last, skips = _last_metrics(), _cuda_graph_skips()
+        last, skips, generated = _last_metrics(), _cuda_graph_skips(), inductor_totals()
         # Dynamo skips its own frames in the stacks that it records; this function adds one.
         kwargs["skip"] = kwargs.get("skip", 0) + 1
         try:
@@ -131,6 +136,7 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
             _running.pop()
             found.metrics = _first_frame_after(last)
             found.skipped_cuda_graphs = _cuda_graph_skips() > skips
+            found.inductor = {name: number - generated[name] for name, number in inductor_totals().items()}
             for report in _listeners:
                 report(found)
 
@@ -159,13 +165,14 @@ def _watching_graphs(original: Callable[..., Any]) -> Callable[..., Any]:
 def _note_error(found: Compilation, error: Exception) -> None:
     if isinstance(error, RecompileLimitError) or getattr(error, "gb_type", "") == _LIMIT_BREAK:
         found.hit_limit = True
-    elif isinstance(error, USER_ERRORS):
+    elif isinstance(error, (*USER_ERRORS, OperatorError)):
         found.breaks.append(_traced(error, gave_up=True))
 
 
 def _traced(error: Any, *, gave_up: bool = False) -> TracedBreak:
     stack = getattr(error, "real_stack", None) or ()
     lines = tuple(StackLine(path=one.filename, line=one.lineno or 0, function=one.name) for one in stack)
+    lines = lines or _stack_in(str(error).partition(_USER_CODE)[2])
     return TracedBreak(message=str(getattr(error, "msg", error)), stack=lines, gave_up=gave_up)
 
 
@@ -182,11 +189,14 @@ def _is_of_a_number(node: Any) -> bool:
 
 
 def _read(node: Any) -> TracedBreak:
-    lines = tuple(
+    return TracedBreak(message=f"the graph holds .{_operator(node)}()", stack=_stack_in(node.stack_trace or ""))
+
+
+def _stack_in(text: str) -> tuple[StackLine, ...]:
+    return tuple(
         StackLine(path=found["path"], line=int(found["line"]), function=found["function"])
-        for found in _STACK_LINE.finditer(node.stack_trace or "")
+        for found in _STACK_LINE.finditer(text)
     )
-    return TracedBreak(message=f"the graph holds .{_operator(node)}()", stack=lines)
 
 
 def _evaluated(expression: str, f_locals: Any, f_globals: Any) -> object:

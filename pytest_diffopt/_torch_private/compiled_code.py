@@ -31,6 +31,8 @@ def compiled_code_count(code: CodeType) -> int:
 
 def original_callable(compiled: Any) -> Any | None:
     """Return the callable that `torch.compile` wrapped; None for anything that `torch.compile` did not return."""
+    if getattr(compiled, "_torchdynamo_disable", False):
+        return None  # what `torch.compiler.disable` returned
     return getattr(compiled, "_torchdynamo_orig_callable", None)
 
 

@@ -1,6 +1,6 @@
 """The graphs that compiled functions call, and how to wrap their calls."""
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Container, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,15 +15,24 @@ DYNAMOS_OWN_WORK = frozenset({"TorchDynamo Cache Lookup", "Pregraph bytecode"})
 
 @contextmanager
 def graphs_called_through(
-    namespaces: Iterable[MutableMapping[str, Any]], wrap: Callable[[_Call], _Call]
+    namespaces: Iterable[MutableMapping[str, Any]],
+    wrap: Callable[[_Call], _Call],
+    *,
+    names: Container[str] | None = None,
 ) -> Iterator[None]:
     """Call each graph through a wrapper, which is not compiled itself.
 
     Args:
         namespaces: the globals of every module with a compiled function.
         wrap: returns the wrapper of a graph.
+        names: the globals to choose from; None chooses from all.
     """
-    graphs = [(namespace, name) for namespace in namespaces for name in namespace if name.startswith(_GRAPH_NAME)]
+    graphs = [
+        (namespace, name)
+        for namespace in namespaces
+        for name in namespace
+        if name.startswith(_GRAPH_NAME) and (names is None or name in names)
+    ]
     originals = [(namespace, name, namespace[name]) for namespace, name in graphs]
     for namespace, name, graph in originals:
         disable: Any = torch.compiler.disable

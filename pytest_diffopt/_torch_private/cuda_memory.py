@@ -13,7 +13,7 @@ _ROUNDED_TO = 512
 
 def release_library_workspaces() -> None:
     """Free the workspaces of cuBLAS, which keeps one for the process from its first call on."""
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch._C._cuda_clearCublasWorkspaces()
 
 
@@ -23,14 +23,20 @@ def memory_pool_of_its_own(device_type: str) -> Iterator[None]:
 
     Only CUDA has pools; on another device the block allocates as always.
     """
-    if device_type != "cuda" or not torch.cuda.is_initialized():
+    if device_type != "cuda" or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         yield
         return
     with torch.cuda.use_mem_pool(torch.cuda.MemPool()):
         yield
 
 
-def allocated_bytes(tensor: torch.Tensor) -> tuple[int, int]:
+#: A storage that is alive: its address, that of its memory, and its size. Addresses of dead storages are used again.
+Allocation = tuple[int, int, int]
+
+
+def allocation_of(tensor: torch.Tensor) -> tuple[Allocation, int]:
     """Return the identity of a tensor's storage, and the bytes that the caching allocator gave to it."""
-    num_bytes = tensor.untyped_storage().nbytes()
-    return storage_address(tensor), -(-num_bytes // _ROUNDED_TO) * _ROUNDED_TO
+    storage = tensor.untyped_storage()
+    num_bytes = storage.nbytes()
+    allocated = -(-num_bytes // _ROUNDED_TO) * _ROUNDED_TO
+    return (storage_address(tensor), storage.data_ptr(), num_bytes), allocated

@@ -1,6 +1,7 @@
 """Inductor's flags and caches, and the flags that were set at each compilation."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -20,6 +21,21 @@ def inductor_flags_set(flags: Mapping[str, Any]) -> AbstractContextManager[objec
     """Return a context in which these Inductor flags are set."""
     context: AbstractContextManager[object] = _inductor_config.patch(dict(flags))
     return context
+
+
+def inductor_totals() -> dict[str, int]:
+    """Return what Inductor generated in this process so far; also what it loaded from its cache.
+
+    Returns:
+        `generated_kernels`, `external_calls` (of libraries and of torch's own kernels) and `graph_partitions`.
+    """
+    metrics = sys.modules.get("torch._inductor.metrics")
+    counters = _dynamo_utils.counters["inductor"]
+    return {
+        "generated_kernels": int(getattr(metrics, "generated_kernel_count", 0)),
+        "external_calls": int(counters["extern_calls"]),
+        "graph_partitions": int(counters["cudagraph_partitions"]),
+    }
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def require_accelerator() -> None:
     `torch.accelerator.is_available()` is False nevertheless.
     """
     if torch.accelerator.current_accelerator() is None:
-        torch.utils.rename_privateuse1_backend(DEVICE_TYPE)
+        torch.utils.rename_privateuse1_backend(DEVICE_TYPE)  # type: ignore[attr-defined]  # documented, not exported
 
 
 def _require_unclaimed() -> None:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from pytest_diffopt.api.calls import call_arguments, lifetime_of, plain_call
+from pytest_diffopt.api.calls import call_arguments, plain_call, subject_of
 from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.arguments import instance_of, require
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.guards.applied import judge_applied
+from pytest_diffopt.recipes.compilation import code_compiled_before
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.recipe import Recipe, recipe_of
 from pytest_diffopt.records import AppliedRecord
@@ -40,10 +41,12 @@ def assert_optimizations_applied(
         pipeline, args, inputs, asserted_by="assert_optimizations_applied", own=("recipe",), is_called=is_called
     )
     require(instance_of(str, Recipe, hint='write recipe="bf16 + compile"').or_none(), recipe, _RECIPE_ARGUMENT)
-    subject = lifetime_of(pipeline).subject
+    subject = subject_of(pipeline)
     if arguments:
         plain_call(pipeline, arguments)()
-    states = _recipe_for(pipeline, recipe).verify(pipeline)
+    owner = active_test().pipelines.log.owner_of(pipeline)
+    with code_compiled_before(owner.compiled if owner else ()):
+        states = _recipe_for(pipeline, recipe).verify(pipeline)
     record = AppliedRecord(subject=subject, optimizations=states)
     conclude(record, judge_applied(record))
 

@@ -122,6 +122,12 @@ def lifetime_of(target: Any) -> PipelineLifetime:
     return test.pipelines.lifetime_of(target, recipe=test.recipe_text)
 
 
+def subject_of(target: Any) -> Subject:
+    """Return what the target is, for an assertion that judges no compiled code."""
+    test = active_test()
+    return test.pipelines.subject_of(target, recipe=test.recipe_text)
+
+
 def plain_call(target: Any, arguments: CallArguments) -> Callable[[], Any]:
     """Return a function that makes the call, the same each time: generators are reset before each."""
     return repeatable_call(target, arguments.positional, arguments.keywords)

@@ -12,7 +12,8 @@ def conclude(record: Record, verdict: Verdict) -> None:
     """Enter a verdict in the ledger, and raise if it is a failure.
 
     A verdict that proves nothing does not end the test, so that a later assertion can still fail; the end of the test
-    skips or fails it (`diffopt_inconclusive`). Outside pytest it raises, because a script has no such end.
+    skips or fails it (`diffopt_inconclusive`). Outside pytest it raises, because a script has no such end; for the same
+    reason the compile log is closed here, which restores Dynamo's functions, and each assertion stands alone.
 
     Raises:
         DiffoptAssertionError: the verdict is a failure, or it proves nothing and no test is running.
@@ -20,7 +21,9 @@ def conclude(record: Record, verdict: Verdict) -> None:
     __tracebackhide__ = True
     test = active_test()
     error = DiffoptAssertionError("\n".join([*verdict.explanation, *_torch_traceback_lines(record)]), verdict)
-    if test.keeps_verdicts:
+    if not test.keeps_verdicts:
+        test.pipelines.close()
+    else:
         test.enter(entry_of(test.nodeid, verdict, record))
     if verdict.is_failure or (verdict.outcome in UNPROVEN and not test.keeps_verdicts):
         test.note_failure(error)

@@ -1,6 +1,7 @@
 """`count_baseline`: what a call does on the simulated GPU, exactly, against what was accepted."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from pytest_diffopt.api.calls import call_arguments
 from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.guards.counts import judge_counts
 from pytest_diffopt.probes.counts import count_call
-from pytest_diffopt.records import Device, Environment
+from pytest_diffopt.recipes.optimization import Stage
+from pytest_diffopt.recipes.recipe import call_context, recipe_of
+from pytest_diffopt.records import Device, Environment, OptimizationState
 from pytest_diffopt.session.active_test import active_test
 
 
@@ -36,12 +39,24 @@ class CountGate(BaselineGate):
             pytest.skip("counts are taken on the simulated GPU, by a run without --diffopt-gpu")
         self._require("count_baseline", reason=reason)
         arguments = call_arguments(target, args, inputs, asserted_by="count_baseline.check", own=("reason",))
-        subject = replace(active_test().pipelines.lifetime_of(target).subject, device=Device.SIMULATED)
+        subject = replace(active_test().pipelines.subject_of(target), device=Device.SIMULATED)
         record = count_call(target, arguments.positional, arguments.keywords, subject)
+        unapplied = _unapplied(target)
 
         def renew(_accepted: CountBaseline | None, environment: Environment) -> CountBaseline | None:
-            if not record.is_watched:  # without evidence there is nothing to accept
+            if unapplied or not record.is_watched:  # without evidence there is nothing to accept
                 return None
             return CountBaseline.from_record(record, case=self.owner.name, environment=environment, reason=reason)
 
-        self._settle(record_comparison(record, CountBaseline, judge=judge_counts, renew=renew))
+        judge = partial(judge_counts, unapplied=unapplied)
+        self._settle(record_comparison(record, CountBaseline, judge=judge, renew=renew))
+
+
+def _unapplied(target: Any) -> list[OptimizationState]:
+    """Return the optimizations of a pipeline's recipe that are not applied; a call with counts compiles nothing."""
+    recipe = recipe_of(target)
+    if recipe is None:
+        return []
+    with call_context(target):
+        states = [one.verify(target) for one in recipe.optimizations if one.stage < Stage.COMPILER]
+    return [state for state in states if state.missing]

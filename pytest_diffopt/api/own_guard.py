@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_diffopt.api.calls import WATCHED, lifetime_of
+from pytest_diffopt.api.calls import WATCHED, subject_of
 from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.arguments import FIGURES, SOME_TEXT, TEXT, TEXTS, require
 from pytest_diffopt.guards.own import judge_own
@@ -44,5 +44,5 @@ def conclude_own_guard(  # noqa: PLR0913 - each is a part of one verdict
         (TEXT, hint, "hint"),
     ):
         require(rule, value, f"conclude_own_guard({name}=...)")
-    record = OwnRecord(subject=lifetime_of(target).subject, guard=guard, figures=dict(figures))
+    record = OwnRecord(subject=subject_of(target), guard=guard, figures=dict(figures))
     conclude(record, judge_own(record, failure=failure, facts=facts, hint=hint))

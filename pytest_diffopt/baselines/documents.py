@@ -14,6 +14,7 @@ from pytest_diffopt.baselines.figures import (
     Figure,
     Floor,
     Fraction,
+    KernelFigures,
     ModuleFigures,
     PhaseFigures,
     RegionFigures,
@@ -27,6 +28,7 @@ from pytest_diffopt.records import (
     CountRecord,
     Device,
     Environment,
+    KernelRecord,
     LatencyRecord,
     MemoryRecord,
     Subject,
@@ -228,6 +230,33 @@ class CountBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=T
             phases=phase_figures(record),
             modules={counts.module: convert(figures_of(counts), ModuleFigures) for counts in record.modules},
             attention=dict(record.attention),
+            unmodelled=record.unmodelled,
+        )
+
+
+class KernelBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a call launches on the null GPU; compared exactly under the same torch, Triton and diffusers.
+
+    Attributes:
+        num_steps: denoise steps in one call.
+        phases: the figures of each phase.
+        unmodelled: entry points of CUDA that were called and whose effects are not modelled.
+    """
+
+    concern: ClassVar[Concern] = Concern.KERNELS
+    schema_version: ClassVar[int] = 1
+
+    num_steps: Annotated[int, Meta(ge=0)]
+    phases: Annotated[dict[str, KernelFigures], Meta(min_length=1)]
+    unmodelled: tuple[str, ...]
+
+    @classmethod
+    def from_record(cls, record: KernelRecord, *, case: str, environment: Environment, reason: str) -> Self:
+        """Accept a record."""
+        return cls(
+            **provenance(record.subject, case=case, environment=environment, reason=reason),
+            num_steps=record.num_steps,
+            phases={phase.phase: KernelFigures.of(phase) for phase in record.phases},
             unmodelled=record.unmodelled,
         )
 

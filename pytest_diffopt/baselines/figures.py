@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from msgspec import Meta, Struct, convert, to_builtins
 
-from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, RegionCounts, Subject
+from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, PhaseKernels, RegionCounts, Subject
 
 Text = Annotated[str, Meta(min_length=1)]
 #: A measured figure; zero would mean that nothing was measured.
@@ -31,6 +31,31 @@ class ModuleFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     flops: Floor
     operations: Floor
+
+
+class KernelFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one phase launched; see `records.PhaseKernels`."""
+
+    kernels: dict[str, Figure]
+    library_calls: dict[str, Figure]
+    graph_launches: Floor
+    launches_in_graphs: Floor
+    copies: dict[str, Figure]
+    copied_bytes: dict[str, Floor]
+    fills: Floor
+    filled_bytes: Floor
+    allocations: dict[str, Figure]
+    peak_allocated_bytes: Floor
+    peak_reserved_bytes: Floor
+
+    @classmethod
+    def of(cls, phase: PhaseKernels) -> Self:
+        """Copy a record's phase."""
+        return convert({name: value for name, value in to_builtins(phase).items() if name != "phase"}, cls)
+
+    def as_record(self, phase: str) -> PhaseKernels:
+        """Return the record of a phase with these figures."""
+        return PhaseKernels(phase=phase, **to_builtins(self))
 
 
 class RegionFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

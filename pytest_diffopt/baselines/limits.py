@@ -6,6 +6,7 @@ from pytest_diffopt.baselines.documents import (
     Baseline,
     CompileBaseline,
     CountBaseline,
+    KernelBaseline,
     LatencyBaseline,
     MemoryBaseline,
 )
@@ -51,6 +52,18 @@ def _counts(document: CountBaseline) -> dict[str, float]:
         for name, value in figures_of(counts).items()
     }
     return figures | {"operations that are not counted": float(len(document.unmodelled))}
+
+
+@limits.register
+def _kernels(document: KernelBaseline) -> dict[str, float]:
+    # More launches in CUDA graphs are no loss: the launches outside of them and the sum of both are the limits.
+    figures = {
+        f"{phase}: {name}": float(value)
+        for phase, accepted in document.phases.items()
+        for name, value in accepted.as_record(phase).sums().items()
+        if name not in {"launches in graphs", "graph launches"}
+    }
+    return figures | {"calls that are not modelled": float(len(document.unmodelled))}
 
 
 @limits.register

@@ -20,6 +20,9 @@ _NOTHING_COMPILED = "nothing was compiled, so nothing was checked"
 _WATCHED_SINCE = "watched since its first assertion, or since the optimized_pipeline fixture started"
 _WITHOUT_FULLGRAPH = "fullgraph=True makes it an error: fix the line, or compile without fullgraph to count the breaks"
 _COMPILE_FIRST = "add compile to the recipe, or remove this assertion"
+_FIND_WHAT_DISABLES = (
+    "the recipe compiles: find what disables it (torch.compiler.disable, torch.compiler.set_stance, a replaced module)"
+)
 _CALL_OR_STOP_COMPILING = "call this module in the test, or stop compiling it"
 _NO_LONGER_NEEDED = "remove or lower it in allow_graph_breaks, so that the break cannot return unnoticed"
 _EFFECTS = {
@@ -67,12 +70,13 @@ def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGrap
 
 def nothing_compiled(concern: Concern, record: CompilationRecord | RecompileRecord) -> Verdict:
     """Return the verdict when nothing was compiled: a regression, because nothing was checked."""
+    hint = _FIND_WHAT_DISABLES if "compile" in record.subject.recipe else _COMPILE_FIRST
     return Verdict(
         concern=concern,
         outcome=Outcome.REGRESSED,
         subject=record.subject,
         summary="nothing compiled",
-        explanation=explain(_NOTHING_COMPILED, [_WATCHED_SINCE], seen=f"in {record.subject}", hint=_COMPILE_FIRST),
+        explanation=explain(_NOTHING_COMPILED, [_WATCHED_SINCE], seen=f"in {record.subject}", hint=hint),
     )
 
 

@@ -1,34 +1,44 @@
 """Judge exact counts: any change fails, and a gain must be accepted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 
 from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.baselines.figures import PhaseFigures, figures_of
 from pytest_diffopt.guards.baseline_comparison import changes, incomparable, missing, what_differs
 from pytest_diffopt.guards.comparison import BaselineContext
-from pytest_diffopt.guards.failure_text import change, counted, in_columns, size
+from pytest_diffopt.guards.failure_text import change, counted, explain, in_columns, size
 from pytest_diffopt.guards.memory_holders import holder_lines
+from pytest_diffopt.guards.phase_changes import figure_changes, phase_changes
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
-from pytest_diffopt.records import Concern, CountRecord, Environment, PhaseCounts
+from pytest_diffopt.records import Concern, CountRecord, Environment, OptimizationState, PhaseCounts
+from pytest_diffopt.records.denoise_phases import single_steps
 
 _SHOWN_MODULES = 5
-_STEP, _STEPS = "step ", "steps "
 _TERA = 1e12
+_LOST = "the counts fell while an optimization is not applied"
+_APPLY_FIRST = "fix how it is applied, or remove it from the recipe; until then no counts are accepted"
 
 
 def judge_counts(
-    record: CountRecord, baseline: CountBaseline | None, *, environment: Environment, rerun: str
+    record: CountRecord,
+    baseline: CountBaseline | None,
+    *,
+    environment: Environment,
+    rerun: str,
+    unapplied: Sequence[OptimizationState] = (),
 ) -> Verdict:
     """Compare every count with the accepted one, exactly.
+
+    Lower counts are no gain while an optimization of the recipe is not applied: its own work may be what is missing.
 
     Args:
         record: the counts now.
         baseline: what was accepted; None when nothing was.
         environment: the versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
+        unapplied: the optimizations of the recipe that are not applied.
     """
     if nothing := unwatched(
         Concern.COUNTS, record.subject, record.operations_per_phase, seen_by=f"the simulated {record.gpu_model}"
@@ -39,7 +49,17 @@ def judge_counts(
         return missing(Concern.COUNTS, record.subject, figure=figure, environment=environment, rerun=rerun)
     if rows := _rows_that_differ(record, baseline, environment):
         return incomparable(Concern.COUNTS, record.subject, rows=rows, rerun=rerun)
-    return _compared(record, baseline, BaselineContext(environment=environment, baseline=baseline, rerun=rerun))
+    verdict = _compared(record, baseline, BaselineContext(environment=environment, baseline=baseline, rerun=rerun))
+    return _without_gain(verdict, unapplied) if unapplied and verdict.outcome is Outcome.IMPROVED else verdict
+
+
+def _without_gain(improved: Verdict, unapplied: Sequence[OptimizationState]) -> Verdict:
+    """Return the verdict on lower counts with an optimization that is not applied: nothing to accept."""
+    facts = [line.removeprefix("  ") for line in improved.explanation[1:-1] if line.startswith("  ")]
+    others = [line for line in improved.explanation[1:-1] if not line.startswith("  ")]
+    lost = [f"not applied: {state.name}: {line}" for state in unapplied for line in state.missing]
+    explanation = explain(_LOST, [*lost, *facts], seen=others[0].removeprefix("seen "), hint=_APPLY_FIRST)
+    return replace(improved, outcome=Outcome.REGRESSED, explanation=explanation)
 
 
 def _compared(record: CountRecord, baseline: CountBaseline, context: BaselineContext) -> Verdict:
@@ -91,53 +111,11 @@ def _step_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[Figu
 
 
 def _phase_changes(record: CountRecord, baseline: CountBaseline) -> Iterator[FigureChange]:
-    """Yield what changed in each phase; where the number of steps differs, only in the phases that both have.
-
-    Steps are compared one by one, because equal steps may be grouped differently in the record and in the baseline.
-    Later steps with equal changes are then grouped again. The first step often does more, so it stays separate.
-    """
-    now = _by_step({phase.phase: figures_of(phase) for phase in record.phases})
-    accepted = _by_step({phase: figures_of(figures) for phase, figures in baseline.phases.items()})
-    same_steps = record.num_steps == baseline.num_steps
-    changed = [
-        (phase, list(_figure_changes("", accepted.get(phase, {}), now.get(phase, {}))))
-        for phase in dict.fromkeys([*now, *accepted])
-        if same_steps or (phase in now and phase in accepted)
-    ]
-    for (_, alike), group in groupby(changed, key=lambda one: (_is_later_step(one[0]), one[1])):
-        where = _grouped([phase for phase, _ in group])
-        yield from (replace(one, where=place) for place in where for one in alike)
-
-
-def _is_later_step(phase: str) -> bool:
-    return phase.startswith(_STEP) and phase != f"{_STEP}0"
-
-
-def _by_step(phases: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
-    """Expand each group of steps into single steps."""
-    return {one: figures for phase, figures in phases.items() for one in _single_steps(phase)}
-
-
-def _single_steps(phase: str) -> list[str]:
-    if not phase.startswith(_STEPS):
-        return [phase]
-    first, last = phase.removeprefix(_STEPS).split("-")
-    return [f"{_STEP}{number}" for number in range(int(first), int(last) + 1)]
-
-
-def _grouped(phases: list[str]) -> list[str]:
-    """Return consecutive later steps as one phase, and other phases unchanged."""
-    numbers = [int(phase.removeprefix(_STEP)) for phase in phases if _is_later_step(phase)]
-    if len(numbers) == len(phases) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return [f"{_STEPS}{numbers[0]}-{numbers[-1]}"]
-    return phases
-
-
-def _figure_changes(where: str, before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[FigureChange]:
-    for figure in before or after:
-        old, new = before.get(figure, 0), after.get(figure, 0)
-        if old != new:
-            yield FigureChange(where=where, figure=figure, before=old, after=new)
+    return phase_changes(
+        {phase.phase: figures_of(phase) for phase in record.phases},
+        {phase: figures_of(figures) for phase, figures in baseline.phases.items()},
+        same_steps=record.num_steps == baseline.num_steps,
+    )
 
 
 def _in_words(one: FigureChange) -> str:
@@ -159,7 +137,7 @@ def _module_changes(record: CountRecord, baseline: CountBaseline) -> list[Figure
     found = [
         one
         for module in sorted({*now, *accepted})
-        for one in _figure_changes(module, accepted.get(module, {}), now.get(module, {}))
+        for one in figure_changes(module, accepted.get(module, {}), now.get(module, {}))
     ]
     return sorted(found, key=lambda one: abs(one.after - one.before) / max(one.before, 1), reverse=True)
 
@@ -207,4 +185,4 @@ def _totals(phases: Mapping[str, PhaseCounts] | Mapping[str, PhaseFigures]) -> d
 
 def _times(phase: str) -> int:
     """Return the number of steps in a phase: 29 for `steps 1-29`."""
-    return len(_single_steps(phase))
+    return len(single_steps(phase))

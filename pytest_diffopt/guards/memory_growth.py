@@ -45,7 +45,7 @@ def judge_memory_growth(record: MemoryGrowthRecord, *, max_growth_bytes: int = 0
 def _summary(record: MemoryGrowthRecord, growth: int) -> str:
     live = size(record.calls[-1].live_bytes)
     over = f"over {counted(len(record.calls) - 1, 'call')}"
-    return f"live memory {live}, {size(growth)} more {over}" if growth > 0 else f"live memory {live}, no more {over}"
+    return f"live memory {live}, {size(growth)} more {over}" if growth > 0 else f"live memory {live}, no growth {over}"
 
 
 def _explanation(record: MemoryGrowthRecord, growth: int, max_growth_bytes: int) -> tuple[str, ...]:
@@ -59,8 +59,6 @@ def _explanation(record: MemoryGrowthRecord, growth: int, max_growth_bytes: int)
             *in_columns(rows),
             *holder_lines(record.holders, "more is held"),
         ],
-        seen=f"on {record.seen_by}, {record.subject}"
-        if "GPU" in record.seen_by
-        else f"by {record.seen_by}, {record.subject}",
+        seen=f"by {record.seen_by}, {record.subject}",
         hint=RELEASE.format(growth=growth),
     )

@@ -19,6 +19,8 @@ from pytest_diffopt.records import (
 )
 
 _FIRST_TIME = "compiled for the first time after warm-up"
+_AFTER_RESET = "compiled again: torch._dynamo.reset() or torch.compiler.reset() had discarded its code since warm-up"
+_REMOVE_RESET = "remove the reset: it discards the compiled code of the whole process"
 _WARMING_UP = "warm-up"
 _FOR_A_NUMBER = "specialised on its value; pass a tensor"
 _NO_LONGER_NEEDED = "remove or lower it in allow_recompiles, so that the recompile cannot return unnoticed"
@@ -151,7 +153,7 @@ def _group_lines(group: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:
     head = f"{call}: {frame.region}  {frame.where}"
     failed = frame.failed_guard
     if failed is None:
-        return [head, f"  {_FIRST_TIME}", *_more(others)]
+        return [head, f"  {_AFTER_RESET if frame.is_after_reset else _FIRST_TIME}", *_more(others)]
     line = [f"  {failed.where}  in {failed.where.function}"] if failed.where.line else []
     source = [f"    {failed.where.source}"] if failed.where.line and failed.where.source else []
     return [head, f"  {described(failed)}", *line, *source, f"  torch: {failed.text}", *_more(others)]
@@ -187,7 +189,8 @@ def _hint(frames: Sequence[CompiledFrame]) -> str:
         if frame.failed_guard
     )
     if not groups:
-        return "call this function during warm-up"
+        is_reset = any(frame.is_after_reset for frame in frames)
+        return _REMOVE_RESET if is_reset else "call this function during warm-up"
     texts = [
         f'AllowedRecompiles(where="{where}", guard="{guard}", {f"times={times}, " if times > 1 else ""}reason="...")'
         for (where, guard), times in groups.items()

@@ -80,8 +80,14 @@ def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Ve
             "steps": record.num_steps,
             "first_step": len(_in_first_step(record.syncs)),
         }
+        | ({"first_call_only": len(record.first_call_syncs)} if record.first_call_syncs else {})
         | ({"offload_syncs": sum(record.offload_syncs)} if _offload(record) else {}),
     )
+
+
+def needs_repetition(first_step: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> bool:
+    """Return whether a sync in the first step is not allowed, so that it matters whether a second call has it too."""
+    return bool(_excess(first_step, allow))
 
 
 def _excess(syncs: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> list[ObservedSync]:
@@ -120,10 +126,11 @@ def _per_later_step(syncs: Sequence[ObservedSync]) -> int:
 
 def _summary(record: SyncRecord) -> str:
     steps = counted(record.num_steps, "step")
+    once = f"; {len(record.first_call_syncs)} in the first call only" if record.first_call_syncs else ""
     if not record.syncs:
-        return f"0 syncs in {steps}"
+        return f"0 syncs in {steps}{once}"
     first = len(_in_first_step(record.syncs))
-    return f"{counted(first, 'sync')} in the first step, up to {_per_later_step(record.syncs)} in each later one"
+    return f"{counted(first, 'sync')} in the first step, up to {_per_later_step(record.syncs)} in each later one{once}"
 
 
 def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Sequence[AllowedSyncs]) -> tuple[str, ...]:
@@ -134,10 +141,19 @@ def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Seq
     limits = sum(allowance.limit(1 if later else 0) for allowance in broken)
     return explain(
         f"the denoise loop synchronizes the CPU with the GPU: {often} {allowed(limits)}",
-        [*_place_lines(excess), *_caveats(record)],
+        [*_place_lines(excess), *_first_call_lines(record), *_caveats(record)],
         seen=f"on {record.seen_by}, {_steps(excess)} of {record.num_steps}, {record.subject}",
         hint=_hint(excess),
     )
+
+
+def _first_call_lines(record: SyncRecord) -> list[str]:
+    """Return the places that fill a cache, which are no fault of the loop."""
+    places = Counter((str(sync.where), sync.where.function) for sync in record.first_call_syncs)
+    return [
+        f"in the first call only, which fills a cache: {counted(number, 'sync')} at {where}  in {function}"
+        for (where, function), number in places.items()
+    ]
 
 
 def _caveats(record: SyncRecord) -> list[str]:

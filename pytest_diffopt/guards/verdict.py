@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
 _FAILED = frozenset({Outcome.REGRESSED, Outcome.MISSING, Outcome.UNWATCHED})
 # These figures have no noise. A gain that is not accepted could be lost again unnoticed, so it fails too.
-_EXACT = frozenset({Concern.COUNTS, Concern.COMPILATION})
+_EXACT = frozenset({Concern.COUNTS, Concern.KERNELS, Concern.COMPILATION})
 #: A test with one of these verdicts is skipped with its reason: nothing was proven, so it must not pass.
 UNPROVEN = frozenset({Outcome.INCOMPARABLE, Outcome.INCONCLUSIVE})
 

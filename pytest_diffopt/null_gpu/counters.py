@@ -45,6 +45,10 @@ class Tally:
     count: int
     bytes: int = 0
 
+    def __add__(self, other: "Tally") -> "Tally":
+        """Return the sum."""
+        return Tally(count=self.count + other.count, bytes=self.bytes + other.bytes)
+
     def __sub__(self, earlier: "Tally") -> "Tally":
         """Return what was added since."""
         return Tally(count=self.count - earlier.count, bytes=self.bytes - earlier.bytes)
@@ -76,6 +80,19 @@ class Counts:
     def total_bytes(self, kind: TallyKind) -> int:
         """Return the bytes of everything of a kind."""
         return sum(tally.bytes for tally in self.of(kind).values())
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Return the sum of two parts."""
+        kinds = dict.fromkeys([*self.tallies, *other.tallies])
+        return Counts(
+            tallies={
+                kind: {
+                    name: self.of(kind).get(name, _NOTHING) + other.of(kind).get(name, _NOTHING)
+                    for name in dict.fromkeys([*self.of(kind), *other.of(kind)])
+                }
+                for kind in kinds
+            }
+        )
 
     def __sub__(self, earlier: "Counts") -> "Counts":
         """Return what was counted since."""

@@ -15,7 +15,7 @@ from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.paired.cpu_time import cpu_share, timed
 from pytest_diffopt.paired.messages import Counted, Ready, Timed
 from pytest_diffopt.paired.sampling import repeats_for
-from pytest_diffopt.paired.worker import Controller, modules_of_trees
+from pytest_diffopt.paired.worker import Controller
 from pytest_diffopt.probes.counts import try_to_count
 from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.probes.gpu_state import gpu_uuid
@@ -67,7 +67,7 @@ class CallTimer:
 
     def _warmed_up(self, stopwatch: Stopwatch, device: TimedDevice, subject: Subject, num_steps: int) -> Ready:
         warmup_ns = stopwatch.warm_up(self.settings.paired_max_seconds * _WARMUP_SHARE * _NS_PER_SECOND)
-        own, foreign = modules_of_trees()
+        own, foreign = self.controller.modules_of_trees()
         return Ready(
             subject=subject,
             environment=capture_environment(subject.device),

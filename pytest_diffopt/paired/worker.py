@@ -3,6 +3,7 @@
 pytest loads it with `-p`, and only in a process that the controller started.
 """
 
+import gc
 import os
 import socket
 import sys
@@ -32,18 +33,22 @@ from pytest_diffopt.paired.messages import (
     Timed,
 )
 
-# Removed from the environment, so that a pytest process started by a test is not a worker.
-_CONNECTION = os.environ.pop(CONNECTION_VARIABLE, "")
-_OWN_TREE, _OTHER_TREE = os.environ.pop(OWN_TREE_VARIABLE, ""), os.environ.pop(OTHER_TREE_VARIABLE, "")
 _CONTROLLER_GONE = 3
 
 
 class Controller:
     """The worker's end of the connection to the controller."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Bind to a connection."""
+    def __init__(self, connection: Connection, *, own_tree: str = "", other_tree: str = "") -> None:
+        """Bind to a connection.
+
+        Args:
+            connection: the connection.
+            own_tree: the folder of this worker's code.
+            other_tree: the folder of the other worker's code.
+        """
         self._connection = connection
+        self._own_tree, self._other_tree = own_tree, other_tree
 
     def next_test(self) -> RunTest | Quit:
         """Wait for the next test to run."""
@@ -74,6 +79,19 @@ class Controller:
                 case _:
                     os._exit(0)
 
+    def modules_of_trees(self) -> tuple[int, tuple[str, ...]]:
+        """Return the number of modules imported from this worker's tree, and the names of those from the other tree."""
+        own, foreign = 0, []
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if not file or Path(file).is_relative_to(sys.prefix):
+                continue
+            if self._own_tree and Path(file).is_relative_to(self._own_tree):
+                own += 1
+            elif self._other_tree and Path(file).is_relative_to(self._other_tree):
+                foreign.append(name)
+        return own, tuple(sorted(foreign))
+
 
 class WorkerPlugin:
     """Runs the tests that the controller names, one at a time, instead of all collected tests."""
@@ -94,6 +112,7 @@ class WorkerPlugin:
                 # Without a next item pytest tears down all fixtures, session-scoped pipelines included.
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
                 self._controller.report(_ended(self._reports))
+        gc.freeze()  # at exit the interpreter would examine every object of torch, and the controller would wait for it
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -118,26 +137,17 @@ def _ended(reports: Sequence[pytest.TestReport]) -> EndedTest:
     return EndedTest(outcome=worst.outcome, text=text)
 
 
-def modules_of_trees() -> tuple[int, tuple[str, ...]]:
-    """Return the number of modules imported from this worker's tree, and the names of those from the other tree."""
-    own, foreign = 0, []
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if not file or Path(file).is_relative_to(sys.prefix):
-            continue
-        if _OWN_TREE and Path(file).is_relative_to(_OWN_TREE):
-            own += 1
-        elif _OTHER_TREE and Path(file).is_relative_to(_OTHER_TREE):
-            foreign.append(name)
-    return own, tuple(sorted(foreign))
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Connect to the controller that started this process."""
-    if not _CONNECTION:
+    # Removed from the environment, so that a pytest process started by a test is not a worker.
+    number, own_tree, other_tree = (
+        os.environ.pop(name, "") for name in (CONNECTION_VARIABLE, OWN_TREE_VARIABLE, OTHER_TREE_VARIABLE)
+    )
+    if not number:
         msg = "pytest_diffopt.paired.worker is only for processes that --diffopt-against starts"
         raise pytest.UsageError(msg)
-    controller = Controller(Connection(socket.socket(fileno=int(_CONNECTION))))
+    connection = Connection(socket.socket(fileno=int(number)))
+    controller = Controller(connection, own_tree=own_tree, other_tree=other_tree)
     config.stash[CONTROLLER] = controller
     config.pluginmanager.register(WorkerPlugin(controller), "diffopt-paired-worker")
 

@@ -120,7 +120,7 @@ def _refuse_inactive(pipeline: Any, adapter: str) -> None:
 
 
 def _named(scheduler: Any, class_name: str) -> Any:
-    kind = getattr(diffusers, class_name, None)
+    kind: Any = getattr(diffusers, class_name, None)
     if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)):
         names = [one.__name__ for one in scheduler.compatibles]
         msg = f"diffusers has no scheduler {class_name!r}{did_you_mean(class_name, names)}"

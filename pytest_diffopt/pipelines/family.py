@@ -29,6 +29,7 @@ class PipelineFamily:
         stages: the pipelines that a chain calls one after another; the chain loads weights if each of them can.
         chain: builds the chain from its stages.
         largest_batch: the maximum number of images per call; None if only memory limits it.
+        one_per_image: the names of inputs of which a batch takes one per image.
         ships_weights: whether this package includes trained weights of the tiny scale.
         has_random_weights: whether the tiny scale has random weights, the same in every build; without either, its
             weights are the user's own.
@@ -46,6 +47,7 @@ class PipelineFamily:
     stages: "tuple[PipelineFamily, ...]" = ()
     chain: Callable[..., Any] | None = None
     largest_batch: int | None = None
+    one_per_image: tuple[str, ...] = ()
     ships_weights: bool = False
     has_random_weights: bool = False
 
@@ -54,7 +56,8 @@ class PipelineFamily:
         plain = self.inputs(scale)
         if batch is None or batch == plain.get("num_images_per_prompt", 1):
             return plain
-        return plain.varied(f"batch {batch}", num_images_per_prompt=batch)
+        repeated: dict[str, Any] = {name: [plain[name]] * batch for name in self.one_per_image}
+        return plain.varied(f"batch {batch}", num_images_per_prompt=batch, **repeated)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,5 +30,6 @@ SD15_IMG2IMG = PipelineFamily(
     build_random=_BLUEPRINT.build_random,
     inputs=_inputs,
     variations=lambda scale: usual_variations(_inputs(scale)),
+    one_per_image=("image",),  # diffusers warns where it has to repeat the image itself
     ships_weights=True,
 )

@@ -10,6 +10,7 @@ from pytest_diffopt.api.baseline_gate import BaselineGate
 from pytest_diffopt.api.compile_baseline import CompileGate
 from pytest_diffopt.api.count_baseline import CountGate
 from pytest_diffopt.api.image_baseline import ImageGate
+from pytest_diffopt.api.kernel_baseline import KernelGate
 from pytest_diffopt.api.latency_baseline import LatencyGate
 from pytest_diffopt.api.memory_baseline import MemoryGate
 from pytest_diffopt.environment import torch_device
@@ -37,6 +38,7 @@ __all__ = [
     "compile_gate",
     "count_gate",
     "image_gate",
+    "kernel_gate",
     "latency_gate",
     "marker_parameter",
     "memory_gate",
@@ -120,6 +122,11 @@ def memory_gate(request: pytest.FixtureRequest) -> MemoryGate:
 def count_gate(request: pytest.FixtureRequest) -> CountGate:
     """Return the gate of counts."""
     return _gate(CountGate, request)
+
+
+def kernel_gate(request: pytest.FixtureRequest) -> KernelGate:
+    """Return the gate of kernels."""
+    return _gate(KernelGate, request)
 
 
 def compile_gate(request: pytest.FixtureRequest) -> CompileGate:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.compile_baseline import CompileGate
     from pytest_diffopt.api.count_baseline import CountGate
     from pytest_diffopt.api.image_baseline import ImageGate
+    from pytest_diffopt.api.kernel_baseline import KernelGate
     from pytest_diffopt.api.latency_baseline import LatencyGate
     from pytest_diffopt.api.memory_baseline import MemoryGate
     from pytest_diffopt.pipelines.inputs import PipelineInputs
@@ -129,6 +130,13 @@ def memory_baseline(request: pytest.FixtureRequest) -> "MemoryGate":
 def count_baseline(request: pytest.FixtureRequest) -> "CountGate":
     """The accepted counts of this test on the simulated GPU: `count_baseline.check(pipeline, **inputs)`."""
     gate: CountGate = _values().count_gate(request)
+    return gate
+
+
+@pytest.fixture
+def kernel_baseline(request: pytest.FixtureRequest) -> "KernelGate":
+    """The accepted kernels of this test on the null GPU: `kernel_baseline.check(pipeline, **inputs)`."""
+    gate: KernelGate = _values().kernel_gate(request)
     return gate
 
 

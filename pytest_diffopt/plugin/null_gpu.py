@@ -85,9 +85,11 @@ class SessionOnNullGpu:
     def pytest_sessionstart(self) -> None:
         """Start to compute values, before test files are imported."""
         if _runs_tests(self._config):
-            from pytest_diffopt.null_gpu.values.computing import Values, computing  # noqa: PLC0415 - imports torch
+            # imports torch
+            from pytest_diffopt.null_gpu.values.computing import Values, computing, is_computing  # noqa: PLC0415
 
-            self._report = self._open.enter_context(computing(Values(self._values)))
+            if not is_computing():  # `python -m pytest_diffopt null-gpu --values ... -- pytest` has started it
+                self._report = self._open.enter_context(computing(Values(self._values)))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

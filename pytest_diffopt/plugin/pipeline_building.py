@@ -18,6 +18,7 @@ from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weigh
 from pytest_diffopt.plugin.markers import NamedPipeline
 from pytest_diffopt.probes.compilation import watch_warmup
 from pytest_diffopt.probes.compile_failures import failures_explained
+from pytest_diffopt.probes.out_of_memory import memory_errors_explained
 from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.records import Device, Subject, Weights
@@ -44,7 +45,9 @@ def built_pipeline(
     _release_memory(pipelines)  # pytest still references a fixture's value during its teardown; it is free only now
     pipeline = None
     try:
-        pipeline = _build(named, recipe, device, settings, pipelines)
+        what = f"pipeline {named.family.name} ({named.scale}), recipe {recipe}"
+        with memory_errors_explained(what, when="while it was built"):
+            pipeline = _build(named, recipe, device, settings, pipelines)
         yield pipeline
     finally:
         pipelines.ended.update(modules_of(pipeline).values())

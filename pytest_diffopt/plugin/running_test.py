@@ -10,6 +10,7 @@ import pytest
 from pytest_diffopt.environment import accelerator_kind
 from pytest_diffopt.plugin.markers import GpuNeeds, belongs_to_diffopt, gpu_needs, recipe_text
 from pytest_diffopt.plugin.second_process import second_process_of
+from pytest_diffopt.plugin.worker_gpus import require_own_gpu
 from pytest_diffopt.session.active_test import ActiveTest, running
 from pytest_diffopt.session.artifacts import Artifacts
 from pytest_diffopt.session.pipeline_lifetimes import watched_pipelines_of
@@ -74,8 +75,16 @@ def noise_of_one_seed(item: pytest.Item) -> Iterator[None]:
 
 
 def skip_unless_gpu_suffices(item: pytest.Item, settings: Settings) -> None:
-    """Skip a test whose `gpu` marker asks for more than this machine's GPU has."""
-    needs = gpu_needs(item) if settings.use_gpu and belongs_to_diffopt(item) else None
+    """Skip a test whose `gpu` marker asks for more than this machine's GPU has.
+
+    Raises:
+        GpuSharingError: several workers use one GPU.
+    """
+    if not settings.use_gpu or not belongs_to_diffopt(item):
+        return
+    if not settings.null_gpu:  # each process has a null GPU of its own
+        require_own_gpu(item.config)
+    needs = gpu_needs(item)
     reason = _missing_of_gpu(needs) if needs else ""
     if reason:
         pytest.skip(reason)

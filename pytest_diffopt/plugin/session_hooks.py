@@ -142,11 +142,12 @@ def _watched_from_its_build(
     if fixturedef.argname != "optimized_pipeline" or not _runs_diffopt_tests(request.config):
         return (yield)
     from pytest_diffopt.probes.compile_failures import failures_explained  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.probes.out_of_memory import memory_errors_explained  # noqa: PLC0415 - imports torch
 
     pipelines = watched_pipelines_of(request.config)
     pipelines.start_afresh()
     start = pipelines.log.mark()
-    with failures_explained():
+    with failures_explained(), memory_errors_explained("the fixture optimized_pipeline", when="while it was built"):
         pipeline = yield
     pipelines.adopt(pipeline, start, recipe=recipe_text(request.node))
     return pipeline

@@ -11,6 +11,7 @@ import pytest
 from pytest_diffopt.baselines.write_permission import WritePermission
 from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.plugin.root_folder import refuse_root_of_an_option
 from pytest_diffopt.session.count_request import count_request
 from pytest_diffopt.session.paired_worker import PAIRED_WORKER
 from pytest_diffopt.session.second_process import second_process_test
@@ -23,6 +24,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
     Raises:
         pytest.UsageError: a value is invalid, or a baseline would be written in CI.
     """
+    refuse_root_of_an_option(config)
     update = WritePermission(config.getoption("--diffopt-update") or WritePermission.NEVER)
     prune = bool(config.getoption("--diffopt-prune"))
     _refuse_writes_in_ci(config, environment, update, prune=prune)

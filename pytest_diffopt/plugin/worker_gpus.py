@@ -6,11 +6,16 @@ from typing import Any
 
 import pytest
 
+from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.guards.failure_text import counted
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _INPUT = "diffopt_gpu"
 _HIDES_THE_REST = "-1"
+
+
+class GpuSharingError(DiffoptError):
+    """Several workers would use one GPU."""
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
@@ -39,6 +44,21 @@ def _installed_gpus() -> list[str]:
         return [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
     finally:
         pynvml.nvmlShutdown()
+
+
+def require_own_gpu(config: pytest.Config) -> None:
+    """Require that this worker has a GPU of its own, if it is one of several.
+
+    Raises:
+        GpuSharingError: the controller could not list the GPUs, so that all workers use the first one.
+    """
+    worker = getattr(config, "workerinput", {})
+    if worker.get("workercount", 1) > 1 and _INPUT not in worker:
+        msg = (
+            f"--gpu assigns one GPU to each worker, got: {worker['workercount']} workers (-n) and no list of the GPUs: "
+            f"set {_VISIBLE} to their numbers, or install nvidia-ml-py"
+        )
+        raise GpuSharingError(msg)
 
 
 def take_gpu(config: pytest.Config) -> None:

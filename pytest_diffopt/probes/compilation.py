@@ -6,7 +6,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, RecompileLimitError
+import torch
+
+from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, OperatorError, RecompileLimitError
 from pytest_diffopt.probes.compile_log import CompileLog, LogPosition, OwnLog
 from pytest_diffopt.probes.compiled_modules import compiled_modules, compiled_names
 from pytest_diffopt.records import (
@@ -101,11 +103,21 @@ def _call(log: _Log, before: LogPosition, call: Callable[[], object]) -> str:
     __tracebackhide__ = True
     try:
         call()
-    except (*USER_ERRORS, RecompileLimitError) as error:
-        if not log.explains_error(before):
+    except (*USER_ERRORS, RecompileLimitError, OperatorError) as error:
+        if not log.explains_error(before) or (isinstance(error, OperatorError) and not _works_in_eager(call)):
             raise
         return "".join(traceback.format_exception(error))
     return ""
+
+
+def _works_in_eager(call: Callable[[], object]) -> bool:
+    """Return whether the call succeeds without compiled code; its own errors are then not the compiler's."""
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            call()
+    except Exception:  # noqa: BLE001 - whatever it raises, the caller raises the first error
+        return False
+    return True
 
 
 def _varied(number: int, inputs: Mapping[str, Any], frames: Iterable[CompiledFrame]) -> VariationRecompiles:

@@ -8,7 +8,10 @@ from types import CodeType
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
+import torch
+
 from pytest_diffopt._torch_private.compile_watching import Compilation, TracedBreak, compilations_watched
+from pytest_diffopt._torch_private.cuda_graphs import cuda_graphs_watched
 from pytest_diffopt._torch_private.dynamo_state import frames_since_reset, is_known_to_dynamo
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.compiled_frames import compiled_frame
@@ -44,12 +47,14 @@ class Owner:
     Attributes:
         roots: the functions that are compiled in the target. A frame of any other function was reached through a graph
             break, so that any other target may reach it too.
+        compiled: the functions that were compiled in its calls, also before a reset.
     """
 
-    __slots__ = ("__weakref__", "roots")
+    __slots__ = ("__weakref__", "compiled", "roots")
 
     def __init__(self) -> None:
         self.roots: frozenset[CodeType] = frozenset()
+        self.compiled: set[CodeType] = set()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +97,8 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._num_unseen = frames_since_reset()
         self._numbers = set(range(self._num_unseen))
         self._resources.enter_context(compilations_watched(self._add))
+        if torch.cuda.is_available():
+            self._resources.enter_context(cuda_graphs_watched())
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -136,7 +143,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         return len(self._breaks) > start.breaks or any(frame.hit_limit for _, frame in self._frames[start.frames :])
 
     def owner_of(self, target: Any) -> Owner | None:
-        """Return the owner that stands for a target, with its present roots; None if it has no weak references."""
+        """Return the owner that represents a target, with its present roots; None if it has no weak references."""
         try:
             owner = self._owners.setdefault(target, Owner())
         except TypeError:
@@ -149,6 +156,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._frames[start.frames :] = _claimed(owner, self._frames[start.frames :])
         self._breaks[start.breaks :] = _claimed(owner, self._breaks[start.breaks :])
         first = max(0, len(self._known) - (len(self._frames) - start.frames))
+        owner.compiled.update(*(known.codes for known in self._known[first:] if known.owner is None))
         self._known[first:] = [
             replace(known, owner=owner, is_common=not known.codes <= owner.roots) if known.owner is None else known
             for known in self._known[first:]
@@ -165,7 +173,8 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         own = owner.roots.union(*(known.codes for known in self._known if known.owner is owner))
         if any(known.is_common or known.codes & own for known in others) and own:
             return True
-        return any(map(is_known_to_dynamo, own - frozenset().union(*(known.codes for known in self._known))))
+        logged = frozenset[CodeType]().union(*(known.codes for known in self._known))
+        return any(map(is_known_to_dynamo, own - logged))
 
     def _add(self, found: Compilation) -> None:
         self._note_number(found.compile_id)
@@ -182,6 +191,8 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._breaks += [(owner, read_in_graph(one, frame.region)) for one in found.reads]
         self._frames.append((owner, frame))
         self._known.append(_known(found, owner))
+        if owner is not None and frame.is_compiled:
+            owner.compiled |= {found.code, found.wrapper}
         self._namespaces[id(found.namespace)] = found.namespace
 
     def _owner_now(self) -> Owner | None:
@@ -225,7 +236,7 @@ class OwnLog:
 
     Attributes:
         log: the log of the session.
-        owner: the target; None stands for any.
+        owner: the target; None includes every target.
     """
 
     log: CompileLog

@@ -39,6 +39,9 @@ def compiled_frame(found: Compilation) -> CompiledFrame:
         failed_guard=failed_guard(metrics.recompile_reason or "", code, found.value_of),
         cache=_cache(metrics),
         cuda_graphs_skipped=metrics.cudagraph_skip_reason or (_NO_CUDA_GRAPHS if found.skipped_cuda_graphs else ""),
+        generated_kernels=found.inductor.get("generated_kernels", 0),
+        external_calls=found.inductor.get("external_calls", 0),
+        graph_partitions=found.inductor.get("graph_partitions", 0),
     )
 
 

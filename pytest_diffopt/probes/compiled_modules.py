@@ -1,9 +1,10 @@
 """Compiled modules, methods and functions of a pipeline."""
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.records import CompiledModule
 
 _Call = Callable[..., Any]
+# Where torch keeps the compiled call of a module and the original of a compiled function.
+_OF_TORCH = frozenset({"_compiled_call_impl", "_torchdynamo_orig_callable"})
 #: Returns the replacement for a call, given its path, the compiled call and the eager one.
 Replacement = Callable[[str, _Call, _Call], _Call]
 
@@ -32,21 +35,38 @@ class CompiledPart:
         name: name shared by all parts of the same class and component.
         function: the source function, decorators included.
         replaced: returns a context in which a replacement is called instead.
+        is_method: whether it is an attribute of its object, and not a module.
     """
 
     path: str
     name: str
     function: _Call
     replaced: Callable[[Replacement], Any]
+    is_method: bool = False
+
+    def runs(self, other: "CompiledPart") -> bool:
+        """Return whether another part is below this one and compiled with it; a module has other methods, too."""
+        below = self.path.removesuffix("forward").removesuffix(".") + "."
+        if self is other or not other.path.startswith(below):
+            return False
+        name = other.path.removeprefix(below)
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return not other.is_method or "." in name or name == "forward" or code is None or name in code.co_names
 
 
 def compiled_parts(target: Any) -> Iterator[CompiledPart]:
     """Yield every compiled part of a pipeline or module; a bare compiled function is its only part."""
+    methods_of_classes: dict[type, list[str]] = {}
     for component, part in modules_of(target).items():
         for path, module in part.named_modules():
             yield from _compiled_in_place(component, path, module)
-            yield from _compiled_methods(".".join(filter(None, [component, path])), module)
-    if not isinstance(target, torch.nn.Module) and (original := original_callable(target)):
+            yield from _compiled_methods(".".join(filter(None, [component, path])), module, methods_of_classes)
+    if isinstance(target, torch.nn.Module):
+        return
+    original = original_callable(target)
+    if original is None:
+        yield from _compiled_methods("", target, methods_of_classes)
+    else:
         name = getattr(original, "__name__", type(original).__name__)
         yield CompiledPart(path=name, name=name, function=original, replaced=_nothing_replaced)
 
@@ -125,25 +145,54 @@ def _compiled_in_place(component: str, path: str, module: torch.nn.Module) -> It
     )
 
 
-def _compiled_methods(owner_path: str, owner: torch.nn.Module) -> Iterator[CompiledPart]:
-    for name, value in list(vars(owner).items()):
-        original = original_callable(value)
-        if original is not None and not name.startswith("_") and name != "forward":
-            path = f"{owner_path}.{name}"
-            yield CompiledPart(
-                path=path, name=path, function=original, replaced=_method_replacer(owner, name, path, original)
-            )
+def _compiled_methods(owner_path: str, owner: Any, methods_of_classes: dict[type, list[str]]) -> Iterator[CompiledPart]:
+    """Yield the compiled attributes of an object, and the compiled methods of its class."""
+    if original_module(owner) is not None:
+        return  # torch's own wrapper of a compiled module
+    kind = type(owner)
+    if kind not in methods_of_classes:
+        methods_of_classes[kind] = [name for one in kind.__mro__ for name in _compiled_names_in(vars(one))]
+    attributes = getattr(owner, "__dict__", {})
+    names = _compiled_names_in(attributes)
+    for name in dict.fromkeys([*names, *(one for one in methods_of_classes[kind] if one not in attributes)]):
+        path = ".".join(filter(None, [owner_path, name]))
+        function = _bound(original_callable(getattr(owner, name)), owner, name)
+        yield CompiledPart(
+            path=path,
+            name=path,
+            function=function,
+            replaced=_method_replacer(owner, name, path, function),
+            is_method=True,
+        )
+
+
+def _compiled_names_in(attributes: Mapping[str, Any]) -> list[str]:
+    found = [name for name, value in list(attributes.items()) if original_callable(value) is not None]
+    return [name for name in found if name not in _OF_TORCH and not isinstance(attributes[name], torch.nn.Module)]
+
+
+def _bound(function: Any, owner: Any, name: str) -> _Call:
+    """Return the original of a compiled method, bound to its object: torch keeps that of its own layers unbound."""
+    call: _Call = function
+    of_class = getattr(type(owner), name, None)
+    if of_class is None or not isinstance(function, FunctionType):
+        return call
+    return MethodType(function, owner) if inspect.unwrap(of_class) is inspect.unwrap(function) else call
 
 
 def _method_replacer(owner: Any, name: str, path: str, original: _Call) -> Callable[[Replacement], Any]:
     @contextmanager
     def replaced(make: Replacement) -> Iterator[None]:
+        is_of_class = name not in vars(owner)
         compiled = getattr(owner, name)
         setattr(owner, name, make(path, compiled, original))
         try:
             yield
         finally:
-            setattr(owner, name, compiled)
+            if is_of_class:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, compiled)
 
     return replaced
 

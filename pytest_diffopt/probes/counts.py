@@ -13,12 +13,10 @@ from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, wa
 from pytest_diffopt.probes.memory_holders import holders_of
 from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL, moved, on_simulated_gpu
 from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, Subject
+from pytest_diffopt.records.denoise_phases import AFTER_LOOP, BEFORE_LOOP, WHOLE_CALL, merged_steps
 from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, SimulatedGPU
 from pytest_diffopt.simulated_gpu.cost.roofline import fastest_dtype, seconds_of
 
-_BEFORE = "before the loop"
-_AFTER = "after the loop"
-_WHOLE_CALL = "the call"
 _OUTSIDE = "outside modules"
 _PATH_DEPTH = 2
 
@@ -86,7 +84,7 @@ def _make(call: Any, target: Any, gpu: SimulatedGPU) -> DenoiseLoop | None:
         loop = None
         if has_denoise_loop(target):
             loop = stack.enter_context(watch_denoise_loop(target, lambda step: _enter(gpu, step)))
-        gpu.enter_phase(_BEFORE if loop else _WHOLE_CALL)
+        gpu.enter_phase(BEFORE_LOOP if loop else WHOLE_CALL)
         call()
     if loop:
         loop.require_entered(target)
@@ -94,32 +92,17 @@ def _make(call: Any, target: Any, gpu: SimulatedGPU) -> DenoiseLoop | None:
 
 
 def _enter(gpu: SimulatedGPU, step: int | None) -> None:
-    gpu.enter_phase(_AFTER if step is None else step)
+    gpu.enter_phase(AFTER_LOOP if step is None else step)
 
 
 def _phases(counted: Mapping[Hashable, Counts]) -> tuple[PhaseCounts, ...]:
     """Name the phases and merge consecutive equal steps; the transfer of the weights (phase None) is left out."""
-    rows: list[tuple[list[Hashable], Counts]] = []
-    for phase, counts in counted.items():
-        if phase is None:
-            continue
-        both_are_later_steps = rows and _is_later_step(phase) and _is_later_step(rows[-1][0][0])
-        if both_are_later_steps and rows[-1][1] == counts:
-            rows[-1][0].append(phase)
-        else:
-            rows.append(([phase], counts))
-    return tuple(_phase(names, counts) for names, counts in rows)
+    return tuple(_phase(name, counts) for name, counts in merged_steps(counted))
 
 
-def _is_later_step(phase: Hashable) -> bool:
-    return isinstance(phase, int) and phase > 0
-
-
-def _phase(names: Sequence[Hashable], counts: Counts) -> PhaseCounts:
-    first, last = names[0], names[-1]
-    step = f"step {first}" if first == last else f"steps {first}-{last}"
+def _phase(name: str, counts: Counts) -> PhaseCounts:
     return PhaseCounts(
-        phase=step if isinstance(first, int) else str(first),
+        phase=name,
         flops=counts.flops,
         operations=counts.operations,
         bytes_to_device=counts.bytes_to_device,

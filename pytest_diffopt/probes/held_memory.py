@@ -6,34 +6,47 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private.cuda_memory import allocated_bytes
+from pytest_diffopt._torch_private.cuda_memory import Allocation, allocation_of
 from pytest_diffopt.pipelines.components import modules_of
 
 # Tensors with memory of their own; a subclass that wraps others is left out, for Python knows those, too.
 _PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
 
-def bytes_held_by_others(used: Iterable[Any], device: torch.device) -> int:
-    """Return the bytes of the live tensors on a device that do not belong to what a call uses.
+class OtherTensors:
+    """The tensors that were alive before a call was first made and that do not belong to what it uses.
 
-    Memory that Python does not know (compiled code's, a library's) is not among them.
+    Memory that Python does not know (compiled code's, a library's) is not among them, and what the call itself leaves
+    behind is not either.
 
     Args:
-        used: what the call uses: its target and its arguments.
+        used: what the call uses: its target and its arguments; if empty, no tensor belongs to others.
         device: the device.
     """
-    own = dict(map(allocated_bytes, _on(device, _tensors_of(used))))
-    # the type itself: asking some lazy objects for their class imports modules
-    everything = (one for one in gc.get_objects() if type(one) in _PLAIN)
-    held = dict(map(allocated_bytes, _on(device, everything)))
-    return sum(num_bytes for address, num_bytes in held.items() if address not in own)
+
+    def __init__(self, used: Iterable[Any], device: torch.device) -> None:
+        self._used = tuple(used)
+        self._device = device
+        self._before = self._alive() if self._used else {}
+
+    def bytes_now(self) -> int:
+        """Return the bytes of those that are still alive."""
+        if not self._before:
+            return 0
+        own, alive = self._allocations(_tensors_of(self._used)), self._alive()
+        return sum(num_bytes for one, num_bytes in alive.items() if one in self._before and one not in own)
+
+    def _alive(self) -> dict[Allocation, int]:
+        # the type itself: asking some lazy objects for their class imports modules
+        return self._allocations(one for one in gc.get_objects() if type(one) in _PLAIN)
+
+    def _allocations(self, tensors: Iterable[torch.Tensor]) -> dict[Allocation, int]:
+        there = (one for one in tensors if one.layout == torch.strided and _is_on(one.device, self._device))
+        return dict(map(allocation_of, there))
 
 
-def _on(device: torch.device, tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
-    for tensor in tensors:
-        is_there = tensor.device.type == device.type and device.index in {None, tensor.device.index}
-        if is_there and tensor.layout == torch.strided:
-            yield tensor
+def _is_on(device: torch.device, asked: torch.device) -> bool:
+    return device.type == asked.type and asked.index in {None, device.index}
 
 
 def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
@@ -41,23 +54,25 @@ def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         yield from _plain(value)
     elif isinstance(value, Mapping):
-        yield from _tensors_of(list(value.values()))
-    elif isinstance(value, (list, tuple)):
+        yield from _tensors_of(tuple(value.values()))
+    elif isinstance(value, (list, tuple, set, frozenset)):
         for item in value:
             yield from _tensors_of(item)
     elif isinstance(value, torch.nn.Module):
         for module in value.modules():
             yield from _tensors_of([*module.parameters(recurse=False), *module.buffers(recurse=False)])
-            yield from _tensors_of(_kept_by(module))
+            yield from _kept_by(module)
     elif modules_of(value):
         yield from _tensors_of(modules_of(value))
+        yield from _kept_by(value)
         for part in value.components.values():
-            yield from _tensors_of(_kept_by(part))
+            yield from _kept_by(part)
 
 
-def _kept_by(part: Any) -> list[torch.Tensor]:
-    """Return the tensors among an object's attributes, as a scheduler keeps them."""
-    return [kept for kept in getattr(part, "__dict__", {}).values() if isinstance(kept, torch.Tensor)]
+def _kept_by(part: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors among an object's attributes and in its containers, as a scheduler or a cache keeps them."""
+    kinds = (torch.Tensor, list, tuple, set, dict)
+    yield from _tensors_of([kept for kept in getattr(part, "__dict__", {}).values() if isinstance(kept, kinds)])
 
 
 def _plain(tensor: torch.Tensor) -> Iterator[torch.Tensor]:

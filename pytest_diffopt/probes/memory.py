@@ -9,7 +9,7 @@ import torch
 from pytest_diffopt._torch_private.cuda_memory import memory_pool_of_its_own, release_library_workspaces
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.calls import repeatable_call
-from pytest_diffopt.probes.held_memory import bytes_held_by_others
+from pytest_diffopt.probes.held_memory import OtherTensors
 from pytest_diffopt.probes.latency import Call
 from pytest_diffopt.probes.memory_holders import holders_of
 from pytest_diffopt.probes.null_gpu_launches import counted_launches
@@ -51,12 +51,14 @@ def measure_peak_memory_cuda(
         message = f"{_NO_ALLOCATOR}, got: {device}"
         raise ProbeError(message)
     release_library_workspaces()
+    gc.collect()
+    other_tensors = OtherTensors(used, torch.device(device))
     for _ in range(_WARMUP_CALLS):
         call_within_memory(call, subject=subject, when="during warm-up")
     synchronize()
     gc.collect()
     allocator.empty_cache()
-    others = bytes_held_by_others(used, torch.device(device)) if used else 0
+    others = other_tensors.bytes_now()
     held, reserved = allocator.memory_allocated(device) - others, allocator.memory_reserved(device)
     allocator.reset_peak_memory_stats(device)
     with counted_launches(subject) as launches, memory_pool_of_its_own(kind):

@@ -1,5 +1,6 @@
 """The reference pipeline in the precision of the optimized one: what rounding alone does to a call."""
 
+import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -41,6 +42,7 @@ class ReferencePrecision:
     def applied(self, reference: Any) -> Iterator[None]:
         """Give a reference this precision until the block ends."""
         with restored(reference), ExitStack() as stack:
+            stack.enter_context(_without_advice())
             for optimization in self.optimizations:
                 optimization.apply(reference)
                 stack.enter_context(optimization.call_context())
@@ -93,15 +95,31 @@ def restored(pipeline: Any) -> Iterator[None]:
     attributes = [_Attributes(owner) for owner in (pipeline, *modules)]
     owned = [(*one.parameters(recurse=False), *one.buffers(recurse=False)) for one in modules]
     tensors = {id(tensor): tensor for its in owned for tensor in its}.values()
-    # kept on the CPU: a GPU with two pipelines may have no memory for a third copy
-    values = [(tensor, tensor.device, tensor.data.to("cpu", copy=True)) for tensor in tensors]
+    values = [_Value(tensor) for tensor in tensors]
     try:
         yield
     finally:
-        for one in attributes:
-            one.restore()
-        for tensor, device, value in values:
-            tensor.data = value.to(device)
+        for attribute in attributes:
+            attribute.restore()
+        for value in values:
+            value.restore()
+
+
+class _Value:
+    """The value of a parameter or buffer, and the memory in which it is."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+        # on the CPU, because a GPU with two pipelines may have no memory for a third copy
+        self._before = tensor.data.to("cpu", copy=True)
+        self._address, self._device = tensor.data_ptr(), tensor.device
+
+    def restore(self) -> None:
+        is_in_place = self._tensor.data_ptr() == self._address and self._tensor.dtype == self._before.dtype
+        if is_in_place:  # a module that the optimized pipeline shares must keep its memory: CUDA graphs read it
+            self._tensor.data.copy_(self._before)
+        else:
+            self._tensor.data = self._before.to(self._device)
 
 
 class _Attributes:
@@ -143,6 +161,18 @@ def _is_plain_pipeline(reference: Any) -> bool:
         return False
     parameters = [one for module in modules_of(reference).values() for one in module.parameters()]
     return bool(parameters) and all(one.dtype is torch.float32 and not one.is_meta for one in parameters)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence diffusers' advice to load a model in the dtype to which it is cast, logged for each component."""
+    logger = logging.getLogger("diffusers.models.modeling_utils")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

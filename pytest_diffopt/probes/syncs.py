@@ -15,12 +15,12 @@ from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.null_gpu.sync_lines import Sync, recording_syncs
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.first_call import FirstCall, observed
 from pytest_diffopt.probes.null_gpu_launches import LaunchesPerStep
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import moves_weights, users_line
 from pytest_diffopt.simulated_gpu import Counts
-from pytest_diffopt.simulated_gpu import Sync as SimulatedSync
 
 # Text of the warning under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
 _SYNC_WARNING = "called a synchronizing CUDA operation"
@@ -32,12 +32,31 @@ class SyncWatch:
     Args:
         device: device of the tensors of a watched call.
         unwatched: returns a context whose work belongs to no step.
+        first_call: the part of the simulated GPU that distinguishes the first call from a repeated one; None elsewhere.
     """
 
-    def __init__(self, device: torch.device, unwatched: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        unwatched: Callable[[], AbstractContextManager[None]],
+        first_call: "FirstCall | None" = None,
+    ) -> None:
         self._device = device
         self._unwatched = unwatched
+        self._first_call = first_call
         self._record: SyncRecord | None = None
+
+    @property
+    def syncs_in_first_step(self) -> tuple[ObservedSync, ...]:
+        """The synchronizations so far in the first step; empty where a call is not repeated."""
+        return self._first_call.syncs_in_first_step() if self._first_call else ()
+
+    def repeat(self, call: Callable[[], object]) -> None:
+        """Make the call again: what synchronizes in the first call alone fills a cache."""
+        __tracebackhide__ = True
+        if self._first_call:
+            self._first_call.end()
+            call()
 
     def moved(self, values: Any) -> Any:
         """Return the arguments with every tensor moved to the watched device; the move belongs to no step."""
@@ -77,31 +96,32 @@ def watch_syncs(target: Any, subject: Subject) -> AbstractContextManager[SyncWat
 
 @contextmanager
 def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
-    with on_simulated_gpu(target) as gpu, _steps_of(target, gpu.enter_phase) as loop:
-        watch = SyncWatch(gpu.device, lambda: _unwatched(loop, gpu.enter_phase))
-        yield watch
+    with on_simulated_gpu(target) as gpu:
+        calls = FirstCall(gpu)
+        with _steps_of(target, calls.enter_phase) as loop:
+            calls.loop = loop
+            watch = SyncWatch(gpu.device, lambda: _unwatched(loop, calls.enter_phase), calls)
+            yield watch
     _require_steps(loop, target)
-    num_steps = loop.num_steps if loop else 1
-    syncs = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
+    num_steps = calls.num_steps
+    seen = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
+    syncs, only_first = calls.split([observed(sync, step) for sync, step in seen if not sync.is_offload])
     counts = _counts_per_step(gpu.phases, num_steps)
     watch.finish(
         SyncRecord(
             subject=subject,
             num_steps=num_steps,
-            syncs=tuple(_observed(sync, step) for sync, step in syncs if not sync.is_offload),
+            syncs=syncs,
+            first_call_syncs=only_first,
             seen_by="the simulated GPU",
             unmodelled=tuple(gpu.unmodelled),
             placeholders=tuple(dict.fromkeys(where for _operation, where in gpu.placeholders)),
             operations=tuple(one.operations for one in counts),
             bytes_to_device=tuple(one.bytes_to_device for one in counts),
             bytes_to_host=tuple(one.bytes_to_host for one in counts),
-            offload_syncs=_per_step([step for sync, step in syncs if sync.is_offload], num_steps),
+            offload_syncs=_per_step([step for sync, step in seen if sync.is_offload], num_steps),
         )
     )
-
-
-def _observed(sync: SimulatedSync, step: int) -> ObservedSync:
-    return ObservedSync(kind=sync.kind.value, operation=sync.shown_as, where=sync.where, step=step)
 
 
 def _counts_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple[Counts, ...]:

@@ -6,13 +6,15 @@ import sys
 from typing import Any
 
 from pytest_diffopt.arguments import whole_number
+from pytest_diffopt.null_gpu.launching import restart
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.profile.request import DEFAULT_GPU_MODEL, ProfileRequest
+from pytest_diffopt.profile.request import DEFAULT_GPU_MODEL, ProfiledDevice, ProfileRequest
 
 _DESCRIPTION = """
 Run a pipeline once on a simulated GPU and print the counts of each phase of the call: FLOPs, operations, bytes over the
 bus, peak memory and the lines that hold it, each host-device synchronization, the attention kernels that CUDA would
-choose, and the roofline.
+choose, and the roofline. With --device null, run it on the null GPU and print what each phase launches, and the host
+time.
 """
 _DEFAULT_TOP = 8
 
@@ -29,7 +31,13 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--scale", choices=[*map(str, Scale)], default=str(Scale.TINY), help="size of the pipeline (default: tiny)"
     )
-    parser.add_argument("--gpu", default=DEFAULT_GPU_MODEL, help="the GPU to simulate (default: %(default)s)")
+    parser.add_argument(
+        "--device",
+        choices=[*map(str, ProfiledDevice)],
+        default=str(ProfiledDevice.SIMULATED),
+        help="the simulated GPU, or the null GPU, which needs a CUDA build of torch (default: %(default)s)",
+    )
+    parser.add_argument("--gpu", default=DEFAULT_GPU_MODEL, help="the GPU that it stands in for (default: %(default)s)")
     parser.add_argument(
         "--recipe", help='optimizations: "bf16 + channels_last" (default: bf16 for a registered pipeline, else none)'
     )
@@ -50,6 +58,7 @@ def run(options: argparse.Namespace) -> None:
     request = ProfileRequest(
         target=options.target,
         scale=Scale(options.scale),
+        device=ProfiledDevice(options.device),
         gpu_model=options.gpu,
         recipe=options.recipe,
         num_steps=options.steps,
@@ -60,6 +69,8 @@ def run(options: argparse.Namespace) -> None:
     shows_progress = sys.stderr.isatty() and not options.json
     if ":" not in request.target:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is downloaded, and connecting to the Hub takes seconds
+    if request.device is ProfiledDevice.NULL:
+        restart(request.gpu_model)  # torch must be imported after the library: this process starts again
     if shows_progress:
         sys.stderr.write(f"building {request.target} ...\n")
     # Imported here: it loads torch, which --help does not need, and huggingface_hub, which reads HF_HUB_OFFLINE then.

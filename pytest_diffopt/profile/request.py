@@ -1,10 +1,18 @@
 """The arguments of the profile command."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pytest_diffopt.pipelines.scale import Scale
 
 DEFAULT_GPU_MODEL = "nvidia-h200"
+
+
+class ProfiledDevice(StrEnum):
+    """The device that a profile is taken on."""
+
+    SIMULATED = "simulated"
+    NULL = "null"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,7 +22,8 @@ class ProfileRequest:
     Attributes:
         target: a registered pipeline, a folder written by `save_pretrained`, or `module:function`.
         scale: the scale at which a registered pipeline is built.
-        gpu_model: the GPU to simulate.
+        device: the simulated GPU or the null GPU.
+        gpu_model: the GPU that it stands in for.
         recipe: the optimizations to apply; None is bf16 for a registered pipeline, else none.
         num_steps: number of denoise steps.
         height: height of the image in pixels.
@@ -24,6 +33,7 @@ class ProfileRequest:
 
     target: str
     scale: Scale = Scale.TINY
+    device: ProfiledDevice = ProfiledDevice.SIMULATED
     gpu_model: str = DEFAULT_GPU_MODEL
     recipe: str | None = None
     num_steps: int | None = None

@@ -21,21 +21,21 @@ def lines(profile: PipelineProfile, target: Target, *, top: int) -> Iterator[str
     """Yield the lines of the report; each list shows at most `top` entries and the number of the rest."""
     yield from _heading(profile, target)
     yield ""
-    yield from _aligned([_HEADINGS, *_rows(profile)])
+    yield from aligned([_HEADINGS, *_rows(profile)])
     yield ""
     yield from _ROOFLINE_NOTE
-    yield from _section("memory at the peak, by the line that allocated it", _holders(profile), top)
-    yield from _section("host-device synchronizations", _syncs(profile), top)
-    yield from _section("attention kernels", _attention(profile), top)
-    yield from _section("operations that the simulation does not model, not fully counted", profile.unmodelled, top)
-    yield from _section("reads of values that do not exist, which returned zeros", _placeholders(profile), top)
+    yield from section("memory at the peak, by the line that allocated it", _holders(profile), top)
+    yield from section("host-device synchronizations", _syncs(profile), top)
+    yield from section("attention kernels", _attention(profile), top)
+    yield from section("operations that the simulation does not model, not fully counted", profile.unmodelled, top)
+    yield from section("reads of values that do not exist, which returned zeros", _placeholders(profile), top)
 
 
 def _heading(profile: PipelineProfile, target: Target) -> Iterator[str]:
     gpu_model = profile.gpu_model
     dtype = fastest_dtype(profile.dtypes, gpu_model)
     recipe = f"recipe {target.recipe}" if target.recipe else "no recipe"
-    yield f"{target.name} ({target.origin}), {recipe}, {_call(target)}"
+    yield f"{target.name} ({target.origin}), {recipe}, {call_text(target)}"
     yield (
         f"on a simulated {gpu_model.name}: {peak_tflops(gpu_model, dtype):g} TFLOP/s for {_name(dtype)}, "
         f"{shown_bytes(int(gpu_model.gigabytes_per_s * 1e9))}/s, {shown_bytes(gpu_model.memory_bytes)}; "
@@ -45,7 +45,8 @@ def _heading(profile: PipelineProfile, target: Target) -> Iterator[str]:
         yield f"out of memory on a real GPU: the peak is {shown_bytes(profile.peak_memory_bytes)}"
 
 
-def _call(target: Target) -> str:
+def call_text(target: Target) -> str:
+    """Return the arguments of the call that matter for its size."""
     shown = ("num_inference_steps", "height", "width", "num_images_per_prompt", "guidance_scale")
     return ", ".join(f"{name}={target.inputs[name]}" for name in shown if name in target.inputs) or "default arguments"
 
@@ -98,14 +99,16 @@ def _sum(whole: Phase, parts: Sequence[Phase], profile: PipelineProfile) -> tupl
     return (*_row(whole.name, [whole], profile)[:-1], shown_seconds(seconds))
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield rows in aligned columns, the first to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *rest in rows:
         cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
         yield "  ".join(cells).rstrip()
 
 
-def _section(title: str, found: Iterable[str], top: int) -> Iterator[str]:
+def section(title: str, found: Iterable[str], top: int) -> Iterator[str]:
+    """Yield a list under its title, at most `top` entries and the number of the rest; nothing for an empty list."""
     everything = list(found)
     if not everything:
         return

@@ -13,9 +13,9 @@ from pytest_diffopt.arguments import shown
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.loading import build_without_weights
+from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weights
 from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
-from pytest_diffopt.profile.request import ProfileRequest
+from pytest_diffopt.profile.request import ProfiledDevice, ProfileRequest
 from pytest_diffopt.recipes.grammar import parse_recipe
 
 _LONGEST_NAME = 200
@@ -63,6 +63,8 @@ def find_target(request: ProfileRequest) -> Target:
     else:
         found = _registered(request)
         recipe = recipe or parse_recipe(_DEFAULT_RECIPE)
+    if request.device is ProfiledDevice.NULL:
+        found.pipeline.to("cuda")
     inputs = _changed(found.inputs, found.pipeline, request)
     if recipe is not None:
         recipe.apply(found.pipeline)
@@ -88,7 +90,10 @@ def _registered(request: ProfileRequest) -> Target:
         msg = f"unknown pipeline: {shown(request.target)}"
         raise PipelineError(msg)
     family = find_pipeline(request.target)
-    built = build_without_weights(family, request.scale)
+    if request.device is ProfiledDevice.NULL:
+        built = build_pipeline(family, request.scale, device="cuda")
+    else:
+        built = build_without_weights(family, request.scale)
     return Target(
         pipeline=built.pipeline,
         inputs=family.inputs(request.scale),

@@ -1,6 +1,10 @@
 """torch.compile of the denoiser, the VAE's decoder, or any other module or method."""
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,9 +14,12 @@ from pytest_diffopt._torch_private.compiled_code import compiled_code_count, is_
 from pytest_diffopt._torch_private.tracing_backend import trace_only
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.components import DENOISER, component_names, denoiser_names
+from pytest_diffopt.recipes.cuda_graphs import layers_of, targets_without_graphs
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.recipes.regions import compile_blocks, compiled_regions, forwards_of_blocks, forwards_of_regions
 from pytest_diffopt.records import OptimizationState
+
+_GRAPH_MODES = frozenset({"reduce-overhead", "max-autotune"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +76,7 @@ class Compile(Optimization):
     def verify(self, pipeline: Any) -> OptimizationState:
         lines = {target: self._missing(pipeline, target) for target in self.target}
         missing = [line for lines_of_target in lines.values() for line in lines_of_target]
+        missing += self._without_cuda_graphs(pipeline)
         compiled = [target for target in self.target if not lines[target]]
         traced = "" if self._is_on_gpu(pipeline) or self.backend else " (only traced: no GPU)"
         return self.state(f"compiled code ran for {', '.join(compiled) or 'nothing'}{traced}", missing)
@@ -84,6 +92,17 @@ class Compile(Optimization):
         if not all(map(_has_compiled_code, functions)):
             return [f"{name} is compiled, but its compiled code has not run"]
         return []
+
+    def _without_cuda_graphs(self, pipeline: Any) -> list[str]:
+        """Return a line for each target that runs without a CUDA graph although its mode asks for one."""
+        if self.mode not in _GRAPH_MODES or self.backend or pipeline.device.type != "cuda":
+            return []
+        parts = {
+            f"{component}.{method}" if method else component: self._compiled_functions(pipeline, component, method)
+            for target in self.target
+            for component, method in _resolve(pipeline, target)
+        }
+        return [f"{line} with mode={self.mode!r}" for line in targets_without_graphs(parts)]
 
     def _compiled_functions(self, pipeline: Any, component: str, method: str) -> list[Any]:
         """Return the original functions that a target compiles; empty if any of them is not compiled."""
@@ -129,12 +148,23 @@ def _can_compile(owner: Any, method: str) -> bool:
 
 
 def _has_compiled_code(function: Any) -> bool:
-    """Return whether Dynamo has compiled code for a function or for a function that it wraps.
+    """Return whether Dynamo has, or had before a reset, compiled code for a function or for a function that it wraps.
 
     A decorated `forward` is compiled starting at its wrapper. When the wrapper has a graph break, the inner function
     is compiled separately.
     """
-    layers = [function]
-    while hasattr(layers[-1], "__wrapped__"):
-        layers.append(layers[-1].__wrapped__)
-    return any(compiled_code_count(layer.__code__) for layer in layers)
+    codes = [layer.__code__ for layer in layers_of(function)]
+    return any(compiled_code_count(code) or code in _discarded.get() for code in codes)
+
+
+_discarded: ContextVar[Collection[CodeType]] = ContextVar("diffopt_discarded_code", default=frozenset())
+
+
+@contextmanager
+def code_compiled_before(codes: Collection[CodeType]) -> Iterator[None]:
+    """Let `verify` count code that ran in the pipeline and that a reset of Dynamo discarded since then."""
+    token = _discarded.set(codes)
+    try:
+        yield
+    finally:
+        _discarded.reset(token)

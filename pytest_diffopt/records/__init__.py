@@ -11,8 +11,6 @@ from pytest_diffopt.records.compilation import (
     FailedGuard,
     GraphBreak,
     GuardKind,
-    NumericsRecord,
-    OutputDifference,
     RecompileRecord,
     RegionCounts,
     VariationRecompiles,
@@ -30,6 +28,7 @@ from pytest_diffopt.records.images import (
     RoundingNoise,
     StepDrift,
 )
+from pytest_diffopt.records.kernels import FewerKernelsRecord, KernelRecord, PhaseKernels
 from pytest_diffopt.records.latency import (
     CalibrationRecord,
     LatencyRecord,
@@ -39,6 +38,13 @@ from pytest_diffopt.records.latency import (
     RatioRecord,
 )
 from pytest_diffopt.records.memory import CallMemory, MemoryGrowthRecord, MemoryHolder, MemoryRecord
+from pytest_diffopt.records.numerics import (
+    Float64Errors,
+    NumericsRecord,
+    NumericsReference,
+    OutputDifference,
+    UncompiledCalls,
+)
 from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
@@ -59,6 +65,8 @@ Record = (
     | CalibrationRecord
     | MemoryRecord
     | MemoryGrowthRecord
+    | KernelRecord
+    | FewerKernelsRecord
     | OwnRecord
 )
 
@@ -78,6 +86,8 @@ __all__ = [
     "Environment",
     "ErrorSize",
     "FailedGuard",
+    "FewerKernelsRecord",
+    "Float64Errors",
     "GPUProcess",
     "GPUReading",
     "GPURecord",
@@ -86,6 +96,7 @@ __all__ = [
     "ImageDifference",
     "ImageFiles",
     "ImageRecord",
+    "KernelRecord",
     "LatencyRecord",
     "LatentDifference",
     "MemoryGrowthRecord",
@@ -94,6 +105,7 @@ __all__ = [
     "ModuleCounts",
     "ModuleDrift",
     "NumericsRecord",
+    "NumericsReference",
     "ObservedSync",
     "OptimizationState",
     "OutputDifference",
@@ -102,6 +114,7 @@ __all__ = [
     "PairedRecord",
     "PairedTiming",
     "PhaseCounts",
+    "PhaseKernels",
     "RatioRecord",
     "RecompileRecord",
     "Record",
@@ -112,6 +125,7 @@ __all__ = [
     "StepDrift",
     "Subject",
     "SyncRecord",
+    "UncompiledCalls",
     "VariationRecompiles",
     "Weights",
 ]

@@ -1,4 +1,4 @@
-"""Compilations by `torch.compile`, and the differences of compiled results from eager ones."""
+"""Compilations by `torch.compile`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -77,6 +77,9 @@ class CompiledFrame:
         compile_ns: time spent on compilation.
         cache: result of the compile cache lookups.
         cuda_graphs_skipped: why Inductor skipped CUDA graphs; empty when it uses them or was not asked to.
+        generated_kernels: kernels that Inductor generated.
+        external_calls: calls of libraries and of torch's own kernels in the generated code.
+        graph_partitions: parts into which Inductor divided the code for CUDA graphs; 0 for undivided code.
         is_after_reset: whether a reset of Dynamo had discarded the function's code since it was compiled before.
     """
 
@@ -92,6 +95,9 @@ class CompiledFrame:
     failed_guard: FailedGuard | None = None
     cache: CacheResult = CacheResult.NOT_USED
     cuda_graphs_skipped: str = ""
+    generated_kernels: int = 0
+    external_calls: int = 0
+    graph_partitions: int = 0
     is_after_reset: bool = False
 
 
@@ -219,48 +225,3 @@ class RecompileRecord:
     lost: tuple[str, ...] = ()
     breaks: tuple[GraphBreak, ...] = ()
     torch_traceback: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutputDifference:
-    """Difference of one output of a compiled module from the same output in eager mode, over all calls.
-
-    Attributes:
-        module: path in the pipeline (`unet.down_blocks.1`).
-        output: name of the output (`[0]`, `.sample`); empty for a single output.
-        dtype: dtype of the output.
-        calls: number of compared calls.
-        values: number of compared values.
-        differing_values: number of values outside of the tolerance.
-        max_error: largest absolute difference.
-        max_relative_error: `max_error` divided by the largest absolute value of the eager output.
-        relative_tolerance: allowed difference, as a fraction of the largest absolute value of the eager output.
-        absolute_tolerance: allowed difference in addition to that.
-        problem: why the outputs cannot be compared ("shape (2, 4) became (2, 5)"); empty otherwise.
-    """
-
-    module: str
-    output: str
-    dtype: str
-    calls: int
-    values: int
-    differing_values: int
-    max_error: float
-    max_relative_error: float
-    relative_tolerance: float
-    absolute_tolerance: float
-    problem: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NumericsRecord:
-    """Every output of every compiled module, compared with the eager module.
-
-    Attributes:
-        differences: one entry per output.
-        silent: compiled modules that were never called, so that none of their outputs was compared.
-    """
-
-    subject: Subject
-    differences: tuple[OutputDifference, ...]
-    silent: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ class Concern(StrEnum):
     IMAGES = "images"
     REPEATABILITY = "repeatability"
     COUNTS = "counts"
+    KERNELS = "kernels"
     LATENCY = "latency"
     MEMORY = "memory"
     OWN = "own guard"

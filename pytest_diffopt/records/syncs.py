@@ -38,6 +38,8 @@ class SyncRecord:
         bytes_to_host: bytes copied over the bus to the host in each step; empty on a real GPU.
         offload_syncs: the number of syncs in each step with which offload hooks move weights; they are the price of
             offload, and no fault of the loop.
+        first_call_syncs: synchronizations in the first step that a repetition of the call does not have: they fill a
+            cache once in the life of the pipeline.
         placeholders: lines that read a placeholder value; control flow that depends on it may be wrong.
     """
 
@@ -51,3 +53,4 @@ class SyncRecord:
     bytes_to_device: tuple[int, ...] = ()
     bytes_to_host: tuple[int, ...] = ()
     offload_syncs: tuple[int, ...] = ()
+    first_call_syncs: tuple[ObservedSync, ...] = ()

@@ -1,11 +1,11 @@
-"""A ladder as a table and a bar chart: verdicts, operations, memory and latency of each level."""
+"""A ladder as a table and a bar chart: verdicts, operations, launches, memory and latency of each level."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from pytest_diffopt.guards.failure_text import factor, size, time
+from pytest_diffopt.guards.failure_text import factor, percent, size, time
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.recipes.ladders import Level, known_ladders, ladder
 from pytest_diffopt.records import Concern
@@ -14,7 +14,17 @@ from pytest_diffopt.session.ledger import LedgerEntry
 _BAR_WIDTH = 24
 _SHOWN = (Concern.APPLIED, Concern.GRAPH_BREAKS, Concern.SYNCS, Concern.IMAGES)
 _NOTHING = "-"
-_HEAD = ("", "level", *_SHOWN, "operations a step", "peak memory", "latency", "times as fast")
+_HEAD = (
+    "",
+    "level",
+    *_SHOWN,
+    "operations a step",
+    "launches a step",
+    "in graphs",
+    "peak memory",
+    "latency",
+    "times as fast",
+)
 #: Of several verdicts of one concern on one level, the first of these is shown.
 _WORST_FIRST = (
     Outcome.REGRESSED,
@@ -36,6 +46,8 @@ class LadderRow:
         latency_ns: median time of a call; None if not measured.
         peak_memory_bytes: peak memory of a call; None if neither counted nor measured.
         operations: operations launched in a late denoise step; None if not counted.
+        launches: kernels and library calls of a late denoise step on the null GPU; None if not counted.
+        launches_in_graphs: those of them that CUDA graphs launch.
     """
 
     level: Level
@@ -43,6 +55,8 @@ class LadderRow:
     latency_ns: float | None = None
     peak_memory_bytes: int | None = None
     operations: int | None = None
+    launches: int | None = None
+    launches_in_graphs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,11 +89,15 @@ class LadderResult:
     def bars(self) -> tuple[str, list[tuple[str, float, str]]]:
         """Return the title of the chart, and label, value and text of the bar of each level.
 
-        The bars show latency if it was measured, else peak memory; levels without a value have no bar.
+        The bars show latency if it was measured, else launches if they were counted, else peak memory; levels without a
+        value have no bar.
         """
         latencies = [(row.level.label, row.latency_ns, time(row.latency_ns)) for row in self.rows if row.latency_ns]
         if latencies:
             return "latency", latencies
+        launches = [(row.level.label, float(row.launches), str(row.launches)) for row in self.rows if row.launches]
+        if launches:
+            return "launches a step", launches
         peaks = [(row.level.label, float(row.peak_memory_bytes)) for row in self.rows if row.peak_memory_bytes]
         return "peak memory", [(label, peak, size(peak)) for label, peak in peaks]
 
@@ -149,8 +167,17 @@ def _take_figures(row: LadderRow, entry: LedgerEntry) -> None:
         row.peak_memory_bytes = max(phase["peak_memory_bytes"] for phase in record["phases"])
         steps = [phase for phase in record["phases"] if phase["phase"].startswith("step")]
         row.operations = steps[-1]["operations"] if steps else None
+    if entry.verdict.concern is Concern.KERNELS and record.get("phases"):
+        late = record["phases"][_last_step(record["phases"])]
+        row.launches = sum(late["kernels"].values()) + sum(late["library_calls"].values())
+        row.launches_in_graphs = late["launches_in_graphs"]
     if entry.verdict.concern is Concern.MEMORY:
         row.peak_memory_bytes = record["peak_allocated_bytes"]
+
+
+def _last_step(phases: Sequence[Mapping[str, Any]]) -> int:
+    """Return the index of the last phase of the denoise loop; of the last phase without a loop."""
+    return max((number for number, phase in enumerate(phases) if phase["phase"].startswith("step")), default=-1)
 
 
 def _table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -166,6 +193,8 @@ def _cells(row: LadderRow, first: LadderRow) -> list[str]:
         row.level.label,
         *(str(row.outcomes.get(concern, _NOTHING)) for concern in _SHOWN),
         _NOTHING if row.operations is None else str(row.operations),
+        _NOTHING if row.launches is None else str(row.launches),
+        percent(row.launches_in_graphs / row.launches) if row.launches else _NOTHING,
         _NOTHING if row.peak_memory_bytes is None else size(row.peak_memory_bytes),
         _NOTHING if row.latency_ns is None else time(row.latency_ns),
         _NOTHING if speed_up is None else factor(speed_up),

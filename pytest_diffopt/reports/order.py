@@ -28,6 +28,7 @@ BY_CONCERN = (
     Concern.LATENCY,
     Concern.MEMORY,
     Concern.COUNTS,
+    Concern.KERNELS,
     Concern.COMPILATION,
     Concern.OWN,
 )

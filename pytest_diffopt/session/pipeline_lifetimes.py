@@ -60,10 +60,11 @@ class WatchedPipelines:
         return self._log
 
     def close(self) -> None:
-        """Close the compile log, which restores Dynamo's limits."""
+        """Close the compile log, which restores Dynamo's functions, and forget the lifetimes, which refer to it."""
         if self._log is not None:
             self._log.__exit__()
             self._log = None
+            self._lifetimes.clear()
 
     def register(self, target: Any, subject: Subject, start: "LogPosition") -> None:
         """Register a pipeline with the position of the compile log before its build."""
@@ -105,7 +106,10 @@ class WatchedPipelines:
             return
         if known is not None and known.warm is None:
             self._lifetimes[target] = replace(
-                known, warm=self.log.mark(), first_call_ns=first_call_ns, compile_ns=compile_ns
+                known,
+                warm=self.log.mark(),
+                first_call_ns=first_call_ns or known.first_call_ns,
+                compile_ns=compile_ns or known.compile_ns,
             )
 
     def lifetime_of(self, target: Any, *, recipe: str = "") -> PipelineLifetime:
@@ -123,7 +127,23 @@ class WatchedPipelines:
             known = self._lifetimes[target]
         except TypeError:  # a callable that cannot be weakly referenced
             return PipelineLifetime(subject=_own_subject(target, recipe), start=self.log.mark())
-        known = self._continued(target, known)
+        return self._with_recipe(self._continued(target, known), recipe)
+
+    def subject_of(self, target: Any, *, recipe: str = "") -> Subject:
+        """Return what a pipeline is, for an assertion that judges no compiled code; Dynamo is never reset.
+
+        Args:
+            target: the pipeline.
+            recipe: the recipe that the test names; used if no recipe was applied through this package.
+        """
+        self.adopt(target, self.log.mark(), recipe=recipe)
+        try:
+            return self._with_recipe(self._lifetimes[target], recipe).subject
+        except TypeError:  # a callable that cannot be weakly referenced
+            return _own_subject(target, recipe)
+
+    @staticmethod
+    def _with_recipe(known: PipelineLifetime, recipe: str) -> PipelineLifetime:
         if recipe and not known.subject.recipe:  # adopted from a fixture of a wider scope than the test's marker
             return replace(known, subject=replace(known.subject, recipe=recipe))
         return known

@@ -195,10 +195,10 @@ def test_caches_by_device_hold_nothing_of_the_simulated_gpu(project: pytest.Pyte
     """A function's cache and a plain object of the model: each assertion sees the same, and a plain call works."""
     project.makepyfile(test_it=CACHES + ASSERTS.format(number=1) + ASSERTS.format(number=2))
     names = [["test_plain", "test_syncs_1", "test_syncs_2"][number] for number in order]
-    result = project.runpytest_inprocess("--tb=short", *(f"test_it.py::{name}" for name in names))
+    result = project.runpytest_inprocess("--tb=short", "-v", *(f"test_it.py::{name}" for name in names))
 
-    result.assert_outcomes(passed=1, failed=2)
-    result.stdout.fnmatch_lines(["regressed  syncs  Denoiser    2 syncs in the first step*"] * 2)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["passed  syncs  Denoiser    0 syncs in 1 step; 2 in the first call only"] * 2)
 
 
 ATTENTION = """
@@ -292,3 +292,58 @@ def test_each_test_has_its_own_attention_backend(project: pytest.Pytester, order
     result.assert_outcomes(passed=3, failed=3)
     for name in ("with_a_shared_model", "with_an_own_model", "within_a_context"):
         result.stdout.fnmatch_lines([f"*::test_{name} FAILED*"])
+
+
+APPLIED = """
+import models, pytest, torch
+from pytest_diffopt import assert_no_graph_breaks, assert_no_syncs, assert_optimizations_applied
+
+class Pipeline:
+    def __init__(self):
+        self.unet, self.device = models.Denoiser(), torch.device("cpu")
+        self.components = {"unet": self.unet}
+
+    def to(self, device):
+        self.unet.to(device)
+
+    def __call__(self, x):
+        return self.unet(x)
+
+@pytest.fixture(scope="module")
+def pipeline():
+    pipeline = Pipeline()
+    pipeline.unet.compile(backend="eager")
+    pipeline(**models.call())
+    assert_no_graph_breaks(pipeline, **models.call())
+    return pipeline
+
+RECIPE = 'compile(target=["unet"], backend="eager")'
+
+def test_another_model():
+    assert_no_graph_breaks(models.compiled(), **models.call())
+
+def test_applied(pipeline):
+    assert_no_syncs(pipeline, **models.call())
+    assert_optimizations_applied(pipeline, recipe=RECIPE)
+
+def test_reset():
+    torch.compiler.reset()
+
+def test_applied_again(pipeline):
+    assert_optimizations_applied(pipeline, recipe=RECIPE)
+
+def test_never_called():
+    pipeline = Pipeline()
+    pipeline.unet.compile(backend="eager")
+    assert_optimizations_applied(pipeline, recipe=RECIPE)
+"""
+
+
+def test_a_reset_does_not_unapply_compilation(models: pytest.Pytester) -> None:
+    """The pipeline has run compiled code, which a reset for another model discarded; one that never ran any fails."""
+    models.makepyfile(test_it=APPLIED)
+    names = ("applied", "another_model", "reset", "applied_again", "never_called")
+    result = models.runpytest_inprocess("--tb=short", *(f"test_it.py::test_{name}" for name in names))
+
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(["*unet is compiled, but its compiled code has not run"])

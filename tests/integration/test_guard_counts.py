@@ -104,3 +104,36 @@ def test_counting_leaves_the_pipeline_unchanged(own_pipeline: pytest.Pytester) -
     result = own_pipeline.runpytest_inprocess("--diffopt-update=missing")
 
     result.assert_outcomes(passed=1)
+
+
+LOST = """
+import pytest, torch
+
+@pytest.mark.diffopt(pipeline="sd15", recipe="channels_last")
+def test_counts(optimized_pipeline, pipeline_inputs, count_baseline):
+    {line}
+    count_baseline.check(optimized_pipeline, **pipeline_inputs)
+"""
+LOSES = "optimized_pipeline.unet.to(memory_format=torch.contiguous_format)"
+
+
+def test_lower_counts_without_an_optimization_are_not_accepted(project: pytest.Pytester) -> None:
+    """NCHW weights need no conversion to NHWC, but channels_last is what the recipe asks for."""
+    project.makepyfile(test_it=LOST.format(line=""))
+    accepting = project.runpytest_inprocess("--diffopt-update=missing")
+    project.makepyfile(test_it=LOST.format(line=LOSES))
+    result = project.runpytest_inprocess()
+    updating = project.runpytest_inprocess("--diffopt-update=all")
+
+    accepting.assert_outcomes(passed=1)
+    for one in (result, updating):
+        one.assert_outcomes(failed=1)
+        one.stdout.no_fnmatch_line("*to keep the gain*")
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the counts fell while an optimization is not applied",
+            "  not applied: channels_last: * convolution weights of unet are NCHW",
+            "seen on the simulated nvidia-h200, pipeline sd15 *",
+            "fix how it is applied, or remove it from the recipe; until then no counts are accepted",
+        ]
+    )

@@ -122,3 +122,83 @@ def test_a_read_that_fullgraph_captures_fails(own_pipeline: pytest.Pytester) -> 
         ],
         consecutive=True,
     )
+
+
+USER_ERRORS = """
+import torch
+from pytest_diffopt import assert_no_graph_breaks, assert_no_recompiles
+
+class Loops(torch.nn.Module):
+    def forward(self, x):
+        return [x for _ in range(x.sum().item())]
+
+class Experts(torch.nn.Module):
+    def forward(self, x):
+        counts = torch.bincount(x, minlength=2).tolist()
+        return [x * 2 for count in counts if count > 1]
+
+class Prints(torch.nn.Module):
+    def forward(self, x):
+        def double(x):
+            print("noise left")
+            return x * 2
+        return torch.cond(x.sum() > 0, double, lambda x: x * 1, (x,))
+
+class Shapes(torch.nn.Module):
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, lambda x: x * 2, lambda x: x.sum(), (x,))
+
+class Wrong(torch.nn.Module):
+    def forward(self, x):
+        return x + torch.ones(7)
+
+def watched(model):
+    model.compile(backend="eager", fullgraph=True)
+    with torch._dynamo.config.patch(capture_scalar_outputs=True, capture_dynamic_output_shape_ops=True):
+        assert_no_graph_breaks(model, torch.tensor([0, 1, 1]))
+
+def test_loop():
+    watched(Loops())
+
+def test_experts():
+    watched(Experts())
+
+def test_operator():
+    watched(Prints())
+
+def test_shapes():
+    watched(Shapes())
+
+def test_recompiles():
+    model = Loops()
+    model.compile(backend="eager", fullgraph=True)
+    with torch._dynamo.config.patch(capture_scalar_outputs=True):
+        assert_no_recompiles(model, [{"x": torch.tensor([0, 1, 1])}])
+
+def test_wrong_in_eager_too():
+    watched(Wrong())
+"""
+
+
+def test_every_user_error_of_dynamo_is_a_graph_break(project: pytest.Pytester) -> None:
+    """With the user's line and no traceback; an operator that fails in eager code too raises its own error."""
+    project.makepyfile(test_it=USER_ERRORS)
+    result = project.runpytest_inprocess("--tb=line")
+
+    result.assert_outcomes(failed=6)
+    lines = {
+        "Loops": (6, "return [[]x for _ in range(x.sum().item())[]]"),
+        "Experts": (10, "counts = torch.bincount(x, minlength=2).tolist()"),
+        "Prints": (16, 'print("noise left")'),
+        "Shapes": (22, "return torch.cond(x.sum() > 0, lambda x: x * 2, lambda x: x.sum(), (x,))"),
+    }
+    for line, source in [*lines.values(), lines["Loops"]]:
+        result.stdout.fnmatch_lines(
+            [
+                "diffopt: 1 graph break (0 allowed)",
+                f"  test_it.py:{line}  in *",
+                f"    {source}",
+                "fullgraph=True makes it an error: fix the line, or compile without fullgraph to count the breaks",
+            ]
+        )
+    result.stdout.fnmatch_lines(["*TorchRuntimeError*"])

@@ -77,7 +77,7 @@ def test_a_failure_lists_the_lines_that_hold_the_peak(own_pipeline: pytest.Pytes
     more.stdout.fnmatch_lines(
         [
             "  held at the peak, by the line that allocated it:",
-            "    4.00 MiB  test_it.py:8 *held = torch.empty(4194304, dtype=torch.uint8, device=latents.device)",
+            "    4.00 MiB  test_it.py:7  held = torch.empty(4194304, dtype=torch.uint8, device=latents.device)",
         ]
     )
 

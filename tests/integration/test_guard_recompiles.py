@@ -234,3 +234,53 @@ def test_a_lora_scale_that_is_a_tensor_passes(own_pipeline: pytest.Pytester) -> 
     result = run(own_pipeline, LORA.format(scale="torch.tensor(scale)"))
 
     result.assert_outcomes(passed=1)
+
+
+RESETS = """
+import torch
+from pytest_diffopt import assert_no_recompiles
+
+class Denoiser(torch.nn.Module):
+    def forward(self, x):
+        return x * 2
+
+class Pipeline:
+    def __init__(self):
+        self.components = {{"denoiser": Denoiser()}}
+        self.components["denoiser"].compile(backend="eager")
+        self.calls = 0
+
+    def __call__(self, x):
+        self.calls += 1
+        {line}
+        return self.components["denoiser"](x)
+
+def test_recompiles():
+    assert_no_recompiles(Pipeline(), [{{"x": torch.ones(2)}}, {{"x": torch.zeros(2)}}])
+"""
+
+
+def test_a_reset_between_calls_is_named(project: pytest.Pytester) -> None:
+    """The function was compiled at warm-up and no guard failed: its code was discarded."""
+    project.makepyfile(test_it=RESETS.format(line="if self.calls == 3: torch.compiler.reset()"))
+    result = project.runpytest_inprocess("--tb=short")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 recompile (0 allowed)",
+            "  call 2: Denoiser.forward  test_it.py:5",
+            "    compiled again: torch._dynamo.reset() or torch.compiler.reset() had discarded its code since warm-up",
+            "seen in 2 varied calls of pipeline Pipeline (weights: the user's own)",
+            "remove the reset: it discards the compiled code of the whole process",
+        ],
+        consecutive=True,
+    )
+
+
+def test_a_reset_before_warm_up_is_no_recompile(project: pytest.Pytester) -> None:
+    """The clean counterpart: everything after warm-up finds its code."""
+    project.makepyfile(test_it=RESETS.format(line="if self.calls == 1: torch.compiler.reset()"))
+    result = project.runpytest_inprocess("--tb=short")
+
+    result.assert_outcomes(passed=1)

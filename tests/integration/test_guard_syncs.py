@@ -54,8 +54,9 @@ def test_a_read_in_each_step_fails(own_pipeline: pytest.Pytester) -> None:
 
 
 def test_a_sync_in_the_first_step_fails(own_pipeline: pytest.Pytester) -> None:
-    """It is distinguished from a sync in every step."""
-    result = run(own_pipeline, "first = timestep.item() if not hasattr(self, 'seen') else 0; self.seen = True")
+    """In every call; it is distinguished from a sync in every step."""
+    line = "first = timestep.item() if getattr(self, 'n', 0) % 3 == 0 else 0; self.n = getattr(self, 'n', 0) + 1"
+    result = run(own_pipeline, line)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -173,4 +174,57 @@ def test_a_pipeline_without_a_loop_is_an_error(own_pipeline: pytest.Pytester) ->
             "diffopt: no denoise loop: SmallPipeline never opened pipeline.progress_bar(...): "
             "open it around the loop, or pass a callable that is one step"
         ]
+    )
+
+
+FILLS_A_CACHE = """
+import pytest, small_pipeline, torch
+from pytest_diffopt import assert_no_syncs
+
+class UNet(small_pipeline.SmallUNet):
+    tables = {{}}
+
+    def forward(self, latents, timestep):
+        device = latents.device
+        if device not in self.tables:
+            self.tables[device] = torch.ones(1).to(device)
+        {line}
+        return super().forward(latents, timestep) * self.tables[device]
+
+@pytest.fixture
+def optimized_pipeline():
+    return small_pipeline.build(UNet)
+
+def test_it(optimized_pipeline, pipeline_inputs):
+    assert_no_syncs(optimized_pipeline, **pipeline_inputs)
+"""
+
+
+def test_a_sync_that_fills_a_cache_is_none_of_the_loop(own_pipeline: pytest.Pytester) -> None:
+    """A second call does not have it, so it passes, and the summary reports it."""
+    own_pipeline.makepyfile(test_it=FILLS_A_CACHE.format(line=""))
+    result = own_pipeline.runpytest_inprocess("-v")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["passed  syncs  SmallPipeline*0 syncs in 3 steps; 1 in the first call only"])
+
+
+def test_a_sync_of_every_first_step_fails_beside_it(own_pipeline: pytest.Pytester) -> None:
+    """Each call synchronizes in its first step: that is the loop's, and the cache is listed apart."""
+    line = "first = UNet.calls % 3 == 0; UNet.calls += 1; first and latents.sum().item()"
+    text = FILLS_A_CACHE.format(line=line).replace("    tables = {}", "    tables = {}\n    calls = 0")
+    own_pipeline.makepyfile(test_it=text)
+    result = own_pipeline.runpytest_inprocess("-v")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync in the first step (0 allowed)",
+            "  1 in step 0  .item()  test_it.py:12  in forward  (read by the host)",
+            "                        first = UNet.calls % 3 == 0; *",
+            "  in the first call only, which fills a cache: 1 sync at test_it.py:11  in forward",
+            "seen on the simulated GPU, step 0 of 3, pipeline SmallPipeline (weights: the user's own)",
+            'to accept this: allow_syncs=[[]AllowedSyncs(where="test_it.py:forward", per_step=0, first_step=1, *',
+        ],
+        consecutive=True,
     )

@@ -160,6 +160,21 @@ def test_verdicts_of_four_gpus_equal_those_of_one_process(
     assert ledger(timed_gpus, "spread")["counts"] == {"passed": 4, "regressed": 8}
 
 
+def test_workers_without_a_list_of_the_gpus_fail(four_gpus: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `CUDA_VISIBLE_DEVICES` and NVML all of them would time their tests on the first GPU."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    four_gpus.makeconftest(GPUS + "import sys\n\nsys.modules['pynvml'] = None\n")
+    shared = run(four_gpus, "-n", "2")
+
+    assert shared.ret == pytest.ExitCode.TESTS_FAILED
+    shared.stdout.fnmatch_lines(
+        [
+            "diffopt: --gpu assigns one GPU to each worker, got: 2 workers (-n) and no list of the GPUs: set "
+            "CUDA_VISIBLE_DEVICES to their numbers, or install nvidia-ml-py"
+        ]
+    )
+
+
 def test_two_workers_on_one_gpu_are_refused(four_gpus: pytest.Pytester) -> None:
     """The run ends before any measurement."""
     result = run(four_gpus, "-n", "5")

@@ -1,5 +1,6 @@
 """The server of `warm_python`: it runs one test of the plugin, which imports everything, and forks for each request."""
 
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -10,6 +11,7 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,13 +45,15 @@ def main(address: str, launcher: str, *paths: str) -> None:
     sys.path[1:1] = paths
     with _silent():
         Path("test_first.py").write_text(_FIRST_TEST, encoding="utf-8")
-        code = pytest.main(["-p", "no:cacheprovider", "-n0", "-q", f"--rootdir={Path.cwd()}", "test_first.py"])
+        options = ("-p", "no:cacheprovider", "-p", "no:rerunfailures", "-n0", "-q")  # reruns start a thread
+        code = pytest.main([*options, f"--rootdir={Path.cwd()}", "test_first.py"])
     if code:
         sys.exit(f"the first test ended with {code!r}")
     if (threads := len(list(Path("/proc/self/task").iterdir()))) > 1:
         sys.exit(f"a process with {threads} threads cannot be forked safely")
     gc.collect()
     gc.freeze()
+    atexit.register(gc.freeze)  # if a process undid it: examining every object of torch at its exit takes seconds
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen()
@@ -61,7 +65,7 @@ def main(address: str, launcher: str, *paths: str) -> None:
 
 
 @contextlib.contextmanager
-def _silent() -> "contextlib.Generator[None]":
+def _silent() -> Iterator[None]:
     """Write standard output to standard error: a line on it means that the server is ready."""
     kept = os.dup(1)
     os.dup2(2, 1)
@@ -76,7 +80,7 @@ def _silent() -> "contextlib.Generator[None]":
 def _serve(listening: socket.socket) -> Request | None:
     """Fork for each connection until standard input is closed; return the request in a process that runs it."""
     while True:
-        readable, _, _ = select.select([listening, 0], [], [])
+        readable, _, _ = select.select([listening.fileno(), 0], [], [])
         if 0 in readable:
             return None
         connection, _ = listening.accept()
@@ -108,7 +112,7 @@ def _monitor(pid: int, connection: socket.socket) -> None:
     """Pass signals to the process; kill it if its launcher is gone; answer with its exit status."""
     ended = os.pidfd_open(pid)
     while True:
-        readable, _, _ = select.select([ended, connection], [], [])
+        readable, _, _ = select.select([ended, connection.fileno()], [], [])
         if ended in readable:
             break
         numbers = connection.recv(1) or bytes([signal.SIGKILL])

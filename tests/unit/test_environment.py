@@ -16,6 +16,7 @@ from pytest_diffopt.environment import (
     accelerator_kind,
     capture_environment,
     distribution_version,
+    gpu_device,
     gpu_name,
     slug,
     torch_device,
@@ -175,3 +176,14 @@ def test_an_environment_is_cached() -> None:
 def test_a_slug_is_a_folder_name(name: str, folder: str) -> None:
     """Lower-case letters, digits and single hyphens."""
     assert slug(name) == folder
+
+
+def test_the_null_gpu_is_not_the_gpu_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name and the folder of its baselines differ, whichever device a caller asks for."""
+    with_accelerators(monkeypatch, cuda="NVIDIA H200")
+    monkeypatch.setenv("DIFFOPT_NULL_GPU_DEVICE", "1,90,132,1,1,1,1,1,1,1,1,1,NVIDIA H200")
+
+    assert gpu_device() is Device.NULL_GPU
+    for device in (Device.NULL_GPU, Device.CUDA):
+        assert capture_environment(device).device_name == "null NVIDIA H200 0"
+        assert capture_environment(device).device_slug == "null-nvidia-h200-0"

@@ -9,6 +9,7 @@ autograd, as a `TorchDispatchMode` does. Unlike a mode it leaves `isTensorSubcla
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import CodeType
 from typing import Any
 
 import torch
@@ -71,12 +72,20 @@ def intercept(handler: Handler) -> None:
     May be called again after more operations have been defined; the handler must be the same.
     """
     if "_" not in _libraries:
+        _keep_from_dynamo(_call.__code__)
         _libraries["_"] = Library("_", "IMPL")  # type: ignore[no-untyped-call]
         _libraries["_"].fallback(fallthrough_kernel, _KEY_NAME)  # type: ignore[no-untyped-call]
     for name in torch._C._dispatch_get_all_op_names():
         if name not in _registered:
             _registered.add(name)
             _register(name, handler)
+
+
+def _keep_from_dynamo(code: CodeType) -> None:
+    """Have Dynamo run a function and what it calls as they are: between two graphs it would compile them."""
+    eval_frame = torch._C._dynamo.eval_frame
+    skip = eval_frame._FrameAction.SKIP
+    eval_frame.set_code_exec_strategy(code, eval_frame._FrameExecStrategy(skip, skip))
 
 
 def _register(qualified: str, handler: Handler) -> None:

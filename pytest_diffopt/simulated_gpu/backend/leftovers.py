@@ -121,13 +121,13 @@ def _holders_of(level: list[Any]) -> list[Any]:
 
 def _owners_of(containers: list[Any], *, but_not: list[Any]) -> dict[int, list[Any]]:
     """Return what holds each container, apart from local variables and the list `but_not`."""
-    wanted = {id(one) for one in containers}
+    expected = {id(one) for one in containers}
     owners: dict[int, list[Any]] = {}
     for holder in _holders_of(containers) if containers else ():
         if holder is but_not:
             continue
         for held in gc.get_referents(holder):
-            if id(held) in wanted:
+            if id(held) in expected:
                 owners.setdefault(id(held), []).append(holder)
     return owners
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pytest_diffopt._torch_private.backward_passes import backward_function, is_without_queue
+from pytest_diffopt._torch_private.backward_passes import backward_function, is_without_queue, runs_on
 from pytest_diffopt._torch_private.higher_order_operators import flex_attention_device_check
 from pytest_diffopt._torch_private.module_internals import call_method, registration_hook
 from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE, claim_backend, require_accelerator
@@ -160,10 +160,11 @@ def _pinning(create: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]
 def _with_accelerator(backward: Callable[..., Any]) -> Callable[..., Any]:
     """Return the replacement of the function that starts a backward pass."""
 
-    def run(*args: Any, **kwargs: Any) -> Any:
-        require_accelerator()
+    def run(outputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if runs_on(outputs, DEVICE_TYPE):
+            require_accelerator()
         try:
-            return backward(*args, **kwargs)
+            return backward(outputs, *args, **kwargs)
         except RuntimeError as error:
             if not is_without_queue(error):
                 raise

@@ -146,7 +146,7 @@ class SimulatedTensor(torch.Tensor):
             replacement = host.detach()
         swap_tensors(self, replacement)
 
-    def record_stream(self, _stream: Any) -> None:  # type: ignore[override]
+    def record_stream(self, _stream: Any) -> None:
         """Do nothing: the memory of a simulated GPU is released at once, since its work takes no time."""
 
     def tolist(self) -> Any:

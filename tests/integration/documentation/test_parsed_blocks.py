@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 import pytest_diffopt
+from pytest_diffopt.plugin.gpu_option import lengthen_gpu_option
 from tests.integration.documentation.commands import commands_of, links_into_the_repository, problems
 from tests.integration.documentation.pages import BLOCKS, PAGES, ROOT, Block, place
 
@@ -23,11 +25,22 @@ def of(language: str) -> list[Block]:
     return [block for block in BLOCKS if block.language == language]
 
 
+@pytest.fixture
+def parse_for_pytest(pytestconfig: pytest.Config) -> Callable[[list[str]], object]:
+    """Return a function that parses arguments as pytest does in a project without a `--gpu` of its own."""
+
+    def parse(arguments: list[str]) -> object:
+        lengthened = list(arguments)
+        lengthen_gpu_option(pytestconfig._parser, lengthened)
+        return pytestconfig._parser.parse(lengthened)
+
+    return parse
+
+
 @pytest.mark.parametrize("block", of("console"), ids=place)
-def test_a_command_is_valid(block: Block, pytestconfig: pytest.Config) -> None:
+def test_a_command_is_valid(block: Block, parse_for_pytest: Callable[[list[str]], object]) -> None:
     """Its options, files and make targets exist."""
-    parse = pytestconfig._parser.parse
-    found = [problem for words in commands_of(block) for problem in problems(words, parse_for_pytest=parse)]
+    found = [problem for words in commands_of(block) for problem in problems(words, parse_for_pytest=parse_for_pytest)]
 
     assert commands_of(block)
     assert found == []
@@ -50,9 +63,11 @@ def test_a_command_is_valid(block: Block, pytestconfig: pytest.Config) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_an_invalid_command_is_found(command: list[str], problem: str, pytestconfig: pytest.Config) -> None:
+def test_an_invalid_command_is_found(
+    command: list[str], problem: str, parse_for_pytest: Callable[[list[str]], object]
+) -> None:
     """The checks of `test_a_command_is_valid` detect each kind of error."""
-    found = list(problems(command, parse_for_pytest=pytestconfig._parser.parse))
+    found = list(problems(command, parse_for_pytest=parse_for_pytest))
 
     assert problem in "\n".join(found)
 

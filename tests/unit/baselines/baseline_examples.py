@@ -5,11 +5,12 @@ from pytest_diffopt.baselines.documents import (
     AcceptedSubject,
     CompileBaseline,
     CountBaseline,
+    KernelBaseline,
     LatencyBaseline,
     LatencySession,
     MemoryBaseline,
 )
-from pytest_diffopt.baselines.figures import PhaseFigures, RegionFigures
+from pytest_diffopt.baselines.figures import KernelFigures, PhaseFigures, RegionFigures
 from pytest_diffopt.baselines.image_document import ImageBaseline, ImageFigures, ImageSample, StoredFile
 from pytest_diffopt.baselines.key import BaselineKey
 from pytest_diffopt.records import Device, Weights
@@ -67,6 +68,32 @@ def counts(*, operations: int = 7, phase: str = "step 1", unmodelled: tuple[str,
         modules={},
         attention={},
         unmodelled=unmodelled,
+    )
+
+
+def kernels(*, launched: int = 7) -> KernelBaseline:
+    """Return a kernel baseline of one step, launched by one CUDA graph."""
+    figures = KernelFigures(
+        kernels={"triton_poi_fused_mul": launched},
+        library_calls={"cublasLtMatmul m=1 n=2 k=3 batch=1": 2},
+        graph_launches=1,
+        launches_in_graphs=launched + 2,
+        copies={"host to device": 1},
+        copied_bytes={"host to device": 8},
+        fills=0,
+        filled_bytes=0,
+        allocations={},
+        peak_allocated_bytes=512,
+        peak_reserved_bytes=2 << 20,
+    )
+    return KernelBaseline(
+        case=KEY.case,
+        subject=SUBJECT,
+        environment=ENVIRONMENT,
+        reason="first accepted",
+        num_steps=1,
+        phases={"step 0": figures},
+        unmodelled=(),
     )
 
 

@@ -8,7 +8,16 @@ from pytest_diffopt.baselines.limits import limits
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Device, Environment, LatencyRecord, Subject, Weights
-from tests.unit.baselines.baseline_examples import ENVIRONMENT, SUBJECT, compiled, counts, images, latency, memory
+from tests.unit.baselines.baseline_examples import (
+    ENVIRONMENT,
+    SUBJECT,
+    compiled,
+    counts,
+    images,
+    kernels,
+    latency,
+    memory,
+)
 
 
 def test_a_latency_allows_its_median_and_the_larger_tolerance() -> None:
@@ -66,6 +75,22 @@ def test_counts_are_their_own_limits() -> None:
         "UNet.forward: breaks": 2.0,
         "UNet.forward: recompiles": 0.0,
         "UNet.forward: guards": 9.0,
+    }
+
+
+def test_sums_of_kernels_are_limits() -> None:
+    """Names and CUDA graphs are not: the same launches in more graphs are no looser."""
+    assert limits(kernels(launched=7)) == {
+        "step 0: launches": 9.0,
+        "step 0: launches outside graphs": 0.0,
+        "step 0: copies": 1.0,
+        "step 0: copied bytes": 8.0,
+        "step 0: fills": 0.0,
+        "step 0: filled bytes": 0.0,
+        "step 0: allocations past the cache": 0.0,
+        "step 0: peak memory allocated": 512.0,
+        "step 0: peak memory reserved": float(2 << 20),
+        "calls that are not modelled": 0.0,
     }
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -68,8 +69,18 @@ print("ready", flush=True)
 time.sleep(600)
 """
     as_child(monkeypatch, tmp_path, code)
+    log, limit, wait = tmp_path / "log.txt", 60.0, subprocess.Popen.wait
 
-    assert children.run_child("paired", (), tmp_path / "log.txt", "first", 5.0) is None
+    def end_when_ready(process: "subprocess.Popen[bytes]", timeout: float | None = None) -> int:
+        if timeout != limit:
+            return wait(process, timeout)
+        while "ready" not in log.read_text(encoding="utf-8") and process.poll() is None:
+            time.sleep(0.01)
+        raise subprocess.TimeoutExpired(process.args, limit)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", end_when_ready)
+
+    assert children.run_child("paired", (), log, "first", limit) is None
     assert (tmp_path / "ended").exists()
 
 

@@ -192,6 +192,17 @@ def test_nothing_compiled_fails() -> None:
     )
 
 
+def test_the_hint_of_a_recipe_that_compiles_is_another() -> None:
+    """Compilation was disabled: the recipe has it already."""
+    subject = replace(SUBJECT, recipe="bf16 + compile")
+    verdict = judge_graph_breaks(CompilationRecord(subject=subject, frames=(), breaks=()))
+
+    assert verdict.explanation[-1] == (
+        "the recipe compiles: find what disables it (torch.compiler.disable, torch.compiler.set_stance, "
+        "a replaced module)"
+    )
+
+
 def test_operators_outside_the_graphs_are_reported() -> None:
     """They are counted in the failure and in the figures, as are the captured ones."""
     record = CompilationRecord(subject=SUBJECT, frames=(frame(), frame()), breaks=(PRINTS,), eager_operators=7)

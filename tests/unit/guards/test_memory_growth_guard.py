@@ -49,7 +49,7 @@ def test_memory_that_is_released_at_the_end_passes() -> None:
 
     assert verdict.outcome is Outcome.PASSED
     assert verdict.explanation == ()
-    assert verdict.summary == "live memory 99.0 MiB, no more over 2 calls"
+    assert verdict.summary == "live memory 99.0 MiB, no growth over 2 calls"
 
 
 def test_the_allowed_growth_is_inclusive() -> None:

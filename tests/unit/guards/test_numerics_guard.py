@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pytest_diffopt.guards.numerics import judge_numerics
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.records import Concern, NumericsRecord, OutputDifference
+from pytest_diffopt.records import Concern, Float64Errors, NumericsRecord, OutputDifference, UncompiledCalls
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
 CLOSE = OutputDifference(
@@ -84,3 +84,39 @@ def test_a_compiled_module_that_is_never_called_fails() -> None:
         f"seen against eager on the same inputs, {SEEN}",
         "call this module in the test, or stop compiling it",
     )
+
+
+EXACT = Float64Errors(compiled=0.001, eager=0.001, allowed=0.003, is_as_exact=True)
+
+
+def test_a_larger_error_against_float64_fails_within_the_tolerance() -> None:
+    """More than twice the eager error, and a unit in the last place."""
+    record = NumericsRecord(
+        subject=SUBJECT, differences=(replace(CLOSE, float64=replace(EXACT, compiled=0.0031, is_as_exact=False)),)
+    )
+
+    assert judge_numerics(record).explanation[:2] == (
+        "diffopt: 1 output of compiled modules differs from eager",
+        "  unet[0]  bfloat16, within the tolerance, but its error against float64 is 0.0031, eager's 0.001 "
+        "(root mean squares, 0.003 allowed)",
+    )
+
+
+def test_an_output_out_of_tolerance_passes_if_it_is_as_exact_as_eager() -> None:
+    """The difference is eager's rounding; an output that is less exact fails."""
+    as_exact, less_exact = (replace(FAR, float64=replace(EXACT, is_as_exact=exact)) for exact in (True, False))
+
+    assert judge_numerics(NumericsRecord(subject=SUBJECT, differences=(as_exact,))).outcome is Outcome.PASSED
+    assert judge_numerics(NumericsRecord(subject=SUBJECT, differences=(less_exact,))).outcome is Outcome.REGRESSED
+
+
+def test_calls_without_compiled_code_are_unwatched() -> None:
+    """But a difference is a regression, whatever ran."""
+    calls = UncompiledCalls(module="unet", uncompiled=2, calls=3)
+    record = NumericsRecord(subject=SUBJECT, differences=(CLOSE,), uncompiled=(calls,))
+    verdict = judge_numerics(record)
+
+    assert verdict.outcome is Outcome.UNWATCHED
+    assert verdict.summary == "1 compiled module ran no compiled code: eager was compared with eager"
+    assert verdict.explanation[1] == "  unet  uncompiled in 2 of 3 calls"
+    assert judge_numerics(replace(record, differences=(FAR,))).outcome is Outcome.REGRESSED

@@ -49,6 +49,19 @@ def test_difference_is_what_was_added() -> None:
     }
 
 
+def test_sum_of_two_parts() -> None:
+    """A name that only one of them has keeps its tally."""
+    other = Counts(
+        tallies={
+            TallyKind.KERNEL: {"_Z3addPf": Tally(count=2), "_Z3mulPf": Tally(count=1)},
+            TallyKind.FILL: {"cudaMemsetAsync": Tally(count=1, bytes=8)},
+        }
+    )
+
+    assert (COUNTS + other) - COUNTS == other
+    assert (COUNTS + other).of(TallyKind.COPY) == COUNTS.of(TallyKind.COPY)
+
+
 def test_totals() -> None:
     """Counts and bytes add up over names; a kind without tallies is zero."""
     assert COUNTS.total(TallyKind.KERNEL) == 6

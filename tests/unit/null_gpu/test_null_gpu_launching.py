@@ -74,16 +74,18 @@ def test_exit_code_is_the_commands() -> None:
 
 
 @pytest.mark.usefixtures("without_library")
-def test_signal_reaches_the_command() -> None:
+def test_signal_reaches_the_command(tmp_path: Path) -> None:
     """A signal to this process is passed on, and the command's end by it is reported."""
+    started = tmp_path / "started"
 
     def terminate() -> None:
-        time.sleep(0.5)
+        while not started.exists():
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
     threading.Thread(target=terminate).start()
-    code = run([sys.executable, "-c", "import time; time.sleep(30)"])
+    code = run([sys.executable, "-c", f"import pathlib, time; pathlib.Path({str(started)!r}).touch(); time.sleep(600)"])
 
     assert code == -signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before

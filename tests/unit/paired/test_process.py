@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.paired import process
 from pytest_diffopt.paired.checkout import Side
 from pytest_diffopt.paired.messages import EndedTest, Quit, Ready, RunTest
 from pytest_diffopt.paired.process import Worker, WorkerStart
@@ -66,8 +67,9 @@ def test_worker_that_cannot_start_is_reported_with_its_output(side: Side, other:
     assert any("the extension was never built" in line for line in output)
 
 
-def test_worker_that_does_not_answer_is_terminated(side: Side, other: Side) -> None:
+def test_worker_that_does_not_answer_is_terminated(side: Side, other: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error contains the time limit and the option that raises it."""
+    monkeypatch.setattr(process, "_SECONDS_TO_END", 0.1)
     (side.folder / "conftest.py").write_text("import time\nprint('still here', flush=True)\ntime.sleep(600)")
     worker = started(side, other, seconds=0.2)
     with pytest.raises(ProbeError) as error:

@@ -30,7 +30,7 @@ def test_named_tests_are_left_out(pytester: pytest.Pytester) -> None:
     """The second process names its own test; an equal value of another option remains."""
     pytester.makepyfile(test_a="", test_b="")
     config = pytester.parseconfig(
-        "-v", "test_a.py", "test_b.py::test_it", "-o", "cache_dir=test_a.py", "--tb=short", "--ignore-glob", "test_a.py"
+        "test_a.py", "-v", "test_b.py::test_it", "-o", "cache_dir=test_a.py", "--tb=short", "--ignore-glob", "test_a.py"
     )
     folder, *arguments = _command_line(config)
 

@@ -30,6 +30,7 @@ class Model(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(LAYERS))
         self.scale = nn.Parameter(torch.full((WIDTH,), 2.0))
+        self.shift: torch.Tensor
         self.register_buffer("shift", torch.ones(WIDTH), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,13 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from pytest_diffopt.baselines.documents import CompileBaseline, CountBaseline, LatencyBaseline, MemoryBaseline
+from pytest_diffopt.baselines.documents import (
+    CompileBaseline,
+    CountBaseline,
+    KernelBaseline,
+    LatencyBaseline,
+    MemoryBaseline,
+)
 from pytest_diffopt.baselines.limit_changes import BaselineChange, ChangeKind, LimitChange
 from pytest_diffopt.baselines.since_revision import BaselineComparison
 from pytest_diffopt.environment import slug
@@ -22,6 +28,7 @@ from pytest_diffopt.guards.counts import judge_counts
 from pytest_diffopt.guards.faster import judge_ratio
 from pytest_diffopt.guards.image_thresholds import ImageThresholds
 from pytest_diffopt.guards.images import judge_images
+from pytest_diffopt.guards.kernels import judge_fewer_kernels, judge_kernels
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.memory_growth import judge_memory_growth
@@ -47,11 +54,13 @@ from pytest_diffopt.records import (
     Environment,
     ErrorSize,
     FailedGuard,
+    FewerKernelsRecord,
     GraphBreak,
     GuardKind,
     ImageDifference,
     ImageFiles,
     ImageRecord,
+    KernelRecord,
     LatencyRecord,
     MemoryGrowthRecord,
     MemoryHolder,
@@ -66,6 +75,7 @@ from pytest_diffopt.records import (
     PairedBlock,
     PairedRecord,
     PhaseCounts,
+    PhaseKernels,
     RatioRecord,
     RecompileRecord,
     RegionCounts,
@@ -138,6 +148,9 @@ def frame(failed: FailedGuard | None = None, number: int = 0) -> CompiledFrame:
         is_compiled=True,
         compile_ns=2_410 * MS,
         failed_guard=failed,
+        generated_kernels=119,
+        external_calls=934,
+        graph_partitions=3,
     )
 
 
@@ -375,6 +388,40 @@ def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
     return entry("test_memory", judge_memory(now, baseline, environment=NOW, rerun="pytest test_it.py"), now)
 
 
+def kernels(subject: Subject = ON_GPU, *, gelus: int = 0) -> LedgerEntry:
+    """Return an entry with this number of GELUs that were fused, where none is accepted."""
+
+    def record(unfused: int) -> KernelRecord:
+        launched = {"triton_poi_fused_gelu_mul": 60 - unfused, "elementwise_kernel(gelu)": 2 * unfused}
+        phases = tuple(
+            PhaseKernels(
+                phase=name,
+                kernels={name: number for name, number in launched.items() if number},
+                library_calls={"cublasLtMatmul m=640 n=8192 k=640 batch=1": 300},
+                graph_launches=1,
+                launches_in_graphs=360,
+                copies={"host to device": 1},
+                copied_bytes={"host to device": 8},
+                peak_allocated_bytes=1 << 28,
+                peak_reserved_bytes=1 << 29,
+            )
+            for name in ("step 0", "steps 1-5")
+        )
+        return KernelRecord(subject=subject, seen_by="null NVIDIA H200", num_steps=6, phases=phases)
+
+    baseline = KernelBaseline.from_record(record(0), case="test_kernels", environment=THEN, reason="first")
+    now = record(gelus)
+    return entry("test_kernels", judge_kernels(now, baseline, environment=THEN, rerun="pytest test_it.py"), now)
+
+
+def fewer_kernels() -> LedgerEntry:
+    """Return an entry of a pipeline that launches less than another."""
+    then = kernels(gelus=30).record
+    counted, reference = (msgspec.convert(one, KernelRecord) for one in (kernels().record, then))
+    record = FewerKernelsRecord(subject=ON_GPU, counted=counted, reference=reference)
+    return entry("test_fewer_kernels", judge_fewer_kernels(record, demanded=1.05), record)
+
+
 def memory_growth(subject: Subject = SDXL, *, growth: int = 0) -> LedgerEntry:
     """Return an entry with this growth of live memory over two calls."""
     lives = {"the call": 3 << 20, "another prompt": (3 << 20) + growth // 2, "the call, again": (3 << 20) + growth}
@@ -418,6 +465,8 @@ def one_of_each(files: Sequence[ImageFiles | None] = (None,)) -> list[LedgerEntr
         calibration(),
         ratio(),
         memory(),
+        kernels(gelus=60),
+        fewer_kernels(),
         memory_growth(growth=1 << 16),
         own_guard(),
         *clean(good, good_gpu),

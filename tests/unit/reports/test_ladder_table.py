@@ -52,6 +52,26 @@ def test_without_a_gpu_the_chart_shows_counted_memory() -> None:
     ]
 
 
+def test_on_the_null_gpu_the_table_shows_launches() -> None:
+    """Of a late step, and the share of them that CUDA graphs launch."""
+
+    def launched(number: int, kernels: int, in_graphs: int) -> LedgerEntry:
+        step = {"kernels": {"add": kernels}, "library_calls": {"gemm": 10}, "launches_in_graphs": in_graphs}
+        other = {"kernels": {"add": 1}, "library_calls": {}, "launches_in_graphs": 0}
+        phases = [{"phase": "steps 1-3", **step}, {"phase": "after the loop", **other}]
+        return entry(number, Concern.KERNELS, phases=phases)
+
+    assert list(ladder_lines([launched(1, 190, 0), launched(2, 90, 75)])) == [
+        "ladder modern: sdxl (tiny)",
+        "     level    launches a step  in graphs",
+        "  1  bf16     200              0.0 %",
+        "  2  compile  100              75.0 %",
+        "  launches a step",
+        "  bf16     ########################  200",
+        "  compile  ############              100",
+    ]
+
+
 def test_on_a_gpu_the_chart_shows_latency() -> None:
     """The table has the speedup of each level over the first."""
     lines = ladder_lines(

@@ -38,6 +38,7 @@ def test_a_test_that_fails_is_no_longer_active() -> None:
 
 def test_outside_of_pytest_a_default_test_is_active() -> None:
     """Assertions work in a script, with default settings, no recipe and no fixtures."""
+    active_test()  # the first use in a session makes the running test active, which the block below hides
     with running(None):  # type: ignore[arg-type]  # the state outside of every block
         default = active_test()
 

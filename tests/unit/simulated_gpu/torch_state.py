@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from pytest_diffopt import assert_no_graph_breaks, assert_no_syncs
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.probes.counts import count_call
 from pytest_diffopt.probes.memory import measure_peak_memory_simulated
@@ -64,7 +65,8 @@ def loaded() -> Any:
     """Return the batches of a loader that is to pin its memory."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return list(DataLoader([torch.ones(1)], pin_memory=True))
+        batches: Any = [torch.ones(1)]
+        return list(DataLoader(batches, pin_memory=True))
 
 
 def trained() -> Any:
@@ -72,7 +74,8 @@ def trained() -> Any:
     AcceleratorState._reset_state(reset_partial_state=True)
     torch.manual_seed(0)
     accelerator, layer = accelerate.Accelerator(), nn.Linear(2, 1)
-    loader = DataLoader(torch.ones(4, 2), batch_size=2)  # type: ignore[arg-type] # a tensor is a data set
+    batches: Any = torch.ones(4, 2)
+    loader: Any = DataLoader(batches, batch_size=2)
     layer, optimizer, loader = accelerator.prepare(layer, torch.optim.SGD(layer.parameters(), lr=0.1), loader)
     losses = []
     for batch in loader:
@@ -126,7 +129,7 @@ def checked() -> Any:
         "group_norm": (lambda a: functional.group_norm(a, 1), (image,)),
         "layer_norm": (lambda a: functional.layer_norm(a, (5, 5)), (image,)),
         "interpolate": (lambda a: functional.interpolate(a, scale_factor=2), (image,)),
-        "pad": (lambda a: functional.pad(a, (1, 1), mode="reflect"), (image,)),
+        "pad": (lambda a: functional.pad(a, (1, 1, 1, 1), mode="reflect"), (image,)),
         "silu": (functional.silu, (x,)),
         "gelu": (functional.gelu, (x,)),
         "attention": (lambda a: functional.scaled_dot_product_attention(a, a, a), (image,)),
@@ -176,10 +179,8 @@ def settings() -> dict[str, str]:
         "random numbers": torch.get_rng_state().tolist(),
         "gradients": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
         "attention": [
-            torch.backends.cuda.flash_sdp_enabled(),
-            torch.backends.cuda.mem_efficient_sdp_enabled(),
-            torch.backends.cuda.math_sdp_enabled(),
-            torch.backends.cuda.cudnn_sdp_enabled(),
+            getattr(torch.backends.cuda, f"{name}_sdp_enabled")()
+            for name in ("flash", "mem_efficient", "math", "cudnn")
         ],
         "autocast": [torch.is_autocast_enabled(device) for device in ("cpu", "cuda", "privateuseone")],
         "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -217,7 +218,8 @@ class Block(nn.Module):
 def guarded() -> tuple[dict[str, Any], dict[str, Any]]:
     """Use the simulated GPU as the guards do, also with offload and with an error; return the states around it."""
     subject, x = Subject(pipeline="block"), torch.ones(1, 4, 8, 8)
-    block, offloaded = Block(), Block()
+    block, offloaded, compiled = Block(), Block(), torch.compile(Block(), backend="eager")
+    assert_no_graph_breaks(compiled, x)  # before the first state, since the first compilation imports modules
     torch.manual_seed(1)
     before = state()
     with torch.no_grad():
@@ -226,6 +228,8 @@ def guarded() -> tuple[dict[str, Any], dict[str, Any]]:
         diffusers.hooks.apply_group_offloading(offloaded, torch.device("cpu"), offload_type="leaf_level")
         with watch_syncs(offloaded, subject) as watch:
             offloaded(watch.moved(x))
+        assert_no_syncs(block, x)
+        assert_no_graph_breaks(compiled, x)
         count_call(block, [x], {}, subject)
         measure_peak_memory_simulated(block, [x], {}, subject)
     try:
@@ -240,6 +244,12 @@ def simulated_backward() -> None:
     """Run a backward pass on the simulated GPU."""
     with SimulatedGPU() as gpu:
         torch.ones(2, device=gpu.device, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]
+
+
+def broken(x: torch.Tensor) -> torch.Tensor:
+    """Break the graph."""
+    torch._dynamo.graph_break()
+    return x + 1
 
 
 def show(found: dict[str, Any]) -> None:
@@ -258,12 +268,14 @@ def main() -> None:
     behaved_after = behaviours()
     with SimulatedGPU():
         behaved_inside = behaviours()
+    compiled = torch.compile(broken, backend="eager")
     found = {
         "before": before,
         "after": after,
         "behaved_before": behaved_before,
         "behaved_after": behaved_after,
         "behaved_inside": behaved_inside,
+        "graph breaks": [result_of(lambda: assert_no_graph_breaks(compiled, torch.ones(2))) for _ in range(2)],
         "simulated backward": result_of(simulated_backward),
         "behaved_after_a_backward_pass": behaviours(),
     }

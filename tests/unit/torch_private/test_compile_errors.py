@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch._dynamo.exc as dynamo_exc
+from torch.fx.experimental import symbolic_shapes
 
 MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_torch_private/compile_errors.py"
 
@@ -13,6 +14,8 @@ MOVED = f"torch {torch.__version__} has no {{}} any more: fix pytest_diffopt/_to
         (dynamo_exc, "Unsupported"),
         (dynamo_exc, "UserError"),
         (dynamo_exc, "UncapturedHigherOrderOpError"),
+        (dynamo_exc, "TorchRuntimeError"),
+        (symbolic_shapes, "GuardOnDataDependentSymNode"),
         (dynamo_exc, "FailOnRecompileLimitHit"),
         (dynamo_exc, "InvalidBackend"),
         (dynamo_exc, "BackendCompilerFailed"),

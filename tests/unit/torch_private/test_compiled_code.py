@@ -1,6 +1,7 @@
 """Compiled functions and modules are recognized, and so is a setting that disables compilation."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -88,6 +89,8 @@ def test_the_original_of_a_compiled_function_is_found() -> None:
     """A function that is not compiled has none."""
     assert compiled_code.original_callable(torch.compile(plus_one, backend="eager")) is plus_one
     assert compiled_code.original_callable(plus_one) is None
+    disable: Any = torch.compiler.disable
+    assert compiled_code.original_callable(disable(plus_one)) is None
 
 
 def test_a_module_compiled_in_place_is_recognized() -> None:

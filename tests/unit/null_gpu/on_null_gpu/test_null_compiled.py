@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch._dynamo.utils import counters
+from torch._dynamo.utils import counters, get_compilation_metrics
 
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
 from pytest_diffopt.null_gpu.values.computing import Values, computing
@@ -66,3 +66,26 @@ def test_cuda_graphs_of_compiled_code(model: torch.nn.Module) -> None:
     assert phase.counts.total(TallyKind.GRAPH_LAUNCH) == 1
     assert phase.counts.total(TallyKind.GRAPH_KERNEL) == 2
     assert torch.equal(actual.cpu(), expected)
+
+
+class Breaking(torch.nn.Module):
+    """A graph break between two operations, at sizes that Dynamo makes dynamic at the second call."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Compute."""
+        doubled = values * 2
+        torch._dynamo.graph_break()
+        return doubled[: len(values) // 2] + 1
+
+
+def test_values_between_two_graphs_are_not_compiled() -> None:
+    """Dynamo compiles the module's own functions alone, also when sizes become dynamic; the values are the CPU's."""
+    sizes = (8, 12, 20)
+    expected = [Breaking()(torch.arange(float(size))) for size in sizes]
+    compiled = torch.compile(Breaking())
+    with computing(Values.ALL):
+        actual = [compiled(torch.arange(float(size), device="cuda")) for size in sizes]
+
+        assert all(torch.equal(one.cpu(), other) for one, other in zip(actual, expected, strict=True))
+    files = {str(one.co_filename) for one in get_compilation_metrics() if one.co_filename}
+    assert [file for file in files if "null_gpu/values" in file] == []

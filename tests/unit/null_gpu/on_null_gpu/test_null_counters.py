@@ -4,6 +4,7 @@ import ctypes
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pytest_diffopt.null_gpu.counters import TallyKind, counting, kernel_counts, library, muted, read_counts
 
@@ -29,6 +30,15 @@ def test_library_calls_have_sizes() -> None:
     calls = set(phase.counts.of(TallyKind.LIBRARY_CALL))
     assert any(call.startswith("cublas") and "m=7 n=3 k=5" in call for call in calls), calls
     assert "cudnn convolution 1x4x8x8 + 6x4x3x3" in calls
+
+
+def test_attention_of_cudnn_has_the_sizes_of_query_and_key() -> None:
+    """In half precision, where the GPU takes cuDNN's kernel."""
+    query, key = (torch.ones(2, 4, length, 64, device="cuda", dtype=torch.bfloat16) for length in (128, 77))
+    with counting() as phase, torch.no_grad(), sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+        torch.nn.functional.scaled_dot_product_attention(query, key, key)
+
+    assert set(phase.counts.of(TallyKind.LIBRARY_CALL)) == {"cudnn attention 2x4x128x64 + 2x4x77x64"}
 
 
 def test_ten_runs_count_the_same() -> None:

@@ -1,0 +1,168 @@
+"""CUDA graphs of compiled code: which compilations have one, and what kept others out."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from types import CodeType
+from typing import Any
+
+import torch
+import torch._dynamo.eval_frame as _eval_frame
+from torch import _guards
+
+_STACK_LINE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+
+
+class GraphState(StrEnum):
+    """What became of the CUDA graphs of one compilation.
+
+    `RECORDED`: at least one was captured. `PENDING`: torch will capture one at the next call. `REFUSED`: torch runs the
+    code without a graph, because it changes memory that the graph does not own.
+    """
+
+    RECORDED = "recorded"
+    PENDING = "pending"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptOut:
+    """Something that torch did not put into a CUDA graph.
+
+    Attributes:
+        reason: torch's reason.
+        stack: the lines of Python that it came from, as (path, number, function), the outermost first; may be empty.
+    """
+
+    reason: str
+    stack: tuple[tuple[str, int, str], ...] = ()
+
+
+_kept_out: defaultdict[str, dict[KeptOut, None]] = defaultdict(dict)
+
+
+def compile_ids(code: CodeType) -> frozenset[str]:
+    """Return Dynamo's ids of the compilations of a function whose code is in use."""
+    entries = _eval_frame._debug_get_cache_entry_list(code)
+    return frozenset(str(entry.compile_id) for entry in entries)
+
+
+def graph_states() -> dict[str, GraphState]:
+    """Return the state of every compilation in this process that torch wrapped for CUDA graphs, by Dynamo's id."""
+    manager = _manager()
+    if manager is None or manager.roots is None:
+        return {}
+    recorded = {node.wrapped_function.id for node in _nodes(manager)}
+    hints = manager.non_cudagraph_managed_mutation_hint.values()
+    refused = {function for by_function in hints for function, is_refused in by_function.items() if is_refused}
+    found: dict[str, GraphState] = {}
+    for function, compile_id in manager.id_to_compile_id.items():
+        state = GraphState.PENDING
+        if function in recorded:
+            state = GraphState.RECORDED
+        elif function in refused:
+            state = GraphState.REFUSED
+        if found.get(str(compile_id)) is not GraphState.RECORDED:
+            found[str(compile_id)] = state
+    return found
+
+
+def kept_out(compile_id: str) -> tuple[KeptOut, ...]:
+    """Return what was kept out of the CUDA graphs of a compilation, while `cuda_graphs_watched` was entered."""
+    return tuple(_kept_out.get(compile_id, ()))
+
+
+@contextmanager
+def cuda_graphs_watched() -> Iterator[None]:
+    """Note what Inductor keeps out of CUDA graphs, and why."""
+    from torch._inductor import scheduler  # noqa: PLC0415 - slow to import, and loaded by Inductor anyway
+
+    with ExitStack() as stack:
+        stack.enter_context(_replaced(scheduler.Scheduler, "should_partition", _watching_partitions))
+        trees = import_module("torch._inductor.cudagraph_trees")
+        stack.enter_context(_replaced(trees, "reset_cudagraph_trees", _forgetting_at_reset))
+        for module in _loggers():
+            stack.enter_context(_replaced(module, "log_cudagraph_skip_and_bump_counter", _watching_skips))
+        yield
+    _kept_out.clear()
+
+
+def _loggers() -> list[Any]:
+    """Return the modules that hold the function with which torch logs that it skips CUDA graphs."""
+    names = ("compile_fx", "cudagraph_trees", "cudagraph_utils", "output_code")
+    return [import_module(f"torch._inductor.{name}") for name in names]
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, watching: Callable[[Any], Any]) -> Iterator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, watching(original))
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+def _watching_partitions(original: Callable[..., Any]) -> Callable[..., Any]:
+    def should_partition(self: Any, node: Any, *args: Any, **kwargs: Any) -> Any:
+        reason = original(self, node, *args, **kwargs)
+        # A fused node asks for each of its parts, which are noted themselves.
+        if reason and not hasattr(node, "snodes") and torch._inductor.config.triton.cudagraphs:
+            _note(KeptOut(reason=str(reason), stack=_stack(_trace_of(node))))
+        return reason
+
+    return should_partition
+
+
+def _watching_skips(original: Callable[..., Any]) -> Callable[..., Any]:
+    def log_skip(message: str, *args: Any, **kwargs: Any) -> Any:
+        reason, _, trace = str(message).removeprefix("skipping cudagraphs due to ").partition("Found from")
+        _note(KeptOut(reason=reason.strip().rstrip("."), stack=_stack(trace)))
+        return original(message, *args, **kwargs)
+
+    return log_skip
+
+
+def _forgetting_at_reset(original: Callable[..., Any]) -> Callable[..., Any]:
+    def reset() -> None:
+        _kept_out.clear()  # Dynamo's ids start again
+        original()
+
+    return reset
+
+
+def _note(found: KeptOut) -> None:
+    _kept_out[str(_guards.CompileContext.current_compile_id() or "")][found] = None
+
+
+def _trace_of(node: Any) -> str:
+    origin = node.node.get_origin_node() if node.node is not None else None
+    return str(origin.meta.get("stack_trace") or "") if origin is not None else ""
+
+
+def _stack(trace: str) -> tuple[tuple[str, int, str], ...]:
+    return tuple((found["path"], int(found["line"]), found["function"]) for found in _STACK_LINE.finditer(trace))
+
+
+def _manager() -> Any:
+    is_initialized: Callable[[], bool] = torch.cuda.is_initialized
+    if not is_initialized():
+        return None
+    from torch._inductor import cudagraph_trees as trees  # noqa: PLC0415 - slow to import, and only needed on a GPU
+
+    try:
+        return trees.get_manager(torch.cuda.current_device(), create_if_none_exists=False)
+    except AttributeError:  # this thread never compiled anything
+        return None
+
+
+def _nodes(manager: Any) -> Iterator[Any]:
+    waiting = [node for nodes in manager.roots.values() for node in nodes]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [child for children in node.children.values() for child in children]
