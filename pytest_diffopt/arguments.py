@@ -134,7 +134,7 @@ def whole_number(text: str) -> int:
 TARGET = Rule(
     text="a pipeline, module or function",
     holds=lambda value: callable(value) and not isinstance(value, type),
-    hint='pass the object itself, such as the fixture optimized_pipeline of @pytest.mark.diffopt("sdxl")',
+    hint='pass the object itself, such as the fixture optimized_pipeline of @pytest.mark.diffopt(pipeline="sdxl")',
 )
 FUNCTION = Rule(text="a function", holds=callable)
 TEXT = Rule(text="a text", holds=lambda value: isinstance(value, str))
