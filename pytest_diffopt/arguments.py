@@ -103,11 +103,11 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) is not bool and isinstance(value, Real) and not math.isnan(value)
+    return not isinstance(value, bool) and isinstance(value, Real) and not math.isnan(value)
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def _has_names(value: Any) -> bool:
@@ -134,7 +134,7 @@ def whole_number(text: str) -> int:
 TARGET = Rule(
     text="a pipeline, module or function",
     holds=lambda value: callable(value) and not isinstance(value, type),
-    hint='pass the object itself, such as the fixture optimized_pipeline of @pytest.mark.diffopt("sdxl")',
+    hint='pass the object itself, such as the fixture optimized_pipeline of @pytest.mark.diffopt(pipeline="sdxl")',
 )
 FUNCTION = Rule(text="a function", holds=callable)
 TEXT = Rule(text="a text", holds=lambda value: isinstance(value, str))

@@ -125,8 +125,7 @@ def _named(scheduler: Any, class_name: str) -> Any:
         names = [one.__name__ for one in scheduler.compatibles]
         msg = f"diffusers has no scheduler {class_name!r}{did_you_mean(class_name, names)}"
         raise PipelineError(msg)
-    found: Any = kind  # mypy knows it as a mere type
-    return found.from_config(scheduler.config)
+    return getattr(diffusers, class_name).from_config(scheduler.config)
 
 
 def _like(scheduler: Any) -> Any:

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_diffopt.__main__ import main
 
-HINT = 'pass the object itself, such as the fixture optimized_pipeline of @pytest.mark.diffopt("sdxl")'
+HINT = 'pass the object itself, such as the fixture optimized_pipeline of @pytest.mark.diffopt(pipeline="sdxl")'
 PROJECT = """
 import pytest
 import small_pipeline

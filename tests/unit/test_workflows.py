@@ -267,7 +267,7 @@ def test_the_action_passes_its_inputs_unchanged(tmp_path: Path) -> None:
         f"--diffopt-report={tmp_path}/runner temp/diffopt",
         f"--diffopt-summary={tmp_path}/runner temp/diffopt/summary.md",
         f"--junit-xml={tmp_path}/runner temp/diffopt/junit.xml",
-        "--gpu",
+        "--diffopt-gpu",
         "--diffopt-require=gpu>=20, latency>=3",
         "-k",
         "syncs or counts",

@@ -35,7 +35,7 @@ NONE = None
 LIST: tuple[Any, ...] = (NONE, "sdxl", 3, True, [NONE], ["a"], [3], {"a": 1}, Odd())
 NO_TARGET: tuple[Any, ...] = (NONE, "sdxl", 3, True, math.nan, [], {}, Odd(), Layer)
 NO_NUMBER: tuple[Any, ...] = ("1", True, math.nan, -1, [1], {}, 1j, Odd())
-NO_FINITE_NUMBER = (*NO_NUMBER, math.inf)
+NO_FINITE_NUMBER: tuple[Any, ...] = (*NO_NUMBER, math.inf)
 NO_INTEGER: tuple[Any, ...] = ("1", True, math.nan, -1, 1.5, [1], Odd())
 NO_TEXT: tuple[Any, ...] = (3, True, ["a"], {}, b"a", Odd())
 NO_BOOLEAN: tuple[Any, ...] = ("yes", 0, 1, [], Odd())
@@ -43,7 +43,7 @@ NO_IMAGE: tuple[Any, ...] = (NONE, "sdxl", 3, {}, [], Odd(), torch.zeros(0, 3, 8
 NO_THRESHOLDS: tuple[Any, ...] = ("sdxl", 0.9, True, {"min_ssim": 0.9}, [], Odd())
 NO_CALLS: tuple[Any, ...] = (NONE, "sdxl", 3, {"prompt": "a"}, [3], ["a"], [NONE], [{1: 2}], Odd())
 NO_FUNCTION: tuple[Any, ...] = ("sdxl", 3, [], {}, Odd())
-NO_PLACE = (NONE, *NO_TEXT, "", "file.py", ":f", "a:b:c")
+NO_PLACE: tuple[Any, ...] = (NONE, *NO_TEXT, "", "file.py", ":f", "a:b:c")
 
 
 @dataclass(frozen=True, kw_only=True)

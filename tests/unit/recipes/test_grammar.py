@@ -265,4 +265,5 @@ def test_errors_of_pythons_parser_are_reported(text: str, problem: str) -> None:
     with pytest.raises(RecipeError) as refused:
         parse_recipe(text)
 
-    assert str(refused.value) == f"a recipe must look like `bf16 + sdpa + compile`, got: {text!r} ({problem})"
+    shown = repr(text) if len(text) <= 80 else f"{text[:80]!r}..."
+    assert str(refused.value) == f"a recipe must look like `bf16 + sdpa + compile`, got: {shown} ({problem})"
