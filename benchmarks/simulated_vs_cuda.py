@@ -13,7 +13,7 @@ budget ended first. A disagreement is a result, not a failure.
 On the null GPU (`python -m pytest_diffopt null-gpu --values none -- python -m benchmarks.simulated_vs_cuda ...`) its
 counters replace the profiler: a library call counts as one launch.
 
-This has not run on a GPU yet: the comparison, the budget and the table are tested, and all cases ran on the null GPU.
+This has not run on a GPU yet, and not on the null GPU as a whole: the comparison, the budget and the table are tested.
 """
 
 import argparse
