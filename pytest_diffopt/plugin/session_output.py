@@ -51,7 +51,7 @@ class SessionOutput:
 
     def show(self, terminal: pytest.TerminalReporter, heading: Sequence[str]) -> None:
         """Write the section of the terminal, below a heading."""
-        if self._ledger.entries or self._unmet_requirements:
+        if self._ledger.entries or self._ledger.expected or self._unmet_requirements:
             is_verbose = self._config.get_verbosity() > 0
             write_summary(terminal, self._summary, heading=heading, is_verbose=is_verbose)
         for problem in self._unwritten:
