@@ -52,7 +52,14 @@ def _place_lines(place: Any, config: pytest.Config) -> Iterator[str]:
     folder, file = config.invocation_params.dir, Path(place.path)
     yield ""
     yield f"{file.relative_to(folder) if file.is_relative_to(folder) else file}:{place.lineno + 1}: in {place.name}"
-    yield f"    {str(place.statement).strip()}"
+    yield from _statement_lines(place)
+
+
+def _statement_lines(place: Any) -> Iterator[str]:
+    """Yield the user's statement; nothing for code without a file, or one that was shortened since."""
+    source = place.frame.code.fullsource
+    if source is not None and place.lineno < len(source.lines):
+        yield f"    {str(source.getstatement(place.lineno)).strip()}"
 
 
 def _line_of_user(excinfo: pytest.ExceptionInfo[BaseException], file: Path) -> Any:

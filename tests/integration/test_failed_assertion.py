@@ -86,6 +86,21 @@ def test_a_failure_shows_the_verdict_and_the_line(injected: pytest.Pytester, sty
     result.stdout.fnmatch_lines(["FAILED test_it.py::test_direct - diffopt: the denoise loop synchronizes *"])
 
 
+def test_a_test_without_a_source_file_fails_like_any_other(injected: pytest.Pytester) -> None:
+    """Its code was generated: the place is shown without its line of source."""
+    injected.makepyfile(
+        test_it="""
+        from injected_verdicts import syncs
+
+        exec(compile("def test_it():\\n    syncs(12)", "<generated>", "exec"))
+        """
+    )
+    result = injected.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    assert "\n".join([*SYNCS, "", "<generated>:2: in test_it"]) in str(result.stdout)
+
+
 def test_xdist_shows_the_same(injected: pytest.Pytester) -> None:
     """The worker's report has the verdict, the line and the headline."""
     pytest.importorskip("xdist")
