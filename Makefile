@@ -74,7 +74,7 @@ fuzz: $(INSTALLED)
 
 # The null GPU's own tests and the tiny suites on it, in an environment with the CUDA build of torch; no GPU and no driver
 # are needed. Memory is compared with baselines/null-nvidia-h200/. Host time depends on the machine: its baselines are
-# made anew. One file's recipes are compiled, by Inductor and Triton.
+# made again. One file's recipes are compiled, by Inductor and Triton.
 CUDA_VENV := .venv-cuda
 ON_NULL_GPU := $(CUDA_VENV)/bin/python -m pytest --diffopt-null-gpu -m "not slow" -q
 null-gpu: $(CUDA_VENV)/.installed

@@ -141,6 +141,7 @@ TEXT = Rule(text="a text", holds=lambda value: isinstance(value, str))
 SOME_TEXT = Rule(text="a text that is not empty", holds=lambda value: isinstance(value, str) and bool(value.strip()))
 TEXTS = Rule(text="a list of texts", holds=lambda value: _is_list(value) and all(isinstance(one, str) for one in value))
 YES_OR_NO = Rule(text="True or False", holds=lambda value: isinstance(value, bool))
+ANY_NUMBER = Rule(text="a number", holds=_is_number)
 NUMBER = Rule(text="a finite number", holds=lambda value: _is_number(value) and math.isfinite(value))
 POSITIVE_NUMBER = Rule(
     text="a positive number", holds=lambda value: _is_number(value) and math.isfinite(value) and value > 0
@@ -149,6 +150,7 @@ NOT_NEGATIVE = Rule(
     text="a number of at least 0", holds=lambda value: _is_number(value) and math.isfinite(value) and value >= 0
 )
 #: Of a limit, which can be infinite: no limit.
+FACTOR = Rule(text="a number of at least 1", holds=lambda value: NUMBER.holds(value) and value >= 1)
 LIMIT = Rule(text="a number of at least 0", holds=lambda value: _is_number(value) and value >= 0)
 INTEGER = Rule(text="a whole number", holds=_is_integer)
 POSITIVE_INTEGER = Rule(text="a whole number of at least 1", holds=lambda value: _is_integer(value) and value >= 1)

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+collect_ignore = ["examples"]  # projects that tests run
+
 pytest_plugins = ["pytester", "tests.requirements"]
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, at import

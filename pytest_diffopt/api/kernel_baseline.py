@@ -31,6 +31,7 @@ class KernelGate(BaselineGate):
             ProbeError: the pipeline never entered its denoise loop.
         """
         __tracebackhide__ = True
+        self._require("kernel_baseline", reason=reason)
         arguments = call_arguments(target, args, inputs, asserted_by="kernel_baseline.check", own=("reason",))
         record = counted_kernels(target, arguments)
 

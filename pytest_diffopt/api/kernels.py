@@ -1,13 +1,12 @@
 """`assert_fewer_kernels`: one pipeline launches less than another in the same call."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.arguments import FACTOR, TARGET, require
 from pytest_diffopt.environment import capture_environment
-from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.kernels import judge_fewer_kernels
 from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.probes.kernels import count_kernels
@@ -28,12 +27,12 @@ def assert_fewer_kernels(target: Any, reference: Any, /, *args: Any, by: float =
         **inputs: keywords of the call.
 
     Raises:
-        ProbeError: `by` is not a number of at least 1, or a pipeline never entered its denoise loop.
+        ArgumentError: `by` is not a number of at least 1, or a pipeline cannot be called.
+        ProbeError: a pipeline never entered its denoise loop.
     """
     __tracebackhide__ = True
-    if not (math.isfinite(by) and by >= 1):
-        msg = f"assert_fewer_kernels(by=...) must be a number of at least 1, got: {by}"
-        raise ProbeError(msg)
+    require(FACTOR, by, "assert_fewer_kernels(by=...)")
+    require(TARGET, reference, "the reference of assert_fewer_kernels")
     arguments = call_arguments(target, args, inputs, asserted_by="assert_fewer_kernels", own=("by",))
     counted = counted_kernels(target, arguments)
     record = FewerKernelsRecord(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pytest_diffopt.arguments import LIMIT, NUMBER, Rule, require
+from pytest_diffopt.arguments import ANY_NUMBER, LIMIT, NUMBER, Rule, require
 from pytest_diffopt.records import Device, Subject
 
 _SSIM = Rule(text="a number from -1 to 1", holds=lambda value: NUMBER.holds(value) and -1 <= value <= 1)
@@ -40,7 +40,8 @@ class ImageThresholds:
         require(_SSIM, self.min_ssim, "ImageThresholds(min_ssim=...)")
         for name in ("max_mean_error", "max_flip"):
             require(LIMIT, getattr(self, name), f"ImageThresholds({name}=...)")
-        for name in ("min_psnr_db", "max_error", "max_lpips", "max_latent_error"):
+        require(ANY_NUMBER.or_none(), self.min_psnr_db, "ImageThresholds(min_psnr_db=...)")  # -inf: no limit
+        for name in ("max_error", "max_lpips", "max_latent_error"):
             require(LIMIT.or_none(), getattr(self, name), f"ImageThresholds({name}=...)")
 
     @property

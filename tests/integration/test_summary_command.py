@@ -20,7 +20,7 @@ def test_the_summary_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["summary", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert text.startswith(
-        "## diffopt: failed\n\n28 verdicts&#58; 13 passed, 14 regressed, 1 missing\n\n"
+        "## diffopt: failed\n\n30 verdicts&#58; 14 passed, 15 regressed, 1 missing\n\n"
         "NVIDIA H200 · torch 2.13.0 · diffusers 0.42.1\n"
     )
     assert "**1 test failed without a verdict:**" in text
@@ -39,7 +39,7 @@ def test_each_check_links_to_its_case_on_the_page(tmp_path: Path, capsys: pytest
         r'<a href="https://github.com/owner/name/actions/runs/1/artifacts/2\?a=1&amp;b=2#(case-\d+)">', text
     )
 
-    assert len(set(links)) == 28
+    assert len(set(links)) == 30
     for anchor in links:
         assert f'id="{anchor}"' in page
     first = page.partition('id="case-1"')[2].partition("</details>")[0]

@@ -121,7 +121,8 @@ CALLS = {
         function=pytest_diffopt.ImageThresholds,
         wrong={
             "min_ssim": (NONE, "1", True, math.nan, math.inf, 1.1, [1], Odd()),
-            **dict.fromkeys(("min_psnr_db", "max_error", "max_lpips", "max_latent_error"), NO_NUMBER),
+            "min_psnr_db": ("1", True, math.nan, [1], {}, 1j, Odd()),
+            **dict.fromkeys(("max_error", "max_lpips", "max_latent_error"), NO_NUMBER),
             **dict.fromkeys(("max_mean_error", "max_flip"), (NONE, *NO_NUMBER)),
         },
     ),
@@ -146,6 +147,11 @@ CALLS = {
         function=pytest_diffopt.assert_faster,
         good={**TARGET, "reference": call},
         wrong={"target": NO_TARGET, "reference": NO_TARGET, "by": (NONE, *NO_FINITE_NUMBER, 0)},
+    ),
+    "assert_fewer_kernels": PublicCall(
+        function=pytest_diffopt.assert_fewer_kernels,
+        good={**TARGET, "reference": call},
+        wrong={"target": NO_TARGET, "reference": NO_TARGET, "by": (NONE, *NO_FINITE_NUMBER, 0, 0.9)},
     ),
     "assert_images_similar": PublicCall(
         function=pytest_diffopt.assert_images_similar,
@@ -179,6 +185,9 @@ CALLS = {
         function=pytest_diffopt.assert_optimizations_applied,
         good={"pipeline": call},
         wrong={"pipeline": NO_TARGET, "recipe": (3, True, ["bf16"], {}, Odd(), "bf17", "bf16 +", NONE)},
+    ),
+    "assert_quantized_matches_dequantized": PublicCall(
+        function=pytest_diffopt.assert_quantized_matches_dequantized, good=TARGET, wrong={"target": NO_TARGET}
     ),
     "assert_repeatable": PublicCall(
         function=pytest_diffopt.assert_repeatable,
@@ -261,6 +270,7 @@ CALLS = {
         good=TARGET,
         wrong={**WITH_MARGIN, "margin": (NONE, *NO_FINITE_NUMBER)},
     ),
+    "KernelGate": PublicCall(function=gate("KernelGate"), good=TARGET, wrong=CHECK),
     "LatencyGate": PublicCall(function=gate("LatencyGate", benchmark=dict), good=TARGET, wrong=WITH_MARGIN),
     "MemoryGate": PublicCall(function=gate("MemoryGate"), good=TARGET, wrong=WITH_MARGIN),
 }

@@ -53,7 +53,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(simulated_vs_cuda, "_read_both", one.read_both)
     monkeypatch.setattr(simulated_vs_cuda, "time", SimpleNamespace(monotonic=lambda: one.now))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: GPU)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_device: GPU)
     return one
 
 
@@ -108,7 +108,7 @@ def test_file_of_another_machine_is_refused(
     file = tmp_path / "agreement.json"
     simulated_vs_cuda.main(["--json", str(file)])
     before = file.read_bytes()
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA A100")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_device: "NVIDIA A100")
     capsys.readouterr()
 
     assert simulated_vs_cuda.main(["--json", str(file), "--retry-failed"]) == 2

@@ -12,7 +12,12 @@ from pytest_diffopt.errors import PipelineError
 from pytest_diffopt.pipelines import tiny
 
 SHIPPED = Path(str(tiny.WEIGHTS))
-COMPONENTS = sorted(path.stem for path in Path(str(files("pytest_diffopt.pipelines") / "configs" / "tiny")).iterdir())
+RANDOM = ("flux2-klein-", "qwen-image-", "z-image-")
+COMPONENTS = sorted(
+    path.stem
+    for path in Path(str(files("pytest_diffopt.pipelines") / "configs" / "tiny")).iterdir()
+    if not path.stem.startswith(RANDOM)
+)
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ def copied_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_every_architecture_has_weights_with_provenance(name: str) -> None:
-    """The weights are finite, in float32, and as many as the provenance records."""
+    """The weights that are not random are finite, in float32, and as many as the provenance records."""
     component = tiny.build_tiny_component(name)
     parameters = list(component.parameters())
 
