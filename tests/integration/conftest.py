@@ -18,6 +18,10 @@ _INJECTED_VERDICTS = Path(__file__).parent / "injected_verdicts.py"
 _SMALL_PIPELINE = Path(__file__).parent / "small_pipeline.py"
 _PACED_TIME = Path(__file__).parent / "paced_time.py"
 
+#: pytest-rerunfailures leaves a thread with a socket in this process for each session that runs here.
+INI = "[pytest]\naddopts = -p no:cacheprovider -p no:rerunfailures"
+#: The same for tests about reruns.
+INI_WITH_RERUNS = "[pytest]\naddopts = -p no:cacheprovider"
 #: A conftest that overrides the fixtures with the user's own pipeline; a test may append to it.
 OWN_PIPELINE = """
 import pytest
@@ -59,7 +63,7 @@ def project(pytester: pytest.Pytester, _everything_imported: None) -> Iterator[p
     import torch  # noqa: PLC0415 - slow to import
 
     shutil.copy(_SMALL_PIPELINE, pytester.path)
-    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider")
+    pytester.makeini(INI)
     yield pytester
     torch.compiler.reset()
 
@@ -111,5 +115,5 @@ def paced(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
 def injected(pytester: pytest.Pytester, _reports_imported: None) -> pytest.Pytester:
     """Make a project whose tests import `injected_verdicts`, which call no pipeline."""
     shutil.copy(_INJECTED_VERDICTS, pytester.path)
-    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider")
+    pytester.makeini(INI)
     return pytester

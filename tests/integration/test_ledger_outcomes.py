@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.conftest import INI_WITH_RERUNS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reports:
@@ -60,6 +62,7 @@ def project_of(injected: pytest.Pytester) -> pytest.Pytester:
             return COUNTS[name]
         """
     )
+    injected.makeini(INI_WITH_RERUNS)
     return injected
 
 

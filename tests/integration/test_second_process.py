@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from tests.integration.conftest import INI_WITH_RERUNS
+
 REPEATABLE = """
 import os
 import pytest
@@ -156,6 +158,7 @@ def test_options_of_the_environment_are_inherited(depending: pytest.Pytester, mo
 def test_it_works_when_the_test_is_run_again(injected: pytest.Pytester) -> None:
     """pytest-rerunfailures runs the failed test again: its calls are counted from the first."""
     pytest.importorskip("pytest_rerunfailures")
+    injected.makeini(INI_WITH_RERUNS)
     injected.makepyfile(
         test_it="""
         import os
