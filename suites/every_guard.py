@@ -47,9 +47,14 @@ class EveryRecipe:
         """The optimized pipeline draws the image of the plain pipeline, with similar latents in every step."""
         assert_same_images(optimized_pipeline, reference_pipeline, thresholds=self.image_thresholds, **pipeline_inputs)
 
-    def test_same_call_gives_the_same_image(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-        """No state of one call affects the next."""
-        assert_repeatable(optimized_pipeline, **pipeline_inputs)
+    def test_same_call_gives_the_same_image(
+        self,
+        optimized_pipeline: Any,
+        pipeline_inputs: PipelineInputs,
+        pipeline_variations: Sequence[PipelineInputs],
+    ) -> None:
+        """No state of one call affects the next: neither of the same call, nor of one that differs."""
+        assert_repeatable(optimized_pipeline, after=pipeline_variations[1:2], **pipeline_inputs)
 
     def test_counts(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
         """Operations, FLOPs, bytes, memory and kernels of a call are exactly those of the baseline."""

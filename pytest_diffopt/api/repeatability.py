@@ -35,8 +35,8 @@ def assert_repeatable(
             keywords.
         max_error: the largest allowed difference of any value; 0 requires equal bits.
         after: keywords of other calls, such as `pipeline_variations`; a call with a change (`.within`) is made inside
-            it. All calls are made one after another and then
-            again in the opposite order; each must return what it returned before.
+            it. All calls are made one after another and then again in the opposite order; each must return what it
+            returned before.
         second_process: make the second call in another process, which runs this same test up to here with another
             hash seed. Cannot be combined with `after`.
         **inputs: keywords of the call.

@@ -37,6 +37,7 @@ def test_peak_after_garbage(optimized_pipeline, memory_baseline):
 """
 OWN = """
 import pytest
+import pytest_diffopt
 import torch
 
 @pytest.fixture

@@ -48,7 +48,9 @@ def test_the_device_has_its_own_name_everywhere(run_on_null_gpu: Run, pytester: 
     found = {entry["verdict"]["concern"]: entry for entry in report["verdicts"]}
 
     assert result.ret == pytest.ExitCode.OK, result.outlines
-    result.stdout.fnmatch_lines(["diffopt: device null NVIDIA H200, torch *, scale tiny, baselines baselines"])
+    result.stdout.fnmatch_lines(
+        ["diffopt: device null NVIDIA H200, torch *, scale tiny, baselines baselines, inconclusive *"]
+    )
     assert report["shards"][0]["environment"]["device"] == "null NVIDIA H200"
     assert {entry["verdict"]["subject"]["device"] for entry in report["verdicts"]} == {"null-gpu"}
     assert found["syncs"]["record"]["seen_by"] == "the null NVIDIA H200"

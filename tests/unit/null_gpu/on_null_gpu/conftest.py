@@ -18,8 +18,10 @@ _SMALL_PIPELINE = Path(__file__).parents[3] / "integration" / "small_pipeline.py
 @pytest.fixture(scope="session")
 def _everything_imported() -> None:
     """Import all modules before the first run: pytester unloads what a run imports, and torch cannot be reloaded."""
+    import diffusers.pipelines.stable_diffusion_xl  # noqa: PLC0415 - as below; it imports torchao where that is installed
     import torch  # noqa: PLC0415 - slow to import, and not there in a process that only ignores these tests
 
+    assert diffusers.pipelines.stable_diffusion_xl.StableDiffusionXLPipeline
     torch.compile(torch.nn.Linear(2, 2).cuda())(torch.ones(2, device="cuda"))  # Inductor imports much at its first use
     for module in pkgutil.walk_packages(pytest_diffopt.__path__, "pytest_diffopt."):
         if not module.name.endswith("__main__"):
