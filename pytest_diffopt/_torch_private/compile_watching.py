@@ -14,6 +14,7 @@ import torch._dynamo.utils as _dynamo_utils
 
 from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, OperatorError, RecompileLimitError
 from pytest_diffopt._torch_private.inductor import inductor_totals
+from pytest_diffopt._torch_private.replacing import replaced
 from pytest_diffopt._torch_private.wrapped_code import written_code
 
 _LIMIT_BREAK = "Dynamo recompile limit exceeded"
@@ -88,11 +89,11 @@ _patched = ExitStack()
 def compilations_watched(report: Callable[[Compilation], None]) -> Iterator[None]:
     """Call `report` with each compilation as it ends, including those that raise."""
     if not _listeners:
-        _patched.enter_context(_replaced(_convert_frame, "_compile", _watching_compile))
+        _patched.enter_context(replaced(_convert_frame, "_compile", _watching_compile))
         _patched.enter_context(
-            _replaced(_symbolic_convert.InstructionTranslatorBase, "log_graph_break", _watching_breaks)
+            replaced(_symbolic_convert.InstructionTranslatorBase, "log_graph_break", _watching_breaks)
         )
-        _patched.enter_context(_replaced(_output_graph.OutputGraph, "call_user_compiler", _watching_graphs))
+        _patched.enter_context(replaced(_output_graph.OutputGraph, "call_user_compiler", _watching_graphs))
     _listeners.append(report)
     try:
         yield
@@ -100,16 +101,6 @@ def compilations_watched(report: Callable[[Compilation], None]) -> Iterator[None
         _listeners.remove(report)
         if not _listeners:
             _patched.close()
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, watching: Callable[[Any], Any]) -> Iterator[None]:
-    original = getattr(owner, name)
-    setattr(owner, name, watching(original))
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
 
 
 def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:

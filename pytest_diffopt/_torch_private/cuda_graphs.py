@@ -14,6 +14,8 @@ import torch
 import torch._dynamo.eval_frame as _eval_frame
 from torch import _guards
 
+from pytest_diffopt._torch_private.replacing import replaced
+
 _STACK_LINE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
 
@@ -82,11 +84,11 @@ def cuda_graphs_watched() -> Iterator[None]:
     from torch._inductor import scheduler  # noqa: PLC0415 - slow to import, and loaded by Inductor anyway
 
     with ExitStack() as stack:
-        stack.enter_context(_replaced(scheduler.Scheduler, "should_partition", _watching_partitions))
+        stack.enter_context(replaced(scheduler.Scheduler, "should_partition", _watching_partitions))
         trees = import_module("torch._inductor.cudagraph_trees")
-        stack.enter_context(_replaced(trees, "reset_cudagraph_trees", _forgetting_at_reset))
+        stack.enter_context(replaced(trees, "reset_cudagraph_trees", _forgetting_at_reset))
         for module in _loggers():
-            stack.enter_context(_replaced(module, "log_cudagraph_skip_and_bump_counter", _watching_skips))
+            stack.enter_context(replaced(module, "log_cudagraph_skip_and_bump_counter", _watching_skips))
         yield
     _kept_out.clear()
 
@@ -95,16 +97,6 @@ def _loggers() -> list[Any]:
     """Return the modules that hold the function with which torch logs that it skips CUDA graphs."""
     names = ("compile_fx", "cudagraph_trees", "cudagraph_utils", "output_code")
     return [import_module(f"torch._inductor.{name}") for name in names]
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, watching: Callable[[Any], Any]) -> Iterator[None]:
-    original = getattr(owner, name)
-    setattr(owner, name, watching(original))
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
 
 
 def _watching_partitions(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,7 +4,6 @@ Other people's sessions stay as they are: nothing of what a diffopt session need
 this plugin is shown.
 """
 
-import sys
 from collections.abc import Generator
 from contextlib import ExitStack
 from typing import Any
@@ -14,9 +13,7 @@ import pytest
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.plugin.markers import belongs_to_diffopt, has_diffopt_marker
 from pytest_diffopt.session.first_use import opened_at_first_use
-
-# What a test file imports from this package loads it, if it is an assertion.
-_ASSERTIONS = "pytest_diffopt.api"
+from pytest_diffopt.session.our_fixtures import is_package_in_use
 
 
 def open_session(config: pytest.Config) -> None:
@@ -62,7 +59,7 @@ class DormantSession:
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Open the session for a test that has the marker or a fixture, or whose file imports an assertion."""
-        if _ASSERTIONS in sys.modules or belongs_to_diffopt(item):
+        if is_package_in_use() or belongs_to_diffopt(item):
             self._open()
 
     @pytest.hookimpl(wrapper=True)

@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -119,7 +119,7 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             operations=tuple(one.operations for one in counts),
             bytes_to_device=tuple(one.bytes_to_device for one in counts),
             bytes_to_host=tuple(one.bytes_to_host for one in counts),
-            offload_syncs=_per_step([step for sync, step in seen if sync.is_offload], num_steps),
+            offload_syncs=_per_step(Counter(step for sync, step in seen if sync.is_offload), num_steps),
         )
     )
 
@@ -133,18 +133,12 @@ def _counts_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple
     return tuple(steps)
 
 
-def _summed_per_step(counted: Mapping[int, int], num_steps: int) -> tuple[int, ...]:
+def _per_step(counted: Mapping[int, int], num_steps: int) -> tuple[int, ...]:
     """Return the number of each step; work after the last update belongs to the last step."""
     total = Counter[int]()
     for step, count in counted.items():
         total[_last_step(step, num_steps)] += count
     return tuple(total[step] for step in range(num_steps))
-
-
-def _per_step(steps: Iterable[int], num_steps: int) -> tuple[int, ...]:
-    """Return how often each step occurs."""
-    counts = Counter(steps)
-    return tuple(counts[step] for step in range(num_steps))
 
 
 @contextmanager
@@ -185,7 +179,7 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             num_steps=num_steps,
             syncs=clipped,
             seen_by="the GPU (sync debug mode)",
-            offload_syncs=_per_step([_last_step(step, num_steps) for step in offload_steps], num_steps),
+            offload_syncs=_per_step(Counter(offload_steps), num_steps),
         )
     )
 
@@ -220,8 +214,8 @@ def _watch_null_gpu(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             num_steps=num_steps,
             syncs=tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs),
             seen_by=f"the {capture_environment(subject.device).device_name}",
-            operations=_summed_per_step(launches.by_step, num_steps),
-            offload_syncs=_per_step([_last_step(step, num_steps) for step in offload_steps], num_steps),
+            operations=_per_step(launches.by_step, num_steps),
+            offload_syncs=_per_step(Counter(offload_steps), num_steps),
         )
     )
 
