@@ -19,8 +19,8 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.diffusers_tests.cases import groups
 from benchmarks.generality import rows
-from benchmarks.generality.cases import groups
 from benchmarks.generality.rows import Outcome, Row
 from pytest_diffopt.errors import did_you_mean
 

@@ -4,13 +4,8 @@
 """
 
 import argparse
-import logging
 import math
-import os
-import signal
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -21,12 +16,11 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.generality import hub_replacements
-from benchmarks.generality.cases import CannotReadError, Case, cases, files, seed
+from benchmarks.diffusers_tests.cases import CannotReadError, Case, cases, files, seed
+from benchmarks.diffusers_tests.worker_process import limited, prepare
 from benchmarks.generality.rows import TOLERANCE, Done, Outcome, Row
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
-_LIMIT_S = 900
 _LONGEST_REASON = 300
 _Run = tuple[float, list[torch.Tensor]]
 
@@ -40,24 +34,12 @@ def main() -> None:
     parser.add_argument("--skip", nargs="*", default=[], metavar="GROUP/CASE")
     parser.add_argument("--groups", nargs="+", required=True)
     options = parser.parse_args()
-    lines = _own_standard_output()
-    sys.path.insert(0, str(options.checkout))
-    torch.set_num_threads(1)
-    logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")
-    hub_replacements.install()
+    lines = prepare(options.checkout)
     _warm_up()
     for group in options.groups:
         for row in _rows(group, options):
             _print(lines, row)
         _print(lines, Done(done=group))
-
-
-def _own_standard_output() -> TextIO:
-    """Reserve the pipe to the parent for JSON lines; redirect all other output to standard error."""
-    lines = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return lines
 
 
 def _print(lines: TextIO, one: Row | Done) -> None:
@@ -90,12 +72,12 @@ def _measured(row: Row, case: Case, options: argparse.Namespace) -> Row:
     if options.attention == "math":
         in_mode = _math_attention
     try:
-        with _limited(), in_mode():
+        with limited(), in_mode():
             first = _on_cpu(case)
     except Exception as error:  # noqa: BLE001 - any error that keeps diffusers' own test from running
         return _without(row, Outcome.NOT_BUILT, error)
     try:
-        with _limited(), in_mode():
+        with limited(), in_mode():
             return _compared(row, case, first, options.rounds)
     except Exception as error:  # noqa: BLE001 - any error that the simulated GPU causes
         return _without(row, Outcome.FAILED, error)
@@ -190,23 +172,6 @@ def _difference(expected: list[torch.Tensor], actual: list[torch.Tensor]) -> flo
 def _math_attention() -> Iterator[None]:
     with sdpa_kernel(SDPBackend.MATH):
         yield
-
-
-@contextmanager
-def _limited() -> Iterator[None]:
-    """Raise TimeoutError after `_LIMIT_S` seconds."""
-
-    def stop(*_: object) -> None:
-        message = f"took longer than {_LIMIT_S} s"
-        raise TimeoutError(message)
-
-    previous = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(_LIMIT_S)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, previous)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,144 @@
+"""Measure every pipeline that diffusers' own fast tests build, and write the atlas.
+
+python -m benchmarks.atlas --diffusers ../diffusers --lines atlas.jsonl --json docs/atlas/atlas.json
+
+Each pipeline has the tiny, random weights of diffusers' tests. The tests need `pip install parameterized requests-mock
+ftfy`. An interrupted run continues where its --lines file ends. Nothing is fetched. The exit code is 1 if a pipeline
+crashes the process.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.atlas import entries
+from benchmarks.atlas.entries import SCHEMA_VERSION, Atlas, Entry, Outcome
+from benchmarks.diffusers_tests.cases import groups
+from pytest_diffopt.errors import did_you_mean
+
+_ROOT = Path(__file__).parents[2]
+_PACKAGES = ("accelerate", "diffusers", "torch", "transformers")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    options = _parsed(arguments)
+    checkout: Path = options.diffusers.resolve()
+    expected = _expected(options.only, groups(checkout))
+    lines: Path = options.lines
+    while left := _left(lines, expected):
+        with ThreadPoolExecutor(options.jobs) as jobs:
+            list(jobs.map(_Job(checkout, lines).run, left))
+    found = [entry for entry in entries.read(lines)[0] if entry.group in expected]
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_bytes(msgspec.json.format(msgspec.json.encode(_atlas(checkout, found)), indent=1) + b"\n")
+    print(*_totals(found), sep="\n")
+    return any(entry.outcome is Outcome.CRASHED for entry in found)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.atlas", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--diffusers", type=Path, required=True, metavar="DIR", help="a checkout of diffusers")
+    parser.add_argument("--lines", type=Path, default=Path("atlas.jsonl"), metavar="FILE", help="a line a pipeline")
+    parser.add_argument("--json", type=Path, default=Path("atlas.json"), metavar="FILE", help="the whole atlas")
+    parser.add_argument("--only", nargs="+", default=[], metavar="GROUP", help="test folders, such as flux")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at once (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def _expected(asked: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+    for name in asked:
+        if name not in known:
+            message = f"--only: diffusers has no folder of pipeline tests called {name!r}{did_you_mean(name, known)}"
+            raise SystemExit(message)
+    return asked or known
+
+
+def _left(lines: Path, expected: Sequence[str]) -> list[str]:
+    """Return the groups that are not complete, after removing the incomplete last line of an interrupted run."""
+    found, done = entries.read(lines)
+    entries.write(lines, found, done)
+    return [group for group in expected if group not in done]
+
+
+class _Job:
+    """Runs workers whose lines go to one file."""
+
+    def __init__(self, checkout: Path, lines: Path) -> None:
+        self._checkout = checkout
+        self._lines = lines
+        self._lock = threading.Lock()
+
+    def run(self, group: str) -> None:
+        """Run a group until its worker ends; if it dies, the pipeline that it was measuring is a crashed entry."""
+        skipped = [entry.name for entry in entries.read(self._lines)[0] if entry.group == group]
+        command = [sys.executable, "-m", "benchmarks.atlas.worker", str(self._checkout), "--group", group]
+        environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        running: Entry | None = None
+        with subprocess.Popen(
+            [*command, "--skip", *skipped], cwd=_ROOT, env=environment, stdout=subprocess.PIPE
+        ) as worker:
+            assert worker.stdout is not None  # noqa: S101 - PIPE is passed
+            for line in worker.stdout:
+                running = _started(line)
+                if running is None:
+                    self._append(line)
+            code = worker.wait()
+        if code and running is None:
+            message = f"the worker of {group} exited with code {code} outside of a pipeline; its output is above"
+            raise SystemExit(message)
+        if code and running is not None:
+            crashed = msgspec.structs.replace(running, reason=f"the process exited with code {code}")
+            self._append(msgspec.json.encode(crashed) + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        with self._lock, self._lines.open("ab") as file:
+            file.write(line)
+        print(".", end="", file=sys.stderr, flush=True)
+
+
+def _started(line: bytes) -> Entry | None:
+    """Return the entry of a pipeline that a worker starts; None for every other line."""
+    one = msgspec.json.decode(line, type=dict[str, object])
+    entry = None if "done" in one else msgspec.convert(one, Entry)
+    return entry if entry is not None and entry.outcome is Outcome.CRASHED else None
+
+
+def _atlas(checkout: Path, found: Sequence[Entry]) -> Atlas:
+    source = checkout / "src" / "diffusers" / "__init__.py"
+    version = re.search(r'__version__ = "(.+)"', source.read_text()) if source.is_file() else None
+    return Atlas(
+        schema_version=SCHEMA_VERSION,
+        versions={name: metadata.version(name).partition("+")[0] for name in _PACKAGES},
+        tests=version[1] if version else "unknown",
+        entries=tuple(sorted(found, key=lambda entry: entry.name)),
+    )
+
+
+def _totals(found: Sequence[Entry]) -> Iterator[str]:
+    measured = [entry for entry in found if entry.outcome is Outcome.MEASURED]
+    built = [entry for entry in found if entry.outcome is not Outcome.NOT_BUILT]
+    loops = [entry.loop for entry in measured if entry.loop is not None]
+    denoisers = [one for entry in measured for one in entry.denoisers or ()]
+    memories = [entry.memory for entry in measured if entry.memory is not None]
+    yield f"{len(measured)} of {len(built)} pipelines measured; {len(found) - len(built)} more could not be built"
+    yield f"{sum(one.syncs_per_later_step > 0 for one in loops)} of {len(loops)} loops synchronize in later steps"
+    yield f"{sum(not one.is_whole for one in denoisers)} of {len(denoisers)} denoisers do not compile to one graph"
+    again = [one for one in denoisers if any(not each.changes_shape for each in one.recompiles)]
+    yield f"{len(again)} of {len(denoisers)} denoisers recompile for a call of the same shape"
+    yield f"{sum(one.growth_bytes > 0 for one in memories)} of {len(memories)} keep memory between calls"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

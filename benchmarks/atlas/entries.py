@@ -1,0 +1,261 @@
+"""The entry of each pipeline in the atlas, as a line of JSON."""
+
+import enum
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+class Outcome(enum.Enum):
+    """The last stage that a pipeline reached."""
+
+    MEASURED = "measured"
+    NOT_BUILT = "not built"
+    CRASHED = "crashed"
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """One line of source code.
+
+    Attributes:
+        file: path from its import root.
+        line: line number, from 1.
+        function: the enclosing function.
+        source: text of the line.
+    """
+
+    file: str
+    line: int
+    function: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        """Return `file:line`."""
+        return f"{self.file}:{self.line}"
+
+
+class SyncLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the denoise loop that synchronizes the CPU with the GPU.
+
+    Attributes:
+        where: the line.
+        operation: the call that synchronizes, as written in code.
+        kind: the cause.
+        per_step: number of synchronizations in each step.
+    """
+
+    where: Place
+    operation: str
+    kind: str
+    per_step: tuple[int, ...]
+
+    @property
+    def in_later_steps(self) -> int:
+        """The number in the step after the first that has most."""
+        return max(self.per_step[1:], default=0)
+
+
+class Loop(msgspec.Struct, frozen=True, kw_only=True):
+    """The denoise loop on the simulated GPU.
+
+    Attributes:
+        num_steps: number of steps.
+        syncs: the lines that synchronize in every call.
+        first_call_syncs: number of synchronizations in the first step of the first call alone, which fill a cache.
+        operations: operations of each step.
+        bytes_to_device: bytes copied to the GPU in each step.
+        bytes_to_host: bytes copied to the host in each step.
+        unmodelled: operations for which the simulated GPU has no rule.
+    """
+
+    num_steps: int
+    syncs: tuple[SyncLine, ...]
+    first_call_syncs: int
+    operations: tuple[int, ...]
+    bytes_to_device: tuple[int, ...]
+    bytes_to_host: tuple[int, ...]
+    unmodelled: tuple[str, ...] = ()
+
+    @property
+    def syncs_in_first_step(self) -> int:
+        """The number in the first step."""
+        return sum(one.per_step[0] for one in self.syncs)
+
+    @property
+    def syncs_per_later_step(self) -> int:
+        """The number in the step after the first that has most."""
+        later = range(1, self.num_steps)
+        return max((sum(one.per_step[step] for one in self.syncs) for step in later), default=0)
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that allocated memory which stays between calls.
+
+    Attributes:
+        where: the line.
+        held_bytes: the bytes.
+    """
+
+    where: Place
+    held_bytes: int
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory that stays between calls on the simulated GPU.
+
+    Attributes:
+        calls: labels of the calls.
+        growth_bytes: bytes that the last call finds in addition to its first repetition.
+        holders: the lines that allocated them.
+    """
+
+    calls: tuple[str, ...]
+    growth_bytes: int
+    holders: tuple[Holder, ...] = ()
+
+
+class Break(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that prevents a single graph.
+
+    Attributes:
+        where: the line.
+        reason: Dynamo's reason.
+    """
+
+    where: Place
+    reason: str
+
+
+class Recompile(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that compiled again.
+
+    Attributes:
+        variation: how the call differs from the first.
+        region: the function.
+        guard: the guard that failed.
+        changes_shape: whether the variation changes the shapes of the denoiser's inputs; one recompile is then right.
+    """
+
+    variation: str
+    region: str
+    guard: str
+    changes_shape: bool
+
+
+class Denoiser(msgspec.Struct, frozen=True, kw_only=True):
+    """How a denoiser compiles.
+
+    Attributes:
+        component: its name in the pipeline.
+        model: its class.
+        graphs: graphs of the whole model in the first call; 1 is one graph.
+        breaks: lines with graph breaks.
+        is_regional: whether its repeated blocks compile with `fullgraph=True`; None if the class names none.
+        regional_reason: why not.
+        repeated_blocks: the classes of blocks that diffusers compiles with `compile_repeated_blocks()`.
+        recompiles: calls that compiled again.
+        variations: the calls that were tried.
+    """
+
+    component: str
+    model: str
+    graphs: int
+    breaks: tuple[Break, ...]
+    is_regional: bool | None
+    regional_reason: str = ""
+    repeated_blocks: tuple[str, ...] = ()
+    recompiles: tuple[Recompile, ...] = ()
+    variations: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model compiles to one graph."""
+        return self.graphs == 1 and not self.breaks
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was found out about one pipeline.
+
+    Attributes:
+        group: folder of diffusers' tests.
+        case: test file and class.
+        outcome: the last stage that the pipeline reached.
+        pipeline: its class.
+        reason: why it was not built.
+        loop: its denoise loop; None for the reason in `unknown`.
+        memory: what stays between calls; None for the reason in `unknown`.
+        denoisers: its denoisers; None for the reason in `unknown`.
+        unknown: why something could not be found out, by the name of the attribute.
+        seconds: time that it took.
+    """
+
+    group: str
+    case: str
+    outcome: Outcome
+    pipeline: str = ""
+    reason: str = ""
+    loop: Loop | None = None
+    memory: Memory | None = None
+    denoisers: tuple[Denoiser, ...] | None = None
+    unknown: dict[str, str] = {}
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Unique name of the entry."""
+        return f"{self.group}/{self.case}"
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that a worker prints after a group is complete."""
+
+    done: str
+
+
+class Atlas(msgspec.Struct, frozen=True, kw_only=True):
+    """All entries, with what they were measured with.
+
+    Attributes:
+        schema_version: version of this format.
+        versions: packages and their versions.
+        tests: version of the checkout from which the tests come.
+        entries: the entries.
+    """
+
+    schema_version: int
+    versions: dict[str, str]
+    tests: str
+    entries: tuple[Entry, ...]
+
+
+def read(file: Path) -> tuple[list[Entry], set[str]]:
+    """Return the entries of a file of lines, and the completed groups.
+
+    The incomplete last line of a killed worker is ignored.
+
+    Raises:
+        SystemExit: a line was not written by this benchmark.
+    """
+    entries: list[Entry] = []
+    done: set[str] = set()
+    lines = file.read_bytes().split(b"\n") if file.exists() else []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            one = msgspec.json.decode(line, type=dict[str, object])
+            if "done" in one:
+                done.add(str(one["done"]))
+            else:
+                entries.append(msgspec.convert(one, Entry))
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            message = f"{file}, line {number}: {error}; give --lines another file, or remove this one"
+            raise SystemExit(message) from error
+    return entries, done
+
+
+def write(file: Path, entries: Iterable[Entry], done: Iterable[str]) -> None:
+    """Write the lines of a file anew, without an incomplete one."""
+    rows = [*map(msgspec.json.encode, entries), *(msgspec.json.encode(Done(done=group)) for group in sorted(done))]
+    file.write_bytes(b"".join(row + b"\n" for row in rows))
