@@ -256,6 +256,6 @@ def read(file: Path) -> tuple[list[Entry], set[str]]:
 
 
 def write(file: Path, entries: Iterable[Entry], done: Iterable[str]) -> None:
-    """Write the lines of a file anew, without an incomplete one."""
+    """Write the lines of a file again, without an incomplete one."""
     rows = [*map(msgspec.json.encode, entries), *(msgspec.json.encode(Done(done=group)) for group in sorted(done))]
     file.write_bytes(b"".join(row + b"\n" for row in rows))
