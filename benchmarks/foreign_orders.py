@@ -1,7 +1,8 @@
 """Run our examples beside another project's tests in random orders: `python -m benchmarks.foreign_orders --orders 200`.
 
-The examples are those of `tests/examples/any_order`, the other project is `tests/examples/foreign`: classes of unittest,
-tests with torch's autograd, loaders and compiler, a diffusers pipeline, fixtures and a marker with the plugin's names.
+The examples are those of `tests/examples/any_order`. The other project is `tests/examples/foreign`: classes of
+unittest, tests with torch's autograd, loaders and compiler, a diffusers pipeline, fixtures and a marker with the
+plugin's names.
 Each order is one session of pytest over all tests of both, mixed. The other project's tests must have the outcomes that
 they have in a process without the plugin, and our examples the verdicts of the test alone. Sessions share a process, so
 that one could also disturb the next; a new process starts after every 20.
@@ -109,7 +110,7 @@ def session(tests: Sequence[str], *options: str) -> tuple[list[str], Outcomes]:
     modules, folder = set(sys.modules), Path.cwd()
     os.chdir(_FOLDER)
     try:
-        with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
             pytest.main([*_PYTEST, *options, *tests], plugins=[observer])
     finally:
         os.chdir(folder)
@@ -133,7 +134,7 @@ def _processes() -> ProcessPoolExecutor:
 
 
 def _alone(processes: ProcessPoolExecutor) -> Outcomes:
-    """Return what the other project's tests come to without the plugin, and what each of our examples comes to alone."""
+    """Return what the other project's tests come to without the plugin, and each of our examples alone."""
     with _processes() as without_plugin:
         alone = dict(without_plugin.submit(session, [_FOREIGN], *_WITHOUT).result()[1])
     for test in processes.submit(session, [_OURS], "--collect-only").result()[0]:

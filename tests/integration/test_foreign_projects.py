@@ -202,3 +202,60 @@ def test_a_fixture_that_extends_ours_is_still_ours(project: pytest.Pytester) -> 
     )
 
     project.runpytest_inprocess().assert_outcomes(skipped=1)
+
+
+OURS = """
+import pytest
+import torch
+from pytest_diffopt import assert_no_graph_breaks, assert_no_recompiles
+
+@pytest.fixture(scope="module")
+def model():
+    model = torch.nn.Linear(2, 2)
+    model.compile(backend="eager")
+    return model
+
+@pytest.mark.parametrize("time", range(3))
+def test_ours(model, time):
+    assert_no_graph_breaks(model, torch.ones(1, 2))
+    assert_no_recompiles(model, [{"input": torch.ones(1, 2)}] * 2)
+"""
+THEIRS = """
+import torch
+from torch._dynamo import convert_frame, output_graph, symbolic_convert
+
+def functions():
+    return [
+        convert_frame._compile,
+        symbolic_convert.InstructionTranslatorBase.log_graph_break,
+        output_graph.OutputGraph.call_user_compiler,
+    ]
+
+def compiled(rows):
+    graphs = []
+    torch.compile(torch.nn.Linear(2, 2), backend=lambda graph, _: graphs.append(graph) or graph)(torch.ones(rows, 2))
+    return len(graphs)
+
+def test_the_compiler_is_torch_s():
+    assert [one.__module__.partition(".")[0] for one in functions()] == ["torch"] * 3
+
+def test_compiles():
+    assert compiled(rows=3) == 1
+
+def test_compiles_after_a_reset():
+    torch.compiler.reset()
+    assert compiled(rows=4) == 1
+"""
+
+
+def test_torch_s_compiler_is_its_own_while_another_project_s_test_runs(project: pytest.Pytester) -> None:
+    """In between of diffopt tests, whose verdicts do not change."""
+    project.makepyfile(test_ours=OURS, test_theirs=THEIRS)
+    ours = [f"test_ours.py::test_ours[{time}]" for time in range(3)]
+    theirs = "test_theirs.py::test_compiles"
+    result = project.runpytest_inprocess(
+        ours[0], "test_theirs.py::test_the_compiler_is_torch_s", theirs, ours[1], f"{theirs}_after_a_reset", ours[2]
+    )
+
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(["6 verdicts: 6 passed"])

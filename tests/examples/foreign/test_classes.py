@@ -2,6 +2,7 @@
 
 import os
 import unittest
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -17,14 +18,14 @@ class TestRows(unittest.TestCase):
 
     def setUp(self) -> None:
         """Keep the environment and the folder."""
-        self.environment, self.folder = dict(os.environ), os.getcwd()
+        self.environment, self.folder = dict(os.environ), Path.cwd()
 
     def tearDown(self) -> None:
         """Compare them; pytest itself changes one variable."""
         now = dict(os.environ)
         for each in (self.environment, now):
             each.pop("PYTEST_CURRENT_TEST", None)
-        self.assertEqual((now, os.getcwd()), (self.environment, self.folder))
+        self.assertEqual((now, Path.cwd()), (self.environment, self.folder))
 
     def test_sum(self) -> None:
         """Pass."""
