@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"seed {seed}: {line}")
     wrong = sum(map(len, finished.values()))
     foreign = sum(test.startswith(f"{_FOREIGN}/") for test in alone)
-    tests = f"{foreign} tests of another project beside {len(alone) - foreign} of ours"
+    tests = f"{foreign} tests of another project beside {len(alone) - foreign} examples"
     print(f"{tests}, {len(finished)} of {given.orders} orders: {wrong} outcomes differ")
     return 1 if wrong else 0
 
