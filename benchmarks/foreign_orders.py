@@ -53,7 +53,7 @@ class Observer:
         """Note an outcome; a setup or teardown that passed is not one."""
         expected = "xfail" if hasattr(report, "wasxfail") else ""
         if report.when == "call" or report.outcome != "passed":
-            row = [report.when or "", report.outcome, expected]
+            row = [report.when, report.outcome, expected]
             self.outcomes.setdefault(report.nodeid, []).append(row)
 
     @pytest.hookimpl(trylast=True)

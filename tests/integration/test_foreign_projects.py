@@ -257,7 +257,7 @@ def test_the_process_is_as_without_the_plugin(pytester: pytest.Pytester, options
     pytester.makepyfile(test_it=PROCESS)
     found = []
     for plugin in (("-p", "no:diffopt"), ()):
-        result = pytester.runpytest_subprocess("-p", "no:benchmark", *plugin, *options, timeout=60)
+        result = pytester.runpytest_subprocess("-p", "no:benchmark", *plugin, *options, timeout=300)
         assert result.ret == 0
         found.append(json.loads((pytester.path / "found.json").read_text()))
 
@@ -269,8 +269,8 @@ def test_it_can_be_switched_off_and_on(foreign: pytest.Pytester, monkeypatch: py
     """Without the loading of installed plugins nothing of it is there; `-p diffopt` loads it by its name."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     foreign.makepyfile(test_it="def test_it(pytestconfig):\n    print(pytestconfig.pluginmanager.hasplugin('diffopt'))")
-    without = foreign.runpytest_subprocess("-s", timeout=60)
-    beside = foreign.runpytest_subprocess("-s", "-p", "diffopt", timeout=60)
+    without = foreign.runpytest_subprocess("-s", timeout=300)
+    beside = foreign.runpytest_subprocess("-s", "-p", "diffopt", timeout=300)
 
     without.assert_outcomes(passed=1)
     without.stdout.fnmatch_lines(["*False*", "imported: []"])

@@ -60,7 +60,7 @@ def test_loader_with_pinned_memory(device: torch.device) -> None:
     for x, y in [*batches, *batches]:
         loss = torch.nn.functional.mse_loss(layer(x.to(device)), y.to(device))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
     assert losses == sorted(losses, reverse=True)
@@ -137,7 +137,7 @@ def test_settings() -> None:
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
     assert not torch.are_deterministic_algorithms_enabled()
-    assert torch.backends.cuda.math_sdp_enabled()
+    assert torch.backends.cuda.math_sdp_enabled()  # type: ignore[no-untyped-call]
     assert torch._dynamo.config.recompile_limit == 8
     assert torch._C._len_torch_dispatch_stack() == torch._C._len_torch_function_stack() == 0
 

@@ -62,7 +62,7 @@ def tests_of_torch() -> tuple[int, list[str]]:
 
     operations = [one for one in common_methods_invocations.op_db if one.full_name in _OPERATIONS]
 
-    class Samples(common_utils.TestCase):  # type: ignore[misc]
+    class Samples(common_utils.TestCase):
         """As in torch's test_ops.py."""
 
         @common_device_type.ops(operations, allowed_dtypes=(torch.float32,))  # type: ignore[untyped-decorator]
@@ -79,7 +79,7 @@ def tests_of_torch() -> tuple[int, list[str]]:
             assert torch.autograd.gradcheck(lambda x: op(x, *sample.args, **sample.kwargs), (sample.input,))
 
     classes: dict[str, Any] = {Samples.__name__: Samples}  # replaced by one class for each device
-    common_device_type.instantiate_device_type_tests(Samples, classes)
+    common_device_type.instantiate_device_type_tests(Samples, classes)  # type: ignore[no-untyped-call]
     load = unittest.defaultTestLoader.loadTestsFromTestCase
     suite = unittest.TestSuite(load(one) for one in classes.values())
     with contextlib.redirect_stderr(io.StringIO()):
