@@ -6,6 +6,7 @@ outcomes of all tests must be equal.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tarfile
@@ -97,7 +98,10 @@ def _outcomes(python: Path, source: Path, tests: Sequence[str]) -> Mapping[str, 
     """Return the outcome of each test, by its name in JUnit XML."""
     written = python.parent / "outcomes.xml"
     command = [str(python), "-m", "pytest", *_WITHOUT_AUTHORS_PLUGINS, f"--junit-xml={written}", *tests]
-    subprocess.run(command, cwd=source, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory() as own:  # pytest removes the older folders of other runs in a shared one
+        environment = os.environ | {"TMPDIR": own}
+        output = subprocess.DEVNULL
+        subprocess.run(command, cwd=source, check=False, stdout=output, stderr=output, env=environment)
     cases = ET.parse(written).iterfind(".//testcase")  # noqa: S314 - written by the run above
     return {f"{case.get('classname')}.{case.get('name')}": _outcome(case) for case in cases}
 

@@ -26,13 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.add_to(commands)
     merge.add_to(commands)
     summary.add_to(commands)
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_args(given)
     try:
+        _refuse_nul(given)
         is_failure = options.run(options)
     except DiffoptError as error:
         sys.stderr.write(f"error: {error}\n")
         return _BAD_INPUT
     return _FAILED if is_failure else 0
+
+
+def _refuse_nul(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        if "\0" in argument:  # only a caller of `main` can pass one; no file has such a name
+            msg = f"an argument must not contain a NUL character, got: {argument!r}"
+            raise DiffoptError(msg)
 
 
 if __name__ == "__main__":

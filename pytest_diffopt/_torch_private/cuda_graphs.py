@@ -74,13 +74,18 @@ def graph_states() -> dict[str, GraphState]:
 
 
 def kept_out(compile_id: str) -> tuple[KeptOut, ...]:
-    """Return what was kept out of the CUDA graphs of a compilation, while `cuda_graphs_watched` was entered."""
+    """Return what was kept out of the CUDA graphs of a compilation, as `cuda_graphs_watched` noted it."""
     return tuple(_kept_out.get(compile_id, ()))
+
+
+def forget_kept_out() -> None:
+    """Discard what was noted."""
+    _kept_out.clear()
 
 
 @contextmanager
 def cuda_graphs_watched() -> Iterator[None]:
-    """Note what Inductor keeps out of CUDA graphs, and why."""
+    """Note what Inductor keeps out of CUDA graphs, and why, until `forget_kept_out` or Dynamo's next reset."""
     from torch._inductor import scheduler  # noqa: PLC0415 - slow to import, and loaded by Inductor anyway
 
     with ExitStack() as stack:
@@ -90,7 +95,6 @@ def cuda_graphs_watched() -> Iterator[None]:
         for module in _loggers():
             stack.enter_context(replaced(module, "log_cudagraph_skip_and_bump_counter", _watching_skips))
         yield
-    _kept_out.clear()
 
 
 def _loggers() -> list[Any]:
@@ -121,7 +125,7 @@ def _watching_skips(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _forgetting_at_reset(original: Callable[..., Any]) -> Callable[..., Any]:
     def reset() -> None:
-        _kept_out.clear()  # Dynamo's ids start again
+        forget_kept_out()  # Dynamo's ids start again
         original()
 
     return reset

@@ -4,6 +4,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import call_arguments, plain_call, subject_of
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import instance_of, require
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.guards.applied import judge_applied
@@ -16,6 +17,7 @@ from pytest_diffopt.session.active_test import active_test
 _RECIPE_ARGUMENT = "assert_optimizations_applied(recipe=...)"
 
 
+@standing_alone
 def assert_optimizations_applied(
     pipeline: Any, /, *args: Any, recipe: "str | Recipe | None" = None, **inputs: Any
 ) -> None:

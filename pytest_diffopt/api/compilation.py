@@ -5,6 +5,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import CALLS, TARGET, YES_OR_NO, require, sequence_of
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.compilation import judge_graph_breaks
@@ -23,6 +24,7 @@ _GRAPH_BREAKS = sequence_of(
 _RECOMPILES = sequence_of(AllowedRecompiles, 'AllowedRecompiles(where="file.py:function", guard="...", reason="...")')
 
 
+@standing_alone
 def assert_no_graph_breaks(
     target: Any, /, *args: Any, allow_graph_breaks: Sequence[AllowedGraphBreaks] = (), **inputs: Any
 ) -> None:
@@ -54,6 +56,7 @@ def assert_no_graph_breaks(
     conclude(record, judge_graph_breaks(record, allow=allow_graph_breaks))
 
 
+@standing_alone
 def assert_no_recompiles(
     target: Any,
     variations: Sequence[Mapping[str, Any]],

@@ -4,6 +4,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import call_arguments, lifetime_of, plain_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import POSITIVE_NUMBER, TARGET, require
 from pytest_diffopt.environment import torch_device
 from pytest_diffopt.guards.faster import judge_ratio
@@ -13,6 +14,7 @@ from pytest_diffopt.probes.timed_device import device_synchronizer
 from pytest_diffopt.session.active_test import active_test
 
 
+@standing_alone
 def assert_faster(target: Any, reference: Any, /, *args: Any, by: float = 1.0, **inputs: Any) -> None:
     """Assert that one pipeline is faster than another; calls of both are interleaved in this run.
 

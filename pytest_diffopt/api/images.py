@@ -8,6 +8,7 @@ from typing import Any
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.image_rounding import Rounding
 from pytest_diffopt.api.kept_images import conclude_images
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import TARGET, instance_of, require
 from pytest_diffopt.guards.image_thresholds import EXACT_ARITHMETIC, ImageThresholds, default_thresholds
 from pytest_diffopt.guards.images import judge_images
@@ -21,6 +22,7 @@ EXPLAIN_HINT = "to find the module where they part: the same command with --diff
 _THRESHOLDS = instance_of(ImageThresholds, hint="write ImageThresholds(min_ssim=0.9)").or_none()
 
 
+@standing_alone
 def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageThresholds | None = None) -> None:
     """Assert that images are close to their references, and that neither is black, constant or has NaN.
 
@@ -40,6 +42,7 @@ def assert_images_similar(images: Any, reference: Any, /, *, thresholds: ImageTh
     conclude_images(record, judge_images(record, accepted), ours, theirs)
 
 
+@standing_alone
 def assert_same_images(
     pipeline: Any, reference: Any, /, *args: Any, thresholds: ImageThresholds | None = None, **inputs: Any
 ) -> None:

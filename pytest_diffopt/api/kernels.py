@@ -5,6 +5,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import FACTOR, TARGET, require
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.guards.kernels import judge_fewer_kernels
@@ -13,6 +14,7 @@ from pytest_diffopt.probes.kernels import count_kernels
 from pytest_diffopt.records import Concern, Device, FewerKernelsRecord, KernelRecord
 
 
+@standing_alone
 def assert_fewer_kernels(target: Any, reference: Any, /, *args: Any, by: float = 1.0, **inputs: Any) -> None:
     """Assert that a call launches fewer kernels and library calls than the same call of another pipeline.
 

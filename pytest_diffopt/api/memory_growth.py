@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import CallArguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import CALLS, INTEGER, TARGET, require
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.memory_growth import judge_memory_growth
@@ -15,6 +16,7 @@ from pytest_diffopt.records import Concern, Device, MemoryGrowthRecord, Subject
 from pytest_diffopt.session.active_test import active_test
 
 
+@standing_alone
 def assert_memory_stable(target: Any, calls: Sequence[Mapping[str, Any]], /, *, max_growth_bytes: int = 0) -> None:
     """Assert that calls leave no memory: exactly, and without a baseline.
 

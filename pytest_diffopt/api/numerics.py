@@ -4,6 +4,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import LIMIT, require
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.numerics import judge_numerics
@@ -15,6 +16,7 @@ from pytest_diffopt.records import Concern
 from pytest_diffopt.session.active_test import active_test
 
 
+@standing_alone
 def assert_compiled_matches_eager(
     target: Any, /, *args: Any, rtol: float | None = None, atol: float | None = None, **inputs: Any
 ) -> None:
@@ -57,6 +59,7 @@ def assert_compiled_matches_eager(
     conclude(record, judge_numerics(record))
 
 
+@standing_alone
 def assert_quantized_matches_dequantized(target: Any, /, *args: Any, **inputs: Any) -> None:
     """Assert that every quantized linear layer returns the product of its input and its dequantized weight.
 

@@ -5,11 +5,13 @@ from typing import Any
 
 from pytest_diffopt.api.calls import WATCHED, subject_of
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import FIGURES, SOME_TEXT, TEXT, TEXTS, require
 from pytest_diffopt.guards.own import judge_own
 from pytest_diffopt.records import OwnRecord
 
 
+@standing_alone
 def conclude_own_guard(  # noqa: PLR0913 - each is a part of one verdict
     target: Any,
     /,

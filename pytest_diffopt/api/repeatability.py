@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, watched_call
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.api.second_process import answer, answers_here, values_of_second_process
 from pytest_diffopt.arguments import CALLS, LIMIT, YES_OR_NO, require
 from pytest_diffopt.errors import ProbeError
@@ -18,6 +19,7 @@ from pytest_diffopt.records import Concern, Subject
 _OWN_KEYWORDS = ("max_error", "after", "second_process")
 
 
+@standing_alone
 def assert_repeatable(
     target: Any,
     /,

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_diffopt.api.calls import WATCHED, CallArguments, call_arguments, plain_call, subject_of
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import log_closed_outside_pytest, standing_alone
 from pytest_diffopt.arguments import require, sequence_of
 from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs, needs_repetition
 from pytest_diffopt.probes.calls import failures_noted
@@ -19,6 +20,7 @@ from pytest_diffopt.session.device import device_of
 _ALLOWED = sequence_of(AllowedSyncs, 'AllowedSyncs(where="file.py:function", per_step=1, reason="...")')
 
 
+@standing_alone
 def assert_no_syncs(target: Any, /, *args: Any, allow_syncs: Sequence[AllowedSyncs] = (), **inputs: Any) -> None:
     """Assert that the denoise loop never synchronizes the CPU with the GPU.
 
@@ -71,9 +73,10 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
     __tracebackhide__ = True
     require(WATCHED, target, "the target of no_syncs")
     require(_ALLOWED, allow_syncs, "no_syncs(allow_syncs=...)")
-    subject = _on_watching_device(subject_of(target))
-    with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
-        yield watch
+    with log_closed_outside_pytest():
+        subject = _on_watching_device(subject_of(target))
+        with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
+            yield watch
     conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
 
 

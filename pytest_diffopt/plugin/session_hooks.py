@@ -16,7 +16,7 @@ from pytest_diffopt.plugin.markers import belongs_to_diffopt, has_diffopt_marker
 from pytest_diffopt.plugin.session_header import SessionHeader
 from pytest_diffopt.plugin.session_reports import SessionReports
 from pytest_diffopt.probes.attention_default import ATTENTION_DEFAULT
-from pytest_diffopt.session.our_fixtures import is_package_in_use
+from pytest_diffopt.session.our_fixtures import imports_package, is_package_in_use
 from pytest_diffopt.session.pipeline_lifetimes import watched_pipelines_of
 from pytest_diffopt.session.second_process import second_process_test
 from pytest_diffopt.session.settings import settings_of
@@ -88,7 +88,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Make the test the active one, so that assertions find it."""
+    """Make the test the active one, so that assertions find it; torch's compiler is its own in any other test."""
+    pipelines = watched_pipelines_of(item.config)
+    if belongs_to_diffopt(item) or imports_package(item):
+        pipelines.watch_compiler()
+    else:
+        pipelines.leave_compiler()
     with running_test.entered(item):
         return (yield)
 

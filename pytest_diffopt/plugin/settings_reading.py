@@ -48,7 +48,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         inconclusive=_inconclusive(config, environment),
         max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
         margin=_positive(config, "margin", default=defaults.margin),
-        against=str(config.getoption("--diffopt-against") or ""),
+        against=_without_nul("against", config.getoption("--diffopt-against") or ""),
         calibrate=bool(config.getoption("--diffopt-calibrate")),
         editable=_editable(config),
         paired_max_seconds=_positive(config, "max_seconds", default=defaults.paired_max_seconds),
@@ -132,7 +132,14 @@ def _null_gpu_values(config: pytest.Config, default: str) -> str:
 
 def _text(config: pytest.Config, name: str) -> str:
     given = config.getoption("--diffopt-" + name.replace("_", "-"))
-    return str(config.getini(f"diffopt_{name}") if given is None else given)
+    return _without_nul(name, str(config.getini(f"diffopt_{name}") if given is None else given))
+
+
+def _without_nul(name: str, text: str) -> str:
+    if "\0" in text:  # no file has such a name, and no program can be given one
+        msg = f"diffopt_{name} must not contain a NUL character, got: {text!r}"
+        raise pytest.UsageError(msg)
+    return text
 
 
 def _references(config: pytest.Config) -> str:
@@ -154,7 +161,7 @@ def _scale(text: str) -> Scale:
 
 
 def _editable(config: pytest.Config) -> Path | None:
-    given = config.getoption("--diffopt-editable")
+    given = _without_nul("editable", config.getoption("--diffopt-editable") or "")
     if given and not config.getoption("--diffopt-against"):
         msg = "--diffopt-editable needs --diffopt-against: it names the package of which REF is a revision"
         raise pytest.UsageError(msg)

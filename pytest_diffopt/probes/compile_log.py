@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 import torch
 
 from pytest_diffopt._torch_private.compile_watching import Compilation, TracedBreak, compilations_watched
-from pytest_diffopt._torch_private.cuda_graphs import cuda_graphs_watched
-from pytest_diffopt._torch_private.dynamo_state import frames_since_reset, is_known_to_dynamo
+from pytest_diffopt._torch_private.cuda_graphs import cuda_graphs_watched, forget_kept_out
+from pytest_diffopt._torch_private.dynamo_state import DynamoState, frames_since_reset, is_known_to_dynamo
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.compiled_frames import compiled_frame
 from pytest_diffopt.probes.compiled_modules import compiled_codes
@@ -75,8 +75,8 @@ class _Known:
 class CompileLog(AbstractContextManager["CompileLog"]):
     """Every compilation by Dynamo since the log was opened, in order.
 
-    One log is open for the whole test session. A position in it (`mark`) separates earlier from later compilations, so
-    that nothing needs to be compiled twice to be observed.
+    One log is open for the whole test session, except while another project's tests run (`pause`). A position in it
+    (`mark`) separates earlier from later compilations, so that nothing needs to be compiled twice to be observed.
     """
 
     def __init__(self) -> None:
@@ -92,17 +92,43 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         self._compiled_before_reset: set[CodeType] = set()
         self._resets = 0
         self._num_unseen = 0
+        self._paused: DynamoState | None = None
 
     def __enter__(self) -> Self:
         self._num_unseen = frames_since_reset()
         self._numbers = set(range(self._num_unseen))
-        self._resources.enter_context(compilations_watched(self._add))
-        if torch.cuda.is_available():
-            self._resources.enter_context(cuda_graphs_watched())
+        self._watch()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._resources.close()
+        forget_kept_out()
+
+    def _watch(self) -> None:
+        self._resources.enter_context(compilations_watched(self._add))
+        if torch.cuda.is_available():
+            self._resources.enter_context(cuda_graphs_watched())
+
+    def pause(self) -> None:
+        """Restore Dynamo's functions until `resume`; pausing twice is not an error."""
+        if self._paused is None:
+            self._resources.close()
+            self._paused = DynamoState()
+
+    def resume(self) -> None:
+        """Continue after a pause: what Dynamo has compiled meanwhile is known to it from elsewhere."""
+        before, self._paused = self._paused, None
+        if before is None:
+            return
+        if before.is_reset:
+            self._note_reset()
+            forget_kept_out()
+        self._num_unseen += before.num_new_frames
+        self._numbers |= set(range(frames_since_reset()))
+        if before.is_recompiled:
+            codes = frozenset[CodeType]().union(*(known.codes for known in self._known))
+            self._known.append(_Known(codes=codes, owner=None, is_common=True))
+        self._watch()
 
     @property
     def namespaces(self) -> Collection[dict[str, Any]]:

@@ -36,6 +36,11 @@ def overrides_ours(item: pytest.Item) -> bool:
     return bool(namespaces) and any(_uses_package(namespace) for namespace in (test, *namespaces))
 
 
+def imports_package(item: pytest.Item) -> bool:
+    """Return whether the file of a test imports something of this package."""
+    return hasattr(item, "module") and _uses_package(vars(item.module))
+
+
 def is_package_in_use() -> bool:
     """Return whether anybody imported an assertion in this process."""
     return f"{_PACKAGE}.api" in sys.modules

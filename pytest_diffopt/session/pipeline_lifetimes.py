@@ -52,12 +52,23 @@ class WatchedPipelines:
 
     @property
     def log(self) -> "CompileLog":
-        """The session's compile log."""
+        """The session's compile log; it watches from now on."""
         if self._log is None:
             from pytest_diffopt.probes.compile_log import CompileLog  # noqa: PLC0415 - imports torch
 
             self._log = CompileLog().__enter__()
+        self._log.resume()
         return self._log
+
+    def watch_compiler(self) -> None:
+        """Watch the compiler again, if it was watched before the last `leave_compiler`."""
+        if self._log is not None:
+            self._log.resume()
+
+    def leave_compiler(self) -> None:
+        """Restore Dynamo's functions until the next use of the log: a test of another project is about to run."""
+        if self._log is not None:
+            self._log.pause()
 
     def close(self) -> None:
         """Close the compile log, which restores Dynamo's functions, and forget the lifetimes, which refer to it."""

@@ -1,5 +1,7 @@
 """A project with fixtures and markers of the plugin's names, but not the plugin's, runs as if it were not installed."""
 
+import json
+
 import pytest
 
 #: Fixtures of a project that knows nothing of diffusion pipelines.
@@ -202,3 +204,136 @@ def test_a_fixture_that_extends_ours_is_still_ours(project: pytest.Pytester) -> 
     )
 
     project.runpytest_inprocess().assert_outcomes(skipped=1)
+
+
+#: What a plugin could change of the process, as the test of another project sees it.
+PROCESS = """
+import atexit, gc, json, locale, logging, os, pathlib, random, signal, sys, tempfile, threading, warnings
+
+def name(thing):
+    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+
+def test_process(tmp_path, request):
+    ours = ("runpytest-", "__pycache__", ".pytest_cache", "found.json")  # pytest's own, and this file's
+    files = sorted(path.name for path in pathlib.Path().iterdir() if not path.name.startswith(ours))
+    modules = {module.partition(".")[0] for module in sys.modules} - sys.stdlib_module_names - {"pytest_diffopt"}
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    found = {
+        "signals": {one.name: name(signal.getsignal(one)) for one in signal.valid_signals() if hasattr(one, "name")},
+        "threads": [thread.name for thread in threading.enumerate()],
+        "hooks": [name(one) for one in (sys.excepthook, threading.excepthook, sys.unraisablehook, sys.displayhook)],
+        "warnings": [repr(one) for one in warnings.filters] + [name(warnings.showwarning)],
+        "loggers": {one.name: [name(type(handler)) for handler in one.handlers] for one in loggers},
+        "levels": {one.name: (one.level, one.propagate, one.disabled) for one in loggers},
+        "environment": {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"},
+        "folder": [os.getcwd(), tempfile.tempdir, files, sorted(path.name for path in tmp_path.parent.iterdir())],
+        "garbage": [gc.get_threshold(), len(gc.callbacks), gc.get_freeze_count(), gc.isenabled(), gc.get_debug()],
+        "exit": atexit._ncallbacks(),
+        "imports": [sys.path, [name(one) for one in sys.meta_path], [name(one) for one in sys.path_hooks]],
+        "modules": sorted(modules),
+        "tracing": [sys.gettrace(), sys.getprofile()],
+        "limits": [sys.getrecursionlimit(), sys.getswitchinterval(), locale.setlocale(locale.LC_ALL)],
+        "random": hash(random.Random(0).random()),
+        "plugins": sorted(str(one) for one, _ in request.config.pluginmanager.list_name_plugin() if "diffopt" not in one
+                          and not one.isdigit()),
+        "ini": request.config.getini("filterwarnings"),
+    }
+    pathlib.Path("found.json").write_text(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("-W", "error", "--strict-markers", "--strict-config"),
+        ("--import-mode=importlib", "-s", "-p", "no:terminal"),
+        ("-p", "no:cacheprovider", "-p", "no:logging", "-p", "no:junitxml"),
+    ],
+    ids=["plain", "strict", "importlib", "without plugins of pytest"],
+)
+def test_the_process_is_as_without_the_plugin(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    """Signals, threads, hooks, warnings, loggers, environment, files, garbage collector, imports, other plugins."""
+    pytester.makepyfile(test_it=PROCESS)
+    found = []
+    for plugin in (("-p", "no:diffopt"), ()):
+        result = pytester.runpytest_subprocess("-p", "no:benchmark", *plugin, *options, timeout=300)
+        assert result.ret == 0
+        found.append(json.loads((pytester.path / "found.json").read_text()))
+
+    without, beside = found
+    assert {key for key in without if without[key] != beside[key]} == set()
+
+
+def test_it_can_be_switched_off_and_on(foreign: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the loading of installed plugins nothing of it is there; `-p diffopt` loads it by its name."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    foreign.makepyfile(test_it="def test_it(pytestconfig):\n    print(pytestconfig.pluginmanager.hasplugin('diffopt'))")
+    without = foreign.runpytest_subprocess("-s", timeout=300)
+    beside = foreign.runpytest_subprocess("-s", "-p", "diffopt", timeout=300)
+
+    without.assert_outcomes(passed=1)
+    without.stdout.fnmatch_lines(["*False*", "imported: []"])
+    beside.assert_outcomes(passed=1)
+    beside.stdout.fnmatch_lines(["*True*", "imported: []"])
+
+
+OURS = """
+import pytest
+import torch
+from pytest_diffopt import assert_no_graph_breaks, assert_no_recompiles
+
+class Model(torch.nn.Module):
+    def forward(self, x):
+        return x * 2
+
+@pytest.fixture(scope="module")
+def model():
+    model = Model()
+    model.compile(backend="eager")
+    return model
+
+@pytest.mark.parametrize("time", range(3))
+def test_ours(model, time):
+    assert_no_graph_breaks(model, torch.ones(1, 2))
+    assert_no_recompiles(model, [{"x": torch.ones(1, 2)}] * 2)
+"""
+THEIRS = """
+import torch
+from torch._dynamo import convert_frame, output_graph, symbolic_convert
+
+def functions():
+    return [
+        convert_frame._compile,
+        symbolic_convert.InstructionTranslatorBase.log_graph_break,
+        output_graph.OutputGraph.call_user_compiler,
+    ]
+
+def compiled(rows):
+    graphs = []
+    torch.compile(torch.nn.Linear(2, 2), backend=lambda graph, _: graphs.append(graph) or graph)(torch.ones(rows, 2))
+    return len(graphs)
+
+def test_the_compiler_is_torch_s():
+    assert [one.__module__.partition(".")[0] for one in functions()] == ["torch"] * 3
+
+def test_compiles():
+    assert compiled(rows=3) == 1
+
+def test_compiles_after_a_reset():
+    torch.compiler.reset()
+    assert compiled(rows=4) == 1
+"""
+
+
+def test_torch_s_compiler_is_its_own_while_another_project_s_test_runs(project: pytest.Pytester) -> None:
+    """In between of diffopt tests, whose verdicts do not change."""
+    project.makepyfile(test_ours=OURS, test_theirs=THEIRS)
+    ours = [f"test_ours.py::test_ours[{time}]" for time in range(3)]
+    theirs = "test_theirs.py::test_compiles"
+    result = project.runpytest_inprocess(
+        ours[0], "test_theirs.py::test_the_compiler_is_torch_s", theirs, ours[1], f"{theirs}_after_a_reset", ours[2]
+    )
+
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(["6 verdicts: 6 passed"])

@@ -93,3 +93,49 @@ def test_a_mistyped_target_of_the_profile(capsys: pytest.CaptureFixture[str], ta
     """The most likely correction is in the message."""
     assert main(["profile", target]) == 2
     assert capsys.readouterr().err == f"error: {problem}\n"
+
+
+@pytest.mark.parametrize("command", [["report"], ["summary"], ["merge", "--into=merged"], ["profile"]])
+def test_a_nul_character_in_a_path(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    """No file has such a name; Python's own error is a traceback."""
+    assert main([*command, "a\0b"]) == 2
+    assert capsys.readouterr().err == "error: an argument must not contain a NUL character, got: 'a\\x00b'\n"
+
+
+def test_a_nul_character_in_the_ini_file(pytester: pytest.Pytester) -> None:
+    """It is a usage error and not an internal one."""
+    pytester.makeini("[pytest]\ndiffopt_report = a\0b")
+    result = pytester.runpytest_inprocess()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: diffopt_report must not contain a NUL character, got: 'a\\x00b'"])
+
+
+def test_a_latency_without_a_gpu_and_without_a_baseline(own_pipeline: pytest.Pytester) -> None:
+    """On the CPU the call is timed as on a GPU: the message has the latency, where it was seen, and the command."""
+    own_pipeline.makepyfile(
+        test_it="""
+        import pytest
+
+        def test_latency(latency_baseline, optimized_pipeline, pipeline_inputs):
+            latency_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+        @pytest.mark.gpu
+        def test_on_a_gpu(latency_baseline, optimized_pipeline, pipeline_inputs):
+            latency_baseline.check(optimized_pipeline, **pipeline_inputs)
+        """
+    )
+    result = own_pipeline.runpytest_inprocess("-rs", "--diffopt-max-seconds=0.1")
+
+    result.assert_outcomes(failed=1, skipped=1)
+    result.stdout.re_match_lines(
+        [
+            r"diffopt: no latency baseline has been accepted: .* steps/s$",
+            r"seen on .*, pipeline SmallPipeline \(weights: the user's own\)$",
+            r"to accept it: pytest .*test_it\.py::test_latency .*--diffopt-update missing$",
+            r"$",
+            r"test_it\.py:4: in test_latency$",
+            r"    latency_baseline\.check\(optimized_pipeline, \*\*pipeline_inputs\)$",
+            r"SKIPPED \[1\] test_it\.py:.*: needs a GPU: run with --diffopt-gpu$",
+        ],
+    )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch._dynamo import convert_frame
 
 from pytest_diffopt.probes.compile_log import CompileLog, Owner
 from pytest_diffopt.probes.own_calls import call_of
@@ -162,6 +163,72 @@ def test_resets_are_counted(log: CompileLog) -> None:
 
     assert [one.resets for one in positions] == [0, 0, 1, 2]
     assert [one.is_after_reset for one in log.since(positions[0], SUBJECT).frames] == [False, False, True, True]
+
+
+def test_a_pause_restores_dynamo(log: CompileLog) -> None:
+    """Until the log is used again; pausing and resuming twice are not errors."""
+    during = convert_frame._compile
+    log.pause()
+    log.pause()
+    paused = convert_frame._compile
+    log.resume()
+    log.resume()
+
+    assert paused.__module__ == "torch._dynamo.convert_frame"
+    assert convert_frame._compile.__module__ == during.__module__ != paused.__module__
+
+
+def test_a_pause_without_a_compilation_changes_nothing(log: CompileLog) -> None:
+    """What was logged before it is still the target's own, and what is compiled after it is logged."""
+    model = called(compiled(Doubles()))
+    start = log.mark()
+    log.pause()
+    model(X)
+    log.resume()
+    shared_after_pause = log.is_shared(model, owner_of(log, model))
+    called(model, torch.ones(3))
+
+    assert not shared_after_pause
+    assert [one.region for one in log.since(start, SUBJECT).frames] == ["Doubles.forward"]
+    assert log.mark().resets == start.resets
+
+
+def test_what_is_compiled_in_a_pause_is_shared(log: CompileLog) -> None:
+    """With a model of the class, and with any function; not with models of other classes."""
+    before, helped, function = called(compiled(Doubles())), compiled(Helped()), torch.compile(helper)
+    log.pause()
+    compiled(Helped())(X)
+    log.resume()
+
+    assert log.is_shared(helped, owner_of(log, helped))
+    assert log.is_shared(function, owner_of(log, function))
+    assert not log.is_shared(before, owner_of(log, before))
+
+
+def test_what_is_compiled_again_in_a_pause_is_shared(log: CompileLog) -> None:
+    """The target has compiled code that no call of an assertion has made."""
+    model = called(compiled(Doubles()))
+    log.pause()
+    model(torch.ones(3))
+    log.resume()
+
+    assert log.is_shared(model, owner_of(log, model))
+
+
+def test_a_reset_in_a_pause_is_counted(log: CompileLog) -> None:
+    """Also if as many functions, or the same ones, were compiled again after it."""
+    model = called(compiled(Doubles()))
+    positions = [log.mark()]
+    for calls in range(3):
+        log.pause()
+        torch.compiler.reset()
+        for one in [model, compiled(Negates())][:calls]:
+            one(X)
+        log.resume()
+        positions.append(log.mark())
+
+    assert [one.resets for one in positions] == [0, 1, 2, 3]
+    assert log.is_shared(model, owner_of(log, model))
 
 
 def test_a_target_without_weak_references_has_no_owner(log: CompileLog) -> None:

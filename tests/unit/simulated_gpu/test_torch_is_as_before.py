@@ -10,6 +10,7 @@ import pytest
 import pytest_diffopt
 
 NUM_OPERATIONS = 30  # whose gradients torch checks
+NUM_OPERATIONS_OF_TORCH = 14  # of its own tests
 
 
 def run(*options: str) -> dict[str, Any]:
@@ -58,6 +59,15 @@ def test_a_graph_break_is_found_again_outside_of_pytest(states: dict[str, Any]) 
     assert second == first
 
 
+def test_an_assertion_that_raises_outside_of_pytest_restores_the_compiler(states: dict[str, Any]) -> None:
+    """The error is the call's own."""
+    ended = "RuntimeError: no image, torch._dynamo.convert_frame"
+
+    assert states["after an error"] == dict.fromkeys(
+        ["assert_no_graph_breaks", "assert_no_syncs", "assert_repeatable", "no_syncs"], ended
+    )
+
+
 def test_torch_behaves_as_before(states: dict[str, Any]) -> None:
     """There is no accelerator, a loader that pins its memory works, and so does a backward pass."""
     behaved = states["behaved_after"]
@@ -68,6 +78,19 @@ def test_torch_behaves_as_before(states: dict[str, Any]) -> None:
     assert behaved["backward"] == "tensor([3., 3.])"
     assert behaved["operations"].count("True") == NUM_OPERATIONS
     assert behaved["training with accelerate"].startswith("(device(type='cpu'), [")
+
+
+def test_tests_of_accelerate_pass_after_a_guard(states: dict[str, Any]) -> None:
+    """Its own scripts: collective operations, state, loaders, training, gradient accumulation."""
+    assert states["tests of accelerate"] == {"test_ops": "passed", "test_script": "passed", "test_sync": "passed"}
+
+
+def test_tests_of_torch_pass_after_a_guard(states: dict[str, Any]) -> None:
+    """Its own inputs in its own test classes, for the devices that it finds: the CPU, and no other."""
+    num_tests, failures = states["tests of torch"]
+
+    assert num_tests == 2 * NUM_OPERATIONS_OF_TORCH
+    assert failures == []
 
 
 def test_torch_behaves_the_same_inside_of_a_block(states: dict[str, Any]) -> None:

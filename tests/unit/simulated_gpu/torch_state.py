@@ -20,16 +20,18 @@ import torch._dynamo
 import torch._inductor.config
 from accelerate.state import AcceleratorState
 from torch import nn
+from torch._dynamo import convert_frame
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from pytest_diffopt import assert_no_graph_breaks, assert_no_syncs
+from pytest_diffopt import assert_no_graph_breaks, assert_no_syncs, assert_repeatable, no_syncs
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.probes.counts import count_call
 from pytest_diffopt.probes.memory import measure_peak_memory_simulated
 from pytest_diffopt.probes.syncs import watch_syncs
 from pytest_diffopt.records import Subject
 from pytest_diffopt.simulated_gpu import SimulatedGPU
+from tests.unit.simulated_gpu.others_tests import tests_of_accelerate, tests_of_torch
 
 _PATCHED = (types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType, type, property)
 
@@ -252,6 +254,29 @@ def broken(x: torch.Tensor) -> torch.Tensor:
     return x + 1
 
 
+def fails(_: torch.Tensor) -> torch.Tensor:
+    """Raise."""
+    message = "no image"
+    raise RuntimeError(message)
+
+
+def after_an_error() -> dict[str, str]:
+    """Return, for each assertion that ended with the error of a call, whose function compiles then."""
+    x = torch.ones(2)
+
+    def in_a_block() -> None:
+        with no_syncs(fails):
+            fails(x)
+
+    calls: dict[str, Callable[[], None]] = {
+        "assert_no_graph_breaks": lambda: assert_no_graph_breaks(torch.compile(fails, backend="eager"), x),
+        "assert_no_syncs": lambda: assert_no_syncs(fails, x),
+        "assert_repeatable": lambda: assert_repeatable(fails, x),
+        "no_syncs": in_a_block,
+    }
+    return {name: f"{result_of(call)}, {convert_frame._compile.__module__}" for name, call in calls.items()}
+
+
 def show(found: dict[str, Any]) -> None:
     """Print an object as JSON."""
     sys.stdout.write(json.dumps(found))
@@ -275,7 +300,10 @@ def main() -> None:
         "behaved_before": behaved_before,
         "behaved_after": behaved_after,
         "behaved_inside": behaved_inside,
+        "after an error": after_an_error(),
         "graph breaks": [result_of(lambda: assert_no_graph_breaks(compiled, torch.ones(2))) for _ in range(2)],
+        "tests of accelerate": tests_of_accelerate(),
+        "tests of torch": tests_of_torch(),
         "simulated backward": result_of(simulated_backward),
         "behaved_after_a_backward_pass": behaviours(),
     }

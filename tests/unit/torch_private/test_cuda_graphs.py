@@ -1,6 +1,7 @@
 """States of CUDA graphs and what is kept out of them, on a machine without a GPU."""
 
 import inspect
+from collections.abc import Iterator
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -14,11 +15,19 @@ from pytest_diffopt._torch_private.cuda_graphs import (
     KeptOut,
     compile_ids,
     cuda_graphs_watched,
+    forget_kept_out,
     graph_states,
     kept_out,
 )
 
 TRACE = 'mutated inputs (1 instances). Found from : \n   File "/p/models.py", line 23, in forward\n    x.add_(1)\n'
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    forget_kept_out()
+    yield
+    forget_kept_out()
 
 
 def test_names_of_torch() -> None:
@@ -60,9 +69,12 @@ def test_operation_outside_of_graphs_is_noted(monkeypatch: pytest.MonkeyPatch) -
     with cuda_graphs_watched(), torch._inductor.config.patch({"triton.cudagraphs": True}):
         reasons = [scheduler.Scheduler.should_partition(None, one) for one in (node, fused)]
         noted = kept_out("")
+    after_the_block = kept_out("")
+    forget_kept_out()
 
     assert reasons == ["cpu ops", "cpu ops"]
-    assert noted == (KeptOut(reason="cpu ops", stack=(("/p/models.py", 23, "forward"),)),)
+    assert noted == after_the_block == (KeptOut(reason="cpu ops", stack=(("/p/models.py", 23, "forward"),)),)
+    assert kept_out("") == ()
 
 
 def test_states_of_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
