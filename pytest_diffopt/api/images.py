@@ -18,7 +18,7 @@ from pytest_diffopt.records import Concern, ModuleDrift, Subject
 from pytest_diffopt.session.active_test import active_test
 
 #: How to get more out of a failure.
-EXPLAIN_HINT = "to find the module where they part: the same command with --diffopt-explain"
+EXPLAIN_HINT = "to find the first module whose output differs: the same command with --diffopt-explain"
 _THRESHOLDS = instance_of(ImageThresholds, hint="write ImageThresholds(min_ssim=0.9)").or_none()
 
 

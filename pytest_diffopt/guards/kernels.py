@@ -5,10 +5,10 @@ from itertools import groupby
 
 from pytest_diffopt.baselines.documents import KernelBaseline
 from pytest_diffopt.guards.baseline_comparison import incomparable, missing, what_differs
-from pytest_diffopt.guards.comparison import BaselineContext
+from pytest_diffopt.guards.comparison import BaselineContext, undecided
 from pytest_diffopt.guards.failure_text import change, counted, explain, factor, in_columns, percent, size
 from pytest_diffopt.guards.phase_changes import phase_changes
-from pytest_diffopt.guards.unwatched import unwatched
+from pytest_diffopt.guards.unwatched import unproven, unwatched
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, FewerKernelsRecord, KernelRecord, PhaseKernels
 from pytest_diffopt.records.denoise_phases import single_steps
@@ -76,34 +76,23 @@ def _unseen(record: KernelRecord, rerun: str = "") -> Verdict | None:
     """Return the verdict `UNWATCHED` if no device counted, or if a step launched nothing."""
     if record.phases:
         return unwatched(Concern.KERNELS, record.subject, record.launches_per_phase, seen_by=record.seen_by)
-    headline = f"no kernel can be counted on {record.seen_by}: nothing was watched"
     command = rerun.removesuffix(" --diffopt-gpu") or "pytest ..."
-    return Verdict(
-        concern=Concern.KERNELS,
-        outcome=Outcome.UNWATCHED,
-        subject=record.subject,
-        summary=headline,
-        explanation=explain(
-            headline,
-            seen=f"in {record.subject}",
-            hint="kernels are counted on the null GPU, which needs a CUDA build of torch and no GPU: "
-            f"{command} --diffopt-null-gpu",
-        ),
+    return unproven(
+        Concern.KERNELS,
+        record.subject,
+        f"no kernel can be counted on {record.seen_by}: nothing was watched",
+        hint="kernels are counted on the null GPU, which needs a CUDA build of torch and no GPU: "
+        f"{command} --diffopt-null-gpu",
     )
 
 
 def _unsettled(record: KernelRecord) -> Verdict:
-    headline = f"each call launches something else ({_summary(record.phases)} in the last): nothing was compared"
-    return Verdict(
-        concern=Concern.KERNELS,
-        outcome=Outcome.INCONCLUSIVE,
-        subject=record.subject,
-        summary=headline,
-        explanation=explain(
-            headline,
-            seen=f"on {record.seen_by}, {record.subject}",
-            hint="find what differs between equal calls: a recompile, autotuning, or a state that the call keeps",
-        ),
+    return undecided(
+        Concern.KERNELS,
+        record.subject,
+        f"each call launches something else ({_summary(record.phases)} in the last): nothing was compared",
+        seen=f"on {record.seen_by}",
+        hint="find what differs between equal calls: a recompile, autotuning, or a state that the call keeps",
     )
 
 

@@ -1,6 +1,7 @@
 """Judge how far the outputs of compiled modules are from eager."""
 
 from pytest_diffopt.guards.failure_text import allowed, are, counted, explain, in_columns
+from pytest_diffopt.guards.unwatched import unproven
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, NumericsRecord, NumericsReference, OutputDifference
 
@@ -52,21 +53,14 @@ def _is_wrong(one: OutputDifference) -> bool:
 
 def _unwatched(record: NumericsRecord) -> Verdict:
     number = len(record.uncompiled)
-    headline = f"{counted(number, 'compiled module')} ran no compiled code: eager was compared with eager"
-    return Verdict(
-        concern=Concern.NUMERICS,
-        outcome=Outcome.UNWATCHED,
-        subject=record.subject,
-        summary=headline,
-        explanation=explain(
-            headline,
-            [
-                f"{one.module}  uncompiled in {one.uncompiled} of {counted(one.calls, 'call')}"
-                for one in record.uncompiled
-            ],
-            seen=f"in {record.subject}",
-            hint=_WHY_UNCOMPILED,
-        ),
+    return unproven(
+        Concern.NUMERICS,
+        record.subject,
+        f"{counted(number, 'compiled module')} ran no compiled code: eager was compared with eager",
+        facts=[
+            f"{one.module}  uncompiled in {one.uncompiled} of {counted(one.calls, 'call')}" for one in record.uncompiled
+        ],
+        hint=_WHY_UNCOMPILED,
         figures={"uncompiled_calls": sum(one.uncompiled for one in record.uncompiled)},
     )
 

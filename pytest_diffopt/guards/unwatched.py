@@ -1,10 +1,15 @@
 """The verdict on a record without evidence: nothing ran where the probe watched, so nothing may pass."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_diffopt.guards.failure_text import explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, Subject
+
+_COMPUTE_THERE = (
+    "the call must compute on the device of its pipeline: pass its tensors as arguments instead of holding them "
+    "elsewhere, and do not move the models or latents to a fixed device"
+)
 
 
 def unwatched(concern: Concern, subject: Subject, operations: Sequence[int], *, seen_by: str) -> Verdict | None:
@@ -23,20 +28,42 @@ def unwatched(concern: Concern, subject: Subject, operations: Sequence[int], *, 
     if not empty:
         return None
     what = "the call" if len(operations) == 1 else _steps(empty, len(operations))
-    headline = f"no operation of {what} ran on {seen_by}: nothing was watched"
+    return unproven(
+        concern,
+        subject,
+        f"no operation of {what} ran on {seen_by}: nothing was watched",
+        facts=["operations per step: " + ", ".join(map(str, operations))] if any(operations) else [],
+        hint=_COMPUTE_THERE,
+        figures={"operations": sum(operations), "unwatched_steps": len(empty)},
+    )
+
+
+def unproven(  # noqa: PLR0913 - the parts of a failure
+    concern: Concern,
+    subject: Subject,
+    headline: str,
+    *,
+    facts: Iterable[str] = (),
+    hint: str,
+    figures: Mapping[str, float] | None = None,
+) -> Verdict:
+    """Return the verdict `UNWATCHED`: what was to be judged did not run where the probe watched.
+
+    Args:
+        concern: the concern of the guard.
+        subject: what was called.
+        headline: what did not run, and where; also the line for tables.
+        facts: what ran instead.
+        hint: what to do.
+        figures: the figures of the verdict.
+    """
     return Verdict(
         concern=concern,
         outcome=Outcome.UNWATCHED,
         subject=subject,
         summary=headline,
-        explanation=explain(
-            headline,
-            ["operations per step: " + ", ".join(map(str, operations))] if any(operations) else [],
-            seen=f"in {subject}",
-            hint="the call must compute on the device of its pipeline: pass its tensors as arguments instead of "
-            "holding them elsewhere, and do not move the models or latents to a fixed device",
-        ),
-        figures={"operations": sum(operations), "unwatched_steps": len(empty)},
+        explanation=explain(headline, facts, seen=f"in {subject}", hint=hint),
+        figures=figures or {},
     )
 
 

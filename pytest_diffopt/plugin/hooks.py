@@ -28,7 +28,7 @@ def pytest_load_initial_conftests(
 ) -> Generator[None, object, object]:
     """Start again on the null GPU if asked to; read `--gpu` as ours, unless a plugin or a conftest has defined it."""
     is_asked_for = any("--diffopt-null-gpu" in arg for arg in args) or early_config.getini("diffopt_null_gpu")
-    if is_asked_for and "DIFFOPT_COUNT_REQUEST" not in os.environ:
+    if is_asked_for:
         from pytest_diffopt.plugin import null_gpu  # noqa: PLC0415 - only a session on the null GPU
 
         null_gpu.start_on_null_gpu(early_config, parser, args)

@@ -15,6 +15,7 @@ from pytest_diffopt.null_gpu.counters import library
 from pytest_diffopt.null_gpu.errors import NullGpuError
 from pytest_diffopt.null_gpu.gpus import DEFAULT_GPU, find_gpu_by_name
 from pytest_diffopt.null_gpu.launching import restart
+from pytest_diffopt.session.count_request import count_request
 from pytest_diffopt.session.settings import Settings
 
 OPTION = "--diffopt-null-gpu"
@@ -25,6 +26,8 @@ _NOTES = "diffopt_null_gpu_notes"
 def start_on_null_gpu(config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
     """Start pytest again on the null GPU that the options ask for; return at once where it runs there already.
 
+    A process that another one started to count a call stays without a GPU.
+
     Args:
         config: pytest's configuration, before it captures output: a new process could not undo that.
         parser: pytest's parser.
@@ -33,6 +36,8 @@ def start_on_null_gpu(config: pytest.Config, parser: pytest.Parser, args: list[s
     Raises:
         pytest.UsageError: no GPU has that name, torch is imported already, or the library cannot be built.
     """
+    if count_request() is not None:
+        return
     named = [_name_of(arg) for arg in takewhile(lambda arg: arg != "--", args) if arg.partition("=")[0] == OPTION]
     try:
         if named:

@@ -15,7 +15,7 @@ from pytest_diffopt._torch_private.cuda_graphs import cuda_graphs_watched, forge
 from pytest_diffopt._torch_private.dynamo_state import DynamoState, frames_since_reset, is_known_to_dynamo
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.compiled_frames import compiled_frame
-from pytest_diffopt.probes.compiled_modules import compiled_codes
+from pytest_diffopt.probes.compiled_modules import compiled_codes, reachable_codes
 from pytest_diffopt.probes.graph_breaks import graph_break, is_consequence, one_per_line, read_in_graph
 from pytest_diffopt.probes.own_calls import called_target
 from pytest_diffopt.records import CompilationRecord, CompiledFrame, GraphBreak, Subject
@@ -47,13 +47,15 @@ class Owner:
     Attributes:
         roots: the functions that are compiled in the target. A frame of any other function was reached through a graph
             break, so that any other target may reach it too.
+        reachable: the methods that a graph break in the target can reach.
         compiled: the functions that were compiled in its calls, also before a reset.
     """
 
-    __slots__ = ("__weakref__", "compiled", "roots")
+    __slots__ = ("__weakref__", "compiled", "reachable", "roots")
 
     def __init__(self) -> None:
         self.roots: frozenset[CodeType] = frozenset()
+        self.reachable: frozenset[CodeType] = frozenset()
         self.compiled: set[CodeType] = set()
 
 
@@ -64,7 +66,8 @@ class _Known:
     Attributes:
         codes: the function as written, and the code that Dynamo compiles.
         owner: for whose call it was compiled; None outside every watched call.
-        is_common: whether other targets may reach the function too.
+        is_common: whether other targets may reach the function too, as far as is known: of a call outside of every
+            assertion, nothing is.
     """
 
     codes: frozenset[CodeType]
@@ -169,12 +172,12 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         return len(self._breaks) > start.breaks or any(frame.hit_limit for _, frame in self._frames[start.frames :])
 
     def owner_of(self, target: Any) -> Owner | None:
-        """Return the owner that represents a target, with its present roots; None if it has no weak references."""
+        """Return the owner that represents a target, as it is compiled now; None if it has no weak references."""
         try:
             owner = self._owners.setdefault(target, Owner())
         except TypeError:
             return None
-        owner.roots = compiled_codes(target)
+        owner.roots, owner.reachable = compiled_codes(target), reachable_codes(target)
         return owner
 
     def claim(self, start: LogPosition, owner: Owner) -> None:
@@ -196,7 +199,7 @@ class CompileLog(AbstractContextManager["CompileLog"]):
         others = [known for known in self._known if known.owner is not owner]
         if not owner.roots and not modules_of(target):  # a function: what it calls is not known
             return bool(others or self._num_unseen)
-        own = owner.roots.union(*(known.codes for known in self._known if known.owner is owner))
+        own = owner.roots.union(owner.reachable, *(known.codes for known in self._known if known.owner is owner))
         if any(known.is_common or known.codes & own for known in others) and own:
             return True
         logged = frozenset[CodeType]().union(*(known.codes for known in self._known))
@@ -286,7 +289,7 @@ def _known(found: Compilation, owner: Owner | None) -> _Known:
     return _Known(
         codes=codes,
         owner=owner,
-        is_common=found.wrapper is not found.code if owner is None else not codes <= owner.roots,
+        is_common=owner is None or not codes <= owner.roots,
     )
 
 

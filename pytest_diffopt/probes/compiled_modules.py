@@ -1,5 +1,6 @@
 """Compiled modules, methods and functions of a pipeline."""
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -101,6 +102,38 @@ def compiled_codes(target: Any) -> frozenset[CodeType]:
     """Return the code of every function that is compiled in a target, and of the functions that these wrap."""
     layers = (layer for part in compiled_parts(target) for layer in _layers(part.function))
     return frozenset(layer.__code__ for layer in layers if hasattr(layer, "__code__"))
+
+
+def reachable_codes(target: Any) -> frozenset[CodeType]:
+    """Return the code of every method that a graph break in a compiled part can reach, those of base classes included."""
+    return frozenset(code for kind in _reachable_classes(target) for code in _method_codes(kind))
+
+
+def _reachable_classes(target: Any) -> set[type]:
+    """Return the classes of every module in a compiled part, and of every object with a compiled method."""
+    owners = [owner for part in compiled_parts(target) if (owner := _owner_of(part, modules_of(target))) is not None]
+    return {
+        type(one)
+        for owner in owners
+        for one in (owner.modules() if isinstance(owner, torch.nn.Module) else (owner,))
+    }
+
+
+def _owner_of(part: CompiledPart, modules: Mapping[str, torch.nn.Module]) -> Any:
+    """Return the module of a part, or the object of its method; None for a function."""
+    component, _, path = part.path.partition(".")
+    if component not in modules:
+        return getattr(part.function, "__self__", None)
+    path = path.rpartition(".")[0] if part.is_method else path
+    return modules[component].get_submodule(path)
+
+
+@functools.cache
+def _method_codes(kind: type) -> frozenset[CodeType]:
+    """Return the code of each method of a class and its base classes, without those of torch's own modules."""
+    classes = (one for one in kind.__mro__ if one not in {object, torch.nn.Module})
+    methods = (inspect.unwrap(value) for one in classes for value in vars(one).values() if callable(value))
+    return frozenset(method.__code__ for method in methods if hasattr(method, "__code__"))
 
 
 def region_of(function: _Call) -> str:

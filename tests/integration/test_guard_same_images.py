@@ -34,7 +34,7 @@ WRONG_VAE = "vae = optimized_pipeline.vae; vae.decoder.conv_out = Doubled(vae.de
 WRONG_SCHEDULER = "optimized_pipeline.scheduler.register_to_config(prediction_type='v_prediction')"
 SEEN = "seen in pipeline sdxl (tiny, weights: pretrained), recipe fp32 + channels_last; pixel values are in [[]0, 1[]]"
 ACCEPT_HINT = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
-EXPLAIN_HINT = "to find the module where they part: the same command with --diffopt-explain"
+EXPLAIN_HINT = "to find the first module whose output differs: the same command with --diffopt-explain"
 
 
 def run(project: pytest.Pytester, inject: str, *options: str, inputs: str = "pipeline_inputs") -> pytest.RunResult:

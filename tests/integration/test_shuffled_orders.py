@@ -50,6 +50,14 @@ def test_a_test_alone_has_the_same_verdicts(run: _Run) -> None:
         assert list(differences(run([test]), {test: together[test]})) == []
 
 
+def test_functions_that_dynamo_gave_up_in_plain_calls_are_compiled_again(run: _Run) -> None:
+    """The model reaches the function of its base class through a graph break."""
+    test = "test_first.py::test_break"
+    together = run(["test_second.py::test_plain_calls", test])
+
+    assert list(differences(run([test]), {test: together[test]})) == []
+
+
 def test_a_difference_is_found() -> None:
     """A missing verdict, another outcome, and a second run that differs from the first."""
     passed, failed = ("syncs", "passed", "0 syncs"), ("syncs", "regressed", "1 sync")

@@ -24,6 +24,29 @@ class Doubles(nn.Module):
         return x * 2
 
 
+class BreaksInALoop(Doubles):
+    """A model that Dynamo gives up, and that reaches the function of its base class."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Break, and call it."""
+        for _ in range(2):
+            torch._dynamo.graph_break()
+        return super().forward(x)
+
+
+class Holds(nn.Module):
+    """A model with a part of another class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = Doubles()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Call the part."""
+        part: torch.Tensor = self.part(x)
+        return part
+
+
 class Negates(nn.Module):
     """A model of another class."""
 
@@ -132,6 +155,24 @@ def test_a_function_behind_a_graph_break_may_be_shared(log: CompileLog) -> None:
     """Another class may reach it too."""
     called(compiled(Breaks()))
     other = compiled(Helped())
+
+    assert log.is_shared(other, owner_of(log, other))
+
+
+@pytest.mark.parametrize("kind", [BreaksInALoop, Holds])
+def test_a_method_that_a_graph_break_may_reach_is_shared(log: CompileLog, kind: type[nn.Module]) -> None:
+    """It may belong to a base class or to a part."""
+    called(compiled(Doubles()))
+    other, eager = compiled(kind()), kind()
+
+    assert log.is_shared(other, owner_of(log, other))
+    assert not log.is_shared(eager, owner_of(log, eager))
+
+
+def test_what_a_plain_call_compiles_is_shared(log: CompileLog) -> None:
+    """It is not known how the function was reached, and so not which target may reach it."""
+    compiled(Breaks())(X)
+    other = compiled(Negates())
 
     assert log.is_shared(other, owner_of(log, other))
 
