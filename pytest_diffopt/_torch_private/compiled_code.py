@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
+import torch
 import torch._dynamo.config as _dynamo_config
 import torch._dynamo.eval_frame as _eval_frame
 import torch.compiler as _compiler
+
+from pytest_diffopt._torch_private.module_internals import COMPILED_CALL
 
 _SWITCHES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
@@ -55,6 +58,34 @@ def call_replaced(module: Any, call: Callable[[Callable[..., Any], Callable[...,
         yield
     finally:
         module._compiled_call_impl = compiled
+
+
+def is_called_by_torch(module: Any) -> bool:
+    """Return whether `call_wrapped` can wrap the calls of a module: its class does not define `__call__` itself."""
+    return type(module).__call__ in {torch.nn.Module.__call__, _eval_frame.OptimizedModule.__call__}
+
+
+@contextmanager
+def call_wrapped(module: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    """Wrap the calls of a module, whether it is compiled or not, without changing what Dynamo compiled or guards.
+
+    Args:
+        module: the module.
+        wrap: returns the wrapper of its call.
+    """
+    compiled = vars(module).get(COMPILED_CALL)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (compiled or module._call_impl)(*args, **kwargs)
+
+    # In the `__dict__`: a compiled wrapper of a module sets other attributes in the module that it wraps.
+    vars(module)[COMPILED_CALL] = wrap(call)
+    try:
+        yield
+    finally:
+        vars(module).pop(COMPILED_CALL)
+        if compiled is not None:
+            vars(module)[COMPILED_CALL] = compiled
 
 
 def original_module(module: Any) -> Any | None:

@@ -47,7 +47,7 @@ class MemoryGate(BaselineGate):
         record = self._measure(target, arguments)
 
         def renew(_accepted: MemoryBaseline | None, environment: Environment) -> MemoryBaseline | None:
-            if record.operations == 0:  # without evidence there is nothing to accept
+            if not record.is_watched:  # without evidence there is nothing to accept
                 return None
             return MemoryBaseline.from_record(
                 record,

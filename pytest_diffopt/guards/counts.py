@@ -41,7 +41,11 @@ def judge_counts(
         unapplied: the optimizations of the recipe that are not applied.
     """
     if nothing := unwatched(
-        Concern.COUNTS, record.subject, record.operations_per_phase, seen_by=f"the simulated {record.gpu_model}"
+        Concern.COUNTS,
+        record.subject,
+        record.operations_per_phase,
+        seen_by=f"the simulated {record.gpu_model}",
+        denoiser=record.denoiser,
     ):
         return nothing
     if baseline is None:

@@ -75,7 +75,13 @@ def judge_fewer_kernels(record: FewerKernelsRecord, *, demanded: float) -> Verdi
 def _unseen(record: KernelRecord, rerun: str = "") -> Verdict | None:
     """Return the verdict `UNWATCHED` if no device counted, or if a step launched nothing."""
     if record.phases:
-        return unwatched(Concern.KERNELS, record.subject, record.launches_per_phase, seen_by=record.seen_by)
+        return unwatched(
+            Concern.KERNELS,
+            record.subject,
+            record.launches_per_phase,
+            seen_by=record.seen_by,
+            denoiser=record.denoiser,
+        )
     command = rerun.removesuffix(" --diffopt-gpu") or "pytest ..."
     return unproven(
         Concern.KERNELS,

@@ -28,7 +28,13 @@ def judge_memory(
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
     if record.operations is not None and (
-        nothing := unwatched(Concern.MEMORY, record.subject, [record.operations], seen_by=record.seen_by)
+        nothing := unwatched(
+            Concern.MEMORY,
+            record.subject,
+            [record.operations],
+            seen_by=record.seen_by,
+            denoiser=record.denoiser,
+        )
     ):
         return nothing
     if baseline is None:

@@ -61,7 +61,9 @@ def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Ve
 
     A record without evidence, whose steps ran nothing on the watched device, is `UNWATCHED`.
     """
-    if nothing := unwatched(Concern.SYNCS, record.subject, record.operations, seen_by=record.seen_by):
+    if nothing := unwatched(
+        Concern.SYNCS, record.subject, record.operations, seen_by=record.seen_by, denoiser=record.denoiser
+    ):
         return nothing
     excess = _excess(record.syncs, allow)
     stale = [allowance for allowance in allow if not any(allowance.covers(sync) for sync in record.syncs)]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_diffopt.guards.failure_text import explain
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, Subject
+from pytest_diffopt.records import Concern, DenoiserEvidence, Subject
 
 _COMPUTE_THERE = (
     "the call must compute on the device of its pipeline: pass its tensors as arguments instead of holding them "
@@ -12,21 +12,31 @@ _COMPUTE_THERE = (
 )
 
 
-def unwatched(concern: Concern, subject: Subject, operations: Sequence[int], *, seen_by: str) -> Verdict | None:
+def unwatched(
+    concern: Concern,
+    subject: Subject,
+    operations: Sequence[int],
+    *,
+    seen_by: str,
+    denoiser: DenoiserEvidence | None = None,
+) -> Verdict | None:
     """Return the verdict `UNWATCHED` if a step, or the whole call, ran no operation on the watched device.
+
+    The same verdict if the denoiser ran none in a step: the scheduler alone is not the loop.
 
     Args:
         concern: the concern of the guard.
         subject: what was called.
         operations: the number of operations of each step on the watched device; one entry for a call without a loop.
         seen_by: the watched device, for messages.
+        denoiser: what the denoisers ran in each step; None without a denoiser.
 
     Returns:
         The verdict; None if every step ran operations.
     """
     empty = [number for number, count in enumerate(operations) if not count]
     if not empty:
-        return None
+        return _denoiser_elsewhere(concern, subject, denoiser, seen_by) if denoiser else None
     what = "the call" if len(operations) == 1 else _steps(empty, len(operations))
     return unproven(
         concern,
@@ -35,6 +45,34 @@ def unwatched(concern: Concern, subject: Subject, operations: Sequence[int], *, 
         facts=["operations per step: " + ", ".join(map(str, operations))] if any(operations) else [],
         hint=_COMPUTE_THERE,
         figures={"operations": sum(operations), "unwatched_steps": len(empty)},
+    )
+
+
+def _denoiser_elsewhere(concern: Concern, subject: Subject, denoiser: DenoiserEvidence, seen_by: str) -> Verdict | None:
+    """Return the verdict on a loop whose denoiser ran nothing on the watched device; None if it ran there."""
+    if denoiser.is_watched:
+        return None
+    names, steps = ", ".join(denoiser.names), len(denoiser.calls)
+    if not any(denoiser.calls):
+        return unproven(
+            concern,
+            subject,
+            "the denoiser was never called in the denoise loop: its operations were not watched",
+            facts=[f"the pipeline has {names}"],
+            hint=f"the loop must call the pipeline's denoiser as a module ({denoiser.names[0]}(...)), not one of its "
+            "methods or another model",
+        )
+    return unproven(
+        concern,
+        subject,
+        f"no operation of the denoiser ran on {seen_by} in {_steps(denoiser.unwatched_steps, steps)}: its operations "
+        "were not watched",
+        facts=[
+            *denoiser.elsewhere,
+            "operations of the denoiser per step: " + ", ".join(map(str, denoiser.operations)),
+        ],
+        hint=_COMPUTE_THERE,
+        figures={"operations": sum(denoiser.operations), "unwatched_steps": len(denoiser.unwatched_steps)},
     )
 
 

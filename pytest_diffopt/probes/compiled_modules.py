@@ -105,7 +105,7 @@ def compiled_codes(target: Any) -> frozenset[CodeType]:
 
 
 def reachable_codes(target: Any) -> frozenset[CodeType]:
-    """Return the code of every method that a graph break in a compiled part can reach, those of base classes included."""
+    """Return the code of every method that a graph break in a compiled part can reach, base classes included."""
     return frozenset(code for kind in _reachable_classes(target) for code in _method_codes(kind))
 
 
@@ -113,9 +113,7 @@ def _reachable_classes(target: Any) -> set[type]:
     """Return the classes of every module in a compiled part, and of every object with a compiled method."""
     owners = [owner for part in compiled_parts(target) if (owner := _owner_of(part, modules_of(target))) is not None]
     return {
-        type(one)
-        for owner in owners
-        for one in (owner.modules() if isinstance(owner, torch.nn.Module) else (owner,))
+        type(one) for owner in owners for one in (owner.modules() if isinstance(owner, torch.nn.Module) else (owner,))
     }
 
 

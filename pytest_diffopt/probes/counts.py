@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +9,10 @@ from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.denoiser_calls import watch_denoisers
 from pytest_diffopt.probes.memory_holders import holders_of
 from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL, moved, on_simulated_gpu
-from pytest_diffopt.records import CountRecord, ModuleCounts, PhaseCounts, Subject
+from pytest_diffopt.records import CountRecord, DenoiserEvidence, ModuleCounts, PhaseCounts, Subject
 from pytest_diffopt.records.denoise_phases import AFTER_LOOP, BEFORE_LOOP, WHOLE_CALL, merged_steps
 from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, SimulatedGPU
 from pytest_diffopt.simulated_gpu.cost.roofline import fastest_dtype, seconds_of
@@ -34,7 +34,7 @@ def try_to_count(
     except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         return None, (str(error).splitlines() or [type(error).__name__])[0]
     if not record.is_watched:
-        return None, "no operation of the call ran on the simulated GPU"
+        return None, "no operation of the call, or of its denoiser, ran on the simulated GPU"
     return record, ""
 
 
@@ -57,7 +57,7 @@ def count_call(
     with on_simulated_gpu(target, gpu_model=gpu_model) as gpu:
         gpu.name_modules(modules_of(target))
         call = repeatable_call(target, moved(tuple(args), gpu.device), moved(dict(inputs), gpu.device))
-        loop = _make(call, target, gpu)
+        loop, denoiser = _make(call, target, gpu)
     return CountRecord(
         subject=subject,
         gpu_model=gpu.gpu_model.name,
@@ -68,6 +68,7 @@ def count_call(
         unmodelled=gpu.unmodelled,
         least_ns=_least_seconds(gpu, target) * 1e9,
         peak_holders=holders_of(gpu.peak_holders),
+        denoiser=denoiser,
     )
 
 
@@ -78,17 +79,20 @@ def _least_seconds(gpu: SimulatedGPU, target: Any) -> float:
     return seconds_of((counts for phase, counts in gpu.phases.items() if phase is not None), gpu.gpu_model, dtype)
 
 
-def _make(call: Any, target: Any, gpu: SimulatedGPU) -> DenoiseLoop | None:
+def _make(call: Any, target: Any, gpu: SimulatedGPU) -> tuple[DenoiseLoop | None, DenoiserEvidence | None]:
     __tracebackhide__ = True
-    with ExitStack() as stack:
-        loop = None
-        if has_denoise_loop(target):
-            loop = stack.enter_context(watch_denoise_loop(target, lambda step: _enter(gpu, step)))
-        gpu.enter_phase(BEFORE_LOOP if loop else WHOLE_CALL)
+    if not has_denoise_loop(target):
+        gpu.enter_phase(WHOLE_CALL)
         call()
-    if loop:
-        loop.require_entered(target)
-    return loop
+        return None, None
+    with (
+        watch_denoise_loop(target, lambda step: _enter(gpu, step)) as loop,
+        watch_denoisers(target, lambda: loop.step, lambda: gpu.operations) as denoisers,
+    ):
+        gpu.enter_phase(BEFORE_LOOP)
+        call()
+    loop.require_entered(target)
+    return loop, denoisers.evidence(loop.num_steps)
 
 
 def _enter(gpu: SimulatedGPU, step: int | None) -> None:

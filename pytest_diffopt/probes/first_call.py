@@ -38,6 +38,10 @@ class FirstCall:
             return 1
         return self._num_steps if self._is_ended else self.loop.num_steps
 
+    def step_now(self) -> int | None:
+        """Return the current step of the first call; None outside of its loop."""
+        return None if self._is_ended or self.loop is None else self.loop.step
+
     def enter_phase(self, step: int | None) -> None:
         """Enter a step of the loop; those of the repeated call are numbered from 0 again."""
         is_again = self._is_ended and step is not None

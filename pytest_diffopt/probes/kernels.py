@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from pytest_diffopt._torch_private.cuda_memory import memory_pool_of_its_own
 from pytest_diffopt.null_gpu.counters import Counts, Tally, TallyKind, read_counts
 from pytest_diffopt.null_gpu.kernel_names import readable_kernel
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
-from pytest_diffopt.records import KernelRecord, PhaseKernels, Subject
+from pytest_diffopt.probes.denoiser_calls import watch_denoisers
+from pytest_diffopt.probes.null_gpu_launches import launches_so_far
+from pytest_diffopt.records import DenoiserEvidence, KernelRecord, PhaseKernels, Subject
 from pytest_diffopt.records.denoise_phases import AFTER_LOOP, BEFORE_LOOP, WHOLE_CALL, merged_steps
 
 # A call compiles, the next one may capture CUDA graphs, the one after it replays them.
@@ -51,7 +54,7 @@ def count_kernels(target: Any, call: Callable[[], object], subject: Subject, *, 
             break
         before = now
     counted = _Phases()
-    loop = _make_counted(target, call, counted)
+    loop, denoiser = _make_counted(target, call, counted)
     last = _sum(counted.seen.values(), _LAUNCHES)
     return KernelRecord(
         subject=subject,
@@ -60,6 +63,7 @@ def count_kernels(target: Any, call: Callable[[], object], subject: Subject, *, 
         phases=tuple(_phase(name, seen) for name, seen in merged_steps(counted.seen)),
         is_settled=last == before,
         unmodelled=tuple(sorted(name for _kind, name in _sum(counted.seen.values(), (TallyKind.UNMODELLED,)))),
+        denoiser=denoiser,
     )
 
 
@@ -69,22 +73,26 @@ def _launches_of(call: Callable[[], object]) -> Counter[tuple[TallyKind, str]]:
     return _by_name(read_counts() - before, _LAUNCHES)
 
 
-def _make_counted(target: Any, call: Callable[[], object], counted: "_Phases") -> DenoiseLoop | None:
+def _make_counted(
+    target: Any, call: Callable[[], object], counted: "_Phases"
+) -> tuple[DenoiseLoop | None, DenoiserEvidence | None]:
     __tracebackhide__ = True
     gc.collect()
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     with ExitStack() as stack:
         stack.enter_context(memory_pool_of_its_own("cuda"))
-        loop = None
+        loop = denoisers = None
         if has_denoise_loop(target):
             loop = stack.enter_context(watch_denoise_loop(target, counted.enter_step))
+            denoisers = stack.enter_context(watch_denoisers(target, partial(getattr, loop, "step"), launches_so_far))
         counted.start(BEFORE_LOOP if loop else WHOLE_CALL)
         call()
         counted.enter(None)
-    if loop:
-        loop.require_entered(target)
-    return loop
+    if loop is None or denoisers is None:
+        return None, None
+    loop.require_entered(target)
+    return loop, denoisers.evidence(loop.num_steps)
 
 
 @dataclass(frozen=True, kw_only=True)

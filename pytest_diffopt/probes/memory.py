@@ -9,6 +9,7 @@ import torch
 from pytest_diffopt._torch_private.cuda_memory import memory_pool_of_its_own, release_library_workspaces
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.calls import repeatable_call
+from pytest_diffopt.probes.denoiser_calls import watch_denoisers
 from pytest_diffopt.probes.held_memory import OtherTensors
 from pytest_diffopt.probes.latency import Call
 from pytest_diffopt.probes.memory_holders import holders_of
@@ -84,13 +85,17 @@ def measure_peak_memory_simulated(
         inputs: keyword arguments of the call.
         subject: what the call runs.
     """
-    with on_simulated_gpu(target) as gpu:
+    with (
+        on_simulated_gpu(target) as gpu,
+        watch_denoisers(target, lambda: 0, lambda: gpu.operations) as denoisers,
+    ):
         repeatable_call(target, moved(tuple(args), gpu.device), moved(dict(inputs), gpu.device))()
     return MemoryRecord(
         subject=subject,
         peak_allocated_bytes=gpu.peak_memory_bytes,
         peak_reserved_bytes=0,
         seen_by="the simulated GPU",
-        operations=gpu.counts.operations,
+        operations=gpu.operations,
+        denoiser=denoisers.evidence(1),
         peak_holders=holders_of(gpu.peak_holders),
     )

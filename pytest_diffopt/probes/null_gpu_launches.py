@@ -1,6 +1,5 @@
-"""What was launched on the null GPU, by denoise step: the evidence that a call ran there."""
+"""What was launched on the null GPU: the evidence that a call ran there."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,24 +36,3 @@ def counted_launches(subject: Subject) -> Iterator[Launches]:
     yield launches
     if before is not None:
         launches.number = launches_so_far() - before
-
-
-class LaunchesPerStep:
-    """Counts the launches of each step.
-
-    Attributes:
-        step: the current step; None outside of all steps.
-        by_step: the launches of each step that has ended.
-    """
-
-    def __init__(self) -> None:
-        self.step: int | None = None
-        self.by_step: Counter[int] = Counter()
-        self._before = 0
-
-    def enter(self, step: int | None) -> None:
-        """End the current step and start another; None for work that belongs to no step."""
-        now = launches_so_far()
-        if self.step is not None:
-            self.by_step[self.step] += now - self._before
-        self.step, self._before = step, now

@@ -15,9 +15,11 @@ from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.null_gpu.sync_lines import Sync, recording_syncs
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.denoiser_calls import watch_denoisers
 from pytest_diffopt.probes.first_call import FirstCall, observed
-from pytest_diffopt.probes.null_gpu_launches import LaunchesPerStep
+from pytest_diffopt.probes.null_gpu_launches import launches_so_far
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
+from pytest_diffopt.probes.step_operations import GpuOperations, StepOperations
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import moves_weights, users_line
 from pytest_diffopt.simulated_gpu import Counts
@@ -101,7 +103,8 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
         with _steps_of(target, calls.enter_phase) as loop:
             calls.loop = loop
             watch = SyncWatch(gpu.device, lambda: _unwatched(loop, calls.enter_phase), calls)
-            yield watch
+            with watch_denoisers(target, calls.step_now, lambda: gpu.operations) as denoisers:
+                yield watch
     _require_steps(loop, target)
     num_steps = calls.num_steps
     seen = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
@@ -117,6 +120,7 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             unmodelled=tuple(gpu.unmodelled),
             placeholders=tuple(dict.fromkeys(where for _operation, where in gpu.placeholders)),
             operations=tuple(one.operations for one in counts),
+            denoiser=denoisers.evidence(num_steps) if loop else None,
             bytes_to_device=tuple(one.bytes_to_device for one in counts),
             bytes_to_host=tuple(one.bytes_to_host for one in counts),
             offload_syncs=_per_step(Counter(step for sync, step in seen if sync.is_offload), num_steps),
@@ -152,10 +156,13 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     syncs: list[ObservedSync] = []
     offload_steps: list[int] = []
     users_mode = torch.cuda.get_sync_debug_mode()
+    gpu = GpuOperations()
+    steps = StepOperations(gpu.so_far)
 
     def arm_in(step: int | None) -> None:
         # Only inside of a step: during CUDA graph capture the mode would invalidate the context.
         torch.cuda.set_sync_debug_mode(users_mode if step is None else "warn")
+        steps.enter(step)
 
     def note(frame: FrameType) -> None:
         if moves_weights(frame):
@@ -166,8 +173,10 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         _count_warnings(note)
+        stack.enter_context(gpu)
         stack.callback(arm_in, None)
         loop = stack.enter_context(_steps_of(target, arm_in))
+        denoisers = stack.enter_context(watch_denoisers(target, lambda: loop.step if loop else None, gpu.so_far))
         watch = SyncWatch(torch.device("cuda"), lambda: _unwatched(loop, arm_in))
         yield watch
     _require_steps(loop, target)
@@ -179,6 +188,8 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             num_steps=num_steps,
             syncs=clipped,
             seen_by="the GPU (sync debug mode)",
+            operations=_per_step(steps.by_step, num_steps),
+            denoiser=denoisers.evidence(num_steps) if loop else None,
             offload_syncs=_per_step(Counter(offload_steps), num_steps),
         )
     )
@@ -188,7 +199,7 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
 def _watch_null_gpu(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     """Record each call that blocks the host inside the loop, on any thread and from any library."""
     loop: DenoiseLoop | None = None
-    launches, syncs, offload_steps = LaunchesPerStep(), list[ObservedSync](), list[int]()
+    launches, syncs, offload_steps = StepOperations(launches_so_far), list[ObservedSync](), list[int]()
 
     def note(sync: Sync) -> None:
         if launches.step is None:
@@ -204,6 +215,7 @@ def _watch_null_gpu(target: Any, subject: Subject) -> Iterator[SyncWatch]:
     with ExitStack() as stack:
         stack.enter_context(recording_syncs(note))
         loop = stack.enter_context(_steps_of(target, launches.enter))
+        denoisers = stack.enter_context(watch_denoisers(target, lambda: launches.step, launches_so_far))
         watch = SyncWatch(torch.device("cuda"), lambda: _unwatched(loop, launches.enter))
         yield watch
     _require_steps(loop, target)
@@ -215,6 +227,7 @@ def _watch_null_gpu(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             syncs=tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs),
             seen_by=f"the {capture_environment(subject.device).device_name}",
             operations=_per_step(launches.by_step, num_steps),
+            denoiser=denoisers.evidence(num_steps) if loop else None,
             offload_syncs=_per_step(Counter(offload_steps), num_steps),
         )
     )

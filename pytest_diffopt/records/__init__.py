@@ -16,6 +16,7 @@ from pytest_diffopt.records.compilation import (
     VariationRecompiles,
 )
 from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
+from pytest_diffopt.records.denoiser import DenoiserEvidence
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
     ErrorSize,
@@ -82,6 +83,7 @@ __all__ = [
     "CompiledModule",
     "Concern",
     "CountRecord",
+    "DenoiserEvidence",
     "Device",
     "Environment",
     "ErrorSize",

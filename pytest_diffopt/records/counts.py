@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_diffopt.records.denoiser import DenoiserEvidence
 from pytest_diffopt.records.memory import MemoryHolder
 from pytest_diffopt.records.subject import Subject
 
@@ -58,6 +59,7 @@ class CountRecord:
         unmodelled: operations for which the simulated GPU has no model.
         least_ns: lower bound on the time: the simulated GPU's peak rates applied to each phase.
         peak_holders: the lines that held memory at the peak of the call, the largest first.
+        denoiser: what the denoisers ran in each step; None without a denoiser or a denoise loop.
     """
 
     subject: Subject
@@ -69,11 +71,12 @@ class CountRecord:
     unmodelled: tuple[str, ...] = ()
     least_ns: float = 0.0
     peak_holders: tuple[MemoryHolder, ...] = ()
+    denoiser: DenoiserEvidence | None = None
 
     @property
     def is_watched(self) -> bool:
-        """Whether every step ran operations on the simulated GPU; without them the counts are no evidence."""
-        return all(self.operations_per_phase)
+        """Whether every step and its denoiser ran operations on the simulated GPU: the evidence for the counts."""
+        return all(self.operations_per_phase) and (self.denoiser is None or self.denoiser.is_watched)
 
     @property
     def operations_per_phase(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pytest_diffopt.records.denoiser import DenoiserEvidence
 from pytest_diffopt.records.subject import Subject
 
 
@@ -87,6 +88,7 @@ class KernelRecord:
         phases: what each phase launched, in order, consecutive equal steps as one; empty where the device cannot count.
         is_settled: whether two calls in a row launched the same; False if the calls still changed after several.
         unmodelled: entry points of CUDA that were called and whose effects are not modelled.
+        denoiser: what the denoisers launched in each step; None without a denoiser or a denoise loop.
     """
 
     subject: Subject
@@ -95,6 +97,7 @@ class KernelRecord:
     phases: tuple[PhaseKernels, ...]
     is_settled: bool = True
     unmodelled: tuple[str, ...] = ()
+    denoiser: DenoiserEvidence | None = None
 
     @property
     def launches_per_phase(self) -> tuple[int, ...]:
@@ -104,8 +107,9 @@ class KernelRecord:
 
     @property
     def is_watched(self) -> bool:
-        """Whether every step launched something on a device that counts."""
-        return bool(self.phases) and all(self.launches_per_phase)
+        """Whether every step and its denoiser launched something on a device that counts."""
+        is_counted = bool(self.phases) and all(self.launches_per_phase)
+        return is_counted and (self.denoiser is None or self.denoiser.is_watched)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

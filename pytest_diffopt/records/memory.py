@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pytest_diffopt.records.code_location import CodeLocation
+from pytest_diffopt.records.denoiser import DenoiserEvidence
 from pytest_diffopt.records.subject import Subject
 
 
@@ -26,8 +27,10 @@ class MemoryRecord:
     Attributes:
         peak_allocated_bytes: allocated to tensors.
         peak_reserved_bytes: reserved by the caching allocator; 0 on the simulated GPU, which has no such allocator.
-        operations: operations of the call on the simulated GPU, the evidence that it was watched; None on a real GPU,
-            where they are not counted.
+        operations: operations of the call on the simulated GPU, or its launches on the null GPU: the evidence that it
+            was watched; None on a real GPU, where they are not counted.
+        denoiser: what the denoisers ran on the simulated GPU, the whole call as one step; None without a denoiser, and
+            on other devices.
         peak_holders: the lines that held memory at the peak, the largest first; empty on a real GPU.
         seen_by: name of the instrument, for messages.
     """
@@ -37,7 +40,13 @@ class MemoryRecord:
     peak_reserved_bytes: int
     seen_by: str
     operations: int | None = None
+    denoiser: DenoiserEvidence | None = None
     peak_holders: tuple[MemoryHolder, ...] = ()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the call and its denoiser ran where memory was measured, as far as operations are counted there."""
+        return self.operations != 0 and (self.denoiser is None or self.denoiser.is_watched)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pytest_diffopt.records.code_location import CodeLocation
+from pytest_diffopt.records.denoiser import DenoiserEvidence
 from pytest_diffopt.records.subject import Subject
 
 
@@ -32,8 +33,10 @@ class SyncRecord:
         syncs: the synchronizations, except those of offload hooks.
         seen_by: name of the instrument, for messages ("the simulated GPU").
         unmodelled: operations for which the instrument has no model.
-        operations: the number of operations of each step on the simulated GPU, the evidence that it was watched; empty
-            on a real GPU, where torch does not count them.
+        operations: the number of operations of each step on the watched device, the evidence that it was watched: on
+            the null GPU launches of kernels and calls of libraries; on a real GPU operations that torch dispatched
+            (in a step without any, as in compiled code, allocations).
+        denoiser: what the denoisers ran in each step; None without a denoiser.
         bytes_to_device: bytes copied over the bus to the simulated GPU in each step; empty on a real GPU.
         bytes_to_host: bytes copied over the bus to the host in each step; empty on a real GPU.
         offload_syncs: the number of syncs in each step with which offload hooks move weights; they are the price of
@@ -50,6 +53,7 @@ class SyncRecord:
     unmodelled: tuple[str, ...] = ()
     placeholders: tuple[CodeLocation, ...] = ()
     operations: tuple[int, ...] = ()
+    denoiser: DenoiserEvidence | None = None
     bytes_to_device: tuple[int, ...] = ()
     bytes_to_host: tuple[int, ...] = ()
     offload_syncs: tuple[int, ...] = ()

@@ -147,7 +147,7 @@ class SimulatedGPU:
     @property
     def operations(self) -> int:
         """Operations that launch work on the GPU."""
-        return self.counts.operations
+        return self._ledger.operations()
 
     @property
     def bytes_to_device(self) -> int:

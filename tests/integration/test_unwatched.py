@@ -214,3 +214,128 @@ def test_a_call_within_a_change_is_made(project: pytest.Pytester, left: str, out
     result = project.runpytest_inprocess()
 
     result.assert_outcomes(**{outcome: 1})
+
+
+ELSEWHERE = """
+import torch
+from small_pipeline import SmallPipeline, SmallUNet, SmallVAE
+from pytest_diffopt import PipelineInputs, assert_no_syncs
+
+INPUTS = PipelineInputs({"prompt": "a"})
+
+class Engine(SmallUNet):
+    # computes where its weights were converted, and returns to the device of its inputs
+    def __init__(self):
+        super().__init__()
+        self.engine = [SmallUNet()]
+
+    def forward(self, latents, timestep):
+        return self.engine[0](latents.cpu(), timestep.cpu()).to(latents.device)
+
+class OnTheHost(SmallUNet):
+    # a model of a team that manages its devices itself
+    def forward(self, latents, timestep):
+        device = latents.device
+        self.to("cpu")
+        return super().forward(latents.cpu(), timestep.cpu()).to(device)
+
+class OnTheDevice(Engine):
+    # the clean counterpart: also an unregistered model, but on the device of its inputs
+    def forward(self, latents, timestep):
+        self.engine[0].to(latents.device)
+        return self.engine[0](latents, timestep)
+
+class EveryOtherStep(SmallPipeline):
+    # a cache that skips the denoiser
+    def step(self, latents, timestep, num_inference_steps):
+        self.skips = not getattr(self, "skips", True)
+        return latents * 0.9 if self.skips else super().step(latents, timestep, num_inference_steps)
+
+class AnotherModel(SmallPipeline):
+    def step(self, latents, timestep, num_inference_steps):
+        return latents - torch.nn.functional.silu(latents)
+
+def build(unet=SmallUNet, pipeline=SmallPipeline):
+    return pipeline(unet=unet(), vae=SmallVAE())
+"""
+_GATES = ["count_baseline", "memory_baseline"]
+
+
+def test_syncs_of_a_denoiser_on_another_device_are_unwatched(project: pytest.Pytester) -> None:
+    """The scheduler runs on the watched device, but the loop is more than that."""
+    project.makepyfile(test_it=f"{ELSEWHERE}\ndef test_it():\n    assert_no_syncs(build(Engine), **INPUTS)\n")
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: no operation of the denoiser ran on the simulated GPU in the denoise loop: its operations were "
+            "not watched",
+            "  unet: weights on the simulated GPU, but computed elsewhere",
+            "  operations of the denoiser per step: 0, 0, 0",
+            "seen in pipeline SmallPipeline (weights: the user's own)",
+            "the call must compute on the device of its pipeline: pass its tensors as arguments instead of holding "
+            "them elsewhere, and do not move the models or latents to a fixed device",
+        ],
+        consecutive=True,
+    )
+
+
+def test_the_device_of_a_denoiser_on_the_host_is_shown(project: pytest.Pytester) -> None:
+    """It moved its weights in each call."""
+    project.makepyfile(test_it=f"{ELSEWHERE}\ndef test_it():\n    assert_no_syncs(build(OnTheHost), **INPUTS)\n")
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  unet: weights on cpu"])
+
+
+@pytest.mark.parametrize("gate", _GATES)
+def test_a_baseline_without_the_denoiser_is_never_accepted(project: pytest.Pytester, gate: str) -> None:
+    """With permission to write, too."""
+    project.makepyfile(test_it=f"{ELSEWHERE}\ndef test_it({gate}):\n    {gate}.check(build(Engine), **INPUTS)\n")
+    result = project.runpytest_inprocess("--diffopt-update", "missing")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["diffopt: no operation of the denoiser ran on the simulated * in the denoise loop: *"])
+    assert not (project.path / "baselines").exists()
+
+
+def test_a_denoiser_that_is_never_called_is_unwatched(project: pytest.Pytester) -> None:
+    """Something else computes the steps."""
+    code = f"{ELSEWHERE}\ndef test_it():\n    assert_no_syncs(build(pipeline=AnotherModel), **INPUTS)\n"
+    project.makepyfile(test_it=code)
+    result = project.runpytest_inprocess()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: the denoiser was never called in the denoise loop: its operations were not watched",
+            "  the pipeline has unet",
+            "seen in pipeline AnotherModel (weights: the user's own)",
+            "the loop must call the pipeline's denoiser as a module (unet(...)), not one of its methods or another "
+            "model",
+        ],
+        consecutive=True,
+    )
+
+
+@pytest.mark.parametrize("built", ["build()", "build(OnTheDevice)", "build(pipeline=EveryOtherStep)"])
+def test_a_denoiser_on_the_watched_device_is_evidence(project: pytest.Pytester, built: str) -> None:
+    """The clean counterparts: registered, unregistered, and skipped in some steps."""
+    project.makepyfile(
+        test_it=f"""
+{ELSEWHERE}
+def test_syncs():
+    assert_no_syncs({built}, **INPUTS)
+
+def test_counts(count_baseline):
+    count_baseline.check({built}, **INPUTS)
+
+def test_memory(memory_baseline):
+    memory_baseline.check({built}, **INPUTS)
+"""
+    )
+    result = project.runpytest_inprocess("--diffopt-update", "missing")
+
+    result.assert_outcomes(passed=3)

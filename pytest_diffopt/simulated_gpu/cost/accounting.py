@@ -252,6 +252,10 @@ class CostLedger:
         """Return the total counts."""
         return sum((cell.counts() for _, cell in self._cells()), Counts())
 
+    def operations(self) -> int:
+        """Return the number of operations so far, on all threads."""
+        return sum(cell.operations for cells in self._all_cells for cell in list(cells.values()))
+
     def peak_holders(self) -> tuple[tuple[CodeLocation, int], ...]:
         """Return the lines that held memory at the peak, with their bytes, the largest first."""
         self._remember_peak()

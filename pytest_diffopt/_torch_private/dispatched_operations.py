@@ -1,0 +1,56 @@
+"""Counts the operations that torch dispatches to a GPU."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class DispatchedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what the calling thread dispatches to a GPU; Inductor's kernels are not dispatched.
+
+    Attributes:
+        operations: operations that made a tensor on a GPU of others there, or of none.
+        copies: copies over the bus that made a tensor on a GPU.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations = self.copies = 0
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Let Dynamo compile inside the block, and run what is compiled."""
+        return True
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, and count it."""
+        result = func(*args, **(kwargs or {}))
+        if any(tensor.is_cuda for tensor in _tensors((result,))):
+            is_copy = _is_copy(func, list(_tensors((*args, *(kwargs or {}).values()))))
+            self.copies += is_copy
+            self.operations += not is_copy
+        return result
+
+
+def allocations_so_far() -> int:
+    """Return how often this process has allocated memory of the current GPU until now."""
+    return int(torch.cuda.memory_stats().get("allocation.all.allocated", 0))
+
+
+def _is_copy(func: Any, given: list[torch.Tensor]) -> bool:
+    """Return whether an operation, whose result is on a GPU, copies it from the host."""
+    is_from_host = bool(given) and not any(tensor.is_cuda for tensor in given)
+    is_into_gpu = func.overloadpacket is torch.ops.aten.copy_ and not all(tensor.is_cuda for tensor in given)
+    return is_from_host or is_into_gpu
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
