@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pytest_diffopt.pipelines.scenes import Scene
+from pytest_diffopt.pipelines.scenes import COLORS, Scene, Shape
 from tools.tiny_training.drawing import draw, scenes_to_draw
 from tools.tiny_training.judge import describe
 
 SCENES = scenes_to_draw()[:24]
-#: Larger images take longer: 12 and 8 scenes have every shape and color, too.
+#: DeepFloyd IF denoises pixels instead of latents, and the whole chain draws one scene per call: each scene takes longer.
+#: Its fewer scenes have every shape, color and background, too, and the same limits.
 FEWER_SCENES = {"deepfloyd-if-1": 12, "deepfloyd-if-2": 12, "deepfloyd-if-3": 12, "deepfloyd-if": 8}
 COLORS_RIGHT, SHAPES_RIGHT = 0.95, 0.85
 DRAWING = [
@@ -55,6 +56,15 @@ def test_the_image_follows_the_prompt(name: str) -> None:
 
     assert colors >= COLORS_RIGHT
     assert shapes >= SHAPES_RIGHT
+
+
+@pytest.mark.parametrize("number", sorted({len(SCENES), *FEWER_SCENES.values()}))
+def test_the_scenes_have_every_shape_color_and_background(number: int) -> None:
+    """So do the fewer ones of pipelines that take long."""
+    scenes = SCENES[:number]
+
+    assert {scene.shape for scene in scenes} == set(Shape)
+    assert {scene.color for scene in scenes} == {scene.background for scene in scenes} == set(COLORS)
 
 
 def test_another_prompt_gives_another_image() -> None:
