@@ -104,7 +104,7 @@ def first_module(
         calls: the call of each of them.
         thresholds: the allowed differences of images; strict limits for latents make the limit for modules strict too.
     """
-    active_test().progress("looking for the module where the images part")
+    active_test().progress("looking for the first module whose output differs")
     limit, sharp = thresholds.max_latent_error, EXACT_ARITHMETIC.max_latent_error
     is_sharp = limit is not None and sharp is not None and limit <= sharp
     # guidance amplifies the denoiser's error, so modules get a tenth of the latents' limit

@@ -15,7 +15,7 @@ from tools.tiny_training.drawing import draw, scenes_to_draw
 from tools.tiny_training.judge import describe
 
 SCENES = scenes_to_draw()[:24]
-#: DeepFloyd IF denoises pixels instead of latents, and the whole chain draws one scene per call: each scene takes longer.
+#: DeepFloyd IF denoises pixels instead of latents, and its chain draws one scene per call, so a scene takes longer.
 #: Its fewer scenes have every shape, color and background, too, and the same limits.
 FEWER_SCENES = {"deepfloyd-if-1": 12, "deepfloyd-if-2": 12, "deepfloyd-if-3": 12, "deepfloyd-if": 8}
 COLORS_RIGHT, SHAPES_RIGHT = 0.95, 0.85
