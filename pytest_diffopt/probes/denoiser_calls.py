@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -82,9 +83,7 @@ def watch_denoisers(
     calls = DenoiserCalls(names, step, operations)
     with ExitStack() as stack:
         for name in names:
-            stack.enter_context(
-                call_wrapped(modules[name], lambda call, name=name: calls.counted(name, modules[name], call))
-            )
+            stack.enter_context(call_wrapped(modules[name], partial(calls.counted, name, modules[name])))
         yield calls
 
 

@@ -46,11 +46,11 @@ class GpuOperations(AbstractContextManager["GpuOperations"]):
 
     def __enter__(self) -> Self:
         self._others = allocations_so_far()
-        self._mode.__enter__()
+        self._mode.__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._mode.__exit__(*exception)
+        self._mode.__exit__(*exception)  # type: ignore[no-untyped-call]
 
     def so_far(self) -> int:
         """Return the number of operations until now."""

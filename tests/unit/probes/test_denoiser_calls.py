@@ -89,7 +89,8 @@ def compiled_in_place(module: nn.Module) -> nn.Module:
 
 def wrapped_by_compile(module: nn.Module) -> nn.Module:
     """Return torch's wrapper of the module."""
-    compiled: nn.Module = torch.compile(module, backend="eager")
+    compiled: Any = torch.compile(module, backend="eager")
+    assert isinstance(compiled, nn.Module)
     return compiled
 
 
