@@ -126,6 +126,24 @@ def test_a_read_fails_under_offload(project: pytest.Pytester, offload: str, cost
     result.stdout.fnmatch_lines([f"passed * syncs *0 syncs in 3 steps; offload hooks, not counted: {cost}"])
 
 
+def test_a_layer_that_block_offload_leaves_on_the_host_raises_as_on_a_gpu(project: pytest.Pytester) -> None:
+    """The hook that would move it is in `forward`, which `decode` does not call: CUDA raises the same error."""
+    without_blocks = PIPELINE.replace('    _group_offload_block_modules = ["conv"]\n', "")
+    assert without_blocks != PIPELINE
+    project.makepyfile(test_it=without_blocks + TESTS.replace("OFFLOAD", "block"))
+    result = project.runpytest_inprocess("-k", "clean")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *RuntimeError: Expected all tensors to be on the same device, but found at least two devices, "
+            "privateuseone:0 and cpu! (when running aten.convolution.default)",
+            "E *diffopt: raised after 3 finished denoise steps while measuring syncs, pipeline Pipeline *",
+        ],
+        consecutive=True,
+    )
+
+
 def test_a_pipeline_is_as_before(project: pytest.Pytester) -> None:
     """Its next plain call, on the user's device, draws the same image; its hooks are the same objects."""
     project.makepyfile(
