@@ -16,8 +16,8 @@ import msgspec
 from benchmarks.false_alarms.measuring import Pair, measure
 from benchmarks.false_alarms.rules import (
     Session,
+    Shares,
     asv,
-    blocks_in,
     paired_gate,
     pytest_benchmark,
     sessions_of,
@@ -25,7 +25,6 @@ from benchmarks.false_alarms.rules import (
     stored_gate,
     t_test,
 )
-from pytest_diffopt.statistics.resampling import Shares
 
 _SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1)
 _THRESHOLDS = [step / 1000 for step in range(100)]
@@ -136,12 +135,11 @@ def _equally_powerful(
 
 def _print(table: dict[str, list[float]], pairs: Sequence[Pair], passed: Shares, options: argparse.Namespace) -> None:
     same = [pair for pair in pairs if not pair.slowdown]
-    seconds = options.session * passed.mean_count / blocks_in(same, seconds=options.session)
     print(
         f"{len(same)} pairs of processes that run the same code, {sum(len(one.blocks) for one in same)} blocks in "
         f"{sum(one.seconds for one in same):.0f} s; {options.sessions} sessions of up to {options.session:g} s each\n"
-        f"the same code passes the paired gate in {passed.as_fast:.2%} of the sessions, after {seconds:.0f} s on "
-        f"average; the other sessions are inconclusive\n"
+        f"the same code passes the paired gate in {passed.as_fast:.2%} of the sessions, after "
+        f"{passed.median_seconds:g} s of timing in the median; the other sessions are inconclusive\n"
     )
     print("| reported slower | " + " | ".join("same code" if not one else f"{one:.0%}" for one in _SLOWDOWNS) + " |")
     print("|---" * (len(_SLOWDOWNS) + 1) + "|")

@@ -1,7 +1,7 @@
 """Time a pipeline in real pairs of processes; head runs the same code as base, or has an injected delay."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -50,19 +50,19 @@ def measure(
         slowdown: injected slowdown of head, as a fraction.
         seconds: how long both are timed as the paired gate does.
         seconds_in_turn: how long both are then timed interleaved; 0 on a GPU, where the gate itself interleaves.
-        number: number of the pair; the seed of the order of the blocks.
+        number: number of the pair; the seed of the order of the blocks. Head starts first in every second pair.
         call: the timed call and its device.
     """
-    with _workers(slowdown, call) as workers:
+    with _workers(slowdown, call, number) as workers:
         (nodeid,) = workers.base_tests
         with paused_at_call(workers, nodeid, no_progress, at_once=call.device is Device.CPU) as ready:
             assert not isinstance(ready, str), "unreachable: both sides have the same test"  # noqa: S101
             plan = SamplingPlan(timing=ready.timing, repeats=ready.repeats, max_seconds=seconds, seed=number)
-            samples = time_pair(workers, ready, plan, is_decided=_never, progress=no_progress)
+            samples = time_pair(workers, ready, plan, progress=no_progress)
             in_turn = replace(plan, timing=PairedTiming.INTERLEAVED, max_seconds=seconds_in_turn)
             others = PairedSamples(plan=in_turn)
             if seconds_in_turn:
-                others = time_pair(workers, ready, in_turn, is_decided=_never, progress=no_progress)
+                others = time_pair(workers, ready, in_turn, progress=no_progress)
     return Pair(
         slowdown=slowdown,
         timing=samples.plan.timing,
@@ -75,12 +75,8 @@ def measure(
     )
 
 
-def _never(_blocks: Sequence[PairedBlock]) -> bool:
-    return False
-
-
 @contextmanager
-def _workers(slowdown: float, call: TimedCall) -> Iterator[Workers]:
+def _workers(slowdown: float, call: TimedCall, number: int) -> Iterator[Workers]:
     with ExitStack() as stack:
         sides = []
         for name, injected in (("base", 0.0), ("head", slowdown)):
@@ -93,7 +89,7 @@ def _workers(slowdown: float, call: TimedCall) -> Iterator[Workers]:
             options=("-s", "-p", "no:cacheprovider", "-n0", *call.options),
             timeout_seconds=600.0,
         )
-        workers = start_workers(sides[0], sides[1], start)
+        workers = start_workers(sides[0], sides[1], start, head_first=bool(number % 2))
         for worker in workers.both:
             stack.callback(worker.close)
         yield workers

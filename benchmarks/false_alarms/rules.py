@@ -1,6 +1,6 @@
 """Timing rules that decide from the same samples whether head is slower than base.
 
-Sessions of the paired gate are drawn from as many pairs of processes as the gate starts, in runs of consecutive blocks.
+Sessions of the paired gate are drawn from the measured pairs of processes, each timed for as long as the gate does.
 Every other rule judges the interleaved wall-clock times of one pair of processes, unmodified. A rule that compares with
 a stored figure takes that figure from the base of another pair, as from an earlier session.
 """
@@ -13,10 +13,9 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.false_alarms.measuring import Pair
-from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
-from pytest_diffopt.records import Device
-from pytest_diffopt.statistics.resampling import ResampledSessions, Shares
-from pytest_diffopt.statistics.sequential import SequentialRule, between_process_deviation
+from benchmarks.false_alarms.resampled import LEAST_PAIRS, drawn_log_ratios
+from pytest_diffopt.guards.paired_latency import PairedRule
+from pytest_diffopt.statistics.sequential import LOOKS, Decision
 
 _STORED_SAMPLES = 30
 _STORED_SESSIONS = 3
@@ -39,6 +38,21 @@ class Session:
 
 
 Rule = Callable[[Session], bool]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shares:
+    """Fractions of many sessions of one test with each result.
+
+    Attributes:
+        slower: fraction in which head was found slower.
+        as_fast: fraction in which head was found not slower, or faster.
+        median_seconds: median of the time that the test was timed.
+    """
+
+    slower: float
+    as_fast: float
+    median_seconds: float
 
 
 def stored_gate(session: Session) -> bool:
@@ -92,16 +106,8 @@ def sessions_of(pairs: Sequence[Pair], bases: Sequence[Pair], *, number: int, se
     return drawn
 
 
-def paired_gate(  # noqa: PLR0913 - the gate's parameters and the draw's
-    pairs: Sequence[Pair],
-    *,
-    slowdown: float = 0.0,
-    seconds: float,
-    margin: float,
-    number: int,
-    device: Device = Device.CPU,
-) -> Shares:
-    """Return the shares of outcomes of our paired gate's sessions; NaN without measured pairs.
+def paired_gate(pairs: Sequence[Pair], *, slowdown: float = 0.0, seconds: float, margin: float, number: int) -> Shares:
+    """Return the shares of outcomes of our paired gate's sessions of one test; NaN with too few measured pairs.
 
     Args:
         pairs: pairs of one slowdown.
@@ -109,20 +115,17 @@ def paired_gate(  # noqa: PLR0913 - the gate's parameters and the draw's
         seconds: time budget of a session.
         margin: margin of the gate, as a fraction.
         number: number of sessions to draw.
-        device: device on which the pairs were timed.
     """
-    if not pairs:
-        return Shares(slower=math.nan, as_fast=math.nan, mean_count=math.nan)
-    apart = between_process_deviation(pairs[0].timing, device)
-    rule = SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, between_process_deviation=apart)
-    blocks = [pair.blocks for pair in pairs]
-    drawn = ResampledSessions.drawn_from(blocks, count=blocks_in(pairs, seconds=seconds), sessions=number)
-    return drawn.shares(rule, slowdown=slowdown)
-
-
-def blocks_in(pairs: Sequence[Pair], *, seconds: float) -> int:
-    """Return how many blocks the paired gate times in a number of seconds."""
-    return round(seconds * sum(len(pair.blocks) for pair in pairs) / sum(pair.seconds for pair in pairs))
+    if len(pairs) < LEAST_PAIRS:
+        return Shares(slower=math.nan, as_fast=math.nan, median_seconds=math.nan)
+    rule = PairedRule.for_case(margin=margin, num_cases=1, num_regressed=0).sequential
+    pair_seconds = seconds / LOOKS[-1]
+    ended = rule.run(drawn_log_ratios(pairs, seconds=pair_seconds, sessions=number) + math.log1p(slowdown))
+    return Shares(
+        slower=ended.fraction(Decision.SLOWER),
+        as_fast=ended.fraction(Decision.NOT_SLOWER, Decision.FASTER),
+        median_seconds=pair_seconds * float(np.median(ended.pairs)),
+    )
 
 
 def share(rule: Rule, sessions: Sequence[Session]) -> float:

@@ -1,7 +1,6 @@
 """Measure how often the paired gate is wrong on the GPU, with pairs of the same code and with injected delays."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,25 +8,25 @@ import msgspec
 import numpy as np
 
 from benchmarks.false_alarms.measuring import Pair, measure
-from benchmarks.false_alarms.rules import paired_gate
 from benchmarks.on_gpu.cells import NOT_YET, aligned, seconds, why_none
 from benchmarks.on_gpu.command import Case, Command, Figures
 from benchmarks.on_gpu.gate_call import timed_call, weights_of
 from benchmarks.on_gpu.setting import Setting
-from pytest_diffopt.records import Device
+from pytest_diffopt.guards.paired_latency import PairedRule
 from pytest_diffopt.statistics.intervals import median
-from pytest_diffopt.statistics.resampling import Shares
-from pytest_diffopt.statistics.robust_ratio import logs_of, robust_ratio
+from pytest_diffopt.statistics.robust_ratio import log_ratios_of, noise_of_pair
+from pytest_diffopt.statistics.sequential import LOOKS, Decision, SequentialRule
+from pytest_diffopt.statistics.spread import SimulatedSessions, Spread, spread_of
 
 # Each slowdown occurs in each half, so that an interrupted run has measured all of them.
 _MEASURED = (0.0, 0.02, 0.0, 0.05, 0.0, 0.01, 0.0, 0.03) * 2
 _REHEARSED = (0.0, 0.05)
 _SLOWDOWNS = (0.0, 0.01, 0.02, 0.03, 0.05)
-# The gate's default margin and budget.
+# The gate's default margin.
 _MARGIN = 0.01
-_SESSION_SECONDS = 60.0
-_HEADINGS = ("injected", "pairs", "slower", "not slower", "inconclusive", "slower, same code multiplied")
-_PAIR_HEADINGS = ("pair of processes", "head slower by", "deviation", "call", "blocks", "throttled")
+_HEADINGS = ("injected", "pairs", "head slower by", "slower", "not slower", "inconclusive")
+_PAIR_HEADINGS = ("pair of processes", "head slower by", "noise", "call", "blocks", "throttled")
+_LEAST_PAIRS = 3
 _NS_PER_SECOND = 1e9
 
 
@@ -67,14 +66,27 @@ def _measure(setting: Setting, planned: _Planned) -> Figures:
 def _table(setting: Setting, seen: Mapping[str, Figures]) -> list[str]:
     planned = _planned(setting)
     pairs = [_pair(seen[one.name]) for one in planned if not why_none(seen.get(one.name))]
-    number = setting.pick(measured=5000, rehearsed=500)
-    device = setting.pick(measured=Device.CUDA, rehearsed=Device.CPU)
-    gate = partial(paired_gate, seconds=_SESSION_SECONDS, margin=_MARGIN, number=number, device=device)
+    usable = [pair for pair in pairs if pair.blocks]
+    spread = _spread([pair for pair in usable if not pair.slowdown])
+    sessions = SimulatedSessions.drawn(pairs=LOOKS[-1], sessions=setting.pick(measured=4000, rehearsed=500))
     return [
         *aligned([_PAIR_HEADINGS, *(_pair_row(one.name, seen.get(one.name)) for one in planned)]),
-        *aligned([_HEADINGS, *(_row(slowdown, pairs, gate) for slowdown in _SLOWDOWNS)]),
-        f"{number} sessions of up to {_SESSION_SECONDS:.0f} s, drawn from these pairs; margin {100 * _MARGIN:.0f} %",
+        *aligned([_HEADINGS, *(_row(slowdown, usable, spread, sessions) for slowdown in _SLOWDOWNS)]),
+        _explained(spread),
     ]
+
+
+def _spread(same_code: Sequence[Pair]) -> Spread | None:
+    return None if len(same_code) < _LEAST_PAIRS else spread_of([_log_ratio(pair) for pair in same_code])
+
+
+def _explained(spread: Spread | None) -> str:
+    if spread is None:
+        return f"at least {_LEAST_PAIRS} pairs of the same code show how much processes differ"
+    return (
+        f"{spread.pairs} pairs of the same code differ by {spread.deviation:.2%}, at most {spread.high:.2%} at 95 % "
+        f"confidence; sessions of up to {LOOKS[-1]} pairs are simulated with this limit; margin {100 * _MARGIN:.0f} %"
+    )
 
 
 def _pair(figures: Figures) -> Pair:
@@ -88,31 +100,39 @@ def _pair_row(name: str, figures: Figures | None) -> tuple[str, ...]:
     pair = _pair(figures)
     if not pair.blocks:
         return (name, "throttled", "", "", "0", str(pair.throttled_blocks))
-    logs = logs_of(pair.blocks)[None]
-    ratio = robust_ratio(logs[..., 0], logs[..., 1])
     base_ns = [time_ns / pair.repeats for block in pair.blocks for time_ns in block.base_ns]
     return (
         name,
-        f"{np.expm1(ratio.log_ratio[0]):+.2%}",
-        f"{ratio.deviation[0]:.2%}",
+        f"{np.expm1(_log_ratio(pair)):+.2%}",
+        f"{noise_of_pair(pair.blocks, blocks_of_pairs=[len(pair.blocks)]):.2%}",
         seconds(median(base_ns) / _NS_PER_SECOND),
         str(len(pair.blocks)),
         str(pair.throttled_blocks),
     )
 
 
-def _row(slowdown: float, pairs: Sequence[Pair], gate: Callable[..., Shares]) -> tuple[str, ...]:
-    """Return the outcome shares of sessions drawn from pairs of one slowdown, and of the same code multiplied by it."""
-    usable = [pair for pair in pairs if pair.blocks]
-    of_this = [pair for pair in usable if pair.slowdown == slowdown]
-    same_code = [pair for pair in usable if not pair.slowdown]
-    ends, multiplied = gate(of_this), gate(same_code, slowdown=slowdown)
-    shares = (ends.slower, ends.as_fast, 1 - ends.slower - ends.as_fast, multiplied.slower)
-    return (_injected(slowdown), str(len(of_this)), *map(_share, shares))
+def _log_ratio(pair: Pair) -> float:
+    return log_ratios_of(pair.blocks, blocks_of_pairs=[len(pair.blocks)])[0]
 
 
-def _share(value: float) -> str:
-    return NOT_YET if math.isnan(value) else f"{value:.2%}"
+def _row(slowdown: float, pairs: Sequence[Pair], spread: Spread | None, sessions: SimulatedSessions) -> tuple[str, ...]:
+    """Return the mean of the pairs of one slowdown, and the outcomes of sessions that are simulated with it."""
+    measured = [_log_ratio(pair) for pair in pairs if pair.slowdown == slowdown]
+    mean = f"{np.expm1(np.mean(measured)):+.2%}" if measured else NOT_YET
+    shares = (NOT_YET,) * 3 if spread is None else _shares(sessions, spread, slowdown)
+    return (_injected(slowdown), str(len(measured)), mean, *shares)
+
+
+def _shares(sessions: SimulatedSessions, spread: Spread, slowdown: float) -> tuple[str, ...]:
+    """Return the fractions of outcomes, for the distribution with fewer decisions."""
+    ends = sessions.ends(_rule(), deviation=spread.high, slowdown=slowdown)
+    most_open = max(ends, key=lambda one: one.fraction(Decision.OPEN))
+    outcomes = ((Decision.SLOWER,), (Decision.NOT_SLOWER, Decision.FASTER), (Decision.OPEN,))
+    return tuple(f"{most_open.fraction(*one):.2%}" for one in outcomes)
+
+
+def _rule() -> SequentialRule:
+    return PairedRule.for_case(margin=_MARGIN, num_cases=1, num_regressed=0).sequential
 
 
 FALSE_ALARMS = Command(

@@ -1,111 +1,133 @@
 """Estimate what the paired gate can detect on this machine, from timings of the same code against itself."""
 
 import math
-from collections.abc import Callable
+from dataclasses import replace
 
 from pytest_diffopt.guards.comparison import undecided
 from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.host_time import timed_on
-from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import CalibrationRecord, Concern, Environment
-from pytest_diffopt.statistics.resampling import ResampledSessions
-from pytest_diffopt.statistics.sequential import SequentialRule, between_process_deviation
+from pytest_diffopt.statistics.robust_ratio import log_ratios_of
+from pytest_diffopt.statistics.sequential import FEWEST_PAIRS_OF_A_CHANGE, Decision, SequentialRule
+from pytest_diffopt.statistics.spread import SimulatedSessions, Spread, smallest_step, spread_of, upper_limit
 
 _POWER = 0.95
 _STEP = 0.0025
 _LARGEST = 0.5
-#: The least number of blocks that can represent a session.
-_LEAST_BLOCKS = 24
+_HALF = 0.5
+_RESERVE = 1.5
+_SESSIONS_OF_RARE_ERRORS = 40_000
 
 
-def judge_calibration(
-    record: CalibrationRecord, *, margin: float, max_seconds: float, environment: Environment
-) -> Verdict:
-    """Estimate the false alarm rate, the smallest slowdown that is detected, and the margin to use.
+def judge_calibration(record: CalibrationRecord, *, rule: SequentialRule, environment: Environment) -> Verdict:
+    """Estimate the spread between pairs of processes, and what the rule decides with it.
+
+    Every figure has a limit at 95 % confidence, for the uncertainty of the spread; the recommended margin is computed
+    from the limit alone.
 
     Args:
         record: blocks of the same code against itself.
-        margin: the allowed slowdown, as a fraction.
-        max_seconds: the time budget of a test, in seconds.
+        rule: the rule of the gate for one test of this session.
         environment: the machine.
     """
-    total = sum(map(len, record.pairs))
-    if min(map(len, record.pairs), default=0) < _LEAST_BLOCKS // max(1, len(record.pairs)):
-        return _too_few(record, total, environment)
-    count = max(2, round(max_seconds / (record.spent_seconds / total)))
-    sessions, rule = ResampledSessions.drawn_from(record.pairs, count=count), _rule(record, margin)
-    alarms = sessions.shares(rule).slower
-    smallest = _smallest_slowdown(sessions, rule)
-    recommended = _recommended_margin(sessions, record)
-    seen = "nothing below 50 %" if smallest is None else _percent(smallest)
-    take = "none up to 50 %" if recommended is None else _percent(recommended)
+    if len(record.pairs) < FEWEST_PAIRS_OF_A_CHANGE:
+        return _too_few(record, environment)
+    blocks = [block for pair in record.pairs for block in pair]
+    spread = spread_of(log_ratios_of(blocks, blocks_of_pairs=[len(pair) for pair in record.pairs]))
+    if not spread.deviation:
+        return _not_resolved(record, environment)
+    figures = _figures(rule, spread)
     return Verdict(
         concern=Concern.LATENCY,
         outcome=Outcome.PASSED,
         subject=record.subject,
-        summary=(
-            f"calibrated: false alarms {_percent(alarms)}, detects {seen} in {max_seconds:g} s at a margin of "
-            f"{_percent(margin)}; recommended margin {take}"
-        ),
-        figures={
-            "false_alarm_rate": alarms,
-            "smallest_slowdown": math.inf if smallest is None else smallest,
-            "recommended_margin": math.inf if recommended is None else recommended,
-            "margin": margin,
-            "max_seconds": max_seconds,
-            "blocks": total,
-        },
+        summary=_summary(figures, rule, spread),
+        figures=figures | {"margin": rule.margin, "process_pairs": spread.pairs, "blocks": len(blocks)},
+    )
+
+
+def _figures(rule: SequentialRule, spread: Spread) -> dict[str, float]:
+    sessions = SimulatedSessions.drawn(pairs=spread.pairs)
+    return {
+        "process_pair_deviation": spread.deviation,
+        "process_pair_deviation_limit": spread.high,
+        "false_alarm_rate_limit": _false_alarm_limit(rule, spread),
+        "smallest_slowdown": _smallest_slowdown(sessions, rule, spread.deviation),
+        "smallest_slowdown_limit": _smallest_slowdown(sessions, rule, spread.high),
+        "recommended_margin": _recommended_margin(sessions, rule, spread.high),
+    }
+
+
+def _false_alarm_limit(rule: SequentialRule, spread: Spread) -> float:
+    """Return the upper limit of the fraction of sessions that call a slowdown of half of the margin slower."""
+    sessions = SimulatedSessions.drawn(pairs=spread.pairs, sessions=_SESSIONS_OF_RARE_ERRORS)
+    ends = sessions.ends(rule, deviation=spread.high, slowdown=_HALF * rule.margin)
+    slower = (int((one.decisions == Decision.SLOWER).sum()) for one in ends)
+    return upper_limit(max(slower), len(ends[0].decisions), confidence=spread.confidence)
+
+
+def _smallest_slowdown(sessions: SimulatedSessions, rule: SequentialRule, deviation: float) -> float:
+    """Return the smallest slowdown, in steps of 0.25 %, that fails in at least 95 % of sessions; infinite if none."""
+
+    def is_detected(slowdown: float) -> bool:
+        return sessions.least(rule, Decision.SLOWER, deviation=deviation, slowdown=slowdown) >= _POWER
+
+    found = smallest_step(is_detected, least=rule.margin, step=_STEP, largest=_LARGEST)
+    return math.inf if found is None else found
+
+
+def _recommended_margin(sessions: SimulatedSessions, rule: SequentialRule, deviation: float) -> float:
+    """Return the smallest margin, in steps of 0.25 %, with which the same code passes in at least 95 % of sessions."""
+
+    def passes(margin: float) -> bool:
+        passed = (Decision.NOT_SLOWER, Decision.FASTER)
+        return sessions.least(replace(rule, margin=margin), *passed, deviation=deviation) >= _POWER
+
+    found = smallest_step(passes, least=_STEP, step=_STEP, largest=_LARGEST)
+    return math.inf if found is None else found
+
+
+def _summary(figures: dict[str, float], rule: SequentialRule, spread: Spread) -> str:
+    return (
+        f"calibrated: {spread.pairs} pairs of processes differ by {_percent(spread.deviation)} "
+        f"(at most {_percent(spread.high)}), false alarms below {_percent(figures['false_alarm_rate_limit'])}, "
+        f"detects {_percent(figures['smallest_slowdown'])} (at most {_percent(figures['smallest_slowdown_limit'])}) "
+        f"at a margin of {_percent(rule.margin)}; recommended margin {_percent(figures['recommended_margin'])}; "
+        f"each limit at {_percent(spread.confidence)} confidence"
     )
 
 
 def _percent(fraction: float) -> str:
-    """Write a fraction as percent with four significant digits: `1.25 %`."""
-    return f"{100 * fraction:.4g} %"
+    """Write a fraction as percent with at most three significant digits: `1.25 %`."""
+    return f"{100 * fraction:.3g} %" if math.isfinite(fraction) else "nothing up to 50 %"
 
 
-def _too_few(record: CalibrationRecord, total: int, environment: Environment) -> Verdict:
-    blocks = counted(total, "block")
-    needed = math.ceil(record.spent_seconds * _LEAST_BLOCKS / max(1, total) * 1.5)
-    return undecided(
-        Concern.LATENCY,
-        record.subject,
-        f"{blocks} of the same code against itself are too few to calibrate",
-        seen=timed_on(record.subject, environment.device_name),
-        hint=f"measure longer: --diffopt-max-seconds {needed}",
-        summary=f"not calibrated: {blocks}",
+def _too_few(record: CalibrationRecord, environment: Environment) -> Verdict:
+    pairs = counted(len(record.pairs), "pair")
+    seconds = record.spent_seconds * FEWEST_PAIRS_OF_A_CHANGE / max(1, len(record.pairs)) * _RESERVE
+    return _undecided(
+        record,
+        environment,
+        f"{pairs} of processes of the same code are too few to calibrate ({FEWEST_PAIRS_OF_A_CHANGE} required)",
+        hint=f"measure longer: --diffopt-max-seconds {math.ceil(seconds)}",
+        summary=f"not calibrated: {pairs} of processes",
     )
 
 
-def _smallest_slowdown(sessions: ResampledSessions, rule: SequentialRule) -> float | None:
-    """Return the smallest slowdown, in steps of 0.25 %, that fails in at least 95 % of sessions."""
-    return _smallest(lambda slowdown: sessions.shares(rule, slowdown=slowdown).slower >= _POWER, least=rule.margin)
+def _not_resolved(record: CalibrationRecord, environment: Environment) -> Verdict:
+    pairs = counted(len(record.pairs), "pair")
+    return _undecided(
+        record,
+        environment,
+        f"{pairs} of processes of the same code do not differ at all: the clock does not resolve their spread",
+        hint="time a longer call",
+        summary="not calibrated: no spread between pairs of processes was seen",
+    )
 
 
-def _recommended_margin(sessions: ResampledSessions, record: CalibrationRecord) -> float | None:
-    """Return the smallest margin, in steps of 0.25 %, at which the same code passes in at least 95 % of sessions."""
-
-    def is_quiet(margin: float) -> bool:
-        shares = sessions.shares(_rule(record, margin))
-        return shares.slower <= FALSE_ALARMS and shares.as_fast >= _POWER
-
-    return _smallest(is_quiet, least=_STEP)
-
-
-def _smallest(is_enough: Callable[[float], bool], *, least: float) -> float | None:
-    """Return the smallest fraction in steps of 0.25 %, up to 50 %, for which `is_enough`; None if there is none."""
-    low, high = math.ceil(least / _STEP), round(_LARGEST / _STEP)
-    if not is_enough(high * _STEP):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if is_enough(middle * _STEP):
-            high = middle
-        else:
-            low = middle + 1
-    return low * _STEP
-
-
-def _rule(record: CalibrationRecord, margin: float) -> SequentialRule:
-    apart = between_process_deviation(record.timing, record.subject.device)
-    return SequentialRule(margin=margin, false_alarms=FALSE_ALARMS, between_process_deviation=apart)
+def _undecided(
+    record: CalibrationRecord, environment: Environment, headline: str, *, hint: str, summary: str
+) -> Verdict:
+    seen = timed_on(record.subject, environment.device_name)
+    return undecided(Concern.LATENCY, record.subject, headline, seen=seen, hint=hint, summary=summary)

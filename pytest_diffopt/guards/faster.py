@@ -63,6 +63,7 @@ def _explanation(outcome: Outcome, interval: RatioInterval, record: RatioRecord,
         ("speed-up", _in_words(interval)),
         ("subject", f"{time(median(record.subject_ns))}, {record.subject}"),
         ("reference", f"{time(median(record.reference_ns))}, {record.reference}"),
+        ("process", "one: how much another start of it would differ is not included"),
     )
     hint = "to accept this: lower by=... in the test"
     if outcome is Outcome.INCONCLUSIVE:
@@ -71,7 +72,7 @@ def _explanation(outcome: Outcome, interval: RatioInterval, record: RatioRecord,
     return explain(
         f"{_speed(outcome, interval)} as fast as the reference (at least {factor(required)} required)",
         facts=in_columns(facts),
-        seen=f"{timed_on(record.subject, record.subject.device)}, both timed interleaved in this session",
+        seen=f"{timed_on(record.subject, record.subject.device)}, both timed interleaved in one process",
         hint=hint,
     )
 

@@ -17,7 +17,8 @@ from pytest_diffopt.guards.gpu_state import gpu_rows, why_gpu_unfit
 from pytest_diffopt.guards.host_time import time_of, timed_on
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import Concern, Environment, LatencyRecord
-from pytest_diffopt.statistics.intervals import median, relative_spread
+from pytest_diffopt.statistics.intervals import median, relative_deviation, relative_spread
+from pytest_diffopt.statistics.spread import exceeded_by_chance
 
 
 def judge_latency(
@@ -139,6 +140,7 @@ def _facts(compared: Comparison, record: LatencyRecord, baseline: LatencyBaselin
     facts = (
         ("now", f"{time(compared.now)}, median of {counted(len(record.samples_ns), 'call')}, spread {spread}"),
         ("accepted", f"{time(compared.accepted)}, {_sessions(medians)}"),
+        ("sessions", _by_chance(medians, baseline.margin)),
         ("change", f"{time(abs(compared.now - compared.accepted))} ({allowed})"),
     )
     return (*facts, *_step_row(compared, record.num_steps), *_detail_rows(record), *_gpu_rows(record))
@@ -182,6 +184,17 @@ def _gpu_rows(record: LatencyRecord) -> tuple[tuple[str, str], ...]:
 def _sessions(medians: list[float]) -> str:
     span = f" from {time(min(medians))} to {time(max(medians))}" if len(medians) > 1 else ""
     return f"median of {counted(len(medians), 'session')}{span}"
+
+
+def _by_chance(medians: list[float], margin: float) -> str:
+    """Write what the margin means for the error rate, from the spread of the accepted sessions."""
+    if len(medians) == 1:
+        return "one does not show how much sessions of the same code differ: --diffopt-update all adds more"
+    deviation, chance = relative_deviation(medians), exceeded_by_chance(medians, margin=margin)
+    return (
+        f"they differ by {100 * deviation:.2g} %, one standard deviation: with it the same code exceeds {percent(margin)} "
+        f"in {100 * chance:.2g} % of sessions"
+    )
 
 
 def _figure(now: float, record: LatencyRecord) -> str:

@@ -1,9 +1,7 @@
 """Judge whether head is slower than base, each timed in its own process on the same machine."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pytest_diffopt.guards.changed_counts import cause
 from pytest_diffopt.guards.comparison import MEASURE_LONGER, is_change, speed_change, undecided
@@ -11,25 +9,15 @@ from pytest_diffopt.guards.failure_text import change, counted, explain, in_colu
 from pytest_diffopt.guards.gpu_state import gpu_rows, why_gpu_unfit
 from pytest_diffopt.guards.host_time import time_of, timed_on
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, Device, Environment, PairedBlock, PairedRecord, PairedTiming
-from pytest_diffopt.statistics.intervals import MeanBound, median, values_needed
-from pytest_diffopt.statistics.robust_ratio import logs_of, robust_ratio
-from pytest_diffopt.statistics.sequential import (
-    Decision,
-    SequentialRule,
-    between_process_deviation,
-    effective_processes,
-    is_look,
-)
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Array = npt.NDArray[np.float64]
+from pytest_diffopt.records import Concern, Environment, PairedBlock, PairedRecord, PairedTiming
+from pytest_diffopt.statistics.intervals import median
+from pytest_diffopt.statistics.robust_ratio import log_ratios_of, noise_of_pair
+from pytest_diffopt.statistics.sequential import FEWEST_PAIRS_OF_A_CHANGE, Decision, RatioBound, SequentialRule
 
 #: The probability that any test of a session fails although none is slower by more than half of the margin.
 FALSE_ALARMS = 0.001
+#: What is added to an estimated budget.
+_RESERVE = 1.2
 _HOW = {
     PairedTiming.INTERLEAVED: "interleaved in two processes",
     PairedTiming.CONCURRENT: "concurrently in two processes on one core",
@@ -53,76 +41,37 @@ class PairedRule:
     sequential: SequentialRule
 
     @classmethod
-    def for_case(
-        cls, *, margin: float, num_cases: int, num_regressed: int, timing: PairedTiming, device: Device
-    ) -> "PairedRule":
-        """Return the rule for the next test of a session, by Holm's method in the order of the tests.
+    def for_case(cls, *, margin: float, num_cases: int, num_regressed: int) -> "PairedRule":
+        """Return the rule for a look at one test of a session, by Holm's method in the order of the decisions.
 
-        In Holm's method each rejection raises the significance level of the next test. In the order of the tests
-        instead of the order of their p-values it never rejects more tests, and its error rate is not higher: all
-        rejections before the first false alarm are correct, so at least as many tests as the divisor could still raise
-        one.
+        In Holm's method each rejection raises the significance level of the other tests. In the order of the decisions
+        instead of the order of the p-values it never rejects more tests, and its error rate is not higher: all
+        rejections before the first false alarm are correct, so until then the level of each look is at most that for
+        the number of tests that are not slower, and these levels add up to the session's.
 
         Args:
             margin: the allowed slowdown, as a fraction.
             num_cases: the number of tests that this session compares.
             num_regressed: the number of them that have failed so far.
-            timing: how base and head are timed.
-            device: where they run.
         """
         false_alarms = FALSE_ALARMS / max(1, num_cases - num_regressed)
-        apart = between_process_deviation(timing, device)
-        return cls(sequential=SequentialRule(margin=margin, false_alarms=false_alarms, between_process_deviation=apart))
+        return cls(sequential=SequentialRule(margin=margin, false_alarms=false_alarms))
 
     @property
     def margin(self) -> float:
         """The allowed slowdown, as a fraction."""
         return self.sequential.margin
 
-    @property
-    def confidence(self) -> float:
-        """The confidence of the interval that is shown, as a fraction."""
-        return self.sequential.confidence
+    def bound(self, record: PairedRecord) -> RatioBound:
+        """Bound the logarithm of head's time over base's; the record has at least one block."""
+        return self.sequential.bound(log_ratios_of(record.blocks, blocks_of_pairs=record.blocks_of_pairs))
 
-    def bound(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> MeanBound:
-        """Bound the logarithm of head's time over base's.
-
-        Args:
-            blocks: the timed blocks.
-            blocks_of_pairs: the number of blocks of each pair of processes.
-        """
-        seen = robust_ratio(*_sides(blocks))
-        return MeanBound(
-            mean=float(seen.log_ratio[0]),
-            half_width=float(self.sequential.half_width(seen, effective_processes(blocks_of_pairs))[0]),
-            confidence=self.confidence,
-            count=seen.count,
-            deviation=float(seen.deviation[0]),
-        )
-
-    def outcome(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> Outcome:
-        """Return the outcome: slower than the margin, not slower, faster, or undecided.
-
-        Args:
-            blocks: the timed blocks.
-            blocks_of_pairs: the number of blocks of each pair of processes.
-        """
-        if not blocks:
+    def outcome(self, record: PairedRecord) -> Outcome:
+        """Return the outcome: slower than the margin, not slower, faster, or undecided."""
+        log_ratios = log_ratios_of(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
+        if not log_ratios:
             return Outcome.INCONCLUSIVE
-        decisions = self.sequential.decide(*_sides(blocks), blocks_of_pairs=blocks_of_pairs)
-        return _OUTCOMES[Decision(int(decisions[0]))]
-
-    def is_decided(self, blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> bool:
-        """Return whether the outcome is decided, so that further blocks are not needed."""
-        if not is_look(len(blocks)):
-            return False
-        return self.outcome(blocks, blocks_of_pairs=blocks_of_pairs) is not Outcome.INCONCLUSIVE
-
-
-def _sides(blocks: Sequence[PairedBlock]) -> "tuple[Array, Array]":
-    """Return the logarithms of base's times and of head's, each with shape (1, blocks)."""
-    logs = logs_of(blocks)
-    return logs[None, :, 0], logs[None, :, 1]
+        return _OUTCOMES[self.sequential.decide_one(log_ratios)]
 
 
 def log_ratio(block: PairedBlock) -> float:
@@ -144,9 +93,8 @@ def judge_paired(record: PairedRecord, rule: PairedRule, *, environment: Environ
         return _undecided(record, environment, headline=unfit, hint="rerun on an idle GPU that has cooled down")
     if not record.blocks:
         headline = "no block was timed within the budget: nothing was compared"
-        return _undecided(record, environment, headline=headline, hint=_more_seconds(record, rule, None))
-    bound = rule.bound(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
-    outcome = rule.outcome(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
+        return _undecided(record, environment, headline=headline, hint=MEASURE_LONGER)
+    bound, outcome = rule.bound(record), rule.outcome(record)
     return Verdict(
         concern=Concern.LATENCY,
         outcome=outcome,
@@ -154,12 +102,14 @@ def judge_paired(record: PairedRecord, rule: PairedRule, *, environment: Environ
         summary=f"{_figure(record)} ({_interval(bound)} against {record.base})",
         explanation=() if outcome is Outcome.PASSED else _explanation(outcome, bound, record, rule, environment),
         figures={
-            "relative_change": math.expm1(bound.mean),
+            "relative_change": math.expm1(bound.log_ratio),
             "relative_change_low": math.expm1(bound.low),
             "relative_change_high": math.expm1(bound.high),
             "margin": rule.margin,
-            "confidence": rule.confidence,
-            "blocks": bound.count,
+            "confidence": bound.confidence,
+            "process_pairs": bound.pairs,
+            "process_pair_deviation": bound.deviation,
+            "blocks": len(record.blocks),
         },
     )
 
@@ -188,11 +138,12 @@ def _undecided(record: PairedRecord, environment: Environment, *, headline: str,
 
 
 def _explanation(
-    outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule, environment: Environment
+    outcome: Outcome, bound: RatioBound, record: PairedRecord, rule: PairedRule, environment: Environment
 ) -> tuple[str, ...]:
     why_interleaved = record.why_interleaved if outcome is Outcome.INCONCLUSIVE else ""
     facts = (
-        ("change", f"{_interval(bound)} at {100 * rule.confidence:.6g} % confidence, {_blocks(record)}"),
+        ("change", f"{_interval(bound)}{_confidence(bound)}, {_blocks(record)}"),
+        *_spread_row(bound),
         ("head", f"{_call(record, head=True)} per call, {record.head}"),
         ("base", f"{_call(record, head=False)} per call, {record.base}"),
         *((("interleaved", why_interleaved),) if why_interleaved else ()),
@@ -206,11 +157,12 @@ def _explanation(
     )
 
 
-def _headline(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:
+def _headline(outcome: Outcome, bound: RatioBound, record: PairedRecord, rule: PairedRule) -> str:
     allowed = f"({percent(rule.margin)} allowed)"
     if is_change(outcome):
-        return f"{speed_change(outcome, math.expm1(bound.mean))} than at {record.base} {allowed}"
-    return f"too noisy to compare with {record.base}: {_interval(bound)} {allowed}"
+        return f"{speed_change(outcome, math.expm1(bound.log_ratio))} than at {record.base} {allowed}"
+    why = "too few pairs of processes" if bound.pairs < FEWEST_PAIRS_OF_A_CHANGE else "too noisy"
+    return f"{why} to compare with {record.base}: {_interval(bound)} {allowed}"
 
 
 def _cause(outcome: Outcome, record: PairedRecord) -> tuple[str, ...]:
@@ -220,30 +172,55 @@ def _cause(outcome: Outcome, record: PairedRecord) -> tuple[str, ...]:
     return cause(record.base_counts, record.head_counts, why_not=record.why_not_counted)
 
 
-def _hint(outcome: Outcome, bound: MeanBound, record: PairedRecord, rule: PairedRule) -> str:
+def _hint(outcome: Outcome, bound: RatioBound, record: PairedRecord, rule: PairedRule) -> str:
     if outcome is Outcome.REGRESSED:
         return "to accept this: raise --diffopt-margin, or merge the change: later changes are compared with it"
     return "" if outcome is Outcome.IMPROVED else _more_seconds(record, rule, bound)
 
 
-def _more_seconds(record: PairedRecord, rule: PairedRule, bound: MeanBound | None) -> str:
-    if bound is None or not math.isfinite(bound.deviation):
+def _more_seconds(record: PairedRecord, rule: PairedRule, bound: RatioBound) -> str:
+    if not math.isfinite(bound.deviation):
         return MEASURE_LONGER
-    distance, confidence = rule.sequential.distance_to_decide(bound.mean)
-    if not distance:
+    pairs = rule.sequential.pairs_to_decide(bound)
+    if pairs is not None:
+        budget = _budget(record.spent_seconds * pairs / bound.pairs)
+        return f"measure longer: {pairs} pairs of processes would decide it, {budget}"
+    times = _times_longer(record, rule, bound)
+    if not math.isfinite(times):
         return "measuring longer cannot distinguish this from two processes of the same code: raise --diffopt-margin"
-    pairs = values_needed(bound.deviation, distance=distance, confidence=confidence)
-    seconds = max(1.0, record.spent_seconds / len(record.blocks) * pairs / 2)
-    return f"measure longer: about {seconds:.0f} s would decide it, --diffopt-max-seconds {math.ceil(seconds * 1.2)}"
+    return (
+        f"measure longer: more times of each pair of processes would decide it, {_budget(record.spent_seconds * times)}"
+    )
 
 
-def _interval(bound: MeanBound) -> str:
+def _times_longer(record: PairedRecord, rule: PairedRule, bound: RatioBound) -> float:
+    """Return by which factor each pair of processes must be timed longer; infinite if its noise is not what matters."""
+    noise = noise_of_pair(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
+    between = max(0.0, bound.deviation**2 - noise**2)
+    left = rule.sequential.deviation_to_decide(bound.log_ratio) ** 2 - between
+    return rule.sequential.looks[-1] / bound.pairs * noise**2 / left if left > 0 else math.inf
+
+
+def _budget(seconds: float) -> str:
+    return f"--diffopt-max-seconds {math.ceil(max(1.0, seconds) * _RESERVE)}"
+
+
+def _spread_row(bound: RatioBound) -> tuple[tuple[str, str], ...]:
+    """Return how much the pairs of processes differ, which measuring each of them longer cannot reduce."""
+    if not math.isfinite(bound.deviation):
+        return ()
+    return (("spread", f"pairs of processes differ by {100 * bound.deviation:.2g} %, one standard deviation"),)
+
+
+def _interval(bound: RatioBound) -> str:
     if not math.isfinite(bound.half_width):
-        return (
-            f"{change(math.expm1(bound.mean))}, too few blocks to bound it at {100 * bound.confidence:.6g} % confidence"
-        )
+        return f"{change(math.expm1(bound.log_ratio))}, not bounded by one pair"
     low, high = change(math.expm1(bound.low)), change(math.expm1(bound.high))
-    return f"{change(math.expm1(bound.mean))}, between {low} and {high}"
+    return f"{change(math.expm1(bound.log_ratio))}, between {low} and {high}"
+
+
+def _confidence(bound: RatioBound) -> str:
+    return f" at {100 * bound.confidence:.6g} % confidence" if math.isfinite(bound.half_width) else ""
 
 
 def _blocks(record: PairedRecord) -> str:

@@ -85,9 +85,7 @@ def replace_latency_tests(config: pytest.Config, items: list[pytest.Item]) -> No
     items[:] = [PairedItem.replacing(item) for item in timing]
     if others:
         config.hook.pytest_deselected(items=others)
-    session = config.stash[_SESSION]
-    session.num_cases = len(items)
-    session.use_files(list(dict.fromkeys(item.nodeid.partition("::")[0] for item in items)))
+    config.stash[_SESSION].use_tests([item.nodeid for item in items])
 
 
 def _refuse_conflicting_options(config: pytest.Config, settings: Settings) -> None:

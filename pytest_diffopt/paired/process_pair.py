@@ -1,6 +1,6 @@
 """A pair of worker processes, base and head: both run the same test up to its call, which is timed and counted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,10 +16,8 @@ from pytest_diffopt.paired.process import Worker, WorkerStart
 from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan, repeats_for, sample_blocks
 from pytest_diffopt.paired.time_blocks import TimeBlock, TimeSide, concurrent, interleaved
 from pytest_diffopt.probes.gpu_state import open_meter
-from pytest_diffopt.records import PairedBlock, PairedRecord, PairedTiming
+from pytest_diffopt.records import PairedRecord, PairedTiming
 from pytest_diffopt.session.progress import ProgressCallback
-
-IsDecided = Callable[[Sequence[PairedBlock]], bool]
 
 #: The largest difference between the CPU time and the wall-clock time of a call that is timed by its CPU time.
 _MAX_CPU_SHARE_ERROR = 0.0025
@@ -28,17 +26,31 @@ _TIMING = "timing a call"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workers:
-    """Both workers and the tests that each has collected."""
+    """Both workers and the tests that each has collected.
+
+    Attributes:
+        base: the worker of base.
+        head: the worker of head.
+        base_tests: the tests that base has collected.
+        head_tests: the tests that head has collected.
+        head_first: whether head is started, built and warmed up before base.
+    """
 
     base: Worker
     head: Worker
     base_tests: frozenset[str]
     head_tests: frozenset[str]
+    head_first: bool = False
 
     @property
     def both(self) -> tuple[Worker, Worker]:
         """Base and head."""
         return self.base, self.head
+
+    @property
+    def in_order(self) -> tuple[Worker, Worker]:
+        """Both workers in the order in which they start."""
+        return (self.head, self.base) if self.head_first else (self.base, self.head)
 
     def lacking(self, nodeid: str) -> str:
         """Return which side has no such test; empty if both have it."""
@@ -85,16 +97,32 @@ class BothReady:
         return ""
 
 
-def start_workers(base: Side, head: Side, start: WorkerStart) -> Workers:
-    """Start both workers at once, and wait until both have collected their tests."""
+def start_workers(base: Side, head: Side, start: WorkerStart, *, head_first: bool = False) -> Workers:
+    """Start both workers at once, and wait until both have collected their tests.
+
+    Args:
+        base: the code of base.
+        head: the code of head.
+        start: the arguments of both.
+        head_first: whether head is the first to start. Which memory a process gets can depend on the order, so the
+            order must not depend on the side.
+    """
+    names = ("head", "base") if head_first else ("base", "head")
+    sides = {"base": (base, head), "head": (head, base)}
     with ExitStack() as on_failure:
-        workers = []
-        for name, side, other in (("base", base, head), ("head", head, base)):
-            workers.append(Worker(name, side, other, start))
-            on_failure.callback(workers[-1].close)
-        tests = [worker.collected() for worker in workers]
+        workers = {}
+        for name in names:
+            workers[name] = Worker(name, *sides[name], start)
+            on_failure.callback(workers[name].close)
+        tests = {name: worker.collected() for name, worker in workers.items()}
         on_failure.pop_all()
-    return Workers(base=workers[0], head=workers[1], base_tests=tests[0], head_tests=tests[1])
+    return Workers(
+        base=workers["base"],
+        head=workers["head"],
+        base_tests=tests["base"],
+        head_tests=tests["head"],
+        head_first=head_first,
+    )
 
 
 @contextmanager
@@ -117,9 +145,9 @@ def paused_at_call(
     if lacking:
         yield lacking
         return
-    groups = (workers.both,) if at_once else ((workers.base,), (workers.head,))
-    base, head = [answer for group in groups for answer in _brought_to_call(group, nodeid, progress)]
-    ready = BothReady(base=base, head=head)
+    groups = (workers.in_order,) if at_once else tuple((worker,) for worker in workers.in_order)
+    answers = {worker.name: answer for group in groups for worker, answer in _at_calls(group, nodeid, progress)}
+    ready = BothReady(base=answers["base"], head=answers["head"])
     _refuse_mixed_code(workers, ready)
     yield ready
     for worker in workers.both:
@@ -129,11 +157,12 @@ def paused_at_call(
             raise ProbeError(msg)
 
 
-def _brought_to_call(workers: Sequence[Worker], nodeid: str, progress: ProgressCallback) -> list[Ready]:
+def _at_calls(workers: Sequence[Worker], nodeid: str, progress: ProgressCallback) -> list[tuple[Worker, Ready]]:
+    """Let workers run a test up to its call, and return each with its answer."""
     progress(f"building and warming up {' and '.join(worker.name for worker in workers)}")
     for worker in workers:
         worker.send(RunTest(nodeid=nodeid), doing=f"running {nodeid} up to its timed call")
-    return [_at_call(worker) for worker in workers]
+    return [(worker, _at_call(worker)) for worker in workers]
 
 
 def _at_call(worker: Worker) -> Ready:
@@ -167,9 +196,7 @@ def _refuse_mixed_code(workers: Workers, ready: BothReady) -> None:
             raise ProbeError(msg)
 
 
-def time_pair(
-    workers: Workers, ready: BothReady, plan: SamplingPlan, *, is_decided: IsDecided, progress: ProgressCallback
-) -> PairedSamples:
+def time_pair(workers: Workers, ready: BothReady, plan: SamplingPlan, *, progress: ProgressCallback) -> PairedSamples:
     """Time the warm calls of both workers; on a GPU its state is read meanwhile.
 
     Args:
@@ -177,7 +204,6 @@ def time_pair(
         ready: their answers.
         plan: how to time. Concurrent timing requires both processes on one core; if the system cannot pin them, they
             are interleaved.
-        is_decided: returns whether the blocks of this pair so far suffice.
         progress: shows a progress line.
     """
     pids = {worker.pid for worker in workers.both}
@@ -186,7 +212,7 @@ def time_pair(
     time_block = _block_timer(workers, plan)
     time_block(base_first=True)  # refills the caches of the side that was idle while the other warmed up
     meter = open_meter(ready.head.gpu_uuid, own_pids=lambda: pids) if ready.head.gpu_uuid else None
-    return sample_blocks(time_block, plan, is_decided=is_decided, meter=meter, progress=progress)
+    return sample_blocks(time_block, plan, meter=meter, progress=progress)
 
 
 def _block_timer(workers: Workers, plan: SamplingPlan) -> TimeBlock:

@@ -1,4 +1,4 @@
-"""Time base and head in blocks of random order, until the blocks decide or the time budget ends."""
+"""Time base and head in blocks of random order, for a time that does not depend on the times."""
 
 import random
 import time
@@ -59,22 +59,19 @@ def repeats_for(*warmups_ns: Sequence[int]) -> int:
     return max(1, round(_TIMED_SECONDS * _NS_PER_SECOND / slower_ns))
 
 
-def sample_blocks(  # noqa: PLR0913 - a test passes its own clock
+def sample_blocks(
     time_block: TimeBlock,
     plan: SamplingPlan,
     *,
-    is_decided: Callable[[Sequence[PairedBlock]], bool],
     meter: GPUMeter | None = None,
     clock: Callable[[], float] = time.monotonic,
     progress: ProgressCallback = no_progress,
 ) -> PairedSamples:
-    """Time both sides block by block, in an order randomized with a fixed seed.
+    """Time both sides block by block, in an order randomized with a fixed seed; at least one block.
 
     Args:
         time_block: times one block.
         plan: how to time, and for how long.
-        is_decided: returns whether the blocks so far suffice. It is called before each block, so it must be valid for
-            repeated looks at the data.
         meter: reads the GPU before and after each block; None without a GPU.
         clock: returns seconds.
         progress: shows a progress line.
@@ -86,7 +83,7 @@ def sample_blocks(  # noqa: PLR0913 - a test passes its own clock
     samples = PairedSamples(plan=plan)
     readings = [meter.read()] if meter else []
     start = clock()
-    while samples.spent_seconds < plan.max_seconds and not is_decided(samples.blocks):
+    while samples.spent_seconds < plan.max_seconds:
         left = plan.max_seconds - samples.spent_seconds
         progress(f"base and head {plan.timing}: {len(samples.blocks)} blocks, at most {left:.0f} s left")
         block = time_block(base_first=order.random() < 0.5)  # noqa: PLR2004 - both orders are equally likely

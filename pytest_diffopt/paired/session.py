@@ -1,8 +1,12 @@
-"""The paired session: it starts both workers at the first comparison, and ends them with the pytest session."""
+"""The paired session: pairs of processes time its tests in rounds, until each test is decided."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+import pytest
 
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import ProbeError
@@ -20,28 +24,51 @@ from pytest_diffopt.paired.process_pair import (
     time_pair,
     with_counts,
 )
-from pytest_diffopt.paired.sampling import PairedSamples, SamplingPlan
+from pytest_diffopt.paired.sampling import SamplingPlan
 from pytest_diffopt.records import (
     CalibrationRecord,
     Device,
     GPURecord,
-    PairedBlock,
     PairedRecord,
-    PairedTiming,
     Subject,
 )
 from pytest_diffopt.session.device import device_of
 from pytest_diffopt.session.progress import ProgressCallback
 from pytest_diffopt.session.settings import Settings
-from pytest_diffopt.statistics.sequential import PAIRS_OF_PROCESSES
+from pytest_diffopt.statistics.sequential import LOOKS
 
+_HALF = 0.5
 _NOT_PINNED = "this system cannot pin a process to a core"
 
 OpenSides = Callable[[], AbstractContextManager[tuple[Side, Side]]]
 
+#: The shortest time for which a pair of processes times a test: starting both takes longer.
+_LEAST_PAIR_SECONDS = 1.0
+
+
+@dataclass(kw_only=True)
+class _Case:
+    """One test of the session.
+
+    Attributes:
+        record: what was timed so far; None before the first pair of processes.
+        ready: the answer of head when its call was first warm; None if nothing was compared.
+        ended: whether no further pair of processes times this test.
+        failure: what ended the test instead of a record, raised when its turn comes.
+    """
+
+    record: PairedRecord | None = None
+    ready: Ready | None = None
+    ended: bool = False
+    failure: BaseException | None = None
+
 
 class PairedSession:
-    """Compares the tests of a pytest session one at a time."""
+    """Compares the tests of a pytest session.
+
+    The session is timed in rounds. Each round starts a new pair of processes, which times the tests that are still
+    open, so that the tests share the time that starting takes.
+    """
 
     def __init__(self, settings: Settings, open_sides: OpenSides, start: WorkerStart) -> None:
         """Prepare a session; workers are started by the first comparison.
@@ -51,43 +78,30 @@ class PairedSession:
             open_sides: checks out base and head.
             start: the arguments of the workers.
         """
-        self.num_cases = 1
         self._settings = settings
         self._open_sides = open_sides
         self._start = start
-        self._num_regressed = 0
+        self._cases: dict[str, _Case] = {}
+        self._regressed: set[str] = set()
+        self._num_rounds = 0
         self._resources = ExitStack()
         self._sides: tuple[Side, Side] | None = None
-        self._workers: Workers | None = None
         self._why_not_startable = ""
 
-    def use_files(self, files: Sequence[str]) -> None:
-        """Set the files of the tests to compare."""
-        self._start = replace(self._start, files=tuple(files))
+    def use_tests(self, nodeids: Sequence[str]) -> None:
+        """Set the tests to compare, in the order in which they run."""
+        self._cases = {nodeid: _Case() for nodeid in nodeids}
+        self._start = replace(self._start, files=tuple(dict.fromkeys(one.partition("::")[0] for one in nodeids)))
 
     def compare(self, nodeid: str, progress: ProgressCallback) -> tuple[PairedRecord, Verdict]:
         """Time a test's call at base and at head, and judge the difference.
 
-        Two processes of the same code differ slightly for their whole lifetime, so a test that the first pair of
-        processes leaves undecided is timed by further pairs.
-
         Raises:
-            ProbeError: a worker failed, exited or did not answer. Both are terminated; the next test starts new ones.
+            ProbeError: a worker failed, exited or did not answer. Both are terminated; the next round starts new ones.
         """
-        record: PairedRecord | None = None
-        while True:
-            workers = self._running_workers(progress)
-            try:
-                with paused_at_call(workers, nodeid, progress, at_once=self._starts_at_once) as ready:
-                    if isinstance(ready, str):
-                        return self._judged(_incomparable_record(workers, nodeid), ready)
-                    record = self._with_blocks_of(record or _new_record(workers, ready), workers, ready, progress)
-                    if self._is_settled(record):
-                        return self._judged(self._with_cause(record, workers, progress), ready)
-            except BaseException:
-                self._end_workers()
-                raise
-            self._end_workers()
+        case, record = self._timed(nodeid, progress)
+        environment = case.ready.environment if case.ready else capture_environment(record.subject.device)
+        return record, judge_paired(record, self._rule(nodeid), environment=environment)
 
     def calibrate(self, nodeid: str, progress: ProgressCallback) -> tuple[CalibrationRecord, Verdict]:
         """Time a test's call by pairs of processes of the same code, and report which slowdowns could be detected.
@@ -95,90 +109,88 @@ class PairedSession:
         Raises:
             ProbeError: a worker failed, exited or did not answer.
         """
-        timed: list[PairedSamples] = []
-        for number in range(PAIRS_OF_PROCESSES):
-            plan = timed[0].plan if timed else None
-            samples, head = self._timed_by_new_pair(nodeid, plan, number=number, progress=progress)
-            timed.append(samples)
-        record = _calibration_record(head.subject, timed)
-        margin, budget = self._settings.paired_margin, self._settings.paired_max_seconds
-        progress("resampling sessions from the timed blocks")
-        return record, judge_calibration(record, margin=margin, max_seconds=budget, environment=head.environment)
+        case, timed = self._timed(nodeid, progress)
+        assert case.ready is not None, "unreachable: both sides have the same tests"  # noqa: S101
+        progress("simulating sessions with the measured spread")
+        record, rule = _calibration_record(timed), self._rule(nodeid).sequential
+        return record, judge_calibration(record, rule=rule, environment=case.ready.environment)
 
     def close(self) -> None:
-        """End both workers and remove the temporary git worktree."""
-        self._end_workers()
+        """Remove the temporary git worktree."""
         self._resources.close()
         self._sides = None
 
-    def _timed_by_new_pair(
-        self, nodeid: str, plan: SamplingPlan | None, *, number: int, progress: ProgressCallback
-    ) -> tuple[PairedSamples, Ready]:
-        """Time a test's call by a new pair of processes; without a plan the warm calls determine it."""
-        workers = self._running_workers(progress)
-        try:
-            with paused_at_call(workers, nodeid, progress, at_once=self._starts_at_once) as ready:
-                assert not isinstance(ready, str), "unreachable: both sides have the same tests"  # noqa: S101
-                plan = replace(plan or self._plan(ready.timing, ready.repeats), seed=number)
-                return time_pair(workers, ready, plan, is_decided=_never, progress=progress), ready.head
-        finally:
-            self._end_workers()
+    def _timed(self, nodeid: str, progress: ProgressCallback) -> tuple[_Case, PairedRecord]:
+        """Return a test that has ended, after as many rounds as it needs, and its record."""
+        case = self._cases[nodeid]
+        while not case.ended:
+            self._time_round(nodeid, progress)
+        self._cases[nodeid] = _Case()  # a repeated test is timed from scratch
+        if case.failure is not None:
+            raise case.failure
+        assert case.record is not None, "unreachable: a test ends with a record or a failure"  # noqa: S101
+        return case, case.record
+
+    def _time_round(self, first: str, progress: ProgressCallback) -> None:
+        """Let a new pair of processes time the open tests, from `first` on; a worker that fails ends the round."""
+        nodeids = list(self._cases)
+        with self._new_pair(progress) as workers:
+            for nodeid in (one for one in nodeids[nodeids.index(first) :] if not self._cases[one].ended):
+                try:
+                    self._time_case(nodeid, workers, progress)
+                except (ProbeError, pytest.skip.Exception) as failure:
+                    self._cases[nodeid].failure, self._cases[nodeid].ended = failure, True
+                    return
+
+    def _time_case(self, nodeid: str, workers: Workers, progress: ProgressCallback) -> None:
+        case = self._cases[nodeid]
+        with paused_at_call(workers, nodeid, progress, at_once=self._starts_at_once) as ready:
+            if isinstance(ready, str):
+                case.record, case.ended = _incomparable_record(workers, nodeid), True
+                return
+            case.ready = case.ready or ready.head
+            case.record = self._with_blocks_of(case.record or _new_record(workers, ready), workers, ready, progress)
+            outcome = self._rule(nodeid).outcome(case.record)
+            case.ended = self._is_settled(case.record, outcome)
+            if outcome in {Outcome.REGRESSED, Outcome.IMPROVED} and not self._settings.calibrate:
+                progress("counting what changed")
+                case.record = with_counts(case.record, workers)
+            if outcome is Outcome.REGRESSED:
+                self._regressed.add(nodeid)
 
     def _with_blocks_of(
         self, record: PairedRecord, workers: Workers, ready: BothReady, progress: ProgressCallback
     ) -> PairedRecord:
-        """Add the blocks that this pair of processes times in its share of the budget."""
-        rule, earlier = self._rule(record), record.blocks_of_pairs
-
-        def is_decided(blocks: Sequence[PairedBlock]) -> bool:
-            return rule.is_decided((*record.blocks, *blocks), blocks_of_pairs=(*earlier, len(blocks)))
-
-        plan = replace(self._plan(record.timing, record.repeats), seed=len(earlier))
-        samples = time_pair(workers, ready, plan, is_decided=is_decided, progress=progress)
+        """Add the blocks that this pair of processes times."""
+        seconds = self._pair_seconds(record)
+        plan = SamplingPlan(timing=record.timing, repeats=record.repeats, max_seconds=seconds, seed=self._num_rounds)
+        samples = time_pair(workers, ready, plan, progress=progress)
         return replace(
             record,
             timing=samples.plan.timing,
             why_interleaved=record.why_interleaved or ("" if samples.plan == plan else _NOT_PINNED),
             blocks=(*record.blocks, *samples.blocks),
             throttled_blocks=(*record.throttled_blocks, *samples.throttled),
-            blocks_of_pairs=(*earlier, len(samples.blocks)),
+            blocks_of_pairs=(*record.blocks_of_pairs, len(samples.blocks)),
             spent_seconds=record.spent_seconds + samples.spent_seconds,
             gpu=_merged_readings(record.gpu, samples.gpu),
         )
 
-    def _plan(self, timing: PairedTiming, repeats: int) -> SamplingPlan:
-        """Return how each pair of processes is timed within its share of the budget; the caller sets the seed."""
-        seconds = self._settings.paired_max_seconds / PAIRS_OF_PROCESSES
-        return SamplingPlan(timing=timing, repeats=repeats, max_seconds=seconds)
+    def _pair_seconds(self, record: PairedRecord) -> float:
+        """Return how long the next pair of processes times a test, so that the budget suffices for the last look."""
+        left = self._settings.paired_max_seconds - record.spent_seconds
+        return max(_LEAST_PAIR_SECONDS, left / (LOOKS[-1] - len(record.blocks_of_pairs)))
 
-    def _is_settled(self, record: PairedRecord) -> bool:
-        """Return whether the verdict is decided, or no pair of processes is left in the budget."""
-        return len(record.blocks_of_pairs) >= PAIRS_OF_PROCESSES or self._outcome(record) is not Outcome.INCONCLUSIVE
+    def _is_settled(self, record: PairedRecord, outcome: Outcome) -> bool:
+        """Return whether the verdict is decided, or neither budget nor pairs of processes are left."""
+        is_decided = outcome is not Outcome.INCONCLUSIVE and not self._settings.calibrate
+        is_spent = record.spent_seconds >= self._settings.paired_max_seconds
+        return is_decided or is_spent or len(record.blocks_of_pairs) >= LOOKS[-1]
 
-    def _with_cause(self, record: PairedRecord, workers: Workers, progress: ProgressCallback) -> PairedRecord:
-        """Add the counts of both sides if they differ in speed."""
-        if self._outcome(record) not in {Outcome.REGRESSED, Outcome.IMPROVED}:
-            return record
-        progress("counting what changed")
-        return with_counts(record, workers)
-
-    def _outcome(self, record: PairedRecord) -> Outcome:
-        return self._rule(record).outcome(record.blocks, blocks_of_pairs=record.blocks_of_pairs)
-
-    def _judged(self, record: PairedRecord, ready: BothReady | str) -> tuple[PairedRecord, Verdict]:
-
-        environment = capture_environment(record.subject.device) if isinstance(ready, str) else ready.head.environment
-        verdict = judge_paired(record, self._rule(record), environment=environment)
-        self._num_regressed += verdict.outcome is Outcome.REGRESSED
-        return record, verdict
-
-    def _rule(self, record: PairedRecord) -> PairedRule:
+    def _rule(self, nodeid: str) -> PairedRule:
+        regressed = len(self._regressed - {nodeid})
         return PairedRule.for_case(
-            margin=self._settings.paired_margin,
-            num_cases=self.num_cases,
-            num_regressed=self._num_regressed,
-            timing=record.timing,
-            device=record.subject.device,
+            margin=self._settings.paired_margin, num_cases=len(self._cases), num_regressed=regressed
         )
 
     @property
@@ -186,37 +198,37 @@ class PairedSession:
         """Whether both processes build their pipelines at the same time: only a GPU's memory may be too small."""
         return device_of(self._settings) is not Device.CUDA
 
-    def _running_workers(self, progress: ProgressCallback) -> Workers:
+    @contextmanager
+    def _new_pair(self, progress: ProgressCallback) -> Iterator[Workers]:
+        """Run base and head while the block runs; which of them starts first is random."""
         if self._why_not_startable:
             raise ProbeError(self._why_not_startable)
-        if self._workers is None:
-            progress("starting base and head")
-            if self._sides is None:
-                self._sides = self._resources.enter_context(self._open_sides())
-            try:
-                self._workers = start_workers(*self._sides, self._start)
-            except ProbeError as error:  # every other test would fail in the same way
-                self._why_not_startable = str(error)
-                raise
-        return self._workers
-
-    def _end_workers(self) -> None:
-        workers, self._workers = self._workers, None
-        for worker in workers.both if workers else ():
-            worker.close()
-
-
-def _never(_blocks: Sequence[PairedBlock]) -> bool:
-    return False
+        progress(f"starting base and head, pair {self._num_rounds + 1}")
+        if self._sides is None:
+            self._sides = self._resources.enter_context(self._open_sides())
+        head_first = random.Random(self._num_rounds).random() < _HALF  # noqa: S311 - an order, not a secret
+        try:
+            workers = start_workers(*self._sides, self._start, head_first=head_first)
+        except ProbeError as error:  # every other test would fail in the same way
+            self._why_not_startable = str(error)
+            raise
+        self._num_rounds += 1
+        try:
+            yield workers
+        finally:
+            for worker in workers.both:
+                worker.close()
 
 
-def _calibration_record(subject: Subject, timed: Sequence[PairedSamples]) -> CalibrationRecord:
+def _calibration_record(record: PairedRecord) -> CalibrationRecord:
+    ends = list(accumulate(record.blocks_of_pairs))
+    pairs = (record.blocks[end - count : end] for count, end in zip(record.blocks_of_pairs, ends, strict=True) if count)
     return CalibrationRecord(
-        subject=subject,
-        timing=timed[0].plan.timing,
-        repeats=timed[0].plan.repeats,
-        pairs=tuple(tuple(samples.blocks) for samples in timed),
-        spent_seconds=sum(samples.spent_seconds for samples in timed),
+        subject=record.subject,
+        timing=record.timing,
+        repeats=record.repeats,
+        pairs=tuple(pairs),
+        spent_seconds=record.spent_seconds,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from pytest_diffopt.session.ledger import LedgerEntry
 
-_FIGURE = "false_alarm_rate"
+_FIGURE = "false_alarm_rate_limit"
 
 
 def calibrations(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:

@@ -6,10 +6,6 @@ Sources:
     Ratio of two times: the mean of paired log-ratios with Student's t interval, transformed to a ratio of geometric
     means; Fleming and Wallace, "How not to lie with statistics", CACM 29 (1986), for the geometric mean; Kalibera and
     Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, for intervals of ratios instead of points.
-    Anytime-valid bound: Wang and Ramdas, "Anytime-valid t-tests and confidence sequences for Gaussian means with
-    unknown variance", Sequential Analysis 2025 (arXiv:2310.03722), the normal mixture over the standardised effect
-    with the right Haar measure over the spread. scipy has no confidence sequences. The package `confseq` has none for
-    an unknown spread, and must be compiled.
     Pairs adjacent in time cancel slow drift; Bulej et al., "Duet Benchmarking", ICPE 2020.
 """
 
@@ -22,9 +18,6 @@ from pytest_diffopt.statistics.dependence import effective_count
 
 #: The ratio of the standard deviation to the median absolute deviation of a normal distribution.
 NORMAL_CONSISTENCY = 1.4826
-#: The variance of the mixture, in squared standard deviations, chosen independently of any data. A larger variance
-#: gives an interval after fewer values, a smaller one a narrower interval after many.
-_MIXTURE_VARIANCE = 0.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +53,11 @@ def relative_spread(samples: Sequence[float]) -> float:
     """
     middle = median(samples)
     return NORMAL_CONSISTENCY * median([abs(sample - middle) for sample in samples]) / middle
+
+
+def relative_deviation(values: Sequence[float]) -> float:
+    """Return the standard deviation of the logarithms of at least two positive values, a fraction of the values."""
+    return statistics.stdev(map(math.log, values))
 
 
 def ratio_interval(
@@ -118,62 +116,3 @@ def pairs_needed(interval: RatioInterval, *, required: float) -> int:
         return interval.pairs
     most = 1_000_000
     return most if distance == 0 else min(most, math.ceil(interval.pairs * (spread / distance) ** 2) + 1)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MeanBound:
-    """An anytime-valid confidence interval of a mean: it stays valid when it is checked after every value.
-
-    Attributes:
-        mean: the mean of the values so far.
-        half_width: the largest distance of the true mean; infinite while there are too few values.
-        confidence: the probability that the bound holds after every number of values simultaneously.
-        count: the number of values.
-        deviation: the standard deviation of one value.
-    """
-
-    mean: float
-    half_width: float
-    confidence: float
-    count: int
-    deviation: float
-
-    @property
-    def low(self) -> float:
-        """The lower end."""
-        return self.mean - self.half_width
-
-    @property
-    def high(self) -> float:
-        """The upper end."""
-        return self.mean + self.half_width
-
-
-def anytime_half_width(deviation: float, *, count: int, confidence: float) -> float:
-    """Return half the width of the anytime-valid interval for the mean of `count` values with this deviation."""
-    if count < 2:  # noqa: PLR2004 - one value has no spread
-        return math.inf
-    spread = 1 + count * _MIXTURE_VARIANCE
-    ratio = math.exp((math.log(spread) - 2 * math.log(1 - confidence)) / count)
-    if ratio >= spread:
-        return math.inf
-    return deviation * math.sqrt((count - 1) / count * (ratio - 1) / (1 - ratio / spread))
-
-
-def values_needed(deviation: float, *, distance: float, confidence: float) -> int:
-    """Estimate the total number of values at which half the interval is narrower than a distance; at most a million.
-
-    Args:
-        deviation: the standard deviation of one value.
-        distance: the distance from the mean to the value that the interval must exclude.
-        confidence: the confidence of the anytime-valid interval.
-    """
-    most = 1_000_000
-    low, high = 2, most
-    while low < high:
-        middle = (low + high) // 2
-        if anytime_half_width(deviation, count=middle, confidence=confidence) < distance:
-            high = middle
-        else:
-            low = middle + 1
-    return low

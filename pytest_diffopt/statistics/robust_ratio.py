@@ -1,14 +1,15 @@
-"""Estimate the ratio of head's time to base's from pairs of times on a shared machine.
+"""Estimate the ratio of head's time to base's from the pairs of times of one pair of processes.
 
 Other load makes calls up to twice as slow, for tenths of a second at a time. Usually it slows both times of an adjacent
-pair. If it slows only one of them, their ratio is an outlier, and its weight must be limited.
+pair, and their ratio stays the same. If it slows only one of them, their ratio is an outlier, so the ratios are
+summarized by their median, which half of them cannot move arbitrarily far.
 
-Source: Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 35 (1964): a ratio further
-away than one standard deviation counts as one standard deviation away. For normal noise the efficiency is 90 %.
+The error of the median is not estimated from the times: times that follow one another depend on each other, and two
+processes of the same code differ. Both are contained in the spread between pairs of processes; see `sequential`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,45 +19,45 @@ from pytest_diffopt.statistics.intervals import NORMAL_CONSISTENCY
 
 Array = npt.NDArray[np.float64]
 
-#: Newton's method converges within a few rounds.
-_ROUNDS = 8
-#: At least half of the ratios are within one standard deviation; a smaller fraction indicates two peaks.
-_LEAST_SLOPE = 0.1
+#: The number of pairs of times in a block.
+PAIRS_OF_TIMES = 2
+#: The variance of a median of many normal values in units of that of their mean.
+MEDIAN_VARIANCE = math.pi / 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RobustRatio:
-    """The robust estimates of one or more sessions.
-
-    Attributes:
-        log_ratio: the logarithm of head's time over base's, shape (sessions,).
-        deviation: the standard deviation of one pair, shape (sessions,); infinite for a single pair. The standard error
-            of `log_ratio` is `deviation / sqrt(count)`.
-        count: the number of pairs of each session.
-    """
-
-    log_ratio: Array
-    deviation: Array
-    count: int
-
-
-def robust_ratio(base: Array, head: Array) -> RobustRatio:
-    """Estimate the logarithm of head's time over base's by Huber's mean.
+def median_log_ratio(base: Array, head: Array) -> Array:
+    """Return the logarithm of head's time over base's of each pair of processes, shape (...).
 
     Args:
-        base: logarithms of base's times, shape (sessions, pairs), at least one pair.
+        base: logarithms of base's times, shape (..., pairs of times), at least one.
         head: logarithms of head's times, same shape and order.
     """
-    differences = head - base
-    location = np.median(differences, axis=-1, keepdims=True)
-    scale = _scale(differences - location)
-    for _ in range(_ROUNDS):
-        shares = np.clip((differences - location) / scale, -1, 1)
-        slope = np.maximum((np.abs(shares) < 1).mean(axis=-1, keepdims=True), _LEAST_SLOPE)
-        location = location + scale * shares.mean(axis=-1, keepdims=True) / slope
-    count = differences.shape[-1]
-    spread = shares.std(axis=-1, keepdims=True, ddof=1) if count > 1 else np.full_like(location, np.inf)
-    return RobustRatio(log_ratio=location[:, 0], deviation=(scale * spread / slope)[:, 0], count=count)
+    medians: Array = np.median(head - base, axis=-1)
+    return medians
+
+
+def log_ratios_of(blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> list[float]:
+    """Return the log-ratio of each pair of processes that timed a block, in order.
+
+    Args:
+        blocks: the blocks of all pairs of processes, in order.
+        blocks_of_pairs: the number of blocks of each pair of processes.
+    """
+    return [float(median_log_ratio(logs[:, 0], logs[:, 1])) for logs in _logs_of_pairs(blocks, blocks_of_pairs)]
+
+
+def noise_of_pair(blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> float:
+    """Return the standard error of a pair's log-ratio as if its times were independent, averaged over the pairs.
+
+    It is the part of the spread between pairs of processes that longer timing of each reduces.
+
+    Args:
+        blocks: the blocks of all pairs of processes, in order; at least one.
+        blocks_of_pairs: the number of blocks of each pair of processes.
+    """
+    differences = [logs[:, 1] - logs[:, 0] for logs in _logs_of_pairs(blocks, blocks_of_pairs)]
+    variances = [MEDIAN_VARIANCE * _scale(one) ** 2 / len(one) for one in differences]
+    return math.sqrt(sum(variances) / len(variances))
 
 
 def logs_of(blocks: Sequence[PairedBlock]) -> Array:
@@ -66,9 +67,13 @@ def logs_of(blocks: Sequence[PairedBlock]) -> Array:
     return logs
 
 
-def _scale(distances: Array) -> Array:
-    """Return a robust standard deviation; the plain one if most distances are equal, and 1 if all are equal."""
-    robust = NORMAL_CONSISTENCY * np.median(np.abs(distances), axis=-1, keepdims=True)
-    plain = distances.std(axis=-1, keepdims=True)
-    scale: Array = np.where(robust > 0, robust, np.where(plain > 0, plain, 1.0))
-    return scale
+def _logs_of_pairs(blocks: Sequence[PairedBlock], blocks_of_pairs: Sequence[int]) -> Iterator[Array]:
+    start = 0
+    for count in filter(None, blocks_of_pairs):
+        yield logs_of(blocks[start : start + count])
+        start += count
+
+
+def _scale(values: Array) -> float:
+    """Return a robust standard deviation."""
+    return float(NORMAL_CONSISTENCY * np.median(np.abs(values - np.median(values))))

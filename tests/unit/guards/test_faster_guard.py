@@ -36,7 +36,8 @@ def test_an_injected_slowdown_fails() -> None:
         "  speed-up   1.05x, 99.0 % confidence interval 1.04x to 1.06x, from 20 pairs",
         f"  subject    948 ms, {SEEN}",
         f"  reference  999 ms, {SEEN.replace('bf16 + sdpa', 'fp32')}",
-        "seen on cuda, both timed interleaved in this session",
+        "  process    one: how much another start of it would differ is not included",
+        "seen on cuda, both timed interleaved in one process",
         "to accept this: lower by=... in the test",
     )
 

@@ -1,6 +1,6 @@
-"""Base and head are timed in random order, until the blocks decide or the time budget ends."""
+"""Base and head are timed in random order, until the time budget ends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
@@ -34,14 +34,12 @@ class Machine:
         return time_calls
 
 
-def sample(
-    is_decided: Callable[[Sequence[PairedBlock]], bool] = lambda _blocks: False, *, seconds: float = 4.0, seed: int = 0
-) -> tuple[PairedSamples, Machine]:
+def sample(*, seconds: float = 4.0, seed: int = 0) -> tuple[PairedSamples, Machine]:
     """Sample 200 ms against 220 ms."""
     machine = Machine()
     time_block = interleaved(machine.worker("b", 200), machine.worker("h", 220))
     plan = SamplingPlan(timing=PairedTiming.INTERLEAVED, repeats=2, max_seconds=seconds, seed=seed)
-    samples = sample_blocks(time_block, plan, is_decided=is_decided, clock=machine.clock)
+    samples = sample_blocks(time_block, plan, clock=machine.clock)
     return samples, machine
 
 
@@ -65,11 +63,11 @@ def test_budget_ends_sampling() -> None:
     assert samples.spent_seconds == pytest.approx(4.2)
 
 
-def test_decision_ends_sampling() -> None:
-    """Sampling ends before the budget once the blocks decide."""
-    samples, _ = sample(lambda blocks: len(blocks) == 3)
+def test_the_smallest_budget_times_one_block() -> None:
+    """A pair of processes that was started is used."""
+    samples, _ = sample(seconds=0.001)
 
-    assert len(samples.blocks) == 3
+    assert len(samples.blocks) == 1
 
 
 def test_blocks_of_a_throttled_gpu_do_not_count() -> None:
@@ -86,7 +84,6 @@ def test_blocks_of_a_throttled_gpu_do_not_count() -> None:
     samples = sample_blocks(
         interleaved(machine.worker("b", 100), machine.worker("h", 100)),
         SamplingPlan(timing=PairedTiming.INTERLEAVED, repeats=1, max_seconds=1.5),
-        is_decided=lambda _blocks: False,
         meter=Meter(),
         clock=machine.clock,
     )

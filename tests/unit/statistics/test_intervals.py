@@ -2,20 +2,15 @@
 
 import math
 import random
-import statistics
 
 import pytest
 
 from pytest_diffopt.statistics.intervals import (
-    _MIXTURE_VARIANCE,
-    MeanBound,
-    anytime_half_width,
     half_width,
     median,
     pairs_needed,
     ratio_interval,
     relative_spread,
-    values_needed,
 )
 
 
@@ -97,37 +92,3 @@ def test_the_estimated_number_of_pairs_is_bounded() -> None:
 
     assert pairs_needed(clear, required=1.01) == 3
     assert pairs_needed(even, required=even.ratio) == 1_000_000
-
-
-def test_the_anytime_bound_agrees_with_its_source() -> None:
-    """At the bound the mixture martingale of the t-statistic equals the inverse of the error probability."""
-    values = [0.1, 0.3, 0.2, 0.25, 0.15] * 6
-    count, spread = len(values), 1 + len(values) * _MIXTURE_VARIANCE
-    half = anytime_half_width(statistics.stdev(values), count=count, confidence=0.99)
-    squares = math.fsum((value - statistics.fmean(values)) ** 2 for value in values)
-    at_the_end = count * half**2 / squares
-    martingale = ((1 + at_the_end) / (1 + at_the_end / spread)) ** (count / 2) / math.sqrt(spread)
-
-    assert martingale == pytest.approx(100)
-
-
-def test_too_few_values_bound_nothing() -> None:
-    """After the first few values every mean is still possible."""
-    assert anytime_half_width(0.0, count=1, confidence=0.99) == math.inf
-    assert anytime_half_width(0.1, count=3, confidence=0.999) == math.inf
-    assert anytime_half_width(0.1, count=12, confidence=0.999) < math.inf
-
-
-def test_equal_values_have_a_bound_of_width_zero() -> None:
-    """Once there are enough of them."""
-    assert anytime_half_width(0.0, count=20, confidence=0.999) == 0
-    assert MeanBound(mean=0.5, half_width=0.1, confidence=0.999, count=20, deviation=0.2).low == 0.4
-
-
-def test_the_estimated_number_of_values_is_the_smallest_that_suffices() -> None:
-    """With one value fewer the interval is wider than the distance; the estimate is at most a million."""
-    needed = values_needed(0.01, distance=0.004, confidence=0.999)
-
-    assert anytime_half_width(0.01, count=needed, confidence=0.999) < 0.004
-    assert anytime_half_width(0.01, count=needed - 1, confidence=0.999) >= 0.004
-    assert values_needed(0.01, distance=1e-9, confidence=0.999) == 1_000_000

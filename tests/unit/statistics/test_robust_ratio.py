@@ -1,10 +1,13 @@
-"""The ratio of two versions is estimated correctly despite other load on the machine."""
+"""The ratio of one pair of processes is estimated correctly despite other load on the machine."""
+
+import math
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pytest_diffopt.statistics.robust_ratio import robust_ratio
+from pytest_diffopt.records import PairedBlock
+from pytest_diffopt.statistics.robust_ratio import log_ratios_of, logs_of, median_log_ratio, noise_of_pair
 
 Array = npt.NDArray[np.float64]
 
@@ -22,46 +25,52 @@ def times(*, slowdown: float = 0.0, bursts: float = 0.0, sessions: int = 200, pa
     return side(), side() + slowdown
 
 
+def block(head: float, *, other: float = 1.0) -> PairedBlock:
+    """Return a block whose two ratios of head to base are these."""
+    return PairedBlock(base_ns=(1000, 1000), head_ns=(round(1000 * head), round(1000 * other)))
+
+
 def test_equal_code_has_a_ratio_of_one() -> None:
     """The mean of many sessions shows no difference, however often other load slows one side."""
     for bursts in (0.0, 0.1, 0.3):
-        assert abs(robust_ratio(*times(bursts=bursts)).log_ratio.mean()) < 0.0005
+        assert abs(median_log_ratio(*times(bursts=bursts)).mean()) < 0.0005
 
 
 @pytest.mark.parametrize("slowdown", [-0.05, 0.02, 0.1, 1.0])
 def test_a_slowdown_is_estimated_without_bias(slowdown: float) -> None:
     """At any size, also if it exceeds the effect of other load."""
-    seen = robust_ratio(*times(slowdown=slowdown, bursts=0.1)).log_ratio
-
-    assert seen.mean() == pytest.approx(slowdown, abs=0.001)
+    assert median_log_ratio(*times(slowdown=slowdown, bursts=0.1)).mean() == pytest.approx(slowdown, abs=0.001)
 
 
 def test_load_on_a_tenth_of_the_calls_adds_little_spread() -> None:
     """The spread of the plain mean is five times as large."""
     base, head = times(bursts=0.1)
-    robust, plain = robust_ratio(base, head).log_ratio.std(), (head - base).mean(axis=1).std()
 
-    assert robust < plain / 5
-
-
-def test_the_standard_error_is_the_spread_of_sessions() -> None:
-    """The standard error of one session equals the spread of two hundred, with and without other load."""
-    for bursts in (0.0, 0.3):
-        seen = robust_ratio(*times(bursts=bursts))
-        standard_error = seen.deviation.mean() / np.sqrt(seen.count)
-
-        assert standard_error == pytest.approx(seen.log_ratio.std(), rel=0.15)
+    assert median_log_ratio(base, head).std() < (head - base).mean(axis=1).std() / 5
 
 
-def test_one_pair_has_no_spread() -> None:
-    """Its ratio is known, its spread is infinite."""
-    seen = robust_ratio(np.zeros((1, 1)), np.full((1, 1), 0.25))
+def test_each_pair_of_processes_has_one_ratio() -> None:
+    """A pair whose blocks were all throttled has none."""
+    blocks = [block(2.0, other=2.0), block(3.0, other=3.0), block(4.0, other=4.0), block(1.5, other=1.5)]
 
-    assert (seen.log_ratio[0], seen.deviation[0], seen.count) == (0.25, np.inf, 1)
+    assert log_ratios_of(blocks, blocks_of_pairs=(3, 0, 1)) == pytest.approx([math.log(3), math.log(1.5)])
 
 
-def test_equal_pairs_have_a_spread_of_zero() -> None:
-    """A coarse clock can give equal differences, which is not an error."""
-    seen = robust_ratio(np.zeros((1, 20)), np.full((1, 20), 0.25))
+def test_the_times_of_a_block_make_two_pairs() -> None:
+    """The first times of base and head are a pair, and so are the second ones."""
+    one = PairedBlock(base_ns=(1, 2), head_ns=(3, 4))
 
-    assert (seen.log_ratio[0], seen.deviation[0]) == (0.25, 0)
+    assert logs_of([one]).ravel() == pytest.approx([0, math.log(3), math.log(2), math.log(4)])
+
+
+def test_the_noise_of_a_pair_is_the_spread_of_its_median() -> None:
+    """For independent times; the standard error of 200 medians of 100 ratios is found from their times alone."""
+    generator = np.random.default_rng(0)
+    ratios = np.exp(generator.normal(0, 0.02, (200, 50, 2)))
+    blocks = [
+        PairedBlock(base_ns=(10**9, 10**9), head_ns=(round(1e9 * one), round(1e9 * other)))
+        for one, other in ratios.reshape(-1, 2)
+    ]
+    medians = log_ratios_of(blocks, blocks_of_pairs=(50,) * 200)
+
+    assert noise_of_pair(blocks, blocks_of_pairs=(50,) * 200) == pytest.approx(np.std(medians), rel=0.1)

@@ -1,0 +1,1 @@
+"""Simulate how often the latency gates are wrong, against what they claim."""
