@@ -2,8 +2,7 @@
 
 python -m benchmarks.error_rates --page docs/latency.md
 
-Counts are appended to the --results file after each portion of a cell, so an interrupted command continues. It takes
-about half an hour of one core.
+Counts are saved in the --results file after each portion of a cell, so an interrupted command continues.
 """
 
 import argparse
@@ -41,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.error_rates", description=__doc__)
-    parser.add_argument("--sessions", type=int, default=60_000, help="tests to simulate in each cell")
-    parser.add_argument("--portion", type=int, default=10_000, help="tests after which the counts are saved")
+    parser.add_argument("--sessions", type=int, default=100_000, help="tests to simulate in each cell")
+    parser.add_argument("--portion", type=int, default=20_000, help="tests after which the counts are saved")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="file of the counts")
     parser.add_argument("--page", type=Path, help="page of the documentation to write the tables into")
     return parser.parse_args(arguments)

@@ -50,7 +50,7 @@ class Cell:
     tests: int = 1
     slower_tests: int = 0
     looks: tuple[int, ...] = LOOKS
-    times: int = 32
+    times: int = 16
 
     @property
     def rule(self) -> SequentialRule:
@@ -98,7 +98,7 @@ CELLS: tuple[Cell, ...] = (
     *(Cell(drift=drift) for drift in (0.05, 0.5)),
     *(Cell(correlation=one) for one in (0.5, 0.9, 0.99)),
     Cell(noise=0.05, correlation=0.9, drift=0.5, spread=0.01, shape=Shape.T3),
-    *(Cell(times=times) for times in (2, 8)),
+    *(Cell(times=times) for times in (2, 64)),
     *(Cell(tests=tests, spread=spread) for tests in (5, 20, 100) for spread in (0.004, 0.015)),
     *(Cell(tests=20, spread=0.01, shape=shape) for shape in (Shape.T3, Shape.LOG_NORMAL, Shape.TWO_KINDS)),
     *(Cell(tests=20, slower_tests=10, spread=spread) for spread in (0.004, 0.015)),

@@ -189,11 +189,11 @@ def _sessions(medians: list[float]) -> str:
 def _by_chance(medians: list[float], margin: float) -> str:
     """Write what the margin means for the error rate, from the spread of the accepted sessions."""
     if len(medians) == 1:
-        return "one does not show how much sessions of the same code differ: --diffopt-update all adds more"
+        return "one cannot show how much sessions differ: --diffopt-update all adds more"
     deviation, chance = relative_deviation(medians), exceeded_by_chance(medians, margin=margin)
     return (
-        f"they differ by {100 * deviation:.2g} %, one standard deviation: with it the same code exceeds {percent(margin)} "
-        f"in {100 * chance:.2g} % of sessions"
+        f"they differ by {100 * deviation:.2g} %, one standard deviation: the same code exceeds {percent(margin)} in "
+        f"{100 * chance:.2g} % of sessions"
     )
 
 

@@ -59,7 +59,7 @@ def spread_of(log_ratios: Sequence[float], *, confidence: float = 0.95) -> Sprea
 def exceeded_by_chance(values: Sequence[float], *, margin: float) -> float:
     """Return the probability that another session of the same code exceeds the median of earlier ones by a margin.
 
-    It is Student's prediction for one more value that is about log-normal, with the variance of a median of many values.
+    It is Student's prediction for one more value, about log-normal, with the variance of a median of many values.
     Few sessions give a large probability, because their spread is not known well.
 
     Args:

@@ -73,7 +73,7 @@ def test_a_slower_call_fails(own_pipeline: pytest.Pytester) -> None:
             "diffopt: the call became 15.0 % slower: 23.0 ms (21.0 ms allowed)",
             "  now           23.0 ms, median of * calls, spread 0.0 %",
             "  accepted      20.0 ms, median of 1 session",
-            "  sessions      one does not show how much sessions of the same code differ: --diffopt-update all adds more",
+            "  sessions      one cannot show how much sessions differ: --diffopt-update all adds more",
             "  change        3.00 ms (5.0 % or 1.00 ms allowed, whichever is larger)",
             "  per step      7.67 ms, accepted 6.67 ms (3 steps)",
             "  denoise loop  * of the call",

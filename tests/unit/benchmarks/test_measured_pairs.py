@@ -28,13 +28,14 @@ class Processes:
         self.products: list[str] = []
         self.options: tuple[str, ...] = ()
         self.at_once: bool | None = None
+        self.head_first: bool | None = None
         self.plans: list[SamplingPlan] = []
         self.closed = 0
 
-    def start(self, base: Side, head: Side, start: WorkerStart) -> Any:
+    def start(self, base: Side, head: Side, start: WorkerStart, *, head_first: bool) -> Any:
         """Record how the processes would be started."""
         assert start.files == ("test_it.py",)
-        self.options = start.options
+        self.options, self.head_first = start.options, head_first
         self.products = [(side.folder / "product.py").read_text().splitlines()[4] for side in (base, head)]
         return SimpleNamespace(base_tests=frozenset({"test_it.py::test_latency[a]"}), both=(self, self))
 
@@ -89,6 +90,7 @@ def test_pair_on_gpu(processes: Processes) -> None:
     assert processes.at_once is False
     assert processes.products == ["SLOWDOWN = 0.0", "SLOWDOWN = 0.02"]
     assert processes.plans[0] == SamplingPlan(timing=PairedTiming.INTERLEAVED, repeats=3, max_seconds=20.0, seed=5)
+    assert processes.head_first is True
     assert processes.closed == 2
     assert measured == pair(throttled=1)
 
@@ -99,6 +101,7 @@ def test_pair_on_cpu(processes: Processes) -> None:
 
     assert processes.options == ("-s", "-p", "no:cacheprovider", "-n0")
     assert processes.at_once is True
+    assert processes.head_first is False
     assert [plan.max_seconds for plan in processes.plans] == [10.0, 3.0]
     assert measured.blocks_in_turn == (BLOCK,)
     assert measured.seconds_in_turn == 3.0

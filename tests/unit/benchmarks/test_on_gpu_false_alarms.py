@@ -21,6 +21,8 @@ GPU = {"device": "NVIDIA H200", "versions": {"torch": "2.11.0", "cuda": "13.0"}}
 MEASURED = Setting(is_rehearsal=False, reports=Path("reports"))
 REHEARSED = Setting(is_rehearsal=True, reports=Path("reports"))
 MS = 1_000_000
+#: Measured slowdowns of pairs of the same code.
+SAME_CODE = {1: 0.001, 2: -0.002, 3: 0.0035, 4: -0.0005}
 
 
 def pair(slowdown: float, *, measured_slowdown: float, blocks: int = 20, throttled: int = 0) -> Figures:
@@ -78,28 +80,38 @@ def test_pairs_run_full_size_sdxl_on_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_false_alarms_table() -> None:
-    """The table has each pair, and the outcome shares of sessions drawn from pairs of one slowdown."""
-    seen = {
-        "same code, pair 1": pair(0.0, measured_slowdown=0.001),
-        "5 % injected, pair 1": pair(0.05, measured_slowdown=0.048, throttled=3),
-    }
+    """The table has each pair, and the outcomes of sessions that are simulated with the limit of their spread."""
+    same = {f"same code, pair {number}": pair(0.0, measured_slowdown=one) for number, one in SAME_CODE.items()}
+    seen = same | {"5 % injected, pair 1": pair(0.05, measured_slowdown=0.048, throttled=3)}
 
-    assert on_gpu.report(COMMANDS["false-alarms"], REHEARSED, GPU, seen)[2:] == [
-        f"rehearsal | {line}"
-        for line in (
-            "weights: random",
-            "pair of processes     head slower by  deviation   call  blocks  throttled",
-            "same code, pair 1             +0.10%      0.10%  0.2 s      20          0",
-            "5 % injected, pair 1          +4.80%      0.10%  0.2 s      20          3",
-            "injected      pairs   slower  not slower  inconclusive  slower, same code multiplied",
-            "same code         1    0.00%     100.00%         0.00%                         0.00%",
-            "1 % injected      0        -           -             -                         0.00%",
-            "2 % injected      0        -           -             -                       100.00%",
-            "3 % injected      0        -           -             -                       100.00%",
-            "5 % injected      1  100.00%       0.00%         0.00%                       100.00%",
-            "500 sessions of up to 60 s, drawn from these pairs; margin 1 %",
-        )
+    lines = COMMANDS["false-alarms"].table(MEASURED, seen)
+
+    assert [lines[at] for at in (0, 1, 4)] == [
+        "pair of processes     head slower by  noise   call  blocks  throttled",
+        "same code, pair 1             +0.10%  0.03%  0.2 s      20          0",
+        "5 % injected, pair 1          +4.80%  0.03%  0.2 s      20          3",
     ]
+    assert lines[17:] == [
+        "injected      pairs  head slower by  slower  not slower  inconclusive",
+        "same code         4          +0.05%   0.00%      99.92%         0.07%",
+        "1 % injected      0               -  38.80%      57.48%         3.72%",
+        "2 % injected      0               -  99.90%       0.00%         0.10%",
+        "3 % injected      0               -  99.98%       0.00%         0.03%",
+        "5 % injected      1          +4.80%  99.98%       0.00%         0.03%",
+        "4 pairs of the same code differ by 0.23%, at most 0.68% at 95 % confidence; sessions of up to 30 pairs are "
+        "simulated with this limit; margin 1 %",
+    ]
+
+
+def test_two_pairs_of_the_same_code_show_no_spread() -> None:
+    """No share is printed for what was not seen; a rehearsal is marked in every line."""
+    seen = {"same code, pair 1": pair(0.0, measured_slowdown=0.001)}
+
+    lines = on_gpu.report(COMMANDS["false-alarms"], REHEARSED, GPU, seen)
+
+    assert lines[7] == "rehearsal | same code         1          +0.10%       -           -             -"
+    assert lines[8] == "rehearsal | 1 % injected      0               -       -           -             -"
+    assert lines[-1] == "rehearsal | at least 3 pairs of the same code show how much processes differ"
 
 
 def test_throttled_pair_has_no_ratio() -> None:

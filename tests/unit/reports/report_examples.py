@@ -344,7 +344,7 @@ def paired(slowdown: float = 0.04, *, count: int = 40) -> LedgerEntry:
         base="main",
         head="the working tree",
         blocks=blocks(slowdown, count),
-        blocks_of_pairs=(4,) * (count // 4),
+        blocks_of_pairs=(*([count // 9] * 8), count - 8 * (count // 9)),
         num_steps=30,
     )
     rule = PairedRule.for_case(margin=0.01, num_cases=1, num_regressed=0)
