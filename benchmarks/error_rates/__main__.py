@@ -19,8 +19,8 @@ from benchmarks.error_rates.simulating import sessions_judged
 from benchmarks.error_rates.tables import faster_table, page_with, paired_table, stored_table
 
 _RESULTS = Path(__file__).with_name("results.json")
-#: Tests of a session are independent, so that many of them need fewer sessions.
-_LEAST_SESSIONS = 5000
+#: The limits of a rate of 0.1 % of sessions need this many of them.
+_LEAST_SESSIONS = 40_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,8 @@ from benchmarks.error_rates.cells import MARGIN, Cell, Shape
 from pytest_diffopt.statistics.robust_ratio import median_log_ratio
 from pytest_diffopt.statistics.sequential import Decision, SequentialRule
 
-Array = npt.NDArray[np.floating]
+Array = npt.NDArray[np.float64]
+Times = npt.NDArray[np.floating[Any]]
 
 #: The simulated true slowdowns: none, the null boundary (half of the margin), the boundary of misses, 2 and 3 %.
 SLOWDOWNS: Mapping[str, float] = {
@@ -40,7 +42,7 @@ def simulated_log_ratios(cell: Cell, generator: np.random.Generator, tests: int)
     # Only the difference of both times matters, so all of the noise is given to head.
     noise = np.float32(cell.noise) * _noise(cell, generator, (*size, cell.times))
     base_drift, head_drift = _drifts(cell, generator, size)
-    return median_log_ratio(base_drift, noise + head_drift + of_process[..., None]).astype(np.float64)
+    return median_log_ratio(base_drift, noise + head_drift + of_process[..., None])
 
 
 def sessions_judged(cell: Cell, rule: SequentialRule, *, sessions: int, seed: int) -> dict[str, Counter[str]]:
@@ -102,23 +104,25 @@ def _dependent(values: Array, correlation: float, generator: np.random.Generator
     """Replace independent values by a stationary series along the pairs of processes."""
     before = generator.normal(0, spread, (len(values), _DEPENDENCE_WARMUP))
     series = _autoregressive(np.concatenate([before, values], axis=1), correlation)
-    return series[:, _DEPENDENCE_WARMUP:]
+    return np.asarray(series[:, _DEPENDENCE_WARMUP:], dtype=np.float64)
 
 
-def _noise(cell: Cell, generator: np.random.Generator, size: tuple[int, ...]) -> Array:
-    values = generator.standard_normal(size, dtype=np.float32)  # half of the memory, and precise enough for a noise
+def _noise(cell: Cell, generator: np.random.Generator, size: tuple[int, ...]) -> Times:
+    values: Times = generator.standard_normal(
+        size, dtype=np.float32
+    )  # half of the memory, and precise enough for a noise
     return values if not cell.correlation else _autoregressive(values, cell.correlation)
 
 
-def _autoregressive(values: Array, correlation: float) -> Array:
+def _autoregressive(values: Times, correlation: float) -> Times:
     """Return a stationary series along the last axis; its first value has the variance of all others."""
     scaled = values * math.sqrt(1 - correlation**2)
     scaled[..., 0] = values[..., 0]
-    series: Array = lfilter([1.0], [1.0, -correlation], scaled, axis=-1)
+    series: Times = lfilter([1.0], [1.0, -correlation], scaled, axis=-1)
     return series
 
 
-def _drifts(cell: Cell, generator: np.random.Generator, size: tuple[int, int]) -> tuple[Array, Array]:
+def _drifts(cell: Cell, generator: np.random.Generator, size: tuple[int, int]) -> tuple[Times, Times]:
     """Return how much later times of base and of head are slower, in the mirrored order of the gate's blocks."""
     if not cell.drift:
         return np.zeros(1, np.float32), np.zeros(1, np.float32)

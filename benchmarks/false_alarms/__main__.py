@@ -46,7 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.false_alarms", description=__doc__)
     parser.add_argument("--pairs", type=int, default=200, help="pairs of processes that run the same code")
-    parser.add_argument("--injected-pairs", type=int, default=6, help="pairs of processes for each injected slowdown")
+    parser.add_argument("--injected-pairs", type=int, default=60, help="pairs of processes for each injected slowdown")
+    parser.add_argument(
+        "--slowdowns",
+        type=float,
+        nargs="+",
+        default=_SLOWDOWNS,
+        choices=_SLOWDOWNS,
+        metavar="X",
+        help="slowdowns to measure, as fractions; all of them by default",
+    )
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each pair is timed concurrently")
     parser.add_argument(
         "--seconds-in-turn",
@@ -86,7 +95,7 @@ def _measured(known: Sequence[Pair], options: argparse.Namespace) -> list[Pair]:
 def _missing(known: Sequence[Pair], options: argparse.Namespace) -> Iterator[float]:
     """Yield the slowdowns to measure, mixed, so that a noisy period affects all of them equally."""
     have = Counter(pair.slowdown for pair in known)
-    expected = {slowdown: options.injected_pairs if slowdown else options.pairs for slowdown in _SLOWDOWNS}
+    expected = {slowdown: options.injected_pairs if slowdown else options.pairs for slowdown in options.slowdowns}
     lacking = [(slowdown, number) for slowdown, most in expected.items() for number in range(have[slowdown], most)]
     for slowdown, _ in sorted(lacking, key=lambda one: (one[1] + 0.5) / expected[one[0]]):
         yield slowdown

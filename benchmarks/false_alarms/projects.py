@@ -36,12 +36,15 @@ def test_latency(optimized_pipeline, pipeline_inputs, latency_baseline):
 '''
 
 
+_DEVICE_OPTIONS = {Device.CUDA: ("--gpu",), Device.NULL_GPU: ("--diffopt-null-gpu",)}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimedCall:
     """The timed call and its device.
 
     Attributes:
-        device: the CPU or a GPU.
+        device: the CPU, a GPU or the null GPU.
         scale: scale of the SDXL pipeline.
         recipe: recipe of the pipeline.
         steps: denoise steps of one call; None for the pipeline's default.
@@ -55,7 +58,7 @@ class TimedCall:
     @property
     def options(self) -> tuple[str, ...]:
         """Options of pytest that select the device."""
-        return ("--gpu",) if self.device.is_gpu else ()
+        return _DEVICE_OPTIONS.get(self.device, ())
 
     def project(self, slowdown: float) -> dict[str, str]:
         """Return the texts of the project's files, by file name.

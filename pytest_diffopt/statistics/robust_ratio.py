@@ -10,6 +10,7 @@ processes of the same code differ. Both are contained in the spread between pair
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from pytest_diffopt.records import PairedBlock
 from pytest_diffopt.statistics.intervals import NORMAL_CONSISTENCY
 
 Array = npt.NDArray[np.float64]
+Times = npt.NDArray[np.floating[Any]]
 
 #: The number of pairs of times in a block.
 PAIRS_OF_TIMES = 2
@@ -25,15 +27,14 @@ PAIRS_OF_TIMES = 2
 MEDIAN_VARIANCE = math.pi / 2
 
 
-def median_log_ratio(base: Array, head: Array) -> Array:
+def median_log_ratio(base: Times, head: Times) -> Array:
     """Return the logarithm of head's time over base's of each pair of processes, shape (...).
 
     Args:
         base: logarithms of base's times, shape (..., pairs of times), at least one.
         head: logarithms of head's times, same shape and order.
     """
-    medians: Array = np.median(head - base, axis=-1)
-    return medians
+    return np.asarray(np.median(head - base, axis=-1), dtype=np.float64)
 
 
 def log_ratios_of(blocks: Sequence[PairedBlock], *, blocks_of_pairs: Sequence[int]) -> list[float]:

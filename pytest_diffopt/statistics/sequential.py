@@ -193,7 +193,7 @@ class SequentialRule:
     def deviation_to_decide(self, log_ratio: float) -> float:
         """Return the largest standard deviation of one pair at which the last look decides about this estimate."""
         most = self.looks[-1]
-        return self._distance(log_ratio) / _half_width(1.0, most, self._level_at(log_ratio, most))
+        return self._distance(log_ratio) / float(_half_width(1.0, most, self._level_at(log_ratio, most)))
 
     def _distance(self, log_ratio: float) -> float:
         """Return the half width that the interval must be narrower than."""
@@ -230,7 +230,8 @@ def _spent_at(look: int, looks: Sequence[int], probability: float, exponent: flo
     if look not in looks:
         return 0.0
     earlier = max((one for one in looks if one < look), default=0)
-    return probability * ((look / looks[-1]) ** exponent - (earlier / looks[-1]) ** exponent)
+    spent, before = ((one / looks[-1]) ** exponent for one in (look, earlier))
+    return float(probability * (spent - before))
 
 
 def _half_width(deviation: Any, pairs: int, level: float) -> Any:

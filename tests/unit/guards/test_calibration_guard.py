@@ -21,8 +21,8 @@ def record(spread: float, *, pairs: int = 30, noise: float = 0.003) -> Calibrati
     die = random.Random(0)  # noqa: S311 - no secret
 
     def block(lasting: float) -> PairedBlock:
-        head_ns = tuple(round(80 * MS * math.exp(lasting + die.gauss(0, noise))) for _ in range(2))
-        return PairedBlock(base_ns=(80 * MS, 80 * MS), head_ns=head_ns)
+        first, second = (round(80 * MS * math.exp(lasting + die.gauss(0, noise))) for _ in range(2))
+        return PairedBlock(base_ns=(80 * MS, 80 * MS), head_ns=(first, second))
 
     timed = tuple(tuple(block(lasting) for _ in range(6)) for lasting in (die.gauss(0, spread) for _ in range(pairs)))
     return CalibrationRecord(subject=SUBJECT, repeats=1, pairs=timed, spent_seconds=2.0 * pairs)

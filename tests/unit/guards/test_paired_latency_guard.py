@@ -43,7 +43,10 @@ def blocks(slowdown: float, *, spread: float = 0.004, noise: float = 0.0, pairs:
     return tuple(
         PairedBlock(
             base_ns=(100 * MS, 100 * MS),
-            head_ns=tuple(round(100 * MS * (1 + slowdown) * (1 + lasting) * (1 + one)) for one in (noise, -noise)),
+            head_ns=(
+                round(100 * MS * (1 + slowdown) * (1 + lasting) * (1 + noise)),
+                round(100 * MS * (1 + slowdown) * (1 + lasting) * (1 - noise)),
+            ),
         )
         for lasting in islice(cycle((spread, -spread, 0.0)), pairs)
         for _ in range(BLOCKS)

@@ -52,8 +52,8 @@ class Processes:
         """Start a pair."""
         self.rounds.append([])
         self.head_first.append(head_first)
-        worker = lambda side: SimpleNamespace(side=side, close=self.close)  # noqa: E731 - both sides alike
-        return SimpleNamespace(base=worker(base), head=worker(head), both=(worker(base), worker(head)))
+        both = [SimpleNamespace(side=side, close=self.close) for side in (base, head)]
+        return SimpleNamespace(base=both[0], head=both[1], both=both)
 
     def close(self) -> None:
         """End a process."""
