@@ -32,7 +32,7 @@ class Cell:
         spread: standard deviation of the difference of two processes of the same code, as a fraction.
         shape: distribution of that difference.
         drift: how much slower the machine becomes while a pair of processes is timed, as a fraction; each pair of
-            processes starts anew.
+            processes starts from the same speed.
         correlation: correlation of the noise of neighbouring pairs of times of one pair of processes.
         dependence: correlation of neighbouring pairs of processes, which the rule assumes to be 0.
         tests: number of tests of a session.

@@ -35,7 +35,7 @@ from pytest_diffopt.records import (
 from pytest_diffopt.session.device import device_of
 from pytest_diffopt.session.progress import ProgressCallback
 from pytest_diffopt.session.settings import Settings
-from pytest_diffopt.statistics.sequential import LOOKS
+from pytest_diffopt.statistics.sequential import FEWEST_PAIRS_OF_A_CHANGE, LOOKS
 
 _HALF = 0.5
 _NOT_PINNED = "this system cannot pin a process to a core"
@@ -182,10 +182,11 @@ class PairedSession:
         return max(_LEAST_PAIR_SECONDS, left / (LOOKS[-1] - len(record.blocks_of_pairs)))
 
     def _is_settled(self, record: PairedRecord, outcome: Outcome) -> bool:
-        """Return whether the verdict is decided, or neither budget nor pairs of processes are left."""
+        """Return whether the verdict is decided, or the budget is spent; the fewest pairs are timed in any case."""
         is_decided = outcome is not Outcome.INCONCLUSIVE and not self._settings.calibrate
-        is_spent = record.spent_seconds >= self._settings.paired_max_seconds
-        return is_decided or is_spent or len(record.blocks_of_pairs) >= LOOKS[-1]
+        pairs = len(record.blocks_of_pairs)
+        is_spent = record.spent_seconds >= self._settings.paired_max_seconds and pairs >= FEWEST_PAIRS_OF_A_CHANGE
+        return is_decided or is_spent or pairs >= LOOKS[-1]
 
     def _rule(self, nodeid: str) -> PairedRule:
         regressed = len(self._regressed - {nodeid})

@@ -162,15 +162,24 @@ def test_a_repeated_test_is_timed_from_scratch(monkeypatch: pytest.MonkeyPatch) 
     assert len(processes.rounds) == 2 * 9
 
 
-def test_a_budget_that_is_spent_ends_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of 10 s leave six pairs of processes; the hint names the budget for nine."""
+def test_slow_calls_get_the_pairs_that_a_change_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 10 s would leave six pairs of processes, which cannot show that head is slower."""
     processes = Processes({"a": 0.05}, seconds_of_block=10.0)
     record, verdict = session(processes, monkeypatch).compare("a", no_progress)
 
+    assert verdict.outcome is Outcome.REGRESSED
+    assert (len(record.blocks_of_pairs), record.spent_seconds) == (9, 90.0)
+
+
+def test_a_budget_that_is_spent_ends_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After nine pairs of processes; the hint names the budget for as many as decide."""
+    processes = Processes({"a": 0.004}, seconds_of_block=10.0, spread=0.02)
+    record, verdict = session(processes, monkeypatch).compare("a", no_progress)
+
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert (len(record.blocks_of_pairs), record.spent_seconds) == (6, 60.0)
+    assert (len(record.blocks_of_pairs), record.spent_seconds) == (9, 90.0)
     assert verdict.explanation[-1] == (
-        "measure longer: 9 pairs of processes would decide it, --diffopt-max-seconds 108"
+        "measure longer: 14 pairs of processes would decide it, --diffopt-max-seconds 168"
     )
 
 
