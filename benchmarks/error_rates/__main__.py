@@ -20,7 +20,7 @@ from benchmarks.error_rates.tables import faster_table, page_with, paired_table,
 
 _RESULTS = Path(__file__).with_name("results.json")
 #: The limits of a rate of 0.1 % of sessions need this many of them.
-_LEAST_SESSIONS = 40_000
+_LEAST_SESSIONS = 20_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

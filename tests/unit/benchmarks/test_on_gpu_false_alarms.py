@@ -94,8 +94,8 @@ def test_false_alarms_table() -> None:
     assert lines[17:] == [
         "injected      pairs  head slower by  slower  not slower  inconclusive",
         "same code         4          +0.05%   0.00%      99.92%         0.07%",
-        "1 % injected      0               -  38.80%      57.48%         3.72%",
-        "2 % injected      0               -  99.90%       0.00%         0.10%",
+        "1 % injected      0               -  40.05%      54.73%         5.22%",
+        "2 % injected      0               -  99.88%       0.00%         0.12%",
         "3 % injected      0               -  99.98%       0.00%         0.03%",
         "5 % injected      1          +4.80%  99.98%       0.00%         0.03%",
         "4 pairs of the same code differ by 0.23%, at most 0.68% at 95 % confidence; sessions of up to 30 pairs are "

@@ -47,7 +47,7 @@ def test_a_quiet_machine_detects_small_slowdowns() -> None:
 def test_every_figure_has_a_limit() -> None:
     """The summary has the figure and what the uncertainty of thirty pairs makes of it."""
     assert judge(record(0.006)).summary == (
-        "calibrated: 30 pairs of processes differ by 0.569 % (at most 0.728 %), false alarms below 0.0756 %, "
+        "calibrated: 30 pairs of processes differ by 0.569 % (at most 0.728 %), false alarms below 0.0726 %, "
         "detects 1.5 % (at most 1.5 %) at a margin of 1 %; recommended margin 0.5 %; each limit at 95 % confidence"
     )
 

@@ -59,9 +59,9 @@ def test_one_and_a_half_of_the_margin_rarely_passes() -> None:
 
 
 def test_the_levels_of_the_looks_add_up_to_the_claims() -> None:
-    """The union bound: no look is free."""
-    assert sum(map(RULE._change_level, LOOKS)) == pytest.approx(RULE.false_alarms)
-    assert sum(map(RULE._miss_level, LOOKS)) == pytest.approx(MISS_PROBABILITY)
+    """The union bound: no look is free. A quarter is left for distributions with short tails."""
+    assert sum(map(RULE._change_level, LOOKS)) == pytest.approx(0.75 * RULE.false_alarms)
+    assert sum(map(RULE._miss_level, LOOKS)) == pytest.approx(0.75 * MISS_PROBABILITY)
     assert RULE._change_level(LOOKS[0]) == 0
 
 
@@ -98,7 +98,7 @@ def test_the_bound_is_students_interval_at_the_level_of_the_look() -> None:
     values = [0.001, 0.002, 0.004, 0.001, 0.002]
     bound = RULE.bound(values)
     slower = RULE.bound([value + 0.02 for value in values[:4]])
-    level = MISS_PROBABILITY * math.sqrt(5 / 30)
+    level = 0.75 * MISS_PROBABILITY * math.sqrt(5 / 30)
 
     assert bound.confidence == pytest.approx(1 - 2 * level)
     assert bound.half_width == pytest.approx(stats.t.isf(level, 4) * np.std(values, ddof=1) / math.sqrt(5))
