@@ -107,12 +107,12 @@ def test_a_rule_that_breaks_the_claim_is_found(cell: Cell, faulty: type[Sequenti
 
 
 def test_a_session_of_many_tests_needs_the_divided_level() -> None:
-    """Twenty tests at the level of one raise five and more times as many false alarms as the session may have."""
+    """Twenty tests at the level of one raise several times as many false alarms as the session may have."""
     cell = Cell(noise=0.05, spread=0.015, tests=20)
     of_one_test = Cell().rule
 
     assert not breaks(judged(cell, cell.rule, sessions=1000).false_alarms, FALSE_ALARMS)
-    assert judged(cell, of_one_test, sessions=1000).false_alarms.low > 5 * FALSE_ALARMS
+    assert judged(cell, of_one_test, sessions=1000).false_alarms.low > 3 * FALSE_ALARMS
 
 
 @pytest.mark.parametrize("shape", Shape)

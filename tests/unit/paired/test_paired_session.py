@@ -42,7 +42,7 @@ class Processes:
 
     slowdowns: dict[str, float | BaseException]
     seconds_of_block: float = 2.0
-    spread: float = 0.005
+    spread: float = 0.003
     rounds: list[list[str]] = field(default_factory=list)
     head_first: list[bool] = field(default_factory=list)
     closed: int = 0
