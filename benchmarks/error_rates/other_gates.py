@@ -61,8 +61,7 @@ STORED_CELLS = tuple(
 FASTER_CELLS = (
     FasterCell(),
     FasterCell(pairs=10),
-    FasterCell(correlation=0.5),
-    FasterCell(correlation=0.9, pairs=200),
+    *(FasterCell(correlation=one, pairs=pairs) for one in (0.3, 0.6, 0.9) for pairs in (40, 200)),
     FasterCell(spread=0.004),
     FasterCell(spread=0.01),
 )

@@ -6,6 +6,7 @@ Each pair is appended to the --raw file as soon as it is measured. Repeat an int
 """
 
 import argparse
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -153,7 +154,7 @@ def _print(table: dict[str, list[float]], pairs: Sequence[Pair], passed: Shares,
     print("| reported slower | " + " | ".join("same code" if not one else f"{one:.0%}" for one in _SLOWDOWNS) + " |")
     print("|---" * (len(_SLOWDOWNS) + 1) + "|")
     for name, shares in table.items():
-        print(f"| {name} | " + " | ".join(f"{one:.2%}" for one in shares) + " |")
+        print(f"| {name} | " + " | ".join("-" if math.isnan(one) else f"{one:.2%}" for one in shares) + " |")
 
 
 def _draw(table: dict[str, list[float]], image: Path) -> None:
