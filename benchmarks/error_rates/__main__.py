@@ -7,7 +7,7 @@ Counts are saved in the --results file after each portion of a cell, so an inter
 
 import argparse
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = _portion(cell, portion, done)
             earlier = results.get(cell.name)
             results[cell.name] = merged(earlier, result) if earlier else result
-            options.results.write_bytes(msgspec.json.format(msgspec.json.encode(list(results.values())), indent=1))
+            _write(options.results, results.values())
             print(f"{cell.name}: {done + portion} sessions", flush=True)
     return _written(results, options)
 
@@ -50,6 +50,11 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _read(path: Path) -> dict[str, CellResult]:
     known = msgspec.json.decode(path.read_bytes(), type=list[CellResult]) if path.exists() else []
     return {result.cell: result for result in known}
+
+
+def _write(path: Path, results: Iterable[CellResult]) -> None:
+    """Write a list of results, one on each line."""
+    path.write_bytes(b"[\n" + b",\n".join(map(msgspec.json.encode, results)) + b"\n]\n")
 
 
 def _sessions(result: CellResult | None) -> int:
