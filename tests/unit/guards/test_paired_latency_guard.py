@@ -32,7 +32,7 @@ RULE = rule()
 
 
 def blocks(slowdown: float, *, spread: float = 0.004, noise: float = 0.0, pairs: int = 9) -> tuple[PairedBlock, ...]:
-    """Return four blocks of each pair of processes; a pair's head takes longer or shorter by `spread`, in turn.
+    """Return four blocks of each pair of processes; a pair's head takes longer or shorter by `spread`, alternately.
 
     Args:
         slowdown: of head, as a fraction.
@@ -161,7 +161,7 @@ def test_processes_that_differ_need_a_larger_margin() -> None:
 
 
 def test_one_pair_of_processes_has_no_interval() -> None:
-    """It is inconclusive, and no figure is invented."""
+    """It is inconclusive, and has no interval."""
     verdict = judge(record(blocks(0.08, pairs=1)))
 
     assert verdict.explanation[:2] == (
