@@ -103,10 +103,22 @@ def _explanation(
         (
             *rows,
             allowed_difference(baseline.margin, size(baseline.floor_bytes)),
-            *(holder_lines(record.peak_holders, "held at the peak") if outcome is Outcome.REGRESSED else ()),
+            *(_held_lines(record) if outcome is Outcome.REGRESSED else ()),
         ),
         seen=f"{_seen_by(record, context.environment)}, {record.subject}",
     )
+
+
+def _held_lines(record: MemoryRecord) -> tuple[str, ...]:
+    before = record.held_before_bytes
+    held_before = (
+        ()
+        if before is None
+        else (
+            f"{size(before)} of it was held before the call: weights, libraries' workspaces, what earlier calls kept",
+        )
+    )
+    return (*held_before, *holder_lines(record.peak_holders, "held at the peak"))
 
 
 def _in_words(peak: Comparison) -> str:

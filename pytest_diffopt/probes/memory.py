@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt._torch_private.allocation_history import allocations_recorded
 from pytest_diffopt._torch_private.cuda_memory import memory_pool_of_its_own, release_library_workspaces
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.denoiser_calls import watch_denoisers
 from pytest_diffopt.probes.held_memory import OtherTensors
 from pytest_diffopt.probes.latency import Call
-from pytest_diffopt.probes.memory_holders import holders_of
+from pytest_diffopt.probes.memory_holders import holders_at_peak, holders_of
 from pytest_diffopt.probes.null_gpu_launches import counted_launches
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.probes.out_of_memory import call_within_memory
@@ -62,7 +63,7 @@ def measure_peak_memory_cuda(
     others = other_tensors.bytes_now()
     held, reserved = allocator.memory_allocated(device) - others, allocator.memory_reserved(device)
     allocator.reset_peak_memory_stats(device)
-    with counted_launches(subject) as launches, memory_pool_of_its_own(kind):
+    with counted_launches(subject) as launches, memory_pool_of_its_own(kind), allocations_recorded(device) as history:
         call_within_memory(call, subject=subject, when="after warm-up")
         synchronize()
     return MemoryRecord(
@@ -71,6 +72,8 @@ def measure_peak_memory_cuda(
         peak_reserved_bytes=held + allocator.max_memory_reserved(device) - reserved,
         seen_by=_ON_NULL_GPU if subject.device is Device.NULL_GPU else _ALLOCATOR,
         operations=launches.number,
+        peak_holders=holders_at_peak(history.events),
+        held_before_bytes=held,
     )
 
 

@@ -31,7 +31,10 @@ class MemoryRecord:
             was watched; None on a real GPU, where they are not counted.
         denoiser: what the denoisers ran on the simulated GPU, the whole call as one step; None without a denoiser, and
             on other devices.
-        peak_holders: the lines that held memory at the peak, the largest first; empty on a real GPU.
+        peak_holders: the lines whose memory was held at the peak, the largest first; with CUDA's allocator, only memory
+            that the measured call itself allocated.
+        held_before_bytes: allocated to tensors before the call, such as its weights; None on the simulated GPU, where
+            `peak_holders` has it.
         seen_by: name of the instrument, for messages.
     """
 
@@ -42,6 +45,7 @@ class MemoryRecord:
     operations: int | None = None
     denoiser: DenoiserEvidence | None = None
     peak_holders: tuple[MemoryHolder, ...] = ()
+    held_before_bytes: int | None = None
 
     @property
     def is_watched(self) -> bool:

@@ -33,6 +33,7 @@ def run_on_null_gpu(library_cache: Path, pytester: pytest.Pytester, monkeypatch:
     """Run pytest in a process of its own; `pytester` gives it another home folder."""
     monkeypatch.setenv("DIFFOPT_NULL_GPU_CACHE", str(library_cache))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(_REPOSITORY), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each process that compiles starts several others
     monkeypatch.delenv("DIFFOPT_NULL_GPU_DEVICE", raising=False)
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:benchmark")
     shutil.copy(_SMALL_PIPELINE, pytester.path)

@@ -40,12 +40,35 @@ class Captured(Clean):
             scale = latents.abs().max().item()
         return latents / scale
 
-KINDS = {kind.__name__.lower(): kind for kind in (Clean, Item, Kept, Captured)}
+class OffloadedVAE(small_pipeline.SmallVAE):
+    def forward(self, latents):
+        return super().decode(latents)
+
+    def decode(self, latents):
+        return self(latents)
+
+class Offloaded(Clean):
+    model_cpu_offload_seq = "unet->vae"
+    device = torch.device("cuda")
+
+    def __init__(self, unet, vae):
+        vae.__class__ = OffloadedVAE  # offload hooks surround `forward`
+        super().__init__(unet, vae)
+
+    def __call__(self, **inputs):
+        result = super().__call__(**inputs)
+        self.maybe_free_model_hooks()
+        return result
+
+KINDS = {kind.__name__.lower(): kind for kind in (Clean, Item, Kept, Captured, Offloaded)}
 
 @pytest.fixture(scope="module", params=KINDS)
 def optimized_pipeline(request):
     pipeline = small_pipeline.build(pipeline=KINDS[request.param])
-    return pipeline.to("cuda")
+    if INJECTED or request.param != "offloaded":
+        return pipeline.to("cuda")
+    pipeline.enable_model_cpu_offload()
+    return pipeline
 
 @pytest.fixture(scope="module")
 def reference_pipeline():
@@ -73,17 +96,19 @@ GUARDS = {"test_syncs", "test_memory", "test_images", "test_repeatable"}
 def test_each_fault_fails_its_guards(
     run_on_null_gpu: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`.item()`: syncs; a kept tensor: memory; a sync while a stream captures: every call."""
+    """`.item()`: syncs; a kept tensor and a lost offload: memory; a sync while a stream captures: every call."""
     pytester.makepyfile(test_it=PROJECT)
     monkeypatch.setenv("INJECTED", "no")
     clean = run_on_null_gpu("--diffopt-null-gpu", "--diffopt-update=missing")
-    clean.assert_outcomes(passed=4 * len(GUARDS))
+    clean.assert_outcomes(passed=5 * len(GUARDS))
 
     monkeypatch.setenv("INJECTED", "yes")
     faulty = run_on_null_gpu("--diffopt-null-gpu", "-rf", "--tb=short")
     failed = {line.split()[1].partition("::")[2] for line in faulty.outlines if line.startswith("FAILED")}
 
-    assert failed == {"test_syncs[item]", "test_memory[kept]"} | {f"{guard}[captured]" for guard in GUARDS}
+    assert failed == {"test_syncs[item]", "test_memory[kept]", "test_memory[offloaded]"} | {
+        f"{guard}[captured]" for guard in GUARDS
+    }
     faulty.stdout.fnmatch_lines_random(
         [
             "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync per step (0 allowed)",
@@ -92,6 +117,10 @@ def test_each_fault_fails_its_guards(
             "seen on the null NVIDIA H200, steps 0-2 of 3, pipeline Item (weights: the user's own)",
             "diffopt: the memory peak grew by *",
             "seen on null NVIDIA H200 by torch's caching allocator on the null GPU, pipeline Kept *",
+            "held at the peak, by the line that allocated it:",
+            "    192 MiB   test_it.py:*  self.kept.append(latents.repeat(16, 16, 8, 8))",
+            "seen on null NVIDIA H200 by torch's caching allocator on the null GPU, pipeline Offloaded *",
+            "  48.0 MiB of it was held before the call: weights, libraries' workspaces, what earlier calls kept",
             "test_it.py:*: in step",
             "*scale = latents.abs().max().item()",
             "E   *operation not permitted when stream is capturing",

@@ -47,6 +47,16 @@ def optimized_pipeline():
 def test_own(optimized_pipeline):
     pass
 """
+NAMED = """
+import pytest
+import torch
+
+torch.cuda.set_per_process_memory_fraction(2e-4)  # of a T4: 3 MiB
+
+@pytest.mark.diffopt(pipeline="sdxl", recipe="fp32")
+def test_named(optimized_pipeline):
+    pass
+"""
 
 
 def test_peak_depends_on_nothing_else(run_on_null_gpu: Run, pytester: pytest.Pytester) -> None:
@@ -66,16 +76,20 @@ def test_peak_depends_on_nothing_else(run_on_null_gpu: Run, pytester: pytest.Pyt
 
 
 def test_out_of_memory_while_a_pipeline_is_built(run_on_null_gpu: Run, pytester: pytest.Pytester) -> None:
-    """One sentence, and no traceback of torch."""
-    pytester.makepyfile(test_own=OWN)
+    """One sentence, and no traceback of torch; the pipeline is the user's own or a named one."""
+    pytester.makepyfile(test_named=NAMED, test_own=OWN)
     result = run_on_null_gpu("--diffopt-null-gpu=t4")
 
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
         [
+            "diffopt: out of memory while it was built: pipeline sdxl (tiny), recipe fp32 requested * MiB more",
+            "  CUDA out of memory. Tried to allocate *",
+            "  run it on a larger device, at a smaller scale, or with a recipe that needs less",
             "diffopt: out of memory while it was built: the fixture optimized_pipeline requested 16.00 GiB more",
             "  CUDA out of memory. Tried to allocate *",
             "  run it on a larger device, at a smaller scale, or with a recipe that needs less",
         ]
     )
     assert not [line for line in result.outlines if line.startswith("Traceback")]
+    assert len(result.outlines) < 50

@@ -7,7 +7,8 @@ import pytest
 from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
-from pytest_diffopt.records import Environment, MemoryRecord
+from pytest_diffopt.records import Environment, MemoryHolder, MemoryRecord
+from pytest_diffopt.records.code_location import CodeLocation
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_GPU, RERUN, SEEN, SUBJECT
 
 MIB = 1 << 20
@@ -67,6 +68,19 @@ def test_an_injected_regression_fails() -> None:
         FigureChange(where="allocated by tensors", figure="peak_bytes", before=1024 * MIB, after=1280 * MIB),
     )
     assert verdict.environment_changes == ("torch    2.14.0, accepted with 2.13.0", "torchao  1.0, accepted with none")
+
+
+def test_the_lines_that_held_it_are_shown() -> None:
+    """What was held before the call, and what the call held at its peak, by line."""
+    line = CodeLocation(file="pipeline.py", line=7, function="step", source="kept.append(latents)")
+    holders = (MemoryHolder(where=line, held_bytes=256 * MIB),)
+    grown = replace(record(1280), peak_holders=holders, held_before_bytes=1000 * MIB)
+
+    assert judge(grown, accepted(record(1024))).explanation[4:7] == (
+        "  1000 MiB of it was held before the call: weights, libraries' workspaces, what earlier calls kept",
+        "  held at the peak, by the line that allocated it:",
+        "    256 MiB  pipeline.py:7  kept.append(latents)",
+    )
 
 
 def test_its_clean_counterpart_passes() -> None:

@@ -28,6 +28,7 @@ def on_null_gpu() -> Runner:
             started = environment(gpu, count=count) | (variables or {})
         except NullGpuError as error:
             pytest.skip(f"no null GPU: {error}")
+        started["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else each process that compiles starts several others
         started["PYTHONPATH"] = os.pathsep.join([str(_REPOSITORY), started.get("PYTHONPATH", "")])
         return subprocess.run(
             [sys.executable, *arguments],

@@ -90,6 +90,58 @@ def test_expandable_segments(on_null_gpu: Runner) -> None:
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
+FORKED = """
+import multiprocessing
+import torch
+
+def use_gpu():
+    try:
+        torch.ones(1, device="cuda")
+    except RuntimeError as error:
+        print(error, flush=True)
+
+ones = torch.ones(4, device="cuda")
+child = multiprocessing.get_context("fork").Process(target=use_gpu)
+child.start()
+child.join()
+print(child.exitcode, (ones + 1).device)
+"""
+
+
+def test_fork_after_cuda_started(on_null_gpu: Runner) -> None:
+    """The child gets torch's own error, as on a GPU, and the parent goes on."""
+    done = on_null_gpu("-c", FORKED)
+    message, parent = done.stdout.splitlines()
+
+    assert message.startswith("Cannot re-initialize CUDA in forked subprocess"), done.stderr
+    assert parent == "0 cuda:0"
+
+
+STATIC_RUNTIME = """
+import torch
+import torch.distributed as distributed
+from pytest_diffopt.null_gpu.counters import TallyKind, read_counts
+distributed.init_process_group("nccl", store=distributed.HashStore(), rank=0, world_size=1)
+try:
+    distributed.all_reduce(torch.ones(4, device="cuda"))
+except distributed.DistBackendError as error:
+    print(str(error).splitlines()[-1])
+print([name for name in read_counts().of(TallyKind.UNMODELLED) if "runtime" in name])
+print((torch.ones(2, device="cuda") + 1).device)
+"""
+
+
+def test_library_with_its_own_cuda_runtime_is_refused_and_named(on_null_gpu: Runner) -> None:
+    """NCCL links the runtime statically: its calls do not reach the null GPU, so that it must not seem to work."""
+    done = on_null_gpu("-c", STATIC_RUNTIME)
+
+    assert done.stdout.splitlines() == [
+        "Cuda failure 'operation not supported'",
+        "['cuGetExportTable (a library with a statically linked CUDA runtime)']",
+        "cuda:0",
+    ], done.stderr
+
+
 COUNTED = """
 import torch
 from pytest_diffopt.null_gpu.counters import read_counts, TallyKind

@@ -44,6 +44,7 @@ def test_only_the_warm_call_is_measured(done: list[str]) -> None:
         subject=SUBJECT,
         peak_allocated_bytes=1000,
         peak_reserved_bytes=400 + 2000 - 600,
+        held_before_bytes=400,
         seen_by="torch's caching allocator",
     )
     assert done == [

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from pytest_diffopt._torch_private.allocation_history import allocations_recorded
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
+from pytest_diffopt.probes.memory_holders import holders_at_peak
 
 GIB = 2**30
 
@@ -74,3 +76,34 @@ def test_pinned_memory() -> None:
 def test_scalar_without_values_is_zero() -> None:
     """No kernel wrote it, and old bytes are not shown."""
     assert torch.full((1,), 7.0, device="cuda").item() == 0
+
+
+def test_lines_of_the_peak_are_those_of_torchs_allocator() -> None:
+    """The history has each allocation with its line; its peak is the allocator's own."""
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    with allocations_recorded("cuda") as history:
+        kept = [torch.empty(2**20, dtype=torch.uint8, device="cuda") for _ in range(3)]
+        torch.empty(2**21, dtype=torch.uint8, device="cuda")
+        del kept
+        torch.empty(2**20, dtype=torch.uint8, device="cuda")
+    holders = holders_at_peak(history.events)
+
+    assert [one.held_bytes for one in holders] == [3 * 2**20, 2**21]
+    assert [one.where.source[:6] for one in holders] == ["kept =", "torch."]
+    assert sum(one.held_bytes for one in holders) == torch.cuda.max_memory_allocated() - before
+
+
+def test_history_of_the_user_goes_on() -> None:
+    """Nothing is recorded beside it, and it is not ended."""
+    torch.cuda.memory._record_memory_history(max_entries=100)
+    try:
+        with allocations_recorded("cuda") as history:
+            torch.empty(2**20, dtype=torch.uint8, device="cuda")
+        events = torch.cuda.memory._snapshot()["device_traces"][0]
+    finally:
+        torch.cuda.memory._record_memory_history(None)
+
+    assert history.events == []
+    assert 2**20 in [event["size"] for event in events if event["action"] == "alloc"]
