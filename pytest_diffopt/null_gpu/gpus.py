@@ -99,12 +99,14 @@ def _gpu(  # noqa: PLR0913 - one column of a table each
 
 
 # Bus and memory clock give the bandwidth of NVIDIA's data sheet, multiprocessors and clock the float32 peak: a test
-# compares both with the figures and sources of `simulated_gpu/cost/gpus.py`. A figure with another source has it in a
-# comment. Without a source: the memory of H200, H100, A100, L40S, V100 and RTX 4090, which varies by some MiB with the
-# driver, and the L2 cache of H200, H100, L4, L40S, V100 and RTX 4090.
+# compares both with the figures and sources of `simulated_gpu/cost/gpus.py`. L2 cache: the architecture's whitepaper
+# (Volta, Ampere, Hopper; Ada, appendix A) and the deviceQuery output that is named below. Memory: what deviceQuery or
+# torch prints there. It depends on the driver by some ten MiB (H100: 81079 to 81106 MiB in published outputs), and an
+# out-of-memory error on the null GPU is no more exact than that.
 _GPUS = {
     gpu.key: gpu
     for gpu in (
+        # L2 and memory: torch's properties of the device on a rented H200, in its user's published notes
         _gpu(
             "h200",
             "NVIDIA H200",
@@ -116,13 +118,14 @@ _GPUS = {
             clock_mhz=1980,
             memory_clock_mhz=3201,
         ),
+        # memory: deviceQuery with driver 12.8 and runtime 12.5
         _gpu(
             "h100",
             "NVIDIA H100 80GB HBM3",
             (9, 0),
             multiprocessors=132,
             l2_bytes=50 * _MIB,
-            memory_bytes=81080 * _MIB,
+            memory_bytes=85028896768,
             bus_bits=5120,
             clock_mhz=1980,
             memory_clock_mhz=2619,
@@ -139,14 +142,14 @@ _GPUS = {
             clock_mhz=1965,
             memory_clock_mhz=3996,
         ),
-        # L2, bus and clock: mixbench in ekondis/mixbench issue 47 (the PCIe variant, with the same chip)
+        # memory, L2, bus, clocks: deviceQuery with driver 12.2 and runtime 12.1
         _gpu(
             "a100-80gb",
             "NVIDIA A100-SXM4-80GB",
             (8, 0),
             multiprocessors=108,
             l2_bytes=40 * _MIB,
-            memory_bytes=81050 * _MIB,
+            memory_bytes=84987740160,
             bus_bits=5120,
             clock_mhz=1410,
             memory_clock_mhz=1593,
@@ -163,13 +166,14 @@ _GPUS = {
             clock_mhz=2040,
             memory_clock_mhz=6251,
         ),
+        # memory, L2, bus, clocks: the README of the crate cuda-device-query
         _gpu(
             "l40s",
             "NVIDIA L40S",
             (8, 9),
             multiprocessors=142,
             l2_bytes=96 * _MIB,
-            memory_bytes=45589 * _MIB,
+            memory_bytes=47576711168,
             bus_bits=384,
             clock_mhz=2520,
             memory_clock_mhz=9001,
@@ -186,24 +190,26 @@ _GPUS = {
             clock_mhz=1590,
             memory_clock_mhz=5001,
         ),
+        # memory, L2, bus, clocks: deviceQuery in the CUDA exercises of INFN's school ESC (driver and runtime 11.2)
         _gpu(
             "v100",
             "Tesla V100-SXM2-32GB",
             (7, 0),
             multiprocessors=80,
             l2_bytes=6 * _MIB,
-            memory_bytes=32510 * _MIB,
+            memory_bytes=34089730048,
             bus_bits=4096,
             clock_mhz=1530,
             memory_clock_mhz=877,
         ),
+        # memory: TensorRT's device report (24081 to 24207 MiB in published outputs); L2, bus, clocks: deviceQuery
         _gpu(
             "rtx-4090",
             "NVIDIA GeForce RTX 4090",
             (8, 9),
             multiprocessors=128,
             l2_bytes=72 * _MIB,
-            memory_bytes=24209 * _MIB,
+            memory_bytes=24207 * _MIB,
             bus_bits=384,
             clock_mhz=2520,
             memory_clock_mhz=10501,
