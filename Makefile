@@ -73,21 +73,25 @@ fuzz: $(INSTALLED)
 	DIFFOPT_FUZZ_INPUTS=$(FUZZ_INPUTS) $(BIN)/python -m pytest tests/fuzz -n 2 $(PYTEST_ARGS)
 
 # The null GPU's own tests and the tiny suites on it, in an environment with the CUDA build of torch; no GPU and no driver
-# are needed. Memory is compared with baselines/null-nvidia-h200/. Host time depends on the machine: its baselines are
-# made again. One file's recipes are compiled, by Inductor and Triton.
-CUDA_VENV := .venv-cuda
-ON_NULL_GPU := $(CUDA_VENV)/bin/python -m pytest --diffopt-null-gpu -m "not slow" -q
+# are needed. Every family: its eager recipes through every guard, memory at all batch sizes against
+# baselines/null-nvidia-h200/. One family stands for compiled code, which Inductor and Triton compile for minutes; its
+# baselines are made again, since host time depends on the machine. Left out: counts and full size, which are the
+# simulated GPU's, and the ladders, whose eager levels are recipes of test_sdxl.py.
+CUDA_VENV ?= .venv-cuda
+CUDA_BIN := $(CUDA_VENV)/bin
+ON_NULL_GPU := $(CUDA_BIN)/python -m pytest --diffopt-null-gpu -m "not slow" -q -n 2
 null-gpu: $(CUDA_VENV)/.installed
-	$(CUDA_VENV)/bin/python -m pytest tests/unit/null_gpu tests/integration/null_gpu -q $(PYTEST_ARGS)
-	$(ON_NULL_GPU) suites -n 2 --dist loadfile -k "not compile and not latency and not full and not counts" $(PYTEST_ARGS)
+	$(CUDA_BIN)/python -m pytest tests/unit/null_gpu tests/integration/null_gpu -q -n 2 --dist worksteal $(PYTEST_ARGS)
+	$(ON_NULL_GPU) --dist loadfile suites \
+		-k "not compile and not latency and not full and not counts and not ladders" $(PYTEST_ARGS)
 	rm -rf .null-gpu
-	$(ON_NULL_GPU) suites/test_sd15.py -k "compile and not batch4 and not batch16 and not counts" \
+	$(ON_NULL_GPU) --dist loadscope suites/test_sd15.py -k "compile and not batch4 and not batch16 and not counts" \
 		--diffopt-baselines=.null-gpu/baselines --diffopt-update=missing --diffopt-allow-ci-update $(PYTEST_ARGS)
 
 $(CUDA_VENV)/.installed: pyproject.toml constraints-cuda.txt
-	test -x $(CUDA_VENV)/bin/python || $(PYTHON) -m venv $(CUDA_VENV)
-	$(CUDA_VENV)/bin/python $(PIP) --constraint constraints-cuda.txt torch
-	$(CUDA_VENV)/bin/python $(PIP) --constraint constraints-cuda.txt --editable '.[gpu,quantization]' hypothesis peft pytest-xdist torchsde
+	test -x $(CUDA_BIN)/python || $(PYTHON) -m venv $(CUDA_VENV)
+	$(CUDA_BIN)/python $(PIP) --constraint constraints-cuda.txt torch
+	$(CUDA_BIN)/python $(PIP) --constraint constraints-cuda.txt --editable '.[gpu,quantization]' hypothesis peft pytest-xdist torchsde
 	touch $@
 
 lint: $(INSTALLED)
