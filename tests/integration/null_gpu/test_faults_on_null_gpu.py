@@ -117,7 +117,7 @@ def test_each_fault_fails_its_guards(
             "seen on the null NVIDIA H200, steps 0-2 of 3, pipeline Item (weights: the user's own)",
             "diffopt: the memory peak grew by *",
             "seen on null NVIDIA H200 by torch's caching allocator on the null GPU, pipeline Kept *",
-            "held at the peak, by the line that allocated it:",
+            "  held at the peak, by the line that allocated it:",
             "    192 MiB   test_it.py:*  self.kept.append(latents.repeat(16, 16, 8, 8))",
             "seen on null NVIDIA H200 by torch's caching allocator on the null GPU, pipeline Offloaded *",
             "  48.0 MiB of it was held before the call: weights, libraries' workspaces, what earlier calls kept",
