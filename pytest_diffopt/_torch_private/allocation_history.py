@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -58,13 +58,13 @@ def _can_record(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_initialized() and not torch._C._cuda_isHistoryEnabled()  # type: ignore[no-untyped-call]
 
 
-def _record(enabled: str | None, **options: Any) -> None:
-    torch.cuda.memory._record_memory_history(enabled, **options)  # type: ignore[no-untyped-call]
+def _record(enabled: Literal["all"] | None, **options: Any) -> None:
+    torch.cuda.memory._record_memory_history(enabled, **options)
 
 
 def _events(device: torch.device) -> list[dict[str, Any]]:
     index = torch.cuda.current_device() if device.index is None else device.index
-    traces: list[list[dict[str, Any]]] = torch.cuda.memory._snapshot()["device_traces"]  # type: ignore[no-untyped-call]
+    traces: list[list[dict[str, Any]]] = torch.cuda.memory._snapshot()["device_traces"]
     return traces[index] if index < len(traces) else []
 
 
