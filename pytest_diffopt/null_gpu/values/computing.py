@@ -20,6 +20,8 @@ _EVERYTHING = 2**62
 _LIMITS_BYTES = {"small": _MIB, "all": _EVERYTHING}
 _COPY_LIMIT_BYTES = 4 * _MIB  # as csrc/copies.c
 _MEMORY_SHARE = 0.8
+# A tiny pipeline needs less; other processes may take all memory for a moment when the limit is set.
+_LEAST_LIMIT_BYTES = 2**30
 
 
 class Values(Enum):
@@ -37,7 +39,8 @@ def computing(values: Values = Values.SMALL, *, resident_limit_bytes: int | None
 
     Args:
         values: `SMALL` for tensors of up to 1 MiB that depend on no larger one, `ALL` for every tensor.
-        resident_limit_bytes: the resident memory at which the run ends; by default four fifths of what is available.
+        resident_limit_bytes: the resident memory at which the run ends; by default this process's and four fifths of
+            what is available now, at least 1 GiB.
 
     Raises:
         NullGpuError: the process does not run on the null GPU, or another block is active.
@@ -89,4 +92,4 @@ def _available_bytes() -> int:
 
 
 def _default_limit_bytes() -> int:
-    return resident_bytes() + int(_MEMORY_SHARE * _available_bytes())
+    return resident_bytes() + max(_LEAST_LIMIT_BYTES, int(_MEMORY_SHARE * _available_bytes()))
