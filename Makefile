@@ -74,7 +74,7 @@ fuzz: $(INSTALLED)
 
 # The null GPU's own tests and the tiny suites on it, in an environment with the CUDA build of torch; no GPU and no driver
 # are needed. Every family: its eager recipes through every guard, memory at all batch sizes against
-# baselines/null-nvidia-h200/. One family stands for compiled code, which Inductor and Triton compile for minutes; its
+# baselines/null-nvidia-h200/. Compiled code is tested with one family, which Inductor and Triton compile for minutes; its
 # baselines are made again, since host time depends on the machine. Left out: counts and full size, which are the
 # simulated GPU's, and the ladders, whose eager levels are recipes of test_sdxl.py.
 CUDA_VENV ?= .venv-cuda
