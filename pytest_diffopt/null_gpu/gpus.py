@@ -101,8 +101,8 @@ def _gpu(  # noqa: PLR0913 - one column of a table each
 # Bus and memory clock give the bandwidth of NVIDIA's data sheet, multiprocessors and clock the float32 peak: a test
 # compares both with the figures and sources of `simulated_gpu/cost/gpus.py`. L2 cache: the architecture's whitepaper
 # (Volta, Ampere, Hopper; Ada, appendix A) and the deviceQuery output that is named below. Memory: what deviceQuery or
-# torch prints there. It depends on the driver by some ten MiB (H100: 81079 to 81106 MiB in published outputs), and so do
-# out-of-memory errors.
+# torch prints there. It depends on the driver by some ten MiB (H100: 81079 to 81106 MiB in published outputs), and so
+# does the size at which memory is out.
 _GPUS = {
     gpu.key: gpu
     for gpu in (
