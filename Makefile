@@ -74,18 +74,18 @@ fuzz: $(INSTALLED)
 
 # The null GPU's own tests and the tiny suites on it, in an environment with the CUDA build of torch; no GPU and no driver
 # are needed. Every family: its eager recipes through every guard, memory at all batch sizes against
-# baselines/null-nvidia-h200/. Compiled code is tested with one family, which Inductor and Triton compile for minutes; its
-# baselines are made again, since host time depends on the machine. Left out: counts and full size, which are the
+# baselines/null-nvidia-h200/. Compiled code is tested with one family, alone, since host time is measured; its baselines
+# are made again, since it depends on the machine. Left out: counts and full size, which are the
 # simulated GPU's, and the ladders, whose eager levels are recipes of test_sdxl.py.
 CUDA_VENV ?= .venv-cuda
 CUDA_BIN := $(CUDA_VENV)/bin
-ON_NULL_GPU := $(CUDA_BIN)/python -m pytest --diffopt-null-gpu -m "not slow" -q -n 2
+ON_NULL_GPU := $(CUDA_BIN)/python -m pytest --diffopt-null-gpu -m "not slow" -q
 null-gpu: $(CUDA_VENV)/.installed
 	$(CUDA_BIN)/python -m pytest tests/unit/null_gpu tests/integration/null_gpu -q -n 2 --dist worksteal $(PYTEST_ARGS)
-	$(ON_NULL_GPU) --dist loadfile suites \
+	$(ON_NULL_GPU) suites -n 2 --dist loadfile \
 		-k "not compile and not latency and not full and not counts and not ladders" $(PYTEST_ARGS)
 	rm -rf .null-gpu
-	$(ON_NULL_GPU) --dist loadscope suites/test_sd15.py -k "compile and not batch4 and not batch16 and not counts" \
+	$(ON_NULL_GPU) suites/test_sd15.py -k "compile and not batch4 and not batch16 and not counts" \
 		--diffopt-baselines=.null-gpu/baselines --diffopt-update=missing --diffopt-allow-ci-update $(PYTEST_ARGS)
 
 $(CUDA_VENV)/.installed: pyproject.toml constraints-cuda.txt
