@@ -1,4 +1,4 @@
-"""Small cases that run identically on the simulated GPU and on a real GPU."""
+"""Cases that run identically on the simulated GPU and on CUDA."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any
 import diffusers
 import torch
 
-from pytest_diffopt.pipelines.loading import build_pipeline
-from pytest_diffopt.pipelines.registry import find_pipeline
+from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weights
+from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
 from pytest_diffopt.pipelines.scale import Scale
 
 _SCHEDULERS = (
@@ -19,8 +20,7 @@ _SCHEDULERS = (
 )  # fmt: skip
 _STEPS = 4
 _SHAPE = (1, 4, 16, 16)
-# Without a GPU these two show that the simulated side works.
-_WITHOUT_GPU = ("EulerDiscreteScheduler", "DDIMScheduler")
+_FULL_SIZE_STEPS = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,19 +30,28 @@ class Case:
     Attributes:
         name: unique and readable.
         prepare: creates modules and inputs on a device, and returns the call to measure.
+        is_full_size: whether only small tensors have values, and the peak is that of the process.
     """
 
     name: str
     prepare: Callable[[torch.device], Callable[[], object]]
+    is_full_size: bool = False
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether it is a whole pipeline, not one call."""
+        return self.name.startswith(("tiny: ", "full: "))
 
 
-def cases(*, with_gpu: bool) -> Iterator[Case]:
-    """Yield every case, or two cases without a GPU, where nothing can be compared."""
-    for name in _SCHEDULERS if with_gpu else _WITHOUT_GPU:
-        yield Case(name=name, prepare=_scheduler(name))
-    if with_gpu:
-        yield Case(name="sdxl (tiny)", prepare=_sdxl)
-        yield from _rows()
+def all_cases() -> Iterator[Case]:
+    """Yield every case: schedulers, rows of the sync table, and each built-in pipeline, tiny and at full size."""
+    for name in _SCHEDULERS:
+        yield Case(name=f"scheduler: {name}", prepare=_scheduler(name))
+    yield from _rows()
+    for name in known_pipelines():
+        yield Case(name=f"tiny: {name}", prepare=_tiny(name))
+    for name in known_pipelines():
+        yield Case(name=f"full: {name}", prepare=_full(name), is_full_size=True)
 
 
 def _scheduler(name: str) -> Callable[[torch.device], Callable[[], object]]:
@@ -79,10 +88,40 @@ def _unet() -> Any:
     ).eval()
 
 
-def _sdxl(device: torch.device) -> Callable[[], object]:
-    family = find_pipeline("sdxl")
-    pipeline = build_pipeline(family, Scale.TINY, device=str(device)).pipeline
-    return lambda: pipeline(**family.inputs(Scale.TINY))
+def _tiny(name: str) -> Callable[[torch.device], Callable[[], object]]:
+    def prepare(device: torch.device) -> Callable[[], object]:
+        family = find_pipeline(name)
+        pipeline = build_pipeline(family, Scale.TINY, device=str(device)).pipeline
+        return lambda: pipeline(**family.inputs(Scale.TINY))
+
+    return prepare
+
+
+def _full(name: str) -> Callable[[torch.device], Callable[[], object]]:
+    def prepare(device: torch.device) -> Callable[[], object]:
+        family = find_pipeline(name)
+        pipeline = build_without_weights(family, Scale.FULL).pipeline
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline = pipeline.to(device) if device.type != "cuda" else _on_cuda(pipeline)
+        inputs = dict(family.inputs(Scale.FULL)) | {"num_inference_steps": _FULL_SIZE_STEPS}
+        return lambda: pipeline(**inputs)
+
+    return prepare
+
+
+def _on_cuda(pipeline: Any) -> Any:
+    """Move a pipeline without weights to CUDA: memory is allocated in the order of `to`, and not written."""
+    moved: dict[int, torch.Tensor] = {}
+
+    def move(tensor: torch.Tensor) -> torch.Tensor:
+        # a parameter that two modules share moves once
+        return moved.setdefault(
+            id(tensor), torch.empty_like(tensor, device="cuda") if tensor.is_meta else tensor.cuda()
+        )
+
+    for module in modules_of(pipeline).values():
+        module._apply(move)  # noqa: SLF001 - what `Module.to` calls
+    return pipeline.to("cuda")
 
 
 def _rows() -> Iterator[Case]:

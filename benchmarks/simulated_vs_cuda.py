@@ -1,78 +1,81 @@
-"""Run the same cases on the simulated GPU and on a real NVIDIA GPU, and print where the two agree.
+"""Run the same cases on the simulated GPU and on CUDA, and print where the two agree.
 
-    python -m benchmarks.simulated_vs_cuda --json agreement.json --budget-seconds 540
+    python -m benchmarks.simulated_vs_cuda --real null --json agreement.json
+    python -m benchmarks.simulated_vs_cuda --real gpu --json agreement.json --budget-seconds 540
 
-On the GPU torch's sync debug mode counts the syncs of each line. The profiler counts all syncs, including those that
-the debug mode does not report, and launched kernels. `FlopCounterMode` counts FLOPs, and the caching allocator reports
-memory. The JSON file is extended after each case, so the same command continues an interrupted run; a file of another
-machine or torch version is refused. Without a GPU a few cases run on the simulated GPU alone, and nothing is compared.
+The cases are 15 schedulers, a call for each row of the sync table, and each built-in pipeline, tiny and at full size.
+Each side runs in a process of its own. On the null GPU torch's own CUDA code runs; its counters count kernels, library
+calls and all syncs by line. On a GPU the profiler counts launches and all syncs. On both, torch's sync debug mode counts
+the syncs of each line, `FlopCounterMode` counts FLOPs, and the caching allocator reports memory.
 
-The exit code is 0 if every case was compared, 1 if a case failed, 2 if the file cannot be continued, and 3 if the
-budget ended first. A disagreement is a result, not a failure.
+The JSON file is extended after each case, so the same command continues an interrupted run; a file of another GPU or
+torch version is refused. `--docs` writes the table into the documentation.
 
-On the null GPU (`python -m pytest_diffopt null-gpu --values none -- python -m benchmarks.simulated_vs_cuda ...`) its
-counters replace the profiler: a library call counts as one launch.
-
-This has not run on a GPU yet, and not on the null GPU as a whole: the comparison, the budget and the table are tested.
+The exit code is 0 if the devices agree in every case but for the stated limits (benchmarks/agreement_limits.py), 1 if a
+case failed or differs, 2 if the file cannot be continued, and 3 if the budget ended first.
 """
 
 import argparse
-import gc
 import math
+import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.agreement import Agreement, Reading, report
-from benchmarks.agreement_cases import Case, cases
-from benchmarks.on_gpu.command import Figures
+from benchmarks.agreement import Agreement, Reading, Verdict, judge, report
+from benchmarks.agreement_cases import Case, all_cases
+from benchmarks.agreement_limits import limits_for
+from benchmarks.agreement_page import DOCS_PAGE, write_section
+from benchmarks.agreement_processes import Request, read_sides
+from benchmarks.agreement_sides import Side
 from benchmarks.on_gpu.results import Results, ResultsError
-from benchmarks.on_gpu.running import Budget, measure_all, positive_seconds
-from pytest_diffopt.environment import gpu_device, gpu_name
-from pytest_diffopt.null_gpu.activity import is_active
-from pytest_diffopt.null_gpu.counters import TallyKind, counting
-from pytest_diffopt.probes.syncs import watch_syncs
-from pytest_diffopt.records import Subject
-from pytest_diffopt.simulated_gpu import SimulatedGPU
-from pytest_diffopt.simulated_gpu.cost.gpus import gpu_model, known_gpu_models
+from benchmarks.on_gpu.running import Budget, positive_seconds
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.null_gpu.gpus import DEFAULT_GPU, find_gpu
+from pytest_diffopt.null_gpu.launching import environment as null_gpu_environment
+from pytest_diffopt.simulated_gpu import gpu_model_by_cuda_name, known_gpu_models
 
-_LAUNCHES = frozenset({"cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx"})
-# A blocking copy from or to pageable memory calls the first; the others are explicit calls.
-_SYNCS = frozenset({"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy"})
-_WATCHED = "the call"
-_FAILED, _CANNOT_RUN, _CASES_LEFT = 1, 2, 3
-# Several times the duration of a case once CUDA and the profiler are loaded; a started case is not interrupted.
+_DISAGREED, _CANNOT_RUN, _CASES_LEFT = 1, 2, 3
+# Several times the duration of a case once CUDA and the profiler are loaded.
 _LEAST_SECONDS = 20.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare the remaining cases; without a GPU, run a few on the simulated GPU alone."""
+    """Compare the remaining cases and print the report; return the exit code."""
     options = _parsed(arguments)
-    if not torch.cuda.is_available():
-        return _without_gpu()
     budget = Budget(
         seconds=options.budget_seconds, clock=time.monotonic, start=time.monotonic(), least_seconds=_LEAST_SECONDS
     )
-    environment = _environment()
     try:
-        results = Results(options.json, command="simulated_vs_cuda", environment=environment, is_rehearsal=False)
+        gpu_name = _gpu_name(options)
+        cases = [case for case in all_cases() if _is_selected(case.name, options.only)]
+        results = Results(
+            options.json,
+            command="simulated_vs_cuda",
+            environment=_environment(options.real, gpu_name),
+            is_rehearsal=False,
+        )
         if options.retry_failed:
             results.forget_failures()
-        print(
-            environment["device"], *(f"{name} {version}" for name, version in environment["versions"].items()), sep=", "
-        )
-        return compare(list(cases(with_gpu=True)), results, _read_both, budget=budget, again=_again(options))
-    except ResultsError as error:
+        read_missing(cases, results, _requests(options, gpu_name), budget=budget)
+    except DiffoptError as error:
         print(f"simulated_vs_cuda: {error}", file=sys.stderr)
         return _CANNOT_RUN
+    verdict = verdict_on(cases, results)
+    for line in report(verdict):
+        print(line)
+    left = [case.name for case in cases if not _is_complete(results.cases.get(case.name, {}))]
+    if left:
+        print(f"left: {', '.join(left)}\ncontinue with: {_again(options)}")
+        return _CASES_LEFT
+    if options.docs:
+        write_section(DOCS_PAGE, verdict, results.environment)
+    return 0 if verdict.is_true else _DISAGREED
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -81,177 +84,124 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--real", choices=("null", "gpu"), default="null", help="CUDA's side (default: %(default)s)")
+    parser.add_argument("--gpu", default=DEFAULT_GPU, metavar="NAME", help="the null GPU (default: %(default)s)")
     file_help = "file of the readings; existing readings are kept (default: agreement.json)"
     parser.add_argument("--json", type=Path, default=Path("agreement.json"), metavar="FILE", help=file_help)
+    parser.add_argument("--only", nargs="+", default=(), metavar="TEXT", help="only cases whose name contains a text")
     parser.add_argument(
         "--budget-seconds", type=positive_seconds, default=math.inf, metavar="S", help="default: unlimited"
     )
     parser.add_argument("--retry-failed", action="store_true", help="repeat the cases that failed")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/simulated-gpu.md")
     return parser.parse_args(arguments)
 
 
-def _again(options: argparse.Namespace) -> str:
-    budget = f" --budget-seconds {options.budget_seconds:g}" if math.isfinite(options.budget_seconds) else ""
-    return f"python -m benchmarks.simulated_vs_cuda --json {options.json}{budget}"
+def _gpu_name(options: argparse.Namespace) -> str:
+    """Return the name that CUDA reports for the GPU.
+
+    Raises:
+        ResultsError: a GPU was asked for, and there is none.
+    """
+    if options.real == "null":
+        return find_gpu(options.gpu).name
+    if not torch.cuda.is_available():
+        msg = "nothing was compared: --real gpu needs a CUDA device; --real null needs none"
+        raise ResultsError(msg)
+    return torch.cuda.get_device_name()
 
 
-def _without_gpu() -> int:
-    for case in cases(with_gpu=False):
-        reading = read_simulated(case)
-        print(
-            f"{case.name}: {sum(reading.syncs.values())} syncs, {reading.flops} FLOPs, {reading.operations} operations"
-        )
-    print("nothing was compared: no CUDA device")
-    return 0
+def _is_selected(name: str, texts: Sequence[str]) -> bool:
+    return not texts or any(text in name for text in texts)
 
 
-def compare(
-    everything: Sequence[Case], results: Results, read: Callable[[Case], Figures], *, budget: Budget, again: str
-) -> int:
-    """Read the remaining cases on both devices, print the report, and return the exit code.
+def _environment(real: str, gpu_name: str) -> dict[str, Any]:
+    return {
+        "device": f"null {gpu_name}" if real == "null" else gpu_name,
+        "versions": {
+            "torch": str(torch.__version__), "cuda": str(torch.version.cuda), "diffusers": version("diffusers")
+        },
+    }  # fmt: skip
+
+
+def _requests(options: argparse.Namespace, gpu_name: str) -> Mapping[str, Mapping[str, str]]:
+    """Return the environment variables of each side's process; the simulated side sees no GPU."""
+    model = gpu_model_by_cuda_name(gpu_name)
+    if model is None:
+        msg = f"the simulated GPU does not know {gpu_name!r}; it knows {', '.join(known_gpu_models())}"
+        raise ResultsError(msg)
+    base = dict(os.environ) | {"DIFFOPT_SIMULATED_MODEL": model.name}
+    real = null_gpu_environment(options.gpu, base=base) if options.real == "null" else base
+    return {Side.SIMULATED.value: base | {"CUDA_VISIBLE_DEVICES": ""}, options.real: real}
+
+
+def read_missing(
+    cases: Sequence[Case], results: Results, sides: Mapping[str, Mapping[str, str]], *, budget: Budget
+) -> None:
+    """Read what is missing of each side, and keep it as it comes.
 
     Args:
-        everything: every case.
-        results: the readings so far.
-        read: reads one case on both devices.
-        budget: no case is started if less than its `least_seconds` are left.
-        again: the command line that continues the run.
+        cases: every case.
+        results: the readings so far, by case and side: `simulated` and `real`.
+        sides: the environment variables of each side's process; the first is the simulated one.
+        budget: when it is spent, the processes are ended.
     """
-    by_name = {case.name: case for case in everything}
-    left = measure_all(list(by_name), results, lambda name, _: read(by_name[name]), budget=budget, progress=_progress)
-    failures = {name: figures["failed"] for name, figures in results.cases.items() if "failed" in figures}
-    for line in report([_agreement(*one) for one in results.cases.items() if one[0] not in failures], failures):
-        print(line)
-    if left:
-        print(f"left: {', '.join(left)}\ncontinue with: {again}")
-        return _CASES_LEFT
-    return _FAILED if failures else 0
+
+    def keep(side: str, case: str, answer: Mapping[str, Any]) -> None:
+        key = _key(side)
+        reading = answer.get("reading")
+        update = {key: reading} if reading is not None else {"failed": f"{key}: {answer['failed']}"}
+        results.keep(case, {**results.cases.get(case, {}), **update})
+        _progress(f"{side}: {case}")
+
+    requests = [
+        Request(
+            side=side,
+            cases=[case.name for case in cases if _is_missing(results.cases.get(case.name, {}), _key(side))],
+            gpu_model=variables["DIFFOPT_SIMULATED_MODEL"],
+            environment=variables,
+        )
+        for side, variables in sides.items()
+    ]
+    read_sides(requests, keep, budget=budget)
+
+
+def _key(side: str) -> str:
+    return side if side == Side.SIMULATED.value else "real"
+
+
+def _is_missing(figures: Mapping[str, Any], key: str) -> bool:
+    return key not in figures and "failed" not in figures
+
+
+def _is_complete(figures: Mapping[str, Any]) -> bool:
+    return "failed" in figures or {"simulated", "real"} <= figures.keys()
+
+
+def verdict_on(cases: Sequence[Case], results: Results) -> Verdict:
+    """Judge the cases with both readings."""
+    figures = {case.name: results.cases.get(case.name, {}) for case in cases}
+    agreements = [
+        Agreement(
+            case=case.name,
+            is_pipeline=case.is_pipeline,
+            simulated=Reading(**figures[case.name]["simulated"]),
+            real=Reading(**figures[case.name]["real"]),
+        )
+        for case in cases
+        if {"simulated", "real"} <= figures[case.name].keys()
+    ]
+    failures = {name: one["failed"] for name, one in figures.items() if "failed" in one}
+    return judge(agreements, failures, limits_for(str(torch.__version__)))
 
 
 def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _read_both(case: Case) -> Figures:
-    try:
-        return {"simulated": asdict(read_simulated(case)), "real": asdict(_read_cuda(case))}
-    except Exception as error:  # noqa: BLE001 - a failed case is reported, and the others are compared
-        return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
-
-
-def _agreement(name: str, case: Figures) -> Agreement:
-    return Agreement(case=name, simulated=Reading(**case["simulated"]), real=Reading(**case["real"]))
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        "device": gpu_name(),
-        "versions": {"torch": str(torch.__version__), "cuda": str(torch.version.cuda)},
-    }
-
-
-def read_simulated(case: Case) -> Reading:
-    """Run a case on the simulated GPU."""
-    with SimulatedGPU(_simulated_gpu(), real_up_to=math.inf) as gpu:
-        call = case.prepare(gpu.device)
-        before = gpu.live_memory_bytes
-        gpu.enter_phase(_WATCHED)
-        call()
-        gpu.enter_phase(None)
-    syncs = [sync for sync in gpu.syncs if sync.phase == _WATCHED]
-    counts = gpu.phases[_WATCHED]
-    return Reading(
-        syncs=Counter(str(sync.where) for sync in syncs if sync.is_reported),
-        num_syncs=len(syncs),
-        flops=counts.flops,
-        operations=counts.operations,
-        peak_bytes=max(0, counts.peak_memory_bytes - before),
-    )
-
-
-def _simulated_gpu() -> str:
-    """Return a GPU model with the real GPU's compute capability, which determines the attention kernels."""
-    default = "nvidia-h200"
-    if not torch.cuda.is_available():
-        return default
-    capability = torch.cuda.get_device_capability()
-    return next((name for name in known_gpu_models() if gpu_model(name).capability == capability), default)
-
-
-def read_real(case: Case) -> Reading:
-    """Run a case on the GPU, once for each measurement, because the measurements disturb each other."""
-    _fresh(case)()  # the first call loads libraries and allocates workspaces
-    peak_bytes = _peak_bytes(_fresh(case))
-    syncs = _syncs(_fresh(case))
-    events = _events(_fresh(case))
-    return Reading(
-        syncs=syncs,
-        num_syncs=sum(events[name] for name in _SYNCS),
-        flops=_flops(_fresh(case)),
-        operations=sum(events[name] for name in _LAUNCHES),
-        peak_bytes=peak_bytes,
-    )
-
-
-def _read_cuda(case: Case) -> Reading:
-    return read_null(case) if is_active() else read_real(case)
-
-
-def read_null(case: Case) -> Reading:
-    """Run a case on the null GPU, which has counters in place of the profiler's events."""
-    from pytest_diffopt.null_gpu.values.computing import Values, computing  # noqa: PLC0415 - needs the CUDA build
-
-    with computing(Values.ALL):
-        _fresh(case)()
-        peak_bytes = _peak_bytes(_fresh(case))
-        syncs = _syncs(_fresh(case))
-        call = _fresh(case)
-        with counting() as phase:
-            call()
-        return Reading(
-            syncs=syncs,
-            num_syncs=phase.counts.total(TallyKind.SYNC),
-            flops=_flops(_fresh(case)),
-            operations=phase.counts.total(TallyKind.KERNEL) + phase.counts.total(TallyKind.LIBRARY_CALL),
-            peak_bytes=peak_bytes,
-        )
-
-
-def _fresh(case: Case) -> Callable[[], object]:
-    """Prepare a case from scratch, because schedulers have state."""
-    gc.collect()
-    call = case.prepare(torch.device("cuda"))
-    torch.cuda.synchronize()
-    return call
-
-
-def _peak_bytes(call: Callable[[], object]) -> int:
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    call()
-    return torch.cuda.max_memory_allocated() - before
-
-
-def _syncs(call: Callable[[], object]) -> Counter[str]:
-    subject = Subject(pipeline="a case", recipe="", device=gpu_device())
-    with watch_syncs(call, subject) as watch:
-        call()
-    return Counter(str(sync.where) for sync in watch.record.syncs)
-
-
-def _flops(call: Callable[[], object]) -> int:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return int(counter.get_total_flops())
-
-
-def _events(call: Callable[[], object]) -> Counter[str]:
-    """Count the traced events within the call; the profiler itself synchronizes when it ends."""
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as trace, record_function(_WATCHED):
-        call()
-    events = list(trace.events() or ())
-    watched = next(event.time_range for event in events if event.name == _WATCHED)
-    return Counter(event.name for event in events if watched.start <= event.time_range.start <= watched.end)
+def _again(options: argparse.Namespace) -> str:
+    budget = f" --budget-seconds {options.budget_seconds:g}" if math.isfinite(options.budget_seconds) else ""
+    return f"python -m benchmarks.simulated_vs_cuda --real {options.real} --json {options.json}{budget}"
 
 
 if __name__ == "__main__":

@@ -35,13 +35,19 @@ class Results:
         self.cases: dict[str, Figures] = {}
         self.cut_off_seconds: dict[str, list[float]] = {}
         self._path = path
-        self._heading = {
+        self._heading: dict[str, Any] = {
             "command": command,
             "kind": REHEARSAL if is_rehearsal else _MEASUREMENT,
             "environment": dict(environment),
         }
         if path.exists():
             self._read()
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """The machine and its versions."""
+        found: Mapping[str, Any] = self._heading["environment"]
+        return found
 
     def keep(self, name: str, figures: Figures) -> None:
         """Add the result of a case, and write the file."""

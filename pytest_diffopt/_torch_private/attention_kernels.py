@@ -19,6 +19,14 @@ def attention_operation(kernel: str) -> OpOverload:
     return found
 
 
+def chosen_by_torch(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, *, is_causal: bool
+) -> str:
+    """Return the kernel that torch would run for an attention call on these tensors' device, without running it."""
+    number = torch._fused_sdp_choice(query, key, value, mask, 0.0, is_causal)
+    return {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}.get(number, "none")
+
+
 def is_attention_enabled(kernel: str) -> bool:
     """Return whether an attention kernel (`flash`, `mem_efficient`, `cudnn`, `math`) is enabled."""
     switches: Any = torch.backends.cuda

@@ -10,6 +10,7 @@ NORMS: Mapping[str, OpOverload] = {
     "group": torch.ops.aten.native_group_norm.default,
     "layer": torch.ops.aten.native_layer_norm.default,
 }
+EIGENVALUES: OpOverload = torch.ops.aten._linalg_eigvals.default
 #: The original `functional.linear`, which the simulation patches.
 LINEAR: Callable[..., torch.Tensor] = torch._C._nn.linear
 
@@ -66,3 +67,13 @@ def is_composite(overload: OpOverload) -> bool:
 def run_composite(overload: OpOverload, args: Any, kwargs: Any) -> Any:
     """Run torch's own decomposition of an operation."""
     return overload._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
+
+
+def run_explicit_composite(overload: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Run what torch runs for CUDA and the CPU alike above autograd: its decomposition, although it has gradients."""
+    return overload._op_dk(torch._C.DispatchKey.CompositeExplicitAutograd, *args, **kwargs)
+
+
+def depends_on_data(overload: OpOverload) -> bool:
+    """Return whether torch declares that an operation's result, or its shape, depends on values."""
+    return bool({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(overload.tags))

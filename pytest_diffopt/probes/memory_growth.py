@@ -74,7 +74,7 @@ def measure_growth_simulated(
 
         def read() -> _Reading:
             held.append(gpu.live_holders)
-            return _Reading(live_bytes=gpu.live_memory_bytes, operations=gpu.counts.operations)
+            return _Reading(live_bytes=gpu.live_tensor_bytes, operations=gpu.counts.operations)
 
         prepared = [(label, _changed_call(target, keywords, gpu.device)) for label, keywords in calls]
         measured = tuple(_after_each_call(prepared, read))

@@ -52,7 +52,7 @@ class SimulatedGPU:
         self._start()
 
     def _start(self) -> None:
-        self._ledger = CostLedger()
+        self._ledger = CostLedger(workspace_bytes=gpus.cublas_workspace_bytes(self.gpu_model))
         self._attention = attention.AttentionRunner(self.gpu_model)
         self._names: dict[int, str] = {}
         self._named: list[nn.Module] = []
@@ -76,7 +76,7 @@ class SimulatedGPU:
 
     def _dispatcher(self) -> Dispatcher:
         handlers = Handlers(
-            by_operation={**copies.HANDLERS, **decompositions.HANDLERS},
+            by_operation={**copies.HANDLERS, **decompositions.HANDLERS, **decompositions.BY_OVERLOAD},
             on_host={**attention.ON_HOST, **decompositions.ON_HOST},
             attention=self._attention,
         )
@@ -86,7 +86,7 @@ class SimulatedGPU:
 
     def _device_module(self, dispatcher: Dispatcher) -> DeviceModule:
         return DeviceModule(
-            memory_bytes=lambda: (self._ledger.live_bytes, self._ledger.peak_bytes),
+            memory=self._ledger.memory,
             on_synchronize=lambda name: dispatcher.note_syncs(name, {}),
         )
 
@@ -166,13 +166,33 @@ class SimulatedGPU:
 
     @property
     def live_memory_bytes(self) -> int:
-        """Bytes that are allocated now, or were when the block ended."""
-        return self._ledger.live_bytes
+        """Bytes that are allocated now, or were when the block ended, as CUDA's caching allocator counts them."""
+        return self._ledger.memory.live_bytes
+
+    @property
+    def live_tensor_bytes(self) -> int:
+        """The same by tensors, each rounded up to 512 bytes: without what the allocator adds to a block."""
+        return self._ledger.memory.live_tensor_bytes
 
     @property
     def peak_memory_bytes(self) -> int:
-        """Most bytes that were allocated at one moment."""
-        return self._ledger.peak_bytes
+        """Most bytes that were allocated at one moment, as CUDA's caching allocator counts them, without workspaces."""
+        return self._ledger.memory.peak_bytes
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Bytes of cuBLAS' workspace, which torch allocates at the first matrix product and never releases."""
+        return self._ledger.memory.workspace_bytes
+
+    @property
+    def reserved_memory_bytes(self) -> int:
+        """Bytes that CUDA's caching allocator has reserved now, with cuBLAS' workspace."""
+        return self._ledger.memory.reserved_bytes
+
+    @property
+    def peak_reserved_memory_bytes(self) -> int:
+        """Most bytes that CUDA's caching allocator had reserved at one moment, with cuBLAS' workspace."""
+        return self._ledger.memory.peak_reserved_bytes
 
     @property
     def phases(self) -> Mapping[Hashable, Counts]:

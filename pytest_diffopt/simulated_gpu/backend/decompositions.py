@@ -13,7 +13,14 @@ from typing import Any
 import torch
 
 from pytest_diffopt._torch_private.dispatch_state import needs_full_dispatch
-from pytest_diffopt._torch_private.overloads import LINEAR, NORMS, fused_softmax, run_composite
+from pytest_diffopt._torch_private.overloads import (
+    EIGENVALUES,
+    LINEAR,
+    NORMS,
+    fused_softmax,
+    run_composite,
+    run_explicit_composite,
+)
 from pytest_diffopt.simulated_gpu.backend import host_values
 from pytest_diffopt.simulated_gpu.backend.dispatch import NOT_HANDLED, Dispatcher, Handler
 from pytest_diffopt.simulated_gpu.backend.operation_schemas import Operation
@@ -66,6 +73,7 @@ def linear_on_host(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any = None
     hosts = host_values.known_values((x, weight, bias), dispatcher.ledger)
     if hosts is None or not hosts[0].is_contiguous():
         return NOT_HANDLED
+    dispatcher.ledger.note_product()
     cell = dispatcher.ledger.cell()
     cell.operations += 1
     cell.flops += 2 * x.metadata.numel * weight.metadata.shape[0]
@@ -89,6 +97,43 @@ def _is_one_product(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any) -> b
         and 0 < x.metadata.numel <= dispatcher.real_up_to
         and not (torch.is_grad_enabled() and any(one.requires_grad for one in (x, weight, bias) if one is not None))
     )
+
+
+def eigenvalues(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run `linalg.eigvals`, which computes eigenvectors too only for gradients: `native/BatchLinearAlgebra.cpp`."""
+    if needs_full_dispatch() or (torch.is_grad_enabled() and args[0].requires_grad):
+        return run_composite(op.overload, args, kwargs)
+    return dispatcher.run(EIGENVALUES, args, kwargs)
+
+
+def pack_padded_sequence(_: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run the packing of sequences, whose lengths are on the host: `native/PackedSequence.cpp`."""
+    return run_explicit_composite(op.overload, args, kwargs)
+
+
+def pseudoinverse(_: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run `linalg.pinv` as its parts, which synchronize: `native/LinearAlgebra.cpp linalg_pinv`."""
+    operands = op.bind(args, kwargs)
+    x = operands["self"]
+    if operands["hermitian"]:
+        values, right = torch.linalg.eigh(x)
+        left, largest = right, values.abs().amax(-1, keepdim=True)
+    else:
+        left, values, adjoint = torch.linalg.svd(x, full_matrices=False)
+        right, largest = adjoint.mH, values[..., :1]
+    absolute, relative = _tolerances(x, operands["atol"], operands["rtol"], values)
+    tolerance = torch.maximum(absolute.unsqueeze(-1), relative.unsqueeze(-1) * largest)
+    inverse = torch.where(values.abs() > tolerance, values.reciprocal(), torch.zeros_like(values))
+    return (right * inverse.unsqueeze(-2)) @ left.mH
+
+
+def _tolerances(x: Any, absolute: Any, relative: Any, values: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the absolute and the relative tolerance of a pseudoinverse: `get_atol_rtol`."""
+    zero = values.new_zeros(())
+    if relative is None:
+        default = values.new_full((), torch.finfo(values.dtype).eps * max(x.shape[-2:]))
+        relative = default if absolute is None else torch.where(absolute > 0, zero, default)
+    return (zero if absolute is None else absolute), relative
 
 
 def softmax(_: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -124,8 +169,14 @@ HANDLERS: dict[str, Handler] = {
     "aten.cross_entropy_loss": cross_entropy,
     "aten.group_norm": group_norm,
     "aten.layer_norm": layer_norm,
+    "aten.linalg_eigvals": eigenvalues,
     "aten.linear": linear,
     "aten.softmax": softmax,
     "aten.log_softmax": softmax,
     "aten._fused_rms_norm": fused_rms_norm,
+}
+# By overload: their other overloads end here too.
+BY_OVERLOAD: dict[str, Handler] = {
+    "aten._pack_padded_sequence.default": pack_padded_sequence,
+    "aten.linalg_pinv.atol_rtol_tensor": pseudoinverse,
 }

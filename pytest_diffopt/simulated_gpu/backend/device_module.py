@@ -8,21 +8,22 @@ import torch
 
 from pytest_diffopt._torch_private.spare_backend import simulated_device
 from pytest_diffopt.simulated_gpu.backend import streams
+from pytest_diffopt.simulated_gpu.cost.memory import Memory
 
 
 class DeviceModule:
     """The functions that torch, diffusers and accelerate call on the module of a device.
 
     Args:
-        memory_bytes: returns the allocated bytes: now, and at most.
+        memory: the memory of the device.
         on_synchronize: called with the name of the function when a program synchronizes with the device.
     """
 
     Stream = streams.Stream
     Event = streams.Event
 
-    def __init__(self, memory_bytes: Callable[[], tuple[int, int]], on_synchronize: Callable[[str], None]) -> None:
-        self._memory_bytes = memory_bytes
+    def __init__(self, memory: Memory, on_synchronize: Callable[[str], None]) -> None:
+        self._memory = memory
         self._on_synchronize = on_synchronize
         self._default_stream = self._stream = streams.Stream()
 
@@ -90,12 +91,22 @@ class DeviceModule:
             self._stream = before
 
     def empty_cache(self) -> None:
-        """Do nothing: the simulation caches no memory."""
+        """Release cached memory, which synchronizes if there is any: `cudaFree` waits for the device."""
+        if self._memory.release_cached():
+            self._on_synchronize("torch.cuda.empty_cache")
 
     def memory_allocated(self, _device: Any = None) -> int:
-        """Return the bytes that are allocated now."""
-        return self._memory_bytes()[0]
+        """Return the bytes that are allocated now, with cuBLAS' workspace."""
+        return self._memory.live_bytes + self._memory.workspace_bytes
 
     def max_memory_allocated(self, _device: Any = None) -> int:
-        """Return the peak of the allocated bytes."""
-        return self._memory_bytes()[1]
+        """Return the peak of the allocated bytes, with cuBLAS' workspace."""
+        return self._memory.peak_bytes + self._memory.workspace_bytes
+
+    def memory_reserved(self, _device: Any = None) -> int:
+        """Return the bytes that the caching allocator has reserved now."""
+        return self._memory.reserved_bytes
+
+    def max_memory_reserved(self, _device: Any = None) -> int:
+        """Return the peak of the reserved bytes."""
+        return self._memory.peak_reserved_bytes

@@ -32,7 +32,7 @@ class Handlers:
     """Functions that replace the default path of some operations.
 
     Attributes:
-        by_operation: run an operation from beginning to end, by its name.
+        by_operation: run an operation from beginning to end, by its name with the overload or without.
         on_host: compute on the CPU, from all operands by name, what only CUDA has a kernel for.
         attention: runs `scaled_dot_product_attention`.
     """
@@ -76,7 +76,7 @@ class Dispatcher:
 
     def _look_up(self, overload: OpOverload) -> tuple[Operation, Handler | None]:
         op = operation(overload)
-        handler = self.handlers.by_operation.get(op.name)
+        handler = self.handlers.by_operation.get(op.full_name) or self.handlers.by_operation.get(op.name)
         if handler is None and op.is_composite:
             handler = _decompose
         elif handler is None and op.name in host_values.NEEDED:
@@ -131,6 +131,10 @@ class Dispatcher:
         cell = self.ledger.cell()
         if op.launches:
             cell.operations += 1
+        if op.is_unknown:
+            self.ledger.unmodelled.add(op.full_name)
+        if op.is_product:
+            self.ledger.note_product()
         if op.has_flops:
             cell.flops += flops_of(op.overload, host_args, host_kwargs, host)
         layout = convolution_layout(args[0].metadata, args[1].metadata, host.shape) if op.is_convolution else None
@@ -164,9 +168,11 @@ class Dispatcher:
         cell = self.ledger.cell()
         if op.launches:
             cell.operations += 1
+        if op.is_product:
+            self.ledger.note_product()
         if inference is not None:
             cell.flops += inference.flops
-        if op.is_foreign:
+        if op.is_unknown:
             self.ledger.unmodelled.add(op.full_name)
 
     def _compute(

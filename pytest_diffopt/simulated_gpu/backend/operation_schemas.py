@@ -10,6 +10,7 @@ from torch._ops import OpOverload
 
 from pytest_diffopt._torch_private.flop_formulas import has_flops
 from pytest_diffopt._torch_private.overloads import (
+    depends_on_data,
     direct_call,
     has_out_argument,
     is_composite,
@@ -47,6 +48,7 @@ _TAKES_HOST_TENSORS = frozenset(
         "aten.set_",
         "aten.fill_",
         "aten._foreach_copy_",
+        "aten._pack_padded_sequence",
     }
 )
 
@@ -69,6 +71,9 @@ _SAME_LAYOUT = frozenset(
 # For half precision, their statistics may have another dtype on CUDA.
 _SAME_LAYOUT_IN_FLOAT32 = frozenset({"aten._fused_rms_norm", "aten.native_group_norm", "aten.native_layer_norm"})
 
+_PRODUCTS = frozenset(
+    f"aten.{name}" for name in ("mm", "addmm", "bmm", "baddbmm", "addmv", "dot", "vdot", "_int_mm", "_scaled_mm")
+)
 _CUDA_ONLY = frozenset(f"aten._scaled_dot_product_{kernel}_attention" for kernel in ("flash", "efficient", "cudnn"))
 
 
@@ -96,10 +101,12 @@ class Operation:
         is_factory: whether it uses only the shape of its operands.
         takes_host_tensors: whether it accepts host tensors of one dimension or more.
         is_foreign: whether it is not one of torch's operations, so its cost is not known.
+        is_unknown: whether it is foreign, or depends on values and has no row in the sync table.
         has_cpu_layout: whether the CPU's result always has CUDA's shape, strides and dtype.
         has_cpu_layout_in_float32: whether it has them when the first operand is float32.
         is_cuda_only: whether only CUDA has a kernel, so its shape rule gives the same result on every device.
         is_convolution: whether cuDNN's rule lays out the result.
+        is_product: whether cuBLAS runs it.
         has_flops: whether its FLOPs are counted.
         rules: its rows in the sync table.
     """
@@ -128,10 +135,17 @@ class Operation:
         self.is_foreign = overload.namespace not in _KNOWN_NAMESPACES
         self.is_cuda_only = self.name in _CUDA_ONLY
         self.is_convolution = self.name == "aten.convolution"
+        self.is_product = self.name in _PRODUCTS
         self.has_flops = has_flops(overload)
         self.has_cpu_layout = self._has_cpu_layout()
         self.has_cpu_layout_in_float32 = self.has_cpu_layout or self.name in _SAME_LAYOUT_IN_FLOAT32
         self.rules = sync_table.rules_for(self.full_name)
+        self.is_unknown = self.is_foreign or (depends_on_data(overload) and not self.has_rows)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the sync table has rows for it, be it for another torch."""
+        return sync_table.has_rows(self.full_name)
 
     def _launches(self, returns: Sequence[Any]) -> bool:
         if self._is_view or self._reshapes or self.name in _LAUNCHES_NOTHING:

@@ -209,3 +209,13 @@ def gpu_model(name: str) -> GPUModel:
 def gpu_model_by_cuda_name(device_name: str) -> GPUModel | None:
     """Return the GPU model by CUDA's name of the device; None if its figures are not known."""
     return next((one for one in _GPU_MODELS.values() if device_name in one.cuda_names), None)
+
+
+_MIB = 2**20
+_HOPPER = (9, 0)
+_LARGE_WORKSPACE, _WORKSPACE = 32 * _MIB, 8 * _MIB + 128 * 1024
+
+
+def cublas_workspace_bytes(gpu: GPUModel) -> int:
+    """Return the workspace that torch gives cuBLAS by default: `getChosenWorkspaceSize` in `cuda/CublasHandlePool.cpp`."""
+    return _LARGE_WORKSPACE if gpu.capability >= _HOPPER else _WORKSPACE

@@ -15,11 +15,11 @@ from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.observations import AttentionKernel
 
 _HALVES = (torch.float16, torch.bfloat16)
-_AMPERE, _HOPPER = (8, 0), (9, 0)
+_AMPERE = (8, 0)
 _PREFER_CUDNN = ((9, 0), (10, 0))
 _FLASH_LARGEST_HEAD = 256
 _CUDNN_LARGEST_HEAD = 128
-_CUDNN_LARGEST_HEAD_ON_HOPPER = 256
+_CUDNN_LARGEST_HEAD_ON_DATA_CENTER = 256
 ALIGNMENT = 8  # elements; other head dimensions and mask lengths are padded or not supported
 _DIMENSIONS = 4
 
@@ -98,9 +98,16 @@ def _why_not_flash(call: Attention, capability: tuple[int, int]) -> Iterator[str
     yield from _why_not_heads(call, takes_groups=True)
 
 
+def _alignment(call: Attention, capability: tuple[int, int]) -> int:
+    """Return what the head dimension must be a multiple of: `minimum_gemm_alignment`."""
+    if call.query.dtype in _HALVES:
+        return ALIGNMENT
+    return ALIGNMENT // 2 if capability >= _AMPERE else 1
+
+
 def _why_not_efficient(call: Attention, capability: tuple[int, int]) -> Iterator[str]:
     dtypes = (*_HALVES, torch.float32) if capability >= _AMPERE else (torch.float16, torch.float32)
-    alignment = ALIGNMENT if call.query.dtype in _HALVES else ALIGNMENT // 2
+    alignment = _alignment(call, capability)
     if not is_attention_enabled("mem_efficient"):
         yield "it is switched off"
     if call.query.dtype not in dtypes:
@@ -111,7 +118,7 @@ def _why_not_efficient(call: Attention, capability: tuple[int, int]) -> Iterator
 
 
 def _why_not_cudnn(call: Attention, capability: tuple[int, int]) -> Iterator[str]:
-    largest = _CUDNN_LARGEST_HEAD_ON_HOPPER if capability == _HOPPER else _CUDNN_LARGEST_HEAD
+    largest = _CUDNN_LARGEST_HEAD_ON_DATA_CENTER if capability in _PREFER_CUDNN else _CUDNN_LARGEST_HEAD
     if not is_attention_enabled("cudnn"):
         yield "it is switched off"
     if torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled():

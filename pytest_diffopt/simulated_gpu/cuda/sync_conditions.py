@@ -12,8 +12,11 @@ from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 
 # at::isin compares all pairs while `tests < 10 * elements ** 0.145`, else it sorts.
 _ISIN_FACTOR, _ISIN_POWER = 10.0, 0.145
+_ISIN_SORTING = 1
 # at::mode sorts slices up to this length inside one kernel.
 _MODE_FUSED_LENGTH = 2048
+# Seen on the null GPU; a few lengths (2049) take two more.
+_MODE_INSIDE_THRUST, _MODE_INSIDE_THRUST_BOOL = 11, 4
 # The driver stages up to this size in its own buffer, without synchronizing with the stream.
 _STAGED_BYTES = 64 * 1024
 
@@ -58,6 +61,16 @@ def is_mask(value: torch.Tensor) -> bool:
 def once(_: Call) -> int:
     """One sync."""
     return 1
+
+
+def twice(_: Call) -> int:
+    """Two syncs."""
+    return 2
+
+
+def three_times(_: Call) -> int:
+    """Three syncs."""
+    return 3
 
 
 def once_unless_empty(call: Call) -> int:
@@ -139,17 +152,56 @@ def repeat_interleave(call: Call) -> int:
 
 
 def isin(call: Call) -> int:
-    """`isin`, where it sorts: makes both sides unique first."""
+    """`isin`, where it sorts: makes both sides unique first, unless they are said to be, and reads one position."""
     elements, tests = call["elements"].numel(), call["test_elements"].numel()
-    sorts = tests >= int(_ISIN_FACTOR * elements**_ISIN_POWER)
-    return 2 if sorts and not call["assume_unique"] else 0
+    if tests < int(_ISIN_FACTOR * elements**_ISIN_POWER):
+        return 0
+    return _ISIN_SORTING if call["assume_unique"] else _ISIN_SORTING + 2
+
+
+def _has_long_slices(call: Call) -> bool:
+    tensor, dim = call["self"], call["dim"]
+    return bool(tensor.numel() and (tensor.shape[dim] if tensor.dim() else 1) > _MODE_FUSED_LENGTH)
 
 
 def mode(call: Call) -> int:
-    """`mode`: one sync for each long slice."""
-    tensor, dim = call["self"], call["dim"]
-    length = tensor.shape[dim] if tensor.dim() else 1
-    return tensor.numel() // length if length > _MODE_FUSED_LENGTH else 0
+    """`mode` of long slices, however many: synchronizes inside Thrust."""
+    is_bool = call["self"].dtype == torch.bool
+    return (_MODE_INSIDE_THRUST_BOOL if is_bool else _MODE_INSIDE_THRUST) if _has_long_slices(call) else 0
+
+
+def mode_of_bool(call: Call) -> int:
+    """`mode` of long slices of a bool tensor: reads a count."""
+    return int(_has_long_slices(call) and call["self"].dtype == torch.bool)
+
+
+def unique_flattened(call: Call) -> int:
+    """`unique_consecutive` without a dimension."""
+    return once_unless_empty(call) if call["dim"] is None else 0
+
+
+def _inside_unique(call: Call, plain: int) -> int:
+    return plain + 3 * bool(call["return_inverse"]) + bool(call["return_counts"])
+
+
+def unique_dim(call: Call) -> int:
+    """`unique(dim=...)`: synchronizes inside Thrust, more often if it returns positions or counts."""
+    return _inside_unique(call, 3)
+
+
+def unique_consecutive_dim(call: Call) -> int:
+    """`unique_consecutive(dim=...)`: the same, without sorting."""
+    return _inside_unique(call, 2) if call["dim"] is not None else 0
+
+
+def errors_checked(call: Call) -> int:
+    """A decomposition that was asked to check for errors."""
+    return int(bool(call["check_errors"]))
+
+
+def matrix_exp(call: Call) -> int:
+    """`matrix_exp` of more than a number: compares the norm with a table, and reads the exponent."""
+    return 2 if call["self"].shape[-1] > 1 else 0
 
 
 def searchsorted(call: Call) -> int:
@@ -179,9 +231,9 @@ def positions_on_host(call: Call) -> int:
 
 
 def _is_masked_fill(call: Call) -> bool:
-    """Return whether `x[mask] = number` becomes a masked fill: `canDispatchToMaskedFill`."""
+    """Return whether `x[mask] = number` becomes a masked fill: `canDispatchToMaskedFill`; the mask is where `x` is."""
     indices, value = _indices(call), call["values"]
-    is_one_mask = len(indices) == 1 and indices[0].dtype == torch.bool
+    is_one_mask = len(indices) == 1 and indices[0].dtype == torch.bool and is_on_device(indices[0])
     return is_one_mask and not call["accumulate"] and value.numel() == 1 and is_off_device(value)
 
 

@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from pytest_diffopt.simulated_gpu.cuda.sync_conditions import Condition
 from pytest_diffopt.simulated_gpu.observations import SyncKind
 
@@ -14,6 +16,7 @@ class Confidence(enum.Enum):
     SOURCE = "source read"
     DOCUMENTED = "documentation or issue"
     INFERRED = "inferred"
+    OBSERVED = "counted on the null GPU, under torch's own CUDA code"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +32,8 @@ class Rule:
         kind: why the CPU blocks on the GPU.
         is_reported: whether `torch.cuda.set_sync_debug_mode` reports it.
         confidence: the evidence for the rule.
-        confirmed_on: the GPUs on which it was observed, with the torch version.
+        until: the first torch release (major.minor) in which it no longer applies; empty if it applies to all.
+        confirmed_by: the torch versions whose CUDA code made the same syncs on the null GPU, by `make truth`.
     """
 
     name: str
@@ -39,4 +43,9 @@ class Rule:
     kind: SyncKind = SyncKind.READ
     is_reported: bool = True
     confidence: Confidence = Confidence.BINARY
-    confirmed_on: tuple[str, ...] = ()
+    until: str = ""
+    confirmed_by: tuple[str, ...] = ()
+
+    def applies_to(self, torch_version: str) -> bool:
+        """Return whether a version of torch synchronizes here."""
+        return not self.until or Version(torch_version).release[:2] < Version(self.until).release[:2]

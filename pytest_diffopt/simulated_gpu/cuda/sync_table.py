@@ -1,15 +1,21 @@
 """The sync table: which operations synchronize on CUDA, under which conditions, how often, and the source of each rule.
 
 The rules are never inferred from what torch does on the simulated device, because its C++ code branches on "is this
-CUDA" in many places. An operation without a row never synchronizes. Sources are files of PyTorch 2.13 below
-`aten/src/ATen/`; no row has been observed on a GPU yet (`confirmed_on` is empty).
+CUDA" in many places. An operation without a row does not synchronize, unless it is unknown: not torch's own, or
+declared by torch to depend on values. Sources are files of PyTorch 2.13 below `aten/src/ATen/`. `confirmed_by` names
+the releases whose own CUDA code made the same syncs on the null GPU (`make truth`); none was observed on a GPU.
 """
 
 import functools
 
+import torch
+
 from pytest_diffopt.simulated_gpu.cuda import sync_conditions as on
 from pytest_diffopt.simulated_gpu.cuda.sync_rule import Confidence, Rule
 from pytest_diffopt.simulated_gpu.observations import SyncKind
+
+# `make truth` checks each row that lists its torch.
+_CONFIRMED = ("2.13.0", "2.14.1")
 
 _INDEX = ("aten.index", "aten._unsafe_index")
 _PUT = ("aten.index_put", "aten.index_put_", "aten._index_put_impl_")
@@ -21,6 +27,7 @@ _COPIES = (
         syncs=on.blocking_copy_in,
         source="native/cuda/Copy.cu copy_kernel_cuda",
         kind=SyncKind.COPY_FROM_HOST,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="non-blocking copy to the device from pageable memory",
@@ -30,6 +37,7 @@ _COPIES = (
         kind=SyncKind.COPY_FROM_HOST,
         is_reported=False,
         confidence=Confidence.DOCUMENTED,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="blocking copy to the host",
@@ -37,6 +45,7 @@ _COPIES = (
         syncs=on.blocking_copy_out,
         source="native/cuda/Copy.cu copy_kernel_cuda",
         kind=SyncKind.COPY_TO_HOST,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="blocking conversion to the host",
@@ -44,6 +53,7 @@ _COPIES = (
         syncs=on.blocking_conversion_out,
         source="native/TensorConversions.cpp _to_copy; native/cuda/Copy.cu",
         kind=SyncKind.COPY_TO_HOST,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="non-blocking copy to pageable host memory",
@@ -53,6 +63,7 @@ _COPIES = (
         kind=SyncKind.COPY_TO_HOST,
         is_reported=False,
         confidence=Confidence.DOCUMENTED,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="foreach copy over the bus",
@@ -61,6 +72,7 @@ _COPIES = (
         source="native/cuda/ForeachBinaryOpList.cu",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.SOURCE,
+        confirmed_by=_CONFIRMED,
     ),
 )
 
@@ -70,6 +82,7 @@ _READS = (
         operations=("aten._local_scalar_dense",),
         syncs=on.once_on_device("self"),
         source="native/cuda/CUDAScalar.cu",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="tolist",
@@ -77,14 +90,28 @@ _READS = (
         syncs=on.once_unless_empty,
         source="torch/csrc/utils/tensor_list.cpp",
         confidence=Confidence.SOURCE,
+        confirmed_by=_CONFIRMED,
     ),
-    Rule(name="equal", operations=("aten.equal",), syncs=on.equal, source="native/cuda/Equal.cpp"),
-    Rule(name="allclose", operations=("aten.allclose",), syncs=on.once, source="native/TensorCompare.cpp"),
+    Rule(
+        name="equal",
+        operations=("aten.equal",),
+        syncs=on.equal,
+        source="native/cuda/Equal.cpp",
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="allclose",
+        operations=("aten.allclose",),
+        syncs=on.once,
+        source="native/TensorCompare.cpp",
+        confirmed_by=_CONFIRMED,
+    ),
     Rule(
         name="linalg check",
         operations=("aten._linalg_check_errors",),
         syncs=on.once_on_device("info"),
         source="native/BatchLinearAlgebra.cpp",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="linalg check inside the kernel",
@@ -92,6 +119,53 @@ _READS = (
         syncs=on.once,
         source="native/BatchLinearAlgebra.cpp _linalg_check_errors",
         confidence=Confidence.INFERRED,
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="linalg check on request",
+        operations=(
+            "aten.linalg_cholesky_ex",
+            "aten.linalg_inv_ex",
+            "aten.linalg_lu_factor_ex",
+            "aten.linalg_ldl_factor_ex",
+            "aten._linalg_solve_ex",
+        ),
+        syncs=on.errors_checked,
+        source="native/BatchLinearAlgebra.cpp _linalg_check_errors",
+        confidence=Confidence.SOURCE,
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="eigenvalues",
+        operations=("aten._linalg_eigvals",),
+        syncs=on.twice,
+        source="native/BatchLinearAlgebra.cpp linalg_eigvals_out",
+        confidence=Confidence.OBSERVED,
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="least squares",
+        operations=("aten.linalg_lstsq",),
+        syncs=on.once,
+        source="native/BatchLinearAlgebra.cpp linalg_lstsq_out",
+        confidence=Confidence.OBSERVED,
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="matrix exponential",
+        operations=("aten.linalg_matrix_exp",),
+        syncs=on.matrix_exp,
+        source="native/LinearAlgebra.cpp mexp_impl",
+        confidence=Confidence.OBSERVED,
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="index_reduce",
+        operations=("aten.index_reduce", "aten.index_reduce_"),
+        syncs=on.once,
+        source="native/cuda/Indexing.cu index_reduce_func_cuda_impl",
+        confidence=Confidence.OBSERVED,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="svd convergence",
@@ -100,18 +174,22 @@ _READS = (
         source="native/cuda/linalg/BatchLinearAlgebraLib.cpp _check_gesvdj_convergence",
         kind=SyncKind.COPY_TO_HOST,
         confidence=Confidence.SOURCE,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="normal with a tensor of deviations",
         operations=("aten.normal.float_Tensor", "aten.normal.Tensor_Tensor"),
         syncs=on.once_on_device("std"),
-        source="native/DistributionTemplates.h",
+        source="native/DistributionTemplates.h; an assertion on the device since",
+        until="2.14",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="end point on the device",
         operations=("aten.linspace", "aten.logspace"),
         syncs=on.once_for_each_on_device("start", "end"),
         source="native/RangeFactories.cpp",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="ctc_loss with lengths on the device",
@@ -120,72 +198,129 @@ _READS = (
         source="native/LossCTC.cpp",
         kind=SyncKind.COPY_TO_HOST,
         confidence=Confidence.SOURCE,
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="ctc_loss",
+        operations=("aten._ctc_loss",),
+        syncs=on.three_times,
+        source="native/cuda/LossCTC.cu ctc_loss_gpu_template: lengths and offsets of the batch",
+        kind=SyncKind.COPY_FROM_HOST,
+        confidence=Confidence.OBSERVED,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="cross_entropy with weights and label smoothing",
         operations=("aten.cross_entropy_loss",),
         syncs=on.weighted_smooth_mean,
         source="native/LossNLL.cpp masked_select",
+        confirmed_by=_CONFIRMED,
     ),
 )
 
 _SIZES = (
-    Rule(name="nonzero", operations=("aten.nonzero",), syncs=on.once, source="native/cuda/Nonzero.cu"),
+    Rule(
+        name="nonzero",
+        operations=("aten.nonzero",),
+        syncs=on.once,
+        source="native/cuda/Nonzero.cu",
+        confirmed_by=_CONFIRMED,
+    ),
     Rule(
         name="masked_select",
         operations=("aten.masked_select",),
         syncs=on.once_on_device("mask"),
         source="native/cuda/IndexKernel.cpp",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="unique",
-        operations=("aten._unique2", "aten._unique", "aten.unique_consecutive"),
+        operations=("aten._unique2", "aten._unique"),
         syncs=on.once_unless_empty,
         source="native/cuda/UniqueCub.cu",
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="unique_consecutive",
+        operations=("aten.unique_consecutive",),
+        syncs=on.unique_flattened,
+        source="native/cuda/UniqueCub.cu",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="unique along a dimension",
-        operations=("aten.unique_dim", "aten.unique_dim_consecutive"),
-        syncs=on.once,
+        operations=("aten.unique_dim",),
+        syncs=on.unique_dim,
         source="native/cuda/Unique.cu (synchronizes inside Thrust)",
         is_reported=False,
+        confirmed_by=_CONFIRMED,
     ),
-    Rule(name="bincount", operations=("aten.bincount",), syncs=on.bincount, source="native/cuda/SummaryOps.cu"),
+    Rule(
+        name="unique_consecutive along a dimension",
+        operations=("aten.unique_consecutive", "aten.unique_dim_consecutive"),
+        syncs=on.unique_consecutive_dim,
+        source="native/cuda/Unique.cu (synchronizes inside Thrust)",
+        is_reported=False,
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="bincount",
+        operations=("aten.bincount",),
+        syncs=on.bincount,
+        source="native/cuda/SummaryOps.cu",
+        confirmed_by=_CONFIRMED,
+    ),
     Rule(
         name="histc without a range",
         operations=("aten.histc",),
         syncs=on.histc_without_range,
         source="native/cuda/SummaryOps.cu",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="repeat_interleave without output_size",
         operations=("aten.repeat_interleave.Tensor",),
         syncs=on.repeat_interleave,
         source="native/Repeat.h",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="isin that sorts",
         operations=("aten.isin.Tensor_Tensor",),
         syncs=on.isin,
         source="native/TensorCompare.cpp",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="mode of long slices",
         operations=("aten.mode",),
         syncs=on.mode,
-        source="native/cuda/TensorModeKernel.cu",
+        source="native/cuda/TensorModeKernel.cu (synchronizes inside Thrust)",
+        is_reported=False,
+        confidence=Confidence.OBSERVED,
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="mode of long slices of bool",
+        operations=("aten.mode",),
+        syncs=on.mode_of_bool,
+        source="native/cuda/TensorModeKernel.cpp",
+        confidence=Confidence.OBSERVED,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="searchsorted with a sorter",
         operations=("aten.searchsorted",),
         syncs=on.searchsorted,
         source="native/BucketizationUtils.h",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="segment_reduce with lengths",
         operations=("aten.segment_reduce",),
         syncs=on.segment_reduce,
         source="native/SegmentReduce.cpp",
+        confirmed_by=_CONFIRMED,
     ),
 )
 
@@ -195,6 +330,7 @@ _INDEXING = (
         operations=_INDEX,
         syncs=on.masks,
         source="native/IndexingUtils.h expandTensors",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="positions on the host as an index",
@@ -203,12 +339,14 @@ _INDEXING = (
         source="native/IndexingUtils.h expandTensors",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.SOURCE,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="written through a mask",
         operations=_PUT,
         syncs=on.masks_written_through,
         source="native/TensorAdvancedIndexingUtils.h canDispatchToMaskedFill",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="number written through positions",
@@ -216,24 +354,28 @@ _INDEXING = (
         syncs=on.number_written_through,
         source="native/TensorAdvancedIndexing.cpp _index_put_impl_; gone after PyTorch PR 188330",
         kind=SyncKind.COPY_FROM_HOST,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="index_fill with a value on the device",
         operations=("aten.index_fill.int_Tensor", "aten.index_fill_.int_Tensor"),
         syncs=on.once_on_device("value"),
         source="native/TensorAdvancedIndexing.cpp",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="masked_fill with a value on the device",
         operations=("aten.masked_fill.Tensor", "aten.masked_fill_.Tensor"),
         syncs=on.once_on_device("value"),
         source="native/cuda/Indexing.cu masked_fill__cuda",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="host tensor filled from the device",
         operations=("aten.fill_.Tensor",),
         syncs=on.host_filled_from_device,
         source="native/Fill.cpp",
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="where with a host scalar",
@@ -242,6 +384,7 @@ _INDEXING = (
         source="native/TensorCompare.cpp where_self_out",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.SOURCE,
+        confirmed_by=_CONFIRMED,
     ),
 )
 
@@ -253,6 +396,17 @@ _EXPLICIT = (
         source="c10::cuda::device_synchronize",
         kind=SyncKind.EXPLICIT,
         is_reported=False,
+        confirmed_by=_CONFIRMED,
+    ),
+    Rule(
+        name="release of cached memory",
+        operations=("torch.cuda.empty_cache",),
+        syncs=on.once,
+        source="c10/cuda/CUDACachingAllocator.cpp release_cached_blocks (cudaFree)",
+        kind=SyncKind.EXPLICIT,
+        is_reported=False,
+        confidence=Confidence.DOCUMENTED,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="synchronize a stream",
@@ -260,6 +414,7 @@ _EXPLICIT = (
         syncs=on.once,
         source="c10::cuda::CUDAStream::synchronize",
         kind=SyncKind.EXPLICIT,
+        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="synchronize an event",
@@ -269,6 +424,7 @@ _EXPLICIT = (
         kind=SyncKind.EXPLICIT,
         is_reported=False,
         confidence=Confidence.DOCUMENTED,
+        confirmed_by=_CONFIRMED,
     ),
 )
 
@@ -277,6 +433,18 @@ RULES: tuple[Rule, ...] = (*_COPIES, *_READS, *_SIZES, *_INDEXING, *_EXPLICIT)
 
 @functools.cache
 def rules_for(name: str) -> tuple[Rule, ...]:
-    """Return the rows for an overload such as `aten.index.Tensor`, or for a Python function."""
+    """Return the rows for an overload such as `aten.index.Tensor`, or for a Python function, under this torch."""
     packet = name.rsplit(".", 1)[0]
-    return tuple(rule for rule in RULES if name in rule.operations or packet in rule.operations)
+    return tuple(rule for rule in applicable_rules() if name in rule.operations or packet in rule.operations)
+
+
+@functools.cache
+def has_rows(name: str) -> bool:
+    """Return whether there are rows for an overload, be it for another torch."""
+    return any(name in rule.operations or name.rsplit(".", 1)[0] in rule.operations for rule in RULES)
+
+
+@functools.cache
+def applicable_rules() -> tuple[Rule, ...]:
+    """Return the rows that apply to this version of torch."""
+    return tuple(rule for rule in RULES if rule.applies_to(str(torch.__version__)))

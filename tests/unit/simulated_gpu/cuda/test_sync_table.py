@@ -1,5 +1,6 @@
 """Each row of the sync table: a call has the row's number of syncs, of its kind, and with its `is_reported`."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 from torch.nn import functional
 
 from pytest_diffopt.simulated_gpu import SimulatedGPU, SyncKind
 from pytest_diffopt.simulated_gpu.cuda.sync_table import RULES
 
+_TORCH = Version(torch.__version__).release[:2]
 READ, IN, OUT, EXPLICIT = SyncKind.READ, SyncKind.COPY_FROM_HOST, SyncKind.COPY_TO_HOST, SyncKind.EXPLICIT
 
 
@@ -61,9 +64,9 @@ def case(
     return Case(name=name, call=call, syncs=((kind, True),) * times if kind else (), rule=rule)
 
 
-def unreported(name: str, call: Callable[[Any], object], kind: SyncKind, *, rule: str) -> Case:
-    """Return a case with one sync, which the sync debug mode does not report."""
-    return Case(name=name, call=call, syncs=((kind, False),), rule=rule)
+def unreported(name: str, call: Callable[[Any], object], kind: SyncKind, times: int = 1, *, rule: str = "") -> Case:
+    """Return a case with `times` syncs, which the sync debug mode does not report."""
+    return Case(name=name, call=call, syncs=((kind, False),) * times, rule=rule)
 
 
 def assign(target: str, index: Callable[[Any], object], value: object) -> Callable[[Any], object]:
@@ -95,6 +98,19 @@ CREATED_ON_DEVICE: dict[str, tuple[object, ...]] = {
 def on(things: Things) -> Any:
     """Return the module of the device, as `torch.cuda` is that of a CUDA GPU."""
     return torch.get_device_module(things.device)
+
+
+def reduce_at_positions(things: Things) -> None:
+    """Reduce along an index, without torch's warning that the function is new."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        things.x.index_reduce(0, things.idx, things.x[:2].clone(), "amax")
+
+
+def free_and_empty_cache(things: Things) -> None:
+    """Release memory, and the cache with it."""
+    torch.empty(2**25, device=things.device)
+    on(things).empty_cache()
 
 
 def attend(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -174,7 +190,37 @@ CASES = (
         rule="svd convergence",
     ),
     case("eigh", lambda g: torch.linalg.eigh(g.square), READ, rule="linalg check inside the kernel"),
-    case("normal, std tensor", lambda g: torch.normal(0.0, g.v), READ, rule="normal with a tensor of deviations"),
+    Case(name="pinv", call=lambda g: torch.linalg.pinv(g.square), syncs=((OUT, True), (READ, True))),
+    case("pinv, Hermitian", lambda g: torch.linalg.pinv(g.square, hermitian=True), READ),
+    Case(name="matrix_rank", call=lambda g: torch.linalg.matrix_rank(g.square), syncs=((OUT, True), (READ, True))),
+    Case(name="cond", call=lambda g: torch.linalg.cond(g.square), syncs=((OUT, True), (READ, True))),
+    Case(name="svdvals", call=lambda g: torch.linalg.svdvals(g.square), syncs=((OUT, True), (READ, True))),
+    case("cholesky_ex", lambda g: torch.linalg.cholesky_ex(g.square)),
+    case(
+        "cholesky_ex, check_errors",
+        lambda g: torch.linalg.cholesky_ex(g.square, check_errors=True),
+        READ,
+        rule="linalg check on request",
+    ),
+    case("inv_ex, check_errors", lambda g: torch.linalg.inv_ex(g.square, check_errors=True), READ),
+    case("solve_ex, check_errors", lambda g: torch.linalg.solve_ex(g.square, g.square, check_errors=True), READ),
+    case("lu_factor_ex, check_errors", lambda g: torch.linalg.lu_factor_ex(g.square, check_errors=True), READ),
+    case("lu_factor", lambda g: torch.linalg.lu_factor(g.square), READ),
+    case("ldl_factor", lambda g: torch.linalg.ldl_factor(g.square), READ),
+    case("eig", lambda g: torch.linalg.eig(g.square), READ),
+    case("eigvals", lambda g: torch.linalg.eigvals(g.square), READ, 2, rule="eigenvalues"),
+    case("eigvalsh", lambda g: torch.linalg.eigvalsh(g.square), READ),
+    case("lstsq", lambda g: torch.linalg.lstsq(g.square, g.square), READ, rule="least squares"),
+    case("qr", lambda g: torch.linalg.qr(g.square)),
+    case("matrix_exp", lambda g: torch.linalg.matrix_exp(g.square), READ, 2, rule="matrix exponential"),
+    case("matrix_exp of a number", lambda g: torch.linalg.matrix_exp(g.square[:1, :1])),
+    case(
+        "normal, std tensor",
+        lambda g: torch.normal(0.0, g.v),
+        READ,
+        int(_TORCH < (2, 14)),
+        rule="normal with a tensor of deviations",
+    ),
     case("normal, mean tensor", lambda g: torch.normal(g.v, 1.0)),
     case(
         "linspace to a tensor",
@@ -190,8 +236,17 @@ CASES = (
             torch.full((1,), 5, device=g.device),
             torch.full((1,), 2, device=g.device),
         ),
-        syncs=((OUT, True), (OUT, True)),
+        syncs=((OUT, True), (OUT, True), (IN, True), (IN, True), (IN, True)),
         rule="ctc_loss with lengths on the device",
+    ),
+    case(
+        "ctc_loss, lengths on the host",
+        lambda g: torch._ctc_loss(
+            torch.zeros(5, 1, 3, device=g.device), torch.ones(1, 2, dtype=torch.long, device=g.device), (5,), (2,)
+        ),
+        IN,
+        3,
+        rule="ctc_loss",
     ),
     case(
         "cross_entropy, weights and smoothing",
@@ -208,9 +263,24 @@ CASES = (
     case("masked_select", lambda g: g.x.masked_select(g.mask2d), READ, rule="masked_select"),
     case("masked_scatter", lambda g: g.x.masked_scatter(g.mask2d, g.x)),
     case("unique", lambda g: g.x.unique(), READ, rule="unique"),
-    case("unique_consecutive", lambda g: g.v.unique_consecutive(), READ),
+    case("unique_consecutive", lambda g: g.v.unique_consecutive(), READ, rule="unique_consecutive"),
     case("unique of nothing", lambda g: g.empty.unique()),
-    unreported("unique along a dimension", lambda g: g.x.unique(dim=0), READ, rule="unique along a dimension"),
+    unreported("unique along a dimension", lambda g: g.x.unique(dim=0), READ, 3, rule="unique along a dimension"),
+    unreported("unique along a dimension, inverse", lambda g: g.x.unique(dim=0, return_inverse=True), READ, 6),
+    unreported("unique along a dimension, counts", lambda g: g.x.unique(dim=0, return_counts=True), READ, 4),
+    unreported(
+        "unique_consecutive along a dimension",
+        lambda g: g.x.unique_consecutive(dim=0),
+        READ,
+        2,
+        rule="unique_consecutive along a dimension",
+    ),
+    unreported(
+        "unique_consecutive along a dimension, both",
+        lambda g: g.x.unique_consecutive(dim=0, return_inverse=True, return_counts=True),
+        READ,
+        6,
+    ),
     case("bincount", lambda g: g.idx.bincount(), READ, 2, rule="bincount"),
     case("bincount of uint8", lambda g: g.bytes.bincount(), READ),
     case("histc", lambda g: g.v.histc(4), READ, 2, rule="histc without a range"),
@@ -227,13 +297,21 @@ CASES = (
     case("one_hot", lambda g: functional.one_hot(g.idx), READ),
     case("one_hot, num_classes", lambda g: functional.one_hot(g.idx, 3)),
     case("isin, few", lambda g: torch.isin(g.x, g.v)),
-    case("isin, many", lambda g: torch.isin(g.v, torch.zeros(100, device=g.device)), READ, 2, rule="isin that sorts"),
+    case("isin, many", lambda g: torch.isin(g.v, torch.zeros(100, device=g.device)), READ, 3, rule="isin that sorts"),
     case(
         "isin, many and unique",
         lambda g: torch.isin(g.v, torch.zeros(100, device=g.device), assume_unique=True),
+        READ,
     ),
     case("mode, short", lambda g: g.x.mode()),
-    case("mode, long", lambda g: g.long.mode(), READ, 2, rule="mode of long slices"),
+    unreported("mode, long", lambda g: g.long.mode(), READ, 11, rule="mode of long slices"),
+    unreported("mode, one long slice", lambda g: g.long[0].mode(), READ, 11),
+    Case(
+        name="mode, long, bool",
+        call=lambda g: g.long.bool().mode(),
+        syncs=((READ, True), *((READ, False),) * 4),
+        rule="mode of long slices of bool",
+    ),
     case("searchsorted", lambda g: torch.searchsorted(g.v, g.v)),
     case(
         "searchsorted, sorter",
@@ -278,6 +356,10 @@ CASES = (
     case("x[list]", lambda g: g.x[[0, 2]], IN),
     case("x[numpy]", lambda g: g.x[np.array([0, 2])], IN),
     case("x[mask] = number", assign("x", lambda g: g.mask, 1.0)),
+    case("x[host mask] = number", assign("x", lambda _: torch.tensor([True, False, True]), 1.0), IN),
+    case("x[host mask] = host value", assign("x", lambda _: torch.tensor([True, False, True]), torch.tensor(1.0)), IN),
+    case("x[host mask] = device number", assign("x", lambda _: torch.tensor([True, False, True]), lambda g: g.s)),
+    case("index_reduce", reduce_at_positions, READ, rule="index_reduce"),
     case(
         "x[mask] = device number",
         assign("x", lambda g: g.mask, lambda g: g.s),
@@ -359,11 +441,16 @@ CASES = (
     case("embedding", lambda g: functional.embedding(g.idx, g.x)),
     case("embedding, max_norm", lambda g: functional.embedding(g.idx, g.x.clone(), max_norm=1.0)),
     case("attention, boolean mask", lambda g: attend(g.x, torch.ones(3, 3, dtype=torch.bool, device=g.device))),
+    case(
+        "pack_padded_sequence",
+        lambda g: torch.nn.utils.rnn.pack_padded_sequence(g.long.reshape(-1, 2, 3), torch.tensor([3, 2])),
+    ),
     case("clip_grad_norm_", lambda g: torch.nn.utils.clip_grad_norm_([g.x], 1.0)),
     # explicit synchronization
     unreported("cuda.synchronize", lambda _: torch.cuda.synchronize(), EXPLICIT, rule="synchronize"),
     unreported("accelerator.synchronize", lambda _: torch.accelerator.synchronize(), EXPLICIT, rule="synchronize"),
     unreported("the device's synchronize", lambda g: on(g).synchronize(), EXPLICIT, rule="synchronize"),
+    unreported("empty_cache", free_and_empty_cache, EXPLICIT, rule="release of cached memory"),
     case(
         "Stream.synchronize",
         lambda g: on(g).Stream().synchronize(),
@@ -401,9 +488,19 @@ def test_every_row_has_a_case() -> None:
 
 
 def test_rows_are_complete() -> None:
-    """Names are unique, every row has a source, and no row is marked as confirmed on a GPU."""
+    """Names are unique, every row has a source, and versions of torch whose CUDA code confirmed it."""
     names = [rule.name for rule in RULES]
 
     assert len(set(names)) == len(names)
     assert all(rule.source for rule in RULES)
-    assert not any(rule.confirmed_on for rule in RULES)
+    assert all(rule.confirmed_by for rule in RULES)
+
+
+def test_row_ends_with_a_version_of_torch() -> None:
+    """A row with `until` applies to earlier releases, with their patches and local labels, and to no later one."""
+    rule = next(one for one in RULES if one.until == "2.14")
+
+    assert [rule.applies_to(one) for one in ("2.11.0", "2.13.1+cu130", "2.14.0", "2.14.1+cu130", "2.15.0")] == [
+        *(True, True, False, False, False)
+    ]
+    assert RULES[0].applies_to("2.15.0")
