@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 # Bytecode is compiled once, and not in each of the processes that tests start.
 unexport PYTHONDONTWRITEBYTECODE
 # These targets need no hub; without this each tokenizer sends a request first.
-gate ladders test null-gpu injected-faults on-gpu-rehearsal: export HF_HUB_OFFLINE ?= 1
+gate ladders test null-gpu truth injected-faults on-gpu-rehearsal: export HF_HUB_OFFLINE ?= 1
 # More options for pytest, as in: make gate PYTEST_ARGS="-v --diffopt-report report"
 PYTEST_ARGS ?=
 # Another torch than in constraints.txt, in a separate environment: make test TORCH=2.11.0
@@ -20,7 +20,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install null-gpu gate ladders gpu test test-lpips browser lint docs fuzz format benchmarks history generality
+.PHONY: install null-gpu truth gate ladders gpu test test-lpips browser lint docs fuzz format benchmarks history generality
 .PHONY: injected-faults on-gpu-rehearsal dist test-wheel release-check baselines comment comment-environment merge summary
 .PHONY: status gpu-request propose-baselines clean
 
@@ -94,6 +94,18 @@ $(CUDA_VENV)/.installed: pyproject.toml constraints-cuda.txt
 	$(CUDA_BIN)/python $(PIP) --constraint constraints-cuda.txt --editable '.[gpu,quantization]' hypothesis peft pytest-xdist torchsde
 	touch $@
 
+# Compare the simulated GPU with torch's own CUDA code on the null GPU, case by case; fails if a disagreement is not a
+# stated limit. The readings are kept in .truth/, so an interrupted run continues. More options, as in:
+# make truth TRUTH_ARGS="--docs" (writes the table into docs/simulated-gpu.md), or "--only scheduler: row:"
+TRUTH_ARGS ?=
+TRUTH_GPUS ?= b200 a100-80gb l4 t4 v100 rtx-5090
+truth: $(CUDA_VENV)/.installed
+	$(CUDA_VENV)/bin/python -m benchmarks.simulated_vs_cuda --real null --json .truth/h200.json $(TRUTH_ARGS)
+	for gpu in $(TRUTH_GPUS); do \
+		$(CUDA_VENV)/bin/python -m benchmarks.simulated_vs_cuda --real null --gpu $$gpu --json .truth/$$gpu.json \
+			--only attention: || exit 1; \
+	done
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -119,7 +131,6 @@ benchmarks: $(INSTALLED)
 	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/full_size.py
 	$(BIN)/python benchmarks/simulated_gpu_speed.py
-	$(BIN)/python -m benchmarks.simulated_vs_cuda
 
 # Replay real regressions of diffusers on the releases before and after each fix; the first run needs the network.
 # More options, as in: make history HISTORY_ARGS="--only flux-syncs --json history.json"
@@ -208,6 +219,6 @@ generality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .null-gpu .on-gpu-rehearsal \
+	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .null-gpu .truth .on-gpu-rehearsal \
 		.mypy_cache \
 		.ruff_cache .pytest_cache .import_linter_cache

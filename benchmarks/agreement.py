@@ -20,6 +20,8 @@ class Figure(enum.Enum):
     FLOPS = "FLOPs"
     LAUNCHES = "kernels and library calls"
     PEAK = "peak memory"
+    ATTENTION = "attention kernels"
+    NOT_COMPARED = "not compared"
     STALE_LIMIT = "stated limits"
 
 
@@ -29,12 +31,13 @@ class Reading:
 
     Attributes:
         syncs: for each line of user code, how many syncs torch's sync debug mode reports there.
-        all_syncs: the same for all syncs, including those that the debug mode does not report; the profiler of a GPU has
-            no lines.
+        all_syncs: the same for all syncs, including those that the debug mode does not report; the profiler of a GPU
+            has no lines.
         flops: floating-point operations; None where they were not counted.
         launches: launched kernels and library calls; on the simulated GPU what its operations launch.
         peak_bytes: peak of allocated memory; minus what was allocated before the call, except at full size.
         operations: operations that launch work, which only the simulated GPU counts.
+        choices: for each random attention call the chosen kernel; empty in every other case.
     """
 
     syncs: Mapping[str, int]
@@ -43,6 +46,7 @@ class Reading:
     launches: int
     peak_bytes: int
     operations: int | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def num_syncs(self) -> int:
@@ -118,6 +122,10 @@ class Agreement:
             yield Disagreement(case=self.case, figure=Figure.ALL_SYNCS, text=text)
         if self.real.flops is not None and self.simulated.flops != self.real.flops:
             yield self._differs(Figure.FLOPS, self.simulated.flops, self.real.flops)
+        for call, chosen in self.real.choices.items():
+            if self.simulated.choices.get(call) != chosen:
+                text = f"{call}: simulated {self.simulated.choices.get(call)}, CUDA {chosen}"
+                yield Disagreement(case=self.case, figure=Figure.ATTENTION, text=text)
         if self.is_pipeline and not _is_near(self.launch_ratio, LAUNCH_TOLERANCE):
             yield self._differs(Figure.LAUNCHES, self.simulated.launches, self.real.launches)
         if self.is_pipeline and not _is_near(self.peak_ratio, PEAK_TOLERANCE):
@@ -182,9 +190,10 @@ class Verdict:
 
 
 def judge(agreements: Sequence[Agreement], failures: Mapping[str, str], limits: Sequence[Limit]) -> Verdict:
-    """Explain the disagreements by the stated limits; a limit of a compared case that no longer applies is wrong too."""
+    """Explain the disagreements by the stated limits; a limit that no longer applies is a disagreement, too."""
     found = [one for agreement in agreements for one in agreement.disagreements()]
     stated = {(limit.case, figure) for limit in limits for figure in limit.figures}
+    expected = {case for case, figure in stated if figure is Figure.NOT_COMPARED}
     differing = {(one.case, one.figure) for one in found}
     compared = {agreement.case for agreement in agreements}
     stale = [
@@ -195,8 +204,8 @@ def judge(agreements: Sequence[Agreement], failures: Mapping[str, str], limits: 
     return Verdict(
         agreements=agreements,
         unexplained=[one for one in found if (one.case, one.figure) not in stated] + stale,
-        limits=[limit for limit in limits if limit.case in compared],
-        failures=failures,
+        limits=[limit for limit in limits if limit.case in compared or limit.case in failures],
+        failures={case: reason for case, reason in failures.items() if case not in expected},
     )
 
 
@@ -217,12 +226,8 @@ def report(verdict: Verdict) -> Iterator[str]:
 
 def summary(verdict: Verdict) -> str:
     """Return in one line in how many cases the devices agree."""
-    differing = {
-        figure: {
-            one.case for agreement in verdict.agreements for one in agreement.disagreements() if one.figure is figure
-        }
-        for figure in Figure
-    }
+    found = [one for agreement in verdict.agreements for one in agreement.disagreements()]
+    differing = {figure: {one.case for one in found if one.figure is figure} for figure in Figure}
     total = len(verdict.agreements)
     parts = (f"{figure.value} in {total - len(differing[figure])}" for figure in _SUMMARIZED)
     return f"of {total} cases the simulated GPU and CUDA agree on {', '.join(parts)}"

@@ -18,9 +18,13 @@ _SCHEDULERS = (
     "FlowMatchEulerDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
     "KDPM2DiscreteScheduler", "LCMScheduler", "LMSDiscreteScheduler", "PNDMScheduler", "UniPCMultistepScheduler",
 )  # fmt: skip
+#: The case in which only the chosen attention kernels are compared.
+ATTENTION = "attention: 700 random calls"
 _STEPS = 4
 _SHAPE = (1, 4, 16, 16)
 _FULL_SIZE_STEPS = 2
+# Each stage reads the image of the one before, which has no values at full size.
+_READS_ITS_IMAGE = "deepfloyd-if"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,10 +52,16 @@ def all_cases() -> Iterator[Case]:
     for name in _SCHEDULERS:
         yield Case(name=f"scheduler: {name}", prepare=_scheduler(name))
     yield from _rows()
+    yield Case(name=ATTENTION, prepare=_nothing)
     for name in known_pipelines():
         yield Case(name=f"tiny: {name}", prepare=_tiny(name))
     for name in known_pipelines():
-        yield Case(name=f"full: {name}", prepare=_full(name), is_full_size=True)
+        if not name.startswith(_READS_ITS_IMAGE):
+            yield Case(name=f"full: {name}", prepare=_full(name), is_full_size=True)
+
+
+def _nothing(_: torch.device) -> Callable[[], object]:
+    return lambda: None
 
 
 def _scheduler(name: str) -> Callable[[torch.device], Callable[[], object]]:
@@ -121,7 +131,21 @@ def _on_cuda(pipeline: Any) -> Any:
 
     for module in modules_of(pipeline).values():
         module._apply(move)  # noqa: SLF001 - what `Module.to` calls
+        for one in module.modules():  # such as the table of positions of a transformer, which is no buffer
+            tables = {
+                name: value for name, value in vars(one).items() if isinstance(value, torch.Tensor) and value.is_meta
+            }
+            vars(one).update({name: move(value) for name, value in tables.items()})
     return pipeline.to("cuda")
+
+
+def _like_on_cuda(tensor: torch.Tensor) -> torch.Tensor:
+    # positions are read, and must be in range
+    return (
+        torch.empty_like(tensor, device="cuda")
+        if tensor.is_floating_point()
+        else torch.zeros_like(tensor, device="cuda")
+    )
 
 
 def _rows() -> Iterator[Case]:

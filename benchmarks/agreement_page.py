@@ -45,6 +45,7 @@ def section_lines(verdict: Verdict, environment: Mapping[str, Any]) -> Iterator[
     for prefix, title, _ in _GROUPS:
         yield _group_row(title, [one for one in verdict.agreements if one.case.startswith(prefix)])
     yield ""
+    yield from _attention_line(verdict)
     yield (
         f"Launches are kernels and library calls (allowed: {LAUNCH_TOLERANCE:.0%}); the peak is that of the caching "
         f"allocator (allowed: {PEAK_TOLERANCE:.0%}). At full size it includes the weights."
@@ -57,6 +58,16 @@ def section_lines(verdict: Verdict, environment: Mapping[str, Any]) -> Iterator[
             yield from (_pipeline_row(one, prefix, title) for one in verdict.agreements if one.case.startswith(prefix))
     yield ""
     yield from _limit_lines(verdict)
+
+
+def _attention_line(verdict: Verdict) -> Iterator[str]:
+    for one in verdict.agreements:
+        if one.real.choices:
+            differing = sum(found.figure is Figure.ATTENTION for found in one.disagreements())
+            calls = len(one.real.choices)
+            agreeing = f"{calls - differing} of {calls} random calls"
+            yield f"The attention kernel is that of torch's `select_sdp_backend` in {agreeing}."
+            yield ""
 
 
 def _group_row(title: str, agreements: Sequence[Agreement]) -> str:

@@ -25,7 +25,8 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.agreement import Reading
-from benchmarks.agreement_cases import Case, all_cases
+from benchmarks.agreement_attention import choices_on, choices_on_cuda
+from benchmarks.agreement_cases import ATTENTION, Case, all_cases
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
 from pytest_diffopt.null_gpu.sync_lines import recording_syncs
 from pytest_diffopt.probes.syncs import watch_syncs
@@ -83,6 +84,7 @@ def read_simulated(case: Case, gpu_model: str) -> Reading:
             case.prepare(gpu.device)()  # as on CUDA, where it allocates workspaces
         gc.collect()
         call = case.prepare(gpu.device)
+        choices = choices_on(gpu) if case.name == ATTENTION else {}
         before = gpu.live_memory_bytes
         gpu.enter_phase(_WATCHED)
         call()
@@ -93,8 +95,9 @@ def read_simulated(case: Case, gpu_model: str) -> Reading:
         syncs=_by_line(sync.where for sync in syncs if sync.is_reported),
         all_syncs=_by_line(sync.where for sync in syncs),
         flops=counts.flops,
-        launches=counts.operations,
+        launches=counts.launches,
         operations=counts.operations,
+        choices=choices,
         peak_bytes=counts.peak_memory_bytes + gpu.workspace_bytes
         if case.is_full_size
         else max(0, counts.peak_memory_bytes - before),
@@ -125,7 +128,12 @@ def read_null(case: Case) -> Reading:
             flops=None if case.is_full_size else _flops(_fresh(case)),
             launches=phase.counts.total(TallyKind.KERNEL) + phase.counts.total(TallyKind.LIBRARY_CALL),
             peak_bytes=peak_bytes,
+            choices=_choices(case),
         )
+
+
+def _choices(case: Case) -> Mapping[str, str]:
+    return choices_on_cuda() if case.name == ATTENTION else {}
 
 
 class _Watched:
@@ -166,6 +174,7 @@ def read_real(case: Case) -> Reading:
         flops=None if case.is_full_size else _flops(_fresh(case)),
         launches=sum(events[name] for name in _LAUNCHES),
         peak_bytes=peak_bytes,
+        choices=_choices(case),
     )
 
 

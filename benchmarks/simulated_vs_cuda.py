@@ -3,10 +3,11 @@
     python -m benchmarks.simulated_vs_cuda --real null --json agreement.json
     python -m benchmarks.simulated_vs_cuda --real gpu --json agreement.json --budget-seconds 540
 
-The cases are 15 schedulers, a call for each row of the sync table, and each built-in pipeline, tiny and at full size.
-Each side runs in a process of its own. On the null GPU torch's own CUDA code runs; its counters count kernels, library
-calls and all syncs by line. On a GPU the profiler counts launches and all syncs. On both, torch's sync debug mode counts
-the syncs of each line, `FlopCounterMode` counts FLOPs, and the caching allocator reports memory.
+The cases are 15 schedulers, the calls of the sync table's test, 700 random attention calls, and each built-in
+pipeline, tiny and at full size. Each side runs in a process of its own. On the null GPU torch's own CUDA code runs; its
+counters count kernels, library calls and all syncs by line. On a GPU the profiler counts launches and all syncs. On
+both, torch's sync debug mode counts the syncs of each line, `FlopCounterMode` counts FLOPs, and the caching allocator
+reports memory.
 
 The JSON file is extended after each case, so the same command continues an interrupted run; a file of another GPU or
 torch version is refused. `--docs` writes the table into the documentation.

@@ -150,6 +150,11 @@ class SimulatedGPU:
         return self._ledger.operations()
 
     @property
+    def launches(self) -> int:
+        """Kernels and library calls that the operations launch, by what the null GPU counted of each."""
+        return self.counts.launches
+
+    @property
     def bytes_to_device(self) -> int:
         """Bytes copied over the bus to the GPU."""
         return self.counts.bytes_to_device

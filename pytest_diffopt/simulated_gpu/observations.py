@@ -71,6 +71,7 @@ class Counts:
     Attributes:
         flops: floating-point operations of matrix products, convolutions and attention (a multiply-add is two).
         operations: operations that launch work on the GPU; views and copies over the bus are not counted.
+        launches: kernels and library calls of these operations, as the null GPU counted them (`cost/launches.py`).
         bytes_to_device: bytes copied over the bus to the GPU.
         bytes_to_host: bytes copied over the bus to the host.
         allocated_bytes: sum of all allocations, each rounded up as by CUDA's caching allocator.
@@ -79,6 +80,7 @@ class Counts:
 
     flops: int = 0
     operations: int = 0
+    launches: int = 0
     bytes_to_device: int = 0
     bytes_to_host: int = 0
     allocated_bytes: int = 0
@@ -89,6 +91,7 @@ class Counts:
         return Counts(
             flops=self.flops + other.flops,
             operations=self.operations + other.operations,
+            launches=self.launches + other.launches,
             bytes_to_device=self.bytes_to_device + other.bytes_to_device,
             bytes_to_host=self.bytes_to_host + other.bytes_to_host,
             allocated_bytes=self.allocated_bytes + other.allocated_bytes,

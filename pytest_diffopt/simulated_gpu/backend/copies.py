@@ -86,7 +86,7 @@ def _count_copy_in(
     cell = dispatcher.ledger.cell()
     cell.bytes_to_device += source.numel() * sent.itemsize
     if source.numel() and (changes_on_device or not target.is_contiguous()):
-        cell.operations += 1
+        cell.add_kernel()
 
 
 def _shared(metadata: Metadata, host: torch.Tensor, source: torch.Tensor) -> torch.Tensor | None:
@@ -122,7 +122,7 @@ def _count_copy_out(dispatcher: Dispatcher, source: SimulatedTensor) -> None:
     cell = dispatcher.ledger.cell()
     cell.bytes_to_host += source.metadata.numel * source.metadata.dtype.itemsize
     if source.metadata.numel and not source.is_contiguous():
-        cell.operations += 1  # made contiguous on the device first
+        cell.add_kernel()  # made contiguous on the device first
 
 
 def _fetched(dispatcher: Dispatcher, op: Operation, source: SimulatedTensor) -> torch.Tensor:

@@ -32,7 +32,7 @@ def _create(overload: OpOverload) -> Callable[..., SimulatedTensor]:
         dispatcher = _dispatcher(overload)
         kwargs |= {"device": torch.device("cpu"), "pin_memory": False}
         created = dispatcher.results.new(None, overload(*args, **kwargs))
-        dispatcher.ledger.cell().operations += 1
+        dispatcher.ledger.cell().add_operation(str(overload), args, {})
         return created
 
     return kernel

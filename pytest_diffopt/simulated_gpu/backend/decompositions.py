@@ -75,7 +75,7 @@ def linear_on_host(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any = None
         return NOT_HANDLED
     dispatcher.ledger.note_product()
     cell = dispatcher.ledger.cell()
-    cell.operations += 1
+    cell.add_kernel()
     cell.flops += 2 * x.metadata.numel * weight.metadata.shape[0]
     return dispatcher.results.new(None, LINEAR(*hosts))
 

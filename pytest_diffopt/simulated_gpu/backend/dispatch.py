@@ -104,7 +104,7 @@ class Dispatcher:
             inference = host_values.infer_from_zeros(op, args, kwargs)
         if inference is not None and inference.smallest_droppable > self.real_up_to:
             has_data = False
-        self._count(op, inference)
+        self._count(op, inference, args, kwargs)
         if has_data or inference is None:
             host = self._compute(op, args, kwargs, {})
             return self.results.with_values(op, inference, host, args, kwargs)
@@ -130,7 +130,7 @@ class Dispatcher:
         host = self._run_on_host(op, host_args, host_kwargs)
         cell = self.ledger.cell()
         if op.launches:
-            cell.operations += 1
+            cell.add_operation(op.full_name, args, kwargs)
         if op.is_unknown:
             self.ledger.unmodelled.add(op.full_name)
         if op.is_product:
@@ -164,10 +164,12 @@ class Dispatcher:
             self.note_syncs(op.full_name, op.bind(args, kwargs))
         return has_data or op.is_factory
 
-    def _count(self, op: Operation, inference: Inference | None) -> None:
+    def _count(
+        self, op: Operation, inference: Inference | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
         cell = self.ledger.cell()
         if op.launches:
-            cell.operations += 1
+            cell.add_operation(op.full_name, args, kwargs)
         if op.is_product:
             self.ledger.note_product()
         if inference is not None:
@@ -212,7 +214,7 @@ class Dispatcher:
                 return False
         placeholders = {id(tensor): host_values.placeholder_for(tensor) for tensor in lost}
         if all(id(tensor) in placeholders or host_values.has_data(tensor) for tensor in tensors):
-            self._count(op, None)
+            self._count(op, None, args, kwargs)
             host = self._compute(op, args, kwargs, placeholders)
             return self.results.with_values(op, None, host, args, kwargs)
         overload, args = host_values.without_masks(op, args, placeholders)
@@ -224,7 +226,7 @@ class Dispatcher:
         describe(args, key, [])
         inference = infer(op, tuple(key), args, {})
         assert inference is not None  # noqa: S101 - torch has shape rules for indexing by position
-        self._count(op, inference)
+        self._count(op, inference, args, {})
         return self.results.without_values(op, inference, args, {})
 
     def _refuse_or_note(self, name: str) -> None:
@@ -241,7 +243,7 @@ class Dispatcher:
 
     def wrap_result(self, host: torch.Tensor) -> SimulatedTensor:
         """Count one operation that the CPU has computed, and wrap its result."""
-        self.ledger.cell().operations += 1
+        self.ledger.cell().add_kernel()
         return self.results.new(None, host)
 
     def read_all(self, tensor: SimulatedTensor, name: str) -> torch.Tensor:

@@ -2,10 +2,11 @@
 
 import sys
 import threading
-from collections.abc import Callable, Hashable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from pytest_diffopt.records.code_location import CodeLocation, moves_weights
+from pytest_diffopt.simulated_gpu.cost.launches import launches_of
 from pytest_diffopt.simulated_gpu.cost.memory import Allocation, Memory
 from pytest_diffopt.simulated_gpu.cost.places import Place, location, users_place
 from pytest_diffopt.simulated_gpu.observations import Counts, Sync, SyncKind
@@ -16,11 +17,24 @@ _Key = TypeVar("_Key", bound=Hashable)
 class Cell:
     """Running counts of one module in one phase."""
 
-    __slots__ = ("allocated_bytes", "bytes_to_device", "bytes_to_host", "flops", "operations", "peak_memory_bytes")
+    __slots__ = (
+        "allocated_bytes", "bytes_to_device", "bytes_to_host", "flops", "launches", "operations", "peak_memory_bytes",
+    )  # fmt: skip
 
     def __init__(self, live_bytes: int) -> None:
-        self.flops = self.operations = self.bytes_to_device = self.bytes_to_host = self.allocated_bytes = 0
+        self.flops = self.operations = self.launches = 0
+        self.bytes_to_device = self.bytes_to_host = self.allocated_bytes = 0
         self.peak_memory_bytes = live_bytes
+
+    def add_operation(self, full_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Count an operation, and what it launches."""
+        self.operations += 1
+        self.launches += launches_of(full_name, args, kwargs)
+
+    def add_kernel(self) -> None:
+        """Count an operation that is one kernel or library call."""
+        self.operations += 1
+        self.launches += 1
 
     def counts(self) -> Counts:
         """Return the counts so far."""

@@ -217,5 +217,5 @@ _LARGE_WORKSPACE, _WORKSPACE = 32 * _MIB, 8 * _MIB + 128 * 1024
 
 
 def cublas_workspace_bytes(gpu: GPUModel) -> int:
-    """Return the workspace that torch gives cuBLAS by default: `getChosenWorkspaceSize` in `cuda/CublasHandlePool.cpp`."""
+    """Return the workspace that torch gives cuBLAS by default: `cuda/CublasHandlePool.cpp getChosenWorkspaceSize`."""
     return _LARGE_WORKSPACE if gpu.capability >= _HOPPER else _WORKSPACE

@@ -32,6 +32,7 @@ def users_place() -> Place | None:
 
 
 def location(place: Place | None) -> CodeLocation:
+    """Return the file and line of a place."""
     if place is None:
         return UNKNOWN_LOCATION
     identity, offset = place

@@ -1,0 +1,121 @@
+"""How many kernels and library calls an operation launches on CUDA, as learned from the null GPU.
+
+`launches.json` holds for each torch release what `python -m benchmarks.learn_launches` counted there: for an operation
+either one number, or a number for each value of some features of its operands. An operation that is not in it launches
+one kernel if it launches work at all.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from packaging.version import Version
+
+_FILE = Path(__file__).parent / "launches.json"
+_OTHER = "other"  # the most frequent number, for values of the features that were not seen
+_LARGE_ELEMENTS = 2**16
+
+
+def _tensors(operands: Iterable[Any]) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+    for one in operands:
+        if isinstance(one, torch.Tensor):
+            found.append(one)
+        elif isinstance(one, list | tuple):
+            found += _tensors(one)
+    return found
+
+
+def _dtypes(tensors: Sequence[torch.Tensor]) -> str:
+    return ",".join(str(one.dtype).removeprefix("torch.") for one in tensors[:2])
+
+
+def _layout(tensor: torch.Tensor) -> str:
+    if not tensor.numel():
+        return "empty"
+    if tensor.is_contiguous():
+        return "contiguous"
+    is_image = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)  # noqa: PLR2004
+    return "channels_last" if is_image else "strided"
+
+
+def _layouts(tensors: Sequence[torch.Tensor]) -> str:
+    return ",".join(_layout(one) for one in tensors[:3])
+
+
+def _sizes(tensors: Sequence[torch.Tensor]) -> str:
+    return ",".join(f"{one.dim()}{'+' if one.numel() > _LARGE_ELEMENTS else ''}" for one in tensors[:3])
+
+
+#: From coarse to fine: what may determine the number, from the tensors among the operands.
+FEATURES: Mapping[str, Callable[[Sequence[torch.Tensor]], str]] = {
+    "dtypes": _dtypes,
+    "layouts": _layouts,
+    "sizes": _sizes,
+    "dtypes and layouts": lambda tensors: f"{_dtypes(tensors)};{_layouts(tensors)}",
+    "layouts and sizes": lambda tensors: f"{_layouts(tensors)};{_sizes(tensors)}",
+    "everything": lambda tensors: f"{_dtypes(tensors)};{_layouts(tensors)};{_sizes(tensors)};{len(tensors)}",
+    "shapes": lambda tensors: f"{_dtypes(tensors)};{';'.join(str(tuple(one.shape)) for one in tensors[:3])}",
+}
+
+
+def features_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return the value of the features with a name for the operands of a call."""
+    return FEATURES[name](_tensors((*args, *kwargs.values())))
+
+
+def launches_of(full_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """Return how many kernels and library calls a call launches.
+
+    Args:
+        full_name: the operation with its overload, such as `aten.add.Tensor`.
+        args: its positional operands.
+        kwargs: its keyword operands.
+    """
+    known = _table().get(full_name)
+    if known is None:
+        return 1
+    if isinstance(known, int):
+        return known
+    numbers: Mapping[str, int] = known["numbers"]
+    return numbers.get(features_of(known["by"], args, kwargs), numbers[_OTHER])
+
+
+@functools.cache
+def _table() -> Mapping[str, Any]:
+    """Return the numbers of this torch: of its release, else of the nearest earlier one, else of the earliest."""
+    return _nearest(json.loads(_FILE.read_text(encoding="utf-8")), str(torch.__version__))
+
+
+def _nearest(by_release: Mapping[str, Mapping[str, Any]], torch_version: str) -> Mapping[str, Any]:
+    here = Version(torch_version).release[:2]
+    releases = sorted(by_release, key=lambda one: Version(one).release)
+    if not releases:
+        return {}
+    earlier = [one for one in releases if Version(one).release[:2] <= here]
+    return by_release[(earlier or releases[:1])[-1]]
+
+
+def table_entry(counted: Sequence[tuple[Mapping[str, str], int]]) -> Any:
+    """Return the entry of an operation from its counted calls: by the coarsest features that determine the number.
+
+    Args:
+        counted: for each call the value of every feature, and the number of launches.
+    """
+    numbers = [number for _, number in counted]
+    if len(set(numbers)) == 1:
+        return numbers[0]
+    by = next((name for name in FEATURES if _determines(name, counted)), "shapes")
+    seen: dict[str, list[int]] = {}
+    for features, number in counted:
+        seen.setdefault(features[by], []).append(number)
+    frequent = {value: max(set(ones), key=ones.count) for value, ones in sorted(seen.items())}
+    return {"by": by, "numbers": frequent | {_OTHER: max(set(numbers), key=numbers.count)}}
+
+
+def _determines(name: str, counted: Sequence[tuple[Mapping[str, str], int]]) -> bool:
+    seen: dict[str, int] = {}
+    return all(seen.setdefault(features[name], number) == number for features, number in counted)
