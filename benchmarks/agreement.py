@@ -109,11 +109,6 @@ class Agreement:
         """Simulated peak divided by the real peak; 1 if neither allocates, None if only the simulated GPU does."""
         return _ratio(self.simulated.peak_bytes, self.real.peak_bytes)
 
-    @property
-    def launch_ratio(self) -> float | None:
-        """The same for kernels and library calls."""
-        return _ratio(self.simulated.launches, self.real.launches)
-
     def disagreements(self) -> Iterator[Disagreement]:
         """Yield each figure that differs by more than is allowed."""
         for text in _by_line(self.simulated.syncs, self.real.syncs):
@@ -126,9 +121,9 @@ class Agreement:
             if self.simulated.choices.get(call) != chosen:
                 text = f"{call}: simulated {self.simulated.choices.get(call)}, CUDA {chosen}"
                 yield Disagreement(case=self.case, figure=Figure.ATTENTION, text=text)
-        if self.is_pipeline and not _is_near(self.launch_ratio, LAUNCH_TOLERANCE):
+        if self.is_pipeline and not _is_near(self.simulated.launches, self.real.launches, LAUNCH_TOLERANCE):
             yield self._differs(Figure.LAUNCHES, self.simulated.launches, self.real.launches)
-        if self.is_pipeline and not _is_near(self.peak_ratio, PEAK_TOLERANCE):
+        if self.is_pipeline and not _is_near(self.simulated.peak_bytes, self.real.peak_bytes, PEAK_TOLERANCE):
             yield self._differs(Figure.PEAK, self.simulated.peak_bytes, self.real.peak_bytes)
 
     def _differs(self, figure: Figure, simulated: int | None, real: int) -> Disagreement:
@@ -141,8 +136,8 @@ def _ratio(simulated: int, real: int) -> float | None:
     return None if simulated else 1.0
 
 
-def _is_near(ratio: float | None, tolerance: float) -> bool:
-    return ratio is not None and abs(ratio - 1) <= tolerance
+def _is_near(simulated: int, real: int, tolerance: float) -> bool:
+    return abs(simulated - real) <= tolerance * real
 
 
 def _by_line(simulated: Mapping[str, int], real: Mapping[str, int]) -> Iterator[str]:

@@ -23,9 +23,9 @@ from typing import Any
 from unittest import mock
 
 import torch
-from packaging.version import Version
 
 from benchmarks.agreement_cases import all_cases
+from pytest_diffopt._torch_private.version_gate import torch_release
 from pytest_diffopt.null_gpu.counters import TallyKind, read_counts
 from pytest_diffopt.null_gpu.launching import environment
 from pytest_diffopt.simulated_gpu import SimulatedGPU
@@ -158,7 +158,7 @@ def _launched() -> int:
 def _write(entries: Mapping[str, Any]) -> None:
     path = Path(launches.__file__).with_suffix(".json")
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    known[".".join(map(str, Version(torch.__version__).release[:2]))] = dict(_needed(entries))
+    known[".".join(map(str, torch_release()))] = dict(_needed(entries))
     path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

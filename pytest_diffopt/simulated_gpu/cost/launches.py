@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from packaging.version import Version
+
+from pytest_diffopt._torch_private.version_gate import release_of, torch_release
 
 _FILE = Path(__file__).parent / "launches.json"
 _OTHER = "other"  # the most frequent number, for values of the features that were not seen
@@ -87,16 +88,14 @@ def launches_of(full_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) 
 @functools.cache
 def _table() -> Mapping[str, Any]:
     """Return the numbers of this torch: of its release, else of the nearest earlier one, else of the earliest."""
-    return _nearest(json.loads(_FILE.read_text(encoding="utf-8")), str(torch.__version__))
+    return nearest(json.loads(_FILE.read_text(encoding="utf-8")), torch_release())
 
 
-def _nearest(by_release: Mapping[str, Mapping[str, Any]], torch_version: str) -> Mapping[str, Any]:
-    here = Version(torch_version).release[:2]
-    releases = sorted(by_release, key=lambda one: Version(one).release)
-    if not releases:
-        return {}
-    earlier = [one for one in releases if Version(one).release[:2] <= here]
-    return by_release[(earlier or releases[:1])[-1]]
+def nearest(by_release: Mapping[str, Mapping[str, Any]], release: tuple[int, ...]) -> Mapping[str, Any]:
+    """Return the numbers of a release, else of the nearest earlier one, else of the earliest."""
+    in_order = sorted(by_release, key=release_of)
+    earlier = [one for one in in_order if release_of(one) <= release]
+    return by_release[(earlier or in_order[:1])[-1]] if in_order else {}
 
 
 def table_entry(counted: Sequence[tuple[Mapping[str, str], int]]) -> Any:

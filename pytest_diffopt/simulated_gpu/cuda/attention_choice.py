@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import torch
 
 from pytest_diffopt._torch_private.attention_kernels import attention_order, is_attention_enabled
+from pytest_diffopt._torch_private.version_gate import torch_release
 from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.observations import AttentionKernel
 
 _HALVES = (torch.float16, torch.bfloat16)
-_AMPERE = (8, 0)
-_PREFER_CUDNN = ((9, 0), (10, 0))
+_AMPERE, _HOPPER, _BLACKWELL = (8, 0), (9, 0), (10, 0)
+_PREFER_CUDNN = (_HOPPER, _BLACKWELL)
+_LARGE_HEADS_ON_BLACKWELL = (2, 14)  # the release of torch
 _FLASH_LARGEST_HEAD = 256
 _CUDNN_LARGEST_HEAD = 128
 _CUDNN_LARGEST_HEAD_ON_DATA_CENTER = 256
@@ -117,8 +119,14 @@ def _why_not_efficient(call: Attention, capability: tuple[int, int]) -> Iterator
     yield from _why_not_heads(call, takes_groups=False)
 
 
+def _largest_head_in_cudnn(capability: tuple[int, int]) -> int:
+    """Return the largest head dimension: `check_cudnn_tensor_shapes`; on capability 10.0 it grew with torch 2.14."""
+    is_large = capability == _HOPPER or (capability == _BLACKWELL and torch_release() >= _LARGE_HEADS_ON_BLACKWELL)
+    return _CUDNN_LARGEST_HEAD_ON_DATA_CENTER if is_large else _CUDNN_LARGEST_HEAD
+
+
 def _why_not_cudnn(call: Attention, capability: tuple[int, int]) -> Iterator[str]:
-    largest = _CUDNN_LARGEST_HEAD_ON_DATA_CENTER if capability in _PREFER_CUDNN else _CUDNN_LARGEST_HEAD
+    largest = _largest_head_in_cudnn(capability)
     if not is_attention_enabled("cudnn"):
         yield "it is switched off"
     if torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled():

@@ -3,8 +3,7 @@
 import enum
 from dataclasses import dataclass
 
-from packaging.version import Version
-
+from pytest_diffopt._torch_private.version_gate import release_of
 from pytest_diffopt.simulated_gpu.cuda.sync_conditions import Condition
 from pytest_diffopt.simulated_gpu.observations import SyncKind
 
@@ -48,4 +47,4 @@ class Rule:
 
     def applies_to(self, torch_version: str) -> bool:
         """Return whether a version of torch synchronizes here."""
-        return not self.until or Version(torch_version).release[:2] < Version(self.until).release[:2]
+        return not self.until or release_of(torch_version) < release_of(self.until)

@@ -1,4 +1,4 @@
-"""Test how the comparison of simulated and real GPU continues, stops and reports; the readings are fake."""
+"""Test how the comparison of the simulated GPU with CUDA continues, stops and reports; the two processes are fake."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,32 +12,39 @@ import torch
 from benchmarks import simulated_vs_cuda
 from benchmarks.agreement import Reading
 from benchmarks.agreement_cases import Case
-from benchmarks.on_gpu.command import Figures
+from benchmarks.agreement_processes import OnAnswer, Request
+from benchmarks.on_gpu.running import Budget
 
-READING = asdict(Reading(syncs={"a.py:1": 2}, num_syncs=2, flops=10, operations=5, peak_bytes=1000))
-AGREED = {"simulated": READING, "real": READING}
-GPU = "NVIDIA H200"
+SYNCS = {"a.py:1": 2}
+READING = asdict(Reading(syncs=SYNCS, all_syncs=SYNCS, flops=10, launches=5, peak_bytes=1000))
+HEADINGS = "case    syncs both  only simulated  only CUDA  all syncs  FLOPs  launches   peak"
 
 
-class Machine:
-    """A fake GPU, and a clock that each case advances."""
+class Sides:
+    """Both sides: each case takes some seconds of a fake clock."""
 
-    def __init__(self, **takes_seconds: float) -> None:
+    def __init__(self, *names: str, seconds: float = 100) -> None:
+        self.names = names
+        self.seconds = seconds
         self.now = 0.0
         self.read: list[str] = []
-        self.takes_seconds = takes_seconds
         self.fails: Sequence[str] = ()
+        self.environments: dict[str, str] = {}
 
-    def cases(self, *, with_gpu: bool) -> list[Case]:
+    def cases(self) -> list[Case]:
         """Return every case."""
-        assert with_gpu
-        return [Case(name=name, prepare=unused) for name in self.takes_seconds]
+        return [Case(name=name, prepare=unused) for name in self.names]
 
-    def read_both(self, case: Case) -> Figures:
-        """Read one case."""
-        self.now += self.takes_seconds[case.name]
-        self.read.append(case.name)
-        return {"failed": "RuntimeError: no"} if case.name in self.fails else AGREED
+    def answer(self, requests: Sequence[Request], on_answer: OnAnswer, *, budget: Budget) -> None:
+        """Answer as the processes do, until the budget is spent."""
+        self.environments = {request.side: request.environment.get("CUDA_VISIBLE_DEVICES", "-") for request in requests}
+        for name in self.names:
+            for request in requests:
+                if name in request.cases and not budget.is_spent:
+                    failed = {"failed": "RuntimeError: no"}
+                    on_answer(request.side, name, failed if name in self.fails else {"reading": READING})
+                    self.read.append(f"{request.side} {name}")
+            self.now += self.seconds
 
 
 def unused(_device: torch.device) -> Callable[[], object]:
@@ -46,98 +53,117 @@ def unused(_device: torch.device) -> Callable[[], object]:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A fake GPU on which each of three cases takes 100 s."""
-    one = Machine(first=100, second=100, third=100)
-    monkeypatch.setattr(simulated_vs_cuda, "cases", one.cases)
-    monkeypatch.setattr(simulated_vs_cuda, "_read_both", one.read_both)
+def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
+    """Two fake sides with three cases of 100 s."""
+    one = Sides("first", "second", "third")
+    monkeypatch.setattr(simulated_vs_cuda, "all_cases", one.cases)
+    monkeypatch.setattr(simulated_vs_cuda, "read_sides", one.answer)
+    monkeypatch.setattr(simulated_vs_cuda, "null_gpu_environment", lambda _gpu, base: dict(base))
     monkeypatch.setattr(simulated_vs_cuda, "time", SimpleNamespace(monotonic=lambda: one.now))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_device: GPU)
+    monkeypatch.setattr(simulated_vs_cuda, "limits_for", lambda _version: ())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     return one
 
 
-def test_same_command_continues_after_budget(
-    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """No case starts with less than 20 s left, exit code 3; the second run reads only the rest, exit code 0."""
+def test_same_command_continues_after_budget(sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With less than 20 s left nothing is started, exit code 3; the second run reads only the rest, exit code 0."""
     file = tmp_path / "agreement.json"
-    line = ["--json", str(file), "--budget-seconds", "219"]
+    line = ["--json", str(file), "--budget-seconds", "199"]
 
     assert simulated_vs_cuda.main(line) == 3
     assert capsys.readouterr().out.splitlines() == [
-        f"{GPU}, torch {torch.__version__}, cuda {torch.version.cuda}",
-        "case    syncs both  only simulated  only real  syncs / traced  FLOPs  ops / launches   peak",
-        "first            2               0          0           2 / 2  equal           5 / 5  1.000",
-        "second           2               0          0           2 / 2  equal           5 / 5  1.000",
+        HEADINGS,
+        "first            2               0          0      2 / 2  equal     5 / 5  1.000",
+        "second           2               0          0      2 / 2  equal     5 / 5  1.000",
         "",
-        "of 2 cases: the same syncs in 2, equal FLOPs in 2, peak memory within 3% in 2",
+        (
+            "of 2 cases the simulated GPU and CUDA agree on syncs that the sync debug mode reports in 2, all syncs in 2, "
+            "FLOPs in 2"
+        ),
         "left: third",
-        f"continue with: python -m benchmarks.simulated_vs_cuda --json {file} --budget-seconds 219",
+        f"continue with: python -m benchmarks.simulated_vs_cuda --real null --json {file} --budget-seconds 199",
     ]
+    sides.now, sides.seconds = 0.0, 0.0
     assert simulated_vs_cuda.main(line) == 0
-    assert machine.read == ["first", "second", "third"]
+    assert sides.read == [f"{side} {name}" for name in sides.names for side in ("simulated", "null")]
     assert list(json.loads(file.read_text(encoding="utf-8"))["cases"]) == ["first", "second", "third"]
 
 
-def test_every_case_is_read_without_budget(machine: Machine, tmp_path: Path) -> None:
-    """The default budget is unlimited."""
-    assert simulated_vs_cuda.main(["--json", str(tmp_path / "agreement.json")]) == 0
-    assert machine.read == ["first", "second", "third"]
+def test_simulated_side_sees_no_gpu(sides: Sides, tmp_path: Path) -> None:
+    """A process with CUDA has another simulated GPU, so that side's process has no visible device."""
+    simulated_vs_cuda.main(["--json", str(tmp_path / "agreement.json")])
+
+    assert sides.environments == {"simulated": "", "null": "0"}
 
 
 def test_failed_case_is_repeated_only_with_retry_failed(
-    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A failed case is reported, and the exit code is 1 as long as it is in the file."""
+    """A failed case is reported with its side, and the exit code is 1 as long as it is in the file."""
     line = ["--json", str(tmp_path / "agreement.json")]
-    machine.fails = ("second",)
+    sides.fails = ("second",)
 
     assert simulated_vs_cuda.main(line) == 1
-    assert "  second: RuntimeError: no" in capsys.readouterr().out.splitlines()
+    assert "  second: real: RuntimeError: no" in capsys.readouterr().out.splitlines()
+    sides.fails = ()
     assert simulated_vs_cuda.main(line) == 1
-    machine.fails = ()
     assert simulated_vs_cuda.main([*line, "--retry-failed"]) == 0
-    assert machine.read == ["first", "second", "third", "second"]
 
 
-def test_file_of_another_machine_is_refused(
-    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_disagreement_fails_and_is_named(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A sync that only CUDA makes: exit code 1, with the case and the line."""
+    file = tmp_path / "agreement.json"
+    simulated_vs_cuda.main(["--json", str(file)])
+    document = json.loads(file.read_text(encoding="utf-8"))
+    document["cases"]["second"]["simulated"] |= {"syncs": {"a.py:1": 1}, "all_syncs": {"a.py:1": 1}}
+    file.write_text(json.dumps(document), encoding="utf-8")
+    monkeypatch.setattr(sides, "answer", None)
+    capsys.readouterr()
+
+    assert simulated_vs_cuda.main(["--json", str(file)]) == 1
+    assert capsys.readouterr().out.splitlines()[5:8] == [
+        "unexplained:",
+        "  second: syncs that the sync debug mode reports: a.py:1: simulated 1, CUDA 2",
+        "  second: all syncs: a.py:1: simulated 1, CUDA 2",
+    ]
+
+
+def test_file_of_another_gpu_is_refused(sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Readings of two GPUs are never mixed: exit code 2, and the file is unchanged."""
     file = tmp_path / "agreement.json"
     simulated_vs_cuda.main(["--json", str(file)])
     before = file.read_bytes()
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_device: "NVIDIA A100")
     capsys.readouterr()
 
-    assert simulated_vs_cuda.main(["--json", str(file), "--retry-failed"]) == 2
+    assert simulated_vs_cuda.main(["--json", str(file), "--gpu", "l4"]) == 2
     printed = capsys.readouterr()
-    versions = json.dumps({"cuda": str(torch.version.cuda), "torch": str(torch.__version__)})
-    assert printed.err == (
-        f'simulated_vs_cuda: {file} cannot be continued: environment must be {{"device": "NVIDIA A100", "versions": '
-        f'{versions}}}, got: {{"device": "{GPU}", "versions": {versions}}}; give another file\n'
-    )
+    assert printed.err.startswith(f"simulated_vs_cuda: {file} cannot be continued: environment must be ")
+    assert '"device": "null NVIDIA L4"' in printed.err
     assert printed.out == ""
     assert file.read_bytes() == before
-    assert len(machine.read) == 3
 
 
-def test_nothing_is_compared_without_gpu(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_gpu_is_required_with_real_gpu(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The simulated readings are printed, no file is written, and the last line states that nothing was compared."""
+    """Without a CUDA device nothing is compared, no file is written, and the exit code is 2."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(simulated_vs_cuda, "read_simulated", lambda _case: Reading(**READING))
     file = tmp_path / "agreement.json"
 
-    assert simulated_vs_cuda.main(["--json", str(file)]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "EulerDiscreteScheduler: 2 syncs, 10 FLOPs, 5 operations",
-        "DDIMScheduler: 2 syncs, 10 FLOPs, 5 operations",
-        "nothing was compared: no CUDA device",
-    ]
+    assert simulated_vs_cuda.main(["--real", "gpu", "--json", str(file)]) == 2
+    assert capsys.readouterr().err == (
+        "simulated_vs_cuda: nothing was compared: --real gpu needs a CUDA device; --real null needs none\n"
+    )
     assert not file.exists()
+    assert not sides.read
+
+
+def test_selected_cases_are_read(sides: Sides, tmp_path: Path) -> None:
+    """`--only` takes parts of names."""
+    assert simulated_vs_cuda.main(["--json", str(tmp_path / "agreement.json"), "--only", "fir", "thi"]) == 0
+    assert sides.read == ["simulated first", "null first", "simulated third", "null third"]
 
 
 @pytest.mark.parametrize("given", ["0", "nan"])

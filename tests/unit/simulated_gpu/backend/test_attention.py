@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.flex_attention import flex_attention
 
+from pytest_diffopt._torch_private.version_gate import torch_release
 from pytest_diffopt.simulated_gpu import AttentionKernel, SimulatedGPU
 
 FLASH, EFFICIENT, CUDNN, MATH = (
@@ -85,8 +86,20 @@ def attend(gpu_model: str, width: int, dtype: torch.dtype, *, masked: bool = Fal
             192,
             torch.float16,
             False,
-            FLASH,
-            "cudnn: it takes head dimensions that are multiples of 8, up to 128",
+            *(
+                (CUDNN, "")
+                if torch_release() >= (2, 14)
+                else (FLASH, "cudnn: it takes head dimensions that are multiples of 8, up to 128")
+            ),
+        ),
+        # without tensor cores, float32 needs no alignment
+        (
+            "nvidia-t4",
+            33,
+            torch.float32,
+            False,
+            EFFICIENT,
+            "flash: it needs compute capability 8.0, this GPU has 7.5",
         ),
     ],
 )
@@ -98,7 +111,7 @@ def test_kernel(  # noqa: PLR0913, PLR0917 - one argument for each column of the
     kernel: AttentionKernel,
     reason: str,
 ) -> None:
-    """The kernel is torch 2.13's choice, and the record has the reasons against faster ones."""
+    """The kernel is torch's choice, and the record has the reasons against faster ones."""
     (choice,) = attend(gpu_model, width, dtype, masked=masked).attention
 
     assert (choice.kernel, choice.reason) == (kernel, reason)
