@@ -13,13 +13,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.utils import backend_registration
+from torch.utils import _device, backend_registration
 
 from pytest_diffopt._torch_private.kernel_registration import register_autocast_fallthrough
 from pytest_diffopt.errors import SimulationError
 
 DEVICE_TYPE = "privateuseone"  # torch's name of the backend while no package has renamed it
 _VERSION_WITH_PYTHON_BACKENDS = "2.11"
+
+
+def remember_device_constructors() -> None:
+    """Let torch remember which functions `with torch.device(...)` affects: its own, before any is replaced.
+
+    Torch collects them when such a block is first used, and never again.
+    """
+    _device._device_constructors()
 
 
 def claim_backend() -> torch.device:

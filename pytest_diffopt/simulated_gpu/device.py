@@ -10,7 +10,11 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from pytest_diffopt._torch_private.spare_backend import claim_backend, device_module
+from pytest_diffopt._torch_private.spare_backend import (
+    claim_backend,
+    device_module,
+    remember_device_constructors,
+)
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu.backend import attention, copies, creation, decompositions, patches
@@ -260,6 +264,7 @@ _is_registered = False
 def _claim() -> None:
     global _is_registered  # noqa: PLW0603 - torch's registry is global to the process too
     claim_backend()
+    remember_device_constructors()
     if not _is_registered:
         creation.register()
         _is_registered = True

@@ -592,3 +592,19 @@ def test_layers_made_on_the_device_are_removed() -> None:
     assert layer.linear is linear
     assert not hasattr(layer, "fused")
     assert isinstance(layer.act, nn.SiLU)
+
+
+def test_default_device_applies_in_the_block_and_after_it() -> None:
+    """`with torch.device(...)` works although it is first used in the block, where torch's functions are replaced."""
+    from torch.utils import _device  # noqa: PLC0415 - torch's cache is private
+
+    _device._device_constructors.cache_clear()
+    with SimulatedGPU():
+        inside = [torch.empty(2), torch.zeros(2)]
+        with torch.device("meta"):
+            inside += [torch.empty(2), torch.zeros(2), torch.randn(2)]
+    with torch.device("meta"):
+        after = torch.empty(2)
+
+    assert [one.device.type for one in inside] == ["cpu", "cpu", "meta", "meta", "meta"]
+    assert after.device.type == "meta"
