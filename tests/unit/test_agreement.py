@@ -159,8 +159,8 @@ def test_report_names_each_disagreement() -> None:
         "  row: third: RuntimeError: no",
         "",
         (
-            "of 2 cases the simulated GPU and CUDA agree on syncs that the sync debug mode reports in 1, all syncs in 1, "
-            "FLOPs in 1"
+            "of 2 cases the simulated GPU and CUDA agree on syncs that the sync debug mode reports in 1, "
+            "all syncs in 1, FLOPs in 1"
         ),
     ]
 

@@ -77,8 +77,8 @@ def test_same_command_continues_after_budget(sides: Sides, tmp_path: Path, capsy
         "second           2               0          0      2 / 2  equal     5 / 5  1.000",
         "",
         (
-            "of 2 cases the simulated GPU and CUDA agree on syncs that the sync debug mode reports in 2, all syncs in 2, "
-            "FLOPs in 2"
+            "of 2 cases the simulated GPU and CUDA agree on syncs that the sync debug mode reports in 2, "
+            "all syncs in 2, FLOPs in 2"
         ),
         "left: third",
         f"continue with: python -m benchmarks.simulated_vs_cuda --real null --json {file} --budget-seconds 199",
@@ -130,7 +130,8 @@ def test_disagreement_fails_and_is_named(
     ]
 
 
-def test_file_of_another_gpu_is_refused(sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("sides")
+def test_file_of_another_gpu_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Readings of two GPUs are never mixed: exit code 2, and the file is unchanged."""
     file = tmp_path / "agreement.json"
     simulated_vs_cuda.main(["--json", str(file)])

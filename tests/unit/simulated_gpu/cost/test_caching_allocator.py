@@ -1,4 +1,4 @@
-"""The blocks of CUDA's caching allocator, by its rules; tests/unit/null_gpu/on_null_gpu compares it with torch's own."""
+"""The blocks of CUDA's caching allocator, by its rules; a test on the null GPU compares them with torch's own."""
 
 import pytest
 
