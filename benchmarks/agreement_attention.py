@@ -70,7 +70,8 @@ def _chosen_by_cuda(tensors: tuple[torch.Tensor, ...], options: Mapping[str, Any
     mask = options.get("attn_mask")
     if mask is not None and mask.dtype == torch.bool:  # torch converts it before it chooses
         mask = torch.zeros(mask.shape, dtype=tensors[0].dtype, device=mask.device)
-    return chosen_by_torch(*tensors, mask, is_causal=options["is_causal"])
+    query, key, value = tensors
+    return chosen_by_torch(query, key, value, mask, is_causal=options["is_causal"])
 
 
 def choices_on(gpu: SimulatedGPU) -> Mapping[str, str]:

@@ -130,7 +130,7 @@ def _on_cuda(pipeline: Any) -> Any:
         )
 
     for module in modules_of(pipeline).values():
-        module._apply(move)  # noqa: SLF001 - what `Module.to` calls
+        module._apply(move)  # type: ignore[no-untyped-call] # noqa: SLF001 - as `Module.to` does
         for one in module.modules():  # such as the table of positions of a transformer, which is no buffer
             tables = {
                 name: value for name, value in vars(one).items() if isinstance(value, torch.Tensor) and value.is_meta

@@ -60,7 +60,7 @@ def main() -> int:
     gc.freeze()  # a collection of everything that is imported takes half a second, and each case makes several
     for name in request["cases"]:
         _say(answers, {"case": name, "started": True})
-        _say(answers, {"case": name} | _attempt(side, by_name[name], request["gpu_model"]))
+        _say(answers, {"case": name, **_attempt(side, by_name[name], request["gpu_model"])})
     return 0
 
 

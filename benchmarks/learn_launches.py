@@ -103,7 +103,8 @@ def _recorded(only: Sequence[str]) -> set[Signature]:
 def _frozen(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         is_on_device = isinstance(value, SimulatedTensor)
-        return _Tensor(tuple(value.shape), value.stride(), value.storage_offset(), value.dtype, is_on_device)
+        offset = int(value.storage_offset())
+        return _Tensor(tuple(value.shape), value.stride(), offset, value.dtype, is_on_device)
     if isinstance(value, list | tuple):
         return tuple(_frozen(one) for one in value)
     if isinstance(value, torch.device):

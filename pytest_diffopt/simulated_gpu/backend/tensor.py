@@ -15,7 +15,7 @@ from pytest_diffopt._torch_private.tensor_wrappers import (
     swap_tensors,
 )
 from pytest_diffopt.errors import SimulationError
-from pytest_diffopt.simulated_gpu.cost.accounting import Allocation
+from pytest_diffopt.simulated_gpu.cost.memory import Allocation
 
 
 class Metadata:

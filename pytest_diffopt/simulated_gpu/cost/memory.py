@@ -10,7 +10,10 @@ from pytest_diffopt.simulated_gpu.cost.places import Place
 
 class _Ledger(Protocol):
     memory: "Memory"
-    is_open: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still counts."""
 
 
 class Allocation:
