@@ -11,6 +11,7 @@ from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.loading import build_pipeline, build_without_weights
 from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
 from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.recipes.grammar import parse_recipe
 
 _SCHEDULERS = (
     "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler",
@@ -112,6 +113,7 @@ def _full(name: str) -> Callable[[torch.device], Callable[[], object]]:
         family = find_pipeline(name)
         pipeline = build_without_weights(family, Scale.FULL).pipeline
         pipeline.set_progress_bar_config(disable=True)
+        parse_recipe("bf16").apply(pipeline)
         pipeline = pipeline.to(device) if device.type != "cuda" else _on_cuda(pipeline)
         inputs = dict(family.inputs(Scale.FULL)) | {"num_inference_steps": _FULL_SIZE_STEPS}
         return lambda: pipeline(**inputs)
