@@ -120,4 +120,5 @@ def _started(request: Request) -> subprocess.Popen[str]:
         text=True,
         cwd=_ROOT,
         env=dict(request.environment),
+        start_new_session=True,  # an interrupt ends this process first, which then ends its sides
     )
