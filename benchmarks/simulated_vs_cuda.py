@@ -22,6 +22,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if options.retry_failed:
             results.forget_failures()
-        read_missing(cases, results, _requests(options, gpu_name), budget=budget)
+        with suppress(KeyboardInterrupt):  # what was read is kept
+            read_missing(cases, results, _requests(options, gpu_name), budget=budget)
     except DiffoptError as error:
         print(f"simulated_vs_cuda: {error}", file=sys.stderr)
         return _CANNOT_RUN

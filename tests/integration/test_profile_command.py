@@ -41,7 +41,7 @@ def test_tiny_sdxl(capsys: pytest.CaptureFixture[str]) -> None:
         "sdxl (tiny, trained, shipped with pytest-diffopt), recipe bf16, "
         "num_inference_steps=2, height=64, width=64, guidance_scale=2.5"
     )
-    assert lines[1].startswith("on a simulated nvidia-t4: 8.1 TFLOP/s for bfloat16, 320 GB/s, 17.2 GB; ")
+    assert lines[1].startswith("on a simulated nvidia-t4: 8.1 TFLOP/s for bfloat16, 320 GB/s, 15.8 GB; ")
     assert [line.split("  ")[0] for line in lines[4:10]] == [
         "encode",
         "step 1",

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from pytest_diffopt.errors import SimulationError
+from pytest_diffopt.null_gpu.gpus import find_gpu
 
 _GIB = 2**30
-_GB = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,7 +16,7 @@ class GPUModel:
         name: the name on the command line and in counted baselines.
         cuda_names: CUDA's names of the GPUs with these figures; other variants (PCIe, another memory size) differ.
         capability: CUDA compute capability (major, minor).
-        memory_bytes: nominal memory.
+        memory_bytes: the memory that CUDA reports, from the null GPU's table; nominal for a GPU that is not in it.
         float16_tflops: peak of float16 matrix products on tensor cores.
         bfloat16_tflops: peak of bfloat16 matrix products; the float32 peak where tensor cores do not support bfloat16.
         tf32_tflops: peak of TensorFloat-32 matrix products; the float32 peak where tensor cores do not support TF32.
@@ -45,7 +45,7 @@ _GPU_MODELS = {
             name="nvidia-v100",
             cuda_names=("Tesla V100-SXM2-16GB", "Tesla V100-SXM2-32GB", "Tesla V100-SXM3-32GB"),
             capability=(7, 0),
-            memory_bytes=32 * _GIB,
+            memory_bytes=find_gpu("v100").memory_bytes,
             float16_tflops=125.0,
             bfloat16_tflops=15.7,
             tf32_tflops=15.7,
@@ -57,7 +57,7 @@ _GPU_MODELS = {
             name="nvidia-t4",
             cuda_names=("Tesla T4",),
             capability=(7, 5),
-            memory_bytes=16 * _GIB,
+            memory_bytes=find_gpu("t4").memory_bytes,
             float16_tflops=65.0,
             bfloat16_tflops=8.1,
             tf32_tflops=8.1,
@@ -69,7 +69,7 @@ _GPU_MODELS = {
             name="nvidia-a100",
             cuda_names=("NVIDIA A100-SXM4-80GB",),
             capability=(8, 0),
-            memory_bytes=80 * _GIB,
+            memory_bytes=find_gpu("a100-80gb").memory_bytes,
             float16_tflops=312.0,
             bfloat16_tflops=312.0,
             tf32_tflops=156.0,
@@ -105,7 +105,7 @@ _GPU_MODELS = {
             name="nvidia-rtx-4090",
             cuda_names=("NVIDIA GeForce RTX 4090",),
             capability=(8, 9),
-            memory_bytes=24 * _GIB,
+            memory_bytes=find_gpu("rtx-4090").memory_bytes,
             float16_tflops=165.2,
             bfloat16_tflops=165.2,
             tf32_tflops=82.6,
@@ -117,7 +117,7 @@ _GPU_MODELS = {
             name="nvidia-rtx-5090",
             cuda_names=("NVIDIA GeForce RTX 5090",),
             capability=(12, 0),
-            memory_bytes=32 * _GIB,
+            memory_bytes=find_gpu("rtx-5090").memory_bytes,
             float16_tflops=209.5,
             bfloat16_tflops=209.5,
             tf32_tflops=104.8,
@@ -129,7 +129,7 @@ _GPU_MODELS = {
             name="nvidia-l4",
             cuda_names=("NVIDIA L4",),
             capability=(8, 9),
-            memory_bytes=24 * _GIB,
+            memory_bytes=find_gpu("l4").memory_bytes,
             float16_tflops=121.0,
             bfloat16_tflops=121.0,
             tf32_tflops=60.0,
@@ -141,7 +141,7 @@ _GPU_MODELS = {
             name="nvidia-l40s",
             cuda_names=("NVIDIA L40S",),
             capability=(8, 9),
-            memory_bytes=48 * _GIB,
+            memory_bytes=find_gpu("l40s").memory_bytes,
             float16_tflops=362.0,
             bfloat16_tflops=362.0,
             tf32_tflops=183.0,
@@ -153,7 +153,7 @@ _GPU_MODELS = {
             name="nvidia-h100",
             cuda_names=("NVIDIA H100 80GB HBM3",),
             capability=(9, 0),
-            memory_bytes=80 * _GIB,
+            memory_bytes=find_gpu("h100").memory_bytes,
             float16_tflops=989.4,
             bfloat16_tflops=989.4,
             tf32_tflops=494.7,
@@ -165,7 +165,7 @@ _GPU_MODELS = {
             name="nvidia-h200",
             cuda_names=("NVIDIA H200",),
             capability=(9, 0),
-            memory_bytes=141 * _GB,
+            memory_bytes=find_gpu("h200").memory_bytes,
             float16_tflops=989.4,
             bfloat16_tflops=989.4,
             tf32_tflops=494.7,
@@ -177,7 +177,7 @@ _GPU_MODELS = {
             name="nvidia-b200",
             cuda_names=("NVIDIA B200",),
             capability=(10, 0),
-            memory_bytes=180 * _GB,
+            memory_bytes=find_gpu("b200").memory_bytes,
             float16_tflops=2250.0,
             bfloat16_tflops=2250.0,
             tf32_tflops=1100.0,

@@ -18,7 +18,7 @@ def test_equal_steps_are_one_row() -> None:
 
     assert lines[:9] == [
         "mine (example), recipe bf16, num_inference_steps=3",
-        "on a simulated nvidia-h200: 989.4 TFLOP/s for bfloat16, 4.8 TB/s, 141 GB; 5 GB copied to it before the call",
+        "on a simulated nvidia-h200: 989.4 TFLOP/s for bfloat16, 4.8 TB/s, 150 GB; 5 GB copied to it before the call",
         "",
         "                 FLOPs  operations  to the GPU  to the host  peak memory  syncs         roofline",
         "encode               0         100         0 B          0 B         1 GB      0     1 ms (bytes)",
