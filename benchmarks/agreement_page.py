@@ -43,7 +43,8 @@ def section_lines(verdict: Verdict, environment: Mapping[str, Any]) -> Iterator[
     yield "| cases | number | the sync debug mode's syncs equal | all syncs equal | FLOPs equal |"
     yield "|---|---|---|---|---|"
     for prefix, title, _ in _GROUPS:
-        yield _group_row(title, [one for one in verdict.agreements if one.case.startswith(prefix)])
+        if group := [one for one in verdict.agreements if one.case.startswith(prefix)]:
+            yield _group_row(title, group)
     yield ""
     yield from _attention_line(verdict)
     yield (

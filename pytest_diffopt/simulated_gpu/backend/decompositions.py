@@ -99,11 +99,12 @@ def _is_one_product(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any) -> b
     )
 
 
-def eigenvalues(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def eigenvalues(_: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Run `linalg.eigvals`, which computes eigenvectors too only for gradients: `native/BatchLinearAlgebra.cpp`."""
-    if needs_full_dispatch() or (torch.is_grad_enabled() and args[0].requires_grad):
+    x = op.argument(0, args, kwargs)
+    if torch.is_grad_enabled() and x.requires_grad:
         return run_composite(op.overload, args, kwargs)
-    return dispatcher.run(EIGENVALUES, args, kwargs)
+    return EIGENVALUES(x)
 
 
 def pack_padded_sequence(_: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
