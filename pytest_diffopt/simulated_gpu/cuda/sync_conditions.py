@@ -159,20 +159,24 @@ def isin(call: Call) -> int:
     return _ISIN_SORTING if call["assume_unique"] else _ISIN_SORTING + 2
 
 
-def _has_long_slices(call: Call) -> bool:
+def _long_slices(call: Call) -> int:
+    """Return how many slices are too long for the one kernel; 0 if they are short."""
     tensor, dim = call["self"], call["dim"]
-    return bool(tensor.numel() and (tensor.shape[dim] if tensor.dim() else 1) > _MODE_FUSED_LENGTH)
+    length = tensor.shape[dim] if tensor.dim() else 1
+    return tensor.numel() // length if length > _MODE_FUSED_LENGTH else 0
 
 
 def mode(call: Call) -> int:
-    """`mode` of long slices, however many: synchronizes inside Thrust."""
-    is_bool = call["self"].dtype == torch.bool
-    return (_MODE_INSIDE_THRUST_BOOL if is_bool else _MODE_INSIDE_THRUST) if _has_long_slices(call) else 0
+    """`mode` of long slices, which synchronizes inside Thrust: for each slice of a bool tensor, else once for all."""
+    slices = _long_slices(call)
+    if call["self"].dtype == torch.bool:
+        return _MODE_INSIDE_THRUST_BOOL * slices
+    return _MODE_INSIDE_THRUST if slices else 0
 
 
 def mode_of_bool(call: Call) -> int:
-    """`mode` of long slices of a bool tensor: reads a count."""
-    return int(_has_long_slices(call) and call["self"].dtype == torch.bool)
+    """`mode` of long slices of a bool tensor: reads a count for each."""
+    return _long_slices(call) if call["self"].dtype == torch.bool else 0
 
 
 def unique_flattened(call: Call) -> int:
