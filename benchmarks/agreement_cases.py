@@ -133,11 +133,9 @@ def _on_cuda(pipeline: Any) -> Any:
 
     for module in modules_of(pipeline).values():
         module._apply(move)  # type: ignore[no-untyped-call] # noqa: SLF001 - as `Module.to` does
-        for one in module.modules():  # such as the table of positions of a transformer, which is no buffer
-            tables = {
-                name: value for name, value in vars(one).items() if isinstance(value, torch.Tensor) and value.is_meta
-            }
-            vars(one).update({name: move(value) for name, value in tables.items()})
+        for one in module.modules():  # a table of positions that is no buffer stays on the host
+            tables = {name: value for name, value in vars(one).items() if isinstance(value, torch.Tensor)}
+            vars(one).update({name: torch.zeros_like(value, device="cpu") for name, value in tables.items()})
     return pipeline.to("cuda")
 
 

@@ -112,6 +112,7 @@ def read_null(case: Case) -> Reading:
     """Run a case on the null GPU, which has counters in place of the profiler's events."""
     from pytest_diffopt.null_gpu.values.computing import Values, computing  # noqa: PLC0415 - needs the CUDA build
 
+    choices = choices_on_cuda() if case.name == ATTENTION else {}  # with values, torch would choose the CPU's kernel
     with computing(Values.SMALL if case.is_full_size else Values.ALL):
         if not case.is_full_size:
             _fresh(case)()
@@ -128,12 +129,8 @@ def read_null(case: Case) -> Reading:
             flops=None if case.is_full_size else _flops(_fresh(case)),
             launches=phase.counts.total(TallyKind.KERNEL) + phase.counts.total(TallyKind.LIBRARY_CALL),
             peak_bytes=peak_bytes,
-            choices=_choices(case),
+            choices=choices,
         )
-
-
-def _choices(case: Case) -> Mapping[str, str]:
-    return choices_on_cuda() if case.name == ATTENTION else {}
 
 
 class _Watched:
@@ -174,7 +171,7 @@ def read_real(case: Case) -> Reading:
         flops=None if case.is_full_size else _flops(_fresh(case)),
         launches=sum(events[name] for name in _LAUNCHES),
         peak_bytes=peak_bytes,
-        choices=_choices(case),
+        choices=choices_on_cuda() if case.name == ATTENTION else {},
     )
 
 

@@ -44,7 +44,9 @@ class Stream:
 
     def record_event(self, event: "Event | None" = None) -> "Event":
         """Return the event, recorded."""
-        return event or Event()
+        recorded = event or Event()
+        recorded.record(self)
+        return recorded
 
 
 class Event:
@@ -52,9 +54,12 @@ class Event:
 
     def __init__(self, enable_timing: bool = False, **_: Any) -> None:  # noqa: FBT001, FBT002 - torch's signature
         self.enable_timing = enable_timing
+        self._is_recorded = False
 
     def record(self, stream: Any = None) -> None:
-        """Do nothing."""
+        """Remember that there is something to wait for."""
+        del stream
+        self._is_recorded = True
 
     def wait(self, stream: Any = None) -> None:
         """Do nothing: on a GPU the stream waits, the CPU does not."""
@@ -64,8 +69,9 @@ class Event:
         return True
 
     def synchronize(self) -> None:
-        """Count the sync that `torch.cuda.Event.synchronize` makes."""
-        _count_sync(EVENT_SYNCHRONIZE)
+        """Count the sync that `torch.cuda.Event.synchronize` makes, if the event was recorded."""
+        if self._is_recorded:
+            _count_sync(EVENT_SYNCHRONIZE)
 
     def elapsed_time(self, _end: "Event") -> float:
         """Raise: a simulated GPU has no time.

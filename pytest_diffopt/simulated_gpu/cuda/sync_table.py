@@ -160,14 +160,6 @@ _READS = (
         confirmed_by=_CONFIRMED,
     ),
     Rule(
-        name="index_reduce",
-        operations=("aten.index_reduce", "aten.index_reduce_"),
-        syncs=on.once,
-        source="native/cuda/Indexing.cu index_reduce_func_cuda_impl",
-        confidence=Confidence.OBSERVED,
-        confirmed_by=_CONFIRMED,
-    ),
-    Rule(
         name="svd convergence",
         operations=("aten._linalg_svd",),
         syncs=on.once,

@@ -107,6 +107,13 @@ def reduce_at_positions(things: Things) -> None:
         things.x.index_reduce(0, things.idx, things.x[:2].clone(), "amax")
 
 
+def record_and_synchronize(things: Things) -> None:
+    """Wait for an event of the current stream."""
+    event = on(things).Event()
+    event.record(on(things).current_stream())
+    event.synchronize()
+
+
 def free_and_empty_cache(things: Things) -> None:
     """Release memory, and the cache with it."""
     torch.empty(2**25, device=things.device)
@@ -359,7 +366,7 @@ CASES = (
     case("x[host mask] = number", assign("x", lambda _: torch.tensor([True, False, True]), 1.0), IN),
     case("x[host mask] = host value", assign("x", lambda _: torch.tensor([True, False, True]), torch.tensor(1.0)), IN),
     case("x[host mask] = device number", assign("x", lambda _: torch.tensor([True, False, True]), lambda g: g.s)),
-    case("index_reduce", reduce_at_positions, READ, rule="index_reduce"),
+    case("index_reduce", reduce_at_positions),
     case(
         "x[mask] = device number",
         assign("x", lambda g: g.mask, lambda g: g.s),
@@ -457,7 +464,8 @@ CASES = (
         EXPLICIT,
         rule="synchronize a stream",
     ),
-    unreported("Event.synchronize", lambda g: on(g).Event().synchronize(), EXPLICIT, rule="synchronize an event"),
+    unreported("Event.synchronize", record_and_synchronize, EXPLICIT, rule="synchronize an event"),
+    case("Event.synchronize, not recorded", lambda g: on(g).Event().synchronize()),
     case("wait_stream", lambda g: on(g).Stream().wait_stream(on(g).current_stream())),
     case("record_stream", lambda g: g.x.record_stream(on(g).current_stream())),
     # work on the host
