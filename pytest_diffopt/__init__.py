@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.own_guard import conclude_own_guard
     from pytest_diffopt.api.repeatability import assert_repeatable
     from pytest_diffopt.api.syncs import assert_no_syncs, no_syncs
+    from pytest_diffopt.guards.audio_thresholds import AudioThresholds
     from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, AllowedRecompiles
     from pytest_diffopt.guards.failed_assertion import DiffoptAssertionError
     from pytest_diffopt.guards.image_thresholds import ImageThresholds
@@ -42,6 +43,7 @@ _HOMES = {
     "AllowedGraphBreaks": "guards.compile_allowances",
     "AllowedRecompiles": "guards.compile_allowances",
     "AllowedSyncs": "guards.syncs",
+    "AudioThresholds": "guards.audio_thresholds",
     "CompileGate": "api.compile_baseline",
     "CountGate": "api.count_baseline",
     "DiffoptAssertionError": "guards.failed_assertion",
@@ -81,6 +83,7 @@ __all__ = [
     "AllowedGraphBreaks",
     "AllowedRecompiles",
     "AllowedSyncs",
+    "AudioThresholds",
     "CompileGate",
     "CountGate",
     "DiffoptAssertionError",

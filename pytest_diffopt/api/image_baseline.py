@@ -18,7 +18,8 @@ from pytest_diffopt.baselines.image_files import StoredFiles
 from pytest_diffopt.baselines.key import BaselineKey
 from pytest_diffopt.guards.baseline_comparison import incomparable, missing, what_differs
 from pytest_diffopt.guards.images import judge_images
-from pytest_diffopt.guards.learned_thresholds import DEFAULT_MARGIN, thresholds_of
+from pytest_diffopt.guards.learned_thresholds import DEFAULT_MARGIN, audio_thresholds_of, thresholds_of
+from pytest_diffopt.probes.audio import waveforms_of
 from pytest_diffopt.probes.image_results import ImageResult, compare_results, generate
 from pytest_diffopt.probes.image_samples import (
     ComparedSample,
@@ -111,11 +112,12 @@ class ImageGate(BaselineGate):
         result = generate(target, calls[0], arguments.keywords)
         record = compare_results(result, reference, subject)
         hint = f"to accept this: {rerun} --diffopt-update all"
-        thresholds = thresholds_of(accepted.thresholds)
-        verdict = judge_images(record, thresholds, hint=hint)
+        thresholds, audio_thresholds = thresholds_of(accepted.thresholds), audio_thresholds_of(accepted.thresholds)
+        judge = partial(judge_images, thresholds=thresholds, audio_thresholds=audio_thresholds, hint=hint)
+        verdict = judge(record)
         if verdict.is_failure and plain is not None:
             record = replace(record, first_module=first_module(target, plain, calls, thresholds))
-            verdict = judge_images(record, thresholds, hint=hint)
+            verdict = judge(record)
         conclude_images(record, verdict, result, reference)
 
     def _comparable(
@@ -169,7 +171,11 @@ class ImageGate(BaselineGate):
     def _stored(self, accepted: ImageBaseline, key: BaselineKey) -> ImageResult:
         files = self._files(key)
         latents = files.read_latents(accepted.latents) if accepted.latents else {}
-        return result_from_stored([files.read_image(file) for file in accepted.images], latents)
+        images = [files.read_image(file) for file in accepted.images]
+        result = result_from_stored(images, latents, frames_per_video=accepted.frames_per_video)
+        if not accepted.audio:
+            return result
+        return replace(result, audio=waveforms_of(files.read_audio(accepted.audio), rate_hz=accepted.sampling_rate_hz))
 
     def _environment(self, subject: Subject) -> Environment:
         """Return one environment for all machines without a GPU: what CPUs round differently is within the floors."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.guards.audio_thresholds import AudioThresholds
 from pytest_diffopt.guards.image_noise import is_usable
 from pytest_diffopt.guards.image_thresholds import ImageThresholds
 from pytest_diffopt.guards.images import judge_images
@@ -25,12 +27,14 @@ class Rounding:
         call: generates the image of the reference.
         reference: its image in float32.
         thresholds: how far apart images and latents may be.
+        audio_thresholds: how far apart waveforms may be; None for those that go with `thresholds`.
     """
 
     pipelines: tuple[Any, Any]
     call: Callable[[], ImageResult]
     reference: ImageResult
     thresholds: ImageThresholds
+    audio_thresholds: AudioThresholds | None = None
 
     def judge(self, record: ImageRecord) -> tuple[ImageRecord, Verdict]:
         """Judge a record: by one sample of rounding if it passes, else by all samples.
@@ -42,14 +46,18 @@ class Rounding:
             The record with the measured noise, and its verdict.
         """
         precision = precision_of(*self.pipelines)
-        if precision is None:
-            return record, judge_images(record, self.thresholds)
+        if precision is None or not all(one.has_same_shape for one in record.videos):
+            return record, self._judged(record)
         try:
-            return judge_by_samples(record, precision.name, self._samples(record, precision), self.thresholds)
+            samples = self._samples(record, precision)
+            return judge_by_samples(record, precision.name, samples, self.thresholds, self.audio_thresholds)
         except (DiffoptError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             # the reference need not run in this precision; the fixed thresholds then apply
             record = replace(record, noise_unavailable=(str(error).splitlines() or [type(error).__name__])[0])
-            return record, judge_images(record, self.thresholds)
+            return record, self._judged(record)
+
+    def _judged(self, record: ImageRecord) -> Verdict:
+        return judge_images(record, self.thresholds, audio_thresholds=self.audio_thresholds)
 
     def _samples(self, record: ImageRecord, precision: ReferencePrecision) -> Iterator[ImageRecord]:
         for number, result in enumerate(rounded_calls(self.pipelines[1], precision, self.call), start=1):
@@ -58,7 +66,11 @@ class Rounding:
 
 
 def judge_by_samples(
-    record: ImageRecord, precision: str, samples: Iterable[ImageRecord], thresholds: ImageThresholds
+    record: ImageRecord,
+    precision: str,
+    samples: Iterable[ImageRecord],
+    thresholds: ImageThresholds,
+    audio_thresholds: AudioThresholds | None = None,
 ) -> tuple[ImageRecord, Verdict]:
     """Judge a record by the largest error of the samples so far, until it passes or there is no other sample.
 
@@ -67,15 +79,17 @@ def judge_by_samples(
         precision: the precision of the samples, for messages.
         samples: calls of the reference in that precision, each compared with the reference itself.
         thresholds: how far apart images and latents may be.
+        audio_thresholds: how far apart waveforms may be; None for those that go with `thresholds`.
 
     Returns:
         The record with the measured noise, and its verdict.
     """
-    verdict, known = judge_images(record, thresholds), list[ImageRecord]()
+    judge = partial(judge_images, thresholds=thresholds, audio_thresholds=audio_thresholds)
+    verdict, known = judge(record), list[ImageRecord]()
     for sample in samples:
         known.append(sample)
         record = _with_noise(record, noise_of(precision, known))
-        verdict = judge_images(record, thresholds)
+        verdict = judge(record)
         if not verdict.is_failure:
             return record, verdict
     return record, unless_rounding_decides(verdict, record, known, thresholds)

@@ -1,25 +1,18 @@
 """Image files of a verdict: kept when a check fails, and for every check when a report shows them."""
 
 from dataclasses import replace
-from pathlib import PurePosixPath
-
-import numpy as np
-from PIL import Image
 
 from pytest_diffopt.api.conclusion import conclude
-from pytest_diffopt.baselines.key import slug
+from pytest_diffopt.api.image_files import save_image
+from pytest_diffopt.api.kept_videos import keep_video
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.videos import worst_frame
 from pytest_diffopt.probes.flip import flip_heat_map
 from pytest_diffopt.probes.image_arrays import Pixels
 from pytest_diffopt.probes.image_results import ImageResult
 from pytest_diffopt.records import Concern, ImageFiles, ImageRecord
 from pytest_diffopt.session.active_test import active_test
-from pytest_diffopt.session.artifacts import Artifacts
-
-_FOLDER = "images"
-_WHITE = 255
-_ONE_CHANNEL = 1
 
 
 def conclude_images(record: ImageRecord, verdict: Verdict, ours: ImageResult, theirs: ImageResult) -> None:
@@ -28,8 +21,8 @@ def conclude_images(record: ImageRecord, verdict: Verdict, ours: ImageResult, th
     is_reported = verdict.outcome is not Outcome.PASSED
     if record.differences and (is_reported or active_test().artifacts.keeps_everything):
         try:
-            record = _with_files(record, ours.images, theirs.images)
-            line = f"images: {_folder_of(record.differences[0].files)}"
+            record = _with_files(record, ours, theirs)
+            line = f"images: {_folder_of(record)}"
         except DiffoptError as error:  # a file that cannot be written must not hide the verdict
             line = str(error)
         if is_reported:
@@ -37,13 +30,33 @@ def conclude_images(record: ImageRecord, verdict: Verdict, ours: ImageResult, th
     conclude(record, verdict)
 
 
-def _with_files(record: ImageRecord, ours: Pixels | None, theirs: Pixels | None) -> ImageRecord:
-    assert ours is not None and theirs is not None, "unreachable because the record is of images"  # noqa: S101, PT018
-    check = sum(verdict.concern is Concern.IMAGES for verdict in active_test().concluded)
-    pairs = enumerate(zip(ours, theirs, strict=True))
-    files = [_kept(f"{check}-{number}", *pair) for number, pair in pairs]
+def _with_files(record: ImageRecord, ours: ImageResult, theirs: ImageResult) -> ImageRecord:
+    name = str(sum(verdict.concern is Concern.IMAGES for verdict in active_test().concluded))
+    return _with_videos(record, name, ours, theirs) if record.videos else _with_images(record, name, ours, theirs)
+
+
+def _with_images(record: ImageRecord, name: str, ours: ImageResult, theirs: ImageResult) -> ImageRecord:
+    assert ours.images is not None and theirs.images is not None, "unreachable because the record is of images"  # noqa: S101, PT018
+    pairs = enumerate(zip(ours.images, theirs.images, strict=True))
+    files = [_kept(f"{name}-{number}", *pair) for number, pair in pairs]
     differences = [replace(one, files=its) for one, its in zip(record.differences, files, strict=True)]
     return replace(record, differences=tuple(differences))
+
+
+def _with_videos(record: ImageRecord, name: str, ours: ImageResult, theirs: ImageResult) -> ImageRecord:
+    """Keep all frames of each video in one file, and the worst frame of all in full size."""
+    trios = enumerate(zip(record.videos, ours.videos, theirs.videos, strict=True))
+    videos = [
+        replace(one, files=keep_video(active_test().artifacts, f"{name}-video-{number}", video, reference))
+        for number, (one, video, reference) in trios
+    ]
+    differences = list(record.differences)
+    if all(one.has_same_shape for one in videos):
+        worst = worst_frame(differences)
+        assert ours.images is not None and theirs.images is not None, "unreachable because the record is of frames"  # noqa: S101, PT018
+        files = _kept(f"{name}-worst", ours.images[worst], theirs.images[worst])
+        differences[worst] = replace(differences[worst], files=files)
+    return replace(record, differences=tuple(differences), videos=tuple(videos))
 
 
 def _kept(name: str, image: Pixels, reference: Pixels) -> ImageFiles:
@@ -55,33 +68,7 @@ def _kept(name: str, image: Pixels, reference: Pixels) -> ImageFiles:
     )
 
 
-def save_image(artifacts: Artifacts, pixels: Pixels, name: str) -> str:
-    """Write an image as an 8-bit PNG file.
-
-    Args:
-        artifacts: where the image files of the test go.
-        pixels: float, shape (height, width, channels); values outside [0, 1] are clipped.
-        name: the name among the images of the test, without a suffix.
-
-    Returns:
-        The file's name, relative to the folder of the artifacts.
-
-    Raises:
-        DiffoptError: the file cannot be written.
-    """
-    file = PurePosixPath(_FOLDER, slug(artifacts.nodeid), f"{name}.png")
-    path = artifacts.folder / file
-    finite = np.clip(np.nan_to_num(pixels, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
-    levels = (finite * _WHITE).round().astype(np.uint8)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(levels[..., 0] if levels.shape[-1] == _ONE_CHANNEL else levels).save(path)
-    except OSError as error:
-        msg = f"the image {path} cannot be kept: {error.strerror}"
-        raise DiffoptError(msg) from error
-    return str(file)
-
-
-def _folder_of(files: ImageFiles | None) -> str:
-    assert files is not None, "unreachable because the files were just kept"  # noqa: S101
-    return active_test().artifacts.path_of(files.image.rpartition("/")[0])
+def _folder_of(record: ImageRecord) -> str:
+    files = [one.files.image for one in record.differences if one.files]
+    files += [one.files.filmstrip for one in record.videos if one.files]
+    return active_test().artifacts.path_of(files[0].rpartition("/")[0])

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pytest_diffopt.baselines.documents import provenance
 from pytest_diffopt.baselines.image_document import ImageBaseline, ImageFigures, ImageSample
 from pytest_diffopt.baselines.image_files import StoredFiles
@@ -50,6 +52,9 @@ def learned_document(  # noqa: PLR0913 - each is a figure of the file
         thresholds=learned(samples, margin=margin),
         margin=margin,
         samples=samples,
+        frames_per_video=reference.frames_per_video,
+        audio=files.write_audio(reference.audio.samples.astype(np.float32)) if reference.audio else None,
+        sampling_rate_hz=reference.audio.rate_hz if reference.audio else 0,
     )
 
 
@@ -70,6 +75,9 @@ def _figures(record: ImageRecord) -> ImageFigures:
         mean_error=figures.get("mean_error", 0.0),
         flip=figures.get("flip", 0.0),
         latent_error=figures.get("latent_error", 0.0),
+        flicker=figures.get("flicker"),
+        audio_error=10 ** (-figures["audio_snr_db"] / 20) if record.audio else None,
+        spectral_distance=figures.get("spectral_distance"),
     )
 
 
@@ -77,7 +85,7 @@ def _refuse_defects(compared: Sequence[ComparedSample]) -> None:
     """Refuse to accept what is wrong whatever it is compared with."""
     for sample in compared:
         record = sample.record
-        defects = [*(one.defects for one in record.differences), *(one.defects for one in record.latents)]
+        defects = [one.defects for one in (*record.differences, *record.latents, *record.audio)]
         for defect in (defect for its in defects for defect in its):
             msg = f"these images cannot be accepted: in {sample.call}, {defect}"
             raise BaselineError(msg)

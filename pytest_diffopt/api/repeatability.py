@@ -12,8 +12,7 @@ from pytest_diffopt.arguments import CALLS, LIMIT, YES_OR_NO, require
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.guards.repeatability import judge_repeatability
-from pytest_diffopt.probes.image_arrays import values_of
-from pytest_diffopt.probes.repeatability import compare_repeats, compare_values
+from pytest_diffopt.probes.repeatability import compare_repeats, compare_values, copied_values
 from pytest_diffopt.records import Concern, Subject
 
 _OWN_KEYWORDS = ("max_error", "after", "second_process")
@@ -82,7 +81,7 @@ def _refuse_others(after: Sequence[Mapping[str, Any]]) -> None:
 def _assert_same_in_second_process(call: Callable[[], Any], subject: Subject, max_error: float) -> None:
     __tracebackhide__ = True
     is_second = answers_here()
-    values = values_of(call()).copy()
+    values = copied_values(call())
     if is_second:
         answer(values)
     record = replace(compare_values(values, values_of_second_process(), subject), in_second_process=True)

@@ -13,13 +13,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pytest_diffopt.errors import ProbeError
-from pytest_diffopt.probes.image_arrays import Pixels
+from pytest_diffopt.probes.repeatability import Values
 from pytest_diffopt.session.active_test import active_test
 from pytest_diffopt.session.second_process import ANSWER_VARIABLE, NUMBER_VARIABLE, TEST_VARIABLE, SecondProcess
 
 # What belongs to this process alone.
 _NOT_INHERITED = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_", "COV_CORE_", "GITHUB_STEP_SUMMARY")
-_VALUES = "values"
+_ORDER = ("images", "frames", "audio")  # a file has its parts in any order
 _SHOWN_LINES = 20
 
 
@@ -31,13 +31,13 @@ def answers_here() -> bool:
     return os.environ.get(NUMBER_VARIABLE) == str(number)
 
 
-def answer(values: Pixels) -> None:
+def answer(values: Values) -> None:
     """Write the values of the call and end the test: the first process judges."""
-    save_file({_VALUES: np.ascontiguousarray(values)}, os.environ[ANSWER_VARIABLE])
+    save_file({part: np.ascontiguousarray(its) for part, its in values.items()}, os.environ[ANSWER_VARIABLE])
     pytest.skip("diffopt: this call was made for another process, which judges it")
 
 
-def values_of_second_process() -> Pixels:
+def values_of_second_process() -> Values:
     """Run this test alone in another process, up to the call counted last, and return the values of that call.
 
     Raises:
@@ -58,8 +58,8 @@ def values_of_second_process() -> Pixels:
         output = run_second_process(process, variables, test.settings.worker_timeout_seconds)
         if not file.exists():
             raise ProbeError(_without_answer(process, output))
-        values: Pixels = load_file(file)[_VALUES]
-        return values
+        values: Values = load_file(file)
+        return {part: values[part] for part in sorted(values, key=_ORDER.index)}
 
 
 def _command(process: SecondProcess) -> list[str]:

@@ -22,6 +22,8 @@ _MAX_PIXELS = 1 << 26
 _MODES = ("L", "LA", "RGB", "RGBA")
 _RENEW = "restore it from version control, or accept new images with --diffopt-update all"
 _HASH_DIGITS = 8
+_AUDIO = "audio"
+_RANK_OF_AUDIO = 3
 
 
 class StoredFiles:
@@ -155,6 +157,25 @@ class StoredFiles:
             BaselineError: see `write`.
         """
         return self.write("latents", "safetensors", save(latents))
+
+    def write_audio(self, samples: npt.NDArray[np.float32]) -> StoredFile:
+        """Write waveforms as safetensors.
+
+        Raises:
+            BaselineError: see `write`.
+        """
+        return self.write("audio", "safetensors", save({_AUDIO: samples}))
+
+    def read_audio(self, file: StoredFile) -> npt.NDArray[Any]:
+        """Read waveforms, shape (number, channels, samples).
+
+        Raises:
+            BaselineError: see `read`; or the file is not a safetensors file of waveforms.
+        """
+        samples = self.read_latents(file).get(_AUDIO)
+        if samples is None or samples.ndim != _RANK_OF_AUDIO or not np.issubdtype(samples.dtype, np.floating):
+            self._refuse(file, f"it must hold {_AUDIO!r} with the shape (number, channels, samples)")
+        return samples
 
     def _located(self, file: StoredFile) -> tuple[Any, str]:
 

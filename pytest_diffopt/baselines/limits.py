@@ -81,7 +81,7 @@ def _compilation(document: CompileBaseline) -> dict[str, float]:
 def _images(document: ImageBaseline) -> dict[str, float]:
     # Smaller values of SSIM and PSNR are worse, so the limit is the allowed loss.
     thresholds = document.thresholds
-    return {
+    figures = {
         "loss of SSIM": 1 - thresholds.ssim,
         "dB of PSNR below 100": 100 - thresholds.psnr_db,
         "largest error": thresholds.max_error,
@@ -89,3 +89,9 @@ def _images(document: ImageBaseline) -> dict[str, float]:
         "FLIP": thresholds.flip,
         "latents off": thresholds.latent_error,
     }
+    others = {
+        "flicker": thresholds.flicker,
+        "audio off": thresholds.audio_error,
+        "spectrum off": thresholds.spectral_distance,
+    }
+    return figures | {name: limit for name, limit in others.items() if limit is not None}

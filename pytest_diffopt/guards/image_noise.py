@@ -24,7 +24,8 @@ _FIXED_LATENT_ERROR = 0.12
 def is_usable(noise: RoundingNoise) -> bool:
     """Return whether all figures are finite: a call that overflows in this precision limits nothing."""
     images = (figure for one in noise.images for figure in (one.max_error, one.rms_error, one.bias))
-    return all(map(math.isfinite, (*images, *noise.step_errors, *noise.latent_errors)))
+    audio = (*noise.audio_errors, *noise.spectral_distances)
+    return all(map(math.isfinite, (*images, *noise.step_errors, *noise.latent_errors, *noise.flicker, *audio)))
 
 
 def least_psnr_db(thresholds: ImageThresholds, noise: ErrorSize | None) -> float:
@@ -59,6 +60,15 @@ def largest_step_error(thresholds: ImageThresholds, noise: RoundingNoise | None,
 def largest_latent_error(thresholds: ImageThresholds, noise: RoundingNoise | None, number: int) -> float:
     """Return the largest allowed relative error of the latents that a call returned for one image."""
     return _latent_limit(thresholds, noise.latent_errors if noise else (), number)
+
+
+def largest_flicker(thresholds: ImageThresholds, noise: RoundingNoise | None, number: int) -> float:
+    """Return the largest allowed flicker of a video; a derived one is at most the mean error that a frame may have."""
+    if thresholds.max_flicker is not None:
+        return thresholds.max_flicker
+    if noise is None or number >= len(noise.flicker):
+        return thresholds.max_mean_error
+    return min(thresholds.max_mean_error, NOISE_FACTOR * noise.flicker[number] + RMS_ERROR_FLOOR)
 
 
 def _latent_limit(thresholds: ImageThresholds, errors: tuple[float, ...], number: int) -> float:
@@ -108,6 +118,10 @@ def _figures(noise: RoundingNoise) -> str:
         figures = [f"PSNR {psnr_db:.1f} dB", f"largest error {max(one.max_error for one in noise.images):.4f}"]
     errors = (*noise.step_errors, *noise.latent_errors)
     figures += [f"relative latent error {max(errors):.4f}"] if errors else []
+    if noise.flicker:
+        figures.append(f"flicker {max(noise.flicker):.4f}")
+    if noise.audio_errors:
+        figures.append(f"relative error of the audio {max(noise.audio_errors):.4f}")
     return f"{', '.join(figures)} {allowed(f'{NOISE_FACTOR:g} times')}"
 
 

@@ -25,6 +25,8 @@ class ImageThresholds:
         max_lpips: the largest LPIPS; None to not measure LPIPS. Needs the extra `lpips`.
         max_latent_error: the largest norm of the latents' difference, as a fraction of the norm of the reference:
             after each step, and where a call returns latents instead of images; None to derive it.
+        max_flicker: of videos, the largest mean absolute difference between the change from one frame to the next and
+            the same change in the reference; None to derive it, and never more than `max_mean_error`.
     """
 
     min_ssim: float = 0.94
@@ -34,6 +36,7 @@ class ImageThresholds:
     max_flip: float = 0.18
     max_lpips: float | None = None
     max_latent_error: float | None = None
+    max_flicker: float | None = None
 
     def __post_init__(self) -> None:
         """Raise ArgumentError for a threshold that is no number, or that no image could keep."""
@@ -41,7 +44,7 @@ class ImageThresholds:
         for name in ("max_mean_error", "max_flip"):
             require(LIMIT, getattr(self, name), f"ImageThresholds({name}=...)")
         require(ANY_NUMBER.or_none(), self.min_psnr_db, "ImageThresholds(min_psnr_db=...)")  # -inf: no limit
-        for name in ("max_error", "max_lpips", "max_latent_error"):
+        for name in ("max_error", "max_lpips", "max_latent_error", "max_flicker"):
             require(LIMIT.or_none(), getattr(self, name), f"ImageThresholds({name}=...)")
 
     @property

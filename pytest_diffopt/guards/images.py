@@ -1,8 +1,12 @@
-"""Judge whether an image is close enough to its reference."""
+"""Judge whether images, videos and audio are close enough to their references."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Self
 
+from pytest_diffopt.guards.audio import audio_violations
+from pytest_diffopt.guards.audio_thresholds import AudioThresholds, default_audio_thresholds
 from pytest_diffopt.guards.failure_text import allowed, counted, explain
 from pytest_diffopt.guards.image_noise import (
     largest_bias,
@@ -14,6 +18,7 @@ from pytest_diffopt.guards.image_noise import (
 )
 from pytest_diffopt.guards.image_thresholds import ImageThresholds
 from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.videos import frame_names, frame_ranges, video_violations, worst_frame
 from pytest_diffopt.records import (
     Concern,
     ErrorSize,
@@ -28,38 +33,88 @@ from pytest_diffopt.records import (
 OWN_THRESHOLDS = "to accept this: pass thresholds=ImageThresholds(...) with the reason in a comment"
 
 
-def judge_images(record: ImageRecord, thresholds: ImageThresholds, *, hint: str = OWN_THRESHOLDS) -> Verdict:
-    """Judge a record: images or latents past a threshold, and images with defects, are regressions.
+def judge_images(
+    record: ImageRecord,
+    thresholds: ImageThresholds,
+    *,
+    audio_thresholds: AudioThresholds | None = None,
+    hint: str = OWN_THRESHOLDS,
+) -> Verdict:
+    """Judge a record: images, videos, audio or latents past a threshold, and those with defects, are regressions.
 
     Args:
-        record: the comparison of images and latents.
-        thresholds: how far apart images and latents may be.
+        record: the comparison of images, videos, audio and latents.
+        thresholds: how far apart images, frames and latents may be.
+        audio_thresholds: how far apart waveforms may be; None for those that go with `thresholds`.
         hint: what to do when the difference is intended.
     """
-    sizes = record.noise.images if record.noise else (None,) * len(record.differences)
-    pairs = zip(record.differences, sizes, strict=True)
-    images = [[*one.defects, *_violations(one, thresholds, noise)] for one, noise in pairs]
-    latents = [
-        [*one.defects, *_latent_violations(number, record, thresholds)] for number, one in enumerate(record.latents)
-    ]
-    outside = _outside(record, thresholds)
-    is_failure = any([*images, *latents, outside])
+    facts = _Facts.of(record, thresholds, audio_thresholds or default_audio_thresholds(thresholds))
+    outside = facts.outside
     return Verdict(
         concern=Concern.IMAGES,
-        outcome=Outcome.REGRESSED if is_failure else Outcome.PASSED,
+        outcome=Outcome.REGRESSED if facts.is_failure else Outcome.PASSED,
         subject=record.subject,
         summary=_summary(record),
-        explanation=_explanation(record, images or latents, outside, thresholds, hint) if is_failure else (),
+        explanation=_explanation(record, facts, thresholds, hint) if facts.is_failure else (),
         figures=worst_figures(record) | ({"first_step_outside": outside[0].step} if outside else {}),
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Facts:
+    """What is wrong with a record.
+
+    Attributes:
+        images: the lines of each image, frame or entry of latents.
+        videos: the lines of each video as a sequence of frames.
+        audio: the lines of each waveform.
+        outside: the steps whose latents exceed their limit.
+    """
+
+    images: list[list[str]]
+    videos: list[str]
+    audio: list[str]
+    outside: list[StepDrift]
+
+    @classmethod
+    def of(cls, record: ImageRecord, thresholds: ImageThresholds, audio_thresholds: AudioThresholds) -> Self:
+        """Judge each part of a record."""
+        known = record.noise.images if record.noise else ()
+        sizes = known or (None,) * len(record.differences)
+        pairs = zip(record.differences, sizes, strict=True)
+        images = [[*one.defects, *_violations(one, thresholds, noise)] for one, noise in pairs]
+        latents = [
+            [*one.defects, *_latent_violations(number, record, thresholds)] for number, one in enumerate(record.latents)
+        ]
+        return cls(
+            images=images or latents,
+            videos=video_violations(record, thresholds),
+            audio=audio_violations(record, audio_thresholds),
+            outside=_outside(record, thresholds),
+        )
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether anything is wrong."""
+        return any([*self.images, self.videos, self.audio, self.outside])
+
+
 def _summary(record: ImageRecord) -> str:
     figures = worst_figures(record)
-    if not record.differences:
-        return f"relative latent error {figures['latent_error']:.4f}"
-    lpips = f", LPIPS {figures['lpips']:.4f}" if "lpips" in figures else ""
-    return f"SSIM {figures['ssim']:.4f}, PSNR {figures['psnr_db']:.1f} dB, FLIP {figures['flip']:.4f}{lpips}"
+    parts = [
+        f"{one.num_frames} frames of {one.width} x {one.height} ({one.reference_num_frames} of "
+        f"{one.reference_width} x {one.reference_height} in the reference)"
+        for one in record.videos
+        if not one.has_same_shape
+    ]
+    if record.differences:
+        parts += [f"SSIM {figures['ssim']:.4f}, PSNR {figures['psnr_db']:.1f} dB, FLIP {figures['flip']:.4f}"]
+    elif "latent_error" in figures and not parts:
+        parts += [f"relative latent error {figures['latent_error']:.4f}"]
+    parts += [f"LPIPS {figures['lpips']:.4f}"] if "lpips" in figures else []
+    parts += [f"flicker {figures['flicker']:.4f}"] if "flicker" in figures else []
+    parts += [f"audio SNR {figures['audio_snr_db']:.1f} dB"] if "audio_snr_db" in figures else []
+    return ", ".join(parts)
 
 
 def worst_figures(record: ImageRecord) -> dict[str, float]:
@@ -76,7 +131,13 @@ def worst_figures(record: ImageRecord) -> dict[str, float]:
     lpips = [one.lpips for one in record.differences if one.lpips is not None]
     figures |= {"lpips": _worst(max, lpips)} if lpips else {}
     latent_errors = [*(one.relative_error for one in record.latents), *(one.relative_error for one in record.drift)]
-    return figures | ({"latent_error": _worst(max, latent_errors)} if latent_errors else {})
+    figures |= {"latent_error": _worst(max, latent_errors)} if latent_errors else {}
+    if any(one.has_same_shape for one in record.videos):
+        figures["flicker"] = _worst(max, (one.flicker for one in record.videos))
+    if record.audio:
+        figures["audio_snr_db"] = _worst(min, (one.snr_db for one in record.audio))
+        figures["spectral_distance"] = _worst(max, (one.spectral_distance for one in record.audio))
+    return figures
 
 
 def _worst(choose: Callable[[Iterable[float]], float], figures: Iterable[float]) -> float:
@@ -134,33 +195,59 @@ def _outside(record: ImageRecord, thresholds: ImageThresholds) -> list[StepDrift
     ]
 
 
-def _explanation(
-    record: ImageRecord, lines: list[list[str]], outside: list[StepDrift], thresholds: ImageThresholds, hint: str
-) -> tuple[str, ...]:
-    noun = "image" if record.differences else "latent"
-    facts = [f"{noun} {number}: {line}" for number, its in enumerate(lines) for line in its]
+def _explanation(record: ImageRecord, facts: _Facts, thresholds: ImageThresholds, hint: str) -> tuple[str, ...]:
+    lines = [*facts.videos, *_image_lines(record, facts), *facts.audio]
     return explain(
-        _headline(noun, lines),
-        [*facts, *_origin(record, outside, thresholds), *noise_lines(record)],
+        _headline(record, facts),
+        [*lines, *_origin(record, facts, thresholds), *noise_lines(record)],
         seen=f"in {record.subject}; pixel values are in [0, 1]",
         hint=hint,
     )
 
 
-def _headline(noun: str, lines: list[list[str]]) -> str:
-    failing = sum(map(bool, lines))
-    if not failing:
-        return "the latents differ from the reference during denoising"
-    return f"{failing} of {counted(len(lines), noun)} {'differs' if failing == 1 else 'differ'} from the reference"
+def _image_lines(record: ImageRecord, facts: _Facts) -> list[str]:
+    """Return the lines of each image or entry of latents; of the frames of videos, those of the worst frame."""
+    names = frame_names(record) if record.differences else [f"latent {number}" for number in range(len(facts.images))]
+    failing = [number for number, lines in enumerate(facts.images) if lines]
+    if not record.videos or not failing:
+        return [f"{names[number]}: {line}" for number in failing for line in facts.images[number]]
+    worst = failing[worst_frame([record.differences[number] for number in failing])]
+    others = [number for number in failing if number != worst]
+    lines = [f"{names[worst]}, the worst: {line}" for line in facts.images[worst]]
+    if others:
+        lines.append(f"also past a threshold: {_listed(record, others, names)}")
+    return lines
 
 
-def _origin(record: ImageRecord, outside: list[StepDrift], thresholds: ImageThresholds) -> Iterator[str]:
-    if outside:
-        first = outside[0]
+def _listed(record: ImageRecord, frames: list[int], names: list[str]) -> str:
+    if len(record.videos) > 1:
+        return ", ".join(names[number] for number in frames)
+    numbers = [record.videos[0].frames[number] for number in frames]
+    return f"{'frame' if len(numbers) == 1 else 'frames'} {frame_ranges(numbers)}"
+
+
+def _headline(record: ImageRecord, facts: _Facts) -> str:
+    noun = ("frame" if record.videos else "image") if record.differences else "latent"
+    failing = sum(map(bool, facts.images))
+    if failing:
+        total = counted(len(facts.images), noun)
+        return f"{failing} of {total} {'differs' if failing == 1 else 'differ'} from the reference"
+    if facts.videos:
+        return "the frames differ from the reference as a sequence"
+    if facts.audio:
+        return "the audio differs from the reference"
+    return "the latents differ from the reference during denoising"
+
+
+def _origin(record: ImageRecord, facts: _Facts, thresholds: ImageThresholds) -> Iterator[str]:
+    if facts.outside:
+        first = facts.outside[0]
         line = _latent_line(first, largest_step_error(thresholds, record.noise, first.step))
         yield f"first difference in step {first.step} of {len(record.drift)}: {line}"
-    elif record.drift:
-        yield f"the latents of all {counted(len(record.drift), 'step')} agree: the images differ after the last step"
+    elif record.drift and any([*facts.images, facts.videos]):
+        noun = "videos" if record.videos else "images"
+        agree = f"the latents of all {counted(len(record.drift), 'step')} agree"
+        yield f"{agree}: the {noun} differ after the last step"
     if record.first_module:
         yield _module_line(record.first_module)
 

@@ -1,10 +1,11 @@
 """Image thresholds learned from many calls of one recipe."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_diffopt.baselines.image_document import ImageFigures, ImageSample
+from pytest_diffopt.guards.audio_thresholds import AudioThresholds
 from pytest_diffopt.guards.image_thresholds import ImageThresholds
 
 #: How much larger than the worst sample an error may be, as a fraction.
@@ -73,7 +74,20 @@ def learned(samples: Sequence[ImageSample], *, margin: float) -> ImageFigures:
         mean_error=min(1.0, worst.mean_error * wider + _MEAN_ERROR_FLOOR),
         flip=min(1.0, worst.flip * wider + _FLIP_FLOOR),
         latent_error=worst.latent_error * wider + _LATENT_FLOOR,
+        flicker=_wider(worst.flicker, wider, _MEAN_ERROR_FLOOR),
+        audio_error=_wider(worst.audio_error, wider, _LATENT_FLOOR),
+        spectral_distance=_wider(worst.spectral_distance, wider, _LATENT_FLOOR),
     )
+
+
+def _wider(error: float | None, factor: float, floor: float) -> float | None:
+    """Return the limit of an error; None where it has no meaning."""
+    return None if error is None else error * factor + floor
+
+
+def _largest(errors: Iterable[float | None]) -> float | None:
+    """Return the largest of the errors that have a meaning; None if none has."""
+    return max((one for one in errors if one is not None), default=None)
 
 
 def worst_of(samples: Sequence[ImageSample]) -> ImageFigures:
@@ -86,6 +100,9 @@ def worst_of(samples: Sequence[ImageSample]) -> ImageFigures:
         mean_error=max(one.mean_error for one in figures),
         flip=max(one.flip for one in figures),
         latent_error=max(one.latent_error for one in figures),
+        flicker=_largest(one.flicker for one in figures),
+        audio_error=_largest(one.audio_error for one in figures),
+        spectral_distance=_largest(one.spectral_distance for one in figures),
     )
 
 
@@ -98,4 +115,13 @@ def thresholds_of(figures: ImageFigures) -> ImageThresholds:
         max_mean_error=figures.mean_error,
         max_flip=figures.flip,
         max_latent_error=figures.latent_error,
+        max_flicker=figures.flicker,
+    )
+
+
+def audio_thresholds_of(figures: ImageFigures) -> AudioThresholds:
+    """Return the thresholds of audio for stored figures."""
+    error = figures.audio_error
+    return AudioThresholds(
+        min_snr_db=None if error is None else -20 * math.log10(error), max_spectral_distance=figures.spectral_distance
     )

@@ -14,6 +14,9 @@ _OF_A_PROCESS = (
 )
 
 
+_OUTPUTS = {"images": "a different image", "frames": "a different video", "audio": "different audio"}
+
+
 def judge_repeatability(record: RepeatabilityRecord, *, max_error: float = 0.0) -> Verdict:
     """Judge a record: any value that differs by more than `max_error` is a regression; 0 requires equal bits.
 
@@ -35,8 +38,9 @@ def judge_repeatability(record: RepeatabilityRecord, *, max_error: float = 0.0) 
 def _explanation(record: RepeatabilityRecord, max_error: float) -> tuple[str, ...]:
     share = record.differing_values / record.values
     which = f"the call {record.call!r}" if record.call else "the same call"
+    when = "in a second process" if record.in_second_process else "the second time"
     return explain(
-        f"{which} gave a different image {'in a second process' if record.in_second_process else 'the second time'}",
+        f"{which} gave {_OUTPUTS[record.output]} {when}",
         [
             f"{record.differing_values} of {record.values} values differ ({share:.1%})",
             f"largest difference {record.max_error:.3g} {allowed(f'{max_error:g}')}",

@@ -4,11 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pytest_diffopt.guards.audio import audio_violations
+from pytest_diffopt.guards.audio_thresholds import AudioThresholds
 from pytest_diffopt.guards.failure_text import explain
 from pytest_diffopt.guards.image_noise import is_within_noise, noise_lines
 from pytest_diffopt.guards.image_thresholds import ImageThresholds
 from pytest_diffopt.guards.images import judge_images, worst_figures
 from pytest_diffopt.guards.verdict import Outcome, Verdict
+from pytest_diffopt.guards.videos import video_violations
 from pytest_diffopt.records import ErrorSize, ImageDifference, ImageRecord, RoundingNoise
 
 #: An optimized pipeline may round more than a sample that reaches this fraction of a threshold, and so reach all of it.
@@ -37,6 +40,9 @@ def noise_of(precision: str, samples: Sequence[ImageRecord]) -> RoundingNoise:
         ),
         step_errors=_largest([[step.relative_error for step in one.drift] for one in samples]),
         latent_errors=_largest([[latents.relative_error for latents in one.latents] for one in samples]),
+        flicker=_largest([[video.flicker for video in one.videos] for one in samples]),
+        audio_errors=_largest([[10 ** (-audio.snr_db / 20) for audio in one.audio] for one in samples]),
+        spectral_distances=_largest([[audio.spectral_distance for audio in one.audio] for one in samples]),
     )
 
 
@@ -55,7 +61,7 @@ def unless_rounding_decides(
         thresholds: how far apart images and latents may be.
     """
     other = [one for one in samples if judge_images(one, _half_of(thresholds)).is_failure]
-    if not other or _has_defect(record) or not is_within_noise(record):
+    if not other or _has_defect(record) or not _is_within_noise(record):
         return verdict
     facts = [line.strip() for line in verdict.explanation if line.startswith("  ")]
     measured = set(noise_lines(record))
@@ -75,6 +81,13 @@ def unless_rounding_decides(
     )
 
 
+def _is_within_noise(record: ImageRecord) -> bool:
+    """Return whether no image, video, audio or step differs by more than rounding alone was measured to do."""
+    derived = ImageThresholds(max_mean_error=math.inf)
+    is_noise = not video_violations(record, derived) and not audio_violations(record, AudioThresholds())
+    return is_noise and is_within_noise(record)
+
+
 def _sizes(difference: ImageDifference) -> tuple[float, float, float]:
     return difference.max_error, difference.rms_error, abs(difference.bias)
 
@@ -82,6 +95,7 @@ def _sizes(difference: ImageDifference) -> tuple[float, float, float]:
 def _half_of(thresholds: ImageThresholds) -> ImageThresholds:
     """Return thresholds with half the room; half an error is 6 dB. What is derived from the samples is no limit."""
     psnr_db, max_error, latent_error = thresholds.min_psnr_db, thresholds.max_error, thresholds.max_latent_error
+    flicker = thresholds.max_flicker
     return ImageThresholds(
         min_ssim=1 - (1 - thresholds.min_ssim) * _FRACTION_REACHED,
         min_psnr_db=-math.inf if psnr_db is None else psnr_db - 20 * math.log10(_FRACTION_REACHED),
@@ -90,14 +104,17 @@ def _half_of(thresholds: ImageThresholds) -> ImageThresholds:
         max_flip=thresholds.max_flip * _FRACTION_REACHED,
         max_lpips=None if thresholds.max_lpips is None else thresholds.max_lpips * _FRACTION_REACHED,
         max_latent_error=math.inf if latent_error is None else latent_error * _FRACTION_REACHED,
+        max_flicker=math.inf if flicker is None else flicker * _FRACTION_REACHED,
     )
 
 
 def _worst(records: Sequence[ImageRecord]) -> str:
     worst = [worst_figures(one) for one in records]
-    ssims, latent_errors = ([one[name] for one in worst if name in one] for name in ("ssim", "latent_error"))
+    names = ("ssim", "latent_error", "audio_snr_db")
+    ssims, latent_errors, snrs = ([one[name] for one in worst if name in one] for name in names)
     figures = [f"SSIM {min(ssims):.4f}"] if ssims else []
     figures += [f"relative latent error {max(latent_errors):.4f}"] if latent_errors else []
+    figures += [f"audio SNR {min(snrs):.1f} dB"] if snrs else []
     return ", ".join(figures)
 
 
@@ -107,4 +124,4 @@ def _largest(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 
 def _has_defect(record: ImageRecord) -> bool:
-    return any(one.defects for one in record.differences) or any(one.defects for one in record.latents)
+    return any(one.defects for one in (*record.differences, *record.latents, *record.audio))

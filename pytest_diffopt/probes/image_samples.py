@@ -1,7 +1,7 @@
 """Image differences over several calls, from which thresholds are learned, and the stored form of a result."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from pytest_diffopt.records import ImageRecord, Subject
 
 _LARGEST_BYTE = 255
 _FINAL_LATENTS = "latents"
+_AUDIO_LATENTS = "audio_latents"
 _NUM_OTHER_SEEDS = 3
 
 
@@ -113,8 +114,12 @@ def _repeats(inputs: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def as_stored(result: ImageResult) -> ImageResult:
-    """Return a result as after storing and reading it: 8-bit images, single-precision latents."""
-    return result_from_stored(uint8_images(result), stored_latents(result))
+    """Return a result as after storing and reading it: 8-bit images, single-precision latents and audio."""
+    stored = result_from_stored(uint8_images(result), stored_latents(result), frames_per_video=result.frames_per_video)
+    if result.audio is None:
+        return stored
+    samples = result.audio.samples.astype(np.float32).astype(np.float64)
+    return replace(stored, audio=replace(result.audio, samples=samples))
 
 
 def uint8_images(result: ImageResult) -> list[npt.NDArray[np.uint8]]:
@@ -128,16 +133,24 @@ def uint8_images(result: ImageResult) -> list[npt.NDArray[np.uint8]]:
 def stored_latents(result: ImageResult) -> dict[str, npt.NDArray[np.float32]]:
     """Return the latents of a result by name, in single precision."""
     named = {f"step_{number:04}": step for number, step in enumerate(result.steps)}
-    if result.latents is not None:
-        named[_FINAL_LATENTS] = result.latents
+    finals = {_FINAL_LATENTS: result.latents, _AUDIO_LATENTS: result.audio_latents}
+    named |= {name: latents for name, latents in finals.items() if latents is not None}
     return {name: latents.float().contiguous().numpy() for name, latents in named.items()}
 
 
 def result_from_stored(
-    images: Sequence[npt.NDArray[np.uint8]], latents: Mapping[str, npt.NDArray[np.float32]]
+    images: Sequence[npt.NDArray[np.uint8]],
+    latents: Mapping[str, npt.NDArray[np.float32]],
+    *,
+    frames_per_video: int = 0,
 ) -> ImageResult:
-    """Return the result that was stored as these images and latents."""
+    """Return the result that was stored as these images or frames, and latents."""
     tensors = {name: torch.tensor(latents[name]) for name in sorted(latents)}
-    final = tensors.pop(_FINAL_LATENTS, None)
-    pixels = np.stack(images) / _LARGEST_BYTE if images else None
-    return ImageResult(images=pixels, latents=final, steps=tuple(tensors.values()))
+    final, audio = (tensors.pop(name, None) for name in (_FINAL_LATENTS, _AUDIO_LATENTS))
+    return ImageResult(
+        images=np.stack(images) / _LARGEST_BYTE if images else None,
+        frames_per_video=frames_per_video,
+        latents=final,
+        audio_latents=audio,
+        steps=tuple(tensors.values()),
+    )

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from copy import deepcopy
+from functools import update_wrapper
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from pytest_diffopt.records import LatentDifference, StepDrift
 
 _IMAGE_CHANNELS = frozenset({1, 3})
 _RANK_OF_BATCH = 4
+_RANK_OF_VIDEOS = 5
 _SLACK = 0.01
 
 
@@ -52,11 +54,12 @@ def latents_of(output: Any, inputs: Mapping[str, Any] | None = None) -> torch.Te
     """Return the latents of an output; None when the output contains images.
 
     Args:
-        output: a pipeline's output, or its `images`.
+        output: a pipeline's output, or its `images` or `frames`.
         inputs: keywords of the call; with `output_type="latent"` the output is latents. Otherwise a tensor counts as
             latents when its channels or values cannot be those of an image.
     """
     value = getattr(output, "images", output)
+    value = getattr(value, "frames", value)
     value = value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
     if not isinstance(value, torch.Tensor) or not value.dtype.is_floating_point:
         return None
@@ -115,6 +118,8 @@ def _worst(choose: Callable[..., float], figures: Sequence[float]) -> float:
 
 
 def _cannot_be_images(value: torch.Tensor) -> bool:
+    if value.ndim == _RANK_OF_VIDEOS:  # frames are (videos, frames, channels, ...), latents (videos, channels, ...)
+        return not {value.shape[-3], value.shape[-1]} & (_IMAGE_CHANNELS | {_RANK_OF_BATCH})
     if value.ndim != _RANK_OF_BATCH or not value.numel() or value.shape[-3] in _IMAGE_CHANNELS:
         return False
     if value.shape[-1] in _IMAGE_CHANNELS | {_RANK_OF_BATCH}:
@@ -136,17 +141,8 @@ def _schedulers(target: Any) -> Iterator[Any]:
 
 @contextmanager
 def _step_seen(scheduler: Any, keep: Callable[[torch.Tensor], None]) -> Iterator[None]:
-    original, before = scheduler.step, vars(scheduler).get("step")
-
-    @wraps(original)  # pipelines inspect its signature for the parameter `generator`
-    def step(*args: Any, **kwargs: Any) -> Any:
-        result = original(*args, **kwargs)
-        latents = result[0] if isinstance(result, tuple) else getattr(result, "prev_sample", None)
-        if isinstance(latents, torch.Tensor):
-            keep(latents.detach().clone())
-        return result
-
-    scheduler.step = step  # on the instance, so that it hides the class's method
+    before = vars(scheduler).get("step")
+    scheduler.step = _WatchedStep(scheduler, keep)  # on the instance, so that it hides the class's method
     try:
         yield
     finally:
@@ -154,3 +150,25 @@ def _step_seen(scheduler: Any, keep: Callable[[torch.Tensor], None]) -> Iterator
             del scheduler.step
         else:  # set by the user
             scheduler.step = before
+
+
+class _WatchedStep:
+    """A scheduler's `step` that keeps the latents of each call.
+
+    A copy of the scheduler, such as the one with which a pipeline denoises audio beside the video, gets its own
+    `step`, not one that is bound to the original; the copy is not watched.
+    """
+
+    def __init__(self, scheduler: Any, keep: Callable[[torch.Tensor], None]) -> None:
+        self._keep, self._original = keep, scheduler.step
+        update_wrapper(self, self._original)  # pipelines inspect its signature for the parameter `generator`
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        result = self._original(*args, **kwargs)
+        latents = result[0] if isinstance(result, tuple) else getattr(result, "prev_sample", None)
+        if isinstance(latents, torch.Tensor):
+            self._keep(latents.detach().clone())
+        return result
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return deepcopy(self._original, memo)  # of a method: the same method of the copied scheduler

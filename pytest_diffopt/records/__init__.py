@@ -1,6 +1,7 @@
 """Records of probes: frozen dataclasses of raw figures with units in their names, and without a verdict."""
 
 from pytest_diffopt.records.applied import AppliedRecord, OptimizationState
+from pytest_diffopt.records.audio import AudioDifference
 from pytest_diffopt.records.compilation import (
     BreakKind,
     CacheResult,
@@ -49,6 +50,7 @@ from pytest_diffopt.records.numerics import (
 from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
+from pytest_diffopt.records.videos import MisplacedFrame, VideoDifference, VideoFiles
 
 Record = (
     AppliedRecord
@@ -73,6 +75,7 @@ Record = (
 
 __all__ = [
     "AppliedRecord",
+    "AudioDifference",
     "BreakKind",
     "CacheResult",
     "CalibrationRecord",
@@ -104,6 +107,7 @@ __all__ = [
     "MemoryGrowthRecord",
     "MemoryHolder",
     "MemoryRecord",
+    "MisplacedFrame",
     "ModuleCounts",
     "ModuleDrift",
     "NumericsRecord",
@@ -129,5 +133,7 @@ __all__ = [
     "SyncRecord",
     "UncompiledCalls",
     "VariationRecompiles",
+    "VideoDifference",
+    "VideoFiles",
     "Weights",
 ]

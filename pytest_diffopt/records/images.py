@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from pytest_diffopt.records.audio import AudioDifference
 from pytest_diffopt.records.subject import Subject
+from pytest_diffopt.records.videos import VideoDifference
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +116,9 @@ class RoundingNoise:
         images: one entry per image; empty when the pipeline returned latents.
         step_errors: relative error of the latents after each denoise step.
         latent_errors: relative error of the returned latents, one per image; empty when it returned images.
+        flicker: see `VideoDifference`, one per video.
+        audio_errors: norm of the difference of each waveform, divided by that of the reference.
+        spectral_distances: see `AudioDifference`, one per waveform.
     """
 
     precision: str
@@ -121,6 +126,9 @@ class RoundingNoise:
     images: tuple[ErrorSize, ...] = ()
     step_errors: tuple[float, ...] = ()
     latent_errors: tuple[float, ...] = ()
+    flicker: tuple[float, ...] = ()
+    audio_errors: tuple[float, ...] = ()
+    spectral_distances: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,16 +152,18 @@ class ModuleDrift:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRecord:
-    """A batch of images, each compared with its reference, in order.
+    """A batch of images, or the frames of videos, each compared with its reference, in order.
 
     Attributes:
         subject: the pipeline that generated the images.
-        differences: one entry per image; empty when the pipeline returned latents.
+        differences: one entry per image, or per compared frame of each video; empty when the pipeline returned latents.
         latents: one entry per image, when the pipeline returned latents instead of images.
         drift: differences of the latents after each denoise step; empty when only images were available.
         first_module: first module whose output differs; None when not searched for or not found.
         noise: what rounding alone does to the same call; None when it was not measured.
         noise_unavailable: why measuring it failed; empty when it was measured or has no meaning.
+        videos: one entry per video; empty when the pipeline returned images.
+        audio: one entry per waveform; empty when the pipeline returned none.
     """
 
     subject: Subject
@@ -163,6 +173,8 @@ class ImageRecord:
     first_module: ModuleDrift | None = None
     noise: RoundingNoise | None = None
     noise_unavailable: str = ""
+    videos: tuple[VideoDifference, ...] = ()
+    audio: tuple[AudioDifference, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +187,7 @@ class RepeatabilityRecord:
         max_error: largest absolute difference.
         call: label of the call among the repeated calls; empty for the test's own call.
         in_second_process: whether the second call ran in another process.
+        output: the part of the output that was compared: `images`, `frames` or `audio`.
     """
 
     subject: Subject
@@ -183,3 +196,4 @@ class RepeatabilityRecord:
     max_error: float
     call: str = ""
     in_second_process: bool = False
+    output: str = "images"

@@ -70,6 +70,7 @@ PUBLIC_NAMES = [
     "AllowedGraphBreaks",
     "AllowedRecompiles",
     "AllowedSyncs",
+    "AudioThresholds",
     "CompileGate",
     "CountGate",
     "DiffoptAssertionError",

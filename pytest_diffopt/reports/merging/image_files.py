@@ -35,15 +35,18 @@ def with_images(report: Report, sources: Sequence[Source], folder: Path) -> Repo
 
 
 def _with_images(entry: LedgerEntry, source: Source, folder: Path) -> LedgerEntry:
-    differences = entry.record.get("differences", ())
-    if not any(one.get("files") for one in differences):
-        return entry
-    moved = [one | {"files": _moved(one["files"], source, folder)} for one in differences]
-    return replace(entry, record=entry.record | {"differences": moved})
+    moved = {
+        part: [one | {"files": _moved(one["files"], source, folder)} for one in entry.record[part]]
+        for part in ("differences", "videos")
+        if any(one.get("files") for one in entry.record.get(part, ()))
+    }
+    return replace(entry, record=entry.record | moved) if moved else entry
 
 
 def _moved(files: dict[str, Any] | None, source: Source, folder: Path) -> dict[str, Any] | None:
-    return {part: _copied(name, source, folder) for part, name in files.items()} if files else None
+    if not files:
+        return None
+    return {part: _copied(file, source, folder) if isinstance(file, str) else file for part, file in files.items()}
 
 
 def _copied(name: str, source: Source, folder: Path) -> str:

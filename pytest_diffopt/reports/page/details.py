@@ -10,7 +10,9 @@ from typing import Any
 from pytest_diffopt.guards.failure_text import change, factor, percent, time
 from pytest_diffopt.guards.paired_latency import log_ratio
 from pytest_diffopt.guards.verdict import Verdict
+from pytest_diffopt.guards.videos import frame_names, worst_frame
 from pytest_diffopt.records import (
+    AudioDifference,
     CalibrationRecord,
     ImageRecord,
     LatencyRecord,
@@ -146,7 +148,46 @@ def _(record: RatioRecord, verdict: Verdict) -> dict[str, Any]:
 
 @details_of.register
 def _(record: ImageRecord, verdict: Verdict) -> dict[str, Any]:
-    return {"drift": drift_charts(record, verdict)}
+    return {
+        "drift": drift_charts(record, verdict),
+        "names": frame_names(record),
+        "frames": frame_charts(record),
+        "waveforms": [waveform_chart(one, number) for number, one in enumerate(record.audio)],
+        "worst": worst_frame(record.differences) if record.differences else 0,
+    }
+
+
+def frame_charts(record: ImageRecord) -> list[Chart]:
+    """Chart the structural similarity of each frame of each video; empty for images."""
+    charts, begin = [], 0
+    for number, video in enumerate(record.videos):
+        differences = record.differences[begin : begin + len(video.frames)]
+        begin += len(video.frames)
+        points = [(float(frame), one.ssim) for frame, one in zip(video.frames, differences, strict=True)]
+        finite = [point for point in points if math.isfinite(point[1])]
+        if finite:
+            title = "SSIM of each frame" + (f", video {number}" if len(record.videos) > 1 else "")
+            series = [Series(name="frame", kind="drift", points=finite, is_line=True)]
+            charts.append(chart(title, series, write="{:.4f}".format, x_label="frame", includes=(1.0,)))
+    return charts
+
+
+def waveform_chart(audio: AudioDifference, number: int) -> Chart:
+    """Chart the loudness of a waveform and of its reference over time."""
+    envelopes = (("reference", "sample", audio.reference_envelope), ("audio", "drift", audio.envelope))
+    length_s = audio.num_samples / audio.sampling_rate_hz if audio.sampling_rate_hz else float(audio.num_samples)
+    series = [
+        Series(
+            name=name,
+            kind=kind,
+            points=[(length_s * at / len(envelope), value) for at, value in enumerate(envelope)],
+            is_line=True,
+        )
+        for name, kind, envelope in envelopes
+    ]
+    unit = "seconds" if audio.sampling_rate_hz else "sample"
+    title = f"Root mean square of waveform {number}"
+    return chart(title, series, write="{:.3g}".format, x_label=unit, includes=(0.0,))
 
 
 def drift_charts(record: ImageRecord, verdict: Verdict) -> list[Chart]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pytest_diffopt.api.kept_images import save_image
+from pytest_diffopt.api.image_files import save_image
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.session.artifacts import Artifacts
 

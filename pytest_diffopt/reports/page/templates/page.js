@@ -83,7 +83,64 @@
     images.append(figure);
   }
 
+  // Show one frame of a filmstrip in each of its rows, chosen with a slider or played in a loop.
+  function addScrubber(filmstrip) {
+    const strip = filmstrip.querySelector("img");
+    const columns = Number(filmstrip.dataset.columns);
+    const figure = document.createElement("figure");
+    figure.className = "scrubber";
+    const stage = document.createElement("div");
+    stage.className = "stage";
+    const window_ = strip.cloneNode();
+    window_.removeAttribute("width");
+    window_.removeAttribute("height");
+    window_.style.width = `${100 * columns}%`;
+    stage.append(window_);
+    const range = document.createElement("input");
+    range.type = "range";
+    range.min = "0";
+    range.max = String(columns - 1);
+    range.value = "0";
+    range.setAttribute("aria-label", "frame");
+    const play = document.createElement("button");
+    play.type = "button";
+    play.className = "play";
+    play.textContent = "play";
+    const caption = document.createElement("figcaption");
+    const number = document.createElement("output");
+    caption.append(play, number);
+    const show = () => {
+      window_.style.marginLeft = `${-100 * Number(range.value)}%`;
+      number.textContent = `frame ${range.value} of ${columns}`;
+    };
+    let timer = 0;
+    const stop = () => {
+      clearInterval(timer);
+      timer = 0;
+      play.textContent = "play";
+    };
+    play.addEventListener("click", () => {
+      if (timer) {
+        stop();
+        return;
+      }
+      play.textContent = "pause";
+      timer = setInterval(() => {
+        range.value = String((Number(range.value) + 1) % columns);
+        show();
+      }, 125);
+    });
+    range.addEventListener("input", () => {
+      stop();
+      show();
+    });
+    show();
+    figure.append(stage, range, caption);
+    filmstrip.after(figure);
+  }
+
   all(".images").forEach(addSlider);
+  all(".filmstrip").forEach(addScrubber);
   if (cases.length) controls.hidden = false;
   search.addEventListener("input", filter);
   toggles.forEach((one) => one.addEventListener("change", filter));
