@@ -41,7 +41,42 @@ def original_callable(compiled: Any) -> Any | None:
 
 def is_compiled_module(module: Any) -> bool:
     """Return whether `module.compile()` was called."""
-    return getattr(module, "_compiled_call_impl", None) is not None
+    call = getattr(module, "_compiled_call_impl", None)
+    return call is not None and not isinstance(call, _NotedCall)
+
+
+class _NotedCall:
+    """The call of a module that is not compiled, in the place where torch looks for a compiled one."""
+
+    def __init__(self, module: Any, note: Callable[[], None]) -> None:
+        self._module, self._note = module, note
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._note()
+        return self._module._call_impl(*args, **kwargs)
+
+
+@contextmanager
+def calls_noted(module: Any, note: Callable[[], None]) -> Iterator[None]:
+    """Call `note` before each call of a module from eager code.
+
+    Unlike a hook this changes nothing that compiled code is guarded on: Dynamo neither reads nor traces the attribute.
+    """
+    held = vars(module)
+    before = held.get("_compiled_call_impl")
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        note()
+        return before(*args, **kwargs)
+
+    held["_compiled_call_impl"] = _NotedCall(module, note) if before is None else noted
+    try:
+        yield
+    finally:
+        if before is None:
+            held.pop("_compiled_call_impl", None)
+        else:
+            held["_compiled_call_impl"] = before
 
 
 @contextmanager

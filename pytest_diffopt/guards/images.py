@@ -68,12 +68,14 @@ class _Facts:
         images: the lines of each image, frame or entry of latents.
         videos: the lines of each video as a sequence of frames.
         audio: the lines of each waveform.
+        denoisers: the lines of the steps that another denoiser ran.
         outside: the steps whose latents exceed their limit.
     """
 
     images: list[list[str]]
     videos: list[str]
     audio: list[str]
+    denoisers: list[str]
     outside: list[StepDrift]
 
     @classmethod
@@ -90,13 +92,23 @@ class _Facts:
             images=images or latents,
             videos=video_violations(record, thresholds),
             audio=audio_violations(record, audio_thresholds),
+            denoisers=list(other_denoisers(record)),
             outside=_outside(record, thresholds),
         )
 
     @property
     def is_failure(self) -> bool:
         """Whether anything is wrong."""
-        return any([*self.images, self.videos, self.audio, self.outside])
+        return any([*self.images, self.videos, self.audio, self.denoisers, self.outside])
+
+
+def other_denoisers(record: ImageRecord) -> Iterator[str]:
+    """Yield a line for each step that another denoiser ran than in the reference, where both have all of them."""
+    if set(record.denoisers).isdisjoint(record.reference_denoisers):
+        return  # a reference of another architecture, or a stored one
+    for step, pair in enumerate(zip(record.denoisers, record.reference_denoisers, strict=False)):
+        if pair[0] != pair[1] and all(pair):
+            yield f"step {step} ran {pair[0]}, and {pair[1]} in the reference"
 
 
 def _summary(record: ImageRecord) -> str:
@@ -196,7 +208,7 @@ def _outside(record: ImageRecord, thresholds: ImageThresholds) -> list[StepDrift
 
 
 def _explanation(record: ImageRecord, facts: _Facts, thresholds: ImageThresholds, hint: str) -> tuple[str, ...]:
-    lines = [*facts.videos, *_image_lines(record, facts), *facts.audio]
+    lines = [*facts.denoisers, *facts.videos, *_image_lines(record, facts), *facts.audio]
     return explain(
         _headline(record, facts),
         [*lines, *_origin(record, facts, thresholds), *noise_lines(record)],
@@ -236,6 +248,8 @@ def _headline(record: ImageRecord, facts: _Facts) -> str:
         return "the frames differ from the reference as a sequence"
     if facts.audio:
         return "the audio differs from the reference"
+    if facts.denoisers:
+        return "another denoiser ran than in the reference"
     return "the latents differ from the reference during denoising"
 
 

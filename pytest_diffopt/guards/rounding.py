@@ -9,7 +9,7 @@ from pytest_diffopt.guards.audio_thresholds import AudioThresholds
 from pytest_diffopt.guards.failure_text import explain
 from pytest_diffopt.guards.image_noise import is_within_noise, noise_lines
 from pytest_diffopt.guards.image_thresholds import ImageThresholds
-from pytest_diffopt.guards.images import judge_images, worst_figures
+from pytest_diffopt.guards.images import judge_images, other_denoisers, worst_figures
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.guards.videos import video_violations
 from pytest_diffopt.records import ErrorSize, ImageDifference, ImageRecord, RoundingNoise
@@ -61,7 +61,7 @@ def unless_rounding_decides(
         thresholds: how far apart images and latents may be.
     """
     other = [one for one in samples if judge_images(one, _half_of(thresholds)).is_failure]
-    if not other or _has_defect(record) or not _is_within_noise(record):
+    if not other or any(other_denoisers(record)) or _has_defect(record) or not _is_within_noise(record):
         return verdict
     facts = [line.strip() for line in verdict.explanation if line.startswith("  ")]
     measured = set(noise_lines(record))

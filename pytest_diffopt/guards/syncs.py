@@ -10,6 +10,7 @@ from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_ne
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
+from pytest_diffopt.records.denoise_phases import several_denoisers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,10 +144,16 @@ def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Seq
     limits = sum(allowance.limit(1 if later else 0) for allowance in broken)
     return explain(
         f"the denoise loop synchronizes the CPU with the GPU: {often} {allowed(limits)}",
-        [*_place_lines(excess), *_first_call_lines(record), *_caveats(record)],
+        [*_place_lines(excess), *_denoisers(record), *_first_call_lines(record), *_caveats(record)],
         seen=f"on {record.seen_by}, {_steps(excess)} of {record.num_steps}, {record.subject}",
         hint=_hint(excess),
     )
+
+
+def _denoisers(record: SyncRecord) -> list[str]:
+    """Return which denoiser ran in which steps, where there are several."""
+    ran = several_denoisers(record.denoisers)
+    return [f"denoisers: {ran}"] if ran else []
 
 
 def _first_call_lines(record: SyncRecord) -> list[str]:

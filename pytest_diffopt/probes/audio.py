@@ -56,13 +56,32 @@ def waveforms_of(audio: Any, *, rate_hz: int = 0) -> Waveforms:
     Raises:
         ProbeError: these are no waveforms, or of different lengths.
     """
-    samples = _samples_of(audio)
+    samples = samples_of(audio)
     if samples.ndim < _RANK_OF_BATCH:
         samples = samples.reshape(1 if samples.ndim <= 1 else len(samples), 1, -1)
     if samples.ndim != _RANK_OF_BATCH or not samples.size:
         msg = f"audio must have the shape (number, channels, samples), got: {samples.shape}"
         raise ProbeError(msg)
     return Waveforms(samples=samples, rate_hz=rate_hz)
+
+
+def samples_of(audio: Any) -> Samples:
+    """Return every value of audio as float64; int16 values are divided by 32768.
+
+    Raises:
+        ProbeError: it has an unsupported type, or is a list of waveforms of different lengths.
+    """
+    if isinstance(audio, torch.Tensor):
+        return samples_of(audio.detach().cpu().to(torch.float64 if audio.is_floating_point() else audio.dtype).numpy())
+    if isinstance(audio, np.ndarray) and audio.dtype == np.int16:
+        return audio.astype(np.float64) / _LARGEST_INT16
+    if isinstance(audio, np.ndarray) and np.issubdtype(audio.dtype, np.floating):
+        return audio.astype(np.float64)
+    if isinstance(audio, (list, tuple)) and audio:
+        return _stacked([samples_of(item) for item in audio])
+    given = f"{type(audio).__name__}" + (f" of {audio.dtype}" if isinstance(audio, np.ndarray) else "")
+    msg = f"audio must come as floating-point or int16 tensors or arrays, got: {given}"
+    raise ProbeError(msg)
 
 
 def sampling_rate_hz(target: Any, output: Any = None) -> int:
@@ -164,20 +183,6 @@ def _defects(samples: Samples, name: str) -> Iterator[str]:
         yield f"{name} holds {not_finite} values that are NaN or infinite"
     elif float(np.abs(samples).max()) < _SILENT_BELOW:
         yield f"{name} is silent"
-
-
-def _samples_of(audio: Any) -> Samples:
-    if isinstance(audio, torch.Tensor):
-        return _samples_of(audio.detach().cpu().to(torch.float64 if audio.is_floating_point() else audio.dtype).numpy())
-    if isinstance(audio, np.ndarray) and audio.dtype == np.int16:
-        return audio.astype(np.float64) / _LARGEST_INT16
-    if isinstance(audio, np.ndarray) and np.issubdtype(audio.dtype, np.floating):
-        return audio.astype(np.float64)
-    if isinstance(audio, (list, tuple)) and audio:
-        return _stacked([_samples_of(item) for item in audio])
-    given = f"{type(audio).__name__}" + (f" of {audio.dtype}" if isinstance(audio, np.ndarray) else "")
-    msg = f"audio must come as floating-point or int16 tensors or arrays, got: {given}"
-    raise ProbeError(msg)
 
 
 def _stacked(waveforms: list[Samples]) -> Samples:

@@ -9,6 +9,7 @@ import torch
 from PIL.Image import Image
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.audio import samples_of
 from pytest_diffopt.probes.image_arrays import Pixels, values_of
 
 # The names of the parts in diffusers' output classes, in the states of its modular pipelines and in dictionaries.
@@ -61,8 +62,9 @@ def named_values(output: Any) -> dict[str, Pixels]:
         ProbeError: a part has an unsupported type, or is a list of items of different sizes.
     """
     outputs = outputs_of(output)
+    readers = {"images": values_of, "frames": values_of, "audio": samples_of}
     parts = {name: getattr(outputs, name) for name in _NAMES}
-    return {name: values_of(part) for name, part in parts.items() if part is not None}
+    return {name: readers[name](part) for name, part in parts.items() if part is not None}
 
 
 def videos_of(frames: Any) -> Pixels:

@@ -1,6 +1,7 @@
 """Result of one call for the image guard: images, videos, audio or latents, and the latents of each step."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.audio import Waveforms, compare_audio, sampling_rate_hz, waveforms_of
 from pytest_diffopt.probes.call_outputs import CallOutputs, outputs_of, videos_of
+from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.probes.image_arrays import Pixels, images_of, values_of
 from pytest_diffopt.probes.images import compare_images
 from pytest_diffopt.probes.latents import compare_latents, drift, latents_of, watch_latents
@@ -30,6 +32,7 @@ class ImageResult:
         latents: latents returned instead of images or frames; None when the call returned those.
         audio_latents: latents returned instead of audio.
         steps: latents after each denoise step; empty without a scheduler.
+        denoisers: the denoiser that ran in each step; empty without a denoise loop.
     """
 
     images: Pixels | None
@@ -38,6 +41,7 @@ class ImageResult:
     latents: torch.Tensor | None = None
     audio_latents: torch.Tensor | None = None
     steps: tuple[torch.Tensor, ...] = ()
+    denoisers: tuple[str, ...] = ()
 
     @property
     def videos(self) -> Pixels:
@@ -70,10 +74,15 @@ def generate(target: Any, call: Callable[[], Any], inputs: Mapping[str, Any] | N
         ProbeError: the call returned none of them.
     """
     __tracebackhide__ = True
-    with watch_latents(target) as steps:
+    with watch_latents(target) as steps, _loop_of(target) as loop:
         output = call()
     rate_hz = sampling_rate_hz(target, output)
-    return result_of(output, inputs, steps=tuple(step.cpu() for step in steps), rate_hz=rate_hz)
+    result = result_of(output, inputs, steps=tuple(step.cpu() for step in steps), rate_hz=rate_hz)
+    return replace(result, denoisers=loop.denoisers() if loop else ())
+
+
+def _loop_of(target: Any) -> AbstractContextManager[DenoiseLoop | None]:
+    return watch_denoise_loop(target) if has_denoise_loop(target) else nullcontext()
 
 
 def result_of(
@@ -135,7 +144,12 @@ def compare_results(
     record = _compared_pixels(result, reference, subject, with_lpips=with_lpips)
     audio = compare_audio(result.audio, reference.audio) if result.audio and reference.audio else ()
     return replace(
-        record, latents=_compared_latents(result, reference), drift=drift(result.steps, reference.steps), audio=audio
+        record,
+        latents=_compared_latents(result, reference),
+        drift=drift(result.steps, reference.steps),
+        audio=audio,
+        denoisers=result.denoisers,
+        reference_denoisers=reference.denoisers,
     )
 
 

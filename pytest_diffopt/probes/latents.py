@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from copy import deepcopy
-from functools import update_wrapper
+from functools import partial
 from typing import Any
 
 import torch
 
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.pipelines.components import schedulers_of
+from pytest_diffopt.probes.scheduler_steps import step_watched
 from pytest_diffopt.records import LatentDifference, StepDrift
 
 _IMAGE_CHANNELS = frozenset({1, 3})
@@ -33,9 +34,15 @@ def watch_latents(target: Any) -> Iterator[list[torch.Tensor]]:
     """
     seen: list[torch.Tensor] = []
     with ExitStack() as stack:
-        for scheduler in _schedulers(target):
-            stack.enter_context(_step_seen(scheduler, seen.append))
+        for scheduler in schedulers_of(target).values():
+            stack.enter_context(step_watched(scheduler, partial(_keep_latents, seen)))
         yield seen
+
+
+def _keep_latents(seen: list[torch.Tensor], result: Any) -> None:
+    latents = result[0] if isinstance(result, tuple) else getattr(result, "prev_sample", None)
+    if isinstance(latents, torch.Tensor):
+        seen.append(latents.detach().clone())
 
 
 def drift(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> tuple[StepDrift, ...]:
@@ -126,49 +133,3 @@ def _cannot_be_images(value: torch.Tensor) -> bool:
         return False
     outside = (value < -_SLACK) | (value > 1 + _SLACK)
     return value.shape[-3] > _RANK_OF_BATCH or bool(outside.any())
-
-
-def _schedulers(target: Any) -> Iterator[Any]:
-    components = getattr(target, "components", None)
-    known = components if isinstance(components, dict) else {}
-    seen: list[Any] = []  # the stages of a chain may share a scheduler
-    for part in known.values():
-        if callable(getattr(part, "step", None)) and not isinstance(part, torch.nn.Module):
-            if not any(part is other for other in seen):
-                yield part
-            seen.append(part)
-
-
-@contextmanager
-def _step_seen(scheduler: Any, keep: Callable[[torch.Tensor], None]) -> Iterator[None]:
-    before = vars(scheduler).get("step")
-    scheduler.step = _WatchedStep(scheduler, keep)  # on the instance, so that it hides the class's method
-    try:
-        yield
-    finally:
-        if before is None:
-            del scheduler.step
-        else:  # set by the user
-            scheduler.step = before
-
-
-class _WatchedStep:
-    """A scheduler's `step` that keeps the latents of each call.
-
-    A copy of the scheduler, such as the one with which a pipeline denoises audio beside the video, gets its own
-    `step`, not one that is bound to the original; the copy is not watched.
-    """
-
-    def __init__(self, scheduler: Any, keep: Callable[[torch.Tensor], None]) -> None:
-        self._keep, self._original = keep, scheduler.step
-        update_wrapper(self, self._original)  # pipelines inspect its signature for the parameter `generator`
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        result = self._original(*args, **kwargs)
-        latents = result[0] if isinstance(result, tuple) else getattr(result, "prev_sample", None)
-        if isinstance(latents, torch.Tensor):
-            self._keep(latents.detach().clone())
-        return result
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return deepcopy(self._original, memo)  # of a method: the same method of the copied scheduler

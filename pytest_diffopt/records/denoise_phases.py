@@ -29,6 +29,23 @@ def merged_steps(counted: Mapping[Hashable, _Counts]) -> tuple[tuple[str, _Count
     return tuple((_name(phases), counts) for phases, counts in rows)
 
 
+def several_denoisers(denoisers: Sequence[str]) -> str:
+    """Return which steps each denoiser ran, `steps 0-1: transformer, steps 2-3: transformer_2`; empty for a single one.
+
+    Args:
+        denoisers: the denoiser of each step.
+    """
+    if len(set(denoisers)) < len(("first", "second")):
+        return ""
+    runs: list[tuple[list[Hashable], str]] = []
+    for step, denoiser in enumerate(denoisers):
+        if runs and runs[-1][1] == denoiser:
+            runs[-1][0].append(step)
+        else:
+            runs.append(([step], denoiser))
+    return ", ".join(f"{_name(steps)}: {denoiser or 'none'}" for steps, denoiser in runs)
+
+
 def by_step(phases: Mapping[str, _Counts]) -> dict[str, _Counts]:
     """Expand each group of steps into single steps."""
     return {one: counts for phase, counts in phases.items() for one in single_steps(phase)}

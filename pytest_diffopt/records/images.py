@@ -164,6 +164,9 @@ class ImageRecord:
         noise_unavailable: why measuring it failed; empty when it was measured or has no meaning.
         videos: one entry per video; empty when the pipeline returned images.
         audio: one entry per waveform; empty when the pipeline returned none.
+        denoisers: the denoiser that ran in each step (`transformer_2`), or several joined with ` + `; empty when only
+            images were available.
+        reference_denoisers: the same of the reference.
     """
 
     subject: Subject
@@ -175,6 +178,8 @@ class ImageRecord:
     noise_unavailable: str = ""
     videos: tuple[VideoDifference, ...] = ()
     audio: tuple[AudioDifference, ...] = ()
+    denoisers: tuple[str, ...] = ()
+    reference_denoisers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -193,7 +193,9 @@ def test_an_object_without_a_progress_bar_is_refused() -> None:
     with pytest.raises(ProbeError) as error, watch_denoise_loop(object()):
         pass
 
-    assert str(error.value) == "no denoise loop: object has no progress_bar method, through which the loop is found"
+    assert str(error.value) == (
+        "no denoise loop: object has no progress_bar method and no scheduler, through which the loop is found"
+    )
     assert not has_denoise_loop(object())
     assert has_denoise_loop(Pipeline())
 
