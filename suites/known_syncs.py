@@ -30,3 +30,42 @@ FLOW_MATCH_EULER = (
         reason=_FIND_STEP,
     ),
 )
+#: UniPC with flow sigmas, second order, in diffusers 0.42: the first step only predicts, and the last one is of order 1.
+UNIPC = (
+    AllowedSyncs(
+        where="scheduling_unipc_multistep.py:multistep_uni_p_bh_update",
+        per_step=3,
+        first_step=2,
+        reason="the coefficients of the predictor are computed on the CPU and copied to the GPU, as published",
+    ),
+    AllowedSyncs(
+        where="scheduling_unipc_multistep.py:multistep_uni_c_bh_update",
+        per_step=4,
+        first_step=0,
+        reason="the coefficients of the corrector are copied to the GPU and solved there with an error check",
+    ),
+)
+WAN_BOUNDARY = AllowedSyncs(
+    where="pipeline_wan.py:__call__",
+    per_step=1,
+    reason="the timestep on the GPU is compared with the boundary on the host (diffusers 0.42, pipeline_wan.py:597)",
+)
+COGVIDEOX_DDIM = (
+    AllowedSyncs(
+        where="scheduling_ddim_cogvideox.py:step",
+        per_step=3,
+        reason="alphas_cumprod is on the CPU and is indexed with a timestep on the GPU, as published",
+    ),
+)
+CHROMA_TIMESTEPS = (
+    AllowedSyncs(
+        where="transformer_chroma.py:forward",
+        per_step=2,
+        reason="a guidance of 0 is made on the CPU and copied to the GPU in each of two forwards (diffusers 0.42)",
+    ),
+)
+DPM_SOLVER = (
+    AllowedSyncs(
+        where="scheduling_dpmsolver_multistep.py:index_for_timestep", per_step=0, first_step=2, reason=_FIND_STEP
+    ),
+)

@@ -19,6 +19,7 @@ class Tokenizer(Enum):
 
     CLIP = auto()
     OPEN_CLIP = auto()
+    GEMMA = auto()
     QWEN = auto()
     T5 = auto()
 
@@ -42,6 +43,21 @@ class Part:
         if scale is Scale.FULL or not self.tiny:
             return build_published(*self.full.split("/"))
         return tiny.build_tiny_component(self.tiny) if self.is_trained else tiny.build_lively_component(self.tiny)
+
+
+def random_parts(repository: str, tiny_name: str, *names: str) -> dict[str, Part]:
+    """Return the parts of a pipeline with random weights at tiny scale, and its scheduler, by constructor keyword.
+
+    Args:
+        repository: the folder of the published configurations.
+        tiny_name: how the names of the tiny components begin: `wan` for `wan-transformer`.
+        names: the models.
+    """
+    models = {
+        name: Part(full=f"{repository}/{name}", tiny=f"{tiny_name}-{name.replace('_', '-')}", is_trained=False)
+        for name in names
+    }
+    return models | {"scheduler": Part(full=f"{repository}/scheduler")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -78,6 +94,8 @@ def _tokenizer(kind: Tokenizer, scale: Scale) -> Any:
     pads_with_end = kind is Tokenizer.CLIP
     if kind is Tokenizer.QWEN:
         return tiny.tiny_qwen_tokenizer()
+    if kind is Tokenizer.GEMMA:
+        return tokenizers.character_level_gemma_tokenizer()
     if kind is Tokenizer.T5:
         return tiny.tiny_t5_tokenizer() if scale is Scale.TINY else tokenizers.character_level_t5_tokenizer()
     if scale is Scale.TINY:

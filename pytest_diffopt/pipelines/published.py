@@ -1,6 +1,7 @@
 """The published architectures as JSON files: one per component, with its class and constructor arguments."""
 
 import json
+from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
@@ -12,11 +13,17 @@ _CONFIGS = files("pytest_diffopt.pipelines") / "configs"
 _TEXT_CONFIGS = {
     "CLIPTextModel": "CLIPTextConfig",
     "CLIPTextModelWithProjection": "CLIPTextConfig",
+    "Gemma2Model": "Gemma2Config",
+    "Gemma3ForConditionalGeneration": "Gemma3Config",
     "Qwen2_5_VLForConditionalGeneration": "Qwen2_5_VLConfig",
     "Qwen3ForCausalLM": "Qwen3Config",
     "Qwen3Model": "Qwen3Config",
     "T5EncoderModel": "T5Config",
+    "UMT5EncoderModel": "UMT5Config",
 }
+
+# What diffusers exports with its pipeline alone.
+_HOMES = {"LTX2TextConnectors": "diffusers.pipelines.ltx2", "LTX2Vocoder": "diffusers.pipelines.ltx2"}
 
 
 def published_config(repository: str, component: str) -> dict[str, Any]:
@@ -37,7 +44,7 @@ def build_published(repository: str, component: str) -> Any:
     if class_name in _TEXT_CONFIGS:
         text_config = getattr(transformers, _TEXT_CONFIGS[class_name])(**config)
         return getattr(transformers, class_name)(text_config).eval()
-    kind = getattr(diffusers, class_name)
+    kind = getattr(import_module(_HOMES.get(class_name, "diffusers")), class_name)
     if not issubclass(kind, diffusers.SchedulerMixin):
         return kind(**config).eval()
     with torch.device("cpu"):

@@ -8,15 +8,19 @@ from typing import Any
 from pytest_diffopt.arguments import SOME_TEXT, TEXT, require, shown
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.bk_sdm import BK_SDM, BK_SDM_TAESD
+from pytest_diffopt.pipelines.chroma import CHROMA
+from pytest_diffopt.pipelines.cogvideox import COGVIDEOX
 from pytest_diffopt.pipelines.deepfloyd_if import DEEPFLOYD_IF, DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.flux import FLUX, FLUX_SCHNELL
 from pytest_diffopt.pipelines.flux2_klein import FLUX2_KLEIN
 from pytest_diffopt.pipelines.inputs import PipelineInputs
+from pytest_diffopt.pipelines.ltx2 import LTX2
 from pytest_diffopt.pipelines.pixart_alpha import PIXART_ALPHA
 from pytest_diffopt.pipelines.qwen_image import QWEN_IMAGE
+from pytest_diffopt.pipelines.sana import SANA
 from pytest_diffopt.pipelines.scale import Scale
-from pytest_diffopt.pipelines.sd3 import SD3
+from pytest_diffopt.pipelines.sd3 import SD3, SD35_LARGE, SD35_MEDIUM
 from pytest_diffopt.pipelines.sd15 import SD15
 from pytest_diffopt.pipelines.sd15_controlnet import SD15_CONTROLNET
 from pytest_diffopt.pipelines.sd15_img2img import SD15_IMG2IMG
@@ -24,6 +28,7 @@ from pytest_diffopt.pipelines.sd15_inpaint import SD15_INPAINT
 from pytest_diffopt.pipelines.sdxl import SDXL, SDXL_TAESD
 from pytest_diffopt.pipelines.ssd_1b import SSD_1B
 from pytest_diffopt.pipelines.variations import usual_variations
+from pytest_diffopt.pipelines.wan import WAN_T2V_1_3B, WAN_T2V_A14B
 from pytest_diffopt.pipelines.z_image import Z_IMAGE
 
 Inputs = Mapping[str, Any] | Callable[[Scale], Mapping[str, Any]]
@@ -34,7 +39,8 @@ _SHIPPED = (
     *(SD15, SD15_IMG2IMG, SD15_INPAINT, SD15_CONTROLNET),
     *(DEEPFLOYD_IF, DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3),
     *(SDXL, SDXL_TAESD, SSD_1B, PIXART_ALPHA, BK_SDM, BK_SDM_TAESD, SD3, FLUX, FLUX_SCHNELL),
-    *(QWEN_IMAGE, FLUX2_KLEIN, Z_IMAGE),
+    *(SD35_MEDIUM, SD35_LARGE, QWEN_IMAGE, FLUX2_KLEIN, Z_IMAGE, CHROMA, SANA),
+    *(WAN_T2V_1_3B, WAN_T2V_A14B, LTX2, COGVIDEOX),
 )
 _FAMILIES: dict[str, PipelineFamily] = {family.name: family for family in _SHIPPED}
 _REGISTERED_AT: dict[str, str] = {}

@@ -1,8 +1,9 @@
-"""Stable Diffusion 3 medium: three text encoders, a transformer over joint image and text tokens, flow matching."""
+"""Stable Diffusion 3 and 3.5: three text encoders, a transformer over joint image and text tokens, flow matching."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
+from pytest_diffopt.pipelines.random_family import random_family
 from pytest_diffopt.pipelines.scale import TINY_CALL, Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
@@ -40,3 +41,33 @@ SD3 = PipelineFamily(
     variations=lambda scale: usual_variations(_inputs(scale)),
     ships_weights=True,
 )
+
+
+def _later(name: str, *, steps: int, guidance_scale: float) -> PipelineFamily:
+    """Return a model of Stable Diffusion 3.5, which has another transformer, random at tiny scale."""
+    repository = f"stable-diffusion-3.5-{name}"
+    parts = {
+        "transformer": Part(full=f"{repository}/transformer", tiny=f"sd35-{name}-transformer", is_trained=False),
+        "scheduler": Part(full=f"{repository}/scheduler"),
+    }
+    call = {
+        "prompt": "A capybara holding a sign that reads Hello World",
+        "num_inference_steps": steps,
+        "guidance_scale": guidance_scale,
+        "height": 1024,
+        "width": 1024,
+        "max_sequence_length": 512,
+    }
+    return random_family(
+        f"sd35-{name}",
+        blueprint=Blueprint(
+            class_name=_BLUEPRINT.class_name, parts=dict(_BLUEPRINT.parts) | parts, tokenizers=_BLUEPRINT.tokenizers
+        ),
+        hub_id=f"stabilityai/{repository}",
+        tiny_call={"guidance_scale": guidance_scale, "max_sequence_length": 32},
+        full_call=call,
+    )
+
+
+SD35_MEDIUM = _later("medium", steps=40, guidance_scale=4.5)
+SD35_LARGE = _later("large", steps=28, guidance_scale=3.5)

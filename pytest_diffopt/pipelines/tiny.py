@@ -58,12 +58,18 @@ def build_lively_component(name: str) -> Any:
         name: a file of `configs/tiny`, such as `qwen-image-transformer`.
     """
     with torch.random.fork_rng(devices=()):
-        torch.manual_seed(_SEED)
+        torch.manual_seed(_seed_of(name))
         component = build_untrained(name)
         with torch.no_grad():
             for parameter in component.parameters():
                 _enliven(parameter)
     return component.eval()
+
+
+def _seed_of(name: str) -> int:
+    """Return a seed of its own for the second of two components of equal architecture (`wan-transformer-2`)."""
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdigit() else _SEED
 
 
 def _enliven(parameter: torch.Tensor) -> None:

@@ -15,6 +15,7 @@ _QWEN_SPECIAL = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
     *("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
 )
+_GEMMA_SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
 # The roles and texts of Qwen's published template, without its tools and images.
 _CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
@@ -110,3 +111,10 @@ def character_level_t5_tokenizer(*, max_length: int = 512, words: Iterable[str] 
     spelling = [(token, _CHARACTER) for token in ("<pad>", "</s>", "<unk>", "▁", *letters)]
     whole = [(f"▁{word}", _WHOLE_WORD) for word in words]
     return transformers.T5Tokenizer(vocab=[*spelling, *whole], extra_ids=0, model_max_length=max_length)
+
+
+def character_level_gemma_tokenizer() -> Any:
+    """Build a `GemmaTokenizer` whose vocabulary is Gemma's special tokens, the mark of a space and printable ASCII."""
+    letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
+    tokens = [*_GEMMA_SPECIAL, "▁", *letters, "\n"]
+    return transformers.GemmaTokenizer(vocab={token: number for number, token in enumerate(tokens)}, merges=[])

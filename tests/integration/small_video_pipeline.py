@@ -62,7 +62,7 @@ class Vocoder(ModelMixin, ConfigMixin):
     """From latents to a tone that rises."""
 
     @register_to_config
-    def __init__(self, sampling_rate: int = RATE_HZ) -> None:
+    def __init__(self, sampling_rate: int = RATE_HZ) -> None:  # noqa: ARG002 - only part of the configuration
         super().__init__()
         self.gain = torch.nn.Parameter(torch.tensor(0.3))
 
@@ -76,8 +76,9 @@ class Vocoder(ModelMixin, ConfigMixin):
 class SmallVideoPipeline(DiffusionPipeline):
     """A pipeline whose later steps run a second denoiser, as in Wan 2.2."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each component
         self,
+        *,
         transformer: ModelMixin,
         transformer_2: ModelMixin,
         vae: ModelMixin,

@@ -26,7 +26,8 @@ def pipeline_inputs():
 CASE = """
 import numpy as np
 import torch
-from pytest_diffopt import AudioThresholds, ImageThresholds, assert_images_similar, assert_repeatable, assert_same_images
+from pytest_diffopt import AudioThresholds, ImageThresholds
+from pytest_diffopt import assert_images_similar, assert_repeatable, assert_same_images
 from small_video_pipeline import Changed, WithoutBar, build, inputs
 
 def taken(*frames):
@@ -111,14 +112,18 @@ def test_frames_in_another_order_fail(video: pytest.Pytester, order: str, fact: 
     """Whatever the similarity of consecutive frames is."""
     wide = "thresholds=ImageThresholds(min_ssim=0, min_psnr_db=0, max_error=1, max_mean_error=1, max_flip=1)"
     call = FAULT.format(change=f"frames=taken({order})").replace("**pipe", f"{wide}, **pipe")
-    failed(video, call, ["diffopt: the frames differ from the reference as a sequence", f"  {fact}", AFTER_THE_LOOP, SEEN])
+    failed(
+        video, call, ["diffopt: the frames differ from the reference as a sequence", f"  {fact}", AFTER_THE_LOOP, SEEN]
+    )
 
 
 def test_the_worst_frame_is_named(video: pytest.Pytester) -> None:
     """Its figures are shown, and the numbers of the others that fail."""
     failed(
         video,
-        FAULT.format(change="frames=lambda video: video * np.array([1, 1, 0.5, 1, 0.6, 0.6, 1, 1])[:, None, None, None]"),
+        FAULT.format(
+            change="frames=lambda video: video * np.array([1, 1, 0.5, 1, 0.6, 0.6, 1, 1])[:, None, None, None]"
+        ),
         [
             "diffopt: 3 of 8 frames differ from the reference",
             "  flicker: the change from frame 1 to 2 differs by 0.1* (0.02 allowed)",
@@ -232,7 +237,9 @@ def test_a_call_that_changes_is_not_repeatable(video: pytest.Pytester, change: s
 @pytest.mark.parametrize("kind", ["images=video", "audios=np.zeros(100)"])
 def test_outputs_of_other_kinds_are_an_error(video: pytest.Pytester, kind: str) -> None:
     """A video cannot be compared with images, or with audio alone."""
-    call = f"assert_images_similar(optimized_pipeline(**inputs()), dict({kind}))".replace("=video", "=np.ones((1, 24, 24, 3))")
+    call = f"assert_images_similar(optimized_pipeline(**inputs()), dict({kind}))".replace(
+        "=video", "=np.ones((1, 24, 24, 3))"
+    )
     result = run(video, call)
 
     result.assert_outcomes(failed=1)

@@ -15,6 +15,7 @@ from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
 from pytest_diffopt.pipelines.scale import Scale
+from pytest_diffopt.probes.call_outputs import named_values
 from pytest_diffopt.records import Weights
 
 SD15_UNET, SD_VAE, CLIP = 859_520_964, 83_653_863, 123_060_480
@@ -23,6 +24,8 @@ SDXL_UNET, OPEN_CLIP, SSD_UNET, T5 = 2_567_463_684, 694_659_840, 1_331_334_404, 
 PIXART, FLOW_VAE, QWEN3 = 611_349_152, 83_819_683, 4_022_468_096
 SD15_ENCODERS = {"text_encoder": CLIP}
 SDXL_ENCODERS = {"text_encoder": CLIP, "text_encoder_2": OPEN_CLIP}
+SD35_PARTS = {"vae": FLOW_VAE, "text_encoder": 123_650_304, "text_encoder_2": OPEN_CLIP, "text_encoder_3": T5}
+WAN_PARTS = {"vae": 126_892_531, "text_encoder": 5_680_910_336}
 FLUX_PARTS = {"vae": FLOW_VAE, "text_encoder": CLIP, "text_encoder_2": T5}
 UPSCALER = {"unet": 473_398_020, "vae": 55_325_927, "text_encoder": 340_387_840}
 PUBLISHED = {
@@ -57,6 +60,21 @@ PUBLISHED = {
     "qwen-image": {"transformer": 20_430_401_088, "vae": 126_892_531, "text_encoder": 8_292_166_656},
     "flux2-klein": {"transformer": 3_875_544_576, "vae": 84_046_115, "text_encoder": QWEN3},
     "z-image": {"transformer": 6_154_908_736, "vae": FLOW_VAE, "text_encoder": QWEN3},
+    "chroma": {"transformer": 8_899_983_424, "vae": FLOW_VAE, "text_encoder": T5},
+    "sana": {"transformer": 1_604_462_752, "vae": 312_250_275, "text_encoder": 2_614_341_888},
+    "sd35-medium": {"transformer": 2_243_171_520} | SD35_PARTS,
+    "sd35-large": {"transformer": 8_056_627_520} | SD35_PARTS,
+    "wan-t2v-1.3b": {"transformer": 1_418_996_800} | WAN_PARTS,
+    "wan-t2v-a14b": {"transformer": 14_288_491_584, "transformer_2": 14_288_491_584} | WAN_PARTS,
+    "ltx2": {
+        "transformer": 18_876_174_592,
+        "connectors": 1_431_475_200,
+        "vae": 1_222_479_601,
+        "audio_vae": 53_248_146,
+        "vocoder": 55_592_802,
+        "text_encoder": 12_187_325_040,
+    },
+    "cogvideox": {"transformer": 5_570_283_072, "vae": 215_583_907, "text_encoder": T5},
 }
 # The calls of diffusers' "PyTorch 2.0" and "Accelerate inference" pages and of the article *Diffusion, Fast*.
 PUBLISHED_CALLS = {
@@ -84,9 +102,22 @@ PUBLISHED_CALLS = {
     "qwen-image": ("QwenImagePipeline", "Qwen/Qwen-Image", 1024, 50),
     "flux2-klein": ("Flux2KleinPipeline", "black-forest-labs/FLUX.2-klein-4B", 1024, 4),
     "z-image": ("ZImagePipeline", "Tongyi-MAI/Z-Image-Turbo", 1024, 8),
+    "chroma": ("ChromaPipeline", "lodestones/Chroma1-HD", 1024, 35),
+    "sana": ("SanaPipeline", "Efficient-Large-Model/Sana_1600M_1024px_diffusers", 1024, 20),
+    "sd35-large": ("StableDiffusion3Pipeline", "stabilityai/stable-diffusion-3.5-large", 1024, 28),
+}
+# The height, width, number of frames and of steps of the doc strings of diffusers' pipelines.
+PUBLISHED_VIDEOS = {
+    "wan-t2v-1.3b": ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 480, 832, 81, 50),
+    "wan-t2v-a14b": ("Wan-AI/Wan2.2-T2V-A14B-Diffusers", 720, 1280, 81, 50),
+    "ltx2": ("Lightricks/LTX-2", 512, 768, 121, 40),
+    "cogvideox": ("zai-org/CogVideoX-5b", 480, 720, 49, 50),
 }
 
-RANDOM = ("qwen-image", "flux2-klein", "z-image")
+RANDOM = (
+    *("qwen-image", "flux2-klein", "z-image", "chroma", "sana", "sd35-medium", "sd35-large"),
+    *("wan-t2v-1.3b", "wan-t2v-a14b", "ltx2", "cogvideox"),
+)
 VISIBLE = 0.003
 
 every_family = pytest.mark.parametrize("name", PUBLISHED)
@@ -136,7 +167,9 @@ def test_both_scales_have_the_same_classes(name: str) -> None:
     assert type(small) is type(full)
     assert denoiser_names(small) == denoiser_names(full)
     assert {part: type(one) for part, one in small.components.items()}.items() >= {
-        part: type(one) for part, one in full.components.items() if (name, part) != ("sd3", "text_encoder")
+        part: type(one)
+        for part, one in full.components.items()
+        if not (name.startswith("sd3") and part == "text_encoder")
     }.items()
     assert not any(module.training for pipeline in (small, full) for module in modules_of(pipeline).values())
 
@@ -160,11 +193,12 @@ def test_every_build_draws_the_same_image(name: str) -> None:
     before = torch.get_rng_state()
     inputs = find_pipeline(name).inputs(Scale.TINY)
     pipeline = tiny(name)
-    first, second, other = (one(**inputs).images for one in (pipeline, pipeline, tiny(name)))
+    first, second, other = (named_values(one(**inputs)) for one in (pipeline, pipeline, tiny(name)))
 
-    assert np.array_equal(first, second)
-    assert np.array_equal(first, other)
-    assert np.isfinite(first).all()
+    for part, values in first.items():
+        assert np.array_equal(values, second[part])
+        assert np.array_equal(values, other[part])
+        assert np.isfinite(values).all()
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -184,9 +218,11 @@ def test_a_tiny_pipeline_names_its_weights(name: str) -> None:
 def test_the_prompt_and_every_block_change_the_image_of_random_weights(name: str) -> None:
     """Untrained models often ignore both: then no guard could see that an optimization breaks a block."""
     inputs, pipeline = find_pipeline(name).inputs(Scale.TINY), tiny(name)
-    plain = pipeline(**inputs).images
-    other_prompt = pipeline(**inputs.varied("prompt", prompt="a green square on a white background")).images
-    blocks = [block for part in pipeline.transformer.children() if isinstance(part, ModuleList) for block in part]
+    plain = drawn(pipeline, inputs)
+    other_prompt = drawn(pipeline, inputs.varied("prompt", prompt="a green square on a white background"))
+    denoisers = [modules_of(pipeline)[part] for part in denoiser_names(pipeline)]
+    lists = [part for one in denoisers for part in one.children() if isinstance(part, ModuleList)]
+    blocks = [block for part in lists for block in part]
     without = [_without_block(pipeline, block, inputs) for block in blocks]
 
     assert min(np.abs(image - plain).mean() for image in (other_prompt, *without)) > VISIBLE
@@ -194,12 +230,26 @@ def test_the_prompt_and_every_block_change_the_image_of_random_weights(name: str
     assert len(blocks) > 1
 
 
+def drawn(pipeline: Any, inputs: PipelineInputs) -> Any:
+    """Return the images or frames of a call."""
+    values = named_values(pipeline(**inputs))
+    return values.get("frames", values.get("images"))
+
+
+def test_both_denoisers_have_other_weights() -> None:
+    """Else a boundary at the wrong step would change nothing."""
+    pipeline = tiny("wan-t2v-a14b")
+    both = [next(modules_of(pipeline)[name].parameters()) for name in denoiser_names(pipeline)]
+
+    assert not torch.equal(*both)
+
+
 def _without_block(pipeline: Any, block: Any, inputs: PipelineInputs) -> Any:
     kept = {key: value.clone() for key, value in block.state_dict().items()}
     with torch.no_grad():
         for parameter in block.parameters():
             parameter.mul_(0.5)
-    image = pipeline(**inputs).images
+    image = drawn(pipeline, inputs)
     block.load_state_dict(kept)
     return image
 
@@ -230,6 +280,16 @@ def test_the_full_call_is_the_published_call(name: str) -> None:
     assert (family.class_name, family.hub_id) == (class_name, hub_id)
     assert (call.get("height"), call.get("width"), call["num_inference_steps"]) == (height, height, steps)
     assert hasattr(diffusers, class_name)
+
+
+@pytest.mark.parametrize("name", PUBLISHED_VIDEOS)
+def test_the_full_call_of_a_video_is_the_published_call(name: str) -> None:
+    """The repository, the size and the numbers of frames and steps are equal."""
+    family = find_pipeline(name)
+    call = family.inputs(Scale.FULL)
+    sizes = (call[key] for key in ("height", "width", "num_frames", "num_inference_steps"))
+
+    assert (family.hub_id, *sizes) == PUBLISHED_VIDEOS[name]
 
 
 @every_family
