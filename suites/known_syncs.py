@@ -30,7 +30,7 @@ FLOW_MATCH_EULER = (
         reason=_FIND_STEP,
     ),
 )
-#: UniPC with flow sigmas, second order, in diffusers 0.42: the first step only predicts, and the last one is of order 1.
+#: UniPC of second order with flow sigmas, diffusers 0.42: the first step only predicts, the last one has order 1.
 UNIPC = (
     AllowedSyncs(
         where="scheduling_unipc_multistep.py:multistep_uni_p_bh_update",

@@ -57,7 +57,7 @@ def _small(frame: Pixels, columns: int) -> Pixels:
 
 
 def _row(frames: Pixels, columns: int) -> Pixels:
-    """Return frames side by side; black where a video has fewer frames than columns."""
+    """Return frames in one row; black where a video has fewer frames than columns."""
     return np.concatenate(list(_filled(frames, columns)), axis=1)
 
 

@@ -30,7 +30,7 @@ def with_changes(variations: Sequence[PipelineInputs]) -> Sequence[PipelineInput
 
 
 def shape_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
-    """Return the calls that give a model inputs of another shape: guidance off, a larger batch, another resolution.
+    """Return the calls that give a model inputs of another shape: no guidance, a larger batch, more frames or pixels.
 
     Args:
         plain: the plain call; keywords that it does not have are not varied.
@@ -40,7 +40,11 @@ def shape_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
     guidance = plain.get("guidance_scale")
     if isinstance(guidance, float) and guidance > 1:
         shapes["without guidance"] = {"guidance_scale": 1.0}
-    if isinstance(plain.get("prompt"), str):
+    frames = plain.get("num_frames")
+    if isinstance(frames, int):
+        shapes[f"num_frames={2 * frames - 1}"] = {"num_frames": 2 * frames - 1}  # one more than a multiple, as before
+        shapes["two videos"] = {"num_videos_per_prompt": 2}
+    elif isinstance(plain.get("prompt"), str):
         shapes["two images"] = {"num_images_per_prompt": 2}
     if isinstance(plain.get("height"), int):
         height = plain["height"] * 3 // 2

@@ -125,17 +125,18 @@ class _BarlessLoop:
     def denoiser_called(self, name: str) -> None:
         """Enter the loop with the first call of a denoiser."""
         if not self._loop.is_entered or (self._is_used and self._loop.step is None):
-            self._is_used = True
+            self._is_used, self._stepping = True, None
             self._loop.enter()
         self._loop.note_denoiser(name)
 
     def scheduler_stepped(self, scheduler: Any, _result: object) -> None:
         """Finish a step; leave the loop after the scheduler's last timestep."""
-        if not self._loop.is_entered:  # its denoiser has no usual name
+        is_other = self._stepping is not None and self._stepping is not scheduler
+        if is_other or (self._loop.is_entered and not self._is_used):
+            return  # a second scheduler in the same step denoises something else, such as audio
+        if self._loop.step is None:  # its denoiser has no usual name
             self._is_used = True
             self._loop.enter()
-        if not self._is_used or (self._stepping is not None and self._stepping is not scheduler):
-            return  # a second scheduler in the same step denoises something else, such as audio
         self._stepping = scheduler
         self._num_steps += 1
         self._loop.advance()
@@ -144,7 +145,7 @@ class _BarlessLoop:
 
     def end(self) -> None:
         """Leave the loop, if one was found and not left."""
-        self._stepping, self._num_steps = None, 0
+        self._num_steps = 0
         if self._is_used and self._loop.step is not None:
             self._loop.leave()
 

@@ -119,6 +119,15 @@ def test_shape_variations_are_marked_as_changing_shapes() -> None:
     assert varied[3]["height"] == 96
 
 
+def test_the_frames_of_a_video_are_varied() -> None:
+    """A video's batch has another keyword, and its frames stay one more than a multiple."""
+    varied = shape_variations(PipelineInputs({"prompt": "a", "num_frames": 9, "height": 32}))
+
+    assert [one.label for one in varied] == ["", "num_frames=17", "two videos", "height=48"]
+    assert (varied[1]["num_frames"], varied[2]["num_videos_per_prompt"]) == (17, 2)
+    assert "num_images_per_prompt" not in varied[2]
+
+
 def test_what_the_plain_call_does_not_have_is_not_varied() -> None:
     """A call without guidance cannot switch guidance off."""
     assert [one.label for one in shape_variations(PipelineInputs({"guidance_scale": 1.0}))] == [""]

@@ -6,7 +6,13 @@ import pytest
 from torch import nn
 
 from pytest_diffopt.errors import PipelineError
-from pytest_diffopt.pipelines.components import component_names, denoiser_names, modules_of, spatial_modules
+from pytest_diffopt.pipelines.components import (
+    component_names,
+    denoiser_names,
+    modules_of,
+    schedulers_of,
+    spatial_modules,
+)
 
 UNET, TRANSFORMER, VAE, CONTROLNET, ENCODER = (nn.Linear(1, 1) for _ in range(5))
 
@@ -78,3 +84,40 @@ def test_a_full_name_refers_to_that_module_only() -> None:
 def test_a_second_transformer_is_a_denoiser_too() -> None:
     """Some video pipelines use one transformer for the noisy steps and another for the rest."""
     assert denoiser_names(Pipeline(transformer=TRANSFORMER, transformer_2=UNET)) == ("transformer", "transformer_2")
+
+
+def test_the_name_of_the_first_denoiser_refers_to_all_of_its_kind() -> None:
+    """So that a recipe forgets none; a name with the number 1 refers to the first alone."""
+    pipeline = Pipeline(transformer=TRANSFORMER, transformer_2=UNET, vae=VAE)
+
+    assert component_names(pipeline, "transformer") == ("transformer", "transformer_2")
+    assert component_names(pipeline, "transformer_1") == ("transformer",)
+    assert component_names(pipeline, "transformer_2") == ("transformer_2",)
+    assert component_names(pipeline, "vae_1") == ()
+
+
+def test_a_prior_and_a_decoder_are_denoisers_if_they_take_a_timestep() -> None:
+    """A VAE's decoder takes none."""
+
+    class Denoiser(nn.Linear):
+        def forward(self, sample: Any, timestep: Any) -> Any:  # type: ignore[override]
+            return sample, timestep
+
+    prior, decoder = Denoiser(1, 1), Denoiser(1, 1)
+
+    assert denoiser_names(Pipeline(prior=prior, decoder=decoder, vqgan=VAE)) == ("prior", "decoder")
+    assert denoiser_names(Pipeline(transformer=TRANSFORMER, decoder=VAE)) == ("transformer",)
+
+
+def test_each_scheduler_is_returned_once() -> None:
+    """The stages of a chain may share one; a module with a method `step` is none."""
+
+    class Scheduler:
+        def step(self) -> None:
+            """Make a step."""
+
+    one, other = Scheduler(), Scheduler()
+    pipeline = Pipeline(scheduler_1=one, scheduler_2=one, audio_scheduler=other, unet=UNET, tokenizer=object())
+
+    assert schedulers_of(pipeline) == {"scheduler_1": one, "audio_scheduler": other}
+    assert schedulers_of(len) == {}

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import pytest
+import torch
+from torch._dynamo.testing import CompileCounter
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop
@@ -227,3 +229,130 @@ def test_a_loop_without_steps_is_refused() -> None:
     assert str(error.value) == (
         "no denoise step was finished: Pipeline opened its progress bar but never called update() on it"
     )
+
+
+class Scheduler:
+    """A scheduler with timesteps, as in diffusers."""
+
+    def __init__(self, timesteps: int = 3) -> None:
+        self.timesteps = list(range(timesteps))
+
+    def step(self, latents: Any) -> Any:
+        """Make a step."""
+        return (latents,)
+
+
+class Barless:
+    """A pipeline with two denoisers, whose loop opens no bar; the second one runs in the last step."""
+
+    def __init__(self, steps: int = 3) -> None:
+        self.components = {
+            "transformer": torch.nn.Linear(1, 1),
+            "transformer_2": torch.nn.Linear(1, 1),
+            "vae": torch.nn.Linear(1, 1),
+            "scheduler": Scheduler(steps),
+            "audio_scheduler": Scheduler(steps),
+        }
+
+    def __call__(self, *, fails_at: int | None = None) -> None:
+        """Run the loop, and decode."""
+        latents = torch.zeros(1, 1)
+        steps = len(self.components["scheduler"].timesteps)
+        for number in range(steps):
+            self.components["transformer_2" if number == steps - 1 else "transformer"](latents)
+            if number == fails_at:
+                message = "injected"
+                raise RuntimeError(message)
+            self.components["scheduler"].step(latents)
+            self.components["audio_scheduler"].step(latents)
+        self.components["vae"](latents)
+
+
+def test_a_loop_without_a_bar_is_found_through_its_denoisers_and_its_scheduler() -> None:
+    """It starts with the first call of a denoiser and ends with the last timestep; a second scheduler adds no step."""
+    seen: list[int | None] = []
+    pipeline = Barless()
+    with watch_denoise_loop(pipeline, seen.append) as loop:
+        pipeline()
+
+    assert has_denoise_loop(pipeline)
+    assert seen == [0, 1, 2, 3, None]
+    assert (loop.num_steps, loop.step) == (3, None)
+    assert loop.denoisers() == ("transformer", "transformer", "transformer_2")
+    assert not any("step" in vars(pipeline.components[name]) for name in ("scheduler", "audio_scheduler"))
+    assert "_compiled_call_impl" not in vars(pipeline.components["transformer"])
+    loop.require_entered(pipeline)
+
+
+def test_a_second_call_without_a_bar_continues_the_count() -> None:
+    """As with a bar."""
+    pipeline = Barless()
+    with watch_denoise_loop(pipeline) as loop:
+        pipeline()
+        pipeline()
+
+    assert loop.num_steps == 6
+    assert loop.denoisers(3) == ("transformer", "transformer", "transformer_2")
+
+
+def test_the_step_of_a_failure_without_a_bar_is_known() -> None:
+    """And every part of the pipeline is restored."""
+    pipeline = Barless()
+    with pytest.raises(RuntimeError, match="injected"), watch_denoise_loop(pipeline) as loop:
+        pipeline(fails_at=1)
+
+    assert loop.failed_step == 1
+    assert loop.progress() == "in denoise step 1"
+    assert "step" not in vars(pipeline.components["scheduler"])
+
+
+def test_a_bar_counts_and_not_the_scheduler() -> None:
+    """A step of the bar may call the scheduler twice; the denoiser before the bar belongs to no step."""
+
+    class WithBar(Barless):
+        def progress_bar(self, iterable: Any = None, total: int | None = None) -> Bar:
+            return Bar(iterable, total)
+
+        def __call__(self, *, fails_at: int | None = None) -> None:
+            del fails_at
+            self.components["transformer"](torch.zeros(1, 1))
+            with self.progress_bar(total=2) as bar:
+                for _ in range(2):
+                    self.components["transformer_2"](torch.zeros(1, 1))
+                    self.components["scheduler"].step(0)
+                    self.components["scheduler"].step(0)
+                    bar.update()
+
+    pipeline = WithBar()
+    with watch_denoise_loop(pipeline) as loop:
+        pipeline()
+
+    assert loop.num_steps == 2
+    assert loop.denoisers()[1] == "transformer_2"
+
+
+def test_neither_a_bar_nor_a_scheduler_that_steps_is_an_error() -> None:
+    """The message has both ways in which a loop is found."""
+    pipeline = Barless(steps=0)
+    with watch_denoise_loop(pipeline) as loop:
+        pipeline()
+
+    with pytest.raises(ProbeError) as error:
+        loop.require_entered(pipeline)
+    assert str(error.value) == (
+        "no denoise loop: Barless never opened pipeline.progress_bar(...), and never called the step of its scheduler: "
+        "open it around the loop, or pass a callable that is one step"
+    )
+
+
+def test_compiled_code_keeps_its_guards_while_its_denoiser_is_watched() -> None:
+    """A hook would be a recompile in the test that comes next."""
+    pipeline, counter = Barless(), CompileCounter()
+    denoiser = pipeline.components["transformer"]
+    call = torch.compile(lambda sample: denoiser(sample) + 1, backend=counter)
+    call(torch.zeros(1, 1))
+    with watch_denoise_loop(pipeline):
+        call(torch.zeros(1, 1))
+    call(torch.zeros(1, 1))
+
+    assert counter.frame_count == 1

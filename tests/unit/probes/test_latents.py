@@ -3,11 +3,13 @@
 import contextlib
 import inspect
 import math
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.latents import compare_latents, drift, latents_of, watch_latents
@@ -176,3 +178,19 @@ def test_latents_of_another_shape_are_refused() -> None:
     assert str(error.value) == (
         "latents and references must have the same shape, got: (1, 4, 16, 16) and (1, 4, 16, 8)"
     )
+
+
+def test_a_copy_of_the_scheduler_steps_by_itself_and_is_not_watched() -> None:
+    """LTX-2 denoises audio with a copy that it makes inside its call."""
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    pipeline = SimpleNamespace(components={"scheduler": scheduler})
+    with watch_latents(pipeline) as seen:
+        scheduler.set_timesteps(2)
+        copied = deepcopy(scheduler)
+        for timestep in scheduler.timesteps:
+            scheduler.step(LATENTS, timestep, LATENTS)
+            copied.step(LATENTS, timestep, LATENTS)
+
+    assert len(seen) == 2
+    assert (scheduler.step_index, copied.step_index) == (2, 2)
+    assert "step" not in vars(scheduler)
