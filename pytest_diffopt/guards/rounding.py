@@ -124,4 +124,5 @@ def _largest(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 
 def _has_defect(record: ImageRecord) -> bool:
-    return any(one.defects for one in (*record.differences, *record.latents, *record.audio))
+    compared = (record.differences, record.latents, record.audio)
+    return any(one.defects for its in compared for one in its)

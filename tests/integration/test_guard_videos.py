@@ -302,7 +302,7 @@ def test_a_report_has_a_filmstrip_and_a_waveform(video: pytest.Pytester) -> None
     assert columns == [True, True, True, False, False, True, True, True]
     assert [bool(one.max() > 40) for one in np.split(difference, 8, 1)] == [not same for same in columns]
     with Image.open(folder / "0-video-0-animation.webp") as animation:
-        assert (animation.n_frames, animation.size) == (8, (48, 24))
+        assert (getattr(animation, "n_frames", 1), animation.size) == (8, (48, 24))
     page = (video.path / "report/index.html").read_text()
     assert 'class="filmstrip" data-columns="8"' in page
     assert "worst: frame" in page
