@@ -117,12 +117,19 @@ CALLS = {
             "first_step": NO_INTEGER,
         },
     ),
+    "AudioThresholds": PublicCall(
+        function=pytest_diffopt.AudioThresholds,
+        wrong={
+            "min_snr_db": ("1", True, math.nan, [1], {}, 1j, Odd()),
+            "max_spectral_distance": NO_NUMBER,
+        },
+    ),
     "ImageThresholds": PublicCall(
         function=pytest_diffopt.ImageThresholds,
         wrong={
             "min_ssim": (NONE, "1", True, math.nan, math.inf, 1.1, [1], Odd()),
             "min_psnr_db": ("1", True, math.nan, [1], {}, 1j, Odd()),
-            **dict.fromkeys(("max_error", "max_lpips", "max_latent_error"), NO_NUMBER),
+            **dict.fromkeys(("max_error", "max_lpips", "max_latent_error", "max_flicker"), NO_NUMBER),
             **dict.fromkeys(("max_mean_error", "max_flip"), (NONE, *NO_NUMBER)),
         },
     ),
@@ -156,7 +163,12 @@ CALLS = {
     "assert_images_similar": PublicCall(
         function=pytest_diffopt.assert_images_similar,
         good={"images": torch.rand(1, 3, 8, 8), "reference": torch.rand(1, 3, 8, 8)},
-        wrong={"images": NO_IMAGE, "reference": NO_IMAGE, "thresholds": NO_THRESHOLDS},
+        wrong={
+            "images": NO_IMAGE,
+            "reference": NO_IMAGE,
+            "thresholds": NO_THRESHOLDS,
+            "audio_thresholds": NO_THRESHOLDS,
+        },
     ),
     "assert_memory_stable": PublicCall(
         function=pytest_diffopt.assert_memory_stable,
@@ -202,7 +214,12 @@ CALLS = {
     "assert_same_images": PublicCall(
         function=pytest_diffopt.assert_same_images,
         good={"pipeline": call, "reference": call},
-        wrong={"pipeline": NO_TARGET, "reference": NO_TARGET, "thresholds": NO_THRESHOLDS},
+        wrong={
+            "pipeline": NO_TARGET,
+            "reference": NO_TARGET,
+            "thresholds": NO_THRESHOLDS,
+            "audio_thresholds": NO_THRESHOLDS,
+        },
     ),
     "conclude_own_guard": PublicCall(
         function=pytest_diffopt.conclude_own_guard,

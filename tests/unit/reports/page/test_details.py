@@ -7,8 +7,10 @@ import pytest
 
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
+    AudioDifference,
     CalibrationRecord,
     Concern,
+    ImageDifference,
     ImageRecord,
     LatencyRecord,
     PairedRecord,
@@ -16,9 +18,17 @@ from pytest_diffopt.records import (
     Record,
     StepDrift,
     SyncRecord,
+    VideoDifference,
 )
 from pytest_diffopt.reports.page.cases import cases_of
-from pytest_diffopt.reports.page.details import details_of, drift_charts, latency_chart, sync_places
+from pytest_diffopt.reports.page.details import (
+    details_of,
+    drift_charts,
+    frame_charts,
+    latency_chart,
+    sync_places,
+    waveform_chart,
+)
 from tests.unit.reports.report_examples import GATE, MS, NO_GPUS, ON_GPU, SDXL, STEP, latency, paired, syncs
 
 EMPTY_VERDICT = Verdict(concern=Concern.LATENCY, outcome=Outcome.PASSED, subject=SDXL, summary="")
@@ -113,3 +123,42 @@ def test_values_that_are_not_finite_are_excluded_from_the_line() -> None:
 def test_without_recorded_latents_there_is_no_drift_chart() -> None:
     """A record of images alone has no drift."""
     assert drift_charts(ImageRecord(subject=SDXL, differences=()), EMPTY_VERDICT) == []
+
+
+def test_each_video_has_a_chart_of_its_frames() -> None:
+    """With the frames' own numbers; a frame without a figure is left out."""
+    similar = (0.99, 0.5, math.nan, 0.98)
+    frames = [ImageDifference(ssim=ssim, psnr_db=30, max_error=0, mean_error=0, flip=0) for ssim in similar]
+    sizes = dict.fromkeys(("height", "width", "reference_height", "reference_width"), 16)
+    videos = [
+        VideoDifference(num_frames=3, reference_num_frames=3, frames=shown, **sizes) for shown in ((0, 2), (1, 2))
+    ]
+    record = ImageRecord(subject=SDXL, differences=tuple(frames), videos=tuple(videos))
+    first, second = frame_charts(record)
+
+    assert (first.title, second.title) == ("SSIM of each frame, video 0", "SSIM of each frame, video 1")
+    assert [dot.text for dot in first.series[0].dots] == ["frame: 0.9900", "frame: 0.5000"]
+    assert [dot.text for dot in second.series[0].dots] == ["frame: 0.9800"]
+    assert details_of(record, OUTSIDE)["names"][1] == "video 0, frame 2"
+    assert details_of(record, OUTSIDE)["worst"] == 2
+    assert frame_charts(replace(record, videos=())) == []
+
+
+@pytest.mark.parametrize(("rate_hz", "unit"), [(1000, "seconds"), (0, "sample")])
+def test_audio_has_a_chart_of_its_loudness(rate_hz: int, unit: str) -> None:
+    """Beside that of the reference, over time where the rate is known."""
+    audio = AudioDifference(
+        num_samples=2000,
+        reference_num_samples=2000,
+        sampling_rate_hz=rate_hz,
+        reference_sampling_rate_hz=rate_hz,
+        snr_db=3.0,
+        spectral_distance=0.5,
+        envelope=(0.0, 0.5),
+        reference_envelope=(0.5, 0.0),
+    )
+    drawn = waveform_chart(audio, 0)
+
+    assert drawn.x_label == unit
+    assert [one.name for one in drawn.series] == ["reference", "audio"]
+    assert [dot.text for dot in drawn.series[1].dots] == ["audio: 0", "audio: 0.5"]
