@@ -53,6 +53,4 @@ def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "images").write_text("")
     frame = np.zeros((1, 16, 16, 3))
     with pytest.raises(DiffoptError, match=r"the image .*0-filmstrip.png cannot be kept: "):
-        keep_video(
-            Artifacts(nodeid="a", report_folder=tmp_path), "0", np.zeros((1, 16, 16, 3)), np.zeros((1, 16, 16, 3))
-        )
+        keep_video(Artifacts(nodeid="a", report_folder=tmp_path), "0", frame, frame)
