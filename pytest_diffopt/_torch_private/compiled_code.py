@@ -69,12 +69,15 @@ def calls_noted(module: Any, note: Callable[[], None]) -> Iterator[None]:
         note()
         return before(*args, **kwargs)
 
-    held["_compiled_call_impl"] = _NotedCall(module, note) if before is None else noted
+    own: Callable[..., Any] = _NotedCall(module, note) if before is None else noted
+    held["_compiled_call_impl"] = own
     try:
         yield
     finally:
-        if before is None:
-            held.pop("_compiled_call_impl", None)
+        if held.get("_compiled_call_impl") is not own:
+            pass  # the call itself compiled the module
+        elif before is None:
+            del held["_compiled_call_impl"]
         else:
             held["_compiled_call_impl"] = before
 

@@ -116,3 +116,32 @@ def test_the_original_of_a_compiled_module_is_found() -> None:
 
     assert compiled_code.original_module(torch.compile(module, backend="eager")) is module
     assert compiled_code.original_module(module) is None
+
+
+def test_calls_of_a_module_are_noted_whether_it_is_compiled_or_not() -> None:
+    """A module that is not compiled does not count as compiled meanwhile; afterwards each is as before."""
+    plain, compiled = nn.Linear(1, 1), nn.Linear(1, 1)
+    compiled.compile(backend="eager")
+    before, seen = compiled._compiled_call_impl, list[str]()
+    with (
+        compiled_code.calls_noted(plain, lambda: seen.append("plain")),
+        compiled_code.calls_noted(compiled, lambda: seen.append("compiled")),
+    ):
+        plain(torch.ones(1))
+        compiled(torch.ones(1))
+
+        assert not compiled_code.is_compiled_module(plain)
+        assert compiled_code.is_compiled_module(compiled)
+
+    assert seen == ["plain", "compiled"]
+    assert "_compiled_call_impl" not in vars(plain)
+    assert compiled._compiled_call_impl is before
+
+
+def test_a_module_that_is_compiled_while_its_calls_are_noted_stays_compiled() -> None:
+    """A pipeline may compile its denoiser in its first call."""
+    module = nn.Linear(1, 1)
+    with compiled_code.calls_noted(module, lambda: None):
+        module.compile(backend="eager")
+
+    assert compiled_code.is_compiled_module(module)
