@@ -43,9 +43,9 @@ def test_a_video_with_fewer_frames_has_black_columns_and_no_difference(tmp_path:
 
     with Image.open(tmp_path / files.filmstrip) as strip:
         pixels = np.asarray(strip)
-    assert pixels.shape == (32, 48, 3)
-    assert pixels[:16, 32:].max() == 0
-    assert pixels[16:].min() == 255
+    assert pixels.shape == (48, 48, 3)
+    assert pixels[:16, 32:].max() == pixels[32:].max() == 0
+    assert pixels[16:32].min() == 255
 
 
 def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:

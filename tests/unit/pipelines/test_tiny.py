@@ -12,7 +12,10 @@ from pytest_diffopt.errors import PipelineError
 from pytest_diffopt.pipelines import tiny
 
 SHIPPED = Path(str(tiny.WEIGHTS))
-RANDOM = ("flux2-klein-", "qwen-image-", "z-image-")
+RANDOM = (
+    *("flux2-klein-", "qwen-image-", "z-image-", "chroma-", "sana-", "sd35-"),
+    *("wan-", "ltx2-", "cogvideox-"),
+)
 COMPONENTS = sorted(
     path.stem
     for path in Path(str(files("pytest_diffopt.pipelines") / "configs" / "tiny")).iterdir()
