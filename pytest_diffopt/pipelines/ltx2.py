@@ -1,10 +1,12 @@
 """LTX-2: video and audio in one transformer, with a scheduler for each, and a vocoder."""
 
+from typing import Any
+
 from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, random_parts
 from pytest_diffopt.pipelines.random_family import TINY_VIDEO, random_family
 
 # Guidance alone, as in the published model; diffusers' defaults are those of later versions, with more forwards a step.
-_GUIDED = {
+_GUIDED: dict[str, Any] = {
     "guidance_scale": 4.0,
     "audio_guidance_scale": 4.0,
     "stg_scale": 0.0,

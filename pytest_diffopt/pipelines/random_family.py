@@ -10,7 +10,7 @@ from pytest_diffopt.pipelines.scale import TINY_CALL, Scale
 from pytest_diffopt.pipelines.variations import usual_variations
 
 #: The keywords of the tiny call of a pipeline that generates video.
-TINY_VIDEO: Mapping[str, Any] = {"height": 32, "width": 32, "num_frames": 9}
+TINY_VIDEO: dict[str, Any] = {"height": 32, "width": 32, "num_frames": 9}
 
 
 def random_family(  # noqa: PLR0913 - most of a family's properties are optional keywords

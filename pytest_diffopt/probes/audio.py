@@ -154,7 +154,8 @@ def _spectral_distance(ours: Samples, theirs: Samples) -> float:
 def _magnitudes(samples: Samples) -> Samples:
     window = min(_WINDOW, samples.shape[-1])
     _, _, spectrum = signal.stft(samples, nperseg=window, noverlap=window * 3 // 4)
-    return np.abs(spectrum).astype(np.float64)
+    magnitudes: Samples = np.abs(spectrum).astype(np.float64)
+    return magnitudes
 
 
 def _delay(ours: Samples, theirs: Samples, rate_hz: int) -> int:

@@ -246,7 +246,7 @@ class Barless:
     """A pipeline with two denoisers, whose loop opens no bar; the second one runs in the last step."""
 
     def __init__(self, steps: int = 3) -> None:
-        self.components = {
+        self.components: dict[str, Any] = {
             "transformer": torch.nn.Linear(1, 1),
             "transformer_2": torch.nn.Linear(1, 1),
             "vae": torch.nn.Linear(1, 1),
