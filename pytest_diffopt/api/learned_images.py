@@ -85,8 +85,8 @@ def _refuse_defects(compared: Sequence[ComparedSample]) -> None:
     """Refuse to accept what is wrong whatever it is compared with."""
     for sample in compared:
         record = sample.record
-        compared = (record.differences, record.latents, record.audio)
-        for defect in (defect for its in compared for one in its for defect in one.defects):
+        parts = (record.differences, record.latents, record.audio)
+        for defect in (defect for part in parts for one in part for defect in one.defects):
             msg = f"these images cannot be accepted: in {sample.call}, {defect}"
             raise BaselineError(msg)
 

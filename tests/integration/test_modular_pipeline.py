@@ -30,8 +30,14 @@ def pipeline_inputs():
 """
 CASE = """
 import pytest
+from pytest_diffopt import AllowedSyncs
 from pytest_diffopt import assert_no_syncs, assert_optimizations_applied, assert_repeatable, assert_same_images
 
+COPIES = AllowedSyncs(
+    where="transformer_qwenimage.py:compute_text_seq_len_from_mask",
+    per_step=2,
+    reason="the modular blocks pass a mask, whose length is made on the host (diffusers 0.42)",
+)
 pytestmark = pytest.mark.diffopt(recipe="bf16")
 
 def test_applied(optimized_pipeline, pipeline_inputs):
@@ -39,7 +45,7 @@ def test_applied(optimized_pipeline, pipeline_inputs):
 
 def test_syncs(optimized_pipeline, pipeline_inputs):
     {inject}
-    assert_no_syncs(optimized_pipeline, **pipeline_inputs)
+    assert_no_syncs(optimized_pipeline, allow_syncs=[COPIES], **pipeline_inputs)
 
 def test_image(optimized_pipeline, reference_pipeline, pipeline_inputs):
     assert_same_images(optimized_pipeline, reference_pipeline, **pipeline_inputs)
@@ -64,7 +70,7 @@ def test_a_modular_pipeline_passes_every_guard(project: pytest.Pytester) -> None
     result = run(project)
 
     result.assert_outcomes(passed=5)
-    result.stdout.fnmatch_lines(["passed *syncs* 0 syncs in 3 steps*"])
+    result.stdout.fnmatch_lines(["passed *syncs *QwenImageModularPipeline *bf16 *2 syncs in the first step*"])
 
 
 def test_a_sync_in_a_modular_pipeline_fails(project: pytest.Pytester) -> None:

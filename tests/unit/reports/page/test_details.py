@@ -129,11 +129,17 @@ def test_each_video_has_a_chart_of_its_frames() -> None:
     """With the frames' own numbers; a frame without a figure is left out."""
     similar = (0.99, 0.5, math.nan, 0.98)
     frames = [ImageDifference(ssim=ssim, psnr_db=30, max_error=0, mean_error=0, flip=0) for ssim in similar]
-    sizes = dict.fromkeys(("height", "width", "reference_height", "reference_width"), 16)
-    videos = [
-        VideoDifference(num_frames=3, reference_num_frames=3, frames=shown, **sizes) for shown in ((0, 2), (1, 2))
-    ]
-    record = ImageRecord(subject=SDXL, differences=tuple(frames), videos=tuple(videos))
+    video = VideoDifference(
+        num_frames=3,
+        reference_num_frames=3,
+        height=16,
+        width=16,
+        reference_height=16,
+        reference_width=16,
+        frames=(0, 2),
+    )
+    videos = (video, replace(video, frames=(1, 2)))
+    record = ImageRecord(subject=SDXL, differences=tuple(frames), videos=videos)
     first, second = frame_charts(record)
 
     assert (first.title, second.title) == ("SSIM of each frame, video 0", "SSIM of each frame, video 1")
