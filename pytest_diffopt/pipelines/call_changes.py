@@ -135,7 +135,8 @@ def _named(scheduler: Any, class_name: str) -> Any:
 def _like(scheduler: Any) -> Any:
     """Return another scheduler for the same model, or a new instance of the same class if there is none."""
     dtype = _timestep_dtype(scheduler)
-    if dtype is None:
+    # few schedulers know flow matching, and the others fail in their first step
+    if dtype is None or scheduler.config.get("prediction_type") == "flow_prediction":
         return type(scheduler).from_config(scheduler.config)
     kinds = {kind.__name__: kind for kind in scheduler.compatibles if kind is not type(scheduler)}
     for name in _USUAL_SCHEDULERS:

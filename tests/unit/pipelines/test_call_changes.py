@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from diffusers import DDIMScheduler, EulerDiscreteScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
 from pytest_diffopt.errors import PipelineError
 from pytest_diffopt.pipelines.call_changes import (
@@ -136,3 +136,12 @@ def test_what_the_plain_call_does_not_have_is_not_varied() -> None:
 def test_lora_variations_have_one_call_per_scale() -> None:
     """The label gives the scale."""
     assert [one.label for one in lora_variations(PLAIN, adapter="style")] == ["LoRA scale 1.0", "LoRA scale 0.5"]
+
+
+def test_a_scheduler_of_flow_matching_is_replaced_by_one_of_its_class() -> None:
+    """Others that are compatible by name do not know its prediction type."""
+    scheduler = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True)
+    pipeline = Pipeline(scheduler)
+    with another_scheduler()(pipeline):
+        assert type(pipeline.scheduler) is DPMSolverMultistepScheduler
+        assert pipeline.scheduler is not scheduler
