@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.compilation import assert_no_graph_breaks, assert_no_recompiles
     from pytest_diffopt.api.compile_baseline import CompileGate
     from pytest_diffopt.api.count_baseline import CountGate
+    from pytest_diffopt.api.effects import assert_optimizations_effective
     from pytest_diffopt.api.faster import assert_faster
     from pytest_diffopt.api.image_baseline import ImageGate
     from pytest_diffopt.api.images import assert_images_similar, assert_same_images
@@ -65,6 +66,7 @@ _HOMES = {
     "assert_no_recompiles": "api.compilation",
     "assert_no_syncs": "api.syncs",
     "assert_optimizations_applied": "api.applied",
+    "assert_optimizations_effective": "api.effects",
     "assert_quantized_matches_dequantized": "api.numerics",
     "assert_repeatable": "api.repeatability",
     "assert_same_images": "api.images",
@@ -106,6 +108,7 @@ __all__ = [
     "assert_no_recompiles",
     "assert_no_syncs",
     "assert_optimizations_applied",
+    "assert_optimizations_effective",
     "assert_quantized_matches_dequantized",
     "assert_repeatable",
     "assert_same_images",

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE
 
@@ -20,6 +21,12 @@ def has_active_modes() -> bool:
 def needs_full_dispatch() -> bool:
     """Return whether each operation must pass through the dispatcher: gradients are enabled or a mode is active."""
     return torch.is_grad_enabled() or has_active_modes()
+
+
+def without_modes() -> AbstractContextManager[object]:
+    """Return a context in which no dispatch mode is active."""
+    context: AbstractContextManager[object] = _disable_current_modes()
+    return context
 
 
 def is_autocast_on() -> bool:

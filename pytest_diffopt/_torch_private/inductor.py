@@ -45,8 +45,14 @@ def inductor_caches_on() -> Iterator[None]:
         yield
 
 
-def flags_while_compiling(since_us: int) -> list[Mapping[str, Any]]:
-    """Return Inductor's flags, as Dynamo recorded them, at each compilation that started since a time."""
+def flags_while_compiling(since_us: int, *, by_inductor: bool = False) -> list[Mapping[str, Any]]:
+    """Return Inductor's flags, as Dynamo recorded them, at each compilation that started since a time.
+
+    Args:
+        since_us: microseconds since the epoch.
+        by_inductor: return those compilations only in which Inductor generated code or found it in its cache.
+    """
     kept = _dynamo_utils.get_compilation_metrics()  # the last 64 compilations
     metrics = [one for one in kept if one.has_guarded_code and (one.start_time_us or 0) >= since_us]
-    return [json.loads(one.inductor_config) for one in metrics if one.inductor_config]
+    chosen = [one for one in metrics if not by_inductor or one.inductor_cumulative_compile_time_us]
+    return [json.loads(one.inductor_config) for one in chosen if one.inductor_config]

@@ -13,6 +13,7 @@ import torch
 from pytest_diffopt._torch_private.compiled_code import original_callable
 from pytest_diffopt._torch_private.tensors import tolerances
 from pytest_diffopt.errors import ProbeError
+from pytest_diffopt.probes.compiled_calls import globals_of
 from pytest_diffopt.probes.compiled_modules import CompiledPart, compiled_parts
 from pytest_diffopt.probes.float64_reference import errors_against, in_float64
 from pytest_diffopt.probes.graph_calls import GraphCalls
@@ -71,7 +72,7 @@ def compare_with_eager(  # noqa: PLR0913 - the call, its target and what is know
     if not parts:
         msg = f"no compiled module to compare with eager mode: nothing is compiled in {subject}"
         raise ProbeError(msg)
-    with GraphCalls([*namespaces, *_globals_of(parts)]) as graphs, ExitStack() as stack:
+    with GraphCalls([*namespaces, *globals_of(parts)]) as graphs, ExitStack() as stack:
         comparison = _Comparison(tolerance, graphs)
         for part in parts:
             stack.enter_context(part.replaced(comparison.with_eager))
@@ -90,12 +91,6 @@ def compare_with_eager(  # noqa: PLR0913 - the call, its target and what is know
             if comparison.uncompiled[path]
         ),
     )
-
-
-def _globals_of(parts: Iterable[CompiledPart]) -> Iterator[MutableMapping[str, Any]]:
-    """Yield the globals of each function, where Dynamo keeps its graphs."""
-    functions = (inspect.unwrap(getattr(part.function, "__func__", part.function)) for part in parts)
-    yield from (function.__globals__ for function in functions if hasattr(function, "__globals__"))
 
 
 class _Comparison:

@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.pipelines.components import spatial_modules
+from pytest_diffopt.recipes.effect_reading import component_of, empty_steps, summed, work_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OperationKind, Operations, OptimizationEffect, OptimizationState
 
 # Processors that run matmul, softmax and matmul as separate operations.
 _VANILLA = frozenset({"AttnProcessor", "AttnAddedKVProcessor", "SlicedAttnProcessor", "SlicedAttnAddedKVProcessor"})
@@ -50,6 +51,13 @@ class VanillaAttention(Optimization):
     def verify(self, pipeline: Any) -> OptimizationState:
         return _state(self, pipeline, uses="vanilla attention", is_expected=lambda name: name in _VANILLA)
 
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        sums = summed(_in_attention(self, pipeline, call, OperationKind.SOFTMAX), call)
+        fused = _in_attention(self, pipeline, call, OperationKind.ATTENTION)
+        lacking = [f"{sum(one.count for one in fused)} attention calls ran a fused kernel"] if fused else []
+        return self.acted("softmaxes of attention as separate operations", **sums, lacking=tuple(lacking))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sdpa(Optimization):
@@ -79,6 +87,13 @@ class Sdpa(Optimization):
         enabled = [name for name, is_enabled in _enabled_backends().items() if is_enabled]
         missing = [*state.missing] if enabled == [self.backend] else [*state.missing, f"enabled backends: {enabled}"]
         return self.state(f"{state.found}, backend {', '.join(enabled)}", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        if self.backend == "math":
+            sums = summed(_in_attention(self, pipeline, call, OperationKind.SOFTMAX), call)
+            return self.acted("attention calls of the math kernel", **sums, lacking=ignored_masks(call))
+        return _fused(self, pipeline, call, kernel=self.backend or "")
 
     @override
     def call_context(self) -> AbstractContextManager[object]:
@@ -120,6 +135,45 @@ class AttnProcessor20(Optimization):
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
         return _state(self, pipeline, uses="AttnProcessor2_0", is_expected=lambda name: name in _PROCESSOR_2_0)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        return _fused(self, pipeline, call)
+
+
+def _in_attention(
+    optimization: Optimization, pipeline: Any, call: CallEvidence, kind: OperationKind
+) -> tuple[Operations, ...]:
+    """Return the operations of one kind in the components with attention processors."""
+    components = _with_processors(pipeline, optimization)
+    return tuple(one for one in work_of(call, [kind]) if component_of(one.module) in components)
+
+
+def _fused(optimization: Optimization, pipeline: Any, call: CallEvidence, *, kernel: str = "") -> OptimizationEffect:
+    seen = _in_attention(optimization, pipeline, call, OperationKind.ATTENTION)
+    sums = summed([one for one in seen if kernel in one.name], call)
+    lacking = [
+        f"{count} attention calls of {component} ran as separate operations"
+        for component in _with_processors(pipeline, optimization)
+        if (count := _separate(call, component)) and not kernel
+    ]
+    figure = f"attention calls of the {kernel} kernel" if kernel else "attention calls of a fused kernel"
+    return optimization.acted(figure, **sums, lacking=(*lacking, *ignored_masks(call), *empty_steps(sums, call)))
+
+
+def _separate(call: CallEvidence, component: str) -> int:
+    softmaxes = work_of(call, [OperationKind.SOFTMAX])
+    return sum(one.count for one in softmaxes if component_of(one.module) == component)
+
+
+def ignored_masks(call: CallEvidence) -> tuple[str, ...]:
+    """Return a line for each backend of diffusers that was given masks and ignored them."""
+    backends = dict.fromkeys(one.backend for one in call.backends if one.ignored_masks)
+    return tuple(
+        f"{sum(one.ignored_masks for one in seen)} of {sum(one.masked for one in seen)} masks were ignored by {name}"
+        for name in backends
+        for seen in [[one for one in call.backends if one.backend == name]]
+    )
 
 
 def _layers_with_processor(module: torch.nn.Module) -> list[torch.nn.Module]:

@@ -10,8 +10,10 @@ from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.components import denoiser_names, modules_of
+from pytest_diffopt.recipes.attention import ignored_masks
+from pytest_diffopt.recipes.effect_reading import component_of, empty_steps, summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,17 @@ class AttentionBackend(Optimization):
         if not total:
             missing.append("the pipeline has no attention layer")
         return self.state(f"{right} of {total} attention layers use {self.backend}", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        own = [one for one in call.backends if component_of(one.module) in denoiser_names(pipeline)]
+        sums = summed([one for one in own if one.backend == self.backend], call)
+        others = sorted({one.backend for one in own if one.backend != self.backend})
+        lacking = [
+            f"{sum(one.count for one in own if one.backend == other)} attention calls ran {other}" for other in others
+        ]
+        figure = f"attention calls of {self.backend}"
+        return self.acted(figure, **sums, lacking=(*lacking, *ignored_masks(call), *empty_steps(sums, call)))
 
     def _set_in(self, denoiser: Any) -> None:
         with _keep_active_backend():

@@ -15,9 +15,10 @@ from pytest_diffopt._torch_private.tracing_backend import trace_only
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.components import DENOISER, component_names, denoiser_names
 from pytest_diffopt.recipes.cuda_graphs import layers_of, targets_without_graphs
+from pytest_diffopt.recipes.effect_reading import summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.recipes.regions import compile_blocks, compiled_regions, forwards_of_blocks, forwards_of_regions
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _GRAPH_MODES = frozenset({"reduce-overhead", "max-autotune"})
 
@@ -81,6 +82,14 @@ class Compile(Optimization):
         traced = "" if self._is_on_gpu(pipeline) or self.backend else " (only traced: no GPU)"
         return self.state(f"compiled code ran for {', '.join(compiled) or 'nothing'}{traced}", missing)
 
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        lacking = [line for target in self.target for line in _uncompiled(pipeline, target, call)]
+        seen = [_PartCalls(module=one.part, step=one.step, count=one.graphs) for one in call.compiled]
+        return self.acted(
+            "calls of compiled graphs", **summed(seen, call), lacking=(*lacking, *self._without_cuda_graphs(pipeline))
+        )
+
     def _missing(self, pipeline: Any, target: str) -> list[str]:
         return [line for part in _resolve(pipeline, target) for line in self._missing_part(pipeline, *part)]
 
@@ -141,6 +150,33 @@ def _resolve(pipeline: Any, target: str) -> list[tuple[str, str]]:
         msg = f"compile(target=...) must name a module of the pipeline or one of its methods, got: {target!r}"
         raise RecipeError(msg)
     return [(component, method) for component in components]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PartCalls:
+    """The graphs that a compiled part ran in a step.
+
+    Attributes:
+        module: the path of the part.
+        step: the denoise step; None outside of the loop.
+        count: the number of graphs.
+    """
+
+    module: str
+    step: int | None
+    count: int
+
+
+def _uncompiled(pipeline: Any, target: str, call: CallEvidence) -> Iterator[str]:
+    """Yield a line for each part of a target that ran eager code, or that was never called."""
+    for component, method in _resolve(pipeline, target):
+        name = f"{component}.{method}" if method else component
+        seen = [one for one in call.compiled if one.part == name or one.part.startswith(f"{name}.")]
+        eager, total = sum(one.eager for one in seen), sum(one.count for one in seen)
+        if not seen:
+            yield f"no compiled code of {name} was called"
+        elif eager:
+            yield f"{eager} of {total} calls of {name} ran no compiled graph"
 
 
 def _can_compile(owner: Any, method: str) -> bool:

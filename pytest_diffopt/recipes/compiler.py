@@ -19,10 +19,11 @@ from pytest_diffopt._torch_private.inductor import (
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.recipes.applied_at import applied_at_us
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _CACHE_FOLDER = "TORCHINDUCTOR_CACHE_DIR"
 _ONLY_COMPILED = "only a compiler reads it"
+_NO_INDUCTOR = "Inductor compiled nothing: without a GPU, or with another backend, compiled code is only traced"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,16 @@ class InductorFlags(Optimization):
         return self.state(f"{', '.join(self.flags)} set in {right} of {len(compilations)} compilations", missing)
 
     @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        figure = "compilations by Inductor with the flags"
+        compilations = flags_while_compiling(applied_at_us(pipeline), by_inductor=True)
+        if not compilations:
+            return self.unseen(_NO_INDUCTOR, figure)
+        return self.acted(
+            figure, sum(all(one.get(name) == value for name, value in self.flags.items()) for one in compilations)
+        )
+
+    @override
     def call_context(self) -> AbstractContextManager[object]:
         return inductor_flags_set(self.flags)
 
@@ -148,6 +159,13 @@ class CompileCache(Optimization):
         if folder != self.folder:
             missing.append(f"compiled code is stored in {folder or 'the default folder'} while the pipeline runs")
         return self.state(f"{len(graphs)} compiled graphs in {self.folder}", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        figure = f"compiled graphs in {self.folder}"
+        if not flags_while_compiling(applied_at_us(pipeline), by_inductor=True):
+            return self.unseen(_NO_INDUCTOR, figure)
+        return self.acted(figure, len(list(Path(self.folder).glob("fxgraph/*/*"))))
 
     @override
     def call_context(self) -> AbstractContextManager[object]:

@@ -8,10 +8,11 @@ import torch
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.recipes.effect_reading import summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.recipes.targets import target_modules
 from pytest_diffopt.recipes.torchao_access import torchao_quantization
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 # The class with which torchao replaces a convolution. It is local to a function, so only its name can be compared.
 _REPLACEMENT_CLASS = "PermuteSandwich"
@@ -60,6 +61,11 @@ class PointwiseLinears(Optimization):
         if not replaced and not missing:
             missing.append("no linear replaces a convolution")
         return self.state(f"{replaced} 1 x 1 convolutions are linears", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        seen = [one for one in call.modules if one.kind == _REPLACEMENT_CLASS]
+        return self.acted("calls of linears in place of 1 x 1 convolutions", **summed(seen, call))
 
     @property
     def _with_channels(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import diffusers
 import torch
@@ -12,14 +13,20 @@ from typing_extensions import override
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.published import published_config
+from pytest_diffopt.recipes.effect_reading import empty_steps, summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _SEED = 0
 # These read layers of the VAE that AutoencoderTiny lacks.
 _NEEDS_FULL_VAE = frozenset({"StableDiffusionUpscalePipeline"})
 _SDXL_TRANSFORMER_BLOCKS = 70
 _SDXL_WIDTH = 320
+_LEFT_OUT = "transformer blocks that were left out"
+_NO_ORIGINAL = "the UNet that it replaced is not known: apply the recipe with this package"
+
+#: The transformer blocks of the UNet that each distilled one replaced.
+_blocks_before: "WeakKeyDictionary[torch.nn.Module, int]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,11 @@ class TinyAutoencoder(Optimization):
         vae = _module(pipeline, "vae", self.name)
         missing = [] if isinstance(vae, diffusers.AutoencoderTiny) else [f"vae is {type(vae).__name__}"]
         return self.state(f"vae is {type(vae).__name__} with {_num_parameters(vae)} parameters", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        seen = [one for one in call.modules if one.kind in {"DecoderTiny", "EncoderTiny"}]
+        return self.acted("calls of AutoencoderTiny", **summed(seen, call))
 
 
 def _tiny_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +115,9 @@ class Distilled(Optimization):
             made = _load_or_build(kind, self.weights, _distilled_config(own.config), self.name, subfolder="unet")
         if not self.weights:
             _copy_fitting_weights(made, own)
-        pipeline.register_modules(unet=made.to(own.dtype).eval())
+        made = made.to(own.dtype).eval()
+        _blocks_before[made] = _num_transformer_blocks(own)
+        pipeline.register_modules(unet=made)
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
@@ -111,6 +125,20 @@ class Distilled(Optimization):
         blocks = _num_transformer_blocks(unet)
         found = f"unet has {blocks} transformer blocks and {_num_parameters(unet)} parameters"
         return self.state(found, list(_undistilled(unet, blocks)))
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        """Return the transformer blocks that the calls of the UNet left out, compared with the UNet it replaced."""
+        unet = _module(pipeline, "unet", self.name)
+        calls = [one for one in call.modules if one.module == "unet"]
+        before = _blocks_before.get(unet)
+        blocks = _num_transformer_blocks(unet)
+        if before is None:
+            lacking = tuple(_undistilled(unet, blocks))
+            return self.acted(_LEFT_OUT, 0, lacking=lacking) if lacking else self.unseen(_NO_ORIGINAL, _LEFT_OUT)
+        saved = before - blocks
+        sums = summed(calls, call, lambda one: one.count * saved)
+        return self.acted(_LEFT_OUT, **sums, lacking=tuple(empty_steps(sums, call)))
 
 
 def _undistilled(unet: Any, blocks: int) -> Iterator[str]:

@@ -7,8 +7,9 @@ import torch
 from typing_extensions import override
 
 from pytest_diffopt.pipelines.components import spatial_modules
+from pytest_diffopt.recipes.effect_reading import component_of, summed, work_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, Layout, OperationKind, OptimizationEffect, OptimizationState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,19 @@ class ChannelsLast(Optimization):
         if not total and not missing:
             missing.append("the pipeline has no convolution whose layout can change")
         return self.state(f"{total} convolution weights are channels_last", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        convolutions = work_of(call, [OperationKind.CONVOLUTION])
+        sums = summed([one for one in convolutions if one.layout is Layout.NHWC], call)
+        others = [one for one in convolutions if one.layout is Layout.NCHW]
+        lacking = [
+            f"{sum(one.count for one in found)} convolutions of {name} ran in NCHW"
+            for name in spatial_modules(pipeline)
+            if (found := [one for one in others if component_of(one.module) == name])
+        ]
+        figure = "convolutions computed in channels_last"
+        return self.acted(figure, **sums, lacking=tuple(lacking))
 
 
 def _layout_sensitive_weights(module: torch.nn.Module) -> list[torch.Tensor]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 
 class Stage(IntEnum):
@@ -47,6 +47,9 @@ class Optimization(ABC):
     #: True if values are stored or computed in another precision. The error of the image is compared with what these
     #: optimizations alone give. An optimization that changed the dtype of parameters counts without it.
     affects_precision: ClassVar[bool] = False
+    #: True if the effect is in the memory of a GPU or on the bus to it, so that a call on the CPU cannot show it. The call
+    #: that shows effects is then made on the simulated GPU.
+    acts_on_device_memory: ClassVar[bool] = False
     #: Names of optimizations that contradict this one, with the reason.
     conflicts: ClassVar[dict[str, str]] = {}
     #: Names of optimizations without which this one has no benefit, with the reason or published figures.
@@ -63,6 +66,18 @@ class Optimization(ABC):
     @abstractmethod
     def verify(self, pipeline: Any) -> OptimizationState:
         """Inspect the pipeline itself and return what was found; the recipe is not taken as evidence."""
+
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:  # noqa: ARG002 - a subclass uses them
+        """Return what the optimization did in a call.
+
+        `call` is the only evidence: what the pipeline contains was inspected by `verify`. A subclass that does not
+        define this method cannot be seen, and fails `assert_optimizations_effective`.
+
+        Args:
+            pipeline: the pipeline that was called.
+            call: what was observed in the call.
+        """
+        return self.unseen(f"{type(self).__name__} defines no effect(pipeline, call)")
 
     def call_context(self) -> AbstractContextManager[object]:
         """Return a context manager that sets torch's global state during each call and restores it afterwards."""
@@ -100,6 +115,26 @@ class Optimization(ABC):
             missing: what it lacks, one line each.
         """
         return OptimizationState(name=str(self), found=found, missing=tuple(missing or ()))
+
+
+    def unseen(self, reason: str, figure: str = "") -> OptimizationEffect:
+        """Return a result for `effect` where the call or the device cannot show it.
+
+        Args:
+            reason: why.
+            figure: what would have been counted.
+        """
+        return OptimizationEffect(name=str(self), figure=figure, unseen=reason)
+
+    def acted(self, figure: str, value: int, **details: Any) -> OptimizationEffect:
+        """Return a result for `effect`.
+
+        Args:
+            figure: what was counted, as it follows the number: "attention calls of a fused kernel".
+            value: the number; 0 is no effect.
+            **details: other fields of `OptimizationEffect`: `unit`, `per_step`, `per_module`, `lacking`.
+        """
+        return OptimizationEffect(name=str(self), figure=figure, value=value, **details)
 
 
 def _literal(value: object) -> str:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import torch
 from typing_extensions import override
 
-from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.pipelines.components import denoiser_names, modules_of
+from pytest_diffopt.recipes.effect_reading import component_of, empty_steps, summed, work_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.recipes.stored_dtypes import parameters_by_path, plain_name
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _ONE_DTYPE = "a pipeline has one precision"
 
@@ -52,6 +53,23 @@ class Precision(Optimization):
         found = f"{right} of {len(remaining)} parameters are {plain_name(self.dtype)}"
         stored = [f", {len(paths)} taken over by {name}" for name, paths in taken_over.items() if paths]
         return self.state(found + "".join(stored), missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        dtype = plain_name(self.dtype)
+        sums = summed([one for one in work_of(call) if one.dtype == dtype], call)
+        lacking = [
+            f"{name} ran all its {total} in other dtypes: {', '.join(others)}"
+            for name in denoiser_names(pipeline)
+            if (others := _dtypes_of(call, name)) and dtype not in others
+            for total in [sum(one.count for one in work_of(call) if component_of(one.module) == name)]
+        ]
+        figure = f"matrix products, convolutions and attention calls in {dtype}"
+        return self.acted(figure, **sums, lacking=(*lacking, *empty_steps(sums, call)))
+
+
+def _dtypes_of(call: CallEvidence, component: str) -> list[str]:
+    return sorted({one.dtype for one in work_of(call) if component_of(one.module) == component})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +119,13 @@ class Tf32(Optimization):
         precision = torch.get_float32_matmul_precision()
         missing = [] if precision != "highest" else ["float32 matmuls run in full precision while the pipeline runs"]
         return self.state(f"float32 matmul precision is {precision!r} while the pipeline runs", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        figure = "float32 matrix products with TF32 allowed"
+        if call.device != "cuda":
+            return self.unseen("only a GPU computes in TF32", figure)
+        return self.acted(figure, **summed([one for one in work_of(call) if one.precision in {"high", "medium"}], call))
 
     @override
     def call_context(self) -> AbstractContextManager[object]:

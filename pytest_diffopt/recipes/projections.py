@@ -1,6 +1,7 @@
 """Fused projections: one matmul for Q, K and V of an attention layer."""
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,8 +11,9 @@ from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.pipelines.components import spatial_modules
+from pytest_diffopt.recipes.effect_reading import empty_steps, summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _FUSED_NAMES = frozenset({"to_qkv", "to_kv", "to_added_qkv"})
 _CALLS_FOLLOWED = 2
@@ -56,6 +58,24 @@ class FuseQkv(Optimization):
         if not fused and not missing:
             missing.append("the pipeline has no attention layer that can be fused")
         return self.state(f"{fused} attention layers use fused projections", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        seen = [one for one in call.modules if one.module.rpartition(".")[2] in _FUSED_NAMES]
+        sums = summed(seen, call)
+        return self.acted(
+            "calls of fused projections", **sums, lacking=(*_unfused_calls(pipeline, call), *empty_steps(sums, call))
+        )
+
+
+def _unfused_calls(pipeline: Any, call: CallEvidence) -> Iterator[str]:
+    """Yield a line for each component whose layers computed K alone although their fused projections exist."""
+    called = {one.module for one in call.modules}
+    for name, module in _fusing_modules(pipeline).items():
+        fused = [path for path, layer in module.named_modules() if hasattr(layer, "fused_projections")]
+        apart = [path for path in fused if f"{name}.{path}.to_k" in called]
+        if apart:
+            yield f"{len(apart)} of {len(fused)} attention layers of {name} computed their projections one by one"
 
 
 def _fuse(name: str, module: Any) -> None:

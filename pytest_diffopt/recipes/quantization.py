@@ -1,5 +1,6 @@
 """Quantization by torchao: int8 and fp8 with dynamically quantized activations, and weight-only int8 and int4."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -8,11 +9,12 @@ from typing_extensions import override
 
 from pytest_diffopt._torch_private.tensors import inner_dtypes
 from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.recipes.effect_reading import empty_steps, summed, work_of
 from pytest_diffopt.recipes.layer_filters import LayerFilter, filter_named, linears_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.recipes.targets import target_modules
 from pytest_diffopt.recipes.torchao_access import torchao_quantization
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OperationKind, Operations, OptimizationEffect, OptimizationState
 
 _ONE_QUANTIZATION = "a layer's weight is quantized once"
 _FP8_CAPABILITY = (8, 9)
@@ -41,6 +43,8 @@ class _Quantization(Optimization):
     affects_precision: ClassVar[bool] = True
     #: The format, for messages.
     weight_format: ClassVar[str]
+    #: A part of the dtype of its matrix products (on the CPU int8 activations are uint8); empty where weights are dequantized before them.
+    computes_in: ClassVar[str] = ""
     #: The kernel's requirement on a layer's shape, for messages.
     kernel_requirement: ClassVar[str] = ""
 
@@ -76,6 +80,29 @@ class _Quantization(Optimization):
             missing.append("the target has no linear layer")
         left = f", {left_out} left out by the filter" if left_out else ""
         return self.state(f"{quantized} of {total} linears{left}{self._note(pipeline)}", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        quantized = set(self._quantized_paths(pipeline))
+        calls = [one for one in call.modules if one.module in quantized]
+        if not self.computes_in:
+            sums = summed(calls, call)
+            return self.acted(f"calls of linears with {self.weight_format}", **sums, lacking=tuple(empty_steps(sums, call)))
+        products = [one for one in work_of(call, [OperationKind.MATMUL]) if one.module in quantized]
+        sums = summed([one for one in products if self.computes_in in one.dtype], call)
+        return self.acted(f"matrix products in {self.computes_in}", **sums, lacking=self._elsewhere(products))
+
+    def _elsewhere(self, products: Sequence[Operations]) -> tuple[str, ...]:
+        others = [one for one in products if self.computes_in not in one.dtype]
+        kinds = ", ".join(sorted({one.dtype for one in others}))
+        count = sum(one.count for one in others)
+        return (f"{count} matrix products of quantized linears ran in {kinds}",) if others else ()
+
+    def _quantized_paths(self, pipeline: Any) -> Iterator[str]:
+        for name, module in target_modules(pipeline, self.target, self.name).items():
+            for path, layer in module.named_modules():
+                if isinstance(layer, torch.nn.Linear) and self._is_quantized(layer.weight):
+                    yield ".".join(filter(None, [name, path]))
 
     @property
     def _filter(self) -> LayerFilter:
@@ -118,6 +145,7 @@ class Int8Dynamic(_Quantization):
 
     name: ClassVar[str] = "int8_dynamic"
     weight_format: ClassVar[str] = "int8 weights with dynamic activations"
+    computes_in: ClassVar[str] = "int8"
     conflicts: ClassVar[dict[str, str]] = {
         "int8_weight_only": _ONE_QUANTIZATION,
         "int4_weight_only": _ONE_QUANTIZATION,
@@ -207,6 +235,7 @@ class Fp8Dynamic(_Quantization):
 
     name: ClassVar[str] = "fp8_dynamic"
     weight_format: ClassVar[str] = "float8 weights with dynamic activations"
+    computes_in: ClassVar[str] = "float8"
     kernel_requirement: ClassVar[str] = "in_features and out_features multiples of 16"
     partners: ClassVar[dict[str, str]] = {"compile": _published("8.62", "3.24")}
 

@@ -16,7 +16,7 @@ from pytest_diffopt.recipes.applied_at import note_applied
 from pytest_diffopt.recipes.optimization import Optimization
 from pytest_diffopt.recipes.precision import Fp32, Precision
 from pytest_diffopt.recipes.stored_dtypes import dtype_changes_noted, lost_storage, paths_taken_over, stored_by
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _applied: "WeakKeyDictionary[Any, Recipe]" = WeakKeyDictionary()
 
@@ -113,6 +113,15 @@ class Recipe:
         """
         with call_context(pipeline):
             return tuple(self._verified(optimization, pipeline) for optimization in self.optimizations)
+
+    @property
+    def acts_on_device_memory(self) -> bool:
+        """Whether an optimization acts in the memory of a GPU, so that a call on the CPU does not show its effect."""
+        return any(optimization.acts_on_device_memory for optimization in self.optimizations)
+
+    def effects(self, pipeline: Any, call: CallEvidence) -> tuple[OptimizationEffect, ...]:
+        """Return what each optimization did in a call of the pipeline."""
+        return tuple(optimization.effect(pipeline, call) for optimization in self.optimizations)
 
     def _verified(self, optimization: Optimization, pipeline: Any) -> OptimizationState:
         if isinstance(optimization, Precision):

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _STEPS_TO_TRY = 4
 
@@ -62,6 +62,12 @@ class Scheduler(Optimization):
         return self.state(f"the scheduler is {name}", missing)
 
     @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        seen = call.scheduler
+        steps = seen.steps if seen and seen.kind == self.use else 0
+        return self.acted(f"steps of {self.use}", steps, lacking=() if steps else _steps_of_others(call))
+
+    @override
     def _changed_fields(self) -> list[Any]:
         return [one for one in super()._changed_fields() if one.name != "options" or self.options]
 
@@ -94,6 +100,19 @@ class BeginIndex(Optimization):
         index = getattr(tried, "begin_index", None)
         missing = [] if index == 0 else [f"{type(scheduler).__name__} begins at index {index} after set_timesteps()"]
         return self.state(f"{type(scheduler).__name__} begins at index {index}", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        seen = call.scheduler
+        figure = "steps without a search for the timestep"
+        if seen is None or seen.begin_index is None:
+            return self.acted(figure, 0, lacking=("the first step began without an index",))
+        searched = (f"{seen.lookups} searches for a timestep",) if seen.lookups else ()
+        return self.acted(figure, max(seen.steps - seen.lookups, 0), lacking=searched)
+
+
+def _steps_of_others(call: CallEvidence) -> tuple[str, ...]:
+    return (f"{call.scheduler.steps} steps of {call.scheduler.kind}",) if call.scheduler else ()
 
 
 def _beginning_at_zero(kind: type) -> type:

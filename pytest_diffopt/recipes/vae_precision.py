@@ -9,8 +9,9 @@ from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.recipes.effect_reading import component_of, summed, work_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import OptimizationState
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _FLAG = "force_upcast"
 _EXCLUSIVE = "the VAE is either upcast or needs no upcasting"
@@ -48,6 +49,10 @@ class VaeUpcast(Optimization):
             missing.append(f"vae is {_plain(vae.dtype)}, and diffusers upcasts from float16 only")
         return self.state(f"vae is {_plain(vae.dtype)}, {_FLAG} is {bool(vae.config.get(_FLAG))}", missing)
 
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        return _vae_in(self, "float32", call)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fp16SafeVae(Optimization):
@@ -84,6 +89,15 @@ class Fp16SafeVae(Optimization):
         if broken:
             missing.append(f"{broken} values of a decoded image are not finite")
         return self.state(f"vae decodes in {_plain(vae.dtype)}, {broken} values overflow", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        return _vae_in(self, "float16", call)
+
+
+def _vae_in(optimization: Optimization, dtype: str, call: CallEvidence) -> OptimizationEffect:
+    seen = [one for one in work_of(call) if component_of(one.module) == "vae" and one.dtype == dtype]
+    return optimization.acted(f"matrix products and convolutions of vae in {dtype}", **summed(seen, call))
 
 
 def _overflows(vae: Any) -> int:

@@ -18,6 +18,20 @@ from pytest_diffopt.records.compilation import (
 )
 from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
 from pytest_diffopt.records.denoiser import DenoiserEvidence
+from pytest_diffopt.records.effects import (
+    NO_CONTEXT,
+    BackendCalls,
+    CallEvidence,
+    CompiledCalls,
+    EffectRecord,
+    Layout,
+    ModuleCalls,
+    OperationKind,
+    Operations,
+    OptimizationEffect,
+    Residency,
+    SchedulerCalls,
+)
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
     ErrorSize,
@@ -54,6 +68,7 @@ from pytest_diffopt.records.videos import MisplacedFrame, VideoDifference, Video
 
 Record = (
     AppliedRecord
+    | EffectRecord
     | CountRecord
     | CompilationRecord
     | CompileCountRecord
@@ -74,20 +89,25 @@ Record = (
 )
 
 __all__ = [
+    "NO_CONTEXT",
     "AppliedRecord",
     "AudioDifference",
+    "BackendCalls",
     "BreakKind",
     "CacheResult",
     "CalibrationRecord",
+    "CallEvidence",
     "CallMemory",
     "CompilationRecord",
     "CompileCountRecord",
+    "CompiledCalls",
     "CompiledFrame",
     "CompiledModule",
     "Concern",
     "CountRecord",
     "DenoiserEvidence",
     "Device",
+    "EffectRecord",
     "Environment",
     "ErrorSize",
     "FailedGuard",
@@ -104,15 +124,20 @@ __all__ = [
     "KernelRecord",
     "LatencyRecord",
     "LatentDifference",
+    "Layout",
     "MemoryGrowthRecord",
     "MemoryHolder",
     "MemoryRecord",
     "MisplacedFrame",
+    "ModuleCalls",
     "ModuleCounts",
     "ModuleDrift",
     "NumericsRecord",
     "NumericsReference",
     "ObservedSync",
+    "OperationKind",
+    "Operations",
+    "OptimizationEffect",
     "OptimizationState",
     "OutputDifference",
     "OwnRecord",
@@ -126,7 +151,9 @@ __all__ = [
     "Record",
     "RegionCounts",
     "RepeatabilityRecord",
+    "Residency",
     "RoundingNoise",
+    "SchedulerCalls",
     "Slowdown",
     "StepDrift",
     "Subject",

@@ -11,6 +11,7 @@ class Concern(StrEnum):
     """What can regress. Probes, guards, tests and documentation pages use these names."""
 
     APPLIED = "applied"
+    EFFECT = "effect"
     GRAPH_BREAKS = "graph breaks"
     RECOMPILES = "recompiles"
     COMPILATION = "compilation"

@@ -12,7 +12,7 @@ from pytest_diffopt.records import Concern
 from pytest_diffopt.session.ledger import LedgerEntry
 
 _BAR_WIDTH = 24
-_SHOWN = (Concern.APPLIED, Concern.GRAPH_BREAKS, Concern.SYNCS, Concern.IMAGES)
+_SHOWN = (Concern.APPLIED, Concern.EFFECT, Concern.GRAPH_BREAKS, Concern.SYNCS, Concern.IMAGES)
 _NOTHING = "-"
 _HEAD = (
     "",

@@ -22,6 +22,7 @@ BY_CONCERN = (
     Concern.NUMERICS,
     Concern.REPEATABILITY,
     Concern.APPLIED,
+    Concern.EFFECT,
     Concern.SYNCS,
     Concern.GRAPH_BREAKS,
     Concern.RECOMPILES,

@@ -13,6 +13,7 @@ from pytest_diffopt.records import (
     CompileCountRecord,
     Concern,
     CountRecord,
+    EffectRecord,
     FewerKernelsRecord,
     ImageRecord,
     KernelRecord,
@@ -33,6 +34,7 @@ from pytest_diffopt.session.ledger import LedgerEntry
 #: The record types of each concern.
 RECORD_TYPES: Mapping[Concern, tuple[type[Record], ...]] = {
     Concern.APPLIED: (AppliedRecord,),
+    Concern.EFFECT: (EffectRecord,),
     Concern.GRAPH_BREAKS: (CompilationRecord,),
     Concern.RECOMPILES: (RecompileRecord,),
     Concern.COMPILATION: (CompileCountRecord,),
