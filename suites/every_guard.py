@@ -18,6 +18,7 @@ from pytest_diffopt import (
     assert_no_recompiles,
     assert_no_syncs,
     assert_optimizations_applied,
+    assert_optimizations_effective,
     assert_repeatable,
     assert_same_images,
 )
@@ -34,8 +35,9 @@ class EveryRecipe:
     image_thresholds: ClassVar[ImageThresholds | None] = None
 
     def test_every_optimization_is_applied(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
-        """Each optimization of the recipe is found in the pipeline."""
-        assert_optimizations_applied(optimized_pipeline, **pipeline_inputs)
+        """Each optimization of the recipe acts in a call, and is found in the pipeline afterwards."""
+        assert_optimizations_effective(optimized_pipeline, **pipeline_inputs)
+        assert_optimizations_applied(optimized_pipeline)
 
     def test_denoise_loop_never_syncs(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
         """The CPU queues every step without a sync, except for the known syncs of the published scheduler."""

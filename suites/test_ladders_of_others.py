@@ -16,6 +16,7 @@ from pytest_diffopt import (
     assert_no_graph_breaks,
     assert_no_syncs,
     assert_optimizations_applied,
+    assert_optimizations_effective,
 )
 from pytest_diffopt.plugin.markers import NamedPipeline
 from pytest_diffopt.recipes.recipe import Recipe
@@ -31,8 +32,10 @@ class EveryLevel:
 
     syncs: ClassVar[Mapping[str, Sequence[AllowedSyncs]]]
 
-    def test_every_optimization_is_applied(self, optimized_pipeline: Any) -> None:
-        """Each optimization of the level is found in the pipeline."""
+    def test_every_optimization_is_applied(self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+        """Each optimization of the level acts in a call, and is found in the pipeline afterwards."""
+        # Without a GPU, levels are traced: no compilation reads Inductor's flags.
+        assert_optimizations_effective(optimized_pipeline, allow_unseen=["inductor"], **pipeline_inputs)
         assert_optimizations_applied(optimized_pipeline)
 
     def test_compiles_without_graph_breaks(

@@ -18,6 +18,7 @@ from pytest_diffopt import (
     assert_no_recompiles,
     assert_no_syncs,
     assert_optimizations_applied,
+    assert_optimizations_effective,
     assert_repeatable,
     assert_same_images,
 )
@@ -37,8 +38,9 @@ full_size = pytest.mark.diffopt(
 
 
 @every_recipe
-def test_every_optimization_is_applied(optimized_pipeline: Any) -> None:
-    """Each optimization of the recipe is found in the pipeline."""
+def test_every_optimization_is_applied(optimized_pipeline: Any, pipeline_inputs: PipelineInputs) -> None:
+    """Each optimization of the recipe acts in a call, and is found in the pipeline afterwards."""
+    assert_optimizations_effective(optimized_pipeline, **pipeline_inputs)
     assert_optimizations_applied(optimized_pipeline)
 
 

@@ -144,26 +144,27 @@ class AttnProcessor20(Optimization):
 def _in_attention(
     optimization: Optimization, pipeline: Any, call: CallEvidence, kind: OperationKind
 ) -> tuple[Operations, ...]:
-    """Return the operations of one kind in the components with attention processors."""
-    components = _with_processors(pipeline, optimization)
-    return tuple(one for one in work_of(call, [kind]) if component_of(one.module) in components)
+    """Return the operations of one kind in layers with an attention processor; others, such as poolings, have none."""
+    layers = {
+        ".".join(filter(None, [component, path]))
+        for component, module in _with_processors(pipeline, optimization).items()
+        for path, layer in module.named_modules()
+        if hasattr(layer, "set_processor")
+    }
+    return tuple(one for one in work_of(call, [kind]) if one.module in layers)
 
 
 def _fused(optimization: Optimization, pipeline: Any, call: CallEvidence, *, kernel: str = "") -> OptimizationEffect:
     seen = _in_attention(optimization, pipeline, call, OperationKind.ATTENTION)
     sums = summed([one for one in seen if kernel in one.name], call)
+    apart = () if kernel else _in_attention(optimization, pipeline, call, OperationKind.SOFTMAX)
     lacking = [
         f"{count} attention calls of {component} ran as separate operations"
         for component in _with_processors(pipeline, optimization)
-        if (count := _separate(call, component)) and not kernel
+        if (count := sum(one.count for one in apart if component_of(one.module) == component))
     ]
     figure = f"attention calls of the {kernel} kernel" if kernel else "attention calls of a fused kernel"
     return optimization.acted(figure, **sums, lacking=(*lacking, *ignored_masks(call), *empty_steps(sums, call)))
-
-
-def _separate(call: CallEvidence, component: str) -> int:
-    softmaxes = work_of(call, [OperationKind.SOFTMAX])
-    return sum(one.count for one in softmaxes if component_of(one.module) == component)
 
 
 def ignored_masks(call: CallEvidence) -> tuple[str, ...]:

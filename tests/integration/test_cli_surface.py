@@ -93,6 +93,7 @@ PUBLIC_NAMES = [
     "assert_no_recompiles",
     "assert_no_syncs",
     "assert_optimizations_applied",
+    "assert_optimizations_effective",
     "assert_quantized_matches_dequantized",
     "assert_repeatable",
     "assert_same_images",

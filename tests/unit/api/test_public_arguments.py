@@ -198,6 +198,15 @@ CALLS = {
         good={"pipeline": call},
         wrong={"pipeline": NO_TARGET, "recipe": (3, True, ["bf16"], {}, Odd(), "bf17", "bf16 +", NONE)},
     ),
+    "assert_optimizations_effective": PublicCall(
+        function=pytest_diffopt.assert_optimizations_effective,
+        good={"pipeline": call},
+        wrong={
+            "pipeline": NO_TARGET,
+            "recipe": (3, True, ["bf16"], {}, Odd(), "bf17", "bf16 +", NONE),
+            "allow_unseen": (3, True, "bf16", {}, Odd(), ["bf17"], [3], NONE),
+        },
+    ),
     "assert_quantized_matches_dequantized": PublicCall(
         function=pytest_diffopt.assert_quantized_matches_dequantized, good=TARGET, wrong={"target": NO_TARGET}
     ),
