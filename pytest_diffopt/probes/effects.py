@@ -18,6 +18,7 @@ from pytest_diffopt.probes.residency import ResidencyTrace
 from pytest_diffopt.probes.traced_backends import BackendTrace
 from pytest_diffopt.probes.traced_operations import OperationTrace
 from pytest_diffopt.probes.traced_scheduler import SchedulerTrace
+from pytest_diffopt.probes.traced_vae import VaeTrace
 from pytest_diffopt.records import CallEvidence, CompiledCalls
 
 #: The device of the evidence, where the pipeline ran on the simulated GPU.
@@ -75,14 +76,15 @@ def _observed(
 ) -> CallEvidence:
     __tracebackhide__ = True
     modules, position = modules_of(target), CallPosition()
-    resident = ResidencyTrace(modules, device_type)
+    resident = ResidencyTrace(modules, device_type, position)
     called = ModuleTrace(modules, position, resident.sample if resident.is_on else _nothing)
     operations = OperationTrace(position)
     backends = BackendTrace(position, has_values=not resident.is_on)
     scheduler = SchedulerTrace(getattr(target, "scheduler", None))
+    vaes = VaeTrace(modules)
     call = repeatable_call(target, args, inputs)
     with ExitStack() as stack:
-        for trace in (called, backends, scheduler):
+        for trace in (called, backends, scheduler, vaes):
             stack.enter_context(trace.watching())
         stack.enter_context(contexts_followed(modules, position))
         loop = stack.enter_context(_loop(target, position))
@@ -98,6 +100,7 @@ def _observed(
         compiled=compiled,
         scheduler=scheduler.calls(),
         backends=backends.calls(),
+        vaes=vaes.calls(),
         residency=resident.residency(),
         most_resident_bytes=resident.most_resident_bytes,
     )
@@ -107,5 +110,5 @@ def _loop(target: Any, position: CallPosition) -> Any:
     return watch_denoise_loop(target, position.enter_step) if has_denoise_loop(target) else ExitStack()
 
 
-def _nothing() -> None:
+def _nothing(_module: torch.nn.Module) -> None:
     """Do nothing when a module starts."""

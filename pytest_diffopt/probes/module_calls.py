@@ -21,11 +21,11 @@ class ModuleTrace:
     Args:
         modules: the components by name.
         position: the position of the call, which the trace keeps up to date.
-        on_entry: called when a module starts.
+        on_entry: called with a module when it starts.
     """
 
     def __init__(
-        self, modules: Mapping[str, torch.nn.Module], position: CallPosition, on_entry: Callable[[], None]
+        self, modules: Mapping[str, torch.nn.Module], position: CallPosition, on_entry: Callable[[torch.nn.Module], None]
     ) -> None:
         self._position = position
         self._on_entry = on_entry
@@ -69,7 +69,7 @@ class ModuleTrace:
         path = self._paths.get(id(module))
         if path is None:
             return
-        self._on_entry()
+        self._on_entry(module)
         self._position.frames.append(Frame(path=path))
         weight = vars(module).get("_parameters", {}).get("weight")
         self._dtypes.append("" if weight is None else str(weight.dtype).removeprefix("torch."))

@@ -1,9 +1,10 @@
 """What a pipeline asks of its scheduler."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from pytest_diffopt.probes.noted_calls import calls_noted
 from pytest_diffopt.records import SchedulerCalls
 
 
@@ -26,7 +27,7 @@ class SchedulerTrace:
         with ExitStack() as stack:
             for name, noted in (("step", self._step), ("index_for_timestep", self._lookup)):
                 if callable(getattr(self._scheduler, name, None)):
-                    stack.enter_context(_noted(self._scheduler, name, noted))
+                    stack.enter_context(calls_noted(self._scheduler, name, noted))
             yield
 
     def calls(self) -> SchedulerCalls | None:
@@ -40,31 +41,10 @@ class SchedulerTrace:
             begin_index=self._begin_index,
         )
 
-    def _step(self) -> None:
+    def _step(self, _args: tuple[Any, ...]) -> None:
         if not self._steps:
             self._begin_index = getattr(self._scheduler, "begin_index", None)
         self._steps += 1
 
-    def _lookup(self) -> None:
+    def _lookup(self, _args: tuple[Any, ...]) -> None:
         self._lookups += 1
-
-
-@contextmanager
-def _noted(owner: Any, name: str, note: Callable[[], None]) -> Iterator[None]:
-    """Note each call of a method of one object; pipelines inspect its signature, which stays."""
-    original = getattr(owner, name)
-
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        note()
-        return original(*args, **kwargs)
-
-    noted.__wrapped__ = original  # type: ignore[attr-defined]
-    before = vars(owner).get(name)
-    setattr(owner, name, noted)
-    try:
-        yield
-    finally:
-        if before is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)

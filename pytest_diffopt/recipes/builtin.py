@@ -7,11 +7,14 @@ from pytest_diffopt.recipes.compiler import CompileCache, InductorFlags
 from pytest_diffopt.recipes.convolutions import PointwiseLinears
 from pytest_diffopt.recipes.distillation import Distilled, TinyAutoencoder
 from pytest_diffopt.recipes.layout import ChannelsLast
+from pytest_diffopt.recipes.layerwise_casting import LayerwiseCasting
+from pytest_diffopt.recipes.offloading import GroupOffload, ModelOffload, SequentialOffload
 from pytest_diffopt.recipes.optimization import Optimization
 from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
 from pytest_diffopt.recipes.projections import FuseQkv
 from pytest_diffopt.recipes.quantization import Fp8Dynamic, Int4WeightOnly, Int8Dynamic, Int8WeightOnly
 from pytest_diffopt.recipes.scheduling import BeginIndex, Scheduler
+from pytest_diffopt.recipes.vae_pieces import VaeSlicing, VaeTiling
 from pytest_diffopt.recipes.vae_precision import Fp16SafeVae, VaeUpcast
 
 BUILTIN: tuple[type[Optimization], ...] = (
@@ -36,6 +39,12 @@ BUILTIN: tuple[type[Optimization], ...] = (
     Int8WeightOnly,
     Int4WeightOnly,
     Fp8Dynamic,
+    VaeTiling,
+    VaeSlicing,
+    LayerwiseCasting,
+    ModelOffload,
+    SequentialOffload,
+    GroupOffload,
     InductorFlags,
     CompileCache,
     Compile,

@@ -17,16 +17,21 @@ class Stage(IntEnum):
     """The order in which kinds of optimizations must be applied; each stage works on the result of the earlier ones."""
 
     MODEL = 1
-    SCHEDULER = 2
-    PRECISION = 3
-    ATTENTION = 4
-    LAYOUT = 5
-    CONVOLUTIONS = 6
-    PROJECTIONS = 7
-    QUANTIZATION = 8
-    OWN = 9
-    COMPILER = 10
-    COMPILATION = 11
+    ADAPTERS = 2
+    SCHEDULER = 3
+    PRECISION = 4
+    ATTENTION = 5
+    LAYOUT = 6
+    CONVOLUTIONS = 7
+    PROJECTIONS = 8
+    QUANTIZATION = 9
+    VAE_PIECES = 10
+    STORAGE = 11
+    STEP_CACHE = 12
+    OWN = 13
+    OFFLOAD = 14
+    COMPILER = 15
+    COMPILATION = 16
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from pytest_diffopt.records.effects import (
     OptimizationEffect,
     Residency,
     SchedulerCalls,
+    VaeCalls,
 )
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
@@ -159,6 +160,7 @@ __all__ = [
     "Subject",
     "SyncRecord",
     "UncompiledCalls",
+    "VaeCalls",
     "VariationRecompiles",
     "VideoDifference",
     "VideoFiles",

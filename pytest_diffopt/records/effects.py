@@ -147,6 +147,25 @@ class BackendCalls:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VaeCalls:
+    """Calls of a VAE's inner decoder or encoder with one size.
+
+    Attributes:
+        component: the VAE.
+        method: `decode` or `encode`.
+        whole: the shape with which the method was called.
+        piece: the shape with which the inner module was called.
+        count: how often.
+    """
+
+    component: str
+    method: str
+    whole: tuple[int, ...]
+    piece: tuple[int, ...]
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Residency:
     """How much of a component is on the pipeline's device while another part of the pipeline runs.
 
@@ -175,6 +194,7 @@ class CallEvidence:
         compiled: calls of compiled parts, in a call of their own; empty if nothing is compiled.
         scheduler: what the scheduler did; None for a target without one.
         backends: calls of the attention dispatcher.
+        vaes: the pieces in which VAEs decoded and encoded.
         residency: what was on the device; empty if the pipeline never leaves the CPU.
         most_resident_bytes: the most bytes of all components that were on the device at one moment.
     """
@@ -186,6 +206,7 @@ class CallEvidence:
     compiled: tuple[CompiledCalls, ...] = ()
     scheduler: SchedulerCalls | None = None
     backends: tuple[BackendCalls, ...] = ()
+    vaes: tuple[VaeCalls, ...] = ()
     residency: tuple[Residency, ...] = ()
     most_resident_bytes: int = 0
 
