@@ -8,12 +8,20 @@ from pytest_diffopt.recipes.convolutions import PointwiseLinears
 from pytest_diffopt.recipes.distillation import Distilled, TinyAutoencoder
 from pytest_diffopt.recipes.layout import ChannelsLast
 from pytest_diffopt.recipes.layerwise_casting import LayerwiseCasting
+from pytest_diffopt.recipes.lora import Lora
 from pytest_diffopt.recipes.offloading import GroupOffload, ModelOffload, SequentialOffload
 from pytest_diffopt.recipes.optimization import Optimization
 from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
 from pytest_diffopt.recipes.projections import FuseQkv
 from pytest_diffopt.recipes.quantization import Fp8Dynamic, Int4WeightOnly, Int8Dynamic, Int8WeightOnly
 from pytest_diffopt.recipes.scheduling import BeginIndex, Scheduler
+from pytest_diffopt.recipes.step_caches import (
+    FasterCache,
+    FirstBlockCache,
+    MagCache,
+    PyramidAttentionBroadcast,
+    TaylorSeerCache,
+)
 from pytest_diffopt.recipes.vae_pieces import VaeSlicing, VaeTiling
 from pytest_diffopt.recipes.vae_precision import Fp16SafeVae, VaeUpcast
 
@@ -21,6 +29,7 @@ BUILTIN: tuple[type[Optimization], ...] = (
     Distilled,
     TinyAutoencoder,
     Fp16SafeVae,
+    Lora,
     Scheduler,
     BeginIndex,
     Fp32,
@@ -42,6 +51,11 @@ BUILTIN: tuple[type[Optimization], ...] = (
     VaeTiling,
     VaeSlicing,
     LayerwiseCasting,
+    FirstBlockCache,
+    PyramidAttentionBroadcast,
+    FasterCache,
+    TaylorSeerCache,
+    MagCache,
     ModelOffload,
     SequentialOffload,
     GroupOffload,

@@ -95,6 +95,13 @@ class Optimization(ABC):
         """
         return ()
 
+    def clash(self, other: "Optimization") -> str:
+        """Return why it contradicts another optimization; empty if it does not.
+
+        A subclass overrides this where the values of keywords decide; `conflicts` are names.
+        """
+        return self.conflicts.get(other.name, "")
+
     @property
     def needs_call_context(self) -> bool:
         """Whether the class overrides `call_context`."""

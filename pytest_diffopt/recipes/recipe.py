@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -145,12 +145,11 @@ class Recipe:
                 raise RecipeError(msg)
 
     def _refuse_conflicts(self) -> None:
-        names = {optimization.name for optimization in self.optimizations}
-        for optimization in self.optimizations:
-            for other, reason in optimization.conflicts.items():
-                if other in names:
-                    msg = f"{optimization.name} and {other} contradict each other ({reason}), got: {self}"
-                    raise RecipeError(msg)
+        for optimization, other in permutations(self.optimizations, 2):
+            reason = optimization.clash(other)
+            if reason:
+                msg = f"{optimization.name} and {other.name} contradict each other ({reason}), got: {self}"
+                raise RecipeError(msg)
 
     def _refuse_wrong_order(self) -> None:
         for earlier, later in pairwise(self.optimizations):

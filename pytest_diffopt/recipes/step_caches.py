@@ -1,0 +1,266 @@
+"""Step caches: blocks or attention layers of a denoiser whose results of an earlier step are used again."""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import diffusers
+import torch
+from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
+from typing_extensions import override
+
+from pytest_diffopt.errors import RecipeError
+from pytest_diffopt.pipelines.components import denoiser_names, modules_of
+from pytest_diffopt.recipes.effect_reading import summed
+from pytest_diffopt.recipes.optimization import Optimization, Stage
+from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
+
+_ONE_CACHE = "a denoiser has one step cache"
+_CONTEXT = "cache_context"
+_FULLGRAPH = "diffusers excludes its decision from compilation, which breaks the graph in every block: drop fullgraph=True"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StepCache(Optimization):
+    """A cache of diffusers, enabled by `denoiser.enable_cache(config)`."""
+
+    stage: ClassVar[Stage] = Stage.STEP_CACHE
+    #: The name of diffusers' configuration.
+    config_name: ClassVar[str]
+    #: Whether its state is kept by context, so that the pipeline must open `cache_context` around each denoiser call.
+    needs_context: ClassVar[bool] = True
+    #: Whether it reads `pipeline.current_timestep`.
+    needs_timestep: ClassVar[bool] = False
+    #: Whether `torch.compile(fullgraph=True)` raises, because diffusers disables compilation of the decision.
+    breaks_graphs: ClassVar[bool] = True
+
+    @override
+    def clash(self, other: Optimization) -> str:
+        if isinstance(other, _StepCache) and other is not self:
+            return _ONE_CACHE
+        return _FULLGRAPH if self.breaks_graphs and getattr(other, "fullgraph", False) else super().clash(other)
+
+    @override
+    def apply(self, pipeline: Any) -> None:
+        _require_context(self, pipeline)
+        for name, denoiser in _denoisers(pipeline).items():
+            if not callable(getattr(denoiser, "enable_cache", None)):
+                msg = f"{self.name} needs enable_cache(), and {name} ({type(denoiser).__name__}) has none"
+                raise RecipeError(msg)
+            self._enable(pipeline, name, denoiser)
+
+    def _enable(self, pipeline: Any, name: str, denoiser: Any) -> None:
+        try:
+            denoiser.enable_cache(self._config(pipeline))
+        except (ValueError, TypeError) as error:
+            msg = f"{self.name} cannot be enabled on {name} ({type(denoiser).__name__}): {error}"
+            raise RecipeError(msg) from error
+
+    @override
+    def verify(self, pipeline: Any) -> OptimizationState:
+        found = {name: getattr(one, "_cache_config", None) for name, one in _denoisers(pipeline).items()}
+        missing = [
+            f"{name} has {'no step cache' if config is None else type(config).__name__}"
+            for name, config in found.items()
+            if type(config).__name__ != self.config_name
+        ]
+        return self.state(f"{len(found) - len(missing)} of {len(found)} denoisers have {self.config_name}", missing)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        own = [one for one in call.modules if one.component in denoiser_names(pipeline)]
+        sums = summed([one for one in own if one.skipped], call, lambda one: int(one.skipped))
+        contexts = {one.context for one in own if one.step is not None}
+        figure = "calls of blocks or layers that were taken from the cache"
+        return self.acted(figure, **sums, lacking=tuple(_contexts_without_hits(sums, contexts)))
+
+    def _config(self, pipeline: Any) -> Any:
+        arguments = self._arguments()
+        if self.needs_timestep:
+            arguments["current_timestep_callback"] = lambda: pipeline.current_timestep
+        return getattr(diffusers, self.config_name)(**arguments)
+
+    def _arguments(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstBlockCache(_StepCache):
+    """All blocks after the first are skipped where the residual of the first has hardly changed since the last step.
+
+    Attributes:
+        threshold: the mean relative change of the first block's residual below which the others are skipped.
+    """
+
+    name: ClassVar[str] = "first_block_cache"
+    config_name: ClassVar[str] = "FirstBlockCacheConfig"
+
+    threshold: float = 0.05
+
+    @override
+    def _arguments(self) -> dict[str, Any]:
+        return {"threshold": self.threshold}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PyramidAttentionBroadcast(_StepCache):
+    """Attention is computed in every `spatial`-th step only, and its result used again between.
+
+    Attributes:
+        spatial: the steps from one computation of self-attention to the next; None computes each.
+        temporal: the same for attention over frames.
+        cross: the same for cross-attention.
+        timesteps: the timesteps between which results are used again.
+    """
+
+    name: ClassVar[str] = "pyramid_attention_broadcast"
+    config_name: ClassVar[str] = "PyramidAttentionBroadcastConfig"
+    needs_context: ClassVar[bool] = False
+    needs_timestep: ClassVar[bool] = True
+    breaks_graphs: ClassVar[bool] = False
+
+    spatial: int | None = 2
+    temporal: int | None = None
+    cross: int | None = None
+    timesteps: tuple[int, int] = (100, 800)
+
+    @override
+    def _arguments(self) -> dict[str, Any]:
+        kinds = {"spatial": self.spatial, "temporal": self.temporal, "cross": self.cross}
+        return {
+            **{f"{kind}_attention_block_skip_range": steps for kind, steps in kinds.items()},
+            **{f"{kind}_attention_timestep_skip_range": self.timesteps for kind in kinds},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FasterCache(_StepCache):
+    """Attention of every other step, and the unconditional half of a batch of every fifth step, are used again.
+
+    Attributes:
+        spatial: the steps from one computation of self-attention to the next.
+        timesteps: the timesteps between which attention is used again.
+        unconditional: the steps from one computation of the unconditional half to the next.
+        unconditional_timesteps: the timesteps between which the unconditional half is used again.
+        layout: the order of the latents' dimensions.
+        guidance_distilled: whether the denoiser has no unconditional half.
+    """
+
+    name: ClassVar[str] = "faster_cache"
+    config_name: ClassVar[str] = "FasterCacheConfig"
+    needs_context: ClassVar[bool] = False
+    needs_timestep: ClassVar[bool] = True
+    breaks_graphs: ClassVar[bool] = False
+
+    spatial: int = 2
+    timesteps: tuple[int, int] = (-1, 681)
+    unconditional: int = 5
+    unconditional_timesteps: tuple[int, int] = (-1, 641)
+    layout: Literal["BCHW", "BCFHW", "BFCHW"] = "BCHW"
+    guidance_distilled: bool = False
+
+    @override
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "spatial_attention_block_skip_range": self.spatial,
+            "spatial_attention_timestep_skip_range": self.timesteps,
+            "unconditional_batch_skip_range": self.unconditional,
+            "unconditional_batch_timestep_skip_range": self.unconditional_timesteps,
+            "tensor_format": self.layout,
+            "is_guidance_distilled": self.guidance_distilled,
+            "attention_weight_callback": lambda _module: 0.5,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaylorSeerCache(_StepCache):
+    """Results are extrapolated from earlier steps by a Taylor series between two full computations.
+
+    Attributes:
+        interval: the steps from one full computation to the next.
+        first_steps: the steps at the start that are computed in full.
+        order: the highest order of the series.
+        dtype: the dtype of the series' factors.
+    """
+
+    name: ClassVar[str] = "taylorseer_cache"
+    config_name: ClassVar[str] = "TaylorSeerCacheConfig"
+
+    interval: int = 5
+    first_steps: int = 3
+    order: int = 1
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+
+    @override
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "cache_interval": self.interval,
+            "disable_cache_before_step": self.first_steps,
+            "max_order": self.order,
+            "taylor_factors_dtype": getattr(torch, self.dtype),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagCache(_StepCache):
+    """All blocks are skipped while the accumulated error, estimated from measured magnitudes, is small.
+
+    Attributes:
+        ratios: the ratio of the residuals' magnitudes from step to step, which belongs to a checkpoint; empty for those
+            that diffusers has for FLUX.
+        threshold: the accumulated error up to which steps are skipped.
+        most_skips: the most steps that are skipped in sequence.
+        retention: the fraction of steps at the start that are computed in full.
+        steps: the denoise steps of a call.
+    """
+
+    name: ClassVar[str] = "mag_cache"
+    config_name: ClassVar[str] = "MagCacheConfig"
+
+    ratios: tuple[float, ...] = ()
+    threshold: float = 0.06
+    most_skips: int = 3
+    retention: float = 0.2
+    steps: int = 28
+
+    @override
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "threshold": self.threshold,
+            "max_skip_steps": self.most_skips,
+            "retention_ratio": self.retention,
+            "num_inference_steps": self.steps,
+            "mag_ratios": list(self.ratios) or FLUX_MAG_RATIOS,
+        }
+
+
+def _denoisers(pipeline: Any) -> Mapping[str, Any]:
+    modules = modules_of(pipeline)
+    return {name: modules[name] for name in denoiser_names(pipeline)}
+
+
+def _require_context(optimization: _StepCache, pipeline: Any) -> None:
+    name = type(pipeline).__name__
+    if optimization.needs_context and not _opens_context(type(pipeline)):
+        msg = (
+            f"{optimization.name} needs a pipeline that opens denoiser.{_CONTEXT}(...) around each call of its "
+            f"denoiser, and {name} never does"
+        )
+        raise RecipeError(msg)
+    if optimization.needs_timestep and not hasattr(type(pipeline), "current_timestep"):
+        msg = f"{optimization.name} needs pipeline.current_timestep, and {name} has none"
+        raise RecipeError(msg)
+
+
+def _opens_context(kind: type) -> bool:
+    """Return whether a method of a pipeline opens `cache_context`; diffusers has no other sign of it."""
+    methods = (inspect.unwrap(one) for _name, one in inspect.getmembers(kind, inspect.isfunction))
+    return any(_CONTEXT in getattr(one, "__code__", _opens_context.__code__).co_names for one in methods)
+
+
+def _contexts_without_hits(sums: Mapping[str, Any], contexts: Sequence[str] | set[str]) -> Iterator[str]:
+    steps: Mapping[str, tuple[int, ...]] = sums["per_step"]
+    for context in sorted(contexts):
+        if sums["value"] and not any(steps.get(context, ())):
+            yield f"nothing was taken from the cache in context {context!r}" if context else "no context was open"
