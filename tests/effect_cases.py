@@ -1,4 +1,4 @@
-"""The effects of the optimizations of `optimization_cases` on the tiny SDXL, in a call of two steps, and without them."""
+"""The effects of the optimizations of `optimization_cases` on the tiny SDXL in a call of two steps, and their lack."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,15 @@ class EffectCase:
         case: the recipe.
         effect: its effect.
         without: the lines about it if its `apply` does nothing.
+        images: the images of the call.
+        seen_on: the device on which it is seen without a GPU.
     """
 
     case: Case
     effect: str
     without: tuple[str, ...]
+    images: int = 1
+    seen_on: str = "the CPU"
 
 
 _WORK = "matrix products, convolutions and attention calls"
@@ -26,6 +30,11 @@ _SEPARATE = (
     "0 attention calls of a fused kernel",
     "44 attention calls of unet ran as separate operations",
     "1 attention calls of vae ran as separate operations",
+)
+_OFF = "of weights were off the GPU at each moment"
+_STAYED = (
+    f"0 B {_OFF}",
+    *(f"{name} never left the GPU" for name in ("vae", "text_encoder", "text_encoder_2", "unet")),
 )
 _EFFECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "distilled": (
@@ -71,11 +80,41 @@ _EFFECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "int8_dynamic": ("282 matrix products in int8", ("0 matrix products in int8",)),
     "int8_weight_only": ("278 calls of linears with int8 weights", ("0 calls of linears with int8 weights",)),
+    "vae_tiling": (
+        "9 tiles of images that were decoded or encoded",
+        ("0 tiles of images that were decoded or encoded", "vae.decode ran in one piece of 16 x 16"),
+    ),
+    "vae_slicing": (
+        "2 images of a batch that were decoded or encoded alone",
+        ("0 images of a batch that were decoded or encoded alone", "vae.decode ran a batch of 2 whole"),
+    ),
+    "layerwise_casting": (
+        "350 calls of layers stored in float8_e4m3fn and computed in bfloat16",
+        ("0 calls of layers stored in float8_e4m3fn and computed in another dtype",),
+    ),
+    "lora": (
+        "176 calls of adapters that changed a layer's output",
+        ("0 calls of adapters that changed a layer's output",),
+    ),
+    "lora(fused=True)": (
+        "176 calls of layers whose weights the adapter changed",
+        ("0 calls of layers whose weights the adapter changed",),
+    ),
+    "model_offload": (f"1.35 MiB {_OFF}", _STAYED),
+    "sequential_offload": (f"4.29 MiB {_OFF}", _STAYED),
+    "group_offload": (f"2.71 MiB {_OFF}", _STAYED),
+    'group_offload(type="leaf")': (f"4.28 MiB {_OFF}", _STAYED),
     "int4_weight_only": ("148 calls of linears with int4 weights", ("0 calls of linears with int4 weights",)),
 }
 
 EFFECT_CASES = [
-    EffectCase(case=case, effect=_EFFECTS[key][0], without=_EFFECTS[key][1])
+    EffectCase(
+        case=case,
+        effect=_EFFECTS[key][0],
+        without=_EFFECTS[key][1],
+        images=2 if case.name == "vae_slicing" else 1,
+        seen_on="the simulated GPU" if case.name.endswith("_offload") else "the CPU",
+    )
     for case in CASES
     for key in [case.recipe if case.recipe in _EFFECTS else case.name]
     if key in _EFFECTS and (case.recipe != 'sdpa(backend="flash")')

@@ -45,6 +45,7 @@ class Case:
     before: Callable[[Any], None] = _unchanged
 
 
+_COMPONENTS = ("vae", "text_encoder", "text_encoder_2", "unet")
 _TRACED = " (only traced: no GPU)"
 _DECODER = 'compile(target=["vae.decode"], backend="eager")'
 
@@ -207,6 +208,47 @@ CASES = [
         missing=("74 of 74 linears of unet do not have int4 weights",),
     ),
     Case(
+        name="vae_tiling",
+        recipe="vae_tiling(pixels=32)",
+        found="tiles of vae: 32 pixels",
+        found_without="tiles of vae: 64 pixels",
+        missing=("vae does not decode in tiles",),
+    ),
+    Case(
+        name="vae_slicing",
+        recipe="vae_slicing",
+        found="1 of 1 VAEs decode one image at a time",
+        found_without="0 of 1 VAEs decode one image at a time",
+        missing=("vae decodes whole batches",),
+    ),
+    Case(
+        name="layerwise_casting",
+        recipe="bf16 + layerwise_casting",
+        found="284 parameters are stored in float8_e4m3fn",
+        found_without="0 parameters are stored in float8_e4m3fn",
+        missing=("no parameter of unet is stored in float8_e4m3fn",),
+    ),
+    *(
+        Case(
+            name="lora",
+            recipe=recipe,
+            found="88 layers have an adapter",
+            found_without="0 layers have an adapter",
+            missing=("no layer of unet has an adapter",),
+        )
+        for recipe in ["lora", "lora(fused=True)"]
+    ),
+    *(
+        Case(
+            name=recipe.partition("(")[0],
+            recipe=recipe,
+            found="4 of 4 components have hooks that move them",
+            found_without="0 of 4 components have hooks that move them",
+            missing=tuple(f"{name} has no hook that moves it" for name in _COMPONENTS),
+        )
+        for recipe in ["model_offload", "sequential_offload", "group_offload", 'group_offload(type="leaf")']
+    ),
+    Case(
         name="inductor",
         recipe=f'inductor(flags={{"conv_1x1_as_mm": True, "epilogue_fusion": False}}) + {_DECODER}',
         found="conv_1x1_as_mm, epilogue_fusion set in 1 of 1 compilations",
@@ -233,4 +275,15 @@ CASES = [
 ]
 
 #: Optimizations with separate tests: they need another pipeline, a GPU, or Inductor.
-ELSEWHERE = frozenset({"attention_backend", "compile_cache", "fp8_dynamic"})
+ELSEWHERE = frozenset(
+    {
+        "attention_backend",
+        "compile_cache",
+        "faster_cache",
+        "first_block_cache",
+        "fp8_dynamic",
+        "mag_cache",
+        "pyramid_attention_broadcast",
+        "taylorseer_cache",
+    }
+)

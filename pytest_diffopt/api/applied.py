@@ -1,6 +1,6 @@
 """`assert_optimizations_applied`: every optimization of a recipe is present in the pipeline."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_diffopt.api.asked_recipe import RECIPE, recipe_for
 from pytest_diffopt.api.calls import call_arguments, plain_call, subject_of
@@ -9,9 +9,11 @@ from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import require
 from pytest_diffopt.guards.applied import judge_applied
 from pytest_diffopt.recipes.compilation import code_compiled_before
-from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.records import AppliedRecord
 from pytest_diffopt.session.active_test import active_test
+
+if TYPE_CHECKING:
+    from pytest_diffopt.recipes.recipe import Recipe
 
 _RECIPE_ARGUMENT = "assert_optimizations_applied(recipe=...)"
 

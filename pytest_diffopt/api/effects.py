@@ -35,8 +35,8 @@ def assert_optimizations_effective(
     The call is made, and what ran in it is counted: operations by dtype and kernel, modules that were called or
     skipped, compiled graphs, bytes that were moved. An optimization whose figure is zero fails.
 
-    Without a GPU, optimizations of a GPU's memory are observed on the simulated GPU. If the recipe compiles, the call is
-    made twice: the compiled code counts its graphs, and the eager code its operations.
+    Without a GPU, optimizations of a GPU's memory are observed on the simulated GPU. If the recipe compiles, the call
+    is made twice: the compiled code counts its graphs, and the eager code its operations.
 
     Args:
         pipeline: the pipeline.

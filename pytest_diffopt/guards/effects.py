@@ -92,5 +92,5 @@ def _not_watched(record: EffectRecord) -> tuple[str, ...]:
         _NOTHING_SEEN,
         [f"{names} {are(len(record.effects))} requested"],
         seen=f"in one call on {record.seen_by}, {record.subject}",
-        hint="the call must run the pipeline's own modules: pass the pipeline itself, and do not replace its components",
+        hint="the call must run the pipeline's own modules: pass the pipeline itself, and do not replace its modules",
     )

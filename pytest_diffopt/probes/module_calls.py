@@ -25,7 +25,10 @@ class ModuleTrace:
     """
 
     def __init__(
-        self, modules: Mapping[str, torch.nn.Module], position: CallPosition, on_entry: Callable[[torch.nn.Module], None]
+        self,
+        modules: Mapping[str, torch.nn.Module],
+        position: CallPosition,
+        on_entry: Callable[[torch.nn.Module], None],
     ) -> None:
         self._position = position
         self._on_entry = on_entry

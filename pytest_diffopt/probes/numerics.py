@@ -1,6 +1,5 @@
 """Comparison of every compiled module with its eager module, on the same inputs in the same call."""
 
-import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping

@@ -36,9 +36,7 @@ class ResidencyTrace:
         position: the position of the call.
     """
 
-    def __init__(
-        self, modules: Mapping[str, torch.nn.Module], device_type: str, position: CallPosition
-    ) -> None:
+    def __init__(self, modules: Mapping[str, torch.nn.Module], device_type: str, position: CallPosition) -> None:
         self._device_type = device_type
         self._position = position
         self._owners = {id(one.module): one for one in _owners(modules)}
@@ -56,7 +54,7 @@ class ResidencyTrace:
         return self._device_type != "cpu"
 
     def sample(self, started: torch.nn.Module) -> None:
-        """Note what is on the device while a module runs; its own tensors are there, or its hook is about to move them."""
+        """Note what is on the device while a module runs; its own tensors are there, or are about to be moved."""
         step = self._position.step
         key = (id(started), -1 if step is None else min(step, 1))
         if key in self._sampled:

@@ -1,6 +1,6 @@
 """The attention backend of current diffusers: `set_attention_backend`."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,9 +11,23 @@ from typing_extensions import override
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.components import denoiser_names, modules_of
 from pytest_diffopt.recipes.attention import ignored_masks
-from pytest_diffopt.recipes.effect_reading import component_of, empty_steps, summed
+from pytest_diffopt.recipes.effect_reading import component_of, empty_steps, summed, work_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
+from pytest_diffopt.records import CallEvidence, OperationKind, OptimizationEffect, OptimizationState
+
+
+_SDPA = "scaled_dot_product"
+_ANY = ""
+#: The part of the name of torch's kernel that each of torch's own backends runs; other backends run none of them.
+_KERNELS = {
+    "native": _ANY,
+    "_native_math": _ANY,
+    "_native_npu": _ANY,
+    "_native_xla": _ANY,
+    "_native_flash": "flash",
+    "_native_efficient": "efficient",
+    "_native_cudnn": "cudnn",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +89,7 @@ class AttentionBackend(Optimization):
         lacking = [
             f"{sum(one.count for one in own if one.backend == other)} attention calls ran {other}" for other in others
         ]
+        lacking += _other_kernels(self.backend, call, {one.module for one in own})
         figure = f"attention calls of {self.backend}"
         return self.acted(figure, **sums, lacking=(*lacking, *ignored_masks(call), *empty_steps(sums, call)))
 
@@ -85,6 +100,17 @@ class AttentionBackend(Optimization):
             except (RuntimeError, ValueError) as error:
                 msg = f"attention_backend(backend={self.backend!r}) cannot be used here: {error}"
                 raise RecipeError(msg) from error
+
+
+def _other_kernels(backend: str, call: CallEvidence, modules: Container[str]) -> list[str]:
+    """Return a line if a backend ran another kernel of torch than its own: libraries fall back without a warning."""
+    kernel = _KERNELS.get(backend)
+    if kernel == _ANY:
+        return []
+    seen = [one for one in work_of(call, [OperationKind.ATTENTION]) if one.module in modules and _SDPA in one.name]
+    others = [one for one in seen if kernel is None or kernel not in one.name]
+    names = ", ".join(sorted({one.name for one in others}))
+    return [f"{sum(one.count for one in others)} attention calls ran {names}"] if others else []
 
 
 def _denoisers_of(pipeline: Any) -> dict[str, Any]:

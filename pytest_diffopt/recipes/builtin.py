@@ -6,8 +6,8 @@ from pytest_diffopt.recipes.compilation import Compile
 from pytest_diffopt.recipes.compiler import CompileCache, InductorFlags
 from pytest_diffopt.recipes.convolutions import PointwiseLinears
 from pytest_diffopt.recipes.distillation import Distilled, TinyAutoencoder
-from pytest_diffopt.recipes.layout import ChannelsLast
 from pytest_diffopt.recipes.layerwise_casting import LayerwiseCasting
+from pytest_diffopt.recipes.layout import ChannelsLast
 from pytest_diffopt.recipes.lora import Lora
 from pytest_diffopt.recipes.offloading import GroupOffload, ModelOffload, SequentialOffload
 from pytest_diffopt.recipes.optimization import Optimization

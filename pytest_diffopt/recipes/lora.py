@@ -107,7 +107,9 @@ class Lora(Optimization):
             for path, layer in _adapted(pipeline, name)
             if any(layer.scaling.get(adapter) for adapter in layer.active_adapters)
         }
-        seen = [one for one in call.modules if ".lora_B." in one.module and one.module.partition(".lora_B.")[0] in layers]
+        seen = [
+            one for one in call.modules if ".lora_B." in one.module and one.module.partition(".lora_B.")[0] in layers
+        ]
         sums = summed(seen, call, lambda one: one.count - one.zero_outputs)
         silent = set(layers) - {one.module.partition(".lora_B.")[0] for one in seen}
         lacking = [f"{len(silent)} of {len(layers)} layers with an adapter were never called"] if silent else []
@@ -125,7 +127,9 @@ class Lora(Optimization):
             projections = [one for one in call.modules if one.module.rpartition(".")[2] in {"to_qkv", "to_kv"}]
             components = {component_of(path) for path in changed}
             sums = summed([one for one in projections if component_of(one.module) in components], call)
-        return self.acted("calls of layers whose weights the adapter changed", **sums, lacking=tuple(empty_steps(sums, call)))
+        return self.acted(
+            "calls of layers whose weights the adapter changed", **sums, lacking=tuple(empty_steps(sums, call))
+        )
 
 
 def _adapted(pipeline: Any, name: str) -> Iterator[tuple[str, Any]]:

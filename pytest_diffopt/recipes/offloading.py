@@ -46,10 +46,12 @@ class _Offload(Optimization):
         """Return the components that are to leave the GPU."""
         return modules_of(pipeline)
 
-    def _state_of(self, pipeline: Any, hooked: Mapping[str, bool]) -> OptimizationState:
+    def _state_of(self, hooked: Mapping[str, bool]) -> OptimizationState:
         without = [name for name, is_hooked in hooked.items() if not is_hooked]
         missing = [f"{name} has no hook that moves it" for name in without]
-        return self.state(f"{len(hooked) - len(without)} of {len(hooked)} components have hooks that move them", missing)
+        return self.state(
+            f"{len(hooked) - len(without)} of {len(hooked)} components have hooks that move them", missing
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +70,7 @@ class ModelOffload(_Offload):
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        return self._state_of(
-            pipeline, {name: hasattr(part, "_hf_hook") for name, part in self._parts(pipeline).items()}
-        )
+        return self._state_of({name: hasattr(part, "_hf_hook") for name, part in self._parts(pipeline).items()})
 
     @override
     def _parts(self, pipeline: Any) -> Mapping[str, torch.nn.Module]:
@@ -95,7 +95,7 @@ class SequentialOffload(_Offload):
             name: any(parameter.is_meta for parameter in part.parameters())
             for name, part in self._parts(pipeline).items()
         }
-        return self._state_of(pipeline, hooked)
+        return self._state_of(hooked)
 
     @override
     def _parts(self, pipeline: Any) -> Mapping[str, torch.nn.Module]:
@@ -148,7 +148,7 @@ class GroupOffload(_Offload):
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        return self._state_of(pipeline, {name: _has_group_hooks(part) for name, part in self._parts(pipeline).items()})
+        return self._state_of({name: _has_group_hooks(part) for name, part in self._parts(pipeline).items()})
 
 
 def _has_group_hooks(module: torch.nn.Module) -> bool:

@@ -52,8 +52,8 @@ class Optimization(ABC):
     #: True if values are stored or computed in another precision. The error of the image is compared with what these
     #: optimizations alone give. An optimization that changed the dtype of parameters counts without it.
     affects_precision: ClassVar[bool] = False
-    #: True if the effect is in the memory of a GPU or on the bus to it, so that a call on the CPU cannot show it. The call
-    #: that shows effects is then made on the simulated GPU.
+    #: True if the effect is in the memory of a GPU or on the bus to it, so that a call on the CPU cannot show it. The
+    #: call that shows effects is then made on the simulated GPU.
     acts_on_device_memory: ClassVar[bool] = False
     #: Names of optimizations that contradict this one, with the reason.
     conflicts: ClassVar[dict[str, str]] = {}
@@ -127,7 +127,6 @@ class Optimization(ABC):
             missing: what it lacks, one line each.
         """
         return OptimizationState(name=str(self), found=found, missing=tuple(missing or ()))
-
 
     def unseen(self, reason: str, figure: str = "") -> OptimizationEffect:
         """Return a result for `effect` where the call or the device cannot show it.

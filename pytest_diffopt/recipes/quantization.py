@@ -43,7 +43,8 @@ class _Quantization(Optimization):
     affects_precision: ClassVar[bool] = True
     #: The format, for messages.
     weight_format: ClassVar[str]
-    #: A part of the dtype of its matrix products (on the CPU int8 activations are uint8); empty where weights are dequantized before them.
+    #: A part of the dtype of its matrix products (on the CPU int8 activations are uint8); empty where weights are
+    #: dequantized before them.
     computes_in: ClassVar[str] = ""
     #: The kernel's requirement on a layer's shape, for messages.
     kernel_requirement: ClassVar[str] = ""
@@ -87,7 +88,9 @@ class _Quantization(Optimization):
         calls = [one for one in call.modules if one.module in quantized]
         if not self.computes_in:
             sums = summed(calls, call)
-            return self.acted(f"calls of linears with {self.weight_format}", **sums, lacking=tuple(empty_steps(sums, call)))
+            return self.acted(
+                f"calls of linears with {self.weight_format}", **sums, lacking=tuple(empty_steps(sums, call))
+            )
         products = [one for one in work_of(call, [OperationKind.MATMUL]) if one.module in quantized]
         sums = summed([one for one in products if self.computes_in in one.dtype], call)
         return self.acted(f"matrix products in {self.computes_in}", **sums, lacking=self._elsewhere(products))

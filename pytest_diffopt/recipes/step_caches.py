@@ -18,7 +18,9 @@ from pytest_diffopt.records import CallEvidence, OptimizationEffect, Optimizatio
 
 _ONE_CACHE = "a denoiser has one step cache"
 _CONTEXT = "cache_context"
-_FULLGRAPH = "diffusers excludes its decision from compilation, which breaks the graph in every block: drop fullgraph=True"
+_FULLGRAPH = (
+    "diffusers excludes its decision from compilation, which breaks the graph in every block: drop fullgraph=True"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

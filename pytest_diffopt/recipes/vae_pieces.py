@@ -106,7 +106,9 @@ def _set_tile(name: str, vae: Any, pixels: int) -> None:
             setattr(vae, side, pixels)
             setattr(vae, stride, int(pixels * _STRIDE))
     else:
-        msg = f"vae_tiling(pixels=...) cannot set the size of a tile of {name}: {type(vae).__name__} has no such setting"
+        msg = (
+            f"vae_tiling(pixels=...) cannot set the size of a tile of {name}: {type(vae).__name__} has no such setting"
+        )
         raise RecipeError(msg)
 
 

@@ -30,7 +30,9 @@ def run(project: pytest.Pytester, recipe: str, *, altered: str = "pass", more: s
 
 def test_one_of_two_without_effect_fails(own_pipeline: pytest.Pytester) -> None:
     """The failure names the optimization and the figure that is zero, and what ran instead."""
-    result = run(own_pipeline, "bf16 + channels_last", altered="pipeline.unet.to(memory_format=torch.contiguous_format)")
+    result = run(
+        own_pipeline, "bf16 + channels_last", altered="pipeline.unet.to(memory_format=torch.contiguous_format)"
+    )
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -38,7 +40,8 @@ def test_one_of_two_without_effect_fails(own_pipeline: pytest.Pytester) -> None:
             "diffopt: 1 of 2 optimizations has no effect, or not everywhere",
             "  channels_last: 0 convolutions computed in channels_last",
             "    lacking: 6 convolutions of unet ran in NCHW",
-            "seen in one call on the CPU, pipeline SmallPipeline (weights: the user's own), recipe bf16 + channels_last",
+            "seen in one call on the CPU, pipeline SmallPipeline (weights: the user's own), "
+            "recipe bf16 + channels_last",
             "fix how it is applied or how the pipeline is called, or remove it from the recipe",
         ],
         consecutive=True,
@@ -50,9 +53,7 @@ def test_a_recipe_with_an_effect_passes(own_pipeline: pytest.Pytester) -> None:
     result = run(own_pipeline, "bf16")
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(
-        ["*effect*bf16: 10 matrix products, convolutions and attention calls in bfloat16*"]
-    )
+    result.stdout.fnmatch_lines(["*effect*bf16: 10 matrix products, convolutions and attention calls in bfloat16*"])
 
 
 def test_an_effect_in_some_steps_only_fails(own_pipeline: pytest.Pytester) -> None:
@@ -78,7 +79,7 @@ def test_compiled_code_that_never_runs_fails(own_pipeline: pytest.Pytester) -> N
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "  compile(target=[[]\"denoiser\"], backend=\"eager\"): 0 calls of compiled graphs",
+            '  compile(target=[[]"denoiser"], backend="eager"): 0 calls of compiled graphs',
             "    lacking: 3 of 3 calls of unet ran no compiled graph",
         ],
         consecutive=True,
@@ -119,8 +120,10 @@ def test_an_allowed_unseen_effect_passes(own_pipeline: pytest.Pytester) -> None:
 
 def test_a_call_that_computes_nothing_is_unwatched(own_pipeline: pytest.Pytester) -> None:
     """Modules that were replaced by functions run nothing that is watched."""
-    altered = "pipeline.unet.forward = lambda latents, timestep: latents; pipeline.decode = None; " \
+    altered = (
+        "pipeline.unet.forward = lambda latents, timestep: latents; pipeline.decode = None; "
         "pipeline.vae.decode = lambda latents: latents[:, :3]"
+    )
     result = run(own_pipeline, "fp32", altered=altered)
 
     result.assert_outcomes(failed=1)
@@ -169,5 +172,8 @@ def test_an_unknown_name_is_one_sentence(own_pipeline: pytest.Pytester) -> None:
     result = run(own_pipeline, "tf32", more=", allow_unseen=['tf23']")
 
     result.stdout.fnmatch_lines(
-        ["*assert_optimizations_effective(allow_unseen=...) must name optimizations, got: 'tf23' (did you mean 'tf32'?)"]
+        [
+            "*assert_optimizations_effective(allow_unseen=...) must name optimizations, "
+            "got: 'tf23' (did you mean 'tf32'?)"
+        ]
     )

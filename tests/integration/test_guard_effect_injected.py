@@ -26,15 +26,18 @@ def pipeline_of(case):
 
 @pytest.mark.parametrize("number", range({count}))
 def test_clean(number):
-    assert_optimizations_effective(pipeline_of(EFFECT_CASES[number].case), **INPUTS)
+    one = EFFECT_CASES[number]
+    inputs = INPUTS.varied("images", num_images_per_prompt=one.images)
+    assert_optimizations_effective(pipeline_of(one.case), **inputs)
 
 @pytest.mark.parametrize("number", range({count}))
 def test_injected(number, monkeypatch):
-    case = EFFECT_CASES[number].case
+    one = EFFECT_CASES[number]
+    case, inputs = one.case, INPUTS.varied("images", num_images_per_prompt=one.images)
     for kind in [type(one) for one in parse_recipe(case.recipe).optimizations if one.name == case.name]:
         monkeypatch.setattr(kind, "apply", lambda optimization, pipeline: None)
         monkeypatch.setattr(kind, "call_context", Optimization.call_context)
-    assert_optimizations_effective(pipeline_of(case), **INPUTS)
+    assert_optimizations_effective(pipeline_of(case), **inputs)
 """
 
 
@@ -50,9 +53,10 @@ def test_an_optimization_that_does_nothing_fails_and_its_counterpart_passes(repo
     report.assert_outcomes(passed=len(EFFECT_CASES), failed=len(EFFECT_CASES))
     shown = "\n".join(report.outlines)
     for one in EFFECT_CASES:
+        assert f": {one.effect}" in shown
         figure, *lacking = one.without
         lines = "\n".join([f": {figure}", *(f"    lacking: {line}" for line in lacking)])
-        assert f"{lines}\nseen in one call on the CPU, pipeline StableDiffusionXLPipeline" in shown
+        assert f"{lines}\nseen in one call on {one.seen_on}, pipeline StableDiffusionXLPipeline" in shown
 
 
 def test_every_optimization_has_a_case() -> None:

@@ -1,0 +1,98 @@
+"""Step caches on FLUX, the pipeline that opens `cache_context`: hits are counted, and a cache without hits fails."""
+
+import pytest
+
+#: The recipe of each cache, its hits in six steps, and the first line of the failure without them.
+CACHES = {
+    "first_block_cache(threshold=0.5)": 16,
+    "pyramid_attention_broadcast(timesteps=[0, 1001])": 15,
+    "faster_cache(timesteps=[-1, 700], guidance_distilled=True)": 10,
+    "taylorseer_cache(interval=2, first_steps=1)": 15,
+    "mag_cache(steps=6)": 15,
+}
+FIGURE = "calls of blocks or layers that were taken from the cache"
+TESTS = """
+import pytest
+import torch
+from diffusers.hooks.first_block_cache import FBCHeadBlockHook
+from pytest_diffopt import assert_optimizations_effective, parse_recipe
+from pytest_diffopt.pipelines.flux import FLUX
+from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.pipelines.scale import Scale
+
+INPUTS = FLUX.inputs(Scale.TINY).varied("six steps", num_inference_steps=6)
+
+def pipeline_of(recipe):
+    pipeline = build_pipeline(FLUX, Scale.TINY).pipeline
+    parse_recipe(recipe).apply(pipeline)
+    return pipeline
+
+@pytest.mark.parametrize("recipe", {recipes})
+def test_clean(recipe):
+    assert_optimizations_effective(pipeline_of(recipe), **INPUTS)
+
+@pytest.mark.parametrize("recipe", {recipes})
+def test_injected(recipe, monkeypatch):
+    kind = type(parse_recipe(recipe).optimizations[0])
+    monkeypatch.setattr(kind, "apply", lambda optimization, pipeline: None)
+    assert_optimizations_effective(pipeline_of(recipe), **INPUTS)
+
+def test_threshold_that_no_step_reaches():
+    assert_optimizations_effective(pipeline_of("first_block_cache(threshold=0.0)"), **INPUTS)
+
+def test_residual_without_a_number(monkeypatch):
+    # As in sgl-project/sglang#33827: the change is NaN, and no NaN is below a threshold.
+    def decide(self, residual):
+        return not bool((residual * torch.nan).mean() <= self.threshold)
+
+    monkeypatch.setattr(FBCHeadBlockHook, "_should_compute_remaining_blocks", decide)
+    assert_optimizations_effective(pipeline_of("first_block_cache(threshold=0.5)"), **INPUTS)
+"""
+
+
+def test_each_cache_hits_and_one_without_hits_fails(project: pytest.Pytester) -> None:
+    """A cache that is enabled and never hits fails as one that was never enabled: its figure is zero."""
+    project.makepyfile(test_it=TESTS.format(recipes=list(CACHES)))
+    result = project.runpytest_inprocess("-W", "ignore", "-v")
+
+    result.assert_outcomes(passed=len(CACHES), failed=len(CACHES) + 2)
+    for recipe, hits in CACHES.items():
+        result.stdout.fnmatch_lines_random([f"*{recipe.partition('(')[0]}(*: {hits} {FIGURE}"])
+    zero = [line for line in result.outlines if line.endswith(f": 0 {FIGURE}") and line.startswith("  ")]
+    assert len(zero) == len(CACHES) + 2
+
+
+REFUSED = {
+    "first_block_cache + compile(fullgraph=True)": "which breaks the graph in every block: drop fullgraph=True",
+    "first_block_cache + mag_cache": "contradict each other (a denoiser has one step cache)",
+    "lora + fuse_qkv": "replace the layers that have the adapter, which is lost: write lora(fused=True)",
+    "model_offload + group_offload": "a module is moved by one kind of hook",
+    "int8_dynamic + layerwise_casting": "a quantized weight cannot be cast to float8",
+}
+
+
+@pytest.mark.parametrize("recipe", REFUSED)
+def test_combinations_that_cancel_each_other_are_refused(recipe: str) -> None:
+    """Before a pipeline is built, with the reason."""
+    from pytest_diffopt import parse_recipe  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.errors import RecipeError  # noqa: PLC0415 - imported with it
+
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(recipe)
+
+    assert REFUSED[recipe] in str(error.value)
+
+
+def test_a_pipeline_that_opens_no_context_is_refused() -> None:
+    """The message names what the pipeline lacks."""
+    from pytest_diffopt import parse_recipe  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.errors import RecipeError  # noqa: PLC0415 - imported with it
+    from tests.unit.tiny_pipelines import tiny_sdxl  # noqa: PLC0415 - imports torch
+
+    with pytest.raises(RecipeError) as error:
+        parse_recipe("first_block_cache").apply(tiny_sdxl())
+
+    assert str(error.value) == (
+        "first_block_cache needs a pipeline that opens denoiser.cache_context(...) around each call of its denoiser, "
+        "and StableDiffusionXLPipeline never does"
+    )
