@@ -15,7 +15,6 @@ from pytest_diffopt.recipes.effect_reading import component_of, empty_steps, sum
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import CallEvidence, OperationKind, OptimizationEffect, OptimizationState
 
-
 _SDPA = "scaled_dot_product"
 _ANY = ""
 #: The part of the name of torch's kernel that each of torch's own backends runs; other backends run none of them.
