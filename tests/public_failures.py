@@ -1,4 +1,4 @@
-"""Public failures of optimizations that were requested and did nothing: each is injected, and each has a fixed state."""
+"""Public failures of optimizations that were requested and did nothing: each injected, each with a fixed state."""
 
 import copy
 from collections.abc import Callable, Mapping

@@ -31,7 +31,7 @@ class Lora(Optimization):
         weights: a hub id, folder or file; empty for random weights, which suffice to measure.
         rank: the rank of random weights.
         scale: the factor of the adapter.
-        fused: add the adapter to the weights of the layers, so that a call has no more operations than without it.
+        fused: add the adapter to the weights of the layers, so that a call has the operations of one without it.
     """
 
     name: ClassVar[str] = "lora"

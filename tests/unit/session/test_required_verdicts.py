@@ -55,7 +55,7 @@ def test_a_verdict_without_a_comparison_counts_only_for_its_outcome(outcome: Out
         (
             "latencies>=3",
             "--diffopt-require knows no 'latencies' (did you mean 'latency'?); it takes a device "
-            "(gpu, cuda, null-gpu, simulated, cpu), a concern (applied, graph-breaks, recompiles, compilation, "
+            "(gpu, cuda, null-gpu, simulated, cpu), a concern (applied, effect, graph-breaks, recompiles, compilation, "
             "numerics, syncs, images, repeatability, counts, kernels, latency, memory, own-guard) or an outcome "
             "(passed, regressed, improved, missing, unwatched, incomparable, inconclusive)",
         ),
