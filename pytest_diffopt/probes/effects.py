@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from pytest_diffopt.environment import gpu_device
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.call_position import CallPosition, contexts_followed
 from pytest_diffopt.probes.calls import repeatable_call
@@ -19,7 +20,7 @@ from pytest_diffopt.probes.traced_backends import BackendTrace
 from pytest_diffopt.probes.traced_operations import OperationTrace
 from pytest_diffopt.probes.traced_scheduler import SchedulerTrace
 from pytest_diffopt.probes.traced_vae import VaeTrace
-from pytest_diffopt.records import CallEvidence, CompiledCalls
+from pytest_diffopt.records import CallEvidence, CompiledCalls, Device
 
 #: The device of the evidence, where the pipeline ran on the simulated GPU.
 SIMULATED = "simulated GPU"
@@ -77,9 +78,10 @@ def _observed(
     __tracebackhide__ = True
     modules, position = modules_of(target), CallPosition()
     resident = ResidencyTrace(modules, device_type, position)
-    called = ModuleTrace(modules, position, resident.sample if resident.is_on else _nothing)
+    has_values = device_type == "cpu" or (device_type == "cuda" and gpu_device() is Device.CUDA)
+    called = ModuleTrace(modules, position, resident.sample if resident.is_on else _nothing, has_values=has_values)
     operations = OperationTrace(position)
-    backends = BackendTrace(position, has_values=not resident.is_on)
+    backends = BackendTrace(position, has_values=has_values)
     scheduler = SchedulerTrace(getattr(target, "scheduler", None))
     vaes = VaeTrace(modules)
     call = repeatable_call(target, args, inputs)

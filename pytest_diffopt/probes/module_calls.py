@@ -22,6 +22,7 @@ class ModuleTrace:
         modules: the components by name.
         position: the position of the call, which the trace keeps up to date.
         on_entry: called with a module when it starts.
+        has_values: whether tensors have values, so that outputs of adapters can be read.
     """
 
     def __init__(
@@ -29,9 +30,12 @@ class ModuleTrace:
         modules: Mapping[str, torch.nn.Module],
         position: CallPosition,
         on_entry: Callable[[torch.nn.Module], None],
+        *,
+        has_values: bool,
     ) -> None:
         self._position = position
         self._on_entry = on_entry
+        self._has_values = has_values
         self._paths = {
             id(module): f"{component}.{path}" if path else component
             for component, root in modules.items()
@@ -89,7 +93,7 @@ class ModuleTrace:
         counts = self._stored.setdefault(key, [0, 0, 0])
         counts[0] += 1
         counts[1] += self._weighted[id(module)] and not frame.ran_work
-        counts[2] += _ADAPTER in path and _is_zero(output)
+        counts[2] += self._has_values and _ADAPTER in path and _is_zero(output)
 
 
 def _is_zero(output: Any) -> bool:
