@@ -43,9 +43,8 @@ class _Quantization(Optimization):
     affects_precision: ClassVar[bool] = True
     #: The format, for messages.
     weight_format: ClassVar[str]
-    #: A part of the dtype of its matrix products (on the CPU int8 activations are uint8); empty where weights are
-    #: dequantized before them.
-    computes_in: ClassVar[str] = ""
+    #: The dtypes of its matrix products, the first for messages; empty where weights are dequantized before them.
+    computes_in: ClassVar[tuple[str, ...]] = ()
     #: The kernel's requirement on a layer's shape, for messages.
     kernel_requirement: ClassVar[str] = ""
 
@@ -92,11 +91,11 @@ class _Quantization(Optimization):
                 f"calls of linears with {self.weight_format}", **sums, lacking=tuple(empty_steps(sums, call))
             )
         products = [one for one in work_of(call, [OperationKind.MATMUL]) if one.module in quantized]
-        sums = summed([one for one in products if self.computes_in in one.dtype], call)
-        return self.acted(f"matrix products in {self.computes_in}", **sums, lacking=self._elsewhere(products))
+        sums = summed([one for one in products if one.dtype in self.computes_in], call)
+        return self.acted(f"matrix products in {self.computes_in[0]}", **sums, lacking=self._elsewhere(products))
 
     def _elsewhere(self, products: Sequence[Operations]) -> tuple[str, ...]:
-        others = [one for one in products if self.computes_in not in one.dtype]
+        others = [one for one in products if one.dtype not in self.computes_in]
         kinds = ", ".join(sorted({one.dtype for one in others}))
         count = sum(one.count for one in others)
         return (f"{count} matrix products of quantized linears ran in {kinds}",) if others else ()
@@ -148,7 +147,8 @@ class Int8Dynamic(_Quantization):
 
     name: ClassVar[str] = "int8_dynamic"
     weight_format: ClassVar[str] = "int8 weights with dynamic activations"
-    computes_in: ClassVar[str] = "int8"
+    # On the CPU, int8 activations are uint8, or int32 for a few rows.
+    computes_in: ClassVar[tuple[str, ...]] = ("int8", "uint8", "int32")
     conflicts: ClassVar[dict[str, str]] = {
         "int8_weight_only": _ONE_QUANTIZATION,
         "int4_weight_only": _ONE_QUANTIZATION,
@@ -238,7 +238,7 @@ class Fp8Dynamic(_Quantization):
 
     name: ClassVar[str] = "fp8_dynamic"
     weight_format: ClassVar[str] = "float8 weights with dynamic activations"
-    computes_in: ClassVar[str] = "float8"
+    computes_in: ClassVar[tuple[str, ...]] = ("float8_e4m3fn", "float8_e4m3fnuz")
     kernel_requirement: ClassVar[str] = "in_features and out_features multiples of 16"
     partners: ClassVar[dict[str, str]] = {"compile": _published("8.62", "3.24")}
 
