@@ -7,6 +7,7 @@ from typing import Any
 from pytest_diffopt.api.asked_recipe import RECIPE, recipe_for
 from pytest_diffopt.api.calls import CallArguments, call_arguments, subject_of
 from pytest_diffopt.api.conclusion import conclude
+from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import TEXTS, ArgumentError, require
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import did_you_mean
@@ -22,6 +23,7 @@ from pytest_diffopt.records import CallEvidence, Concern, EffectRecord, Subject
 _NAME = "assert_optimizations_effective"
 
 
+@standing_alone
 def assert_optimizations_effective(
     pipeline: Any,
     /,
