@@ -1,4 +1,4 @@
-"""Ten failures, nine of them public, injected: `assert_optimizations_effective` fails with the fault and passes without it."""
+"""Ten failures, injected: `assert_optimizations_effective` fails with the fault and passes without it."""
 
 import pytest
 
