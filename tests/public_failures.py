@@ -65,7 +65,8 @@ def _disable_cache(pipeline: Any) -> None:
 
 def _run_eager(pipeline: Any) -> None:
     unet = pipeline.unet
-    unet._compiled_call_impl = torch.compiler.disable(unet._call_impl)
+    disable: Any = torch.compiler.disable
+    unet._compiled_call_impl = disable(unet._call_impl)
 
 
 def _compile_no_block(patch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ _IMAGE_DIMENSIONS = 4
 _WORK = frozenset({OperationKind.MATMUL, OperationKind.CONVOLUTION, OperationKind.ATTENTION})
 
 
-class OperationTrace(TorchDispatchMode):
+class OperationTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not type it
     """Counts the operations in which a pipeline spends its time, while it is entered.
 
     Args:
@@ -42,7 +42,7 @@ class OperationTrace(TorchDispatchMode):
     """
 
     def __init__(self, position: CallPosition) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._position = position
         self._counts: dict[tuple[Any, ...], list[int]] = {}
 
