@@ -31,6 +31,8 @@ _SEPARATE = (
     "44 attention calls of unet ran as separate operations",
     "1 attention calls of vae ran as separate operations",
 )
+#: Without a GPU, accelerate's hooks of this one run on the simulated GPU only.
+_SEQUENTIAL = Case(name="sequential_offload", recipe="sequential_offload", found="", found_without="", missing=())
 _OFF = "of weights were off the GPU at each moment"
 _STAYED = (
     f"0 B {_OFF}",
@@ -115,7 +117,7 @@ EFFECT_CASES = [
         images=2 if case.name == "vae_slicing" else 1,
         seen_on="the simulated GPU" if case.name.endswith("_offload") else "the CPU",
     )
-    for case in CASES
+    for case in (*CASES, _SEQUENTIAL)
     for key in [case.recipe if case.recipe in _EFFECTS else case.name]
     if key in _EFFECTS and (case.recipe != 'sdpa(backend="flash")')
 ]

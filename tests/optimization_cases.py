@@ -246,7 +246,7 @@ CASES = [
             found_without="0 of 4 components have hooks that move them",
             missing=tuple(f"{name} has no hook that moves it" for name in _COMPONENTS),
         )
-        for recipe in ["model_offload", "sequential_offload", "group_offload", 'group_offload(type="leaf")']
+        for recipe in ["model_offload", "group_offload", 'group_offload(type="leaf")']
     ),
     Case(
         name="inductor",
@@ -284,6 +284,7 @@ ELSEWHERE = frozenset(
         "fp8_dynamic",
         "mag_cache",
         "pyramid_attention_broadcast",
+        "sequential_offload",
         "taylorseer_cache",
     }
 )

@@ -25,6 +25,7 @@ from pytest_diffopt.guards.calibration import judge_calibration
 from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.guards.compile_counts import judge_compile_counts
 from pytest_diffopt.guards.counts import judge_counts
+from pytest_diffopt.guards.effects import judge_effects
 from pytest_diffopt.guards.faster import judge_ratio
 from pytest_diffopt.guards.image_thresholds import ImageThresholds
 from pytest_diffopt.guards.images import judge_images
@@ -51,6 +52,7 @@ from pytest_diffopt.records import (
     CompiledModule,
     CountRecord,
     Device,
+    EffectRecord,
     Environment,
     ErrorSize,
     FailedGuard,
@@ -69,6 +71,7 @@ from pytest_diffopt.records import (
     ModuleDrift,
     NumericsRecord,
     ObservedSync,
+    OptimizationEffect,
     OptimizationState,
     OutputDifference,
     OwnRecord,
@@ -124,6 +127,16 @@ def applied(subject: Subject = SDXL, *, is_good: bool = True) -> LedgerEntry:
     )
     record = AppliedRecord(subject=subject, optimizations=states)
     return entry("test_every_optimization_is_applied", judge_applied(record), record)
+
+
+def effect(subject: Subject = SDXL) -> LedgerEntry:
+    """Return an entry in which one optimization has no effect."""
+    effects = (
+        OptimizationEffect(name="bf16", figure="matrix products in bfloat16", value=1204, per_step={"": (602, 602)}),
+        OptimizationEffect(name="fuse_qkv", figure="calls of fused projections", lacking=("22 layers were separate",)),
+    )
+    record = EffectRecord(subject=subject, num_steps=2, operations=1204, seen_by="the CPU", effects=effects)
+    return entry("test_every_optimization_is_applied", judge_effects(record), record)
 
 
 def syncs(subject: Subject = SDXL, *, per_step: int = 3, num_steps: int = 6) -> LedgerEntry:
@@ -465,6 +478,7 @@ def one_of_each(files: Sequence[ImageFiles | None] = (None,)) -> list[LedgerEntr
         fewer_kernels(),
         memory_growth(growth=1 << 16),
         own_guard(),
+        effect(),
         *clean(good, good_gpu),
     ]
 
