@@ -20,7 +20,7 @@ def test_the_summary_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["summary", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert text.startswith(
-        "## diffopt: failed\n\n30 verdicts&#58; 14 passed, 15 regressed, 1 missing\n\n"
+        "## diffopt: failed\n\n31 verdicts&#58; 14 passed, 16 regressed, 1 missing\n\n"
         "NVIDIA H200 · torch 2.13.0 · diffusers 0.42.1\n"
     )
     assert "**1 test failed without a verdict:**" in text
