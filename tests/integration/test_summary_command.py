@@ -39,7 +39,7 @@ def test_each_check_links_to_its_case_on_the_page(tmp_path: Path, capsys: pytest
         r'<a href="https://github.com/owner/name/actions/runs/1/artifacts/2\?a=1&amp;b=2#(case-\d+)">', text
     )
 
-    assert len(set(links)) == 30
+    assert len(set(links)) == 31
     for anchor in links:
         assert f'id="{anchor}"' in page
     first = page.partition('id="case-1"')[2].partition("</details>")[0]
