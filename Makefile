@@ -20,7 +20,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install null-gpu truth gate ladders gpu test test-lpips browser lint docs fuzz format benchmarks history generality
+.PHONY: install null-gpu truth gate ladders gpu test test-lpips browser lint docs fuzz format benchmarks history generality atlas
 .PHONY: injected-faults on-gpu-rehearsal dist test-wheel release-check baselines comment comment-environment merge summary
 .PHONY: status gpu-request propose-baselines clean
 
@@ -218,7 +218,15 @@ generality: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check ftfy parameterized requests-mock
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
+# Syncs, graph breaks, recompiles and memory of every tiny pipeline of diffusers' tests, and the page that shows them:
+#   make atlas DIFFUSERS=../diffusers ATLAS_ARGS="--only flux wan"
+ATLAS_ARGS ?=
+atlas: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ftfy parameterized requests-mock
+	$(BIN)/python -m benchmarks.atlas --diffusers $(DIFFUSERS) --lines .atlas/atlas.jsonl --json .atlas/atlas.json $(ATLAS_ARGS)
+	$(BIN)/python -m benchmarks.atlas.page .atlas/atlas.json --out .atlas/index.html
+
 clean:
-	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .null-gpu .truth .on-gpu-rehearsal \
+	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .null-gpu .truth .atlas .on-gpu-rehearsal \
 		.mypy_cache \
 		.ruff_cache .pytest_cache .import_linter_cache

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checkout: Path = options.diffusers.resolve()
     expected = _expected(options.only, groups(checkout))
     lines: Path = options.lines
+    lines.parent.mkdir(parents=True, exist_ok=True)
     while left := _left(lines, expected):
         with ThreadPoolExecutor(options.jobs) as jobs:
             list(jobs.map(_Job(checkout, lines).run, left))
