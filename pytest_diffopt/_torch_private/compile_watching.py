@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
@@ -13,6 +13,7 @@ import torch._dynamo.symbolic_convert as _symbolic_convert
 import torch._dynamo.utils as _dynamo_utils
 
 from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, OperatorError, RecompileLimitError
+from pytest_diffopt._torch_private.generated_modules import GeneratedModule, generated_modules_watched
 from pytest_diffopt._torch_private.inductor import inductor_totals
 from pytest_diffopt._torch_private.replacing import replaced
 from pytest_diffopt._torch_private.wrapped_code import written_code
@@ -63,6 +64,7 @@ class Compilation:
         hit_limit: the function reached the recompile limit and is not compiled again.
         skipped_cuda_graphs: Inductor was to use CUDA graphs, and skipped them.
         inductor: what Inductor generated, by the names of `inductor_totals`.
+        modules: the modules that Inductor generated.
         value_of: returns the current value of a guard's expression; raises if it cannot be evaluated.
         namespace: the globals of the function's module.
     """
@@ -78,6 +80,7 @@ class Compilation:
     hit_limit: bool = False
     skipped_cuda_graphs: bool = False
     inductor: dict[str, int] = field(default_factory=dict)
+    modules: list[GeneratedModule] = field(default_factory=list)
 
 
 _listeners: list[Callable[[Compilation], None]] = []
@@ -148,9 +151,18 @@ def _watching_graphs(original: Callable[..., Any]) -> Callable[..., Any]:
         if _running:
             reads = (node for node in gm.graph.nodes if _operator(node) in _READS)
             _running[-1].reads += [_read(node) for node in reads if not _is_of_a_number(node)]
-        return original(self, gm, *args)
+        with _modules_watched(self.compiler_fn):
+            return original(self, gm, *args)
 
     return call_user_compiler
+
+
+def _modules_watched(backend: Any) -> AbstractContextManager[None]:
+    while hasattr(backend, "_torchdynamo_orig_backend"):
+        backend = backend._torchdynamo_orig_backend
+    if not _running or getattr(backend, "compiler_name", "") != "inductor":
+        return nullcontext()
+    return generated_modules_watched(_running[-1].modules.append)
 
 
 def _note_error(found: Compilation, error: Exception) -> None:

@@ -269,7 +269,7 @@ class CompileBaseline(Baseline, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     concern: ClassVar[Concern] = Concern.COMPILATION
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     regions: Annotated[dict[str, RegionFigures], Meta(min_length=1)]
 

@@ -66,6 +66,11 @@ class RegionFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     recompiles: Floor
     operations: Floor
     guards: Floor
+    symbolic_sizes: Floor
+    generated_kernels: Floor
+    external_calls: Floor
+    fallbacks: Floor
+    reused_buffers: Floor
 
 
 class CallFigures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -73,7 +73,7 @@ def _compilation(document: CompileBaseline) -> dict[str, float]:
         f"{region}: {name}": float(value)
         for region, counts in document.regions.items()
         for name, value in figures_of(counts).items()
-        if name != "operations"
+        if name not in {"operations", "reused_buffers"}
     }
 
 

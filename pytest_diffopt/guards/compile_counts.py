@@ -11,8 +11,11 @@ from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import CompileCountRecord, Concern, Environment, RegionCounts
 
 # More captured operators are neither better nor worse: fewer breaks capture more, and better code has fewer.
-_WITHOUT_DIRECTION = "operations"
+# A region that recomputes less reuses fewer buffers, and a smaller graph has fewer kernels and calls to begin with.
+_WITHOUT_DIRECTION = frozenset({"operations", "reused_buffers"})
 _FIGURES = ("graphs", "breaks", "recompiles", "operations", "guards")
+# What Inductor generates is exact under one torch and Triton.
+_OF_INDUCTOR = ("symbolic_sizes", "generated_kernels", "external_calls", "fallbacks", "reused_buffers")
 
 
 def judge_compile_counts(
@@ -21,7 +24,8 @@ def judge_compile_counts(
     """Compare graphs, breaks, recompiles, operators and guards of each function with the accepted ones.
 
     Guards are compared only under the same torch release and build. Each release of Dynamo sets different guards, and
-    traced code that parses torch's version gets guards that depend on the build's name.
+    traced code that parses torch's version gets guards that depend on the build's name. What Inductor generated is
+    compared only under the same torch and Triton.
 
     Args:
         record: the counts now.
@@ -38,7 +42,7 @@ def judge_compile_counts(
 
 
 def _compared(record: CompileCountRecord, baseline: CompileBaseline, context: BaselineContext) -> Verdict:
-    ignored = {"guards"} if _is_another_torch(context.environment, baseline) else set[str]()
+    ignored = _ignored(context.environment, baseline)
     changed = [one for one in _changes(record, baseline) if one.figure not in ignored]
     gone = [name for name in baseline.regions if name not in {counts.region for counts in record.regions}]
     outcome = _outcome(changed, gone)
@@ -63,15 +67,20 @@ def _explanation(
         outcome,
         "the compile counts improved" if is_better else "the compile counts differ from the accepted ones",
         [
-            *in_columns((one.where, f"{one.figure} {one.before:,} -> {one.after:,}") for one in changed),
+            *in_columns(
+                (one.where, f"{one.figure.replace('_', ' ')} {one.before:,} -> {one.after:,}") for one in changed
+            ),
             *(f"{name} is no longer compiled" for name in gone),
         ],
         seen=f"while compiling {record.subject}",
     )
 
 
-def _is_another_torch(environment: Environment, baseline: CompileBaseline) -> bool:
-    return environment.versions.get("torch") != baseline.environment.versions.get("torch")
+def _ignored(environment: Environment, baseline: CompileBaseline) -> frozenset[str]:
+    now, then = environment.versions, baseline.environment.versions
+    if now.get("torch") != then.get("torch"):
+        return frozenset({"guards", *_OF_INDUCTOR})
+    return frozenset() if now.get("triton") == then.get("triton") else frozenset(_OF_INDUCTOR)
 
 
 def _changes(record: CompileCountRecord, baseline: CompileBaseline) -> Iterator[FigureChange]:
@@ -87,16 +96,17 @@ def _outcome(changed: list[FigureChange], gone: list[str]) -> Outcome:
     """Return `IMPROVED` only if every cost fell and no function is missing."""
     if not changed and not gone:
         return Outcome.PASSED
-    costs = [one for one in changed if one.figure != _WITHOUT_DIRECTION]
+    costs = [one for one in changed if one.figure not in _WITHOUT_DIRECTION]
     is_better = bool(costs) and not gone and all(one.after < one.before for one in costs)
     return Outcome.IMPROVED if is_better else Outcome.REGRESSED
 
 
 def _totals(regions: Collection[RegionCounts] | Collection[RegionFigures]) -> dict[str, float]:
-    return {name: sum(figures_of(counts)[name] for counts in regions) for name in _FIGURES}
+    return {name: sum(figures_of(counts)[name] for counts in regions) for name in (*_FIGURES, *_OF_INDUCTOR)}
 
 
 def _summary(record: CompileCountRecord) -> str:
     totals = _totals(record.regions)
-    figures = ", ".join(counted(int(totals[name]), name.removesuffix("s")) for name in _FIGURES)
+    shown = (*_FIGURES, "generated_kernels") if totals["generated_kernels"] else _FIGURES
+    figures = ", ".join(counted(int(totals[name]), name.removesuffix("s").replace("_", " ")) for name in shown)
     return f"{counted(len(record.regions), 'function')}: {figures}"

@@ -143,4 +143,9 @@ def _counts(region: str, record: CompilationRecord) -> RegionCounts:
         recompiles=sum(frame.failed_guard is not None for frame in frames),
         operations=sum(frame.operations for frame in frames),
         guards=sum(frame.guards for frame in frames),
+        symbolic_sizes=sum(frame.code.symbolic_sizes for frame in frames),
+        generated_kernels=sum(len(frame.code.kernels) for frame in frames),
+        external_calls=sum(call.calls for frame in frames for call in frame.code.external_calls),
+        fallbacks=sum(frame.code.fallbacks for frame in frames),
+        reused_buffers=sum(frame.code.reused_buffers for frame in frames),
     )

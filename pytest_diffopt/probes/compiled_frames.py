@@ -5,6 +5,7 @@ from typing import Any
 
 from pytest_diffopt._torch_private.compile_watching import Compilation
 from pytest_diffopt.probes.failed_guards import failed_guard
+from pytest_diffopt.probes.generated_code import generated_code, joined_code
 from pytest_diffopt.probes.graph_breaks import source_name
 from pytest_diffopt.records import CacheResult, CompiledFrame
 from pytest_diffopt.records.code_location import locate
@@ -42,6 +43,7 @@ def compiled_frame(found: Compilation) -> CompiledFrame:
         generated_kernels=found.inductor.get("generated_kernels", 0),
         external_calls=found.inductor.get("external_calls", 0),
         graph_partitions=found.inductor.get("graph_partitions", 0),
+        code=joined_code(map(generated_code, found.modules)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Profiles one call of a pipeline on the null GPU: what each phase launches, and its host time."""
+"""Profiles one call of a pipeline on the null GPU: what each phase launches, host time, and an estimated timeline."""
 
 import time
 from collections.abc import Callable
@@ -10,11 +10,13 @@ from typing import Any
 from pytest_diffopt.environment import gpu_name
 from pytest_diffopt.null_gpu.values.computing import Values, computing
 from pytest_diffopt.probes.calls import repeatable_call
+from pytest_diffopt.probes.compile_log import CompileLog
 from pytest_diffopt.probes.denoise_loop import watch_denoise_loop
 from pytest_diffopt.probes.host_time import timed_call
 from pytest_diffopt.probes.kernels import count_kernels
+from pytest_diffopt.probes.timeline import estimate_timeline
 from pytest_diffopt.profile.target import Target
-from pytest_diffopt.records import Device, KernelRecord, Subject
+from pytest_diffopt.records import Device, KernelRecord, Subject, TimelineRecord
 
 # Values are computed in the first two calls; the median of three more is robust against one disturbed call.
 _UNTIMED_CALLS = 2
@@ -41,10 +43,12 @@ class NullGpuProfile:
     Attributes:
         kernels: what each phase launches.
         host: its host time.
+        timeline: its estimated timeline.
     """
 
     kernels: KernelRecord
     host: HostTimes
+    timeline: TimelineRecord
 
 
 def profile_call_on_null_gpu(find: Callable[[], Target]) -> tuple[Target, NullGpuProfile]:
@@ -57,12 +61,16 @@ def profile_call_on_null_gpu(find: Callable[[], Target]) -> tuple[Target, NullGp
         NullGpuError: this process does not run on the null GPU.
         ProbeError: the pipeline has no denoise loop.
     """
-    with computing(Values.SMALL):
+    with computing(Values.SMALL), CompileLog() as log:
+        start = log.mark()
         target = find()
         call = repeatable_call(target.pipeline, (), target.inputs)
         subject = Subject(pipeline=target.name, recipe=target.recipe, device=Device.NULL_GPU)
         kernels = count_kernels(target.pipeline, call, subject, seen_by=gpu_name())
-        return target, NullGpuProfile(kernels=kernels, host=_host_times(target.pipeline, call))
+        generated = [kernel for frame in log.since(start, subject).frames for kernel in frame.code.kernels]
+        host = _host_times(target.pipeline, call)
+        timeline = estimate_timeline(target.pipeline, call, subject, kernels=generated)
+        return target, NullGpuProfile(kernels=kernels, host=host, timeline=timeline)
 
 
 def _host_times(pipeline: Any, call: Callable[[], object]) -> HostTimes:

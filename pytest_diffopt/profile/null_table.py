@@ -10,13 +10,18 @@ from pytest_diffopt.profile.null_gpu import NullGpuProfile
 from pytest_diffopt.profile.table import aligned, call_text, section
 from pytest_diffopt.profile.target import Target
 from pytest_diffopt.profile.units import shown_bytes, shown_seconds
-from pytest_diffopt.records import PhaseKernels
+from pytest_diffopt.records import PhaseKernels, PhaseTimeline, SyncCost, TimelineRecord
 from pytest_diffopt.records.denoise_phases import single_steps
 
 _HEADINGS = ("", "launches", "kernels", "library calls", "in graphs", "CUDA graphs", "copies", "copied", "peak memory")
 _NOTES = (
     "peak memory: of tensors, above what was allocated before the call; host time: what this machine's CPU takes,",
     "without values; there is no GPU time",
+)
+_TIMELINE_HEADINGS = ("", "host", "waits for the GPU", "GPU busy", "GPU idle", "total")
+_TIMELINE_NOTES = (
+    "an estimate, no measurement of a GPU: host time of this machine without waiting; of the GPU the roofline of",
+    "each operation, a lower bound, in the order of its streams",
 )
 _NS_PER_S = 1e9
 
@@ -26,7 +31,7 @@ def null_lines(profile: NullGpuProfile, target: Target, *, top: int) -> Iterator
     record, host = profile.kernels, profile.host
     recipe = f"recipe {target.recipe}" if target.recipe else "no recipe"
     yield f"{target.name} ({target.origin}), {recipe}, {call_text(target)}"
-    step, call = (shown_seconds(number / _NS_PER_S) for number in (host.step_ns, host.call_ns))
+    step, call = map(_time, (host.step_ns, host.call_ns))
     yield f"on {record.seen_by}: host time {call} a call, {step} a step"
     yield ""
     yield from aligned([_HEADINGS, *map(_row, record.phases)])
@@ -34,9 +39,51 @@ def null_lines(profile: NullGpuProfile, target: Target, *, top: int) -> Iterator
     yield from _NOTES
     if not record.is_settled:
         yield "each call launches something else; these are the figures of the last one"
+    yield from timeline_lines(profile.timeline, top=top)
     yield from section("most launched kernels, in the whole call", _most(record.phases, "kernels"), top)
     yield from section("library calls, in the whole call", _most(record.phases, "library_calls"), top)
     yield from section("calls that the null GPU does not model", record.unmodelled, top)
+
+
+def timeline_lines(timeline: TimelineRecord, *, top: int) -> Iterator[str]:
+    """Yield the lines of an estimated timeline: a row for each phase, what bounds a step, and what each sync costs."""
+    if not timeline.gpu_model:
+        return
+    yield ""
+    yield f"estimated timeline on {timeline.gpu_model}:"
+    yield from aligned([_TIMELINE_HEADINGS, *map(_timeline_row, timeline.phases)])
+    yield ""
+    yield from _TIMELINE_NOTES
+    if timeline.without_model:
+        yield f"{timeline.without_model:,} of {timeline.launches:,} launches have no model and count as 0"
+    yield f"{timeline.phases[_bounding(timeline)].phase}: {bound_text(timeline.phases[_bounding(timeline)])}"
+    yield from section("what the syncs of each line cost, by the estimate", map(_sync_line, timeline.syncs), top)
+
+
+def bound_text(phase: PhaseTimeline) -> str:
+    """Return what bounds a phase: `host 41 ms, device at least 22 ms: launch-bound`."""
+    host, device = _time(phase.host_ns), _time(phase.busy_ns)
+    return f"host {host}, device at least {device}: {'launch-bound' if phase.is_launch_bound else 'device-bound'}"
+
+
+def _bounding(timeline: TimelineRecord) -> int:
+    """Return the phase that stands for a step: the later steps, or what there is."""
+    names = [phase.phase for phase in timeline.phases]
+    return next((names.index(name) for name in ("later steps", "step 0") if name in names), 0)
+
+
+def _timeline_row(phase: PhaseTimeline) -> tuple[str, ...]:
+    name = f"{phase.phase}, each" if phase.phase == "later steps" else phase.phase
+    times = (phase.host_ns, phase.waited_ns, phase.busy_ns, phase.idle_ns, phase.total_ns)
+    return (name, *map(_time, times))
+
+
+def _sync_line(sync: SyncCost) -> str:
+    return f"{_time(sync.cost_ns):>8}  {sync.where}  {sync.count} x {sync.api}"
+
+
+def _time(nanoseconds: float) -> str:
+    return shown_seconds(nanoseconds / _NS_PER_S)
 
 
 def null_json(profile: NullGpuProfile, target: Target) -> str:
@@ -51,10 +98,15 @@ def null_json(profile: NullGpuProfile, target: Target) -> str:
         "is_settled": profile.kernels.is_settled,
         "unmodelled": list(profile.kernels.unmodelled),
         "host": asdict(profile.host),
+        "estimated_timeline": _timeline_document(profile.timeline),
         "phases": [_document(phase) for phase in profile.kernels.phases],
     }
     # the same text; a GitHub Actions runner reads `##[` as a command
     return json.dumps(content, indent=2, sort_keys=True).replace("##[", "\\u0023#[")
+
+
+def _timeline_document(timeline: TimelineRecord) -> dict[str, Any]:
+    return {name: value for name, value in asdict(timeline).items() if name != "subject"}
 
 
 def _document(phase: PhaseKernels) -> dict[str, Any]:

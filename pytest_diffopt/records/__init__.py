@@ -33,6 +33,7 @@ from pytest_diffopt.records.effects import (
     SchedulerCalls,
     VaeCalls,
 )
+from pytest_diffopt.records.generated_code import ExternalCall, GeneratedCode, GeneratedKernel
 from pytest_diffopt.records.gpu_state import GPUProcess, GPUReading, GPURecord, Slowdown
 from pytest_diffopt.records.images import (
     ErrorSize,
@@ -65,6 +66,7 @@ from pytest_diffopt.records.numerics import (
 from pytest_diffopt.records.own import OwnRecord
 from pytest_diffopt.records.subject import Concern, Device, Environment, Subject, Weights
 from pytest_diffopt.records.syncs import ObservedSync, SyncRecord
+from pytest_diffopt.records.timeline import PhaseTimeline, SyncCost, TimelineRecord
 from pytest_diffopt.records.videos import MisplacedFrame, VideoDifference, VideoFiles
 
 Record = (
@@ -111,12 +113,15 @@ __all__ = [
     "EffectRecord",
     "Environment",
     "ErrorSize",
+    "ExternalCall",
     "FailedGuard",
     "FewerKernelsRecord",
     "Float64Errors",
     "GPUProcess",
     "GPUReading",
     "GPURecord",
+    "GeneratedCode",
+    "GeneratedKernel",
     "GraphBreak",
     "GuardKind",
     "ImageDifference",
@@ -147,6 +152,7 @@ __all__ = [
     "PairedTiming",
     "PhaseCounts",
     "PhaseKernels",
+    "PhaseTimeline",
     "RatioRecord",
     "RecompileRecord",
     "Record",
@@ -158,7 +164,9 @@ __all__ = [
     "Slowdown",
     "StepDrift",
     "Subject",
+    "SyncCost",
     "SyncRecord",
+    "TimelineRecord",
     "UncompiledCalls",
     "VaeCalls",
     "VariationRecompiles",

@@ -1,9 +1,10 @@
 """Compilations by `torch.compile`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pytest_diffopt.records.code_location import UNKNOWN_LOCATION, CodeLocation
+from pytest_diffopt.records.generated_code import GeneratedCode
 from pytest_diffopt.records.subject import Subject
 
 
@@ -80,6 +81,7 @@ class CompiledFrame:
         generated_kernels: kernels that Inductor generated.
         external_calls: calls of libraries and of torch's own kernels in the generated code.
         graph_partitions: parts into which Inductor divided the code for CUDA graphs; 0 for undivided code.
+        code: what Inductor generated for a GPU; empty for other backends and for the CPU.
         is_after_reset: whether a reset of Dynamo had discarded the function's code since it was compiled before.
     """
 
@@ -98,6 +100,7 @@ class CompiledFrame:
     generated_kernels: int = 0
     external_calls: int = 0
     graph_partitions: int = 0
+    code: GeneratedCode = field(default_factory=GeneratedCode)
     is_after_reset: bool = False
 
 
@@ -172,6 +175,11 @@ class RegionCounts:
         recompiles: recompiles.
         operations: operators in all of its graphs.
         guards: guards on all of its graphs.
+        symbolic_sizes: sizes that are no constants in the generated code.
+        generated_kernels: kernels that Inductor generated for a GPU; 0 for other backends and for the CPU.
+        external_calls: calls in that code of libraries, of torch's own kernels and of custom operations.
+        fallbacks: those of them that Inductor has no code for.
+        reused_buffers: buffers in that code that take the memory of another one.
     """
 
     region: str
@@ -180,6 +188,11 @@ class RegionCounts:
     recompiles: int
     operations: int
     guards: int
+    symbolic_sizes: int = 0
+    generated_kernels: int = 0
+    external_calls: int = 0
+    fallbacks: int = 0
+    reused_buffers: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,5 @@
 /* Copies and fills: the bytes are moved up to a limit; what is read back of a longer copy is zero. */
-#include "null_gpu.h"
+#include "clock.h"
 
 #include <stdint.h>
 
@@ -166,7 +166,10 @@ EXPORT cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cud
   kind = resolve_kind(to, from, kind);
   cudaError_t error = prohibited_by_capture();
   if (!error) error = enqueue_copy(to, from, bytes, kind, cudaStreamLegacy);
-  if (!error && kind != cudaMemcpyDeviceToDevice && kind != cudaMemcpyHostToHost) host_sync("cudaMemcpy");
+  if (!error && kind != cudaMemcpyDeviceToDevice && kind != cudaMemcpyHostToHost) {
+    clock_sync_stream("cudaMemcpy", cudaStreamLegacy);
+    host_sync("cudaMemcpy");
+  }
   return error;
 }
 
@@ -186,7 +189,10 @@ EXPORT cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enu
   kind = resolve_kind(to, from, kind);
   cudaError_t error = enqueue_copy(to, from, bytes, kind, stream);
   if (error || is_capturing(stream) || !blocks_host(to, from, bytes, kind)) return error;
-  host_sync(kind == cudaMemcpyDeviceToHost ? "cudaMemcpyAsync to pageable memory" : "cudaMemcpyAsync from pageable memory");
+  const char *api =
+      kind == cudaMemcpyDeviceToHost ? "cudaMemcpyAsync to pageable memory" : "cudaMemcpyAsync from pageable memory";
+  clock_sync_stream(api, stream);
+  host_sync(api);
   waited_for = stream;
   just_waited = 1;
   return cudaSuccess;

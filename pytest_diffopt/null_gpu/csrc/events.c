@@ -1,13 +1,5 @@
-/* Events: when they were recorded by the host's clock, and in which capture. */
-#include "streams.h"
-
-#include <time.h>
-
-static long now_ns(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * 1000000000L + time.tv_nsec;
-}
+/* Events: when they were recorded, by the host's clock or by the virtual one, and in which capture. */
+#include "clock.h"
 
 EXPORT cudaError_t cudaEventCreateWithFlags(cudaEvent_t *result, unsigned flags) {
   (void)flags;
@@ -35,7 +27,8 @@ EXPORT cudaError_t cudaEventRecordWithFlags(cudaEvent_t handle, cudaStream_t str
   int external = stream->capture && (flags & cudaEventRecordExternal);
   event->capture = external ? NULL : stream->capture;
   event->stream = stream;
-  event->recorded_ns = now_ns();
+  event->recorded_ns = clock_now_ns();
+  if (!event->capture) clock_record(event, stream);
   return cudaSuccess;
 }
 
@@ -53,15 +46,18 @@ EXPORT cudaError_t cudaEventQuery(cudaEvent_t event) { return check_event((struc
 
 EXPORT cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   cudaError_t error = check_event((struct event *)event);
-  if (!error) host_sync("cudaEventSynchronize");
+  if (!error) {
+    clock_sync_event("cudaEventSynchronize", (struct event *)event);
+    host_sync("cudaEventSynchronize");
+  }
   return error;
 }
 
-/* Host time between the two records: there is no GPU time here. */
+/* The time between the two records by the virtual clock, if it runs; else host time, because there is no GPU time. */
 EXPORT cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start_handle, cudaEvent_t end_handle) {
   struct event *start = (struct event *)start_handle, *end = (struct event *)end_handle;
   if (!start || !end || !start->recorded_ns || !end->recorded_ns) return fail(cudaErrorInvalidResourceHandle);
-  *ms = (float)(end->recorded_ns - start->recorded_ns) / 1e6f;
+  *ms = (float)(end->clock_ns - start->clock_ns) / 1e6f;
   return cudaSuccess;
 }
 
@@ -86,7 +82,10 @@ EXPORT cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event_ha
   struct event *event = (struct event *)event_handle;
   if (!stream || !event) return fail(cudaErrorInvalidResourceHandle);
   if (stream->capture) return wait_while_capturing(stream, event, flags);
-  if (!event->capture || !is_going_on(event->capture)) return cudaSuccess;
+  if (!event->capture || !is_going_on(event->capture)) {
+    clock_stream_waits(stream, event);
+    return cudaSuccess;
+  }
   if (is_legacy(stream)) return invalidate(event->capture, cudaErrorStreamCaptureImplicit);
   stream->capture = event->capture; /* it joins the capture that the event was recorded in */
   stream->joined = 0;

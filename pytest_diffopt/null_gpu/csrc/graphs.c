@@ -1,5 +1,5 @@
 /* Graphs: lists of what a stream recorded. A launch does their copies and counts their kernels. */
-#include "null_gpu.h"
+#include "clock.h"
 
 #include <stdio.h>
 
@@ -31,7 +31,8 @@ static void copy_rows(const struct node *node) {
                node->kind);
 }
 
-void run_node(const struct node *node, int in_graph) {
+void run_node(struct stream *stream, const struct node *node, int in_graph) {
+  clock_work(stream, node, in_graph);
   switch (node->type) {
     case NODE_KERNEL: case NODE_LIBRARY: count(in_graph ? node->in_graph : node->direct, 0); break;
     case NODE_COPY: copy_rows(node); break;
@@ -40,13 +41,13 @@ void run_node(const struct node *node, int in_graph) {
       count_named(TALLY_HOST_CALLBACK, "cudaLaunchHostFunc", 0);
       node->function(node->argument);
       break;
-    case NODE_GRAPH: run_graph(node->graph); break;
+    case NODE_GRAPH: run_graph(stream, node->graph); break;
     case NODE_EMPTY: break;
   }
 }
 
-void run_graph(const struct graph *graph) {
-  for (size_t i = 0; i < graph->length; i++) run_node(&graph->nodes[i], 1);
+void run_graph(struct stream *stream, const struct graph *graph) {
+  for (size_t i = 0; i < graph->length; i++) run_node(stream, &graph->nodes[i], 1);
 }
 
 /* ---- user objects: what a graph keeps alive ---- */

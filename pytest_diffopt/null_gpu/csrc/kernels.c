@@ -5,6 +5,7 @@ struct kernel {
   const void *handle;
   const char *name;
   struct tally *direct, *in_graph; /* found at the first launch */
+  int spins;
 };
 
 static struct kernel *table; /* open addressing */
@@ -47,16 +48,21 @@ void name_kernel(const void *handle, const char *name) {
   pthread_mutex_unlock(&lock);
 }
 
-cudaError_t launch_kernel(const void *handle, cudaStream_t stream) {
+/* What at::cuda::sleep launches: its argument is the number of clock cycles. */
+static int spins(const char *name) { return strstr(name, "spin_kernel") != NULL; }
+
+cudaError_t launch_kernel(const void *handle, void **arguments, cudaStream_t stream) {
   struct node node = {.type = NODE_KERNEL};
   pthread_mutex_lock(&lock);
   struct kernel *kernel = kernel_of(handle);
   if (!kernel->direct) {
     kernel->direct = find_tally(TALLY_KERNEL, kernel->name);
     kernel->in_graph = find_tally(TALLY_GRAPH_KERNEL, kernel->name);
+    kernel->spins = spins(kernel->name);
   }
   node.direct = kernel->direct;
   node.in_graph = kernel->in_graph;
+  if (kernel->spins && arguments) node.fixed_ns = (long)((double)*(const int64_t *)arguments[0] * 1e6 / gpu.clock_khz);
   pthread_mutex_unlock(&lock);
   return enqueue(stream, &node);
 }
@@ -159,9 +165,8 @@ static int fits(dim3 grid, dim3 block, size_t shared) {
 
 EXPORT cudaError_t cudaLaunchKernel(const void *handle, dim3 grid, dim3 block, void **arguments, size_t shared,
                                     cudaStream_t stream) {
-  (void)arguments;
   if (!fits(grid, block, shared)) return fail(cudaErrorInvalidConfiguration);
-  return launch_kernel(handle, stream);
+  return launch_kernel(handle, arguments, stream);
 }
 
 EXPORT cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void **arguments, size_t shared,

@@ -34,6 +34,7 @@ struct tally {
   const char *name;
   long count;
   long bytes;
+  long model_ns; /* for the virtual clock */
   struct tally *next;
 };
 
@@ -110,11 +111,13 @@ struct node {
   cudaHostFn_t function; /* host */
   void *argument;
   struct graph *graph; /* child graph */
+  size_t duration;     /* for the virtual clock, the number of what was learned */
+  long fixed_ns;       /* a kernel that spins for a given time */
 };
 
 /* Runs a node now, or records it if the stream captures; keeps CUDA's rules for both. */
 cudaError_t enqueue(cudaStream_t stream, const struct node *node);
-void run_node(const struct node *node, int in_graph);
+void run_node(struct stream *stream, const struct node *node, int in_graph);
 /* The error of an API call that a capture prohibits in this thread; it invalidates the captures. */
 cudaError_t prohibited_by_capture(void);
 /* The error of a call that waits for a stream, for the whole device (any_stream), or 0. */
@@ -132,13 +135,13 @@ struct graph {
 };
 struct graph *new_graph(void);
 void add_node(struct graph *graph, const struct node *node);
-void run_graph(const struct graph *graph);
+void run_graph(struct stream *stream, const struct graph *graph);
 
 /* ---- kernels.c ---- */
 
 /* Gives a kernel's handle a name; the name must live as long as the process. */
 void name_kernel(const void *handle, const char *name);
-cudaError_t launch_kernel(const void *handle, cudaStream_t stream);
+cudaError_t launch_kernel(const void *handle, void **arguments, cudaStream_t stream);
 
 /* ---- libraries.c ---- */
 

@@ -1,6 +1,6 @@
 /* Streams, and work on them. The device does its work at once: nothing is ever pending, so that waiting returns at once,
  * and is counted. */
-#include "streams.h"
+#include "clock.h"
 
 enum { STREAM_MAGIC = 0x57e4 };
 
@@ -37,14 +37,16 @@ cudaError_t enqueue(cudaStream_t handle, const struct node *node) {
   forget_wait();
   struct stream *stream = stream_of(handle);
   if (!stream) return fail(cudaErrorInvalidResourceHandle);
+  struct node work = *node;
+  work.duration = clock_learn(node);
   if (stream->capture) {
     if (stream->capture->invalid) return fail(cudaErrorStreamCaptureInvalidated);
-    add_node(stream->capture->graph, node);
+    add_node(stream->capture->graph, &work);
     stream->joined = 0;
     return cudaSuccess;
   }
   cudaError_t error = is_legacy(stream) ? implicit_dependency(stream) : cudaSuccess;
-  if (!error) run_node(node, 0);
+  if (!error) run_node(stream, &work, 0);
   return error;
 }
 
@@ -113,14 +115,20 @@ EXPORT cudaError_t cudaStreamQuery(cudaStream_t handle) { return check_stream_sy
 
 EXPORT cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   cudaError_t error = check_stream_sync(handle);
-  if (!error && !already_waited(handle)) host_sync("cudaStreamSynchronize");
+  if (!error && !already_waited(handle)) {
+    clock_sync_stream("cudaStreamSynchronize", handle);
+    host_sync("cudaStreamSynchronize");
+  }
   return error;
 }
 
 EXPORT cudaError_t cudaDeviceSynchronize(void) {
   cudaError_t error = check_device_sync();
   if (!error) error = prohibited_by_capture();
-  if (!error) host_sync("cudaDeviceSynchronize");
+  if (!error) {
+    clock_sync_device("cudaDeviceSynchronize");
+    host_sync("cudaDeviceSynchronize");
+  }
   return error;
 }
 

@@ -21,6 +21,7 @@ struct stream {
   int non_blocking;
   int priority;
   unsigned long long id;
+  long clock_ns; /* the end of its work on the virtual clock */
   struct capture *capture;
   int joined; /* while it captures: whether the origin waits for all that it recorded */
   struct stream *next;
@@ -29,6 +30,7 @@ struct stream {
 struct event {
   int device;
   long recorded_ns; /* 0: never */
+  long clock_ns;    /* when its record happens on the virtual clock */
   struct capture *capture;
   struct stream *stream;
 };

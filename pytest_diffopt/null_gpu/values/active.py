@@ -1,5 +1,9 @@
 """The engine that computes values in this process, if any."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pytest_diffopt.null_gpu.clock import learning
 from pytest_diffopt.null_gpu.values.engine import Engine
 
 
@@ -18,3 +22,18 @@ def active_engine() -> Engine | None:
 def set_active_engine(engine: Engine | None) -> None:
     """Set the engine that operations are computed by."""
     _active.engine = engine
+
+
+@contextmanager
+def learning_work() -> Iterator[Callable[[], range]]:
+    """Number the work of the block, and remember the operations behind it; the function returns the numbers so far."""
+    engine = _active.engine
+    before = engine.learns_work if engine is not None else False
+    with learning() as numbers:
+        if engine is not None:
+            engine.learns_work = True
+        try:
+            yield numbers
+        finally:
+            if engine is not None:
+                engine.learns_work = before

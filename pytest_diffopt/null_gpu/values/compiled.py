@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pytest_diffopt.null_gpu.values import autotuning
 from pytest_diffopt.null_gpu.values.active import active_engine
 from pytest_diffopt.null_gpu.values.engine import Engine
 from pytest_diffopt.null_gpu.values.host_calls import HostCall, host_kwargs, host_views, leaves, on_host
@@ -44,6 +45,7 @@ def install() -> None:
 def _with_reference(compile_graph: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(compile_graph)
     def compile_with_reference(backend: Any, graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Any:
+        autotuning.install()
         # Inductor rewrites the graph that it is given
         reference = torch.fx.GraphModule(graph, copy.deepcopy(graph.graph))
         return _computed_beside(compile_graph(backend, graph, inputs), reference)

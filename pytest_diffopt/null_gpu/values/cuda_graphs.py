@@ -2,15 +2,18 @@
 
 import functools
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 
-from pytest_diffopt.null_gpu.values.active import active_engine
+from pytest_diffopt.null_gpu.values.active import active_engine, learning_work
 from pytest_diffopt.null_gpu.values.host_calls import HostCall
 from pytest_diffopt.null_gpu.values.torch_internals import excluded
 
+# The durations of a graph's nodes are learned while it is captured, and used at each replay.
+_learning = ExitStack()
 _tapes: WeakKeyDictionary[Any, list[HostCall]] = WeakKeyDictionary()
 
 
@@ -30,6 +33,7 @@ def _starting_tape(capture_begin: Callable[..., None]) -> Callable[..., None]:
         engine = active_engine()
         if engine is not None:
             engine.tape = []
+            _learning.enter_context(learning_work())
 
     return begin
 
@@ -41,6 +45,7 @@ def _ending_tape(capture_end: Callable[..., None]) -> Callable[..., None]:
         tape = engine.tape if engine is not None else None
         if engine is not None:
             engine.tape = None
+            _learning.close()
         capture_end(graph)
         if tape is not None:
             _tapes[graph] = tape

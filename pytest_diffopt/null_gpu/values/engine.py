@@ -33,6 +33,7 @@ from pytest_diffopt.null_gpu.values.operations import Kind, Plan, plan_for
 from pytest_diffopt.null_gpu.values.read_tape import amend_last_read
 from pytest_diffopt.null_gpu.values.resident_memory import ResidentLimit
 from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain
+from pytest_diffopt.null_gpu.values.work import next_number, remember
 
 _MIB = 2**20
 _SMALL_BYTES = _MIB
@@ -79,9 +80,18 @@ class Engine:
         self.limit_bytes = limit_bytes
         self._resident = ResidentLimit(resident_limit_bytes)
         self._plans: dict[Any, Plan] = {}
+        self.learns_work = False
 
     def run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation as the GPU would, and compute what it writes."""
+        if not self.learns_work:
+            return self._run(operation, args, kwargs)
+        number = next_number()
+        result = self._run(operation, args, kwargs)
+        remember(number, operation, args, kwargs, result)
+        return result
+
+    def _run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         tensors = cuda_tensors(args, kwargs)
         if not tensors and not makes_cuda_tensors(kwargs):
             return operation(*args, **kwargs)

@@ -99,7 +99,18 @@ def kernels(*, launched: int = 7) -> KernelBaseline:
 
 def compiled(*, breaks: int = 0, region: str = "UNet.forward") -> CompileBaseline:
     """Return a compile baseline of one function."""
-    figures = RegionFigures(graphs=1, breaks=breaks, recompiles=0, operations=80, guards=9)
+    figures = RegionFigures(
+        graphs=1,
+        breaks=breaks,
+        recompiles=0,
+        operations=80,
+        guards=9,
+        symbolic_sizes=0,
+        generated_kernels=8,
+        external_calls=6,
+        fallbacks=1,
+        reused_buffers=4,
+    )
     return CompileBaseline(
         case=KEY.case, subject=SUBJECT, environment=ENVIRONMENT, reason="first accepted", regions={region: figures}
     )

@@ -102,3 +102,39 @@ def test_a_baseline_of_another_recipe_is_not_compared() -> None:
     verdict = judge_compile_counts(record, baseline, environment=ENVIRONMENT, rerun=RERUN)
 
     assert verdict.outcome is Outcome.INCOMPARABLE
+
+
+COMPILED = replace(UNET, generated_kernels=8, external_calls=6, reused_buffers=4)
+
+
+def test_what_inductor_generates_is_exact() -> None:
+    """A dynamic graph, and an operation that Inductor has no code for; the summary counts the kernels."""
+    dynamic = replace(COMPILED, symbolic_sizes=1, external_calls=7, fallbacks=1, generated_kernels=7)
+    verdict = judged(dynamic, accepted=(COMPILED,))
+
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.summary.endswith(", 400 guards, 7 generated kernels")
+    assert verdict.explanation[1:5] == (
+        "  UNet.forward  symbolic sizes 0 -> 1",
+        "  UNet.forward  generated kernels 8 -> 7",
+        "  UNet.forward  external calls 6 -> 7",
+        "  UNet.forward  fallbacks 0 -> 1",
+    )
+
+
+def test_fewer_kernels_are_a_gain_and_reused_buffers_are_neither() -> None:
+    """Buffers are reused where there are some."""
+    gain = judged(replace(COMPILED, generated_kernels=7, reused_buffers=3), accepted=(COMPILED,))
+    neither = judged(replace(COMPILED, reused_buffers=3), accepted=(COMPILED,))
+
+    assert gain.outcome is Outcome.IMPROVED
+    assert neither.outcome is Outcome.REGRESSED
+
+
+def test_what_inductor_generates_is_compared_under_one_torch_and_triton_only() -> None:
+    """Another Triton compiles other kernels."""
+    other_triton = replace(ENVIRONMENT, versions={**ENVIRONMENT.versions, "triton": "3.9.0"})
+    changed = replace(COMPILED, generated_kernels=9, fallbacks=2)
+
+    assert judged(changed, accepted=(COMPILED,), environment=other_triton).outcome is Outcome.PASSED
+    assert judged(changed, accepted=(COMPILED,), environment=NEWER).outcome is Outcome.PASSED

@@ -55,8 +55,11 @@ from pytest_diffopt.records import (
     EffectRecord,
     Environment,
     ErrorSize,
+    ExternalCall,
     FailedGuard,
     FewerKernelsRecord,
+    GeneratedCode,
+    GeneratedKernel,
     GraphBreak,
     GuardKind,
     ImageDifference,
@@ -164,6 +167,30 @@ def frame(failed: FailedGuard | None = None, number: int = 0) -> CompiledFrame:
         generated_kernels=119,
         external_calls=934,
         graph_partitions=3,
+        code=GeneratedCode(
+            kernels=(
+                GeneratedKernel(
+                    name="triton_poi_fused_gelu_mul_3",
+                    operations=("aten.gelu", "aten.mul"),
+                    launches=2,
+                    argument_bytes=49152,
+                    registers=32,
+                    shared_bytes=0,
+                    spilled_bytes=0,
+                    warps=4,
+                ),
+            ),
+            external_calls=(
+                ExternalCall(
+                    function="torch.ops.aten.cumprod.default",
+                    library="torch",
+                    calls=1,
+                    fallback="Inductor has no code for it",
+                ),
+            ),
+            reused_buffers=4,
+            default_choices=1,
+        ),
     )
 
 

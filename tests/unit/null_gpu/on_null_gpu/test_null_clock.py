@@ -1,0 +1,163 @@
+"""The virtual clock: events and `torch.cuda._sleep` live on it, and the timeline of its log is the same."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from pytest_diffopt.null_gpu.clock import learning, read_log, running, set_copy_rates, set_durations_ns
+from pytest_diffopt.null_gpu.errors import NullGpuError
+from pytest_diffopt.null_gpu.timeline import spans
+from pytest_diffopt.null_gpu.values.computing import Values, computing
+from pytest_diffopt.probes.timeline import estimate_timeline
+from pytest_diffopt.records import Subject
+
+_MS_CYCLES = 1_980_000  # of an H200 at 1980 MHz
+_NS_PER_MS = 1_000_000
+
+
+def on_clock(call: Callable[[], object]) -> None:
+    """Learn a call and make it on the clock."""
+    with learning() as numbers:
+        call()
+        work = numbers()
+    with running(work):
+        call()
+
+
+def test_sleep_and_events() -> None:
+    """10 ms of a spinning kernel take no time of the host, and the events are 10 ms apart."""
+    elapsed_ms: list[float] = []
+
+    def sleep() -> None:
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        torch.cuda._sleep(10 * _MS_CYCLES)
+        end.record()
+        end.synchronize()
+        elapsed_ms.append(start.elapsed_time(end))
+
+    begin_ns = time.monotonic_ns()
+    on_clock(sleep)
+    log = read_log()
+    (span,) = spans(log, [(0, log[0].host_ns), (len(log), log[-1].host_ns)])
+
+    assert elapsed_ms[0] < 10 < elapsed_ms[1] < 20
+    assert span.busy_ns == 10 * _NS_PER_MS
+    assert 0 < span.waited_ns <= 10 * _NS_PER_MS
+    assert span.total_ns < 20 * _NS_PER_MS
+    assert time.monotonic_ns() > begin_ns
+
+
+def test_streams_wait_for_each_other() -> None:
+    """A stream that waits for an event of another one ends after both: 3 ms and 2 ms."""
+    elapsed_ms: list[float] = []
+    first, second = torch.cuda.Stream(), torch.cuda.Stream()
+
+    def chain() -> None:
+        start, between, end = (torch.cuda.Event(enable_timing=True) for _ in range(3))
+        start.record(first)
+        with torch.cuda.stream(first):
+            torch.cuda._sleep(3 * _MS_CYCLES)
+        between.record(first)
+        second.wait_event(between)
+        with torch.cuda.stream(second):
+            torch.cuda._sleep(2 * _MS_CYCLES)
+        end.record(second)
+        elapsed_ms.append(start.elapsed_time(end))
+
+    on_clock(chain)
+
+    assert 5 <= elapsed_ms[1] < 10
+
+
+def test_durations_of_kernels_and_copies() -> None:
+    """A kernel has the duration that was set, a copy that of its bytes at the rate of the bus."""
+    tensor = torch.ones(1000, 1000, device="cuda")
+    pinned = torch.ones(1000, 1000, pin_memory=True)
+    set_copy_rates(bus_bytes_per_s=4e9, memory_bytes_per_s=1e12)
+
+    def call() -> None:
+        tensor.mul_(2)
+        tensor.copy_(pinned, non_blocking=True)
+        torch.cuda.synchronize()
+
+    with learning() as numbers:
+        call()
+        work = numbers()
+    set_durations_ns({work.start: 5 * _NS_PER_MS})
+    with running(work):
+        call()
+    log = read_log()
+    (span,) = spans(log, [(0, log[0].host_ns), (len(log), log[-1].host_ns)])
+
+    assert [entry.device_ns for entry in log[:2]] == [5 * _NS_PER_MS, _NS_PER_MS]
+    assert span.busy_ns == 6 * _NS_PER_MS
+
+
+def test_other_work_is_an_error() -> None:
+    """The durations would belong to other kernels."""
+    tensor = torch.ones(4, device="cuda")
+    with learning() as numbers:
+        tensor.mul_(2)
+        work = numbers()
+
+    with pytest.raises(NullGpuError, match="a call enqueues other work than the same call before"), running(work):
+        tensor.add_(2)
+    with pytest.raises(NullGpuError, match="enqueues other work"), running(work):
+        pass
+
+
+class Model(torch.nn.Module):
+    """Products that take long on a GPU, and maybe a read of the result."""
+
+    def __init__(self, *, reads: bool) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4096, 4096, device="cuda", dtype=torch.bfloat16)
+        self.reads = reads
+
+    def forward(self, values: torch.Tensor, flag: torch.Tensor) -> torch.Tensor:
+        """Compute."""
+        for _ in range(3):
+            values = self.linear(values)
+            if self.reads and flag.item() > 1:
+                break
+        return values
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_timeline_of_a_module(*, reads: bool) -> None:
+    """3 products of 8192 x 4096 x 4096 take 2.75e11 FLOPs each, at 989.4 TFLOP/s 0.278 ms; a sync costs its line."""
+    model = Model(reads=reads)
+    values = torch.ones(8192, 4096, device="cuda", dtype=torch.bfloat16)
+    flag = torch.ones(1, device="cuda")
+    with torch.no_grad(), computing(Values.SMALL):
+        record = estimate_timeline(model, lambda: model(values, flag), Subject(pipeline="Model"))
+    (phase,) = record.phases
+
+    assert (record.gpu_model, record.num_steps, record.without_model) == ("nvidia-h200", 0, 0)
+    assert phase.busy_ns == pytest.approx(3 * 277_800, rel=0.01)
+    assert phase.total_ns >= phase.busy_ns
+    assert [sync.count for sync in record.syncs] == ([3] if reads else [])
+    if reads:
+        assert phase.waited_ns > 0
+        assert record.syncs[0].where.startswith(__file__)
+        assert record.syncs[0].cost_ns > 0
+
+
+def test_nodes_of_a_graph_have_their_durations() -> None:
+    """They are learned as the graph is captured."""
+    model = Model(reads=False)
+    values = torch.ones(8192, 4096, device="cuda", dtype=torch.bfloat16)
+    flag = torch.ones(1, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    with torch.no_grad(), computing(Values.SMALL):
+        model(values, flag)
+        torch.cuda.synchronize()
+        with torch.cuda.graph(graph):
+            model(values, flag)
+        record = estimate_timeline(graph.replay, graph.replay, Subject(pipeline="graph"))
+
+    assert (record.launches, record.without_model) == (3, 0)
+    assert record.phases[0].busy_ns == pytest.approx(3 * 277_800, rel=0.01)
