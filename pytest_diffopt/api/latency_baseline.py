@@ -115,7 +115,9 @@ class LatencyGate(BaselineGate):
         if not modules_of(target):  # a bare function: it has nothing that can be moved to the simulated GPU
             return record
         active_test().progress("counting on the simulated GPU")
-        here = gpu_model_by_cuda_name(self._environment(record.subject).device_name)
+        # the null GPU has the name of the GPU that it stands in for
+        name = self._environment(record.subject).device_name.removeprefix("null ")
+        here = gpu_model_by_cuda_name(name)
         gpu_model = here.name if here else DEFAULT_GPU_MODEL
         if not record.subject.device.is_gpu:
             call = (target, arguments.positional, arguments.keywords)

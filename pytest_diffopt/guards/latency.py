@@ -14,9 +14,9 @@ from pytest_diffopt.guards.comparison import (
 )
 from pytest_diffopt.guards.failure_text import change, counted, in_columns, percent, time
 from pytest_diffopt.guards.gpu_state import gpu_rows, why_gpu_unfit
-from pytest_diffopt.guards.host_time import time_of, timed_on
+from pytest_diffopt.guards.host_time import bound_text, time_of, timed_on
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
-from pytest_diffopt.records import Concern, Environment, LatencyRecord
+from pytest_diffopt.records import Concern, Device, Environment, LatencyRecord
 from pytest_diffopt.statistics.intervals import median, relative_deviation, relative_spread
 from pytest_diffopt.statistics.spread import exceeded_by_chance
 
@@ -61,7 +61,7 @@ def _compared(record: LatencyRecord, baseline: LatencyBaseline, now: float, cont
         concern=Concern.LATENCY,
         outcome=outcome,
         subject=record.subject,
-        summary=f"{_figure(now, record)} ({change(compared.relative_change)})",
+        summary=f"{_figure(now, record)} ({change(compared.relative_change)}){_bound(now, record)}",
         explanation=() if outcome is Outcome.PASSED else _explanation(outcome, compared, record, baseline, context),
         figures={
             "median_ns": now,
@@ -69,7 +69,7 @@ def _compared(record: LatencyRecord, baseline: LatencyBaseline, now: float, cont
             "tolerance_ns": compared.tolerance,
             "relative_change": compared.relative_change,
         }
-        | ({"roofline_share": record.roofline_ns / now} if record.roofline_ns else {}),
+        | _roofline_figures(now, record),
         changes=(FigureChange(where="a call", figure="median_ns", before=round(accepted), after=round(now)),),
         environment_changes=context.version_differences,
     )
@@ -172,7 +172,11 @@ def _detail_rows(record: LatencyRecord) -> tuple[tuple[str, str], ...]:
     if record.first_call_ns:
         compiling = f", including {time(record.compile_ns)} of compilation" if record.compile_ns else ""
         rows.append(("first call", f"{time(record.first_call_ns)}{compiling}"))
-    if record.roofline_ns:
+    if record.roofline_ns and record.subject.device is Device.NULL_GPU:
+        rows.append(
+            ("device", f"at least {time(record.roofline_ns)}, by the roofline of the GPU that it stands in for")
+        )
+    elif record.roofline_ns:
         rows.append(("roofline", f"{time(record.roofline_ns)}, the lower bound at this GPU's peak rates"))
     return tuple(rows)
 
@@ -199,5 +203,21 @@ def _by_chance(medians: list[float], margin: float) -> str:
 
 def _figure(now: float, record: LatencyRecord) -> str:
     steps = f", {1e9 * record.num_steps / now:.1f} steps/s" if record.num_steps else ""
-    share = f", {100 * record.roofline_ns / now:.0f} % of the roofline" if record.roofline_ns else ""
+    is_shown = record.roofline_ns and record.subject.device is not Device.NULL_GPU
+    share = f", {100 * record.roofline_ns / now:.0f} % of the roofline" if is_shown else ""
     return f"{time_of(record.subject, time(now))}{steps}{share}"
+
+
+def _roofline_figures(now: float, record: LatencyRecord) -> dict[str, float]:
+    if not record.roofline_ns:
+        return {}
+    if record.subject.device is Device.NULL_GPU:
+        return {"device_at_least_ns": record.roofline_ns}
+    return {"roofline_share": record.roofline_ns / now}
+
+
+def _bound(now: float, record: LatencyRecord) -> str:
+    """Return, for host time, what bounds the call: the host, or the device by its roofline."""
+    if not record.roofline_ns or record.subject.device is not Device.NULL_GPU:
+        return ""
+    return f"; {bound_text(host_ns=now, device_ns=record.roofline_ns)}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pytest_diffopt.guards.host_time import bound_text
 from pytest_diffopt.profile.null_gpu import NullGpuProfile
 from pytest_diffopt.profile.table import aligned, call_text, section
 from pytest_diffopt.profile.target import Target
@@ -56,20 +57,15 @@ def timeline_lines(timeline: TimelineRecord, *, top: int) -> Iterator[str]:
     yield from _TIMELINE_NOTES
     if timeline.without_model:
         yield f"{timeline.without_model:,} of {timeline.launches:,} launches have no model and count as 0"
-    yield f"{timeline.phases[_bounding(timeline)].phase}: {bound_text(timeline.phases[_bounding(timeline)])}"
+    phase = _bounding(timeline)
+    yield f"{phase.phase}: {bound_text(host_ns=phase.host_ns, device_ns=phase.busy_ns)}"
     yield from section("what the syncs of each line cost, by the estimate", map(_sync_line, timeline.syncs), top)
 
 
-def bound_text(phase: PhaseTimeline) -> str:
-    """Return what bounds a phase: `host 41 ms, device at least 22 ms: launch-bound`."""
-    host, device = _time(phase.host_ns), _time(phase.busy_ns)
-    return f"host {host}, device at least {device}: {'launch-bound' if phase.is_launch_bound else 'device-bound'}"
-
-
-def _bounding(timeline: TimelineRecord) -> int:
+def _bounding(timeline: TimelineRecord) -> PhaseTimeline:
     """Return the phase that stands for a step: the later steps, or what there is."""
-    names = [phase.phase for phase in timeline.phases]
-    return next((names.index(name) for name in ("later steps", "step 0") if name in names), 0)
+    by_name = {phase.phase: phase for phase in timeline.phases}
+    return next((by_name[name] for name in ("later steps", "step 0") if name in by_name), timeline.phases[0])
 
 
 def _timeline_row(phase: PhaseTimeline) -> tuple[str, ...]:

@@ -28,11 +28,6 @@ class PhaseTimeline:
         """The time in which the device does nothing."""
         return max(0, self.total_ns - self.busy_ns)
 
-    @property
-    def is_launch_bound(self) -> bool:
-        """Whether the host takes longer than the device needs at least."""
-        return self.host_ns > self.busy_ns
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyncCost:

@@ -38,7 +38,12 @@ def test_counts_and_host_time(run_on_null_gpu: Run, pytester: pytest.Pytester) -
     record = json.loads((pytester.path / "report" / "report.json").read_text(encoding="utf-8"))["verdicts"][0]["record"]
 
     accepting.assert_outcomes(passed=2)
-    accepting.stdout.fnmatch_lines(["passed  latency  sdxl (tiny)  fp32  * ms of host time, * steps/s (+0.0 %)"])
+    accepting.stdout.fnmatch_lines(
+        [
+            "passed  latency  sdxl (tiny)  fp32  * ms of host time, * steps/s (+0.0 %); "
+            "host * ms, device at least * us: launch-bound"
+        ]
+    )
     assert record["counts"]["subject"]["device"] == "null-gpu"
     assert record["counts"]["phases"][1]["operations"] > 100
     assert record["why_not_counted"] == ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_diffopt.guards.host_time import time_of, timed_on
+from pytest_diffopt.guards.host_time import bound_text, time_of, timed_on
 from pytest_diffopt.records import Device, Subject
 
 
@@ -20,3 +20,9 @@ def test_only_the_null_gpus_times_are_host_time(device: Device, time: str, place
 
     assert time_of(subject, "1.2 ms") == time
     assert timed_on(subject, "null NVIDIA H200") == place
+
+
+def test_what_bounds_a_step() -> None:
+    """The host where it takes longer than the device needs at least."""
+    assert bound_text(host_ns=41e6, device_ns=22e6) == "host 41.0 ms, device at least 22.0 ms: launch-bound"
+    assert bound_text(host_ns=22e6, device_ns=41e6) == "host 22.0 ms, device at least 41.0 ms: device-bound"

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as with_changes
 
-from pytest_diffopt.baselines.documents import LatencyBaseline
+from pytest_diffopt.baselines.documents import AcceptedSubject, LatencyBaseline
 from pytest_diffopt.baselines.figures import CallFigures
 from pytest_diffopt.guards.latency import judge_latency
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
-from pytest_diffopt.records import Environment, LatencyRecord
+from pytest_diffopt.records import Device, Environment, LatencyRecord
 from tests.unit.guards.guard_examples import COUNTS, ENVIRONMENT, NEWER, OTHER_GPU, RERUN, SEEN, STEP, SUBJECT
 
 MS = 1_000_000
@@ -212,3 +212,18 @@ def test_a_call_that_is_still_getting_faster_is_inconclusive() -> None:
         "diffopt: the call was still getting faster after 2 warm-up calls: 2.20 s (2.31 s allowed)"
     )
     assert verdict.explanation[-1] == "measure longer: raise --diffopt-max-seconds"
+
+
+def test_host_time_stands_beside_the_devices_roofline() -> None:
+    """It is no share of a GPU's time."""
+    on_null_gpu = replace(SUBJECT, device=Device.NULL_GPU)
+    baseline = accepted(2000)
+    baseline = with_changes(baseline, subject=AcceptedSubject.of(on_null_gpu))
+    verdict = judge(replace(counted(record(2500), operations=1204), subject=on_null_gpu), baseline)
+
+    assert verdict.summary == (
+        "2.50 s of host time, 12.0 steps/s (+25.0 %); host 2.50 s, device at least 1.00 s: launch-bound"
+    )
+    assert "  device    at least 1.00 s, by the roofline of the GPU that it stands in for" in verdict.explanation
+    assert verdict.figures["device_at_least_ns"] == 1e9
+    assert "roofline_share" not in verdict.figures
