@@ -10,6 +10,7 @@ import pytest
 
 from pytest_diffopt import (
     CountGate,
+    KernelGate,
     LatencyGate,
     PipelineInputs,
     Scale,
@@ -20,6 +21,7 @@ from pytest_diffopt import (
     assert_optimizations_applied,
     assert_optimizations_effective,
 )
+from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.recipes.recipe import Recipe
 
 LADDERS = ["diffusion-fast", "modern"]
@@ -63,6 +65,13 @@ def test_image_is_the_reference(
 def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate) -> None:
     """The level's counts are exactly those of the baseline."""
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
+
+
+@pytest.mark.skipif(not is_active(), reason="kernels are counted on the null GPU")
+@every_level
+def test_kernels(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, kernel_baseline: KernelGate) -> None:
+    """The level launches exactly the kernels, library calls and CUDA graphs of the baseline."""
+    kernel_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
 @pytest.mark.gpu

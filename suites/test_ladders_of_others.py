@@ -10,6 +10,7 @@ import pytest
 
 from pytest_diffopt import (
     AllowedSyncs,
+    KernelGate,
     LatencyGate,
     PipelineInputs,
     assert_images_similar,
@@ -18,6 +19,7 @@ from pytest_diffopt import (
     assert_optimizations_applied,
     assert_optimizations_effective,
 )
+from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.plugin.markers import NamedPipeline
 from pytest_diffopt.recipes.recipe import Recipe
 from suites.known_syncs import DEEPFLOYD_IF, FLOW_MATCH_EULER, PNDM
@@ -58,6 +60,13 @@ class EveryLevel:
     ) -> None:
         """The level draws the image of the plain pipeline."""
         assert_images_similar(optimized_pipeline(**pipeline_inputs), reference_pipeline(**pipeline_inputs))
+
+    @pytest.mark.skipif(not is_active(), reason="kernels are counted on the null GPU")
+    def test_kernels(
+        self, optimized_pipeline: Any, pipeline_inputs: PipelineInputs, kernel_baseline: KernelGate
+    ) -> None:
+        """The level launches exactly the kernels, library calls and CUDA graphs of the baseline."""
+        kernel_baseline.check(optimized_pipeline, **pipeline_inputs)
 
     @pytest.mark.gpu
     def test_latency(

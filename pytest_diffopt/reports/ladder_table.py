@@ -1,4 +1,4 @@
-"""A ladder as a table and a bar chart: verdicts, operations, launches, memory and latency of each level."""
+"""A ladder as a table and a bar chart: verdicts, operations, launches, memory and times of each level."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 from pytest_diffopt.guards.failure_text import factor, percent, size, time
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.recipes.ladders import Level, known_ladders, ladder
-from pytest_diffopt.records import Concern
+from pytest_diffopt.records import Concern, Device
 from pytest_diffopt.session.ledger import LedgerEntry
 
 _BAR_WIDTH = 24
@@ -20,10 +20,15 @@ _HEAD = (
     *_SHOWN,
     "operations a step",
     "launches a step",
+    "library calls",
     "in graphs",
+    "CUDA graphs",
     "peak memory",
     "latency",
     "times as fast",
+    "host time",
+    "device at least",
+    "gap",
 )
 #: Of several verdicts of one concern on one level, the first of these is shown.
 _WORST_FIRST = (
@@ -47,7 +52,11 @@ class LadderRow:
         peak_memory_bytes: peak memory of a call; None if neither counted nor measured.
         operations: operations launched in a late denoise step; None if not counted.
         launches: kernels and library calls of a late denoise step on the null GPU; None if not counted.
+        library_calls: the library calls among them.
         launches_in_graphs: those of them that CUDA graphs launch.
+        graph_launches: CUDA graphs that a late denoise step launches.
+        host_ns: median host time of a call on the null GPU; None if not measured.
+        device_ns: lower bound of the device's time of a call, by the roofline; None if not known.
     """
 
     level: Level
@@ -56,7 +65,11 @@ class LadderRow:
     peak_memory_bytes: int | None = None
     operations: int | None = None
     launches: int | None = None
+    library_calls: int = 0
     launches_in_graphs: int = 0
+    graph_launches: int = 0
+    host_ns: float | None = None
+    device_ns: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +175,7 @@ def _is_worse(outcome: Outcome, known: Outcome) -> bool:
 def _take_figures(row: LadderRow, entry: LedgerEntry) -> None:
     record: dict[str, Any] = entry.record
     if entry.verdict.concern is Concern.LATENCY and record.get("samples_ns"):
-        row.latency_ns = median(record["samples_ns"])
+        _take_time(row, entry)
     if entry.verdict.concern is Concern.COUNTS:
         row.peak_memory_bytes = max(phase["peak_memory_bytes"] for phase in record["phases"])
         steps = [phase for phase in record["phases"] if phase["phase"].startswith("step")]
@@ -170,9 +183,19 @@ def _take_figures(row: LadderRow, entry: LedgerEntry) -> None:
     if entry.verdict.concern is Concern.KERNELS and record.get("phases"):
         late = record["phases"][_last_step(record["phases"])]
         row.launches = sum(late["kernels"].values()) + sum(late["library_calls"].values())
+        row.library_calls = sum(late["library_calls"].values())
         row.launches_in_graphs = late["launches_in_graphs"]
+        row.graph_launches = late["graph_launches"]
     if entry.verdict.concern is Concern.MEMORY:
         row.peak_memory_bytes = record["peak_allocated_bytes"]
+
+
+def _take_time(row: LadderRow, entry: LedgerEntry) -> None:
+    if entry.verdict.subject.device is Device.NULL_GPU:
+        row.host_ns = median(entry.record["samples_ns"])
+        row.device_ns = entry.record["roofline_ns"] or None
+    else:
+        row.latency_ns = median(entry.record["samples_ns"])
 
 
 def _last_step(phases: Sequence[Mapping[str, Any]]) -> int:
@@ -194,11 +217,23 @@ def _cells(row: LadderRow, first: LadderRow) -> list[str]:
         *(str(row.outcomes.get(concern, _NOTHING)) for concern in _SHOWN),
         _NOTHING if row.operations is None else str(row.operations),
         _NOTHING if row.launches is None else str(row.launches),
+        str(row.library_calls) if row.launches else _NOTHING,
         percent(row.launches_in_graphs / row.launches) if row.launches else _NOTHING,
+        str(row.graph_launches) if row.graph_launches else _NOTHING,
         _NOTHING if row.peak_memory_bytes is None else size(row.peak_memory_bytes),
         _NOTHING if row.latency_ns is None else time(row.latency_ns),
         _NOTHING if speed_up is None else factor(speed_up),
+        _NOTHING if row.host_ns is None else time(row.host_ns),
+        _NOTHING if row.device_ns is None else time(row.device_ns),
+        _gap(row),
     ]
+
+
+def _gap(row: LadderRow) -> str:
+    """Return by how much the host takes longer than the device needs at least; `device-bound` if it does not."""
+    if row.host_ns is None or row.device_ns is None:
+        return _NOTHING
+    return time(row.host_ns - row.device_ns) if row.host_ns > row.device_ns else "device-bound"
 
 
 def _bars(title: str, values: Sequence[tuple[str, float, str]]) -> Iterator[str]:

@@ -4,17 +4,24 @@ from typing import Any
 
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.recipes.ladders import ladder
-from pytest_diffopt.records import Concern, Subject
+from pytest_diffopt.records import Concern, Device, Subject
 from pytest_diffopt.reports.ladder_table import ladder_lines
 from pytest_diffopt.session.ledger import LedgerEntry
 
 LEVELS = ladder("modern", "sdxl")
 
 
-def entry(number: int, concern: Concern, outcome: Outcome = Outcome.PASSED, **record: Any) -> LedgerEntry:
+def entry(
+    number: int,
+    concern: Concern,
+    outcome: Outcome = Outcome.PASSED,
+    *,
+    device: Device = Device.CPU,
+    **record: Any,
+) -> LedgerEntry:
     """Return the ledger entry of a ladder test with this verdict."""
     level = LEVELS[number - 1]
-    subject = Subject(pipeline="sdxl", scale="tiny", recipe=level.recipe)
+    subject = Subject(pipeline="sdxl", scale="tiny", recipe=level.recipe, device=device)
     verdict = Verdict(concern=concern, outcome=outcome, subject=subject, summary="")
     return LedgerEntry(nodeid=f"suites/test_ladders.py::test_it[sdxl-{level.test_id}]", verdict=verdict, record=record)
 
@@ -53,19 +60,27 @@ def test_without_a_gpu_the_chart_shows_counted_memory() -> None:
 
 
 def test_on_the_null_gpu_the_table_shows_launches() -> None:
-    """Of a late step, and the share of them that CUDA graphs launch."""
+    """Of a late step, the share of them that CUDA graphs launch, and host time beside the device's lower bound."""
 
     def launched(number: int, kernels: int, in_graphs: int) -> LedgerEntry:
         step = {"kernels": {"add": kernels}, "library_calls": {"gemm": 10}, "launches_in_graphs": in_graphs}
-        other = {"kernels": {"add": 1}, "library_calls": {}, "launches_in_graphs": 0}
+        step["graph_launches"] = 2 if in_graphs else 0
+        other = {"kernels": {"add": 1}, "library_calls": {}, "launches_in_graphs": 0, "graph_launches": 0}
         phases = [{"phase": "steps 1-3", **step}, {"phase": "after the loop", **other}]
         return entry(number, Concern.KERNELS, phases=phases)
 
-    assert list(ladder_lines([launched(1, 190, 0), launched(2, 90, 75)])) == [
+    def timed(number: int, host_ms: int, device_ms: int) -> LedgerEntry:
+        times = {"samples_ns": [host_ms * 1_000_000], "roofline_ns": device_ms * 1e6}
+        return entry(number, Concern.LATENCY, device=Device.NULL_GPU, **times)
+
+    entries = [launched(1, 190, 0), launched(2, 90, 75), timed(1, 41, 22), timed(2, 20, 21)]
+
+    assert list(ladder_lines(entries)) == [
         "ladder modern: sdxl (tiny)",
-        "     level    launches a step  in graphs",
-        "  1  bf16     200              0.0 %",
-        "  2  compile  100              75.0 %",
+        "     level    launches a step  library calls  in graphs  CUDA graphs  host time  device at least  gap",
+        "  1  bf16     200              10             0.0 %      -            41.0 ms    22.0 ms          19.0 ms",
+        "  2  compile  100              10             75.0 %     2            20.0 ms    21.0 ms          "
+        "device-bound",
         "  launches a step",
         "  bf16     ########################  200",
         "  compile  ############              100",
