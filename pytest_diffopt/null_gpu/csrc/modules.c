@@ -1,62 +1,89 @@
 /* Modules of kernels that are loaded while the process runs, as Triton and NVRTC's users load them. */
-#include "null_gpu.h"
+#include "cubin.h"
 
-static void *new_module(void) { return calloc(1, 16); }
+struct module {
+  void *image; /* NULL if it is not known what its kernels need */
+};
 
-static const void *new_function(const char *name) {
-  char *handle = strdup(name); /* its address is the handle */
-  name_kernel(handle, handle);
-  return handle;
+enum { FUNCTION_MAGIC = 0x6b65726e };
+
+struct function {
+  int magic;
+  struct needs needs;
+  char name[];
+};
+
+static struct module *new_module(void *image) {
+  struct module *module = malloc(sizeof *module);
+  module->image = image;
+  return module;
+}
+
+static void free_module(struct module *module) {
+  free(module->image);
+  free(module);
+}
+
+static const void *new_function(const struct module *module, const char *name) {
+  size_t length = strlen(name) + 1;
+  struct function *function = malloc(sizeof *function + length);
+  function->magic = FUNCTION_MAGIC;
+  function->needs = cubin_needs(module->image, name);
+  memcpy(function->name, name, length);
+  name_kernel(function, function->name); /* its address is the handle */
+  return function;
 }
 
 #if CUDART_VERSION >= 12080
 EXPORT cudaError_t cudaLibraryLoadData(cudaLibrary_t *library, const void *code, enum cudaJitOption *options, void **values,
                                        unsigned n, enum cudaLibraryOption *more, void **more_values, unsigned n_more) {
-  (void)code, (void)options, (void)values, (void)n, (void)more, (void)more_values, (void)n_more;
-  *library = new_module();
+  (void)options, (void)values, (void)n, (void)more, (void)more_values, (void)n_more;
+  *library = (cudaLibrary_t)new_module(cubin_copy(code));
   return cudaSuccess;
 }
 
 EXPORT cudaError_t cudaLibraryUnload(cudaLibrary_t library) {
-  free(library);
+  free_module((struct module *)library);
   return cudaSuccess;
 }
 
 EXPORT cudaError_t cudaLibraryGetKernel(cudaKernel_t *kernel, cudaLibrary_t library, const char *name) {
-  (void)library;
-  *kernel = (cudaKernel_t)(uintptr_t)new_function(name);
+  *kernel = (cudaKernel_t)(uintptr_t)new_function((const struct module *)library, name);
   return cudaSuccess;
 }
 #endif
 
 EXPORT CUresult cuModuleLoad(CUmodule *module, const char *path) {
-  (void)path;
-  *module = new_module();
+  *module = (CUmodule)new_module(cubin_read(path));
   return CUDA_SUCCESS;
 }
 
-EXPORT CUresult cuModuleLoadData(CUmodule *module, const void *image) { return cuModuleLoad(module, image); }
+EXPORT CUresult cuModuleLoadData(CUmodule *module, const void *image) {
+  *module = (CUmodule)new_module(cubin_copy(image));
+  return CUDA_SUCCESS;
+}
 
 EXPORT CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned n, CUjit_option *options, void **values) {
   (void)n, (void)options, (void)values;
-  return cuModuleLoad(module, image);
+  return cuModuleLoadData(module, image);
 }
 
 EXPORT CUresult cuModuleUnload(CUmodule module) {
-  free(module);
+  free_module((struct module *)module);
   return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) {
-  (void)module;
-  *function = (CUfunction)(uintptr_t)new_function(name);
+  *function = (CUfunction)(uintptr_t)new_function((const struct module *)module, name);
   return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfunction function) {
-  (void)function;
+  const struct function *loaded = (const struct function *)function;
+  struct needs needs = loaded && loaded->magic == FUNCTION_MAGIC ? loaded->needs : (struct needs){-1, -1};
   switch (attribute) {
-    case CU_FUNC_ATTRIBUTE_NUM_REGS: *value = 32; break;
+    case CU_FUNC_ATTRIBUTE_NUM_REGS: *value = needs.registers >= 0 ? needs.registers : 32; break;
+    case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES: *value = needs.local_bytes >= 0 ? needs.local_bytes : 0; break;
     case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = 1024; break;
     case CU_FUNC_ATTRIBUTE_BINARY_VERSION: case CU_FUNC_ATTRIBUTE_PTX_VERSION: *value = gpu.capability; break;
     default: *value = 0;

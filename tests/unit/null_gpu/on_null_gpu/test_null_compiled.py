@@ -1,5 +1,7 @@
 """Inductor and Triton compile for the null GPU; compiled code counts and has values."""
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from torch._dynamo.utils import counters, get_compilation_metrics
 
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
 from pytest_diffopt.null_gpu.values.computing import Values, computing
+from pytest_diffopt.probes.compile_log import CompileLog
+from pytest_diffopt.records import Subject
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore:.*is deprecated")
 
@@ -89,3 +93,40 @@ def test_values_between_two_graphs_are_not_compiled() -> None:
         assert all(torch.equal(one.cpu(), other) for one, other in zip(actual, expected, strict=True))
     files = {str(one.co_filename) for one in get_compilation_metrics() if one.co_filename}
     assert [file for file in files if "null_gpu/values" in file] == []
+
+
+def test_driver_reports_what_a_compiled_kernel_needs(model: torch.nn.Module) -> None:
+    """Registers and spilled bytes are those that ptxas wrote, read back by Triton through the driver's API."""
+    inputs = torch.randn(4, 16).cuda()
+    subject = Subject(pipeline="model")
+    with CompileLog() as log:
+        start = log.mark()
+        torch.compile(model.cuda())(inputs)
+        (frame,) = log.since(start, subject).frames
+
+    assert [call.library for call in frame.code.external_calls] == ["cuBLAS"]
+    for kernel in frame.code.kernels:
+        assert (kernel.launches, kernel.spilled_bytes) == (1, 0)
+        assert kernel.registers == _registers_in_cubin(kernel.name)
+        assert kernel.argument_bytes >= 2 * inputs.nbytes
+
+
+def _registers_in_cubin(name: str) -> int:
+    """Return the registers by the attribute EIATTR_REGCOUNT (0x2f) of the one kernel in a file of Triton's cache."""
+    (path,) = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).rglob(f"{name}.cubin")
+    image = path.read_bytes()
+    found = re.findall(rb"\x04\x2f\x08\x00....(..)\x00\x00", image, flags=re.DOTALL)
+    return int.from_bytes(found[0], "little")
+
+
+def test_autotuning_takes_the_default() -> None:
+    """Each candidate counts as equally fast: two processes, or two runs, launch the same kernels."""
+    inputs = torch.randn(64, 64).cuda()
+    product = torch.compile(torch.nn.Linear(64, 64).cuda(), mode="max-autotune-no-cudagraphs")
+    with computing(Values.SMALL):
+        product(inputs)
+        with counting() as phase:
+            product(inputs)
+
+    assert phase.counts.total(TallyKind.LIBRARY_CALL) == 1
+    assert not [name for name in phase.counts.of(TallyKind.KERNEL) if name.startswith("triton_tem")]
