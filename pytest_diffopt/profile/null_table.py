@@ -19,7 +19,7 @@ _NOTES = (
     "peak memory: of tensors, above what was allocated before the call; host time: what this machine's CPU takes,",
     "without values; there is no GPU time",
 )
-_TIMELINE_HEADINGS = ("", "host", "waits for the GPU", "GPU busy", "GPU idle", "total")
+_TIMELINE_HEADINGS = ("", "host", "blocked", "GPU busy", "GPU idle", "total")
 _TIMELINE_NOTES = (
     "an estimate, no measurement of a GPU: host time of this machine without waiting; of the GPU the roofline of",
     "each operation, a lower bound, in the order of its streams",
@@ -63,7 +63,7 @@ def timeline_lines(timeline: TimelineRecord, *, top: int) -> Iterator[str]:
 
 
 def _bounding(timeline: TimelineRecord) -> PhaseTimeline:
-    """Return the phase that stands for a step: the later steps, or what there is."""
+    """Return the phase that represents a step: the later steps, or what there is."""
     by_name = {phase.phase: phase for phase in timeline.phases}
     return next((by_name[name] for name in ("later steps", "step 0") if name in by_name), timeline.phases[0])
 
