@@ -1,7 +1,9 @@
 """Device and package versions; read once, and without importing torch unless a GPU is requested."""
 
+import os
 import platform
 import re
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +14,12 @@ from pytest_diffopt.records import Device, Environment
 
 _ACCELERATORS = ("cuda", "xpu", "mps")
 _DISTRIBUTIONS = ("torch", "diffusers", "transformers", "torchao", "accelerate", "triton")
+
+
+# Variables of Inductor that decide where and when it compiles, and not which code it generates.
+_WITHOUT_EFFECT_ON_CODE = re.compile(
+    r"TORCHINDUCTOR_(CACHE_DIR|COMPILE_THREADS|FORCE_DISABLE_CACHES|WORKER_\w+|\w+_CACHE)"
+)
 
 
 class NoGPUError(DiffoptError):
@@ -30,6 +38,16 @@ def capture_environment(device: Device) -> Environment:
     name = gpu_name() if device.is_gpu else _cpu_name()
     prefix = "" if device.is_gpu else "cpu-"
     return Environment(device_slug=prefix + slug(name), device_name=name, versions=_versions())
+
+
+def with_inductor_variables(environment: Environment) -> Environment:
+    """Return an environment that also has the variables by which the user changes the code that Inductor generates.
+
+    They are not kept from the tests: a baseline that was accepted without them shows them as a difference.
+    """
+    names = [name for name in os.environ if name.startswith("TORCHINDUCTOR_")]
+    variables = {name: os.environ[name] for name in names if not _WITHOUT_EFFECT_ON_CODE.fullmatch(name)}
+    return replace(environment, versions={**environment.versions, **variables})
 
 
 def gpu_name() -> str:

@@ -7,6 +7,7 @@ from pytest_diffopt.api.baseline_gate import DEFAULT_REASON, BaselineGate, recor
 from pytest_diffopt.api.calls import CallArguments, call_arguments, lifetime_of, plain_call
 from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.baselines.documents import CompileBaseline
+from pytest_diffopt.environment import with_inductor_variables
 from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.guards.compile_counts import judge_compile_counts
 from pytest_diffopt.probes.compilation import count_regions, watch_warmup
@@ -49,7 +50,7 @@ class CompileGate(BaselineGate):
 
     def _environment(self, subject: Subject) -> Environment:
         """Return one environment for all machines without a GPU: Dynamo traces alike on every CPU."""
-        known = super()._environment(subject)
+        known = with_inductor_variables(super()._environment(subject))
         if subject.device is not Device.CPU:
             return known
         return replace(known, device_slug="traced", device_name="any machine, traced without a GPU")

@@ -7,8 +7,9 @@ from pytest_diffopt.api.baseline_gate import DEFAULT_REASON, BaselineGate, recor
 from pytest_diffopt.api.calls import call_arguments
 from pytest_diffopt.api.kernels import counted_kernels
 from pytest_diffopt.baselines.documents import KernelBaseline
+from pytest_diffopt.environment import with_inductor_variables
 from pytest_diffopt.guards.kernels import judge_kernels
-from pytest_diffopt.records import Environment
+from pytest_diffopt.records import Environment, Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,3 +42,6 @@ class KernelGate(BaselineGate):
             return KernelBaseline.from_record(record, case=self.owner.name, environment=environment, reason=reason)
 
         self._settle(record_comparison(record, KernelBaseline, judge=judge_kernels, renew=renew))
+
+    def _environment(self, subject: Subject) -> Environment:
+        return with_inductor_variables(super()._environment(subject))

@@ -1,5 +1,6 @@
 """Actionable messages for compilations that cannot start."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,9 @@ import torch
 from pytest_diffopt._torch_private.compile_errors import BackendError, InvalidBackendError
 from pytest_diffopt._torch_private.compiled_code import compile_switched_off
 from pytest_diffopt.errors import ProbeError, did_you_mean
+
+
+_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 
 def refuse_when_switched_off() -> None:
@@ -27,7 +31,7 @@ def failures_explained() -> Iterator[None]:
     """Replace errors of a compilation that cannot start by an actionable message; other errors pass unchanged.
 
     Raises:
-        ProbeError: the backend is unknown, or no C++ compiler was found.
+        ProbeError: the backend is unknown, no compiler was found, or Inductor's cache folder cannot be written.
     """
     try:
         yield
@@ -46,14 +50,31 @@ def explained(error: BaseException) -> ProbeError | None:
         return ProbeError(
             f"unknown torch.compile backend: {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
         )
-    if isinstance(error, BackendError) and _lacks_compiler(error):
+    return _explained_backend(error) if isinstance(error, BackendError) else None
+
+
+def _explained_backend(error: BaseException) -> ProbeError | None:
+    cause = _innermost(error)
+    if "InvalidCxxCompiler" in f"{type(cause).__name__} {error}":
         return ProbeError(
             "Inductor needs a C++ compiler to compile for the CPU, but found none that works\n"
             "  install one (Debian and Ubuntu: apt install g++; Fedora: dnf install gcc-c++; conda: gxx), "
             'set CXX to yours, or compile with backend="aot_eager_decomp_partition" here'
         )
+    if "Failed to find C compiler" in str(cause):
+        return ProbeError(
+            "Triton needs a C compiler to launch its kernels, but found none\n"
+            "  install one (Debian and Ubuntu: apt install gcc; Fedora: dnf install gcc; conda: gcc) or set CC to yours"
+        )
+    if isinstance(cause, OSError) and cause.errno in _NOT_WRITABLE:
+        return ProbeError(
+            f"Inductor cannot write to its cache: {cause.filename}: {cause.strerror}\n"
+            "  make the folder writable, or set TORCHINDUCTOR_CACHE_DIR to one that is"
+        )
     return None
 
 
-def _lacks_compiler(error: BaseException) -> bool:
-    return "InvalidCxxCompiler" in f"{type(getattr(error, 'inner_exception', None)).__name__} {error}"
+def _innermost(error: BaseException) -> BaseException:
+    """Return the exception that a backend's error wraps, below all of torch's wrappers."""
+    inner = getattr(error, "inner_exception", None)
+    return error if inner is None else _innermost(inner)

@@ -20,6 +20,7 @@ from pytest_diffopt.environment import (
     gpu_name,
     slug,
     torch_device,
+    with_inductor_variables,
 )
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.records import Device
@@ -187,3 +188,14 @@ def test_the_null_gpu_is_not_the_gpu_that_it_names(monkeypatch: pytest.MonkeyPat
     for device in (Device.NULL_GPU, Device.CUDA):
         assert capture_environment(device).device_name == "null NVIDIA H200 0"
         assert capture_environment(device).device_slug == "null-nvidia-h200-0"
+
+
+def test_variables_that_change_inductors_code_are_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A baseline shows them as it shows the versions of packages; where code is cached changes nothing."""
+    monkeypatch.setenv("TORCHINDUCTOR_MAX_AUTOTUNE", "1")
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TORCHINDUCTOR_COMPILE_THREADS", "TORCHINDUCTOR_FX_GRAPH_CACHE"):
+        monkeypatch.setenv(name, "1")
+    plain = capture_environment(Device.CPU)
+    found = with_inductor_variables(plain)
+
+    assert found.versions.items() - plain.versions.items() == {("TORCHINDUCTOR_MAX_AUTOTUNE", "1")}

@@ -1,5 +1,7 @@
 """Tests of the messages for compilations that cannot start."""
 
+import errno
+
 import pytest
 import torch
 from torch._inductor.exc import InvalidCxxCompiler
@@ -40,6 +42,37 @@ def test_a_missing_compiler_is_reported_with_the_package() -> None:
         "  install one (Debian and Ubuntu: apt install g++; Fedora: dnf install gcc-c++; conda: gxx), "
         'set CXX to yours, or compile with backend="aot_eager_decomp_partition" here'
     )
+
+
+def test_triton_without_a_c_compiler() -> None:
+    """Triton's own message names a variable and no package."""
+    cause = RuntimeError("Failed to find C compiler. Please specify via CC environment variable or set triton.knobs")
+    with pytest.raises(ProbeError) as caught, failures_explained():
+        raise BackendError("inductor", BackendError("inductor", cause, None), None)
+
+    assert str(caught.value) == (
+        "Triton needs a C compiler to launch its kernels, but found none\n"
+        "  install one (Debian and Ubuntu: apt install gcc; Fedora: dnf install gcc; conda: gcc) or set CC to yours"
+    )
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_cache_that_cannot_be_written(number: int) -> None:
+    """The message names the folder and the variable for another one."""
+    cause = OSError(number, "it cannot be written", "/cache/inductor/ab")
+    with pytest.raises(ProbeError) as caught, failures_explained():
+        raise BackendError("inductor", cause, None)
+
+    assert str(caught.value) == (
+        "Inductor cannot write to its cache: /cache/inductor/ab: it cannot be written\n"
+        "  make the folder writable, or set TORCHINDUCTOR_CACHE_DIR to one that is"
+    )
+
+
+def test_errors_of_inductor_itself_keep_their_message() -> None:
+    """A file that is missing is none of the above."""
+    with pytest.raises(BackendError), failures_explained():
+        raise BackendError("inductor", FileNotFoundError(errno.ENOENT, "no such file", "/a"), None)
 
 
 def test_other_errors_are_not_replaced() -> None:

@@ -70,8 +70,13 @@ def test_on_the_null_gpu_the_table_shows_launches() -> None:
         return entry(number, Concern.KERNELS, phases=phases)
 
     def timed(number: int, host_ms: int, device_ms: int) -> LedgerEntry:
-        times = {"samples_ns": [host_ms * 1_000_000], "roofline_ns": device_ms * 1e6}
-        return entry(number, Concern.LATENCY, device=Device.NULL_GPU, **times)
+        return entry(
+            number,
+            Concern.LATENCY,
+            device=Device.NULL_GPU,
+            samples_ns=[host_ms * 1_000_000],
+            roofline_ns=device_ms * 1e6,
+        )
 
     entries = [launched(1, 190, 0), launched(2, 90, 75), timed(1, 41, 22), timed(2, 20, 21)]
 

@@ -1,5 +1,8 @@
 """The virtual clock: events and `torch.cuda._sleep` live on it, and the timeline of its log is the same."""
 
+# mypy: disable-error-code="no-untyped-call"
+# torch.cuda's events, streams and _sleep have no type information.
+
 import time
 from collections.abc import Callable
 
