@@ -10,7 +10,6 @@ from pytest_diffopt._torch_private.compile_errors import BackendError, InvalidBa
 from pytest_diffopt._torch_private.compiled_code import compile_switched_off
 from pytest_diffopt.errors import ProbeError, did_you_mean
 
-
 _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 

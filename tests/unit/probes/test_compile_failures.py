@@ -47,8 +47,9 @@ def test_a_missing_compiler_is_reported_with_the_package() -> None:
 def test_triton_without_a_c_compiler() -> None:
     """Triton's own message names a variable and no package."""
     cause = RuntimeError("Failed to find C compiler. Please specify via CC environment variable or set triton.knobs")
+    error = BackendError("inductor", BackendError("inductor", cause, None), None)
     with pytest.raises(ProbeError) as caught, failures_explained():
-        raise BackendError("inductor", BackendError("inductor", cause, None), None)
+        raise error
 
     assert str(caught.value) == (
         "Triton needs a C compiler to launch its kernels, but found none\n"
@@ -60,8 +61,9 @@ def test_triton_without_a_c_compiler() -> None:
 def test_a_cache_that_cannot_be_written(number: int) -> None:
     """The message names the folder and the variable for another one."""
     cause = OSError(number, "it cannot be written", "/cache/inductor/ab")
+    error = BackendError("inductor", cause, None)
     with pytest.raises(ProbeError) as caught, failures_explained():
-        raise BackendError("inductor", cause, None)
+        raise error
 
     assert str(caught.value) == (
         "Inductor cannot write to its cache: /cache/inductor/ab: it cannot be written\n"
@@ -71,8 +73,9 @@ def test_a_cache_that_cannot_be_written(number: int) -> None:
 
 def test_errors_of_inductor_itself_keep_their_message() -> None:
     """A file that is missing is none of the above."""
+    error = BackendError("inductor", FileNotFoundError(errno.ENOENT, "no such file", "/a"), None)
     with pytest.raises(BackendError), failures_explained():
-        raise BackendError("inductor", FileNotFoundError(errno.ENOENT, "no such file", "/a"), None)
+        raise error
 
 
 def test_other_errors_are_not_replaced() -> None:

@@ -106,7 +106,7 @@ def square(values: Any, count: Any, BLOCK: triton.language.constexpr) -> None:  
 
 
 def test_driver_reports_what_a_compiled_kernel_needs() -> None:
-    """Registers and spilled bytes are those that ptxas wrote into the file, and not those of a kernel that is unknown."""
+    """Registers and spilled bytes are those that ptxas wrote into the file, and not those of an unknown kernel."""
     values = torch.ones(1024, device="cuda")
     compiled = square[(1,)](values, 1024, BLOCK=1024)
     attributes = re.findall(rb"\x04\x2f\x08\x00....(....)", compiled.asm["cubin"], flags=re.DOTALL)
