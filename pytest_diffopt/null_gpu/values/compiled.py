@@ -58,6 +58,7 @@ def _computed_beside(compiled: Callable[..., Any], reference: torch.fx.GraphModu
         engine = active_engine()
         if engine is None:
             return compiled(*args)
+        engine.report.has_compiled_graphs = True
         with excluded():
             result = compiled(*args)
             _compute(engine, reference, args, result)

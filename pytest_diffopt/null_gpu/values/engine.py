@@ -37,6 +37,9 @@ from pytest_diffopt.null_gpu.values.work import next_number, remember
 
 _MIB = 2**20
 _SMALL_BYTES = _MIB
+_COMPILED = (
+    "compiled code has the values of the graphs that Inductor was given; its generated kernels were not computed"
+)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,17 +51,20 @@ class ValueReport:
         replaced: operations whose CUDA code failed without the numbers that its kernels should have written, and the
             error; the CPU's result is used instead, and memory figures may differ.
         zeros_read: the lines that copied a large tensor without values to the host and got zeros.
+        has_compiled_graphs: whether code of Inductor ran; its values are those of the graph that Inductor was given.
     """
 
     uncomputed: dict[str, str] = field(default_factory=dict)
     replaced: dict[str, str] = field(default_factory=dict)
     zeros_read: Counter[str] = field(default_factory=Counter)
+    has_compiled_graphs: bool = False
 
     def notes(self) -> tuple[str, ...]:
         """Return what was not as on a GPU, in sentences."""
         return (
             *(f"{name} was not computed: {why}" for name, why in sorted(self.uncomputed.items())),
             *(f"{name} was replaced by the CPU's result: {why}" for name, why in sorted(self.replaced.items())),
+            *((_COMPILED,) if self.has_compiled_graphs else ()),
             *(f"zeros were read at {line} ({count} times)" for line, count in sorted(self.zeros_read.items())),
         )
 

@@ -55,6 +55,9 @@ def test_fused_kernels_and_values(model: torch.nn.Module) -> None:
     assert phase.counts.total(TallyKind.LIBRARY_CALL) == 1
     assert counters["stats"]["unique_graphs"] == 1
     assert report.uncomputed == {}
+    assert report.notes() == (
+        "compiled code has the values of the graphs that Inductor was given; its generated kernels were not computed",
+    )
 
 
 def test_cuda_graphs_of_compiled_code(model: torch.nn.Module) -> None:
