@@ -8,11 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from pytest_diffopt._torch_private.generated_modules import GeneratedModule, LoadedKernel
 from pytest_diffopt.records import ExternalCall, GeneratedCode, GeneratedKernel
 
 _DEFINITION = re.compile(r"(?P<name>\w+) = async_compile\.triton\(")
+_PARAMETERS = re.compile(r"def (?P<name>triton_\w+)\((?P<parameters>.*)\):$")
 _ORIGINS = re.compile(r"# .*Original ATen: \[(?P<operations>[^\]]*)\]")
 _LAUNCH = re.compile(r"(?P<name>\w+)\.run\((?P<arguments>.*)\)$")
 _EXTERNAL = re.compile(r"\b(?P<function>extern_kernels\.\w+|torch\.ops\.\w+\.\w+(?:\.\w+)?)\(")
@@ -90,12 +92,13 @@ class _Calls:
     """What a module calls, in order.
 
     Attributes:
-        launches: for each kernel, the bytes of each launch's arguments; None where sizes are symbolic.
+        launches: for each kernel, the bytes that each launch moves; None where sizes are symbolic.
         external: the external functions, with the number of their calls.
     """
 
     launches: dict[str, list[int | None]] = field(default_factory=dict)
     external: Counter[str] = field(default_factory=Counter)
+    _parameters: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, lines: list[str], body: list[str]) -> "_Calls":
@@ -103,7 +106,9 @@ class _Calls:
         calls = cls()
         sizes: dict[str, int | None] = {}
         for line in lines:
-            if given := _INPUT.match(line):
+            if kernel := _PARAMETERS.match(line):
+                calls._parameters[kernel["name"]] = kernel["parameters"].split(", ")
+            elif given := _INPUT.match(line):
                 sizes[given["name"]] = _bytes(given)
         for line in body:
             calls._read_line(line, sizes)
@@ -117,7 +122,8 @@ class _Calls:
         elif (alias := _ALIAS.match(line)) and alias["other"] in sizes:
             sizes[alias["name"]] = sizes[alias["other"]]
         elif launch := _LAUNCH.match(line):
-            self.launches.setdefault(launch["name"], []).append(_total(launch["arguments"], sizes))
+            moved = _moved(launch["arguments"], self._parameters.get(launch["name"], []), sizes)
+            self.launches.setdefault(launch["name"], []).append(moved)
         elif external := _EXTERNAL.search(line):
             self.external[external["function"]] += 1
 
@@ -134,9 +140,16 @@ def _dtype_bytes(dtype: str) -> int:
     return max(1, int(bits[0]) // 8) if bits else 1
 
 
-def _total(arguments: str, sizes: Mapping[str, int | None]) -> int | None:
-    given = [sizes[name] for name in re.findall(r"\w+", arguments) if name in sizes]
-    return None if None in given else sum(size or 0 for size in given)
+def _moved(arguments: str, parameters: list[str], sizes: Mapping[str, int | None]) -> int | None:
+    """Return the bytes of a launch's tensors, of one that it reads and writes twice; None where sizes are symbolic."""
+    total = 0
+    for argument, parameter in zip_longest(arguments.split(", "), parameters, fillvalue=""):
+        names = [name for name in re.findall(r"\w+", argument) if name in sizes]
+        size = sizes[names[0]] if names else 0
+        if size is None:
+            return None
+        total += size * (2 if parameter.startswith("in_out_ptr") else 1)
+    return total
 
 
 def _kernel(

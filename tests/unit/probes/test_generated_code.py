@@ -73,6 +73,14 @@ def test_kernels_with_what_is_fused_in_them() -> None:
     assert (code.partitions, code.reused_buffers, code.symbolic_sizes, code.default_choices) == (1, 1, 0, 1)
 
 
+def test_tensor_that_is_read_and_written_counts_twice() -> None:
+    """16384 + 2 * 8192 bytes, and 8192 + 2 * 16384."""
+    inside = "def triton_poi_fused_gelu_mul_0(in_ptr0, in_out_ptr0, xnumel, XBLOCK : tl.constexpr):\n    tl.store"
+    code = generated_code(module(SOURCE.replace("tl.store", inside)))
+
+    assert code.kernels[0].argument_bytes == (32768 + 40960) // 2
+
+
 def test_external_calls_with_their_library_and_reason() -> None:
     """A library is called by choice; the rest is what Inductor has no code for."""
     code = generated_code(module())
