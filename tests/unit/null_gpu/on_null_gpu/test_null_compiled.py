@@ -99,7 +99,7 @@ def test_values_between_two_graphs_are_not_compiled() -> None:
     assert [file for file in files if "null_gpu/values" in file] == []
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def square(values, count, BLOCK: triton.language.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N803
     """Square numbers in place."""
     index = triton.language.arange(0, BLOCK)
