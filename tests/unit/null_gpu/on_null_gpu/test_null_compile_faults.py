@@ -14,7 +14,7 @@ import os
 import pytest
 import torch
 import small_pipeline
-from pytest_diffopt import assert_optimizations_applied, parse_recipe
+from pytest_diffopt import parse_recipe
 
 INJECTED = os.environ["INJECTED"] == "yes"
 FAULT = ""
@@ -25,6 +25,14 @@ def scaled(values: torch.Tensor) -> torch.Tensor:
     return values * 2
 
 @scaled.register_fake
+def _(values):
+    return torch.empty_like(values)
+
+@torch.library.custom_op("diffopt_faults::unsafe", mutates_args=(), tags=(torch.Tag.cudagraph_unsafe,))
+def unsafe(values: torch.Tensor) -> torch.Tensor:
+    return values * 2
+
+@unsafe.register_fake
 def _(values):
     return torch.empty_like(values)
 
@@ -82,7 +90,7 @@ class UNet(small_pipeline.SmallUNet):
         if FAULT == "cast":
             hidden = hidden.double().exp().float()
         if FAULT == "nothing":
-            return torch.ops.diffopt_faults.scaled(latents)
+            return torch.ops.diffopt_faults.unsafe(latents)
         return self.conv_out(hidden.transpose(1, 2).unflatten(2, latents.shape[2:]))
 
 class Pipeline(small_pipeline.SmallPipeline):
@@ -118,10 +126,6 @@ def test_compilation(fault, compile_baseline):
 @pytest.mark.parametrize("fault", ["scalar", "mutated", "nothing", "kept"])
 def test_graphs(fault, kernel_baseline):
     kernel_baseline.check(compiled(fault, GRAPHS), **small_pipeline.inputs())
-
-@pytest.mark.parametrize("fault", ["mutated", "nothing"])
-def test_applied(fault):
-    assert_optimizations_applied(compiled(fault, GRAPHS), **small_pipeline.inputs())
 """
 
 #: Lines of each failure, by test.
@@ -129,16 +133,17 @@ EXPECTED = {
     "test_kernels[cast]": ["  step 0     triton_poi_fused__to_copy_*_exp_* 0 -> *"],
     "test_kernels[disabled]": ["  step 0     *elementwise_kernel(gelu, float32) 0 -> 1"],
     "test_kernels[print]": ["  step 0     triton_*_gelu_mul_* 1 -> 0", "  step 0     triton_poi_fused_gelu* 0 -> 1"],
-    "test_kernels[custom]": ["  step 0     *elementwise_kernel(mul, float32) 0 -> 1"],
+    "test_kernels[custom]": [
+        "  step 0     triton_*_gelu_mul_* 1 -> 0",
+        "  step 0     *elementwise_kernel(mul, float32) 1 -> 2 (+100.0 %)",
+    ],
     "test_kernels[norm]": ["  step 0     launches * -> * (+* %)", "  step 0     reduce_kernel(mean, float32) 0 -> 1"],
     "test_kernels[dynamic]": ["  step 0     launches * -> * (* %)"],
     "test_compilation[dynamic]": ["  UNet.forward  symbolic sizes 0 -> 1"],
     "test_graphs[scalar]": ["  step 0     copies host to device 0 -> 1"],
     "test_graphs[mutated]": ["  step 0     graph launches 1 -> 0"],
-    "test_graphs[nothing]": ["  step 0     graph launches 1 -> 0"],
+    "test_graphs[nothing]": ["  step 0     graph launches 1 -> 0", "  step 0     launches in graphs * -> 0"],
     "test_graphs[kept]": ["*accessing tensor output of CUDAGraphs that has been overwritten by a subsequent run*"],
-    "test_applied[mutated]": ["    missing: unet launches no CUDA graph (mutated inputs (1 instances) at test_it.py:*"],
-    "test_applied[nothing]": ["    missing: unet launches no CUDA graph (*"],
 }
 _HEADING = re.compile(r"_+ (test_\S+) _+")
 
