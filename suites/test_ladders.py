@@ -1,7 +1,7 @@
 """Every level of SDXL's ladders through the same guards: the article's six levels and the levels of `modern`.
 
 `test_ladders_of_others.py` tests the ladders of other pipelines. The levels between those that compile nothing and the
-highest are slow: see conftest.py.
+highest are slow: see conftest.py. Kernels are counted on the null GPU alone: `--diffopt-null-gpu -k test_kernels`.
 """
 
 from typing import Any
@@ -67,6 +67,7 @@ def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_
     count_baseline.check(optimized_pipeline, **pipeline_inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not is_active(), reason="kernels are counted on the null GPU")
 @every_level
 def test_kernels(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, kernel_baseline: KernelGate) -> None:
