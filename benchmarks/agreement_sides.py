@@ -59,12 +59,12 @@ def main() -> int:
     gc.collect()
     gc.freeze()  # a collection of everything that is imported takes half a second, and each case makes several
     for name in request["cases"]:
-        _say(answers, {"case": name, "started": True})
-        _say(answers, {"case": name, **_attempt(side, by_name[name], request["gpu_model"])})
+        _print_line(answers, {"case": name, "started": True})
+        _print_line(answers, {"case": name, **_attempt(side, by_name[name], request["gpu_model"])})
     return 0
 
 
-def _say(answers: TextIO, line: Mapping[str, Any]) -> None:
+def _print_line(answers: TextIO, line: Mapping[str, Any]) -> None:
     answers.write(json.dumps(line) + "\n")
 
 

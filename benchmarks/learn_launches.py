@@ -11,7 +11,6 @@ once, on tensors without values, and counts. What determines the number is kept 
 import argparse
 import json
 import math
-import pickle
 import subprocess
 import sys
 import tempfile
@@ -68,11 +67,11 @@ def main() -> int:
         _replay(options.replay)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "signatures"
-        path.write_bytes(pickle.dumps(sorted(_recorded(options.only), key=repr)))
+        path = Path(folder) / "signatures.json"
+        path.write_text(json.dumps(_plain(tuple(sorted(_recorded(options.only), key=repr)))), encoding="utf-8")
         command = [sys.executable, "-m", "benchmarks.learn_launches", "--replay", str(path)]
         subprocess.run(command, env=environment(), check=True)
-        _write(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+        _write(json.loads(_answer(path).read_text(encoding="utf-8")))
     return 0
 
 
@@ -112,6 +111,34 @@ def _frozen(value: Any) -> Any:
     return None if isinstance(value, torch.Generator) else value
 
 
+def _plain(value: Any) -> Any:
+    """Return a part of a signature as JSON has it."""
+    match value:
+        case _Tensor():
+            return {"tensor": [value.shape, value.stride, value.offset, _plain(value.dtype), value.is_on_device]}
+        case torch.dtype() | torch.layout() | torch.memory_format():
+            return {"torch": str(value).removeprefix("torch.")}
+        case complex():
+            return {"complex": [value.real, value.imag]}
+        case tuple():
+            return [_plain(one) for one in value]
+    return value
+
+
+def _parsed(value: Any) -> Any:
+    """Return a part of a signature from JSON."""
+    match value:
+        case {"tensor": [shape, stride, offset, dtype, is_on_device]}:
+            return _Tensor(tuple(shape), tuple(stride), offset, _parsed(dtype), is_on_device)
+        case {"torch": str(name)}:
+            return getattr(torch, name)
+        case {"complex": [real, imaginary]}:
+            return complex(real, imaginary)
+        case list():
+            return tuple(_parsed(one) for one in value)
+    return value
+
+
 def _made(value: Any) -> Any:
     if isinstance(value, _Tensor):
         return value.made()
@@ -122,7 +149,7 @@ def _made(value: Any) -> Any:
 
 def _replay(path: Path) -> None:
     """Count the launches of each signature on the null GPU, and write the table's entries beside the file."""
-    signatures: list[Signature] = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
+    signatures: tuple[Signature, ...] = _parsed(json.loads(path.read_text(encoding="utf-8")))
     counted: dict[str, list[tuple[Mapping[str, str], int]]] = defaultdict(list)
     with torch.no_grad():
         for full_name, args, kwargs in signatures:
@@ -131,7 +158,11 @@ def _replay(path: Path) -> None:
             except Exception as error:  # noqa: BLE001 - an operation that reads values cannot be counted alone
                 print(f"not counted: {full_name}: {str(error).splitlines()[0]}", file=sys.stderr)
     table = {name: launches.table_entry(calls) for name, calls in sorted(counted.items())}
-    path.with_suffix(".json").write_text(json.dumps(table), encoding="utf-8")
+    _answer(path).write_text(json.dumps(table), encoding="utf-8")
+
+
+def _answer(path: Path) -> Path:
+    return path.with_name("launches.json")
 
 
 def _counted(full_name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Mapping[str, str], int]:
@@ -164,7 +195,7 @@ def _write(entries: Mapping[str, Any]) -> None:
 
 
 def _needed(entries: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the entries that say something: one launch is what is assumed of any operation."""
+    """Yield the entries that are not the default: one launch is assumed of any operation."""
     yield from ((name, entry) for name, entry in entries.items() if entry != 1)
 
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 
 import diffusers
 import torch
-from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
@@ -228,6 +227,8 @@ class MagCache(_StepCache):
 
     @override
     def _arguments(self) -> dict[str, Any]:
+        from diffusers.hooks.mag_cache import FLUX_MAG_RATIOS  # noqa: PLC0415 - takes seconds: it imports peft
+
         return {
             "threshold": self.threshold,
             "max_skip_steps": self.most_skips,

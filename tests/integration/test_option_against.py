@@ -80,7 +80,7 @@ def test_injected_slowdown_fails_and_same_code_passes(repository: pytest.Pyteste
             "  spread  pairs of processes differ by * %, one standard deviation",
             "  head    60.0 ms per call, the working tree (?????????)",
             "  base    20.0 ms per call, HEAD~1 (?????????)",
-            "  not counted: no operation of the call ran on the simulated GPU",
+            "  not counted: no operation of the call, or of its denoiser, ran on the simulated GPU",
             "seen on *, both timed interleaved in two processes, pipeline changed (weights: the user's own)",
             "to accept this: raise --diffopt-margin, or merge the change: later changes are compared with it",
         ],
@@ -155,7 +155,7 @@ def test_unchanged(latency_baseline):
         [
             "  head    60.0 ms of CPU time per call, the working tree (????????? with an uncommitted change)",
             "  base    20.0 ms of CPU time per call, HEAD (?????????)",
-            "  not counted: no operation of the call ran on the simulated GPU",
+            "  not counted: no operation of the call, or of its denoiser, ran on the simulated GPU",
             "seen on *, both timed concurrently in two processes on one core, pipeline changed *",
         ]
     )

@@ -84,6 +84,7 @@ def test_the_report_contains_every_verdict_and_its_record(own_pipeline: pytest.P
             "max_error": 0.0,
             "call": "",
             "in_second_process": False,
+            "output": "images",
         },
         "shard": "",
     }

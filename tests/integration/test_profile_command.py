@@ -142,7 +142,8 @@ def test_saved_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ),
         (
             [f"{OWN}:build_without_loop"],
-            "error: no denoise loop: Linear has no progress_bar method, through which the loop is found",
+            "error: no denoise loop: Linear has no progress_bar method and no scheduler, "
+            "through which the loop is found",
         ),
         (
             [f"{OWN}:build_failing"],

@@ -128,7 +128,7 @@ def test_without_its_script_the_page_is_complete(page: Path, tmp_path: Path) -> 
     assert '<figure class="slider">' not in content
     assert 'class="controls" id="controls" hidden' in content
     assert content.count("<img ") == 3
-    assert content.count('<details class="case') == 31
+    assert content.count('<details class="case') == 32
 
 
 def test_an_injected_script_does_not_run(page: Path, tmp_path: Path) -> None:

@@ -120,6 +120,6 @@ def _most_frequent(name: str, counted: Sequence[tuple[Mapping[str, str], int]]) 
 
 
 def _wrong(name: str, counted: Sequence[tuple[Mapping[str, str], int]]) -> int:
-    """Return how many of the calls launch another number than their features say."""
+    """Return how many of the calls launch another number than their features give."""
     frequent = _most_frequent(name, counted)
     return sum(frequent[features[name]] != number for features, number in counted)

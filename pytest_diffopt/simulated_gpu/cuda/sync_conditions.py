@@ -152,7 +152,7 @@ def repeat_interleave(call: Call) -> int:
 
 
 def isin(call: Call) -> int:
-    """`isin`, where it sorts: makes both sides unique first, unless they are said to be, and reads one position."""
+    """`isin`, where it sorts: makes both sides unique, unless the call states that they are, and reads one position."""
     elements, tests = call["elements"].numel(), call["test_elements"].numel()
     if tests < int(_ISIN_FACTOR * elements**_ISIN_POWER):
         return 0

@@ -214,7 +214,7 @@ def test_a_call_that_is_still_getting_faster_is_inconclusive() -> None:
     assert verdict.explanation[-1] == "measure longer: raise --diffopt-max-seconds"
 
 
-def test_host_time_stands_beside_the_devices_roofline() -> None:
+def test_host_time_is_shown_beside_the_devices_roofline() -> None:
     """It is no share of a GPU's time."""
     on_null_gpu = replace(SUBJECT, device=Device.NULL_GPU)
     baseline = accepted(2000)
