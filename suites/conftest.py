@@ -1,6 +1,7 @@
 """Selection of the slow tests, which run in `make ladders` and not in `make gate`.
 
-Everything that they compile is also compiled by another test of the gate.
+Everything that they compile is also compiled by another test of the gate, except for the families below that are a
+variant of another architecture in the gate: text to video (Wan), a transformer over text and image (FLUX, Qwen-Image).
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,12 @@ _SLOW = {
     "test_sdxl.py": ("[sdxl-bf16+sdpa+channels_last+fuse_qkv+compile(regional=True)",),
     "test_ssd_1b.py": ("[ssd-1b-bf16+sdpa+channels_last+fuse_qkv+compile",),
     "test_bk_sdm.py": ("[bk-sdm-bf16+sdpa+channels_last+fuse_qkv+compile",),
+    "test_chroma.py": ("[chroma-fp32+sdpa+compile",),
+    "test_cogvideox.py": ("[cogvideox-bf16+sdpa+compile",),
+    "test_ltx2.py": ("[ltx2-bf16+sdpa+compile",),
+    "test_sana.py": ("[sana-bf16+sdpa+compile",),
+    "test_sd35.py": ("[sd35-medium-bf16+sdpa+compile", "[sd35-large-bf16+sdpa+compile"),
+    "test_wan.py": ("[wan-t2v-a14b-fp32+sdpa+compile",),
     "test_deepfloyd_if.py": ("[deepfloyd-if-bf16+sdpa+channels_last+compile",),
 }
 

@@ -5,7 +5,9 @@ import pytest
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
 from suites.known_syncs import CHROMA_TIMESTEPS
 
-COMPILED = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
+# In fp32: with random weights rounding to bf16 decides the image, so that comparing it would prove nothing.
+COMPILED = 'fp32 + sdpa + compile(target=["denoiser"], regional=True)'
+COMPILED_IN_BF16 = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
 
 
 @pytest.mark.diffopt(pipeline="chroma", recipe=["fp32", COMPILED])
@@ -27,6 +29,6 @@ class TestFullSize(FullSize):
     allow_syncs = CHROMA_TIMESTEPS
 
 
-@pytest.mark.diffopt(pipeline="chroma", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)
+@pytest.mark.diffopt(pipeline="chroma", recipe=["bf16 + sdpa", COMPILED_IN_BF16], batch=BATCHES)
 class TestOnGpu(OnGpu):
     """Latency and memory."""
