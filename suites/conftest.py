@@ -18,10 +18,10 @@ _SLOW = {
     "test_bk_sdm.py": ("[bk-sdm-bf16+sdpa+channels_last+fuse_qkv+compile",),
     "test_chroma.py": ("[chroma-fp32+sdpa+compile",),
     "test_cogvideox.py": ("[cogvideox-bf16+sdpa+compile",),
-    "test_ltx2.py": ("[ltx2-bf16+sdpa+compile",),
+    "test_ltx2.py": ("[ltx2-bf16+sdpa+compile", "[ltx2@full-"),
     "test_sana.py": ("[sana-bf16+sdpa+compile",),
-    "test_sd35.py": ("[sd35-medium-bf16+sdpa+compile", "[sd35-large-bf16+sdpa+compile"),
-    "test_wan.py": ("[wan-t2v-a14b-fp32+sdpa+compile",),
+    "test_sd35.py": ("[sd35-medium-bf16+sdpa+compile", "[sd35-large-bf16+sdpa+compile", "[sd35-large@full-"),
+    "test_wan.py": ("[wan-t2v-a14b-fp32+sdpa+compile", "[wan-t2v-a14b@full-"),
     "test_deepfloyd_if.py": ("[deepfloyd-if-bf16+sdpa+channels_last+compile",),
 }
 
