@@ -22,6 +22,14 @@ def test_torch_is_as_before():
     assert weight.grad.tolist() == [2, 2, 2]
     assert torch.ones(2).pin_memory().is_pinned()
 """
+# Each reading of the clock is 10 ms later, so that all calls take the same time on any machine.
+CLOCK = """
+import itertools
+import time
+
+readings = itertools.count(1)
+time.perf_counter_ns = lambda: next(readings) * 10_000_000
+"""
 OWN = """
 import small_pipeline
 
@@ -32,7 +40,7 @@ def test_own(latency_baseline):
 
 def test_counts_and_host_time(run_on_null_gpu: Run, pytester: pytest.Pytester) -> None:
     """The counts are stored with the accepted host time; the user's other tests run as always."""
-    pytester.makepyfile(test_it=NAMED)
+    pytester.makepyfile(conftest=CLOCK, test_it=NAMED)
     options = ("--diffopt-null-gpu", "--diffopt-max-seconds=0.5", "--diffopt-report=report", "-v")
     accepting = run_on_null_gpu(*options, "--diffopt-update=missing")
     record = json.loads((pytester.path / "report" / "report.json").read_text(encoding="utf-8"))["verdicts"][0]["record"]
