@@ -34,7 +34,7 @@ class _NotedMethod:
 
     def __init__(self, original: Callable[..., Any], note: Callable[[tuple[Any, ...]], None]) -> None:
         self._original, self._note = original, note
-        update_wrapper(self, original)  # pipelines inspect the signature of some methods
+        update_wrapper(self, original, updated=())  # pipelines inspect the signature of some methods
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._note(args)

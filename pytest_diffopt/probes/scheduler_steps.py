@@ -29,7 +29,7 @@ class _WatchedStep:
 
     def __init__(self, original: Callable[..., Any], note: Callable[[Any], None]) -> None:
         self._original, self._note = original, note
-        update_wrapper(self, original)  # pipelines inspect its signature for the parameter `generator`
+        update_wrapper(self, original, updated=())  # pipelines inspect its signature for the parameter `generator`
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         result = self._original(*args, **kwargs)

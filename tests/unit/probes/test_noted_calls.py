@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_diffopt.probes.noted_calls import calls_noted
+from pytest_diffopt.probes.scheduler_steps import step_watched
 
 
 class Scheduler:
@@ -44,6 +45,20 @@ def test_a_copy_steps_by_itself_and_is_not_noted() -> None:
         copied.step(4)
 
     assert (scheduler.steps, copied.steps, noted) == (1, 5, [(1,)])
+
+
+def test_each_of_several_watches_sees_a_call() -> None:
+    """A watch around another one hides neither it nor the method."""
+    scheduler, inner, outer, results = Scheduler(), list[Any](), list[Any](), list[Any]()
+
+    with (
+        calls_noted(scheduler, "step", inner.append),
+        step_watched(scheduler, results.append),
+        calls_noted(scheduler, "step", outer.append),
+    ):
+        scheduler.step(3)
+
+    assert (inner, results, outer) == ([(3,)], [3], [(3,)])
 
 
 def test_an_error_restores_the_method() -> None:
