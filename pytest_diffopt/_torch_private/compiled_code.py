@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import CodeType
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch._dynamo.eval_frame as _eval_frame
 import torch.compiler as _compiler
 
 from pytest_diffopt._torch_private.module_internals import COMPILED_CALL
+
+_Call = Callable[..., Any]
 
 _SWITCHES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
@@ -41,45 +43,19 @@ def original_callable(compiled: Any) -> Any | None:
 
 def is_compiled_module(module: Any) -> bool:
     """Return whether `module.compile()` was called."""
-    call = getattr(module, "_compiled_call_impl", None)
-    return call is not None and not isinstance(call, _NotedCall)
+    call = getattr(module, COMPILED_CALL, None)
+    return call.is_compiled if isinstance(call, _WrappedCall) else call is not None
 
 
-class _NotedCall:
-    """The call of a module that is not compiled, in the place where torch looks for a compiled one."""
+class _WrappedCall:
+    """A wrapper of a module's call, in the place where torch looks for a compiled one."""
 
-    def __init__(self, module: Any, note: Callable[[], None]) -> None:
-        self._module, self._note = module, note
+    def __init__(self, call: _Call, *, is_compiled: bool) -> None:
+        self._call = call
+        self.is_compiled = is_compiled
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self._note()
-        return self._module._call_impl(*args, **kwargs)
-
-
-@contextmanager
-def calls_noted(module: Any, note: Callable[[], None]) -> Iterator[None]:
-    """Call `note` before each call of a module from eager code.
-
-    Unlike a hook this changes nothing that compiled code is guarded on: Dynamo neither reads nor traces the attribute.
-    """
-    held = vars(module)
-    before = held.get("_compiled_call_impl")
-
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        note()
-        return before(*args, **kwargs)
-
-    own: Callable[..., Any] = _NotedCall(module, note) if before is None else noted
-    held["_compiled_call_impl"] = own
-    try:
-        yield
-    finally:
-        if held.get("_compiled_call_impl") is not own:
-            pass  # the call itself compiled the module
-        elif before is None:
-            del held["_compiled_call_impl"]
-        else:
-            held["_compiled_call_impl"] = before
+        return self._call(*args, **kwargs)
 
 
 @contextmanager
@@ -104,26 +80,45 @@ def is_called_by_torch(module: Any) -> bool:
 
 
 @contextmanager
-def call_wrapped(module: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """Wrap the calls of a module, whether it is compiled or not, without changing what Dynamo compiled or guards.
+def call_wrapped(module: Any, wrap: Callable[[_Call], _Call]) -> Iterator[None]:
+    """Wrap the calls of a module from eager code, whether it is compiled or not.
+
+    Unlike a hook this changes nothing that compiled code is guarded on: Dynamo neither reads nor traces the attribute.
 
     Args:
         module: the module.
         wrap: returns the wrapper of its call.
     """
-    compiled = vars(module).get(COMPILED_CALL)
+    # In the `__dict__`: a compiled wrapper of a module sets other attributes in the module that it wraps.
+    held = vars(module)
+    before = held.get(COMPILED_CALL)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return (compiled or module._call_impl)(*args, **kwargs)
+        return (before or module._call_impl)(*args, **kwargs)
 
-    # In the `__dict__`: a compiled wrapper of a module sets other attributes in the module that it wraps.
-    vars(module)[COMPILED_CALL] = wrap(call)
+    held[COMPILED_CALL] = own = _WrappedCall(wrap(call), is_compiled=is_compiled_module(module))
     try:
         yield
     finally:
-        vars(module).pop(COMPILED_CALL)
-        if compiled is not None:
-            vars(module)[COMPILED_CALL] = compiled
+        if held.get(COMPILED_CALL) is not own:
+            pass  # the call itself compiled the module
+        elif before is None:
+            del held[COMPILED_CALL]
+        else:
+            held[COMPILED_CALL] = before
+
+
+def calls_noted(module: Any, note: Callable[[], None]) -> AbstractContextManager[None]:
+    """Call `note` before each call of a module from eager code, as `call_wrapped` does."""
+
+    def wrap(call: _Call) -> _Call:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            note()
+            return call(*args, **kwargs)
+
+        return noted
+
+    return call_wrapped(module, wrap)
 
 
 def original_module(module: Any) -> Any | None:

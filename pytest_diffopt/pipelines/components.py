@@ -72,6 +72,16 @@ def denoiser_names(pipeline: Any) -> tuple[str, ...]:
     return found
 
 
+def denoisers_of(pipeline: Any) -> dict[str, Any]:
+    """Return the denoisers by name.
+
+    Raises:
+        PipelineError: the pipeline has neither a UNet nor a transformer.
+    """
+    modules = modules_of(pipeline)
+    return {name: modules[name] for name in denoiser_names(pipeline)}
+
+
 def spatial_modules(pipeline: Any) -> dict[str, torch.nn.Module]:
     """Return the modules that process images or latents: the denoisers, the VAE and the ControlNet."""
     modules = modules_of(pipeline)

@@ -6,14 +6,14 @@ scheduler's `step` mark the steps.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any, Self
 
 from pytest_diffopt._torch_private.compiled_code import calls_noted
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.pipelines.components import DENOISER, component_names, modules_of, schedulers_of
-from pytest_diffopt.probes.scheduler_steps import step_watched
+from pytest_diffopt.probes.noted_calls import replaced_on_instance, results_noted
 
 
 class DenoiseLoop:
@@ -216,7 +216,7 @@ def watch_denoise_loop(pipeline: Any, on_step: Callable[[int | None], None] | No
         if callable(getattr(pipeline, "progress_bar", None)):
             stack.enter_context(_bar_watched(pipeline, loop, barless))
         for scheduler in schedulers_of(pipeline).values():
-            stack.enter_context(step_watched(scheduler, partial(barless.scheduler_stepped, scheduler)))
+            stack.enter_context(results_noted(scheduler, "step", partial(barless.scheduler_stepped, scheduler)))
         for name in component_names(pipeline, DENOISER):
             stack.enter_context(calls_noted(modules_of(pipeline)[name], partial(barless.denoiser_called, name)))
         try:
@@ -229,23 +229,14 @@ def watch_denoise_loop(pipeline: Any, on_step: Callable[[int | None], None] | No
             barless.end()
 
 
-@contextmanager
-def _bar_watched(pipeline: Any, loop: DenoiseLoop, barless: _BarlessLoop) -> Iterator[None]:
+def _bar_watched(pipeline: Any, loop: DenoiseLoop, barless: _BarlessLoop) -> AbstractContextManager[None]:
     original = pipeline.progress_bar
 
     def progress_bar(iterable: Iterable[Any] | None = None, total: int | None = None) -> Any:
         bar = original(iterable=iterable, total=total)
         return _WatchedBar(bar, loop, barless) if barless.gives_way else bar
 
-    before = vars(pipeline).get("progress_bar")
-    pipeline.progress_bar = progress_bar  # on the instance, so that it hides the class's method
-    try:
-        yield
-    finally:
-        if before is None:
-            del pipeline.progress_bar
-        else:  # set by the user, or by an enclosing watch
-            pipeline.progress_bar = before
+    return replaced_on_instance(pipeline, "progress_bar", progress_bar)
 
 
 def has_denoise_loop(target: Any) -> bool:

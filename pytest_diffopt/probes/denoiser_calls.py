@@ -11,6 +11,7 @@ import torch
 from pytest_diffopt._torch_private.compiled_code import call_wrapped, is_called_by_torch
 from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE
 from pytest_diffopt.pipelines.components import DENOISER, component_names, modules_of
+from pytest_diffopt.probes.step_operations import per_step
 from pytest_diffopt.records import DenoiserEvidence
 
 _HOST = frozenset({"cpu", "meta"})
@@ -61,8 +62,8 @@ class DenoiserCalls:
             return None
         return DenoiserEvidence(
             names=self._names,
-            calls=_per_step(self._calls, num_steps),
-            operations=_per_step(self._operations, num_steps),
+            calls=per_step(self._calls, num_steps),
+            operations=per_step(self._operations, num_steps),
             elsewhere=tuple(self._elsewhere),
         )
 
@@ -85,13 +86,6 @@ def watch_denoisers(
         for name in names:
             stack.enter_context(call_wrapped(modules[name], partial(calls.counted, name, modules[name])))
         yield calls
-
-
-def _per_step(counted: Counter[int], num_steps: int) -> tuple[int, ...]:
-    total = Counter[int]()
-    for step, count in counted.items():
-        total[min(step, num_steps - 1)] += count
-    return tuple(total[step] for step in range(num_steps))
 
 
 def _weights_of(module: torch.nn.Module) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.pipelines.components import schedulers_of
-from pytest_diffopt.probes.scheduler_steps import step_watched
+from pytest_diffopt.probes.noted_calls import results_noted
 from pytest_diffopt.records import LatentDifference, StepDrift
 
 _IMAGE_CHANNELS = frozenset({1, 3})
@@ -35,7 +35,7 @@ def watch_latents(target: Any) -> Iterator[list[torch.Tensor]]:
     seen: list[torch.Tensor] = []
     with ExitStack() as stack:
         for scheduler in schedulers_of(target).values():
-            stack.enter_context(step_watched(scheduler, partial(_keep_latents, seen)))
+            stack.enter_context(results_noted(scheduler, "step", partial(_keep_latents, seen)))
         yield seen
 
 

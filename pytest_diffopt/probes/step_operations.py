@@ -1,11 +1,24 @@
 """The operations of each denoise step on the watched device: the evidence that the loop ran there."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Self
 
 from pytest_diffopt._torch_private.dispatched_operations import DispatchedOperations, allocations_so_far
+
+
+def per_step(counted: Mapping[int, int], num_steps: int) -> tuple[int, ...]:
+    """Return the number of each step; work after the last update belongs to the last step."""
+    total = Counter[int]()
+    for step, count in counted.items():
+        total[last_step(step, num_steps)] += count
+    return tuple(total[step] for step in range(num_steps))
+
+
+def last_step(step: int, num_steps: int) -> int:
+    """Attribute work inside the loop but after the last update to the last step."""
+    return min(step, num_steps - 1)
 
 
 class StepOperations:

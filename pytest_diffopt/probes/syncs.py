@@ -19,7 +19,7 @@ from pytest_diffopt.probes.denoiser_calls import watch_denoisers
 from pytest_diffopt.probes.first_call import FirstCall, observed
 from pytest_diffopt.probes.null_gpu_launches import launches_so_far
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
-from pytest_diffopt.probes.step_operations import GpuOperations, StepOperations
+from pytest_diffopt.probes.step_operations import GpuOperations, StepOperations, last_step, per_step
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import moves_weights, users_line
 from pytest_diffopt.simulated_gpu import Counts
@@ -107,7 +107,7 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
                 yield watch
     _require_steps(loop, target)
     num_steps = calls.num_steps
-    seen = [(sync, _last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
+    seen = [(sync, last_step(sync.phase, num_steps)) for sync in gpu.syncs if isinstance(sync.phase, int)]
     syncs, only_first = calls.split([observed(sync, step) for sync, step in seen if not sync.is_offload])
     counts = _counts_per_step(gpu.phases, num_steps)
     watch.finish(
@@ -123,7 +123,7 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             denoiser=denoisers.evidence(num_steps) if loop else None,
             bytes_to_device=tuple(one.bytes_to_device for one in counts),
             bytes_to_host=tuple(one.bytes_to_host for one in counts),
-            offload_syncs=_per_step(Counter(step for sync, step in seen if sync.is_offload), num_steps),
+            offload_syncs=per_step(Counter(step for sync, step in seen if sync.is_offload), num_steps),
             denoisers=_denoisers(loop, num_steps),
         )
     )
@@ -134,16 +134,8 @@ def _counts_per_step(phases: Mapping[Hashable, Counts], num_steps: int) -> tuple
     steps = [Counts() for _ in range(num_steps)]
     for phase, counts in phases.items():
         if isinstance(phase, int):
-            steps[_last_step(phase, num_steps)] += counts
+            steps[last_step(phase, num_steps)] += counts
     return tuple(steps)
-
-
-def _per_step(counted: Mapping[int, int], num_steps: int) -> tuple[int, ...]:
-    """Return the number of each step; work after the last update belongs to the last step."""
-    total = Counter[int]()
-    for step, count in counted.items():
-        total[_last_step(step, num_steps)] += count
-    return tuple(total[step] for step in range(num_steps))
 
 
 @contextmanager
@@ -182,16 +174,16 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
         yield watch
     _require_steps(loop, target)
     num_steps = loop.num_steps if loop else 1
-    clipped = tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs)
+    clipped = tuple(replace(sync, step=last_step(sync.step, num_steps)) for sync in syncs)
     watch.finish(
         SyncRecord(
             subject=subject,
             num_steps=num_steps,
             syncs=clipped,
             seen_by="the GPU (sync debug mode)",
-            operations=_per_step(steps.by_step, num_steps),
+            operations=per_step(steps.by_step, num_steps),
             denoiser=denoisers.evidence(num_steps) if loop else None,
-            offload_syncs=_per_step(Counter(offload_steps), num_steps),
+            offload_syncs=per_step(Counter(offload_steps), num_steps),
             denoisers=_denoisers(loop, num_steps),
         )
     )
@@ -226,11 +218,11 @@ def _watch_null_gpu(target: Any, subject: Subject) -> Iterator[SyncWatch]:
         SyncRecord(
             subject=subject,
             num_steps=num_steps,
-            syncs=tuple(replace(sync, step=_last_step(sync.step, num_steps)) for sync in syncs),
+            syncs=tuple(replace(sync, step=last_step(sync.step, num_steps)) for sync in syncs),
             seen_by=f"the {capture_environment(subject.device).device_name}",
-            operations=_per_step(launches.by_step, num_steps),
+            operations=per_step(launches.by_step, num_steps),
             denoiser=denoisers.evidence(num_steps) if loop else None,
-            offload_syncs=_per_step(Counter(offload_steps), num_steps),
+            offload_syncs=per_step(Counter(offload_steps), num_steps),
             denoisers=_denoisers(loop, num_steps),
         )
     )
@@ -267,11 +259,6 @@ def _denoisers(loop: DenoiseLoop | None, num_steps: int) -> tuple[str, ...]:
 
 def _step_now(loop: DenoiseLoop | None) -> int:
     return loop.step or 0 if loop else 0
-
-
-def _last_step(step: int, num_steps: int) -> int:
-    """Attribute work inside the loop but after the last update to the last step."""
-    return min(step, num_steps - 1)
 
 
 @contextmanager

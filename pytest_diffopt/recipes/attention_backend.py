@@ -9,7 +9,7 @@ from diffusers.models.attention_dispatch import AttentionBackendName, _Attention
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError, did_you_mean
-from pytest_diffopt.pipelines.components import denoiser_names, modules_of
+from pytest_diffopt.pipelines.components import denoiser_names, denoisers_of
 from pytest_diffopt.recipes.attention import ignored_masks
 from pytest_diffopt.recipes.effect_reading import component_of, empty_steps, summed, work_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
@@ -56,7 +56,7 @@ class AttentionBackend(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        for name, denoiser in _denoisers_of(pipeline).items():
+        for name, denoiser in denoisers_of(pipeline).items():
             if not _accepts_backend(denoiser):
                 msg = (
                     f"attention_backend has no effect: no attention processor of {name} accepts a backend; "
@@ -68,7 +68,7 @@ class AttentionBackend(Optimization):
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
         total, right, missing = 0, 0, []
-        for name, denoiser in _denoisers_of(pipeline).items():
+        for name, denoiser in denoisers_of(pipeline).items():
             backends = [_backend_of(processor) for processor in _processors(denoiser)]
             others = [backend for backend in backends if backend != self.backend]
             total += len(backends)
@@ -110,11 +110,6 @@ def _other_kernels(backend: str, call: CallEvidence, modules: Container[str]) ->
     others = [one for one in seen if kernel is None or kernel not in one.name]
     names = ", ".join(sorted({one.name for one in others}))
     return [f"{sum(one.count for one in others)} attention calls ran {names}"] if others else []
-
-
-def _denoisers_of(pipeline: Any) -> dict[str, Any]:
-    modules = modules_of(pipeline)
-    return {name: modules[name] for name in denoiser_names(pipeline)}
 
 
 def _processors(denoiser: Any) -> list[Any]:

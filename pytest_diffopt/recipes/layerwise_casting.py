@@ -8,7 +8,7 @@ import torch
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
-from pytest_diffopt.pipelines.components import denoiser_names, modules_of
+from pytest_diffopt.pipelines.components import denoisers_of
 from pytest_diffopt.recipes.effect_reading import empty_steps, summed, work_of
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.recipes.stored_dtypes import plain_name
@@ -39,7 +39,7 @@ class LayerwiseCasting(Optimization):
 
     @override
     def apply(self, pipeline: Any) -> None:
-        for name, denoiser in _denoisers(pipeline).items():
+        for name, denoiser in denoisers_of(pipeline).items():
             if not callable(getattr(denoiser, "enable_layerwise_casting", None)):
                 msg = f"layerwise_casting needs enable_layerwise_casting(), and {type(denoiser).__name__} has none"
                 raise RecipeError(msg)
@@ -52,7 +52,7 @@ class LayerwiseCasting(Optimization):
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
         found, missing = 0, []
-        for name, denoiser in _denoisers(pipeline).items():
+        for name, denoiser in denoisers_of(pipeline).items():
             count = len(list(self._stored(denoiser)))
             found += count
             if not count:
@@ -70,7 +70,7 @@ class LayerwiseCasting(Optimization):
 
     @override
     def takes_over(self, pipeline: Any) -> Iterable[torch.Tensor]:
-        for denoiser in _denoisers(pipeline).values():
+        for denoiser in denoisers_of(pipeline).values():
             yield from self._stored(denoiser)
 
     @property
@@ -80,11 +80,6 @@ class LayerwiseCasting(Optimization):
 
     def _stored(self, denoiser: torch.nn.Module) -> Iterator[torch.Tensor]:
         return (one for one in denoiser.parameters() if plain_name(one.dtype) == self.storage)
-
-
-def _denoisers(pipeline: Any) -> Mapping[str, Any]:
-    modules = modules_of(pipeline)
-    return {name: modules[name] for name in denoiser_names(pipeline)}
 
 
 def _dtypes(cast: Iterable[ModuleCalls], computed: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import torch
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
-from pytest_diffopt.pipelines.components import denoiser_names, modules_of
+from pytest_diffopt.pipelines.components import denoiser_names, denoisers_of
 from pytest_diffopt.recipes.effect_reading import summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
@@ -45,7 +45,7 @@ class _StepCache(Optimization):
     @override
     def apply(self, pipeline: Any) -> None:
         _require_context(self, pipeline)
-        for name, denoiser in _denoisers(pipeline).items():
+        for name, denoiser in denoisers_of(pipeline).items():
             if not callable(getattr(denoiser, "enable_cache", None)):
                 msg = f"{self.name} needs enable_cache(), and {name} ({type(denoiser).__name__}) has none"
                 raise RecipeError(msg)
@@ -60,7 +60,7 @@ class _StepCache(Optimization):
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
-        found = {name: getattr(one, "_cache_config", None) for name, one in _denoisers(pipeline).items()}
+        found = {name: getattr(one, "_cache_config", None) for name, one in denoisers_of(pipeline).items()}
         missing = [
             f"{name} has {'no step cache' if config is None else type(config).__name__}"
             for name, config in found.items()
@@ -236,11 +236,6 @@ class MagCache(_StepCache):
             "num_inference_steps": self.steps,
             "mag_ratios": list(self.ratios) or FLUX_MAG_RATIOS,
         }
-
-
-def _denoisers(pipeline: Any) -> Mapping[str, Any]:
-    modules = modules_of(pipeline)
-    return {name: modules[name] for name in denoiser_names(pipeline)}
 
 
 def _require_context(optimization: _StepCache, pipeline: Any) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_diffopt.probes.noted_calls import calls_noted
-from pytest_diffopt.probes.scheduler_steps import step_watched
+from pytest_diffopt.probes.noted_calls import calls_noted, results_noted
 
 
 class Scheduler:
@@ -53,7 +52,7 @@ def test_each_of_several_watches_sees_a_call() -> None:
 
     with (
         calls_noted(scheduler, "step", inner.append),
-        step_watched(scheduler, results.append),
+        results_noted(scheduler, "step", results.append),
         calls_noted(scheduler, "step", outer.append),
     ):
         scheduler.step(3)

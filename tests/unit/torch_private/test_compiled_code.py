@@ -145,3 +145,13 @@ def test_a_module_that_is_compiled_while_its_calls_are_noted_stays_compiled() ->
         module.compile(backend="eager")
 
     assert compiled_code.is_compiled_module(module)
+
+
+def test_wrapping_a_call_does_not_compile_a_module_nor_undo_that_it_was_compiled() -> None:
+    """A wrapped module counts as compiled as soon as it is, and stays so after several wrappers."""
+    module = nn.Linear(1, 1)
+    with compiled_code.call_wrapped(module, lambda call: call), compiled_code.calls_noted(module, lambda: None):
+        before = compiled_code.is_compiled_module(module)
+        module.compile(backend="eager")
+
+    assert (before, compiled_code.is_compiled_module(module)) == (False, True)
