@@ -8,9 +8,6 @@ crashes the process.
 """
 
 import argparse
-import os
-import re
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,9 +18,9 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.atlas import entries
-from benchmarks.atlas.entries import SCHEMA_VERSION, Atlas, Entry, Outcome
-from benchmarks.diffusers_tests.cases import groups
-from pytest_diffopt.errors import did_you_mean
+from benchmarks.atlas.entries import SCHEMA_VERSION, Atlas, Entry
+from benchmarks.diffusers_tests.results import Outcome, rewrite
+from benchmarks.diffusers_tests.supervising import expected_groups, run_worker, version_of
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("accelerate", "diffusers", "torch", "transformers")
@@ -33,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _parsed(arguments)
     checkout: Path = options.diffusers.resolve()
-    expected = _expected(options.only, groups(checkout))
+    expected = expected_groups(options.only, checkout)
     lines: Path = options.lines
     lines.parent.mkdir(parents=True, exist_ok=True)
     while left := _left(lines, expected):
@@ -58,18 +55,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _expected(asked: Sequence[str], known: Sequence[str]) -> Sequence[str]:
-    for name in asked:
-        if name not in known:
-            message = f"--only: diffusers has no folder of pipeline tests called {name!r}{did_you_mean(name, known)}"
-            raise SystemExit(message)
-    return asked or known
-
-
 def _left(lines: Path, expected: Sequence[str]) -> list[str]:
     """Return the groups that are not complete, after removing the incomplete last line of an interrupted run."""
     found, done = entries.read(lines)
-    entries.write(lines, found, done)
+    rewrite(lines, found, done)
     return [group for group in expected if group not in done]
 
 
@@ -84,51 +73,25 @@ class _Job:
     def run(self, group: str) -> None:
         """Run a group until its worker ends; if it dies, the pipeline that it was measuring is a crashed entry."""
         skipped = [entry.name for entry in entries.read(self._lines)[0] if entry.group == group]
-        command = [sys.executable, "-m", "benchmarks.atlas.worker", str(self._checkout), "--group", group]
-        environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        running: Entry | None = None
-        with subprocess.Popen(
-            [*command, "--skip", *skipped], cwd=_ROOT, env=environment, stdout=subprocess.PIPE
-        ) as worker:
-            assert worker.stdout is not None  # noqa: S101 - PIPE is passed
-            for line in worker.stdout:
-                running = _started(line)
-                if running is None:
-                    self._append(line)
-            code = worker.wait()
-        if code and running is None:
-            message = f"the worker of {group} exited with code {code} outside of a pipeline; its output is above"
-            raise SystemExit(message)
-        if code and running is not None:
-            crashed = msgspec.structs.replace(running, reason=f"the process exited with code {code}")
-            self._append(msgspec.json.encode(crashed) + b"\n")
+        worker = ["-m", "benchmarks.atlas.worker", str(self._checkout), "--group", group, "--skip", *skipped]
+        run_worker(worker, Entry, self._append)
 
     def _append(self, line: bytes) -> None:
         with self._lock, self._lines.open("ab") as file:
             file.write(line)
-        print(".", end="", file=sys.stderr, flush=True)
-
-
-def _started(line: bytes) -> Entry | None:
-    """Return the entry of a pipeline that a worker starts; None for every other line."""
-    one = msgspec.json.decode(line, type=dict[str, object])
-    entry = None if "done" in one else msgspec.convert(one, Entry)
-    return entry if entry is not None and entry.outcome is Outcome.CRASHED else None
 
 
 def _atlas(checkout: Path, found: Sequence[Entry]) -> Atlas:
-    source = checkout / "src" / "diffusers" / "__init__.py"
-    version = re.search(r'__version__ = "(.+)"', source.read_text()) if source.is_file() else None
     return Atlas(
         schema_version=SCHEMA_VERSION,
         versions={name: metadata.version(name).partition("+")[0] for name in _PACKAGES},
-        tests=version[1] if version else "unknown",
+        tests=version_of(checkout) or "unknown",
         entries=tuple(sorted(found, key=lambda entry: entry.name)),
     )
 
 
 def _totals(found: Sequence[Entry]) -> Iterator[str]:
-    measured = [entry for entry in found if entry.outcome is Outcome.MEASURED]
+    measured = [entry for entry in found if entry.outcome is Outcome.RAN]
     built = [entry for entry in found if entry.outcome is not Outcome.NOT_BUILT]
     loops = [entry.loop for entry in measured if entry.loop is not None]
     denoisers = [one for entry in measured for one in entry.denoisers or ()]

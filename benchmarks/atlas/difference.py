@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.atlas.entries import Atlas, Denoiser, Entry, Outcome, SyncLine
+from benchmarks.atlas.entries import Atlas, Denoiser, Entry, SyncLine
+from benchmarks.diffusers_tests.results import Outcome
 
 _MIB = 2**20
 
@@ -45,14 +46,14 @@ class Change:
 
 def differences(before: Atlas, after: Atlas) -> list[Change]:
     """Return the changes of the pipelines that both atlases have, worse ones first."""
-    earlier = {entry.name: entry for entry in before.entries if entry.outcome is Outcome.MEASURED}
+    earlier = {entry.name: entry for entry in before.entries if entry.outcome is Outcome.RAN}
     pairs = [(earlier[entry.name], entry) for entry in after.entries if _is_in(entry, earlier)]
     changes = [change for old, new in pairs for change in _changes(old, new)]
     return sorted(changes, key=lambda one: (one.direction is Direction.BETTER, one.pipeline, one.text))
 
 
 def _is_in(entry: Entry, earlier: Mapping[str, Entry]) -> bool:
-    return entry.outcome is Outcome.MEASURED and entry.name in earlier
+    return entry.outcome is Outcome.RAN and entry.name in earlier
 
 
 def _changes(old: Entry, new: Entry) -> Iterator[Change]:

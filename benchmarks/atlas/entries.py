@@ -1,20 +1,13 @@
 """The entry of each pipeline in the atlas, as a line of JSON."""
 
-import enum
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from benchmarks.diffusers_tests import results
+from benchmarks.diffusers_tests.results import Result
+
 SCHEMA_VERSION = 1
-
-
-class Outcome(enum.Enum):
-    """The last stage that a pipeline reached."""
-
-    MEASURED = "measured"
-    NOT_BUILT = "not built"
-    CRASHED = "crashed"
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -176,15 +169,11 @@ class Denoiser(msgspec.Struct, frozen=True, kw_only=True):
         return self.graphs == 1 and not self.breaks
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(Result, frozen=True, kw_only=True):
     """Everything that was found out about one pipeline.
 
     Attributes:
-        group: folder of diffusers' tests.
-        case: test file and class.
-        outcome: the last stage that the pipeline reached.
         pipeline: its class.
-        reason: why it was not built.
         loop: its denoise loop; None for the reason in `unknown`.
         memory: what stays between calls; None for the reason in `unknown`.
         denoisers: its denoisers; None for the reason in `unknown`.
@@ -192,27 +181,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         seconds: time that it took.
     """
 
-    group: str
-    case: str
-    outcome: Outcome
     pipeline: str = ""
-    reason: str = ""
     loop: Loop | None = None
     memory: Memory | None = None
     denoisers: tuple[Denoiser, ...] | None = None
-    unknown: dict[str, str] = {}
+    unknown: dict[str, str] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """Unique name of the entry."""
-        return f"{self.group}/{self.case}"
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that a worker prints after a group is complete."""
-
-    done: str
 
 
 class Atlas(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,30 +206,5 @@ class Atlas(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(file: Path) -> tuple[list[Entry], set[str]]:
-    """Return the entries of a file of lines, and the completed groups.
-
-    The incomplete last line of a killed worker is ignored.
-
-    Raises:
-        SystemExit: a line was not written by this benchmark.
-    """
-    entries: list[Entry] = []
-    done: set[str] = set()
-    lines = file.read_bytes().split(b"\n") if file.exists() else []
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            one = msgspec.json.decode(line, type=dict[str, object])
-            if "done" in one:
-                done.add(str(one["done"]))
-            else:
-                entries.append(msgspec.convert(one, Entry))
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            message = f"{file}, line {number}: {error}; give --lines another file, or remove this one"
-            raise SystemExit(message) from error
-    return entries, done
-
-
-def write(file: Path, entries: Iterable[Entry], done: Iterable[str]) -> None:
-    """Write the lines of a file again, without an incomplete one."""
-    rows = [*map(msgspec.json.encode, entries), *(msgspec.json.encode(Done(done=group)) for group in sorted(done))]
-    file.write_bytes(b"".join(row + b"\n" for row in rows))
+    """Return the entries of a file and the completed groups, as `results.read` does."""
+    return results.read(file, Entry, option="--lines")

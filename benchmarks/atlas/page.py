@@ -12,7 +12,8 @@ from pathlib import Path
 import jinja2
 
 from benchmarks.atlas.difference import Change, differences, read_atlas
-from benchmarks.atlas.entries import Atlas, Entry, Outcome, Place
+from benchmarks.atlas.entries import Atlas, Entry, Place
+from benchmarks.diffusers_tests.results import Outcome
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _MOST_LINES = 10
@@ -156,12 +157,12 @@ def page(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -> s
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    measured = [entry for entry in atlas.entries if entry.outcome is Outcome.MEASURED]
+    measured = [entry for entry in atlas.entries if entry.outcome is Outcome.RAN]
     return environment.get_template("atlas.html").render(
         atlas=atlas,
         columns=COLUMNS,
         measured=measured,
-        others=[entry for entry in atlas.entries if entry.outcome is not Outcome.MEASURED],
+        others=[entry for entry in atlas.entries if entry.outcome is not Outcome.RAN],
         cells=cells,
         lines=shared_lines(measured)[:_MOST_LINES],
         changes=changes,

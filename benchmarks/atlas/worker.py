@@ -5,21 +5,21 @@
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TypeVar
 
 import msgspec
 import torch
 
 from benchmarks.atlas.compiled import measure_denoisers
-from benchmarks.atlas.entries import Done, Entry, Outcome
+from benchmarks.atlas.entries import Entry
 from benchmarks.atlas.measured_call import MeasuredCall, measured_call
 from benchmarks.atlas.simulated import measure_loop, measure_memory
-from benchmarks.diffusers_tests.cases import CannotReadError, Case, cases, files
-from benchmarks.diffusers_tests.worker_process import limited, prepare
+from benchmarks.diffusers_tests.cases import Case
+from benchmarks.diffusers_tests.results import Outcome
+from benchmarks.diffusers_tests.worker_process import limited, prepare, print_line, reason_of, results_of_group
 
-_LONGEST_REASON = 300
 _LIMIT_S = 240
 _Measured = TypeVar("_Measured")
 
@@ -32,28 +32,8 @@ def main() -> None:
     parser.add_argument("--group", required=True)
     options = parser.parse_args()
     lines = prepare(options.checkout)
-    for entry in _entries(options.checkout, options.group, options.skip):
-        _print(lines, entry)
-    _print(lines, Done(done=options.group))
-
-
-def _print(lines: TextIO, one: Entry | Done) -> None:
-    lines.write(msgspec.json.encode(one).decode() + "\n")
-    lines.flush()
-
-
-def _entries(checkout: Path, group: str, skip: list[str]) -> Iterator[Entry]:
-    for file in files(checkout, group):
-        if f"{group}/{file.stem}" in skip:
-            continue
-        try:
-            for case in cases(group, file):
-                started = Entry(group=group, case=case.name, outcome=Outcome.CRASHED)
-                if started.name not in skip:
-                    yield started  # the entry that remains if the process crashes
-                    yield _measured(started, case)
-        except CannotReadError as error:
-            yield Entry(group=group, case=file.stem, outcome=Outcome.NOT_BUILT, reason=str(error)[:_LONGEST_REASON])
+    for one in results_of_group(options.checkout, options.group, options.skip, Entry, _measured):
+        print_line(lines, one)
 
 
 def _measured(entry: Entry, case: Case) -> Entry:
@@ -64,11 +44,11 @@ def _measured(entry: Entry, case: Case) -> Entry:
             pipeline(**case.inputs())
             measured = measured_call(case)
     except Exception as error:  # noqa: BLE001 - any error that keeps diffusers' own test from running
-        return msgspec.structs.replace(entry, outcome=Outcome.NOT_BUILT, reason=_reason(error))
+        return msgspec.structs.replace(entry, outcome=Outcome.NOT_BUILT, reason=reason_of(error))
     unknown: dict[str, str] = {}
     return msgspec.structs.replace(
         entry,
-        outcome=Outcome.MEASURED,
+        outcome=Outcome.RAN,
         pipeline=type(pipeline).__name__,
         loop=_tried("loop", measure_loop, measured, unknown),
         memory=_tried("memory", measure_memory, measured, unknown),
@@ -85,12 +65,8 @@ def _tried(
         with limited(_LIMIT_S):
             return measure(call)
     except Exception as error:  # noqa: BLE001 - the entry names whatever prevented the measurement
-        unknown[name] = _reason(error)
+        unknown[name] = reason_of(error)
         return None
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
-"""Part of a worker process: its output, and a time limit for each pipeline."""
+"""Part of a worker process: its output, its pipelines, and a time limit for each."""
 
 import logging
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import msgspec
 import torch
 
 from benchmarks.diffusers_tests import hub_replacements
+from benchmarks.diffusers_tests.cases import CannotReadError, Case, cases, files
+from benchmarks.diffusers_tests.results import Done, Kind, Outcome, Result
 
 _LIMIT_S = 900
+_LONGEST_REASON = 300
 
 
 def prepare(checkout: Path) -> TextIO:
@@ -51,3 +55,40 @@ def limited(limit_s: int = _LIMIT_S) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, previous)
+
+
+def results_of_group(
+    checkout: Path, group: str, skip: Sequence[str], kind: type[Kind], measure: Callable[[Kind, Case], Kind]
+) -> Iterator[Kind | Done]:
+    """Measure each pipeline of a group; before each yield what remains if it crashes the process, at last the end.
+
+    Args:
+        checkout: the checkout of diffusers.
+        group: folder of its tests.
+        skip: names of results that exist.
+        kind: the type of the results.
+        measure: returns the result of a pipeline from the one that remains otherwise.
+    """
+    for file in files(checkout, group):
+        if f"{group}/{file.stem}" in skip:
+            continue
+        try:
+            for case in cases(group, file):
+                started = kind(group=group, case=case.name, outcome=Outcome.CRASHED)
+                if started.name not in skip:
+                    yield started
+                    yield measure(started, case)
+        except CannotReadError as error:
+            yield kind(group=group, case=file.stem, outcome=Outcome.NOT_BUILT, reason=str(error)[:_LONGEST_REASON])
+    yield Done(done=group)
+
+
+def print_line(lines: TextIO, one: Result | Done) -> None:
+    """Print a line of JSON to the parent."""
+    lines.write(msgspec.json.encode(one).decode() + "\n")
+    lines.flush()
+
+
+def reason_of(error: Exception) -> str:
+    """Return the type and message of an error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]

@@ -1,33 +1,20 @@
 """The result of each pipeline: as a line of JSON, as a row of the table, and in the totals."""
 
-import enum
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import msgspec
+from benchmarks.diffusers_tests import results
+from benchmarks.diffusers_tests.results import Outcome, Result
 
 TOLERANCE = 1e-4
 MAX_RATIO = 1.5
 
 
-class Outcome(enum.Enum):
-    """The last stage that a pipeline reached."""
-
-    RAN = "ran"
-    NOT_BUILT = "not built"
-    FAILED = "failed"
-    CRASHED = "crashed"
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(Result, frozen=True, kw_only=True):
     """The result of one pipeline.
 
     Attributes:
-        group: folder of diffusers' tests.
-        case: file and class in the folder; only the file if it cannot be imported.
-        outcome: the last stage that the pipeline reached.
-        reason: why it went no further.
         cpu_s: CPU time of the call on the CPU, for each round.
         simulated_s: CPU time on the simulated GPU, for each round: entering, moving, the call and moving back.
         operations: number of launched operations.
@@ -38,10 +25,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         is_restored: whether each parameter is back in its original memory.
     """
 
-    group: str
-    case: str
-    outcome: Outcome
-    reason: str = ""
     cpu_s: tuple[float, ...] = ()
     simulated_s: tuple[float, ...] = ()
     operations: int = 0
@@ -49,11 +32,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     difference_laid_out_alike: float | None = None
     unmodelled: tuple[str, ...] = ()
     is_restored: bool = True
-
-    @property
-    def name(self) -> str:
-        """Unique name of the pipeline."""
-        return f"{self.group}/{self.case}"
 
     @property
     def ratio(self) -> float:
@@ -67,36 +45,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return any(one is not None and one <= TOLERANCE for one in differences)
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that a worker prints after a group is complete."""
-
-    done: str
-
-
 def read(file: Path) -> tuple[list[Row], set[str]]:
-    """Return the rows of a file and the completed groups; the incomplete last line of a killed worker is ignored.
-
-    Raises:
-        SystemExit: a line was not written by this benchmark.
-    """
-    rows: list[Row] = []
-    done: set[str] = set()
-    lines = file.read_bytes().split(b"\n") if file.exists() else []
-    for number, line in enumerate(lines, 1):
-        if not line or number == len(lines):
-            continue
-        try:
-            one = msgspec.json.decode(line, type=dict[str, object])
-            if "done" in one:
-                done.add(str(one["done"]))
-            else:
-                rows.append(msgspec.convert(one, Row))
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            message = (
-                f"{file}, line {number}: {error}; give --json another file, or remove this one to start from scratch"
-            )
-            raise SystemExit(message) from error
-    return rows, done
+    """Return the rows of a file and the completed groups, as `results.read` does."""
+    return results.read(file, Row, option="--json")
 
 
 def table(rows: Sequence[Row]) -> Iterable[str]:

@@ -8,20 +8,21 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.diffusers_tests.cases import CannotReadError, Case, cases, files, seed
-from benchmarks.diffusers_tests.worker_process import limited, prepare
-from benchmarks.generality.rows import TOLERANCE, Done, Outcome, Row
+from benchmarks.diffusers_tests.cases import Case, seed
+from benchmarks.diffusers_tests.results import Outcome
+from benchmarks.diffusers_tests.worker_process import limited, prepare, print_line, reason_of, results_of_group
+from benchmarks.generality.rows import TOLERANCE, Row
 from pytest_diffopt.simulated_gpu import SimulatedGPU
 
-_LONGEST_REASON = 300
 _Run = tuple[float, list[torch.Tensor]]
 
 
@@ -36,35 +37,16 @@ def main() -> None:
     options = parser.parse_args()
     lines = prepare(options.checkout)
     _warm_up()
+    measure = partial(_measured, options=options)
     for group in options.groups:
-        for row in _rows(group, options):
-            _print(lines, row)
-        _print(lines, Done(done=group))
-
-
-def _print(lines: TextIO, one: Row | Done) -> None:
-    lines.write(msgspec.json.encode(one).decode() + "\n")
-    lines.flush()
+        for one in results_of_group(options.checkout, group, options.skip, Row, measure):
+            print_line(lines, one)
 
 
 def _warm_up() -> None:
     """Trigger the imports that torch defers until the first use of a shape rule."""
     with SimulatedGPU(real_up_to=0) as gpu:
         torch.nn.functional.linear(*(torch.ones(2, 2, device=gpu.device) for _ in range(2)))
-
-
-def _rows(group: str, options: argparse.Namespace) -> Iterator[Row]:
-    for file in files(options.checkout, group):
-        if f"{group}/{file.stem}" in options.skip:
-            continue
-        try:
-            for case in cases(group, file):
-                started = Row(group=group, case=case.name, outcome=Outcome.CRASHED)
-                if started.name not in options.skip:
-                    yield started  # the row that remains if the process crashes
-                    yield _measured(started, case, options)
-        except CannotReadError as error:
-            yield Row(group=group, case=file.stem, outcome=Outcome.NOT_BUILT, reason=str(error)[:_LONGEST_REASON])
 
 
 def _measured(row: Row, case: Case, options: argparse.Namespace) -> Row:
@@ -84,8 +66,7 @@ def _measured(row: Row, case: Case, options: argparse.Namespace) -> Row:
 
 
 def _without(row: Row, outcome: Outcome, error: Exception) -> Row:
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
-    return msgspec.structs.replace(row, outcome=outcome, reason=reason)
+    return msgspec.structs.replace(row, outcome=outcome, reason=reason_of(error))
 
 
 def _compared(row: Row, case: Case, first: _Run, rounds: int) -> Row:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from benchmarks.atlas import entries
-from benchmarks.atlas.entries import Done
+from benchmarks.diffusers_tests.results import Done, rewrite
 from tests.unit.benchmarks.atlas_examples import BAD, GOOD, LOOP, NOT_BUILT, SYNCING_LOOP
 
 
@@ -17,7 +17,7 @@ def test_a_killed_workers_incomplete_line_is_ignored_and_then_removed(tmp_path: 
     file.write_bytes(lines + b'{"group": "sd3", "ca')
 
     found, done = entries.read(file)
-    entries.write(file, found, done)
+    rewrite(file, found, done)
 
     assert (found, done) == ([GOOD, NOT_BUILT], {"wan"})
     assert entries.read(file) == (found, done)

@@ -5,8 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.diffusers_tests.results import Done, Outcome
 from benchmarks.generality import rows
-from benchmarks.generality.rows import Done, Outcome, Row
+from benchmarks.generality.rows import Row
 
 RAN = Row(
     group="flux",

@@ -1,0 +1,85 @@
+"""The parent of the workers: which groups are run, and what remains of a pipeline that crashes its worker."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata, util
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.diffusers_tests.cases import groups
+from benchmarks.diffusers_tests.results import Done, Kind, Outcome, parsed
+from pytest_diffopt.errors import did_you_mean
+
+_ROOT = Path(__file__).parents[2]
+_NEEDED = {"parameterized": "parameterized", "requests_mock": "requests-mock", "ftfy": "ftfy"}
+
+
+def expected_groups(asked: Sequence[str], checkout: Path) -> Sequence[str]:
+    """Return the groups to run: those that are asked for, or all.
+
+    Raises:
+        SystemExit: the checkout has no such group, or a package that the tests need is not installed.
+    """
+    known = groups(checkout)
+    for name in asked:
+        if name not in known:
+            message = f"--only: diffusers has no folder of pipeline tests called {name!r}{did_you_mean(name, known)}"
+            raise SystemExit(message)
+    _check_requirements(checkout)
+    return asked or known
+
+
+def version_of(checkout: Path) -> str:
+    """Return the version of diffusers in a checkout; empty if it is unknown."""
+    source = checkout / "src" / "diffusers" / "__init__.py"
+    version = re.search(r'__version__ = "(.+)"', source.read_text()) if source.is_file() else None
+    return version[1] if version else ""
+
+
+def _check_requirements(checkout: Path) -> None:
+    missing = [package for module, package in _NEEDED.items() if util.find_spec(module) is None]
+    if missing:
+        message = f"diffusers' tests need packages that are not installed; run: pip install {' '.join(missing)}"
+        raise SystemExit(message)
+    version, installed = version_of(checkout), metadata.version("diffusers")
+    if version and version != installed:
+        print(f"the checkout is of diffusers {version}, but {installed} is installed: some tests may not match")
+
+
+def run_worker(command: Sequence[str], kind: type[Kind], append: Callable[[bytes], None]) -> None:
+    """Run a worker until it ends; if it dies, the pipeline that it was running is a crashed result.
+
+    Args:
+        command: arguments of Python.
+        kind: the type of the worker's results.
+        append: keeps a line of JSON.
+
+    Raises:
+        SystemExit: the worker failed outside of a pipeline.
+    """
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    running: Kind | None = None
+    with subprocess.Popen([sys.executable, *command], cwd=_ROOT, env=environment, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None  # noqa: S101 - PIPE is passed
+        for line in worker.stdout:
+            running = _started(line, kind)
+            if running is None:
+                append(line)
+                print(".", end="", file=sys.stderr, flush=True)
+        code = worker.wait()
+    if code and running is None:
+        message = f"the worker exited with code {code} outside of a pipeline; its output is above"
+        raise SystemExit(message)
+    if code and running is not None:
+        crashed = msgspec.structs.replace(running, reason=f"the process exited with code {code}")
+        append(msgspec.json.encode(crashed) + b"\n")
+
+
+def _started(line: bytes, kind: type[Kind]) -> Kind | None:
+    """Return the result of a pipeline that a worker starts; None for every other line."""
+    one = parsed(line, kind)
+    return None if isinstance(one, Done) or one.outcome is not Outcome.CRASHED else one
