@@ -80,10 +80,10 @@ fuzz: $(INSTALLED)
 # test_sdxl.py.
 CUDA_VENV ?= .venv-cuda
 CUDA_BIN := $(CUDA_VENV)/bin
-ON_NULL_GPU := $(CUDA_BIN)/python -m pytest --diffopt-null-gpu -m "not slow" -q
+ON_NULL_GPU := $(CUDA_BIN)/python -m pytest --diffopt-null-gpu -q
 null-gpu: $(CUDA_VENV)/.installed
 	$(CUDA_BIN)/python -m pytest tests/unit/null_gpu tests/integration/null_gpu -q -n 2 --dist worksteal $(PYTEST_ARGS)
-	$(ON_NULL_GPU) suites -n 2 --dist loadfile \
+	$(ON_NULL_GPU) suites -n 2 --dist loadfile -m "not slow" \
 		-k "not compile and not latency and not full and not counts and not ladders" $(PYTEST_ARGS)
 	rm -rf .null-gpu
 	$(ON_NULL_GPU) suites/test_sd15.py -k "compile and not batch4 and not batch16 and not counts" \

@@ -1,28 +1,52 @@
 """Selection of the slow tests, which run in `make ladders` and not in `make gate`.
 
-Everything that they compile is also compiled by another test of the gate, except for the families below that are a
-variant of another architecture in the gate: text to video (Wan), a transformer over text and image (FLUX, Qwen-Image).
+The gate runs what differs. A slow test repeats, for a variant, what a test of the gate does for the original: a
+pipeline with another way to start (image to image, inpainting), with another autoencoder or with fewer blocks, a level
+of a ladder between two others, a transformer over text and image (Chroma is a FLUX, SD 3.5 an SD 3), a text-to-video
+model (CogVideoX, LTX-2, SANA beside Wan), a stage of a chain.
 """
 
 from collections.abc import Sequence
 
 import pytest
 
-#: The start of the test parameters, by file. SDXL's highest levels include the optimizations of the levels below and of
-#: regional compilation; the slow levels only show where in between something broke. The distilled models are SDXL and
-#: SD 1.5 with fewer blocks. The gate compiles the first of IF's three stages.
+#: The start of the test parameters, by file. The highest level of SDXL's ladder has the optimizations of those below,
+#: and its levels that compile nothing are recipes of test_sdxl.py. `make null-gpu` compiles SD 1.5.
 _SLOW = {
-    "test_ladders.py": ("[sdxl-diffusion-fast-4-", "[sdxl-diffusion-fast-5-", "[sdxl-modern-2-"),
-    "test_sdxl.py": ("[sdxl-bf16+sdpa+channels_last+fuse_qkv+compile(regional=True)",),
-    "test_ssd_1b.py": ("[ssd-1b-bf16+sdpa+channels_last+fuse_qkv+compile",),
-    "test_bk_sdm.py": ("[bk-sdm-bf16+sdpa+channels_last+fuse_qkv+compile",),
-    "test_chroma.py": ("[chroma-fp32+sdpa+compile",),
-    "test_cogvideox.py": ("[cogvideox-bf16+sdpa+compile",),
+    "test_ladders.py": (
+        "[sdxl-diffusion-fast-1-",
+        "[sdxl-diffusion-fast-2-",
+        "[sdxl-diffusion-fast-3-",
+        "[sdxl-diffusion-fast-4-",
+        "[sdxl-diffusion-fast-5-",
+        "[sdxl-modern-1-",
+        "[sdxl-modern-2-",
+        "[sdxl-modern-3-",
+    ),
+    "test_sdxl.py": ("[sdxl-bf16+sdpa+channels_last+fuse_qkv+compile(regional=True)", "[sdxl@full-bf16+sdpa]"),
+    "test_sdxl_taesd.py": ("[sdxl-taesd-bf16+sdpa+channels_last+fuse_qkv+compile", "[sdxl-taesd@full-"),
+    "test_ssd_1b.py": ("[ssd-1b-bf16+sdpa+channels_last+fuse_qkv+compile", "[ssd-1b@full-"),
+    "test_sd15.py": ("[sd15-bf16+sdpa+channels_last+fuse_qkv+compile",),
+    "test_sd15_img2img.py": ("[sd15-img2img-bf16+sdpa+channels_last+fuse_qkv+compile", "[sd15-img2img@full-"),
+    "test_sd15_inpaint.py": ("[sd15-inpaint-bf16+sdpa+channels_last+fuse_qkv+compile", "[sd15-inpaint@full-"),
+    "test_sd15_controlnet.py": ("[sd15-controlnet-bf16+sdpa+channels_last+compile",),
+    "test_bk_sdm.py": ("[bk-sdm-bf16+sdpa+channels_last+fuse_qkv+compile", "[bk-sdm@full-"),
+    "test_bk_sdm_taesd.py": ("[bk-sdm-taesd@full-",),
+    "test_deepfloyd_if.py": (
+        "[deepfloyd-if-bf16+sdpa+channels_last+compile",
+        "[deepfloyd-if-1-bf16+sdpa+channels_last+compile",
+    ),
+    "test_chroma.py": ("[chroma-fp32+sdpa+compile", "[chroma@full-"),
+    "test_cogvideox.py": ("[cogvideox-bf16+sdpa+compile", "[cogvideox@full-"),
     "test_ltx2.py": ("[ltx2-bf16+sdpa+compile", "[ltx2@full-"),
     "test_sana.py": ("[sana-bf16+sdpa+compile",),
-    "test_sd35.py": ("[sd35-medium-bf16+sdpa+compile", "[sd35-large-bf16+sdpa+compile", "[sd35-large@full-"),
+    "test_sd35.py": (
+        "[sd35-medium-bf16+sdpa+compile",
+        "[sd35-large-bf16+sdpa+compile",
+        "[sd35-medium@full-",
+        "[sd35-large@full-",
+    ),
     "test_wan.py": ("[wan-t2v-a14b-fp32+sdpa+compile", "[wan-t2v-a14b@full-"),
-    "test_deepfloyd_if.py": ("[deepfloyd-if-bf16+sdpa+channels_last+compile",),
 }
 
 
