@@ -284,7 +284,9 @@ ELSEWHERE = frozenset(
         "fp8_dynamic",
         "mag_cache",
         "pyramid_attention_broadcast",
+        "sea_cache",
         "sequential_offload",
         "taylorseer_cache",
+        "text_kv_cache",
     }
 )

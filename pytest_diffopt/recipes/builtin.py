@@ -20,7 +20,9 @@ from pytest_diffopt.recipes.step_caches import (
     FirstBlockCache,
     MagCache,
     PyramidAttentionBroadcast,
+    SeaCache,
     TaylorSeerCache,
+    TextKvCache,
 )
 from pytest_diffopt.recipes.vae_pieces import VaeSlicing, VaeTiling
 from pytest_diffopt.recipes.vae_precision import Fp16SafeVae, VaeUpcast
@@ -56,6 +58,8 @@ BUILTIN: tuple[type[Optimization], ...] = (
     FasterCache,
     TaylorSeerCache,
     MagCache,
+    SeaCache,
+    TextKvCache,
     ModelOffload,
     SequentialOffload,
     GroupOffload,

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import diffusers
@@ -17,6 +17,8 @@ from pytest_diffopt.records import CallEvidence, OptimizationEffect, Optimizatio
 
 _ONE_CACHE = "a denoiser has one step cache"
 _CONTEXT = "cache_context"
+# Nucleus-Image's block, and its layer that projects the prompt: the cache leaves it out.
+_TEXT_BLOCK, _TEXT_PROJECTION = "NucleusMoEImageTransformerBlock", "encoder_proj"
 _FULLGRAPH = (
     "diffusers excludes its decision from compilation, which breaks the graph in every block: drop fullgraph=True"
 )
@@ -236,6 +238,103 @@ class MagCache(_StepCache):
             "num_inference_steps": self.steps,
             "mag_ratios": list(self.ratios) or FLUX_MAG_RATIOS,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeaCache(_StepCache):
+    """All blocks are skipped while the filtered latents have hardly changed since the last full computation.
+
+    diffusers can read the latents of Wan's text-to-video models and of Cosmos 3. On any other denoiser it warns once
+    and computes every step, so that the recipe is an error there.
+
+    Attributes:
+        threshold: the accumulated relative change of the filtered latents up to which steps are skipped.
+        order: 0 uses the last residual of the blocks again, 1 extrapolates from the last two.
+        most_skips: the most steps that are skipped in sequence; 0 is no limit.
+        first_steps: the steps at the start that are computed in full.
+        last_steps: the steps at the end that are computed in full.
+    """
+
+    name: ClassVar[str] = "sea_cache"
+    config_name: ClassVar[str] = "SeaCacheConfig"
+
+    threshold: float = 0.25
+    order: int = 1
+    most_skips: int = 2
+    first_steps: int = 1
+    last_steps: int = 1
+
+    @override
+    def _enable(self, pipeline: Any, name: str, denoiser: Any) -> None:
+        super()._enable(pipeline, name, denoiser)
+        root = _hook_of(denoiser, "sea_cache_root")
+        if root is not None and root.raw_vision_callback is None:
+            denoiser.disable_cache()
+            msg = (
+                f"{self.name} reads the latents of Wan's text-to-video models and of Cosmos 3 only: on {name} "
+                f"({type(denoiser).__name__}) diffusers would compute every step"
+            )
+            raise RecipeError(msg)
+
+    @override
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "threshold": self.threshold,
+            "residual_order": self.order,
+            "max_consecutive_cached": self.most_skips,
+            "retention_steps": self.first_steps,
+            "cache_end_steps": self.last_steps,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextKvCache(_StepCache):
+    """Keys and values of the prompt are computed once, before the loop; the result is the same.
+
+    diffusers has it for the blocks of Nucleus-Image. On any other denoiser it changes nothing without a word, so that
+    the recipe is an error there.
+    """
+
+    name: ClassVar[str] = "text_kv_cache"
+    config_name: ClassVar[str] = "TextKVCacheConfig"
+    needs_context: ClassVar[bool] = False
+    breaks_graphs: ClassVar[bool] = False
+
+    @override
+    def _enable(self, pipeline: Any, name: str, denoiser: Any) -> None:
+        super()._enable(pipeline, name, denoiser)
+        if not any(_hook_of(one, "text_kv_cache_block") for one in denoiser.modules()):
+            denoiser.disable_cache()
+            msg = (
+                f"{self.name} caches in the blocks of Nucleus-Image only, and {name} ({type(denoiser).__name__}) has "
+                f"none of them"
+            )
+            raise RecipeError(msg)
+
+    @override
+    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
+        own = [one for one in call.modules if one.component in denoiser_names(pipeline)]
+        projected = {(one.module, one.step, one.context): one.count for one in own}
+        cached = [
+            replace(
+                one, count=one.count - projected.get((f"{one.module}.{_TEXT_PROJECTION}", one.step, one.context), 0)
+            )
+            for one in own
+            if one.kind == _TEXT_BLOCK
+        ]
+        return self.acted(
+            "calls of blocks that took the prompt's keys and values from the cache", **summed(cached, call)
+        )
+
+    @override
+    def _arguments(self) -> dict[str, Any]:
+        return {}
+
+
+def _hook_of(module: Any, name: str) -> Any:
+    """Return a hook of diffusers' registry of a module; None without one."""
+    registry = getattr(module, "_diffusers_hook", None)
+    return None if registry is None else registry.get_hook(name)
 
 
 def _require_context(optimization: _StepCache, pipeline: Any) -> None:

@@ -1,4 +1,4 @@
-"""Step caches on FLUX, the pipeline that opens `cache_context`: hits are counted, and a cache without hits fails."""
+"""Step caches on pipelines that diffusers has them for: hits are counted, and a cache without hits fails."""
 
 import pytest
 
@@ -60,6 +60,104 @@ def test_each_cache_hits_and_one_without_hits_fails(project: pytest.Pytester) ->
         result.stdout.fnmatch_lines_random([f"*{recipe.partition('(')[0]}(*: {hits} {FIGURE}"])
     zero = [line for line in result.outlines if line.endswith(f": 0 {FIGURE}") and line.startswith("  ")]
     assert len(zero) == len(CACHES) + 2
+
+
+OF_OTHERS = """
+import diffusers
+import torch
+from diffusers.hooks.sea_cache import SeaCacheSharedState
+from pytest_diffopt import assert_optimizations_effective, parse_recipe
+from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.pipelines.registry import find_pipeline
+from pytest_diffopt.pipelines.scale import Scale
+
+WAN = find_pipeline("wan-t2v-1.3b").inputs(Scale.TINY).varied("six steps", num_inference_steps=6)
+PROMPT = torch.randn(1, 7, 16, generator=torch.Generator().manual_seed(0))
+MASK = torch.ones(1, 7, dtype=torch.long)
+NUCLEUS = {
+    "prompt_embeds": PROMPT, "prompt_embeds_mask": MASK, "height": 64, "width": 64, "num_inference_steps": 3,
+    "negative_prompt_embeds": -PROMPT, "negative_prompt_embeds_mask": MASK, "output_type": "pt",
+}
+
+def wan(recipe="sea_cache(threshold=10.0)"):
+    pipeline = build_pipeline(find_pipeline("wan-t2v-1.3b"), Scale.TINY).pipeline
+    parse_recipe(recipe).apply(pipeline)
+    return pipeline
+
+def nucleus():
+    vae = build_pipeline(find_pipeline("qwen-image"), Scale.TINY).pipeline.vae
+    transformer = diffusers.NucleusMoEImageTransformer2DModel(
+        in_channels=4 * vae.config.z_dim, out_channels=vae.config.z_dim, num_layers=2, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=16, axes_dims_rope=(8, 4, 4), moe_enabled=False,
+    )
+    pipeline = diffusers.NucleusMoEImagePipeline(
+        transformer=transformer, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(), vae=vae, text_encoder=None,
+        processor=None,
+    )
+    parse_recipe("text_kv_cache").apply(pipeline)
+    return pipeline
+
+def test_sea_cache():
+    assert_optimizations_effective(wan(), **WAN)
+
+def test_sea_cache_that_was_never_enabled(monkeypatch):
+    monkeypatch.setattr(type(parse_recipe("sea_cache").optimizations[0]), "apply", lambda optimization, pipeline: None)
+    assert_optimizations_effective(wan(), **WAN)
+
+def test_sea_cache_that_computes_each_step(monkeypatch):
+    # As diffusers does where it cannot decide.
+    monkeypatch.setattr(SeaCacheSharedState, "resolve_gate", lambda *_: True)
+    assert_optimizations_effective(wan(), **WAN)
+
+def test_text_kv_cache():
+    assert_optimizations_effective(nucleus(), **NUCLEUS)
+
+def test_text_kv_cache_that_was_never_enabled(monkeypatch):
+    kind = type(parse_recipe("text_kv_cache").optimizations[0])
+    monkeypatch.setattr(kind, "apply", lambda optimization, pipeline: None)
+    assert_optimizations_effective(nucleus(), **NUCLEUS)
+"""
+
+
+def test_caches_of_one_architecture(project: pytest.Pytester) -> None:
+    """SeaCache of Wan and the text cache of Nucleus-Image: hits where they are enabled, else zero."""
+    project.makepyfile(test_it=OF_OTHERS)
+    result = project.runpytest_inprocess("-W", "ignore", "-v")
+
+    result.assert_outcomes(passed=2, failed=3)
+    text = "calls of blocks that took the prompt's keys and values from the cache"
+    result.stdout.fnmatch_lines_random([f"*sea_cache(*: 12 {FIGURE}", f"*text_kv_cache*: 8 {text}"])
+    assert sum(line.endswith(f": 0 {FIGURE}") and line.startswith("  ") for line in result.outlines) == 2
+    assert sum(line.endswith(f": 0 {text}") and line.startswith("  ") for line in result.outlines) == 1
+
+
+ON_ANOTHER = {
+    "sea_cache": (
+        "sea_cache reads the latents of Wan's text-to-video models and of Cosmos 3 only: on transformer "
+        "(FluxTransformer2DModel) diffusers would compute every step"
+    ),
+    "text_kv_cache": (
+        "text_kv_cache caches in the blocks of Nucleus-Image only, and transformer (FluxTransformer2DModel) has none "
+        "of them"
+    ),
+}
+
+
+@pytest.mark.parametrize("recipe", ON_ANOTHER)
+def test_a_cache_without_an_adapter_for_the_denoiser_is_refused(recipe: str) -> None:
+    """Where diffusers would go on without it; nothing of it stays on the denoiser."""
+    from pytest_diffopt import parse_recipe  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.errors import RecipeError  # noqa: PLC0415 - imported with it
+    from pytest_diffopt.pipelines.flux import FLUX  # noqa: PLC0415 - imported with it
+    from pytest_diffopt.pipelines.loading import build_pipeline  # noqa: PLC0415 - imported with it
+    from pytest_diffopt.pipelines.scale import Scale  # noqa: PLC0415 - imported with it
+
+    pipeline = build_pipeline(FLUX, Scale.TINY).pipeline
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(recipe).apply(pipeline)
+
+    assert str(error.value) == ON_ANOTHER[recipe]
+    assert not pipeline.transformer.is_cache_enabled
 
 
 REFUSED = {
