@@ -1,12 +1,14 @@
 """Reports each compilation of Dynamo as it ends: graph breaks, captured reads, and the values of guard sources."""
 
+import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
+import torch
 import torch._dynamo.convert_frame as _convert_frame
 import torch._dynamo.output_graph as _output_graph
 import torch._dynamo.symbolic_convert as _symbolic_convert
@@ -67,6 +69,7 @@ class Compilation:
         modules: the modules that Inductor generated.
         value_of: returns the current value of a guard's expression; raises if it cannot be evaluated.
         namespace: the globals of the function's module.
+        shapes: the shapes of the tensors among the arguments, by the parameter's name.
     """
 
     code: CodeType
@@ -74,6 +77,7 @@ class Compilation:
     compile_id: str
     value_of: Callable[[str], object]
     namespace: dict[str, Any]
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     metrics: Any = None
     breaks: list[TracedBreak] = field(default_factory=list)
     reads: list[TracedBreak] = field(default_factory=list)
@@ -110,8 +114,10 @@ def _watching_compile(original: Callable[..., Any]) -> Callable[..., Any]:
     def watched(
         code: CodeType, f_globals: Any, f_locals: Any, builtins: Any, closure: Any, /, *args: Any, **kwargs: Any
     ) -> Any:
+        written = written_code(code, closure or ())
         found = Compilation(
-            code=written_code(code, closure or ()),
+            code=written,
+            shapes=_shapes(code, written, f_locals),
             wrapper=code,
             compile_id=str(kwargs["compile_id"]),
             value_of=lambda expression: _evaluated(expression, f_locals, f_globals),
@@ -200,6 +206,24 @@ def _stack_in(text: str) -> tuple[StackLine, ...]:
         StackLine(path=found["path"], line=int(found["line"]), function=found["function"])
         for found in _STACK_LINE.finditer(text)
     )
+
+
+def _shapes(wrapper: CodeType, written: CodeType, f_locals: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors among the arguments, those that a decorator's wrapper passes on included."""
+    own, rest = _parameters(wrapper)
+    arguments = {name: f_locals.get(name) for name in own}
+    names, _ = _parameters(written)
+    for name in rest:
+        passed = f_locals.get(name)
+        arguments |= passed if isinstance(passed, dict) else dict(zip(names[len(own) :], passed or (), strict=False))
+    return {name: tuple(map(int, one.shape)) for name, one in arguments.items() if type(one) is torch.Tensor}
+
+
+def _parameters(code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the named parameters of a function, and those of the form `*args` and `**kwargs`."""
+    end = code.co_argcount + code.co_kwonlyargcount
+    num_rest = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return code.co_varnames[:end], code.co_varnames[end : end + num_rest]
 
 
 def _evaluated(expression: str, f_locals: Any, f_globals: Any) -> object:

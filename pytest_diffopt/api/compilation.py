@@ -110,6 +110,9 @@ def assert_no_recompiles(
 
 
 def _is_dynamic(target: Any) -> bool:
-    """Return whether the recipe of a pipeline compiles for any shape."""
+    """Return whether the recipe of a pipeline compiles for any shape, or for the shapes that it names."""
     recipe = recipe_of(target)
-    return recipe is not None and any(getattr(one, "dynamic", None) is True for one in recipe.optimizations)
+    return recipe is not None and any(
+        getattr(one, "dynamic", None) is True or bool(getattr(one, "dynamic_shapes", None))
+        for one in recipe.optimizations
+    )

@@ -1,5 +1,6 @@
 """Judge recompiles, and name the guard that caused each."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -118,7 +119,7 @@ def _recompile_lines(
     headline, hint = (number, _hint(frames)) if found else _without_recompiles(len(lost), len(at_limit))
     return explain(
         headline,
-        [*(line for group in _grouped(found) for line in _group_lines(group)), *at_limit, *lost],
+        [*(line for group in _grouped(found) for line in _group_lines(group, record)), *at_limit, *lost],
         seen=f"in {calls} of {record.subject}",
         hint=hint,
     )
@@ -147,7 +148,7 @@ def _grouped(found: Sequence[tuple[str, CompiledFrame]]) -> Iterable[Sequence[tu
     return groups.values()
 
 
-def _group_lines(group: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:
+def _group_lines(group: Sequence[tuple[str, CompiledFrame]], record: RecompileRecord) -> Sequence[str]:
     """Return the first recompile in full, and the calls of the others."""
     (call, frame), *others = group
     head = f"{call}: {frame.region}  {frame.where}"
@@ -156,7 +157,26 @@ def _group_lines(group: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:
         return [head, f"  {_AFTER_RESET if frame.is_after_reset else _FIRST_TIME}", *_more(others)]
     line = [f"  {failed.where}  in {failed.where.function}"] if failed.where.line else []
     source = [f"    {failed.where.source}"] if failed.where.line and failed.where.source else []
-    return [head, f"  {described(failed)}", *line, *source, f"  torch: {failed.text}", *_more(others)]
+    spec = _shape_spec(frame.region, record) if failed.kind is GuardKind.SHAPE else ""
+    other = [f"  or only where they vary, with torch 2.13 or newer: compile(dynamic_shapes={spec})"] if spec else []
+    return [head, f"  {described(failed)}", *other, *line, *source, f"  torch: {failed.text}", *_more(others)]
+
+
+def _shape_spec(region: str, record: RecompileRecord) -> str:
+    """Return the dimensions in which the arguments of a function varied, as `compile` takes them; empty if unknown."""
+    frames = [*record.warmup_frames, *(frame for one in record.variations for frame in one.frames)]
+    seen = [frame.argument_shapes for frame in frames if frame.region == region and not frame.is_resumed]
+    spec = {name: _varying(name, [shapes[name] for shapes in seen if name in shapes]) for one in seen for name in one}
+    varying = {name: one for name, one in spec.items() if any(one)}
+    return json.dumps(varying).replace("null", "None") if varying else ""
+
+
+def _varying(name: str, shapes: Sequence[Sequence[int]]) -> list[str | None]:
+    """Return a word for each dimension of more than one size; nothing for a tensor of several ranks."""
+    if len(set(map(len, shapes))) != 1:
+        return []
+    sizes = zip(*shapes, strict=True)
+    return [f"{name}_{dimension}" if len(set(one)) > 1 else None for dimension, one in enumerate(sizes)]
 
 
 def _more(others: Sequence[tuple[str, CompiledFrame]]) -> Sequence[str]:

@@ -28,6 +28,7 @@ def compiled_frame(found: Compilation) -> CompiledFrame:
         compile_ns=0,
         is_resumed=name != code.co_name,
         hit_limit=found.hit_limit,
+        argument_shapes=found.shapes,
     )
     if metrics is None:
         return frame

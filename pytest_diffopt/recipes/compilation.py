@@ -1,6 +1,6 @@
 """torch.compile of the denoiser, the VAE's decoder, or any other module or method."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,13 +11,21 @@ import torch
 from typing_extensions import override
 
 from pytest_diffopt._torch_private.compiled_code import compiled_code_count, is_compiled_module, original_callable
+from pytest_diffopt._torch_private.shape_specs import HAS_SHAPES, ISOLATES_RECOMPILES
 from pytest_diffopt._torch_private.tracing_backend import trace_only
 from pytest_diffopt.errors import RecipeError, did_you_mean
 from pytest_diffopt.pipelines.components import DENOISER, component_names, denoiser_names
 from pytest_diffopt.recipes.cuda_graphs import layers_of, targets_without_graphs
 from pytest_diffopt.recipes.effect_reading import summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.recipes.regions import compile_blocks, compiled_regions, forwards_of_blocks, forwards_of_regions
+from pytest_diffopt.recipes.regions import (
+    compile_blocks,
+    compiled_regions,
+    forwards_of_blocks,
+    forwards_of_regions,
+    repeated_blocks,
+)
+from pytest_diffopt.recipes.varying_shapes import keyword_for, require_parameters
 from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _GRAPH_MODES = frozenset({"reduce-overhead", "max-autotune"})
@@ -37,6 +45,9 @@ class Compile(Optimization):
             diffusers' `compile_repeated_blocks`, "accelerate" uses accelerate's `compile_regions`, which compiles
             every layer.
         backend: the compiler; None selects Inductor on a GPU, and elsewhere a backend that only traces.
+        dynamic_shapes: the parameters whose tensors vary in size, each with an entry per dimension: None is a fixed
+            size, a word a varying one, and equal words are equal sizes. All other sizes are fixed. Needs torch 2.13.
+        isolate_recompiles: count compilations for each compiled module, and not for each class. Needs torch 2.13.
     """
 
     name: ClassVar[str] = "compile"
@@ -48,11 +59,18 @@ class Compile(Optimization):
     dynamic: bool | None = None
     regional: bool | Literal["accelerate"] = False
     backend: str | None = None
+    dynamic_shapes: dict[str, tuple[str | None, ...]] | None = None
+    isolate_recompiles: bool = False
 
     def __post_init__(self) -> None:
-        """Reject an empty target and an unknown backend, before a pipeline is built."""
+        """Reject what no pipeline can be compiled with, before one is built."""
         if not self.target:
             msg = "compile(target=...) must name at least one module or method, got: []"
+            raise RecipeError(msg)
+        self._require_options_of_torch()
+        if self.dynamic_shapes and (self.dynamic is not None or self.regional == "accelerate"):
+            other = f"dynamic={self.dynamic}" if self.dynamic is not None else 'regional="accelerate"'
+            msg = f"compile takes dynamic_shapes or {other}, and not both"
             raise RecipeError(msg)
         known = torch.compiler.list_backends(exclude_tags=()) if self.backend else []
         if self.backend and self.backend not in known:
@@ -60,18 +78,43 @@ class Compile(Optimization):
             msg = f"unknown backend of compile: {self.backend!r}{hint}; known: {', '.join(known)}"
             raise RecipeError(msg)
 
+    def _require_options_of_torch(self) -> None:
+        known = {"dynamic_shapes": HAS_SHAPES, "isolate_recompiles": ISOLATES_RECOMPILES}
+        for name, is_known in known.items():
+            if getattr(self, name) and not is_known:
+                msg = f"compile({name}=...) needs torch 2.13 or newer, and this is torch {torch.__version__}"
+                raise RecipeError(msg)
+
     @override
     def apply(self, pipeline: Any) -> None:
         for component, method in (part for target in self.target for part in _resolve(pipeline, target)):
-            owner = getattr(pipeline, component)
+            owner, options = getattr(pipeline, component), self._options(pipeline)
             if method:
-                setattr(owner, method, torch.compile(getattr(owner, method), **self._options(pipeline)))
+                function = getattr(owner, method)
+                options |= self._shapes({f"{component}.{method}": function})
+                setattr(owner, method, torch.compile(function, **options))
             elif self.regional == "accelerate" and component in denoiser_names(pipeline):
-                setattr(pipeline, component, compiled_regions(owner, self._options(pipeline)))
+                setattr(pipeline, component, compiled_regions(owner, options))
             elif self.regional and component in denoiser_names(pipeline):
-                compile_blocks(owner, self._options(pipeline))
+                self._compile_blocks(owner, options)
             else:
-                owner.compile(**self._options(pipeline))
+                owner.compile(**options, **self._shapes({component: type(owner).forward}))
+
+    def _compile_blocks(self, denoiser: Any, options: Mapping[str, Any]) -> None:
+        blocks = repeated_blocks(denoiser)
+        if not self.dynamic_shapes or not blocks:
+            compile_blocks(denoiser, options)
+            return
+        require_parameters(self.dynamic_shapes, {type(block).__name__: type(block).forward for block in blocks})
+        for block in blocks:  # as diffusers does, but each kind of block has parameters of its own
+            block.compile(**options, **keyword_for(self.dynamic_shapes, type(block).forward))
+
+    def _shapes(self, part: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+        """Return the keyword of `torch.compile` for the sizes that vary in one function, given with its name."""
+        if not self.dynamic_shapes:
+            return {}
+        require_parameters(self.dynamic_shapes, part)
+        return keyword_for(self.dynamic_shapes, *part.values())
 
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
@@ -125,6 +168,8 @@ class Compile(Optimization):
 
     def _options(self, pipeline: Any) -> dict[str, Any]:
         options: dict[str, Any] = {"fullgraph": self.fullgraph, "dynamic": self.dynamic}
+        if self.isolate_recompiles:
+            options["isolate_recompiles"] = True
         if self.backend or not self._is_on_gpu(pipeline):
             # Without a GPU, Dynamo and AOTAutograd trace as they do for Inductor, and no kernel is generated.
             return options | {"backend": self.backend or trace_only}

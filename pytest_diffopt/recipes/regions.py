@@ -17,7 +17,7 @@ def compile_blocks(denoiser: Any, options: Mapping[str, Any]) -> None:
     Raises:
         RecipeError: the class lists none.
     """
-    if not _repeated_blocks(denoiser):
+    if not repeated_blocks(denoiser):
         msg = f"compile(regional=True) needs a list of repeated blocks, and {type(denoiser).__name__} has none"
         raise RecipeError(msg)
     denoiser.compile_repeated_blocks(**options)
@@ -25,7 +25,7 @@ def compile_blocks(denoiser: Any, options: Mapping[str, Any]) -> None:
 
 def forwards_of_blocks(denoiser: Any) -> list[Any]:
     """Return the `forward` of each repeated block; empty unless all of them are compiled."""
-    blocks = _repeated_blocks(denoiser)
+    blocks = repeated_blocks(denoiser)
     return [type(block).forward for block in blocks] if all(map(is_compiled_module, blocks)) else []
 
 
@@ -56,6 +56,7 @@ def _is_outermost(denoiser: torch.nn.Module, blocks: torch.nn.ModuleList) -> boo
     return any(child is blocks for child in denoiser.children())
 
 
-def _repeated_blocks(denoiser: Any) -> list[torch.nn.Module]:
+def repeated_blocks(denoiser: Any) -> list[torch.nn.Module]:
+    """Return the blocks of the kinds that the denoiser's class lists."""
     names = getattr(denoiser, "_repeated_blocks", None) or ()
     return [block for block in denoiser.modules() if type(block).__name__ in names]

@@ -1,5 +1,6 @@
 """Compilations by `torch.compile`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -83,6 +84,7 @@ class CompiledFrame:
         graph_partitions: parts into which Inductor divided the code for CUDA graphs; 0 for undivided code.
         code: what Inductor generated for a GPU; empty for other backends and for the CPU.
         is_after_reset: whether a reset of Dynamo had discarded the function's code since it was compiled before.
+        argument_shapes: the shapes of the tensors among the function's arguments, by the parameter's name.
     """
 
     region: str
@@ -102,6 +104,7 @@ class CompiledFrame:
     graph_partitions: int = 0
     code: GeneratedCode = field(default_factory=GeneratedCode)
     is_after_reset: bool = False
+    argument_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

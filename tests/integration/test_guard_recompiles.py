@@ -70,6 +70,8 @@ def test_another_shape_fails_unless_the_call_is_marked_as_reshaped(own_pipeline:
             "  call 2: UNet.forward  test_it.py:6",
             "    `latents` was size 16 in dimension 2, is size 24 in dimension 2: specialised on its shape; "
             "compile with dynamic=True",
+            "    or only where they vary, with torch 2.13 or newer: "
+            'compile(dynamic_shapes={"latents": [[]None, None, "latents_2", "latents_3"]})',
             "    torch: tensor 'latents' size mismatch at index 2. expected 16, actual 24",
         ],
         consecutive=True,
@@ -77,6 +79,56 @@ def test_another_shape_fails_unless_the_call_is_marked_as_reshaped(own_pipeline:
     once.assert_outcomes(passed=1)
     dynamic.assert_outcomes(failed=1)
     dynamic.stdout.fnmatch_lines(["  24 x 24: UNet.forward  test_it.py:8"])
+
+
+SPECIFIED = """
+import functools
+import pytest
+import torch
+from pytest_diffopt import PipelineInputs, assert_no_recompiles, parse_recipe
+
+import small_pipeline
+
+def passes_on(forward):
+    @functools.wraps(forward)
+    def wrapper(self, *args, **kwargs):
+        return forward(self, *args, **kwargs)
+    return wrapper
+
+class UNet(small_pipeline.SmallUNet):
+    {decorator}
+    def forward(self, latents, timestep, words):
+        return super().forward(latents, timestep) + words.mean()
+
+class Pipeline(small_pipeline.SmallPipeline):
+    def __call__(self, prompt="", **rest):
+        self.words = torch.ones(len(prompt.split()), 4)
+        return super().__call__(prompt=prompt, **rest)
+
+    def step(self, latents, timestep, num_inference_steps):
+        return latents - self.unet(latents=latents, timestep=timestep, words=self.words) / num_inference_steps
+
+@pytest.mark.parametrize("options", {options})
+def test_shapes(options):
+    pipeline = small_pipeline.build(UNet, Pipeline)
+    parse_recipe(f'compile(target=["denoiser"]{{options}})').apply(pipeline)
+    plain = PipelineInputs({{"prompt": "a red circle"}})
+    larger = plain.varied("larger", prompt="a very small red circle", size=24)
+    assert_no_recompiles(pipeline, [plain, larger])
+"""
+SPEC = '{"latents": [None, None, "latents_2", "latents_3"], "words": ["words_0", None]}'
+
+
+@pytest.mark.parametrize("decorator", ["", "@passes_on"])
+def test_the_printed_shapes_prevent_the_recompile(own_pipeline: pytest.Pytester, decorator: str) -> None:
+    """What the failure prints, written into the recipe, makes it pass; also where a decorator passes arguments on."""
+    options = ["", f", dynamic_shapes={SPEC}"]
+    own_pipeline.makepyfile(test_it=SPECIFIED.format(decorator=decorator, options=options))
+    result = own_pipeline.runpytest_inprocess("-v")
+
+    result.assert_outcomes(passed=1, failed=1)
+    printed = [line for line in result.outlines if "dynamic_shapes=" in line and line.startswith("    or only")]
+    assert printed == [f"    or only where they vary, with torch 2.13 or newer: compile(dynamic_shapes={SPEC})"]
 
 
 def test_calls_that_compile_nothing_pass(own_pipeline: pytest.Pytester) -> None:

@@ -11,8 +11,10 @@ import torch
 from diffusers import ModelMixin
 from torch import nn
 
+from pytest_diffopt._torch_private.compiled_code import compiled_code_count
 from pytest_diffopt._torch_private.tracing_backend import trace_only
 from pytest_diffopt.errors import PipelineError, RecipeError
+from pytest_diffopt.recipes import compilation
 from pytest_diffopt.recipes.compilation import Compile
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.optimization import Optimization
@@ -211,6 +213,68 @@ def test_a_target_that_is_neither_module_nor_method_is_refused(target: str) -> N
     )
 
 
+NO_PARAMETER = {
+    'compile(target=["denoiser"], dynamic_shapes={"y": ["n", None]})': (
+        "compile(dynamic_shapes=...) names 'y', which is no parameter of unet; known: x"
+    ),
+    'compile(dynamic_shapes={"x": ["n", None], "sample": ["n"]})': (
+        "compile(dynamic_shapes=...) names 'sample', which is no parameter of unet; known: x"
+    ),
+    'compile(target=["denoiser"], regional=True, dynamic_shapes={"y": ["n", None]})': (
+        "compile(dynamic_shapes=...) names 'y', which is no parameter of Block; known: x"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", NO_PARAMETER)
+def test_shapes_of_what_is_no_parameter_are_refused(text: str) -> None:
+    """The message shows the parameters."""
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(text).apply(Pipeline())
+
+    assert str(error.value) == NO_PARAMETER[text]
+
+
+@pytest.mark.parametrize("regional", ["", ", regional=True"])
+def test_named_sizes_vary_without_another_compilation(regional: str) -> None:
+    """The whole denoiser, and each of its blocks; another size is compiled once more."""
+    pipeline = Pipeline()
+    parse_recipe(f'compile(target=["denoiser"]{regional}, dynamic_shapes={{"x": ["rows", None]}})').apply(pipeline)
+    with torch.no_grad():
+        for rows in (2, 3, 5, 8):
+            pipeline.unet(torch.ones(rows, 4))
+
+    forward = Block.forward if regional else Denoiser.forward
+    assert compiled_code_count(forward.__code__) == 1
+
+
+EXCLUDED = {
+    "dynamic=True": "compile takes dynamic_shapes or dynamic=True, and not both",
+    'regional="accelerate"': 'compile takes dynamic_shapes or regional="accelerate", and not both',
+}
+
+
+@pytest.mark.parametrize("other", EXCLUDED)
+def test_options_that_exclude_named_sizes(other: str) -> None:
+    """Before a pipeline is built."""
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(f'compile(dynamic_shapes={{"x": ["n"]}}, {other})')
+
+    assert str(error.value) == EXCLUDED[other]
+
+
+@pytest.mark.parametrize("option", ['dynamic_shapes={"x": ["n"]}', "isolate_recompiles=True"])
+def test_options_that_this_torch_lacks(monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    """The message names both releases."""
+    monkeypatch.setattr(compilation, "HAS_SHAPES", False)
+    monkeypatch.setattr(compilation, "ISOLATES_RECOMPILES", False)
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(f"compile({option})")
+
+    name = option.partition("=")[0]
+    assert str(error.value) == f"compile({name}=...) needs torch 2.13 or newer, and this is torch {torch.__version__}"
+
+
 def test_a_pipeline_without_a_denoiser_is_refused() -> None:
     """The default target `denoiser` needs a UNet or a transformer."""
 
@@ -230,6 +294,11 @@ def test_a_pipeline_without_a_denoiser_is_refused() -> None:
         ("compile", "cpu", {"fullgraph": False, "dynamic": None, "backend": trace_only}),
         ("compile(mode='max-autotune')", "cpu", {"fullgraph": False, "dynamic": None, "backend": trace_only}),
         ("compile(backend='eager')", "cpu", {"fullgraph": False, "dynamic": None, "backend": "eager"}),
+        (
+            "compile(isolate_recompiles=True)",
+            "cpu",
+            {"fullgraph": False, "dynamic": None, "isolate_recompiles": True, "backend": trace_only},
+        ),
         ("compile", "cuda", {"fullgraph": False, "dynamic": None}),
         (
             "compile(mode='max-autotune', fullgraph=True, dynamic=True)",

@@ -23,7 +23,7 @@ KNOWN = (
     "first_block_cache, pyramid_attention_broadcast, faster_cache, taylorseer_cache, mag_cache, sea_cache, "
     "text_kv_cache, model_offload, sequential_offload, group_offload, inductor, compile_cache, compile"
 )
-COMPILE_TAKES = "it takes: backend, dynamic, fullgraph, mode, regional, target"
+COMPILE_TAKES = "it takes: backend, dynamic, dynamic_shapes, fullgraph, isolate_recompiles, mode, regional, target"
 BACKENDS = [*get_args(get_args(get_type_hints(Sdpa)["backend"])[0]), None]
 MODES = [*get_args(get_args(get_type_hints(Compile)["mode"])[0]), None]
 
