@@ -35,6 +35,7 @@ _SLOW = {
     "test_deepfloyd_if.py": (
         "[deepfloyd-if-bf16+sdpa+channels_last+compile",
         "[deepfloyd-if-1-bf16+sdpa+channels_last+compile",
+        "[deepfloyd-if@full-",
     ),
     "test_chroma.py": ("[chroma-fp32+sdpa+compile", "[chroma@full-"),
     "test_cogvideox.py": ("[cogvideox-bf16+sdpa+compile", "[cogvideox@full-"),
