@@ -9,6 +9,7 @@ import torch
 import triton
 import triton.language
 from torch._dynamo.utils import counters, get_compilation_metrics
+from triton.runtime.errors import OutOfResources
 
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
 from pytest_diffopt.null_gpu.values.computing import Values, computing
@@ -143,3 +144,22 @@ def test_autotuning_takes_the_default() -> None:
 
     assert phase.counts.total(TallyKind.LIBRARY_CALL) == 1
     assert not [name for name in phase.counts.of(TallyKind.KERNEL) if name.startswith("triton_tem")]
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def product_of_one_block(left, right, out, size: triton.language.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Multiply two square matrices in one block, which holds both in shared memory."""
+    first = triton.language.arange(0, size)
+    places = first[:, None] * size + first[None, :]
+    result = triton.language.dot(triton.language.load(left + places), triton.language.load(right + places))
+    triton.language.store(out + places, result)
+
+
+def test_a_kernel_with_more_shared_memory_than_the_gpu_has() -> None:
+    """Triton's own error, with the limit of the named GPU."""
+    matrix = torch.ones(256, 256, device="cuda", dtype=torch.float16)
+
+    with pytest.raises(OutOfResources) as error:
+        product_of_one_block[(1,)](matrix, matrix, torch.empty_like(matrix), 256, num_warps=8)
+
+    assert "shared memory, Required: 262144, Hardware limit: 232448" in str(error.value)
