@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines.parent.mkdir(parents=True, exist_ok=True)
     while left := _left(lines, expected):
         with ThreadPoolExecutor(options.jobs) as jobs:
-            list(jobs.map(_Job(checkout, lines).run, left))
+            list(jobs.map(_Job(checkout, lines).run, _shares(left, options.jobs)))
     found = [entry for entry in entries.read(lines)[0] if entry.group in expected]
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode(_atlas(checkout, found)), indent=1) + b"\n")
@@ -62,6 +62,11 @@ def _left(lines: Path, expected: Sequence[str]) -> list[str]:
     return [group for group in expected if group not in done]
 
 
+def _shares(groups: Sequence[str], jobs: int) -> list[Sequence[str]]:
+    """Return the groups of each worker: to import diffusers takes longer than to measure a pipeline."""
+    return [share for job in range(jobs) if (share := groups[job::jobs])]
+
+
 class _Job:
     """Runs workers whose lines go to one file."""
 
@@ -70,10 +75,10 @@ class _Job:
         self._lines = lines
         self._lock = threading.Lock()
 
-    def run(self, group: str) -> None:
-        """Run a group until its worker ends; if it dies, the pipeline that it was measuring is a crashed entry."""
-        skipped = [entry.name for entry in entries.read(self._lines)[0] if entry.group == group]
-        worker = ["-m", "benchmarks.atlas.worker", str(self._checkout), "--group", group, "--skip", *skipped]
+    def run(self, groups: Sequence[str]) -> None:
+        """Run groups until their worker ends; if it dies, the pipeline that it was measuring is a crashed entry."""
+        skipped = [entry.name for entry in entries.read(self._lines)[0] if entry.group in groups]
+        worker = ["-m", "benchmarks.atlas.worker", str(self._checkout), "--skip", *skipped, "--groups", *groups]
         run_worker(worker, Entry, self._append)
 
     def _append(self, line: bytes) -> None:

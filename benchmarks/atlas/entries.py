@@ -178,7 +178,7 @@ class Entry(Result, frozen=True, kw_only=True):
         memory: what stays between calls; None for the reason in `unknown`.
         denoisers: its denoisers; None for the reason in `unknown`.
         unknown: why something could not be found out, by the name of the attribute.
-        seconds: time that it took.
+        cpu_s: CPU time of the measurement, in seconds.
     """
 
     pipeline: str = ""
@@ -186,7 +186,7 @@ class Entry(Result, frozen=True, kw_only=True):
     memory: Memory | None = None
     denoisers: tuple[Denoiser, ...] | None = None
     unknown: dict[str, str] = msgspec.field(default_factory=dict)
-    seconds: float = 0.0
+    cpu_s: float = 0.0
 
 
 class Atlas(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,8 +41,8 @@ class Case:
     def inputs(self) -> dict[str, Any]:
         """Return the keywords with which its tests call it; the output type is an array instead of an image."""
         seed()
-        takes_device = inspect.signature(self.tests.get_dummy_inputs).parameters
-        inputs: dict[str, Any] = self.tests.get_dummy_inputs(*(["cpu"] if takes_device else []))
+        takes_device = "device" in inspect.signature(self.tests.get_dummy_inputs).parameters
+        inputs: dict[str, Any] = self.tests.get_dummy_inputs(**({"device": "cpu"} if takes_device else {}))
         return inputs | ({"output_type": "np"} if inputs.get("output_type") == "pil" else {})
 
 
@@ -98,7 +98,14 @@ def _imported(module: str) -> ModuleType:
 def _is_tiny(name: str, found: Any, module: ModuleType) -> bool:
     is_own = inspect.isclass(found) and found.__module__ == module.__name__
     is_tiny = is_own and not any(word in name for word in _NOT_TINY)
-    return is_tiny and hasattr(found, "get_dummy_components") and hasattr(found, "get_dummy_inputs")
+    return is_tiny and hasattr(found, "get_dummy_inputs") and _builds_alone(found)
+
+
+def _builds_alone(found: Any) -> bool:
+    """Return whether a class builds its pipeline without arguments, which the bases of several classes require."""
+    build = getattr(found, "get_dummy_components", None)
+    given = list(inspect.signature(build).parameters.values())[1:] if build else []
+    return build is not None and all(one.default is not one.empty or one.kind is one.VAR_KEYWORD for one in given)
 
 
 def seed() -> None:
