@@ -215,18 +215,20 @@ propose-baselines:
 #   git clone --depth 1 --branch v0.42.1 https://github.com/huggingface/diffusers ../diffusers
 #   make generality DIFFUSERS=../diffusers GENERALITY_ARGS="--only flux wan"
 DIFFUSERS ?= ../diffusers
+DIFFUSERS_TESTS_NEED := ftfy opencv-python-headless parameterized requests-mock sentencepiece
 GENERALITY_ARGS ?=
 generality: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check ftfy parameterized requests-mock
+	$(BIN)/python $(PIP) $(DIFFUSERS_TESTS_NEED)
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
-# Syncs, graph breaks, recompiles and memory of every tiny pipeline of diffusers' tests, and the page that shows them:
+# Syncs, graph breaks, recompiles and memory of every tiny pipeline of diffusers' tests, and the pages that show them:
 #   make atlas DIFFUSERS=../diffusers ATLAS_ARGS="--only flux wan"
 ATLAS_ARGS ?=
+ATLAS_OUT ?= docs/atlas
 atlas: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check ftfy parameterized requests-mock
+	$(BIN)/python $(PIP) $(DIFFUSERS_TESTS_NEED)
 	$(BIN)/python -m benchmarks.atlas --diffusers $(DIFFUSERS) --lines .atlas/atlas.jsonl --json .atlas/atlas.json $(ATLAS_ARGS)
-	$(BIN)/python -m benchmarks.atlas.page .atlas/atlas.json --out .atlas/index.html
+	$(BIN)/python -m benchmarks.atlas.pages .atlas/atlas.json --out $(ATLAS_OUT)
 
 clean:
 	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .null-gpu .truth .atlas .on-gpu-rehearsal \

@@ -1,16 +1,17 @@
 """Measure every pipeline that diffusers' own fast tests build, and write the atlas.
 
-python -m benchmarks.atlas --diffusers ../diffusers --lines atlas.jsonl --json docs/atlas/atlas.json
+python -m benchmarks.atlas --diffusers ../diffusers --lines atlas.jsonl --json atlas.json
 
 Each pipeline has the tiny, random weights of diffusers' tests. The tests need `pip install parameterized requests-mock
-ftfy`. An interrupted run continues where its --lines file ends. Nothing is fetched. The exit code is 1 if a pipeline
+ftfy`, and some pipelines need sentencepiece, opencv-python-headless or torchvision. An interrupted run continues where its --lines file ends. Nothing is fetched. The exit code is 1 if a pipeline
 crashes the process.
 """
 
 import argparse
+import datetime
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -19,8 +20,9 @@ import msgspec
 
 from benchmarks.atlas import entries
 from benchmarks.atlas.entries import SCHEMA_VERSION, Atlas, Entry
+from benchmarks.atlas.headline import shares
 from benchmarks.diffusers_tests.results import Outcome, rewrite
-from benchmarks.diffusers_tests.supervising import expected_groups, run_worker, version_of
+from benchmarks.diffusers_tests.supervising import commit_of, expected_groups, run_worker, version_of
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("accelerate", "diffusers", "torch", "transformers")
@@ -33,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     expected = expected_groups(options.only, checkout)
     lines: Path = options.lines
     lines.parent.mkdir(parents=True, exist_ok=True)
-    while left := _left(lines, expected):
+    while not options.so_far and (left := _left(lines, expected)):
         with ThreadPoolExecutor(options.jobs) as jobs:
             list(jobs.map(_Job(checkout, lines).run, _shares(left, options.jobs)))
-    found = [entry for entry in entries.read(lines)[0] if entry.group in expected]
+    atlas = _atlas(checkout, lines, expected)
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_bytes(msgspec.json.format(msgspec.json.encode(_atlas(checkout, found)), indent=1) + b"\n")
-    print(*_totals(found), sep="\n")
-    return any(entry.outcome is Outcome.CRASHED for entry in found)
+    options.json.write_bytes(msgspec.json.format(msgspec.json.encode(atlas), indent=1) + b"\n")
+    print(*shares(atlas), sep="\n")
+    return any(entry.outcome is Outcome.CRASHED for entry in atlas.entries)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -51,6 +53,9 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--lines", type=Path, default=Path("atlas.jsonl"), metavar="FILE", help="a line a pipeline")
     parser.add_argument("--json", type=Path, default=Path("atlas.json"), metavar="FILE", help="the whole atlas")
     parser.add_argument("--only", nargs="+", default=[], metavar="GROUP", help="test folders, such as flux")
+    parser.add_argument(
+        "--so-far", action="store_true", help="write the atlas of the lines as they are, measure nothing"
+    )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at once (default: %(default)s)")
     return parser.parse_args(arguments)
 
@@ -86,27 +91,16 @@ class _Job:
             file.write(line)
 
 
-def _atlas(checkout: Path, found: Sequence[Entry]) -> Atlas:
+def _atlas(checkout: Path, lines: Path, expected: Sequence[str]) -> Atlas:
+    found, done = entries.read(lines)
     return Atlas(
         schema_version=SCHEMA_VERSION,
+        date=datetime.datetime.now(tz=datetime.UTC).date(),
         versions={name: metadata.version(name).partition("+")[0] for name in _PACKAGES},
-        tests=version_of(checkout) or "unknown",
-        entries=tuple(sorted(found, key=lambda entry: entry.name)),
+        tests=f"{version_of(checkout) or 'unknown'} {commit_of(checkout)}".strip(),
+        entries=tuple(sorted((entry for entry in found if entry.group in expected), key=lambda entry: entry.name)),
+        left=tuple(group for group in expected if group not in done),
     )
-
-
-def _totals(found: Sequence[Entry]) -> Iterator[str]:
-    measured = [entry for entry in found if entry.outcome is Outcome.RAN]
-    built = [entry for entry in found if entry.outcome is not Outcome.NOT_BUILT]
-    loops = [entry.loop for entry in measured if entry.loop is not None]
-    denoisers = [one for entry in measured for one in entry.denoisers or ()]
-    memories = [entry.memory for entry in measured if entry.memory is not None]
-    yield f"{len(measured)} of {len(built)} pipelines measured; {len(found) - len(built)} more could not be built"
-    yield f"{sum(one.syncs_per_later_step > 0 for one in loops)} of {len(loops)} loops synchronize in later steps"
-    yield f"{sum(not one.is_whole for one in denoisers)} of {len(denoisers)} denoisers do not compile to one graph"
-    again = [one for one in denoisers if any(not each.changes_shape for each in one.recompiles)]
-    yield f"{len(again)} of {len(denoisers)} denoisers recompile for a call of the same shape"
-    yield f"{sum(one.growth_bytes > 0 for one in memories)} of {len(memories)} keep memory between calls"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The entry of each pipeline in the atlas, as a line of JSON."""
 
+import datetime
 from pathlib import Path
 
 import msgspec
@@ -194,15 +195,24 @@ class Atlas(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         schema_version: version of this format.
+        date: the day on which it was written.
         versions: packages and their versions.
-        tests: version of the checkout from which the tests come.
+        tests: version and commit of the checkout from which the tests come.
         entries: the entries.
+        left: folders of tests that were not measured yet.
     """
 
     schema_version: int
+    date: datetime.date
     versions: dict[str, str]
     tests: str
     entries: tuple[Entry, ...]
+    left: tuple[str, ...] = ()
+
+
+def json_schema() -> bytes:
+    """Return the JSON schema of an atlas."""
+    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Atlas)), indent=1) + b"\n"
 
 
 def read(file: Path) -> tuple[list[Entry], set[str]]:

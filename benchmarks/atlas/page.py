@@ -1,22 +1,19 @@
-"""Write an atlas as one page without a network: a table to sort and search, and the lines of each pipeline.
+"""Write an atlas as a page without a network: a table to sort and search, and the lines of each pipeline."""
 
-python -m benchmarks.atlas.page atlas.json --before atlas-0.41.json --out docs/atlas/index.html
-"""
-
-import argparse
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
-from benchmarks.atlas.difference import Change, differences, read_atlas
+from benchmarks.atlas.difference import Change
 from benchmarks.atlas.entries import Atlas, Entry, Place
+from benchmarks.atlas.headline import measured
+from benchmarks.atlas.labels import anchor, labels
 from benchmarks.diffusers_tests.results import Outcome
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_MOST_LINES = 10
+MOST_LINES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +40,7 @@ class SharedLine:
     Attributes:
         where: the line.
         operation: the call that synchronizes.
-        pipelines: the pipelines.
+        pipelines: the labels of the pipelines.
     """
 
     where: Place
@@ -131,13 +128,14 @@ def _bytes(number: int) -> str:
     return f"{number} B"
 
 
-def shared_lines(entries: Iterable[Entry]) -> list[SharedLine]:
+def shared_lines(entries: Sequence[Entry]) -> list[SharedLine]:
     """Return the lines that synchronize in later steps, those of most pipelines first."""
+    names = labels(entries)
     found: dict[tuple[Place, str], set[str]] = {}
     for entry in entries:
         for line in entry.loop.syncs if entry.loop else ():
             if line.in_later_steps:
-                found.setdefault((line.where, line.operation), set()).add(entry.pipeline)
+                found.setdefault((line.where, line.operation), set()).add(names[entry.name])
     lines = [
         SharedLine(where=where, operation=operation, pipelines=tuple(sorted(pipelines)))
         for (where, operation), pipelines in found.items()
@@ -153,18 +151,16 @@ def page(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -> s
         changes: what changed since the release before.
         before: that release; empty if none was compared.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    measured = [entry for entry in atlas.entries if entry.outcome is Outcome.RAN]
-    return environment.get_template("atlas.html").render(
+    entries = measured(atlas)
+    return template("atlas.html", is_html=True).render(
         atlas=atlas,
         columns=COLUMNS,
-        measured=measured,
-        others=[entry for entry in atlas.entries if entry.outcome is not Outcome.RAN],
+        measured=entries,
+        others=not_measured(atlas),
+        labels=labels(entries),
+        anchor=anchor,
         cells=cells,
-        lines=shared_lines(measured)[:_MOST_LINES],
+        lines=shared_lines(entries)[:MOST_LINES],
         changes=changes,
         before=before,
         bytes=_bytes,
@@ -173,24 +169,19 @@ def page(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -> s
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.atlas.page",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def not_measured(atlas: Atlas) -> list[Entry]:
+    """Return the entries of the pipelines that did not run."""
+    return [entry for entry in atlas.entries if entry.outcome is not Outcome.RAN]
+
+
+def template(name: str, *, is_html: bool) -> jinja2.Template:
+    """Return a template; a variable that is not given is an error."""
+    environment = jinja2.Environment(  # noqa: S701 - Markdown is not escaped as HTML is
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=is_html,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    parser.add_argument("atlas", type=Path)
-    parser.add_argument("--before", type=Path, metavar="FILE", help="the atlas of the release before")
-    parser.add_argument("--out", type=Path, default=Path("docs/atlas/index.html"), metavar="FILE")
-    options = parser.parse_args(arguments)
-    atlas = read_atlas(options.atlas)
-    earlier = read_atlas(options.before) if options.before else None
-    changes = differences(earlier, atlas) if earlier else []
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(page(atlas, changes, before=earlier.versions["diffusers"] if earlier else ""))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return environment.get_template(name)

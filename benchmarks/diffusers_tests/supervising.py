@@ -40,6 +40,15 @@ def version_of(checkout: Path) -> str:
     return version[1] if version else ""
 
 
+def commit_of(checkout: Path) -> str:
+    """Return the short name of the commit of a checkout; empty if it is no clone."""
+    command = ["git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD"]
+    found = (
+        subprocess.run(command, check=False, capture_output=True, text=True) if (checkout / ".git").exists() else None
+    )  # noqa: S603
+    return found.stdout.strip() if found else ""
+
+
 def _check_requirements(checkout: Path) -> None:
     missing = [package for module, package in _NEEDED.items() if util.find_spec(module) is None]
     if missing:

@@ -1,5 +1,7 @@
 """Entries of an atlas, for its tests."""
 
+import datetime
+
 from benchmarks.atlas.entries import (
     SCHEMA_VERSION,
     Atlas,
@@ -78,7 +80,13 @@ OTHER = entry("AuraPipeline", None, DENOISER, STABLE, "ProbeError: <the loop> wa
 NOT_BUILT = Entry(group="old", case="test_old", outcome=Outcome.NOT_BUILT, reason="OSError: offline")
 
 
-def atlas(*entries: Entry) -> Atlas:
+def atlas(*entries: Entry, left: tuple[str, ...] = ()) -> Atlas:
     """Return an atlas with these entries."""
-    versions = {"diffusers": "0.42.1", "torch": "2.13.0"}
-    return Atlas(schema_version=SCHEMA_VERSION, versions=versions, tests="0.42.1", entries=entries)
+    return Atlas(
+        schema_version=SCHEMA_VERSION,
+        date=datetime.date(2026, 11, 30),
+        versions={"diffusers": "0.42.1", "torch": "2.13.0"},
+        tests="0.42.1 58eb52c0803e",
+        entries=entries,
+        left=left,
+    )

@@ -1,0 +1,56 @@
+"""The summary of an atlas in Markdown: its headline, the worst loops and their fixes, and what was not measured."""
+
+from collections.abc import Sequence
+
+from benchmarks.atlas.difference import Change
+from benchmarks.atlas.entries import Atlas
+from benchmarks.atlas.headline import measured, shares
+from benchmarks.atlas.labels import anchor, labels
+from benchmarks.atlas.page import MOST_LINES, not_measured, shared_lines, template
+from benchmarks.atlas.worst import worst
+
+_MOST_PROBLEMS = 10
+_MOST_NAMES = 3
+_LONGEST_SOURCE = 90
+
+
+def summary(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -> str:
+    """Return the summary.
+
+    Args:
+        atlas: the atlas.
+        changes: what changed since the release before.
+        before: that release; empty if none was compared.
+    """
+    entries = measured(atlas)
+    named = labels(entries)
+    return template("atlas.md", is_html=False).render(
+        atlas=atlas,
+        shares=shares(atlas),
+        problems=worst(entries, _MOST_PROBLEMS),
+        lines=shared_lines(entries)[:MOST_LINES],
+        changes=changes,
+        before=before,
+        others=not_measured(atlas),
+        names=lambda group: _names([named[one.name] for one in group]),
+        code=_code,
+        plain=_plain,
+    )
+
+
+def _names(pipelines: Sequence[str]) -> str:
+    """Return links to the first pipelines, and the number of the others."""
+    shown = ", ".join(f"[{name}](table.html#{anchor(name)})" for name in pipelines[:_MOST_NAMES])
+    more = len(pipelines) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _code(source: str) -> str:
+    """Return source text as a cell of a table has it."""
+    text = source if len(source) <= _LONGEST_SOURCE else f"{source[: _LONGEST_SOURCE - 4]} ..."
+    return text.replace("|", "\\|").replace("`", "'")
+
+
+def _plain(text: str) -> str:
+    """Return foreign text without what Markdown or HTML would interpret."""
+    return text.translate(str.maketrans({"<": "&lt;", ">": "&gt;", "`": "'", "*": "\\*", "_": "\\_", "[": "\\["}))
