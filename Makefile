@@ -228,7 +228,7 @@ ATLAS_OUT ?= docs/atlas
 atlas: $(INSTALLED)
 	$(BIN)/python $(PIP) $(DIFFUSERS_TESTS_NEED)
 	$(BIN)/python -m benchmarks.atlas --diffusers $(DIFFUSERS) --lines .atlas/atlas.jsonl --json .atlas/atlas.json $(ATLAS_ARGS)
-	$(BIN)/python -m benchmarks.atlas.pages .atlas/atlas.json --out $(ATLAS_OUT)
+	$(BIN)/python -m benchmarks.atlas.pages .atlas/atlas.json --out $(ATLAS_OUT) --readme README.md
 
 clean:
 	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .null-gpu .truth .atlas .on-gpu-rehearsal \

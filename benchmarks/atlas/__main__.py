@@ -3,12 +3,12 @@
 python -m benchmarks.atlas --diffusers ../diffusers --lines atlas.jsonl --json atlas.json
 
 Each pipeline has the tiny, random weights of diffusers' tests. The tests need `pip install parameterized requests-mock
-ftfy`, and some pipelines need sentencepiece, opencv-python-headless or torchvision. An interrupted run continues where its --lines file ends. Nothing is fetched. The exit code is 1 if a pipeline
-crashes the process.
+ftfy`; some pipelines need sentencepiece, opencv-python-headless or torchvision. An interrupted run continues where its
+--lines file ends. Nothing is fetched. The exit code is 1 if a pipeline crashes the process.
 """
 
 import argparse
-import datetime
+import datetime as dt
 import sys
 import threading
 from collections.abc import Sequence
@@ -95,7 +95,7 @@ def _atlas(checkout: Path, lines: Path, expected: Sequence[str]) -> Atlas:
     found, done = entries.read(lines)
     return Atlas(
         schema_version=SCHEMA_VERSION,
-        date=datetime.datetime.now(tz=datetime.UTC).date(),
+        date=dt.datetime.now(tz=dt.UTC).date(),
         versions={name: metadata.version(name).partition("+")[0] for name in _PACKAGES},
         tests=f"{version_of(checkout) or 'unknown'} {commit_of(checkout)}".strip(),
         entries=tuple(sorted((entry for entry in found if entry.group in expected), key=lambda entry: entry.name)),

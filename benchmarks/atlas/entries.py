@@ -1,6 +1,6 @@
 """The entry of each pipeline in the atlas, as a line of JSON."""
 
-import datetime
+import datetime as dt
 from pathlib import Path
 
 import msgspec
@@ -203,7 +203,7 @@ class Atlas(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     schema_version: int
-    date: datetime.date
+    date: dt.date
     versions: dict[str, str]
     tests: str
     entries: tuple[Entry, ...]

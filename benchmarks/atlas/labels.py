@@ -8,7 +8,7 @@ from benchmarks.atlas.entries import Entry
 
 
 def labels(entries: Iterable[Entry]) -> dict[str, str]:
-    """Return the label of each entry, by the entry's name: its pipeline's class, with its test file if that is shared."""
+    """Return the label of each entry, by its name: the class of its pipeline, with the test file if others share it."""
     known = list(entries)
     counts = Counter(entry.pipeline for entry in known)
     return {entry.name: entry.pipeline if counts[entry.pipeline] == 1 else _with_file(entry) for entry in known}

@@ -152,7 +152,7 @@ def page(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -> s
         before: that release; empty if none was compared.
     """
     entries = measured(atlas)
-    return template("atlas.html", is_html=True).render(
+    return template("atlas.html").render(
         atlas=atlas,
         columns=COLUMNS,
         measured=entries,
@@ -174,11 +174,11 @@ def not_measured(atlas: Atlas) -> list[Entry]:
     return [entry for entry in atlas.entries if entry.outcome is not Outcome.RAN]
 
 
-def template(name: str, *, is_html: bool) -> jinja2.Template:
-    """Return a template; a variable that is not given is an error."""
-    environment = jinja2.Environment(  # noqa: S701 - Markdown is not escaped as HTML is
+def template(name: str) -> jinja2.Template:
+    """Return a template; HTML is escaped, and a variable that is not given is an error."""
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=is_html,
+        autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

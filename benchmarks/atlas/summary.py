@@ -1,5 +1,6 @@
 """The summary of an atlas in Markdown: its headline, the worst loops and their fixes, and what was not measured."""
 
+import textwrap
 from collections.abc import Sequence
 
 from benchmarks.atlas.difference import Change
@@ -12,6 +13,8 @@ from benchmarks.atlas.worst import worst
 _MOST_PROBLEMS = 10
 _MOST_NAMES = 3
 _LONGEST_SOURCE = 90
+_README_WIDTH = 116
+_ESCAPED = {"<": "&lt;", ">": "&gt;", "`": "'", "*": r"\*", "_": r"\_", "[": r"\["}
 
 
 def summary(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -> str:
@@ -24,7 +27,7 @@ def summary(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -
     """
     entries = measured(atlas)
     named = labels(entries)
-    return template("atlas.md", is_html=False).render(
+    return template("atlas.md").render(
         atlas=atlas,
         shares=shares(atlas),
         problems=worst(entries, _MOST_PROBLEMS),
@@ -36,6 +39,18 @@ def summary(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -
         code=_code,
         plain=_plain,
     )
+
+
+def readme_sentence(atlas: Atlas) -> str:
+    """Return the headline with the command, as lines of a page in the root of the repository."""
+    pipelines, later, first, *_ = shares(atlas)
+    so_far = f", {len(atlas.left)} folders of tests left" if atlas.left else ""
+    text = (
+        f"[The atlas of diffusers {atlas.versions['diffusers']}](docs/atlas/index.md) (`make atlas`; {pipelines.count} "
+        f"pipelines{so_far}): {later.count} of {later.total} denoise loops synchronize the CPU with the GPU in later "
+        f"steps, {first.count} more in the first step."
+    )
+    return "\n".join(textwrap.wrap(text, _README_WIDTH, break_long_words=False, break_on_hyphens=False)) + "\n"
 
 
 def _names(pipelines: Sequence[str]) -> str:
@@ -53,4 +68,4 @@ def _code(source: str) -> str:
 
 def _plain(text: str) -> str:
     """Return foreign text without what Markdown or HTML would interpret."""
-    return text.translate(str.maketrans({"<": "&lt;", ">": "&gt;", "`": "'", "*": "\\*", "_": "\\_", "[": "\\["}))
+    return "".join(_ESCAPED.get(character, character) for character in text)

@@ -10,12 +10,11 @@ from benchmarks.atlas.entries import Entry, SyncLine
 _BY_SOURCE = (
     (
         "alphas_cumprod[",
-        "Keep `alphas_cumprod` on the device of the timesteps, and choose between two entries with `torch.where`, so that no "
-        "timestep is read.",
+        "Keep `alphas_cumprod` on the device of the timesteps, and choose an entry with `torch.where`.",
     ),
     (
         "schedule_timesteps == timestep",
-        "Call `scheduler.set_begin_index(0)` before the loop, as `FluxPipeline` does, so that no timestep is searched for.",
+        "Call `scheduler.set_begin_index(0)` before the loop, as `FluxPipeline` does: nothing is searched for.",
     ),
     (
         "linalg.solve",
@@ -35,7 +34,7 @@ _BY_SOURCE = (
     ),
     (
         ".to(device), self.sigmas",
-        "Leave `sigmas` on the CPU: a kernel takes a zero-dimensional CPU tensor as an argument, and `.to(device)` copies it.",
+        "Leave `sigmas` on the CPU: a kernel takes a zero-dimensional CPU tensor without a copy.",
     ),
     (
         "torch.randn(",

@@ -43,10 +43,8 @@ def version_of(checkout: Path) -> str:
 def commit_of(checkout: Path) -> str:
     """Return the short name of the commit of a checkout; empty if it is no clone."""
     command = ["git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD"]
-    found = (
-        subprocess.run(command, check=False, capture_output=True, text=True) if (checkout / ".git").exists() else None
-    )  # noqa: S603
-    return found.stdout.strip() if found else ""
+    is_clone = (checkout / ".git").exists()
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() if is_clone else ""
 
 
 def _check_requirements(checkout: Path) -> None:

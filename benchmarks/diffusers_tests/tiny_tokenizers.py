@@ -10,8 +10,8 @@ import transformers
 _WORDS = 50  # size of the vocabulary of words
 _FIRST_WORD, _BEGIN, _END, PAD = 5, 2, 1, 0
 _MOST_PADDED = 512
-# Words, punctuation, ends of lines and special tokens, about as many as a real tokenizer returns: some pipelines cut off
-# as many tokens as their template has.
+# Words, punctuation, ends of lines and special tokens, about as many as a real tokenizer returns: some pipelines remove
+# the tokens of their template by number.
 _TOKEN = re.compile(r"<\|\w+\|>|\w+|[^\w\s]|\n")
 _IMAGE = "<|image_pad|>"
 _IMAGE_IN_TEXT = f"<|vision_start|>{_IMAGE}<|vision_end|>"

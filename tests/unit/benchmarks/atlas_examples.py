@@ -1,6 +1,6 @@
 """Entries of an atlas, for its tests."""
 
-import datetime
+import datetime as dt
 
 from benchmarks.atlas.entries import (
     SCHEMA_VERSION,
@@ -84,7 +84,7 @@ def atlas(*entries: Entry, left: tuple[str, ...] = ()) -> Atlas:
     """Return an atlas with these entries."""
     return Atlas(
         schema_version=SCHEMA_VERSION,
-        date=datetime.date(2026, 11, 30),
+        date=dt.date(2026, 11, 30),
         versions={"diffusers": "0.42.1", "torch": "2.13.0"},
         tests="0.42.1 58eb52c0803e",
         entries=entries,

@@ -12,7 +12,7 @@ from benchmarks.atlas.entries import Place, SyncLine, json_schema
 from benchmarks.atlas.headline import shares
 from benchmarks.atlas.page import page
 from benchmarks.atlas.pages import main
-from benchmarks.atlas.summary import summary
+from benchmarks.atlas.summary import readme_sentence, summary
 from benchmarks.atlas.worst import fix_of, worst
 from tests.unit.benchmarks.atlas_examples import BAD, GOOD, NOT_BUILT, OTHER, SIGMA_READ, SYNC, SYNCING_LOOP, atlas
 
@@ -78,8 +78,7 @@ def test_the_summary_links_to_the_table() -> None:
 
     text = summary(atlas(BAD, strange))
 
-    row = "| 1 | [WanPipeline](table.html#WanPipeline) | `diffusers/pipelines/wan/pipeline_wan.py:617`<br>`t = sigma[i]` |"
-    assert row in text
+    assert f"| 1 | [WanPipeline](table.html#WanPipeline) | `{SIGMA_READ}`<br>`{SIGMA_READ.source}` |" in text
     assert "- `old/test_old`: not built: OSError: &lt;script&gt; is 'offline'" in text
     assert "not complete" not in text
 
@@ -112,10 +111,37 @@ def test_the_schema_refuses_a_figure_of_another_type() -> None:
         jsonschema.validate(figures, json.loads(json_schema()))
 
 
+def test_the_headline_of_a_page_is_written_again(tmp_path: Path) -> None:
+    """The rest of the page stays."""
+    file, readme = tmp_path / "atlas.json", tmp_path / "README.md"
+    file.write_bytes(msgspec.json.encode(atlas(BAD, left=("flux",))))
+    readme.write_text("a\n<!-- written by make atlas: begin -->\nold\n<!-- written by make atlas: end -->\nb\n")
+
+    main([str(file), "--out", str(tmp_path / "out"), "--readme", str(readme)])
+
+    assert readme.read_text() == (
+        "a\n<!-- written by make atlas: begin -->\n"
+        "[The atlas of diffusers 0.42.1](docs/atlas/index.md) (`make atlas`; 1 pipelines, 1 folders of tests "
+        "left): 1 of 1\ndenoise loops synchronize the CPU with the GPU in later steps, 0 more in the first step.\n"
+        "<!-- written by make atlas: end -->\nb\n"
+    )
+
+
+def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
+    """Nothing is written at a place that was not marked."""
+    file, readme = tmp_path / "atlas.json", tmp_path / "README.md"
+    file.write_bytes(msgspec.json.encode(atlas(BAD)))
+    readme.write_text("a\n")
+
+    with pytest.raises(SystemExit, match=r"README\.md must have the lines <!-- written by make atlas: begin --> and"):
+        main([str(file), "--out", str(tmp_path / "out"), "--readme", str(readme)])
+
+
 def test_the_documentation_shows_its_figures() -> None:
-    """docs/atlas is what `make atlas` wrote from its figures."""
+    """docs/atlas and the README are what `make atlas` wrote from its figures."""
     figures = read_atlas(DOCS / "atlas.json")
 
     assert (DOCS / "index.md").read_text(encoding="utf-8") == summary(figures)
     assert (DOCS / "table.html").read_text(encoding="utf-8") == page(figures)
     assert (DOCS / "schema.json").read_bytes() == json_schema()
+    assert readme_sentence(figures) in (DOCS.parents[1] / "README.md").read_text(encoding="utf-8")
