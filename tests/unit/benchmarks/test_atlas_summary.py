@@ -1,6 +1,7 @@
 """Test the summary of the atlas: its headline, the worst loops, their fixes, and the folder of the documentation."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -15,6 +16,8 @@ from benchmarks.atlas.pages import main
 from benchmarks.atlas.summary import readme_sentence, summary
 from benchmarks.atlas.worst import fix_of, worst
 from tests.unit.benchmarks.atlas_examples import BAD, GOOD, NOT_BUILT, OTHER, SIGMA_READ, SYNC, SYNCING_LOOP, atlas
+from tools.browser import content_after_scripts
+from tools.site_without_network import fetched_from_elsewhere
 
 DOCS = Path(__file__).parents[3] / "docs" / "atlas"
 SCHEDULER = msgspec.structs.replace(SIGMA_READ, file="diffusers/schedulers/scheduling_pndm.py", function="step")
@@ -145,3 +148,14 @@ def test_the_documentation_shows_its_figures() -> None:
     assert (DOCS / "table.html").read_text(encoding="utf-8") == page(figures)
     assert (DOCS / "schema.json").read_bytes() == json_schema()
     assert readme_sentence(figures) in (DOCS.parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.needs("browser")
+def test_the_table_of_the_documentation_opens_in_a_browser() -> None:
+    """Its script counts the rows, each of which links to a section; nothing is fetched."""
+    text = content_after_scripts(DOCS / "table.html")
+
+    links = re.findall(r'<td><a href="#([^"]+)">', text)
+    assert f'<span id="shown">{len(links)} of {len(links)}</span>' in text
+    assert set(links) == set(re.findall(r'<section id="([^"]+)">', text))
+    assert fetched_from_elsewhere(text) == []
