@@ -56,7 +56,11 @@ def _compile_shares(denoisers: Sequence[Denoiser]) -> Iterator[Share]:
     broken = sum(not one.is_whole for one in denoisers)
     yield Share(count=broken, total=len(denoisers), text="denoisers do not compile to one graph")
     again = sum(any(not each.changes_shape for each in one.recompiles) for one in denoisers)
-    yield Share(count=again, total=len(denoisers), text="denoisers recompile for a call of the same size")
+    yield Share(
+        count=again,
+        total=len(denoisers),
+        text="denoisers recompile in the first call, or in another one of the same size",
+    )
     named = [one for one in denoisers if one.is_regional is not None]
     regional = sum(not one.is_regional for one in named)
     yield Share(count=regional, total=len(named), text="denoisers have repeated blocks that fail with `fullgraph=True`")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from benchmarks.atlas.difference import Change
 from benchmarks.atlas.entries import Atlas
+from benchmarks.atlas.graph_breaks import breaking_lines
 from benchmarks.atlas.headline import measured, shares
 from benchmarks.atlas.labels import anchor, labels
 from benchmarks.atlas.page import MOST_LINES, not_measured, shared_lines, template
@@ -31,6 +32,7 @@ def summary(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -
         atlas=atlas,
         shares=shares(atlas),
         problems=worst(entries, _MOST_PROBLEMS),
+        breaks=breaking_lines(entries),
         lines=shared_lines(entries)[:MOST_LINES],
         changes=changes,
         before=before,

@@ -56,7 +56,7 @@ class Problem:
     Attributes:
         entries: the entries of the pipelines.
         syncs_per_step: synchronizations in each later step, of the pipeline that has most.
-        line: the line that synchronizes most.
+        line: the line that synchronizes most, of those that the pipelines share.
         fix: what to change, in a sentence.
     """
 
@@ -92,7 +92,9 @@ def _is_pipeline(line: SyncLine) -> bool:
 
 def _problem(group: list[Entry]) -> Problem:
     entry = max(group, key=lambda one: one.loop.syncs_per_later_step if one.loop else 0)
-    line = max(_later_lines(entry), key=lambda one: one.in_later_steps)
+    lines = list(_later_lines(entry))
+    shared = [line for line in lines if not _is_pipeline(line)]
+    line = max(shared or lines, key=lambda one: one.in_later_steps)
     return Problem(
         entries=tuple(group),
         syncs_per_step=entry.loop.syncs_per_later_step if entry.loop else 0,
