@@ -151,13 +151,14 @@ def page(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -> s
         changes: what changed since the release before.
         before: that release; empty if none was compared.
     """
-    entries = measured(atlas)
+    named = labels(measured(atlas))
+    entries = sorted(measured(atlas), key=lambda entry: named[entry.name].lower())
     return template("atlas.html").render(
         atlas=atlas,
         columns=COLUMNS,
         measured=entries,
         others=not_measured(atlas),
-        labels=labels(entries),
+        labels=named,
         anchor=anchor,
         cells=cells,
         lines=shared_lines(entries)[:MOST_LINES],

@@ -51,6 +51,17 @@ def test_a_pipeline_with_two_configurations_has_two_sections() -> None:
     assert re.findall(r'<section id="([^"]+)">', text) == re.findall(r'<a href="#([^"]+)">', text)
 
 
+def test_the_table_is_in_the_order_that_its_heading_states() -> None:
+    """By the name of the pipeline, however its tests are called."""
+    later = msgspec.structs.replace(GOOD, pipeline="ZImagePipeline", group="a")
+
+    assert re.findall(r'<a href="#([^"]+)">', page(atlas(later, BAD, OTHER))) == [
+        "AuraPipeline",
+        "WanPipeline",
+        "ZImagePipeline",
+    ]
+
+
 def test_the_page_lists_the_changes() -> None:
     """The changes since a release are on the page only where one was compared."""
     assert "Changes since" not in page(atlas(BAD))
