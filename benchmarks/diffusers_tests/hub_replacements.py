@@ -12,7 +12,7 @@ from diffusers.pipelines.kolors.text_encoder import ChatGLMModel
 from diffusers.pipelines.kolors.tokenizer import ChatGLMTokenizer
 
 from benchmarks.diffusers_tests import tiny_encoders
-from benchmarks.diffusers_tests.tiny_tokenizers import Processor, Tokenizer
+from benchmarks.diffusers_tests.tiny_tokenizers import GlmProcessor, Processor, Tokenizer
 
 _TOKENIZERS = (
     "AutoTokenizer", "ByT5Tokenizer", "CLIPTokenizer", "GemmaTokenizer", "LlamaTokenizer", "LlamaTokenizerFast",
@@ -45,6 +45,7 @@ def install() -> None:
         _replace_loader(getattr(transformers, name), lambda *_, **__: Tokenizer())
     for name in _PROCESSORS:
         _replace_loader(getattr(transformers, name), lambda *_, **__: Processor())
+    _replace_loader(transformers.GlmImageProcessor, lambda *_, **__: GlmProcessor())
     for name, size in _FEATURES.items():
         _replace_loader(getattr(transformers, name), _with_options(size))
     for name, encoder in _ENCODERS.items():

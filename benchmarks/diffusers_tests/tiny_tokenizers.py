@@ -18,6 +18,8 @@ _IMAGE_IN_TEXT = f"<|vision_start|>{_IMAGE}<|vision_end|>"
 _QWEN_VOCABULARY = 151936
 _QWEN_SPECIAL = {"<|vision_start|>": 151652, "<|vision_end|>": 151653, _IMAGE: 151655}
 _QWEN_LONGEST = 32768
+_GLM_PATCH = 32  # width of the pixels that one token describes
+_GLM_PREVIEW = 16  # tokens of a square preview in each direction
 
 
 class Encoding(dict[str, Any]):
@@ -164,3 +166,21 @@ class Processor:
         if name == "tokenizer":  # while a copy is made
             raise AttributeError(name)
         return getattr(self.tokenizer, name)
+
+
+class GlmProcessor(Tokenizer):
+    """GLM-Image's processor of prompts without images: tokens, and the grids of the images that the model generates."""
+
+    def apply_chat_template(
+        self, messages: Any, *_: Any, tokenize: bool = True, return_dict: bool = True, **options: Any
+    ) -> Any:
+        """Return the tokens of several chats, and for each the grid of its image and of a preview."""
+        found = super().apply_chat_template(messages, tokenize=tokenize, return_dict=return_dict, **options)
+        height, width = (options[name] // _GLM_PATCH for name in ("target_h", "target_w"))
+        grids = [[1, height, width], [1, _GLM_PREVIEW, _GLM_PREVIEW]]
+        return Encoding(
+            input_ids=found["input_ids"],
+            attention_mask=found["attention_mask"],
+            image_grid_thw=torch.tensor(grids * len(messages)),
+            images_per_sample=torch.tensor([len(grids)] * len(messages)),
+        )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.diffusers_tests.cases import Case, cases
-from benchmarks.diffusers_tests.tiny_tokenizers import Processor, Tokenizer
+from benchmarks.diffusers_tests.tiny_tokenizers import GlmProcessor, Processor, Tokenizer
 
 CHAT = [{"role": "user", "content": "a red circle"}]
 IMAGE_CHAT = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a red circle"}]}]
@@ -69,6 +69,17 @@ def test_an_image_has_a_token_for_each_of_its_patches() -> None:
     is_image = found["input_ids"] == 151655
     assert int(is_image.sum()) == int(found["image_grid_thw"].prod()) // 4 == 8
     assert torch.equal(found["mm_token_type_ids"], is_image.long())
+
+
+def test_each_prompt_of_glm_has_the_grids_of_its_image_and_of_a_preview() -> None:
+    """The model generates a token for each place of the grids."""
+    chats = [CHAT, CHAT]
+
+    found = GlmProcessor().apply_chat_template(chats, target_h=64, target_w=128, return_tensors="pt")
+
+    assert found["image_grid_thw"].tolist() == [[1, 2, 4], [1, 16, 16]] * 2
+    assert found["images_per_sample"].tolist() == [2, 2]
+    assert found["input_ids"].shape == found["attention_mask"].shape == (2, 10)
 
 
 def test_a_base_that_needs_arguments_is_no_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
