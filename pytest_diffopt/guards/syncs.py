@@ -10,7 +10,6 @@ from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_ne
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
-from pytest_diffopt.records.denoise_phases import several_denoisers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,8 +151,8 @@ def _excess_lines(record: SyncRecord, excess: Sequence[ObservedSync], allow: Seq
 
 def _denoisers(record: SyncRecord) -> list[str]:
     """Return which denoiser ran in which steps, where there are several."""
-    ran = several_denoisers(record.denoisers)
-    return [f"denoisers: {ran}"] if ran else []
+    evidence = record.denoiser
+    return [f"denoisers: {evidence}"] if evidence and len(set(evidence.names_by_step)) > 1 else []
 
 
 def _first_call_lines(record: SyncRecord) -> list[str]:

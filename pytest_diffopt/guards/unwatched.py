@@ -52,27 +52,30 @@ def _denoiser_elsewhere(concern: Concern, subject: Subject, denoiser: DenoiserEv
     """Return the verdict on a loop whose denoiser ran nothing on the watched device; None if it ran there."""
     if denoiser.is_watched:
         return None
-    names, steps = ", ".join(denoiser.names), len(denoiser.calls)
-    if not any(denoiser.calls):
+    names = tuple(denoiser.calls)
+    if not any(denoiser.names_by_step):
         return unproven(
             concern,
             subject,
             "the denoiser was never called in the denoise loop: its operations were not watched",
-            facts=[f"the pipeline has {names}"],
-            hint=f"the loop must call the pipeline's denoiser as a module ({denoiser.names[0]}(...)), not one of its "
+            facts=[f"the pipeline has {', '.join(names)}"],
+            hint=f"the loop must call the pipeline's denoiser as a module ({names[0]}(...)), not one of its "
             "methods or another model",
         )
+    steps = _steps(denoiser.unwatched_steps, denoiser.num_steps)
     return unproven(
         concern,
         subject,
-        f"no operation of the denoiser ran on {seen_by} in {_steps(denoiser.unwatched_steps, steps)}: its operations "
-        "were not watched",
+        f"no operation of the denoiser ran on {seen_by} in {steps}: its operations were not watched",
         facts=[
             *denoiser.elsewhere,
-            "operations of the denoiser per step: " + ", ".join(map(str, denoiser.operations)),
+            *(f"operations of {name} per step: {', '.join(map(str, denoiser.operations[name]))}" for name in names),
         ],
         hint=_COMPUTE_THERE,
-        figures={"operations": sum(denoiser.operations), "unwatched_steps": len(denoiser.unwatched_steps)},
+        figures={
+            "operations": sum(map(sum, denoiser.operations.values())),
+            "unwatched_steps": len(denoiser.unwatched_steps),
+        },
     )
 
 

@@ -69,7 +69,6 @@ def count_call(
         least_ns=_least_seconds(gpu, target) * 1e9,
         peak_holders=holders_of(gpu.peak_holders),
         denoiser=denoiser,
-        denoisers=loop.denoisers() if loop else (),
     )
 
 

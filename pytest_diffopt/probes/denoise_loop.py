@@ -31,26 +31,11 @@ class DenoiseLoop:
         self.failed_step: int | None = None
         self._on_step = on_step
         self._entered = False
-        self._denoisers: dict[int, list[str]] = {}
 
     @property
     def is_entered(self) -> bool:
         """Whether a loop was entered."""
         return self._entered
-
-    def denoisers(self, num_steps: int | None = None) -> tuple[str, ...]:
-        """Return the denoiser that ran in each step, or several of them joined with ` + `.
-
-        Args:
-            num_steps: of how many steps; None for all finished steps.
-        """
-        numbers = range(self.num_steps if num_steps is None else num_steps)
-        return tuple(" + ".join(self._denoisers.get(number, ())) for number in numbers)
-
-    def note_denoiser(self, name: str) -> None:
-        """Note that a denoiser is called in the current step."""
-        if self.step is not None and name not in (known := self._denoisers.setdefault(self.step, [])):
-            known.append(name)
 
     def require_entered(self, pipeline: Any) -> None:
         """Require that a denoise loop ran.
@@ -122,12 +107,11 @@ class _BarlessLoop:
         """Let the bar count."""
         self._is_used = False
 
-    def denoiser_called(self, name: str) -> None:
+    def denoiser_called(self) -> None:
         """Enter the loop with the first call of a denoiser."""
         if not self._loop.is_entered or (self._is_used and self._loop.step is None):
             self._is_used, self._stepping = True, None
             self._loop.enter()
-        self._loop.note_denoiser(name)
 
     def scheduler_stepped(self, scheduler: Any, _result: object) -> None:
         """Finish a step; leave the loop after the scheduler's last timestep."""
@@ -218,7 +202,7 @@ def watch_denoise_loop(pipeline: Any, on_step: Callable[[int | None], None] | No
         for scheduler in schedulers_of(pipeline).values():
             stack.enter_context(results_noted(scheduler, "step", partial(barless.scheduler_stepped, scheduler)))
         for name in component_names(pipeline, DENOISER):
-            stack.enter_context(calls_noted(modules_of(pipeline)[name], partial(barless.denoiser_called, name)))
+            stack.enter_context(calls_noted(modules_of(pipeline)[name], barless.denoiser_called))
         try:
             yield loop
         except BaseException:

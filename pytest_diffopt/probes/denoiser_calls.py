@@ -29,55 +29,60 @@ class DenoiserCalls:
     """
 
     def __init__(self, names: tuple[str, ...], step: Callable[[], int | None], operations: Callable[[], int]) -> None:
-        self._names = names
         self._step = step
         self._so_far = operations
-        self._calls: Counter[int] = Counter()
-        self._operations: Counter[int] = Counter()
+        self._calls: dict[str, Counter[int]] = {name: Counter() for name in names}
+        self._operations: dict[str, Counter[int]] = {name: Counter() for name in names}
         self._elsewhere: dict[str, None] = {}
 
     def counted(self, name: str, module: torch.nn.Module, call: _Call) -> _Call:
         """Return a call of a denoiser that is counted."""
 
         def counted(*args: Any, **kwargs: Any) -> Any:
-            step = self._step()
-            if step is None or torch.compiler.is_compiling():
+            if torch.compiler.is_compiling():
                 return call(*args, **kwargs)
             before = self._so_far()
             result = call(*args, **kwargs)
-            self._note(name, module, step, self._so_far() - before)
+            step = self._step()  # after the call, which enters a loop without a progress bar
+            if step is not None:
+                self._note(name, module, step, self._so_far() - before)
             return result
 
         return counted
 
     def _note(self, name: str, module: torch.nn.Module, step: int, operations: int) -> None:
-        self._calls[step] += 1
-        self._operations[step] += operations
+        self._calls[name][step] += 1
+        self._operations[name][step] += operations
         if not operations:
             self._elsewhere[f"{name}: {_weights_of(module)}"] = None
 
+    def names_by_step(self, num_steps: int) -> tuple[str, ...]:
+        """Return the denoiser that was called in each step, as `DenoiserEvidence` has it; empty without a denoiser."""
+        evidence = self.evidence(num_steps)
+        return evidence.names_by_step if evidence else ()
+
     def evidence(self, num_steps: int) -> DenoiserEvidence | None:
         """Return what was counted; None without a denoiser. Work after the last update belongs to the last step."""
-        if not self._names:
+        if not self._calls:
             return None
         return DenoiserEvidence(
-            names=self._names,
-            calls=per_step(self._calls, num_steps),
-            operations=per_step(self._operations, num_steps),
+            calls={name: per_step(calls, num_steps) for name, calls in self._calls.items()},
+            operations={name: per_step(operations, num_steps) for name, operations in self._operations.items()},
             elsewhere=tuple(self._elsewhere),
         )
 
 
 @contextmanager
 def watch_denoisers(
-    target: Any, step: Callable[[], int | None], operations: Callable[[], int]
+    target: Any, step: Callable[[], int | None], operations: Callable[[], int] = lambda: 0
 ) -> Iterator[DenoiserCalls]:
     """Count the calls of a pipeline's denoisers while the block runs; a target without denoisers has none.
 
     Args:
         target: the pipeline; a bare module or callable has no denoisers.
         step: returns the current step; None outside of the loop.
-        operations: returns the number of operations of this process on the watched device so far.
+        operations: returns the number of operations of this process on the watched device so far; by default none is
+            counted, for a probe that needs only the names of the denoisers.
     """
     modules = {} if isinstance(target, torch.nn.Module) else modules_of(target)
     names = tuple(name for name in component_names(target, DENOISER) if is_called_by_torch(modules.get(name)))

@@ -11,6 +11,7 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.audio import Waveforms, compare_audio, sampling_rate_hz, waveforms_of
 from pytest_diffopt.probes.call_outputs import CallOutputs, outputs_of, videos_of
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, has_denoise_loop, watch_denoise_loop
+from pytest_diffopt.probes.denoiser_calls import watch_denoisers
 from pytest_diffopt.probes.image_arrays import Pixels, images_of, values_of
 from pytest_diffopt.probes.images import compare_images
 from pytest_diffopt.probes.latents import compare_latents, drift, latents_of, watch_latents
@@ -74,11 +75,15 @@ def generate(target: Any, call: Callable[[], Any], inputs: Mapping[str, Any] | N
         ProbeError: the call returned none of them.
     """
     __tracebackhide__ = True
-    with watch_latents(target) as steps, _loop_of(target) as loop:
+    with (
+        watch_latents(target) as steps,
+        _loop_of(target) as loop,
+        watch_denoisers(target, lambda: loop.step if loop else None) as denoisers,
+    ):
         output = call()
     rate_hz = sampling_rate_hz(target, output)
     result = result_of(output, inputs, steps=tuple(step.cpu() for step in steps), rate_hz=rate_hz)
-    return replace(result, denoisers=loop.denoisers() if loop else ())
+    return replace(result, denoisers=denoisers.names_by_step(loop.num_steps) if loop else ())
 
 
 def _loop_of(target: Any) -> AbstractContextManager[DenoiseLoop | None]:

@@ -64,7 +64,6 @@ def count_kernels(target: Any, call: Callable[[], object], subject: Subject, *, 
         is_settled=last == before,
         unmodelled=tuple(sorted(name for _kind, name in _sum(counted.seen.values(), (TallyKind.UNMODELLED,)))),
         denoiser=denoiser,
-        denoisers=loop.denoisers() if loop else (),
     )
 
 

@@ -124,7 +124,6 @@ def _watch_simulated(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             bytes_to_device=tuple(one.bytes_to_device for one in counts),
             bytes_to_host=tuple(one.bytes_to_host for one in counts),
             offload_syncs=per_step(Counter(step for sync, step in seen if sync.is_offload), num_steps),
-            denoisers=_denoisers(loop, num_steps),
         )
     )
 
@@ -184,7 +183,6 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             operations=per_step(steps.by_step, num_steps),
             denoiser=denoisers.evidence(num_steps) if loop else None,
             offload_syncs=per_step(Counter(offload_steps), num_steps),
-            denoisers=_denoisers(loop, num_steps),
         )
     )
 
@@ -223,7 +221,6 @@ def _watch_null_gpu(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             operations=per_step(launches.by_step, num_steps),
             denoiser=denoisers.evidence(num_steps) if loop else None,
             offload_syncs=per_step(Counter(offload_steps), num_steps),
-            denoisers=_denoisers(loop, num_steps),
         )
     )
 
@@ -251,10 +248,6 @@ def _real_sync(frame: FrameType, step: int) -> ObservedSync:
 def _sync_in(source: str) -> str:
     """Guess the synchronizing operation from its line: torch's warning does not name it."""
     return next((name for name in (".item()", ".cpu()", ".tolist()", ".nonzero()", ".to(") if name in source), "a sync")
-
-
-def _denoisers(loop: DenoiseLoop | None, num_steps: int) -> tuple[str, ...]:
-    return loop.denoisers(num_steps) if loop else ()
 
 
 def _step_now(loop: DenoiseLoop | None) -> int:

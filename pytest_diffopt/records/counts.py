@@ -60,7 +60,6 @@ class CountRecord:
         least_ns: lower bound on the time: the simulated GPU's peak rates applied to each phase.
         peak_holders: the lines that held memory at the peak of the call, the largest first.
         denoiser: what the denoisers ran in each step; None without a denoiser or a denoise loop.
-        denoisers: the denoiser that ran in each step (`transformer_2`), or several joined with ` + `.
     """
 
     subject: Subject
@@ -73,7 +72,6 @@ class CountRecord:
     least_ns: float = 0.0
     peak_holders: tuple[MemoryHolder, ...] = ()
     denoiser: DenoiserEvidence | None = None
-    denoisers: tuple[str, ...] = ()
 
     @property
     def is_watched(self) -> bool:

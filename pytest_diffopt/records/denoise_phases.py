@@ -29,21 +29,9 @@ def merged_steps(counted: Mapping[Hashable, _Counts]) -> tuple[tuple[str, _Count
     return tuple((_name(phases), counts) for phases, counts in rows)
 
 
-def several_denoisers(denoisers: Sequence[str]) -> str:
-    """Return which steps each denoiser ran, `steps 0-1: transformer, steps 2-3: transformer_2`; empty for a single one.
-
-    Args:
-        denoisers: the denoiser of each step.
-    """
-    if len(set(denoisers)) < len(("first", "second")):
-        return ""
-    runs: list[tuple[list[Hashable], str]] = []
-    for step, denoiser in enumerate(denoisers):
-        if runs and runs[-1][1] == denoiser:
-            runs[-1][0].append(step)
-        else:
-            runs.append(([step], denoiser))
-    return ", ".join(f"{_name(steps)}: {denoiser or 'none'}" for steps, denoiser in runs)
+def step_range(steps: Sequence[int]) -> str:
+    """Return the name of consecutive steps: `step 0`, `steps 1-29`."""
+    return f"{_STEP}{steps[0]}" if len(steps) == 1 else f"{_STEPS}{steps[0]}-{steps[-1]}"
 
 
 def by_step(phases: Mapping[str, _Counts]) -> dict[str, _Counts]:
@@ -77,6 +65,5 @@ def _is_later_number(phase: Hashable) -> bool:
 
 
 def _name(phases: Sequence[Hashable]) -> str:
-    first, last = phases[0], phases[-1]
-    step = f"{_STEP}{first}" if first == last else f"{_STEPS}{first}-{last}"
-    return step if isinstance(first, int) else str(first)
+    numbers = [phase for phase in phases if isinstance(phase, int)]
+    return step_range(numbers) if numbers else str(phases[0])

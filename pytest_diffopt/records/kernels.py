@@ -89,7 +89,6 @@ class KernelRecord:
         is_settled: whether two calls in a row launched the same; False if the calls still changed after several.
         unmodelled: entry points of CUDA that were called and whose effects are not modelled.
         denoiser: what the denoisers launched in each step; None without a denoiser or a denoise loop.
-        denoisers: the denoiser that ran in each step (`transformer_2`), or several joined with ` + `.
     """
 
     subject: Subject
@@ -99,7 +98,6 @@ class KernelRecord:
     is_settled: bool = True
     unmodelled: tuple[str, ...] = ()
     denoiser: DenoiserEvidence | None = None
-    denoisers: tuple[str, ...] = ()
 
     @property
     def launches_per_phase(self) -> tuple[int, ...]:

@@ -44,7 +44,6 @@ class SyncRecord:
         first_call_syncs: synchronizations in the first step that a repetition of the call does not have: they fill a
             cache once in the life of the pipeline.
         placeholders: lines that read a placeholder value; control flow that depends on it may be wrong.
-        denoisers: the denoiser that ran in each step (`transformer_2`), or several joined with ` + `.
     """
 
     subject: Subject
@@ -59,4 +58,3 @@ class SyncRecord:
     bytes_to_host: tuple[int, ...] = ()
     offload_syncs: tuple[int, ...] = ()
     first_call_syncs: tuple[ObservedSync, ...] = ()
-    denoisers: tuple[str, ...] = ()

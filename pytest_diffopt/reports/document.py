@@ -15,7 +15,7 @@ from pytest_diffopt.session.ledger import BrokenTest, CaseResult, Ledger, Ledger
 from pytest_diffopt.session.settings import Settings
 from pytest_diffopt.session.unmet_requirements import UnmetRequirement
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class ReportedEnvironment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

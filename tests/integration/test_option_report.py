@@ -53,7 +53,7 @@ def test_the_report_contains_every_verdict_and_its_record(own_pipeline: pytest.P
     result.assert_outcomes(passed=2, failed=1)
     assert sorted(report) == KEYS_OF_REPORT
     (shard,) = report["shards"]
-    assert report["schema_version"] == 2
+    assert report["schema_version"] == 3
     assert (shard["name"], shard["scale"]) == ("", "tiny")
     assert report["counts"] == {"passed": 2, "regressed": 1}
     assert sorted(shard["environment"]) == ["device", "device_slug", "versions"]

@@ -272,7 +272,7 @@ def test_syncs_of_a_denoiser_on_another_device_are_unwatched(project: pytest.Pyt
             "diffopt: no operation of the denoiser ran on the simulated GPU in the denoise loop: its operations were "
             "not watched",
             "  unet: weights on the simulated GPU, but computed elsewhere",
-            "  operations of the denoiser per step: 0, 0, 0",
+            "  operations of unet per step: 0, 0, 0",
             "seen in pipeline SmallPipeline (weights: the user's own)",
             "the call must compute on the device of its pipeline: pass its tensors as arguments instead of holding "
             "them elsewhere, and do not move the models or latents to a fixed device",

@@ -45,9 +45,9 @@ def on_cuda(pipeline):
 def test_probe_of_a_real_gpu():
     eager, elsewhere = on_cuda(build(small_pipeline.SmallUNet)), on_cuda(build(Engine))
     assert eager.num_steps == 3 and eager.seen_by == "the GPU (sync debug mode)"
-    assert all(whole > own > 5 for whole, own in zip(eager.operations, eager.denoiser.operations))
+    assert all(whole > own > 5 for whole, own in zip(eager.operations, eager.denoiser.operations["unet"]))
     assert eager.operations[1] == eager.operations[2]
-    assert elsewhere.denoiser.operations == (0, 0, 0)
+    assert elsewhere.denoiser.operations == {"unet": (0, 0, 0)}
     assert judge_syncs(eager).outcome == "passed"
     assert judge_syncs(elsewhere).outcome == "unwatched"
 
@@ -56,8 +56,8 @@ def test_compiled_code_is_seen():
     pipeline.unet.compile(fullgraph=True, dynamic=False)
     pipeline()
     compiled = on_cuda(pipeline)
-    assert compiled.denoiser.calls == (1, 1, 1)
-    assert all(compiled.denoiser.operations)
+    assert compiled.denoiser.calls == {"unet": (1, 1, 1)}
+    assert all(compiled.denoiser.operations["unet"])
     assert judge_syncs(compiled).outcome == "passed"
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     pipeline()
@@ -79,13 +79,13 @@ def test_a_denoiser_on_the_host_is_unwatched(run_on_null_gpu: Run, pytester: pyt
         "test_kernels[SmallUNet]": "passed",
         "test_kernels[Engine]": "unwatched",
     }
-    assert entries["test_syncs[SmallUNet]"]["record"]["denoiser"]["calls"] == [1, 1, 1]
+    assert entries["test_syncs[SmallUNet]"]["record"]["denoiser"]["calls"] == {"unet": [1, 1, 1]}
     result.stdout.fnmatch_lines(
         [
             "diffopt: no operation of the denoiser ran on the null NVIDIA H200 in the denoise loop: its operations "
             "were not watched",
             "  unet: weights on cuda:0, but computed elsewhere",
-            "  operations of the denoiser per step: 0, 0, 0",
+            "  operations of unet per step: 0, 0, 0",
         ],
         consecutive=True,
     )

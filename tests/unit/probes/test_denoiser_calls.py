@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from pytest_diffopt.probes.denoise_loop import watch_denoise_loop
 from pytest_diffopt.probes.denoiser_calls import DenoiserCalls, watch_denoisers
 from pytest_diffopt.records import DenoiserEvidence
+from tests.unit.probes.test_denoise_loop import Barless
 
 
 class Counting(nn.Linear):
@@ -54,7 +56,10 @@ def test_calls_and_operations_of_each_step() -> None:
     calls = [(None, "transformer"), (0, "transformer"), (0, "vae"), (2, "transformer_2"), (3, "transformer_2")]
     found = pipeline.run(calls, total).evidence(3)
 
-    assert found == DenoiserEvidence(names=("transformer", "transformer_2"), calls=(1, 0, 2), operations=(2, 0, 6))
+    assert found == DenoiserEvidence(
+        calls={"transformer": (1, 0, 0), "transformer_2": (0, 0, 2)},
+        operations={"transformer": (2, 0, 0), "transformer_2": (0, 0, 6)},
+    )
     assert found.is_watched
     assert found.unwatched_steps == ()
 
@@ -71,6 +76,36 @@ def test_a_denoiser_without_operations_is_named_with_the_device_of_its_weights()
     assert found.elsewhere == ("unet_2: weights on cpu",)
 
 
+def test_a_denoiser_beside_another_one_in_the_same_step_is_not_covered_by_it() -> None:
+    """The operations of each denoiser are its own."""
+    total = [0]
+    pipeline = Pipeline(transformer=Counting(total), transformer_2=Counting(total, 0))
+    found = pipeline.run([(0, "transformer"), (0, "transformer_2"), (1, "transformer")], total).evidence(2)
+
+    assert found is not None
+    assert found.unwatched_steps == (0,)
+    assert not found.is_watched
+
+
+def test_a_call_that_enters_its_loop_belongs_to_it() -> None:
+    """A loop without a progress bar starts with its first call of a denoiser."""
+    pipeline = Barless()
+    with watch_denoise_loop(pipeline) as loop, watch_denoisers(pipeline, lambda: loop.step) as watched:
+        pipeline()
+
+    assert watched.names_by_step(loop.num_steps) == ("transformer", "transformer", "transformer_2")
+
+
+def test_the_names_of_a_second_call_are_not_asked_for() -> None:
+    """As in a record of the first call alone; the steps of two calls are counted on."""
+    pipeline = Barless()
+    with watch_denoise_loop(pipeline) as loop, watch_denoisers(pipeline, lambda: loop.step) as watched:
+        pipeline()
+        pipeline()
+
+    assert watched.names_by_step(6) == ("transformer", "transformer", "transformer_2") * 2
+
+
 def test_a_target_without_denoisers_has_no_evidence() -> None:
     """Neither a module, nor a pipeline whose denoiser cannot be watched."""
     total = [0]
@@ -78,6 +113,7 @@ def test_a_target_without_denoisers_has_no_evidence() -> None:
         pass
 
     assert watched.evidence(1) is None
+    assert watched.names_by_step(1) == ()
     assert Pipeline(unet=OfItsOwn(total)).run([(0, "unet")], total).evidence(1) is None
 
 
@@ -108,6 +144,6 @@ def test_compiled_denoisers_are_watched_and_not_compiled_again(compile_it: Calla
     torch.compiler.reset()
 
     assert found is not None
-    assert found.calls == (1,)
+    assert found.calls == {"unet": (1,)}
     assert after == before
     assert compiled == graphs

@@ -51,6 +51,7 @@ from pytest_diffopt.records import (
     CompiledFrame,
     CompiledModule,
     CountRecord,
+    DenoiserEvidence,
     Device,
     EffectRecord,
     Environment,
@@ -94,7 +95,7 @@ from pytest_diffopt.records import (
     Weights,
 )
 from pytest_diffopt.records.code_location import CodeLocation
-from pytest_diffopt.reports.document import Report, ReportedEnvironment, Shard
+from pytest_diffopt.reports.document import SCHEMA_VERSION, Report, ReportedEnvironment, Shard
 from pytest_diffopt.session.ledger import BrokenTest, CaseResult, LedgerEntry
 from pytest_diffopt.session.ledger_entries import entry_of
 from pytest_diffopt.session.unmet_requirements import UnmetRequirement
@@ -149,7 +150,13 @@ def syncs(subject: Subject = SDXL, *, per_step: int = 3, num_steps: int = 6) -> 
         for step in range(num_steps)
         for number in range(per_step)
     )
-    record = SyncRecord(subject=subject, num_steps=num_steps, syncs=seen, seen_by="the simulated GPU")
+    record = SyncRecord(
+        subject=subject,
+        num_steps=num_steps,
+        syncs=seen,
+        seen_by="the simulated GPU",
+        denoiser=DenoiserEvidence(calls={"unet": (1,) * num_steps}, operations={"unet": (686,) * num_steps}),
+    )
     return entry("test_denoise_loop_never_syncs", judge_syncs(record), record)
 
 
@@ -577,7 +584,7 @@ def report(
     for one in entries:
         counted[one.verdict.outcome] = counted.get(one.verdict.outcome, 0) + 1
     return Report(
-        schema_version=2,
+        schema_version=SCHEMA_VERSION,
         shards=[shard()],
         counts=counted,  # type: ignore[arg-type] # outcomes are texts
         verdicts=list(entries),

@@ -113,8 +113,8 @@ def test_schema_and_reader_refuse_the_same_content(
 @pytest.mark.parametrize(
     ("path", "value", "problem"),
     [
-        ("schema_version", 1, "schema_version: must be 2, got: 1"),
-        ("schema_version", True, "schema_version: must be 2, got: true"),
+        ("schema_version", 2, "schema_version: must be 3, got: 2"),
+        ("schema_version", True, "schema_version: must be 3, got: true"),
         ("color", "red", "color: unknown key"),
         ("verdict", [], "verdict: unknown key (did you mean 'verdicts'?)"),
         ("shards.0.scale", "huge", "shards[0].scale: Invalid enum value 'huge', got: \"huge\""),
@@ -154,7 +154,7 @@ def test_the_error_of_an_invalid_report_names_the_key(
         (b'{"schema_version": 1, "schema_version": 1}', "schema_version: duplicate key"),
         (b'{"schema_version": NaN}', "schema_version: must be a finite number, got: NaN"),
         (b"\xff", "it is not UTF-8 text (byte 0)"),
-        (b"{}", "schema_version: must be 2, got: null"),
+        (b"{}", "schema_version: must be 3, got: null"),
     ],
 )
 def test_a_file_that_is_no_report_is_refused(tmp_path: Path, raw: bytes, problem: str) -> None:

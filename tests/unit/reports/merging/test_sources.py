@@ -77,7 +77,7 @@ def test_truncated_json_is_refused(tmp_path: Path) -> None:
 def test_reports_of_two_versions_name_both_files_and_versions(tmp_path: Path, turned: bool) -> None:  # noqa: FBT001 - a parameter of a test
     """In any order."""
     new, old = written(tmp_path / "new", GOOD), of_version(tmp_path / "old", 1)
-    first, second = [(old, 1), (new, 2)] if turned else [(new, 2), (old, 1)]
+    first, second = [(old, 1), (new, 3)] if turned else [(new, 3), (old, 1)]
 
     assert refusal(first[0], second[0]) == [
         f"reports of different versions cannot be merged: {first[0] / 'report.json'} is of version {first[1]}, "
@@ -99,7 +99,7 @@ def test_a_common_unknown_version_is_refused(tmp_path: Path) -> None:
     folders = [of_version(tmp_path / name, 1) for name in "ab"]
 
     assert refusal(*folders) == [
-        f"the report {folders[0] / 'report.json'} cannot be trusted: schema_version: must be 2, got: 1",
+        f"the report {folders[0] / 'report.json'} cannot be trusted: schema_version: must be 3, got: 1",
         "  write it again with --diffopt-report",
     ]
 
