@@ -12,6 +12,7 @@ from pytest_diffopt.guards.compilation import judge_graph_breaks
 from pytest_diffopt.guards.compile_counts import judge_compile_counts
 from pytest_diffopt.probes.compilation import count_regions, watch_warmup
 from pytest_diffopt.probes.compile_failures import refuse_when_switched_off
+from pytest_diffopt.probes.graph_calls import count_graph_calls
 from pytest_diffopt.records import CompilationRecord, Device, Environment, Subject
 from pytest_diffopt.session.active_test import active_test
 
@@ -25,14 +26,13 @@ class CompileGate(BaselineGate):
 
         Args:
             target: a pipeline, module or function with something compiled in it.
-            *args: with `inputs`, the call, which is made if the pipeline was not called yet; one `PipelineInputs` may
-                hold its keywords.
+            *args: with `inputs`, the call; one `PipelineInputs` may hold its keywords.
             reason: why a baseline that this run accepts is right.
             **inputs: keywords of the call.
 
         Raises:
             BaselineError: the baseline cannot be trusted, or may not be written.
-            ProbeError: torch.compile is switched off, or nothing was compiled.
+            ProbeError: torch.compile is switched off.
         """
         __tracebackhide__ = True
         refuse_when_switched_off()
@@ -43,7 +43,9 @@ class CompileGate(BaselineGate):
             conclude(seen, judge_graph_breaks(seen))
         record = count_regions(seen)
 
-        def renew(_accepted: CompileBaseline | None, environment: Environment) -> CompileBaseline:
+        def renew(_accepted: CompileBaseline | None, environment: Environment) -> CompileBaseline | None:
+            if not record.is_watched:  # without evidence there is nothing to accept
+                return None
             return CompileBaseline.from_record(record, case=self.owner.name, environment=environment, reason=reason)
 
         self._settle(record_comparison(record, CompileBaseline, judge=judge_compile_counts, renew=renew))
@@ -57,12 +59,16 @@ class CompileGate(BaselineGate):
 
 
 def _first_call(target: Any, arguments: CallArguments) -> CompilationRecord:
-    """Return what was compiled up to the end of the first call; what later calls compile depends on other tests."""
+    """Return what was compiled up to the end of the first call; what later calls compile depends on other tests.
+
+    After the first call, one more is made: whether compiled code runs in it.
+    """
     __tracebackhide__ = True
     pipelines, lifetime = active_test().pipelines, lifetime_of(target)
+    log, call = pipelines.log_of(lifetime), plain_call(target, arguments)
     if lifetime.warm is not None:
-        return pipelines.log_of(lifetime).since(lifetime.start, lifetime.subject, until=lifetime.warm)
-    call = plain_call(target, arguments)
-    record = watch_warmup(pipelines.log_of(lifetime), lifetime.start, call, lifetime.subject)
+        record = log.since(lifetime.start, lifetime.subject, until=lifetime.warm)
+        return replace(record, graph_calls=count_graph_calls(call, log.namespaces))
+    record = watch_warmup(log, lifetime.start, call, lifetime.subject)
     pipelines.note_warm(target)
     return record

@@ -1,10 +1,12 @@
 """Judge the compilation of a pipeline at warm-up: no graph breaks, and every compiled module is called."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, exceeded_limit, excess, place_of, unused
-from pytest_diffopt.guards.failure_text import allowed, are, counted, explain, not_needed
+from pytest_diffopt.guards.failure_text import allowed, are, counted, explain, in_columns, not_needed
+from pytest_diffopt.guards.unwatched import no_graph_ran
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
     BreakKind,
@@ -44,6 +46,8 @@ class _Finding:
 def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGraphBreaks] = ()) -> Verdict:
     """Judge a record: graph breaks not allowed, compiled code that never runs, or no compilation are regressions.
 
+    A call without a break that ran no compiled graph is unwatched.
+
     Args:
         record: what was compiled at warm-up.
         allow: accepted graph breaks; an allowance that is no longer needed is a regression too.
@@ -51,6 +55,8 @@ def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGrap
     if not record.frames and not record.breaks and all(module.has_run for module in record.modules):
         return nothing_compiled(Concern.GRAPH_BREAKS, record)
     finding = _finding(record, allow)
+    if finding is None and record.graph_calls == 0:
+        return no_graph_ran(Concern.GRAPH_BREAKS, record.subject, "the call", _compiled_lines(record.frames))
     graphs = sum(frame.is_compiled for frame in record.frames)
     return Verdict(
         concern=Concern.GRAPH_BREAKS,
@@ -77,6 +83,23 @@ def nothing_compiled(concern: Concern, record: CompilationRecord | RecompileReco
         subject=record.subject,
         summary="nothing compiled",
         explanation=explain(_NOTHING_COMPILED, [_WATCHED_SINCE], seen=f"in {record.subject}", hint=hint),
+    )
+
+
+def _compiled_lines(frames: Iterable[CompiledFrame]) -> tuple[str, ...]:
+    """Return a line for each function with what was captured of it."""
+    graphs, operators = Counter[str](), Counter[str]()
+    for frame in frames:
+        graphs[frame.region] += frame.is_compiled
+        operators[frame.region] += frame.operations
+    return captured_lines((region, graphs[region], operators[region]) for region in graphs)
+
+
+def captured_lines(functions: Iterable[tuple[str, int, int]]) -> tuple[str, ...]:
+    """Return a line for each function, given its name, its graphs and their operators."""
+    return in_columns(
+        (name, f"{counted(graphs, 'graph')} with {counted(operators, 'operator')}")
+        for name, graphs, operators in functions
     )
 
 

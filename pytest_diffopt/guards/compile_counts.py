@@ -6,7 +6,9 @@ from pytest_diffopt.baselines.documents import CompileBaseline
 from pytest_diffopt.baselines.figures import RegionFigures, figures_of
 from pytest_diffopt.guards.baseline_comparison import incomparable, missing, what_differs
 from pytest_diffopt.guards.comparison import BaselineContext
+from pytest_diffopt.guards.compilation import captured_lines
 from pytest_diffopt.guards.failure_text import counted, in_columns
+from pytest_diffopt.guards.unwatched import no_graph_ran
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
 from pytest_diffopt.records import CompileCountRecord, Concern, Environment, RegionCounts
 
@@ -25,7 +27,7 @@ def judge_compile_counts(
 
     Guards are compared only under the same torch release and build. Each release of Dynamo sets different guards, and
     traced code that parses torch's version gets guards that depend on the build's name. What Inductor generated is
-    compared only under the same torch and Triton.
+    compared only under the same torch and Triton. Counts of a call that ran no compiled graph are unwatched.
 
     Args:
         record: the counts now.
@@ -33,6 +35,9 @@ def judge_compile_counts(
         environment: the versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
+    if not record.is_watched:
+        functions = ((one.region, one.graphs, one.operations) for one in record.regions)
+        return no_graph_ran(Concern.COMPILATION, record.subject, "the call", captured_lines(functions))
     if baseline is None:
         figure = _summary(record)
         return missing(Concern.COMPILATION, record.subject, figure=figure, environment=environment, rerun=rerun)

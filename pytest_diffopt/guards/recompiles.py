@@ -8,6 +8,7 @@ from dataclasses import replace
 from pytest_diffopt.guards.compilation import judge_graph_breaks, limit_lines, nothing_compiled
 from pytest_diffopt.guards.compile_allowances import AllowedRecompiles, exceeded_limit, excess, place_of, unused
 from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed
+from pytest_diffopt.guards.unwatched import no_graph_ran
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
     CompilationRecord,
@@ -42,7 +43,8 @@ def judge_recompiles(record: RecompileRecord, *, allow: Sequence[AllowedRecompil
     """Judge a record: recompiles not allowed, lost compiled code, or no compilation are regressions.
 
     At warm-up a function may be compiled once for each input shape. A call that changes shapes may compile each
-    function as many times again, unless it was compiled with dynamic shapes.
+    function as many times again, unless it was compiled with dynamic shapes. A varied call that ran no compiled graph
+    is unwatched.
 
     Args:
         record: the compilations at warm-up and in each varied call.
@@ -58,11 +60,15 @@ def judge_recompiles(record: RecompileRecord, *, allow: Sequence[AllowedRecompil
     at_limit = limit_lines([*record.warmup_frames, *(frame for one in record.variations for frame in one.frames)])
     stale = unused(frames, allow)
     calls = counted(len(record.variations), "varied call")
+    uncompiled = [one.variation for one in record.variations if one.graph_calls == 0]
     explanation = (
         _recompile_lines(record, [pair for pair in found if pair[1] in too_many], at_limit, allow, calls)
         if too_many or at_limit or record.lost
         else _stale_lines(record, stale)
     )
+    if uncompiled and not explanation:
+        of_them = f"{len(uncompiled)} of {calls}"
+        return no_graph_ran(Concern.RECOMPILES, record.subject, of_them, [", ".join(uncompiled)])
     return Verdict(
         concern=Concern.RECOMPILES,
         outcome=Outcome.REGRESSED if explanation else Outcome.PASSED,

@@ -10,6 +10,10 @@ _COMPUTE_THERE = (
     "the call must compute on the device of its pipeline: pass its tensors as arguments instead of holding them "
     "elsewhere, and do not move the models or latents to a fixed device"
 )
+_COMPILE_WHAT_RUNS = (
+    "compile what this call uses: the compiled functions captured no operator (a graph break, torch.compiler.disable), "
+    "or were compiled before and are no longer called"
+)
 
 
 def unwatched(
@@ -106,6 +110,19 @@ def unproven(  # noqa: PLR0913 - the parts of a failure
         explanation=explain(headline, facts, seen=f"in {subject}", hint=hint),
         figures=figures or {},
     )
+
+
+def no_graph_ran(concern: Concern, subject: Subject, calls: str, facts: Iterable[str]) -> Verdict:
+    """Return the verdict `UNWATCHED` on calls that ran no compiled graph, although something was compiled.
+
+    Args:
+        concern: the concern of the guard.
+        subject: what was called.
+        calls: the calls, for the headline (`the call`).
+        facts: what was compiled, or which calls ran no graph.
+    """
+    headline = f"no compiled graph ran in {calls}: nothing was checked"
+    return unproven(concern, subject, headline, facts=facts, hint=_COMPILE_WHAT_RUNS, figures={"graph_calls": 0})
 
 
 def _steps(empty: Sequence[int], number: int) -> str:

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from pytest_diffopt._torch_private.compile_errors import USER_ERRORS, OperatorError, RecompileLimitError
 from pytest_diffopt.probes.compile_log import CompileLog, LogPosition, OwnLog
 from pytest_diffopt.probes.compiled_modules import compiled_modules, compiled_names
+from pytest_diffopt.probes.graph_calls import GraphCalls
 from pytest_diffopt.records import (
     CompilationRecord,
     CompileCountRecord,
@@ -39,10 +40,16 @@ def watch_warmup(
         target: the pipeline, whose compiled modules are listed in the record.
     """
     __tracebackhide__ = True
-    ended = _call(log, start, call)
+    made = _make(log, start, call)
     record = log.since(start, subject)
     modules = compiled_modules(target, {frame.region for frame in record.frames})
-    return replace(record, modules=modules, ended_by_fullgraph=bool(ended), torch_traceback=ended)
+    return replace(
+        record,
+        modules=modules,
+        ended_by_fullgraph=made.is_ended,
+        torch_traceback=made.torch_traceback,
+        graph_calls=made.graph_calls,
+    )
 
 
 def watch_recompiles(  # noqa: PLR0913 - the calls, their target and two log positions are independent
@@ -74,18 +81,18 @@ def watch_recompiles(  # noqa: PLR0913 - the calls, their target and two log pos
     __tracebackhide__ = True
     calls = list(variations)
     before = log.mark()
-    ended = _call(log, before, partial(call, calls[0]))
+    made = _make(log, before, partial(call, calls[0]))
     warmup = log.since(start, subject, until=warm)
     # Dynamo may have been reset since `warm`: only a compilation with a failed guard is a recompile.
     again = [frame for frame in log.since(before, subject).frames if frame.failed_guard] if warm else []
-    seen = [_varied(0, calls[0], again)] if again else []
+    seen = [_varied(0, calls[0], again, made)] if again else []
     names = compiled_names(target)
     for number, inputs in enumerate(calls):
-        if ended:
+        if made.is_ended:
             break
         before = log.mark()
-        ended = _call(log, before, partial(call, inputs))
-        seen.append(_varied(number, inputs, log.since(before, subject).frames))
+        made = _make(log, before, partial(call, inputs))
+        seen.append(_varied(number, inputs, log.since(before, subject).frames, made))
     left = compiled_names(target)
     return RecompileRecord(
         subject=subject,
@@ -93,9 +100,35 @@ def watch_recompiles(  # noqa: PLR0913 - the calls, their target and two log pos
         variations=tuple(seen),
         is_dynamic=is_dynamic,
         lost=tuple(name for name in names if name not in left),
-        breaks=log.since(before, subject).breaks if ended else (),
-        torch_traceback=ended,
+        breaks=log.since(before, subject).breaks if made.is_ended else (),
+        torch_traceback=made.torch_traceback,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Made:
+    """A call that was made.
+
+    Attributes:
+        torch_traceback: torch's traceback when `fullgraph=True` ended the call; empty otherwise.
+        graph_calls: how often it called a compiled graph.
+    """
+
+    torch_traceback: str
+    graph_calls: int
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether `fullgraph=True` ended the call."""
+        return bool(self.torch_traceback)
+
+
+def _make(log: _Log, before: LogPosition, call: Callable[[], object]) -> _Made:
+    """Make a call; an error by which `fullgraph=True` ends it is raised unless the log contains the reason."""
+    __tracebackhide__ = True
+    with GraphCalls(log.namespaces) as graphs:
+        ended = _call(log, before, call)
+    return _Made(torch_traceback=ended, graph_calls=graphs.count)
 
 
 def _call(log: _Log, before: LogPosition, call: Callable[[], object]) -> str:
@@ -120,18 +153,25 @@ def _works_in_eager(call: Callable[[], object]) -> bool:
     return True
 
 
-def _varied(number: int, inputs: Mapping[str, Any], frames: Iterable[CompiledFrame]) -> VariationRecompiles:
+def _varied(
+    number: int, inputs: Mapping[str, Any], frames: Iterable[CompiledFrame], made: _Made
+) -> VariationRecompiles:
     return VariationRecompiles(
         variation=getattr(inputs, "label", "") or f"call {number + 1}",
         frames=tuple(frames),
         changes_shape=getattr(inputs, "changes_shape", False),
+        graph_calls=made.graph_calls,
     )
 
 
 def count_regions(record: CompilationRecord) -> CompileCountRecord:
     """Sum the counts of each function, in the order of first compilation."""
     regions = dict.fromkeys([frame.region for frame in record.frames] + [one.region for one in record.breaks])
-    return CompileCountRecord(subject=record.subject, regions=tuple(_counts(name, record) for name in regions))
+    return CompileCountRecord(
+        subject=record.subject,
+        regions=tuple(_counts(name, record) for name in regions),
+        graph_calls=record.graph_calls,
+    )
 
 
 def _counts(region: str, record: CompilationRecord) -> RegionCounts:

@@ -271,6 +271,11 @@ class OwnLog:
     log: CompileLog
     owner: Owner | None
 
+    @property
+    def namespaces(self) -> Collection[dict[str, Any]]:
+        """The globals of every Python module with a compiled function."""
+        return self.log.namespaces
+
     def mark(self) -> LogPosition:
         """Return the current end of the log."""
         return self.log.mark()

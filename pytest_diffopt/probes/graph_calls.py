@@ -10,6 +10,19 @@ from pytest_diffopt._torch_private.compiled_graphs import graphs_called_through
 _Call = Callable[..., Any]
 
 
+def count_graph_calls(call: _Call, namespaces: Iterable[MutableMapping[str, Any]]) -> int:
+    """Make a call, and return how often it called a compiled graph.
+
+    Args:
+        call: makes the call.
+        namespaces: the globals of every Python module with a compiled function.
+    """
+    __tracebackhide__ = True
+    with GraphCalls(namespaces) as graphs:
+        call()
+    return graphs.count
+
+
 class GraphCalls(AbstractContextManager["GraphCalls"]):
     """Counts the calls of every graph, those that are compiled inside the block included.
 

@@ -156,6 +156,8 @@ class CompilationRecord:
         eager_operators: operators that ran between the graphs, counted in one further call; None without a break.
         ended_by_fullgraph: whether `fullgraph=True` turned the last break into an error, which ended the call.
         torch_traceback: traceback of that error; empty otherwise.
+        graph_calls: calls of compiled graphs in the call, the evidence that compiled code ran in it; None where they
+            were not counted.
     """
 
     subject: Subject
@@ -165,6 +167,7 @@ class CompilationRecord:
     eager_operators: int | None = None
     ended_by_fullgraph: bool = False
     torch_traceback: str = ""
+    graph_calls: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,10 +203,22 @@ class RegionCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompileCountRecord:
-    """Compilation counts of a pipeline, from before it is built to the end of its first call."""
+    """Compilation counts of a pipeline, from before it is built to the end of its first call.
+
+    Attributes:
+        regions: the counts of each function.
+        graph_calls: calls of compiled graphs in one call of the pipeline, the evidence that what was compiled is used;
+            None where they were not counted.
+    """
 
     subject: Subject
     regions: tuple[RegionCounts, ...]
+    graph_calls: int | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether compiled code ran in the call, as far as is known."""
+        return self.graph_calls != 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,11 +229,13 @@ class VariationRecompiles:
         variation: how the call differs ("guidance_scale=7.5").
         frames: frames that it compiled.
         changes_shape: whether the call changes the input shapes of the models (another resolution or batch size).
+        graph_calls: calls of compiled graphs in the call; None where they were not counted.
     """
 
     variation: str
     frames: tuple[CompiledFrame, ...]
     changes_shape: bool = False
+    graph_calls: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -213,3 +213,12 @@ def test_operators_outside_the_graphs_are_reported() -> None:
         == f"seen while compiling {SEEN}, 2 frames compiled: 14 operators captured; a call runs 7 outside any graph"
     )
     assert verdict.figures["eager_operators"] == 7
+
+
+def test_a_call_without_a_graph_is_unwatched_and_a_break_in_it_is_shown_first() -> None:
+    """An allowed break leaves it unwatched."""
+    record = CompilationRecord(subject=SUBJECT, frames=(frame(),), breaks=(PRINTS,), graph_calls=0)
+
+    assert judge_graph_breaks(record).outcome is Outcome.REGRESSED
+    assert judge_graph_breaks(record, allow=[ALLOW_PRINT]).outcome is Outcome.UNWATCHED
+    assert judge_graph_breaks(replace(record, graph_calls=1), allow=[ALLOW_PRINT]).outcome is Outcome.PASSED

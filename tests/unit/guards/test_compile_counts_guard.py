@@ -138,3 +138,29 @@ def test_what_inductor_generates_is_compared_under_one_torch_and_triton_only() -
 
     assert judged(changed, accepted=(COMPILED,), environment=other_triton).outcome is Outcome.PASSED
     assert judged(changed, accepted=(COMPILED,), environment=NEWER).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("graph_calls", [None, 1])
+def test_counts_of_code_that_ran_are_compared(graph_calls: int | None) -> None:
+    """As far as it is known."""
+    record = CompileCountRecord(subject=SUBJECT, regions=(UNET,), graph_calls=graph_calls)
+
+    assert record.is_watched
+    assert judge_compile_counts(record, None, environment=ENVIRONMENT, rerun=RERUN).outcome is Outcome.MISSING
+
+
+def test_counts_of_code_that_did_not_run_are_unwatched() -> None:
+    """With or without a baseline."""
+    record = CompileCountRecord(subject=SUBJECT, regions=(UNET, VAE), graph_calls=0)
+    verdict = judge_compile_counts(record, None, environment=ENVIRONMENT, rerun=RERUN)
+
+    assert not record.is_watched
+    assert verdict.outcome is Outcome.UNWATCHED
+    assert verdict.explanation == (
+        "diffopt: no compiled graph ran in the call: nothing was checked",
+        "  UNet.forward  2 graphs with 90 operators",
+        "  VAE.decode    1 graph with 20 operators",
+        f"seen in {SEEN}",
+        "compile what this call uses: the compiled functions captured no operator (a graph break, "
+        "torch.compiler.disable), or were compiled before and are no longer called",
+    )

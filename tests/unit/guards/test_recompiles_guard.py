@@ -240,3 +240,18 @@ def test_state_and_unknown_guards_name_no_source() -> None:
     )
     assert described(shape) == "a shape guard failed; torch does not report for which tensor"
     assert described(other) == "a guard failed"
+
+
+def test_a_varied_call_without_a_graph_is_unwatched_and_a_recompile_is_shown_first() -> None:
+    """Only the calls without one are named."""
+    unused = replace(call("another seed"), graph_calls=0)
+    ran = replace(call("call 2"), graph_calls=3)
+
+    verdict = recompiles(unused, ran)
+    assert verdict.outcome is Outcome.UNWATCHED
+    assert verdict.explanation[:2] == (
+        "diffopt: no compiled graph ran in 1 of 2 varied calls: nothing was checked",
+        "  another seed",
+    )
+    assert recompiles(unused, call("call 2", frame(GUIDANCE))).outcome is Outcome.REGRESSED
+    assert recompiles(ran, ran).outcome is Outcome.PASSED

@@ -511,3 +511,26 @@ def test_a_fullgraph_error_ends_the_varied_calls(log: CompileLog) -> None:
     assert [one.variation for one in record.variations] == ["call 1", "call 2"]
     assert [found.reason for found in record.breaks] == ["Data-dependent branching"]
     assert record.torch_traceback
+
+
+def test_the_graphs_that_a_call_runs_are_counted(log: CompileLog) -> None:
+    """Those that the call itself compiles, and those of before; not the calls of another one."""
+    compiled = torch.compile(scaled, backend="eager")
+    first = watch_warmup(log, log.mark(), lambda: (compiled(X, 2.0), compiled(X, 2.0)), SUBJECT)
+    later = watch_warmup(log, log.mark(), lambda: compiled(X, 2.0), SUBJECT)
+    other = watch_warmup(log, log.mark(), lambda: scaled(X, 2.0), SUBJECT)
+
+    assert [one.graph_calls for one in (first, later, other)] == [2, 1, 0]
+
+
+def test_the_graphs_of_each_varied_call_are_counted(log: CompileLog) -> None:
+    """A call may leave the compiled function out."""
+    compiled = torch.compile(doubled, backend="eager")
+
+    def call(inputs: Mapping[str, Any]) -> object:
+        return compiled(X) if inputs["uses"] else None
+
+    calls = [{"uses": True}, {"uses": False}]
+    record = watch_recompiles(log, call, calls, start=log.mark(), subject=SUBJECT)
+
+    assert [one.graph_calls for one in record.variations] == [1, 0]
