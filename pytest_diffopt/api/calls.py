@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -15,8 +15,9 @@ from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.probes.calls import failures_noted, repeatable_call
 from pytest_diffopt.probes.compile_failures import failures_explained
 from pytest_diffopt.probes.denoise_loop import has_denoise_loop
-from pytest_diffopt.records import Concern, Subject
+from pytest_diffopt.records import Concern, Device, Subject
 from pytest_diffopt.session.active_test import active_test
+from pytest_diffopt.session.device import device_of
 from pytest_diffopt.session.pipeline_lifetimes import PipelineLifetime
 
 #: Of a target that the user's code calls, in any way: what holds modules need not be callable itself.
@@ -126,6 +127,12 @@ def subject_of(target: Any) -> Subject:
     """Return what the target is, for an assertion that judges no compiled code."""
     test = active_test()
     return test.pipelines.subject_of(target, recipe=test.recipe_text)
+
+
+def on_watching_device(subject: Subject) -> Subject:
+    """Return what the target is on the GPU that watches it: the session's, or the simulated one."""
+    settings = active_test().settings
+    return replace(subject, device=device_of(settings) if settings.use_gpu else Device.SIMULATED)
 
 
 def plain_call(target: Any, arguments: CallArguments) -> Callable[[], Any]:

@@ -1,15 +1,15 @@
 """`memory_baseline`: the peak memory of a warm call, against the accepted baseline of this test."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_diffopt.api.baseline_gate import DEFAULT_REASON, BaselineGate, record_comparison
-from pytest_diffopt.api.calls import CallArguments, call_arguments, plain_call
+from pytest_diffopt.api.calls import CallArguments, call_arguments, on_watching_device, plain_call
 from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes import memory
-from pytest_diffopt.records import Device, Environment, MemoryRecord
+from pytest_diffopt.records import Environment, MemoryRecord
 from pytest_diffopt.session.active_test import active_test
 
 # A smaller difference is noise of a GPU's allocator. 1 MiB alone would hide a third of a call that needs 3 MiB.
@@ -62,13 +62,12 @@ class MemoryGate(BaselineGate):
 
     def _measure(self, target: Any, arguments: CallArguments) -> MemoryRecord:
         __tracebackhide__ = True
-        subject = active_test().pipelines.lifetime_of(target).subject
+        subject = on_watching_device(active_test().pipelines.lifetime_of(target).subject)
         if self.settings.use_gpu:
-            used = (target, arguments.positional, arguments.keywords)
+            used = (target, arguments.positional, arguments.keywords) if modules_of(target) else ()
             call = plain_call(target, arguments)
-            return memory.measure_peak_memory_cuda(call, subject, used=used if modules_of(target) else ())
-        simulated = replace(subject, device=Device.SIMULATED)
-        return memory.measure_peak_memory_simulated(target, arguments.positional, arguments.keywords, simulated)
+            return memory.measure_peak_memory_cuda(call, subject, target=target, used=used)
+        return memory.measure_peak_memory_simulated(target, arguments.positional, arguments.keywords, subject)
 
 
 def _floor_bytes(record: MemoryRecord) -> int:

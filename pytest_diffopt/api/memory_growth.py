@@ -1,10 +1,9 @@
 """`assert_memory_stable`: the live memory between calls stops growing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from pytest_diffopt.api.calls import CallArguments, lifetime_of, watched_call
+from pytest_diffopt.api.calls import CallArguments, lifetime_of, on_watching_device, watched_call
 from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.arguments import CALLS, INTEGER, TARGET, require
@@ -12,7 +11,7 @@ from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.guards.memory_growth import judge_memory_growth
 from pytest_diffopt.probes.calls import failures_noted
 from pytest_diffopt.probes.memory_growth import measure_growth_cuda, measure_growth_simulated
-from pytest_diffopt.records import Concern, Device, MemoryGrowthRecord, Subject
+from pytest_diffopt.records import Concern, MemoryGrowthRecord, Subject
 from pytest_diffopt.session.active_test import active_test
 
 
@@ -40,17 +39,16 @@ def assert_memory_stable(target: Any, calls: Sequence[Mapping[str, Any]], /, *, 
     require(TARGET, target, "the target of assert_memory_stable")
     _refuse_nothing(calls, max_growth_bytes)
     labelled = [(getattr(one, "label", "") or f"call {number}", one) for number, one in enumerate(calls, start=1)]
-    record = _measured(target, labelled, lifetime_of(target).subject)
+    record = _measured(target, labelled, on_watching_device(lifetime_of(target).subject))
     conclude(record, judge_memory_growth(record, max_growth_bytes=max_growth_bytes))
 
 
 def _measured(target: Any, calls: Sequence[tuple[str, Mapping[str, Any]]], subject: Subject) -> MemoryGrowthRecord:
     __tracebackhide__ = True
     if active_test().settings.use_gpu:
-        return measure_growth_cuda([(label, _call(target, one, subject)) for label, one in calls], subject)
-    simulated = replace(subject, device=Device.SIMULATED)
-    with failures_noted(target, Concern.MEMORY, simulated):
-        return measure_growth_simulated(target, calls, simulated)
+        return measure_growth_cuda(target, [(label, _call(target, one, subject)) for label, one in calls], subject)
+    with failures_noted(target, Concern.MEMORY, subject):
+        return measure_growth_simulated(target, calls, subject)
 
 
 def _call(target: Any, keywords: Mapping[str, Any], subject: Subject) -> Callable[[], Any]:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
-from pytest_diffopt.api.calls import WATCHED, CallArguments, call_arguments, plain_call, subject_of
+from pytest_diffopt.api.calls import WATCHED, CallArguments, call_arguments, on_watching_device, plain_call, subject_of
 from pytest_diffopt.api.conclusion import conclude
 from pytest_diffopt.api.outside_pytest import log_closed_outside_pytest, standing_alone
 from pytest_diffopt.arguments import require, sequence_of
@@ -13,9 +12,7 @@ from pytest_diffopt.guards.syncs import AllowedSyncs, judge_syncs, needs_repetit
 from pytest_diffopt.probes.calls import failures_noted
 from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.probes.syncs import SyncWatch, watch_syncs
-from pytest_diffopt.records import Concern, Device, Subject
-from pytest_diffopt.session.active_test import active_test
-from pytest_diffopt.session.device import device_of
+from pytest_diffopt.records import Concern
 
 _ALLOWED = sequence_of(AllowedSyncs, 'AllowedSyncs(where="file.py:function", per_step=1, reason="...")')
 
@@ -74,12 +71,7 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
     require(WATCHED, target, "the target of no_syncs")
     require(_ALLOWED, allow_syncs, "no_syncs(allow_syncs=...)")
     with log_closed_outside_pytest():
-        subject = _on_watching_device(subject_of(target))
+        subject = on_watching_device(subject_of(target))
         with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
             yield watch
     conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
-
-
-def _on_watching_device(subject: Subject) -> Subject:
-    settings = active_test().settings
-    return replace(subject, device=device_of(settings) if settings.use_gpu else Device.SIMULATED)

@@ -27,14 +27,9 @@ def judge_memory(
         environment: the machine and versions now.
         rerun: the command that runs this test again, without `--diffopt-update`.
     """
-    if record.operations is not None and (
-        nothing := unwatched(
-            Concern.MEMORY,
-            record.subject,
-            [record.operations],
-            seen_by=record.seen_by,
-            denoiser=record.denoiser,
-        )
+    device = record.subject.device.in_words
+    if nothing := unwatched(
+        Concern.MEMORY, record.subject, [record.operations], seen_by=device, denoiser=record.denoiser
     ):
         return nothing
     if baseline is None:

@@ -6,7 +6,7 @@ from pytest_diffopt.guards.failure_text import allowed, counted, explain, in_col
 from pytest_diffopt.guards.memory_holders import holder_lines
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import Outcome, Verdict
-from pytest_diffopt.records import Concern, MemoryGrowthRecord
+from pytest_diffopt.records import CallMemory, Concern, MemoryGrowthRecord, Subject
 
 #: What to do about memory that stays.
 RELEASE = (
@@ -16,14 +16,13 @@ RELEASE = (
 
 
 def judge_memory_growth(record: MemoryGrowthRecord, *, max_growth_bytes: int = 0) -> Verdict:
-    """Judge a record: memory that the calls in between left is a regression.
+    """Judge a record: memory that the calls in between left is a regression; a call that ran elsewhere is unwatched.
 
     Args:
         record: the live memory after each call.
         max_growth_bytes: the allowed growth, for a cache that is meant to keep something for each kind of call.
     """
-    operations = [one.operations for one in record.calls if one.operations is not None]
-    if operations and (nothing := unwatched(Concern.MEMORY, record.subject, [min(operations)], seen_by=record.seen_by)):
+    if nothing := next(filter(None, (_unwatched(record.subject, call) for call in record.calls)), None):
         return nothing
     growth = record.growth_bytes
     is_failure = growth > max_growth_bytes
@@ -40,6 +39,11 @@ def judge_memory_growth(record: MemoryGrowthRecord, *, max_growth_bytes: int = 0
             "calls": float(len(record.calls) - 1),
         },
     )
+
+
+def _unwatched(subject: Subject, call: CallMemory) -> Verdict | None:
+    device = subject.device.in_words
+    return unwatched(Concern.MEMORY, subject, [call.operations], seen_by=device, denoiser=call.denoiser)
 
 
 def _summary(record: MemoryGrowthRecord, growth: int) -> str:

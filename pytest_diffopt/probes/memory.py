@@ -11,10 +11,10 @@ from pytest_diffopt._torch_private.cuda_memory import memory_pool_of_its_own, re
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.denoiser_calls import watch_denoisers
+from pytest_diffopt.probes.device_operations import operations_counted
 from pytest_diffopt.probes.held_memory import OtherTensors
 from pytest_diffopt.probes.latency import Call
 from pytest_diffopt.probes.memory_holders import holders_at_peak, holders_of
-from pytest_diffopt.probes.null_gpu_launches import counted_launches
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.probes.out_of_memory import call_within_memory
 from pytest_diffopt.probes.timed_device import device_synchronizer
@@ -28,18 +28,25 @@ _WARMUP_CALLS = 2
 
 
 def measure_peak_memory_cuda(
-    call: Call, subject: Subject, *, used: Sequence[Any] = (), device: torch.device | str = "cuda"
+    call: Call,
+    subject: Subject,
+    *,
+    target: Any = None,
+    used: Sequence[Any] = (),
+    device: torch.device | str = "cuda",
 ) -> MemoryRecord:
     """Return the peak memory of a warm call: what the call uses holds, and what the call adds to it.
 
     Two calls before it compile, autotune and capture. The figures depend on nothing else that lives in the process:
     tensors of others are subtracted, and the measured call allocates from a pool of its own, so that free memory which
     others have reserved serves it nothing. The weights are included; what the call's target holds counts as reserved
-    without the allocator's rounding to segments.
+    without the allocator's rounding to segments. Operations are counted in the call before the measured one, which
+    nothing watches but the allocator.
 
     Args:
         call: makes the measured call.
         subject: what the call runs.
+        target: the called pipeline, for the operations of its denoisers; None for a call of something else.
         used: what the call uses: its target and its arguments; if empty, all memory that is held counts.
         device: the device on which it runs.
 
@@ -55,26 +62,36 @@ def measure_peak_memory_cuda(
     release_library_workspaces()
     gc.collect()
     other_tensors = OtherTensors(used, torch.device(device))
-    for _ in range(_WARMUP_CALLS):
+    for _ in range(_WARMUP_CALLS - 1):
         call_within_memory(call, subject=subject, when="during warm-up")
+    with operations_counted(subject.device) as so_far, watch_denoisers(target, lambda: 0, so_far) as denoisers:
+        before = so_far()
+        call_within_memory(call, subject=subject, when="during warm-up")
+        operations = so_far() - before
     synchronize()
     gc.collect()
     allocator.empty_cache()
     others = other_tensors.bytes_now()
     held, reserved = allocator.memory_allocated(device) - others, allocator.memory_reserved(device)
     allocator.reset_peak_memory_stats(device)
-    with counted_launches(subject) as launches, memory_pool_of_its_own(kind), allocations_recorded(device) as history:
+    with memory_pool_of_its_own(kind), allocations_recorded(device) as history:
         call_within_memory(call, subject=subject, when="after warm-up")
         synchronize()
     return MemoryRecord(
         subject=subject,
         peak_allocated_bytes=allocator.max_memory_allocated(device) - others,
         peak_reserved_bytes=held + allocator.max_memory_reserved(device) - reserved,
-        seen_by=_ON_NULL_GPU if subject.device is Device.NULL_GPU else _ALLOCATOR,
-        operations=launches.number,
+        seen_by=allocator_in_words(subject),
+        operations=operations,
+        denoiser=denoisers.evidence(1),
         peak_holders=holders_at_peak(history.events),
         held_before_bytes=held,
     )
+
+
+def allocator_in_words(subject: Subject) -> str:
+    """Return the name of the allocator that measured a call, for messages."""
+    return _ON_NULL_GPU if subject.device is Device.NULL_GPU else _ALLOCATOR
 
 
 def measure_peak_memory_simulated(

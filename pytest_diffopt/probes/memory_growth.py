@@ -11,6 +11,9 @@ import torch
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.calls import repeatable_call
+from pytest_diffopt.probes.denoiser_calls import watch_denoisers
+from pytest_diffopt.probes.device_operations import operations_counted
+from pytest_diffopt.probes.memory import allocator_in_words
 from pytest_diffopt.probes.memory_holders import grown_holders
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.probes.timed_device import device_synchronizer
@@ -22,22 +25,15 @@ LabelledCalls = Sequence[tuple[str, Callable[[], object]]]
 _NO_ALLOCATOR = "live memory can only be measured on a device with torch's caching allocator"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Reading:
-    """What an instrument reads between two calls: live bytes, and operations so far."""
-
-    live_bytes: int
-    operations: int | None = None
-
-
 def measure_growth_cuda(
-    calls: LabelledCalls, subject: Subject, *, device: torch.device | str = "cuda"
+    target: Any, calls: LabelledCalls, subject: Subject, *, device: torch.device | str = "cuda"
 ) -> MemoryGrowthRecord:
     """Make the calls, and return the memory of tensors after each of them.
 
-    Not yet run on a GPU: tested with the functions of `torch.cuda` replaced.
+    Not yet run on a GPU: tested on the null GPU, and with the functions of `torch.cuda` replaced.
 
     Args:
+        target: the called pipeline, module or callable.
         calls: the calls; the first one is repeated as `MemoryGrowthRecord` describes.
         subject: what the calls run.
         device: the device on which they run.
@@ -51,12 +47,14 @@ def measure_growth_cuda(
         message = f"{_NO_ALLOCATOR}, got: {device}"
         raise ProbeError(message)
 
-    def read() -> _Reading:
+    def live_bytes() -> int:
         synchronize()
-        return _Reading(live_bytes=allocator.memory_allocated(device))
+        return int(allocator.memory_allocated(device))
 
-    measured = tuple(_after_each_call(calls, read))
-    return MemoryGrowthRecord(subject=subject, calls=measured, seen_by="torch's caching allocator")
+    with operations_counted(subject.device) as so_far:
+        instrument = _Instrument(target=target, live_bytes=live_bytes, operations=so_far)
+        measured = tuple(_after_each_call(calls, instrument))
+    return MemoryGrowthRecord(subject=subject, calls=measured, seen_by=allocator_in_words(subject))
 
 
 def measure_growth_simulated(
@@ -72,12 +70,13 @@ def measure_growth_simulated(
     held = []
     with on_simulated_gpu(target) as gpu:
 
-        def read() -> _Reading:
+        def live_bytes() -> int:
             held.append(gpu.live_holders)
-            return _Reading(live_bytes=gpu.live_tensor_bytes, operations=gpu.counts.operations)
+            return gpu.live_tensor_bytes
 
         prepared = [(label, _changed_call(target, keywords, gpu.device)) for label, keywords in calls]
-        measured = tuple(_after_each_call(prepared, read))
+        instrument = _Instrument(target=target, live_bytes=live_bytes, operations=lambda: gpu.operations)
+        measured = tuple(_after_each_call(prepared, instrument))
     _warm_up, settled, *_others, last = held
     return MemoryGrowthRecord(
         subject=subject, calls=measured, holders=grown_holders(settled, last), seen_by="the simulated GPU"
@@ -95,22 +94,39 @@ def _within(change: Callable[[Any], Any], target: Any, call: Callable[[], object
         return call()
 
 
-def _after_each_call(calls: LabelledCalls, read: Callable[[], _Reading]) -> Iterator[CallMemory]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Instrument:
+    """What measures the calls.
+
+    Attributes:
+        target: what is called.
+        live_bytes: returns the live memory of tensors now.
+        operations: returns the number of operations on the device so far.
+    """
+
+    target: Any
+    live_bytes: Callable[[], int]
+    operations: Callable[[], int]
+
+    def measured(self, name: str, call: Callable[[], object], collect: Callable[[], object]) -> CallMemory:
+        """Make a call, and return what it ran and what is live after it."""
+        before = self.operations()
+        with watch_denoisers(self.target, lambda: 0, self.operations) as denoisers:
+            call()  # its result is released at once
+        operations = self.operations() - before
+        collect()
+        return CallMemory(
+            call=name, live_bytes=self.live_bytes(), operations=operations, denoiser=denoisers.evidence(1)
+        )
+
+
+def _after_each_call(calls: LabelledCalls, instrument: _Instrument) -> Iterator[CallMemory]:
     """Make the first call twice, the others, and the first again; yield the memory after all but the first of these."""
     (label, first), *others = calls
     with _collected_quickly() as collect:
-        before = _reading_after(first, collect, read)
+        instrument.measured(label, first, collect)
         for name, call in ((label, first), *others, (f"{label}, again", first)):
-            after = _reading_after(call, collect, read)
-            ran = None if after.operations is None else after.operations - (before.operations or 0)
-            yield CallMemory(call=name, live_bytes=after.live_bytes, operations=ran)
-            before = after
-
-
-def _reading_after(call: Callable[[], object], collect: Callable[[], object], read: Callable[[], _Reading]) -> _Reading:
-    call()  # its result is released at once
-    collect()
-    return read()
+            yield instrument.measured(name, call, collect)
 
 
 @contextmanager

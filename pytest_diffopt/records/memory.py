@@ -27,10 +27,9 @@ class MemoryRecord:
     Attributes:
         peak_allocated_bytes: allocated to tensors.
         peak_reserved_bytes: reserved by the caching allocator; 0 on the simulated GPU, which has no such allocator.
-        operations: operations of the call on the simulated GPU, or its launches on the null GPU: the evidence that it
-            was watched; None on a real GPU, where they are not counted.
-        denoiser: what the denoisers ran on the simulated GPU, the whole call as one step; None without a denoiser, and
-            on other devices.
+        operations: operations of the call on the device, or its launches on the null GPU: the evidence that it ran
+            where memory was measured. On a real GPU and on the null GPU, of the same call before the measured one.
+        denoiser: what the denoisers ran there, the whole call as one step; None without a denoiser.
         peak_holders: the lines whose memory was held at the peak, the largest first; with CUDA's allocator, only memory
             that the measured call itself allocated.
         held_before_bytes: allocated to tensors before the call, such as its weights; None on the simulated GPU, where
@@ -42,15 +41,15 @@ class MemoryRecord:
     peak_allocated_bytes: int
     peak_reserved_bytes: int
     seen_by: str
-    operations: int | None = None
+    operations: int
     denoiser: DenoiserEvidence | None = None
     peak_holders: tuple[MemoryHolder, ...] = ()
     held_before_bytes: int | None = None
 
     @property
     def is_watched(self) -> bool:
-        """Whether the call and its denoiser ran where memory was measured, as far as operations are counted there."""
-        return self.operations != 0 and (self.denoiser is None or self.denoiser.is_watched)
+        """Whether the call and its denoiser ran where memory was measured."""
+        return self.operations > 0 and (self.denoiser is None or self.denoiser.is_watched)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,12 +59,14 @@ class CallMemory:
     Attributes:
         call: label of the call.
         live_bytes: allocated to tensors after the call, weights included.
-        operations: operations of the call on the simulated GPU; None on a real GPU, where they are not counted.
+        operations: operations of the call on the device, or its launches on the null GPU.
+        denoiser: what the denoisers ran there, the whole call as one step; None without a denoiser.
     """
 
     call: str
     live_bytes: int
-    operations: int | None = None
+    operations: int
+    denoiser: DenoiserEvidence | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

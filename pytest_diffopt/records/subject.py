@@ -39,6 +39,19 @@ class Device(StrEnum):
         """Whether torch's own GPU code runs there: on a GPU, or on the null GPU in place of one."""
         return self in {Device.CUDA, Device.NULL_GPU}
 
+    @property
+    def in_words(self) -> str:
+        """Its name in a sentence."""
+        return _IN_WORDS[self]
+
+
+_IN_WORDS = {
+    Device.CUDA: "the GPU",
+    Device.NULL_GPU: "the null GPU",
+    Device.SIMULATED: "the simulated GPU",
+    Device.CPU: "the CPU",
+}
+
 
 class Weights(StrEnum):
     """Where the parameters come from; with `RANDOM` the images are noise."""

@@ -164,7 +164,9 @@ def test_a_record_becomes_a_document() -> None:
     """The figures are copied, the 0 of a missing allocator becomes `null`, and only the newest sessions are kept."""
     environment = Environment(device_slug="cpu", device_name="a CPU", versions={"torch": "2.13.0"})
     record = LatencyRecord(subject=Subject(pipeline="sdxl"), warmup_ns=(9,), samples_ns=(3, 4), num_steps=2)
-    seen = MemoryRecord(subject=record.subject, peak_allocated_bytes=5, peak_reserved_bytes=0, seen_by="me")
+    seen = MemoryRecord(
+        subject=record.subject, peak_allocated_bytes=5, peak_reserved_bytes=0, seen_by="me", operations=1
+    )
 
     accepted = LatencyBaseline.from_record(
         record, case="test_a", environment=environment, margin=0.1, floor_ns=0, reason="new"

@@ -1,14 +1,17 @@
 """Memory that stays after a repeated call is a regression; lower or equal memory passes."""
 
+from dataclasses import replace
+
 from pytest_diffopt.guards.memory_growth import judge_memory_growth
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.records import CallMemory, MemoryGrowthRecord
+from pytest_diffopt.records import CallMemory, DenoiserEvidence, MemoryGrowthRecord
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
 
 MIB = 1 << 20
+DEVICE = SUBJECT.device.in_words
 
 
-def record(*live_mib: int, operations: int | None = None) -> MemoryGrowthRecord:
+def record(*live_mib: int, operations: int = 900) -> MemoryGrowthRecord:
     """Return calls with this live memory after each."""
     return MemoryGrowthRecord(
         subject=SUBJECT,
@@ -60,5 +63,22 @@ def test_the_allowed_growth_is_inclusive() -> None:
 
 def test_calls_without_operations_are_unwatched() -> None:
     """Equal figures of a device on which nothing ran prove nothing."""
-    assert judge_memory_growth(record(100, 100, operations=0)).outcome is Outcome.UNWATCHED
+    verdict = judge_memory_growth(record(100, 100, operations=0))
+
+    assert verdict.outcome is Outcome.UNWATCHED
+    assert verdict.explanation[0] == f"diffopt: no operation of the call ran on {DEVICE}: nothing was watched"
     assert judge_memory_growth(record(100, 100, operations=3)).outcome is Outcome.PASSED
+
+
+def test_one_call_whose_denoiser_ran_elsewhere_is_unwatched() -> None:
+    """Whatever the others ran."""
+    here = DenoiserEvidence(calls={"unet": (4,)}, operations={"unet": (800,)})
+    first, second = record(100, 100).calls
+    calls = replace(first, denoiser=here), replace(second, denoiser=replace(here, operations={"unet": (0,)}))
+    verdict = judge_memory_growth(replace(record(100, 100), calls=calls))
+
+    assert verdict.outcome is Outcome.UNWATCHED
+    assert verdict.explanation[0] == (
+        f"diffopt: no operation of the denoiser ran on {DEVICE} in the denoise loop: its operations were not watched"
+    )
+    assert judge_memory_growth(replace(record(100, 100), calls=(calls[0], calls[0]))).outcome is Outcome.PASSED

@@ -7,20 +7,23 @@ import pytest
 from pytest_diffopt.baselines.documents import MemoryBaseline
 from pytest_diffopt.guards.memory import judge_memory
 from pytest_diffopt.guards.verdict import FigureChange, Outcome, Verdict
-from pytest_diffopt.records import Environment, MemoryHolder, MemoryRecord
+from pytest_diffopt.records import DenoiserEvidence, Device, Environment, MemoryHolder, MemoryRecord
 from pytest_diffopt.records.code_location import CodeLocation
 from tests.unit.guards.guard_examples import ENVIRONMENT, NEWER, OTHER_GPU, RERUN, SEEN, SUBJECT
 
 MIB = 1 << 20
 
 
-def record(allocated_mib: int, reserved_mib: int = 2048, *, seen_by: str = "the CUDA allocator") -> MemoryRecord:
+def record(
+    allocated_mib: int, reserved_mib: int = 2048, *, seen_by: str = "the CUDA allocator", operations: int = 900
+) -> MemoryRecord:
     """Return a call with these peaks."""
     return MemoryRecord(
         subject=SUBJECT,
         peak_allocated_bytes=allocated_mib * MIB,
         peak_reserved_bytes=reserved_mib * MIB,
         seen_by=seen_by,
+        operations=operations,
     )
 
 
@@ -154,4 +157,34 @@ def test_a_baseline_of_another_instrument_is_not_compared() -> None:
         "  instrument         the simulated GPU, accepted with the CUDA allocator",
         "  caching allocator  none, accepted with one",
         f"to replace it: {RERUN} --diffopt-update all",
+    )
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [(Device.CUDA, "the GPU"), (Device.NULL_GPU, "the null GPU"), (Device.SIMULATED, "the simulated GPU")],
+)
+def test_a_call_without_operations_is_unwatched_on_every_device(device: Device, words: str) -> None:
+    """Its peak is that of the weights, whatever the call does elsewhere."""
+    seen = replace(record(1024, operations=0), subject=replace(SUBJECT, device=device))
+    verdict = judge(seen, accepted(seen))
+
+    assert not seen.is_watched
+    assert verdict.outcome is Outcome.UNWATCHED
+    assert verdict.explanation[0] == f"diffopt: no operation of the call ran on {words}: nothing was watched"
+
+
+def test_a_denoiser_without_operations_is_unwatched() -> None:
+    """The scheduler and the VAE alone are not the call."""
+    elsewhere = DenoiserEvidence(
+        calls={"unet": (4,)}, operations={"unet": (0,)}, elsewhere=("unet: weights on cuda:0, but computed elsewhere",)
+    )
+    seen = replace(record(1024), denoiser=elsewhere)
+    verdict = judge(seen, accepted(seen))
+
+    assert not seen.is_watched
+    assert verdict.outcome is Outcome.UNWATCHED
+    assert verdict.explanation[1:3] == (
+        "  unet: weights on cuda:0, but computed elsewhere",
+        "  operations of unet per step: 0",
     )

@@ -27,15 +27,15 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_first_call_is_repeated_before_and_after_the_others(done: list[str]) -> None:
     """The GPU is synchronized before each reading, and the first reading is of a warm call."""
     calls = [(name, lambda name=name: done.append(f"call {name}")) for name in ("a", "b")]
-    record = measure_growth_cuda(calls, SUBJECT)
+    record = measure_growth_cuda(None, calls, SUBJECT)
 
     assert done == [one for name in ("a", "a", "b", "a") for one in (f"call {name}", "synchronize")]
     assert record == MemoryGrowthRecord(
         subject=SUBJECT,
         calls=(
-            CallMemory(call="a", live_bytes=200),
-            CallMemory(call="b", live_bytes=300),
-            CallMemory(call="a, again", live_bytes=400),
+            CallMemory(call="a", live_bytes=200, operations=0),
+            CallMemory(call="b", live_bytes=300, operations=0),
+            CallMemory(call="a, again", live_bytes=400, operations=0),
         ),
         seen_by="torch's caching allocator",
     )
@@ -47,7 +47,7 @@ def test_a_cpu_is_refused() -> None:
     with pytest.raises(
         ProbeError, match=r"^live memory can only be measured on a device with torch's caching allocator"
     ):
-        measure_growth_cuda([("a", lambda: None)], SUBJECT, device="cpu")
+        measure_growth_cuda(None, [("a", lambda: None)], SUBJECT, device="cpu")
 
 
 def test_objects_that_the_user_froze_stay_frozen(done: list[str]) -> None:
@@ -55,7 +55,7 @@ def test_objects_that_the_user_froze_stay_frozen(done: list[str]) -> None:
     frozen = [object()]  # the number of frozen objects falls when one of them, of an earlier test, is released
     gc.freeze()
     try:
-        measure_growth_cuda([("a", lambda: done.append("call"))], SUBJECT)
+        measure_growth_cuda(None, [("a", lambda: done.append("call"))], SUBJECT)
         assert not any(one is frozen for one in gc.get_objects())
     finally:
         gc.unfreeze()

@@ -46,6 +46,7 @@ def test_only_the_warm_call_is_measured(done: list[str]) -> None:
         peak_reserved_bytes=400 + 2000 - 600,
         held_before_bytes=400,
         seen_by="torch's caching allocator",
+        operations=0,
     )
     assert done == [
         "call",

@@ -422,7 +422,11 @@ def ratio() -> LedgerEntry:
 def memory(subject: Subject = ON_GPU, *, mebibytes: int = 1280) -> LedgerEntry:
     """Return an entry with this peak memory, where 1 GiB is accepted."""
     then = MemoryRecord(
-        subject=subject, peak_allocated_bytes=1 << 30, peak_reserved_bytes=1 << 31, seen_by="the CUDA allocator"
+        subject=subject,
+        peak_allocated_bytes=1 << 30,
+        peak_reserved_bytes=1 << 31,
+        seen_by="the CUDA allocator",
+        operations=4200,
     )
     now = replace(then, peak_allocated_bytes=mebibytes << 20)
     baseline = MemoryBaseline.from_record(
