@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+_COPIES = {torch.ops.aten.copy_, torch.ops.aten._foreach_copy_}
+
 
 class DispatchedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what the calling thread dispatches to a GPU; Inductor's kernels are not dispatched.
 
     Attributes:
-        operations: operations that made a tensor on a GPU of others there, or of none.
+        operations: operations that made or changed a tensor on a GPU by others there, or by none.
         copies: copies over the bus that made a tensor on a GPU.
     """
 
@@ -29,8 +31,10 @@ class DispatchedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run an operation, and count it."""
         result = func(*args, **(kwargs or {}))
-        if any(tensor.is_cuda for tensor in _tensors((result,))):
-            is_copy = _is_copy(func, list(_tensors((*args, *(kwargs or {}).values()))))
+        given = list(_tensors((*args, *(kwargs or {}).values())))
+        changed = given if result is None else _tensors((result,))  # `_foreach_copy_` returns nothing
+        if any(tensor.is_cuda for tensor in changed):
+            is_copy = _is_copy(func, given)
             self.copies += is_copy
             self.operations += not is_copy
         return result
@@ -44,7 +48,7 @@ def allocations_so_far() -> int:
 def _is_copy(func: Any, given: list[torch.Tensor]) -> bool:
     """Return whether an operation, whose result is on a GPU, copies it from the host."""
     is_from_host = bool(given) and not any(tensor.is_cuda for tensor in given)
-    is_into_gpu = func.overloadpacket is torch.ops.aten.copy_ and not all(tensor.is_cuda for tensor in given)
+    is_into_gpu = func.overloadpacket in _COPIES and not all(tensor.is_cuda for tensor in given)
     return is_from_host or is_into_gpu
 
 

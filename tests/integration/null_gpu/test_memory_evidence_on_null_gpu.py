@@ -12,8 +12,10 @@ import small_pipeline
 import torch
 from pytest_diffopt import assert_memory_stable
 from pytest_diffopt.guards.memory_growth import judge_memory_growth
+from pytest_diffopt.guards.syncs import judge_syncs
 from pytest_diffopt.probes.memory import measure_peak_memory_cuda
 from pytest_diffopt.probes.memory_growth import measure_growth_cuda
+from pytest_diffopt.probes.syncs import watch_syncs
 from pytest_diffopt.records import Device, Subject
 
 kept = []
@@ -60,14 +62,19 @@ def test_probes_of_a_real_gpu(unet):
     growth = measure_growth_cuda(pipeline, [("the call", pipeline)], SUBJECT)
     assert judge_memory_growth(growth).outcome == ("passed" if is_here else "unwatched")
 
-def test_the_probes_of_a_real_gpu_see_compiled_code_and_compile_nothing():
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_the_probes_of_a_real_gpu_see_compiled_code_and_compile_nothing(mode):
     pipeline = build(small_pipeline.SmallUNet)
-    pipeline.unet.compile(fullgraph=True, dynamic=False)
-    pipeline()
+    pipeline.unet.compile(fullgraph=True, dynamic=False, mode=mode)
+    for _ in range(3):  # replays CUDA graphs at last
+        pipeline()
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     assert measure_peak_memory_cuda(pipeline, SUBJECT, target=pipeline).is_watched
     growth = measure_growth_cuda(pipeline, [("the call", pipeline)], SUBJECT)
     assert judge_memory_growth(growth).outcome == "passed"
+    with watch_syncs(pipeline, SUBJECT) as watch:
+        pipeline()
+    assert judge_syncs(watch.record).outcome == "passed"
     pipeline()
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
 """
@@ -89,7 +96,7 @@ def test_memory_without_its_denoiser_is_unwatched(run_on_null_gpu: Run, pytester
         "test_growth[Keeping]": "regressed",
         "test_on_the_host": "unwatched",
     }
-    result.assert_outcomes(passed=6, failed=4)
+    result.assert_outcomes(passed=7, failed=4)
     peak = entries["test_peak[SmallUNet]"]["record"]
     assert 0 < sum(peak["denoiser"]["operations"]["unet"]) < peak["operations"]
     assert entries["test_growth[SmallUNet]"]["record"]["calls"][0]["denoiser"]["calls"] == {"unet": [3]}

@@ -16,11 +16,25 @@ from pytest_diffopt._torch_private.dispatched_operations import DispatchedOperat
         (lambda gpu, _cpu: torch.cat([gpu, gpu]), 1, 0),
         (lambda gpu, _cpu: gpu * torch.tensor(2.0), 1, 0),
         (lambda gpu, _cpu: torch.zeros(2, device=gpu.device), 1, 0),
+        (lambda gpu, _cpu: torch._foreach_add_([gpu, gpu], 1), 1, 0),
+        (lambda gpu, _cpu: torch._foreach_copy_([gpu], [gpu]), 1, 0),
+        (lambda _gpu, cpu: torch._foreach_add_([cpu], 1), 0, 0),
         (lambda _gpu, cpu: cpu + 1, 0, 0),
         (lambda gpu, cpu: cpu.to(gpu.device), 0, 1),
         (lambda gpu, _cpu: gpu.cpu(), 0, 0),
     ],
-    ids=["add", "cat", "scalar", "factory", "on the host", "to the GPU", "to the host"],
+    ids=[
+        "add",
+        "cat",
+        "scalar",
+        "factory",
+        "in place",
+        "static inputs",
+        "in place on the host",
+        "on the host",
+        "to the GPU",
+        "to the host",
+    ],
 )
 def test_what_is_counted(call: Callable[[torch.Tensor, torch.Tensor], object], operations: int, copies: int) -> None:
     """Each kind of operation."""
@@ -39,6 +53,8 @@ def test_a_copy_into_a_tensor_on_the_gpu_is_a_copy() -> None:
 
     assert _is_copy(torch.ops.aten.copy_.default, [gpu, cpu])
     assert not _is_copy(torch.ops.aten.copy_.default, [gpu, gpu])
+    assert _is_copy(torch.ops.aten._foreach_copy_.default, [gpu, cpu])
+    assert not _is_copy(torch.ops.aten._foreach_copy_.default, [gpu, gpu])
 
 
 def test_dynamo_compiles_under_the_mode() -> None:
