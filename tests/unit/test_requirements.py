@@ -1,8 +1,14 @@
 """A test that needs what is not installed is skipped, or fails where CI requires it."""
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 
 from tests import requirements
+
+ROOT = Path(__file__).parents[2]
 
 NEEDS_A_BROWSER = """
 import pytest
@@ -63,3 +69,23 @@ def test_a_package_that_cannot_be_imported_is_named() -> None:
 
     assert message == ("no_such_package of the extra lpips cannot be imported: No module named 'no_such_package'")
     assert requirements._not_imported("json", extra="lpips") == ""
+
+
+def test_ci_requires_what_some_tests_need() -> None:
+    """Otherwise such a test could be skipped everywhere: each name is required by a job of CI."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"] if str(step.get("run", "")).startswith("make test")]
+    in_steps = {name for step in steps for name in step.get("env", {}).get(requirements.VARIABLE, "").split(",")}
+    targets = {step["run"].split()[1] for step in steps}
+
+    assert in_steps - {""} == {"browser", "docs"}
+    assert "test-lpips" in targets
+    assert required_in("Makefile", "$(LPIPS_VENV)/bin/python") == {"lpips"}
+    assert required_in(".ci/run", "make test") == {"browser", "docs"}
+    assert requirements.REQUIREMENTS.keys() == {"browser", "docs", "lpips"}
+
+
+def required_in(file: str, command: str) -> set[str]:
+    """Return the names that a file requires of a command."""
+    found = re.findall(rf"{requirements.VARIABLE}=(\S+) {re.escape(command)}", (ROOT / file).read_text("utf-8"))
+    return {name for names in found for name in names.split(",")}
