@@ -105,7 +105,7 @@ def test_xdist_shows_the_same(injected: pytest.Pytester) -> None:
     """The worker's report has the verdict, the line and the headline."""
     pytest.importorskip("xdist")
     injected.makepyfile(test_it=FAILS)
-    result = injected.runpytest_subprocess("-n", "1", "-p", "no:benchmark", timeout=120)
+    result = injected.runpytest_subprocess("-n", "1", "-p", "no:benchmark", timeout=600)
 
     shown = [*SYNCS, "", "test_it.py:5: in check", "    syncs(line)"]
     assert "\n".join(shown) in str(result.stdout)
@@ -231,7 +231,7 @@ def test_a_script_sees_it_and_keeps_nothing(injected: pytest.Pytester) -> None:
     """Outside pytest a verdict that proves nothing raises too, and no verdict is kept."""
     script = injected.makepyfile(script=SCRIPT)
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60, cwd=injected.path
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=600, cwd=injected.path
     )
 
     assert done.stdout.splitlines() == [

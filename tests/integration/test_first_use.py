@@ -39,7 +39,7 @@ def test_judged():
 def test_a_test_that_nothing_announced_is_reported_as_any_other(pytester: pytest.Pytester) -> None:
     """Its verdict is in the summary, and an error of this package has no traceback."""
     pytester.makepyfile(test_it=UNANNOUNCED)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=120)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=600)
 
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(
@@ -61,7 +61,7 @@ def test_a_test_that_nothing_announced_is_reported_as_any_other(pytester: pytest
 def test_the_controller_of_xdist_learns_of_diffopt_tests_from_their_reports(pytester: pytest.Pytester) -> None:
     """It collects nothing itself; the device and versions are above the verdicts."""
     pytester.makepyfile(test_it=SPREAD)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n", "1", timeout=120)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n", "1", timeout=600)
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*= diffopt =*", "diffopt: device cpu *", "1 verdict: 1 passed"], consecutive=True)

@@ -75,8 +75,8 @@ def test_it_runs_as_without_the_plugin(foreign: pytest.Pytester, monkeypatch: py
     if place == "GitHub Actions":
         monkeypatch.setenv("GITHUB_ACTIONS", "true")
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(foreign.path / "summary.md"))
-    without = foreign.runpytest_subprocess("-v", "-p", "no:diffopt", timeout=60)
-    beside = foreign.runpytest_subprocess("-v", timeout=60)
+    without = foreign.runpytest_subprocess("-v", "-p", "no:diffopt", timeout=600)
+    beside = foreign.runpytest_subprocess("-v", timeout=600)
 
     assert outcome_lines(beside) == outcome_lines(without)
     beside.assert_outcomes(passed=4, failed=1)
@@ -87,7 +87,7 @@ def test_it_runs_as_without_the_plugin(foreign: pytest.Pytester, monkeypatch: py
 
 def test_its_tests_need_no_gpu(foreign: pytest.Pytester) -> None:
     """`--diffopt-gpu` is for diffopt tests, and there is none."""
-    result = foreign.runpytest_subprocess("--diffopt-gpu", "-k", "not fails", timeout=120)
+    result = foreign.runpytest_subprocess("--diffopt-gpu", "-k", "not fails", timeout=600)
 
     result.assert_outcomes(passed=4, deselected=1)
     result.stdout.fnmatch_lines(["not proven: --diffopt-gpu was given, but no diffopt test ran"])
@@ -257,7 +257,7 @@ def test_the_process_is_as_without_the_plugin(pytester: pytest.Pytester, options
     pytester.makepyfile(test_it=PROCESS)
     found = []
     for plugin in (("-p", "no:diffopt"), ()):
-        result = pytester.runpytest_subprocess("-p", "no:benchmark", *plugin, *options, timeout=300)
+        result = pytester.runpytest_subprocess("-p", "no:benchmark", *plugin, *options, timeout=600)
         assert result.ret == 0
         found.append(json.loads((pytester.path / "found.json").read_text()))
 
@@ -269,8 +269,8 @@ def test_it_can_be_switched_off_and_on(foreign: pytest.Pytester, monkeypatch: py
     """Without the loading of installed plugins nothing of it is there; `-p diffopt` loads it by its name."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     foreign.makepyfile(test_it="def test_it(pytestconfig):\n    print(pytestconfig.pluginmanager.hasplugin('diffopt'))")
-    without = foreign.runpytest_subprocess("-s", timeout=300)
-    beside = foreign.runpytest_subprocess("-s", "-p", "diffopt", timeout=300)
+    without = foreign.runpytest_subprocess("-s", timeout=600)
+    beside = foreign.runpytest_subprocess("-s", "-p", "diffopt", timeout=600)
 
     without.assert_outcomes(passed=1)
     without.stdout.fnmatch_lines(["*False*", "imported: []"])

@@ -40,6 +40,6 @@ def test_with_xdist_the_line_is_annotated_once(syncing: pytest.Pytester, monkeyp
     """Only the controller prints annotations."""
     pytest.importorskip("xdist")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    result = syncing.runpytest_subprocess("-p", "xdist", "-n", "1", "-p", "no:benchmark", timeout=120)
+    result = syncing.runpytest_subprocess("-p", "xdist", "-n", "1", "-p", "no:benchmark", timeout=600)
 
     assert result.outlines.count(COMMAND) == 1

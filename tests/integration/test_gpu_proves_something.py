@@ -99,7 +99,7 @@ def test_crash():
     os._exit(1)
 """
     )
-    result = injected.runpytest_subprocess("-p", "xdist", "-n", "1", "-p", "no:benchmark", timeout=120)
+    result = injected.runpytest_subprocess("-p", "xdist", "-n", "1", "-p", "no:benchmark", timeout=600)
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["not proven: lost 1 worker before the end (gw0: Not properly terminated)"])

@@ -111,7 +111,7 @@ def test_the_first_assertion_of_a_session_counts_too(injected: pytest.Pytester) 
             proves_nothing()
         """
     )
-    result = injected.runpytest_subprocess("-rs", "-p", "no:benchmark", timeout=60)
+    result = injected.runpytest_subprocess("-rs", "-p", "no:benchmark", timeout=600)
 
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines([f"SKIPPED [[]1[]] test_it.py:1: {HEADLINE}"])

@@ -386,7 +386,7 @@ def test_a_crashed_worker(project_of: pytest.Pytester, reruns: Sequence[str], br
     project_of.makepyfile(test_it=CRASH)
     written = ("--diffopt-report=report", "--diffopt-summary=summary.md", "--junit-xml=junit.xml")
     switches = ("-p", "no:benchmark", "-n", "1")
-    result = project_of.runpytest_subprocess(*written, *switches, *reruns, timeout=120)
+    result = project_of.runpytest_subprocess(*written, *switches, *reruns, timeout=600)
     found = read(project_of, result)
 
     assert result.ret == (pytest.ExitCode.TESTS_FAILED if broken else pytest.ExitCode.OK)

@@ -45,7 +45,7 @@ def test_two_workers_give_the_same_verdicts(project: pytest.Pytester) -> None:
     project.makepyfile(test_it=MANY)
     alone = project.runpytest_inprocess("--diffopt-report=alone")
     spread = project.runpytest_subprocess(
-        "-p", "xdist", "-n", "2", "-p", "no:benchmark", "--diffopt-report=spread", timeout=120
+        "-p", "xdist", "-n", "2", "-p", "no:benchmark", "--diffopt-report=spread", timeout=600
     )
 
     alone.assert_outcomes(passed=3, failed=1)

@@ -89,8 +89,8 @@ def test_two_xdist_workers_write_all_their_baselines(project: pytest.Pytester) -
         """
     )
     options = ("-n2", "--diffopt-max-seconds=1")
-    accepting = project.runpytest_subprocess("--diffopt-update=missing", *options, timeout=200)
-    later = project.runpytest_subprocess(*options, timeout=200)
+    accepting = project.runpytest_subprocess("--diffopt-update=missing", *options, timeout=600)
+    later = project.runpytest_subprocess(*options, timeout=600)
 
     accepting.assert_outcomes(passed=8)
     later.assert_outcomes(passed=8)

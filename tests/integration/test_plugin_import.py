@@ -14,7 +14,7 @@ SHOW_HEAVY = f"import sys; print([name for name in {HEAVY} if name in sys.module
 def test_importing_the_plugin_imports_nothing_heavy() -> None:
     """Pytest imports the plugin at every start, in every project."""
     code = f"import pytest_diffopt.plugin.hooks; {SHOW_HEAVY}"
-    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=600)
 
     assert shown.stdout == "[]\n"
 
@@ -24,7 +24,7 @@ def test_a_session_without_diffopt_tests_imports_nothing_heavy(pytester: pytest.
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:benchmark")
     pytester.makeconftest(f"def pytest_unconfigure(config): {SHOW_HEAVY}")
     pytester.makepyfile(test_it="def test_other(): pass")
-    result = pytester.runpytest_subprocess("-v", timeout=60)
+    result = pytester.runpytest_subprocess("-v", timeout=600)
 
     result.assert_outcomes(passed=1)
     assert result.outlines[-1] == "[]"

@@ -139,7 +139,7 @@ def test_the_second_process_has_the_command_line(depending: pytest.Pytester, wor
     """Plugins, ini file, ini overrides and options are the user's; it runs one test and writes no output of its own."""
     given = ("-p", "given_plugin", "-c", "elsewhere.ini", "-o", "images=four", "--prompt", "test_it.py")
     selection = ("test_it.py", "-k", "test", "--maxfail=3", "--lf")
-    result = depending.runpytest_subprocess(*given, *selection, *OUTPUTS, *workers, timeout=120)
+    result = depending.runpytest_subprocess(*given, *selection, *OUTPUTS, *workers, timeout=600)
 
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["1 verdict: 1 passed"])
@@ -150,7 +150,7 @@ def test_options_of_the_environment_are_inherited(depending: pytest.Pytester, mo
     """From `PYTEST_ADDOPTS` and `PYTEST_PLUGINS`."""
     monkeypatch.setenv("PYTEST_PLUGINS", "given_plugin")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-o images=four --prompt=test_it.py --junit-xml=junit.xml")
-    result = depending.runpytest_subprocess("-c", "elsewhere.ini", timeout=120)
+    result = depending.runpytest_subprocess("-c", "elsewhere.ini", timeout=600)
 
     result.assert_outcomes(passed=2)
 
@@ -173,7 +173,7 @@ def test_it_works_when_the_test_is_run_again(injected: pytest.Pytester) -> None:
             assert len(ATTEMPTS) == 2, "the first attempt fails"
         """
     )
-    result = injected.runpytest_subprocess("--reruns=1", timeout=120)
+    result = injected.runpytest_subprocess("--reruns=1", timeout=600)
 
     assert result.parseoutcomes() == {"passed": 1, "rerun": 1}
     result.stdout.fnmatch_lines(["1 verdict: 1 passed"])

@@ -90,7 +90,7 @@ def verdicts(project: pytest.Pytester, junit: str) -> dict[str, list[tuple[str |
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run pytest in a subprocess, since workers are subprocesses."""
     with_xdist = ("-p", "xdist", "-p", "no:benchmark", "-p", "no:randomly")
-    return project.runpytest_subprocess(*with_xdist, "--gpu", *arguments, timeout=300)
+    return project.runpytest_subprocess(*with_xdist, "--gpu", *arguments, timeout=600)
 
 
 def test_auto_starts_a_worker_for_each_gpu(four_gpus: pytest.Pytester) -> None:

@@ -105,11 +105,15 @@ void clock_work(struct stream *stream, const struct node *node, int in_graph) {
 }
 
 void clock_record(struct event *event, struct stream *stream) {
-  long now = clock_now_ns();
-  event->clock_ns = clock_runs() && stream->clock_ns > now ? stream->clock_ns : now;
-  if (!clock_runs()) return;
+  if (!clock_runs()) {
+    event->clock_ns = clock_now_ns();
+    return;
+  }
   pthread_mutex_lock(&lock);
-  new_entry(ENTRY_RECORD, "event", stream->id)->event = event;
+  struct entry *entry = new_entry(ENTRY_RECORD, "event", stream->id);
+  entry->event = event;
+  long now = entry->host_ns + shift_ns;
+  event->clock_ns = stream->clock_ns > now ? stream->clock_ns : now;
   pthread_mutex_unlock(&lock);
 }
 

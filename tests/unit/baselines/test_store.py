@@ -361,7 +361,7 @@ def test_a_killed_writer_leaves_a_complete_baseline(store: BaselineStore) -> Non
     store.accept(KEY, latency(*[1] * 2_000), nodeid=NODEID)
     root = Path(__file__).parents[3]
     # All writers are forked from one process that has imported everything, so a hundred are killed within seconds.
-    subprocess.run([sys.executable, "-c", KILLER, str(root), str(store.root), "100"], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", KILLER, str(root), str(store.root), "100"], check=True, timeout=600)
 
     store.accept(KEY, latency(3), nodeid=NODEID)
     assert [str(KEY.relative_path)] == files(store.root)
@@ -371,7 +371,7 @@ def test_concurrent_writers_lose_no_baseline(store: BaselineStore) -> None:
     """Two processes write different cases and one common case."""
     cases = [[f"test_{name}[{index}]" for index in range(8)] + ["test_shared"] for name in ("a", "b")]
     writers = [start_writer(store.root, own, rounds=20, samples=10) for own in cases]
-    codes = [writer.wait(timeout=60) for writer in writers]
+    codes = [writer.wait(timeout=600) for writer in writers]
     for writer in writers:
         assert writer.stdout is not None
         writer.stdout.close()

@@ -87,7 +87,7 @@ def test_worker_exits_when_its_controller_is_gone(worker: Worker) -> None:
     worker.collected()
     worker._connection.close()
 
-    assert worker._process.wait(timeout=60) == 3
+    assert worker._process.wait(timeout=600) == 3
 
 
 def test_killed_worker_is_reported_with_its_signal(worker: Worker) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pytest_diffopt.null_gpu.clock import learning, read_log, running, set_copy_rates, set_durations_ns
+from pytest_diffopt.null_gpu.clock import EntryType, learning, read_log, running, set_copy_rates, set_durations_ns
 from pytest_diffopt.null_gpu.errors import NullGpuError
 from pytest_diffopt.null_gpu.timeline import spans
 from pytest_diffopt.null_gpu.values.computing import Values, computing
@@ -29,8 +29,15 @@ def on_clock(call: Callable[[], object]) -> None:
         call()
 
 
+def host_times_ns(*kinds: EntryType) -> list[int]:
+    """Return when the host enqueued each entry of the log, whose kinds are known."""
+    log = read_log()
+    assert [entry.type for entry in log] == list(kinds)
+    return [entry.host_ns for entry in log]
+
+
 def test_sleep_and_events() -> None:
-    """10 ms of a spinning kernel take no time of the host, and the events are 10 ms apart."""
+    """The events are 10 ms of a spinning kernel apart, or as far as a slow host records them; it waits for the rest."""
     elapsed_ms: list[float] = []
 
     def sleep() -> None:
@@ -45,11 +52,12 @@ def test_sleep_and_events() -> None:
     on_clock(sleep)
     log = read_log()
     (span,) = spans(log, [(0, log[0].host_ns), (len(log), log[-1].host_ns)])
+    start, spins, end, waits = host_times_ns(EntryType.RECORD, EntryType.WORK, EntryType.RECORD, EntryType.SYNC)
+    done = max(spins + 10 * _NS_PER_MS, end)
 
-    assert elapsed_ms[0] < 10 < elapsed_ms[1] < 20
+    assert elapsed_ms[1] == pytest.approx((done - start) / _NS_PER_MS)
     assert span.busy_ns == 10 * _NS_PER_MS
-    assert 0 < span.waited_ns <= 10 * _NS_PER_MS
-    assert span.total_ns < 20 * _NS_PER_MS
+    assert span.waited_ns == max(0, done - waits)
     assert time.monotonic_ns() > begin_ns
 
 
@@ -71,8 +79,11 @@ def test_streams_wait_for_each_other() -> None:
         elapsed_ms.append(start.elapsed_time(end))
 
     on_clock(chain)
+    record, work, wait = EntryType.RECORD, EntryType.WORK, EntryType.WAIT
+    start, one, between, _wait, other, end = host_times_ns(record, work, record, wait, work, record)
+    begins = max(one + 3 * _NS_PER_MS, between, other)
 
-    assert 5 <= elapsed_ms[1] < 10
+    assert elapsed_ms[1] == pytest.approx((max(begins + 2 * _NS_PER_MS, end) - start) / _NS_PER_MS)
 
 
 def test_durations_of_kernels_and_copies() -> None:

@@ -117,7 +117,7 @@ def test_event(tensor: torch.Tensor) -> None:
     seen = syncs_of(end.synchronize)
 
     assert [sync.api for sync in seen] == ["cudaEventSynchronize"]
-    assert 0 < start.elapsed_time(end) < 10_000
+    assert start.elapsed_time(end) > 0
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature:UserWarning")
