@@ -9,9 +9,13 @@ import torch
 from pytest_diffopt._torch_private.structured_trace import trace_not_captured
 from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.pipelines.sizes import require_divisible_sizes
+from pytest_diffopt.probes.block_offload import layers_left_on_host
 from pytest_diffopt.probes.denoise_loop import has_denoise_loop, watch_denoise_loop
 from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.records import Concern, Subject
+
+# torch's words, on a GPU and on the simulated one.
+_ON_TWO_DEVICES = "Expected all tensors to be on the same device"
 
 
 def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Mapping[str, Any]) -> Callable[[], Any]:
@@ -44,7 +48,10 @@ def repeatable_call(target: Callable[..., Any], args: Iterable[Any], inputs: Map
 
 @contextmanager
 def failures_noted(target: Any, concern: Concern, subject: Subject) -> Iterator[None]:
-    """Add a note to any error that the pipeline raises: its denoise step, the measured concern and the subject."""
+    """Add a note to any error that the pipeline raises: its denoise step, the measured concern and the subject.
+
+    A layer that offload left on another device is named in a second note.
+    """
     watch = watch_denoise_loop(target) if has_denoise_loop(target) else nullcontext()
     with watch as loop:
         try:
@@ -54,6 +61,8 @@ def failures_noted(target: Any, concern: Concern, subject: Subject) -> Iterator[
         except Exception as error:
             progress = f" {loop.progress()}" if loop else ""
             error.add_note(f"diffopt: raised{progress} while measuring {concern}, {subject}")
+            for cause in layers_left_on_host(target) if _ON_TWO_DEVICES in str(error) else ():
+                error.add_note(f"diffopt: {cause}")
             raise
 
 

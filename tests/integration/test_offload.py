@@ -127,7 +127,10 @@ def test_a_read_fails_under_offload(project: pytest.Pytester, offload: str, cost
 
 
 def test_a_layer_that_block_offload_leaves_on_the_host_raises_as_on_a_gpu(project: pytest.Pytester) -> None:
-    """The hook that would move it is in `forward`, which `decode` does not call: CUDA raises the same error."""
+    """The hook that would move it is in `forward`, which `decode` does not call: CUDA raises the same error.
+
+    A note names the layer and what to do.
+    """
     without_blocks = PIPELINE.replace('    _group_offload_block_modules = ["conv"]\n', "")
     assert without_blocks != PIPELINE
     project.makepyfile(test_it=without_blocks + TESTS.replace("OFFLOAD", "block"))
@@ -139,6 +142,8 @@ def test_a_layer_that_block_offload_leaves_on_the_host_raises_as_on_a_gpu(projec
             "E *RuntimeError: Expected all tensors to be on the same device, but found at least two devices, "
             "privateuseone:0 and cpu! (when running aten.convolution.default)",
             "E *diffopt: raised after 3 finished denoise steps while measuring syncs, pipeline Pipeline *",
+            "E *diffopt: block-level group offload moves conv of vae only in its forward, which decode does not call: "
+            'offload it with offload_type="leaf_level", or leave it out with exclude_modules="vae"',
         ],
         consecutive=True,
     )
