@@ -184,10 +184,13 @@ def test_frozen_objects_are_frozen_again(monkeypatch: pytest.MonkeyPatch) -> Non
     """A cache that `gc.freeze()` hides from the collector is found too."""
     hidden = memoized()
     gc.freeze()
-    monkeypatch.setattr(gc, "collect", lambda: 0)  # half a second with torch
-    with SimulatedGPU(real_up_to=10) as gpu:
-        hidden(gpu.device)
+    try:
+        monkeypatch.setattr(gc, "collect", lambda: 0)  # half a second with torch
+        with SimulatedGPU(real_up_to=10) as gpu:
+            hidden(gpu.device)
 
-    assert hidden(torch.device("cpu")).sum().item() == 6
-    assert not any(type(one) is SimulatedTensor for one in gc.get_objects())
-    assert gc.get_freeze_count() > 0
+        assert hidden(torch.device("cpu")).sum().item() == 6
+        assert not any(type(one) is SimulatedTensor for one in gc.get_objects())
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
