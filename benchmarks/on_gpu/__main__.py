@@ -48,7 +48,9 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--budget-seconds", type=positive_seconds, default=540.0, metavar="S", help="default: 540")
     parser.add_argument("--retry-failed", action="store_true", help="repeat the cases that failed")
-    parser.add_argument("--rehearse", action="store_true", help="run tiny pipelines on the CPU, without measuring")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="run tiny pipelines on the CPU or the null GPU, without measuring"
+    )
     return parser.parse_args(arguments)
 
 

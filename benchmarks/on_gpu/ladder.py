@@ -16,7 +16,7 @@ _HEADINGS = ("level", "call", "speedup", "compile time", "peak memory")
 
 
 def _levels(setting: Setting, name: str) -> tuple[Level, ...]:
-    return ladder(name, _PIPELINE, setting.scale, on_gpu=not setting.is_rehearsal)
+    return ladder(name, _PIPELINE, setting.scale, on_gpu=setting.device.is_gpu)
 
 
 def _cases(setting: Setting) -> list[Case]:

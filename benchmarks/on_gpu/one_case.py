@@ -17,6 +17,7 @@ from benchmarks.on_gpu.command import Case, Figures
 from benchmarks.on_gpu.commands import COMMANDS
 from benchmarks.on_gpu.setting import Setting
 from pytest_diffopt.environment import capture_environment
+from pytest_diffopt.null_gpu.activity import is_active
 
 #: Instead of a case's name: describe the machine.
 ENVIRONMENT = "environment"
@@ -46,12 +47,18 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def environment_of(setting: Setting) -> Figures:
     """Return the machine and its versions; runs in a separate process, so that only cases allocate GPU memory."""
-    if not setting.is_rehearsal and not torch.cuda.is_available():
-        found = f"needs an NVIDIA GPU, but torch {torch.__version__} finds no CUDA device"
-        return {"refused": f"{found}; --rehearse runs tiny pipelines on the CPU, without measuring"}
+    unmet = "" if setting.is_rehearsal else _why_not_measured()
+    if unmet:
+        return {"refused": f"needs an NVIDIA GPU, but {unmet}; --rehearse runs tiny pipelines, without measuring"}
     environment = capture_environment(setting.device)
     versions = dict(environment.versions) | ({} if setting.is_rehearsal else {"cuda": str(torch.version.cuda)})
     return {"device": environment.device_name, "versions": versions}
+
+
+def _why_not_measured() -> str:
+    if is_active():
+        return "this is the null GPU, on which nothing can be measured"
+    return "" if torch.cuda.is_available() else f"torch {torch.__version__} finds no CUDA device"
 
 
 def measured(case: Case) -> Figures:

@@ -10,7 +10,7 @@ from benchmarks.on_gpu.command import Figures
 from pytest_diffopt.baselines.strict_json import JSONProblem, parse
 from pytest_diffopt.errors import DiffoptError
 
-REHEARSAL = "rehearsal on a CPU: tiny pipelines, nothing here is a measurement"
+REHEARSAL = "rehearsal: tiny pipelines, nothing here is a measurement"
 _MEASUREMENT = "measured"
 
 

@@ -1,4 +1,4 @@
-"""Where a command runs: on the GPU at full size, or as a rehearsal on the CPU with tiny pipelines."""
+"""Where a command runs: on the GPU at full size, or as a rehearsal with tiny pipelines on the CPU or the null GPU."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ class Setting:
     """Device and scale of a command.
 
     Attributes:
-        is_rehearsal: whether it runs tiny pipelines on the CPU, which tests the command without measuring.
+        is_rehearsal: whether it runs tiny pipelines, which tests the command without measuring.
         reports: folder for reports and logs.
     """
 
@@ -26,7 +26,7 @@ class Setting:
 
     @property
     def device(self) -> Device:
-        """Device of the pipelines; a rehearsal may run on the null GPU."""
+        """Device of the pipelines; a rehearsal runs on the CPU unless the process is on the null GPU."""
         return Device.CPU if self.is_rehearsal and not is_active() else gpu_device()
 
     @property

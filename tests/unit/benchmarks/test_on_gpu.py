@@ -94,7 +94,7 @@ def test_failures_are_kept_until_forgotten(tmp_path: Path) -> None:
     ("environment", "is_rehearsal", "message"),
     [
         (CPU | {"device": "NVIDIA A100"}, False, 'environment must be {"device": "NVIDIA A100", "versions": '),
-        (GPU, True, 'kind must be "rehearsal on a CPU: '),
+        (GPU, True, 'kind must be "rehearsal: '),
     ],
 )
 def test_file_of_another_machine_or_rehearsal_is_refused(

@@ -127,7 +127,7 @@ def test_refusal_without_cuda_mentions_rehearsal(monkeypatch: pytest.MonkeyPatch
 
     assert one_case.environment_of(MEASURED) == {
         "refused": f"needs an NVIDIA GPU, but torch {torch.__version__} finds no CUDA device; "
-        "--rehearse runs tiny pipelines on the CPU, without measuring"
+        "--rehearse runs tiny pipelines, without measuring"
     }
     assert one_case.environment_of(REHEARSED)["versions"]["torch"] == version("torch")
 

@@ -142,5 +142,5 @@ def test_every_line_of_a_rehearsal_is_marked() -> None:
     """No copied line can be mistaken for a measurement."""
     lines = on_gpu.report(COMMANDS["ladder"], REHEARSED, CPU, {"modern-1-bf16": timed(1.0)})
 
-    assert lines[0] == REHEARSAL == "rehearsal on a CPU: tiny pipelines, nothing here is a measurement"
+    assert lines[0] == REHEARSAL == "rehearsal: tiny pipelines, nothing here is a measurement"
     assert all(line.startswith("rehearsal | ") for line in lines[1:])
