@@ -7,12 +7,13 @@ it. Each delay is a share of the CPU time since the previous step, so it grows w
 first step's share covers the beginning of the call and the end of the previous call.
 
 On a GPU a CPU delay would be hidden, because the CPU runs ahead of the GPU. There a kernel keeps the stream busy
-between two steps.
+between two steps. The null GPU executes no kernel and what is timed there is the host, so it gets the delay of a CPU.
 
 `torch.cuda._sleep` is private, and has this name in torch 2.11, 2.12 and 2.13. torch has no public function that keeps
 a stream busy for a given time.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from typing import Any
 
 import torch
 
+# Set in each process on the null GPU.
+_NULL_GPU = "DIFFOPT_NULL_GPU_DEVICE"
 _WARMUP_CALLS = 5
 _TIMED_CALLS = 15
 # About a millisecond: far above the resolution of an event, and short compared with a step.
@@ -37,7 +40,7 @@ def inject(pipeline: Any, inputs: _Inputs, *, share: float) -> None:
         inputs: keywords of its call.
         share: total delay as a fraction of the call's time, distributed over the steps.
     """
-    if pipeline.device.type == "cuda":
+    if pipeline.device.type == "cuda" and not os.environ.get(_NULL_GPU):
         _inject_on_gpu(pipeline, inputs, share)
     else:
         _after_each_step(pipeline, _cpu_delay(share))

@@ -114,6 +114,15 @@ def test_gpu_delay_is_independent_of_clock_rate(
     assert pipeline.took_ns() == pytest.approx(STEPS * STEP_NS * 1.02, rel=1e-5)
 
 
+def test_null_gpu_delays_the_host(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel there takes no time, so the host is kept busy."""
+    monkeypatch.setenv("DIFFOPT_NULL_GPU_DEVICE", "NVIDIA H200")
+    pipeline = Pipeline(clock=clock, device=SimpleNamespace(type="cuda"))
+    inject(pipeline, {"num_steps": STEPS}, share=0.5)
+
+    assert pipeline.took_ns() == pytest.approx(STEPS * STEP_NS * 1.5, rel=1e-4)
+
+
 def test_torch_has_private_sleep() -> None:
     """Injected GPU delays depend on `torch.cuda._sleep`."""
     assert callable(getattr(torch.cuda, "_sleep", None)), (
