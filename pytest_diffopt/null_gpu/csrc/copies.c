@@ -1,4 +1,5 @@
 /* Copies and fills: the bytes are moved up to a limit; what is read back of a longer copy is zero. */
+#include "answers.h"
 #include "clock.h"
 
 #include <stdint.h>
@@ -7,33 +8,16 @@ enum { STAGED_BYTES = 64 << 10 }; /* CUDA stages an upload of up to 64 KiB from 
 
 static size_t copy_limit = (size_t)4 << 20;
 
-/* How a thread reads device memory back. */
-enum reading { READ_ZERO_SCALARS, READ_MEMORY, READ_ANSWERS };
+enum { SCALAR_BYTES = 8 };
 
-enum { SCALAR_BYTES = 8, ANSWERS = 64 };
+static int memory_is_read;
 
-static enum reading default_reading = READ_ZERO_SCALARS;
-static __thread int own_reading = -1;
-static __thread int64_t answers[ANSWERS];
-static __thread int n_answers, next_answer;
-
-/* ---- set through ctypes by values.py ---- */
+/* ---- set through ctypes by computing.py ---- */
 
 EXPORT void null_gpu_copy_limit(size_t bytes) { copy_limit = bytes; }
 
 /* Without values a scalar is read as zero; with values memory is read as it is. */
-EXPORT void null_gpu_read_memory(int on) { default_reading = on ? READ_MEMORY : READ_ZERO_SCALARS; }
-
-/* Until null_gpu_end_answers(), what this thread reads back is one of the numbers, in order, and then zero: the values
- * that an operation reads of its own scratch memory, which no kernel has written. */
-EXPORT void null_gpu_begin_answers(const int64_t *numbers, int n) {
-  n_answers = n < ANSWERS ? n : ANSWERS;
-  memcpy(answers, numbers, (size_t)n_answers * sizeof *answers);
-  next_answer = 0;
-  own_reading = READ_ANSWERS;
-}
-
-EXPORT void null_gpu_end_answers(void) { own_reading = -1; }
+EXPORT void null_gpu_read_memory(int on) { memory_is_read = on; }
 
 /* ---- tapes: what the thread read back in one call, for calls of the same kind that compute no values ---- */
 
@@ -107,17 +91,15 @@ static int read_tape(void *to, size_t bytes) {
 
 /* ---- moving ---- */
 
-static void answer(void *to, size_t bytes) {
-  int64_t number = bytes <= SCALAR_BYTES && next_answer < n_answers ? answers[next_answer++] : 0;
-  memset(to, 0, bytes);
-  memcpy(to, &number, bytes < sizeof number ? bytes : sizeof number); /* both architectures are little-endian */
+static int reads_zero(size_t bytes) {
+  if (bytes > copy_limit) return 1;
+  return bytes <= SCALAR_BYTES && !memory_is_read && answering() == ANSWERS_OFF;
 }
 
 static void read_back(void *to, const void *from, size_t bytes) {
   if (tape_mode == TAPE_REPLAYS && read_tape(to, bytes)) return;
-  enum reading reading = own_reading >= 0 ? (enum reading)own_reading : default_reading;
-  if (reading == READ_ANSWERS) answer(to, bytes);
-  else if (bytes > copy_limit || (reading == READ_ZERO_SCALARS && bytes <= SCALAR_BYTES)) memset(to, 0, bytes);
+  if (answering() == ANSWERS_GIVEN) answer(to, bytes);
+  else if (reads_zero(bytes)) memset(to, 0, bytes);
   else memmove(to, from, bytes);
   if (tape_mode == TAPE_RECORDS) append_to_tape(to, bytes);
 }

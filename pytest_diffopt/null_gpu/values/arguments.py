@@ -45,11 +45,6 @@ def target_device(source: torch.Tensor, kwargs: dict[str, Any]) -> str:
     return source.device.type if device is None else torch.device(device).type
 
 
-def first_shape(value: Any) -> list[torch.Size]:
-    """Return the shape of the first tensor of a result, in a list."""
-    return [leaf.shape for leaf in leaves(value) if isinstance(leaf, torch.Tensor)][:1]
-
-
 def written_tensors(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[torch.Tensor]:
     """Yield the CUDA tensors that an operation writes to."""
     values = [value for index, value in enumerate(args) if index in plan.written]

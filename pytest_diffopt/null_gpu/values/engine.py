@@ -1,19 +1,17 @@
 """One operation on the null GPU, with its values."""
 
-import ctypes
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from pytest_diffopt.null_gpu.counters import library, muted
-from pytest_diffopt.null_gpu.errors import MissingValueError
+from pytest_diffopt.null_gpu.counters import muted
+from pytest_diffopt.null_gpu.errors import MissingValueError, NullGpuError
+from pytest_diffopt.null_gpu.values.answering import answered, reading_memory
 from pytest_diffopt.null_gpu.values.arguments import (
     cuda_tensors,
-    first_shape,
     makes_cuda_tensors,
-    mixes_devices,
     random_state,
     read_tensors,
     target_device,
@@ -22,8 +20,9 @@ from pytest_diffopt.null_gpu.values.arguments import (
 from pytest_diffopt.null_gpu.values.host_calls import (
     HostCall,
     RandomState,
+    first_shapes,
     host_kwargs,
-    host_views,
+    new_host_views,
     on_host,
     store,
 )
@@ -32,11 +31,13 @@ from pytest_diffopt.null_gpu.values.missing import MissingValues, Origin, callin
 from pytest_diffopt.null_gpu.values.operations import Kind, Plan, plan_for
 from pytest_diffopt.null_gpu.values.read_tape import amend_last_read
 from pytest_diffopt.null_gpu.values.resident_memory import ResidentLimit
-from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain
+from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain, run_seen
 from pytest_diffopt.null_gpu.values.work import next_number, remember
 
 _MIB = 2**20
 _SMALL_BYTES = _MIB
+# What torch raises where a number that its kernels should have written makes no sense.
+_TORCH_ERRORS = (RuntimeError, IndexError, ValueError)
 _COMPILED = (
     "compiled code has the values of the graphs that Inductor was given; its generated kernels were not computed"
 )
@@ -106,9 +107,11 @@ class Engine:
         plan = self._plans.get(operation)
         if plan is None:
             plan = self._plans[operation] = plan_for(operation)
+        _require_strided(plan, tensors)
         if plan.kind is Kind.SCALAR_READ:
             self.require(args[0], plan.name)
-            return operation(*args, **kwargs)
+            with reading_memory():
+                return operation(*args, **kwargs)
         if plan.kind is Kind.COPY:
             return self._copy(operation, plan, args, kwargs)
         return self._generic(operation, plan, args, kwargs, tensors)
@@ -135,7 +138,8 @@ class Engine:
         target_is_host = not (args[0].is_cuda if plan.written else target_device(source, kwargs) == "cuda")
         if target_is_host and origin is not None and source.nbytes <= _SMALL_BYTES:
             self.require(source, plan.name)
-        target: torch.Tensor = operation(*args, **kwargs)
+        with reading_memory():
+            target: torch.Tensor = operation(*args, **kwargs)
         if target.is_cuda:
             origin = origin or self._too_large(plan, (target,))
             call = HostCall(function=torch.Tensor.copy_, args=(host_view(target), on_host(source)), kwargs={})
@@ -161,26 +165,25 @@ class Engine:
         origin = self._why_not(plan, read_tensors(plan, args, kwargs) if plan.overwrites else tensors)
         numbers = self._answers(plan, args)
         random = random_state(args, kwargs) if plan.is_random else None
-        native = library()
-        native.null_gpu_begin_answers(*(_as_int64(numbers) if numbers else _NO_NUMBERS))
+        run = run_seen if plan.is_seen_inside and tensors else _run_unseen
         try:
-            result = operation(*args, **kwargs)
-        except RuntimeError as error:
-            if origin is not None or _is_cudas_own(error) or mixes_devices(args, kwargs):
-                raise
+            with answered(numbers) as reads:
+                result = run(operation, args, kwargs)
+        except _TORCH_ERRORS as error:
+            if origin is not None or not reads.unanswered:
+                raise  # nothing was missing: it is an error on a GPU, too
             return self._replace(plan, args, kwargs, random, error)
-        finally:
-            native.null_gpu_end_answers()
         if isinstance(result, (bool, int, float)):
             return self._number(plan, args, kwargs)
         written = cuda_tensors((result,), {})
         if plan.written:
             written += tuple(written_tensors(plan, args, kwargs))
+        _require_strided(plan, written)
         origin = origin or self._too_large(plan, written)
         if origin is not None:
             self.finish(plan.name, origin, None, written=written)
             return result
-        call = self._host_call(plan, args, kwargs, random, () if plan.written else host_views(result))
+        call = self._host_call(plan, args, kwargs, random, new_host_views(result, plan.makes))
         replacement = self.finish(plan.name, None, call, written=written)
         return result if replacement is None else replacement
 
@@ -237,8 +240,9 @@ class Engine:
             reason = str(error).partition("\n")[0]
             self.report.uncomputed.setdefault(name, reason)
             return Origin(operation=name, location=calling_line(), reason=f"the CPU cannot: {reason}"), None
-        if call.outputs and first_shape(computed) != first_shape(call.outputs):
-            self.report.replaced.setdefault(name, f"{first_shape(call.outputs)} instead of {first_shape(computed)}")
+        shapes = first_shapes(computed, call.outputs)
+        if shapes and shapes[0] != shapes[1]:
+            self.report.replaced.setdefault(name, f"{shapes[1]} instead of {shapes[0]}")
             return None, _on_gpu(computed)
         store(computed, call.outputs)
         if call.outputs:
@@ -283,15 +287,17 @@ class Engine:
         )
 
 
-def _as_int64(numbers: list[int]) -> tuple[ctypes.Array[ctypes.c_int64], int]:
-    return (ctypes.c_int64 * len(numbers))(*numbers), len(numbers)
+def _require_strided(plan: Plan, tensors: tuple[torch.Tensor, ...]) -> None:
+    if not all(tensor.layout is torch.strided for tensor in tensors):
+        msg = (
+            f"{plan.name} at {calling_line()} uses a sparse tensor; sparse tensors have no values on the null GPU: "
+            "make them dense, or use values=none"
+        )
+        raise NullGpuError(msg)
 
 
-_NO_NUMBERS = _as_int64([])
-
-
-def _is_cudas_own(error: RuntimeError) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, torch.AcceleratorError)) or "CUDA error" in str(error)
+def _run_unseen(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return operation(*args, **kwargs)
 
 
 def _on_gpu(value: Any) -> Any:

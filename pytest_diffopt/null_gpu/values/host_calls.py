@@ -102,6 +102,25 @@ def host_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: on_host(value) for name, value in kwargs.items() if name != "pin_memory"}
 
 
+def first_shapes(computed: Any, outputs: tuple[torch.Tensor | None, ...]) -> tuple[torch.Size, torch.Size] | None:
+    """Return the shapes of the first computed tensor and of the output that it goes to; None without outputs."""
+    pairs = zip(leaves(computed), outputs, strict=False)
+    return next(((leaf.shape, output.shape) for leaf, output in pairs if output is not None), None)
+
+
+def new_host_views(result: Any, makes: frozenset[int]) -> tuple[torch.Tensor | None, ...]:
+    """Return the host views of an operation's new tensors, in order; None for those that it wrote to and all else.
+
+    Args:
+        result: what the operation returned.
+        makes: the positions of the results that are new.
+    """
+    if not makes:
+        return ()
+    parts = result if isinstance(result, tuple) else (result,)
+    return tuple(view if index in makes else None for index, part in enumerate(parts) for view in host_views(part))
+
+
 def host_views(result: Any) -> tuple[torch.Tensor | None, ...]:
     """Return the host views of a result's CUDA tensors, in order; None for anything else."""
     return tuple(

@@ -38,24 +38,30 @@ class Plan:
         kind: how it is treated.
         written: the positions of the parameters that it writes to.
         written_names: the names of the parameters that it writes to.
+        makes: the positions of the results that are new tensors, and not what it wrote to.
         overwrites: whether it writes without reading what was there.
         is_random: whether it draws random numbers.
         takes_generator: whether it has a parameter `generator`.
         compute: what computes its result on the CPU.
         answers: the numbers that its CUDA kernel's host code reads back, if any.
+        is_seen_inside: whether the operations that it calls are computed one by one, because it reads their results.
     """
 
     name: str
     kind: Kind
     written: frozenset[int]
     written_names: frozenset[str]
+    makes: frozenset[int]
     overwrites: bool
     is_random: bool
     takes_generator: bool
     compute: Callable[..., Any]
     answers: Answers | None
+    is_seen_inside: bool
 
 
+# They call other operations and read what these computed: a size, a bound, which degree a norm needs.
+_SEEN_INSIDE = frozenset({"allclose", "isin", "linalg_matrix_exp", "linspace", "logspace"})
 _COPIES = frozenset({"_to_copy", "copy_"})
 _OVERWRITING = frozenset(
     {"copy_", "fill_", "zero_", "uniform_", "normal_", "random_", "exponential_", "bernoulli_", "cauchy_", "geometric_"}
@@ -76,11 +82,13 @@ def plan_for(operation: Any) -> Plan:
         kind=_kind(name),
         written=frozenset(written),
         written_names=frozenset(written.values()),
+        makes=frozenset(index for index, one in enumerate(schema.returns) if one.alias_info is None),
         overwrites=name in _OVERWRITING or "out" in written.values(),
         is_random=torch.Tag.nondeterministic_seeded in operation.tags,
         takes_generator=any(parameter.name == "generator" for parameter in schema.arguments),
         compute=_computation(operation, name, tuple(parameter.name for parameter in schema.arguments)),
         answers=_ANSWERS.get(name),
+        is_seen_inside=name in _SEEN_INSIDE,
     )
 
 

@@ -7,6 +7,7 @@ autograd, as a `TorchDispatchMode` does. Unlike a mode it leaves `isTensorSubcla
 # ruff: noqa: SLF001 - it exists for that
 
 import functools
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch.library import Library, fallthrough_kernel
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._pytree import tree_leaves
 
 # A weak reference to a storage.
 WeakStorage = StorageWeakRef
@@ -130,6 +132,18 @@ def excluded() -> Iterator[None]:
     """Have this thread's operations run without the handler."""
     with torch._C._ExcludeDispatchKeyGuard(_KEYS):
         yield
+
+
+def run_seen(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run an operation without the handler, and the operations that it calls with it."""
+    keys = torch._C._dispatch_keyset_full_after(_KEY)
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    own = functools.reduce(operator.or_, map(torch._C._dispatch_keys, tensors))
+    torch._C._dispatch_tls_set_dispatch_key_excluded(_KEY, False)  # noqa: FBT003
+    try:
+        return operation.redispatch(own & keys, *args, **kwargs)
+    finally:
+        torch._C._dispatch_tls_set_dispatch_key_excluded(_KEY, True)  # noqa: FBT003
 
 
 def is_plain(tensor: torch.Tensor) -> bool:

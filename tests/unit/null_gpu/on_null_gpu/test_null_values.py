@@ -58,6 +58,9 @@ CASES: dict[str, Case] = {
     "repeat_interleave": lambda a: a.i.repeat_interleave(a.i),
     "bincount": lambda a: torch.bincount(a.i),
     "isin": lambda a: torch.isin(a.i, a.i[:2]),
+    "isin of many, which sorts": lambda a: torch.isin(a.i, torch.arange(2, 200, device=a.i.device) % 9),
+    "matrix_exp": lambda a: torch.matrix_exp(a.x[:, :4].repeat(3, 1, 1)),
+    "linspace between tensors": lambda a: torch.linspace(a.x[0, 0], a.x[0, 1], 5, device=a.x.device),
     "one_hot": lambda a: functional.one_hot(a.i),
     # numbers
     "item": lambda a: a.x.sum().item(),
@@ -76,6 +79,9 @@ CASES: dict[str, Case] = {
     # layers
     "convolution": lambda a: functional.conv1d(a.x[None], torch.ones(3, 4, 3, device=a.x.device)),
     "batch norm": lambda a: functional.batch_norm(a.x[None], a.x[:, 0] * 0, a.x[:, 0] * 0 + 1),
+    "batch norm that writes statistics and makes a result": lambda a: torch.ops.aten._native_batch_norm_legit(
+        a.x[None], None, None, a.x[:, 0] * 0, a.x[:, 0] * 0 + 1, training=True, momentum=0.1, eps=1e-5
+    ),
     "group norm": lambda a: functional.group_norm(a.x[None], 2),
     "layer norm": lambda a: functional.layer_norm(a.x, (5,)),
     "rms norm": lambda a: functional.rms_norm(a.x, (5,)),
@@ -296,6 +302,39 @@ def test_tensors_on_two_devices_are_an_error(report: ValueReport) -> None:
         torch.ones(2, 2, device="cuda") @ torch.ones(2, 2)
 
     assert not report.replaced
+
+
+def test_operation_without_cuda_kernel_is_an_error(report: ValueReport) -> None:
+    """The CPU multiplies integers, and a GPU does not."""
+    integers = torch.ones(2, 2, dtype=torch.long, device="cuda")
+    with pytest.raises(NotImplementedError, match=r'"addmm_cuda" not implemented for .Long.'):
+        integers @ integers
+
+    assert not report.replaced
+
+
+def test_operation_without_deterministic_kernel_is_an_error(report: ValueReport) -> None:
+    """Only CUDA's kernel has none."""
+    numbers = torch.ones(4, device="cuda")
+    torch.use_deterministic_algorithms(mode=True)
+    try:
+        with pytest.raises(RuntimeError, match="median CUDA with indices output does not have a deterministic"):
+            numbers.median(0)
+    finally:
+        torch.use_deterministic_algorithms(mode=False)
+
+    assert not report.replaced
+
+
+def test_sparse_tensor_is_an_error(report: ValueReport) -> None:
+    """Its layout is known to no CPU view."""
+    del report
+    with pytest.raises(NullGpuError) as caught:
+        torch.eye(3, device="cuda").to_sparse() @ torch.ones(3, 1, device="cuda")
+
+    message = str(caught.value)
+    assert message.startswith(f"aten::_to_sparse at {__file__}:")
+    assert message.endswith("sparse tensors have no values on the null GPU: make them dense, or use values=none")
 
 
 def test_out_of_memory_is_not_replaced() -> None:
