@@ -1,6 +1,8 @@
 """Guard the optimizations of diffusion pipelines with pytest.
 
 The names below are imported at first use: pytest imports this package at every start, and torch is slow to import.
+
+PYTEST_DONT_REWRITE: the command `null-gpu` imports this package before pytest, which would warn that it came too late.
 """
 
 from importlib import import_module

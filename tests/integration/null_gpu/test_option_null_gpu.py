@@ -109,11 +109,11 @@ def test_the_plugin_is_loaded_by_name(
 
 @pytest.mark.usefixtures("run_on_null_gpu")
 def test_the_command_runs_pytest(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the option: the command starts the values, and the plugin does not start them again."""
+    """Without the option: the command starts the values, and the plugin does not start them again; nothing warns."""
     monkeypatch.setenv("EXPECTED", "NVIDIA L4")
     pytester.makepyfile(test_it=SHOW)
     command = (sys.executable, "-m", "pytest_diffopt", "null-gpu", "--gpu", "l4", "--values", "all", "--")
-    result = pytester.run(*command, sys.executable, "-m", "pytest", "--gpu", "test_it.py")
+    result = pytester.run(*command, sys.executable, "-m", "pytest", "--gpu", "-W", "error", "test_it.py")
 
     result.assert_outcomes(passed=2)
     result.stderr.fnmatch_lines(["null GPU: NVIDIA L4 *"])
