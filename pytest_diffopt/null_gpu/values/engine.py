@@ -174,7 +174,7 @@ class Engine:
                 raise  # nothing was missing: it is an error on a GPU, too
             return self._replace(plan, args, kwargs, random, error)
         if isinstance(result, (bool, int, float)):
-            return self._number(plan, args, kwargs)
+            return self._number(plan, args, kwargs, result)
         written = cuda_tensors((result,), {})
         if plan.written:
             written += tuple(written_tensors(plan, args, kwargs))
@@ -187,10 +187,13 @@ class Engine:
         replacement = self.finish(plan.name, None, call, written=written)
         return result if replacement is None else replacement
 
-    def _number(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _number(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], of_cuda: Any) -> Any:
         for tensor in cuda_tensors(args, kwargs):
             self.require(tensor, plan.name)
-        return self._host_call(plan, args, kwargs, None, ()).compute()
+        try:
+            return self._host_call(plan, args, kwargs, None, ()).compute()
+        except NotImplementedError:
+            return of_cuda  # a question about CUDA's libraries
 
     def _why_not(self, plan: Plan, read: tuple[torch.Tensor, ...]) -> Origin | None:
         for tensor in read:

@@ -60,8 +60,29 @@ class Plan:
     is_seen_inside: bool
 
 
-# They call other operations and read what these computed: a size, a bound, which degree a norm needs.
-_SEEN_INSIDE = frozenset({"allclose", "isin", "linalg_matrix_exp", "linspace", "logspace"})
+# They call other operations and read what these computed: a size, a bound, whether a solver failed.
+_SEEN_INSIDE = frozenset(
+    {
+        "_linalg_check_errors",
+        "_linalg_eigvals",
+        "allclose",
+        "histc",
+        "index_fill.int_Tensor",
+        "index_fill_.int_Tensor",
+        "isin",
+        "linalg_eig",
+        "linalg_lstsq",
+        "linalg_matrix_exp",
+        "linalg_matrix_sqrth",
+        "linalg_pinv",
+        "linalg_polar",
+        "linspace",
+        "logspace",
+        "masked_fill.Tensor",
+        "masked_fill_.Tensor",
+        "segment_reduce",
+    }
+)
 _COPIES = frozenset({"_to_copy", "copy_"})
 _OVERWRITING = frozenset(
     {"copy_", "fill_", "zero_", "uniform_", "normal_", "random_", "exponential_", "bernoulli_", "cauchy_", "geometric_"}
@@ -88,7 +109,7 @@ def plan_for(operation: Any) -> Plan:
         takes_generator=any(parameter.name == "generator" for parameter in schema.arguments),
         compute=_computation(operation, name, tuple(parameter.name for parameter in schema.arguments)),
         answers=_ANSWERS.get(name),
-        is_seen_inside=name in _SEEN_INSIDE,
+        is_seen_inside=not _SEEN_INSIDE.isdisjoint({name, f"{name}.{schema.overload_name}"}),
     )
 
 
@@ -143,7 +164,15 @@ def _conv(input_: torch.Tensor, weight: torch.Tensor, *settings: Any) -> torch.T
     return torch.convolution(input_, weight, None, stride, padding, dilation, False, [0] * len(padding), groups)  # noqa: FBT003
 
 
-_EQUIVALENTS: dict[str, Callable[..., Any]] = {"cudnn_batch_norm": _batch_norm, "cudnn_convolution": _conv}
+def _grid_sampler(input_: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    return torch.grid_sampler_2d(input_, grid, 0, 0, True)  # noqa: FBT003 - bilinear, zeros outside, aligned corners
+
+
+_EQUIVALENTS: dict[str, Callable[..., Any]] = {
+    "cudnn_batch_norm": _batch_norm,
+    "cudnn_convolution": _conv,
+    "cudnn_grid_sampler": _grid_sampler,
+}
 
 
 # ---- operations whose host code reads a number back that their kernels computed
@@ -168,6 +197,16 @@ def _selected_count(args: tuple[Any, ...]) -> list[int]:
 
 def _unique_count(args: tuple[Any, ...]) -> list[int]:
     return [int(torch.unique(args[0]).numel())] * 2
+
+
+def _consecutive_count(args: tuple[Any, ...]) -> list[int]:
+    dim = args[3] if len(args) > 3 else None  # noqa: PLR2004 - the parameter `dim`
+    found = torch.unique_consecutive(args[0], dim=dim)
+    return [found.numel() if dim is None else found.shape[dim]] * 2
+
+
+def _row_count(args: tuple[Any, ...]) -> list[int]:
+    return [torch.unique(args[0], dim=args[1]).shape[args[1]]] * 2
 
 
 def _repeats(args: tuple[Any, ...]) -> list[int]:
@@ -206,6 +245,8 @@ _ANSWERS = {
     "masked_select": Answers(numbers=_selected_count, reads=_second),
     "_unique2": _UNIQUE,
     "_unique": _UNIQUE,
+    "unique_dim": Answers(numbers=_row_count, reads=_first),
+    "unique_consecutive": Answers(numbers=_consecutive_count, reads=_first),
     "repeat_interleave": Answers(numbers=_repeats, reads=_first),
     "equal": Answers(numbers=_is_equal, reads=_both),
     "bincount": Answers(numbers=_range, reads=_first),

@@ -55,11 +55,15 @@ CASES: dict[str, Case] = {
     "unique": lambda a: torch.unique(a.i, return_inverse=True, return_counts=True),
     "unique rows": lambda a: torch.unique(a.m, dim=0),
     "unique_consecutive": lambda a: torch.unique_consecutive(a.i),
+    "unique_consecutive rows": lambda a: torch.unique_consecutive(a.i[:, None].repeat(1, 2), dim=0),
     "repeat_interleave": lambda a: a.i.repeat_interleave(a.i),
     "bincount": lambda a: torch.bincount(a.i),
     "isin": lambda a: torch.isin(a.i, a.i[:2]),
     "isin of many, which sorts": lambda a: torch.isin(a.i, torch.arange(2, 200, device=a.i.device) % 9),
     "matrix_exp": lambda a: torch.matrix_exp(a.x[:, :4].repeat(3, 1, 1)),
+    "fill by a tensor": lambda a: (a.x.masked_fill(a.m, a.x[0, 0]), a.x.index_fill(0, a.i[:2], a.x[0, 1])),
+    "segment_reduce": lambda a: torch.segment_reduce(a.x[:, 0], "sum", lengths=a.i[:2] * 0 + 2),
+    "histc": lambda a: torch.histc(a.x, 3),
     "linspace between tensors": lambda a: torch.linspace(a.x[0, 0], a.x[0, 1], 5, device=a.x.device),
     "one_hot": lambda a: functional.one_hot(a.i),
     # numbers
@@ -75,6 +79,10 @@ CASES: dict[str, Case] = {
     "svd": lambda a: torch.linalg.svdvals(a.x),
     "inverse": lambda a: torch.linalg.inv(a.x[:4, :4]),
     "solve": lambda a: torch.linalg.solve(a.x[:4, :4], a.x[:4, :2]),
+    "eigenvalues": lambda a: torch.view_as_real(torch.linalg.eigvals(a.x[:4, :4])),
+    "eigenvectors": lambda a: torch.view_as_real(torch.linalg.eig(a.x[:4, :4])[1]),
+    "pinv": lambda a: torch.linalg.pinv(a.x),
+    "lstsq": lambda a: torch.linalg.lstsq(a.x.T, a.x.T[:, :2], driver="gels").solution,
     "cholesky": lambda a: torch.linalg.cholesky(a.x @ a.x.T + 4 * torch.eye(4, device=a.x.device)),
     # layers
     "convolution": lambda a: functional.conv1d(a.x[None], torch.ones(3, 4, 3, device=a.x.device)),
@@ -88,6 +96,9 @@ CASES: dict[str, Case] = {
     "attention": lambda a: _attend(a.x[None, None].repeat(1, 1, 1, 8)),
     "embedding": lambda a: functional.embedding(a.i, a.x),
     "interpolate": lambda a: functional.interpolate(a.x[None, None], scale_factor=2, mode="bicubic"),
+    "grid_sample": lambda a: functional.grid_sample(
+        a.x[None, None], a.x[None, :, :4].reshape(1, 4, 2, 2) / 3, align_corners=True
+    ),
     "cross entropy": lambda a: functional.cross_entropy(a.x, a.i[:4] % 5),
     "matmul in half": lambda a: (a.x.half() @ a.x.half().T).float(),
     # creation, sorting, gathering
@@ -139,7 +150,7 @@ def test_result_is_the_cpus(report: ValueReport, name: str) -> None:
     expected, actual = on_host(CASES[name](arguments("cpu"))), on_host(CASES[name](arguments("cuda")))
 
     torch.testing.assert_close(actual, expected, rtol=0, atol=0)
-    assert report.uncomputed == {}
+    assert (report.uncomputed, report.replaced) == ({}, {})
 
 
 def test_values_in_inference_mode(report: ValueReport) -> None:
@@ -302,6 +313,24 @@ def test_tensors_on_two_devices_are_an_error(report: ValueReport) -> None:
         torch.ones(2, 2, device="cuda") @ torch.ones(2, 2)
 
     assert not report.replaced
+
+
+def test_failed_solver_is_an_error(report: ValueReport) -> None:
+    """Its info is the CPU's."""
+    with pytest.raises(torch.linalg.LinAlgError, match="singular"):
+        torch.linalg.inv(torch.zeros(2, 2, device="cuda"))
+
+    assert report.uncomputed == {}
+
+
+def test_question_about_cudas_libraries_is_cudas_own(report: ValueReport) -> None:
+    """The CPU has no kernel that answers it."""
+    log_probabilities = torch.zeros(5, 1, 3, device="cuda")
+    lengths = torch.tensor([5]), torch.tensor([2])
+    loss = functional.ctc_loss(log_probabilities, torch.ones(1, 2, dtype=torch.long, device="cuda"), *lengths)
+
+    assert loss.item() == functional.ctc_loss(log_probabilities.cpu(), torch.ones(1, 2, dtype=torch.long), *lengths)
+    assert report.uncomputed == {}
 
 
 def test_operation_without_cuda_kernel_is_an_error(report: ValueReport) -> None:
