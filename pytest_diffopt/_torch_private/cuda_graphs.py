@@ -59,8 +59,7 @@ def graph_states() -> dict[str, GraphState]:
     if manager is None or manager.roots is None:
         return {}
     recorded = {node.wrapped_function.id for node in _nodes(manager)}
-    hints = manager.non_cudagraph_managed_mutation_hint.values()
-    refused = {function for by_function in hints for function, is_refused in by_function.items() if is_refused}
+    refused = {function for by_function in _refusals(manager) for function, is_one in by_function.items() if is_one}
     found: dict[str, GraphState] = {}
     for function, compile_id in manager.id_to_compile_id.items():
         state = GraphState.PENDING
@@ -71,6 +70,12 @@ def graph_states() -> dict[str, GraphState]:
         if found.get(str(compile_id)) is not GraphState.RECORDED:
             found[str(compile_id)] = state
     return found
+
+
+def _refusals(manager: Any) -> Iterator[dict[Any, bool]]:
+    """Yield whether each function was refused at each node; torch 2.15 gave the attribute another name."""
+    before_2_15 = getattr(manager, "non_cudagraph_managed_mutation_hint", None)
+    yield from (manager.skip_cudagraph if before_2_15 is None else before_2_15).values()
 
 
 def kept_out(compile_id: str) -> tuple[KeptOut, ...]:

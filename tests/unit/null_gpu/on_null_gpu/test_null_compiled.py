@@ -108,6 +108,7 @@ def square(values, count, BLOCK: triton.language.constexpr):  # type: ignore[no-
     triton.language.store(values + index, loaded * loaded, mask=index < count)
 
 
+@pytest.mark.filterwarnings("ignore:TRITON_DEFAULT_FP_FUSION:UserWarning")  # Triton 3.9 without Inductor
 def test_driver_reports_what_a_compiled_kernel_needs() -> None:
     """Registers and spilled bytes are those that ptxas wrote into the file, and not those of an unknown kernel."""
     values = torch.ones(1024, device="cuda")
