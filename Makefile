@@ -146,11 +146,20 @@ INJECTED_FAULTS_ARGS ?=
 injected-faults: $(INSTALLED)
 	$(BIN)/python -m benchmarks.injected_faults $(INJECTED_FAULTS_ARGS)
 
-# Rehearse the measurements on a GPU (docs/on-gpu.md) on the CPU with the tiny pipelines; takes minutes.
+# Rehearse the measurements on a GPU (docs/on-gpu.md) with the tiny pipelines; takes minutes on the CPU. On the null GPU
+# torch's own CUDA code runs and Inductor compiles, which takes longer: make on-gpu-rehearsal REHEARSED_ON=null-gpu
+REHEARSED_ON ?= cpu
+ON_GPU := $(BIN)/python -m benchmarks.on_gpu
+ifeq ($(REHEARSED_ON),null-gpu)
+ON_GPU := $(CUDA_BIN)/python -m pytest_diffopt null-gpu --values all -- $(CUDA_BIN)/python -m benchmarks.on_gpu
+on-gpu-rehearsal: $(CUDA_VENV)/.installed
+else ifneq ($(REHEARSED_ON),cpu)
+$(error REHEARSED_ON must be cpu or null-gpu, got: $(REHEARSED_ON))
+endif
 on-gpu-rehearsal: $(INSTALLED)
 	rm -rf .on-gpu-rehearsal
 	for command in ladder table overhead suites baselines paired false-alarms; do \
-		$(BIN)/python -m benchmarks.on_gpu $$command --rehearse --json .on-gpu-rehearsal/$$command.json || exit 1; \
+		$(ON_GPU) $$command --rehearse --budget-seconds 3600 --json .on-gpu-rehearsal/$$command.json || exit 1; \
 	done
 	$(BIN)/python -m benchmarks.results_page --rehearsal --out .on-gpu-rehearsal/results.md \
 		$(foreach one,ladder table overhead suites paired false-alarms,--$(one) .on-gpu-rehearsal/$(one).json)
