@@ -260,7 +260,7 @@ class Engine:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         random: RandomState | None,
-        error: RuntimeError,
+        error: Exception,
     ) -> Any:
         try:
             computed = self._host_call(plan, args, kwargs, random, ()).compute()

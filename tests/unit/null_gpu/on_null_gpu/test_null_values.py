@@ -317,7 +317,7 @@ def test_tensors_on_two_devices_are_an_error(report: ValueReport) -> None:
 
 def test_failed_solver_is_an_error(report: ValueReport) -> None:
     """Its info is the CPU's."""
-    with pytest.raises(torch.linalg.LinAlgError, match="singular"):
+    with pytest.raises(RuntimeError, match="singular"):
         torch.linalg.inv(torch.zeros(2, 2, device="cuda"))
 
     assert report.uncomputed == {}
