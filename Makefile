@@ -98,7 +98,8 @@ $(CUDA_VENV)/.installed: pyproject.toml constraints-cuda.txt
 
 # Compare the simulated GPU with torch's own CUDA code on the null GPU, case by case; fails if a disagreement is not a
 # stated limit. The readings are kept in .truth/, so an interrupted run continues. More options, as in:
-# make truth TRUTH_ARGS="--docs" (writes the table into docs/simulated-gpu.md), or "--only scheduler: row:"
+# make truth TRUTH_ARGS="--docs --rows" (writes the table into docs/simulated-gpu.md, and records which rows of the sync
+# table agreed), or TRUTH_ARGS='--only scheduler: row:'
 TRUTH_ARGS ?=
 TRUTH_GPUS ?= b200 a100-80gb l4 t4 v100 rtx-5090
 truth: $(CUDA_VENV)/.installed

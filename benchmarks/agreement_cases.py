@@ -36,11 +36,13 @@ class Case:
         name: unique and readable.
         prepare: creates modules and inputs on a device, and returns the call to measure.
         is_full_size: whether only small tensors have values, and the peak is that of the process.
+        row: the name of the row of the sync table that it tests; empty if it tests none.
     """
 
     name: str
     prepare: Callable[[torch.device], Callable[[], object]]
     is_full_size: bool = False
+    row: str = ""
 
     @property
     def is_pipeline(self) -> bool:
@@ -123,13 +125,12 @@ def _full(name: str) -> Callable[[torch.device], Callable[[], object]]:
 
 def _on_cuda(pipeline: Any) -> Any:
     """Move a pipeline without weights to CUDA: memory is allocated in the order of `to`, and not written."""
-    moved: dict[int, torch.Tensor] = {}
+    moved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # with the original, so that its id stays its own
 
     def move(tensor: torch.Tensor) -> torch.Tensor:
-        # a parameter that two modules share moves once
-        return moved.setdefault(
-            id(tensor), torch.empty_like(tensor, device="cuda") if tensor.is_meta else tensor.cuda()
-        )
+        if id(tensor) not in moved:  # a parameter that two modules share moves once
+            moved[id(tensor)] = tensor, _like_on_cuda(tensor) if tensor.is_meta else tensor.cuda()
+        return moved[id(tensor)][1]
 
     for module in modules_of(pipeline).values():
         module._apply(move)  # type: ignore[no-untyped-call] # noqa: SLF001 - as `Module.to` does
@@ -140,22 +141,19 @@ def _on_cuda(pipeline: Any) -> Any:
 
 
 def _like_on_cuda(tensor: torch.Tensor) -> torch.Tensor:
-    # positions are read, and must be in range
-    return (
-        torch.empty_like(tensor, device="cuda")
-        if tensor.is_floating_point()
-        else torch.zeros_like(tensor, device="cuda")
-    )
+    """Allocate like a tensor without values: positions are read, and memory that was used before holds any."""
+    create = torch.empty_like if tensor.is_floating_point() else torch.zeros_like
+    return create(tensor, device="cuda")
 
 
 def _rows() -> Iterator[Case]:
     """Yield the calls that test the rows of the simulated GPU's sync table."""
     from tests.unit.simulated_gpu.cuda.test_sync_table import CASES, Things  # noqa: PLC0415 - it needs pytest
 
-    for row in CASES:
+    for one in CASES:
 
-        def prepare(device: torch.device, call: Callable[[Any], object] = row.call) -> Callable[[], object]:
+        def prepare(device: torch.device, call: Callable[[Any], object] = one.call) -> Callable[[], object]:
             things = Things(device)
             return lambda: call(things)
 
-        yield Case(name=f"row: {row.name}", prepare=prepare)
+        yield Case(name=f"row: {one.name}", prepare=prepare, row=one.rule)

@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, TextIO
@@ -29,8 +29,7 @@ from benchmarks.agreement_attention import choices_on, choices_on_cuda
 from benchmarks.agreement_cases import ATTENTION, Case, all_cases
 from pytest_diffopt.null_gpu.counters import TallyKind, counting
 from pytest_diffopt.null_gpu.sync_lines import recording_syncs
-from pytest_diffopt.probes.syncs import watch_syncs
-from pytest_diffopt.records import Device, Subject
+from pytest_diffopt.probes.sync_warnings import noting_sync_warnings
 from pytest_diffopt.records.code_location import users_line
 from pytest_diffopt.simulated_gpu import Counts, SimulatedGPU
 
@@ -116,16 +115,16 @@ def read_null(case: Case) -> Reading:
     with computing(Values.SMALL if case.is_full_size else Values.ALL):
         if not case.is_full_size:
             _fresh(case)()
-        call, watched = _fresh(case), _Watched()
+        call = _fresh(case)
         _reset_peak()
         before = torch.cuda.memory_allocated()
-        with counting() as phase, watched.watching(call):
+        with counting() as phase, _all_syncs() as syncs, _reported_syncs() as reported:
             call()
         peak_bytes = torch.cuda.max_memory_allocated() - (0 if case.is_full_size else before)
         del call
         return Reading(
-            syncs=watched.reported,
-            all_syncs=watched.all,
+            syncs=dict(reported),
+            all_syncs=dict(syncs),
             flops=None if case.is_full_size else _flops(_fresh(case)),
             launches=phase.counts.total(TallyKind.KERNEL) + phase.counts.total(TallyKind.LIBRARY_CALL),
             peak_bytes=peak_bytes,
@@ -133,23 +132,29 @@ def read_null(case: Case) -> Reading:
         )
 
 
-class _Watched:
-    """The syncs of a call on the null GPU: those of the sync debug mode, and all."""
+@contextmanager
+def _reported_syncs() -> Iterator[Counter[str]]:
+    """Count the syncs that torch's sync debug mode reports in the block, by line.
 
-    def __init__(self) -> None:
-        self.reported: dict[str, int] = {}
-        self.all: dict[str, int] = {}
+    The guard's own watch is not used: it counts operations by a dispatch mode, under which torch takes its path for
+    subclasses of tensors in `cross_entropy` and `linalg.eigvals`, which synchronizes less.
+    """
+    lines = Counter[str]()
+    before = torch.cuda.get_sync_debug_mode()
+    with noting_sync_warnings(lambda frame: lines.update([str(users_line(frame))])):
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield lines
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
 
-    @contextmanager
-    def watching(self, call: Callable[[], object]) -> Iterator[None]:
-        """Record the syncs in the block."""
-        lines = Counter[str]()
-        subject = Subject(pipeline="a case", recipe="", device=Device.CUDA)
-        with ExitStack() as stack:
-            stack.enter_context(recording_syncs(lambda _: lines.update([str(users_line(sys._getframe(1)))])))  # noqa: SLF001
-            watch = stack.enter_context(watch_syncs(call, subject))
-            yield
-        self.reported, self.all = _by_line(sync.where for sync in watch.record.syncs), dict(lines)
+
+@contextmanager
+def _all_syncs() -> Iterator[Counter[str]]:
+    """Count all syncs that the null GPU makes in the block, by line."""
+    lines = Counter[str]()
+    with recording_syncs(lambda _: lines.update([str(users_line(sys._getframe(1)))])):  # noqa: SLF001
+        yield lines
 
 
 def read_real(case: Case) -> Reading:
@@ -162,11 +167,11 @@ def read_real(case: Case) -> Reading:
     call()
     peak_bytes = torch.cuda.max_memory_allocated() - before
     call = _fresh(case)
-    with watch_syncs(call, Subject(pipeline="a case", recipe="", device=Device.CUDA)) as watch:
+    with _reported_syncs() as reported:
         call()
     events = _events(_fresh(case))
     return Reading(
-        syncs=_by_line(sync.where for sync in watch.record.syncs),
+        syncs=dict(reported),
         all_syncs={"the whole call": sum(events[name] for name in _SYNCS)},
         flops=None if case.is_full_size else _flops(_fresh(case)),
         launches=sum(events[name] for name in _LAUNCHES),

@@ -10,7 +10,8 @@ both, torch's sync debug mode counts the syncs of each line, `FlopCounterMode` c
 reports memory.
 
 The JSON file is extended after each case, so the same command continues an interrupted run; a file of another GPU or
-torch version is refused. `--docs` writes the table into the documentation.
+torch version is refused. `--docs` writes the table into the documentation, `--rows` records which rows of the sync
+table agreed under this version of torch (pytest_diffopt/simulated_gpu/cuda/sync_confirmations.json).
 
 The exit code is 0 if the devices agree in every case but for the stated limits (benchmarks/agreement_limits.py), 1 if a
 case failed or differs, 2 if the file cannot be continued, and 3 if the budget ended first.
@@ -28,12 +29,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from packaging.version import Version
 
 from benchmarks.agreement import Agreement, Reading, Verdict, judge, report
 from benchmarks.agreement_cases import Case, all_cases
 from benchmarks.agreement_limits import limits_for
 from benchmarks.agreement_page import DOCS_PAGE, write_section
 from benchmarks.agreement_processes import Request, read_sides
+from benchmarks.agreement_rows import compared_rows
 from benchmarks.agreement_sides import Side
 from benchmarks.on_gpu.results import Results, ResultsError
 from benchmarks.on_gpu.running import Budget, positive_seconds
@@ -41,6 +44,7 @@ from pytest_diffopt.errors import DiffoptError
 from pytest_diffopt.null_gpu.gpus import DEFAULT_GPU, find_gpu
 from pytest_diffopt.null_gpu.launching import environment as null_gpu_environment
 from pytest_diffopt.simulated_gpu import gpu_model_by_cuda_name, known_gpu_models
+from pytest_diffopt.simulated_gpu.cuda.sync_confirmations import record
 
 _DISAGREED, _CANNOT_RUN, _CASES_LEFT = 1, 2, 3
 # Several times the duration of a case once CUDA and the profiler are loaded.
@@ -78,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _CASES_LEFT
     if options.docs:
         write_section(DOCS_PAGE, verdict, results.environment)
+    if options.rows:
+        _record_rows(cases, verdict)
     return 0 if verdict.is_true else _DISAGREED
 
 
@@ -97,7 +103,11 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--retry-failed", action="store_true", help="repeat the cases that failed")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/simulated-gpu.md")
-    return parser.parse_args(arguments)
+    parser.add_argument("--rows", action="store_true", help="record which rows of the sync table agreed")
+    options = parser.parse_args(arguments)
+    if options.docs and options.only:
+        parser.error("--docs writes the table of all cases; leave out --only")
+    return options
 
 
 def _gpu_name(options: argparse.Namespace) -> str:
@@ -196,6 +206,11 @@ def verdict_on(cases: Sequence[Case], results: Results) -> Verdict:
     ]
     failures = {name: one["failed"] for name, one in figures.items() if "failed" in one}
     return judge(agreements, failures, limits_for(str(torch.__version__)))
+
+
+def _record_rows(cases: Sequence[Case], verdict: Verdict) -> None:
+    rows = compared_rows(verdict.agreements, {case.name: case.row for case in cases})
+    record(Version(torch.__version__).base_version, agreed=rows.agreed, differed=rows.differed)
 
 
 def _progress(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Count FLOPs and allocations of each level of SDXL's ladders at full size, without weights and without a GPU.
+"""Count FLOPs and bytes of each level of SDXL's ladders at full size, without weights and without a GPU.
 
 python -m benchmarks.results_page.count_levels --json benchmarks/results_page/counted_levels.json
 """
@@ -8,6 +8,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -22,6 +23,7 @@ from pytest_diffopt.profile.target import Target, find_target
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.ladders import Level, known_ladders, ladder
 from pytest_diffopt.records import Device
+from pytest_diffopt.simulated_gpu import Counts
 
 _PIPELINE = "sdxl"
 _GPU = "nvidia-a100"
@@ -70,7 +72,6 @@ def _counted(level: Level, scale: Scale, steps: int) -> CountedLevel:
     profile: PipelineProfile = profile_call(target.pipeline, target.inputs, gpu_model=_GPU)
     return CountedLevel(
         recipe=target.recipe,
-        dtypes=tuple(sorted(str(dtype).removeprefix("torch.") for dtype in profile.dtypes)),
         phases=tuple(_merged(profile.phases)),
         unmodelled=profile.unmodelled,
     )
@@ -78,12 +79,15 @@ def _counted(level: Level, scale: Scale, steps: int) -> CountedLevel:
 
 def _merged(phases: Sequence[Phase]) -> Iterator[CountedPhase]:
     """Yield the phases, with consecutive equal phases merged."""
-    for (flops, allocated_bytes), group in itertools.groupby(
-        phases, lambda phase: (phase.counts.flops, phase.counts.allocated_bytes)
-    ):
+    for figures, group in itertools.groupby(phases, lambda phase: _figures(phase.counts)):
         first, *others = [phase.name for phase in group]
         name = f"{first} to {others[-1]}" if others else first
-        yield CountedPhase(name=name, times=1 + len(others), flops=flops, allocated_bytes=allocated_bytes)
+        yield CountedPhase(name=name, times=1 + len(others), **figures)
+
+
+def _figures(counts: Counts) -> dict[str, Any]:
+    names = ("flops", "least_flops", "least_written_bytes")
+    return {name: getattr(counts, name) for name in names}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,23 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch._ops import OpOverload
 from torch.utils.flop_counter import flop_registry
+
+
+class Flops(NamedTuple):
+    """The floating-point operations of one call; a multiply-add is two.
+
+    Attributes:
+        counted: by torch's formula, which `FlopCounterMode` uses as well.
+        least: those that no kernel can leave out: of causal attention only the scores that are not masked.
+    """
+
+    counted: int
+    least: int
 
 
 def has_flops(overload: OpOverload) -> bool:
@@ -15,17 +27,35 @@ def has_flops(overload: OpOverload) -> bool:
     return _formula(overload) is not None
 
 
-def flops_of(overload: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> int:
-    """Return the FLOPs of one call, by torch's formula; 0 for an operation without one."""
+def flops_of(overload: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> Flops:
+    """Return the FLOPs of one call; 0 for an operation without a formula. A shape can stand for a tensor."""
     shapes = tuple((name, _shape(one)) for name, one in kwargs.items())
     return _flops(overload, tuple(map(_shape, args)), shapes, _shape(result))
 
 
 # Evaluating a formula takes longer than a tiny product, and the same shapes recur.
 @functools.lru_cache(maxsize=100_000)
-def _flops(overload: OpOverload, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...], result: Any) -> int:
+def _flops(overload: OpOverload, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...], result: Any) -> Flops:
     formula = _formula(overload)
-    return int(formula(*args, **dict(kwargs), out_shape=result)) if formula else 0
+    counted = int(formula(*args, **dict(kwargs), out_shape=result)) if formula else 0
+    return Flops(counted, _without_masked(counted, overload, args, kwargs) if counted else 0)
+
+
+def _without_masked(
+    flops: int, overload: OpOverload, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...]
+) -> int:
+    """Return the FLOPs of attention without the scores above the diagonal, which causal kernels leave out."""
+    names = [argument.name for argument in overload._schema.arguments]
+    operands = dict(zip(names, args, strict=False)) | dict(kwargs)
+    if not (overload.overloadpacket.__name__.startswith(_ATTENTION) and operands.get("is_causal")):
+        return flops
+    queries, keys = operands["query"][-2], operands["key"][-2]
+    on_diagonal = min(queries, keys)
+    unmasked = on_diagonal * (on_diagonal + 1) // 2 + (queries - on_diagonal) * keys
+    return flops * unmasked // (queries * keys)
+
+
+_ATTENTION = "_scaled_dot_product_"
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from pytest_diffopt.probes.on_simulated_gpu import DEFAULT_GPU_MODEL, moved, on_
 from pytest_diffopt.records import CountRecord, DenoiserEvidence, ModuleCounts, PhaseCounts, Subject
 from pytest_diffopt.records.denoise_phases import AFTER_LOOP, BEFORE_LOOP, WHOLE_CALL, merged_steps
 from pytest_diffopt.simulated_gpu import AttentionChoice, Counts, SimulatedGPU
-from pytest_diffopt.simulated_gpu.cost.roofline import fastest_dtype, seconds_of
+from pytest_diffopt.simulated_gpu.cost.roofline import seconds_of
 
 _OUTSIDE = "outside modules"
 _PATH_DEPTH = 2
@@ -66,17 +66,15 @@ def count_call(
         modules=_modules(gpu.modules),
         attention=dict(sorted(_attention(gpu.attention).items())),
         unmodelled=gpu.unmodelled,
-        least_ns=_least_seconds(gpu, target) * 1e9,
+        least_ns=_least_seconds(gpu) * 1e9,
         peak_holders=holders_of(gpu.peak_holders),
         denoiser=denoiser,
     )
 
 
-def _least_seconds(gpu: SimulatedGPU, target: Any) -> float:
+def _least_seconds(gpu: SimulatedGPU) -> float:
     """Return the lower bound on the call's time from the GPU's peak rates, without the transfer of the weights."""
-    parameters = (parameter for module in modules_of(target).values() for parameter in module.parameters())
-    dtype = fastest_dtype({one.dtype for one in parameters if one.is_floating_point()}, gpu.gpu_model)
-    return seconds_of((counts for phase, counts in gpu.phases.items() if phase is not None), gpu.gpu_model, dtype)
+    return seconds_of((counts for phase, counts in gpu.phases.items() if phase is not None), gpu.gpu_model)
 
 
 def _make(call: Any, target: Any, gpu: SimulatedGPU) -> tuple[DenoiseLoop | None, DenoiserEvidence | None]:

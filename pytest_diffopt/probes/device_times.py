@@ -1,5 +1,7 @@
-"""A model of the device's time: the roofline of each operation on a GPU. Everything that it returns is a lower bound.
+"""A model of the device's time: the roofline of each operation on a GPU.
 
+Everything that it returns is a lower bound for an operation whose tensors are in the GPU's memory. One whose tensors
+are in the L2 cache can be faster, and so can a whole call; `simulated_gpu/cost/roofline.py` is a lower bound for those.
 For an operation with `F` floating-point operations (torch's formulas, `torch.utils.flop_counter`) and tensors of `B`
 bytes:
 
@@ -38,8 +40,8 @@ def work_ns(work: Work, gpu_model: GPUModel) -> int:
         gpu_model: the GPU.
     """
     flops = flops_of(work.operation, work.args, work.kwargs, work.result)
-    peak = peak_tflops(gpu_model, work.dtype or torch.float32) * _TERA
-    seconds = max(flops / peak, _memory_seconds(work.moved_bytes, gpu_model))
+    peak = peak_tflops(gpu_model, str(work.dtype).removeprefix("torch.")) * _TERA
+    seconds = max(flops.least / peak, _memory_seconds(work.moved_bytes, gpu_model))
     return max(1, round(_NS_PER_S * seconds / work.pieces))
 
 

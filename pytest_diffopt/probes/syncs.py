@@ -1,7 +1,6 @@
 """Host-device synchronizations inside the denoise loop, on the simulated GPU or on a real one."""
 
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -20,12 +19,10 @@ from pytest_diffopt.probes.first_call import FirstCall, observed
 from pytest_diffopt.probes.null_gpu_launches import launches_so_far
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.probes.step_operations import GpuOperations, StepOperations, last_step, per_step
+from pytest_diffopt.probes.sync_warnings import noting_sync_warnings
 from pytest_diffopt.records import Device, ObservedSync, Subject, SyncRecord
 from pytest_diffopt.records.code_location import moves_weights, users_line
 from pytest_diffopt.simulated_gpu import Counts
-
-# Text of the warning under set_sync_debug_mode("warn"); c10/cuda/CUDAFunctions.cpp, torch 2.13.
-_SYNC_WARNING = "called a synchronizing CUDA operation"
 
 
 class SyncWatch:
@@ -163,8 +160,7 @@ def _watch_cuda(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             syncs.append(_real_sync(frame, _step_now(loop)))
 
     with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        _count_warnings(note)
+        stack.enter_context(noting_sync_warnings(note))
         stack.enter_context(gpu)
         stack.callback(arm_in, None)
         loop = stack.enter_context(_steps_of(target, arm_in))
@@ -223,21 +219,6 @@ def _watch_null_gpu(target: Any, subject: Subject) -> Iterator[SyncWatch]:
             offload_syncs=per_step(Counter(offload_steps), num_steps),
         )
     )
-
-
-def _count_warnings(note: Callable[[FrameType], None]) -> None:
-    """Pass the frame of each of torch's sync warnings to `note`; show every other warning as before."""
-    before = warnings.showwarning
-
-    def showwarning(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-        if _SYNC_WARNING in str(message):
-            note(sys._getframe(1))  # noqa: SLF001 - CPython has no public equivalent as fast
-        else:
-            before(message, category, *rest, **more)
-
-    warnings.filterwarnings("always", message=f".*{_SYNC_WARNING}.*")
-    warnings.filterwarnings("ignore", message=".*Synchronization debug mode is a prototype feature.*")
-    warnings.showwarning = showwarning
 
 
 def _real_sync(frame: FrameType, step: int) -> ObservedSync:

@@ -10,7 +10,7 @@ from pytest_diffopt.profile.phases import Phase, PipelineProfile
 from pytest_diffopt.profile.target import Target
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu import AttentionChoice
-from pytest_diffopt.simulated_gpu.cost.roofline import bound_of, fastest_dtype, peak_tflops, seconds_of
+from pytest_diffopt.simulated_gpu.cost.roofline import bound_of, main_dtype, peak_tflops, seconds_of
 
 _SCHEMA_VERSION = 1
 
@@ -37,7 +37,7 @@ def _document(profile: PipelineProfile, target: Target) -> dict[str, Any]:
         "total": asdict(total.counts)
         | {
             "syncs": len(total.syncs),
-            "bound_seconds": seconds_of((phase.counts for phase in profile.phases), profile.gpu_model, _dtype(profile)),
+            "bound_seconds": seconds_of((phase.counts for phase in profile.phases), profile.gpu_model),
         },
         "peak_memory_bytes": profile.peak_memory_bytes,
         "peak_holders": [{"bytes": nbytes} | _place(where) for where, nbytes in profile.peak_holders],
@@ -50,21 +50,17 @@ def _without_generator(target: Target) -> Iterable[tuple[str, Any]]:
     return ((name, target.inputs[name]) for name in target.inputs if name != "generator")
 
 
-def _dtype(profile: PipelineProfile) -> Any:
-    return fastest_dtype(profile.dtypes, profile.gpu_model)
-
-
 def _gpu(profile: PipelineProfile) -> dict[str, Any]:
-    dtype = _dtype(profile)
+    dtype = main_dtype(profile.total.counts)
     return asdict(profile.gpu_model) | {
         "capability": list(profile.gpu_model.capability),
-        "bound_dtype": str(dtype).removeprefix("torch."),
+        "bound_dtype": dtype,
         "bound_tflops": peak_tflops(profile.gpu_model, dtype),
     }
 
 
 def _phase(phase: Phase, profile: PipelineProfile) -> dict[str, Any]:
-    bound = bound_of(phase.counts, profile.gpu_model, _dtype(profile))
+    bound = bound_of(phase.counts, profile.gpu_model)
     syncs = Counter((sync.where, sync.shown_as, sync.kind.value, sync.is_reported) for sync in phase.syncs)
     return {
         "name": phase.name,

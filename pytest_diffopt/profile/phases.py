@@ -6,10 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from pytest_diffopt.errors import DiffoptError, PipelineError
-from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.denoise_loop import DenoiseLoop, watch_denoise_loop
 from pytest_diffopt.probes.on_simulated_gpu import moved, on_simulated_gpu
 from pytest_diffopt.records.code_location import CodeLocation
@@ -46,7 +43,6 @@ class PipelineProfile:
 
     Attributes:
         gpu_model: the simulated GPU model.
-        dtypes: the floating dtypes of the parameters.
         weights_bytes: bytes copied to the GPU before the call.
         encode: everything before the denoise loop.
         steps: the denoise steps, in order.
@@ -58,7 +54,6 @@ class PipelineProfile:
     """
 
     gpu_model: GPUModel
-    dtypes: frozenset[torch.dtype]
     weights_bytes: int
     encode: Phase
     steps: tuple[Phase, ...]
@@ -114,7 +109,7 @@ def profile_call(pipeline: Any, inputs: Mapping[str, Any], *, gpu_model: str) ->
             _call(pipeline, arguments)
             clock.enter(None)
     loop.require_entered(pipeline)
-    return _profile(gpu, loop, clock, _dtypes(pipeline))
+    return _profile(gpu, loop, clock)
 
 
 def _call(pipeline: Any, arguments: Mapping[str, Any]) -> None:
@@ -157,9 +152,7 @@ def _as_choices(counts: Counter[AttentionChoice]) -> tuple[AttentionChoice, ...]
     return tuple(replace(choice, count=count) for choice, count in counts.items())
 
 
-def _profile(
-    gpu: SimulatedGPU, loop: DenoiseLoop, clock: _PhaseClock, dtypes: frozenset[torch.dtype]
-) -> PipelineProfile:
+def _profile(gpu: SimulatedGPU, loop: DenoiseLoop, clock: _PhaseClock) -> PipelineProfile:
     counts, syncs = gpu.phases, gpu.syncs
 
     def phase(name: str, *keys: Hashable) -> Phase:
@@ -176,7 +169,6 @@ def _profile(
     steps.append(phase(f"step {last + 1}", last, last + 1))
     return PipelineProfile(
         gpu_model=gpu.gpu_model,
-        dtypes=dtypes,
         weights_bytes=counts.get(None, Counts()).bytes_to_device,
         encode=phase("encode", Stage.ENCODE),
         steps=tuple(steps),
@@ -186,8 +178,3 @@ def _profile(
         unmodelled=gpu.unmodelled,
         placeholders=tuple(dict.fromkeys(where for _, where in gpu.placeholders)),
     )
-
-
-def _dtypes(pipeline: Any) -> frozenset[torch.dtype]:
-    parameters = (one for module in modules_of(pipeline).values() for one in module.parameters())
-    return frozenset(one.dtype for one in parameters if one.is_floating_point())

@@ -8,12 +8,12 @@ from pytest_diffopt.profile.target import Target
 from pytest_diffopt.profile.units import shown_bytes, shown_count, shown_seconds
 from pytest_diffopt.records.code_location import CodeLocation
 from pytest_diffopt.simulated_gpu import AttentionChoice, Sync
-from pytest_diffopt.simulated_gpu.cost.roofline import Bound, bound_of, fastest_dtype, peak_tflops, seconds_of
+from pytest_diffopt.simulated_gpu.cost.roofline import Bound, bound_of, main_dtype, peak_tflops, seconds_of
 
 _HEADINGS = ("", "FLOPs", "operations", "to the GPU", "to the host", "peak memory", "syncs", "roofline")
 _ROOFLINE_NOTE = (
-    "roofline: a lower bound, the longer of two times: FLOPs at the GPU's peak, and one write of each new tensor at",
-    "the peak bandwidth; reads, launches and syncs are not included",
+    "roofline: a lower bound, the longer of two times: FLOPs at the GPU's peak for their dtype, and at its bandwidth one",
+    "write of what the L2 cache cannot hold of a new tensor; reads, launches and syncs are not included",
 )
 
 
@@ -33,11 +33,11 @@ def lines(profile: PipelineProfile, target: Target, *, top: int) -> Iterator[str
 
 def _heading(profile: PipelineProfile, target: Target) -> Iterator[str]:
     gpu_model = profile.gpu_model
-    dtype = fastest_dtype(profile.dtypes, gpu_model)
+    dtype = main_dtype(profile.total.counts)
     recipe = f"recipe {target.recipe}" if target.recipe else "no recipe"
     yield f"{target.name} ({target.origin}), {recipe}, {call_text(target)}"
     yield (
-        f"on a simulated {gpu_model.name}: {peak_tflops(gpu_model, dtype):g} TFLOP/s for {_name(dtype)}, "
+        f"on a simulated {gpu_model.name}: {peak_tflops(gpu_model, dtype):g} TFLOP/s for {dtype}, "
         f"{shown_bytes(int(gpu_model.gigabytes_per_s * 1e9))}/s, {shown_bytes(gpu_model.memory_bytes)}; "
         f"{shown_bytes(profile.weights_bytes)} copied to it before the call"
     )
@@ -49,10 +49,6 @@ def call_text(target: Target) -> str:
     """Return the arguments of the call that matter for its size."""
     shown = ("num_inference_steps", "height", "width", "num_images_per_prompt", "guidance_scale")
     return ", ".join(f"{name}={target.inputs[name]}" for name in shown if name in target.inputs) or "default arguments"
-
-
-def _name(dtype: object) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _rows(profile: PipelineProfile) -> Iterator[tuple[str, ...]]:
@@ -69,14 +65,11 @@ def _rows(profile: PipelineProfile) -> Iterator[tuple[str, ...]]:
 
 def _row(name: str, phases: Sequence[Phase], profile: PipelineProfile) -> tuple[str, ...]:
     """Return one row for several phases; a cell shows the range where they differ."""
-    dtype = fastest_dtype(profile.dtypes, profile.gpu_model)
 
     def cell(shown: Callable[[int], str], figure: Callable[[Phase], int]) -> str:
         return " - ".join(dict.fromkeys(shown(limit(map(figure, phases))) for limit in (min, max)))
 
-    bounds = sorted(
-        (bound_of(phase.counts, profile.gpu_model, dtype) for phase in phases), key=lambda bound: bound.seconds
-    )
+    bounds = sorted((bound_of(phase.counts, profile.gpu_model) for phase in phases), key=lambda bound: bound.seconds)
     return (
         name,
         cell(shown_count, lambda phase: phase.counts.flops),
@@ -94,8 +87,7 @@ def _bound(bound: Bound) -> str:
 
 
 def _sum(whole: Phase, parts: Sequence[Phase], profile: PipelineProfile) -> tuple[str, ...]:
-    dtype = fastest_dtype(profile.dtypes, profile.gpu_model)
-    seconds = seconds_of((part.counts for part in parts), profile.gpu_model, dtype)
+    seconds = seconds_of((part.counts for part in parts), profile.gpu_model)
     return (*_row(whole.name, [whole], profile)[:-1], shown_seconds(seconds))
 
 

@@ -56,7 +56,9 @@ class SimulatedGPU:
         self._start()
 
     def _start(self) -> None:
-        self._ledger = CostLedger(workspace_bytes=gpus.cublas_workspace_bytes(self.gpu_model))
+        self._ledger = CostLedger(
+            workspace_bytes=gpus.cublas_workspace_bytes(self.gpu_model), l2_bytes=self.gpu_model.l2_bytes
+        )
         self._attention = attention.AttentionRunner(self.gpu_model)
         self._names: dict[int, str] = {}
         self._named: list[nn.Module] = []

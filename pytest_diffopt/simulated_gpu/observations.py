@@ -1,8 +1,9 @@
 """Records of a simulated GPU: syncs, counts and attention kernels."""
 
 import enum
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 from pytest_diffopt.records.code_location import CodeLocation
 
@@ -70,31 +71,38 @@ class Counts:
 
     Attributes:
         flops: floating-point operations of matrix products, convolutions and attention (a multiply-add is two).
+        least_flops: those that no kernel can leave out, by the dtype of their operands, such as `bfloat16`.
         operations: operations that launch work on the GPU; views and copies over the bus are not counted.
         launches: kernels and library calls of these operations, as the null GPU counted them (`cost/launches.py`).
         bytes_to_device: bytes copied over the bus to the GPU.
         bytes_to_host: bytes copied over the bus to the host.
         allocated_bytes: sum of all allocations, each rounded up as by CUDA's caching allocator.
+        least_written_bytes: what no kernel can avoid to write to the GPU's memory: of each result of an operation what
+            the L2 cache cannot hold; nothing in compiled code, which need not write the results of its operations.
         peak_memory_bytes: most bytes that were allocated at one moment.
     """
 
     flops: int = 0
+    least_flops: Mapping[str, int] = field(default_factory=dict)
     operations: int = 0
     launches: int = 0
     bytes_to_device: int = 0
     bytes_to_host: int = 0
     allocated_bytes: int = 0
+    least_written_bytes: int = 0
     peak_memory_bytes: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         """Return the sum of two counts; the peak is the higher of the two."""
         return Counts(
             flops=self.flops + other.flops,
+            least_flops=dict(sorted((Counter(self.least_flops) + Counter(other.least_flops)).items())),
             operations=self.operations + other.operations,
             launches=self.launches + other.launches,
             bytes_to_device=self.bytes_to_device + other.bytes_to_device,
             bytes_to_host=self.bytes_to_host + other.bytes_to_host,
             allocated_bytes=self.allocated_bytes + other.allocated_bytes,
+            least_written_bytes=self.least_written_bytes + other.least_written_bytes,
             peak_memory_bytes=max(self.peak_memory_bytes, other.peak_memory_bytes),
         )
 

@@ -23,7 +23,8 @@ class Work:
         kwargs: its keywords, likewise.
         result: the shape of its result, or shapes.
         moved_bytes: the bytes of its tensors, each argument read and each result written once.
-        dtype: the dtype of its first floating-point tensor; None without one.
+        dtype: the dtype of its second tensor, which a product multiplies; of its first without a second, and None
+            without any.
     """
 
     operation: Any
@@ -66,7 +67,7 @@ def remember(number: int, operation: Any, args: tuple[Any, ...], kwargs: dict[st
         kwargs={name: _shape(value) for name, value in kwargs.items()},
         result=_shape(result),
         moved_bytes=_moved_bytes(operation, given, made),
-        dtype=next((one.dtype for one in (*given, *made) if one.is_floating_point()), None),
+        dtype=next((one.dtype for one in (*given[1:2], *given, *made)), None),
     )
 
 

@@ -49,9 +49,8 @@ def _empty_strided(size: Any, stride: Any, *, dtype: torch.dtype | None = None, 
 
 def _blank(overload: OpOverload, metadata: Metadata) -> SimulatedTensor:
     dispatcher = _dispatcher(overload)
-    if not dispatcher.results.keeps(metadata):
-        return dispatcher.results.new(metadata, None)
-    return dispatcher.results.new(metadata, host_values.zeros(metadata))
+    values = host_values.zeros(metadata) if dispatcher.results.keeps(metadata) else None
+    return dispatcher.results.new(metadata, values, is_written=False)
 
 
 def _dispatcher(overload: OpOverload) -> Dispatcher:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from pytest_diffopt._torch_private.dispatch_state import needs_full_dispatch
+from pytest_diffopt._torch_private.flop_formulas import Flops
 from pytest_diffopt._torch_private.overloads import (
     EIGENVALUES,
     LINEAR,
@@ -76,7 +77,8 @@ def linear_on_host(dispatcher: Dispatcher, x: Any, weight: Any, bias: Any = None
     dispatcher.ledger.note_product()
     cell = dispatcher.ledger.cell()
     cell.add_kernel()
-    cell.flops += 2 * x.metadata.numel * weight.metadata.shape[0]
+    flops = 2 * x.metadata.numel * weight.metadata.shape[0]
+    cell.add_flops(Flops(counted=flops, least=flops), weight.metadata.dtype)
     return dispatcher.results.new(None, LINEAR(*hosts))
 
 

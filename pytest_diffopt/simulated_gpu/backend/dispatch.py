@@ -136,7 +136,7 @@ class Dispatcher:
         if op.is_product:
             self.ledger.note_product()
         if op.has_flops:
-            cell.flops += flops_of(op.overload, host_args, host_kwargs, host)
+            cell.add_flops(flops_of(op.overload, host_args, host_kwargs, host), _product_dtype(args))
         layout = convolution_layout(args[0].metadata, args[1].metadata, host.shape) if op.is_convolution else None
         return self.results.from_host(op, layout, host, args, kwargs)
 
@@ -172,8 +172,8 @@ class Dispatcher:
             cell.add_operation(op.full_name, args, kwargs)
         if op.is_product:
             self.ledger.note_product()
-        if inference is not None:
-            cell.flops += inference.flops
+        if inference is not None and inference.flops is not None:
+            cell.add_flops(inference.flops, _product_dtype(args))
         if op.is_unknown:
             self.ledger.unmodelled.add(op.full_name)
 
@@ -267,6 +267,12 @@ class Dispatcher:
             show(make(Metadata.of_tensor(host), self.ledger.allocate(0, has_data=True), host))
         finally:
             self.real_up_to = self.results.real_up_to = kept
+
+
+def _product_dtype(args: Sequence[Any]) -> torch.dtype | None:
+    """Return the dtype that an operation with FLOPs multiplies: the second operand's; `addmm` only adds the first."""
+    tensors = [one for one in args[:2] if isinstance(one, torch.Tensor)]
+    return tensors[-1].dtype if tensors else None
 
 
 def _decompose(dispatcher: Dispatcher, op: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -89,8 +89,14 @@ class Results:
             return make(Metadata.of_tensor(host) if host is not None else expected, operand.allocation, host)
         return self.new(expected, host)
 
-    def new(self, metadata: Metadata | None, host: torch.Tensor | None) -> SimulatedTensor:
-        """Make a tensor with new memory, in CUDA's layout; the values of a large one are dropped."""
+    def new(self, metadata: Metadata | None, host: torch.Tensor | None, *, is_written: bool = True) -> SimulatedTensor:
+        """Make a tensor with new memory, in CUDA's layout; the values of a large one are dropped.
+
+        Args:
+            metadata: its layout; None if it is that of `host`.
+            host: its values; None if they are not known.
+            is_written: whether an operation writes all of it as its result.
+        """
         if host is not None:
             if metadata is None or metadata.shape != host.shape:
                 metadata = Metadata.of_tensor(host)
@@ -98,7 +104,8 @@ class Results:
         assert metadata is not None  # noqa: S101 - internal invariant: the shape or the values are known
         if metadata.offset:
             metadata = Metadata.of(metadata.shape, metadata.stride, 0, metadata.dtype)
-        return make(metadata, self.ledger.allocate(metadata.nbytes, has_data=host is not None), host)
+        allocation = self.ledger.allocate(metadata.nbytes, has_data=host is not None, is_written=is_written)
+        return make(metadata, allocation, host)
 
     def keeps(self, metadata: Metadata) -> bool:
         """Return whether a tensor keeps its values."""

@@ -5,6 +5,9 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import torch
+
+from pytest_diffopt._torch_private.flop_formulas import Flops
 from pytest_diffopt.records.code_location import CodeLocation, moves_weights
 from pytest_diffopt.simulated_gpu.cost.launches import launches_of
 from pytest_diffopt.simulated_gpu.cost.memory import Allocation, Memory
@@ -18,12 +21,14 @@ class Cell:
     """Running counts of one module in one phase."""
 
     __slots__ = (
-        "allocated_bytes", "bytes_to_device", "bytes_to_host", "flops", "launches", "operations", "peak_memory_bytes",
+        "allocated_bytes", "bytes_to_device", "bytes_to_host", "flops", "launches", "least_flops",
+        "least_written_bytes", "operations", "peak_memory_bytes",
     )  # fmt: skip
 
     def __init__(self, live_bytes: int) -> None:
         self.flops = self.operations = self.launches = 0
-        self.bytes_to_device = self.bytes_to_host = self.allocated_bytes = 0
+        self.bytes_to_device = self.bytes_to_host = self.allocated_bytes = self.least_written_bytes = 0
+        self.least_flops: dict[torch.dtype | None, int] = {}
         self.peak_memory_bytes = live_bytes
 
     def add_operation(self, full_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -36,9 +41,16 @@ class Cell:
         self.operations += 1
         self.launches += 1
 
+    def add_flops(self, flops: Flops, dtype: torch.dtype | None) -> None:
+        """Count the FLOPs of an operation on operands of a dtype; None if it is not known."""
+        self.flops += flops.counted
+        self.least_flops[dtype] = self.least_flops.get(dtype, 0) + flops.least
+
     def counts(self) -> Counts:
         """Return the counts so far."""
-        return Counts(**{name: getattr(self, name) for name in self.__slots__})
+        numbers = {name: getattr(self, name) for name in self.__slots__ if name != "least_flops"}
+        named = {str(dtype).removeprefix("torch."): flops for dtype, flops in self.least_flops.items()}
+        return Counts(least_flops=dict(sorted(named.items())), **numbers)
 
 
 class _Thread(threading.local):
@@ -59,11 +71,13 @@ class CostLedger:
         unmodelled: operations without a shape rule or a known cost.
         memory: the memory that tensors hold.
         workspace_bytes: what cuBLAS takes at the first matrix product.
+        l2_bytes: what the GPU's L2 cache holds, and need not be written to its memory.
         thread: the state of the calling thread.
     """
 
-    def __init__(self, *, workspace_bytes: int = 0) -> None:
+    def __init__(self, *, workspace_bytes: int = 0, l2_bytes: int = 0) -> None:
         self.workspace_bytes = workspace_bytes
+        self.l2_bytes = l2_bytes
         self.phase: Hashable | None = None
         # Lines of code are looked up when syncs are read: a loop synchronizes at the same place many times.
         self._syncs: list[tuple[SyncKind, str, Place | None, Hashable | None, str, bool, bool]] = []
@@ -97,11 +111,19 @@ class CostLedger:
         """Stop counting: memory that is released later is ignored."""
         self.memory.close()
 
-    def allocate(self, nbytes: int, *, has_data: bool) -> Allocation:
-        """Allocate memory for a storage of `nbytes`; `has_data` is whether its values are kept."""
+    def allocate(self, nbytes: int, *, has_data: bool, is_written: bool = True) -> Allocation:
+        """Allocate memory for a storage of `nbytes`.
+
+        Args:
+            nbytes: its size.
+            has_data: whether its values are kept.
+            is_written: whether an operation writes all of it as its result.
+        """
         cell = self.cell()
         allocation, live_bytes = self.memory.allocate(self, nbytes, users_place(), has_data=has_data)
         cell.allocated_bytes += allocation.nbytes
+        if is_written and nbytes > self.l2_bytes and not torch.compiler.is_compiling():
+            cell.least_written_bytes += nbytes - self.l2_bytes
         cell.peak_memory_bytes = max(cell.peak_memory_bytes, live_bytes)
         return allocation
 

@@ -5,18 +5,25 @@ from dataclasses import dataclass
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.null_gpu.gpus import find_gpu
 
-_GIB = 2**30
+_GIB, _MIB = 2**30, 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GPUModel:
-    """A GPU model. Peaks are dense (without sparsity), in 10^12 operations per second, accumulating in float32.
+    """A GPU model. Peaks are dense (without sparsity), in 10^12 operations per second, at the data sheet's clock.
+
+    Those of float16 and bfloat16 accumulate in float32, as torch does by default.
 
     Attributes:
         name: the name on the command line and in counted baselines.
         cuda_names: CUDA's names of the GPUs with these figures; other variants (PCIe, another memory size) differ.
         capability: CUDA compute capability (major, minor).
         memory_bytes: the memory that CUDA reports, from the null GPU's table; nominal for a GPU that is not in it.
+        l2_bytes: the L2 cache.
+        float8_tflops: peak of 8-bit floating-point matrix products, with the faster accumulation where there are two;
+            the float16 peak where tensor cores do not support them.
+        int8_tops: peak of int8 matrix products; of a V100, whose tensor cores do not support them, four in each
+            multiply-add of float32 (DP4A).
         float16_tflops: peak of float16 matrix products on tensor cores.
         bfloat16_tflops: peak of bfloat16 matrix products; the float32 peak where tensor cores do not support bfloat16.
         tf32_tflops: peak of TensorFloat-32 matrix products; the float32 peak where tensor cores do not support TF32.
@@ -29,6 +36,9 @@ class GPUModel:
     cuda_names: tuple[str, ...]
     capability: tuple[int, int]
     memory_bytes: int
+    l2_bytes: int
+    float8_tflops: float
+    int8_tops: float
     float16_tflops: float
     bfloat16_tflops: float
     tf32_tflops: float
@@ -46,6 +56,9 @@ _GPU_MODELS = {
             cuda_names=("Tesla V100-SXM2-16GB", "Tesla V100-SXM2-32GB", "Tesla V100-SXM3-32GB"),
             capability=(7, 0),
             memory_bytes=find_gpu("v100").memory_bytes,
+            l2_bytes=find_gpu("v100").l2_bytes,
+            float8_tflops=125.0,
+            int8_tops=62.8,
             float16_tflops=125.0,
             bfloat16_tflops=15.7,
             tf32_tflops=15.7,
@@ -58,6 +71,9 @@ _GPU_MODELS = {
             cuda_names=("Tesla T4",),
             capability=(7, 5),
             memory_bytes=find_gpu("t4").memory_bytes,
+            l2_bytes=find_gpu("t4").l2_bytes,
+            float8_tflops=65.0,
+            int8_tops=130.0,
             float16_tflops=65.0,
             bfloat16_tflops=8.1,
             tf32_tflops=8.1,
@@ -70,6 +86,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA A100-SXM4-80GB",),
             capability=(8, 0),
             memory_bytes=find_gpu("a100-80gb").memory_bytes,
+            l2_bytes=find_gpu("a100-80gb").l2_bytes,
+            float8_tflops=312.0,
+            int8_tops=624.0,
             float16_tflops=312.0,
             bfloat16_tflops=312.0,
             tf32_tflops=156.0,
@@ -82,6 +101,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA A10",),
             capability=(8, 6),
             memory_bytes=24 * _GIB,
+            l2_bytes=6 * _MIB,
+            float8_tflops=125.0,
+            int8_tops=250.0,
             float16_tflops=125.0,
             bfloat16_tflops=125.0,
             tf32_tflops=62.5,
@@ -94,6 +116,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA GeForce RTX 3090",),
             capability=(8, 6),
             memory_bytes=24 * _GIB,
+            l2_bytes=6 * _MIB,
+            float8_tflops=71.0,
+            int8_tops=284.0,
             float16_tflops=71.0,
             bfloat16_tflops=71.0,
             tf32_tflops=35.6,
@@ -106,6 +131,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA GeForce RTX 4090",),
             capability=(8, 9),
             memory_bytes=find_gpu("rtx-4090").memory_bytes,
+            l2_bytes=find_gpu("rtx-4090").l2_bytes,
+            float8_tflops=660.6,
+            int8_tops=660.6,
             float16_tflops=165.2,
             bfloat16_tflops=165.2,
             tf32_tflops=82.6,
@@ -118,6 +146,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA GeForce RTX 5090",),
             capability=(12, 0),
             memory_bytes=find_gpu("rtx-5090").memory_bytes,
+            l2_bytes=find_gpu("rtx-5090").l2_bytes,
+            float8_tflops=838.0,
+            int8_tops=838.0,
             float16_tflops=209.5,
             bfloat16_tflops=209.5,
             tf32_tflops=104.8,
@@ -130,6 +161,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA L4",),
             capability=(8, 9),
             memory_bytes=find_gpu("l4").memory_bytes,
+            l2_bytes=find_gpu("l4").l2_bytes,
+            float8_tflops=242.5,
+            int8_tops=242.5,
             float16_tflops=121.0,
             bfloat16_tflops=121.0,
             tf32_tflops=60.0,
@@ -142,6 +176,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA L40S",),
             capability=(8, 9),
             memory_bytes=find_gpu("l40s").memory_bytes,
+            l2_bytes=find_gpu("l40s").l2_bytes,
+            float8_tflops=733.0,
+            int8_tops=733.0,
             float16_tflops=362.0,
             bfloat16_tflops=362.0,
             tf32_tflops=183.0,
@@ -154,6 +191,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA H100 80GB HBM3",),
             capability=(9, 0),
             memory_bytes=find_gpu("h100").memory_bytes,
+            l2_bytes=find_gpu("h100").l2_bytes,
+            float8_tflops=1978.9,
+            int8_tops=1978.9,
             float16_tflops=989.4,
             bfloat16_tflops=989.4,
             tf32_tflops=494.7,
@@ -166,6 +206,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA H200",),
             capability=(9, 0),
             memory_bytes=find_gpu("h200").memory_bytes,
+            l2_bytes=find_gpu("h200").l2_bytes,
+            float8_tflops=1978.9,
+            int8_tops=1978.9,
             float16_tflops=989.4,
             bfloat16_tflops=989.4,
             tf32_tflops=494.7,
@@ -178,6 +221,9 @@ _GPU_MODELS = {
             cuda_names=("NVIDIA B200",),
             capability=(10, 0),
             memory_bytes=find_gpu("b200").memory_bytes,
+            l2_bytes=find_gpu("b200").l2_bytes,
+            float8_tflops=4500.0,
+            int8_tops=4500.0,
             float16_tflops=2250.0,
             bfloat16_tflops=2250.0,
             tf32_tflops=1100.0,
@@ -211,7 +257,6 @@ def gpu_model_by_cuda_name(device_name: str) -> GPUModel | None:
     return next((one for one in _GPU_MODELS.values() if device_name in one.cuda_names), None)
 
 
-_MIB = 2**20
 _HOPPER = (9, 0)
 _LARGE_WORKSPACE, _WORKSPACE = 32 * _MIB, 8 * _MIB + 128 * 1024
 

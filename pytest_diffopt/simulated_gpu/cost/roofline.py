@@ -4,8 +4,6 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-
 from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
 from pytest_diffopt.simulated_gpu.observations import Counts
 
@@ -24,8 +22,8 @@ class Bound:
     """A lower bound from a GPU's peaks; the measured time is longer.
 
     Attributes:
-        compute_seconds: the counted FLOPs at the peak of the fastest dtype among the parameters.
-        memory_seconds: writing each new tensor once at the peak bandwidth; reads are not counted.
+        compute_seconds: the FLOPs that no kernel can leave out, each at the peak of its operands' dtype.
+        memory_seconds: the bytes that no kernel can avoid to write, at the peak bandwidth; reads are not counted.
     """
 
     compute_seconds: float
@@ -42,35 +40,42 @@ class Bound:
         return Limit.FLOPS if self.compute_seconds >= self.memory_seconds else Limit.BYTES
 
 
-def bound_of(counts: Counts, gpu_model: GPUModel, dtype: torch.dtype) -> Bound:
+def bound_of(counts: Counts, gpu_model: GPUModel) -> Bound:
     """Return the lower bound for one phase."""
+    by_dtype = counts.least_flops.items()
     return Bound(
-        compute_seconds=counts.flops / (peak_tflops(gpu_model, dtype) * _TERA),
-        memory_seconds=counts.allocated_bytes / (gpu_model.gigabytes_per_s * _GIGA),
+        compute_seconds=sum(flops / (peak_tflops(gpu_model, dtype) * _TERA) for dtype, flops in by_dtype),
+        memory_seconds=counts.least_written_bytes / (gpu_model.gigabytes_per_s * _GIGA),
     )
 
 
-def seconds_of(phases: Iterable[Counts], gpu_model: GPUModel, dtype: torch.dtype) -> float:
+def seconds_of(phases: Iterable[Counts], gpu_model: GPUModel) -> float:
     """Return the lower bound, in seconds, for phases that run one after another; each has its own limit."""
-    return sum(bound_of(counts, gpu_model, dtype).seconds for counts in phases)
+    return sum(bound_of(counts, gpu_model).seconds for counts in phases)
 
 
-def peak_tflops(gpu_model: GPUModel, dtype: torch.dtype) -> float:
-    """Return a GPU's peak for matrix products and convolutions of a dtype, in TFLOP/s.
+def peak_tflops(gpu_model: GPUModel, dtype: str) -> float:
+    """Return a GPU's peak for matrix products and convolutions of a dtype, in 10^12 operations per second.
 
     float32 uses the TF32 peak, because float32 convolutions run in TF32 by default. A dtype without its own peak uses
     the highest peak, so that the result stays a lower bound.
+
+    Args:
+        gpu_model: the GPU.
+        dtype: the name of the operands' dtype, such as `bfloat16`.
     """
     peaks = {
-        torch.float16: gpu_model.float16_tflops,
-        torch.bfloat16: gpu_model.bfloat16_tflops,
-        torch.float32: gpu_model.tf32_tflops,
-        torch.float64: gpu_model.float32_tflops,
+        "int8": gpu_model.int8_tops,
+        "float16": gpu_model.float16_tflops,
+        "bfloat16": gpu_model.bfloat16_tflops,
+        "float32": gpu_model.tf32_tflops,
+        "float64": gpu_model.float32_tflops,
     }
-    return peaks.get(dtype, max(peaks.values()))
+    if dtype.startswith("float8_"):
+        return gpu_model.float8_tflops
+    return peaks.get(dtype, max(*peaks.values(), gpu_model.float8_tflops))
 
 
-def fastest_dtype(dtypes: Iterable[torch.dtype], gpu_model: GPUModel) -> torch.dtype:
-    """Return the dtype with the highest peak; float32 if there is no dtype."""
-    in_order = sorted(dtypes, key=str) or [torch.float32]
-    return max(in_order, key=lambda dtype: peak_tflops(gpu_model, dtype))
+def main_dtype(counts: Counts) -> str:
+    """Return the dtype with the most FLOPs, of equal ones the first by name; `float32` without any."""
+    return max(sorted(counts.least_flops), key=counts.least_flops.__getitem__, default="float32")

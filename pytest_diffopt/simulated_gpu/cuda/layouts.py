@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt._torch_private.flop_formulas import flops_of
+from pytest_diffopt._torch_private.flop_formulas import Flops, flops_of
 from pytest_diffopt._torch_private.shape_rules import (
     FAKE_CUDA,
     NO_SHAPE_RULE,
@@ -32,13 +32,13 @@ class Inference:
     Attributes:
         results: for each result its metadata; for a list of tensors a list; for any other value the value itself.
         written: the metadata of each operand that is written to, after the operation.
-        flops: floating-point operations.
+        flops: floating-point operations; None for an operation without a formula.
         smallest_droppable: elements of the smallest new result if the values of all can be dropped, else -1.
     """
 
     __slots__ = ("flops", "results", "smallest_droppable", "written")
 
-    def __init__(self, results: tuple[Any, ...], written: tuple[Metadata, ...], flops: int) -> None:
+    def __init__(self, results: tuple[Any, ...], written: tuple[Metadata, ...], flops: Flops | None) -> None:
         self.results = results
         self.written = written
         self.flops = flops
@@ -117,7 +117,7 @@ def _infer_with_torch(operation: Operation, args: Sequence[Any], kwargs: Mapping
         if operation.is_convolution:
             x, weight = (Metadata.of_tensor(one) for one in fake_args[:2])
             out = fake_tensor(convolution_layout(x, weight, out.shape), device)
-        flops = flops_of(operation.overload, fake_args, fake_kwargs, out)
+        flops = flops_of(operation.overload, fake_args, fake_kwargs, out) if operation.has_flops else None
         written = tuple(
             Metadata.of_tensor(one)
             for position in operation.writes

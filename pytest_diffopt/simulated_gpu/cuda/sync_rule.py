@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pytest_diffopt._torch_private.version_gate import release_of
 from pytest_diffopt.simulated_gpu.cuda.sync_conditions import Condition
+from pytest_diffopt.simulated_gpu.cuda.sync_confirmations import confirmations
 from pytest_diffopt.simulated_gpu.observations import SyncKind
 
 
@@ -32,7 +33,6 @@ class Rule:
         is_reported: whether `torch.cuda.set_sync_debug_mode` reports it.
         confidence: the evidence for the rule.
         until: the first torch release (major.minor) in which it no longer applies; empty if it applies to all.
-        confirmed_by: the torch versions whose CUDA code made the same syncs on the null GPU, by `make truth`.
     """
 
     name: str
@@ -43,7 +43,11 @@ class Rule:
     is_reported: bool = True
     confidence: Confidence = Confidence.BINARY
     until: str = ""
-    confirmed_by: tuple[str, ...] = ()
+
+    @property
+    def confirmed_by(self) -> tuple[str, ...]:
+        """The torch versions whose CUDA code made the same syncs on the null GPU in every call that tests the row."""
+        return confirmations().get(self.name, ())
 
     def applies_to(self, torch_version: str) -> bool:
         """Return whether a version of torch synchronizes here."""

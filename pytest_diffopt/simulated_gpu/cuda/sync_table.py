@@ -2,8 +2,8 @@
 
 The rules are never inferred from what torch does on the simulated device, because its C++ code branches on "is this
 CUDA" in many places. An operation without a row does not synchronize, unless it is unknown: not torch's own, or
-declared by torch to depend on values. Sources are files of PyTorch 2.13 below `aten/src/ATen/`. `confirmed_by` names
-the releases whose own CUDA code made the same syncs on the null GPU (`make truth`); none was observed on a GPU.
+declared by torch to depend on values. Sources are files of PyTorch 2.13 below `aten/src/ATen/`. Of each row,
+`confirmed_by` names the releases whose own CUDA code made the same syncs on the null GPU; none was observed on a GPU.
 """
 
 import functools
@@ -13,9 +13,6 @@ import torch
 from pytest_diffopt.simulated_gpu.cuda import sync_conditions as on
 from pytest_diffopt.simulated_gpu.cuda.sync_rule import Confidence, Rule
 from pytest_diffopt.simulated_gpu.observations import SyncKind
-
-# The release with which `make truth` was run. Its failure means that a row does not hold for that release.
-_CONFIRMED = ("2.14.1",)
 
 _INDEX = ("aten.index", "aten._unsafe_index")
 _PUT = ("aten.index_put", "aten.index_put_", "aten._index_put_impl_")
@@ -27,7 +24,6 @@ _COPIES = (
         syncs=on.blocking_copy_in,
         source="native/cuda/Copy.cu copy_kernel_cuda",
         kind=SyncKind.COPY_FROM_HOST,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="non-blocking copy to the device from pageable memory",
@@ -37,7 +33,6 @@ _COPIES = (
         kind=SyncKind.COPY_FROM_HOST,
         is_reported=False,
         confidence=Confidence.DOCUMENTED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="blocking copy to the host",
@@ -45,7 +40,6 @@ _COPIES = (
         syncs=on.blocking_copy_out,
         source="native/cuda/Copy.cu copy_kernel_cuda",
         kind=SyncKind.COPY_TO_HOST,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="blocking conversion to the host",
@@ -53,7 +47,6 @@ _COPIES = (
         syncs=on.blocking_conversion_out,
         source="native/TensorConversions.cpp _to_copy; native/cuda/Copy.cu",
         kind=SyncKind.COPY_TO_HOST,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="non-blocking copy to pageable host memory",
@@ -63,7 +56,6 @@ _COPIES = (
         kind=SyncKind.COPY_TO_HOST,
         is_reported=False,
         confidence=Confidence.DOCUMENTED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="foreach copy over the bus",
@@ -72,7 +64,6 @@ _COPIES = (
         source="native/cuda/ForeachBinaryOpList.cu",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.SOURCE,
-        confirmed_by=_CONFIRMED,
     ),
 )
 
@@ -82,7 +73,6 @@ _READS = (
         operations=("aten._local_scalar_dense",),
         syncs=on.once_on_device("self"),
         source="native/cuda/CUDAScalar.cu",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="tolist",
@@ -90,28 +80,24 @@ _READS = (
         syncs=on.once_unless_empty,
         source="torch/csrc/utils/tensor_list.cpp",
         confidence=Confidence.SOURCE,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="equal",
         operations=("aten.equal",),
         syncs=on.equal,
         source="native/cuda/Equal.cpp",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="allclose",
         operations=("aten.allclose",),
         syncs=on.once,
         source="native/TensorCompare.cpp",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="linalg check",
         operations=("aten._linalg_check_errors",),
         syncs=on.once_on_device("info"),
         source="native/BatchLinearAlgebra.cpp",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="linalg check inside the kernel",
@@ -119,7 +105,6 @@ _READS = (
         syncs=on.once,
         source="native/BatchLinearAlgebra.cpp _linalg_check_errors",
         confidence=Confidence.INFERRED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="linalg check on request",
@@ -133,7 +118,6 @@ _READS = (
         syncs=on.errors_checked,
         source="native/BatchLinearAlgebra.cpp _linalg_check_errors",
         confidence=Confidence.SOURCE,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="eigenvalues",
@@ -141,7 +125,6 @@ _READS = (
         syncs=on.twice,
         source="native/BatchLinearAlgebra.cpp linalg_eigvals_out",
         confidence=Confidence.OBSERVED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="least squares",
@@ -149,7 +132,6 @@ _READS = (
         syncs=on.once,
         source="native/BatchLinearAlgebra.cpp linalg_lstsq_out",
         confidence=Confidence.OBSERVED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="matrix exponential",
@@ -157,7 +139,6 @@ _READS = (
         syncs=on.matrix_exp,
         source="native/LinearAlgebra.cpp mexp_impl",
         confidence=Confidence.OBSERVED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="svd convergence",
@@ -166,7 +147,6 @@ _READS = (
         source="native/cuda/linalg/BatchLinearAlgebraLib.cpp _check_gesvdj_convergence",
         kind=SyncKind.COPY_TO_HOST,
         confidence=Confidence.SOURCE,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="normal with a tensor of deviations",
@@ -174,14 +154,12 @@ _READS = (
         syncs=on.once_on_device("std"),
         source="native/DistributionTemplates.h; an assertion on the device since",
         until="2.14",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="end point on the device",
         operations=("aten.linspace", "aten.logspace"),
         syncs=on.once_for_each_on_device("start", "end"),
         source="native/RangeFactories.cpp",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="ctc_loss with lengths on the device",
@@ -190,7 +168,6 @@ _READS = (
         source="native/LossCTC.cpp",
         kind=SyncKind.COPY_TO_HOST,
         confidence=Confidence.SOURCE,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="ctc_loss",
@@ -199,14 +176,12 @@ _READS = (
         source="native/cuda/LossCTC.cu ctc_loss_gpu_template: lengths and offsets of the batch",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.OBSERVED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="cross_entropy with weights and label smoothing",
         operations=("aten.cross_entropy_loss",),
         syncs=on.weighted_smooth_mean,
         source="native/LossNLL.cpp masked_select",
-        confirmed_by=_CONFIRMED,
     ),
 )
 
@@ -216,28 +191,24 @@ _SIZES = (
         operations=("aten.nonzero",),
         syncs=on.once,
         source="native/cuda/Nonzero.cu",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="masked_select",
         operations=("aten.masked_select",),
         syncs=on.once_on_device("mask"),
         source="native/cuda/IndexKernel.cpp",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="unique",
         operations=("aten._unique2", "aten._unique"),
         syncs=on.once_unless_empty,
         source="native/cuda/UniqueCub.cu",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="unique_consecutive",
         operations=("aten.unique_consecutive",),
         syncs=on.unique_flattened,
         source="native/cuda/UniqueCub.cu",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="unique along a dimension",
@@ -245,7 +216,6 @@ _SIZES = (
         syncs=on.unique_dim,
         source="native/cuda/Unique.cu (synchronizes inside Thrust)",
         is_reported=False,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="unique_consecutive along a dimension",
@@ -253,35 +223,30 @@ _SIZES = (
         syncs=on.unique_consecutive_dim,
         source="native/cuda/Unique.cu (synchronizes inside Thrust)",
         is_reported=False,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="bincount",
         operations=("aten.bincount",),
         syncs=on.bincount,
         source="native/cuda/SummaryOps.cu",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="histc without a range",
         operations=("aten.histc",),
         syncs=on.histc_without_range,
         source="native/cuda/SummaryOps.cu",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="repeat_interleave without output_size",
         operations=("aten.repeat_interleave.Tensor",),
         syncs=on.repeat_interleave,
         source="native/Repeat.h",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="isin that sorts",
         operations=("aten.isin.Tensor_Tensor",),
         syncs=on.isin,
         source="native/TensorCompare.cpp",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="mode of long slices",
@@ -290,7 +255,6 @@ _SIZES = (
         source="native/cuda/TensorModeKernel.cu (synchronizes inside Thrust)",
         is_reported=False,
         confidence=Confidence.OBSERVED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="mode of long slices of bool",
@@ -298,21 +262,18 @@ _SIZES = (
         syncs=on.mode_of_bool,
         source="native/cuda/TensorModeKernel.cpp",
         confidence=Confidence.OBSERVED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="searchsorted with a sorter",
         operations=("aten.searchsorted",),
         syncs=on.searchsorted,
         source="native/BucketizationUtils.h",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="segment_reduce with lengths",
         operations=("aten.segment_reduce",),
         syncs=on.segment_reduce,
         source="native/SegmentReduce.cpp",
-        confirmed_by=_CONFIRMED,
     ),
 )
 
@@ -322,7 +283,6 @@ _INDEXING = (
         operations=_INDEX,
         syncs=on.masks,
         source="native/IndexingUtils.h expandTensors",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="positions on the host as an index",
@@ -331,14 +291,12 @@ _INDEXING = (
         source="native/IndexingUtils.h expandTensors",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.SOURCE,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="written through a mask",
         operations=_PUT,
         syncs=on.masks_written_through,
         source="native/TensorAdvancedIndexingUtils.h canDispatchToMaskedFill",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="number written through positions",
@@ -346,28 +304,24 @@ _INDEXING = (
         syncs=on.number_written_through,
         source="native/TensorAdvancedIndexing.cpp _index_put_impl_; gone after PyTorch PR 188330",
         kind=SyncKind.COPY_FROM_HOST,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="index_fill with a value on the device",
         operations=("aten.index_fill.int_Tensor", "aten.index_fill_.int_Tensor"),
         syncs=on.once_on_device("value"),
         source="native/TensorAdvancedIndexing.cpp",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="masked_fill with a value on the device",
         operations=("aten.masked_fill.Tensor", "aten.masked_fill_.Tensor"),
         syncs=on.once_on_device("value"),
         source="native/cuda/Indexing.cu masked_fill__cuda",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="host tensor filled from the device",
         operations=("aten.fill_.Tensor",),
         syncs=on.host_filled_from_device,
         source="native/Fill.cpp",
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="where with a host scalar",
@@ -376,7 +330,6 @@ _INDEXING = (
         source="native/TensorCompare.cpp where_self_out",
         kind=SyncKind.COPY_FROM_HOST,
         confidence=Confidence.SOURCE,
-        confirmed_by=_CONFIRMED,
     ),
 )
 
@@ -388,7 +341,6 @@ _EXPLICIT = (
         source="c10::cuda::device_synchronize",
         kind=SyncKind.EXPLICIT,
         is_reported=False,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="release of cached memory",
@@ -398,7 +350,6 @@ _EXPLICIT = (
         kind=SyncKind.EXPLICIT,
         is_reported=False,
         confidence=Confidence.DOCUMENTED,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="synchronize a stream",
@@ -406,7 +357,6 @@ _EXPLICIT = (
         syncs=on.once,
         source="c10::cuda::CUDAStream::synchronize",
         kind=SyncKind.EXPLICIT,
-        confirmed_by=_CONFIRMED,
     ),
     Rule(
         name="synchronize an event",
@@ -416,7 +366,6 @@ _EXPLICIT = (
         kind=SyncKind.EXPLICIT,
         is_reported=False,
         confidence=Confidence.DOCUMENTED,
-        confirmed_by=_CONFIRMED,
     ),
 )
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from packaging.version import Version
 
 from benchmarks import simulated_vs_cuda
 from benchmarks.agreement import Reading
@@ -165,6 +166,30 @@ def test_selected_cases_are_read(sides: Sides, tmp_path: Path) -> None:
     """`--only` takes parts of names."""
     assert simulated_vs_cuda.main(["--json", str(tmp_path / "agreement.json"), "--only", "fir", "thi"]) == 0
     assert sides.read == ["simulated first", "null first", "simulated third", "null third"]
+
+
+def test_rows_are_recorded(sides: Sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--rows` the rows of the compared cases are recorded under the version of torch without its local label."""
+    recorded: list[tuple[str, dict[str, frozenset[str]]]] = []
+    cases = [Case(name="first", prepare=unused, row="item"), Case(name="second", prepare=unused)]
+    monkeypatch.setattr(simulated_vs_cuda, "all_cases", lambda: cases)
+    monkeypatch.setattr(simulated_vs_cuda, "record", lambda version, **rows: recorded.append((version, rows)))
+    line = ["--json", str(tmp_path / "agreement.json")]
+
+    assert simulated_vs_cuda.main(line) == 0
+    assert recorded == []
+    assert simulated_vs_cuda.main([*line, "--rows"]) == 0
+    version = Version(torch.__version__).base_version
+    assert recorded == [(version, {"agreed": frozenset({"item"}), "differed": frozenset()})]
+    assert sides.read
+
+
+def test_docs_need_all_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of selected cases would replace that of all."""
+    with pytest.raises(SystemExit, match="2"):
+        simulated_vs_cuda.main(["--docs", "--only", "row:"])
+
+    assert "error: --docs writes the table of all cases; leave out --only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", ["0", "nan"])

@@ -31,6 +31,11 @@ def test_flops_at_the_peak_of_the_dtype() -> None:
     assert work_ns(product(torch.float32), H200) == pytest.approx(277_822, rel=1e-4)
 
 
+def test_int8_product_has_its_own_peak() -> None:
+    """1.374e11 / 1978.9e12 s = 69.5 us."""
+    assert work_ns(product(torch.int8), H200) == pytest.approx(69_452, rel=1e-4)
+
+
 def test_bytes_at_the_memory_bandwidth() -> None:
     """48 MB at 4.8 TB/s take 10 us."""
     add = Work(

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import torch
-
 from pytest_diffopt.profile.phases import Phase, PipelineProfile
 from pytest_diffopt.profile.target import Target
 from pytest_diffopt.records.code_location import CodeLocation
@@ -35,8 +33,14 @@ def a_sync(phase: object = 0) -> Sync:
 
 
 def a_phase(name: str, *, flops: int = 2 * 10**12, syncs: int = 0, peak_bytes: int = 10**9) -> Phase:
-    """Return a phase of 100 operations that allocates 4.8 GB."""
-    counts = Counts(flops=flops, operations=100, allocated_bytes=4_800_000_000, peak_memory_bytes=peak_bytes)
+    """Return a phase of 100 operations that writes 4.8 GB."""
+    counts = Counts(
+        flops=flops,
+        least_flops={"bfloat16": flops} if flops else {},
+        operations=100,
+        least_written_bytes=4_800_000_000,
+        peak_memory_bytes=peak_bytes,
+    )
     return Phase(name=name, counts=counts, syncs=(a_sync(),) * syncs, attention=(FLASH,))
 
 
@@ -44,7 +48,6 @@ def a_profile(*steps: Phase, **changes: Any) -> PipelineProfile:
     """Return the profile of a call with these steps."""
     fields: dict[str, Any] = {
         "gpu_model": gpu_model("nvidia-h200"),
-        "dtypes": frozenset({torch.bfloat16}),
         "weights_bytes": 5 * 10**9,
         "encode": a_phase("encode", flops=0),
         "steps": steps,

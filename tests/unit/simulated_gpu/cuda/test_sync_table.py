@@ -496,12 +496,18 @@ def test_every_row_has_a_case() -> None:
 
 
 def test_rows_are_complete() -> None:
-    """Names are unique, every row has a source, and versions of torch whose CUDA code confirmed it."""
+    """Names are unique, and every row has a source."""
     names = [rule.name for rule in RULES]
 
     assert len(set(names)) == len(names)
     assert all(rule.source for rule in RULES)
-    assert all(rule.confirmed_by for rule in RULES)
+
+
+def test_rows_are_confirmed() -> None:
+    """CUDA's own code confirmed each row that still applies, but for the one that the null GPU cannot show."""
+    unconfirmed = {rule.name for rule in RULES if not rule.confirmed_by and not rule.until}
+
+    assert unconfirmed == {"release of cached memory"}
 
 
 def test_row_ends_with_a_version_of_torch() -> None:
