@@ -13,6 +13,7 @@ from pytest_diffopt.probes.calls import failures_noted
 from pytest_diffopt.probes.own_calls import call_of
 from pytest_diffopt.probes.syncs import SyncWatch, watch_syncs
 from pytest_diffopt.records import Concern
+from pytest_diffopt.session.active_test import active_test
 
 _ALLOWED = sequence_of(AllowedSyncs, 'AllowedSyncs(where="file.py:function", per_step=1, reason="...")')
 
@@ -74,4 +75,5 @@ def no_syncs(target: Any, /, *, allow_syncs: Sequence[AllowedSyncs] = ()) -> Ite
         subject = on_watching_device(subject_of(target))
         with watch_syncs(target, subject) as watch, failures_noted(target, Concern.SYNCS, subject), call_of(target):
             yield watch
-    conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs))
+    may_allow_more = active_test().settings.may_allow_more
+    conclude(watch.record, judge_syncs(watch.record, allow=allow_syncs, may_allow_more=may_allow_more))

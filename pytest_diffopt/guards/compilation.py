@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_diffopt.guards.compile_allowances import AllowedGraphBreaks, exceeded_limit, excess, place_of, unused
-from pytest_diffopt.guards.failure_text import allowed, are, counted, explain, in_columns, not_needed
+from pytest_diffopt.guards.failure_text import allowed, are, counted, explain, in_columns, not_needed, tolerated
 from pytest_diffopt.guards.unwatched import no_graph_ran
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
@@ -43,18 +43,22 @@ class _Finding:
     hint: str
 
 
-def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGraphBreaks] = ()) -> Verdict:
+def judge_graph_breaks(
+    record: CompilationRecord, *, allow: Sequence[AllowedGraphBreaks] = (), may_allow_more: bool = False
+) -> Verdict:
     """Judge a record: graph breaks not allowed, compiled code that never runs, or no compilation are regressions.
 
     A call without a break that ran no compiled graph is unwatched.
 
     Args:
         record: what was compiled at warm-up.
-        allow: accepted graph breaks; an allowance that is no longer needed is a regression too.
+        allow: accepted graph breaks.
+        may_allow_more: accept allowances that are no longer needed; by default they are a regression too.
     """
     if not record.frames and not record.breaks and all(module.has_run for module in record.modules):
         return nothing_compiled(Concern.GRAPH_BREAKS, record)
-    finding = _finding(record, allow)
+    stale = unused(record.breaks, allow)
+    finding = _finding(record, allow, () if may_allow_more else stale)
     if finding is None and record.graph_calls == 0:
         return no_graph_ran(Concern.GRAPH_BREAKS, record.subject, "the call", _compiled_lines(record.frames))
     graphs = sum(frame.is_compiled for frame in record.frames)
@@ -62,7 +66,7 @@ def judge_graph_breaks(record: CompilationRecord, *, allow: Sequence[AllowedGrap
         concern=Concern.GRAPH_BREAKS,
         outcome=Outcome.REGRESSED if finding else Outcome.PASSED,
         subject=record.subject,
-        summary=_summary(record, graphs),
+        summary=_summary(record, graphs) + tolerated(len(stale) if may_allow_more else 0),
         explanation=_explained(record, finding, graphs) if finding else (),
         figures={
             "graph_breaks": len(record.breaks),
@@ -112,11 +116,15 @@ def limit_lines(frames: Sequence[CompiledFrame]) -> list[str]:
     ]
 
 
-def _finding(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) -> _Finding | None:
-    return next(filter(None, _findings(record, allow)), None)
+def _finding(
+    record: CompilationRecord, allow: Sequence[AllowedGraphBreaks], stale: Sequence[str]
+) -> _Finding | None:
+    return next(filter(None, _findings(record, allow, stale)), None)
 
 
-def _findings(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) -> Iterator[_Finding | None]:
+def _findings(
+    record: CompilationRecord, allow: Sequence[AllowedGraphBreaks], stale: Sequence[str]
+) -> Iterator[_Finding | None]:
     """Yield the failures in order of importance; only the first is shown."""
     too_many = list(record.breaks) if record.ended_by_fullgraph else excess(record.breaks, allow)
     if too_many:
@@ -138,7 +146,7 @@ def _findings(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks]) ->
             facts=tuple(f"{module.name}  ({module.region})" for module in silent),
             hint=_CALL_OR_STOP_COMPILING,
         )
-    if stale := unused(record.breaks, allow):
+    if stale:
         yield _Finding(
             headline=not_needed("graph break", len(stale)),
             facts=tuple(stale),

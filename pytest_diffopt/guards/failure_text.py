@@ -93,6 +93,11 @@ def are(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
+def tolerated(number: int) -> str:
+    """Write the end of a summary about stale allowances that are tolerated; nothing if there is none."""
+    return f"; {counted(number, 'allowance')} not needed" if number else ""
+
+
 def not_needed(kind: str, number: int) -> str:
     """Write the headline about stale allowances: `1 sync allowance is no longer needed`.
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pytest_diffopt.guards.compilation import judge_graph_breaks, limit_lines, nothing_compiled
 from pytest_diffopt.guards.compile_allowances import AllowedRecompiles, exceeded_limit, excess, place_of, unused
-from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed
+from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed, tolerated
 from pytest_diffopt.guards.unwatched import no_graph_ran
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import (
@@ -39,7 +39,9 @@ _ADVICE = {
 }
 
 
-def judge_recompiles(record: RecompileRecord, *, allow: Sequence[AllowedRecompiles] = ()) -> Verdict:
+def judge_recompiles(
+    record: RecompileRecord, *, allow: Sequence[AllowedRecompiles] = (), may_allow_more: bool = False
+) -> Verdict:
     """Judge a record: recompiles not allowed, lost compiled code, or no compilation are regressions.
 
     At warm-up a function may be compiled once for each input shape. A call that changes shapes may compile each
@@ -48,7 +50,8 @@ def judge_recompiles(record: RecompileRecord, *, allow: Sequence[AllowedRecompil
 
     Args:
         record: the compilations at warm-up and in each varied call.
-        allow: accepted recompiles; an allowance that is no longer needed is a regression too.
+        allow: accepted recompiles.
+        may_allow_more: accept allowances that are no longer needed; by default they are a regression too.
     """
     if record.breaks:
         return _broken(record)
@@ -64,7 +67,7 @@ def judge_recompiles(record: RecompileRecord, *, allow: Sequence[AllowedRecompil
     explanation = (
         _recompile_lines(record, [pair for pair in found if pair[1] in too_many], at_limit, allow, calls)
         if too_many or at_limit or record.lost
-        else _stale_lines(record, stale)
+        else _stale_lines(record, () if may_allow_more else stale)
     )
     if uncompiled and not explanation:
         of_them = f"{len(uncompiled)} of {calls}"
@@ -73,7 +76,7 @@ def judge_recompiles(record: RecompileRecord, *, allow: Sequence[AllowedRecompil
         concern=Concern.RECOMPILES,
         outcome=Outcome.REGRESSED if explanation else Outcome.PASSED,
         subject=record.subject,
-        summary=f"{counted(len(frames), 'recompile')} in {calls}",
+        summary=f"{counted(len(frames), 'recompile')} in {calls}{tolerated(len(stale) if may_allow_more else 0)}",
         explanation=explanation,
         figures={"recompiles": len(frames), "calls": len(record.variations)},
     )

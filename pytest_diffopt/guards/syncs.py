@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from pytest_diffopt.arguments import INTEGER, TEXT, ArgumentError, require
-from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed, size
+from pytest_diffopt.guards.failure_text import allowed, counted, explain, not_needed, size, tolerated
 from pytest_diffopt.guards.unwatched import unwatched
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.records import Concern, ObservedSync, SyncRecord
@@ -56,10 +56,16 @@ class AllowedSyncs:
         return self.where == f"{PurePath(sync.where.file).name}:{sync.where.function}"
 
 
-def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Verdict:
-    """Judge a record: syncs that are not allowed, and allowances that are no longer needed, are regressions.
+def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = (), may_allow_more: bool = False) -> Verdict:
+    """Judge a record: syncs that are not allowed are a regression.
 
     A record without evidence, whose steps ran nothing on the watched device, is `UNWATCHED`.
+
+    Args:
+        record: the syncs of the loop.
+        allow: accepted syncs.
+        may_allow_more: accept allowances that are no longer needed, or allow more than occurs; by default they are a
+            regression too.
     """
     if nothing := unwatched(
         Concern.SYNCS, record.subject, record.operations, seen_by=record.seen_by, denoiser=record.denoiser
@@ -70,12 +76,16 @@ def judge_syncs(record: SyncRecord, *, allow: Sequence[AllowedSyncs] = ()) -> Ve
     shrunk = (
         [] if excess else [allowance for allowance in allow if allowance not in stale and _shrunk(allowance, record)]
     )
-    explanation = _excess_lines(record, excess, allow) if excess else _stale_lines(record, stale, shrunk)
+    unneeded = len(stale) + len(shrunk)
+    if excess:
+        explanation = _excess_lines(record, excess, allow)
+    else:
+        explanation = () if may_allow_more else _stale_lines(record, stale, shrunk)
     return Verdict(
         concern=Concern.SYNCS,
-        outcome=Outcome.REGRESSED if excess or stale or shrunk else Outcome.PASSED,
+        outcome=Outcome.REGRESSED if explanation else Outcome.PASSED,
         subject=record.subject,
-        summary="; ".join([_summary(record), *_offload(record)]),
+        summary="; ".join([_summary(record), *_offload(record)]) + tolerated(unneeded if may_allow_more else 0),
         explanation=explanation,
         figures={
             "syncs": len(record.syncs),

@@ -25,6 +25,7 @@ _INI_TEXTS = {
         "fail or skip a test with a verdict that proves nothing (default: fail in CI, else skip)",
         "",
     ),
+    "diffopt_stale_allowances": ("fail or pass an assertion that allows more than occurs (default: fail)", ""),
     "diffopt_max_seconds": ("sampling time of a latency test (--diffopt-max-seconds)", ""),
     "diffopt_margin": ("slowdown above which a test fails (--diffopt-margin)", ""),
     "diffopt_worker_timeout": ("seconds in which a worker must answer (--diffopt-worker-timeout)", ""),

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -15,7 +16,9 @@ from pytest_diffopt.plugin.root_folder import refuse_root_of_an_option
 from pytest_diffopt.session.count_request import count_request
 from pytest_diffopt.session.paired_worker import PAIRED_WORKER
 from pytest_diffopt.session.second_process import second_process_test
-from pytest_diffopt.session.settings import InconclusivePolicy, Settings, default_values
+from pytest_diffopt.session.settings import InconclusivePolicy, Settings, StaleAllowancePolicy, default_values
+
+_Policy = TypeVar("_Policy", InconclusivePolicy, StaleAllowancePolicy)
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -46,6 +49,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str] = os.env
         base=_text(config, "base").strip(),
         required=_text(config, "require").strip(),
         inconclusive=_inconclusive(config, environment),
+        stale_allowances=_policy(config, "diffopt_stale_allowances", defaults.stale_allowances),
         max_seconds=_positive(config, "max_seconds", default=defaults.max_seconds),
         margin=_positive(config, "margin", default=defaults.margin),
         against=_without_nul("against", config.getoption("--diffopt-against") or ""),
@@ -96,13 +100,17 @@ def _is_ci(environment: Mapping[str, str]) -> bool:
 
 
 def _inconclusive(config: pytest.Config, environment: Mapping[str, str]) -> InconclusivePolicy:
-    text = str(config.getini("diffopt_inconclusive"))
-    if not text:
-        return InconclusivePolicy.FAIL if _is_ci(environment) else InconclusivePolicy.SKIP
+    default = InconclusivePolicy.FAIL if _is_ci(environment) else InconclusivePolicy.SKIP
+    return _policy(config, "diffopt_inconclusive", default)
+
+
+def _policy(config: pytest.Config, name: str, default: _Policy) -> _Policy:
+    """Return the policy that an ini option names, or the default where it is not given."""
+    text = str(config.getini(name))
     try:
-        return InconclusivePolicy(text)
+        return type(default)(text) if text else default
     except ValueError as error:
-        msg = f"diffopt_inconclusive must be one of {', '.join(InconclusivePolicy)}, got: {text!r}"
+        msg = f"{name} must be one of {', '.join(type(default))}, got: {text!r}"
         raise pytest.UsageError(msg) from error
 
 

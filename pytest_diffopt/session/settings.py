@@ -17,6 +17,13 @@ class InconclusivePolicy(StrEnum):
     SKIP = "skip"
 
 
+class StaleAllowancePolicy(StrEnum):
+    """What becomes of an assertion with an allowance that is no longer needed."""
+
+    FAIL = "fail"
+    PASS = "pass"  # noqa: S105 - not a password
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What the user asked for.
@@ -37,6 +44,7 @@ class Settings:
             pull request.
         required: the required number of verdicts of each kind, as the user wrote it; empty for none.
         inconclusive: what becomes of a test with a verdict that proves nothing.
+        stale_allowances: what becomes of an assertion with an allowance that is no longer needed.
         max_seconds: the time in which one test may sample latencies.
         margin: the slowdown, as a fraction, above which a latency test fails.
         against: the git revision that latencies are compared with, in pairs; empty for the stored baselines.
@@ -65,6 +73,7 @@ class Settings:
     base: str = ""
     required: str = ""
     inconclusive: InconclusivePolicy = InconclusivePolicy.SKIP
+    stale_allowances: StaleAllowancePolicy = StaleAllowancePolicy.FAIL
     max_seconds: float = 10.0
     margin: float = 0.05
     time_steps: bool = False
@@ -86,6 +95,11 @@ class Settings:
             values = () if is_default else (f"--diffopt-null-gpu-values={self.null_gpu_values}",)
             return (f"--diffopt-null-gpu={self.null_gpu}", *values)
         return ("--diffopt-gpu",) if self.use_gpu else ()
+
+    @property
+    def may_allow_more(self) -> bool:
+        """Whether an allowance that is no longer needed passes."""
+        return self.stale_allowances is StaleAllowancePolicy.PASS
 
     @property
     def is_paired(self) -> bool:

@@ -41,6 +41,7 @@ INI_NAMES = [
     "diffopt_report",
     "diffopt_require",
     "diffopt_scale",
+    "diffopt_stale_allowances",
     "diffopt_summary",
     "diffopt_time_steps",
     "diffopt_weights",
