@@ -154,7 +154,8 @@ def _replay(path: Path) -> None:
     with torch.no_grad():
         for full_name, args, kwargs in signatures:
             try:
-                counted[full_name].append(_counted(full_name, args, dict(kwargs)))
+                call = _counted(full_name, args, dict(kwargs))
+                counted[full_name].append(call)
             except Exception as error:  # noqa: BLE001 - an operation that reads values cannot be counted alone
                 print(f"not counted: {full_name}: {str(error).splitlines()[0]}", file=sys.stderr)
     table = {name: launches.table_entry(calls) for name, calls in sorted(counted.items())}

@@ -89,6 +89,4 @@ def least_seconds(level: CountedLevel, gpu: GPUModel) -> float:
 
 
 def _counts(phase: CountedPhase) -> Counts:
-    return Counts(
-        flops=phase.flops, least_flops=phase.least_flops, least_written_bytes=phase.least_written_bytes
-    )
+    return Counts(flops=phase.flops, least_flops=phase.least_flops, least_written_bytes=phase.least_written_bytes)

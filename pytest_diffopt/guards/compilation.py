@@ -116,9 +116,7 @@ def limit_lines(frames: Sequence[CompiledFrame]) -> list[str]:
     ]
 
 
-def _finding(
-    record: CompilationRecord, allow: Sequence[AllowedGraphBreaks], stale: Sequence[str]
-) -> _Finding | None:
+def _finding(record: CompilationRecord, allow: Sequence[AllowedGraphBreaks], stale: Sequence[str]) -> _Finding | None:
     return next(filter(None, _findings(record, allow, stale)), None)
 
 

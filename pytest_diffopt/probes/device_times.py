@@ -16,8 +16,6 @@ that Inductor generated `B` is known from the sizes of its arguments, and its ar
 from collections import defaultdict
 from collections.abc import Iterable
 
-import torch
-
 from pytest_diffopt._torch_private.flop_formulas import flops_of
 from pytest_diffopt.null_gpu.clock import set_copy_rates, set_durations_ns, set_kernel_model_ns
 from pytest_diffopt.null_gpu.values.work import Work, known_work, work_of

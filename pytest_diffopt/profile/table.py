@@ -12,8 +12,8 @@ from pytest_diffopt.simulated_gpu.cost.roofline import Bound, bound_of, main_dty
 
 _HEADINGS = ("", "FLOPs", "operations", "to the GPU", "to the host", "peak memory", "syncs", "roofline")
 _ROOFLINE_NOTE = (
-    "roofline: a lower bound, the longer of two times: FLOPs at the GPU's peak for their dtype, and at its bandwidth one",
-    "write of what the L2 cache cannot hold of a new tensor; reads, launches and syncs are not included",
+    "roofline: a lower bound, the longer of two times: FLOPs at the GPU's peak for their dtype, and one write of what",
+    "the L2 cache cannot hold of each new tensor; reads, launches and syncs are not included",
 )
 
 

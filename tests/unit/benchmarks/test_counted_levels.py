@@ -70,9 +70,7 @@ def test_unknown_dtype_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FiguresError) as error:
         read_counted(file)
 
-    assert str(error.value) == (
-        f"{file} is invalid: rungs.first.phases: least_flops must name torch's dtypes, got: bf"
-    )
+    assert str(error.value) == (f"{file} is invalid: rungs.first.phases: least_flops must name torch's dtypes, got: bf")
 
 
 def test_levels_are_counted_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,10 @@ def test_each_dtype_has_its_own_peak() -> None:
 
 def test_bounds_of_phases_are_added() -> None:
     """Each phase has its own limit, so the sum is longer than the bound of the summed counts."""
-    by_bytes, by_flops = Counts(least_written_bytes=4_800_000_000), Counts(least_flops={"bfloat16": 989_400_000_000_000})
+    by_bytes, by_flops = (
+        Counts(least_written_bytes=4_800_000_000),
+        Counts(least_flops={"bfloat16": 989_400_000_000_000}),
+    )
 
     assert seconds_of([by_bytes, by_flops], H200) == pytest.approx(1.001)
 
@@ -97,9 +100,7 @@ def test_flops_are_those_of_the_operands_dtype() -> None:
         torch._int_mm(*(torch.ones(32, 32, dtype=torch.int8, device=device) for _ in range(2)))
         torch.addmm(*(torch.ones(32, 32, dtype=torch.float16, device=device) for _ in range(3)))
         functional.linear(torch.ones(1, 32, device=device), torch.ones(32, 32, device=device))
-        functional.conv2d(
-            *(torch.ones(8, 8, 3, 3, dtype=torch.bfloat16, device=device) for _ in range(2))
-        )
+        functional.conv2d(*(torch.ones(8, 8, 3, 3, dtype=torch.bfloat16, device=device) for _ in range(2)))
 
     assert counted(call).least_flops == {
         "bfloat16": 2 * 8 * 8 * 8 * 9,
@@ -122,7 +123,7 @@ def test_quantized_products_have_their_own_peak() -> None:
 
 @pytest.mark.parametrize(("queries", "keys", "scores"), [(4, 4, 10), (4, 2, 7), (2, 4, 3)])
 def test_causal_attention_leaves_out_the_masked_scores(queries: int, keys: int, scores: int) -> None:
-    """torch's formula counts all scores; a causal kernel computes those up to the diagonal."""
+    """Torch's formula counts all scores; a causal kernel computes those up to the diagonal."""
 
     def call(device: torch.device) -> None:
         query = torch.ones(1, 1, queries, 16, dtype=torch.float16, device=device)
