@@ -1,4 +1,4 @@
-"""Count FLOPs and bytes of each level of SDXL's ladders at full size, without weights and without a GPU.
+"""Count FLOPs and allocations of each level of SDXL's ladders at full size, without weights and without a GPU.
 
 python -m benchmarks.results_page.count_levels --json benchmarks/results_page/counted_levels.json
 """
@@ -16,6 +16,7 @@ import torch
 from benchmarks.results_page.counted import CountedLevel, CountedLevels, CountedPhase
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.profile.phases import Phase, PipelineProfile, profile_call
 from pytest_diffopt.profile.request import ProfileRequest
@@ -23,7 +24,6 @@ from pytest_diffopt.profile.target import Target, find_target
 from pytest_diffopt.recipes.grammar import parse_recipe
 from pytest_diffopt.recipes.ladders import Level, known_ladders, ladder
 from pytest_diffopt.records import Device
-from pytest_diffopt.simulated_gpu import Counts
 
 _PIPELINE = "sdxl"
 _GPU = "nvidia-a100"
@@ -72,22 +72,26 @@ def _counted(level: Level, scale: Scale, steps: int) -> CountedLevel:
     profile: PipelineProfile = profile_call(target.pipeline, target.inputs, gpu_model=_GPU)
     return CountedLevel(
         recipe=target.recipe,
+        dtypes=_dtypes(target.pipeline),
         phases=tuple(_merged(profile.phases)),
         unmodelled=profile.unmodelled,
     )
 
 
+def _dtypes(pipeline: Any) -> tuple[str, ...]:
+    """Return the names of the floating dtypes of the parameters."""
+    parameters = (one for module in modules_of(pipeline).values() for one in module.parameters())
+    return tuple(sorted({str(one.dtype).removeprefix("torch.") for one in parameters if one.is_floating_point()}))
+
+
 def _merged(phases: Sequence[Phase]) -> Iterator[CountedPhase]:
     """Yield the phases, with consecutive equal phases merged."""
-    for figures, group in itertools.groupby(phases, lambda phase: _figures(phase.counts)):
+    for (flops, allocated_bytes), group in itertools.groupby(
+        phases, lambda phase: (phase.counts.flops, phase.counts.allocated_bytes)
+    ):
         first, *others = [phase.name for phase in group]
         name = f"{first} to {others[-1]}" if others else first
-        yield CountedPhase(name=name, times=1 + len(others), **figures)
-
-
-def _figures(counts: Counts) -> dict[str, Any]:
-    names = ("flops", "least_flops", "least_written_bytes")
-    return {name: getattr(counts, name) for name in names}
+        yield CountedPhase(name=name, times=1 + len(others), flops=flops, allocated_bytes=allocated_bytes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Counted FLOPs and bytes of each level of SDXL's full-size ladders, and the roofline's time for them."""
+"""Counted FLOPs and allocations of each level of SDXL's full-size ladders, and the roofline's time for them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, field
 from benchmarks.results_page.reading import FiguresError, Text, Whole, read_document
 from pytest_diffopt.simulated_gpu import Counts
 from pytest_diffopt.simulated_gpu.cost.gpus import GPUModel
-from pytest_diffopt.simulated_gpu.cost.roofline import bound_of
+from pytest_diffopt.simulated_gpu.cost.roofline import bound_of, peak_tflops
 
 #: Written by `python -m benchmarks.results_page.count_levels`.
 COUNTED = Path(__file__).with_name("counted_levels.json")
@@ -22,15 +22,13 @@ class CountedPhase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         name: such as `encode`, `step 1` or `decode`.
         times: number of merged phases.
         flops: FLOPs of matrix products, convolutions and attention; a multiply-add counts two.
-        least_flops: those that no kernel can leave out, by the dtype of their operands.
-        least_written_bytes: what no kernel can avoid to write to the GPU's memory.
+        allocated_bytes: total size of the created tensors.
     """
 
     name: Text
     times: Annotated[int, Meta(gt=0)]
     flops: Whole
-    least_flops: dict[Text, Whole]
-    least_written_bytes: Whole
+    allocated_bytes: Whole
 
 
 class CountedLevel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,13 +36,20 @@ class CountedLevel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Attributes:
         recipe: canonical text of its recipe.
+        dtypes: names of the floating dtypes of its parameters, without `torch.`.
         phases: phases of the call, in order.
         unmodelled: operations of unknown cost, whose FLOPs are missing.
     """
 
     recipe: Text
+    dtypes: tuple[Text, ...]
     phases: Annotated[tuple[CountedPhase, ...], Meta(min_length=1)]
     unmodelled: tuple[str, ...]
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether its recipe compiles."""
+        return "compile(" in self.recipe
 
     @property
     def flops(self) -> int:
@@ -76,17 +81,22 @@ def read_counted(path: Path = COUNTED) -> CountedLevels:
     """
     counted = read_document(path, CountedLevels)
     for name, level in counted.levels.items():
-        dtypes = [dtype for phase in level.phases for dtype in phase.least_flops]
-        if unknown := [one for one in dtypes if not isinstance(getattr(torch, one, None), torch.dtype)]:
-            msg = f"{path} is invalid: rungs.{name}.phases: least_flops must name torch's dtypes, got: {unknown[0]}"
+        if unknown := [one for one in level.dtypes if not isinstance(getattr(torch, one, None), torch.dtype)]:
+            msg = f"{path} is invalid: rungs.{name}.dtypes: must be names of torch's dtypes, got: {unknown[0]}"
             raise FiguresError(msg)
     return counted
 
 
 def least_seconds(level: CountedLevel, gpu: GPUModel) -> float:
-    """Return the roofline's time for a level: the minimum that a GPU's peaks allow."""
-    return sum(phase.times * bound_of(_counts(phase), gpu).seconds for phase in level.phases)
+    """Return the roofline's time for a level: the minimum that a GPU's peaks allow.
+
+    Compiled code need not write every counted tensor, so only its FLOPs bound it. A level with 8-bit matrix products is
+    bounded by the peak of the dtype of its other operations, which those products may exceed.
+    """
+    dtype = max(sorted(level.dtypes), key=lambda one: peak_tflops(gpu, one), default="float32")
+    return sum(phase.times * bound_of(_counts(phase, level, dtype), gpu).seconds for phase in level.phases)
 
 
-def _counts(phase: CountedPhase) -> Counts:
-    return Counts(flops=phase.flops, least_flops=phase.least_flops, least_written_bytes=phase.least_written_bytes)
+def _counts(phase: CountedPhase, level: CountedLevel, dtype: str) -> Counts:
+    written_bytes = 0 if level.is_compiled else phase.allocated_bytes
+    return Counts(least_flops={dtype: phase.flops}, least_written_bytes=written_bytes)

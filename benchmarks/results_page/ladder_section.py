@@ -158,8 +158,7 @@ def _roofline_lines(counted: CountedLevels, here: MeasuredLadder | None) -> Iter
     yield (
         f"The roofline share is the minimum time that the GPU's peaks allow, divided by the measured time. The minimum "
         f"is computed from the FLOPs and bytes counted on the simulated GPU ({counted.setting}: {span} TFLOP). The "
-        f"FLOPs of each dtype count at its own peak; that of float32 is TF32's. Compiled code need not write the "
-        f"results of its operations, so only its FLOPs count."
+        f"peak of float32 is TF32's, and that of int8 and fp8 is bfloat16's, which their products may exceed."
     )
     for name, why in counted.not_counted.items():
         yield f"`{name}` was not counted: {why}."

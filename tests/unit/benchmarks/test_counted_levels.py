@@ -1,4 +1,4 @@
-"""Test the counted FLOPs and bytes of SDXL's ladders, and the roofline's time for them."""
+"""Test the counted FLOPs and allocations of SDXL's ladders, and the roofline's time for them."""
 
 import json
 from pathlib import Path
@@ -25,52 +25,37 @@ def test_counted_levels_are_up_to_date() -> None:
             assert counted.levels[level.test_id].recipe == str(parse_recipe(level.recipe))
 
 
-def test_least_time_of_a_level() -> None:
-    """Each of three steps writes for 2 s and computes for 1 s; the decoder computes 1 s in each of two dtypes."""
+@pytest.mark.parametrize(("recipe", "expected"), [("bf16", 3 * 2.0 + 1.0), ("bf16 + compile(fullgraph=True)", 4.0)])
+def test_least_time_of_a_level(recipe: str, expected: float) -> None:
+    """Each of three steps writes for 2 s and computes for 1 s; compiled code is bounded only by computing."""
     its_gpu = gpu_model("nvidia-a100")
-    in_bfloat16, in_int8 = int(its_gpu.bfloat16_tflops * 1e12), int(its_gpu.int8_tops * 1e12)
-    steps = CountedPhase(
-        name="steps",
-        times=3,
-        flops=in_bfloat16,
-        least_flops={"bfloat16": in_bfloat16},
-        least_written_bytes=int(2 * its_gpu.gigabytes_per_s * 1e9),
-    )
-    decode = CountedPhase(
-        name="decode",
-        times=1,
-        flops=in_bfloat16 + in_int8,
-        least_flops={"bfloat16": in_bfloat16, "int8": in_int8},
-        least_written_bytes=0,
+    flops = int(its_gpu.bfloat16_tflops * 1e12)
+    written_bytes = int(2 * its_gpu.gigabytes_per_s * 1e9)
+    level = CountedLevel(
+        recipe=recipe,
+        dtypes=("bfloat16",),
+        phases=(
+            CountedPhase(name="steps", times=3, flops=flops, allocated_bytes=written_bytes),
+            CountedPhase(name="decode", times=1, flops=flops, allocated_bytes=0),
+        ),
+        unmodelled=(),
     )
 
-    level = CountedLevel(recipe="bf16", phases=(steps, decode), unmodelled=())
-    assert least_seconds(level, its_gpu) == pytest.approx(3 * 2.0 + 2.0)
-
-
-def test_int8_levels_have_int8_products() -> None:
-    """Their linear layers run `_int_mm`, at the peak of int8; no other level has any, and none writes when compiled."""
-    levels = read_counted().levels
-    with_int8 = {name for name, level in levels.items() if any("int8" in one.least_flops for one in level.phases)}
-
-    assert with_int8 == {name for name in levels if name.endswith("-int8")}
-    assert with_int8
-    denoising = [level.phases[1] for level in levels.values() if "compile(mode" in level.recipe]
-    assert {phase.least_written_bytes for phase in denoising} == {0}
+    assert least_seconds(level, its_gpu) == pytest.approx(expected)
 
 
 def test_unknown_dtype_is_refused(tmp_path: Path) -> None:
     """The message has the file, the key and the value."""
     file = tmp_path / "counted.json"
-    phase = {"name": "encode", "times": 1, "flops": 1, "least_flops": {"bf": 1}, "least_written_bytes": 1}
-    level = {"recipe": "bf16", "unmodelled": [], "phases": [phase]}
+    phase = {"name": "encode", "times": 1, "flops": 1, "allocated_bytes": 1}
+    level = {"recipe": "bf16", "dtypes": ["bf"], "unmodelled": [], "phases": [phase]}
     content = {"setting": "sdxl", "versions": {}, "not_counted": {}, "rungs": {"first": level}}
     file.write_text(json.dumps(content), encoding="utf-8")
 
     with pytest.raises(FiguresError) as error:
         read_counted(file)
 
-    assert str(error.value) == (f"{file} is invalid: rungs.first.phases: least_flops must name torch's dtypes, got: bf")
+    assert str(error.value) == (f"{file} is invalid: rungs.first.dtypes: must be names of torch's dtypes, got: bf")
 
 
 def test_levels_are_counted_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,5 +74,5 @@ def test_levels_are_counted_without_a_gpu(tmp_path: Path, monkeypatch: pytest.Mo
         ("step 1 to step 3", 3),
         ("decode", 1),
     ]
-    assert [*counted.levels["modern-1-bf16"].phases[1].least_flops] == ["bfloat16"]
+    assert counted.levels["modern-1-bf16"].dtypes == ("bfloat16",)
     assert counted.not_counted["modern-4-fp8"].startswith("fp8_dynamic needs a GPU of compute capability 8.9 or newer")
