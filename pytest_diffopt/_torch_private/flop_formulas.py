@@ -52,7 +52,7 @@ def _without_masked(
     queries, keys = operands["query"][-2], operands["key"][-2]
     on_diagonal = min(queries, keys)
     unmasked = on_diagonal * (on_diagonal + 1) // 2 + (queries - on_diagonal) * keys
-    return flops * unmasked // (queries * keys)
+    return int(flops * unmasked // (queries * keys))
 
 
 _ATTENTION = "_scaled_dot_product_"

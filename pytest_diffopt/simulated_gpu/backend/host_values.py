@@ -185,4 +185,4 @@ def infer_from_zeros(op: Operation, args: Sequence[Any], kwargs: Mapping[str, An
     out = op.overload(*host_args, **host_kwargs)
     outs = (out,) if len(op.returns) == 1 else tuple(out or ())
     written = tensors_in([op.argument(position, host_args, host_kwargs) for position in op.writes], {})
-    return Inference(tuple(described(one) for one in outs), tuple(Metadata.of_tensor(one) for one in written), 0)
+    return Inference(tuple(described(one) for one in outs), tuple(Metadata.of_tensor(one) for one in written), None)
