@@ -42,6 +42,13 @@ def test_the_headline_counts_what_is_known() -> None:
     ]
 
 
+def test_an_atlas_that_is_not_complete_does_not_claim_all_pipelines() -> None:
+    """The total is what was tried."""
+    unfinished = msgspec.structs.replace(atlas(GOOD, NOT_BUILT), left=("wan",))
+
+    assert str(shares(unfinished)[0]) == "1 of 2 pipelines of the tests tried so far were measured"
+
+
 def test_a_sync_in_the_first_step_alone_is_counted_apart() -> None:
     """It costs once a call, and not in each step."""
     first = msgspec.structs.replace(SYNCING_LOOP, syncs=(msgspec.structs.replace(SYNC, per_step=(1, 0, 0)),))
