@@ -28,7 +28,7 @@ def has_flops(overload: OpOverload) -> bool:
 
 
 def flops_of(overload: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> Flops:
-    """Return the FLOPs of one call; 0 for an operation without a formula. A shape can stand for a tensor."""
+    """Return the FLOPs of one call; 0 for an operation without a formula. A tensor may be given by its shape."""
     shapes = tuple((name, _shape(one)) for name, one in kwargs.items())
     return _flops(overload, tuple(map(_shape, args)), shapes, _shape(result))
 

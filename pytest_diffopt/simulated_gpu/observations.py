@@ -83,7 +83,7 @@ class Counts:
     """
 
     flops: int = 0
-    least_flops: Mapping[str, int] = field(default_factory=dict)
+    least_flops: Mapping[str, int] = field(default_factory=dict, hash=False)
     operations: int = 0
     launches: int = 0
     bytes_to_device: int = 0

@@ -122,7 +122,7 @@ def test_b(optimized_pipeline):
             'recipe="compile(mod=1)"',
             (
                 "unknown keyword of compile: 'mod' (did you mean 'mode'?); "
-                "it takes: backend, dynamic, fullgraph, mode, regional, target"
+                "it takes: backend, dynamic, dynamic_shapes, fullgraph, isolate_recompiles, mode, regional, target"
             ),
         ),
         (
