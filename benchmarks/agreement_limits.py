@@ -12,9 +12,14 @@ _LIMITS: tuple[Limit, ...] = (
     Limit(case="row: pinv", figures=(Figure.FLOPS,), reason=_ONE_OPERATION),
     Limit(case="row: pinv, Hermitian", figures=(Figure.FLOPS,), reason=_ONE_OPERATION),
     Limit(
-        case="row: isin, many",
-        figures=(Figure.NOT_COMPARED,),
-        reason="the null GPU cannot compute the values that `isin` reads of its own scratch memory",
+        case="row: matrix_exp",
+        figures=(Figure.SYNCS, Figure.ALL_SYNCS),
+        reason="the number depends on the matrix's norm, 2 to 6; the simulation, which need not know it, counts 2",
+    ),
+    Limit(
+        case="full: sd35-large",
+        figures=(Figure.PEAK,),
+        reason="the simulation is 1.3 % above; the cause is not known yet",
     ),
 )
 

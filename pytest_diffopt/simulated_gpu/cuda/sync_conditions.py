@@ -63,11 +63,6 @@ def once(_: Call) -> int:
     return 1
 
 
-def twice(_: Call) -> int:
-    """Two syncs."""
-    return 2
-
-
 def three_times(_: Call) -> int:
     """Three syncs."""
     return 3
@@ -201,6 +196,16 @@ def unique_consecutive_dim(call: Call) -> int:
 def errors_checked(call: Call) -> int:
     """A decomposition that was asked to check for errors."""
     return int(bool(call["check_errors"]))
+
+
+def eigenvalues(call: Call) -> int:
+    """`eigvals` checks for errors; of a real matrix it also reads whether the imaginary parts are zero."""
+    return 1 + (not call["self"].is_complex())
+
+
+def eigenvectors(call: Call) -> int:
+    """`eig` makes one more than `eigvals`."""
+    return 1 + eigenvalues(call)
 
 
 def matrix_exp(call: Call) -> int:

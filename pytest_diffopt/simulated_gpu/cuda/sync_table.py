@@ -101,7 +101,7 @@ _READS = (
     ),
     Rule(
         name="linalg check inside the kernel",
-        operations=("aten._linalg_svd", "aten._linalg_eigh", "aten.linalg_eig"),
+        operations=("aten._linalg_svd", "aten._linalg_eigh"),
         syncs=on.once,
         source="native/BatchLinearAlgebra.cpp _linalg_check_errors",
         confidence=Confidence.INFERRED,
@@ -122,8 +122,15 @@ _READS = (
     Rule(
         name="eigenvalues",
         operations=("aten._linalg_eigvals",),
-        syncs=on.twice,
+        syncs=on.eigenvalues,
         source="native/BatchLinearAlgebra.cpp linalg_eigvals_out",
+        confidence=Confidence.OBSERVED,
+    ),
+    Rule(
+        name="eigenvectors",
+        operations=("aten.linalg_eig",),
+        syncs=on.eigenvectors,
+        source="native/BatchLinearAlgebra.cpp linalg_eig_out",
         confidence=Confidence.OBSERVED,
     ),
     Rule(
