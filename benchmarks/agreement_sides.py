@@ -184,8 +184,9 @@ _READ: Mapping[Side, Callable[[Case], Reading]] = {Side.NULL: read_null, Side.GP
 
 
 def _fresh(case: Case) -> Callable[[], object]:
-    """Prepare a case from scratch, because schedulers have state."""
+    """Prepare a case from scratch: schedulers have state, and cached blocks of an earlier case would be used again."""
     gc.collect()
+    torch.cuda.empty_cache()
     call = case.prepare(torch.device("cuda"))
     torch.cuda.synchronize()
     return call
