@@ -216,7 +216,8 @@ def _shapes(wrapper: CodeType, written: CodeType, f_locals: Mapping[str, Any]) -
     for name in rest:
         passed = f_locals.get(name)
         arguments |= passed if isinstance(passed, dict) else dict(zip(names[len(own) :], passed or (), strict=False))
-    return {name: tuple(map(int, one.shape)) for name, one in arguments.items() if type(one) is torch.Tensor}
+    plain = {name: one for name, one in arguments.items() if type(one) is torch.Tensor and not one.is_nested}
+    return {name: tuple(map(int, one.shape)) for name, one in plain.items()}
 
 
 def _parameters(code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -149,3 +149,18 @@ def test_the_source_of_a_guard_can_be_evaluated_during_its_compilation() -> None
         torch.compile(times, backend="eager")(torch.ones(2), 3)
 
     assert values == [3]
+
+
+def add_one_beside(ignored: object, x: torch.Tensor) -> torch.Tensor:
+    """Add, beside an argument that is not used."""
+    del ignored
+    return x + 1
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
+def test_the_shapes_of_plain_tensors_among_the_arguments() -> None:
+    """A nested tensor has no shape: it is left out, and what worked without the watch works with it."""
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    (found,) = watched(add_one_beside, nested, torch.ones(2))
+
+    assert found.shapes == {"x": (2,)}
