@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.agreement import LAUNCH_TOLERANCE, PEAK_TOLERANCE, Agreement, Figure, Verdict
+from benchmarks.marked_section import with_section
 from benchmarks.on_gpu.results import ResultsError
 
 DOCS_PAGE = Path(__file__).parent.parent / "docs" / "simulated-gpu.md"
@@ -25,14 +26,12 @@ def write_section(page: Path, verdict: Verdict, environment: Mapping[str, Any]) 
     Raises:
         ResultsError: the page has no markers.
     """
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
+    lines = "\n".join(section_lines(verdict, environment))
+    text = with_section(page.read_text(encoding="utf-8"), _BEGIN, _END, f"\n{lines}\n")
+    if text is None:
         msg = f"{page} must have the lines {_BEGIN} and {_END}"
         raise ResultsError(msg)
-    section = "\n".join(section_lines(verdict, environment))
-    page.write_text(f"{before}{_BEGIN}\n{section}\n{_END}{after}", encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
 
 
 def section_lines(verdict: Verdict, environment: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from benchmarks.atlas.difference import differences, read_atlas
 from benchmarks.atlas.entries import json_schema
 from benchmarks.atlas.page import page
 from benchmarks.atlas.summary import readme_sentence, summary
+from benchmarks.marked_section import with_section
 
 _BEGIN = "<!-- written by make atlas: begin -->\n"
 _END = "<!-- written by make atlas: end -->\n"
@@ -52,12 +53,11 @@ def _write_headline(file: Path, sentence: str) -> None:
     Raises:
         SystemExit: the page has no markers.
     """
-    before, begin, rest = file.read_text(encoding="utf-8").partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
+    text = with_section(file.read_text(encoding="utf-8"), _BEGIN, _END, sentence)
+    if text is None:
         message = f"--readme: {file} must have the lines {_BEGIN.strip()} and {_END.strip()}; add them where it belongs"
         raise SystemExit(message)
-    file.write_text(f"{before}{begin}{sentence}{end}{after}", encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import msgspec
 
 from benchmarks.diffusers_tests.cases import groups
 from benchmarks.diffusers_tests.results import Done, Kind, Outcome, parsed
+from pytest_diffopt.baselines.git import GitError, git_output
 from pytest_diffopt.errors import did_you_mean
 
 _ROOT = Path(__file__).parents[2]
@@ -42,9 +43,11 @@ def version_of(checkout: Path) -> str:
 
 def commit_of(checkout: Path) -> str:
     """Return the short name of the commit of a checkout; empty if it is no clone."""
-    command = ["git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD"]
-    is_clone = (checkout / ".git").exists()
-    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() if is_clone else ""
+    is_clone = (checkout / ".git").exists()  # else git looks for one in the folders above
+    try:
+        return git_output(checkout, "rev-parse", "--short=12", "HEAD") if is_clone else ""
+    except GitError:
+        return ""
 
 
 def _check_requirements(checkout: Path) -> None:

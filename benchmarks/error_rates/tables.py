@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from benchmarks.error_rates.cells import CELLS, Cell
 from benchmarks.error_rates.other_gates import FASTER_CLAIM, FasterCell, StoredCell
 from benchmarks.error_rates.rates import CellResult, Rate
+from benchmarks.marked_section import with_section
 from pytest_diffopt.guards.paired_latency import FALSE_ALARMS
 from pytest_diffopt.statistics.sequential import MISS_PROBABILITY
 
@@ -17,11 +18,11 @@ def page_with(page: str, tables: Sequence[str]) -> str:
     Raises:
         ValueError: The page has no place for them.
     """
-    if _START not in page or _END not in page:
+    written = with_section(page, _START, _END, "\n\n".join(["", *tables, ""]))
+    if written is None:
         message = f"the page must contain the lines {_START!r} and {_END!r}"
         raise ValueError(message)
-    before, after = page.partition(_START)[0], page.partition(_END)[2]
-    return f"{before}{_START}\n\n" + "\n\n".join(tables) + f"\n\n{_END}{after}"
+    return written
 
 
 def paired_table(results: Mapping[str, CellResult], *, is_assumed: bool) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.marked_section import with_section
 from pytest_diffopt.errors import DiffoptError
 
 
@@ -21,11 +22,9 @@ def replace_section(page: Path, section: str, lines: Sequence[str]) -> None:
     Raises:
         PageError: the page lacks one of the comments.
     """
-    text = page.read_text(encoding="utf-8")
     begin, end = f"<!-- begin: {section} -->", f"<!-- end: {section} -->"
-    before, found_begin, rest = text.partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not found_begin or not found_end:
+    text = with_section(page.read_text(encoding="utf-8"), begin, end, "\n".join(["", "", *lines, "", ""]))
+    if text is None:
         msg = f"{page} must contain the lines {begin} and {end}, in this order; the lines between them are replaced"
         raise PageError(msg)
-    page.write_text("\n".join([f"{before}{begin}", "", *lines, "", f"{end}{after}"]), encoding="utf-8")
+    page.write_text(text, encoding="utf-8")

@@ -9,6 +9,9 @@ import torch
 from torch._ops import OpOverload
 from torch.utils.flop_counter import flop_registry
 
+# The start of the names of attention's kernels.
+_ATTENTION = "_scaled_dot_product_"
+
 
 class Flops(NamedTuple):
     """The floating-point operations of one call; a multiply-add is two.
@@ -53,9 +56,6 @@ def _without_masked(
     on_diagonal = min(queries, keys)
     unmasked = on_diagonal * (on_diagonal + 1) // 2 + (queries - on_diagonal) * keys
     return int(flops * unmasked // (queries * keys))
-
-
-_ATTENTION = "_scaled_dot_product_"
 
 
 @functools.cache

@@ -21,12 +21,6 @@ def cuda_tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.T
     return tuple(found)
 
 
-def mixes_devices(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Return whether there are CUDA tensors and tensors of the CPU that are more than a number."""
-    tensors = [leaf for leaf in leaves((*args, *kwargs.values())) if isinstance(leaf, torch.Tensor)]
-    return any(tensor.is_cuda for tensor in tensors) and any(not it.is_cuda and it.dim() for it in tensors)
-
-
 def read_tensors(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, ...]:
     """Return the CUDA tensors that an operation reads which overwrites its target."""
     positional = args[1:] if 0 in plan.written else args

@@ -1,10 +1,12 @@
 """Projects whose tests run on the null GPU, in a process of their own."""
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,12 @@ _REPOSITORY = Path(__file__).parents[3]
 _SMALL_PIPELINE = _REPOSITORY / "tests" / "integration" / "small_pipeline.py"
 
 Run = Callable[..., pytest.RunResult]
+
+
+def reported(pytester: pytest.Pytester) -> dict[str, Any]:
+    """Return what the report in `report` has of each test, by the name of the test."""
+    report = json.loads((pytester.path / "report" / "report.json").read_text(encoding="utf-8"))
+    return {entry["nodeid"].partition("::")[2]: entry for entry in report["verdicts"]}
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """Operations of each denoise step, and of its denoiser, on the null GPU and with the probe of a real GPU."""
 
-import json
-
 import pytest
 
-from tests.integration.null_gpu.conftest import Run
+from tests.integration.null_gpu.conftest import Run, reported
 
 PROJECT = """
 import torch
@@ -69,8 +67,7 @@ def test_a_denoiser_on_the_host_is_unwatched(run_on_null_gpu: Run, pytester: pyt
     """Its scheduler launches kernels; no baseline of kernels is accepted; the clean counterpart passes."""
     pytester.makepyfile(test_it=PROJECT)
     result = run_on_null_gpu("--diffopt-null-gpu", "--diffopt-report=report", "--diffopt-update=missing")
-    report = json.loads((pytester.path / "report" / "report.json").read_text(encoding="utf-8"))
-    entries = {entry["nodeid"].partition("::")[2]: entry for entry in report["verdicts"]}
+    entries = reported(pytester)
 
     result.assert_outcomes(passed=4, failed=2)
     assert {name: entry["verdict"]["outcome"] for name, entry in entries.items()} == {

@@ -1,10 +1,8 @@
 """Memory guards need launches of the call and of its denoiser, on the null GPU and with the probes of a real GPU."""
 
-import json
-
 import pytest
 
-from tests.integration.null_gpu.conftest import Run
+from tests.integration.null_gpu.conftest import Run, reported
 
 PROJECT = """
 import pytest
@@ -84,8 +82,7 @@ def test_memory_without_its_denoiser_is_unwatched(run_on_null_gpu: Run, pytester
     """No baseline is accepted; the clean counterpart passes, and memory that each step keeps fails."""
     pytester.makepyfile(test_it=PROJECT)
     result = run_on_null_gpu("--diffopt-null-gpu", "--diffopt-report=report", "--diffopt-update=missing")
-    report = json.loads((pytester.path / "report" / "report.json").read_text(encoding="utf-8"))
-    entries = {entry["nodeid"].partition("::")[2]: entry for entry in report["verdicts"]}
+    entries = reported(pytester)
 
     assert {name: entry["verdict"]["outcome"] for name, entry in entries.items()} == {
         "test_peak[SmallUNet]": "passed",
