@@ -371,7 +371,7 @@ def test_crash(request):
     if not pathlib.Path("crashed").exists():
         pathlib.Path("crashed").touch()
         if hasattr(request.config, "failures_db"):
-            # pytest-rerunfailures told the controller of the rerun; its answer shows that this has arrived.
+            # pytest-rerunfailures has sent the rerun to the controller; its answer shows that this has arrived.
             request.config.failures_db.get_test_reruns(request.node.nodeid)
         os._exit(1)
 
