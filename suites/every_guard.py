@@ -1,6 +1,6 @@
 """The tests that every pipeline's suite inherits; `test_sdxl.py` has the same tests as functions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -89,6 +89,7 @@ class FullSize:
 
     allow_syncs: ClassVar[Sequence[AllowedSyncs]] = ()
     few_steps: ClassVar[int | tuple[int, ...]] = _FEW_STEPS
+    shorter_call: ClassVar[Mapping[str, Any]] = {}
 
     def test_full_size_counts(
         self, simulated_pipeline: Any, pipeline_inputs: PipelineInputs, count_baseline: CountGate
@@ -102,7 +103,7 @@ class FullSize:
         assert_no_syncs(simulated_pipeline, allow_syncs=self.allow_syncs, **inputs)
 
     def _shortened(self, inputs: PipelineInputs) -> PipelineInputs:
-        return inputs.varied("few steps", num_inference_steps=self.few_steps)
+        return inputs.varied("few steps", num_inference_steps=self.few_steps, **self.shorter_call)
 
 
 @pytest.mark.gpu

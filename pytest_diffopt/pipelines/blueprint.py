@@ -103,14 +103,10 @@ class Blueprint:
         parts = {name: part.build(scale) for name, part in self.parts.items()}
         built_tokenizers = {name: _tokenizer(kind, scale) for name, kind in self.tokenizers.items()}
         processors = {
-            name: QwenImageProcessor(built_tokenizers["tokenizer"], patch_size=_patch_size(parts[encoder]))
+            name: QwenImageProcessor(built_tokenizers["tokenizer"], config=parts[encoder].config)
             for name, encoder in self.processors.items()
         }
         return getattr(diffusers, self.class_name)(**parts, **built_tokenizers, **processors, **self.options)
-
-
-def _patch_size(text_encoder: Any) -> int:
-    return int(text_encoder.config.vision_config.patch_size)
 
 
 def _tokenizer(kind: Tokenizer, scale: Scale) -> Any:

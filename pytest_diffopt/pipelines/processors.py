@@ -11,6 +11,7 @@ from transformers import BatchFeature
 _MERGED = 2
 _FRAMES = 2
 _IMAGE = "<|image_pad|>"
+_AROUND = ("<|vision_start|>", "<|vision_end|>")
 # The mean and standard deviation of CLIP's training images, which the published processor subtracts and divides by.
 _MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
 _STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
@@ -21,12 +22,14 @@ class QwenImageProcessor:
 
     Args:
         tokenizer: the tokenizer of the texts, in which `<|image_pad|>` is one token.
-        patch_size: the pixels on each side of a patch, as in the configuration of the model.
+        config: the configuration of the model, with the size of patches and the ids of the tokens around an image.
     """
 
-    def __init__(self, tokenizer: Any, *, patch_size: int) -> None:
+    def __init__(self, tokenizer: Any, *, config: Any) -> None:
         self.tokenizer = tokenizer
-        self.patch_size = patch_size
+        self.patch_size = int(config.vision_config.patch_size)
+        names = {_IMAGE: config.image_token_id, **dict(zip(_AROUND, _ids_around(config), strict=True))}
+        self._ids = {tokenizer.convert_tokens_to_ids(name): number for name, number in names.items()}
 
     def __call__(
         self, text: Sequence[str], images: Sequence[Image.Image], *, padding: bool = True, return_tensors: str = "pt"
@@ -43,8 +46,13 @@ class QwenImageProcessor:
         grids = [_grid(image, self.patch_size) for image in images]
         spelled = [_with_image_tokens(one, grids) for one in text]
         tokens = self.tokenizer(spelled, padding=padding, return_tensors=return_tensors)
+        tokens["input_ids"] = tokens["input_ids"].clone().apply_(lambda number: self._ids.get(number, number))
         of_images = {"pixel_values": np.concatenate(patches * len(text)), "image_grid_thw": np.array(grids * len(text))}
         return BatchFeature({**tokens, **of_images}, tensor_type=return_tensors)
+
+
+def _ids_around(config: Any) -> tuple[int, int]:
+    return config.vision_start_token_id, config.vision_end_token_id
 
 
 def _with_image_tokens(text: str, grids: Sequence[tuple[int, int, int]]) -> str:

@@ -42,7 +42,8 @@ class SimulatedGPU:
     Attributes:
         gpu_model: the simulated GPU model.
         device: the `torch.device` of type `privateuseone` to move modules and tensors to.
-        real_up_to: floating tensors of more elements keep only their shape; `math.inf` keeps all values.
+        real_up_to: floating tensors of more elements keep only their shape, and so do integers and masks of more than
+            16 million elements; `math.inf` keeps all values.
         placeholder_values: whether reading a value that does not exist returns zero and is listed in `placeholders`;
             otherwise it raises.
     """

@@ -87,7 +87,13 @@ class _Search:
             self._empty_namespace(container)
         else:
             for key in [key for key, value in container.items() if self._holds(value) or self._holds(key)]:
-                del container[key]
+                self._remove(container, key)
+
+    def _remove(self, container: dict[Any, Any], key: Any) -> None:
+        try:
+            del container[key]
+        except Exception:  # noqa: BLE001 - an output of transformers, which keeps its entries, raises just that
+            container[key] = self._on_host(container[key])
 
     def _empty_attributes(self, thing: Any) -> None:
         attributes = getattr(thing, "__dict__", None)

@@ -17,6 +17,8 @@ from pytest_diffopt._torch_private.tensor_wrappers import (
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu.cost.memory import Allocation
 
+_LARGEST_MASK = 2**24
+
 
 class Metadata:
     """Shape, stride, offset and dtype of a tensor. Instances are interned: equal metadata are one object."""
@@ -32,8 +34,9 @@ class Metadata:
         self.numel = shape.numel()
         reach = offset + 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
         self.nbytes = reach * dtype.itemsize if self.numel else 0
-        # Integers and masks decide a program's control flow, so their values are always kept.
-        self.is_droppable = dtype.is_floating_point or dtype.is_complex
+        # Integers and masks decide a program's control flow, so their values are kept up to a size that no such tensor
+        # has: an attention mask of all pairs of a video's tokens would take gigabytes.
+        self.is_droppable = dtype.is_floating_point or dtype.is_complex or self.numel > _LARGEST_MASK
 
     @classmethod
     def of(cls, shape: Sequence[int], stride: Sequence[int], offset: int, dtype: torch.dtype) -> "Metadata":

@@ -366,6 +366,20 @@ def test_bulk_copies_of_dropped_values_return_zeros() -> None:
     assert [sync.kind for sync in gpu.syncs] == [SyncKind.COPY_TO_HOST]
 
 
+def test_a_mask_of_all_pairs_of_many_tokens_keeps_only_its_shape() -> None:
+    """HunyuanVideo's attention mask at full size would take gigabytes; that of each token is known."""
+    with SimulatedGPU() as gpu:
+        tokens = torch.ones(1, 1, 1, 50_000, dtype=torch.bool, device=gpu.device)
+        pairs = tokens.repeat(1, 1, 50_000, 1) & tokens.transpose(2, 3)
+
+        assert tokens.all().item()
+        assert pairs.shape == (1, 1, 50_000, 50_000)
+        with pytest.raises(SimulationError, match="depends on a tensor that kept only its shape"):
+            pairs.all().item()
+
+    assert gpu.counts.peak_memory_bytes >= 2 * 50_000**2
+
+
 def test_known_masks_select_unknown_values() -> None:
     """If only the mask is known, the shape of the selection is correct."""
     with SimulatedGPU(real_up_to=10) as gpu:

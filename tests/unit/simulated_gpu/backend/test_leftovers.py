@@ -2,6 +2,7 @@
 
 import functools
 import gc
+from collections import OrderedDict
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ BY_DEVICE: dict[Any, torch.Tensor] = {}
 IN_TUPLES: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
 LISTED: list[torch.Tensor] = []
 SINGLE: torch.Tensor | None = None
+OUTPUTS: "dict[str, Output]" = {}
 
 
 @functools.lru_cache
@@ -168,6 +170,34 @@ def test_a_tensor_without_values_leaves_no_entry() -> None:
 
     assert SINGLE is None
     assert BY_DEVICE == {}
+
+
+class Output(OrderedDict[str, torch.Tensor | None]):
+    """An output as those of transformers: its entries are also attributes, and none can be deleted."""
+
+    small: torch.Tensor
+    large: torch.Tensor | None
+
+    def __setitem__(self, key: str, value: torch.Tensor | None) -> None:
+        super().__setitem__(key, value)
+        setattr(self, key, value)
+
+    def __delitem__(self, key: str) -> None:
+        msg = "You cannot use ``__delitem__`` on an Output instance."
+        raise Exception(msg)  # noqa: TRY002 - as transformers
+
+
+def test_a_cached_output_that_refuses_deletion_has_its_values_on_the_host() -> None:
+    """The block ends without an error, and no simulated tensor is left."""
+    before = alive()
+    with SimulatedGPU(real_up_to=4) as gpu:
+        OUTPUTS["last"] = Output(small=torch.ones(3, device=gpu.device), large=torch.ones(9, device=gpu.device))
+
+    output = OUTPUTS.pop("last")
+    assert isinstance(output["small"], torch.Tensor)
+    assert output["small"].tolist() == output.small.tolist() == [1.0, 1.0, 1.0]
+    assert output["large"] is output.large is None
+    assert alive() == before
 
 
 def test_a_local_variable_keeps_its_tensor() -> None:
