@@ -2,8 +2,8 @@
 
 The gate runs what differs. A slow test repeats, for a variant, what a test of the gate does for the original: a
 pipeline with another way to start (image to image, inpainting), with another autoencoder or with fewer blocks, a level
-of a ladder between two others, a transformer over text and image (Chroma is a FLUX, SD 3.5 an SD 3), a text-to-video
-model (CogVideoX, LTX-2, SANA beside Wan), a stage of a chain.
+of a ladder between two others, a transformer over text and image (Chroma is a FLUX, SD 3.5 an SD 3, Qwen-Image-Edit a
+Qwen-Image), a text-to-video model (CogVideoX, HunyuanVideo, LTX-2, SANA beside Wan), a stage of a chain.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,9 @@ _SLOW = {
     ),
     "test_chroma.py": ("[chroma-fp32+sdpa+compile", "[chroma@full-"),
     "test_cogvideox.py": ("[cogvideox-bf16+sdpa+compile", "[cogvideox@full-"),
+    "test_hunyuan_video.py": ("[hunyuan-video-1.5-fp32+sdpa+compile", "[hunyuan-video-1.5@full-"),
     "test_ltx2.py": ("[ltx2-bf16+sdpa+compile", "[ltx2@full-"),
+    "test_qwen_image_edit.py": ("[qwen-image-edit-fp32+sdpa+compile", "[qwen-image-edit@full-"),
     "test_sana.py": ("[sana-bf16+sdpa+compile",),
     "test_sd35.py": (
         "[sd35-medium-bf16+sdpa+compile",

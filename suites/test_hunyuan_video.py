@@ -8,7 +8,9 @@ import pytest
 from suites.every_guard import Compiled, EveryRecipe, FullSize, OnGpu
 from suites.known_syncs import HUNYUAN_VIDEO
 
-COMPILED = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
+# In fp32: with random weights rounding to bf16 decides the image, so that comparing it would prove nothing.
+COMPILED = 'fp32 + sdpa + compile(target=["denoiser"], regional=True)'
+COMPILED_IN_BF16 = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
 
 
 @pytest.mark.diffopt(pipeline="hunyuan-video-1.5", recipe=["fp32", COMPILED])
@@ -31,6 +33,6 @@ class TestFullSize(FullSize):
     shorter_call: ClassVar[Mapping[str, Any]] = {"output_type": "latent"}
 
 
-@pytest.mark.diffopt(pipeline="hunyuan-video-1.5", recipe=["bf16 + sdpa", COMPILED])
+@pytest.mark.diffopt(pipeline="hunyuan-video-1.5", recipe=["bf16 + sdpa", COMPILED_IN_BF16])
 class TestOnGpu(OnGpu):
     """Latency and memory."""

@@ -9,7 +9,9 @@ from pytest_diffopt import PipelineInputs, assert_no_recompiles
 from suites.every_guard import BATCHES, Compiled, EveryRecipe, FullSize, OnGpu
 from suites.known_syncs import QWEN_IMAGE_EDIT
 
-COMPILED = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
+# In fp32: with random weights rounding to bf16 decides the image, so that comparing it would prove nothing.
+COMPILED = 'fp32 + sdpa + compile(target=["denoiser"], regional=True)'
+COMPILED_IN_BF16 = 'bf16 + sdpa + compile(target=["denoiser"], regional=True)'
 
 
 @pytest.mark.diffopt(pipeline="qwen-image-edit", recipe=["fp32", COMPILED])
@@ -38,6 +40,6 @@ class TestFullSize(FullSize):
     allow_syncs = QWEN_IMAGE_EDIT
 
 
-@pytest.mark.diffopt(pipeline="qwen-image-edit", recipe=["bf16 + sdpa", COMPILED], batch=BATCHES)
+@pytest.mark.diffopt(pipeline="qwen-image-edit", recipe=["bf16 + sdpa", COMPILED_IN_BF16], batch=BATCHES)
 class TestOnGpu(OnGpu):
     """Latency and memory."""
