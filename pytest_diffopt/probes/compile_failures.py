@@ -10,6 +10,7 @@ from pytest_diffopt._torch_private.compile_errors import BackendError, InvalidBa
 from pytest_diffopt._torch_private.compiled_code import compile_switched_off
 from pytest_diffopt.errors import ProbeError, did_you_mean
 
+_REFUSED_LAYOUT = "Expected X.is_contiguous(memory_format) to be true, but got false"
 _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 
@@ -30,7 +31,8 @@ def failures_explained() -> Iterator[None]:
     """Replace errors of a compilation that cannot start by an actionable message; other errors pass unchanged.
 
     Raises:
-        ProbeError: the backend is unknown, no compiler was found, or Inductor's cache folder cannot be written.
+        ProbeError: the backend is unknown or fails for a layout, no compiler was found, or Inductor's cache folder cannot
+            be written.
     """
     try:
         yield
@@ -48,6 +50,11 @@ def explained(error: BaseException) -> ProbeError | None:
         name = str(error).partition("'")[2].partition("'")[0]
         return ProbeError(
             f"unknown torch.compile backend: {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
+        )
+    if isinstance(error, RuntimeError) and _REFUSED_LAYOUT in str(error):
+        return ProbeError(
+            f'with backend="aot_eager" torch {torch.__version__} cannot run a group norm whose input is a transposed batch '
+            'of 1\n  compile with backend="aot_eager_decomp_partition", which decomposes it as Inductor does'
         )
     return _explained_backend(error) if isinstance(error, BackendError) else None
 

@@ -132,3 +132,57 @@ def test_no_compiler_for_inductor_is_an_error_that_names_the_package(own_pipelin
         ["diffopt: Inductor needs a C++ compiler to compile for the CPU, but found none that works"]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+NORM = """
+import pytest
+import small_pipeline
+import torch
+from pytest_diffopt import assert_no_graph_breaks, assert_repeatable
+
+class UNet(small_pipeline.SmallUNet):
+    # An attention's result is (batch, pixels, channels); its norm, as in many UNets and decoders, is that of an image.
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.GroupNorm(2, 4)
+        self.linear = torch.nn.Linear(4, 4)
+
+    def forward(self, latents, timestep):
+        pixels = self.linear(latents.flatten(2).transpose(-1, -2))
+        return super().forward(self.norm(pixels.transpose(-1, -2).reshape(latents.shape)), timestep)
+
+@pytest.fixture
+def optimized_pipeline():
+    pipeline = small_pipeline.build(UNet)
+    pipeline.unet.compile(backend="{backend}")
+    return pipeline
+
+def test_it(optimized_pipeline, pipeline_inputs):
+    {call}(optimized_pipeline, **pipeline_inputs)
+"""
+
+every_call = pytest.mark.parametrize("call", ["assert_no_graph_breaks", "assert_repeatable"])
+
+
+@every_call
+def test_a_backend_that_refuses_the_layout_of_a_norm_is_an_error_with_the_one_to_use(
+    own_pipeline: pytest.Pytester, call: str
+) -> None:
+    """Torch's own text names neither the backend nor the reason."""
+    result = run(own_pipeline, NORM.format(backend="aot_eager", call=call))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            'diffopt: with backend="aot_eager" torch * cannot run a group norm whose input is a transposed batch of 1',
+            '  compile with backend="aot_eager_decomp_partition", which decomposes it as Inductor does',
+        ],
+        consecutive=True,
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@every_call
+def test_the_backend_that_decomposes_the_norm_passes(own_pipeline: pytest.Pytester, call: str) -> None:
+    """The same pipeline compiles."""
+    run(own_pipeline, NORM.format(backend="aot_eager_decomp_partition", call=call)).assert_outcomes(passed=1)
