@@ -51,7 +51,8 @@ class PipelineInputs(Mapping[str, Any]):
         if "generator" in arguments and seed is not None and not isinstance(arguments, PipelineInputs):
             msg = "PipelineInputs makes the generator from its seed, got: the keyword generator: pass seed=... instead"
             raise ArgumentError(msg)
-        self._arguments = dict(arguments)
+        # Another call's generator is made from its seed, which this call has its own of.
+        self._arguments = dict(arguments._arguments if isinstance(arguments, PipelineInputs) else arguments)
         self.seed = seed
         self.label = label
         self.changes_shape = changes_shape

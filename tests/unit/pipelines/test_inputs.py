@@ -70,3 +70,12 @@ def test_the_arguments_are_copied() -> None:
 def test_it_shows_its_arguments_and_its_seed() -> None:
     """Its repr identifies the call in a failure."""
     assert repr(INPUTS) == "PipelineInputs({'prompt': 'a red circle', 'height': 64}, seed=3)"
+
+
+@pytest.mark.parametrize("seed", [3, None])
+def test_the_inputs_of_another_call_can_be_used_again(seed: int | None) -> None:
+    """Its generator is replaced by one of the new seed, or by none."""
+    again = PipelineInputs(PipelineInputs({"prompt": "a"}, seed=1), seed=seed)
+
+    assert list(again) == ["prompt", *([] if seed is None else ["generator"])]
+    assert seed is None or again["generator"].initial_seed() == seed
