@@ -115,7 +115,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/actionlint
-	$(BIN)/zizmor --offline --quiet .github action.yml
+	$(BIN)/zizmor --offline --quiet .github action.yml benchmarks/atlas/action.yml
 
 # Build the documentation into site/; a dead link or anchor is an error. (With --quiet it would not be.)
 docs: $(INSTALLED)
