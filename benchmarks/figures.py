@@ -3,7 +3,7 @@
 python -m benchmarks.figures
 python -m benchmarks.figures --only start-up stored-cases
 
-Each command runs in turn, with nothing beside it that this one starts. A figure that was not measured keeps its earlier
+The commands run one after the other. A figure that was not measured keeps its earlier
 section, which has its own date and machine. The exit code is 1 if a command fails or exceeds its own limit.
 """
 

@@ -13,13 +13,15 @@ from pytest_diffopt.guards.images import judge_images
 from pytest_diffopt.guards.rounding import is_near_noise, noise_of, unless_rounding_decides
 from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.probes.image_results import ImageResult, compare_results
-from pytest_diffopt.probes.reference_precision import SCALES, ReferencePrecision, precision_of, rounded_calls
+from pytest_diffopt.probes.reference_precision import (
+    FIRST_SCALES,
+    SCALES,
+    ReferencePrecision,
+    precision_of,
+    rounded_calls,
+)
 from pytest_diffopt.records import ImageRecord, RoundingNoise
 from pytest_diffopt.session.active_test import active_test
-
-
-#: The number of samples after which an error that is far from those of rounding is reported without more.
-FEWEST_SAMPLES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +80,8 @@ def judge_by_samples(
 ) -> tuple[ImageRecord, Verdict]:
     """Judge a record by the largest error of the samples so far, until it passes or there is no other sample.
 
+    After the first five it also ends where rounding decides, or where the error is more than twice its limit.
+
     Args:
         record: the optimized pipeline's image, compared with its reference.
         precision: the precision of the samples, for messages.
@@ -96,7 +100,7 @@ def judge_by_samples(
         verdict = judge(record)
         if not verdict.is_failure:
             break
-        if len(known) < FEWEST_SAMPLES:
+        if len(known) < len(FIRST_SCALES):
             continue
         verdict = unless_rounding_decides(verdict, record, known, thresholds)
         if verdict.outcome is Outcome.INCONCLUSIVE or not is_near_noise(record):

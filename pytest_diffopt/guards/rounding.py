@@ -82,7 +82,7 @@ def unless_rounding_decides(
 
 
 def is_near_noise(record: ImageRecord) -> bool:
-    """Return whether no error is larger than twice its limit, so that other samples of rounding may still explain it."""
+    """Return whether no error is larger than twice its limit, so that another sample may still explain it."""
     noise = record.noise
     return noise is not None and not _has_defect(record) and _is_within_noise(replace(record, noise=_doubled(noise)))
 

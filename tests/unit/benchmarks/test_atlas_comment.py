@@ -41,14 +41,14 @@ def test_a_change_that_makes_figures_worse() -> None:
 
 
 def test_a_change_that_makes_figures_better() -> None:
-    """The same lines of code, in green."""
+    """The same lines of code, marked as better."""
     found = lines([BAD], [GOOD])
 
     assert found[0] == "### 0 figures worse, 6 better in 1 pipeline"
     assert f"- 🟢 **WanPipeline**: -1 sync per step ({SIGMA_READ})" in found
 
 
-def test_a_change_without_an_effect_says_what_was_not_measured() -> None:
+def test_a_change_without_an_effect_lists_what_was_not_measured() -> None:
     """A test that does not run here, and one for which no time was left, are named."""
     assert lines([GOOD, NOT_BUILT], [GOOD, NOT_BUILT], [WAN, OLD, FLUX]) == [
         "### No figure changed in 1 pipeline",
