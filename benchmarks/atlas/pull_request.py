@@ -103,7 +103,7 @@ class _Side:
     until: float
 
     def entries(self) -> list[Entry]:
-        """Measure the touched files of each group in turn, the nearest group first."""
+        """Measure the touched files of each group, the nearest group first."""
         lines: list[bytes] = []
         present = [one for one in self.touched if one.name in self._known(one.group)]
         ordered = list(dict.fromkeys(one.group for one in present))

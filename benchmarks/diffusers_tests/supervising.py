@@ -55,7 +55,7 @@ def commit_of(checkout: Path) -> str:
 
 
 def check_requirements(checkout: Path) -> None:
-    """Check that the packages of the tests are installed, and say so if the checkout is of another release.
+    """Check that the packages of the tests are installed, and print a line if the checkout is of another release.
 
     Raises:
         SystemExit: a package is missing.
