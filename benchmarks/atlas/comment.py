@@ -1,29 +1,41 @@
-"""The comment on a pull request: what it changed in the pipelines that it touches."""
+"""The comment on a pull request: what it changed in the pipelines that it touches.
 
+python -m benchmarks.atlas.comment compared.json --repository owner/name --pull-request 12
+
+A job with write permission runs this; it reads what `benchmarks.atlas.pull_request --json` wrote in a job that runs the
+code of the pull request. GitHub shows each text of that file literally.
+"""
+
+import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
 
 from benchmarks.atlas.difference import Change, Direction, entry_differences
 from benchmarks.atlas.entries import Entry
-from benchmarks.atlas.touched import TouchedFile
 from benchmarks.diffusers_tests.results import Outcome
+from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.reports.comment.posting import NotAllowedError, Place, post
+from pytest_diffopt.reports.markdown import text
 
+_ACTIONS_LOGIN = "github-actions[bot]"
+_MOST_UNMEASURED = 6
 _SIGNS = {Direction.WORSE: "🔴", Direction.BETTER: "🟢"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Compared:
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """Both sides of a change.
 
     Attributes:
         revisions: the merge base and the head.
-        touched: the test files that the change touches.
+        touched: the test files that the change touches, as `folder/file`, the nearest first.
         before: the measured pipelines at the merge base.
         after: those at the head.
     """
 
     revisions: tuple[str, str]
-    touched: tuple[TouchedFile, ...]
+    touched: tuple[str, ...]
     before: tuple[Entry, ...]
     after: tuple[Entry, ...]
 
@@ -62,7 +74,7 @@ class Compared:
     def left(self) -> list[str]:
         """The touched test files without a pipeline that was measured at the head."""
         seen = {_file_of(entry) for entry in self.after}
-        return [one.name for one in self.touched if one.name not in seen]
+        return [name for name in self.touched if name not in seen]
 
 
 def comment(compared: Compared) -> str:
@@ -85,11 +97,11 @@ def _heading(compared: Compared) -> Iterator[str]:
 
 def _changed(compared: Compared) -> Iterator[str]:
     for change in compared.changes:
-        yield f"- {_SIGNS[change.direction]} **{change.pipeline}**: {change.text}"
+        yield f"- {_SIGNS[change.direction]} **{text(change.pipeline)}**: {text(change.text)}"
     for entry in compared.lost:
-        yield f"- 🔴 **{entry.name}** ran before, and is now {entry.outcome.value}: {entry.reason}"
+        yield f"- 🔴 **{text(entry.name)}** ran before, and is now {entry.outcome.value}: {text(entry.reason)}"
     for entry in compared.added:
-        yield f"- **{entry.pipeline}** is new: {_figures(entry)}"
+        yield f"- **{text(entry.pipeline)}** is new: {text(_figures(entry))}"
 
 
 def _figures(entry: Entry) -> str:
@@ -108,12 +120,12 @@ def _method(compared: Compared) -> Iterator[str]:
     base, head = (revision[:10] for revision in compared.revisions)
     if not compared.touched:
         return
-    names = sorted({entry.pipeline for entry in compared.measured})
-    yield f"<sub>{base} to {head}, measured without a GPU: {', '.join(names) or 'no pipeline'}.</sub>"
-    for entry in compared.unmeasured:
-        yield f"<sub>{entry.name} does not run here: {entry.reason}.</sub>"
+    names = ", ".join(sorted({entry.pipeline for entry in compared.measured}))
+    yield f"<sub>{text(base)} to {text(head)}, measured without a GPU: {text(names) or 'no pipeline'}.</sub>"
+    for entry in compared.unmeasured[:_MOST_UNMEASURED]:
+        yield f"<sub>{text(entry.name)} does not run here: {text(entry.reason)}.</sub>"
     if compared.left:
-        yield f"<sub>Touched but not measured in the time limit: {_shortened(compared.left)}.</sub>"
+        yield f"<sub>Touched but not measured in the time limit: {text(_shortened(compared.left))}.</sub>"
 
 
 def _shortened(names: Sequence[str], most: int = 6) -> str:
@@ -131,3 +143,43 @@ def _file_of(entry: Entry) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Post the comment; it replaces that of an earlier run.
+
+    Raises:
+        SystemExit: the file is not of this format, or GitHub refuses the comment.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.atlas.comment", description=__doc__)
+    parser.add_argument("compared", type=Path)
+    parser.add_argument("--repository", required=True, metavar="OWNER/NAME")
+    parser.add_argument("--pull-request", required=True, type=int, metavar="N")
+    options = parser.parse_args(arguments)
+    compared = read_compared(options.compared)
+    try:
+        place = Place(
+            repository=options.repository, pull_request=options.pull_request, key="atlas", author=_ACTIONS_LOGIN
+        )
+        print(f"{post(place, comment(compared))} the comment on {options.repository}#{options.pull_request}")
+    except NotAllowedError as error:
+        print(f"no comment: {error}")
+    except DiffoptError as error:
+        raise SystemExit(str(error)) from error
+
+
+def read_compared(file: Path) -> Compared:
+    """Read both sides of a change.
+
+    Raises:
+        SystemExit: the file cannot be read, or is not of this format.
+    """
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Compared)
+    except (OSError, msgspec.DecodeError) as error:
+        message = f"{file} is not what `python -m benchmarks.atlas.pull_request --json` writes: {error}"
+        raise SystemExit(message) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.atlas.comment import Compared, comment
 from benchmarks.atlas.difference import Direction
 from benchmarks.atlas.entries import Entry
@@ -40,10 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         compared = _compare(checkout, (base, head), changed, options)
     except GitError as error:
         raise SystemExit(str(error)) from error
-    text = comment(compared)
-    print(text)
+    print(comment(compared))
     if options.comment:
-        options.comment.write_text(text + "\n", encoding="utf-8")
+        options.comment.write_text(comment(compared) + "\n", encoding="utf-8")
+    if options.json:
+        options.json.write_bytes(msgspec.json.encode(compared) + b"\n")
     return any(one.direction is Direction.WORSE for one in compared.changes)
 
 
@@ -56,6 +59,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--diffusers", type=Path, required=True, metavar="DIR", help="a clone of diffusers")
     parser.add_argument("--against", required=True, metavar="REVISION", help="what the change is compared with")
     parser.add_argument("--comment", type=Path, metavar="FILE", help="write the comment, in Markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write both sides, for benchmarks.atlas.comment")
     parser.add_argument("--minutes", type=float, default=8, metavar="N", help="time to measure (default: %(default)s)")
     parser.add_argument(
         "--distance",
@@ -76,7 +80,9 @@ def _compare(
         sides = [_Side(tree, touched, until) for tree in (before, after)]
         with ThreadPoolExecutor(len(sides)) as both:
             found = list(both.map(_Side.entries, sides))
-    return Compared(revisions=revisions, touched=tuple(touched), before=tuple(found[0]), after=tuple(found[1]))
+    return Compared(
+        revisions=revisions, touched=tuple(one.name for one in touched), before=tuple(found[0]), after=tuple(found[1])
+    )
 
 
 @contextmanager

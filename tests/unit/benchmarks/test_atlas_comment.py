@@ -1,27 +1,30 @@
 """Test the comment on a pull request of diffusers."""
 
+import html
+import json
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
 
-from benchmarks.atlas.comment import Compared, comment
+from benchmarks.atlas.comment import Compared, comment, main
 from benchmarks.atlas.entries import Entry
-from benchmarks.atlas.touched import TouchedFile
 from benchmarks.diffusers_tests.results import Outcome
 from tests.unit.benchmarks.atlas_examples import BAD, GOOD, NOT_BUILT, SIGMA_READ, TABLE
 
-WAN = TouchedFile(distance=1, group="wanpipeline", stem="test")
-OLD = TouchedFile(distance=2, group="old", stem="test_old")
-FLUX = TouchedFile(distance=2, group="flux", stem="test_flux")
+WAN, OLD, FLUX = "wanpipeline/test", "old/test_old", "flux/test_flux"
 METHOD = "<sub>aaaaaaaaaa to bbbbbbbbbb, measured without a GPU: WanPipeline.</sub>"
 
 
-def lines(before: Sequence[Entry], after: Sequence[Entry], touched: Sequence[TouchedFile] = (WAN,)) -> list[str]:
+def lines(before: Sequence[Entry], after: Sequence[Entry], touched: Sequence[str] = (WAN,)) -> list[str]:
     """Return the lines of the comment."""
     compared = Compared(
         revisions=("a" * 40, "b" * 40), touched=tuple(touched), before=tuple(before), after=tuple(after)
     )
-    return comment(compared).splitlines()
+    return [html.unescape(line).replace("\u200b", "") for line in comment(compared).splitlines()]
 
 
 def test_a_change_that_makes_figures_worse() -> None:
@@ -85,3 +88,43 @@ def test_a_pipeline_that_only_the_merge_base_measured_is_not_new() -> None:
     other = msgspec.structs.replace(BAD, case="test::OtherTests", pipeline="OtherPipeline")
 
     assert not any("is new" in line for line in lines([GOOD], [GOOD, other]))
+
+
+COMPARED = Compared(revisions=("a" * 40, "b" * 40), touched=(WAN,), before=(GOOD,), after=(BAD,))
+
+
+def test_a_text_of_a_pull_request_is_shown_literally() -> None:
+    """A job that runs foreign code writes the file: it can neither mention anyone nor format anything."""
+    hostile = msgspec.structs.replace(BAD, pipeline="@everyone <b>[x](http://x)")
+
+    shown = comment(msgspec.structs.replace(COMPARED, after=(hostile,)))
+
+    assert not any(part in shown for part in ("@everyone", "<b>", "](", "http://x"))
+
+
+def test_the_comment_is_posted_from_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through GitHub's CLI, with the marker that the next run looks for."""
+    sent: list[str] = []
+
+    def gh(command: Sequence[str], **kwargs: Any) -> subprocess.CompletedProcess[str]:
+        sent.append(str(kwargs.get("input") or ""))
+        return subprocess.CompletedProcess(command, 0, stdout="[]")
+
+    monkeypatch.setattr(subprocess, "run", gh)
+    (tmp_path / "compared.json").write_bytes(msgspec.json.encode(COMPARED))
+
+    main([str(tmp_path / "compared.json"), "--repository", "huggingface/diffusers", "--pull-request", "12"])
+
+    assert json.loads(sent[-1])["body"] == f"<!-- pytest-diffopt: atlas -->\n{comment(COMPARED)}"
+    assert capsys.readouterr().out == "created the comment on huggingface/diffusers#12\n"
+
+
+def test_another_file_is_not_posted(tmp_path: Path) -> None:
+    """The message names the file and the command that writes one."""
+    (tmp_path / "compared.json").write_text("{}")
+    arguments = [str(tmp_path / "compared.json"), "--repository", "a/b", "--pull-request", "1"]
+
+    with pytest.raises(SystemExit, match=r"compared\.json is not what `python -m benchmarks\.atlas\.pull_request"):
+        main(arguments)
