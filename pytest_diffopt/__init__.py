@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.failed_assertion import DiffoptAssertionError
     from pytest_diffopt.guards.image_thresholds import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
-    from pytest_diffopt.pipelines.call_changes import another_scheduler, lora_scaled, lora_variations, shape_variations
+    from pytest_diffopt.pipelines.call_changes import another_scheduler, shape_variations
     from pytest_diffopt.pipelines.inputs import PipelineInputs
+    from pytest_diffopt.pipelines.lora_changes import lora_disabled, lora_loaded, lora_scaled, lora_variations
     from pytest_diffopt.pipelines.registry import register_pipeline
     from pytest_diffopt.pipelines.scale import Scale
     from pytest_diffopt.recipes.grammar import parse_recipe
@@ -74,8 +75,10 @@ _HOMES = {
     "assert_same_images": "api.images",
     "conclude_own_guard": "api.own_guard",
     "ladder": "recipes.ladders",
-    "lora_scaled": "pipelines.call_changes",
-    "lora_variations": "pipelines.call_changes",
+    "lora_disabled": "pipelines.lora_changes",
+    "lora_loaded": "pipelines.lora_changes",
+    "lora_scaled": "pipelines.lora_changes",
+    "lora_variations": "pipelines.lora_changes",
     "no_syncs": "api.syncs",
     "parse_recipe": "recipes.grammar",
     "register_optimization": "recipes.registry",
@@ -116,6 +119,8 @@ __all__ = [
     "assert_same_images",
     "conclude_own_guard",
     "ladder",
+    "lora_disabled",
+    "lora_loaded",
     "lora_scaled",
     "lora_variations",
     "no_syncs",

@@ -69,3 +69,19 @@ DPM_SOLVER = (
         where="scheduling_dpmsolver_multistep.py:index_for_timestep", per_step=0, first_step=2, reason=_FIND_STEP
     ),
 )
+#: In each of two forwards a step: one branch and twelve selections by masks.
+HUNYUAN_VIDEO = (
+    AllowedSyncs(
+        where="transformer_hunyuan_video15.py:forward",
+        per_step=26,
+        reason="selects the valid tokens of text, glyphs and image by masks and branches on their values (diffusers 0.42)",
+    ),
+    *FLOW_MATCH_EULER,
+)
+QWEN_IMAGE_EDIT = (
+    AllowedSyncs(
+        where="transformer_qwenimage.py:forward",
+        per_step=2,
+        reason="makes the index of the edit images' tokens on the CPU and copies it, in each of two forwards (diffusers 0.42)",
+    ),
+)

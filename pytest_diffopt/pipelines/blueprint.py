@@ -6,8 +6,11 @@ from enum import Enum, auto
 from typing import Any
 
 import diffusers
+import transformers
 
 from pytest_diffopt.pipelines import tiny, tokenizers
+from pytest_diffopt.pipelines.instructions import Instruction
+from pytest_diffopt.pipelines.processors import QwenImageProcessor
 from pytest_diffopt.pipelines.published import build_published
 from pytest_diffopt.pipelines.scale import Scale
 
@@ -17,11 +20,21 @@ _CLIP_VOCABULARY = 49408
 class Tokenizer(Enum):
     """The tokenizer that a text encoder expects. Each is built by code, so that none is downloaded."""
 
+    BYT5 = auto()
     CLIP = auto()
     OPEN_CLIP = auto()
     GEMMA = auto()
     QWEN = auto()
+    QWEN_EDIT = auto()
+    QWEN_VIDEO = auto()
     T5 = auto()
+
+
+_INSTRUCTIONS = {
+    Tokenizer.QWEN: Instruction.IMAGE,
+    Tokenizer.QWEN_EDIT: Instruction.EDIT,
+    Tokenizer.QWEN_VIDEO: Instruction.VIDEO,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +43,7 @@ class Part:
 
     Attributes:
         full: the published configuration, `repository/component`.
-        tiny: the name of the tiny component; empty for a scheduler, which is the published one at both scales.
+        tiny: the name of the tiny component; empty for a scheduler or guider, the published one at both scales.
         is_trained: whether the tiny component has trained weights; otherwise random ones.
     """
 
@@ -68,12 +81,14 @@ class Blueprint:
         class_name: the pipeline's class in diffusers.
         parts: models and schedulers by constructor keyword.
         tokenizers: tokenizers by constructor keyword.
+        processors: processors of images and text by constructor keyword, with the keyword of their text encoder.
         options: every other constructor keyword.
     """
 
     class_name: str
     parts: Mapping[str, Part]
     tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
+    processors: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def build_tiny(self) -> Any:
@@ -87,13 +102,23 @@ class Blueprint:
     def _build(self, scale: Scale) -> Any:
         parts = {name: part.build(scale) for name, part in self.parts.items()}
         built_tokenizers = {name: _tokenizer(kind, scale) for name, kind in self.tokenizers.items()}
-        return getattr(diffusers, self.class_name)(**parts, **built_tokenizers, **self.options)
+        processors = {
+            name: QwenImageProcessor(built_tokenizers["tokenizer"], patch_size=_patch_size(parts[encoder]))
+            for name, encoder in self.processors.items()
+        }
+        return getattr(diffusers, self.class_name)(**parts, **built_tokenizers, **processors, **self.options)
+
+
+def _patch_size(text_encoder: Any) -> int:
+    return int(text_encoder.config.vision_config.patch_size)
 
 
 def _tokenizer(kind: Tokenizer, scale: Scale) -> Any:
     pads_with_end = kind is Tokenizer.CLIP
-    if kind is Tokenizer.QWEN:
-        return tiny.tiny_qwen_tokenizer()
+    if kind in _INSTRUCTIONS:
+        return tiny.tiny_qwen_tokenizer(_INSTRUCTIONS[kind])
+    if kind is Tokenizer.BYT5:
+        return transformers.ByT5Tokenizer()
     if kind is Tokenizer.GEMMA:
         return tokenizers.character_level_gemma_tokenizer()
     if kind is Tokenizer.T5:

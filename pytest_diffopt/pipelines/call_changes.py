@@ -1,4 +1,4 @@
-"""Variations of a call beyond its keywords: another scheduler, another LoRA scale, other shapes."""
+"""Variations of a call beyond its keywords: another scheduler, other shapes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -6,11 +6,11 @@ from typing import Any
 
 import diffusers
 
-from pytest_diffopt.arguments import NUMBER, SOME_TEXT, instance_of, require
+from pytest_diffopt.arguments import SOME_TEXT, instance_of, require
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.inputs import PipelineChange, PipelineInputs
+from pytest_diffopt.pipelines.variations import GUIDANCE
 
-_LORA_SCALES = (1.0, 0.5)
 # Common choices. The first supports a learned variance, such as DeepFloyd IF's.
 _USUAL_SCHEDULERS = (
     "DPMSolverMultistepScheduler",
@@ -30,16 +30,18 @@ def with_changes(variations: Sequence[PipelineInputs]) -> Sequence[PipelineInput
 
 
 def shape_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
-    """Return the calls that give a model inputs of another shape: no guidance, a larger batch, more frames or pixels.
+    """Return the calls that give a model inputs of another shape.
+
+    They have no guidance, a larger batch, more frames or pixels, or one more image to edit.
 
     Args:
         plain: the plain call; keywords that it does not have are not varied.
     """
     require(instance_of(PipelineInputs), plain, "the call of shape_variations")
     shapes: dict[str, Mapping[str, Any]] = {}
-    guidance = plain.get("guidance_scale")
-    if isinstance(guidance, float) and guidance > 1:
-        shapes["without guidance"] = {"guidance_scale": 1.0}
+    guided = [name for name in GUIDANCE if isinstance(plain.get(name), float) and plain[name] > 1]
+    if guided:
+        shapes["without guidance"] = dict.fromkeys(guided, 1.0)
     frames = plain.get("num_frames")
     if isinstance(frames, int):
         shapes[f"num_frames={2 * frames - 1}"] = {"num_frames": 2 * frames - 1}  # one more than a multiple, as before
@@ -49,18 +51,10 @@ def shape_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
     if isinstance(plain.get("height"), int):
         height = plain["height"] * 3 // 2
         shapes[f"height={height}"] = {"height": height}
+    images = plain.get("image")
+    if isinstance(images, list) and images:  # a pipeline that edits takes any number of images
+        shapes[f"{len(images) + 1} edit images"] = {"image": [*images, images[0]]}
     return (plain, *(plain.reshaped(label, **changes) for label, changes in shapes.items()))
-
-
-def lora_variations(plain: PipelineInputs, adapter: str = "default_0") -> Sequence[PipelineInputs]:
-    """Return calls that differ in the scale of a loaded LoRA.
-
-    Args:
-        plain: the plain call.
-        adapter: the LoRA's name.
-    """
-    require(instance_of(PipelineInputs), plain, "the call of lora_variations")
-    return tuple(plain.within(f"LoRA scale {scale}", lora_scaled(scale, adapter=adapter)) for scale in _LORA_SCALES)
 
 
 def another_scheduler(class_name: str | None = None) -> PipelineChange:
@@ -85,42 +79,6 @@ def another_scheduler(class_name: str | None = None) -> PipelineChange:
             pipeline.scheduler = original
 
     return changed
-
-
-def lora_scaled(scale: float, *, adapter: str = "default_0") -> PipelineChange:
-    """Return a change that sets the scale of a LoRA.
-
-    Args:
-        scale: the LoRA's scale.
-        adapter: the LoRA's name.
-
-    Raises:
-        ArgumentError: the scale is no finite number, or the name is not a text.
-    """
-    require(NUMBER, scale, "lora_scaled(scale=...)")
-    require(SOME_TEXT, adapter, "lora_scaled(adapter=...)")
-
-    @contextmanager
-    def changed(pipeline: Any) -> Iterator[None]:
-        _refuse_inactive(pipeline, adapter)
-        pipeline.set_adapters(adapter, scale)
-        try:
-            yield
-        finally:
-            pipeline.set_adapters(adapter, 1.0)
-
-    return changed
-
-
-def _refuse_inactive(pipeline: Any, adapter: str) -> None:
-    if not hasattr(pipeline, "set_adapters"):
-        msg = f"lora_scaled needs a pipeline that can load a LoRA, got: {type(pipeline).__name__}"
-        raise PipelineError(msg)
-    active = pipeline.get_active_adapters()
-    if adapter not in active:
-        known = ", ".join(active) or "none"
-        msg = f"no LoRA {adapter!r} is active{did_you_mean(adapter, active)}; active: {known}"
-        raise PipelineError(msg)
 
 
 def _named(scheduler: Any, class_name: str) -> Any:

@@ -5,7 +5,6 @@ from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
-import diffusers
 import torch
 import transformers
 
@@ -16,6 +15,7 @@ _TEXT_CONFIGS = {
     "Gemma2Model": "Gemma2Config",
     "Gemma3ForConditionalGeneration": "Gemma3Config",
     "Qwen2_5_VLForConditionalGeneration": "Qwen2_5_VLConfig",
+    "Qwen2_5_VLTextModel": "Qwen2_5_VLTextConfig",
     "Qwen3ForCausalLM": "Qwen3Config",
     "Qwen3Model": "Qwen3Config",
     "T5EncoderModel": "T5Config",
@@ -37,7 +37,7 @@ def build_published(repository: str, component: str) -> Any:
     """Build a component with its published architecture and random parameters, on torch's default device.
 
     As with `from_pretrained`, a model is in evaluation mode (in training mode T5 has a dropout rate of 0.1), and a
-    scheduler is on the CPU (diffusers converts its tables to numpy arrays).
+    scheduler or guider is on the CPU (diffusers converts a scheduler's tables to numpy arrays).
     """
     config = published_config(repository, component)
     class_name = config.pop("_class_name")
@@ -45,7 +45,7 @@ def build_published(repository: str, component: str) -> Any:
         text_config = getattr(transformers, _TEXT_CONFIGS[class_name])(**config)
         return getattr(transformers, class_name)(text_config).eval()
     kind = getattr(import_module(_HOMES.get(class_name, "diffusers")), class_name)
-    if not issubclass(kind, diffusers.SchedulerMixin):
+    if issubclass(kind, torch.nn.Module):
         return kind(**config).eval()
     with torch.device("cpu"):
         return kind(**config)

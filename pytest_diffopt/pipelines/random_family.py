@@ -21,6 +21,7 @@ def random_family(  # noqa: PLR0913 - most of a family's properties are optional
     tiny_call: Mapping[str, Any],
     full_call: Mapping[str, Any],
     variations: Callable[[PipelineInputs], Sequence[PipelineInputs]] = usual_variations,
+    images: Callable[[Scale], Mapping[str, Any]] = lambda _scale: {},
     largest_batch: int | None = None,
 ) -> PipelineFamily:
     """Return a family whose tiny scale has random weights.
@@ -32,12 +33,13 @@ def random_family(  # noqa: PLR0913 - most of a family's properties are optional
         tiny_call: keywords of the plain call at tiny scale, in addition to `TINY_CALL`.
         full_call: keywords of the published call.
         variations: returns the calls that must not recompile, from the plain call.
+        images: returns the keywords of the call that are images, at a scale.
         largest_batch: the maximum number of images per call; 1 for a call without `num_images_per_prompt`.
     """
     calls = {Scale.TINY: {**TINY_CALL, **tiny_call}, Scale.FULL: dict(full_call)}
 
     def inputs(scale: Scale) -> PipelineInputs:
-        return PipelineInputs({**calls[scale], "output_type": "np"})
+        return PipelineInputs({**calls[scale], **images(scale), "output_type": "np"})
 
     return PipelineFamily(
         name=name,

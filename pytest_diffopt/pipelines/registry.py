@@ -14,10 +14,12 @@ from pytest_diffopt.pipelines.deepfloyd_if import DEEPFLOYD_IF, DEEPFLOYD_IF_1, 
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.flux import FLUX, FLUX_SCHNELL
 from pytest_diffopt.pipelines.flux2_klein import FLUX2_KLEIN
+from pytest_diffopt.pipelines.hunyuan_video import HUNYUAN_VIDEO_1_5
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.ltx2 import LTX2
 from pytest_diffopt.pipelines.pixart_alpha import PIXART_ALPHA
 from pytest_diffopt.pipelines.qwen_image import QWEN_IMAGE
+from pytest_diffopt.pipelines.qwen_image_edit import QWEN_IMAGE_EDIT
 from pytest_diffopt.pipelines.sana import SANA
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.pipelines.sd3 import SD3, SD35_LARGE, SD35_MEDIUM
@@ -39,8 +41,8 @@ _SHIPPED = (
     *(SD15, SD15_IMG2IMG, SD15_INPAINT, SD15_CONTROLNET),
     *(DEEPFLOYD_IF, DEEPFLOYD_IF_1, DEEPFLOYD_IF_2, DEEPFLOYD_IF_3),
     *(SDXL, SDXL_TAESD, SSD_1B, PIXART_ALPHA, BK_SDM, BK_SDM_TAESD, SD3, FLUX, FLUX_SCHNELL),
-    *(SD35_MEDIUM, SD35_LARGE, QWEN_IMAGE, FLUX2_KLEIN, Z_IMAGE, CHROMA, SANA),
-    *(WAN_T2V_1_3B, WAN_T2V_A14B, LTX2, COGVIDEOX),
+    *(SD35_MEDIUM, SD35_LARGE, QWEN_IMAGE, QWEN_IMAGE_EDIT, FLUX2_KLEIN, Z_IMAGE, CHROMA, SANA),
+    *(WAN_T2V_1_3B, WAN_T2V_A14B, LTX2, HUNYUAN_VIDEO_1_5, COGVIDEOX),
 )
 _FAMILIES: dict[str, PipelineFamily] = {family.name: family for family in _SHIPPED}
 _REGISTERED_AT: dict[str, str] = {}

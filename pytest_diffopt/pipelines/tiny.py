@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_model
 
 from pytest_diffopt.errors import PipelineError, did_you_mean
+from pytest_diffopt.pipelines.instructions import Instruction
 from pytest_diffopt.pipelines.published import build_published
 from pytest_diffopt.pipelines.scenes import caption_words
 from pytest_diffopt.pipelines.tokenizers import (
@@ -25,11 +26,6 @@ _PROMPT_TOKENS = 32
 _SEED = 0
 _VECTOR_NOISE = 0.1
 _CLIP_VOCABULARY = 640
-# Of what Qwen-Image puts before the prompt.
-_INSTRUCTION = (
-    "system user assistant Describe the image by detailing color shape size texture quantity text spatial relationships"
-    " of objects and background"
-)
 _REINSTALL = "reinstall pytest-diffopt, or train the weights again with tools/train_tiny.py"
 
 
@@ -98,9 +94,9 @@ def tiny_t5_tokenizer() -> Any:
     return character_level_t5_tokenizer(max_length=_PROMPT_TOKENS, words=caption_words())
 
 
-def tiny_qwen_tokenizer() -> Any:
-    """Build the tokenizer of the tiny Qwen text encoders: each word of captions and instructions is one token."""
-    return byte_level_qwen_tokenizer(words=dict.fromkeys((*_INSTRUCTION.split(), *caption_words())))
+def tiny_qwen_tokenizer(instruction: Instruction = Instruction.IMAGE) -> Any:
+    """Build the tokenizer of the tiny Qwen text encoders: each word of captions and of an instruction is one token."""
+    return byte_level_qwen_tokenizer(words=dict.fromkeys((*instruction.words, *caption_words())))
 
 
 @cache

@@ -8,6 +8,9 @@ from pytest_diffopt.pipelines.inputs import PipelineInputs
 
 LONG_PROMPT = "a small blue square on a green background, left, beside a large yellow triangle on a white table"
 
+#: The keywords of a guidance scale; with a scale of 1 there is no guidance.
+GUIDANCE = ("guidance_scale", "true_cfg_scale")
+
 
 def usual_variations(plain: PipelineInputs) -> Sequence[PipelineInputs]:
     """Return calls that vary the plain call's prompt, guidance, steps and seed, one at a time.
@@ -30,11 +33,10 @@ def _prompts(plain: PipelineInputs) -> Sequence[tuple[str, dict[str, Any]]]:
 
 
 def _guidance(plain: PipelineInputs) -> Sequence[tuple[str, dict[str, Any]]]:
-    scale = plain.get("guidance_scale")
-    if not isinstance(scale, float) or scale <= 1:  # without guidance the UNet's batch is half as large
-        return ()
-    other = scale + 2.5
-    return ((f"guidance_scale={other:g}", {"guidance_scale": other}),)
+    scales = ((name, plain.get(name)) for name in GUIDANCE)
+    # without guidance the UNet's batch is half as large
+    others = [(name, scale + 2.5) for name, scale in scales if isinstance(scale, float) and scale > 1]
+    return [(f"{name}={other:g}", {name: other}) for name, other in others]
 
 
 def _steps(plain: PipelineInputs) -> Sequence[tuple[str, dict[str, Any]]]:

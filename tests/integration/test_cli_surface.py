@@ -100,6 +100,8 @@ PUBLIC_NAMES = [
     "assert_same_images",
     "conclude_own_guard",
     "ladder",
+    "lora_disabled",
+    "lora_loaded",
     "lora_scaled",
     "lora_variations",
     "no_syncs",

@@ -288,6 +288,61 @@ def test_a_lora_scale_that_is_a_tensor_passes(own_pipeline: pytest.Pytester) -> 
     result.assert_outcomes(passed=1)
 
 
+LOADED = """
+import pytest, torch
+import small_pipeline
+from diffusers.loaders import PeftAdapterMixin
+from diffusers.loaders.lora_base import LoraBaseMixin
+from pytest_diffopt import PipelineInputs, assert_no_recompiles, lora_disabled, lora_loaded, lora_scaled
+
+class UNet(small_pipeline.SmallUNet, PeftAdapterMixin):
+    pass
+
+class Pipeline(small_pipeline.SmallPipeline, LoraBaseMixin):
+    _lora_loadable_modules = ["unet"]
+
+    def load_lora_weights(self, weights, adapter_name, hotswap=False):
+        self.unet.load_lora_adapter(weights, prefix=None, adapter_name=adapter_name, hotswap=hotswap)
+
+def lora(value):
+    return {{"time.lora_A.weight": torch.full((2, 1), value), "time.lora_B.weight": torch.full((16, 2), value)}}
+
+@pytest.fixture
+def optimized_pipeline():
+    pipeline = small_pipeline.build(unet=UNet, pipeline=Pipeline)
+    pipeline.enable_lora_hotswap(target_rank=2)
+    pipeline.load_lora_weights(lora(0.1), "style")
+    pipeline.unet.compile(backend="eager", dynamic=False)
+    return pipeline
+
+def test_lora(optimized_pipeline):
+    plain = PipelineInputs({{}})
+    assert_no_recompiles(optimized_pipeline, [plain, plain.within("another LoRA", {change}), plain])
+"""
+
+
+@pytest.mark.usefixtures("_peft_imported")
+@pytest.mark.parametrize(
+    "change", ["lora_loaded(lora(0.5))", "lora_disabled()"], ids=["load and unload", "disable and enable"]
+)
+def test_another_lora_recompiles(own_pipeline: pytest.Pytester, change: str) -> None:
+    """Its layers are others, or other branches of peft run."""
+    result = run(own_pipeline, LOADED.format(change=change))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["diffopt: 1 recompile (0 allowed)", "  another LoRA: SmallUNet.forward  small_pipeline.py:*"], consecutive=True
+    )
+
+
+@pytest.mark.usefixtures("_peft_imported")
+def test_a_lora_that_is_swapped_in_place_passes(own_pipeline: pytest.Pytester) -> None:
+    """As diffusers documents it: `enable_lora_hotswap` before the first LoRA, then `hotswap=True`."""
+    result = run(own_pipeline, LOADED.format(change='lora_loaded(lora(0.5), adapter="style", hotswap=True)'))
+
+    result.assert_outcomes(passed=1)
+
+
 RESETS = """
 import torch
 from pytest_diffopt import assert_no_recompiles

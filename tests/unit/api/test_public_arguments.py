@@ -252,6 +252,12 @@ CALLS = {
             "on_gpu": (NONE, *NO_BOOLEAN),
         },
     ),
+    "lora_disabled": PublicCall(function=pytest_diffopt.lora_disabled, wrong={}),
+    "lora_loaded": PublicCall(
+        function=pytest_diffopt.lora_loaded,
+        good={"weights": "some/lora"},
+        wrong={"weights": (NONE, 3, "", [], Odd()), "adapter": (NONE, *NO_TEXT, ""), "hotswap": (NONE, *NO_BOOLEAN)},
+    ),
     "lora_scaled": PublicCall(
         function=pytest_diffopt.lora_scaled,
         good={"scale": 1.0},

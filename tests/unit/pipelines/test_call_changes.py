@@ -7,13 +7,7 @@ import pytest
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
 from pytest_diffopt.errors import PipelineError
-from pytest_diffopt.pipelines.call_changes import (
-    another_scheduler,
-    lora_scaled,
-    lora_variations,
-    shape_variations,
-    with_changes,
-)
+from pytest_diffopt.pipelines.call_changes import another_scheduler, shape_variations, with_changes
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 
 
@@ -22,21 +16,6 @@ class Pipeline:
 
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = scheduler
-
-
-class PipelineWithLora:
-    """The part of a pipeline that a change of a LoRA's scale uses."""
-
-    def __init__(self) -> None:
-        self.scales: list[tuple[str, float]] = []
-
-    def get_active_adapters(self) -> list[str]:
-        """Return the only adapter."""
-        return ["style"]
-
-    def set_adapters(self, name: str, scale: float) -> None:
-        """Record the scale."""
-        self.scales.append((name, scale))
 
 
 PLAIN = PipelineInputs({"prompt": "a circle", "guidance_scale": 5.0, "height": 64})
@@ -73,29 +52,6 @@ def test_an_unknown_scheduler_is_an_error() -> None:
         pass
 
 
-def test_a_lora_scale_is_set_only_inside_the_block() -> None:
-    """The scale is 1.0 afterwards."""
-    pipeline = PipelineWithLora()
-    with lora_scaled(0.5, adapter="style")(pipeline):
-        during = list(pipeline.scales)
-
-    assert during == [("style", 0.5)]
-    assert pipeline.scales[-1] == ("style", 1.0)
-
-
-@pytest.mark.parametrize(
-    ("pipeline", "message"),
-    [
-        (PipelineWithLora(), r"no LoRA 'styl' is active \(did you mean 'style'\?\); active: style"),
-        (Pipeline(None), "lora_scaled needs a pipeline that can load a LoRA, got: Pipeline"),
-    ],
-)
-def test_a_missing_lora_is_an_error(pipeline: Any, message: str) -> None:
-    """The message lists the active ones."""
-    with pytest.raises(PipelineError, match=message), lora_scaled(0.5, adapter="styl")(pipeline):
-        pass
-
-
 def test_keyword_variations_gain_another_scheduler() -> None:
     """No variation changes a shape."""
     varied = with_changes((PLAIN, PLAIN.varied("another seed", seed=1)))
@@ -128,14 +84,19 @@ def test_the_frames_of_a_video_are_varied() -> None:
     assert "num_images_per_prompt" not in varied[2]
 
 
+def test_one_more_image_to_edit_is_a_variation() -> None:
+    """A single image, of which image-to-image pipelines take one, is not varied; true guidance can be switched off."""
+    varied = shape_variations(PipelineInputs({"image": ["a cat"], "true_cfg_scale": 4.0}))
+
+    assert [one.label for one in varied] == ["", "without guidance", "2 edit images"]
+    assert varied[1]["true_cfg_scale"] == 1.0
+    assert varied[2]["image"] == ["a cat", "a cat"]
+    assert [one.label for one in shape_variations(PipelineInputs({"image": "a cat"}))] == [""]
+
+
 def test_what_the_plain_call_does_not_have_is_not_varied() -> None:
     """A call without guidance cannot switch guidance off."""
     assert [one.label for one in shape_variations(PipelineInputs({"guidance_scale": 1.0}))] == [""]
-
-
-def test_lora_variations_have_one_call_per_scale() -> None:
-    """The label gives the scale."""
-    assert [one.label for one in lora_variations(PLAIN, adapter="style")] == ["LoRA scale 1.0", "LoRA scale 0.5"]
 
 
 def test_a_scheduler_of_flow_matching_is_replaced_by_one_of_its_class() -> None:

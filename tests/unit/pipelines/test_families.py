@@ -8,9 +8,11 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from diffusers.pipelines.hunyuan_video1_5.pipeline_hunyuan_video1_5 import format_text_input
 from torch.nn import ModuleList
 
 from pytest_diffopt.pipelines.components import denoiser_names, modules_of
+from pytest_diffopt.pipelines.conditioning_images import outline
 from pytest_diffopt.pipelines.inputs import PipelineInputs
 from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
@@ -58,6 +60,7 @@ PUBLISHED = {
     "flux-schnell": {"transformer": 11_891_178_560} | FLUX_PARTS,
     # Counts of the hub's files: shared by several parties, see pipelines/configs.
     "qwen-image": {"transformer": 20_430_401_088, "vae": 126_892_531, "text_encoder": 8_292_166_656},
+    "qwen-image-edit": {"transformer": 20_430_401_088, "vae": 126_892_531, "text_encoder": 8_292_166_656},
     "flux2-klein": {"transformer": 3_875_544_576, "vae": 84_046_115, "text_encoder": QWEN3},
     "z-image": {"transformer": 6_154_908_736, "vae": FLOW_VAE, "text_encoder": QWEN3},
     "chroma": {"transformer": 8_899_983_424, "vae": FLOW_VAE, "text_encoder": T5},
@@ -73,6 +76,12 @@ PUBLISHED = {
         "audio_vae": 53_248_146,
         "vocoder": 55_592_802,
         "text_encoder": 12_187_325_040,
+    },
+    "hunyuan-video-1.5": {
+        "transformer": 8_326_608_160,
+        "vae": 1_260_634_115,
+        "text_encoder": 7_070_619_136,
+        "text_encoder_2": 219_314_944,
     },
     "cogvideox": {"transformer": 5_570_283_072, "vae": 215_583_907, "text_encoder": T5},
 }
@@ -100,6 +109,7 @@ PUBLISHED_CALLS = {
     "pixart-alpha": ("PixArtAlphaPipeline", "PixArt-alpha/PixArt-XL-2-1024-MS", 1024, 30),
     "bk-sdm": ("StableDiffusionPipeline", "nota-ai/bk-sdm-small", 512, 25),
     "qwen-image": ("QwenImagePipeline", "Qwen/Qwen-Image", 1024, 50),
+    "qwen-image-edit": ("QwenImageEditPlusPipeline", "Qwen/Qwen-Image-Edit-2511", 1024, 50),
     "flux2-klein": ("Flux2KleinPipeline", "black-forest-labs/FLUX.2-klein-4B", 1024, 4),
     "z-image": ("ZImagePipeline", "Tongyi-MAI/Z-Image-Turbo", 1024, 8),
     "chroma": ("ChromaPipeline", "lodestones/Chroma1-HD", 1024, 35),
@@ -111,12 +121,13 @@ PUBLISHED_VIDEOS = {
     "wan-t2v-1.3b": ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 480, 832, 81, 50),
     "wan-t2v-a14b": ("Wan-AI/Wan2.2-T2V-A14B-Diffusers", 720, 1280, 81, 50),
     "ltx2": ("Lightricks/LTX-2", 512, 768, 121, 40),
+    "hunyuan-video-1.5": ("hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v", 480, 848, 121, 50),
     "cogvideox": ("zai-org/CogVideoX-5b", 480, 720, 49, 50),
 }
 
 RANDOM = (
-    *("qwen-image", "flux2-klein", "z-image", "chroma", "sana", "sd35-medium", "sd35-large"),
-    *("wan-t2v-1.3b", "wan-t2v-a14b", "ltx2", "cogvideox"),
+    *("qwen-image", "qwen-image-edit", "flux2-klein", "z-image", "chroma", "sana", "sd35-medium", "sd35-large"),
+    *("wan-t2v-1.3b", "wan-t2v-a14b", "ltx2", "hunyuan-video-1.5", "cogvideox"),
 )
 VISIBLE = 0.003
 
@@ -236,6 +247,34 @@ def drawn(pipeline: Any, inputs: PipelineInputs) -> Any:
     return values.get("frames", values.get("images"))
 
 
+def test_an_edit_image_changes_the_image_and_its_prompt() -> None:
+    """The tokens of a second image are both in the image and in the prompt."""
+    inputs, pipeline = find_pipeline("qwen-image-edit").inputs(Scale.TINY), tiny("qwen-image-edit")
+    plain = drawn(pipeline, inputs)
+    other = drawn(pipeline, inputs.varied("another image", image=[outline(Scale.TINY)]))
+    lengths = [
+        pipeline.encode_prompt("a red circle", image=[image.resize((384, 384)) for image in inputs["image"] * count])[0]
+        for count in (1, 2)
+    ]
+
+    assert np.abs(other - plain).mean() > VISIBLE
+    assert lengths[1].shape[1] - lengths[0].shape[1] > 16
+
+
+@pytest.mark.parametrize("name", ["qwen-image", "qwen-image-edit", "hunyuan-video-1.5"])
+def test_the_instruction_before_the_prompt_has_its_published_length(name: str) -> None:
+    """The pipeline drops that many tokens: what is left starts with the prompt, or with the edit image."""
+    pipeline = tiny(name)
+    if name == "hunyuan-video-1.5":
+        messages = format_text_input(["circle"], pipeline.system_message)
+        text = pipeline.tokenizer.apply_chat_template(messages[0], add_generation_prompt=True, tokenize=False)
+    else:
+        text = pipeline.prompt_template_encode.format("circle")
+    left = pipeline.tokenizer(text).input_ids[pipeline.prompt_template_encode_start_idx :]
+
+    assert pipeline.tokenizer.decode(left).startswith("circle")
+
+
 def test_both_denoisers_have_other_weights() -> None:
     """Else a boundary at the wrong step would change nothing."""
     pipeline = tiny("wan-t2v-a14b")
@@ -256,10 +295,13 @@ def _without_block(pipeline: Any, block: Any, inputs: PipelineInputs) -> Any:
 
 @every_family
 def test_a_tiny_pipeline_is_tiny(name: str) -> None:
-    """It has fewer than two million parameters, on the CPU, in float32."""
+    """It has fewer than two million parameters, on the CPU, in float32.
+
+    The projection of HunyuanVideo's glyphs has a fixed width of 2048, and so four million parameters of its own.
+    """
     tensors = [one for module in modules_of(tiny(name)).values() for one in module.parameters()]
 
-    assert sum(tensor.numel() for tensor in tensors) < 2_000_000
+    assert sum(tensor.numel() for tensor in tensors) < 2_000_000 + 4_300_000 * (name == "hunyuan-video-1.5")
     assert {(tensor.device.type, tensor.dtype) for tensor in tensors} == {("cpu", torch.float32)}
 
 

@@ -14,7 +14,7 @@ from pytest_diffopt.pipelines import tiny
 SHIPPED = Path(str(tiny.WEIGHTS))
 RANDOM = (
     *("flux2-klein-", "qwen-image-", "z-image-", "chroma-", "sana-", "sd35-"),
-    *("wan-", "ltx2-", "cogvideox-"),
+    *("wan-", "ltx2-", "hunyuan-video-", "cogvideox-"),
 )
 COMPONENTS = sorted(
     path.stem

@@ -23,6 +23,11 @@ def test_every_keyword_of_a_call_is_varied() -> None:
     ]
 
 
+def test_true_guidance_is_varied_too() -> None:
+    """Qwen-Image has two guidance scales, of which the published model uses the true one."""
+    assert labels(true_cfg_scale=4.0) == ["the same call again", "true_cfg_scale=6.5", "another seed"]
+
+
 @pytest.mark.parametrize("guidance", [1.0, 0.0, None])
 def test_guidance_that_is_off_stays_off(guidance: float | None) -> None:
     """Guidance would double the batch and so change the shapes."""
