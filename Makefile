@@ -20,7 +20,7 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install null-gpu truth gate ladders gpu test test-lpips browser lint docs fuzz format benchmarks history generality atlas
+.PHONY: install null-gpu truth gate ladders gpu test test-lpips browser lint docs fuzz format figures history generality atlas
 .PHONY: injected-faults on-gpu-rehearsal dist test-wheel release-check baselines comment comment-environment merge summary
 .PHONY: status gpu-request propose-baselines clean
 
@@ -115,7 +115,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/actionlint
-	$(BIN)/zizmor --offline --quiet .github action.yml
+	$(BIN)/zizmor --offline --quiet .github action.yml benchmarks/atlas/action.yml
 
 # Build the documentation into site/; a dead link or anchor is an error. (With --quiet it would not be.)
 docs: $(INSTALLED)
@@ -125,15 +125,11 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Measure the performance figures of the documentation.
-benchmarks: $(INSTALLED)
-	$(BIN)/python benchmarks/start_up.py
-	$(BIN)/python benchmarks/compile_watching.py
-	$(BIN)/python benchmarks/timed_region.py
-	$(BIN)/python benchmarks/stored_cases.py
-	$(BIN)/python benchmarks/gate.py
-	$(BIN)/python benchmarks/full_size.py
-	$(BIN)/python benchmarks/simulated_gpu_speed.py
+# Measure the costs that the documentation claims, and write them into docs/figures.md; takes a quarter of an hour on a
+# quiet machine. A part of them: make figures FIGURES_ARGS="--only start-up gate"
+FIGURES_ARGS ?=
+figures: $(INSTALLED)
+	$(BIN)/python -m benchmarks.figures $(FIGURES_ARGS)
 
 # Replay real regressions of diffusers on the releases before and after each fix; the first run needs the network.
 # More options, as in: make history HISTORY_ARGS="--only flux-syncs --json history.json"

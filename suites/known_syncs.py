@@ -74,7 +74,7 @@ HUNYUAN_VIDEO = (
     AllowedSyncs(
         where="transformer_hunyuan_video15.py:forward",
         per_step=26,
-        reason="selects the valid tokens of text, glyphs and image by masks and branches on their values (diffusers 0.42)",
+        reason="selects valid tokens of text, glyphs and image by masks, and branches on values (diffusers 0.42)",
     ),
     *FLOW_MATCH_EULER,
 )
@@ -82,6 +82,6 @@ QWEN_IMAGE_EDIT = (
     AllowedSyncs(
         where="transformer_qwenimage.py:forward",
         per_step=2,
-        reason="makes the index of the edit images' tokens on the CPU and copies it, in each of two forwards (diffusers 0.42)",
+        reason="copies the index of the edit images' tokens from the CPU, in each of two forwards (diffusers 0.42)",
     ),
 )

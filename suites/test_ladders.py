@@ -1,7 +1,8 @@
 """Every level of SDXL's ladders through the same guards: the article's six levels and the levels of `modern`.
 
 `test_ladders_of_others.py` tests the ladders of other pipelines. The levels between those that compile nothing and the
-highest are slow: see conftest.py. Kernels are counted on the null GPU alone: `--diffopt-null-gpu -k test_kernels`.
+highest are slow: see conftest.py. Kernels are counted on the null GPU alone: `--diffopt-null-gpu -k test_kernels`, with
+`--diffopt-scale full` at full size.
 """
 
 from typing import Any
@@ -71,8 +72,8 @@ def test_counts(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, count_
 @pytest.mark.skipif(not is_active(), reason="kernels are counted on the null GPU")
 @every_level
 def test_kernels(optimized_pipeline: Any, pipeline_inputs: PipelineInputs, kernel_baseline: KernelGate) -> None:
-    """The level launches exactly the kernels, library calls and CUDA graphs of the baseline."""
-    kernel_baseline.check(optimized_pipeline, **pipeline_inputs)
+    """The level launches exactly the kernels, library calls and CUDA graphs of the baseline; times are estimated."""
+    kernel_baseline.check(optimized_pipeline, timeline=True, **pipeline_inputs)
 
 
 @pytest.mark.gpu

@@ -4,7 +4,8 @@ python -m benchmarks.atlas --diffusers ../diffusers --lines atlas.jsonl --json a
 
 Each pipeline has the tiny, random weights of diffusers' tests. The tests need `pip install parameterized requests-mock
 ftfy`; some pipelines need sentencepiece, opencv-python-headless or torchvision. An interrupted run continues where its
---lines file ends. Nothing is fetched. The exit code is 1 if a pipeline crashes the process.
+--lines file ends, or with --continued where an earlier atlas of the same checkout ends. Nothing is fetched. The exit
+code is 1 if a pipeline crashes the process.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.atlas import entries
+from benchmarks.atlas.difference import read_atlas
 from benchmarks.atlas.entries import SCHEMA_VERSION, Atlas, Entry
 from benchmarks.atlas.headline import shares
 from benchmarks.diffusers_tests.results import Outcome, rewrite
@@ -35,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     expected = expected_groups(options.only, checkout)
     lines: Path = options.lines
     lines.parent.mkdir(parents=True, exist_ok=True)
+    if options.continued:
+        _continue(options.continued, checkout, lines)
     while not options.so_far and (left := _left(lines, expected)):
         with ThreadPoolExecutor(options.jobs) as jobs:
             list(jobs.map(_Job(checkout, lines).run, _shares(left, options.jobs)))
@@ -56,8 +60,26 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--so-far", action="store_true", help="write the atlas of the lines as they are, measure nothing"
     )
+    parser.add_argument("--continued", type=Path, metavar="FILE", help="an atlas that is not complete")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at once (default: %(default)s)")
     return parser.parse_args(arguments)
+
+
+def _continue(file: Path, checkout: Path, lines: Path) -> None:
+    """Write the lines of an atlas whose groups that are left are to be measured.
+
+    Raises:
+        SystemExit: there are lines already, or the atlas is of another checkout.
+    """
+    atlas, tests = read_atlas(file), _tests_of(checkout)
+    if lines.exists():
+        message = f"--continued {file} would replace {lines}, which exists: remove one of the two"
+        raise SystemExit(message)
+    if atlas.tests != tests:
+        message = f"--continued {file} is of diffusers {atlas.tests}, but --diffusers is {tests}"
+        raise SystemExit(message)
+    done = {entry.group for entry in atlas.entries} - set(atlas.left)
+    rewrite(lines, atlas.entries, done)
 
 
 def _left(lines: Path, expected: Sequence[str]) -> list[str]:
@@ -97,10 +119,14 @@ def _atlas(checkout: Path, lines: Path, expected: Sequence[str]) -> Atlas:
         schema_version=SCHEMA_VERSION,
         date=dt.datetime.now(tz=dt.UTC).date(),
         versions={name: metadata.version(name).partition("+")[0] for name in _PACKAGES},
-        tests=f"{version_of(checkout) or 'unknown'} {commit_of(checkout)}".strip(),
+        tests=_tests_of(checkout),
         entries=tuple(sorted((entry for entry in found if entry.group in expected), key=lambda entry: entry.name)),
         left=tuple(group for group in expected if group not in done),
     )
+
+
+def _tests_of(checkout: Path) -> str:
+    return f"{version_of(checkout) or 'unknown'} {commit_of(checkout)}".strip()
 
 
 if __name__ == "__main__":

@@ -46,8 +46,13 @@ class Change:
 
 def differences(before: Atlas, after: Atlas) -> list[Change]:
     """Return the changes of the pipelines that both atlases have, worse ones first."""
-    earlier = {entry.name: entry for entry in before.entries if entry.outcome is Outcome.RAN}
-    pairs = [(earlier[entry.name], entry) for entry in after.entries if _is_in(entry, earlier)]
+    return entry_differences(before.entries, after.entries)
+
+
+def entry_differences(before: Sequence[Entry], after: Sequence[Entry]) -> list[Change]:
+    """Return the changes of the pipelines that are in both, worse ones first."""
+    earlier = {entry.name: entry for entry in before if entry.outcome is Outcome.RAN}
+    pairs = [(earlier[entry.name], entry) for entry in after if _is_in(entry, earlier)]
     changes = [change for old, new in pairs for change in _changes(old, new)]
     return sorted(changes, key=lambda one: (one.direction is Direction.BETTER, one.pipeline, one.text))
 

@@ -1,9 +1,13 @@
 """The parent of the workers: which groups are run, and what remains of a pipeline that crashes its worker."""
 
+import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from importlib import metadata, util
 from pathlib import Path
@@ -30,7 +34,7 @@ def expected_groups(asked: Sequence[str], checkout: Path) -> Sequence[str]:
         if name not in known:
             message = f"--only: diffusers has no folder of pipeline tests called {name!r}{did_you_mean(name, known)}"
             raise SystemExit(message)
-    _check_requirements(checkout)
+    check_requirements(checkout)
     return asked or known
 
 
@@ -50,7 +54,12 @@ def commit_of(checkout: Path) -> str:
         return ""
 
 
-def _check_requirements(checkout: Path) -> None:
+def check_requirements(checkout: Path) -> None:
+    """Check that the packages of the tests are installed, and print a line if the checkout is of another release.
+
+    Raises:
+        SystemExit: a package is missing.
+    """
     missing = [package for module, package in _NEEDED.items() if util.find_spec(module) is None]
     if missing:
         message = f"diffusers' tests need packages that are not installed; run: pip install {' '.join(missing)}"
@@ -60,20 +69,34 @@ def _check_requirements(checkout: Path) -> None:
         print(f"the checkout is of diffusers {version}, but {installed} is installed: some tests may not match")
 
 
-def run_worker(command: Sequence[str], kind: type[Kind], append: Callable[[bytes], None]) -> None:
+def run_worker(
+    command: Sequence[str],
+    kind: type[Kind],
+    append: Callable[[bytes], None],
+    *,
+    source: Path | None = None,
+    until: float = math.inf,
+) -> None:
     """Run a worker until it ends; if it dies, the pipeline that it was running is a crashed result.
 
     Args:
         command: arguments of Python.
         kind: the type of the worker's results.
         append: keeps a line of JSON.
+        source: the folder from which diffusers is imported; None for the installed one.
+        until: the time on the monotonic clock at which the worker is stopped, in seconds; what it was running then is
+            no result.
 
     Raises:
         SystemExit: the worker failed outside of a pipeline.
     """
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     running: Kind | None = None
-    with subprocess.Popen([sys.executable, *command], cwd=_ROOT, env=environment, stdout=subprocess.PIPE) as worker:
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=_ROOT, env=_environment(source), stdout=subprocess.PIPE
+    ) as worker:
+        stop = threading.Timer(max(until - time.monotonic(), 0), worker.kill) if until < math.inf else None
+        if stop:
+            stop.start()
         assert worker.stdout is not None  # noqa: S101 - PIPE is passed
         for line in worker.stdout:
             running = _started(line, kind)
@@ -81,12 +104,21 @@ def run_worker(command: Sequence[str], kind: type[Kind], append: Callable[[bytes
                 append(line)
                 print(".", end="", file=sys.stderr, flush=True)
         code = worker.wait()
+    if stop:
+        stop.cancel()
+    if code == -signal.SIGKILL and time.monotonic() >= until:
+        return
     if code and running is None:
         message = f"the worker exited with code {code} outside of a pipeline; its output is above"
         raise SystemExit(message)
     if code and running is not None:
         crashed = msgspec.structs.replace(running, reason=f"the process exited with code {code}")
         append(msgspec.json.encode(crashed) + b"\n")
+
+
+def _environment(source: Path | None) -> dict[str, str]:
+    path = {} if source is None else {"PYTHONPATH": os.pathsep.join([str(source), os.environ.get("PYTHONPATH", "")])}
+    return os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"} | path
 
 
 def _started(line: bytes, kind: type[Kind]) -> Kind | None:

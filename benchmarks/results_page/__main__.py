@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.results_page.counted import read_counted
 from benchmarks.results_page.images import draw_images
 from benchmarks.results_page.measured import Measured, read_measured
+from benchmarks.results_page.null_gpu_ladders import read_counted_ladders
 from benchmarks.results_page.page import Figures, page
 from benchmarks.results_page.published_table import published_table
 from benchmarks.results_page.published_times import published_times
@@ -101,6 +102,7 @@ def read_figures(files: Mapping[str, Path], *, is_rehearsal: bool = False) -> Fi
         published=published_times(),
         published_table=published_table(),
         counted=read_counted(),
+        on_null_gpu=None if is_rehearsal else read_counted_ladders(),
         measured=measured,
         is_rehearsal=is_rehearsal,
     )

@@ -10,6 +10,7 @@ from benchmarks.results_page.counted import CountedLevels
 from benchmarks.results_page.ladder_section import MeasuredLadder, article_lines, modern_lines
 from benchmarks.results_page.markdown import commands, output, table, times
 from benchmarks.results_page.measured import Machine, Measured
+from benchmarks.results_page.null_gpu_ladders import CountedLadders, section_lines
 from benchmarks.results_page.published_table import Cell, Place
 from benchmarks.results_page.published_times import Published, PublishedTimes
 from benchmarks.results_page.table_section import gain_lines, speed_lines
@@ -46,6 +47,7 @@ class Figures:
         published: published times.
         published_table: published speeds.
         counted: counted FLOPs and allocations of the ladders' levels.
+        on_null_gpu: what the ladders' levels launch on the null GPU; None if it was not counted.
         measured: results files, by command.
         is_rehearsal: whether the figures are from a rehearsal, not a measurement.
     """
@@ -53,6 +55,7 @@ class Figures:
     published: Published
     published_table: Mapping[Place, Cell]
     counted: CountedLevels
+    on_null_gpu: CountedLadders | None = None
     measured: Mapping[str, Measured] = field(default_factory=dict)
     is_rehearsal: bool = False
 
@@ -91,6 +94,9 @@ def _lines(figures: Figures, name: str) -> Iterator[str]:
     yield ""
     yield _state(figures)
     yield from _ladder(figures, name)
+    if not figures.is_rehearsal:
+        yield from ("", "## SDXL's ladders on the null GPU", "")
+        yield from section_lines(figures.on_null_gpu)
     yield from _table(figures, name)
     for command in _OWN:
         yield from _own_table(figures, command)

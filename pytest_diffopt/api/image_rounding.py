@@ -10,10 +10,16 @@ from pytest_diffopt.guards.audio_thresholds import AudioThresholds
 from pytest_diffopt.guards.image_noise import is_usable
 from pytest_diffopt.guards.image_thresholds import ImageThresholds
 from pytest_diffopt.guards.images import judge_images
-from pytest_diffopt.guards.rounding import noise_of, unless_rounding_decides
-from pytest_diffopt.guards.verdict import Verdict
+from pytest_diffopt.guards.rounding import is_near_noise, noise_of, unless_rounding_decides
+from pytest_diffopt.guards.verdict import Outcome, Verdict
 from pytest_diffopt.probes.image_results import ImageResult, compare_results
-from pytest_diffopt.probes.reference_precision import SCALES, ReferencePrecision, precision_of, rounded_calls
+from pytest_diffopt.probes.reference_precision import (
+    FIRST_SCALES,
+    SCALES,
+    ReferencePrecision,
+    precision_of,
+    rounded_calls,
+)
 from pytest_diffopt.records import ImageRecord, RoundingNoise
 from pytest_diffopt.session.active_test import active_test
 
@@ -74,6 +80,8 @@ def judge_by_samples(
 ) -> tuple[ImageRecord, Verdict]:
     """Judge a record by the largest error of the samples so far, until it passes or there is no other sample.
 
+    After the first five it also ends where rounding decides, or where the error is more than twice its limit.
+
     Args:
         record: the optimized pipeline's image, compared with its reference.
         precision: the precision of the samples, for messages.
@@ -91,8 +99,13 @@ def judge_by_samples(
         record = _with_noise(record, noise_of(precision, known))
         verdict = judge(record)
         if not verdict.is_failure:
-            return record, verdict
-    return record, unless_rounding_decides(verdict, record, known, thresholds)
+            break
+        if len(known) < len(FIRST_SCALES):
+            continue
+        verdict = unless_rounding_decides(verdict, record, known, thresholds)
+        if verdict.outcome is Outcome.INCONCLUSIVE or not is_near_noise(record):
+            break
+    return record, verdict
 
 
 def _with_noise(record: ImageRecord, noise: RoundingNoise) -> ImageRecord:

@@ -72,9 +72,9 @@ def assert_same_images(
 
     A failure names the first step whose latents exceed their limit, and with `--diffopt-explain` the first module. The
     reference is called once more in the precision of the optimized pipeline, and an error may be 1.5 times as large as
-    that of rounding alone; before a failure, rounding is measured in four more calls. If rounding alone reaches the
-    other thresholds, and no error is larger than that, rounding decides the image: the verdict is
-    inconclusive.
+    that of rounding alone; before a failure, rounding is measured in four more calls, and in up to fifteen more while
+    the error is at most twice its limit. If rounding alone reaches the other thresholds, and no error is larger than
+    that, rounding decides the image: the verdict is inconclusive.
 
     Args:
         pipeline: the optimized pipeline.

@@ -11,7 +11,9 @@ from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.guards.kernels import judge_fewer_kernels
 from pytest_diffopt.null_gpu.activity import is_active
 from pytest_diffopt.probes.kernels import count_kernels
+from pytest_diffopt.probes.timeline import estimate_timeline
 from pytest_diffopt.records import Concern, Device, FewerKernelsRecord, KernelRecord
+from pytest_diffopt.session.active_test import active_test
 
 
 @standing_alone
@@ -54,3 +56,17 @@ def counted_kernels(target: Any, arguments: CallArguments) -> KernelRecord:
     subject = replace(subject, device=Device.NULL_GPU)
     call = watched_call(target, arguments, Concern.KERNELS, subject)
     return count_kernels(target, call, subject, seen_by=capture_environment(subject.device).device_name)
+
+
+def with_timeline(record: KernelRecord, target: Any, arguments: CallArguments) -> KernelRecord:
+    """Return the record with the estimated timeline of further calls, which are warm.
+
+    Raises:
+        NullGpuError: a call enqueues other work than the one before.
+    """
+    __tracebackhide__ = True
+    lifetime, pipelines = lifetime_of(target), active_test().pipelines
+    compiled = pipelines.log_of(lifetime).since(lifetime.start, record.subject)
+    generated = [kernel for frame in compiled.frames for kernel in frame.code.kernels]
+    call = watched_call(target, arguments, Concern.KERNELS, record.subject)
+    return replace(record, timeline=estimate_timeline(target, call, record.subject, kernels=generated))

@@ -81,6 +81,31 @@ def unless_rounding_decides(
     )
 
 
+def is_near_noise(record: ImageRecord) -> bool:
+    """Return whether no error is larger than twice its limit, so that another sample may still explain it."""
+    noise = record.noise
+    return noise is not None and not _has_defect(record) and _is_within_noise(replace(record, noise=_doubled(noise)))
+
+
+def _doubled(noise: RoundingNoise) -> RoundingNoise:
+    return replace(
+        noise,
+        images=tuple(
+            ErrorSize(max_error=2 * one.max_error, rms_error=2 * one.rms_error, bias=2 * one.bias)
+            for one in noise.images
+        ),
+        step_errors=_twice(noise.step_errors),
+        latent_errors=_twice(noise.latent_errors),
+        flicker=_twice(noise.flicker),
+        audio_errors=_twice(noise.audio_errors),
+        spectral_distances=_twice(noise.spectral_distances),
+    )
+
+
+def _twice(errors: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(2 * error for error in errors)
+
+
 def _is_within_noise(record: ImageRecord) -> bool:
     """Return whether no image, video, audio or step differs by more than rounding alone was measured to do."""
     derived = ImageThresholds(max_mean_error=math.inf)

@@ -76,4 +76,4 @@ def _patches(image: Image.Image, patch: int) -> NDArray[np.float32]:
     cut = values.reshape(rows // _MERGED, _MERGED, patch, columns // _MERGED, _MERGED, patch, 3)
     ordered = cut.transpose(0, 3, 1, 4, 6, 2, 5)[:, :, :, :, :, None]
     repeated = np.broadcast_to(ordered, (*ordered.shape[:5], _FRAMES, *ordered.shape[6:]))
-    return repeated.reshape(rows * columns, -1)
+    return repeated.reshape(rows * columns, -1).astype(np.float32, copy=False)

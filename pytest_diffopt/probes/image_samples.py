@@ -10,7 +10,7 @@ import torch
 
 from pytest_diffopt.probes.calls import repeatable_call
 from pytest_diffopt.probes.image_results import ImageResult, compare_results, generate
-from pytest_diffopt.probes.reference_precision import ReferencePrecision, rounded_calls
+from pytest_diffopt.probes.reference_precision import FIRST_SCALES, ReferencePrecision, rounded_calls
 from pytest_diffopt.records import ImageRecord, Subject
 
 _LARGEST_BYTE = 255
@@ -64,7 +64,7 @@ def sample_rounding(
         subject: the optimized pipeline.
     """
     theirs = as_stored(call())
-    for number, result in enumerate(rounded_calls(reference, precision, call), start=1):
+    for number, result in enumerate(rounded_calls(reference, precision, call, scales=FIRST_SCALES), start=1):
         record = compare_results(result, theirs, subject)
         yield ComparedSample(call=f"rounded as {precision.name} ({number})", reference=theirs, record=record)
 

@@ -17,7 +17,8 @@ from pytest_diffopt.recipes.stored_dtypes import plain_name
 
 #: Factors by which the outputs of layers are multiplied and divided again, which rounds them once more; 1 is the plain
 #: call. Each gives different rounding errors.
-SCALES = (1.0, 1.1, 1.3, 1.5, 1.7)
+FIRST_SCALES = (1.0, 1.1, 1.3, 1.5, 1.7)
+SCALES = (*FIRST_SCALES, *(1 + step / 20 for step in (1, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 18, 19)))
 
 _HALVES = (torch.bfloat16, torch.float16)
 # The exact types of a module's registries. A configuration is a frozen subclass, which cannot be filled again.

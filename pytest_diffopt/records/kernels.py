@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pytest_diffopt.records.denoiser import DenoiserEvidence
 from pytest_diffopt.records.subject import Subject
+from pytest_diffopt.records.timeline import TimelineRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +90,7 @@ class KernelRecord:
         is_settled: whether two calls in a row launched the same; False if the calls still changed after several.
         unmodelled: entry points of CUDA that were called and whose effects are not modelled.
         denoiser: what the denoisers launched in each step; None without a denoiser or a denoise loop.
+        timeline: the estimated timeline of further calls; None unless the test asks for it.
     """
 
     subject: Subject
@@ -98,6 +100,7 @@ class KernelRecord:
     is_settled: bool = True
     unmodelled: tuple[str, ...] = ()
     denoiser: DenoiserEvidence | None = None
+    timeline: TimelineRecord | None = None
 
     @property
     def launches_per_phase(self) -> tuple[int, ...]:

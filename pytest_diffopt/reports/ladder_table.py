@@ -29,6 +29,9 @@ _HEAD = (
     "host time",
     "device at least",
     "gap",
+    "host a step",
+    "GPU a step, estimated",
+    "gap a step",
 )
 #: Of several verdicts of one concern on one level, the first of these is shown.
 _WORST_FIRST = (
@@ -57,6 +60,8 @@ class LadderRow:
         graph_launches: CUDA graphs that a late denoise step launches.
         host_ns: median host time of a call on the null GPU; None if not measured.
         device_ns: lower bound of the device's time of a call, by the roofline; None if not known.
+        step_host_ns: host time of a late denoise step on the null GPU; None if not estimated.
+        step_device_ns: estimated time of the GPU for it.
     """
 
     level: Level
@@ -70,6 +75,8 @@ class LadderRow:
     graph_launches: int = 0
     host_ns: float | None = None
     device_ns: float | None = None
+    step_host_ns: float | None = None
+    step_device_ns: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,13 +188,23 @@ def _take_figures(row: LadderRow, entry: LedgerEntry) -> None:
         steps = [phase for phase in record["phases"] if phase["phase"].startswith("step")]
         row.operations = steps[-1]["operations"] if steps else None
     if entry.verdict.concern is Concern.KERNELS and record.get("phases"):
-        late = record["phases"][_last_step(record["phases"])]
-        row.launches = sum(late["kernels"].values()) + sum(late["library_calls"].values())
-        row.library_calls = sum(late["library_calls"].values())
-        row.launches_in_graphs = late["launches_in_graphs"]
-        row.graph_launches = late["graph_launches"]
+        _take_kernels(row, record)
     if entry.verdict.concern is Concern.MEMORY:
         row.peak_memory_bytes = record["peak_allocated_bytes"]
+
+
+def _take_kernels(row: LadderRow, record: Mapping[str, Any]) -> None:
+    late = record["phases"][_last_step(record["phases"])]
+    row.launches = sum(late["kernels"].values()) + sum(late["library_calls"].values())
+    row.library_calls = sum(late["library_calls"].values())
+    row.launches_in_graphs = late["launches_in_graphs"]
+    row.graph_launches = late["graph_launches"]
+    if row.peak_memory_bytes is None:  # a count or a measurement of memory has precedence, in any order
+        row.peak_memory_bytes = max(phase["peak_allocated_bytes"] for phase in record["phases"])
+    timeline = record.get("timeline")
+    if timeline:
+        step = next((one for one in timeline["phases"] if one["phase"] == "later steps"), timeline["phases"][0])
+        row.step_host_ns, row.step_device_ns = step["host_ns"], step["busy_ns"]
 
 
 def _take_time(row: LadderRow, entry: LedgerEntry) -> None:
@@ -225,15 +242,18 @@ def _cells(row: LadderRow, first: LadderRow) -> list[str]:
         _NOTHING if speed_up is None else factor(speed_up),
         _NOTHING if row.host_ns is None else time(row.host_ns),
         _NOTHING if row.device_ns is None else time(row.device_ns),
-        _gap(row),
+        _gap(row.host_ns, row.device_ns),
+        _NOTHING if row.step_host_ns is None else time(row.step_host_ns),
+        _NOTHING if row.step_device_ns is None else time(row.step_device_ns),
+        _gap(row.step_host_ns, row.step_device_ns),
     ]
 
 
-def _gap(row: LadderRow) -> str:
+def _gap(host_ns: float | None, device_ns: float | None) -> str:
     """Return by how much the host takes longer than the device needs at least; `device-bound` if it does not."""
-    if row.host_ns is None or row.device_ns is None:
+    if host_ns is None or device_ns is None:
         return _NOTHING
-    return time(row.host_ns - row.device_ns) if row.host_ns > row.device_ns else "device-bound"
+    return time(host_ns - device_ns) if host_ns > device_ns else "device-bound"
 
 
 def _bars(title: str, values: Sequence[tuple[str, float, str]]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from tests.unit.reports.report_examples import full_report
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+ACTIONS = [ROOT / "action.yml", ROOT / "benchmarks/atlas/action.yml"]
 PINNED = re.compile(r"^[\w.-]+/[\w./-]+@[0-9a-f]{40}$")
 
 
@@ -47,7 +48,7 @@ def test_a_workflow_has_no_default_permissions_and_one_concurrent_run(path: Path
     assert all(job["permissions"] and job["timeout-minutes"] for job in workflow["jobs"].values())
 
 
-@pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "action.yml"], ids=lambda path: str(path.stem))
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS], ids=lambda path: f"{path.parent.name} {path.stem}")
 def test_every_action_is_pinned_to_a_commit_with_a_version_comment(path: Path) -> None:
     """A tag can be moved; the comment is for readers."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\s*(?:- )?uses: ", line)]

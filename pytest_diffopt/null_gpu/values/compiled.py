@@ -13,10 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pytest_diffopt.null_gpu.values import autotuning
 from pytest_diffopt.null_gpu.values.active import active_engine
+from pytest_diffopt.null_gpu.values.dispatch_key import excluded
 from pytest_diffopt.null_gpu.values.engine import Engine
 from pytest_diffopt.null_gpu.values.host_calls import HostCall, host_kwargs, host_views, leaves, on_host
 from pytest_diffopt.null_gpu.values.missing import Origin, calling_line
-from pytest_diffopt.null_gpu.values.torch_internals import excluded
 
 _NAME = "a compiled graph"
 

@@ -11,9 +11,9 @@ from pytest_diffopt.null_gpu.counters import library
 from pytest_diffopt.null_gpu.errors import NullGpuError
 from pytest_diffopt.null_gpu.values import compiled, cuda_graphs
 from pytest_diffopt.null_gpu.values.active import active_engine, set_active_engine
+from pytest_diffopt.null_gpu.values.dispatch_key import included, intercept
 from pytest_diffopt.null_gpu.values.engine import Engine, ValueReport
 from pytest_diffopt.null_gpu.values.resident_memory import resident_bytes
-from pytest_diffopt.null_gpu.values.torch_internals import included, intercept
 
 _MIB = 2**20
 _EVERYTHING = 2**62

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 import torch
 
 from pytest_diffopt.null_gpu.values.active import active_engine, learning_work
+from pytest_diffopt.null_gpu.values.dispatch_key import excluded
 from pytest_diffopt.null_gpu.values.host_calls import HostCall
-from pytest_diffopt.null_gpu.values.torch_internals import excluded
 
 # The durations of a graph's nodes are learned while it is captured, and used at each replay.
 _learning = ExitStack()

@@ -17,6 +17,7 @@ from pytest_diffopt.null_gpu.values.arguments import (
     target_device,
     written_tensors,
 )
+from pytest_diffopt.null_gpu.values.dispatch_key import run_seen
 from pytest_diffopt.null_gpu.values.host_calls import (
     HostCall,
     RandomState,
@@ -31,7 +32,7 @@ from pytest_diffopt.null_gpu.values.missing import MissingValues, Origin, callin
 from pytest_diffopt.null_gpu.values.operations import Kind, Plan, plan_for
 from pytest_diffopt.null_gpu.values.read_tape import amend_last_read
 from pytest_diffopt.null_gpu.values.resident_memory import ResidentLimit
-from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain, run_seen
+from pytest_diffopt.null_gpu.values.torch_internals import host_view, is_plain
 from pytest_diffopt.null_gpu.values.work import next_number, remember
 
 _MIB = 2**20

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from pytest_diffopt.null_gpu.errors import HostReadsDifferError
 from pytest_diffopt.null_gpu.values.active import active_engine, set_active_engine
+from pytest_diffopt.null_gpu.values.dispatch_key import excluded
 from pytest_diffopt.null_gpu.values.read_tape import ReadTape, replay_differs
-from pytest_diffopt.null_gpu.values.torch_internals import excluded
 
 _Result = TypeVar("_Result")
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
+
 from pytest_diffopt.api.image_rounding import judge_by_samples
 from pytest_diffopt.guards.image_thresholds import ImageThresholds
 from pytest_diffopt.guards.verdict import Outcome
@@ -44,6 +46,50 @@ def test_more_samples_are_made_before_a_failure() -> None:
         assert verdict.outcome is Outcome.REGRESSED
         assert judged.noise is not None
         assert judged.noise.samples == 3
+
+
+def judged_after(psnr_db: float, *, samples: int) -> tuple[Outcome, int]:
+    """Judge by many samples of 40 dB and one of 35 dB as the seventh; return the outcome and the samples made."""
+    made = 0
+
+    def all_samples() -> Iterator[ImageRecord]:
+        nonlocal made
+        for number in range(samples):
+            made += 1
+            yield record(35.0 if number == 6 else 40.0)
+
+    return judge_by_samples(record(psnr_db), "bf16", all_samples(), THRESHOLDS)[1].outcome, made
+
+
+@pytest.mark.parametrize(
+    ("psnr_db", "expected"),
+    [
+        pytest.param(32.0, (Outcome.PASSED, 7), id="the seventh sample explains it"),
+        pytest.param(31.0, (Outcome.REGRESSED, 20), id="near, but no sample explains it"),
+        pytest.param(30.0, (Outcome.REGRESSED, 5), id="more than twice the limit of five samples"),
+    ],
+)
+def test_samples_after_the_fifth_are_made_for_an_error_near_the_limit(
+    psnr_db: float, expected: tuple[Outcome, int]
+) -> None:
+    """The limit after five samples is 36.0 dB, and 31.0 dB after the seventh; 6 dB are a factor of two."""
+    assert judged_after(psnr_db, samples=20) == expected
+
+
+def test_a_defect_needs_no_more_samples() -> None:
+    """Rounding does not explain NaN, however small the error of the other pixels is."""
+    made = []
+
+    def samples() -> Iterator[ImageRecord]:
+        for number in range(20):
+            made.append(number)
+            yield record(40.0)
+
+    (difference,) = record(50.0).differences
+    broken = replace(record(50.0), differences=(replace(difference, defects=("NaN",)),))
+
+    assert judge_by_samples(broken, "bf16", samples(), THRESHOLDS)[1].outcome is Outcome.REGRESSED
+    assert len(made) == 5
 
 
 def test_samples_that_are_not_finite_limit_nothing() -> None:

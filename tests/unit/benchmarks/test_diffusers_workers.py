@@ -1,5 +1,7 @@
 """Test the parent of the workers that run diffusers' tests."""
 
+import time
+
 import msgspec
 import pytest
 
@@ -34,3 +36,14 @@ def test_a_worker_that_fails_outside_of_a_pipeline_ends_the_run() -> None:
     """There is nothing that could be left out of the next attempt."""
     with pytest.raises(SystemExit, match="the worker exited with code 3 outside of a pipeline; its output is above"):
         run(STARTED, RAN, code=3)
+
+
+def test_a_worker_is_stopped_at_its_time() -> None:
+    """What it was running is no result; what it finished is, unless the machine is so busy that nothing was."""
+    lines = b"".join(msgspec.json.encode(line) + b"\n" for line in (STARTED, RAN, STARTED)).decode()
+    kept: list[bytes] = []
+
+    script = f"import time; print({lines!r}, end='', flush=True); time.sleep(600)"
+    run_worker(["-c", script], Result, kept.append, until=time.monotonic() + 2)
+
+    assert [parsed(line, Result) for line in kept] in ([RAN], [])

@@ -91,7 +91,8 @@ def random_lora(seed: int) -> dict[str, torch.Tensor]:
 
 def tiny() -> Any:
     """Build a pipeline that can load a LoRA."""
-    pipeline = SANA.build_tiny and SANA.build_tiny()
+    assert SANA.build_tiny
+    pipeline: Any = SANA.build_tiny()
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

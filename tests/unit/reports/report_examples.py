@@ -83,6 +83,7 @@ from pytest_diffopt.records import (
     PairedRecord,
     PhaseCounts,
     PhaseKernels,
+    PhaseTimeline,
     RatioRecord,
     RecompileRecord,
     RegionCounts,
@@ -91,6 +92,7 @@ from pytest_diffopt.records import (
     StepDrift,
     Subject,
     SyncRecord,
+    TimelineRecord,
     VariationRecompiles,
     Weights,
 )
@@ -454,7 +456,15 @@ def kernels(subject: Subject = ON_GPU, *, gelus: int = 0) -> LedgerEntry:
             )
             for name in ("step 0", "steps 1-5")
         )
-        return KernelRecord(subject=subject, seen_by="null NVIDIA H200", num_steps=6, phases=phases)
+        timeline = TimelineRecord(
+            subject=subject,
+            gpu_model="nvidia-h200",
+            num_steps=6,
+            phases=(PhaseTimeline(phase="later steps", host_ns=41, waited_ns=2, busy_ns=22, total_ns=43),),
+            launches=360,
+            without_model=3,
+        )
+        return KernelRecord(subject=subject, seen_by="null NVIDIA H200", num_steps=6, phases=phases, timeline=timeline)
 
     baseline = KernelBaseline.from_record(record(0), case="test_kernels", environment=THEN, reason="first")
     now = record(gelus)

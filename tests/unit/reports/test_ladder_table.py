@@ -63,11 +63,7 @@ def test_on_the_null_gpu_the_table_shows_launches() -> None:
     """Of a late step, the share of them that CUDA graphs launch, and host time beside the device's lower bound."""
 
     def launched(number: int, kernels: int, in_graphs: int) -> LedgerEntry:
-        step = {"kernels": {"add": kernels}, "library_calls": {"gemm": 10}, "launches_in_graphs": in_graphs}
-        step["graph_launches"] = 2 if in_graphs else 0
-        other = {"kernels": {"add": 1}, "library_calls": {}, "launches_in_graphs": 0, "graph_launches": 0}
-        phases = [{"phase": "steps 1-3", **step}, {"phase": "after the loop", **other}]
-        return entry(number, Concern.KERNELS, phases=phases)
+        return entry(number, Concern.KERNELS, phases=launched_phases(kernels, in_graphs))
 
     def timed(number: int, host_ms: int, device_ms: int) -> LedgerEntry:
         return entry(
@@ -82,14 +78,53 @@ def test_on_the_null_gpu_the_table_shows_launches() -> None:
 
     assert list(ladder_lines(entries)) == [
         "ladder modern: sdxl (tiny)",
-        "     level    launches a step  library calls  in graphs  CUDA graphs  host time  device at least  gap",
-        "  1  bf16     200              10             0.0 %      -            41.0 ms    22.0 ms          19.0 ms",
-        "  2  compile  100              10             75.0 %     2            20.0 ms    21.0 ms          "
-        "device-bound",
+        "     level    launches a step  library calls  in graphs  CUDA graphs  peak memory  host time  "
+        "device at least  gap",
+        "  1  bf16     200              10             0.0 %      -            3.00 KiB     41.0 ms    "
+        "22.0 ms          19.0 ms",
+        "  2  compile  100              10             75.0 %     2            3.00 KiB     20.0 ms    "
+        "21.0 ms          device-bound",
         "  launches a step",
         "  bf16     ########################  200",
         "  compile  ############              100",
     ]
+
+
+def launched_phases(kernels: int, in_graphs: int = 0) -> list[dict[str, Any]]:
+    """Return the phases of a kernel record."""
+    step = {"kernels": {"add": kernels}, "library_calls": {"gemm": 10}, "launches_in_graphs": in_graphs}
+    step |= {"graph_launches": 2 if in_graphs else 0, "peak_allocated_bytes": 2048}
+    other = {"kernels": {"add": 1}, "library_calls": {}, "launches_in_graphs": 0, "graph_launches": 0}
+    other |= {"peak_allocated_bytes": 3072}
+    return [{"phase": "steps 1-3", **step}, {"phase": "after the loop", **other}]
+
+
+def test_on_the_null_gpu_the_table_shows_estimated_times() -> None:
+    """Of a late step: the host's time, the GPU's, and by how much the host takes longer."""
+
+    def estimated(number: int, host_ms: int, device_ms: int) -> LedgerEntry:
+        rows = [("step 0", 9 * host_ms, device_ms), ("later steps", host_ms, device_ms)]
+        phases = [{"phase": name, "host_ns": host * 10**6, "busy_ns": device * 10**6} for name, host, device in rows]
+        return entry(number, Concern.KERNELS, phases=launched_phases(90), timeline={"phases": phases})
+
+    assert list(ladder_lines([estimated(1, 41, 22), estimated(2, 20, 21), counted(2, 400, 1024)]))[:4] == [
+        "ladder modern: sdxl (tiny)",
+        "     level    operations a step  launches a step  library calls  in graphs  peak memory  host a step  "
+        "GPU a step, estimated  gap a step",
+        "  1  bf16     -                  100              10             0.0 %      3.00 KiB     41.0 ms      "
+        "22.0 ms                19.0 ms",
+        "  2  compile  400                100              10             0.0 %      1.00 KiB     20.0 ms      "
+        "21.0 ms                device-bound",
+    ]
+
+
+def test_memory_that_was_counted_has_precedence() -> None:
+    """Over the peak of the call whose kernels were counted, in any order of the verdicts."""
+    launched = entry(1, Concern.KERNELS, phases=launched_phases(90))
+    for both in ([counted(1, 400, 4096), launched], [launched, counted(1, 400, 4096)]):
+        lines = list(ladder_lines([*both, entry(2, Concern.SYNCS)]))
+
+        assert lines[2].endswith("4.00 KiB")
 
 
 def test_on_a_gpu_the_chart_shows_latency() -> None:

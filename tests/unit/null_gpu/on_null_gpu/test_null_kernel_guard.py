@@ -76,6 +76,48 @@ def test_one_kernel_fewer_fails_until_it_is_accepted(project: pytest.Pytester) -
     accepting.assert_outcomes(passed=1)
 
 
+ESTIMATED = """
+import small_pipeline
+import torch
+
+class Pipeline(small_pipeline.SmallPipeline):
+    def step(self, latents, timestep, num_inference_steps):
+        torch.cuda._sleep(SLEEP)
+        return super().step(latents, timestep, num_inference_steps)
+
+def test_kernels(kernel_baseline):
+    pipeline = small_pipeline.build(pipeline=Pipeline).to("cuda")
+    kernel_baseline.check(pipeline, timeline=ASKED, **small_pipeline.inputs())
+"""
+
+
+def test_estimated_timeline_is_reported(project: pytest.Pytester) -> None:
+    """The GPU's time of a step is in the report: 1.98e7 cycles at 1.98 GHz take 10 ms."""
+    project.makepyfile(test_it=ESTIMATED.replace("ASKED", "True").replace("SLEEP", "19_800_000"))
+    result = project.runpytest_inprocess("--diffopt-update=missing", "--diffopt-report=report")
+    report = json.loads((project.path / "report/report.json").read_text(encoding="utf-8"))
+    page = (project.path / "report/index.html").read_text(encoding="utf-8")
+    (timeline,) = (entry["record"]["timeline"] for entry in report["verdicts"])
+    (later,) = (phase for phase in timeline["phases"] if phase["phase"] == "later steps")
+
+    result.assert_outcomes(passed=1)
+    assert later["busy_ns"] == pytest.approx(10_000_000, rel=0.01)
+    assert "Estimated timeline on nvidia-h200: no measurement of a GPU" in page
+
+
+def test_timeline_is_estimated_if_asked_for(project: pytest.Pytester) -> None:
+    """It takes further calls; anything but true or false is an error."""
+    project.makepyfile(test_it=ESTIMATED.replace("ASKED", "False").replace("SLEEP", "1"))
+    project.runpytest_inprocess("--diffopt-update=missing", "--diffopt-report=report").assert_outcomes(passed=1)
+    report = json.loads((project.path / "report/report.json").read_text(encoding="utf-8"))
+    project.makepyfile(test_it=ESTIMATED.replace("ASKED", "'yes'").replace("SLEEP", "1"))
+    wrong = project.runpytest_inprocess()
+
+    assert [entry["record"]["timeline"] for entry in report["verdicts"]] == [None]
+    wrong.assert_outcomes(failed=1)
+    wrong.stdout.fnmatch_lines(["*kernel_baseline.check(timeline=...) must be True or False, got: 'yes'"])
+
+
 def test_figures_do_not_depend_on_other_tests(project: pytest.Pytester) -> None:
     """Memory that others hold and their free blocks in the allocator's cache change nothing."""
     run(project, PLAIN, "--diffopt-update=missing")
