@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from pytest_diffopt.guards.failed_assertion import DiffoptAssertionError
     from pytest_diffopt.guards.image_thresholds import ImageThresholds
     from pytest_diffopt.guards.syncs import AllowedSyncs
-    from pytest_diffopt.pipelines.call_changes import another_scheduler, lora_scaled, lora_variations, shape_variations
+    from pytest_diffopt.pipelines.call_changes import (
+        another_scheduler,
+        lora_scaled,
+        lora_swapped,
+        lora_variations,
+        shape_variations,
+    )
     from pytest_diffopt.pipelines.inputs import PipelineInputs
     from pytest_diffopt.pipelines.registry import register_pipeline
     from pytest_diffopt.pipelines.scale import Scale
@@ -77,6 +83,7 @@ _HOMES = {
     "conclude_own_guard": "api.own_guard",
     "ladder": "recipes.ladders",
     "lora_scaled": "pipelines.call_changes",
+    "lora_swapped": "pipelines.call_changes",
     "lora_variations": "pipelines.call_changes",
     "no_syncs": "api.syncs",
     "parse_recipe": "recipes.grammar",
@@ -120,6 +127,7 @@ __all__ = [
     "conclude_own_guard",
     "ladder",
     "lora_scaled",
+    "lora_swapped",
     "lora_variations",
     "no_syncs",
     "parse_recipe",

@@ -8,6 +8,7 @@ import diffusers
 
 from pytest_diffopt.arguments import NUMBER, SOME_TEXT, instance_of, require
 from pytest_diffopt.errors import PipelineError, did_you_mean
+from pytest_diffopt.pipelines.adapter_weights import lora_weights_kept
 from pytest_diffopt.pipelines.inputs import PipelineChange, PipelineInputs
 
 _LORA_SCALES = (1.0, 0.5)
@@ -112,9 +113,45 @@ def lora_scaled(scale: float, *, adapter: str = "default_0") -> PipelineChange:
     return changed
 
 
-def _refuse_inactive(pipeline: Any, adapter: str) -> None:
+def lora_swapped(weights: str, *, adapter: str = "default_0") -> PipelineChange:
+    """Return a change that swaps the weights of a LoRA in place, as `load_lora_weights(hotswap=True)` does.
+
+    Afterwards the LoRA has its own weights again.
+
+    Args:
+        weights: the file, folder or hub id of the other LoRA.
+        adapter: the name of the loaded LoRA.
+
+    Raises:
+        ArgumentError: an argument is not a text.
+    """
+    require(SOME_TEXT, weights, "lora_swapped(weights=...)")
+    require(SOME_TEXT, adapter, "lora_swapped(adapter=...)")
+
+    @contextmanager
+    def changed(pipeline: Any) -> Iterator[None]:
+        _refuse_inactive(pipeline, adapter, called="lora_swapped")
+        with lora_weights_kept(pipeline) as is_unchanged:
+            _swap(pipeline, weights, adapter)
+            if is_unchanged():
+                msg = f"lora_swapped({weights!r}) changed no weight of the LoRA {adapter!r}"
+                raise PipelineError(msg)
+            yield
+
+    return changed
+
+
+def _swap(pipeline: Any, weights: str, adapter: str) -> None:
+    try:
+        pipeline.load_lora_weights(weights, adapter_name=adapter, hotswap=True)
+    except Exception as error:
+        msg = f"lora_swapped({weights!r}) could not swap the LoRA {adapter!r}: {type(error).__name__}: {error}"
+        raise PipelineError(msg) from error
+
+
+def _refuse_inactive(pipeline: Any, adapter: str, called: str = "lora_scaled") -> None:
     if not hasattr(pipeline, "set_adapters"):
-        msg = f"lora_scaled needs a pipeline that can load a LoRA, got: {type(pipeline).__name__}"
+        msg = f"{called} needs a pipeline that can load a LoRA, got: {type(pipeline).__name__}"
         raise PipelineError(msg)
     active = pipeline.get_active_adapters()
     if adapter not in active:

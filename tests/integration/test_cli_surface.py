@@ -103,6 +103,7 @@ PUBLIC_NAMES = [
     "conclude_own_guard",
     "ladder",
     "lora_scaled",
+    "lora_swapped",
     "lora_variations",
     "no_syncs",
     "parse_recipe",

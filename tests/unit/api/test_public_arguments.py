@@ -257,6 +257,11 @@ CALLS = {
         good={"scale": 1.0},
         wrong={"scale": (NONE, "1", True, math.nan, math.inf, Odd()), "adapter": (NONE, *NO_TEXT, "")},
     ),
+    "lora_swapped": PublicCall(
+        function=pytest_diffopt.lora_swapped,
+        good={"weights": "other.safetensors"},
+        wrong={"weights": (NONE, *NO_TEXT, ""), "adapter": (NONE, *NO_TEXT, "")},
+    ),
     "lora_variations": PublicCall(
         function=pytest_diffopt.lora_variations,
         good={"plain": PLAIN},
