@@ -61,7 +61,7 @@ def judge_effect_changes(
 
 
 def _compared(record: EffectRecord, baseline: EffectBaseline, context: BaselineContext) -> Verdict:
-    facts, changed = list(_loop_lines(record, baseline)), []
+    facts, changed = list(_loop_lines(record, baseline)), list[FigureChange]()
     for effect in record.effects:
         changed += _figure_changes(effect, baseline.effects.get(effect.name))
         facts += _lines(effect, baseline.effects.get(effect.name))

@@ -89,7 +89,7 @@ _SD15 = replace(_UNET, scheduler=_SYNC_FREE, tile=256)
 _TINY_AUTOENCODER: dict[str, Any] = {"tiny_channels": 0, "vae": "", "tile": 0}
 _TRANSFORMER = replace(_UNET, has_vanilla_attention=False, half="bf16")
 #: The blocks of the tiny FLUX change more from step to step than those of the published one.
-_FIRST_BLOCK = {
+_FIRST_BLOCK: Mapping[str, str] = {
     Scale.TINY: "first_block_cache(threshold=0.5)",
     Scale.FULL: "first_block_cache(threshold=0.12)",
 }
