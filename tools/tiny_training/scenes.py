@@ -30,6 +30,10 @@ class Scenes:
         """Return images as model inputs, (batch, 3, width, width), float32 from -1 to 1."""
         return self.images[chosen].float() / 127.5 - 1
 
+    def some_images(self, number: int) -> torch.Tensor:
+        """Return the first images, as many as there are up to `number`, as model inputs."""
+        return self.image(torch.arange(min(number, len(self.scenes))))
+
     def edges(self, chosen: torch.Tensor) -> torch.Tensor:
         """Return the shapes' outlines: (batch, 3, width, width), float32 from 0 to 1."""
         width = self.images.shape[-1]
