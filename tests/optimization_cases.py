@@ -278,12 +278,15 @@ CASES = [
 ELSEWHERE = frozenset(
     {
         "attention_backend",
+        "cache_dit",
+        "compile_artifacts",
         "compile_cache",
         "faster_cache",
         "first_block_cache",
         "fp8_dynamic",
         "mag_cache",
         "pyramid_attention_broadcast",
+        "quantized_on_load",
         "sea_cache",
         "sequential_offload",
         "taylorseer_cache",

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch._dynamo.utils as _dynamo_utils
@@ -36,6 +37,27 @@ def inductor_totals() -> dict[str, int]:
         "external_calls": int(counters["extern_calls"]),
         "graph_partitions": int(counters["cudagraph_partitions"]),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheTotals:
+    """The compiled graphs of this process that the caches had, and those that they lacked.
+
+    Attributes:
+        hits: graphs that were loaded.
+        misses: graphs that Inductor compiled.
+    """
+
+    hits: int
+    misses: int
+
+
+def cache_totals() -> CacheTotals:
+    """Return how often the caches of Inductor and AOTAutograd had a compiled graph so far."""
+    of_graphs, of_autograd = _dynamo_utils.counters["inductor"], _dynamo_utils.counters["aot_autograd"]
+    # A hit of AOTAutograd's cache loads its graph from Inductor's, which counts it again.
+    hits = max(of_graphs["fxgraph_cache_hit"], of_autograd["autograd_cache_hit"])
+    return CacheTotals(hits=int(hits), misses=int(of_graphs["fxgraph_cache_miss"]))
 
 
 @contextmanager

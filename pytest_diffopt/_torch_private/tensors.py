@@ -14,3 +14,11 @@ def inner_dtypes(tensor: torch.Tensor) -> set[torch.dtype]:
     flatten = getattr(tensor, "__tensor_flatten__", None)
     names = flatten()[0] if flatten else ()
     return {getattr(tensor, name).dtype for name in names}
+
+
+def stored_bytes(tensor: torch.Tensor) -> int:
+    """Return the bytes of a tensor; of a wrapper subclass those of its inner tensors."""
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if flatten is None:
+        return tensor.nbytes
+    return sum(stored_bytes(getattr(tensor, name)) for name in flatten()[0])

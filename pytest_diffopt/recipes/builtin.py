@@ -2,12 +2,15 @@
 
 from pytest_diffopt.recipes.attention import AttnProcessor20, Sdpa, VanillaAttention
 from pytest_diffopt.recipes.attention_backend import AttentionBackend
+from pytest_diffopt.recipes.cache_dit import CacheDit
 from pytest_diffopt.recipes.compilation import Compile
+from pytest_diffopt.recipes.compile_artifacts import CompileArtifacts
 from pytest_diffopt.recipes.compiler import CompileCache, InductorFlags
 from pytest_diffopt.recipes.convolutions import PointwiseLinears
 from pytest_diffopt.recipes.distillation import Distilled, TinyAutoencoder
 from pytest_diffopt.recipes.layerwise_casting import LayerwiseCasting
 from pytest_diffopt.recipes.layout import ChannelsLast
+from pytest_diffopt.recipes.loaded_quantization import QuantizedOnLoad
 from pytest_diffopt.recipes.lora import Lora
 from pytest_diffopt.recipes.offloading import GroupOffload, ModelOffload, SequentialOffload
 from pytest_diffopt.recipes.optimization import Optimization
@@ -50,6 +53,7 @@ BUILTIN: tuple[type[Optimization], ...] = (
     Int8WeightOnly,
     Int4WeightOnly,
     Fp8Dynamic,
+    QuantizedOnLoad,
     VaeTiling,
     VaeSlicing,
     LayerwiseCasting,
@@ -60,10 +64,12 @@ BUILTIN: tuple[type[Optimization], ...] = (
     MagCache,
     SeaCache,
     TextKvCache,
+    CacheDit,
     ModelOffload,
     SequentialOffload,
     GroupOffload,
     InductorFlags,
     CompileCache,
+    CompileArtifacts,
     Compile,
 )

@@ -1,96 +1,27 @@
 """Step caches: blocks or attention layers of a denoiser whose results of an earlier step are used again."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-import diffusers
 import torch
 from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
-from pytest_diffopt.pipelines.components import denoiser_names, denoisers_of
-from pytest_diffopt.recipes.cache_hooks import CONTEXT, contexts_of, ends_as_it_begins, hook_of, opens_context
+from pytest_diffopt.pipelines.components import denoiser_names
+from pytest_diffopt.recipes.cache_hooks import contexts_of, ends_as_it_begins, hook_of
 from pytest_diffopt.recipes.effect_reading import summed
-from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import TAKEN_FROM_CACHE, CallEvidence, OptimizationEffect, OptimizationState
+from pytest_diffopt.recipes.step_cache import StepCache
+from pytest_diffopt.records import CallEvidence, OptimizationEffect
 
-_ONE_CACHE = "a denoiser has one step cache"
 #: The contexts of pipelines that call their denoiser for each half; with both in one batch it is "cond_uncond".
 _SEPARATE_CONTEXTS = frozenset({"cond", "uncond"})
 _FIRST_TIMESTEP = 1000
 # Nucleus-Image's block, and its layer that projects the prompt: the cache leaves it out.
 _TEXT_BLOCK, _TEXT_PROJECTION = "NucleusMoEImageTransformerBlock", "encoder_proj"
-_FULLGRAPH = (
-    "diffusers excludes its decision from compilation, which breaks the graph in every block: drop fullgraph=True"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _StepCache(Optimization):
-    """A cache of diffusers, enabled by `denoiser.enable_cache(config)`."""
-
-    stage: ClassVar[Stage] = Stage.STEP_CACHE
-    #: The name of diffusers' configuration.
-    config_name: ClassVar[str]
-    #: Whether its state is kept by context, so that the pipeline must open `cache_context` around each denoiser call.
-    needs_context: ClassVar[bool] = True
-    #: Whether it reads `pipeline.current_timestep`.
-    needs_timestep: ClassVar[bool] = False
-    #: Whether `torch.compile(fullgraph=True)` raises, because diffusers disables compilation of the decision.
-    breaks_graphs: ClassVar[bool] = True
-
-    @override
-    def clash(self, other: Optimization) -> str:
-        if isinstance(other, _StepCache) and other is not self:
-            return _ONE_CACHE
-        return _FULLGRAPH if self.breaks_graphs and getattr(other, "fullgraph", False) else super().clash(other)
-
-    @override
-    def apply(self, pipeline: Any) -> None:
-        _require_context(self, pipeline)
-        for name, denoiser in denoisers_of(pipeline).items():
-            if not callable(getattr(denoiser, "enable_cache", None)):
-                msg = f"{self.name} needs enable_cache(), and {name} ({type(denoiser).__name__}) has none"
-                raise RecipeError(msg)
-            self._enable(pipeline, name, denoiser)
-
-    def _enable(self, pipeline: Any, name: str, denoiser: Any) -> None:
-        try:
-            denoiser.enable_cache(self._config(pipeline))
-        except (ValueError, TypeError) as error:
-            msg = f"{self.name} cannot be enabled on {name} ({type(denoiser).__name__}): {error}"
-            raise RecipeError(msg) from error
-
-    @override
-    def verify(self, pipeline: Any) -> OptimizationState:
-        found = {name: getattr(one, "_cache_config", None) for name, one in denoisers_of(pipeline).items()}
-        missing = [
-            f"{name} has {'no step cache' if config is None else type(config).__name__}"
-            for name, config in found.items()
-            if type(config).__name__ != self.config_name
-        ]
-        return self.state(f"{len(found) - len(missing)} of {len(found)} denoisers have {self.config_name}", missing)
-
-    @override
-    def effect(self, pipeline: Any, call: CallEvidence) -> OptimizationEffect:
-        own = [one for one in call.modules if one.component in denoiser_names(pipeline)]
-        sums = summed([one for one in own if one.skipped], call, lambda one: int(one.skipped))
-        contexts = {one.context for one in own if one.step is not None}
-        return self.acted(TAKEN_FROM_CACHE, **sums, lacking=tuple(_contexts_without_hits(sums, contexts)))
-
-    def _config(self, pipeline: Any) -> Any:
-        arguments = self._arguments()
-        if self.needs_timestep:
-            arguments["current_timestep_callback"] = lambda: pipeline.current_timestep
-        return getattr(diffusers, self.config_name)(**arguments)
-
-    def _arguments(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, kw_only=True)
-class FirstBlockCache(_StepCache):
+class FirstBlockCache(StepCache):
     """All blocks after the first are skipped where the residual of the first has hardly changed since the last step.
 
     Attributes:
@@ -120,7 +51,7 @@ class FirstBlockCache(_StepCache):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PyramidAttentionBroadcast(_StepCache):
+class PyramidAttentionBroadcast(StepCache):
     """Attention is computed in every `spatial`-th step only, and its result used again between.
 
     Attributes:
@@ -151,7 +82,7 @@ class PyramidAttentionBroadcast(_StepCache):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FasterCache(_StepCache):
+class FasterCache(StepCache):
     """Attention of every other step, and the unconditional half of a batch of every fifth step, are used again.
 
     Attributes:
@@ -209,7 +140,7 @@ class FasterCache(_StepCache):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaylorSeerCache(_StepCache):
+class TaylorSeerCache(StepCache):
     """Results are extrapolated from earlier steps by a Taylor series between two full computations.
 
     Attributes:
@@ -238,7 +169,7 @@ class TaylorSeerCache(_StepCache):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MagCache(_StepCache):
+class MagCache(StepCache):
     """All blocks are skipped while the accumulated error, estimated from measured magnitudes, is small.
 
     Attributes:
@@ -273,7 +204,7 @@ class MagCache(_StepCache):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeaCache(_StepCache):
+class SeaCache(StepCache):
     """All blocks are skipped while the filtered latents have hardly changed since the last full computation.
 
     diffusers can read the latents of Wan's text-to-video models and of Cosmos 3. On any other denoiser it warns once
@@ -320,7 +251,7 @@ class SeaCache(_StepCache):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextKvCache(_StepCache):
+class TextKvCache(StepCache):
     """Keys and values of the prompt are computed once, before the loop; the result is the same.
 
     diffusers has it for the blocks of Nucleus-Image. On any other denoiser it changes nothing without a word, so that
@@ -361,23 +292,3 @@ class TextKvCache(_StepCache):
     @override
     def _arguments(self) -> dict[str, Any]:
         return {}
-
-
-def _require_context(optimization: _StepCache, pipeline: Any) -> None:
-    name = type(pipeline).__name__
-    if optimization.needs_context and not opens_context(type(pipeline)):
-        msg = (
-            f"{optimization.name} needs a pipeline that opens denoiser.{CONTEXT}(...) around each call of its "
-            f"denoiser, and {name} never does"
-        )
-        raise RecipeError(msg)
-    if optimization.needs_timestep and not hasattr(type(pipeline), "current_timestep"):
-        msg = f"{optimization.name} needs pipeline.current_timestep, and {name} has none"
-        raise RecipeError(msg)
-
-
-def _contexts_without_hits(sums: Mapping[str, Any], contexts: Sequence[str] | set[str]) -> Iterator[str]:
-    steps: Mapping[str, tuple[int, ...]] = sums["per_step"]
-    for context in sorted(contexts):
-        if sums["value"] and not any(steps.get(context, ())):
-            yield f"nothing was taken from the cache in context {context!r}" if context else "no context was open"

@@ -106,6 +106,25 @@ def test_counting_leaves_the_pipeline_unchanged(own_pipeline: pytest.Pytester) -
     result.assert_outcomes(passed=1)
 
 
+STORED = """
+import pytest
+
+@pytest.mark.diffopt(pipeline="sd15", recipe="bf16 + layerwise_casting")
+def test_counts(optimized_pipeline, pipeline_inputs, count_baseline):
+    count_baseline.check(optimized_pipeline, **pipeline_inputs)
+"""
+
+
+def test_weights_in_another_dtype_than_the_precision_are_accepted(project: pytest.Pytester) -> None:
+    """`bf16` is verified for the parameters that layerwise casting did not take over."""
+    project.makepyfile(test_it=STORED)
+    accepting = project.runpytest_inprocess("--diffopt-update=missing")
+    result = project.runpytest_inprocess()
+
+    accepting.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=1)
+
+
 LOST = """
 import pytest, torch
 
