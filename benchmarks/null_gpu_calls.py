@@ -57,7 +57,7 @@ class Process:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print the figures; the exit code is 1 if figures differ that must be equal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=[*_RECIPES, "one"], help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=[*_RECIPES, "one"], metavar="COMMAND", help="repeats or cost")
     parser.add_argument("--pipeline", default="sdxl", metavar="NAME")
     parser.add_argument("--recipe", action="append", metavar="TEXT", help="may be given several times")
     parser.add_argument("--runs", type=int, default=10, help="processes of `repeats` for each recipe (default: 10)")

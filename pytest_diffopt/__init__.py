@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.compilation import assert_no_graph_breaks, assert_no_recompiles
     from pytest_diffopt.api.compile_baseline import CompileGate
     from pytest_diffopt.api.count_baseline import CountGate
+    from pytest_diffopt.api.effect_baseline import EffectGate
     from pytest_diffopt.api.effects import assert_optimizations_effective
     from pytest_diffopt.api.faster import assert_faster
     from pytest_diffopt.api.image_baseline import ImageGate
@@ -51,6 +52,7 @@ _HOMES = {
     "CompileGate": "api.compile_baseline",
     "CountGate": "api.count_baseline",
     "DiffoptAssertionError": "guards.failed_assertion",
+    "EffectGate": "api.effect_baseline",
     "ImageGate": "api.image_baseline",
     "ImageThresholds": "guards.image_thresholds",
     "KernelGate": "api.kernel_baseline",
@@ -94,6 +96,7 @@ __all__ = [
     "CompileGate",
     "CountGate",
     "DiffoptAssertionError",
+    "EffectGate",
     "ImageGate",
     "ImageThresholds",
     "KernelGate",

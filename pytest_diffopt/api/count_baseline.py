@@ -12,7 +12,7 @@ from pytest_diffopt.baselines.documents import CountBaseline
 from pytest_diffopt.guards.counts import judge_counts
 from pytest_diffopt.probes.counts import count_call
 from pytest_diffopt.recipes.optimization import Stage
-from pytest_diffopt.recipes.recipe import call_context, recipe_of
+from pytest_diffopt.recipes.recipe import recipe_of
 from pytest_diffopt.records import Device, Environment, OptimizationState
 from pytest_diffopt.session.active_test import active_test
 
@@ -57,6 +57,5 @@ def _unapplied(target: Any) -> list[OptimizationState]:
     recipe = recipe_of(target)
     if recipe is None:
         return []
-    with call_context(target):
-        states = [one.verify(target) for one in recipe.optimizations if one.stage < Stage.COMPILER]
-    return [state for state in states if state.missing]
+    states = zip(recipe.optimizations, recipe.verify(target), strict=True)
+    return [state for optimization, state in states if optimization.stage < Stage.COMPILER and state.missing]

@@ -56,18 +56,27 @@ def assert_optimizations_effective(
     __tracebackhide__ = True
     arguments = call_arguments(pipeline, args, inputs, asserted_by=_NAME, own=("recipe", "allow_unseen"))
     require(RECIPE, recipe, f"{_NAME}(recipe=...)")
-    _require_names(allow_unseen)
+    require_names(allow_unseen, _NAME)
+    record = effects_of(pipeline, arguments, recipe_for(pipeline, recipe))
+    conclude(record, judge_effects(record, allow_unseen=allow_unseen))
+
+
+def effects_of(pipeline: Any, arguments: CallArguments, recipe: Recipe) -> EffectRecord:
+    """Make one call of a pipeline, and return what each optimization of a recipe did in it.
+
+    Raises:
+        ProbeError: the pipeline never entered its denoise loop.
+    """
+    __tracebackhide__ = True
     subject = subject_of(pipeline)
-    asked = recipe_for(pipeline, recipe)
-    call = _observed(pipeline, arguments, asked, subject)
-    record = EffectRecord(
-        subject=replace(subject, recipe=subject.recipe or str(asked)),
+    call = _observed(pipeline, arguments, recipe, subject)
+    return EffectRecord(
+        subject=replace(subject, recipe=subject.recipe or str(recipe)),
         num_steps=call.num_steps,
         operations=sum(one.count for one in work_of(call)),
         seen_by=_device_name(call, subject),
-        effects=asked.effects(pipeline, call),
+        effects=recipe.effects(pipeline, call),
     )
-    conclude(record, judge_effects(record, allow_unseen=allow_unseen))
 
 
 def _observed(pipeline: Any, arguments: CallArguments, recipe: Recipe, subject: Subject) -> CallEvidence:
@@ -83,11 +92,20 @@ def _device_name(call: CallEvidence, subject: Subject) -> str:
     return f"the {capture_environment(subject.device).device_name}" if subject.device.is_gpu else "the simulated GPU"
 
 
-def _require_names(names: Sequence[str]) -> None:
-    require(TEXTS, names, f"{_NAME}(allow_unseen=...)")
+def require_names(names: Sequence[str], called: str) -> None:
+    """Check that `allow_unseen` names optimizations.
+
+    Args:
+        names: the names.
+        called: the function that takes them, for messages.
+
+    Raises:
+        ArgumentError: one of them is no registered optimization.
+    """
+    require(TEXTS, names, f"{called}(allow_unseen=...)")
     known = registered_optimizations()
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known)
-            msg = f"{_NAME}(allow_unseen=...) must name optimizations, got: {name!r}{hint}"
+            msg = f"{called}(allow_unseen=...) must name optimizations, got: {name!r}{hint}"
             raise ArgumentError(msg)

@@ -117,7 +117,10 @@ def running(work: range) -> Iterator[Callable[[], int]]:
     finally:
         native.null_gpu_clock_stop()
     if differs:
-        msg = "the device's time cannot be estimated: a call enqueues other work than the same call before"
+        msg = (
+            "the device's time cannot be estimated: a call enqueues other work than the same call before: "
+            f"{_named(native.null_gpu_clock_enqueued())} instead of {_named(native.null_gpu_clock_learned())}"
+        )
         raise NullGpuError(msg)
 
 
@@ -141,8 +144,13 @@ def _entry(row: "_Row", names: dict[bytes, str]) -> Entry:
     )
 
 
+def _named(work: bytes | None) -> str:
+    return work.decode(errors="replace") if work else "nothing"
+
+
 def _native() -> ctypes.CDLL:
     loaded = library()
+    loaded.null_gpu_clock_learned.restype = loaded.null_gpu_clock_enqueued.restype = ctypes.c_char_p
     loaded.null_gpu_clock_durations.restype = ctypes.c_size_t
     loaded.null_gpu_clock_log.restype = ctypes.c_size_t
     loaded.null_gpu_clock_run.argtypes = [ctypes.c_size_t, ctypes.c_size_t]

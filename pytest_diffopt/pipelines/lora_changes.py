@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pytest_diffopt.arguments import NUMBER, SOME_TEXT, YES_OR_NO, Rule, instance_of, require
 from pytest_diffopt.errors import PipelineError, did_you_mean
+from pytest_diffopt.pipelines.adapter_weights import lora_weights_kept
 from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.pipelines.inputs import PipelineChange, PipelineInputs
 
@@ -78,8 +77,7 @@ def lora_loaded(weights: Any, *, adapter: str = "variation", hotswap: bool = Fal
         _refuse_without(pipeline, "load_lora_weights", "lora_loaded")
         if hotswap:
             _refuse_inactive(pipeline, adapter, "lora_loaded")
-        with _own_weights(pipeline, adapter) if hotswap else _own_adapters(pipeline, adapter):
-            _load(pipeline, weights, adapter_name=adapter, **({"hotswap": True} if hotswap else {}))
+        with _swapped(pipeline, weights, adapter) if hotswap else _added(pipeline, weights, adapter):
             yield
 
     return changed
@@ -108,11 +106,12 @@ def lora_disabled() -> PipelineChange:
 
 
 @contextmanager
-def _own_adapters(pipeline: Any, added: str) -> Iterator[None]:
-    """Remove an adapter that the block adds, and activate those that were active before, with their scales."""
+def _added(pipeline: Any, weights: Any, added: str) -> Iterator[None]:
+    """Add an adapter, and afterwards activate those that were active before, with their scales."""
     before = pipeline.get_active_adapters()
     scales = [(layer, dict(layer.scaling)) for layer in _adapted_layers(pipeline)]
     try:
+        _load(pipeline, weights, adapter_name=added)
         yield
     finally:
         if before:
@@ -125,32 +124,22 @@ def _own_adapters(pipeline: Any, added: str) -> Iterator[None]:
 
 
 @contextmanager
-def _own_weights(pipeline: Any, adapter: str) -> Iterator[None]:
-    """Put the weights and scales of an adapter back in place after the block."""
-    layers = [layer for layer in _adapted_layers(pipeline) if adapter in layer.lora_B]
-    weights = [one[adapter].weight for layer in layers for one in (layer.lora_A, layer.lora_B)]
-    before = [weight.detach().clone() for weight in weights]
-    scales = [torch.as_tensor(layer.scaling[adapter]).clone() for layer in layers]
-    try:
+def _swapped(pipeline: Any, weights: Any, adapter: str) -> Iterator[None]:
+    """Replace the weights of an adapter in place, and put its own back afterwards."""
+    with lora_weights_kept(pipeline) as is_unchanged:
+        _load(pipeline, weights, adapter_name=adapter, hotswap=True)
+        if is_unchanged():
+            msg = f"lora_loaded({_shown(weights)}, hotswap=True) changed no weight of the LoRA {adapter!r}"
+            raise PipelineError(msg)
         yield
-    finally:
-        with torch.no_grad():
-            for weight, value in zip(weights, before, strict=True):
-                weight.copy_(value)
-        for layer, scale in zip(layers, scales, strict=True):
-            _set_scale(layer, adapter, scale)
+
+
+def _shown(weights: Any) -> str:
+    return "a state dict" if isinstance(weights, Mapping) else repr(str(weights))
 
 
 def _adapted_layers(pipeline: Any) -> list[Any]:
     return [layer for one in modules_of(pipeline).values() for layer in one.modules() if hasattr(layer, "lora_B")]
-
-
-def _set_scale(layer: Any, adapter: str, scale: torch.Tensor) -> None:
-    """Set the scale, in place where `enable_lora_hotswap` made it a tensor."""
-    if isinstance(layer.scaling[adapter], torch.Tensor):
-        layer.scaling[adapter].copy_(scale)
-    else:
-        layer.scaling[adapter] = scale.item()
 
 
 def _refuse_without(pipeline: Any, method: str, change: str) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_model
 
 from pytest_diffopt.errors import PipelineError, did_you_mean
 from pytest_diffopt.pipelines.instructions import Instruction
+from pytest_diffopt.pipelines.moving_scenes import motion_words
 from pytest_diffopt.pipelines.published import build_published
 from pytest_diffopt.pipelines.scenes import caption_words
 from pytest_diffopt.pipelines.tokenizers import (
@@ -91,7 +92,7 @@ def tiny_clip_tokenizer(*, pad_with_end: bool = True) -> Any:
 
 def tiny_t5_tokenizer() -> Any:
     """Build the tokenizer of the tiny T5 text encoder: each word of the tiny pipelines' captions is one token."""
-    return character_level_t5_tokenizer(max_length=_PROMPT_TOKENS, words=caption_words())
+    return character_level_t5_tokenizer(max_length=_PROMPT_TOKENS, words=(*caption_words(), *motion_words()))
 
 
 def tiny_qwen_tokenizer(instruction: Instruction = Instruction.IMAGE) -> Any:

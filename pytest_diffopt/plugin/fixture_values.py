@@ -9,6 +9,7 @@ import pytest
 from pytest_diffopt.api.baseline_gate import BaselineGate
 from pytest_diffopt.api.compile_baseline import CompileGate
 from pytest_diffopt.api.count_baseline import CountGate
+from pytest_diffopt.api.effect_baseline import EffectGate
 from pytest_diffopt.api.image_baseline import ImageGate
 from pytest_diffopt.api.kernel_baseline import KernelGate
 from pytest_diffopt.api.latency_baseline import LatencyGate
@@ -122,6 +123,11 @@ def memory_gate(request: pytest.FixtureRequest) -> MemoryGate:
 def count_gate(request: pytest.FixtureRequest) -> CountGate:
     """Return the gate of counts."""
     return _gate(CountGate, request)
+
+
+def effect_gate(request: pytest.FixtureRequest) -> EffectGate:
+    """Return the gate of effects."""
+    return _gate(EffectGate, request)
 
 
 def kernel_gate(request: pytest.FixtureRequest) -> KernelGate:

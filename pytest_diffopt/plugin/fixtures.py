@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_diffopt.api.compile_baseline import CompileGate
     from pytest_diffopt.api.count_baseline import CountGate
+    from pytest_diffopt.api.effect_baseline import EffectGate
     from pytest_diffopt.api.image_baseline import ImageGate
     from pytest_diffopt.api.kernel_baseline import KernelGate
     from pytest_diffopt.api.latency_baseline import LatencyGate
@@ -130,6 +131,13 @@ def memory_baseline(request: pytest.FixtureRequest) -> "MemoryGate":
 def count_baseline(request: pytest.FixtureRequest) -> "CountGate":
     """The accepted counts of this test on the simulated GPU: `count_baseline.check(pipeline, **inputs)`."""
     gate: CountGate = _values().count_gate(request)
+    return gate
+
+
+@pytest.fixture
+def effect_baseline(request: pytest.FixtureRequest) -> "EffectGate":
+    """What each optimization of this test's recipe did, as accepted: `effect_baseline.check(pipeline, **inputs)`."""
+    gate: EffectGate = _values().effect_gate(request)
     return gate
 
 

@@ -1,11 +1,13 @@
 """Calls of compiled parts, and whether each ran a compiled graph."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 
+from pytest_diffopt.pipelines.components import modules_of
 from pytest_diffopt.probes.call_position import CallPosition
 from pytest_diffopt.probes.compiled_modules import CompiledPart, compiled_parts
 from pytest_diffopt.probes.graph_calls import GraphCalls
@@ -24,6 +26,7 @@ class CompiledTrace:
 
     def __init__(self, target: Any, position: CallPosition) -> None:
         self._parts = list(compiled_parts(target))
+        self._hooks = list(globals_of_hooks(target))
         self._position = position
         self._counts: dict[tuple[str, int | None], list[int]] = {}
 
@@ -35,7 +38,7 @@ class CompiledTrace:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Count while the block runs."""
-        with GraphCalls(globals_of(self._parts)) as graphs, ExitStack() as stack:
+        with GraphCalls([*globals_of(self._parts), *self._hooks]) as graphs, ExitStack() as stack:
             for part in self._parts:
                 stack.enter_context(part.replaced(self._counting(graphs)))
             yield
@@ -63,6 +66,15 @@ class CompiledTrace:
             return counted
 
         return replacement
+
+
+def globals_of_hooks(target: Any) -> Iterator[MutableMapping[str, Any]]:
+    """Yield the globals of diffusers' hooks: where the graph of a hooked module breaks, Dynamo compiles those."""
+    for part in modules_of(target).values():
+        for module in part.modules():
+            registry = vars(module).get("_diffusers_hook")
+            for one in (registry, *registry.hooks.values()) if registry is not None else ():
+                yield vars(sys.modules[type(one).__module__])
 
 
 def globals_of(parts: Iterable[CompiledPart]) -> Iterator[MutableMapping[str, Any]]:

@@ -1,5 +1,6 @@
 """torch.compile of the denoiser, the VAE's decoder, or any other module or method."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,10 @@ from pytest_diffopt.recipes.varying_shapes import keyword_for, require_parameter
 from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
 
 _GRAPH_MODES = frozenset({"reduce-overhead", "max-autotune"})
+_MOVED_WEIGHTS = (
+    "mode={mode!r} records CUDA graphs for weights at fixed addresses, and offload moves them in each call: use "
+    'mode="max-autotune-no-cudagraphs" or no mode'
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +89,12 @@ class Compile(Optimization):
             if getattr(self, name) and not is_known:
                 msg = f"compile({name}=...) needs torch 2.13 or newer, and this is torch {torch.__version__}"
                 raise RecipeError(msg)
+
+    @override
+    def clash(self, other: Optimization) -> str:
+        if self.mode in _GRAPH_MODES and other.stage is Stage.OFFLOAD:
+            return _MOVED_WEIGHTS.format(mode=self.mode)
+        return super().clash(other)
 
     @override
     def apply(self, pipeline: Any) -> None:
@@ -213,11 +224,18 @@ class _PartCalls:
 
 
 def _uncompiled(pipeline: Any, target: str, call: CallEvidence) -> Iterator[str]:
-    """Yield a line for each part of a target that ran eager code, or that was never called."""
+    """Yield a line for each part of a target that ran eager code, or that was never called.
+
+    A call that a step cache saved runs neither: the same call of eager code was skipped.
+    """
+    saved = Counter[tuple[str, int | None]]()
+    for module in call.modules:
+        saved[module.module, module.step] += module.skipped
     for component, method in _resolve(pipeline, target):
         name = f"{component}.{method}" if method else component
         seen = [one for one in call.compiled if one.part == name or one.part.startswith(f"{name}.")]
-        eager, total = sum(one.eager for one in seen), sum(one.count for one in seen)
+        eager = sum(max(one.eager - saved[one.part, one.step], 0) for one in seen)
+        total = sum(one.count for one in seen)
         if not seen:
             yield f"no compiled code of {name} was called"
         elif eager:

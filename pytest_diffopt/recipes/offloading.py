@@ -1,6 +1,8 @@
 """Offload: weights stay on the host and are on the GPU only while they are used."""
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +18,12 @@ from pytest_diffopt.records import CallEvidence, OperationKind, OptimizationEffe
 _ONE_OFFLOAD = "a module is moved by one kind of hook"
 _GROUP_HOOK = "group_offloading"
 _HOST = torch.device("cpu")
+_ACCELERATE = "/accelerate/"
+_NEEDS_A_GPU = (
+    "sequential_offload cannot run where the host and the device are both the CPU: accelerate's hooks raise a "
+    "TypeError there; call the pipeline on a GPU, or let assert_optimizations_effective, assert_no_syncs or "
+    "count_baseline call it on the simulated GPU"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +98,10 @@ class SequentialOffload(_Offload):
         pipeline.enable_sequential_cpu_offload(device=_device_of(pipeline))
 
     @override
+    def call_context(self) -> AbstractContextManager[object]:
+        return _failures_on_cpu_explained()
+
+    @override
     def verify(self, pipeline: Any) -> OptimizationState:
         hooked = {
             name: any(parameter.is_meta for parameter in part.parameters())
@@ -134,6 +146,9 @@ class GroupOffload(_Offload):
 
     @override
     def apply(self, pipeline: Any) -> None:
+        if not callable(getattr(pipeline, "enable_group_offload", None)):
+            msg = f"group_offload needs enable_group_offload(), and {type(pipeline).__name__} has none"
+            raise RecipeError(msg)
         try:
             pipeline.enable_group_offload(
                 onload_device=_device_of(pipeline),
@@ -149,6 +164,17 @@ class GroupOffload(_Offload):
     @override
     def verify(self, pipeline: Any) -> OptimizationState:
         return self._state_of({name: _has_group_hooks(part) for name, part in self._parts(pipeline).items()})
+
+
+@contextmanager
+def _failures_on_cpu_explained() -> Iterator[None]:
+    """Raise a RecipeError for the TypeError of accelerate's hooks whose two devices are both the CPU."""
+    try:
+        yield
+    except TypeError as error:
+        if _ACCELERATE not in traceback.extract_tb(error.__traceback__)[-1].filename.replace("\\", "/"):
+            raise
+        raise RecipeError(_NEEDS_A_GPU) from error
 
 
 def _has_group_hooks(module: torch.nn.Module) -> bool:

@@ -1,6 +1,5 @@
 """Step caches: blocks or attention layers of a denoiser whose results of an earlier step are used again."""
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -11,12 +10,15 @@ from typing_extensions import override
 
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.pipelines.components import denoiser_names, denoisers_of
+from pytest_diffopt.recipes.cache_hooks import CONTEXT, contexts_of, ends_as_it_begins, hook_of, opens_context
 from pytest_diffopt.recipes.effect_reading import summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
-from pytest_diffopt.records import CallEvidence, OptimizationEffect, OptimizationState
+from pytest_diffopt.records import TAKEN_FROM_CACHE, CallEvidence, OptimizationEffect, OptimizationState
 
 _ONE_CACHE = "a denoiser has one step cache"
-_CONTEXT = "cache_context"
+#: The contexts of pipelines that call their denoiser for each half; with both in one batch it is "cond_uncond".
+_SEPARATE_CONTEXTS = frozenset({"cond", "uncond"})
+_FIRST_TIMESTEP = 1000
 # Nucleus-Image's block, and its layer that projects the prompt: the cache leaves it out.
 _TEXT_BLOCK, _TEXT_PROJECTION = "NucleusMoEImageTransformerBlock", "encoder_proj"
 _FULLGRAPH = (
@@ -75,8 +77,7 @@ class _StepCache(Optimization):
         own = [one for one in call.modules if one.component in denoiser_names(pipeline)]
         sums = summed([one for one in own if one.skipped], call, lambda one: int(one.skipped))
         contexts = {one.context for one in own if one.step is not None}
-        figure = "calls of blocks or layers that were taken from the cache"
-        return self.acted(figure, **sums, lacking=tuple(_contexts_without_hits(sums, contexts)))
+        return self.acted(TAKEN_FROM_CACHE, **sums, lacking=tuple(_contexts_without_hits(sums, contexts)))
 
     def _config(self, pipeline: Any) -> Any:
         arguments = self._arguments()
@@ -100,6 +101,18 @@ class FirstBlockCache(_StepCache):
     config_name: ClassVar[str] = "FirstBlockCacheConfig"
 
     threshold: float = 0.05
+
+    @override
+    def _enable(self, pipeline: Any, name: str, denoiser: Any) -> None:
+        super()._enable(pipeline, name, denoiser)
+        if not ends_as_it_begins(denoiser):
+            denoiser.disable_cache()
+            msg = (
+                f"{self.name} needs blocks that all return the same states, and the first block of {name} "
+                f"({type(denoiser).__name__}) also returns those of the prompt, which the last does not: diffusers "
+                "would raise in the first step"
+            )
+            raise RecipeError(msg)
 
     @override
     def _arguments(self) -> dict[str, Any]:
@@ -162,6 +175,25 @@ class FasterCache(_StepCache):
     unconditional_timesteps: tuple[int, int] = (-1, 641)
     layout: Literal["BCHW", "BCFHW", "BFCHW"] = "BCHW"
     guidance_distilled: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse timesteps that include the first, before a pipeline is built."""
+        if self.timesteps[1] > _FIRST_TIMESTEP:
+            msg = (
+                f"faster_cache(timesteps=...) must end at {_FIRST_TIMESTEP} or below, got: {self.timesteps[1]}: "
+                "diffusers would take the attention of the first step from an empty cache"
+            )
+            raise RecipeError(msg)
+
+    @override
+    def apply(self, pipeline: Any) -> None:
+        if not self.guidance_distilled and contexts_of(type(pipeline)) & _SEPARATE_CONTEXTS:
+            msg = (
+                "faster_cache needs the conditional and the unconditional half in one batch, and "
+                f"{type(pipeline).__name__} calls its denoiser for each: write faster_cache(guidance_distilled=True)"
+            )
+            raise RecipeError(msg)
+        super().apply(pipeline)
 
     @override
     def _arguments(self) -> dict[str, Any]:
@@ -267,7 +299,7 @@ class SeaCache(_StepCache):
     @override
     def _enable(self, pipeline: Any, name: str, denoiser: Any) -> None:
         super()._enable(pipeline, name, denoiser)
-        root = _hook_of(denoiser, "sea_cache_root")
+        root = hook_of(denoiser, "sea_cache_root")
         if root is not None and root.raw_vision_callback is None:
             denoiser.disable_cache()
             msg = (
@@ -303,7 +335,7 @@ class TextKvCache(_StepCache):
     @override
     def _enable(self, pipeline: Any, name: str, denoiser: Any) -> None:
         super()._enable(pipeline, name, denoiser)
-        if not any(_hook_of(one, "text_kv_cache_block") for one in denoiser.modules()):
+        if not any(hook_of(one, "text_kv_cache_block") for one in denoiser.modules()):
             denoiser.disable_cache()
             msg = (
                 f"{self.name} caches in the blocks of Nucleus-Image only, and {name} ({type(denoiser).__name__}) has "
@@ -331,29 +363,17 @@ class TextKvCache(_StepCache):
         return {}
 
 
-def _hook_of(module: Any, name: str) -> Any:
-    """Return a hook of diffusers' registry of a module; None without one."""
-    registry = getattr(module, "_diffusers_hook", None)
-    return None if registry is None else registry.get_hook(name)
-
-
 def _require_context(optimization: _StepCache, pipeline: Any) -> None:
     name = type(pipeline).__name__
-    if optimization.needs_context and not _opens_context(type(pipeline)):
+    if optimization.needs_context and not opens_context(type(pipeline)):
         msg = (
-            f"{optimization.name} needs a pipeline that opens denoiser.{_CONTEXT}(...) around each call of its "
+            f"{optimization.name} needs a pipeline that opens denoiser.{CONTEXT}(...) around each call of its "
             f"denoiser, and {name} never does"
         )
         raise RecipeError(msg)
     if optimization.needs_timestep and not hasattr(type(pipeline), "current_timestep"):
         msg = f"{optimization.name} needs pipeline.current_timestep, and {name} has none"
         raise RecipeError(msg)
-
-
-def _opens_context(kind: type) -> bool:
-    """Return whether a method of a pipeline opens `cache_context`; diffusers has no other sign of it."""
-    methods = (inspect.unwrap(one) for _name, one in inspect.getmembers(kind, inspect.isfunction))
-    return any(_CONTEXT in getattr(one, "__code__", _opens_context.__code__).co_names for one in methods)
 
 
 def _contexts_without_hits(sums: Mapping[str, Any], contexts: Sequence[str] | set[str]) -> Iterator[str]:

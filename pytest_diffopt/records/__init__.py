@@ -20,6 +20,7 @@ from pytest_diffopt.records.counts import CountRecord, ModuleCounts, PhaseCounts
 from pytest_diffopt.records.denoiser import DenoiserEvidence
 from pytest_diffopt.records.effects import (
     NO_CONTEXT,
+    TAKEN_FROM_CACHE,
     BackendCalls,
     CallEvidence,
     CompiledCalls,
@@ -93,6 +94,7 @@ Record = (
 
 __all__ = [
     "NO_CONTEXT",
+    "TAKEN_FROM_CACHE",
     "AppliedRecord",
     "AudioDifference",
     "BackendCalls",

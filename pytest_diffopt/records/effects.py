@@ -8,6 +8,8 @@ from pytest_diffopt.records.subject import Subject
 
 #: The context of a call outside of `cache_context`.
 NO_CONTEXT = ""
+#: The figure of a step cache.
+TAKEN_FROM_CACHE = "calls of blocks or layers that were taken from the cache"
 
 
 class OperationKind(StrEnum):

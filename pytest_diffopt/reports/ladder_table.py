@@ -7,8 +7,8 @@ from typing import Any
 
 from pytest_diffopt.guards.failure_text import factor, percent, size, time
 from pytest_diffopt.guards.verdict import Outcome
-from pytest_diffopt.recipes.ladders import Level, known_ladders, ladder
-from pytest_diffopt.records import Concern, Device
+from pytest_diffopt.recipes.ladders import Level, known_ladders, ladder, pipelines_with
+from pytest_diffopt.records import TAKEN_FROM_CACHE, Concern, Device
 from pytest_diffopt.session.ledger import LedgerEntry
 
 _BAR_WIDTH = 24
@@ -24,6 +24,9 @@ _HEAD = (
     "in graphs",
     "CUDA graphs",
     "peak memory",
+    "moved a step",
+    "reused",
+    "SSIM",
     "latency",
     "times as fast",
     "host time",
@@ -53,6 +56,9 @@ class LadderRow:
         outcomes: the worst outcome of each concern.
         latency_ns: median time of a call; None if not measured.
         peak_memory_bytes: peak memory of a call; None if neither counted nor measured.
+        moved_bytes: bytes of weights and inputs copied to the GPU in a late denoise step; 0 if none or not counted.
+        reused: calls of blocks or layers that a step cache saved in a call; 0 if none or not counted.
+        ssim: the least structural similarity of an image to its reference; None if not compared.
         operations: operations launched in a late denoise step; None if not counted.
         launches: kernels and library calls of a late denoise step on the null GPU; None if not counted.
         library_calls: the library calls among them.
@@ -68,6 +74,9 @@ class LadderRow:
     outcomes: dict[Concern, Outcome] = field(default_factory=dict)
     latency_ns: float | None = None
     peak_memory_bytes: int | None = None
+    moved_bytes: int = 0
+    reused: int = 0
+    ssim: float | None = None
     operations: int | None = None
     launches: int | None = None
     library_calls: int = 0
@@ -126,7 +135,7 @@ def ladders(entries: Sequence[LedgerEntry]) -> Iterator[LadderResult]:
     """Yield each ladder with at least two tested levels."""
     for name in known_ladders():
         for pipeline, scale in _tested_pipelines(entries, name):
-            rows = _rows(entries, name, pipeline, scale)
+            rows = _rows(entries, name, pipeline, scale) if pipeline in pipelines_with(name) else []
             if len(rows) > 1:
                 yield LadderResult(name=name, pipeline=pipeline, scale=scale, rows=tuple(rows))
 
@@ -187,8 +196,13 @@ def _take_figures(row: LadderRow, entry: LedgerEntry) -> None:
         row.peak_memory_bytes = max(phase["peak_memory_bytes"] for phase in record["phases"])
         steps = [phase for phase in record["phases"] if phase["phase"].startswith("step")]
         row.operations = steps[-1]["operations"] if steps else None
+        row.moved_bytes = steps[-1]["bytes_to_device"] if steps else 0
     if entry.verdict.concern is Concern.KERNELS and record.get("phases"):
         _take_kernels(row, record)
+    if entry.verdict.concern is Concern.EFFECT:
+        row.reused = sum(one["value"] for one in record.get("effects", ()) if one["figure"] == TAKEN_FROM_CACHE)
+    if entry.verdict.concern is Concern.IMAGES and record.get("differences"):
+        row.ssim = min(one["ssim"] for one in record["differences"])
     if entry.verdict.concern is Concern.MEMORY:
         row.peak_memory_bytes = record["peak_allocated_bytes"]
 
@@ -238,6 +252,9 @@ def _cells(row: LadderRow, first: LadderRow) -> list[str]:
         percent(row.launches_in_graphs / row.launches) if row.launches else _NOTHING,
         str(row.graph_launches) if row.graph_launches else _NOTHING,
         _NOTHING if row.peak_memory_bytes is None else size(row.peak_memory_bytes),
+        size(row.moved_bytes) if row.moved_bytes else _NOTHING,
+        str(row.reused) if row.reused else _NOTHING,
+        _NOTHING if row.ssim is None else f"{row.ssim:.3f}",
         _NOTHING if row.latency_ns is None else time(row.latency_ns),
         _NOTHING if speed_up is None else factor(speed_up),
         _NOTHING if row.host_ns is None else time(row.host_ns),

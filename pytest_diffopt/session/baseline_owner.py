@@ -15,6 +15,7 @@ _OWNING_FIXTURES = frozenset(
     {
         "compile_baseline",
         "count_baseline",
+        "effect_baseline",
         "image_baseline",
         "kernel_baseline",
         "latency_baseline",

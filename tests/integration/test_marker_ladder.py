@@ -71,7 +71,7 @@ def test_level_selects_levels_by_label(project: pytest.Pytester) -> None:
         (
             'pipeline="sdxl", ladder="modren"',
             "optimized_pipeline",
-            "unknown ladder: 'modren' (did you mean 'modern'?); known: diffusion-fast, modern",
+            "unknown ladder: 'modren' (did you mean 'modern'?); known: diffusion-fast, modern, memory, cached",
         ),
         (
             'pipeline="sdxl", ladder="modern"',

@@ -40,6 +40,16 @@ def test_injected(recipe, monkeypatch):
 def test_threshold_that_no_step_reaches():
     assert_optimizations_effective(pipeline_of("first_block_cache(threshold=0.0)"), **INPUTS)
 
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_beside_compiled_blocks(is_compiled):
+    pipeline = pipeline_of(
+        'first_block_cache(threshold=0.5) + compile(target=["denoiser"], regional=True, backend="eager")'
+    )
+    if not is_compiled:  # the last block, which the cache saves in some steps and not in all
+        block = pipeline.transformer.single_transformer_blocks[-1]
+        block._compiled_call_impl = torch.compiler.disable(block._call_impl)
+    assert_optimizations_effective(pipeline, **INPUTS)
+
 def test_residual_without_a_number(monkeypatch):
     # As in sgl-project/sglang#33827: the change is NaN, and no NaN is below a threshold.
     def decide(self, residual):
@@ -51,11 +61,15 @@ def test_residual_without_a_number(monkeypatch):
 
 
 def test_each_cache_hits_and_one_without_hits_fails(project: pytest.Pytester) -> None:
-    """A cache that is enabled and never hits fails as one that was never enabled: its figure is zero."""
+    """A cache that is enabled and never hits fails as one that was never enabled: its figure is zero.
+
+    A compiled block that the cache saves need not run a graph in that step; in the others it must.
+    """
     project.makepyfile(test_it=TESTS.format(recipes=list(CACHES)))
     result = project.runpytest_inprocess("-W", "ignore", "-v")
 
-    result.assert_outcomes(passed=len(CACHES), failed=len(CACHES) + 2)
+    result.assert_outcomes(passed=len(CACHES) + 1, failed=len(CACHES) + 3)
+    result.stdout.fnmatch_lines_random(["    lacking: 2 of 30 calls of transformer ran no compiled graph"])
     for recipe, hits in CACHES.items():
         result.stdout.fnmatch_lines_random([f"*{recipe.partition('(')[0]}(*: {hits} {FIGURE}"])
     zero = [line for line in result.outlines if line.endswith(f": 0 {FIGURE}") and line.startswith("  ")]
@@ -132,6 +146,10 @@ def test_caches_of_one_architecture(project: pytest.Pytester) -> None:
 
 
 ON_ANOTHER = {
+    "faster_cache": (
+        "faster_cache needs the conditional and the unconditional half in one batch, and FluxPipeline calls its "
+        "denoiser for each: write faster_cache(guidance_distilled=True)"
+    ),
     "sea_cache": (
         "sea_cache reads the latents of Wan's text-to-video models and of Cosmos 3 only: on transformer "
         "(FluxTransformer2DModel) diffusers would compute every step"
@@ -144,8 +162,8 @@ ON_ANOTHER = {
 
 
 @pytest.mark.parametrize("recipe", ON_ANOTHER)
-def test_a_cache_without_an_adapter_for_the_denoiser_is_refused(recipe: str) -> None:
-    """Where diffusers would go on without it; nothing of it stays on the denoiser."""
+def test_a_cache_that_does_not_fit_the_denoiser_is_refused(recipe: str) -> None:
+    """Where diffusers would go on without it, or raise in a step; nothing of it stays on the denoiser."""
     from pytest_diffopt import parse_recipe  # noqa: PLC0415 - imports torch
     from pytest_diffopt.errors import RecipeError  # noqa: PLC0415 - imported with it
     from pytest_diffopt.pipelines.flux import FLUX  # noqa: PLC0415 - imported with it
@@ -160,12 +178,40 @@ def test_a_cache_without_an_adapter_for_the_denoiser_is_refused(recipe: str) -> 
     assert not pipeline.transformer.is_cache_enabled
 
 
+def test_first_block_cache_needs_blocks_of_one_kind() -> None:
+    """The last blocks of FLUX.2 return no states of the prompt, and diffusers subtracts two kinds of results."""
+    from pytest_diffopt import parse_recipe  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.errors import RecipeError  # noqa: PLC0415 - imported with it
+    from pytest_diffopt.pipelines.flux2_klein import FLUX2_KLEIN  # noqa: PLC0415 - imported with it
+    from pytest_diffopt.pipelines.loading import build_pipeline  # noqa: PLC0415 - imported with it
+    from pytest_diffopt.pipelines.scale import Scale  # noqa: PLC0415 - imported with it
+
+    pipeline = build_pipeline(FLUX2_KLEIN, Scale.TINY).pipeline
+    with pytest.raises(RecipeError) as error:
+        parse_recipe("first_block_cache").apply(pipeline)
+
+    assert str(error.value) == (
+        "first_block_cache needs blocks that all return the same states, and the first block of transformer "
+        "(Flux2Transformer2DModel) also returns those of the prompt, which the last does not: diffusers would raise in "
+        "the first step"
+    )
+    assert not pipeline.transformer.is_cache_enabled
+
+
 REFUSED = {
     "first_block_cache + compile(fullgraph=True)": "which breaks the graph in every block: drop fullgraph=True",
     "first_block_cache + mag_cache": "contradict each other (a denoiser has one step cache)",
     "lora + fuse_qkv": "replace the layers that have the adapter, which is lost: write lora(fused=True)",
     "model_offload + group_offload": "a module is moved by one kind of hook",
     "int8_dynamic + layerwise_casting": "a quantized weight cannot be cast to float8",
+    'model_offload + compile(mode="reduce-overhead")': (
+        "compile and model_offload contradict each other (mode='reduce-overhead' records CUDA graphs for weights at "
+        'fixed addresses, and offload moves them in each call: use mode="max-autotune-no-cudagraphs" or no mode)'
+    ),
+    "faster_cache(timesteps=[-1, 1001])": (
+        "faster_cache(timesteps=...) must end at 1000 or below, got: 1001: diffusers would take the attention of the "
+        "first step from an empty cache"
+    ),
 }
 
 
@@ -194,3 +240,36 @@ def test_a_pipeline_that_opens_no_context_is_refused() -> None:
         "first_block_cache needs a pipeline that opens denoiser.cache_context(...) around each call of its denoiser, "
         "and StableDiffusionXLPipeline never does"
     )
+
+
+def test_sequential_offload_on_the_cpu_is_one_sentence() -> None:
+    """Of a plain call, which accelerate's hooks fail; on the simulated GPU it runs."""
+    from pytest_diffopt import assert_optimizations_effective, parse_recipe  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.errors import RecipeError  # noqa: PLC0415 - imported with it
+    from tests.unit.tiny_pipelines import INPUTS, tiny_sdxl  # noqa: PLC0415 - imports torch
+
+    pipeline = tiny_sdxl()
+    parse_recipe("sequential_offload").apply(pipeline)
+    assert_optimizations_effective(pipeline, **INPUTS)
+    with pytest.raises(RecipeError) as error:
+        pipeline(**INPUTS)
+
+    assert str(error.value) == (
+        "sequential_offload cannot run where the host and the device are both the CPU: accelerate's hooks raise a "
+        "TypeError there; call the pipeline on a GPU, or let assert_optimizations_effective, assert_no_syncs or "
+        "count_baseline call it on the simulated GPU"
+    )
+
+
+def test_a_chain_has_no_groups_to_offload() -> None:
+    """The message names what its class lacks."""
+    from pytest_diffopt import parse_recipe  # noqa: PLC0415 - imports torch
+    from pytest_diffopt.errors import RecipeError  # noqa: PLC0415 - imported with it
+    from pytest_diffopt.pipelines.deepfloyd_if import DEEPFLOYD_IF  # noqa: PLC0415 - imported with it
+    from pytest_diffopt.pipelines.loading import build_pipeline  # noqa: PLC0415 - imported with it
+    from pytest_diffopt.pipelines.scale import Scale  # noqa: PLC0415 - imported with it
+
+    with pytest.raises(RecipeError) as error:
+        parse_recipe("group_offload").apply(build_pipeline(DEEPFLOYD_IF, Scale.TINY).pipeline)
+
+    assert str(error.value) == "group_offload needs enable_group_offload(), and DeepFloydIF has none"

@@ -11,6 +11,7 @@ from tools.tiny_training.latents import latents_of
 from tools.tiny_training.lesson import Lesson, Models
 
 _KL_WEIGHT = 1e-3
+_MEASURED = 512  # images whose latents are measured
 
 
 @dataclass(kw_only=True)
@@ -31,7 +32,7 @@ class KLAutoencoderLesson(Lesson):
         """Rescale the latents to a standard deviation of one after the published scaling factor."""
         vae = models[self.name]
         with torch.no_grad():
-            latents = vae.encode(self.scenes.image(torch.arange(512))).latent_dist.mean
+            latents = vae.encode(self.scenes.some_images(_MEASURED)).latent_dist.mean
         stretch = float(1 / (latents.std() * vae.config.scaling_factor))
         out, into = (
             (vae.quant_conv, vae.post_quant_conv) if vae.quant_conv else (vae.encoder.conv_out, vae.decoder.conv_in)

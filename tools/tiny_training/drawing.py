@@ -10,6 +10,7 @@ from PIL import Image
 
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.pipelines.moving_scenes import Motion, MovingScene
 from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.pipelines.scenes import COLORS, Scene, Shape
@@ -46,6 +47,30 @@ def draw(name: str, scenes: Sequence[Scene], *, steps: int = STEPS) -> list[NDAr
     pipeline = build_pipeline(family, Scale.TINY).pipeline
     calls = [call | {"num_inference_steps": steps} for call in _calls(family, scenes)]
     return [np.rint(image * 255).astype(np.uint8) for call in calls for image in pipeline(**call).images]
+
+
+def draw_videos(name: str, scenes: Sequence[MovingScene], *, steps: int = STEPS) -> list[NDArray[np.uint8]]:
+    """Draw moving scenes with a tiny pipeline.
+
+    Returns:
+        The frames of each scene, uint8, (frames, width, width, 3).
+    """
+    family = find_pipeline(name)
+    pipeline = build_pipeline(family, Scale.TINY).pipeline
+    call = dict(family.inputs(Scale.TINY)) | {"num_inference_steps": steps}
+    videos = pipeline(**call | {"prompt": [scene.caption for scene in scenes]}).frames
+    return [np.rint(frames * 255).astype(np.uint8) for frames in videos]
+
+
+def moving_scenes_to_draw() -> list[MovingScene]:
+    """Return 24 scenes with every shape, color, background and motion."""
+    motions = list(Motion)
+    return [
+        MovingScene(
+            shape=scene.shape, color=scene.color, background=scene.background, motion=motions[number % len(motions)]
+        )
+        for number, scene in enumerate(scenes_to_draw()[:24])
+    ]
 
 
 def _calls(family: PipelineFamily, scenes: Sequence[Scene]) -> list[dict[str, Any]]:

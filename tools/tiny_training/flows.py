@@ -1,6 +1,7 @@
 """Lessons of the flow-matching transformers, which learn the velocity from image to noise."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -10,7 +11,7 @@ from torch.nn import functional
 from tools.tiny_training.denoisers import LatentLesson
 from tools.tiny_training.lesson import Models
 from tools.tiny_training.noising import flow_loss, flow_times, noise_like
-from tools.tiny_training.text import clip_output, t5_hidden
+from tools.tiny_training.text import clip_output, qwen_output, t5_hidden
 
 
 @dataclass(kw_only=True)
@@ -74,3 +75,40 @@ class FluxLesson(FlowLesson):
             guidance=1 + 4 * torch.rand(number, generator=generator),
         ).sample
         return packing._unpack_latents(packed, height, width, 1)  # noqa: SLF001 - sizes in latents
+
+
+@dataclass(kw_only=True)
+class ZImageLesson(FlowLesson):
+    """Z-Image-Turbo: conditioned on Qwen3's hidden states, without guidance; predicts the negative velocity."""
+
+    vae: str = "z-image-trained-vae"
+
+    def begin(self, models: Models, cache: Path) -> None:  # noqa: D102
+        super().begin(models, cache)
+        self.encoded: dict[str, torch.Tensor] = {}
+
+    def prompts(self, chosen: torch.Tensor, generator: torch.Generator) -> list[str]:  # noqa: D102
+        return self.scenes.captions(chosen, generator)
+
+    def predict(  # noqa: D102
+        self,
+        models: Models,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        chosen: torch.Tensor,
+        generator: torch.Generator,
+    ) -> Any:
+        prompts = self.prompts(chosen, generator)
+        self._encode(
+            models["z-image-trained-text-encoder"], [prompt for prompt in prompts if prompt not in self.encoded]
+        )
+        hidden = [self.encoded[prompt] for prompt in prompts]
+        predicted = models[self.name](list(noisy[:, :, None].unbind()), 1 - timesteps, hidden).sample
+        return -torch.stack(predicted).squeeze(2)
+
+    def _encode(self, encoder: Any, prompts: list[str]) -> None:
+        """Encode prompts that were not seen before: the encoder is not trained, and many prompts are equal."""
+        if prompts:
+            output, mask = qwen_output(encoder, prompts)
+            states = output.hidden_states[-2]
+            self.encoded |= {prompt: states[i][mask[i]] for i, prompt in enumerate(prompts)}

@@ -31,6 +31,11 @@ def latents_of(name: str, vae: Any, scenes: Scenes, cache: Path, *, kind: str = 
 
 def scaled(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     """Return latents with a standard deviation of about one, scaled as in the pipelines."""
+    if vae.config.get("latents_mean"):
+        means, deviations = (
+            torch.tensor(values)[:, None, None, None] for values in (vae.config.latents_mean, vae.config.latents_std)
+        )
+        return (latents - means) / deviations
     factor: float = vae.config.scaling_factor
     return (latents - (vae.config.shift_factor or 0.0)) * factor
 

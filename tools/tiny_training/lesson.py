@@ -11,7 +11,6 @@ import torch
 from tools.tiny_training.scenes import Scenes, draw_scenes
 
 Models = Mapping[str, Any]
-_SCENES = 12_288
 _SEED = 0
 
 
@@ -26,7 +25,10 @@ class Lesson(ABC):
         steps: optimizer steps.
         batch_size: images per step.
         learning_rate: the highest learning rate, after the warm-up.
+        muon_rate: the highest learning rate of Muon, which trains the matrices of the model's blocks; zero to train
+            all parameters with AdamW.
         width: width of the images in pixels.
+        number_of_scenes: number of different training images.
     """
 
     name: str
@@ -35,11 +37,13 @@ class Lesson(ABC):
     steps: int = 8000
     batch_size: int = 16
     learning_rate: float = 1e-3
+    muon_rate: float = 0.0
     width: int = 64
+    number_of_scenes: int = 12_288
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: ARG002 - what some lessons need
         """Draw the images; subclasses also compute and cache latents."""
-        self.scenes: Scenes = draw_scenes(_SCENES, width=self.width, seed=_SEED)
+        self.scenes: Scenes = draw_scenes(self.number_of_scenes, width=self.width, seed=_SEED)
 
     def helpers(self, models: Models) -> dict[str, torch.nn.Module]:  # noqa: ARG002 - what some lessons need
         """Return modules that are trained together with the component and discarded afterwards."""

@@ -3,7 +3,7 @@
 The denoisers then need not learn to read the prompt, as with any pretrained text encoder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,11 @@ from torch.nn import functional
 from pytest_diffopt.pipelines.scenes import COLORS, Place, Scene, Shape, Size
 from tools.tiny_training.lesson import Lesson, Models
 from tools.tiny_training.scenes import Scenes, random_scenes
-from tools.tiny_training.text import clip_output, t5_hidden
+from tools.tiny_training.text import clip_output, qwen_output, t5_hidden
 
 _SCENES = 50_000
+_TEMPLATE_END = 5  # tokens of Qwen's template after the prompt
 _IGNORED = -100  # the target that cross entropy ignores
-_ANSWERS: dict[str, list[str]] = {
-    "shape": list(Shape),
-    "color": list(COLORS),
-    "background": list(COLORS),
-    "place": list(Place),
-    "size": list(Size),
-}
 
 
 @dataclass(kw_only=True)
@@ -40,14 +34,31 @@ class ReadingLesson(Lesson):
     def helpers(self, models: Models) -> dict[str, torch.nn.Module]:
         """Return a linear probe for each kind of hidden state."""
         width = models[self.name].config.hidden_size
-        answers = sum(map(len, _ANSWERS.values()))
-        return {kind: torch.nn.Linear(width, answers) for kind in ("last", "before", "pooled")}
+        answers = sum(map(len, self.properties().values()))
+        return {kind: torch.nn.Linear(width, answers) for kind in self.kinds()}
+
+    def properties(self) -> dict[str, list[str]]:
+        """Return the possible values of each property of a scene that hidden states must encode."""
+        return {
+            "shape": list(Shape),
+            "color": list(COLORS),
+            "background": list(COLORS),
+            "place": list(Place),
+            "size": list(Size),
+        }
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return the names of the kinds of hidden states."""
+        return ("last", "before", "pooled")
 
     def loss(self, models: Models, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: D102
         captions = self.scenes.captions(chosen, generator)
-        right = _answers([self.scenes.scenes[number] for number in chosen.tolist()], captions)
+        known = self.properties()
+        right = _answers([self.scenes.scenes[number] for number in chosen.tolist()], captions, known)
+        sizes = [len(values) for values in known.values()]
         states = self.states(models[self.name], captions, generator)
-        return torch.stack([_probe_loss(models[kind](state), right, where) for kind, state, where in states]).sum()
+        losses = [_probe_loss(models[kind](state), right, where, sizes) for kind, state, where in states]
+        return torch.stack(losses).sum()
 
     def pads_with_end(self, generator: torch.Generator) -> bool:  # noqa: ARG002 - the second encoder uses both paddings
         """Return whether prompts are padded with the end token."""
@@ -84,21 +95,37 @@ class T5ReadingLesson(ReadingLesson):
         return [("last", hidden, mask.bool() if masked else torch.ones_like(mask).bool())]
 
 
-def _answers(scenes: Sequence[Scene], captions: Sequence[str]) -> torch.Tensor:
+@dataclass(kw_only=True)
+class QwenReadingLesson(ReadingLesson):
+    """Z-Image's Qwen3 encoder, of which the pipeline uses the hidden states before the last layer.
+
+    Attention is causal: only the tokens of the template after the prompt see all of it.
+    """
+
+    def kinds(self) -> tuple[str, ...]:  # noqa: D102
+        return ("before",)
+
+    def states(self, encoder: Any, captions: Sequence[str], generator: torch.Generator) -> list[Any]:  # noqa: D102, ARG002
+        output, mask = qwen_output(encoder, captions)
+        after = mask & (mask.sum(1, keepdim=True) - mask.cumsum(1) < _TEMPLATE_END)
+        return [("before", output.hidden_states[-2], after)]
+
+
+def _answers(scenes: Sequence[Scene], captions: Sequence[str], known: Mapping[str, list[str]]) -> torch.Tensor:
     """Return the class index of each property, (batch, properties)."""
     rows = [
         [
-            _IGNORED if name == "shape" and " shape " in caption else known.index(str(getattr(scene, name)))
-            for name, known in _ANSWERS.items()
+            _IGNORED if name == "shape" and " shape " in caption else values.index(str(getattr(scene, name)))
+            for name, values in known.items()
         ]
         for scene, caption in zip(scenes, captions, strict=True)
     ]
     return torch.tensor(rows)
 
 
-def _probe_loss(logits: torch.Tensor, right: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+def _probe_loss(logits: torch.Tensor, right: torch.Tensor, where: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
     """Return the mean cross entropy of the selected tokens over all properties."""
     rows = right[:, None].expand(-1, logits.shape[1], -1)[where]
-    properties = torch.split(logits[where], [len(known) for known in _ANSWERS.values()], dim=-1)
+    properties = torch.split(logits[where], list(sizes), dim=-1)
     losses = [functional.cross_entropy(one, rows[:, i]) for i, one in enumerate(properties)]
     return torch.stack(losses).mean()

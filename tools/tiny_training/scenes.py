@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pytest_diffopt.pipelines.moving_scenes import Motion, MovingScene
 from pytest_diffopt.pipelines.scenes import COLORS, Place, Scene, Shape, Size
 
 _MENTION_SHAPE = 0.9  # other captions contain "shape", so that a ControlNet can define the shape
@@ -19,7 +20,7 @@ class Scenes:
 
     Attributes:
         scenes: the scene of each image.
-        images: (number, 3, width, width), uint8.
+        images: (number, 3, width, width), uint8; of videos (number, 3, frames, width, width).
     """
 
     scenes: Sequence[Scene]
@@ -28,6 +29,10 @@ class Scenes:
     def image(self, chosen: torch.Tensor) -> torch.Tensor:
         """Return images as model inputs, (batch, 3, width, width), float32 from -1 to 1."""
         return self.images[chosen].float() / 127.5 - 1
+
+    def some_images(self, number: int) -> torch.Tensor:
+        """Return the first images, as many as there are up to `number`, as model inputs."""
+        return self.image(torch.arange(min(number, len(self.scenes))))
 
     def edges(self, chosen: torch.Tensor) -> torch.Tensor:
         """Return the shapes' outlines: (batch, 3, width, width), float32 from 0 to 1."""
@@ -57,6 +62,31 @@ def random_scenes(number: int, *, seed: int) -> list[Scene]:
     """Return scenes of random shape, color, place and size."""
     rng = random.Random(seed)  # noqa: S311 - not for cryptography
     return [_random_scene(rng) for _ in range(number)]
+
+
+def draw_moving_scenes(number: int, *, seed: int) -> Scenes:
+    """Draw the frames of scenes of random shape, color and motion: (number, 3, frames, width, width)."""
+    scenes = random_moving_scenes(number, seed=seed)
+    frames = np.stack([scene.frames() for scene in scenes])
+    return Scenes(scenes=scenes, images=torch.from_numpy(frames).permute(0, 4, 1, 2, 3).contiguous())
+
+
+def random_moving_scenes(number: int, *, seed: int) -> list[MovingScene]:
+    """Return scenes of random shape, color and motion."""
+    rng = random.Random(seed)  # noqa: S311 - not for cryptography
+    return [_random_moving_scene(rng) for _ in range(number)]
+
+
+def _random_moving_scene(rng: random.Random) -> MovingScene:
+    color, background = rng.sample(sorted(COLORS), 2)
+    return MovingScene(
+        shape=rng.choice(list(Shape)),
+        color=color,
+        background=background,
+        shift=(rng.uniform(-0.015, 0.015), rng.uniform(-0.015, 0.015)),
+        growth=rng.uniform(0.95, 1.03),
+        motion=rng.choice(list(Motion)),
+    )
 
 
 def _random_scene(rng: random.Random) -> Scene:

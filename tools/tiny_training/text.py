@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pytest_diffopt.pipelines.tiny import tiny_clip_tokenizer, tiny_t5_tokenizer
+from pytest_diffopt.pipelines.tiny import tiny_clip_tokenizer, tiny_qwen_tokenizer, tiny_t5_tokenizer
 
 _UNCONDITIONAL = 0.1  # the fraction of empty prompts, for classifier-free guidance
 
@@ -33,6 +33,29 @@ def t5_hidden(encoder: Any, captions: Sequence[str], *, masked: bool) -> tuple[t
     return encoder(tokens.input_ids, attention_mask=mask if masked else None)[0], mask
 
 
+def umt5_hidden(encoder: Any, captions: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run a UMT5 encoder; hidden states after the prompt are zero, as in Wan's pipeline.
+
+    Returns:
+        The hidden states (batch, tokens, width) and the mask (batch, tokens).
+    """
+    hidden, mask = t5_hidden(encoder, captions, masked=True)
+    return hidden * mask[..., None], mask.bool()
+
+
+def qwen_output(encoder: Any, captions: Sequence[str]) -> tuple[Any, torch.Tensor]:
+    """Run a Qwen3 encoder on the captions, each in the chat template.
+
+    Returns:
+        The output, which has all hidden states (batch, tokens, width), and the mask (batch, tokens).
+    """
+    messages = [[{"role": "user", "content": caption}] for caption in captions]
+    prompts = [_qwen().apply_chat_template(one, tokenize=False, add_generation_prompt=True) for one in messages]
+    tokens = _qwen()(prompts, padding=True, return_tensors="pt")
+    mask = tokens.attention_mask.bool()
+    return encoder(tokens.input_ids, attention_mask=mask, output_hidden_states=True), mask
+
+
 def _tokens(tokenizer: Any, captions: Sequence[str]) -> Any:
     return tokenizer(list(captions), padding="max_length", truncation=True, return_tensors="pt")
 
@@ -45,3 +68,8 @@ def _clip(*, pad_with_end: bool) -> Any:
 @cache
 def _t5() -> Any:
     return tiny_t5_tokenizer()
+
+
+@cache
+def _qwen() -> Any:
+    return tiny_qwen_tokenizer()

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ _WARM_UP_STEPS = 200
 _HIGHEST_EMA = 0.999
 _GRADIENT_NORM = 1.0
 _LOWEST_RATE = 0.02
+_WEIGHT_DECAY = 1e-2
+_MATRIX = 2  # dimensions
 _SMOOTHING = 0.99
 
 
@@ -30,7 +32,7 @@ class Course:
         lesson: the lesson.
         models: every component by name, including those that are not trained.
         averages: a moving average of each trained parameter, which the package ships.
-        optimizer: AdamW over the trained parameters.
+        optimizers: of the trained parameters; each group of parameters has its highest learning rate as `highest`.
         step: the number of completed steps.
         loss: a moving average of the loss.
     """
@@ -38,7 +40,7 @@ class Course:
     lesson: Lesson
     models: Mapping[str, Any]
     averages: dict[str, dict[str, torch.Tensor]]
-    optimizer: torch.optim.Optimizer
+    optimizers: Sequence[torch.optim.Optimizer]
     step: int = 0
     loss: float = field(default=math.nan)
 
@@ -72,14 +74,39 @@ def _begin(lesson: Lesson) -> Course:
     if lesson.starts_from:
         _copy_parameters(models[lesson.name], build_tiny_component(lesson.starts_from))
     helpers = lesson.helpers(models)
-    parameters = [parameter for model in (models | helpers).values() for parameter in model.parameters()]
+    optimizers = _optimizers(lesson, list((models | helpers).values()))
     models |= helpers
     models |= {name: build_tiny_component(name).requires_grad_(False) for name in lesson.uses}  # noqa: FBT003 - torch's
-    optimizer = torch.optim.AdamW(parameters, lr=lesson.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     averages = {
         lesson.name: {key: value.clone() for key, value in models[lesson.name].state_dict().items()},
     }
-    return Course(lesson=lesson, models=models, averages=averages, optimizer=optimizer)
+    return Course(lesson=lesson, models=models, averages=averages, optimizers=optimizers)
+
+
+def _optimizers(lesson: Lesson, trained: Sequence[torch.nn.Module]) -> list[torch.optim.Optimizer]:
+    """Return AdamW, and Muon for the blocks' matrices if the lesson uses it.
+
+    Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
+    """
+    parameters = dict.fromkeys(parameter for module in trained for parameter in module.parameters())
+    matrices = _matrices_of_blocks(trained) if lesson.muon_rate else []
+    rest = [parameter for parameter in parameters if all(parameter is not matrix for matrix in matrices)]
+    adamw = torch.optim.AdamW(
+        [{"params": rest, "highest": lesson.learning_rate}], betas=(0.9, 0.99), weight_decay=_WEIGHT_DECAY
+    )
+    if not matrices:
+        return [adamw]
+    muon = torch.optim.Muon(
+        [{"params": matrices, "highest": lesson.muon_rate}],
+        weight_decay=_WEIGHT_DECAY,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    return [adamw, muon]
+
+
+def _matrices_of_blocks(modules: Sequence[torch.nn.Module]) -> list[torch.nn.Parameter]:
+    lists = [child for module in modules for child in module.children() if isinstance(child, torch.nn.ModuleList)]
+    return [parameter for blocks in lists for parameter in blocks.parameters() if parameter.ndim == _MATRIX]
 
 
 def _copy_parameters(model: Any, other: Any) -> None:
@@ -99,13 +126,16 @@ def _take_step(course: Course) -> None:
     lesson = course.lesson
     generator = torch.Generator().manual_seed(SEED + course.step)
     chosen = torch.randint(len(lesson.scenes.scenes), (lesson.batch_size,), generator=generator)
-    for group in course.optimizer.param_groups:
-        group["lr"] = lesson.learning_rate * _rate(course.step, lesson.steps)
+    groups = [group for optimizer in course.optimizers for group in optimizer.param_groups]
+    for group in groups:
+        group["lr"] = group["highest"] * _rate(course.step, lesson.steps)
     loss = lesson.loss(course.models, chosen, generator)
-    course.optimizer.zero_grad()
+    for optimizer in course.optimizers:
+        optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(course.optimizer.param_groups[0]["params"], _GRADIENT_NORM)
-    course.optimizer.step()
+    torch.nn.utils.clip_grad_norm_([one for group in groups for one in group["params"]], _GRADIENT_NORM)
+    for optimizer in course.optimizers:
+        optimizer.step()
     course.step += 1
     course.loss = loss.item() if math.isnan(course.loss) else _SMOOTHING * course.loss + (1 - _SMOOTHING) * loss.item()
     _average(course)
@@ -129,7 +159,7 @@ def _save(course: Course, path: Path) -> None:
     state = {
         "models": {name: model.state_dict() for name, model in course.models.items() if name not in course.lesson.uses},
         "averages": course.averages,
-        "optimizer": course.optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in course.optimizers],
         "step": course.step,
         "loss": course.loss,
     }
@@ -142,7 +172,8 @@ def _resume(course: Course, path: Path) -> None:
     state = torch.load(path, weights_only=True)
     for name, parameters in state["models"].items():
         course.models[name].load_state_dict(parameters)
-    course.optimizer.load_state_dict(state["optimizer"])
+    for optimizer, given in zip(course.optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(given)
     course.averages, course.step, course.loss = state["averages"], state["step"], state["loss"]
 
 

@@ -22,6 +22,7 @@ static struct duration *durations; /* the first one is unused: a node without a 
 static size_t n_durations = 1, room;
 static size_t next_duration, last_duration;
 static int differs;
+static const char *learned_name, *enqueued_name; /* of the first work that differs */
 static double ns_per_byte[5]; /* by the kind of copy; fills */
 static long shift_ns;         /* how far the host's clock is ahead of the machine's: what it has waited */
 static long latest_ns;        /* the end of all work so far */
@@ -70,7 +71,12 @@ size_t clock_learn(const struct node *node) {
 
 /* The next piece of work that was learned; it must have the same name. */
 static long next_ns(const struct tally *tally) {
-  if (next_duration >= last_duration || durations[next_duration].tally != tally) {
+  int is_more = next_duration >= last_duration;
+  if (is_more || durations[next_duration].tally != tally) {
+    if (!differs) {
+      learned_name = is_more ? NULL : durations[next_duration].tally->name;
+      enqueued_name = tally->name;
+    }
     differs = 1;
     return 0;
   }
@@ -179,12 +185,21 @@ EXPORT void null_gpu_clock_run(size_t first, size_t last) {
   next_duration = first;
   last_duration = last;
   differs = 0;
+  learned_name = enqueued_name = NULL;
   shift_ns = latest_ns = 0;
   mode = CLOCK_RUNS;
 }
 
 /* Whether the work since then differs from what was learned, in number or in names. */
 EXPORT int null_gpu_clock_differs(void) { return differs || next_duration != last_duration; }
+
+/* What was learned, and what was enqueued instead: the first work that differs; NULL where there is none. */
+EXPORT const char *null_gpu_clock_learned(void) {
+  if (!differs && next_duration < last_duration) return durations[next_duration].tally->name;
+  return learned_name;
+}
+
+EXPORT const char *null_gpu_clock_enqueued(void) { return enqueued_name; }
 
 EXPORT size_t null_gpu_clock_log(const struct entry **rows) {
   *rows = entries;

@@ -302,6 +302,11 @@ CALLS = {
         good=TARGET,
         wrong={**WITH_MARGIN, "margin": (NONE, *NO_FINITE_NUMBER)},
     ),
+    "EffectGate": PublicCall(
+        function=gate("EffectGate"),
+        good=TARGET,
+        wrong={**CHECK, "allow_unseen": (3, True, "bf16", {}, Odd(), ["bf17"], [3], NONE)},
+    ),
     "KernelGate": PublicCall(function=gate("KernelGate"), good=TARGET, wrong=CHECK),
     "LatencyGate": PublicCall(function=gate("LatencyGate", benchmark=dict), good=TARGET, wrong=WITH_MARGIN),
     "MemoryGate": PublicCall(function=gate("MemoryGate"), good=TARGET, wrong=WITH_MARGIN),

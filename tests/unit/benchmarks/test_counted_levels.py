@@ -61,7 +61,7 @@ def test_unknown_dtype_is_refused(tmp_path: Path) -> None:
 def test_levels_are_counted_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal steps are merged, and a level that cannot be built without a GPU has the reason."""
     levels = ladder("modern", "sdxl", Scale.TINY, on_gpu=True)
-    monkeypatch.setattr(count_levels, "known_ladders", lambda: ("modern",))
+    monkeypatch.setattr(count_levels, "_LADDERS", ("modern",))
     monkeypatch.setattr(count_levels, "ladder", lambda *_args, **_options: (levels[0], levels[-1]))
     file = tmp_path / "counted.json"
 

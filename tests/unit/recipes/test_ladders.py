@@ -10,10 +10,11 @@ from pytest_diffopt.pipelines.loading import build_pipeline
 from pytest_diffopt.pipelines.registry import find_pipeline
 from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.recipes.grammar import parse_recipe
-from pytest_diffopt.recipes.ladders import _TRAITS, known_ladders, ladder
+from pytest_diffopt.recipes.ladders import _TRAITS, known_ladders, ladder, pipelines_with
 
-every_ladder = pytest.mark.parametrize("name", known_ladders())
-every_pipeline = pytest.mark.parametrize("pipeline", _TRAITS)
+every_ladder = pytest.mark.parametrize(
+    ("name", "pipeline"), [(name, pipeline) for name in known_ladders() for pipeline in pipelines_with(name)]
+)
 
 
 def labels(name: str, pipeline: str) -> list[str]:
@@ -55,8 +56,33 @@ def test_the_width_of_pointwise_linears_follows_the_scale() -> None:
     assert " + pointwise_linears + " in ladder("diffusion-fast", "sdxl", "full")[5].recipe
 
 
+def test_memory_casts_before_it_offloads() -> None:
+    """Each level adds one optimization; the recipe has them in the order of their application."""
+    assert [level.recipe for level in ladder("memory", "sdxl", "full")] == [
+        "fp16",
+        "fp16 + vae_tiling(pixels=512)",
+        "fp16 + vae_tiling(pixels=512) + group_offload",
+        "fp16 + vae_tiling(pixels=512) + layerwise_casting + group_offload",
+    ]
+
+
+def test_tiles_are_half_of_the_published_image() -> None:
+    """SD 1.5 draws 512 pixels, SD 3 is published in bfloat16, and tiny images have 64 pixels."""
+    assert ladder("memory", "sd15", "full")[1].recipe == "fp16 + vae_tiling(pixels=256)"
+    assert ladder("memory", "sd3")[1].recipe == "bf16 + vae_tiling(pixels=32)"
+
+
+def test_cached_ends_with_a_step_cache() -> None:
+    """The tiny FLUX needs a larger threshold; no level asks for one graph, which the cache's decision breaks."""
+    assert [level.recipe for level in ladder("cached", "flux", "full", on_gpu=True)] == [
+        "bf16",
+        'bf16 + compile(target=["denoiser"], regional=True)',
+        'bf16 + first_block_cache(threshold=0.12) + compile(target=["denoiser"], regional=True)',
+    ]
+    assert "first_block_cache(threshold=0.5)" in ladder("cached", "flux")[2].recipe
+
+
 @every_ladder
-@every_pipeline
 def test_every_level_is_in_canonical_form(name: str, pipeline: str) -> None:
     """Reports find a level by its text. No level has a warning about missing partners."""
     levels = [level for on_gpu in (True, False) for level in ladder(name, pipeline, on_gpu=on_gpu)]
@@ -66,8 +92,8 @@ def test_every_level_is_in_canonical_form(name: str, pipeline: str) -> None:
     assert [recipe.advice() for recipe in recipes] == [()] * len(recipes)
 
 
-@every_ladder
-@every_pipeline
+@pytest.mark.parametrize("name", ["diffusion-fast", "modern"])
+@pytest.mark.parametrize("pipeline", _TRAITS)
 def test_the_int8_level_fits_its_pipeline(name: str, pipeline: str) -> None:
     """It includes the optimizations of the other levels, and each has an effect."""
     built: Any = build_pipeline(find_pipeline(pipeline), Scale.TINY).pipeline
@@ -88,7 +114,8 @@ def test_an_unknown_ladder_is_reported() -> None:
     with pytest.raises(RecipeError) as error:
         ladder("modren", "sdxl")
 
-    assert str(error.value) == "unknown ladder: 'modren' (did you mean 'modern'?); known: diffusion-fast, modern"
+    known = "diffusion-fast, modern, memory, cached"
+    assert str(error.value) == f"unknown ladder: 'modren' (did you mean 'modern'?); known: {known}"
 
 
 def test_a_pipeline_without_a_ladder_is_reported() -> None:
@@ -97,3 +124,12 @@ def test_a_pipeline_without_a_ladder_is_reported() -> None:
         ladder("modern", "mine")
 
     assert str(error.value).startswith("no ladder is defined for 'mine'; known: sd15, ")
+
+
+def test_a_ladder_that_its_pipeline_lacks_is_reported() -> None:
+    """A UNet has no step cache in diffusers, and a chain of pipelines has no groups to offload."""
+    with pytest.raises(RecipeError) as error:
+        ladder("cached", "sdxl")
+    assert str(error.value) == "no ladder 'cached' is defined for 'sdxl'; known: flux"
+
+    assert "deepfloyd-if" not in pipelines_with("memory")

@@ -26,11 +26,11 @@ def entry(
     return LedgerEntry(nodeid=f"suites/test_ladders.py::test_it[sdxl-{level.test_id}]", verdict=verdict, record=record)
 
 
-def counted(number: int, operations: int, peak: int) -> LedgerEntry:
+def counted(number: int, operations: int, peak: int, moved: int = 0) -> LedgerEntry:
     """Return the ledger entry of a level's counts."""
     phases = [
-        {"phase": "before the loop", "operations": 1, "peak_memory_bytes": 1},
-        {"phase": "steps 1-3", "operations": operations, "peak_memory_bytes": peak},
+        {"phase": "before the loop", "operations": 1, "peak_memory_bytes": 1, "bytes_to_device": 7},
+        {"phase": "steps 1-3", "operations": operations, "peak_memory_bytes": peak, "bytes_to_device": moved},
     ]
     return entry(number, Concern.COUNTS, phases=phases)
 
@@ -57,6 +57,34 @@ def test_without_a_gpu_the_chart_shows_counted_memory() -> None:
         "  bf16     ########################  4.00 KiB",
         "  compile  ######                    1.00 KiB",
     ]
+
+
+def test_what_offload_a_cache_and_images_cost() -> None:
+    """The bytes that a late step moves, the calls that a step cache saved, and the least similar image."""
+    saved = {"figure": "calls of blocks or layers that were taken from the cache", "value": 8}
+    other = {"figure": "calls of compiled graphs", "value": 4}
+    lines = ladder_lines(
+        [
+            counted(1, 480, 4 * 1024),
+            entry(1, Concern.IMAGES, differences=[{"ssim": 0.9996}]),
+            counted(2, 400, 1024, moved=2048),
+            entry(2, Concern.EFFECT, effects=[other, saved]),
+            entry(2, Concern.IMAGES, differences=[{"ssim": 0.99}, {"ssim": 0.97}]),
+        ]
+    )
+
+    assert list(lines)[1:4] == [
+        "     level    effect  images  operations a step  peak memory  moved a step  reused  SSIM",
+        "  1  bf16     -       passed  480                4.00 KiB     -             -       1.000",
+        "  2  compile  passed  passed  400                1.00 KiB     2.00 KiB      8       0.970",
+    ]
+
+
+def test_a_test_whose_id_only_looks_like_a_ladders_is_left_out() -> None:
+    """A word of a ladder's name in the id of a test of another pipeline."""
+    verdict = Verdict(concern=Concern.SYNCS, outcome=Outcome.PASSED, subject=Subject(pipeline="mine"), summary="")
+
+    assert not list(ladder_lines([LedgerEntry(nodeid="test_it[a-memory-b]", verdict=verdict, record={})]))
 
 
 def test_on_the_null_gpu_the_table_shows_launches() -> None:

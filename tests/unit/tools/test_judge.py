@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from pytest_diffopt.pipelines.moving_scenes import Motion, MovingScene
 from pytest_diffopt.pipelines.scenes import Place, Scene, Shape
-from tools.tiny_training.judge import describe
-from tools.tiny_training.scenes import draw_scenes
+from tools.tiny_training.judge import describe, motion_of
+from tools.tiny_training.scenes import draw_scenes, random_moving_scenes
 
 
 def test_scenes_drawn_by_code_are_classified_correctly() -> None:
@@ -45,3 +46,27 @@ def test_pure_noise_does_not_have_the_colors_of_a_scene() -> None:
     seen = [describe(image) for image in noise]
 
     assert not any(view.has_colors_of(scene) for view in seen)
+
+
+def test_moving_scenes_drawn_by_code_are_classified_correctly() -> None:
+    """The shape and the colors of the first and the last frame of 60 videos are correct, and the motion."""
+    scenes = random_moving_scenes(60, seed=5)
+    videos = [scene.frames() for scene in scenes]
+
+    assert [motion_of(frames) for frames in videos] == [scene.motion for scene in scenes]
+    for number in (0, -1):
+        seen = [describe(frames[number]) for frames in videos]
+        assert [view.shape for view in seen] == [scene.shape for scene in scenes]
+        assert all(view.has_colors_of(scene) for view, scene in zip(seen, scenes, strict=True))
+
+
+def test_a_reversed_video_moves_in_the_other_direction() -> None:
+    """The classifier sees the order of the frames."""
+    frames = MovingScene(shape=Shape.SQUARE, color="red", background="white", motion=Motion.UP).frames()
+
+    assert (motion_of(frames), motion_of(frames[::-1])) == (Motion.UP, Motion.DOWN)
+
+
+def test_a_flat_video_is_still() -> None:
+    """A shape that is not found does not move."""
+    assert motion_of(np.full((9, 32, 32, 3), 128, np.uint8)) is Motion.STILL

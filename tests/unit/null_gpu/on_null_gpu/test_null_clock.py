@@ -111,16 +111,19 @@ def test_durations_of_kernels_and_copies() -> None:
 
 
 def test_other_work_is_an_error() -> None:
-    """The durations would belong to other kernels."""
+    """The durations would belong to other kernels; the message names the first one that differs."""
     tensor = torch.ones(4, device="cuda")
     with learning() as numbers:
         tensor.mul_(2)
         work = numbers()
 
-    with pytest.raises(NullGpuError, match="a call enqueues other work than the same call before"), running(work):
+    other_work = "a call enqueues other work than the same call before: "
+    with pytest.raises(NullGpuError, match=f"{other_work}.*add.* instead of .*Mul"), running(work):
         tensor.add_(2)
-    with pytest.raises(NullGpuError, match="enqueues other work"), running(work):
+    with pytest.raises(NullGpuError, match=f"{other_work}nothing instead of .*Mul"), running(work):
         pass
+    with pytest.raises(NullGpuError, match=f"{other_work}.*add.* instead of nothing"), running(work):
+        tensor.mul_(2).add_(2)
 
 
 class Model(torch.nn.Module):

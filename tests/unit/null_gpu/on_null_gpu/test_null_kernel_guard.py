@@ -238,6 +238,20 @@ def test_fusion_that_a_break_loses(project: pytest.Pytester) -> None:
     )
 
 
+def test_estimated_timeline_has_the_kernels_of_inductor(project: pytest.Pytester) -> None:
+    """Their time is that of their arguments: 64 KiB read and 32 KiB written at 4.8 TB/s take 20 ns."""
+    check = "kernel_baseline.check(compiled, hidden{})"
+    text = COMPILED.format(line="pass").replace(check.format(""), check.format(", timeline=True"))
+    project.makepyfile(test_it=text)
+    result = project.runpytest_inprocess("-k", "test_kernels", "--diffopt-update=missing", "--diffopt-report=report")
+    report = json.loads((project.path / "report/report.json").read_text(encoding="utf-8"))
+    timeline = report["verdicts"][0]["record"]["timeline"]
+
+    result.assert_outcomes(passed=1)
+    assert (timeline["launches"], timeline["without_model"]) == (1, 0)
+    assert timeline["phases"][0]["busy_ns"] == 20
+
+
 FAULTS = """
 import pytest
 import torch
