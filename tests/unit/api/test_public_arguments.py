@@ -307,7 +307,7 @@ CALLS = {
         good=TARGET,
         wrong={**CHECK, "allow_unseen": (3, True, "bf16", {}, Odd(), ["bf17"], [3], NONE)},
     ),
-    "KernelGate": PublicCall(function=gate("KernelGate"), good=TARGET, wrong=CHECK),
+    "KernelGate": PublicCall(function=gate("KernelGate"), good=TARGET, wrong=CHECK | {"timeline": (NONE, *NO_BOOLEAN)}),
     "LatencyGate": PublicCall(function=gate("LatencyGate", benchmark=dict), good=TARGET, wrong=WITH_MARGIN),
     "MemoryGate": PublicCall(function=gate("MemoryGate"), good=TARGET, wrong=WITH_MARGIN),
 }
