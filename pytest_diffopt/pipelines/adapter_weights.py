@@ -18,7 +18,9 @@ def lora_weights_kept(pipeline: Any) -> Iterator[Callable[[], bool]]:
     Yields:
         A function that returns whether all weights are still the same.
     """
-    layers = [one for part in modules_of(pipeline).values() for one in part.modules() if hasattr(one, "lora_B")]
+    layers: list[Any] = [
+        one for part in modules_of(pipeline).values() for one in part.modules() if hasattr(one, "lora_B")
+    ]
     weights = [(weight, weight.detach().clone()) for layer in layers for weight in _weights(layer)]
     scales = [(layer.scaling, dict(layer.scaling), _numbers(layer.scaling)) for layer in layers]
 
