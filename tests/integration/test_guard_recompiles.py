@@ -378,7 +378,11 @@ def test_the_number_of_edit_images_as_a_value_fails(own_pipeline: pytest.Pyteste
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["diffopt: 1 recompile (0 allowed)", "  2 edit images: UNet.forward  test_it.py:*", "    `count` was * 1, is *"],
+        [
+            "diffopt: 1 recompile (0 allowed)",
+            "  2 edit images: UNet.forward  test_it.py:*",
+            "    `count` was * 1, is *",
+        ],
         consecutive=True,
     )
 
