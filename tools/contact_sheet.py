@@ -1,4 +1,4 @@
-"""Draw the images of every tiny pipeline for the same prompts on one sheet: `python -m tools.contact_sheet`."""
+"""Draw the images of every trained tiny pipeline for the same prompts on one sheet: `python -m tools.contact_sheet`."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_diffopt.pipelines.registry import known_pipelines
+from pytest_diffopt.pipelines.registry import find_pipeline, known_pipelines
+from pytest_diffopt.pipelines.scale import Scale
 from pytest_diffopt.pipelines.scenes import Scene
 from tools.tiny_training.drawing import STEPS, draw, scenes_to_draw
 
@@ -30,11 +31,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("docs/tiny-pipelines.png"))
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("pipelines", nargs="*", default=known_pipelines(), metavar="PIPELINE")
+    parser.add_argument("pipelines", nargs="*", default=trained_pipelines(), metavar="PIPELINE")
     arguments = parser.parse_args()
     scenes = scenes_to_draw(_PAIRS)
     rows = {name: draw(name, scenes, steps=arguments.steps) for name in arguments.pipelines}
     _save_sheet(rows, scenes, arguments.output)
+
+
+def trained_pipelines() -> list[str]:
+    """Return the names of the pipelines that draw images with trained weights; others draw noise, or videos."""
+    families = map(find_pipeline, known_pipelines())
+    return [one.name for one in families if one.ships_weights and "num_frames" not in one.inputs(Scale.TINY)]
 
 
 def _save_sheet(rows: dict[str, list[NDArray[np.uint8]]], scenes: list[Scene], path: Path) -> None:

@@ -59,6 +59,8 @@ _EXCEPT = (
     ("benchmarks/results_page/counted.py", "rungs"),
     ("benchmarks/results_page/published_table.py", "card"),
     ("benchmarks/results_page/published_times.py", "card"),
+    # a word that diffusers puts before a prompt
+    ("pytest_diffopt/pipelines/instructions.py", "where appropriate Picture"),
     ("tests/unit/benchmarks/test_counted_levels.py", "rungs"),
     ("tests/unit/benchmarks/test_published_figures.py", "card"),
 )

@@ -51,9 +51,10 @@ class PipelineInputs(Mapping[str, Any]):
         if "generator" in arguments and seed is not None and not isinstance(arguments, PipelineInputs):
             msg = "PipelineInputs makes the generator from its seed, got: the keyword generator: pass seed=... instead"
             raise ArgumentError(msg)
-        # Another call's generator is made from its seed, which this call has its own of.
-        self._arguments = dict(arguments._arguments if isinstance(arguments, PipelineInputs) else arguments)
-        self.seed = seed
+        self.seed: int | None = seed
+        # The generator of another call is made from its seed, and this call has a seed of its own.
+        drops = {"generator"} if isinstance(arguments, PipelineInputs) and arguments.seed is not None else set()
+        self._arguments = {name: arguments[name] for name in arguments if name not in drops}
         self.label = label
         self.changes_shape = changes_shape
         self.change = change

@@ -31,8 +31,8 @@ def failures_explained() -> Iterator[None]:
     """Replace errors of a compilation that cannot start by an actionable message; other errors pass unchanged.
 
     Raises:
-        ProbeError: the backend is unknown or fails for a layout, no compiler was found, or Inductor's cache folder cannot
-            be written.
+        ProbeError: the backend is unknown or refuses a layout, no compiler was found, or Inductor cannot write to its
+            cache.
     """
     try:
         yield
@@ -53,8 +53,8 @@ def explained(error: BaseException) -> ProbeError | None:
         )
     if isinstance(error, RuntimeError) and _REFUSED_LAYOUT in str(error):
         return ProbeError(
-            f'with backend="aot_eager" torch {torch.__version__} cannot run a group norm whose input is a transposed batch '
-            'of 1\n  compile with backend="aot_eager_decomp_partition", which decomposes it as Inductor does'
+            f'with backend="aot_eager" torch {torch.__version__} cannot run a group norm of a transposed batch of 1\n'
+            '  compile with backend="aot_eager_decomp_partition", which decomposes it as Inductor does'
         )
     return _explained_backend(error) if isinstance(error, BackendError) else None
 

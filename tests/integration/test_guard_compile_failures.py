@@ -174,7 +174,7 @@ def test_a_backend_that_refuses_the_layout_of_a_norm_is_an_error_with_the_one_to
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            'diffopt: with backend="aot_eager" torch * cannot run a group norm whose input is a transposed batch of 1',
+            'diffopt: with backend="aot_eager" torch * cannot run a group norm of a transposed batch of 1',
             '  compile with backend="aot_eager_decomp_partition", which decomposes it as Inductor does',
         ],
         consecutive=True,

@@ -343,6 +343,55 @@ def test_a_lora_that_is_swapped_in_place_passes(own_pipeline: pytest.Pytester) -
     result.assert_outcomes(passed=1)
 
 
+EDITS = """
+import pytest, torch
+import small_pipeline
+from pytest_diffopt import PipelineInputs, assert_no_recompiles, shape_variations
+
+class UNet(small_pipeline.SmallUNet):
+    def forward(self, latents, timestep, tokens, count):
+        return super().forward(latents, timestep) + tokens.mean() / count
+
+class Pipeline(small_pipeline.SmallPipeline):
+    def __call__(self, image, **inputs):
+        self.image = image
+        return super().__call__(**inputs)
+
+    def step(self, latents, timestep, num_inference_steps):
+        tokens = torch.ones(16 * len(self.image))
+        return latents - self.unet(latents, timestep, tokens, {count}) / num_inference_steps
+
+@pytest.fixture
+def optimized_pipeline():
+    pipeline = small_pipeline.build(UNet, Pipeline)
+    pipeline.unet.compile(backend="eager", dynamic=False)
+    return pipeline
+
+def test_edit_images(optimized_pipeline):
+    assert_no_recompiles(optimized_pipeline, shape_variations(PipelineInputs({{"image": ["a cat"]}})))
+"""
+
+
+def test_the_number_of_edit_images_as_a_value_fails(own_pipeline: pytest.Pytester) -> None:
+    """More tokens may compile once more, but not the number of images."""
+    result = run(own_pipeline, EDITS.format(count="len(self.image)"))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "diffopt: 1 recompile (0 allowed)",
+            "  2 edit images: UNet.forward  test_it.py:*",
+            "    `count` was * 1, is *",
+        ],
+        consecutive=True,
+    )
+
+
+def test_one_more_edit_image_may_compile_for_its_shape(own_pipeline: pytest.Pytester) -> None:
+    """Its tokens have another shape; their number is in a tensor."""
+    run(own_pipeline, EDITS.format(count="torch.tensor(len(self.image))")).assert_outcomes(passed=1)
+
+
 RESETS = """
 import torch
 from pytest_diffopt import assert_no_recompiles

@@ -21,7 +21,7 @@ CONFIG = SimpleNamespace(
 ONE = "a<|vision_start|><|image_pad|><|vision_end|>"
 
 
-def picture(width: int, height: int) -> Image.Image:
+def drawn_image(width: int, height: int) -> Image.Image:
     """Return an image in which every pixel differs."""
     values = np.arange(width * height * 3, dtype=np.int64).reshape(height, width, 3) * 37 % 256
     return Image.fromarray(values.astype(np.uint8))
@@ -36,7 +36,7 @@ def processor() -> Any:
 @pytest.mark.parametrize("size", [(392, 392), (112, 56), (384, 384)], ids=str)
 def test_patches_and_grid_are_those_of_transformers(processor: Any, size: tuple[int, int]) -> None:
     """Also for an image that is enlarged to whole tokens."""
-    image = picture(*size)
+    image = drawn_image(*size)
     ours, theirs = processor([ONE], [image]), Qwen2VLImageProcessorPil()(images=[image], return_tensors="pt")
 
     assert torch.equal(ours["image_grid_thw"], theirs["image_grid_thw"])
@@ -45,7 +45,7 @@ def test_patches_and_grid_are_those_of_transformers(processor: Any, size: tuple[
 
 def test_each_image_has_as_many_tokens_as_merged_patches(processor: Any) -> None:
     """The ids around an image are those of the model, which finds the image by them."""
-    inputs = processor([ONE * 2], [picture(112, 56), picture(56, 56)])
+    inputs = processor([ONE * 2], [drawn_image(112, 56), drawn_image(56, 56)])
     ids = inputs["input_ids"][0].tolist()
 
     assert ids == [
