@@ -296,7 +296,9 @@ CALLS = {
         good=TARGET,
         wrong={**WITH_MARGIN, "margin": (NONE, *NO_FINITE_NUMBER)},
     ),
-    "KernelGate": PublicCall(function=gate("KernelGate"), good=TARGET, wrong=CHECK),
+    "KernelGate": PublicCall(
+        function=gate("KernelGate"), good=TARGET, wrong={**CHECK, "timeline": (NONE, *NO_BOOLEAN)}
+    ),
     "LatencyGate": PublicCall(function=gate("LatencyGate", benchmark=dict), good=TARGET, wrong=WITH_MARGIN),
     "MemoryGate": PublicCall(function=gate("MemoryGate"), good=TARGET, wrong=WITH_MARGIN),
 }
