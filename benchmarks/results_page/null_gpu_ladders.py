@@ -4,7 +4,8 @@
     python -m benchmarks.results_page.null_gpu_ladders report
 
 The second command keeps the tables of the report in `null_gpu_ladders.json`, from which the page of results is written.
-Several reports, of sessions with some of the levels each, are read as one.
+Several reports, of sessions with some of the levels each, are read as one. Host times that a busy machine measured are
+left out with `--without-host-times`.
 """
 
 import argparse
@@ -33,9 +34,14 @@ _COMMANDS = (
 )
 _NOTES = (
     "Launches are kernels and library calls of a late denoise step, counted exactly; peak memory is that of the call, "
-    "without the weights. Host time is wall-clock time of the machine's CPU, also of a busy one. The GPU's time is an "
-    "[estimate](null-gpu.md#the-virtual-clock), a lower bound of the model, and no measurement of a GPU."
+    "without the weights. The GPU's time is an [estimate](null-gpu.md#the-virtual-clock), a lower bound of the model, "
+    "and no measurement of a GPU. "
 )
+_ABOUT_HOST_TIMES = {
+    True: "Host time is wall-clock time of the machine's CPU.",
+    False: "Host times are left out: the machine was busy with other work.",
+}
+_HOST_TIMES = ("host a step", "gap a step", "host time", "gap")
 _PACKAGES = ("torch", "triton", "diffusers")
 _CANNOT_WRITE = 2
 
@@ -59,12 +65,14 @@ class CountedLadders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         device: the null GPU.
         date: the day of the session.
         versions: versions of the libraries.
+        has_host_times: whether the tables have host times; they are left out if the machine was busy.
         ladders: the ladders with at least two counted levels.
     """
 
     device: Text
     date: Text
     versions: dict[str, str]
+    has_host_times: bool
     ladders: Annotated[list[CountedLadder], Meta(min_length=1)]
 
 
@@ -80,7 +88,7 @@ def section_lines(counted: CountedLadders | None) -> Iterator[str]:
     if counted is None:
         return
     yield ""
-    yield _NOTES
+    yield _NOTES + _ABOUT_HOST_TIMES[counted.has_host_times]
     for one in counted.ladders:
         yield from ("", f"{one.title}:", "")
         yield from table(one.table[0], one.table[1:], num_texts=2)
@@ -95,8 +103,12 @@ def read_counted_ladders(path: Path = COUNTED) -> CountedLadders | None:
     return read_document(path, CountedLadders) if path.exists() else None
 
 
-def counted_ladders(folders: Sequence[Path]) -> CountedLadders:
+def counted_ladders(folders: Sequence[Path], *, has_host_times: bool = True) -> CountedLadders:
     """Return the ladders of reports on one null GPU.
+
+    Args:
+        folders: the folders of the reports.
+        has_host_times: whether the tables have host times.
 
     Raises:
         FiguresError: a report is of another device, or the reports differ, or have no ladder.
@@ -111,12 +123,21 @@ def counted_ladders(folders: Sequence[Path]) -> CountedLadders:
     if not first.device.startswith(_NULL_GPU) or not all(name in first.versions for name in _PACKAGES):
         msg = f"the ladders must be counted on the null GPU, got: {first.device}"
         raise FiguresError(msg)
-    found = [CountedLadder(title=one.title, table=one.table()) for one in ladders(_entries(reports))]
+    hidden = () if has_host_times else _HOST_TIMES
+    found = [CountedLadder(title=one.title, table=_without(one.table(), hidden)) for one in ladders(_entries(reports))]
     if not found:
         msg = f"no ladder has two levels in {', '.join(map(str, folders))}"
         raise FiguresError(msg)
     day = datetime.fromtimestamp(max((folder / FILE_NAME).stat().st_mtime for folder in folders), UTC).date()
-    return CountedLadders(device=first.device, date=str(day), versions=first.versions, ladders=found)
+    return CountedLadders(
+        device=first.device, date=str(day), versions=first.versions, has_host_times=has_host_times, ladders=found
+    )
+
+
+def _without(table: list[list[str]], hidden: Sequence[str]) -> list[list[str]]:
+    """Return a table without the columns of these headings."""
+    shown = [column for column, heading in enumerate(table[0]) if heading not in hidden]
+    return [[row[column] for column in shown] for row in table]
 
 
 def _entries(reports: Sequence[Report]) -> list[LedgerEntry]:
@@ -127,10 +148,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the file; the exit code is 2 if a report cannot be shown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="a folder written by --diffopt-report")
+    parser.add_argument("--without-host-times", action="store_true", help="the machine was busy")
     parser.add_argument("--json", type=Path, default=COUNTED, metavar="FILE")
     options = parser.parse_args(arguments)
     try:
-        counted = counted_ladders(options.reports)
+        counted = counted_ladders(options.reports, has_host_times=not options.without_host_times)
     except DiffoptError as error:
         print(f"null_gpu_ladders: {error}", file=sys.stderr)
         return _CANNOT_WRITE

@@ -59,8 +59,9 @@ def _computed_beside(compiled: Callable[..., Any], reference: torch.fx.GraphModu
         if engine is None:
             return compiled(*args)
         engine.report.has_compiled_graphs = True
-        with excluded():
+        with engine.computing_later():  # Inductor's library calls are operations, whose work may be learned
             result = compiled(*args)
+        with excluded():
             _compute(engine, reference, args, result)
         return result
 

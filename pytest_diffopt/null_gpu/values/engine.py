@@ -1,6 +1,8 @@
 """One operation on the null GPU, with its values."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +19,7 @@ from pytest_diffopt.null_gpu.values.arguments import (
     target_device,
     written_tensors,
 )
-from pytest_diffopt.null_gpu.values.dispatch_key import run_seen
+from pytest_diffopt.null_gpu.values.dispatch_key import excluded, run_seen
 from pytest_diffopt.null_gpu.values.host_calls import (
     HostCall,
     RandomState,
@@ -89,13 +91,27 @@ class Engine:
         self._resident = ResidentLimit(resident_limit_bytes)
         self._plans: dict[Any, Plan] = {}
         self.learns_work = False
+        self._computes_later = False
+
+    @contextmanager
+    def computing_later(self) -> Iterator[None]:
+        """Run operations as the GPU would: the caller computes what they write. Work is learned all the same."""
+        if not self.learns_work:
+            with excluded():
+                yield
+            return
+        self._computes_later = True
+        try:
+            yield
+        finally:
+            self._computes_later = False
 
     def run(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation as the GPU would, and compute what it writes."""
         if not self.learns_work:
             return self._run(operation, args, kwargs)
         number = next_number()
-        result = self._run(operation, args, kwargs)
+        result = operation(*args, **kwargs) if self._computes_later else self._run(operation, args, kwargs)
         remember(number, operation, args, kwargs, result)
         return result
 

@@ -52,6 +52,17 @@ def test_reports_become_a_section_of_the_page(tmp_path: Path) -> None:
     ]
 
 
+def test_host_times_of_a_busy_machine_are_left_out(tmp_path: Path) -> None:
+    """With a sentence that says so; what is counted and estimated stays."""
+    folders = [written(tmp_path / str(number), number) for number in (1, 2)]
+    file = tmp_path / "ladders.json"
+    null_gpu_ladders.main([*map(str, folders), "--without-host-times", "--json", str(file)])
+    lines = list(section_lines(read_counted_ladders(file)))
+
+    assert any(line.endswith("Host times are left out: the machine was busy with other work.") for line in lines)
+    assert lines[-1] == "| 2 | compile | 360 | 300 | 100.0 % | 1 | 256 MiB | 22 ns |"
+
+
 @pytest.mark.parametrize(
     ("devices", "message"),
     [

@@ -163,6 +163,21 @@ def test_timeline_of_a_module(*, reads: bool) -> None:
         assert record.syncs[0].cost_ns > 0
 
 
+def test_timeline_of_a_compiled_module() -> None:
+    """The products that Inductor leaves to a library have the time that they have in eager code."""
+    torch.compiler.reset()
+    model = torch.compile(Model(reads=False))
+    values = torch.ones(8192, 4096, device="cuda", dtype=torch.bfloat16)
+    flag = torch.ones(1, device="cuda")
+    with torch.no_grad(), computing(Values.SMALL):
+        model(values, flag)
+        record = estimate_timeline(model, lambda: model(values, flag), Subject(pipeline="Model"))
+    torch.compiler.reset()
+
+    assert (record.launches, record.without_model) == (3, 0)
+    assert record.phases[0].busy_ns == pytest.approx(3 * 277_800, rel=0.01)
+
+
 def test_nodes_of_a_graph_have_their_durations() -> None:
     """They are learned as the graph is captured."""
     model = Model(reads=False)
