@@ -53,7 +53,7 @@ def test_reports_become_a_section_of_the_page(tmp_path: Path) -> None:
 
 
 def test_host_times_of_a_busy_machine_are_left_out(tmp_path: Path) -> None:
-    """With a sentence that says so; what is counted and estimated stays."""
+    """A sentence states it; what is counted and estimated stays."""
     folders = [written(tmp_path / str(number), number) for number in (1, 2)]
     file = tmp_path / "ladders.json"
     null_gpu_ladders.main([*map(str, folders), "--without-host-times", "--json", str(file)])
