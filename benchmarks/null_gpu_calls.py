@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pipeline", default="sdxl", metavar="NAME")
     parser.add_argument("--recipe", action="append", metavar="TEXT", help="may be given several times")
     parser.add_argument("--runs", type=int, default=10, help="processes of `repeats` for each recipe (default: 10)")
-    parser.add_argument("--scale", choices=list(Scale), default=Scale.TINY, help=argparse.SUPPRESS)
+    parser.add_argument("--scale", type=Scale, default=Scale.TINY, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.command == "one":
         print(json.dumps(_counted(options.pipeline, options.scale, *options.recipe)))
@@ -158,7 +158,7 @@ def _process(pipeline: str, recipe: str, scale: Scale, *, cache: str) -> Process
 
 def _counted(name: str, scale: Scale, recipe: str) -> Mapping[str, Any]:
     """Return the figures of a call in this process, which runs on the null GPU."""
-    tiny = scale == Scale.TINY
+    tiny = scale is Scale.TINY
     with computing(Values.ALL if tiny else Values.SMALL):
         one = build_pipeline(find_pipeline(name), scale, device="cuda")
         applied = parse_recipe(recipe)
