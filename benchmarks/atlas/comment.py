@@ -30,12 +30,14 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         revisions: the merge base and the head.
         touched: the test files that the change touches, as `folder/file`, the nearest first.
+        new: those of them that the merge base lacks.
         before: the measured pipelines at the merge base.
         after: those at the head.
     """
 
     revisions: tuple[str, str]
     touched: tuple[str, ...]
+    new: tuple[str, ...] = ()
     before: tuple[Entry, ...]
     after: tuple[Entry, ...]
 
@@ -53,10 +55,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def added(self) -> list[Entry]:
         """The pipelines that run at the head, and whose tests the merge base does not have."""
-        known = {entry.name for entry in self.before} | {_file_of(entry) for entry in self.before}
-        measured_groups = {entry.group for entry in self.before}
-        ran = _ran(self.after).values()
-        return [one for one in ran if one.name not in known and one.group not in measured_groups]
+        return [entry for entry in _ran(self.after).values() if _file_of(entry) in self.new]
 
     @property
     def lost(self) -> list[Entry]:
@@ -72,9 +71,9 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def left(self) -> list[str]:
-        """The touched test files without a pipeline that was measured at the head."""
-        seen = {_file_of(entry) for entry in self.after}
-        return [name for name in self.touched if name not in seen]
+        """The touched test files without a pipeline that was measured on both sides."""
+        before, after = ({_file_of(entry) for entry in its} for its in (self.before, self.after))
+        return [name for name in self.touched if name not in after or name not in before | {*self.new}]
 
 
 def comment(compared: Compared) -> str:

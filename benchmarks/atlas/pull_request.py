@@ -80,8 +80,13 @@ def _compare(
         sides = [_Side(tree, touched, until) for tree in (before, after)]
         with ThreadPoolExecutor(len(sides)) as both:
             found = list(both.map(_Side.entries, sides))
+        new = [one.name for one in touched if one not in sides[0].present]
     return Compared(
-        revisions=revisions, touched=tuple(one.name for one in touched), before=tuple(found[0]), after=tuple(found[1])
+        revisions=revisions,
+        touched=tuple(one.name for one in touched),
+        new=tuple(new),
+        before=tuple(found[0]),
+        after=tuple(found[1]),
     )
 
 
@@ -111,15 +116,19 @@ class _Side:
     def entries(self) -> list[Entry]:
         """Measure the touched files of each group, the nearest group first."""
         lines: list[bytes] = []
-        present = [one for one in self.touched if one.name in self._known(one.group)]
-        ordered = list(dict.fromkeys(one.group for one in present))
-        touched = {one.name for one in present}
+        ordered = list(dict.fromkeys(one.group for one in self.present))
+        touched = {one.name for one in self.present}
         skip = [name for group in ordered for name in self._known(group) if name not in touched]
         command = ["-m", "benchmarks.atlas.worker", str(self.tree), "--skip", *skip, "--groups", *ordered]
         if ordered:
             run_worker(command, Entry, lines.append, source=self.tree / "src", until=self.until)
         found = (parsed(line, Entry) for line in lines)
         return [one for one in found if not isinstance(one, Done)]
+
+    @property
+    def present(self) -> list[TouchedFile]:
+        """The touched files that this revision has."""
+        return [one for one in self.touched if one.name in self._known(one.group)]
 
     def _known(self, group: str) -> list[str]:
         return [f"{group}/{file.stem}" for file in files(self.tree, group)]

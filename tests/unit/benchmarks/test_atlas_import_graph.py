@@ -25,6 +25,8 @@ FILES = {
     "src/diffusers/pipelines/_helper.py": "",
     "src/diffusers/pipelines/flux.py": "from ..models import Flux",
     "src/diffusers/schedulers.py": "class Euler: ...",
+    "src/diffusers/pipelines/auto_pipeline.py": "from .flux import FluxPipeline\nfrom .wan import WanPipeline",
+    "tests/pipelines/auto/test_auto.py": "from diffusers.pipelines.auto_pipeline import AutoPipeline",
     "tests/pipelines/wan/test_wan.py": "from diffusers import Euler, WanPipeline, unknown",
     "tests/pipelines/flux/test_flux.py": "from diffusers import FluxPipeline",
 }
@@ -49,6 +51,7 @@ def checkout(tmp_path: Path) -> Path:
         ("src/diffusers/models/flux.py", [(2, "flux/test_flux")]),
         ("src/diffusers/pipelines/_helper.py", [(2, "wan/test_wan")]),
         ("src/diffusers/models/shared/rope.py", [(3, "flux/test_flux"), (3, "wan/test_wan")]),
+        ("src/diffusers/pipelines/auto_pipeline.py", [(1, "auto/test_auto")]),
         ("src/diffusers/outputs.py", []),
         ("src/diffusers/__init__.py", []),
         ("src/other/models/wan.py", []),
@@ -56,7 +59,7 @@ def checkout(tmp_path: Path) -> Path:
     ],
 )
 def test_the_tests_that_import_a_changed_module(checkout: Path, changed: str, expected: list[tuple[int, str]]) -> None:
-    """Imports lead through the packages to the defining module, and packages themselves import nothing."""
+    """Imports lead through packages to the defining module; packages and the choice of a class import nothing."""
     found = touched_files(checkout, [changed], farthest=3)
 
     assert [(one.distance, one.name) for one in found] == expected
