@@ -49,7 +49,7 @@ def test_totals_list_the_failed_calls() -> None:
     """Images on an edge are not false alarms, and are counted separately."""
     assert false_alarms.totals([ROW, ROW]) == [
         "- **2 false alarms** over 6 correct images",
-        f"  - `sdxl`, seed 1000 of {PROMPTS[2]!r}: with 2 of its recipes",
+        f"  - `sdxl`, seed 2000 of {PROMPTS[2]!r}: with 2 of its recipes",
         "- 2 on an edge: decided by rounding, and reported as inconclusive",
         "- diffusers' usual check fails, of the same images: 0 by cosine, 6 by 1e-3, 0 by 1e-2",
     ]
