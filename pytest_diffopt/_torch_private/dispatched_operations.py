@@ -1,22 +1,16 @@
 """Counts the operations that torch dispatches to a GPU."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from typing import Any, Self
+from typing import Any
 
 import torch
-
-from pytest_diffopt.null_gpu.values.dispatch_key import observing
-from pytest_diffopt.null_gpu.values.torch_internals import is_plain
+from torch.utils._python_dispatch import TorchDispatchMode
 
 _COPIES = {torch.ops.aten.copy_, torch.ops.aten._foreach_copy_}
 
 
-class DispatchedOperations(AbstractContextManager["DispatchedOperations"]):
+class DispatchedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what the calling thread dispatches to a GPU; Inductor's kernels are not dispatched.
-
-    They are seen under a dispatch key that torch does not use. Under a dispatch mode torch takes other branches:
-    `cross_entropy` with weights and smoothed labels synchronizes less, `linalg.eigvals` more.
 
     Attributes:
         operations: operations that made or changed a tensor on a GPU by others there, or by none.
@@ -24,23 +18,26 @@ class DispatchedOperations(AbstractContextManager["DispatchedOperations"]):
     """
 
     def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations = self.copies = 0
-        self._resources = ExitStack()
 
-    def __enter__(self) -> Self:
-        self._resources.enter_context(observing(self._note))
-        return self
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Let Dynamo compile inside the block, and run what is compiled."""
+        return True
 
-    def __exit__(self, *exception: object) -> None:
-        self._resources.close()
-
-    def _note(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        given = list(_tensors((*args, *kwargs.values())))
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, and count it."""
+        result = func(*args, **(kwargs or {}))
+        given = list(_tensors((*args, *(kwargs or {}).values())))
         changed = given if result is None else _tensors((result,))  # `_foreach_copy_` returns nothing
-        if any(tensor.is_cuda and is_plain(tensor) for tensor in changed):
-            is_copy = _is_copy(operation, given)
+        if any(tensor.is_cuda for tensor in changed):
+            is_copy = _is_copy(func, given)
             self.copies += is_copy
             self.operations += not is_copy
+        return result
 
 
 def allocations_so_far() -> int:

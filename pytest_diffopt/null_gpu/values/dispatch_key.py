@@ -58,12 +58,10 @@ _WITHOUT_VALUES = frozenset(
 )
 
 Handler = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
-Observer = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
 
 
 class _Listening:
     handler: Handler | None = None
-    observers: tuple[Observer, ...] = ()
 
 
 _libraries: dict[str, Library] = {}
@@ -78,19 +76,6 @@ def intercept(handler: Handler) -> None:
     """
     _listening.handler = handler
     _register_all()
-
-
-@contextmanager
-def observing(note: Observer) -> Iterator[None]:
-    """Call `note(operation, args, kwargs, result)` after each operation of this thread that computes something."""
-    _register_all()
-    before = _listening.observers
-    _listening.observers = (*before, note)
-    try:
-        with included():
-            yield
-    finally:
-        _listening.observers = before
 
 
 def _register_all() -> None:
@@ -135,10 +120,7 @@ def _is_composite(qualified: str) -> bool:
 def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
     with torch._C._ExcludeDispatchKeyGuard(_KEYS):
         handler = _listening.handler
-        result = handler(operation, args, kwargs) if handler else operation(*args, **kwargs)
-        for note in _listening.observers:
-            note(operation, args, kwargs, result)
-        return result
+        return handler(operation, args, kwargs) if handler else operation(*args, **kwargs)
 
 
 @contextmanager
