@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.injected_faults.page import replace_section
+from benchmarks.marked_section import replace_section
 from pytest_diffopt.baselines.git import git_output
 from pytest_diffopt.environment import capture_environment
 from pytest_diffopt.records import Device

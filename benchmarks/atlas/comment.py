@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.atlas.difference import Change, Direction, entry_differences
-from benchmarks.atlas.entries import Entry
+from benchmarks.atlas.entries import Entry, decoded
 from benchmarks.diffusers_tests.results import Outcome
 from pytest_diffopt.errors import DiffoptError
+from pytest_diffopt.guards.failure_text import counted
 from pytest_diffopt.reports.comment.posting import NotAllowedError, Place, post
 from pytest_diffopt.reports.markdown import text
 
@@ -89,9 +90,9 @@ def _heading(compared: Compared) -> Iterator[str]:
     worse = sum(one.direction is Direction.WORSE for one in compared.changes)
     better = len(compared.changes) - worse
     if not (worse or better or compared.lost or compared.added):
-        yield f"### No figure changed in {_counted(len(compared.measured), 'pipeline')}"
+        yield f"### No figure changed in {counted(len(compared.measured), 'pipeline')}"
         return
-    yield f"### {_counted(worse, 'figure')} worse, {better} better in {_counted(len(compared.measured), 'pipeline')}"
+    yield f"### {counted(worse, 'figure')} worse, {better} better in {counted(len(compared.measured), 'pipeline')}"
 
 
 def _changed(compared: Compared) -> Iterator[str]:
@@ -107,11 +108,11 @@ def _figures(entry: Entry) -> str:
     figures = []
     if entry.loop is not None:
         places = ", ".join(dict.fromkeys(str(line.where) for line in entry.loop.syncs if line.in_later_steps))
-        syncs = _counted(entry.loop.syncs_per_later_step, "sync")
+        syncs = counted(entry.loop.syncs_per_later_step, "sync")
         figures.append(f"{syncs} per step{f' ({places})' if places else ''}")
     for denoiser in entry.denoisers or ():
-        graphs = "compiles to one graph" if denoiser.is_whole else _counted(len(denoiser.breaks), "graph break")
-        figures.append(f"{denoiser.component}: {graphs}, {_counted(len(denoiser.recompiles), 'recompile')}")
+        graphs = "compiles to one graph" if denoiser.is_whole else counted(len(denoiser.breaks), "graph break")
+        figures.append(f"{denoiser.component}: {graphs}, {counted(len(denoiser.recompiles), 'recompile')}")
     return "; ".join(figures) or "nothing could be measured"
 
 
@@ -140,10 +141,6 @@ def _file_of(entry: Entry) -> str:
     return entry.name.partition("::")[0]
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Post the comment; it replaces that of an earlier run.
 
@@ -155,7 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repository", required=True, metavar="OWNER/NAME")
     parser.add_argument("--pull-request", required=True, type=int, metavar="N")
     options = parser.parse_args(arguments)
-    compared = read_compared(options.compared)
+    compared = decoded(
+        options.compared, Compared, expected="what `python -m benchmarks.atlas.pull_request --json` writes"
+    )
     try:
         place = Place(
             repository=options.repository, pull_request=options.pull_request, key="atlas", author=_ACTIONS_LOGIN
@@ -165,19 +164,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"no comment: {error}")
     except DiffoptError as error:
         raise SystemExit(str(error)) from error
-
-
-def read_compared(file: Path) -> Compared:
-    """Read both sides of a change.
-
-    Raises:
-        SystemExit: the file cannot be read, or is not of this format.
-    """
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Compared)
-    except (OSError, msgspec.DecodeError) as error:
-        message = f"{file} is not what `python -m benchmarks.atlas.pull_request --json` writes: {error}"
-        raise SystemExit(message) from error
 
 
 if __name__ == "__main__":

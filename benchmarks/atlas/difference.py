@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from benchmarks.atlas.entries import Atlas, Denoiser, Entry, SyncLine
+from benchmarks.atlas.entries import Atlas, Denoiser, Entry, SyncLine, decoded
 from benchmarks.diffusers_tests.results import Outcome
 
 _MIB = 2**20
@@ -149,11 +147,7 @@ def read_atlas(file: Path) -> Atlas:
     Raises:
         SystemExit: the file cannot be read, or is no atlas.
     """
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Atlas)
-    except (OSError, msgspec.DecodeError) as error:
-        message = f"{file} is not an atlas, which `python -m benchmarks.atlas --json` writes: {error}"
-        raise SystemExit(message) from error
+    return decoded(file, Atlas, expected="an atlas, which `python -m benchmarks.atlas --json` writes")
 
 
 if __name__ == "__main__":

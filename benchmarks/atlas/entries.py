@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -9,6 +10,7 @@ from benchmarks.diffusers_tests import results
 from benchmarks.diffusers_tests.results import Result
 
 SCHEMA_VERSION = 1
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -208,6 +210,24 @@ class Atlas(msgspec.Struct, frozen=True, kw_only=True):
     tests: str
     entries: tuple[Entry, ...]
     left: tuple[str, ...] = ()
+
+
+def decoded(file: Path, kind: type[Kind], *, expected: str) -> Kind:
+    """Read a file that a command of the atlas wrote.
+
+    Args:
+        file: the file.
+        kind: the type of its content.
+        expected: what it should be and which command writes it, for the message.
+
+    Raises:
+        SystemExit: the file cannot be read, or has other content.
+    """
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        message = f"{file} is not {expected}: {error}"
+        raise SystemExit(message) from error
 
 
 def json_schema() -> bytes:

@@ -42,9 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         compared = _compare(checkout, (base, head), changed, options)
     except GitError as error:
         raise SystemExit(str(error)) from error
-    print(comment(compared))
+    text = comment(compared)
+    print(text)
     if options.comment:
-        options.comment.write_text(comment(compared) + "\n", encoding="utf-8")
+        options.comment.write_text(text + "\n", encoding="utf-8")
     if options.json:
         options.json.write_bytes(msgspec.json.encode(compared) + b"\n")
     return any(one.direction is Direction.WORSE for one in compared.changes)

@@ -19,9 +19,9 @@ from benchmarks.injected_faults import false_alarms, recording, results
 from benchmarks.injected_faults.catalogue import FAULTS, find_fault
 from benchmarks.injected_faults.declaring import InjectedFault
 from benchmarks.injected_faults.false_alarms import CorrectImages
-from benchmarks.injected_faults.page import replace_section
 from benchmarks.injected_faults.recording import Recorded
 from benchmarks.injected_faults.trials import NotCleanError, TrialRunner
+from benchmarks.marked_section import replace_section
 
 _FAULTS_SECTION = "injected faults"
 _ALARMS_SECTION = "false alarms"

@@ -18,9 +18,7 @@ def lora_weights_kept(pipeline: Any) -> Iterator[Callable[[], bool]]:
     Yields:
         A function that returns whether all weights are still the same.
     """
-    layers: list[Any] = [
-        one for part in modules_of(pipeline).values() for one in part.modules() if hasattr(one, "lora_B")
-    ]
+    layers = adapted_layers(pipeline)
     weights = [(weight, weight.detach().clone()) for layer in layers for weight in _weights(layer)]
     scales = [(layer.scaling, dict(layer.scaling), _numbers(layer.scaling)) for layer in layers]
 
@@ -35,6 +33,11 @@ def lora_weights_kept(pipeline: Any) -> Iterator[Callable[[], bool]]:
                 _write(weight, kept)
             for scaling, kept_scales, numbers in scales:
                 _restore(scaling, kept_scales, numbers)
+
+
+def adapted_layers(pipeline: Any) -> list[Any]:
+    """Return the layers of a pipeline that have an adapter."""
+    return [layer for one in modules_of(pipeline).values() for layer in one.modules() if hasattr(layer, "lora_B")]
 
 
 def _write(weight: torch.Tensor, kept: torch.Tensor) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from pytest_diffopt.arguments import NUMBER, SOME_TEXT, YES_OR_NO, Rule, instance_of, require
 from pytest_diffopt.errors import PipelineError, did_you_mean
-from pytest_diffopt.pipelines.adapter_weights import lora_weights_kept
-from pytest_diffopt.pipelines.components import modules_of
+from pytest_diffopt.pipelines.adapter_weights import adapted_layers, lora_weights_kept
 from pytest_diffopt.pipelines.inputs import PipelineChange, PipelineInputs
 
 _SCALES = (1.0, 0.5)
@@ -109,7 +108,7 @@ def lora_disabled() -> PipelineChange:
 def _added(pipeline: Any, weights: Any, added: str) -> Iterator[None]:
     """Add an adapter, and afterwards activate those that were active before, with their scales."""
     before = pipeline.get_active_adapters()
-    scales = [(layer, dict(layer.scaling)) for layer in _adapted_layers(pipeline)]
+    scales = [(layer, dict(layer.scaling)) for layer in adapted_layers(pipeline)]
     try:
         _load(pipeline, weights, adapter_name=added)
         yield
@@ -136,10 +135,6 @@ def _swapped(pipeline: Any, weights: Any, adapter: str) -> Iterator[None]:
 
 def _shown(weights: Any) -> str:
     return "a state dict" if isinstance(weights, Mapping) else repr(str(weights))
-
-
-def _adapted_layers(pipeline: Any) -> list[Any]:
-    return [layer for one in modules_of(pipeline).values() for layer in one.modules() if hasattr(layer, "lora_B")]
 
 
 def _refuse_without(pipeline: Any, method: str, change: str) -> None:

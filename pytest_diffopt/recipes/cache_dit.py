@@ -13,10 +13,10 @@ from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.pipelines.components import denoisers_of
 from pytest_diffopt.recipes.effect_reading import summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
+from pytest_diffopt.recipes.step_cache import ONE_CACHE, StepCache
 from pytest_diffopt.records import TAKEN_FROM_CACHE, CallEvidence, ModuleCalls, OptimizationEffect, OptimizationState
 
 _PACKAGE = "cache_dit"
-_ONE_CACHE = "a denoiser has one step cache"
 _FULLGRAPH = "cache-dit decides on the host in each step, which breaks the graph: drop fullgraph=True"
 
 
@@ -36,18 +36,6 @@ class CacheDit(Optimization):
 
     name: ClassVar[str] = "cache_dit"
     stage: ClassVar[Stage] = Stage.STEP_CACHE
-    conflicts: ClassVar[dict[str, str]] = dict.fromkeys(
-        (
-            "first_block_cache",
-            "pyramid_attention_broadcast",
-            "faster_cache",
-            "taylorseer_cache",
-            "mag_cache",
-            "sea_cache",
-            "text_kv_cache",
-        ),
-        _ONE_CACHE,
-    )
 
     first: int = 8
     last: int = 0
@@ -62,6 +50,8 @@ class CacheDit(Optimization):
 
     @override
     def clash(self, other: Optimization) -> str:
+        if isinstance(other, StepCache):
+            return ONE_CACHE
         return _FULLGRAPH if getattr(other, "fullgraph", False) else super().clash(other)
 
     @override

@@ -14,7 +14,8 @@ from pytest_diffopt.recipes.effect_reading import summed
 from pytest_diffopt.recipes.optimization import Optimization, Stage
 from pytest_diffopt.records import TAKEN_FROM_CACHE, CallEvidence, OptimizationEffect, OptimizationState
 
-_ONE_CACHE = "a denoiser has one step cache"
+#: Why two step caches contradict each other.
+ONE_CACHE = "a denoiser has one step cache"
 _FULLGRAPH = (
     "diffusers excludes its decision from compilation, which breaks the graph in every block: drop fullgraph=True"
 )
@@ -37,7 +38,7 @@ class StepCache(Optimization):
     @override
     def clash(self, other: Optimization) -> str:
         if isinstance(other, StepCache) and other is not self:
-            return _ONE_CACHE
+            return ONE_CACHE
         return _FULLGRAPH if self.breaks_graphs and getattr(other, "fullgraph", False) else super().clash(other)
 
     @override

@@ -1,6 +1,7 @@
 """Lessons of the flow-matching transformers, which learn the velocity from image to noise."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.nn import functional
 from tools.tiny_training.denoisers import LatentLesson
 from tools.tiny_training.lesson import Models
 from tools.tiny_training.noising import flow_loss, flow_times, noise_like
-from tools.tiny_training.text import clip_output, qwen_output, t5_hidden
+from tools.tiny_training.text import clip_output, encoded_once, qwen_output, t5_hidden
 
 
 @dataclass(kw_only=True)
@@ -46,11 +47,16 @@ class FlowLesson(LatentLesson):
 
 
 @dataclass(kw_only=True)
-class FluxLesson(FlowLesson):
-    """FLUX: conditioned on T5 and CLIP's pooled embeddings, with the guidance scale as an input."""
+class DistilledFlowLesson(FlowLesson):
+    """A transformer without classifier-free guidance: no prompt is empty."""
 
     def prompts(self, chosen: torch.Tensor, generator: torch.Generator) -> list[str]:  # noqa: D102
         return self.scenes.captions(chosen, generator)
+
+
+@dataclass(kw_only=True)
+class FluxLesson(DistilledFlowLesson):
+    """FLUX: conditioned on T5 and CLIP's pooled embeddings, with the guidance scale as an input."""
 
     def predict(  # noqa: D102
         self,
@@ -78,7 +84,7 @@ class FluxLesson(FlowLesson):
 
 
 @dataclass(kw_only=True)
-class ZImageLesson(FlowLesson):
+class ZImageLesson(DistilledFlowLesson):
     """Z-Image-Turbo: conditioned on Qwen3's hidden states, without guidance; predicts the negative velocity."""
 
     vae: str = "z-image-trained-vae"
@@ -86,9 +92,6 @@ class ZImageLesson(FlowLesson):
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102
         super().begin(models, cache)
         self.encoded: dict[str, torch.Tensor] = {}
-
-    def prompts(self, chosen: torch.Tensor, generator: torch.Generator) -> list[str]:  # noqa: D102
-        return self.scenes.captions(chosen, generator)
 
     def predict(  # noqa: D102
         self,
@@ -98,17 +101,12 @@ class ZImageLesson(FlowLesson):
         chosen: torch.Tensor,
         generator: torch.Generator,
     ) -> Any:
-        prompts = self.prompts(chosen, generator)
-        self._encode(
-            models["z-image-trained-text-encoder"], [prompt for prompt in prompts if prompt not in self.encoded]
-        )
-        hidden = [self.encoded[prompt] for prompt in prompts]
+        encode = partial(_qwen_states, models["z-image-trained-text-encoder"])
+        hidden = encoded_once(self.encoded, self.prompts(chosen, generator), encode)
         predicted = models[self.name](list(noisy[:, :, None].unbind()), 1 - timesteps, hidden).sample
         return -torch.stack(predicted).squeeze(2)
 
-    def _encode(self, encoder: Any, prompts: list[str]) -> None:
-        """Encode prompts that were not seen before: the encoder is not trained, and many prompts are equal."""
-        if prompts:
-            output, mask = qwen_output(encoder, prompts)
-            states = output.hidden_states[-2]
-            self.encoded |= {prompt: states[i][mask[i]] for i, prompt in enumerate(prompts)}
+
+def _qwen_states(encoder: Any, prompts: list[str]) -> list[torch.Tensor]:
+    output, mask = qwen_output(encoder, prompts)
+    return [states[its] for states, its in zip(output.hidden_states[-2], mask, strict=True)]

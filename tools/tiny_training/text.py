@@ -1,6 +1,6 @@
 """Encodes prompts for the tiny denoisers exactly as the pipelines do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -54,6 +54,22 @@ def qwen_output(encoder: Any, captions: Sequence[str]) -> tuple[Any, torch.Tenso
     tokens = _qwen()(prompts, padding=True, return_tensors="pt")
     mask = tokens.attention_mask.bool()
     return encoder(tokens.input_ids, attention_mask=mask, output_hidden_states=True), mask
+
+
+def encoded_once(
+    known: dict[str, torch.Tensor], prompts: Sequence[str], encode: Callable[[list[str]], Iterable[torch.Tensor]]
+) -> list[torch.Tensor]:
+    """Return the output of a text encoder that is not trained for each prompt; many prompts of a training are equal.
+
+    Args:
+        known: the outputs so far, to which those of new prompts are added.
+        prompts: the prompts.
+        encode: encodes several prompts.
+    """
+    new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
+    if new:
+        known |= dict(zip(new, encode(new), strict=True))
+    return [known[prompt] for prompt in prompts]
 
 
 def _tokens(tokenizer: Any, captions: Sequence[str]) -> Any:

@@ -15,7 +15,7 @@ from tools.tiny_training.lesson import Models
 from tools.tiny_training.noising import flow_loss, flow_times, noise_like
 from tools.tiny_training.reading import ReadingLesson
 from tools.tiny_training.scenes import Scenes, draw_moving_scenes, random_moving_scenes
-from tools.tiny_training.text import umt5_hidden
+from tools.tiny_training.text import encoded_once, umt5_hidden
 
 _CAPTIONS = 20_000
 _MEASURED = 256  # videos whose latents are measured
@@ -106,11 +106,9 @@ class WanLesson(FlowLesson):
         chosen: torch.Tensor,
         generator: torch.Generator,
     ) -> Any:
+        encoder = models["wan-trained-text-encoder"]
         prompts = self.prompts(chosen, generator)
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self.encoded]
-        if new:
-            self.encoded |= dict(zip(new, umt5_hidden(models["wan-trained-text-encoder"], new)[0], strict=True))
-        hidden = torch.stack([self.encoded[prompt] for prompt in prompts])
+        hidden = torch.stack(encoded_once(self.encoded, prompts, lambda new: umt5_hidden(encoder, new)[0]))
         return models[self.name](noisy, timesteps * 1000, hidden).sample
 
 

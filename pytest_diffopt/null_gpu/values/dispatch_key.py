@@ -59,14 +59,8 @@ _WITHOUT_VALUES = frozenset(
 
 Handler = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
-
-class _Listening:
-    handler: Handler | None = None
-
-
 _libraries: dict[str, Library] = {}
 _registered: set[str] = set()
-_listening = _Listening()
 
 
 def intercept(handler: Handler) -> None:
@@ -74,11 +68,6 @@ def intercept(handler: Handler) -> None:
 
     May be called again after more operations have been defined; the handler must be the same.
     """
-    _listening.handler = handler
-    _register_all()
-
-
-def _register_all() -> None:
     if "_" not in _libraries:
         _keep_from_dynamo(_call.__code__)
         _libraries["_"] = Library("_", "IMPL")  # type: ignore[no-untyped-call]
@@ -86,7 +75,7 @@ def _register_all() -> None:
     for name in torch._C._dispatch_get_all_op_names():
         if name not in _registered:
             _registered.add(name)
-            _register(name)
+            _register(name, handler)
 
 
 def _keep_from_dynamo(code: CodeType) -> None:
@@ -96,7 +85,7 @@ def _keep_from_dynamo(code: CodeType) -> None:
     eval_frame.set_code_exec_strategy(code, eval_frame._FrameExecStrategy(skip, skip))
 
 
-def _register(qualified: str) -> None:
+def _register(qualified: str, handler: Handler) -> None:
     if _is_composite(qualified):
         return
     namespace, _, name = qualified.partition("::")
@@ -108,7 +97,7 @@ def _register(qualified: str) -> None:
         _libraries[namespace] = Library(namespace, "IMPL")  # type: ignore[no-untyped-call]
     library = _libraries[namespace].m
     if library is not None:
-        library.impl(name, _KEY_NAME, functools.partial(_call, operation), False)  # noqa: FBT003
+        library.impl(name, _KEY_NAME, functools.partial(_call, handler, operation), False)  # noqa: FBT003
 
 
 def _is_composite(qualified: str) -> bool:
@@ -117,10 +106,9 @@ def _is_composite(qualified: str) -> bool:
     return has_kernel(qualified, _COMPOSITE) and not has_kernel(qualified, "CUDA")
 
 
-def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+def _call(handler: Handler, operation: Any, *args: Any, **kwargs: Any) -> Any:
     with torch._C._ExcludeDispatchKeyGuard(_KEYS):
-        handler = _listening.handler
-        return handler(operation, args, kwargs) if handler else operation(*args, **kwargs)
+        return handler(operation, args, kwargs)
 
 
 @contextmanager

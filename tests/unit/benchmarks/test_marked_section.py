@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.injected_faults.page import PageError, replace_section
+from benchmarks.marked_section import PageError, replace_section
 
 PAGE = "# Title\n\n<!-- begin: faults -->\nold\n<!-- end: faults -->\n\nBelow.\n"
 
