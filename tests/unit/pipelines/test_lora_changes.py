@@ -15,6 +15,7 @@ from pytest_diffopt.pipelines.lora_changes import lora_disabled, lora_loaded, lo
 from pytest_diffopt.pipelines.sana import SANA
 from pytest_diffopt.pipelines.scale import Scale
 
+ROUNDING = 1e-5
 INPUTS = SANA.inputs(Scale.TINY).varied("", num_inference_steps=1)
 
 
@@ -112,6 +113,11 @@ def drawn(pipeline: Any) -> NDArray[np.float32]:
     return image
 
 
+def is_the_same(image: NDArray[np.float32], before: NDArray[np.float32]) -> bool:
+    """Return whether images differ by rounding at most: how memory is aligned decides the order of additions."""
+    return bool(np.abs(image - before).max() < ROUNDING)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -128,8 +134,8 @@ def test_a_change_draws_another_image_and_leaves_nothing_behind(pipeline: Any, c
         during = drawn(pipeline)
         1 // 0  # noqa: B018 - it raises
 
-    assert not np.allclose(during, before)
-    assert np.array_equal(drawn(pipeline), before)
+    assert not is_the_same(during, before)
+    assert is_the_same(drawn(pipeline), before)
     assert pipeline.get_active_adapters() == ["style"]
     assert [name for name, _layer in pipeline.transformer.named_modules()] == layers
 
@@ -141,8 +147,8 @@ def test_the_first_lora_is_unloaded_completely() -> None:
     with lora_loaded(random_lora(1))(pipeline):
         during = drawn(pipeline)
 
-    assert not np.allclose(during, before)
-    assert np.array_equal(drawn(pipeline), before)
+    assert not is_the_same(during, before)
+    assert is_the_same(drawn(pipeline), before)
     assert [name for name, _layer in pipeline.transformer.named_modules()] == layers
 
 
