@@ -134,11 +134,7 @@ def read_null(case: Case) -> Reading:
 
 @contextmanager
 def _reported_syncs() -> Iterator[Counter[str]]:
-    """Count the syncs that torch's sync debug mode reports in the block, by line.
-
-    The guard's own watch is not used: it counts operations by a dispatch mode, under which torch takes its path for
-    subclasses of tensors in `cross_entropy` and `linalg.eigvals`, which synchronizes less.
-    """
+    """Count the syncs that torch's sync debug mode reports in the block, by line."""
     lines = Counter[str]()
     before = torch.cuda.get_sync_debug_mode()
     with noting_sync_warnings(lambda frame: lines.update([str(users_line(frame))])):

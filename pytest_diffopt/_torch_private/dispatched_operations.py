@@ -1,43 +1,68 @@
 """Counts the operations that torch dispatches to a GPU."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Self
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from pytest_diffopt.null_gpu.values.dispatch_key import observing
+from pytest_diffopt.null_gpu.values.torch_internals import is_plain
 
 _COPIES = {torch.ops.aten.copy_, torch.ops.aten._foreach_copy_}
 
 
-class DispatchedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what the calling thread dispatches to a GPU; Inductor's kernels are not dispatched.
+class DispatchedOperations(AbstractContextManager["DispatchedOperations"]):
+    """Counts what the calling thread dispatches to a GPU, and its replays of CUDA graphs; kernels of Inductor are not seen.
+
+    They are seen under a dispatch key that torch does not use. Under a dispatch mode torch takes other branches:
+    `cross_entropy` with weights and smoothed labels synchronizes less, `linalg.eigvals` more.
 
     Attributes:
-        operations: operations that made or changed a tensor on a GPU by others there, or by none.
+        operations: operations that made or changed a tensor on a GPU by others there, or by none; a replay is one.
         copies: copies over the bus that made a tensor on a GPU.
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.operations = self.copies = 0
+        self._resources = ExitStack()
 
-    @classmethod
-    def ignore_compile_internals(cls) -> bool:
-        """Let Dynamo compile inside the block, and run what is compiled."""
-        return True
+    def __enter__(self) -> Self:
+        self._resources.enter_context(observing(self._note))
+        self._resources.enter_context(_replays_calling(self._note_replay))
+        return self
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run an operation, and count it."""
-        result = func(*args, **(kwargs or {}))
-        given = list(_tensors((*args, *(kwargs or {}).values())))
+    def __exit__(self, *exception: object) -> None:
+        self._resources.close()
+
+    def _note(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        given = list(_tensors((*args, *kwargs.values())))
         changed = given if result is None else _tensors((result,))  # `_foreach_copy_` returns nothing
-        if any(tensor.is_cuda for tensor in changed):
-            is_copy = _is_copy(func, given)
+        if any(tensor.is_cuda and is_plain(tensor) for tensor in changed):
+            is_copy = _is_copy(operation, given)
             self.copies += is_copy
             self.operations += not is_copy
-        return result
+
+    def _note_replay(self) -> None:
+        self.operations += 1
+
+
+@contextmanager
+def _replays_calling(note: Callable[[], None]) -> Iterator[None]:
+    graph: Any = torch.cuda.CUDAGraph
+    replay, thread = graph.replay, threading.get_ident()
+
+    def noted(self: Any) -> None:
+        replay(self)
+        if threading.get_ident() == thread:
+            note()
+
+    graph.replay = noted
+    try:
+        yield
+    finally:
+        graph.replay = replay
 
 
 def allocations_so_far() -> int:

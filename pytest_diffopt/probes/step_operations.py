@@ -54,20 +54,20 @@ class GpuOperations(AbstractContextManager["GpuOperations"]):
     """
 
     def __init__(self) -> None:
-        self._mode = DispatchedOperations()
+        self._dispatched = DispatchedOperations()
         self._operations = self._others = self._total = 0
 
     def __enter__(self) -> Self:
         self._others = allocations_so_far()
-        self._mode.__enter__()  # type: ignore[no-untyped-call]
+        self._dispatched.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._mode.__exit__(*exception)  # type: ignore[no-untyped-call]
+        self._dispatched.__exit__(*exception)
 
     def so_far(self) -> int:
         """Return the number of operations until now."""
-        operations, others = self._mode.operations, allocations_so_far() - self._mode.copies
+        operations, others = self._dispatched.operations, allocations_so_far() - self._dispatched.copies
         self._total += (operations - self._operations) or max(others - self._others, 0)
         self._operations, self._others = operations, others
         return self._total

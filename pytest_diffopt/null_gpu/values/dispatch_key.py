@@ -58,9 +58,17 @@ _WITHOUT_VALUES = frozenset(
 )
 
 Handler = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+Observer = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
+
+
+class _Listening:
+    handler: Handler | None = None
+    observers: tuple[Observer, ...] = ()
+
 
 _libraries: dict[str, Library] = {}
 _registered: set[str] = set()
+_listening = _Listening()
 
 
 def intercept(handler: Handler) -> None:
@@ -68,6 +76,24 @@ def intercept(handler: Handler) -> None:
 
     May be called again after more operations have been defined; the handler must be the same.
     """
+    _listening.handler = handler
+    _register_all()
+
+
+@contextmanager
+def observing(note: Observer) -> Iterator[None]:
+    """Call `note(operation, args, kwargs, result)` after each operation of this thread that computes something."""
+    _register_all()
+    before = _listening.observers
+    _listening.observers = (*before, note)
+    try:
+        with included():
+            yield
+    finally:
+        _listening.observers = before
+
+
+def _register_all() -> None:
     if "_" not in _libraries:
         _keep_from_dynamo(_call.__code__)
         _libraries["_"] = Library("_", "IMPL")  # type: ignore[no-untyped-call]
@@ -75,7 +101,7 @@ def intercept(handler: Handler) -> None:
     for name in torch._C._dispatch_get_all_op_names():
         if name not in _registered:
             _registered.add(name)
-            _register(name, handler)
+            _register(name)
 
 
 def _keep_from_dynamo(code: CodeType) -> None:
@@ -85,7 +111,7 @@ def _keep_from_dynamo(code: CodeType) -> None:
     eval_frame.set_code_exec_strategy(code, eval_frame._FrameExecStrategy(skip, skip))
 
 
-def _register(qualified: str, handler: Handler) -> None:
+def _register(qualified: str) -> None:
     if _is_composite(qualified):
         return
     namespace, _, name = qualified.partition("::")
@@ -97,7 +123,7 @@ def _register(qualified: str, handler: Handler) -> None:
         _libraries[namespace] = Library(namespace, "IMPL")  # type: ignore[no-untyped-call]
     library = _libraries[namespace].m
     if library is not None:
-        library.impl(name, _KEY_NAME, functools.partial(_call, handler, operation), False)  # noqa: FBT003
+        library.impl(name, _KEY_NAME, functools.partial(_call, operation), False)  # noqa: FBT003
 
 
 def _is_composite(qualified: str) -> bool:
@@ -106,9 +132,13 @@ def _is_composite(qualified: str) -> bool:
     return has_kernel(qualified, _COMPOSITE) and not has_kernel(qualified, "CUDA")
 
 
-def _call(handler: Handler, operation: Any, *args: Any, **kwargs: Any) -> Any:
+def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
     with torch._C._ExcludeDispatchKeyGuard(_KEYS):
-        return handler(operation, args, kwargs)
+        handler = _listening.handler
+        result = handler(operation, args, kwargs) if handler else operation(*args, **kwargs)
+        for note in _listening.observers:
+            note(operation, args, kwargs, result)
+        return result
 
 
 @contextmanager
