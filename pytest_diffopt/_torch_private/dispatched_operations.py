@@ -14,7 +14,7 @@ _COPIES = {torch.ops.aten.copy_, torch.ops.aten._foreach_copy_}
 
 
 class DispatchedOperations(AbstractContextManager["DispatchedOperations"]):
-    """Counts what the calling thread dispatches to a GPU, and its replays of CUDA graphs; kernels of Inductor are not seen.
+    """Counts what the calling thread dispatches to a GPU, and its replays of CUDA graphs; Inductor dispatches none.
 
     They are seen under a dispatch key that torch does not use. Under a dispatch mode torch takes other branches:
     `cross_entropy` with weights and smoothed labels synchronizes less, `linalg.eigvals` more.
