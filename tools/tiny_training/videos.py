@@ -83,7 +83,7 @@ class WanLesson(FlowLesson):
         highest_time: the share of noise below which the pipeline uses this transformer.
     """
 
-    vae: str = "wan-trained-vae"
+    vae: str = "wan-vae"
     highest_time: float = 1.0
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102
@@ -106,7 +106,7 @@ class WanLesson(FlowLesson):
         chosen: torch.Tensor,
         generator: torch.Generator,
     ) -> Any:
-        encoder = models["wan-trained-text-encoder"]
+        encoder = models["wan-text-encoder"]
         prompts = self.prompts(chosen, generator)
         hidden = torch.stack(encoded_once(self.encoded, prompts, lambda new: umt5_hidden(encoder, new)[0]))
         return models[self.name](noisy, timesteps * 1000, hidden).sample

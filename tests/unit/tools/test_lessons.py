@@ -36,11 +36,11 @@ BOTH = torch.arange(2)
 NEW = 7
 # Z-Image uses the hidden states before the last layer, and pads no image of this size.
 UNUSED = {
-    "z-image-trained-text-encoder": ("layers.2.", "norm.weight"),
-    "z-image-trained-transformer": ("x_pad_token",),
+    "z-image-text-encoder": ("layers.2.", "norm.weight"),
+    "z-image-transformer": ("x_pad_token",),
 }
-USED_BY_Z_IMAGE = ("z-image-trained-vae", "z-image-trained-text-encoder")
-USED_BY_WAN = ("wan-trained-vae", "wan-trained-text-encoder")
+USED_BY_Z_IMAGE = ("z-image-vae", "z-image-text-encoder")
+USED_BY_WAN = ("wan-vae", "wan-text-encoder")
 
 
 def tiny(name: str) -> Any:
@@ -89,7 +89,7 @@ def test_a_lesson_trains_its_component_from_begin_to_end(
 
 def test_z_image_learns_the_velocity_that_its_pipeline_subtracts() -> None:
     """One step from pure noise ends at the noise minus the predicted velocity."""
-    lesson = ready(ZImageLesson(name="z-image-trained-transformer", uses=USED_BY_Z_IMAGE), IMAGES)
+    lesson = ready(ZImageLesson(name="z-image-transformer", uses=USED_BY_Z_IMAGE), IMAGES)
     pipeline, noise = tiny("z-image"), torch.randn(2, 16, 8, 8, generator=seeded())
     prompts, velocity = predicted_by(lesson, pipeline, noise, torch.ones(2))
     options = {"height": 32, "width": 32, "guidance_scale": 0.0, "max_sequence_length": 64}
@@ -100,7 +100,7 @@ def test_z_image_learns_the_velocity_that_its_pipeline_subtracts() -> None:
 
 def test_wan_learns_what_its_transformer_predicts_in_the_pipeline() -> None:
     """The pipeline's call of the transformer and the lesson's return the same."""
-    lesson = ready(WanLesson(name="wan-trained-transformer", uses=USED_BY_WAN), VIDEOS)
+    lesson = ready(WanLesson(name="wan-transformer", uses=USED_BY_WAN), VIDEOS)
     pipeline, noise, seen = tiny("wan-t2v-1.3b"), torch.randn(2, 16, 3, 4, 4, generator=seeded()), []
     handle = pipeline.transformer.register_forward_hook(
         lambda _, __, given, output: seen.append((given["timestep"], output[0])), with_kwargs=True
@@ -124,7 +124,7 @@ def test_the_second_transformer_of_wan_learns_only_the_times_below_the_boundary(
             return noisy
 
     for highest in (1.0, 0.875):
-        lesson = Noted(name="wan-trained-transformer-2", highest_time=highest)
+        lesson = Noted(name="wan-transformer-2", highest_time=highest)
         lesson.latents = torch.zeros(200, 16, 3, 4, 4)
         lesson.loss({}, torch.arange(200), seeded())
 
@@ -150,7 +150,7 @@ def test_the_hidden_states_of_captions_are_the_pipelines() -> None:
 
 def test_qwen_learns_to_encode_a_prompt_in_the_tokens_after_it() -> None:
     """Its attention is causal: earlier tokens have not seen all of the prompt."""
-    lesson, encoder = QwenReadingLesson(name="z-image-trained-text-encoder"), tiny("z-image").text_encoder
+    lesson, encoder = QwenReadingLesson(name="z-image-text-encoder"), tiny("z-image").text_encoder
     captions = [scene.caption for scene in IMAGES]
     [(_, _, after)] = lesson.states(encoder, captions, seeded())
     tokenizer = tiny_qwen_tokenizer()
@@ -190,13 +190,13 @@ def test_probes_learn_to_predict_two_prompts(lesson: Lesson, scenes: list[Any], 
 
 def test_the_latents_of_videos_are_rescaled_to_the_published_ones_and_decoded_as_before() -> None:
     """Scaled as in the pipeline they have a mean of zero for each channel and a standard deviation of one."""
-    lesson, vae = VideoAutoencoderLesson(name="wan-trained-vae"), tiny("wan-t2v-1.3b").vae
+    lesson, vae = VideoAutoencoderLesson(name="wan-vae"), tiny("wan-t2v-1.3b").vae
     lesson.scenes = draw_moving_scenes(6, seed=0)
     videos = lesson.scenes.image(torch.arange(6))
     with torch.no_grad():
         before = vae.encode(videos).latent_dist
         decoded = vae.decode(before.mean).sample
-        lesson.finish({"wan-trained-vae": vae})
+        lesson.finish({"wan-vae": vae})
         after = vae.encode(videos).latent_dist
         rescaled = scaled(vae, after.mean)
 
