@@ -20,8 +20,12 @@ class KLAutoencoderLesson(Lesson):
 
     learning_rate: float = 2e-3
 
+    def images(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG002 - for others
+        """Return what is reconstructed in a step."""
+        return self.scenes.image(chosen)
+
     def loss(self, models: Models, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: D102
-        images = self.scenes.image(chosen)
+        images = self.images(chosen, generator)
         posterior = models[self.name].encode(images).latent_dist
         decoded = models[self.name].decode(posterior.sample(generator)).sample
         error: torch.Tensor = functional.l1_loss(decoded, images) + functional.mse_loss(decoded, images)

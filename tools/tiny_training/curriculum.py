@@ -68,7 +68,7 @@ CURRICULUM: tuple[Lesson, ...] = (
         steps=6000,
     ),
     VideoReadingLesson(name=_UMT5, steps=1000, batch_size=32),
-    VideoAutoencoderLesson(name=_WAN_VAE, number_of_scenes=4096, steps=1500, batch_size=4),
+    VideoAutoencoderLesson(name=_WAN_VAE, number_of_scenes=4096, steps=9500, batch_size=12),
     WanLesson(
         name=_WAN,
         uses=(_WAN_VAE, _UMT5),

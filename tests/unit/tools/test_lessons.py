@@ -206,3 +206,12 @@ def test_the_latents_of_videos_are_rescaled_to_the_published_ones_and_decoded_as
     torch.testing.assert_close(after.std / published, before.std / deviation, atol=1e-4, rtol=1e-4)
     assert rescaled.mean((0, 2, 3, 4)).abs().max() < 1e-4
     assert rescaled.std().item() == pytest.approx(1, abs=0.01)
+
+
+def test_a_step_of_the_video_autoencoder_has_few_long_pieces_or_many_frames() -> None:
+    """The encoder takes the first frame alone and then four at a time: pieces have one, five or nine frames."""
+    lesson, generator = VideoAutoencoderLesson(name="wan-vae"), seeded()
+    lesson.scenes = draw_moving_scenes(6, seed=0)
+    shapes = {tuple(lesson.images(torch.arange(12) % 6, generator).shape[:3]) for _step in range(20)}
+
+    assert shapes == {(12, 3, 1), (3, 3, 5), (2, 3, 9)}
