@@ -65,7 +65,7 @@ CURRICULUM: tuple[Lesson, ...] = (
         learning_rate=2e-3,
         muon_rate=4e-3,
         number_of_scenes=4096,
-        steps=6000,
+        steps=4000,
     ),
     VideoReadingLesson(name=_UMT5, steps=1000, batch_size=32),
     VideoAutoencoderLesson(name=_WAN_VAE, number_of_scenes=4096, steps=9500, batch_size=12),
