@@ -2,7 +2,7 @@
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer, published_parts
 from pytest_diffopt.pipelines.blueprint_family import TINY_VIDEO, blueprint_family
-from pytest_diffopt.pipelines.scale import TINY_GUIDANCE, TINY_PROMPT
+from pytest_diffopt.pipelines.scale import TINY_PROMPT
 
 _MODELS = ("transformer", "vae", "text_encoder")
 _CALL = {
@@ -13,11 +13,13 @@ _CALL = {
     "guidance_scale": 5.0,
     "max_sequence_length": 512,
 }
+#: Two forwards a step; with more guidance the tiny transformers overshoot the plain colors.
+_TINY_GUIDANCE, _TINY_GUIDANCE_2 = 1.5, 1.25
 _TINY = {
     **TINY_VIDEO,
     "prompt": f"{TINY_PROMPT}, moving right",
     "negative_prompt": "",
-    "guidance_scale": TINY_GUIDANCE,
+    "guidance_scale": _TINY_GUIDANCE,
     "max_sequence_length": 32,
 }
 
@@ -45,7 +47,7 @@ WAN_T2V_A14B = blueprint_family(
         options={"boundary_ratio": 0.875},
     ),
     hub_id="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
-    tiny_call=_TINY | {"guidance_scale_2": TINY_GUIDANCE},
+    tiny_call=_TINY | {"guidance_scale_2": _TINY_GUIDANCE_2},
     full_call=_CALL | {"height": 720, "width": 1280, "guidance_scale": 4.0, "guidance_scale_2": 3.0},
     largest_batch=1,
 )

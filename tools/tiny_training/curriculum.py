@@ -68,7 +68,7 @@ CURRICULUM: tuple[Lesson, ...] = (
         steps=4000,
     ),
     VideoReadingLesson(name=_UMT5, steps=1000, batch_size=32),
-    VideoAutoencoderLesson(name=_WAN_VAE, number_of_scenes=4096, steps=9500, batch_size=12),
+    VideoAutoencoderLesson(name=_WAN_VAE, number_of_scenes=4096, steps=15500, batch_size=12),
     WanLesson(
         name=_WAN,
         uses=(_WAN_VAE, _UMT5),
@@ -76,7 +76,7 @@ CURRICULUM: tuple[Lesson, ...] = (
         muon_rate=4e-3,
         number_of_scenes=4096,
         batch_size=32,
-        steps=6000,
+        steps=4800,
     ),
     WanLesson(
         name="wan-transformer-2",

@@ -90,7 +90,7 @@ def test_a_lesson_trains_its_component_from_begin_to_end(
 def test_z_image_learns_the_velocity_that_its_pipeline_subtracts() -> None:
     """One step from pure noise ends at the noise minus the predicted velocity."""
     lesson = ready(ZImageLesson(name="z-image-transformer", uses=USED_BY_Z_IMAGE), IMAGES)
-    pipeline, noise = tiny("z-image"), torch.randn(2, 16, 8, 8, generator=seeded())
+    pipeline, noise = tiny("z-image"), torch.randn(2, 4, 8, 8, generator=seeded())
     prompts, velocity = predicted_by(lesson, pipeline, noise, torch.ones(2))
     options = {"height": 32, "width": 32, "guidance_scale": 0.0, "max_sequence_length": 64}
     drawn = pipeline(prompt=prompts, latents=noise, num_inference_steps=1, output_type="latent", **options).images
@@ -215,3 +215,16 @@ def test_a_step_of_the_video_autoencoder_has_few_long_pieces_or_many_frames() ->
     shapes = {tuple(lesson.images(torch.arange(12) % 6, generator).shape[:3]) for _step in range(20)}
 
     assert shapes == {(12, 3, 1), (3, 3, 5), (2, 3, 9)}
+
+
+def test_the_encoder_stays_as_it_is_when_the_decoder_is_trained() -> None:
+    """Denoisers that were trained on its latents stay valid."""
+    lesson, vae = VideoAutoencoderLesson(name="wan-vae", decoder_only=True), tiny("wan-t2v-1.3b").vae
+    lesson.scenes = draw_moving_scenes(6, seed=0)
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    lesson.loss({"wan-vae": vae}, torch.arange(6), seeded()).backward()
+    lesson.finish({"wan-vae": vae})
+    learned = {name.partition(".")[0] for name, value in vae.named_parameters() if value.grad is not None}
+
+    assert learned == {"decoder", "post_quant_conv"}
+    assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items())
