@@ -49,7 +49,7 @@ _SLOW = {
         "[sd35-medium@full-",
         "[sd35-large@full-",
     ),
-    "test_wan.py": ("[wan-t2v-a14b-fp32+sdpa+compile", "[wan-t2v-a14b@full-"),
+    "test_wan.py": ("[wan-t2v-a14b-bf16+sdpa+compile", "[wan-t2v-a14b@full-"),
 }
 
 

@@ -7,6 +7,7 @@ package. All lessons take a few hours on two cores; processes with different les
 import argparse
 from pathlib import Path
 
+from tools.tiny_training.autoencoders import KLAutoencoderLesson
 from tools.tiny_training.curriculum import CURRICULUM
 from tools.tiny_training.training import teach
 
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(".training"), help="folder for interrupted lessons")
     parser.add_argument("--steps", type=int, help="number of steps, in place of each lesson's own")
     parser.add_argument("--from-shipped", action="store_true", help="start each lesson from the package's weights")
+    parser.add_argument("--decoder-only", action="store_true", help="train an autoencoder whose encoder stays as it is")
     arguments = parser.parse_args()
     if unknown := set(arguments.lessons) - set(known):
         parser.error(f"unknown lesson: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
@@ -29,6 +31,10 @@ def main() -> None:
         lesson = known[name]
         lesson.steps = arguments.steps or lesson.steps
         lesson.starts_from = name if arguments.from_shipped else lesson.starts_from
+        if arguments.decoder_only:
+            if not isinstance(lesson, KLAutoencoderLesson):
+                parser.error(f"--decoder-only needs a lesson of an autoencoder with an encoder, got: {name}")
+            lesson.decoder_only = True
         teach(lesson, cache=arguments.cache)
 
 

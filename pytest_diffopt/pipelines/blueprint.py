@@ -58,16 +58,17 @@ class Part:
         return tiny.build_tiny_component(self.tiny) if self.is_trained else tiny.build_lively_component(self.tiny)
 
 
-def random_parts(repository: str, tiny_name: str, *names: str) -> dict[str, Part]:
-    """Return the parts of a pipeline with random weights at tiny scale, and its scheduler, by constructor keyword.
+def published_parts(repository: str, tiny_name: str, *names: str, is_trained: bool = False) -> dict[str, Part]:
+    """Return the models and the scheduler of one repository, by constructor keyword.
 
     Args:
         repository: the folder of the published configurations.
         tiny_name: how the names of the tiny components begin: `wan` for `wan-transformer`.
         names: the models.
+        is_trained: whether the tiny models have trained weights.
     """
     models = {
-        name: Part(full=f"{repository}/{name}", tiny=f"{tiny_name}-{name.replace('_', '-')}", is_trained=False)
+        name: Part(full=f"{repository}/{name}", tiny=f"{tiny_name}-{name.replace('_', '-')}", is_trained=is_trained)
         for name in names
     }
     return models | {"scheduler": Part(full=f"{repository}/scheduler")}
@@ -90,6 +91,11 @@ class Blueprint:
     tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
     processors: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether all tiny components have trained weights."""
+        return all(part.is_trained for part in self.parts.values())
 
     def build_tiny(self) -> Any:
         """Build the pipeline from the tiny components."""

@@ -1,13 +1,13 @@
 """Chroma1-HD: a FLUX-like transformer without guidance embedding, two forwards a step, and a masked prompt."""
 
-from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, random_parts
-from pytest_diffopt.pipelines.random_family import random_family
+from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, published_parts
+from pytest_diffopt.pipelines.blueprint_family import blueprint_family
 
-CHROMA = random_family(
+CHROMA = blueprint_family(
     "chroma",
     blueprint=Blueprint(
         class_name="ChromaPipeline",
-        parts=random_parts("Chroma1-HD", "chroma", "transformer", "vae", "text_encoder"),
+        parts=published_parts("Chroma1-HD", "chroma", "transformer", "vae", "text_encoder"),
         tokenizers={"tokenizer": Tokenizer.T5},
     ),
     hub_id="lodestones/Chroma1-HD",

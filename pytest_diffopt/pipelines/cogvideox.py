@@ -1,13 +1,13 @@
 """CogVideoX 5B: video with rotary embeddings and guidance in one batch."""
 
-from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, random_parts
-from pytest_diffopt.pipelines.random_family import TINY_VIDEO, random_family
+from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, published_parts
+from pytest_diffopt.pipelines.blueprint_family import TINY_VIDEO, blueprint_family
 
-COGVIDEOX = random_family(
+COGVIDEOX = blueprint_family(
     "cogvideox",
     blueprint=Blueprint(
         class_name="CogVideoXPipeline",
-        parts=random_parts("CogVideoX-5b", "cogvideox", "transformer", "vae", "text_encoder"),
+        parts=published_parts("CogVideoX-5b", "cogvideox", "transformer", "vae", "text_encoder"),
         tokenizers={"tokenizer": Tokenizer.T5},
     ),
     hub_id="zai-org/CogVideoX-5b",

@@ -1,13 +1,13 @@
 """FLUX.2-klein 4B, distilled: four steps without guidance, a Qwen3 text encoder, a prompt padded to 512 tokens."""
 
-from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, random_parts
-from pytest_diffopt.pipelines.random_family import random_family
+from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, published_parts
+from pytest_diffopt.pipelines.blueprint_family import blueprint_family
 
-FLUX2_KLEIN = random_family(
+FLUX2_KLEIN = blueprint_family(
     "flux2-klein",
     blueprint=Blueprint(
         class_name="Flux2KleinPipeline",
-        parts=random_parts("FLUX.2-klein-4B", "flux2-klein", "transformer", "vae", "text_encoder"),
+        parts=published_parts("FLUX.2-klein-4B", "flux2-klein", "transformer", "vae", "text_encoder"),
         tokenizers={"tokenizer": Tokenizer.QWEN},
         options={"is_distilled": True},
     ),

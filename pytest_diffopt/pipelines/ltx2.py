@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, random_parts
-from pytest_diffopt.pipelines.random_family import TINY_VIDEO, random_family
+from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, published_parts
+from pytest_diffopt.pipelines.blueprint_family import TINY_VIDEO, blueprint_family
 
 # Guidance alone, as in the published model; diffusers' defaults are those of later versions, with more forwards a step.
 _GUIDED: dict[str, Any] = {
@@ -20,11 +20,11 @@ _GUIDED: dict[str, Any] = {
 }
 _MODELS = ("transformer", "connectors", "vae", "audio_vae", "vocoder", "text_encoder")
 
-LTX2 = random_family(
+LTX2 = blueprint_family(
     "ltx2",
     blueprint=Blueprint(
         class_name="LTX2Pipeline",
-        parts=random_parts("LTX-2", "ltx2", *_MODELS),
+        parts=published_parts("LTX-2", "ltx2", *_MODELS),
         tokenizers={"tokenizer": Tokenizer.GEMMA},
         options={"processor": None},
     ),

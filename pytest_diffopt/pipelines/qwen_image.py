@@ -1,15 +1,15 @@
 """Qwen-Image: true classifier-free guidance, two forwards of the denoiser a step, whose prompt lengths differ."""
 
-from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, random_parts
-from pytest_diffopt.pipelines.random_family import random_family
+from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, published_parts
+from pytest_diffopt.pipelines.blueprint_family import blueprint_family
 
 _GUIDED = {"negative_prompt": " ", "true_cfg_scale": 4.0}
 
-QWEN_IMAGE = random_family(
+QWEN_IMAGE = blueprint_family(
     "qwen-image",
     blueprint=Blueprint(
         class_name="QwenImagePipeline",
-        parts=random_parts("Qwen-Image", "qwen-image", "transformer", "vae", "text_encoder"),
+        parts=published_parts("Qwen-Image", "qwen-image", "transformer", "vae", "text_encoder"),
         tokenizers={"tokenizer": Tokenizer.QWEN},
     ),
     hub_id="Qwen/Qwen-Image",

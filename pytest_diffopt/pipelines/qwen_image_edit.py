@@ -3,8 +3,8 @@
 from typing import Any
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
+from pytest_diffopt.pipelines.blueprint_family import blueprint_family
 from pytest_diffopt.pipelines.conditioning_images import sketch
-from pytest_diffopt.pipelines.random_family import random_family
 from pytest_diffopt.pipelines.scale import Scale
 
 
@@ -13,7 +13,7 @@ def _images(scale: Scale) -> dict[str, Any]:
     return {"image": [sketch(scale)]}
 
 
-QWEN_IMAGE_EDIT = random_family(
+QWEN_IMAGE_EDIT = blueprint_family(
     "qwen-image-edit",
     blueprint=Blueprint(
         class_name="QwenImageEditPlusPipeline",

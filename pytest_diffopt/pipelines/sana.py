@@ -1,15 +1,15 @@
 """SANA 1.6B: linear attention, and a deep-compression autoencoder with 32 pixels per latent."""
 
-from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, random_parts
-from pytest_diffopt.pipelines.random_family import random_family
+from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, published_parts
+from pytest_diffopt.pipelines.blueprint_family import blueprint_family
 
 _CALL = {"guidance_scale": 4.5, "complex_human_instruction": None, "use_resolution_binning": False}
 
-SANA = random_family(
+SANA = blueprint_family(
     "sana",
     blueprint=Blueprint(
         class_name="SanaPipeline",
-        parts=random_parts("Sana_1600M_1024px", "sana", "transformer", "vae", "text_encoder"),
+        parts=published_parts("Sana_1600M_1024px", "sana", "transformer", "vae", "text_encoder"),
         tokenizers={"tokenizer": Tokenizer.GEMMA},
     ),
     hub_id="Efficient-Large-Model/Sana_1600M_1024px_diffusers",

@@ -1,9 +1,9 @@
 """Stable Diffusion 3 and 3.5: three text encoders, a transformer over joint image and text tokens, flow matching."""
 
 from pytest_diffopt.pipelines.blueprint import Blueprint, Part, Tokenizer
+from pytest_diffopt.pipelines.blueprint_family import blueprint_family
 from pytest_diffopt.pipelines.family import PipelineFamily
 from pytest_diffopt.pipelines.inputs import PipelineInputs
-from pytest_diffopt.pipelines.random_family import random_family
 from pytest_diffopt.pipelines.scale import TINY_CALL, Scale, guidance_at
 from pytest_diffopt.pipelines.variations import usual_variations
 
@@ -58,7 +58,7 @@ def _later(name: str, *, steps: int, guidance_scale: float) -> PipelineFamily:
         "width": 1024,
         "max_sequence_length": 512,
     }
-    return random_family(
+    return blueprint_family(
         f"sd35-{name}",
         blueprint=Blueprint(
             class_name=_BLUEPRINT.class_name, parts=dict(_BLUEPRINT.parts) | parts, tokenizers=_BLUEPRINT.tokenizers

@@ -64,7 +64,7 @@ def build_lively_component(name: str) -> Any:
 
 
 def _seed_of(name: str) -> int:
-    """Return a seed of its own for the second of two components of equal architecture (`wan-transformer-2`)."""
+    """Return a seed of its own for the second of two components of one kind (`hunyuan-video-1.5-text-encoder-2`)."""
     number = name.rpartition("-")[2]
     return int(number) if number.isdigit() else _SEED
 

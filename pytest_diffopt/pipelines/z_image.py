@@ -1,13 +1,13 @@
 """Z-Image-Turbo: one stream of text and image tokens, whose denoiser takes and returns lists of tensors."""
 
-from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, random_parts
-from pytest_diffopt.pipelines.random_family import random_family
+from pytest_diffopt.pipelines.blueprint import Blueprint, Tokenizer, published_parts
+from pytest_diffopt.pipelines.blueprint_family import blueprint_family
 
-Z_IMAGE = random_family(
+Z_IMAGE = blueprint_family(
     "z-image",
     blueprint=Blueprint(
         class_name="ZImagePipeline",
-        parts=random_parts("Z-Image-Turbo", "z-image", "transformer", "vae", "text_encoder"),
+        parts=published_parts("Z-Image-Turbo", "z-image", "transformer", "vae", "text_encoder", is_trained=True),
         tokenizers={"tokenizer": Tokenizer.QWEN},
     ),
     hub_id="Tongyi-MAI/Z-Image-Turbo",

@@ -140,7 +140,7 @@ def test_caches_of_one_architecture(project: pytest.Pytester) -> None:
 
     result.assert_outcomes(passed=2, failed=3)
     text = "calls of blocks that took the prompt's keys and values from the cache"
-    result.stdout.fnmatch_lines_random([f"*sea_cache(*: 12 {FIGURE}", f"*text_kv_cache*: 8 {text}"])
+    result.stdout.fnmatch_lines_random([f"*sea_cache(*: 24 {FIGURE}", f"*text_kv_cache*: 8 {text}"])
     assert sum(line.endswith(f": 0 {FIGURE}") and line.startswith("  ") for line in result.outlines) == 2
     assert sum(line.endswith(f": 0 {text}") and line.startswith("  ") for line in result.outlines) == 1
 

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pytest_diffopt.pipelines.scenes import COLORS, Scene, Shape
-from tools.tiny_training.drawing import draw, scenes_to_draw
-from tools.tiny_training.judge import describe
+from tools.tiny_training.drawing import draw, draw_videos, moving_scenes_to_draw, scenes_to_draw
+from tools.tiny_training.judge import describe, motion_of
 
 SCENES = scenes_to_draw()[:24]
 #: DeepFloyd IF denoises pixels instead of latents, and its chain draws one scene per call, so a scene takes longer.
@@ -37,7 +37,11 @@ DRAWING = [
     "deepfloyd-if-2",
     "deepfloyd-if-3",
     "deepfloyd-if",
+    "z-image",
 ]
+DRAWING_VIDEOS = ["wan-t2v-1.3b", "wan-t2v-a14b"]
+#: At 32 x 32 pixels the autoencoder rounds corners.
+VIDEO_SHAPES_RIGHT, MOTIONS_RIGHT = 0.75, 0.85
 
 
 def parts_right(images: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) -> tuple[float, float]:
@@ -56,6 +60,19 @@ def test_the_image_follows_the_prompt(name: str) -> None:
 
     assert colors >= COLORS_RIGHT
     assert shapes >= SHAPES_RIGHT
+
+
+@pytest.mark.parametrize("name", DRAWING_VIDEOS)
+def test_the_video_follows_the_prompt(name: str) -> None:
+    """Colors, shapes and directions are right in most of the moving scenes."""
+    scenes = moving_scenes_to_draw()
+    videos = draw_videos(name, scenes)
+    colors, shapes = parts_right([frames[len(frames) // 2] for frames in videos], scenes)
+    motions = [motion_of(frames) is scene.motion for frames, scene in zip(videos, scenes, strict=True)]
+
+    assert colors >= COLORS_RIGHT
+    assert shapes >= VIDEO_SHAPES_RIGHT
+    assert sum(motions) / len(scenes) >= MOTIONS_RIGHT
 
 
 @pytest.mark.parametrize("number", sorted({len(SCENES), *FEWER_SCENES.values()}))

@@ -16,13 +16,23 @@ _MEASURED = 512  # images whose latents are measured
 
 @dataclass(kw_only=True)
 class KLAutoencoderLesson(Lesson):
-    """A variational autoencoder, trained to reconstruct images with latents close to a normal distribution."""
+    """A variational autoencoder, trained to reconstruct images with latents close to a normal distribution.
+
+    Attributes:
+        decoder_only: whether the encoder stays as it is, and with it every denoiser that was trained on its latents.
+    """
 
     learning_rate: float = 2e-3
+    decoder_only: bool = False
+
+    def images(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG002 - for others
+        """Return what is reconstructed in a step."""
+        return self.scenes.image(chosen)
 
     def loss(self, models: Models, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: D102
-        images = self.scenes.image(chosen)
-        posterior = models[self.name].encode(images).latent_dist
+        images = self.images(chosen, generator)
+        with torch.set_grad_enabled(not self.decoder_only):
+            posterior = models[self.name].encode(images).latent_dist
         decoded = models[self.name].decode(posterior.sample(generator)).sample
         error: torch.Tensor = functional.l1_loss(decoded, images) + functional.mse_loss(decoded, images)
         divergence: torch.Tensor = (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean() / 2
@@ -30,6 +40,8 @@ class KLAutoencoderLesson(Lesson):
 
     def finish(self, models: Models) -> None:
         """Rescale the latents to a standard deviation of one after the published scaling factor."""
+        if self.decoder_only:
+            return
         vae = models[self.name]
         with torch.no_grad():
             latents = vae.encode(self.scenes.some_images(_MEASURED)).latent_dist.mean

@@ -17,8 +17,8 @@ from tools.tiny_training.reading import QwenReadingLesson, ReadingLesson, Second
 from tools.tiny_training.videos import VideoAutoencoderLesson, VideoReadingLesson, WanLesson
 
 _CLIP, _CLIP_2, _T5 = "sd-text-encoder", "sdxl-text-encoder-2", "t5-text-encoder"
-_QWEN, _Z_VAE = "z-image-trained-text-encoder", "z-image-trained-vae"
-_UMT5, _WAN_VAE, _WAN = "wan-trained-text-encoder", "wan-trained-vae", "wan-trained-transformer"
+_QWEN, _Z_VAE = "z-image-text-encoder", "z-image-vae"
+_UMT5, _WAN_VAE, _WAN = "wan-text-encoder", "wan-vae", "wan-transformer"
 
 CURRICULUM: tuple[Lesson, ...] = (
     ReadingLesson(name=_CLIP, steps=3000),
@@ -56,20 +56,19 @@ CURRICULUM: tuple[Lesson, ...] = (
         steps=2500,
     ),
     TinyAutoencoderLesson(name="taesd", uses=("sd-vae",), steps=1500),
-    # The package does not include the weights of the following lessons yet, and no pipeline uses them.
     QwenReadingLesson(name=_QWEN, steps=1200, batch_size=32),
     # The weights stay the same: only the latents are rescaled to another scaling factor.
     KLAutoencoderLesson(name=_Z_VAE, starts_from="sd-vae", number_of_scenes=512, steps=1, batch_size=1),
     ZImageLesson(
-        name="z-image-trained-transformer",
+        name="z-image-transformer",
         uses=(_Z_VAE, _QWEN),
         learning_rate=2e-3,
         muon_rate=4e-3,
         number_of_scenes=4096,
-        steps=6000,
+        steps=4000,
     ),
     VideoReadingLesson(name=_UMT5, steps=1000, batch_size=32),
-    VideoAutoencoderLesson(name=_WAN_VAE, number_of_scenes=4096, steps=1500, batch_size=4),
+    VideoAutoencoderLesson(name=_WAN_VAE, number_of_scenes=4096, steps=15500, batch_size=12),
     WanLesson(
         name=_WAN,
         uses=(_WAN_VAE, _UMT5),
@@ -77,10 +76,10 @@ CURRICULUM: tuple[Lesson, ...] = (
         muon_rate=4e-3,
         number_of_scenes=4096,
         batch_size=32,
-        steps=6000,
+        steps=4800,
     ),
     WanLesson(
-        name="wan-trained-transformer-2",
+        name="wan-transformer-2",
         uses=(_WAN_VAE, _UMT5),
         starts_from=_WAN,
         highest_time=0.875,

@@ -87,7 +87,7 @@ class FluxLesson(DistilledFlowLesson):
 class ZImageLesson(DistilledFlowLesson):
     """Z-Image-Turbo: conditioned on Qwen3's hidden states, without guidance; predicts the negative velocity."""
 
-    vae: str = "z-image-trained-vae"
+    vae: str = "z-image-vae"
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102
         super().begin(models, cache)
@@ -101,7 +101,7 @@ class ZImageLesson(DistilledFlowLesson):
         chosen: torch.Tensor,
         generator: torch.Generator,
     ) -> Any:
-        encode = partial(_qwen_states, models["z-image-trained-text-encoder"])
+        encode = partial(_qwen_states, models["z-image-text-encoder"])
         hidden = encoded_once(self.encoded, self.prompts(chosen, generator), encode)
         predicted = models[self.name](list(noisy[:, :, None].unbind()), 1 - timesteps, hidden).sample
         return -torch.stack(predicted).squeeze(2)

@@ -40,6 +40,7 @@ def ship(name: str, model: Any, *, lesson: Lesson, loss: float, seed: int) -> No
             "seed": seed,
             "steps": lesson.steps,
             "batch_size": lesson.batch_size,
+            "decoder_only": getattr(lesson, "decoder_only", False),
             "loss": round(loss, 5),
             "torch": torch.__version__,
         }

@@ -19,6 +19,8 @@ from tools.tiny_training.text import encoded_once, umt5_hidden
 
 _CAPTIONS = 20_000
 _MEASURED = 256  # videos whose latents are measured
+# The frames of each step's videos, and the share of the steps: the encoder takes one frame, and then four at a time.
+_LENGTHS, _SHARES = (1, 5, 9), (0.5, 0.25, 0.25)
 
 
 @dataclass(kw_only=True)
@@ -46,8 +48,17 @@ class VideoAutoencoderLesson(KLAutoencoderLesson):
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102, ARG002 - no latents are needed
         self.scenes = draw_moving_scenes(self.number_of_scenes, seed=0)
 
+    def images(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return a piece of each video, from any frame on; the longer the fewer, so that all steps cost as much."""
+        videos = self.scenes.image(chosen)
+        number = _LENGTHS[int(torch.multinomial(torch.tensor(_SHARES), 1, generator=generator))]
+        start = int(torch.randint(videos.shape[2] - number + 1, (1,), generator=generator))
+        return videos[: -(-len(chosen) // number), :, start : start + number]
+
     def finish(self, models: Models) -> None:
         """Move the latents to the published mean of each channel, and to a mean of the published deviations."""
+        if self.decoder_only:
+            return
         vae = models[self.name]
         with torch.no_grad():
             latents = vae.encode(self.scenes.some_images(_MEASURED)).latent_dist.mean
@@ -83,7 +94,7 @@ class WanLesson(FlowLesson):
         highest_time: the share of noise below which the pipeline uses this transformer.
     """
 
-    vae: str = "wan-trained-vae"
+    vae: str = "wan-vae"
     highest_time: float = 1.0
 
     def begin(self, models: Models, cache: Path) -> None:  # noqa: D102
@@ -106,7 +117,7 @@ class WanLesson(FlowLesson):
         chosen: torch.Tensor,
         generator: torch.Generator,
     ) -> Any:
-        encoder = models["wan-trained-text-encoder"]
+        encoder = models["wan-text-encoder"]
         prompts = self.prompts(chosen, generator)
         hidden = torch.stack(encoded_once(self.encoded, prompts, lambda new: umt5_hidden(encoder, new)[0]))
         return models[self.name](noisy, timesteps * 1000, hidden).sample

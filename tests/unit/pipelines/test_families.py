@@ -126,8 +126,8 @@ PUBLISHED_VIDEOS = {
 }
 
 RANDOM = (
-    *("qwen-image", "qwen-image-edit", "flux2-klein", "z-image", "chroma", "sana", "sd35-medium", "sd35-large"),
-    *("wan-t2v-1.3b", "wan-t2v-a14b", "ltx2", "hunyuan-video-1.5", "cogvideox"),
+    *("qwen-image", "qwen-image-edit", "flux2-klein", "chroma", "sana", "sd35-medium", "sd35-large"),
+    *("ltx2", "hunyuan-video-1.5", "cogvideox"),
 )
 VISIBLE = 0.003
 

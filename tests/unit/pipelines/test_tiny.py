@@ -13,8 +13,8 @@ from pytest_diffopt.pipelines import tiny
 
 SHIPPED = Path(str(tiny.WEIGHTS))
 RANDOM = (
-    *("flux2-klein-", "qwen-image-", "z-image-", "chroma-", "sana-", "sd35-"),
-    *("wan-", "ltx2-", "hunyuan-video-", "cogvideox-"),
+    *("flux2-klein-", "qwen-image-", "chroma-", "sana-", "sd35-"),
+    *("ltx2-", "hunyuan-video-", "cogvideox-"),
 )
 COMPONENTS = sorted(
     path.stem
@@ -55,8 +55,8 @@ def test_provenance_covers_exactly_the_components() -> None:
 
 
 def test_all_weights_together_are_small() -> None:
-    """The package includes them: at most 15 MB."""
-    assert sum(path.stat().st_size for path in SHIPPED.glob("*.safetensors")) <= 15_000_000
+    """The package includes them: at most 20 MB."""
+    assert sum(path.stat().st_size for path in SHIPPED.glob("*.safetensors")) <= 20_000_000
 
 
 def test_missing_weights_are_named(copied_weights: Path) -> None:

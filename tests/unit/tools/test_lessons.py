@@ -36,11 +36,11 @@ BOTH = torch.arange(2)
 NEW = 7
 # Z-Image uses the hidden states before the last layer, and pads no image of this size.
 UNUSED = {
-    "z-image-trained-text-encoder": ("layers.2.", "norm.weight"),
-    "z-image-trained-transformer": ("x_pad_token",),
+    "z-image-text-encoder": ("layers.2.", "norm.weight"),
+    "z-image-transformer": ("x_pad_token",),
 }
-USED_BY_Z_IMAGE = ("z-image-trained-vae", "z-image-trained-text-encoder")
-USED_BY_WAN = ("wan-trained-vae", "wan-trained-text-encoder")
+USED_BY_Z_IMAGE = ("z-image-vae", "z-image-text-encoder")
+USED_BY_WAN = ("wan-vae", "wan-text-encoder")
 
 
 def tiny(name: str) -> Any:
@@ -89,8 +89,8 @@ def test_a_lesson_trains_its_component_from_begin_to_end(
 
 def test_z_image_learns_the_velocity_that_its_pipeline_subtracts() -> None:
     """One step from pure noise ends at the noise minus the predicted velocity."""
-    lesson = ready(ZImageLesson(name="z-image-trained-transformer", uses=USED_BY_Z_IMAGE), IMAGES)
-    pipeline, noise = tiny("z-image"), torch.randn(2, 16, 8, 8, generator=seeded())
+    lesson = ready(ZImageLesson(name="z-image-transformer", uses=USED_BY_Z_IMAGE), IMAGES)
+    pipeline, noise = tiny("z-image"), torch.randn(2, 4, 8, 8, generator=seeded())
     prompts, velocity = predicted_by(lesson, pipeline, noise, torch.ones(2))
     options = {"height": 32, "width": 32, "guidance_scale": 0.0, "max_sequence_length": 64}
     drawn = pipeline(prompt=prompts, latents=noise, num_inference_steps=1, output_type="latent", **options).images
@@ -100,7 +100,7 @@ def test_z_image_learns_the_velocity_that_its_pipeline_subtracts() -> None:
 
 def test_wan_learns_what_its_transformer_predicts_in_the_pipeline() -> None:
     """The pipeline's call of the transformer and the lesson's return the same."""
-    lesson = ready(WanLesson(name="wan-trained-transformer", uses=USED_BY_WAN), VIDEOS)
+    lesson = ready(WanLesson(name="wan-transformer", uses=USED_BY_WAN), VIDEOS)
     pipeline, noise, seen = tiny("wan-t2v-1.3b"), torch.randn(2, 16, 3, 4, 4, generator=seeded()), []
     handle = pipeline.transformer.register_forward_hook(
         lambda _, __, given, output: seen.append((given["timestep"], output[0])), with_kwargs=True
@@ -124,7 +124,7 @@ def test_the_second_transformer_of_wan_learns_only_the_times_below_the_boundary(
             return noisy
 
     for highest in (1.0, 0.875):
-        lesson = Noted(name="wan-trained-transformer-2", highest_time=highest)
+        lesson = Noted(name="wan-transformer-2", highest_time=highest)
         lesson.latents = torch.zeros(200, 16, 3, 4, 4)
         lesson.loss({}, torch.arange(200), seeded())
 
@@ -150,7 +150,7 @@ def test_the_hidden_states_of_captions_are_the_pipelines() -> None:
 
 def test_qwen_learns_to_encode_a_prompt_in_the_tokens_after_it() -> None:
     """Its attention is causal: earlier tokens have not seen all of the prompt."""
-    lesson, encoder = QwenReadingLesson(name="z-image-trained-text-encoder"), tiny("z-image").text_encoder
+    lesson, encoder = QwenReadingLesson(name="z-image-text-encoder"), tiny("z-image").text_encoder
     captions = [scene.caption for scene in IMAGES]
     [(_, _, after)] = lesson.states(encoder, captions, seeded())
     tokenizer = tiny_qwen_tokenizer()
@@ -190,13 +190,13 @@ def test_probes_learn_to_predict_two_prompts(lesson: Lesson, scenes: list[Any], 
 
 def test_the_latents_of_videos_are_rescaled_to_the_published_ones_and_decoded_as_before() -> None:
     """Scaled as in the pipeline they have a mean of zero for each channel and a standard deviation of one."""
-    lesson, vae = VideoAutoencoderLesson(name="wan-trained-vae"), tiny("wan-t2v-1.3b").vae
+    lesson, vae = VideoAutoencoderLesson(name="wan-vae"), tiny("wan-t2v-1.3b").vae
     lesson.scenes = draw_moving_scenes(6, seed=0)
     videos = lesson.scenes.image(torch.arange(6))
     with torch.no_grad():
         before = vae.encode(videos).latent_dist
         decoded = vae.decode(before.mean).sample
-        lesson.finish({"wan-trained-vae": vae})
+        lesson.finish({"wan-vae": vae})
         after = vae.encode(videos).latent_dist
         rescaled = scaled(vae, after.mean)
 
@@ -206,3 +206,25 @@ def test_the_latents_of_videos_are_rescaled_to_the_published_ones_and_decoded_as
     torch.testing.assert_close(after.std / published, before.std / deviation, atol=1e-4, rtol=1e-4)
     assert rescaled.mean((0, 2, 3, 4)).abs().max() < 1e-4
     assert rescaled.std().item() == pytest.approx(1, abs=0.01)
+
+
+def test_a_step_of_the_video_autoencoder_has_few_long_pieces_or_many_frames() -> None:
+    """The encoder takes the first frame alone and then four at a time: pieces have one, five or nine frames."""
+    lesson, generator = VideoAutoencoderLesson(name="wan-vae"), seeded()
+    lesson.scenes = draw_moving_scenes(6, seed=0)
+    shapes = {tuple(lesson.images(torch.arange(12) % 6, generator).shape[:3]) for _step in range(20)}
+
+    assert shapes == {(12, 3, 1), (3, 3, 5), (2, 3, 9)}
+
+
+def test_the_encoder_stays_as_it_is_when_the_decoder_is_trained() -> None:
+    """Denoisers that were trained on its latents stay valid."""
+    lesson, vae = VideoAutoencoderLesson(name="wan-vae", decoder_only=True), tiny("wan-t2v-1.3b").vae
+    lesson.scenes = draw_moving_scenes(6, seed=0)
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    lesson.loss({"wan-vae": vae}, torch.arange(6), seeded()).backward()
+    lesson.finish({"wan-vae": vae})
+    learned = {name.partition(".")[0] for name, value in vae.named_parameters() if value.grad is not None}
+
+    assert learned == {"decoder", "post_quant_conv"}
+    assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items())

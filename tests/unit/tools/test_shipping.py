@@ -54,6 +54,7 @@ def test_weights_are_float16_with_provenance(folder: Path) -> None:
         "parameters": 6,
         "script": "tools/train_tiny.py",
         "lesson": "unet",
+        "decoder_only": False,
         "revision": "1a2b3c4d5e6f",
         "starts_from": None,
         "seed": 7,

@@ -1,4 +1,4 @@
-"""Families whose tiny scale has random weights: what their descriptions have in common."""
+"""Families that a blueprint and a call describe: what their descriptions have in common."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from pytest_diffopt.pipelines.variations import usual_variations
 TINY_VIDEO: dict[str, Any] = {"height": 32, "width": 32, "num_frames": 9}
 
 
-def random_family(  # noqa: PLR0913 - most of a family's properties are optional keywords
+def blueprint_family(  # noqa: PLR0913 - most of a family's properties are optional keywords
     name: str,
     *,
     blueprint: Blueprint,
@@ -24,7 +24,7 @@ def random_family(  # noqa: PLR0913 - most of a family's properties are optional
     images: Callable[[Scale], Mapping[str, Any]] = lambda _scale: {},
     largest_batch: int | None = None,
 ) -> PipelineFamily:
-    """Return a family whose tiny scale has random weights.
+    """Return a family; the tiny scale of one with untrained parts has random weights.
 
     Args:
         name: the name in markers.
@@ -49,6 +49,7 @@ def random_family(  # noqa: PLR0913 - most of a family's properties are optional
         build_random=blueprint.build_random,
         inputs=inputs,
         variations=lambda scale: variations(inputs(scale)),
-        has_random_weights=True,
+        ships_weights=blueprint.is_trained,
+        has_random_weights=not blueprint.is_trained,
         largest_batch=largest_batch,
     )
