@@ -165,8 +165,8 @@ def _with_others(verdicts: Sequence[Verdict]) -> list[Verdict]:
     for verdict in verdicts:
         rank = verdict.subject.rank
         others = ", ".join(other for other in failing if other != rank)
-        more = (f"also failed: {others}",) if verdict.is_failure and others else ()
-        explanation = (*verdict.explanation, *more)
+        more = (f"  also in {others}",) if verdict.is_failure and others else ()
+        explanation = (*verdict.explanation[:1], *more, *verdict.explanation[1:])
         named.append(replace(verdict, summary=f"{rank}: {verdict.summary}", explanation=explanation))
     return named
 

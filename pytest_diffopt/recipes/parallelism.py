@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
 from typing_extensions import override
 
 from pytest_diffopt._torch_private.device_count import a_device_for_each_process
@@ -250,7 +251,7 @@ def _config_class(name: str) -> Any:
 
 def _mesh(device_type: str, sizes: dict[str, int]) -> Any:
     """Return a mesh on the pipeline's device; diffusers' own is on torch's accelerator, whichever that is."""
-    return distributed.init_device_mesh(device_type, tuple(sizes.values()), mesh_dim_names=tuple(sizes))
+    return init_device_mesh(device_type, tuple(sizes.values()), mesh_dim_names=tuple(sizes))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Collectives are counted with the bytes of the tensors that this process passes to them."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -29,14 +30,18 @@ def everyone() -> distributed.ProcessGroup:
     return group
 
 
+def waited(result: Any) -> Any:
+    """Wait for the result of a collective."""
+    functions: Any = functional  # torch does not type it
+    return functions.wait_tensor(result)
+
+
 EXCHANGES: dict[str, Callable[[], object]] = {
-    "_c10d_functional::all_to_all_single": lambda: functional.wait_tensor(
-        functional.all_to_all_single(FLOATS, None, None, everyone())
-    ),
-    "_c10d_functional::all_gather_into_tensor": lambda: functional.wait_tensor(
+    "_c10d_functional::all_to_all_single": lambda: waited(functional.all_to_all_single(FLOATS, None, None, everyone())),
+    "_c10d_functional::all_gather_into_tensor": lambda: waited(
         torch.ops._c10d_functional.all_gather_into_tensor(FLOATS, 2, everyone().group_name)
     ),
-    "_c10d_functional::all_reduce": lambda: functional.wait_tensor(functional.all_reduce(FLOATS, "sum", everyone())),
+    "_c10d_functional::all_reduce": lambda: waited(functional.all_reduce(FLOATS, "sum", everyone())),
     "c10d::allgather_": lambda: distributed.all_gather([torch.empty(6), torch.empty(6)], FLOATS),
     "c10d::allreduce_": lambda: distributed.all_reduce(FLOATS.clone()),
     "c10d::alltoall_base_": lambda: distributed.all_to_all_single(torch.empty(6), FLOATS),
