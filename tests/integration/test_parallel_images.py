@@ -12,6 +12,9 @@ import time
 import pytest
 import torch
 from pytest_diffopt import assert_same_images_in_parallel
+from pytest_diffopt.pipelines.flux import FLUX
+from pytest_diffopt.pipelines.loading import build_pipeline
+from pytest_diffopt.pipelines.scale import Scale
 from torch.distributed import _functional_collectives as collectives
 
 PROMPTS = ["a red circle", "a blue square on a green background, seen from far above"]
@@ -35,6 +38,14 @@ def test_faded(reference_pipeline, inputs):
         return args, keywords | {"hidden_states": tokens * torch.linspace(1, 0.8, tokens.shape[1])[:, None]}
     reference_pipeline.transformer.register_forward_pre_hook(fade, with_kwargs=True)
     assert_same_images_in_parallel(reference_pipeline, **inputs)
+
+@pytest.fixture
+def own_pipeline():
+    return build_pipeline(FLUX, Scale.TINY).pipeline
+
+def test_own(own_pipeline):
+    inputs = FLUX.inputs(Scale.TINY).varied("two steps", num_inference_steps=2)
+    assert_same_images_in_parallel(own_pipeline, recipe="context_parallel(ulysses=2)", **inputs)
 
 @pytest.mark.diffopt(pipeline="wan-t2v-1.3b", recipe="context_parallel(ulysses=2)")
 def test_video(reference_pipeline, inputs):
@@ -154,6 +165,7 @@ ANYTHING = "context_parallel(ulysses=2, anything=True)"
 CLEAN = {
     "ulysses": (ULYSSES, ("42 collectives, 248 KiB",) * 2),
     "faded": (ULYSSES, ("42 collectives, 248 KiB",) * 2),
+    "own": (ULYSSES, ("42 collectives, 248 KiB",) * 2),
     "video": (ULYSSES, ("36 collectives, 12.0 KiB",) * 2),
     "tensor": ("tensor_parallel", ("22 collectives, 168 KiB",) * 2),
     "masks": (ANYTHING, ("80 collectives, 261 KiB", "80 collectives, 252 KiB")),
