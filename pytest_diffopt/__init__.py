@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_diffopt.api.memory_growth import assert_memory_stable
     from pytest_diffopt.api.numerics import assert_compiled_matches_eager, assert_quantized_matches_dequantized
     from pytest_diffopt.api.own_guard import conclude_own_guard
+    from pytest_diffopt.api.parallel_images import assert_same_images_in_parallel
     from pytest_diffopt.api.repeatability import assert_repeatable
     from pytest_diffopt.api.syncs import assert_no_syncs, no_syncs
     from pytest_diffopt.guards.audio_thresholds import AudioThresholds
@@ -75,6 +76,7 @@ _HOMES = {
     "assert_quantized_matches_dequantized": "api.numerics",
     "assert_repeatable": "api.repeatability",
     "assert_same_images": "api.images",
+    "assert_same_images_in_parallel": "api.parallel_images",
     "conclude_own_guard": "api.own_guard",
     "ladder": "recipes.ladders",
     "lora_disabled": "pipelines.lora_changes",
@@ -120,6 +122,7 @@ __all__ = [
     "assert_quantized_matches_dequantized",
     "assert_repeatable",
     "assert_same_images",
+    "assert_same_images_in_parallel",
     "conclude_own_guard",
     "ladder",
     "lora_disabled",

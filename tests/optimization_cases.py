@@ -281,6 +281,7 @@ ELSEWHERE = frozenset(
         "cache_dit",
         "compile_artifacts",
         "compile_cache",
+        "context_parallel",
         "faster_cache",
         "first_block_cache",
         "fp8_dynamic",
@@ -290,6 +291,7 @@ ELSEWHERE = frozenset(
         "sea_cache",
         "sequential_offload",
         "taylorseer_cache",
+        "tensor_parallel",
         "text_kv_cache",
     }
 )

@@ -62,7 +62,8 @@ def values_of_second_process() -> Values:
         return {part: values[part] for part in sorted(values, key=_ORDER.index)}
 
 
-def _command(process: SecondProcess) -> list[str]:
+def command_of(process: SecondProcess) -> list[str]:
+    """Return the command that runs one test alone."""
     return [sys.executable, "-m", "pytest", *process.arguments]
 
 
@@ -76,9 +77,9 @@ def run_second_process(process: SecondProcess, variables: Mapping[str, str], tim
     """
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, the user's own test
-            _command(process),
+            command_of(process),
             cwd=process.folder,
-            env=_environment(process, variables),
+            env=environment_of(process, variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -94,7 +95,7 @@ def _text(output: bytes | None) -> str:
     return (output or b"").decode("utf-8", errors="replace")
 
 
-def _environment(process: SecondProcess, variables: Mapping[str, str]) -> dict[str, str]:
+def environment_of(process: SecondProcess, variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without what belongs to this process alone."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     return kept | {"PYTEST_ADDOPTS": process.addopts, TEST_VARIABLE: process.nodeid} | dict(variables)
@@ -107,12 +108,13 @@ def _variables(file: Path, number: int) -> dict[str, str]:
 
 
 def _without_answer(process: SecondProcess, output: str) -> str:
-    lines = [f"    {line}" for line in output.splitlines() if line.strip()][-_SHOWN_LINES:]
-    return "\n".join(
-        [
-            "the second process ended before the call; its last output:",
-            *lines,
-            "  the test must run alone and build its pipeline itself or in its fixtures:",
-            f"  {shlex.join(_command(process))}",
-        ]
-    )
+    return "\n".join(["the second process ended before the call; its last output:", *last_lines(process, output)])
+
+
+def last_lines(process: SecondProcess, output: str) -> list[str]:
+    """Return the last lines of a process that ended before the call, and the command that runs the test alone."""
+    return [
+        *[f"    {line}" for line in output.splitlines() if line.strip()][-_SHOWN_LINES:],
+        "  the test must run alone and build its pipeline itself or in its fixtures:",
+        f"  {shlex.join(command_of(process))}",
+    ]

@@ -35,7 +35,16 @@ def effect_line(effect: OptimizationEffect) -> str:
     if effect.unseen:
         return f"{effect.name}: not seen ({effect.unseen})"
     value = size(effect.value) if effect.unit == "bytes" else str(effect.value)
-    return f"{effect.name}: {value} {effect.figure}"
+    return f"{effect.name}: {value} {effect.figure}{_passed_bytes(effect.bytes_per_step)}"
+
+
+def _passed_bytes(per_step: Sequence[int]) -> str:
+    """Write the bytes of each step, which are often equal."""
+    if not any(per_step):
+        return ""
+    least, most = size(min(per_step)), size(max(per_step))
+    each = least if least == most else f"{least} to {most}"
+    return f", {each} passed to them per step"
 
 
 def _verdict(record: EffectRecord, outcome: Outcome, summary: str, explanation: tuple[str, ...]) -> Verdict:

@@ -66,6 +66,7 @@ _KEEPS_ARITHMETIC = frozenset(
         "channels_last",
         "compile",
         "compile_cache",
+        "context_parallel",
         "distilled",
         "fp32",
         "fuse_qkv",
@@ -73,6 +74,7 @@ _KEEPS_ARITHMETIC = frozenset(
         "pointwise_linears",
         "scheduler",
         "sdpa",
+        "tensor_parallel",
         "tiny_autoencoder",
         "vanilla_attention",
     }

@@ -1,4 +1,4 @@
-"""Matrix products, convolutions, attention, softmax and copies of a call, with their dtypes and layouts."""
+"""Matrix products, convolutions, attention, softmax, copies and collectives of a call, with dtypes and layouts."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper
 
 from pytest_diffopt._torch_private.overloads import schema_arguments
 from pytest_diffopt.probes.call_position import CallPosition
+from pytest_diffopt.probes.collectives import bytes_passed, is_collective
 from pytest_diffopt.records import Layout, OperationKind, Operations
 
 _NAMES = {
@@ -72,9 +73,9 @@ class OperationTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # tor
                 is_masked=is_masked,
                 precision=precision,
                 count=count,
-                copied_bytes=copied,
+                moved_bytes=moved,
             )
-            for (kind, name, module, step, context, dtype, layout, is_masked, precision), (count, copied) in (
+            for (kind, name, module, step, context, dtype, layout, is_masked, precision), (count, moved) in (
                 self._counts.items()
             )
         )
@@ -82,10 +83,12 @@ class OperationTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # tor
     def _note(
         self, kind: OperationKind, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any
     ) -> None:
-        copied = 0
-        if kind is OperationKind.COPY:
-            copied = _bytes_to_device(args, result)
-            if not copied:
+        moved = 0
+        if kind is OperationKind.COLLECTIVE:
+            moved = bytes_passed(func, args, kwargs)
+        elif kind is OperationKind.COPY:
+            moved = _bytes_to_device(args, result)
+            if not moved:
                 return
         position = self._position
         if kind in _WORK and position.frames:
@@ -104,11 +107,13 @@ class OperationTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # tor
         )
         counts = self._counts.setdefault(key, [0, 0])
         counts[0] += 1
-        counts[1] += copied
+        counts[1] += moved
 
 
 @cache
 def _kind_of(func: Any) -> OperationKind | None:
+    if is_collective(func):
+        return OperationKind.COLLECTIVE
     name = func.name().partition("::")[2].partition(".")[0]
     if name in _NAMES:
         return _NAMES[name]

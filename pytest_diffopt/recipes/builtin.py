@@ -14,6 +14,7 @@ from pytest_diffopt.recipes.loaded_quantization import QuantizedOnLoad
 from pytest_diffopt.recipes.lora import Lora
 from pytest_diffopt.recipes.offloading import GroupOffload, ModelOffload, SequentialOffload
 from pytest_diffopt.recipes.optimization import Optimization
+from pytest_diffopt.recipes.parallelism import ContextParallel, TensorParallel
 from pytest_diffopt.recipes.precision import Bf16, Fp16, Fp32, Tf32
 from pytest_diffopt.recipes.projections import FuseQkv
 from pytest_diffopt.recipes.quantization import Fp8Dynamic, Int4WeightOnly, Int8Dynamic, Int8WeightOnly
@@ -65,6 +66,8 @@ BUILTIN: tuple[type[Optimization], ...] = (
     SeaCache,
     TextKvCache,
     CacheDit,
+    ContextParallel,
+    TensorParallel,
     ModelOffload,
     SequentialOffload,
     GroupOffload,

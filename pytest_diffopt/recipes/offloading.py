@@ -38,7 +38,7 @@ class _Offload(Optimization):
         figure = "of weights were off the GPU at each moment"
         if not call.residency:
             return self.unseen("on the CPU nothing is moved", figure)
-        moved = summed(work_of(call, [OperationKind.COPY]), call, lambda one: int(one.copied_bytes))
+        moved = summed(work_of(call, [OperationKind.COPY]), call, lambda one: int(one.moved_bytes))
         saved = sum(one.total_bytes for one in call.residency) - call.most_resident_bytes
         # A component that is alone on the GPU whenever it is there was moved as a whole.
         stayed = [one.component for one in call.residency if one.total_bytes and one.least_bytes == one.total_bytes]

@@ -28,10 +28,11 @@ class Stage(IntEnum):
     VAE_PIECES = 10
     STORAGE = 11
     STEP_CACHE = 12
-    OWN = 13
-    OFFLOAD = 14
-    COMPILER = 15
-    COMPILATION = 16
+    PARALLELISM = 13
+    OWN = 14
+    OFFLOAD = 15
+    COMPILER = 16
+    COMPILATION = 17
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +144,8 @@ class Optimization(ABC):
         Args:
             figure: what was counted, as it follows the number: "attention calls of a fused kernel".
             value: the number; 0 is no effect.
-            **details: other fields of `OptimizationEffect`: `unit`, `per_step`, `per_module`, `lacking`.
+            **details: other fields of `OptimizationEffect`: `unit`, `per_step`, `per_module`,
+                `bytes_per_step`, `lacking`.
         """
         return OptimizationEffect(name=str(self), figure=figure, value=value, **details)
 

@@ -1,7 +1,7 @@
 """A recipe: its rules, its application to a pipeline, and its verification."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -77,17 +77,37 @@ class Recipe:
         if pipeline in _applied:
             msg = f"a pipeline takes one recipe: this {type(pipeline).__name__} already has {_applied[pipeline]}"
             raise RecipeError(msg)
+        return self._applied_to(pipeline, self.optimizations)
+
+    def apply_to_reference(self, pipeline: Any) -> Any:
+        """Apply the optimizations that the reference of this recipe lacks, and return the same pipeline.
+
+        Args:
+            pipeline: a pipeline without a recipe, or one with `reference()`.
+
+        Raises:
+            RecipeError: the pipeline has another recipe, or one of the optimizations does not apply to it.
+        """
+        known = _applied.get(pipeline)
+        if known is None:
+            return self.apply(pipeline)
+        if str(known) != str(self.reference()):
+            msg = f"{self} starts from a pipeline without a recipe or with {self.reference()}, got one with {known}"
+            raise RecipeError(msg)
+        return self._applied_to(pipeline, tuple(one for one in self.optimizations if one not in known.optimizations))
+
+    def _applied_to(self, pipeline: Any, optimizations: tuple[Optimization, ...]) -> Any:
         self._refuse_unavailable(pipeline)
         for line in self.advice():
-            warnings.warn(line, RecipeWarning, stacklevel=2)
+            warnings.warn(line, RecipeWarning, stacklevel=3)
         note_applied(pipeline)
         with _preserve_random_state(pipeline):
-            for optimization in self.optimizations:
+            for optimization in optimizations:
                 with dtype_changes_noted(pipeline, optimization):
                     optimization.apply(pipeline)
         _applied[pipeline] = self
-        if any(optimization.needs_call_context for optimization in self.optimizations):
-            _run_in_context(pipeline)
+        if any(optimization.needs_call_context for optimization in optimizations):
+            _run_in_context(pipeline, optimizations)
         return pipeline
 
     def advice(self) -> tuple[str, ...]:
@@ -170,7 +190,12 @@ def recipe_of(pipeline: Any) -> Recipe | None:
 @contextmanager
 def call_context(pipeline: Any) -> Iterator[None]:
     """Set the global state of torch that the pipeline's recipe needs, as its `__call__` does."""
-    contexts = getattr(type(pipeline), "_diffopt_call_contexts", ())
+    with _entered(getattr(type(pipeline), "_diffopt_call_contexts", ())):
+        yield
+
+
+@contextmanager
+def _entered(contexts: Iterable[Callable[[], AbstractContextManager[object]]]) -> Iterator[None]:
     with ExitStack() as stack:
         for context in contexts:
             stack.enter_context(context())
@@ -184,21 +209,22 @@ def _preserve_random_state(pipeline: Any) -> AbstractContextManager[None]:
     return torch.random.fork_rng(devices=[device] if is_cuda else [])
 
 
-def _run_in_context(pipeline: Any) -> None:
+def _run_in_context(pipeline: Any, optimizations: tuple[Optimization, ...]) -> None:
     """Give this pipeline a subclass whose calls run in its recipe's context.
 
     Python looks up `__call__` on the class, so an attribute of the instance has no effect. The subclass has the name of
     the original class; `isinstance` and `save_pretrained` work as before.
     """
     original = type(pipeline)
-    recipe = _applied[pipeline]
 
     @wraps(original.__call__)  # diffusers and `verify` inspect the signature and the code of the pipeline's call
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        with call_context(self):
+        with _entered(own):
             return original.__call__(self, *args, **kwargs)
 
-    contexts = tuple(one.call_context for one in recipe.optimizations if one.needs_call_context)
-    body = {"__call__": call, "__module__": original.__module__, "_diffopt_call_contexts": contexts}
+    # a class that has some already runs them in its own call, and lists them for `call_context`
+    own = tuple(one.call_context for one in optimizations if one.needs_call_context)
+    every = (*getattr(original, "_diffopt_call_contexts", ()), *own)
+    body = {"__call__": call, "__module__": original.__module__, "_diffopt_call_contexts": every}
     pipeline.__class__ = type(original.__name__, (original,), body)

@@ -13,13 +13,14 @@ TAKEN_FROM_CACHE = "calls of blocks or layers that were taken from the cache"
 
 
 class OperationKind(StrEnum):
-    """The operations in which a pipeline spends its time, and copies between devices."""
+    """The operations in which a pipeline spends its time, and what moves data between devices or processes."""
 
     MATMUL = "matrix product"
     CONVOLUTION = "convolution"
     ATTENTION = "attention"
     SOFTMAX = "softmax"
     COPY = "copy between devices"
+    COLLECTIVE = "collective of several processes"
 
 
 class Layout(StrEnum):
@@ -45,7 +46,8 @@ class Operations:
         is_masked: whether an attention operation was given a mask.
         precision: torch's precision of float32 matrix products on CUDA ("highest", "high", "medium"); else empty.
         count: how many there were.
-        copied_bytes: bytes of the copies to the pipeline's device.
+        moved_bytes: bytes of the copies to the pipeline's device, or of the tensors that this process passed to a
+            collective.
     """
 
     kind: OperationKind
@@ -58,7 +60,7 @@ class Operations:
     is_masked: bool = False
     precision: str = ""
     count: int = 1
-    copied_bytes: int = 0
+    moved_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +193,7 @@ class CallEvidence:
     Attributes:
         device: the type of the device on which the pipeline computed: `cpu`, `cuda`, `simulated GPU`.
         num_steps: finished denoise steps; 0 for a target without a loop.
-        operations: matrix products, convolutions, attention, softmax and copies, outside of compiled code.
+        operations: matrix products, convolutions, attention, softmax, copies and collectives, outside of compiled code.
         modules: calls of modules.
         compiled: calls of compiled parts, in a call of their own; empty if nothing is compiled.
         scheduler: what the scheduler did; None for a target without one.
@@ -224,6 +226,7 @@ class OptimizationEffect:
         unit: the unit of the value for figures that are not counts: `bytes`; else empty.
         per_step: the count of each denoise step, by the name of the cache context.
         per_module: the count of each component.
+        bytes_per_step: bytes that this process passed to collectives in each denoise step; empty for other figures.
         lacking: parts of the pipeline in which it had no effect, one line each.
         unseen: why this device or call cannot show the effect; empty if it can.
     """
@@ -234,6 +237,7 @@ class OptimizationEffect:
     unit: str = ""
     per_step: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     per_module: Mapping[str, int] = field(default_factory=dict)
+    bytes_per_step: tuple[int, ...] = ()
     lacking: tuple[str, ...] = ()
     unseen: str = ""
 

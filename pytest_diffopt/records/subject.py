@@ -71,6 +71,7 @@ class Subject:
         recipe: canonical text of the recipe; empty when unknown.
         weights: where the parameters come from.
         device: where the pipeline ran.
+        rank: the process of several that ran it together (`rank 1 of 2`); empty for one process.
     """
 
     pipeline: str
@@ -78,12 +79,14 @@ class Subject:
     recipe: str = ""
     weights: Weights = Weights.OWN
     device: Device = Device.CPU
+    rank: str = ""
 
     def __str__(self) -> str:
         """Return text like `pipeline sdxl (tiny, weights: random), recipe bf16 + sdpa`."""
         details = ", ".join(filter(None, [self.scale, f"weights: {self.weights}"]))
         recipe = f", recipe {self.recipe}" if self.recipe else ""
-        return printable_line(f"pipeline {self.pipeline} ({details}){recipe}")
+        rank = f"{self.rank}, " if self.rank else ""
+        return printable_line(f"{rank}pipeline {self.pipeline} ({details}){recipe}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

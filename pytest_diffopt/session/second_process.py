@@ -10,6 +10,10 @@ ANSWER_VARIABLE = "DIFFOPT_SECOND_PROCESS_ANSWER"
 NUMBER_VARIABLE = "DIFFOPT_SECOND_PROCESS_NUMBER"
 #: The node id of the test, which is the only one that runs.
 TEST_VARIABLE = "DIFFOPT_SECOND_PROCESS_TEST"
+#: The rank of a process that makes the call together with others, and their number: `1/2`.
+RANK_VARIABLE = "DIFFOPT_PARALLEL_RANK"
+#: The folder in which these processes meet and answer.
+FOLDER_VARIABLE = "DIFFOPT_PARALLEL_FOLDER"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -100,6 +100,7 @@ PUBLIC_NAMES = [
     "assert_quantized_matches_dequantized",
     "assert_repeatable",
     "assert_same_images",
+    "assert_same_images_in_parallel",
     "conclude_own_guard",
     "ladder",
     "lora_disabled",

@@ -70,6 +70,7 @@ def test_the_report_contains_every_verdict_and_its_record(own_pipeline: pytest.P
                 "recipe": "fp32",
                 "weights": "the user's own",
                 "device": "cpu",
+                "rank": "",
             },
             "summary": "equal bits",
             "explanation": [],

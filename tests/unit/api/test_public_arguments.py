@@ -230,6 +230,15 @@ CALLS = {
             "audio_thresholds": NO_THRESHOLDS,
         },
     ),
+    "assert_same_images_in_parallel": PublicCall(
+        function=pytest_diffopt.assert_same_images_in_parallel,
+        good={"reference": call, "recipe": "tensor_parallel"},
+        wrong={
+            "reference": NO_TARGET,
+            "recipe": (3, True, ["bf16"], {}, Odd(), "bf17", "bf16", NONE),
+            "thresholds": NO_THRESHOLDS,
+        },
+    ),
     "conclude_own_guard": PublicCall(
         function=pytest_diffopt.conclude_own_guard,
         good={**TARGET, "guard": "copies", "figures": {"copied_bytes": 1}},

@@ -1,6 +1,8 @@
 """An optimization whose figure is zero fails, one that cannot be seen is unwatched, and both are explained."""
 
-from pytest_diffopt.guards.effects import judge_effects
+from dataclasses import replace
+
+from pytest_diffopt.guards.effects import effect_line, judge_effects
 from pytest_diffopt.guards.verdict import Outcome
 from pytest_diffopt.records import Concern, EffectRecord, OptimizationEffect
 from tests.unit.guards.guard_examples import SEEN, SUBJECT
@@ -103,3 +105,12 @@ def test_a_call_without_operations_is_unwatched() -> None:
         f"seen in one call on the CPU, {SEEN}",
         "the call must run the pipeline's own modules: pass the pipeline itself, and do not replace its modules",
     )
+
+
+def test_bytes_that_were_passed_to_collectives_are_shown() -> None:
+    """Of each step, or of the steps with the least and the most."""
+    equal = OptimizationEffect(name="tensor_parallel", figure="collectives", value=4, bytes_per_step=(2048, 2048))
+    different = replace(equal, bytes_per_step=(1024, 2048))
+
+    assert effect_line(equal) == "tensor_parallel: 4 collectives, 2.00 KiB passed to them per step"
+    assert effect_line(different) == "tensor_parallel: 4 collectives, 1.00 KiB to 2.00 KiB passed to them per step"

@@ -21,8 +21,8 @@ KNOWN = (
     "vanilla_attention, attn_processor_2_0, sdpa, attention_backend, channels_last, pointwise_linears, fuse_qkv, "
     "int8_dynamic, int8_weight_only, int4_weight_only, fp8_dynamic, quantized_on_load, vae_tiling, vae_slicing, "
     "layerwise_casting, first_block_cache, pyramid_attention_broadcast, faster_cache, taylorseer_cache, mag_cache, "
-    "sea_cache, text_kv_cache, cache_dit, model_offload, sequential_offload, group_offload, inductor, compile_cache, "
-    "compile_artifacts, compile"
+    "sea_cache, text_kv_cache, cache_dit, context_parallel, tensor_parallel, model_offload, sequential_offload, "
+    "group_offload, inductor, compile_cache, compile_artifacts, compile"
 )
 COMPILE_TAKES = "it takes: backend, dynamic, dynamic_shapes, fullgraph, isolate_recompiles, mode, regional, target"
 BACKENDS = [*get_args(get_args(get_type_hints(Sdpa)["backend"])[0]), None]

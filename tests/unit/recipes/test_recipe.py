@@ -162,3 +162,35 @@ def test_a_recipe_without_state_leaves_the_class_alone(pipeline: Any) -> None:
 def test_the_reference_keeps_optimizations_that_draw_another_image(text: str, reference: str) -> None:
     """It keeps other schedulers and other models; optimizations that draw the same image are left out."""
     assert str(parse_recipe(text).reference()) == reference
+
+
+def test_a_recipe_goes_on_from_its_reference(pipeline: Any) -> None:
+    """What the reference has is not applied again; the contexts of both parts surround the call."""
+    recipe = parse_recipe(f'scheduler(use="DDIMScheduler") + {IN_CONTEXT}')
+    recipe.reference().apply(pipeline)
+    scheduler = pipeline.scheduler
+    recipe.apply_to_reference(pipeline)
+
+    with call_context(pipeline):
+        assert torch_state() == DURING
+    assert pipeline.scheduler is scheduler
+    assert recipe_of(pipeline) is recipe
+    assert [line for state in recipe.verify(pipeline) for line in state.missing] == []
+
+
+def test_a_plain_pipeline_is_like_a_reference(pipeline: Any) -> None:
+    """The whole recipe is applied to it."""
+    recipe = parse_recipe('scheduler(use="DDIMScheduler") + bf16')
+    recipe.apply_to_reference(pipeline)
+
+    assert recipe_of(pipeline) is recipe
+    assert [line for state in recipe.verify(pipeline) for line in state.missing] == []
+
+
+def test_a_recipe_does_not_go_on_from_another(pipeline: Any) -> None:
+    """Optimizations could be applied twice or in the wrong order."""
+    parse_recipe("bf16").apply(pipeline)
+    with pytest.raises(RecipeError) as error:
+        parse_recipe("channels_last").apply_to_reference(pipeline)
+
+    assert str(error.value) == "channels_last starts from a pipeline without a recipe or with fp32, got one with bf16"
