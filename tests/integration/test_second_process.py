@@ -134,7 +134,13 @@ def depending(injected: pytest.Pytester) -> pytest.Pytester:
     return injected
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["one process", "xdist"])
+@pytest.mark.parametrize(
+    "workers",
+    [
+        pytest.param([], marks=pytest.mark.usefixtures("warm_processes"), id="one process"),
+        pytest.param(["-n", "1"], id="xdist"),
+    ],
+)
 def test_the_second_process_has_the_command_line(depending: pytest.Pytester, workers: list[str]) -> None:
     """Plugins, ini file, ini overrides and options are the user's; it runs one test and writes no output of its own."""
     given = ("-p", "given_plugin", "-c", "elsewhere.ini", "-o", "images=four", "--prompt", "test_it.py")
@@ -146,6 +152,7 @@ def test_the_second_process_has_the_command_line(depending: pytest.Pytester, wor
     assert all((depending.path / name).exists() for name in ("junit.xml", "report/report.json", "summary.md"))
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_options_of_the_environment_are_inherited(depending: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """From `PYTEST_ADDOPTS` and `PYTEST_PLUGINS`."""
     monkeypatch.setenv("PYTEST_PLUGINS", "given_plugin")
@@ -155,6 +162,7 @@ def test_options_of_the_environment_are_inherited(depending: pytest.Pytester, mo
     result.assert_outcomes(passed=2)
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_it_works_when_the_test_is_run_again(injected: pytest.Pytester) -> None:
     """pytest-rerunfailures runs the failed test again: its calls are counted from the first."""
     pytest.importorskip("pytest_rerunfailures")
