@@ -14,11 +14,11 @@ from pytest_diffopt._torch_private.half_convolutions import half_convolutions_in
 _DTYPES = [torch.bfloat16, torch.float16]
 
 
-class Seen(TorchDispatchMode):
+class Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes each operation with the dtype of its result."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[tuple[str, torch.dtype]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
