@@ -1,8 +1,8 @@
 """Convolutions of half precision on a CPU without instructions for it.
 
 Without AVX-512, oneDNN computes no convolution in bfloat16 or float16, and torch falls back to a reference kernel: of a
-tiny SDXL's call in bfloat16 it takes 80 %, of DeepFloyd IF's 97 %. The same kernel computes in float32 and is 10 to 40
-times as fast.
+tiny SDXL's call in bfloat16 it takes 80 %, of DeepFloyd IF's 97 %. In float32 the same kernel is 5 times as
+fast in channels_last and 40 times in NCHW, measured with 64 channels of 64 x 64.
 """
 
 import warnings
