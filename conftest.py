@@ -1,11 +1,18 @@
-"""What holds for the suites and for `tests/`: the garbage collector looks seldom.
+"""What holds for the suites and for `tests/`: the garbage collector looks seldom, and the CPU convolves in float32.
 
 Dynamo makes and drops small objects by the million while it traces, and at Python's own thresholds each few hundred of
 them make the collector walk through all of torch and diffusers: a fifth of the suites' time. Pipelines that ended are
 collected by the plugin itself.
+
+A CPU without AVX-512 convolves in half precision with torch's reference kernel, which took most of the suites' time.
+Such convolutions are computed in float32 and rounded.
 """
 
 import gc
+import sys
+from contextlib import ExitStack
+
+_until_the_end = ExitStack()
 
 
 def pytest_configure() -> None:
@@ -14,6 +21,17 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported so far out of every later collection."""
+    """Replace the kernels, if any test needs torch; leave what was imported so far out of every later collection."""
+    if "torch" in sys.modules:
+        from pytest_diffopt._torch_private.half_convolutions import (  # noqa: PLC0415 - imports torch
+            half_convolutions_in_float32,
+        )
+
+        _until_the_end.enter_context(half_convolutions_in_float32())
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Give torch its kernels back."""
+    _until_the_end.close()

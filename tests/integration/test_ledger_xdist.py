@@ -40,6 +40,7 @@ def verdicts(report: Path) -> Sequence[dict[str, Any]]:
     return sorted(found, key=lambda entry: (entry["nodeid"], entry["verdict"]["concern"]))
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_two_workers_give_the_same_verdicts(project: pytest.Pytester) -> None:
     """Report and table of the controller equal those of one process; workers write none."""
     project.makepyfile(test_it=MANY)

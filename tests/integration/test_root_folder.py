@@ -11,6 +11,7 @@ def test_it():
 """
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_a_folder_outside_of_the_project_is_refused(
     pytester: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -28,6 +29,7 @@ def test_a_folder_outside_of_the_project_is_refused(
     )
 
 
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.parametrize("ini", ["", "[pytest]"])
 @pytest.mark.parametrize("value", ["--diffopt-baselines={}", "--diffopt-baselines {} --rootdir ."])
 def test_other_forms_keep_the_root_folder(

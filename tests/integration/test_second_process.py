@@ -134,9 +134,8 @@ def depending(injected: pytest.Pytester) -> pytest.Pytester:
     return injected
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["one process", "xdist"])
-def test_the_second_process_has_the_command_line(depending: pytest.Pytester, workers: list[str]) -> None:
-    """Plugins, ini file, ini overrides and options are the user's; it runs one test and writes no output of its own."""
+def run_depending(depending: pytest.Pytester, *workers: str) -> None:
+    """Run the project with options for everything that the second process needs, or must not have."""
     given = ("-p", "given_plugin", "-c", "elsewhere.ini", "-o", "images=four", "--prompt", "test_it.py")
     selection = ("test_it.py", "-k", "test", "--maxfail=3", "--lf")
     result = depending.runpytest_subprocess(*given, *selection, *OUTPUTS, *workers, timeout=600)
@@ -146,6 +145,18 @@ def test_the_second_process_has_the_command_line(depending: pytest.Pytester, wor
     assert all((depending.path / name).exists() for name in ("junit.xml", "report/report.json", "summary.md"))
 
 
+@pytest.mark.usefixtures("warm_processes")
+def test_the_second_process_has_the_command_line(depending: pytest.Pytester) -> None:
+    """Plugins, ini file, ini overrides and options are the user's; it runs one test and writes no output of its own."""
+    run_depending(depending)
+
+
+def test_the_second_process_has_the_command_line_of_an_xdist_worker(depending: pytest.Pytester) -> None:
+    """The same, with a real interpreter: the xdist worker of a warm one does not find the plugin of PYTHONPATH."""
+    run_depending(depending, "-n", "1")
+
+
+@pytest.mark.usefixtures("warm_processes")
 def test_options_of_the_environment_are_inherited(depending: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """From `PYTEST_ADDOPTS` and `PYTEST_PLUGINS`."""
     monkeypatch.setenv("PYTEST_PLUGINS", "given_plugin")
@@ -155,6 +166,7 @@ def test_options_of_the_environment_are_inherited(depending: pytest.Pytester, mo
     result.assert_outcomes(passed=2)
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_it_works_when_the_test_is_run_again(injected: pytest.Pytester) -> None:
     """pytest-rerunfailures runs the failed test again: its calls are counted from the first."""
     pytest.importorskip("pytest_rerunfailures")

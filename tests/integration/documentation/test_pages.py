@@ -10,6 +10,7 @@ from tests.integration.documentation.pages import BLOCKS, PAGES, Block, blocks_o
 from tests.integration.documentation.reading import HANDLERS, MY_PIPELINES, Reader
 
 
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=place)
 def test_the_examples_of_a_page_run_as_shown(project: pytest.Pytester, page: Path) -> None:
     """Tests pass or fail as the page shows, with the output that it shows."""
