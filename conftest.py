@@ -23,9 +23,7 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     """Replace the kernels, if any test needs torch; leave what was imported so far out of every later collection."""
     if "torch" in sys.modules:
-        from pytest_diffopt._torch_private.half_convolutions import (  # noqa: PLC0415 - imports torch
-            half_convolutions_in_float32,
-        )
+        from tools.half_convolutions import half_convolutions_in_float32  # noqa: PLC0415 - imports torch
 
         _until_the_end.enter_context(half_convolutions_in_float32())
     gc.collect()

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pytest_diffopt._torch_private import half_convolutions
-from pytest_diffopt._torch_private.half_convolutions import half_convolutions_in_float32
+from tools import half_convolutions
+from tools.half_convolutions import half_convolutions_in_float32
 
 _DTYPES = [torch.bfloat16, torch.float16]
 
