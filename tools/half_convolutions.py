@@ -36,7 +36,7 @@ def half_convolutions_in_float32() -> Iterator[None]:
     try:
         yield
     finally:
-        library._destroy()
+        library._destroy()  # noqa: SLF001 - torch has no public one
 
 
 def _in_float32(name: str) -> Callable[..., torch.Tensor]:
