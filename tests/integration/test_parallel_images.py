@@ -166,7 +166,7 @@ CLEAN = {
     "ulysses": (ULYSSES, ("42 collectives, 248 KiB",) * 2),
     "faded": (ULYSSES, ("42 collectives, 248 KiB",) * 2),
     "own": (ULYSSES, ("42 collectives, 248 KiB",) * 2),
-    "video": (ULYSSES, ("36 collectives, 12.0 KiB",) * 2),
+    "video": (ULYSSES, ("68 collectives, 57.0 KiB",) * 2),
     "tensor": ("tensor_parallel", ("22 collectives, 168 KiB",) * 2),
     "masks": (ANYTHING, ("80 collectives, 261 KiB", "80 collectives, 252 KiB")),
 }
