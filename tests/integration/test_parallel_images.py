@@ -124,8 +124,14 @@ def test_hangs(reference_pipeline, inputs):
 
 
 @pytest.fixture
-def parallel(project: pytest.Pytester, warm_processes: None) -> pytest.Pytester:  # noqa: ARG001 - it is for its effect
-    """Make a project with the tests above."""
+def parallel(
+    project: pytest.Pytester,
+    warm_processes: None,  # noqa: ARG001 - it is for its effect
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> pytest.Pytester:
+    """Make a project with the tests above, and a folder for temporary files that no other process uses."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
     project.makepyfile(test_it=TESTS)
     return project
 
