@@ -28,6 +28,12 @@ class Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
+@pytest.fixture(autouse=True)
+def without_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have torch use its own kernels on any machine: oneDNN computes half precision itself where the CPU can."""
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+
+
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
     """Return the dtypes in which the replacement computes: `conftest.py` has replaced the kernels already."""
