@@ -26,15 +26,18 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.lessons) - set(known):
         parser.error(f"unknown lesson: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    lessons = [known[name] for name in arguments.lessons or known]
+    if arguments.decoder_only:
+        if unsuited := [one.name for one in lessons if not isinstance(one, KLAutoencoderLesson)]:
+            parser.error(f"--decoder-only needs lessons of an autoencoder with an encoder, got: {', '.join(unsuited)}")
+        if not arguments.from_shipped:
+            parser.error("--decoder-only needs --from-shipped: the encoder of random weights would stay as it is")
     arguments.cache.mkdir(parents=True, exist_ok=True)
-    for name in arguments.lessons or known:
-        lesson = known[name]
+    for lesson in lessons:
         lesson.steps = arguments.steps or lesson.steps
-        lesson.starts_from = name if arguments.from_shipped else lesson.starts_from
-        if arguments.decoder_only:
-            if not isinstance(lesson, KLAutoencoderLesson):
-                parser.error(f"--decoder-only needs a lesson of an autoencoder with an encoder, got: {name}")
-            lesson.decoder_only = True
+        lesson.starts_from = lesson.name if arguments.from_shipped else lesson.starts_from
+        if isinstance(lesson, KLAutoencoderLesson):
+            lesson.decoder_only = arguments.decoder_only
         teach(lesson, cache=arguments.cache)
 
 

@@ -39,9 +39,12 @@ class KLAutoencoderLesson(Lesson):
         return error + _KL_WEIGHT * divergence
 
     def finish(self, models: Models) -> None:
+        """Adjust the latents to the published configuration, unless the encoder stays as it is."""
+        if not self.decoder_only:
+            self.adjust(models)
+
+    def adjust(self, models: Models) -> None:
         """Rescale the latents to a standard deviation of one after the published scaling factor."""
-        if self.decoder_only:
-            return
         vae = models[self.name]
         with torch.no_grad():
             latents = vae.encode(self.scenes.some_images(_MEASURED)).latent_dist.mean

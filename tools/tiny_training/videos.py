@@ -55,10 +55,8 @@ class VideoAutoencoderLesson(KLAutoencoderLesson):
         start = int(torch.randint(videos.shape[2] - number + 1, (1,), generator=generator))
         return videos[: -(-len(chosen) // number), :, start : start + number]
 
-    def finish(self, models: Models) -> None:
+    def adjust(self, models: Models) -> None:
         """Move the latents to the published mean of each channel, and to a mean of the published deviations."""
-        if self.decoder_only:
-            return
         vae = models[self.name]
         with torch.no_grad():
             latents = vae.encode(self.scenes.some_images(_MEASURED)).latent_dist.mean
