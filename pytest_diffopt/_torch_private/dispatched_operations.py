@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Self
 
 import torch
 
+from pytest_diffopt._torch_private.replacing import replaced
 from pytest_diffopt.null_gpu.values.dispatch_key import observing
 from pytest_diffopt.null_gpu.values.torch_internals import is_plain
 
@@ -30,7 +31,7 @@ class DispatchedOperations(AbstractContextManager["DispatchedOperations"]):
 
     def __enter__(self) -> Self:
         self._resources.enter_context(observing(self._note))
-        self._resources.enter_context(_replays_calling(self._note_replay))
+        self._resources.enter_context(replaced(torch.cuda.CUDAGraph, "replay", self._noting))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -44,25 +45,14 @@ class DispatchedOperations(AbstractContextManager["DispatchedOperations"]):
             self.copies += is_copy
             self.operations += not is_copy
 
-    def _note_replay(self) -> None:
-        self.operations += 1
+    def _noting(self, replay: Callable[[Any], None]) -> Callable[[Any], None]:
+        thread = threading.get_ident()
 
+        def noted(graph: Any) -> None:
+            replay(graph)
+            self.operations += threading.get_ident() == thread
 
-@contextmanager
-def _replays_calling(note: Callable[[], None]) -> Iterator[None]:
-    graph: Any = torch.cuda.CUDAGraph
-    replay, thread = graph.replay, threading.get_ident()
-
-    def noted(self: Any) -> None:
-        replay(self)
-        if threading.get_ident() == thread:
-            note()
-
-    graph.replay = noted
-    try:
-        yield
-    finally:
-        graph.replay = replay
+        return noted
 
 
 def allocations_so_far() -> int:

@@ -1,6 +1,5 @@
 """`assert_same_images_in_parallel`: several processes together draw the image that one process draws."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from pytest_diffopt.api.kept_images import conclude_images
 from pytest_diffopt.api.outside_pytest import standing_alone
 from pytest_diffopt.api.parallel_answer import Rank, RankAnswer, answer_together, rank_of_this_process
 from pytest_diffopt.api.parallel_ranks import answers_of_ranks, require_test
+from pytest_diffopt.api.second_process import answers_here, end_test
 from pytest_diffopt.arguments import instance_of, require
 from pytest_diffopt.errors import RecipeError
 from pytest_diffopt.guards.effects import judge_effects
@@ -29,7 +29,6 @@ from pytest_diffopt.recipes.parallelism import Parallelism
 from pytest_diffopt.recipes.recipe import Recipe
 from pytest_diffopt.records import Concern, ImageRecord, Subject
 from pytest_diffopt.session.active_test import active_test
-from pytest_diffopt.session.second_process import NUMBER_VARIABLE
 
 _NAME = "assert_same_images_in_parallel"
 _THRESHOLDS = instance_of(ImageThresholds, hint="write ImageThresholds(min_ssim=0.9)").or_none()
@@ -72,14 +71,12 @@ def assert_same_images_in_parallel(
     parallelism = _parallelism(asked)
     _skip_where_it_cannot_run(asked, reference)
     parallelism.refuse_unsuited(reference)
-    test, rank = active_test(), rank_of_this_process()
-    number = test.second_process_calls
-    test.second_process_calls += 1
+    rank, is_requested = rank_of_this_process(), answers_here()
     if rank is None:
-        _assert_same(reference, arguments, asked, parallelism.processes, thresholds, number)
-    elif os.environ.get(NUMBER_VARIABLE) == str(number):
+        _assert_same(reference, arguments, asked, parallelism.processes, thresholds)
+    elif is_requested:
         answer_together(rank, lambda: _answer(reference, arguments, asked, rank))
-        pytest.skip("diffopt: this call was made for another process, which judges it")
+        end_test()
 
 
 def _recipe(recipe: "str | Recipe | None") -> Recipe:
@@ -121,20 +118,15 @@ def _subject(subject: Subject, recipe: Recipe, rank: Rank) -> Subject:
     return replace(subject, recipe=str(recipe), rank=str(rank))
 
 
-def _assert_same(  # noqa: PLR0913, PLR0917 - the assertion's arguments, checked
-    reference: Any,
-    arguments: CallArguments,
-    recipe: Recipe,
-    processes: int,
-    thresholds: ImageThresholds | None,
-    number: int,
+def _assert_same(
+    reference: Any, arguments: CallArguments, recipe: Recipe, processes: int, thresholds: ImageThresholds | None
 ) -> None:
     __tracebackhide__ = True
     require_test(_NAME)
     subject = lifetime_of(reference).subject
     # made before the call, because its generator must start from one state in every process
     theirs = generate(reference, watched_call(reference, arguments, Concern.IMAGES, subject), arguments.keywords)
-    answers = answers_of_ranks(processes, call=number)
+    answers = answers_of_ranks(processes)
     accepted = thresholds or _default_thresholds(reference, recipe, subject)
     results = [answer.result for answer in answers]
     subjects = [answer.effects.subject for answer in answers]

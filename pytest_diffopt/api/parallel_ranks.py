@@ -38,12 +38,11 @@ def require_test(asserted_by: str) -> None:
         raise ProbeError(msg)
 
 
-def answers_of_ranks(processes: int, *, call: int) -> list[RankAnswer]:
-    """Run this test alone in several processes, up to one call that they make together, and return their answers.
+def answers_of_ranks(processes: int) -> list[RankAnswer]:
+    """Run this test alone in several processes, up to the call counted last, and return their answers.
 
     Args:
         processes: the number of processes.
-        call: the number of the call among those of the test that other processes make.
 
     Raises:
         ProbeError: a process ended, raised or took too long before it answered.
@@ -55,7 +54,7 @@ def answers_of_ranks(processes: int, *, call: int) -> list[RankAnswer]:
         folder = Path(name)
         process = test.second_process(folder / "cache")
         ranks = [Rank(number=number, processes=processes, folder=folder) for number in range(processes)]
-        common = {NUMBER_VARIABLE: str(call), **_threads(processes)}
+        common = {NUMBER_VARIABLE: str(test.second_process_calls - 1), **_threads(processes)}
         with _started(process, ranks, common) as started:
             _wait(started, process, test.settings.worker_timeout_seconds)
             _let_end(started.values())

@@ -1,10 +1,11 @@
 """Collectives: the operations by which the processes of a group exchange tensors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from pytest_diffopt._torch_private.overloads import schema_arguments
 
@@ -28,7 +29,8 @@ def bytes_passed(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> i
     """
     place, name = _input_argument(func)
     given = args[place] if place < len(args) else kwargs.get(name)
-    return sum(one.numel() * one.dtype.itemsize for one in _tensors(given))
+    tensors = [one for one in tree_leaves(given) if isinstance(one, torch.Tensor)]
+    return sum(one.numel() * one.dtype.itemsize for one in tensors)
 
 
 @cache
@@ -37,11 +39,3 @@ def _input_argument(func: Any) -> tuple[int, str]:
     names = [one.name for one in schema_arguments(func)]
     name = next((name for name in names if name in _INPUTS), names[0])
     return names.index(name), name
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _tensors(one)

@@ -69,7 +69,7 @@ class AttentionBackend(Optimization):
     def verify(self, pipeline: Any) -> OptimizationState:
         total, right, missing = 0, 0, []
         for name, denoiser in denoisers_of(pipeline).items():
-            backends = [_backend_of(processor) for processor in _processors(denoiser)]
+            backends = [_backend_of(processor) for processor in processors_of(denoiser)]
             others = [backend for backend in backends if backend != self.backend]
             total += len(backends)
             right += len(backends) - len(others)
@@ -112,12 +112,13 @@ def _other_kernels(backend: str, call: CallEvidence, modules: Container[str]) ->
     return [f"{sum(one.count for one in others)} attention calls ran {names}"] if others else []
 
 
-def _processors(denoiser: Any) -> list[Any]:
+def processors_of(denoiser: Any) -> list[Any]:
+    """Return the processors of a denoiser's attention layers."""
     return [part.processor for part in denoiser.modules() if hasattr(part, "processor")]
 
 
 def _accepts_backend(denoiser: Any) -> bool:
-    return any(hasattr(processor, "_attention_backend") for processor in _processors(denoiser))
+    return any(hasattr(processor, "_attention_backend") for processor in processors_of(denoiser))
 
 
 def _backend_of(processor: Any) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 from torch.distributed.tensor import DTensor
 
+from pytest_diffopt.recipes.attention_backend import processors_of
+
 _NATIVE = "native"
 
 
@@ -16,13 +18,13 @@ def context_config(denoiser: Any) -> Any:
 
 def exchanging_layers(denoiser: Any) -> tuple[int, int]:
     """Return the number of attention layers that exchange tokens with other processes, and that of all."""
-    processors = _processors(denoiser)
+    processors = processors_of(denoiser)
     return sum(getattr(one, "_parallel_config", None) is not None for one in processors), len(processors)
 
 
 def uses_native_backend(denoiser: Any) -> bool:
     """Return whether attention runs in diffusers' default backend; a name in an environment variable changes it."""
-    chosen = {getattr(one, "_attention_backend", None) for one in _processors(denoiser)}
+    chosen = {getattr(one, "_attention_backend", None) for one in processors_of(denoiser)}
     names = {_default_backend() if one is None else str(getattr(one, "value", one)) for one in chosen}
     return _NATIVE in names
 
@@ -44,10 +46,6 @@ def planned_layers(denoiser: Any, degree: int) -> tuple[list[str], list[str]]:
 def _is_split(weight: Any, degree: int) -> bool:
     is_sharded = isinstance(weight, DTensor) and any(one.is_shard() for one in weight.placements)
     return is_sharded and weight.device_mesh.size() == degree
-
-
-def _processors(denoiser: Any) -> list[Any]:
-    return [part.processor for part in denoiser.modules() if hasattr(part, "processor")]
 
 
 def _default_backend() -> str:

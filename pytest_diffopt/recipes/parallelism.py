@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar
@@ -257,10 +257,10 @@ def _mesh(device_type: str, sizes: dict[str, int]) -> Any:
 @contextmanager
 def _devices_of(device_type: str, processes: int) -> Iterator[None]:
     """On the CPU, let diffusers place processes as it does on GPUs, and split weights as it does there."""
-    with ExitStack() as stack:
-        if device_type == "cpu":
-            stack.enter_context(a_device_for_each_process(processes))
-            stack.enter_context(_cpu_named())
+    if device_type != "cpu":
+        yield
+        return
+    with a_device_for_each_process(processes), _cpu_named():
         yield
 
 

@@ -56,8 +56,7 @@ class _Search:
     def evict(self) -> None:
         """Remove the tensors from what holds them, level by level."""
         # a call for each of a million objects would take ten times as long
-        tensors = [one for one in gc.get_objects() if type(one) is SimulatedTensor]
-        level: list[Any] = [one for one in tensors if one.allocation.ledger is self._ledger]
+        level: list[Any] = [one for one in gc.get_objects() if type(one) is SimulatedTensor and self._is_leftover(one)]
         for _ in range(_MAX_DEPTH):
             if not level:
                 return
