@@ -1,11 +1,11 @@
-"""What holds for the suites and for `tests/`: the garbage collector looks seldom, and the CPU convolves in float32.
+"""What holds for the suites and for `tests/`: the garbage collector looks seldom, and the CPU computes in float32.
 
 Dynamo makes and drops small objects by the million while it traces, and at Python's own thresholds each few hundred of
 them make the collector walk through all of torch and diffusers: a fifth of the suites' time. Pipelines that ended are
 collected by the plugin itself.
 
-A CPU without AVX-512 convolves in half precision with torch's reference kernel: 80 % of a tiny SDXL's call in bfloat16
-(tools/half_convolutions.py). Such convolutions are computed in float32 and rounded.
+A CPU without AVX-512 convolves and multiplies matrices in half precision with torch's reference kernels, up to 40 times
+as slowly (tools/half_precision.py). Both are computed in float32 and rounded.
 """
 
 import gc
@@ -23,9 +23,9 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     """Replace the kernels, if any test needs torch; leave what was imported so far out of every later collection."""
     if "torch" in sys.modules:
-        from tools.half_convolutions import half_convolutions_in_float32  # noqa: PLC0415 - imports torch
+        from tools.half_precision import half_precision_in_float32  # noqa: PLC0415 - imports torch
 
-        _until_the_end.enter_context(half_convolutions_in_float32())
+        _until_the_end.enter_context(half_precision_in_float32())
     gc.collect()
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""Convolutions of half precision are computed in float32 where torch would use its reference kernel."""
+"""Convolutions and products of half precision are computed in float32 where torch would use reference kernels."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tools import half_convolutions
-from tools.half_convolutions import half_convolutions_in_float32
+from tools import half_precision
+from tools.half_precision import half_precision_in_float32
 
 _DTYPES = [torch.bfloat16, torch.float16]
 
@@ -43,9 +43,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
     def noting(name: str, key: str) -> Any:
         kernel: Any = get_kernel(name, key)
 
-        def call_boxed(keys: Any, x: torch.Tensor, *more: Any) -> Any:
+        def call_boxed(keys: Any, x: torch.Tensor, *more: Any, **scales: Any) -> Any:
             dtypes.append(x.dtype)
-            return kernel.call_boxed(keys, x, *more)
+            return kernel.call_boxed(keys, x, *more, **scales)
 
         return SimpleNamespace(call_boxed=call_boxed)
 
@@ -62,7 +62,7 @@ def operands(dtype: torch.dtype, dimensions: int) -> list[torch.Tensor]:
 
 def test_torch_has_the_kernels() -> None:
     """With the operands that the replacement passes on."""
-    for name in half_convolutions._KERNELS:
+    for name in half_precision._CONVOLUTIONS:
         schema = getattr(torch.ops.aten, name).default._schema
 
         assert [argument.name for argument in schema.arguments] == [
@@ -77,7 +77,7 @@ def test_the_result_is_that_of_float32_rounded(
 ) -> None:
     """It differs from the exact one by its last bit at most; afterwards nothing is replaced."""
     half = operands(dtype, dimensions)
-    with half_convolutions_in_float32():
+    with half_precision_in_float32():
         drawn = convolve(*half, padding=1)
         without_bias = convolve(*half[:2], padding=1)
     exact = convolve(*[one.float() for one in half], padding=1)
@@ -94,18 +94,58 @@ def test_layout_and_operations_are_unchanged(layout: torch.memory_format) -> Non
     """A dispatch mode sees one convolution in bfloat16."""
     image, weight, bias = operands(torch.bfloat16, 2)
     image, weight = image.to(memory_format=layout), weight.to(memory_format=layout)
-    with half_convolutions_in_float32(), Seen() as seen:
+    with half_precision_in_float32(), Seen() as seen:
         drawn = torch.conv2d(image, weight, bias)
 
     assert drawn.is_contiguous(memory_format=layout)
     assert seen.operations == [("aten.convolution.default", torch.bfloat16)]
 
 
+MATRICES = (3, 4), (4, 5), (3, 5)
+PRODUCTS: dict[str, Callable[..., torch.Tensor]] = {
+    "mm": lambda a, b, _: a @ b,
+    "addmm": lambda a, b, c: torch.addmm(c, a, b, beta=0.5, alpha=2),
+    "linear": lambda a, b, c: torch.nn.functional.linear(a, b.T, c[0]),
+    "bmm": lambda a, b, _: a[None] @ b[None],
+    "baddbmm": lambda a, b, c: torch.baddbmm(c[None], a[None], b[None], beta=0.5, alpha=2),
+}
+
+
+@pytest.mark.parametrize("dtype", _DTYPES)
+@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
+def test_a_product_is_that_of_float32_rounded(
+    computed: list[torch.dtype], dtype: torch.dtype, product: Callable[..., torch.Tensor]
+) -> None:
+    """With its factors alpha and beta."""
+    torch.manual_seed(0)
+    half = [torch.randn(shape).to(dtype) for shape in MATRICES]
+    with half_precision_in_float32(), Seen() as seen:
+        result = product(*half)
+    exact = product(*[one.float() for one in half])
+
+    assert result.dtype == seen.operations[-1][1] == dtype
+    assert torch.allclose(result.float(), exact, rtol=torch.finfo(dtype).eps, atol=1e-5)
+    assert computed == [torch.float32]
+    assert not [name for name, dtype in seen.operations if dtype == torch.float32]
+
+
+def test_a_cpu_that_multiplies_in_half_precision_keeps_its_kernels(
+    computed: list[torch.dtype], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AVX-512 suffices for oneDNN."""
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", True)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    with half_precision_in_float32():
+        torch.ones(2, 2).bfloat16() @ torch.ones(2, 2).bfloat16()
+
+    assert computed == []
+
+
 def test_float32_and_gradients_are_computed_as_before(computed: list[torch.dtype]) -> None:
     """The kernel gets operands in float32 as they are."""
     image, weight, bias = operands(torch.float32, 2)
     expected = torch.ops.aten._slow_conv2d_forward(image, weight, [3, 3], bias, [1, 1], [0, 0])
-    with half_convolutions_in_float32():
+    with half_precision_in_float32():
         assert torch.equal(torch.ops.aten._slow_conv2d_forward(image, weight, [3, 3], bias, [1, 1], [0, 0]), expected)
         layer = torch.nn.Conv2d(4, 8, 3, dtype=torch.bfloat16)
         layer(image.bfloat16()).sum().backward()
