@@ -35,15 +35,15 @@ def evict_leftovers(ledger: CostLedger) -> None:
 
 @contextmanager
 def _frozen_objects_visible() -> Iterator[None]:
-    """Let the collector show the objects that `gc.freeze()` excluded; what is alive afterwards is excluded again."""
+    """Let the collector show the objects that `gc.freeze()` excluded; they and what is alive are excluded afterwards."""
     if not gc.get_freeze_count():
         yield
         return
+    gc.collect()  # frozen garbage would never be freed; while they are excluded, this does not walk through all of torch
     gc.unfreeze()
     try:
         yield
     finally:
-        gc.collect()  # frozen garbage would never be freed
         gc.freeze()
 
 
