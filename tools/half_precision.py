@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch._dynamo.decorators import skip
 
 _library: Any = torch.library.Library
 _HALF = (torch.bfloat16, torch.float16)
@@ -21,7 +22,7 @@ _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 
 @contextmanager
 def half_precision_in_float32() -> Iterator[None]:
-    """Compute what the CPU cannot compute in half precision in float32, and round the result once, while the block runs.
+    """Compute in float32 what the CPU cannot in half precision, and round the result once, while the block runs.
 
     The dtypes and layouts of operands and results, and the operations that a dispatch mode sees, are unchanged. A torch
     that does not give its kernels away keeps them, and so does a CPU with AVX-512 for products.
@@ -48,12 +49,17 @@ def _kernels() -> tuple[str, ...]:
 def _in_float32(name: str) -> Callable[..., torch.Tensor]:
     plain: Any = torch.library.get_kernel(f"aten::{name}", "CPU")
 
+    # Below a compiled function, Dynamo would compile it; to disable Dynamo takes as long as a small product.
     def compute(keys: Any, first: torch.Tensor, *others: Any, **scales: Any) -> torch.Tensor:
         if first.dtype not in _HALF:
             result: torch.Tensor = plain.call_boxed(keys, first, *others, **scales)
             return result
-        in_float32 = (one.float() if isinstance(one, torch.Tensor) else one for one in others)
-        result = plain.call_boxed(keys, first.float(), *in_float32, **scales)
+        result = plain.call_boxed(keys, first.float(), *map(_widened, others), **scales)
         return result.to(first.dtype)
 
-    return compute
+    return skip(compute)
+
+
+@skip
+def _widened(operand: Any) -> Any:
+    return operand.float() if isinstance(operand, torch.Tensor) else operand

@@ -35,11 +35,11 @@ def evict_leftovers(ledger: CostLedger) -> None:
 
 @contextmanager
 def _frozen_objects_visible() -> Iterator[None]:
-    """Let the collector show the objects that `gc.freeze()` excluded; they and what is alive are excluded afterwards."""
+    """Let the collector show the objects that `gc.freeze()` excluded; all that is alive is excluded afterwards."""
     if not gc.get_freeze_count():
         yield
         return
-    gc.collect()  # frozen garbage would never be freed; while they are excluded, this does not walk through all of torch
+    gc.collect()  # frozen garbage would never be freed; now, it does not walk through all of torch
     gc.unfreeze()
     try:
         yield

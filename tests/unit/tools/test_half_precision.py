@@ -152,3 +152,21 @@ def test_float32_and_gradients_are_computed_as_before(computed: list[torch.dtype
 
     assert computed == [torch.float32, torch.float32]
     assert layer.weight.grad is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dynamo_compiles_only_the_users_code(dtype: torch.dtype) -> None:
+    """Eager code below a compiled function calls the replacement."""
+    compiled = []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: Any) -> Any:
+        compiled.append(graph)
+        return graph.forward
+
+    a = torch.ones(2, 2, dtype=dtype)
+    with half_precision_in_float32():
+        function = torch.compile(lambda: (torch._dynamo.graph_break(), a @ a)[1], backend=backend)
+        assert torch.equal(function(), a @ a)
+        assert torch.equal(function(), a @ a)
+
+    assert len(compiled) == 1
