@@ -1,9 +1,10 @@
 """Selection of the slow tests, which run in `make ladders` and not in `make gate`.
 
 The gate runs what differs. A slow test repeats, for a variant, what a test of the gate does for the original: a
-pipeline with another way to start (image to image, inpainting), with another autoencoder or with fewer blocks, a level
-of a ladder between two others, a transformer over text and image (Chroma is a FLUX, SD 3.5 an SD 3, Qwen-Image-Edit a
-Qwen-Image), a text-to-video model (CogVideoX, HunyuanVideo, LTX-2, SANA beside Wan), a stage of a chain.
+pipeline with another way to start (image to image, inpainting), with another autoencoder, with a ControlNet or with
+fewer blocks, a level of a ladder between two others, a transformer over text and image (Chroma and FLUX.1-schnell are a
+FLUX, SD 3.5 an SD 3, Qwen-Image-Edit a Qwen-Image), a text-to-video model (CogVideoX, HunyuanVideo, LTX-2, SANA beside
+Wan), a stage of a chain.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ _SLOW = {
     "test_sd15.py": ("[sd15-bf16+sdpa+channels_last+fuse_qkv+compile",),
     "test_sd15_img2img.py": ("[sd15-img2img-bf16+sdpa+channels_last+fuse_qkv+compile", "[sd15-img2img@full-"),
     "test_sd15_inpaint.py": ("[sd15-inpaint-bf16+sdpa+channels_last+fuse_qkv+compile", "[sd15-inpaint@full-"),
-    "test_sd15_controlnet.py": ("[sd15-controlnet-bf16+sdpa+channels_last+compile",),
+    "test_sd15_controlnet.py": ("[sd15-controlnet-bf16+sdpa+channels_last+compile", "[sd15-controlnet@full-"),
     "test_bk_sdm.py": ("[bk-sdm-bf16+sdpa+channels_last+fuse_qkv+compile", "[bk-sdm@full-"),
     "test_bk_sdm_taesd.py": ("[bk-sdm-taesd@full-",),
     "test_deepfloyd_if.py": (
@@ -37,12 +38,13 @@ _SLOW = {
         "[deepfloyd-if-1-bf16+sdpa+channels_last+compile",
         "[deepfloyd-if@full-",
     ),
+    "test_flux.py": ("[flux-schnell@full-",),
     "test_chroma.py": ("[chroma-fp32+sdpa+compile", "[chroma@full-"),
     "test_cogvideox.py": ("[cogvideox-bf16+sdpa+compile", "[cogvideox@full-"),
     "test_hunyuan_video.py": ("[hunyuan-video-1.5-fp32+sdpa+compile", "[hunyuan-video-1.5@full-"),
     "test_ltx2.py": ("[ltx2-bf16+sdpa+compile", "[ltx2@full-"),
     "test_qwen_image_edit.py": ("[qwen-image-edit-fp32+sdpa+compile", "[qwen-image-edit@full-"),
-    "test_sana.py": ("[sana-bf16+sdpa+compile",),
+    "test_sana.py": ("[sana-bf16+sdpa+compile", "[sana@full-"),
     "test_sd35.py": (
         "[sd35-medium-bf16+sdpa+compile",
         "[sd35-large-bf16+sdpa+compile",

@@ -31,14 +31,14 @@ def test_a_sync_in_one_scheduler_fails_only_its_cases(project: pytest.Pytester) 
     failed = sorted(line for line in result.outlines if line.startswith("FAILED"))
     assert [line.split("[")[1].split("]")[0] for line in failed] == [
         "DPMSolverMultistepScheduler",
-        "sdxl-fp32-DPMSolverMultistepScheduler",
+        "DPMSolverMultistepScheduler",
     ]
     result.stdout.fnmatch_lines(
         [
             "diffopt: the denoise loop synchronizes the CPU with the GPU: 1 sync per step (0 allowed)",
             "  1/step  .item()  conftest.py:9  in reading_step  (read by the host)",
             "                   largest = model_output.abs().max().item()",
-            "seen on the simulated GPU, steps 0-5 of 6, pipeline sdxl (tiny, weights: pretrained), recipe fp32",
+            "seen on the simulated GPU, steps 0-5 of 6, pipeline StableDiffusionXLPipeline (weights: the user's own)",
         ]
     )
 
