@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import signal
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.pipelines.components import modules_of
@@ -152,18 +151,22 @@ def _spectral_distance(ours: Samples, theirs: Samples) -> float:
 
 
 def _magnitudes(samples: Samples) -> Samples:
+    from scipy.signal import stft  # noqa: PLC0415 - takes half a second to import, and images do not need it
+
     window = min(_WINDOW, samples.shape[-1])
-    _, _, spectrum = signal.stft(samples, nperseg=window, noverlap=window * 3 // 4)
+    _, _, spectrum = stft(samples, nperseg=window, noverlap=window * 3 // 4)
     magnitudes: Samples = np.abs(spectrum).astype(np.float64)
     return magnitudes
 
 
 def _delay(ours: Samples, theirs: Samples, rate_hz: int) -> int:
     """Return the shift that explains at least half of the difference; 0 if none does."""
+    from scipy.signal import correlate  # noqa: PLC0415 - takes half a second to import, and images do not need it
+
     length, error = ours.shape[-1], float(np.linalg.norm(ours - theirs))
     if not error:
         return 0
-    correlation = sum(signal.correlate(one, other, method="fft") for one, other in zip(ours, theirs, strict=True))
+    correlation = sum(correlate(one, other, method="fft") for one, other in zip(ours, theirs, strict=True))
     longest = min(length // 2, int(_LONGEST_DELAY * rate_hz))
     near = correlation[length - 1 - longest : length + longest]
     delay = int(np.argmax(near)) - longest
