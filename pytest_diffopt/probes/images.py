@@ -5,7 +5,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import structural_similarity
 
 from pytest_diffopt.errors import ProbeError
 from pytest_diffopt.probes.flip import mean_flip
@@ -74,6 +74,8 @@ def _difference(image: Pixels, reference: Pixels, lpips: float | None) -> ImageD
 def _psnr_db(image: Pixels, reference: Pixels) -> float:
     if np.array_equal(image, reference):
         return math.inf  # scikit-image would divide by zero and warn
+    from skimage.metrics import peak_signal_noise_ratio  # noqa: PLC0415 - imports scipy.stats, which takes half a second
+
     return float(peak_signal_noise_ratio(reference, image, data_range=1.0))
 
 
