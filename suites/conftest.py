@@ -4,7 +4,7 @@ The gate runs what differs. A slow test repeats, for a variant, what a test of t
 pipeline with another way to start (image to image, inpainting), with another autoencoder, with a ControlNet or with
 fewer blocks, a level of a ladder between two others, a transformer over text and image (Chroma and FLUX.1-schnell are a
 FLUX, SD 3.5 an SD 3, Qwen-Image-Edit a Qwen-Image), a text-to-video model (CogVideoX, HunyuanVideo, LTX-2, SANA beside
-Wan), a stage of a chain.
+Wan), a stage of a chain, several processes beside one.
 """
 
 from collections.abc import Sequence
@@ -51,6 +51,7 @@ _SLOW = {
         "[sd35-medium@full-",
         "[sd35-large@full-",
     ),
+    "test_parallel.py": ("[",),
     "test_wan.py": ("[wan-t2v-a14b-bf16+sdpa+compile", "[wan-t2v-a14b@full-"),
 }
 

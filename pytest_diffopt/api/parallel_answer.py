@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -156,10 +157,13 @@ def _process_group(rank: Rank) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+_LONGEST_ERROR = 400  # characters; Dynamo's own errors take pages
+
+
 def _in_one_line(error: Exception) -> str:
     """Return the error and the line that raised it; an error of this package contains what to do."""
     if isinstance(error, DiffoptError):
         return str(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())
+    text = textwrap.shorten(str(error), _LONGEST_ERROR, placeholder=" ...")
     return f"{type(error).__name__}: {text} ({Path(place.filename).name}:{place.lineno}, in {place.name})"
