@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--values",
         choices=("small", "all", _NO_VALUES),
         default="small",
-        help="which tensors have values: those of up to 1 MiB that depend on no larger one, all, or none",
+        help="which tensors have values: those of up to 4 MiB that depend on no larger one, all, or none",
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
 

@@ -18,6 +18,7 @@ from pytest_diffopt._torch_private.version_gate import release_of, torch_release
 _FILE = Path(__file__).parent / "launches.json"
 _OTHER = "other"  # the most frequent number, for values of the features that were not seen
 _LARGE_ELEMENTS = 2**16
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def _tensors(operands: Iterable[Any]) -> list[torch.Tensor]:
@@ -37,9 +38,10 @@ def _dtypes(tensors: Sequence[torch.Tensor]) -> str:
 def _layout(tensor: torch.Tensor) -> str:
     if not tensor.numel():
         return "empty"
+    channels_last = _CHANNELS_LAST.get(tensor.dim())
+    is_image = channels_last is not None and tensor.is_contiguous(memory_format=channels_last)
     if tensor.is_contiguous():
-        return "contiguous"
-    is_image = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)  # noqa: PLR2004
+        return "either" if is_image else "contiguous"  # either: the weight of a 1 x 1 convolution, which is not copied
     return "channels_last" if is_image else "strided"
 
 
@@ -108,7 +110,10 @@ def table_entry(counted: Sequence[tuple[Mapping[str, str], int]]) -> Any:
     if len(set(numbers)) == 1:
         return numbers[0]
     by = min(FEATURES, key=lambda name: _wrong(name, counted))  # of equal ones the coarsest
-    return {"by": by, "numbers": _most_frequent(by, counted) | {_OTHER: max(sorted(set(numbers)), key=numbers.count)}}
+    most_frequent = _most_frequent(by, counted) | {_OTHER: max(sorted(set(numbers)), key=numbers.count)}
+    if len(set(most_frequent.values())) == 1:
+        return most_frequent[_OTHER]
+    return {"by": by, "numbers": most_frequent}
 
 
 def _most_frequent(name: str, counted: Sequence[tuple[Mapping[str, str], int]]) -> dict[str, int]:

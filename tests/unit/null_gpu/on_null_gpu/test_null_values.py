@@ -243,7 +243,7 @@ def test_replay_of_a_graph_computes(report: ValueReport) -> None:
 def test_small_values_do_not_reach_through_large_tensors() -> None:
     """Reading a value that does not exist is an error that names both operations and lines."""
     with computing(Values.SMALL):
-        mean = torch.ones(2**20, device="cuda").mean()
+        mean = torch.ones(2**21, device="cuda").mean()
         with pytest.raises(MissingValueError) as caught:
             mean.item()
 
@@ -251,7 +251,7 @@ def test_small_values_do_not_reach_through_large_tensors() -> None:
     assert message.startswith(f"aten::_local_scalar_dense at {__file__}:")
     # by torch's version, the operation that was called or the one that fills its result
     assert re.search(rf"does not exist on the null GPU: aten::(ones|fill_) at {re.escape(__file__)}:\d+ was", message)
-    assert "its tensors are larger than 1 MiB" in message
+    assert "its tensors are larger than 4 MiB" in message
 
 
 def test_small_values_are_values() -> None:
@@ -263,7 +263,7 @@ def test_small_values_are_values() -> None:
 def test_overwritten_memory_has_values_again() -> None:
     """A small tensor that lost its values gets new ones."""
     with computing(Values.SMALL):
-        small = torch.ones(2**20, device="cuda").mean().reshape(1).clone()
+        small = torch.ones(2**21, device="cuda").mean().reshape(1).clone()
         small.fill_(3)
 
         assert small.item() == 3
@@ -272,7 +272,7 @@ def test_overwritten_memory_has_values_again() -> None:
 def test_large_copy_to_the_host_is_zero_and_listed() -> None:
     """An image at full size is black, and the report names the line."""
     with computing(Values.SMALL) as report:
-        image = torch.ones(2**20, device="cuda").cpu()
+        image = torch.ones(2**21, device="cuda").cpu()
 
     assert int(image.count_nonzero()) == 0
     ((line, count),) = report.zeros_read.items()

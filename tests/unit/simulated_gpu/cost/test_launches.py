@@ -38,12 +38,29 @@ def test_layout_is_a_feature() -> None:
     assert entry["numbers"] == {"contiguous": 1, "empty": 0, "strided": 2, "other": 0}
 
 
+@pytest.mark.parametrize(
+    ("shape", "channels_last", "layout"),
+    [
+        ((8, 4, 3, 3), False, "contiguous"),
+        ((8, 4, 3, 3), True, "channels_last"),
+        ((8, 4, 1, 1), False, "either"),
+        ((8, 4, 1, 1), True, "either"),
+        ((8, 4, 3, 3, 3), False, "contiguous"),
+        ((8, 4, 3, 3, 3), True, "channels_last"),
+        ((8, 4, 1, 1, 1), False, "either"),
+    ],
+)
+def test_layout_of_an_image_or_a_video(shape: tuple[int, ...], channels_last: bool, layout: str) -> None:  # noqa: FBT001
+    """For a convolution in channels_last, a weight of one pixel is not copied: it has both layouts."""
+    memory_format = {4: torch.channels_last, 5: torch.channels_last_3d}[len(shape)]
+    weight = torch.zeros(shape).to(memory_format=memory_format if channels_last else torch.contiguous_format)
+
+    assert features_of("layouts", [weight], {}) == layout
+
+
 def test_number_that_nothing_determines_is_the_most_frequent() -> None:
     """The same operands launched different numbers."""
-    entry = table_entry([counted(1, X), counted(3, X), counted(3, X)])
-
-    assert entry["by"] == "dtypes"
-    assert entry["numbers"] == {"float32": 3, "other": 3}
+    assert table_entry([counted(1, X), counted(3, X), counted(3, X)]) == 3
 
 
 @pytest.mark.parametrize(
