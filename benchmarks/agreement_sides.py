@@ -118,7 +118,7 @@ def read_null(case: Case) -> Reading:
         call = _fresh(case)
         _reset_peak()
         before = torch.cuda.memory_allocated()
-        with counting() as phase, _all_syncs() as syncs, _reported_syncs() as reported:
+        with counting() as phase, all_syncs() as syncs, reported_syncs() as reported:
             call()
         peak_bytes = torch.cuda.max_memory_allocated() - (0 if case.is_full_size else before)
         del call
@@ -133,7 +133,7 @@ def read_null(case: Case) -> Reading:
 
 
 @contextmanager
-def _reported_syncs() -> Iterator[Counter[str]]:
+def reported_syncs() -> Iterator[Counter[str]]:
     """Count the syncs that torch's sync debug mode reports in the block, by line."""
     lines = Counter[str]()
     before = torch.cuda.get_sync_debug_mode()
@@ -146,7 +146,7 @@ def _reported_syncs() -> Iterator[Counter[str]]:
 
 
 @contextmanager
-def _all_syncs() -> Iterator[Counter[str]]:
+def all_syncs() -> Iterator[Counter[str]]:
     """Count all syncs that the null GPU makes in the block, by line."""
     lines = Counter[str]()
     with recording_syncs(lambda _: lines.update([str(users_line(sys._getframe(1)))])):  # noqa: SLF001
@@ -163,7 +163,7 @@ def read_real(case: Case) -> Reading:
     call()
     peak_bytes = torch.cuda.max_memory_allocated() - before
     call = _fresh(case)
-    with _reported_syncs() as reported:
+    with reported_syncs() as reported:
         call()
     events = _events(_fresh(case))
     return Reading(

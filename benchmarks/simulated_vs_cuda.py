@@ -9,15 +9,17 @@ counters count kernels, library calls and all syncs by line. On a GPU the profil
 both, torch's sync debug mode counts the syncs of each line, `FlopCounterMode` counts FLOPs, and the caching allocator
 reports memory.
 
-The JSON file is extended after each case, so the same command continues an interrupted run; a file of another GPU or
-torch version is refused. `--docs` writes the table into the documentation, `--rows` records which rows of the sync
-table agreed under this version of torch (pytest_diffopt/simulated_gpu/cuda/sync_confirmations.json).
+The JSON file is extended after each case, so the same command continues an interrupted run; a file of another GPU,
+torch version or state of this project's sources is refused. `--docs` writes the table into the documentation, `--rows`
+records which rows of the sync table agreed under this version of torch
+(pytest_diffopt/simulated_gpu/cuda/sync_confirmations.json).
 
 The exit code is 0 if the devices agree in every case but for the stated limits (benchmarks/agreement_limits.py), 1 if a
 case failed or differs, 2 if the file cannot be continued, and 3 if the budget ended first.
 """
 
 import argparse
+import hashlib
 import math
 import os
 import sys
@@ -31,6 +33,7 @@ from typing import Any
 import torch
 from packaging.version import Version
 
+import pytest_diffopt
 from benchmarks.agreement import Agreement, Reading, Verdict, judge, report
 from benchmarks.agreement_cases import Case, all_cases
 from benchmarks.agreement_limits import limits_for
@@ -49,6 +52,9 @@ from pytest_diffopt.simulated_gpu.cuda.sync_confirmations import record
 _DISAGREED, _CANNOT_RUN, _CASES_LEFT = 1, 2, 3
 # Several times the duration of a case once CUDA and the profiler are loaded.
 _LEAST_SECONDS = 20.0
+_PACKAGE = Path(pytest_diffopt.__file__).parent
+_WRITTEN_BY_ROWS = "sync_confirmations.json"
+_SOURCES = {".c", ".h", ".json", ".py", ".safetensors"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,10 +137,18 @@ def _is_selected(name: str, texts: Sequence[str]) -> bool:
 def _environment(real: str, gpu_name: str) -> dict[str, Any]:
     return {
         "device": f"null {gpu_name}" if real == "null" else gpu_name,
+        "sources": _state_of_sources(),
         "versions": {
             "torch": str(torch.__version__), "cuda": str(torch.version.cuda), "diffusers": version("diffusers")
         },
     }  # fmt: skip
+
+
+def _state_of_sources() -> str:
+    """Return a hash of all that determines a reading, so that no reading outlives a change."""
+    package = (path for path in _PACKAGE.rglob("*") if path.suffix in _SOURCES and path.name != _WRITTEN_BY_ROWS)
+    paths = sorted((*package, *Path(__file__).parent.glob("agreement*.py")))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
 
 
 def _requests(options: argparse.Namespace, gpu_name: str) -> Mapping[str, Mapping[str, str]]:

@@ -72,7 +72,7 @@ def check_requirements(checkout: Path) -> None:
 def run_worker(
     command: Sequence[str],
     kind: type[Kind],
-    append: Callable[[bytes], None],
+    append: Callable[[bytes], object],
     *,
     source: Path | None = None,
     until: float = math.inf,

@@ -90,6 +90,26 @@ def test_same_command_continues_after_budget(sides: Sides, tmp_path: Path, capsy
     assert list(json.loads(file.read_text(encoding="utf-8"))["cases"]) == ["first", "second", "third"]
 
 
+@pytest.mark.usefixtures("sides")
+def test_readings_do_not_outlive_a_change_of_the_sources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file from before the change is refused; which rows agreed, which the command itself writes, is no change."""
+    package = tmp_path / "package"
+    package.mkdir()
+    source, rows = package / "table.py", package / "sync_confirmations.json"
+    source.write_text("ROWS = 1")
+    monkeypatch.setattr(simulated_vs_cuda, "_PACKAGE", package)
+    line = ["--json", str(tmp_path / "agreement.json")]
+
+    assert simulated_vs_cuda.main(line) == 0
+    rows.write_text("{}")
+    assert simulated_vs_cuda.main(line) == 0
+    source.write_text("ROWS = 2")
+    assert simulated_vs_cuda.main(line) == 2
+    assert "cannot be continued: environment must be " in capsys.readouterr().err
+
+
 def test_simulated_side_sees_no_gpu(sides: Sides, tmp_path: Path) -> None:
     """A process with CUDA has another simulated GPU, so that side's process has no visible device."""
     simulated_vs_cuda.main(["--json", str(tmp_path / "agreement.json")])
