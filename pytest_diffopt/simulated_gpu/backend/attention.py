@@ -77,7 +77,7 @@ def _run_flash(call: Attention) -> torch.Tensor:
 
 def _run_efficient(call: Attention) -> torch.Tensor:
     run = attention_operation("efficient_attention")
-    bias, statistics = _expanded(_as_bias(call), call), call.needs_statistics
+    bias, statistics = _expanded(_aligned(_as_bias(call)), call), call.needs_statistics
     return run(*call.tensors, bias, statistics, call.dropout_p, call.is_causal, scale=call.scale)[0]  # type: ignore[no-any-return]
 
 
@@ -105,13 +105,17 @@ def _as_bias(call: Attention) -> torch.Tensor | None:
     return torch.where(mask, zero, forbidden)
 
 
+def _aligned(bias: torch.Tensor | None) -> torch.Tensor | None:
+    """Copy a bias for the memory-efficient kernel: its rows start at multiples of 8 elements (`preprocess_mask`)."""
+    length = bias.shape[-1] if bias is not None else 0
+    if bias is None or not length % ALIGNMENT:
+        return bias
+    return functional.pad(bias, (0, -length % ALIGNMENT))[..., :length]
+
+
 def _expanded(bias: torch.Tensor | None, call: Attention) -> torch.Tensor | None:
-    """Lay out a bias as fused kernels read it: rows start at multiples of 8 elements (`preprocess_mask`)."""
     if bias is None:
         return None
-    length = bias.shape[-1]
-    if length % ALIGNMENT:
-        bias = functional.pad(bias, (0, -length % ALIGNMENT))[..., :length]
     batch, heads, queries, _ = call.query.shape
     return bias.expand(batch, heads, queries, call.key.shape[-2])
 

@@ -17,7 +17,7 @@ from pytest_diffopt._torch_private.version_gate import release_of, torch_release
 
 _FILE = Path(__file__).parent / "launches.json"
 _OTHER = "other"  # the most frequent number, for values of the features that were not seen
-_LARGE_ELEMENTS = 2**16
+_LARGE_ELEMENTS, _HUGE_ELEMENTS = 2**16, 2**30
 _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
@@ -50,7 +50,14 @@ def _layouts(tensors: Sequence[torch.Tensor]) -> str:
 
 
 def _sizes(tensors: Sequence[torch.Tensor]) -> str:
-    return ",".join(f"{one.dim()}{'+' if one.numel() > _LARGE_ELEMENTS else ''}" for one in tensors[:3])
+    return ",".join(f"{one.dim()}{_size(one.numel())}" for one in tensors[:3])
+
+
+def _size(numel: int) -> str:
+    """Return a class of sizes: of a huge tensor, torch's iterator makes parts whose offsets fit into 32 bits."""
+    if numel <= _LARGE_ELEMENTS:
+        return ""
+    return "+" if numel <= _HUGE_ELEMENTS else "++"
 
 
 #: From coarse to fine: what may determine the number, from the tensors among the operands.

@@ -131,6 +131,22 @@ def test_fused_kernels_are_one_operation() -> None:
     assert plain.allocated_bytes > 2 * fused.allocated_bytes
 
 
+@pytest.mark.parametrize(("backend", "copies"), [(SDPBackend.CUDNN_ATTENTION, 0), (SDPBackend.EFFICIENT_ATTENTION, 1)])
+@pytest.mark.parametrize("length", [1000, 1001])
+def test_only_the_memory_efficient_kernel_aligns_a_mask(backend: SDPBackend, copies: int, length: int) -> None:
+    """A mask whose rows do not start at multiples of 8 elements is copied for it: 2 MB for 1001 x 1001 tokens."""
+    gpu = SimulatedGPU("nvidia-h200", real_up_to=0)
+    with gpu, torch.no_grad(), sdpa_kernel(backend):
+        q = torch.ones(1, 1, length, 64, device=gpu.device, dtype=torch.bfloat16)
+        mask = torch.zeros(1, 1, length, length, device=gpu.device, dtype=torch.bfloat16)
+        before = gpu.live_memory_bytes
+        gpu.enter_phase("attention")
+        functional.scaled_dot_product_attention(q, q, q, mask)
+
+    copied_bytes = gpu.phases["attention"].peak_memory_bytes - before - q.nbytes
+    assert copied_bytes // mask.nbytes == (copies if length % 8 else 0)
+
+
 def test_sdpa_kernel_is_respected() -> None:
     """`sdpa_kernel` sets the kernels and their order; if none is left, the error is torch's."""
     with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
