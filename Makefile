@@ -20,7 +20,8 @@ endif
 FUZZ_INPUTS ?= 100000
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install null-gpu truth gate ladders gpu test test-lpips browser lint docs fuzz format figures history generality atlas
+.PHONY: install null-gpu truth gate ladders gpu test test-lpips browser lint docs fuzz format figures history generality
+.PHONY: generality-syncs atlas
 .PHONY: injected-faults on-gpu-rehearsal dist test-wheel release-check baselines comment comment-environment merge summary
 .PHONY: status gpu-request propose-baselines clean
 
@@ -228,6 +229,12 @@ generality: $(INSTALLED)
 	$(BIN)/python $(PIP) $(DIFFUSERS_TESTS_NEED)
 	$(BIN)/python -m benchmarks.generality --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
 
+# The syncs of the same pipelines on the simulated GPU and under torch's own CUDA code on the null GPU, line by line:
+#   make generality-syncs DIFFUSERS=../diffusers
+generality-syncs: $(CUDA_VENV)/.installed
+	$(CUDA_BIN)/python $(PIP) --constraint constraints-cuda.txt $(DIFFUSERS_TESTS_NEED)
+	$(CUDA_BIN)/python -m benchmarks.generality.syncs --diffusers-tests $(DIFFUSERS) $(GENERALITY_ARGS)
+
 # Syncs, graph breaks, recompiles and memory of every tiny pipeline of diffusers' tests, and the pages that show them:
 #   make atlas DIFFUSERS=../diffusers ATLAS_ARGS="--only flux wan"
 ATLAS_ARGS ?=
@@ -238,6 +245,6 @@ atlas: $(INSTALLED)
 	$(BIN)/python -m benchmarks.atlas.pages .atlas/atlas.json --out $(ATLAS_OUT) --readme README.md
 
 clean:
-	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .null-gpu .truth .atlas .on-gpu-rehearsal \
+	rm -rf $(VENV) .venv-torch-* $(CUDA_VENV) $(COMMENT_VENV) .wheel dist site .history .null-gpu .truth .generality .atlas .on-gpu-rehearsal \
 		.mypy_cache \
 		.ruff_cache .pytest_cache .import_linter_cache
