@@ -57,7 +57,7 @@ def _measuring(side: Side) -> Callable[[SyncRow, Case], SyncRow]:
         try:
             with limited():
                 reported, every = _SYNCS[side](case)
-        except Exception as error:  # noqa: BLE001 - diffusers' own test, or the device: both sides tell which
+        except Exception as error:  # noqa: BLE001 - diffusers' own test, or the device: the rows of both devices show which
             return msgspec.structs.replace(row, outcome=Outcome.FAILED, reason=reason_of(error))
         return msgspec.structs.replace(row, outcome=Outcome.RAN, reported=reported, all_syncs=every)
 

@@ -1,4 +1,4 @@
-"""Test the comparison of the syncs of diffusers' pipelines on two devices: what is equal, and what the command says."""
+"""Test the comparison of the syncs of diffusers' pipelines on two devices: what is equal, and what the command prints."""
 
 import os
 from collections.abc import Callable, Sequence
