@@ -1,4 +1,4 @@
-"""Test the comparison of the syncs of diffusers' pipelines on two devices: what is equal, and what the command prints."""
+"""Test the comparison of the syncs of diffusers' pipelines on two devices: what is equal, and what is printed."""
 
 import os
 from collections.abc import Callable, Sequence
