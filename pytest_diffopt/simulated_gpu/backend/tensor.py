@@ -14,10 +14,12 @@ from pytest_diffopt._torch_private.tensor_wrappers import (
     set_wrapper_metadata,
     swap_tensors,
 )
+from pytest_diffopt._torch_private.version_gate import torch_release
 from pytest_diffopt.errors import SimulationError
 from pytest_diffopt.simulated_gpu.cost.memory import Allocation
 
 _LARGEST_MASK = 2**24
+_NUMBERS_MADE_ON_THE_DEVICE = (2, 15)
 
 
 class Metadata:
@@ -177,8 +179,8 @@ class SimulatedTensor(torch.Tensor):
         return copy
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        # Torch makes a tensor of a number on the CPU for CUDA, and on the device itself for every other device.
-        if isinstance(value, bool | int | float | complex):
+        # Before 2.15 torch makes a tensor of a number on the CPU for CUDA, and on the device for every other device.
+        if isinstance(value, bool | int | float | complex) and torch_release() < _NUMBERS_MADE_ON_THE_DEVICE:
             value = torch.tensor(value, dtype=self.dtype)
         torch.Tensor.__setitem__(self, index, value)
 

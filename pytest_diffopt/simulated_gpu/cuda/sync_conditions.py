@@ -7,12 +7,13 @@ from typing import Any
 import torch
 
 from pytest_diffopt._torch_private.spare_backend import DEVICE_TYPE
+from pytest_diffopt._torch_private.version_gate import torch_release
 from pytest_diffopt.simulated_gpu.backend.pinned_memory import is_pinned
 from pytest_diffopt.simulated_gpu.backend.tensor import SimulatedTensor
 
 # at::isin compares all pairs while `tests < 10 * elements ** 0.145`, else it sorts.
 _ISIN_FACTOR, _ISIN_POWER = 10.0, 0.145
-_ISIN_SORTING = 1
+_WITHOUT_READ_OF_ISIN = (2, 15)  # the release of torch that reads no position
 # at::mode sorts slices up to this length inside one kernel.
 _MODE_FUSED_LENGTH = 2048
 # Seen on the null GPU; a few lengths (2049) take two more.
@@ -147,11 +148,12 @@ def repeat_interleave(call: Call) -> int:
 
 
 def isin(call: Call) -> int:
-    """`isin`, where it sorts: makes both sides unique, unless the call states that they are, and reads one position."""
+    """`isin`, where it sorts: makes both sides unique, unless the call states that they are; reads one position."""
     elements, tests = call["elements"].numel(), call["test_elements"].numel()
     if tests < int(_ISIN_FACTOR * elements**_ISIN_POWER):
         return 0
-    return _ISIN_SORTING if call["assume_unique"] else _ISIN_SORTING + 2
+    sorting = 1 if torch_release() < _WITHOUT_READ_OF_ISIN else 0
+    return sorting if call["assume_unique"] else sorting + 2
 
 
 def _long_slices(call: Call) -> int:
