@@ -1,5 +1,7 @@
 """The stated limits of the simulated GPU: each explains one disagreement with CUDA, and fails once it has no effect."""
 
+from packaging.version import Version
+
 from benchmarks.agreement import Figure, Limit
 
 _FREES = "the null GPU counts `cudaFree` as an allocation, although it waits for the device as on a GPU"
@@ -18,8 +20,17 @@ _LIMITS: tuple[Limit, ...] = (
     ),
 )
 
+# Seen in the allocator's history: in a call of the tiny SD 1.5, 213 linear layers take 32 MiB each for the time of their
+# product, under torch 2.15 only. Which layers do is not known, so that the simulation counts none.
+_WORKSPACE = "since torch 2.15 some linear layers take a workspace of 32 MiB from the allocator, and give it back"
+_WITH_WORKSPACES = (
+    "tiny: sd15", "tiny: sd15-img2img", "tiny: sd15-inpaint", "tiny: sd15-controlnet", "tiny: deepfloyd-if",
+    "tiny: deepfloyd-if-1", "tiny: deepfloyd-if-2", "tiny: deepfloyd-if-3", "tiny: sdxl", "tiny: sdxl-taesd",
+    "full: bk-sdm-taesd",
+)  # fmt: skip
+_WORKSPACE_LIMITS = tuple(Limit(case=case, figures=(Figure.PEAK,), reason=_WORKSPACE) for case in _WITH_WORKSPACES)
+
 
 def limits_for(torch_version: str) -> tuple[Limit, ...]:
     """Return the limits that apply under a version of torch."""
-    del torch_version
-    return _LIMITS
+    return _LIMITS + (_WORKSPACE_LIMITS if Version(torch_version).release >= (2, 15) else ())
