@@ -20,8 +20,8 @@ _LIMITS: tuple[Limit, ...] = (
     ),
 )
 
-# Seen in the allocator's history: in a call of the tiny SD 1.5, 213 linear layers take 32 MiB each for the time of their
-# product, under torch 2.15 only. Which layers do is not known, so that the simulation counts none.
+# Seen in the allocator's history: in a call of the tiny SD 1.5, 213 linear layers take 32 MiB each while they compute,
+# under torch 2.15 only. Which layers do is not known, so that the simulation counts none.
 _WORKSPACE = "since torch 2.15 some linear layers take a workspace of 32 MiB from the allocator, and give it back"
 _WITH_WORKSPACES = (
     "tiny: sd15", "tiny: sd15-img2img", "tiny: sd15-inpaint", "tiny: sd15-controlnet", "tiny: deepfloyd-if",
