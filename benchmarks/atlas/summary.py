@@ -46,7 +46,7 @@ def summary(atlas: Atlas, changes: Sequence[Change] = (), *, before: str = "") -
 def readme_sentence(atlas: Atlas) -> str:
     """Return the headline with the command, as lines of a page in the root of the repository."""
     pipelines, later, first, *_ = shares(atlas)
-    so_far = f", {len(atlas.left)} folders of tests left" if atlas.left else ""
+    so_far = f", folders of tests left: {len(atlas.left)}" if atlas.left else ""
     text = (
         f"[The atlas of diffusers {atlas.versions['diffusers']}](docs/atlas/index.md) (`make atlas`; {pipelines.count} "
         f"pipelines{so_far}): {later.count} of {later.total} denoise loops synchronize the CPU with the GPU in later "
