@@ -98,8 +98,8 @@ $(CUDA_VENV)/.installed: pyproject.toml constraints-cuda.txt
 	touch $@
 
 # Compare the simulated GPU with torch's own CUDA code on the null GPU, case by case; fails if a disagreement is not a
-# stated limit. The readings are kept in .truth/, so an interrupted run continues; after a change of the sources it says
-# so, and .truth/ is to be removed. More options, as in:
+# stated limit. The readings are kept in .truth/, so an interrupted run continues; after a change of the sources
+# they are refused: remove .truth/. More options, as in:
 # make truth TRUTH_ARGS="--docs --rows" (writes the table into docs/simulated-gpu.md, and records which rows of the sync
 # table agreed), or TRUTH_ARGS='--only scheduler: row:'
 TRUTH_ARGS ?=
