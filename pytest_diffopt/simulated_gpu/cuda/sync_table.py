@@ -311,7 +311,6 @@ _INDEXING = (
         syncs=on.number_written_through,
         source="native/TensorAdvancedIndexing.cpp _index_put_impl_; gone after PyTorch PR 188330",
         kind=SyncKind.COPY_FROM_HOST,
-        until="2.15",
     ),
     Rule(
         name="index_fill with a value on the device",

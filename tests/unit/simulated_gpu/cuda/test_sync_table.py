@@ -376,9 +376,7 @@ CASES = (
     case("x[numpy]", lambda g: g.x[np.array([0, 2])], IN),
     case("x[mask] = number", assign("x", lambda g: g.mask, 1.0)),
     case("x[host mask] = number", assign("x", lambda _: torch.tensor([True, False, True]), 1.0), NUMBER),
-    case(
-        "x[host mask] = host value", assign("x", lambda _: torch.tensor([True, False, True]), torch.tensor(1.0)), NUMBER
-    ),
+    case("x[host mask] = host value", assign("x", lambda _: torch.tensor([True, False, True]), torch.tensor(1.0)), IN),
     case("x[host mask] = device number", assign("x", lambda _: torch.tensor([True, False, True]), lambda g: g.s)),
     case("index_reduce", reduce_at_positions),
     case(
